@@ -1,0 +1,1 @@
+"""The asyncio daemon: everything that waits."""

@@ -1,0 +1,1 @@
+"""One module per NIP, named after it."""
