@@ -11,7 +11,8 @@ from podium_protocol import kinds, tags
 from podium_protocol.events import Pubkey, SignedEvent, UnsignedEvent, pubkey_or_none
 
 MAX_IDENTIFIER_BYTES: Final = 255  # an naddr holds the identifier in a TLV with a one-byte length (NIP-19)
-_FORM: Final = re.compile(r"(0|[1-9][0-9]{0,4}):([0-9a-f]{64}):(.*)", re.DOTALL)
+# any text but lone surrogates, which a command line may hold and which have no UTF-8 form
+_FORM: Final = re.compile(r"(0|[1-9][0-9]{0,4}):([0-9a-f]{64}):([^\ud800-\udfff]*)")
 
 
 class Address(msgspec.Struct, frozen=True, order=True):

@@ -1,0 +1,124 @@
+"""What becomes of planned messages when their time has come: sent, held, missed or skipped. A pure decision on rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+
+import msgspec
+
+from podium_protocol.events import Pubkey
+from podium_protocol.live.reminders import (
+    DEFAULT_POLICY,
+    LedgerState,
+    Message,
+    ReminderPolicy,
+    Standing,
+    receives,
+)
+
+
+class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the ledger with the facts its sending depends on, as they are now.
+
+    Args:
+        lesson_id: the session address.
+        epoch: of the session when the row was planned.
+        message: what it is.
+        pubkey: the recipient.
+        due_at: Unix seconds.
+        window_ends_at: the first second that is too late.
+        state: what has become of it so far.
+        standing: of the recipient.
+        opted_out: the recipient asked for `stop`, for this session or for all.
+        present: the recipient is in the room.
+        live: the session is Active; a "Live now" waits for it.
+    """
+
+    lesson_id: str
+    epoch: int
+    message: Message
+    pubkey: Pubkey
+    due_at: int
+    window_ends_at: int
+    state: LedgerState = LedgerState.SCHEDULED
+    standing: Standing = Standing.SEATED
+    opted_out: bool = False
+    present: bool = False
+    live: bool = True
+
+
+class Verdict(StrEnum):
+    """What to do with a row that is due."""
+
+    SEND = "send"
+    HOLD = "hold"  # look again: the session is not live yet
+    MISSED = "missed"
+    SKIPPED = "skipped"
+
+    @property
+    def state(self) -> LedgerState | None:
+        """The state to write down, or None: it is to be sent, or left as it is."""
+        return _STATE_OF.get(self)
+
+
+_STATE_OF = {Verdict.MISSED: LedgerState.MISSED, Verdict.SKIPPED: LedgerState.SKIPPED}
+
+
+class Resolution(msgspec.Struct, frozen=True):
+    """The verdict on one row. With `late`, the text is rendered again with the real remaining time."""
+
+    row: LedgerRow
+    verdict: Verdict
+    late: bool = False
+    reason: str = ""
+
+
+def resolve_due(rows: Iterable[LedgerRow], now: int, policy: ReminderPolicy = DEFAULT_POLICY) -> tuple[Resolution, ...]:
+    """The verdicts on those of `rows` that are due and were not sent yet; the others are left out. Linear.
+
+    After a down-time several reminders of one person may be due at once: only the nearest to the start whose window is
+    still open is sent, the rest are missed.
+    """
+    due = [row for row in rows if row.due_at <= now and row.state in (LedgerState.SCHEDULED, LedgerState.PREPARED)]
+    nearest: dict[tuple[str, int, str], int] = {}
+    for row in due:
+        if row.message.is_offset and now < row.window_ends_at:
+            key = _recipient(row)
+            nearest[key] = max(row.due_at, nearest.get(key, row.due_at))
+    return tuple(_resolve(row, now, nearest, policy) for row in due)
+
+
+def drop_unsent(rows: Iterable[LedgerRow], epoch: int) -> Iterator[LedgerRow]:
+    """The rows that a reschedule to `epoch` makes void (a cancellation passes an epoch that no row has)."""
+    return (row for row in rows if row.epoch != epoch and row.state.is_unsent)
+
+
+def next_recheck(checked_at: int, starts_at: int, policy: ReminderPolicy = DEFAULT_POLICY) -> int | None:
+    """When to look for an undeliverable recipient's kind 10050 again: hourly until the start, then never."""
+    again = checked_at + policy.recheck_every
+    return again if again < starts_at else None
+
+
+def _resolve(row: LedgerRow, now: int, nearest: dict[tuple[str, int, str], int], policy: ReminderPolicy) -> Resolution:
+    if now >= row.window_ends_at:
+        return Resolution(row, Verdict.MISSED, reason="its time had passed")
+    if row.message.is_offset and row.due_at < nearest[_recipient(row)]:
+        return Resolution(row, Verdict.MISSED, reason="a nearer reminder is due")
+    if reason := _needless(row):
+        return Resolution(row, Verdict.SKIPPED, reason=reason)
+    if row.message is Message.START and not row.live:
+        return Resolution(row, Verdict.HOLD, reason="the session is not live")
+    return Resolution(row, Verdict.SEND, late=now - row.due_at > policy.late_after)
+
+
+def _needless(row: LedgerRow) -> str | None:
+    if row.opted_out:
+        return "the recipient asked for no more messages"
+    if not receives(row.message, row.standing):
+        return f"the recipient is {row.standing}"
+    return "the recipient is in the room" if row.message is Message.START and row.present else None
+
+
+def _recipient(row: LedgerRow) -> tuple[str, int, str]:
+    return row.lesson_id, row.epoch, row.pubkey

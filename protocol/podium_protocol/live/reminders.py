@@ -1,0 +1,261 @@
+"""Messages to people: which are planned, when they are due, and until when they make sense (semantics.md, "Reminders").
+
+What becomes of a planned message when its time comes is decided in `reminder_ledger`; its words are in `texts`.
+
+Decisions where semantics.md leaves a gap:
+- Waitlisted people get no reminders, but the recording like everybody whose RSVP is not declined.
+- Whoever asked for `stop` gets nothing any more, changes of time and cancellations included.
+- Event-driven messages have windows too: what tells of a seat or an RSVP until the session's end, "moved" until the new
+  end, "cancelled" until the old one, "did not take place" for a day.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from podium_protocol.live.rsvp import RsvpStatus
+
+
+class Message(StrEnum):
+    """What a message is about; the `offset` of its row in the ledger."""
+
+    CONFIRMATION = "confirmation"
+    WAITLISTED = "waitlisted"
+    PROMOTED = "promoted"
+    DAY = "day"
+    HOUR = "hour"
+    QUARTER = "quarter"
+    START = "start"
+    MOVED = "moved"
+    CANCELLED = "cancelled"
+    RECORDING = "recording"
+    NO_SHOW = "no_show"
+
+    @property
+    def is_offset(self) -> bool:
+        """Sent at an offset from the start, as opposed to when something happens."""
+        return self in _OFFSETS
+
+
+_OFFSETS: Final = frozenset({Message.DAY, Message.HOUR, Message.QUARTER, Message.START})
+
+
+class LedgerState(StrEnum):
+    """What has become of one row (session, epoch, message, pubkey)."""
+
+    SCHEDULED = "scheduled"
+    PREPARED = "prepared"  # the gift wrap is signed and stored
+    CLAIMED = "claimed"  # being sent
+    SENT = "sent"
+    FAILED = "failed"
+    MISSED = "missed"  # the window passed while we were down
+    SKIPPED = "skipped"
+    SKIPPED_LATE = "skipped_late"  # already past when the session or the RSVP appeared
+    UNDELIVERABLE = "undeliverable"  # no kind 10050
+    CANCELLED = "cancelled"
+
+    @property
+    def is_unsent(self) -> bool:
+        """Nothing of it is on the wire: a reschedule or a cancellation drops it."""
+        return self in _UNSENT
+
+
+_UNSENT: Final = frozenset({LedgerState.SCHEDULED, LedgerState.PREPARED, LedgerState.FAILED, LedgerState.UNDELIVERABLE})
+
+
+class Standing(StrEnum):
+    """What somebody is to a session, as far as messages go."""
+
+    SEATED = "seated"  # confirmed, with a seat
+    TENTATIVE = "tentative"
+    WAITLISTED = "waitlisted"
+    DECLINED = "declined"
+    ATTENDED = "attended"  # was in the room and has no RSVP, or a declined one
+    NONE = "none"  # merely tagged, or nothing at all
+
+    @classmethod
+    def of(cls, status: RsvpStatus | None, *, waitlisted: bool = False, attended: bool = False) -> Standing:
+        """The standing that follows from RSVP, seat and attendance."""
+        if status is RsvpStatus.CONFIRMED:
+            return cls.WAITLISTED if waitlisted else cls.SEATED
+        if status is RsvpStatus.TENTATIVE:
+            return cls.TENTATIVE
+        if attended:
+            return cls.ATTENDED
+        return cls.NONE if status is None else cls.DECLINED
+
+
+_COMING: Final = frozenset({Standing.SEATED, Standing.TENTATIVE})
+_AUDIENCE: Final = {
+    Message.CONFIRMATION: _COMING,
+    Message.WAITLISTED: frozenset({Standing.WAITLISTED}),
+    Message.PROMOTED: frozenset({Standing.SEATED}),
+    Message.DAY: _COMING,
+    Message.HOUR: _COMING,
+    Message.QUARTER: _COMING,
+    Message.START: _COMING,
+    Message.MOVED: _COMING | {Standing.WAITLISTED},
+    Message.CANCELLED: _COMING | {Standing.WAITLISTED},
+    Message.RECORDING: _COMING | {Standing.WAITLISTED, Standing.ATTENDED},
+    Message.NO_SHOW: _COMING | {Standing.ATTENDED},
+}
+
+
+class Offset(msgspec.Struct, frozen=True):
+    """One reminder. Seconds before the start; a negative number is after it.
+
+    Args:
+        message: what it is.
+        before: when it is due.
+        closes: when its window closes, the first second that is too late.
+        spoken: the offset its words stand for. It differs from `before` only where time is compressed for a show.
+    """
+
+    message: Message
+    before: int
+    closes: int
+    spoken: int
+
+
+class ReminderPolicy(msgspec.Struct, frozen=True):
+    """Seconds."""
+
+    offsets: tuple[Offset, ...] = (
+        Offset(Message.DAY, 86_400, 7200, 86_400),
+        Offset(Message.HOUR, 3600, 1200, 3600),
+        Offset(Message.QUARTER, 900, 0, 900),
+        Offset(Message.START, 0, -900, 0),
+    )
+    quiet_after_confirmation: int = 600
+    moved_debounce: int = 600
+    moved_at_once_under: int = 1800
+    late_after: int = 60
+    recording_window: int = 14 * 86_400
+    no_show_window: int = 86_400
+    recheck_every: int = 3600
+
+    def offset(self, message: Message) -> Offset | None:
+        """The configured offset of `message`, or None: not a reminder, or switched off."""
+        return next((each for each in self.offsets if each.message is message), None)
+
+    @classmethod
+    def with_offsets(
+        cls, *, day: int | None = 86_400, hour: int | None = 3600, quarter: int | None = 900
+    ) -> ReminderPolicy:
+        """Other offsets; None switches one off. Each window keeps its share of the offset (24 h: 2 h are a twelfth)."""
+        wanted = {Message.DAY: day, Message.HOUR: hour, Message.QUARTER: quarter, Message.START: 0}
+        pairs = ((each, wanted[each.message]) for each in cls().offsets)
+        return cls(tuple(_moved(each, before, before) for each, before in pairs if before is not None))
+
+    @classmethod
+    def compressed(cls, *, day: int, hour: int, quarter: int) -> ReminderPolicy:
+        """The same reminders in the same words within seconds, for a show. Quiet times shrink with the quarter."""
+        wanted = {Message.DAY: day, Message.HOUR: hour, Message.QUARTER: quarter, Message.START: 0}
+        return cls(
+            tuple(_moved(each, wanted[each.message], each.spoken) for each in cls().offsets),
+            quiet_after_confirmation=600 * quarter // 900,
+            moved_debounce=600 * quarter // 900,
+            moved_at_once_under=1800 * quarter // 900,
+        )
+
+
+DEFAULT_POLICY: Final = ReminderPolicy()
+
+
+class PlannedMessage(msgspec.Struct, frozen=True):
+    """A row for the ledger. `window_ends_at` is the first second that is too late; both in Unix seconds."""
+
+    message: Message
+    due_at: int
+    window_ends_at: int
+    state: LedgerState = LedgerState.SCHEDULED
+
+
+def receives(message: Message, standing: Standing) -> bool:
+    """Whether somebody of this standing is sent `message`."""
+    return standing in _AUDIENCE[message]
+
+
+def plan(
+    starts_at: int,
+    standing: Standing,
+    *,
+    now: int,
+    confirmed_at: int | None = None,
+    policy: ReminderPolicy = DEFAULT_POLICY,
+) -> tuple[PlannedMessage, ...]:
+    """The reminders of one person for one epoch of a session, planned when the session, the epoch or the RSVP appears.
+
+    An offset that is past by then is `skipped_late` and never sent; one due within 10 min of the confirmation (or of
+    the message that gave a seat) is `skipped`. Waitlisted people have none until they are promoted.
+    """
+    rows = []
+    for offset in policy.offsets:
+        if receives(offset.message, standing):
+            due = starts_at - offset.before
+            state = _planned_state(due, now, confirmed_at, policy)
+            rows.append(PlannedMessage(offset.message, due, starts_at - offset.closes, state))
+    return tuple(rows)
+
+
+def plan_answer(standing: Standing, *, now: int, ends_at: int) -> PlannedMessage | None:
+    """The one confirmation of an RSVP, or the place on the waiting list; None for those who get neither."""
+    for message in (Message.CONFIRMATION, Message.WAITLISTED):
+        if receives(message, standing):
+            return PlannedMessage(message, now, max(ends_at, now + 1))
+    return None
+
+
+def plan_promotion(*, now: int, ends_at: int) -> PlannedMessage:
+    """A seat became free for somebody who waited."""
+    return PlannedMessage(Message.PROMOTED, now, max(ends_at, now + 1))
+
+
+def plan_moved(
+    told_start: int, new_start: int, *, now: int, new_ends_at: int, policy: ReminderPolicy = DEFAULT_POLICY
+) -> PlannedMessage | None:
+    """One "moved from X to Y" after a reschedule, or None where people already know the time.
+
+    X is the start people were last told of. A second reschedule within the debounce drops the planned message, which
+    is unsent, and plans it again from the same X; moved back, there is nothing to tell.
+    """
+    if told_start == new_start:
+        return None
+    at_once = new_start - now < policy.moved_at_once_under
+    return PlannedMessage(Message.MOVED, now if at_once else now + policy.moved_debounce, max(new_ends_at, now + 1))
+
+
+def plan_cancelled(*, now: int, ends_at: int) -> PlannedMessage:
+    """The session was cancelled."""
+    return PlannedMessage(Message.CANCELLED, now, max(ends_at, now + 1))
+
+
+def plan_no_show(*, now: int, policy: ReminderPolicy = DEFAULT_POLICY) -> PlannedMessage:
+    """The instructor did not come."""
+    return PlannedMessage(Message.NO_SHOW, now, now + policy.no_show_window)
+
+
+def plan_recording(*, now: int, policy: ReminderPolicy = DEFAULT_POLICY) -> PlannedMessage:
+    """The recording was published at `now`."""
+    return PlannedMessage(Message.RECORDING, now, now + policy.recording_window)
+
+
+def expires_at(planned: PlannedMessage, ends_at: int) -> int:
+    """The NIP-40 expiration of its gift wrap: the session's end, or the end of its window where that is later."""
+    return max(ends_at, planned.window_ends_at)
+
+
+def _planned_state(due: int, now: int, confirmed_at: int | None, policy: ReminderPolicy) -> LedgerState:
+    if due < now:
+        return LedgerState.SKIPPED_LATE
+    if confirmed_at is not None and 0 <= due - confirmed_at <= policy.quiet_after_confirmation:
+        return LedgerState.SKIPPED
+    return LedgerState.SCHEDULED
+
+
+def _moved(offset: Offset, before: int, spoken: int) -> Offset:
+    closes = offset.closes * before // offset.before if offset.before else offset.closes
+    return Offset(offset.message, before, closes, spoken)

@@ -1,0 +1,263 @@
+"""The words of our messages: the model's headlines exactly, then when the session is and what the reader can do.
+
+English first. Every sentence passes a `Catalogue`, whose two methods are those of gettext (and of Babel's
+`Translations`); `pybabel extract -k N_` finds the sentences. Babel's locale data are constant files, like the
+time zones. Titles are arguments of the sentences and never part of a format, so braces in them are harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+import msgspec
+from babel.dates import format_date
+
+from podium_protocol import kinds, tags
+from podium_protocol.events import Pubkey, UnsignedEvent
+from podium_protocol.live import fields
+from podium_protocol.live.local_time import offset_name
+from podium_protocol.live.plain_text import single_line
+from podium_protocol.live.reminders import DEFAULT_POLICY, Message, ReminderPolicy
+from podium_protocol.live.time_zones import UTC, zone_or_none
+
+MAX_TITLE: Final = 200
+
+
+class Catalogue(Protocol):
+    """Translations into one language."""
+
+    def gettext(self, message: str) -> str:
+        """The sentence in the language."""
+        ...
+
+    def ngettext(self, singular: str, plural: str, n: int) -> str:
+        """The form for `n` of them."""
+        ...
+
+
+class English:
+    """The sentences as they stand here."""
+
+    def gettext(self, message: str) -> str:
+        """The sentence itself."""
+        return message
+
+    def ngettext(self, singular: str, plural: str, n: int) -> str:
+        """English has two forms."""
+        return singular if n == 1 else plural
+
+
+class Language(msgspec.Struct, frozen=True):
+    """A catalogue with the locale of its dates."""
+
+    catalogue: Catalogue
+    locale: str
+
+
+ENGLISH: Final = Language(English(), "en_GB")  # day before month, and 24 hours: nobody misreads 12/01
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """What a message speaks of.
+
+    Args:
+        title: the session's, from a stranger.
+        starts_at: Unix seconds.
+        timezone: IANA name, the session's `start_tzid`.
+        join_url: of the page.
+        recording_url: where it is known.
+        position: on the waiting list, from 1.
+        tentative: the recipient answered maybe.
+        moved_from: the start people were told of before, for a message about a move.
+    """
+
+    title: str
+    starts_at: int
+    timezone: str
+    join_url: str
+    recording_url: str | None = None
+    position: int = 0
+    tentative: bool = False
+    moved_from: int | None = None
+
+
+class Rendered(msgspec.Struct, frozen=True):
+    """A finished text; its first line is the headline."""
+
+    headline: str
+    text: str
+
+
+def N_(message: str) -> str:  # noqa: N802  (gettext's name for a sentence that is translated later)
+    """Mark a sentence for extraction."""
+    return message
+
+
+_HEADLINES: Final = {
+    Message.CONFIRMATION: N_("You are confirmed: {title}"),
+    Message.WAITLISTED: N_("You are number {position} on the waiting list: {title}"),
+    Message.PROMOTED: N_("A seat became free, you are confirmed: {title}"),
+    Message.DAY: N_("Tomorrow: {title} at {time}"),
+    Message.HOUR: N_("{title} starting in 1 hour"),
+    Message.QUARTER: N_("{title} starting soon - Join Now"),
+    Message.START: N_("Live now: {title}"),
+    Message.MOVED: N_("Moved: {title}"),
+    Message.CANCELLED: N_("Cancelled: {title}"),
+    Message.RECORDING: N_("Recording available: {title}"),
+    Message.NO_SHOW: N_("Did not take place: {title}"),
+}
+_TENTATIVE: Final = N_("You may come: {title}")
+_REMAINING: Final = N_("{title} starting {relative}")
+_REMAINING_JOIN: Final = N_("{title} starting {relative} - Join Now")
+_ANSWER: Final = N_(
+    "Reply yes, maybe or no to change your answer, stop to get no more messages about this session, stop all for none "
+    "at all."
+)
+_STOP: Final = N_("Reply stop all to get no more messages.")
+_HOUR: Final = 3600
+_DAY: Final = 86_400
+
+
+def render(
+    message: Message,
+    subject: Subject,
+    *,
+    due_at: int,
+    now: int,
+    policy: ReminderPolicy = DEFAULT_POLICY,
+    language: Language = ENGLISH,
+) -> Rendered:
+    """The text of one message.
+
+    Args:
+        message: which.
+        subject: what it speaks of.
+        due_at: when it is due.
+        now: when it is sent. Before the due time (texts are prepared) and within a minute after it the reminder has its
+            own words; later it says the real remaining time and not the name of its offset.
+        policy: the offsets the words depend on.
+        language: of the reader.
+    """
+    late = now - due_at > policy.late_after
+    at = now if late else due_at
+    headline = _headline(_template(message, subject, at, policy, late=late), subject, at, language)
+    sections = [headline, *_body(message, subject, at, language)]
+    return Rendered(headline, "\n\n".join(sections))
+
+
+def write_message(rendered: Rendered, *, service: Pubkey, recipient: Pubkey, due_at: int) -> UnsignedEvent:
+    """The kind 14 rumor (NIP-17). It is the same for the same text: `created_at` is the due time, so a retry after a
+    crash makes no second message.
+    """
+    rows = (("p", recipient), ("subject", rendered.headline))
+    return UnsignedEvent(service, due_at, kinds.PRIVATE_MESSAGE, tags.build(rows), rendered.text)
+
+
+def spoken_time(at: int, timezone: str, language: Language = ENGLISH) -> str:
+    """Weekday, date, time, zone and UTC offset: `Tuesday, 1 December 2026, 18:00 (Europe/Berlin, UTC+01:00)`."""
+    local = _local(at, timezone)
+    zone, offset = str(local.tzinfo), offset_name(local.utcoffset() or timedelta())
+    place = zone if zone == offset else f"{zone}, {offset}"
+    return f"{format_date(local, 'full', locale=language.locale)}, {local:%H:%M} ({place})"
+
+
+def spoken_distance(seconds: int, language: Language = ENGLISH) -> str:
+    """`in 1 hour 30 minutes`, `now`, `5 minutes ago`: the two largest units, broken ones cut off."""
+    if seconds == 0:
+        return language.catalogue.gettext(N_("now"))
+    span = " ".join(_units(abs(seconds), language.catalogue))
+    return language.catalogue.gettext(N_("in {span}") if seconds > 0 else N_("{span} ago")).format(span=span)
+
+
+def _headline(template: str, subject: Subject, at: int, language: Language) -> str:
+    return language.catalogue.gettext(template).format(
+        title=single_line(subject.title, MAX_TITLE),
+        time=f"{_local(subject.starts_at, subject.timezone):%H:%M}",
+        relative=spoken_distance(subject.starts_at - at, language),
+        position=subject.position,
+    )
+
+
+def _template(message: Message, subject: Subject, at: int, policy: ReminderPolicy, *, late: bool) -> str:
+    if message is Message.CONFIRMATION and subject.tentative:
+        return _TENTATIVE
+    if message in _TIMED and (late or not _holds(message, subject, at, policy)):
+        return _REMAINING_JOIN if message is Message.QUARTER else _REMAINING
+    return _HEADLINES[message]
+
+
+_TIMED: Final = frozenset({Message.DAY, Message.HOUR, Message.QUARTER})
+
+
+def _holds(message: Message, subject: Subject, at: int, policy: ReminderPolicy) -> bool:
+    """Whether the model's words for a reminder are true when it is sent in time."""
+    offset = policy.offset(message)
+    if message is Message.QUARTER or offset is None:
+        return True
+    if message is Message.HOUR:
+        return offset.spoken == _HOUR
+    if offset.before != offset.spoken:  # compressed for a show
+        return offset.spoken == _DAY
+    # 24 h before is the same date where the clocks are set back in between
+    here, there = (_local(time, subject.timezone).date() for time in (at, subject.starts_at))
+    return there - here == timedelta(days=1)
+
+
+def _body(message: Message, subject: Subject, at: int, language: Language) -> Iterator[str]:
+    say = language.catalogue.gettext
+    when = spoken_time(subject.starts_at, subject.timezone, language)
+    if message is Message.RECORDING:
+        yield say(N_("You can watch the session of {when}:")).format(when=when)
+        yield fields.web_url(subject.recording_url) or subject.join_url
+        yield say(_STOP)
+        return
+    if message is Message.MOVED and subject.moved_from is not None:
+        before = spoken_time(subject.moved_from, subject.timezone, language)
+        yield say(N_("From: {before}\nTo: {when}")).format(before=before, when=when)
+    else:
+        yield when
+    yield from _closing(message, subject, at, language)
+
+
+def _closing(message: Message, subject: Subject, at: int, language: Language) -> Iterator[str]:
+    say = language.catalogue.gettext
+    if message is Message.CANCELLED:
+        yield say(N_("The instructor cancelled the session."))
+    elif message is Message.NO_SHOW:
+        yield say(N_("The instructor did not come."))
+    else:
+        ahead = subject.starts_at - at
+        begins = N_("It starts {relative}.") if ahead >= 0 else N_("It started {relative}.")
+        yield say(begins).format(relative=spoken_distance(ahead, language))
+        if _has_link(message, ahead):
+            yield say(N_("Join: {url}")).format(url=subject.join_url)
+        yield say(_ANSWER)
+        return
+    yield say(_STOP)
+
+
+def _has_link(message: Message, ahead: int) -> bool:
+    if message in (Message.QUARTER, Message.START):
+        return True
+    # no reminder follows a confirmation this short before the start, so it brings the link itself
+    return message in (Message.CONFIRMATION, Message.PROMOTED) and ahead <= 900
+
+
+def _units(seconds: int, catalogue: Catalogue) -> Iterator[str]:
+    if seconds < 60:
+        yield catalogue.ngettext("{n} second", "{n} seconds", seconds).format(n=seconds)
+        return
+    minutes = seconds // 60
+    days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
+    if days:
+        yield catalogue.ngettext("{n} day", "{n} days", days).format(n=days)
+    if hours:
+        yield catalogue.ngettext("{n} hour", "{n} hours", hours).format(n=hours)
+    if rest and not days:
+        yield catalogue.ngettext("{n} minute", "{n} minutes", rest).format(n=rest)
+
+
+def _local(at: int, timezone: str) -> datetime:
+    return datetime.fromtimestamp(at, zone_or_none(timezone) or UTC)

@@ -1,0 +1,89 @@
+"""Bech32 (BIP-173), the outer form of NIP-19: a readable prefix, data in 5-bit characters, a checksum.
+
+Strict: one case, the checksum of bech32 and not of bech32m (BIP-350), no spare bits. Errors never echo the text, since
+a mistyped secret key is still most of a secret key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from podium_protocol.errors import InvalidInput
+from podium_protocol.limits import MAX_BECH32_CHARS
+
+_ALPHABET: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+_VALUES: Final = {character: value for value, character in enumerate(_ALPHABET)}
+_GENERATORS: Final = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
+_BECH32: Final = 1
+_BECH32M: Final = 0x2BC830A3
+_FORM: Final = re.compile(r"([!-~]{1,83})1([a-z0-9]{6,})")
+
+
+def encode(prefix: str, data: bytes) -> str:
+    """`data` under `prefix`, both as they are."""
+    values = list(_regroup(data, 8, 5))
+    checksum = _polymod([*_expand(prefix), *values, 0, 0, 0, 0, 0, 0]) ^ _BECH32
+    values += [(checksum >> 5 * (5 - place)) & 31 for place in range(6)]
+    return f"{prefix}1{''.join(_ALPHABET[value] for value in values)}"
+
+
+def decode(text: str) -> tuple[str, bytes]:
+    """The prefix in lower case, and the data.
+
+    Raises:
+        InvalidInput: not bech32; the message says in what way.
+    """
+    if len(text) > MAX_BECH32_CHARS:
+        raise InvalidInput(f"the text is longer than the {MAX_BECH32_CHARS} characters NIP-19 allows")
+    if text not in (text.lower(), text.upper()):
+        raise InvalidInput("the text mixes capitals and small letters, which bech32 forbids (BIP-173)")
+    match = _FORM.fullmatch(text.lower())
+    if match is None or not _VALUES.keys() >= set(match[2]):
+        raise InvalidInput("the text is not bech32: it looks like `npub1...`, with letters and digits only")
+    values = [_VALUES[character] for character in match[2]]
+    checksum = _polymod([*_expand(match[1]), *values])
+    if checksum == _BECH32M:
+        raise InvalidInput("the text is bech32m, and NIP-19 uses plain bech32")
+    if checksum != _BECH32:
+        raise InvalidInput("the checksum is wrong: a character was changed, lost or added; copy the text again")
+    return match[1], _without_spare_bits(values[:-6])
+
+
+def _expand(prefix: str) -> Iterator[int]:
+    yield from (ord(character) >> 5 for character in prefix)
+    yield 0
+    yield from (ord(character) & 31 for character in prefix)
+
+
+def _polymod(values: Iterable[int]) -> int:
+    remainder = 1
+    for value in values:
+        top = remainder >> 25
+        remainder = (remainder & 0x1FFFFFF) << 5 ^ value
+        for place, generator in enumerate(_GENERATORS):
+            if top >> place & 1:
+                remainder ^= generator
+    return remainder
+
+
+def _without_spare_bits(values: list[int]) -> bytes:
+    spare = len(values) * 5 % 8
+    if spare >= 5 or (values and values[-1] & ((1 << spare) - 1)):
+        # else one key would have several spellings
+        raise InvalidInput("the text has bits to spare at its end, which bech32 forbids (BIP-173)")
+    return bytes(_regroup(values, 5, 8))[: len(values) * 5 // 8]
+
+
+def _regroup(values: Iterable[int], width: int, new_width: int) -> Iterator[int]:
+    """The same bits in groups of `new_width`, the last one filled with zeros."""
+    bits, held = 0, 0
+    for value in values:
+        bits, held = bits << width | value, held + width
+        while held >= new_width:
+            held -= new_width
+            yield bits >> held & ((1 << new_width) - 1)
+        bits &= (1 << held) - 1
+    if held:
+        yield bits << (new_width - held) & ((1 << new_width) - 1)

@@ -1,0 +1,75 @@
+"""The login of one connection (NIP-42): which challenge counts, where the signature is, how often we tried."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+from podium_protocol.events import EventId
+from podium_protocol.limits import MAX_AUTH_ATTEMPTS
+
+
+class LoginStage(Enum):
+    """Where the login stands. Only these moves exist: IDLE -> ASKED -> SENT -> DONE or REFUSED, and again."""
+
+    IDLE = auto()  # nothing asked of us yet, or nothing came of it in time
+    ASKED = auto()  # the caller is having a challenge signed
+    SENT = auto()  # the relay has our signature and has not answered: one in flight
+    DONE = auto()
+    REFUSED = auto()
+
+
+class RelayLogin:
+    """State of the login on one connection; a new connection starts with a new one."""
+
+    def __init__(self) -> None:
+        self.stage = LoginStage.IDLE
+        self.challenge: str | None = None
+        self.sent_id: EventId | None = None
+        self.successes = 0
+        self._attempts = 0
+        self._tried: str | None = None
+
+    def may_ask(self) -> bool:
+        """Whether the caller should be asked for a signature: a fresh challenge, none under way, attempts left."""
+        return (
+            self.challenge is not None
+            and self.challenge != self._tried
+            and self.stage not in (LoginStage.ASKED, LoginStage.SENT)
+            and self._attempts < MAX_AUTH_ATTEMPTS
+        )
+
+    def is_hopeful(self) -> bool:
+        """Whether whatever was refused may wait: a login is under way, can be asked for, or awaits its challenge."""
+        if self.stage in (LoginStage.ASKED, LoginStage.SENT):
+            return True
+        return self.challenge is None or self.may_ask()
+
+    def ask(self) -> str:
+        """Note that the caller is asked to sign the newest challenge, and return it."""
+        assert self.challenge is not None
+        self.stage, self._tried = LoginStage.ASKED, self.challenge
+        self._attempts += 1
+        return self.challenge
+
+    def send(self, event_id: EventId) -> None:
+        """Note that a signed login left."""
+        self.stage, self.sent_id, self._tried = LoginStage.SENT, event_id, self.challenge
+
+    def answer(self, accepted: bool) -> None:
+        """Note the relay's OK to it, be it late."""
+        self.stage, self.sent_id = (LoginStage.DONE if accepted else LoginStage.REFUSED), None
+        self.successes += accepted
+
+    def refuse(self) -> None:
+        """Note that the caller will not sign."""
+        self.stage = LoginStage.REFUSED
+
+    def drop_stale(self) -> None:
+        """Note that the challenge that was signed is not the newest any more."""
+        self.stage = LoginStage.IDLE
+
+    def give_up(self) -> None:
+        """Note that no signature, or no answer, came in time: the same challenge may be tried again later."""
+        if self.stage is LoginStage.ASKED:
+            self._attempts -= 1  # our signer was slow, which is not the relay's doing
+        self.stage, self._tried = LoginStage.IDLE, None

@@ -1,0 +1,120 @@
+"""What a relay's OK or CLOSED means for the one who asked: a pure function from its words to a verdict.
+
+Sources: NIP-01 and NIP-42 for the standard prefixes; `unsupported`, `replaced` and `deleted` are seen besides.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from podium_protocol.limits import MAX_MESSAGE_CHARS
+
+
+class Done(msgspec.Struct, frozen=True, tag=True):
+    """The relay has the event, or had it already, or has a newer revision of it."""
+
+    message: str = ""
+
+
+class RateLimited(msgspec.Struct, frozen=True, tag=True):
+    """Wait before anything more is sent to this relay (`backoff.rate_limit_delays`)."""
+
+    message: str = ""
+
+
+class AuthRequired(msgspec.Struct, frozen=True, tag=True):
+    """The relay wants to know who asks (NIP-42), and we did not, may not or could not tell it."""
+
+    message: str = ""
+
+
+class Restricted(msgspec.Struct, frozen=True, tag=True):
+    """The relay knows who asks and still refuses: final for this relay."""
+
+    message: str = ""
+
+
+class Blocked(msgspec.Struct, frozen=True, tag=True):
+    """The relay does not take this event, or anything from its author: final for this relay."""
+
+    message: str = ""
+
+
+class Pow(msgspec.Struct, frozen=True, tag=True):
+    """The relay asks for proof of work (NIP-13); `bits` where its words name a number."""
+
+    bits: int | None = None
+    message: str = ""
+
+
+class Invalid(msgspec.Struct, frozen=True, tag=True):
+    """The relay finds a fault in what was sent; where it complains of the time, it may be signed again once."""
+
+    about_time: bool = False
+    message: str = ""
+
+
+class Unknown(msgspec.Struct, frozen=True, tag=True):
+    """`error:`, no prefix, no answer, or a lost connection: it may have been done. Retry with the same bytes."""
+
+    message: str = ""
+
+
+Verdict = Done | RateLimited | AuthRequired | Restricted | Blocked | Pow | Invalid | Unknown
+
+_PREFIX: Final = re.compile(r"\s*([A-Za-z-]{1,32})\s*:")
+_NUMBER: Final = re.compile(r"(?<![0-9])[0-9]{1,3}(?![0-9])")
+_MAX_POW_BITS: Final = 256  # a SHA-256 has no more
+_ABOUT_TIME: Final = re.compile(
+    r"created[ _]?at|creation (?:date|time)|timestamp|(?:in|from) the (?:future|past)"
+    r"|too (?:old|new|late|early|far)",
+    re.IGNORECASE,
+)
+
+_BY_PREFIX: Final[dict[str, Callable[[str], Verdict]]] = {
+    "duplicate": Done,
+    "replaced": Done,  # an addressable event whose newer revision the relay has
+    "rate-limited": RateLimited,
+    "auth-required": AuthRequired,
+    "restricted": Restricted,
+    "blocked": Blocked,
+    "deleted": Blocked,
+    "mute": Blocked,  # nobody listened to an ephemeral event: it was not delivered, and will not be
+}
+
+
+def of_ok(accepted: bool, message: str) -> Verdict:
+    """The verdict on a publication, from the OK that answers it."""
+    return Done(message[:MAX_MESSAGE_CHARS]) if accepted else _of_refusal(message)
+
+
+def of_closed(message: str) -> Verdict:
+    """The verdict on a subscription, from the CLOSED that ends it. Never `Done`: nobody is served any more."""
+    verdict = _of_refusal(message)
+    return Unknown(verdict.message) if isinstance(verdict, Done) else verdict
+
+
+def is_final(verdict: Verdict) -> bool:
+    """Whether sending the same bytes to the same relay again is of no use."""
+    return not isinstance(verdict, RateLimited | Unknown)
+
+
+def _of_refusal(message: str) -> Verdict:
+    text = message[:MAX_MESSAGE_CHARS]
+    match = _PREFIX.match(text)
+    prefix = match[1].lower() if match else ""
+    if prefix == "pow":
+        return Pow(_bits(text), text)
+    if prefix in ("invalid", "unsupported"):
+        return Invalid(_ABOUT_TIME.search(text) is not None, text)
+    return _BY_PREFIX.get(prefix, Unknown)(text)
+
+
+def _bits(text: str) -> int | None:
+    """The highest plausible number in the text: "difficulty 26 is less than 30" asks for 30."""
+    numbers = [int(digits) for digits in _NUMBER.findall(text)]
+    return max((bits for bits in numbers if 1 <= bits <= _MAX_POW_BITS), default=None)

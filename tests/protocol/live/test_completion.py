@@ -1,0 +1,122 @@
+"""Completion."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from podium_protocol.live.attendance import Span, seconds, union
+from podium_protocol.live.completion import (
+    Completion,
+    CompletionMode,
+    CompletionPolicy,
+    CompletionWay,
+    by_attendance,
+    by_recording,
+    crossing,
+    needed_seconds,
+    watched_milliseconds,
+)
+
+HOUR, MINUTE = 3600, 60
+ALL = CompletionPolicy(mode=CompletionMode.ALL)
+
+
+@pytest.mark.parametrize(
+    ("scheduled", "actual", "needed"),
+    [
+        (2 * HOUR, 2 * HOUR, 30 * MINUTE),
+        (HOUR, HOUR, 30 * MINUTE),
+        (40 * MINUTE, 40 * MINUTE, 20 * MINUTE),
+        (2 * HOUR, 20 * MINUTE, 10 * MINUTE),
+        (20 * MINUTE, 2 * HOUR, 10 * MINUTE),
+        (2 * HOUR, None, 30 * MINUTE),
+        (101, 101, 51),
+        (HOUR, 0, 1),
+    ],
+)
+def test_either_threshold_suffices(scheduled: int, actual: int | None, needed: int) -> None:
+    """30 minutes or half of the shorter duration, whichever is less; while it lasts the scheduled one counts."""
+    assert needed_seconds(scheduled, actual) == needed
+
+
+def test_both_can_be_asked_for() -> None:
+    """`completion = all`."""
+    assert needed_seconds(2 * HOUR, 2 * HOUR, ALL) == HOUR
+    assert needed_seconds(40 * MINUTE, 40 * MINUTE, ALL) == 30 * MINUTE
+
+
+def test_the_threshold_is_inclusive_and_its_second_is_known() -> None:
+    """Completed when crossed, not when the session ends."""
+    spans = (Span(1000, 2000), Span(5000, 5800))
+    done = by_attendance(spans, scheduled_seconds=HOUR, actual_seconds=None)
+    assert done == Completion(CompletionWay.LIVE, 5800)
+    assert by_attendance((Span(1000, 2000), Span(5000, 5799)), scheduled_seconds=HOUR, actual_seconds=None) is None
+
+
+def test_an_early_end_completes_those_who_stayed_for_half() -> None:
+    """The shorter actual duration counts once it is known."""
+    spans = (Span(0, 700),)
+    assert by_attendance(spans, scheduled_seconds=HOUR, actual_seconds=None) is None
+    done = by_attendance(spans, scheduled_seconds=HOUR, actual_seconds=20 * MINUTE)
+    assert done == Completion(CompletionWay.LIVE, 600)
+
+
+_SPANS = st.lists(st.builds(Span, st.integers(0, 400), st.integers(0, 400)), max_size=10).map(union)
+
+
+@given(_SPANS, st.integers(1, 500))
+def test_the_crossing_is_the_second_at_which_enough_is_together(spans: tuple[Span, ...], needed: int) -> None:
+    """Up to that second exactly `needed` were credited; without one, there are fewer in all."""
+    at = crossing(spans, needed)
+    if at is None:
+        assert seconds(spans) < needed
+    else:
+        assert sum(min(span.end, at) - span.start for span in spans if span.start < at) == needed
+
+
+@given(_SPANS, st.builds(Span, st.integers(0, 400), st.integers(0, 400)), st.integers(1, 300))
+def test_more_attendance_never_completes_later(spans: tuple[Span, ...], more: Span, needed: int) -> None:
+    """Never taken back, and never moved into the future."""
+    before, after = crossing(spans, needed), crossing(union([*spans, more]), needed)
+    assert before is None or (after is not None and after <= before)
+
+
+@pytest.mark.parametrize(
+    ("played", "done"),
+    [
+        ([(0, 90)], True),
+        ([(0, 89.9)], False),
+        ([(10, 100)], True),
+        ([(99, 100)], False),
+        ([(0, 50), (50, 90)], True),
+        ([(0, 50), (0, 50), (0, 50)], False),
+        ([(0, 30), (20, 60), (40, 91)], True),
+        ([(-50, 40), (60, 500)], False),
+        ([(-50, 45), (50, 500)], True),
+        ([(90, 0)], False),
+        ([(1e306, 0), (0, 1e306)], True),
+        ([(1e306, 2e306), (-2e306, -1e306)], False),
+        ([(0, math.nan), (math.nan, 100), (-math.inf, math.inf)], False),
+        ([], False),
+    ],
+)
+def test_the_recording_counts_by_distinct_seconds(played: list[tuple[float, float]], done: bool) -> None:
+    """90 % inclusive of the union of what was played: seeking to the end fails, and so does nonsense."""
+    result = by_recording(played, 100, now=7)
+    assert result == (Completion(CompletionWay.RECORDING, 7) if done else None)
+
+
+@pytest.mark.parametrize("duration", [0, -1, math.nan, math.inf])
+def test_a_recording_without_a_duration_completes_nobody(duration: float) -> None:
+    """Nothing of nothing is no 90 %."""
+    assert by_recording([(0, 100)], duration, now=7) is None
+
+
+@given(st.lists(st.tuples(st.floats(), st.floats()), max_size=10), st.floats(0.001, 10_000))
+def test_nobody_watches_more_than_there_is(played: list[tuple[float, float]], duration: float) -> None:
+    """Whatever a browser sends, the watched part lies between nothing and all of it."""
+    assert 0 <= watched_milliseconds(played, duration) <= round(duration * 1000)

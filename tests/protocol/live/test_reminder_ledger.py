@@ -1,0 +1,212 @@
+"""What becomes of planned messages."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from podium_protocol.events import Pubkey
+from podium_protocol.live.reminder_ledger import (
+    LedgerRow,
+    Resolution,
+    Verdict,
+    drop_unsent,
+    next_recheck,
+    resolve_due,
+)
+from podium_protocol.live.reminders import LedgerState, Message, Standing, plan, plan_moved, plan_recording
+
+START = 1_000_000
+DAY, HOUR, MINUTE = 86_400, 3600, 60
+REMINDERS = (Message.DAY, Message.HOUR, Message.QUARTER, Message.START)
+
+
+def ledger(person: str = "a", **facts: object) -> list[LedgerRow]:
+    """The rows of one person, planned long before."""
+    return [
+        LedgerRow(
+            lesson_id="lesson",
+            epoch=0,
+            message=row.message,
+            pubkey=Pubkey(person),
+            due_at=row.due_at,
+            window_ends_at=row.window_ends_at,
+            **facts,  # type: ignore[arg-type]  # named by the test
+        )
+        for row in plan(START, Standing.SEATED, now=0)
+    ]
+
+
+def verdicts(rows: list[LedgerRow], now: int) -> dict[Message, Verdict]:
+    """The verdict on each row that is due."""
+    return {each.row.message: each.verdict for each in resolve_due(rows, now)}
+
+
+def only(message: Message, **facts: object) -> Resolution:
+    """The verdict on one reminder at its own time."""
+    rows = [row for row in ledger(**facts) if row.message is message]
+    (resolution,) = resolve_due(rows, rows[0].due_at)
+    return resolution
+
+
+def test_a_reminder_is_sent_when_it_is_due() -> None:
+    """Not a second before; the others wait."""
+    assert verdicts(ledger(), START - DAY - 1) == {}
+    assert verdicts(ledger(), START - DAY) == {Message.DAY: Verdict.SEND}
+
+
+@pytest.mark.parametrize(
+    ("back", "sent", "missed"),
+    [
+        (START - 3 * HOUR, {Message.DAY}, set()),
+        (START - 2 * HOUR, set(), {Message.DAY}),
+        (START - 50 * MINUTE, {Message.HOUR}, {Message.DAY}),
+        (START - 20 * MINUTE, set(), {Message.DAY, Message.HOUR}),
+        (START - 10 * MINUTE, {Message.QUARTER}, {Message.DAY, Message.HOUR}),
+        (START + 5 * MINUTE, {Message.START}, {Message.DAY, Message.HOUR, Message.QUARTER}),
+        (START + 15 * MINUTE, set(), {*REMINDERS}),
+    ],
+)
+def test_after_a_down_time_only_the_nearest_is_sent(back: int, sent: set[Message], missed: set[Message]) -> None:
+    """The rest are missed; each has its window."""
+    found = verdicts(ledger(), back)
+    assert {message for message, verdict in found.items() if verdict is Verdict.SEND} == sent
+    assert {message for message, verdict in found.items() if verdict is Verdict.MISSED} == missed
+
+
+def test_of_two_open_windows_the_nearer_to_the_start_counts() -> None:
+    """Also where an operator's windows overlap."""
+    rows = [msgspec.structs.replace(row, window_ends_at=START + HOUR) for row in ledger()]
+    assert verdicts(rows, START - 30 * MINUTE) == {Message.DAY: Verdict.MISSED, Message.HOUR: Verdict.SEND}
+
+
+def test_people_and_sessions_do_not_hide_each_other() -> None:
+    """The nearest is looked for per person, session and epoch."""
+    late = [row for row in ledger("a") if row.message is Message.DAY]
+    near = [row for row in ledger("b") if row.message is Message.HOUR]
+    other = [msgspec.structs.replace(row, lesson_id="other", window_ends_at=START) for row in late]
+    rows = [msgspec.structs.replace(late[0], window_ends_at=START), *near, *other]
+    assert {each.verdict for each in resolve_due(rows, START - HOUR)} == {Verdict.SEND}
+
+
+def test_a_minute_is_not_late() -> None:
+    """More than a minute is: the text is rendered again."""
+    rows = ledger()[:1]
+    assert [each.late for each in resolve_due(rows, START - DAY + 60)] == [False]
+    assert [each.late for each in resolve_due(rows, START - DAY + 61)] == [True]
+
+
+@pytest.mark.parametrize(
+    "state", [state for state in LedgerState if state not in (LedgerState.SCHEDULED, LedgerState.PREPARED)]
+)
+def test_what_is_settled_is_left_alone(state: LedgerState) -> None:
+    """Sent is sent; a claimed row is on its way; a failed or undeliverable one has its own path back."""
+    assert resolve_due(ledger(state=state), START) == ()
+
+
+def test_a_prepared_message_is_sent_like_a_scheduled_one() -> None:
+    """It is merely wrapped already."""
+    assert only(Message.DAY, state=LedgerState.PREPARED).verdict is Verdict.SEND
+
+
+@pytest.mark.parametrize("standing", [Standing.DECLINED, Standing.WAITLISTED, Standing.NONE])
+def test_whoever_is_no_longer_coming_is_skipped(standing: Standing) -> None:
+    """What counts is the standing when it is due, not when it was planned."""
+    resolution = only(Message.HOUR, standing=standing)
+    assert (resolution.verdict, resolution.verdict.state) == (Verdict.SKIPPED, LedgerState.SKIPPED)
+    assert standing in resolution.reason
+
+
+def test_stop_means_stop() -> None:
+    """Whoever opted out gets nothing."""
+    assert only(Message.HOUR, opted_out=True).verdict is Verdict.SKIPPED
+
+
+def test_live_now_is_not_told_to_those_in_the_room() -> None:
+    """Other reminders are."""
+    assert only(Message.START, present=True).verdict is Verdict.SKIPPED
+    assert only(Message.QUARTER, present=True).verdict is Verdict.SEND
+
+
+def test_live_now_waits_for_the_session() -> None:
+    """It is held while the session is not live, and missed when that takes too long."""
+    assert only(Message.START, live=False).verdict is Verdict.HOLD
+    rows = ledger(live=False)[-1:]
+    assert verdicts(rows, START + 14 * MINUTE) == {Message.START: Verdict.HOLD}
+    assert verdicts(rows, START + 15 * MINUTE) == {Message.START: Verdict.MISSED}
+    assert only(Message.QUARTER, live=False).verdict is Verdict.SEND
+
+
+def test_news_does_not_hide_reminders_nor_the_reverse() -> None:
+    """A move that is due beside a reminder is sent too."""
+    moved = plan_moved(START - HOUR, START, now=START - HOUR, new_ends_at=START + HOUR)
+    assert moved is not None
+    news = LedgerRow(
+        lesson_id="lesson",
+        epoch=0,
+        message=Message.MOVED,
+        pubkey=Pubkey("a"),
+        due_at=moved.due_at,
+        window_ends_at=moved.window_ends_at,
+    )
+    found = verdicts([*ledger(), news], START - 40 * MINUTE)
+    assert (found[Message.MOVED], found[Message.HOUR]) == (Verdict.SEND, Verdict.SEND)
+
+
+def test_a_recording_is_old_news_after_14_days() -> None:
+    """Then it is missed."""
+    planned = plan_recording(now=START)
+    row = LedgerRow(
+        lesson_id="lesson",
+        epoch=0,
+        message=Message.RECORDING,
+        pubkey=Pubkey("a"),
+        due_at=planned.due_at,
+        window_ends_at=planned.window_ends_at,
+        standing=Standing.ATTENDED,
+    )
+    assert verdicts([row], START + 14 * DAY - 1) == {Message.RECORDING: Verdict.SEND}
+    assert verdicts([row], START + 14 * DAY) == {Message.RECORDING: Verdict.MISSED}
+
+
+def test_a_reschedule_drops_what_is_unsent() -> None:
+    """Rows of the new epoch, and those that are sent or on their way, stay."""
+    rows = [msgspec.structs.replace(row, state=state) for row in ledger() for state in LedgerState]
+    dropped = list(drop_unsent(rows, epoch=1))
+    assert {row.state for row in dropped} == {
+        LedgerState.SCHEDULED,
+        LedgerState.PREPARED,
+        LedgerState.FAILED,
+        LedgerState.UNDELIVERABLE,
+    }
+    assert list(drop_unsent(rows, epoch=0)) == []
+
+
+def test_the_undeliverable_are_looked_up_hourly_until_the_start() -> None:
+    """Then never."""
+    assert next_recheck(START - 2 * HOUR, START) == START - HOUR
+    assert next_recheck(START - HOUR, START) is None
+
+
+@given(
+    st.lists(st.integers(START - 2 * DAY, START + HOUR), min_size=1, max_size=30).map(sorted),
+    st.booleans(),
+)
+def test_no_order_of_down_times_sends_twice_or_loses_a_row(wakes: list[int], live: bool) -> None:
+    """Whenever the daemon looks, each row is settled at most once, at most one reminder goes out per look, in order."""
+    rows = {row.message: msgspec.structs.replace(row, live=live) for row in ledger()}
+    sent: list[Message] = []
+    for now in wakes:
+        found = resolve_due(rows.values(), now)
+        assert sum(each.verdict is Verdict.SEND for each in found) <= 1
+        for each in found:
+            if each.verdict is not Verdict.HOLD:
+                state = each.verdict.state or LedgerState.SENT
+                rows[each.row.message] = msgspec.structs.replace(each.row, state=state)
+                sent += [each.row.message] if state is LedgerState.SENT else []
+    assert sent == [message for message in REMINDERS if message in sent]
+    for row in rows.values():
+        overdue = row.window_ends_at <= wakes[-1]
+        assert not overdue or row.state in (LedgerState.SENT, LedgerState.MISSED)

@@ -1,0 +1,208 @@
+"""Which messages are planned, and when."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from podium_protocol.live.reminders import (
+    LedgerState,
+    Message,
+    PlannedMessage,
+    ReminderPolicy,
+    Standing,
+    expires_at,
+    plan,
+    plan_answer,
+    plan_cancelled,
+    plan_moved,
+    plan_no_show,
+    plan_promotion,
+    plan_recording,
+    receives,
+)
+from podium_protocol.live.rsvp import RsvpStatus
+
+START = 1_000_000
+END = START + 3600
+DAY, HOUR, MINUTE = 86_400, 3600, 60
+
+
+def states(now: int, **more: int) -> dict[Message, LedgerState]:
+    """The states of a seated person's reminders, planned at `now`."""
+    return {row.message: row.state for row in plan(START, Standing.SEATED, now=now, **more)}
+
+
+def test_the_four_reminders_of_the_model_with_their_windows() -> None:
+    """24 h until 2 h before, 1 h until 20 min before, 15 min until the start, the start for 15 min."""
+    assert plan(START, Standing.SEATED, now=START - 10 * DAY) == (
+        PlannedMessage(Message.DAY, START - DAY, START - 2 * HOUR),
+        PlannedMessage(Message.HOUR, START - HOUR, START - 20 * MINUTE),
+        PlannedMessage(Message.QUARTER, START - 15 * MINUTE, START),
+        PlannedMessage(Message.START, START, START + 15 * MINUTE),
+    )
+
+
+@pytest.mark.parametrize("standing", [Standing.WAITLISTED, Standing.DECLINED, Standing.NONE, Standing.ATTENDED])
+def test_nobody_else_is_reminded(standing: Standing) -> None:
+    """Not the waitlisted, not the declined, not those who did not answer or are merely tagged."""
+    assert plan(START, standing, now=START - 10 * DAY) == ()
+
+
+def test_tentative_people_are_reminded_like_confirmed_ones() -> None:
+    """The model sends reminders to both."""
+    now = START - 10 * DAY
+    assert plan(START, Standing.TENTATIVE, now=now) == plan(START, Standing.SEATED, now=now)
+
+
+def test_an_offset_that_is_past_when_the_rsvp_appears_is_never_sent() -> None:
+    """Skipped late, not sent late (cal.com#10749); exactly on time is not late."""
+    assert states(START - 2 * HOUR)[Message.DAY] is LedgerState.SKIPPED_LATE
+    assert states(START - DAY)[Message.DAY] is LedgerState.SCHEDULED
+    assert states(START - DAY + 1)[Message.DAY] is LedgerState.SKIPPED_LATE
+    assert set(states(START + 1).values()) == {LedgerState.SKIPPED_LATE}
+
+
+def test_a_reminder_right_after_the_confirmation_is_skipped() -> None:
+    """Within ten minutes, inclusive; what comes later is sent."""
+    near = START - HOUR - 600
+    assert states(near, confirmed_at=near)[Message.HOUR] is LedgerState.SKIPPED
+    assert states(near - 1, confirmed_at=near - 1)[Message.HOUR] is LedgerState.SCHEDULED
+    assert states(near, confirmed_at=near)[Message.QUARTER] is LedgerState.SCHEDULED
+
+
+def test_an_old_confirmation_skips_nothing() -> None:
+    """After a reschedule the confirmation of last week is no reason for silence."""
+    assert set(states(START - 2 * DAY, confirmed_at=START - 9 * DAY).values()) == {LedgerState.SCHEDULED}
+
+
+def test_a_reschedule_arms_again_what_lies_ahead() -> None:
+    """An offset that was sent for the old time is planned for the new one (cal.com#7225)."""
+    later = plan(START + 3 * DAY, Standing.SEATED, now=START - HOUR)
+    assert {row.state for row in later} == {LedgerState.SCHEDULED}
+    sooner = {row.message: row.state for row in plan(START, Standing.SEATED, now=START - 30 * MINUTE)}
+    assert sooner[Message.HOUR] is LedgerState.SKIPPED_LATE
+    assert sooner[Message.QUARTER] is LedgerState.SCHEDULED
+
+
+def test_who_answers_is_confirmed_once_or_told_the_place() -> None:
+    """Confirmed and tentative people get a confirmation, waitlisted ones their place, others nothing."""
+    answers = {standing: plan_answer(standing, now=START - DAY, ends_at=END) for standing in Standing}
+    kinds = {standing: row.message for standing, row in answers.items() if row is not None}
+    assert kinds == {
+        Standing.SEATED: Message.CONFIRMATION,
+        Standing.TENTATIVE: Message.CONFIRMATION,
+        Standing.WAITLISTED: Message.WAITLISTED,
+    }
+
+
+def test_an_answer_after_the_end_still_has_a_window() -> None:
+    """RSVPs stay open while a session overruns."""
+    late = plan_answer(Standing.SEATED, now=END + 60, ends_at=END)
+    assert late is not None
+    assert late.window_ends_at > late.due_at
+
+
+def test_a_move_is_told_after_the_debounce() -> None:
+    """Ten minutes later, or at once if the new start is less than half an hour away."""
+    now = START - DAY
+    assert plan_moved(START, START + HOUR, now=now, new_ends_at=END + HOUR) == PlannedMessage(
+        Message.MOVED, now + 600, END + HOUR
+    )
+    soon = plan_moved(START, now + 1799, now=now, new_ends_at=END)
+    edge = plan_moved(START, now + 1800, now=now, new_ends_at=END)
+    assert soon is not None
+    assert edge is not None
+    assert (soon.due_at, edge.due_at) == (now, now + 600)
+
+
+def test_a_move_there_and_back_is_not_told() -> None:
+    """People still know the right time."""
+    assert plan_moved(START, START, now=START - DAY, new_ends_at=END) is None
+
+
+@pytest.mark.parametrize(
+    ("message", "audience"),
+    [
+        (Message.MOVED, {Standing.SEATED, Standing.TENTATIVE, Standing.WAITLISTED}),
+        (Message.CANCELLED, {Standing.SEATED, Standing.TENTATIVE, Standing.WAITLISTED}),
+        (Message.PROMOTED, {Standing.SEATED}),
+        (Message.RECORDING, {Standing.SEATED, Standing.TENTATIVE, Standing.WAITLISTED, Standing.ATTENDED}),
+        (Message.NO_SHOW, {Standing.SEATED, Standing.TENTATIVE, Standing.ATTENDED}),
+    ],
+)
+def test_news_has_its_audience(message: Message, audience: set[Standing]) -> None:
+    """The recording goes to all who did not decline and to everybody who attended."""
+    assert {standing for standing in Standing if receives(message, standing)} == audience
+
+
+def test_news_has_its_window() -> None:
+    """A recording stays news for 14 days, a cancellation until the session would have ended."""
+    assert plan_recording(now=END).window_ends_at == END + 14 * DAY
+    assert plan_no_show(now=START).window_ends_at == START + DAY
+    assert plan_cancelled(now=START - DAY, ends_at=END).window_ends_at == END
+    assert plan_promotion(now=START - DAY, ends_at=END).window_ends_at == END
+
+
+def test_a_wrap_expires_with_the_session() -> None:
+    """But not before its message has reached the end of its window."""
+    (day, *_) = plan(START, Standing.SEATED, now=0)
+    assert expires_at(day, END) == END
+    assert expires_at(plan_recording(now=END + DAY), END) == END + 15 * DAY
+
+
+@pytest.mark.parametrize(
+    ("status", "waitlisted", "attended", "standing"),
+    [
+        (RsvpStatus.CONFIRMED, False, True, Standing.SEATED),
+        (RsvpStatus.CONFIRMED, True, False, Standing.WAITLISTED),
+        (RsvpStatus.TENTATIVE, False, False, Standing.TENTATIVE),
+        (RsvpStatus.DECLINED, False, False, Standing.DECLINED),
+        (RsvpStatus.DECLINED, False, True, Standing.ATTENDED),
+        (None, False, True, Standing.ATTENDED),
+        (None, False, False, Standing.NONE),
+    ],
+)
+def test_standing_follows_from_rsvp_seat_and_attendance(
+    status: RsvpStatus | None, waitlisted: bool, attended: bool, standing: Standing
+) -> None:
+    """Whoever declined and came anyway has attended."""
+    assert Standing.of(status, waitlisted=waitlisted, attended=attended) is standing
+
+
+def test_windows_keep_their_share_of_other_offsets() -> None:
+    """Half the offset, half the window; an offset can be switched off; the words follow the offset."""
+    policy = ReminderPolicy.with_offsets(day=12 * HOUR, hour=None, quarter=600)
+    assert [(each.message, each.before, each.closes, each.spoken) for each in policy.offsets] == [
+        (Message.DAY, 12 * HOUR, HOUR, 12 * HOUR),
+        (Message.QUARTER, 600, 0, 600),
+        (Message.START, 0, -900, 0),
+    ]
+    assert policy.offset(Message.HOUR) is None
+    assert ReminderPolicy.with_offsets() == ReminderPolicy()
+
+
+def test_compressed_time_keeps_the_words() -> None:
+    """A show of some seconds sends the same messages, and no quiet time swallows them."""
+    policy = ReminderPolicy.compressed(day=12, hour=8, quarter=4)
+    rows = plan(START, Standing.SEATED, now=START - 20, confirmed_at=START - 20, policy=policy)
+    assert [(row.due_at - START, row.state) for row in rows] == [
+        (-12, LedgerState.SCHEDULED),
+        (-8, LedgerState.SCHEDULED),
+        (-4, LedgerState.SCHEDULED),
+        (0, LedgerState.SCHEDULED),
+    ]
+    assert [each.spoken for each in policy.offsets] == [DAY, HOUR, 900, 0]
+
+
+@given(st.integers(START - 3 * DAY, START + DAY), st.none() | st.integers(START - 3 * DAY, START + DAY))
+def test_what_is_scheduled_lies_ahead_in_an_open_window(now: int, confirmed_at: int | None) -> None:
+    """No planned row is overdue, and every window ends after its due time, without overlapping the next."""
+    rows = plan(START, Standing.SEATED, now=now, confirmed_at=confirmed_at)
+    for row in rows:
+        assert (row.due_at >= now) or row.state is LedgerState.SKIPPED_LATE
+        assert row.window_ends_at > row.due_at
+    assert all(row.window_ends_at <= later.due_at for row, later in itertools.pairwise(rows))

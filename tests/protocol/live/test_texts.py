@@ -1,0 +1,241 @@
+"""The words of our messages."""
+
+from __future__ import annotations
+
+import gettext
+import io
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract
+from babel.messages.mofile import write_mo
+from hypothesis import given
+from hypothesis import strategies as st
+
+from podium_protocol.live import texts
+from podium_protocol.live.reminders import Message, ReminderPolicy
+from podium_protocol.live.texts import (
+    Language,
+    Subject,
+    render,
+    spoken_distance,
+    spoken_time,
+    write_message,
+)
+from tests.support.events import key_of
+
+START = 1_796_144_400  # 2026-12-01 18:00 in Berlin
+URL = "https://podium.example/s/knots"
+SUBJECT = Subject(title="Knots", starts_at=START, timezone="Europe/Berlin", join_url=URL)
+DAY, HOUR, MINUTE = 86_400, 3600, 60
+OFFSET = {Message.DAY: DAY, Message.HOUR: HOUR, Message.QUARTER: 15 * MINUTE, Message.START: 0}
+
+
+def text(message: Message, *, late: int = 0, subject: Subject = SUBJECT, policy: ReminderPolicy | None = None) -> str:
+    """The text of a message that is sent `late` seconds after its due time."""
+    policy = policy or ReminderPolicy()
+    offset = policy.offset(message)
+    due = subject.starts_at - (offset.before if offset else DAY)
+    return render(message, subject, due_at=due, now=due + late, policy=policy).text
+
+
+@pytest.mark.parametrize(
+    ("message", "headline"),
+    [
+        (Message.DAY, "Tomorrow: Knots at 18:00"),
+        (Message.HOUR, "Knots starting in 1 hour"),
+        (Message.QUARTER, "Knots starting soon - Join Now"),
+        (Message.START, "Live now: Knots"),
+    ],
+)
+def test_the_headlines_are_the_models(message: Message, headline: str) -> None:
+    """Word for word, up to a minute late, and when the text is prepared ahead."""
+    for late in (-HOUR, 0, 60):
+        assert text(message, late=late).split("\n")[0] == headline
+
+
+def test_the_body_says_when_in_full() -> None:
+    """Weekday, date, time, zone, offset, and the relative time."""
+    body = text(Message.HOUR)
+    assert "Tuesday, 1 December 2026, 18:00 (Europe/Berlin, UTC+01:00)" in body
+    assert "It starts in 1 hour." in body
+    assert "Reply yes, maybe or no" in body
+
+
+def test_the_link_is_where_the_model_has_it() -> None:
+    """In the quarter and the start, not before."""
+    assert [URL in text(message) for message in OFFSET] == [False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("message", "late", "headline"),
+    [
+        (Message.DAY, 2 * HOUR + 1800, "Knots starting in 21 hours 30 minutes"),
+        (Message.HOUR, 23 * MINUTE, "Knots starting in 37 minutes"),
+        (Message.HOUR, 61, "Knots starting in 58 minutes"),
+        (Message.QUARTER, 8 * MINUTE, "Knots starting in 7 minutes - Join Now"),
+        (Message.START, 5 * MINUTE, "Live now: Knots"),
+    ],
+)
+def test_a_late_message_says_the_real_remaining_time(message: Message, late: int, headline: str) -> None:
+    """Never the name of its offset."""
+    assert text(message, late=late).split("\n")[0] == headline
+
+
+def test_a_late_start_says_how_long_it_has_been_live() -> None:
+    """With the link."""
+    body = text(Message.START, late=300)
+    assert "It started 5 minutes ago." in body
+    assert URL in body
+
+
+def test_tomorrow_is_not_said_of_today() -> None:
+    """On the day that the clocks are set back, 24 hours before is the same date."""
+    start = int(datetime(2026, 10, 25, 22, 30, tzinfo=UTC).timestamp())  # 23:30 in Berlin, on a day of 25 hours
+    subject = msgspec.structs.replace(SUBJECT, starts_at=start)
+    assert text(Message.DAY, subject=subject).startswith("Knots starting in 1 day\n")
+
+
+def test_other_offsets_have_other_words() -> None:
+    """Two hours before, "1 hour" would be wrong."""
+    policy = ReminderPolicy.with_offsets(day=2 * DAY, hour=2 * HOUR)
+    assert text(Message.DAY, policy=policy).startswith("Knots starting in 2 days\n")
+    assert text(Message.HOUR, policy=policy).startswith("Knots starting in 2 hours\n")
+
+
+def test_compressed_time_keeps_the_models_words() -> None:
+    """A show of seconds sends the four headlines."""
+    policy = ReminderPolicy.compressed(day=12, hour=8, quarter=4)
+    assert text(Message.DAY, policy=policy).startswith("Tomorrow: Knots at 18:00\n")
+    assert text(Message.HOUR, policy=policy).startswith("Knots starting in 1 hour\n")
+
+
+@pytest.mark.parametrize(
+    ("message", "change", "headline"),
+    [
+        (Message.CONFIRMATION, {}, "You are confirmed: Knots"),
+        (Message.CONFIRMATION, {"tentative": True}, "You may come: Knots"),
+        (Message.WAITLISTED, {"position": 3}, "You are number 3 on the waiting list: Knots"),
+        (Message.PROMOTED, {}, "A seat became free, you are confirmed: Knots"),
+        (Message.MOVED, {"moved_from": START - HOUR}, "Moved: Knots"),
+        (Message.CANCELLED, {}, "Cancelled: Knots"),
+        (Message.RECORDING, {"recording_url": "https://files.example/1.webm"}, "Recording available: Knots"),
+        (Message.NO_SHOW, {}, "Did not take place: Knots"),
+    ],
+)
+def test_news_has_its_headline_however_late(message: Message, change: dict[str, object], headline: str) -> None:
+    """News is not timed by an offset."""
+    subject = msgspec.structs.replace(SUBJECT, **change)
+    for late in (0, 500):
+        assert text(message, late=late, subject=subject).startswith(headline + "\n")
+
+
+def test_a_move_names_both_times() -> None:
+    """From the time people knew to the new one."""
+    body = text(Message.MOVED, subject=msgspec.structs.replace(SUBJECT, moved_from=START - DAY))
+    assert "From: Monday, 30 November 2026, 18:00" in body
+    assert "To: Tuesday, 1 December 2026, 18:00" in body
+
+
+def test_the_recording_has_its_link() -> None:
+    """The recording's, or the page where it has no usable one."""
+    there = msgspec.structs.replace(SUBJECT, recording_url="https://files.example/1.webm")
+    assert "https://files.example/1.webm" in text(Message.RECORDING, subject=there)
+    bad = msgspec.structs.replace(SUBJECT, recording_url="javascript:alert(1)")
+    assert "javascript" not in text(Message.RECORDING, subject=bad)
+    assert URL in text(Message.RECORDING, subject=bad)
+
+
+def test_a_confirmation_shortly_before_the_start_has_the_link() -> None:
+    """No reminder would bring it any more."""
+    near = render(Message.CONFIRMATION, SUBJECT, due_at=START - 900, now=START - 900).text
+    early = render(Message.CONFIRMATION, SUBJECT, due_at=START - 901, now=START - 901).text
+    assert URL in near
+    assert URL not in early
+
+
+@given(st.sampled_from(Message), st.text(max_size=300), st.integers(-HOUR, 3 * DAY))
+def test_no_title_breaks_a_message(message: Message, title: str, late: int) -> None:
+    """Braces, controls and line feeds in a title are neither executed nor shown, and the text stays small."""
+    subject = msgspec.structs.replace(SUBJECT, title=title + "{0.__class__}{title}\n\x1b[2J")
+    rendered = render(message, subject, due_at=START - HOUR, now=START - HOUR + late)
+    assert rendered.text.split("\n")[0] == rendered.headline
+    assert "\x1b" not in rendered.text
+    assert len(rendered.text.encode()) < 16_384
+
+
+def test_the_rumor_is_deterministic() -> None:
+    """Made twice, even later, it has the same id: its time is the due time."""
+    rendered = render(Message.DAY, SUBJECT, due_at=START - DAY, now=START - DAY)
+    again = render(Message.DAY, SUBJECT, due_at=START - DAY, now=START - DAY + 59)
+    one, two = (
+        write_message(each, service=key_of(1).pubkey, recipient=key_of(2).pubkey, due_at=START - DAY)
+        for each in (rendered, again)
+    )
+    assert one.id == two.id
+    assert (one.kind, one.created_at, one.tags[0]) == (14, START - DAY, ("p", key_of(2).pubkey))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "now"),
+        (1, "in 1 second"),
+        (59, "in 59 seconds"),
+        (60, "in 1 minute"),
+        (37 * 60 + 59, "in 37 minutes"),
+        (3600, "in 1 hour"),
+        (5400, "in 1 hour 30 minutes"),
+        (86_400, "in 1 day"),
+        (86_400 + 7200 + 300, "in 1 day 2 hours"),
+        (14 * 86_400, "in 14 days"),
+        (-300, "5 minutes ago"),
+    ],
+)
+def test_distances_are_spoken(seconds: int, words: str) -> None:
+    """At most two units, broken ones cut off: better early than late."""
+    assert spoken_distance(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("zone", "words"),
+    [
+        ("UTC", "Tuesday, 1 December 2026, 17:00 (UTC)"),
+        ("Asia/Kolkata", "Tuesday, 1 December 2026, 22:30 (Asia/Kolkata, UTC+05:30)"),
+        ("Pacific/Auckland", "Wednesday, 2 December 2026, 06:00 (Pacific/Auckland, UTC+13:00)"),
+        ("No/Zone", "Tuesday, 1 December 2026, 17:00 (UTC)"),
+    ],
+)
+def test_times_are_spoken_in_the_zone_of_the_session(zone: str, words: str) -> None:
+    """An unknown zone falls back to UTC and says so."""
+    assert spoken_time(START, zone) == words
+
+
+@pytest.fixture(scope="module")
+def german() -> Language:
+    """A real catalogue: every sentence that Babel extracts, set in quotation marks, compiled and loaded by gettext."""
+    catalog = Catalog(locale="de")
+    source = io.BytesIO(Path(texts.__file__).read_bytes())
+    for _, message, _, _ in extract("python", source, keywords={"N_": None, "ngettext": (1, 2)}):
+        if isinstance(message, str):
+            catalog.add(message, f"«{message}»")
+        else:
+            catalog.add(tuple(message), tuple(f"«{form}»" for form in message))
+    compiled = io.BytesIO()
+    write_mo(compiled, catalog)
+    compiled.seek(0)
+    return Language(gettext.GNUTranslations(compiled), "de")
+
+
+@pytest.mark.parametrize("message", list(Message))
+def test_another_catalogue_is_used_throughout(message: Message, german: Language) -> None:
+    """Each line but the date and the links comes out of the catalogue of the reader."""
+    subject = msgspec.structs.replace(SUBJECT, moved_from=START - HOUR, recording_url="https://files.example/1.webm")
+    rendered = render(message, subject, due_at=START - HOUR, now=START - 1800, language=german)
+    date = "Dienstag, 1. Dezember 2026, 18:00 (Europe/Berlin, UTC+01:00)"
+    assert date in rendered.text
+    for section in rendered.text.split("\n\n"):
+        assert section.startswith(("«", "https://")) or section == date
