@@ -1,0 +1,79 @@
+"""What the store needs of a database. `sqlite` is the one there is; PostgreSQL is to follow behind this interface."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+Value = int | float | str | bytes | None
+SqlRow = tuple[Value, ...]
+
+
+class Connection(Protocol):
+    """One connection. Calls are executed in the order in which they were made, each in one hop to another thread.
+
+    Every method raises `StoreError` and its kinds, and never an exception of the driver.
+    """
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open: an error may have ended it."""
+
+    async def execute(self, sql: str, parameters: Sequence[Value] = ()) -> int:
+        """Run one statement and return the number of rows it changed."""
+
+    async def execute_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> int:
+        """Run one statement for each row of parameters, in one hop, and return the number of rows changed."""
+
+    async def fetch_all(self, sql: str, parameters: Sequence[Value] = ()) -> list[SqlRow]:
+        """Run one statement and return every row of its answer."""
+
+    async def fetch_one(self, sql: str, parameters: Sequence[Value] = ()) -> SqlRow | None:
+        """Run one statement and return the first row of its answer."""
+
+    async def begin(self, *, write: bool) -> None:
+        """Open a transaction: one that may write and has the write lock, or a snapshot to read from."""
+
+    async def commit(self) -> None:
+        """End the transaction; cannot be cut short by a cancellation."""
+
+    async def rollback(self) -> None:
+        """Undo the transaction if one is open; cannot be cut short by a cancellation."""
+
+    async def close(self) -> None:
+        """Close the connection and end its thread; safe to call twice."""
+
+
+class Backend(Protocol):
+    """One database that connections are opened to."""
+
+    async def open_writer(self) -> Connection:
+        """Open a connection that may write."""
+
+    async def open_reader(self) -> Connection:
+        """Open a connection that cannot write."""
+
+    async def read_identity(self, connection: Connection) -> Identity:
+        """Say whose database this is."""
+
+    async def write_identity(self, connection: Connection, version: int) -> None:
+        """Mark the database as ours, at this version, in the open transaction."""
+
+    def statements(self, script: str) -> list[str]:
+        """Split the text of a migration into its statements."""
+
+
+class Identity(Protocol):
+    """Whose database a file is."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing was ever written to it."""
+
+    @property
+    def is_ours(self) -> bool:
+        """It carries this application's mark."""
+
+    @property
+    def version(self) -> int:
+        """Number of the newest migration in it."""

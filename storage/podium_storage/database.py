@@ -1,0 +1,344 @@
+"""The database: one writer, its transactions, and connections to read.
+
+A connection shared by several tasks is not transactional: one task's commit would save another's half. So every
+write goes through `Database.transact`, which runs BEGIN IMMEDIATE .. COMMIT as one task under the writer's lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Final, Literal, Self, TypeVar
+
+from podium_storage import migrations
+from podium_storage.backend import Backend, Connection, SqlRow, Value
+from podium_storage.changes import Change, ChangeFeed
+from podium_storage.errors import CommitUncertain, StoreClosed, StoreError, TransactionLost, TransactionMisused
+from podium_storage.migrations import Migration
+from podium_storage.reads import ReadLog
+from podium_storage.shielding import ended, settled
+from podium_storage.sqlite import SqliteBackend, SqliteDialect
+
+T = TypeVar("T")
+Mode = Literal["r", "rw"]
+
+MAX_SNAPSHOTS: Final = 4  # read transactions at a time; each one costs a thread and a page cache
+
+
+class Transaction:
+    """A transaction, valid inside its scope only. Pass it on; it is not found by itself."""
+
+    def __init__(self, database: Database, connection: Connection, mode: Mode, tables: frozenset[str] | None) -> None:
+        self.database = database
+        self.mode = mode
+        self.reads: ReadLog | None = None
+        self._connection = connection
+        self._tables = tables
+        self._open = True
+        self._lost: StoreError | None = None
+        self._changes: list[Change] = []
+        self._after_commit: list[Callable[[], None]] = []
+        self.outer = _inside.get()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the scope still runs."""
+        return self._open
+
+    async def execute(self, sql: str, parameters: Sequence[Value] = ()) -> int:
+        """Run one statement and return the number of rows it changed.
+
+        Raises:
+            TransactionMisused: the scope has ended, or this is a transaction to read.
+            StoreError: what the database said; `NotUnique` and its kin leave the transaction usable.
+        """
+        self._check(write=True)
+        return await self._guarded(self._connection.execute(sql, parameters))
+
+    async def execute_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
+        """Run one statement for each row of parameters, in one hop; raises as `execute` does."""
+        self._check(write=True)
+        await self._guarded(self._connection.execute_many(sql, rows))
+
+    async def fetch_all(self, sql: str, parameters: Sequence[Value] = ()) -> list[SqlRow]:
+        """Run one statement and return its rows; a write with RETURNING is fine where writes are."""
+        if self.reads is not None:
+            self.reads.add_anything()
+        return await self.query(sql, parameters)
+
+    async def fetch_one(self, sql: str, parameters: Sequence[Value] = ()) -> SqlRow | None:
+        """Run one statement and return its first row."""
+        rows = await self.fetch_all(sql, parameters)
+        return rows[0] if rows else None
+
+    async def query(self, sql: str, parameters: Sequence[Value] = ()) -> list[SqlRow]:
+        """Do as `fetch_all` does for a table handle, which says itself what it reads."""
+        self._check(write=False)
+        return await self._guarded(self._connection.fetch_all(sql, parameters))
+
+    def note(self, *changes: Change) -> None:
+        """Hand changes to the change feed after COMMIT; they are dropped on rollback."""
+        self._check(write=True)
+        self._changes += changes
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Call this once the transaction is durable, before its changes are told; never after a rollback."""
+        self._check(write=True)
+        self._after_commit.append(callback)
+
+    def admit(self, table: str, *, write: bool) -> None:
+        """Refuse a table or an access that the transaction did not declare.
+
+        Raises:
+            TransactionMisused: naming the table and what was declared.
+        """
+        self._check(write=write)
+        if self._tables is not None and table not in self._tables:
+            declared = ", ".join(sorted(self._tables)) or "none"
+            raise TransactionMisused(f"table {table} is not in this transaction, which declared: {declared}")
+
+    def _check(self, *, write: bool) -> None:
+        if not self._open:
+            raise TransactionMisused("the transaction has ended: its scope returned, and something kept using it")
+        if self._lost is not None:
+            raise TransactionLost(f"the database ended the transaction before this statement: {self._lost}")
+        if write and self.mode == "r":
+            raise TransactionMisused('this transaction only reads: open one with "rw" to write')
+
+    async def _guarded(self, work: Awaitable[T]) -> T:
+        try:
+            return await work
+        except StoreError as error:
+            # a full disk, for one, rolls the whole transaction back; what followed would be committed by itself
+            if not self._connection.in_transaction:
+                self._lost = error
+            raise
+
+    async def finish(self) -> None:
+        """COMMIT. Only the database calls it."""
+        if self._lost is not None:
+            raise TransactionLost(f"nothing was written, the database ended the transaction: {self._lost}")
+        self._open = False
+        await self._connection.commit()
+
+    def tell(self) -> None:
+        """Run what waited for the commit. Only the database calls it."""
+        for callback in self._after_commit:
+            callback()
+        self.database.changes.publish(self._changes)
+
+    def end(self) -> None:
+        """Refuse everything from now on. Only the database calls it."""
+        self._open = False
+
+
+_inside: ContextVar[Transaction | None] = ContextVar("podium_storage_transaction", default=None)
+
+
+class Database:
+    """One writer connection with its lock, one connection for single reads, and a few for snapshots.
+
+    After a commit that raised (`CommitUncertain`) nobody knows whether it is durable. So writes carry a unique key
+    and can be made again: `upsert` by a unique index, or INSERT .. ON CONFLICT.
+    """
+
+    dialect = SqliteDialect
+
+    def __init__(self, backend: Backend, writer: Connection, reader: Connection) -> None:
+        self.changes = ChangeFeed()
+        self._backend = backend
+        self._writer = writer
+        self._reader = reader
+        self._idle: list[Connection] = []
+        self._snapshots = asyncio.Semaphore(MAX_SNAPSHOTS)
+        self._lock = asyncio.Lock()
+        self._suspect = False
+        self._closing = False
+        self._closed: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def open(cls, path: Path | str, schema: Sequence[Migration] | None = None) -> Self:
+        """Open the file, made when missing, and bring it to the newest migration (`schema`: the shipped ones).
+
+        Raises:
+            WrongDatabase: another program's file, a newer Podium's, or one whose migrations were edited.
+            InvalidInput: the path cannot be opened.
+            StoreError: what the database said.
+        """
+        backend = SqliteBackend(path)
+        wanted = migrations.shipped() if schema is None else migrations.checked(schema)
+        writer = await backend.open_writer()
+        try:
+            await migrations.migrate(backend, writer, wanted)
+            reader = await backend.open_reader()
+        except BaseException:
+            await writer.close()
+            raise
+        return cls(backend, writer, reader)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Wait for the transactions under way, end the change feed and close every connection; safe to call twice."""
+        if self._closed is None:
+            self._refuse_inside("close the store after it")
+            self._closing = True
+            self._closed = asyncio.create_task(self._close(), name="close the store")
+        await settled(self._closed)
+
+    async def transact(self, scope: Callable[[Transaction], Awaitable[T]], *, tables: Iterable[str] | None = None) -> T:
+        """Run `scope` in one write transaction: committed when it returns, rolled back when it raises.
+
+        A caller that is cancelled while it waits for its turn leaves no trace. Once begun, the transaction runs to
+        its end, and only then is the cancellation passed on: seeing `CancelledError` one knows that it is over, not
+        whether it was committed. The scope should wait for nothing but the database, since all other writers wait.
+
+        Args:
+            scope: is given the transaction and must not use it after it returned.
+            tables: table handles may touch these only; None for all. SQL of one's own is not looked at.
+
+        Raises:
+            TransactionMisused: called inside the scope of another transaction, which would wait for itself.
+            CommitUncertain: COMMIT raised. Write again under the same unique keys.
+            StoreError: what the database said, and whatever the scope raised.
+        """
+        self._refuse_inside("open no second transaction: pass the one you have")
+        await self._lock.acquire()
+        if self._closing:
+            self._lock.release()
+            raise StoreClosed("the store is closed")
+        task = asyncio.create_task(self._write(scope, _names(tables)), name="write transaction")
+        task.add_done_callback(lambda _: self._lock.release())
+        return await settled(task)
+
+    async def snapshot(self, scope: Callable[[Transaction], Awaitable[T]], *, tables: Iterable[str] | None = None) -> T:
+        """Run `scope` in one read transaction: all its reads see the same moment, and no writer waits for it.
+
+        Raises:
+            TransactionMisused: called inside the scope of a transaction, or the scope tries to write.
+            StoreError: what the database said, and whatever the scope raised.
+        """
+        self._refuse_inside("open no second transaction: pass the one you have")
+        self._refuse_closed()
+        async with self._snapshots:
+            self._refuse_closed()
+            task = asyncio.create_task(self._read(scope, _names(tables)), name="read transaction")
+            try:
+                return await asyncio.shield(task)
+            finally:
+                # a cancelled reader has nothing to save, but its connection is given back before we go
+                task.cancel()
+                await ended(task)
+
+    async def fetch_all(self, sql: str, parameters: Sequence[Value] = ()) -> list[SqlRow]:
+        """Read what is committed, on a connection that no writer holds up.
+
+        Raises:
+            TransactionMisused: called inside the scope of a transaction, whose own writes it would not see.
+        """
+        self._refuse_inside("read through the transaction")
+        self._refuse_closed()
+        return await self._reader.fetch_all(sql, parameters)
+
+    async def fetch_one(self, sql: str, parameters: Sequence[Value] = ()) -> SqlRow | None:
+        """Read the first row of what is committed; raises as `fetch_all` does."""
+        self._refuse_inside("read through the transaction")
+        self._refuse_closed()
+        return await self._reader.fetch_one(sql, parameters)
+
+    def _refuse_inside(self, instead: str) -> None:
+        """Refuse when a scope of this database is around us: it would deadlock, or read past its own writes.
+
+        A child task inherits the context of its parent, and may outlive the scope: then it is outside.
+        """
+        transaction = _inside.get()
+        while transaction is not None:
+            if transaction.database is self and transaction.is_open:
+                raise TransactionMisused(f"this runs inside the scope of a transaction: {instead}")
+            transaction = transaction.outer
+
+    def _refuse_closed(self) -> None:
+        if self._closing:
+            raise StoreClosed("the store is closed")
+
+    async def _write(self, scope: Callable[[Transaction], Awaitable[T]], tables: frozenset[str] | None) -> T:
+        await self._mend()
+        transaction = Transaction(self, self._writer, "rw", tables)
+        try:
+            await self._writer.begin(write=True)
+            _inside.set(transaction)
+            result = await scope(transaction)
+            await self._commit(transaction)
+        except BaseException:
+            transaction.end()
+            await self._undo()
+            with contextlib.suppress(StoreError):
+                await self._mend()
+            raise
+        transaction.tell()
+        return result
+
+    async def _commit(self, transaction: Transaction) -> None:
+        try:
+            await transaction.finish()
+        except TransactionLost:
+            raise
+        except StoreError as error:
+            self._suspect = True
+            raise CommitUncertain(f"it is unknown whether the transaction is durable: {error}") from error
+
+    async def _undo(self) -> None:
+        try:
+            await self._writer.rollback()
+        except StoreError:
+            self._suspect = True
+
+    async def _mend(self) -> None:
+        """Replace the writer after a failed commit or rollback: closing it undoes whatever it still holds.
+
+        A new connection may also find that the commit took place after all, of which nobody has been told.
+        """
+        if self._suspect:
+            await self._writer.close()
+            self._writer = await self._backend.open_writer()
+            self._suspect = False
+            self.changes.resync()
+
+    async def _read(self, scope: Callable[[Transaction], Awaitable[T]], tables: frozenset[str] | None) -> T:
+        connection = self._idle.pop() if self._idle else await self._backend.open_reader()
+        transaction = Transaction(self, connection, "r", tables)
+        try:
+            await connection.begin(write=False)
+            _inside.set(transaction)
+            return await scope(transaction)
+        finally:
+            transaction.end()
+            await self._retire(connection)
+
+    async def _retire(self, connection: Connection) -> None:
+        try:
+            await connection.rollback()
+        except BaseException:
+            await connection.close()
+            raise
+        self._idle.append(connection)
+
+    async def _close(self) -> None:
+        async with self._lock:
+            for _ in range(MAX_SNAPSHOTS):
+                await self._snapshots.acquire()
+            self.changes.close()
+            for connection in (*self._idle, self._reader, self._writer):
+                with contextlib.suppress(StoreError):
+                    await connection.close()
+
+
+def _names(tables: Iterable[str] | None) -> frozenset[str] | None:
+    return None if tables is None else frozenset(tables)

@@ -1,0 +1,98 @@
+"""The values of the outbox: what goes in, what is due, what a relay made of it, and how far it has come."""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+
+import msgspec
+
+from podium_protocol.events import EventId, SignedEvent
+
+
+class Priority(IntEnum):
+    """What goes first on one relay."""
+
+    URGENT = 0  # somebody waits for it now: live status, "live now"
+    NORMAL = 1
+    BULK = 2  # refreshes, records
+
+
+class DeliveryState(StrEnum):
+    """What became of one event on one relay."""
+
+    READY = "ready"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class OutboxItem(msgspec.Struct, frozen=True, kw_only=True):
+    """One event to publish. Times are Unix seconds.
+
+    Args:
+        event: sent as it is, on every attempt.
+        relays: normalised URLs; each gets a row.
+        not_before: not sent earlier; 0 is at once.
+        expires_at: not sent at this time or later.
+        lesson_id: the session it belongs to.
+        reference: what the caller knows it by, such as `reminder:17`.
+    """
+
+    event: SignedEvent
+    relays: tuple[str, ...]
+    not_before: int = 0
+    expires_at: int | None = None
+    priority: Priority = Priority.NORMAL
+    lesson_id: str | None = None
+    reference: str | None = None
+
+
+class OutboxRow(msgspec.Struct, frozen=True, rename="camel"):
+    """One event that is due on one relay."""
+
+    id: int
+    event_id: EventId
+    event_json: bytes
+    relay: str
+    priority: Priority
+    attempts: int
+    next_attempt_at: int
+    expires_at: int | None
+
+
+class Delivery(msgspec.Struct, frozen=True, rename="camel"):
+    """How far one event has come on one relay; `last_message` is the relay's words or ours."""
+
+    event_id: EventId
+    relay: str
+    state: DeliveryState
+    attempts: int
+    next_attempt_at: int
+    last_message: str | None
+    lesson_id: str | None
+    reference: str | None
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The relay has it: OK true, or `duplicate:`."""
+
+    row: int
+    message: str = ""
+
+
+class TryAgain(msgspec.Struct, frozen=True):
+    """It is unknown, or it was put off: the same bytes go out again at `at` (Unix seconds)."""
+
+    row: int
+    at: int
+    message: str = ""
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The relay's answer is final."""
+
+    row: int
+    message: str = ""
+
+
+PublishResult = Accepted | TryAgain | Refused

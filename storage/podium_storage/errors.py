@@ -1,0 +1,65 @@
+"""What can go wrong in the store, by whose fault and with the next step in the text."""
+
+from __future__ import annotations
+
+from podium_protocol.errors import InvalidInput, LocalProtocolError, PodiumError
+
+
+class StoreError(PodiumError):
+    """Root of what the database answers; its text names what was being done."""
+
+
+class StoreClosed(StoreError):  # noqa: N818  (the state says it, "error" adds nothing)
+    """The store was closed, or is being closed, while it was asked for something."""
+
+
+class StoreBusy(StoreError):  # noqa: N818  (the state says it, "error" adds nothing)
+    """Another process held the write lock for longer than the busy time-out. Nothing was written: try again."""
+
+
+class ConstraintViolated(StoreError):  # noqa: N818  (the state says it, "error" adds nothing)
+    """A row breaks a rule of the schema (type, NOT NULL, CHECK, foreign key)."""
+
+
+class NotUnique(ConstraintViolated):
+    """A row has the same unique key as another one; the text names the columns."""
+
+
+class StoreFull(StoreError):  # noqa: N818  (the state says it, "error" adds nothing)
+    """There is no space left on the device. The transaction was rolled back: make room, then try again."""
+
+
+class StoreFailed(StoreError):  # noqa: N818  (the state says it, "error" adds nothing)
+    """The device or the file system failed (an I/O error), or memory ran out. The transaction was rolled back."""
+
+
+class StoreDamaged(StoreError):  # noqa: N818  (the state says it, "error" adds nothing)
+    """The file is not a database, or is damaged. Restore a backup, or start empty: the relays hold the record."""
+
+
+class CommitUncertain(StoreError):  # noqa: N818  (the state says it, "error" adds nothing)
+    """COMMIT itself raised. What was written may still be durable: write it again under the same unique keys."""
+
+
+class TransactionLost(StoreError):  # noqa: N818  (the state says it, "error" adds nothing)
+    """The database ended the transaction after an error inside it; the scope went on regardless and was stopped."""
+
+
+class WrongDatabase(InvalidInput):
+    """The file belongs to another program, to a newer Podium, or to one whose migrations were edited."""
+
+
+class TransactionMisused(LocalProtocolError):  # noqa: N818  (the state says it, "error" adds nothing)
+    """A transaction was nested, used after its end, or used for a table or an access it did not declare."""
+
+
+class BadSchema(LocalProtocolError):  # noqa: N818  (the state says it, "error" adds nothing)
+    """A table declaration cannot be read; the text names the bad token."""
+
+
+class BadQuery(LocalProtocolError):  # noqa: N818  (the state says it, "error" adds nothing)
+    """A query asks for what the schema does not offer; the text names what there is."""
+
+
+class BadRow(LocalProtocolError):  # noqa: N818  (the state says it, "error" adds nothing)
+    """A row or a key holds a value that its column cannot keep; the text names the column."""

@@ -1,0 +1,133 @@
+"""A connection to a SQLite file, on aiosqlite's thread."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final, Self, TypeVar
+
+import aiosqlite
+
+from podium_storage.backend import SqlRow, Value
+from podium_storage.errors import StoreClosed
+from podium_storage.shielding import settled
+from podium_storage.sqlite.failures import DRIVER_ERRORS, classified
+
+T = TypeVar("T")
+
+CACHED_STATEMENTS: Final = 512  # the queries of the store are few and repeat; Python's default is 128
+
+
+class SqliteThread(aiosqlite.Connection):
+    """aiosqlite's connection and its thread, with a way to run a function there and keep hold of its future.
+
+    A coroutine of aiosqlite can be cancelled while its statement runs, and then nobody learns how the statement
+    ended. The bare future is not a task, so that not even the end of the loop cancels it.
+    """
+
+    def run(self, function: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        connection = self.opened()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._tx.put_nowait((future, partial(function, connection)))
+        return future
+
+    def post(self, function: Callable[[sqlite3.Connection], None]) -> None:
+        """Run a function there that tells its own outcome."""
+        self._tx.put_nowait((None, partial(function, self.opened())))
+
+    def opened(self) -> sqlite3.Connection:
+        """The driver's connection, to be used on the thread only."""
+        if self._connection is None:
+            raise StoreClosed("the connection is closed")
+        return self._connection
+
+
+class SqliteConnection:
+    """One connection to one file. Every answer is fetched whole within the hop.
+
+    An answer left half read would hold the connection's snapshot, and later reads on it would see stale rows.
+    """
+
+    def __init__(self, thread: SqliteThread) -> None:
+        self._thread = thread
+
+    @classmethod
+    async def open(cls, path: Path, pragmas: Sequence[str]) -> Self:
+        """Open the file and apply the pragmas; closes what it opened when that fails."""
+        connector = partial(
+            sqlite3.connect, path, isolation_level=None, cached_statements=CACHED_STATEMENTS, check_same_thread=True
+        )
+        thread = SqliteThread(connector, iter_chunk_size=64)
+        try:
+            await settled(asyncio.ensure_future(_started(thread)))
+            connection = cls(thread)
+            for pragma in pragmas:
+                await connection.fetch_all(pragma)
+        except BaseException as error:
+            await settled(asyncio.ensure_future(thread.close()))
+            if isinstance(error, sqlite3.Error):
+                raise classified(error, f"open {path}") from error
+            raise
+        return connection
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        return self._thread.in_transaction
+
+    async def execute(self, sql: str, parameters: Sequence[Value] = ()) -> int:
+        """Run one statement and return the number of rows it changed."""
+        return await self._run(sql, lambda connection: connection.execute(sql, parameters).rowcount)
+
+    async def execute_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> int:
+        """Run one statement for each row of parameters and return the number of rows changed."""
+        return await self._run(sql, lambda connection: connection.executemany(sql, rows).rowcount)
+
+    async def fetch_all(self, sql: str, parameters: Sequence[Value] = ()) -> list[SqlRow]:
+        """Run one statement and return every row of its answer."""
+        return await self._run(sql, lambda connection: connection.execute(sql, parameters).fetchall())
+
+    async def fetch_one(self, sql: str, parameters: Sequence[Value] = ()) -> SqlRow | None:
+        """Run one statement and return the first row of its answer."""
+        rows = await self.fetch_all(sql, parameters)
+        return rows[0] if rows else None
+
+    async def begin(self, *, write: bool) -> None:
+        """BEGIN IMMEDIATE takes the write lock now; a deferred one would fail half-way when another process has it."""
+        await self._settle("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    async def commit(self) -> None:
+        """Make the transaction durable."""
+        await self._settle("COMMIT")
+
+    async def rollback(self) -> None:
+        """Undo the transaction if one is open: some errors have already done so."""
+        await self._settle("ROLLBACK", only_if_open=True)
+
+    async def close(self) -> None:
+        """Close the connection and end its thread."""
+        await settled(asyncio.ensure_future(self._thread.close()))
+
+    async def _run(self, sql: str, function: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return await self._thread.run(function)
+        except DRIVER_ERRORS as error:
+            raise classified(error, sql) from error
+
+    async def _settle(self, sql: str, *, only_if_open: bool = False) -> None:
+        def run(connection: sqlite3.Connection) -> None:
+            # asked on the thread: a statement that is still running there may be ending the transaction
+            if connection.in_transaction or not only_if_open:
+                connection.execute(sql)
+
+        try:
+            await settled(self._thread.run(run))
+        except sqlite3.Error as error:
+            raise classified(error, sql) from error
+
+
+async def _started(thread: SqliteThread) -> None:
+    await thread

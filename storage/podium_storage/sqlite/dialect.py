@@ -1,0 +1,88 @@
+# ruff: noqa: S608  (identifiers come from the declared schema and are quoted; values are parameters)
+"""The pieces of SQL in which SQLite differs from others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from podium_storage import errors
+from podium_storage.backend import Value
+from podium_storage.columns import ColumnKind
+from podium_storage.sqlite.failures import classified
+
+
+def quoted(name: str) -> str:
+    """An identifier of the declared schema, quoted: camelCase is kept, and a keyword is a name like any other."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+class SqliteDialect:
+    """The pieces of SQL in which SQLite differs from others."""
+
+    TABLE_SUFFIX: Final = " STRICT"  # else a column takes values of any type
+    TYPES: Final = {
+        ColumnKind.INTEGER: "INTEGER",
+        ColumnKind.BOOLEAN: "INTEGER",
+        ColumnKind.TEXT: "TEXT",
+        ColumnKind.ATOM: "INTEGER",
+        ColumnKind.BYTES: "BLOB",
+        ColumnKind.JSON: "TEXT",
+    }
+
+    @staticmethod
+    def by_index(name: str) -> str:
+        """After a table's name: search by this index. The statement fails where that is impossible."""
+        return f"INDEXED BY {quoted(name)}"
+
+    @staticmethod
+    def values(items: Sequence[Value]) -> tuple[str, tuple[Value, ...]]:
+        """A query that gives each of the items as a row, and its parameters.
+
+        One JSON parameter, so that one prepared statement serves every length. `json_each` cuts text at U+0000, so
+        that two keys could be taken for one another: such lists are bound one by one.
+        """
+        if _json_would_cut(items):
+            return "VALUES " + ", ".join(["(?)"] * len(items)), tuple(items)
+        return "SELECT value FROM json_each(?)", (_json(items),)
+
+    @staticmethod
+    def json(items: Sequence[Value]) -> str:
+        """A list as one JSON parameter, for `json_each` in SQL of one's own.
+
+        Raises:
+            BadRow: a text holds U+0000, where `json_each` would cut it, or an item is bytes: use `values`.
+        """
+        if _json_would_cut(items):
+            raise errors.BadRow("bytes and texts with U+0000 do not go into a JSON parameter")
+        return _json(items)
+
+    @staticmethod
+    def key_names(size: int) -> list[str]:
+        """Names of the columns of `keys`."""
+        return [f"k{number}" for number in range(size)]
+
+    @classmethod
+    def keys(cls, items: Sequence[Sequence[Value]]) -> tuple[str, tuple[Value, ...]]:
+        """A query that gives each of the compound keys as a row with columns `key_names`, and its parameters."""
+        names = cls.key_names(len(items[0]))
+        values = [value for item in items for value in item]
+        if _json_would_cut(values):
+            rows = ", ".join(["(" + ", ".join("?" * len(names)) + ")"] * len(items))
+            columns = ", ".join(f"column{number} AS {name}" for number, name in enumerate(names, start=1))
+            return f"SELECT {columns} FROM (VALUES {rows})", tuple(values)
+        columns = ", ".join(f"json_extract(value, '$[{number}]') AS {name}" for number, name in enumerate(names))
+        return f"SELECT {columns} FROM json_each(?)", (_json(items),)
+
+
+def _json_would_cut(values: Iterable[Value]) -> bool:
+    return any(isinstance(value, bytes) or (isinstance(value, str) and "\0" in value) for value in values)
+
+
+def _json(items: Sequence[Value] | Sequence[Sequence[Value]]) -> str:
+    try:
+        return msgspec.json.encode(items).decode()
+    except UnicodeEncodeError as error:
+        raise classified(error, "values") from None

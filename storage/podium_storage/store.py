@@ -1,0 +1,117 @@
+"""The store: one database and its declared tables, as the model names them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Protocol, Self, TypeVar
+
+from podium_storage import schema
+from podium_storage.changes import ChangeFeed
+from podium_storage.database import Database, Mode, Transaction
+from podium_storage.interning import Interner
+from podium_storage.live_query import live_query
+from podium_storage.migrations import Migration
+from podium_storage.rows import (
+    AttendanceRow,
+    IntervalRow,
+    LedgerRow,
+    LiveSessionRow,
+    OptOutRow,
+    RoomMemberRow,
+    RsvpRow,
+)
+from podium_storage.table import Table
+
+T = TypeVar("T")
+
+
+class Named(Protocol):
+    """Anything that goes by a table's name."""
+
+    @property
+    def name(self) -> str:
+        """The table's name."""
+
+
+class Tables:
+    """The declared tables."""
+
+    sessions: Table[LiveSessionRow]
+    rsvps: Table[RsvpRow]
+    attendance: Table[AttendanceRow]
+    ledger: Table[LedgerRow]
+    intervals: Table[IntervalRow]
+    members: Table[RoomMemberRow]
+    opt_outs: Table[OptOutRow]
+
+
+class BoundTables(Tables):
+    """The declared tables within one transaction; `tx` is there for SQL of one's own and other parts of the store."""
+
+    def __init__(self, tables: Tables, tx: Transaction) -> None:
+        """Bind each table."""
+        self.tx = tx
+        self.sessions = tables.sessions.within(tx)
+        self.rsvps = tables.rsvps.within(tx)
+        self.attendance = tables.attendance.within(tx)
+        self.ledger = tables.ledger.within(tx)
+        self.intervals = tables.intervals.within(tx)
+        self.members = tables.members.within(tx)
+        self.opt_outs = tables.opt_outs.within(tx)
+
+
+class Store(Tables):
+    """A database with its declared tables: `async with await Store.open(path) as store: ...`."""
+
+    def __init__(self, database: Database) -> None:
+        """Take an open database; `Store.open` opens one."""
+        self.database = database
+        self.interner = interner = Interner()  # the mirror and the outbox share it: it knows what is not committed
+        self.sessions = Table.of(schema.SESSIONS, database, interner)
+        self.rsvps = Table.of(schema.RSVPS, database, interner)
+        self.attendance = Table.of(schema.ATTENDANCE, database, interner)
+        self.ledger = Table.of(schema.LEDGER, database, interner)
+        self.intervals = Table.of(schema.INTERVALS, database, interner)
+        self.members = Table.of(schema.MEMBERS, database, interner)
+        self.opt_outs = Table.of(schema.OPT_OUTS, database, interner)
+
+    @classmethod
+    async def open(cls, path: Path | str, migrations: Sequence[Migration] | None = None) -> Self:
+        """Open the database at this path, made when missing; raises as `Database.open` does."""
+        return cls(await Database.open(path, migrations))
+
+    async def close(self) -> None:
+        """Wait for the transactions under way and close everything; safe to call twice."""
+        await self.database.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def changes(self) -> ChangeFeed:
+        """What was committed, as it happens."""
+        return self.database.changes
+
+    def within(self, tx: Transaction) -> BoundTables:
+        """The tables as part of a transaction that another part of the store opened."""
+        return BoundTables(self, tx)
+
+    async def transaction(
+        self, mode: Mode, tables: Sequence[Named | str], scope: Callable[[BoundTables], Awaitable[T]]
+    ) -> T:
+        """Run `scope` in one transaction over the declared tables, all or nothing; raises as `Database.transact` does.
+
+        "rw" may write, and waits for its turn. "r" only reads, all of it as of one moment, and waits for nobody.
+        A table that is not declared is refused. What `scope` is given is good until it returns.
+        """
+        names = [table if isinstance(table, str) else table.name for table in tables]
+        run = self.database.transact if mode == "rw" else self.database.snapshot
+        return await run(lambda tx: scope(self.within(tx)), tables=names)
+
+    def live_query(self, querier: Callable[[BoundTables], Awaitable[T]]) -> AsyncGenerator[T, None]:
+        """Yield what `querier` returns, now and after each change of what it read: see `live_query`."""
+        return live_query(self.database, lambda tx: querier(self.within(tx)))
