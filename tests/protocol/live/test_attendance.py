@@ -148,6 +148,12 @@ def test_windows_are_the_runs_from_the_scheduled_start() -> None:
     assert credit_windows(runs, START, START + 300) == (Span(START, START + 100), Span(START + 200, START + 300))
 
 
+def test_empty_and_reversed_spans_vanish() -> None:
+    """They hold no second, and bridge nothing."""
+    assert union([Span(5, 5), Span(9, 3)]) == ()
+    assert union([Span(0, 10), Span(40, 40), Span(70, 80)], bridge=30) == (Span(0, 10), Span(70, 80))
+
+
 _SPANS = st.lists(st.builds(Span, st.integers(0, 300), st.integers(0, 300)), max_size=20)
 _BRIDGES = st.integers(0, 40)
 

@@ -25,7 +25,7 @@ _BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u206
         ("  much \t space ", "much space"),
         ("\ufeffbom", "bom"),
         ("tag\U000e0041ged", "tagged"),
-        ("half \ud800 pair", "half  pair"),
+        ("half \ud800 pair", "half pair"),
         ("family \U0001f468\u200d\U0001f469\u200d\U0001f467", "family \U0001f468\u200d\U0001f469\u200d\U0001f467"),
     ],
 )
@@ -52,3 +52,5 @@ def test_no_control_and_no_override_survives(text: str, limit: int) -> None:
     assert len(shown) <= limit
     assert not any(unicodedata.category(letter) in ("Cc", "Cs") or letter in _BIDI for letter in shown)
     shown.encode()
+    assert single_line(shown, limit) == shown
+    assert paragraphs(paragraphs(text, limit), limit) == paragraphs(text, limit)

@@ -45,6 +45,8 @@ def test_a_signed_session_is_read() -> None:
     assert (session.event_id, session.created_at, session.instructor) == (event.id, NOW, INSTRUCTOR.pubkey)
     assert (session.starts_at, session.ends_at, session.duration_minutes) == (START, END, 60)
     assert (session.title, session.description) == ("Knots", "Bring a rope.")
+    assert session.duration_seconds == 3600
+    assert good(("end", str(START + 61))).duration_minutes == 2
 
 
 def test_what_is_not_said_is_off() -> None:
@@ -186,6 +188,7 @@ def test_a_crowd_of_people_is_refused_unread() -> None:
     """Each key costs a look at the curve, so there is a bound on them."""
     crowd = tuple(("p", GUEST.pubkey, "", "invited") for _ in range(421))
     assert isinstance(read(*crowd), NotASession)
+    assert good(*crowd[1:]).invited == (GUEST.pubkey,)
 
 
 def test_the_deprecated_name_stands_in_for_the_title() -> None:

@@ -58,6 +58,26 @@ def test_a_problem_says_what_was_expected(change: dict[str, object], expected: s
     assert expected in problem
 
 
+def test_the_bounds_are_inclusive() -> None:
+    """What is exactly as long, as late or as many as allowed is allowed."""
+    people = tuple(key_of(1).pubkey for _ in range(200))
+    largest = SessionSpec(
+        identifier="x" * MAX_IDENTIFIER_BYTES,
+        title="x" * 200,
+        summary="x" * 1000,
+        description="x" * 16_384,
+        starts_at=NOW + 1,
+        duration_minutes=1440,
+        max_participants=100_000,
+        co_hosts=people,
+        invited=people,
+        hashtags=tuple(map(str, range(20))),
+    )
+    assert problems_of(largest, NOW) == ()
+    smallest = SessionSpec(identifier="x", title="x", starts_at=NOW, duration_minutes=1, max_participants=1)
+    assert problems_of(smallest, NOW) == ()
+
+
 def test_all_problems_are_told_at_once() -> None:
     """Nobody has to come back for the second one."""
     spec = SessionSpec(identifier="", title="", starts_at=1, duration_minutes=0, timezone="x", max_participants=-1)

@@ -1,0 +1,449 @@
+"""The composition root: the one place where the parts of the daemon are made and joined."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from podium_daemon import logs, policies
+from podium_daemon.clock import Clock, ClockWatch, SystemClock
+from podium_daemon.conference.base import RoomId, RoomSpec
+from podium_daemon.conference.link_settings import LinkSettings
+from podium_daemon.conference.registry import EngineParts, build_engine
+from podium_daemon.config import Config
+from podium_daemon.config.values import is_nip05
+from podium_daemon.keyfile import locate_key, new_secret, read_key, write_key_file
+from podium_daemon.relays.addresses import SystemLookup
+from podium_daemon.relays.embedded import EmbeddedRelay
+from podium_daemon.relays.embedded_child import RelaySettings
+from podium_daemon.relays.pool import RelayPool
+from podium_daemon.relays.publisher import Publisher
+from podium_daemon.relays.relay_state import PoolRelay
+from podium_daemon.relays.syncer import Syncer
+from podium_daemon.reload import Reloader
+from podium_daemon.services.attendance import Attendance, AttendanceSettings
+from podium_daemon.services.attendance_gaps import GapBook
+from podium_daemon.services.housekeeping import Housekeeping
+from podium_daemon.services.instructors import Instructors
+from podium_daemon.services.intake import Intake
+from podium_daemon.services.lifecycle import Lifecycle, LifecycleSettings
+from podium_daemon.services.nip05_lookup import look_up
+from podium_daemon.services.outgoing import Outgoing
+from podium_daemon.services.relay_lists import announce_relay_lists
+from podium_daemon.services.reminder_planner import PlannerSettings
+from podium_daemon.services.reminder_wrapping import Wrapper
+from podium_daemon.services.reminders import Reminders, ReminderSettings
+from podium_daemon.services.rooms import Rooms, RoomSettings
+from podium_daemon.services.rsvps import Rsvps
+from podium_daemon.services.status_events import StatusEvents, StatusSettings
+from podium_daemon.signers.local import LocalSigner
+from podium_daemon.state_directory import lock_state_directory, prepare_state_directory
+from podium_daemon.supervisor import Service, Supervisor, stop_on_signals
+from podium_daemon.web.context import Context
+from podium_daemon.web.drafts import Drafts
+from podium_daemon.web.models import ServiceOut
+from podium_daemon.web.server import WebServer, listen
+from podium_daemon.web.site import build_site
+from podium_daemon.web.views import Views
+from podium_protocol import kinds
+from podium_protocol.events import Pubkey, SignedEvent
+from podium_protocol.filters import Filter
+from podium_protocol.keys import SecretKey
+from podium_protocol.live.lifecycle_rules import StartPolicy
+from podium_protocol.nips import nip19, nip42
+from podium_protocol.relay_url import normalise
+from podium_storage.attendance_projection import AttendanceProjection
+from podium_storage.meta import Meta
+from podium_storage.mirror import Mirror
+from podium_storage.outbox import Outbox
+from podium_storage.projections import RsvpProjection
+from podium_storage.replacement import Effect
+from podium_storage.rows import LiveSessionRow
+from podium_storage.session_projection import SessionProjection
+from podium_storage.store import Store
+from podium_storage.watermarks import Watermarks
+
+_log = structlog.get_logger(__name__)
+
+SYNC_PATIENCE = 12.0  # seconds; two more than an EOSE may take
+_GREETING = """
+Podium {version} is running.
+
+  page and API   {public_url}
+  service        {npub}
+  relays         {relays}
+  state          {state}
+
+Schedule a session from a second terminal:
+
+  podium session create "Know your rights" --at "2030-12-01 18:00" --tz Europe/Berlin --duration 90
+
+Stop with Ctrl-C. `podium --help` shows the rest.
+"""
+
+
+def run(config: Config, *, key_option: Path | None = None) -> None:
+    """Run the daemon in this process until it is told to stop.
+
+    Raises:
+        InvalidInput: the key, the port or the state directory cannot be used; says what to do.
+        AlreadyRunning: another daemon holds the state directory.
+        ServiceFailed: a part of the daemon ended on its own; says which.
+    """
+    logs.configure(config.logging.level, config.logging.format)
+    prepare_state_directory(config.state_directory)
+    with lock_state_directory(config.state_directory):
+        asyncio.run(_serve(config, key_option))
+
+
+async def _serve(config: Config, key_option: Path | None) -> None:
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        listener = listen(config.web.host, config.web.port)
+        stack.callback(listener.close)
+        signer = LocalSigner(_service_key(config, key_option))
+        store = await stack.enter_async_context(await Store.open(config.database_file))
+        meta = Meta(store.database)
+        await meta.bind_service(signer.pubkey, now=int(clock.now()))
+        daemon = Daemon(config, store=store, meta=meta, signer=signer, clock=clock, listener=listener)
+        supervisor = Supervisor(daemon.services, clock=clock)
+        with stop_on_signals(supervisor):
+            greeting = asyncio.create_task(_greet(config, signer, supervisor))
+            try:
+                await supervisor.run()
+            finally:
+                greeting.cancel()
+
+
+class Daemon:
+    """Every part, made and joined; nothing runs before the supervisor runs `services`."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        store: Store,
+        meta: Meta,
+        signer: LocalSigner,
+        clock: Clock,
+        listener: socket.socket,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._signer = signer
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._relays = relays_of(config)
+        self._join_ground(meta)
+        self._join_services(meta)
+        web = WebServer(build_site(self._context(), hosts=_hosts(config)), listener)
+        reloader = Reloader(config, self.apply)
+        self.services: list[Service] = [ClockWatch(clock), *self._embedded_relay()]
+        self.services += [self._pool, self._syncer, self._publisher, self._engine, self._instructors, self._rsvps]
+        self.services += [self._attendance, self._reminders, self._lifecycle, self._rooms, self._housekeeping]
+        self.services += [reloader, web]
+        """In the order in which they start; they stop in the reverse order."""
+
+    def apply(self, config: Config) -> None:
+        """Take over what a running daemon can of a new configuration."""
+        self._config = config
+        logs.set_level(config.logging.level)
+        self._instructors.replace(*_allowed(config))
+        self._lifecycle.settings = self._lifecycle_settings()
+        self._reminders.settings = self._reminder_settings()
+        self._attendance.settings = self._attendance_settings()
+        self._rooms.settings = self._room_settings()
+
+    # -- the ground: mirror, relays, engine
+
+    def _join_ground(self, meta: Meta) -> None:
+        config, store, clock = self._config, self._store, self._clock
+        keys, names = _allowed(config)
+        lookup = SystemLookup()
+        self._instructors = Instructors(
+            service=self._signer.pubkey,
+            keys=keys,
+            names=names,
+            lookup=lambda name: look_up(name, lookup),
+            changed=self._look_at_sessions_again,
+            clock=clock,
+        )
+        self._sessions = SessionProjection(
+            store.sessions, service=self._signer.pubkey, accepts=self._instructors.accepts
+        )
+        self._mirror = Mirror(
+            store.database,
+            store.interner,
+            [
+                RsvpProjection(store.rsvps, store.database, store.interner),
+                self._sessions,
+                AttendanceProjection(store.attendance, store.intervals, service=self._signer.pubkey),
+            ],
+        )
+        self._outbox = Outbox(store.database, store.interner)
+        self._syncer = Syncer(
+            mirror=self._mirror,
+            store=store,
+            watermarks=Watermarks(store.database),
+            instructors=lambda: self._instructors.pubkeys,
+            service=self._signer.pubkey,
+            patience=SYNC_PATIENCE,
+            clock=clock,
+        )
+        self._pool = RelayPool(
+            self._relays,
+            sink=self._syncer.take,
+            on_eose=self._syncer.on_eose,
+            signer=self._sign_in,
+            clock=clock,
+        )
+        self._syncer.join(self._pool)
+        self._publisher = Publisher(outbox=self._outbox, store=store, pool=self._pool, clock=clock)
+        link = LinkSettings(meeting_url=config.conference.meeting_url or None, heartbeat=config.conference.heartbeat)
+        parts = EngineParts(clock=clock, random_bytes=self._random_bytes, link=link)
+        self._engine = build_engine(config.conference.engine, parts)
+
+    async def _sign_in(self, relay_url: str, challenge: str) -> SignedEvent:
+        draft = nip42.write_auth(self._signer.pubkey, relay_url, challenge, int(self._clock.now()))
+        return await self._signer.sign(draft)
+
+    async def _look_at_sessions_again(self) -> None:
+        """The list of instructors changed: sessions that were passed over may be ours now."""
+        events = await self._mirror.by_filter(Filter(kinds=(kinds.SESSION,)))
+        effects = [Effect(event, held=True) for event in events]
+        now = int(self._clock.now())
+        await self._store.database.transact(lambda tx: self._sessions.apply(tx, effects, received_at=now))
+
+    def _embedded_relay(self) -> list[Service]:
+        config = self._config
+        if not config.runs_embedded_relay:
+            return []
+        data = None if config.embedded.in_memory else str(config.state_directory / "relay")
+        settings = RelaySettings(host=config.embedded.host, port=config.embedded.port, data=data)
+        return [EmbeddedRelay(settings, clock=self._clock)]
+
+    # -- the services
+
+    def _join_services(self, meta: Meta) -> None:
+        store, clock, signer = self._store, self._clock, self._signer
+        outgoing = Outgoing(self._mirror, self._outbox, self._write_relays, clock)
+        self._intake = Intake(store, outgoing, accepts=self._instructors.accepts, clock=clock)
+        self._rsvps = Rsvps(store=store, policy=policies.seat_policy(self._config), clock=clock)
+        self._attendance = Attendance(
+            self._attendance_settings(),
+            store=store,
+            outgoing=outgoing,
+            engine=self._engine,
+            signer=signer,
+            gaps=GapBook(meta, tolerance=3 * self._config.attendance.poll),
+            clock=clock,
+        )
+        wrapper = Wrapper(
+            signer.secret,
+            policy=policies.reminder_policy(self._config),
+            page_of=self._page_of,
+            clock=clock,
+            random_bytes=self._random_bytes,
+        )
+        self._reminders = Reminders(
+            self._reminder_settings(),
+            store=store,
+            mirror=self._mirror,
+            outbox=self._outbox,
+            wrapper=wrapper,
+            clock=clock,
+        )
+        self._rooms = Rooms(
+            self._room_settings(), store=store, engine=self._engine, clock=clock, random_bytes=self._random_bytes
+        )
+        self._lifecycle = Lifecycle(
+            self._lifecycle_settings(),
+            store=store,
+            outgoing=outgoing,
+            status=self._status(outgoing),
+            engine=self._engine,
+            is_instructor=self._instructors.allows,
+            notify=self._rooms.notify,
+            clock=clock,
+            caught_up=self._syncer.caught_up,
+            at_start=lambda: self._announce_relays(outgoing),
+        )
+        self._housekeeping = Housekeeping(
+            store=store,
+            mirror=self._mirror,
+            outbox=self._outbox,
+            retention_days=self._config.attendance.retention_days,
+            clock=clock,
+        )
+
+    def _status(self, outgoing: Outgoing) -> StatusEvents:
+        settings = StatusSettings(
+            space_name=self._config.identity.service_name,
+            public_url=self._config.public_url,
+            refresh=self._config.lifecycle.live_refresh,
+            announce_live_event=self._config.lifecycle.announce_live_event,
+        )
+        return StatusEvents(
+            settings, store=self._store, mirror=self._mirror, outgoing=outgoing, signer=self._signer, clock=self._clock
+        )
+
+    async def _announce_relays(self, outgoing: Outgoing) -> None:
+        await announce_relay_lists(
+            store=self._store,
+            mirror=self._mirror,
+            outgoing=outgoing,
+            signer=self._signer,
+            clock=self._clock,
+            read=[relay.url for relay in self._relays if relay.read],
+            write=self._write_relays(),
+            dm=[relay.url for relay in self._relays if relay.dm],
+        )
+
+    def _lifecycle_settings(self) -> LifecycleSettings:
+        return LifecycleSettings(
+            policy=policies.lifecycle_policy(self._config),
+            start_policy=StartPolicy(self._config.lifecycle.start_policy),
+            room_of=self._room_of,
+        )
+
+    def _reminder_settings(self) -> ReminderSettings:
+        given = self._config.reminders
+        planner = PlannerSettings(
+            policy=policies.reminder_policy(self._config),
+            confirmations=given.confirmation,
+            recordings=given.recording.enabled,
+        )
+        return ReminderSettings(planner=planner, prepare_ahead=given.prepare_ahead)
+
+    def _attendance_settings(self) -> AttendanceSettings:
+        return AttendanceSettings(
+            poll=self._config.attendance.poll,
+            policy=policies.attendance_policy(self._config),
+            completion=policies.completion_policy(self._config),
+        )
+
+    def _room_settings(self) -> RoomSettings:
+        return RoomSettings(
+            door=policies.door_policy(self._config),
+            resume=self._config.conference.resume,
+            notice=self._config.attendance.notice,
+            recording_policy=self._config.recording.policy,
+            room_of=self._room_of,
+        )
+
+    # -- what several parts need to know
+
+    def _write_relays(self) -> list[str]:
+        return [relay.url for relay in self._relays if relay.write]
+
+    def _page_of(self, row: LiveSessionRow) -> str:
+        return self._views.page(row)
+
+    def _room_of(self, row: LiveSessionRow) -> RoomSpec:
+        assert row.conference_room_id is not None, "every adopted session has its room"
+        return RoomSpec(
+            room=RoomId(row.conference_room_id),
+            title=row.title,
+            allow_recording=row.allow_recording,
+            e2ee=row.e2ee_required,
+            # without a meeting of its own the session's page is all there is to open
+            meeting_url=self._config.conference.meeting_url or self._page_of(row),
+        )
+
+    @cached_property
+    def _views(self) -> Views:
+        return Views(self._store, public_url=self._config.public_url, relay_hints=self._write_relays())
+
+    def _context(self) -> Context:
+        return Context(
+            store=self._store,
+            outbox=self._outbox,
+            views=self._views,
+            drafts=Drafts(
+                self._mirror,
+                service=self._signer.pubkey,
+                public_url=self._config.public_url,
+                relay_hints=self._write_relays(),
+                clock=self._clock,
+            ),
+            intake=self._intake,
+            lifecycle=self._lifecycle,
+            rooms=self._rooms,
+            relays=self._pool,
+            clock=self._clock,
+            service=self._service_out,
+            ready=lambda: None if self._syncer.caught_up.is_set() else "reading the relays",
+            service_pubkey=self._signer.pubkey,
+            public_url=self._config.public_url,
+        )
+
+    def _service_out(self) -> ServiceOut:
+        return ServiceOut(
+            service_pubkey=self._signer.pubkey,
+            npub=nip19.encode_npub(self._signer.pubkey),
+            public_url=self._config.public_url,
+            relays=[relay.url for relay in self._relays],
+            instructors=sorted(self._instructors.pubkeys),
+            version=version("podium-nostr"),
+            engine=self._engine.name,
+        )
+
+
+def relays_of(config: Config) -> list[PoolRelay]:
+    """The relays to talk to: the embedded one, if it runs, and those of the configuration."""
+    own = [PoolRelay(config.embedded_url)] if config.runs_embedded_relay else []
+    given = [
+        PoolRelay(relay.url, read=relay.read, write=relay.write, dm=relay.dm, auth=relay.auth)
+        for relay in config.relays
+    ]
+    # one spelling for each: the outbox, the pool and the lists that people read compare by it
+    return [msgspec.structs.replace(relay, url=normalise(relay.url) or relay.url) for relay in (*own, *given)]
+
+
+def _service_key(config: Config, key_option: Path | None) -> SecretKey:
+    """The service's key; a fresh machine gets one, in the state directory only."""
+    place = locate_key(key_option, config.key_file, os.environ, allow_environment=config.identity.allow_environment_key)
+    is_default = place.path == config.state_directory / "podium.key"
+    if is_default and place.path is not None and not place.path.exists():
+        write_key_file(place.path, new_secret())
+        _log.info("made a key for this service", action="key.made", path=str(place.path))
+    return read_key(place, os.environ)
+
+
+def _allowed(config: Config) -> tuple[list[Pubkey], list[str]]:
+    """The allow-list as keys and as NIP-05 names."""
+    names = [entry for entry in config.instructors.allow if is_nip05(entry)]
+    return [nip19.parse_pubkey(entry) for entry in config.instructors.allow if entry not in names], names
+
+
+def _hosts(config: Config) -> list[str]:
+    """What a request may be addressed to, beside the public URL's host."""
+    local = [config.web.host, "localhost", "127.0.0.1", "[::1]"]
+    return [*config.web.allowed_hosts, *(f"{host}:{config.web.port}" for host in local)]
+
+
+async def _greet(config: Config, signer: LocalSigner, supervisor: Supervisor) -> None:
+    """Say where everything is and what to type next, once it runs."""
+    await supervisor.ready.wait()
+    relays = ", ".join(relay.url for relay in relays_of(config))
+    text = _GREETING.format(
+        version=version("podium-nostr"),
+        public_url=config.public_url,
+        npub=nip19.encode_npub(signer.pubkey),
+        relays=relays,
+        state=config.state_directory,
+    )
+    sys.stdout.write(text)
+    sys.stdout.flush()

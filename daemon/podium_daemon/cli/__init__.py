@@ -1,0 +1,146 @@
+"""The `podium` command: a client of the running daemon, and what starts it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from podium_daemon.cli import (
+    attendance,
+    backup,
+    config,
+    demo,
+    doctor,
+    init,
+    key,
+    relays,
+    reminders,
+    rsvp,
+    run,
+    session,
+)
+from podium_daemon.cli.caller import CONFIG_VARIABLE, Caller
+from podium_daemon.cli.failures import Exit, exit_code_of
+from podium_daemon.cli.options import helped
+from podium_daemon.cli.output import note
+from podium_daemon.config.problems import find_secret
+from podium_protocol.errors import InvalidInput, PodiumError
+
+_GLOBAL: Final = ("--config", "--state", "--key", "--url")
+
+
+class PodiumGroup(TyperGroup):
+    """Takes the global options before or after the command, and turns our errors into a sentence and an exit code."""
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:  # typer's own signature
+        """Run a command line; ends by SystemExit."""
+        _forgive_narrow_terminals()
+        try:
+            given = list(sys.argv[1:] if args is None else args)
+            _refuse_secrets(given)
+            return super().main(_globals_first(given), *rest, **extra)
+        except PodiumError as error:
+            note(f"podium: {error}")
+            sys.exit(exit_code_of(error))
+        except BrokenPipeError:
+            # whoever read us has gone, as in `| head`; what is buffered must not fail again at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(Exit.FAILED)
+
+
+app = typer.Typer(
+    cls=PodiumGroup,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,  # its tracebacks show local variables, and some of those are keys
+    help=helped(
+        "Live sessions over Nostr: schedule, RSVP, encrypted reminders, observed attendance. "
+        "The options below may stand anywhere on the command line.",
+        "podium init",
+        "podium run",
+        'podium session create "Knots for beginners" --at "2026-12-01 18:00"',
+        "podium rsvp knots confirmed",
+        "podium attendance knots --csv people.csv",
+    ),
+    epilog="Exit codes: 0 ok, 1 failed, 2 usage, 3 configuration, 4 no relay, 5 signer.",
+)
+for _part in (run, demo, init):
+    app.add_typer(_part.app)
+app.add_typer(session.app, name="session")
+for _part in (rsvp, attendance, reminders):
+    app.add_typer(_part.app)
+app.add_typer(key.app, name="key")
+app.add_typer(relays.app, name="relays")
+app.add_typer(config.app, name="config")
+for _part in (doctor, backup):
+    app.add_typer(_part.app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"podium {version('podium-nostr')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _globals(
+    context: typer.Context,
+    config_file: Annotated[
+        Path | None,
+        typer.Option("--config", help=f"Configuration file. Default: {CONFIG_VARIABLE}, or the user's."),
+    ] = None,
+    state: Annotated[Path | None, typer.Option("--state", help="State directory (storage.state_directory).")] = None,
+    key_file: Annotated[Path | None, typer.Option("--key", help="Key file to sign with (identity.key_file).")] = None,
+    url: Annotated[str | None, typer.Option("--url", help="Address of the daemon. Default: its public URL.")] = None,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    context.obj = Caller(config_file, state, key_file, url)
+
+
+def main() -> None:
+    """Entry point of the `podium` command."""
+    app()
+
+
+def _refuse_secrets(arguments: list[str]) -> None:
+    if any(find_secret(argument) for argument in arguments):
+        raise InvalidInput(
+            "a secret key (nsec) was given on the command line, where other users and the shell's history see it. It "
+            "was not used and is not repeated here. Make a new key if others may have seen it; use `podium key import`"
+        )
+
+
+def _globals_first(arguments: list[str]) -> list[str]:
+    """Move `--config X` and its like to the front, so that they may stand where people write them."""
+    moved: list[str] = []
+    left: list[str] = []
+    remaining = iter(arguments)
+    for argument in remaining:
+        if argument == "--":
+            left += [argument, *remaining]
+        elif argument in _GLOBAL:
+            moved += [argument, *([value] if (value := next(remaining, None)) is not None else [])]
+        elif argument.startswith(tuple(f"{option}=" for option in _GLOBAL)):
+            moved.append(argument)
+        else:
+            left.append(argument)
+    return moved + left
+
+
+def _forgive_narrow_terminals() -> None:
+    # a title in another script must not end a command in a C locale
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # tests put other streams here

@@ -1,0 +1,92 @@
+"""`podium attendance`: who was there, for how long, and who completed the session."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from podium_daemon.cli.answers import Attendance, Attendances
+from podium_daemon.cli.api_client import decode, session_path
+from podium_daemon.cli.caller import caller_of
+from podium_daemon.cli.failures import CommandFailed
+from podium_daemon.cli.new_file import write_new_file
+from podium_daemon.cli.options import Json, SessionReference, helped
+from podium_daemon.cli.output import note, print_json, table
+from podium_daemon.cli.session_reference import plain_reference
+from podium_daemon.cli.session_view import npub_or_hex
+from podium_daemon.cli.times import shown_length, shown_time
+
+app = typer.Typer()
+
+CsvFile = Annotated[Path | None, typer.Option("--csv", help="Write one row per person to a new file, or to - .")]
+IntervalsFile = Annotated[Path | None, typer.Option("--intervals", help="Write each stay to a new CSV file, or to - .")]
+
+
+@app.command(
+    short_help="Who was there and for how long.",
+    help=helped(
+        "Who was there, for how long, and who completed the session.",
+        "podium attendance knots",
+        "podium attendance knots --csv people.csv --intervals stays.csv",
+        "podium attendance knots --csv - | head",
+    ),
+)
+def attendance(
+    context: typer.Context,
+    session: SessionReference,
+    csv: CsvFile = None,
+    intervals: IntervalsFile = None,
+    as_json: Json = False,
+) -> None:
+    api, _ = caller_of(context).signing_api()
+    path = session_path(plain_reference(api, session), "attendance")
+    for file, form in ((csv, "csv"), (intervals, "csv-intervals")):
+        if file is not None:
+            _write(file, api.get(path, {"format": form}))
+    if csv is None and intervals is None:
+        _show(api.get(path), as_json=as_json)
+
+
+def _show(raw: bytes, *, as_json: bool) -> None:
+    if as_json:
+        print_json(decode(raw, dict))
+        return
+    table(
+        ("person", "joined", "left", "present", "joins", "completed", "evidence"),
+        (
+            (
+                one.npub or npub_or_hex(one.pubkey),
+                shown_time(one.joined_at),
+                shown_time(one.left_at),
+                shown_length(one.total_duration),
+                one.join_count,
+                _completed(one),
+                one.evidence,
+            )
+            for one in decode(raw, Attendances).attendance
+        ),
+        empty="Nobody has been there yet.",
+    )
+
+
+def _completed(one: Attendance) -> str:
+    return "" if one.completed_at is None else f"{one.completed_by or 'yes'}, {shown_time(one.completed_at)}"
+
+
+def _write(file: Path, content: bytes) -> None:
+    if str(file) == "-":
+        _to_stdout(content)
+        return
+    write_new_file(file, content)
+    note(f"Wrote {file}.")
+
+
+def _to_stdout(content: bytes) -> None:
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        raise CommandFailed("the daemon's answer is no UTF-8 text: is it a Podium daemon?") from None
+    sys.stdout.write(text)

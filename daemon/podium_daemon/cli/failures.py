@@ -1,0 +1,45 @@
+"""From an error to an exit code and a sentence: 0 ok, 1 failed, 2 usage, 3 config, 4 no relay, 5 signer."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from podium_protocol.errors import InvalidInput, PodiumError
+
+
+class Exit(IntEnum):
+    """Exit codes, for scripts."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    CONFIG = 3
+    NO_RELAY = 4
+    SIGNER = 5
+
+
+class CommandFailed(PodiumError):  # noqa: N818  (said to people)
+    """A command did not do what it was asked to; the text says why and what to do."""
+
+    def __init__(self, text: str, exit_code: Exit = Exit.FAILED) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
+def exit_code_of(error: PodiumError) -> Exit:
+    """The exit code that tells scripts whose turn it is."""
+    from podium_daemon.config import ConfigError
+    from podium_daemon.keyfile import KeyFileError
+    from podium_daemon.relays.embedded import EmbeddedRelayFailed
+    from podium_daemon.signers.base import SignerUnavailable
+    from podium_daemon.state_directory import AlreadyRunning
+
+    if isinstance(error, CommandFailed):
+        return error.exit_code
+    if isinstance(error, ConfigError | AlreadyRunning):
+        return Exit.CONFIG
+    if isinstance(error, KeyFileError | SignerUnavailable):
+        return Exit.SIGNER
+    if isinstance(error, EmbeddedRelayFailed):
+        return Exit.NO_RELAY
+    return Exit.USAGE if isinstance(error, InvalidInput) else Exit.FAILED

@@ -1,0 +1,43 @@
+"""Arguments and options that several commands share, and the help that begins with examples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from podium_protocol.errors import InvalidInput
+from podium_protocol.events import Pubkey
+from podium_protocol.nips.nip19 import parse_pubkey
+
+SessionReference = Annotated[
+    str, typer.Argument(metavar="SESSION", help="naddr, address, or the beginning of its identifier.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+NewFile = Annotated[Path, typer.Argument(metavar="FILE", help="A file that does not exist yet.")]
+
+
+def helped(text: str, *examples: str) -> str:
+    """Help with its examples first."""
+    # the backspace tells the formatter to keep the lines that follow as they are
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples) + f"\n\n{text}"
+
+
+def pubkeys(texts: list[str], option: str) -> list[Pubkey]:
+    """People named by hex, npub, nprofile or nostr: URI.
+
+    Raises:
+        InvalidInput: anything else; a secret key is refused and not repeated.
+    """
+    return [_pubkey(text, option) for text in texts]
+
+
+def _pubkey(text: str, option: str) -> Pubkey:
+    if "@" in text:
+        raise InvalidInput(f"{option}: a NIP-05 name is not looked up here: give the person's npub")
+    try:
+        return parse_pubkey(text)
+    except InvalidInput as error:
+        raise InvalidInput(f"{option}: {error}") from None

@@ -1,0 +1,74 @@
+"""`podium relays`: whether they answer, and what the daemon says of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+import typer
+
+from podium_daemon.cli.answers import Relay, Relays
+from podium_daemon.cli.api_client import DaemonUnreachable, decode
+from podium_daemon.cli.caller import Caller, caller_of
+from podium_daemon.cli.failures import CommandFailed, Exit
+from podium_daemon.cli.options import Json, helped
+from podium_daemon.cli.output import print_json, table
+from podium_daemon.cli.relay_probe import probe
+from podium_daemon.config import Config
+
+app = typer.Typer(no_args_is_help=True, help="The relays sessions live on.")
+
+
+@app.callback()
+def relays() -> None:
+    """Keep `check` a command of its own."""
+
+
+@app.command(
+    short_help="Ask each relay a question.",
+    help=helped(
+        "Ask each relay a question. Exit code 4 if none of them answers.",
+        "podium relays check",
+        "podium relays check --json",
+    ),
+)
+def check(context: typer.Context, as_json: Json = False) -> None:
+    caller = caller_of(context)
+    config = caller.config()
+    known = _known_to_daemon(caller, config)
+    urls = list(dict.fromkeys([*(relay.url for relay in config.relays), *known]))
+    if not urls:
+        raise CommandFailed(
+            "no relays are listed, and no daemon runs that would have its own: `podium run` starts one", Exit.NO_RELAY
+        )
+    answers = asyncio.run(_probe_all(urls))
+    if as_json:
+        print_json({"relays": [_row(url, answers[url], known.get(url)) for url in urls]})
+    else:
+        rows = (_row(url, answers[url], known.get(url)) for url in urls)
+        table(("relay", "answers", "daemon", "waiting", "last error"), (tuple(row.values()) for row in rows), empty="")
+    if all(answer is not None for answer in answers.values()):
+        raise CommandFailed("no relay answers: correct their URLs, or list others", Exit.NO_RELAY)
+
+
+def _known_to_daemon(caller: Caller, config: Config) -> dict[str, Relay]:
+    try:
+        raw = caller.api(config, None).get("/api/relays")
+    except DaemonUnreachable:
+        return {}
+    return {relay.url: relay for relay in decode(raw, Relays).relays}
+
+
+async def _probe_all(urls: Iterable[str]) -> dict[str, str | None]:
+    asked = list(urls)
+    return dict(zip(asked, await asyncio.gather(*map(probe, asked)), strict=True))
+
+
+def _row(url: str, trouble: str | None, known: Relay | None) -> dict[str, object]:
+    return {
+        "url": url,
+        "answers": "yes" if trouble is None else f"no: {trouble}",
+        "state": None if known is None else known.state,
+        "pending": None if known is None else known.pending,
+        "lastError": None if known is None else known.last_error,
+    }

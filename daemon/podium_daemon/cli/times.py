@@ -1,0 +1,94 @@
+"""Times as people type and read them: in the viewer's zone, and in the session's where that is another."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from podium_daemon.config import parse_duration
+from podium_protocol.errors import InvalidInput
+from podium_protocol.live.local_time import offset_name, parse_local_time
+from podium_protocol.live.time_zones import UTC, expectation, zone_or_none
+
+_ZONES: Final = "/zoneinfo/"
+_LOCALTIME: Final = Path("/etc/localtime")
+
+
+def viewer_zone() -> ZoneInfo:
+    """The zone of this terminal: TZ, else the machine's, else UTC."""
+    named = os.environ.get("TZ", "").removeprefix(":")
+    target = os.path.realpath(_LOCALTIME)
+    return zone_or_none(named) or zone_or_none(target.partition(_ZONES)[2]) or UTC
+
+
+def shown_time(at: int | None, session_zone: str | None = None, viewer: ZoneInfo | None = None) -> str:
+    """`Tue 2026-12-01 18:00 UTC+01:00`, followed by the session's own clock where that reads otherwise."""
+    if at is None:
+        return ""
+    here = datetime.fromtimestamp(at, viewer or viewer_zone())
+    there_zone = zone_or_none(session_zone) if session_zone else None
+    there = here if there_zone is None else here.astimezone(there_zone)
+    own = f"{here:%a %Y-%m-%d %H:%M} {_offset(here)}"
+    if there.utcoffset() == here.utcoffset():
+        return own
+    day = "" if there.date() == here.date() else f"{there:%a} "
+    return f"{own} ({day}{there:%H:%M} {session_zone})"
+
+
+def start_of(text: str, zone: str, now: int) -> int:
+    """Unix seconds of `--at`: a local time in `zone`, a time with its offset, or `+2h` from now.
+
+    Raises:
+        InvalidInput: no time, or one that the zone's clocks skip or show twice.
+    """
+    if text.startswith("+"):
+        try:
+            return now + parse_duration(text[1:])
+        except ValueError as error:
+            raise InvalidInput(f"--at: {error}, after the plus sign") from None
+    return parse_local_time(text, zone)
+
+
+def minutes_of(text: str) -> int:
+    """`--duration` in whole minutes: a bare number is minutes, as in the model.
+
+    Raises:
+        InvalidInput: no duration, or none in whole minutes.
+    """
+    if text.isascii() and text.isdigit() and len(text) <= 6:
+        return int(text)
+    try:
+        minutes, rest = divmod(parse_duration(text), 60)
+    except ValueError:
+        minutes, rest = 0, 1
+    if rest:
+        raise InvalidInput('--duration: expected whole minutes, such as 60, "90 min" or "1h 30m"')
+    return minutes
+
+
+def shown_length(seconds: int) -> str:
+    """`1:05:09`, as on a player."""
+    minutes, rest = divmod(seconds, 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+def checked_zone(name: str | None) -> str:
+    """The zone's name, the viewer's own where none is given.
+
+    Raises:
+        InvalidInput: unknown, with the nearest known name.
+    """
+    if name is None:
+        return viewer_zone().key
+    if zone_or_none(name) is None:
+        raise InvalidInput(f"--tz: {expectation(name)}")
+    return name
+
+
+def _offset(local: datetime) -> str:
+    offset = local.utcoffset()
+    assert offset is not None
+    return offset_name(offset)

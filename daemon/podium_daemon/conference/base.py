@@ -1,0 +1,194 @@
+"""The conference engine: it moves people and media and reports facts. Policy stays in the daemon.
+
+Waiting room, consent, sticky mute-all, deny list and attendance are the daemon's and the same on every engine. What an
+engine cannot do it says, as a value that names the capability and what a person can do instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+from pathlib import Path
+from typing import Literal, Protocol
+
+from podium_daemon.conference.events import (
+    Connection,
+    ConnectionId,
+    EngineEvent,
+    EngineHealth,
+    Joined,
+    LeaveReason,
+    Left,
+    MediaUp,
+    Origin,
+    RecordingChanged,
+    RecordingState,
+    Role,
+    RoomClosed,
+    RoomId,
+    RoomOpened,
+    TrackChange,
+    TrackChanged,
+    TrackKind,
+)
+from podium_daemon.conference.values import (
+    GRANT_SECONDS,
+    Capabilities,
+    Capability,
+    Collected,
+    Done,
+    EngineUnavailable,
+    GrantKind,
+    JoinGrant,
+    Person,
+    Present,
+    RandomBytes,
+    RecordedTrack,
+    RoomOpen,
+    RoomSpec,
+    Snapshot,
+    Support,
+    Unsupported,
+)
+from podium_daemon.refusals import Refused
+from podium_daemon.supervisor import Stop
+from podium_protocol.events import Pubkey
+
+__all__ = [
+    "GRANT_SECONDS",
+    "Capabilities",
+    "Capability",
+    "Collected",
+    "ConferenceEngine",
+    "Connection",
+    "ConnectionId",
+    "Done",
+    "EngineEvent",
+    "EngineHealth",
+    "EngineUnavailable",
+    "GrantKind",
+    "JoinGrant",
+    "Joined",
+    "LeaveReason",
+    "Left",
+    "MediaUp",
+    "Origin",
+    "Person",
+    "Present",
+    "RandomBytes",
+    "RecordedTrack",
+    "RecordingChanged",
+    "RecordingState",
+    "Role",
+    "RoomClosed",
+    "RoomId",
+    "RoomOpen",
+    "RoomOpened",
+    "RoomSpec",
+    "Snapshot",
+    "Support",
+    "TrackChange",
+    "TrackChanged",
+    "TrackKind",
+    "Unsupported",
+]
+
+
+class ConferenceEngine(Protocol):
+    """One kind of room. A method that needs the engine's server may raise `EngineUnavailable`.
+
+    A room that is not open is `Refused` with the slug `no-room`; the daemon opens it again.
+    """
+
+    @property
+    def name(self) -> str:
+        """The engine's name in the configuration."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do. Does not change while the daemon runs."""
+        ...
+
+    @property
+    def evidence(self) -> Literal["engine", "presence"]:
+        """What its joins and leaves prove: media in the engine's own room, or presence on our page."""
+        ...
+
+    @property
+    def history(self) -> bool:
+        """Whether `events` tells, after a restart of the daemon, what happened meanwhile."""
+        ...
+
+    async def run(self, stop: Stop) -> None:
+        """The engine's own work, as a service of the supervisor."""
+        ...
+
+    def check_spec(self, spec: RoomSpec) -> Unsupported | None:
+        """What of `spec` this engine cannot promise; asked when a session is scheduled, not only at its start.
+
+        Raises:
+            InvalidInput: a setting is missing or bad; says which.
+        """
+        ...
+
+    async def open_room(self, spec: RoomSpec) -> RoomOpen | Unsupported:
+        """Open the room, or bring an open one up to date with `spec`. Idempotent.
+
+        Raises:
+            InvalidInput: as `check_spec`.
+        """
+        ...
+
+    async def close_room(self, room: RoomId) -> Done:
+        """End every connection, void every grant. Idempotent; an unknown room is already closed."""
+        ...
+
+    async def grant(
+        self,
+        room: RoomId,
+        person: Person,
+        *,
+        ttl: int = GRANT_SECONDS,
+        publish: Collection[TrackKind] = tuple(TrackKind),
+    ) -> JoinGrant | Refused:
+        """Let one device of a person in, once, within `ttl` seconds; `publish` is what they may send.
+
+        Where `capabilities.mute` is not NATIVE the engine cannot hold anybody to `publish`.
+        """
+        ...
+
+    async def set_permissions(self, room: RoomId, pubkey: Pubkey, publish: Collection[TrackKind]) -> Done | Refused:
+        """Change what a person may send, on all their devices."""
+        ...
+
+    async def mute(self, room: RoomId, pubkey: Pubkey, kind: TrackKind = TrackKind.AUDIO) -> Done | Refused:
+        """Silence a person's tracks of one kind. They can unmute themselves; engines unmute nobody."""
+        ...
+
+    async def mute_all(self, room: RoomId, keep: Collection[Pubkey] = ()) -> Done | Refused:
+        """Silence everybody's microphone but those of `keep`, once. The daemon repeats it to make it stick."""
+        ...
+
+    async def remove(self, room: RoomId, pubkey: Pubkey, reason: str) -> Done | Refused:
+        """End a person's connections and void their grants. `reason` is shown to them."""
+        ...
+
+    async def start_recording(self, room: RoomId, *, only: Collection[Pubkey]) -> Done | Refused:
+        """Record, and of the people in the room only those in `only`: they have consented."""
+        ...
+
+    async def stop_recording(self, room: RoomId) -> Done | Refused:
+        """Stop. Idempotent."""
+        ...
+
+    async def collect_recording(self, room: RoomId, into: Path) -> Collected | Refused:
+        """Bring the recording's files into the folder `into`, under names the daemon makes."""
+        ...
+
+    async def snapshot(self, room: RoomId) -> Snapshot | Refused:
+        """Who is in the room now. Agrees with the events told so far."""
+        ...
+
+    def events(self) -> AsyncIterator[EngineEvent]:
+        """Everything from now on, and what is still remembered from before. Each caller gets all of it."""
+        ...

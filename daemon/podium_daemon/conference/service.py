@@ -1,0 +1,200 @@
+"""The model's `TrainingCallingIntegration`, in Python's spelling, on top of an engine and two ports.
+
+It keeps no state: the sessions port owns the lifecycle (verification of the instructor, join links, the recording's
+URL), the attendance port owns intervals and credit, the engine owns the room. `app` joins them.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from podium_daemon.conference.base import (
+    ConferenceEngine,
+    RandomBytes,
+    RoomOpen,
+    RoomSpec,
+    Support,
+)
+from podium_daemon.conference.events import RoomId
+from podium_daemon.refusals import Refused
+from podium_protocol.events import Pubkey, pubkey_or_none
+from podium_protocol.live import fields
+
+
+class TrainingConferenceConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The model's "Conference Configuration"."""
+
+    name: str
+    waiting_room: bool
+    allow_recording: bool
+    e2ee_required: bool
+    instructor_pubkey: Pubkey
+    max_participants: int | None = None
+
+
+class LiveSessionRoom(msgspec.Struct, frozen=True, rename="camel"):
+    """The result of `create_live_session`. `join_url` is our page: the meeting behind it is shown after admission."""
+
+    conference_room_id: RoomId
+    join_url: str
+
+
+class ConferenceDetails(msgspec.Struct, frozen=True, rename="camel"):
+    """The result of `get_conference_details`. `participant_count` counts people, not devices."""
+
+    conference_room_id: RoomId | None
+    is_active: bool
+    participant_count: int
+
+
+class Lesson(Protocol):
+    """A scheduled live session, known by its address."""
+
+    @property
+    def lesson_id(self) -> str: ...
+
+
+class ConferenceRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What the sessions port knows of a session's conference. `meeting_url` is its own, for engines that need one."""
+
+    lesson_id: str
+    join_url: str
+    is_active: bool = False
+    conference_room_id: RoomId | None = None
+    config: TrainingConferenceConfig | None = None  # set together with the room's id
+    meeting_url: str | None = None
+    recording_url: str | None = None
+
+
+class SessionsPort(Protocol):
+    """The lifecycle of sessions, as this service needs it."""
+
+    async def conference_of(self, lesson_id: str) -> ConferenceRecord | None:
+        """What is known, or None for an unknown session."""
+        ...
+
+    async def set_conference(self, lesson_id: str, room: RoomId, config: TrainingConferenceConfig) -> None:
+        """Keep the room's id and configuration; a second time replaces the configuration."""
+        ...
+
+    async def start(self, lesson_id: str) -> Refused | None:
+        """Make it Active and send the join links; or why not (the instructor is not verified, it has ended)."""
+        ...
+
+    async def end(self, lesson_id: str) -> Refused | None:
+        """Make it Ended; or why not."""
+        ...
+
+
+class AttendancePort(Protocol):
+    """The attendance rows, as this service needs them."""
+
+    async def track(self, lesson_id: str, pubkey: Pubkey, joined_at: int, left_at: int | None) -> Refused | None:
+        """Record one interval in Unix seconds; open while `left_at` is None. The same interval twice counts once."""
+        ...
+
+
+class TrainingCallingIntegration:
+    """See the model, "Calling Module Integration"."""
+
+    def __init__(
+        self, *, engine: ConferenceEngine, sessions: SessionsPort, attendance: AttendancePort, random_bytes: RandomBytes
+    ) -> None:
+        self._engine = engine
+        self._sessions = sessions
+        self._attendance = attendance
+        self._random_bytes = random_bytes
+
+    async def create_live_session(self, lesson: Lesson, config: TrainingConferenceConfig) -> LiveSessionRoom | Refused:
+        """Give a session its room and its join page; a second time keeps the room. The engine opens it at the start.
+
+        What the engine cannot promise is refused here, when there is time to choose otherwise.
+
+        Raises:
+            InvalidInput: the engine lacks a setting; says which.
+        """
+        record = await self._sessions.conference_of(lesson.lesson_id)
+        if record is None:
+            return _unknown(lesson.lesson_id)
+        room = record.conference_room_id or RoomId(self._random_bytes(16).hex())
+        if objection := self._engine.check_spec(_spec(room, config, record.meeting_url)):
+            return objection
+        await self._sessions.set_conference(lesson.lesson_id, room, config)
+        return LiveSessionRoom(room, record.join_url)
+
+    async def start_live_session(self, lesson_id: str) -> Refused | None:
+        """Open the room, start the session, send the join links. Nothing is left open if the start is refused.
+
+        Raises:
+            InvalidInput: the engine lacks a setting; says which.
+        """
+        record = await self._sessions.conference_of(lesson_id)
+        if record is None:
+            return _unknown(lesson_id)
+        if record.conference_room_id is None or record.config is None:
+            return Refused("no-conference", "this session has no conference room", "Create it first.")
+        # the room first: a join link must not arrive before what it leads to
+        opened = await self._engine.open_room(_spec(record.conference_room_id, record.config, record.meeting_url))
+        if not isinstance(opened, RoomOpen):
+            return opened
+        refusal = await self._sessions.start(lesson_id)
+        if refusal is not None and opened.created:
+            await self._engine.close_room(opened.room)
+        return refusal
+
+    async def end_live_session(self, lesson_id: str) -> str | Refused | None:
+        """End the session and close its room. The recording's URL, or None if there is none or it is not ready."""
+        record = await self._sessions.conference_of(lesson_id)
+        if record is None:
+            return _unknown(lesson_id)
+        refusal = await self._sessions.end(lesson_id)
+        if refusal is not None:
+            return refusal
+        if record.conference_room_id is not None:
+            await self._close(record.conference_room_id)
+        ended = await self._sessions.conference_of(lesson_id)  # the end may have attached a recording
+        return ended.recording_url if ended is not None else None
+
+    async def track_live_attendance(
+        self, lesson_id: str, pubkey: str, joined_at: int, left_at: int | None = None
+    ) -> Refused | None:
+        """Record that somebody was there, from `joined_at` to `left_at` in Unix seconds, or still is."""
+        person = pubkey_or_none(pubkey)
+        if person is None:
+            return Refused("bad-pubkey", "this is no public key in hex", "Give 64 lowercase hex digits.")
+        times = (joined_at,) if left_at is None else (joined_at, left_at)
+        if not all(0 <= time <= fields.MAX_TIME for time in times) or joined_at > times[-1]:
+            return Refused("bad-interval", "the interval ends before it begins", "Give Unix seconds, join first.")
+        return await self._attendance.track(lesson_id, person, joined_at, left_at)
+
+    async def get_conference_details(self, lesson_id: str) -> ConferenceDetails:
+        """The room, whether the session is Active, and how many people are in it now."""
+        record = await self._sessions.conference_of(lesson_id)
+        if record is None or record.conference_room_id is None:
+            return ConferenceDetails(None, is_active=False, participant_count=0)
+        snapshot = await self._engine.snapshot(record.conference_room_id)
+        people = () if isinstance(snapshot, Refused) else {present.connection.pubkey for present in snapshot.present}
+        return ConferenceDetails(record.conference_room_id, record.is_active, len(people))
+
+    async def _close(self, room: RoomId) -> None:
+        if self._engine.capabilities.record is Support.NATIVE:
+            await self._engine.stop_recording(room)
+        await self._engine.close_room(room)
+
+
+def _spec(room: RoomId, config: TrainingConferenceConfig, meeting_url: str | None) -> RoomSpec:
+    return RoomSpec(
+        room=room,
+        title=config.name,
+        max_participants=config.max_participants,
+        # a recorder on the server would hold the key (semantics.md, E2EE)
+        allow_recording=config.allow_recording and not config.e2ee_required,
+        e2ee=config.e2ee_required,
+        meeting_url=meeting_url,
+    )
+
+
+def _unknown(lesson_id: str) -> Refused:
+    return Refused("no-session", f"there is no session {lesson_id[:300]!r}", "See `podium session list`.")

@@ -1,0 +1,170 @@
+"""What goes into an engine and comes back: rooms, people, grants, answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from podium_daemon.conference.events import Connection, ConnectionId, Role, RoomId, TrackKind
+from podium_daemon.refusals import Refused
+from podium_protocol.errors import LocalProtocolError, RemoteProtocolError
+from podium_protocol.events import Pubkey
+from podium_protocol.live import fields
+
+GRANT_SECONDS: Final = 300  # long enough for a slow page and a permission dialogue, too short to be passed around
+RandomBytes = Callable[[int], bytes]  # `secrets.token_bytes`, or a seeded source in a test
+
+
+class EngineUnavailable(RemoteProtocolError):  # noqa: N818  (said to people: the server is away, not broken)
+    """The engine's server did not answer or refused us; nothing is known to have happened. Try again after a pause."""
+
+
+class Capability(StrEnum):
+    """What an engine may be able to do."""
+
+    MUTE = "mute"
+    MUTE_ALL = "mute_all"
+    KICK = "kick"
+    RECORD = "record"
+    RECORD_PER_PARTICIPANT = "record_per_participant"
+    LIVE_ADMIT = "live_admit"
+    SCREEN_SHARE = "screen_share"
+    E2EE = "e2ee"
+
+
+class Support(StrEnum):
+    """Who can do it: the daemon through this engine, people inside the room's own page, or nobody."""
+
+    NATIVE = "native"
+    IN_ROOM = "in_room"
+    NONE = "none"
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """An engine's answer for each capability; the page shows no button for what is not NATIVE."""
+
+    mute: Support
+    mute_all: Support
+    kick: Support
+    record: Support
+    record_per_participant: Support
+    live_admit: Support
+    screen_share: Support
+    e2ee: Support
+
+    def of(self, capability: Capability) -> Support:
+        """The answer for one capability."""
+        answer: Support = getattr(self, capability.value)
+        return answer
+
+
+class RoomSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What a room shall be. `meeting_url` is for engines that hand out somebody else's room."""
+
+    room: RoomId
+    title: str
+    max_participants: int | None = None  # the engine's own cap, if it has one; seats are the daemon's policy
+    allow_recording: bool = False
+    e2ee: bool = False
+    meeting_url: str | None = None
+
+
+class Person(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody the daemon has identified and admitted. An engine takes no identity from a browser.
+
+    `device` is the one of the join proof. `name` comes from a stranger: for display only, and escaped there.
+
+    Raises:
+        LocalProtocolError: a device no join proof can have.
+    """
+
+    pubkey: Pubkey
+    device: str
+    role: Role = Role.PARTICIPANT
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if fields.device(self.device) is None:  # a `#` would make two identities of one
+            raise LocalProtocolError("a device is 1 to 64 letters, digits, - or _")
+
+    @property
+    def identity(self) -> str:
+        """`<pubkey>#<device>`, the name under which engines with names of their own know this connection."""
+        return f"{self.pubkey}#{self.device}"
+
+
+class GrantKind(StrEnum):
+    """How a grant is used."""
+
+    SEAT = "seat"  # the daemon's own WebSocket: see `seats.Signalling`
+    TOKEN = "token"  # noqa: S105  (a kind, not a secret) handed with `url` to the engine's client library in the page
+    REDIRECT = "redirect"  # the browser goes to `url`, minted at the click and never stored
+
+
+class JoinGrant(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """One device of one person may join one room until `expires_at`. Whoever holds it, joins: never log it."""
+
+    kind: GrantKind
+    expires_at: int
+    token: str = ""
+    url: str = ""
+
+    def __repr__(self) -> str:
+        return f"<JoinGrant {self.kind} until {self.expires_at}>"
+
+
+class RoomOpen(msgspec.Struct, frozen=True):
+    """The room is open; `created` is False if it already was."""
+
+    room: RoomId
+    created: bool
+
+
+class Done(msgspec.Struct, frozen=True):
+    """It was done, to `connections`. `still_to_do` is what is left for a person to do in the room itself."""
+
+    connections: tuple[ConnectionId, ...] = ()
+    still_to_do: str = ""
+
+
+class Unsupported(Refused, frozen=True, kw_only=True):
+    """The engine cannot; `next_step` says where a person can, or what to choose instead."""
+
+    capability: Capability
+    support: Support
+
+
+class Present(msgspec.Struct, frozen=True):
+    """A connection that is in the room, with Unix seconds of its join and of the last sign of life."""
+
+    connection: Connection
+    joined_at: int
+    last_evidence: int
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """Who is in the room at `at`."""
+
+    room: RoomId
+    at: int
+    present: tuple[Present, ...]
+
+
+class RecordedTrack(msgspec.Struct, frozen=True):
+    """One file of a recording, begun at `started_at` (Unix seconds). `pubkey` is None where people are mixed."""
+
+    path: Path
+    kind: TrackKind
+    pubkey: Pubkey | None
+    started_at: float
+
+
+class Collected(msgspec.Struct, frozen=True):
+    """A recording, brought to this machine."""
+
+    room: RoomId
+    tracks: tuple[RecordedTrack, ...]

@@ -1,0 +1,151 @@
+"""The whole configuration, checked, with the paths and addresses that follow from it."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, Self
+
+import platformdirs
+from pydantic import Field, PrivateAttr
+from pydantic.fields import FieldInfo
+
+from podium_daemon.config.reminders import Reminders
+from podium_daemon.config.section import Section
+from podium_daemon.config.sections import (
+    Attendance,
+    Conference,
+    Embedded,
+    Identity,
+    Instructors,
+    Lifecycle,
+    Logging,
+    Recording,
+    RelayList,
+    Storage,
+    Web,
+)
+from podium_daemon.config.values import AnchoredPath
+
+_ANY_ADDRESS: Final = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104  (to refuse them as part of a link)
+
+
+class Config(Section):
+    """One valid configuration. Durations are whole seconds."""
+
+    relays: RelayList = Field(default=(), description="Where to read and publish. Empty: the embedded relay.")
+    identity: Identity = Field(default_factory=Identity)
+    instructors: Instructors = Field(default_factory=Instructors)
+    embedded: Embedded = Field(default_factory=Embedded)
+    reminders: Reminders = Field(default_factory=Reminders)
+    lifecycle: Lifecycle = Field(default_factory=Lifecycle)
+    attendance: Attendance = Field(default_factory=Attendance)
+    conference: Conference = Field(default_factory=Conference)
+    recording: Recording = Field(default_factory=Recording)
+    web: Web = Field(default_factory=Web)
+    storage: Storage = Field(default_factory=Storage)
+    logging: Logging = Field(default_factory=Logging)
+
+    _again: Callable[[], Config] | None = PrivateAttr(default=None)
+
+    @property
+    def state_directory(self) -> Path:
+        """Where data live, absolute."""
+        return (self.storage.state_directory or platformdirs.user_state_path("podium")).absolute()
+
+    @property
+    def database_file(self) -> Path:
+        """The SQLite database."""
+        return self.state_directory / "podium.sqlite3"
+
+    @property
+    def key_file(self) -> Path:
+        """The service's key file."""
+        return self.identity.key_file or self.state_directory / "podium.key"
+
+    @property
+    def recording_directory(self) -> Path:
+        """Where recordings are kept."""
+        return self.recording.directory or self.state_directory / "recordings"
+
+    @property
+    def public_url(self) -> str:
+        """How people reach the page and the HTTP interface: scheme, host and port, no slash at the end."""
+        return self.web.public_url or f"http://{_in_url(self.web.host)}:{self.web.port}"
+
+    @property
+    def runs_embedded_relay(self) -> bool:
+        """Whether `podium run` starts its own relay."""
+        return not self.relays if self.embedded.enabled == "auto" else self.embedded.enabled
+
+    @property
+    def embedded_url(self) -> str:
+        """The embedded relay's address for this machine (its port is 0 where any free one was asked for)."""
+        return f"ws://{_in_url(self.embedded.host)}:{self.embedded.port}"
+
+    def reload(self) -> Config:
+        """The configuration read again from where this one came; itself, when it was made in a program.
+
+        Raises:
+            ConfigError: what is there now cannot be used; this configuration stays good.
+        """
+        return self if self._again is None else self._again()
+
+    def remember(self, again: Callable[[], Config]) -> Self:
+        """Called by the loader: how to read this configuration again."""
+        self._again = again
+        return self
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:
+        """Keys that are valid each by itself and do not fit together, with what to do; the loader refuses them."""
+        yield from self._conflicts_of_relays()
+        if self.web.host in _ANY_ADDRESS and not self.web.public_url:
+            yield "web.public_url", "is needed when web.host is every address: say how people reach this server"
+        web, embedded = self.web, self.embedded
+        if self.runs_embedded_relay and web.port == embedded.port != 0 and web.host == embedded.host:
+            yield "embedded.port", f"is taken by web.port ({web.port}): give one of them another port"
+        before = [offset.before for offset in self.reminders.offsets()]
+        if before != sorted(set(before), reverse=True):
+            yield "reminders", "day must come before hour, and hour before quarter: correct the values of `before`"
+
+    def _conflicts_of_relays(self) -> Iterator[tuple[str, str]]:
+        if not self.relays and not self.runs_embedded_relay:
+            yield "relays", "there is no relay at all: list one, or set embedded.enabled to true"
+        urls = [relay.url for relay in self.relays]
+        for url in sorted({url for url in urls if urls.count(url) > 1}):
+            yield "relays", f"{url} is listed twice: leave one of them out"
+        for use in ("read", "write"):
+            if self.relays and not self.runs_embedded_relay and not any(getattr(relay, use) for relay in self.relays):
+                yield "relays", f"none of them is to {use}: set {use} = true for one at least"
+
+
+def default_config_file() -> Path:
+    """Where a configuration is looked for when none is named."""
+    return platformdirs.user_config_path("podium") / "relays.toml"
+
+
+def fields_of(section: type[Section], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Every key under `section` with its declaration, as dotted names; the relays are one key."""
+    for name, field in section.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            yield from fields_of(kind, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field
+
+
+FIELDS: Final[dict[str, FieldInfo]] = dict(fields_of(Config))
+"""Every key by its dotted name."""
+
+PATHS: Final = tuple(
+    name for name, field in FIELDS.items() if any(isinstance(mark, AnchoredPath) for mark in field.metadata)
+)
+"""The keys that hold paths."""
+
+
+def _in_url(host: str) -> str:
+    try:
+        return f"[{host}]" if ipaddress.ip_address(host).version == 6 else host
+    except ValueError:
+        return host

@@ -1,0 +1,207 @@
+"""Every configuration key: its name, its default and what it means. The example file is written from this page."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BeforeValidator, Field
+
+from podium_daemon.config.section import RESTART, UNSHOWN, Section
+from podium_daemon.config.values import (
+    Days,
+    Devices,
+    FrozenList,
+    HostHeader,
+    Instructor,
+    ListenHost,
+    Location,
+    MeetingUrl,
+    Minutes,
+    Name,
+    Percent,
+    Port,
+    PositiveSeconds,
+    PublicUrl,
+    RelayUrl,
+    Seconds,
+    Text,
+)
+
+_NOTICE: Final = "When you join and leave is recorded by the host of this session and kept for attendance certificates."
+_POLICY: Final = (
+    "This session may be recorded: picture, voice and shared screens of those who agree. The recording is published to "
+    "the session's participants. You can withdraw at any time; recording then pauses at once."
+)
+
+
+class Identity(Section):
+    """Who the daemon is."""
+
+    key_file: Location = Field(
+        default=None,
+        description="File with the service's secret key, mode 0600. Empty: podium.key in the state directory.",
+        json_schema_extra=RESTART,
+    )
+    allow_environment_key: bool = Field(
+        default=False,
+        description="Whether PODIUM_SECRET_KEY may hold the key. Other programs of the same user can read it there.",
+        json_schema_extra=RESTART,
+    )
+    service_name: Name = Field(default="Podium", description="What people see as the sender's name.")
+
+
+class Relay(Section):
+    """One relay."""
+
+    url: RelayUrl = Field(description="Where it is: wss://, or ws:// on networks you trust.")
+    read: bool = Field(default=True, description="Read sessions, RSVPs and messages from it.")
+    write: bool = Field(default=True, description="Publish to it.")
+    dm: bool = Field(default=True, description="Receive private messages there (listed in kind 10050).")
+    auth: bool = Field(default=True, description="Log in with the service's key when it asks (NIP-42).")
+
+
+class Embedded(Section):
+    """The relay that comes with Podium, a child process that keeps its events in the state directory."""
+
+    enabled: Literal["auto"] | bool = Field(
+        default="auto",
+        description='Start it: true, false, or "auto", which is when no relays are listed.',
+        json_schema_extra=RESTART,
+    )
+    host: ListenHost = Field(default="127.0.0.1", description="Address it listens on.", json_schema_extra=RESTART)
+    port: Port = Field(default=7447, description="Port it listens on.", json_schema_extra=RESTART)
+    in_memory: bool = Field(
+        default=False, description="Keep nothing on disk: for demonstrations.", json_schema_extra=RESTART
+    )
+
+
+class Instructors(Section):
+    """Who may hold sessions here."""
+
+    allow: Annotated[tuple[Instructor, ...], FrozenList] = Field(
+        default=(),
+        description="npub, nprofile, 64 hex digits or NIP-05 names. Empty: only the service's own key.",
+    )
+
+
+class Lifecycle(Section):
+    """When sessions open, start and end."""
+
+    start_policy: Literal["clock", "instructor"] = Field(
+        default="clock",
+        description='"clock": at the scheduled time. "instructor": not before the instructor is in the room.',
+    )
+    doors: Seconds = Field(default=900, description="How long before the start the waiting room opens.")
+    no_show: PositiveSeconds = Field(
+        default=1800, description="Under start_policy instructor: how long to wait for the instructor."
+    )
+    warning: Seconds = Field(default=300, description="How long before the end people are warned.")
+    overrun: Seconds = Field(default=1800, description="How long it may run over while the instructor is present.")
+    arrival_grace: Seconds = Field(
+        default=300,
+        description="How long after a start by command the instructor counts as present in any case.",
+    )
+    reopen: Seconds = Field(default=1800, description="How long after its end a session can be reopened.")
+    unclaimed_seats: Seconds = Field(default=600, description="When, after the start, unclaimed seats go to others.")
+    live_refresh: PositiveSeconds = Field(
+        default=600, description="How often the live status is published again: clients give it up after an hour."
+    )
+    announce_live_event: bool = Field(
+        default=False, description="Mirror the live status to kind 30311, for streaming clients."
+    )
+
+
+class Attendance(Section):
+    """What counts as having been there."""
+
+    poll: PositiveSeconds = Field(default=60, description="How often the engine is asked who is there.")
+    bridge: Seconds = Field(default=60, description="Gaps up to this long are credited and are no new join.")
+    presence_credit: Seconds = Field(default=150, description="What one presence event (kind 10312) credits at most.")
+    presence_skew: Seconds = Field(default=120, description="How far a presence event's time may be from ours.")
+    completion: Literal["any", "all"] = Field(
+        default="any",
+        description='Whether minutes or percent completes the session ("any"), or only both ("all").',
+    )
+    minutes: Minutes = Field(default=30, description="Minutes of attendance that complete it.")
+    percent: Percent = Field(default=50, description="Percent of the shorter of scheduled and actual duration.")
+    recording_percent: Percent = Field(default=90, description="Percent of a recording, each second once.")
+    notice: Text = Field(default=_NOTICE, description="Shown before joining.")
+    retention_days: Days = Field(default=365, description="Days until attendance is deleted; 0: never.")
+
+
+class Conference(Section):
+    """The room."""
+
+    engine: Literal["link"] = Field(
+        default="link", description='"link": any meeting URL, handed out to those admitted.', json_schema_extra=RESTART
+    )
+    meeting_url: MeetingUrl = Field(
+        default="",
+        description="The meeting of sessions that bring none of their own. Never shown in public.",
+        json_schema_extra=UNSHOWN,
+        repr=False,
+    )
+    auto_admit_confirmed: bool = Field(default=False, description="Let confirmed RSVPs pass the waiting room.")
+    heartbeat: PositiveSeconds = Field(default=5, description="How often a page in the room gives a sign of life.")
+    devices: Devices = Field(default=3, description="Devices of one person in a room at once.")
+    resume: Seconds = Field(default=120, description="A return within this time passes the waiting room.")
+
+
+class Recording(Section):
+    """Recordings and the consent to them."""
+
+    policy: Text = Field(default=_POLICY, description="What people consent to. Its hash is in their signed consent.")
+    directory: Location = Field(
+        default=None,
+        description="Where recordings are kept. Empty: recordings in the state directory.",
+        json_schema_extra=RESTART,
+    )
+
+
+class Web(Section):
+    """The page and the HTTP interface."""
+
+    host: ListenHost = Field(default="127.0.0.1", description="Address to listen on.", json_schema_extra=RESTART)
+    port: Port = Field(default=7448, description="Port to listen on.", json_schema_extra=RESTART)
+    public_url: PublicUrl = Field(
+        default="",
+        description="How people reach it, for links and signed logins. Empty: http:// with host and port.",
+        json_schema_extra=RESTART,
+    )
+    allowed_hosts: Annotated[tuple[HostHeader, ...], FrozenList] = Field(
+        default=(),
+        description="Further names this server answers to, beside public_url's.",
+        json_schema_extra=RESTART,
+    )
+
+
+class Storage(Section):
+    """Where data live."""
+
+    state_directory: Location = Field(
+        default=None,
+        description="Database, keys and lock, mode 0700. Empty: the user's state directory for podium.",
+        json_schema_extra=RESTART,
+    )
+
+
+class Logging(Section):
+    """What the daemon says. Never the content of messages, never secrets."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least that is said.")
+    format: Literal["console", "json"] = Field(
+        default="console", description='"console" for people, "json" for machines.', json_schema_extra=RESTART
+    )
+
+
+def _listed(value: object) -> object:
+    """A relay may be written as its URL alone."""
+    items = _as_items(value)
+    return value if items is None else tuple({"url": item} if isinstance(item, str) else item for item in items)
+
+
+def _as_items(value: object) -> list[Any] | None:
+    return value if isinstance(value, list) else None
+
+
+RelayList = Annotated[tuple[Relay, ...], BeforeValidator(_listed)]

@@ -1,0 +1,159 @@
+"""The kinds of values a configuration file holds, each with the words that say what is expected."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+import msgspec
+from pydantic import BeforeValidator, Field
+
+from podium_daemon.config.durations import FORM as DURATION_FORM
+from podium_daemon.config.durations import MAX_SECONDS, parse_duration
+from podium_protocol.errors import PodiumError
+from podium_protocol.live.plain_text import single_line
+from podium_protocol.nips.nip19 import parse_pubkey
+from podium_protocol.relay_url import normalise
+
+_MAX_CHARACTERS: Final = 2048
+_MAX_NAME: Final = 200
+_MAX_TEXT: Final = 16_384
+_HOST: Final = re.compile(r"[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Fa-f:.]{2,45}")
+_HOST_HEADER: Final = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
+_NIP05: Final = re.compile(r"[A-Za-z0-9._-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+")
+
+
+class Form(msgspec.Struct, frozen=True):
+    """Marks a type with what is expected, in words that follow "expected"."""
+
+    text: str
+
+
+class AnchoredPath(msgspec.Struct, frozen=True):
+    """Marks a path: one that is relative in a file is taken from that file's folder."""
+
+
+def _path(value: object) -> object:
+    """Empty text stands for "derived": TOML has no null."""
+    if isinstance(value, str):
+        return Path(value).expanduser() if value else None
+    return value
+
+
+def origin_of(url: str) -> str | None:
+    """Scheme, host and port of an http(s) URL that has nothing after them, in one spelling; None for anything else."""
+    parts = _http_parts(url)
+    if parts is None or parts[3] not in ("", "/"):
+        return None
+    scheme, host, port, _ = parts
+    return f"{scheme}://{host}" + ("" if port in (None, {"http": 80, "https": 443}[scheme]) else f":{port}")
+
+
+def _public_url(value: object) -> object:
+    if not isinstance(value, str) or not value:
+        return value
+    origin = origin_of(value)
+    if origin is None:
+        raise ValueError("expected http:// or https:// with a host and perhaps a port, nothing after it")
+    return origin
+
+
+def _meeting_url(value: object) -> object:
+    # the text is never echoed: it may hold the meeting's password
+    if isinstance(value, str) and value and _http_parts(value) is None:
+        raise ValueError("expected the http:// or https:// URL of a meeting, without a user name")
+    return value
+
+
+def _http_parts(url: str) -> tuple[str, str, int | None, str] | None:
+    """Scheme, host, port, and all that follows; None if it is no URL to send people to."""
+    # urlsplit drops tabs and newlines in silence; a browser would read what is left otherwise than we do
+    if len(url) > _MAX_CHARACTERS or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        return None
+    try:
+        parts = urlsplit(url)
+        host, port = (parts.hostname or "").lower(), parts.port
+    except ValueError:
+        return None
+    shown = f"[{host}]" if ":" in host else host
+    if parts.scheme not in ("http", "https") or not _HOST.fullmatch(host) or port == 0 or parts.username is not None:
+        return None
+    return parts.scheme, shown, port, url.split("//", 1)[1][len(parts.netloc) :]
+
+
+def _relay_url(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    url = normalise(value)
+    if url is None:
+        raise ValueError(f"expected {RELAY_FORM}")
+    return url
+
+
+def is_nip05(text: str) -> bool:
+    """Whether a checked entry of the allow-list is a NIP-05 name and not a key."""
+    return _NIP05.fullmatch(text) is not None
+
+
+def _instructor(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if _NIP05.fullmatch(value):
+        return value.lower()
+    try:
+        return parse_pubkey(value)
+    except PodiumError:
+        raise ValueError(f"expected {INSTRUCTOR_FORM}") from None
+
+
+def _name(value: object) -> object:
+    if isinstance(value, str) and (single_line(value, _MAX_NAME) != value or not value):
+        raise ValueError(f"expected {NAME_FORM}")
+    return value
+
+
+def _matching(pattern: re.Pattern[str], form: str) -> BeforeValidator:
+    def check(value: object) -> object:
+        if isinstance(value, str) and not pattern.fullmatch(value):
+            raise ValueError(f"expected {form}")
+        return value
+
+    return BeforeValidator(check)
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+RELAY_FORM: Final = "a ws:// or wss:// URL without a user name, such as wss://relay.example.org"
+INSTRUCTOR_FORM: Final = "a public key (npub, nprofile or 64 hex digits) or a NIP-05 name such as ada@example.org"
+NAME_FORM: Final = f"one line of 1 to {_MAX_NAME} characters"
+HOST_FORM: Final = "an address to listen on, such as 127.0.0.1 or ::1"
+
+FrozenList = BeforeValidator(_as_tuple)
+"""TOML lists become tuples, so that a configuration is frozen all through."""
+
+Seconds = Annotated[int, BeforeValidator(parse_duration), Field(ge=0, le=MAX_SECONDS), Form(DURATION_FORM)]
+PositiveSeconds = Annotated[
+    int, BeforeValidator(parse_duration), Field(ge=1, le=MAX_SECONDS), Form(f"{DURATION_FORM}, longer than zero")
+]
+Port = Annotated[int, Field(ge=0, le=65_535), Form("a port number from 1 to 65535, or 0 for any free one")]
+Percent = Annotated[int, Field(ge=1, le=100), Form("a whole number from 1 to 100")]
+Minutes = Annotated[int, Field(ge=1, le=24 * 60), Form("whole minutes from 1 to 1440")]
+Days = Annotated[int, Field(ge=0, le=36_500), Form("whole days, or 0 for ever")]
+Devices = Annotated[int, Field(ge=1, le=16), Form("a whole number from 1 to 16")]
+Location = Annotated[Path | None, BeforeValidator(_path), AnchoredPath(), Form("a path, or empty text")]
+PublicUrl = Annotated[
+    str, BeforeValidator(_public_url), Form("http:// or https:// with a host and perhaps a port, or empty text")
+]
+MeetingUrl = Annotated[str, BeforeValidator(_meeting_url), Form("the http(s) URL of a meeting, or empty text")]
+RelayUrl = Annotated[str, BeforeValidator(_relay_url), Form(RELAY_FORM)]
+Instructor = Annotated[str, BeforeValidator(_instructor), Form(INSTRUCTOR_FORM)]
+Name = Annotated[str, BeforeValidator(_name), Form(NAME_FORM)]
+Text = Annotated[str, Field(max_length=_MAX_TEXT), Form(f"text of at most {_MAX_TEXT} characters")]
+ListenHost = Annotated[str, _matching(_HOST, HOST_FORM), Form(HOST_FORM)]
+HostHeader = Annotated[
+    str, _matching(_HOST_HEADER, "a host name, perhaps with a port, such as live.example.org"), Form("a host name")
+]

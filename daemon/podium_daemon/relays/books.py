@@ -1,0 +1,192 @@
+"""What is kept of one relay over all its connections: subscriptions, questions, publications, its deeds and words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import random
+from typing import Protocol
+
+import msgspec
+
+from podium_daemon.clock import Clock
+from podium_daemon.relays.pacing import Pacer
+from podium_daemon.relays.publishing import PublishWindow
+from podium_daemon.relays.relay_state import ConnectionOptions, PoolRelay
+from podium_protocol import backoff
+from podium_protocol.filters import Filter
+from podium_protocol.filters import backfill as since_last_eose
+from podium_protocol.relay_session import RelaySession
+from podium_protocol.session_events import Published
+from podium_protocol.verdicts import RateLimited, Verdict, is_final
+from podium_protocol.violations import Violation
+
+SinceFor = Callable[[str], int | None]
+"""From a relay's URL to the Unix time at which it last had no more stored events; None: read everything."""
+
+
+class Question(Protocol):
+    """A subscription whose answer is collected and not handed on."""
+
+    def on_event(self, raw: msgspec.Raw) -> None:
+        """One event of the answer, unchecked."""
+        ...
+
+    def on_end(self, problem: str | None) -> None:
+        """Nothing more comes; `problem` says why that may not be all."""
+        ...
+
+
+class _Wanted(msgspec.Struct, frozen=True):
+    filters: tuple[Filter, ...]
+    since_for: SinceFor | None
+
+
+class RelayBooks:
+    """One relay's. Nothing here waits or touches a socket."""
+
+    def __init__(
+        self,
+        relay: PoolRelay,
+        *,
+        is_configured: bool,
+        may_authenticate: bool,
+        options: ConnectionOptions,
+        clock: Clock,
+    ) -> None:
+        """Start empty."""
+        self.relay = relay
+        self.url = relay.url
+        self.is_configured = is_configured
+        self.session = RelaySession(relay.url, may_authenticate=may_authenticate)
+        self.pacer = Pacer(options.messages_per_minute)
+        self.window = PublishWindow(relay.url, self.pacer)
+        self.received = 0
+        self.last_notice: str | None = None
+        self.last_ok_at: float | None = None
+        self.last_eose_at: float | None = None
+        self.closed: dict[str, str] = {}
+        self._clock = clock
+        self._wanted: dict[str, _Wanted] = {}
+        self._questions: dict[str, Question] = {}
+        self._ask_again_at: dict[str, float] = {}
+        self._asking_delays = backoff.delays(random)
+
+    # -- what is wanted ------------------------------------------------------------------------------------------------
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a connection is needed, or of use right now."""
+        return bool(
+            self.is_configured or self._wanted or self._questions or self.window.queued or self.window.on_the_way
+        )
+
+    @property
+    def has_subscriptions(self) -> bool:
+        """Whether live events are wanted."""
+        return bool(self._wanted)
+
+    def subscribe(self, name: str, filters: tuple[Filter, ...], since_for: SinceFor | None) -> None:
+        """Want events, over all connections; the same name again replaces the filters.
+
+        Raises:
+            LocalProtocolError: a name or filters that NIP-01 does not allow.
+        """
+        wanted = _Wanted(filters, since_for)
+        self._ask(name, wanted)
+        self._wanted[name] = wanted
+
+    def unsubscribe(self, name: str) -> None:
+        """Want them no more."""
+        self._wanted.pop(name, None)
+        self._ask_again_at.pop(name, None)
+        self.closed.pop(name, None)
+        self.session.unsubscribe(name)
+
+    def ask(self, name: str, wanted: Filter, question: Question) -> None:
+        """Ask once; `question` gets the answer, or hears why there is none."""
+        self._questions[name] = question
+        self.session.subscribe(name, (wanted,), self._clock.monotonic())
+
+    def withdraw(self, name: str) -> None:
+        """Forget a question, answered or not."""
+        if self._questions.pop(name, None) is not None:
+            self.session.unsubscribe(name)
+
+    def question(self, name: str) -> Question | None:
+        """The question that goes by this name, if one does."""
+        return self._questions.get(name)
+
+    # -- what happens --------------------------------------------------------------------------------------------------
+
+    def on_ok(self) -> None:
+        """The relay took something."""
+        self.last_ok_at = self._clock.now()
+
+    def on_end_of_stored(self, name: str, *, partial: bool) -> bool:
+        """Stored events of a subscription are over. Whether that is news for others, and not a question's end."""
+        if not partial:
+            self.last_eose_at = self._clock.now()
+            self.closed.pop(name, None)
+        if (question := self._questions.get(name)) is not None:
+            question.on_end("it did not say in time that this was all" if partial else None)
+            return False
+        return True
+
+    def on_closed(self, name: str, verdict: Verdict) -> None:
+        """The relay ended a subscription. Where it may serve it later, it is asked again, with growing delays."""
+        now = self._clock.monotonic()
+        if isinstance(verdict, RateLimited):
+            self.window.pause.refused(now)
+        if (question := self._questions.get(name)) is not None:
+            question.on_end(f"it refused: {verdict.message}")
+            return
+        self.closed[name] = verdict.message
+        if not is_final(verdict):
+            self._ask_again_at[name] = now + max(next(self._asking_delays), self.window.pause.left(now))
+
+    def on_connected(self) -> None:
+        """A connection is open, and the session asks for everything again by itself."""
+        self._ask_again_at.clear()
+        self.closed.clear()
+
+    def settle_disconnected(self) -> None:
+        """The session said what became of publications that were on their way; what else it said is of no use now."""
+        for event in self.session.events_received():
+            if isinstance(event, Published):
+                self.window.settle(event, self._clock.monotonic())
+
+    def on_disconnected(self, why: str) -> None:
+        """There is no connection: questions will not be answered."""
+        for name, question in tuple(self._questions.items()):
+            self.withdraw(name)
+            question.on_end(why)
+
+    def tick(self, now: float) -> None:
+        """Ask again for what the relay closed, where it is due."""
+        due = [name for name, at in self._ask_again_at.items() if at <= now]
+        for name in due:
+            del self._ask_again_at[name]
+            self._ask(name, self._wanted[name])
+        if not self._ask_again_at and not self.closed:
+            self._asking_delays = backoff.delays(random)
+
+    def blame(self, *violations: Violation) -> None:
+        """Hold faults against the relay."""
+        for violation in violations:
+            self.session.misbehaviour.add(violation, self._clock.monotonic())
+
+    def deserves_penalty(self) -> bool:
+        """Whether it misbehaves so much that it should be left alone for a while."""
+        return self.session.misbehaviour.deserves_penalty(self._clock.monotonic())
+
+    def _ask(self, name: str, wanted: _Wanted) -> None:
+        since_for = wanted.since_for
+        if since_for is None:
+            self.session.subscribe(name, wanted.filters, self._clock.monotonic())
+        else:
+            self.session.subscribe(
+                name,
+                wanted.filters,
+                self._clock.monotonic(),
+                resume=lambda filters: since_last_eose(filters, since_for(self.url)),
+            )

@@ -1,0 +1,303 @@
+"""The connection to one relay: opened, kept, opened again with growing delays, and left alone when it misbehaves."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+import msgspec
+import structlog
+
+from podium_daemon.clock import Clock
+from podium_daemon.relays.addresses import AddressRefused, Destination
+from podium_daemon.relays.books import Question, RelayBooks, SinceFor
+from podium_daemon.relays.incoming import OnEose, Sink
+from podium_daemon.relays.publishing import OnOutcome, Prepared, PublishOutcome
+from podium_daemon.relays.pump import AuthSigner, Idle, Misbehaved, Pump
+from podium_daemon.relays.relay_state import ConnectionOptions, ConnectionState, PoolRelay, RelayStatus
+from podium_daemon.relays.websocket import SocketLost, WebSocket
+from podium_daemon.supervisor import Stop
+from podium_protocol import backoff
+from podium_protocol.filters import Filter
+from podium_protocol.limits import MAX_DELAY
+from podium_protocol.verdicts import Blocked, Unknown
+from podium_protocol.violations import Violation
+
+Resolve = Callable[[str], Awaitable[Destination | AddressRefused]]
+"""From a relay's URL to where to connect; for strangers' URLs it is the guard of `addresses`."""
+
+_log = structlog.get_logger(__name__)
+_STATES_AWAY = frozenset((ConnectionState.WAITING, ConnectionState.PENALTY, ConnectionState.STOPPED))
+
+
+class _Refused(Exception):  # noqa: N818  (an outcome, used inside the module only)
+    """The URL must not, or cannot, be connected to."""
+
+
+class _Away(msgspec.Struct, frozen=True):
+    """There is no connection, and for how long none is tried. `is_final`: what was to be sent there never will be."""
+
+    state: ConnectionState
+    why: str
+    seconds: float
+    is_final: bool = False
+
+
+class RelayConnection:
+    """One relay. It is used by the event loop's thread only."""
+
+    def __init__(
+        self,
+        relay: PoolRelay,
+        *,
+        is_configured: bool,
+        resolve: Resolve,
+        tls: ssl.SSLContext,
+        sink: Sink,
+        on_eose: OnEose,
+        signer: AuthSigner | None,
+        options: ConnectionOptions,
+        clock: Clock,
+    ) -> None:
+        """Nothing is opened before `run`. `signer` is asked only for relays configured with `auth`."""
+        self.relay = relay
+        self.url = relay.url
+        self.is_configured = is_configured
+        self.state = ConnectionState.IDLE
+        self._books = RelayBooks(
+            relay,
+            is_configured=is_configured,
+            may_authenticate=is_configured and relay.auth and signer is not None,
+            options=options,
+            clock=clock,
+        )
+        self._resolve = resolve
+        self._tls = tls
+        self._sink = sink
+        self._on_eose = on_eose
+        self._signer = signer
+        self._options = options
+        self._clock = clock
+        self._pump: Pump | None = None
+        self._work = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._delays = backoff.delays(random.random)
+        self._again_at = 0.0  # monotonic, while waiting
+        self._last_error: str | None = None
+        self._verdict: Unknown | Blocked = Unknown("not connected")  # on what cannot be sent, while it is away
+        self._connections = 0
+        self._connected_since: float | None = None
+        self.last_used = clock.monotonic()
+
+    # -- what is wanted ------------------------------------------------------------------------------------------------
+
+    def subscribe(self, name: str, filters: tuple[Filter, ...], since_for: SinceFor | None = None) -> None:
+        """Want events, now and after each reconnect; the same name again replaces the filters.
+
+        Raises:
+            LocalProtocolError: a name or filters that NIP-01 does not allow.
+        """
+        self._books.subscribe(name, filters, since_for)
+        self._wake()
+
+    def unsubscribe(self, name: str) -> None:
+        """Want them no more."""
+        self._books.unsubscribe(name)
+        self._wake()
+
+    def filters_of(self, name: str) -> tuple[Filter, ...] | None:
+        """What the relay was last asked for by this name, to hold its events against."""
+        return self._books.session.filters_of(name)
+
+    def publish(self, event: Prepared, tell: OnOutcome) -> None:
+        """Queue an event; `tell` gets its outcome, at once if the relay is away."""
+        if self.state in _STATES_AWAY:
+            retry_after = None if isinstance(self._verdict, Blocked) else self._wait_left()
+            tell(PublishOutcome(event.id, self.url, self._verdict, retry_after))
+            return
+        self._books.window.add(event, tell)
+        self._wake()
+
+    def ask(self, name: str, wanted: Filter, question: Question) -> None:
+        """Ask once; `question` hears at once if the relay is away."""
+        if self.state in _STATES_AWAY:
+            question.on_end(self._verdict.message)
+            return
+        self._books.ask(name, wanted, question)
+        self._wake()
+
+    def withdraw(self, name: str) -> None:
+        """Forget a question."""
+        self._books.withdraw(name)
+        self._wake()
+
+    def blame(self, *violations: Violation) -> None:
+        """Hold faults against the relay that only a look into its events shows."""
+        self._books.blame(*violations)
+
+    # -- how it is doing -----------------------------------------------------------------------------------------------
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is wanted of it, so that it may be forgotten."""
+        return not self._books.has_work
+
+    async def until(self, *states: ConnectionState) -> None:
+        """Wait for one of these states."""
+        while self.state not in states:
+            await self._changed.wait()
+
+    def status(self) -> RelayStatus:
+        """A snapshot."""
+        books, window, now = self._books, self._books.window, self._clock.monotonic()
+        paused = window.pause.left(now)
+        return RelayStatus(
+            url=self.url,
+            is_configured=self.is_configured,
+            read=self.relay.read,
+            write=self.relay.write,
+            dm=self.relay.dm,
+            auth=self.relay.auth,
+            state=self.state,
+            last_error=self._last_error,
+            last_notice=books.last_notice,
+            connected_since=self._connected_since,
+            next_attempt_at=self._clock.now() + self._wait_left() if self.state in _STATES_AWAY else None,
+            publishing_paused_until=self._clock.now() + paused if paused else None,
+            last_ok_at=books.last_ok_at,
+            last_eose_at=books.last_eose_at,
+            connections=self._connections,
+            received=books.received,
+            published=window.counts["done"],
+            refused=window.counts["refused"],
+            unknown=window.counts["unknown"],
+            queued=window.queued,
+            on_the_way=window.on_the_way,
+            score=books.session.misbehaviour.score(now),
+            violations={violation.value: count for violation, count in books.session.misbehaviour.counts.items()},
+            closed_subscriptions=dict(books.closed),
+        )
+
+    # -- running -------------------------------------------------------------------------------------------------------
+
+    async def run(self, stop: Stop) -> None:
+        """Keep the connection until the stop."""
+        running = asyncio.ensure_future(self._keep(stop))
+        stopped = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait((running, stopped), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+            running.cancel()
+            await asyncio.wait((running,))
+            self.never_run()
+        if not running.cancelled():
+            running.result()
+
+    def never_run(self) -> None:
+        """Give back what was handed over to a connection that will not be opened any more."""
+        self._away(_Away(ConnectionState.STOPPED, "the daemon is stopping", 0.0))
+
+    async def _keep(self, stop: Stop) -> None:
+        while True:
+            while not self._books.has_work:
+                await self._work.wait()
+                self._work.clear()
+            away = await self._connect_once()
+            if away is None:
+                self._enter(ConnectionState.IDLE)
+            else:
+                self._away(away)
+                await stop.wait_for(away.seconds)
+
+    async def _connect_once(self) -> _Away | None:
+        """Open a connection and use it up. Why it ended and what follows; None: there was nothing left to do."""
+        if self._books.deserves_penalty():
+            return self._penalty(self._last_error or "")  # what it did weighs longer than one penalty
+        self._enter(ConnectionState.CONNECTING)
+        try:
+            await self._use(await self._open())
+        except Idle:
+            return None
+        except Misbehaved as error:
+            return self._penalty(str(error))
+        except SocketLost as error:
+            why = str(error)
+        except _Refused as error:
+            return _Away(ConnectionState.WAITING, str(error), MAX_DELAY, is_final=True)
+        except Exception as error:  # noqa: BLE001  (a boundary: a fault of ours, or the sink's, ends no other relay)
+            _log.exception("a relay connection failed", action="relay.failed", relay=self.url)
+            why = f"internal error: {type(error).__name__}"
+        if self._books.deserves_penalty():
+            return self._penalty(why)
+        return _Away(ConnectionState.WAITING, why, next(self._delays))
+
+    def _penalty(self, why: str) -> _Away:
+        return _Away(ConnectionState.PENALTY, why, self._options.penalty)
+
+    async def _open(self) -> WebSocket:
+        to = await self._resolve(self.url)
+        if isinstance(to, AddressRefused):
+            raise _Refused(to.reason) if to.is_lasting else SocketLost(to.reason)
+        options = self._options
+        return await WebSocket.open(
+            to,
+            tls=self._tls,
+            max_frame_bytes=options.max_socket_frame if self.is_configured else options.max_socket_frame_of_strangers,
+            within=options.open_within,
+        )
+
+    async def _use(self, socket: WebSocket) -> NoReturn:
+        session, began = self._books.session, self._clock.monotonic()
+        pump = self._pump = Pump(
+            socket,
+            self._books,
+            sink=self._sink,
+            on_eose=self._on_eose,
+            signer=self._signer,
+            options=self._options,
+            clock=self._clock,
+        )
+        session.connected(began)
+        self._books.on_connected()
+        self._connections += 1
+        self._connected_since = self._clock.now()
+        self._enter(ConnectionState.OPEN)
+        try:
+            await pump.run()
+        finally:
+            self._pump = None
+            self._connected_since = None
+            if backoff.is_proven(self._clock.monotonic() - began, session.has_answered):
+                self._delays = backoff.delays(random.random)
+            session.disconnected()
+            self._books.settle_disconnected()
+            await socket.close()
+
+    def _away(self, away: _Away) -> None:
+        """Note that the relay is away, and give back what was to be sent there."""
+        self._last_error = away.why
+        self._again_at = self._clock.monotonic() + away.seconds
+        words = f"not connected: {away.why}"
+        self._verdict = Blocked(words) if away.is_final else Unknown(words)
+        self._enter(away.state)
+        _log.info("relay away", action="relay.away", relay=self.url, why=away.why, seconds=round(away.seconds, 1))
+        self._books.on_disconnected(words)
+        self._books.window.refuse_queued(self._verdict, None if away.is_final else away.seconds)
+
+    def _wait_left(self) -> float:
+        return max(0.0, self._again_at - self._clock.monotonic())
+
+    def _enter(self, state: ConnectionState) -> None:
+        self.state = state
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    def _wake(self) -> None:
+        self.last_used = self._clock.monotonic()
+        self._work.set()
+        if self._pump is not None:
+            self._pump.wake()

@@ -1,0 +1,198 @@
+"""The embedded relay: keeps a child process with nostr-sdk's LocalRelay running, so that a fresh machine works.
+
+Its events survive restarts and crashes where it is given a data directory: LocalRelay says OK after LMDB has committed
+(200 kills in a row lost none). A child that dies is started again on the same port, with backoff.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sys
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+import structlog
+
+from podium_daemon.clock import Clock, SystemClock
+from podium_daemon.relays.embedded_child import Announcement, RelaySettings
+from podium_daemon.supervisor import Stop
+from podium_protocol import backoff
+from podium_protocol.errors import PodiumError
+
+START_WITHIN: Final = 20.0  # seconds until it listens; it takes 0.3 on an idle machine
+_STOP_WITHIN: Final = 4.0  # one more than the child gives itself
+_PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "TMPDIR", "RUST_BACKTRACE")
+
+_log = structlog.get_logger(__name__)
+
+
+class EmbeddedRelayFailed(PodiumError):  # noqa: N818  (what happened, said in the words of the log)
+    """The relay's process could not start; the text gives its reason and the next step."""
+
+
+class RelayProcess:
+    """One run of the child process."""
+
+    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
+        """Made by `start`."""
+        self._process = process
+        self.url = url
+        self.pid = process.pid
+
+    @classmethod
+    async def start(cls, settings: RelaySettings) -> RelayProcess:
+        """Start a relay and wait until it listens.
+
+        Raises:
+            EmbeddedRelayFailed: it could not: the port is taken, the data directory unusable, a setting wrong.
+        """
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "podium_daemon.relays.embedded_child", msgspec.json.encode(settings)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=_environment(),
+        )
+        try:
+            return cls(process, await _announced_url(process))
+        except BaseException:
+            await _kill(process)
+            raise
+
+    @property
+    def port(self) -> int:
+        """The TCP port it listens on."""
+        return urlsplit(self.url).port or 0
+
+    async def wait(self) -> int:
+        """Wait for its end. The exit status; negative: the signal that ended it."""
+        return await self._process.wait()
+
+    async def stop(self) -> None:
+        """Let it finish, and kill it if it takes longer than a few seconds."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            async with asyncio.timeout(_STOP_WITHIN):
+                await self._process.wait()
+        except TimeoutError:
+            _log.warning("the embedded relay had to be killed", action="relay.embedded_killed", pid=self.pid)
+        finally:
+            await self.kill()
+
+    async def kill(self) -> None:
+        """End it at once, as a crash would."""
+        await _kill(self._process)
+
+
+class EmbeddedRelay:
+    """The service that keeps the relay running. `ready` is set when it listened for the first time."""
+
+    name = "embedded relay"
+
+    def __init__(self, settings: RelaySettings, *, clock: Clock | None = None) -> None:
+        """`settings.port` None: a free port is taken at the first start and kept from then on."""
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self._process: RelayProcess | None = None
+        self.ready = asyncio.Event()
+        self.restarts = 0
+        self.last_error: str | None = None
+
+    @property
+    def url(self) -> str | None:
+        """Where it listens, or None before its first start. It does not change afterwards."""
+        return None if self._settings.port is None else f"ws://{_in_url(self._settings.host)}:{self._settings.port}"
+
+    @property
+    def pid(self) -> int | None:
+        """The process that runs now, if one does."""
+        return None if self._process is None else self._process.pid
+
+    async def run(self, stop: Stop) -> None:
+        """Run the relay until the stop, starting it again when it dies.
+
+        Raises:
+            EmbeddedRelayFailed: the very first start did not work, which waiting would not mend.
+        """
+        process = await RelayProcess.start(self._settings)
+        self._settings = msgspec.structs.replace(self._settings, port=process.port)
+        self.ready.set()
+        delays = backoff.delays(random.random)
+        while True:
+            started = self._clock.monotonic()
+            if await self._watch(process, stop):
+                return
+            if backoff.is_proven(self._clock.monotonic() - started, answered=True):
+                delays = backoff.delays(random.random)
+            again = await self._start_again(delays, stop)
+            if again is None:
+                return
+            process = again
+
+    async def _watch(self, process: RelayProcess, stop: Stop) -> bool:
+        """Wait for the stop (True) or for the death of the process (False)."""
+        self._process = process
+        _log.info("the embedded relay listens", action="relay.embedded_started", url=process.url, pid=process.pid)
+        dead, stopped = asyncio.ensure_future(process.wait()), asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait((dead, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if stopped.done():
+                await process.stop()
+                return True
+            self._failed(f"ended with status {dead.result()}")
+            return False
+        finally:
+            dead.cancel()
+            stopped.cancel()
+            await process.kill()
+            self._process = None
+
+    async def _start_again(self, delays: Iterator[float], stop: Stop) -> RelayProcess | None:
+        while not await stop.wait_for(next(delays)):
+            self.restarts += 1
+            try:
+                return await RelayProcess.start(self._settings)
+            except EmbeddedRelayFailed as error:
+                self._failed(str(error))
+        return None
+
+    def _failed(self, why: str) -> None:
+        self.last_error = why
+        _log.error("the embedded relay is down", action="relay.embedded_down", why=why)
+
+
+async def _announced_url(process: asyncio.subprocess.Process) -> str:
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(START_WITHIN):
+            line = await process.stdout.readline()
+    except TimeoutError:
+        raise EmbeddedRelayFailed(f"the embedded relay did not listen within {START_WITHIN:g} s") from None
+    if not line:
+        raise EmbeddedRelayFailed(f"the embedded relay ended with status {await process.wait()} before it listened")
+    announcement = msgspec.json.decode(line, type=Announcement)
+    if announcement.url is None:
+        raise EmbeddedRelayFailed(
+            f"the embedded relay cannot start: {announcement.error}; choose another port or data directory for it"
+        )
+    return announcement.url
+
+
+async def _kill(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.kill()
+    await process.wait()
+
+
+def _environment() -> dict[str, str]:
+    """As little as it needs: the daemon's own environment may hold secrets."""
+    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return passed_on | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,125 @@
+"""The child process that is the embedded relay: nostr-sdk's LocalRelay, and nothing else.
+
+Run as `python -m podium_daemon.relays.embedded_child SETTINGS`, where SETTINGS is a `RelaySettings` as JSON. It writes
+one line of JSON to stdout, `{"url": ...}` once it listens or `{"error": ...}` before it exits with status 1. It lives
+until its stdin is closed, which also happens when the parent dies, however it dies.
+
+It is a process of its own because LocalRelay crashes some interpreters at their exit, and because its LMDB store stalls
+with the event loop it was given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+
+_STDIN: Final = 0
+_STDOUT: Final = 1
+_EXIT_FAILED: Final = 1
+_EXIT_STUCK: Final = 3
+_SHUTDOWN_WITHIN: Final = 3.0  # seconds
+
+
+class RelaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What LocalRelay 0.45.1 lets one set. `port` None: a free one. `data` None: the events are kept in memory.
+
+    The limits are generous, since LocalRelay cannot exempt its own daemon from them.
+    """
+
+    host: str = "127.0.0.1"
+    port: int | None = None
+    data: str | None = None
+    notes_per_minute: int = 1_000_000  # a connection; LocalRelay's own default is 60
+    max_subscriptions: int = 500  # a connection
+    max_connections: int | None = None
+    max_filter_limit: int | None = None  # LocalRelay's own default: 500 events a REQ
+    login: Literal["none", "read", "write", "both"] = "none"  # NIP-42
+    guard_messages: bool = False  # gift wraps to nobody but their recipient, who has to log in
+    min_pow: int | None = None
+
+
+class Announcement(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The one line that the child writes."""
+
+    url: str | None = None
+    error: str | None = None
+
+
+def main(settings_json: str) -> None:
+    """Run the relay until stdin is closed; never returns."""
+    # The parent decides when the relay stops: Ctrl-C, or a service manager that signals the whole group, must not take
+    # it away while the daemon still publishes.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        settings = msgspec.json.decode(settings_json, type=RelaySettings)
+        if settings.data is not None:
+            Path(settings.data).mkdir(mode=0o700, parents=True, exist_ok=True)
+        asyncio.run(_serve(settings))
+    except Exception as error:  # noqa: BLE001  (a boundary: whatever went wrong is told to the parent)
+        _announce(Announcement(error=str(error).strip("'") or type(error).__name__))
+    # LocalRelay segfaults in about half of all orderly interpreter exits; what it said OK to is on disk by now
+    os._exit(_EXIT_FAILED)
+
+
+async def _serve(settings: RelaySettings) -> None:
+    relay = await _build(settings)
+    await relay.run()  # returns once it listens; before that `url()` would hang, and for ever if it cannot listen
+    _announce(Announcement(url=str(await relay.url())))
+    await _until_stdin_closes()
+    relay.shutdown()
+    os._exit(0)
+
+
+async def _build(settings: RelaySettings) -> Any:  # nostr-sdk has no types
+    import nostr_sdk as sdk
+
+    # without it, everything of Python's side that the relay is given (LMDB, policies) hangs in silence
+    sdk.uniffi_set_event_loop(asyncio.get_running_loop())
+    limit = sdk.RateLimit(max_reqs=settings.max_subscriptions, notes_per_minute=settings.notes_per_minute)
+    builder = sdk.LocalRelayBuilder().addr(settings.host).rate_limit(limit).auth_dm(settings.guard_messages)
+    if settings.port:  # given 0, it would tell port 0 in its URL
+        builder = builder.port(settings.port)
+    if settings.data is not None:
+        builder = builder.database(await sdk.NostrLmdb.open(settings.data))
+    if settings.max_connections is not None:
+        builder = builder.max_connections(settings.max_connections)
+    if settings.max_filter_limit is not None:
+        limit = settings.max_filter_limit
+        builder = builder.max_filter_limit(limit).default_filter_limit(limit)
+    if settings.min_pow is not None:
+        builder = builder.min_pow(settings.min_pow)
+    if settings.login != "none":
+        mode = sdk.LocalRelayBuilderNip42Mode[settings.login.upper()]
+        builder = builder.nip42(sdk.LocalRelayBuilderNip42(mode=mode))
+    return builder.build()
+
+
+async def _until_stdin_closes() -> None:
+    closed = asyncio.Event()
+    threading.Thread(target=_watch_stdin, args=(asyncio.get_running_loop(), closed), daemon=True).start()
+    await closed.wait()
+
+
+def _watch_stdin(loop: asyncio.AbstractEventLoop, closed: asyncio.Event) -> None:
+    """Tell the loop when the parent is gone, and end the process even if the loop is stuck."""
+    while os.read(_STDIN, 4096):
+        pass
+    loop.call_soon_threadsafe(closed.set)
+    threading.Event().wait(_SHUTDOWN_WITHIN)
+    os._exit(_EXIT_STUCK)
+
+
+def _announce(announcement: Announcement) -> None:
+    os.write(_STDOUT, msgspec.json.encode(announcement) + b"\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,135 @@
+"""Reading everything a relay has stored for a filter, although it answers one REQ with a few hundred events at most.
+
+No I/O: `Pager` says what to ask next. Events are only peeked at, so a relay that lies about times or ids spoils nothing
+but its own answer. Sources: NIP-01 ("Newer events should appear first"; `since` and `until` are inclusive).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import msgspec
+
+from podium_daemon.relays.incoming import Incoming
+from podium_protocol.filters import Filter
+from podium_protocol.violations import Violation
+
+PAGE: Final = 500  # what relays commonly give for one REQ
+_NEVER_A_CAP: Final = 20  # a page below this is a relay's last: none is known to give so few at a time
+MAX_BYTES: Final = 64 * 1024 * 1024  # of one relay's answer
+
+
+class RelayAnswer(msgspec.Struct, frozen=True):
+    """What one relay had. `problem`: why it may have more; None where the answer is complete."""
+
+    relay_url: str
+    events: tuple[Incoming, ...]
+    problem: str | None = None
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the relay may have more."""
+        return self.problem is not None
+
+
+class FetchResult(msgspec.Struct, frozen=True):
+    """One answer for each relay asked. The same event may stand in several, and not all copies need be good."""
+
+    answers: tuple[RelayAnswer, ...]
+
+    @property
+    def events(self) -> Iterator[Incoming]:
+        """The events of all relays, unverified."""
+        return (event for answer in self.answers for event in answer.events)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether any relay may have more."""
+        return any(answer.is_partial for answer in self.answers)
+
+
+class _Peeked(msgspec.Struct):
+    id: str
+    created_at: int
+
+
+_peek = msgspec.json.Decoder(_Peeked).decode
+
+
+class Pager:
+    """Asks for the stored events of one filter, newest first, page after page.
+
+    The next page starts at the second of the oldest event seen, not before it: a page may end within a second.
+    """
+
+    def __init__(self, wanted: Filter, *, at_most: int, seen: set[str] | None = None) -> None:
+        """`seen`: ids that other filters of the same relay brought; they are not taken twice."""
+        self._wanted = wanted
+        self._left = at_most if wanted.limit is None else min(at_most, wanted.limit)
+        self._is_our_cap = wanted.limit is None or at_most < wanted.limit
+        self._until = wanted.until
+        self._seen: set[str] = set() if seen is None else seen
+        self._largest = 0
+        self._bytes = 0
+        self._is_over = self._left <= 0
+        self.problem: str | None = None
+
+    def next_filter(self) -> Filter | None:
+        """What to ask for now, or None when all is read."""
+        if self._is_over:
+            return None
+        return msgspec.structs.replace(self._wanted, until=self._until, limit=min(PAGE, self._left))
+
+    def take(self, page: Iterable[msgspec.Raw]) -> tuple[list[msgspec.Raw], list[Violation]]:
+        """The events of a page that are new, and what the relay did wrong in it. Then `next_filter` moves on."""
+        fresh: list[msgspec.Raw] = []
+        faults: list[Violation] = []
+        times: list[int] = []
+        for raw in page:
+            peeked = _peeked(raw)
+            if peeked is None:
+                faults.append(Violation.BAD_EVENT)
+            elif not self._is_in_time(peeked.created_at):
+                faults.append(Violation.OUTSIDE_FILTER)
+            else:
+                times.append(peeked.created_at)
+                if peeked.id not in self._seen and len(fresh) < self._left:
+                    self._seen.add(peeked.id)
+                    self._bytes += memoryview(raw).nbytes
+                    fresh.append(raw)
+        self._left -= len(fresh)
+        self._move(times, len(fresh))
+        return fresh, faults
+
+    def _move(self, times: list[int], fresh: int) -> None:
+        self._largest = max(self._largest, len(times))
+        if len(times) < _NEVER_A_CAP:
+            self._is_over = True
+        elif self._left == 0 or self._bytes > MAX_BYTES:
+            self._is_over = True
+            if self._is_our_cap or self._left:
+                self.problem = "it has more events than were asked for at most"
+        elif fresh or self._until is None or min(times) < self._until:
+            self._until = min(times)
+        elif len(times) < self._largest:
+            self._is_over = True  # all of one second, all known, and fewer than it can give
+        else:
+            self._leave_second(self._until)
+
+    def _leave_second(self, second: int) -> None:
+        """Go on before a second that fills a page by itself: what else it holds cannot be asked for."""
+        self.problem = "it has more events of one second than it gives at once"
+        self._until = second - 1
+        self._is_over = self._until < (self._wanted.since or 0)
+
+    def _is_in_time(self, created_at: int) -> bool:
+        since, until = self._wanted.since or 0, self._until
+        return since <= created_at and (until is None or created_at <= until)
+
+
+def _peeked(raw: msgspec.Raw) -> _Peeked | None:
+    try:
+        return _peek(raw)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None

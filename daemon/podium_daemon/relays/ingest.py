@@ -1,0 +1,107 @@
+"""The ingest ladder's upper rungs: what a relay sent becomes a verified event in the mirror, or a counted drop.
+
+Frame size, JSON and the subscription were checked by the conversation. Here: shape, filter, time window, id, signature,
+then duplicates. Nothing is marked seen before its signature is good, or a bad copy from one relay would block the good
+copy from another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from podium_protocol import kinds, tags
+from podium_protocol.events import EventId, ParsedEvent, Rejected, VerifiedEvent, parse_json, verify_parsed
+from podium_protocol.filters import Filter, matches_any
+
+MAX_AHEAD: Final = 600  # seconds (wire-formats.md: dated more than 10 min in the future is dropped)
+MAX_SEEN: Final = 100_000  # ids remembered; a forgotten one costs a verification, and the mirror knows it again
+_INLINE: Final = 64  # events verified on the loop: 2 ms; more go to a thread, where libsecp256k1 needs no GIL
+_RSVP_PREFIX: Final = f"{kinds.RSVP}:"
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """One event as a relay sent it, with the filters it should answer."""
+
+    relay: str
+    filters: tuple[Filter, ...]
+    raw: bytes
+
+
+class Ladder:
+    """Judges arrivals in batches. `dropped` counts what was refused, by reason."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._seen: OrderedDict[EventId, None] = OrderedDict()
+        self.dropped: Counter[str] = Counter()
+        self.accepted = 0
+
+    def has_seen(self, event_id: EventId) -> bool:
+        """Whether a good event with this id passed here: a copy of it needs no look."""
+        return event_id in self._seen
+
+    async def climb(self, arrivals: Sequence[Arrival]) -> list[VerifiedEvent]:
+        """The new, good events of a batch, in order."""
+        if len(arrivals) <= _INLINE:
+            judged = _judge(arrivals, self._now())
+        else:
+            judged = await asyncio.to_thread(_judge, arrivals, self._now())
+        return [event for event in map(self._counted, judged) if event is not None]
+
+    def mark(self, events: Iterable[VerifiedEvent]) -> None:
+        """Remember events that are stored: only now may their copies be skipped."""
+        for event in events:
+            self._seen[event.id] = None
+        while len(self._seen) > MAX_SEEN:
+            self._seen.popitem(last=False)
+
+    def _counted(self, judged: VerifiedEvent | str) -> VerifiedEvent | None:
+        if isinstance(judged, str):
+            self.dropped[judged] += 1
+            return None
+        if judged.id in self._seen:
+            self.dropped["duplicate"] += 1
+            return None
+        self.accepted += 1
+        return judged
+
+
+def _judge(arrivals: Sequence[Arrival], now: float) -> list[VerifiedEvent | str]:
+    return [_judge_one(arrival, now) for arrival in arrivals]
+
+
+def _judge_one(arrival: Arrival, now: float) -> VerifiedEvent | str:
+    parsed = parse_json(arrival.raw)
+    if isinstance(parsed, Rejected):
+        return parsed.reason.value
+    refusal = _refusal(parsed, arrival.filters, now)
+    if refusal is not None:
+        return refusal
+    verified = verify_parsed(parsed)
+    return verified.reason.value if isinstance(verified, Rejected) else verified
+
+
+def _refusal(parsed: ParsedEvent, filters: tuple[Filter, ...], now: float) -> str | None:
+    event = parsed.event
+    if not matches_any(filters, event):
+        return "not_asked_for"
+    if event.created_at > now + MAX_AHEAD:
+        return "from_the_future"
+    if event.kind == kinds.DELETION and not _may_concern_us(parsed):
+        return "deletes_something_else"
+    return None
+
+
+def _may_concern_us(parsed: ParsedEvent) -> bool:
+    """Whether a deletion could be about a session or an RSVP: people delete many other things."""
+    stated = set(tags.values(parsed.event.tags, "k"))
+    if stated:
+        return not stated.isdisjoint({str(kinds.RSVP), str(kinds.SESSION)})
+    addresses = list(tags.values(parsed.event.tags, "a"))
+    concerned = (f"{kinds.SESSION}:", _RSVP_PREFIX)
+    return any(address.startswith(concerned) for address in addresses) or not addresses

@@ -1,0 +1,50 @@
+"""What the daemon asks relays for: subscriptions that follow from the instructors, the sessions and the people."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from podium_protocol import kinds
+from podium_protocol.events import Pubkey
+from podium_protocol.filters import Filter
+
+PER_FILTER: Final = 250  # values in one list: 250 keys are 17 KB of REQ, and relays refuse large ones
+
+_OWN_KINDS: Final = (
+    kinds.SPACE,
+    kinds.MEETING,
+    kinds.ATTENDANCE,
+    kinds.RELAY_LIST,
+    kinds.DM_RELAY_LIST,
+    kinds.DELETION,
+)
+
+
+class Interests(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose events matter now. `people` have answered to an open session; `lessons` are its addresses."""
+
+    service: Pubkey
+    instructors: tuple[Pubkey, ...] = ()
+    lessons: tuple[str, ...] = ()
+    people: tuple[Pubkey, ...] = ()
+
+    def subscriptions(self) -> dict[str, tuple[Filter, ...]]:
+        """The filters of each subscription, by its name; a name's filters change only when what it asks for does."""
+        wanted: dict[str, tuple[Filter, ...]] = {"own": (Filter(kinds=_OWN_KINDS, authors=(self.service,)),)}
+        for number, part in enumerate(_parts(self.instructors)):
+            wanted[f"sessions-{number}"] = (Filter(kinds=(kinds.SESSION, kinds.DELETION), authors=part),)
+        for number, part in enumerate(_parts(self.lessons)):
+            wanted[f"rsvps-{number}"] = (Filter(kinds=(kinds.RSVP,), tags=(("a", part),)),)
+        for number, part in enumerate(_parts(self.people)):
+            wanted[f"people-{number}"] = (Filter(kinds=(kinds.DM_RELAY_LIST, kinds.DELETION), authors=part),)
+        return wanted
+
+
+def _parts(values: Collection[str]) -> Iterator[tuple[Pubkey, ...]]:
+    """The values in groups; what is added goes into the last group, so that the others are not asked for again."""
+    rows: Sequence[str] = tuple(values)
+    for start in range(0, len(rows), PER_FILTER):
+        yield tuple(Pubkey(value) for value in rows[start : start + PER_FILTER])

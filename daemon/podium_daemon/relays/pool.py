@@ -1,0 +1,377 @@
+"""All relays together: what is wanted of them, publishing, fetching, and how they are doing.
+
+Configured relays are kept open. Others, such as the message relays of recipients, are opened when there is something
+to do there and closed again; a stranger chose their URLs, so they are guarded (`addresses`) and never told who we are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Final, Literal
+
+import msgspec
+
+from podium_daemon.clock import Clock, SystemClock
+from podium_daemon.relays.addresses import (
+    AddressRefused,
+    Destination,
+    Lookup,
+    Network,
+    SystemLookup,
+    resolve_configured,
+    resolve_public,
+)
+from podium_daemon.relays.books import SinceFor
+from podium_daemon.relays.connection import RelayConnection
+from podium_daemon.relays.fetching import FetchResult, RelayAnswer
+from podium_daemon.relays.incoming import Incoming, OnEose, Sink
+from podium_daemon.relays.publishing import OnOutcome, Prepared, PublishOutcome
+from podium_daemon.relays.pump import AuthSigner
+from podium_daemon.relays.questions import Fetch
+from podium_daemon.relays.relay_state import ConnectionOptions, ConnectionState, PoolRelay, RelayStatus
+from podium_daemon.supervisor import Stop
+from podium_protocol import relay_url
+from podium_protocol.errors import InvalidInput
+from podium_protocol.events import SignedEvent
+from podium_protocol.filters import Filter
+from podium_protocol.verdicts import Blocked
+from podium_protocol.violations import Violation
+
+__all__ = [
+    "FetchResult",
+    "Incoming",
+    "PoolRelay",
+    "Prepared",
+    "PublishOutcome",
+    "RelayAnswer",
+    "RelayPool",
+    "RelayStatus",
+]
+
+MAX_STRANGERS: Final = 256
+"""Relays open on recipients' behalf: ten thousand recipients with ten invented relays each must not exhaust us."""
+
+Flag = Literal["read", "write", "dm"]
+
+
+class _Subscription(msgspec.Struct, frozen=True):
+    filters: tuple[Filter, ...]
+    relays: frozenset[str] | None  # None: whatever is configured with `read`
+    since_for: SinceFor | None
+
+
+class RelayPool:
+    """The service that keeps the connections. Relay URLs are compared in their one spelling (`relay_url`)."""
+
+    name = "relays"
+
+    def __init__(
+        self,
+        relays: Iterable[PoolRelay],
+        *,
+        sink: Sink,
+        on_eose: OnEose | None = None,
+        signer: AuthSigner | None = None,
+        clock: Clock | None = None,
+        options: ConnectionOptions | None = None,
+        lookup: Lookup | None = None,
+        permitted: Iterable[Network] = (),
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Nothing is opened before `run`; subscriptions may be made before.
+
+        `sink` takes the events of subscriptions. `signer` signs logins to relays configured with `auth`. `permitted`:
+        networks that are not public where strangers' relays may be all the same.
+
+        Raises:
+            InvalidInput: a relay's URL is none, or is listed twice.
+        """
+        self._sink = sink
+        self._on_eose = on_eose or _ignore_eose
+        self._signer = signer
+        self._clock = clock or SystemClock()
+        self._options = options or ConnectionOptions()
+        self._lookup = lookup or SystemLookup()
+        self._permitted = tuple(permitted)
+        self._tls = tls or ssl.create_default_context()
+        self._configured: dict[str, RelayConnection] = {}
+        self._strangers: dict[str, RelayConnection] = {}
+        self._subscriptions: dict[str, _Subscription] = {}
+        self._stops: dict[RelayConnection, Stop] = {}
+        self._group: asyncio.TaskGroup | None = None
+        self._is_over = False
+        self.configure(relays)
+
+    # -- the relays ----------------------------------------------------------------------------------------------------
+
+    def configure(self, relays: Iterable[PoolRelay]) -> None:
+        """Take a new list of configured relays; connections that did not change stay as they are.
+
+        Raises:
+            InvalidInput: a relay's URL is none, or is listed twice. Nothing has changed then.
+        """
+        wanted = _by_url(relays)
+        for url, connection in tuple(self._configured.items()):
+            if wanted.get(url) != connection.relay:
+                del self._configured[url]
+                self._end(connection)
+        for url, relay in wanted.items():
+            if url not in self._configured:
+                if (stranger := self._strangers.pop(url, None)) is not None:
+                    self._end(stranger)
+                self._configured[url] = self._make(relay, is_configured=True)
+
+    def ensure(self, url: str) -> str | AddressRefused:
+        """Make a relay known that is not configured, to be opened when there is something to do. Its normal URL.
+
+        Where its host leads is looked at each time it is opened.
+        """
+        if (normal := relay_url.normalise(url)) is None:
+            return AddressRefused(url[:200], "it is no ws or wss URL")
+        if normal in self._configured or normal in self._strangers:
+            return normal
+        if len(self._strangers) >= MAX_STRANGERS and not self._forget_one():
+            return AddressRefused(normal, f"{MAX_STRANGERS} relays of recipients are in use already: later")
+        self._strangers[normal] = self._make(PoolRelay(normal, auth=False), is_configured=False)
+        return normal
+
+    def urls(self, flag: Flag) -> tuple[str, ...]:
+        """The configured relays with this flag, in the order of the configuration."""
+        return tuple(url for url, one in self._configured.items() if getattr(one.relay, flag))
+
+    def states(self) -> tuple[RelayStatus, ...]:
+        """How the configured relays are doing, then the others that are known."""
+        return tuple(one.status() for one in (*self._configured.values(), *self._strangers.values()))
+
+    async def until(self, url: str, *states: ConnectionState) -> None:
+        """Wait until a known relay is in one of these states.
+
+        Raises:
+            KeyError: it is not known.
+        """
+        await self._known(url).until(*states)
+
+    def blame(self, url: str, *violations: Violation) -> None:
+        """Hold faults against a relay that only a look into its events shows; too many put it in the penalty box."""
+        if (connection := self._find(url)) is not None:
+            connection.blame(*violations)
+
+    # -- subscriptions -------------------------------------------------------------------------------------------------
+
+    def subscribe(
+        self,
+        name: str,
+        filters: Sequence[Filter],
+        *,
+        relays: Iterable[str] | None = None,
+        since_for: SinceFor | None = None,
+    ) -> None:
+        """Want events, over all reconnects; the same name again replaces the filters, and the relays.
+
+        `relays` None: all that are configured with `read`, also later on. `since_for(url)` is the Unix time at which
+        that relay last said that it had no more stored events; an hour before it (two days for gift wraps) is where a
+        REQ starts.
+
+        Raises:
+            LocalProtocolError: a name or filters that NIP-01 does not allow.
+            InvalidInput: a relay that may not be connected to.
+        """
+        targets = None if relays is None else frozenset(self._ensured(url) for url in relays)
+        subscription = _Subscription(tuple(filters), targets, since_for)
+        self._apply(name, subscription)
+        self._subscriptions[name] = subscription
+
+    def replace(self, name: str, filters: Sequence[Filter]) -> None:
+        """Replace the filters of a live subscription; the relays and the rest stay.
+
+        Raises:
+            KeyError: there is none of that name.
+            LocalProtocolError: filters that NIP-01 does not allow.
+        """
+        subscription = msgspec.structs.replace(self._subscriptions[name], filters=tuple(filters))
+        self._apply(name, subscription)
+        self._subscriptions[name] = subscription
+
+    def unsubscribe(self, name: str) -> None:
+        """Want them no more."""
+        if self._subscriptions.pop(name, None) is not None:
+            for connection in self._all():
+                connection.unsubscribe(name)
+
+    def filters_of(self, url: str, name: str) -> tuple[Filter, ...]:
+        """What that relay was last asked for by this name, to hold its events against; empty if nothing."""
+        connection = self._find(url)
+        return (connection.filters_of(name) or ()) if connection is not None else ()
+
+    # -- publishing ----------------------------------------------------------------------------------------------------
+
+    async def publish(self, url: str, event: SignedEvent | Prepared) -> PublishOutcome:
+        """Publish one event at one relay, and wait for what becomes of it.
+
+        A relay that is away is not waited for: the outcome says when to try again.
+        """
+        told: asyncio.Future[PublishOutcome] = asyncio.get_running_loop().create_future()
+
+        def tell(outcome: PublishOutcome) -> None:
+            if not told.done():  # whoever waited may have been cancelled
+                told.set_result(outcome)
+
+        self._hand_over(url, [_prepared(event)], tell)
+        return await told
+
+    async def publish_many(self, url: str, events: Iterable[SignedEvent | Prepared]) -> AsyncIterator[PublishOutcome]:
+        """Publish events at one relay, many at a time; outcomes come as the relay answers, in its order."""
+        outcomes: asyncio.Queue[PublishOutcome] = asyncio.Queue()
+        prepared = [_prepared(event) for event in events]
+        self._hand_over(url, prepared, outcomes.put_nowait)
+        for _ in prepared:
+            yield await outcomes.get()
+
+    def _hand_over(self, url: str, events: Iterable[Prepared], tell: OnOutcome) -> None:
+        normal = self.ensure(url)
+        if isinstance(normal, AddressRefused):
+            for event in events:
+                tell(PublishOutcome(event.id, normal.url, Blocked(f"not sent: {normal.reason}")))
+            return
+        connection = self._known(normal)
+        for event in events:
+            connection.publish(event, tell)
+
+    # -- fetching ------------------------------------------------------------------------------------------------------
+
+    async def fetch(
+        self,
+        relays: Iterable[str] | None,
+        filters: Sequence[Filter],
+        *,
+        within: float = 30.0,
+        at_most: int = 10_000,
+    ) -> FetchResult:
+        """Read all that relays have stored for the filters, page after page, from all of them at once.
+
+        `relays` None: those configured with `read`. `within`: seconds for each. `at_most`: events of each. A relay
+        that is away, slow, or refuses has a `problem` in its answer, beside what it gave until then.
+        """
+        urls = dict.fromkeys(self.urls("read") if relays is None else relays)
+        answers = await asyncio.gather(*(self._fetch_one(url, filters, within, at_most) for url in urls))
+        return FetchResult(tuple(answers))
+
+    async def _fetch_one(self, url: str, filters: Sequence[Filter], within: float, at_most: int) -> RelayAnswer:
+        normal = self.ensure(url)
+        if isinstance(normal, AddressRefused):
+            return RelayAnswer(normal.url, (), normal.reason)
+        return await Fetch(self._known(normal), filters, at_most).run(within)
+
+    # -- running -------------------------------------------------------------------------------------------------------
+
+    async def run(self, stop: Stop) -> None:
+        """Keep the connections until the stop."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                for connection in self._all():
+                    self._start(connection)
+                await stop.wait()
+                self._group, self._is_over = None, True
+                for connection in tuple(self._stops):
+                    self._end(connection)
+        finally:
+            self._group, self._is_over = None, True
+
+    def _make(self, relay: PoolRelay, *, is_configured: bool) -> RelayConnection:
+        connection = RelayConnection(
+            relay,
+            is_configured=is_configured,
+            resolve=self._resolve_configured if is_configured else self._resolve_stranger,
+            tls=self._tls,
+            sink=self._sink,
+            on_eose=self._on_eose,
+            signer=self._signer,
+            options=self._options,
+            clock=self._clock,
+        )
+        for name, subscription in self._subscriptions.items():
+            if _concerns(subscription, connection):
+                connection.subscribe(name, subscription.filters, subscription.since_for)
+        self._start(connection)
+        return connection
+
+    def _start(self, connection: RelayConnection) -> None:
+        if self._is_over:
+            connection.never_run()
+        elif self._group is not None:
+            stop = self._stops[connection] = Stop(self._clock)
+            task = self._group.create_task(connection.run(stop), name=f"relay {connection.url}")
+            task.add_done_callback(lambda _: self._stops.pop(connection, None))
+
+    def _end(self, connection: RelayConnection) -> None:
+        if (stop := self._stops.get(connection)) is not None:
+            stop.set()
+        else:
+            connection.never_run()
+
+    def _forget_one(self) -> bool:
+        """Make room for another stranger: the one unused for longest, but none that is being punished."""
+        states = (ConnectionState.IDLE, ConnectionState.WAITING)
+        idle = [one for one in self._strangers.values() if one.is_idle and one.state in states]
+        if not idle:
+            return False
+        oldest = min(idle, key=lambda one: one.last_used)
+        del self._strangers[oldest.url]
+        self._end(oldest)
+        return True
+
+    def _apply(self, name: str, subscription: _Subscription) -> None:
+        for connection in self._all():
+            if _concerns(subscription, connection):
+                connection.subscribe(name, subscription.filters, subscription.since_for)
+            else:
+                connection.unsubscribe(name)
+
+    def _all(self) -> tuple[RelayConnection, ...]:
+        return (*self._configured.values(), *self._strangers.values())
+
+    def _known(self, normal: str) -> RelayConnection:
+        return self._configured.get(normal) or self._strangers[normal]
+
+    def _find(self, url: str) -> RelayConnection | None:
+        normal = relay_url.normalise(url) or ""
+        return self._configured.get(normal) or self._strangers.get(normal)
+
+    def _ensured(self, url: str) -> str:
+        if isinstance(normal := self.ensure(url), AddressRefused):
+            raise InvalidInput(f"{normal.url}: {normal.reason}")
+        return normal
+
+    async def _resolve_configured(self, url: str) -> Destination | AddressRefused:
+        return await resolve_configured(url, self._lookup)
+
+    async def _resolve_stranger(self, url: str) -> Destination | AddressRefused:
+        return await resolve_public(url, self._lookup, permitted=self._permitted)
+
+
+def _by_url(relays: Iterable[PoolRelay]) -> dict[str, PoolRelay]:
+    found: dict[str, PoolRelay] = {}
+    for relay in relays:
+        if (url := relay_url.normalise(relay.url)) is None:
+            raise InvalidInput(f"{relay.url[:200]} is no ws or wss URL of a relay")
+        if url in found:
+            raise InvalidInput(f"{url} is listed twice: leave one of them out")
+        found[url] = msgspec.structs.replace(relay, url=url)
+    return found
+
+
+def _concerns(subscription: _Subscription, connection: RelayConnection) -> bool:
+    if subscription.relays is None:
+        return connection.is_configured and connection.relay.read
+    return connection.url in subscription.relays
+
+
+def _prepared(event: SignedEvent | Prepared) -> Prepared:
+    return event if isinstance(event, Prepared) else Prepared.of(event)
+
+
+async def _ignore_eose(name: str, url: str, partial: bool) -> None:
+    pass

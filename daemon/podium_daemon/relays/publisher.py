@@ -1,0 +1,98 @@
+"""Empties the outbox: each relay gets what is due at its own pace, and its answers are written down in batches."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from itertools import islice
+from typing import Final
+
+import structlog
+
+from podium_daemon.clock import Clock
+from podium_daemon.relays.pool import RelayPool
+from podium_daemon.relays.publishing import Prepared, PublishOutcome
+from podium_daemon.supervisor import Stop
+from podium_daemon.turns import take_turns
+from podium_protocol import backoff
+from podium_protocol.verdicts import is_final
+from podium_storage import outbox as outbox_module
+from podium_storage.changes import Batch
+from podium_storage.deliveries import Accepted, OutboxRow, PublishResult, Refused, TryAgain
+from podium_storage.outbox import Outbox
+from podium_storage.store import Store
+
+_log = structlog.get_logger(__name__)
+
+_PER_RELAY: Final = 1_000  # rows under way to one relay; the pool's own window paces the sending
+_WRITE_DOWN: Final = 200  # answers a transaction
+
+
+class Publisher:
+    """The outbox loop. State was written first: what is lost here is simply due again."""
+
+    name = "publisher"
+
+    def __init__(self, *, outbox: Outbox, store: Store, pool: RelayPool, clock: Clock) -> None:
+        self._outbox = outbox
+        self._store = store
+        self._pool = pool
+        self._clock = clock
+        self._flying: dict[int, str] = {}
+        self._flights: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self, stop: Stop) -> None:
+        """Publish until told to stop; what is under way then is due again at the next start."""
+        try:
+            with self._store.changes.subscribe(outbox_module.TABLE) as changes:
+                await take_turns(self.name, self._turn, changes, clock=self._clock, stop=stop)
+        finally:
+            for flight in self._flights.values():
+                flight.cancel()
+            await asyncio.gather(*self._flights.values(), return_exceptions=True)
+
+    async def _turn(self, _batch: Batch) -> float | None:
+        now = int(self._clock.now())
+        await self._outbox.expire(now)
+        rows = await self._outbox.due(
+            now, per_relay=_PER_RELAY, in_flight=self._flying, paused=[relay for relay in self._flights]
+        )
+        by_relay: dict[str, list[OutboxRow]] = {}
+        for row in rows:
+            by_relay.setdefault(row.relay, []).append(row)
+        for relay, own in by_relay.items():
+            self._flying |= dict.fromkeys((row.id for row in own), relay)
+            self._flights[relay] = asyncio.create_task(self._fly(relay, own), name=f"publish to {relay}")
+        return await self._outbox.next_due(now)
+
+    async def _fly(self, relay: str, rows: Sequence[OutboxRow]) -> None:
+        by_event = {row.event_id: row for row in rows}
+        try:
+            answers: list[PublishResult] = []
+            prepared = [Prepared(row.event_id, row.event_json) for row in rows]
+            async for outcome in self._pool.publish_many(relay, prepared):
+                answers.append(self._result(by_event[outcome.event_id], outcome))
+                if len(answers) >= _WRITE_DOWN:
+                    await self._write_down(answers)
+            await self._write_down(answers)
+        finally:
+            del self._flights[relay]
+            for row in rows:
+                self._flying.pop(row.id, None)
+
+    def _result(self, row: OutboxRow, outcome: PublishOutcome) -> PublishResult:
+        words = outcome.verdict.message
+        if outcome.is_done:
+            return Accepted(row.id, words)
+        if is_final(outcome.verdict) and outcome.retry_after is None:
+            _log.warning("a relay refused an event", action="publish.refused", relay=outcome.relay_url, words=words)
+            return Refused(row.id, words)
+        # outcome unknown: the same bytes go out again, later each time
+        wait = next(islice(backoff.delays(random.random), min(row.attempts, 10), None))
+        at = int(self._clock.now() + max(wait, outcome.retry_after or 0.0)) + 1
+        return TryAgain(row.id, at, words)
+
+    async def _write_down(self, answers: list[PublishResult]) -> None:
+        batch, answers[:] = list(answers), []
+        await self._outbox.record(batch, now=int(self._clock.now()))

@@ -1,0 +1,143 @@
+"""What is to be published at one relay: a queue, a window of publications on their way, and what became of each.
+
+No I/O: the connection calls `feed` when there may be room and `settle` with the relay's answers. Times are monotonic.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, NamedTuple
+
+import msgspec
+
+from podium_daemon.relays.pacing import Pacer, RateLimitPause
+from podium_protocol.events import EventId, SignedEvent
+from podium_protocol.relay_session import RelaySession
+from podium_protocol.session_events import Published
+from podium_protocol.verdicts import Blocked, Done, RateLimited, Unknown, Verdict, is_final
+
+MAX_ON_THE_WAY: Final = 500
+"""Enough to keep a relay busy over any round trip; LMDB behind LocalRelay commits about 500 a second."""
+
+MAX_BESIDE_SUBSCRIPTIONS: Final = 100
+"""LocalRelay 0.45.1 loses live events for a connection that writes without a pause: 700 of 3,000 with 500 on the way,
+none with 100. Others' RSVPs would be among them."""
+
+MAX_BYTES_ON_THE_WAY: Final = 256 * 1024
+"""What a slow line still carries within the 20 s that an OK may take."""
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """A signed event as its stored bytes, which go out unchanged: a retry is the same event (hardening.md, rule 4)."""
+
+    id: EventId
+    json: bytes
+
+    @classmethod
+    def of(cls, event: SignedEvent) -> Prepared:
+        """The bytes of an event that was not stored."""
+        return cls(event.id, event.to_json())
+
+
+class PublishOutcome(msgspec.Struct, frozen=True):
+    """What became of one event at one relay.
+
+    `retry_after`: seconds before the same bytes are worth sending there again. None: the relay has it, or it is final.
+    """
+
+    event_id: EventId
+    relay_url: str
+    verdict: Verdict
+    retry_after: float | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the relay has the event."""
+        return isinstance(self.verdict, Done)
+
+
+OnOutcome = Callable[[PublishOutcome], None]
+
+
+class _Item(NamedTuple):
+    event: Prepared
+    tell: OnOutcome
+
+
+class PublishWindow:
+    """The publications of one relay. Each is told its outcome exactly once."""
+
+    def __init__(self, relay_url: str, pacer: Pacer) -> None:
+        """Start empty."""
+        self._url = relay_url
+        self._pacer = pacer
+        self._queue: deque[_Item] = deque()
+        self._on_the_way: dict[EventId, list[_Item]] = {}
+        self._bytes = 0
+        self.pause = RateLimitPause()
+        self.counts = {"done": 0, "refused": 0, "unknown": 0}
+
+    @property
+    def queued(self) -> int:
+        """How many have not been sent."""
+        return len(self._queue)
+
+    @property
+    def on_the_way(self) -> int:
+        """How many have been sent and not answered."""
+        return len(self._on_the_way)
+
+    def add(self, event: Prepared, tell: OnOutcome) -> None:
+        """Queue one event; `tell` is called once, with its outcome."""
+        self._queue.append(_Item(event, tell))
+
+    def feed(self, session: RelaySession, now: float, *, beside_subscriptions: bool = False) -> None:
+        """Hand to the session what the window, the pace and a pause allow."""
+        if not self._queue:
+            return
+        if left := self.pause.left(now):
+            self.refuse_queued(RateLimited("waiting, since the relay said rate-limited"), left)
+            return
+        at_once = MAX_BESIDE_SUBSCRIPTIONS if beside_subscriptions else MAX_ON_THE_WAY
+        for item in self._take(min(self._pacer.room(now), at_once - len(self._on_the_way))):
+            session.publish_bytes(item.event.id, item.event.json, now)
+
+    def settle(self, published: Published, now: float) -> None:
+        """Take the relay's answer. One that comes after a time-out is no news: the same bytes are sent again anyway."""
+        items = self._on_the_way.pop(published.event_id, None)
+        if items is None:
+            return
+        self._bytes -= len(items[0].event.json)
+        verdict = published.verdict
+        if isinstance(verdict, RateLimited):
+            self.pause.refused(now)
+        elif isinstance(verdict, Done):
+            self.pause.accepted(now)
+        self._tell(items, verdict, None if is_final(verdict) else self.pause.left(now))
+
+    def refuse_queued(self, verdict: RateLimited | Unknown | Blocked, retry_after: float | None) -> None:
+        """Give back what has not been sent: whoever handed it over is not kept waiting for a relay that is away."""
+        items, self._queue = self._queue, deque()
+        self._tell(items, verdict, retry_after)
+
+    def _take(self, room: int) -> Iterator[_Item]:
+        while self._queue and room > 0:
+            item = self._queue[0]
+            size = len(item.event.json)
+            if self._on_the_way and self._bytes + size > MAX_BYTES_ON_THE_WAY:
+                return
+            self._queue.popleft()
+            if (others := self._on_the_way.get(item.event.id)) is not None:
+                others.append(item)  # one answer will do for both
+                continue
+            self._on_the_way[item.event.id] = [item]
+            self._bytes += size
+            room -= 1
+            yield item
+
+    def _tell(self, items: Iterable[_Item], verdict: Verdict, retry_after: float | None) -> None:
+        name = "done" if isinstance(verdict, Done) else "refused" if is_final(verdict) else "unknown"
+        for item in items:
+            self.counts[name] += 1
+            item.tell(PublishOutcome(item.event.id, self._url, verdict, retry_after))

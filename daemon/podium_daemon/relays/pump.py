@@ -1,0 +1,239 @@
+"""The pump of one open connection: frames from the socket into the session, and what comes out of it to where it goes.
+
+Three tasks: one reads, one writes, one looks at the clock. While the sink waits the socket is not read, so that a
+consumer that is behind slows the relay down instead of filling the memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+import structlog
+
+from podium_daemon.clock import Clock
+from podium_daemon.relays.books import RelayBooks
+from podium_daemon.relays.incoming import Incoming, OnEose, Sink
+from podium_daemon.relays.relay_state import ConnectionOptions
+from podium_daemon.relays.websocket import SocketLost, WebSocket
+from podium_protocol.events import SignedEvent
+from podium_protocol.messages import EventFrame, NoticeFrame
+from podium_protocol.session_events import (
+    AuthAnswered,
+    AuthNeeded,
+    EndOfStored,
+    Published,
+    SessionEvent,
+    SubscriptionClosed,
+)
+from podium_protocol.verdicts import Done
+from podium_protocol.violations import Violation
+
+AuthSigner = Callable[[str, str], Awaitable[SignedEvent]]
+"""From (relay URL, challenge) to the signed login (`nip42.write_auth`). It may take its time, and it may raise."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Ended(Exception):  # noqa: N818  (an outcome, used inside the package only)
+    """We end the connection ourselves; the text says why."""
+
+
+class Idle(Ended):
+    """There was nothing to do for a while on a relay that is not configured."""
+
+
+class Misbehaved(Ended):
+    """The relay's faults weigh too much."""
+
+
+class Pump:
+    """Runs one open connection until it ends."""
+
+    def __init__(
+        self,
+        socket: WebSocket,
+        books: RelayBooks,
+        *,
+        sink: Sink,
+        on_eose: OnEose,
+        signer: AuthSigner | None,
+        options: ConnectionOptions,
+        clock: Clock,
+    ) -> None:
+        """`sink` and `on_eose` are awaited in the relay's order; `signer` None: no logins."""
+        self._socket = socket
+        self._books = books
+        self._session = books.session
+        self._sink = sink
+        self._on_eose = on_eose
+        self._signer = signer
+        self._options = options
+        self._clock = clock
+        self._work = asyncio.Event()
+        self._is_handing_on = False
+        self._heard_at = self._used_at = clock.monotonic()
+        self._pinged_at: float | None = None
+        self._tasks: asyncio.TaskGroup | None = None
+
+    def wake(self) -> None:
+        """There may be something to send."""
+        self._work.set()
+
+    async def run(self) -> NoReturn:
+        """Pump until the connection ends.
+
+        Raises:
+            SocketLost: the relay, or the network, ended it.
+            Ended: we did.
+        """
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                for task in (self._read(), self._write(), self._watch()):
+                    self._tasks.create_task(task)
+        except* (SocketLost, Ended) as ended:
+            why = ended.exceptions[0]
+        raise why
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    async def _read(self) -> NoReturn:
+        while True:
+            texts, binaries = await self._receive()
+            now = self._heard_at = self._clock.monotonic()
+            self._books.blame(*[Violation.BAD_FRAME] * binaries)
+            for text in texts:
+                self._session.receive(text, now)
+            await self._hand_on()
+            self._check_conduct()
+            self.wake()
+            await asyncio.sleep(0)  # the next piece may be there already: let others run first
+
+    async def _receive(self) -> tuple[list[bytes], int]:
+        try:
+            return await self._socket.receive()
+        except SocketLost as lost:
+            if lost.oversized:
+                self._books.blame(Violation.OVERSIZED_FRAME)
+            raise
+
+    async def _hand_on(self) -> None:
+        """Take what the session has to tell, and bring it where it belongs, events first."""
+        batch: list[Incoming] = []
+        later: list[SessionEvent] = []
+        url = self._books.url
+        for event in self._session.events_received():
+            if type(event) is not EventFrame:
+                later.append(event)
+            elif (question := self._books.question(event.subscription_id)) is not None:
+                question.on_event(event.raw)
+            else:
+                batch.append(Incoming(url, event.subscription_id, event.raw))
+        # answers to publications do not wait for a slow consumer of events
+        ends = [event for event in later if not self._note(event)]
+        if not batch and not ends:
+            return
+        self._is_handing_on = True
+        try:
+            if batch:
+                self._books.received += len(batch)
+                await self._sink(batch)
+            for end in ends:
+                await self._on_end(end)
+        finally:
+            self._is_handing_on = False
+            self._heard_at = self._clock.monotonic()  # it was we who did not listen
+
+    def _note(self, event: SessionEvent) -> bool:
+        """Deal at once with what waits for nothing. Whether it was of that kind."""
+        match event:
+            case Published():
+                self._books.window.settle(event, self._clock.monotonic())
+                if isinstance(event.verdict, Done):
+                    self._books.on_ok()
+            case AuthNeeded(challenge):
+                assert self._tasks is not None
+                self._tasks.create_task(self._log_in(challenge))
+            case AuthAnswered(verdict):
+                _log.info("login answered", action="relay.login", relay=self._books.url, verdict=type(verdict).__name__)
+            case NoticeFrame(message):
+                self._books.last_notice = message
+            case _:
+                return False
+        return True
+
+    async def _on_end(self, event: SessionEvent) -> None:
+        match event:
+            case SubscriptionClosed(name, verdict):
+                self._books.on_closed(name, verdict)
+            case EndOfStored(name, partial):
+                if self._books.on_end_of_stored(name, partial=partial):
+                    await self._on_eose(name, self._books.url, partial)
+            case _:
+                raise AssertionError(f"not an end: {event!r}")
+
+    async def _log_in(self, challenge: str) -> None:
+        """Have the challenge signed. Whatever goes wrong there fails what waits for the login, and nothing else."""
+        assert self._signer is not None  # or the session would not have asked
+        try:
+            login = await self._signer(self._books.url, challenge)
+            self._session.authenticate(login, self._clock.monotonic())
+        except Exception as error:  # noqa: BLE001  (a boundary: the signer is another program)
+            _log.warning("cannot log in", action="relay.login_failed", relay=self._books.url, why=str(error))
+            self._session.cannot_authenticate(f"the login could not be signed: {error}")
+        await self._hand_on()
+        self.wake()
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+
+    async def _write(self) -> NoReturn:
+        while True:
+            now = self._clock.monotonic()
+            self._books.window.feed(self._session, now, beside_subscriptions=self._books.has_subscriptions)
+            frames = self._session.data_to_send()
+            if frames:
+                self._used_at = now
+                self._books.pacer.note(len(frames), now)
+                self._socket.send_texts(frames)
+                await self._socket.drain()
+            else:
+                await self._work.wait()
+                self._work.clear()
+
+    # -- the clock -----------------------------------------------------------------------------------------------------
+
+    async def _watch(self) -> NoReturn:
+        while True:
+            await self._clock.sleep(self._options.tick)
+            now = self._clock.monotonic()
+            self._check_conduct()
+            self._check_use(now)
+            if self._is_handing_on:
+                continue  # nothing is overdue while we are the ones who do not read
+            self._check_life(now)
+            self._books.tick(now)
+            self._session.tick(now)
+            await self._hand_on()
+            self.wake()
+
+    def _check_conduct(self) -> None:
+        if self._books.deserves_penalty():
+            raise Misbehaved("it broke the rules too often")
+
+    def _check_use(self, now: float) -> None:
+        if self._books.has_work:
+            self._used_at = now
+        elif now - self._used_at >= self._options.idle_close:
+            raise Idle("nothing to do there")
+
+    def _check_life(self, now: float) -> None:
+        """Half-open connections never end by themselves: ask for a sign of life after a silence."""
+        if self._pinged_at is not None and self._heard_at >= self._pinged_at:
+            self._pinged_at = None
+        if self._pinged_at is not None:
+            if now - self._pinged_at >= self._options.ping_within:
+                raise SocketLost(f"it has been silent for {now - self._heard_at:.0f} s, even to a ping")
+        elif now - self._heard_at >= self._options.ping_after:
+            self._pinged_at = now
+            self._socket.ping()

@@ -1,0 +1,168 @@
+"""Keeps the mirror in step with the relays: asks for what matters, lets in what is good, knows when the past is read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
+
+import structlog
+
+from podium_daemon.clock import Clock
+from podium_daemon.relays.incoming import Incoming
+from podium_daemon.relays.ingest import Arrival, Ladder
+from podium_daemon.relays.interests import Interests
+from podium_daemon.relays.pool import RelayPool
+from podium_daemon.supervisor import Stop
+from podium_daemon.turns import take_turns
+from podium_protocol.events import Pubkey
+from podium_protocol.filters import Filter
+from podium_storage.changes import Batch
+from podium_storage.mirror import Mirror
+from podium_storage.rows import LiveSessionRow
+from podium_storage.store import Store
+from podium_storage.watermarks import Watermarks
+
+_log = structlog.get_logger(__name__)
+
+FULL_READ_EVERY: Final = 24 * 3600  # seconds: everything is read again once a day, in case a relay lost its tail
+_LOOK_BACK: Final = 15 * 24 * 3600  # sessions that began longer ago get no more answers or messages
+_FIRST: Final = ("own", "sessions-0")
+"""Subscriptions that tell what happened before: our own status and records, and the instructors' sessions."""
+
+
+class Syncer:
+    """The mirror's feed. `caught_up` is set once every read relay has told its past, or was too slow to."""
+
+    name = "syncer"
+
+    def __init__(
+        self,
+        *,
+        mirror: Mirror,
+        store: Store,
+        watermarks: Watermarks,
+        instructors: Callable[[], Collection[Pubkey]],
+        service: Pubkey,
+        patience: float,
+        clock: Clock,
+    ) -> None:
+        """`patience`: seconds after which a relay that does not answer is no longer waited for."""
+        self._mirror = mirror
+        self._store = store
+        self._watermarks = watermarks
+        self._instructors = instructors
+        self._service = service
+        self._read_relays: tuple[str, ...] = ()
+        self._patience = patience
+        self._clock = clock
+        self._asked: dict[str, tuple[Filter, ...]] = {}
+        self._marks: dict[tuple[str, str], int] = {}
+        self._outstanding: set[tuple[str, str]] = set()
+        self._read_again_at = clock.now() + FULL_READ_EVERY
+        self._pool: RelayPool | None = None
+        self.ladder = Ladder(clock.now)
+        self.caught_up = asyncio.Event()
+
+    def join(self, pool: RelayPool) -> None:
+        """Name the pool whose sink and EOSE listener this is."""
+        self._pool = pool
+        self._read_relays = pool.urls("read")
+        self._outstanding = {(relay, name) for relay in self._read_relays for name in _FIRST}
+
+    async def run(self, stop: Stop) -> None:
+        """Follow the sessions and their people until told to stop."""
+        self._marks = await self._remembered_marks()
+        waiting = asyncio.create_task(self._lose_patience(), name="syncer patience")
+        try:
+            with self._store.changes.subscribe(self._store.sessions.name, self._store.rsvps.name) as changes:
+                await take_turns(self.name, self._turn, changes, clock=self._clock, stop=stop)
+        finally:
+            waiting.cancel()
+
+    async def take(self, events: Sequence[Incoming]) -> None:
+        """The pool's sink: judge a batch and store what is good. The relay waits meanwhile."""
+        arrivals = [
+            Arrival(event.relay_url, filters, bytes(event.raw))
+            for event in events
+            if (filters := self._asked.get(event.subscription)) is not None
+        ]
+        good = await self.ladder.climb(arrivals)
+        if good:
+            await self._mirror.ingest(good, received_at=int(self._clock.now()))
+            self.ladder.mark(good)
+
+    async def on_eose(self, name: str, relay: str, partial: bool) -> None:
+        """The pool's EOSE listener: the past of one subscription on one relay is read."""
+        if not partial:
+            now = int(self._clock.now())
+            self._marks[relay, name] = now
+            await self._watermarks.set(relay, name, now)
+        self._outstanding.discard((relay, name))
+        if not self._outstanding:
+            self._catch_up("every relay has told its past")
+
+    async def _turn(self, _batch: Batch) -> float | None:
+        if self._clock.now() >= self._read_again_at:
+            # a relay may have lost events and got them back from elsewhere with old dates
+            self._marks.clear()
+            self._asked.clear()
+            self._read_again_at = self._clock.now() + FULL_READ_EVERY
+        self._ask((await self._interests()).subscriptions())
+        return self._read_again_at
+
+    def _ask(self, wanted: dict[str, tuple[Filter, ...]]) -> None:
+        assert self._pool is not None, "the composition root joins the pool"
+        for name in self._asked.keys() - wanted.keys():
+            self._pool.unsubscribe(name)
+        for name, filters in wanted.items():
+            if self._asked.get(name) == filters:
+                continue
+            if name in self._asked:
+                # what a changed filter asks for besides was never read: the marks of the old one say nothing of it
+                self._marks = {key: mark for key, mark in self._marks.items() if key[1] != name}
+            self._asked[name] = filters
+            self._pool.subscribe(name, filters, since_for=self._since_for(name))
+        self._asked = {name: self._asked[name] for name in wanted}
+
+    def _since_for(self, name: str) -> Callable[[str], int | None]:
+        return lambda relay: self._marks.get((relay, name))
+
+    async def _interests(self) -> Interests:
+        since = int(self._clock.now()) - _LOOK_BACK
+        sessions = await self._store.sessions.where("scheduledAt").above(since).to_list()
+        lessons = [row.lesson_id for row in sessions if _is_open(row)]
+        rsvps = await self._store.rsvps.where("lessonId").any_of(lessons).to_list()
+        people = dict.fromkeys(row.pubkey for row in sorted(rsvps, key=lambda row: row.first_seen))
+        return Interests(
+            service=self._service,
+            instructors=tuple(sorted(self._instructors())),
+            lessons=tuple(lessons),
+            people=tuple(Pubkey(pubkey) for pubkey in people),
+        )
+
+    async def _remembered_marks(self) -> dict[tuple[str, str], int]:
+        """Marks of subscriptions whose filters do not depend on what is stored; the others are read anew."""
+        marks: dict[tuple[str, str], int] = {}
+        for relay in self._read_relays:
+            at = await self._watermarks.get(relay, "own")
+            if at is not None:
+                marks[relay, "own"] = at
+        return marks
+
+    async def _lose_patience(self) -> None:
+        await self._clock.sleep(self._patience)
+        if self._outstanding:
+            slow = sorted({relay for relay, _ in self._outstanding})
+            _log.warning("going on without some relays' past", action="sync.impatient", relays=slow)
+            self._catch_up("patience ended")
+
+    def _catch_up(self, why: str) -> None:
+        if not self.caught_up.is_set():
+            _log.info("caught up", action="sync.caught_up", why=why)
+            self.caught_up.set()
+
+
+def _is_open(row: LiveSessionRow) -> bool:
+    """Whether answers and messages still matter: also just after the end, when records are read and recordings told."""
+    return row.state in ("scheduled", "active", "ended")

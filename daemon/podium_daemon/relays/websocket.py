@@ -1,0 +1,242 @@
+"""One open WebSocket: `websockets`' Sans-I/O protocol over asyncio's streams.
+
+Not websockets' own asyncio client: it reads up to 256 KiB in one go (a hostile relay packs 130,000 frames into that and
+holds the loop for half a second), follows redirects to other hosts, uses proxies named in the environment, cannot tell
+a peer that does not read from one that is gone, and costs a quarter more for each message. Here one step reads 16 KiB,
+and what is not read stays in the kernel, so that a slow consumer slows the relay down. RFC 6455.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidStatus, PayloadTooBig
+from websockets.frames import Frame, Opcode
+from websockets.protocol import OPEN, Event
+from websockets.uri import parse_uri
+
+from podium_daemon.relays.addresses import Destination
+from podium_protocol.errors import PodiumError
+
+_PIECE: Final = 16 * 1024  # bytes: at most 8,000 frames, a few milliseconds
+_CLOSE_WITHIN: Final = 2.0  # seconds
+_MAX_WORDS: Final = 200  # characters of a relay's own that go into an error
+_USER_AGENT: Final = "podium"
+
+# websockets logs whole frames at DEBUG, and nothing of what people write belongs in a log
+_protocol_log = logging.getLogger("podium_daemon.relays.websocket.frames")
+_protocol_log.setLevel(logging.WARNING)
+
+
+class SocketLost(PodiumError):  # noqa: N818  (what happened, said in the words of the status page)
+    """There is no connection, or none any more; the text says why, in words for people."""
+
+    def __init__(self, why: str, *, oversized: bool = False) -> None:
+        """`oversized`: the relay sent a frame above the limit, which cannot be skipped."""
+        super().__init__(why)
+        self.oversized = oversized
+
+
+class Received(NamedTuple):
+    """Text messages, as their bytes, and how many binary ones there were besides."""
+
+    texts: list[bytes]
+    binaries: int
+
+
+class WebSocket:
+    """An open connection. `receive` is for one task only; every method may raise `SocketLost`."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, protocol: ClientProtocol) -> None:
+        """Made by `open`."""
+        self._reader = reader
+        self._writer = writer
+        self._protocol = protocol
+        self._fragments: bytearray | None = None
+        self._early: list[Event] = []  # frames that came in one piece with the handshake
+
+    @classmethod
+    async def open(cls, to: Destination, *, tls: ssl.SSLContext, max_frame_bytes: int, within: float) -> WebSocket:
+        """Connect to one of the addresses and shake hands. Redirects are refused.
+
+        Raises:
+            SocketLost: it did not work within `within` seconds.
+        """
+        protocol = ClientProtocol(parse_uri(to.url), max_size=max_frame_bytes, logger=_protocol_log)
+        try:
+            async with asyncio.timeout(within):
+                reader, writer = await _open_stream(to, tls, within)
+                socket = cls(reader, writer, protocol)
+                try:
+                    await socket._shake_hands()
+                except BaseException:
+                    socket.abort()
+                    raise
+        except TimeoutError:
+            raise SocketLost(f"it did not answer within {within:g} s") from None
+        except OSError as error:
+            raise SocketLost(_words_of(error)) from None
+        return socket
+
+    async def receive(self) -> Received:
+        """The messages of the next piece of the stream: none, if the piece completes none or is all pings and pongs."""
+        events, self._early = self._early, []
+        if not events:
+            data = await self._read()
+            if data:
+                self._protocol.receive_data(data)
+            else:
+                self._protocol.receive_eof()
+            events = self._protocol.events_received()
+            if self._flush():
+                await self.drain()  # a relay that pings without reading the pongs is not read on
+        received = self._assemble(events)
+        if self._protocol.state is not OPEN and not received.texts:
+            raise self._lost()
+        return received
+
+    def send_texts(self, messages: Iterable[bytes]) -> None:
+        """Send text messages; `drain` before sending many. On a connection that is closing they are dropped."""
+        if self._protocol.state is OPEN:
+            for message in messages:
+                self._protocol.send_text(message)
+            self._flush()
+
+    def ping(self) -> None:
+        """Ask for a sign of life, without waiting for anything."""
+        if self._protocol.state is OPEN:
+            self._protocol.send_ping(b"")
+            self._flush()
+
+    async def drain(self) -> None:
+        """Wait until the relay has taken most of what was sent."""
+        try:
+            await self._writer.drain()
+        except OSError as error:
+            raise SocketLost(_words_of(error)) from None
+
+    async def close(self) -> None:
+        """Say goodbye, wait two seconds at most for the relay to close, and end the connection. Never raises."""
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(_CLOSE_WITHIN):
+                if self._protocol.state is OPEN:
+                    self._protocol.send_close(1000)
+                    self._flush()
+                while await self._reader.read(_PIECE):
+                    pass
+        self.abort()
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        self._writer.transport.abort()
+
+    async def _shake_hands(self) -> None:
+        protocol = self._protocol
+        request = protocol.connect()
+        request.headers["User-Agent"] = _USER_AGENT
+        protocol.send_request(request)
+        self._flush()
+        while protocol.state is not OPEN:
+            data = await self._reader.read(_PIECE)
+            if data:
+                protocol.receive_data(data)
+            else:
+                protocol.receive_eof()
+            if protocol.handshake_exc is not None:
+                raise SocketLost(_words_of_handshake(protocol.handshake_exc))
+        _response, *self._early = protocol.events_received()
+
+    async def _read(self) -> bytes:
+        try:
+            return await self._reader.read(_PIECE)
+        except OSError as error:
+            raise SocketLost(_words_of(error)) from None
+
+    def _flush(self) -> bool:
+        data = b"".join(self._protocol.data_to_send())  # an empty piece asks for a half-close; `abort` does that
+        if data and not self._writer.is_closing():
+            self._writer.write(data)
+        return bool(data)
+
+    def _assemble(self, events: Iterable[Event]) -> Received:
+        texts: list[bytes] = []
+        binaries = 0
+        for frame in events:
+            assert isinstance(frame, Frame)
+            if frame.opcode is Opcode.TEXT and frame.fin:
+                texts.append(bytes(frame.data))
+            elif frame.opcode in (Opcode.TEXT, Opcode.BINARY):
+                binaries += frame.opcode is Opcode.BINARY
+                # binary messages are read on, as the protocol wants it, and dropped: Nostr has none
+                self._fragments = bytearray(frame.data) if frame.opcode is Opcode.TEXT else None
+            elif frame.opcode is Opcode.CONT and self._fragments is not None:
+                # their sum is bounded by `max_size`; empty ones without end cost no memory this way
+                self._fragments += frame.data
+                if frame.fin:
+                    texts.append(bytes(self._fragments))
+                    self._fragments = None
+        return Received(texts, binaries)
+
+    def _lost(self) -> SocketLost:
+        error, close = self._protocol.parser_exc, self._protocol.close_rcvd
+        if isinstance(error, PayloadTooBig):
+            return SocketLost("it sent a frame above the size limit", oversized=True)
+        if close is not None:
+            return SocketLost(f"the relay closed the connection: {close.code} {_printable(close.reason)}".rstrip())
+        if error is None or isinstance(error, EOFError):
+            return SocketLost("the relay dropped the connection")
+        return SocketLost(f"the relay broke the WebSocket protocol: {_printable(str(error))}")
+
+
+async def _open_stream(
+    to: Destination, tls: ssl.SSLContext, within: float
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Try the addresses in their order, each with its share of the time."""
+    for last, address in enumerate(to.addresses, 1 - len(to.addresses)):
+        try:
+            async with asyncio.timeout(within / len(to.addresses)):
+                return await asyncio.open_connection(
+                    address,
+                    to.port,
+                    limit=_PIECE,
+                    ssl=tls if to.is_secure else None,
+                    server_hostname=to.host if to.is_secure else None,
+                )
+        except (OSError, TimeoutError):
+            if last == 0:
+                raise
+    raise SocketLost("its host has no address")
+
+
+def _words_of(error: OSError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not good: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed: {error.reason}"
+    if isinstance(error, ConnectionRefusedError):
+        return "it refused the connection"
+    return error.strerror or str(error) or "the connection was lost"
+
+
+def _words_of_handshake(error: Exception) -> str:
+    if isinstance(error, InvalidStatus):
+        status = error.response.status_code
+        where = error.response.headers.get("Location")
+        if where is not None and 300 <= status < 400:
+            # following it would let a relay send us to any host, private ones included
+            return f"it redirects ({status}) to {_printable(where)}, which is not followed: configure that URL instead"
+        return f"it answered HTTP {status} instead of opening a WebSocket"
+    if isinstance(error.__cause__, EOFError):
+        return "it dropped the connection before answering"
+    return f"it did not answer as a WebSocket server: {_printable(str(error))}"
+
+
+def _printable(text: str) -> str:
+    """A relay's words with nothing in them that moves a terminal's cursor, cut short."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:_MAX_WORDS])

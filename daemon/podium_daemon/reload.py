@@ -1,0 +1,56 @@
+"""SIGHUP: the configuration is read again; an invalid file keeps the old one."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+
+import structlog
+
+from podium_daemon.config import Config
+from podium_daemon.config.changes import changed_keys, restart_keys
+from podium_daemon.supervisor import Stop
+from podium_protocol.errors import PodiumError
+
+_log = structlog.get_logger(__name__)
+
+
+class Reloader:
+    """Waits for SIGHUP and hands a valid new configuration to `apply`."""
+
+    name = "reload"
+
+    def __init__(self, config: Config, apply: Callable[[Config], None]) -> None:
+        self.config = config
+        self._apply = apply
+        self._asked = asyncio.Event()
+
+    async def run(self, stop: Stop) -> None:
+        """Reload whenever asked, until told to stop."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, self._asked.set)
+        try:
+            while not stop.is_set():
+                waits = asyncio.ensure_future(self._asked.wait()), asyncio.ensure_future(stop.wait())
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                for wait in waits:
+                    wait.cancel()
+                if self._asked.is_set():
+                    self._asked.clear()
+                    self.reload()
+        finally:
+            loop.remove_signal_handler(signal.SIGHUP)
+
+    def reload(self) -> None:
+        """Read the file again now."""
+        try:
+            fresh = self.config.reload()
+        except PodiumError as error:
+            _log.error("the new configuration is invalid, the old one stays", action="config.refused", error=str(error))
+            return
+        changed = changed_keys(self.config, fresh)
+        later = restart_keys(changed)
+        self.config = fresh
+        self._apply(fresh)
+        _log.info("configuration reloaded", action="config.reloaded", changed=list(changed), after_restart=list(later))

@@ -1,0 +1,57 @@
+"""What is done once an hour and missed by nobody: expired events, settled outbox rows, attendance past its retention."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import structlog
+
+from podium_daemon.clock import Clock
+from podium_daemon.supervisor import Stop
+from podium_protocol.errors import PodiumError
+from podium_storage.mirror import Mirror
+from podium_storage.outbox import Outbox
+from podium_storage.store import Store
+
+_log = structlog.get_logger(__name__)
+_EVERY: Final = 3600.0
+_KEEP_SETTLED: Final = 30 * 24 * 3600
+_DAY: Final = 24 * 3600
+
+
+class Housekeeping:
+    """Sweeps."""
+
+    name = "housekeeping"
+
+    def __init__(self, *, store: Store, mirror: Mirror, outbox: Outbox, retention_days: int, clock: Clock) -> None:
+        """`retention_days`: how long attendance is kept after a session; 0 keeps it for ever."""
+        self._store = store
+        self._mirror = mirror
+        self._outbox = outbox
+        self._retention_days = retention_days
+        self._clock = clock
+
+    async def run(self, stop: Stop) -> None:
+        """Sweep now and every hour until told to stop."""
+        while True:
+            try:
+                await self.sweep()
+            except PodiumError as error:
+                _log.warning("sweeping failed and is tried again", action="sweep.retry", error=str(error))
+            if await stop.wait_for(_EVERY):
+                return
+
+    async def sweep(self) -> None:
+        """Forget what nobody needs any more."""
+        now = int(self._clock.now())
+        await self._mirror.sweep_expired(now)
+        await self._outbox.sweep(now - _KEEP_SETTLED)
+        if self._retention_days:
+            await self._forget_attendance(now - self._retention_days * _DAY)
+
+    async def _forget_attendance(self, before: int) -> None:
+        old = await self._store.sessions.where("scheduledAt").below(before).to_list()
+        lessons = [row.lesson_id for row in old if row.state in ("ended", "cancelled")]
+        for table in (self._store.attendance, self._store.intervals, self._store.members):
+            await table.where("lessonId").any_of(lessons).delete()

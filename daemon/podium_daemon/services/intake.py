@@ -1,0 +1,113 @@
+"""Signed events that people hand to the daemon over HTTP: checked, mirrored and queued for the relays in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from podium_daemon.clock import Clock
+from podium_daemon.refusals import Refused
+from podium_daemon.services.outgoing import Outgoing
+from podium_protocol import kinds
+from podium_protocol.addresses import Address
+from podium_protocol.events import VerifiedEvent
+from podium_protocol.live.lifecycle import State
+from podium_protocol.live.rsvp import read_rsvp
+from podium_protocol.live.session import NotASession, Session, read_session
+from podium_protocol.nips import nip09
+from podium_storage.database import Transaction
+from podium_storage.rows import LiveSessionRow
+from podium_storage.store import Store
+
+MAX_AHEAD: Final = 600  # seconds; relays and other clients drop what is dated further ahead (wire-formats.md)
+MAX_BEHIND: Final = 3600  # a draft signed later than this would lose against a newer revision: ask for a fresh one
+_OVER: Final = (State.ENDED, State.CANCELLED)
+
+
+class Submitted(msgspec.Struct, frozen=True):
+    """One event that is on its way."""
+
+    event: VerifiedEvent
+    lesson_id: str | None
+    relays: tuple[str, ...]
+
+
+class Intake:
+    """Takes what concerns a session here, and nothing else: the daemon is no open door to its relays."""
+
+    name = "intake"
+
+    def __init__(self, store: Store, outgoing: Outgoing, *, accepts: Callable[[Session], bool], clock: Clock) -> None:
+        self._store = store
+        self._outgoing = outgoing
+        self._accepts = accepts
+        self._clock = clock
+
+    async def submit(self, events: Sequence[VerifiedEvent]) -> list[Submitted] | Refused:
+        """Take all of `events` or none; the caller need not be the author, since each event proves its own."""
+        now = int(self._clock.now())
+        lessons: list[str | None] = []
+        for event in events:
+            concerned = await self._concerned(event, now, lessons)
+            if isinstance(concerned, Refused):
+                return concerned
+            lessons.append(concerned)
+
+        async def scope(tx: Transaction) -> None:
+            for event, lesson_id in zip(events, lessons, strict=True):
+                await self._outgoing.add(tx, [event], lesson_id=lesson_id)
+
+        await self._store.database.transact(scope)
+        relays = self._outgoing.relays
+        return [Submitted(event, lesson, relays) for event, lesson in zip(events, lessons, strict=True)]
+
+    async def _concerned(self, event: VerifiedEvent, now: int, before: Sequence[str | None]) -> str | Refused | None:
+        if not now - MAX_BEHIND <= event.created_at <= now + MAX_AHEAD:
+            return Refused(
+                "bad-time", "the event is not dated now", "Ask for a fresh draft, sign it and send it at once."
+            )
+        match event.kind:
+            case kinds.SESSION:
+                return self._session(event)
+            case kinds.RSVP:
+                return await self._rsvp(event)
+            case kinds.DELETION:
+                return await self._deletion(event, before)
+            case kinds.DM_RELAY_LIST | kinds.RELAY_LIST:
+                return None
+        detail = f"this service does not take events of kind {event.kind}"
+        return Refused("bad-kind", detail, "Publish it to a relay yourself.")
+
+    def _session(self, event: VerifiedEvent) -> str | Refused:
+        session = read_session(event)
+        if isinstance(session, NotASession):
+            return Refused("not-a-session", session.reason, "Start from a draft of /api/sessions/draft.")
+        if not self._accepts(session):
+            detail = "the author is not on the list of instructors, or the session does not name this service"
+            return Refused("not-an-instructor", detail, "Ask the operator to add the key under [instructors] allow.")
+        return session.lesson_id
+
+    async def _rsvp(self, event: VerifiedEvent) -> str | Refused:
+        rsvp = read_rsvp(event)
+        row = None if rsvp is None else await self._row(str(rsvp.lesson_id))
+        if rsvp is None or row is None:
+            return Refused("unknown-session", "the RSVP names no session of this service", "Look at /api/sessions.")
+        if row.state in _OVER:
+            return Refused("session-over", f"the session is {row.state}", "RSVPs are open until the end of a session.")
+        return row.lesson_id
+
+    async def _deletion(self, event: VerifiedEvent, before: Sequence[str | None]) -> str | Refused | None:
+        addresses = [str(address) for address in nip09.read_deletion(event).addresses]
+        for address in addresses:
+            if address in before or await self._row(address) is not None:
+                return address
+        if any((parsed := Address.parse(text)) is not None and parsed.kind == kinds.RSVP for text in addresses):
+            return None
+        return Refused(
+            "unknown-session", "the deletion names nothing of this service", "Publish it to a relay yourself."
+        )
+
+    async def _row(self, lesson_id: str) -> LiveSessionRow | None:
+        return await self._store.sessions.where("lessonId").equals(lesson_id).first()

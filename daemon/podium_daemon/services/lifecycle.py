@@ -1,0 +1,266 @@
+"""Sessions through time: doors, start, warning, end, cancellation, reopening; each with its status event."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+import structlog
+
+from podium_daemon.clock import Clock
+from podium_daemon.conference.base import ConferenceEngine, RoomId, RoomOpen, RoomSpec
+from podium_daemon.refusals import Refused
+from podium_daemon.services.outgoing import Outgoing
+from podium_daemon.services.status_events import StatusEvents
+from podium_daemon.supervisor import Stop
+from podium_daemon.turns import take_turns
+from podium_protocol.events import Pubkey
+from podium_protocol.live.lifecycle import Run, State, Trigger, begin_run, end_run, move
+from podium_protocol.live.lifecycle_rules import (
+    Blocked,
+    BlockReason,
+    Cancel,
+    End,
+    Facts,
+    LifecyclePolicy,
+    Start,
+    StartPolicy,
+    Warn,
+    check_manual_start,
+    check_reopen,
+    decide,
+    doors_open,
+    next_wakeup,
+)
+from podium_storage.changes import Batch
+from podium_storage.database import Transaction
+from podium_storage.rows import LiveSessionRow
+from podium_storage.store import Store
+
+_log = structlog.get_logger(__name__)
+_LOOK_BACK: Final = 8 * 24 * 3600  # seconds; what was scheduled longer ago has ended, whatever the policy
+_WORDS: Final = {
+    BlockReason.INSTRUCTOR_UNVERIFIED: "the instructor is not on the list of verified instructors",
+    BlockReason.INSTRUCTOR_ABSENT: "the instructor is not in the room yet",
+    BlockReason.DOORS_CLOSED: "the doors are not open yet",
+    BlockReason.CANCELLED: "the session was cancelled",
+    BlockReason.TOO_LATE: "it is too late for that",
+    BlockReason.WRONG_STATE: "the session is in another state",
+}
+
+Notify = Callable[[str, str], Awaitable[None]]
+"""Tell everybody in a session's room a line of text: `await notify(lesson_id, text)`."""
+
+
+class LifecycleSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """When sessions move, and what their rooms are."""
+
+    policy: LifecyclePolicy
+    start_policy: StartPolicy = StartPolicy.CLOCK
+    room_of: Callable[[LiveSessionRow], RoomSpec]
+
+
+class Lifecycle:
+    """Owns the state of every session. A state change, its signed event and its outbox rows are one transaction."""
+
+    name = "lifecycle"
+
+    def __init__(
+        self,
+        settings: LifecycleSettings,
+        *,
+        store: Store,
+        outgoing: Outgoing,
+        status: StatusEvents,
+        engine: ConferenceEngine,
+        is_instructor: Callable[[Pubkey], bool],
+        notify: Notify,
+        clock: Clock,
+        caught_up: asyncio.Event,
+        at_start: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`caught_up`: the past has been read; then `at_start` announces what else the service is."""
+        self.settings = settings
+        self._at_start = at_start
+        self._store = store
+        self._outgoing = outgoing
+        self._status = status
+        self._engine = engine
+        self._is_instructor = is_instructor
+        self._notify = notify
+        self._clock = clock
+        self._caught_up = caught_up
+        self._up_since = int(clock.now())
+
+    async def run(self, stop: Stop) -> None:
+        """Move sessions until told to stop; begins once the relays have told what happened before."""
+        waiting = asyncio.ensure_future(self._caught_up.wait()), asyncio.ensure_future(stop.wait())
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        if stop.is_set():
+            return
+        if self._at_start is not None:
+            await self._at_start()
+        await self._status.announce_space()
+        tables = (self._store.sessions.name, self._store.intervals.name)
+        with self._store.database.changes.subscribe(*tables) as changes:
+            await take_turns(self.name, self._turn, changes, clock=self._clock, stop=stop)
+
+    async def start(self, lesson_id: str, by: Pubkey) -> LiveSessionRow | Refused:
+        """Start by the instructor's signed command, from doors-open on."""
+        return await self._command(lesson_id, by, Trigger.MANUAL_START, check_manual_start)
+
+    async def reopen(self, lesson_id: str, by: Pubkey) -> LiveSessionRow | Refused:
+        """Open an ended session again shortly after its end."""
+        return await self._command(lesson_id, by, Trigger.REOPEN, check_reopen)
+
+    async def end(self, lesson_id: str, by: Pubkey) -> LiveSessionRow | Refused:
+        """End by the instructor's signed command."""
+
+        def check(facts: Facts, _policy: LifecyclePolicy, _now: int) -> Blocked | None:
+            return None if facts.state is State.ACTIVE else Blocked(BlockReason.WRONG_STATE, None)
+
+        return await self._command(lesson_id, by, Trigger.MANUAL_END, check)
+
+    async def _command(
+        self,
+        lesson_id: str,
+        by: Pubkey,
+        trigger: Trigger,
+        check: Callable[[Facts, LifecyclePolicy, int], Blocked | None],
+    ) -> LiveSessionRow | Refused:
+        row = await self._store.sessions.where("lessonId").equals(lesson_id).first()
+        if row is None:
+            return Refused("unknown-session", "there is no such session here", "`podium session list` shows them.")
+        if by != row.instructor_pubkey:
+            return Refused("not-allowed", "only the instructor starts and ends a session", "Use the instructor's key.")
+        now = int(self._clock.now())
+        blocked = check(await self._facts(row), self.settings.policy, now)
+        if blocked is not None:
+            detail = f"the session is {row.state}: {_WORDS[blocked.reason]}"
+            return Refused(blocked.reason.value.replace("_", "-"), detail, "`podium session show` says when it may.")
+        if trigger is not Trigger.MANUAL_END and (refused := await self._open(row)):
+            return refused
+        return await self._moved(row, trigger, now) or Refused("busy", "the session changed meanwhile", "Try again.")
+
+    async def _turn(self, _batch: Batch) -> float | None:
+        now = int(self._clock.now())
+        rows = await self._store.sessions.where("scheduledAt").above(now - _LOOK_BACK).to_list()
+        wakeups = [await self._attend(row, now) for row in rows]
+        return min((wakeup for wakeup in wakeups if wakeup is not None), default=None)
+
+    async def _attend(self, row: LiveSessionRow, now: int) -> int | None:
+        facts = await self._facts(row)
+        match decide(facts, self.settings.policy, now):
+            case Start(trigger):
+                if refused := await self._open(row):
+                    await self._block(row, refused.detail)
+                    return now + 30
+                await self._moved(row, trigger, now)
+                return now
+            case End(trigger, at):
+                await self._moved(row, trigger, at)
+                return now
+            case Cancel():
+                await self._moved(row, Trigger.CANCEL, now)
+                return now
+            case Warn(ends_at):
+                await self._warn(row, ends_at, now)
+                return now
+            case Blocked(reason, _):
+                await self._block(row, _WORDS[reason])
+        if row.status_due_at is not None and row.status_due_at <= now:
+            await self._commit(row, row)
+        if doors_open(facts, self.settings.policy, now):
+            await self._open(row)
+        due = (next_wakeup(facts, self.settings.policy, now), row.status_due_at)
+        return min((time for time in due if time is not None and time > now), default=None)
+
+    async def _facts(self, row: LiveSessionRow) -> Facts:
+        key = [row.lesson_id, row.instructor_pubkey]
+        seen = await self._store.intervals.where("[lessonId+pubkey]").equals(key).to_list()
+        return Facts(
+            state=State(row.state),
+            scheduled_start=row.scheduled_at,
+            scheduled_end=row.ends_at,
+            started_at=row.started_at,
+            ended_at=row.ended_at,
+            cancelled=row.withdrawn,
+            instructor_verified=self._is_instructor(Pubkey(row.instructor_pubkey)),
+            instructor_present=any(interval.left_at is None for interval in seen),
+            instructor_last_seen=max((interval.left_at or interval.last_evidence for interval in seen), default=None),
+            start_policy=self.settings.start_policy,
+            warned=row.warned_at is not None,
+            observed_since=self._up_since,
+        )
+
+    async def _open(self, row: LiveSessionRow) -> Refused | None:
+        opened = await self._engine.open_room(self.settings.room_of(row))
+        return None if isinstance(opened, RoomOpen) else opened
+
+    async def _moved(self, row: LiveSessionRow, trigger: Trigger, at: int) -> LiveSessionRow | None:
+        after = moved(row, trigger, at)
+        if not await self._commit(row, after):
+            return None
+        _log.info("a session moved", action="session.moved", session=row.lesson_id, trigger=trigger, state=after.state)
+        if after.state in (State.ENDED, State.CANCELLED) and after.conference_room_id is not None:
+            await self._engine.close_room(RoomId(after.conference_room_id))
+        return after
+
+    async def _warn(self, row: LiveSessionRow, ends_at: int, now: int) -> None:
+        await self._notify(row.lesson_id, f"This session ends in {max(1, round((ends_at - now) / 60))} min.")
+        await self._put(row, msgspec.structs.replace(row, warned_at=now, version=row.version + 1))
+
+    async def _block(self, row: LiveSessionRow, reason: str) -> None:
+        if row.blocked_reason != reason:
+            _log.warning("a session cannot start", action="session.blocked", session=row.lesson_id, reason=reason)
+            await self._put(row, msgspec.structs.replace(row, blocked_reason=reason, version=row.version + 1))
+
+    async def _commit(self, before: LiveSessionRow, after: LiveSessionRow) -> bool:
+        """Store the row together with the signed events that show it; False if somebody else was quicker."""
+        events = await self._status.of(after)
+        created_at = max((event.created_at for event in events), default=int(self._clock.now()))
+        row = msgspec.structs.replace(self._status.refreshed_at(after, created_at), version=before.version + 1)
+
+        async def scope(tx: Transaction) -> bool:
+            if not await self._is_current(tx, before):
+                return False
+            await self._store.sessions.within(tx).put(row)
+            await self._outgoing.add(tx, events, lesson_id=row.lesson_id)
+            return True
+
+        return await self._store.database.transact(scope)
+
+    async def _put(self, before: LiveSessionRow, after: LiveSessionRow) -> None:
+        async def scope(tx: Transaction) -> None:
+            if await self._is_current(tx, before):
+                await self._store.sessions.within(tx).put(after)
+
+        await self._store.database.transact(scope)
+
+    async def _is_current(self, tx: Transaction, row: LiveSessionRow) -> bool:
+        assert row.id is not None, "rows that were read have an id"
+        stored = await self._store.sessions.within(tx).get(row.id)
+        return stored is not None and stored.version == row.version
+
+
+def moved(row: LiveSessionRow, trigger: Trigger, at: int) -> LiveSessionRow:
+    """The row after a legal move.
+
+    Raises:
+        IllegalMove: not in the table.
+    """
+    before, after = State(row.state), move(State(row.state), trigger)
+    runs = tuple(Run(*run) for run in row.runs)
+    changed = msgspec.structs.replace(row, state=after.value, blocked_reason=None)
+    if after is State.ACTIVE:
+        runs = begin_run(runs, at)
+        changed = msgspec.structs.replace(changed, started_at=at, ended_at=None, end_reason=None, warned_at=None)
+    elif after in (State.ENDED, State.CANCELLED):
+        if before is State.ACTIVE:
+            runs = end_run(runs, max(at, runs[-1].start))
+        changed = msgspec.structs.replace(changed, ended_at=at, end_reason=trigger.value.replace(" ", "_"))
+    return msgspec.structs.replace(changed, runs=tuple((run.start, run.end) for run in runs))

@@ -1,0 +1,37 @@
+"""State first: a signed event goes into the mirror and the outbox inside the transaction that changes the state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from podium_daemon.clock import Clock
+from podium_protocol.events import VerifiedEvent
+from podium_storage.database import Transaction
+from podium_storage.deliveries import OutboxItem
+from podium_storage.mirror import Mirror
+from podium_storage.outbox import Outbox
+
+Targets = Callable[[], Sequence[str]]
+"""The relays of our own events: those configured with `write`."""
+
+
+class Outgoing:
+    """Where services hand over what they have signed."""
+
+    def __init__(self, mirror: Mirror, outbox: Outbox, targets: Targets, clock: Clock) -> None:
+        self._mirror = mirror
+        self._outbox = outbox
+        self._targets = targets
+        self._clock = clock
+
+    @property
+    def relays(self) -> tuple[str, ...]:
+        """Where our own events go now."""
+        return tuple(self._targets())
+
+    async def add(self, tx: Transaction, events: Sequence[VerifiedEvent], *, lesson_id: str | None = None) -> None:
+        """Mirror `events` and queue them for every write relay, in the caller's transaction."""
+        now = int(self._clock.now())
+        await self._mirror.ingest_within(tx, events, received_at=now)
+        items = [OutboxItem(event=event, relays=self.relays, not_before=now, lesson_id=lesson_id) for event in events]
+        await self._outbox.add_many_within(tx, items)

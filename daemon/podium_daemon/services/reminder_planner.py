@@ -1,0 +1,203 @@
+"""Which messages somebody is owed: ledger rows out of sessions, RSVPs and attendance. Level-triggered and idempotent.
+
+Whatever happened while nobody looked, planning again from the rows as they are gives the same ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import msgspec
+
+from podium_protocol.live import reminders as rules
+from podium_protocol.live.lifecycle import State
+from podium_protocol.live.reminders import LedgerState, Message, PlannedMessage, ReminderPolicy, Standing
+from podium_protocol.live.rsvp import RsvpStatus
+from podium_storage.rows import LedgerRow, LiveSessionRow, RsvpRow
+
+
+class Recipient(msgspec.Struct, frozen=True, kw_only=True):
+    """One person as far as the messages of one session go."""
+
+    pubkey: str
+    rsvp: RsvpRow | None
+    attended: bool
+
+    @property
+    def standing(self) -> Standing:
+        """What they are to the session."""
+        status = RsvpStatus(self.rsvp.status) if self.rsvp else None
+        waitlisted = self.rsvp is not None and self.rsvp.seat == "waiting"
+        return Standing.of(status, waitlisted=waitlisted, attended=self.attended)
+
+
+class PlannerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`confirmations`: whether RSVPs are confirmed; `recordings`: whether their publication is told."""
+
+    policy: ReminderPolicy
+    confirmations: bool = True
+    recordings: bool = True
+
+
+def plan_for(
+    session: LiveSessionRow,
+    recipient: Recipient,
+    ledger: Sequence[LedgerRow],
+    *,
+    settings: PlannerSettings,
+    now: int,
+) -> list[LedgerRow]:
+    """The rows to write for one person: new ones, and those that became void.
+
+    Args:
+        session: as it is.
+        recipient: as they are.
+        ledger: their rows for this session, of every epoch.
+        settings: what is sent.
+        now: Unix seconds.
+    """
+    void = [_void(row, now) for row in ledger if _is_void(row, session)]
+    known = {(row.epoch, row.message) for row in ledger}
+    fresh = [
+        _row(session, recipient, planned, told, now)
+        for planned, told in _owed(session, recipient, ledger, settings, now)
+        if (session.epoch, planned.message.value) not in known
+    ]
+    return [*void, *fresh]
+
+
+def by_person(rows: Iterable[LedgerRow]) -> Mapping[str, list[LedgerRow]]:
+    """The rows of each person."""
+    found: dict[str, list[LedgerRow]] = {}
+    for row in rows:
+        found.setdefault(row.pubkey, []).append(row)
+    return found
+
+
+_Owed = tuple[PlannedMessage, int | None]
+
+
+def _owed(
+    session: LiveSessionRow,
+    recipient: Recipient,
+    ledger: Sequence[LedgerRow],
+    settings: PlannerSettings,
+    now: int,
+) -> Iterator[_Owed]:
+    match State(session.state):
+        case State.SCHEDULED | State.ACTIVE if not session.withdrawn:
+            yield from _before_and_during(session, recipient, ledger, settings, now)
+        case State.CANCELLED:
+            yield from _news(rules.plan_cancelled(now=session.ended_at or now, ends_at=session.ends_at), recipient)
+        case State.ENDED if session.end_reason == "no_show":
+            yield from _news(rules.plan_no_show(now=session.ended_at or now, policy=settings.policy), recipient)
+    if settings.recordings and session.recording_state == "available":
+        yield from _news(rules.plan_recording(now=now, policy=settings.policy), recipient)
+
+
+def _before_and_during(
+    session: LiveSessionRow,
+    recipient: Recipient,
+    ledger: Sequence[LedgerRow],
+    settings: PlannerSettings,
+    now: int,
+) -> Iterator[_Owed]:
+    if recipient.rsvp is None or (recipient.rsvp.status == RsvpStatus.CONFIRMED and recipient.rsvp.seat == "none"):
+        return  # the seat is not decided yet: a confirmation would promise one
+    answer = _answer(session, recipient, ledger, settings)
+    if answer is not None:
+        yield answer, None
+    appeared = max(recipient.rsvp.first_seen_at, session.moved_at or session.adopted_at)
+    promoted = next((row.due_at for row in ledger if row.message == Message.PROMOTED), None)
+    confirmed_at = answer.due_at if answer else _time_of_answer(ledger)
+    told_at = promoted if promoted is not None else confirmed_at
+    for planned in rules.plan(
+        session.scheduled_at,
+        recipient.standing,
+        now=max(appeared, promoted or 0),
+        confirmed_at=told_at,
+        policy=settings.policy,
+    ):
+        yield planned, None
+    moved = _moved(session, recipient.rsvp, ledger, settings.policy)
+    if moved is not None and rules.receives(Message.MOVED, recipient.standing):
+        yield moved
+
+
+def _answer(
+    session: LiveSessionRow, recipient: Recipient, ledger: Sequence[LedgerRow], settings: PlannerSettings
+) -> PlannedMessage | None:
+    """One answer to an RSVP, not one an epoch; the place on the waiting list is told with the seat's own change."""
+    assert recipient.rsvp is not None, "only RSVPs are answered"
+    told = {Message.CONFIRMATION, Message.WAITLISTED, Message.PROMOTED}
+    if not settings.confirmations or any(row.message in told for row in ledger):
+        return None
+    planned = rules.plan_answer(recipient.standing, now=recipient.rsvp.first_seen_at, ends_at=session.ends_at)
+    return None if planned is None or planned.message is Message.WAITLISTED else planned
+
+
+def _time_of_answer(ledger: Sequence[LedgerRow]) -> int | None:
+    return next((row.due_at for row in ledger if row.message == Message.CONFIRMATION), None)
+
+
+def _moved(session: LiveSessionRow, rsvp: RsvpRow, ledger: Sequence[LedgerRow], policy: ReminderPolicy) -> _Owed | None:
+    if session.moved_at is None or session.moved_from is None or rsvp.first_seen_at > session.moved_at:
+        return None
+    told_start = _told_start(session, ledger)
+    planned = rules.plan_moved(
+        told_start, session.scheduled_at, now=session.moved_at, new_ends_at=session.ends_at, policy=policy
+    )
+    return None if planned is None else (planned, told_start)
+
+
+def _told_start(session: LiveSessionRow, ledger: Sequence[LedgerRow]) -> int:
+    """The start this person was last told: that of before the first move nobody has told them of yet."""
+    assert session.moved_from is not None, "asked for moved sessions only"
+    untold = [
+        row
+        for row in ledger
+        if row.message == Message.MOVED
+        and row.epoch < session.epoch
+        and row.told_start is not None
+        and (LedgerState(row.state).is_unsent or row.state == LedgerState.CANCELLED)
+    ]
+    sent = max(
+        (row.epoch for row in ledger if row.message == Message.MOVED and row.state == LedgerState.SENT), default=-1
+    )
+    first = min((row for row in untold if row.epoch > sent), key=lambda row: row.epoch, default=None)
+    return session.moved_from if first is None or first.told_start is None else first.told_start
+
+
+def _news(planned: PlannedMessage, recipient: Recipient) -> Iterator[_Owed]:
+    if rules.receives(planned.message, recipient.standing):
+        yield planned, None
+
+
+def _is_void(row: LedgerRow, session: LiveSessionRow) -> bool:
+    if not LedgerState(row.state).is_unsent:
+        return False
+    over = session.state == State.CANCELLED and row.message != Message.CANCELLED
+    return over or row.epoch != session.epoch
+
+
+def _void(row: LedgerRow, now: int) -> LedgerRow:
+    return msgspec.structs.replace(
+        row, state=LedgerState.CANCELLED, wrap=None, reason="the session was moved or cancelled", updated_at=now
+    )
+
+
+def _row(
+    session: LiveSessionRow, recipient: Recipient, planned: PlannedMessage, told_start: int | None, now: int
+) -> LedgerRow:
+    return LedgerRow(
+        lesson_id=session.lesson_id,
+        epoch=session.epoch,
+        message=planned.message,
+        pubkey=recipient.pubkey,
+        state=planned.state,
+        due_at=planned.due_at,
+        window_ends_at=planned.window_ends_at,
+        relays=(),
+        updated_at=now,
+        told_start=told_start,
+    )

@@ -1,0 +1,100 @@
+"""From a ledger row to a signed gift wrap: the words, the seal, the wrap, and where it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from podium_daemon.clock import Clock
+from podium_protocol import kinds
+from podium_protocol.events import Pubkey, Rejected, SignedEvent, VerifiedEvent, verify_json
+from podium_protocol.keys import SecretKey
+from podium_protocol.live import texts
+from podium_protocol.live.reminders import Message, ReminderPolicy
+from podium_protocol.live.rsvp import RsvpStatus
+from podium_protocol.nips import nip17, nip44, nip59
+from podium_storage.event_queries import EventQueries
+from podium_storage.rows import LedgerRow, LiveSessionRow, RsvpRow
+
+_KEPT_KEYS = 20_000  # conversation keys of recipients: 35 us each to make, and everybody gets several messages
+
+
+class Wrapped(msgspec.Struct, frozen=True):
+    """A finished message; `rumor_id` is what the recipient's client knows it by."""
+
+    event: SignedEvent
+    rumor_id: str
+
+
+class Wrapper:
+    """Writes and wraps messages as the service."""
+
+    def __init__(
+        self,
+        secret: SecretKey,
+        *,
+        policy: ReminderPolicy,
+        page_of: Callable[[LiveSessionRow], str],
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self._secret = secret
+        self._policy = policy
+        self._page_of = page_of
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._keys: dict[str, bytes] = {}
+
+    def wrap(self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None) -> Wrapped:
+        """Render, seal and wrap one message; about 0.4 ms. Late ones say the time that really remains."""
+        now = int(self._clock.now())
+        rendered = texts.render(
+            Message(row.message), self._subject(row, session, rsvp), due_at=row.due_at, now=now, policy=self._policy
+        )
+        recipient = Pubkey(row.pubkey)
+        rumor = texts.write_message(rendered, service=self._secret.pubkey, recipient=recipient, due_at=row.due_at)
+        event = nip59.gift_wrap(
+            rumor,
+            self._secret,
+            recipient,
+            now=now,
+            entropy=self._random_bytes(nip59.ENTROPY_BYTES),
+            conversation_key=self._key(recipient),
+            expiration=max(session.ends_at, row.window_ends_at),
+        )
+        return Wrapped(event, rumor.id)
+
+    def _subject(self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None) -> texts.Subject:
+        return texts.Subject(
+            title=session.title,
+            starts_at=session.scheduled_at,
+            timezone=session.timezone or "UTC",
+            join_url=self._page_of(session),
+            recording_url=session.recording_url,
+            position=(rsvp.position if rsvp else None) or 0,
+            tentative=rsvp is not None and rsvp.status == RsvpStatus.TENTATIVE,
+            moved_from=row.told_start,
+        )
+
+    def _key(self, recipient: Pubkey) -> bytes:
+        key = self._keys.get(recipient)
+        if key is None:
+            if len(self._keys) >= _KEPT_KEYS:
+                self._keys.clear()
+            key = self._keys[recipient] = nip44.conversation_key(self._secret, recipient)
+        return key
+
+
+async def dm_relays_of(mirror: EventQueries, pubkey: str) -> tuple[str, ...]:
+    """Where somebody reads private messages: their kind 10050 and nowhere else (NIP-17)."""
+    event = await mirror.newest_replaceable(kinds.DM_RELAY_LIST, Pubkey(pubkey))
+    return () if event is None else nip17.read_dm_relays(event)
+
+
+def stored_wrap(row: LedgerRow) -> VerifiedEvent | None:
+    """The wrap a row keeps, read back; None where it has none or the bytes are damaged."""
+    if row.wrap is None:
+        return None
+    event = verify_json(row.wrap)
+    return None if isinstance(event, Rejected) else event

@@ -1,0 +1,132 @@
+"""What passes between a browser at the door and the rooms service: challenges, tickets, first and waiting messages."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
+
+import msgspec
+
+from podium_daemon.clock import Clock
+from podium_daemon.conference.grants import digest_of
+from podium_protocol.events import Pubkey
+from podium_protocol.live.admission import DoorRole
+
+T = TypeVar("T")
+
+MAX_ISSUED: Final = 20_000  # challenges or tickets at a time: anybody may ask for a challenge, so memory is bounded
+_MAX_SECRET_CHARACTERS: Final = 64
+
+
+class Challenge(msgspec.Struct, frozen=True, kw_only=True):
+    """What a join proof must answer. `recording_policy` is empty where nothing is recorded. Times in Unix seconds."""
+
+    url: str
+    nonce: str
+    lesson_id: str
+    issued_at: int
+    expires_at: int
+    recording_policy: str
+    recording_policy_hash: str
+    notice: str
+
+
+class Guest(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody in the room or at its door."""
+
+    pubkey: Pubkey
+    waiting: bool
+    role: DoorRole
+    since: int
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """Who a ticket lets to the door; `returning` passes the waiting room."""
+
+    lesson_id: str
+    pubkey: Pubkey
+    device: str
+    role: DoorRole
+    returning: bool = False
+
+
+class Ticket(msgspec.Struct, frozen=True, kw_only=True):
+    """Opens the room socket once. `waiting_for` says why the person will wait, or None if they enter."""
+
+    token: str
+    expires_at: int
+    waiting_for: str | None
+
+    def __repr__(self) -> str:
+        return f"<Ticket until {self.expires_at}>"
+
+
+class Hello(msgspec.Struct, frozen=True, tag="hello", forbid_unknown_fields=True):
+    """The first message of a socket: the ticket's token."""
+
+    token: str
+
+
+class Return(msgspec.Struct, frozen=True, tag="return", forbid_unknown_fields=True):
+    """The first message of somebody who lost the socket: the resume secret of the lost seat."""
+
+    secret: str
+
+
+class Waiting(msgspec.Struct, frozen=True, tag="waiting"):
+    """Told on each change of the reason to wait."""
+
+    reason: str
+    text: str
+
+
+class TurnedAway(msgspec.Struct, frozen=True, tag="refused"):
+    """Told before the socket closes."""
+
+    reason: str
+    text: str
+
+
+_greeting: Final[msgspec.json.Decoder[Hello | Return]] = msgspec.json.Decoder(Hello | Return)
+
+
+def read_greeting(frame: str | bytes) -> Hello | Return | None:
+    """The first message of a socket, or None if it is none."""
+    try:
+        return _greeting.decode(frame)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+
+
+class OneTimeSecrets(Generic[T]):
+    """Unguessable texts that stand for a value once and for a while; only their SHA-256 is kept."""
+
+    def __init__(self, clock: Clock, random_bytes: Callable[[int], bytes], *, seconds: int) -> None:
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._seconds = seconds
+        self._kept: dict[bytes, tuple[float, T]] = {}
+
+    def issue(self, value: T) -> str:
+        """A text for `value`; the oldest are forgotten when there are too many."""
+        self._forget_old()
+        text = base64.urlsafe_b64encode(self._random_bytes(32)).rstrip(b"=").decode()
+        self._kept[digest_of(text)] = (self._clock.monotonic() + self._seconds, value)
+        return text
+
+    def redeem(self, text: str) -> T | None:
+        """The value, once; None if the text is unknown, used or too old."""
+        if len(text) > _MAX_SECRET_CHARACTERS:
+            return None
+        until, value = self._kept.pop(digest_of(text), (0.0, None))
+        return value if until > self._clock.monotonic() else None
+
+    def _forget_old(self) -> None:
+        now = self._clock.monotonic()
+        # in order of issue, and all live equally long: the old ones are in front
+        while self._kept:
+            first = next(iter(self._kept))
+            if self._kept[first][0] > now and len(self._kept) < MAX_ISSUED:
+                return
+            del self._kept[first]

@@ -1,0 +1,180 @@
+"""Seats and the waiting list: who holds one, who waits where, who moved up; each with the message that tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import structlog
+
+from podium_daemon.clock import Clock
+from podium_daemon.supervisor import Stop
+from podium_daemon.turns import take_turns
+from podium_protocol.events import EventId, Pubkey
+from podium_protocol.live import reminders as messages
+from podium_protocol.live import seats
+from podium_protocol.live.lifecycle import State
+from podium_protocol.live.rsvp import Rsvp, RsvpStatus, needs_reconfirmation
+from podium_storage.changes import Batch
+from podium_storage.database import Transaction
+from podium_storage.rows import LedgerRow, LiveSessionRow, RoomMemberRow, RsvpRow
+from podium_storage.store import Store
+
+_log = structlog.get_logger(__name__)
+_OPEN: Final = (State.SCHEDULED, State.ACTIVE)
+_HELD: Final = "held"
+_WAITING: Final = "waiting"
+_NONE: Final = "none"
+_MESSAGE: Final = {
+    seats.SeatChangeKind.PROMOTED: messages.Message.PROMOTED,
+    seats.SeatChangeKind.WAITLISTED: messages.Message.WAITLISTED,
+}
+
+
+class Rsvps:
+    """Owns the seat columns of the RSVP rows."""
+
+    name = "rsvps"
+
+    def __init__(self, *, store: Store, policy: seats.SeatPolicy, clock: Clock) -> None:
+        self._store = store
+        self._policy = policy
+        self._clock = clock
+
+    async def run(self, stop: Stop) -> None:
+        """Give out seats until told to stop."""
+        tables = (self._store.sessions.name, self._store.rsvps.name, self._store.members.name)
+        with self._store.changes.subscribe(*tables) as changes:
+            await take_turns(self.name, self._turn, changes, clock=self._clock, stop=stop)
+
+    async def _turn(self, batch: Batch) -> float | None:
+        now = int(self._clock.now())
+        rows = await self._store.sessions.where("scheduledAt").above(now - 3 * 24 * 3600).to_list()
+        sessions = {row.lesson_id: row for row in rows if row.state in _OPEN}
+        for lesson_id in self._touched(batch, sessions, now):
+            await self._settle(sessions[lesson_id], now)
+        frees = (row.scheduled_at + self._policy.unclaimed_after for row in sessions.values() if row.max_participants)
+        return min((at for at in frees if at > now), default=None)
+
+    def _touched(self, batch: Batch, sessions: dict[str, LiveSessionRow], now: int) -> list[str]:
+        if batch.resync:
+            return list(sessions)
+        found = {
+            row.lesson_id: None
+            for change in batch.changes
+            if isinstance(row := change.after or change.before, LiveSessionRow | RsvpRow | RoomMemberRow)
+        }
+        # the moment at which unclaimed seats free is nobody's change
+        freed = (row.lesson_id for row in sessions.values() if self._frees_now(row, now))
+        return [lesson_id for lesson_id in (*found, *freed) if lesson_id in sessions]
+
+    def _frees_now(self, row: LiveSessionRow, now: int) -> bool:
+        return row.max_participants is not None and now >= row.scheduled_at + self._policy.unclaimed_after
+
+    async def _settle(self, session: LiveSessionRow, now: int) -> None:
+        """Read, decide and write in one transaction, so that a seat is never given twice (pretix#1031)."""
+
+        async def scope(tx: Transaction) -> int:
+            rows = await self._store.rsvps.within(tx).where("lessonId").equals(session.lesson_id).to_list()
+            before = _allocation(rows)
+            after = await self._allocate(tx, session, rows, now)
+            changed = _seated(_flagged(rows, session), after, rows)
+            await self._store.rsvps.within(tx).bulk_put(changed)
+            told = [] if session.max_participants is None else seats.changes(before, after)
+            await self._tell(tx, session, [change for change in told if change.kind in _MESSAGE], now)
+            return len(changed)
+
+        if changed := await self._store.database.transact(scope):
+            _log.info("seats settled", action="seats.settled", session=session.lesson_id, changed=changed)
+
+    async def _allocate(
+        self, tx: Transaction, session: LiveSessionRow, rows: Sequence[RsvpRow], now: int
+    ) -> seats.Allocation:
+        came: set[str] = set()
+        if session.max_participants is not None:
+            members = await self._store.members.within(tx).where("lessonId").equals(session.lesson_id).to_list()
+            came = {member.pubkey for member in members if member.proof_id is not None}
+        requests = (
+            seats.SeatRequest(
+                pubkey=Pubkey(row.pubkey),
+                status=RsvpStatus(row.status),
+                first_seen=row.first_seen_at,
+                sequence=row.first_seen,
+                holds_seat=row.seat == _HELD,
+                claimed=row.pubkey in came,
+            )
+            for row in rows
+        )
+        return seats.allocate(
+            requests, session.max_participants, now=now, starts_at=session.scheduled_at, policy=self._policy
+        )
+
+    async def _tell(
+        self, tx: Transaction, session: LiveSessionRow, changes: Sequence[seats.SeatChange], now: int
+    ) -> None:
+        plans = {
+            messages.Message.PROMOTED: messages.plan_promotion(now=now, ends_at=session.ends_at),
+            messages.Message.WAITLISTED: messages.plan_answer(
+                messages.Standing.WAITLISTED, now=now, ends_at=session.ends_at
+            ),
+        }
+        rows = []
+        for change in changes:
+            plan = plans[_MESSAGE[change.kind]]
+            assert plan is not None, "waitlisted people are told so"
+            rows.append(
+                LedgerRow(
+                    lesson_id=session.lesson_id,
+                    epoch=session.epoch,
+                    message=plan.message,
+                    pubkey=change.pubkey,
+                    state=plan.state,
+                    due_at=plan.due_at,
+                    window_ends_at=plan.window_ends_at,
+                    relays=(),
+                    updated_at=now,
+                )
+            )
+        await self._store.ledger.within(tx).upsert(rows, by="[lessonId+epoch+message+pubkey]")
+
+
+def _allocation(rows: Sequence[RsvpRow]) -> seats.Allocation:
+    seated = sorted((row for row in rows if row.seat == _HELD), key=lambda row: row.first_seen)
+    waiting = sorted((row for row in rows if row.seat == _WAITING), key=lambda row: row.position or 0)
+    return seats.Allocation(tuple(Pubkey(row.pubkey) for row in seated), tuple(Pubkey(row.pubkey) for row in waiting))
+
+
+def _flagged(rows: Sequence[RsvpRow], session: LiveSessionRow) -> list[RsvpRow]:
+    """The rows, with a mark on answers that were given to another start (wire-formats.md)."""
+    starts = {EventId(event_id): start for event_id, start in session.revisions}
+    return [
+        msgspec.structs.replace(
+            row, needs_reconfirmation=needs_reconfirmation(_answer(row), session.scheduled_at, starts)
+        )
+        for row in rows
+    ]
+
+
+def _answer(row: RsvpRow) -> Rsvp:
+    return Rsvp(
+        lesson_id=row.lesson_id,
+        pubkey=Pubkey(row.pubkey),
+        status=RsvpStatus(row.status),
+        created_at=row.rsvp_time,
+        event_id=EventId(row.event_id),
+        revision_id=EventId(row.revision_id) if row.revision_id else None,
+    )
+
+
+def _seated(rows: Sequence[RsvpRow], after: seats.Allocation, before: Sequence[RsvpRow]) -> list[RsvpRow]:
+    """The rows that are different now."""
+    seated, positions = frozenset(after.seated), after.positions()
+    changed = []
+    for row, old in zip(rows, before, strict=True):
+        position = positions.get(Pubkey(row.pubkey))
+        seat = _HELD if row.pubkey in seated else _WAITING if position is not None else _NONE
+        new = msgspec.structs.replace(row, seat=seat, position=position)
+        if new != old:
+            changed.append(new)
+    return changed

@@ -1,0 +1,124 @@
+"""The service's own public events about a session: the room (30312) and the live status (30313), signed and counted."""
+
+from __future__ import annotations
+
+import msgspec
+
+from podium_daemon.clock import Clock
+from podium_daemon.services.outgoing import Outgoing
+from podium_daemon.signers.base import Signer
+from podium_protocol import kinds
+from podium_protocol.addresses import Address
+from podium_protocol.events import VerifiedEvent
+from podium_protocol.live import meeting
+from podium_protocol.live.lifecycle import State
+from podium_protocol.live.session import Visibility
+from podium_storage.mirror import Mirror
+from podium_storage.rows import LiveSessionRow
+from podium_storage.session_projection import room_of
+from podium_storage.store import Store
+
+SPACE_IDENTIFIER = "podium"
+
+
+class StatusSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the public events say of the service; `refresh` in seconds."""
+
+    space_name: str
+    public_url: str
+    refresh: int = meeting.REFRESH_EVERY
+    announce_live_event: bool = False
+
+
+class StatusEvents:
+    """Composes and signs them; whoever changes the state stores them with it."""
+
+    def __init__(
+        self,
+        settings: StatusSettings,
+        *,
+        store: Store,
+        mirror: Mirror,
+        outgoing: Outgoing,
+        signer: Signer,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._mirror = mirror
+        self._outgoing = outgoing
+        self._signer = signer
+        self._clock = clock
+        self.space = Address(kinds.SPACE, signer.pubkey, SPACE_IDENTIFIER)
+
+    async def announce_space(self) -> None:
+        """Publish the room if it is new or says something else than the one on the relays."""
+        before = await self._mirror.newest(self.space)
+        space = meeting.Space(
+            identifier=SPACE_IDENTIFIER,
+            name=self._settings.space_name,
+            service_url=self._settings.public_url,
+            endpoint=f"{self._settings.public_url.rstrip('/')}/api/service",
+            relays=self._outgoing.relays,
+        )
+        event = meeting.write_space(
+            space,
+            service=self._signer.pubkey,
+            relay_hint=self._hint,
+            now=int(self._clock.now()),
+            previous_created_at=before.created_at if before else None,
+        )
+        if before is not None and before.tags == event.tags:
+            return
+        signed = await self._signer.sign(event)
+        await self._store.database.transact(lambda tx: self._outgoing.add(tx, [signed]))
+
+    async def of(self, row: LiveSessionRow) -> list[VerifiedEvent]:
+        """The events that show `row`, newer than the last ones; none for a private session."""
+        if row.visibility == Visibility.PRIVATE:
+            return []
+        present, total = await self._counts(row)
+        session = Address.parse(row.lesson_id)
+        assert session is not None, "a row's lessonId was parsed before it was stored"
+        described = meeting.Meeting(
+            identifier=row.conference_room_id or room_of(row.lesson_id),
+            space=self.space,
+            session=session,
+            title=row.title,
+            summary=row.summary,
+            status=meeting.MeetingStatus.of(State(row.state)),
+            starts_at=row.runs[0][0] if row.runs else row.scheduled_at,
+            ends_at=row.ended_at or row.ends_at,
+            current_participants=present,
+            total_participants=total,
+            recording_url=row.recording_url,
+        )
+        writers = [meeting.write_meeting]
+        if self._settings.announce_live_event:
+            writers.append(meeting.write_live_event)
+        return [
+            await self._signer.sign(
+                write(
+                    described,
+                    service=self._signer.pubkey,
+                    relay_hint=self._hint,
+                    now=int(self._clock.now()),
+                    previous_created_at=row.status_created_at or None,
+                )
+            )
+            for write in writers
+        ]
+
+    def refreshed_at(self, row: LiveSessionRow, created_at: int) -> LiveSessionRow:
+        """The row once its status was written at `created_at`: a live one is told again before clients call it dead."""
+        due = created_at + self._settings.refresh if row.state == State.ACTIVE else None
+        return msgspec.structs.replace(row, status_created_at=created_at, status_due_at=due)
+
+    async def _counts(self, row: LiveSessionRow) -> tuple[int, int]:
+        intervals = await self._store.intervals.where("lessonId").equals(row.lesson_id).to_list()
+        present = {interval.pubkey for interval in intervals if interval.left_at is None}
+        return len(present), len({interval.pubkey for interval in intervals})
+
+    @property
+    def _hint(self) -> str:
+        return next(iter(self._outgoing.relays), "")

@@ -1,0 +1,132 @@
+"""The daemon's folder: private, and held by one daemon at a time.
+
+SQLite means one active daemon. The lock is the kernel's (flock), so that a daemon that was killed leaves none behind.
+It belongs to the open file and would outlive us in a forked child: helpers are started as fresh processes (exec), which
+do not inherit it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import stat
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from podium_protocol.errors import InvalidInput, PodiumError
+
+_LOCK: Final = "podium.lock"
+_ATTEMPTS: Final = 5
+_PAUSE: Final = 0.05
+_PID: Final = re.compile(r"[1-9][0-9]{0,9}")
+
+
+class AlreadyRunning(PodiumError):  # noqa: N818  (said to people: nothing is broken)
+    """Another daemon holds the state directory. `pid` is None where it could not be read."""
+
+    def __init__(self, pid: int | None, path: Path) -> None:
+        self.pid = pid
+        named = "" if pid is None else f" (process {pid})"
+        super().__init__(
+            f"another daemon{named} is running on {path}: stop it first, or give this one its own --state directory"
+        )
+
+
+class StateLock:
+    """The hold on a state directory, until `release` or the end of the process."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor: int | None = descriptor
+
+    def release(self) -> None:
+        """Give the directory up. The lock file stays: were it removed, two daemons could hold two files of its name."""
+        if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def prepare_state_directory(path: Path) -> None:
+    """Make `path` if need be, and take away what others may do in it: it holds keys and who attended what.
+
+    Raises:
+        InvalidInput: it is no folder, is someone else's, or cannot be made or written.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = path.stat()
+        if status.st_uid != os.geteuid():
+            raise InvalidInput(f"the state directory {path} belongs to another user: run as its owner, or set --state")
+        if stat.S_IMODE(status.st_mode) != 0o700:
+            path.chmod(0o700)
+    except FileExistsError:
+        raise InvalidInput(f"the state directory {path} is a file: remove it, or set storage.state_directory") from None
+    except OSError as error:
+        raise InvalidInput(
+            f"the state directory {path} cannot be used ({error.strerror}): set storage.state_directory to one that can"
+        ) from None
+
+
+def lock_state_directory(path: Path) -> StateLock:
+    """Hold `path` for this process and write its pid there.
+
+    Raises:
+        AlreadyRunning: another process holds it.
+        InvalidInput: as `prepare_state_directory`.
+    """
+    prepare_state_directory(path)
+    descriptor = _open_lock(path, os.O_RDWR | os.O_CREAT)
+    if not _lock_soon(descriptor):
+        pid = _read_pid(descriptor)
+        os.close(descriptor)
+        raise AlreadyRunning(pid, path)
+    os.ftruncate(descriptor, 0)  # a pid in there is of a daemon that was killed
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return StateLock(descriptor)
+
+
+def running_daemon(path: Path) -> AlreadyRunning | None:
+    """The daemon that holds `path`, or None; takes nothing and changes nothing."""
+    with contextlib.suppress(InvalidInput):
+        descriptor = _open_lock(path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return AlreadyRunning(_read_pid(descriptor), path)
+        finally:
+            os.close(descriptor)
+    return None
+
+
+def _lock_soon(descriptor: int) -> bool:
+    """A look by `running_daemon` holds the lock for a moment; a daemon holds it for good."""
+    for _ in range(_ATTEMPTS):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(_PAUSE)
+    return False
+
+
+def _open_lock(path: Path, flags: int) -> int:
+    try:
+        return os.open(path / _LOCK, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise InvalidInput(f"the lock file {path / _LOCK} cannot be used: {error.strerror}") from None
+
+
+def _read_pid(descriptor: int) -> int | None:
+    text = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+    return int(text) if _PID.fullmatch(text) else None

@@ -1,0 +1,73 @@
+"""Attendance as CSV (RFC 4180): one row per person, and a second file with the intervals. Times are ISO 8601, UTC."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from podium_daemon.web.models import AttendanceOut
+from podium_storage.rows import IntervalRow
+
+_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+def people(rows: Iterable[AttendanceOut]) -> str:
+    """One row per pubkey."""
+    head = ("pubkey", "npub", "joined", "left", "seconds", "joins", "evidence", "completed", "completed_by")
+    return _csv(
+        head,
+        (
+            (
+                row.pubkey,
+                row.npub,
+                _iso(row.joined_at),
+                _iso(row.left_at),
+                str(row.total_duration),
+                str(row.join_count),
+                row.evidence,
+                _iso(row.completed_at),
+                row.completed_by or "",
+            )
+            for row in rows
+        ),
+    )
+
+
+def intervals(rows: Iterable[IntervalRow]) -> str:
+    """One row per stretch in the room."""
+    head = ("pubkey", "device", "joined", "left", "source", "leave_reason", "note")
+    return _csv(
+        head,
+        (
+            (
+                row.pubkey,
+                row.device,
+                _iso(row.joined_at),
+                _iso(row.left_at),
+                row.source,
+                row.leave_reason or "",
+                row.note or "",
+            )
+            for row in rows
+        ),
+    )
+
+
+def _csv(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(head)
+    writer.writerows([harmless(cell) for cell in row] for row in rows)
+    return out.getvalue()
+
+
+def harmless(cell: str) -> str:
+    """The cell so that no spreadsheet takes it for a formula (CSV injection)."""
+    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
+
+
+def _iso(at: int | None) -> str:
+    return "" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,170 @@
+"""Templates for people to sign: the daemon composes, the key stays with its owner."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from http import HTTPStatus
+
+import msgspec
+
+from podium_daemon.clock import Clock
+from podium_daemon.web.models import DraftOut, SessionDraftIn, SessionEditIn, TemplateModel
+from podium_daemon.web.problems import Problem
+from podium_protocol import kinds
+from podium_protocol.addresses import Address
+from podium_protocol.events import EventId, Pubkey, UnsignedEvent
+from podium_protocol.live import rsvp, session
+from podium_protocol.live.authored import AuthoredEvent
+from podium_protocol.nips import nip19
+from podium_storage.mirror import Mirror
+from podium_storage.rows import LiveSessionRow
+
+_PUBLIC = "Public: anybody can read this session on the relays, and who answers to it."
+_PRIVATE = "Private: the session, the RSVPs and the attendance travel encrypted, and only invited people see them."
+
+
+class Drafts:
+    """Composes the events of an instructor or a participant."""
+
+    def __init__(
+        self, mirror: Mirror, *, service: Pubkey, public_url: str, relay_hints: Sequence[str], clock: Clock
+    ) -> None:
+        self._mirror = mirror
+        self._service = service
+        self._public_url = public_url.rstrip("/")
+        self._hints = tuple(relay_hints)
+        self._clock = clock
+
+    def new_session(self, author: Pubkey, wish: SessionDraftIn) -> DraftOut:
+        """A first revision.
+
+        Raises:
+            InvalidInput: the wish cannot be had; says each reason.
+        """
+        spec = session.SessionSpec(
+            identifier=wish.identifier or secrets.token_hex(8),
+            title=wish.title,
+            summary=wish.summary,
+            description=wish.description,
+            starts_at=wish.scheduled_at,
+            duration_minutes=wish.duration,
+            timezone=wish.timezone or "UTC",
+            max_participants=wish.max_participants,
+            rsvp_required=wish.requires_rsvp,
+            waiting_room=wish.waiting_room,
+            recording_allowed=wish.allow_recording,
+            e2ee_required=wish.e2ee_required,
+            visibility=session.Visibility(wish.visibility),
+            co_hosts=tuple(map(Pubkey, wish.co_hosts)),
+            invited=tuple(map(Pubkey, wish.invited)),
+        )
+        if spec.effective_visibility is session.Visibility.PRIVATE:
+            detail = "private sessions cannot be held by this service yet"
+            raise Problem(HTTPStatus.NOT_IMPLEMENTED, "private-session", detail, "Leave out --private and --e2ee.")
+        return self._session(spec, author, None)
+
+    async def edit(self, row: LiveSessionRow, wish: SessionEditIn) -> DraftOut:
+        """The next revision with the fields of `wish` that were given.
+
+        Raises:
+            InvalidInput: the wish cannot be had.
+            Problem: 409, the session is over or its event is not in the mirror.
+        """
+        previous = await self._newest(row)
+        current = session.read_session(previous)
+        assert isinstance(current, session.Session), "a row exists only for a readable session"
+        names = {"scheduled_at": "starts_at", "duration": "duration_minutes", "allow_recording": "recording_allowed"}
+        given = {names.get(key, key): value for key, value in wish.model_dump(exclude_unset=True).items()}
+        if "requires_rsvp" in given:
+            given["rsvp_required"] = given.pop("requires_rsvp")
+        for people in {"co_hosts", "invited"} & given.keys():
+            given[people] = tuple(given[people] or ())
+        empty = {"summary": "", "description": "", "timezone": "UTC"}
+        given = {key: empty.get(key) if value is None else value for key, value in given.items()}
+        spec = msgspec.structs.replace(session.spec_of(current), **given)
+        event = session.write_session(
+            spec,
+            instructor=Pubkey(row.instructor_pubkey),
+            service=self._service,
+            relay_hint=self._hint,
+            join_url=self._page(spec.identifier, Pubkey(row.instructor_pubkey)),
+            now=int(self._clock.now()),
+            previous=previous,
+        )
+        return DraftOut(lesson_id=row.lesson_id, events=[template(event)])
+
+    async def cancellation(self, row: LiveSessionRow, reason: str) -> DraftOut:
+        """The cancelled revision and the deletion that follows it.
+
+        Raises:
+            Problem: 409, the session is over or its event is not in the mirror.
+        """
+        cancelled = session.cancel(await self._newest(row), int(self._clock.now()))
+        deletion = msgspec.structs.replace(cancelled.deletion, content=reason[:500])
+        return DraftOut(lesson_id=row.lesson_id, events=[template(cancelled.revision), template(deletion)])
+
+    async def rsvp(self, row: LiveSessionRow, author: Pubkey, status: rsvp.RsvpStatus) -> DraftOut:
+        """An answer to the revision that is published now."""
+        address = _address(row)
+        own = await self._mirror.newest(Address(kinds.RSVP, author, rsvp.rsvp_identifier(address)))
+        event = rsvp.write_rsvp(
+            address,
+            status,
+            pubkey=author,
+            now=int(self._clock.now()),
+            revision_id=EventId(row.event_id),
+            relay_hint=self._hint,
+            previous_created_at=own.created_at if own else None,
+        )
+        return DraftOut(
+            lesson_id=row.lesson_id,
+            events=[template(event)],
+            notice="Public: anybody can read this answer on the relays.",
+        )
+
+    def _session(self, spec: session.SessionSpec, author: Pubkey, before: int | None) -> DraftOut:
+        event = session.write_session(
+            spec,
+            instructor=author,
+            service=self._service,
+            relay_hint=self._hint,
+            join_url=self._page(spec.identifier, author),
+            now=int(self._clock.now()),
+            previous_created_at=before,
+        )
+        private = spec.effective_visibility is session.Visibility.PRIVATE
+        lesson_id = str(Address(kinds.SESSION, author, spec.identifier))
+        return DraftOut(lesson_id=lesson_id, events=[template(event)], notice=_PRIVATE if private else _PUBLIC)
+
+    async def _newest(self, row: LiveSessionRow) -> AuthoredEvent:
+        event = await self._mirror.newest(_address(row))
+        if event is None or row.state in ("ended", "cancelled"):
+            detail = f"the session is {row.state}"
+            raise Problem(HTTPStatus.CONFLICT, "session-over", detail, "Create a new session.")
+        return event
+
+    @property
+    def _hint(self) -> str:
+        return self._hints[0] if self._hints else ""
+
+    def _page(self, identifier: str, author: Pubkey) -> str:
+        address = Address(kinds.SESSION, author, identifier)
+        return f"{self._public_url}/s/{nip19.encode_naddr(address, self._hints[:2])}"
+
+
+def template(event: UnsignedEvent) -> TemplateModel:
+    """An unsigned event as the interface gives it."""
+    return TemplateModel(
+        pubkey=event.pubkey,
+        created_at=event.created_at,
+        kind=event.kind,
+        tags=[list(tag) for tag in event.tags],
+        content=event.content,
+    )
+
+
+def _address(row: LiveSessionRow) -> Address:
+    address = Address.parse(row.lesson_id)
+    assert address is not None, "a row's lessonId was parsed before it was stored"
+    return address

@@ -1,0 +1,98 @@
+"""Who is calling: NIP-98 on each request, each signed event good for one call."""
+
+from __future__ import annotations
+
+from collections import deque
+from http import HTTPStatus
+from typing import Annotated, Final
+
+from fastapi import Depends, Request
+
+from podium_daemon.clock import Clock
+from podium_daemon.web.problems import Problem
+from podium_protocol.events import EventId, Pubkey, VerifiedEvent
+from podium_protocol.nips import nip98
+
+WINDOW_SECONDS: Final = 60
+_NEXT_STEP: Final = (
+    "Sign a fresh kind 27235 event for this URL, method and body (NIP-98) and send it as `Authorization: Nostr ...`."
+)
+
+
+class UsedLogins:
+    """Ids of login events seen inside the window, so that a captured header cannot be played again.
+
+    Kept in memory: events signed before the daemon started are refused instead, which closes the gap of a restart.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._started = int(clock.now())
+        self._ids: set[EventId] = set()
+        self._order: deque[tuple[float, EventId]] = deque()
+
+    def take(self, event: VerifiedEvent) -> bool:
+        """Whether this is the event's first use; a second call with the same event says no."""
+        now = self._clock.now()
+        while self._order and self._order[0][0] < now:
+            self._ids.discard(self._order.popleft()[1])
+        if event.id in self._ids or event.created_at < self._started - 1:
+            return False
+        self._ids.add(event.id)
+        # an event may be dated a window ahead and stays acceptable for a window after that
+        self._order.append((now + 2 * WINDOW_SECONDS + 1, event.id))
+        return True
+
+
+class LoginDoor:
+    """Checks the Authorization header of requests against the configured public URL."""
+
+    def __init__(self, *, public_url: str, clock: Clock) -> None:
+        self._public_url = public_url.rstrip("/")
+        self._clock = clock
+        self._used = UsedLogins(clock)
+
+    def url_of(self, request: Request) -> str:
+        """The absolute URL the caller must have signed: built from the configuration, never from the Host header."""
+        query = f"?{request.url.query}" if request.url.query else ""
+        return f"{self._public_url}{request.url.path}{query}"
+
+    async def check(self, request: Request) -> VerifiedEvent:
+        """The caller's login event.
+
+        Raises:
+            Problem: 401, saying which check failed.
+        """
+        header = request.headers.get("authorization")
+        if header is None:
+            raise _unauthorised("this call needs a signed login")
+        event = nip98.read_header(header)
+        if isinstance(event, nip98.Refusal):
+            raise _unauthorised(event.reason)
+        body = await request.body()
+        now = int(self._clock.now())
+        login = nip98.check(
+            event, url=self.url_of(request), method=request.method, body=body or None, now=now, window=WINDOW_SECONDS
+        )
+        if isinstance(login, nip98.Refusal):
+            raise _unauthorised(login.reason)
+        if not self._used.take(event):
+            raise _unauthorised("this login event was used before, or was signed before the daemon started")
+        return event
+
+
+def _unauthorised(detail: str) -> Problem:
+    return Problem(HTTPStatus.UNAUTHORIZED, "login", detail, _NEXT_STEP)
+
+
+async def _caller(request: Request) -> Pubkey:
+    door: LoginDoor = request.app.state.login_door
+    return (await door.check(request)).pubkey
+
+
+async def _caller_or_none(request: Request) -> Pubkey | None:
+    return await _caller(request) if "authorization" in request.headers else None
+
+
+Caller = Annotated[Pubkey, Depends(_caller)]
+MaybeCaller = Annotated[Pubkey | None, Depends(_caller_or_none)]

@@ -1,0 +1,281 @@
+"""What the HTTP interface takes and gives. Field names are the model's, in camelCase; times are Unix seconds, UTC."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+Hex64 = Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\z")]
+Time = Annotated[int, Field(ge=0, le=2**53 - 1)]
+
+
+class Model(BaseModel):
+    """Strict and frozen: an unknown field is a mistake worth telling."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, strict=True)
+
+
+class EventModel(Model):
+    """A signed Nostr event (NIP-01), as it goes on the wire."""
+
+    model_config = ConfigDict(alias_generator=None)  # the wire's names
+
+    id: str
+    pubkey: str
+    created_at: int
+    kind: int
+    tags: list[list[str]]
+    content: str
+    sig: str
+
+
+class TemplateModel(Model):
+    """An event for the caller to sign: fill in nothing but `id` and `sig`."""
+
+    model_config = ConfigDict(alias_generator=None)  # the wire's names
+
+    pubkey: str
+    created_at: int
+    kind: int
+    tags: list[list[str]]
+    content: str
+
+
+class SessionDraftIn(Model):
+    title: str
+    summary: str = ""
+    description: str = ""
+    scheduled_at: Time
+    duration: Annotated[int, Field(gt=0, description="minutes")]
+    timezone: str | None = None
+    max_participants: int | None = None
+    requires_rsvp: Annotated[bool, Field(alias="requiresRSVP")] = False
+    waiting_room: bool = False
+    allow_recording: bool = False
+    e2ee_required: Annotated[bool, Field(alias="e2eeRequired")] = False
+    visibility: Literal["public", "private"] = "public"
+    co_hosts: list[Hex64] = []
+    invited: list[Hex64] = []
+    identifier: str | None = None
+
+
+class SessionEditIn(Model):
+    """Only what changes; null sets a field that may be empty to empty."""
+
+    title: str | None = None
+    summary: str | None = None
+    description: str | None = None
+    scheduled_at: Time | None = None
+    duration: Annotated[int, Field(gt=0, description="minutes")] | None = None
+    timezone: str | None = None
+    max_participants: int | None = None
+    requires_rsvp: Annotated[bool | None, Field(alias="requiresRSVP")] = None
+    waiting_room: bool | None = None
+    allow_recording: bool | None = None
+    co_hosts: list[Hex64] | None = None
+    invited: list[Hex64] | None = None
+
+
+class RsvpDraftIn(Model):
+    status: Literal["confirmed", "tentative", "declined"]
+
+
+class CancelDraftIn(Model):
+    reason: str = ""
+
+
+class DraftOut(Model):
+    """Templates to sign and send to `/api/events`, in this order."""
+
+    lesson_id: str
+    events: list[TemplateModel]
+    notice: str = ""
+
+
+class EventsIn(Model):
+    events: Annotated[list[EventModel], Field(min_length=1, max_length=20)]
+
+
+class AcceptedEvent(Model):
+    id: str
+    kind: int
+    lesson_id: str | None
+    relays: list[str]
+
+
+class EventsOut(Model):
+    accepted: list[AcceptedEvent]
+
+
+class Counts(Model):
+    confirmed: int
+    tentative: int
+    declined: int
+
+
+class SessionOut(Model):
+    lesson_id: str
+    naddr: str
+    title: str
+    summary: str
+    description: str
+    state: str
+    scheduled_at: int
+    duration: int
+    ends_at: int
+    timezone: str | None
+    instructor_pubkey: str
+    max_participants: int | None
+    requires_rsvp: Annotated[bool, Field(alias="requiresRSVP")]
+    waiting_room: bool
+    allow_recording: bool
+    e2ee_required: Annotated[bool, Field(alias="e2eeRequired")]
+    visibility: str
+    conference_room_id: str | None
+    started_at: int | None
+    ended_at: int | None
+    end_reason: str | None
+    recording_state: str
+    recording_url: str | None
+    blocked_reason: str | None
+    seats_taken: int
+    waiting_count: int
+    counts: Counts
+    participant_count: int
+    join_url: str
+    epoch: int
+
+
+class SessionsOut(Model):
+    sessions: list[SessionOut]
+
+
+class RsvpOut(Model):
+    pubkey: str
+    npub: str
+    status: str
+    rsvp_time: int
+    seat: str
+    position: int | None
+    needs_reconfirmation: bool
+    reminder_sent: bool
+    undeliverable: bool
+
+
+class RsvpsOut(Model):
+    rsvps: list[RsvpOut]
+
+
+class AttendanceOut(Model):
+    pubkey: str
+    npub: str
+    joined_at: int
+    left_at: int | None
+    total_duration: int
+    join_count: int
+    evidence: str
+    completed_at: int | None
+    completed_by: str | None
+
+
+class AttendancesOut(Model):
+    attendance: list[AttendanceOut]
+
+
+class RelayAnswer(Model):
+    relay: str
+    said: str
+
+
+class ReminderOut(Model):
+    pubkey: str
+    npub: str
+    message: str
+    epoch: int
+    due_at: int
+    state: str
+    relays: list[RelayAnswer]
+    reason: str | None
+    attempts: int
+
+
+class RemindersOut(Model):
+    reminders: list[ReminderOut]
+    summary: dict[str, int]
+
+
+class RelayOut(Model):
+    url: str
+    state: str
+    read: bool
+    write: bool
+    dm: bool
+    last_error: str | None
+    pending: int
+
+
+class RelaysOut(Model):
+    relays: list[RelayOut]
+
+
+class ServiceOut(Model):
+    service_pubkey: str
+    npub: str
+    public_url: str
+    relays: list[str]
+    instructors: list[str]
+    version: str
+    engine: str
+
+
+class ChallengeOut(Model):
+    """What a join proof must contain (docs/wire-formats.md, Join proof)."""
+
+    url: str
+    method: str
+    lesson_id: str
+    nonce: str
+    expires_at: int
+    recording_policy: str
+    recording_policy_hash: str
+    notice: str
+
+
+class JoinOut(Model):
+    """`admitted` or `waiting`; either way the room socket takes the token."""
+
+    state: Literal["admitted", "waiting"]
+    reason: str | None
+    socket_url: str
+    token: str
+    expires_at: int
+
+
+class RoomPerson(Model):
+    pubkey: str
+    npub: str
+    state: Literal["present", "waiting"]
+    role: str
+    since: int
+
+
+class RoomOut(Model):
+    conference_room_id: str | None
+    is_active: bool
+    participant_count: int
+    waiting_count: int
+    people: list[RoomPerson]
+
+
+class AdmitIn(Model):
+    """Whom to let in: pubkeys, or everybody who waits."""
+
+    pubkeys: list[Hex64] = []
+    everybody: bool = False
+
+
+class RemoveIn(Model):
+    pubkey: Hex64
+    reason: str = ""

@@ -1,0 +1,69 @@
+"""RSVPs, attendance and reminders of one session. Leaders see everybody, others see themselves."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Literal
+
+from fastapi import APIRouter, Response
+
+from podium_daemon.web import attendance_csv
+from podium_daemon.web.context import Context, InContext, forbidden
+from podium_daemon.web.login import Caller
+from podium_daemon.web.models import AttendancesOut, DraftOut, RemindersOut, RsvpDraftIn, RsvpsOut
+from podium_daemon.web.views import leads
+from podium_protocol.events import Pubkey
+from podium_protocol.live.rsvp import RsvpStatus
+from podium_storage.rows import LiveSessionRow
+
+router = APIRouter(prefix="/api/sessions/{reference}", tags=["people"])
+CsvFormat = Literal["csv", "csv-intervals"]
+
+
+@router.post("/rsvp/draft")
+async def draft_rsvp(context: InContext, caller: Caller, reference: str, wish: RsvpDraftIn) -> DraftOut:
+    """Compose the caller's RSVP for them to sign."""
+    row = await context.views.resolve(reference)
+    return await context.drafts.rsvp(row, caller, RsvpStatus(wish.status))
+
+
+@router.get("/rsvps")
+async def list_rsvps(context: InContext, caller: Caller, reference: str) -> RsvpsOut:
+    """RSVPs with seats and waiting-list positions."""
+    row = await context.views.resolve(reference)
+    return RsvpsOut(rsvps=await context.views.rsvps(row, _only(context, row, caller)))
+
+
+@router.get("/attendance", response_model=AttendancesOut)
+async def list_attendance(
+    context: InContext,
+    caller: Caller,
+    reference: str,
+    format: CsvFormat | None = None,  # noqa: A002 (the query's word)
+) -> AttendancesOut | Response:
+    """Attendance as observed so far; `format=csv` for one row per person, `csv-intervals` for each stretch."""
+    row = await context.views.resolve(reference)
+    only = _only(context, row, caller)
+    if format is None:
+        return AttendancesOut(attendance=await context.views.attendance(row, only))
+    if only is not None:
+        raise forbidden("only the instructor and co-hosts export attendance")
+    if format == "csv":
+        text = attendance_csv.people(await context.views.attendance(row, None))
+    else:
+        text = attendance_csv.intervals(await context.store.intervals.where("lessonId").equals(row.lesson_id).to_list())
+    headers = {"Content-Disposition": f'attachment; filename="{format}.csv"'}
+    return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
+
+
+@router.get("/reminders")
+async def list_reminders(context: InContext, caller: Caller, reference: str) -> RemindersOut:
+    """The ledger: for each person and message what became of it, and what the relays said."""
+    row = await context.views.resolve(reference)
+    rows = await context.views.reminders(row, _only(context, row, caller))
+    return RemindersOut(reminders=rows, summary=dict(Counter(each.state for each in rows)))
+
+
+def _only(context: Context, row: LiveSessionRow, caller: Pubkey) -> Pubkey | None:
+    """Whose rows the caller may see: everybody's (None), or their own."""
+    return None if leads(row, caller) or caller == context.service_pubkey else caller

@@ -1,0 +1,102 @@
+"""The service itself: what it is, its relays, its health, and the door for signed events."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from podium_daemon.web.context import InContext, granted
+from podium_daemon.web.login import Caller
+from podium_daemon.web.models import AcceptedEvent, EventModel, EventsIn, EventsOut, RelayOut, RelaysOut, ServiceOut
+from podium_daemon.web.problems import Problem
+from podium_protocol.events import EventId, Pubkey, Rejected, SignedEvent, VerifiedEvent, verify
+
+router = APIRouter(tags=["service"])
+
+
+@router.get("/api/service")
+async def show_service(context: InContext) -> ServiceOut:
+    """Keys, relays and engine of this service: what a client needs to address it."""
+    return context.service()
+
+
+@router.get("/api/relays")
+async def list_relays(context: InContext) -> RelaysOut:
+    """The configured relays as they stand."""
+    pending = await context.outbox.pending_by_relay()
+    return RelaysOut(
+        relays=[
+            RelayOut(
+                url=relay.url,
+                state=relay.state,
+                read=relay.read,
+                write=relay.write,
+                dm=relay.dm,
+                last_error=relay.last_error,
+                pending=pending.get(relay.url, 0),
+            )
+            for relay in context.relays.states()
+        ]
+    )
+
+
+@router.post("/api/events")
+async def submit_events(context: InContext, caller: Caller, body: EventsIn) -> EventsOut:  # noqa: ARG001 (login is required)
+    """Take signed events of sessions here, mirror them and send them to the relays: all or none."""
+    submitted = granted(await context.intake.submit([checked(model) for model in body.events]))
+    return EventsOut(
+        accepted=[
+            AcceptedEvent(id=one.event.id, kind=one.event.kind, lesson_id=one.lesson_id, relays=list(one.relays))
+            for one in submitted
+        ]
+    )
+
+
+@router.get("/healthz", response_class=PlainTextResponse)
+async def healthz() -> str:
+    """The process answers."""
+    return "ok\n"
+
+
+@router.get("/readyz", response_class=PlainTextResponse)
+async def readyz(context: InContext) -> Response:
+    """Whether the daemon has caught up with a relay; 503 with the reason if not."""
+    reason = context.ready()
+    if reason is None:
+        return PlainTextResponse("ready\n")
+    return PlainTextResponse(f"{reason}\n", HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+@router.get("/metrics")
+async def metrics() -> Response:
+    """Counters for Prometheus."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def checked(model: EventModel) -> VerifiedEvent:
+    """The event if its id and signature are good.
+
+    Raises:
+        Problem: 400, naming the flaw.
+    """
+    tags = tuple(tuple(tag) for tag in model.tags)
+    try:
+        text_is_sound = model.model_dump_json().encode()
+    except ValueError:
+        text_is_sound = b""
+    if not text_is_sound or () in tags:
+        raise _bad_event("it holds text that is no UTF-8, or an empty tag")
+    signed = SignedEvent(
+        EventId(model.id), Pubkey(model.pubkey), model.created_at, model.kind, tags, model.content, model.sig
+    )
+    event = verify(signed)
+    if isinstance(event, Rejected):
+        raise _bad_event(event.detail)
+    return event
+
+
+def _bad_event(detail: str) -> Problem:
+    return Problem(HTTPStatus.BAD_REQUEST, "bad-event", f"the event is not valid: {detail}", "Sign the draft again.")

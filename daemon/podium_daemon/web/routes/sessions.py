@@ -1,0 +1,65 @@
+"""Sessions: look at them, draft, start and end them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter
+
+from podium_daemon.web.context import InContext, granted
+from podium_daemon.web.login import Caller
+from podium_daemon.web.models import CancelDraftIn, DraftOut, SessionDraftIn, SessionEditIn, SessionOut, SessionsOut
+
+router = APIRouter(prefix="/api/sessions", tags=["sessions"])
+StateName = Literal["scheduled", "active", "ended", "cancelled"]
+
+
+@router.get("")
+async def list_sessions(context: InContext, state: StateName | None = None) -> SessionsOut:
+    """All sessions of this service, by start."""
+    return SessionsOut(sessions=await context.views.sessions(state))
+
+
+@router.post("/draft")
+async def draft_session(context: InContext, caller: Caller, wish: SessionDraftIn) -> DraftOut:
+    """Compose a session for the caller to sign."""
+    return context.drafts.new_session(caller, wish)
+
+
+@router.get("/{reference}")
+async def show_session(context: InContext, reference: str) -> SessionOut:
+    """One session. `reference`: naddr, address, or a unique prefix of its `d`."""
+    return await context.views.session(await context.views.resolve(reference))
+
+
+@router.post("/{reference}/draft")
+async def draft_edit(context: InContext, caller: Caller, reference: str, wish: SessionEditIn) -> DraftOut:  # noqa: ARG001 (login is required)
+    """Compose the next revision; only the instructor's signature makes it count."""
+    return await context.drafts.edit(await context.views.resolve(reference), wish)
+
+
+@router.post("/{reference}/cancel/draft")
+async def draft_cancellation(context: InContext, caller: Caller, reference: str, wish: CancelDraftIn) -> DraftOut:  # noqa: ARG001 (login is required)
+    """Compose the cancelled revision and its deletion, to be signed in this order."""
+    return await context.drafts.cancellation(await context.views.resolve(reference), wish.reason)
+
+
+@router.post("/{reference}/start")
+async def start_session(context: InContext, caller: Caller, reference: str) -> SessionOut:
+    """Start now. The login of this call is the instructor's signed command."""
+    row = await context.views.resolve(reference)
+    return await context.views.session(granted(await context.lifecycle.start(row.lesson_id, caller)))
+
+
+@router.post("/{reference}/end")
+async def end_session(context: InContext, caller: Caller, reference: str) -> SessionOut:
+    """End now."""
+    row = await context.views.resolve(reference)
+    return await context.views.session(granted(await context.lifecycle.end(row.lesson_id, caller)))
+
+
+@router.post("/{reference}/reopen")
+async def reopen_session(context: InContext, caller: Caller, reference: str) -> SessionOut:
+    """Open a session again shortly after its end; a second run is added, the first stays."""
+    row = await context.views.resolve(reference)
+    return await context.views.session(granted(await context.lifecycle.reopen(row.lesson_id, caller)))

@@ -1,0 +1,77 @@
+"""The HTTP server as a service of the supervisor: uvicorn without its own signal handling."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+from podium_daemon.supervisor import Stop
+from podium_protocol.errors import InvalidInput
+
+_log = structlog.get_logger(__name__)
+
+
+class _QuietServer(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # the supervisor owns SIGTERM and SIGINT: it drains every service, not only this one
+        yield
+
+
+class WebServer:
+    """Serves `app` on one listening socket until told to stop."""
+
+    name = "web"
+
+    def __init__(self, app: ASGIApp, listener: socket.socket, *, drain_seconds: int = 5) -> None:
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,  # it would write tokens of calendar addresses to disk
+            server_header=False,
+            date_header=True,
+            ws="websockets-sansio",
+            ws_max_size=64 * 1024,
+            timeout_graceful_shutdown=drain_seconds,
+            lifespan="off",
+        )
+        self._server = _QuietServer(config)
+        self._listener = listener
+
+    async def run(self, stop: Stop) -> None:
+        """Serve until `stop` is set, then finish what is under way for a few seconds."""
+        serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._server.should_exit = True
+            stopping.cancel()
+            await serving
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind the address before anything else starts, so that a taken port is said at once.
+
+    Raises:
+        InvalidInput: the port is in use or the address is not this machine's; says which setting to change.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise InvalidInput(
+            f"cannot listen on {host}:{port} ({error.strerror}): stop what uses it, or set web.port in the configuration"
+        ) from error
+    listener.listen(1024)
+    listener.setblocking(False)
+    return listener

@@ -1,0 +1,222 @@
+"""The command line as a whole: help, exit codes, options that stand anywhere, and no secrets."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.testing import CliRunner
+
+from podium_daemon.cli import app
+from podium_daemon.cli.caller import Caller
+from podium_daemon.cli.failures import CommandFailed, Exit, exit_code_of
+from podium_daemon.config import ConfigError
+from podium_daemon.keyfile import KeyFileError
+from podium_daemon.relays.embedded import EmbeddedRelayFailed
+from podium_daemon.signers.base import SignerUnavailable
+from podium_daemon.state_directory import AlreadyRunning
+from podium_protocol.errors import InvalidInput, PodiumError, RemoteProtocolError
+from podium_protocol.nips.nip19 import encode_nsec
+from tests.daemon.cli.conftest import CommandLine, Knots
+from tests.support.relays import new_key
+from tests.support.scripted_daemon import ScriptedDaemon, as_json
+
+GLOBAL = {"--config", "--state", "--key", "--url"}
+
+
+def commands(group: TyperGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], TyperCommand]]:
+    """Every command with the words that lead to it."""
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from commands(command, (*path, name))
+        else:
+            assert isinstance(command, TyperCommand)
+            yield (*path, name), command
+
+
+ROOT = typer.main.get_command(app)
+assert isinstance(ROOT, TyperGroup)
+COMMANDS = dict(commands(ROOT))
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_commands_help_begins_with_an_example_of_itself(words: tuple[str, ...]) -> None:
+    """Help shows first how the command is typed."""
+    done = CliRunner().invoke(app, [*words, "--help"])
+    assert done.exit_code == 0
+    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+    assert lines[1] == "Examples:"
+    assert lines[2].startswith(f"podium {' '.join(words)}")
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_no_command_has_an_option_of_a_global_ones_name(words: tuple[str, ...]) -> None:
+    """The options that may stand anywhere are nobody else's."""
+    own = {name for parameter in COMMANDS[words].params for name in parameter.opts}
+    assert not own & GLOBAL
+
+
+READS = [("session", "list"), ("session", "show"), ("rsvps",), ("attendance",), ("reminders",), ("relays", "check")]
+
+
+@pytest.mark.parametrize(
+    "words", [*READS, ("config", "show"), ("config", "check"), ("doctor",), ("key", "show")], ids=" ".join
+)
+def test_every_read_prints_json_on_demand(words: tuple[str, ...]) -> None:
+    """Scripts get JSON from whatever shows something."""
+    assert any("--json" in parameter.opts for parameter in COMMANDS[words].params)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (CommandFailed("x"), 1),
+        (CommandFailed("x", Exit.NO_RELAY), 4),
+        (RemoteProtocolError("x"), 1),
+        (PodiumError("x"), 1),
+        (InvalidInput("x"), 2),
+        (ConfigError([]), 3),
+        (AlreadyRunning(7, Path("/x")), 3),
+        (EmbeddedRelayFailed("x"), 4),
+        (KeyFileError("x"), 5),
+        (SignerUnavailable("x"), 5),
+    ],
+)
+def test_exit_codes_tell_whose_turn_it_is(error: PodiumError, code: int) -> None:
+    """Scripts can tell usage, configuration, relays and signer apart."""
+    assert exit_code_of(error) == code
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--url", "{url}", "session", "list"],
+        ["session", "--url", "{url}", "list"],
+        ["session", "list", "--url", "{url}"],
+        ["session", "list", "--url={url}"],
+    ],
+)
+@pytest.mark.usefixtures("knots")
+def test_global_options_may_stand_anywhere(daemon: ScriptedDaemon, arguments: list[str]) -> None:
+    """An address after the command is taken as one before it."""
+    done = CliRunner().invoke(app, [argument.format(url=daemon.url) for argument in arguments])
+    assert done.exit_code == 0, done.output
+    assert len(daemon.calls) == 1
+
+
+@pytest.mark.usefixtures("knots")
+def test_what_follows_two_dashes_is_an_argument(podium: CommandLine, daemon: ScriptedDaemon) -> None:
+    """A title may look like an option."""
+    assert podium("session", "create", "--at", "+2h", "--", "--url").exit_code == 0
+    assert any(isinstance(call.body, dict) and call.body.get("title") == "--url" for call in daemon.calls)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["session", "show", "{}"],
+        ["rsvp", "knots", "{}"],
+        ["--key", "{}", "session", "list"],
+        ["session", "create", "{}", "--at", "+2h"],
+        ["session", "create", "x", "--at", "+2h", "--co-host", "nostr:{}"],
+        ["key", "import", "{}"],
+        ["nonsense", "{}"],
+        ["--url", "http://{}@127.0.0.1", "session", "list"],
+    ],
+)
+def test_a_secret_key_among_the_arguments_is_refused_and_not_repeated(
+    daemon: ScriptedDaemon, arguments: list[str]
+) -> None:
+    """An nsec anywhere on the command line ends with exit code 2, is not used and not echoed."""
+    secret = encode_nsec(new_key())
+    done = CliRunner().invoke(app, [argument.format(secret) for argument in arguments])
+    assert done.exit_code == 2
+    assert "was not used" in done.stderr
+    assert secret[5:] not in done.output
+    assert daemon.calls == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        (["nonsense"], 2, "No such command"),
+        (["session"], 2, "Commands:"),
+        (["session", "show"], 2, "Missing argument"),
+        (["rsvp", "knots", "perhaps"], 2, "confirmed"),
+        (["--config", "/nowhere/relays.toml", "session", "list"], 3, "does not exist"),
+        (["--config"], 2, "requires an argument"),
+        (["--url", "ftp://x", "session", "list"], 2, "expected the address of a daemon"),
+        (["--url", "http://u:p@127.0.0.1", "session", "list"], 2, "expected the address of a daemon"),
+        (["--url", "http://127.0.0.1:1", "session", "list"], 1, "start it with `podium run`"),
+        (["--key", "/nowhere/key", "session", "list"], 5, "there is no key file"),
+        (["rsvp", "knots", "confirmed"], 5, "there is no key file"),
+    ],
+)
+def test_mistakes_end_in_a_sentence_and_an_exit_code(arguments: list[str], code: int, expected: str) -> None:
+    """Each wrong call says what was expected, never with a traceback."""
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == code, done.output
+    assert expected in done.output
+    assert "Traceback" not in done.output
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`podium` as a process of its own."""
+    command = [sys.executable, "-m", "podium_daemon", *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env=os.environ | environment, timeout=60
+    )
+
+
+def test_as_a_process_it_prints_its_version() -> None:
+    """The installed command works and says which version it is."""
+    done = run("--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("podium 0.")
+
+
+def test_as_a_process_it_ends_with_the_exit_code() -> None:
+    """The shell sees the exit codes, and the error goes to standard error."""
+    done = run("config", "check", PODIUM_WEB__PORT="many")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "PODIUM_WEB__PORT" in done.stderr
+
+
+def test_a_title_that_the_terminal_cannot_show_does_not_end_a_command(knots: Knots, daemon: ScriptedDaemon) -> None:
+    """In a C locale letters it has no form for are replaced."""
+    daemon.routes["GET /api/sessions/knots"] = as_json(knots.shown(title="結び目 \ud7ff"))
+    done = run("--url", daemon.url, "session", "show", "knots", PYTHONIOENCODING="ascii", LC_ALL="C")
+    assert done.returncode == 0
+    assert "title:" in done.stdout
+
+
+def test_a_reader_that_goes_away_is_no_error_worth_a_traceback(knots: Knots, daemon: ScriptedDaemon) -> None:
+    """`podium session list | head -1` ends quietly."""
+    daemon.routes["GET /api/sessions"] = as_json({"sessions": [knots.shown()] * 5000})
+    command = [sys.executable, "-m", "podium_daemon", "--url", daemon.url, "session", "list"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+    assert said == b""
+
+
+def test_a_tunnel_to_the_daemon_is_signed_for_its_public_url(own_home: Path) -> None:
+    """--url on loopback reaches the daemon behind its proxy; another address is signed as it is called."""
+    config_file = own_home / "relays.toml"
+    config_file.write_text('[web]\npublic_url = "https://live.example.org"\n')
+    for url, signed in [
+        ("http://127.0.0.1:7448", "https://live.example.org"),
+        ("https://other.example.org", "https://other.example.org"),
+        (None, "https://live.example.org"),
+    ]:
+        caller = Caller(config_option=config_file, url_option=url)
+        assert caller.api(caller.config(), None).signed_url == signed

@@ -1,0 +1,119 @@
+"""The commands against a real daemon with its real relay: `podium run` and its client agree with each other."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from podium_daemon.cli import app
+from podium_daemon.keyfile import read_key_file, write_key_file
+from podium_protocol.nips.nip19 import encode_npub
+from tests.support.relays import new_key
+
+
+class Podium:
+    """A machine after `podium init` and `podium run`."""
+
+    def __init__(self, folder: Path, process: subprocess.Popen[str]) -> None:
+        self.folder = folder
+        self.process = process
+
+    def __call__(self, *arguments: str) -> str:
+        """What a command that must succeed prints."""
+        done = CliRunner().invoke(app, ["--config", str(self.folder / "relays.toml"), *arguments])
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    def failing(self, *arguments: str) -> tuple[int, str]:
+        """Exit code and words of a command that must fail."""
+        done = CliRunner().invoke(app, ["--config", str(self.folder / "relays.toml"), *arguments])
+        return done.exit_code, done.stderr
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on."""
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def wait_until_ready(url: str, process: subprocess.Popen[str], log: Path) -> None:
+    """Return once the daemon has greeted and says that it is ready."""
+    assert process.stdout is not None
+    assert any("Ctrl-C" in line for line in process.stdout), log.read_text()
+    while not httpx.get(f"{url}/readyz", trust_env=False).is_success:  # ends by the test's own time-out
+        assert process.poll() is None, log.read_text()
+
+
+@pytest.fixture
+def podium(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Podium]:
+    """A daemon of its own, made as a person would."""
+    folder = own_home / "podium"
+    assert CliRunner().invoke(app, ["init", "--dir", str(folder)]).exit_code == 0
+    web, relay = free_ports(2)
+    monkeypatch.setenv("PODIUM_WEB__PORT", str(web))
+    monkeypatch.setenv("PODIUM_EMBEDDED__PORT", str(relay))
+    log = folder / "daemon.log"
+    command = [sys.executable, "-m", "podium_daemon", "--config", str(folder / "relays.toml"), "run"]
+    with log.open("wb") as out, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=out, text=True) as process:
+        try:
+            wait_until_ready(f"http://127.0.0.1:{web}", process, log)
+            yield Podium(folder, process)
+        finally:
+            process.terminate()
+            assert process.wait(timeout=30) == 0, log.read_text()
+
+
+def test_a_session_from_its_schedule_to_its_cancellation(podium: Podium, tmp_path: Path) -> None:
+    """Each command does what it says, against the daemon that the same package starts."""
+    podium("session", "create", "Knots", "--at", "+2h", "--id", "knots", "--rsvp", "required", "--max", "5")
+    (listed,) = json.loads(podium("session", "list", "--json"))["sessions"]
+    assert (listed["title"], listed["state"], listed["requiresRSVP"]) == ("Knots", "scheduled", True)
+    assert listed["e2eeRequired"] is False
+    podium("rsvp", "knots", "confirmed")
+    (rsvp,) = json.loads(podium("rsvps", "knots", "--json"))["rsvps"]
+    assert rsvp["npub"] == encode_npub(read_key_file(podium.folder / "podium.key").pubkey)
+    podium("session", "edit", "knots", "--title", "Knots II", "--waiting-room")
+    shown = json.loads(podium("session", "show", listed["naddr"], "--json"))
+    assert (shown["title"], shown["waitingRoom"], shown["maxParticipants"]) == ("Knots II", True, 5)
+    assert {row["message"] for row in json.loads(podium("reminders", "knots", "--json"))["reminders"]} >= {
+        "hour",
+        "start",
+    }
+    assert podium("attendance", "knots", "--csv", "-").startswith("pubkey,")
+    assert "open" in podium("relays", "check")
+    podium("backup", str(tmp_path / "copy.sqlite3"))
+    assert "Knots II" in podium("session", "cancel", "knots", "--reason", "no rope")
+    assert json.loads(podium("session", "list", "--only", "cancelled", "--json"))["sessions"]
+
+
+def test_refusals_come_with_the_next_step(podium: Podium, tmp_path: Path) -> None:
+    """Too early a start, a stranger's session and an unknown one are refused in words."""
+    podium("session", "create", "Knots", "--at", "+2h", "--id", "knots")
+    code, said = podium.failing("session", "start", "knots")
+    assert code == 1
+    assert "doors" in said
+    assert podium.failing("session", "show", "ropes")[0] == 1
+    write_key_file(tmp_path / "stranger.key", new_key())
+    code, said = podium.failing("--key", str(tmp_path / "stranger.key"), "session", "create", "Mine", "--at", "+2h")
+    assert code == 1
+    assert len(said.splitlines()) == 2
+
+
+def test_a_second_daemon_is_refused_with_the_firsts_pid(podium: Podium) -> None:
+    """Exit code 3 and the process to stop."""
+    code, said = podium.failing("run", "--port", "0")
+    assert code == 3
+    assert f"process {podium.process.pid}" in said

@@ -1,0 +1,85 @@
+"""Coming back without a new signature: two minutes, once, unless thrown out."""
+
+from __future__ import annotations
+
+from podium_daemon.conference.events import Connection, ConnectionId, Role, RoomId
+from podium_daemon.conference.resume import RESUME_SECONDS, ResumeBook
+from tests.support.conference import new_pubkey, seeded_bytes
+
+ROOM = RoomId("r1")
+
+
+def _connection(name: str = "c1", room: RoomId = ROOM) -> Connection:
+    return Connection(ConnectionId(name), room, new_pubkey(), "laptop", Role.PARTICIPANT)
+
+
+def test_a_secret_brings_back_who_lost_the_seat_once() -> None:
+    """Within two minutes of the loss the secret names the lost connection; then it is spent."""
+    book, connection = ResumeBook(seeded_bytes()), _connection()
+    secret = book.mint(connection)
+    book.left(connection.id, 1000.0)
+    assert book.redeem(secret, 1000.0 + RESUME_SECONDS) == connection
+    assert book.redeem(secret, 1000.0) is None
+
+
+def test_two_minutes_are_two_minutes() -> None:
+    """A moment later the door is the ordinary one."""
+    book, connection = ResumeBook(seeded_bytes()), _connection()
+    secret = book.mint(connection)
+    book.left(connection.id, 1000.0)
+    book.left(connection.id, 1100.0)
+    assert book.redeem(secret, 1000.1 + RESUME_SECONDS) is None
+
+
+def test_a_page_that_reloads_fast_is_back_before_its_loss_is_noticed() -> None:
+    """While the old connection still counts as open, its secret is good, however long it lasted."""
+    book, connection = ResumeBook(seeded_bytes()), _connection()
+    secret = book.mint(connection)
+    assert book.redeem(secret, 9999.0) == connection
+
+
+def test_a_removed_person_does_not_come_back_this_way() -> None:
+    """A kick withdraws that person's secrets, a close those of the room; others keep theirs."""
+    book = ResumeBook(seeded_bytes())
+    kicked, stays, elsewhere = _connection("c1"), _connection("c2"), _connection("c3", RoomId("r2"))
+    secrets = [book.mint(one) for one in (kicked, stays, elsewhere)]
+    book.forget(ROOM, kicked.pubkey)
+    assert book.redeem(secrets[0], 0) is None
+    assert book.redeem(secrets[1], 0) == stays
+    book.mint(stays)
+    book.forget(ROOM)
+    assert len(book) == 1
+    assert book.redeem(secrets[2], 0) == elsewhere
+
+
+def test_a_guess_brings_nobody() -> None:
+    """Unknown, empty, endless or unencodable secrets are nobody's."""
+    book = ResumeBook(seeded_bytes())
+    secret = book.mint(_connection())
+    for guess in ("", secret[:-1], secret + "A", "\ud800", "9" * 100_000):
+        assert book.redeem(guess, 0) is None
+    assert book.redeem(secret, 0) is not None
+
+
+def test_minting_again_withdraws_the_first() -> None:
+    """A connection has one secret."""
+    book, connection = ResumeBook(seeded_bytes()), _connection()
+    first, second = book.mint(connection), book.mint(connection)
+    assert book.redeem(first, 0) is None
+    assert book.redeem(second, 0) == connection
+    assert len(book) == 0
+
+
+def test_old_secrets_are_forgotten() -> None:
+    """Memory is for the open and the just lost."""
+    book = ResumeBook(seeded_bytes(), seconds=10)
+    gone, back = _connection("c1"), _connection("c2")
+    book.mint(gone)
+    secret = book.mint(back)
+    book.left(gone.id, 0)
+    book.left(back.id, 1)
+    book.left(ConnectionId("never"), 1)
+    book.expire(10.5)
+    assert len(book) == 1
+    assert book.redeem(secret, 10.5) == back
+    assert book._by_digest == {}

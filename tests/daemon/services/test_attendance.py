@@ -1,0 +1,219 @@
+"""Attendance as observed."""
+
+from __future__ import annotations
+
+from podium_daemon.refusals import Refused
+from podium_protocol import kinds
+from podium_protocol.keys import SecretKey
+from podium_protocol.live.attendance_record import AttendanceRecord, read_attendance_record
+from podium_storage.rows import AttendanceRow, LiveSessionRow
+from tests.support.world import Room, World, world
+
+
+async def _seen(here: World, row: LiveSessionRow, key: SecretKey) -> AttendanceRow | None:
+    return await here.store.attendance.where("[lessonId+pubkey]").equals([row.lesson_id, key.pubkey]).first()
+
+
+def _records(here: World, key: SecretKey) -> list[AttendanceRecord]:
+    found = [read_attendance_record(event) for event in here.published(kinds.ATTENDANCE)]
+    return [record for record in found if record is not None and record.participant == key.pubkey]
+
+
+async def _beat(here: World, seconds: int, *seats: object) -> None:
+    """Let time pass in steps in which the seats give signs of life."""
+    for _ in range(seconds // 60):
+        await here.clock.advance(60)
+        for seat in seats:
+            seat.beat()  # type: ignore[attr-defined]  # a LinkSeat
+        await here.turn()
+
+
+async def test_who_stays_completes_and_gets_a_signed_record() -> None:
+    """Thirty minutes of presence complete at the second they are reached; the final record has the whole time."""
+    async with world() as here:
+        row = await here.schedule(starts_in=0, minutes=90)
+        await here.turn()
+        person = await here.person()
+        seat = await Room(here, row).sit(person)
+        await _beat(here, 35 * 60, seat)
+        attended = await _seen(here, row, person)
+        assert attended is not None
+        assert attended.completed_at == row.scheduled_at + 1800
+        assert attended.completed_by == "live"
+        await Room(here, row).leave(seat)
+        await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
+        await here.turn()
+        first, final = _records(here, person)
+        assert first.completed is not None
+        assert (final.total_duration, final.join_count, final.left_at) == (35 * 60, 1, row.scheduled_at + 35 * 60)
+        assert final.completed == first.completed
+
+
+async def test_who_leaves_early_has_attendance_and_no_completion() -> None:
+    """Five minutes are recorded and complete nothing."""
+    async with world() as here:
+        row = await here.schedule(starts_in=0, minutes=60)
+        await here.turn()
+        person = await here.person()
+        seat = await Room(here, row).sit(person)
+        await _beat(here, 300, seat)
+        await Room(here, row).leave(seat)
+        await _beat(here, 55 * 60)
+        (record,) = _records(here, person)
+        assert record.total_duration == 300
+        assert record.completed is None
+
+
+async def test_a_return_after_more_than_a_minute_is_a_second_join() -> None:
+    """JoinCount counts returns after more than 60 s, and the gap is not credited."""
+    async with world() as here:
+        row = await here.schedule(starts_in=0, minutes=60)
+        await here.turn()
+        person = await here.person()
+        room = Room(here, row)
+        seat = await room.sit(person)
+        await _beat(here, 120, seat)
+        await room.leave(seat)
+        await _beat(here, 120)
+        again = await room.sit(person)
+        await _beat(here, 120, again)
+        attended = await _seen(here, row, person)
+        assert attended is not None
+        assert (attended.join_count, attended.total_duration) == (2, 240)
+
+
+async def test_two_devices_count_once() -> None:
+    """Presence on two devices is the union of their times."""
+    async with world() as here:
+        row = await here.schedule(starts_in=0, minutes=60)
+        await here.turn()
+        person = await here.person()
+        room = Room(here, row)
+        seats = [await room.sit(person, device) for device in ("laptop", "phone")]
+        await _beat(here, 300, *seats)
+        attended = await _seen(here, row, person)
+        assert attended is not None
+        assert (attended.join_count, attended.total_duration) == (1, 300)
+
+
+async def test_whoever_is_there_at_the_end_gets_the_actual_end() -> None:
+    """The end of the session closes the room; those still present are credited up to it."""
+    async with world() as here:
+        row = await here.schedule(starts_in=0, minutes=10)
+        await here.turn()
+        person = await here.person()
+        seat = await Room(here, row).sit(person)
+        await _beat(here, 600, seat)
+        await Room(here, row).observe()
+        await here.turn()
+        attended = await _seen(here, row, person)
+        assert attended is not None
+        assert (attended.left_at, attended.total_duration) == (row.ends_at, 600)
+        assert seat.over == "room_closed"
+
+
+async def test_time_before_the_start_is_not_credited() -> None:
+    """Who sits down early is credited from the scheduled start."""
+    async with world() as here:
+        row = await here.schedule(starts_in=300, minutes=60)
+        person = await here.person()
+        seat = await Room(here, row).sit(person)
+        await _beat(here, 600, seat)
+        attended = await _seen(here, row, person)
+        assert attended is not None
+        assert attended.total_duration == 300
+
+
+async def test_a_daemon_that_died_loses_no_more_than_a_heartbeat() -> None:
+    """Seats that were open when the daemon died end one poll after their last evidence, and no absence is counted."""
+    async with world() as here:
+        row = await here.schedule(starts_in=0, minutes=60)
+        await here.turn()
+        person = await here.person()
+        seat = await Room(here, row).sit(person)
+        await _beat(here, 600, seat)
+        await here.clock.advance(400)  # killed
+        await here.attendance._close_what_a_former_run_left_open()
+        rows = await here.store.intervals.to_list()
+        assert [(each.left_at, each.leave_reason) for each in rows] == [(row.scheduled_at + 660, "daemon_down")]
+        await Room(here, row).sit(person, "phone")
+        await here.clock.advance(60)
+        await here.turn()
+        attended = await _seen(here, row, person)
+        assert attended is not None
+        assert attended.join_count == 1
+
+
+async def test_a_leave_that_was_missed_is_found_by_the_poll() -> None:
+    """A connection the engine no longer lists ends at its last evidence plus one poll."""
+    async with world() as here:
+        row = await here.schedule(starts_in=0, minutes=60)
+        await here.turn()
+        person = await here.person()
+        room = Room(here, row)
+        seat = await room.sit(person)
+        await _beat(here, 120, seat)
+        await seat.leave("left")  # type: ignore[arg-type]  # and nobody reads the engine's event
+        await here.clock.advance(60)
+        await here.turn()
+        rows = await here.store.intervals.to_list()
+        assert rows[0].left_at is not None
+        assert rows[0].leave_reason == "unknown"
+
+
+async def test_the_instructor_can_record_somebody_by_hand() -> None:
+    """A manual interval counts, is marked as such, and the same one twice counts once."""
+    async with world() as here:
+        row = await here.schedule(starts_in=0, minutes=60)
+        await here.turn()
+        person = await here.person()
+        for _ in range(2):
+            await here.attendance.track(row.lesson_id, person.pubkey, row.scheduled_at, row.scheduled_at + 1800)
+        await here.advance(3600)
+        (record,) = _records(here, person)
+        assert (record.total_duration, record.evidence) == (1800, "manual")
+        assert isinstance(await here.attendance.track("31923:x:y", person.pubkey, 1, 2), Refused)
+
+
+async def test_records_bring_attendance_back_to_an_empty_disk() -> None:
+    """A service with the same key that reads its own records has the same attendance again."""
+    async with world() as here:
+        row = await here.schedule(starts_in=0, minutes=60)
+        await here.turn()
+        person = await here.person()
+        seat = await Room(here, row).sit(person)
+        await _beat(here, 2400, seat)
+        await Room(here, row).leave(seat)
+        await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
+        await here.turn()
+        before = await _seen(here, row, person)
+        async with world(like=here) as anew:
+            await anew.mirror.ingest(here.published(kinds.ATTENDANCE), received_at=anew.now)
+            after = await _seen(anew, row, person)
+        assert before is not None
+        assert after is not None
+        assert (after.total_duration, after.join_count, after.completed_at) == (
+            before.total_duration,
+            before.join_count,
+            before.completed_at,
+        )
+
+
+async def test_who_leaves_within_a_second_is_not_shown_as_present() -> None:
+    """A stay of no length credits nothing and leaves nobody marked as still there."""
+    async with world() as here:
+        row = await here.schedule(starts_in=0, minutes=60)
+        await here.turn()
+        person = await here.person()
+        room = Room(here, row)
+        seat = await room.sit(person)
+        await _beat(here, 60, seat)
+        await (
+            here.store.intervals.where("lessonId")
+            .equals(row.lesson_id)
+            .modify(left_at=row.scheduled_at, leave_reason="left")
+        )
+        await here.turn()
+        attended = await _seen(here, row, person)
+        assert attended is not None
+        assert attended.left_at == row.scheduled_at

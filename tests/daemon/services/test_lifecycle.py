@@ -1,0 +1,134 @@
+"""Sessions through time."""
+
+from __future__ import annotations
+
+from podium_daemon.refusals import Refused
+from podium_protocol import kinds, tags
+from podium_protocol.live.lifecycle_rules import StartPolicy
+from podium_protocol.live.meeting import MeetingStatus, read_meeting
+from tests.support.world import world
+
+
+async def test_a_session_is_announced_started_and_ended_on_time() -> None:
+    """A scheduled session is planned, goes live at its hour and ends when its duration has elapsed."""
+    async with world() as here:
+        row = await here.schedule(starts_in=3600, minutes=60)
+        await here.turn()
+        await here.advance(3600)
+        assert (await here.row(row.lesson_id)).state == "active"
+        await here.advance(3600)
+        ended = await here.row(row.lesson_id)
+        assert (ended.state, ended.end_reason) == ("ended", "duration_elapsed")
+        assert ended.runs == ((row.scheduled_at, row.ends_at),)
+        meetings = [read_meeting(event) for event in here.published(kinds.MEETING)]
+        assert [meeting.status for meeting in meetings if meeting] == [
+            MeetingStatus.PLANNED,
+            MeetingStatus.LIVE,
+            MeetingStatus.ENDED,
+        ]
+
+
+async def test_a_live_status_is_refreshed_before_clients_give_it_up() -> None:
+    """While a session is live its 30313 is published again every ten minutes, each newer than the last."""
+    async with world() as here:
+        await here.schedule(starts_in=60, minutes=90)
+        await here.advance(60)
+        for _ in range(3):
+            await here.advance(600)
+        times = [event.created_at for event in here.published(kinds.MEETING)]
+        assert len(times) == 4
+        assert times == sorted(set(times))
+
+
+async def test_an_instructor_who_left_the_list_blocks_the_start() -> None:
+    """A session of somebody who is no longer verified stays scheduled and says why, until they are again."""
+    async with world() as here:
+        row = await here.schedule(starts_in=60)
+        here.listed.clear()
+        await here.advance(60)
+        blocked = await here.row(row.lesson_id)
+        assert blocked.state == "scheduled"
+        assert "not on the list" in (blocked.blocked_reason or "")
+        here.listed.add(here.instructor.pubkey)
+        await here.advance(30)
+        assert (await here.row(row.lesson_id)).state == "active"
+
+
+async def test_only_the_instructor_starts_and_ends() -> None:
+    """A command by anybody else is refused and changes nothing; the instructor's works from doors-open on."""
+    async with world() as here:
+        row = await here.schedule(starts_in=3600)
+        stranger = await here.person()
+        refused = await here.lifecycle.start(row.lesson_id, stranger.pubkey)
+        assert isinstance(refused, Refused)
+        assert refused.slug == "not-allowed"
+        early = await here.lifecycle.start(row.lesson_id, here.instructor.pubkey)
+        assert isinstance(early, Refused)
+        assert early.slug == "doors-closed"
+        await here.advance(3600 - 600)
+        started = await here.lifecycle.start(row.lesson_id, here.instructor.pubkey)
+        assert not isinstance(started, Refused)
+        assert started.state == "active"
+        ended = await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
+        assert not isinstance(ended, Refused)
+        assert (ended.state, ended.end_reason) == ("ended", "manual_end")
+
+
+async def test_a_reopened_session_keeps_its_first_run() -> None:
+    """Reopening within half an hour adds a second run and never overwrites the first."""
+    async with world() as here:
+        row = await here.schedule(starts_in=0, minutes=60)
+        await here.turn()
+        await here.advance(600)
+        await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
+        await here.advance(300)
+        again = await here.lifecycle.reopen(row.lesson_id, here.instructor.pubkey)
+        assert not isinstance(again, Refused)
+        assert again.state == "active"
+        start = row.scheduled_at
+        assert again.runs == ((start, start + 600), (start + 900, None))
+
+
+async def test_nobody_came_under_the_instructor_policy() -> None:
+    """With start_policy instructor a session without its instructor ends as a no-show after half an hour."""
+    async with world(start_policy=StartPolicy.INSTRUCTOR) as here:
+        row = await here.schedule(starts_in=60)
+        await here.advance(60)
+        assert (await here.row(row.lesson_id)).state == "scheduled"
+        await here.advance(1800)
+        ended = await here.row(row.lesson_id)
+        assert (ended.state, ended.end_reason) == ("ended", "no_show")
+
+
+async def test_a_cancelled_session_never_starts() -> None:
+    """A cancelled revision and its deletion make the session cancelled, and its status ended."""
+    async with world() as here:
+        row = await here.schedule(starts_in=3600)
+        await here.turn()
+        await here.cancel(row)
+        await here.turn()
+        await here.advance(3600)
+        assert (await here.row(row.lesson_id)).state == "cancelled"
+        assert tags.first(here.published(kinds.MEETING)[-1].tags, "status") == "ended"
+
+
+async def test_a_reschedule_begins_a_new_epoch() -> None:
+    """A new start bumps the epoch and the session goes live at the new hour only."""
+    async with world() as here:
+        row = await here.schedule(starts_in=3600)
+        moved = await here.move(row, row.scheduled_at + 3600)
+        assert (moved.epoch, moved.moved_from) == (1, row.scheduled_at)
+        await here.advance(3600)
+        assert (await here.row(row.lesson_id)).state == "scheduled"
+        await here.advance(3600)
+        assert (await here.row(row.lesson_id)).state == "active"
+
+
+async def test_people_in_the_room_are_warned_before_the_end() -> None:
+    """Five minutes before the end the room is told, once."""
+    async with world() as here:
+        row = await here.schedule(starts_in=0, minutes=30)
+        await here.turn()
+        await here.advance(25 * 60)
+        await here.advance(60)
+        assert here.notices == [(row.lesson_id, "This session ends in 5 min.")]

@@ -1,0 +1,215 @@
+"""Messages: planned, wrapped, sent once and accounted for."""
+
+from __future__ import annotations
+
+from podium_protocol import kinds, tags
+from podium_protocol.live.rsvp import RsvpStatus
+from podium_protocol.nips import nip40
+from tests.support.world import INBOX, new_key, world
+
+TITLE = "Know your rights"
+
+
+async def test_somebody_who_comes_gets_the_model_s_messages_each_once() -> None:
+    """Confirmation, 24 h, 1 h, 15 min and start arrive at their times in the model's words, and nothing twice."""
+    async with world() as here:
+        row = await here.schedule(starts_in=48 * 3600)
+        person = await here.person()
+        await here.answer(person, row)
+        await here.turn()
+        for seconds in (24 * 3600, 23 * 3600, 45 * 60, 15 * 60):
+            await here.advance(seconds)
+            await here.turn()
+        assert here.letters(person) == [
+            f"You are confirmed: {TITLE}",
+            f"Tomorrow: {TITLE} at 09:00",
+            f"{TITLE} starting in 1 hour",
+            f"{TITLE} starting soon - Join Now",
+            f"Live now: {TITLE}",
+        ]
+        assert set((await here.states(person, row)).values()) == {"sent"}
+        stored = await here.rsvp(person, row)
+        assert stored is not None
+        assert stored.reminder_sent
+
+
+async def test_who_declined_or_never_answered_hears_nothing() -> None:
+    """Reminders go to confirmed and tentative people only."""
+    async with world() as here:
+        row = await here.schedule(starts_in=2 * 3600)
+        declined, silent = await here.person(), await here.person()
+        await here.answer(declined, row, RsvpStatus.DECLINED)
+        await here.turn()
+        await here.advance(2 * 3600)
+        assert here.letters(declined) == here.letters(silent) == []
+
+
+async def test_an_offset_past_at_the_rsvp_is_never_sent() -> None:
+    """Who confirms half an hour before gets no 24 h and no 1 h reminder; the ledger says skipped_late."""
+    async with world() as here:
+        row = await here.schedule(starts_in=30 * 60)
+        person = await here.person()
+        await here.answer(person, row)
+        await here.turn()
+        states = await here.states(person, row)
+        assert (states["day"], states["hour"]) == ("skipped_late", "skipped_late")
+        await here.advance(15 * 60)
+        assert here.letters(person) == [f"You are confirmed: {TITLE}", f"{TITLE} starting soon - Join Now"]
+
+
+async def test_a_reminder_soon_after_the_confirmation_is_left_out() -> None:
+    """Who confirms five minutes before the 1 h reminder is due is not told twice within ten minutes."""
+    async with world() as here:
+        row = await here.schedule(starts_in=65 * 60)
+        person = await here.person()
+        await here.answer(person, row)
+        await here.turn()
+        assert (await here.states(person, row))["hour"] == "skipped"
+
+
+async def test_a_message_after_down_time_says_the_real_remaining_time() -> None:
+    """A daemon that was away over the 1 h reminder sends it late with the time that remains, not its name."""
+    async with world() as here:
+        row = await here.schedule(starts_in=48 * 3600)
+        person = await here.person()
+        await here.answer(person, row)
+        await here.turn()
+        await here.advance(48 * 3600 - 37 * 60)  # asleep over day and hour
+        assert here.letters(person)[1:] == [f"{TITLE} starting in 37 minutes"]
+        states = await here.states(person, row)
+        assert (states["day"], states["hour"]) == ("missed", "sent")
+
+
+async def test_people_without_an_inbox_are_undeliverable_until_they_have_one() -> None:
+    """No kind 10050 means nothing is sent anywhere; once the list appears the message goes out."""
+    async with world() as here:
+        row = await here.schedule(starts_in=48 * 3600)
+        person = new_key()
+        await here.answer(person, row)
+        await here.turn()
+        assert (await here.states(person, row))["confirmation"] == "undeliverable"
+        assert here.letters(person) == []
+        await here.open_inbox(person)
+        await here.turn()
+        assert (await here.states(person, row))["confirmation"] == "sent"
+        assert here.letters(person) == [f"You are confirmed: {TITLE}"]
+
+
+async def test_wraps_are_made_before_they_are_due_and_sent_as_they_are() -> None:
+    """Ten minutes ahead the gift wrap is stored signed; what goes out later are the same bytes."""
+    async with world() as here:
+        row = await here.schedule(starts_in=2 * 3600)
+        person = await here.person()
+        await here.answer(person, row)
+        await here.turn()
+        await here.advance(3600 - 300)
+        prepared = (await here.ledger(person, row))["hour"]
+        assert prepared.state == "prepared"
+        assert prepared.wrap is not None
+        await here.advance(300)
+        assert prepared.wrap in [event.to_json() for event in here.published(kinds.GIFT_WRAP)]
+
+
+async def test_a_wrap_expires_with_the_session_and_goes_to_the_inbox() -> None:
+    """The gift wrap carries a NIP-40 time, names nobody but the recipient, and the ledger says where it went."""
+    async with world() as here:
+        row = await here.schedule(starts_in=48 * 3600)
+        person = await here.person()
+        await here.answer(person, row)
+        await here.turn()
+        wrap = here.published(kinds.GIFT_WRAP)[0]
+        assert nip40.expiration(wrap) == row.ends_at
+        assert [tag[1] for tag in wrap.tags if tag[0] == "p"] == [person.pubkey]
+        assert wrap.pubkey != here.service.pubkey
+        sent = (await here.ledger(person, row))["confirmation"]
+        assert [relay for relay, _ in sent.relays] == [INBOX]
+
+
+async def test_a_move_drops_the_old_reminders_and_tells_once() -> None:
+    """After a reschedule the old epoch's unsent messages are void, one 'moved' is sent, and all offsets are armed."""
+    async with world() as here:
+        row = await here.schedule(starts_in=26 * 3600)
+        person = await here.person()
+        await here.answer(person, row)
+        await here.turn()
+        await here.advance(2 * 3600)  # the 24 h reminder of the old time was sent
+        old = await here.ledger(person, row)
+        assert old["day"].state == "sent"
+        await here.move(row, row.scheduled_at + 48 * 3600)
+        await here.turn()
+        assert "moved" in await here.states(person, row)
+        await here.advance(600)
+        assert here.letters(person)[-1] == f"Moved: {TITLE}"
+        states = await here.states(person, row)
+        assert states["moved"] == "sent"
+        assert states["day"] in ("scheduled", "prepared")
+        rows = await here.store.ledger.where("pubkey").equals(person.pubkey).to_list()
+        assert {each.state for each in rows if each.epoch == 0 and each.message in ("hour", "quarter", "start")} == {
+            "cancelled"
+        }
+
+
+async def test_two_moves_within_the_debounce_are_told_as_one() -> None:
+    """A second move before the first was told sends one message, from the time people knew to the last one."""
+    async with world() as here:
+        row = await here.schedule(starts_in=48 * 3600)
+        person = await here.person()
+        await here.answer(person, row)
+        await here.turn()
+        await here.clock.advance(60)
+        await here.move(row, row.scheduled_at + 3600)
+        await here.turn()
+        await here.advance(300)
+        await here.move(row, row.scheduled_at + 7200)
+        await here.turn()
+        await here.advance(600)
+        assert [headline for headline in here.letters(person) if headline.startswith("Moved")] == [f"Moved: {TITLE}"]
+        moved = (await here.ledger(person, row))["moved"]
+        assert moved.told_start == row.scheduled_at
+
+
+async def test_a_cancellation_reaches_those_who_planned_to_come() -> None:
+    """Confirmed and tentative people are told, who declined is not, and no reminder follows."""
+    async with world() as here:
+        row = await here.schedule(starts_in=3 * 3600)
+        sure, unsure, declined = [await here.person() for _ in range(3)]
+        await here.answer(sure, row)
+        await here.answer(unsure, row, RsvpStatus.TENTATIVE)
+        await here.answer(declined, row, RsvpStatus.DECLINED)
+        await here.turn()
+        await here.cancel(row)
+        await here.turn()
+        await here.turn()
+        await here.advance(3 * 3600)
+        assert here.letters(sure)[-1] == here.letters(unsure)[-1] == f"Cancelled: {TITLE}"
+        assert len(here.letters(sure)) == 2
+        assert here.letters(declined) == []
+
+
+async def test_live_now_waits_for_the_session_to_be_live() -> None:
+    """A session that cannot start sends no 'Live now' until it does."""
+    async with world() as here:
+        row = await here.schedule(starts_in=3600)
+        person = await here.person()
+        await here.answer(person, row)
+        await here.turn()
+        here.listed.clear()
+        await here.advance(3600)
+        assert f"Live now: {TITLE}" not in here.letters(person)
+        here.listed.add(here.instructor.pubkey)
+        await here.advance(30)
+        assert here.letters(person)[-1] == f"Live now: {TITLE}"
+
+
+async def test_the_rumor_is_the_same_for_the_same_message() -> None:
+    """A message's rumor is dated at its due time, so that a repetition is recognised by its id."""
+    async with world() as here:
+        row = await here.schedule(starts_in=48 * 3600)
+        person = await here.person()
+        await here.answer(person, row)
+        await here.turn()
+        entry = (await here.ledger(person, row))["confirmation"]
+        session, rsvp = await here.row(row.lesson_id), await here.rsvp(person, row)
+        again = here.reminders._wrapper.wrap(entry, session, rsvp)
+        assert again.rumor_id == entry.rumor_id
+        assert tags.first(again.event.tags, "p") == person.pubkey

@@ -1,0 +1,96 @@
+"""Seats and the waiting list."""
+
+from __future__ import annotations
+
+from podium_protocol.live.rsvp import RsvpStatus
+from tests.support.world import world
+
+
+async def test_seats_go_in_the_order_of_arrival_and_the_rest_wait() -> None:
+    """With two seats, the third confirmation waits at position 1 and is told so; nobody is told twice."""
+    async with world() as here:
+        row = await here.schedule(max_participants=2)
+        people = [await here.person() for _ in range(3)]
+        for person in people:
+            await here.answer(person, row)
+        await here.turn()
+        await here.turn()
+        rsvps = [await here.rsvp(person, row) for person in people]
+        assert [(each.seat, each.position) for each in rsvps if each] == [
+            ("held", None),
+            ("held", None),
+            ("waiting", 1),
+        ]
+        assert here.letters(people[0]) == ["You are confirmed: Know your rights"]
+        assert here.letters(people[2]) == ["You are number 1 on the waiting list: Know your rights"]
+
+
+async def test_a_freed_seat_promotes_the_first_who_waits() -> None:
+    """When somebody declines, the first on the list gets the seat, is told, and has reminders from then on."""
+    async with world() as here:
+        row = await here.schedule(max_participants=1)
+        first, second = await here.person(), await here.person()
+        await here.answer(first, row)
+        await here.answer(second, row)
+        await here.turn()
+        await here.clock.advance(60)
+        await here.answer(first, row, RsvpStatus.DECLINED)
+        await here.turn()
+        promoted = await here.rsvp(second, row)
+        assert promoted is not None
+        assert promoted.seat == "held"
+        assert here.letters(second)[-1] == "A seat became free, you are confirmed: Know your rights"
+        assert "day" in await here.states(second, row)
+
+
+async def test_a_second_confirmation_after_declining_goes_to_the_back() -> None:
+    """Whoever gives the seat away and wants it back waits behind those who came meanwhile."""
+    async with world() as here:
+        row = await here.schedule(max_participants=1)
+        first, second = await here.person(), await here.person()
+        await here.answer(first, row)
+        await here.answer(second, row)
+        await here.turn()
+        await here.clock.advance(10)
+        await here.answer(first, row, RsvpStatus.DECLINED)
+        await here.turn()
+        await here.clock.advance(10)
+        await here.answer(first, row, RsvpStatus.CONFIRMED)
+        await here.turn()
+        back = await here.rsvp(first, row)
+        assert back is not None
+        assert (back.seat, back.position) == ("waiting", 1)
+
+
+async def test_without_a_cap_everybody_who_confirms_has_a_seat() -> None:
+    """A session without a cap seats all confirmed people and no tentative ones."""
+    async with world() as here:
+        row = await here.schedule()
+        sure, unsure = await here.person(), await here.person()
+        await here.answer(sure, row)
+        await here.answer(unsure, row, RsvpStatus.TENTATIVE)
+        await here.turn()
+        rsvps = [await here.rsvp(person, row) for person in (sure, unsure)]
+        assert [each.seat for each in rsvps if each] == ["held", "none"]
+
+
+async def test_an_answer_to_another_start_is_kept_and_flagged() -> None:
+    """Whoever answered to the old time is flagged after a move, until they answer to the new one."""
+    async with world() as here:
+        row = await here.schedule(starts_in=48 * 3600)
+        person = await here.person()
+        await here.answer(person, row, revision=True)
+        await here.turn()
+        await here.clock.advance(60)
+        moved = await here.move(row, row.scheduled_at + 3600)
+        await here.turn()
+        flagged = await here.rsvp(person, row)
+        assert flagged is not None
+        assert flagged.needs_reconfirmation
+        assert flagged.status == "confirmed"
+        await here.clock.advance(60)
+        await here.answer(person, moved, revision=True)
+        await here.turn()
+        again = await here.rsvp(person, row)
+        assert again is not None
+        assert not again.needs_reconfirmation

@@ -1,0 +1,379 @@
+"""The daemon's services on a temporary database and the real link engine, moved turn by turn under a manual clock.
+
+There is no relay here: what is published is handed to the mirror, what is due in the outbox is taken out and accepted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from podium_daemon.conference.base import JoinGrant, Person, RoomId, RoomSpec
+from podium_daemon.conference.events import EngineHealth, LeaveReason
+from podium_daemon.conference.link import LinkEngine
+from podium_daemon.conference.link_seat import LinkSeat
+from podium_daemon.conference.link_settings import LinkSettings
+from podium_daemon.services.attendance import Attendance, AttendanceSettings
+from podium_daemon.services.attendance_gaps import GapBook
+from podium_daemon.services.intake import Intake
+from podium_daemon.services.lifecycle import Lifecycle, LifecycleSettings
+from podium_daemon.services.outgoing import Outgoing
+from podium_daemon.services.reminder_planner import PlannerSettings
+from podium_daemon.services.reminder_wrapping import Wrapper
+from podium_daemon.services.reminders import Reminders, ReminderSettings
+from podium_daemon.services.rooms import Rooms, RoomSettings
+from podium_daemon.services.rsvps import Rsvps
+from podium_daemon.services.status_events import StatusEvents, StatusSettings
+from podium_daemon.signers.local import LocalSigner
+from podium_protocol import kinds, tags
+from podium_protocol.addresses import Address
+from podium_protocol.events import EventId, Pubkey, Rejected, UnsignedEvent, VerifiedEvent, verify, verify_json
+from podium_protocol.keys import SecretKey
+from podium_protocol.live.admission import DoorPolicy
+from podium_protocol.live.lifecycle_rules import LifecyclePolicy, StartPolicy
+from podium_protocol.live.reminders import ReminderPolicy
+from podium_protocol.live.rsvp import RsvpStatus, write_rsvp
+from podium_protocol.live.seats import SeatPolicy
+from podium_protocol.live.session import Session, SessionSpec, cancel, write_session
+from podium_protocol.nips import nip17, nip59
+from podium_storage.attendance_projection import AttendanceProjection
+from podium_storage.changes import Batch
+from podium_storage.deliveries import Accepted
+from podium_storage.meta import Meta
+from podium_storage.mirror import Mirror
+from podium_storage.outbox import Outbox
+from podium_storage.projections import RsvpProjection
+from podium_storage.rows import LedgerRow, LiveSessionRow, RsvpRow
+from podium_storage.session_projection import SessionProjection
+from podium_storage.store import Store
+from tests.support.clock import ManualClock
+
+RELAY = "wss://relay.example.org"
+INBOX = "wss://inbox.example.org"
+EVERYTHING = Batch((), resync=True)
+
+
+class World:
+    """One service with an instructor of its own, and any number of people."""
+
+    def __init__(self, store: Store, *, like: World | None = None, **options: object) -> None:
+        """`like`: a world whose keys and time this one has, with nothing on its disk."""
+        self.store = store
+        self.clock = ManualClock() if like is None else ManualClock(like.clock.now())
+        self.service = new_key() if like is None else like.service
+        self.instructor = new_key() if like is None else like.instructor
+        self.listed = {self.instructor.pubkey}
+        self.outbox = Outbox(store.database, store.interner)
+        self.mirror = Mirror(
+            store.database,
+            store.interner,
+            [
+                RsvpProjection(store.rsvps, store.database, store.interner),
+                SessionProjection(store.sessions, service=self.service.pubkey, accepts=self.accepts),
+                AttendanceProjection(store.attendance, store.intervals, service=self.service.pubkey),
+            ],
+        )
+        self.outgoing = Outgoing(self.mirror, self.outbox, lambda: [RELAY], self.clock)
+        self.signer = LocalSigner(self.service)
+        self.engine = LinkEngine(
+            LinkSettings(meeting_url="https://meet.example.org/room"), clock=self.clock, random_bytes=os.urandom
+        )
+        self.notices: list[tuple[str, str]] = []
+        self.sent: list[VerifiedEvent] = []
+        self._build(options)
+
+    def _build(self, options: dict[str, object]) -> None:
+        policy = options.get("reminders", ReminderPolicy())
+        assert isinstance(policy, ReminderPolicy)
+        self.intake = Intake(self.store, self.outgoing, accepts=self.accepts, clock=self.clock)
+        status = StatusEvents(
+            StatusSettings(space_name="Podium", public_url="http://127.0.0.1:7448"),
+            store=self.store,
+            mirror=self.mirror,
+            outgoing=self.outgoing,
+            signer=self.signer,
+            clock=self.clock,
+        )
+        start_policy = options.get("start_policy", StartPolicy.CLOCK)
+        assert isinstance(start_policy, StartPolicy)
+        self.lifecycle = Lifecycle(
+            LifecycleSettings(policy=LifecyclePolicy(), start_policy=start_policy, room_of=self.room_of),
+            store=self.store,
+            outgoing=self.outgoing,
+            status=status,
+            engine=self.engine,
+            is_instructor=lambda pubkey: pubkey in self.listed,
+            notify=self._notice,
+            clock=self.clock,
+            caught_up=asyncio.Event(),
+        )
+        self.rsvps = Rsvps(store=self.store, policy=SeatPolicy(), clock=self.clock)
+        self.attendance = Attendance(
+            AttendanceSettings(),
+            store=self.store,
+            outgoing=self.outgoing,
+            engine=self.engine,
+            signer=self.signer,
+            gaps=GapBook(Meta(self.store.database), tolerance=120),
+            clock=self.clock,
+        )
+        wrapper = Wrapper(
+            self.service,
+            policy=policy,
+            page_of=lambda row: f"http://x.example/s/{row.id}",
+            clock=self.clock,
+            random_bytes=os.urandom,
+        )
+        self.reminders = Reminders(
+            ReminderSettings(planner=PlannerSettings(policy=policy)),
+            store=self.store,
+            mirror=self.mirror,
+            outbox=self.outbox,
+            wrapper=wrapper,
+            clock=self.clock,
+        )
+        self.rooms = Rooms(
+            RoomSettings(
+                door=DoorPolicy(), resume=120, notice="noted", recording_policy="recorded", room_of=self.room_of
+            ),
+            store=self.store,
+            engine=self.engine,
+            clock=self.clock,
+            random_bytes=os.urandom,
+        )
+
+    # -- people
+
+    async def publish(self, key: SecretKey, draft: UnsignedEvent) -> VerifiedEvent:
+        """Sign and hand to the mirror, as the relays would."""
+        event = signed(key, draft)
+        await self.mirror.ingest([event], received_at=self.now)
+        return event
+
+    async def schedule(self, *, starts_in: int = 48 * 3600, minutes: int = 90, **fields: object) -> LiveSessionRow:
+        """The instructor publishes a session; returns its row."""
+        spec = SessionSpec(
+            identifier=os.urandom(4).hex(),
+            title="Know your rights",
+            starts_at=self.now + starts_in,
+            duration_minutes=minutes,
+            timezone="Europe/Berlin",
+            **fields,  # type: ignore[arg-type]  # tests name the fields they mean
+        )
+        await self.publish(self.instructor, self.draft(spec))
+        return await self.row(str(Address(kinds.SESSION, self.instructor.pubkey, spec.identifier)))
+
+    def draft(self, spec: SessionSpec, previous: VerifiedEvent | None = None) -> UnsignedEvent:
+        """The session event of a spec."""
+        return write_session(
+            spec,
+            instructor=self.instructor.pubkey,
+            service=self.service.pubkey,
+            relay_hint=RELAY,
+            join_url="http://127.0.0.1:7448/s/x",
+            now=self.now,
+            previous=previous,
+        )
+
+    async def move(self, row: LiveSessionRow, starts_at: int) -> LiveSessionRow:
+        """The instructor publishes another start."""
+        from podium_protocol.live.session import read_session, spec_of
+
+        previous = await self.event_of(row)
+        current = read_session(previous)
+        assert isinstance(current, Session)
+        await self.publish(
+            self.instructor, self.draft(msgspec.structs.replace(spec_of(current), starts_at=starts_at), previous)
+        )
+        return await self.row(row.lesson_id)
+
+    async def cancel(self, row: LiveSessionRow) -> LiveSessionRow:
+        """The instructor cancels."""
+        cancelled = cancel(await self.event_of(row), self.now)
+        await self.publish(self.instructor, cancelled.revision)
+        await self.publish(self.instructor, cancelled.deletion)
+        return await self.row(row.lesson_id)
+
+    async def answer(
+        self, key: SecretKey, row: LiveSessionRow, status: RsvpStatus = RsvpStatus.CONFIRMED, *, revision: bool = False
+    ) -> RsvpRow:
+        """Somebody RSVPs; with `revision`, to the revision of `row`."""
+        address = Address.parse(row.lesson_id)
+        assert address is not None
+        mine = await self.rsvp(key, row)
+        before = mine.rsvp_time if mine else None
+        await self.publish(
+            key,
+            write_rsvp(
+                address,
+                status,
+                pubkey=key.pubkey,
+                now=self.now,
+                previous_created_at=before,
+                revision_id=EventId(row.event_id) if revision else None,
+            ),
+        )
+        stored = await self.rsvp(key, row)
+        assert stored is not None
+        return stored
+
+    async def open_inbox(self, key: SecretKey) -> None:
+        """Somebody says where they read private messages."""
+        await self.publish(key, nip17.write_dm_relays(key.pubkey, [INBOX], created_at=self.now))
+
+    async def person(self) -> SecretKey:
+        """Somebody with a key and an inbox."""
+        key = new_key()
+        await self.open_inbox(key)
+        return key
+
+    # -- turns
+
+    @property
+    def now(self) -> int:
+        """Unix seconds."""
+        return int(self.clock.now())
+
+    async def turn(self) -> None:
+        """Each service looks at everything once, in the order in which facts flow, and the outbox empties."""
+        await self.lifecycle._turn(EVERYTHING)
+        await self.rsvps._turn(EVERYTHING)
+        await self.attendance._turn(EVERYTHING)
+        await self.reminders._turn(EVERYTHING)
+        await self.deliver()
+        await self.reminders._turn(EVERYTHING)
+
+    async def advance(self, seconds: int) -> None:
+        """Let time pass, then take a turn."""
+        await self.clock.advance(seconds)
+        await self.turn()
+
+    async def deliver(self) -> None:
+        """The relays accept everything that is due."""
+        while rows := await self.outbox.due(self.now):
+            for row in rows:
+                event = verify_json(row.event_json)
+                assert isinstance(event, VerifiedEvent)
+                self.sent.append(event)
+            await self.outbox.record([Accepted(row.id) for row in rows], now=self.now)
+
+    # -- looks
+
+    def accepts(self, session: Session) -> bool:
+        """The allow-list."""
+        return session.instructor in self.listed and self.service.pubkey in session.services
+
+    def room_of(self, row: LiveSessionRow) -> RoomSpec:
+        """The room of a session."""
+        return RoomSpec(room=RoomId(row.conference_room_id or ""), title=row.title)
+
+    async def row(self, lesson_id: str) -> LiveSessionRow:
+        """A session as it is now."""
+        row = await self.store.sessions.where("lessonId").equals(lesson_id).first()
+        assert row is not None
+        return row
+
+    async def rsvp(self, key: SecretKey, row: LiveSessionRow) -> RsvpRow | None:
+        """Somebody's RSVP as it is now."""
+        return await self.store.rsvps.where("[lessonId+pubkey]").equals([row.lesson_id, key.pubkey]).first()
+
+    async def ledger(self, key: SecretKey, row: LiveSessionRow) -> dict[str, LedgerRow]:
+        """Somebody's messages of the present epoch, by name."""
+        rows = await self.store.ledger.where("pubkey").equals(key.pubkey).to_list()
+        epoch = (await self.row(row.lesson_id)).epoch
+        return {each.message: each for each in rows if each.lesson_id == row.lesson_id and each.epoch == epoch}
+
+    async def states(self, key: SecretKey, row: LiveSessionRow) -> dict[str, str]:
+        """What became of somebody's messages of the present epoch."""
+        return {name: each.state for name, each in (await self.ledger(key, row)).items()}
+
+    def letters(self, key: SecretKey) -> list[str]:
+        """The headlines of the messages that were sent to somebody, really unwrapped."""
+        found = []
+        for event in self.sent:
+            if event.kind == kinds.GIFT_WRAP and tags.first(event.tags, "p") == key.pubkey:
+                opened = nip59.unwrap(event, key, now=self.now)
+                assert isinstance(opened, nip59.Unwrapped), opened
+                assert opened.sender == self.service.pubkey
+                found.append(opened.rumor.content.splitlines()[0])
+        return found
+
+    def published(self, kind: int) -> list[VerifiedEvent]:
+        """What the service sent of one kind, in order."""
+        return [event for event in self.sent if event.kind == kind]
+
+    async def event_of(self, row: LiveSessionRow) -> VerifiedEvent:
+        """The newest revision of a session."""
+        address = Address.parse(row.lesson_id)
+        assert address is not None
+        event = await self.mirror.newest(address)
+        assert event is not None
+        return event
+
+    async def _notice(self, lesson_id: str, text: str) -> None:
+        self.notices.append((lesson_id, text))
+
+
+@asynccontextmanager
+async def world(like: World | None = None, **options: object) -> AsyncIterator[World]:
+    """A world in a temporary directory."""
+    with TemporaryDirectory() as folder:
+        async with await Store.open(Path(folder) / "podium.sqlite3") as store:
+            yield World(store, like=like, **options)
+
+
+def new_key() -> SecretKey:
+    """A fresh key."""
+    return SecretKey(os.urandom(32))
+
+
+def signed(key: SecretKey, draft: UnsignedEvent) -> VerifiedEvent:
+    """A draft, signed by `key` and verified."""
+    event = verify(key.sign(draft, os.urandom(32)))
+    assert not isinstance(event, Rejected)
+    return event
+
+
+def pubkeys(*keys: SecretKey) -> list[Pubkey]:
+    """The public keys."""
+    return [key.pubkey for key in keys]
+
+
+class Room:
+    """The engine's room of one session, entered without the door: for tests of what comes after it."""
+
+    def __init__(self, here: World, row: LiveSessionRow) -> None:
+        self._here = here
+        self._row = row
+
+    async def sit(self, key: SecretKey, device: str = "laptop") -> LinkSeat:
+        """Somebody takes a seat."""
+        spec = self._here.room_of(self._row)
+        await self._here.engine.open_room(spec)
+        grant = await self._here.engine.grant(spec.room, Person(pubkey=key.pubkey, device=device))
+        assert isinstance(grant, JoinGrant), grant
+        seat = await self._here.engine.take_seat(grant.token)
+        assert isinstance(seat, LinkSeat), seat
+        await self.observe()
+        return seat
+
+    async def leave(self, seat: LinkSeat) -> None:
+        """Somebody says goodbye."""
+        await seat.leave(LeaveReason.LEFT)
+        await self.observe()
+
+    async def observe(self) -> None:
+        """The attendance service reads what the engine has told so far; what it knows already changes nothing."""
+        events = []
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.01):
+                async for event in self._here.engine.events():
+                    events.append(event)
+        await self._here.attendance._record([event for event in events if not isinstance(event, EngineHealth)])
