@@ -22,8 +22,8 @@ _ELLIPSIS: Final = "…"
 
 def single_line(text: str, limit: int) -> str:
     """One line of at most `limit` characters: breaks become spaces, controls go, a cut is marked with an ellipsis."""
-    spaced = _spaces.sub(" ", _LINE_BREAKS.sub(" ", text))
-    return _cut(_forbidden.sub("", spaced).strip(), limit)
+    visible = _forbidden.sub("", _LINE_BREAKS.sub(" ", text))
+    return _cut(_spaces.sub(" ", visible).strip(), limit)
 
 
 def paragraphs(text: str, limit: int) -> str:

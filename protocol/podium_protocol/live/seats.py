@@ -97,9 +97,8 @@ def allocate(
     unclaimed_are_free = now >= starts_at + policy.unclaimed_after
     kept = [each for each in queue if each.holds_seat and (each.claimed or not unclaimed_are_free)]
     hopeful = [each for each in queue if not each.holds_seat and _may_rise(each, now, starts_at)]
-    if (
-        unclaimed_are_free
-    ):  # those who came first, then whoever has a seat and may still come, then whoever confirms now
+    if unclaimed_are_free:
+        # whoever came is first, then whoever has a seat and may still come, then whoever confirms only now
         unclaimed = [each for each in queue if each.holds_seat and not each.claimed]
         came = [each for each in hopeful if each.claimed]
         hopeful = [*came, *unclaimed, *(each for each in hopeful if not each.claimed)]

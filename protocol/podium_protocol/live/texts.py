@@ -14,13 +14,13 @@ from typing import Final, Protocol
 import msgspec
 from babel.dates import format_date
 
-from podium_protocol import kinds, tags
 from podium_protocol.events import Pubkey, UnsignedEvent
 from podium_protocol.live import fields
 from podium_protocol.live.local_time import offset_name
 from podium_protocol.live.plain_text import single_line
 from podium_protocol.live.reminders import DEFAULT_POLICY, Message, ReminderPolicy
 from podium_protocol.live.time_zones import UTC, zone_or_none
+from podium_protocol.nips import nip17
 
 MAX_TITLE: Final = 200
 
@@ -151,8 +151,7 @@ def write_message(rendered: Rendered, *, service: Pubkey, recipient: Pubkey, due
     """The kind 14 rumor (NIP-17). It is the same for the same text: `created_at` is the due time, so a retry after a
     crash makes no second message.
     """
-    rows = (("p", recipient), ("subject", rendered.headline))
-    return UnsignedEvent(service, due_at, kinds.PRIVATE_MESSAGE, tags.build(rows), rendered.text)
+    return nip17.write_message(service, recipient, rendered.text, created_at=due_at, subject=rendered.headline)
 
 
 def spoken_time(at: int, timezone: str, language: Language = ENGLISH) -> str:
