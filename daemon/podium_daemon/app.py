@@ -32,8 +32,9 @@ from podium_daemon.relays.publisher import Publisher
 from podium_daemon.relays.relay_state import PoolRelay
 from podium_daemon.relays.syncer import Syncer
 from podium_daemon.reload import Reloader
-from podium_daemon.services.attendance import Attendance, AttendanceSettings
+from podium_daemon.services.attendance import Attendance
 from podium_daemon.services.attendance_gaps import GapBook
+from podium_daemon.services.attendance_settling import AttendanceSettings
 from podium_daemon.services.housekeeping import Housekeeping
 from podium_daemon.services.instructors import Instructors
 from podium_daemon.services.intake import Intake
@@ -146,7 +147,7 @@ class Daemon:
         self._clock = clock
         self._random_bytes = random_bytes
         self._relays = relays_of(config)
-        self._join_ground(meta)
+        self._join_ground()
         self._join_services(meta)
         web = WebServer(build_site(self._context(), hosts=_hosts(config)), listener)
         reloader = Reloader(config, self.apply)
@@ -168,7 +169,7 @@ class Daemon:
 
     # -- the ground: mirror, relays, engine
 
-    def _join_ground(self, meta: Meta) -> None:
+    def _join_ground(self) -> None:
         config, store, clock = self._config, self._store, self._clock
         keys, names = _allowed(config)
         lookup = SystemLookup()

@@ -20,8 +20,9 @@ from podium_daemon.conference.events import EngineHealth, LeaveReason
 from podium_daemon.conference.link import LinkEngine
 from podium_daemon.conference.link_seat import LinkSeat
 from podium_daemon.conference.link_settings import LinkSettings
-from podium_daemon.services.attendance import Attendance, AttendanceSettings
+from podium_daemon.services.attendance import Attendance
 from podium_daemon.services.attendance_gaps import GapBook
+from podium_daemon.services.attendance_settling import AttendanceSettings
 from podium_daemon.services.intake import Intake
 from podium_daemon.services.lifecycle import Lifecycle, LifecycleSettings
 from podium_daemon.services.outgoing import Outgoing

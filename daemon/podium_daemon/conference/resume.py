@@ -42,7 +42,7 @@ class ResumeBook:
 
     def mint(self, connection: Connection) -> str:
         """Make the secret of a new connection, to be sent over its socket and nowhere else."""
-        self._drop(connection.id)
+        self.drop(connection.id)
         secret = base64.urlsafe_b64encode(self._random_bytes(_SECRET_BYTES)).rstrip(b"=").decode()
         self._kept[connection.id] = _Kept(connection, digest_of(secret))
         self._by_digest[digest_of(secret)] = connection.id
@@ -62,7 +62,7 @@ class ResumeBook:
         if found is None:
             return None
         kept = self._kept[found]
-        self._drop(found)
+        self.drop(found)
         # an open connection is resumed too: a page that was reloaded is back before the loss of its socket is noticed
         return kept.connection if kept.until is None or now <= kept.until else None
 
@@ -70,15 +70,16 @@ class ResumeBook:
         """Withdraw a removed person's secrets, or all of a closed room."""
         for kept in list(self._kept.values()):
             if kept.connection.room == room and pubkey in (None, kept.connection.pubkey):
-                self._drop(kept.connection.id)
+                self.drop(kept.connection.id)
 
     def expire(self, now: float) -> None:
         """Forget what is too old; called once in a while."""
         for kept in list(self._kept.values()):
             if kept.until is not None and now > kept.until:
-                self._drop(kept.connection.id)
+                self.drop(kept.connection.id)
 
-    def _drop(self, connection: ConnectionId) -> None:
+    def drop(self, connection: ConnectionId) -> None:
+        """Withdraw the secret of one connection: its person said goodbye there. Their other devices keep theirs."""
         kept = self._kept.pop(connection, None)
         if kept is not None:
             del self._by_digest[kept.digest]

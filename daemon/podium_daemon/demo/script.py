@@ -317,7 +317,8 @@ class Story:
 
     async def _until(self, look: Callable[[], Awaitable[T | None]], seconds: float = _PATIENCE) -> T:
         async with asyncio.timeout(max(seconds, 1.0)):
-            while (seen := await look()) is None:
+            # it looks from outside, where nobody rings a bell
+            while (seen := await look()) is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.25)
         return seen
 

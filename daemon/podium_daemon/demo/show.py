@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from typing import Self
 
 import msgspec
 from rich.console import Console
@@ -53,7 +54,7 @@ def run(*, relay: str | None, as_json: bool) -> int:
 
 
 class _JsonShow:
-    def __enter__(self) -> _JsonShow:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -77,7 +78,7 @@ class _TableShow:
         self._steps: list[Step] = []
         self._next = ""
 
-    def __enter__(self) -> _TableShow:
+    def __enter__(self) -> Self:
         if self._console.is_terminal:
             self._live.__enter__()
         return self

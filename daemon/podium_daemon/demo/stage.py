@@ -82,7 +82,7 @@ class Stage(msgspec.Struct, frozen=True):
     log_file: Path
 
 
-class DaemonFailed(Exception):
+class DaemonFailed(Exception):  # noqa: N818  (what happened)
     """The daemon did not come up, or ended; the text has the end of its log."""
 
 
@@ -91,11 +91,11 @@ async def raised(plan: Plan, *, instructor: SecretKey, service: SecretKey, relay
     """Run `podium run` for as long as the block runs, and stop it with SIGTERM."""
     with TemporaryDirectory(prefix="podium-demo-") as folder:
         home = Path(folder)
-        web_port, relay_port = _free_ports(2)
-        config = _write_files(home, plan, instructor, service, relay, web_port, relay_port)
+        ports = _free_ports(2)
+        config = _write_files(home, plan, instructor=instructor, service=service, relay=relay, ports=ports)
         stage = Stage(
-            base_url=f"http://127.0.0.1:{web_port}",
-            relay_url=relay or f"ws://127.0.0.1:{relay_port}",
+            base_url=f"http://127.0.0.1:{ports[0]}",
+            relay_url=relay or f"ws://127.0.0.1:{ports[1]}",
             service_pubkey=service.pubkey,
             log_file=home / "daemon.log",
         )
@@ -112,14 +112,9 @@ async def raised(plan: Plan, *, instructor: SecretKey, service: SecretKey, relay
 
 
 def _write_files(
-    home: Path,
-    plan: Plan,
-    instructor: SecretKey,
-    service: SecretKey,
-    relay: str | None,
-    web_port: int,
-    relay_port: int,
+    home: Path, plan: Plan, *, instructor: SecretKey, service: SecretKey, relay: str | None, ports: list[int]
 ) -> Path:
+    web_port, relay_port = ports
     key_file = home / "service.key"
     with os.fdopen(os.open(key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(service.expose().hex())

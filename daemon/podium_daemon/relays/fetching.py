@@ -79,7 +79,9 @@ class Pager:
         """What to ask for now, or None when all is read."""
         if self._is_over:
             return None
-        return msgspec.structs.replace(self._wanted, until=self._until, limit=min(PAGE, self._left))
+        # later pages repeat a second of the page before, so that only the first may ask for just what is left
+        limit = PAGE if self._largest else min(PAGE, self._left)
+        return msgspec.structs.replace(self._wanted, until=self._until, limit=limit)
 
     def take(self, page: Iterable[msgspec.Raw]) -> tuple[list[msgspec.Raw], list[Violation]]:
         """The events of a page that are new, and what the relay did wrong in it. Then `next_filter` moves on."""
@@ -104,12 +106,12 @@ class Pager:
 
     def _move(self, times: list[int], fresh: int) -> None:
         self._largest = max(self._largest, len(times))
-        if len(times) < _NEVER_A_CAP:
-            self._is_over = True
-        elif self._left == 0 or self._bytes > MAX_BYTES:
+        if self._left == 0 or self._bytes > MAX_BYTES:
             self._is_over = True
             if self._is_our_cap or self._left:
                 self.problem = "it has more events than were asked for at most"
+        elif len(times) < _NEVER_A_CAP:
+            self._is_over = True
         elif fresh or self._until is None or min(times) < self._until:
             self._until = min(times)
         elif len(times) < self._largest:

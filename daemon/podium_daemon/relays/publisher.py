@@ -55,9 +55,7 @@ class Publisher:
     async def _turn(self, _batch: Batch) -> float | None:
         now = int(self._clock.now())
         await self._outbox.expire(now)
-        rows = await self._outbox.due(
-            now, per_relay=_PER_RELAY, in_flight=self._flying, paused=[relay for relay in self._flights]
-        )
+        rows = await self._outbox.due(now, per_relay=_PER_RELAY, in_flight=self._flying, paused=list(self._flights))
         by_relay: dict[str, list[OutboxRow]] = {}
         for row in rows:
             by_relay.setdefault(row.relay, []).append(row)

@@ -1,4 +1,4 @@
-"""Keeps the mirror in step with the relays: asks for what matters, lets in what is good, knows when the past is read."""
+"""Keeps the mirror in step with the relays: asks for what matters, and knows when the past has been read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done once an hour and missed by nobody: expired events, settled outbox rows, attendance past its retention."""
+"""What is done once an hour: expired events, settled outbox rows and attendance past its retention are forgotten."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def _owed(
 ) -> Iterator[_Owed]:
     match State(session.state):
         case State.SCHEDULED | State.ACTIVE if not session.withdrawn:
-            yield from _before_and_during(session, recipient, ledger, settings, now)
+            yield from _before_and_during(session, recipient, ledger, settings)
         case State.CANCELLED:
             yield from _news(rules.plan_cancelled(now=session.ended_at or now, ends_at=session.ends_at), recipient)
         case State.ENDED if session.end_reason == "no_show":
@@ -100,7 +100,6 @@ def _before_and_during(
     recipient: Recipient,
     ledger: Sequence[LedgerRow],
     settings: PlannerSettings,
-    now: int,
 ) -> Iterator[_Owed]:
     if recipient.rsvp is None or (recipient.rsvp.status == RsvpStatus.CONFIRMED and recipient.rsvp.seat == "none"):
         return  # the seat is not decided yet: a confirmation would promise one

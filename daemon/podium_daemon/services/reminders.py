@@ -163,7 +163,7 @@ class Reminders:
 
     async def _send(self, session: LiveSessionRow, rows: Sequence[LedgerRow], now: int) -> None:
         rsvps = await self._rsvps_of(session, rows)
-        facts = await self._facts(session, rows, rsvps, now)
+        facts = await self._facts(session, rows, rsvps)
         by_fact = dict(zip(facts, rows, strict=True))
         settled: list[LedgerRow] = []
         items: list[OutboxItem] = []
@@ -190,7 +190,8 @@ class Reminders:
         kept = None if late or row.revision != session.event_id else stored_wrap(row)
         prepared = row if kept is not None else self._prepared(row, session, rsvp, now)
         event: SignedEvent | VerifiedEvent | None = kept or stored_wrap(prepared)
-        assert event is not None and prepared.id is not None, "a prepared row keeps its wrap"
+        assert event is not None, "a prepared row keeps its wrap"
+        assert prepared.id is not None, "it came from the store"
         item = OutboxItem(
             event=event,
             relays=relays,
@@ -323,7 +324,7 @@ class Reminders:
         return {row.pubkey: row for row in found}
 
     async def _facts(
-        self, session: LiveSessionRow, rows: Sequence[LedgerRow], rsvps: dict[str, RsvpRow], now: int
+        self, session: LiveSessionRow, rows: Sequence[LedgerRow], rsvps: dict[str, RsvpRow]
     ) -> list[rules.LedgerRow]:
         people = sorted({row.pubkey for row in rows})
         keys = [[session.lesson_id, pubkey] for pubkey in people]

@@ -36,7 +36,7 @@ REFUSE_TEXTS = {
     RefuseReason.CANCELLED: "This session was cancelled.",
     RefuseReason.ENDED: "This session has ended.",
     RefuseReason.DENIED: "You were removed from this session.",
-    RefuseReason.TOO_MANY_DEVICES: "You are in this room on as many devices as are allowed. Leave on one of them first.",
+    RefuseReason.TOO_MANY_DEVICES: "You are here on as many devices as are allowed. Leave on one of them first.",
     RefuseReason.DOORS_CLOSED: "The doors are not open yet.",
 }
 

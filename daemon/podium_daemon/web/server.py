@@ -70,7 +70,7 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise InvalidInput(
-            f"cannot listen on {host}:{port} ({error.strerror}): stop what uses it, or set web.port in the configuration"
+            f"cannot listen on {host}:{port} ({error.strerror}): stop what uses it, or set another web.port"
         ) from error
     listener.listen(1024)
     listener.setblocking(False)

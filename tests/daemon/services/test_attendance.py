@@ -189,6 +189,11 @@ async def test_records_bring_attendance_back_to_an_empty_disk() -> None:
         before = await _seen(here, row, person)
         async with world(like=here) as anew:
             await anew.mirror.ingest(here.published(kinds.ATTENDANCE), received_at=anew.now)
+            await anew.mirror.ingest([await here.event_of(row)], received_at=anew.now)
+            await anew.mirror.ingest(here.published(kinds.MEETING)[-1:], received_at=anew.now)
+            await anew.turn()
+            assert (await anew.row(row.lesson_id)).state == "ended"
+            assert anew.published(kinds.ATTENDANCE) == []
             after = await _seen(anew, row, person)
         assert before is not None
         assert after is not None

@@ -1,0 +1,76 @@
+"""Interval rows out of what the engine tells: joins, leaves, and the list it gives when asked. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from podium_daemon.conference.base import Joined, LeaveReason, Left, Present
+from podium_protocol.live.attendance import Evidence, Interval
+from podium_storage.rows import IntervalRow
+
+REMEMBERED = "remembered"
+"""Leave reason of the interval that stands for an attendance record read back from the relays."""
+
+
+def reconciled(
+    open_rows: Mapping[str, IntervalRow],
+    present: Sequence[Present],
+    *,
+    lesson_id: str,
+    source: str,
+    now: int,
+    heartbeat: int,
+) -> list[IntervalRow]:
+    """What a snapshot changes: evidence for those present, a join that was missed, a leave that was missed."""
+    seen = {one.connection.id: one for one in present}
+    changed = []
+    for connection, one in seen.items():
+        row = open_rows.get(connection) or IntervalRow(
+            connection_id=connection,
+            lesson_id=lesson_id,
+            pubkey=one.connection.pubkey,
+            device=one.connection.device,
+            joined_at=one.joined_at,
+            last_evidence=one.joined_at,
+            source=source,
+        )
+        changed.append(msgspec.structs.replace(row, last_evidence=max(row.last_evidence, one.last_evidence)))
+    missed = [row for connection, row in open_rows.items() if connection not in seen and row.source == source]
+    changed += [closed(row, min(row.last_evidence + heartbeat, now), LeaveReason.UNKNOWN) for row in missed]
+    return changed
+
+
+def after_move(row: IntervalRow | None, move: Joined | Left, *, lesson_id: str, source: str) -> IntervalRow | None:
+    """The row after a join or a leave, or None where it changes nothing: the event came before."""
+    if isinstance(move, Joined):
+        if row is not None:
+            return None
+        return IntervalRow(
+            connection_id=move.connection.id,
+            lesson_id=lesson_id,
+            pubkey=move.connection.pubkey,
+            device=move.connection.device,
+            joined_at=move.at,
+            last_evidence=move.at,
+            source=source,
+        )
+    # a leave without a join is dropped (semantics.md): there is nothing to close
+    return closed(row, max(move.at, row.joined_at), move.reason) if row is not None and row.left_at is None else None
+
+
+def closed(row: IntervalRow, at: int, reason: str) -> IntervalRow:
+    """The row, ended at `at`."""
+    return msgspec.structs.replace(row, left_at=max(at, row.joined_at), leave_reason=reason)
+
+
+def rule_interval(row: IntervalRow) -> Interval:
+    """The row as the arithmetic takes it."""
+    return Interval(
+        start=row.joined_at,
+        end=row.left_at,
+        last_seen=row.last_evidence,
+        connection=row.connection_id,
+        evidence=Evidence(row.source),
+    )

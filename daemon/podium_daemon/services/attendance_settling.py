@@ -1,0 +1,224 @@
+"""Attendance rows and signed records out of intervals: computed, attested, stored in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+import structlog
+
+from podium_daemon.conference.base import ConferenceEngine
+from podium_daemon.services.attendance_gaps import GapBook
+from podium_daemon.services.attendance_intervals import REMEMBERED, rule_interval
+from podium_daemon.services.outgoing import Outgoing
+from podium_daemon.signers.base import Signer
+from podium_protocol.addresses import Address
+from podium_protocol.events import EventId, Pubkey, VerifiedEvent
+from podium_protocol.live import attendance as rules
+from podium_protocol.live.attendance_record import AttendanceRecord, write_attendance_record
+from podium_protocol.live.completion import Completion, CompletionPolicy, CompletionWay, by_attendance
+from podium_protocol.live.lifecycle import Run, State
+from podium_protocol.live.session import Visibility
+from podium_storage.database import Transaction
+from podium_storage.rows import AttendanceRow, IntervalRow, LiveSessionRow, RoomMemberRow
+from podium_storage.store import Store
+
+_log = structlog.get_logger(__name__)
+_BATCH: Final = 200  # people computed and signed before the loop gets its turn: about 15 ms
+
+
+class AttendanceSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`poll` in seconds."""
+
+    poll: int = 60
+    policy: rules.AttendancePolicy = rules.AttendancePolicy()
+    completion: CompletionPolicy = CompletionPolicy()
+
+
+class Known(NamedTuple):
+    """What is stored of one person: their attendance so far, and how they joined."""
+
+    row: AttendanceRow | None
+    member: RoomMemberRow | None
+
+    @property
+    def proof_id(self) -> str | None:
+        """Id of their join proof."""
+        if self.member is not None and self.member.proof_id is not None:
+            return self.member.proof_id
+        return self.row.proof_id if self.row else None
+
+
+class Settler:
+    """Settles one session's people."""
+
+    def __init__(
+        self,
+        settings: AttendanceSettings,
+        *,
+        store: Store,
+        outgoing: Outgoing,
+        engine: ConferenceEngine,
+        signer: Signer,
+        gaps: GapBook,
+    ) -> None:
+        self.settings = settings
+        self._store = store
+        self._outgoing = outgoing
+        self._engine = engine
+        self._signer = signer
+        self._gaps = gaps
+
+    async def settle(self, session: LiveSessionRow, people: frozenset[str], now: int) -> None:
+        """Compute, attest and store what `people` attended so far, or everybody for an empty set."""
+        by_person = await self._by_person(session, people)
+        before = await self._rows_of(session, by_person)
+        members = await self._members_of(session, by_person)
+        over = session.state != State.ACTIVE
+        rows: list[AttendanceRow] = []
+        records: list[VerifiedEvent] = []
+        for done, (pubkey, intervals) in enumerate(by_person.items(), 1):
+            known = Known(before.get(pubkey), members.get(pubkey))
+            row = self._computed(session, pubkey, intervals, known=known, now=now)
+            if row is not None and _is_to_attest(row, known.row, over=over):
+                records.append(await self._attested(session, row, now))
+                row = msgspec.structs.replace(row, record_created_at=records[-1].created_at, final=over)
+            if row is not None and row != known.row:
+                rows.append(row)
+            if done % _BATCH == 0:
+                await asyncio.sleep(0)
+        await self._store_rows(session, rows, records)
+
+    def _computed(
+        self, session: LiveSessionRow, pubkey: str, intervals: Sequence[IntervalRow], *, known: Known, now: int
+    ) -> AttendanceRow | None:
+        before = known.row
+        remembers = any(row.leave_reason == REMEMBERED for row in intervals)
+        if before is not None and all(row.leave_reason == REMEMBERED for row in intervals):
+            return before  # the record itself knows better than the stretch that stands for it
+        seen = rules.attend(
+            [rule_interval(row) for row in intervals],
+            tuple(Run(*run) for run in session.runs),
+            scheduled_start=session.scheduled_at,
+            now=now,
+            gaps=self._gaps.spans,
+            has_engine=self._engine.evidence == "engine",
+            policy=self.settings.policy,
+        )
+        if seen is None:
+            return _gone(before, intervals)
+        completed = self._completed(session, seen, before)
+        return AttendanceRow(
+            id=before.id if before else None,
+            lesson_id=session.lesson_id,
+            pubkey=pubkey,
+            joined_at=seen.joined_at,
+            left_at=seen.left_at,
+            total_duration=seen.total_duration,
+            join_count=max(seen.join_count, before.join_count if before and remembers else 0),
+            evidence=seen.evidence,
+            proof_id=known.proof_id,
+            completed_at=completed.at if completed else None,
+            completed_by=completed.way if completed else None,
+            record_created_at=before.record_created_at if before else 0,
+            final=before.final if before else False,
+        )
+
+    def _completed(
+        self, session: LiveSessionRow, seen: rules.Attendance, before: AttendanceRow | None
+    ) -> Completion | None:
+        if before is not None and before.completed_at is not None:
+            return Completion(CompletionWay(before.completed_by or CompletionWay.LIVE), before.completed_at)
+        return by_attendance(
+            seen.credited,
+            scheduled_seconds=session.ends_at - session.scheduled_at,
+            actual_seconds=None if session.state == State.ACTIVE else _actual_seconds(session),
+            policy=self.settings.completion,
+        )
+
+    async def _attested(self, session: LiveSessionRow, row: AttendanceRow, now: int) -> VerifiedEvent:
+        address = Address.parse(session.lesson_id)
+        assert address is not None, "a row's lessonId was parsed before it was stored"
+        completed = (
+            Completion(CompletionWay(row.completed_by), row.completed_at)
+            if row.completed_at is not None and row.completed_by is not None
+            else None
+        )
+        record = AttendanceRecord(
+            session=address,
+            participant=Pubkey(row.pubkey),
+            total_duration=row.total_duration,
+            join_count=row.join_count,
+            evidence=rules.Evidence(row.evidence),
+            joined_at=row.joined_at,
+            left_at=row.left_at,
+            completed=completed,
+            proof_id=EventId(row.proof_id) if row.proof_id else None,
+        )
+        event = write_attendance_record(
+            record,
+            service=self._signer.pubkey,
+            title=session.title,
+            now=now,
+            previous_created_at=row.record_created_at or None,
+        )
+        return await self._signer.sign(event)
+
+    async def _store_rows(
+        self, session: LiveSessionRow, rows: Sequence[AttendanceRow], records: Sequence[VerifiedEvent]
+    ) -> None:
+        if not rows:
+            return
+
+        async def scope(tx: Transaction) -> None:
+            await self._store.attendance.within(tx).upsert(rows, by="[lessonId+pubkey]")
+            if session.visibility != Visibility.PRIVATE:
+                await self._outgoing.add(tx, records, lesson_id=session.lesson_id)
+
+        await self._store.database.transact(scope)
+        _log.info("attendance settled", action="attendance.settled", session=session.lesson_id, people=len(rows))
+
+    # -- reads
+
+    async def _by_person(self, session: LiveSessionRow, people: frozenset[str]) -> dict[str, list[IntervalRow]]:
+        if people:
+            keys = [[session.lesson_id, pubkey] for pubkey in people]
+            rows = await self._store.intervals.where("[lessonId+pubkey]").any_of(keys).to_list()
+        else:
+            rows = await self._store.intervals.where("lessonId").equals(session.lesson_id).to_list()
+        found: dict[str, list[IntervalRow]] = defaultdict(list)
+        for row in rows:
+            found[row.pubkey].append(row)
+        return found
+
+    async def _rows_of(self, session: LiveSessionRow, people: Mapping[str, object]) -> dict[str, AttendanceRow]:
+        keys = [[session.lesson_id, pubkey] for pubkey in people]
+        rows = await self._store.attendance.where("[lessonId+pubkey]").any_of(keys).to_list()
+        return {row.pubkey: row for row in rows}
+
+    async def _members_of(self, session: LiveSessionRow, people: Mapping[str, object]) -> dict[str, RoomMemberRow]:
+        keys = [[session.lesson_id, pubkey] for pubkey in people]
+        rows = await self._store.members.where("[lessonId+pubkey]").any_of(keys).to_list()
+        return {row.pubkey: row for row in rows}
+
+
+def _is_to_attest(row: AttendanceRow, before: AttendanceRow | None, *, over: bool) -> bool:
+    """Whether a record is due: at completion, and at the end unless the same was attested as final."""
+    newly_completed = row.completed_at is not None and (before is None or before.completed_at is None)
+    changed_since_final = before is None or not before.final or row != before
+    return newly_completed or (over and changed_since_final)
+
+
+def _gone(before: AttendanceRow | None, intervals: Sequence[IntervalRow]) -> AttendanceRow | None:
+    """The row of somebody who left within the second in which they came: it says that they are not there."""
+    ends = [row.left_at for row in intervals if row.left_at is not None]
+    if before is None or before.left_at is not None or len(ends) < len(intervals):
+        return before
+    return msgspec.structs.replace(before, left_at=max(ends, default=before.joined_at))
+
+
+def _actual_seconds(session: LiveSessionRow) -> int:
+    return sum((end or start) - start for start, end in session.runs)
