@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import shutil
 import socket
 import sys
 from collections.abc import Callable
@@ -88,9 +89,9 @@ Podium {version} is running.
 
 Schedule a session from a second terminal:
 
-  podium session create "Know your rights" --at "2030-12-01 18:00" --tz Europe/Berlin --duration 90
+  {command} session create "Know your rights" --at "2030-12-01 18:00" --tz Europe/Berlin --duration 90
 
-Stop with Ctrl-C. `podium --help` shows the rest.
+Stop with Ctrl-C. `{command} --help` shows the rest.
 """
 
 
@@ -445,6 +446,7 @@ async def _greet(config: Config, signer: LocalSigner, supervisor: Supervisor) ->
         npub=nip19.encode_npub(signer.pubkey),
         relays=relays,
         state=config.state_directory,
+        command="podium" if shutil.which("podium") else sys.argv[0],
     )
     sys.stdout.write(text)
     sys.stdout.flush()

@@ -9,133 +9,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextvars import ContextVar
 from pathlib import Path
-from typing import Final, Literal, Self, TypeVar
+from typing import Final, Self, TypeVar
 
 from podium_storage import migrations
 from podium_storage.backend import Backend, Connection, SqlRow, Value
-from podium_storage.changes import Change, ChangeFeed
+from podium_storage.changes import ChangeFeed
 from podium_storage.errors import CommitUncertain, StoreClosed, StoreError, TransactionLost, TransactionMisused
 from podium_storage.migrations import Migration
-from podium_storage.reads import ReadLog
 from podium_storage.shielding import ended, settled
-from podium_storage.sqlite import SqliteBackend, SqliteDialect
+from podium_storage.sqlite import SqliteBackend
+from podium_storage.transaction import Mode, Transaction, inside
+
+__all__ = ["MAX_SNAPSHOTS", "Database", "Mode", "Transaction"]
 
 T = TypeVar("T")
-Mode = Literal["r", "rw"]
 
 MAX_SNAPSHOTS: Final = 4  # read transactions at a time; each one costs a thread and a page cache
-
-
-class Transaction:
-    """A transaction, valid inside its scope only. Pass it on; it is not found by itself."""
-
-    def __init__(self, database: Database, connection: Connection, mode: Mode, tables: frozenset[str] | None) -> None:
-        self.database = database
-        self.mode = mode
-        self.reads: ReadLog | None = None
-        self._connection = connection
-        self._tables = tables
-        self._open = True
-        self._lost: StoreError | None = None
-        self._changes: list[Change] = []
-        self._after_commit: list[Callable[[], None]] = []
-        self.outer = _inside.get()
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the scope still runs."""
-        return self._open
-
-    async def execute(self, sql: str, parameters: Sequence[Value] = ()) -> int:
-        """Run one statement and return the number of rows it changed.
-
-        Raises:
-            TransactionMisused: the scope has ended, or this is a transaction to read.
-            StoreError: what the database said; `NotUnique` and its kin leave the transaction usable.
-        """
-        self._check(write=True)
-        return await self._guarded(self._connection.execute(sql, parameters))
-
-    async def execute_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
-        """Run one statement for each row of parameters, in one hop; raises as `execute` does."""
-        self._check(write=True)
-        await self._guarded(self._connection.execute_many(sql, rows))
-
-    async def fetch_all(self, sql: str, parameters: Sequence[Value] = ()) -> list[SqlRow]:
-        """Run one statement and return its rows; a write with RETURNING is fine where writes are."""
-        if self.reads is not None:
-            self.reads.add_anything()
-        return await self.query(sql, parameters)
-
-    async def fetch_one(self, sql: str, parameters: Sequence[Value] = ()) -> SqlRow | None:
-        """Run one statement and return its first row."""
-        rows = await self.fetch_all(sql, parameters)
-        return rows[0] if rows else None
-
-    async def query(self, sql: str, parameters: Sequence[Value] = ()) -> list[SqlRow]:
-        """Do as `fetch_all` does for a table handle, which says itself what it reads."""
-        self._check(write=False)
-        return await self._guarded(self._connection.fetch_all(sql, parameters))
-
-    def note(self, *changes: Change) -> None:
-        """Hand changes to the change feed after COMMIT; they are dropped on rollback."""
-        self._check(write=True)
-        self._changes += changes
-
-    def after_commit(self, callback: Callable[[], None]) -> None:
-        """Call this once the transaction is durable, before its changes are told; never after a rollback."""
-        self._check(write=True)
-        self._after_commit.append(callback)
-
-    def admit(self, table: str, *, write: bool) -> None:
-        """Refuse a table or an access that the transaction did not declare.
-
-        Raises:
-            TransactionMisused: naming the table and what was declared.
-        """
-        self._check(write=write)
-        if self._tables is not None and table not in self._tables:
-            declared = ", ".join(sorted(self._tables)) or "none"
-            raise TransactionMisused(f"table {table} is not in this transaction, which declared: {declared}")
-
-    def _check(self, *, write: bool) -> None:
-        if not self._open:
-            raise TransactionMisused("the transaction has ended: its scope returned, and something kept using it")
-        if self._lost is not None:
-            raise TransactionLost(f"the database ended the transaction before this statement: {self._lost}")
-        if write and self.mode == "r":
-            raise TransactionMisused('this transaction only reads: open one with "rw" to write')
-
-    async def _guarded(self, work: Awaitable[T]) -> T:
-        try:
-            return await work
-        except StoreError as error:
-            # a full disk, for one, rolls the whole transaction back; what followed would be committed by itself
-            if not self._connection.in_transaction:
-                self._lost = error
-            raise
-
-    async def finish(self) -> None:
-        """COMMIT. Only the database calls it."""
-        if self._lost is not None:
-            raise TransactionLost(f"nothing was written, the database ended the transaction: {self._lost}")
-        self._open = False
-        await self._connection.commit()
-
-    def tell(self) -> None:
-        """Run what waited for the commit. Only the database calls it."""
-        for callback in self._after_commit:
-            callback()
-        self.database.changes.publish(self._changes)
-
-    def end(self) -> None:
-        """Refuse everything from now on. Only the database calls it."""
-        self._open = False
-
-
-_inside: ContextVar[Transaction | None] = ContextVar("podium_storage_transaction", default=None)
 
 
 class Database:
@@ -144,8 +34,6 @@ class Database:
     After a commit that raised (`CommitUncertain`) nobody knows whether it is durable. So writes carry a unique key
     and can be made again: `upsert` by a unique index, or INSERT .. ON CONFLICT.
     """
-
-    dialect = SqliteDialect
 
     def __init__(self, backend: Backend, writer: Connection, reader: Connection) -> None:
         self.changes = ChangeFeed()
@@ -221,6 +109,8 @@ class Database:
     async def snapshot(self, scope: Callable[[Transaction], Awaitable[T]], *, tables: Iterable[str] | None = None) -> T:
         """Run `scope` in one read transaction: all its reads see the same moment, and no writer waits for it.
 
+        A few run at a time, so the scope should wait for nothing but the database. A cancelled one is cut short.
+
         Raises:
             TransactionMisused: called inside the scope of a transaction, or the scope tries to write.
             StoreError: what the database said, and whatever the scope raised.
@@ -258,7 +148,7 @@ class Database:
 
         A child task inherits the context of its parent, and may outlive the scope: then it is outside.
         """
-        transaction = _inside.get()
+        transaction = inside.get()
         while transaction is not None:
             if transaction.database is self and transaction.is_open:
                 raise TransactionMisused(f"this runs inside the scope of a transaction: {instead}")
@@ -273,7 +163,7 @@ class Database:
         transaction = Transaction(self, self._writer, "rw", tables)
         try:
             await self._writer.begin(write=True)
-            _inside.set(transaction)
+            inside.set(transaction)
             result = await scope(transaction)
             await self._commit(transaction)
         except BaseException:
@@ -316,7 +206,7 @@ class Database:
         transaction = Transaction(self, connection, "r", tables)
         try:
             await connection.begin(write=False)
-            _inside.set(transaction)
+            inside.set(transaction)
             return await scope(transaction)
         finally:
             transaction.end()

@@ -48,8 +48,10 @@ class Query(msgspec.Struct, Generic[Row], frozen=True):
         """Name the index to look in; the words of `WhereClause` follow. Only for a query without a condition.
 
         Raises:
-            BadQuery: there is no such index; the text names those there are.
+            BadQuery: there is no such index (the text names those there are), or the query has a condition already.
         """
+        if self._condition is not EVERYTHING:
+            raise BadQuery("the query has a condition already: narrow it with and_, or widen it with or_")
         index = find_index(self._store.schema, path)
 
         def then(condition: Condition) -> Query[Row]:

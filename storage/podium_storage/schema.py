@@ -17,8 +17,8 @@ Row_co = TypeVar("Row_co", bound=StoredRow, covariant=True)
 
 # The texts of interned columns, and the last key each table gave out: IndexedDB never gives a key twice.
 SUPPORT: Final = (
-    'CREATE TABLE "atoms" ("id" INTEGER PRIMARY KEY, "value" TEXT NOT NULL UNIQUE) STRICT',
-    'CREATE TABLE "sequences" ("name" TEXT PRIMARY KEY, "last" INTEGER NOT NULL) STRICT',
+    f'CREATE TABLE "atoms" ("id" INTEGER PRIMARY KEY, "value" TEXT NOT NULL UNIQUE){SqliteDialect.TABLE_SUFFIX}',
+    f'CREATE TABLE "sequences" ("name" TEXT PRIMARY KEY, "last" INTEGER NOT NULL){SqliteDialect.TABLE_SUFFIX}',
 )
 
 

@@ -52,7 +52,7 @@ async def test_a_migration_that_fails_leaves_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     await _open(path, FIRST)
     with pytest.raises(StoreError, match="nowhere"):
-        await Database.open(path, [FIRST, BROKEN])
+        await _open(path, FIRST, BROKEN)
     async with await Database.open(path, [FIRST, SECOND]) as database:
         assert await database.fetch_all("SELECT name FROM sqlite_schema WHERE name = 'half'") == []
 
@@ -62,7 +62,7 @@ async def test_a_newer_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     await _open(path, FIRST, SECOND)
     with pytest.raises(WrongDatabase, match=r"version 2 .* knows up to 1"):
-        await Database.open(path, [FIRST])
+        await _open(path, FIRST)
 
 
 async def test_another_programs_database_is_refused_and_untouched(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ async def test_another_programs_database_is_refused_and_untouched(tmp_path: Path
         raw.executescript(f"PRAGMA application_id = {mark}; CREATE TABLE theirs (id)")
         raw.close()
         with pytest.raises(WrongDatabase, match="another program"):
-            await Database.open(path, [FIRST])
+            await _open(path, FIRST)
         raw = sqlite3.connect(path)
         assert raw.execute("SELECT name FROM sqlite_schema").fetchall() == [("theirs",)]
         raw.close()
@@ -84,9 +84,9 @@ async def test_an_edited_migration_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     await _open(path, FIRST)
     with pytest.raises(WrongDatabase, match="0001_first"):
-        await Database.open(path, [Migration("0001_first", FIRST.sql + "\n-- edited")])
+        await _open(path, Migration("0001_first", FIRST.sql + "\n-- edited"))
     with pytest.raises(WrongDatabase, match="0001_renamed"):
-        await Database.open(path, [Migration("0001_renamed", FIRST.sql)])
+        await _open(path, Migration("0001_renamed", FIRST.sql))
 
 
 async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"this is not a database, however long one reads" * 40)
     before = path.read_bytes()
     with pytest.raises(StoreDamaged):
-        await Database.open(path, [FIRST])
+        await _open(path, FIRST)
     assert path.read_bytes() == before
 
 

@@ -73,6 +73,8 @@ async def test_or_widens(tmp_path: Path) -> None:
             query.and_(lambda row: row.done).or_("lessonId")
         with pytest.raises(BadQuery, match="has no index 'body'"):
             query.or_("body")
+        with pytest.raises(BadQuery, match="and_, or widen it with or_"):
+            query.where("pubkey")
 
 
 async def test_rows_come_in_the_order_of_their_index(tmp_path: Path) -> None:

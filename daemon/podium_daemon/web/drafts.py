@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import secrets
+import unicodedata
 from collections.abc import Sequence
 from http import HTTPStatus
 
@@ -43,7 +45,7 @@ class Drafts:
             InvalidInput: the wish cannot be had; says each reason.
         """
         spec = session.SessionSpec(
-            identifier=wish.identifier or secrets.token_hex(8),
+            identifier=wish.identifier or _identifier(wish.title),
             title=wish.title,
             summary=wish.summary,
             description=wish.description,
@@ -151,6 +153,13 @@ class Drafts:
     def _page(self, identifier: str, author: Pubkey) -> str:
         address = Address(kinds.SESSION, author, identifier)
         return f"{self._public_url}/s/{nip19.encode_naddr(address, self._hints[:2])}"
+
+
+def _identifier(title: str) -> str:
+    """A `d` that people can type the beginning of: the title's letters, and a tail that makes it unique."""
+    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    words = "-".join(re.findall("[a-z0-9]+", plain))[:40].strip("-")
+    return f"{words}-{secrets.token_hex(4)}" if words else secrets.token_hex(8)
 
 
 def template(event: UnsignedEvent) -> TemplateModel:

@@ -16,10 +16,12 @@ import msgspec
 
 from podium_storage.backend import Backend, Connection
 from podium_storage.errors import BadSchema, WrongDatabase
+from podium_storage.sqlite import SqliteDialect
 
 _RECORD: Final = (
     "CREATE TABLE IF NOT EXISTS migrations ("
-    "number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, digest TEXT NOT NULL, appliedAt INTEGER NOT NULL) STRICT"
+    "number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, digest TEXT NOT NULL, appliedAt INTEGER NOT NULL)"
+    f"{SqliteDialect.TABLE_SUFFIX}"
 )
 
 

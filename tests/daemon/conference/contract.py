@@ -282,7 +282,7 @@ class EngineContract:
             assert (await reader.left(first.connection)).reason is LeaveReason.REPLACED
 
     async def test_a_fourth_device_is_refused(self, rig: Rig) -> None:
-        """Three devices of one key are in the room: a fourth stays outside until one leaves, one of the three may return."""
+        """With three devices of one key in the room a fourth stays outside until one leaves; the three may return."""
         await rig.engine.open_room(rig.spec)
         pubkey = new_pubkey()
         guests = [

@@ -52,6 +52,16 @@ def test_a_removed_person_does_not_come_back_this_way() -> None:
     assert book.redeem(secrets[2], 0) == elsewhere
 
 
+def test_a_goodbye_on_one_device_is_none_on_another() -> None:
+    """Dropping one connection's secret leaves the same person's other device able to return."""
+    book, phone = ResumeBook(seeded_bytes()), _connection("c1")
+    laptop = Connection(ConnectionId("c2"), phone.room, phone.pubkey, "desk", phone.role)
+    secrets = [book.mint(phone), book.mint(laptop)]
+    book.drop(phone.id)
+    book.drop(phone.id)
+    assert [book.redeem(secret, 0) for secret in secrets] == [None, laptop]
+
+
 def test_a_guess_brings_nobody() -> None:
     """Unknown, empty, endless or unencodable secrets are nobody's."""
     book = ResumeBook(seeded_bytes())

@@ -238,6 +238,23 @@ async def test_a_send_that_is_stuck_ends_with_its_socket(clock: ManualClock, eng
     assert await pump is LeaveReason.DROPPED
 
 
+async def test_a_socket_that_cannot_be_written_frees_the_seat(engine: LinkEngine) -> None:
+    """Nobody is present for whom nothing can be sent, even while the reading side has not noticed."""
+
+    class Deaf(_StuckSocket):
+        async def send(self, frame: str) -> None:
+            raise SocketGone(clean=not frame)
+
+    seat = await engine.take_seat(await _token(engine))
+    assert isinstance(seat, LinkSeat)
+    socket = Deaf()
+    pump = asyncio.create_task(run_seat(seat, socket))
+    async with reading(engine) as reader:
+        assert (await reader.left(seat.connection.id)).reason is LeaveReason.DROPPED
+    socket.gone.set()
+    assert await pump is LeaveReason.DROPPED
+
+
 async def test_a_failure_in_the_pump_frees_the_seat(engine: LinkEngine) -> None:
     """An error nobody expected is raised, and the person is not shown as present for ever."""
 
