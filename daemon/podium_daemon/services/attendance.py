@@ -186,7 +186,7 @@ class Attendance:
             await self._close_all(now, "daemon_down")
 
     async def _close_all(self, now: int, reason: str) -> None:
-        rows = await self._store.intervals.where("lessonId").above("").and_(lambda row: row.left_at is None).to_list()
+        rows = await self._store.intervals.where("lessonId").above("").and_("leftAt").equals(None).to_list()
         ended = [closed(row, min(row.last_evidence + self.settings.poll, now), reason) for row in rows]
         await self._store.intervals.upsert(ended, by="connectionId")
 

@@ -36,10 +36,11 @@ from podium_protocol.live.lifecycle_rules import (
 )
 from podium_storage.changes import Batch
 from podium_storage.database import Transaction
-from podium_storage.rows import LiveSessionRow
+from podium_storage.rows import IntervalRow, LiveSessionRow
 from podium_storage.store import Store
 
 _log = structlog.get_logger(__name__)
+_LOOK_EVERY: Final = 30  # seconds; the list of instructors changes without a change of any row
 _LOOK_BACK: Final = 8 * 24 * 3600  # seconds; what was scheduled longer ago has ended, whatever the policy
 _WORDS: Final = {
     BlockReason.INSTRUCTOR_UNVERIFIED: "the instructor is not on the list of verified instructors",
@@ -93,6 +94,8 @@ class Lifecycle:
         self._clock = clock
         self._caught_up = caught_up
         self._up_since = int(clock.now())
+        self._leads: set[str] = set()
+        self._due: float | None = None
 
     async def run(self, stop: Stop) -> None:
         """Move sessions until told to stop; begins once the relays have told what happened before."""
@@ -146,11 +149,20 @@ class Lifecycle:
             return refused
         return await self._moved(row, trigger, now) or Refused("busy", "the session changed meanwhile", "Try again.")
 
-    async def _turn(self, _batch: Batch) -> float | None:
+    async def _turn(self, batch: Batch) -> float | None:
         now = int(self._clock.now())
+        if self._due is not None and now < self._due and not self._concerns(batch):
+            return self._due
         rows = await self._store.sessions.where("scheduledAt").above(now - _LOOK_BACK).to_list()
+        self._leads = {row.instructor_pubkey for row in rows}
         wakeups = [await self._attend(row, now) for row in rows]
-        return min((wakeup for wakeup in wakeups if wakeup is not None), default=None)
+        self._due = min((wakeup for wakeup in wakeups if wakeup is not None), default=now + _LOOK_EVERY)
+        return self._due
+
+    def _concerns(self, batch: Batch) -> bool:
+        """Whether a batch can move a session: thousands who join and leave do not, their instructors do."""
+        rows = (change.after or change.before for change in batch.changes)
+        return batch.resync or any(not isinstance(row, IntervalRow) or row.pubkey in self._leads for row in rows)
 
     async def _attend(self, row: LiveSessionRow, now: int) -> int | None:
         facts = await self._facts(row)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import msgspec
 
 from podium_daemon.clock import Clock
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey, Rejected, SignedEvent, VerifiedEvent, verify_json
+from podium_protocol.filters import Filter
 from podium_protocol.keys import SecretKey
 from podium_protocol.live import texts
 from podium_protocol.live.reminders import Message, ReminderPolicy
@@ -17,6 +18,7 @@ from podium_protocol.nips import nip17, nip44, nip59
 from podium_storage.event_queries import EventQueries
 from podium_storage.rows import LedgerRow, LiveSessionRow, RsvpRow
 
+_PER_QUERY = 1_000
 _KEPT_KEYS = 20_000  # conversation keys of recipients: 35 us each to make, and everybody gets several messages
 
 
@@ -86,10 +88,15 @@ class Wrapper:
         return key
 
 
-async def dm_relays_of(mirror: EventQueries, pubkey: str) -> tuple[str, ...]:
-    """Where somebody reads private messages: their kind 10050 and nowhere else (NIP-17)."""
-    event = await mirror.newest_replaceable(kinds.DM_RELAY_LIST, Pubkey(pubkey))
-    return () if event is None else nip17.read_dm_relays(event)
+async def inboxes_of(mirror: EventQueries, pubkeys: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Where people read private messages: their kind 10050 and nowhere else (NIP-17); who has none is left out."""
+    asked = [Pubkey(pubkey) for pubkey in sorted(set(pubkeys))]
+    found: dict[str, tuple[str, ...]] = {}
+    for start in range(0, len(asked), _PER_QUERY):
+        part = tuple(asked[start : start + _PER_QUERY])
+        events = await mirror.by_filter(Filter(kinds=(kinds.DM_RELAY_LIST,), authors=part))
+        found |= {event.pubkey: relays for event in events if (relays := nip17.read_dm_relays(event))}
+    return found
 
 
 def stored_wrap(row: LedgerRow) -> VerifiedEvent | None:

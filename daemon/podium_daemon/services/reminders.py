@@ -12,7 +12,7 @@ import structlog
 
 from podium_daemon.clock import Clock
 from podium_daemon.services.reminder_planner import PlannerSettings, Recipient, by_person, plan_for
-from podium_daemon.services.reminder_wrapping import Wrapper, dm_relays_of, stored_wrap
+from podium_daemon.services.reminder_wrapping import Wrapper, inboxes_of, stored_wrap
 from podium_daemon.supervisor import Stop
 from podium_daemon.turns import take_turns
 from podium_protocol import kinds
@@ -163,6 +163,7 @@ class Reminders:
 
     async def _send(self, session: LiveSessionRow, rows: Sequence[LedgerRow], now: int) -> None:
         rsvps = await self._rsvps_of(session, rows)
+        inboxes = await inboxes_of(self._mirror, [row.pubkey for row in rows])
         facts = await self._facts(session, rows, rsvps)
         by_fact = dict(zip(facts, rows, strict=True))
         settled: list[LedgerRow] = []
@@ -170,9 +171,11 @@ class Reminders:
         for done, resolution in enumerate(rules.resolve_due(facts, now, self._policy), 1):
             row = by_fact[resolution.row]
             if resolution.verdict is rules.Verdict.SEND:
-                sent = await self._claimed(row, session, rsvps.get(row.pubkey), late=resolution.late, now=now)
-                settled.append(sent[0])
-                items += sent[1:]
+                relays = inboxes.get(row.pubkey, ())
+                fresh = row if not resolution.late else msgspec.structs.replace(row, wrap=None)
+                claimed, item = self._claimed(fresh, session, rsvps.get(row.pubkey), relays=relays, now=now)
+                settled.append(claimed)
+                items += item
             elif (state := resolution.verdict.state) is not None:
                 settled.append(
                     msgspec.structs.replace(row, state=state, wrap=None, reason=resolution.reason, updated_at=now)
@@ -181,13 +184,12 @@ class Reminders:
                 await asyncio.sleep(0)
         await self._commit(settled, items)
 
-    async def _claimed(
-        self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None, *, late: bool, now: int
-    ) -> tuple[LedgerRow, *tuple[OutboxItem, ...]]:
-        relays = await dm_relays_of(self._mirror, row.pubkey)
+    def _claimed(
+        self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None, *, relays: tuple[str, ...], now: int
+    ) -> tuple[LedgerRow, list[OutboxItem]]:
         if not relays:
-            return (_undeliverable(row, now),)
-        kept = None if late or row.revision != session.event_id else stored_wrap(row)
+            return _undeliverable(row, now), []
+        kept = stored_wrap(row) if row.revision == session.event_id else None
         prepared = row if kept is not None else self._prepared(row, session, rsvp, now)
         event: SignedEvent | VerifiedEvent | None = kept or stored_wrap(prepared)
         assert event is not None, "a prepared row keeps its wrap"
@@ -204,7 +206,7 @@ class Reminders:
         claimed = msgspec.structs.replace(
             prepared, state=LedgerState.CLAIMED, attempts=row.attempts + 1, reason=None, updated_at=now
         )
-        return claimed, item
+        return claimed, [item]
 
     async def _prepare(self, now: int) -> None:
         """Wrap what will be due soon, so that the moment itself costs only the sending."""
@@ -214,9 +216,10 @@ class Reminders:
             if session is None or session.state in (State.ENDED, State.CANCELLED):
                 continue
             rsvps = await self._rsvps_of(session, own)
+            inboxes = await inboxes_of(self._mirror, [row.pubkey for row in own])
             prepared: list[LedgerRow] = []
             for done, row in enumerate(own, 1):
-                reachable = await dm_relays_of(self._mirror, row.pubkey)
+                reachable = row.pubkey in inboxes
                 prepared.append(
                     self._prepared(row, session, rsvps.get(row.pubkey), now) if reachable else _undeliverable(row, now)
                 )

@@ -94,12 +94,7 @@ class DoorKeeper:
         """Seats that nobody holds by RSVP and nobody sits on without one."""
         if row.max_participants is None:
             return None
-        held = (
-            await self._store.rsvps.where("lessonId")
-            .equals(row.lesson_id)
-            .and_(lambda each: each.seat == "held")
-            .to_list()
-        )
+        held = await self._store.rsvps.where("lessonId").equals(row.lesson_id).and_("seat").equals("held").to_list()
         taken = {each.pubkey for each in held}
         taken |= {pubkey for pubkey in present if role_of(row, pubkey) is DoorRole.PARTICIPANT}
         return max(row.max_participants - len(taken - {entry.pubkey}), 0)

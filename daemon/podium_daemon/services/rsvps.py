@@ -23,6 +23,8 @@ from podium_storage.store import Store
 
 _log = structlog.get_logger(__name__)
 _OPEN: Final = (State.SCHEDULED, State.ACTIVE)
+_BY_PERSON: Final = "[lessonId+pubkey]"
+_ROWS_PER_SECOND: Final = 2_000  # a capped session of 10,000 is looked at as a whole once in 5 s, not once a batch
 _HELD: Final = "held"
 _WAITING: Final = "waiting"
 _NONE: Final = "none"
@@ -41,6 +43,8 @@ class Rsvps:
         self._store = store
         self._policy = policy
         self._clock = clock
+        self._rests: dict[str, float] = {}
+        self._put_off: dict[str, None] = {}
 
     async def run(self, stop: Stop) -> None:
         """Give out seats until told to stop."""
@@ -49,44 +53,70 @@ class Rsvps:
             await take_turns(self.name, self._turn, changes, clock=self._clock, stop=stop)
 
     async def _turn(self, batch: Batch) -> float | None:
-        now = int(self._clock.now())
-        rows = await self._store.sessions.where("scheduledAt").above(now - 3 * 24 * 3600).to_list()
+        now = self._clock.now()
+        rows = await self._store.sessions.where("scheduledAt").above(int(now) - 3 * 24 * 3600).to_list()
         sessions = {row.lesson_id: row for row in rows if row.state in _OPEN}
-        for lesson_id in self._touched(batch, sessions, now):
-            await self._settle(sessions[lesson_id], now)
-        frees = (row.scheduled_at + self._policy.unclaimed_after for row in sessions.values() if row.max_participants)
-        return min((at for at in frees if at > now), default=None)
+        for lesson_id, people in self._touched(batch, sessions, now).items():
+            if self._rests.get(lesson_id, 0.0) > now:
+                self._put_off[lesson_id] = None
+                continue
+            self._put_off.pop(lesson_id, None)
+            seen = await self._settle(sessions[lesson_id], people, int(now))
+            self._rests[lesson_id] = now + seen / _ROWS_PER_SECOND
+        frees = [row.scheduled_at + self._policy.unclaimed_after for row in sessions.values() if row.max_participants]
+        due = [at for at in (*frees, *(self._rests[lesson_id] for lesson_id in self._put_off)) if at > now]
+        return min(due, default=None)
 
-    def _touched(self, batch: Batch, sessions: dict[str, LiveSessionRow], now: int) -> list[str]:
+    def _touched(
+        self, batch: Batch, sessions: dict[str, LiveSessionRow], now: float
+    ) -> dict[str, frozenset[str] | None]:
+        """Sessions to settle, with the people concerned; None stands for everybody."""
         if batch.resync:
-            return list(sessions)
-        found = {
-            row.lesson_id: None
-            for change in batch.changes
-            if isinstance(row := change.after or change.before, LiveSessionRow | RsvpRow | RoomMemberRow)
-        }
+            return dict.fromkeys(sessions)
+        touched: dict[str, set[str] | None] = dict.fromkeys(self._put_off)
+        for change in batch.changes:
+            row = change.after or change.before
+            if isinstance(row, LiveSessionRow):
+                touched[row.lesson_id] = None
+            elif (
+                isinstance(row, RsvpRow | RoomMemberRow)
+                and (people := touched.setdefault(row.lesson_id, set())) is not None
+            ):
+                people.add(row.pubkey)
         # the moment at which unclaimed seats free is nobody's change
-        freed = (row.lesson_id for row in sessions.values() if self._frees_now(row, now))
-        return [lesson_id for lesson_id in (*found, *freed) if lesson_id in sessions]
+        touched |= dict.fromkeys(row.lesson_id for row in sessions.values() if self._frees_now(row, now))
+        return {
+            lesson_id: None if people is None or sessions[lesson_id].max_participants is not None else frozenset(people)
+            for lesson_id, people in touched.items()
+            if lesson_id in sessions
+        }
 
-    def _frees_now(self, row: LiveSessionRow, now: int) -> bool:
+    def _frees_now(self, row: LiveSessionRow, now: float) -> bool:
         return row.max_participants is not None and now >= row.scheduled_at + self._policy.unclaimed_after
 
-    async def _settle(self, session: LiveSessionRow, now: int) -> None:
-        """Read, decide and write in one transaction, so that a seat is never given twice (pretix#1031)."""
+    async def _settle(self, session: LiveSessionRow, people: frozenset[str] | None, now: int) -> int:
+        """Read, decide and write in one transaction, so that a seat is never given twice; returns the rows read.
+
+        Where there is no cap everybody who confirms has a seat, and only the rows of `people` are looked at.
+        """
 
         async def scope(tx: Transaction) -> int:
-            rows = await self._store.rsvps.within(tx).where("lessonId").equals(session.lesson_id).to_list()
+            rsvps = self._store.rsvps.within(tx)
+            if people is None:
+                rows = await rsvps.where("lessonId").equals(session.lesson_id).to_list()
+            else:
+                rows = await rsvps.where(_BY_PERSON).any_of([[session.lesson_id, key] for key in people]).to_list()
             before = _allocation(rows)
             after = await self._allocate(tx, session, rows, now)
             changed = _seated(_flagged(rows, session), after, rows)
-            await self._store.rsvps.within(tx).bulk_put(changed)
+            await rsvps.bulk_put(changed)
             told = [] if session.max_participants is None else seats.changes(before, after)
             await self._tell(tx, session, [change for change in told if change.kind in _MESSAGE], now)
-            return len(changed)
+            if changed:
+                _log.info("seats settled", action="seats.settled", session=session.lesson_id, changed=len(changed))
+            return len(rows)
 
-        if changed := await self._store.database.transact(scope):
-            _log.info("seats settled", action="seats.settled", session=session.lesson_id, changed=changed)
+        return await self._store.database.transact(scope)
 
     async def _allocate(
         self, tx: Transaction, session: LiveSessionRow, rows: Sequence[RsvpRow], now: int

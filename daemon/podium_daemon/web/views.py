@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from http import HTTPStatus
 
@@ -57,15 +56,9 @@ class Views:
 
     async def session(self, row: LiveSessionRow) -> SessionOut:
         """One session with its counts."""
-        rsvps = await self._store.rsvps.where("lessonId").equals(row.lesson_id).to_list()
-        status = Counter(rsvp.status for rsvp in rsvps)
-        seats = Counter(rsvp.seat for rsvp in rsvps)
-        present = (
-            await self._store.intervals.where("lessonId")
-            .equals(row.lesson_id)
-            .and_(lambda interval: interval.left_at is None)
-            .to_list()
-        )
+        answers = self._store.rsvps.where("lessonId").equals(row.lesson_id)
+        status = {name.value: await answers.and_("status").equals(name.value).count() for name in RsvpStatus}
+        present = self._store.intervals.where("lessonId").equals(row.lesson_id).and_("leftAt").equals(None)
         return SessionOut(
             lesson_id=row.lesson_id,
             naddr=self.naddr(row),
@@ -91,10 +84,10 @@ class Views:
             recording_state=row.recording_state,
             recording_url=row.recording_url,
             blocked_reason=row.blocked_reason,
-            seats_taken=seats["held"],
-            waiting_count=seats["waiting"],
-            counts=Counts(**{name.value: status[name.value] for name in RsvpStatus}),
-            participant_count=len({interval.pubkey for interval in present}),
+            seats_taken=await answers.and_("seat").equals("held").count(),
+            waiting_count=await answers.and_("seat").equals("waiting").count(),
+            counts=Counts(**status),
+            participant_count=len({interval.pubkey for interval in await present.to_list()}),
             join_url=self.page(row),
             epoch=row.epoch,
         )
