@@ -21,6 +21,12 @@ class Interned:
 InternedText = Annotated[str, Interned()]
 
 
+def model_name(field: str) -> str:
+    """A field's name in JSON and SQL: the model's camelCase, with its one abbreviation in capitals."""
+    first, *rest = field.split("_")
+    return first + "".join("RSVP" if part == "rsvp" else part.capitalize() for part in rest)
+
+
 class StoredRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A row of a declared table. `id` is None until the table has given it one."""
 

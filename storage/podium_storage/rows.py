@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
-from podium_storage.columns import InternedText, StoredRow
+from podium_storage.columns import InternedText, StoredRow, model_name
 
 
-class LiveSessionRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+class LiveSessionRow(StoredRow, frozen=True, kw_only=True, rename=model_name):
     """A session as scheduled, and how it went. `duration` is in minutes; `runs` are (start, end or None).
 
     `revisions` are the newest (event id, start): an RSVP may name an older one.

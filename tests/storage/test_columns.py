@@ -9,6 +9,7 @@ import pytest
 
 from podium_storage.columns import ColumnKind, Interned, InternedText, StoredRow, columns_of
 from podium_storage.errors import BadSchema
+from podium_storage.schema import SESSIONS
 
 Name = NewType("Name", str)
 
@@ -85,3 +86,10 @@ def test_a_type_without_column_is_refused(row_type: type[StoredRow], field: str)
 def test_only_texts_are_interned() -> None:
     """The mark on a number changes nothing."""
     assert columns_of(WithInternedNumber)[1].kind is ColumnKind.INTEGER
+
+
+def test_the_model_s_names_are_kept_to_the_letter() -> None:
+    """Columns of the model's session are called as the model calls them, `requiresRSVP` in capitals."""
+    names = {column.name for column in SESSIONS.columns}
+    wanted = {"scheduledAt", "duration", "instructorPubkey", "conferenceRoomId", "recordingUrl", "maxParticipants"}
+    assert wanted | {"lessonId", "requiresRSVP"} <= names

@@ -18,7 +18,7 @@ CREATE TABLE "trainingLiveSessions" (
   "timezone" TEXT,
   "location" TEXT,
   "maxParticipants" INTEGER,
-  "requiresRsvp" INTEGER NOT NULL CHECK ("requiresRsvp" IN (0, 1)),
+  "requiresRSVP" INTEGER NOT NULL CHECK ("requiresRSVP" IN (0, 1)),
   "waitingRoom" INTEGER NOT NULL CHECK ("waitingRoom" IN (0, 1)),
   "allowRecording" INTEGER NOT NULL CHECK ("allowRecording" IN (0, 1)),
   "e2eeRequired" INTEGER NOT NULL CHECK ("e2eeRequired" IN (0, 1)),
