@@ -202,6 +202,7 @@ class Daemon:
             instructors=lambda: self._instructors.pubkeys,
             service=self._signer.pubkey,
             patience=SYNC_PATIENCE,
+            doors=config.lifecycle.doors,
             clock=clock,
         )
         self._pool = RelayPool(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Final
 
 import structlog
@@ -15,6 +15,7 @@ from podium_daemon.relays.interests import Interests
 from podium_daemon.relays.pool import RelayPool
 from podium_daemon.supervisor import Stop
 from podium_daemon.turns import take_turns
+from podium_protocol import kinds
 from podium_protocol.events import Pubkey
 from podium_protocol.filters import Filter
 from podium_storage.changes import Batch
@@ -27,6 +28,9 @@ _log = structlog.get_logger(__name__)
 
 FULL_READ_EVERY: Final = 24 * 3600  # seconds: everything is read again once a day, in case a relay lost its tail
 _LOOK_BACK: Final = 15 * 24 * 3600  # sessions that began longer ago get no more answers or messages
+_READ_WITHIN: Final = 60.0  # seconds for the past of one subscription on one relay
+_READ_AT_MOST: Final = 200_000  # events
+_BATCH: Final = 500  # events a transaction
 _FIRST: Final = ("own", "sessions-0")
 """Subscriptions that tell what happened before: our own status and records, and the instructors' sessions."""
 
@@ -45,9 +49,10 @@ class Syncer:
         instructors: Callable[[], Collection[Pubkey]],
         service: Pubkey,
         patience: float,
+        doors: int,
         clock: Clock,
     ) -> None:
-        """`patience`: seconds after which a relay that does not answer is no longer waited for."""
+        """Seconds: `patience` after which a silent relay is no longer waited for, `doors` before a session opens."""
         self._mirror = mirror
         self._store = store
         self._watermarks = watermarks
@@ -55,12 +60,15 @@ class Syncer:
         self._service = service
         self._read_relays: tuple[str, ...] = ()
         self._patience = patience
+        self._doors = doors
         self._clock = clock
         self._asked: dict[str, tuple[Filter, ...]] = {}
         self._marks: dict[tuple[str, str], int] = {}
         self._outstanding: set[tuple[str, str]] = set()
         self._read_again_at = clock.now() + FULL_READ_EVERY
         self._pool: RelayPool | None = None
+        self._readings: set[asyncio.Task[None]] = set()
+        self._doors_seen: set[tuple[str, int]] = set()
         self.ladder = Ladder(clock.now)
         self.caught_up = asyncio.Event()
 
@@ -78,7 +86,9 @@ class Syncer:
             with self._store.changes.subscribe(self._store.sessions.name, self._store.rsvps.name) as changes:
                 await take_turns(self.name, self._turn, changes, clock=self._clock, stop=stop)
         finally:
-            waiting.cancel()
+            for task in (waiting, *self._readings):
+                task.cancel()
+            await asyncio.gather(waiting, *self._readings, return_exceptions=True)
 
     async def take(self, events: Sequence[Incoming]) -> None:
         """The pool's sink: judge a batch and store what is good. The relay waits meanwhile."""
@@ -87,13 +97,42 @@ class Syncer:
             for event in events
             if (filters := self._asked.get(event.subscription)) is not None
         ]
+        await self._store_good(arrivals)
+
+    async def _store_good(self, arrivals: Sequence[Arrival]) -> None:
         good = await self.ladder.climb(arrivals)
         if good:
             await self._mirror.ingest(good, received_at=int(self._clock.now()))
             self.ladder.mark(good)
 
     async def on_eose(self, name: str, relay: str, partial: bool) -> None:
-        """The pool's EOSE listener: the past of one subscription on one relay is read."""
+        """The pool's EOSE listener: one subscription on one relay has no more stored events, or says so.
+
+        A relay gives a few hundred events for one REQ and then EOSE, whatever else it has: where nothing was read
+        before, the past is read again page by page.
+        """
+        filters = self._asked.get(name)
+        if filters is None or partial or (relay, name) in self._marks:
+            await self._is_read(name, relay, partial=partial)
+        else:
+            self._start(self._read_past(name, relay, filters))
+
+    async def _read_past(self, name: str, relay: str, filters: tuple[Filter, ...]) -> None:
+        problem = await self._read(relay, filters)
+        await self._is_read(name, relay, partial=problem is not None)
+
+    async def _read(self, relay: str | None, filters: tuple[Filter, ...]) -> str | None:
+        """Read everything that answers `filters` on one relay or on all; says why it may not be all."""
+        assert self._pool is not None, "the composition root joins the pool"
+        relays = None if relay is None else [relay]
+        result = await self._pool.fetch(relays, filters, within=_READ_WITHIN, at_most=_READ_AT_MOST)
+        for answer in result.answers:
+            for start in range(0, len(answer.events), _BATCH):
+                part = answer.events[start : start + _BATCH]
+                await self._store_good([Arrival(event.relay_url, filters, bytes(event.raw)) for event in part])
+        return next((answer.problem for answer in result.answers if answer.problem is not None), None)
+
+    async def _is_read(self, name: str, relay: str, *, partial: bool) -> None:
         if not partial:
             now = int(self._clock.now())
             self._marks[relay, name] = now
@@ -102,14 +141,38 @@ class Syncer:
         if not self._outstanding:
             self._catch_up("every relay has told its past")
 
+    def _start(self, reading: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(reading, name="read the past")
+        self._readings.add(task)
+        task.add_done_callback(self._readings.discard)
+
     async def _turn(self, _batch: Batch) -> float | None:
         if self._clock.now() >= self._read_again_at:
             # a relay may have lost events and got them back from elsewhere with old dates
             self._marks.clear()
             self._asked.clear()
             self._read_again_at = self._clock.now() + FULL_READ_EVERY
-        self._ask((await self._interests()).subscriptions())
-        return self._read_again_at
+        since = int(self._clock.now()) - _LOOK_BACK
+        sessions = await self._store.sessions.where("scheduledAt").above(since).to_list()
+        self._ask((await self._interests(sessions)).subscriptions())
+        return min(self._read_again_at, self._read_at_the_doors(sessions))
+
+    def _read_at_the_doors(self, sessions: Sequence[LiveSessionRow]) -> float:
+        """Read a session's answers again as a whole when its doors open; returns when the next doors do."""
+        now, upcoming = self._clock.now(), float("inf")
+        for row in sessions:
+            opens, key = row.scheduled_at - self._doors, (row.lesson_id, row.epoch)
+            if row.state != "scheduled" or key in self._doors_seen:
+                continue
+            if opens > now:
+                upcoming = min(upcoming, opens)
+                continue
+            self._doors_seen.add(key)
+            self._start(self._read_answers(row.lesson_id))
+        return upcoming
+
+    async def _read_answers(self, lesson_id: str) -> None:
+        await self._read(None, (Filter(kinds=(kinds.RSVP,), tags=(("a", (lesson_id,)),)),))
 
     def _ask(self, wanted: dict[str, tuple[Filter, ...]]) -> None:
         assert self._pool is not None, "the composition root joins the pool"
@@ -128,9 +191,7 @@ class Syncer:
     def _since_for(self, name: str) -> Callable[[str], int | None]:
         return lambda relay: self._marks.get((relay, name))
 
-    async def _interests(self) -> Interests:
-        since = int(self._clock.now()) - _LOOK_BACK
-        sessions = await self._store.sessions.where("scheduledAt").above(since).to_list()
+    async def _interests(self, sessions: Sequence[LiveSessionRow]) -> Interests:
         lessons = [row.lesson_id for row in sessions if _is_open(row)]
         rsvps = await self._store.rsvps.where("lessonId").any_of(lessons).to_list()
         people = dict.fromkeys(row.pubkey for row in sorted(rsvps, key=lambda row: row.first_seen))
