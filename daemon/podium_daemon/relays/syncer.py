@@ -31,6 +31,7 @@ _LOOK_BACK: Final = 15 * 24 * 3600  # sessions that began longer ago get no more
 _READ_WITHIN: Final = 60.0  # seconds for the past of one subscription on one relay
 _READ_AT_MOST: Final = 200_000  # events
 _BATCH: Final = 500  # events a transaction
+_HELD_AT_MOST: Final = 2_000  # events of one subscription on one relay that wait for its past
 _FIRST: Final = ("own", "sessions-0")
 """Subscriptions that tell what happened before: our own status and records, and the instructors' sessions."""
 
@@ -68,6 +69,7 @@ class Syncer:
         self._read_again_at = clock.now() + FULL_READ_EVERY
         self._pool: RelayPool | None = None
         self._readings: set[asyncio.Task[None]] = set()
+        self._held: dict[tuple[str, str], list[Arrival]] = {}
         self._doors_seen: set[tuple[str, int]] = set()
         self.ladder = Ladder(clock.now)
         self.caught_up = asyncio.Event()
@@ -92,11 +94,14 @@ class Syncer:
 
     async def take(self, events: Sequence[Incoming]) -> None:
         """The pool's sink: judge a batch and store what is good. The relay waits meanwhile."""
-        arrivals = [
-            Arrival(event.relay_url, filters, bytes(event.raw))
-            for event in events
-            if (filters := self._asked.get(event.subscription)) is not None
-        ]
+        arrivals: list[Arrival] = []
+        for event in events:
+            filters = self._asked.get(event.subscription)
+            if filters is None:
+                continue
+            arrival = Arrival(event.relay_url, filters, bytes(event.raw))
+            held = self._held.get((event.relay_url, event.subscription))
+            (arrivals if held is None or len(held) >= _HELD_AT_MOST else held).append(arrival)
         await self._store_good(arrivals)
 
     async def _store_good(self, arrivals: Sequence[Arrival]) -> None:
@@ -118,8 +123,11 @@ class Syncer:
             self._start(self._read_past(name, relay, filters))
 
     async def _read_past(self, name: str, relay: str, filters: tuple[Filter, ...]) -> None:
-        problem = await self._read(relay, filters)
-        await self._is_read(name, relay, partial=problem is not None)
+        problem: str | None = "it was not read"
+        try:
+            problem = await self._read(relay, filters)
+        finally:
+            await self._is_read(name, relay, partial=problem is not None)
 
     async def _read(self, relay: str | None, filters: tuple[Filter, ...]) -> str | None:
         """Read everything that answers `filters` on one relay or on all; says why it may not be all."""
@@ -127,12 +135,15 @@ class Syncer:
         relays = None if relay is None else [relay]
         result = await self._pool.fetch(relays, filters, within=_READ_WITHIN, at_most=_READ_AT_MOST)
         for answer in result.answers:
-            for start in range(0, len(answer.events), _BATCH):
-                part = answer.events[start : start + _BATCH]
+            # relays give the newest first; seats go to those who came first, so the oldest is taken in first
+            oldest_first = answer.events[::-1]
+            for start in range(0, len(oldest_first), _BATCH):
+                part = oldest_first[start : start + _BATCH]
                 await self._store_good([Arrival(event.relay_url, filters, bytes(event.raw)) for event in part])
         return next((answer.problem for answer in result.answers if answer.problem is not None), None)
 
     async def _is_read(self, name: str, relay: str, *, partial: bool) -> None:
+        await self._store_good(self._held.pop((relay, name), [])[::-1])
         if not partial:
             now = int(self._clock.now())
             self._marks[relay, name] = now
@@ -185,6 +196,8 @@ class Syncer:
                 # what a changed filter asks for besides was never read: the marks of the old one say nothing of it
                 self._marks = {key: mark for key, mark in self._marks.items() if key[1] != name}
             self._asked[name] = filters
+            # what comes before the past was read waits, so that it is taken in after it
+            self._held |= {(relay, name): [] for relay in self._read_relays if (relay, name) not in self._marks}
             self._pool.subscribe(name, filters, since_for=self._since_for(name))
         self._asked = {name: self._asked[name] for name in wanted}
 
