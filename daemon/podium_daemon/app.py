@@ -44,8 +44,9 @@ from podium_daemon.services.nip05_lookup import look_up
 from podium_daemon.services.outgoing import Outgoing
 from podium_daemon.services.relay_lists import announce_relay_lists
 from podium_daemon.services.reminder_planner import PlannerSettings
+from podium_daemon.services.reminder_sending import ReminderSettings
 from podium_daemon.services.reminder_wrapping import Wrapper
-from podium_daemon.services.reminders import Reminders, ReminderSettings
+from podium_daemon.services.reminders import Reminders
 from podium_daemon.services.rooms import Rooms, RoomSettings
 from podium_daemon.services.rsvps import Rsvps
 from podium_daemon.services.status_events import StatusEvents, StatusSettings

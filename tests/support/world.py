@@ -27,8 +27,9 @@ from podium_daemon.services.intake import Intake
 from podium_daemon.services.lifecycle import Lifecycle, LifecycleSettings
 from podium_daemon.services.outgoing import Outgoing
 from podium_daemon.services.reminder_planner import PlannerSettings
+from podium_daemon.services.reminder_sending import ReminderSettings
 from podium_daemon.services.reminder_wrapping import Wrapper
-from podium_daemon.services.reminders import Reminders, ReminderSettings
+from podium_daemon.services.reminders import Reminders
 from podium_daemon.services.rooms import Rooms, RoomSettings
 from podium_daemon.services.rsvps import Rsvps
 from podium_daemon.services.status_events import StatusEvents, StatusSettings
@@ -65,9 +66,14 @@ class World:
     """One service with an instructor of its own, and any number of people."""
 
     def __init__(self, store: Store, *, like: World | None = None, **options: object) -> None:
-        """`like`: a world whose keys and time this one has, with nothing on its disk."""
+        """`like`: a world whose keys and time this one has, with nothing on its disk.
+
+        `options`: `reminders` and `start_policy`; `rooms`, a dictionary of room settings; `now`, the time it begins at.
+        """
         self.store = store
-        self.clock = ManualClock() if like is None else ManualClock(like.clock.now())
+        now = options.get("now", 1_800_000_000.0)
+        assert isinstance(now, float)
+        self.clock = ManualClock(now if like is None else like.clock.now())
         self.service = new_key() if like is None else like.service
         self.instructor = new_key() if like is None else like.instructor
         self.listed = {self.instructor.pubkey}
@@ -140,10 +146,13 @@ class World:
             wrapper=wrapper,
             clock=self.clock,
         )
+        rooms = options.get("rooms", {})
+        assert isinstance(rooms, dict)
+        settings = RoomSettings(
+            door=DoorPolicy(), resume=120, notice="noted", recording_policy="recorded", room_of=self.room_of
+        )
         self.rooms = Rooms(
-            RoomSettings(
-                door=DoorPolicy(), resume=120, notice="noted", recording_policy="recorded", room_of=self.room_of
-            ),
+            msgspec.structs.replace(settings, **rooms),
             store=self.store,
             engine=self.engine,
             clock=self.clock,
@@ -376,5 +385,5 @@ class Room:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.01):
                 async for event in self._here.engine.events():
-                    events.append(event)
+                    events.append(event)  # noqa: PERF401  (a comprehension would lose what came before the time-out)
         await self._here.attendance._record([event for event in events if not isinstance(event, EngineHealth)])

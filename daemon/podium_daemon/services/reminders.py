@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
@@ -11,37 +10,27 @@ import msgspec
 import structlog
 
 from podium_daemon.clock import Clock
-from podium_daemon.services.reminder_planner import PlannerSettings, Recipient, by_person, plan_for
-from podium_daemon.services.reminder_wrapping import Wrapper, inboxes_of, stored_wrap
+from podium_daemon.services.reminder_planner import Recipient, by_person, plan_for
+from podium_daemon.services.reminder_sending import REFERENCE, ReminderSettings, Sender, ledger_id
+from podium_daemon.services.reminder_wrapping import Wrapper
 from podium_daemon.supervisor import Stop
 from podium_daemon.turns import take_turns
 from podium_protocol import kinds
-from podium_protocol.events import Pubkey, SignedEvent, VerifiedEvent
-from podium_protocol.live import reminder_ledger as rules
-from podium_protocol.live.lifecycle import State
+from podium_protocol.events import VerifiedEvent
 from podium_protocol.live.reminders import LedgerState, Message, ReminderPolicy
 from podium_storage import mirror as mirror_module
 from podium_storage import outbox as outbox_module
 from podium_storage.changes import Batch
 from podium_storage.database import Transaction
-from podium_storage.deliveries import Delivery, DeliveryState, OutboxItem, Priority
+from podium_storage.deliveries import Delivery, DeliveryState
 from podium_storage.mirror import Mirror
 from podium_storage.outbox import Outbox
-from podium_storage.rows import AttendanceRow, LedgerRow, LiveSessionRow, OptOutRow, RsvpRow
+from podium_storage.rows import AttendanceRow, LedgerRow, LiveSessionRow, RsvpRow
 from podium_storage.store import Store
 
 _log = structlog.get_logger(__name__)
 _BY_KEY: Final = "[lessonId+epoch+message+pubkey]"
-_REFERENCE: Final = "reminder:"
-_BATCH: Final = 25  # wraps made before the loop gets its turn: about 10 ms
 _LOOK_BACK: Final = 15 * 24 * 3600  # seconds; the longest window, that of a recording, is 14 days
-
-
-class ReminderSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds."""
-
-    planner: PlannerSettings
-    prepare_ahead: int = 600
 
 
 class Reminders:
@@ -59,12 +48,19 @@ class Reminders:
         wrapper: Wrapper,
         clock: Clock,
     ) -> None:
-        self.settings = settings
+        self._sender = Sender(settings, store=store, mirror=mirror, outbox=outbox, wrapper=wrapper)
         self._store = store
-        self._mirror = mirror
         self._outbox = outbox
-        self._wrapper = wrapper
         self._clock = clock
+
+    @property
+    def settings(self) -> ReminderSettings:
+        """What is sent when; a reload replaces it."""
+        return self._sender.settings
+
+    @settings.setter
+    def settings(self, settings: ReminderSettings) -> None:
+        self._sender.settings = settings
 
     @property
     def _policy(self) -> ReminderPolicy:
@@ -82,8 +78,8 @@ class Reminders:
         await self._account(batch, now)
         await self._plan(batch, now)
         await self._retry_undeliverable(batch, now)
-        await self._send_due(now)
-        await self._prepare(now)
+        await self._sender.send_due(now)
+        await self._sender.prepare(now)
         return await self._next_due(now)
 
     # -- planning
@@ -152,106 +148,6 @@ class Reminders:
             )
         ]
 
-    # -- sending
-
-    async def _send_due(self, now: int) -> None:
-        rows = [row for state in (LedgerState.SCHEDULED, LedgerState.PREPARED) for row in await self._due(state, now)]
-        for lesson_id, own in _by_lesson(rows).items():
-            session = await self._store.sessions.where("lessonId").equals(lesson_id).first()
-            if session is not None:
-                await self._send(session, own, now)
-
-    async def _send(self, session: LiveSessionRow, rows: Sequence[LedgerRow], now: int) -> None:
-        rsvps = await self._rsvps_of(session, rows)
-        inboxes = await inboxes_of(self._mirror, [row.pubkey for row in rows])
-        facts = await self._facts(session, rows, rsvps)
-        by_fact = dict(zip(facts, rows, strict=True))
-        settled: list[LedgerRow] = []
-        items: list[OutboxItem] = []
-        for done, resolution in enumerate(rules.resolve_due(facts, now, self._policy), 1):
-            row = by_fact[resolution.row]
-            if resolution.verdict is rules.Verdict.SEND:
-                relays = inboxes.get(row.pubkey, ())
-                fresh = row if not resolution.late else msgspec.structs.replace(row, wrap=None)
-                claimed, item = self._claimed(fresh, session, rsvps.get(row.pubkey), relays=relays, now=now)
-                settled.append(claimed)
-                items += item
-            elif (state := resolution.verdict.state) is not None:
-                settled.append(
-                    msgspec.structs.replace(row, state=state, wrap=None, reason=resolution.reason, updated_at=now)
-                )
-            if done % _BATCH == 0:
-                await asyncio.sleep(0)
-        await self._commit(settled, items)
-
-    def _claimed(
-        self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None, *, relays: tuple[str, ...], now: int
-    ) -> tuple[LedgerRow, list[OutboxItem]]:
-        if not relays:
-            return _undeliverable(row, now), []
-        kept = stored_wrap(row) if row.revision == session.event_id else None
-        prepared = row if kept is not None else self._prepared(row, session, rsvp, now)
-        event: SignedEvent | VerifiedEvent | None = kept or stored_wrap(prepared)
-        assert event is not None, "a prepared row keeps its wrap"
-        assert prepared.id is not None, "it came from the store"
-        item = OutboxItem(
-            event=event,
-            relays=relays,
-            not_before=row.due_at,
-            expires_at=row.window_ends_at,
-            priority=Priority.URGENT if row.message == Message.START else Priority.NORMAL,
-            lesson_id=row.lesson_id,
-            reference=f"{_REFERENCE}{prepared.id}",
-        )
-        claimed = msgspec.structs.replace(
-            prepared, state=LedgerState.CLAIMED, attempts=row.attempts + 1, reason=None, updated_at=now
-        )
-        return claimed, [item]
-
-    async def _prepare(self, now: int) -> None:
-        """Wrap what will be due soon, so that the moment itself costs only the sending."""
-        rows = await self._due(LedgerState.SCHEDULED, now + self.settings.prepare_ahead)
-        for lesson_id, own in _by_lesson(rows).items():
-            session = await self._store.sessions.where("lessonId").equals(lesson_id).first()
-            if session is None or session.state in (State.ENDED, State.CANCELLED):
-                continue
-            rsvps = await self._rsvps_of(session, own)
-            inboxes = await inboxes_of(self._mirror, [row.pubkey for row in own])
-            prepared: list[LedgerRow] = []
-            for done, row in enumerate(own, 1):
-                reachable = row.pubkey in inboxes
-                prepared.append(
-                    self._prepared(row, session, rsvps.get(row.pubkey), now) if reachable else _undeliverable(row, now)
-                )
-                if done % _BATCH == 0:
-                    await asyncio.sleep(0)
-            await self._commit(prepared, [])
-
-    def _prepared(self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None, now: int) -> LedgerRow:
-        wrapped = self._wrapper.wrap(row, session, rsvp)
-        return msgspec.structs.replace(
-            row,
-            state=LedgerState.PREPARED,
-            wrap=wrapped.event.to_json(),
-            rumor_id=wrapped.rumor_id,
-            revision=session.event_id,
-            updated_at=now,
-        )
-
-    async def _commit(self, rows: Sequence[LedgerRow], items: Sequence[OutboxItem]) -> None:
-        """The wrap is stored before it is first sent (semantics.md, "Once"): both in one transaction."""
-        if not rows:
-            return
-
-        async def scope(tx: Transaction) -> None:
-            current = await self._store.ledger.within(tx).bulk_get([row.id for row in rows if row.id is not None])
-            untouched = {row.id for row in current if row is not None and LedgerState(row.state).is_unsent}
-            await self._store.ledger.within(tx).bulk_put([row for row in rows if row.id in untouched])
-            going = [item for item in items if _ledger_id(item.reference) in untouched]
-            await self._outbox.add_many_within(tx, going)
-
-        await self._store.database.transact(scope)
-
     # -- accounting
 
     async def _account(self, batch: Batch, now: int) -> None:
@@ -262,10 +158,10 @@ class Reminders:
                 .between([LedgerState.CLAIMED, 0], [LedgerState.CLAIMED, now + 1])
                 .to_list()
             )
-            references = {f"{_REFERENCE}{row.id}" for row in claimed}
+            references = {f"{REFERENCE}{row.id}" for row in claimed}
         else:
             changed = (change.after for change in batch.changes if isinstance(change.after, Delivery))
-            references = {one.reference for one in changed if one.reference and one.reference.startswith(_REFERENCE)}
+            references = {one.reference for one in changed if one.reference and one.reference.startswith(REFERENCE)}
         deliveries = await self._outbox.status_of_references(sorted(references))
         if deliveries:
             await self._store.database.transact(lambda tx: self._write_down(tx, deliveries, now))
@@ -273,8 +169,8 @@ class Reminders:
     async def _write_down(self, tx: Transaction, deliveries: Sequence[Delivery], now: int) -> None:
         told: dict[int, list[Delivery]] = defaultdict(list)
         for one in deliveries:
-            if (ledger_id := _ledger_id(one.reference)) is not None:
-                told[ledger_id].append(one)
+            if (row_id := ledger_id(one.reference)) is not None:
+                told[row_id].append(one)
         rows = await self._store.ledger.within(tx).bulk_get(list(told))
         after = [_accounted(row, told[row.id], now) for row in rows if row is not None and row.id is not None]
         await self._store.ledger.within(tx).bulk_put(after)
@@ -303,13 +199,9 @@ class Reminders:
         fresh = [
             msgspec.structs.replace(row, state=LedgerState.SCHEDULED, reason=None, updated_at=now) for row in again
         ]
-        await self._commit(fresh, [])
+        await self._sender.commit(fresh, [])
 
     # -- reads
-
-    async def _due(self, state: LedgerState, until: int) -> list[LedgerRow]:
-        query = self._store.ledger.where("[state+dueAt]")
-        return await query.between([state, 0], [state, until + 1]).to_list()
 
     async def _next_due(self, now: int) -> float | None:
         """When a message is to be wrapped or sent next."""
@@ -321,41 +213,6 @@ class Reminders:
                 times.append(max(row.due_at - ahead, now + 1))
         return min(times, default=None)
 
-    async def _rsvps_of(self, session: LiveSessionRow, rows: Sequence[LedgerRow]) -> dict[str, RsvpRow]:
-        keys = [[session.lesson_id, pubkey] for pubkey in {row.pubkey for row in rows}]
-        found = await self._store.rsvps.where("[lessonId+pubkey]").any_of(keys).to_list()
-        return {row.pubkey: row for row in found}
-
-    async def _facts(
-        self, session: LiveSessionRow, rows: Sequence[LedgerRow], rsvps: dict[str, RsvpRow]
-    ) -> list[rules.LedgerRow]:
-        people = sorted({row.pubkey for row in rows})
-        keys = [[session.lesson_id, pubkey] for pubkey in people]
-        intervals = await self._store.intervals.where("[lessonId+pubkey]").any_of(keys).to_list()
-        came = await self._store.attendance.where("[lessonId+pubkey]").any_of(keys).to_list()
-        quiet = await self._store.opt_outs.where("pubkey").any_of(people).to_list()
-        present = {interval.pubkey for interval in intervals if interval.left_at is None}
-        attended = {row.pubkey for row in came}
-        stopped = {row.pubkey for row in quiet if _covers(row, session)}
-        return [
-            rules.LedgerRow(
-                lesson_id=row.lesson_id,
-                epoch=row.epoch,
-                message=Message(row.message),
-                pubkey=Pubkey(row.pubkey),
-                due_at=row.due_at,
-                window_ends_at=row.window_ends_at,
-                state=LedgerState(row.state),
-                standing=Recipient(
-                    pubkey=row.pubkey, rsvp=rsvps.get(row.pubkey), attended=row.pubkey in attended
-                ).standing,
-                opted_out=row.pubkey in stopped,
-                present=row.pubkey in present,
-                live=session.state == State.ACTIVE,
-            )
-            for row in rows
-        ]
-
 
 def _concerns_everybody(before: object, after: object) -> bool:
     """Whether a change of a session row changes what people are owed; a refreshed status does not."""
@@ -363,28 +220,6 @@ def _concerns_everybody(before: object, after: object) -> bool:
         return True
     named = ("epoch", "state", "withdrawn", "moved_at", "recording_state", "title")
     return any(getattr(before, name) != getattr(after, name) for name in named)
-
-
-def _by_lesson(rows: Sequence[LedgerRow]) -> dict[str, list[LedgerRow]]:
-    found: dict[str, list[LedgerRow]] = defaultdict(list)
-    for row in rows:
-        found[row.lesson_id].append(row)
-    return found
-
-
-def _undeliverable(row: LedgerRow, now: int) -> LedgerRow:
-    return msgspec.structs.replace(
-        row,
-        state=LedgerState.UNDELIVERABLE,
-        wrap=None,
-        reason="the recipient names no relays for private messages (kind 10050)",
-        updated_at=now,
-    )
-
-
-def _ledger_id(reference: str | None) -> int | None:
-    number = (reference or "").removeprefix(_REFERENCE)
-    return int(number) if number.isascii() and number.isdigit() else None
 
 
 def _accounted(row: LedgerRow, deliveries: Sequence[Delivery], now: int) -> LedgerRow:
@@ -400,7 +235,3 @@ def _accounted(row: LedgerRow, deliveries: Sequence[Delivery], now: int) -> Ledg
 
 def _is_reminder(row: LedgerRow) -> bool:
     return row.state == LedgerState.SENT and Message(row.message).is_offset
-
-
-def _covers(row: OptOutRow, session: LiveSessionRow) -> bool:
-    return row.lesson_id in ("*", session.lesson_id)

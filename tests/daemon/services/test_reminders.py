@@ -210,6 +210,6 @@ async def test_the_rumor_is_the_same_for_the_same_message() -> None:
         await here.turn()
         entry = (await here.ledger(person, row))["confirmation"]
         session, rsvp = await here.row(row.lesson_id), await here.rsvp(person, row)
-        again = here.reminders._wrapper.wrap(entry, session, rsvp)
+        again = here.reminders._sender._wrapper.wrap(entry, session, rsvp)
         assert again.rumor_id == entry.rumor_id
         assert tags.first(again.event.tags, "p") == person.pubkey
