@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from podium_protocol.errors import InvalidInput
@@ -33,6 +34,29 @@ class Meta:
     async def set_within(self, tx: Transaction, name: str, value: str) -> None:
         """Give a name its value in the caller's transaction."""
         await tx.execute(_SET, (name, value))
+
+    async def settled(self, name: str, make: Callable[[], str]) -> str:
+        """The value of a name; the first call for it keeps what `make` gives."""
+
+        async def scope(tx: Transaction) -> str:
+            row = await tx.fetch_one(_GET, (name,))
+            value = make() if row is None else str(row[0])
+            if row is None:
+                await self.set_within(tx, name, value)
+            return value
+
+        return await self._database.transact(scope)
+
+    async def count(self, name: str) -> int:
+        """Raise a name's number by one, from none to 1; the new number."""
+
+        async def scope(tx: Transaction) -> int:
+            row = await tx.fetch_one(_GET, (name,))
+            number = 1 if row is None else int(str(row[0])) + 1
+            await self.set_within(tx, name, str(number))
+            return number
+
+        return await self._database.transact(scope)
 
     async def service(self) -> Pubkey | None:
         """The service key this database belongs to, or None before the first start."""

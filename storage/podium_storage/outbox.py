@@ -152,6 +152,11 @@ class Outbox:
         found = await self._database.fetch_all(sql.DELIVERIES.format(where=f"o.reference IN ({values})"), parameters)
         return await _deliveries(found)
 
+    async def relays_of(self, lesson_id: str) -> tuple[str, ...]:
+        """Every relay a session's public events were given to: where a deletion of it has to go too."""
+        rows = await self._database.fetch_all(sql.RELAYS_OF_LESSON, (lesson_id,))
+        return tuple(str(row[0]) for row in rows)
+
     async def pending_by_relay(self) -> dict[str, int]:
         """Number of rows that wait, for each relay that has any."""
         rows = await self._database.fetch_all(sql.PENDING)

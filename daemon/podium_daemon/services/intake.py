@@ -55,13 +55,22 @@ class Intake:
                 return concerned
             lessons.append(concerned)
 
+        submitted = [
+            Submitted(event, lesson, await self._targets(event, lesson))
+            for event, lesson in zip(events, lessons, strict=True)
+        ]
+
         async def scope(tx: Transaction) -> None:
-            for event, lesson_id in zip(events, lessons, strict=True):
-                await self._outgoing.add(tx, [event], lesson_id=lesson_id)
+            for one in submitted:
+                await self._outgoing.add(tx, [one.event], lesson_id=one.lesson_id, relays=one.relays)
 
         await self._store.database.transact(scope)
-        relays = self._outgoing.relays
-        return [Submitted(event, lesson, relays) for event, lesson in zip(events, lessons, strict=True)]
+        return submitted
+
+    async def _targets(self, event: VerifiedEvent, lesson_id: str | None) -> tuple[str, ...]:
+        if lesson_id is None or event.kind not in (kinds.DELETION, kinds.SESSION):
+            return self._outgoing.relays
+        return await self._outgoing.relays_of(lesson_id)
 
     async def _concerned(self, event: VerifiedEvent, now: int, before: Sequence[str | None]) -> str | Refused | None:
         if not now - MAX_BEHIND <= event.created_at <= now + MAX_AHEAD:

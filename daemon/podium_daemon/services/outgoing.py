@@ -29,9 +29,21 @@ class Outgoing:
         """Where our own events go now."""
         return tuple(self._targets())
 
-    async def add(self, tx: Transaction, events: Sequence[VerifiedEvent], *, lesson_id: str | None = None) -> None:
-        """Mirror `events` and queue them for every write relay, in the caller's transaction."""
+    async def relays_of(self, lesson_id: str) -> tuple[str, ...]:
+        """Every relay that was ever given the session's events, and those of now: a deletion goes to all of them."""
+        return tuple(dict.fromkeys((*self.relays, *await self._outbox.relays_of(lesson_id))))
+
+    async def add(
+        self,
+        tx: Transaction,
+        events: Sequence[VerifiedEvent],
+        *,
+        lesson_id: str | None = None,
+        relays: Sequence[str] | None = None,
+    ) -> None:
+        """Mirror `events` and queue them for `relays` (every write relay), in the caller's transaction."""
         now = int(self._clock.now())
         await self._mirror.ingest_within(tx, events, received_at=now)
-        items = [OutboxItem(event=event, relays=self.relays, not_before=now, lesson_id=lesson_id) for event in events]
+        targets = self.relays if relays is None else tuple(relays)
+        items = [OutboxItem(event=event, relays=targets, not_before=now, lesson_id=lesson_id) for event in events]
         await self._outbox.add_many_within(tx, items)

@@ -1,0 +1,30 @@
+"""Where a deletion goes."""
+
+from __future__ import annotations
+
+from podium_daemon.refusals import Refused
+from podium_daemon.services.intake import Intake
+from podium_daemon.services.outgoing import Outgoing
+from podium_protocol.live.session import SessionSpec, cancel
+from tests.support.world import RELAY, signed, world
+
+FORMER = "wss://former.example.org"
+
+
+async def test_a_cancellation_goes_to_every_relay_the_session_was_ever_given_to() -> None:
+    """A relay that is no longer configured is told too; the inboxes of people are not."""
+    async with world() as here:
+        before = Outgoing(here.mirror, here.outbox, lambda: [FORMER], here.clock)
+        intake = Intake(here.store, before, accepts=here.accepts, clock=here.clock)
+        spec = SessionSpec(identifier="x", title="Know your rights", starts_at=here.now + 7200, duration_minutes=60)
+        event = signed(here.instructor, here.draft(spec))
+        assert not isinstance(await intake.submit([event]), Refused)
+        row = (await here.store.sessions.to_list())[0]
+        person = await here.person()
+        await here.answer(person, row)
+        await here.turn()
+        cancelled = cancel(event, here.now + 1)
+        events = [signed(here.instructor, cancelled.revision), signed(here.instructor, cancelled.deletion)]
+        submitted = await here.intake.submit(events)
+        assert not isinstance(submitted, Refused)
+        assert [set(one.relays) for one in submitted] == [{RELAY, FORMER}, {RELAY, FORMER}]
