@@ -8,7 +8,7 @@ import secrets
 import shutil
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import cached_property
 from importlib.metadata import version
@@ -22,12 +22,15 @@ from podium_daemon.clock import Clock, ClockWatch, SystemClock
 from podium_daemon.conference.base import RoomId, RoomSpec
 from podium_daemon.conference.link_settings import LinkSettings
 from podium_daemon.conference.registry import EngineParts, build_engine
+from podium_daemon.conference.service import TrainingCallingIntegration
 from podium_daemon.config import Config
 from podium_daemon.config.values import is_nip05
 from podium_daemon.keyfile import locate_key, new_secret, read_key, write_key_file
 from podium_daemon.relays.addresses import SystemLookup
 from podium_daemon.relays.embedded import EmbeddedRelay
 from podium_daemon.relays.embedded_child import RelaySettings
+from podium_daemon.relays.gift_wraps import GiftWraps
+from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.pool import RelayPool
 from podium_daemon.relays.publisher import Publisher
 from podium_daemon.relays.relay_state import PoolRelay
@@ -36,6 +39,7 @@ from podium_daemon.reload import Reloader
 from podium_daemon.services.attendance import Attendance
 from podium_daemon.services.attendance_gaps import GapBook
 from podium_daemon.services.attendance_settling import AttendanceSettings
+from podium_daemon.services.calling import CallersSessions, NotedAttendance
 from podium_daemon.services.housekeeping import Housekeeping
 from podium_daemon.services.instructors import Instructors
 from podium_daemon.services.intake import Intake
@@ -47,6 +51,7 @@ from podium_daemon.services.reminder_planner import PlannerSettings
 from podium_daemon.services.reminder_sending import ReminderSettings
 from podium_daemon.services.reminder_wrapping import Wrapper
 from podium_daemon.services.reminders import Reminders
+from podium_daemon.services.replies import Replies
 from podium_daemon.services.rooms import Rooms, RoomSettings
 from podium_daemon.services.rsvps import Rsvps
 from podium_daemon.services.status_events import StatusEvents, StatusSettings
@@ -60,7 +65,7 @@ from podium_daemon.web.server import WebServer, listen
 from podium_daemon.web.site import build_site
 from podium_daemon.web.views import Views
 from podium_protocol import kinds
-from podium_protocol.events import Pubkey, SignedEvent
+from podium_protocol.events import Pubkey, SignedEvent, VerifiedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.lifecycle_rules import StartPolicy
@@ -69,6 +74,7 @@ from podium_protocol.relay_url import normalise
 from podium_storage.attendance_projection import AttendanceProjection
 from podium_storage.meta import Meta
 from podium_storage.mirror import Mirror
+from podium_storage.opened_wraps import OpenedWraps
 from podium_storage.outbox import Outbox
 from podium_storage.projections import RsvpProjection
 from podium_storage.replacement import Effect
@@ -154,7 +160,15 @@ class Daemon:
         web = WebServer(build_site(self._context(), hosts=_hosts(config)), listener)
         reloader = Reloader(config, self.apply)
         self.services: list[Service] = [ClockWatch(clock), *self._embedded_relay()]
-        self.services += [self._pool, self._syncer, self._publisher, self._engine, self._instructors, self._rsvps]
+        self.services += [
+            self._pool,
+            self._syncer,
+            self._gift_wraps,
+            self._publisher,
+            self._engine,
+            self._instructors,
+            self._rsvps,
+        ]
         self.services += [self._attendance, self._reminders, self._lifecycle, self._rooms, self._housekeeping]
         self.services += [reloader, web]
         """In the order in which they start; they stop in the reverse order."""
@@ -186,38 +200,58 @@ class Daemon:
         self._sessions = SessionProjection(
             store.sessions, service=self._signer.pubkey, accepts=self._instructors.accepts
         )
+        self._rsvp_projection = RsvpProjection(store.rsvps, store.database, store.interner)
         self._mirror = Mirror(
             store.database,
             store.interner,
             [
-                RsvpProjection(store.rsvps, store.database, store.interner),
+                self._rsvp_projection,
                 self._sessions,
                 AttendanceProjection(store.attendance, store.intervals, service=self._signer.pubkey),
             ],
         )
         self._outbox = Outbox(store.database, store.interner)
+        watermarks = Watermarks(store.database)
         self._syncer = Syncer(
             mirror=self._mirror,
             store=store,
-            watermarks=Watermarks(store.database),
+            watermarks=watermarks,
             instructors=lambda: self._instructors.pubkeys,
             service=self._signer.pubkey,
             patience=SYNC_PATIENCE,
             doors=config.lifecycle.doors,
             clock=clock,
         )
+        self._gift_wraps = GiftWraps(
+            service=self._signer.pubkey,
+            deliver=self._read_wraps,
+            watermarks=watermarks,
+            clock=clock,
+        )
         self._pool = RelayPool(
             self._relays,
-            sink=self._syncer.take,
-            on_eose=self._syncer.on_eose,
+            sink=self._take_in,
+            on_eose=self._on_eose,
             signer=self._sign_in,
             clock=clock,
         )
         self._syncer.join(self._pool)
+        self._gift_wraps.join(self._pool)
         self._publisher = Publisher(outbox=self._outbox, store=store, pool=self._pool, clock=clock)
         link = LinkSettings(meeting_url=config.conference.meeting_url or None, heartbeat=config.conference.heartbeat)
         parts = EngineParts(clock=clock, random_bytes=self._random_bytes, link=link)
         self._engine = build_engine(config.conference.engine, parts)
+
+    async def _take_in(self, events: Sequence[Incoming]) -> None:
+        if public := await self._gift_wraps.take(events):
+            await self._syncer.take(public)
+
+    async def _read_wraps(self, wraps: Sequence[VerifiedEvent]) -> None:
+        await self._replies.take(wraps)  # made after the pool, since it writes back through the outbox
+
+    async def _on_eose(self, name: str, relay: str, partial: bool) -> None:
+        await self._gift_wraps.on_eose(name, relay, partial)
+        await self._syncer.on_eose(name, relay, partial)
 
     async def _sign_in(self, relay_url: str, challenge: str) -> SignedEvent:
         draft = nip42.write_auth(self._signer.pubkey, relay_url, challenge, int(self._clock.now()))
@@ -269,6 +303,17 @@ class Daemon:
             wrapper=wrapper,
             clock=clock,
         )
+        opened = OpenedWraps(store.database)
+        self._replies = Replies(
+            signer.secret,
+            store=store,
+            mirror=self._mirror,
+            outbox=self._outbox,
+            rsvps=self._rsvp_projection,
+            opened=opened,
+            clock=clock,
+            random_bytes=self._random_bytes,
+        )
         self._rooms = Rooms(
             self._room_settings(), store=store, engine=self._engine, clock=clock, random_bytes=self._random_bytes
         )
@@ -288,6 +333,7 @@ class Daemon:
             store=store,
             mirror=self._mirror,
             outbox=self._outbox,
+            opened_wraps=opened,
             retention_days=self._config.attendance.retention_days,
             clock=clock,
         )
@@ -385,12 +431,24 @@ class Daemon:
             intake=self._intake,
             lifecycle=self._lifecycle,
             rooms=self._rooms,
+            calling=self._calling,
             relays=self._pool,
             clock=self._clock,
             service=self._service_out,
             ready=lambda: None if self._syncer.caught_up.is_set() else "reading the relays",
             service_pubkey=self._signer.pubkey,
             public_url=self._config.public_url,
+        )
+
+    def _calling(self, by: Pubkey, note: str | None = None) -> TrainingCallingIntegration:
+        """The model's calling service with the authority of whoever signed the call."""
+        return TrainingCallingIntegration(
+            engine=self._engine,
+            sessions=CallersSessions(
+                by, store=self._store, lifecycle=self._lifecycle, page_of=self._page_of, room_of=self._room_of
+            ),
+            attendance=NotedAttendance(self._attendance, note=note, clock=self._clock),
+            random_bytes=self._random_bytes,
         )
 
     def _service_out(self) -> ServiceOut:

@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from podium_daemon.config import Config
-from podium_daemon.keyfile import KeyFileError, locate_key, read_key_file
+from podium_daemon.key_password import PasswordMissing
+from podium_daemon.keyfile import KeyFileError, locate_key, read_key
 from podium_daemon.state_directory import running_daemon
 from podium_protocol.nips.nip19 import encode_npub
 
@@ -79,7 +80,9 @@ def check_key(config: Config, environment: MutableMapping[str, str], option: Pat
         if place.path is None:
             advice = "Prefer a key file of mode 0600: other programs of this user can read the environment."
             return Check("key", Verdict.WARN, "the key is in the environment", advice)
-        secret = read_key_file(place.path, is_credential=place.source.name == "CREDENTIAL")
+        secret = read_key(place, environment, ask=lambda _: None)
+    except PasswordMissing:
+        return Check("key", Verdict.OK, "the key is encrypted; its password is asked for at each start")
     except KeyFileError as error:
         return Check("key", Verdict.FAIL, str(error), "`podium init` makes a key and a configuration.")
     return Check("key", Verdict.OK, f"{place.path} holds the key of {encode_npub(secret.pubkey)}")

@@ -7,33 +7,45 @@ file; the environment itself only where the configuration allows it. Never an ar
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
-import stat
-from collections.abc import Iterator, MutableMapping
+from collections.abc import MutableMapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from podium_daemon.key_password import Ask, ask_terminal, find_password
+from podium_daemon.secret_file import (
+    KeyFileError,
+    KeyFileMissing,
+    read_secret_file,
+    replace_secret_file,
+    write_secret_file,
+)
 from podium_protocol.errors import InvalidInput, PodiumError
 from podium_protocol.keys import SecretKey
-from podium_protocol.nips import nip19
+from podium_protocol.nips import nip19, nip49
+
+__all__ = [
+    "CREDENTIAL",
+    "KeyFileError",
+    "KeyFileMissing",
+    "KeyPlace",
+    "KeySource",
+    "encrypt_key_file",
+    "locate_key",
+    "new_secret",
+    "parse_secret",
+    "read_key",
+    "read_key_file",
+    "read_stored_key",
+    "write_key_file",
+]
 
 CREDENTIAL: Final = "podium.key"
 FILE_VARIABLE: Final = "PODIUM_SECRET_KEY_FILE"
 KEY_VARIABLE: Final = "PODIUM_SECRET_KEY"
-_MAX_BYTES: Final = 4096
-_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
-
-
-class KeyFileError(InvalidInput):
-    """A secret key cannot be read or stored safely; the text says which file and what to do, and never the key."""
-
-
-class KeyFileMissing(KeyFileError):  # noqa: N818  (said to people)
-    """There is no such file."""
 
 
 class KeySource(StrEnum):
@@ -79,33 +91,47 @@ def locate_key(
     return KeyPlace(KeySource.ENVIRONMENT, None)
 
 
-def read_key(place: KeyPlace, environment: MutableMapping[str, str]) -> SecretKey:
+def read_key(place: KeyPlace, environment: MutableMapping[str, str], *, ask: Ask = ask_terminal) -> SecretKey:
     """Read the key; a key in the environment is removed from it, so that child processes do not inherit it.
 
+    An encrypted one (ncryptsec) is opened with the password that `find_password` finds; that takes up to a second and
+    256 MiB.
+
     Raises:
-        KeyFileError: as `read_key_file`.
+        KeyFileError: as `read_key_file`, or the password is wrong or cannot be had.
     """
     if place.path is None:
         return parse_secret(environment.pop(KEY_VARIABLE, ""), KEY_VARIABLE)
-    return read_key_file(place.path, is_credential=place.source is KeySource.CREDENTIAL)
+    return read_stored_key(place, environment, ask=ask).secret
+
+
+def read_stored_key(
+    place: KeyPlace, environment: MutableMapping[str, str], *, ask: Ask = ask_terminal
+) -> nip49.Decrypted:
+    """The key in a file, and whether it ever lay open: one that is stored in the clear does.
+
+    Raises:
+        KeyFileError: as `read_key`, or the key is in the environment and in no file.
+    """
+    if place.path is None:
+        raise KeyFileError(f"the key is in {KEY_VARIABLE} and in no file: name a key file")
+    text = _read_text(place.path, is_credential=place.source is KeySource.CREDENTIAL)
+    if not is_encrypted(text):
+        return nip49.Decrypted(parse_secret(text, str(place.path)), nip49.KeySecurity.INSECURE)
+    password = find_password(str(place.path), environment, ask)
+    try:
+        return nip49.decrypt(text.strip(), password)
+    except InvalidInput as error:
+        raise KeyFileError(f"{place.path}: {error}") from None
 
 
 def read_key_file(path: Path, *, is_credential: bool = False) -> SecretKey:
-    """Read an nsec or 64 hex digits from a file that only its owner, who is us, can read.
-
-    A symbolic link may only point into its own folder, as mounted secrets do. A systemd credential may belong to root.
+    """Read an nsec or 64 hex digits from a file that only its owner, who is us, can read (`read_secret_file`).
 
     Raises:
-        KeyFileError: missing, not a plain file, open to others, someone else's, or no key inside.
+        KeyFileError: missing, not a plain file, open to others, someone else's, encrypted, or no key inside.
     """
-    with _opened(_resolved(path), path) as descriptor:
-        _check(os.fstat(descriptor), path, is_credential=is_credential)
-        raw = os.read(descriptor, _MAX_BYTES + 1)
-    try:
-        text = raw.decode("ascii") if len(raw) <= _MAX_BYTES else ""
-    except UnicodeDecodeError:
-        text = ""
-    return parse_secret(text, str(path))
+    return parse_secret(_read_text(path, is_credential=is_credential), str(path))
 
 
 def write_key_file(path: Path, secret: SecretKey) -> None:
@@ -114,18 +140,23 @@ def write_key_file(path: Path, secret: SecretKey) -> None:
     Raises:
         KeyFileError: the file exists already (it is never overwritten), or the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        _write_new(temporary, f"{nip19.encode_nsec(secret)}\n".encode())
-        try:
-            os.link(temporary, path)  # unlike rename, it does not replace a key that is there already
-        finally:
-            temporary.unlink()
-        _sync_folder(path.parent)
-    except FileExistsError:
-        raise KeyFileError(f"{path} exists already and was left as it is: a lost key cannot be had back") from None
-    except OSError as error:
-        raise KeyFileError(f"{path} cannot be written: {error.strerror}") from None
+    write_secret_file(path, f"{nip19.encode_nsec(secret)}\n".encode())
+
+
+def encrypt_key_file(path: Path, stored: nip49.Decrypted, password: str, *, log_n: int) -> None:
+    """Put the encrypted form in the place of the key file at `path`, after a look that it can be opened again.
+
+    What a disk or a backup kept of the old bytes is not undone.
+
+    Raises:
+        KeyFileError: the file cannot be replaced; it is as it was.
+        InvalidInput: the password cannot be used.
+    """
+    salt, nonce = secrets.token_bytes(nip49.SALT_BYTES), secrets.token_bytes(nip49.NONCE_BYTES)
+    text = nip49.encrypt(stored.secret, password, salt=salt, nonce=nonce, log_n=log_n, security=stored.security)
+    if nip49.decrypt(text, password).secret != stored.secret:
+        raise KeyFileError(f"{path} was left as it is: the encrypted key does not open again on this machine")
+    replace_secret_file(path, f"{text}\n".encode())
 
 
 def new_secret() -> SecretKey:
@@ -144,8 +175,8 @@ def parse_secret(text: str, where: str) -> SecretKey:
     trimmed = text.strip()
     if trimmed.startswith("npub1"):
         raise KeyFileError(f"{where} holds a public key (npub); a secret key (nsec) is needed to sign")
-    if trimmed.startswith("ncryptsec1"):
-        raise KeyFileError(f"{where} holds an encrypted key (ncryptsec); decrypt it to an nsec first")
+    if is_encrypted(trimmed):
+        raise KeyFileError(f"{where} holds an encrypted key (ncryptsec), which is opened from a file only")
     try:
         if not trimmed.startswith("nsec1"):
             return SecretKey.from_hex(trimmed)
@@ -153,62 +184,19 @@ def parse_secret(text: str, where: str) -> SecretKey:
     except PodiumError:
         decoded = None
     if not isinstance(decoded, nip19.Nsec):
-        raise KeyFileError(f"{where} holds no secret key: expected an nsec or 64 lowercase hex digits")
+        raise KeyFileError(f"{where} holds no secret key: expected an nsec, an ncryptsec or 64 lowercase hex digits")
     return decoded.secret
 
 
-def _resolved(path: Path) -> Path:
+def is_encrypted(text: str) -> bool:
+    """Whether this is an ncryptsec, good or not."""
+    return text.strip().lower().startswith(f"{nip49.PREFIX}1")
+
+
+def _read_text(path: Path, *, is_credential: bool) -> str:
     try:
-        target = path.resolve(strict=True)
-        folder = path.parent.resolve(strict=True)
-    except (OSError, RuntimeError):
-        if path.is_symlink():
-            raise KeyFileError(f"{path} is a symbolic link to nothing: name the key file itself") from None
-        raise KeyFileMissing(f"there is no key file {path}: `podium key new` makes one, --key names another") from None
-    if path.is_symlink() and not target.is_relative_to(folder):
-        # whoever may write the link may not be who owns the target
-        raise KeyFileError(f"{path} is a symbolic link to elsewhere: name the key file itself")
-    return target
-
-
-@contextlib.contextmanager
-def _opened(target: Path, path: Path) -> Iterator[int]:
-    try:
-        # O_NONBLOCK: a FIFO put in the key's place must not hang us
-        descriptor = os.open(target, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        raise KeyFileError(f"{path} cannot be read: {error.strerror}") from None
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _check(status: os.stat_result, path: Path, *, is_credential: bool) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise KeyFileError(f"{path} is not a plain file: name the key file itself")
-    mode = stat.S_IMODE(status.st_mode)
-    # systemd lets the service read root's file through an ACL, which shows as the group's bits
-    is_roots = is_credential and status.st_uid == 0
-    if status.st_uid != os.geteuid() and not is_roots:
-        raise KeyFileError(f"{path} belongs to another user: run this as its owner, or `chown` it")
-    if mode & (stat.S_IRWXO if is_roots else _OTHERS):
-        raise KeyFileError(f"{path} can be read by others (mode {mode:04o}): run `chmod 600 {path}`")
-
-
-def _write_new(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        os.fchmod(descriptor, 0o600)  # whatever the umask was
-        os.write(descriptor, content)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return read_secret_file(path, is_credential=is_credential).decode("ascii")
+    except UnicodeDecodeError:
+        raise KeyFileError(
+            f"{path} holds no secret key: expected an nsec, an ncryptsec or 64 lowercase hex digits"
+        ) from None

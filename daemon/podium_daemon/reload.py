@@ -43,14 +43,24 @@ class Reloader:
             loop.remove_signal_handler(signal.SIGHUP)
 
     def reload(self) -> None:
-        """Read the file again now."""
+        """Read the file again now. What is wrong with it is logged, and the old configuration stays in force."""
+        old = self.config
         try:
-            fresh = self.config.reload()
+            fresh = old.reload()
         except PodiumError as error:
-            _log.error("the new configuration is invalid, the old one stays", action="config.refused", error=str(error))
+            _refuse(error)
             return
-        changed = changed_keys(self.config, fresh)
-        later = restart_keys(changed)
+        try:
+            self._apply(fresh)
+        except PodiumError as error:
+            self._apply(old)  # the part that refused may stand behind others that did not
+            _refuse(error)
+            return
         self.config = fresh
-        self._apply(fresh)
+        changed = changed_keys(old, fresh)
+        later = restart_keys(changed)
         _log.info("configuration reloaded", action="config.reloaded", changed=list(changed), after_restart=list(later))
+
+
+def _refuse(error: PodiumError) -> None:
+    _log.error("the new configuration is invalid, the old one stays", action="config.refused", error=str(error))

@@ -98,6 +98,9 @@ MAX_ENCRYPTED_CHARS: Final = 256 * 1024
 MAX_MESSAGE_BYTES: Final = 16 * 1024
 """Text of a private message: once sealed and wrapped it still fits the 64 KiB at which many relays refuse."""
 
+MAX_SCRYPT_LOG_N: Final = 18
+"""NIP-49: scrypt takes 2**log_n KiB; 18 is 256 MiB. An encrypted key from a stranger must not ask for all there is."""
+
 # -- text forms and lists ----------------------------------------------------------------------------------------------
 
 MAX_BECH32_CHARS: Final = 5000

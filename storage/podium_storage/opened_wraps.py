@@ -9,11 +9,8 @@ import msgspec
 
 from podium_protocol.events import EventId
 from podium_storage.database import Database, Transaction
-from podium_storage.event_rows import id_bytes
 
-_KNOWN: Final = """
-SELECT lower(hex(eventId)) FROM openedWraps
-WHERE eventId IN (SELECT unhex(value) FROM json_each(?))"""
+_KNOWN: Final = "SELECT eventId FROM openedWraps WHERE eventId IN (SELECT value FROM json_each(?))"
 _ADD: Final = "INSERT INTO openedWraps (eventId, openedAt) VALUES (?, ?) ON CONFLICT DO NOTHING"
 _SWEEP: Final = "DELETE FROM openedWraps WHERE openedAt < ?"
 
@@ -36,7 +33,7 @@ class OpenedWraps:
 
     async def add_within(self, tx: Transaction, ids: Collection[EventId], *, now: int) -> None:
         """Remember `ids` in the transaction that writes down what was in them."""
-        await tx.execute_many(_ADD, ((id_bytes(event_id), now) for event_id in ids))
+        await tx.execute_many(_ADD, ((event_id, now) for event_id in ids))
 
     async def sweep(self, before: int) -> int:
         """Forget those opened before a time; their number. A wrap read once more changes nothing that is newer."""

@@ -15,10 +15,12 @@ import msgspec
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey
+from podium_protocol.filters import Filter
 from podium_protocol.live.lifecycle import State
 from podium_protocol.live.meeting import Meeting, MeetingStatus, read_meeting
 from podium_protocol.live.session import NotASession, Session, read_session
 from podium_storage.database import Transaction
+from podium_storage.event_queries import EventQueries
 from podium_storage.replacement import Effect, Position
 from podium_storage.rows import LiveSessionRow
 from podium_storage.table import Table
@@ -59,6 +61,8 @@ class SessionProjection:
         rows = dict(before)
         for effect in sessions:
             self._fold(rows, effect, received_at)
+        # a relay may have told the status before the session: what is new here is remembered from the mirror
+        meetings += await self._told_before(tx, [rows[key] for key in rows.keys() - before.keys()])
         for meeting in meetings:
             if (row := rows.get(meeting.lesson_id)) is not None:
                 rows[meeting.lesson_id] = remembered(row, meeting)
@@ -71,6 +75,14 @@ class SessionProjection:
     def _own_meetings(self, effects: Sequence[Effect]) -> list[Meeting]:
         own = (e.event for e in effects if e.held and e.event.kind == kinds.MEETING and e.event.pubkey == self._service)
         return [meeting for meeting in map(read_meeting, own) if meeting is not None]
+
+    async def _told_before(self, tx: Transaction, fresh: Sequence[LiveSessionRow]) -> list[Meeting]:
+        if not fresh:
+            return []
+        rooms = tuple(row.conference_room_id or "" for row in fresh)
+        own = Filter(kinds=(kinds.MEETING,), authors=(self._service,), tags=(("d", rooms),))
+        events = await EventQueries(tx).by_filter(own)
+        return [meeting for meeting in map(read_meeting, events) if meeting is not None]
 
     def _fold(self, rows: dict[str, LiveSessionRow], effect: Effect, received_at: int) -> None:
         lesson_id = str(Address.of(effect.event))

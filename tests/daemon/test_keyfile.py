@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from podium_daemon import keyfile
+from podium_daemon import secret_file
 from podium_daemon.keyfile import (
     CREDENTIAL,
     KeyFileError,
@@ -229,10 +229,10 @@ def test_an_allowed_key_is_taken_out_of_the_environment(secret: SecretKey) -> No
 def test_a_systemd_credential_may_be_roots(mode: int) -> None:
     """The service is handed root's file by an ACL, which shows as the group's right to read."""
     roots = os.stat_result((stat.S_IFREG | mode, 0, 0, 1, 0, 0, 64, 0, 0, 0))
-    keyfile._check(roots, Path(CREDENTIAL), is_credential=True)
+    secret_file._check(roots, Path(CREDENTIAL), is_credential=True)
     if mode & 0o040:
         with pytest.raises(KeyFileError):
-            keyfile._check(roots, Path("podium.key"), is_credential=False)
+            secret_file._check(roots, Path("podium.key"), is_credential=False)
 
 
 def test_a_credential_that_everybody_can_read_is_refused(tmp_path: Path, secret: SecretKey) -> None:

@@ -55,3 +55,21 @@ async def test_values_are_named() -> None:
         await meta.set("a", "1")
         await meta.set("a", "2")
         assert (await meta.get("a"), await meta.get("b")) == ("2", None)
+
+
+async def test_a_settled_value_is_made_once() -> None:
+    """Of many that ask at once for a name without a value, all get the one that was kept."""
+    async with mirrored() as here:
+        meta = Meta(here.store.database)
+        made = iter("abcdefgh")
+        values = await asyncio.gather(*(meta.settled("secret", lambda: next(made)) for _ in range(8)))
+        assert set(values) == {"a"}
+        assert await meta.settled("secret", lambda: "later") == "a"
+
+
+async def test_counting_loses_nobody() -> None:
+    """Counts that come at once are all counted."""
+    async with mirrored() as here:
+        meta = Meta(here.store.database)
+        assert sorted(await asyncio.gather(*(meta.count("n") for _ in range(10)))) == list(range(1, 11))
+        assert await meta.get("n") == "10"

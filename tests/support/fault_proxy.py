@@ -93,7 +93,7 @@ class FaultProxy:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flows: asyncio.Event, *, is_down: bool
     ) -> None:
         with contextlib.suppress(OSError):
-            while data := await reader.read(_CHUNK if self._rate is None else 256):
+            while data := await reader.read(256 if is_down and self._rate else _CHUNK):
                 if self._delay:
                     await asyncio.sleep(self._delay)
                 if is_down and self._rate is not None:

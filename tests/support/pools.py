@@ -14,6 +14,7 @@ from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.pool import PoolRelay, RelayPool, RelayStatus
 from podium_daemon.relays.relay_state import ConnectionState
 from podium_daemon.supervisor import Stop
+from tests.support.clock import ManualClock
 
 LOOPBACK = IPv4Network("127.0.0.0/8")
 
@@ -63,6 +64,20 @@ class PoolInTest(RelayPool):
     def state_of(self, url: str) -> RelayStatus:
         """How one relay is doing."""
         return next(state for state in self.states() if state.url == url)
+
+    async def until_state(self, url: str, condition: Callable[[RelayStatus], Any]) -> RelayStatus:
+        """Wait until something holds of how a relay is doing."""
+        while not condition(state := self.state_of(url)):  # noqa: ASYNC110  (numbers have no event to wait for)
+            await asyncio.sleep(0.005)
+        return state
+
+    async def retry(self, url: str, clock: ManualClock) -> None:
+        """Move the clock just as far as the next attempt; further, and a connection it makes may seem long silent."""
+        await self.away(url)
+        next_attempt = self.state_of(url).next_attempt_at
+        assert next_attempt is not None
+        await clock.until_sleeping()
+        await clock.advance(next_attempt - clock.now() + 0.01)  # times of 2027 have a resolution of 0.2 us
 
     async def opened(self, url: str) -> None:
         """Wait until the relay is connected."""

@@ -25,6 +25,11 @@ class RunningRelay:
         self.url = process.url
         self.port = process.port
 
+    @property
+    def pid(self) -> int:
+        """The process that runs now."""
+        return self._process.pid
+
     async def stop(self) -> None:
         """Stop it as the daemon would."""
         await self._process.stop()

@@ -44,6 +44,18 @@ class Talk:
         """Send a frame as it is; bytes make a binary one."""
         await self.socket.send(frame)
 
+    async def write(self, data: bytes) -> None:
+        """Write bytes past the WebSocket protocol.
+
+        Raises:
+            ConnectionResetError: the client is gone.
+        """
+        transport = self.socket.transport
+        if transport.is_closing():
+            raise ConnectionResetError
+        transport.write(data)
+        await self.socket.drain()
+
     async def serve_honestly(self) -> None:
         """Answer every REQ with EOSE and every EVENT with OK, until the client leaves."""
         while True:
@@ -98,11 +110,13 @@ class ScriptedRelay:
 async def scripted_relay(behaviour: Behaviour, **options: Any) -> AsyncIterator[ScriptedRelay]:
     """A relay on a free port of loopback; `options` are those of `websockets.serve`."""
     relay = ScriptedRelay()
+    tasks: set[asyncio.Task[Any] | None] = set()
 
     async def handle(socket: ServerConnection) -> None:
+        tasks.add(asyncio.current_task())
         await relay.note_connection()
         talk = Talk(socket, relay)
-        with contextlib.suppress(ConnectionClosed):
+        with contextlib.suppress(ConnectionClosed, ConnectionResetError, asyncio.CancelledError):
             await behaviour(talk)
             while True:
                 await talk.receive()
@@ -113,6 +127,9 @@ async def scripted_relay(behaviour: Behaviour, **options: Any) -> AsyncIterator[
         yield relay
         for socket in server.connections:
             socket.transport.abort()
+        for task in tasks:
+            if task is not None:
+                task.cancel()
 
 
 @contextlib.asynccontextmanager
@@ -129,6 +146,8 @@ async def raw_server(
             pass
         finally:
             writer.transport.abort()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
             tasks.discard(task)
 
     tasks: set[asyncio.Task[Any] | None] = set()
@@ -138,9 +157,10 @@ async def raw_server(
         yield f"{scheme}://127.0.0.1:{_port(server)}"
     finally:
         server.close()
-        for task in tuple(tasks):
-            if task is not None:
-                task.cancel()
+        waiting = [task for task in tasks if task is not None]
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
 
 def _port(server: Server | asyncio.Server) -> int:

@@ -30,6 +30,7 @@ from podium_daemon.services.reminder_planner import PlannerSettings
 from podium_daemon.services.reminder_sending import ReminderSettings
 from podium_daemon.services.reminder_wrapping import Wrapper
 from podium_daemon.services.reminders import Reminders
+from podium_daemon.services.replies import Replies
 from podium_daemon.services.rooms import Rooms, RoomSettings
 from podium_daemon.services.rsvps import Rsvps
 from podium_daemon.services.status_events import StatusEvents, StatusSettings
@@ -50,6 +51,7 @@ from podium_storage.changes import Batch
 from podium_storage.deliveries import Accepted
 from podium_storage.meta import Meta
 from podium_storage.mirror import Mirror
+from podium_storage.opened_wraps import OpenedWraps
 from podium_storage.outbox import Outbox
 from podium_storage.projections import RsvpProjection
 from podium_storage.rows import LedgerRow, LiveSessionRow, RsvpRow
@@ -78,17 +80,28 @@ class World:
         self.instructor = new_key() if like is None else like.instructor
         self.listed = {self.instructor.pubkey}
         self.outbox = Outbox(store.database, store.interner)
+        projection = RsvpProjection(store.rsvps, store.database, store.interner)
         self.mirror = Mirror(
             store.database,
             store.interner,
             [
-                RsvpProjection(store.rsvps, store.database, store.interner),
+                projection,
                 SessionProjection(store.sessions, service=self.service.pubkey, accepts=self.accepts),
                 AttendanceProjection(store.attendance, store.intervals, service=self.service.pubkey),
             ],
         )
         self.outgoing = Outgoing(self.mirror, self.outbox, lambda: [RELAY], self.clock)
         self.signer = LocalSigner(self.service)
+        self.replies = Replies(
+            self.service,
+            store=store,
+            mirror=self.mirror,
+            outbox=self.outbox,
+            rsvps=projection,
+            opened=OpenedWraps(store.database),
+            clock=self.clock,
+            random_bytes=os.urandom,
+        )
         self.engine = LinkEngine(
             LinkSettings(meeting_url="https://meet.example.org/room"), clock=self.clock, random_bytes=os.urandom
         )

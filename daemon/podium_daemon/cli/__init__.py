@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from podium_daemon.cli import (
     attendance,
     backup,
+    calendar,
     config,
     demo,
     doctor,
@@ -25,6 +26,7 @@ from podium_daemon.cli import (
     rsvp,
     run,
     session,
+    signer,
 )
 from podium_daemon.cli.caller import CONFIG_VARIABLE, Caller
 from podium_daemon.cli.failures import Exit, exit_code_of
@@ -33,7 +35,7 @@ from podium_daemon.cli.output import note
 from podium_daemon.config.problems import find_secret
 from podium_protocol.errors import InvalidInput, PodiumError
 
-_GLOBAL: Final = ("--config", "--state", "--key", "--url")
+_GLOBAL: Final = ("--config", "--state", "--key", "--url", "--bunker")
 
 
 class PodiumGroup(TyperGroup):
@@ -75,9 +77,10 @@ app = typer.Typer(
 for _part in (run, demo, init):
     app.add_typer(_part.app)
 app.add_typer(session.app, name="session")
-for _part in (rsvp, attendance, reminders):
+for _part in (rsvp, attendance, reminders, calendar):
     app.add_typer(_part.app)
 app.add_typer(key.app, name="key")
+app.add_typer(signer.app, name="signer")
 app.add_typer(relays.app, name="relays")
 app.add_typer(config.app, name="config")
 for _part in (doctor, backup):
@@ -95,6 +98,7 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _globals(
     context: typer.Context,
+    *,
     config_file: Annotated[
         Path | None,
         typer.Option("--config", help=f"Configuration file. Default: {CONFIG_VARIABLE}, or the user's."),
@@ -102,11 +106,14 @@ def _globals(
     state: Annotated[Path | None, typer.Option("--state", help="State directory (storage.state_directory).")] = None,
     key_file: Annotated[Path | None, typer.Option("--key", help="Key file to sign with (identity.key_file).")] = None,
     url: Annotated[str | None, typer.Option("--url", help="Address of the daemon. Default: its public URL.")] = None,
+    bunker: Annotated[
+        str | None, typer.Option("--bunker", help="Remote signer to sign with: its key, or its bunker:// URL.")
+    ] = None,
     _version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    context.obj = Caller(config_file, state, key_file, url)
+    context.obj = Caller(config_file, state, key_file, url, bunker, context.call_on_close)
 
 
 def main() -> None:

@@ -11,10 +11,10 @@ from urllib.parse import quote, urlencode, urlsplit
 import httpx
 import msgspec
 
+from podium_daemon.cli.caller_signer import CallerSigner
 from podium_daemon.cli.failures import CommandFailed, Exit
 from podium_daemon.config.values import origin_of
 from podium_protocol.errors import InvalidInput
-from podium_protocol.keys import SecretKey
 from podium_protocol.nips import nip98
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ class Api:
     def __init__(
         self,
         url: str,
-        secret: SecretKey | None,
+        secret: CallerSigner | None,
         *,
         signed_url: str | None = None,
         now: Callable[[], float] = time.time,

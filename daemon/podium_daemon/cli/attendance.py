@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from podium_daemon.cli.answers import Attendance, Attendances
 from podium_daemon.cli.api_client import decode, session_path
 from podium_daemon.cli.caller import caller_of
 from podium_daemon.cli.failures import CommandFailed
@@ -18,6 +17,7 @@ from podium_daemon.cli.output import note, print_json, table
 from podium_daemon.cli.session_reference import plain_reference
 from podium_daemon.cli.session_view import npub_or_hex
 from podium_daemon.cli.times import shown_length, shown_time
+from podium_daemon.client.values import Attendance, Attendances
 
 app = typer.Typer()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -12,8 +12,12 @@ import msgspec
 import typer
 
 from podium_daemon.cli.api_client import Api
+from podium_daemon.cli.caller_signer import CallerSigner
 from podium_daemon.config import Config, default_config_file, load_config
+from podium_daemon.key_password import PasswordMissing
 from podium_daemon.keyfile import KeyFileMissing, KeyPlace, locate_key, read_key
+from podium_daemon.signers.known_bunkers import KnownBunkers
+from podium_protocol.errors import InvalidInput
 from podium_protocol.keys import SecretKey
 
 CONFIG_VARIABLE: Final = "PODIUM_CONFIG"
@@ -21,12 +25,14 @@ _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """The options of one call, not yet looked at."""
+    """The options of one call, not yet looked at; `at_end` runs what is given to it when the command is over."""
 
     config_option: Path | None = None
     state_option: Path | None = None
     key_option: Path | None = None
     url_option: str | None = None
+    bunker_option: str | None = None
+    at_end: Callable[[Callable[[], None]], object] | None = None
 
     @property
     def config_file(self) -> Path | None:
@@ -61,7 +67,30 @@ class Caller(msgspec.Struct, frozen=True):
         """
         return read_key(self.key_place(config), os.environ)
 
-    def api(self, config: Config, secret: SecretKey | None) -> Api:
+    def bunkers(self) -> KnownBunkers:
+        """The remote signers that are connected."""
+        return KnownBunkers(self.config().state_directory / "signers")
+
+    def signer(self, config: Config) -> CallerSigner:
+        """Whoever signs for the caller: the remote signer of --bunker, else the caller's key.
+
+        Raises:
+            KeyFileError: the key cannot be read safely.
+            InvalidInput: --bunker names no signer, or stands beside --key.
+            SignerUnavailable: it could not be connected.
+        """
+        if self.bunker_option is None:
+            return self.secret(config)
+        if self.key_option is not None:
+            raise InvalidInput("--bunker and --key name two signers: give one of them")
+        from podium_daemon.cli.remote_signer import RemoteSigner, find_signer
+
+        remote = RemoteSigner(find_signer(self.bunker_option, self.bunkers()))
+        if self.at_end is not None:
+            self.at_end(remote.close)
+        return remote
+
+    def api(self, config: Config, secret: CallerSigner | None) -> Api:
         """The daemon to talk to.
 
         Logins name the address that is called. Only where --url is loopback and the configuration names a public URL
@@ -72,20 +101,22 @@ class Caller(msgspec.Struct, frozen=True):
         return Api(url, secret, signed_url=config.public_url if is_tunnel else None)
 
     def reading_api(self) -> Api:
-        """For what everybody may read: signed where there is a key, unsigned where there is none."""
+        """For what everybody may read: signed where there is a key, unsigned where there is none to be had."""
         config = self.config()
+        if self.bunker_option is not None:
+            return self.api(config, None)  # nobody is asked to agree to a look at what is public
         try:
             return self.api(config, self.secret(config))
-        except KeyFileMissing:
+        except (KeyFileMissing, PasswordMissing):
             if self.key_option is not None:
                 raise
             return self.api(config, None)
 
-    def signing_api(self) -> tuple[Api, SecretKey]:
+    def signing_api(self) -> tuple[Api, CallerSigner]:
         """For what only a known caller may see or do."""
         config = self.config()
-        secret = self.secret(config)
-        return self.api(config, secret), secret
+        signer = self.signer(config)
+        return self.api(config, signer), signer
 
 
 def caller_of(context: typer.Context) -> Caller:

@@ -1,8 +1,9 @@
-"""`podium key`: make, show and take over secret keys. They are read from files and prompts, never from arguments."""
+"""`podium key`: make, show, take over and encrypt secret keys, read from files and prompts, never from arguments."""
 
 from __future__ import annotations
 
 import getpass
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Final
@@ -12,12 +13,24 @@ import typer
 from podium_daemon.cli.caller import Caller, caller_of
 from podium_daemon.cli.options import Json, helped
 from podium_daemon.cli.output import fields, print_json
-from podium_daemon.keyfile import KeyFileError, new_secret, parse_secret, write_key_file
+from podium_daemon.key_password import ask_terminal, read_password_file
+from podium_daemon.keyfile import (
+    KeyFileError,
+    KeyPlace,
+    KeySource,
+    encrypt_key_file,
+    new_secret,
+    parse_secret,
+    read_stored_key,
+    write_key_file,
+)
 from podium_protocol.keys import SecretKey
+from podium_protocol.limits import MAX_SCRYPT_LOG_N
 from podium_protocol.nips.nip19 import encode_npub
 
-app = typer.Typer(no_args_is_help=True, help="Make, show and take over keys.")
+app = typer.Typer(no_args_is_help=True, help="Make, show, take over and encrypt keys.")
 _MAX_CHARACTERS: Final = 4096
+_LEAST_LOG_N: Final = 16  # NIP-49's smallest: 64 MiB, 100 ms a guess
 
 Target = Annotated[Path | None, typer.Argument(metavar="FILE", help="Default: --key, or the configured key file.")]
 
@@ -53,6 +66,51 @@ def show(context: typer.Context, as_json: Json = False) -> None:
 def import_(context: typer.Context, file: Target = None, as_json: Json = False) -> None:
     text = getpass.getpass("Secret key (nsec or hex): ") if sys.stdin.isatty() else sys.stdin.read(_MAX_CHARACTERS)
     _store(caller_of(context), file, parse_secret(text, "the input"), as_json=as_json)
+
+
+@app.command(
+    short_help="Put a key file under a password.",
+    help=helped(
+        "Put a key file under a password (NIP-49), or under another one. The file is replaced; copies of it that were "
+        "made before are not. Whatever reads it asks for the password, or takes it from the file that "
+        "PODIUM_PASSWORD_FILE names.",
+        "podium key encrypt",
+        "podium key encrypt ~/instructor.key --password-file ~/password",
+    ),
+)
+def encrypt(
+    context: typer.Context,
+    file: Target = None,
+    password_file: Annotated[
+        Path | None, typer.Option("--password-file", help="A file of mode 0600 with the new password.")
+    ] = None,
+    log_n: Annotated[
+        int, typer.Option("--log-n", min=_LEAST_LOG_N, max=MAX_SCRYPT_LOG_N, help="scrypt takes 2^N KiB of memory.")
+    ] = MAX_SCRYPT_LOG_N,
+    as_json: Json = False,
+) -> None:
+    place = _place_of(caller_of(context), file)
+    stored = read_stored_key(place, os.environ)
+    assert place.path is not None, "a stored key has a file"
+    encrypt_key_file(place.path, stored, _new_password(password_file), log_n=log_n)
+    _print(stored.secret, f"{place.path}, encrypted", as_json=as_json)
+
+
+def _place_of(caller: Caller, file: Path | None) -> KeyPlace:
+    return KeyPlace(KeySource.OPTION, file) if file is not None else caller.key_place(caller.config())
+
+
+def _new_password(file: Path | None) -> str:
+    if file is not None:
+        return read_password_file(file)
+    password = ask_terminal("New password")
+    if password is None:
+        raise KeyFileError("there is no terminal to ask for a password: name a file that holds it, --password-file")
+    if not password:
+        raise KeyFileError("nothing was changed: an empty password protects nothing")
+    if ask_terminal("The same password again") != password:
+        raise KeyFileError("nothing was changed: the two passwords differ")
+    return password
 
 
 def _store(caller: Caller, file: Path | None, secret: SecretKey, *, as_json: bool) -> None:

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 
 import typer
 
-from podium_daemon.cli.answers import Relay, Relays
 from podium_daemon.cli.api_client import DaemonUnreachable, decode
 from podium_daemon.cli.caller import Caller, caller_of
 from podium_daemon.cli.failures import CommandFailed, Exit
 from podium_daemon.cli.options import Json, helped
 from podium_daemon.cli.output import print_json, table
 from podium_daemon.cli.relay_probe import probe
+from podium_daemon.client.values import Relay, Relays
 from podium_daemon.config import Config
 
 app = typer.Typer(no_args_is_help=True, help="The relays sessions live on.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import typer
 
-from podium_daemon.cli.answers import Reminder, Reminders
 from podium_daemon.cli.api_client import decode, session_path
 from podium_daemon.cli.caller import caller_of
 from podium_daemon.cli.options import Json, SessionReference, helped
@@ -12,6 +11,7 @@ from podium_daemon.cli.output import print_json, say, table
 from podium_daemon.cli.session_reference import plain_reference
 from podium_daemon.cli.session_view import npub_or_hex
 from podium_daemon.cli.times import shown_time
+from podium_daemon.client.values import Reminder, Reminders
 
 app = typer.Typer()
 

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from podium_daemon.cli.answers import Draft, Rsvp, Rsvps
 from podium_daemon.cli.api_client import decode, session_path
 from podium_daemon.cli.caller import caller_of
 from podium_daemon.cli.options import Json, SessionReference, helped
@@ -15,6 +14,7 @@ from podium_daemon.cli.output import clean, note, print_json, say, table
 from podium_daemon.cli.session_reference import find_session, plain_reference
 from podium_daemon.cli.signing import sign_and_send
 from podium_daemon.cli.times import shown_time
+from podium_daemon.client.values import Draft, Rsvp, Rsvps
 from podium_protocol import kinds
 
 app = typer.Typer()

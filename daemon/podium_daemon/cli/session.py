@@ -9,15 +9,16 @@ from typing import Annotated
 import typer
 
 from podium_daemon.cli import session_writing
-from podium_daemon.cli.answers import Draft, Sessions
 from podium_daemon.cli.api_client import decode, session_path
 from podium_daemon.cli.caller import caller_of
 from podium_daemon.cli.options import Json, SessionReference, Yes, helped
 from podium_daemon.cli.output import clean, note, print_json, table
 from podium_daemon.cli.session_reference import find_session, plain_reference
 from podium_daemon.cli.session_view import show_session
-from podium_daemon.cli.signing import Expectation, sign_and_send
+from podium_daemon.cli.signing import sign_and_send
 from podium_daemon.cli.times import shown_time
+from podium_daemon.client.looking import Expectation
+from podium_daemon.client.values import Draft, Sessions
 from podium_protocol import kinds
 
 app = typer.Typer(no_args_is_help=True, help="Schedule sessions and run them.")

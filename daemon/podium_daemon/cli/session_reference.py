@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
-from podium_daemon.cli.answers import Session, Sessions
 from podium_daemon.cli.api_client import Api, decode, session_path
+from podium_daemon.client.values import Session, Sessions
 from podium_protocol.addresses import Address
 from podium_protocol.errors import InvalidInput
 from podium_protocol.nips import nip19

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from podium_daemon.cli.answers import Session
 from podium_daemon.cli.api_client import decode
 from podium_daemon.cli.output import fields, print_json
 from podium_daemon.cli.times import shown_time
+from podium_daemon.client.values import Session
 from podium_protocol.events import pubkey_or_none
 from podium_protocol.nips.nip19 import encode_npub
 

@@ -6,7 +6,6 @@ import time
 
 import typer
 
-from podium_daemon.cli.answers import Draft, Session
 from podium_daemon.cli.api_client import decode, session_path
 from podium_daemon.cli.caller import caller_of
 from podium_daemon.cli.options import Json, SessionReference, helped, pubkeys
@@ -36,6 +35,7 @@ from podium_daemon.cli.session_reference import find_session
 from podium_daemon.cli.session_view import show_session
 from podium_daemon.cli.signing import sign_and_send
 from podium_daemon.cli.times import checked_zone, minutes_of, start_of
+from podium_daemon.client.values import Draft, Session
 from podium_protocol import kinds
 from podium_protocol.errors import InvalidInput
 from podium_protocol.live.plain_text import single_line

@@ -58,14 +58,13 @@ def minutes_of(text: str) -> int:
     Raises:
         InvalidInput: no duration, or none in whole minutes.
     """
-    if text.isascii() and text.isdigit() and len(text) <= 6:
-        return int(text)
+    is_bare = text.isascii() and text.isdigit() and len(text) <= 6
     try:
-        minutes, rest = divmod(parse_duration(text), 60)
+        minutes, rest = (int(text), 0) if is_bare else divmod(parse_duration(text), 60)
     except ValueError:
-        minutes, rest = 0, 1
-    if rest:
-        raise InvalidInput('--duration: expected whole minutes, such as 60, "90 min" or "1h 30m"')
+        minutes, rest = 0, 0
+    if rest or minutes < 1:
+        raise InvalidInput('--duration: expected whole minutes, at least one, such as 60, "90 min" or "1h 30m"')
     return minutes
 
 

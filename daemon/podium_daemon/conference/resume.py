@@ -33,7 +33,7 @@ class ResumeBook:
     def __init__(self, random_bytes: RandomBytes, *, seconds: int = RESUME_SECONDS) -> None:
         """Keep each secret for `seconds` after its connection ended."""
         self._random_bytes = random_bytes
-        self._seconds = seconds
+        self.seconds = seconds
         self._kept: dict[ConnectionId, _Kept] = {}
         self._by_digest: dict[bytes, ConnectionId] = {}
 
@@ -52,7 +52,7 @@ class ResumeBook:
         """The connection ended: its time to return runs from here. Said twice, the first counts."""
         kept = self._kept.get(connection)
         if kept is not None and kept.until is None:
-            kept.until = now + self._seconds
+            kept.until = now + self.seconds
 
     def redeem(self, secret: str, now: float) -> Connection | None:
         """The connection a secret returns from, once; None if it is unknown, spent, withdrawn or too old."""

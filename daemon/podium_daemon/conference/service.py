@@ -75,8 +75,8 @@ class SessionsPort(Protocol):
         """What is known, or None for an unknown session."""
         ...
 
-    async def set_conference(self, lesson_id: str, room: RoomId, config: TrainingConferenceConfig) -> None:
-        """Keep the room's id and configuration; a second time replaces the configuration."""
+    async def set_conference(self, lesson_id: str, room: RoomId, config: TrainingConferenceConfig) -> Refused | None:
+        """Keep the room's id and configuration, or why this configuration is not the session's."""
         ...
 
     async def start(self, lesson_id: str) -> Refused | None:
@@ -121,7 +121,8 @@ class TrainingCallingIntegration:
         room = record.conference_room_id or RoomId(self._random_bytes(16).hex())
         if objection := self._engine.check_spec(_spec(room, config, record.meeting_url)):
             return objection
-        await self._sessions.set_conference(lesson.lesson_id, room, config)
+        if refusal := await self._sessions.set_conference(lesson.lesson_id, room, config):
+            return refusal
         return LiveSessionRoom(room, record.join_url)
 
     async def start_live_session(self, lesson_id: str) -> Refused | None:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import time
 from collections.abc import Callable
 
 import msgspec
-from websockets.asyncio.client import ClientConnection, connect
 
-from podium_daemon.demo.api import Api
+from podium_daemon.client import PodiumClient, RoomSeat
 from podium_daemon.demo.wire import Wire
 from podium_protocol import kinds, tags
 from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, UnsignedEvent, VerifiedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.keys import SecretKey
-from podium_protocol.live.join_proof import Consent, write_join_proof
 from podium_protocol.live.rsvp import RsvpStatus, write_rsvp
 from podium_protocol.nips import nip17, nip59
 
@@ -40,11 +37,11 @@ class Person:
         self.name = name
         self.secret = secret or SecretKey(secrets.token_bytes(32))
         self.wire = wire
-        self.api = Api(base_url, self.secret)
+        self.podium = PodiumClient(base_url, self.secret)
 
     async def publish(self, event: UnsignedEvent) -> VerifiedEvent:
         """Sign and publish on one's own socket; the relay must say OK."""
-        signed = self.api.sign(event)
+        signed = self.secret.sign(event, secrets.token_bytes(32))
         answer = await self.wire.publish(signed)
         if not answer.accepted:
             raise AssertionError(f"the relay refused {self.name}'s event: {answer.message}")
@@ -100,24 +97,9 @@ class Participant(Person):
                         return letter
                 await self._arrived.wait()
 
-    async def join(self, reference: str, session: Address) -> Chair:
+    async def join(self, reference: str) -> RoomSeat:
         """Join with one signature and sit down."""
-        path = f"/api/sessions/{reference}/join"
-        challenge = msgspec.convert(await self.api.post(f"{path}/challenge"), _Challenge)
-        policy = challenge.recordingPolicyHash
-        proof = write_join_proof(
-            self.secret.pubkey,
-            url=challenge.url,
-            method="POST",
-            body=None,
-            session=session,
-            nonce=challenge.nonce,
-            device=secrets.token_hex(4),
-            now=int(time.time()),
-            consent=Consent(True, policy) if policy else None,
-        )
-        ticket = msgspec.convert(await self.api.post_proof(path, self.api.sign(proof)), _Ticket)
-        return await Chair.take(ticket.socketUrl, {"type": "hello", "token": ticket.token})
+        return await self.podium.join(reference, consent=True)
 
     def _tell(self) -> None:
         async def notify() -> None:
@@ -125,90 +107,3 @@ class Participant(Person):
                 self._arrived.notify_all()
 
         self._telling = asyncio.ensure_future(notify())
-
-
-class Chair:
-    """A seat in the room: a socket that beats."""
-
-    def __init__(self, socket: ClientConnection, url: str) -> None:
-        self._socket = socket
-        self._url = url
-        self._secret = ""
-        self.meeting_url: str | None = None
-        self.was_ended = False
-        self._welcomed = asyncio.Event()
-        self._tasks = [asyncio.create_task(self._read())]
-
-    @classmethod
-    async def take(cls, url: str, greeting: dict[str, str]) -> Chair:
-        """Open the socket and wait until the seat is given."""
-        socket = await connect(url, proxy=None, compression=None)
-        chair = cls(socket, url)
-        await socket.send(msgspec.json.encode(greeting), text=True)
-        async with asyncio.timeout(15):
-            await chair._welcomed.wait()
-        return chair
-
-    async def drop(self) -> None:
-        """Lose the connection without a word, as a tunnel does."""
-        self._stop()
-        self._socket.transport.abort()
-        await self._socket.wait_closed()
-
-    async def come_back(self) -> Chair:
-        """Return with the resume secret: no second signature."""
-        return await Chair.take(self._url, {"type": "return", "secret": self._secret})
-
-    async def leave(self) -> None:
-        """Say goodbye."""
-        await self._socket.send('{"type":"leave"}')
-        await self._socket.wait_closed()
-        self._stop()
-
-    async def until_ended(self, seconds: float) -> bool:
-        """Stay until the room is closed; whether it said that the session has ended."""
-        async with asyncio.timeout(seconds):
-            await self._socket.wait_closed()
-        self._stop()
-        return self.was_ended
-
-    async def _read(self) -> None:
-        with contextlib.suppress(Exception):
-            async for frame in self._socket:
-                message = msgspec.json.decode(frame, type=_RoomMessage)
-                if message.type == "welcome":
-                    self.meeting_url = message.meetingUrl
-                    self._tasks.append(asyncio.create_task(self._beat(message.heartbeat)))
-                    self._welcomed.set()
-                elif message.type == "resume":
-                    self._secret = message.secret
-                elif message.type == "ended":
-                    self.was_ended = True
-
-    async def _beat(self, every: int) -> None:
-        while True:
-            await asyncio.sleep(every)
-            await self._socket.send('{"type":"beat"}')
-
-    def _stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-
-
-class _Challenge(msgspec.Struct):
-    url: str
-    nonce: str
-    recordingPolicyHash: str = ""  # noqa: N815  (the interface's name)
-
-
-class _Ticket(msgspec.Struct):
-    state: str
-    socketUrl: str  # noqa: N815  (the interface's name)
-    token: str
-
-
-class _RoomMessage(msgspec.Struct):
-    type: str
-    heartbeat: int = 5
-    meetingUrl: str | None = None  # noqa: N815  (the interface's name)
-    secret: str = ""

@@ -12,6 +12,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from podium_daemon.client import SessionWish
+from podium_daemon.client.values import Attendance, Counts
+from podium_daemon.client.values import Session as ShownSession
 from podium_daemon.demo.people import Letter, Participant, Person
 from podium_daemon.demo.stage import MEETING_URL, Plan, Stage
 from podium_daemon.demo.wire import open_wire
@@ -63,6 +66,8 @@ class Story:
             self.ada = Participant("first participant", await wire(), base)
             self.ben = Participant("second participant", await wire(), base)
             self.cem = Participant("third participant", await wire(), base)
+            for person in (self.instructor, *self._people):
+                stack.push_async_callback(person.podium.close)
             for name, act in self._acts():
                 try:
                     saw = await act()
@@ -106,22 +111,20 @@ class Story:
 
     async def _schedule(self) -> str:
         self.starts_at = int(time.time()) + self._plan.start_in
-        draft = await self.instructor.api.post(
-            "/api/sessions/draft",
-            {
-                "title": TITLE,
-                "summary": "A session that is played in under a minute.",
-                "scheduledAt": self.starts_at,
-                "duration": 1,
-                "timezone": "Europe/Berlin",
-                "maxParticipants": 2,
-                "requiresRSVP": True,
-            },
+        wish = SessionWish(
+            title=TITLE,
+            summary="A session that is played in under a minute.",
+            scheduled_at=self.starts_at,
+            duration=1,
+            timezone="Europe/Berlin",
+            max_participants=2,
+            requires_rsvp=True,
         )
+        podium = self.instructor.podium
+        draft = await podium.draft_session(wish)
         # the draft's shortest session is a minute; the instructor's client may sign any end it likes
-        events = msgspec.convert(draft["events"], list[UnsignedEvent])
-        draft["events"] = [msgspec.to_builtins(_ends(event, self.starts_at + self._plan.lasts)) for event in events]
-        await self.instructor.api.sign_and_submit(draft)
+        events = tuple(_ends(event, self.starts_at + self._plan.lasts) for event in draft.events)
+        await podium.submit(podium.sign(msgspec.structs.replace(draft, events=events)))
         event = await self._seen(Filter(kinds=(kinds.SESSION,), authors=(self.instructor.secret.pubkey,)))
         session = read_session(event)
         if not isinstance(session, Session) or session.title != TITLE:
@@ -141,9 +144,8 @@ class Story:
 
     async def _seats(self) -> str:
         async def counted() -> str | None:
-            shown = await self.instructor.api.get(self._path(""))
-            counts = shown["counts"]
-            right = counts == {"confirmed": 1, "tentative": 1, "declined": 1} and shown["seatsTaken"] == 1
+            shown = await self._shown()
+            right = shown.counts == Counts(confirmed=1, tentative=1, declined=1) and shown.seats_taken == 1
             return "the instructor sees 1 confirmed with a seat, 1 tentative, 1 declined" if right else None
 
         return await self._until(counted)
@@ -175,18 +177,18 @@ class Story:
         letter = await self.ada.letter(lambda one: one.due_at == self.starts_at and self._links(one), _PATIENCE)
         # the path of the link in the message is the session's naddr
         self.reference = next(urlsplit(link).path.rsplit("/", 1)[1] for link in self._links_of(letter))
-        self.ada_chair = await self.ada.join(self.reference, self.session.address)
-        self.ben_chair = await self.ben.join(self.reference, self.session.address)
+        self.ada_chair = await self.ada.join(self.reference)
+        self.ben_chair = await self.ben.join(self.reference)
         if self.ada_chair.meeting_url != MEETING_URL:
             raise Failed(f"the room leads to {self.ada_chair.meeting_url}")
         return "two joined by the link of the message, one signature each, and were given the meeting"
 
     async def _present(self) -> str:
         async def two() -> str | None:
-            shown = await self.instructor.api.get(self._path(""))
+            shown = await self._shown()
             rows = await self._attended()
-            seconds = [row["totalDuration"] for row in rows]
-            if shown["participantCount"] != 2 or len(rows) != 2 or min(seconds) < 2:
+            seconds = [row.total_duration for row in rows]
+            if shown.participant_count != 2 or len(rows) != 2 or min(seconds) < 2:
                 return None
             return f"the instructor sees 2 people present, for {seconds[0]} and {seconds[1]} s so far"
 
@@ -196,10 +198,8 @@ class Story:
         await self.ada_chair.drop()
 
         async def one() -> str | None:
-            shown = await self.instructor.api.get(self._path(""))
-            return (
-                "the first one's connection died without a word; 1 present" if shown["participantCount"] == 1 else None
-            )
+            shown = await self._shown()
+            return "the first one's connection died without a word; 1 present" if shown.participant_count == 1 else None
 
         return await self._until(one)
 
@@ -207,8 +207,8 @@ class Story:
         await self.ben_chair.leave()
 
         async def none() -> str | None:
-            shown = await self.instructor.api.get(self._path(""))
-            return "the second one said goodbye; nobody present" if shown["participantCount"] == 0 else None
+            shown = await self._shown()
+            return "the second one said goodbye; nobody present" if shown.participant_count == 0 else None
 
         return await self._until(none)
 
@@ -218,15 +218,16 @@ class Story:
 
         async def joined() -> str | None:
             rows = await self._attended()
-            twice = any(row["pubkey"] == self.ada.secret.pubkey and row["joinCount"] == 2 for row in rows)
+            twice = any(row.pubkey == self.ada.secret.pubkey and row.join_count == 2 for row in rows)
             return "back with the resume secret, without a second signature: joinCount 2" if twice else None
 
         return await self._until(joined)
 
     async def _end(self) -> str:
         ends_at = self.starts_at + self._plan.lasts
-        said = await self.ada_chair.until_ended(ends_at - time.time() + _PATIENCE)
-        if not said:
+        async with asyncio.timeout(ends_at - time.time() + _PATIENCE):
+            await self.ada_chair.until_closed()
+        if not self.ada_chair.has_ended:
             raise Failed("the room closed without saying that the session has ended")
         meeting = await self._meeting(MeetingStatus.ENDED)
         return f"the room closed, kind 30313 says ended at {(meeting.ends_at or 0) - ends_at:+d} s from the schedule"
@@ -276,12 +277,11 @@ class Story:
     def _people(self) -> tuple[Participant, ...]:
         return self.ada, self.ben, self.cem
 
-    async def _attended(self) -> list[dict[str, Any]]:
-        shown = await self.instructor.api.get(self._path("/attendance"))
-        return msgspec.convert(shown["attendance"], list[dict[str, Any]])
+    async def _shown(self) -> ShownSession:
+        return await self.instructor.podium.session(self.session.address.identifier)
 
-    def _path(self, rest: str) -> str:
-        return f"/api/sessions/{self.session.address.identifier}{rest}"
+    async def _attended(self) -> tuple[Attendance, ...]:
+        return await self.instructor.podium.attendance(self.session.address.identifier)
 
     def _is_answer(self, letter: Letter) -> bool:
         """Whether a letter answers an RSVP: it is due at no offset."""

@@ -268,7 +268,11 @@ class RelayConnection:
         self._enter(ConnectionState.OPEN)
         try:
             await pump.run()
+        except SocketLost:
+            socket.abandon()
+            raise
         finally:
+            self._enter(ConnectionState.CLOSING)
             self._pump = None
             self._connected_since = None
             if backoff.is_proven(self._clock.monotonic() - began, session.has_answered):
@@ -284,7 +288,8 @@ class RelayConnection:
         words = f"not connected: {away.why}"
         self._verdict = Blocked(words) if away.is_final else Unknown(words)
         self._enter(away.state)
-        _log.info("relay away", action="relay.away", relay=self.url, why=away.why, seconds=round(away.seconds, 1))
+        if away.state is not ConnectionState.STOPPED:
+            _log.info("relay away", action="relay.away", relay=self.url, why=away.why, seconds=round(away.seconds, 1))
         self._books.on_disconnected(words)
         self._books.window.refuse_queued(self._verdict, None if away.is_final else away.seconds)
 

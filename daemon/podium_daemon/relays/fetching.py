@@ -17,7 +17,7 @@ from podium_protocol.violations import Violation
 
 PAGE: Final = 500  # what relays commonly give for one REQ
 _NEVER_A_CAP: Final = 20  # a page below this is a relay's last: none is known to give so few at a time
-MAX_BYTES: Final = 64 * 1024 * 1024  # of one relay's answer
+MAX_BYTES: Final = 128 * 1024 * 1024  # of one relay's answer to one filter
 
 
 class RelayAnswer(msgspec.Struct, frozen=True):

@@ -23,6 +23,11 @@ _OWN_KINDS: Final = (
 )
 
 
+def wraps_for(service: Pubkey) -> tuple[Filter, ...]:
+    """The private messages to the service: asked of its message relays, and two days back (`filters.backfill`)."""
+    return (Filter(kinds=(kinds.GIFT_WRAP,), tags=(("p", (service,)),)),)
+
+
 class Interests(msgspec.Struct, frozen=True, kw_only=True):
     """Whose events matter now. `people` have answered to an open session; `lessons` are its addresses."""
 

@@ -20,9 +20,10 @@ from podium_protocol.verdicts import Blocked, Done, RateLimited, Unknown, Verdic
 MAX_ON_THE_WAY: Final = 500
 """Enough to keep a relay busy over any round trip; LMDB behind LocalRelay commits about 500 a second."""
 
-MAX_BESIDE_SUBSCRIPTIONS: Final = 100
-"""LocalRelay 0.45.1 loses live events for a connection that writes without a pause: 700 of 3,000 with 500 on the way,
-none with 100. Others' RSVPs would be among them."""
+BURST_BESIDE_SUBSCRIPTIONS: Final = 500
+BREATH: Final = 0.25  # seconds
+"""LocalRelay 0.45.1 prefers reading to passing on live events, and forgets those beyond its thousand: a connection that
+published 3,000 without a pause missed 700, and others' RSVPs would be among them. Hence a breath after each burst."""
 
 MAX_BYTES_ON_THE_WAY: Final = 256 * 1024
 """What a slow line still carries within the 20 s that an OK may take."""
@@ -75,6 +76,8 @@ class PublishWindow:
         self._queue: deque[_Item] = deque()
         self._on_the_way: dict[EventId, list[_Item]] = {}
         self._bytes = 0
+        self._burst = 0  # sent since the relay last had a moment to itself
+        self._quiet_since = float("-inf")
         self.pause = RateLimitPause()
         self.counts = {"done": 0, "refused": 0, "unknown": 0}
 
@@ -92,16 +95,26 @@ class PublishWindow:
         """Queue one event; `tell` is called once, with its outcome."""
         self._queue.append(_Item(event, tell))
 
-    def feed(self, session: RelaySession, now: float, *, beside_subscriptions: bool = False) -> None:
-        """Hand to the session what the window, the pace and a pause allow."""
+    def feed(self, session: RelaySession, now: float, *, beside_subscriptions: bool = False) -> float | None:
+        """Hand to the session what the window, the pace and a pause allow.
+
+        Seconds after which to call again even if nothing happens; None: an answer will be the occasion.
+        """
         if not self._queue:
-            return
+            return None
         if left := self.pause.left(now):
             self.refuse_queued(RateLimited("waiting, since the relay said rate-limited"), left)
-            return
-        at_once = MAX_BESIDE_SUBSCRIPTIONS if beside_subscriptions else MAX_ON_THE_WAY
-        for item in self._take(min(self._pacer.room(now), at_once - len(self._on_the_way))):
+            return None
+        quiet = now - self._quiet_since if not self._on_the_way else 0.0
+        if quiet >= BREATH:
+            self._burst = 0
+        room = min(self._pacer.room(now), MAX_ON_THE_WAY - len(self._on_the_way))
+        if beside_subscriptions:
+            room = min(room, BURST_BESIDE_SUBSCRIPTIONS - self._burst)
+        for item in self._take(room):
             session.publish_bytes(item.event.id, item.event.json, now)
+            self._burst += 1
+        return BREATH - quiet if self._queue and not self._on_the_way else None
 
     def settle(self, published: Published, now: float) -> None:
         """Take the relay's answer. One that comes after a time-out is no news: the same bytes are sent again anyway."""
@@ -109,6 +122,7 @@ class PublishWindow:
         if items is None:
             return
         self._bytes -= len(items[0].event.json)
+        self._quiet_since = now
         verdict = published.verdict
         if isinstance(verdict, RateLimited):
             self.pause.refused(now)

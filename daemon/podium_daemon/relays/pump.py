@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import structlog
 
@@ -16,7 +16,7 @@ from podium_daemon.clock import Clock
 from podium_daemon.relays.books import RelayBooks
 from podium_daemon.relays.incoming import Incoming, OnEose, Sink
 from podium_daemon.relays.relay_state import ConnectionOptions
-from podium_daemon.relays.websocket import SocketLost, WebSocket
+from podium_daemon.relays.websocket import Received, SocketLost, WebSocket
 from podium_protocol.events import SignedEvent
 from podium_protocol.messages import EventFrame, NoticeFrame
 from podium_protocol.session_events import (
@@ -33,6 +33,7 @@ from podium_protocol.violations import Violation
 AuthSigner = Callable[[str, str], Awaitable[SignedEvent]]
 """From (relay URL, challenge) to the signed login (`nip42.write_auth`). It may take its time, and it may raise."""
 
+_PINGS_AT_ONCE: Final = 16  # in one piece of the stream; honest relays ping once in half a minute
 _log = structlog.get_logger(__name__)
 
 
@@ -100,9 +101,9 @@ class Pump:
 
     async def _read(self) -> NoReturn:
         while True:
-            texts, binaries = await self._receive()
+            texts, binaries, pings = await self._receive()
             now = self._heard_at = self._clock.monotonic()
-            self._books.blame(*[Violation.BAD_FRAME] * binaries)
+            self._books.blame(*[Violation.BAD_FRAME] * binaries, *[Violation.FLOOD] * (pings - _PINGS_AT_ONCE))
             for text in texts:
                 self._session.receive(text, now)
             await self._hand_on()
@@ -110,7 +111,7 @@ class Pump:
             self.wake()
             await asyncio.sleep(0)  # the next piece may be there already: let others run first
 
-    async def _receive(self) -> tuple[list[bytes], int]:
+    async def _receive(self) -> Received:
         try:
             return await self._socket.receive()
         except SocketLost as lost:
@@ -190,16 +191,23 @@ class Pump:
     async def _write(self) -> NoReturn:
         while True:
             now = self._clock.monotonic()
-            self._books.window.feed(self._session, now, beside_subscriptions=self._books.has_subscriptions)
+            pause = self._books.window.feed(self._session, now, beside_subscriptions=self._books.has_subscriptions)
             frames = self._session.data_to_send()
             if frames:
                 self._used_at = now
                 self._books.pacer.note(len(frames), now)
                 self._socket.send_texts(frames)
                 await self._socket.drain()
-            else:
-                await self._work.wait()
-                self._work.clear()
+                continue
+            if pause is not None:
+                assert self._tasks is not None
+                self._tasks.create_task(self._wake_after(pause))
+            await self._work.wait()
+            self._work.clear()
+
+    async def _wake_after(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+        self.wake()
 
     # -- the clock -----------------------------------------------------------------------------------------------------
 

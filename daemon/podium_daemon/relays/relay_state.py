@@ -25,6 +25,7 @@ class ConnectionState(StrEnum):
     IDLE = "idle"  # nothing to do there; opened when there is
     CONNECTING = "connecting"
     OPEN = "open"
+    CLOSING = "closing"
     WAITING = "waiting"  # before the next attempt
     PENALTY = "penalty"  # it misbehaved, and is left alone for a while
     STOPPED = "stopped"

@@ -2,8 +2,9 @@
 
 Not websockets' own asyncio client: it reads up to 256 KiB in one go (a hostile relay packs 130,000 frames into that and
 holds the loop for half a second), follows redirects to other hosts, uses proxies named in the environment, cannot tell
-a peer that does not read from one that is gone, and costs a quarter more for each message. Here one step reads 16 KiB,
-and what is not read stays in the kernel, so that a slow consumer slows the relay down. RFC 6455.
+a peer that does not read from one that is gone, and costs a quarter more for each message. Here one step reads a piece
+that is small where frames are, and what is not read stays in the kernel, so that a slow consumer slows the relay down.
+RFC 6455.
 """
 
 from __future__ import annotations
@@ -18,13 +19,16 @@ from typing import Final, NamedTuple
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidStatus, PayloadTooBig
 from websockets.frames import Frame, Opcode
-from websockets.protocol import OPEN, Event
+from websockets.protocol import CONNECTING, OPEN, Event
 from websockets.uri import parse_uri
 
 from podium_daemon.relays.addresses import Destination
 from podium_protocol.errors import PodiumError
 
-_PIECE: Final = 16 * 1024  # bytes: at most 8,000 frames, a few milliseconds
+_SMALLEST_PIECE: Final = 1024  # bytes: 500 empty frames, 2 ms
+_LARGEST_PIECE: Final = 16 * 1024
+_FEW_FRAMES: Final = 64  # in a piece: the next one may be larger
+_MANY_FRAMES: Final = 256  # in a piece: the next one is smaller
 _CLOSE_WITHIN: Final = 2.0  # seconds
 _MAX_WORDS: Final = 200  # characters of a relay's own that go into an error
 _USER_AGENT: Final = "podium"
@@ -44,10 +48,11 @@ class SocketLost(PodiumError):  # noqa: N818  (what happened, said in the words 
 
 
 class Received(NamedTuple):
-    """Text messages, as their bytes, and how many binary ones there were besides."""
+    """Text messages, as their bytes, and how many binary ones and pings there were besides."""
 
     texts: list[bytes]
     binaries: int
+    pings: int
 
 
 class WebSocket:
@@ -59,6 +64,7 @@ class WebSocket:
         self._writer = writer
         self._protocol = protocol
         self._fragments: bytearray | None = None
+        self._piece = _SMALLEST_PIECE
         self._early: list[Event] = []  # frames that came in one piece with the handshake
 
     @classmethod
@@ -76,7 +82,7 @@ class WebSocket:
                 try:
                     await socket._shake_hands()
                 except BaseException:
-                    socket.abort()
+                    await socket._end()
                     raise
         except TimeoutError:
             raise SocketLost(f"it did not answer within {within:g} s") from None
@@ -87,13 +93,14 @@ class WebSocket:
     async def receive(self) -> Received:
         """The messages of the next piece of the stream: none, if the piece completes none or is all pings and pongs."""
         events, self._early = self._early, []
-        if not events:
+        if not events and self._protocol.state is OPEN:
             data = await self._read()
             if data:
                 self._protocol.receive_data(data)
             else:
                 self._protocol.receive_eof()
             events = self._protocol.events_received()
+            self._adapt(len(data), len(events))
             if self._flush():
                 await self.drain()  # a relay that pings without reading the pongs is not read on
         received = self._assemble(events)
@@ -128,13 +135,18 @@ class WebSocket:
                 if self._protocol.state is OPEN:
                     self._protocol.send_close(1000)
                     self._flush()
-                while await self._reader.read(_PIECE):
+                while await self._reader.read(_LARGEST_PIECE):
                     pass
-        self.abort()
+        await self._end()
 
-    def abort(self) -> None:
-        """End the connection at once."""
+    def abandon(self) -> None:
+        """End the connection at once: there is nobody to say goodbye to."""
         self._writer.transport.abort()
+
+    async def _end(self) -> None:
+        self.abandon()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
 
     async def _shake_hands(self) -> None:
         protocol = self._protocol
@@ -142,21 +154,29 @@ class WebSocket:
         request.headers["User-Agent"] = _USER_AGENT
         protocol.send_request(request)
         self._flush()
-        while protocol.state is not OPEN:
-            data = await self._reader.read(_PIECE)
+        while protocol.state is CONNECTING:  # a relay's first frames, its goodbye even, may come in one piece with it
+            data = await self._reader.read(_SMALLEST_PIECE)
             if data:
                 protocol.receive_data(data)
             else:
                 protocol.receive_eof()
             if protocol.handshake_exc is not None:
                 raise SocketLost(_words_of_handshake(protocol.handshake_exc))
+        self._flush()
         _response, *self._early = protocol.events_received()
 
     async def _read(self) -> bytes:
         try:
-            return await self._reader.read(_PIECE)
+            return await self._reader.read(self._piece)
         except OSError as error:
             raise SocketLost(_words_of(error)) from None
+
+    def _adapt(self, size: int, frames: int) -> None:
+        """Choose the next piece: large for speed, but never so many frames that the loop is held up."""
+        if frames > _MANY_FRAMES:
+            self._piece = max(_SMALLEST_PIECE, self._piece // 4)
+        elif frames < _FEW_FRAMES and size == self._piece:
+            self._piece = min(_LARGEST_PIECE, self._piece * 2)
 
     def _flush(self) -> bool:
         data = b"".join(self._protocol.data_to_send())  # an empty piece asks for a half-close; `abort` does that
@@ -166,7 +186,7 @@ class WebSocket:
 
     def _assemble(self, events: Iterable[Event]) -> Received:
         texts: list[bytes] = []
-        binaries = 0
+        binaries = pings = 0
         for frame in events:
             assert isinstance(frame, Frame)
             if frame.opcode is Opcode.TEXT and frame.fin:
@@ -181,7 +201,9 @@ class WebSocket:
                 if frame.fin:
                     texts.append(bytes(self._fragments))
                     self._fragments = None
-        return Received(texts, binaries)
+            elif frame.opcode is Opcode.PING:
+                pings += 1
+        return Received(texts, binaries, pings)
 
     def _lost(self) -> SocketLost:
         error, close = self._protocol.parser_exc, self._protocol.close_rcvd
@@ -204,7 +226,7 @@ async def _open_stream(
                 return await asyncio.open_connection(
                     address,
                     to.port,
-                    limit=_PIECE,
+                    limit=_LARGEST_PIECE,
                     ssl=tls if to.is_secure else None,
                     server_hostname=to.host if to.is_secure else None,
                 )

@@ -92,7 +92,9 @@ class Attendance:
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
 
-    async def track(self, lesson_id: str, pubkey: Pubkey, joined_at: int, left_at: int | None) -> Refused | None:
+    async def track(
+        self, lesson_id: str, pubkey: Pubkey, joined_at: int, left_at: int | None, note: str | None = None
+    ) -> Refused | None:
         """Record an interval by hand (the model's `trackLiveAttendance`); the same one twice counts once."""
         if await self._session(lesson_id) is None:
             return Refused("unknown-session", "there is no such session here", "`podium session list` shows them.")
@@ -105,6 +107,7 @@ class Attendance:
             left_at=left_at,
             last_evidence=left_at or joined_at,
             source=Evidence.MANUAL,
+            note=note,
         )
         await self._store.intervals.upsert([row], by="connectionId")
         return None

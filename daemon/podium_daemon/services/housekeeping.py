@@ -1,4 +1,4 @@
-"""What is done once an hour: expired events, settled outbox rows and attendance past its retention are forgotten."""
+"""What is done once an hour: expired events, settled rows and attendance past its retention are forgotten."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from podium_daemon.clock import Clock
 from podium_daemon.supervisor import Stop
 from podium_protocol.errors import PodiumError
 from podium_storage.mirror import Mirror
+from podium_storage.opened_wraps import OpenedWraps
 from podium_storage.outbox import Outbox
 from podium_storage.store import Store
 
 _log = structlog.get_logger(__name__)
 _EVERY: Final = 3600.0
 _KEEP_SETTLED: Final = 30 * 24 * 3600
+_KEEP_OPENED: Final = 30 * 24 * 3600  # relays are asked for gift wraps two days back; a restart after longer comes late
 _DAY: Final = 24 * 3600
 
 
@@ -24,11 +26,21 @@ class Housekeeping:
 
     name = "housekeeping"
 
-    def __init__(self, *, store: Store, mirror: Mirror, outbox: Outbox, retention_days: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        mirror: Mirror,
+        outbox: Outbox,
+        opened_wraps: OpenedWraps,
+        retention_days: int,
+        clock: Clock,
+    ) -> None:
         """`retention_days`: how long attendance is kept after a session; 0 keeps it for ever."""
         self._store = store
         self._mirror = mirror
         self._outbox = outbox
+        self._opened_wraps = opened_wraps
         self._retention_days = retention_days
         self._clock = clock
 
@@ -47,6 +59,7 @@ class Housekeeping:
         now = int(self._clock.now())
         await self._mirror.sweep_expired(now)
         await self._outbox.sweep(now - _KEEP_SETTLED)
+        await self._opened_wraps.sweep(now - _KEEP_OPENED)
         if self._retention_days:
             await self._forget_attendance(now - self._retention_days * _DAY)
 

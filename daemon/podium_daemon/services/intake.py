@@ -15,15 +15,28 @@ from podium_protocol.addresses import Address
 from podium_protocol.events import VerifiedEvent
 from podium_protocol.live.lifecycle import State
 from podium_protocol.live.rsvp import read_rsvp
-from podium_protocol.live.session import NotASession, Session, read_session
+from podium_protocol.live.session import NotASession, Session, Visibility, read_session
 from podium_protocol.nips import nip09
 from podium_storage.database import Transaction
+from podium_storage.replacement import IngestOutcome
 from podium_storage.rows import LiveSessionRow
 from podium_storage.store import Store
 
 MAX_AHEAD: Final = 600  # seconds; relays and other clients drop what is dated further ahead (wire-formats.md)
 MAX_BEHIND: Final = 3600  # a draft signed later than this would lose against a newer revision: ask for a fresh one
+MAX_EVENT_BYTES: Final = 60_000  # many relays refuse 64 KiB (wire-formats.md, trap 7)
 _OVER: Final = (State.ENDED, State.CANCELLED)
+_COUNT_FOR_NOTHING: Final = {
+    IngestOutcome.SUPERSEDED: Refused(
+        "outdated", "a newer event took the place of this one", "Ask for a fresh draft, sign it and send it."
+    ),
+    IngestOutcome.DELETED: Refused(
+        "outdated", "its author has deleted this event since", "Ask for a fresh draft, sign it and send it."
+    ),
+    IngestOutcome.EXPIRED: Refused(
+        "expired", "the event's own expiration has passed (NIP-40)", "Leave the expiration out, or set a later one."
+    ),
+}
 
 
 class Submitted(msgspec.Struct, frozen=True):
@@ -32,6 +45,12 @@ class Submitted(msgspec.Struct, frozen=True):
     event: VerifiedEvent
     lesson_id: str | None
     relays: tuple[str, ...]
+
+
+class _Lost(Exception):  # noqa: N818  (it never leaves this module: it ends the transaction)
+    def __init__(self, refusal: Refused) -> None:
+        super().__init__(refusal.slug)
+        self.refusal = refusal
 
 
 class Intake:
@@ -60,11 +79,19 @@ class Intake:
             for event, lesson in zip(events, lessons, strict=True)
         ]
 
+        # a cancellation that is handed in again finds its revision deleted, by its own other half
+        meant = {IngestOutcome.DELETED} if any(event.kind == kinds.DELETION for event in events) else set()
+
         async def scope(tx: Transaction) -> None:
             for one in submitted:
-                await self._outgoing.add(tx, [one.event], lesson_id=one.lesson_id, relays=one.relays)
+                (outcome,) = await self._outgoing.add(tx, [one.event], lesson_id=one.lesson_id, relays=one.relays)
+                if outcome not in meant and (lost := _COUNT_FOR_NOTHING.get(outcome)):
+                    raise _Lost(lost)  # whoever hands it in believes that it counts
 
-        await self._store.database.transact(scope)
+        try:
+            await self._store.database.transact(scope)
+        except _Lost as lost:
+            return lost.refusal
         return submitted
 
     async def _targets(self, event: VerifiedEvent, lesson_id: str | None) -> tuple[str, ...]:
@@ -73,10 +100,9 @@ class Intake:
         return await self._outgoing.relays_of(lesson_id)
 
     async def _concerned(self, event: VerifiedEvent, now: int, before: Sequence[str | None]) -> str | Refused | None:
-        if not now - MAX_BEHIND <= event.created_at <= now + MAX_AHEAD:
-            return Refused(
-                "bad-time", "the event is not dated now", "Ask for a fresh draft, sign it and send it at once."
-            )
+        """The session that the event is about, None for a person's relay list."""
+        if flaw := _flaw(event, now):
+            return flaw
         match event.kind:
             case kinds.SESSION:
                 return self._session(event)
@@ -96,6 +122,9 @@ class Intake:
         if not self._accepts(session):
             detail = "the author is not on the list of instructors, or the session does not name this service"
             return Refused("not-an-instructor", detail, "Ask the operator to add the key under [instructors] allow.")
+        if session.visibility is Visibility.PRIVATE:  # its event travels gift-wrapped only (wire-formats.md)
+            detail = "private sessions cannot be held by this service yet"
+            return Refused("private-session", detail, "Leave out the visibility and end-to-end encryption.")
         return session.lesson_id
 
     async def _rsvp(self, event: VerifiedEvent) -> str | Refused:
@@ -105,6 +134,10 @@ class Intake:
             return Refused("unknown-session", "the RSVP names no session of this service", "Look at /api/sessions.")
         if row.state in _OVER:
             return Refused("session-over", f"the session is {row.state}", "RSVPs are open until the end of a session.")
+        # the mirror knows one answer for each `d`; what counts is one for each person, whatever its `d`
+        counted = await self._store.rsvps.where("[lessonId+pubkey]").equals([row.lesson_id, event.pubkey]).first()
+        if counted is not None and (-counted.rsvp_time, counted.event_id) < (-event.created_at, event.id):
+            return _COUNT_FOR_NOTHING[IngestOutcome.SUPERSEDED]
         return row.lesson_id
 
     async def _deletion(self, event: VerifiedEvent, before: Sequence[str | None]) -> str | Refused | None:
@@ -120,3 +153,11 @@ class Intake:
 
     async def _row(self, lesson_id: str) -> LiveSessionRow | None:
         return await self._store.sessions.where("lessonId").equals(lesson_id).first()
+
+
+def _flaw(event: VerifiedEvent, now: int) -> Refused | None:
+    if not now - MAX_BEHIND <= event.created_at <= now + MAX_AHEAD:
+        return Refused("bad-time", "the event is not dated now", "Ask for a fresh draft, sign it and send it at once.")
+    if len(event.to_json()) > MAX_EVENT_BYTES:
+        return Refused("too-large", f"an event is {MAX_EVENT_BYTES} bytes at most", "Shorten its text.")
+    return None

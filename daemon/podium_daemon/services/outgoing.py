@@ -10,6 +10,7 @@ from podium_storage.database import Transaction
 from podium_storage.deliveries import OutboxItem
 from podium_storage.mirror import Mirror
 from podium_storage.outbox import Outbox
+from podium_storage.replacement import IngestOutcome
 
 Targets = Callable[[], Sequence[str]]
 """The relays of our own events: those configured with `write`."""
@@ -40,10 +41,14 @@ class Outgoing:
         *,
         lesson_id: str | None = None,
         relays: Sequence[str] | None = None,
-    ) -> None:
-        """Mirror `events` and queue them for `relays` (every write relay), in the caller's transaction."""
+    ) -> list[IngestOutcome]:
+        """Mirror `events` and queue them for `relays` (every write relay), in the caller's transaction.
+
+        Returns what the mirror made of each; whoever minds that one counts for nothing ends the transaction.
+        """
         now = int(self._clock.now())
-        await self._mirror.ingest_within(tx, events, received_at=now)
+        outcomes = await self._mirror.ingest_within(tx, events, received_at=now)
         targets = self.relays if relays is None else tuple(relays)
         items = [OutboxItem(event=event, relays=targets, not_before=now, lesson_id=lesson_id) for event in events]
         await self._outbox.add_many_within(tx, items)
+        return outcomes

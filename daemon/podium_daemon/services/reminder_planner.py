@@ -108,7 +108,7 @@ def _before_and_during(
         yield answer, None
     appeared = max(recipient.rsvp.first_seen_at, session.moved_at or session.adopted_at)
     promoted = next((row.due_at for row in ledger if row.message == Message.PROMOTED), None)
-    confirmed_at = answer.due_at if answer else _time_of_answer(ledger)
+    confirmed_at = _time_of_answer(answer, ledger)
     told_at = promoted if promoted is not None else confirmed_at
     for planned in rules.plan(
         session.scheduled_at,
@@ -131,12 +131,20 @@ def _answer(
     told = {Message.CONFIRMATION, Message.WAITLISTED, Message.PROMOTED}
     if not settings.confirmations or any(row.message in told for row in ledger):
         return None
-    planned = rules.plan_answer(recipient.standing, now=recipient.rsvp.first_seen_at, ends_at=session.ends_at)
+    planned = rules.plan_answer(
+        recipient.standing,
+        now=recipient.rsvp.first_seen_at,
+        ends_at=session.ends_at,
+        is_old=rules.is_old_answer(recipient.rsvp.rsvp_time, session.adopted_at),
+    )
     return None if planned is None or planned.message is Message.WAITLISTED else planned
 
 
-def _time_of_answer(ledger: Sequence[LedgerRow]) -> int | None:
-    return next((row.due_at for row in ledger if row.message == Message.CONFIRMATION), None)
+def _time_of_answer(answer: PlannedMessage | None, ledger: Sequence[LedgerRow]) -> int | None:
+    if answer is not None:
+        return answer.due_at if answer.state == LedgerState.SCHEDULED else None
+    told = (row for row in ledger if row.message == Message.CONFIRMATION and row.state != LedgerState.SKIPPED_LATE)
+    return next((row.due_at for row in told), None)
 
 
 def _moved(session: LiveSessionRow, rsvp: RsvpRow, ledger: Sequence[LedgerRow], policy: ReminderPolicy) -> _Owed | None:

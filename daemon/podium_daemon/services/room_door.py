@@ -53,7 +53,7 @@ class DoorKeeper:
 
     def __init__(self, store: Store, policy: DoorPolicy) -> None:
         self._store = store
-        self._policy = policy
+        self.policy = policy
 
     async def session(self, lesson_id: str) -> LiveSessionRow | None:
         """The session as it is now."""
@@ -79,7 +79,7 @@ class DoorKeeper:
             devices=len(own),
             consents=member is not None and member.consent is True,
         )
-        return decide(knock, await self._door(row, entry, {pubkey for pubkey, _ in devices}), now, self._policy)
+        return decide(knock, await self._door(row, entry, {pubkey for pubkey, _ in devices}), now, self.policy)
 
     async def _door(self, row: LiveSessionRow, entry: Entry, present: Collection[Pubkey]) -> Door:
         return Door(

@@ -6,7 +6,6 @@ Policy is here and the same on every engine; the engine is asked for a seat only
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
@@ -16,7 +15,6 @@ import structlog
 
 from podium_daemon.clock import Clock
 from podium_daemon.conference.base import (
-    GRANT_SECONDS,
     ConferenceEngine,
     Person,
     Present,
@@ -27,12 +25,11 @@ from podium_daemon.conference.base import (
 )
 from podium_daemon.conference.events import LeaveReason
 from podium_daemon.conference.resume import ResumeBook
-from podium_daemon.conference.seat_messages import Notice, Resume
-from podium_daemon.conference.seats import SeatSocket, Signalling, SocketGone, run_seat
+from podium_daemon.conference.seat_messages import CLOSE_CODES, Notice, Resume
+from podium_daemon.conference.seats import Seat, SeatSocket, Signalling, SocketGone, run_seat
 from podium_daemon.refusals import Refused
 from podium_daemon.services.room_door import (
     ADMITTED,
-    ARRIVED,
     REFUSE_TEXTS,
     REMOVED,
     WAIT_TEXTS,
@@ -44,35 +41,39 @@ from podium_daemon.services.room_entry import (
     Entry,
     Guest,
     Hello,
-    OneTimeSecrets,
     Return,
     Ticket,
     TurnedAway,
     Waiting,
     read_greeting,
 )
+from podium_daemon.services.room_joining import Joining
+from podium_daemon.services.waiting_room import Waiter, WaitingRoom
 from podium_daemon.supervisor import Stop
-from podium_protocol import tags
 from podium_protocol.events import Pubkey, VerifiedEvent
-from podium_protocol.live.admission import Admit, AwaitDoor, DoorPolicy, DoorRole, Refuse, RefuseReason, WaitReason
-from podium_protocol.live.join_proof import WINDOW, JoinExpectation, JoinProof, ProofRefusal, check_join_proof
+from podium_protocol.live.admission import Admit, AwaitDoor, DoorPolicy, DoorRole, Refuse, RefuseReason
+from podium_protocol.live.lifecycle import State
+from podium_storage.changes import Batch
 from podium_storage.rows import IntervalRow, LiveSessionRow, RoomMemberRow, RsvpRow
 from podium_storage.store import Store
 
 _log = structlog.get_logger(__name__)
-_GREETING_SECONDS: Final = 10.0
 _CLOSE_REFUSED: Final = 4010
 _CLOSE_GREETING: Final = 4011
+_CLOSE_REPLACED: Final = CLOSE_CODES[LeaveReason.REPLACED]
+_NO_RETURN: Final = (LeaveReason.LEFT, LeaveReason.REMOVED, LeaveReason.ROOM_CLOSED, LeaveReason.REPLACED)
+_OVER: Final = (State.ENDED, State.CANCELLED)
 
 
 class RoomSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`resume` in seconds; the texts are shown before somebody joins."""
+    """`resume` and `greeting` (until a socket says who it is) in seconds; the texts are shown before somebody joins."""
 
     door: DoorPolicy
     resume: int
     notice: str
     recording_policy: str
     room_of: Callable[[LiveSessionRow], RoomSpec]
+    greeting: float = 10.0
 
 
 class Rooms:
@@ -90,81 +91,81 @@ class Rooms:
         random_bytes: Callable[[int], bytes],
     ) -> None:
         assert isinstance(engine, Signalling), "engines whose door is not our socket come with their own hand-over"
-        self.settings = settings
+        self._settings = settings
         self._store = store
         self._engine = engine
         self._seats: Signalling = engine
         self._clock = clock
         self._keeper = DoorKeeper(store, settings.door)
-        self._challenges: OneTimeSecrets[Challenge] = OneTimeSecrets(clock, random_bytes, seconds=WINDOW)
-        self._tickets: OneTimeSecrets[Entry] = OneTimeSecrets(clock, random_bytes, seconds=GRANT_SECONDS)
+        self._joining = Joining(store, clock=clock, random_bytes=random_bytes)
         self._returns = ResumeBook(random_bytes, seconds=settings.resume)
-        self._waiting: dict[str, dict[_Waiter, None]] = defaultdict(dict)
+        self._waiting = WaitingRoom()
+        self._doors: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    @property
+    def settings(self) -> RoomSettings:
+        """The numbers in force; a reload replaces them."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: RoomSettings) -> None:
+        self._settings = settings
+        self._keeper.policy = settings.door
+        self._returns.seconds = settings.resume
+        self._waiting.wake(self._waiting.lessons())
 
     async def run(self, stop: Stop) -> None:
         """Look again at those who wait whenever a session, an RSVP or a room changes."""
         tables = (self._store.sessions.name, self._store.rsvps.name, self._store.intervals.name)
         with self._store.database.changes.subscribe(*tables) as changes:
             stopping = asyncio.create_task(stop.wait())
-            while not stop.is_set():
-                arriving = asyncio.create_task(changes.wait())
-                await asyncio.wait((arriving, stopping), return_when=asyncio.FIRST_COMPLETED)
-                arriving.cancel()
-                batch = changes.take()
-                rows = [change.after or change.before for change in batch.changes] if batch else []
-                lessons = {row.lesson_id for row in rows if isinstance(row, LiveSessionRow | RsvpRow | IntervalRow)}
-                self._wake(list(self._waiting) if batch and batch.resync else lessons)
-                self._returns.expire(self._clock.monotonic())
+            try:
+                while not stop.is_set():
+                    arriving = asyncio.create_task(changes.wait())
+                    await asyncio.wait((arriving, stopping), return_when=asyncio.FIRST_COMPLETED)
+                    arriving.cancel()
+                    self._tell_the_door(changes.take() or Batch(()))
+                    self._returns.expire(self._clock.monotonic())
+            finally:
+                stopping.cancel()
+
+    def _tell_the_door(self, batch: Batch) -> None:
+        if not self._waiting:
+            return
+        if batch.resync:
+            self._waiting.wake(self._waiting.lessons())
+            return
+        answered: dict[str, set[str]] = {}
+        for change in batch.changes:
+            row = change.after or change.before
+            if isinstance(row, LiveSessionRow):
+                self._waiting.wake([row.lesson_id])
+            elif isinstance(row, RsvpRow | IntervalRow):
+                answered.setdefault(row.lesson_id, set()).add(row.pubkey)
+        for lesson_id, people in answered.items():
+            self._waiting.wake_some(lesson_id, people)
 
     # -- joining
 
     async def challenge(self, row: LiveSessionRow, url: str) -> Challenge:
         """A nonce with everything the proof must answer; good for 60 s and one join."""
-        now = int(self._clock.now())
-        policy = self.settings.recording_policy if row.allow_recording else ""
-        challenge = Challenge(
-            url=url,
-            nonce="",
-            lesson_id=row.lesson_id,
-            issued_at=now,
-            expires_at=now + WINDOW,
-            recording_policy=policy,
-            recording_policy_hash=hashlib.sha256(policy.encode()).hexdigest() if policy else "",
-            notice=self.settings.notice,
-        )
-        return msgspec.structs.replace(challenge, nonce=self._challenges.issue(challenge))
+        given = self.settings
+        return self._joining.challenge(row, url, recording_policy=given.recording_policy, notice=given.notice)
 
     async def join(self, row: LiveSessionRow, proof: VerifiedEvent, url: str, body: bytes | None) -> Ticket | Refused:
         """Check a signed join proof; the answer is a ticket for the room socket, or why there is none."""
-        now = int(self._clock.now())
-        nonce = tags.first(proof.tags, "nonce") or ""
-        challenge = self._challenges.redeem(nonce)
-        if challenge is None:
-            return Refused("bad-proof", "the challenge is unknown, used or too old", "Ask for a new challenge.")
-        expected = JoinExpectation(
-            url=url,
-            method="POST",
-            body=body,
-            lesson_id=row.lesson_id,
-            nonce=nonce,
-            issued_at=challenge.issued_at,
-            policy_hash=challenge.recording_policy_hash or None,
-        )
-        checked = check_join_proof(proof, expected, now)
-        if isinstance(checked, ProofRefusal):
-            return Refused("bad-proof", checked.detail, "Ask for a new challenge and sign it.")
+        checked = self._joining.check(row, proof, url, body)
+        if isinstance(checked, Refused):
+            return checked
         entry = Entry(
             lesson_id=row.lesson_id, pubkey=proof.pubkey, device=checked.device, role=role_of(row, proof.pubkey)
         )
-        decision = await self._decide(row, entry)
-        if isinstance(decision, Refuse):
-            return Refused(decision.reason.replace("_", "-"), REFUSE_TEXTS[decision.reason], _when(decision))
-        await self._arrived(row, checked, proof, now)
-        return Ticket(
-            token=self._tickets.issue(entry),
-            expires_at=now + GRANT_SECONDS,
-            waiting_for=decision.reason if isinstance(decision, AwaitDoor) else None,
-        )
+        async with self._doors[row.lesson_id]:
+            decision = await self._decide(row, entry)
+            if isinstance(decision, Refuse):
+                return Refused(decision.reason.replace("_", "-"), REFUSE_TEXTS[decision.reason], _when(decision))
+            await self._joining.keep(row, checked, proof)
+        return self._joining.ticket(entry, decision if isinstance(decision, AwaitDoor) else None)
 
     async def serve(self, lesson_id: str, socket: SeatSocket) -> None:
         """One room socket from its first message to its end: the door, the waiting room, the seat."""
@@ -173,10 +174,11 @@ class Rooms:
             await socket.close(_CLOSE_GREETING, "send a fresh ticket first")
             return
         try:
-            if await self._wait_at_the_door(entry, socket):
-                await self._take_seat(entry, socket)
+            seat = await self._seated(entry, socket)
         except SocketGone:
             return
+        if seat is not None:
+            await self._sit(lesson_id, seat, socket)
 
     async def notify(self, lesson_id: str, text: str) -> None:
         """Tell everybody in the room a line."""
@@ -191,42 +193,45 @@ class Rooms:
         present = await self._present(row)
         waiting = [
             Guest(pubkey=one.entry.pubkey, waiting=True, role=one.entry.role, since=one.since)
-            for one in self._waiting[row.lesson_id]
+            for one in self._waiting.of(row.lesson_id)
         ]
         return [*present, *waiting]
 
     async def admit(self, row: LiveSessionRow, pubkeys: Collection[Pubkey] | None, by: Pubkey) -> int:
         """Let people in, or everybody who waits (None); it sticks for the session, on every device."""
-        chosen = {one.entry.pubkey for one in self._waiting[row.lesson_id]} if pubkeys is None else set(pubkeys)
-        await self._stand(row, chosen, ADMITTED)
+        chosen = {one.entry.pubkey for one in self._waiting.of(row.lesson_id)} if pubkeys is None else set(pubkeys)
+        async with self._doors[row.lesson_id]:
+            await self._stand(row, chosen, ADMITTED)
         _log.info("people admitted", action="room.admitted", session=row.lesson_id, by=by, people=len(chosen))
-        self._wake([row.lesson_id])
+        self._waiting.wake([row.lesson_id])
         return len(chosen)
 
     async def remove(self, row: LiveSessionRow, pubkey: Pubkey, reason: str, by: Pubkey) -> int | Refused:
         """End somebody's connections and revoke their admission for this session."""
         if role_of(row, pubkey) is not DoorRole.PARTICIPANT:
             return Refused("not-allowed", "instructor and co-hosts are not removed", "Edit the session's co-hosts.")
-        await self._stand(row, {pubkey}, REMOVED)
         assert row.conference_room_id is not None, "every adopted session has its room"
         room = RoomId(row.conference_room_id)
-        self._returns.forget(room, pubkey)
-        removed = await self._engine.remove(room, pubkey, reason or "The instructor removed you from this session.")
+        # whoever is just being seated is seated first: else that would let them in again
+        async with self._doors[row.lesson_id]:
+            await self._stand(row, {pubkey}, REMOVED)
+            self._returns.forget(room, pubkey)
+            removed = await self._engine.remove(room, pubkey, reason or "The instructor removed you from this session.")
         _log.info("somebody was removed", action="room.removed", session=row.lesson_id, by=by)
-        self._wake([row.lesson_id])
+        self._waiting.wake([row.lesson_id])
         return 0 if isinstance(removed, Refused) else len(removed.connections)
 
     # -- inside
 
     async def _greeted(self, lesson_id: str, socket: SeatSocket) -> Entry | None:
         try:
-            async with asyncio.timeout(_GREETING_SECONDS):
+            async with asyncio.timeout(self.settings.greeting):
                 greeting = read_greeting(await socket.receive())
         except (TimeoutError, SocketGone):
             return None
         match greeting:
             case Hello(token):
-                entry = self._tickets.redeem(token)
+                entry = self._joining.redeem(token)
             case Return(secret):
                 entry = await self._returning(lesson_id, secret)
             case None:
@@ -246,67 +251,78 @@ class Rooms:
             returning=True,
         )
 
-    async def _wait_at_the_door(self, entry: Entry, socket: SeatSocket) -> bool:
-        """Hold the socket until its person may enter (True) or is turned away (False)."""
-        waiter = _Waiter(entry, int(self._clock.now()))
-        told: WaitReason | None = None
+    async def _seated(self, entry: Entry, socket: SeatSocket) -> Seat | None:
+        """Hold the socket until its person has a seat, or is turned away (None)."""
+        waiter = Waiter(entry, int(self._clock.now()))
         reading = asyncio.create_task(_read_until_gone(socket))
-        self._waiting[entry.lesson_id][waiter] = None
+        self._waiting.enter(waiter)
         try:
             while True:
                 waiter.bell.clear()
-                row = await self._keeper.session(entry.lesson_id)
-                decision = Refuse(RefuseReason.ENDED) if row is None else await self._decide(row, entry)
-                match decision:
-                    case Admit():
-                        return True
-                    case Refuse(reason):
-                        await _say(socket, TurnedAway(reason, REFUSE_TEXTS[reason]))
-                        await socket.close(_CLOSE_REFUSED, reason)
-                        return False
+                match await self._asked(waiter):
+                    case TurnedAway() as refusal:
+                        await _say(socket, refusal)
+                        await socket.close(_CLOSE_REPLACED if waiter.replaced else _CLOSE_REFUSED, refusal.reason)
+                        return None
                     case AwaitDoor(reason):
-                        if reason != told:
+                        if reason != waiter.reason:
                             await _say(socket, Waiting(reason, WAIT_TEXTS[reason]))
-                            told = reason
-                await self._next_look(waiter, reading)
+                            waiter.reason = reason
+                    case seat:
+                        return seat
+                await waiter.next_look(reading)
         finally:
-            self._waiting[entry.lesson_id].pop(waiter, None)
+            self._waiting.leave(waiter)
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
 
-    async def _next_look(self, waiter: _Waiter, reading: asyncio.Task[None]) -> None:
-        ringing = asyncio.create_task(waiter.bell.wait())
-        try:
-            await asyncio.wait((ringing, reading), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            ringing.cancel()
-        if reading.done():
-            reading.result()  # raises SocketGone
+    async def _asked(self, waiter: Waiter) -> Seat | AwaitDoor | TurnedAway:
+        """What the door says now. One at a time: two who ask for the last seat must not both be told yes."""
+        async with self._doors[waiter.entry.lesson_id]:
+            if waiter.replaced:
+                return TurnedAway("replaced", "This device joined again in another page.")
+            row = await self._keeper.session(waiter.entry.lesson_id)
+            decision = Refuse(RefuseReason.ENDED) if row is None else await self._decide(row, waiter.entry, waiter)
+            match decision:
+                case Refuse(reason):
+                    return TurnedAway(reason, REFUSE_TEXTS[reason])
+                case Admit() if row is not None:
+                    return await self._take_seat(row, waiter.entry)
+                case AwaitDoor():
+                    return decision
+        raise AssertionError("every decision was looked at")
 
-    async def _take_seat(self, entry: Entry, socket: SeatSocket) -> None:
-        row = await self._keeper.session(entry.lesson_id)
-        if row is None:
-            return
+    async def _take_seat(self, row: LiveSessionRow, entry: Entry) -> Seat | TurnedAway:
         spec = self.settings.room_of(row)
         await self._engine.open_room(spec)  # staff may come before the doors open
         person = Person(pubkey=entry.pubkey, device=entry.device, role=Role(entry.role.value))
         grant = await self._engine.grant(spec.room, person)
         seat = grant if isinstance(grant, Refused) else await self._seats.take_seat(grant.token)
         if isinstance(seat, Refused):
-            await _say(socket, TurnedAway(seat.slug, seat.detail))
-            await socket.close(_CLOSE_REFUSED, seat.slug)
-            return
+            return TurnedAway(seat.slug, seat.detail)
         await self._stand(row, {entry.pubkey}, ADMITTED)
-        seat.send(Resume(self._returns.mint(seat.connection), self.settings.resume))
+        now = await self._keeper.session(entry.lesson_id)
+        if now is None or now.state in _OVER:
+            # it ended while they came in, and its room was closed before we opened it again
+            await self._engine.close_room(spec.room)
+        return seat
+
+    async def _sit(self, lesson_id: str, seat: Seat, socket: SeatSocket) -> None:
+        connection = seat.connection
+        seat.send(Resume(self._returns.mint(connection), self.settings.resume))
         try:
             reason = await run_seat(seat, socket)
+            if reason in _NO_RETURN:
+                self._returns.drop(connection.id)
         finally:
-            self._returns.left(seat.connection.id, self._clock.monotonic())
-        if reason in (LeaveReason.REMOVED, LeaveReason.LEFT, LeaveReason.ROOM_CLOSED):
-            self._returns.forget(seat.connection.room, entry.pubkey)
+            self._returns.left(connection.id, self._clock.monotonic())
+            self._waiting.wake_some(lesson_id)
 
-    async def _decide(self, row: LiveSessionRow, entry: Entry) -> Admit | AwaitDoor | Refuse:
+    async def _decide(
+        self, row: LiveSessionRow, entry: Entry, waiter: Waiter | None = None
+    ) -> Admit | AwaitDoor | Refuse:
         devices = {(present.connection.pubkey, present.connection.device) for present in (await self._snapshot(row))}
+        devices |= self._waiting.devices_before(entry, waiter)
         return await self._keeper.decide(row, entry, devices, int(self._clock.now()))
 
     async def _snapshot(self, row: LiveSessionRow) -> Sequence[Present]:
@@ -324,23 +340,6 @@ class Rooms:
             )
             for one in await self._snapshot(row)
         ]
-
-    async def _arrived(self, row: LiveSessionRow, proof: JoinProof, event: VerifiedEvent, now: int) -> None:
-        before = await self._keeper.member(row.lesson_id, proof.pubkey)
-        member = RoomMemberRow(
-            id=before.id if before else None,
-            lesson_id=row.lesson_id,
-            pubkey=proof.pubkey,
-            state=before.state if before else ARRIVED,
-            role=role_of(row, proof.pubkey),
-            proof_id=proof.event_id,
-            proof_event=event.to_json().decode(),
-            consent=proof.consent.given if proof.consent else None,
-            device=proof.device,
-            updated_at=now,
-            assurance="signature",
-        )
-        await self._store.members.upsert([member], by="[lessonId+pubkey]")
 
     async def _stand(self, row: LiveSessionRow, pubkeys: Collection[Pubkey], state: str) -> None:
         now = int(self._clock.now())
@@ -363,18 +362,6 @@ class Rooms:
             if pubkey not in known or known[pubkey].state != state
         ]
         await self._store.members.upsert(rows, by="[lessonId+pubkey]")
-
-    def _wake(self, lessons: Collection[str]) -> None:
-        for lesson_id in lessons:
-            for waiter in self._waiting.get(lesson_id, ()):
-                waiter.bell.set()
-
-
-class _Waiter:
-    def __init__(self, entry: Entry, since: int) -> None:
-        self.entry = entry
-        self.since = since
-        self.bell = asyncio.Event()
 
 
 async def _read_until_gone(socket: SeatSocket) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
@@ -111,7 +111,8 @@ class Rsvps:
             changed = _seated(_flagged(rows, session), after, rows)
             await rsvps.bulk_put(changed)
             told = [] if session.max_participants is None else seats.changes(before, after)
-            await self._tell(tx, session, [change for change in told if change.kind in _MESSAGE], now)
+            old = _old_answers(session, rows)
+            await self._tell(tx, session, [change for change in told if change.kind in _MESSAGE], old, now)
             if changed:
                 _log.info("seats settled", action="seats.settled", session=session.lesson_id, changed=len(changed))
             return len(rows)
@@ -141,18 +142,16 @@ class Rsvps:
         )
 
     async def _tell(
-        self, tx: Transaction, session: LiveSessionRow, changes: Sequence[seats.SeatChange], now: int
+        self,
+        tx: Transaction,
+        session: LiveSessionRow,
+        changes: Sequence[seats.SeatChange],
+        old: Collection[str],
+        now: int,
     ) -> None:
-        plans = {
-            messages.Message.PROMOTED: messages.plan_promotion(now=now, ends_at=session.ends_at),
-            messages.Message.WAITLISTED: messages.plan_answer(
-                messages.Standing.WAITLISTED, now=now, ends_at=session.ends_at
-            ),
-        }
         rows = []
         for change in changes:
-            plan = plans[_MESSAGE[change.kind]]
-            assert plan is not None, "waitlisted people are told so"
+            plan = _planned(change, session, is_old=change.pubkey in old, now=now)
             rows.append(
                 LedgerRow(
                     lesson_id=session.lesson_id,
@@ -167,6 +166,21 @@ class Rsvps:
                 )
             )
         await self._store.ledger.within(tx).upsert(rows, by="[lessonId+epoch+message+pubkey]")
+
+
+def _planned(change: seats.SeatChange, session: LiveSessionRow, *, is_old: bool, now: int) -> messages.PlannedMessage:
+    if _MESSAGE[change.kind] is messages.Message.PROMOTED:
+        return messages.plan_promotion(now=now, ends_at=session.ends_at)
+    plan = messages.plan_answer(messages.Standing.WAITLISTED, now=now, ends_at=session.ends_at, is_old=is_old)
+    assert plan is not None, "waitlisted people are told so"
+    return plan
+
+
+def _old_answers(session: LiveSessionRow, rows: Sequence[RsvpRow]) -> frozenset[str]:
+    """Those who get their first place now and answered before the session was known here."""
+    return frozenset(
+        row.pubkey for row in rows if row.seat == _NONE and messages.is_old_answer(row.rsvp_time, session.adopted_at)
+    )
 
 
 def _allocation(rows: Sequence[RsvpRow]) -> seats.Allocation:

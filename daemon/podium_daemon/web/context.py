@@ -14,7 +14,7 @@ from podium_daemon.clock import Clock
 from podium_daemon.refusals import Refused
 from podium_daemon.web.drafts import Drafts
 from podium_daemon.web.models import ServiceOut
-from podium_daemon.web.ports import IntakePort, LifecyclePort, RelaysPort, RoomsPort
+from podium_daemon.web.ports import CallingOf, IntakePort, LifecyclePort, RelaysPort, RoomsPort
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.views import Views
 from podium_protocol.events import Pubkey
@@ -27,9 +27,13 @@ _STATUS = {
     "unknown-session": HTTPStatus.NOT_FOUND,
     "not-an-instructor": HTTPStatus.FORBIDDEN,
     "not-allowed": HTTPStatus.FORBIDDEN,
+    "denied": HTTPStatus.FORBIDDEN,
     "bad-kind": HTTPStatus.BAD_REQUEST,
     "bad-time": HTTPStatus.BAD_REQUEST,
+    "bad-pubkey": HTTPStatus.BAD_REQUEST,
+    "bad-interval": HTTPStatus.BAD_REQUEST,
     "bad-proof": HTTPStatus.UNAUTHORIZED,
+    "too-large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 }
 
 
@@ -43,6 +47,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     intake: IntakePort
     lifecycle: LifecyclePort
     rooms: RoomsPort
+    calling: CallingOf
     relays: RelaysPort
     clock: Clock
     service: Callable[[], ServiceOut]

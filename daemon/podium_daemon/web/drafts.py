@@ -63,7 +63,7 @@ class Drafts:
         )
         if spec.effective_visibility is session.Visibility.PRIVATE:
             detail = "private sessions cannot be held by this service yet"
-            raise Problem(HTTPStatus.NOT_IMPLEMENTED, "private-session", detail, "Leave out --private and --e2ee.")
+            raise Problem(HTTPStatus.CONFLICT, "private-session", detail, "Leave out --private and --e2ee.")
         return self._session(spec, author, None)
 
     async def edit(self, row: LiveSessionRow, wish: SessionEditIn) -> DraftOut:

@@ -1,14 +1,16 @@
-"""What every request passes before a route sees it: Host, Origin, size, and the headers every answer carries.
+"""What every request passes before a route sees it: Host, Origin, secrets, size, and the headers of every answer.
 
 Written as plain ASGI, so that WebSocket upgrades pass the same door.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +19,8 @@ from podium_daemon.web.problems import Problem
 
 MAX_BODY_BYTES: Final = 256 * 1024  # a signed session with its description is under 64 KiB; four fit
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_ONCE: Final = ("host", "origin", "authorization")
+_SECRET: Final = re.compile(rb"n(?:crypt)?sec1[02-9ac-hj-np-z]{6}", re.IGNORECASE)
 
 _HEADERS: Final = {
     "Content-Security-Policy": (
@@ -31,6 +35,8 @@ _HEADERS: Final = {
     "X-Frame-Options": "DENY",
     "Cache-Control": "no-store",
 }
+HEADERS: Final[Mapping[str, str]] = MappingProxyType(_HEADERS)
+"""The headers of every answer, unless a route says something else by one of these names."""
 
 
 class Guard:
@@ -48,16 +54,20 @@ class Guard:
             await self._app(scope, receive, send)
             return
         problem = self._refusal(scope)
-        if problem is None:
-            await self._app(scope, _capped(receive), _with_headers(send))
+        told = _with_headers(send)
+        if problem is not None:
+            await problem.response()(scope, receive, told)
         elif scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 1008, "reason": problem.slug})
+            await self._app(scope, receive, _with_words(scope, receive, told))
         else:
-            await problem.response()(scope, receive, _with_headers(send))
+            await self._app(scope, _capped(receive), told)
 
     def _refusal(self, scope: Scope) -> Problem | None:
         headers = Headers(scope=scope)
+        if any(len(headers.getlist(name)) > 1 for name in _ONCE):
+            # a proxy in front may believe the one and we the other
+            detail = f"one of the headers {', '.join(_ONCE)} is given twice"
+            return Problem(HTTPStatus.BAD_REQUEST, "header-twice", detail, "Send each of them once.")
         # DNS rebinding sends no Origin on a plain GET: the Host is looked at on every request, without exception
         if headers.get("host", "").lower() not in self._hosts:
             detail = f"this daemon does not answer to the host {headers.get('host', '')!r}"
@@ -67,10 +77,16 @@ class Guard:
         if unsafe and origin is not None and origin.lower() not in self._origins:
             detail = "a page of another origin sent this request"
             return Problem(HTTPStatus.FORBIDDEN, "wrong-origin", detail, "Open the page under web.public_url.")
-        if int_or(headers.get("content-length"), 0) > MAX_BODY_BYTES:
-            detail = f"a request body is {MAX_BODY_BYTES} bytes at most"
-            return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", detail, "Send less at once.")
-        return None
+        if _SECRET.search(unquote_to_bytes(scope["path"])) or _SECRET.search(unquote_to_bytes(scope["query_string"])):
+            detail = "the address holds what looks like a SECRET key (nsec). It was not used, stored or repeated"
+            advice = "It may be in histories and logs by now: make a new key. Give the public key (npub) instead."
+            return Problem(HTTPStatus.BAD_REQUEST, "secret-key", detail, advice)
+        return _too_large() if int_or(headers.get("content-length"), 0) > MAX_BODY_BYTES else None
+
+
+def _too_large() -> Problem:
+    detail = f"a request body is {MAX_BODY_BYTES} bytes at most"
+    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", detail, "Send less at once.")
 
 
 def int_or(text: str | None, default: int) -> int:
@@ -87,8 +103,7 @@ def _capped(receive: Receive) -> Receive:
         if message["type"] == "http.request":
             left -= len(message.get("body", b""))
             if left < 0:  # a chunked body has no Content-Length to look at
-                detail = f"a request body is {MAX_BODY_BYTES} bytes at most"
-                raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", detail, "Send less at once.")
+                raise _too_large()
         return message
 
     return counted
@@ -96,10 +111,26 @@ def _capped(receive: Receive) -> Receive:
 
 def _with_headers(send: Send) -> Send:
     async def adding(message: Message) -> None:
-        if message["type"] == "http.response.start":
+        if message["type"] in ("http.response.start", "websocket.http.response.start"):
             headers = MutableHeaders(scope=message)
-            for name, value in _HEADERS.items():
+            for name, value in HEADERS.items():
                 headers.setdefault(name, value)
         await send(message)
 
     return adding
+
+
+def _with_words(scope: Scope, receive: Receive, send: Send) -> Send:
+    """A `send` that tells an upgrade which no route wants why it is denied."""
+    accepted = False
+
+    async def telling(message: Message) -> None:
+        nonlocal accepted
+        accepted = accepted or message["type"] != "websocket.close"
+        if accepted:
+            await send(message)
+            return
+        detail = "there is no WebSocket at this address"
+        await Problem(HTTPStatus.NOT_FOUND, "not-found", detail, "See /openapi.json.").response()(scope, receive, send)
+
+    return telling

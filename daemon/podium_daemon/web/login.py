@@ -6,7 +6,8 @@ from collections import deque
 from http import HTTPStatus
 from typing import Annotated, Final
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
+from fastapi.security.http import HTTPBase
 
 from podium_daemon.clock import Clock
 from podium_daemon.web.problems import Problem
@@ -31,6 +32,9 @@ class UsedLogins:
         self._ids: set[EventId] = set()
         self._order: deque[tuple[float, EventId]] = deque()
 
+    def __len__(self) -> int:
+        return len(self._ids)
+
     def take(self, event: VerifiedEvent) -> bool:
         """Whether this is the event's first use; a second call with the same event says no."""
         now = self._clock.now()
@@ -53,9 +57,13 @@ class LoginDoor:
         self._used = UsedLogins(clock)
 
     def url_of(self, request: Request) -> str:
-        """The absolute URL the caller must have signed: built from the configuration, never from the Host header."""
-        query = f"?{request.url.query}" if request.url.query else ""
-        return f"{self._public_url}{request.url.path}{query}"
+        """The absolute URL the caller must have signed: built from the configuration, never from the Host header.
+
+        The path is the one that was sent: unescaped, a `%3F` in it would pass for the beginning of a query.
+        """
+        path = bytes(request.scope["raw_path"]).decode("latin-1")
+        query = bytes(request.scope["query_string"]).decode("latin-1")
+        return f"{self._public_url}{path}{f'?{query}' if query else ''}"
 
     async def check(self, request: Request) -> VerifiedEvent:
         """The caller's login event.
@@ -85,14 +93,12 @@ def _unauthorised(detail: str) -> Problem:
     return Problem(HTTPStatus.UNAUTHORIZED, "login", detail, _NEXT_STEP)
 
 
-async def _caller(request: Request) -> Pubkey:
+_scheme = HTTPBase(scheme="Nostr", description="A signed kind 27235 event in base64 (NIP-98).", auto_error=False)
+
+
+async def _caller(request: Request, _described: Annotated[object, Security(_scheme)]) -> Pubkey:
     door: LoginDoor = request.app.state.login_door
     return (await door.check(request)).pubkey
 
 
-async def _caller_or_none(request: Request) -> Pubkey | None:
-    return await _caller(request) if "authorization" in request.headers else None
-
-
 Caller = Annotated[Pubkey, Depends(_caller)]
-MaybeCaller = Annotated[Pubkey | None, Depends(_caller_or_none)]

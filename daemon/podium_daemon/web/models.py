@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-Hex64 = Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\z")]
+# pydantic's own engine (Rust): unlike in `re`, `$` is the very end; \A and \z are unknown to readers of /openapi.json
+Hex64 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Time = Annotated[int, Field(ge=0, le=2**53 - 1)]
+Kind = Annotated[int, Field(ge=0, le=65_535)]
 
 
 class Model(BaseModel):
@@ -24,9 +26,9 @@ class EventModel(Model):
 
     id: str
     pubkey: str
-    created_at: int
-    kind: int
-    tags: list[list[str]]
+    created_at: Time
+    kind: Kind
+    tags: list[Annotated[list[str], Field(min_length=1)]]
     content: str
     sig: str
 
@@ -61,6 +63,9 @@ class SessionDraftIn(Model):
     identifier: str | None = None
 
 
+_MAY_BE_EMPTY: Final = frozenset({"summary", "description", "timezone", "max_participants", "co_hosts", "invited"})
+
+
 class SessionEditIn(Model):
     """Only what changes; null sets a field that may be empty to empty."""
 
@@ -76,6 +81,13 @@ class SessionEditIn(Model):
     allow_recording: bool | None = None
     co_hosts: list[Hex64] | None = None
     invited: list[Hex64] | None = None
+
+    @model_validator(mode="after")
+    def _says_what_must_be_there(self) -> Self:
+        emptied = [name for name in self.model_fields_set - _MAY_BE_EMPTY if getattr(self, name) is None]
+        if emptied:
+            raise ValueError(f"null empties a field, and these cannot be empty: {', '.join(sorted(emptied))}")
+        return self
 
 
 class RsvpDraftIn(Model):
@@ -127,6 +139,7 @@ class SessionOut(Model):
     ends_at: int
     timezone: str | None
     instructor_pubkey: str
+    instructor_npub: str
     max_participants: int | None
     requires_rsvp: Annotated[bool, Field(alias="requiresRSVP")]
     waiting_room: bool
@@ -182,6 +195,16 @@ class AttendanceOut(Model):
 
 class AttendancesOut(Model):
     attendance: list[AttendanceOut]
+
+
+class OwnOut(Model):
+    """What the service holds on one person in one session: told to nobody but them."""
+
+    pubkey: str
+    npub: str
+    role: Literal["instructor", "co-host", "participant"]
+    rsvp: RsvpOut | None
+    attendance: AttendanceOut | None
 
 
 class RelayAnswer(Model):
@@ -279,3 +302,49 @@ class AdmitIn(Model):
 class RemoveIn(Model):
     pubkey: Hex64
     reason: str = ""
+
+
+class CalendarOut(Model):
+    """Where the caller's calendar is; to be kept like a password."""
+
+    url: str
+
+
+class ConferenceConfigIn(Model):
+    """The model's "Conference Configuration"."""
+
+    name: str
+    max_participants: int | None = None
+    waiting_room: bool
+    allow_recording: bool
+    e2ee_required: Annotated[bool, Field(alias="e2eeRequired")]
+    instructor_pubkey: Hex64
+
+
+class ConferenceRoomOut(Model):
+    conference_room_id: str
+    join_url: str
+
+
+class ConferenceDetailsOut(Model):
+    conference_room_id: str | None
+    is_active: bool
+    participant_count: int
+
+
+class RecordingOut(Model):
+    recording_url: str | None
+
+
+class ManualAttendanceIn(Model):
+    pubkey: Hex64
+    joined_at: Time
+    left_at: Time | None = None
+    note: Annotated[str, Field(max_length=500)] = ""
+
+
+class ManualAttendanceOut(Model):
+    lesson_id: str
+    pubkey: str
+    joined_at: int
+    left_at: int | None

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from podium_daemon.conference.seats import SeatSocket
+from podium_daemon.conference.service import TrainingCallingIntegration
 from podium_daemon.refusals import Refused
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_storage.rows import LiveSessionRow
@@ -34,6 +35,12 @@ class LifecyclePort(Protocol):
     async def start(self, lesson_id: str, by: Pubkey) -> LiveSessionRow | Refused: ...
     async def end(self, lesson_id: str, by: Pubkey) -> LiveSessionRow | Refused: ...
     async def reopen(self, lesson_id: str, by: Pubkey) -> LiveSessionRow | Refused: ...
+
+
+class CallingOf(Protocol):
+    """The model's calling service in the hands of whoever signed a call; `note` goes with attendance by hand."""
+
+    def __call__(self, by: Pubkey, note: str | None = None) -> TrainingCallingIntegration: ...
 
 
 class JoinChallenge(Protocol):

@@ -2,38 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Final
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 
-from podium_protocol.errors import InvalidInput, LocalProtocolError, RemoteProtocolError
+from podium_daemon.conference.base import EngineUnavailable
+from podium_protocol.errors import InvalidInput
+from podium_protocol.live.plain_text import single_line
+from podium_storage.errors import StoreError
+
+MEDIA_TYPE: Final = "application/problem+json"
 
 _log = structlog.get_logger(__name__)
-_MEDIA_TYPE = "application/problem+json"
+_MAX_WORDS: Final = 1000
+_MAX_FLAWS: Final = 10
 
 
-class Problem(Exception):  # noqa: N818  (the word of RFC 9457)
+class Problem(HTTPException):
     """A refusal that is told to the caller.
+
+    It is one of Starlette's own, since FastAPI turns whatever else is raised while it reads a body into a plain 400.
 
     Args:
         status: HTTP status.
         slug: the last part of the problem's type; stable, for machines.
         detail: what was wrong with this request.
         next_step: what the caller can do about it.
+        headers: further headers of the answer.
     """
 
-    def __init__(self, status: HTTPStatus, slug: str, detail: str, next_step: str = "") -> None:
-        super().__init__(detail)
+    def __init__(
+        self,
+        status: HTTPStatus,
+        slug: str,
+        detail: str,
+        next_step: str = "",
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        own = {"WWW-Authenticate": "Nostr"} if status is HTTPStatus.UNAUTHORIZED else {}
+        # the text may hold what a stranger sent: it goes to logs and terminals
+        super().__init__(status.value, single_line(detail, _MAX_WORDS), headers=own | dict(headers or {}))
         self.status = status
         self.slug = slug
-        self.detail = detail
-        self.next_step = next_step
+        self.next_step = single_line(next_step, _MAX_WORDS)
 
     def response(self) -> JSONResponse:
+        """The answer: it works for a request and for an upgrade that is denied."""
         body = {
             "type": f"urn:podium:problem:{self.slug}",
             "title": self.status.phrase,
@@ -41,8 +63,7 @@ class Problem(Exception):  # noqa: N818  (the word of RFC 9457)
             "detail": self.detail,
             "next": self.next_step,
         }
-        headers = {"WWW-Authenticate": "Nostr"} if self.status is HTTPStatus.UNAUTHORIZED else {}
-        return JSONResponse(body, self.status.value, headers=headers, media_type=_MEDIA_TYPE)
+        return JSONResponse(body, self.status.value, headers=self.headers, media_type=MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:
@@ -50,8 +71,9 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _bad_shape)
     app.add_exception_handler(HTTPException, _http)
-    for kind in (InvalidInput, LocalProtocolError, RemoteProtocolError):
-        app.add_exception_handler(kind, _bad_value)
+    app.add_exception_handler(InvalidInput, _bad_value)
+    app.add_exception_handler(StoreError, _store)
+    app.add_exception_handler(EngineUnavailable, _engine)
     app.add_exception_handler(Exception, _unforeseen)
 
 
@@ -63,25 +85,43 @@ async def _problem(_request: Request, error: Exception) -> JSONResponse:
 async def _bad_shape(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     flaws = "; ".join(
-        f"{'.'.join(str(part) for part in flaw['loc'] if part != 'body')}: {flaw['msg']}" for flaw in error.errors()
+        f"{'.'.join(str(part) for part in flaw['loc'] if part != 'body')}: {flaw['msg']}"
+        for flaw in error.errors()[:_MAX_FLAWS]
     )
+    detail = flaws or "the request has the wrong shape"
     next_step = "Compare the request with /openapi.json."
-    return Problem(
-        HTTPStatus.BAD_REQUEST, "bad-request", flaws or "the request has the wrong shape", next_step
-    ).response()
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "bad-request", detail, next_step).response()
 
 
 async def _http(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
-    return Problem(status, status.phrase.lower().replace(" ", "-"), str(error.detail), "See /openapi.json.").response()
+    slug = status.phrase.lower().replace(" ", "-")
+    # 405 has to say in `Allow` what is allowed (RFC 9110, 15.5.6)
+    return Problem(status, slug, str(error.detail), "See /openapi.json.", headers=error.headers).response()
 
 
 async def _bad_value(_request: Request, error: Exception) -> JSONResponse:
     return Problem(HTTPStatus.BAD_REQUEST, "bad-value", str(error), "Correct the value and send it again.").response()
 
 
-async def _unforeseen(request: Request, error: Exception) -> JSONResponse:
-    _log.error("a request failed", action="http.failed", path=request.url.path, exc_info=error)
+async def _store(request: Request, error: Exception) -> JSONResponse:
+    _log.error("the store failed a request", action="http.store_failed", route=_route(request), error=str(error))
+    detail = "The daemon's database did not take this. It is not known to be done."
+    next_step = "Look whether it was done, and try again; the daemon's log says more."
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "store", detail, next_step).response()
+
+
+async def _engine(_request: Request, error: Exception) -> JSONResponse:
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "engine", str(error), "Try again in a moment.").response()
+
+
+async def _unforeseen(request: HTTPConnection, error: Exception) -> JSONResponse:
+    _log.error("a request failed", action="http.failed", route=_route(request), exc_info=error)
     detail = "The daemon failed on this request. Its log says more."
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail, "Try again, or look at the log.").response()
+
+
+def _route(request: HTTPConnection) -> str:
+    # the pattern and not the path: the path of a calendar is its secret
+    return str(getattr(request.scope.get("route"), "path", ""))

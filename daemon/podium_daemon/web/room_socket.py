@@ -8,7 +8,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from podium_daemon.conference.seats import SocketGone
 
-_LOST: Final = 1006  # RFC 6455, 7.4.1: the connection ended without a close frame
+_GOODBYES: Final = (1000, 1001, 1005)  # RFC 6455, 7.4.1: normal, going away, and a close frame without a code
+_OWN_GOODBYES: Final = 3000  # and above: what the page itself says
 
 
 class RoomSocket:
@@ -24,8 +25,10 @@ class RoomSocket:
         except (RuntimeError, WebSocketDisconnect) as error:  # it was closed before this call
             raise SocketGone(clean=False) from error
         if message["type"] == "websocket.disconnect":
-            # a lost connection is told by uvicorn as code 1005 without a reason, a close frame always has one
-            raise SocketGone(clean="reason" in message and message.get("code") != _LOST)
+            # a lost connection is told by uvicorn as code 1005 without a reason, a close frame always has one; codes
+            # of broken rules (a giant frame, text that is none) are uvicorn's own, and say nothing of the person
+            code = message.get("code", 0)
+            raise SocketGone(clean="reason" in message and (code in _GOODBYES or code >= _OWN_GOODBYES))
         text: str | None = message.get("text")
         data: bytes = message.get("bytes") or b""
         return text if text is not None else data

@@ -6,12 +6,17 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Protocol, runtime_checkable
 
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from podium_daemon.supervisor import Stop
+from podium_daemon.web.guard import HEADERS
+from podium_daemon.web.problems import MEDIA_TYPE, Problem
 from podium_protocol.errors import InvalidInput
 
 _log = structlog.get_logger(__name__)
@@ -22,6 +27,26 @@ class _QuietServer(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         # the supervisor owns SIGTERM and SIGINT: it drains every service, not only this one
         yield
+
+
+class _StrictHttp(H11Protocol):
+    """h11, whatever else is installed: it refuses two Hosts and two lengths, with which requests are smuggled."""
+
+    def send_400_response(self, msg: str) -> None:
+        # bytes that are no HTTP never reach the guard; their answer is told here, with the same headers
+        body = bytes(Problem(HTTPStatus.BAD_REQUEST, "not-http", msg, "Send HTTP/1.1 (RFC 9112).").response().body)
+        rows = {**HEADERS, "Content-Type": MEDIA_TYPE, "Content-Length": str(len(body)), "Connection": "close"}
+        head = "".join(f"{name}: {value}\r\n" for name, value in rows.items())
+        self.transport.write(f"HTTP/1.1 400 Bad Request\r\n{head}\r\n".encode("latin-1") + body)
+        self.transport.close()
+
+
+@runtime_checkable
+class Draining(Protocol):
+    """An application with answers that go on until somebody ends them."""
+
+    def drain(self) -> None:
+        """End them now: the server waits for every answer."""
 
 
 class WebServer:
@@ -36,11 +61,13 @@ class WebServer:
             access_log=False,  # it would write tokens of calendar addresses to disk
             server_header=False,
             date_header=True,
+            http=_StrictHttp,
             ws="websockets-sansio",
             ws_max_size=64 * 1024,
             timeout_graceful_shutdown=drain_seconds,
             lifespan="off",
         )
+        self._app: object = app  # what it can do beside answering is asked when the server stops
         self._server = _QuietServer(config)
         self._listener = listener
 
@@ -51,6 +78,8 @@ class WebServer:
         try:
             await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
         finally:
+            if isinstance(self._app, Draining):
+                self._app.drain()
             self._server.should_exit = True
             stopping.cancel()
             await serving

@@ -9,10 +9,13 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from podium_daemon.web import problems
+from podium_daemon.web.calendar_tokens import CalendarTokens
 from podium_daemon.web.context import Context
+from podium_daemon.web.documented import PROBLEMS
 from podium_daemon.web.guard import Guard
 from podium_daemon.web.login import LoginDoor
-from podium_daemon.web.routes import people, rooms, service, sessions
+from podium_daemon.web.routes import calendar, conference, pages, people, rooms, service, sessions, stream
+from podium_daemon.web.watch import Watch
 
 
 def build_api(context: Context) -> FastAPI:
@@ -23,15 +26,32 @@ def build_api(context: Context) -> FastAPI:
         description="Live sessions over Nostr. Calls are signed with NIP-98; field names are the model's.",
         docs_url=None,  # it would load scripts from elsewhere
         redoc_url=None,
+        responses=PROBLEMS,
+        redirect_slashes=False,  # a login names one URL: whoever was sent elsewhere could not use theirs
     )
     app.state.context = context
+    app.state.calendar_tokens = CalendarTokens(context.store.database)
     app.state.login_door = LoginDoor(public_url=context.public_url, clock=context.clock)
+    app.state.watch = Watch(context.store, context.views)
+    app.state.passes = stream.Passes(clock=context.clock)
     problems.install(app)
-    for module in (service, sessions, people, rooms):
+    for module in (service, sessions, people, rooms, stream, calendar, conference, pages):
         app.include_router(module.router)
     return app
 
 
 def build_site(context: Context, *, hosts: Collection[str]) -> ASGIApp:
     """What the server serves: every request passes the guard first."""
-    return Guard(build_api(context), public_url=context.public_url, hosts=hosts)
+    return _Site(build_api(context), public_url=context.public_url, hosts=hosts)
+
+
+class _Site(Guard):
+    """The guard before the application, and the application's long answers for the server to end."""
+
+    def __init__(self, app: FastAPI, *, public_url: str, hosts: Collection[str]) -> None:
+        super().__init__(app, public_url=public_url, hosts=hosts)
+        self._watch: Watch = app.state.watch
+
+    def drain(self) -> None:
+        """End the event streams."""
+        self._watch.close()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from http import HTTPStatus
+from typing import Literal
 
-from podium_daemon.web.models import AttendanceOut, Counts, RelayAnswer, ReminderOut, RsvpOut, SessionOut
+from podium_daemon.web.models import AttendanceOut, Counts, OwnOut, RelayAnswer, ReminderOut, RsvpOut, SessionOut
 from podium_daemon.web.problems import Problem
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
@@ -32,7 +33,9 @@ class Views:
         Raises:
             Problem: 404 for none, 409 for several.
         """
-        address = nip19.parse_address(reference) if reference.startswith(("naddr1", "nostr:", "31923:")) else None
+        # an nsec is parsed too, since that refuses it without repeating it
+        is_entity = reference.lower().startswith(("naddr1", "nsec1", "nostr:", "31923:"))
+        address = nip19.parse_address(reference) if is_entity else None
         if address is not None:
             row = await self._store.sessions.where("lessonId").equals(str(address)).first()
             return row if row is not None else _unknown(reference)
@@ -45,8 +48,9 @@ class Views:
             case []:
                 return _unknown(reference)
             case several:
-                names = ", ".join(sorted(identifier_of(row) for row in several[:5]))
-                detail = f"{reference!r} could be any of {len(several)} sessions: {names}"
+                # instructors may use the same name: their addresses tell such sessions apart
+                named = [row.lesson_id if exact else identifier_of(row) for row in several]
+                detail = f"{reference!r} could be any of {len(named)} sessions: {', '.join(sorted(named)[:5])}"
                 raise Problem(HTTPStatus.CONFLICT, "ambiguous-session", detail, "Give more of the name, or the naddr.")
 
     async def sessions(self, state: str | None) -> list[SessionOut]:
@@ -71,6 +75,7 @@ class Views:
             ends_at=row.ends_at,
             timezone=row.timezone,
             instructor_pubkey=row.instructor_pubkey,
+            instructor_npub=nip19.encode_npub(Pubkey(row.instructor_pubkey)),
             max_participants=row.max_participants,
             requires_rsvp=row.requires_rsvp,
             waiting_room=row.waiting_room,
@@ -105,6 +110,25 @@ class Views:
         rows = await self._store.attendance.where("lessonId").equals(row.lesson_id).to_list()
         chosen = sorted((each for each in rows if only in (None, each.pubkey)), key=lambda each: each.joined_at)
         return [_attendance(each) for each in chosen]
+
+    async def own(self, row: LiveSessionRow, pubkey: Pubkey) -> OwnOut:
+        """What one person may know of themselves, read by key: a stream asks whenever it changes."""
+        key = [row.lesson_id, pubkey]
+        rsvp = await self._store.rsvps.where("[lessonId+pubkey]").equals(key).first()
+        attendance = await self._store.attendance.where("[lessonId+pubkey]").equals(key).first()
+        ledger = await self._store.ledger.where("pubkey").equals(pubkey).to_list()
+        unreachable = any(
+            entry.state == UNDELIVERABLE and (entry.lesson_id, entry.epoch) == (row.lesson_id, row.epoch)
+            for entry in ledger
+        )
+        role: Literal["instructor", "co-host", "participant"] = "co-host" if pubkey in row.co_hosts else "participant"
+        return OwnOut(
+            pubkey=pubkey,
+            npub=nip19.encode_npub(pubkey),
+            role="instructor" if pubkey == row.instructor_pubkey else role,
+            rsvp=_rsvp(rsvp, unreachable) if rsvp else None,
+            attendance=_attendance(attendance) if attendance else None,
+        )
 
     async def reminders(self, row: LiveSessionRow, only: Pubkey | None) -> list[ReminderOut]:
         """The reminder ledger by due time, or just that of `only`."""

@@ -201,12 +201,21 @@ def plan(
     return tuple(rows)
 
 
-def plan_answer(standing: Standing, *, now: int, ends_at: int) -> PlannedMessage | None:
-    """The one confirmation of an RSVP, or the place on the waiting list; None for those who get neither."""
+def plan_answer(standing: Standing, *, now: int, ends_at: int, is_old: bool = False) -> PlannedMessage | None:
+    """The one confirmation of an RSVP, or the place on the waiting list; None for those who get neither.
+
+    An answer that `is_old` is planned as `skipped_late`: see `is_old_answer`.
+    """
+    state = LedgerState.SKIPPED_LATE if is_old else LedgerState.SCHEDULED
     for message in (Message.CONFIRMATION, Message.WAITLISTED):
         if receives(message, standing):
-            return PlannedMessage(message, now, max(ends_at, now + 1))
+            return PlannedMessage(message, now, max(ends_at, now + 1), state)
     return None
+
+
+def is_old_answer(answered_at: int, known_since: int) -> bool:
+    """Whether somebody answered before the session was known here: a daemon that lost its disk told them already."""
+    return answered_at < known_since
 
 
 def plan_promotion(*, now: int, ends_at: int) -> PlannedMessage:

@@ -2,7 +2,7 @@
 -- back-dated, and a reply must not be answered twice.
 CREATE TABLE openedWraps (
   id INTEGER PRIMARY KEY,
-  eventId BLOB NOT NULL CHECK (length(eventId) = 32),
+  eventId TEXT NOT NULL CHECK (length(eventId) = 64),
   openedAt INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX openedWrapsById ON openedWraps (eventId);

@@ -34,15 +34,19 @@ class CommandLine:
 
     def __call__(self, *arguments: str, given: str | None = None) -> Result:
         """The outcome of one command, with the key of `home` and the daemon's address."""
-        options = ["--key", str(self.home / "caller.key"), "--state", str(self.home / "state")]
         address = ["--url", self.url] if self.url else []
-        return CliRunner().invoke(app, [*options, *address, *arguments], input=given)
+        return CliRunner().invoke(app, [*self.options(), *address, *arguments], input=given)
+
+    def options(self) -> list[str]:
+        """What stands before every command."""
+        return ["--key", str(self.home / "caller.key"), "--state", str(self.home / "state")]
 
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No test sees the configuration of whoever runs it."""
-    for name in ("PODIUM_CONFIG", "PODIUM_SECRET_KEY", "PODIUM_SECRET_KEY_FILE", "CREDENTIALS_DIRECTORY"):
+    names = ("PODIUM_CONFIG", "PODIUM_SECRET_KEY", "PODIUM_SECRET_KEY_FILE", "PODIUM_PASSWORD_FILE")
+    for name in (*names, "CREDENTIALS_DIRECTORY"):
         monkeypatch.delenv(name, raising=False)
     for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "HOME"):
         monkeypatch.setenv(name, str(tmp_path))

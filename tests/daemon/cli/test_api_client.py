@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from podium_daemon.cli.answers import Sessions
 from podium_daemon.cli.api_client import Api, ApiProblem, DaemonUnreachable, checked_url, decode, session_path
 from podium_daemon.cli.failures import CommandFailed, Exit
+from podium_daemon.client.values import Sessions
 from podium_protocol.errors import InvalidInput
 from tests.support.relays import new_key
 from tests.support.scripted_daemon import Reply, ScriptedDaemon, as_json, problem, scripted_daemon

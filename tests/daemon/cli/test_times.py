@@ -59,13 +59,13 @@ def test_other_starts_are_refused(text: str) -> None:
         start_of(text, "UTC", 0)
 
 
-@pytest.mark.parametrize(("text", "minutes"), [("60", 60), ("90 min", 90), ("1h 30m", 90), ("2h", 120), ("0", 0)])
+@pytest.mark.parametrize(("text", "minutes"), [("60", 60), ("90 min", 90), ("1h 30m", 90), ("2h", 120)])
 def test_a_duration_is_in_minutes(text: str, minutes: int) -> None:
     """A bare number is minutes, as in the model."""
     assert minutes_of(text) == minutes
 
 
-@pytest.mark.parametrize("text", ["", "-5", "90s", "1.5h", "long", "٦٠", "9999999"])
+@pytest.mark.parametrize("text", ["", "-5", "0", "0 min", "90s", "1.5h", "long", "٦٠", "9999999"])
 def test_other_durations_are_refused(text: str) -> None:
     """Parts of minutes and other text are refused."""
     with pytest.raises(InvalidInput, match="whole minutes"):

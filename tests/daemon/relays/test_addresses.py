@@ -26,13 +26,13 @@ PUBLIC_4, PUBLIC_6 = "93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"
 def answering(*found: str) -> addresses.Lookup:
     """A resolver that always gives these addresses."""
 
-    async def lookup(host: str, port: int) -> tuple[str, ...]:
+    async def lookup(_host: str, _port: int) -> tuple[str, ...]:
         return found
 
     return lookup
 
 
-async def failing(host: str, port: int) -> tuple[str, ...]:
+async def failing(_host: str, _port: int) -> tuple[str, ...]:
     """A resolver that knows nothing."""
     raise OSError(-2, "Name or service not known")
 
@@ -94,7 +94,7 @@ async def failing(host: str, port: int) -> tuple[str, ...]:
         pytest.param("0177.0.0.1", id="octal form"),
     ],
 )
-async def test_addresses_that_are_not_plainly_public_are_refused(address: str) -> None:
+def test_addresses_that_are_not_plainly_public_are_refused(address: str) -> None:
     """A stranger's host name that leads there is not connected to."""
     assert not is_public(address)
 
@@ -214,7 +214,7 @@ async def test_a_name_server_that_never_answers_is_given_up(monkeypatch: pytest.
     """A lookup ends after its time, however long the resolver takes."""
     monkeypatch.setattr(addresses, "RESOLVE_WITHIN", 0.01)
 
-    async def silent(host: str, port: int) -> tuple[str, ...]:
+    async def silent(_host: str, _port: int) -> tuple[str, ...]:
         await asyncio.Event().wait()
         return ()
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from podium_daemon.relays.pacing import Pacer
 from podium_daemon.relays.publishing import (
-    MAX_BESIDE_SUBSCRIPTIONS,
+    BREATH,
+    BURST_BESIDE_SUBSCRIPTIONS,
     MAX_BYTES_ON_THE_WAY,
     MAX_ON_THE_WAY,
     Prepared,
@@ -75,11 +76,18 @@ def test_only_a_window_is_on_the_way() -> None:
     assert len(bench.feed()) == 1
 
 
-def test_the_window_is_smaller_beside_live_subscriptions() -> None:
-    """Live events of the same connection are not lost over a fan-out."""
+def test_beside_live_subscriptions_a_relay_gets_a_breath_after_each_burst() -> None:
+    """A burst, its answers, a moment of quiet, the next burst: live events of the connection find room."""
     bench = Bench()
-    bench.add(*(prepared(number) for number in range(MAX_ON_THE_WAY)))
-    assert len(bench.feed(beside_subscriptions=True)) == MAX_BESIDE_SUBSCRIPTIONS
+    events = [prepared(number) for number in range(BURST_BESIDE_SUBSCRIPTIONS + 10)]
+    bench.add(*events)
+    assert len(bench.feed(beside_subscriptions=True)) == BURST_BESIDE_SUBSCRIPTIONS
+    for event in events[:-10]:
+        assert bench.feed(5.0, beside_subscriptions=True) == []
+        bench.answer(event, now=5.0)
+    assert bench.window.feed(bench.session, 5.0, beside_subscriptions=True) == BREATH
+    assert bench.session.data_to_send() == []
+    assert len(bench.feed(5.0 + BREATH, beside_subscriptions=True)) == 10
 
 
 def test_large_events_fill_the_window_by_their_bytes_and_the_largest_still_goes() -> None:

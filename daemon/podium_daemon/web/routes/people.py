@@ -9,14 +9,16 @@ from fastapi import APIRouter, Response
 
 from podium_daemon.web import attendance_csv
 from podium_daemon.web.context import Context, InContext, forbidden
+from podium_daemon.web.documented import also
 from podium_daemon.web.login import Caller
 from podium_daemon.web.models import AttendancesOut, DraftOut, RemindersOut, RsvpDraftIn, RsvpsOut
+from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.views import leads
 from podium_protocol.events import Pubkey
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_storage.rows import LiveSessionRow
 
-router = APIRouter(prefix="/api/sessions/{reference}", tags=["people"])
+router = APIRouter(prefix="/api/sessions/{reference}", tags=["people"], route_class=StrictRoute)
 CsvFormat = Literal["csv", "csv-intervals"]
 
 
@@ -34,7 +36,7 @@ async def list_rsvps(context: InContext, caller: Caller, reference: str) -> Rsvp
     return RsvpsOut(rsvps=await context.views.rsvps(row, _only(context, row, caller)))
 
 
-@router.get("/attendance", response_model=AttendancesOut)
+@router.get("/attendance", response_model=AttendancesOut, responses=also("text/csv", "Rows as JSON, or as CSV."))
 async def list_attendance(
     context: InContext,
     caller: Caller,

@@ -11,12 +11,13 @@ from podium_daemon.web.login import Caller
 from podium_daemon.web.models import AdmitIn, ChallengeOut, JoinOut, RemoveIn, RoomOut, RoomPerson
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.room_socket import RoomSocket
+from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.views import leads
 from podium_protocol.events import Pubkey
 from podium_protocol.nips import nip19, nip98
 from podium_storage.rows import LiveSessionRow
 
-router = APIRouter(prefix="/api/sessions/{reference}", tags=["room"])
+router = APIRouter(prefix="/api/sessions/{reference}", tags=["room"], route_class=StrictRoute)
 
 
 @router.post("/join/challenge")

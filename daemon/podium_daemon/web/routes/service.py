@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Final
 
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from podium_daemon.web.context import InContext, granted
+from podium_daemon.web.documented import also
 from podium_daemon.web.login import Caller
 from podium_daemon.web.models import AcceptedEvent, EventModel, EventsIn, EventsOut, RelayOut, RelaysOut, ServiceOut
 from podium_daemon.web.problems import Problem
+from podium_daemon.web.strict_json import StrictRoute
 from podium_protocol.events import EventId, Pubkey, Rejected, SignedEvent, VerifiedEvent, verify
 
-router = APIRouter(tags=["service"])
+_NOT_READY: Final = also("text/plain", "Why not.", HTTPStatus.SERVICE_UNAVAILABLE)
+router = APIRouter(tags=["service"], route_class=StrictRoute)
 
 
 @router.get("/api/service")
@@ -61,7 +65,7 @@ async def healthz() -> str:
     return "ok\n"
 
 
-@router.get("/readyz", response_class=PlainTextResponse)
+@router.get("/readyz", response_class=PlainTextResponse, responses=_NOT_READY)
 async def readyz(context: InContext) -> Response:
     """Whether the daemon has caught up with a relay; 503 with the reason if not."""
     reason = context.ready()
@@ -70,7 +74,7 @@ async def readyz(context: InContext) -> Response:
     return PlainTextResponse(f"{reason}\n", HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=PlainTextResponse)
 async def metrics() -> Response:
     """Counters for Prometheus."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -9,8 +9,9 @@ from fastapi import APIRouter
 from podium_daemon.web.context import InContext, granted
 from podium_daemon.web.login import Caller
 from podium_daemon.web.models import CancelDraftIn, DraftOut, SessionDraftIn, SessionEditIn, SessionOut, SessionsOut
+from podium_daemon.web.strict_json import StrictRoute
 
-router = APIRouter(prefix="/api/sessions", tags=["sessions"])
+router = APIRouter(prefix="/api/sessions", tags=["sessions"], route_class=StrictRoute)
 StateName = Literal["scheduled", "active", "ended", "cancelled"]
 
 

@@ -1,4 +1,7 @@
-"""What the daemon answers, as far as the commands show it. Names on the wire are the model's, in camelCase."""
+"""What a daemon answers, as frozen values. Names on the wire are the model's, in camelCase; times are Unix seconds.
+
+Fields that a newer daemon adds are left alone; those that an older one lacks have a default where there is one.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from podium_protocol.events import UnsignedEvent
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Fields that a newer daemon adds are left alone."""
+    """The root of all answers."""
 
 
 class Counts(Answer, frozen=True, kw_only=True):
@@ -20,7 +23,7 @@ class Counts(Answer, frozen=True, kw_only=True):
 
 
 class Session(Answer, frozen=True, kw_only=True):
-    """One session. Times in Unix seconds, the duration in minutes."""
+    """One session. `duration` in minutes; `state` is scheduled, active, ended or cancelled."""
 
     lesson_id: str
     naddr: str
@@ -32,6 +35,7 @@ class Session(Answer, frozen=True, kw_only=True):
     instructor_pubkey: str
     join_url: str
     summary: str = ""
+    description: str = ""
     timezone: str | None = None
     max_participants: int | None = None
     requires_rsvp: bool = msgspec.field(default=False, name="requiresRSVP")
@@ -39,6 +43,7 @@ class Session(Answer, frozen=True, kw_only=True):
     allow_recording: bool = False
     e2ee_required: bool = False
     visibility: str = "public"
+    conference_room_id: str | None = None
     started_at: int | None = None
     ended_at: int | None = None
     end_reason: str | None = None
@@ -49,6 +54,7 @@ class Session(Answer, frozen=True, kw_only=True):
     waiting_count: int = 0
     participant_count: int = 0
     counts: Counts = Counts()
+    epoch: int = 0
 
     @property
     def identifier(self) -> str:
@@ -59,14 +65,14 @@ class Session(Answer, frozen=True, kw_only=True):
 class Sessions(Answer, frozen=True, kw_only=True):
     """All sessions of a service."""
 
-    sessions: list[Session]
+    sessions: tuple[Session, ...]
 
 
 class Draft(Answer, frozen=True, kw_only=True):
     """Events to sign, in this order."""
 
     lesson_id: str = ""
-    events: list[UnsignedEvent]
+    events: tuple[UnsignedEvent, ...]
     notice: str = ""
 
 
@@ -75,17 +81,17 @@ class Accepted(Answer, frozen=True, kw_only=True):
 
     id: str
     lesson_id: str | None = None
-    relays: list[str] = []
+    relays: tuple[str, ...] = ()
 
 
 class AcceptedEvents(Answer, frozen=True, kw_only=True):
     """All events of one call."""
 
-    accepted: list[Accepted]
+    accepted: tuple[Accepted, ...]
 
 
 class Rsvp(Answer, frozen=True, kw_only=True):
-    """One person's answer."""
+    """One person's answer. `seat` is held, waiting or none; `position` is the place on the waiting list."""
 
     pubkey: str
     npub: str
@@ -101,11 +107,11 @@ class Rsvp(Answer, frozen=True, kw_only=True):
 class Rsvps(Answer, frozen=True, kw_only=True):
     """Everybody's answers."""
 
-    rsvps: list[Rsvp]
+    rsvps: tuple[Rsvp, ...]
 
 
 class Attendance(Answer, frozen=True, kw_only=True):
-    """One person's attendance. Seconds."""
+    """One person's attendance. `total_duration` in seconds."""
 
     pubkey: str
     joined_at: int
@@ -121,7 +127,7 @@ class Attendance(Answer, frozen=True, kw_only=True):
 class Attendances(Answer, frozen=True, kw_only=True):
     """Everybody's attendance."""
 
-    attendance: list[Attendance]
+    attendance: tuple[Attendance, ...]
 
 
 class RelaySaid(Answer, frozen=True, kw_only=True):
@@ -139,7 +145,8 @@ class Reminder(Answer, frozen=True, kw_only=True):
     due_at: int
     state: str
     npub: str = ""
-    relays: list[RelaySaid] = []
+    epoch: int = 0
+    relays: tuple[RelaySaid, ...] = ()
     reason: str | None = None
     attempts: int = 0
 
@@ -147,7 +154,7 @@ class Reminder(Answer, frozen=True, kw_only=True):
 class Reminders(Answer, frozen=True, kw_only=True):
     """The ledger of a session."""
 
-    reminders: list[Reminder]
+    reminders: tuple[Reminder, ...]
     summary: dict[str, int] = {}
 
 
@@ -163,4 +170,97 @@ class Relay(Answer, frozen=True, kw_only=True):
 class Relays(Answer, frozen=True, kw_only=True):
     """The daemon's relays."""
 
-    relays: list[Relay]
+    relays: tuple[Relay, ...]
+
+
+class Service(Answer, frozen=True, kw_only=True):
+    """What a service is."""
+
+    service_pubkey: str
+    npub: str
+    public_url: str
+    relays: tuple[str, ...] = ()
+    instructors: tuple[str, ...] = ()
+    version: str = ""
+    engine: str = ""
+
+
+class Calendar(Answer, frozen=True, kw_only=True):
+    """Where the caller's calendar is."""
+
+    url: str
+
+
+class Challenge(Answer, frozen=True, kw_only=True):
+    """What a join proof must contain."""
+
+    url: str
+    lesson_id: str
+    nonce: str
+    expires_at: int
+    recording_policy: str = ""
+    recording_policy_hash: str = ""
+    notice: str = ""
+
+
+class Ticket(Answer, frozen=True, kw_only=True):
+    """The right to open the room socket once; `state` is admitted or waiting."""
+
+    state: str
+    socket_url: str
+    token: str
+    expires_at: int
+    reason: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<Ticket, {self.state}, until {self.expires_at}>"
+
+
+class RoomPerson(Answer, frozen=True, kw_only=True):
+    """Somebody in the room (present) or at its door (waiting)."""
+
+    pubkey: str
+    npub: str
+    state: str
+    role: str
+    since: int
+
+
+class Room(Answer, frozen=True, kw_only=True):
+    """A room; `people` are shown to leaders only."""
+
+    conference_room_id: str | None
+    is_active: bool
+    participant_count: int
+    waiting_count: int
+    people: tuple[RoomPerson, ...] = ()
+
+
+class LiveSessionRoom(Answer, frozen=True, kw_only=True):
+    """The model's result of `createLiveSession`."""
+
+    conference_room_id: str
+    join_url: str
+
+
+class ConferenceDetails(Answer, frozen=True, kw_only=True):
+    """The model's result of `getConferenceDetails`."""
+
+    conference_room_id: str | None
+    is_active: bool
+    participant_count: int
+
+
+class Recording(Answer, frozen=True, kw_only=True):
+    """Where a recording is, once it is published."""
+
+    recording_url: str | None
+
+
+class ManualAttendance(Answer, frozen=True, kw_only=True):
+    """An interval that a leader vouched for."""
+
+    lesson_id: str
+    pubkey: str
+    joined_at: int
+    left_at: int | None

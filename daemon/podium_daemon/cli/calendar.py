@@ -1,0 +1,35 @@
+"""`podium calendar`: the address of your sessions for a calendar program."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from podium_daemon.cli.api_client import decode
+from podium_daemon.cli.caller import caller_of
+from podium_daemon.cli.options import Json, helped
+from podium_daemon.cli.output import note, print_json, say
+from podium_daemon.client.values import Calendar
+
+app = typer.Typer()
+Revoke = Annotated[bool, typer.Option("--revoke", help="Make the addresses given out so far worthless first.")]
+
+
+@app.command(
+    short_help="Your sessions as a calendar to subscribe to.",
+    help=helped(
+        "Print an address that any calendar program can subscribe to: the sessions you lead, and those you answered "
+        "confirmed or tentative to. Whoever knows the address can read the calendar; --revoke gives you a new one.",
+        "podium calendar",
+        "podium calendar --revoke",
+    ),
+)
+def calendar(context: typer.Context, revoke: Revoke = False, as_json: Json = False) -> None:
+    api, _ = caller_of(context).signing_api()
+    raw = api.post("/api/calendar/revoke" if revoke else "/api/calendar", {})
+    if as_json:
+        print_json(decode(raw, dict))
+        return
+    say(decode(raw, Calendar).url)
+    note("Keep it to yourself: whoever knows this address can read your calendar.")

@@ -1,0 +1,74 @@
+"""The model's `TrainingCallingIntegration` over HTTP, for those who lead a session."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from podium_daemon.client.transport import Transport, session_path
+from podium_daemon.client.values import ConferenceDetails, LiveSessionRoom, ManualAttendance, Recording, Session
+from podium_protocol.events import Pubkey
+
+
+class TrainingConferenceConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The model's "Conference Configuration". The daemon agrees to what the instructor signed, and to nothing else."""
+
+    name: str
+    waiting_room: bool
+    allow_recording: bool
+    e2ee_required: bool
+    instructor_pubkey: str
+    max_participants: int | None = None
+
+    @classmethod
+    def of(cls, session: Session) -> TrainingConferenceConfig:
+        """As the session says."""
+        return cls(
+            name=session.title,
+            waiting_room=session.waiting_room,
+            allow_recording=session.allow_recording,
+            e2ee_required=session.e2ee_required,
+            instructor_pubkey=session.instructor_pubkey,
+            max_participants=session.max_participants,
+        )
+
+
+class Lesson(Protocol):
+    """Anything known by a session's address."""
+
+    @property
+    def lesson_id(self) -> str:
+        """The address."""
+        ...
+
+
+class TrainingCalling:
+    """`podium.calling`: the model's names. Every call raises as `PodiumClient`'s do."""
+
+    def __init__(self, transport: Transport) -> None:
+        """Call through this transport."""
+        self._transport = transport
+
+    async def create_live_session(self, lesson: Lesson, config: TrainingConferenceConfig) -> LiveSessionRoom:
+        """The session's room and join page; a second time gives the same."""
+        return await self._transport.post(session_path(lesson.lesson_id, "conference"), LiveSessionRoom, config)
+
+    async def start_live_session(self, lesson_id: str) -> None:
+        """Open the room, start the session, send the join links."""
+        await self._transport.post(session_path(lesson_id, "conference", "start"), ConferenceDetails)
+
+    async def end_live_session(self, lesson_id: str) -> str | None:
+        """End it; the recording's address, or None while there is none."""
+        return (await self._transport.post(session_path(lesson_id, "conference", "end"), Recording)).recording_url
+
+    async def track_live_attendance(
+        self, lesson_id: str, pubkey: Pubkey, joined_at: int, left_at: int | None = None, *, note: str = ""
+    ) -> None:
+        """Vouch for somebody's time in Unix seconds; the same interval twice counts once."""
+        body = {"pubkey": pubkey, "joinedAt": joined_at, "leftAt": left_at, "note": note}
+        await self._transport.post(session_path(lesson_id, "attendance", "manual"), ManualAttendance, body)
+
+    async def get_conference_details(self, lesson_id: str) -> ConferenceDetails:
+        """The room, whether the session is live, how many people are in it."""
+        return await self._transport.get(session_path(lesson_id, "conference"), ConferenceDetails)

@@ -1,0 +1,47 @@
+"""What can go wrong between a program and a daemon. Each says whose turn it is."""
+
+from __future__ import annotations
+
+from podium_protocol.errors import PodiumError, RemoteProtocolError
+
+
+class DaemonUnreachable(PodiumError):  # noqa: N818  (what happened)
+    """Nobody answers at the daemon's address, or the connection broke: it is not known whether the call was done."""
+
+
+class ApiProblem(PodiumError):  # noqa: N818  (the word of RFC 9457)
+    """The daemon refused a call: its words and its advice.
+
+    Args:
+        status: HTTP status.
+        slug: the last part of the problem's type; stable, for programs.
+        detail: what was wrong.
+        next_step: what to do about it.
+    """
+
+    def __init__(self, status: int, slug: str, detail: str, next_step: str) -> None:
+        super().__init__("\n".join(filter(None, (detail, next_step))))
+        self.status = status
+        self.slug = slug
+        self.detail = detail
+        self.next_step = next_step
+
+
+class DraftRefused(RemoteProtocolError):  # noqa: N818  (said to people)
+    """The daemon put something before us that was not asked for. Nothing was signed."""
+
+
+class TurnedAway(PodiumError):  # noqa: N818  (what happened)
+    """The door of a room says no; `reason` is stable, the text is for people."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text or reason)
+        self.reason = reason
+
+
+class StillWaiting(PodiumError):  # noqa: N818  (what happened)
+    """The waiting room did not open in the time that was given; `reason` is the last one that was told."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"not let in yet: {reason or 'no reason was told'}")
+        self.reason = reason

@@ -1,0 +1,172 @@
+"""The model's `useLiveSession`: everything a program shows of one session, as one value, and the four things to do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from podium_daemon.client.seat import RoomMessage, RoomSeat
+from podium_daemon.client.values import Attendance, Rsvp, Session
+from podium_protocol.errors import PodiumError
+from podium_protocol.events import Pubkey
+from podium_protocol.live.lifecycle import State
+from podium_protocol.live.rsvp import RsvpStatus
+
+
+def _model_name(field: str) -> str:
+    first, *rest = field.split("_")
+    return first + "".join("RSVP" if part == "rsvp" else part.capitalize() for part in rest)
+
+
+class LiveSessionContent(
+    msgspec.Struct, frozen=True, kw_only=True, rename=_model_name, tag="live-session", tag_field="type"
+):
+    """The model's `LiveSessionContent`. `scheduled_at` in Unix seconds, `duration` in minutes."""
+
+    scheduled_at: int
+    duration: int
+    instructor_pubkey: str
+    requires_rsvp: bool
+    conference_room_id: str | None = None
+    recording_url: str | None = None
+    max_participants: int | None = None
+
+
+class LiveSessionView(msgspec.Struct, frozen=True, kw_only=True, rename=_model_name):
+    """What the model's hook returns, without its functions. `time_until_start` and `attendance_duration` in seconds."""
+
+    lesson: Session | None = None
+    content: LiveSessionContent | None = None
+    is_loading: bool = True
+    error: str | None = None
+    is_scheduled: bool = False
+    is_live: bool = False
+    is_ended: bool = False
+    has_recording: bool = False
+    time_until_start: int | None = None
+    rsvp_status: RsvpStatus | None = None
+    can_rsvp: bool = msgspec.field(default=False, name="canRSVP")
+    is_attending: bool = False
+    attendance_duration: int = 0
+    recording_url: str | None = None
+
+
+class HookClient(Protocol):
+    """What the hook needs of a client."""
+
+    @property
+    def pubkey(self) -> Pubkey | None:
+        """Who calls."""
+        ...
+
+    async def session(self, reference: str) -> Session:
+        """One session."""
+        ...
+
+    async def rsvps(self, reference: str) -> tuple[Rsvp, ...]:
+        """Answers."""
+        ...
+
+    async def attendance(self, reference: str) -> tuple[Attendance, ...]:
+        """Attendance."""
+        ...
+
+    async def rsvp(self, reference: str, status: RsvpStatus) -> None:
+        """Answer."""
+        ...
+
+    async def join(
+        self,
+        reference: str,
+        *,
+        consent: bool | None = None,
+        device: str | None = None,
+        patience: float = 15.0,
+        heard: Callable[[RoomMessage], None] = ...,
+    ) -> RoomSeat:
+        """Sit down."""
+        ...
+
+
+class LiveSessionHook:
+    """`view` is the newest value; `refresh` asks the daemon. Made by `PodiumClient.live_session`."""
+
+    def __init__(self, client: HookClient, reference: str, *, now: Callable[[], float] = time.time) -> None:
+        """Look at one session through a client."""
+        self._client = client
+        self._reference = reference
+        self._now = now
+        self._seat: RoomSeat | None = None
+        self.view = LiveSessionView()
+
+    async def refresh(self) -> LiveSessionView:
+        """Ask the daemon; what goes wrong is told in `error`, and the last known session stays."""
+        try:
+            session = await self._client.session(self._reference)
+            rsvp, attendance = await self._own(session)
+        except PodiumError as error:
+            self.view = msgspec.structs.replace(self.view, is_loading=False, error=str(error))
+        else:
+            self.view = self._viewed(session, rsvp, attendance)
+        return self.view
+
+    async def rsvp(self, status: RsvpStatus) -> None:
+        """Answer; raises as `PodiumClient.rsvp`."""
+        await self._client.rsvp(self._reference, status)
+        await self.refresh()
+
+    async def join_session(self, *, consent: bool | None = None, patience: float = 15.0) -> str | None:
+        """Sit down; where the meeting is, or None if it is on the session's own page. Raises as `PodiumClient.join`."""
+        if self._seat is None or self._seat.closed.is_set():
+            self._seat = await self._client.join(self._reference, consent=consent, patience=patience)
+        await self.refresh()
+        return self._seat.meeting_url
+
+    async def leave_session(self) -> None:
+        """Get up; does nothing for those who do not sit."""
+        seat, self._seat = self._seat, None
+        if seat is not None and not seat.closed.is_set():
+            await seat.leave()
+        await self.refresh()
+
+    async def _own(self, session: Session) -> tuple[Rsvp | None, Attendance | None]:
+        me = self._client.pubkey
+        if me is None:
+            return None, None
+        rsvps, rows = await self._client.rsvps(session.naddr), await self._client.attendance(session.naddr)
+        # those who lead are shown everybody's
+        own = next((one for one in rsvps if one.pubkey == me), None)
+        return own, next((one for one in rows if one.pubkey == me), None)
+
+    def _viewed(self, session: Session, rsvp: Rsvp | None, attendance: Attendance | None) -> LiveSessionView:
+        is_scheduled, is_live = session.state == State.SCHEDULED, session.state == State.ACTIVE
+        return LiveSessionView(
+            lesson=session,
+            content=_content(session),
+            is_loading=False,
+            is_scheduled=is_scheduled,
+            is_live=is_live,
+            is_ended=session.state == State.ENDED,
+            has_recording=session.recording_url is not None,
+            time_until_start=max(0, session.scheduled_at - int(self._now())) if is_scheduled else None,
+            rsvp_status=None if rsvp is None else RsvpStatus(rsvp.status),
+            can_rsvp=self._client.pubkey is not None and (is_scheduled or is_live),
+            is_attending=self._seat is not None and not self._seat.closed.is_set(),
+            attendance_duration=0 if attendance is None else attendance.total_duration,
+            recording_url=session.recording_url,
+        )
+
+
+def _content(session: Session) -> LiveSessionContent:
+    return LiveSessionContent(
+        scheduled_at=session.scheduled_at,
+        duration=session.duration,
+        instructor_pubkey=session.instructor_pubkey,
+        requires_rsvp=session.requires_rsvp,
+        conference_room_id=session.conference_room_id,
+        recording_url=session.recording_url,
+        max_participants=session.max_participants,
+    )

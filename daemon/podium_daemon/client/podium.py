@@ -1,0 +1,303 @@
+"""The client: sessions, answers, attendance, reminders, rooms, and drafts that are looked at before they are signed."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from typing import Self
+from urllib.parse import urlsplit
+
+from msgspec import UNSET
+
+from podium_daemon.client.calling import TrainingCalling
+from podium_daemon.client.errors import DraftRefused
+from podium_daemon.client.hook import LiveSessionHook
+from podium_daemon.client.looking import Expectation, flaw_of
+from podium_daemon.client.seat import RoomMessage, RoomSeat
+from podium_daemon.client.transport import Transport, session_path
+from podium_daemon.client.values import (
+    Accepted,
+    AcceptedEvents,
+    Attendance,
+    Attendances,
+    Calendar,
+    Challenge,
+    Draft,
+    Relay,
+    Relays,
+    Reminders,
+    Room,
+    Rsvp,
+    Rsvps,
+    Service,
+    Session,
+    Sessions,
+    Ticket,
+)
+from podium_daemon.client.wishes import SessionChanges, SessionWish, tags_of
+from podium_protocol import kinds
+from podium_protocol.addresses import Address
+from podium_protocol.errors import RemoteProtocolError
+from podium_protocol.events import Pubkey, SignedEvent
+from podium_protocol.keys import SecretKey
+from podium_protocol.live.join_proof import Consent, write_join_proof
+from podium_protocol.live.rsvp import RsvpStatus
+
+
+class PodiumClient:
+    """One person's view of one daemon. A session is named by naddr, address, or the beginning of its `d`.
+
+    Every call raises `DaemonUnreachable` where nobody answers, `ApiProblem` where the daemon refuses, and
+    `RemoteProtocolError` where its answer is none.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        secret: SecretKey | None = None,
+        *,
+        signed_url: str | None = None,
+        now: Callable[[], float] = time.time,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        """Talk to `base_url` with this key; without one, read what everybody may.
+
+        Args:
+            base_url: scheme, host and port of the daemon.
+            secret: signs every call; it stays here.
+            signed_url: the daemon's `web.public_url`, where that is another (a tunnel, a proxy).
+            now: wall clock, Unix seconds.
+            random_bytes: unguessable bytes.
+
+        Raises:
+            InvalidInput: an address that is none.
+        """
+        self._transport = Transport(base_url, secret, signed_url=signed_url, now=now, random_bytes=random_bytes)
+        self.calling = TrainingCalling(self._transport)
+        """The model's `TrainingCallingIntegration`."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections; seats stay until they are left."""
+        await self._transport.close()
+
+    @property
+    def pubkey(self) -> Pubkey | None:
+        """Who calls, or None."""
+        secret = self._transport.secret
+        return None if secret is None else secret.pubkey
+
+    # -- looking
+
+    async def service(self) -> Service:
+        """What the service is."""
+        return await self._transport.get("/api/service", Service)
+
+    async def relays(self) -> tuple[Relay, ...]:
+        """Its relays as they stand."""
+        return (await self._transport.get("/api/relays", Relays)).relays
+
+    async def sessions(self, state: str | None = None) -> tuple[Session, ...]:
+        """All sessions by start, or those in one state."""
+        query = None if state is None else {"state": state}
+        return (await self._transport.get("/api/sessions", Sessions, query)).sessions
+
+    async def session(self, reference: str) -> Session:
+        """One session."""
+        return await self._transport.get(session_path(reference), Session)
+
+    async def rsvps(self, reference: str) -> tuple[Rsvp, ...]:
+        """Everybody's answers for those who lead, one's own for others."""
+        return (await self._transport.get(session_path(reference, "rsvps"), Rsvps)).rsvps
+
+    async def attendance(self, reference: str) -> tuple[Attendance, ...]:
+        """Everybody's attendance for those who lead, one's own for others."""
+        return (await self._transport.get(session_path(reference, "attendance"), Attendances)).attendance
+
+    async def reminders(self, reference: str) -> Reminders:
+        """What became of each message."""
+        return await self._transport.get(session_path(reference, "reminders"), Reminders)
+
+    async def room(self, reference: str) -> Room:
+        """Who is in the room; people are shown to leaders."""
+        return await self._transport.get(session_path(reference, "room"), Room)
+
+    async def calendar(self, *, revoke: bool = False) -> str:
+        """The secret address of the caller's calendar; `revoke` makes those given out before worthless."""
+        path = "/api/calendar/revoke" if revoke else "/api/calendar"
+        return (await self._transport.post(path, Calendar)).url
+
+    def live_session(self, reference: str) -> LiveSessionHook:
+        """The model's `useLiveSession` for one session."""
+        return LiveSessionHook(self, reference)
+
+    # -- drafts: the daemon composes, we look, sign and hand in
+
+    async def draft_session(self, wish: SessionWish) -> Draft:
+        """A first revision to sign; raises `DraftRefused` if it is not what was asked for."""
+        draft = await self._transport.post("/api/sessions/draft", Draft, wish)
+        wanted = tags_of(wish.title, wish.scheduled_at, wish.duration)
+        own = (("d", wish.identifier),) if wish.identifier else ()
+        return self._looked_at(draft, [(kinds.SESSION, (*own, *wanted))])
+
+    async def draft_edit(self, reference: str, changes: SessionChanges) -> Draft:
+        """The next revision to sign; raises as `draft_session`."""
+        before = await self.session(reference)
+        draft = await self._transport.post(session_path(before.naddr, "draft"), Draft, changes)
+        title = before.title if changes.title is UNSET else changes.title
+        begins = before.scheduled_at if changes.scheduled_at is UNSET else changes.scheduled_at
+        wanted = tags_of(title, begins, before.duration if changes.duration is UNSET else changes.duration)
+        if changes.scheduled_at is UNSET and changes.duration is UNSET:
+            wanted = wanted[:2]  # an end that is no whole number of minutes away stays as it is
+        return self._looked_at(draft, [(kinds.SESSION, (("d", before.identifier), *wanted))])
+
+    async def draft_cancellation(self, reference: str, reason: str = "") -> Draft:
+        """The cancelled revision and its deletion; raises as `draft_session`."""
+        before = await self.session(reference)
+        draft = await self._transport.post(session_path(before.naddr, "cancel", "draft"), Draft, {"reason": reason})
+        revision: Expectation = (kinds.SESSION, (("d", before.identifier), ("status", "cancelled")))
+        deletion: Expectation = (kinds.DELETION, (("a", before.lesson_id), ("k", str(kinds.SESSION))))
+        return self._looked_at(draft, [revision, deletion])
+
+    async def draft_rsvp(self, reference: str, status: RsvpStatus) -> Draft:
+        """The caller's answer; raises as `draft_session`."""
+        session = await self.session(reference)
+        body = {"status": status.value}
+        draft = await self._transport.post(session_path(session.naddr, "rsvp", "draft"), Draft, body)
+        return self._looked_at(draft, [(kinds.RSVP, (("a", session.lesson_id), ("status", status.wire)))])
+
+    def sign(self, draft: Draft) -> tuple[SignedEvent, ...]:
+        """Sign its events, in their order.
+
+        Raises:
+            DraftRefused: one is by another author.
+            LocalProtocolError: this client has no key.
+        """
+        if any(event.pubkey != self.pubkey for event in draft.events if self.pubkey is not None):
+            raise DraftRefused("the draft has an event of another author than this key. Nothing was signed")
+        return tuple(self._transport.sign(event) for event in draft.events)
+
+    async def submit(self, events: Sequence[SignedEvent]) -> tuple[Accepted, ...]:
+        """Hand signed events to the daemon, which sends them to the relays: all or none."""
+        return (await self._transport.post("/api/events", AcceptedEvents, {"events": events})).accepted
+
+    async def create_session(self, wish: SessionWish) -> str:
+        """Draft, sign and submit; the address of the session."""
+        draft = await self.draft_session(wish)
+        await self.submit(self.sign(draft))
+        return draft.lesson_id
+
+    async def edit_session(self, reference: str, changes: SessionChanges) -> None:
+        """Draft, sign and submit the next revision."""
+        await self.submit(self.sign(await self.draft_edit(reference, changes)))
+
+    async def cancel_session(self, reference: str, reason: str = "") -> None:
+        """Draft, sign and submit the cancellation."""
+        await self.submit(self.sign(await self.draft_cancellation(reference, reason)))
+
+    async def rsvp(self, reference: str, status: RsvpStatus) -> None:
+        """Draft, sign and submit the caller's answer."""
+        await self.submit(self.sign(await self.draft_rsvp(reference, status)))
+
+    # -- commands of those who lead
+
+    async def start(self, reference: str) -> Session:
+        """Start now."""
+        return await self._transport.post(session_path(reference, "start"), Session)
+
+    async def end(self, reference: str) -> Session:
+        """End now."""
+        return await self._transport.post(session_path(reference, "end"), Session)
+
+    async def reopen(self, reference: str) -> Session:
+        """Open again shortly after the end."""
+        return await self._transport.post(session_path(reference, "reopen"), Session)
+
+    async def admit(self, reference: str, pubkeys: Sequence[Pubkey] | None = None) -> Room:
+        """Let these people in, or everybody who waits (None)."""
+        body = {"everybody": True} if pubkeys is None else {"pubkeys": pubkeys}
+        return await self._transport.post(session_path(reference, "room", "admit"), Room, body)
+
+    async def remove(self, reference: str, pubkey: Pubkey, reason: str = "") -> Room:
+        """Remove somebody for the rest of the session."""
+        body = {"pubkey": pubkey, "reason": reason}
+        return await self._transport.post(session_path(reference, "room", "remove"), Room, body)
+
+    # -- the room
+
+    async def join(
+        self,
+        reference: str,
+        *,
+        consent: bool | None = None,
+        device: str | None = None,
+        patience: float = 15.0,
+        heard: Callable[[RoomMessage], None] = lambda _message: None,
+    ) -> RoomSeat:
+        """Join with one signature and sit down.
+
+        Args:
+            reference: the session.
+            consent: to the recording policy of `challenge`; None says nothing, and where one is shown that is refused.
+            device: a name for this device; a second join with it replaces the first.
+            patience: seconds to stay in the waiting room.
+            heard: called with every message of the room.
+
+        Raises:
+            TurnedAway: the door says no.
+            StillWaiting: nobody opened it in time.
+            DraftRefused: the daemon asked to sign a proof for another place. Nothing was signed.
+        """
+        session = await self.session(reference)
+        asked = await self.challenge(session.naddr)
+        ticket = await self._ticket(session, asked, consent, device or self._transport.random_bytes(4).hex())
+        greeting = {"type": "hello", "token": ticket.token}
+        url, direct = self._socket_url(ticket), self._transport.is_direct
+        return await RoomSeat.take(url, greeting, patience=patience, direct=direct, heard=heard)
+
+    async def challenge(self, reference: str) -> Challenge:
+        """What a join proof has to answer, with the recording policy and the notice to show before it is signed."""
+        return await self._transport.post(session_path(reference, "join", "challenge"), Challenge)
+
+    async def _ticket(self, session: Session, asked: Challenge, consent: bool | None, device: str) -> Ticket:
+        path = session_path(session.naddr, "join")
+        # else a daemon could have a proof signed that another daemon takes
+        if asked.url != self._transport.signed_url + path or asked.lesson_id != session.lesson_id:
+            raise DraftRefused("the daemon asked for a join proof for another place or session. Nothing was signed")
+        address, pubkey = Address.parse(session.lesson_id), self.pubkey
+        if address is None or pubkey is None:
+            raise DraftRefused("a join takes a key and a session's address. Nothing was signed")
+        policy = asked.recording_policy_hash
+        proof = write_join_proof(
+            pubkey,
+            url=asked.url,
+            method="POST",
+            body=None,
+            session=address,
+            nonce=asked.nonce,
+            device=device,
+            now=int(self._transport.now()),
+            consent=Consent(consent, policy) if policy and consent is not None else None,
+        )
+        return await self._transport.post_proof(path, Ticket, self._transport.sign(proof))
+
+    def _socket_url(self, ticket: Ticket) -> str:
+        """The socket on the host that we talk to: the token goes nowhere else."""
+        named, own = urlsplit(ticket.socket_url), urlsplit(self._transport.url)
+        public = urlsplit(self._transport.signed_url)
+        if named.scheme not in ("ws", "wss") or named.netloc != public.netloc:
+            raise RemoteProtocolError("the daemon sent us to a room's socket on another host")
+        scheme = "wss" if own.scheme == "https" else "ws"
+        return named._replace(scheme=scheme, netloc=own.netloc).geturl()
+
+    def _looked_at(self, draft: Draft, expected: Sequence[Expectation]) -> Draft:
+        author = self.pubkey
+        if author is not None and (flaw := flaw_of(draft.events, expected, author, int(self._transport.now()))):
+            raise DraftRefused(f"the daemon asked us to sign {flaw}. Nothing was signed")
+        return draft

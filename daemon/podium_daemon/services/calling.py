@@ -1,0 +1,133 @@
+"""The ports of the model's calling service on the store and the running services, one pair for each signed call.
+
+Who calls is part of the port, so that the lifecycle judges the same key whichever door a command came through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from podium_daemon.clock import Clock
+from podium_daemon.conference.base import RoomId, RoomSpec
+from podium_daemon.conference.service import ConferenceRecord, TrainingConferenceConfig
+from podium_daemon.refusals import Refused
+from podium_protocol.events import Pubkey
+from podium_protocol.live.lifecycle import State
+from podium_storage.rows import LiveSessionRow
+from podium_storage.store import Store
+
+_COMPARED = ("name", "max_participants", "waiting_room", "allow_recording", "e2ee_required", "instructor_pubkey")
+
+
+class Commands(Protocol):
+    """The lifecycle's commands."""
+
+    async def start(self, lesson_id: str, by: Pubkey) -> LiveSessionRow | Refused:
+        """Start."""
+        ...
+
+    async def end(self, lesson_id: str, by: Pubkey) -> LiveSessionRow | Refused:
+        """End."""
+        ...
+
+
+class ByHand(Protocol):
+    """Attendance that a person vouches for."""
+
+    async def track(
+        self, lesson_id: str, pubkey: Pubkey, joined_at: int, left_at: int | None, note: str | None = None
+    ) -> Refused | None:
+        """Record one interval."""
+        ...
+
+
+class CallersSessions:
+    """The `SessionsPort` of somebody's signed call."""
+
+    def __init__(
+        self,
+        by: Pubkey,
+        *,
+        store: Store,
+        lifecycle: Commands,
+        page_of: Callable[[LiveSessionRow], str],
+        room_of: Callable[[LiveSessionRow], RoomSpec],
+    ) -> None:
+        self._by = by
+        self._store = store
+        self._lifecycle = lifecycle
+        self._page_of = page_of
+        self._room_of = room_of
+
+    async def conference_of(self, lesson_id: str) -> ConferenceRecord | None:
+        """What the session's row says: every adopted session has its room."""
+        row = await self._row(lesson_id)
+        if row is None or row.conference_room_id is None:
+            return None
+        return ConferenceRecord(
+            lesson_id=lesson_id,
+            join_url=self._page_of(row),
+            is_active=row.state == State.ACTIVE,
+            conference_room_id=RoomId(row.conference_room_id),
+            config=config_of(row),
+            meeting_url=self._room_of(row).meeting_url,
+            recording_url=row.recording_url,
+        )
+
+    async def set_conference(
+        self,
+        lesson_id: str,
+        room: RoomId,
+        config: TrainingConferenceConfig,
+    ) -> Refused | None:
+        """Agree to the configuration that the instructor signed; another one takes another signature."""
+        row = await self._row(lesson_id)
+        if row is None or row.conference_room_id != room:
+            return Refused("unknown-session", "there is no session with this room", "`podium session list` shows them.")
+        signed = config_of(row)
+        differing = [name for name in _COMPARED if getattr(config, name) != getattr(signed, name)]
+        if not differing:
+            return None
+        detail = f"the signed session says otherwise: {', '.join(differing)}"
+        return Refused("other-configuration", detail, "Edit the session first: its event is what everybody relies on.")
+
+    async def start(self, lesson_id: str) -> Refused | None:
+        """Start as the caller; the start messages follow from the state."""
+        moved = await self._lifecycle.start(lesson_id, self._by)
+        return moved if isinstance(moved, Refused) else None
+
+    async def end(self, lesson_id: str) -> Refused | None:
+        """End as the caller."""
+        moved = await self._lifecycle.end(lesson_id, self._by)
+        return moved if isinstance(moved, Refused) else None
+
+    async def _row(self, lesson_id: str) -> LiveSessionRow | None:
+        return await self._store.sessions.where("lessonId").equals(lesson_id).first()
+
+
+class NotedAttendance:
+    """The `AttendancePort` of somebody's signed call, with the reason they gave."""
+
+    def __init__(self, attendance: ByHand, *, note: str | None, clock: Clock) -> None:
+        self._attendance = attendance
+        self._note = note
+        self._clock = clock
+
+    async def track(self, lesson_id: str, pubkey: Pubkey, joined_at: int, left_at: int | None) -> Refused | None:
+        """Record the interval; nobody can vouch for what is still to come."""
+        if max(joined_at, left_at or 0) > self._clock.now():
+            return Refused("bad-interval", "the interval lies in the future", "Give Unix seconds that have passed.")
+        return await self._attendance.track(lesson_id, pubkey, joined_at, left_at, self._note)
+
+
+def config_of(row: LiveSessionRow) -> TrainingConferenceConfig:
+    """The conference as the instructor signed it."""
+    return TrainingConferenceConfig(
+        name=row.title,
+        max_participants=row.max_participants,
+        waiting_room=row.waiting_room,
+        allow_recording=row.allow_recording,
+        e2ee_required=row.e2ee_required,
+        instructor_pubkey=Pubkey(row.instructor_pubkey),
+    )

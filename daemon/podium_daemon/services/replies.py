@@ -1,0 +1,277 @@
+"""RSVPs and opt-outs by message: somebody answers a reminder with yes, maybe, no, stop or stop all.
+
+The sender is who signed the seal. Everything that is no such answer is counted and forgotten; only an answer that we
+cannot place is answered back, and only to people to whom we wrote first, so that nobody is written to in a loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import msgspec
+import structlog
+
+from podium_daemon.clock import Clock
+from podium_daemon.services.reminder_wrapping import inboxes_of
+from podium_protocol import kinds, tags
+from podium_protocol.events import EventId, Pubkey, SignedEvent, VerifiedEvent
+from podium_protocol.keys import SecretKey
+from podium_protocol.live import reply_texts
+from podium_protocol.live.lifecycle import State
+from podium_protocol.live.reminders import LedgerState
+from podium_protocol.live.replies import Told, Unclear, session_meant
+from podium_protocol.live.rsvp import Reply, Rsvp, read_reply
+from podium_protocol.nips import nip17, nip40, nip59
+from podium_storage.database import Transaction
+from podium_storage.deliveries import OutboxItem
+from podium_storage.mirror import Mirror
+from podium_storage.opened_wraps import OpenedWraps
+from podium_storage.outbox import Outbox
+from podium_storage.projections import Answer, RsvpProjection
+from podium_storage.rows import LedgerRow, LiveSessionRow, OptOutRow, RsvpRow
+from podium_storage.slices import in_slices
+from podium_storage.store import Store
+
+_log = structlog.get_logger(__name__)
+_BATCH: Final = 100  # wraps opened in one go on a thread: some 40 ms
+_WRAPS: Final = 25  # messages wrapped before others get their turn: about 10 ms
+_TOLD: Final = (LedgerState.CLAIMED, LedgerState.SENT, LedgerState.FAILED)  # failed: a lost OK may still have arrived
+_EXPLAIN_WITHIN: Final = 24 * 3600  # seconds; an older reply was read again after a loss, and its writer has moved on
+_QUIET: Final = 600  # seconds between two explanations to one person
+_KEPT_PEOPLE: Final = 10_000
+
+
+class _Letter(msgspec.Struct, frozen=True):
+    """A reply that says something we understand."""
+
+    wrap_id: EventId
+    rumor_id: EventId
+    sender: Pubkey
+    at: int
+    reply: Reply
+    named: frozenset[str]
+
+
+class _Outcome(msgspec.Struct):
+    """What a batch of letters comes to."""
+
+    answers: list[Answer] = []
+    opt_outs: dict[tuple[str, str], OptOutRow] = {}
+    unclear: list[tuple[_Letter, Unclear]] = []
+    done: list[EventId] = []
+
+
+class _Person(msgspec.Struct):
+    """What we know of somebody who writes: `told` by us, and `titles` of what is open for them."""
+
+    told: list[Told] = []
+    titles: dict[str, str] = {}
+
+
+class Replies:
+    """Reads gift wraps. `counts` says what became of them, by name."""
+
+    def __init__(
+        self,
+        secret: SecretKey,
+        *,
+        store: Store,
+        mirror: Mirror,
+        outbox: Outbox,
+        rsvps: RsvpProjection,
+        opened: OpenedWraps,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        self._secret = secret
+        self._store = store
+        self._mirror = mirror
+        self._outbox = outbox
+        self._rsvps = rsvps
+        self._opened = opened
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._explained: dict[Pubkey, int] = {}
+        self.counts: Counter[str] = Counter()
+
+    async def take(self, wraps: Sequence[VerifiedEvent]) -> None:
+        """Deal with gift wraps whose signatures are good; each has its effects once, restarts included.
+
+        Raises:
+            StoreError: nothing of the batch at hand was stored; the same wraps can be given again.
+        """
+        async for part in in_slices(wraps, _BATCH):
+            await self._take(part)
+
+    async def _take(self, wraps: Sequence[VerifiedEvent]) -> None:
+        now = int(self._clock.now())
+        known = await self._opened.known([wrap.id for wrap in wraps])
+        fresh = [wrap for wrap in wraps if wrap.id not in known and not nip40.is_expired(wrap, now)]
+        self.counts["known_or_expired"] += len(wraps) - len(fresh)
+        opened = await asyncio.to_thread(_open, fresh, self._secret, now)
+        letters = [
+            letter for pair in zip(fresh, opened, strict=True) if (letter := self._letter(*pair, now)) is not None
+        ]
+        if letters:
+            outcome = await self._store.database.transact(lambda tx: self._apply(tx, letters, now))
+            self._account(outcome, now)
+
+    def _letter(self, wrap: VerifiedEvent, opened: nip59.Unwrapped | nip59.WrapRejected, now: int) -> _Letter | None:
+        if isinstance(opened, nip59.WrapRejected):
+            self.counts[opened.flaw.value] += 1
+            return None
+        rumor = opened.rumor
+        reply = read_reply(rumor.content) if rumor.kind == kinds.PRIVATE_MESSAGE else None
+        if reply is None:
+            self.counts["conversation" if rumor.kind == kinds.PRIVATE_MESSAGE else "other_kind"] += 1
+            return None
+        if self._secret.pubkey not in tags.values(rumor.tags, "p"):
+            # words that were meant for others, sealed once more for us by somebody's client
+            self.counts["not_to_us"] += 1
+            return None
+        return _Letter(
+            wrap_id=wrap.id,
+            rumor_id=rumor.id,
+            sender=opened.sender,
+            # a clock that is ahead must not outrank what the same person says through the page a minute later
+            at=min(rumor.created_at, now),
+            reply=reply,
+            named=frozenset(tags.values(rumor.tags, "e")) | frozenset(tags.values(rumor.tags, "q")),
+        )
+
+    # -- one transaction
+
+    async def _apply(self, tx: Transaction, letters: Sequence[_Letter], now: int) -> _Outcome:
+        people = await self._people(tx, sorted({letter.sender for letter in letters}))
+        outcome = _Outcome()
+        for letter in letters:
+            _decide(letter, people.get(letter.sender, _Person()), outcome)
+        await self._rsvps.take(tx, outcome.answers, received_at=now)
+        await self._store.within(tx).opt_outs.upsert(list(outcome.opt_outs.values()), by="[pubkey+lessonId]")
+        await self._explain(tx, outcome, people, now)
+        await self._opened.add_within(tx, outcome.done, now=now)
+        return outcome
+
+    async def _people(self, tx: Transaction, pubkeys: Sequence[str]) -> dict[Pubkey, _Person]:
+        """Everybody who was written to or has an RSVP; the others are strangers."""
+        bound = self._store.within(tx)
+        ledger = await bound.ledger.where("pubkey").any_of(pubkeys).to_list()
+        ledger = [row for row in ledger if row.state in _TOLD and row.rumor_id is not None]
+        rsvps = await bound.rsvps.where("pubkey").any_of(pubkeys).to_list()
+        lessons = sorted({row.lesson_id for row in ledger} | {row.lesson_id for row in rsvps})
+        rows = await bound.sessions.where("lessonId").any_of(lessons).to_list()
+        sessions = {row.lesson_id: row for row in rows}
+        people: dict[Pubkey, _Person] = defaultdict(_Person)
+        for told, row in _told(ledger, rsvps, sessions):
+            person = people[Pubkey(row.pubkey)]
+            person.told.append(told)
+            if told.is_open:
+                person.titles[told.lesson_id] = sessions[told.lesson_id].title
+        return people
+
+    async def _explain(self, tx: Transaction, outcome: _Outcome, people: dict[Pubkey, _Person], now: int) -> None:
+        """Write back to those who may wonder: people we know, who wrote lately and were not told already."""
+        asked = {
+            letter.sender: (letter, why)
+            for letter, why in outcome.unclear
+            if why is not Unclear.STRANGER
+            and now - letter.at < _EXPLAIN_WITHIN
+            and now - self._explained.get(letter.sender, 0) >= _QUIET
+        }
+        inboxes = await inboxes_of(self._mirror.within(tx), asked) if asked else {}
+        items: list[OutboxItem] = []
+        async for part in in_slices(list(asked.values()), _WRAPS):
+            for letter, why in part:
+                outcome.done.append(letter.wrap_id)
+                if relays := inboxes.get(letter.sender):
+                    wrap = self._wrapped(letter, why, list(people[letter.sender].titles.values()), now)
+                    items.append(_item(wrap, relays, letter, now))
+        await self._outbox.add_many_within(tx, items)
+
+    def _wrapped(self, letter: _Letter, why: Unclear, titles: Sequence[str], now: int) -> SignedEvent:
+        said = reply_texts.explain(why, letter.reply.value, titles)
+        rumor = nip17.write_message(
+            self._secret.pubkey,
+            letter.sender,
+            said.text,
+            created_at=now,
+            subject=said.headline,
+            reply_to=letter.rumor_id,
+        )
+        entropy = self._random_bytes(nip59.ENTROPY_BYTES)
+        expiration = now + _EXPLAIN_WITHIN
+        return nip59.gift_wrap(rumor, self._secret, letter.sender, now=now, entropy=entropy, expiration=expiration)
+
+    def _account(self, outcome: _Outcome, now: int) -> None:
+        """Count what is stored now; who said what is in no log."""
+        self.counts["rsvp"] += len(outcome.answers)
+        self.counts["opt_out"] += len(outcome.opt_outs)
+        for letter, why in outcome.unclear:
+            self.counts[why.value] += 1
+            if letter.wrap_id in outcome.done:
+                if len(self._explained) >= _KEPT_PEOPLE:
+                    self._explained.clear()
+                self._explained[letter.sender] = now
+        _log.info(
+            "replies read",
+            action="replies.read",
+            answers=len(outcome.answers),
+            opt_outs=len(outcome.opt_outs),
+            unclear=len(outcome.unclear),
+        )
+
+
+def _open(wraps: Sequence[VerifiedEvent], secret: SecretKey, now: int) -> list[nip59.Unwrapped | nip59.WrapRejected]:
+    return [nip59.unwrap(wrap, secret, now=now) for wrap in wraps]
+
+
+def _decide(letter: _Letter, person: _Person, outcome: _Outcome) -> None:
+    meant: str | Unclear
+    if letter.reply is Reply.STOP_ALL:
+        meant = "*" if person.told else Unclear.STRANGER  # else strangers without number could fill the table
+    else:
+        meant = session_meant(letter.reply, person.told, named=letter.named, at=letter.at)
+    if isinstance(meant, Unclear):
+        outcome.unclear.append((letter, meant))
+        return
+    outcome.done.append(letter.wrap_id)
+    status = letter.reply.status
+    if status is None:
+        outcome.opt_outs[letter.sender, meant] = OptOutRow(pubkey=letter.sender, lesson_id=meant, created_at=letter.at)
+        return
+    rsvp = Rsvp(lesson_id=meant, pubkey=letter.sender, status=status, created_at=letter.at, event_id=letter.rumor_id)
+    outcome.answers.append(Answer(rsvp))
+
+
+def _told(
+    ledger: Sequence[LedgerRow], rsvps: Sequence[RsvpRow], sessions: dict[str, LiveSessionRow]
+) -> Iterable[tuple[Told, LedgerRow | RsvpRow]]:
+    """What each person was told, and what they answered to without our remembering that we told them of it.
+
+    The latter is what a daemon knows that lost its disk. It cannot say what came last, hence the same time for all.
+    """
+    written = {(row.lesson_id, row.pubkey) for row in ledger}
+    for row in ledger:
+        if (session := sessions.get(row.lesson_id)) is not None:
+            yield Told(row.lesson_id, row.due_at, EventId(row.rumor_id or ""), _is_open(session)), row
+    for answer in rsvps:
+        session = sessions.get(answer.lesson_id)
+        if session is not None and (answer.lesson_id, answer.pubkey) not in written:
+            yield Told(answer.lesson_id, 0, EventId(""), _is_open(session)), answer
+
+
+def _is_open(session: LiveSessionRow) -> bool:
+    return session.state in (State.SCHEDULED, State.ACTIVE) and not session.withdrawn
+
+
+def _item(wrap: SignedEvent, relays: tuple[str, ...], letter: _Letter, now: int) -> OutboxItem:
+    return OutboxItem(
+        event=wrap,
+        relays=relays,
+        not_before=now,
+        expires_at=now + _EXPLAIN_WITHIN,
+        reference=f"reply:{letter.wrap_id}",
+    )

@@ -1,0 +1,102 @@
+"""Joining with one signature: a challenge is given out; the proof that answers it is kept, and worth a ticket."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import msgspec
+
+from podium_daemon.clock import Clock
+from podium_daemon.conference.base import GRANT_SECONDS
+from podium_daemon.refusals import Refused
+from podium_daemon.services.room_door import ARRIVED, role_of
+from podium_daemon.services.room_entry import Challenge, Entry, OneTimeSecrets, Ticket
+from podium_protocol import tags
+from podium_protocol.events import VerifiedEvent
+from podium_protocol.live.admission import AwaitDoor
+from podium_protocol.live.join_proof import WINDOW, JoinExpectation, JoinProof, ProofRefusal, check_join_proof
+from podium_storage.rows import LiveSessionRow, RoomMemberRow
+from podium_storage.store import Store
+
+_BY_PERSON = "[lessonId+pubkey]"
+
+
+class Joining:
+    """Challenges and tickets are in memory, each good once; the proofs are in the store, as evidence."""
+
+    def __init__(self, store: Store, *, clock: Clock, random_bytes: Callable[[int], bytes]) -> None:
+        self._store = store
+        self._clock = clock
+        self._challenges: OneTimeSecrets[Challenge] = OneTimeSecrets(clock, random_bytes, seconds=WINDOW)
+        self._tickets: OneTimeSecrets[Entry] = OneTimeSecrets(clock, random_bytes, seconds=GRANT_SECONDS)
+
+    def challenge(self, row: LiveSessionRow, url: str, *, recording_policy: str, notice: str) -> Challenge:
+        """A nonce with everything the proof must answer; the policy is shown where recording is allowed."""
+        now = int(self._clock.now())
+        policy = recording_policy if row.allow_recording else ""
+        challenge = Challenge(
+            url=url,
+            nonce="",
+            lesson_id=row.lesson_id,
+            issued_at=now,
+            expires_at=now + WINDOW,
+            recording_policy=policy,
+            recording_policy_hash=hashlib.sha256(policy.encode()).hexdigest() if policy else "",
+            notice=notice,
+        )
+        return msgspec.structs.replace(challenge, nonce=self._challenges.issue(challenge))
+
+    def check(self, row: LiveSessionRow, event: VerifiedEvent, url: str, body: bytes | None) -> JoinProof | Refused:
+        """The proof in a join call, which spends its challenge whatever comes of it."""
+        nonce = tags.first(event.tags, "nonce") or ""
+        challenge = self._challenges.redeem(nonce)
+        # one of another session would bring that one's recording policy with it, which may be none
+        if challenge is None or challenge.lesson_id != row.lesson_id:
+            return Refused("bad-proof", "the challenge is unknown, used or too old", "Ask for a new challenge.")
+        shown = challenge.recording_policy_hash or None
+        expected = JoinExpectation(
+            url=url,
+            method="POST",
+            body=body,
+            lesson_id=row.lesson_id,
+            nonce=nonce,
+            issued_at=challenge.issued_at,
+            policy_hash=shown,
+        )
+        proof = check_join_proof(event, expected, int(self._clock.now()))
+        if isinstance(proof, ProofRefusal):
+            return Refused("bad-proof", proof.detail, "Ask for a new challenge and sign it.")
+        # without a policy that was shown, a yes is consent to nothing
+        return proof if shown else msgspec.structs.replace(proof, consent=None)
+
+    async def keep(self, row: LiveSessionRow, proof: JoinProof, event: VerifiedEvent) -> None:
+        """Keep the proof of somebody who may come to the door; their standing stays what it was."""
+        key = [row.lesson_id, proof.pubkey]
+        before = await self._store.members.where(_BY_PERSON).equals(key).first()
+        member = RoomMemberRow(
+            id=before.id if before else None,
+            lesson_id=row.lesson_id,
+            pubkey=proof.pubkey,
+            state=before.state if before else ARRIVED,
+            role=role_of(row, proof.pubkey),
+            proof_id=proof.event_id,
+            proof_event=event.to_json().decode(),
+            consent=proof.consent.given if proof.consent else None,
+            device=proof.device,
+            updated_at=int(self._clock.now()),
+            assurance="signature",
+        )
+        await self._store.members.upsert([member], by=_BY_PERSON)
+
+    def ticket(self, entry: Entry, obstacle: AwaitDoor | None) -> Ticket:
+        """The right to open one room socket."""
+        return Ticket(
+            token=self._tickets.issue(entry),
+            expires_at=int(self._clock.now()) + GRANT_SECONDS,
+            waiting_for=obstacle.reason if obstacle else None,
+        )
+
+    def redeem(self, token: str) -> Entry | None:
+        """Whose ticket it was, once."""
+        return self._tickets.redeem(token)

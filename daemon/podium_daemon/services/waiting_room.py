@@ -1,0 +1,94 @@
+"""Who waits on a socket right now: in memory, since a socket does not outlive the daemon either."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable
+
+from podium_daemon.services.room_entry import Entry
+from podium_protocol.events import Pubkey
+from podium_protocol.live.admission import WaitReason
+
+
+class Waiter:
+    """One socket at the door, since `since` (Unix seconds). Its `bell` rings when it is worth asking again."""
+
+    def __init__(self, entry: Entry, since: int) -> None:
+        self.entry = entry
+        self.since = since
+        self.reason: WaitReason | None = None
+        self.replaced = False
+        self.bell = asyncio.Event()
+
+    async def next_look(self, reading: asyncio.Task[None]) -> None:
+        """Wait until the bell rings.
+
+        Raises:
+            SocketGone: what `reading` ended with, so that nobody waits who has left.
+        """
+        ringing = asyncio.create_task(self.bell.wait())
+        try:
+            await asyncio.wait((ringing, reading), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ringing.cancel()
+        if reading.done():
+            reading.result()
+
+
+class WaitingRoom:
+    """The waiting rooms of all sessions. A device waits once; the newest socket of it is the one that counts."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, dict[Waiter, None]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def of(self, lesson_id: str) -> list[Waiter]:
+        """Those who wait for one session, the first first."""
+        return list(self._waiting.get(lesson_id, ()))
+
+    def lessons(self) -> list[str]:
+        """The sessions for which somebody waits."""
+        return list(self._waiting)
+
+    def enter(self, waiter: Waiter) -> None:
+        """Somebody comes to the door; an older socket of the same device is told that it was replaced."""
+        for other in self.of(waiter.entry.lesson_id):
+            if (other.entry.pubkey, other.entry.device) == (waiter.entry.pubkey, waiter.entry.device):
+                other.replaced = True
+                other.bell.set()
+        self._waiting.setdefault(waiter.entry.lesson_id, {})[waiter] = None
+
+    def leave(self, waiter: Waiter) -> None:
+        """Somebody is no longer at the door."""
+        waiting = self._waiting.get(waiter.entry.lesson_id, {})
+        waiting.pop(waiter, None)
+        if not waiting:
+            self._waiting.pop(waiter.entry.lesson_id, None)
+
+    def devices_before(self, entry: Entry, waiter: Waiter | None) -> set[tuple[Pubkey, str]]:
+        """A person's devices that wait already, or those of them that came before `waiter`."""
+        found: set[tuple[Pubkey, str]] = set()
+        for other in self.of(entry.lesson_id):
+            if other is waiter:
+                break
+            if other.entry.pubkey == entry.pubkey and not other.replaced:
+                found.add((other.entry.pubkey, other.entry.device))
+        return found
+
+    def wake(self, lessons: Iterable[str]) -> None:
+        """Have everybody at these doors ask again."""
+        for lesson_id in lessons:
+            for waiter in self.of(lesson_id):
+                waiter.bell.set()
+
+    def wake_some(self, lesson_id: str, pubkeys: Collection[str] = ()) -> None:
+        """Have these people ask again, and those who wait for a seat: what happened may be news to nobody else.
+
+        With everybody woken for everybody's arrival, a full door would cost the square of the people at it.
+        """
+        for waiter in self.of(lesson_id):
+            # whoever has no reason yet is being decided on, perhaps on facts that are old now
+            if waiter.entry.pubkey in pubkeys or waiter.reason in (None, WaitReason.FULL):
+                waiter.bell.set()

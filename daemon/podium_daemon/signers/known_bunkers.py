@@ -1,0 +1,105 @@
+"""Remote signers that know us: the client key they let in, kept in a file of mode 0600 for each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from podium_daemon.secret_file import KeyFileError, read_secret_file, write_secret_file
+from podium_protocol.errors import InvalidInput, PodiumError
+from podium_protocol.events import Pubkey, pubkey_or_none
+from podium_protocol.keys import SecretKey
+from podium_protocol.limits import MAX_DM_RELAYS
+from podium_protocol.nips import nip19
+from podium_protocol.relay_url import normalise_all
+
+_SUFFIX: Final = ".json"
+
+
+class KnownBunker(msgspec.Struct, frozen=True):
+    """One signer: `client` is our key there, `user` whose key it signs with."""
+
+    signer: Pubkey
+    user: Pubkey
+    relays: tuple[str, ...]
+    client: SecretKey
+
+
+class _Stored(msgspec.Struct):
+    signer: str
+    user: str
+    relays: tuple[str, ...]
+    client: str
+
+
+class KnownBunkers:
+    """The files of one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def all(self) -> list[KnownBunker]:
+        """Those that can be read, in the order of their keys.
+
+        Raises:
+            KeyFileError: as `get`.
+        """
+        found = (pubkey_or_none(path.stem) for path in sorted(self._folder.glob(f"*{_SUFFIX}")))
+        return [known for signer in found if signer is not None and (known := self.get(signer)) is not None]
+
+    def get(self, signer: Pubkey) -> KnownBunker | None:
+        """The connection to a signer, or None where there is none.
+
+        Raises:
+            KeyFileError: the file cannot be read safely, or is damaged.
+        """
+        path = self._path(signer)
+        if not path.is_symlink() and not path.exists():
+            return None
+        known = _read(read_secret_file(path))
+        if known is None or known.signer != signer:
+            raise KeyFileError(f"{path} is damaged: remove it and connect the signer again")
+        return known
+
+    def add(self, known: KnownBunker) -> Path:
+        """Keep a new connection; the path of its file.
+
+        Raises:
+            KeyFileError: there is one to this signer already, or the folder cannot be written.
+        """
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise KeyFileError(f"{self._folder} cannot be made: {error.strerror}") from None
+        stored = _Stored(known.signer, known.user, known.relays, nip19.encode_nsec(known.client))
+        write_secret_file(self._path(known.signer), msgspec.json.encode(stored))
+        return self._path(known.signer)
+
+    def forget(self, signer: Pubkey) -> None:
+        """Remove a connection and its key.
+
+        Raises:
+            InvalidInput: there is none.
+        """
+        try:
+            self._path(signer).unlink()
+        except FileNotFoundError:
+            raise InvalidInput("there is no connection to that signer: see `podium signer list`") from None
+
+    def _path(self, signer: Pubkey) -> Path:
+        return self._folder / f"{signer}{_SUFFIX}"
+
+
+def _read(raw: bytes) -> KnownBunker | None:
+    try:
+        stored = msgspec.json.decode(raw, type=_Stored)
+        client = nip19.decode(stored.client)
+    except (msgspec.DecodeError, UnicodeDecodeError, PodiumError):
+        return None
+    signer, user = pubkey_or_none(stored.signer), pubkey_or_none(stored.user)
+    relays = normalise_all(stored.relays, MAX_DM_RELAYS)
+    if signer is None or user is None or not relays or not isinstance(client, nip19.Nsec):
+        return None
+    return KnownBunker(signer, user, relays, client.secret)

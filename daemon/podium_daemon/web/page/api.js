@@ -1,0 +1,99 @@
+// Calls to the daemon. Every signed call carries its own login.
+
+import { PodiumError, login, sign } from "./signer.js";
+
+let skew = 0;
+let service = null;
+
+/** The daemon's time, Unix seconds: logins with a wrong clock are refused, and a countdown would lie. */
+export function now() {
+  return Math.floor(exactNow());
+}
+
+/** The same with fractions. */
+export function exactNow() {
+  return Date.now() / 1000 + skew;
+}
+
+/** What the service says of itself, asked once. */
+export function aboutService() {
+  service ??= plain("GET", "/api/service");
+  return service;
+}
+
+/** A call that anybody may make. */
+export function plain(method, path, body) {
+  return call(method, path, body, {});
+}
+
+/** A call signed by the person. */
+export async function signed(method, path, body) {
+  return call(method, path, body, { Authorization: await authorization(method, path, body) });
+}
+
+/** A signed call whose answer is a file: its text and its name. */
+export async function file(path) {
+  const answer = await send("GET", path, undefined, { Authorization: await authorization("GET", path) });
+  const name = /filename="([A-Za-z0-9._-]+)"/.exec(answer.headers.get("content-disposition") ?? "")?.[1];
+  return { text: await answer.text(), name: name ?? "podium.csv" };
+}
+
+/** The login of one call, for those who send it themselves. */
+export async function authorization(method, path, body) {
+  const { publicUrl } = await aboutService();
+  return login(publicUrl.replace(/\/$/, "") + path, method, encoded(body), now());
+}
+
+/** A call with a header of one's own. */
+export function withHeader(method, path, header) {
+  return call(method, path, undefined, { Authorization: header });
+}
+
+/** Sign the events of a draft in their order and hand them in. */
+export async function signAndSubmit(draft) {
+  const events = [];
+  for (const template of draft.events) {
+    const { kind, created_at, tags, content } = template;
+    events.push(await sign({ kind, created_at, tags, content }));
+  }
+  return signed("POST", "/api/events", { events });
+}
+
+function encoded(body) {
+  return body === undefined ? "" : JSON.stringify(body);
+}
+
+async function call(method, path, body, headers) {
+  return (await send(method, path, body, headers)).json();
+}
+
+async function send(method, path, body, headers) {
+  const answer = await request(path, {
+    method,
+    headers: body === undefined ? headers : { ...headers, "Content-Type": "application/json" },
+    body: body === undefined ? undefined : encoded(body),
+  });
+  if (!answer.ok) throw await refusal(answer);
+  return answer;
+}
+
+/** `fetch` that keeps the daemon's clock; a lost network is `offline`. */
+export async function request(path, options) {
+  let answer;
+  try {
+    answer = await fetch(path, { cache: "no-store", credentials: "omit", redirect: "error", ...options });
+  } catch (error) {
+    throw error.name === "AbortError" ? error : new PodiumError("offline");
+  }
+  const theirs = Date.parse(answer.headers.get("date") ?? "") / 1000;
+  const difference = theirs - Date.now() / 1000;
+  skew = Math.abs(difference) > 2 ? difference : 0; // the header has whole seconds
+  return answer;
+}
+
+/** The problem document (RFC 9457) of an answer as an error. */
+export async function refusal(answer) {
+  const problem = await answer.json().catch(() => ({}));
+  const slug = String(problem.type ?? "").replace("urn:podium:problem:", "") || `http-${answer.status}`;
+  return new PodiumError(slug, problem.detail ?? answer.statusText, problem.next ?? "");
+}

@@ -1,0 +1,2 @@
+import "./frame.js";
+import "./podium-index.js";

@@ -1,0 +1,105 @@
+// All sessions of this service: live ones, upcoming ones, past ones; and the form to schedule another.
+
+import { plain, signAndSubmit, signed } from "./api.js";
+import { action, announce, freshId, h, keyed, setText, show } from "./dom.js";
+import { describe, t } from "./i18n.js";
+import "./podium-session-form.js";
+import { seatsText } from "./podium-rsvp.js";
+import { inZone, ownZone } from "./times.js";
+
+const REFRESH = 15000;
+const PAST_AT_FIRST = 20;
+
+/** `<podium-index>`. */
+export class PodiumIndex extends HTMLElement {
+  connectedCallback() {
+    this.failure = h("p", { class: "failure", role: "alert", hidden: true });
+    this.loading = h("p", { class: "hint", role: "status" }, t("session.loading"));
+    this.parts = { live: this.#part("live"), upcoming: this.#part("upcoming"), past: this.#part("past") };
+    this.nothing = h("p", { class: "hint", hidden: true }, t("index.nothing"));
+    this.shownPast = PAST_AT_FIRST;
+    this.more = action(t("index.more"), () => this.#more(), () => {}, { hidden: true });
+    this.parts.past.section.append(this.more);
+    const sections = Object.values(this.parts).map((part) => part.section);
+    this.replaceChildren(h("h1", {}, t("index.title")), this.failure, this.loading, this.nothing, ...sections, this.#create());
+    this.#refresh();
+    this.timer = setInterval(() => document.hidden || this.#refresh(), REFRESH);
+  }
+
+  disconnectedCallback() {
+    clearInterval(this.timer);
+  }
+
+  #part(name) {
+    const title = h("h2", { id: freshId(name) }, t(`index.${name}`));
+    const list = h("ul", { class: "sessions" });
+    return { section: h("section", { "aria-labelledby": title.id, hidden: true }, title, list), list };
+  }
+
+  #create() {
+    const form = h("podium-session-form");
+    form.create(async (fields) => {
+      const draft = await signed("POST", "/api/sessions/draft", fields);
+      await signAndSubmit(draft);
+      announce(t("form.saved"));
+      const made = await plain("GET", `/api/sessions/${encodeURIComponent(draft.lessonId)}`);
+      location.assign(`/s/${made.naddr}`);
+    });
+    return h("details", { class: "card" }, h("summary", {}, t("index.create")), h("p", { class: "hint" }, t("index.create.hint")), form);
+  }
+
+  async #refresh() {
+    try {
+      this.sessions = (await plain("GET", "/api/sessions")).sessions;
+      show(this.failure, false);
+    } catch (error) {
+      setText(this.failure, describe(error));
+      show(this.failure, true);
+    }
+    show(this.loading, false);
+    this.#show();
+  }
+
+  #more() {
+    this.shownPast += 50;
+    this.#show();
+  }
+
+  #show() {
+    if (!this.sessions) return;
+    const past = this.sessions.filter(({ state }) => state === "ended" || state === "cancelled").reverse();
+    this.#fill("live", this.sessions.filter(({ state }) => state === "active"));
+    this.#fill("upcoming", this.sessions.filter(({ state }) => state === "scheduled"));
+    this.#fill("past", past.slice(0, this.shownPast));
+    show(this.more, past.length > this.shownPast);
+    show(this.nothing, this.sessions.length === 0);
+  }
+
+  #fill(name, sessions) {
+    const { section, list } = this.parts[name];
+    show(section, sessions.length > 0);
+    keyed(list, sessions, (session) => session.lessonId, card, update);
+  }
+}
+
+function card(session) {
+  const link = h("a", { href: `/s/${session.naddr}`, dir: "auto" });
+  return h("li", { class: "card" },
+    h("span", { class: "badge" }), h("h3", {}, link), h("p", { class: "when" }),
+    h("p", { class: "summary", dir: "auto" }), h("p", { class: "hint" }));
+}
+
+function update(node, session) {
+  const [badge, title, when, summary, hint] = node.children;
+  setText(badge, t(`state.${session.state}`));
+  badge.dataset.state = session.state;
+  setText(title.firstElementChild, session.title);
+  setText(when, `${inZone(session.scheduledAt, ownZone)} · ${t("times.minutes", { count: session.duration })}`);
+  setText(summary, session.summary);
+  show(summary, session.summary !== "");
+  const open = session.state === "scheduled" || session.state === "active";
+  setText(hint, open ? seatsText(session) : t(`recording.${session.recordingState}`));
+  show(hint, open || session.recordingState !== "none");
+}
+
+customElements.define("podium-index", PodiumIndex);

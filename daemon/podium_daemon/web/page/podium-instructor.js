@@ -1,0 +1,227 @@
+// What the instructor and co-hosts do, on the same page once they have signed in: start, door, lists, edit, cancel.
+
+import { action, announce, freshId, h, keyed, setText, show } from "./dom.js";
+import { describe, t } from "./i18n.js";
+import { shortNpub } from "./podium-identity.js";
+import "./podium-session-form.js";
+import { clock, inZone, ownZone } from "./times.js";
+
+/** `<podium-instructor>`; built by `setUp(client)`. */
+export class PodiumInstructor extends HTMLElement {
+  setUp(client) {
+    this.client = client;
+    this.hidden = true;
+    this.failure = h("p", { class: "failure", role: "alert", hidden: true });
+    this.replaceChildren(this.#controls(), this.#door(), this.#answers(), this.#attendance());
+    client.subscribe(() => this.#update());
+  }
+
+  // -- building
+
+  #action(key, run, props = {}) {
+    const guarded = async () => {
+      show(this.failure, false);
+      await run();
+      announce(t("lead.done", { what: t(key) }));
+    };
+    return action(t(key), guarded, (error) => this.#failed(error), props);
+  }
+
+  #failed(error) {
+    setText(this.failure, describe(error));
+    show(this.failure, true);
+  }
+
+  #controls() {
+    const { client } = this;
+    this.start = this.#action("lead.start", () => client.start(), { class: "primary" });
+    this.end = this.#action("lead.end", () => client.end(), { class: "danger" });
+    this.reopen = this.#action("lead.reopen", () => client.reopen());
+    this.edit = h("button", { type: "button", on: { click: () => this.#openEditor() } }, t("lead.edit"));
+    this.cancel = h("button", { type: "button", class: "danger", on: { click: () => this.cancelDialog.showModal() } }, t("lead.cancel"));
+    this.cancelDialog = this.#makeCancelDialog();
+    this.editor = h("podium-session-form", { hidden: true });
+    const buttons = h("div", { class: "buttons" }, this.start, this.end, this.reopen, this.edit, this.cancel);
+    const card = section("lead.title", buttons, this.failure, this.editor, this.cancelDialog);
+    this.heading = card.firstElementChild;
+    this.heading.tabIndex = -1;
+    return card;
+  }
+
+  #makeCancelDialog() {
+    const title = h("h2", { id: freshId("cancel") }, t("cancel.title"));
+    const reason = h("textarea", { id: freshId("reason"), rows: "3", maxlength: "500" });
+    const go = this.#action("cancel.go", async () => {
+      await this.client.cancel(reason.value);
+      this.cancelDialog.close();
+    }, { class: "danger" });
+    const back = h("button", { type: "button", on: { click: () => this.cancelDialog.close() } }, t("cancel.back"));
+    return h("dialog", { "aria-labelledby": title.id },
+      title, h("p", {}, t("cancel.text")), h("label", { for: reason.id }, t("cancel.reason")), reason, h("div", { class: "buttons" }, go, back));
+  }
+
+  #openEditor() {
+    if (!this.editor.hidden) return this.editor.focusFirst(); // what was typed stays
+    const done = () => {
+      show(this.editor, false);
+      this.edit.focus();
+    };
+    this.editor.edit(this.client.session, async (fields) => {
+      await this.client.edit(fields);
+      announce(t("form.saved"));
+      done();
+    }, done);
+    show(this.editor, true);
+    this.editor.focusFirst();
+  }
+
+  #door() {
+    this.admitAll = this.#action("door.all", () => this.client.admit(null));
+    this.waiting = h("ul", { class: "people" });
+    this.present = h("ul", { class: "people" });
+    this.nobodyWaits = h("p", { class: "hint" }, t("door.nobody-waits"));
+    this.nobodyHere = h("p", { class: "hint" }, t("door.nobody-here"));
+    this.doorCard = section("door.title",
+      h("h3", {}, t("door.waiting")), this.waiting, this.nobodyWaits, h("div", { class: "buttons" }, this.admitAll),
+      h("h3", {}, t("door.present")), this.present, this.nobodyHere);
+    this.doorCard.firstElementChild.tabIndex = -1;
+    return this.doorCard;
+  }
+
+  #answers() {
+    this.rsvpRows = h("tbody");
+    this.rsvpSummary = h("p", { class: "hint" });
+    this.undeliverable = h("p", { class: "warning" });
+    this.answersTable = tableOf("answers.title", ["answers.person", "answers.answer", "answers.seat", "answers.reminders"], this.rsvpRows);
+    return section("answers.title", this.rsvpSummary, this.undeliverable, this.answersTable);
+  }
+
+  #attendance() {
+    this.attendanceRows = h("tbody");
+    this.nobodyCame = h("p", { class: "hint" }, t("attendance.nobody"));
+    const csv = this.#action("attendance.csv", () => this.#download("csv"));
+    const intervals = this.#action("attendance.intervals", () => this.#download("csv-intervals"));
+    const names = ["answers.person", "attendance.joined", "attendance.duration", "attendance.joins", "attendance.completed"];
+    this.attendanceTable = tableOf("attendance.title", names, this.attendanceRows);
+    return section("attendance.title", this.nobodyCame, this.attendanceTable, h("div", { class: "buttons" }, csv, intervals));
+  }
+
+  async #download(format) {
+    const { text, name } = await this.client.attendanceFile(format);
+    const url = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+    h("a", { href: url, download: name }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 10000);
+  }
+
+  // -- showing
+
+  #update() {
+    const { client } = this;
+    const { session, lists } = client;
+    show(this, session !== null && client.leads);
+    if (session === null || !client.leads) return;
+    const { state } = session;
+    show(this.start, client.isInstructor && state === "scheduled", this.heading);
+    show(this.end, client.isInstructor && state === "active", this.heading);
+    show(this.reopen, client.isInstructor && state === "ended", this.heading);
+    show(this.edit, client.isInstructor && ["scheduled", "active"].includes(state), this.heading);
+    show(this.cancel, client.isInstructor && state === "scheduled", this.heading);
+    show(this.doorCard, ["scheduled", "active"].includes(state));
+    this.#showDoor(lists.room?.people ?? []);
+    this.#showAnswers(lists);
+    this.#showAttendance(lists.attendance?.items ?? []);
+  }
+
+  #showDoor(people) {
+    const waiting = oncePerPerson(people.filter((person) => person.state === "waiting"));
+    const present = oncePerPerson(people.filter((person) => person.state === "present"));
+    show(this.admitAll, waiting.length > 0, this.doorCard.firstElementChild);
+    show(this.nobodyWaits, waiting.length === 0);
+    show(this.nobodyHere, present.length === 0);
+    const admit = (person) => this.#personAction("door.admit", person, () => this.client.admit([person.pubkey]));
+    const remove = (person) => this.#personAction("door.remove", person, () => this.client.remove(person.pubkey, ""));
+    keyed(this.waiting, waiting, (person) => person.pubkey, (person) => personItem(person, admit(person)));
+    keyed(this.present, present, (person) => person.pubkey, (person) =>
+      personItem(person, person.role === "participant" ? remove(person) : null));
+  }
+
+  #personAction(key, person, run) {
+    const name = t("door.of", { what: t(key), npub: shortNpub(person.npub) });
+    return this.#action(key, run, { "aria-label": name, class: key === "door.remove" ? "danger" : "" });
+  }
+
+  #showAnswers(lists) {
+    const rsvps = lists.rsvps?.items ?? [];
+    show(this.answersTable, rsvps.length > 0);
+    const counts = this.client.session.counts;
+    setText(this.rsvpSummary, t("answers.summary", counts));
+    const missing = rsvps.filter((rsvp) => rsvp.undeliverable).length;
+    setText(this.undeliverable, missing ? t("answers.undeliverable", { count: missing }) : "");
+    show(this.undeliverable, missing > 0);
+    const reminders = Map.groupBy ? Map.groupBy(lists.reminders?.items ?? [], (one) => one.pubkey) : grouped(lists.reminders?.items ?? []);
+    keyed(this.rsvpRows, rsvps, (rsvp) => rsvp.pubkey,
+      (rsvp) => row(rsvp, ["answers.answer", "answers.seat", "answers.reminders"]),
+      (node, rsvp) => fill(node, [
+        t(`rsvp.short.${rsvp.status}`),
+        rsvp.seat === "waiting" ? t("answers.place", { position: rsvp.position }) : t(`seat-of.${rsvp.seat}`),
+        (reminders.get(rsvp.pubkey) ?? []).map(reminderText).join("\n") || "–",
+      ]));
+  }
+
+  #showAttendance(items) {
+    show(this.nobodyCame, items.length === 0);
+    show(this.attendanceTable, items.length > 0);
+    const names = ["attendance.joined", "attendance.duration", "attendance.joins", "attendance.completed"];
+    keyed(this.attendanceRows, items, (one) => one.pubkey, (one) => row(one, names),
+      (node, one) => fill(node, [
+        inZone(one.joinedAt, ownZone, { withDate: false }),
+        clock(one.totalDuration),
+        String(one.joinCount),
+        one.completedAt ? t(`completion.short.${one.completedBy}`) : "–",
+      ]));
+  }
+}
+
+function section(key, ...children) {
+  const title = h("h2", { id: freshId("lead") }, t(key));
+  return h("section", { class: "card", "aria-labelledby": title.id }, title, ...children);
+}
+
+function tableOf(caption, names, body) {
+  const head = h("thead", {}, h("tr", {}, ...names.map((name) => h("th", { scope: "col" }, t(name)))));
+  return h("table", {}, h("caption", { class: "unseen" }, t(caption)), head, body);
+}
+
+function row(person, names) {
+  const cells = names.map((name) => h("td", { "data-label": t(name) }));
+  return h("tr", {}, h("th", { scope: "row", title: person.npub }, shortNpub(person.npub)), ...cells);
+}
+
+function fill(node, texts) {
+  texts.forEach((text, index) => setText(node.children[index + 1], text));
+}
+
+function personItem(person, button) {
+  const role = person.role === "participant" ? "" : ` · ${t(`role.${person.role}`)}`;
+  return h("li", {}, h("span", { title: person.npub }, shortNpub(person.npub) + role), button);
+}
+
+function oncePerPerson(people) {
+  return [...new Map(people.map((person) => [person.pubkey, person])).values()];
+}
+
+/** One reminder of one person: what, when or what became of it, and the words of relays that refused it. */
+function reminderText(one) {
+  const what = t(`message.${one.message}`);
+  if (one.state === "scheduled") return t("reminder.scheduled", { what, time: inZone(one.dueAt, ownZone, { withDate: false }) });
+  const why = one.reason ?? (one.state === "failed" ? one.relays.map(({ relay, said }) => `${relay}: ${said}`).join("; ") : "");
+  return `${what}: ${t(`reminder.${one.state}`)}${why ? ` – ${why}` : ""}`;
+}
+
+function grouped(items) {
+  const map = new Map();
+  for (const item of items) map.set(item.pubkey, [...(map.get(item.pubkey) ?? []), item]);
+  return map;
+}
+
+customElements.define("podium-instructor", PodiumInstructor);

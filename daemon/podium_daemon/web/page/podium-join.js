@@ -1,0 +1,127 @@
+// The way in: what is recorded and the consent, one signature, the waiting room, the seat, and the way out.
+
+import { action, freshId, h, setText, show, webUrl } from "./dom.js";
+import { describe, has, t } from "./i18n.js";
+import { clock, inZone, ownZone } from "./times.js";
+
+const EARLY = 3600; // seconds before the start from which the way in is shown; the daemon knows when the doors open
+
+/** `<podium-join>`; built by `setUp(client)`, which gives the `consent` of the hook, then `follow(hook)`. */
+export class PodiumJoin extends HTMLElement {
+  setUp(client) {
+    this.client = client;
+    this.failure = h("p", { class: "failure", role: "alert", hidden: true });
+    this.status = h("p", { class: "status", role: "status" });
+    this.notice = h("p", { class: "notice-line", role: "status", dir: "auto" });
+    this.join = action(t("join.join"), () => this.#join(), (error) => this.#failed(error), { class: "primary" });
+    this.leave = action(t("join.leave"), () => this.hook.leaveSession(), (error) => this.#failed(error));
+    this.meeting = h("a", { class: "button primary", target: "_blank", rel: "noopener noreferrer", hidden: true }, t("join.meeting"));
+    this.duration = h("p", { class: "duration" });
+    this.here = h("p", { class: "hint" });
+    this.stage = h("div", { class: "stage", hidden: true }); // where an engine with media shows it; `link` has none
+    this.dialog = this.#makeDialog();
+    const title = h("h2", { id: freshId("join"), tabindex: "-1" }, t("join.title"));
+    this.heading = title;
+    const buttons = h("div", { class: "buttons" }, this.join, this.meeting, this.leave);
+    this.replaceChildren(
+      h("section", { class: "card", "aria-labelledby": title.id },
+        title, this.status, this.notice, this.stage, buttons, this.duration, this.here, this.failure),
+      this.dialog,
+    );
+  }
+
+  follow(hook) {
+    this.hook = hook;
+    hook.subscribe(() => this.#update());
+    this.#update();
+  }
+
+  /** Ask before joining: resolves to what `useLiveSession` calls a consent. */
+  consent(challenge) {
+    setText(this.attendanceNotice, challenge.notice);
+    setText(this.policy, challenge.recordingPolicy);
+    show(this.recording, challenge.recordingPolicy !== "");
+    for (const radio of this.radios) Object.assign(radio, { checked: false, required: challenge.recordingPolicy !== "" });
+    this.dialog.returnValue = "";
+    this.dialog.showModal();
+    return new Promise((done) => {
+      const closed = () => {
+        if (this.dialog.returnValue !== "join") return done(null);
+        const policyHash = challenge.recordingPolicyHash;
+        done(policyHash ? { given: this.radios[0].checked, policyHash } : {});
+      };
+      this.dialog.addEventListener("close", closed, { once: true });
+    });
+  }
+
+  #makeDialog() {
+    const title = h("h2", { id: freshId("consent") }, t("consent.title"));
+    this.attendanceNotice = h("p", { dir: "auto" });
+    this.policy = h("p", { dir: "auto", id: freshId("policy") });
+    const name = freshId("answer");
+    const radio = (value) => h("input", { type: "radio", name, value, id: freshId(value) });
+    this.radios = [radio("yes"), radio("no")];
+    const choices = this.radios.map((input) => h("label", { for: input.id }, input, t(`consent.${input.value}`)));
+    this.recording = h("fieldset", { "aria-describedby": this.policy.id }, h("legend", {}, t("consent.recording")), this.policy, ...choices);
+    const later = h("button", { type: "button", on: { click: () => this.dialog.close("") } }, t("consent.later"));
+    const go = h("button", { type: "submit", class: "primary", value: "join" }, t("consent.join"));
+    const form = h("form", { method: "dialog" }, title, this.attendanceNotice, this.recording, h("div", { class: "buttons" }, go, later));
+    return h("dialog", { "aria-labelledby": title.id }, form);
+  }
+
+  async #join() {
+    show(this.failure, false);
+    await this.hook.joinSession();
+    if (!this.client.isSignedIn && this.client.seat) await this.client.signIn(); // for the attendance so far
+  }
+
+  #failed(error) {
+    const opens = error.slug === "doors-closed" ? /\d{9,}/.exec(error.next)?.[0] : null;
+    const text = opens ? t("join.doors", { time: inZone(Number(opens), ownZone) }) : describe(error);
+    setText(this.failure, text);
+    show(this.failure, true);
+  }
+
+  #update() {
+    const { hook, client } = this;
+    const { session, seat } = client;
+    const soon = hook.timeUntilStart !== null && (hook.timeUntilStart <= EARLY || client.leads);
+    show(this, hook.isLive || soon || (seat !== null && !seat.isOver));
+    const inside = seat !== null && !seat.isOver;
+    this.#say(statusText(seat, hook, session));
+    setText(this.notice, seat?.notice ?? "");
+    show(this.notice, Boolean(seat?.notice));
+    setText(this.join, t(seat?.isOver ? "join.again" : "join.join"));
+    show(this.leave, inside, this.heading);
+    show(this.join, !inside && (hook.isLive || soon), inside ? this.leave : this.heading);
+    this.#meeting(seat);
+    setText(this.duration, t("join.duration", { time: clock(hook.attendanceDuration) }));
+    show(this.duration, hook.isAttending || hook.attendanceDuration > 0);
+    setText(this.here, session ? t("join.here", { count: session.participantCount }) : "");
+    show(this.here, hook.isLive);
+  }
+
+  #say(text) {
+    if (this.status.textContent !== text) setText(this.status, text);
+    show(this.status, text !== "");
+  }
+
+  #meeting(seat) {
+    const url = seat?.state === "seated" || seat?.state === "returning" ? webUrl(seat.meetingUrl) : null;
+    // without a meeting of its own the room's address is this very page
+    const elsewhere = url !== null && new URL(url).origin + new URL(url).pathname !== location.origin + location.pathname;
+    if (elsewhere) this.meeting.setAttribute("href", url);
+    else this.meeting.removeAttribute("href");
+    show(this.meeting, elsewhere, this.leave);
+  }
+}
+
+function statusText(seat, hook, session) {
+  if (seat === null) return hook.isLive ? t("join.live") : t("join.early");
+  if (seat.state === "left" && session?.state === "active") return t("seat.left");
+  const key = seat.reason ? `seat.${seat.state}.${seat.reason}` : `seat.${seat.state}`;
+  if (seat.state === "removed" && seat.text) return t("seat.removed.because", { reason: seat.text });
+  return has(key) ? t(key) : seat.text || t(`seat.${seat.state}`);
+}
+
+customElements.define("podium-join", PodiumJoin);

@@ -1,0 +1,68 @@
+// The answer to a session: confirm, tentative, decline; the seats, and the place in the waiting list.
+
+import { action, announce, freshId, h, setText, show } from "./dom.js";
+import { describe, t } from "./i18n.js";
+
+const STATUSES = ["confirmed", "tentative", "declined"];
+
+/** `<podium-rsvp>`; built by `setUp(hook, client)`. */
+export class PodiumRsvp extends HTMLElement {
+  setUp(hook, client) {
+    this.hook = hook;
+    this.client = client;
+    this.failure = h("p", { class: "failure", role: "alert", hidden: true });
+    this.answer = h("p", { class: "answer" });
+    this.seats = h("p", { class: "hint" });
+    this.position = h("p", { class: "position" });
+    const title = h("h2", { id: freshId("rsvp") }, t("rsvp.title"));
+    this.buttons = STATUSES.map((status) => this.#button(status));
+    const group = h("div", { class: "buttons three", role: "group", "aria-labelledby": title.id }, ...this.buttons);
+    const open = h("p", { class: "hint" }, t("rsvp.public"));
+    this.replaceChildren(
+      h("section", { class: "card", "aria-labelledby": title.id }, title, this.answer, group, this.position, this.seats, open, this.failure),
+    );
+    hook.subscribe(() => this.#update());
+    this.#update();
+  }
+
+  #button(status) {
+    const run = async () => {
+      show(this.failure, false);
+      await this.hook.rsvp(status);
+      announce(t(`rsvp.is.${status}`));
+    };
+    const failed = (error) => {
+      setText(this.failure, describe(error));
+      show(this.failure, true);
+    };
+    return action(t(`rsvp.${status}`), run, failed, { "data-status": status, "aria-pressed": "false" });
+  }
+
+  #update() {
+    const { hook, client } = this;
+    const { session, me } = client;
+    show(this, session !== null && hook.canRSVP && !client.isInstructor);
+    if (session === null) return;
+    for (const button of this.buttons) {
+      button.setAttribute("aria-pressed", String(button.dataset.status === hook.rsvpStatus));
+    }
+    const known = hook.rsvpStatus ? t(`rsvp.is.${hook.rsvpStatus}`) : t(me ? "rsvp.is.none" : "rsvp.is.unknown");
+    const again = me?.rsvp?.needsReconfirmation ? ` ${t("rsvp.reconfirm")}` : "";
+    setText(this.answer, known + again);
+    const waits = me?.rsvp?.position !== null && me?.rsvp?.position !== undefined && me.rsvp.seat === "waiting";
+    setText(this.position, waits ? t("rsvp.position", { position: me.rsvp.position }) : "");
+    show(this.position, waits);
+    setText(this.seats, seatsText(session));
+  }
+}
+
+/** Seats left, or how many have confirmed where there is no limit. */
+export function seatsText(session) {
+  const required = session.requiresRSVP ? ` ${t("seats.required")}` : "";
+  if (session.maxParticipants === null) return t("seats.open", { count: session.counts.confirmed }) + required;
+  const left = Math.max(0, session.maxParticipants - session.seatsTaken);
+  const waiting = session.waitingCount ? ` ${t("seats.waiting", { count: session.waitingCount })}` : "";
+  return t("seats.left", { count: left, max: session.maxParticipants }) + waiting + required;
+}
+
+customElements.define("podium-rsvp", PodiumRsvp);

@@ -1,0 +1,271 @@
+// One session as this page knows it: what the daemon tells, who the person is, and the seat. No DOM in here.
+
+import { exactNow, file, plain, signAndSubmit, signed, withHeader } from "./api.js";
+import { Seat } from "./seat.js";
+import { PodiumError, login, pubkey } from "./signer.js";
+import { Stream } from "./stream.js";
+
+const DEVICE_KEY = "podium.device";
+
+/** Observable: `subscribe(listener)` is told after each change. */
+export class SessionClient {
+  #listeners = new Set();
+  #stream = null;
+  #opening = null;
+  #signingIn = null;
+  #told = false;
+
+  constructor(reference) {
+    this.reference = reference;
+    this.path = `/api/sessions/${encodeURIComponent(reference)}`;
+    this.session = null;
+    this.me = null;
+    this.meSince = 0;
+    this.lists = { rsvps: null, reminders: null, attendance: null, room: null };
+    this.seat = null;
+    this.isLoading = true;
+    this.isSignedIn = false;
+    this.isOnline = true;
+    this.error = null;
+  }
+
+  /** Call `listener` after each change; the function that is returned ends that. */
+  subscribe(listener) {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  get leads() {
+    return this.me !== null && this.me.role !== "participant";
+  }
+
+  get isInstructor() {
+    return this.me?.role === "instructor";
+  }
+
+  /** Begin with the public view, which needs no signer; or as the person who loaded the page again. */
+  open() {
+    this.#opening ??= this.#begin()
+      .catch((error) => this.#change({ error }))
+      .finally(() => this.#change({ isLoading: false }));
+    return this.#opening;
+  }
+
+  /** End the stream and the seat. */
+  close() {
+    this.#stream?.close();
+    if (this.seat && !this.seat.isOver) this.seat.leave();
+  }
+
+  /** Prove who one is, once; from then on the stream tells what is one's own. */
+  async signIn() {
+    if (this.isSignedIn && this.me?.pubkey === (await pubkey())) return; // the extension may hold another key by now
+    // after the public stream, never beside it: the one that comes later replaces the other
+    this.#signingIn ??= Promise.resolve(this.#opening)
+      .then(() => this.#follow(true))
+      .finally(() => {
+        this.#signingIn = null;
+      });
+    await this.#signingIn;
+    await this.#when(() => this.me !== null);
+  }
+
+  /** Answer: the daemon drafts, the person signs. */
+  async rsvp(status) {
+    await this.signIn();
+    await this.#submit("/rsvp/draft", { status });
+    await this.#when(() => this.me?.rsvp?.status === status);
+  }
+
+  /** The challenge of the next join: with the notice and the recording policy to show first. */
+  challenge() {
+    return plain("POST", `${this.path}/join/challenge`);
+  }
+
+  /** Join with one signature. `consent` answers the policy with this hash; null where none was shown. */
+  async join(consent) {
+    if (this.seat && !this.seat.isOver) return this.seat;
+    const asked = await this.challenge();
+    const hash = asked.recordingPolicyHash;
+    if (hash !== (consent?.policyHash ?? "")) throw new PodiumError("policy-changed");
+    const extra = [["a", asked.lessonId], ["nonce", asked.nonce], ["device", device()]];
+    if (hash) extra.push(["recording_consent", consent.given ? "yes" : "no", hash]);
+    const header = await login(asked.url, "POST", "", Math.floor(exactNow()), extra);
+    const ticket = await withHeader("POST", `${this.path}/join`, header);
+    const seat = new Seat(here(ticket.socketUrl), ticket.token, () => this.#change({}));
+    this.#change({ seat });
+    await seat.settled;
+    return seat;
+  }
+
+  /** Leave the room, or its door. */
+  leave() {
+    this.seat?.leave();
+    this.#change({});
+  }
+
+  // -- the instructor
+
+  start() {
+    return this.#command("/start");
+  }
+
+  end() {
+    return this.#command("/end");
+  }
+
+  reopen() {
+    return this.#command("/reopen");
+  }
+
+  /** Let these people in, or all who wait (null). */
+  async admit(pubkeys) {
+    const wish = pubkeys === null ? { everybody: true } : { pubkeys };
+    this.#list("room", await signed("POST", `${this.path}/room/admit`, wish));
+  }
+
+  async remove(person, reason) {
+    this.#list("room", await signed("POST", `${this.path}/room/remove`, { pubkey: person, reason }));
+  }
+
+  /** Publish a revision with these fields changed. */
+  edit(fields) {
+    return this.#submit("/draft", fields);
+  }
+
+  cancel(reason) {
+    return this.#submit("/cancel/draft", { reason });
+  }
+
+  /** Attendance as a file: "csv" or "csv-intervals". */
+  attendanceFile(format) {
+    return file(`${this.path}/attendance?format=${format}`);
+  }
+
+  // -- inside
+
+  async #begin() {
+    const pass = kept(this.#passKey);
+    if (pass) {
+      try {
+        return await this.#follow(true, pass);
+      } catch {
+        keep(this.#passKey, null); // too old, or the daemon was started again: a stranger for now
+      }
+    }
+    return this.#follow(false);
+  }
+
+  get #passKey() {
+    return `podium.pass.${this.reference}`;
+  }
+
+  async #submit(path, wish) {
+    await signAndSubmit(await signed("POST", this.path + path, wish));
+  }
+
+  async #command(path) {
+    this.#take("session", await signed("POST", this.path + path));
+  }
+
+  async #follow(asPerson, pass = null) {
+    const stream = new Stream(`${this.path}/events`, {
+      signed: asPerson,
+      pass,
+      on: {
+        event: (name, data) => this.#take(name, data),
+        beat: () => this.seat?.beat(),
+        state: (state) => this.#change({ isOnline: state === "live" }),
+        refused: () => this.#signedOut(),
+      },
+    });
+    if (asPerson && !pass) await pubkey();
+    await stream.open();
+    this.#stream?.close(); // the public one stays until the signed one is there
+    this.#stream = stream;
+    this.#change({ isSignedIn: asPerson });
+    await this.#when(() => this.session !== null);
+  }
+
+  #signedOut() {
+    keep(this.#passKey, null);
+    this.#change({ isSignedIn: false, me: null });
+    this.#follow(false).catch((error) => this.#change({ error }));
+  }
+
+  #take(name, data) {
+    if (name === "session") this.#change({ session: data, error: null });
+    else if (name === "me") this.#own(data);
+    else if (name === "pass") keep(this.#passKey, data.secret);
+    else if (name in this.lists) this.#list(name, data);
+  }
+
+  #own(me) {
+    const counted = this.me?.attendance?.totalDuration;
+    const meSince = counted === me.attendance?.totalDuration ? this.meSince : exactNow();
+    this.#change({ me, meSince });
+  }
+
+  #list(name, data) {
+    this.#change({ lists: { ...this.lists, [name]: data } });
+  }
+
+  #change(fields) {
+    Object.assign(this, fields);
+    if (this.#told) return; // what changes together is told together
+    this.#told = true;
+    queueMicrotask(() => {
+      this.#told = false;
+      for (const listener of [...this.#listeners]) listener();
+    });
+  }
+
+  #when(condition) {
+    if (condition()) return Promise.resolve();
+    return new Promise((done) => {
+      const end = this.subscribe(() => {
+        if (!condition()) return;
+        end();
+        clearTimeout(timer);
+        done();
+      });
+      // a later answer from elsewhere may have overtaken ours: nobody waits for ever
+      const timer = setTimeout(() => {
+        end();
+        done();
+      }, 5000);
+    });
+  }
+}
+
+/** This tab's name as a device: a page that is loaded again takes the same place. */
+function device() {
+  const name = kept(DEVICE_KEY) ?? crypto.randomUUID();
+  keep(DEVICE_KEY, name);
+  return name;
+}
+
+// what a tab remembers until it is closed; some browsers forbid it, then it is forgotten on loading
+function kept(key) {
+  try {
+    return sessionStorage.getItem(key);
+  } catch {
+    return null;
+  }
+}
+
+function keep(key, value) {
+  try {
+    if (value === null) sessionStorage.removeItem(key);
+    else sessionStorage.setItem(key, value);
+  } catch {
+    // nothing is kept
+  }
+}
+
+/** The socket's URL if it is this origin's: a page tells its token to nobody else. */
+function here(url) {
+  const found = new URL(url);
+  if (found.host !== location.host) throw new PodiumError("wrong-address", url, "", { url: location.origin });
+  return found.href;
+}

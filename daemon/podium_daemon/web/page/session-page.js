@@ -1,0 +1,3 @@
+import "./frame.js";
+import "./podium-identity.js";
+import "./podium-session.js";

@@ -1,0 +1,110 @@
+// Server-sent events over fetch: EventSource cannot send a login.
+
+import { authorization, refusal, request } from "./api.js";
+
+const LONGEST_PAUSE = 30000;
+
+/** Follow a session's events, and come back when the connection is lost, until `close`. */
+export class Stream {
+  /**
+   * `on.event(name, data)`, `on.beat()` for every sign of life, `on.state("live" | "lost")`, `on.refused(error)`.
+   * With `signed` the first call carries a login, later ones the pass that came with the last stream; with `pass` the
+   * first one carries that.
+   */
+  constructor(path, { signed, pass = null, on }) {
+    this.path = path;
+    this.on = on;
+    this.signed = signed;
+    this.pass = pass;
+    this.lastId = "";
+    this.abort = new AbortController();
+  }
+
+  /** Open it; resolves once the daemon has answered the first call. */
+  open() {
+    return new Promise((opened, refused) => {
+      this.#follow(opened, refused);
+    });
+  }
+
+  close() {
+    this.abort.abort();
+  }
+
+  async #follow(opened, refused) {
+    let pause = 500;
+    let before = false;
+    while (!this.abort.signal.aborted) {
+      try {
+        const body = await this.#connect();
+        before = true;
+        opened();
+        this.on.state("live");
+        await this.#read(body, () => {
+          pause = 500;
+        });
+      } catch (error) {
+        if (this.abort.signal.aborted) return;
+        if (!before && error.slug !== "offline") return refused(error);
+        if (error.slug === "pass") {
+          this.on.refused(error); // the page goes on as a stranger and offers to sign in again
+          return;
+        }
+      }
+      if (this.abort.signal.aborted) return;
+      this.on.state("lost");
+      await this.#wait(pause * (0.5 + Math.random()));
+      pause = Math.min(pause * 2, LONGEST_PAUSE);
+    }
+  }
+
+  #wait(milliseconds) {
+    return new Promise((done) => {
+      const timer = setTimeout(done, milliseconds);
+      const now = () => {
+        clearTimeout(timer);
+        done();
+      };
+      this.abort.signal.addEventListener("abort", now, { once: true });
+      addEventListener("online", now, { once: true });
+    });
+  }
+
+  async #connect() {
+    const headers = { Accept: "text/event-stream" };
+    if (this.lastId) headers["Last-Event-ID"] = this.lastId;
+    if (this.pass) headers.Authorization = `Podium ${this.pass}`;
+    else if (this.signed) headers.Authorization = await authorization("GET", this.path);
+    const answer = await request(this.path, { headers, signal: this.abort.signal });
+    if (!answer.ok) throw await refusal(answer);
+    return answer.body;
+  }
+
+  async #read(body, arrived) {
+    const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+    let buffer = "";
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      arrived();
+      this.on.beat();
+      buffer += value;
+      const blocks = buffer.split("\n\n");
+      buffer = blocks.pop();
+      blocks.forEach((block) => this.#take(block));
+    }
+  }
+
+  #take(block) {
+    const fields = {};
+    for (const line of block.split("\n")) {
+      const colon = line.indexOf(":");
+      if (colon > 0) fields[line.slice(0, colon)] = line.slice(colon + 1).replace(/^ /, "");
+    }
+    if (fields.id) this.lastId = fields.id;
+    if (!fields.data) return;
+    const data = JSON.parse(fields.data);
+    if (fields.event === "pass") this.pass = data.secret;
+    this.on.event(fields.event, data);
+  }
+}

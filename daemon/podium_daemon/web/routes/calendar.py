@@ -1,0 +1,107 @@
+"""Calendars to subscribe to: one address for each person, which is a secret like a password."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+
+from podium_daemon.web.calendar_feed import Entry, feed
+from podium_daemon.web.calendar_tokens import CalendarTokens
+from podium_daemon.web.context import Context, InContext
+from podium_daemon.web.documented import also
+from podium_daemon.web.login import Caller
+from podium_daemon.web.models import CalendarOut
+from podium_daemon.web.problems import Problem
+from podium_daemon.web.strict_json import StrictRoute
+from podium_daemon.web.views import Views
+from podium_protocol.events import Pubkey
+from podium_protocol.live.rsvp import RsvpStatus
+from podium_storage.rows import LiveSessionRow, RsvpRow
+
+router = APIRouter(tags=["calendar"], route_class=StrictRoute)
+_COMES: Final = (RsvpStatus.CONFIRMED, RsvpStatus.TENTATIVE)
+_LOOK_BACK: Final = 180 * 24 * 3600  # seconds; programs fetch this every hour, and history is on the page
+_MOST: Final = 1000
+_MEDIA_TYPE: Final = "text/calendar; charset=utf-8"
+
+
+_ANSWERS: Final = {
+    **also("text/calendar", "The calendar, with its ETag."),
+    HTTPStatus.NOT_MODIFIED.value: {"description": "The caller has this version: see `If-None-Match`."},
+}
+
+
+def _tokens(request: Request) -> CalendarTokens:
+    tokens: CalendarTokens = request.app.state.calendar_tokens
+    return tokens
+
+
+InTokens = Annotated[CalendarTokens, Depends(_tokens)]
+
+
+@router.post("/api/calendar")
+async def give_calendar(context: InContext, tokens: InTokens, caller: Caller) -> CalendarOut:
+    """The address of the caller's calendar. Whoever knows it can read it."""
+    return await _address(context, tokens, caller)
+
+
+@router.post("/api/calendar/revoke")
+async def revoke_calendar(context: InContext, tokens: InTokens, caller: Caller) -> CalendarOut:
+    """Make the addresses given to the caller so far worthless; the answer is a new one."""
+    await tokens.revoke(caller)
+    return await _address(context, tokens, caller)
+
+
+@router.get("/calendar/{token}.ics", response_class=Response, responses=_ANSWERS)
+async def show_calendar(
+    context: InContext, tokens: InTokens, token: str, if_none_match: Annotated[str | None, Header()] = None
+) -> Response:
+    """The sessions somebody leads or answered `confirmed` or `tentative` to, as iCalendar (RFC 5545)."""
+    owner = await tokens.owner(token)
+    if owner is None:
+        # never an echo of the token: it may be a good one with a letter too many
+        detail = "no calendar is at this address, or its address was revoked"
+        raise Problem(HTTPStatus.NOT_FOUND, "unknown-calendar", detail, "`podium calendar` prints the one of today.")
+    found = await _sessions(context, owner)
+    # on a thread: zones and hundreds of entries take longer than the loop may be kept
+    raw = await asyncio.to_thread(_composed, context.views, found, f"Podium {owner[:8]}")
+    tag = f'"{hashlib.sha256(raw).hexdigest()[:32]}"'
+    headers = {
+        "ETag": tag,
+        "Cache-Control": "private, no-cache",
+        "Content-Disposition": 'inline; filename="podium.ics"',
+    }
+    if _matches(if_none_match, tag):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return Response(raw, media_type=_MEDIA_TYPE, headers=headers)
+
+
+async def _address(context: Context, tokens: CalendarTokens, caller: Pubkey) -> CalendarOut:
+    return CalendarOut(url=f"{context.public_url.rstrip('/')}/calendar/{await tokens.token(caller)}.ics")
+
+
+async def _sessions(context: Context, owner: Pubkey) -> list[tuple[LiveSessionRow, RsvpRow | None]]:
+    store = context.store
+    since = int(context.clock.now()) - _LOOK_BACK
+    answers = await store.rsvps.where("pubkey").equals(owner).to_list()
+    mine = {answer.lesson_id: answer for answer in answers if answer.status in _COMES}
+    attended = await store.sessions.where("lessonId").any_of(sorted(mine)).to_list()
+    led = await store.sessions.where("scheduledAt").above(since).and_("instructorPubkey").equals(owner).to_list()
+    rows = {row.lesson_id: row for row in (*attended, *led) if row.scheduled_at > since}
+    newest = sorted(rows.values(), key=lambda row: row.scheduled_at, reverse=True)[:_MOST]
+    return [(row, None if row.instructor_pubkey == owner else mine.get(row.lesson_id)) for row in newest]
+
+
+def _composed(views: Views, found: Sequence[tuple[LiveSessionRow, RsvpRow | None]], name: str) -> bytes:
+    return feed([Entry(row, rsvp, views.page(row)) for row, rsvp in found], name=name)
+
+
+def _matches(if_none_match: str | None, tag: str) -> bool:
+    """Whether the caller has this version (RFC 9110, 13.1.2: weak comparison)."""
+    given = [each.strip().removeprefix("W/") for each in (if_none_match or "").split(",")]
+    return tag in given or given == ["*"]

@@ -1,0 +1,204 @@
+"""A session as it changes, over server-sent events (WHATWG HTML, section 9.2).
+
+Anybody gets the public view. Who signs the call (NIP-98) also gets what is theirs, and a leader gets the lists. A page
+that lost the connection comes back with `Authorization: Podium <pass>`: the extension need not ask the person again.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from collections.abc import AsyncGenerator, Sequence
+from http import HTTPStatus
+from typing import Annotated, Final
+
+import msgspec
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
+
+from podium_daemon.clock import Clock
+from podium_daemon.web.context import Context, InContext
+from podium_daemon.web.documented import also
+from podium_daemon.web.login import LoginDoor
+from podium_daemon.web.models import Model, RoomOut
+from podium_daemon.web.problems import Problem
+from podium_daemon.web.routes.rooms import show_room
+from podium_daemon.web.views import leads
+from podium_daemon.web.watch import Listener, Watch, digest_of
+from podium_protocol.events import Pubkey
+from podium_storage.rows import LiveSessionRow
+
+router = APIRouter(prefix="/api/sessions/{reference}", tags=["sessions"])
+
+BEAT_SECONDS: Final = 4.0  # proxies end what is silent; a page in the background beats its seat by it
+LEADER_SECONDS: Final = 1.0  # who waits at the door is in memory and in no table: leaders are looked after by the clock
+MAX_SECONDS: Final = 3600.0  # a stream then ends, and the page opens the next one
+MAX_ROWS: Final = 1_000  # of one list in one event; the signed reads have all
+PASS_SECONDS: Final = 300
+_MAX_PASSES: Final = 4_000
+
+
+class PassOut(Model):
+    secret: str
+    seconds: int
+
+
+class Passes:
+    """Secrets that stand for a proven key, each good for one more stream; only their SHA-256 is kept, in memory."""
+
+    def __init__(self, *, clock: Clock) -> None:
+        self._clock = clock
+        self._kept: dict[bytes, tuple[float, Pubkey]] = {}
+
+    def issue(self, pubkey: Pubkey) -> str:
+        """A pass that holds while its stream is open; `start_clock` ends that."""
+        while len(self._kept) >= _MAX_PASSES:
+            del self._kept[next(iter(self._kept))]
+        secret = base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode()
+        self._kept[_digest(secret)] = (float("inf"), pubkey)
+        return secret
+
+    def start_clock(self, secret: str) -> None:
+        """Its stream is over: the pass is good for `PASS_SECONDS` more."""
+        key = _digest(secret)
+        if key in self._kept:
+            self._kept[key] = (self._clock.monotonic() + PASS_SECONDS, self._kept[key][1])
+
+    def redeem(self, secret: str) -> Pubkey | None:
+        """Whose pass it is, once."""
+        until, pubkey = self._kept.pop(_digest(secret), (0.0, None))
+        return pubkey if until > self._clock.monotonic() else None
+
+
+async def _viewer(request: Request) -> Pubkey | None:
+    header = request.headers.get("authorization")
+    if header is None:
+        return None
+    if not header.startswith("Podium "):
+        door: LoginDoor = request.app.state.login_door
+        return (await door.check(request)).pubkey
+    passes: Passes = request.app.state.passes
+    pubkey = passes.redeem(header.removeprefix("Podium "))
+    if pubkey is None:
+        detail = "the pass is unknown, used or too old"
+        raise Problem(HTTPStatus.UNAUTHORIZED, "pass", detail, "Sign in again.")
+    return pubkey
+
+
+Viewer = Annotated[Pubkey | None, Depends(_viewer)]
+_ANSWER: Final = also("text/event-stream", "session, me, pass; rsvps, reminders, attendance and room for leaders")
+
+
+@router.get("/events", response_class=StreamingResponse, responses=_ANSWER)
+async def session_events(context: InContext, viewer: Viewer, reference: str, request: Request) -> StreamingResponse:
+    """The session whenever it changes. `Last-Event-ID` leaves out the view that the caller has already."""
+    row = await context.views.resolve(reference)
+    stream = _Stream(context, row, viewer, request.app.state.passes, request.headers.get("last-event-id", ""))
+    watch: Watch = request.app.state.watch
+    events = stream.events(watch)
+    first = await anext(events)  # here a refusal still is an answer
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(_joined(first, events), media_type="text/event-stream", headers=headers)
+
+
+async def _joined(first: str, rest: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
+    try:
+        yield first
+        async for text in rest:
+            yield text
+    finally:
+        await rest.aclose()
+
+
+class _Stream:
+    """One person's view of one session, written as events."""
+
+    def __init__(
+        self, context: Context, row: LiveSessionRow, viewer: Pubkey | None, passes: Passes, last_id: str
+    ) -> None:
+        self._context = context
+        self._lesson_id = row.lesson_id
+        self._viewer = viewer
+        self._passes = passes
+        self._sent = {"session": last_id}
+
+    async def events(self, watch: Watch) -> AsyncGenerator[str, None]:
+        ends_at = self._context.clock.monotonic() + MAX_SECONDS
+        secret = None
+        with watch.listen(self._lesson_id, self._viewer) as listener:
+            try:
+                yield "retry: 2000\n\n"
+                if self._viewer is not None:
+                    secret = self._passes.issue(self._viewer)
+                    yield _event("pass", PassOut(secret=secret, seconds=PASS_SECONDS).model_dump_json(by_alias=True))
+                await watch.current(self._lesson_id, listener.topic)
+                while not listener.closed and self._context.clock.monotonic() < ends_at:
+                    for text in await self._news(listener):
+                        yield text
+                    if not await listener.rung_within(self._patience(listener)):
+                        yield ": beat\n\n"
+            finally:
+                if secret is not None:
+                    self._passes.start_clock(secret)
+
+    async def _news(self, listener: Listener) -> list[str]:
+        topic = listener.topic
+        if topic.row is None or topic.text is None:
+            listener.closed = True
+            return []
+        news = self._fresh("session", topic.text, topic.digest)
+        if self._viewer is None:
+            return news
+        if listener.own_changed:
+            listener.own_changed = False
+            news += self._fresh("me", _json(await self._context.views.own(topic.row, self._viewer)))
+        if leads(topic.row, self._viewer):
+            store = self._context.store
+            names = {table.name for table in (store.rsvps, store.ledger, store.attendance)}
+            changed = names if listener.changed_all else listener.changed
+            listener.changed, listener.changed_all = set(), False
+            news += await self._lists(topic.row, self._viewer, changed)
+        return news
+
+    async def _lists(self, row: LiveSessionRow, viewer: Pubkey, changed: set[str]) -> list[str]:
+        views, store = self._context.views, self._context.store
+        news: list[str] = []
+        if changed & {store.rsvps.name, store.ledger.name}:
+            news += self._fresh("rsvps", _rows(await views.rsvps(row, None)))
+        if store.ledger.name in changed:
+            news += self._fresh("reminders", _rows(await views.reminders(row, None)))
+        if store.attendance.name in changed:
+            news += self._fresh("attendance", _rows(await views.attendance(row, None)))
+        room: RoomOut = await show_room(self._context, viewer, row.lesson_id)
+        return [*news, *self._fresh("room", _json(room))]
+
+    def _fresh(self, name: str, text: str, digest: str | None = None) -> list[str]:
+        """The event, unless the same was sent before."""
+        digest = digest or digest_of(text)
+        if self._sent.get(name) == digest:
+            return []
+        self._sent[name] = digest
+        return [_event(name, text, digest if name == "session" else None)]
+
+    def _patience(self, listener: Listener) -> float:
+        return LEADER_SECONDS if listener.topic.row and leads(listener.topic.row, self._viewer) else BEAT_SECONDS
+
+
+def _event(name: str, text: str, event_id: str | None = None) -> str:
+    # JSON holds no bare line break, so that no text of a stranger can end the field and begin another
+    return f"event: {name}\n{f'id: {event_id}{chr(10)}' if event_id else ''}data: {text}\n\n"
+
+
+def _json(model: BaseModel) -> str:
+    return model.model_dump_json(by_alias=True)
+
+
+def _rows(rows: Sequence[Model]) -> str:
+    items = [row.model_dump(by_alias=True) for row in rows[:MAX_ROWS]]
+    return msgspec.json.encode({"items": items, "total": len(rows)}).decode()
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()

@@ -1,0 +1,73 @@
+"""JSON bodies read strictly: UTF-8, no key twice, no NaN, nothing that has no UTF-8 form, and only as JSON.
+
+FastAPI's own reader takes UTF-16, repeated keys and lone surrogates; the last break whatever writes the text again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine
+from email.message import Message
+from http import HTTPStatus
+from typing import Any, NoReturn
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from podium_daemon.web.problems import Problem
+
+
+class StrictRoute(APIRoute):
+    """A route whose JSON body is read by `read_json`."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler behind the checks."""
+        handle = super().get_route_handler()
+        takes_json = self.body_field is not None
+
+        async def strict(request: Request) -> Response:
+            if takes_json and not _says_json(request.headers.get("content-type", "")):
+                detail = "this call takes JSON, and the request does not say that it is"
+                next_step = "Send `Content-Type: application/json`."
+                raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "not-json", detail, next_step)
+            return await handle(_StrictRequest(request.scope, request.receive))
+
+        return strict
+
+
+class _StrictRequest(Request):
+    async def json(self) -> object:
+        try:
+            return read_json(await self.body())
+        except (ValueError, RecursionError) as error:
+            next_step = "Send one JSON object in UTF-8, each key once."
+            raise Problem(HTTPStatus.BAD_REQUEST, "bad-json", f"the body is no JSON: {error}", next_step) from None
+
+
+def read_json(raw: bytes) -> object:
+    """The value that `raw` holds.
+
+    Raises:
+        ValueError: it holds none, or one that two readers could read in two ways.
+        RecursionError: it is nested too deeply.
+    """
+    value: object = json.loads(raw.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_number)
+    json.dumps(value, ensure_ascii=False).encode("utf-8")  # an escaped lone surrogate has no UTF-8 form
+    return value
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is repeated")
+    return found
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number in JSON")
+
+
+def _says_json(content_type: str) -> bool:
+    message = Message()
+    message["content-type"] = content_type
+    return content_type != "" and message.get_content_type() == "application/json"

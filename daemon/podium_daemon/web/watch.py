@@ -1,0 +1,220 @@
+"""Which streams have news: one look at the change feed for all of them, one read of a session for all who watch it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Final, TypeAlias
+
+import structlog
+
+from podium_daemon.web.problems import Problem
+from podium_daemon.web.views import Views, leads
+from podium_protocol.events import Pubkey
+from podium_storage.changes import Batch, Subscription
+from podium_storage.errors import StoreError
+from podium_storage.rows import AttendanceRow, IntervalRow, LedgerRow, LiveSessionRow, RoomMemberRow, RsvpRow
+from podium_storage.store import Store
+
+_log = structlog.get_logger(__name__)
+
+MAX_STREAMS: Final = 2_000  # each is an open connection; beyond that a page asks again after a while
+MAX_OF_ONE_KEY: Final = 12  # a person's tabs and devices
+SETTLE_SECONDS: Final = 0.25  # thousands answer at once: what comes within this time is told in one go
+
+_OfASession: TypeAlias = LiveSessionRow | RsvpRow | AttendanceRow | IntervalRow | LedgerRow | RoomMemberRow
+
+
+class Topic:
+    """One watched session. `text` is its public view as JSON, `digest` stands for it; None once it is gone."""
+
+    def __init__(self) -> None:
+        self.listeners: set[Listener] = set()
+        self.row: LiveSessionRow | None = None
+        self.text: str | None = None
+        self.digest = ""
+        self.reading = asyncio.Lock()
+
+
+class Listener:
+    """One stream: rung when the session's public view changed, or a row of its own person, or any row for a leader."""
+
+    def __init__(self, topic: Topic, pubkey: Pubkey | None) -> None:
+        self.topic = topic
+        self.pubkey = pubkey
+        self.own_changed = True
+        self.changed: set[str] = set()
+        self.changed_all = True
+        self.closed = False
+        self._bell = asyncio.Event()
+
+    def ring(self) -> None:
+        """There is news."""
+        self._bell.set()
+
+    async def rung_within(self, seconds: float) -> bool:
+        """Wait for news, `seconds` at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._bell.wait()
+        rung = self._bell.is_set()
+        self._bell.clear()
+        return rung
+
+
+class Watch:
+    """Reads the change feed while anybody watches."""
+
+    def __init__(self, store: Store, views: Views) -> None:
+        self._store = store
+        self._views = views
+        self._topics: dict[str, Topic] = {}
+        self._streams: Counter[Pubkey | None] = Counter()
+        self._closed = False
+        self._changes: Subscription | None = None
+        self._running: asyncio.Task[None] | None = None
+
+    @property
+    def streams(self) -> int:
+        """How many are open."""
+        return self._streams.total()
+
+    @contextmanager
+    def listen(self, lesson_id: str, pubkey: Pubkey | None) -> Iterator[Listener]:
+        """Watch one session, on behalf of a person if one has proven who they are.
+
+        Raises:
+            Problem: 503, too many streams are open.
+        """
+        if (
+            self._closed
+            or self.streams >= MAX_STREAMS
+            or (pubkey is not None and self._streams[pubkey] >= MAX_OF_ONE_KEY)
+        ):
+            detail = "too many pages are listening"
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE, "too-many-streams", detail, "Close other tabs, or try again later."
+            )
+        topic = self._topics.setdefault(lesson_id, Topic())
+        listener = Listener(topic, pubkey)
+        topic.listeners.add(listener)
+        self._streams[pubkey] += 1
+        self._start()
+        try:
+            yield listener
+        finally:
+            self._streams -= Counter({pubkey: 1})
+            topic.listeners.discard(listener)
+            self._clear(lesson_id, topic)
+
+    async def current(self, lesson_id: str, topic: Topic) -> None:
+        """Read the session if nobody has yet: a thousand pages that open at once cost one read."""
+        async with topic.reading:
+            if topic.row is None:
+                await self._read(lesson_id, topic)
+
+    def close(self) -> None:
+        """End every stream, and begin no other: the server stops."""
+        self._closed = True
+        for topic in self._topics.values():
+            self._end(topic)
+
+    def _start(self) -> None:
+        if self._running is None or self._running.done():
+            store = self._store
+            tables = (store.sessions, store.rsvps, store.attendance, store.intervals, store.ledger, store.members)
+            # subscribed before anything is read: a change in between is told twice, not never
+            self._changes = store.changes.subscribe(*(table.name for table in tables))
+            self._running = asyncio.create_task(self._run(self._changes))
+
+    def _clear(self, lesson_id: str, topic: Topic) -> None:
+        if not topic.listeners and self._topics.get(lesson_id) is topic:
+            del self._topics[lesson_id]
+        if not self._topics and self._running is not None and self._changes is not None:
+            self._running.cancel()
+            self._running = None
+            self._changes.close()
+
+    async def _run(self, changes: Subscription) -> None:
+        async for batch in changes:
+            try:
+                await self._take(batch)
+            except StoreError as error:  # busy or full: the streams live on and are told once it answers again
+                _log.warning("a change could not be told yet", action="stream.failed", reason=str(error))
+                changes.lose()
+            await asyncio.sleep(SETTLE_SECONDS)  # the pace of the wire: no rule of a session hangs on it
+        for topic in list(self._topics.values()):
+            self._end(topic)
+
+    async def _take(self, batch: Batch) -> None:
+        touched = _touched(batch)
+        for lesson_id, topic in list(self._topics.items()):
+            touch = touched.get(lesson_id)
+            if touch is None and not batch.resync:
+                continue
+            before = topic.digest
+            async with topic.reading:
+                await self._read(lesson_id, topic)
+            if topic.text is None:
+                self._end(topic)
+                continue
+            for listener in topic.listeners:
+                _tell(listener, touch or _Touch(), everything=batch.resync, shown=topic.digest != before)
+
+    async def _read(self, lesson_id: str, topic: Topic) -> None:
+        topic.row = await self._store.sessions.where("lessonId").equals(lesson_id).first()
+        if topic.row is None:
+            topic.text = None
+            return
+        topic.text = (await self._views.session(topic.row)).model_dump_json(by_alias=True)
+        topic.digest = digest_of(topic.text)
+
+    def _end(self, topic: Topic) -> None:
+        for listener in topic.listeners:
+            listener.closed = True
+            listener.ring()
+
+
+def digest_of(text: str) -> str:
+    """A short name for a text, the same in every run of the daemon."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class _Touch:
+    """What changed of one session: in which tables, and whose rows."""
+
+    def __init__(self) -> None:
+        self.tables: set[str] = set()
+        self.people: set[str] = set()
+        self.session = False
+
+
+def _touched(batch: Batch) -> dict[str, _Touch]:
+    touched: dict[str, _Touch] = defaultdict(_Touch)
+    for change in batch.changes:
+        row = change.after or change.before
+        if isinstance(row, _OfASession):
+            touched[row.lesson_id].tables.add(change.table)
+            if isinstance(row, LiveSessionRow):
+                touched[row.lesson_id].session = True
+            else:
+                touched[row.lesson_id].people.add(row.pubkey)
+    return touched
+
+
+def _tell(listener: Listener, touch: _Touch, *, everything: bool, shown: bool) -> None:
+    assert listener.topic.row is not None, "it was read just now"
+    leading = leads(listener.topic.row, listener.pubkey)
+    # not on each change of the public view: a thousand who answer would make each other read a million times
+    if listener.pubkey is not None and (everything or touch.session or listener.pubkey in touch.people):
+        listener.own_changed = True
+    if leading:
+        listener.changed |= touch.tables
+        listener.changed_all |= everything
+    if shown or leading or listener.own_changed:
+        listener.ring()

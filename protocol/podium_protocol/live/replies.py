@@ -1,0 +1,58 @@
+"""Which session a reply by message is about (wire-formats.md, "RSVP by message").
+
+A reply that names one of our messages is about that message's session. Where it names none (many clients do not), it is
+about the open session the person was told of last; told of two within the hour, it is anybody's guess, and we ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from podium_protocol.events import EventId
+from podium_protocol.live.rsvp import Reply
+
+TOGETHER: Final = 3600  # seconds: messages this close to each other may both be what is answered
+SKEW: Final = 600  # seconds by which the clock of whoever replies may be behind ours
+
+
+class Told(msgspec.Struct, frozen=True):
+    """One message that a person got, about one session; `is_open`: the session is scheduled or active."""
+
+    lesson_id: str
+    at: int
+    rumor_id: EventId
+    is_open: bool
+
+
+class Unclear(StrEnum):
+    """Why a reply changes nothing."""
+
+    STRANGER = "stranger"  # we never wrote to them, or nothing that is still open
+    AMBIGUOUS = "ambiguous"
+    OVER = "session_over"
+
+
+def session_meant(reply: Reply, told: Sequence[Told], *, named: Collection[str], at: int) -> str | Unclear:
+    """The session that `reply` is about, or why there is none; `stop all` needs none and is not asked about.
+
+    Args:
+        reply: what was said.
+        told: all messages that this person got, and nobody else's: the id of another's message must be worth nothing.
+        named: the event ids that the reply names.
+        at: when it was written (Unix seconds). What was sent later is not what it answers.
+    """
+    quoted = [one for one in told if one.rumor_id in named]
+    if quoted:
+        is_late = reply.status is not None and not quoted[0].is_open
+        return Unclear.OVER if is_late else quoted[0].lesson_id
+    # a recording may be told of after the end, and whoever says stop means that too
+    known = [one for one in told if one.at <= at + SKEW and (one.is_open or reply.status is None)]
+    if not known:
+        return Unclear.STRANGER if not told else Unclear.OVER
+    newest = max(known, key=lambda one: one.at)
+    together = {one.lesson_id for one in known if newest.at - one.at < TOGETHER}
+    return newest.lesson_id if len(together) == 1 else Unclear.AMBIGUOUS

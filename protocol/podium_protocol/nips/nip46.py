@@ -1,0 +1,303 @@
+"""NIP-46: asking a remote signer ("bunker") over relays. URLs, requests and responses; nothing here waits or connects.
+
+A request is a kind 24133 event from the client's key to the signer's, encrypted under NIP-44; so is the response. Text
+from the other side is read strictly: one response must not have two meanings.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Final, TypeVar
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+import msgspec
+
+from podium_protocol import kinds, relay_url, tags
+from podium_protocol.errors import InvalidInput, LocalProtocolError, RemoteProtocolError
+from podium_protocol.events import Pubkey, Rejected, UnsignedEvent, VerifiedEvent, pubkey_or_none, verify_json
+from podium_protocol.keys import SecretKey
+from podium_protocol.limits import MAX_DM_RELAYS
+from podium_protocol.nips import nip44
+from podium_protocol.tags import Tags
+
+MAX_ID_CHARS: Final = 256
+MAX_SECRET_CHARS: Final = 256
+_Message = TypeVar("_Message", "Request", "Response")
+_MAX_URL_CHARS: Final = 8192
+
+
+class BunkerUrl(msgspec.Struct, frozen=True):
+    """`bunker://`: where a signer listens. `secret` lets one client in, once; it is never shown."""
+
+    signer: Pubkey
+    relays: tuple[str, ...]
+    secret: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<BunkerUrl of {self.signer} on {', '.join(self.relays)}>"
+
+
+class ClientUrl(msgspec.Struct, frozen=True, kw_only=True):
+    """`nostrconnect://`: where a client listens for a signer, which proves with `secret` that it was shown this.
+
+    `name`, `url` and `image` are the client's own words, for display only.
+    """
+
+    client: Pubkey
+    relays: tuple[str, ...]
+    secret: str
+    perms: tuple[str, ...] = ()
+    name: str = ""
+    url: str = ""
+    image: str = ""
+
+    def __repr__(self) -> str:
+        return f"<ClientUrl of {self.client} on {', '.join(self.relays)}>"
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What a client asks."""
+
+    id: str
+    method: str
+    params: tuple[str, ...] = ()
+
+
+class Response(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a signer answers. `error` beside `auth_url` as result is the page where a person has to agree."""
+
+    id: str
+    result: str | None = None
+    error: str | None = None
+
+
+class Granted(msgspec.Struct, frozen=True):
+    """The signer did it; the result as it stands."""
+
+    result: str
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The signer did not; its words, as they are: from a stranger."""
+
+    words: str
+
+
+class ApprovalNeeded(msgspec.Struct, frozen=True):
+    """A person has to open this page; a second response to the same request follows, or never comes.
+
+    The URL is the signer's word and not checked: show it only if it is http(s).
+    """
+
+    url: str
+
+
+Answer = Granted | Refused | ApprovalNeeded
+
+
+# -- URLs --------------------------------------------------------------------------------------------------------------
+
+
+def parse_bunker(text: str) -> BunkerUrl:
+    """Read `bunker://<pubkey>?relay=...&secret=...`.
+
+    Raises:
+        InvalidInput: anything else; the text is not repeated, since its secret would be.
+    """
+    pubkey, query = _parts(text, "bunker")
+    relays = _relays(query)
+    secret = _single(query, "secret") or None
+    if secret is not None and len(secret) > MAX_SECRET_CHARS:
+        raise InvalidInput(f"the secret of a bunker URL has at most {MAX_SECRET_CHARS} characters")
+    return BunkerUrl(pubkey, relays, secret)
+
+
+def write_bunker(bunker: BunkerUrl) -> str:
+    """The URL."""
+    query = [("relay", url) for url in bunker.relays] + ([("secret", bunker.secret)] if bunker.secret else [])
+    return f"bunker://{bunker.signer}?{urlencode(query, quote_via=quote)}"
+
+
+def parse_client(text: str) -> ClientUrl:
+    """Read `nostrconnect://<pubkey>?relay=...&secret=...&perms=...`.
+
+    Raises:
+        InvalidInput: anything else, or a missing secret, without which anybody could answer.
+    """
+    pubkey, query = _parts(text, "nostrconnect")
+    secret = _single(query, "secret")
+    if not 1 <= len(secret) <= MAX_SECRET_CHARS:
+        raise InvalidInput("a nostrconnect URL has a secret, or anybody could pass for the signer")
+    return ClientUrl(
+        client=pubkey,
+        relays=_relays(query),
+        secret=secret,
+        perms=tuple(filter(None, _single(query, "perms").split(","))),
+        name=_single(query, "name"),
+        url=_single(query, "url"),
+        image=_single(query, "image"),
+    )
+
+
+def write_client(client: ClientUrl) -> str:
+    """The URL."""
+    optional = {"perms": ",".join(client.perms), "name": client.name, "url": client.url, "image": client.image}
+    query = [("relay", url) for url in client.relays] + [("secret", client.secret)]
+    query += [(name, value) for name, value in optional.items() if value]
+    return f"nostrconnect://{client.client}?{urlencode(query, quote_via=quote)}"
+
+
+# -- messages ----------------------------------------------------------------------------------------------------------
+
+
+def write_event(message: Request | Response, sender: SecretKey, to: Pubkey, *, now: int, nonce: bytes) -> UnsignedEvent:
+    """The kind 24133 event with `message`, for `sender` to sign; `nonce` is 32 fresh random bytes."""
+    text = msgspec.json.encode(message).decode()
+    content = nip44.encrypt(text, nip44.conversation_key(sender, to), nonce)
+    return UnsignedEvent(sender.pubkey, now, kinds.REMOTE_SIGNING, (("p", to),), content)
+
+
+def read_response(event: VerifiedEvent, client: SecretKey) -> Response:
+    """The response in an event to `client`; whose it is, is for the caller to check (`event.pubkey`).
+
+    Raises:
+        RemoteProtocolError: it is not for us, does not decrypt, or is no response.
+    """
+    return _read(event, client, Response)
+
+
+def read_request(event: VerifiedEvent, signer: SecretKey) -> Request:
+    """The request in an event to `signer`.
+
+    Raises:
+        RemoteProtocolError: as `read_response`.
+    """
+    return _read(event, signer, Request)
+
+
+def answer_of(response: Response) -> Answer:
+    """What a response means. An empty `error` is none: some signers always send the field."""
+    if response.result == "auth_url":
+        return ApprovalNeeded(response.error or "")
+    if response.error or response.result is None:
+        return Refused(response.error or "")
+    return Granted(response.result)
+
+
+# -- what is signed ----------------------------------------------------------------------------------------------------
+
+
+class _Draft(msgspec.Struct):
+    kind: int
+    content: str
+    tags: Tags
+    created_at: int
+    pubkey: Pubkey
+
+
+def sign_params(event: UnsignedEvent) -> tuple[str]:
+    """The parameter of `sign_event`. The author is named too: signers with several keys then know which is meant."""
+    draft = _Draft(event.kind, event.content, event.tags, event.created_at, event.pubkey)
+    return (msgspec.json.encode(draft).decode(),)
+
+
+def read_signed(result: str, asked: UnsignedEvent) -> VerifiedEvent:
+    """The event that a signer returned.
+
+    Raises:
+        RemoteProtocolError: it does not verify, or is another one than was asked for: a signer that puts other words,
+            tags or times under a name must not be published.
+    """
+    signed = verify_json(_utf8(result))
+    if isinstance(signed, Rejected):
+        raise RemoteProtocolError(f"the signer returned no valid event ({signed.reason.value})")
+    for field in ("pubkey", "kind", "content", "tags", "created_at"):
+        if getattr(signed, field) != getattr(asked, field):
+            raise RemoteProtocolError(f"the signer returned an event with another {field} than was asked for")
+    return signed
+
+
+def read_user(result: str) -> Pubkey:
+    """The answer to `get_public_key`.
+
+    Raises:
+        RemoteProtocolError: it is no public key.
+    """
+    user = pubkey_or_none(result)
+    if user is None:
+        raise RemoteProtocolError("the signer answered with something that is no public key")
+    return user
+
+
+def write_metadata(name: str) -> str:
+    """The fourth parameter of `connect`: how the signer may call us."""
+    return msgspec.json.encode({"name": name}).decode()
+
+
+def write_perms(signed_kinds: Iterable[int]) -> str:
+    """The third parameter of `connect`: the kinds that will be asked for."""
+    return ",".join(f"sign_event:{kind}" for kind in signed_kinds)
+
+
+def _read(event: VerifiedEvent, secret: SecretKey, kind: type[_Message]) -> _Message:
+    if event.kind != kinds.REMOTE_SIGNING or secret.pubkey not in tags.values(event.tags, "p"):
+        raise RemoteProtocolError("the event is no remote signing message to us")
+    try:
+        text = nip44.decrypt(event.content, nip44.conversation_key(secret, event.pubkey))
+    except LocalProtocolError:
+        raise RemoteProtocolError("the sender's key is not on the curve") from None
+    try:
+        message = msgspec.json.decode(text, type=kind)
+        json.loads(text, object_pairs_hook=_unrepeated, parse_constant=_no_number)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        raise RemoteProtocolError("the content is no remote signing message") from None
+    if not 1 <= len(message.id) <= MAX_ID_CHARS:
+        raise RemoteProtocolError("the message has no usable id")
+    return message
+
+
+def _unrepeated(pairs: list[tuple[str, object]]) -> None:
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise ValueError("a key is repeated")  # two readers would take two different values
+
+
+def _no_number(_: str) -> None:
+    raise ValueError("NaN and Infinity are no JSON")
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise RemoteProtocolError("the signer returned text that has no UTF-8 form") from None
+
+
+def _parts(text: str, scheme: str) -> tuple[Pubkey, list[tuple[str, str]]]:
+    trimmed = text.strip()
+    try:
+        url = urlsplit(trimmed)
+        query = parse_qsl(url.query, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=50)
+    except ValueError:
+        raise InvalidInput(f"not a {scheme} URL: copy all of it again") from None
+    is_plain = len(trimmed) <= _MAX_URL_CHARS and trimmed.isascii() and trimmed.isprintable() and " " not in trimmed
+    if not is_plain or url.scheme != scheme or url.path not in ("", "/") or url.fragment:
+        raise InvalidInput(f"not a {scheme} URL: it looks like {scheme}://<public key>?relay=wss://...")
+    pubkey = pubkey_or_none(url.netloc)
+    if pubkey is None:
+        raise InvalidInput(f"a {scheme} URL names a public key of 64 lowercase hex digits after {scheme}://")
+    return pubkey, query
+
+
+def _relays(query: list[tuple[str, str]]) -> tuple[str, ...]:
+    try:
+        return relay_url.require_all((value for name, value in query if name == "relay"), MAX_DM_RELAYS)
+    except LocalProtocolError as error:
+        raise InvalidInput(f"the URL's relays cannot be used: {error}") from None
+
+
+def _single(query: list[tuple[str, str]], name: str) -> str:
+    values = [value for key, value in query if key == name]
+    if len(values) > 1:
+        raise InvalidInput(f"the URL has several values for {name}: copy it again")
+    return values[0] if values else ""

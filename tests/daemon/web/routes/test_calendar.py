@@ -1,0 +1,128 @@
+"""Calendars over HTTP, fetched as a calendar program fetches them: without a signature."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import vobject
+
+from podium_daemon import logs
+from podium_protocol.keys import SecretKey
+from podium_protocol.live.rsvp import RsvpStatus
+from tests.support.site import Site, site
+from tests.support.world import new_key
+
+
+@pytest.fixture
+async def here() -> AsyncIterator[Site]:
+    """A running server."""
+    async with site() as running:
+        yield running
+
+
+async def address(here: Site, key: SecretKey, path: str = "/api/calendar") -> str:
+    """Where somebody's calendar is."""
+    answer = await here.post(path, key)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["url"])
+
+
+async def fetch(here: Site, url: str, **headers: str) -> httpx.Response:
+    """What a calendar program gets."""
+    return await here.client.get(url, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def titles(answer: httpx.Response) -> dict[str, str]:
+    """Status by UID."""
+    assert answer.status_code == 200, answer.text
+    calendar: Any = vobject.readOne(answer.text)
+    return {event.uid.value: event.status.value for event in calendar.contents.get("vevent", [])}
+
+
+async def test_a_person_sees_what_they_answered_to(here: Site) -> None:
+    """Confirmed and tentative are there, declined and unanswered are not; the instructor has all of them."""
+    rows = [await here.here.schedule(starts_in=3600 * (1 + number)) for number in range(4)]
+    ada = new_key()
+    for row, status in zip(rows, (RsvpStatus.CONFIRMED, RsvpStatus.TENTATIVE, RsvpStatus.DECLINED), strict=False):
+        await here.here.answer(ada, row, status)
+    adas = await fetch(here, await address(here, ada))
+    assert sorted(titles(adas).values()) == ["CONFIRMED", "TENTATIVE"]
+    assert adas.headers["content-type"] == "text/calendar; charset=utf-8"
+    instructors = titles(await fetch(here, await address(here, here.here.instructor)))
+    assert list(instructors.values()) == ["CONFIRMED"] * 4
+    assert titles(adas).keys() < instructors.keys()
+    assert titles(await fetch(here, await address(here, new_key()))) == {}
+
+
+async def test_a_cancelled_session_is_shown_as_cancelled(here: Site) -> None:
+    """The entry stays and says so: a program that only missed it would keep the old one."""
+    row = await here.here.schedule()
+    ada = new_key()
+    await here.here.answer(ada, row)
+    url = await address(here, ada)
+    before = titles(await fetch(here, url))
+    await here.here.clock.advance(5)
+    await here.here.cancel(row)
+    after = titles(await fetch(here, url))
+    assert (list(before.values()), list(after.values())) == (["CONFIRMED"], ["CANCELLED"])
+    assert before.keys() == after.keys()
+
+
+async def test_an_unchanged_calendar_is_not_sent_again(here: Site) -> None:
+    """304 for the version one has, 200 with another tag after a change."""
+    row = await here.here.schedule()
+    ada = new_key()
+    await here.here.answer(ada, row)
+    url = await address(here, ada)
+    tag = (await fetch(here, url)).headers["etag"]
+    for given in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+        again = await fetch(here, url, If_None_Match=given)
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag), given
+    assert (await fetch(here, url, If_None_Match='"other"')).status_code == 200
+    await here.here.clock.advance(5)
+    await here.here.move(await here.here.row(row.lesson_id), row.scheduled_at + 3600)
+    changed = await fetch(here, url, If_None_Match=tag)
+    assert changed.status_code == 200
+    assert changed.headers["etag"] != tag
+
+
+async def test_a_revoked_address_is_gone(here: Site) -> None:
+    """The old address answers like one that never was; the new one works."""
+    ada = new_key()
+    old = await address(here, ada)
+    assert await address(here, ada) == old
+    new = await address(here, ada, "/api/calendar/revoke")
+    assert new != old
+    refused = await fetch(here, old)
+    assert refused.status_code == 404
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert urlsplit(old).path[10:138] not in refused.text
+    assert (await fetch(here, new)).status_code == 200
+
+
+async def test_nobody_gets_an_address_without_a_signature(here: Site) -> None:
+    """Both calls need a login."""
+    for path in ("/api/calendar", "/api/calendar/revoke"):
+        assert (await here.post(path)).status_code == 401
+
+
+async def test_no_log_has_the_token(here: Site, capfd: pytest.CaptureFixture[str]) -> None:
+    """A fetch that works, one that is refused and one that fails inside leave no token behind."""
+    logs.configure("debug", "json")
+    url = await address(here, new_key())
+    token = urlsplit(url).path.removeprefix("/calendar/").removesuffix(".ics")
+    await fetch(here, url)
+    await fetch(here, url.replace(token, token[::-1]))
+    await here.here.store.close()  # the next fetch fails in the route
+    logging.getLogger("test").error("the log is on")
+    assert (await fetch(here, url)).status_code >= 500
+    said = "".join(capfd.readouterr())
+    assert "the log is on" in said
+    assert "/calendar/{token}.ics" in said
+    assert token[64:] not in said
+    assert token[::-1][64:] not in said

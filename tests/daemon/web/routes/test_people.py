@@ -1,0 +1,216 @@
+"""RSVPs, attendance and reminders over HTTP: leaders see everybody, others see themselves, strangers nothing."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from podium_protocol.keys import SecretKey
+from podium_protocol.live.rsvp import RsvpStatus
+from podium_protocol.nips import nip19
+from podium_storage.rows import IntervalRow, LiveSessionRow
+from tests.support.relays import new_key
+from tests.support.site import Site, site
+from tests.support.world import Room
+
+one_loop = pytest.mark.asyncio(loop_scope="module")
+LISTS = ("rsvps", "attendance", "reminders")
+
+
+class Class:
+    """A session with a co-host that two people attended; one of them is unreachable, a third one declined."""
+
+    def __init__(self, here: Site, row: LiveSessionRow, co_host: SecretKey) -> None:
+        self.here = here
+        self.row = row
+        self.co_host = co_host
+        self.ada, self.ben, self.cleo = new_key(), new_key(), new_key()
+
+    async def hold(self) -> None:
+        """People answer, come, and the session ends."""
+        world = self.here.here
+        await world.open_inbox(self.ada)
+        for key in (self.ada, self.ben):
+            await world.answer(key, self.row)
+        await world.answer(self.cleo, self.row, RsvpStatus.DECLINED)
+        await world.turn()
+        await world.advance(1200)
+        room = Room(world, self.row)
+        seats = [await room.sit(key) for key in (self.ada, self.ben)]
+        for _ in range(35):
+            await world.clock.advance(60)
+            for seat in seats:
+                seat.beat()
+            await world.turn()
+        await room.leave(seats[1])
+        await world.turn()
+
+    async def rows(self, name: str, by: SecretKey) -> list[dict[str, object]]:
+        """One list, as somebody sees it."""
+        answer = await self.here.get(self.here.path_of(self.row, name), by)
+        assert answer.status_code == 200, answer.text
+        found: list[dict[str, object]] = answer.json()[name]
+        return found
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def lesson() -> AsyncIterator[Class]:
+    """One class for all: nothing here changes it."""
+    async with site() as here:
+        co_host = new_key()
+        row = await here.here.schedule(starts_in=1200, minutes=60, co_hosts=(co_host.pubkey,))
+        found = Class(here, row, co_host)
+        await found.hold()
+        yield found
+
+
+@one_loop
+@pytest.mark.parametrize("name", LISTS)
+async def test_leaders_see_everybody(lesson: Class, name: str) -> None:
+    """Instructor, co-host and the service's own key see all rows."""
+    everybody = {"rsvps": 3, "attendance": 2, "reminders": 2}[name]
+    for key in (lesson.here.here.instructor, lesson.co_host, lesson.here.here.service):
+        assert len({row["pubkey"] for row in await lesson.rows(name, key)}) == everybody
+
+
+@one_loop
+@pytest.mark.parametrize("name", LISTS)
+async def test_others_see_themselves(lesson: Class, name: str) -> None:
+    """Each person sees the rows of their own key and no others; a stranger sees none, and nobody without a login."""
+    for key in (lesson.ada, lesson.ben):
+        rows = await lesson.rows(name, key)
+        assert {row["pubkey"] for row in rows} == {key.pubkey}
+        assert {row["npub"] for row in rows} == {nip19.encode_npub(key.pubkey)}
+    assert await lesson.rows(name, new_key()) == []
+    assert (await lesson.here.get(lesson.here.path_of(lesson.row, name))).status_code == 401
+
+
+@one_loop
+async def test_the_leader_of_one_session_is_nobody_in_another(lesson: Class) -> None:
+    """Leading is a matter of the session: its co-host sees nothing elsewhere."""
+    other = await lesson.here.here.schedule()
+    await lesson.here.here.answer(lesson.ada, other)
+    answer = await lesson.here.get(lesson.here.path_of(other, "rsvps"), lesson.co_host)
+    assert answer.json() == {"rsvps": []}
+
+
+@one_loop
+async def test_rsvps_come_in_order_of_arrival(lesson: Class) -> None:
+    """Each row says the answer, the seat, whether a reminder was sent, and whether the person can be reached."""
+    rows = await lesson.rows("rsvps", lesson.here.here.instructor)
+    assert [(row["pubkey"], row["status"], row["seat"], row["reminderSent"], row["undeliverable"]) for row in rows] == [
+        (lesson.ada.pubkey, "confirmed", "held", True, False),
+        (lesson.ben.pubkey, "confirmed", "held", False, True),
+        (lesson.cleo.pubkey, "declined", "none", False, False),
+    ]
+    shown = (await lesson.here.get(lesson.here.path_of(lesson.row))).json()
+    assert shown["counts"] == {"confirmed": 2, "tentative": 0, "declined": 1}
+    assert (shown["seatsTaken"], shown["participantCount"]) == (2, 1)
+
+
+@one_loop
+async def test_attendance_is_told_as_it_was_observed(lesson: Class) -> None:
+    """Who left has an end, who is there has none; both have completed."""
+    rows = await lesson.rows("attendance", lesson.here.here.instructor)
+    assert [row["pubkey"] for row in rows] == sorted(
+        [lesson.ada.pubkey, lesson.ben.pubkey], key=lambda pubkey: [row["pubkey"] for row in rows].index(pubkey)
+    )
+    by_person = {row["pubkey"]: row for row in rows}
+    ben = by_person[lesson.ben.pubkey]
+    assert (ben["totalDuration"], ben["joinCount"], ben["evidence"]) == (35 * 60, 1, "presence")
+    assert ben["leftAt"] == lesson.row.scheduled_at + 35 * 60
+    assert {row["completedBy"] for row in rows} == {"live"}
+    assert by_person[lesson.ada.pubkey]["leftAt"] is None
+
+
+@one_loop
+async def test_reminders_are_counted_by_what_became_of_them(lesson: Class) -> None:
+    """The ledger names each message, and the summary counts the states."""
+    answer = (await lesson.here.get(lesson.here.path_of(lesson.row, "reminders"), lesson.here.here.instructor)).json()
+    states = [row["state"] for row in answer["reminders"]]
+    assert answer["summary"] == {state: states.count(state) for state in set(states)}
+    assert answer["summary"]["undeliverable"] >= 1
+    times = [row["dueAt"] for row in answer["reminders"]]
+    assert times == sorted(times)
+
+
+@one_loop
+async def test_leaders_export_attendance(lesson: Class) -> None:
+    """One row per person, and a second file with the stretches; names of files are made here."""
+    path = lesson.here.path_of(lesson.row, "attendance")
+    for form, head in (("csv", "pubkey,npub,joined"), ("csv-intervals", "pubkey,device,joined")):
+        answer = await lesson.here.get(f"{path}?format={form}", lesson.co_host)
+        assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+        assert answer.headers["content-disposition"] == f'attachment; filename="{form}.csv"'
+        assert answer.text.startswith(head)
+        rows = list(csv.DictReader(io.StringIO(answer.text)))
+        assert {row["pubkey"] for row in rows} == {lesson.ada.pubkey, lesson.ben.pubkey}
+        assert all(row["joined"].endswith("Z") for row in rows)
+
+
+@one_loop
+async def test_others_export_nothing(lesson: Class) -> None:
+    """A participant sees their own rows, and gets no table of others; an unknown format is refused."""
+    path = lesson.here.path_of(lesson.row, "attendance")
+    for form in ("csv", "csv-intervals"):
+        assert (await lesson.here.get(f"{path}?format={form}", lesson.ada)).status_code == 403
+    for form in ("xlsx", "", "CSV", "csv%0D%0AX:y"):
+        assert (await lesson.here.get(f"{path}?format={form}", lesson.co_host)).status_code == 422
+
+
+@one_loop
+async def test_a_stranger_s_formula_is_text_in_the_export(lesson: Class) -> None:
+    """What a spreadsheet would run is made text before it gets there."""
+    here = lesson.here.here
+    row = await here.schedule()
+    interval = IntervalRow(
+        connection_id="manual:1",
+        lesson_id=row.lesson_id,
+        pubkey=lesson.ada.pubkey,
+        device="manual",
+        joined_at=here.now,
+        left_at=here.now + 60,
+        last_evidence=here.now + 60,
+        source="manual",
+        note='=HYPERLINK("http://evil.example.com","click")',
+    )
+    await here.store.intervals.put(interval)
+    answer = await lesson.here.get(f"{lesson.here.path_of(row, 'attendance')}?format=csv-intervals", here.instructor)
+    (read,) = csv.DictReader(io.StringIO(answer.text))
+    assert read["note"] == '\'=HYPERLINK("http://evil.example.com","click")'
+
+
+class TestAnswering:
+    """Somebody's RSVP, drafted here, signed there, handed in."""
+
+    async def test_an_answer_is_drafted_signed_and_counted(self) -> None:
+        """Each status becomes NIP-52's word for it, and the newest counts."""
+        async with site() as here:
+            row, key = await here.here.schedule(), new_key()
+            for status, word in (("confirmed", "accepted"), ("tentative", "tentative"), ("declined", "declined")):
+                draft = await here.post(here.path_of(row, "rsvp", "draft"), key, {"status": status})
+                (template,) = draft.json()["events"]
+                assert ["status", word] in template["tags"]
+                assert template["pubkey"] == key.pubkey
+                assert (await here.sign_and_submit(key, draft)).status_code == 200
+                (own,) = (await here.get(here.path_of(row, "rsvps"), key)).json()["rsvps"]
+                assert own["status"] == status
+
+    async def test_the_draft_is_for_whoever_signed_the_call(self) -> None:
+        """Nobody drafts an answer in somebody else's name."""
+        async with site() as here:
+            row, key = await here.here.schedule(), new_key()
+            body = {"status": "confirmed", "pubkey": new_key().pubkey}
+            assert (await here.post(here.path_of(row, "rsvp", "draft"), key, body)).status_code == 422
+
+    async def test_an_answer_names_the_revision_it_was_given_to(self) -> None:
+        """So that a move can ask again."""
+        async with site() as here:
+            row, key = await here.here.schedule(), new_key()
+            draft = await here.post(here.path_of(row, "rsvp", "draft"), key, {"status": "confirmed"})
+            (template,) = draft.json()["events"]
+            assert [tag[1] for tag in template["tags"] if tag[0] == "e"] == [row.event_id]

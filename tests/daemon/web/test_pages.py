@@ -1,0 +1,162 @@
+"""The page as the server gives it: its files, their types, and an honest answer for sessions that are not here."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from podium_daemon.web.routes.pages import FOLDER, MEDIA_TYPES, page_files
+from tests.support.site import Site, site
+
+ROOT = Path(__file__).parents[3]
+TEXTS = {name: file.content.decode() for name, file in page_files().items()}
+SCRIPTS = sorted(name for name in TEXTS if name.endswith(".js"))
+SHELLS = sorted(name for name in TEXTS if name.endswith(".html"))
+_KEY = re.compile(r"""\bt\(\s*["'`]([a-zA-Z0-9_.${}-]+)["'`]""")
+
+
+@pytest.fixture
+async def here() -> AsyncIterator[Site]:
+    async with site() as running:
+        yield running
+
+
+async def test_the_index_is_html_under_the_strict_policy(here: Site) -> None:
+    """`/` is HTML with the guard's content policy, asked about again on each visit."""
+    answer = await here.client.get(f"{here.base}/")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["cache-control"] == "no-cache"
+    assert "require-trusted-types-for 'script'; trusted-types 'none'" in answer.headers["content-security-policy"]
+    assert "unsafe" not in answer.headers["content-security-policy"]
+
+
+async def test_a_session_has_its_page(here: Site) -> None:
+    """`/s/{naddr}` is the shell of the session's page, and so is its address and a prefix of its `d`."""
+    row = await here.here.schedule()
+    for reference in (here.views.naddr(row), row.lesson_id, row.lesson_id.split(":")[2][:6]):
+        answer = await here.client.get(f"{here.base}/s/{reference}")
+        assert answer.status_code == 200
+        assert b"<podium-session>" in answer.content
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["nothing", "naddr1qqqq", "31923:zz:x", "31923:x"],
+)
+async def test_an_unknown_session_says_so(here: Site, reference: str) -> None:
+    """A reference that names no session gets a page that says so, with status 404, and is not repeated in it."""
+    answer = await here.client.get(f"{here.base}/s/{reference}")
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "There is no such session here" in answer.text
+    assert reference not in answer.text
+
+
+@pytest.mark.parametrize("name", sorted(page_files()))
+async def test_every_file_has_its_type_and_can_be_kept(here: Site, name: str) -> None:
+    """A file comes with its media type and a tag; asked again with the tag, it is not sent again."""
+    first = await here.client.get(f"{here.base}/page/{name}")
+    assert first.status_code == 200
+    assert first.headers["content-type"] == MEDIA_TYPES[Path(name).suffix]
+    assert first.headers["x-content-type-options"] == "nosniff"
+    again = await here.client.get(
+        f"{here.base}/page/{name}", headers={"If-None-Match": f'"x", W/{first.headers["etag"]}'}
+    )
+    assert (again.status_code, again.content) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/page/nothing.js",
+        "/page/..%2Fsite.py",
+        "/page/%2e%2e/site.py",
+        "/page/style.css%00",
+        "/page/",
+        "/page/INDEX.HTML",
+    ],
+)
+async def test_nothing_but_the_page_is_served(here: Site, path: str) -> None:
+    """A path outside the page's own list of files finds nothing."""
+    answer = await here.raw(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{here.port}\r\nConnection: close\r\n\r\n".encode())
+    assert answer.status == 404
+    assert b"import" not in answer.body
+
+
+async def test_a_head_request_has_no_body(here: Site) -> None:
+    """HEAD tells the type and the length."""
+    answer = await here.client.head(f"{here.base}/page/style.css")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert int(answer.headers["content-length"]) == len(page_files()["style.css"].content)
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_the_html_needs_no_exception_from_the_policy(name: str) -> None:
+    """No shell has an inline script or style, an event attribute, or anything from another host."""
+    text = TEXTS[name]
+    assert re.search(r"<script(?![^>]*\ssrc=)", text) is None
+    assert re.search(r"<style|\sstyle=|\son\w+=|javascript:", text) is None
+    assert re.search(r"(?:src|href)=\"(?!/|#)", text) is None
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_no_script_can_turn_text_into_markup(name: str) -> None:
+    """No module uses a sink that parses HTML or code."""
+    sinks = (
+        r"(inner|outer)HTML|insertAdjacentHTML|document\.write|DOMParser|createContextualFragment|\beval\(|new Function"
+    )
+    assert re.search(sinks, TEXTS[name]) is None
+
+
+@pytest.mark.parametrize("name", [*SCRIPTS, *SHELLS])
+def test_every_file_that_is_named_exists(name: str) -> None:
+    """What a module imports and a shell loads is part of the page."""
+    named = re.findall(r"(?:from|import) \"\./([\w.-]+)\"", TEXTS[name])
+    named += re.findall(r"(?:src|href)=\"/page/([\w.-]+)\"", TEXTS[name])
+    assert set(named) <= set(TEXTS)
+
+
+def test_both_languages_have_the_same_words() -> None:
+    """The catalogues have the same keys, and the same names to fill in."""
+    english, german = json.loads(TEXTS["en.json"]), json.loads(TEXTS["de.json"])
+    assert english.keys() == german.keys()
+    for key, text in english.items():
+        assert set(re.findall(r"\{\w+\}", text)) == set(re.findall(r"\{\w+\}", german[key])), key
+
+
+def test_every_word_that_the_page_says_is_in_the_catalogue() -> None:
+    """Each literal key has its text, with or without a plural form; each composed key has texts of its beginning."""
+    english = json.loads(TEXTS["en.json"])
+    for name in SCRIPTS:
+        for key in _KEY.findall(TEXTS[name]):
+            stem = key.split("${")[0]
+            found = (
+                key in english
+                or f"{key}.other" in english
+                or (stem != key and any(k.startswith(stem) for k in english))
+            )
+            assert found, (name, key)
+    for name in SHELLS:
+        assert set(re.findall(r'data-text="([\w.-]+)"', TEXTS[name])) <= english.keys()
+
+
+@pytest.mark.real_peer
+def test_the_wheel_holds_the_page(tmp_path: Path) -> None:
+    """`pip wheel` packs every file of the page."""
+    command = (sys.executable, "-m", "pip", "wheel", str(ROOT), "--no-deps", "--quiet", "--wheel-dir", str(tmp_path))
+    built = subprocess.run(command, check=False, timeout=100, capture_output=True, text=True)
+    if "hatchling" in built.stderr and "Could not find a version" in built.stderr:
+        pytest.skip("no package index to take hatchling from: connect, or set PIP_INDEX_URL")
+    assert built.returncode == 0, built.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if name.startswith("podium_daemon/web/page/")}
+    assert packed == {f"podium_daemon/web/page/{path.name}" for path in FOLDER.iterdir()}

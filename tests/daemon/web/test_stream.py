@@ -1,0 +1,234 @@
+"""The event stream: who is told what, when, and how a page comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from podium_daemon.web import watch
+from podium_daemon.web.routes import stream
+from podium_protocol.keys import SecretKey
+from podium_protocol.live.rsvp import RsvpStatus
+from podium_protocol.nips import nip98
+from podium_storage.rows import LiveSessionRow
+from tests.support.clock import ManualClock
+from tests.support.relays import new_key
+from tests.support.site import WITHIN, Site, site
+
+
+@pytest.fixture
+async def here() -> AsyncIterator[Site]:
+    async with site() as running:
+        yield running
+
+
+class Heard:
+    """One open stream, read event by event."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.response = response
+        self._lines = response.aiter_lines()
+        self.beats = 0
+
+    async def next(self) -> tuple[str, str, Any]:
+        """The next event: name, id, data."""
+        fields: dict[str, str] = {}
+        async with asyncio.timeout(WITHIN):
+            async for line in self._lines:
+                name, _, value = line.partition(": ")
+                if line == "" and "data" in fields:
+                    return fields["event"], fields.get("id", ""), json.loads(fields["data"])
+                self.beats += line == ": beat"
+                fields = fields | {name: value} if name else fields
+        raise AssertionError("the stream ended")
+
+    async def until(self, wanted: str) -> Any:
+        """The data of the next event of this name; what comes before it is passed over."""
+        while True:
+            name, _, data = await self.next()
+            if name == wanted:
+                return data
+
+    async def until_beat(self) -> None:
+        """Read until the daemon gives a sign of life."""
+        async with asyncio.timeout(WITHIN + stream.BEAT_SECONDS):
+            async for line in self._lines:
+                if line == ": beat":
+                    return
+
+
+@asynccontextmanager
+async def opened(here: Site, row: LiveSessionRow, by: SecretKey | None = None, **headers: str) -> AsyncIterator[Heard]:
+    path = here.path_of(row, "events")
+    sent = {"Authorization": nip98.write_header(here.login(by, "GET", path))} if by else {}
+    async with here.client.stream("GET", here.base + path, headers=sent | headers) as response:
+        yield Heard(response)
+
+
+async def test_the_public_view_comes_first_and_when_it_changes(here: Site) -> None:
+    """Anybody is told the session, and told again once somebody answered."""
+    row = await here.here.schedule()
+    async with opened(here, row) as heard:
+        name, first_id, session = await heard.next()
+        assert (name, session["title"], session["counts"]["confirmed"]) == ("session", "Know your rights", 0)
+        assert heard.response.headers["content-type"].startswith("text/event-stream")
+        await here.here.answer(new_key(), row)
+        name, next_id, session = await heard.next()
+        assert (name, session["counts"]["confirmed"]) == ("session", 1)
+        assert next_id != first_id
+
+
+async def test_a_known_view_is_not_sent_again(here: Site) -> None:
+    """With the id of the view one has, the stream begins with the next change."""
+    row = await here.here.schedule()
+    async with opened(here, row) as heard:
+        _, seen, _ = await heard.next()
+    async with opened(here, row, **{"Last-Event-ID": seen}) as heard:
+        await here.here.answer(new_key(), row, RsvpStatus.DECLINED)
+        _, _, session = await heard.next()
+        assert session["counts"]["declined"] == 1
+
+
+async def test_a_stranger_is_told_nothing_of_persons(here: Site) -> None:
+    """The public stream has no event but `session`, and no participant's key in it."""
+    row = await here.here.schedule()
+    person = new_key()
+    async with opened(here, row) as heard:
+        await heard.next()
+        await here.here.answer(person, row)
+        name, _, session = await heard.next()
+        assert name == "session"
+        assert person.pubkey not in json.dumps(session)
+
+
+async def test_who_signs_is_told_what_is_theirs(here: Site) -> None:
+    """A signed stream brings the person's own answer, and again when it changes; not that of others."""
+    row = await here.here.schedule()
+    person, other = new_key(), new_key()
+    async with opened(here, row, person) as heard:
+        me = await heard.until("me")
+        assert (me["pubkey"], me["role"], me["rsvp"]) == (person.pubkey, "participant", None)
+        await here.here.answer(other, row)
+        await here.here.answer(person, row, RsvpStatus.TENTATIVE)
+        me = await heard.until("me")
+        assert me["rsvp"]["status"] == "tentative"
+        assert other.pubkey not in json.dumps(me)
+
+
+async def test_the_instructor_is_told_the_lists(here: Site) -> None:
+    """The instructor's stream brings RSVPs, reminders, attendance and the room, and the RSVPs again on an answer."""
+    row = await here.here.schedule()
+    person = new_key()
+    async with opened(here, row, here.here.instructor) as heard:
+        assert (await heard.until("me"))["role"] == "instructor"
+        names = [(await heard.next())[0] for _ in range(4)]
+        assert names == ["rsvps", "reminders", "attendance", "room"]
+        await here.here.answer(person, row)
+        rsvps = await heard.until("rsvps")
+        assert [(one["pubkey"], one["status"]) for one in rsvps["items"]] == [(person.pubkey, "confirmed")]
+        assert rsvps["total"] == 1
+
+
+async def test_the_instructor_sees_who_waits(here: Site) -> None:
+    """Somebody at the door is told to the instructor, though no table knows them."""
+    row = await here.here.schedule(starts_in=600, waiting_room=True)
+    async with opened(here, row, here.here.instructor) as heard:
+        assert (await heard.until("room"))["waitingCount"] == 0
+        person = new_key()
+        await here.knock(person, row)
+        room = await heard.until("room")
+        while not room["waitingCount"]:  # the room may open before they stand at its door
+            room = await heard.until("room")
+        assert [(one["pubkey"], one["state"]) for one in room["people"]] == [(person.pubkey, "waiting")]
+
+
+async def test_a_pass_brings_a_lost_stream_back_once(here: Site) -> None:
+    """The pass of a stream opens the next one as the same person; used a second time it is refused."""
+    row = await here.here.schedule()
+    person = new_key()
+    async with opened(here, row, person) as heard:
+        secret = (await heard.until("pass"))["secret"]
+    async with opened(here, row, Authorization=f"Podium {secret}") as heard:
+        assert (await heard.until("me"))["pubkey"] == person.pubkey
+    async with opened(here, row, Authorization=f"Podium {secret}") as heard:
+        assert heard.response.status_code == 401
+
+
+@pytest.mark.parametrize("header", ["Podium x", "Nostr e30=", "Bearer x", "Podium " + "a" * 500])
+async def test_a_bad_login_opens_no_stream(here: Site, header: str) -> None:
+    """An authorisation that is none is refused and not taken for a stranger's call."""
+    row = await here.here.schedule()
+    async with opened(here, row, Authorization=header) as heard:
+        assert heard.response.status_code == 401
+
+
+async def test_a_silent_stream_gives_signs_of_life(here: Site) -> None:
+    """Where nothing changes, comments keep proxies from ending the stream."""
+    row = await here.here.schedule()
+    async with opened(here, row) as heard:
+        await heard.next()
+        await heard.until_beat()
+
+
+async def test_an_unknown_session_has_no_stream(here: Site) -> None:
+    """A reference that names nothing is a problem document."""
+    answer = await here.get("/api/sessions/nothing/events")
+    assert answer.status_code == 404
+    assert answer.json()["type"] == "urn:podium:problem:unknown-session"
+
+
+async def test_one_person_opens_so_many_streams_and_no_more(here: Site) -> None:
+    """The next stream of one key is refused, others still get theirs, and a closed one makes room."""
+    row = await here.here.schedule()
+    person = new_key()
+    async with AsyncExitStack() as stack:
+        listening = [await stack.enter_async_context(opened(here, row, person)) for _ in range(watch.MAX_OF_ONE_KEY)]
+        for heard in listening:
+            await heard.next()
+        async with opened(here, row, person) as refused:
+            assert refused.response.status_code == 503
+        async with opened(here, row, new_key()) as other:
+            assert other.response.status_code == 200
+    async with opened(here, row, person) as again:
+        assert again.response.status_code == 200
+
+
+async def test_hostile_text_stays_inside_its_field(here: Site) -> None:
+    """A title with line breaks and field names is one line of JSON."""
+    title = "one\n\nevent: me\ndata: {}\r\rdata: x\u2028"
+    row = await here.here.schedule(summary=title)
+    async with opened(here, row) as heard:
+        name, _, session = await heard.next()
+        assert name == "session"
+        assert "event: me" in session["summary"]
+
+
+async def test_a_pass_lasts_a_while_after_its_stream() -> None:
+    """While the stream is open it does not age; afterwards it is good for some minutes."""
+    clock = ManualClock()
+    passes = stream.Passes(clock=clock)
+    person = new_key().pubkey
+    kept, late = passes.issue(person), passes.issue(person)
+    await clock.advance(10 * stream.PASS_SECONDS)
+    passes.start_clock(kept)
+    passes.start_clock(late)
+    await clock.advance(stream.PASS_SECONDS - 1)
+    assert passes.redeem(kept) == person
+    await clock.advance(2)
+    assert passes.redeem(late) is None
+
+
+async def test_streams_end_when_the_server_stops(here: Site) -> None:
+    """A stop is not held up by an open page: its stream ends as a whole answer does."""
+    row = await here.here.schedule()
+    async with opened(here, row) as heard:
+        await heard.next()
+        here.stop.set()
+        with pytest.raises(AssertionError, match="the stream ended"):
+            await heard.next()

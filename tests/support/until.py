@@ -1,0 +1,25 @@
+"""The one way in which acceptance tests wait: look from outside until what should be there is there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def until(look: Callable[[], Awaitable[T | None]], what: str, *, seconds: float = 20.0) -> T:
+    """Ask `look` again and again until its answer is true; the answer.
+
+    Raises:
+        AssertionError: it was not so within `seconds`; names `what` and the last answer.
+    """
+    seen: T | None = None
+    try:
+        async with asyncio.timeout(seconds):
+            while not (seen := await look()):  # noqa: ASYNC110  (it looks from outside: nobody there can ring a bell)
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        raise AssertionError(f"not within {seconds:g} s: {what}; seen last: {seen!r}") from None
+    return seen
