@@ -21,7 +21,7 @@ lint: .venv/ready
 	.venv/bin/lint-imports
 
 bench: .venv/ready
-	$(PY) benchmarks/all.py
+	$(PY) -m benchmarks
 
 .venv/ready: pyproject.toml .ci/environment
 	bash .ci/environment

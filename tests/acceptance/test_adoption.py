@@ -156,7 +156,7 @@ async def test_those_who_answered_are_told_at_each_offset(adopted: Adopted) -> N
 
 
 async def test_joining_needs_one_signature_and_gives_the_meeting(adopted: Adopted) -> None:
-    """The link of the message leads to the door; behind it the seat is told the meeting, and at last that it is over."""
+    """The link of the message leads to the door; behind it the seat is told the meeting, and then that it is over."""
     assert adopted.seat.said["welcome"]["meetingUrl"] == MEETING_URL
     assert "ended" in adopted.seat.said
 

@@ -164,6 +164,7 @@ async def test_a_relay_that_refuses_and_one_that_lies_do_no_harm(tmp_path: Path)
                 refused = await refusing.until_messages("EVENT")
                 assert len({event["id"] for _, event in refused}) == len(refused), "a final refusal was tried again"
                 assert (relays[lying.url]["state"], relays[relay.url]["state"]) == ("penalty", "open")
+                assert "not in the language" in relays[lying.url]["answers"]
             assert await daemon.ended(1) == 0
         assert "you are not on the list" in site.texts()
         assert "Traceback" not in site.texts()

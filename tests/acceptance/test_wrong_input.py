@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import httpx
 import nostr_sdk as sdk
 import pytest
 import pytest_asyncio
@@ -182,7 +181,7 @@ async def test_a_secret_handed_to_the_running_daemon_is_not_kept(wrong: Wrong) -
         "POST", f"{base}/api/sessions/draft", {"title": "x", "coHosts": [secret.to_bech32()]}
     )
     assert 400 <= shown.status < 500
-    assert drafted.status == httpx.codes.BAD_REQUEST
+    assert 400 <= drafted.status < 500
     assert secret.to_bech32()[5:30] not in str(shown.body) + str(drafted.body)
     assert not _holds(wrong.site.folder, secret.to_bech32())
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+
+from benchmarks import report
 from benchmarks.__main__ import WORKS, main, measure
 from benchmarks.interleave import Result, Row, compared, interleaved, quantile
 from benchmarks.settings import Settings
-
-from benchmarks import report
 
 TINY = Settings(rounds=1, events=60, people=6, rows=40, batch=8, lookups=5)
 KEYS = ["work", "unit", "ours", "peer", "peer_name", "limit", "ratio_to_peer", "ratio_to_limit"]

@@ -67,7 +67,7 @@ class PoolInTest(RelayPool):
 
     async def until_state(self, url: str, condition: Callable[[RelayStatus], Any]) -> RelayStatus:
         """Wait until something holds of how a relay is doing."""
-        while not condition(state := self.state_of(url)):  # noqa: ASYNC110  (numbers have no event to wait for)
+        while not condition(state := self.state_of(url)):
             await asyncio.sleep(0.005)
         return state
 

@@ -18,7 +18,7 @@ async def until(look: Callable[[], Awaitable[T | None]], what: str, *, seconds: 
     seen: T | None = None
     try:
         async with asyncio.timeout(seconds):
-            while not (seen := await look()):  # noqa: ASYNC110  (it looks from outside: nobody there can ring a bell)
+            while not (seen := await look()):
                 await asyncio.sleep(0.1)
     except TimeoutError:
         raise AssertionError(f"not within {seconds:g} s: {what}; seen last: {seen!r}") from None

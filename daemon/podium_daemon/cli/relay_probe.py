@@ -13,6 +13,7 @@ from podium_protocol.filters import Filter
 from podium_protocol.limits import MAX_FRAME_BYTES
 
 _WITHIN: Final = 10.0  # seconds, as for an EOSE (docs/hardening.md)
+_GOODBYE: Final = 1.0
 _QUESTION: Final = "probe"
 
 
@@ -21,7 +22,10 @@ async def probe(url: str, within: float = _WITHIN) -> str | None:
     try:
         async with asyncio.timeout(within):
             # no proxy of the environment, and a redirect must not lead elsewhere than what was configured
-            async with connect(url, proxy=None, max_size=MAX_FRAME_BYTES, process_exception=lambda e: e) as socket:
+            # a relay that goes on talking must not hold up the goodbye, and with it the answer
+            async with connect(
+                url, proxy=None, max_size=MAX_FRAME_BYTES, close_timeout=_GOODBYE, process_exception=lambda e: e
+            ) as socket:
                 return await _ask(socket)
     except TimeoutError:
         return f"no answer within {within:g} s"

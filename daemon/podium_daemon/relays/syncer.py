@@ -14,8 +14,9 @@ from podium_daemon.relays.ingest import Arrival, Ladder
 from podium_daemon.relays.interests import Interests
 from podium_daemon.relays.pool import RelayPool
 from podium_daemon.supervisor import Stop
-from podium_daemon.turns import take_turns
+from podium_daemon.turns import RETRY_SECONDS, take_turns
 from podium_protocol import kinds
+from podium_protocol.errors import PodiumError
 from podium_protocol.events import Pubkey
 from podium_protocol.filters import Filter
 from podium_storage.changes import Batch
@@ -79,6 +80,8 @@ class Syncer:
         self._pool = pool
         self._read_relays = pool.urls("read")
         self._outstanding = {(relay, name) for relay in self._read_relays for name in _FIRST}
+        if not self._outstanding:
+            self._catch_up("no relay is to be read")
 
     async def run(self, stop: Stop) -> None:
         """Follow the sessions and their people until told to stop."""
@@ -98,6 +101,7 @@ class Syncer:
         for event in events:
             filters = self._asked.get(event.subscription)
             if filters is None:
+                self.ladder.dropped["unknown_subscription"] += 1
                 continue
             arrival = Arrival(event.relay_url, filters, bytes(event.raw))
             held = self._held.get((event.relay_url, event.subscription))
@@ -123,11 +127,17 @@ class Syncer:
             self._start(self._read_past(name, relay, filters))
 
     async def _read_past(self, name: str, relay: str, filters: tuple[Filter, ...]) -> None:
-        problem: str | None = "it was not read"
-        try:
-            problem = await self._read(relay, filters)
-        finally:
-            await self._is_read(name, relay, partial=problem is not None)
+        """Read the past of one subscription on one relay until it is stored, as long as the same is asked for."""
+        while self._asked.get(name) == filters:
+            try:
+                problem = await self._read(relay, filters)
+                if self._asked.get(name) == filters:  # else what is asked for now was not read
+                    await self._is_read(name, relay, partial=problem is not None)
+            except PodiumError as error:
+                _log.warning("the past is read again", action="sync.retry", relay=relay, error=str(error))
+                await self._clock.sleep(RETRY_SECONDS)
+            else:
+                return
 
     async def _read(self, relay: str | None, filters: tuple[Filter, ...]) -> str | None:
         """Read everything that answers `filters` on one relay or on all; says why it may not be all."""
@@ -143,14 +153,26 @@ class Syncer:
         return next((answer.problem for answer in result.answers if answer.problem is not None), None)
 
     async def _is_read(self, name: str, relay: str, *, partial: bool) -> None:
-        await self._store_good(self._held.pop((relay, name), [])[::-1])
+        await self._let_in(relay, name)
         if not partial:
             now = int(self._clock.now())
-            self._marks[relay, name] = now
             await self._watermarks.set(relay, name, now)
+            self._marks[relay, name] = now
         self._outstanding.discard((relay, name))
         if not self._outstanding:
             self._catch_up("every relay has told its past")
+
+    async def _let_in(self, relay: str, name: str) -> None:
+        """Store what waited for the past; what cannot be stored goes on waiting."""
+        key = relay, name
+        while held := self._held.get(key):
+            self._held[key] = []
+            try:
+                await self._store_good(held[::-1])
+            except BaseException:
+                self._held[key] = [*held, *self._held.get(key, [])]
+                raise
+        self._held.pop(key, None)
 
     def _start(self, reading: Coroutine[object, object, None]) -> None:
         task = asyncio.create_task(reading, name="read the past")
@@ -158,14 +180,15 @@ class Syncer:
         task.add_done_callback(self._readings.discard)
 
     async def _turn(self, _batch: Batch) -> float | None:
-        if self._clock.now() >= self._read_again_at:
-            # a relay may have lost events and got them back from elsewhere with old dates
-            self._marks.clear()
-            self._asked.clear()
-            self._read_again_at = self._clock.now() + FULL_READ_EVERY
         since = int(self._clock.now()) - _LOOK_BACK
         sessions = await self._store.sessions.where("scheduledAt").above(since).to_list()
-        self._ask((await self._interests(sessions)).subscriptions())
+        wanted = (await self._interests(sessions)).subscriptions()
+        # a relay may have lost events and got them back from elsewhere with old dates
+        anew = self._clock.now() >= self._read_again_at
+        if anew:
+            self._marks.clear()
+            self._read_again_at = self._clock.now() + FULL_READ_EVERY
+        self._ask(wanted, anew=anew)
         return min(self._read_again_at, self._read_at_the_doors(sessions))
 
     def _read_at_the_doors(self, sessions: Sequence[LiveSessionRow]) -> float:
@@ -179,25 +202,32 @@ class Syncer:
                 upcoming = min(upcoming, opens)
                 continue
             self._doors_seen.add(key)
-            self._start(self._read_answers(row.lesson_id))
+            self._start(self._read_answers(*key))
         return upcoming
 
-    async def _read_answers(self, lesson_id: str) -> None:
-        await self._read(None, (Filter(kinds=(kinds.RSVP,), tags=(("a", (lesson_id,)),)),))
+    async def _read_answers(self, lesson_id: str, epoch: int) -> None:
+        try:
+            await self._read(None, (Filter(kinds=(kinds.RSVP,), tags=(("a", (lesson_id,)),)),))
+        except PodiumError as error:
+            _log.warning("answers will be read again", action="sync.retry", session=lesson_id, error=str(error))
+            self._doors_seen.discard((lesson_id, epoch))
 
-    def _ask(self, wanted: dict[str, tuple[Filter, ...]]) -> None:
+    def _ask(self, wanted: dict[str, tuple[Filter, ...]], *, anew: bool) -> None:
         assert self._pool is not None, "the composition root joins the pool"
         for name in self._asked.keys() - wanted.keys():
             self._pool.unsubscribe(name)
+            self._held = {key: held for key, held in self._held.items() if key[1] != name}
         for name, filters in wanted.items():
-            if self._asked.get(name) == filters:
+            if not anew and self._asked.get(name) == filters:
                 continue
             if name in self._asked:
                 # what a changed filter asks for besides was never read: the marks of the old one say nothing of it
                 self._marks = {key: mark for key, mark in self._marks.items() if key[1] != name}
             self._asked[name] = filters
             # what comes before the past was read waits, so that it is taken in after it
-            self._held |= {(relay, name): [] for relay in self._read_relays if (relay, name) not in self._marks}
+            for relay in self._read_relays:
+                if (relay, name) not in self._marks:
+                    self._held.setdefault((relay, name), [])
             self._pool.subscribe(name, filters, since_for=self._since_for(name))
         self._asked = {name: self._asked[name] for name in wanted}
 

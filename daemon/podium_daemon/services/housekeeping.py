@@ -19,6 +19,7 @@ _EVERY: Final = 3600.0
 _KEEP_SETTLED: Final = 30 * 24 * 3600
 _KEEP_OPENED: Final = 30 * 24 * 3600  # relays are asked for gift wraps two days back; a restart after longer comes late
 _DAY: Final = 24 * 3600
+_OVER: Final = ("ended", "cancelled")
 
 
 class Housekeeping:
@@ -41,7 +42,7 @@ class Housekeeping:
         self._mirror = mirror
         self._outbox = outbox
         self._opened_wraps = opened_wraps
-        self._retention_days = retention_days
+        self.retention_days = retention_days
         self._clock = clock
 
     async def run(self, stop: Stop) -> None:
@@ -60,11 +61,15 @@ class Housekeeping:
         await self._mirror.sweep_expired(now)
         await self._outbox.sweep(now - _KEEP_SETTLED)
         await self._opened_wraps.sweep(now - _KEEP_OPENED)
-        if self._retention_days:
-            await self._forget_attendance(now - self._retention_days * _DAY)
+        if self.retention_days:
+            await self._forget_attendance(now - self.retention_days * _DAY)
 
     async def _forget_attendance(self, before: int) -> None:
         old = await self._store.sessions.where("scheduledAt").below(before).to_list()
-        lessons = [row.lesson_id for row in old if row.state in ("ended", "cancelled")]
-        for table in (self._store.attendance, self._store.intervals, self._store.members):
+        over = [row for row in old if row.state in _OVER and (row.ended_at or row.ends_at) < before]
+        lessons = [row.lesson_id for row in over]
+        for table in (self._store.attendance, self._store.intervals):
             await table.where("lessonId").any_of(lessons).delete()
+        # who agreed to be recorded is kept as long as the recording is there (semantics.md, "Room, consent, recording")
+        unrecorded = [row.lesson_id for row in over if row.recording_state != "available"]
+        await self._store.members.where("lessonId").any_of(unrecorded).delete()

@@ -10,12 +10,13 @@ import structlog
 
 from podium_daemon.clock import Clock
 from podium_daemon.supervisor import Stop
+from podium_protocol.errors import PodiumError
 from podium_protocol.events import Pubkey
 from podium_protocol.live.session import Session
 
 _log = structlog.get_logger(__name__)
 RECHECK_SECONDS: Final = 3600
-_RETRY_SECONDS: Final = 60
+RETRY_SECONDS: Final = 60
 
 Lookup = Callable[[str], Awaitable[Pubkey | None]]
 """The key behind a NIP-05 name now; None if the name says nothing. Raises OSError when nobody answers."""
@@ -45,9 +46,10 @@ class Instructors:
         self._changed = changed
         self._clock = clock
         self._again = asyncio.Event()
+        self._told = self.pubkeys
 
     def replace(self, keys: Sequence[Pubkey], names: Sequence[str]) -> None:
-        """Take over another list; its names are resolved at the next look."""
+        """Take over another list; its keys count at once, its names are resolved now."""
         self._keys = frozenset(keys) or (frozenset({self._service}) if not names else frozenset())
         self._names = tuple(names)
         self._resolved = {name: key for name, key in self._resolved.items() if name in names}
@@ -74,17 +76,31 @@ class Instructors:
         )
 
     async def run(self, stop: Stop) -> None:
-        """Resolve the names now and once an hour."""
-        while True:
-            answered = await self._resolve_all()
-            if await stop.wait_for(RECHECK_SECONDS if answered else _RETRY_SECONDS):
-                return
+        """Resolve the names now, once an hour, and whenever the list was replaced."""
+        while not stop.is_set():
+            self._again.clear()
+            done = await self._resolve_all()
+            await self._rest(RECHECK_SECONDS if done else RETRY_SECONDS, stop)
+
+    async def _rest(self, seconds: float, stop: Stop) -> None:
+        waits = [asyncio.ensure_future(self._again.wait()), asyncio.ensure_future(stop.wait_for(seconds))]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
 
     async def _resolve_all(self) -> bool:
-        before = self.pubkeys
+        """Whether every name was answered, and whoever has to know of the list does."""
         answers = await asyncio.gather(*(self._resolve(name) for name in self._names))
-        if self.pubkeys != before:
-            await self._changed()
+        if (now := self.pubkeys) != self._told:
+            try:
+                await self._changed()
+            except PodiumError as error:
+                _log.warning("sessions will be looked at again", action="instructors.retry", error=str(error))
+                return False
+            self._told = now
         return all(answers)
 
     async def _resolve(self, name: str) -> bool:
@@ -95,6 +111,8 @@ class Instructors:
                 "a NIP-05 name could not be looked up", action="instructors.unreachable", nip05=name, error=str(error)
             )
             return False
+        if name not in self._names:
+            return True  # the list was replaced meanwhile: an answer about somebody who was taken off is nobody's right
         if found is None:
             self._resolved.pop(name, None)
             _log.warning("a NIP-05 name names no key", action="instructors.unknown", nip05=name)

@@ -11,7 +11,19 @@ from typing import Final
 from podium_daemon.web.models import AttendanceOut
 from podium_storage.rows import IntervalRow
 
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # also full width
+_FORMULA_STARTS: Final = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t",
+    "\r",
+    "\n",
+    "\uff1d",
+    "\uff0b",
+    "\uff0d",
+    "\uff20",
+)  # also full width
 
 
 def people(rows: Iterable[AttendanceOut]) -> str:

@@ -349,6 +349,22 @@ async def test_a_relay_in_the_penalty_box_is_left_alone_and_says_so() -> None:
         assert (await pool.publish(relay.url, signed(KEY, "again"))).is_done
 
 
+async def test_what_weighs_longer_than_one_penalty_is_not_even_connected_to() -> None:
+    """A relay that was very bad stays in the box until its score has faded."""
+    clock = ManualClock()
+    async with scripted_relay(Talk.serve_honestly) as relay, running_pool(relay.url, clock=clock) as pool:
+        await pool.opened(relay.url)
+        pool.blame(relay.url, *[Violation.BAD_EVENT] * 1000)
+        await clock.advance(1)
+        await pool.until(relay.url, ConnectionState.PENALTY)
+        await clock.advance(901)
+        assert pool.state_of(relay.url).state == ConnectionState.PENALTY
+        assert relay.connections == 1
+        for _ in range(4):
+            await clock.advance(901)
+        await pool.opened(relay.url)
+
+
 async def test_faults_that_the_ingest_finds_count_too() -> None:
     """Forged events and events outside the filter are reported by whoever looks into them."""
     async with scripted_relay(Talk.serve_honestly) as relay, running_pool(relay.url) as pool:

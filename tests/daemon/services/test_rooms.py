@@ -459,7 +459,7 @@ class TestWaitingRoom:
             await welcomed(page)
 
     async def test_instructor_and_co_hosts_always_pass(self) -> None:
-        """They pass the waiting room, before the doors open, without an RSVP, over the cap, and when they come again."""
+        """They pass the waiting room, before the doors open, without an RSVP, over the cap, and on their return."""
         async with site() as here:
             co_host = new_key()
             row = await here.here.schedule(
@@ -746,7 +746,7 @@ class TestKick:
     """A removal ends every connection and revokes the admission for the session."""
 
     async def test_a_kick_ends_all_devices_and_the_way_back(self) -> None:
-        """The person is told why on each device; neither a ticket, nor a resume secret, nor a new proof opens the door."""
+        """The person is told why on each device; no ticket, no resume secret and no new proof opens the door."""
         async with site() as here:
             row, key = await live(here), new_key()
             pages = [await here.enter(key, row, device) for device in ("laptop", "phone")]

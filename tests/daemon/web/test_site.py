@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 from importlib import import_module
 from pkgutil import iter_modules
-from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio

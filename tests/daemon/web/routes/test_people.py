@@ -117,7 +117,7 @@ async def test_attendance_is_told_as_it_was_observed(lesson: Class) -> None:
     """Who left has an end, who is there has none; both have completed."""
     rows = await lesson.rows("attendance", lesson.here.here.instructor)
     assert [row["pubkey"] for row in rows] == sorted(
-        [lesson.ada.pubkey, lesson.ben.pubkey], key=lambda pubkey: [row["pubkey"] for row in rows].index(pubkey)
+        [lesson.ada.pubkey, lesson.ben.pubkey], key=[row["pubkey"] for row in rows].index
     )
     by_person = {row["pubkey"]: row for row in rows}
     ben = by_person[lesson.ben.pubkey]

@@ -258,7 +258,7 @@ class TestReferences:
     """A session by its naddr, its address, or a unique beginning of its `d`."""
 
     async def test_each_way_of_naming_leads_to_it(self) -> None:
-        """Naddr (in capitals too, as QR codes have it), `nostr:` naddr, address, `d` and its beginning are one session."""
+        """Naddr (in capitals too, as in QR codes), `nostr:` naddr, address, `d` and its beginning are one session."""
         async with site() as here:
             row = await here.here.schedule()
             naddr, d = here.views.naddr(row), row.lesson_id.split(":", 2)[2]

@@ -1,0 +1,52 @@
+"""Signed events made before anything is timed: answers of many people to a few sessions, as a relay would send them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from podium_protocol import kinds
+from podium_protocol.events import UnsignedEvent
+from podium_protocol.filters import Filter
+from podium_protocol.keys import SecretKey
+
+FIRST_SECOND: Final = 1_760_000_000
+"""`created_at` of the first event; each further one is a second younger, so that `since` and `until` cut a part out."""
+
+_SESSIONS: Final = 20
+
+
+def rsvps(count: int) -> Iterator[bytes]:
+    """JSON of `count` RSVPs, each the only one of its person to its session."""
+    instructor = _new_key().pubkey
+    lessons = [f"{kinds.SESSION}:{instructor}:s{number}" for number in range(_SESSIONS)]
+    person = _new_key()
+    for number in range(count):
+        if number % _SESSIONS == 0:
+            person = _new_key()
+        tags = (
+            ("a", lessons[number % _SESSIONS], "wss://relay.example"),
+            ("d", f"answer-{number % _SESSIONS}"),
+            ("status", "accepted"),
+            ("p", instructor),
+        )
+        draft = UnsignedEvent(person.pubkey, FIRST_SECOND + number, kinds.RSVP, tags, "")
+        yield person.sign(draft, os.urandom(32)).to_json()
+
+
+def write(path: Path, count: int) -> list[bytes]:
+    """Write `count` RSVPs to a file, one a line, and return them."""
+    lines = list(rsvps(count))
+    path.write_bytes(b"\n".join(lines))
+    return lines
+
+
+def part(start: int, count: int) -> Filter:
+    """The filter that asks for `count` of them from number `start` on."""
+    return Filter(kinds=(kinds.RSVP,), since=FIRST_SECOND + start, until=FIRST_SECOND + start + count - 1)
+
+
+def _new_key() -> SecretKey:
+    return SecretKey(os.urandom(32))

@@ -1,0 +1,84 @@
+"""What the daemon asks relays for."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from podium_daemon.relays.interests import PER_FILTER, Interests, wraps_for
+from podium_protocol import kinds
+from podium_protocol.events import Pubkey
+from podium_protocol.filters import Filter
+from podium_protocol.limits import MAX_SUBSCRIPTION_ID_CHARS
+from podium_protocol.messages import encode_req
+
+SERVICE = Pubkey("5" * 64)
+
+
+def people(count: int, start: int = 0) -> tuple[Pubkey, ...]:
+    """So many public keys."""
+    return tuple(Pubkey(f"{number:064x}") for number in range(start, start + count))
+
+
+def lessons(count: int) -> tuple[str, ...]:
+    """So many session addresses."""
+    return tuple(f"31923:{'a' * 64}:{number}" for number in range(count))
+
+
+def test_the_service_alone_asks_for_its_own() -> None:
+    """With nobody listed and nothing known, only the service's own memory is read."""
+    assert Interests(service=SERVICE).subscriptions() == {
+        "own": (
+            Filter(
+                kinds=(
+                    kinds.SPACE,
+                    kinds.MEETING,
+                    kinds.ATTENDANCE,
+                    kinds.RELAY_LIST,
+                    kinds.DM_RELAY_LIST,
+                    kinds.DELETION,
+                ),
+                authors=(SERVICE,),
+            ),
+        )
+    }
+
+
+def test_each_kind_of_interest_has_its_filter() -> None:
+    """Sessions by author, RSVPs by session, message relays by person, each with the deletions of its authors."""
+    instructors, answered = people(2), people(3, 10)
+    wanted = Interests(service=SERVICE, instructors=instructors, lessons=lessons(1), people=answered).subscriptions()
+    assert wanted["sessions-0"] == (Filter(kinds=(kinds.SESSION, kinds.DELETION), authors=instructors),)
+    assert wanted["rsvps-0"] == (Filter(kinds=(kinds.RSVP,), tags=(("a", lessons(1)),)),)
+    assert wanted["people-0"] == (Filter(kinds=(kinds.DM_RELAY_LIST, kinds.DELETION), authors=answered),)
+
+
+def test_private_messages_are_asked_for_by_their_recipient() -> None:
+    """Gift wraps name nobody but whom they are for."""
+    assert wraps_for(SERVICE) == (Filter(kinds=(kinds.GIFT_WRAP,), tags=(("p", (SERVICE,)),)),)
+
+
+@given(st.integers(0, 3 * PER_FILTER + 1), st.integers(0, PER_FILTER + 1))
+@settings(max_examples=40)
+def test_long_lists_are_parted_and_lose_nobody(count: int, sessions: int) -> None:
+    """No filter is longer than relays take; together they name everybody once, in order."""
+    answered = people(count)
+    wanted = Interests(service=SERVICE, lessons=lessons(sessions), people=answered).subscriptions()
+    named = [author for name, (one,) in wanted.items() if name.startswith("people") for author in one.authors or ()]
+    assert tuple(named) == answered
+    asked = [value for name, (one,) in wanted.items() if name.startswith("rsvps") for value in dict(one.tags)["a"]]
+    assert tuple(asked) == lessons(sessions)
+    for name, filters in wanted.items():
+        assert len(name) <= MAX_SUBSCRIPTION_ID_CHARS
+        assert len(encode_req(name, filters)) < 32_000
+
+
+@given(st.integers(0, 2 * PER_FILTER + 5))
+@settings(max_examples=40)
+def test_one_more_person_changes_one_subscription(count: int) -> None:
+    """Who comes last goes into the last group: the others are not asked for again."""
+    before = Interests(service=SERVICE, people=people(count)).subscriptions()
+    after = Interests(service=SERVICE, people=people(count + 1)).subscriptions()
+    changed = [name for name in after if before.get(name) != after[name]]
+    assert changed == [f"people-{count // PER_FILTER}"]
+    assert before.keys() <= after.keys()

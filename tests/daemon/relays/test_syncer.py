@@ -1,0 +1,418 @@
+"""The mirror's feed: what is asked for, what is taken in, and when the past has been read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from podium_daemon.relays.incoming import Incoming
+from podium_daemon.relays.ingest import Arrival
+from podium_daemon.relays.pool import PoolRelay
+from podium_daemon.relays.syncer import FULL_READ_EVERY, Syncer
+from podium_daemon.supervisor import Stop
+from podium_protocol import kinds
+from podium_protocol.addresses import Address
+from podium_protocol.events import SignedEvent, UnsignedEvent, VerifiedEvent
+from podium_protocol.filters import Filter
+from podium_protocol.keys import SecretKey
+from podium_protocol.live.rsvp import RsvpStatus, write_rsvp
+from podium_protocol.live.session import SessionSpec, cancel
+from podium_protocol.nips import nip17
+from podium_storage.errors import StoreFull
+from podium_storage.rows import LiveSessionRow, RsvpRow
+from podium_storage.watermarks import Watermarks
+from tests.support.memory_relay import MemoryRelay, memory_relay
+from tests.support.pools import PoolInTest, running_pool
+from tests.support.soon import soon
+from tests.support.world import World, new_key, signed, world
+
+PATIENCE = 12.0
+
+
+class Sync:
+    """A syncer at work on a world, with its pool."""
+
+    def __init__(self, here: World, *relays: MemoryRelay) -> None:
+        self.here = here
+        self.relays = relays
+        self.syncer = Syncer(
+            mirror=here.mirror,
+            store=here.store,
+            watermarks=Watermarks(here.store.database),
+            instructors=lambda: here.listed,
+            service=here.service.pubkey,
+            patience=PATIENCE,
+            doors=900,
+            clock=here.clock,
+        )
+        self.pool: PoolInTest
+
+    async def session(self, identifier: str = "knots", **changes: object) -> SignedEvent:
+        """The instructor publishes a session on the first relay."""
+        spec = SessionSpec(identifier=identifier, title="Knots", starts_at=self.here.now + 7200, duration_minutes=60)
+        event = signed(self.here.instructor, self.here.draft(msgspec.structs.replace(spec, **changes)))
+        await self.relays[0].publish(event)
+        return event
+
+    async def row(self, identifier: str = "knots") -> LiveSessionRow:
+        """Wait for the session's row."""
+        lesson = f"31923:{self.here.instructor.pubkey}:{identifier}"
+        found: list[LiveSessionRow] = []
+
+        async def there() -> bool:
+            found[:] = await self.here.store.sessions.where("lessonId").equals(lesson).to_list()
+            return bool(found)
+
+        await soon(there)
+        return found[0]
+
+    def answer(self, key: SecretKey, identifier: str = "knots", *, at: int | None = None) -> VerifiedEvent:
+        """Somebody's yes to it."""
+        address = Address(kinds.SESSION, self.here.instructor.pubkey, identifier)
+        now = self.here.now if at is None else at
+        return signed(key, write_rsvp(address, RsvpStatus.CONFIRMED, pubkey=key.pubkey, now=now))
+
+    async def rsvps(self, count: int) -> list[RsvpRow]:
+        """Wait for so many answers."""
+
+        async def there() -> bool:
+            return len(await self.here.store.rsvps.to_list()) == count
+
+        await soon(there)
+        return await self.here.store.rsvps.to_list()
+
+
+@asynccontextmanager
+async def syncing(
+    here: World,
+    *relays: MemoryRelay,
+    sink: Callable[[Sync], Callable[[Sequence[Incoming]], Awaitable[None]]] = lambda sync: sync.syncer.take,
+) -> AsyncIterator[Sync]:
+    """A syncer and a pool that run."""
+    sync = Sync(here, *relays)
+    stop = Stop(here.clock)
+    configured = [PoolRelay(relay.url) for relay in relays]
+    async with running_pool(*configured, sink=sink(sync), on_eose=sync.syncer.on_eose) as pool:
+        sync.pool = pool
+        sync.syncer.join(pool)
+        running = asyncio.create_task(sync.syncer.run(stop))
+        try:
+            yield sync
+        finally:
+            stop.set()
+            await running
+
+
+class TestAsking:
+    """Subscriptions follow from the instructors, the sessions and the people."""
+
+    async def test_it_asks_for_its_own_and_for_sessions_and_then_for_what_follows(self) -> None:
+        """A session leads to its RSVPs, and an RSVP to the person's message relays."""
+        async with world() as here, memory_relay() as relay, syncing(here, relay) as sync:
+            (own,) = await relay.until_asked("own")
+            assert own[0]["authors"] == [here.service.pubkey]
+            (sessions,) = await relay.until_asked("sessions-0")
+            assert sessions[0]["authors"] == [here.instructor.pubkey]
+            await sync.session()
+            row = await sync.row()
+            rsvps = await relay.until_asked("rsvps-0")
+            assert rsvps[-1][0]["#a"] == [row.lesson_id]
+            key = new_key()
+            await relay.publish(sync.answer(key))
+            people = await relay.until_asked("people-0")
+            assert people[-1][0]["authors"] == [key.pubkey]
+
+    async def test_a_changed_subscription_replaces_the_old_one(self) -> None:
+        """A second session is asked for by the same name, with both addresses."""
+        async with world() as here, memory_relay() as relay, syncing(here, relay) as sync:
+            await relay.until_asked("sessions-0")
+            await sync.session("one")
+            await relay.until_asked("rsvps-0")
+            await sync.session("two")
+            asked = await relay.until_asked("rsvps-0", 2)
+            assert [len(filters[0]["#a"]) for filters in asked] == [1, 2]
+
+    async def test_what_nobody_needs_is_closed(self) -> None:
+        """A cancelled session's answers are asked for no more."""
+        async with world() as here, memory_relay() as relay, syncing(here, relay) as sync:
+            await relay.until_asked("sessions-0")
+            event = await sync.session()
+            await relay.until_asked("rsvps-0")
+            parts = cancel(event, here.now)
+            await relay.publish(signed(here.instructor, parts.revision), signed(here.instructor, parts.deletion))
+            await soon(lambda: is_withdrawn(sync))
+            await here.turn()
+            await relay.until(lambda: relay.closed("rsvps-0") == 1)
+
+    async def test_a_new_instructor_is_asked_for_within_half_a_minute(self) -> None:
+        """The list is nobody's row, so it is looked at with the clock."""
+        async with world() as here, memory_relay() as relay, syncing(here, relay):
+            await relay.until_asked("sessions-0")
+            await here.clock.until_sleeping(2)
+            other = new_key()
+            here.listed.add(other.pubkey)
+            await here.clock.advance(30)
+            asked = await relay.until_asked("sessions-0", 2)
+            assert set(asked[-1][0]["authors"]) == {here.instructor.pubkey, other.pubkey}
+
+    async def test_everything_is_read_again_once_a_day(self) -> None:
+        """A relay that lost its tail and got it back with old dates is read anew, from the beginning."""
+        async with world() as here, memory_relay() as relay, syncing(here, relay) as sync:
+            await relay.until_asked("sessions-0")
+            await sync.session(starts_at=here.now + 3 * FULL_READ_EVERY)
+            await relay.until_asked("rsvps-0")
+            await sync.syncer.caught_up.wait()
+            lost = sync.answer(new_key(), at=here.now - 50_000)
+            relay.events.append(lost)  # nobody was told of it
+            before = {name: len(relay.asked(name)) for name in ("own", "sessions-0", "rsvps-0")}
+            await here.clock.until_sleeping()
+            await here.clock.advance(FULL_READ_EVERY)
+            for name, count in before.items():
+                asked = await relay.until_asked(name, count + 1)
+                assert "since" not in asked[count][0]
+            await sync.rsvps(1)
+
+    async def test_what_nobody_needs_is_closed_on_the_daily_reading_too(self) -> None:
+        """A subscription that falls away just when everything is read again is not left open for ever."""
+        async with world() as here, memory_relay() as relay, syncing(here, relay) as sync:
+            await relay.until_asked("sessions-0")
+            await sync.session()
+            await relay.until_asked("rsvps-0")
+            await sync.syncer.caught_up.wait()
+            await here.clock.until_sleeping()
+            # so late that the session is too old to matter and the day is over, at one look
+            here.clock.jump(16 * FULL_READ_EVERY)
+            await here.clock.advance(30)
+            await relay.until(lambda: relay.closed("rsvps-0") == 1)
+
+
+async def is_withdrawn(sync: Sync) -> bool:
+    """Whether the session is known to be cancelled."""
+    return (await sync.row()).withdrawn
+
+
+class TestTakingIn:
+    """Good events are stored once; others are counted and dropped."""
+
+    async def test_sessions_and_answers_become_rows(self) -> None:
+        """What relays had before and what they send later is taken in alike."""
+        async with world() as here, memory_relay() as relay:
+            before = Sync(here, relay)
+            await before.session()
+            await relay.publish(before.answer(new_key()))
+            async with syncing(here, relay) as sync:
+                await sync.rsvps(1)
+                await relay.publish(sync.answer(new_key()))
+                await sync.rsvps(2)
+
+    async def test_copies_from_several_relays_count_once(self) -> None:
+        """The same event from two relays is one answer, and the second copy is known."""
+        async with world() as here, memory_relay() as one, memory_relay() as two, syncing(here, one, two) as sync:
+            await one.until_asked("sessions-0")
+            event = await sync.session()
+            await two.publish(event)
+            await two.until_asked("rsvps-0")
+            await one.until_asked("rsvps-0")
+            await sync.syncer.caught_up.wait()
+            answer = sync.answer(new_key())
+            await one.publish(answer)
+            await sync.rsvps(1)
+            await two.publish(answer)
+            await soon(lambda: sync.syncer.ladder.dropped["duplicate"] >= 1)
+            assert len(await here.store.rsvps.to_list()) == 1
+
+    async def test_a_broken_copy_does_not_keep_the_good_one_out(self) -> None:
+        """A relay that sends an answer with another signature hides nothing."""
+        async with world() as here, memory_relay() as evil, memory_relay() as good, syncing(here, evil, good) as sync:
+            await sync.session()
+            await good.until_asked("rsvps-0")
+            await evil.until_asked("rsvps-0")
+            await sync.syncer.caught_up.wait()
+            answer = sync.answer(new_key())
+            await evil.send_raw("rsvps-0", msgspec.to_builtins(answer) | {"sig": "0" * 128})
+            await soon(lambda: sync.syncer.ladder.dropped["bad_signature"] == 1)
+            await good.publish(answer)
+            await sync.rsvps(1)
+
+    async def test_what_was_not_asked_for_is_dropped(self) -> None:
+        """An event outside its subscription's filters changes nothing."""
+        async with world() as here, memory_relay() as relay, syncing(here, relay) as sync:
+            await sync.session()
+            await relay.until_asked("rsvps-0")
+            await sync.syncer.caught_up.wait()
+            stranger = new_key()
+            foreign = signed(stranger, UnsignedEvent(stranger.pubkey, here.now, kinds.SESSION, (("d", "x"),), ""))
+            await relay.send_raw("sessions-0", msgspec.to_builtins(foreign))
+            await soon(lambda: sync.syncer.ladder.dropped["not_asked_for"] == 1)
+            assert len(await here.store.sessions.to_list()) == 1
+
+    async def test_message_relays_of_people_are_taken_in(self) -> None:
+        """Where somebody reads messages is learned once they have answered."""
+        async with world() as here, memory_relay() as relay, syncing(here, relay) as sync:
+            key = new_key()
+            relay.events.append(
+                signed(key, nip17.write_dm_relays(key.pubkey, ["wss://in.example"], created_at=here.now))
+            )
+            await sync.session()
+            await relay.until_asked("rsvps-0")
+            await relay.publish(sync.answer(key))
+
+            async def known() -> bool:
+                return await here.mirror.newest_replaceable(kinds.DM_RELAY_LIST, key.pubkey) is not None
+
+            await soon(known)
+
+    async def test_a_write_that_fails_loses_nothing(self) -> None:
+        """A full disk ends the connection; the next one brings the same events again, and they are stored then."""
+        failures = 0
+
+        def failing(sync: Sync) -> Callable[[Sequence[Incoming]], Awaitable[None]]:
+            async def take(events: Sequence[Incoming]) -> None:
+                nonlocal failures
+                if failures < 2 and any(event.subscription == "rsvps-0" for event in events):
+                    failures += 1
+                    raise StoreFull("no space left")
+                await sync.syncer.take(events)
+
+            return take
+
+        async with world() as here, memory_relay() as relay, syncing(here, relay, sink=failing) as sync:
+            await sync.session()
+            await relay.until_asked("rsvps-0")
+            await sync.syncer.caught_up.wait()
+            await relay.publish(sync.answer(new_key()))
+            await sync.rsvps(1)
+            assert failures == 2
+
+    async def test_the_past_is_read_again_when_it_could_not_be_stored(self) -> None:
+        """Reading the past on a full disk is tried again by itself, and what came meanwhile is not lost either."""
+        async with world() as here, memory_relay() as relay:
+            before = Sync(here, relay)
+            await before.session()
+            await relay.publish(*(before.answer(new_key()) for _ in range(3)))
+            async with syncing(here, relay) as sync:
+                store, broken = sync.syncer._store_good, True
+
+                async def storing(arrivals: Sequence[object]) -> None:
+                    if broken and any(b"31925" in bytes(one.raw) for one in arrivals):
+                        raise StoreFull("no space left")
+                    await store(arrivals)  # type: ignore[arg-type]  # they are what the syncer made
+
+                sync.syncer._store_good = storing  # type: ignore[method-assign]
+                await relay.until_asked("rsvps-0")
+                await sync.row()
+                await relay.publish(sync.answer(new_key()))
+                await here.clock.until_sleeping(3)
+                assert await here.store.rsvps.to_list() == []
+                broken = False
+                await here.clock.advance(30)
+                await sync.rsvps(4)
+
+
+def has_read(sync: Sync, name: str) -> bool:
+    """Whether the past of a subscription counts as read."""
+    return any(marked == name for _, marked in sync.syncer._marks)
+
+
+class TestThePast:
+    """When the past has been read, and how far."""
+
+    async def test_it_is_caught_up_when_every_relay_has_told_its_past(self) -> None:
+        """One of two relays that has not said that this is all is waited for."""
+        async with world() as here, memory_relay() as quick, memory_relay() as slow:
+            slow.may_end.clear()
+            async with syncing(here, quick, slow) as sync:
+                await quick.until_asked("sessions-0")
+                await slow.until_asked("sessions-0")
+                await here.clock.advance(PATIENCE - 1)
+                assert not sync.syncer.caught_up.is_set()
+                slow.may_end.set()
+                async with asyncio.timeout(10):
+                    await sync.syncer.caught_up.wait()
+
+    async def test_a_relay_that_is_too_slow_is_not_waited_for(self) -> None:
+        """After its time a silent relay no longer keeps the service from starting."""
+        async with world() as here, memory_relay() as slow:
+            slow.may_end.clear()
+            async with syncing(here, slow) as sync:
+                await slow.until_asked("sessions-0")
+                await here.clock.until_sleeping(2)
+                await here.clock.advance(PATIENCE)
+                async with asyncio.timeout(10):
+                    await sync.syncer.caught_up.wait()
+
+    async def test_without_a_relay_to_read_it_is_caught_up_at_once(self) -> None:
+        """A service that only writes has no past to wait for."""
+        async with world() as here, syncing(here) as sync:
+            async with asyncio.timeout(10):
+                await sync.syncer.caught_up.wait()
+
+    async def test_a_lost_connection_asks_for_the_gap(self) -> None:
+        """After a reconnect each subscription is read from an hour before its last end of stored events."""
+        async with world() as here, memory_relay() as relay, syncing(here, relay) as sync:
+            await sync.session()
+            await relay.until_asked("rsvps-0")
+            await sync.syncer.caught_up.wait()
+            await soon(lambda: has_read(sync, "rsvps-0"))
+            marked = here.now
+            before = len(relay.asked("rsvps-0"))
+            relay.events.append(sync.answer(new_key()))
+            await relay.drop_connections()
+            asked = await relay.until_asked("rsvps-0", before + 1)
+            assert asked[-1][0]["since"] == marked - 3600
+            await sync.rsvps(1)
+
+    async def test_a_restart_remembers_how_far_its_own_events_were_read(self) -> None:
+        """The service's own memory is asked for from an hour before; the others follow from what is stored."""
+        async with world() as here, memory_relay() as relay:
+            async with syncing(here, relay) as sync:
+                await sync.syncer.caught_up.wait()
+            count = len(relay.asked("own"))
+            async with syncing(here, relay):
+                asked = await relay.until_asked("own", count + 1)
+                assert asked[count][0]["since"] == here.now - 3600
+                assert "since" not in (await relay.until_asked("sessions-0"))[-1][0]
+
+    async def test_a_past_that_was_read_for_less_does_not_count_for_more(self) -> None:
+        """While the past of one session's answers is read, a second session appears: its past is read as well."""
+        async with world() as here, memory_relay() as relay, syncing(here, relay) as sync:
+            read, gate = sync.syncer._read, asyncio.Event()
+            asked: list[tuple[Filter, ...]] = []
+
+            async def slowly(relay_url: str | None, filters: tuple[Filter, ...]) -> str | None:
+                problem = await read(relay_url, filters)
+                asked.append(filters)
+                if filters[0].tags:
+                    await gate.wait()
+                return problem
+
+            sync.syncer._read = slowly  # type: ignore[method-assign]
+            await relay.until_asked("sessions-0")
+            await sync.session("one")
+            await soon(lambda: sum(bool(one[0].tags) for one in asked) == 1)
+            relay.may_end.clear()
+            await sync.session("two")
+            await relay.until_asked("rsvps-0", 2)
+            gate.set()
+            await soon(lambda: not sync.syncer._readings)
+            assert not has_read(sync, "rsvps-0")
+            relay.may_end.set()
+            await soon(lambda: has_read(sync, "rsvps-0"))
+            assert sum(bool(one[0].tags) for one in asked) == 2
+
+    async def test_answers_are_read_again_when_the_doors_open(self) -> None:
+        """Whoever comes is found, even if a relay never told of their answer."""
+        async with world() as here, memory_relay() as relay, syncing(here, relay) as sync:
+            await relay.until_asked("sessions-0")
+            await sync.session()
+            await sync.row()
+            await relay.until_asked("rsvps-0")
+            await sync.syncer.caught_up.wait()
+            await soon(lambda: has_read(sync, "rsvps-0"))
+            relay.events.append(sync.answer(new_key()))
+            await here.clock.until_sleeping()
+            await here.clock.advance(7200 - 900)
+            await sync.rsvps(1)
