@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import resource
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -152,7 +153,16 @@ def _read(path: Path) -> bytes:
 
 
 async def _crash(bird: Canary, daemon: Daemon) -> None:
-    """Spoil the database under the running daemon, so that it ends with a report of what went wrong."""
+    """Take the daemon's file descriptors and spoil its database, so that it reports what it did not foresee."""
+    before = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (1, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+    async def has_failed() -> bool:
+        _, writer = await asyncio.open_connection("127.0.0.1", bird.site.port)
+        writer.close()
+        return "Traceback" in bird.site.texts()
+
+    await until(has_failed, "it has written a traceback", seconds=30)
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, before)
     for name in ("podium.sqlite3", "podium.sqlite3-wal"):
         path = bird.site.state / name
         with path.open("r+b") as file:
@@ -162,9 +172,9 @@ async def _crash(bird: Canary, daemon: Daemon) -> None:
         with contextlib.suppress(httpx.TransportError):
             broken = await send("GET", f"{bird.site.base}/api/sessions/knots")
             bird.answers["broken"] = json.dumps(broken.body).encode()
-        return "Traceback" in bird.site.texts() or daemon.process.returncode is not None
+        return "SQLITE_" in bird.site.texts() or daemon.process.returncode is not None
 
-    await until(has_reported, "it reported that something is wrong", seconds=30)
+    await until(has_reported, "it reported that its database is damaged", seconds=30)
 
 
 async def test_the_key_was_really_used(canary: Canary) -> None:

@@ -1,7 +1,8 @@
-"""Session rows after a lost disk: the service's own status is memory, in whatever order the relays give it back."""
+"""Session rows out of session events, and after a lost disk out of the service's own status, in whatever order."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from itertools import permutations
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import VerifiedEvent
+from podium_protocol.keys import SecretKey
 from podium_protocol.live.meeting import Meeting, MeetingStatus, write_meeting
 from podium_storage.mirror import Mirror
+from podium_storage.rows import LiveSessionRow
 from podium_storage.session_projection import SessionProjection, room_of
 from podium_storage.store import Store
 from tests.support.events import NOW, key_of, seeded, verified, verify_or_fail
@@ -88,3 +91,176 @@ async def test_a_revision_does_not_take_the_memory_up_again(store: Store) -> Non
     await mirror.ingest([session(NOW + 1)], received_at=NOW)
     (row,) = await store.sessions.to_list()
     assert (row.state, row.ended_at) == ("active", None)
+
+
+def revision(title: str = "Knots", *, at: int = NOW, d: str = "knots", **changed: str) -> VerifiedEvent:
+    """A revision of a session; `changed` are further tags, or other values of those that are there."""
+    values = {"d": d, "title": title, "start": str(NOW + 3600), "end": str(NOW + 7200), "t": "live-session"}
+    return verified(INSTRUCTOR, kind=kinds.SESSION, tags=tuple((values | changed).items()), created_at=at)
+
+
+def deletion(*, at: int, by: SecretKey = INSTRUCTOR, e: str | None = None) -> VerifiedEvent:
+    """A kind 5 for the session, by its address or by an event's id."""
+    tag = ("e", e) if e is not None else ("a", str(ADDRESS))
+    return verified(by, kind=kinds.DELETION, tags=(tag,), created_at=at)
+
+
+async def folded(store: Store, *events: VerifiedEvent, at: int = NOW, together: bool = False) -> LiveSessionRow:
+    """The session's row after these events, one by one or as one batch."""
+    mirror = mirror_of(store)
+    for batch in [events] if together else [[event] for event in events]:
+        await mirror.ingest(batch, received_at=at)
+    row = await store.sessions.where("lessonId").equals(str(ADDRESS)).first()
+    assert row is not None
+    return row
+
+
+async def test_a_session_becomes_a_row(store: Store) -> None:
+    """What the event says is in the row, with a room of its own and an announcement due at once."""
+    event = revision(
+        summary="About ropes", max_participants="7", rsvp="required", waiting_room="on", recording="allowed"
+    )
+    row = await folded(store, event, at=NOW + 5)
+    assert (row.lesson_id, row.instructor_pubkey, row.title, row.summary) == (
+        str(ADDRESS),
+        INSTRUCTOR.pubkey,
+        "Knots",
+        "About ropes",
+    )
+    assert (row.scheduled_at, row.ends_at, row.duration) == (NOW + 3600, NOW + 7200, 60)
+    assert (row.max_participants, row.requires_rsvp, row.waiting_room, row.allow_recording) == (7, True, True, True)
+    assert (row.state, row.epoch, row.version, row.withdrawn) == ("scheduled", 0, 0, False)
+    assert (row.adopted_at, row.status_due_at, row.revisions) == (NOW + 5, NOW + 5, ((event.id, NOW + 3600),))
+    assert row.conference_room_id == room_of(str(ADDRESS))
+
+
+def test_a_room_s_name_does_not_show_the_session() -> None:
+    """The name is the same each time, another for each session, and holds neither key nor identifier."""
+    name = room_of(str(ADDRESS))
+    assert name == room_of(str(ADDRESS)) != room_of(f"{ADDRESS}2")
+    assert re.fullmatch(r"[0-9a-f]{32}", name)
+
+
+async def test_only_sessions_that_are_accepted_become_rows(store: Store) -> None:
+    """A stranger's session, and a calendar event of another kind, are mirrored and no session of ours."""
+    projection = SessionProjection(
+        store.sessions, service=SERVICE.pubkey, accepts=lambda session: session.instructor == STRANGER.pubkey
+    )
+    mirror = Mirror(store.database, store.interner, [projection])
+    plain = verified(STRANGER, kind=kinds.SESSION, tags=(("d", "x"), ("title", "x"), ("start", "5"), ("end", "6")))
+    assert [one.value for one in await mirror.ingest([revision(), plain], received_at=NOW)] == ["stored", "stored"]
+    assert await store.sessions.to_list() == []
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_an_edit_changes_the_words_and_keeps_the_epoch(store: Store, together: bool) -> None:
+    """A new title is no move: people are not told of another time."""
+    row = await folded(store, revision("Old"), edit := revision("New", at=NOW + 1), together=together)
+    assert (row.title, row.epoch, row.moved_from, row.event_id) == ("New", 0, None, edit.id)
+    assert (row.version, len(row.revisions), row.withdrawn) == (1, 2, False)
+
+
+@pytest.mark.parametrize("change", [{"start": str(NOW + 5000)}, {"end": str(NOW + 9000)}])
+async def test_another_time_begins_an_epoch(store: Store, change: dict[str, str]) -> None:
+    """A new start or end is a move; what it was before is kept for the message."""
+    row = await folded(store, revision(), revision(at=NOW + 1, **change), at=NOW + 60)
+    assert (row.epoch, row.moved_from, row.moved_at) == (1, NOW + 3600, NOW + 60)
+    again = await folded(store, revision(at=NOW + 2, **change), at=NOW + 90)
+    assert (again.epoch, again.moved_at) == (1, NOW + 60)
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_an_older_revision_that_comes_late_changes_nothing(store: Store, together: bool) -> None:
+    """Relays give events in any order: the newest counts, and at equal times the one with the lower id."""
+    row = await folded(store, newest := revision("New", at=NOW + 5), revision("Old", at=NOW), together=together)
+    assert (row.title, row.event_id, row.epoch) == ("New", newest.id, 0)
+    twins = sorted((revision(f"twin {number}", at=NOW + 9) for number in range(2)), key=lambda event: event.id)
+    assert (await folded(store, *twins)).event_id == twins[0].id
+    assert (await folded(store, *twins[::-1])).event_id == twins[0].id
+
+
+@pytest.mark.parametrize("state", ["active", "ended"])
+async def test_what_has_begun_keeps_its_hour(store: Store, state: str) -> None:
+    """Credit and reminders are counted from the hour that was announced: a late edit does not move it."""
+    await folded(store, revision())
+    await store.sessions.where("lessonId").equals(str(ADDRESS)).modify(state=state, started_at=NOW + 3600)
+    row = await folded(store, revision("New", at=NOW + 1, start=str(NOW + 9000), end=str(NOW + 9600)))
+    assert (row.title, row.scheduled_at, row.ends_at, row.duration) == ("New", NOW + 3600, NOW + 7200, 60)
+    assert (row.epoch, row.moved_from, row.state) == (0, None, state)
+
+
+@pytest.mark.parametrize("words", [{"status": "cancelled"}, {"status": "canceled"}, {"start": "0", "end": "0"}])
+async def test_a_cancelled_revision_withdraws_and_keeps_the_times(store: Store, words: dict[str, str]) -> None:
+    """The times stay, for the message; what becomes of the state is the lifecycle's decision."""
+    row = await folded(store, revision(), gone := revision(at=NOW + 1, **words))
+    assert (row.withdrawn, row.state, row.event_id) == (True, "scheduled", gone.id)
+    assert (row.scheduled_at, row.ends_at, row.title) == (NOW + 3600, NOW + 7200, "Knots")
+
+
+async def test_a_session_that_was_cancelled_before_we_knew_it_is_not_announced(store: Store) -> None:
+    """There is nobody to tell."""
+    row = await folded(store, revision(status="cancelled"))
+    assert (row.state, row.withdrawn, row.status_due_at) == ("cancelled", True, None)
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("how", ["a", "e"])
+async def test_a_deletion_of_the_newest_revision_withdraws(store: Store, how: str, together: bool) -> None:
+    """By address or by id, the author's kind 5 ends the session."""
+    event = revision()
+    row = await folded(store, event, deletion(at=NOW + 1, e=event.id if how == "e" else None), together=together)
+    assert row.withdrawn
+
+
+async def test_a_deletion_of_an_older_revision_or_by_somebody_else_changes_nothing(store: Store) -> None:
+    """An `e` counts on the newest revision only, and nobody deletes what is another's."""
+    old, new = revision("Old"), revision("New", at=NOW + 5)
+    row = await folded(store, old, new, deletion(at=NOW + 6, e=old.id), deletion(at=NOW + 7, by=STRANGER))
+    assert (row.withdrawn, row.title) == (False, "New")
+    assert not (await folded(store, deletion(at=NOW + 4))).withdrawn
+
+
+async def test_a_later_revision_takes_a_cancellation_back(store: Store) -> None:
+    """The identifier is not burnt: a revision newer than the deletion is a session again."""
+    row = await folded(store, revision(), deletion(at=NOW + 1), revision("Again", at=NOW + 2))
+    assert (row.withdrawn, row.title) == (False, "Again")
+
+
+async def test_revisions_are_remembered_up_to_a_number(store: Store) -> None:
+    """RSVPs name the revision they answered to; the newest thirty are known with their starts."""
+    events = [revision(at=NOW + number, start=str(NOW + 3600 + number)) for number in range(40)]
+    row = await folded(store, *events, together=True)
+    assert row.revisions == tuple((event.id, NOW + 3600 + number) for number, event in enumerate(events))[-30:]
+
+
+async def test_sessions_are_apart(store: Store) -> None:
+    """Two sessions of one instructor are two rows, and the end of one is nothing to the other."""
+    await folded(store, revision(), revision("Splices", d="splices"), deletion(at=NOW + 1), together=True)
+    rows = {row.title: row.withdrawn for row in await store.sessions.to_list()}
+    assert rows == {"Knots": True, "Splices": False}
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (MeetingStatus.PLANNED, ("scheduled", None, None, ())),
+        (MeetingStatus.LIVE, ("active", STARTED, None, ((STARTED, None),))),
+        (MeetingStatus.ENDED, ("ended", STARTED, ENDED, ((STARTED, ENDED),))),
+    ],
+)
+async def test_each_status_is_remembered_as_its_state(
+    store: Store, status: MeetingStatus, expected: tuple[object, ...]
+) -> None:
+    """Planned, live and ended become scheduled, active and ended, with the times of the status."""
+    row = await folded(store, session(), status_of(status))
+    assert (row.state, row.started_at, row.ended_at, row.runs) == expected
+    assert row.status_created_at == NOW + 700
+
+
+@pytest.mark.parametrize("state", ["active", "ended", "cancelled"])
+async def test_a_state_never_goes_back(store: Store, state: str) -> None:
+    """An old status that a relay gives back late does not undo what has happened since."""
+    await folded(store, session())
+    await store.sessions.where("lessonId").equals(str(ADDRESS)).modify(state=state)
+    row = await folded(store, status_of(MeetingStatus.PLANNED))
+    assert row.state == state

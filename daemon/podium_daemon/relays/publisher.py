@@ -16,6 +16,7 @@ from podium_daemon.relays.publishing import Prepared, PublishOutcome
 from podium_daemon.supervisor import Stop
 from podium_daemon.turns import take_turns
 from podium_protocol import backoff
+from podium_protocol.errors import PodiumError
 from podium_protocol.verdicts import is_final
 from podium_storage import outbox as outbox_module
 from podium_storage.changes import Batch
@@ -74,6 +75,9 @@ class Publisher:
                 if len(answers) >= _WRITE_DOWN:
                     await self._write_down(answers)
             await self._write_down(answers)
+        except PodiumError as error:
+            # what was not written down is due again; the relay will know its copy
+            _log.warning("answers were not written down", action="publish.retry", relay=relay, error=str(error))
         finally:
             del self._flights[relay]
             for row in rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
@@ -120,7 +121,9 @@ async def test_an_ok_is_the_end(words: str) -> None:
         assert sent(relay) == [one.id]
 
 
-@pytest.mark.parametrize("words", ["blocked: you are banned", "invalid: bad event", "restricted: members only", "pow: 30"])
+@pytest.mark.parametrize(
+    "words", ["blocked: you are banned", "invalid: bad event", "restricted: members only", "pow: 30"]
+)
 async def test_a_final_answer_is_not_argued_with(words: str) -> None:
     """What a relay refuses for good is written down in its words and not sent again."""
     async with scripted_relay(saying((False, words))) as relay, publishing(relay.url) as desk:
@@ -247,7 +250,10 @@ async def test_more_than_one_flight_holds_is_sent_in_several() -> None:
 
 async def test_answers_that_could_not_be_written_down_are_asked_for_again() -> None:
     """A full disk after the sending: the publisher goes on, and the same bytes go out once more."""
-    async with scripted_relay(saying((True, ""), (False, "duplicate: have it"))) as relay, publishing(relay.url) as desk:
+    async with (
+        scripted_relay(saying((True, ""), (False, "duplicate: have it"))) as relay,
+        publishing(relay.url) as desk,
+    ):
         record, failures = desk.here.outbox.record, 0
 
         async def failing(results: Sequence[PublishResult], *, now: int) -> list[Delivery]:
@@ -259,12 +265,16 @@ async def test_answers_that_could_not_be_written_down_are_asked_for_again() -> N
 
         desk.here.outbox.record = failing  # type: ignore[method-assign]
         one = event()
+        complaints: list[str] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(str(context)))
         await desk.queue(one, relays=[relay.url])
         await soon(lambda: failures == 1)
         await desk.here.clock.until_sleeping()
         await desk.here.clock.advance(31)
         await desk.until_state(one, DeliveryState.DONE)
         assert sent(relay) == [one.id, one.id]
+        gc.collect()
+        assert complaints == []
 
 
 async def test_a_stop_leaves_what_is_under_way_for_the_next_start() -> None:
@@ -274,12 +284,11 @@ async def test_a_stop_leaves_what_is_under_way_for_the_next_start() -> None:
         while True:
             await talk.receive()
 
-    async with scripted_relay(silent) as relay:
-        async with publishing(relay.url) as desk:
-            one = event()
-            await desk.queue(one, relays=[relay.url])
-            await relay.until_messages("EVENT")
-            desk.stop.set()
-            await desk.running
-            (due,) = await desk.here.outbox.due(desk.here.now)
-            assert (due.event_id, due.attempts, due.event_json) == (one.id, 0, one.to_json())
+    async with scripted_relay(silent) as relay, publishing(relay.url) as desk:
+        one = event()
+        await desk.queue(one, relays=[relay.url])
+        await relay.until_messages("EVENT")
+        desk.stop.set()
+        await desk.running
+        (due,) = await desk.here.outbox.due(desk.here.now)
+        assert (due.event_id, due.attempts, due.event_json) == (one.id, 0, one.to_json())

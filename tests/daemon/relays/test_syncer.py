@@ -296,10 +296,10 @@ class TestTakingIn:
             async with syncing(here, relay) as sync:
                 store, broken = sync.syncer._store_good, True
 
-                async def storing(arrivals: Sequence[object]) -> None:
-                    if broken and any(b"31925" in bytes(one.raw) for one in arrivals):
+                async def storing(arrivals: Sequence[Arrival]) -> None:
+                    if broken and any(b"31925" in one.raw for one in arrivals):
                         raise StoreFull("no space left")
-                    await store(arrivals)  # type: ignore[arg-type]  # they are what the syncer made
+                    await store(arrivals)
 
                 sync.syncer._store_good = storing  # type: ignore[method-assign]
                 await relay.until_asked("rsvps-0")
