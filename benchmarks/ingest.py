@@ -12,7 +12,7 @@ from typing import Final
 from benchmarks import library_bound, signed_load
 from benchmarks.child import Meter, Run, in_child
 from benchmarks.frame_server import frame_server
-from benchmarks.interleave import Contestant, Progress, Result, Row, compared, interleaved
+from benchmarks.interleave import Contestant, Progress, Result, Row, compared, interleaved, paired_ratio
 from benchmarks.settings import Settings
 from podium_protocol import kinds
 
@@ -85,10 +85,19 @@ def _result(runs: Runs) -> Result:
     )
     notes = (
         _NOTE,
+        (
+            f"ingest: ours takes {_times(runs, 'cpu_us'):.1f} times the CPU of nostr-sdk's fetch and "
+            f"{_times(runs, 'peak_mb'):.1f} times its memory."
+        ),
         f"ingest, CPU of each event in us: {_each(runs, 'cpu_us')}.",
         f"ingest, peak memory of the process in MB: {_each(runs, 'peak_mb')}.",
     )
     return Result(rows, notes)
+
+
+def _times(runs: Runs, what: str) -> float:
+    ours, peer = ([getattr(run, what) for run in runs[name]] for name in ("ours", "nostr-sdk, fetched"))
+    return paired_ratio(ours, peer)
 
 
 def _each(runs: Runs, what: str) -> str:

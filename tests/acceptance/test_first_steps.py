@@ -31,8 +31,8 @@ from tests.support.until import until
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SESSION, RSVP, SPACE, MEETING, ATTENDANCE, DELETION = 31923, 31925, 30312, 30313, 31953, 5
-RELAY_LIST, DM_RELAY_LIST, GIFT_WRAP, SEAL, MESSAGE = 10002, 10050, 1059, 13, 14
-PUBLIC: Final = (SESSION, RSVP, SPACE, MEETING, DELETION, RELAY_LIST, DM_RELAY_LIST)
+RELAY_LIST, DM_RELAY_LIST, GIFT_WRAP, SEAL, MESSAGE, STREAM = 10002, 10050, 1059, 13, 14, 30311
+PUBLIC: Final = (SESSION, RSVP, SPACE, MEETING, STREAM, DELETION, RELAY_LIST, DM_RELAY_LIST)
 
 TITLE: Final = "Know your rights"
 KNOW, BY_HAND, ILL = "know-your-rights", "by-hand", "the-instructor-is-ill"
@@ -126,6 +126,7 @@ async def _set_up(story: Story) -> None:
     text = _with(text, "conference", "heartbeat", '"1 s"')
     text = _with(text, "attendance", "poll", "1")
     text = _with(text, "lifecycle", "doors", '"1 h"')
+    text = _with(text, "lifecycle", "announce_live_event", "true")
     text = _with(text, "reminders", "debounce", "1")
     text = _with(text, "reminders", "debounce_skip", "1")
     text = _with(text, "reminders", "confirmation_window", "0")
@@ -137,7 +138,7 @@ async def _set_up(story: Story) -> None:
         await person.open_inbox()
         nsec = person.keys.secret_key().to_bech32().encode()
         await story.tell(f"key of {name}", "key", "import", story.home.folder / f"{name}.key", "--json", stdin=nsec)
-    for kind in (SPACE, MEETING, ATTENDANCE, RELAY_LIST, DM_RELAY_LIST, SESSION, DELETION):
+    for kind in (SPACE, MEETING, STREAM, ATTENDANCE, RELAY_LIST, DM_RELAY_LIST, SESSION, DELETION):
         await story.stranger.follow(kind, author=story.pubkey)
     await story.stranger.follow(RSVP)
 
@@ -262,7 +263,7 @@ async def test_the_written_configuration_is_good_as_it_is_and_edited(story: Stor
     assert story.json("untouched")["changed"] == ["identity.key_file"]
     edited = story.json("edited")["changed"]
     assert {"relays", "web.port", "conference.heartbeat", "lifecycle.doors"} <= set(edited)
-    assert len(edited) == 10
+    assert len(edited) == 11
 
 
 async def test_before_the_daemon_runs_commands_say_how_to_start_it(story: Story) -> None:
@@ -498,6 +499,17 @@ async def test_the_live_status_goes_forward_and_shows_counts_only(story: Story) 
     assert (first(last, "current_participants"), first(last, "total_participants")) == ("0", "1")
 
 
+async def test_streaming_clients_see_the_same_status(story: Story) -> None:
+    """Where it is switched on, each kind 30311 event says what the 30313 of the same second says."""
+    streams = {first(event, "d"): event for event in story.heard(STREAM)}
+    assert len(story.heard(STREAM)) == len(story.heard(MEETING))
+    for identifier in (KNOW, BY_HAND):
+        last = story.meetings(identifier)[-1]
+        stream = streams[first(last, "d")]
+        for name in ("title", "starts", "ends", "status", "current_participants", "total_participants"):
+            assert first(stream, name) == first(last, name)
+
+
 async def test_the_attendance_record_says_what_was_observed(story: Story) -> None:
     """Kind 31953 agrees with the interface, names the proof of joining, and claims no more than presence."""
     (record,) = await story.stranger.find(ATTENDANCE, author=story.pubkey)
@@ -590,13 +602,6 @@ async def test_messages_satisfy_the_schemas_of_wrap_seal_and_rumor(story: Story)
     for letter in story.ada.letters:
         assert letter.rumor["kind"] == MESSAGE
         assert schemata.flaws({**letter.rumor, "id": letter.rumor_id}) == []
-
-
-@pytest.mark.real_peer
-async def test_signed_calls_satisfy_the_schema_of_http_logins(story: Story) -> None:
-    """The join proof that docs/events.md asks for is a kind 27235 event as its schema has it."""
-    tags = [["u", f"{story.base}/api"], ["method", "POST"], ["a", story.lesson(KNOW)], ["nonce", "n"], ["device", "d"]]
-    assert installed_schemata().flaws(story.ada.sign(27235, tags)) == []
 
 
 async def test_attendance_records_satisfy_the_schema_of_our_own_kind(story: Story) -> None:

@@ -186,7 +186,6 @@ class Syncer:
         # a relay may have lost events and got them back from elsewhere with old dates
         anew = self._clock.now() >= self._read_again_at
         if anew:
-            self._marks.clear()
             self._read_again_at = self._clock.now() + FULL_READ_EVERY
         self._ask(wanted, anew=anew)
         return min(self._read_again_at, self._read_at_the_doors(sessions))

@@ -25,6 +25,7 @@ _WHEN: Final = {
     HTTPStatus.FORBIDDEN: "the caller may not do this, or a page of another origin sent it",
     HTTPStatus.NOT_FOUND: "there is no such session, calendar or page",
     HTTPStatus.METHOD_NOT_ALLOWED: "the address takes other methods: see `Allow`",
+    HTTPStatus.REQUEST_TIMEOUT: "the body was begun and did not come",
     HTTPStatus.CONFLICT: "the session's state, or another session of the same name, is in the way",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is too large",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "the body does not say that it is JSON",

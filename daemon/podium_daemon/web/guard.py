@@ -5,6 +5,7 @@ Written as plain ASGI, so that WebSocket upgrades pass the same door.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
@@ -18,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from podium_daemon.web.problems import Problem
 
 MAX_BODY_BYTES: Final = 256 * 1024  # a signed session with its description is under 64 KiB; four fit
+BODY_SECONDS: Final = 20.0  # for the next piece of a body: whoever sends nothing holds a task and a connection
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _ONCE: Final = ("host", "origin", "authorization")
 _SECRET: Final = re.compile(rb"n(?:crypt)?sec1[02-9ac-hj-np-z]{6}", re.IGNORECASE)
@@ -95,13 +97,21 @@ def int_or(text: str | None, default: int) -> int:
 
 
 def _capped(receive: Receive) -> Receive:
-    left = MAX_BODY_BYTES
+    left, more = MAX_BODY_BYTES, True
 
     async def counted() -> Message:
-        nonlocal left
-        message = await receive()
+        nonlocal left, more
+        if not more:  # what comes now is the end of the connection, whenever that is
+            return await receive()
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                message = await receive()
+        except TimeoutError:
+            detail = f"nothing of the body came for {BODY_SECONDS:g} s"
+            raise Problem(HTTPStatus.REQUEST_TIMEOUT, "too-slow", detail, "Send the request again.") from None
         if message["type"] == "http.request":
             left -= len(message.get("body", b""))
+            more = message.get("more_body", False)
             if left < 0:  # a chunked body has no Content-Length to look at
                 raise _too_large()
         return message

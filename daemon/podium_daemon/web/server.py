@@ -7,7 +7,7 @@ import contextlib
 import socket
 from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 import structlog
 import uvicorn
@@ -29,8 +29,32 @@ class _QuietServer(uvicorn.Server):
         yield
 
 
+HEAD_SECONDS: Final = 20.0
+"""For the head of a request: connections that say nothing are closed, or a few hundred of them would use up all."""
+
+
 class _StrictHttp(H11Protocol):
     """h11, whatever else is installed: it refuses two Hosts and two lengths, with which requests are smuggled."""
+
+    _patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        super().connection_made(transport)
+        self._wait_for_a_head()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._wait_for_a_head()
+
+    def _wait_for_a_head(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+        self._patience = self.loop.call_later(HEAD_SECONDS, self._give_up, self.cycle)
+
+    def _give_up(self, last: object) -> None:
+        # another cycle is another request; a transport with another protocol is a WebSocket by now
+        if self.cycle is last and self.transport.get_protocol() is self:
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         # bytes that are no HTTP never reach the guard; their answer is told here, with the same headers
@@ -92,7 +116,8 @@ def listen(host: str, port: int) -> socket.socket:
         InvalidInput: the port is in use or the address is not this machine's; says which setting to change.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio turns Nagle's algorithm off where the protocol is named; with it each answer waits 40 ms for an ACK
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

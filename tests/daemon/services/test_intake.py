@@ -302,6 +302,9 @@ async def test_an_answer_that_loses_against_a_newer_one_is_told() -> None:
         late = rsvp(here, key, row, at=here.now - 300)
         await taken(here, rsvp(here, key, row))
         assert await refused(here, late) == "outdated"
+        tags = tuple(("d", "another click") if tag[0] == "d" else tag for tag in late.tags)
+        other = UnsignedEvent(late.pubkey, late.created_at, late.kind, tags, late.content)
+        assert await refused(here, signed(key, other)) == "outdated"
 
 
 async def test_an_edit_after_a_cancellation_is_told() -> None:

@@ -11,6 +11,7 @@ import pytest_asyncio
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from podium_daemon.web import guard
 from podium_daemon.web.guard import MAX_BODY_BYTES, int_or
 from tests.support.relays import new_key
 from tests.support.site import Site, site
@@ -221,6 +222,17 @@ class TestSize:
         answer = await here.raw(raw)
         assert answer.status in (400, 401, 413, 415, 422)
         assert (await here.get("/healthz")).status_code == 200
+
+    @pytest.mark.parametrize("path", ["/api/events", "/api/sessions/draft"])
+    async def test_a_body_that_does_not_come_is_given_up(
+        self, here: Site, path: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Half a body is told to be too slow; the connection and its task are not held."""
+        monkeypatch.setattr(guard, "BODY_SECONDS", 0.1)
+        lines = (f"Host: 127.0.0.1:{here.port}", "Content-Length: 100", "Content-Type: application/json")
+        answer = await here.raw(request(path, *lines, method="POST") + b'{"events"')
+        assert answer.status == 408
+        assert json.loads(answer.body)["type"] == "urn:podium:problem:too-slow"
 
     async def test_two_ways_of_saying_the_length_are_no_request(self, here: Site) -> None:
         """Chunked and Content-Length together are how requests are smuggled past a proxy."""

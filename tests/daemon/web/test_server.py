@@ -12,9 +12,11 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from podium_daemon.supervisor import Stop
+from podium_daemon.web import server as server_module
 from podium_daemon.web.server import WebServer, listen
 from podium_protocol.errors import InvalidInput
 from tests.support.served import served
+from tests.support.soon import soon
 
 
 class Slow:
@@ -95,6 +97,37 @@ async def test_open_sockets_are_told_that_the_service_restarts() -> None:
         assert page.close_code == 1012
 
 
+@pytest.mark.parametrize("first", [b"", b"GET / HTTP/1.1\r\nHost: ", b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTT"])
+async def test_a_connection_that_says_nothing_is_closed(monkeypatch: pytest.MonkeyPatch, first: bytes) -> None:
+    """Whoever opens connections and sends half a request, first or second, does not keep them."""
+    monkeypatch.setattr(server_module, "HEAD_SECONDS", 0.1)
+    app = Slow()
+    app.may_answer.set()
+    async with served(app) as here:
+        reader, writer = await asyncio.open_connection(*here.place.split(":"))
+        writer.write(first)
+        async with asyncio.timeout(5):
+            await reader.read()
+        writer.close()
+
+
+async def test_a_slow_answer_and_a_socket_are_not_taken_for_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer under way and an upgraded connection are none of those."""
+    monkeypatch.setattr(server_module, "HEAD_SECONDS", 0.05)
+    app = Slow()
+    async with served(app) as here, httpx.AsyncClient(trust_env=False) as client:
+        page = await connect(f"ws://{here.place}/", proxy=None)
+        asking = asyncio.create_task(client.get(f"http://{here.place}/"))
+        await app.asked.wait()
+        idle, writer = await asyncio.open_connection(*here.place.split(":"))
+        await idle.read()  # a third one, that says nothing, has been closed by now
+        writer.close()
+        app.may_answer.set()
+        assert (await asking).text == "ok"
+        await page.send("still here")
+        await page.close()
+
+
 async def test_a_stop_before_the_start_is_heard() -> None:
     """A daemon that is stopped while it starts does not hang."""
     listener = listen("127.0.0.1", 0)
@@ -141,3 +174,22 @@ def test_both_families_can_be_listened_on() -> None:
     if socket.has_ipv6:
         with listen("::1", 0) as six:
             assert six.family is socket.AF_INET6
+
+
+async def test_answers_are_not_held_back() -> None:
+    """Connections go without Nagle's algorithm: with it each answer would wait 40 ms for an ACK of its head."""
+    delays: list[int] = []
+
+    class Looking(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            raw = transport.get_extra_info("socket")
+            delays.append(raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            transport.close()
+
+    listener = listen("127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(Looking, sock=listener)
+    _, writer = await asyncio.open_connection(*listener.getsockname())
+    await soon(lambda: bool(delays))
+    writer.close()
+    server.close()
+    assert delays[0] != 0

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
+import pytest_asyncio
 
 from podium_protocol import kinds
 from podium_protocol.events import UnsignedEvent
 from tests.support.relays import new_key
 from tests.support.site import Site, as_json, site
 from tests.support.world import RELAY, signed
+
+one_loop = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def here() -> AsyncIterator[Site]:
+    """One server for calls that are refused: it holds nothing, and nothing is left in it."""
+    async with site() as running:
+        yield running
 
 
 async def good(here: Site) -> dict[str, object]:
@@ -99,28 +111,28 @@ class TestEvents:
             ({"extra": 1}, 422),
         ],
     )
-    async def test_an_event_with_a_flaw_is_refused(self, change: dict[str, object], status: int) -> None:
+    @one_loop
+    async def test_an_event_with_a_flaw_is_refused(self, here: Site, change: dict[str, object], status: int) -> None:
         """A field that was changed breaks the id or the signature; a field of another type is told."""
-        async with site() as here:
-            answer = await here.post("/api/events", new_key(), {"events": [await good(here) | change]})
-            assert answer.status_code == status, answer.text
-            assert await here.here.store.sessions.to_list() == []
+        answer = await here.post("/api/events", new_key(), {"events": [await good(here) | change]})
+        assert answer.status_code == status, answer.text
+        assert await here.here.store.sessions.to_list() == []
 
     @pytest.mark.parametrize("field", ["id", "pubkey", "created_at", "kind", "tags", "content", "sig"])
-    async def test_an_event_without_a_field_is_refused(self, field: str) -> None:
+    @one_loop
+    async def test_an_event_without_a_field_is_refused(self, here: Site, field: str) -> None:
         """Each of the seven is needed."""
-        async with site() as here:
-            event = await good(here)
-            del event[field]
-            answer = await here.post("/api/events", new_key(), {"events": [event]})
-            assert answer.status_code == 422
-            assert field in answer.json()["detail"]
+        event = await good(here)
+        del event[field]
+        answer = await here.post("/api/events", new_key(), {"events": [event]})
+        assert answer.status_code == 422
+        assert field in answer.json()["detail"]
 
     @pytest.mark.parametrize("events", [[], None, {}, "x", [[]], [None]])
-    async def test_no_events_are_no_call(self, events: object) -> None:
+    @one_loop
+    async def test_no_events_are_no_call(self, here: Site, events: object) -> None:
         """An empty or mistyped list is told."""
-        async with site() as here:
-            assert (await here.post("/api/events", new_key(), {"events": events})).status_code == 422
+        assert (await here.post("/api/events", new_key(), {"events": events})).status_code == 422
 
     async def test_twenty_at_a_time(self) -> None:
         """A batch has a length, so that one call is one short transaction."""
@@ -135,24 +147,24 @@ class TestEvents:
             assert (await here.post("/api/events", new_key(), {"events": batch[:20]})).status_code == 200
             assert len(await here.here.store.rsvps.to_list()) == 20
 
-    async def test_all_or_none(self) -> None:
+    @one_loop
+    async def test_all_or_none(self, here: Site) -> None:
         """One flaw in a batch keeps all of it out, whether it is in the signature, the kind or the time."""
-        async with site() as here:
-            key = new_key()
-            note = signed(key, UnsignedEvent(key.pubkey, here.here.now, 1, (), "hello"))
-            old = signed(key, UnsignedEvent(key.pubkey, here.here.now - 7200, kinds.DM_RELAY_LIST, (), ""))
-            for bad in (as_json(note), as_json(old), await good(here) | {"sig": "0" * 128}):
-                for batch in ([await good(here), bad], [bad, await good(here)]):
-                    answer = await here.post("/api/events", key, {"events": batch})
-                    assert answer.status_code == 400
-            assert await here.here.store.sessions.to_list() == []
-            assert await here.here.outbox.pending_by_relay() == {}
+        key = new_key()
+        note = signed(key, UnsignedEvent(key.pubkey, here.here.now, 1, (), "hello"))
+        old = signed(key, UnsignedEvent(key.pubkey, here.here.now - 7200, kinds.DM_RELAY_LIST, (), ""))
+        for bad in (as_json(note), as_json(old), await good(here) | {"sig": "0" * 128}):
+            for batch in ([await good(here), bad], [bad, await good(here)]):
+                answer = await here.post("/api/events", key, {"events": batch})
+                assert answer.status_code == 400
+        assert await here.here.store.sessions.to_list() == []
+        assert await here.here.outbox.pending_by_relay() == {}
 
-    async def test_without_a_login_nothing_is_taken(self) -> None:
+    @one_loop
+    async def test_without_a_login_nothing_is_taken(self, here: Site) -> None:
         """Even a good event needs somebody who hands it in."""
-        async with site() as here:
-            assert (await here.post("/api/events", None, {"events": [await good(here)]})).status_code == 401
-            assert await here.here.store.sessions.to_list() == []
+        assert (await here.post("/api/events", None, {"events": [await good(here)]})).status_code == 401
+        assert await here.here.store.sessions.to_list() == []
 
     async def test_text_without_a_utf8_form_is_refused(self) -> None:
         """Half a surrogate pair in a title cannot be hashed, stored or sent."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
 from podium_daemon.relays.pool import PoolRelay
 from podium_daemon.relays.publisher import Publisher
@@ -19,6 +21,16 @@ from tests.support.pools import running_pool
 from tests.support.relays import new_key, running_relay
 from tests.support.site import Site, site
 from tests.support.world import RELAY
+
+one_loop = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def here() -> AsyncIterator[Site]:
+    """One server for tests that have sessions of their own."""
+    async with site() as running:
+        yield running
+
 
 WISH = {
     "title": "Know your rights",
@@ -109,24 +121,24 @@ async def test_an_edit_of_the_time_begins_an_epoch() -> None:
 
 
 @pytest.mark.parametrize("field", ["title", "scheduledAt", "duration", "requiresRSVP", "waitingRoom", "allowRecording"])
-async def test_what_a_session_must_have_cannot_be_emptied(field: str) -> None:
+@one_loop
+async def test_what_a_session_must_have_cannot_be_emptied(here: Site, field: str) -> None:
     """Null for a title, a time or a switch is told, and is no failure of the daemon."""
-    async with site() as here:
-        answer = await here.post(f"/api/sessions/{await scheduled(here)}/draft", here.here.instructor, {field: None})
-        assert answer.status_code == 422
-        assert "cannot be empty" in answer.json()["detail"]
+    answer = await here.post(f"/api/sessions/{await scheduled(here)}/draft", here.here.instructor, {field: None})
+    assert answer.status_code == 422
+    assert "cannot be empty" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("field", ["summary", "description", "timezone", "maxParticipants", "coHosts", "invited"])
-async def test_what_may_be_empty_can_be_emptied(field: str) -> None:
+@one_loop
+async def test_what_may_be_empty_can_be_emptied(here: Site, field: str) -> None:
     """Null takes a summary, a cap or the co-hosts out."""
-    async with site() as here:
-        path = f"/api/sessions/{await scheduled(here, coHosts=[new_key().pubkey])}"
-        await here.here.clock.advance(10)
-        draft = await here.post(f"{path}/draft", here.here.instructor, {field: None})
-        assert (await here.sign_and_submit(here.here.instructor, draft)).status_code == 200
-        shown = (await here.get(path)).json()
-        assert shown.get(field, "") in ("", None, "UTC")
+    path = f"/api/sessions/{await scheduled(here, coHosts=[new_key().pubkey])}"
+    await here.here.clock.advance(10)
+    draft = await here.post(f"{path}/draft", here.here.instructor, {field: None})
+    assert (await here.sign_and_submit(here.here.instructor, draft)).status_code == 200
+    shown = (await here.get(path)).json()
+    assert shown.get(field, "") in ("", None, "UTC")
 
 
 async def test_two_edits_in_one_second_both_count() -> None:
@@ -290,20 +302,20 @@ class TestReferences:
             ("*", 404),
         ],
     )
-    async def test_what_names_nothing_is_told(self, name: str, status: int) -> None:
+    @one_loop
+    async def test_what_names_nothing_is_told(self, here: Site, name: str, status: int) -> None:
         """Unknown, malformed and wildcard names are 404 or 400, in any spelling, and never a failure."""
-        async with site() as here:
-            row = await here.here.schedule()
-            values = {
-                "pubkey": row.instructor_pubkey,
-                "upper": row.instructor_pubkey.upper(),
-                "other": new_key().pubkey,
-                "d": row.lesson_id.split(":", 2)[2],
-                "npub": nip19.encode_npub(new_key().pubkey),
-            }
-            answer = await here.get(f"/api/sessions/{name.format(**values)}")
-            assert answer.status_code == status, answer.text
-            assert answer.headers["content-type"] == "application/problem+json"
+        row = await here.here.schedule()
+        values = {
+            "pubkey": row.instructor_pubkey,
+            "upper": row.instructor_pubkey.upper(),
+            "other": new_key().pubkey,
+            "d": row.lesson_id.split(":", 2)[2],
+            "npub": nip19.encode_npub(new_key().pubkey),
+        }
+        answer = await here.get(f"/api/sessions/{name.format(**values)}")
+        assert answer.status_code == status, answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
 
     async def test_an_ambiguous_name_is_409_with_the_candidates(self) -> None:
         """Several sessions begin alike: the answer names them, and the full name still leads to its own."""
