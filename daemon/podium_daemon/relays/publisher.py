@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -28,6 +30,7 @@ _log = structlog.get_logger(__name__)
 
 _PER_RELAY: Final = 1_000  # rows under way to one relay; the pool's own window paces the sending
 _WRITE_DOWN: Final = 200  # answers a transaction
+_GATHER: Final = 0.02  # seconds: answers that come within it share a transaction
 
 
 class Publisher:
@@ -40,48 +43,56 @@ class Publisher:
         self._store = store
         self._pool = pool
         self._clock = clock
-        self._flying: dict[int, str] = {}
-        self._flights: dict[str, asyncio.Task[None]] = {}
+        self._flying: set[int] = set()  # rows handed to the pool whose answer is not written down
+        self._unanswered: Counter[str] = Counter()
+        self._answers: list[PublishResult] = []
+        self._answered = asyncio.Event()
 
     async def run(self, stop: Stop) -> None:
         """Publish until told to stop; what is under way then is due again at the next start."""
+        tasks: set[asyncio.Task[None]] = set()
         try:
-            with self._store.changes.subscribe(outbox_module.TABLE) as changes:
-                await take_turns(self.name, self._turn, changes, clock=self._clock, stop=stop)
+            async with asyncio.TaskGroup() as group:
+                tasks.add(group.create_task(self._keep_writing_down(), name="publisher answers"))
+                turn = partial(self._turn, group, tasks)
+                with self._store.changes.subscribe(outbox_module.TABLE) as changes:
+                    await take_turns(self.name, turn, changes, clock=self._clock, stop=stop)
+                for task in tasks:
+                    task.cancel()
         finally:
-            for flight in self._flights.values():
-                flight.cancel()
-            await asyncio.gather(*self._flights.values(), return_exceptions=True)
+            await self._write_down()
 
-    async def _turn(self, _batch: Batch) -> float | None:
+    async def _turn(self, group: asyncio.TaskGroup, tasks: set[asyncio.Task[None]], _batch: Batch) -> float | None:
         now = int(self._clock.now())
         await self._outbox.expire(now)
-        rows = await self._outbox.due(now, per_relay=_PER_RELAY, in_flight=self._flying, paused=list(self._flights))
+        # a late answer holds up nothing: what falls due meanwhile takes a flight of its own
+        full = [relay for relay, count in self._unanswered.items() if count >= _PER_RELAY]
+        rows = await self._outbox.due(now, per_relay=_PER_RELAY, in_flight=self._flying, paused=full)
         by_relay: dict[str, list[OutboxRow]] = {}
         for row in rows:
             by_relay.setdefault(row.relay, []).append(row)
         for relay, own in by_relay.items():
-            self._flying |= dict.fromkeys((row.id for row in own), relay)
-            self._flights[relay] = asyncio.create_task(self._fly(relay, own), name=f"publish to {relay}")
+            self._flying.update(row.id for row in own)
+            self._unanswered[relay] += len(own)
+            flight = group.create_task(self._fly(relay, own), name=f"publish to {relay}")
+            tasks.add(flight)
+            flight.add_done_callback(tasks.discard)
         return await self._outbox.next_due(now)
 
     async def _fly(self, relay: str, rows: Sequence[OutboxRow]) -> None:
-        by_event = {row.event_id: row for row in rows}
+        unanswered = {row.event_id: row for row in rows}
         try:
-            answers: list[PublishResult] = []
             prepared = [Prepared(row.event_id, row.event_json) for row in rows]
             async for outcome in self._pool.publish_many(relay, prepared):
-                answers.append(self._result(by_event[outcome.event_id], outcome))
-                if len(answers) >= _WRITE_DOWN:
-                    await self._write_down(answers)
-            await self._write_down(answers)
-        except PodiumError as error:
-            # what was not written down is due again; the relay will know its copy
-            _log.warning("answers were not written down", action="publish.retry", relay=relay, error=str(error))
+                row = unanswered.pop(outcome.event_id)
+                self._unanswered[relay] -= 1
+                self._answers.append(self._result(row, outcome))
+                self._answered.set()
         finally:
-            del self._flights[relay]
-            for row in rows:
-                self._flying.pop(row.id, None)
+            self._unanswered[relay] -= len(unanswered)
+            self._flying.difference_update(row.id for row in unanswered.values())
+            if not self._unanswered[relay]:
+                del self._unanswered[relay]
 
     def _result(self, row: OutboxRow, outcome: PublishOutcome) -> PublishResult:
         words = outcome.verdict.message
@@ -95,6 +106,20 @@ class Publisher:
         at = int(self._clock.now() + max(wait, outcome.retry_after or 0.0)) + 1
         return TryAgain(row.id, at, words)
 
-    async def _write_down(self, answers: list[PublishResult]) -> None:
-        batch, answers[:] = list(answers), []
-        await self._outbox.record(batch, now=int(self._clock.now()))
+    async def _keep_writing_down(self) -> None:
+        while True:
+            await self._answered.wait()
+            self._answered.clear()
+            await asyncio.sleep(_GATHER)
+            await self._write_down()
+
+    async def _write_down(self) -> None:
+        while self._answers:
+            batch, self._answers = self._answers[:_WRITE_DOWN], self._answers[_WRITE_DOWN:]
+            try:
+                await self._outbox.record(batch, now=int(self._clock.now()))
+            except PodiumError as error:
+                # what was not written down is due again; the relay will know its copy
+                _log.warning("answers were not written down", action="publish.retry", error=str(error))
+            finally:
+                self._flying.difference_update(answer.row for answer in batch)

@@ -217,6 +217,45 @@ async def test_a_slow_relay_holds_up_no_other() -> None:
         assert [(await desk.delivery(one)).state for one in stuck] == [DeliveryState.READY] * 5
 
 
+async def test_a_late_answer_holds_up_nothing_on_its_own_relay() -> None:
+    """While the answer to one event is awaited, later ones are sent to the same relay, and their ends written down."""
+
+    async def behave(talk: Talk) -> None:
+        await talk.receive_until("EVENT")
+        while True:
+            _, one = await talk.receive_until("EVENT")
+            await talk.send("OK", one["id"], True, "")
+
+    async with scripted_relay(behave) as relay, publishing(relay.url) as desk:
+        stuck, *others = [event() for _ in range(4)]
+        await desk.queue(stuck, relays=[relay.url])
+        await relay.until_messages("EVENT")
+        for one in others:
+            await desk.queue(one, relays=[relay.url])
+            await desk.until_state(one, DeliveryState.DONE)
+        assert (await desk.delivery(stuck)).state is DeliveryState.READY
+        assert sent(relay) == [one.id for one in (stuck, *others)]
+
+
+async def test_what_was_answered_before_a_stop_is_not_sent_again() -> None:
+    """Answers that came are written down at the stop, although others are still awaited."""
+
+    async def behave(talk: Talk) -> None:
+        _, one = await talk.receive_until("EVENT")
+        await talk.send("OK", one["id"], True, "")
+        while True:
+            await talk.receive()
+
+    async with scripted_relay(behave) as relay, publishing(relay.url) as desk:
+        events = [event() for _ in range(3)]
+        await desk.queue(*events, relays=[relay.url])
+        await relay.until_messages("EVENT", 3)
+        await desk.until_state(next(one for one in events if one.id == sent(relay)[0]), DeliveryState.DONE)
+        desk.stop.set()
+        await desk.running
+        assert len(await desk.here.outbox.due(desk.here.now)) == 2
+
+
 async def test_each_relay_has_its_own_end() -> None:
     """One event for two relays is done on the one and refused on the other."""
     async with (
