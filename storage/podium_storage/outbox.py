@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from podium_protocol.addresses import Address
 from podium_protocol.errors import LocalProtocolError
 from podium_protocol.events import EventId, SignedEvent
 from podium_protocol.limits import MAX_MESSAGE_CHARS
@@ -85,7 +86,7 @@ class Outbox:
             return
         lessons = await self._interner.ids(tx, {item.lesson_id for item in items if item.lesson_id is not None})
         relays = dict.fromkeys(relay for item in items for relay in item.relays)
-        await tx.execute_many(sql.ADD_EVENT, ((id_bytes(item.event.id), item.event.to_json()) for item in items))
+        await tx.execute_many(sql.ADD_EVENT, (_event_row(item.event) for item in items))
         await tx.execute_many(sql.ADD_RELAY, ((relay,) for relay in relays))
         await tx.execute_many(sql.ADD, _new_rows(items, lessons))
         tx.note(*(Change(TABLE, ChangeKind.CREATED, item.event.id) for item in items))
@@ -119,7 +120,8 @@ class Outbox:
     async def record(self, results: Sequence[PublishResult], *, now: int) -> list[Delivery]:
         """Write down what became of attempts, in one transaction, and return how far each has come.
 
-        What is done stays done, and what was cancelled stays so unless the relay has it.
+        What is done stays done, and what was cancelled stays so unless the relay has it. What would be tried again is
+        cancelled where a newer revision (NIP-01) goes to the same relay.
         """
         return await self._database.transact(lambda tx: self._record(tx, results, now)) if results else []
 
@@ -186,9 +188,9 @@ class Outbox:
         pairs = list(zip(results, texts, strict=True))
         await tx.execute_many(sql.ACCEPT, [(now, text, one.row) for one, text in pairs if isinstance(one, Accepted)])
         await tx.execute_many(sql.REFUSE, [(now, text, one.row) for one, text in pairs if isinstance(one, Refused)])
-        await tx.execute_many(
-            sql.TRY_AGAIN, [(one.at, text, one.row) for one, text in pairs if isinstance(one, TryAgain)]
-        )
+        again = [(one, text) for one, text in pairs if isinstance(one, TryAgain)]
+        await tx.execute_many(sql.TRY_AGAIN, [(one.at, text, one.row) for one, text in again])
+        await tx.execute_many(sql.SUPERSEDE, [(now, one.row) for one, _ in again])
         return await self._tell(tx, [(result.row,) for result in results])
 
     async def _expire(self, tx: Transaction, now: int) -> int:
@@ -211,6 +213,11 @@ class Outbox:
         deliveries = await _deliveries(found)
         tx.note(*(Change(TABLE, ChangeKind.UPDATED, one.event_id, after=one) for one in deliveries))
         return deliveries
+
+
+def _event_row(event: SignedEvent) -> tuple[Value, ...]:
+    address = Address.of(event)
+    return id_bytes(event.id), event.to_json(), event.created_at, None if address is None else str(address)
 
 
 def _new_rows(items: Sequence[OutboxItem], lessons: dict[str, int]) -> Iterator[tuple[Value, ...]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-ADD_EVENT: Final = "INSERT INTO outboxEvents (eventId, json) VALUES (?, ?) ON CONFLICT DO NOTHING"
+ADD_EVENT: Final = """
+INSERT INTO outboxEvents (eventId, json, createdAt, address) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"""
 ADD_RELAY: Final = "INSERT INTO outboxRelays (url) VALUES (?) ON CONFLICT DO NOTHING"
 ADD: Final = """
 INSERT INTO outbox (event, relay, state, priority, notBefore, nextAttemptAt, expiresAt, lesson, reference)
@@ -75,6 +76,15 @@ UPDATE outbox SET state = 'failed', attempts = attempts + 1, settledAt = ?, last
 WHERE id = ? AND state = 'ready'"""
 TRY_AGAIN: Final = """
 UPDATE outbox SET attempts = attempts + 1, nextAttemptAt = ?, lastMessage = ? WHERE id = ? AND state = 'ready'"""
+# A relay that knows the newer revision may answer the older one with `error:` for ever (LocalRelay does).
+SUPERSEDE: Final = """
+UPDATE outbox SET state = 'cancelled', settledAt = ?1
+WHERE id = ?2 AND state = 'ready' AND EXISTS (
+  SELECT 1 FROM outboxEvents AS mine
+  JOIN outboxEvents AS newer ON newer.address = mine.address AND (
+    newer.createdAt > mine.createdAt OR newer.createdAt = mine.createdAt AND newer.eventId < mine.eventId)
+  JOIN outbox AS other ON other.event = newer.id AND other.relay = outbox.relay
+  WHERE mine.id = outbox.event)"""
 CANCEL: Final = """
 UPDATE outbox SET state = 'cancelled', settledAt = ? WHERE settledAt IS NULL AND {which} RETURNING id"""
 EXPIRE: Final = """

@@ -41,6 +41,10 @@ def event(text: str = "hello") -> SignedEvent:
     return signed(ALICE, content=text)
 
 
+def revision(identifier: str = "room", *, at: int) -> SignedEvent:
+    return signed(ALICE, kind=30313, tags=(("d", identifier),), created_at=at)
+
+
 @pytest.fixture
 async def here() -> AsyncIterator[Mirrored]:
     async with mirrored() as opened:
@@ -196,6 +200,41 @@ async def test_a_refusal_is_final(here: Mirrored) -> None:
     assert delivery.last_message is not None
     assert len(delivery.last_message) == 500
     assert await here.outbox.due(NOW + 10**6) == []
+
+
+@pytest.mark.parametrize(
+    ("newer", "relay", "state"),
+    [
+        (revision(at=NOW + 1), ONE, DeliveryState.CANCELLED),
+        (revision(at=NOW - 1), ONE, DeliveryState.READY),
+        (revision(at=NOW + 1), TWO, DeliveryState.READY),
+        (revision("other", at=NOW + 1), ONE, DeliveryState.READY),
+    ],
+)
+async def test_a_replaced_revision_is_not_tried_for_ever(
+    here: Mirrored, newer: SignedEvent, relay: str, state: DeliveryState
+) -> None:
+    """After a failed attempt it ends if a newer revision of the same address goes to the same relay."""
+    old = revision(at=NOW)
+    for one, where in ((old, ONE), (newer, relay)):
+        item = OutboxItem(event=one, relays=(where,))
+        await here.store.database.transact(lambda tx, item=item: here.outbox.add_many_within(tx, [item]))  # type: ignore[misc]
+    row = next(row for row in await here.outbox.due(NOW) if row.event_id == old.id)
+    (told,) = await here.outbox.record([TryAgain(row.id, NOW + 60, "error: unknown")], now=NOW)
+    assert (told.state, told.last_message) == (state, "error: unknown")
+
+
+@pytest.mark.parametrize("kind", [1, 30313, 10002])
+async def test_of_two_revisions_of_one_second_the_lower_id_stays(here: Mirrored, kind: int) -> None:
+    """As NIP-01 has it; events of other kinds replace nothing."""
+    pair = sorted((signed(ALICE, kind=kind, content=text, created_at=NOW) for text in "ab"), key=lambda one: one.id)
+    items = [OutboxItem(event=one, relays=(ONE,)) for one in pair]
+    await here.store.database.transact(lambda tx: here.outbox.add_many_within(tx, items))
+    due = await here.outbox.due(NOW)
+    told = await here.outbox.record([TryAgain(row.id, NOW + 60) for row in due], now=NOW)
+    states = {one.event_id: one.state for one in told}
+    last = DeliveryState.READY if kind == 1 else DeliveryState.CANCELLED
+    assert states == {pair[0].id: DeliveryState.READY, pair[1].id: last}
 
 
 async def test_results_are_recorded_together(here: Mirrored) -> None:

@@ -60,9 +60,12 @@ CREATE UNIQUE INDEX "rsvpFloors.[lessonId+pubkey]" ON "rsvpFloors" ("lessonId", 
 CREATE TABLE outboxEvents (
   id INTEGER PRIMARY KEY,
   eventId BLOB NOT NULL CHECK (length(eventId) = 32),
-  json BLOB NOT NULL
+  json BLOB NOT NULL,
+  createdAt INTEGER NOT NULL,
+  address TEXT -- of replaceable and addressable events: relays keep the newest of each only
 ) STRICT;
 CREATE UNIQUE INDEX outboxEventsById ON outboxEvents (eventId);
+CREATE INDEX outboxEventsByAddress ON outboxEvents (address, createdAt) WHERE address IS NOT NULL;
 
 CREATE TABLE outboxRelays (id INTEGER PRIMARY KEY, url TEXT NOT NULL UNIQUE) STRICT;
 
