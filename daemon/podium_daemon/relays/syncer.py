@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 
 from podium_daemon.clock import Clock
+from podium_daemon.relays.audience import Audience
 from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.ingest import Arrival, Ladder
 from podium_daemon.relays.interests import Interests
@@ -33,6 +34,7 @@ _READ_WITHIN: Final = 60.0  # seconds for the past of one subscription on one re
 _READ_AT_MOST: Final = 200_000  # events
 _BATCH: Final = 500  # events a transaction
 _HELD_AT_MOST: Final = 2_000  # events of one subscription on one relay that wait for its past
+_PEOPLE_PER_SECOND: Final = 2_000  # past that many, relays are not asked anew for each single answer of a flood
 _FIRST: Final = ("own", "sessions-0")
 """Subscriptions that tell what happened before: our own status and records, and the instructors' sessions."""
 
@@ -72,6 +74,8 @@ class Syncer:
         self._readings: set[asyncio.Task[None]] = set()
         self._held: dict[tuple[str, str], list[Arrival]] = {}
         self._doors_seen: set[tuple[str, int]] = set()
+        self._audience = Audience(store)
+        self._rests_until = 0.0
         self.ladder = Ladder(clock.now)
         self.caught_up = asyncio.Event()
 
@@ -179,15 +183,20 @@ class Syncer:
         self._readings.add(task)
         task.add_done_callback(self._readings.discard)
 
-    async def _turn(self, _batch: Batch) -> float | None:
-        since = int(self._clock.now()) - _LOOK_BACK
-        sessions = await self._store.sessions.where("scheduledAt").above(since).to_list()
+    async def _turn(self, batch: Batch) -> float | None:
+        now = self._clock.now()
+        self._audience.note(batch)
+        sessions_changed = batch.resync or any(isinstance(change.after, LiveSessionRow) for change in batch.changes)
+        if now < self._rests_until and not sessions_changed:
+            return self._rests_until
+        sessions = await self._store.sessions.where("scheduledAt").above(int(now) - _LOOK_BACK).to_list()
         wanted = (await self._interests(sessions)).subscriptions()
         # a relay may have lost events and got them back from elsewhere with old dates
-        anew = self._clock.now() >= self._read_again_at
+        anew = now >= self._read_again_at
         if anew:
-            self._read_again_at = self._clock.now() + FULL_READ_EVERY
+            self._read_again_at = now + FULL_READ_EVERY
         self._ask(wanted, anew=anew)
+        self._rests_until = now + len(self._audience) // _PEOPLE_PER_SECOND
         return min(self._read_again_at, self._read_at_the_doors(sessions))
 
     def _read_at_the_doors(self, sessions: Sequence[LiveSessionRow]) -> float:
@@ -235,13 +244,12 @@ class Syncer:
 
     async def _interests(self, sessions: Sequence[LiveSessionRow]) -> Interests:
         lessons = [row.lesson_id for row in sessions if _is_open(row)]
-        rsvps = await self._store.rsvps.where("lessonId").any_of(lessons).to_list()
-        people = dict.fromkeys(row.pubkey for row in sorted(rsvps, key=lambda row: row.first_seen))
+        await self._audience.follow(lessons)
         return Interests(
             service=self._service,
             instructors=tuple(sorted(self._instructors())),
             lessons=tuple(lessons),
-            people=tuple(Pubkey(pubkey) for pubkey in people),
+            people=self._audience.people,
         )
 
     async def _remembered_marks(self) -> dict[tuple[str, str], int]:

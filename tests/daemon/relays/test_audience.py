@@ -1,0 +1,71 @@
+"""The people of the open sessions: always those whose answers are stored, whatever changed in which order."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+
+from podium_daemon.relays.audience import Audience
+from podium_protocol.keys import SecretKey
+from podium_protocol.live.rsvp import RsvpStatus
+from podium_storage.changes import Batch
+from tests.support.world import World, new_key, world
+
+
+@pytest.fixture
+async def here() -> AsyncIterator[World]:
+    async with world() as opened:
+        yield opened
+
+
+async def test_people_stand_in_the_order_in_which_they_came(here: World) -> None:
+    """Whoever answers later stands behind, also where the others had answered to another session."""
+    first, second = await here.schedule(), await here.schedule()
+    ada, ben, cem = new_key(), new_key(), new_key()
+    audience = Audience(here.store)
+    await here.answer(ada, first)
+    await here.answer(ben, second)
+    with here.store.changes.subscribe(here.store.rsvps.name) as changes:
+        await audience.follow([first.lesson_id, second.lesson_id])
+        await here.answer(cem, first)
+        audience.note(changes.take() or Batch(()))
+    assert audience.people == (ada.pubkey, ben.pubkey, cem.pubkey)
+
+
+async def test_it_is_what_the_store_says_after_any_changes(here: World) -> None:
+    """Answers, withdrawals, sessions that come and go, and lost changes end where a fresh reading ends."""
+    order = random.Random(7)
+    rows = [await here.schedule() for _ in range(3)]
+    people = [new_key() for _ in range(6)]
+    audience, given = Audience(here.store), set[tuple[int, SecretKey]]()
+    with here.store.changes.subscribe(here.store.rsvps.name) as changes:
+        for step in range(40):
+            number, person = order.randrange(3), order.choice(people)
+            if (number, person) in given and order.random() < 0.5:
+                lesson, pubkey = rows[number].lesson_id, person.pubkey
+                await here.store.rsvps.where("[lessonId+pubkey]").equals([lesson, pubkey]).delete()
+            elif (number, person) not in given:
+                await here.answer(person, rows[number], RsvpStatus.TENTATIVE)
+                given.add((number, person))
+            taken = changes.take() or Batch(())
+            audience.note(Batch((), resync=True) if step % 9 == 8 else taken)
+            open_lessons = [row.lesson_id for row in rows if order.random() < 0.8]
+            await audience.follow(open_lessons)
+            stored = await here.store.rsvps.where("lessonId").any_of(open_lessons).to_list()
+            assert set(audience.people) == {row.pubkey for row in stored}
+            assert len(audience) == len(audience.people)
+
+
+async def test_one_more_answer_reads_nothing_again(here: World) -> None:
+    """A flood of answers costs what the answers cost: the store is not asked for those that are known."""
+    row = await here.schedule()
+    audience = Audience(here.store)
+    await audience.follow([row.lesson_id])
+    with here.store.changes.subscribe(here.store.rsvps.name) as changes:
+        await here.answer(new_key(), row)
+        audience.note(changes.take() or Batch(()))
+    here.store.rsvps.where = None  # type: ignore[method-assign, assignment]  # whoever asks it fails
+    await audience.follow([row.lesson_id])
+    assert len(audience) == 1
