@@ -19,8 +19,9 @@ from podium_protocol.nips.nip19 import encode_npub, encode_nsec, parse_pubkey
 from podium_protocol.nips.nip46 import Response
 from tests.daemon.cli.conftest import CommandLine, Knots
 from tests.support.bunker import ScriptedBunker, serving
+from tests.support.events import key_of
 from tests.support.ndk import ndk_bunker
-from tests.support.relays import new_key, running_relay
+from tests.support.relays import running_relay
 from tests.support.scripted_daemon import ScriptedDaemon
 
 pytestmark = pytest.mark.real_peer  # a relay nobody here wrote is between the two
@@ -141,7 +142,7 @@ async def test_a_page_to_agree_on_is_shown(podium: Remote) -> None:
     [
         ("bunker://x", "bunker"),
         ("npub1", "--bunker: "),
-        (encode_npub(new_key().pubkey), "not connected"),
+        (encode_npub(key_of(7).pubkey), "not connected"),
     ],
 )
 def test_what_names_no_signer_is_refused(podium: Remote, named: str, expected: str) -> None:

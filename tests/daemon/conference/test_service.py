@@ -24,8 +24,9 @@ from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey
 from tests.support.clock import ManualClock
 from tests.support.conference import granted, new_person, new_pubkey, reading, seeded_bytes
+from tests.support.events import key_of
 
-INSTRUCTOR = new_pubkey()
+INSTRUCTOR = key_of(1).pubkey
 LESSON = f"31923:{INSTRUCTOR}:rust-1"
 JOIN = "https://podium.example.org/s/naddr1x"
 
