@@ -82,8 +82,15 @@ async def answered(site: Site, person: Outsider, status: str) -> Any:
     return [one for one in shown if one["pubkey"] == person.pubkey and one["status"] == status]
 
 
+async def later_than(second: int) -> bool:
+    """Whether that second has begun."""
+    return time.time() >= second
+
+
 async def reply(person: Outsider, service: str, text: str, *, about: Letter | None = None) -> None:
     """Send a private message (NIP-17), made and sealed by nostr-sdk, as a reply where `about` says to what."""
+    written = time.time()  # of two answers of one second the lower id wins (NIP-01): nobody types that fast
+    await until(lambda: later_than(int(written) + 1), "the next second")
     tags = [] if about is None else [sdk.Tag.parse(["e", about.rumor_id, "", "reply"])]
     wrap = sdk.nip17_make_private_msg(person.keys, sdk.PublicKey.parse(service), text, rumor_extra_tags=tags)
     assert not (await person._client.send_event(wrap)).failed
