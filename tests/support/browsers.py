@@ -78,8 +78,8 @@ class Visitor:
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Any]:
-    """A headless browser for as long as the block runs.
+async def chromium(*flags: str) -> AsyncIterator[Any]:
+    """A headless browser for as long as the block runs; `flags` beside the usual ones.
 
     Without playwright or Chromium the test is skipped, with what to install; where PODIUM_REQUIRE_REAL=1 it fails.
     """
@@ -87,7 +87,7 @@ async def chromium() -> AsyncIterator[Any]:
     if not os.access(CHROMIUM, os.X_OK):
         pytest.skip("no Chromium: apt-get install chromium")
     async with api.async_playwright() as play:
-        browser = await play.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        browser = await play.chromium.launch(executable_path=CHROMIUM, args=(*_FLAGS, *flags))
         try:
             yield browser
         finally:

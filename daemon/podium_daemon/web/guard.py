@@ -28,7 +28,9 @@ _HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:; "
         "connect-src 'self'; font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; "
-        "require-trusted-types-for 'script'; trusted-types 'none'"
+        "worker-src 'self'; "
+        # one policy, which knows one URL: that of the worker that encrypts media (page/frame-keys.js)
+        "require-trusted-types-for 'script'; trusted-types podium-frames"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",

@@ -34,7 +34,7 @@ async def test_the_index_is_html_under_the_strict_policy(here: Site) -> None:
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert answer.headers["cache-control"] == "no-cache"
-    assert "require-trusted-types-for 'script'; trusted-types 'none'" in answer.headers["content-security-policy"]
+    assert "require-trusted-types-for 'script'; trusted-types podium-frames" in answer.headers["content-security-policy"]
     assert "unsafe" not in answer.headers["content-security-policy"]
 
 

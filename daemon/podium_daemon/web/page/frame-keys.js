@@ -1,0 +1,72 @@
+// The room's secrets between people: made in the instructor's browser, encrypted to each person with the signer's own
+// NIP-44, passed on by the daemon as ciphertext. Here is no DOM and no socket: `send` and `signer` are given.
+
+const MAX_CIPHERTEXT = 1024;
+
+/** Whether this browser can seal frames at all. */
+export const canSealFrames = "RTCRtpScriptTransform" in globalThis;
+
+let policy = null;
+
+/** The worker. A page that demands trusted types lets this one script be one, and no other. */
+export function frameWorker() {
+  const address = "/page/frame-worker.js";
+  policy ??= globalThis.trustedTypes?.createPolicy("podium-frames", { createScriptURL: () => address }) ?? { createScriptURL: () => address };
+  return new Worker(policy.createScriptURL(address), { type: "module" });
+}
+
+/** The keys as whoever leads holds them: a new secret for each epoch, given to everybody who is in the room. */
+export class KeyGiver {
+  #epoch;
+  #secret = null;
+  #given = new Set();
+
+  /** `nip44`: the signer's `nip44` (encrypt). `send({to, epoch, ciphertext})`. `firstEpoch`: above every one that was used. */
+  constructor({ room, nip44, send, use, firstEpoch }) {
+    Object.assign(this, { room, nip44, send, use });
+    this.#epoch = firstEpoch - 1;
+  }
+
+  /** Follow who is in the room: newcomers get the secret; when somebody leaves there is a new one for those who stay. */
+  async follow(pubkeys) {
+    const present = new Set(pubkeys);
+    const somebodyLeft = [...this.#given].some((pubkey) => !present.has(pubkey));
+    if (this.#secret === null || somebodyLeft) this.#renew();
+    for (const pubkey of present) {
+      if (this.#given.has(pubkey)) continue;
+      const [epoch, secret] = [this.#epoch, this.#secret];
+      const ciphertext = await this.nip44.encrypt(pubkey, JSON.stringify({ room: this.room, epoch, secret: hex(secret) }));
+      if (epoch !== this.#epoch) return; // renewed meanwhile: that call gives the new one
+      this.send({ to: pubkey, epoch, ciphertext });
+      this.#given.add(pubkey);
+    }
+  }
+
+  #renew() {
+    if (this.#epoch >= 0xffff) throw new RangeError("this room has used up its epochs");
+    this.#epoch += 1;
+    this.#secret = crypto.getRandomValues(new Uint8Array(32));
+    this.#given = new Set();
+    this.use(this.#epoch, this.#secret);
+  }
+}
+
+/** Read a key that the daemon passed on: [epoch, secret], or null where it is not the leader's word on this room. */
+export async function readKey({ from, ciphertext }, { room, leaders, nip44 }) {
+  if (!leaders.includes(from) || typeof ciphertext !== "string" || ciphertext.length > MAX_CIPHERTEXT) return null;
+  try {
+    const told = JSON.parse(await nip44.decrypt(from, ciphertext));
+    if (told.room !== room || !Number.isInteger(told.epoch) || told.epoch < 0 || told.epoch > 0xffff) return null;
+    return /^[0-9a-f]{64}$/.test(told.secret) ? [told.epoch, bytes(told.secret)] : null;
+  } catch {
+    return null; // whoever passed it on changed it, or the person said no
+  }
+}
+
+function hex(data) {
+  return Array.from(data, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function bytes(text) {
+  return Uint8Array.from(text.match(/../g), (pair) => Number.parseInt(pair, 16));
+}
