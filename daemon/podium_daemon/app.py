@@ -8,6 +8,7 @@ import secrets
 import shutil
 import socket
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import cached_property
@@ -20,17 +21,24 @@ import structlog
 from podium_daemon import logs, policies
 from podium_daemon.clock import Clock, ClockWatch, SystemClock
 from podium_daemon.conference.base import RoomId, RoomSpec
+from podium_daemon.conference.embedded.configured import embedded_settings
 from podium_daemon.conference.link_settings import LinkSettings
 from podium_daemon.conference.registry import EngineParts, build_engine
+from podium_daemon.conference.servers import configured_servers
 from podium_daemon.conference.service import TrainingCallingIntegration
+from podium_daemon.conference.values import Support
 from podium_daemon.config import Config
 from podium_daemon.config.values import is_nip05
+from podium_daemon.database_file import explained
 from podium_daemon.keyfile import locate_key, new_secret, read_key, write_key_file
+from podium_daemon.media.job import Layout
+from podium_daemon.recording_parts import RecordingPlace, join_recorder
 from podium_daemon.relays.addresses import SystemLookup
 from podium_daemon.relays.embedded import EmbeddedRelay
 from podium_daemon.relays.embedded_child import RelaySettings
 from podium_daemon.relays.gift_wraps import GiftWraps
 from podium_daemon.relays.incoming import Incoming
+from podium_daemon.relays.mailboxes import Mailboxes
 from podium_daemon.relays.pool import RelayPool
 from podium_daemon.relays.publisher import Publisher
 from podium_daemon.relays.relay_state import PoolRelay
@@ -39,27 +47,44 @@ from podium_daemon.reload import Reloader
 from podium_daemon.services.attendance import Attendance
 from podium_daemon.services.attendance_gaps import GapBook
 from podium_daemon.services.attendance_settling import AttendanceSettings
+from podium_daemon.services.blossom import BlossomServer
 from podium_daemon.services.calling import CallersSessions, NotedAttendance
 from podium_daemon.services.housekeeping import Housekeeping
 from podium_daemon.services.instructors import Instructors
 from podium_daemon.services.intake import Intake
+from podium_daemon.services.letters import Letters
 from podium_daemon.services.lifecycle import Lifecycle, LifecycleSettings
 from podium_daemon.services.nip05_lookup import look_up
 from podium_daemon.services.outgoing import Outgoing
+from podium_daemon.services.private_inbox import PrivateInbox
+from podium_daemon.services.private_news import PrivateNews
+from podium_daemon.services.private_post import PrivatePost
+from podium_daemon.services.profiles import Profiles
+from podium_daemon.services.questions import Questions
+from podium_daemon.services.recording import RecordingSettings
+from podium_daemon.services.recording_publishing import InstructorOrService
+from podium_daemon.services.recording_work import WorkSettings
 from podium_daemon.services.relay_lists import announce_relay_lists
 from podium_daemon.services.reminder_planner import PlannerSettings
 from podium_daemon.services.reminder_sending import ReminderSettings
 from podium_daemon.services.reminder_wrapping import Wrapper
 from podium_daemon.services.reminders import Reminders
 from podium_daemon.services.replies import Replies
+from podium_daemon.services.room_controls import RoomControls
+from podium_daemon.services.room_switches import RoomSwitches
 from podium_daemon.services.rooms import Rooms, RoomSettings
 from podium_daemon.services.rsvps import Rsvps
 from podium_daemon.services.status_events import StatusEvents, StatusSettings
+from podium_daemon.services.watching import Watching
+from podium_daemon.signers.desk import Desk
+from podium_daemon.signers.instructors import InstructorSigners
+from podium_daemon.signers.known_bunkers import KnownBunkers
 from podium_daemon.signers.local import LocalSigner
 from podium_daemon.state_directory import lock_state_directory, prepare_state_directory
 from podium_daemon.supervisor import Service, Supervisor, stop_on_signals
 from podium_daemon.web.context import Context
 from podium_daemon.web.drafts import Drafts
+from podium_daemon.web.metrics import Counted
 from podium_daemon.web.models import ServiceOut
 from podium_daemon.web.server import WebServer, listen
 from podium_daemon.web.site import build_site
@@ -68,6 +93,7 @@ from podium_protocol import kinds
 from podium_protocol.events import Pubkey, SignedEvent, VerifiedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.keys import SecretKey
+from podium_protocol.limits import MAX_DM_RELAYS
 from podium_protocol.live.lifecycle_rules import StartPolicy
 from podium_protocol.nips import nip19, nip42
 from podium_protocol.relay_url import normalise
@@ -77,6 +103,7 @@ from podium_storage.mirror import Mirror
 from podium_storage.opened_wraps import OpenedWraps
 from podium_storage.outbox import Outbox
 from podium_storage.projections import RsvpProjection
+from podium_storage.question_projection import QuestionProjection
 from podium_storage.replacement import Effect
 from podium_storage.rows import LiveSessionRow
 from podium_storage.session_projection import SessionProjection
@@ -108,11 +135,12 @@ def run(config: Config, *, key_option: Path | None = None) -> None:
     Raises:
         InvalidInput: the key, the port or the state directory cannot be used; says what to do.
         AlreadyRunning: another daemon holds the state directory.
+        DatabaseDamaged: the database cannot be read any more.
         ServiceFailed: a part of the daemon ended on its own; says which.
     """
     logs.configure(config.logging.level, config.logging.format)
     prepare_state_directory(config.state_directory)
-    with lock_state_directory(config.state_directory):
+    with lock_state_directory(config.state_directory), explained(config.database_file):
         asyncio.run(_serve(config, key_option))
 
 
@@ -157,7 +185,11 @@ class Daemon:
         self._relays = relays_of(config)
         self._join_ground()
         self._join_services(meta)
-        web = WebServer(build_site(self._context(), hosts=_hosts(config)), listener)
+        self._join_signers()
+        self._join_recording()
+        site = build_site(self._context(), hosts=_hosts(config))
+        self._profiles.follow(site.refresh)
+        web = WebServer(site, listener)
         reloader = Reloader(config, self.apply)
         self.services: list[Service] = [ClockWatch(clock), *self._embedded_relay()]
         self.services += [
@@ -167,10 +199,13 @@ class Daemon:
             self._publisher,
             self._engine,
             self._instructors,
+            self._profiles,
             self._rsvps,
         ]
+        self.services += [self._private_post]
         self.services += [self._attendance, self._reminders, self._lifecycle, self._rooms, self._housekeeping]
-        self.services += [reloader, web]
+        self.services += [self._controls, self._questions, self._recorder]
+        self.services += [self._mailboxes, self._desk, reloader, web]
         """In the order in which they start; they stop in the reverse order."""
 
     def apply(self, config: Config) -> None:
@@ -182,6 +217,7 @@ class Daemon:
         self._reminders.settings = self._reminder_settings()
         self._attendance.settings = self._attendance_settings()
         self._rooms.settings = self._room_settings()
+        self._recorder.settings = self._recording_settings()
 
     # -- the ground: mirror, relays, engine
 
@@ -200,15 +236,27 @@ class Daemon:
         self._sessions = SessionProjection(
             store.sessions, service=self._signer.pubkey, accepts=self._instructors.accepts
         )
+        self._question_projection = QuestionProjection(store, service=self._signer.pubkey)
         self._rsvp_projection = RsvpProjection(store.rsvps, store.database, store.interner)
+        self._attendance_projection = AttendanceProjection(
+            store.attendance, store.intervals, service=self._signer.pubkey
+        )
         self._mirror = Mirror(
             store.database,
             store.interner,
             [
                 self._rsvp_projection,
                 self._sessions,
-                AttendanceProjection(store.attendance, store.intervals, service=self._signer.pubkey),
+                self._attendance_projection,
+                self._question_projection,
             ],
+        )
+        self._profiles = Profiles(
+            mirror=self._mirror,
+            changes=store.changes,
+            instructors=lambda: self._instructors.pubkeys,
+            lookup=lambda name: look_up(name, lookup),
+            clock=clock,
         )
         self._outbox = Outbox(store.database, store.interner)
         watermarks = Watermarks(store.database)
@@ -227,6 +275,8 @@ class Daemon:
             deliver=self._read_wraps,
             watermarks=watermarks,
             clock=clock,
+            past_is_read=self._read_what_waited,
+            patience=SYNC_PATIENCE,
         )
         self._pool = RelayPool(
             self._relays,
@@ -239,8 +289,10 @@ class Daemon:
         self._gift_wraps.join(self._pool)
         self._publisher = Publisher(outbox=self._outbox, store=store, pool=self._pool, clock=clock)
         link = LinkSettings(meeting_url=config.conference.meeting_url or None, heartbeat=config.conference.heartbeat)
-        parts = EngineParts(clock=clock, random_bytes=self._random_bytes, link=link)
-        self._engine = build_engine(config.conference.engine, parts)
+        servers = configured_servers(config, os.environ)
+        embedded = embedded_settings(config)
+        parts = EngineParts(clock=clock, random_bytes=self._random_bytes, link=link, servers=servers, embedded=embedded)
+        self._engine = build_engine(config.conference.chosen_engine, parts)
 
     async def _take_in(self, events: Sequence[Incoming]) -> None:
         if public := await self._gift_wraps.take(events):
@@ -248,6 +300,9 @@ class Daemon:
 
     async def _read_wraps(self, wraps: Sequence[VerifiedEvent]) -> None:
         await self._replies.take(wraps)  # made after the pool, since it writes back through the outbox
+
+    async def _read_what_waited(self) -> None:
+        await self._private_inbox.past_is_read()
 
     async def _on_eose(self, name: str, relay: str, partial: bool) -> None:
         await self._gift_wraps.on_eose(name, relay, partial)
@@ -277,12 +332,23 @@ class Daemon:
     def _join_services(self, meta: Meta) -> None:
         store, clock, signer = self._store, self._clock, self._signer
         outgoing = Outgoing(self._mirror, self._outbox, self._write_relays, clock)
-        self._intake = Intake(store, outgoing, accepts=self._instructors.accepts, clock=clock)
+        opened = OpenedWraps(store.database)
+        letters = self._join_private(opened)
+        self._intake = Intake(
+            store,
+            outgoing,
+            news=self._private_news,
+            own_inbox=self._dm_relays,
+            can_encrypt=self._can_encrypt,
+            accepts=self._instructors.accepts,
+            clock=clock,
+        )
         self._rsvps = Rsvps(store=store, policy=policies.seat_policy(self._config), clock=clock)
         self._attendance = Attendance(
             self._attendance_settings(),
             store=store,
             outgoing=outgoing,
+            letters=letters,
             engine=self._engine,
             signer=signer,
             gaps=GapBook(meta, tolerance=3 * self._config.attendance.poll),
@@ -303,7 +369,6 @@ class Daemon:
             wrapper=wrapper,
             clock=clock,
         )
-        opened = OpenedWraps(store.database)
         self._replies = Replies(
             signer.secret,
             store=store,
@@ -311,22 +376,37 @@ class Daemon:
             outbox=self._outbox,
             rsvps=self._rsvp_projection,
             opened=opened,
+            others=self._private_inbox.take,
             clock=clock,
             random_bytes=self._random_bytes,
         )
+        self._controls = RoomControls(store=store, engine=self._engine)
         self._rooms = Rooms(
-            self._room_settings(), store=store, engine=self._engine, clock=clock, random_bytes=self._random_bytes
+            self._room_settings(),
+            store=store,
+            engine=self._engine,
+            clock=clock,
+            random_bytes=self._random_bytes,
+            recording=self._is_recording,
+        )
+        self._questions = Questions(
+            store=store,
+            outgoing=outgoing,
+            projection=self._question_projection,
+            service=signer.pubkey,
+            clock=clock,
         )
         self._lifecycle = Lifecycle(
             self._lifecycle_settings(),
             store=store,
             outgoing=outgoing,
+            letters=letters,
             status=self._status(outgoing),
             engine=self._engine,
             is_instructor=self._instructors.allows,
             notify=self._rooms.notify,
             clock=clock,
-            caught_up=self._syncer.caught_up,
+            caught_up=_AllRead(self._syncer.caught_up, self._gift_wraps.caught_up),
             at_start=lambda: self._announce_relays(outgoing),
         )
         self._housekeeping = Housekeeping(
@@ -337,6 +417,105 @@ class Daemon:
             retention_days=self._config.attendance.retention_days,
             clock=clock,
         )
+
+    def _join_signers(self) -> None:
+        """Remote signers: those of pages, and those that instructors left with the service."""
+        clock, random_bytes = self._clock, self._random_bytes
+        self._mailboxes = Mailboxes(self._relays, clock=clock, signer=self._sign_in)
+        self._instructor_signers = InstructorSigners(
+            KnownBunkers(self._config.state_directory / "instructor-signers", by="user"),
+            self._mailboxes,
+            clock=clock,
+            random_bytes=random_bytes,
+        )
+        self._desk = Desk(
+            self._mailboxes,
+            relays=self._meeting_relays,
+            instructors=self._instructor_signers,
+            is_instructor=self._instructors.allows,
+            service_name=self._config.identity.service_name,
+            public_url=self._config.public_url,
+            clock=clock,
+            random_bytes=random_bytes,
+        )
+
+    def _join_recording(self) -> None:
+        """The recorder, and the credit for watching what it made."""
+        config, clock, given = self._config, self._clock, self._config.recording
+        outgoing = Outgoing(self._mirror, self._outbox, self._write_relays, clock)
+        blossom = BlossomServer(
+            given.blossom_server,
+            signer=self._signer,
+            lookup=SystemLookup(),
+            clock=clock,
+            within=given.transfer_within,
+        )
+        self._recorder = join_recorder(
+            self._recording_settings(),
+            RecordingPlace(
+                folder=config.recording_directory,
+                public_url=config.public_url,
+                keeper=blossom if given.store == blossom.name else None,
+            ),
+            store=self._store,
+            mirror=self._mirror,
+            outgoing=outgoing,
+            status=self._status(outgoing),
+            engine=self._engine,
+            instructors=InstructorOrService(self._signer, self._instructor_signers),
+            notify=self._tell_room,
+            clock=clock,
+        )
+        self._watching = Watching(
+            self._store,
+            policy=lambda: policies.completion_policy(self._config),
+            clock=clock,
+            random_bytes=self._random_bytes,
+        )
+
+    def _recording_settings(self) -> RecordingSettings:
+        given = self._config.recording
+        work = WorkSettings(
+            layout=Layout(given.layout), keep_tracks=given.keep_tracks, max_megabytes=given.max_megabytes
+        )
+        return RecordingSettings(policy=given.policy, work=work)
+
+    def _is_recording(self, lesson_id: str) -> bool:
+        return self._recorder.is_recording(lesson_id)  # made after the rooms, which it tells
+
+    def _join_private(self, opened: OpenedWraps) -> Letters:
+        """What private sessions need: nothing of them is on a relay in plain."""
+        store, clock = self._store, self._clock
+        letters = Letters(store, clock)
+        self._private_news = PrivateNews(
+            letters,
+            store=store,
+            rsvps=self._rsvp_projection,
+            service=self._signer.pubkey,
+            page_of=self._page_of,
+            clock=clock,
+        )
+        self._private_inbox = PrivateInbox(
+            self._private_news,
+            store=store,
+            mirror=self._mirror,
+            sessions=self._sessions,
+            rsvps=self._rsvp_projection,
+            attendance=self._attendance_projection,
+            opened=opened,
+            accepts=self._instructors.accepts,
+            clock=clock,
+        )
+        self._private_post = PrivatePost(
+            self._signer.secret,
+            store=store,
+            mirror=self._mirror,
+            outbox=self._outbox,
+            own_inbox=self._dm_relays,
+            clock=clock,
+            random_bytes=self._random_bytes,
+        )
+        return letters
 
     def _status(self, outgoing: Outgoing) -> StatusEvents:
         settings = StatusSettings(
@@ -375,7 +554,7 @@ class Daemon:
             confirmations=given.confirmation,
             recordings=given.recording.enabled,
         )
-        return ReminderSettings(planner=planner, prepare_ahead=given.prepare_ahead)
+        return ReminderSettings(planner=planner, prepare_ahead=given.prepare_ahead, rewrap_recent=given.rewrap_recent)
 
     def _attendance_settings(self) -> AttendanceSettings:
         return AttendanceSettings(
@@ -398,6 +577,20 @@ class Daemon:
     def _write_relays(self) -> list[str]:
         return [relay.url for relay in self._relays if relay.write]
 
+    async def _tell_room(self, lesson_id: str, text: str) -> None:
+        await self._rooms.notify(lesson_id, text)  # rooms and recorder need each other
+
+    def _meeting_relays(self) -> list[str]:
+        """Where a signer that never heard of us can talk with us."""
+        return [relay.url for relay in self._relays if relay.read and relay.write][:MAX_DM_RELAYS]
+
+    @property
+    def _can_encrypt(self) -> bool:
+        return self._engine.capabilities.e2ee is not Support.NONE
+
+    def _dm_relays(self) -> list[str]:
+        return [relay.url for relay in self._relays if relay.dm]
+
     def _page_of(self, row: LiveSessionRow) -> str:
         return self._views.page(row)
 
@@ -414,7 +607,14 @@ class Daemon:
 
     @cached_property
     def _views(self) -> Views:
-        return Views(self._store, public_url=self._config.public_url, relay_hints=self._write_relays())
+        return Views(
+            self._store,
+            public_url=self._config.public_url,
+            relay_hints=self._write_relays(),
+            introduce=self._profiles.of,
+            doors=lambda: self._config.lifecycle.doors,
+            service=self._signer.pubkey,
+        )
 
     def _context(self) -> Context:
         return Context(
@@ -427,15 +627,24 @@ class Daemon:
                 public_url=self._config.public_url,
                 relay_hints=self._write_relays(),
                 clock=self._clock,
+                can_encrypt=self._can_encrypt,
             ),
             intake=self._intake,
             lifecycle=self._lifecycle,
+            engine=self._engine,
             rooms=self._rooms,
+            controls=RoomSwitches(self._controls, self._recorder),
+            recorder=self._recorder,
+            watching=self._watching,
+            questions=self._questions,
             calling=self._calling,
             relays=self._pool,
+            signers=self._desk,
+            instructor_signers=self._instructor_signers,
             clock=self._clock,
             service=self._service_out,
             ready=lambda: None if self._syncer.caught_up.is_set() else "reading the relays",
+            counted=self._counted,
             service_pubkey=self._signer.pubkey,
             public_url=self._config.public_url,
         )
@@ -451,6 +660,21 @@ class Daemon:
             random_bytes=self._random_bytes,
         )
 
+    def _counted(self) -> list[Counted]:
+        public, messages = self._syncer.ladder, self._gift_wraps.ladder
+        return [
+            Counted(
+                "podium_events", "Events from relays.", "outcome", public.dropped | Counter(accepted=public.accepted)
+            ),
+            Counted(
+                "podium_gift_wraps",
+                "Gift wraps from relays, before they were opened.",
+                "outcome",
+                messages.dropped | Counter(accepted=messages.accepted),
+            ),
+            Counted("podium_messages", "Private messages to the service.", "outcome", self._replies.counts),
+        ]
+
     def _service_out(self) -> ServiceOut:
         return ServiceOut(
             service_pubkey=self._signer.pubkey,
@@ -461,6 +685,17 @@ class Daemon:
             version=version("podium-nostr"),
             engine=self._engine.name,
         )
+
+
+class _AllRead:
+    """Set once all of several events are."""
+
+    def __init__(self, *events: asyncio.Event) -> None:
+        self._events = events
+
+    async def wait(self) -> None:
+        for event in self._events:
+            await event.wait()
 
 
 def relays_of(config: Config) -> list[PoolRelay]:

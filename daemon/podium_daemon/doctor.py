@@ -6,9 +6,11 @@ import asyncio
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 import socket
 import sqlite3
+import subprocess
 import time
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from enum import StrEnum
@@ -32,6 +34,9 @@ _GIBIBYTE: Final = 1024**3
 _LOW_SPACE: Final = _GIBIBYTE
 _NO_SPACE: Final = _GIBIBYTE // 10
 _OLDEST_SQLITE: Final = (3, 37, 0)  # STRICT tables
+_JANUS: Final = re.compile(r"Janus version: \d+ \((\d+)\.(\d+)\.(\d+)\)")
+_OLDEST_JANUS: Final = (1, 4, 1)
+_AIORTC: Final = re.compile(r"1\.1[456](\..*)?")
 _RELEASED: Final = 1_762_000_000  # November 2025: a clock before it is wrong
 
 
@@ -136,10 +141,47 @@ def check_public_url(url: str) -> Check:
 
 def check_meeting(config: Config) -> Check:
     """Whether the engine has a room to send people to."""
+    if config.conference.chosen_engine == "embedded":
+        return check_aiortc(importlib.metadata.version("aiortc"))
+    if config.conference.chosen_engine == "janus":
+        return check_janus(config.conference.janus.program)
+    servers = {"bigbluebutton": config.conference.bigbluebutton.url, "livekit": config.conference.livekit.url}
+    if (engine := config.conference.engine) in servers:
+        host = urlsplit(servers[engine]).hostname
+        if host:
+            return Check("conference", Verdict.OK, f"engine {engine} at {host}")
+        advice = f"Set conference.{engine}.url and secret_file: docs/engines.md."
+        return Check("conference", Verdict.FAIL, f"engine {engine} has no server", advice)
     if config.conference.meeting_url:
-        return Check("conference", Verdict.OK, f"engine {config.conference.engine}, a meeting is set")
+        return Check("conference", Verdict.OK, f"engine {config.conference.chosen_engine}, a meeting is set")
     advice = "Set conference.meeting_url, or give each session its own."
     return Check("conference", Verdict.WARN, f"engine {config.conference.engine} has no meeting to hand out", advice)
+
+
+def check_janus(program: str) -> Check:
+    """Whether there is a Janus, and one without the memory errors that 1.4.1 corrected."""
+    found = shutil.which(program)
+    if found is None:
+        advice = "On Debian 12: apt-get install janus; elsewhere, install Janus 1.4.1 or newer from its own site."
+        return Check("conference", Verdict.FAIL, f"engine janus has no program {program!r}", advice)
+    said = subprocess.run([found, "--help"], check=False, capture_output=True, text=True, timeout=10)  # noqa: S603  (the configured program)
+    version = _JANUS.search(said.stdout)
+    if version is None:
+        advice = "Set conference.janus.program to the Janus WebRTC server."
+        return Check("conference", Verdict.FAIL, f"{found} does not say that it is a Janus", advice)
+    if tuple(map(int, version.groups())) < _OLDEST_JANUS:
+        advice = "Install Janus 1.4.1 or newer, or use the embedded engine."
+        shown = ".".join(version.groups())
+        return Check("conference", Verdict.WARN, f"Janus {shown} has memory errors that 1.4.1 corrected", advice)
+    return Check("conference", Verdict.OK, f"engine janus on Janus {'.'.join(version.groups())}")
+
+
+def check_aiortc(version: str) -> Check:
+    """Whether the embedded engine stands on the library it was written for; it uses names that are not public."""
+    if not _AIORTC.fullmatch(version):
+        advice = "Install aiortc>=1.14,<1.17."
+        return Check("conference", Verdict.FAIL, f"engine embedded does not work on aiortc {version}", advice)
+    return Check("conference", Verdict.OK, f"engine embedded on aiortc {version}")
 
 
 def check_clock(now: float, is_monotonic: bool) -> Check:

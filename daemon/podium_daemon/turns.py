@@ -12,6 +12,7 @@ from podium_daemon.clock import Clock
 from podium_daemon.supervisor import Stop
 from podium_protocol.errors import PodiumError
 from podium_storage.changes import Batch, Subscription
+from podium_storage.errors import StoreDamaged
 
 MAX_SLEEP: Final = 30.0  # seconds: a due time is wall-clock time, and the wall clock may be set meanwhile
 RETRY_SECONDS: Final = 5.0
@@ -30,11 +31,16 @@ async def take_turns(name: str, turn: Turn, changes: Subscription, *, clock: Clo
 
     A failure that has a name (disk full, signer away) is logged and tried again; nothing was lost, since state is
     written before anything else happens. A turn that is always due again is a mistake, and is slowed to one a second.
+
+    Raises:
+        StoreDamaged: the database is damaged, and will be so the next time.
     """
     batch, in_a_row = _EVERYTHING, 0
     while not stop.is_set():
         try:
             due = await turn(batch)
+        except StoreDamaged:
+            raise
         except PodiumError as error:
             _log.warning("a service will try again", action="service.retry", service=name, error=str(error))
             await _first_of(clock.sleep(RETRY_SECONDS), stop.wait())

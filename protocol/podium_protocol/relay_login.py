@@ -34,15 +34,17 @@ class RelayLogin:
         return (
             self.challenge is not None
             and self.challenge != self._tried
-            and self.stage not in (LoginStage.ASKED, LoginStage.SENT)
+            and not self.is_under_way()
             and self._attempts < MAX_AUTH_ATTEMPTS
         )
 
     def is_hopeful(self) -> bool:
         """Whether whatever was refused may wait: a login is under way, can be asked for, or awaits its challenge."""
-        if self.stage in (LoginStage.ASKED, LoginStage.SENT):
-            return True
-        return self.challenge is None or self.may_ask()
+        return self.is_under_way() or self.challenge is None or self.may_ask()
+
+    def is_under_way(self) -> bool:
+        """Whether a login is being signed, or waits for its answer."""
+        return self.stage in (LoginStage.ASKED, LoginStage.SENT)
 
     def ask(self) -> str:
         """Note that the caller is asked to sign the newest challenge, and return it."""
@@ -63,6 +65,10 @@ class RelayLogin:
     def refuse(self) -> None:
         """Note that the caller will not sign."""
         self.stage = LoginStage.REFUSED
+
+    def put_off(self) -> None:
+        """Note that the caller could not sign, and that nothing was lost with it: the challenge may be tried again."""
+        self.stage, self._tried = LoginStage.IDLE, None
 
     def drop_stale(self) -> None:
         """Note that the challenge that was signed is not the newest any more."""

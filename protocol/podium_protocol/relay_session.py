@@ -142,9 +142,13 @@ class RelaySession:
 
     def cannot_authenticate(self, reason: str) -> None:
         """Say that `AuthNeeded` will not be answered: whatever waits for the login fails as `AuthRequired`."""
-        if self._login.stage is not LoginStage.SENT:  # else it was answered, and the relay has the word
+        if self._login.stage is LoginStage.SENT:
+            return  # it was answered, and the relay has the word
+        if self._has_waiting():
             self._login.refuse()
-            self._fail_waiting(AuthRequired(reason))
+        else:
+            self._login.put_off()
+        self._fail_waiting(AuthRequired(reason))
 
     def filters_of(self, subscription_id: str) -> tuple[Filter, ...] | None:
         """The filters last sent for a subscription, to hold its events against; None if there is none of that id."""
@@ -224,8 +228,8 @@ class RelaySession:
 
     # -- subscriptions -------------------------------------------------------------------------------------------------
 
-    def _ask(self, subscription_id: str, subscription: Subscription) -> None:
-        filters = subscription.start(self._login.successes)
+    def _ask(self, subscription_id: str, subscription: Subscription, *, again: bool = False) -> None:
+        filters = subscription.start(self._login.successes, again=again)
         self._out.append(messages.encode_req(subscription_id, filters))
         self._eose_due.pop(subscription_id, None)
         self._eose_due[subscription_id] = self._now + limits.EOSE_TIMEOUT
@@ -247,9 +251,15 @@ class RelaySession:
             self._on_stray(subscription_id)
         elif not subscription.has_ended:
             self.has_answered = subscription.has_ended = True
-            subscription.stage = Stage.LIVE
-            self._eose_due.pop(subscription_id, None)
-            self._events.append(EndOfStored(subscription_id, partial=False))
+            if self._login.is_under_way():
+                subscription.is_end_held = True  # strangers may be told less: it is asked again after the login
+            else:
+                self._end(subscription_id, subscription)
+
+    def _end(self, subscription_id: str, subscription: Subscription) -> None:
+        subscription.stage, subscription.is_end_held = Stage.LIVE, False
+        self._eose_due.pop(subscription_id, None)
+        self._events.append(EndOfStored(subscription_id, partial=False))
 
     def _on_closed(self, subscription_id: str, text: str) -> None:
         subscription = self._subscriptions.get(subscription_id)
@@ -329,14 +339,14 @@ class RelaySession:
         self._events.append(AuthNeeded(self._login.ask()))
 
     def _ask_for_login_or_fail(self, verdict: Verdict) -> None:
-        if self._login.may_ask() and self._has_waiting():
+        if self._login.may_ask() and self._wants_login():
             self._ask_for_login()
         else:
             self._fail_waiting(verdict)
 
     def _on_challenge(self, challenge: str) -> None:
         self._login.challenge = challenge
-        if self._login.may_ask() and self._has_waiting():
+        if self._login.may_ask() and self._wants_login():
             self._ask_for_login()
 
     def _on_login_answer(self, frame: OkFrame) -> None:
@@ -345,6 +355,7 @@ class RelaySession:
         if frame.accepted:
             self._events.append(AuthAnswered(Done(frame.message[: limits.MAX_MESSAGE_CHARS])))
             self._retry_waiting()
+            self._ask_as_known()
             return
         verdict = verdicts.of_closed(frame.message)
         self._events.append(AuthAnswered(verdict))
@@ -352,8 +363,18 @@ class RelaySession:
         keeps = isinstance(verdict, RateLimited | Unknown)
         self._ask_for_login_or_fail(verdict if keeps else AuthRequired(verdict.message))
 
+    def _wants_login(self) -> bool:
+        """Something waits for it, or the relay does not know us: it may withhold our gift wraps in silence (NIP-17)."""
+        return self._has_waiting() or (self.may_authenticate and not self._login.successes)
+
     def _has_waiting(self) -> bool:
         return bool(self._waiting_subscriptions or self._waiting_publications)
+
+    def _ask_as_known(self) -> None:
+        """Ask once more what was asked as a stranger: the same, since what was withheld may be older than an EOSE."""
+        for subscription_id, subscription in self._subscriptions.items():
+            if subscription.is_open() and subscription.logins_before < self._login.successes:
+                self._ask(subscription_id, subscription, again=True)
 
     def _retry_waiting(self) -> None:
         self._login_due = None
@@ -374,6 +395,9 @@ class RelaySession:
             self._events.append(SubscriptionClosed(subscription_id, verdict))
         for event_id in tuple(self._waiting_publications):
             self._finish(event_id, verdict)
+        for subscription_id, subscription in self._subscriptions.items():
+            if subscription.is_open() and subscription.is_end_held:
+                self._end(subscription_id, subscription)  # what strangers are told is all there will be
 
     # -- the rest ------------------------------------------------------------------------------------------------------
 

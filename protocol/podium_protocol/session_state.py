@@ -34,16 +34,17 @@ class Subscription:
         self.sent = filters
         self.stage = Stage.IDLE
         self.has_ended = False
+        self.is_end_held = False  # the relay did not know us when it said that this was all
         self.was_retried = False  # after a login, on this connection
         self.logins_before = 0
         self._resume = resume
         self._quota = 0.0  # stored events it may still send
 
-    def start(self, logins: int) -> tuple[Filter, ...]:
-        """Note that it is asked for now, and return the filters to send."""
-        if self._resume is not None:
+    def start(self, logins: int, *, again: bool = False) -> tuple[Filter, ...]:
+        """Note that it is asked for now, and return the filters to send; `again`: the same as before."""
+        if self._resume is not None and not again:
             self.sent = tuple(self._resume(self.filters))
-        self.stage, self.has_ended, self.logins_before = Stage.STORED, False, logins
+        self.stage, self.has_ended, self.is_end_held, self.logins_before = Stage.STORED, False, False, logins
         limited = [one.limit for one in self.sent if one.limit is not None]
         self._quota = sum(limited) + STORED_SLACK if len(limited) == len(self.sent) else math.inf
         return self.sent

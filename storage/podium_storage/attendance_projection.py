@@ -5,17 +5,22 @@ A row that is there was computed from intervals and knows better; records only f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
 
 from podium_protocol import kinds
-from podium_protocol.events import Pubkey, VerifiedEvent
+from podium_protocol.events import Pubkey
 from podium_protocol.live.attendance_record import AttendanceRecord, read_attendance_record
+from podium_protocol.live.authored import AuthoredEvent
 from podium_storage.database import Transaction
 from podium_storage.replacement import Effect
 from podium_storage.rows import AttendanceRow, IntervalRow
 from podium_storage.table import Table
 
-_BY_PERSON = "[lessonId+pubkey]"
+_BY_PERSON: Final = "[lessonId+pubkey]"
+_REMEMBERED: Final = "remembered"
+_Person: TypeAlias = tuple[str, str]
+_Attested: TypeAlias = tuple[AttendanceRecord, AuthoredEvent]
 
 
 class AttendanceProjection:
@@ -28,22 +33,41 @@ class AttendanceProjection:
 
     async def apply(self, tx: Transaction, effects: Sequence[Effect], *, received_at: int) -> None:  # noqa: ARG002 (the protocol's)
         """Add rows for own records of people nobody here has seen."""
-        records = {
-            (record.lesson_id, record.participant): (record, effect.event)
-            for effect in effects
-            if effect.held and effect.event.kind == kinds.ATTENDANCE and effect.event.pubkey == self._service
-            if (record := read_attendance_record(effect.event)) is not None and record.joined_at is not None
-        }
+        held = [effect.event for effect in effects if effect.held and effect.event.kind == kinds.ATTENDANCE]
+        await self.remember(tx, held)
+
+    async def remember(self, tx: Transaction, events: Sequence[AuthoredEvent]) -> None:
+        """Fold in records, also the rumors of private sessions: those come in any order, and every version of them."""
+        records: dict[_Person, _Attested] = {}
+        for event in sorted(events, key=lambda event: event.created_at):
+            record = read_attendance_record(event) if event.pubkey == self._service else None
+            if record is not None and record.joined_at is not None:
+                records[record.lesson_id, record.participant] = (record, event)
         if not records:
             return
         known = await self._attendance.within(tx).where(_BY_PERSON).any_of([list(key) for key in records]).to_list()
-        there = {(row.lesson_id, row.pubkey) for row in known}
-        missing = [pair for key, pair in records.items() if key not in there]
-        await self._attendance.within(tx).upsert([_row(record, event) for record, event in missing], by=_BY_PERSON)
+        better = await self._known_better(tx, known, records)
+        missing = [pair for key, pair in records.items() if key not in better]
+        await self._attendance.within(tx).upsert([_row(*pair) for pair in missing], by=_BY_PERSON)
         await self._intervals.within(tx).upsert([_interval(*pair) for pair in missing], by="connectionId")
 
+    async def _known_better(
+        self, tx: Transaction, known: Sequence[AttendanceRow], records: Mapping[_Person, _Attested]
+    ) -> set[_Person]:
+        """Those whose row was computed, or stems from a record that is not older; the others' stretches are dropped."""
+        there = {(row.lesson_id, row.pubkey): row for row in known}
+        older = [key for key, row in there.items() if row.record_created_at < records[key][1].created_at]
+        if not older:
+            return set(there)
+        intervals = await self._intervals.within(tx).where(_BY_PERSON).any_of([list(key) for key in older]).to_list()
+        computed = {(row.lesson_id, row.pubkey) for row in intervals if row.leave_reason != _REMEMBERED}
+        replaced = {(row.lesson_id, row.pubkey) for row in intervals} - computed
+        stale = [row.id for row in intervals if (row.lesson_id, row.pubkey) in replaced and row.id is not None]
+        await self._intervals.within(tx).bulk_delete(stale)
+        return set(there) - replaced
 
-def _row(record: AttendanceRecord, event: VerifiedEvent) -> AttendanceRow:
+
+def _row(record: AttendanceRecord, event: AuthoredEvent) -> AttendanceRow:
     return AttendanceRow(
         lesson_id=record.lesson_id,
         pubkey=record.participant,
@@ -60,7 +84,7 @@ def _row(record: AttendanceRecord, event: VerifiedEvent) -> AttendanceRow:
     )
 
 
-def _interval(record: AttendanceRecord, event: VerifiedEvent) -> IntervalRow:
+def _interval(record: AttendanceRecord, event: AuthoredEvent) -> IntervalRow:
     """One stretch as long as the credited time, so that further attendance adds to it and takes nothing away."""
     joined_at = record.joined_at or event.created_at
     left_at = joined_at + record.total_duration
@@ -73,5 +97,5 @@ def _interval(record: AttendanceRecord, event: VerifiedEvent) -> IntervalRow:
         left_at=left_at,
         last_evidence=left_at,
         source=record.evidence,
-        leave_reason="remembered",
+        leave_reason=_REMEMBERED,
     )

@@ -37,6 +37,21 @@ class StoreDamaged(StoreError):  # noqa: N818  (the state says it, "error" adds 
     """The file is not a database, or is damaged. Restore a backup, or start empty: the relays hold the record."""
 
 
+def damage_in(error: BaseException) -> StoreDamaged | None:
+    """The damage behind a failure: itself, one of its causes, or one of a group. Nothing helps by being tried again."""
+    seen: set[int] = set()
+    left: list[BaseException | None] = [error]
+    while left:
+        one = left.pop()
+        if one is None or id(one) in seen:
+            continue
+        if isinstance(one, StoreDamaged):
+            return one
+        seen.add(id(one))
+        left += [one.__cause__, one.__context__, *(one.exceptions if isinstance(one, BaseExceptionGroup) else ())]
+    return None
+
+
 class CommitUncertain(StoreError):  # noqa: N818  (the state says it, "error" adds nothing)
     """COMMIT itself raised. What was written may still be durable: write it again under the same unique keys."""
 

@@ -153,3 +153,114 @@ class OptOutRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
     pubkey: InternedText
     lesson_id: InternedText
     created_at: int
+
+
+class QuestionRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+    """One live chat message to a session: a question, or with `reply_to` an answer. `id` is the order of arrival.
+
+    `state` is held (the rule lets whoever leads decide, `hold` says why), shown, or hidden by whoever leads.
+    """
+
+    lesson_id: InternedText
+    pubkey: InternedText
+    event_id: str
+    text: str
+    created_at: int
+    first_seen_at: int
+    reply_to: str | None = None
+    state: str = "held"
+    hold: str | None = None
+    pinned: bool = False
+
+
+class RoomControlsRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+    """What whoever leads wants of a room, whichever engine runs it: `muted` sticks, `silenced` may not ask.
+
+    `speakers` may speak though `muted`; `spotlight` is shown large to everybody.
+    """
+
+    lesson_id: InternedText
+    muted: bool = False
+    silenced: tuple[str, ...] = ()
+    speakers: tuple[str, ...] = ()
+    spotlight: str | None = None
+
+
+class LetterRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+    """The newest gift-wrapped rumor on one topic of a private session to one person; `state` is a `LedgerState`.
+
+    `rumor` is its JSON until a relay has it, then empty. `topic` is for people too: `session`, `invitation`, ...
+    """
+
+    lesson_id: InternedText
+    pubkey: InternedText
+    topic: str
+    state: str
+    rumor: bytes
+    rumor_id: str
+    due_at: int
+    expires_at: int | None = None
+    relays: tuple[tuple[str, str], ...] = ()
+    reason: str | None = None
+    updated_at: int
+
+
+class RecordingRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+    """The recording of one run of a session; `state` is a `live.recording.RecordingStage`.
+
+    `takes` are the stretches (start, end or None) in Unix seconds in which everybody present had agreed; `recorded` are
+    the people in them, `consents` the ids of their signed answers. `length` is in milliseconds, `size` in bytes,
+    `progress` in percent. `attach_at`: when the instructor's signer is asked (again) for the revision with the URL.
+    """
+
+    lesson_id: InternedText
+    run: int
+    state: str
+    takes: tuple[tuple[float, float | None], ...] = ()
+    recorded: tuple[str, ...] = ()
+    consents: tuple[str, ...] = ()
+    engine_on: bool = False
+    reason: str | None = None
+    progress: int = 0
+    attempts: int = 0
+    sha256: str | None = None
+    size: int | None = None
+    length: int | None = None
+    media_type: str | None = None
+    store: str | None = None
+    url: str | None = None
+    notes: tuple[str, ...] = ()
+    created_at: int
+    updated_at: int
+    published_at: int | None = None
+    attach_at: int | None = None
+    attached_at: int | None = None
+
+
+class RecordingConsentRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+    """A signed answer to a session's recording policy, yes or no, kept as evidence; `event` is its JSON."""
+
+    lesson_id: InternedText
+    pubkey: InternedText
+    event_id: str
+    given: bool
+    policy_hash: str
+    event: str
+    kept_at: int
+
+
+class WatchRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+    """What one person has seen of one recording: disjoint, sorted `spans` in its milliseconds, `watched` their sum.
+
+    `proof_id` is the login that opened the player last. `record_created_at`: of the attendance record that says so.
+    """
+
+    lesson_id: InternedText
+    pubkey: InternedText
+    sha256: str
+    spans: tuple[tuple[int, int], ...] = ()
+    watched: int = 0
+    completed_at: int | None = None
+    proof_id: str | None = None
+    record_created_at: int = 0
+    updated_at: int

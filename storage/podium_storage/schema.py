@@ -151,8 +151,22 @@ INTERVALS: Final = TableSchema(
 )
 MEMBERS: Final = TableSchema("roomMembers", rows.RoomMemberRow, "++id, lessonId, &[lessonId+pubkey]")
 OPT_OUTS: Final = TableSchema("optOuts", rows.OptOutRow, "++id, pubkey, &[pubkey+lessonId]")
+QUESTIONS: Final = TableSchema("liveQuestions", rows.QuestionRow, "++id, &eventId, state, [lessonId+pubkey]")
+ROOM_CONTROLS: Final = TableSchema("roomControls", rows.RoomControlsRow, "++id, &lessonId")
+LETTERS: Final = TableSchema(
+    "privateLetters", rows.LetterRow, "++id, lessonId, pubkey, [state+dueAt], &[lessonId+pubkey+topic]"
+)
 
-TABLES: Final = (SESSIONS, RSVPS, ATTENDANCE, LEDGER, INTERVALS, MEMBERS, OPT_OUTS)
+RECORDINGS: Final = TableSchema("recordings", rows.RecordingRow, "++id, state, sha256, &[lessonId+run]")
+RECORDING_CONSENTS: Final = TableSchema(
+    "recordingConsents", rows.RecordingConsentRow, "++id, &eventId, [lessonId+pubkey]"
+)
+WATCHES: Final = TableSchema("recordingWatches", rows.WatchRow, "++id, pubkey, &[lessonId+pubkey+sha256]")
+
+TABLES: Final = (
+    *(SESSIONS, RSVPS, ATTENDANCE, LEDGER, INTERVALS, MEMBERS, OPT_OUTS, QUESTIONS, ROOM_CONTROLS, LETTERS),
+    *(RECORDINGS, RECORDING_CONSENTS, WATCHES),
+)
 
 
 def script(tables: Iterable[TableSchema[StoredRow]]) -> str:

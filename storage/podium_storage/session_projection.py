@@ -18,7 +18,7 @@ from podium_protocol.events import EventId, Pubkey
 from podium_protocol.filters import Filter
 from podium_protocol.live.lifecycle import State
 from podium_protocol.live.meeting import Meeting, MeetingStatus, read_meeting
-from podium_protocol.live.session import NotASession, Session, read_session
+from podium_protocol.live.session import NotASession, Session, Visibility, read_session
 from podium_storage.database import Transaction
 from podium_storage.event_queries import EventQueries
 from podium_storage.replacement import Effect, Position
@@ -29,6 +29,7 @@ Accepts = Callable[[Session], bool]
 """Whether this service takes the session over: its instructor is on the allow-list and it names the service."""
 
 _KEPT_REVISIONS: Final = 30
+_REMEMBERED: Final = "remembered"
 _ORDER: Final = {State.SCHEDULED: 0, State.ACTIVE: 1, State.ENDED: 2, State.CANCELLED: 2}
 _STATE_OF: Final = {
     MeetingStatus.PLANNED: State.SCHEDULED,
@@ -67,6 +68,22 @@ class SessionProjection:
             if (row := rows.get(meeting.lesson_id)) is not None:
                 rows[meeting.lesson_id] = remembered(row, meeting)
         await self._sessions.within(tx).bulk_put([row for key, row in rows.items() if row != before.get(key)])
+
+    async def remember(self, tx: Transaction, meetings: Sequence[Meeting]) -> None:
+        """Fold in status events of our own that came another way: those of private sessions are in no mirror.
+
+        They come in any order and more than once, so only one that is newer than what is known says anything.
+        """
+        rows = await self._rows(tx, {meeting.lesson_id for meeting in meetings})
+        after = dict(rows)
+        for meeting in sorted(meetings, key=lambda meeting: meeting.created_at):
+            row = after.get(meeting.lesson_id)
+            if row is not None and meeting.created_at > row.status_created_at:
+                ends_withdrawn = row.withdrawn and meeting.status is MeetingStatus.ENDED
+                after[meeting.lesson_id] = (
+                    _cancelled_before(row, meeting) if ends_withdrawn else remembered(_as_if_new(row, meeting), meeting)
+                )
+        await self._sessions.within(tx).bulk_put([row for key, row in after.items() if row != rows[key]])
 
     async def _rows(self, tx: Transaction, lessons: set[str]) -> dict[str, LiveSessionRow]:
         found = await self._sessions.within(tx).where("lessonId").any_of(sorted(lessons)).to_list()
@@ -124,9 +141,11 @@ def revised(row: LiveSessionRow, session: Session, received_at: int) -> LiveSess
         kept = msgspec.structs.replace(row, event_id=session.event_id, event_created_at=session.created_at)
         return withdrawn(kept)
     revisions = (*row.revisions, (session.event_id, session.starts_at))[-_KEPT_REVISIONS:]
+    # people answered because it was private: no later revision makes public what they said
+    is_private = row.visibility == Visibility.PRIVATE
     changed = msgspec.structs.replace(
         row,
-        **_described(session),
+        **(_described(session) | ({"visibility": row.visibility} if is_private else {})),
         withdrawn=False,
         revisions=revisions,
         version=row.version + 1,
@@ -162,13 +181,33 @@ def remembered(row: LiveSessionRow, meeting: Meeting) -> LiveSessionRow:
         started_at=meeting.starts_at,
         ended_at=ended_at,
         runs=((meeting.starts_at, ended_at),),
-        end_reason="remembered" if ended_at is not None else None,
+        end_reason=_REMEMBERED if ended_at is not None else None,
         recording_url=meeting.recording_url or row.recording_url,
         recording_state="available" if meeting.recording_url else row.recording_state,
         status_created_at=created,
         status_due_at=None if state is State.ENDED else row.status_due_at,
         version=row.version + 1,
     )
+
+
+def _cancelled_before(row: LiveSessionRow, meeting: Meeting) -> LiveSessionRow:
+    """A cancellation that everybody was told of: NIP-53 has one word for it and for an end."""
+    return msgspec.structs.replace(
+        row,
+        state=State.CANCELLED,
+        ended_at=meeting.ends_at,
+        end_reason=_REMEMBERED,
+        status_created_at=meeting.created_at,
+        status_due_at=None,
+        version=row.version + 1,
+    )
+
+
+def _as_if_new(row: LiveSessionRow, meeting: Meeting) -> LiveSessionRow:
+    """An end that was itself only remembered gives way to a newer status: the session was opened again."""
+    if row.end_reason != _REMEMBERED or meeting.status is not MeetingStatus.LIVE:
+        return row
+    return msgspec.structs.replace(row, state=State.SCHEDULED, ended_at=None, end_reason=None)
 
 
 def _position(session: Session) -> Position:

@@ -16,10 +16,16 @@ from podium_storage.rows import (
     AttendanceRow,
     IntervalRow,
     LedgerRow,
+    LetterRow,
     LiveSessionRow,
     OptOutRow,
+    QuestionRow,
+    RecordingConsentRow,
+    RecordingRow,
+    RoomControlsRow,
     RoomMemberRow,
     RsvpRow,
+    WatchRow,
 )
 from podium_storage.table import Table
 
@@ -44,6 +50,12 @@ class Tables:
     intervals: Table[IntervalRow]
     members: Table[RoomMemberRow]
     opt_outs: Table[OptOutRow]
+    questions: Table[QuestionRow]
+    controls: Table[RoomControlsRow]
+    letters: Table[LetterRow]
+    recordings: Table[RecordingRow]
+    consents: Table[RecordingConsentRow]
+    watches: Table[WatchRow]
 
 
 class BoundTables(Tables):
@@ -59,6 +71,12 @@ class BoundTables(Tables):
         self.intervals = tables.intervals.within(tx)
         self.members = tables.members.within(tx)
         self.opt_outs = tables.opt_outs.within(tx)
+        self.questions = tables.questions.within(tx)
+        self.controls = tables.controls.within(tx)
+        self.letters = tables.letters.within(tx)
+        self.recordings = tables.recordings.within(tx)
+        self.consents = tables.consents.within(tx)
+        self.watches = tables.watches.within(tx)
 
 
 class Store(Tables):
@@ -75,6 +93,12 @@ class Store(Tables):
         self.intervals = Table.of(schema.INTERVALS, database, interner)
         self.members = Table.of(schema.MEMBERS, database, interner)
         self.opt_outs = Table.of(schema.OPT_OUTS, database, interner)
+        self.questions = Table.of(schema.QUESTIONS, database, interner)
+        self.controls = Table.of(schema.ROOM_CONTROLS, database, interner)
+        self.letters = Table.of(schema.LETTERS, database, interner)
+        self.recordings = Table.of(schema.RECORDINGS, database, interner)
+        self.consents = Table.of(schema.RECORDING_CONSENTS, database, interner)
+        self.watches = Table.of(schema.WATCHES, database, interner)
 
     @classmethod
     async def open(cls, path: Path | str, migrations: Sequence[Migration] | None = None) -> Self:

@@ -69,8 +69,27 @@ async def test_a_database_newer_than_the_program_is_left_alone(tmp_path: Path) -
             connection.execute(f"PRAGMA user_version = {version + 1}")
         newer = await _refused_and_unchanged(site, database)
         assert "newer" in newer.err
+        assert str(database) in newer.err
         database.write_bytes(b"SQLite format 3\0" + b"not really" * 500)
-        await _refused_and_unchanged(site, database)
+        damaged = await _refused_and_unchanged(site, database)
+        assert str(database) in damaged.err
+        assert "podium backup" in damaged.err
+
+
+async def test_a_database_that_is_spoiled_while_it_is_used_ends_the_daemon(tmp_path: Path) -> None:
+    """Trying again would never help: it exits with 1, and says which file it is and what to do."""
+    async with running_relay() as relay:
+        site = Site(tmp_path, relays=[relay.url])
+        await site.make_key()
+        async with site.running() as daemon:
+            for name in ("podium.sqlite3", "podium.sqlite3-wal"):
+                path = site.state / name
+                with path.open("r+b") as file:
+                    file.write(b"not a database. " * (path.stat().st_size // 16))
+            await send("POST", f"{site.base}/api/events", b"{}")
+            assert await daemon.ended(60) == FAILED
+        assert "podium.sqlite3 is damaged" in site.texts()
+        assert "podium backup" in site.texts()
 
 
 async def _refused_and_unchanged(site: Site, database: Path) -> Said:

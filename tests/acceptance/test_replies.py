@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import nostr_sdk as sdk
 import pytest
 
@@ -21,7 +22,7 @@ SOON = 20  # seconds to the session: one reminder falls due, five before the sta
 
 
 async def test_replies_from_another_client_change_rsvps_and_end_reminders(tmp_path: Path) -> None:
-    """`no` as a reply declines, over a restart too; `maybe` without a reference is understood."""
+    """`no` as a reply declines, over a restart too; `maybe` without a reference is understood; both are counted."""
     async with running_relay() as relay, outsiders(relay.url, 3) as (instructor, ada, ben):
         site = Site(tmp_path / "site", relays=[relay.url], settings=offsets(60, 20, 4))
         service = await site.make_key()
@@ -39,6 +40,7 @@ async def test_replies_from_another_client_change_rsvps_and_end_reminders(tmp_pa
             await until(lambda: answered(site, ada, "declined"), "her reply is an RSVP")
             await reply(ben, service, "maybe")
             await until(lambda: answered(site, ben, "tentative"), "his bare word is one too")
+            assert 'podium_messages_total{outcome="rsvp"} 2.0' in await scraped(site)
         async with site.running():
             await until(lambda: answered(site, ada, "declined"), "the restarted daemon knows it")
             await reply(ada, service, "yes", about=first)
@@ -63,6 +65,12 @@ async def test_stop_ends_the_reminders_of_who_said_it(tmp_path: Path) -> None:
             wanted = {ada.pubkey: "sent", ben.pubkey: "skipped"}
             await until(lambda: settled(site, "quarter", wanted), "the reminder is sent to her and skipped for him")
         assert [letter.subject for letter in ben.letters] == [about.subject]
+
+
+async def scraped(site: Site) -> str:
+    """The daemon's counters."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        return (await client.get(f"{site.base}/metrics")).text
 
 
 async def settled(site: Site, message: str, wanted: dict[str, str]) -> bool:

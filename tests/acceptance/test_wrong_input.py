@@ -268,13 +268,9 @@ async def test_a_session_that_is_not_there_is_named_as_such(wrong: Wrong) -> Non
     assert "podium session list" in unknown.err
 
 
-async def test_private_sessions_are_refused_today(wrong: Wrong) -> None:
-    """Asking for one says that this version cannot hold it and what to leave out; nothing is published."""
-
-    async def refuses(option: str) -> None:
-        said = await wrong.create("--at", "+1h", option)
-        assert said.code == FAILED, said
-        assert option in said.err
-
-    await asyncio.gather(refuses("--private"), refuses("--e2ee"))
+async def test_encryption_that_the_engine_cannot_promise_is_refused(wrong: Wrong) -> None:
+    """With a meeting of somebody else's, `--e2ee` says that it cannot be had here; nothing is published."""
+    said = await wrong.create("--at", "+1h", "--e2ee")
+    assert said.code == FAILED, said
+    assert "--e2ee" in said.err
     assert await wrong.nothing_was_scheduled()

@@ -64,11 +64,29 @@ async def test_whatever_is_not_ok_comes_with_advice(tmp_path: Path, taken_port: 
         web__port=taken_port,
         web__public_url="http://live.example.org",
         relays="wss://a.example.org,ws://b.example.org",
+        conference__engine="link",
     )
     found = await doctor.examine(config, environment={}, reach=silent)
     troubled = [check for check in found if check.verdict is not Verdict.OK]
     assert {check.name for check in troubled} == {"key", "web port", "public URL", "conference", "relay"}
     assert all(check.advice for check in troubled)
+
+
+@pytest.mark.parametrize(
+    ("version", "verdict"),
+    [("1.14.0", Verdict.OK), ("1.16.2", Verdict.OK), ("1.13.0", Verdict.FAIL), ("1.17.0", Verdict.FAIL)],
+)
+def test_the_embedded_engine_is_told_what_it_stands_on(version: str, verdict: Verdict) -> None:
+    """A library whose private names nobody looked at is not tried out in a lesson."""
+    check = doctor.check_aiortc(version)
+    assert check.verdict is verdict
+    assert version in check.detail
+    assert bool(check.advice) == (verdict is Verdict.FAIL)
+
+
+def test_the_embedded_engine_needs_no_meeting(tmp_path: Path) -> None:
+    """Its rooms are its own."""
+    assert doctor.check_meeting(config_in(tmp_path)).verdict is Verdict.OK
 
 
 def test_the_key_is_named_by_its_public_half(tmp_path: Path) -> None:
@@ -175,3 +193,43 @@ async def test_each_relay_is_told_with_its_trouble(tmp_path: Path) -> None:
         "wss://dead.example.org: no answer within 10 s",
         "Correct its URL, or list another relay.",
     )
+
+
+class TestJanus:
+    """The engine that needs a program of Debian's."""
+
+    @staticmethod
+    def _program(folder: Path, says: str) -> str:
+        program = folder / "janus"
+        program.write_text(f"#!/bin/sh\necho '{says}'\n")
+        program.chmod(0o700)
+        return str(program)
+
+    @pytest.mark.parametrize(
+        ("version", "verdict"),
+        [("1.1.2", Verdict.WARN), ("1.4.0", Verdict.WARN), ("1.4.1", Verdict.OK), ("2.0.0", Verdict.OK)],
+    )
+    def test_an_old_one_is_warned_of(self, tmp_path: Path, version: str, verdict: Verdict) -> None:
+        """Before 1.4.1 somebody in a room can reach memory errors."""
+        check = doctor.check_janus(self._program(tmp_path, f"Janus version: 1102 ({version})"))
+        assert check.verdict is verdict
+        assert version in check.detail
+        assert bool(check.advice) == (verdict is not Verdict.OK)
+
+    def test_a_program_that_is_missing_or_another_fails(self, tmp_path: Path) -> None:
+        """The daemon would have no rooms."""
+        for program in (str(tmp_path / "nowhere"), self._program(tmp_path, "hello")):
+            check = doctor.check_janus(program)
+            assert check.verdict is Verdict.FAIL
+            assert check.advice
+
+
+@pytest.mark.parametrize("engine", ["bigbluebutton", "livekit"])
+def test_an_engine_without_its_server_fails(tmp_path: Path, engine: str) -> None:
+    """A chosen engine whose server nobody named is said before the daemon is started."""
+    missing = doctor.check_meeting(config_in(tmp_path, conference__engine=engine))
+    assert missing.verdict is Verdict.FAIL
+    assert "docs/engines.md" in missing.advice
+    url = {"bigbluebutton": "https://bbb.example.org/bigbluebutton/", "livekit": "wss://livekit.example.org"}[engine]
+    named = config_in(tmp_path, conference__engine=engine, **{f"conference__{engine}__url": url})
+    assert doctor.check_meeting(named).verdict is Verdict.OK

@@ -12,7 +12,7 @@ from podium_daemon.supervisor import Stop
 from podium_daemon.turns import BURST, BUSY_PAUSE, MAX_SLEEP, RETRY_SECONDS, take_turns
 from podium_protocol.errors import PodiumError
 from podium_storage.changes import Batch, Change, ChangeFeed, ChangeKind, Subscription
-from podium_storage.errors import StoreFull
+from podium_storage.errors import StoreDamaged, StoreFull
 from tests.support.clock import ManualClock
 
 TABLE = "rows"
@@ -303,3 +303,18 @@ async def test_a_closed_store_does_not_make_it_spin() -> None:
             await asyncio.sleep(0)
         await worker.clock.until_sleeping()
         assert len(worker.batches) <= BURST + 1
+
+
+async def test_a_damaged_database_ends_the_service() -> None:
+    """What is damaged stays so: it is not tried again, and the supervisor hears of it."""
+    turns = 0
+
+    async def read(_batch: Batch) -> None:
+        nonlocal turns
+        turns += 1
+        raise StoreDamaged("malformed")
+
+    clock, feed = ManualClock(), ChangeFeed()
+    with pytest.raises(StoreDamaged):
+        await take_turns("worker", read, feed.subscribe(TABLE), clock=clock, stop=Stop(clock))
+    assert turns == 1

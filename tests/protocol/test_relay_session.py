@@ -336,11 +336,100 @@ def test_deadlines_come_in_order() -> None:
 # -- logins ------------------------------------------------------------------------------------------------------------
 
 
+def test_a_challenge_is_answered_as_soon_as_it_comes_and_everything_is_asked_again() -> None:
+    """A relay may keep from strangers what is ours without a word, so nothing waits for a refusal."""
+    talk = Talk(may_authenticate=True)
+    talk.subscribe()
+    talk.hears("AUTH", "c1")
+    assert talk.told() == [AuthNeeded("c1")]
+    talk.sent()
+    login = talk.login("c1")
+    assert talk.labels() == [("AUTH", login.id)]
+    talk.hears("OK", login.id, True, "")
+    assert talk.sent() == as_json([req()])
+    talk.hears("EOSE", "live")
+    assert talk.told() == [AuthAnswered(Done()), EndOfStored("live", partial=False)]
+
+
+def test_without_leave_to_log_in_a_challenge_is_only_noted() -> None:
+    """`auth = false`: the relay may ask as often as it likes."""
+    talk = Talk()
+    talk.subscribe()
+    talk.hears("AUTH", "c1")
+    assert talk.told() == []
+    assert talk.labels() == [("REQ", "live")]
+
+
+def test_after_the_first_login_a_challenge_alone_asks_for_no_other() -> None:
+    """Else a relay that likes to challenge would have us sign, and ask for everything, again and again."""
+    talk = Talk(may_authenticate=True)
+    talk.hears("AUTH", "c1")
+    talk.hears("OK", talk.login("c1").id, True, "")
+    talk.told()
+    talk.hears("AUTH", "c2")
+    assert talk.told() == []
+
+
+def test_the_end_of_what_strangers_are_told_is_not_the_end() -> None:
+    """While the login is under way an EOSE is held back: what follows the login is the whole answer."""
+    talk = Talk(may_authenticate=True)
+    talk.subscribe()
+    talk.hears("AUTH", "c1")
+    talk.hears("EOSE", "live")
+    assert talk.told() == [AuthNeeded("c1")]
+    talk.hears("OK", talk.login("c1").id, True, "")
+    assert talk.told() == [AuthAnswered(Done())]
+    talk.hears("EOSE", "live")
+    assert talk.told() == [EndOfStored("live", partial=False)]
+
+
+@pytest.mark.parametrize("how", ["refused", "cannot be signed", "not answered"])
+def test_without_a_login_what_strangers_are_told_is_all(how: str) -> None:
+    """The held back EOSE is told once nothing comes of the login."""
+    talk = Talk(may_authenticate=True)
+    talk.subscribe()
+    talk.hears("AUTH", "c1")
+    talk.hears("EOSE", "live")
+    talk.told()
+    if how == "refused":
+        talk.hears("OK", talk.login("c1").id, False, "restricted: no")
+    elif how == "cannot be signed":
+        talk.session.cannot_authenticate("the signer is away")
+    else:
+        talk.login("c1")
+        talk.later(limits.EOSE_TIMEOUT)
+        assert talk.told() == [EndOfStored("live", partial=True)]
+        talk.later(limits.OK_TIMEOUT)
+    assert talk.told()[-1] == EndOfStored("live", partial=False)
+
+
+def test_after_a_login_the_same_past_is_asked_for_as_before_it() -> None:
+    """What was withheld lies before the EOSE that came first, where a fresh backfill would not look."""
+    talk, marks = Talk(may_authenticate=True), iter([100, 5_000])
+    talk.session.subscribe("live", (LIVE,), talk.now, resume=lambda asked: filters.backfill(asked, next(marks)))
+    talk.hears("EOSE", "live")
+    (before,) = talk.sent()
+    talk.hears("AUTH", "c1")
+    login = talk.login("c1")
+    talk.sent()
+    talk.hears("OK", login.id, True, "")
+    assert talk.sent() == [before]
+
+
+def test_a_signer_that_was_away_at_the_challenge_is_asked_again_at_a_refusal() -> None:
+    """Nothing waited for the first login, so nothing was lost with it."""
+    talk = Talk(may_authenticate=True)
+    talk.hears("AUTH", "c1")
+    talk.session.cannot_authenticate("the signer is away")
+    talk.publish()
+    talk.hears("OK", EVENT.id, False, "auth-required: who")
+    assert talk.told() == [AuthNeeded("c1"), AuthNeeded("c1")]
+
+
 def test_a_refused_subscription_is_asked_for_once_more_after_a_login() -> None:
     """CLOSED auth-required, AUTH with the challenge, OK, REQ again."""
     talk = Talk(may_authenticate=True)
     talk.hears("AUTH", "c1")
-    assert talk.told() == []
     talk.subscribe()
     talk.hears("CLOSED", "live", "auth-required: who are you")
     assert talk.told() == [AuthNeeded("c1")]

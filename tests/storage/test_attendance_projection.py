@@ -163,3 +163,30 @@ async def test_many_people_come_back_in_one_batch(store: Store) -> None:
     keys = [key_of(number) for number in range(100, 220)]
     await mirror_of(store).ingest([record(key) for key in keys], received_at=NOW)
     assert {row.pubkey for row in await store.attendance.to_list()} == {key.pubkey for key in keys}
+
+
+def rumor(event: VerifiedEvent) -> UnsignedEvent:
+    """The same record as it comes out of a seal."""
+    return UnsignedEvent(event.pubkey, event.created_at, event.kind, event.tags, event.content)
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+async def test_sealed_records_are_remembered_in_any_order(store: Store, newest_first: bool) -> None:
+    """Every version of a private session's record comes back, one by one: the newest counts, and its stretch alone."""
+    projection = AttendanceProjection(store.attendance, store.intervals, service=SERVICE.pubkey)
+    versions = [rumor(record(at=NOW, total_duration=60, left_at=None)), rumor(record(at=NOW + 1))]
+    for event in versions[::-1] if newest_first else versions:
+        await store.database.transact(lambda tx, event=event: projection.remember(tx, [event]))
+    row = await row_of(store)
+    assert row is not None
+    assert (row.total_duration, row.final) == (3000, True)
+    (stretch,) = await store.intervals.to_list()
+    assert stretch.left_at == JOINED + 3000
+
+
+async def test_sealed_records_of_others_are_nothing(store: Store) -> None:
+    """Only the service attests."""
+    projection = AttendanceProjection(store.attendance, store.intervals, service=SERVICE.pubkey)
+    forged = rumor(record(by=STRANGER))
+    await store.database.transact(lambda tx: projection.remember(tx, [forged]))
+    assert await row_of(store) is None

@@ -22,6 +22,12 @@ DEXIE = {
     "attendanceIntervals": "++id, &connectionId, lessonId, [lessonId+pubkey]",
     "roomMembers": "++id, lessonId, &[lessonId+pubkey]",
     "optOuts": "++id, pubkey, &[pubkey+lessonId]",
+    "liveQuestions": "++id, &eventId, state, [lessonId+pubkey]",
+    "roomControls": "++id, &lessonId",
+    "privateLetters": "++id, lessonId, pubkey, [state+dueAt], &[lessonId+pubkey+topic]",
+    "recordings": "++id, state, sha256, &[lessonId+run]",
+    "recordingConsents": "++id, &eventId, [lessonId+pubkey]",
+    "recordingWatches": "++id, pubkey, &[lessonId+pubkey+sha256]",
 }
 
 

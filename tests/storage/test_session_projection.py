@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator
 from itertools import permutations
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import VerifiedEvent
 from podium_protocol.keys import SecretKey
-from podium_protocol.live.meeting import Meeting, MeetingStatus, write_meeting
+from podium_protocol.live.meeting import Meeting, MeetingStatus, read_meeting, write_meeting
 from podium_storage.mirror import Mirror
 from podium_storage.rows import LiveSessionRow
 from podium_storage.session_projection import SessionProjection, room_of
@@ -264,3 +265,53 @@ async def test_a_state_never_goes_back(store: Store, state: str) -> None:
     await store.sessions.where("lessonId").equals(str(ADDRESS)).modify(state=state)
     row = await folded(store, status_of(MeetingStatus.PLANNED))
     assert row.state == state
+
+
+def projection_of(store: Store) -> SessionProjection:
+    """The rows of one service."""
+    return SessionProjection(store.sessions, service=SERVICE.pubkey, accepts=lambda _session: True)
+
+
+def told(status: MeetingStatus, created_at: int) -> Meeting:
+    """A status out of a rumor."""
+    meeting = read_meeting(status_of(status))
+    assert meeting is not None
+    return msgspec.structs.replace(meeting, created_at=created_at)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+async def test_sealed_statuses_are_remembered_in_any_order(store: Store, order: tuple[int, ...]) -> None:
+    """Live, ended, opened again: whatever is read first, the newest says what is."""
+    await mirror_of(store).ingest([session()], received_at=NOW)
+    history = [told(MeetingStatus.LIVE, NOW + 1), told(MeetingStatus.ENDED, NOW + 2), told(MeetingStatus.LIVE, NOW + 3)]
+    projection = projection_of(store)
+    for number in order:
+        await store.database.transact(lambda tx, number=number: projection.remember(tx, [history[number]]))
+    (row,) = await store.sessions.to_list()
+    assert (row.state, row.ended_at) == ("active", None)
+
+
+async def test_a_sealed_status_of_an_unknown_session_is_nothing(store: Store) -> None:
+    """No row is made up."""
+    await store.database.transact(lambda tx: projection_of(store).remember(tx, [told(MeetingStatus.LIVE, NOW)]))
+    assert await store.sessions.to_list() == []
+
+
+async def test_a_sealed_end_of_a_withdrawn_session_is_its_cancellation(store: Store) -> None:
+    """NIP-53 knows one word for both; people were told before the disk was lost."""
+    cancelled = session(NOW + 1)
+    tags = (*cancelled.tags, ("status", "cancelled"))
+    withdrawn = verified(INSTRUCTOR, kind=kinds.SESSION, tags=tags, created_at=NOW + 1)
+    await mirror_of(store).ingest([session(), withdrawn], received_at=NOW)
+    await store.database.transact(lambda tx: projection_of(store).remember(tx, [told(MeetingStatus.ENDED, NOW + 9)]))
+    (row,) = await store.sessions.to_list()
+    assert (row.state, row.end_reason) == ("cancelled", "remembered")
+
+
+async def test_what_was_private_stays_private(store: Store) -> None:
+    """A revision without the tag, such as another client's, makes nothing public of it."""
+    tags = (*session().tags, ("visibility", "private"))
+    secret = verified(INSTRUCTOR, kind=kinds.SESSION, tags=tags, created_at=NOW)
+    await mirror_of(store).ingest([secret, session(NOW + 1)], received_at=NOW)
+    (row,) = await store.sessions.to_list()
+    assert (row.visibility, row.event_created_at) == ("private", NOW + 1)

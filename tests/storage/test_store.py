@@ -44,6 +44,12 @@ async def test_each_declared_table_is_an_attribute(tmp_path: Path) -> None:
             store.intervals,
             store.members,
             store.opt_outs,
+            store.questions,
+            store.controls,
+            store.letters,
+            store.recordings,
+            store.consents,
+            store.watches,
         ]
         assert [table.name for table in tables] == [table.name for table in TABLES]
         assert [await table.count() for table in tables] == [0] * len(tables)

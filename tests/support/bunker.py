@@ -10,8 +10,9 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from podium_daemon.relays.incoming import Incoming
+from podium_daemon.signers.line import Hearer
 from podium_protocol import kinds
-from podium_protocol.events import SignedEvent, UnsignedEvent, VerifiedEvent, verify, verify_json
+from podium_protocol.events import Pubkey, SignedEvent, UnsignedEvent, VerifiedEvent, verify, verify_json
 from podium_protocol.filters import Filter
 from podium_protocol.keys import SecretKey
 from podium_protocol.nips import nip46
@@ -77,6 +78,12 @@ class ScriptedBunker:
         event = UnsignedEvent(self.user.pubkey, draft["created_at"], draft["kind"], tags, draft["content"])
         return self.user.sign(event, os.urandom(32))
 
+    def scan(self, uri: str) -> bytes:
+        """The event that answers a nostrconnect:// URI which the person showed to the signer."""
+        shown = nip46.parse_client(uri)
+        self.clients.add(shown.client)
+        return self.event(Response("scanned", result=shown.secret), shown.client)
+
     def event(self, response: Response, client: str, key: SecretKey | None = None) -> bytes:
         """A response as its event, signed by the signer's key or by another one."""
         sender = key or self.key
@@ -88,6 +95,57 @@ class ScriptedBunker:
             nonce=os.urandom(32),
         )
         return sender.sign(draft, os.urandom(32)).to_json()
+
+
+class MemoryBox:
+    """A mailbox in memory: what the signer answers is heard at once."""
+
+    def __init__(self, office: MemoryOffice, relays: tuple[str, ...], hearer: Hearer) -> None:
+        self.office = office
+        self.relays = relays
+        self.hearer = hearer
+        self.is_open = True
+
+    async def listens(self) -> str | None:
+        """Whether it can be used."""
+        return self.office.problem
+
+    async def send(self, event: SignedEvent) -> str | None:
+        """Bring an event to the signer."""
+        self.office.sent.append(event)
+        if self.office.problem is None and not self.office.is_deaf:
+            for raw in self.office.bunker.answers(event):
+                self.hearer.receive(raw)
+        return self.office.problem
+
+    def close(self) -> None:
+        """Give it up."""
+        self.is_open = False
+
+
+class MemoryOffice:
+    """Mailboxes with one signer at the other end. `problem`: what its relays say; `is_deaf`: it says nothing."""
+
+    def __init__(self, bunker: ScriptedBunker) -> None:
+        self.bunker = bunker
+        self.problem: str | None = None
+        self.is_deaf = False
+        self.boxes: list[MemoryBox] = []
+        self.sent: list[SignedEvent] = []
+
+    def open(self, _key: Pubkey, relays: Sequence[str], hearer: Hearer) -> MemoryBox:
+        """A mailbox."""
+        self.boxes.append(MemoryBox(self, tuple(relays), hearer))
+        return self.boxes[-1]
+
+    @property
+    def open_boxes(self) -> int:
+        """How many nobody gave up."""
+        return sum(box.is_open for box in self.boxes)
+
+    def scan(self, uri: str) -> None:
+        """The person shows a code to the signer."""
+        self.boxes[-1].hearer.receive(self.bunker.scan(uri))
 
 
 @contextlib.asynccontextmanager

@@ -17,9 +17,37 @@ _SCRIPT = Path(__file__).with_name("ndk_bunker.mjs")
 _DEFAULT = Path.home() / ".cache" / "podium-tests"
 
 
+class NdkSigner:
+    """A running signer. Its key is its user's too; `methods` are what it was asked and permitted, in order."""
+
+    def __init__(self, process: asyncio.subprocess.Process, pubkey: str) -> None:
+        self.pubkey = pubkey
+        self.methods: list[str] = []
+        self._process = process
+
+    async def scan(self, uri: str) -> None:
+        """Its person shows it a nostrconnect:// URI."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{uri}\n".encode())
+        await self._process.stdin.drain()
+
+    async def listen(self) -> None:
+        """Read what it prints."""
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            self.methods.append(str(json.loads(line)["method"]))
+
+
 @contextlib.asynccontextmanager
 async def ndk_bunker(relay_url: str, token: str) -> AsyncIterator[str]:
-    """The public key of a running signer, which is its user's too; skips where NDK is not installed."""
+    """The public key of a running signer that lets in whoever has the token; see `ndk_signer`."""
+    async with ndk_signer(relay_url, token) as signer:
+        yield signer.pubkey
+
+
+@contextlib.asynccontextmanager
+async def ndk_signer(relay_url: str, token: str = "") -> AsyncIterator[NdkSigner]:
+    """A running signer; skips where NDK is not installed."""
     node, root = shutil.which("node"), Path(os.environ.get("PODIUM_TEST_DATA", _DEFAULT))
     if node is None or not (root / "node_modules" / "@nostr-dev-kit" / "ndk").is_dir():
         reason = f"no NDK in {root}: `npm install --prefix {root} {PACKAGES}`, PODIUM_TEST_DATA names another folder"
@@ -36,7 +64,9 @@ async def ndk_bunker(relay_url: str, token: str) -> AsyncIterator[str]:
     try:
         async with asyncio.timeout(20):
             said = await process.stdout.readline()
-        yield str(json.loads(said)["pubkey"])
+        signer = NdkSigner(process, str(json.loads(said)["pubkey"]))
+        listening = asyncio.create_task(signer.listen())
+        yield signer
     finally:
         process.stdin.close()
         try:
@@ -46,3 +76,4 @@ async def ndk_bunker(relay_url: str, token: str) -> AsyncIterator[str]:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+        await listening

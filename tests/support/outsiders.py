@@ -78,6 +78,10 @@ class Outsider:
             builder = builder.custom_created_at(sdk.Timestamp.from_secs(created_at))
         return _checked(builder.finalize(self.keys))
 
+    def check(self, event: Event) -> None:
+        """Have nostr-sdk verify an event that came inside another one."""
+        _checked(sdk.Event.from_json(json.dumps(event)))
+
     async def schedule(self, service: str, identifier: str, starts_at: int, ends_at: int, *more: Sequence[str]) -> str:
         """A session as any calendar client would publish it, with the service tagged; its address."""
         tags = [
@@ -94,6 +98,11 @@ class Outsider:
     async def answer(self, lesson_id: str, status: str) -> Event:
         """An RSVP as any calendar client would publish it: `d` is random."""
         return await self.publish(31925, [["d", secrets.token_hex(8)], ["a", lesson_id], ["status", status]])
+
+    async def everything(self) -> list[Event]:
+        """What the relay has stored, of every kind and every author."""
+        found = await self._client.fetch_events(sdk.ReqTarget.auto([sdk.Filter()]), _WITHIN)
+        return [_checked(event) for event in found]
 
     async def find(self, kind: int, *, author: str | None = None, **tags: str) -> list[Event]:
         """What the relay has stored, the newest first."""
@@ -115,10 +124,18 @@ class Outsider:
         await self.publish(10050, [["relay", relay_url or self._relay_url]])
         await self.follow(1059, p=self.pubkey)
 
+    async def seal(self, recipient: str, kind: int, tags: Iterable[Sequence[str]], content: str = "") -> None:
+        """Send a rumor of any kind, sealed and wrapped by nostr-sdk (NIP-59)."""
+        builder = sdk.EventBuilder(sdk.Kind(kind), content).tags([sdk.Tag.parse(list(tag)) for tag in tags])
+        rumor = builder.finalize_unsigned(self.keys.public_key())
+        wrap = sdk.nip59_make_gift_wrap(self.keys, sdk.PublicKey.parse(recipient), rumor)
+        assert not (await self._client.send_event(wrap)).failed
+
     @property
     def letters(self) -> list[Letter]:
         """The messages that came, unwrapped by nostr-sdk; each wrap once."""
-        return [self._opened(event) for event in self.heard if event["kind"] == 1059]
+        own = (event for event in self.heard if event["kind"] == 1059 and first(event, "p") == self.pubkey)
+        return [self._opened(event) for event in own]
 
     def letters_at(self, at: int) -> list[Letter]:
         """Those that were due at that second."""
@@ -146,10 +163,13 @@ class Outsider:
         tags += [["payload", hashlib.sha256(raw).hexdigest()]] if raw else []
         return await send(method, url, raw, self.sign(27235, tags))
 
-    async def join(self, base: str, reference: str, lesson_id: str, *, device: str = "laptop") -> Seat:
+    async def join(
+        self, base: str, reference: str, lesson_id: str, *, device: str = "laptop", private: bool = False
+    ) -> Seat:
         """Join with one signature and sit down, as docs/events.md says ("Joining")."""
         path = f"{base}/api/sessions/{reference}/join"
-        challenge = (await send("POST", f"{path}/challenge")).body
+        ask = self.call("POST", f"{path}/challenge") if private else send("POST", f"{path}/challenge")
+        challenge = (await ask).body
         tags = [["u", challenge["url"]], ["method", "POST"], ["a", lesson_id]]
         tags += [["nonce", challenge["nonce"]], ["device", device]]
         if challenge["recordingPolicyHash"]:

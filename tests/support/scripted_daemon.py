@@ -86,6 +86,9 @@ def scripted_daemon(public_url: str | None = None) -> Iterator[ScriptedDaemon]:
         def do_POST(self) -> None:
             self._reply("POST")
 
+        def do_DELETE(self) -> None:
+            self._reply("DELETE")
+
         def log_message(self, *_: object) -> None:
             return
 

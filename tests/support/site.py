@@ -8,16 +8,24 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 import msgspec
 from websockets.asyncio.client import connect
 
 from podium_daemon.conference.service import TrainingCallingIntegration
+from podium_daemon.relays.mailboxes import Mailboxes
 from podium_daemon.relays.pool import PoolRelay, RelayPool
 from podium_daemon.services.calling import CallersSessions, NotedAttendance
+from podium_daemon.services.profiles import Introduction
+from podium_daemon.services.room_switches import RoomSwitches
+from podium_daemon.signers.desk import Desk
+from podium_daemon.signers.instructors import InstructorSigners
+from podium_daemon.signers.known_bunkers import KnownBunkers
 from podium_daemon.supervisor import Stop
 from podium_daemon.web.context import Context
 from podium_daemon.web.drafts import Drafts
@@ -31,6 +39,7 @@ from podium_protocol.keys import SecretKey
 from podium_protocol.live.join_proof import Consent, write_join_proof
 from podium_protocol.nips import nip19, nip98
 from podium_storage.rows import LiveSessionRow
+from tests.support.pools import LOOPBACK
 from tests.support.seat_server import Page
 from tests.support.world import RELAY, World, signed, world
 
@@ -57,15 +66,42 @@ class Raw(msgspec.Struct, frozen=True):
 class Site:
     """One running server. Its clock is the world's, which the test moves."""
 
-    def __init__(self, here: World, client: httpx.AsyncClient, port: int) -> None:
+    def __init__(self, here: World, client: httpx.AsyncClient, port: int, folder: Path) -> None:
         self.here = here
         self.client = client
         self.port = port
         self.base = f"http://127.0.0.1:{port}"
-        self.views = Views(here.store, public_url=self.base, relay_hints=[RELAY])
+        self.refresh: Callable[[], None] = lambda: None
+        self.introductions: dict[Pubkey, Introduction] = {}
+        self.views = Views(
+            here.store,
+            public_url=self.base,
+            relay_hints=[RELAY],
+            introduce=lambda pubkey: self.introductions.get(pubkey, Introduction()),
+            doors=lambda: here.rooms.settings.door.doors_before,
+            service=here.service.pubkey,
+        )
         self.stop = Stop()
         self.ready: str | None = None
         self._pages: list[Page] = []
+        self.mailboxes = Mailboxes((), clock=here.clock, permitted=(LOOPBACK,))  # a test runs it where it needs it
+        self.signer_relays: list[str] = [RELAY]
+        self.instructor_signers = InstructorSigners(
+            KnownBunkers(folder / "instructor-signers", by="user"),
+            self.mailboxes,
+            clock=here.clock,
+            random_bytes=os.urandom,
+        )
+        self.desk = Desk(
+            self.mailboxes,
+            relays=lambda: self.signer_relays,
+            instructors=self.instructor_signers,
+            is_instructor=lambda pubkey: pubkey == here.instructor.pubkey,
+            service_name="Podium",
+            public_url=self.base,
+            clock=here.clock,
+            random_bytes=os.urandom,
+        )
 
     def context(self) -> Context:
         """What the routes are given."""
@@ -84,9 +120,16 @@ class Site:
             ),
             intake=here.intake,
             lifecycle=here.lifecycle,
+            engine=here.engine,
             rooms=here.rooms,
+            controls=RoomSwitches(here.controls, here.recorder),
+            recorder=here.recorder,
+            watching=here.watching,
+            questions=here.questions,
             calling=self._calling,
             relays=relays,
+            signers=self.desk,
+            instructor_signers=self.instructor_signers,
             clock=here.clock,
             service=self._service,
             ready=lambda: self.ready,
@@ -179,9 +222,9 @@ class Site:
 
     # -- rooms
 
-    async def challenge(self, row: LiveSessionRow) -> dict[str, object]:
-        """A fresh challenge."""
-        answer = await self.post(self.path_of(row, "join", "challenge"))
+    async def challenge(self, row: LiveSessionRow, by: SecretKey | None = None) -> dict[str, object]:
+        """A fresh challenge; for a private session it is asked for by somebody."""
+        answer = await self.post(self.path_of(row, "join", "challenge"), by)
         assert answer.status_code == 200, answer.text
         found: dict[str, object] = answer.json()
         return found
@@ -196,7 +239,7 @@ class Site:
         consent: bool | None = None,
     ) -> httpx.Response:
         """Answer a challenge with a signed proof; `consent` None says nothing about recording."""
-        asked = challenge or await self.challenge(row)
+        asked = challenge or await self.challenge(row, key if row.visibility == "private" else None)
         proof = self.proof(key, row, device, asked, consent)
         return await self.send_proof(row, signed(key, proof))
 
@@ -268,8 +311,9 @@ async def site(here: World | None = None, **options: object) -> AsyncIterator[Si
         listener = listen("127.0.0.1", 0)
         stack.callback(listener.close)
         client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=20))
-        running = Site(found, client, listener.getsockname()[1])
+        running = Site(found, client, listener.getsockname()[1], Path(stack.enter_context(TemporaryDirectory())))
         app = build_site(running.context(), hosts=[f"localhost:{running.port}", f"127.0.0.1:{running.port}"])
+        running.refresh = app.refresh
         async with _served(running, WebServer(app, listener)):
             yield running
 

@@ -20,26 +20,38 @@ from podium_daemon.conference.events import EngineHealth, LeaveReason
 from podium_daemon.conference.link import LinkEngine
 from podium_daemon.conference.link_seat import LinkSeat
 from podium_daemon.conference.link_settings import LinkSettings
+from podium_daemon.recording_parts import RecordingPlace, join_recorder
 from podium_daemon.services.attendance import Attendance
 from podium_daemon.services.attendance_gaps import GapBook
 from podium_daemon.services.attendance_settling import AttendanceSettings
 from podium_daemon.services.intake import Intake
+from podium_daemon.services.letters import Letters
 from podium_daemon.services.lifecycle import Lifecycle, LifecycleSettings
 from podium_daemon.services.outgoing import Outgoing
+from podium_daemon.services.private_inbox import PrivateInbox
+from podium_daemon.services.private_news import PrivateNews
+from podium_daemon.services.private_post import PrivatePost
+from podium_daemon.services.questions import Questions
+from podium_daemon.services.recording import RecordingSettings
 from podium_daemon.services.reminder_planner import PlannerSettings
 from podium_daemon.services.reminder_sending import ReminderSettings
 from podium_daemon.services.reminder_wrapping import Wrapper
 from podium_daemon.services.reminders import Reminders
 from podium_daemon.services.replies import Replies
+from podium_daemon.services.room_controls import RoomControls
 from podium_daemon.services.rooms import Rooms, RoomSettings
 from podium_daemon.services.rsvps import Rsvps
 from podium_daemon.services.status_events import StatusEvents, StatusSettings
+from podium_daemon.services.watching import Watching
+from podium_daemon.signers.instructors import Refused as SignerSaidNo
+from podium_daemon.signers.instructors import Unavailable
 from podium_daemon.signers.local import LocalSigner
 from podium_protocol import kinds, tags
 from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey, Rejected, UnsignedEvent, VerifiedEvent, verify, verify_json
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.admission import DoorPolicy
+from podium_protocol.live.completion import CompletionPolicy
 from podium_protocol.live.lifecycle_rules import LifecyclePolicy, StartPolicy
 from podium_protocol.live.reminders import ReminderPolicy
 from podium_protocol.live.rsvp import RsvpStatus, write_rsvp
@@ -54,6 +66,7 @@ from podium_storage.mirror import Mirror
 from podium_storage.opened_wraps import OpenedWraps
 from podium_storage.outbox import Outbox
 from podium_storage.projections import RsvpProjection
+from podium_storage.question_projection import QuestionProjection
 from podium_storage.rows import LedgerRow, LiveSessionRow, RsvpRow
 from podium_storage.session_projection import SessionProjection
 from podium_storage.store import Store
@@ -61,7 +74,24 @@ from tests.support.clock import ManualClock
 
 RELAY = "wss://relay.example.org"
 INBOX = "wss://inbox.example.org"
+OWN_INBOX = "wss://messages.example.org"
 EVERYTHING = Batch((), resync=True)
+
+
+class Signing:
+    """The instructors' own signers: those in `keys` answer, the others are away. `asked`: what they were asked for."""
+
+    def __init__(self) -> None:
+        self.keys: dict[Pubkey, SecretKey] = {}
+        self.asked: list[UnsignedEvent] = []
+
+    async def sign(self, pubkey: Pubkey, event: UnsignedEvent) -> VerifiedEvent | SignerSaidNo | Unavailable:
+        """See `InstructorSigning`."""
+        self.asked.append(event)
+        key = self.keys.get(pubkey)
+        if key is None:
+            return Unavailable("it is away", is_connected=True)
+        return signed(key, msgspec.structs.replace(event, pubkey=key.pubkey))
 
 
 class World:
@@ -70,7 +100,8 @@ class World:
     def __init__(self, store: Store, *, like: World | None = None, **options: object) -> None:
         """`like`: a world whose keys and time this one has, with nothing on its disk.
 
-        `options`: `reminders` and `start_policy`; `rooms`, a dictionary of room settings; `now`, the time it begins at.
+        `options`: `reminders` and `start_policy`; `rooms`, a dictionary of room settings; `now`, the time it begins at;
+        `engine`, which makes it; `recordings`, the folder for them.
         """
         self.store = store
         now = options.get("now", 1_800_000_000.0)
@@ -81,17 +112,56 @@ class World:
         self.listed = {self.instructor.pubkey}
         self.outbox = Outbox(store.database, store.interner)
         projection = RsvpProjection(store.rsvps, store.database, store.interner)
+        sessions = SessionProjection(store.sessions, service=self.service.pubkey, accepts=self.accepts)
+        attendance = AttendanceProjection(store.attendance, store.intervals, service=self.service.pubkey)
         self.mirror = Mirror(
             store.database,
             store.interner,
             [
                 projection,
-                SessionProjection(store.sessions, service=self.service.pubkey, accepts=self.accepts),
-                AttendanceProjection(store.attendance, store.intervals, service=self.service.pubkey),
+                sessions,
+                attendance,
+                question_projection := QuestionProjection(store, service=self.service.pubkey),
             ],
         )
         self.outgoing = Outgoing(self.mirror, self.outbox, lambda: [RELAY], self.clock)
+        self.questions = Questions(
+            store=store,
+            outgoing=self.outgoing,
+            projection=question_projection,
+            service=self.service.pubkey,
+            clock=self.clock,
+        )
         self.signer = LocalSigner(self.service)
+        self.letters_out = Letters(store, self.clock)
+        self.news = PrivateNews(
+            self.letters_out,
+            store=store,
+            rsvps=projection,
+            service=self.service.pubkey,
+            page_of=lambda row: f"http://x.example/s/{row.id}",
+            clock=self.clock,
+        )
+        self.private_inbox = PrivateInbox(
+            self.news,
+            store=store,
+            mirror=self.mirror,
+            sessions=sessions,
+            rsvps=projection,
+            attendance=attendance,
+            opened=OpenedWraps(store.database),
+            accepts=self.accepts,
+            clock=self.clock,
+        )
+        self.post = PrivatePost(
+            self.service,
+            store=store,
+            mirror=self.mirror,
+            outbox=self.outbox,
+            own_inbox=lambda: [OWN_INBOX],
+            clock=self.clock,
+            random_bytes=os.urandom,
+        )
         self.replies = Replies(
             self.service,
             store=store,
@@ -99,10 +169,13 @@ class World:
             outbox=self.outbox,
             rsvps=projection,
             opened=OpenedWraps(store.database),
+            others=self.private_inbox.take,
             clock=self.clock,
             random_bytes=os.urandom,
         )
-        self.engine = LinkEngine(
+        make = options.get("engine", LinkEngine)
+        self.signing = Signing()
+        self.engine: LinkEngine = make(
             LinkSettings(meeting_url="https://meet.example.org/room"), clock=self.clock, random_bytes=os.urandom
         )
         self.notices: list[tuple[str, str]] = []
@@ -112,7 +185,7 @@ class World:
     def _build(self, options: dict[str, object]) -> None:
         policy = options.get("reminders", ReminderPolicy())
         assert isinstance(policy, ReminderPolicy)
-        self.intake = Intake(self.store, self.outgoing, accepts=self.accepts, clock=self.clock)
+        self.intake = self.intake_through(self.outgoing)
         status = StatusEvents(
             StatusSettings(space_name="Podium", public_url="http://127.0.0.1:7448"),
             store=self.store,
@@ -127,6 +200,7 @@ class World:
             LifecycleSettings(policy=LifecyclePolicy(), start_policy=start_policy, room_of=self.room_of),
             store=self.store,
             outgoing=self.outgoing,
+            letters=self.letters_out,
             status=status,
             engine=self.engine,
             is_instructor=lambda pubkey: pubkey in self.listed,
@@ -139,6 +213,7 @@ class World:
             AttendanceSettings(),
             store=self.store,
             outgoing=self.outgoing,
+            letters=self.letters_out,
             engine=self.engine,
             signer=self.signer,
             gaps=GapBook(Meta(self.store.database), tolerance=120),
@@ -164,12 +239,47 @@ class World:
         settings = RoomSettings(
             door=DoorPolicy(), resume=120, notice="noted", recording_policy="recorded", room_of=self.room_of
         )
+        self.controls = RoomControls(store=self.store, engine=self.engine)
         self.rooms = Rooms(
             msgspec.structs.replace(settings, **rooms),
             store=self.store,
             engine=self.engine,
             clock=self.clock,
             random_bytes=os.urandom,
+            recording=self._is_recording,
+        )
+        self.recorder = join_recorder(
+            RecordingSettings(policy=settings.recording_policy),
+            RecordingPlace(folder=self._folder(options), public_url="http://127.0.0.1:7448"),
+            store=self.store,
+            mirror=self.mirror,
+            outgoing=self.outgoing,
+            status=status,
+            engine=self.engine,
+            instructors=self.signing,
+            notify=self._notice,
+            clock=self.clock,
+        )
+        self.watching = Watching(self.store, policy=CompletionPolicy, clock=self.clock, random_bytes=os.urandom)
+
+    def _folder(self, options: dict[str, object]) -> Path:
+        folder = options.get("recordings", Path("nowhere/recordings"))
+        assert isinstance(folder, Path)
+        return folder
+
+    def _is_recording(self, lesson_id: str) -> bool:
+        return self.recorder.is_recording(lesson_id)
+
+    def intake_through(self, outgoing: Outgoing) -> Intake:
+        """The door for signed events, with this way out for public ones."""
+        return Intake(
+            self.store,
+            outgoing,
+            news=self.news,
+            own_inbox=lambda: [OWN_INBOX],
+            can_encrypt=False,
+            accepts=self.accepts,
+            clock=self.clock,
         )
 
     # -- people
@@ -270,8 +380,10 @@ class World:
         await self.rsvps._turn(EVERYTHING)
         await self.attendance._turn(EVERYTHING)
         await self.reminders._turn(EVERYTHING)
+        await self.post._turn(EVERYTHING)
         await self.deliver()
         await self.reminders._turn(EVERYTHING)
+        await self.post._turn(EVERYTHING)
 
     async def advance(self, seconds: int) -> None:
         """Let time pass, then take a turn."""
@@ -295,7 +407,8 @@ class World:
 
     def room_of(self, row: LiveSessionRow) -> RoomSpec:
         """The room of a session."""
-        return RoomSpec(room=RoomId(row.conference_room_id or ""), title=row.title)
+        room = RoomId(row.conference_room_id or "")
+        return RoomSpec(room=room, title=row.title, allow_recording=row.allow_recording)
 
     async def row(self, lesson_id: str) -> LiveSessionRow:
         """A session as it is now."""

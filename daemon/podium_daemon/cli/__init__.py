@@ -21,6 +21,8 @@ from podium_daemon.cli import (
     doctor,
     init,
     key,
+    questions,
+    recording,
     relays,
     reminders,
     rsvp,
@@ -77,8 +79,9 @@ app = typer.Typer(
 for _part in (run, demo, init):
     app.add_typer(_part.app)
 app.add_typer(session.app, name="session")
-for _part in (rsvp, attendance, reminders, calendar):
+for _part in (rsvp, attendance, reminders, questions, calendar):
     app.add_typer(_part.app)
+app.add_typer(recording.app, name="recording")
 app.add_typer(key.app, name="key")
 app.add_typer(signer.app, name="signer")
 app.add_typer(relays.app, name="relays")

@@ -64,6 +64,8 @@ class Api:
         self._url = checked_url(url)
         self.signed_url = self._url if signed_url is None else checked_url(signed_url)
         self._secret = secret
+        self.authorization = ""
+        """Sent in the place of logins, where a secret of the daemon's own stands for the caller."""
         self._now = now
         self._random_bytes = random_bytes
 
@@ -80,8 +82,37 @@ class Api:
         """As `get`, sending `body` as JSON."""
         return self._call("POST", path, msgspec.json.encode(body))
 
+    def delete(self, path: str) -> bytes:
+        """As `get`, to remove something."""
+        return self._call("DELETE", path, None)
+
+    def download(self, url: str, own_path: str, take: Callable[[bytes], object]) -> None:
+        """Read a file piece by piece: of this daemon, where `url` ends with `own_path`, else of wherever it is.
+
+        Raises:
+            CommandFailed: as `get`; no redirect is followed.
+        """
+        is_ours = url.endswith(own_path)
+        target = self._url + own_path if is_ours else url
+        headers = {"Authorization": self._login("GET", own_path, None)} if is_ours else {}
+        direct = urlsplit(target).hostname in _LOOPBACK
+        try:
+            with (
+                httpx.Client(timeout=_TIMEOUT, trust_env=not direct, follow_redirects=False) as client,
+                client.stream(
+                    "GET", target, headers={name: text for name, text in headers.items() if text}
+                ) as response,
+            ):
+                if not response.is_success:
+                    raise _problem(response, response.read()[:_MAX_ANSWER])
+                for piece in response.iter_bytes():
+                    take(piece)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise CommandFailed(f"{target} could not be read ({type(error).__name__}): {error}") from None
+
     def _call(self, method: str, path: str, body: bytes | None) -> bytes:
-        headers = {"Accept": "application/json", "Authorization": self._login(method, path, body)}
+        authorization = self.authorization or self._login(method, path, body)
+        headers = {"Accept": "application/json", "Authorization": authorization}
         if body is not None:
             headers["Content-Type"] = "application/json"
         sent = {name: value for name, value in headers.items() if value}

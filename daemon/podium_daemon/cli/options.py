@@ -25,18 +25,12 @@ def helped(text: str, *examples: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples) + f"\n\n{text}"
 
 
-def pubkeys(texts: list[str], option: str) -> list[Pubkey]:
-    """People named by hex, npub, nprofile or nostr: URI.
+def pubkey_of(text: str, option: str) -> Pubkey:
+    """Whom hex, npub, nprofile or a nostr: URI names.
 
     Raises:
         InvalidInput: anything else; a secret key is refused and not repeated.
     """
-    return [_pubkey(text, option) for text in texts]
-
-
-def _pubkey(text: str, option: str) -> Pubkey:
-    if "@" in text:
-        raise InvalidInput(f"{option}: a NIP-05 name is not looked up here: give the person's npub")
     try:
         return parse_pubkey(text)
     except InvalidInput as error:

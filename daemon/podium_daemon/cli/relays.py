@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from typing import Final
 
+import msgspec
 import typer
 
 from podium_daemon.cli.api_client import DaemonUnreachable, decode
@@ -13,8 +15,11 @@ from podium_daemon.cli.failures import CommandFailed, Exit
 from podium_daemon.cli.options import Json, helped
 from podium_daemon.cli.output import print_json, table
 from podium_daemon.cli.relay_probe import probe
+from podium_daemon.cli.times import shown_time
 from podium_daemon.client.values import Relay, Relays
 from podium_daemon.config import Config
+
+_HEADS: Final = ("relay", "answers", "daemon", "waiting", "last error", "refused")
 
 app = typer.Typer(no_args_is_help=True, help="The relays sessions live on.")
 
@@ -43,10 +48,9 @@ def check(context: typer.Context, as_json: Json = False) -> None:
         )
     answers = asyncio.run(_probe_all(urls))
     if as_json:
-        print_json({"relays": [_row(url, answers[url], known.get(url)) for url in urls]})
+        print_json({"relays": [_object(url, answers[url], known.get(url)) for url in urls]})
     else:
-        rows = (_row(url, answers[url], known.get(url)) for url in urls)
-        table(("relay", "answers", "daemon", "waiting", "last error"), (tuple(row.values()) for row in rows), empty="")
+        table(_HEADS, (_row(url, answers[url], known.get(url)) for url in urls), empty="")
     if all(answer is not None for answer in answers.values()):
         raise CommandFailed("no relay answers: correct their URLs, or list others", Exit.NO_RELAY)
 
@@ -64,11 +68,33 @@ async def _probe_all(urls: Iterable[str]) -> dict[str, str | None]:
     return dict(zip(asked, await asyncio.gather(*map(probe, asked)), strict=True))
 
 
-def _row(url: str, trouble: str | None, known: Relay | None) -> dict[str, object]:
+def _row(url: str, trouble: str | None, known: Relay | None) -> tuple[object, ...]:
+    if known is None:
+        return url, _answers(trouble), None, None, None, None
+    return url, _answers(trouble), known.state, known.pending, known.last_error, _refused(known)
+
+
+def _refused(relay: Relay) -> str:
+    """What the relay takes from us or serves us no more, in its own words."""
+    found = [f"{name}: {words}" for name, words in relay.closed_subscriptions.items()]
+    if (last := relay.last_refusal) is not None:
+        events = "1 event" if last.count == 1 else f"{last.count} events, the last"
+        found.insert(0, f"{events} on {shown_time(last.at)}: {last.words}")
+    return "; ".join(found)
+
+
+def _answers(trouble: str | None) -> str:
+    return "yes" if trouble is None else f"no: {trouble}"
+
+
+def _object(url: str, trouble: str | None, known: Relay | None) -> dict[str, object]:
+    refusal = None if known is None else known.last_refusal
     return {
         "url": url,
-        "answers": "yes" if trouble is None else f"no: {trouble}",
+        "answers": _answers(trouble),
         "state": None if known is None else known.state,
         "pending": None if known is None else known.pending,
         "lastError": None if known is None else known.last_error,
+        "lastRefusal": None if refusal is None else msgspec.structs.asdict(refusal),
+        "closedSubscriptions": {} if known is None else known.closed_subscriptions,
     }

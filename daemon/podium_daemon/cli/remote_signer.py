@@ -5,26 +5,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
-from podium_daemon.cli.options import pubkeys
+from podium_daemon.cli.options import pubkey_of
 from podium_daemon.cli.output import note
-from podium_daemon.cli.signer_channel import SignerChannel
 from podium_daemon.clock import SystemClock
 from podium_daemon.keyfile import new_secret
+from podium_daemon.relays.mailboxes import Mailboxes
+from podium_daemon.relays.pool import PoolRelay
 from podium_daemon.signers.base import SignerUnavailable
-from podium_daemon.signers.bunker import BunkerClient, BunkerSigner
+from podium_daemon.signers.invitation import Invitation
 from podium_daemon.signers.known_bunkers import KnownBunker, KnownBunkers
-from podium_protocol import kinds
+from podium_daemon.signers.line import PATIENCE, SignerLine
+from podium_daemon.supervisor import Stop
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey, SignedEvent, UnsignedEvent
 from podium_protocol.keys import SecretKey
-from podium_protocol.nips import nip46
+from podium_protocol.nips import nip42, nip46
 
-_KINDS: Final = (kinds.SESSION, kinds.RSVP, kinds.DELETION, kinds.HTTP_AUTH)
-_NAME: Final = "Podium"
+NAME: Final = "Podium"
 _GOODBYE_WITHIN: Final = 10.0  # seconds; a signer need not be there for us to forget it
+_SAY_EVERY: Final = 30.0  # seconds
 T = TypeVar("T")
 
 
@@ -43,32 +45,49 @@ class TerminalListener:
 
 
 class _Line:
-    """A channel to one signer and the conversation over it; lives on a loop that runs while somebody waits for it."""
+    """A line to one signer, on a loop that runs while somebody waits for it."""
 
-    def __init__(self, client: SecretKey, signer: Pubkey, relays: tuple[str, ...]) -> None:
+    def __init__(self, client: SecretKey, relays: Sequence[str], patience: float = PATIENCE) -> None:
         self._runner = asyncio.Runner()
-        clock = SystemClock()
-        self.channel = SignerChannel(client, signer, relays, clock=clock, random_bytes=secrets.token_bytes)
-        self.bunker = BunkerClient(
+        self._client = client
+        self._clock = SystemClock()
+        self._stop = Stop(self._clock)
+        self._mailboxes = Mailboxes(
+            [PoolRelay(url, dm=False) for url in relays], clock=self._clock, signer=self._sign_in
+        )
+        self._running: asyncio.Task[None] | None = None
+        self.signer = SignerLine(
             client,
-            signer,
-            self.channel,
+            self._mailboxes,
             listener=TerminalListener(),
-            clock=clock,
+            clock=self._clock,
             random_bytes=secrets.token_bytes,
+            patience=patience,
         )
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self._runner.run(work)
-
-    def open(self) -> None:
-        self.run(self.channel.open(self.bunker))
+        return self._runner.run(self._beside_the_relays(work))
 
     def close(self) -> None:
         try:
-            self.run(self.channel.close())
+            self._runner.run(self._end())
         finally:
             self._runner.close()
+
+    async def _beside_the_relays(self, work: Coroutine[Any, Any, T]) -> T:
+        if self._running is None:
+            self._running = asyncio.create_task(self._mailboxes.run(self._stop))
+        return await work
+
+    async def _end(self) -> None:
+        self.signer.close()
+        self._stop.set()
+        if self._running is not None:
+            await self._running
+
+    async def _sign_in(self, relay_url: str, challenge: str) -> SignedEvent:
+        draft = nip42.write_auth(self._client.pubkey, relay_url, challenge, int(self._clock.now()))
+        return self._client.sign(draft, secrets.token_bytes(32))
 
 
 class RemoteSigner:
@@ -89,9 +108,9 @@ class RemoteSigner:
             SignerUnavailable: see `BunkerClient.sign`.
         """
         if self._line is None:
-            self._line = _Line(self._known.client, self._known.signer, self._known.relays)
-            self._line.open()
-        return self._line.run(BunkerSigner(self._line.bunker, self._known.user).sign(event))
+            self._line = _Line(self._known.client, self._known.relays)
+            self._line.run(self._line.signer.resume(self._known))
+        return self._line.run(self._line.signer.sign(event))
 
     def close(self) -> None:
         """Leave the relays, where they were ever joined."""
@@ -110,7 +129,7 @@ def find_signer(named: str, known: KnownBunkers) -> KnownBunker:
     if named.strip().startswith("bunker://"):
         url = nip46.parse_bunker(named)
         return known.get(url.signer) or connect(url, known)
-    found = known.get(pubkeys([named], "--bunker")[0])
+    found = known.get(pubkey_of(named, "--bunker"))
     if found is None:
         raise InvalidInput("--bunker: that signer is not connected: give its bunker:// URL once, see `podium signer`")
     return found
@@ -125,29 +144,65 @@ def connect(url: nip46.BunkerUrl, known: KnownBunkers) -> KnownBunker:
     """
     if known.get(url.signer) is not None:
         raise InvalidInput("that signer is connected already: `podium signer forget` first, for a new connection")
-    client = new_secret()
-    line = _Line(client, url.signer, url.relays)
+    line = _Line(new_secret(), url.relays)
     try:
-        line.open()
-        line.run(line.bunker.connect(url.secret, perms=_KINDS, name=_NAME))
-        user = line.run(line.bunker.get_public_key())
+        made = line.run(line.signer.connect(url, name=NAME))
     finally:
         line.close()
-    made = KnownBunker(url.signer, user, url.relays, client)
     known.add(made)
     return made
 
 
+def invite(
+    relays: Sequence[str], known: KnownBunkers, *, show: Callable[[str], None], patience: float = PATIENCE
+) -> KnownBunker:
+    """Wait for a signer that was shown our `nostrconnect://` URL, and keep the connection in the place of an older one.
+
+    Raises:
+        SignerUnavailable: none came in time.
+        KeyFileError: the connection cannot be kept.
+    """
+    client = new_secret()
+    line = _Line(client, relays, patience)
+    try:
+        made = line.run(_invited(line.signer, client, relays, show, patience))
+    finally:
+        line.close()
+    with contextlib.suppress(InvalidInput):  # there was none
+        known.forget(made.signer)
+    known.add(made)
+    return made
+
+
+async def _invited(
+    line: SignerLine, client: SecretKey, relays: Sequence[str], show: Callable[[str], None], patience: float
+) -> KnownBunker:
+    invitation = Invitation(client, relays, name=NAME, random_bytes=secrets.token_bytes)
+    saying = asyncio.create_task(_say_what_is_waited_for(patience))
+    try:
+        return await line.accept(invitation, relays, show)
+    finally:
+        saying.cancel()
+
+
+async def _say_what_is_waited_for(patience: float) -> None:
+    left = patience - _SAY_EVERY
+    while left > 0:
+        await asyncio.sleep(_SAY_EVERY)
+        note(f"Waiting for a signer to scan the code: {left / 60:.1f} minutes left. Ctrl-C ends this.")
+        left -= _SAY_EVERY
+
+
 def say_goodbye(known: KnownBunker) -> None:
     """Tell a signer that this client will not come again, if it hears it."""
-    line = _Line(known.client, known.signer, known.relays)
+    line = _Line(known.client, known.relays)
     try:
         with contextlib.suppress(SignerUnavailable, TimeoutError):
-            line.run(asyncio.wait_for(_log_out(line), _GOODBYE_WITHIN))
+            line.run(asyncio.wait_for(_log_out(line.signer, known), _GOODBYE_WITHIN))
     finally:
         line.close()
 
 
-async def _log_out(line: _Line) -> None:
-    await line.channel.open(line.bunker)
-    await line.bunker.log_out()
+async def _log_out(line: SignerLine, known: KnownBunker) -> None:
+    await line.resume(known)
+    await line.log_out()

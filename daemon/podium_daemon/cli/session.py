@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from podium_daemon.cli import session_writing
-from podium_daemon.cli.api_client import decode, session_path
+from podium_daemon.cli.api_client import ApiProblem, decode, session_path
 from podium_daemon.cli.caller import caller_of
 from podium_daemon.cli.options import Json, SessionReference, Yes, helped
 from podium_daemon.cli.output import clean, note, print_json, table
@@ -70,8 +70,15 @@ def list_(
     help=helped("Show one session.", "podium session show naddr1...", "podium session show knots --json"),
 )
 def show(context: typer.Context, session: SessionReference, as_json: Json = False) -> None:
-    api = caller_of(context).reading_api()
-    show_session(find_session(api, session).raw, as_json=as_json)
+    caller = caller_of(context)
+    try:
+        found = find_session(caller.reading_api(), session)
+    except ApiProblem as problem:
+        if problem.slug != "unknown-session" or caller.bunker_option is None:
+            raise
+        api, _ = caller.signing_api()  # it may be a private one: to unsigned calls those are not there
+        found = find_session(api, session)
+    show_session(found.raw, as_json=as_json)
 
 
 @app.command(

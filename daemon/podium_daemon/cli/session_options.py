@@ -30,10 +30,15 @@ Title = Annotated[str, typer.Argument(metavar="TITLE", help="What people see fir
 NewTitle = Annotated[str | None, typer.Option("--title", help="What people see first.")]
 Summary = Annotated[str | None, typer.Option("--summary", help="One line below the title.")]
 Description = Annotated[str | None, typer.Option("--description", help="What it is about.")]
-Private = Annotated[bool, typer.Option("--private", help="Only invited people see it.")]
+Private = Annotated[bool, typer.Option("--private", help="Only people named with --invite and --co-host see it.")]
 EndToEnd = Annotated[bool, typer.Option("--e2ee", help="Require end-to-end encryption; implies --private.")]
 CoHosts = Annotated[
-    list[str] | None, typer.Option("--co-host", metavar="PUBKEY", help="May do what the instructor may. Repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--co-host", metavar="PERSON", help="May do what the instructor may: a key or NIP-05 name. Repeatable."
+    ),
 ]
-Invited = Annotated[list[str] | None, typer.Option("--invite", metavar="PUBKEY", help="Invited by name. Repeatable.")]
+Invited = Annotated[
+    list[str] | None, typer.Option("--invite", metavar="PERSON", help="Invited: a key or NIP-05 name. Repeatable.")
+]
 Identifier = Annotated[str | None, typer.Option("--id", help="Its identifier (`d`). Default: a random one.")]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import typer
 
 from podium_daemon.cli.api_client import decode, session_path
 from podium_daemon.cli.caller import caller_of
-from podium_daemon.cli.options import Json, SessionReference, helped, pubkeys
+from podium_daemon.cli.named_people import named_people
+from podium_daemon.cli.options import Json, SessionReference, helped
 from podium_daemon.cli.output import note
 from podium_daemon.cli.session_options import (
     At,
@@ -48,9 +50,10 @@ app = typer.Typer()
 @app.command(
     short_help="Schedule a session.",
     help=helped(
-        "Schedule a session: the daemon composes it, your key signs it here, the relays get it.",
+        "Schedule a session: the daemon composes it, your key signs it, the relays get it (sealed if it is private).",
         'podium session create "Knots for beginners" --at "2026-12-01 18:00"',
         'podium session create "Knots II" --at +2h --duration 90 --max 12 --rsvp required --waiting-room',
+        'podium session create "Our own knots" --at +2h --private --invite npub1... --invite npub1...',
     ),
 )
 def create(
@@ -160,12 +163,13 @@ def _is_required(rsvp: RsvpPolicy | None) -> bool | None:
 
 
 def _people(texts: list[str] | None, option: str) -> object:
-    return pubkeys(texts, option) if texts else None
+    return asyncio.run(named_people(texts, option)) if texts else None
 
 
 def _merged(before: Session, wish: dict[str, object]) -> dict[str, object]:
-    """What the next revision must say: the duration alone moves the end too."""
-    return {"title": before.title, "scheduledAt": before.scheduled_at, "duration": before.duration} | wish
+    """What the next revision must say: the duration alone moves the end too, and private it stays."""
+    known = {"title": before.title, "scheduledAt": before.scheduled_at, "duration": before.duration}
+    return known | {"visibility": before.visibility} | wish
 
 
 def _asked_for(wish: dict[str, object]) -> tuple[Tag, ...]:

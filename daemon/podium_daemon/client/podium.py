@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from typing import Self
+from typing import Final, Self
 from urllib.parse import urlsplit
 
 from msgspec import UNSET
@@ -14,6 +14,7 @@ from podium_daemon.client.calling import TrainingCalling
 from podium_daemon.client.errors import DraftRefused
 from podium_daemon.client.hook import LiveSessionHook
 from podium_daemon.client.looking import Expectation, flaw_of
+from podium_daemon.client.questions import LiveQuestions, RoomLeading
 from podium_daemon.client.seat import RoomMessage, RoomSeat
 from podium_daemon.client.transport import Transport, session_path
 from podium_daemon.client.values import (
@@ -43,6 +44,8 @@ from podium_protocol.events import Pubkey, SignedEvent
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.join_proof import Consent, write_join_proof
 from podium_protocol.live.rsvp import RsvpStatus
+
+_PRIVATE: Final = ("visibility", "private")
 
 
 class PodiumClient:
@@ -76,6 +79,10 @@ class PodiumClient:
         self._transport = Transport(base_url, secret, signed_url=signed_url, now=now, random_bytes=random_bytes)
         self.calling = TrainingCalling(self._transport)
         """The model's `TrainingCallingIntegration`."""
+        self.questions = LiveQuestions(self._transport)
+        """Questions and answers."""
+        self.leading = RoomLeading(self._transport)
+        """Raised hands, mute-all, recording."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -144,7 +151,8 @@ class PodiumClient:
         draft = await self._transport.post("/api/sessions/draft", Draft, wish)
         wanted = tags_of(wish.title, wish.scheduled_at, wish.duration)
         own = (("d", wish.identifier),) if wish.identifier else ()
-        return self._looked_at(draft, [(kinds.SESSION, (*own, *wanted))])
+        is_private = wish.e2ee_required or wish.visibility == _PRIVATE[1]
+        return self._looked_at(draft, [(kinds.SESSION, (*own, *wanted, *((_PRIVATE,) if is_private else ())))])
 
     async def draft_edit(self, reference: str, changes: SessionChanges) -> Draft:
         """The next revision to sign; raises as `draft_session`."""
@@ -155,6 +163,8 @@ class PodiumClient:
         wanted = tags_of(title, begins, before.duration if changes.duration is UNSET else changes.duration)
         if changes.scheduled_at is UNSET and changes.duration is UNSET:
             wanted = wanted[:2]  # an end that is no whole number of minutes away stays as it is
+        if before.visibility == _PRIVATE[1]:
+            wanted = (*wanted, _PRIVATE)
         return self._looked_at(draft, [(kinds.SESSION, (("d", before.identifier), *wanted))])
 
     async def draft_cancellation(self, reference: str, reason: str = "") -> Draft:

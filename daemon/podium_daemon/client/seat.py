@@ -21,11 +21,13 @@ class RoomMessage(msgspec.Struct, frozen=True, rename="camel"):
     """What a room says, as far as a seat needs it. `type` names the message (docs/events.md, "Joining")."""
 
     type: str
-    heartbeat: int = 5
+    heartbeat: int = 0
     meeting_url: str | None = None
     secret: str = ""
     reason: str = ""
     text: str = ""
+    up: bool = False
+    pubkey: str | None = None
 
     def __repr__(self) -> str:
         return f"<RoomMessage {self.type}>"
@@ -58,6 +60,10 @@ class RoomSeat:
         """Whether the room said that the session is over."""
         self.removed_because: str | None = None
         """What the instructor gave as the reason, or None."""
+        self.hand = False
+        """Whether one's hand is up."""
+        self.spotlight: str | None = None
+        """Who is shown large to everybody."""
         self.flaws = 0
         """How many frames of the room were no messages; they are dropped."""
         self.closed = asyncio.Event()
@@ -106,6 +112,11 @@ class RoomSeat:
             await self._socket.send('{"type":"leave"}')
         await self._socket.close()
         await self._stop()
+
+    async def raise_hand(self, *, up: bool = True) -> None:
+        """Raise one's hand, or lower it; `hand` follows once the room agrees."""
+        with contextlib.suppress(ConnectionClosed):
+            await self._socket.send(f'{{"type":"hand","up":{"true" if up else "false"}}}')
 
     async def drop(self) -> None:
         """Be gone without a word, as a tunnel does it; `come_back` takes the seat again."""
@@ -164,9 +175,9 @@ class RoomSeat:
             self.flaws += 1
             return
         match message.type:
-            case "welcome":
+            case "welcome" | "meeting":  # the latter when the address before was used
                 self.meeting_url = message.meeting_url
-                self._heartbeat = max(1, message.heartbeat)
+                self._heartbeat = max(1, message.heartbeat or self._heartbeat)
             case "resume":  # it follows the welcome
                 self._secret = message.secret
                 self._seated = True
@@ -178,6 +189,10 @@ class RoomSeat:
                 self.removed_because = message.reason
             case "ended":
                 self.has_ended = True
+            case "hand":
+                self.hand = message.up
+            case "spotlight":
+                self.spotlight = message.pubkey
         self._news.set()
         self._heard(message)
 

@@ -49,6 +49,10 @@ class Session(Answer, frozen=True, kw_only=True):
     end_reason: str | None = None
     recording_url: str | None = None
     recording_state: str = "none"
+    instructor_name: str = ""
+    instructor_nip05: str | None = None
+    location: str | None = None
+    doors_open_at: int | None = None
     blocked_reason: str | None = None
     seats_taken: int = 0
     waiting_count: int = 0
@@ -111,10 +115,10 @@ class Rsvps(Answer, frozen=True, kw_only=True):
 
 
 class Attendance(Answer, frozen=True, kw_only=True):
-    """One person's attendance. `total_duration` in seconds."""
+    """One person's attendance. `total_duration` in seconds; `joined_at` is None for who only watched the recording."""
 
     pubkey: str
-    joined_at: int
+    joined_at: int | None = None
     total_duration: int
     join_count: int
     npub: str = ""
@@ -158,12 +162,22 @@ class Reminders(Answer, frozen=True, kw_only=True):
     summary: dict[str, int] = {}
 
 
+class Refusal(Answer, frozen=True, kw_only=True):
+    """What a relay refused for good since the daemon started: the last words, when (Unix seconds), and how often."""
+
+    words: str
+    at: int
+    count: int
+
+
 class Relay(Answer, frozen=True, kw_only=True):
     """A relay as the daemon sees it."""
 
     url: str
     state: str
     last_error: str | None = None
+    last_refusal: Refusal | None = None
+    closed_subscriptions: dict[str, str] = {}
     pending: int = 0
 
 
@@ -226,14 +240,42 @@ class RoomPerson(Answer, frozen=True, kw_only=True):
     since: int
 
 
+class RaisedHand(Answer, frozen=True, kw_only=True):
+    """Somebody's hand; `since` in Unix seconds."""
+
+    pubkey: str
+    npub: str = ""
+    since: int = 0
+
+
+class Control(Answer, frozen=True, kw_only=True):
+    """`support`: native (this service does it), in_room (people do it in the meeting), none."""
+
+    support: str = "none"
+    active: bool = False
+
+
+class Spotlit(Answer, frozen=True, kw_only=True):
+    """Who is shown large to everybody; `support` as of a `Control`."""
+
+    support: str = "none"
+    pubkey: str | None = None
+
+
 class Room(Answer, frozen=True, kw_only=True):
-    """A room; `people` are shown to leaders only."""
+    """A room. `people`, `hands` in the order of raising, `speakers` (who may speak though muted) are for leaders."""
 
     conference_room_id: str | None
     is_active: bool
     participant_count: int
     waiting_count: int
     people: tuple[RoomPerson, ...] = ()
+    hands: tuple[RaisedHand, ...] = ()
+    mute_all: Control = Control()
+    recording: Control = Control()
+    speakers: tuple[str, ...] = ()
+    spotlight: Spotlit = Spotlit()
+    auto_admit: bool = False
 
 
 class LiveSessionRoom(Answer, frozen=True, kw_only=True):
@@ -264,3 +306,42 @@ class ManualAttendance(Answer, frozen=True, kw_only=True):
     pubkey: str
     joined_at: int
     left_at: int | None
+
+
+class RecordingRun(Answer, frozen=True, kw_only=True):
+    """The recording of one run of a session, counted from 0. `length` in seconds, `size` in bytes."""
+
+    run: int
+    state: str
+    progress: int = 0
+    url: str | None = None
+    sha256: str | None = None
+    size: int | None = None
+    length: float | None = None
+    media_type: str | None = None
+    published_at: int | None = None
+    reason: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Recordings(Answer, frozen=True, kw_only=True):
+    """The recordings of a session; `undecided` are those in the room who have not agreed."""
+
+    recordings: tuple[RecordingRun, ...]
+    is_recording: bool = False
+    undecided: tuple[str, ...] = ()
+
+
+class ConsentEvent(Answer, frozen=True, kw_only=True):
+    """A signed answer to a recording policy; `event` is its JSON as the daemon gave it."""
+
+    pubkey: str
+    given: bool
+    policy_hash: str
+    event: msgspec.Raw
+
+
+class ConsentEvents(Answer, frozen=True, kw_only=True):
+    """All answers that are kept with a session's recordings."""
+
+    consents: tuple[ConsentEvent, ...]

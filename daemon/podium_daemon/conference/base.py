@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from podium_daemon.conference.events import (
     Connection,
@@ -61,6 +61,7 @@ __all__ = [
     "ConferenceEngine",
     "Connection",
     "ConnectionId",
+    "Discarding",
     "Done",
     "EngineEvent",
     "EngineHealth",
@@ -174,7 +175,10 @@ class ConferenceEngine(Protocol):
         ...
 
     async def start_recording(self, room: RoomId, *, only: Collection[Pubkey]) -> Done | Refused:
-        """Record, and of the people in the room only those in `only`: they have consented."""
+        """Record, and of the people in the room only those in `only`: they have consented.
+
+        Said again while it records, with others, it changes whom from that moment on.
+        """
         ...
 
     async def stop_recording(self, room: RoomId) -> Done | Refused:
@@ -182,7 +186,11 @@ class ConferenceEngine(Protocol):
         ...
 
     async def collect_recording(self, room: RoomId, into: Path) -> Collected | Refused:
-        """Bring the recording's files into the folder `into`, under names the daemon makes."""
+        """Bring the recording's files into the folder `into`, under names the daemon makes.
+
+        After `RecordingState.READY` they are complete. Also once the room is closed, and again: what was brought before
+        is known by its person, kind and `started_at`, which is the time of its first packet.
+        """
         ...
 
     async def snapshot(self, room: RoomId) -> Snapshot | Refused:
@@ -191,4 +199,13 @@ class ConferenceEngine(Protocol):
 
     def events(self) -> AsyncIterator[EngineEvent]:
         """Everything from now on, and what is still remembered from before. Each caller gets all of it."""
+        ...
+
+
+@runtime_checkable
+class Discarding(Protocol):
+    """What an engine adds that keeps recorded media of its own after they were collected."""
+
+    async def discard_recording(self, room: RoomId) -> None:
+        """Delete what was recorded in a room, unless it is being recorded now. Idempotent."""
         ...

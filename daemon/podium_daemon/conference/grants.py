@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from podium_daemon.conference.base import Person, RandomBytes
-from podium_daemon.conference.events import RoomId
+from podium_daemon.conference.events import RoomId, TrackKind
 from podium_protocol.events import Pubkey
 
 MAX_DEVICES: Final = 3  # of one pubkey in one room (semantics.md, Attendance)
@@ -22,11 +22,12 @@ _MAX_TOKEN_CHARACTERS: Final = 64  # base64 of 32 bytes has 43; nothing longer i
 
 
 class SeatGrant(msgspec.Struct, frozen=True):
-    """What a token is bound to; `until` is monotonic seconds."""
+    """What a token is bound to; `until` is monotonic seconds, `publish` what the person may send."""
 
     room: RoomId
     person: Person
     until: float
+    publish: frozenset[TrackKind] = frozenset(TrackKind)
 
 
 class GrantBook:

@@ -1,4 +1,4 @@
-"""One browser's seat at the link engine: a heartbeat, a line of messages, and an end."""
+"""One browser's seat at an engine whose door is our socket: a heartbeat, a line of messages, and an end."""
 
 from __future__ import annotations
 
@@ -71,12 +71,16 @@ class LinkSeat:
 
     def send(self, message: ServerMessage) -> None:
         """See `Seat`."""
+        self.pass_on(encode(message))
+
+    def pass_on(self, frame: str) -> None:
+        """Put a text frame into the line for the browser; one that reads nothing loses its seat."""
         if self.over is not None:
             return
         if len(self._unread) >= MAX_UNREAD:
             self._host.end(self, LeaveReason.DROPPED)
             return
-        self._unread.append(encode(message))
+        self._unread.append(frame)
         self._changed.set()
 
     def finish(self, reason: LeaveReason, last: ServerMessage | None) -> None:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
-from podium_daemon.conference.grants import MAX_DEVICES
-from podium_daemon.conference.journal import REMEMBERED_EVENTS
+from podium_daemon.conference.seat_settings import SeatSettings
 from podium_daemon.conference.values import Capabilities, Capability, Support
 from podium_protocol.errors import InvalidInput
 from podium_protocol.live import fields
@@ -33,24 +30,14 @@ ADVICE: Final = {
 }
 
 
-class LinkSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`meeting_url` serves sessions without one of their own; `heartbeat` is in seconds; `devices` are of one person.
-
-    A seat that is silent for longer than `missed_heartbeats * heartbeat` is over.
+class LinkSettings(SeatSettings, frozen=True, kw_only=True):
+    """`meeting_url` serves sessions without one of their own.
 
     Raises:
         InvalidInput: a number below 1.
     """
 
     meeting_url: str | None = None
-    heartbeat: int = 5
-    missed_heartbeats: int = 3
-    devices: int = MAX_DEVICES
-    remembered_events: int = REMEMBERED_EVENTS
-
-    def __post_init__(self) -> None:
-        if min(self.heartbeat, self.missed_heartbeats, self.devices, self.remembered_events) < 1:
-            raise InvalidInput("conference: heartbeat, missed heartbeats, devices and remembered events are 1 or more")
 
 
 def check_url(url: str) -> None:

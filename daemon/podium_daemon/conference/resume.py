@@ -7,6 +7,7 @@ engine for a new grant. A return is a new connection. Only SHA-256 of a secret i
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -21,10 +22,12 @@ _SECRET_BYTES: Final = 32
 _MAX_SECRET_CHARACTERS: Final = 64
 
 
-class _Kept(msgspec.Struct):
+class Kept(msgspec.Struct):
+    """A way back from one connection; `until` is None while that is open."""
+
     connection: Connection
     digest: bytes
-    until: float | None = None  # None while the connection is open
+    until: float | None = None
 
 
 class ResumeBook:
@@ -34,8 +37,10 @@ class ResumeBook:
         """Keep each secret for `seconds` after its connection ended."""
         self._random_bytes = random_bytes
         self.seconds = seconds
-        self._kept: dict[ConnectionId, _Kept] = {}
+        self._kept: dict[ConnectionId, Kept] = {}
         self._by_digest: dict[bytes, ConnectionId] = {}
+        self._changed: dict[ConnectionId, None] = {}
+        self._gone: dict[bytes, None] = {}
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -44,15 +49,20 @@ class ResumeBook:
         """Make the secret of a new connection, to be sent over its socket and nowhere else."""
         self.drop(connection.id)
         secret = base64.urlsafe_b64encode(self._random_bytes(_SECRET_BYTES)).rstrip(b"=").decode()
-        self._kept[connection.id] = _Kept(connection, digest_of(secret))
-        self._by_digest[digest_of(secret)] = connection.id
+        self._add(Kept(connection, digest_of(secret)))
+        self._changed[connection.id] = None
         return secret
+
+    def recall(self, connection: Connection, digest: bytes, until: float) -> None:
+        """Take back what `changes` told before a restart."""
+        self._add(Kept(connection, digest, until))
 
     def left(self, connection: ConnectionId, now: float) -> None:
         """The connection ended: its time to return runs from here. Said twice, the first counts."""
         kept = self._kept.get(connection)
         if kept is not None and kept.until is None:
             kept.until = now + self.seconds
+            self._changed[connection] = None
 
     def redeem(self, secret: str, now: float) -> Connection | None:
         """The connection a secret returns from, once; None if it is unknown, spent, withdrawn or too old."""
@@ -83,3 +93,20 @@ class ResumeBook:
         kept = self._kept.pop(connection, None)
         if kept is not None:
             del self._by_digest[kept.digest]
+            self._changed.pop(connection, None)
+            self._gone[kept.digest] = None
+
+    def changes(self) -> tuple[list[Kept], list[bytes]]:
+        """What to keep over a restart and the digests to forget, since the last call."""
+        changed, self._changed = self._changed, {}
+        gone, self._gone = self._gone, {}
+        return [self._kept[connection] for connection in changed], list(gone)
+
+    def not_kept(self, kept: Iterable[Kept], gone: Iterable[bytes]) -> None:
+        """These changes could not be written down: they are told again."""
+        self._gone = dict.fromkeys([*gone, *self._gone])
+        self._changed |= dict.fromkeys(one.connection.id for one in kept if self._kept.get(one.connection.id) is one)
+
+    def _add(self, kept: Kept) -> None:
+        self._kept[kept.connection.id] = kept
+        self._by_digest[kept.digest] = kept.connection.id

@@ -7,14 +7,16 @@ dropped by the caller; it never ends the seat.
 from __future__ import annotations
 
 import json
+import re
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
 from podium_daemon.conference.events import ConnectionId, LeaveReason
 
-MAX_FRAME_BYTES: Final = 1024  # the longest client message we know has 16
+MAX_FRAME_BYTES: Final = 1024  # a secret's cipher text has some 400, the rest of the longest message 130
+MAX_EPOCH: Final = 0xFFFF  # docs/encryption.md
 
 # in the range for applications (RFC 6455, 7.4.2); the page does not join again by itself after 4001, 4003 and 4005
 CLOSE_CODES: Final[dict[LeaveReason, int]] = {
@@ -46,10 +48,11 @@ class Resume(msgspec.Struct, frozen=True, rename="camel", tag="resume"):
         return f"<Resume for {self.seconds} s>"
 
 
-class Notice(msgspec.Struct, frozen=True, rename="camel", tag="notice"):
-    """A line to show to the person."""
+class Notice(msgspec.Struct, frozen=True, rename="camel", tag="notice", omit_defaults=True):
+    """A line to show to the person. `about` names it for pages that say it in another language."""
 
     text: str
+    about: str = ""
 
 
 class Removed(msgspec.Struct, frozen=True, rename="camel", tag="removed"):
@@ -62,7 +65,48 @@ class Ended(msgspec.Struct, frozen=True, rename="camel", tag="ended"):
     """The room was closed; the socket closes."""
 
 
-ServerMessage = Welcome | Resume | Notice | Removed | Ended
+class MeetingAt(msgspec.Struct, frozen=True, rename="camel", tag="meeting"):
+    """The meeting is at another address from now on: the one given before was used."""
+
+    meeting_url: str
+
+    def __repr__(self) -> str:
+        return "<MeetingAt>"
+
+
+class HandState(msgspec.Struct, frozen=True, rename="camel", tag="hand"):
+    """Whether the person's hand is up, as the room has it: a leader may take it down."""
+
+    up: bool
+
+
+class Spotlight(msgspec.Struct, frozen=True, rename="camel", tag="spotlight"):
+    """Who is shown large to everybody, or nobody (None). Told whenever it changes, and to newcomers."""
+
+    pubkey: str | None
+
+
+class KeyHolders(msgspec.Struct, frozen=True, rename="camel", tag="key-holders"):
+    """To the one page of the instructor that gives out the room's secret: who is to have it.
+
+    `epoch` is the highest that was given in this room, or -1.
+    """
+
+    people: tuple[str, ...]
+    epoch: int
+
+
+class PassedKey(msgspec.Struct, frozen=True, tag="key"):
+    """The room's secret of an epoch, as `sender` encrypted it to this person (NIP-44)."""
+
+    sender: str = msgspec.field(name="from")
+    ciphertext: str
+
+    def __repr__(self) -> str:
+        return "<PassedKey>"
+
+
+ServerMessage = Welcome | Resume | Notice | Removed | Ended | HandState | MeetingAt | Spotlight | KeyHolders | PassedKey
 
 
 class Beat(msgspec.Struct, frozen=True, tag="beat", forbid_unknown_fields=True):
@@ -71,6 +115,23 @@ class Beat(msgspec.Struct, frozen=True, tag="beat", forbid_unknown_fields=True):
 
 class Leave(msgspec.Struct, frozen=True, tag="leave", forbid_unknown_fields=True):
     """The person leaves."""
+
+
+class Hand(msgspec.Struct, frozen=True, tag="hand", forbid_unknown_fields=True):
+    """The person raises or lowers their hand. It is for the daemon and never comes to an engine."""
+
+    up: bool
+
+
+class GivenKey(msgspec.Struct, frozen=True, tag="key", forbid_unknown_fields=True):
+    """The room's secret of an epoch, encrypted to `to`. The daemon passes it on; it never comes to an engine."""
+
+    to: str
+    epoch: Annotated[int, msgspec.Meta(ge=0, le=MAX_EPOCH)]
+    ciphertext: str
+
+    def __repr__(self) -> str:
+        return "<GivenKey>"
 
 
 ClientMessage = Beat | Leave
@@ -91,6 +152,8 @@ class _Envelope(msgspec.Struct):
 
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _message_decoder: Final[msgspec.json.Decoder[ClientMessage]] = msgspec.json.Decoder(Beat | Leave)
+_daemon_decoder: Final[msgspec.json.Decoder[Hand | GivenKey]] = msgspec.json.Decoder(Hand | GivenKey)
+_DAEMON_TYPE: Final = re.compile(rb'"(?:hand|key)"')
 _KNOWN_TYPES: Final = frozenset({"beat", "leave"})
 
 
@@ -108,6 +171,20 @@ def decode(frame: str | bytes) -> ClientMessage | FrameFlaw:
     except UnicodeEncodeError:  # a lone surrogate
         return FrameFlaw.NOT_JSON
     return _decode(raw) if len(raw) <= MAX_FRAME_BYTES else FrameFlaw.TOO_LARGE
+
+
+def decode_for_daemon(frame: str | bytes) -> Hand | GivenKey | None:
+    """What a frame from a browser says to the daemon, as strictly as `decode`; None for every other frame."""
+    if len(frame) > MAX_FRAME_BYTES:
+        return None
+    raw = frame.encode(errors="replace") if isinstance(frame, str) else frame
+    if _DAEMON_TYPE.search(raw) is None:  # nearly every frame: it is parsed elsewhere
+        return None
+    try:
+        json.loads(raw, object_pairs_hook=_refuse_repeated_keys)
+        return _daemon_decoder.decode(raw)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _decode(raw: bytes) -> ClientMessage | FrameFlaw:

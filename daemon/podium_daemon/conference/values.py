@@ -76,7 +76,8 @@ class RoomSpec(msgspec.Struct, frozen=True, kw_only=True):
 class Person(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody the daemon has identified and admitted. An engine takes no identity from a browser.
 
-    `device` is the one of the join proof. `name` comes from a stranger: for display only, and escaped there.
+    `device` is the one of the join proof, and so is `fingerprint`, the browser's DTLS certificate ("sha-256 AB:..."),
+    where the proof names one. `name` comes from a stranger: for display only, and escaped there.
 
     Raises:
         LocalProtocolError: a device no join proof can have.
@@ -86,6 +87,7 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     role: Role = Role.PARTICIPANT
     name: str = ""
+    fingerprint: str | None = None
 
     def __post_init__(self) -> None:
         if fields.device(self.device) is None:  # a `#` would make two identities of one

@@ -100,6 +100,7 @@ class Config(Section):
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Keys that are valid each by itself and do not fit together, with what to do; the loader refuses them."""
         yield from self._conflicts_of_relays()
+        yield from self._conflicts_of_recording()
         if self.web.host in _ANY_ADDRESS and not self.web.public_url:
             yield "web.public_url", "is needed when web.host is every address: say how people reach this server"
         web, embedded = self.web, self.embedded
@@ -108,6 +109,10 @@ class Config(Section):
         before = [offset.before for offset in self.reminders.offsets()]
         if before != sorted(set(before), reverse=True):
             yield "reminders", "day must come before hour, and hour before quarter: correct the values of `before`"
+
+    def _conflicts_of_recording(self) -> Iterator[tuple[str, str]]:
+        if self.recording.store == "blossom" and not self.recording.blossom_server:
+            yield "recording.blossom_server", 'is needed when recording.store is "blossom": give its address'
 
     def _conflicts_of_relays(self) -> Iterator[tuple[str, str]]:
         if not self.relays and not self.runs_embedded_relay:

@@ -85,6 +85,10 @@ class Reminders(Section):
         default=3600, description="How often to look again for the message relays of people who had none."
     )
     prepare_ahead: Seconds = Field(default=600, description="How long ahead messages are encrypted and signed.")
+    rewrap_recent: bool = Field(
+        default=True,
+        description="Send a message that a relay refuses for its date once more, dated within the last ten minutes.",
+    )
     day: DayReminder = Field(default_factory=DayReminder)
     hour: HourReminder = Field(default_factory=HourReminder)
     quarter: QuarterReminder = Field(default_factory=QuarterReminder)

@@ -6,16 +6,20 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
+from podium_daemon.config.engines import BigBlueButton, Janus, LiveKit
 from podium_daemon.config.section import RESTART, UNSHOWN, Section
 from podium_daemon.config.values import (
+    Address,
     Days,
     Devices,
     FrozenList,
     HostHeader,
+    IceUrl,
     Instructor,
     ListenHost,
     Location,
     MeetingUrl,
+    Megabytes,
     Minutes,
     Name,
     Percent,
@@ -132,8 +136,12 @@ class Attendance(Section):
 class Conference(Section):
     """The room."""
 
-    engine: Literal["link"] = Field(
-        default="link", description='"link": any meeting URL, handed out to those admitted.', json_schema_extra=RESTART
+    engine: Literal["auto", "embedded", "link", "janus", "bigbluebutton", "livekit"] = Field(
+        default="auto",
+        description='"embedded": rooms of Podium\'s own. "janus": the same, with a Janus. "link": any '
+        "meeting URL, handed out to those admitted. "
+        '"bigbluebutton", "livekit": a server of that kind. "auto": "link" if meeting_url is set, else "embedded".',
+        json_schema_extra=RESTART,
     )
     meeting_url: MeetingUrl = Field(
         default="",
@@ -145,6 +153,32 @@ class Conference(Section):
     heartbeat: PositiveSeconds = Field(default=5, description="How often a page in the room gives a sign of life.")
     devices: Devices = Field(default=3, description="Devices of one person in a room at once.")
     resume: Seconds = Field(default=120, description="A return within this time passes the waiting room.")
+    media_addresses: Annotated[tuple[Address, ...], FrozenList] = Field(
+        default=(),
+        description='For engine = "embedded": addresses of this machine at which browsers reach the media. Empty: all '
+        "but loopback.",
+        json_schema_extra=RESTART,
+    )
+    ice_servers: Annotated[tuple[IceUrl, ...], FrozenList] = Field(
+        default=(),
+        description='For engine = "embedded": STUN and TURN servers. Empty: none, and no foreign host is contacted.',
+        json_schema_extra=RESTART,
+    )
+    turn_secret_file: Location = Field(
+        default=None,
+        description="File with the secret that the TURN servers share with Podium (static-auth-secret), mode 0600.",
+        json_schema_extra=RESTART,
+    )
+    janus: Janus = Field(default_factory=Janus)
+    bigbluebutton: BigBlueButton = Field(default_factory=BigBlueButton)
+    livekit: LiveKit = Field(default_factory=LiveKit)
+
+    @property
+    def chosen_engine(self) -> str:
+        """The engine that is used."""
+        if self.engine != "auto":
+            return self.engine
+        return "link" if self.meeting_url else "embedded"
 
 
 class Recording(Section):
@@ -155,6 +189,25 @@ class Recording(Section):
         default=None,
         description="Where recordings are kept. Empty: recordings in the state directory.",
         json_schema_extra=RESTART,
+    )
+    store: Literal["local", "blossom"] = Field(
+        default="local",
+        description='"local": this server gives them out. "blossom": uploaded to recording.blossom_server, where '
+        "anybody can read them; those of private sessions stay here.",
+        json_schema_extra=RESTART,
+    )
+    blossom_server: PublicUrl = Field(
+        default="", description="The Blossom server, such as https://cdn.example.org.", json_schema_extra=RESTART
+    )
+    layout: Literal["speaker", "grid"] = Field(
+        default="speaker",
+        description='"speaker": the picture of whoever leads, copied as it was sent. "grid": all cameras, drawn and '
+        "encoded anew, about a minute of one core for each minute.",
+    )
+    keep_tracks: bool = Field(default=False, description="Keep everybody's own track beside the finished recording.")
+    max_megabytes: Megabytes = Field(default=4096, description="A recording that becomes larger fails.")
+    transfer_within: PositiveSeconds = Field(
+        default=3600, description="How long an upload, and reading it back, may each take."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Final
@@ -20,8 +21,13 @@ from podium_protocol.relay_url import normalise
 _MAX_CHARACTERS: Final = 2048
 _MAX_NAME: Final = 200
 _MAX_TEXT: Final = 16_384
+_PORTS: Final = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]|[0-9A-Fa-f:.]{2,45}")
 _HOST_HEADER: Final = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
+_ICE_URL: Final = re.compile(
+    r"(stun|turns?):([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?(\?transport=(udp|tcp))?"
+)
+_ADDRESS: Final = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}|[0-9A-Fa-f:.]{2,45}")
 _NIP05: Final = re.compile(r"[A-Za-z0-9._-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+")
 
 
@@ -64,6 +70,36 @@ def _meeting_url(value: object) -> object:
     # the text is never echoed: it may hold the meeting's password
     if isinstance(value, str) and value and _http_parts(value) is None:
         raise ValueError("expected the http:// or https:// URL of a meeting, without a user name")
+    return value
+
+
+def _server_url(value: object) -> object:
+    if isinstance(value, str) and value and _http_parts(value) is None:
+        raise ValueError(f"expected {SERVER_FORM}")
+    return value
+
+
+def _plain_address(value: object) -> object:
+    if isinstance(value, str) and value:
+        try:
+            return str(ipaddress.ip_address(value))
+        except ValueError:
+            raise ValueError(f"expected {ADDRESS_FORM}") from None
+    return value
+
+
+def _port_range(value: object) -> object:
+    if isinstance(value, str) and value:
+        found = _PORTS.fullmatch(value)
+        if found is None or not 1024 <= int(found[1]) < int(found[2]) <= 65_535:
+            raise ValueError(f"expected {PORTS_FORM}")
+    return value
+
+
+def _socket_url(value: object) -> object:
+    as_web = re.sub(r"\Aws(?=s?://)", "http", value) if isinstance(value, str) else value
+    if isinstance(as_web, str) and as_web and _http_parts(as_web) is None:
+        raise ValueError(f"expected {SOCKET_FORM}")
     return value
 
 
@@ -130,6 +166,11 @@ def _as_tuple(value: object) -> object:
 RELAY_FORM: Final = "a ws:// or wss:// URL without a user name, such as wss://relay.example.org"
 INSTRUCTOR_FORM: Final = "a public key (npub, nprofile or 64 hex digits) or a NIP-05 name such as ada@example.org"
 NAME_FORM: Final = f"one line of 1 to {_MAX_NAME} characters"
+ADDRESS_FORM: Final = "an IP address, or empty text"
+PORTS_FORM: Final = 'two UDP ports from 1024 to 65535, such as "20000-20999", or empty text'
+SOCKET_FORM: Final = "a ws://, wss://, http:// or https:// URL without a user name, or empty text"
+SERVER_FORM: Final = "an http:// or https:// URL without a user name, or empty text"
+ICE_FORM: Final = "a stun:, turn: or turns: URL without a user name, such as turn:turn.example.org:3478"
 HOST_FORM: Final = "an address to listen on, such as 127.0.0.1 or ::1"
 
 FrozenList = BeforeValidator(_as_tuple)
@@ -144,15 +185,22 @@ Percent = Annotated[int, Field(ge=1, le=100), Form("a whole number from 1 to 100
 Minutes = Annotated[int, Field(ge=1, le=24 * 60), Form("whole minutes from 1 to 1440")]
 Days = Annotated[int, Field(ge=0, le=36_500), Form("whole days, or 0 for ever")]
 Devices = Annotated[int, Field(ge=1, le=16), Form("a whole number from 1 to 16")]
+Megabytes = Annotated[int, Field(ge=1, le=1_000_000), Form("whole megabytes from 1 to 1000000")]
 Location = Annotated[Path | None, BeforeValidator(_path), AnchoredPath(), Form("a path, or empty text")]
 PublicUrl = Annotated[
     str, BeforeValidator(_public_url), Form("http:// or https:// with a host and perhaps a port, or empty text")
 ]
+PlainAddress = Annotated[str, BeforeValidator(_plain_address), Form(ADDRESS_FORM)]
+PortRange = Annotated[str, BeforeValidator(_port_range), Form(PORTS_FORM)]
+SocketUrl = Annotated[str, BeforeValidator(_socket_url), Form(SOCKET_FORM)]
+ServerUrl = Annotated[str, BeforeValidator(_server_url), Form(SERVER_FORM)]
 MeetingUrl = Annotated[str, BeforeValidator(_meeting_url), Form("the http(s) URL of a meeting, or empty text")]
 RelayUrl = Annotated[str, BeforeValidator(_relay_url), Form(RELAY_FORM)]
 Instructor = Annotated[str, BeforeValidator(_instructor), Form(INSTRUCTOR_FORM)]
 Name = Annotated[str, BeforeValidator(_name), Form(NAME_FORM)]
 Text = Annotated[str, Field(max_length=_MAX_TEXT), Form(f"text of at most {_MAX_TEXT} characters")]
+IceUrl = Annotated[str, _matching(_ICE_URL, ICE_FORM), Form(ICE_FORM)]
+Address = Annotated[str, _matching(_ADDRESS, "an IP address"), Form("an IP address of this machine")]
 ListenHost = Annotated[str, _matching(_HOST, HOST_FORM), Form(HOST_FORM)]
 HostHeader = Annotated[
     str, _matching(_HOST_HEADER, "a host name, perhaps with a port, such as live.example.org"), Form("a host name")

@@ -1,4 +1,4 @@
-"""Who has answered to the open sessions: read once, and from then on kept in step with the change feed."""
+"""Who has answered to the open sessions or asked there: read once, then kept in step with the change feed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from podium_protocol.events import Pubkey
 from podium_storage.changes import Batch
-from podium_storage.rows import RsvpRow
+from podium_storage.rows import QuestionRow, RsvpRow
 from podium_storage.store import Store
 
 
@@ -34,11 +34,11 @@ class Audience:
             self._lessons_of, self._known = {}, set()
         for change in batch.changes:
             row = change.after or change.before
-            if not isinstance(row, RsvpRow) or row.lesson_id not in self._known:
+            if not isinstance(row, RsvpRow | QuestionRow) or row.lesson_id not in self._known:
                 continue
             if change.after is not None:
                 self._lessons_of.setdefault(row.pubkey, set()).add(row.lesson_id)
-            else:
+            elif isinstance(row, RsvpRow):
                 self._forget(row.pubkey, {row.lesson_id})
 
     async def follow(self, lessons: Collection[str]) -> None:
@@ -53,6 +53,8 @@ class Audience:
             self._known.update(fresh)
             for row in sorted(rows, key=lambda row: row.first_seen):
                 self._lessons_of.setdefault(row.pubkey, set()).add(row.lesson_id)
+            for asked in await self._store.questions.where("lessonId").any_of(fresh).to_list():
+                self._lessons_of.setdefault(asked.pubkey, set()).add(asked.lesson_id)
 
     def _forget(self, pubkey: str, lessons: set[str]) -> None:
         left = self._lessons_of.get(pubkey, set()) - lessons

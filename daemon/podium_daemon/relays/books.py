@@ -11,13 +11,13 @@ import msgspec
 from podium_daemon.clock import Clock
 from podium_daemon.relays.pacing import Pacer
 from podium_daemon.relays.publishing import PublishWindow
-from podium_daemon.relays.relay_state import ConnectionOptions, PoolRelay
+from podium_daemon.relays.relay_state import ConnectionOptions, PoolRelay, Refusal
 from podium_protocol import backoff
 from podium_protocol.filters import Filter
 from podium_protocol.filters import backfill as since_last_eose
 from podium_protocol.relay_session import RelaySession
 from podium_protocol.session_events import Published
-from podium_protocol.verdicts import RateLimited, Verdict, is_final
+from podium_protocol.verdicts import Done, RateLimited, Verdict, is_final
 from podium_protocol.violations import Violation
 
 SinceFor = Callable[[str], int | None]
@@ -62,6 +62,7 @@ class RelayBooks:
         self.window = PublishWindow(relay.url, self.pacer)
         self.received = 0
         self.last_notice: str | None = None
+        self.last_refusal: Refusal | None = None
         self.last_ok_at: float | None = None
         self.last_eose_at: float | None = None
         self.closed: dict[str, str] = {}
@@ -118,9 +119,15 @@ class RelayBooks:
 
     # -- what happens --------------------------------------------------------------------------------------------------
 
-    def on_ok(self) -> None:
-        """The relay took something."""
-        self.last_ok_at = self._clock.now()
+    def on_published(self, published: Published) -> None:
+        """The relay said what becomes of a publication; a final refusal is kept for people to see."""
+        self.window.settle(published, self._clock.monotonic())
+        verdict = published.verdict
+        if isinstance(verdict, Done):
+            self.last_ok_at = self._clock.now()
+        elif is_final(verdict):
+            count = 1 if self.last_refusal is None else self.last_refusal.count + 1
+            self.last_refusal = Refusal(verdict.message, self._clock.now(), count)
 
     def on_end_of_stored(self, name: str, *, partial: bool) -> bool:
         """Stored events of a subscription are over. Whether that is news for others, and not a question's end."""
@@ -153,7 +160,7 @@ class RelayBooks:
         """The session said what became of publications that were on their way; what else it said is of no use now."""
         for event in self.session.events_received():
             if isinstance(event, Published):
-                self.window.settle(event, self._clock.monotonic())
+                self.on_published(event)
 
     def on_disconnected(self, why: str) -> None:
         """There is no connection: questions will not be answered."""

@@ -25,6 +25,7 @@ from podium_protocol.filters import Filter
 from podium_protocol.limits import MAX_DELAY
 from podium_protocol.verdicts import Blocked, Unknown
 from podium_protocol.violations import Violation
+from podium_storage.errors import damage_in
 
 Resolve = Callable[[str], Awaitable[Destination | AddressRefused]]
 """From a relay's URL to where to connect; for strangers' URLs it is the guard of `addresses`."""
@@ -164,6 +165,7 @@ class RelayConnection:
             state=self.state,
             last_error=self._last_error,
             last_notice=books.last_notice,
+            last_refusal=books.last_refusal,
             connected_since=self._connected_since,
             next_attempt_at=self._clock.now() + self._wait_left() if self.state in _STATES_AWAY else None,
             publishing_paused_until=self._clock.now() + paused if paused else None,
@@ -228,7 +230,9 @@ class RelayConnection:
             why = str(error)
         except _Refused as error:
             return _Away(ConnectionState.WAITING, str(error), MAX_DELAY, is_final=True)
-        except Exception as error:  # noqa: BLE001  (a boundary: a fault of ours, or the sink's, ends no other relay)
+        except Exception as error:  # a boundary: a fault of ours, or the sink's, ends no other relay
+            if damage_in(error) is not None:
+                raise  # no relay can help the database
             _log.exception("a relay connection failed", action="relay.failed", relay=self.url)
             why = f"internal error: {type(error).__name__}"
         if self._books.deserves_penalty():

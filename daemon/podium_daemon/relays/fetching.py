@@ -6,7 +6,7 @@ but its own answer. Sources: NIP-01 ("Newer events should appear first"; `since`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -16,7 +16,9 @@ from podium_protocol.filters import Filter
 from podium_protocol.violations import Violation
 
 PAGE: Final = 500  # what relays commonly give for one REQ
-_NEVER_A_CAP: Final = 20  # a page below this is a relay's last: none is known to give so few at a time
+NEVER_A_CAP: Final = 20
+"""Events below which an answer is a relay's last: none is known to give so few at a time."""
+
 MAX_BYTES: Final = 128 * 1024 * 1024  # of one relay's answer to one filter
 
 
@@ -87,7 +89,7 @@ class Pager:
         """The events of a page that are new, and what the relay did wrong in it. Then `next_filter` moves on."""
         fresh: list[msgspec.Raw] = []
         faults: list[Violation] = []
-        times: list[int] = []
+        times: dict[str, int] = {}  # by id: a relay may begin a page again after a login
         for raw in page:
             peeked = _peeked(raw)
             if peeked is None:
@@ -95,22 +97,22 @@ class Pager:
             elif not self._is_in_time(peeked.created_at):
                 faults.append(Violation.OUTSIDE_FILTER)
             else:
-                times.append(peeked.created_at)
+                times[peeked.id] = peeked.created_at
                 if peeked.id not in self._seen and len(fresh) < self._left:
                     self._seen.add(peeked.id)
                     self._bytes += memoryview(raw).nbytes
                     fresh.append(raw)
         self._left -= len(fresh)
-        self._move(times, len(fresh))
+        self._move(times.values(), len(fresh))
         return fresh, faults
 
-    def _move(self, times: list[int], fresh: int) -> None:
+    def _move(self, times: Collection[int], fresh: int) -> None:
         self._largest = max(self._largest, len(times))
         if self._left == 0 or self._bytes > MAX_BYTES:
             self._is_over = True
             if self._is_our_cap or self._left:
                 self.problem = "it has more events than were asked for at most"
-        elif len(times) < _NEVER_A_CAP:
+        elif len(times) < NEVER_A_CAP:
             self._is_over = True
         elif fresh or self._until is None or min(times) < self._until:
             self._until = min(times)

@@ -5,63 +5,181 @@ They are kept out of the mirror: what is in them is nobody else's business, and 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
+import structlog
+
 from podium_daemon.clock import Clock
+from podium_daemon.relays.fetching import NEVER_A_CAP
 from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.ingest import Arrival, Ladder
 from podium_daemon.relays.interests import wraps_for
 from podium_daemon.relays.pool import RelayPool
 from podium_daemon.supervisor import Stop
+from podium_daemon.turns import RETRY_SECONDS
+from podium_protocol.errors import PodiumError
 from podium_protocol.events import Pubkey, VerifiedEvent
+from podium_protocol.filters import backfill
+from podium_storage.errors import StoreDamaged
 from podium_storage.watermarks import Watermarks
 
 SUBSCRIPTION: Final = "wraps"
+_READ_WITHIN: Final = 60.0  # seconds for what one relay kept
+_READ_AT_MOST: Final = 50_000  # wraps: strangers write them, and as many as they like
+_BATCH: Final = 500  # wraps a transaction
+
+_log = structlog.get_logger(__name__)
 
 Deliver = Callable[[Sequence[VerifiedEvent]], Awaitable[None]]
 """Takes gift wraps whose signatures are good; returns once it is written down what was in them."""
 
 
+PastIsRead = Callable[[], Awaitable[None]]
+"""Told once that every message relay has told its past, or was too slow to; returns once that is written down."""
+
+
+async def _nobody() -> None:
+    """Nobody waits for the past."""
+
+
 class GiftWraps:
-    """The service that asks for gift wraps."""
+    """The service that asks for gift wraps. `caught_up` is set once the past is read and whoever waits for it knows."""
 
     name = "gift wraps"
 
-    def __init__(self, *, service: Pubkey, deliver: Deliver, watermarks: Watermarks, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        service: Pubkey,
+        deliver: Deliver,
+        watermarks: Watermarks,
+        clock: Clock,
+        past_is_read: PastIsRead = _nobody,
+        patience: float = 12.0,
+    ) -> None:
+        """`patience`: seconds after which a silent relay is no longer waited for."""
         self._filters = wraps_for(service)
         self._deliver = deliver
         self._watermarks = watermarks
         self._clock = clock
         self._marks: dict[str, int] = {}
+        self._stored: Counter[str] = Counter()  # how many a relay gave since it last said that this was all
+        self._readings: dict[str, asyncio.Task[None]] = {}
+        self._group: asyncio.TaskGroup | None = None
         self._pool: RelayPool | None = None
+        self._outstanding: set[str] = set()
+        self._past_is_read = past_is_read
+        self._patience = patience
+        self.caught_up = asyncio.Event()
         self.ladder = Ladder(clock.now)
 
     def join(self, pool: RelayPool) -> None:
         """Name the pool that brings the wraps."""
         self._pool = pool
+        self._outstanding = set(pool.urls("dm"))
 
     async def run(self, stop: Stop) -> None:
         """Ask the message relays for what came since, and for what comes."""
         assert self._pool is not None, "the composition root joins the pool"
         self._marks = await self._watermarks.of(SUBSCRIPTION)
-        if relays := self._pool.urls("dm"):
-            self._pool.subscribe(SUBSCRIPTION, self._filters, relays=relays, since_for=self._marks.get)
-        await stop.wait()
+        waiting = asyncio.create_task(self._lose_patience(), name="wraps patience")
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                if relays := self._pool.urls("dm"):
+                    self._pool.subscribe(SUBSCRIPTION, self._filters, relays=relays, since_for=self._marks.get)
+                await stop.wait()
+                self._group = None  # the relays go on for a moment, and what they say is read at the next start
+                for reading in self._readings.values():
+                    reading.cancel()
+        finally:
+            self._group = None
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
 
     async def take(self, events: Sequence[Incoming]) -> list[Incoming]:
         """Take what answers to our subscription out of a relay's batch; what is left is for others."""
-        own = [Arrival(one.relay_url, self._filters, bytes(one.raw)) for one in events if _is_ours(one)]
-        if own and (good := await self.ladder.climb(own)):
-            await self._deliver(good)
-            self.ladder.mark(good)  # only now: a wrap whose effects were not stored comes again
+        own = [one for one in events if _is_ours(one)]
+        self._stored.update(one.relay_url for one in own)
+        await self._take(own)
         return [one for one in events if not _is_ours(one)]
 
     async def on_eose(self, name: str, relay: str, partial: bool) -> None:
-        """The pool's EOSE listener: from here on a restart need not read further back than two days."""
-        if name == SUBSCRIPTION and not partial:
-            self._marks[relay] = now = int(self._clock.now())
-            await self._watermarks.set(relay, name, now)
+        """The pool's EOSE listener: from here on a restart need not read further back than two days.
+
+        A relay gives a few hundred wraps for one REQ and then EOSE, whatever else came while the daemon was down: where
+        it may have more, the rest is read page by page first.
+        """
+        if name != SUBSCRIPTION or partial:
+            return
+        now = int(self._clock.now())
+        if self._stored.pop(relay, 0) < NEVER_A_CAP:
+            await self._is_read(relay, now)
+            return
+        if self._group is None:
+            return  # the end has come
+        if (before := self._readings.pop(relay, None)) is not None:
+            before.cancel()
+        reading = self._group.create_task(self._read_past(relay, now), name=f"read wraps from {relay}")
+        self._readings[relay] = reading
+
+    async def _read_past(self, relay: str, now: int) -> None:
+        """Read what the relay kept until it is stored; `now` is when it said that this was all."""
+        while True:
+            try:
+                if await self._read(relay):
+                    await self._is_read(relay, now)
+            except StoreDamaged:
+                raise  # it will be so the next time
+            except PodiumError as error:
+                _log.warning("messages are read again", action="wraps.retry", relay=relay, error=str(error))
+                await self._clock.sleep(RETRY_SECONDS)
+            else:
+                return
+
+    async def _read(self, relay: str) -> bool:
+        """Whether everything was read, or as much as we take at most."""
+        assert self._pool is not None, "the composition root joins the pool"
+        filters = backfill(self._filters, self._marks.get(relay))
+        result = await self._pool.fetch([relay], filters, within=_READ_WITHIN, at_most=_READ_AT_MOST)
+        (answer,) = result.answers
+        for start in range(0, len(answer.events), _BATCH):
+            await self._take(answer.events[start : start + _BATCH])
+        if answer.problem is not None:
+            _log.warning("not all messages were read", action="wraps.partial", relay=relay, why=answer.problem)
+        return answer.problem is None or len(answer.events) >= _READ_AT_MOST
+
+    async def _is_read(self, relay: str, now: int) -> None:
+        self._outstanding.discard(relay)
+        if not self._outstanding:
+            await self._catch_up()
+        self._marks[relay] = now
+        await self._watermarks.set(relay, SUBSCRIPTION, now)
+
+    async def _catch_up(self) -> None:
+        if not self.caught_up.is_set():
+            await self._past_is_read()
+            self.caught_up.set()
+
+    async def _lose_patience(self) -> None:
+        """Go on without relays that say nothing; a service without message relays has no past to read."""
+        if self._outstanding:
+            await self._clock.sleep(self._patience)
+        while not self.caught_up.is_set():
+            try:
+                await self._catch_up()
+            except PodiumError as error:
+                _log.warning("messages are looked at again", action="wraps.retry", error=str(error))
+                await self._clock.sleep(RETRY_SECONDS)
+
+    async def _take(self, events: Iterable[Incoming]) -> None:
+        arrivals = [Arrival(one.relay_url, self._filters, bytes(one.raw)) for one in events]
+        if arrivals and (good := await self.ladder.climb(arrivals)):
+            await self._deliver(good)
+            self.ladder.mark(good)  # only now: a wrap whose effects were not stored comes again
 
 
 def _is_ours(event: Incoming) -> bool:

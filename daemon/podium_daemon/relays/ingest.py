@@ -22,6 +22,7 @@ MAX_AHEAD: Final = 600  # seconds (wire-formats.md: dated more than 10 min in th
 MAX_SEEN: Final = 100_000  # ids remembered; a forgotten one costs a verification, and the mirror knows it again
 _INLINE: Final = 64  # events verified on the loop: 2 ms; more go to a thread, where libsecp256k1 needs no GIL
 _RSVP_PREFIX: Final = f"{kinds.RSVP}:"
+_CONCERNED: Final = frozenset({str(kinds.RSVP), str(kinds.SESSION), str(kinds.LIVE_CHAT)})
 
 
 class Arrival(msgspec.Struct, frozen=True):
@@ -98,10 +99,10 @@ def _refusal(parsed: ParsedEvent, filters: tuple[Filter, ...], now: float) -> st
 
 
 def _may_concern_us(parsed: ParsedEvent) -> bool:
-    """Whether a deletion could be about a session or an RSVP: people delete many other things."""
+    """Whether a deletion could be about a session, an RSVP or a question: people delete many other things."""
     stated = set(tags.values(parsed.event.tags, "k"))
     if stated:
-        return not stated.isdisjoint({str(kinds.RSVP), str(kinds.SESSION)})
+        return not stated.isdisjoint(_CONCERNED)
     addresses = list(tags.values(parsed.event.tags, "a"))
     concerned = (f"{kinds.SESSION}:", _RSVP_PREFIX)
     return any(address.startswith(concerned) for address in addresses) or not addresses

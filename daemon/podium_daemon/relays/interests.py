@@ -29,20 +29,27 @@ def wraps_for(service: Pubkey) -> tuple[Filter, ...]:
 
 
 class Interests(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose events matter now. `people` have answered to an open session; `lessons` are its addresses."""
+    """Whose events matter now. `people` have answered to an open session or asked; `lessons` are its addresses.
+
+    `meetings` are the addresses of the public ones' live status: questions name those.
+    """
 
     service: Pubkey
     instructors: tuple[Pubkey, ...] = ()
     lessons: tuple[str, ...] = ()
     people: tuple[Pubkey, ...] = ()
+    meetings: tuple[str, ...] = ()
 
     def subscriptions(self) -> dict[str, tuple[Filter, ...]]:
         """The filters of each subscription, by its name; a name's filters change only when what it asks for does."""
         wanted: dict[str, tuple[Filter, ...]] = {"own": (Filter(kinds=_OWN_KINDS, authors=(self.service,)),)}
         for number, part in enumerate(_parts(self.instructors)):
             wanted[f"sessions-{number}"] = (Filter(kinds=(kinds.SESSION, kinds.DELETION), authors=part),)
+            wanted[f"profiles-{number}"] = (Filter(kinds=(kinds.METADATA,), authors=part),)
         for number, part in enumerate(_parts(self.lessons)):
             wanted[f"rsvps-{number}"] = (Filter(kinds=(kinds.RSVP,), tags=(("a", part),)),)
+        for number, part in enumerate(_parts(self.meetings)):
+            wanted[f"chat-{number}"] = (Filter(kinds=(kinds.LIVE_CHAT,), tags=(("a", part),)),)
         for number, part in enumerate(_parts(self.people)):
             wanted[f"people-{number}"] = (Filter(kinds=(kinds.DM_RELAY_LIST, kinds.DELETION), authors=part),)
         return wanted

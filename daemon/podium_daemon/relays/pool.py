@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Final, Literal
 
 import msgspec
@@ -27,7 +28,7 @@ from podium_daemon.relays.books import SinceFor
 from podium_daemon.relays.connection import RelayConnection
 from podium_daemon.relays.fetching import FetchResult, RelayAnswer
 from podium_daemon.relays.incoming import Incoming, OnEose, Sink
-from podium_daemon.relays.publishing import OnOutcome, Prepared, PublishOutcome
+from podium_daemon.relays.publishing import MAX_ON_THE_WAY, OnOutcome, Prepared, PublishOutcome
 from podium_daemon.relays.pump import AuthSigner
 from podium_daemon.relays.questions import Fetch
 from podium_daemon.relays.relay_state import ConnectionOptions, ConnectionState, PoolRelay, RelayStatus
@@ -52,6 +53,11 @@ __all__ = [
 
 MAX_STRANGERS: Final = 256
 """Relays open on recipients' behalf: ten thousand recipients with ten invented relays each must not exhaust us."""
+
+MAX_IN_HAND: Final = 2 * MAX_ON_THE_WAY
+"""Events of one fan-out that a relay has not answered: what is on the way, and as much again to follow it."""
+
+_MAKING: Final = 0.01  # seconds that others wait while events are made
 
 Flag = Literal["read", "write", "dm"]
 
@@ -145,6 +151,11 @@ class RelayPool:
         """How the configured relays are doing, then the others that are known."""
         return tuple(one.status() for one in (*self._configured.values(), *self._strangers.values()))
 
+    def connections_of(self, url: str) -> int:
+        """How many connections to a relay were opened so far; 0 where it is not known."""
+        connection = self._find(url)
+        return 0 if connection is None else connection.status().connections
+
     async def until(self, url: str, *states: ConnectionState) -> None:
         """Wait until a known relay is in one of these states.
 
@@ -222,12 +233,31 @@ class RelayPool:
         return await told
 
     async def publish_many(self, url: str, events: Iterable[SignedEvent | Prepared]) -> AsyncIterator[PublishOutcome]:
-        """Publish events at one relay, many at a time; outcomes come as the relay answers, in its order."""
+        """Publish events at one relay, many at a time; outcomes come as the relay answers, in its order.
+
+        Events are taken from the iterable as there is room for them, so that they can be made then.
+        """
         outcomes: asyncio.Queue[PublishOutcome] = asyncio.Queue()
-        prepared = [_prepared(event) for event in events]
-        self._hand_over(url, prepared, outcomes.put_nowait)
-        for _ in prepared:
-            yield await outcomes.get()
+        left, is_more, in_hand = iter(events), True, 0
+        while is_more or in_hand:
+            if is_more and in_hand <= MAX_IN_HAND // 2:
+                wave = self._wave(left, MAX_IN_HAND - in_hand)
+                self._hand_over(url, wave, outcomes.put_nowait)
+                is_more, in_hand = bool(wave), in_hand + len(wave)
+                await asyncio.sleep(0)  # to make them may have taken its time
+            else:
+                yield await outcomes.get()
+                in_hand -= 1
+
+    def _wave(self, events: Iterator[SignedEvent | Prepared], room: int) -> list[Prepared]:
+        """The next of them, as many as there is room for and the event loop can wait for."""
+        until = self._clock.monotonic() + _MAKING
+        wave: list[Prepared] = []
+        for event in islice(events, room):
+            wave.append(_prepared(event))
+            if self._clock.monotonic() >= until:
+                break
+        return wave
 
     def _hand_over(self, url: str, events: Iterable[Prepared], tell: OnOutcome) -> None:
         normal = self.ensure(url)

@@ -27,7 +27,6 @@ from podium_protocol.session_events import (
     SessionEvent,
     SubscriptionClosed,
 )
-from podium_protocol.verdicts import Done
 from podium_protocol.violations import Violation
 
 AuthSigner = Callable[[str, str], Awaitable[SignedEvent]]
@@ -150,9 +149,7 @@ class Pump:
         """Deal at once with what waits for nothing. Whether it was of that kind."""
         match event:
             case Published():
-                self._books.window.settle(event, self._clock.monotonic())
-                if isinstance(event.verdict, Done):
-                    self._books.on_ok()
+                self._books.on_published(event)
             case AuthNeeded(challenge):
                 assert self._tasks is not None
                 self._tasks.create_task(self._log_in(challenge))

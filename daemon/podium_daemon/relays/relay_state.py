@@ -31,6 +31,14 @@ class ConnectionState(StrEnum):
     STOPPED = "stopped"
 
 
+class Refusal(msgspec.Struct, frozen=True):
+    """What a relay refused for good since the start: the last one's words, when it came, and how many there were."""
+
+    words: str
+    at: float
+    count: int
+
+
 class RelayStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How one relay is doing. Times are Unix seconds, None for never; words are for people."""
 
@@ -43,6 +51,7 @@ class RelayStatus(msgspec.Struct, frozen=True, kw_only=True):
     state: ConnectionState
     last_error: str | None
     last_notice: str | None
+    last_refusal: Refusal | None
     connected_since: float | None
     next_attempt_at: float | None  # while waiting, or in the penalty box
     publishing_paused_until: float | None  # it said rate-limited

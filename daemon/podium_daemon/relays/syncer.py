@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from typing import Final
 
 import structlog
@@ -20,6 +20,8 @@ from podium_protocol import kinds
 from podium_protocol.errors import PodiumError
 from podium_protocol.events import Pubkey
 from podium_protocol.filters import Filter
+from podium_protocol.live import private
+from podium_protocol.live.session import Visibility
 from podium_storage.changes import Batch
 from podium_storage.mirror import Mirror
 from podium_storage.rows import LiveSessionRow
@@ -92,7 +94,8 @@ class Syncer:
         self._marks = await self._remembered_marks()
         waiting = asyncio.create_task(self._lose_patience(), name="syncer patience")
         try:
-            with self._store.changes.subscribe(self._store.sessions.name, self._store.rsvps.name) as changes:
+            tables = (self._store.sessions.name, self._store.rsvps.name, self._store.questions.name)
+            with self._store.changes.subscribe(*tables) as changes:
                 await take_turns(self.name, self._turn, changes, clock=self._clock, stop=stop)
         finally:
             for task in (waiting, *self._readings):
@@ -204,7 +207,7 @@ class Syncer:
         now, upcoming = self._clock.now(), float("inf")
         for row in sessions:
             opens, key = row.scheduled_at - self._doors, (row.lesson_id, row.epoch)
-            if row.state != "scheduled" or key in self._doors_seen:
+            if row.state != "scheduled" or key in self._doors_seen or private.is_private(row):
                 continue
             if opens > now:
                 upcoming = min(upcoming, opens)
@@ -245,12 +248,25 @@ class Syncer:
     async def _interests(self, sessions: Sequence[LiveSessionRow]) -> Interests:
         lessons = [row.lesson_id for row in sessions if _is_open(row)]
         await self._audience.follow(lessons)
+        secret = [row for row in sessions if _is_open(row) and private.is_private(row)]
+        # where they read messages must be known before they have answered
+        named = [pubkey for row in secret for pubkey in private.people_of(row)]
+        hidden = {row.lesson_id for row in secret}
         return Interests(
             service=self._service,
             instructors=tuple(sorted(self._instructors())),
-            lessons=tuple(lessons),
-            people=self._audience.people,
+            # asking relays for a private session's answers would name it to them; those come sealed
+            lessons=tuple(lesson for lesson in lessons if lesson not in hidden),
+            people=tuple(dict.fromkeys((*self._audience.people, *named))),
+            meetings=tuple(self._meetings(sessions)),
         )
+
+    def _meetings(self, sessions: Sequence[LiveSessionRow]) -> Iterator[str]:
+        """What questions name: the live status, and its twin for streaming clients; private sessions have neither."""
+        for row in sessions:
+            if _is_open(row) and row.visibility != Visibility.PRIVATE:
+                for kind in (kinds.MEETING, kinds.LIVE_EVENT):
+                    yield f"{kind}:{self._service}:{row.conference_room_id}"
 
     async def _remembered_marks(self) -> dict[tuple[str, str], int]:
         """Marks of subscriptions whose filters do not depend on what is stored; the others are read anew."""

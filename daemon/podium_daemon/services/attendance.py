@@ -24,6 +24,7 @@ from podium_daemon.refusals import Refused
 from podium_daemon.services.attendance_gaps import GapBook
 from podium_daemon.services.attendance_intervals import after_move, closed, reconciled
 from podium_daemon.services.attendance_settling import AttendanceSettings, Settler
+from podium_daemon.services.letters import Letters
 from podium_daemon.services.outgoing import Outgoing
 from podium_daemon.signers.base import Signer
 from podium_daemon.supervisor import Stop
@@ -32,7 +33,7 @@ from podium_protocol.events import Pubkey
 from podium_protocol.live.attendance import Evidence
 from podium_protocol.live.lifecycle import State
 from podium_storage.changes import Batch
-from podium_storage.rows import IntervalRow, LiveSessionRow
+from podium_storage.rows import IntervalRow, LiveSessionRow, WatchRow
 from podium_storage.store import Store
 
 _log = structlog.get_logger(__name__)
@@ -51,12 +52,15 @@ class Attendance:
         *,
         store: Store,
         outgoing: Outgoing,
+        letters: Letters,
         engine: ConferenceEngine,
         signer: Signer,
         gaps: GapBook,
         clock: Clock,
     ) -> None:
-        self._settler = Settler(settings, store=store, outgoing=outgoing, engine=engine, signer=signer, gaps=gaps)
+        self._settler = Settler(
+            settings, store=store, outgoing=outgoing, letters=letters, engine=engine, signer=signer, gaps=gaps
+        )
         self._store = store
         self._engine = engine
         self._gaps = gaps
@@ -76,7 +80,7 @@ class Attendance:
         """Observe until told to stop."""
         await self._close_what_a_former_run_left_open()
         reader = asyncio.create_task(self._read_events(), name="engine events")
-        tables = (self._store.sessions.name, self._store.intervals.name)
+        tables = (self._store.sessions.name, self._store.intervals.name, self._store.watches.name)
         try:
             with self._store.database.changes.subscribe(*tables) as changes:
                 turns = asyncio.create_task(
@@ -214,7 +218,7 @@ class Attendance:
             row = change.after or change.before
             if isinstance(row, LiveSessionRow):
                 everybody.add(row.lesson_id)
-            elif isinstance(row, IntervalRow):
+            elif isinstance(row, IntervalRow) or (isinstance(row, WatchRow) and row.completed_at is not None):
                 touched[row.lesson_id].add(row.pubkey)
         return {lesson: frozenset(people) for lesson, people in touched.items()} | dict.fromkeys(everybody, _ALL)
 

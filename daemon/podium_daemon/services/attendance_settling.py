@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -13,17 +13,18 @@ import structlog
 from podium_daemon.conference.base import ConferenceEngine
 from podium_daemon.services.attendance_gaps import GapBook
 from podium_daemon.services.attendance_intervals import REMEMBERED, rule_interval
+from podium_daemon.services.letters import Letter, Letters, attendance_letters
 from podium_daemon.services.outgoing import Outgoing
 from podium_daemon.signers.base import Signer
 from podium_protocol.addresses import Address
-from podium_protocol.events import EventId, Pubkey, VerifiedEvent
+from podium_protocol.events import EventId, Pubkey, UnsignedEvent, VerifiedEvent
 from podium_protocol.live import attendance as rules
 from podium_protocol.live.attendance_record import AttendanceRecord, write_attendance_record
 from podium_protocol.live.completion import Completion, CompletionPolicy, CompletionWay, by_attendance
 from podium_protocol.live.lifecycle import Run, State
 from podium_protocol.live.session import Visibility
 from podium_storage.database import Transaction
-from podium_storage.rows import AttendanceRow, IntervalRow, LiveSessionRow, RoomMemberRow
+from podium_storage.rows import AttendanceRow, IntervalRow, LiveSessionRow, RoomMemberRow, WatchRow
 from podium_storage.store import Store
 
 _log = structlog.get_logger(__name__)
@@ -43,6 +44,7 @@ class Known(NamedTuple):
 
     row: AttendanceRow | None
     member: RoomMemberRow | None
+    watched: WatchRow | None = None
 
     @property
     def proof_id(self) -> str | None:
@@ -61,6 +63,7 @@ class Settler:
         *,
         store: Store,
         outgoing: Outgoing,
+        letters: Letters,
         engine: ConferenceEngine,
         signer: Signer,
         gaps: GapBook,
@@ -68,6 +71,7 @@ class Settler:
         self.settings = settings
         self._store = store
         self._outgoing = outgoing
+        self._letters = letters
         self._engine = engine
         self._signer = signer
         self._gaps = gaps
@@ -77,20 +81,27 @@ class Settler:
         by_person = await self._by_person(session, people)
         before = await self._rows_of(session, by_person)
         members = await self._members_of(session, by_person)
+        watched = await self._watched_by(session, people)
         over = session.state != State.ACTIVE
         rows: list[AttendanceRow] = []
         records: list[VerifiedEvent] = []
+        sealed: list[Letter] = []
         for done, (pubkey, intervals) in enumerate(by_person.items(), 1):
-            known = Known(before.get(pubkey), members.get(pubkey))
-            row = self._computed(session, pubkey, intervals, known=known, now=now)
+            known = Known(before.get(pubkey), members.get(pubkey), watched.pop(pubkey, None))
+            row = _by_recording(self._computed(session, pubkey, intervals, known=known, now=now), known.watched)
             if row is not None and _is_to_attest(row, known.row, over=over):
-                records.append(await self._attested(session, row, now))
-                row = msgspec.structs.replace(row, record_created_at=records[-1].created_at, final=over)
+                record = self._record(session, row, now)
+                if session.visibility == Visibility.PRIVATE:
+                    sealed += attendance_letters(session, record, Pubkey(row.pubkey))
+                else:
+                    records.append(await self._signer.sign(record))
+                row = msgspec.structs.replace(row, record_created_at=record.created_at, final=over)
             if row is not None and row != known.row:
                 rows.append(row)
             if done % _BATCH == 0:
                 await asyncio.sleep(0)
-        await self._store_rows(session, rows, records)
+        await self._store_rows(session, rows, records, sealed)
+        await self._settle_watchers(session, watched.values(), now)
 
     def _computed(
         self, session: LiveSessionRow, pubkey: str, intervals: Sequence[IntervalRow], *, known: Known, now: int
@@ -139,16 +150,43 @@ class Settler:
             policy=self.settings.completion,
         )
 
-    async def _attested(self, session: LiveSessionRow, row: AttendanceRow, now: int) -> VerifiedEvent:
-        address = Address.parse(session.lesson_id)
-        assert address is not None, "a row's lessonId was parsed before it was stored"
+    async def _settle_watchers(self, session: LiveSessionRow, watched: Iterable[WatchRow], now: int) -> None:
+        """Attest the completion of those who were never there and have watched the recording."""
+        for row in watched:
+            if row.record_created_at or row.completed_at is None:
+                continue
+            record = AttendanceRecord(
+                session=_address(session),
+                participant=Pubkey(row.pubkey),
+                total_duration=0,
+                join_count=0,
+                evidence=rules.Evidence.PRESENCE,  # a page's word, held against the clock
+                completed=Completion(CompletionWay.RECORDING, row.completed_at),
+                proof_id=EventId(row.proof_id) if row.proof_id else None,
+            )
+            draft = write_attendance_record(record, service=self._signer.pubkey, title=session.title, now=now)
+            await self._attest_watcher(session, msgspec.structs.replace(row, record_created_at=draft.created_at), draft)
+
+    async def _attest_watcher(self, session: LiveSessionRow, row: WatchRow, draft: UnsignedEvent) -> None:
+        is_private = session.visibility == Visibility.PRIVATE
+        records = [] if is_private else [await self._signer.sign(draft)]
+        sealed = tuple(attendance_letters(session, draft, Pubkey(row.pubkey))) if is_private else ()
+
+        async def scope(tx: Transaction) -> None:
+            await self._store.watches.within(tx).upsert([row], by="[lessonId+pubkey+sha256]")
+            await self._outgoing.add(tx, records, lesson_id=session.lesson_id)
+            await self._letters.add(tx, sealed)
+
+        await self._store.database.transact(scope)
+
+    def _record(self, session: LiveSessionRow, row: AttendanceRow, now: int) -> UnsignedEvent:
         completed = (
             Completion(CompletionWay(row.completed_by), row.completed_at)
             if row.completed_at is not None and row.completed_by is not None
             else None
         )
         record = AttendanceRecord(
-            session=address,
+            session=_address(session),
             participant=Pubkey(row.pubkey),
             total_duration=row.total_duration,
             join_count=row.join_count,
@@ -158,25 +196,28 @@ class Settler:
             completed=completed,
             proof_id=EventId(row.proof_id) if row.proof_id else None,
         )
-        event = write_attendance_record(
+        return write_attendance_record(
             record,
             service=self._signer.pubkey,
             title=session.title,
             now=now,
             previous_created_at=row.record_created_at or None,
         )
-        return await self._signer.sign(event)
 
     async def _store_rows(
-        self, session: LiveSessionRow, rows: Sequence[AttendanceRow], records: Sequence[VerifiedEvent]
+        self,
+        session: LiveSessionRow,
+        rows: Sequence[AttendanceRow],
+        records: Sequence[VerifiedEvent],
+        sealed: Sequence[Letter],
     ) -> None:
         if not rows:
             return
 
         async def scope(tx: Transaction) -> None:
             await self._store.attendance.within(tx).upsert(rows, by="[lessonId+pubkey]")
-            if session.visibility != Visibility.PRIVATE:
-                await self._outgoing.add(tx, records, lesson_id=session.lesson_id)
+            await self._outgoing.add(tx, records, lesson_id=session.lesson_id)
+            await self._letters.add(tx, sealed)
 
         await self._store.database.transact(scope)
         _log.info("attendance settled", action="attendance.settled", session=session.lesson_id, people=len(rows))
@@ -199,10 +240,38 @@ class Settler:
         rows = await self._store.attendance.where("[lessonId+pubkey]").any_of(keys).to_list()
         return {row.pubkey: row for row in rows}
 
+    async def _watched_by(self, session: LiveSessionRow, people: frozenset[str]) -> dict[str, WatchRow]:
+        """Those of `people` (or of all, for an empty set) who have completed the session by its recording."""
+        table = self._store.watches
+        if people:
+            rows = await table.where("[lessonId+pubkey]").any_of([[session.lesson_id, one] for one in people]).to_list()
+        else:
+            rows = await table.where("lessonId").equals(session.lesson_id).to_list()
+        done = [row for row in rows if row.completed_at is not None]
+        # the first counts, where somebody watched the recordings of two runs
+        return {row.pubkey: row for row in sorted(done, key=lambda row: row.completed_at or 0, reverse=True)}
+
     async def _members_of(self, session: LiveSessionRow, people: Mapping[str, object]) -> dict[str, RoomMemberRow]:
         keys = [[session.lesson_id, pubkey] for pubkey in people]
         rows = await self._store.members.where("[lessonId+pubkey]").any_of(keys).to_list()
         return {row.pubkey: row for row in rows}
+
+
+def _address(session: LiveSessionRow) -> Address:
+    address = Address.parse(session.lesson_id)
+    assert address is not None, "a row's lessonId was parsed before it was stored"
+    return address
+
+
+def _by_recording(row: AttendanceRow | None, watched: WatchRow | None) -> AttendanceRow | None:
+    """The row with a completion by the recording, where attendance has not completed the session before."""
+    if row is None or watched is None or watched.completed_at is None:
+        return row
+    # the record of somebody who had only watched is replaced by that of their attendance, and is older than it
+    row = msgspec.structs.replace(row, record_created_at=max(row.record_created_at, watched.record_created_at))
+    if row.completed_at is not None and row.completed_at <= watched.completed_at:
+        return row
+    return msgspec.structs.replace(row, completed_at=watched.completed_at, completed_by=CompletionWay.RECORDING)
 
 
 def _is_to_attest(row: AttendanceRow, before: AttendanceRow | None, *, over: bool) -> bool:

@@ -9,6 +9,7 @@ import structlog
 from podium_daemon.clock import Clock
 from podium_daemon.supervisor import Stop
 from podium_protocol.errors import PodiumError
+from podium_storage.errors import StoreDamaged
 from podium_storage.mirror import Mirror
 from podium_storage.opened_wraps import OpenedWraps
 from podium_storage.outbox import Outbox
@@ -50,6 +51,8 @@ class Housekeeping:
         while True:
             try:
                 await self.sweep()
+            except StoreDamaged:
+                raise  # it will be so the next time
             except PodiumError as error:
                 _log.warning("sweeping failed and is tried again", action="sweep.retry", error=str(error))
             if await stop.wait_for(_EVERY):
@@ -68,8 +71,10 @@ class Housekeeping:
         old = await self._store.sessions.where("scheduledAt").below(before).to_list()
         over = [row for row in old if row.state in _OVER and (row.ended_at or row.ends_at) < before]
         lessons = [row.lesson_id for row in over]
-        for table in (self._store.attendance, self._store.intervals):
+        store = self._store
+        for table in (store.attendance, store.intervals, store.questions, store.controls, store.watches):
             await table.where("lessonId").any_of(lessons).delete()
         # who agreed to be recorded is kept as long as the recording is there (semantics.md, "Room, consent, recording")
         unrecorded = [row.lesson_id for row in over if row.recording_state != "available"]
-        await self._store.members.where("lessonId").any_of(unrecorded).delete()
+        for kept in (store.members, store.consents):
+            await kept.where("lessonId").any_of(unrecorded).delete()

@@ -13,6 +13,7 @@ from podium_daemon.supervisor import Stop
 from podium_protocol.errors import PodiumError
 from podium_protocol.events import Pubkey
 from podium_protocol.live.session import Session
+from podium_storage.errors import StoreDamaged
 
 _log = structlog.get_logger(__name__)
 RECHECK_SECONDS: Final = 3600
@@ -97,6 +98,8 @@ class Instructors:
         if (now := self.pubkeys) != self._told:
             try:
                 await self._changed()
+            except StoreDamaged:
+                raise  # it will be so the next time
             except PodiumError as error:
                 _log.warning("sessions will be looked at again", action="instructors.retry", error=str(error))
                 return False

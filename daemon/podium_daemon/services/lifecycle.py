@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 import structlog
 
 from podium_daemon.clock import Clock
-from podium_daemon.conference.base import ConferenceEngine, RoomId, RoomOpen, RoomSpec
+from podium_daemon.conference.base import ConferenceEngine, EngineUnavailable, RoomId, RoomOpen, RoomSpec
 from podium_daemon.refusals import Refused
+from podium_daemon.services.letters import Letters, status_letter
 from podium_daemon.services.outgoing import Outgoing
 from podium_daemon.services.status_events import StatusEvents
 from podium_daemon.supervisor import Stop
@@ -55,6 +56,13 @@ Notify = Callable[[str, str], Awaitable[None]]
 """Tell everybody in a session's room a line of text: `await notify(lesson_id, text)`."""
 
 
+class CaughtUp(Protocol):
+    """What is known once the past has been read; an `asyncio.Event` is one."""
+
+    async def wait(self) -> object:
+        """Wait until then."""
+
+
 class LifecycleSettings(msgspec.Struct, frozen=True, kw_only=True):
     """When sessions move, and what their rooms are."""
 
@@ -74,12 +82,13 @@ class Lifecycle:
         *,
         store: Store,
         outgoing: Outgoing,
+        letters: Letters,
         status: StatusEvents,
         engine: ConferenceEngine,
         is_instructor: Callable[[Pubkey], bool],
         notify: Notify,
         clock: Clock,
-        caught_up: asyncio.Event,
+        caught_up: CaughtUp,
         at_start: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """`caught_up`: the past has been read; then `at_start` announces what else the service is."""
@@ -87,6 +96,7 @@ class Lifecycle:
         self._at_start = at_start
         self._store = store
         self._outgoing = outgoing
+        self._letters = letters
         self._status = status
         self._engine = engine
         self._is_instructor = is_instructor
@@ -210,7 +220,10 @@ class Lifecycle:
         )
 
     async def _open(self, row: LiveSessionRow) -> Refused | None:
-        opened = await self._engine.open_room(self.settings.room_of(row))
+        try:
+            opened = await self._engine.open_room(self.settings.room_of(row))
+        except EngineUnavailable as error:
+            return Refused("engine", str(error), "It is tried again every half minute.")
         return None if isinstance(opened, RoomOpen) else opened
 
     async def _moved(self, row: LiveSessionRow, trigger: Trigger, at: int) -> LiveSessionRow | None:
@@ -234,7 +247,11 @@ class Lifecycle:
     async def _commit(self, before: LiveSessionRow, after: LiveSessionRow) -> bool:
         """Store the row together with the signed events that show it; False if somebody else was quicker."""
         events = await self._status.of(after)
-        created_at = max((event.created_at for event in events), default=int(self._clock.now()))
+        # not every ten minutes, as for strangers: where it moved, or where something came after the end
+        is_news = after.state != before.state or after.state == State.ENDED
+        memory = await self._status.memory_of(after) if is_news else None
+        written = [event.created_at for event in events] if memory is None else [memory.created_at]
+        created_at = max(written, default=int(self._clock.now()))
         row = msgspec.structs.replace(self._status.refreshed_at(after, created_at), version=before.version + 1)
 
         async def scope(tx: Transaction) -> bool:
@@ -242,6 +259,7 @@ class Lifecycle:
                 return False
             await self._store.sessions.within(tx).put(row)
             await self._outgoing.add(tx, events, lesson_id=row.lesson_id)
+            await self._letters.add(tx, [] if memory is None else [status_letter(row, memory)])
             return True
 
         return await self._store.database.transact(scope)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from podium_daemon.clock import Clock
+from podium_protocol.addresses import Address
 from podium_protocol.events import VerifiedEvent
 from podium_storage.database import Transaction
 from podium_storage.deliveries import OutboxItem
@@ -47,8 +48,16 @@ class Outgoing:
         Returns what the mirror made of each; whoever minds that one counts for nothing ends the transaction.
         """
         now = int(self._clock.now())
-        outcomes = await self._mirror.ingest_within(tx, events, received_at=now)
+        outcomes = await self.keep(tx, events)
         targets = self.relays if relays is None else tuple(relays)
         items = [OutboxItem(event=event, relays=targets, not_before=now, lesson_id=lesson_id) for event in events]
         await self._outbox.add_many_within(tx, items)
         return outcomes
+
+    async def keep(self, tx: Transaction, events: Sequence[VerifiedEvent]) -> list[IngestOutcome]:
+        """Mirror `events` and give them to no relay: those of private sessions travel sealed, as letters."""
+        return await self._mirror.ingest_within(tx, events, received_at=int(self._clock.now()))
+
+    async def held(self, address: Address) -> VerifiedEvent | None:
+        """The revision of an address that counts."""
+        return await self._mirror.newest(address)

@@ -74,6 +74,7 @@ def by_person(rows: Iterable[LedgerRow]) -> Mapping[str, list[LedgerRow]]:
     return found
 
 
+_REMEMBERED = "remembered"  # by a service that lost its disk: people were told then
 _Owed = tuple[PlannedMessage, int | None]
 
 
@@ -87,7 +88,7 @@ def _owed(
     match State(session.state):
         case State.SCHEDULED | State.ACTIVE if not session.withdrawn:
             yield from _before_and_during(session, recipient, ledger, settings)
-        case State.CANCELLED:
+        case State.CANCELLED if session.end_reason != _REMEMBERED:
             yield from _news(rules.plan_cancelled(now=session.ended_at or now, ends_at=session.ends_at), recipient)
         case State.ENDED if session.end_reason == "no_show":
             yield from _news(rules.plan_no_show(now=session.ended_at or now, policy=settings.policy), recipient)

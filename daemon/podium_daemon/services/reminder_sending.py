@@ -29,10 +29,11 @@ _BATCH: Final = 25  # wraps made before the loop gets its turn: about 10 ms
 
 
 class ReminderSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds."""
+    """Seconds. `rewrap_recent`: a relay that refuses a back-dated wrap gets one of the last ten minutes."""
 
     planner: PlannerSettings
     prepare_ahead: int = 600
+    rewrap_recent: bool = True
 
 
 class Sender:
@@ -87,16 +88,7 @@ class Sender:
         prepared = row if kept is not None else self._prepared(row, session, rsvp, now)
         event: SignedEvent | VerifiedEvent | None = kept or stored_wrap(prepared)
         assert event is not None, "a prepared row keeps its wrap"
-        assert prepared.id is not None, "it came from the store"
-        item = OutboxItem(
-            event=event,
-            relays=relays,
-            not_before=row.due_at,
-            expires_at=row.window_ends_at,
-            priority=Priority.URGENT if row.message == Message.START else Priority.NORMAL,
-            lesson_id=row.lesson_id,
-            reference=f"{REFERENCE}{prepared.id}",
-        )
+        item = outbox_item(prepared, event, relays)
         claimed = msgspec.structs.replace(
             prepared, state=LedgerState.CLAIMED, attempts=row.attempts + 1, reason=None, updated_at=now
         )
@@ -187,6 +179,20 @@ class Sender:
             )
             for row in rows
         ]
+
+
+def outbox_item(row: LedgerRow, event: SignedEvent | VerifiedEvent, relays: tuple[str, ...]) -> OutboxItem:
+    """A row's message on its way to relays."""
+    assert row.id is not None, "it came from the store"
+    return OutboxItem(
+        event=event,
+        relays=relays,
+        not_before=row.due_at,
+        expires_at=row.window_ends_at,
+        priority=Priority.URGENT if row.message == Message.START else Priority.NORMAL,
+        lesson_id=row.lesson_id,
+        reference=f"{REFERENCE}{row.id}",
+    )
 
 
 def ledger_id(reference: str | None) -> int | None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 
 import msgspec
 
 from podium_daemon.clock import Clock
 from podium_protocol import kinds
-from podium_protocol.events import Pubkey, Rejected, SignedEvent, VerifiedEvent, verify_json
+from podium_protocol.events import Pubkey, Rejected, SignedEvent, UnsignedEvent, VerifiedEvent, verify_json
 from podium_protocol.filters import Filter
 from podium_protocol.keys import SecretKey
+from podium_protocol.limits import MAX_BACKDATING
 from podium_protocol.live import texts
 from podium_protocol.live.reminders import Message, ReminderPolicy
 from podium_protocol.live.rsvp import RsvpStatus
@@ -19,6 +20,7 @@ from podium_storage.event_queries import EventQueries
 from podium_storage.rows import LedgerRow, LiveSessionRow, RsvpRow
 
 _PER_QUERY = 1_000
+_MINUTES_BACK = 60
 _KEPT_KEYS = 20_000  # conversation keys of recipients: 35 us each to make, and everybody gets several messages
 
 
@@ -51,11 +53,45 @@ class Wrapper:
     def wrap(self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None) -> Wrapped:
         """Render, seal and wrap one message; about 0.4 ms. Late ones say the time that really remains."""
         now = int(self._clock.now())
+        return self._wrapped(self._rumor(row, session, rsvp, now), row, session, now)
+
+    def wrap_again(self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None) -> Wrapped | None:
+        """The message that `row` was wrapped with before, for a relay that wants a recent wrap: the same rumor.
+
+        None: it cannot be written again word for word, since what it speaks of has changed.
+        """
+        now = int(self._clock.now())
+        for written_at in self._times_of_writing(row, now):
+            rumor = self._rumor(row, session, rsvp, written_at)
+            if rumor.id == row.rumor_id:
+                return self._wrapped(rumor, row, session, now, backdating=nip59.RECENT)
+        return None
+
+    def _times_of_writing(self, row: LedgerRow, now: int) -> Iterator[int]:
+        """When the text may have been written: in time, or late, when it says the minutes that remained then."""
+        first_late = row.due_at + self._policy.late_after + 1
+        yield row.due_at
+        yield from range(now, max(first_late, now - _MINUTES_BACK * 60), -60)
+        yield first_late
+
+    def _rumor(self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None, now: int) -> UnsignedEvent:
         rendered = texts.render(
             Message(row.message), self._subject(row, session, rsvp), due_at=row.due_at, now=now, policy=self._policy
         )
+        return texts.write_message(
+            rendered, service=self._secret.pubkey, recipient=Pubkey(row.pubkey), due_at=row.due_at
+        )
+
+    def _wrapped(
+        self,
+        rumor: UnsignedEvent,
+        row: LedgerRow,
+        session: LiveSessionRow,
+        now: int,
+        *,
+        backdating: int = MAX_BACKDATING,
+    ) -> Wrapped:
         recipient = Pubkey(row.pubkey)
-        rumor = texts.write_message(rendered, service=self._secret.pubkey, recipient=recipient, due_at=row.due_at)
         event = nip59.gift_wrap(
             rumor,
             self._secret,
@@ -64,6 +100,7 @@ class Wrapper:
             entropy=self._random_bytes(nip59.ENTROPY_BYTES),
             conversation_key=self._key(recipient),
             expiration=max(session.ends_at, row.window_ends_at),
+            backdating=backdating,
         )
         return Wrapped(event, rumor.id)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -11,6 +11,7 @@ import structlog
 
 from podium_daemon.clock import Clock
 from podium_daemon.services.reminder_planner import Recipient, by_person, plan_for
+from podium_daemon.services.reminder_rewrapping import Rewrapper
 from podium_daemon.services.reminder_sending import REFERENCE, ReminderSettings, Sender, ledger_id
 from podium_daemon.services.reminder_wrapping import Wrapper
 from podium_daemon.supervisor import Stop
@@ -49,6 +50,7 @@ class Reminders:
         clock: Clock,
     ) -> None:
         self._sender = Sender(settings, store=store, mirror=mirror, outbox=outbox, wrapper=wrapper)
+        self._rewrapper = Rewrapper(store=store, outbox=outbox, wrapper=wrapper)
         self._store = store
         self._outbox = outbox
         self._clock = clock
@@ -162,15 +164,21 @@ class Reminders:
         else:
             changed = (change.after for change in batch.changes if isinstance(change.after, Delivery))
             references = {one.reference for one in changed if one.reference and one.reference.startswith(REFERENCE)}
-        deliveries = await self._outbox.status_of_references(sorted(references))
-        if deliveries:
-            await self._store.database.transact(lambda tx: self._write_down(tx, deliveries, now))
+        told = await self._told(references)
+        if self.settings.rewrap_recent and await self._rewrapper.send_again(told, now):
+            told = await self._told(references)
+        if told:
+            await self._store.database.transact(lambda tx: self._write_down(tx, told, now))
 
-    async def _write_down(self, tx: Transaction, deliveries: Sequence[Delivery], now: int) -> None:
+    async def _told(self, references: Collection[str]) -> dict[int, list[Delivery]]:
+        """What the relays said, by ledger row."""
         told: dict[int, list[Delivery]] = defaultdict(list)
-        for one in deliveries:
+        for one in await self._outbox.status_of_references(sorted(references)):
             if (row_id := ledger_id(one.reference)) is not None:
                 told[row_id].append(one)
+        return told
+
+    async def _write_down(self, tx: Transaction, told: Mapping[int, Sequence[Delivery]], now: int) -> None:
         rows = await self._store.ledger.within(tx).bulk_get(list(told))
         after = [_accounted(row, told[row.id], now) for row in rows if row is not None and row.id is not None]
         await self._store.ledger.within(tx).bulk_put(after)
@@ -229,8 +237,9 @@ def _accounted(row: LedgerRow, deliveries: Sequence[Delivery], now: int) -> Ledg
         state = LedgerState.SENT
     elif DeliveryState.READY not in states:
         state = LedgerState.FAILED
-    said = tuple((one.relay, one.last_message or one.state.value) for one in deliveries)
-    return msgspec.structs.replace(row, state=state, relays=said, updated_at=now)
+    # a relay that was given a second wrap is heard on that one
+    said = {one.relay: one.last_message or one.state.value for one in deliveries}
+    return msgspec.structs.replace(row, state=state, relays=tuple(said.items()), updated_at=now)
 
 
 def _is_reminder(row: LedgerRow) -> bool:

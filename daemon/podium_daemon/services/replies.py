@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
 import structlog
 
 from podium_daemon.clock import Clock
+from podium_daemon.services.letters import INVITATION
 from podium_daemon.services.reminder_wrapping import inboxes_of
 from podium_protocol import kinds, tags
 from podium_protocol.events import EventId, Pubkey, SignedEvent, VerifiedEvent
 from podium_protocol.keys import SecretKey
-from podium_protocol.live import reply_texts
+from podium_protocol.live import private, reply_texts
 from podium_protocol.live.lifecycle import State
 from podium_protocol.live.reminders import LedgerState
 from podium_protocol.live.replies import Told, Unclear, session_meant
@@ -31,7 +32,7 @@ from podium_storage.mirror import Mirror
 from podium_storage.opened_wraps import OpenedWraps
 from podium_storage.outbox import Outbox
 from podium_storage.projections import Answer, RsvpProjection
-from podium_storage.rows import LedgerRow, LiveSessionRow, OptOutRow, RsvpRow
+from podium_storage.rows import LedgerRow, LetterRow, LiveSessionRow, OptOutRow, RsvpRow
 from podium_storage.slices import in_slices
 from podium_storage.store import Store
 
@@ -42,6 +43,10 @@ _TOLD: Final = (LedgerState.CLAIMED, LedgerState.SENT, LedgerState.FAILED)  # fa
 _EXPLAIN_WITHIN: Final = 24 * 3600  # seconds; an older reply was read again after a loss, and its writer has moved on
 _QUIET: Final = 600  # seconds between two explanations to one person
 _KEPT_PEOPLE: Final = 10_000
+
+
+Others = Callable[[Sequence[tuple[EventId, nip59.Unwrapped]]], Awaitable[None]]
+"""Takes rumors that are no private messages, each with the id of its gift wrap; they may be given again."""
 
 
 class _Letter(msgspec.Struct, frozen=True):
@@ -83,15 +88,18 @@ class Replies:
         outbox: Outbox,
         rsvps: RsvpProjection,
         opened: OpenedWraps,
+        others: Others,
         clock: Clock,
         random_bytes: Callable[[int], bytes],
     ) -> None:
+        """`others` is given every rumor that is no letter, before the letters of its batch are read."""
         self._secret = secret
         self._store = store
         self._mirror = mirror
         self._outbox = outbox
         self._rsvps = rsvps
         self._opened = opened
+        self._others = others
         self._clock = clock
         self._random_bytes = random_bytes
         self._explained: dict[Pubkey, int] = {}
@@ -112,6 +120,9 @@ class Replies:
         fresh = [wrap for wrap in wraps if wrap.id not in known and not nip40.is_expired(wrap, now)]
         self.counts["known_or_expired"] += len(wraps) - len(fresh)
         opened = await asyncio.to_thread(_open, fresh, self._secret, now)
+        pairs = [(wrap.id, one) for wrap, one in zip(fresh, opened, strict=True) if isinstance(one, nip59.Unwrapped)]
+        if rest := [pair for pair in pairs if pair[1].rumor.kind != kinds.PRIVATE_MESSAGE]:
+            await self._others(rest)
         letters = [
             letter for pair in zip(fresh, opened, strict=True) if (letter := self._letter(*pair, now)) is not None
         ]
@@ -158,8 +169,13 @@ class Replies:
     async def _people(self, tx: Transaction, pubkeys: Sequence[str]) -> dict[Pubkey, _Person]:
         """Everybody who was written to or has an RSVP; the others are strangers."""
         bound = self._store.within(tx)
-        ledger = await bound.ledger.where("pubkey").any_of(pubkeys).to_list()
-        ledger = [row for row in ledger if row.state in _TOLD and row.rumor_id is not None]
+        ledger: list[LedgerRow | LetterRow] = [
+            row
+            for row in await bound.ledger.where("pubkey").any_of(pubkeys).to_list()
+            if row.state in _TOLD and row.rumor_id is not None
+        ]
+        invited = await bound.letters.where("pubkey").any_of(pubkeys).to_list()
+        ledger += [row for row in invited if row.state in _TOLD and row.topic == INVITATION]
         rsvps = await bound.rsvps.where("pubkey").any_of(pubkeys).to_list()
         lessons = sorted({row.lesson_id for row in ledger} | {row.lesson_id for row in rsvps})
         rows = await bound.sessions.where("lessonId").any_of(lessons).to_list()
@@ -247,8 +263,8 @@ def _decide(letter: _Letter, person: _Person, outcome: _Outcome) -> None:
 
 
 def _told(
-    ledger: Sequence[LedgerRow], rsvps: Sequence[RsvpRow], sessions: dict[str, LiveSessionRow]
-) -> Iterable[tuple[Told, LedgerRow | RsvpRow]]:
+    ledger: Sequence[LedgerRow | LetterRow], rsvps: Sequence[RsvpRow], sessions: dict[str, LiveSessionRow]
+) -> Iterable[tuple[Told, LedgerRow | LetterRow | RsvpRow]]:
     """What each person was told, and what they answered to without our remembering that we told them of it.
 
     The latter is what a daemon knows that lost its disk. It cannot say what came last, hence the same time for all.
@@ -256,15 +272,18 @@ def _told(
     written = {(row.lesson_id, row.pubkey) for row in ledger}
     for row in ledger:
         if (session := sessions.get(row.lesson_id)) is not None:
-            yield Told(row.lesson_id, row.due_at, EventId(row.rumor_id or ""), _is_open(session)), row
+            is_open = _is_open(session, row.pubkey)
+            yield Told(row.lesson_id, row.due_at, EventId(row.rumor_id or ""), is_open), row
     for answer in rsvps:
         session = sessions.get(answer.lesson_id)
         if session is not None and (answer.lesson_id, answer.pubkey) not in written:
-            yield Told(answer.lesson_id, 0, EventId(""), _is_open(session)), answer
+            yield Told(answer.lesson_id, 0, EventId(""), _is_open(session, answer.pubkey)), answer
 
 
-def _is_open(session: LiveSessionRow) -> bool:
-    return session.state in (State.SCHEDULED, State.ACTIVE) and not session.withdrawn
+def _is_open(session: LiveSessionRow, pubkey: str) -> bool:
+    """Whether this person can still answer; who is not invited any more cannot."""
+    is_held = session.state in (State.SCHEDULED, State.ACTIVE) and not session.withdrawn
+    return is_held and private.may_attend(session, pubkey)
 
 
 def _item(wrap: SignedEvent, relays: tuple[str, ...], letter: _Letter, now: int) -> OutboxItem:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from podium_daemon.services.room_entry import Entry
 from podium_protocol.events import Pubkey
@@ -51,9 +51,12 @@ def role_of(row: LiveSessionRow, pubkey: Pubkey) -> DoorRole:
 class DoorKeeper:
     """Asks the store and then the rules."""
 
-    def __init__(self, store: Store, policy: DoorPolicy) -> None:
+    def __init__(
+        self, store: Store, policy: DoorPolicy, recording: Callable[[str], bool] = lambda _lesson_id: False
+    ) -> None:
         self._store = store
         self.policy = policy
+        self._recording = recording
 
     async def session(self, lesson_id: str) -> LiveSessionRow | None:
         """The session as it is now."""
@@ -88,6 +91,7 @@ class DoorKeeper:
             rsvp_required=row.requires_rsvp,
             waiting_room=row.waiting_room,
             free_seats=await self._free_seats(row, entry, present),
+            recording=self._recording(row.lesson_id),
         )
 
     async def _free_seats(self, row: LiveSessionRow, entry: Entry, present: Collection[Pubkey]) -> int | None:

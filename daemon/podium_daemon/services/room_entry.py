@@ -42,13 +42,14 @@ class Guest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """Who a ticket lets to the door; `returning` passes the waiting room."""
+    """Who a ticket lets to the door; `returning` passes the waiting room. `fingerprint` is their browser's, signed."""
 
     lesson_id: str
     pubkey: Pubkey
     device: str
     role: DoorRole
     returning: bool = False
+    fingerprint: str | None = None
 
 
 class Ticket(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,11 +9,13 @@ import msgspec
 
 from podium_daemon.clock import Clock
 from podium_daemon.conference.base import GRANT_SECONDS
+from podium_daemon.conference.events import Connection
 from podium_daemon.refusals import Refused
 from podium_daemon.services.room_door import ARRIVED, role_of
 from podium_daemon.services.room_entry import Challenge, Entry, OneTimeSecrets, Ticket
 from podium_protocol import tags
-from podium_protocol.events import VerifiedEvent
+from podium_protocol.events import VerifiedEvent, verify_json
+from podium_protocol.live import private
 from podium_protocol.live.admission import AwaitDoor
 from podium_protocol.live.join_proof import WINDOW, JoinExpectation, JoinProof, ProofRefusal, check_join_proof
 from podium_storage.rows import LiveSessionRow, RoomMemberRow
@@ -67,6 +69,8 @@ class Joining:
         proof = check_join_proof(event, expected, int(self._clock.now()))
         if isinstance(proof, ProofRefusal):
             return Refused("bad-proof", proof.detail, "Ask for a new challenge and sign it.")
+        if not private.may_attend(row, proof.pubkey):
+            return Refused("not-invited", "this session is private", "Ask the instructor for an invitation.")
         # without a policy that was shown, a yes is consent to nothing
         return proof if shown else msgspec.structs.replace(proof, consent=None)
 
@@ -88,6 +92,14 @@ class Joining:
             assurance="signature",
         )
         await self._store.members.upsert([member], by=_BY_PERSON)
+
+    async def fingerprint_of(self, lesson_id: str, connection: Connection) -> str | None:
+        """The browser's certificate in the newest proof of somebody who returns; None if another device signed it."""
+        member = await self._store.members.where(_BY_PERSON).equals([lesson_id, connection.pubkey]).first()
+        if member is None or member.proof_event is None or member.device != connection.device:
+            return None
+        proof = verify_json(member.proof_event.encode())
+        return tags.first(proof.tags, "fingerprint") if isinstance(proof, VerifiedEvent) else None
 
     def ticket(self, entry: Entry, obstacle: AwaitDoor | None) -> Ticket:
         """The right to open one room socket."""

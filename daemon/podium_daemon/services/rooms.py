@@ -16,6 +16,7 @@ import structlog
 from podium_daemon.clock import Clock
 from podium_daemon.conference.base import (
     ConferenceEngine,
+    EngineUnavailable,
     Person,
     Present,
     Role,
@@ -24,9 +25,8 @@ from podium_daemon.conference.base import (
     Snapshot,
 )
 from podium_daemon.conference.events import LeaveReason
-from podium_daemon.conference.resume import ResumeBook
 from podium_daemon.conference.seat_messages import CLOSE_CODES, Notice, Resume
-from podium_daemon.conference.seats import Seat, SeatSocket, Signalling, SocketGone, run_seat
+from podium_daemon.conference.seats import Seat, SeatSocket, Signalling, SocketGone
 from podium_daemon.refusals import Refused
 from podium_daemon.services.room_door import (
     ADMITTED,
@@ -47,7 +47,12 @@ from podium_daemon.services.room_entry import (
     Waiting,
     read_greeting,
 )
+from podium_daemon.services.room_hands import Hand, RoomHands
 from podium_daemon.services.room_joining import Joining
+from podium_daemon.services.room_keys import RoomKeys
+from podium_daemon.services.room_returns import WaysBack
+from podium_daemon.services.room_spotlight import Lit, RoomSpotlight
+from podium_daemon.services.room_talk import RoomTalk
 from podium_daemon.services.waiting_room import Waiter, WaitingRoom
 from podium_daemon.supervisor import Stop
 from podium_protocol.events import Pubkey, VerifiedEvent
@@ -89,16 +94,21 @@ class Rooms:
         engine: ConferenceEngine,
         clock: Clock,
         random_bytes: Callable[[int], bytes],
+        recording: Callable[[str], bool] = lambda _lesson_id: False,
     ) -> None:
+        """`recording`: whether a session is being recorded now; newcomers then agree before they enter."""
         assert isinstance(engine, Signalling), "engines whose door is not our socket come with their own hand-over"
         self._settings = settings
         self._store = store
         self._engine = engine
         self._seats: Signalling = engine
         self._clock = clock
-        self._keeper = DoorKeeper(store, settings.door)
+        self._keeper = DoorKeeper(store, settings.door, recording)
+        self._hands = RoomHands(engine, clock)
+        self._spotlight = RoomSpotlight(store, engine)
+        self._talk = RoomTalk(self._hands, RoomKeys(engine), self._spotlight)
         self._joining = Joining(store, clock=clock, random_bytes=random_bytes)
-        self._returns = ResumeBook(random_bytes, seconds=settings.resume)
+        self._returns = WaysBack(store, clock=clock, random_bytes=random_bytes, seconds=settings.resume)
         self._waiting = WaitingRoom()
         self._doors: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -116,6 +126,11 @@ class Rooms:
 
     async def run(self, stop: Stop) -> None:
         """Look again at those who wait whenever a session, an RSVP or a room changes."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._returns.run(stop), name="ways back into rooms")
+            await self._look_again(stop)
+
+    async def _look_again(self, stop: Stop) -> None:
         tables = (self._store.sessions.name, self._store.rsvps.name, self._store.intervals.name)
         with self._store.database.changes.subscribe(*tables) as changes:
             stopping = asyncio.create_task(stop.wait())
@@ -125,7 +140,7 @@ class Rooms:
                     await asyncio.wait((arriving, stopping), return_when=asyncio.FIRST_COMPLETED)
                     arriving.cancel()
                     self._tell_the_door(changes.take() or Batch(()))
-                    self._returns.expire(self._clock.monotonic())
+                    self._returns.expire()
             finally:
                 stopping.cancel()
 
@@ -158,7 +173,11 @@ class Rooms:
         if isinstance(checked, Refused):
             return checked
         entry = Entry(
-            lesson_id=row.lesson_id, pubkey=proof.pubkey, device=checked.device, role=role_of(row, proof.pubkey)
+            lesson_id=row.lesson_id,
+            pubkey=proof.pubkey,
+            device=checked.device,
+            role=role_of(row, proof.pubkey),
+            fingerprint=checked.fingerprint,
         )
         async with self._doors[row.lesson_id]:
             decision = await self._decide(row, entry)
@@ -221,6 +240,33 @@ class Rooms:
         self._waiting.wake([row.lesson_id])
         return 0 if isinstance(removed, Refused) else len(removed.connections)
 
+    def hands(self, row: LiveSessionRow) -> list[Hand]:
+        """The raised hands, the first first."""
+        return self._hands.of(row.lesson_id)
+
+    async def lower_hands(self, row: LiveSessionRow, pubkeys: Collection[Pubkey] | None, by: Pubkey) -> int:
+        """Take hands down, or all of them (None)."""
+        assert row.conference_room_id is not None, "every adopted session has its room"
+        lowered = await self._hands.lower(row.lesson_id, RoomId(row.conference_room_id), pubkeys)
+        _log.info("hands were lowered", action="room.hands", session=row.lesson_id, by=by, people=lowered)
+        return lowered
+
+    @property
+    def admits_confirmed(self) -> bool:
+        """Whether those who confirmed pass the waiting room by themselves."""
+        return self.settings.door.auto_admit_confirmed
+
+    async def spotlight(self, row: LiveSessionRow) -> Lit:
+        """Who is shown large to everybody."""
+        return await self._spotlight.of(row.lesson_id)
+
+    async def put_spotlight(self, row: LiveSessionRow, pubkey: Pubkey | None, by: Pubkey) -> Refused | None:
+        """Show somebody large to everybody, or nobody (None)."""
+        refusal = await self._spotlight.put(row, pubkey)
+        if refusal is None:
+            _log.info("the spotlight was set", action="room.spotlight", session=row.lesson_id, by=by)
+        return refusal
+
     # -- inside
 
     async def _greeted(self, lesson_id: str, socket: SeatSocket) -> Entry | None:
@@ -239,7 +285,7 @@ class Rooms:
         return entry if entry is not None and entry.lesson_id == lesson_id else None
 
     async def _returning(self, lesson_id: str, secret: str) -> Entry | None:
-        connection = self._returns.redeem(secret, self._clock.monotonic())
+        connection = await self._returns.redeem(secret)
         row = await self._keeper.session(lesson_id)
         if connection is None or row is None or connection.room != row.conference_room_id:
             return None
@@ -249,6 +295,7 @@ class Rooms:
             device=connection.device,
             role=role_of(row, connection.pubkey),
             returning=True,
+            fingerprint=await self._joining.fingerprint_of(lesson_id, connection),
         )
 
     async def _seated(self, entry: Entry, socket: SeatSocket) -> Seat | None:
@@ -294,8 +341,13 @@ class Rooms:
 
     async def _take_seat(self, row: LiveSessionRow, entry: Entry) -> Seat | TurnedAway:
         spec = self.settings.room_of(row)
-        await self._engine.open_room(spec)  # staff may come before the doors open
-        person = Person(pubkey=entry.pubkey, device=entry.device, role=Role(entry.role.value))
+        try:
+            await self._engine.open_room(spec)  # staff may come before the doors open
+        except EngineUnavailable:
+            return TurnedAway("engine", "The room's server does not answer. Join again in a moment.")
+        person = Person(
+            pubkey=entry.pubkey, device=entry.device, role=Role(entry.role.value), fingerprint=entry.fingerprint
+        )
         grant = await self._engine.grant(spec.room, person)
         seat = grant if isinstance(grant, Refused) else await self._seats.take_seat(grant.token)
         if isinstance(seat, Refused):
@@ -310,12 +362,13 @@ class Rooms:
     async def _sit(self, lesson_id: str, seat: Seat, socket: SeatSocket) -> None:
         connection = seat.connection
         seat.send(Resume(self._returns.mint(connection), self.settings.resume))
+        row = await self._keeper.session(lesson_id)
+        encrypted = row is not None and row.e2ee_required
+        reason: LeaveReason | None = None
         try:
-            reason = await run_seat(seat, socket)
-            if reason in _NO_RETURN:
-                self._returns.drop(connection.id)
+            reason = await self._talk.run_seat(lesson_id, seat, socket, encrypted=encrypted)
         finally:
-            self._returns.left(connection.id, self._clock.monotonic())
+            self._returns.left(connection.id, for_good=reason in _NO_RETURN)
             self._waiting.wake_some(lesson_id)
 
     async def _decide(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 import msgspec
 
 from podium_daemon.clock import Clock
@@ -9,7 +11,7 @@ from podium_daemon.services.outgoing import Outgoing
 from podium_daemon.signers.base import Signer
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
-from podium_protocol.events import VerifiedEvent
+from podium_protocol.events import EventId, Pubkey, UnsignedEvent, VerifiedEvent
 from podium_protocol.live import meeting
 from podium_protocol.live.lifecycle import State
 from podium_protocol.live.session import Visibility
@@ -19,6 +21,13 @@ from podium_storage.session_projection import room_of
 from podium_storage.store import Store
 
 SPACE_IDENTIFIER = "podium"
+
+
+class _WrittenBy(TypedDict):
+    service: Pubkey
+    relay_hint: str
+    now: int
+    previous_created_at: int | None
 
 
 class StatusSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,10 +86,31 @@ class StatusEvents:
         """The events that show `row`, newer than the last ones; none for a private session."""
         if row.visibility == Visibility.PRIVATE:
             return []
+        described = await self._described(row)
+        writers = [meeting.write_meeting]
+        if self._settings.announce_live_event:
+            writers.append(meeting.write_live_event)
+        return [await self._signer.sign(write(described, **self._written_by(row))) for write in writers]
+
+    async def memory_of(self, row: LiveSessionRow) -> UnsignedEvent | None:
+        """The status of a private session as a rumor, which only we read again; None for a public one."""
+        if row.visibility != Visibility.PRIVATE:
+            return None
+        return meeting.write_meeting(await self._described(row), **self._written_by(row))
+
+    def _written_by(self, row: LiveSessionRow) -> _WrittenBy:
+        return {
+            "service": self._signer.pubkey,
+            "relay_hint": self._hint,
+            "now": int(self._clock.now()),
+            "previous_created_at": row.status_created_at or None,
+        }
+
+    async def _described(self, row: LiveSessionRow) -> meeting.Meeting:
         present, total = await self._counts(row)
         session = Address.parse(row.lesson_id)
         assert session is not None, "a row's lessonId was parsed before it was stored"
-        described = meeting.Meeting(
+        return meeting.Meeting(
             identifier=row.conference_room_id or room_of(row.lesson_id),
             space=self.space,
             session=session,
@@ -92,22 +122,8 @@ class StatusEvents:
             current_participants=present,
             total_participants=total,
             recording_url=row.recording_url,
+            pinned=await self._pinned(row),
         )
-        writers = [meeting.write_meeting]
-        if self._settings.announce_live_event:
-            writers.append(meeting.write_live_event)
-        return [
-            await self._signer.sign(
-                write(
-                    described,
-                    service=self._signer.pubkey,
-                    relay_hint=self._hint,
-                    now=int(self._clock.now()),
-                    previous_created_at=row.status_created_at or None,
-                )
-            )
-            for write in writers
-        ]
 
     def refreshed_at(self, row: LiveSessionRow, created_at: int) -> LiveSessionRow:
         """The row once its status was written at `created_at`: a live one is told again before clients call it dead."""
@@ -118,6 +134,10 @@ class StatusEvents:
         intervals = await self._store.intervals.where("lessonId").equals(row.lesson_id).to_list()
         present = {interval.pubkey for interval in intervals if interval.left_at is None}
         return len(present), len({interval.pubkey for interval in intervals})
+
+    async def _pinned(self, row: LiveSessionRow) -> tuple[EventId, ...]:
+        questions = self._store.questions.where("lessonId").equals(row.lesson_id).and_("pinned").equals(True)
+        return tuple(EventId(each.event_id) for each in await questions.to_list() if each.state == "shown")
 
     @property
     def _hint(self) -> str:

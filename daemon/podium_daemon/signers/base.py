@@ -12,6 +12,10 @@ class SignerUnavailable(PodiumError):  # noqa: N818  (said to people: the signer
     """The signer did not answer, refused, or returned something else than was asked; nothing was signed."""
 
 
+class SignerRefused(SignerUnavailable):
+    """The signer, or its person, said no."""
+
+
 class Signer(Protocol):
     """Signs as `pubkey`. What it returns was verified and equals the request."""
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from podium_daemon.clock import Clock
-from podium_daemon.signers.base import SignerUnavailable
+from podium_daemon.signers.base import SignerRefused, SignerUnavailable
 from podium_protocol.errors import RemoteProtocolError
 from podium_protocol.events import Pubkey, Rejected, SignedEvent, UnsignedEvent, VerifiedEvent, verify_json
 from podium_protocol.keys import SecretKey
@@ -84,13 +84,13 @@ class BunkerClient:
 
     # -- requests
 
-    async def connect(self, secret: str | None, *, perms: Sequence[int], name: str) -> None:
-        """Introduce ourselves; `secret` is the bunker URL's, good for one client.
+    async def connect(self, secret: str | None, *, perms: Sequence[int], name: str, url: str = "") -> None:
+        """Introduce ourselves; `secret` is the bunker URL's, good for one client. `name` and `url` are for display.
 
         Raises:
             SignerUnavailable: no answer, or a refusal.
         """
-        params = (self._signer, secret or "", nip46.write_perms(perms), nip46.write_metadata(name))
+        params = (self._signer, secret or "", nip46.write_perms(perms), nip46.write_metadata(name, url))
         result = await self._ask("connect", *params)
         if result != "ack" and not (secret and hmac.compare_digest(result.encode(), secret.encode())):
             raise SignerUnavailable("the signer answered `connect` with something else than an agreement")
@@ -116,6 +116,18 @@ class BunkerClient:
         result = await self._ask("sign_event", *nip46.sign_params(event))
         try:
             return nip46.read_signed(result, event)
+        except RemoteProtocolError as error:
+            raise SignerUnavailable(str(error)) from None
+
+    async def switch_relays(self) -> tuple[str, ...]:
+        """Where the signer wants to be asked from now on; empty where nothing changes.
+
+        Raises:
+            SignerUnavailable: no answer, or it does not know the method.
+        """
+        result = await self._ask("switch_relays")
+        try:
+            return nip46.read_relays(result)
         except RemoteProtocolError as error:
             raise SignerUnavailable(str(error)) from None
 
@@ -201,7 +213,7 @@ class BunkerClient:
                 pending.answer.set_result(result)
             case nip46.Refused(words):
                 said = single_line(words, _MAX_WORDS) or "it gave no reason"
-                pending.answer.set_exception(SignerUnavailable(f"the signer refused: {said}"))
+                pending.answer.set_exception(SignerRefused(f"the signer refused: {said}"))
             case nip46.ApprovalNeeded(url):
                 page = web_url(url)
                 if page is None or page in pending.pages or len(pending.pages) >= _MAX_PAGES:

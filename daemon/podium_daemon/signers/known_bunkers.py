@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -35,10 +35,12 @@ class _Stored(msgspec.Struct):
 
 
 class KnownBunkers:
-    """The files of one folder."""
+    """The files of one folder, one for each signer, or one for each user: a signer may hold the keys of several."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, by: Literal["signer", "user"] = "signer") -> None:
+        """`by`: whose key names a connection here."""
         self._folder = folder
+        self._by = by
 
     def all(self) -> list[KnownBunker]:
         """Those that can be read, in the order of their keys.
@@ -47,19 +49,19 @@ class KnownBunkers:
             KeyFileError: as `get`.
         """
         found = (pubkey_or_none(path.stem) for path in sorted(self._folder.glob(f"*{_SUFFIX}")))
-        return [known for signer in found if signer is not None and (known := self.get(signer)) is not None]
+        return [known for key in found if key is not None and (known := self.get(key)) is not None]
 
-    def get(self, signer: Pubkey) -> KnownBunker | None:
-        """The connection to a signer, or None where there is none.
+    def get(self, key: Pubkey) -> KnownBunker | None:
+        """The connection of this name, or None where there is none.
 
         Raises:
             KeyFileError: the file cannot be read safely, or is damaged.
         """
-        path = self._path(signer)
+        path = self._path(key)
         if not path.is_symlink() and not path.exists():
             return None
         known = _read(read_secret_file(path))
-        if known is None or known.signer != signer:
+        if known is None or self._key_of(known) != key:
             raise KeyFileError(f"{path} is damaged: remove it and connect the signer again")
         return known
 
@@ -67,29 +69,32 @@ class KnownBunkers:
         """Keep a new connection; the path of its file.
 
         Raises:
-            KeyFileError: there is one to this signer already, or the folder cannot be written.
+            KeyFileError: there is one of this name already, or the folder cannot be written.
         """
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise KeyFileError(f"{self._folder} cannot be made: {error.strerror}") from None
         stored = _Stored(known.signer, known.user, known.relays, nip19.encode_nsec(known.client))
-        write_secret_file(self._path(known.signer), msgspec.json.encode(stored))
-        return self._path(known.signer)
+        write_secret_file(self._path(self._key_of(known)), msgspec.json.encode(stored))
+        return self._path(self._key_of(known))
 
-    def forget(self, signer: Pubkey) -> None:
+    def forget(self, key: Pubkey) -> None:
         """Remove a connection and its key.
 
         Raises:
             InvalidInput: there is none.
         """
         try:
-            self._path(signer).unlink()
+            self._path(key).unlink()
         except FileNotFoundError:
             raise InvalidInput("there is no connection to that signer: see `podium signer list`") from None
 
-    def _path(self, signer: Pubkey) -> Path:
-        return self._folder / f"{signer}{_SUFFIX}"
+    def _key_of(self, known: KnownBunker) -> Pubkey:
+        return known.signer if self._by == "signer" else known.user
+
+    def _path(self, key: Pubkey) -> Path:
+        return self._folder / f"{key}{_SUFFIX}"
 
 
 def _read(raw: bytes) -> KnownBunker | None:

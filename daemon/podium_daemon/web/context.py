@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Annotated, TypeVar
 
@@ -11,11 +11,24 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from podium_daemon.clock import Clock
+from podium_daemon.conference.base import ConferenceEngine
 from podium_daemon.refusals import Refused
+from podium_daemon.signers.desk import Desk
+from podium_daemon.signers.instructors import InstructorSigners
 from podium_daemon.web.drafts import Drafts
+from podium_daemon.web.metrics import Counted, nothing_counted
 from podium_daemon.web.models import ServiceOut
-from podium_daemon.web.ports import CallingOf, IntakePort, LifecyclePort, RelaysPort, RoomsPort
+from podium_daemon.web.ports import (
+    CallingOf,
+    ControlsPort,
+    IntakePort,
+    LifecyclePort,
+    QuestionsPort,
+    RelaysPort,
+    RoomsPort,
+)
 from podium_daemon.web.problems import Problem
+from podium_daemon.web.recording_ports import RecorderPort, WatchingPort
 from podium_daemon.web.views import Views
 from podium_protocol.events import Pubkey
 from podium_storage.outbox import Outbox
@@ -25,6 +38,12 @@ T = TypeVar("T")
 
 _STATUS = {
     "unknown-session": HTTPStatus.NOT_FOUND,
+    "unknown-signer": HTTPStatus.NOT_FOUND,
+    "bad-bunker": HTTPStatus.BAD_REQUEST,
+    "too-many-signers": HTTPStatus.TOO_MANY_REQUESTS,
+    "unknown-question": HTTPStatus.NOT_FOUND,
+    "not-a-question": HTTPStatus.BAD_REQUEST,
+    "too-many": HTTPStatus.TOO_MANY_REQUESTS,
     "not-an-instructor": HTTPStatus.FORBIDDEN,
     "not-allowed": HTTPStatus.FORBIDDEN,
     "denied": HTTPStatus.FORBIDDEN,
@@ -34,6 +53,10 @@ _STATUS = {
     "bad-interval": HTTPStatus.BAD_REQUEST,
     "bad-proof": HTTPStatus.UNAUTHORIZED,
     "too-large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "not-invited": HTTPStatus.FORBIDDEN,
+    "bad-consent": HTTPStatus.BAD_REQUEST,
+    "viewing": HTTPStatus.UNAUTHORIZED,
+    "no-recording": HTTPStatus.NOT_FOUND,
 }
 
 
@@ -46,12 +69,20 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     drafts: Drafts
     intake: IntakePort
     lifecycle: LifecyclePort
+    engine: ConferenceEngine
     rooms: RoomsPort
+    controls: ControlsPort
+    recorder: RecorderPort
+    watching: WatchingPort
+    questions: QuestionsPort
     calling: CallingOf
     relays: RelaysPort
+    signers: Desk
+    instructor_signers: InstructorSigners
     clock: Clock
     service: Callable[[], ServiceOut]
     ready: Callable[[], str | None]
+    counted: Callable[[], Sequence[Counted]] = nothing_counted
     service_pubkey: Pubkey
     public_url: str
 

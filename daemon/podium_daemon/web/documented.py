@@ -23,7 +23,7 @@ _WHEN: Final = {
     HTTPStatus.BAD_REQUEST: "the body, a value or an event is not valid",
     HTTPStatus.UNAUTHORIZED: "the call needs a signed login (NIP-98), or this one was refused",
     HTTPStatus.FORBIDDEN: "the caller may not do this, or a page of another origin sent it",
-    HTTPStatus.NOT_FOUND: "there is no such session, calendar or page",
+    HTTPStatus.NOT_FOUND: "there is no such session, calendar, signer or page",
     HTTPStatus.METHOD_NOT_ALLOWED: "the address takes other methods: see `Allow`",
     HTTPStatus.REQUEST_TIMEOUT: "the body was begun and did not come",
     HTTPStatus.CONFLICT: "the session's state, or another session of the same name, is in the way",
@@ -31,6 +31,7 @@ _WHEN: Final = {
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "the body does not say that it is JSON",
     HTTPStatus.MISDIRECTED_REQUEST: "the daemon does not answer to this host",
     HTTPStatus.UNPROCESSABLE_ENTITY: "the request has the wrong shape",
+    HTTPStatus.TOO_MANY_REQUESTS: "the caller, or everybody together, asks for too much at once",
     HTTPStatus.SERVICE_UNAVAILABLE: "the database or the conference engine did not take it: try again",
 }
 

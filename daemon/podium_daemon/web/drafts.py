@@ -16,22 +16,36 @@ from podium_daemon.web.problems import Problem
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey, UnsignedEvent
-from podium_protocol.live import rsvp, session
+from podium_protocol.live import private, rsvp, session
 from podium_protocol.live.authored import AuthoredEvent
 from podium_protocol.nips import nip19
 from podium_storage.mirror import Mirror
-from podium_storage.rows import LiveSessionRow
+from podium_storage.rows import LiveSessionRow, RsvpRow
 
 _PUBLIC = "Public: anybody can read this session on the relays, and who answers to it."
-_PRIVATE = "Private: the session, the RSVPs and the attendance travel encrypted, and only invited people see them."
+_PRIVATE = (
+    "Private: session, RSVPs and attendance travel encrypted, only invited people see them (and who else is invited); "
+    "relays see that this service writes to them."
+)
+_PUBLIC_ANSWER = "Public: anybody can read this answer on the relays."
+_PRIVATE_ANSWER = "Private: the daemon keeps this answer off the relays, and shows it to those who lead."
 
 
 class Drafts:
     """Composes the events of an instructor or a participant."""
 
     def __init__(
-        self, mirror: Mirror, *, service: Pubkey, public_url: str, relay_hints: Sequence[str], clock: Clock
+        self,
+        mirror: Mirror,
+        *,
+        service: Pubkey,
+        public_url: str,
+        relay_hints: Sequence[str],
+        clock: Clock,
+        can_encrypt: bool = False,
     ) -> None:
+        """`can_encrypt`: the conference engine does so from end to end."""
+        self._can_encrypt = can_encrypt
         self._mirror = mirror
         self._service = service
         self._public_url = public_url.rstrip("/")
@@ -43,6 +57,7 @@ class Drafts:
 
         Raises:
             InvalidInput: the wish cannot be had; says each reason.
+            Problem: 409, the engine cannot do what is asked for.
         """
         spec = session.SessionSpec(
             identifier=wish.identifier or _identifier(wish.title),
@@ -61,9 +76,10 @@ class Drafts:
             co_hosts=tuple(map(Pubkey, wish.co_hosts)),
             invited=tuple(map(Pubkey, wish.invited)),
         )
-        if spec.effective_visibility is session.Visibility.PRIVATE:
-            detail = "private sessions cannot be held by this service yet"
-            raise Problem(HTTPStatus.CONFLICT, "private-session", detail, "Leave out --private and --e2ee.")
+        if spec.e2ee_required and not self._can_encrypt:
+            detail = "the conference engine of this service cannot encrypt from end to end"
+            advice = "Leave out --e2ee; --private alone keeps the session off the relays."
+            raise Problem(HTTPStatus.CONFLICT, "e2ee-unavailable", detail, advice)
         return self._session(spec, author, None)
 
     async def edit(self, row: LiveSessionRow, wish: SessionEditIn) -> DraftOut:
@@ -94,6 +110,8 @@ class Drafts:
             now=int(self._clock.now()),
             previous=previous,
         )
+        if private.is_private(row):
+            private.check_size(event, service=self._service)
         return DraftOut(lesson_id=row.lesson_id, events=[template(event)])
 
     async def cancellation(self, row: LiveSessionRow, reason: str) -> DraftOut:
@@ -106,10 +124,15 @@ class Drafts:
         deletion = msgspec.structs.replace(cancelled.deletion, content=reason[:500])
         return DraftOut(lesson_id=row.lesson_id, events=[template(cancelled.revision), template(deletion)])
 
-    async def rsvp(self, row: LiveSessionRow, author: Pubkey, status: rsvp.RsvpStatus) -> DraftOut:
-        """An answer to the revision that is published now."""
+    async def rsvp(
+        self, row: LiveSessionRow, author: Pubkey, status: rsvp.RsvpStatus, counted: RsvpRow | None = None
+    ) -> DraftOut:
+        """An answer to the revision that is published now; newer than the one that is `counted`, from any client."""
         address = _address(row)
         own = await self._mirror.newest(Address(kinds.RSVP, author, rsvp.rsvp_identifier(address)))
+        before = [own.created_at] if own is not None else []
+        if counted is not None:
+            before.append(counted.rsvp_time)
         event = rsvp.write_rsvp(
             address,
             status,
@@ -117,12 +140,12 @@ class Drafts:
             now=int(self._clock.now()),
             revision_id=EventId(row.event_id),
             relay_hint=self._hint,
-            previous_created_at=own.created_at if own else None,
+            previous_created_at=max(before, default=None),
         )
         return DraftOut(
             lesson_id=row.lesson_id,
             events=[template(event)],
-            notice="Public: anybody can read this answer on the relays.",
+            notice=_PRIVATE_ANSWER if private.is_private(row) else _PUBLIC_ANSWER,
         )
 
     def _session(self, spec: session.SessionSpec, author: Pubkey, before: int | None) -> DraftOut:
@@ -135,9 +158,11 @@ class Drafts:
             now=int(self._clock.now()),
             previous_created_at=before,
         )
-        private = spec.effective_visibility is session.Visibility.PRIVATE
+        is_private = spec.effective_visibility is session.Visibility.PRIVATE
+        if is_private:
+            private.check_size(event, service=self._service)
         lesson_id = str(Address(kinds.SESSION, author, spec.identifier))
-        return DraftOut(lesson_id=lesson_id, events=[template(event)], notice=_PRIVATE if private else _PUBLIC)
+        return DraftOut(lesson_id=lesson_id, events=[template(event)], notice=_PRIVATE if is_private else _PUBLIC)
 
     async def _newest(self, row: LiveSessionRow) -> AuthoredEvent:
         event = await self._mirror.newest(_address(row))

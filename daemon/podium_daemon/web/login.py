@@ -102,3 +102,21 @@ async def _caller(request: Request, _described: Annotated[object, Security(_sche
 
 
 Caller = Annotated[Pubkey, Depends(_caller)]
+
+
+async def _signed_call(request: Request, _described: Annotated[object, Security(_scheme)]) -> VerifiedEvent:
+    door: LoginDoor = request.app.state.login_door
+    return await door.check(request)
+
+
+SignedCall = Annotated[VerifiedEvent, Depends(_signed_call)]
+"""The login itself, for calls whose signature is kept as evidence."""
+
+
+async def _optional_caller(request: Request) -> Pubkey | None:  # /openapi.json marks what is refused without a login
+    door: LoginDoor = request.app.state.login_door
+    return (await door.check(request)).pubkey if "authorization" in request.headers else None
+
+
+OptionalCaller = Annotated[Pubkey | None, Depends(_optional_caller)]
+"""Whoever signed the call, or None where nobody did; a login that is there must be good."""

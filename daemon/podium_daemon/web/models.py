@@ -140,6 +140,10 @@ class SessionOut(Model):
     timezone: str | None
     instructor_pubkey: str
     instructor_npub: str
+    instructor_name: Annotated[str, Field(description="As their kind 0 has it, without controls; empty: unknown.")]
+    instructor_nip05: Annotated[str | None, Field(description="Verified: the domain says that it is their key.")]
+    location: Annotated[str | None, Field(description="Where people meet; a link is never shown here.")]
+    doors_open_at: int
     max_participants: int | None
     requires_rsvp: Annotated[bool, Field(alias="requiresRSVP")]
     waiting_room: bool
@@ -152,6 +156,8 @@ class SessionOut(Model):
     end_reason: str | None
     recording_state: str
     recording_url: str | None
+    is_recording: bool
+    recording_progress: Annotated[int | None, Field(description="percent, while it is processed")]
     blocked_reason: str | None
     seats_taken: int
     waiting_count: int
@@ -184,7 +190,7 @@ class RsvpsOut(Model):
 class AttendanceOut(Model):
     pubkey: str
     npub: str
-    joined_at: int
+    joined_at: Annotated[int | None, Field(description="null for somebody who only watched the recording")]
     left_at: int | None
     total_duration: int
     join_count: int
@@ -229,6 +235,12 @@ class RemindersOut(Model):
     summary: dict[str, int]
 
 
+class RefusalOut(Model):
+    words: str
+    at: int
+    count: int
+
+
 class RelayOut(Model):
     url: str
     state: str
@@ -236,6 +248,8 @@ class RelayOut(Model):
     write: bool
     dm: bool
     last_error: str | None
+    last_refusal: Annotated[RefusalOut | None, Field(description="The last event that it refused for good.")]
+    closed_subscriptions: Annotated[dict[str, str], Field(description="What it does not serve, with its words.")]
     pending: int
 
 
@@ -284,12 +298,70 @@ class RoomPerson(Model):
     since: int
 
 
+class HandOut(Model):
+    pubkey: str
+    npub: str
+    since: int
+
+
+class ControlOut(Model):
+    """`support` says who can do it: this service (native), people in the meeting itself (in_room), nobody (none)."""
+
+    support: Literal["native", "in_room", "none"]
+    active: bool
+
+
+class SpotlightOut(Model):
+    """Who is shown large to everybody; `support` as of a control."""
+
+    support: Literal["native", "in_room", "none"]
+    pubkey: str | None
+
+
 class RoomOut(Model):
+    """`people`, `hands` in the order of raising, and `speakers`, who may speak though muted, are for those who lead.
+
+    `auto_admit`: confirmed RSVPs pass the waiting room.
+    """
+
     conference_room_id: str | None
     is_active: bool
     participant_count: int
     waiting_count: int
     people: list[RoomPerson]
+    hands: list[HandOut]
+    mute_all: ControlOut
+    recording: ControlOut
+    speakers: list[str]
+    spotlight: SpotlightOut
+    auto_admit: bool
+
+
+class LowerIn(Model):
+    """Whose hands to take down: pubkeys, or everybody's."""
+
+    pubkeys: list[Hex64] = []
+    everybody: bool = False
+
+
+class SwitchIn(Model):
+    on: bool
+
+
+class MuteIn(Model):
+    pubkey: Hex64
+    kind: Literal["audio", "video", "screen"] = "audio"
+
+
+class SpeakIn(Model):
+    pubkey: Hex64
+    on: bool
+
+
+class SpotlightIn(Model):
+    """Whom to show large to everybody; null: nobody."""
+
+    pubkey: Hex64 | None
 
 
 class AdmitIn(Model):

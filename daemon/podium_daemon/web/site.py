@@ -6,7 +6,6 @@ from collections.abc import Collection
 from importlib.metadata import version
 
 from fastapi import FastAPI
-from starlette.types import ASGIApp
 
 from podium_daemon.web import problems
 from podium_daemon.web.calendar_tokens import CalendarTokens
@@ -14,7 +13,20 @@ from podium_daemon.web.context import Context
 from podium_daemon.web.documented import PROBLEMS
 from podium_daemon.web.guard import Guard
 from podium_daemon.web.login import LoginDoor
-from podium_daemon.web.routes import calendar, conference, pages, people, rooms, service, sessions, stream
+from podium_daemon.web.routes import (
+    calendar,
+    conference,
+    engines,
+    pages,
+    people,
+    questions,
+    recordings,
+    rooms,
+    service,
+    sessions,
+    signers,
+    stream,
+)
 from podium_daemon.web.watch import Watch
 
 
@@ -35,23 +47,30 @@ def build_api(context: Context) -> FastAPI:
     app.state.watch = Watch(context.store, context.views)
     app.state.passes = stream.Passes(clock=context.clock)
     problems.install(app)
-    for module in (service, sessions, people, rooms, stream, calendar, conference, pages):
+    app.include_router(recordings.router)
+    for module in (service, sessions, people, rooms, questions, stream, calendar, conference, engines, signers, pages):
         app.include_router(module.router)
     return app
 
 
-def build_site(context: Context, *, hosts: Collection[str]) -> ASGIApp:
+def build_site(context: Context, *, hosts: Collection[str]) -> Site:
     """What the server serves: every request passes the guard first."""
-    return _Site(build_api(context), public_url=context.public_url, hosts=hosts)
+    return Site(build_api(context), public_url=context.public_url, hosts=hosts)
 
 
-class _Site(Guard):
+class Site(Guard):
     """The guard before the application, and the application's long answers for the server to end."""
 
     def __init__(self, app: FastAPI, *, public_url: str, hosts: Collection[str]) -> None:
         super().__init__(app, public_url=public_url, hosts=hosts)
         self._watch: Watch = app.state.watch
+        self._signers = app.state.context.signers
+
+    def refresh(self) -> None:
+        """Somebody's name has changed: tell the pages that are open."""
+        self._watch.refresh()
 
     def drain(self) -> None:
-        """End the event streams."""
+        """End the event streams, and the waiting for signers."""
         self._watch.close()
+        self._signers.close()

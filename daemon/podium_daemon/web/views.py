@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Literal
 
-from podium_daemon.web.models import AttendanceOut, Counts, OwnOut, RelayAnswer, ReminderOut, RsvpOut, SessionOut
+from podium_daemon.web.models import (
+    AttendanceOut,
+    Counts,
+    OwnOut,
+    RefusalOut,
+    RelayAnswer,
+    RelayOut,
+    ReminderOut,
+    RsvpOut,
+    SessionOut,
+)
+from podium_daemon.web.ports import Introduction, RelayState
 from podium_daemon.web.problems import Problem
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import Pubkey
+from podium_protocol.live import fields, private
+from podium_protocol.live.recording import RecordingStage
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.nips import nip19
-from podium_storage.rows import AttendanceRow, LedgerRow, LiveSessionRow, RsvpRow
+from podium_storage.rows import AttendanceRow, LedgerRow, LetterRow, LiveSessionRow, RsvpRow, WatchRow
 from podium_storage.store import Store
 
 UNDELIVERABLE = "undeliverable"
@@ -22,13 +35,35 @@ UNDELIVERABLE = "undeliverable"
 class Views:
     """Reads for the routes."""
 
-    def __init__(self, store: Store, *, public_url: str, relay_hints: Sequence[str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        public_url: str,
+        relay_hints: Sequence[str],
+        introduce: Callable[[Pubkey], Introduction],
+        doors: Callable[[], int],
+        service: Pubkey | None = None,
+    ) -> None:
+        """`introduce` says who somebody is; `doors` how many seconds before its start a session can be entered."""
+        self._introduce = introduce
+        self._doors = doors
         self._store = store
+        self._service = service
         self._public_url = public_url.rstrip("/")
         self._hints = tuple(relay_hints[:2])
 
-    async def resolve(self, reference: str) -> LiveSessionRow:
-        """The session that an naddr, an address, or a unique prefix of its `d` names.
+    def may_see(self, row: LiveSessionRow, viewer: Pubkey | None) -> bool:
+        """Whether somebody may know of a session: of a private one those it names, and the service itself.
+
+        An answer needs an invitation, and is forgotten with it: so those who have answered are among them.
+        """
+        return private.may_attend(row, viewer) or (viewer is not None and viewer == self._service)
+
+    async def resolve(self, reference: str, viewer: Pubkey | None = None) -> LiveSessionRow:
+        """The session that an naddr, an address, or a unique prefix of its `d` names, as far as `viewer` may know.
+
+        Every route asks here and says who calls: to a stranger (None, too) a private session is one that is not there.
 
         Raises:
             Problem: 404 for none, 409 for several.
@@ -38,9 +73,9 @@ class Views:
         address = nip19.parse_address(reference) if is_entity else None
         if address is not None:
             row = await self._store.sessions.where("lessonId").equals(str(address)).first()
-            return row if row is not None else _unknown(reference)
+            return row if row is not None and self.may_see(row, viewer) else _unknown(reference)
         rows = await self._store.sessions.where("lessonId").starts_with(f"{kinds.SESSION}:").to_list()
-        found = [row for row in rows if identifier_of(row).startswith(reference)]
+        found = [row for row in rows if identifier_of(row).startswith(reference) and self.may_see(row, viewer)]
         exact = [row for row in found if identifier_of(row) == reference]
         match exact or found:
             case [row]:
@@ -53,16 +88,20 @@ class Views:
                 detail = f"{reference!r} could be any of {len(named)} sessions: {', '.join(sorted(named)[:5])}"
                 raise Problem(HTTPStatus.CONFLICT, "ambiguous-session", detail, "Give more of the name, or the naddr.")
 
-    async def sessions(self, state: str | None) -> list[SessionOut]:
-        """All sessions, or those in one state, in the order of their start."""
+    async def sessions(self, state: str | None, viewer: Pubkey | None = None) -> list[SessionOut]:
+        """The sessions that `viewer` may know of, or those in one state, in the order of their start."""
         rows = await self._store.sessions.order_by("scheduledAt").to_list()
-        return [await self.session(row) for row in rows if state is None or row.state == state]
+        known = [row for row in rows if self.may_see(row, viewer)]
+        return [await self.session(row) for row in known if state is None or row.state == state]
 
     async def session(self, row: LiveSessionRow) -> SessionOut:
         """One session with its counts."""
         answers = self._store.rsvps.where("lessonId").equals(row.lesson_id)
         status = {name.value: await answers.and_("status").equals(name.value).count() for name in RsvpStatus}
         present = self._store.intervals.where("lessonId").equals(row.lesson_id).and_("leftAt").equals(None)
+        instructor = self._introduce(Pubkey(row.instructor_pubkey))
+        runs = await self._store.recordings.where("lessonId").equals(row.lesson_id).to_list()
+        recorded = max(runs, key=lambda one: one.run, default=None)
         return SessionOut(
             lesson_id=row.lesson_id,
             naddr=self.naddr(row),
@@ -76,6 +115,11 @@ class Views:
             timezone=row.timezone,
             instructor_pubkey=row.instructor_pubkey,
             instructor_npub=nip19.encode_npub(Pubkey(row.instructor_pubkey)),
+            instructor_name=instructor.name,
+            instructor_nip05=instructor.nip05,
+            # a link there is this page, or a meeting that is for those who were let in
+            location=None if fields.web_url(row.location) else row.location,
+            doors_open_at=row.scheduled_at - self._doors(),
             max_participants=row.max_participants,
             requires_rsvp=row.requires_rsvp,
             waiting_room=row.waiting_room,
@@ -88,6 +132,10 @@ class Views:
             end_reason=row.end_reason,
             recording_state=row.recording_state,
             recording_url=row.recording_url,
+            is_recording=recorded is not None and recorded.state == RecordingStage.RECORDING,
+            recording_progress=(
+                recorded.progress if recorded is not None and recorded.state == RecordingStage.PROCESSING else None
+            ),
             blocked_reason=row.blocked_reason,
             seats_taken=await answers.and_("seat").equals("held").count(),
             waiting_count=await answers.and_("seat").equals("waiting").count(),
@@ -109,13 +157,17 @@ class Views:
         """Attendance in the order people came, or just that of `only`."""
         rows = await self._store.attendance.where("lessonId").equals(row.lesson_id).to_list()
         chosen = sorted((each for each in rows if only in (None, each.pubkey)), key=lambda each: each.joined_at)
-        return [_attendance(each) for each in chosen]
+        there = {each.pubkey for each in rows}
+        watches = await self._store.watches.where("lessonId").equals(row.lesson_id).to_list()
+        watched = _by_watching([one for one in watches if one.pubkey not in there and only in (None, one.pubkey)])
+        return [*(_attendance(each) for each in chosen), *watched]
 
     async def own(self, row: LiveSessionRow, pubkey: Pubkey) -> OwnOut:
         """What one person may know of themselves, read by key: a stream asks whenever it changes."""
         key = [row.lesson_id, pubkey]
         rsvp = await self._store.rsvps.where("[lessonId+pubkey]").equals(key).first()
         attendance = await self._store.attendance.where("[lessonId+pubkey]").equals(key).first()
+        watches = await self._store.watches.where("[lessonId+pubkey]").equals(key).to_list()
         ledger = await self._store.ledger.where("pubkey").equals(pubkey).to_list()
         unreachable = any(
             entry.state == UNDELIVERABLE and (entry.lesson_id, entry.epoch) == (row.lesson_id, row.epoch)
@@ -127,14 +179,22 @@ class Views:
             npub=nip19.encode_npub(pubkey),
             role="instructor" if pubkey == row.instructor_pubkey else role,
             rsvp=_rsvp(rsvp, unreachable) if rsvp else None,
-            attendance=_attendance(attendance) if attendance else None,
+            attendance=_attendance(attendance) if attendance else next(iter(_by_watching(watches)), None),
         )
 
     async def reminders(self, row: LiveSessionRow, only: Pubkey | None) -> list[ReminderOut]:
         """The reminder ledger by due time, or just that of `only`."""
         rows = await self._store.ledger.where("lessonId").equals(row.lesson_id).to_list()
         chosen = sorted((each for each in rows if only in (None, each.pubkey)), key=lambda each: (each.due_at, each.id))
-        return [_reminder(each) for each in chosen]
+        return [*await self._letters(row, only), *(_reminder(each) for each in chosen)]
+
+    async def _letters(self, row: LiveSessionRow, only: Pubkey | None) -> list[ReminderOut]:
+        """What went to people sealed because the session is private: an undeliverable invitation must be seen."""
+        if not private.is_private(row):
+            return []
+        letters = await self._store.letters.where("lessonId").equals(row.lesson_id).to_list()
+        own = [each for each in letters if each.pubkey != self._service and only in (None, each.pubkey)]
+        return [_letter(row, each) for each in sorted(own, key=lambda each: (each.due_at, each.id))]
 
     def naddr(self, row: LiveSessionRow) -> str:
         """The session's naddr with our relays as hints."""
@@ -178,6 +238,42 @@ def _rsvp(row: RsvpRow, undeliverable: bool) -> RsvpOut:
     )
 
 
+def relay_out(relay: RelayState, pending: int) -> RelayOut:
+    """One relay as it stands; `pending` events wait for it."""
+    last = relay.last_refusal
+    return RelayOut(
+        url=relay.url,
+        state=relay.state,
+        read=relay.read,
+        write=relay.write,
+        dm=relay.dm,
+        last_error=relay.last_error,
+        last_refusal=None if last is None else RefusalOut(words=last.words, at=int(last.at), count=last.count),
+        closed_subscriptions=dict(relay.closed_subscriptions),
+        pending=pending,
+    )
+
+
+def _by_watching(rows: Sequence[WatchRow]) -> list[AttendanceOut]:
+    """Those who were never there and have completed the session by its recording, each once."""
+    done = sorted((row for row in rows if row.completed_at is not None), key=lambda row: row.completed_at or 0)
+    first = {row.pubkey: row for row in reversed(done)}
+    return [
+        AttendanceOut(
+            pubkey=row.pubkey,
+            npub=nip19.encode_npub(Pubkey(row.pubkey)),
+            joined_at=None,
+            left_at=None,
+            total_duration=0,
+            join_count=0,
+            evidence="presence",
+            completed_at=row.completed_at,
+            completed_by="recording",
+        )
+        for row in sorted(first.values(), key=lambda row: row.completed_at or 0)
+    ]
+
+
 def _attendance(row: AttendanceRow) -> AttendanceOut:
     return AttendanceOut(
         pubkey=row.pubkey,
@@ -189,6 +285,20 @@ def _attendance(row: AttendanceRow) -> AttendanceOut:
         evidence=row.evidence,
         completed_at=row.completed_at,
         completed_by=row.completed_by,
+    )
+
+
+def _letter(row: LiveSessionRow, letter: LetterRow) -> ReminderOut:
+    return ReminderOut(
+        pubkey=letter.pubkey,
+        npub=nip19.encode_npub(Pubkey(letter.pubkey)),
+        message=letter.topic.partition(":")[0],
+        epoch=row.epoch,
+        due_at=letter.due_at,
+        state=letter.state,
+        relays=[RelayAnswer(relay=relay, said=said) for relay, said in letter.relays],
+        reason=letter.reason,
+        attempts=int(letter.state not in ("scheduled", UNDELIVERABLE)),
     )
 
 

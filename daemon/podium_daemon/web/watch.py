@@ -14,11 +14,22 @@ from typing import Final, TypeAlias
 import structlog
 
 from podium_daemon.web.problems import Problem
+from podium_daemon.web.question_views import both_views
 from podium_daemon.web.views import Views, leads
 from podium_protocol.events import Pubkey
 from podium_storage.changes import Batch, Subscription
 from podium_storage.errors import StoreError
-from podium_storage.rows import AttendanceRow, IntervalRow, LedgerRow, LiveSessionRow, RoomMemberRow, RsvpRow
+from podium_storage.rows import (
+    AttendanceRow,
+    IntervalRow,
+    LedgerRow,
+    LiveSessionRow,
+    QuestionRow,
+    RoomControlsRow,
+    RoomMemberRow,
+    RsvpRow,
+    WatchRow,
+)
 from podium_storage.store import Store
 
 _log = structlog.get_logger(__name__)
@@ -27,17 +38,22 @@ MAX_STREAMS: Final = 2_000  # each is an open connection; beyond that a page ask
 MAX_OF_ONE_KEY: Final = 12  # a person's tabs and devices
 SETTLE_SECONDS: Final = 0.25  # thousands answer at once: what comes within this time is told in one go
 
-_OfASession: TypeAlias = LiveSessionRow | RsvpRow | AttendanceRow | IntervalRow | LedgerRow | RoomMemberRow
+_OfAPerson: TypeAlias = RsvpRow | AttendanceRow | IntervalRow | LedgerRow | RoomMemberRow | QuestionRow | WatchRow
+_OfASession: TypeAlias = LiveSessionRow | RoomControlsRow | _OfAPerson
 
 
 class Topic:
-    """One watched session. `text` is its public view as JSON, `digest` stands for it; None once it is gone."""
+    """One watched session. `text` is its public view as JSON, `digest` stands for it; None once it is gone.
+
+    `questions` are those of leaders (True) and of everybody else, as JSON with a digest.
+    """
 
     def __init__(self) -> None:
         self.listeners: set[Listener] = set()
         self.row: LiveSessionRow | None = None
         self.text: str | None = None
         self.digest = ""
+        self.questions: dict[bool, tuple[str, str]] = {}
         self.reading = asyncio.Lock()
 
 
@@ -117,6 +133,12 @@ class Watch:
         async with topic.reading:
             if topic.row is None:
                 await self._read(lesson_id, topic)
+                await self._read_questions(topic)
+
+    def refresh(self) -> None:
+        """Something that no table holds has changed: look at what is watched again."""
+        if self._changes is not None:
+            self._changes.lose()
 
     def close(self) -> None:
         """End every stream, and begin no other: the server stops."""
@@ -129,7 +151,9 @@ class Watch:
             store = self._store
             tables = (store.sessions, store.rsvps, store.attendance, store.intervals, store.ledger, store.members)
             # subscribed before anything is read: a change in between is told twice, not never
-            self._changes = store.changes.subscribe(*(table.name for table in tables))
+            self._changes = store.changes.subscribe(
+                *(table.name for table in (*tables, store.questions, store.controls, store.watches))
+            )
             self._running = asyncio.create_task(self._run(self._changes))
 
     def _clear(self, lesson_id: str, topic: Topic) -> None:
@@ -157,14 +181,18 @@ class Watch:
             touch = touched.get(lesson_id)
             if touch is None and not batch.resync:
                 continue
-            before = topic.digest
+            before = topic.digest, topic.questions.get(False)
             async with topic.reading:
                 await self._read(lesson_id, topic)
+                asked = {self._store.questions.name, self._store.controls.name}
+                if touch is None or touch.tables & asked or not topic.questions:
+                    await self._read_questions(topic)
             if topic.text is None:
                 self._end(topic)
                 continue
             for listener in topic.listeners:
-                _tell(listener, touch or _Touch(), everything=batch.resync, shown=topic.digest != before)
+                shown = (topic.digest, topic.questions.get(False)) != before
+                _tell(listener, touch or _Touch(), everything=batch.resync, shown=shown)
 
     async def _read(self, lesson_id: str, topic: Topic) -> None:
         topic.row = await self._store.sessions.where("lessonId").equals(lesson_id).first()
@@ -173,6 +201,13 @@ class Watch:
             return
         topic.text = (await self._views.session(topic.row)).model_dump_json(by_alias=True)
         topic.digest = digest_of(topic.text)
+
+    async def _read_questions(self, topic: Topic) -> None:
+        if topic.row is None:
+            return
+        for leading, seen in (await both_views(self._store, topic.row)).items():
+            text = seen.model_dump_json(by_alias=True)
+            topic.questions[leading] = text, digest_of(text)
 
     def _end(self, topic: Topic) -> None:
         for listener in topic.listeners:
@@ -202,7 +237,7 @@ def _touched(batch: Batch) -> dict[str, _Touch]:
             touched[row.lesson_id].tables.add(change.table)
             if isinstance(row, LiveSessionRow):
                 touched[row.lesson_id].session = True
-            else:
+            elif isinstance(row, _OfAPerson):
                 touched[row.lesson_id].people.add(row.pubkey)
     return touched
 

@@ -151,7 +151,7 @@ def check_join_proof(event: VerifiedEvent, expected: JoinExpectation, now: int) 
         nonce=expected.nonce,
         device=tags.first(event.tags, "device") or "",
         fingerprint=tags.first(event.tags, "fingerprint"),
-        consent=_consent(event.tags),
+        consent=read_consent(event.tags),
     )
 
 
@@ -182,7 +182,7 @@ def _flaw_of_fingerprint(rows: Tags, expected: JoinExpectation) -> ProofRefusal 
 
 
 def _flaw_of_consent(rows: Tags, expected: JoinExpectation) -> ProofRefusal | None:
-    consent = _consent(rows)
+    consent = read_consent(rows)
     if expected.policy_hash is None:
         return None
     if consent is None:
@@ -192,7 +192,8 @@ def _flaw_of_consent(rows: Tags, expected: JoinExpectation) -> ProofRefusal | No
     return None
 
 
-def _consent(rows: Tags) -> Consent | None:
+def read_consent(rows: Tags) -> Consent | None:
+    """The answer to a recording policy in the tags of a join proof, or None if there is none that is clear."""
     row = next(tags.named(rows, "recording_consent"), ())
     if len(row) < 3 or row[1] not in ("yes", "no") or hex_bytes(row[2], 32) is None:
         return None

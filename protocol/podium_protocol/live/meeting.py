@@ -13,7 +13,7 @@ import msgspec
 
 from podium_protocol import kinds, tags
 from podium_protocol.addresses import Address
-from podium_protocol.events import Pubkey, UnsignedEvent
+from podium_protocol.events import EventId, Pubkey, UnsignedEvent
 from podium_protocol.live import fields
 from podium_protocol.live.authored import AuthoredEvent
 from podium_protocol.live.lifecycle import State
@@ -26,6 +26,7 @@ REFRESH_EVERY: Final = 600
 
 _MAX_TEXT: Final = 1000
 _MAX_COUNT: Final = 1_000_000
+_MAX_PINNED: Final = 100
 
 
 class SpaceStatus(StrEnum):
@@ -84,6 +85,7 @@ class Meeting(msgspec.Struct, frozen=True, kw_only=True):
         current_participants: in the room now.
         total_participants: distinct people who were in the room so far.
         recording_url: written only with status ended.
+        pinned: ids of the live chat messages (1311) that are pinned.
         created_at: of the event that was read; not used for writing.
     """
 
@@ -98,6 +100,7 @@ class Meeting(msgspec.Struct, frozen=True, kw_only=True):
     current_participants: int = 0
     total_participants: int = 0
     recording_url: str | None = None
+    pinned: tuple[EventId, ...] = ()
     created_at: int = 0
 
     @property
@@ -173,6 +176,7 @@ def read_meeting(event: AuthoredEvent) -> Meeting | None:
         current_participants=fields.whole_number(tags.first(rows, "current_participants"), _MAX_COUNT) or 0,
         total_participants=fields.whole_number(tags.first(rows, "total_participants"), _MAX_COUNT) or 0,
         recording_url=fields.web_url(tags.first(rows, "recording")),
+        pinned=_pinned(rows),
         created_at=event.created_at,
     )
 
@@ -193,8 +197,14 @@ def _status_tags(meeting: Meeting, relay_hint: str) -> Tags:
             ("total_participants", str(meeting.total_participants)),
             ("p", meeting.session.pubkey, relay_hint, "Host"),
             ("recording", meeting.recording_url) if ended and meeting.recording_url else None,
+            *(("pinned", event_id) for event_id in meeting.pinned),
         )
     )
+
+
+def _pinned(rows: Tags) -> tuple[EventId, ...]:
+    found = map(fields.event_id, tags.values(rows, "pinned"))
+    return tuple(event_id for event_id in found if event_id is not None)[:_MAX_PINNED]
 
 
 def _event(kind: int, rows: Tags, service: Pubkey, now: int, previous_created_at: int | None) -> UnsignedEvent:

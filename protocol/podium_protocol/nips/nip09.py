@@ -53,8 +53,8 @@ def write_deletion(
     return UnsignedEvent(author, created_at, kinds.DELETION, tuple(rows), reason)
 
 
-def read_deletion(event: VerifiedEvent) -> Deletion:
-    """What the event asks to delete; nothing where it is no kind 5.
+def read_deletion(event: VerifiedEvent | UnsignedEvent) -> Deletion:
+    """What the event (or a rumor out of a checked seal) asks to delete; nothing where it is no kind 5.
 
     Malformed tags and addresses of others are left out: a stranger's kind 5 must not hide a session.
     """

@@ -230,9 +230,25 @@ def read_user(result: str) -> Pubkey:
     return user
 
 
-def write_metadata(name: str) -> str:
-    """The fourth parameter of `connect`: how the signer may call us."""
-    return msgspec.json.encode({"name": name}).decode()
+def write_metadata(name: str, url: str = "") -> str:
+    """The fourth parameter of `connect`: how the signer may call us, and our page if we have one."""
+    return msgspec.json.encode({"name": name} | ({"url": url} if url else {})).decode()
+
+
+def read_relays(result: str) -> tuple[str, ...]:
+    """The answer to `switch_relays`: where the signer is from now on; empty where nothing changes.
+
+    Raises:
+        RemoteProtocolError: it is no list of relays.
+    """
+    try:
+        urls = msgspec.json.decode(result, type=tuple[str, ...] | None)
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        raise RemoteProtocolError("the signer answered with something that is no list of relays") from None
+    found = relay_url.normalise_all(urls or (), MAX_DM_RELAYS)
+    if urls and not found:
+        raise RemoteProtocolError("the signer named no relay that can be used")
+    return found
 
 
 def write_perms(signed_kinds: Iterable[int]) -> str:

@@ -36,6 +36,9 @@ from podium_protocol.tags import Tags
 ENTROPY_BYTES: Final = 176
 """Fresh random bytes that one `gift_wrap` uses up: five times 32 for keys, nonces and signatures, twice 8 for times."""
 
+RECENT: Final = 600
+"""Seconds back that a wrap is dated for relays that refuse older ones (docs/wire-formats.md, trap 5)."""
+
 _NESTED: Final = frozenset((kinds.SEAL, kinds.GIFT_WRAP, 21059))
 
 
@@ -116,8 +119,9 @@ def gift_wrap(
     entropy: bytes,
     conversation_key: bytes | None = None,
     expiration: int | None = None,
+    backdating: int = MAX_BACKDATING,
 ) -> SignedEvent:
-    """Seal and wrap in one go, both dated at random within the last two days.
+    """Seal and wrap in one go, both dated at random within the last `backdating` seconds: two days, as NIP-59 says.
 
     `entropy` is `ENTROPY_BYTES` fresh random bytes. `conversation_key` is `nip44.conversation_key(sender, recipient)`
     where the caller keeps it: it saves a third of the time for a recipient who is written to again.
@@ -128,21 +132,22 @@ def gift_wrap(
     if len(entropy) != ENTROPY_BYTES:
         raise LocalProtocolError(f"a gift wrap uses up {ENTROPY_BYTES} random bytes, not {len(entropy)}")
     key = nip44.conversation_key(sender, recipient) if conversation_key is None else conversation_key
-    sealed = _seal(rumor, sender, key, created_at=backdated(now, entropy[:8]), nonce=entropy[16:48], aux=entropy[48:80])
+    sealed_at, wrapped_at = (backdated(now, random, backdating) for random in (entropy[:8], entropy[8:16]))
+    sealed = _seal(rumor, sender, key, created_at=sealed_at, nonce=entropy[16:48], aux=entropy[48:80])
     return wrap(
         sealed,
         recipient,
         ephemeral_secret=entropy[80:112],
-        created_at=backdated(now, entropy[8:16]),
+        created_at=wrapped_at,
         nonce=entropy[112:144],
         aux=entropy[144:],
         expiration=expiration,
     )
 
 
-def backdated(now: int, random: bytes) -> int:
-    """A time within the two days before `now` (Unix seconds), evenly spread; `random` is 8 fresh bytes or more."""
-    return now - int.from_bytes(random, "big") % (MAX_BACKDATING + 1)
+def backdated(now: int, random: bytes, most: int = MAX_BACKDATING) -> int:
+    """A time within the `most` seconds before `now` (Unix), evenly spread; `random` is 8 fresh bytes or more."""
+    return now - int.from_bytes(random, "big") % (most + 1)
 
 
 def unwrap(wrap: VerifiedEvent, secret: SecretKey, *, now: int) -> Unwrapped | WrapRejected:

@@ -98,10 +98,29 @@ async def test_each_relay_is_listed_with_the_daemons_view(own_home: Path) -> Non
             daemon.routes = {"GET /api/relays": as_json({"relays": [known]})}
             done = await _check(own_home, daemon.url, f'relays = ["{one.url}"]\n', "--json")
     assert done.exit_code == 0, done.output
+    unknown = {"state": None, "pending": None, "lastError": None, "lastRefusal": None, "closedSubscriptions": {}}
     assert json.loads(done.stdout)["relays"] == [
-        {"url": one.url, "answers": "yes", "state": None, "pending": None, "lastError": None},
-        {"url": own.url, "answers": "yes", "state": "connected", "pending": 7, "lastError": "it was away"},
+        {"url": one.url, "answers": "yes"} | unknown,
+        {"url": own.url, "answers": "yes"} | unknown | {"state": "connected", "pending": 7, "lastError": "it was away"},
     ]
+
+
+async def test_what_a_relay_refuses_is_shown(own_home: Path) -> None:
+    """Its last words, their time and their number; and no word of a relay moves the cursor."""
+    with scripted_daemon() as daemon:
+        async with running_relay() as relay:
+            refusal = {"words": "blocked: \x1b[2Jnot you", "at": 1_800_000_000, "count": 3}
+            closed = {"wraps": "restricted: members only"}
+            known = {"url": relay.url, "state": "open", "lastRefusal": refusal, "closedSubscriptions": closed}
+            daemon.routes = {"GET /api/relays": as_json({"relays": [known]})}
+            done = await _check(own_home, daemon.url, "", "--json")
+            shown = await _check(own_home, daemon.url, "")
+    (row,) = json.loads(done.stdout)["relays"]
+    assert (row["lastRefusal"], row["closedSubscriptions"]) == (refusal, closed)
+    assert "3 events, the last on Fri 2027-01-15" in shown.stdout
+    assert "not you" in shown.stdout
+    assert "wraps: restricted: members only" in shown.stdout
+    assert "\x1b" not in shown.stdout
 
 
 async def test_one_relay_that_answers_is_enough(own_home: Path) -> None:

@@ -138,7 +138,7 @@ def test_without_a_relay_the_exit_code_is_4(podium: CommandLine, knots: Knots) -
         (["--at", "+2h", "--max", "-1"], "--max"),
         (["--at", "+2h", "--rsvp", "maybe"], "--rsvp"),
         (["--at", "+2h", "--co-host", "somebody"], "--co-host"),
-        (["--at", "+2h", "--invite", "ada@example.org"], "give the person's npub"),
+        (["--at", "+2h", "--invite", "ada@example"], "--invite"),
         ([], "--at"),
     ],
 )

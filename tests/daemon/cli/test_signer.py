@@ -21,8 +21,8 @@ from tests.daemon.cli.conftest import CommandLine, Knots
 from tests.support.bunker import ScriptedBunker, serving
 from tests.support.events import key_of
 from tests.support.ndk import ndk_bunker
-from tests.support.relays import running_relay
-from tests.support.scripted_daemon import ScriptedDaemon
+from tests.support.relays import new_key, running_relay
+from tests.support.scripted_daemon import ScriptedDaemon, as_json
 
 pytestmark = pytest.mark.real_peer  # a relay nobody here wrote is between the two
 
@@ -56,7 +56,7 @@ async def test_a_signer_is_connected_listed_used_and_forgotten(
     """One pairing; then RSVPs and sessions are signed by the user's key, which is in no file of this machine."""
     bunker = ScriptedBunker()
     async with running_relay() as relay, serving(bunker, relay.url):
-        done = await podium.run("signer", "connect", "--json", given=f"{bunker.url(relay.url)}\n")
+        done = await podium.run("signer", "connect", "-", "--json", given=f"{bunker.url(relay.url)}\n")
         assert done.exit_code == 0, done.output
         signer, user = encode_npub(bunker.key.pubkey), encode_npub(bunker.user.pubkey)
         assert json.loads(done.stdout) == {"signer": signer, "user": user, "relays": [relay.url]}
@@ -66,7 +66,12 @@ async def test_a_signer_is_connected_listed_used_and_forgotten(
         assert answered.exit_code == 0, answered.output
         (rsvp,) = knots.sent
         assert (rsvp.kind, rsvp.pubkey) == (kinds.RSVP, bunker.user.pubkey)
-        assert {one.method for one in bunker.requests} == {"connect", "get_public_key", "sign_event"}
+        assert {one.method for one in bunker.requests} == {
+            "connect",
+            "get_public_key",
+            "switch_relays",
+            "sign_event",
+        }
         assert len({one.id for one in bunker.requests}) == len(bunker.requests)
         (kept,) = files_of(own_home / "state")
         assert stat.S_IMODE(kept.stat().st_mode) == 0o600
@@ -98,7 +103,7 @@ async def test_a_signer_that_refuses_ends_the_command_with_exit_code_5(podium: R
     bunker = ScriptedBunker()
     async with running_relay() as relay, serving(bunker, relay.url):
         knots = Knots(bunker.user, daemon)
-        await podium.run("signer", "connect", given=bunker.url(relay.url))
+        await podium.run("signer", "connect", "-", given=bunker.url(relay.url))
         bunker.behaviour = lambda request: [Response(request.id, error="the person said no")]
         refused = await podium.run("rsvp", "knots", "confirmed", "--bunker", encode_npub(bunker.key.pubkey))
         assert (refused.exit_code, knots.sent) == (5, [])
@@ -111,11 +116,11 @@ async def test_a_wrong_secret_leaves_nothing_behind(podium: Remote, own_home: Pa
     bunker = ScriptedBunker()
     async with running_relay() as relay, serving(bunker, relay.url):
         good = bunker.url(relay.url)
-        bad = await podium.run("signer", "connect", given=good.replace("let%20me%20in", "guess"))
+        bad = await podium.run("signer", "connect", "-", given=good.replace("let%20me%20in", "guess"))
         assert (bad.exit_code, files_of(own_home / "state")) == (5, [])
         assert "wrong secret" in bad.stderr
-        assert (await podium.run("signer", "connect", given=good)).exit_code == 0
-        again = await podium.run("signer", "connect", given=good)
+        assert (await podium.run("signer", "connect", "-", given=good)).exit_code == 0
+        again = await podium.run("signer", "connect", "-", given=good)
         assert again.exit_code == 2
         assert "podium signer forget" in again.stderr
 
@@ -132,7 +137,7 @@ async def test_a_page_to_agree_on_is_shown(podium: Remote) -> None:
         else [Response(request.id, result=bunker.user.pubkey)]
     )
     async with running_relay() as relay, serving(bunker, relay.url):
-        done = await podium.run("signer", "connect", given=bunker.url(relay.url))
+        done = await podium.run("signer", "connect", "-", given=bunker.url(relay.url))
         assert done.exit_code == 0, done.output
         assert "https://signer.example/agree" in done.stderr
 
@@ -164,7 +169,7 @@ async def test_no_relay_of_the_signer_ends_with_exit_code_5(podium: Remote) -> N
     async with running_relay() as relay:
         url = ScriptedBunker().url(relay.url)
         await relay.stop()
-        done = await podium.run("signer", "connect", given=url)
+        done = await podium.run("signer", "connect", "-", given=url)
         assert done.exit_code == 5
         assert relay.url in done.stderr
 
@@ -184,10 +189,10 @@ async def test_ndks_signer_signs_for_the_command_line(podium: Remote, daemon: Sc
     """NDK's bunker: a wrong token is refused; with the right one an instructor schedules, edits and answers."""
     async with running_relay() as relay, ndk_bunker(relay.url, "token") as pubkey:
         base = f"bunker://{pubkey}?relay={relay.url}"
-        refused = await podium.run("signer", "connect", given=f"{base}&secret=guess")
+        refused = await podium.run("signer", "connect", "-", given=f"{base}&secret=guess")
         assert refused.exit_code == 5
         assert "unknown token" in refused.stderr
-        done = await podium.run("signer", "connect", "--json", given=f"{base}&secret=token")
+        done = await podium.run("signer", "connect", "-", "--json", given=f"{base}&secret=token")
         assert done.exit_code == 0, done.output
         user = json.loads(done.stdout)["user"]
         assert user == encode_npub(parse_pubkey(pubkey))
@@ -204,6 +209,40 @@ async def test_ndks_signer_signs_for_the_command_line(podium: Remote, daemon: Sc
             (kinds.SESSION, pubkey),
             (kinds.RSVP, pubkey),
         ]
+
+
+def test_a_signer_left_with_the_service_is_shown_and_taken_back(
+    own_home: Path, key: SecretKey, daemon: ScriptedDaemon
+) -> None:
+    """With a signed login each; none is said as such."""
+    podium, signer = CommandLine(own_home, daemon.url), new_key().pubkey
+    path = "/api/service/signer"
+    daemon.routes[f"GET {path}"] = as_json({"signer": encode_npub(signer), "relays": ["wss://one.example"]})
+    daemon.routes[f"DELETE {path}"] = as_json({"signer": None, "relays": []})
+    listed = podium("signer", "list", "--for-service", "--json")
+    assert json.loads(listed.stdout)["signers"] == [
+        {"signer": encode_npub(signer), "user": encode_npub(key.pubkey), "relays": ["wss://one.example"]}
+    ]
+    assert podium("signer", "forget", "--for-service").exit_code == 0
+    daemon.routes[f"GET {path}"] = as_json({"signer": None, "relays": []})
+    assert "No signer is connected" in podium("signer", "list", "--for-service").stdout
+    assert [call.caller for call in daemon.calls] == [key.pubkey] * 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("connect", "bunker://x"), "bunker"),
+        (("connect", "--relay", "https://x"), "--relay: not a relay URL"),
+        (("connect", "--for-service", "--relay", "wss://x.example"), "its own relays"),
+        (("forget",), "podium signer list"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(podium: Remote, arguments: tuple[str, ...], expected: str) -> None:
+    """Exit code 2, with what to do."""
+    done = podium("signer", *arguments)
+    assert done.exit_code == 2
+    assert expected in done.stderr
 
 
 class PublicHalf(SecretKey):

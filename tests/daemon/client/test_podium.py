@@ -135,6 +135,27 @@ async def test_a_refusal_has_its_slug_and_its_advice(here: Site, open_client: Op
         await stranger.start(row.lesson_id)
 
 
+async def test_a_private_session_from_its_invitation_to_a_seat(here: Site, open_client: Open) -> None:
+    """The same calls as for a public one: every call is signed, and a stranger's finds nothing."""
+    guest, stranger = open_client(new_key()), open_client(new_key())
+    leader = open_client(here.here.instructor)
+    assert guest.pubkey is not None
+    wish = SessionWish(
+        title="Knots", scheduled_at=here.here.now + 600, duration=60, visibility="private", invited=(guest.pubkey,)
+    )
+    lesson_id = await leader.create_session(wish)
+    assert lesson_id in [one.lesson_id for one in await guest.sessions()]
+    await guest.rsvp(lesson_id, RsvpStatus.CONFIRMED)
+    assert [one.status for one in await leader.rsvps(lesson_id)] == ["confirmed"]
+    await leader.edit_session(lesson_id, SessionChanges(title="Other knots"))
+    assert (await guest.session(lesson_id)).title == "Other knots"
+    assert (await guest.challenge(lesson_id)).lesson_id == lesson_id
+    for call in (stranger.session, stranger.challenge, stranger.rsvps):
+        with pytest.raises(ApiProblem) as caught:
+            await call(lesson_id)
+        assert (caught.value.status, caught.value.slug) == (404, "unknown-session")
+
+
 async def test_without_a_key_one_reads_what_everybody_may(here: Site, open_client: Open) -> None:
     """Sessions and the service are public; what needs a signature says so and sends nothing unsigned."""
     row = await here.here.schedule()
@@ -263,6 +284,19 @@ async def test_what_was_asked_for_is_signed(lying: Lying) -> None:
     async with PodiumClient(lying.daemon.url, lying.key) as podium:
         await podium.rsvp(lying.naddr, RsvpStatus.DECLINED)
     assert lying.was_sent_anything
+
+
+async def test_a_public_event_for_a_private_wish_is_not_signed(lying: Lying) -> None:
+    """A daemon that leaves out the word private gets no signature: relays would show it to everybody."""
+    start = lying.now + 600
+    tags = (("d", "knots"), ("title", "Knots"), ("start", str(start)), ("end", str(start + 3600)))
+    draft = {"lessonId": str(lying.address), "events": [declining(lying, kind=kinds.SESSION, tags=tags)]}
+    lying.daemon.routes["POST /api/sessions/draft"] = as_json(draft)
+    wish = SessionWish(title="Knots", scheduled_at=start, duration=60, visibility="private")
+    async with PodiumClient(lying.daemon.url, lying.key) as podium:
+        with pytest.raises(DraftRefused, match="visibility"):
+            await podium.create_session(wish)
+    assert not lying.was_sent_anything
 
 
 async def test_an_edit_that_moves_the_session_is_not_signed(lying: Lying) -> None:

@@ -2,23 +2,53 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from podium_daemon.conference.bigbluebutton.settings import BigBlueButtonSettings
+from podium_daemon.conference.embedded.settings import EmbeddedSettings
+from podium_daemon.conference.janus.settings import JanusPlace
 from podium_daemon.conference.link import LinkEngine
 from podium_daemon.conference.link_settings import LinkSettings
+from podium_daemon.conference.livekit.settings import LiveKitSettings
 from podium_daemon.conference.registry import EngineParts, build_engine, engine_names
+from podium_daemon.conference.servers import Servers
+from podium_daemon.conference.shared_secret import SharedSecret
 from podium_protocol.errors import InvalidInput
 from tests.support.clock import ManualClock
 from tests.support.conference import seeded_bytes
 
+THERE_ARE = "There are: link, embedded, janus, bigbluebutton, livekit"
+SECRET = SharedSecret("a secret of the server".replace(" ", "-"))
+SERVERS = Servers(
+    janus=JanusPlace(folder=Path("janus")),
+    bigbluebutton=BigBlueButtonSettings(
+        url="https://bbb.example.org/bigbluebutton/", secret=SECRET, public_url="https://podium.example.org"
+    ),
+    livekit=LiveKitSettings(
+        url="wss://livekit.example.org",
+        api_key="podium",
+        secret=SECRET,
+        front_end="https://meet.example.org",
+        public_url="https://podium.example.org",
+    ),
+)
+
 
 def _parts(link: LinkSettings | None = None) -> EngineParts:
-    return EngineParts(clock=ManualClock(), random_bytes=seeded_bytes(), link=link or LinkSettings())
+    return EngineParts(
+        clock=ManualClock(),
+        random_bytes=seeded_bytes(),
+        link=link or LinkSettings(),
+        servers=SERVERS,
+        embedded=EmbeddedSettings(recordings=Path("recordings")),
+    )
 
 
 def test_every_engine_there_is_can_be_built_under_its_name() -> None:
     """The name in the configuration is the engine's own."""
-    assert engine_names() == ("link",)
+    assert engine_names() == ("link", "embedded", "janus", "bigbluebutton", "livekit")
     for name in engine_names():
         assert build_engine(name, _parts()).name == name
 
@@ -30,14 +60,21 @@ def test_settings_reach_the_engine() -> None:
         build_engine("link", _parts(LinkSettings(meeting_url="meet.example.org")))
 
 
+@pytest.mark.parametrize("name", [name for name in engine_names() if name != "link"])
+def test_an_engine_without_its_server_is_said_to_lack_it(name: str) -> None:
+    """Somebody who names an engine and says nothing of its server learns which section is missing."""
+    with pytest.raises(InvalidInput, match=rf"\[conference\.{name}\]"):
+        build_engine(name, EngineParts(clock=ManualClock(), random_bytes=seeded_bytes()))
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("lnik", "there is no engine 'lnik'; did you mean 'link'? There are: link"),
-        ("teleport", "there is no engine 'teleport'. There are: link"),
-        ("", "there is no engine ''. There are: link"),
-        ("Link", "there is no engine 'Link'; did you mean 'link'? There are: link"),
-        ("x" * 5000, f"there is no engine '{'x' * 40}'. There are: link"),
+        ("lnik", f"there is no engine 'lnik'; did you mean 'link'? {THERE_ARE}"),
+        ("teleport", f"there is no engine 'teleport'. {THERE_ARE}"),
+        ("", f"there is no engine ''. {THERE_ARE}"),
+        ("Link", f"there is no engine 'Link'; did you mean 'link'? {THERE_ARE}"),
+        ("x" * 5000, f"there is no engine '{'x' * 40}'. {THERE_ARE}"),
     ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(name: str, said: str) -> None:

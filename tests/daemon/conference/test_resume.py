@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from podium_daemon.conference.events import Connection, ConnectionId, Role, RoomId
+from podium_daemon.conference.grants import digest_of
 from podium_daemon.conference.resume import RESUME_SECONDS, ResumeBook
 from tests.support.conference import new_pubkey, seeded_bytes
 
@@ -69,6 +70,50 @@ def test_a_guess_brings_nobody() -> None:
     for guess in ("", secret[:-1], secret + "A", "\ud800", "9" * 100_000):
         assert book.redeem(guess, 0) is None
     assert book.redeem(secret, 0) is not None
+
+
+def test_what_changed_is_told_once() -> None:
+    """New and ended connections with their digests, and the digests of what is no way back any more."""
+    book = ResumeBook(seeded_bytes())
+    one, other = _connection("c1"), _connection("c2")
+    secrets = [book.mint(one), book.mint(other)]
+    digests = [digest_of(secret) for secret in secrets]
+    kept, gone = book.changes()
+    assert ([(each.connection, each.digest, each.until) for each in kept], gone) == (
+        [(one, digests[0], None), (other, digests[1], None)],
+        [],
+    )
+    assert book.changes() == ([], [])
+    book.left(one.id, 1000.0)
+    book.drop(other.id)
+    kept, gone = book.changes()
+    assert ([(each.connection, each.until) for each in kept], gone) == ([(one, 1000.0 + RESUME_SECONDS)], [digests[1]])
+    book.redeem(secrets[0], 1001.0)
+    assert book.changes() == ([], [digests[0]])
+
+
+def test_what_could_not_be_kept_is_told_again() -> None:
+    """As it is by then: what was withdrawn meanwhile is only withdrawn."""
+    book = ResumeBook(seeded_bytes())
+    one, other = _connection("c1"), _connection("c2")
+    secrets = [book.mint(one), book.mint(other)]
+    changes = book.changes()
+    book.drop(other.id)
+    book.not_kept(*changes)
+    kept, gone = book.changes()
+    assert ([each.connection for each in kept], gone) == ([one], [digest_of(secrets[1])])
+
+
+def test_what_was_kept_before_a_restart_is_a_way_back_again() -> None:
+    """Until the time that was left to it, and not beside a newer secret of the same connection."""
+    before, book = ResumeBook(seeded_bytes()), ResumeBook(seeded_bytes(2))
+    one, late = _connection("c1"), _connection("c2")
+    secrets = [before.mint(one), before.mint(late)]
+    for connection, secret, until in zip((one, late), secrets, (50.0, 40.0), strict=True):
+        book.recall(connection, digest_of(secret), until)
+    assert book.changes() == ([], [])
+    assert book.redeem(secrets[0], 45.0) == one
+    assert book.redeem(secrets[1], 45.0) is None
 
 
 def test_minting_again_withdraws_the_first() -> None:

@@ -15,6 +15,9 @@ from podium_daemon.conference.seat_messages import (
     Beat,
     Ended,
     FrameFlaw,
+    GivenKey,
+    Hand,
+    HandState,
     Leave,
     Notice,
     Removed,
@@ -22,6 +25,7 @@ from podium_daemon.conference.seat_messages import (
     ServerMessage,
     Welcome,
     decode,
+    decode_for_daemon,
     encode,
 )
 
@@ -38,6 +42,7 @@ from podium_daemon.conference.seat_messages import (
         (Notice("ends soon — «5 min»"), {"type": "notice", "text": "ends soon — «5 min»"}),
         (Removed("Be kind."), {"type": "removed", "reason": "Be kind."}),
         (Ended(), {"type": "ended"}),
+        (HandState(up=False), {"type": "hand", "up": False}),
     ],
 )
 def test_what_the_page_gets(message: ServerMessage, expected: dict[str, object]) -> None:
@@ -108,6 +113,47 @@ def test_the_largest_frame_is_still_read() -> None:
 def test_no_frame_raises(frame: str | bytes) -> None:
     """Whatever a stranger sends, the answer is a message or a flaw."""
     assert isinstance(decode(frame), Beat | Leave | FrameFlaw)
+
+
+@pytest.mark.parametrize(
+    ("frame", "up"),
+    [
+        ('{"type":"hand","up":true}', True),
+        (b'{"up":false,"type":"hand"}', False),
+        ('{"type":"hand"}', None),
+        ('{"type":"hand","up":1}', None),
+        ('{"type":"hand","up":true,"for":"ben"}', None),
+        ('{"type":"hand","up":false,"up":true}', None),
+        ('{"type":"beat","hand":true}', None),
+        ('{"type":"hand","up":true}' + " " * MAX_FRAME_BYTES, None),
+        ("hand", None),
+        (b"\xffhand", None),
+        ('"hand\ud800"', None),
+        ("[" * 900 + "hand", None),
+    ],
+    ids=range(12),
+)
+def test_a_hand_is_read_as_strictly_as_the_rest(frame: str | bytes, up: bool | None) -> None:
+    """Exactly the message of a hand, or nothing; a flawed one never raises."""
+    found = decode_for_daemon(frame)
+    assert found == (None if up is None else Hand(up))
+
+
+def test_a_key_is_read_as_strictly_as_the_rest() -> None:
+    """Exactly the message of a key with an epoch that fits, or nothing; it does not show itself."""
+    good = {"type": "key", "to": "aa" * 32, "epoch": 7, "ciphertext": "AgAA"}
+    found = decode_for_daemon(json.dumps(good))
+    assert found == GivenKey(to="aa" * 32, epoch=7, ciphertext="AgAA")
+    assert "AgAA" not in repr(found)
+    for flaw in (
+        {"epoch": 0x10000},
+        {"epoch": -1},
+        {"epoch": 1.5},
+        {"to": None},
+        {"more": 1},
+        {"ciphertext": "A" * 1024},
+    ):
+        assert decode_for_daemon(json.dumps(good | flaw)) is None
 
 
 def test_every_end_has_a_close_code_of_its_own() -> None:

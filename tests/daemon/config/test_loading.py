@@ -211,7 +211,11 @@ def test_offsets_come_earliest_first_and_without_those_switched_off(write: Write
             '[identity]\nservice_name = "a\\u001b[2J"\n', "expected one line", id="control characters in a name"
         ),
         pytest.param("[attendance]\npercent = 101\n", "from 1 to 100", id="more than all"),
-        pytest.param('[conference]\nengine = "zoom"\n', 'expected one of "link"', id="unknown engine"),
+        pytest.param(
+            '[conference]\nengine = "zoom"\n',
+            'expected one of "auto", "embedded", "link", "janus", "bigbluebutton", "livekit"',
+            id="unknown engine",
+        ),
     ],
 )
 def test_a_wrong_file_is_refused_by_name(write: Write, text: str, expected: str) -> None:

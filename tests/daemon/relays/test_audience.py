@@ -11,6 +11,7 @@ from podium_daemon.relays.audience import Audience
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_storage.changes import Batch
+from podium_storage.rows import QuestionRow
 from tests.support.world import World, new_key, world
 
 
@@ -32,6 +33,28 @@ async def test_people_stand_in_the_order_in_which_they_came(here: World) -> None
         await here.answer(cem, first)
         audience.note(changes.take() or Batch(()))
     assert audience.people == (ada.pubkey, ben.pubkey, cem.pubkey)
+
+
+async def test_who_asks_belongs_to_it(here: World) -> None:
+    """Somebody with a question and no RSVP is followed, so that their deletion is heard; after a fresh reading too."""
+    row, ada = await here.schedule(), new_key()
+    audience = Audience(here.store)
+    with here.store.changes.subscribe(here.store.questions.name) as changes:
+        await audience.follow([row.lesson_id])
+        question = QuestionRow(
+            lesson_id=row.lesson_id,
+            pubkey=ada.pubkey,
+            event_id="ab" * 32,
+            text="Why?",
+            created_at=here.now,
+            first_seen_at=here.now,
+        )
+        await here.store.questions.add(question)
+        audience.note(changes.take() or Batch(()))
+    assert audience.people == (ada.pubkey,)
+    again = Audience(here.store)
+    await again.follow([row.lesson_id])
+    assert again.people == (ada.pubkey,)
 
 
 async def test_it_is_what_the_store_says_after_any_changes(here: World) -> None:

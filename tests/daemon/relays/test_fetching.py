@@ -75,6 +75,20 @@ def test_a_second_with_more_events_than_a_page_is_reported_and_what_is_older_is_
     assert pager.problem == "it has more events of one second than it gives at once"
 
 
+def test_a_page_that_was_begun_again_after_a_login_is_no_larger_for_it() -> None:
+    """Else a second that fills a page by itself would look like the end of what the relay has."""
+    pager = Pager(Filter(), at_most=10_000)
+    newest = [raw(200, number) for number in range(60)]
+    pager.take(newest + newest)
+    same_second = [raw(100, 1_000 + number) for number in range(60)]
+    pager.take(same_second)
+    pager.take(same_second)
+    asked = pager.next_filter()
+    assert asked is not None
+    assert asked.until == 99
+    assert pager.problem is not None
+
+
 def test_a_limit_is_enough_when_it_is_reached() -> None:
     """A filter that wants the newest ten is complete with ten."""
     found, pager = read_all([(number, number) for number in range(300)], Filter(limit=30), cap=100)

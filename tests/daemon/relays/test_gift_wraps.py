@@ -12,35 +12,45 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from podium_daemon.clock import SystemClock
+from podium_daemon.clock import Clock, SystemClock
+from podium_daemon.relays.embedded_child import RelaySettings
 from podium_daemon.relays.gift_wraps import SUBSCRIPTION, GiftWraps
 from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.pool import PoolRelay
 from podium_daemon.supervisor import Stop
+from podium_daemon.turns import RETRY_SECONDS
 from podium_protocol import kinds
 from podium_protocol.events import SignedEvent, UnsignedEvent, VerifiedEvent
 from podium_protocol.keys import SecretKey
+from podium_protocol.nips import nip42
 from podium_storage.errors import StoreError
 from podium_storage.watermarks import Watermarks
+from tests.support.clock import ManualClock
 from tests.support.mirrors import Mirrored, mirrored
 from tests.support.pools import running_pool
 from tests.support.relays import RunningRelay, new_key, running_relay
 from tests.support.until import until
 
 DAY = 86_400
+PAGE = 25
 
 
 class Reader:
     """Keeps what was delivered; refuses while told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: int | None = None) -> None:
+        self.room = room  # None: for any number
         self.read: list[str] = []
         self.refuses = False
+        self.full = asyncio.Event()
         self._news = asyncio.Condition()
 
     async def take(self, wraps: Sequence[VerifiedEvent]) -> None:
         """Take gift wraps."""
         if self.refuses:
+            raise StoreError("the disk is full")
+        if self.room is not None and len(self.read) + len(wraps) > self.room:
+            self.full.set()
             raise StoreError("the disk is full")
         async with self._news:
             self.read += [wrap.id for wrap in wraps]
@@ -53,13 +63,23 @@ class Reader:
 
 
 @asynccontextmanager
-async def reading(relay: PoolRelay, here: Mirrored, service: SecretKey) -> AsyncIterator[tuple[GiftWraps, Reader]]:
-    """The service and its reader, on a pool with one relay."""
-    reader = Reader()
+async def reading(
+    relay: PoolRelay,
+    here: Mirrored,
+    service: SecretKey,
+    clock: Clock | None = None,
+    room: int | None = None,
+    **options: object,
+) -> AsyncIterator[tuple[GiftWraps, Reader]]:
+    """The service and its reader with `room` for so many, on a pool with one relay; `options` are the pool's."""
+    reader = Reader(room)
     wraps = GiftWraps(
-        service=service.pubkey, deliver=reader.take, watermarks=Watermarks(here.store.database), clock=SystemClock()
+        service=service.pubkey,
+        deliver=reader.take,
+        watermarks=Watermarks(here.store.database),
+        clock=clock or SystemClock(),
     )
-    async with running_pool(relay, sink=wraps.take, on_eose=wraps.on_eose) as pool:
+    async with running_pool(relay, sink=wraps.take, on_eose=wraps.on_eose, **options) as pool:
         wraps.join(pool)
         stop = Stop()
         running = asyncio.create_task(wraps.run(stop))
@@ -115,6 +135,56 @@ async def test_a_restart_reads_two_days_back_and_not_everything(tmp_path: Path) 
         async with reading(PoolRelay(relay.url, dm=True), here, service) as (_, reader):
             await reader.until(missed.id)
             assert ancient.id not in reader.read
+
+
+@pytest.mark.real_peer
+@pytest.mark.parametrize("is_known", [False, True])
+async def test_a_backlog_of_many_pages_is_read_to_its_end(tmp_path: Path, *, is_known: bool) -> None:
+    """A relay gives so many events for one REQ and then EOSE, whatever else came while the daemon was down."""
+    service, before = new_key(), new_key()
+    backlog = [wrap_for(service, ago=number * 600) for number in range(3 * PAGE)]
+    async with running_relay(RelaySettings(max_filter_limit=PAGE)) as relay, mirrored(tmp_path / "p.sqlite") as here:
+        await publish(relay, wrap_for(before), *backlog)
+        marks = Watermarks(here.store.database)
+        if is_known:
+            await marks.set(relay.url, SUBSCRIPTION, int(time.time()))
+        async with reading(PoolRelay(relay.url, dm=True), here, service) as (_, reader):
+            await reader.until(*(wrap.id for wrap in backlog))
+            await until(lambda: marks.get(relay.url, SUBSCRIPTION), "the end of what was stored is written down")
+
+
+@pytest.mark.real_peer
+async def test_a_backlog_that_cannot_be_stored_is_read_again(tmp_path: Path) -> None:
+    """Nothing is skipped because the disk was full for a while, and the mark waits for it."""
+    service = new_key()
+    backlog = [wrap_for(service, ago=number) for number in range(3 * PAGE)]
+    clock = ManualClock(time.time())
+    async with running_relay(RelaySettings(max_filter_limit=PAGE)) as relay, mirrored(tmp_path / "p.sqlite") as here:
+        await publish(relay, *backlog)
+        marks = Watermarks(here.store.database)
+        async with reading(PoolRelay(relay.url, dm=True), here, service, clock, room=PAGE) as (_, reader):
+            await reader.full.wait()
+            assert await marks.get(relay.url, SUBSCRIPTION) is None
+            reader.room = None
+            await clock.until_sleeping(2)  # the other one waits for relays that say nothing
+            await clock.advance(RETRY_SECONDS)
+            await reader.until(*(wrap.id for wrap in backlog))
+            await until(lambda: marks.get(relay.url, SUBSCRIPTION), "the end of what was stored is written down")
+
+
+@pytest.mark.real_peer
+async def test_messages_that_are_kept_from_strangers_come_after_the_login(tmp_path: Path) -> None:
+    """A relay that guards gift wraps says nothing of them to whoever did not log in."""
+    service = new_key()
+    wrap = wrap_for(service)
+
+    async def sign(url: str, challenge: str) -> SignedEvent:
+        return service.sign(nip42.write_auth(service.pubkey, url, challenge, int(time.time())), os.urandom(32))
+
+    async with running_relay(RelaySettings(guard_messages=True)) as relay, mirrored(tmp_path / "p.sqlite") as here:
+        await publish(relay, wrap)
+        async with reading(PoolRelay(relay.url, dm=True), here, service, signer=sign) as (_, reader):
+            await reader.until(wrap.id)
 
 
 @pytest.mark.real_peer
@@ -183,3 +253,80 @@ async def test_other_subscriptions_are_left_to_others() -> None:
 def incoming(event: SignedEvent, subscription: str = SUBSCRIPTION) -> Incoming:
     """An event as the pool hands it on."""
     return Incoming("wss://relay.example.org", subscription, msgspec.Raw(event.to_json()))
+
+
+class Past:
+    """Whoever waits for the past to be read."""
+
+    def __init__(self) -> None:
+        self.told = 0
+        self.refuses = False
+
+    async def is_read(self) -> None:
+        """The past is read."""
+        if self.refuses:
+            raise StoreError("the disk is full")
+        self.told += 1
+
+
+@asynccontextmanager
+async def waiting(here: Mirrored, relay: PoolRelay, past: Past, clock: Clock) -> AsyncIterator[GiftWraps]:
+    """The service with somebody who waits for the past."""
+    reader = Reader()
+    wraps = GiftWraps(
+        service=new_key().pubkey,
+        deliver=reader.take,
+        watermarks=Watermarks(here.store.database),
+        clock=clock,
+        past_is_read=past.is_read,
+        patience=12.0,
+    )
+    async with running_pool(relay, sink=wraps.take, on_eose=wraps.on_eose) as pool:
+        wraps.join(pool)
+        stop = Stop()
+        running = asyncio.create_task(wraps.run(stop))
+        try:
+            yield wraps
+        finally:
+            stop.set()
+            await running
+
+
+@pytest.mark.real_peer
+async def test_who_waits_for_the_past_is_told_once_it_is_read(tmp_path: Path) -> None:
+    """After the relay's last stored wrap, and once, whatever it says later."""
+    async with running_relay() as relay, mirrored(tmp_path / "p.sqlite") as here:
+        past = Past()
+        async with waiting(here, PoolRelay(relay.url, dm=True), past, SystemClock()) as wraps:
+            async with asyncio.timeout(10):
+                await wraps.caught_up.wait()
+            await wraps.on_eose(SUBSCRIPTION, relay.url, partial=False)
+            assert past.told == 1
+
+
+async def test_a_silent_relay_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    """Patience ends after its time, and a full disk then only puts it off."""
+    async with mirrored(tmp_path / "p.sqlite") as here:
+        past, clock = Past(), ManualClock(time.time())
+        past.refuses = True
+        async with waiting(here, PoolRelay("ws://127.0.0.1:1", dm=True), past, clock) as wraps:
+            await clock.until_sleeping()
+            assert not wraps.caught_up.is_set()
+            await clock.advance(12)
+            await clock.until_sleeping()
+            assert not wraps.caught_up.is_set()
+            past.refuses = False
+            await clock.advance(RETRY_SECONDS)
+            async with asyncio.timeout(10):
+                await wraps.caught_up.wait()
+        assert past.told == 1
+
+
+async def test_without_message_relays_there_is_no_past(tmp_path: Path) -> None:
+    """Nothing is waited for where nothing can come from."""
+    async with mirrored(tmp_path / "p.sqlite") as here:
+        past = Past()
+        async with waiting(here, PoolRelay("ws://127.0.0.1:1", dm=False), past, ManualClock(time.time())) as wraps:
+            async with asyncio.timeout(10):
+                await wraps.caught_up.wait()
+        assert past.told == 1

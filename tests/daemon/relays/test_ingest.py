@@ -142,6 +142,7 @@ async def test_events_of_the_future_are_dropped(ahead: int, passes: bool) -> Non
     [
         ((("k", "31923"),), True),
         ((("k", "31925"), ("k", "1")), True),
+        ((("k", "1311"), ("e", "0" * 64)), True),
         ((("k", "1"),), False),
         ((("k", "1"), ("a", LESSON)), False),
         ((("a", LESSON),), True),
@@ -153,7 +154,7 @@ async def test_events_of_the_future_are_dropped(ahead: int, passes: bool) -> Non
     ],
 )
 async def test_deletions_of_other_things_are_dropped(tags: tuple[tuple[str, ...], ...], passes: bool) -> None:
-    """People delete notes and articles all day; only what may be about a session or an RSVP is kept."""
+    """People delete notes and articles all day; only what may be about a session, an RSVP or a question is kept."""
     found = ladder()
     assert bool(await climbed(found, arrival(deletion(*tags), DELETIONS))) is passes
     assert bool(found.dropped["deletes_something_else"]) is not passes

@@ -45,12 +45,21 @@ def test_the_service_alone_asks_for_its_own() -> None:
 
 
 def test_each_kind_of_interest_has_its_filter() -> None:
-    """Sessions by author, RSVPs by session, message relays by person, each with the deletions of its authors."""
+    """Sessions and profiles by author, RSVPs by session, message relays by person, each with its deletions."""
     instructors, answered = people(2), people(3, 10)
     wanted = Interests(service=SERVICE, instructors=instructors, lessons=lessons(1), people=answered).subscriptions()
     assert wanted["sessions-0"] == (Filter(kinds=(kinds.SESSION, kinds.DELETION), authors=instructors),)
+    assert wanted["profiles-0"] == (Filter(kinds=(kinds.METADATA,), authors=instructors),)
     assert wanted["rsvps-0"] == (Filter(kinds=(kinds.RSVP,), tags=(("a", lessons(1)),)),)
     assert wanted["people-0"] == (Filter(kinds=(kinds.DM_RELAY_LIST, kinds.DELETION), authors=answered),)
+
+
+def test_questions_are_asked_for_by_their_meeting() -> None:
+    """Live chat messages that name a meeting; a service without open meetings asks for none."""
+    meetings = tuple(f"{kind}:{SERVICE}:room" for kind in (kinds.MEETING, kinds.LIVE_EVENT))
+    wanted = Interests(service=SERVICE, meetings=meetings).subscriptions()
+    assert wanted["chat-0"] == (Filter(kinds=(kinds.LIVE_CHAT,), tags=(("a", meetings),)),)
+    assert "chat-0" not in Interests(service=SERVICE).subscriptions()
 
 
 def test_private_messages_are_asked_for_by_their_recipient() -> None:

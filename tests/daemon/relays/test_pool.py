@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from podium_daemon.relays.embedded_child import RelaySettings
-from podium_daemon.relays.pool import MAX_STRANGERS, PoolRelay
+from podium_daemon.relays.pool import MAX_IN_HAND, MAX_STRANGERS, PoolRelay, RelayPool
 from podium_daemon.relays.publishing import Prepared
-from podium_daemon.relays.relay_state import ConnectionOptions, ConnectionState
+from podium_daemon.relays.relay_state import ConnectionOptions, ConnectionState, Refusal
 from podium_daemon.supervisor import Stop
 from podium_protocol.errors import InvalidInput, LocalProtocolError
 from podium_protocol.events import SignedEvent
@@ -18,6 +19,7 @@ from podium_protocol.filters import Filter
 from podium_protocol.keys import SecretKey
 from podium_protocol.nips import nip42
 from podium_protocol.verdicts import AuthRequired, Blocked, Done, Invalid, Pow, RateLimited, Unknown
+from podium_storage.errors import StoreDamaged, damage_in
 from tests.support.clock import ManualClock
 from tests.support.pools import Inbox, PoolInTest, running_pool
 from tests.support.relays import new_key, running_relay, signed
@@ -37,6 +39,19 @@ class Signer:
     async def __call__(self, url: str, challenge: str) -> SignedEvent:
         self.asked.append(url)
         return self.key.sign(nip42.write_auth(self.key.pubkey, url, challenge, int(time.time())), b"\x01" * 32)
+
+
+class TickingClock(ManualClock):
+    """Time that goes by with each look at it: whatever is done between two looks takes so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+
+    def monotonic(self) -> float:
+        """A moment later than the last time."""
+        self._monotonic += self._seconds
+        return self._monotonic
 
 
 async def publish_all(pool: PoolInTest, url: str, events: list[SignedEvent]) -> None:
@@ -182,6 +197,76 @@ async def test_outcomes_of_a_real_relay_are_told_apart() -> None:
         state = pool.state_of(relay.url)
         assert (state.published, state.refused, state.unknown) == (3, 2, 0)
         assert state.last_ok_at is not None
+
+
+async def test_what_a_relay_refused_for_good_is_kept_for_people_to_see() -> None:
+    """The words of the last refusal, when it came and how many there were; what may be tried again is none."""
+    clock = ManualClock()
+
+    async def behaviour(talk: Talk) -> None:
+        for words in ("blocked: not you", "error: disk full", "restricted: members only", ""):
+            event = (await talk.receive_until("EVENT"))[1]
+            await talk.send("OK", event["id"], not words, words)
+
+    async with scripted_relay(behaviour) as relay, running_pool(relay.url, clock=clock) as pool:
+        assert pool.state_of(relay.url).last_refusal is None
+        for words in ("a", "b", "c", "d"):
+            await pool.publish(relay.url, signed(new_key(), words))
+        assert pool.state_of(relay.url).last_refusal == Refusal("restricted: members only", clock.now(), 2)
+
+
+async def test_events_are_made_as_there_is_room_for_them() -> None:
+    """A fan-out of wraps is not wrapped as a whole before the relay has taken the first."""
+    key, total, made = new_key(), 3 * MAX_IN_HAND, 0
+    may_answer = asyncio.Event()
+
+    def wraps() -> Iterator[SignedEvent]:
+        nonlocal made
+        for number in range(total):
+            made += 1
+            yield signed(key, str(number))
+
+    async def behaviour(talk: Talk) -> None:
+        await may_answer.wait()
+        await talk.serve_honestly()
+
+    async def publish(pool: PoolInTest, url: str) -> list[bool]:
+        return [outcome.is_done async for outcome in pool.publish_many(url, wraps())]
+
+    async with scripted_relay(behaviour) as relay, running_pool(relay.url) as pool:
+        publishing = asyncio.create_task(publish(pool, relay.url))
+        await pool.until_state(relay.url, lambda state: state.queued + state.on_the_way > MAX_IN_HAND // 2)
+        assert made <= MAX_IN_HAND
+        may_answer.set()
+        assert await publishing == [True] * total
+        assert made == total
+
+
+async def test_a_fan_out_lets_others_run_while_it_is_made() -> None:
+    """Making wraps costs time: they are asked for a few at a time, even when the relay is away."""
+    key, turns = new_key(), 0
+    clock = TickingClock(0.004)
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with running_pool("ws://127.0.0.1:1", clock=clock) as pool:
+        await pool.away("ws://127.0.0.1:1")
+        counting = asyncio.create_task(count_turns())
+        events = (signed(key, str(number)) for number in range(200))
+        outcomes = [outcome async for outcome in pool.publish_many("ws://127.0.0.1:1", events)]
+        counting.cancel()
+    assert len(outcomes) == 200
+    assert turns >= 200 // 4
+
+
+async def test_nothing_to_publish_is_nothing_to_wait_for() -> None:
+    """An empty fan-out is over at once."""
+    async with running_pool() as pool:
+        assert [outcome async for outcome in pool.publish_many("wss://relay.example.org", [])] == []
 
 
 async def test_proof_of_work_is_told_with_its_bits() -> None:
@@ -336,6 +421,28 @@ async def test_a_login_is_made_when_it_is_asked_for_and_what_was_refused_is_sent
         await pool.inbox.until_end("notes", relay.url)
         assert (await pool.publish(relay.url, event)).is_done
         await pool.inbox.until(lambda inbox: event.id in inbox.ids())
+        assert signer.asked == [relay.url]
+
+
+async def test_what_a_relay_keeps_from_strangers_in_silence_comes_after_the_login() -> None:
+    """It challenges, and tells strangers that there is nothing: NIP-17 asks relays to guard gift wraps so."""
+    signer, hidden = Signer(new_key()), signed(new_key(), "hello")
+
+    async def behaviour(talk: Talk) -> None:
+        await talk.send("AUTH", "challenge")
+        name = (await talk.receive_until("REQ"))[1]
+        await talk.send("EOSE", name)
+        login = (await talk.receive_until("AUTH"))[1]
+        await talk.send("OK", login["id"], True, "")
+        assert (await talk.receive_until("REQ"))[1] == name
+        await talk.send_raw(f'["EVENT","{name}",{hidden.to_json().decode()}]')
+        await talk.send("EOSE", name)
+
+    async with scripted_relay(behaviour) as relay, running_pool(relay.url, signer=signer) as pool:
+        pool.subscribe("notes", [NOTES])
+        await pool.inbox.until_end("notes", relay.url)
+        assert pool.inbox.ids() == [hidden.id]
+        assert pool.inbox.ends == [("notes", relay.url, False)]
         assert signer.asked == [relay.url]
 
 
@@ -568,6 +675,22 @@ async def test_a_fault_in_the_sink_on_one_relay_leaves_the_others() -> None:
         assert pool.state_of(bad.url).last_error == "internal error: ExceptionGroup"
         await inbox.until(lambda box: event.id in box.ids())
         assert pool.state_of(good.url).state == ConnectionState.OPEN
+
+
+async def test_a_damaged_database_behind_the_sink_ends_the_pool() -> None:
+    """Opening the connection again would bring the same: the daemon has to say what is wrong, and end."""
+
+    async def sink(_batch: object) -> None:
+        raise StoreDamaged("malformed")
+
+    async with running_relay() as relay:
+        pool = RelayPool([PoolRelay(relay.url)], sink=sink)
+        pool.subscribe("notes", [NOTES])
+        running = asyncio.create_task(pool.run(Stop()))
+        assert (await pool.publish(relay.url, signed(new_key(), "hello"))).is_done
+        with pytest.raises(ExceptionGroup) as caught:
+            await asyncio.wait_for(running, 10)
+        assert damage_in(caught.value) is not None
 
 
 async def test_options_reach_the_connection() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from podium_daemon.refusals import Refused
-from podium_daemon.services.intake import Intake
 from podium_daemon.services.outgoing import Outgoing
 from podium_protocol.live.session import SessionSpec, cancel
 from tests.support.world import RELAY, signed, world
@@ -15,7 +14,7 @@ async def test_a_cancellation_goes_to_every_relay_the_session_was_ever_given_to(
     """A relay that is no longer configured is told too; the inboxes of people are not."""
     async with world() as here:
         before = Outgoing(here.mirror, here.outbox, lambda: [FORMER], here.clock)
-        intake = Intake(here.store, before, accepts=here.accepts, clock=here.clock)
+        intake = here.intake_through(before)
         spec = SessionSpec(identifier="x", title="Know your rights", starts_at=here.now + 7200, duration_minutes=60)
         event = signed(here.instructor, here.draft(spec))
         assert not isinstance(await intake.submit([event]), Refused)

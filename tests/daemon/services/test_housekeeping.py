@@ -14,7 +14,7 @@ from podium_protocol.events import EventId, UnsignedEvent
 from podium_protocol.keys import SecretKey
 from podium_storage.database import Transaction
 from podium_storage.opened_wraps import OpenedWraps
-from podium_storage.rows import AttendanceRow, IntervalRow, LiveSessionRow, RoomMemberRow
+from podium_storage.rows import AttendanceRow, IntervalRow, LiveSessionRow, QuestionRow, RoomMemberRow
 from tests.support.soon import soon
 from tests.support.world import World, new_key, signed, world
 
@@ -100,6 +100,21 @@ async def test_attendance_is_kept_for_its_time_and_not_longer() -> None:
         await keeping(here).sweep()
         assert await traces(here, row) == (0, 0, 0)
         assert (await here.row(row.lesson_id)).title == row.title
+
+
+async def test_questions_go_with_the_attendance() -> None:
+    """Who asked what is forgotten with who was there; what relays keep is theirs."""
+    async with world() as here:
+        row = await ended(here)
+        question = QuestionRow(
+            lesson_id=row.lesson_id, pubkey="a" * 64, event_id="b" * 64, text="Why?", created_at=0, first_seen_at=0
+        )
+        await here.store.questions.add(question)
+        await keeping(here).sweep()
+        assert await here.store.questions.count() == 1
+        await here.clock.advance((YEAR + 1) * DAY)
+        await keeping(here).sweep()
+        assert await here.store.questions.count() == 0
 
 
 async def test_the_time_runs_from_the_end() -> None:

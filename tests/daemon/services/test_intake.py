@@ -19,7 +19,7 @@ from podium_protocol.live.session import Session as ReadSession
 from podium_protocol.live.session import SessionSpec, Visibility, cancel, read_session, spec_of
 from podium_protocol.nips import nip09, nip17, nip65
 from podium_storage.rows import LiveSessionRow
-from tests.support.world import RELAY, World, new_key, signed, world
+from tests.support.world import OWN_INBOX, RELAY, World, new_key, signed, world
 
 
 def wish(here: World, **changes: object) -> SessionSpec:
@@ -171,11 +171,105 @@ async def test_what_is_no_session_is_refused(missing: str) -> None:
         assert await refused(here, signed(here.instructor, broken)) == "not-a-session"
 
 
-@pytest.mark.parametrize("change", [{"visibility": Visibility.PRIVATE}, {"e2ee_required": True}])
-async def test_a_private_session_is_not_published(change: dict[str, object]) -> None:
-    """The event of a private session travels gift-wrapped only: handed in plain, it must not reach a relay."""
+async def test_a_private_session_is_taken_and_not_published() -> None:
+    """It becomes a row like any other; no relay is given its event, the service's own inbox will have it sealed."""
     async with world() as here:
-        assert await refused(here, session(here, **change)) == "private-session"
+        event = session(here, visibility=Visibility.PRIVATE)
+        (one,) = await taken(here, event)
+        assert (one.private, one.relays) == (True, (OWN_INBOX,))
+        assert (await here.row(one.lesson_id or "")).visibility == "private"
+        assert await queued(here, [event]) == []
+
+
+async def test_encryption_that_the_engine_cannot_do_is_not_promised() -> None:
+    """`e2ee = required` is refused by an engine without it, and the reason says so."""
+    async with world() as here:
+        assert await refused(here, session(here, e2ee_required=True)) == "e2ee-unavailable"
+
+
+@pytest.mark.parametrize(("before", "after"), [("private", "public"), ("public", "private")])
+async def test_visibility_is_for_good(before: str, after: str) -> None:
+    """People answered because of what it was: neither way is open to an edit."""
+    async with world() as here:
+        spec = wish(here, visibility=Visibility(before))
+        first = signed(here.instructor, here.draft(spec))
+        await taken(here, first)
+        changed = here.draft(msgspec.structs.replace(spec, visibility=Visibility(after)), first)
+        assert await refused(here, signed(here.instructor, changed)) == "visibility-fixed"
+
+
+async def test_another_clients_cancellation_of_a_private_session_is_sealed() -> None:
+    """It may have lost the tag that says private, with all the others: what it ends is private still."""
+    async with world() as here:
+        first = session(here, visibility=Visibility.PRIVATE)
+        await taken(here, first)
+        d = next(tag for tag in first.tags if tag[0] == "d")
+        named = next(tag for tag in first.tags if tag[-1] == "service")
+        bare = event(here.instructor, kinds.SESSION, here, d, named, ("title", ""), ("status", "cancelled"), at=1)
+        (one,) = await taken(here, bare)
+        assert one.private
+        assert (await here.row(one.lesson_id or "")).withdrawn
+        assert await queued(here, [bare]) == []
+
+
+async def test_a_private_session_without_an_inbox_of_the_service_is_refused() -> None:
+    """It would be forgotten with the disk, and nobody could answer: the operator is told what to set."""
+    async with world() as here:
+        here.intake._own_inbox = lambda: ()
+        assert await refused(here, session(here, visibility=Visibility.PRIVATE)) == "no-relay"
+
+
+async def test_a_private_session_that_no_relay_would_take_sealed_is_refused() -> None:
+    """Sealing doubles the size: what fits as a public event may not fit as a private one."""
+    async with world() as here:
+        description = "x" * 16_000 + '"' * 300
+        invited = [new_key().pubkey for _ in range(120)]
+        assert await taken(here, session(here, description=description, invited=tuple(invited)))
+        private = session(here, description=description, invited=tuple(invited), visibility=Visibility.PRIVATE)
+        assert await refused(here, private) == "too-large"
+
+
+async def test_an_uninvited_answer_is_told_that_there_is_no_such_session() -> None:
+    """A stranger who knows the address learns nothing from the refusal."""
+    async with world() as here:
+        (one,) = await taken(here, session(here, visibility=Visibility.PRIVATE))
+        row, eve = await here.row(one.lesson_id or ""), new_key()
+        before = await here.intake.submit(
+            [rsvp(here, eve, msgspec.structs.replace(row, lesson_id=f"{row.lesson_id}x"))]
+        )
+        assert await here.intake.submit([rsvp(here, eve, row)]) == before
+        assert isinstance(before, Refused)
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_taking_a_private_answer_back_is_not_published(known: bool) -> None:
+    """The deletion would show relays that there was an answer; one that names what nobody knows is kept back too."""
+    async with world() as here:
+        ada = new_key()
+        (one,) = await taken(here, session(here, visibility=Visibility.PRIVATE, invited=(ada.pubkey,)))
+        row = await here.row(one.lesson_id or "")
+        yes = rsvp(here, ada, row)
+        await taken(here, yes)
+        address = str(Address.of(yes)) if known else f"31925:{ada.pubkey}:of-another-client"
+        gone = event(ada, kinds.DELETION, here, ("a", address), ("k", "31925"), at=1)
+        (taken_back,) = await taken(here, gone)
+        assert taken_back.private
+        assert await queued(here, [gone, yes]) == []
+        assert (await here.rsvp(ada, row) is None) is known
+
+
+async def test_taking_a_public_answer_back_is_published_though_there_is_a_private_one() -> None:
+    """Somebody with answers of both kinds: the deletion of the public one goes to the relays, as ever."""
+    async with world() as here:
+        ada, row = new_key(), await here.schedule()
+        (one,) = await taken(here, session(here, visibility=Visibility.PRIVATE, invited=(ada.pubkey,)))
+        await taken(here, rsvp(here, ada, await here.row(one.lesson_id or "")))
+        yes = rsvp(here, ada, row)
+        await taken(here, yes)
+        gone = event(ada, kinds.DELETION, here, ("a", str(Address.of(yes))), ("k", "31925"), at=1)
+        (taken_back,) = await taken(here, gone)
+        assert not taken_back.private
+        assert await queued(here, [gone]) == ["5"]
 
 
 async def test_an_event_that_relays_would_refuse_is_refused_here() -> None:

@@ -14,6 +14,7 @@ from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.nips import nip17, nip44, nip59
 from podium_storage.rows import LiveSessionRow
+from tests.support.private import edited, scheduled
 from tests.support.world import World, new_key, pubkeys, signed, world
 
 HOUR = 3600
@@ -323,3 +324,26 @@ async def test_many_replies_in_one_batch_are_all_read() -> None:
         rsvps = await here.store.rsvps.where("lessonId").equals(row.lesson_id).to_list()
         assert {rsvp.pubkey for rsvp in rsvps if rsvp.status == "declined"} == set(pubkeys(*people))
         assert here.replies.counts["rsvp"] == 250
+
+
+@pytest.mark.parametrize(("text", "expected"), [("yes", "confirmed"), ("no", "declined")])
+async def test_an_invitation_can_be_answered_by_message(text: str, expected: str) -> None:
+    """Who was only invited to a private session answers with a word, with or without a reference."""
+    async with world() as here:
+        person = await here.person()
+        row = await scheduled(here, person)
+        await here.turn()
+        await say(here, person, text)
+        assert await status(here, person, row) == expected
+
+
+async def test_who_is_not_invited_any_more_cannot_answer_by_message() -> None:
+    """The word comes too late, like one to a session that is over."""
+    async with world() as here:
+        person = await here.person()
+        row = await scheduled(here, person)
+        await here.turn()
+        await say(here, person, "yes")
+        await edited(here, row, invited=())
+        await say(here, person, "yes")
+        assert await here.rsvp(person, row) is None

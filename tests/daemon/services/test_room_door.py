@@ -193,3 +193,26 @@ def test_every_reason_has_words(texts: dict[object, str]) -> None:
     reasons = list(WaitReason) if texts is WAIT_TEXTS else list(RefuseReason)
     assert set(texts) == set(reasons)
     assert all(text.endswith(".") for text in texts.values())
+
+
+async def test_newcomers_agree_while_it_is_recorded() -> None:
+    """While the room is recorded, whoever has not agreed waits outside; of another room nothing is asked."""
+    async with world() as here:
+        row, other, key = await live(here), await live(here), new_key()
+        recorded = {row.lesson_id}
+        keeper = DoorKeeper(here.store, DoorPolicy(), recorded.__contains__)
+        entry = Entry(lesson_id=row.lesson_id, pubkey=key.pubkey, device="laptop", role=DoorRole.PARTICIPANT)
+        assert await keeper.decide(row, entry, (), here.now) == AwaitDoor(WaitReason.CONSENT_REQUIRED)
+        assert isinstance(await keeper.decide(other, entry, (), here.now), Admit)
+        await here.store.members.put(
+            RoomMemberRow(
+                lesson_id=row.lesson_id,
+                pubkey=key.pubkey,
+                state=ADMITTED,
+                role="participant",
+                consent=True,
+                updated_at=here.now,
+                assurance="signature",
+            )
+        )
+        assert isinstance(await keeper.decide(row, entry, (), here.now), Admit)

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 
+import msgspec
 import pytest
 import pytest_asyncio
 from httpx import Response
@@ -370,18 +371,15 @@ class TestGreeting:
         page = await here.open_socket(other, {"type": "hello", "token": token})
         assert await closing(page) == NO_TICKET
 
-    async def test_a_socket_to_no_session_is_denied(self) -> None:
-        """A room that does not exist is told before the upgrade, as a problem document."""
-        from websockets.asyncio.client import connect
-        from websockets.exceptions import InvalidStatus
-
+    async def test_a_socket_to_no_session_has_no_seat(self) -> None:
+        """A room that does not exist closes like any room for whoever has no ticket: it might be a private one."""
         async with site() as here:
-            with pytest.raises(InvalidStatus) as denied:
-                await connect(f"ws://127.0.0.1:{here.port}/api/sessions/nothing/room", proxy=None)
-            answer = denied.value.response
-            assert answer.status_code == 404
-            assert json.loads(answer.body)["type"] == "urn:podium:problem:unknown-session"
-            assert answer.headers["X-Frame-Options"] == "DENY"
+            row = await here.here.schedule()
+            nothing = msgspec.structs.replace(row, lesson_id=f"{row.lesson_id}-not")
+            codes = [
+                await closing(await here.open_socket(one, {"type": "hello", "token": "x"})) for one in (row, nothing)
+            ]
+            assert codes == [4011, 4011]
 
 
 class TestWaitingRoom:

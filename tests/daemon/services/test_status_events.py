@@ -139,6 +139,19 @@ async def test_a_private_session_is_told_nobody() -> None:
         assert await status_of(here, announce_live_event=True).of(row) == []
 
 
+async def test_a_private_session_is_remembered_by_ourselves() -> None:
+    """The same status as an unsigned rumor, newer than the last one; of a public session none is made."""
+    async with world() as here:
+        row = await here.schedule()
+        assert await status_of(here).memory_of(row) is None
+        secret = msgspec.structs.replace(row, visibility="private", state="active", status_created_at=here.now + 5)
+        rumor = await status_of(here).memory_of(secret)
+        assert rumor is not None
+        told = read_meeting(rumor)
+        assert told is not None
+        assert (told.lesson_id, told.status, rumor.created_at) == (row.lesson_id, "live", here.now + 6)
+
+
 async def test_streaming_clients_can_be_told_as_well() -> None:
     """With the option on the same state goes out as kind 30311 too."""
     async with world() as here:

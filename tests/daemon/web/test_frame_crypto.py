@@ -194,7 +194,8 @@ _CALL: Final = """async ([sealWith, openWith]) => {
     sender.transform = new RTCRtpScriptTransform(sealing, {direction: "send", sender: "aa", kind: track.kind});
   }
   to.ontrack = ({receiver, track}) => {
-    const options = {direction: "receive", sender: "aa", kind: track.kind};
+    const options = {direction: "receive", name: track.kind, kind: track.kind};
+    opening?.postMessage({type: "from", name: track.kind, sender: "aa"});
     if (opening) receiver.transform = new RTCRtpScriptTransform(opening, options);
     const player = document.createElement(track.kind);
     player.srcObject = new MediaStream([track]);

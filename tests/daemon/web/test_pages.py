@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from podium_daemon.web.routes.pages import FOLDER, MEDIA_TYPES, page_files
+from podium_daemon.web.guard import HEADERS
+from podium_daemon.web.routes.pages import FOLDER, MEDIA_TYPES, page_files, recording_origin
 from tests.support.site import Site, site
+from tests.support.wheel import installed_wheel
 
-ROOT = Path(__file__).parents[3]
+_PACKED = "podium_daemon/web/page/"
 TEXTS = {name: file.content.decode() for name, file in page_files().items()}
 SCRIPTS = sorted(name for name in TEXTS if name.endswith(".js"))
 SHELLS = sorted(name for name in TEXTS if name.endswith(".html"))
@@ -34,7 +35,9 @@ async def test_the_index_is_html_under_the_strict_policy(here: Site) -> None:
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert answer.headers["cache-control"] == "no-cache"
-    assert "require-trusted-types-for 'script'; trusted-types podium-frames" in answer.headers["content-security-policy"]
+    assert (
+        "require-trusted-types-for 'script'; trusted-types podium-frames" in answer.headers["content-security-policy"]
+    )
     assert "unsafe" not in answer.headers["content-security-policy"]
 
 
@@ -149,14 +152,52 @@ def test_every_word_that_the_page_says_is_in_the_catalogue() -> None:
 
 
 @pytest.mark.real_peer
-def test_the_wheel_holds_the_page(tmp_path: Path) -> None:
-    """`pip wheel` packs every file of the page."""
-    command = (sys.executable, "-m", "pip", "wheel", str(ROOT), "--no-deps", "--quiet", "--wheel-dir", str(tmp_path))
-    built = subprocess.run(command, check=False, timeout=100, capture_output=True, text=True)
-    if "hatchling" in built.stderr and "Could not find a version" in built.stderr:
-        pytest.skip("no package index to take hatchling from: connect, or set PIP_INDEX_URL")
-    assert built.returncode == 0, built.stderr
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        packed = {name for name in archive.namelist() if name.startswith("podium_daemon/web/page/")}
-    assert packed == {f"podium_daemon/web/page/{path.name}" for path in FOLDER.iterdir()}
+def test_the_wheel_holds_the_page() -> None:
+    """The built wheel packs every file of the page, byte for byte."""
+    with zipfile.ZipFile(installed_wheel().wheel) as archive:
+        packed = {
+            name.removeprefix(_PACKED): archive.read(name) for name in archive.namelist() if name.startswith(_PACKED)
+        }
+    assert packed.keys() == {path.name for path in FOLDER.iterdir()}
+    assert packed == {path.name: path.read_bytes() for path in FOLDER.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://recordings.example.org/a.mp4?x=1", "https://recordings.example.org"),
+        ("https://Recordings.Example.org:8443/a", "https://recordings.example.org:8443"),
+        ("http://192.0.2.7/a", "http://192.0.2.7"),
+        ("https://[2001:db8::1]:8443/a", "https://[2001:db8::1]:8443"),
+        *((bad, None) for bad in (None, "", "javascript:pwned()", "/recordings/a.mp4", "ftp://example.org/a")),
+        *(
+            (f"https://{host}/a.mp4", None)
+            for host in (
+                *("", "*", "*.example.org", "a;script-src *", "a,default-src *", "a b", "a'b", "bücher.example"),
+                *("user@example.org", "example.org:x", "a\r\nX: y", "a\tb", "[x]", "example.org:123456"),
+            )
+        ),
+    ],
+)
+def test_a_recordings_origin_cannot_write_a_policy(url: str | None, origin: str | None) -> None:
+    """Only a plain host of http(s) gets into the content policy: no wildcard, no separator, no quote."""
+    assert recording_origin(url) == origin
+
+
+async def test_players_may_load_from_the_recordings_host_alone(here: Site) -> None:
+    """The page of a session with a recording elsewhere names its host for players; all else stays, other pages too."""
+    usual = HEADERS["Content-Security-Policy"]
+    row = await here.here.schedule()
+    path = f"{here.base}/s/{here.views.naddr(row)}"
+    before = await here.client.get(path)
+    assert before.headers["content-security-policy"] == usual
+    url = "https://recordings.example.org/one.mp4"
+    await here.here.store.sessions.put(msgspec.structs.replace(row, recording_url=url))
+    after = await here.client.get(path, headers={"If-None-Match": before.headers["etag"]})
+    assert after.status_code == 200, "the browser would keep the policy that it has"
+    policy = after.headers["content-security-policy"]
+    assert "; media-src 'self' https://recordings.example.org blob:; " in policy
+    assert policy.replace(" https://recordings.example.org", "") == usual
+    again = await here.client.get(path, headers={"If-None-Match": after.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert (await here.client.get(f"{here.base}/")).headers["content-security-policy"] == usual

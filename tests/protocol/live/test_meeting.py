@@ -7,7 +7,7 @@ import pytest
 
 from podium_protocol import tags
 from podium_protocol.addresses import Address
-from podium_protocol.events import UnsignedEvent
+from podium_protocol.events import EventId, UnsignedEvent
 from podium_protocol.live.lifecycle import State
 from podium_protocol.live.meeting import (
     Meeting,
@@ -100,6 +100,15 @@ def test_an_ended_meeting_has_a_recording_and_nobody_in_it() -> None:
     assert tags.first(ended.tags, "total_participants") == "9"
 
 
+def test_pinned_messages_are_tags_of_their_own() -> None:
+    """NIP-53's `pinned`, one for each; what is no event id is not read."""
+    event = written(msgspec.structs.replace(MEETING, pinned=(EventId("ab" * 32),)))
+    assert ("pinned", "ab" * 32) in event.tags
+    read = read_meeting(msgspec.structs.replace(event, tags=(*event.tags, ("pinned", "zz"))))
+    assert read is not None
+    assert read.pinned == ("ab" * 32,)
+
+
 def test_a_refresh_is_newer() -> None:
     """Clients take a live status without an update for an hour as ended."""
     assert written(previous=NOW).created_at == NOW + 1
@@ -125,7 +134,8 @@ def test_what_is_written_is_read_back() -> None:
         MEETING, status=MeetingStatus.ENDED, current_participants=0, recording_url="https://files.example/1.webm"
     )
     open_end = msgspec.structs.replace(MEETING, ends_at=None, summary="")
-    for meeting in (MEETING, ended, open_end):
+    pinned = msgspec.structs.replace(MEETING, pinned=(EventId("ab" * 32), EventId("cd" * 32)))
+    for meeting in (MEETING, ended, open_end, pinned):
         assert read_meeting(written(meeting)) == msgspec.structs.replace(meeting, created_at=NOW)
 
 

@@ -312,3 +312,27 @@ def test_permissions_and_metadata_are_written_as_the_nip_says() -> None:
     """`sign_event:<kind>` joined by commas, and a JSON object with our name."""
     assert nip46.write_perms([31923, 5]) == "sign_event:31923,sign_event:5"
     assert json.loads(nip46.write_metadata("Podium")) == {"name": "Podium"}
+    named = {"name": "Podium", "url": "https://podium.example"}
+    assert json.loads(nip46.write_metadata("Podium", "https://podium.example")) == named
+
+
+@pytest.mark.parametrize(
+    ("result", "relays"),
+    [
+        ("null", ()),
+        ("[]", ()),
+        ('["wss://Relay.example.org", "nonsense"]', ("wss://relay.example.org",)),
+        (json.dumps([f"wss://{number}.example" for number in range(50)]), 10),
+    ],
+)
+def test_a_signer_says_where_it_is_from_now_on(result: str, relays: tuple[str, ...] | int) -> None:
+    """`switch_relays`: usable relays in their one spelling, no more than ten; nothing where nothing changes."""
+    found = nip46.read_relays(result)
+    assert found == relays or len(found) == relays
+
+
+@pytest.mark.parametrize("result", ["", "ack", "{}", "[1]", '["http://x"]', "[" * 5000, '"\ud800'])
+def test_what_is_no_list_of_relays_is_refused(result: str) -> None:
+    """Anything else than relays, and a list without one."""
+    with pytest.raises(RemoteProtocolError):
+        nip46.read_relays(result)

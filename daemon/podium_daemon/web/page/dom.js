@@ -74,6 +74,13 @@ export function action(label, run, failed, props = {}) {
   return button;
 }
 
+/** Give the person a file: `{text, name}`. */
+export function saveFile({ text, name }, type) {
+  const url = URL.createObjectURL(new Blob([text], { type }));
+  h("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10000);
+}
+
 let nextId = 0;
 
 /** An id for labels. */

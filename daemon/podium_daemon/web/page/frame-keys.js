@@ -51,6 +51,30 @@ export class KeyGiver {
   }
 }
 
+/** Both ends of it on one seat: gives keys where the daemon says that this page is to, and takes those of the leader. */
+export class Keyring {
+  #giver = null;
+
+  /** `leader` gives keys in `room`; `use(epoch, secret)` takes them; `earliest()` is an epoch above those before a restart. */
+  constructor({ room, leader, nip44, use, earliest }) {
+    Object.assign(this, { room, leader, nip44, use, earliest });
+    this.send = () => {}; // the seat's
+  }
+
+  /** A `key-holders` or `key` message of the daemon. */
+  async take(message) {
+    if (message.type === "key") {
+      const found = await readKey(message, { room: this.room, leaders: [this.leader], nip44: this.nip44 });
+      if (found) this.use(...found);
+      return;
+    }
+    const { room, nip44, use } = this;
+    const send = (key) => this.send({ type: "key", ...key });
+    this.#giver ??= new KeyGiver({ room, nip44, send, use, firstEpoch: Math.max(message.epoch + 1, this.earliest()) });
+    await this.#giver.follow(message.people);
+  }
+}
+
 /** Read a key that the daemon passed on: [epoch, secret], or null where it is not the leader's word on this room. */
 export async function readKey({ from, ciphertext }, { room, leaders, nip44 }) {
   if (!leaders.includes(from) || typeof ciphertext !== "string" || ciphertext.length > MAX_CIPHERTEXT) return null;

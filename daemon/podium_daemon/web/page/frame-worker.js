@@ -3,17 +3,19 @@
 import { FrameOpener, FrameSealer, RoomSecrets } from "./frame-crypto.js";
 
 const secrets = new RoomSecrets();
+const openers = new Map(); // by the name of what is received; whose frames come there is told later, and may change
 
 addEventListener("message", ({ data }) => {
   if (data.type === "secret") secrets.put(data.epoch, data.secret);
+  else if (data.type === "from") openers.set(data.name, new FrameOpener(secrets, data.sender));
 });
 
 addEventListener("rtctransform", ({ transformer }) => {
-  const { direction, sender, kind } = transformer.options;
-  const change = direction === "send" ? sealing(new FrameSealer(secrets, sender), kind) : opening(new FrameOpener(secrets, sender));
+  const { direction, sender, name, kind } = transformer.options;
+  const change = direction === "send" ? sealing(new FrameSealer(secrets, sender), kind) : opening(name);
   // a frame that cannot be sealed or opened is dropped: silence is better than the clear, and than noise
   transformer.readable.pipeThrough(new TransformStream({ transform: change })).pipeTo(transformer.writable).catch(() => {});
-  if (direction === "receive" && kind === "video") askForKeyFrame(transformer);
+  if (direction === "receive" && kind === "video") askForKeyFrame(transformer, name);
 });
 
 function sealing(sealer, kind) {
@@ -25,14 +27,15 @@ function sealing(sealer, kind) {
   };
 }
 
-function opening(opener) {
+function opening(name) {
   let dropped = 0;
   return async (frame, controller) => {
-    const clear = await opener.open(frame.data);
+    const opener = openers.get(name);
+    const clear = opener ? await opener.open(frame.data) : null;
     if (clear === null) {
       dropped += 1;
       // the first of a row, and then now and then: the page says that somebody cannot be seen yet
-      if (dropped === 1 || dropped % 100 === 0) postMessage({ type: "locked", sender: opener.sender, dropped });
+      if (opener && (dropped === 1 || dropped % 100 === 0)) postMessage({ type: "locked", sender: opener.sender });
       return;
     }
     if (dropped > 0) postMessage({ type: "unlocked", sender: opener.sender });
@@ -42,9 +45,10 @@ function opening(opener) {
   };
 }
 
-/** What came before the secret was dropped, the key frame with it: without a new one nothing can be decoded. */
-function askForKeyFrame(transformer) {
+/** What came before was dropped, the key frame with it: without a new one nothing can be decoded. */
+function askForKeyFrame(transformer, name) {
   addEventListener("message", ({ data }) => {
-    if (data.type === "secret") transformer.sendKeyFrameRequest().catch(() => {});
+    const concerns = data.type === "secret" || (data.type === "from" && data.name === name);
+    if (concerns) transformer.sendKeyFrameRequest().catch(() => {});
   });
 }

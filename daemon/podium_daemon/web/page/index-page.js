@@ -1,2 +1,3 @@
 import "./frame.js";
 import "./podium-index.js";
+import "./podium-signer.js";

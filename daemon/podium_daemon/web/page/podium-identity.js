@@ -1,8 +1,9 @@
-// Who one is here: a button to prove it once, then the public key; what to install where there is no signer.
+// Who one is here: a button to prove it once, then the public key; which signer, and what to install where there is none.
 
 import { action, freshId, h, setText, show } from "./dom.js";
 import { describe, t } from "./i18n.js";
-import { extension } from "./signer.js";
+import { connectRemote, disconnectRemote } from "./podium-signer.js";
+import { extension, onSignerChange, remoteSigner } from "./signer.js";
 
 /** `<podium-identity>`; the page sets `client`. */
 export class PodiumIdentity extends HTMLElement {
@@ -16,34 +17,50 @@ export class PodiumIdentity extends HTMLElement {
     const hint = h("p", { class: "hint", id: freshId("hint") }, t("identity.why"));
     signIn.setAttribute("aria-describedby", hint.id);
     const own = h("p", { class: "own", tabindex: "-1" });
-    this.replaceChildren(h("div", { class: "identity" }, own, signIn, hint, failure));
-    extension().catch(() => {
-      this.hidden = true; // there is nobody to sign: `<podium-signer-help>` says what to do
-    });
-    client.subscribe(() => {
-      const role = client.me ? t(`role.${client.me.role}`) : "";
-      setText(own, client.me ? t("identity.you", { npub: shortNpub(client.me.npub), role }) : "");
-      show(own, client.me !== null);
-      show(signIn, !client.isSignedIn, own);
-      show(hint, !client.isSignedIn);
-      if (client.isSignedIn) show(failure, false);
-    });
+    const connect = action(t("remote.use"), async () => {
+      if (await connectRemote()) await client.signIn();
+    }, failed, { class: "quiet" });
+    const disconnect = action(t("remote.disconnect"), disconnectRemote, failed, { class: "quiet", hidden: true });
+    this.replaceChildren(h("div", { class: "identity" }, own, signIn, connect, disconnect, hint, failure));
+    const update = async () => {
+      const { me, isSignedIn } = client;
+      setText(own, me ? t("identity.you", { npub: shortNpub(me.npub), role: t(`role.${me.role}`) }) : "");
+      show(own, me !== null);
+      show(signIn, !isSignedIn, own);
+      show(hint, !isSignedIn);
+      if (isSignedIn) show(failure, false);
+      const isRemote = (await remoteSigner()) !== null;
+      show(connect, !isRemote && !client.isSignedIn, own);
+      show(disconnect, isRemote);
+    };
+    client.subscribe(update);
+    onSignerChange(update);
   }
 }
 
-/** `<podium-signer-help>`: shown where no extension is. */
+/** `<podium-signer-help>`: shown where no signer is. */
 export class PodiumSignerHelp extends HTMLElement {
   connectedCallback() {
     this.hidden = true;
     const title = h("h2", { id: freshId("help") }, t("signer.title"));
     const steps = ["signer.step1", "signer.step2", "signer.step3"].map((key) => h("li", {}, t(key)));
     const card = h("section", { class: "card notice", "aria-labelledby": title.id });
-    card.append(title, h("p", {}, t("signer.text")), h("ol", {}, ...steps));
+    const failure = h("p", { class: "failure", role: "alert", hidden: true });
+    const connect = action(t("remote.use"), connectRemote, (error) => {
+      setText(failure, describe(error));
+      show(failure, true);
+    }, { class: "primary" });
+    card.append(title, h("p", {}, t("signer.text")), h("ol", {}, ...steps),
+      h("p", {}, t("signer.or")), h("div", { class: "buttons" }, connect), failure);
     this.replaceChildren(card);
-    extension().catch((error) => {
-      if (error.slug === "no-https") card.replaceChildren(title, h("p", {}, describe(error)));
-      this.hidden = false;
-    });
+    const update = async () => {
+      const isRemote = (await remoteSigner()) !== null;
+      const missing = await extension().then(() => null, (error) => error);
+      if (missing?.slug === "no-https") card.replaceChildren(title, h("p", {}, describe(missing)));
+      this.hidden = missing === null || (isRemote && missing.slug === "no-signer");
+    };
+    update();
+    onSignerChange(update);
   }
 }
 

@@ -4,6 +4,7 @@ import { plain, signAndSubmit, signed } from "./api.js";
 import { action, announce, freshId, h, keyed, setText, show } from "./dom.js";
 import { describe, t } from "./i18n.js";
 import "./podium-session-form.js";
+import { shortNpub } from "./podium-identity.js";
 import { seatsText } from "./podium-rsvp.js";
 import { inZone, ownZone } from "./times.js";
 
@@ -18,10 +19,13 @@ export class PodiumIndex extends HTMLElement {
     this.parts = { live: this.#part("live"), upcoming: this.#part("upcoming"), past: this.#part("past") };
     this.nothing = h("p", { class: "hint", hidden: true }, t("index.nothing"));
     this.shownPast = PAST_AT_FIRST;
+    this.private = [];
     this.more = action(t("index.more"), () => this.#more(), () => {}, { hidden: true });
     this.parts.past.section.append(this.more);
     const sections = Object.values(this.parts).map((part) => part.section);
-    this.replaceChildren(h("h1", {}, t("index.title")), this.failure, this.loading, this.nothing, ...sections, this.#create());
+    this.own = action(t("index.private"), () => this.#askForPrivate(), (error) => this.#failed(error), { class: "quiet" });
+    const buttons = h("div", { class: "buttons" }, this.own);
+    this.replaceChildren(h("h1", {}, t("index.title")), this.failure, this.loading, this.nothing, ...sections, buttons, this.#create());
     this.#refresh();
     this.timer = setInterval(() => document.hidden || this.#refresh(), REFRESH);
   }
@@ -42,7 +46,8 @@ export class PodiumIndex extends HTMLElement {
       const draft = await signed("POST", "/api/sessions/draft", fields);
       await signAndSubmit(draft);
       announce(t("form.saved"));
-      const made = await plain("GET", `/api/sessions/${encodeURIComponent(draft.lessonId)}`);
+      const call = fields.visibility === "private" ? signed : plain; // to a stranger a private one is not there
+      const made = await call("GET", `/api/sessions/${encodeURIComponent(draft.lessonId)}`);
       location.assign(`/s/${made.naddr}`);
     });
     return h("details", { class: "card" }, h("summary", {}, t("index.create")), h("p", { class: "hint" }, t("index.create.hint")), form);
@@ -50,14 +55,29 @@ export class PodiumIndex extends HTMLElement {
 
   async #refresh() {
     try {
-      this.sessions = (await plain("GET", "/api/sessions")).sessions;
+      const found = (await plain("GET", "/api/sessions")).sessions;
+      const shown = new Set(found.map(({ lessonId }) => lessonId));
+      this.sessions = [...found, ...this.private.filter(({ lessonId }) => !shown.has(lessonId))];
+      this.sessions.sort((one, other) => one.scheduledAt - other.scheduledAt);
       show(this.failure, false);
     } catch (error) {
-      setText(this.failure, describe(error));
-      show(this.failure, true);
+      this.#failed(error);
     }
     show(this.loading, false);
     this.#show();
+  }
+
+  /** Private sessions are told to those they name, who sign for it; asked once, since each look is a signature. */
+  async #askForPrivate() {
+    const { sessions } = await signed("GET", "/api/sessions");
+    this.private = sessions.filter(({ visibility }) => visibility === "private");
+    announce(t("index.private.found", { count: this.private.length }));
+    await this.#refresh();
+  }
+
+  #failed(error) {
+    setText(this.failure, describe(error));
+    show(this.failure, true);
   }
 
   #more() {
@@ -86,11 +106,12 @@ function card(session) {
   const link = h("a", { href: `/s/${session.naddr}`, dir: "auto" });
   return h("li", { class: "card" },
     h("span", { class: "badge" }), h("h3", {}, link), h("p", { class: "when" }),
-    h("p", { class: "summary", dir: "auto" }), h("p", { class: "hint" }));
+    h("p", { class: "by" }, t("session.by"), " ", h("bdi")), h("p", { class: "summary", dir: "auto" }), h("p", { class: "hint" }));
 }
 
 function update(node, session) {
-  const [badge, title, when, summary, hint] = node.children;
+  const [badge, title, when, by, summary, hint] = node.children;
+  setText(by.lastElementChild, session.instructorName || shortNpub(session.instructorNpub));
   setText(badge, t(`state.${session.state}`));
   badge.dataset.state = session.state;
   setText(title.firstElementChild, session.title);

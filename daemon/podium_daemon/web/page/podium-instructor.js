@@ -1,7 +1,8 @@
 // What the instructor and co-hosts do, on the same page once they have signed in: start, door, lists, edit, cancel.
 
-import { action, announce, freshId, h, keyed, setText, show } from "./dom.js";
+import { action, announce, freshId, h, keyed, saveFile, setText, show } from "./dom.js";
 import { describe, t } from "./i18n.js";
+import { PersonActions, failsInto } from "./person-actions.js";
 import { shortNpub } from "./podium-identity.js";
 import "./podium-session-form.js";
 import { clock, inZone, ownZone } from "./times.js";
@@ -81,11 +82,34 @@ export class PodiumInstructor extends HTMLElement {
     this.present = h("ul", { class: "people" });
     this.nobodyWaits = h("p", { class: "hint" }, t("door.nobody-waits"));
     this.nobodyHere = h("p", { class: "hint" }, t("door.nobody-here"));
+    const controls = h("div", { class: "buttons" });
+    this.mute = this.#switch("control.mute-all", (on) => this.client.muteAll(on), controls);
+    this.record = this.#switch("control.record", (on) => this.client.record(on), controls);
+    this.nobodyLit = this.#action("control.nobody-large", () => this.client.spotlight(null));
+    controls.append(this.nobodyLit);
+    this.autoAdmit = h("p", { class: "hint", hidden: true }, t("door.auto-admit"));
     this.doorCard = section("door.title",
-      h("h3", {}, t("door.waiting")), this.waiting, this.nobodyWaits, h("div", { class: "buttons" }, this.admitAll),
-      h("h3", {}, t("door.present")), this.present, this.nobodyHere);
+      h("h3", {}, t("door.waiting")), this.autoAdmit, this.waiting, this.nobodyWaits, h("div", { class: "buttons" }, this.admitAll),
+      h("h3", {}, t("door.present")), this.present, this.nobodyHere,
+      h("h3", {}, t("control.title")), controls, this.mute.why, this.record.why);
     this.doorCard.firstElementChild.tabIndex = -1;
     return this.doorCard;
+  }
+
+  /** A button that is on or off, or that says where else it is done. */
+  #switch(key, run, place) {
+    const why = h("p", { class: "hint", id: freshId("why"), hidden: true });
+    const button = this.#action(key, () => run(button.getAttribute("aria-pressed") !== "true"), { "aria-pressed": "false", "aria-describedby": why.id });
+    place.append(button);
+    return { button, why, key };
+  }
+
+  #showSwitch({ button, why, key }, control, reason = "") {
+    const text = control?.support === "native" ? reason : control ? t(`${key}.${control.support}`) : "";
+    setText(why, text);
+    show(why, text !== "");
+    button.disabled = !control || (text !== "" && !control.active);
+    button.setAttribute("aria-pressed", String(Boolean(control?.active)));
   }
 
   #answers() {
@@ -107,10 +131,7 @@ export class PodiumInstructor extends HTMLElement {
   }
 
   async #download(format) {
-    const { text, name } = await this.client.attendanceFile(format);
-    const url = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
-    h("a", { href: url, download: name }).click();
-    setTimeout(() => URL.revokeObjectURL(url), 10000);
+    saveFile(await this.client.attendanceFile(format), "text/csv");
   }
 
   // -- showing
@@ -128,6 +149,8 @@ export class PodiumInstructor extends HTMLElement {
     show(this.cancel, client.isInstructor && state === "scheduled", this.heading);
     show(this.doorCard, ["scheduled", "active"].includes(state));
     this.#showDoor(lists.room?.people ?? []);
+    this.#showSwitch(this.mute, lists.room?.muteAll);
+    this.#showSwitch(this.record, lists.room?.recording, session.allowRecording ? "" : t("control.record.not-announced"));
     this.#showAnswers(lists);
     this.#showAttendance(lists.attendance?.items ?? []);
   }
@@ -139,15 +162,24 @@ export class PodiumInstructor extends HTMLElement {
     show(this.nobodyWaits, waiting.length === 0);
     show(this.nobodyHere, present.length === 0);
     const admit = (person) => this.#personAction("door.admit", person, () => this.client.admit([person.pubkey]));
-    const remove = (person) => this.#personAction("door.remove", person, () => this.client.remove(person.pubkey, ""));
     keyed(this.waiting, waiting, (person) => person.pubkey, (person) => personItem(person, admit(person)));
-    keyed(this.present, present, (person) => person.pubkey, (person) =>
-      personItem(person, person.role === "participant" ? remove(person) : null));
+    keyed(this.present, present, (person) => person.pubkey, (person) => this.#presentItem(person), (node) => {
+      node.actions.update(this.heading);
+    });
+    const { room } = this.client.lists;
+    show(this.autoAdmit, Boolean(room?.autoAdmit && this.client.session.waitingRoom));
+    show(this.nobodyLit, room?.spotlight?.support === "native" && room.spotlight.pubkey !== null, this.heading);
+  }
+
+  #presentItem(person) {
+    const actions = failsInto(new PersonActions(this.client, person.pubkey, ["mute", "speak", "spotlight", "remove"]), this.failure);
+    const item = personItem(person, h("span", { class: "buttons" }, ...actions.nodes));
+    return Object.assign(item, { actions });
   }
 
   #personAction(key, person, run) {
     const name = t("door.of", { what: t(key), npub: shortNpub(person.npub) });
-    return this.#action(key, run, { "aria-label": name, class: key === "door.remove" ? "danger" : "" });
+    return this.#action(key, run, { "aria-label": name });
   }
 
   #showAnswers(lists) {
@@ -174,7 +206,7 @@ export class PodiumInstructor extends HTMLElement {
     const names = ["attendance.joined", "attendance.duration", "attendance.joins", "attendance.completed"];
     keyed(this.attendanceRows, items, (one) => one.pubkey, (one) => row(one, names),
       (node, one) => fill(node, [
-        inZone(one.joinedAt, ownZone, { withDate: false }),
+        one.joinedAt === null ? "–" : inZone(one.joinedAt, ownZone, { withDate: false }),
         clock(one.totalDuration),
         String(one.joinCount),
         one.completedAt ? t(`completion.short.${one.completedBy}`) : "–",

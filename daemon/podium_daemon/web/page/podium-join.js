@@ -1,10 +1,12 @@
 // The way in: what is recorded and the consent, one signature, the waiting room, the seat, and the way out.
 
+import { exactNow } from "./api.js";
 import { action, freshId, h, setText, show, webUrl } from "./dom.js";
 import { describe, has, t } from "./i18n.js";
+import "./podium-devices.js";
+import { hasMedia } from "./media.js";
+import "./podium-room.js";
 import { clock, inZone, ownZone } from "./times.js";
-
-const EARLY = 3600; // seconds before the start from which the way in is shown; the daemon knows when the doors open
 
 /** `<podium-join>`; built by `setUp(client)`, which gives the `consent` of the hook, then `follow(hook)`. */
 export class PodiumJoin extends HTMLElement {
@@ -18,14 +20,18 @@ export class PodiumJoin extends HTMLElement {
     this.meeting = h("a", { class: "button primary", target: "_blank", rel: "noopener noreferrer", hidden: true }, t("join.meeting"));
     this.duration = h("p", { class: "duration" });
     this.here = h("p", { class: "hint" });
-    this.stage = h("div", { class: "stage", hidden: true }); // where an engine with media shows it; `link` has none
+    this.stage = h("podium-room"); // what an engine with media shows; `link` has none
+    this.stage.setUp(client);
+    this.devices = h("podium-devices");
+    this.devices.setUp(client);
+    this.without = h("p", { class: "warning", role: "status", hidden: true });
     this.dialog = this.#makeDialog();
     const title = h("h2", { id: freshId("join"), tabindex: "-1" }, t("join.title"));
     this.heading = title;
     const buttons = h("div", { class: "buttons" }, this.join, this.meeting, this.leave);
     this.replaceChildren(
       h("section", { class: "card", "aria-labelledby": title.id },
-        title, this.status, this.notice, this.stage, buttons, this.duration, this.here, this.failure),
+        title, this.status, this.notice, this.without, this.stage, this.devices, buttons, this.duration, this.here, this.failure),
       this.dialog,
     );
   }
@@ -85,12 +91,16 @@ export class PodiumJoin extends HTMLElement {
   #update() {
     const { hook, client } = this;
     const { session, seat } = client;
-    const soon = hook.timeUntilStart !== null && (hook.timeUntilStart <= EARLY || client.leads);
+    const soon = hook.isScheduled && (session.doorsOpenAt <= exactNow() || client.leads); // those who lead pass before
     show(this, hook.isLive || soon || (seat !== null && !seat.isOver));
     const inside = seat !== null && !seat.isOver;
     this.#say(statusText(seat, hook, session));
-    setText(this.notice, seat?.notice ?? "");
+    setText(this.notice, noticeText(seat));
     show(this.notice, Boolean(seat?.notice));
+    const comes = client.showsMedia && (inside || ((hook.isLive || soon) && client.me !== null));
+    this.devices.offer(comes && hasMedia);
+    setText(this.without, t(globalThis.isSecureContext ? "room.no-webrtc" : "room.no-https"));
+    show(this.without, comes && !hasMedia);
     setText(this.join, t(seat?.isOver ? "join.again" : "join.join"));
     show(this.leave, inside, this.heading);
     show(this.join, !inside && (hook.isLive || soon), inside ? this.leave : this.heading);
@@ -114,6 +124,12 @@ export class PodiumJoin extends HTMLElement {
     else this.meeting.removeAttribute("href");
     show(this.meeting, elsewhere, this.leave);
   }
+}
+
+/** The daemon's words, or ours where we know what they are about. */
+function noticeText(seat) {
+  const key = `notice.${seat?.noticeAbout}`;
+  return seat?.notice && has(key) ? t(key) : (seat?.notice ?? "");
 }
 
 function statusText(seat, hook, session) {

@@ -17,7 +17,7 @@ export class PodiumRsvp extends HTMLElement {
     const title = h("h2", { id: freshId("rsvp") }, t("rsvp.title"));
     this.buttons = STATUSES.map((status) => this.#button(status));
     const group = h("div", { class: "buttons three", role: "group", "aria-labelledby": title.id }, ...this.buttons);
-    const open = h("p", { class: "hint" }, t("rsvp.public"));
+    const open = (this.open = h("p", { class: "hint" }));
     this.replaceChildren(
       h("section", { class: "card", "aria-labelledby": title.id }, title, this.answer, group, this.position, this.seats, open, this.failure),
     );
@@ -53,6 +53,7 @@ export class PodiumRsvp extends HTMLElement {
     setText(this.position, waits ? t("rsvp.position", { position: me.rsvp.position }) : "");
     show(this.position, waits);
     setText(this.seats, seatsText(session));
+    setText(this.open, t(session.visibility === "private" ? "rsvp.private" : "rsvp.public"));
   }
 }
 

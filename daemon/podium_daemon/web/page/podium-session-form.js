@@ -2,10 +2,12 @@
 
 import { action, freshId, h, setText, show } from "./dom.js";
 import { describe, t } from "./i18n.js";
+import { pubkeyOf } from "./npub.js";
 import { PodiumError } from "./signer.js";
 import { fromWallClock, inZone, isZone, ownZone, toWallClock } from "./times.js";
 
 const SWITCHES = ["requiresRSVP", "waitingRoom", "allowRecording"];
+const ONLY_NEW = ["private", "e2eeRequired"]; // a session stays what it was announced as
 const DEFAULT_MINUTES = 60;
 
 /** `<podium-session-form>`; `create(submit)` or `edit(session, submit, close)` fill it. */
@@ -42,20 +44,43 @@ export class PodiumSessionForm extends HTMLElement {
       maxParticipants: h("input", { type: "number", min: "1", value: session.maxParticipants === null ? "" : String(session.maxParticipants) }),
     };
     this.given = session;
-    this.switches = Object.fromEntries(SWITCHES.map((name) => [name, h("input", { type: "checkbox", checked: Boolean(session[name]) })]));
+    this.isNew = close === null;
+    this.invited = h("textarea", { rows: "3", autocomplete: "off", spellcheck: "false" });
+    const names = this.isNew ? [...SWITCHES, ...ONLY_NEW] : SWITCHES;
+    this.switches = Object.fromEntries(names.map((name) => [name, h("input", { type: "checkbox", checked: Boolean(session[name]) })]));
     this.preview = h("p", { class: "hint", role: "status" });
+    this.reveals = h("p", { class: "hint", role: "status" });
     this.failure = h("p", { class: "failure", role: "alert", hidden: true });
     const save = action(t(close ? "form.save" : "form.create"), () => this.#submit(submit), (error) => this.#failed(error), { class: "primary" });
     const back = close ? h("button", { type: "button", on: { click: close } }, t("form.back")) : null;
     const rows = Object.entries(this.fields).map(([name, field]) => labelled(name, field));
     const switches = Object.entries(this.switches).map(([name, box]) => h("label", { class: "switch" }, box, t(`form.${name}`)));
-    const form = h("form", { on: { input: () => this.#showTimes(), submit: (event) => {
+    const guests = this.isNew ? labelled("invited", this.invited) : null;
+    const form = h("form", { on: { input: () => this.#follow(), submit: (event) => {
       event.preventDefault();
       save.click();
-    } } }, ...rows, this.preview, ...switches, h("p", { class: "hint" }, t("form.public")), this.failure, h("div", { class: "buttons" }, save, back));
+    } } }, ...rows, this.preview, ...switches, guests, this.reveals, this.failure, h("div", { class: "buttons" }, save, back));
     this.form = form;
     this.replaceChildren(form, this.zoneList);
+    this.#follow();
+  }
+
+  #follow() {
     this.#showTimes();
+    const encrypted = Boolean(this.switches.e2eeRequired?.checked);
+    if (this.isNew && encrypted) this.switches.private.checked = true; // and is not recorded: the recorder would hold the key
+    if (encrypted) this.switches.allowRecording.checked = false;
+    const isPrivate = this.isNew ? this.switches.private.checked : this.given.visibility === "private";
+    setText(this.reveals, t(isPrivate ? "form.private-reveals" : "form.public"));
+  }
+
+  /** Those who are invited, by their public keys. */
+  #guests() {
+    const lines = this.invited.value.split(/[\s,]+/).filter(Boolean);
+    if (lines.some((line) => /^(nostr:)?n(sec|cryptsec)1/i.test(line))) throw new PodiumError("bad-guest", t("form.secret"));
+    const wrong = lines.find((line) => pubkeyOf(line) === null);
+    if (wrong !== undefined) throw new PodiumError("bad-guest", t("form.bad-guest", { text: wrong.slice(0, 80) }));
+    return [...new Set(lines.map(pubkeyOf))];
   }
 
   #zones() {
@@ -92,7 +117,12 @@ export class PodiumSessionForm extends HTMLElement {
       timezone: timezone.value.trim(),
       maxParticipants: maxParticipants.value ? Number(maxParticipants.value) : null,
     };
-    for (const [name, box] of Object.entries(this.switches)) fields[name] = box.checked;
+    for (const name of SWITCHES) fields[name] = this.switches[name].checked;
+    if (this.isNew) {
+      fields.visibility = this.switches.private.checked ? "private" : "public";
+      fields.e2eeRequired = this.switches.e2eeRequired.checked;
+      fields.invited = this.#guests();
+    }
     await submit(fields);
   }
 
@@ -104,7 +134,7 @@ export class PodiumSessionForm extends HTMLElement {
 
 function labelled(name, field) {
   field.id = freshId(name);
-  const hint = ["maxParticipants", "timezone"].includes(name) ? h("span", { class: "hint" }, ` ${t(`form.${name}.hint`)}`) : null;
+  const hint = ["maxParticipants", "timezone", "invited"].includes(name) ? h("span", { class: "hint" }, ` ${t(`form.${name}.hint`)}`) : null;
   return h("div", { class: "field" }, h("label", { for: field.id }, t(`form.${name}`), hint), field);
 }
 

@@ -1,11 +1,15 @@
 // One session: what it is, when it is, and the parts for each stage of its life.
 
 import { aboutService } from "./api.js";
-import { announce, freshId, h, setText, show, webUrl } from "./dom.js";
-import { t } from "./i18n.js";
+import { action, announce, freshId, h, saveFile, setText, show, webUrl } from "./dom.js";
+import { describe, t } from "./i18n.js";
 import { shortNpub } from "./podium-identity.js";
 import "./podium-instructor.js";
+import "./podium-hands.js";
 import "./podium-join.js";
+import "./podium-questions.js";
+import "./podium-consent.js";
+import "./podium-recording.js";
 import "./podium-rsvp.js";
 import { SessionClient } from "./session-client.js";
 import { clock, inZone, isZone, ownZone, until } from "./times.js";
@@ -24,6 +28,10 @@ export class PodiumSession extends HTMLElement {
     join.follow(hook);
     this.rsvp.setUp(hook, client);
     this.instructor.setUp(client);
+    this.recording.setUp(client);
+    this.consent.setUp(client);
+    this.hands.setUp(client);
+    this.questions.setUp(client);
     for (const identity of document.querySelectorAll("podium-identity")) identity.client = client;
     hook.subscribe(() => this.#update());
     this.#update();
@@ -43,29 +51,32 @@ export class PodiumSession extends HTMLElement {
     this.times = h("dl", { class: "times" });
     this.countdown = h("p", { class: "countdown", role: "timer", "aria-live": "off" });
     this.blocked = h("p", { class: "failure", role: "status" });
+    this.calendar = calendarEntry(this.client);
     this.description = h("div", { class: "text", dir: "auto" });
     const about = h("h2", { id: freshId("about") }, t("session.about"));
     this.about = h("section", { class: "card", "aria-labelledby": about.id }, about, this.description);
     this.rsvp = h("podium-rsvp");
     this.instructor = h("podium-instructor");
+    this.hands = h("podium-hands");
+    this.questions = h("podium-questions");
     this.ended = this.#buildEnded();
     this.offline = h("p", { class: "failure", role: "status", hidden: true }, t("session.offline"));
     this.failure = h("p", { class: "failure", role: "alert", hidden: true });
     this.loading = h("p", { class: "hint", role: "status" }, t("session.loading"));
+    this.consent = h("podium-consent", { hidden: true });
     this.article = h("article", { hidden: true },
-      h("header", { class: "hero" }, this.badge, this.heading, this.by, this.summary, this.countdown, this.times, this.blocked),
+      h("header", { class: "hero" }, this.badge, this.heading, this.by, this.summary, this.countdown, this.times, this.calendar, this.blocked),
       h("podium-signer-help"),
-      this.join, this.ended, this.instructor, this.rsvp, this.about);
+      this.join, this.consent, this.hands, this.ended, this.instructor, this.rsvp, this.questions, this.about);
     this.replaceChildren(this.offline, this.failure, this.loading, this.article);
   }
 
   #buildEnded() {
     const title = h("h2", { id: freshId("ended") }, t("ended.title"));
-    this.recording = h("p", { class: "recording" });
-    this.watch = h("a", { class: "button primary", target: "_blank", rel: "noopener noreferrer" }, t("ended.watch"));
+    this.recording = h("podium-recording");
     this.own = h("p", { class: "own-attendance" });
     this.completion = h("p", { class: "completion" });
-    return h("section", { class: "card", "aria-labelledby": title.id }, title, this.recording, this.watch, this.own, this.completion);
+    return h("section", { class: "card", "aria-labelledby": title.id }, title, this.recording, this.own, this.completion);
   }
 
   async #checkAddress() {
@@ -87,8 +98,8 @@ export class PodiumSession extends HTMLElement {
     const { lesson } = hook;
     document.title = `${lesson.title} · Podium`;
     setText(this.heading, lesson.title);
-    setText(this.by, t("session.by", { npub: shortNpub(session.instructorNpub) }));
-    this.by.title = session.instructorNpub;
+    this.#who(session);
+    this.calendar.follow(session);
     setText(this.summary, lesson.summary);
     show(this.summary, lesson.summary !== "");
     setText(this.description, lesson.description);
@@ -96,6 +107,19 @@ export class PodiumSession extends HTMLElement {
     this.#state(session);
     this.#times(session);
     this.#after(session);
+  }
+
+  /** Anybody can take any name: the key stands beside it, and what the domain vouches for looks different. */
+  #who(session) {
+    const { instructorName: name, instructorNpub: npub, instructorNip05: nip05 } = session;
+    const key = [name, npub, nip05].join("\n");
+    if (this.by.dataset.key === key) return;
+    this.by.dataset.key = key;
+    const parts = [t("session.by"), " "];
+    if (name) parts.push(h("bdi", { class: "name" }, name), " · ");
+    parts.push(h("span", { class: "key", title: npub }, shortNpub(npub)));
+    if (nip05) parts.push(" ", h("span", { class: "verified" }, t("session.verified", { nip05: nip05.replace(/^_@/, "") })));
+    this.by.replaceChildren(...parts);
   }
 
   #state(session) {
@@ -113,7 +137,8 @@ export class PodiumSession extends HTMLElement {
 
   #times(session) {
     const zone = session.timezone && isZone(session.timezone) ? session.timezone : "UTC";
-    const key = [session.scheduledAt, session.endsAt, zone].join();
+    const opens = session.state === "scheduled" ? session.doorsOpenAt : null;
+    const key = [session.scheduledAt, session.endsAt, zone, opens, session.location].join();
     if (this.times.dataset.key === key) return;
     this.times.dataset.key = key;
     const datetime = new Date(session.scheduledAt * 1000).toISOString();
@@ -122,6 +147,8 @@ export class PodiumSession extends HTMLElement {
     const theirs = inZone(session.scheduledAt, zone);
     if (theirs !== inZone(session.scheduledAt, ownZone)) lines.push(...line(t("times.theirs", { zone }), theirs));
     lines.push(h("dt", {}, t("times.duration")), h("dd", {}, t("times.minutes", { count: session.duration })));
+    if (opens !== null) lines.push(h("dt", {}, t("times.doors")), h("dd", {}, inZone(opens, ownZone, { withDate: false })));
+    if (session.location) lines.push(h("dt", {}, t("times.place")), h("dd", { dir: "auto" }, session.location));
     this.times.replaceChildren(...lines);
   }
 
@@ -130,9 +157,7 @@ export class PodiumSession extends HTMLElement {
     show(this.ended, hook.isEnded);
     if (!hook.isEnded) return;
     const cancelled = session.state === "cancelled";
-    setText(this.recording, afterwards(session));
-    show(this.watch, hook.hasRecording);
-    if (hook.hasRecording) this.watch.setAttribute("href", hook.recordingUrl);
+    this.recording.follow(session);
     const attendance = client.me?.attendance;
     setText(this.own, this.#attendanceText(attendance, client));
     show(this.own, !cancelled);
@@ -142,13 +167,29 @@ export class PodiumSession extends HTMLElement {
 
   #attendanceText(attendance, client) {
     if (!client.isSignedIn) return t("ended.sign-in");
-    return attendance ? t("ended.attended", { time: clock(attendance.totalDuration), joins: attendance.joinCount }) : t("ended.absent");
+    return attendance && attendance.joinedAt !== null ? t("ended.attended", { time: clock(attendance.totalDuration), joins: attendance.joinCount }) : t("ended.absent");
   }
 }
 
-function afterwards(session) {
-  if (session.state === "cancelled") return t("ended.cancelled");
-  return session.endReason === "no_show" ? t("ended.no_show") : t(`recording.${session.recordingState}`);
+/** A link to the session's calendar entry; of a private session a button, since that call has to be signed. */
+function calendarEntry(client) {
+  const link = h("a", { class: "button quiet", download: "podium-session.ics" }, t("session.calendar"));
+  const failure = h("p", { class: "failure", role: "alert", hidden: true });
+  const fetched = action(t("session.calendar"), async () => {
+    show(failure, false);
+    saveFile(await client.calendarFile(), "text/calendar");
+  }, (error) => {
+    setText(failure, describe(error));
+    show(failure, true);
+  }, { class: "quiet" });
+  const entry = h("div", { class: "buttons" }, link, fetched, failure);
+  entry.follow = (session) => {
+    link.setAttribute("href", `${client.path}/calendar.ics`);
+    show(link, session.visibility !== "private");
+    show(fetched, session.visibility === "private");
+    show(entry, ["scheduled", "active"].includes(session.state));
+  };
+  return entry;
 }
 
 customElements.define("podium-session", PodiumSession);

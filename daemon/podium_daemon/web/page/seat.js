@@ -1,6 +1,7 @@
 // A seat in the room: the socket, its beats, and coming back after a lost connection without a new signature.
 
 import { exactNow } from "./api.js";
+import { Media } from "./media.js";
 
 const FINAL = new Map([
   [4001, "ended"],
@@ -14,13 +15,19 @@ const LONGEST_PAUSE = 8000;
 
 /** States: connecting, waiting, seated, returning; and the last ones: left, ended, removed, replaced, refused, lost. */
 export class Seat {
-  constructor(url, token, changed) {
+  /**
+   * `media`: the `certificate` the join proof names, and where it is encrypted a `cipher` and a `keyring`; null: this
+   * seat has no media.
+   */
+  constructor(url, token, changed, media = null) {
     this.url = url;
     this.changed = changed;
     this.state = "connecting";
     this.reason = null; // a slug: why one waits or was turned away
     this.text = ""; // the daemon's words for it
     this.notice = "";
+    this.noticeAbout = ""; // its name, where we have words of our own for it
+    this.spotlight = null; // who is shown large to everybody
     this.meetingUrl = null;
     this.settled = new Promise((done) => {
       this.settle = done;
@@ -31,7 +38,12 @@ export class Seat {
     this.lostAt = 0;
     this.pause = FIRST_PAUSE;
     this.lastBeat = 0;
+    this.hand = false; // whether the room has the person's hand up
     this.leaving = false;
+    const send = (message) => this.socket.readyState === WebSocket.OPEN && this.socket.send(JSON.stringify(message));
+    this.media = media && new Media({ ...media, send, changed });
+    this.keyring = media?.keyring ?? null;
+    if (this.keyring) this.keyring.send = send;
     this.#open({ type: "hello", token });
   }
 
@@ -56,6 +68,12 @@ export class Seat {
     this.socket.send(JSON.stringify({ type: "beat" }));
   }
 
+  /** Raise one's hand, or lower it; the daemon answers with what counts. */
+  raise(up) {
+    if (this.state !== "seated" || this.socket.readyState !== WebSocket.OPEN) return;
+    this.socket.send(JSON.stringify({ type: "hand", up }));
+  }
+
   #open(greeting) {
     this.socket = new WebSocket(this.url);
     this.socket.addEventListener("open", () => this.socket.send(JSON.stringify(greeting)));
@@ -72,8 +90,13 @@ export class Seat {
     }
     if (message.type === "waiting") this.#move("waiting", message.reason, message.text);
     else if (message.type === "welcome") this.#welcome(message);
+    else if (message.type === "media") this.media?.take(message);
+    else if (message.type === "key" || message.type === "key-holders") this.keyring?.take(message);
     else if (message.type === "resume") Object.assign(this, { secret: message.secret, secretLasts: message.seconds });
-    else if (message.type === "notice") this.#notice(message.text);
+    else if (message.type === "notice") this.#notice(message);
+    else if (message.type === "spotlight") this.#lit(message.pubkey);
+    else if (message.type === "hand") this.#handed(message.up);
+    else if (message.type === "meeting") this.#moved(message.meetingUrl);
     else if (message.type === "removed") this.#move("removed", "removed", message.reason);
     else if (message.type === "refused") this.#move("refused", message.reason, message.text);
     else if (message.type === "ended") this.#move("ended");
@@ -84,14 +107,32 @@ export class Seat {
     this.meetingUrl = message.meetingUrl ?? null;
     this.pause = FIRST_PAUSE;
     this.lostAt = 0;
+    this.spotlight = null; // it is told again if there is one
     this.since = exactNow();
     clearInterval(this.beating);
     this.beating = setInterval(() => this.beat(), this.heartbeat * 1000);
     this.#move("seated");
+    if (this.hand) this.raise(true); // a lost connection took it down
   }
 
-  #notice(text) {
-    this.notice = text;
+  #handed(up) {
+    this.hand = up === true;
+    this.changed();
+  }
+
+  /** The meeting's address was used; the next one for a way back in. */
+  #moved(url) {
+    this.meetingUrl = url;
+    this.changed();
+  }
+
+  #notice({ text, about = "" }) {
+    Object.assign(this, { notice: text, noticeAbout: about });
+    this.changed();
+  }
+
+  #lit(pubkey) {
+    this.spotlight = /^[0-9a-f]{64}$/.test(pubkey) ? pubkey : null;
     this.changed();
   }
 
@@ -104,6 +145,7 @@ export class Seat {
   }
 
   #comeBack() {
+    this.media?.take({ do: "away" });
     this.lostAt ||= performance.now();
     if (performance.now() - this.lostAt > this.secretLasts * 1000) {
       this.#move("lost");
@@ -119,6 +161,7 @@ export class Seat {
   #move(state, reason = null, text = "") {
     if (this.isOver) return; // the first end counts: a socket closes after its last words
     Object.assign(this, { state, reason, text });
+    if (this.isOver) this.media?.close();
     if (["waiting", "seated"].includes(state) || this.isOver) this.settle(state);
     this.changed();
   }

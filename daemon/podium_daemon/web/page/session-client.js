@@ -1,11 +1,15 @@
 // One session as this page knows it: what the daemon tells, who the person is, and the seat. No DOM in here.
 
-import { exactNow, file, plain, signAndSubmit, signed, withHeader } from "./api.js";
+import { aboutService, exactNow, file, now, plain, signAndSubmit, signed, withHeader } from "./api.js";
+import { Cipher } from "./cipher.js";
+import { Keyring, canSealFrames } from "./frame-keys.js";
+import { hasMedia, makeCertificate } from "./media.js";
 import { Seat } from "./seat.js";
-import { PodiumError, login, pubkey } from "./signer.js";
+import { PodiumError, login, nip44, pubkey, sign } from "./signer.js";
 import { Stream } from "./stream.js";
 
 const DEVICE_KEY = "podium.device";
+const ENGINES_HERE = ["embedded", "janus"]; // those whose media `media.js` takes
 
 /** Observable: `subscribe(listener)` is told after each change. */
 export class SessionClient {
@@ -22,17 +26,25 @@ export class SessionClient {
     this.me = null;
     this.meSince = 0;
     this.lists = { rsvps: null, reminders: null, attendance: null, room: null };
+    this.questions = [];
+    this.questionsTotal = 0;
     this.seat = null;
     this.isLoading = true;
     this.isSignedIn = false;
     this.isOnline = true;
     this.error = null;
+    this.showsMedia = false; // whether people see each other on this page, and not in somebody else's meeting
   }
 
   /** Call `listener` after each change; the function that is returned ends that. */
   subscribe(listener) {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Whether somebody signed in to this session in this tab and may come back without a signature. */
+  static isKnown(reference) {
+    return kept(`podium.pass.${reference}`) !== null;
   }
 
   get leads() {
@@ -45,6 +57,7 @@ export class SessionClient {
 
   /** Begin with the public view, which needs no signer; or as the person who loaded the page again. */
   open() {
+    aboutService().then(({ engine }) => this.#change({ showsMedia: ENGINES_HERE.includes(engine) }), () => {});
     this.#opening ??= this.#begin()
       .catch((error) => this.#change({ error }))
       .finally(() => this.#change({ isLoading: false }));
@@ -79,7 +92,8 @@ export class SessionClient {
 
   /** The challenge of the next join: with the notice and the recording policy to show first. */
   challenge() {
-    return plain("POST", `${this.path}/join/challenge`);
+    const call = this.session?.visibility === "private" ? signed : plain; // to a stranger a private one is not there
+    return call("POST", `${this.path}/join/challenge`);
   }
 
   /** Join with one signature. `consent` answers the policy with this hash; null where none was shown. */
@@ -90,12 +104,27 @@ export class SessionClient {
     if (hash !== (consent?.policyHash ?? "")) throw new PodiumError("policy-changed");
     const extra = [["a", asked.lessonId], ["nonce", asked.nonce], ["device", device()]];
     if (hash) extra.push(["recording_consent", consent.given ? "yes" : "no", hash]);
+    const media = await this.#media();
+    if (media) extra.push(["fingerprint", media.fingerprint]);
     const header = await login(asked.url, "POST", "", Math.floor(exactNow()), extra);
     const ticket = await withHeader("POST", `${this.path}/join`, header);
-    const seat = new Seat(here(ticket.socketUrl), ticket.token, () => this.#change({}));
+    const seat = new Seat(here(ticket.socketUrl), ticket.token, () => this.#change({}), media);
     this.#change({ seat });
     await seat.settled;
     return seat;
+  }
+
+  /** Ask, or answer `question`, with one signature: that of the event itself. */
+  async ask(text, question = null) {
+    const { servicePubkey } = await aboutService();
+    const tags = [["a", `30313:${servicePubkey}:${this.session.conferenceRoomId}`, "", "root"]];
+    if (question !== null) tags.push(["e", question.id, "", "reply"], ["p", question.pubkey]);
+    await this.#say({ kind: 1311, created_at: now(), tags, content: text });
+  }
+
+  /** Take a question of one's own back (NIP-09). */
+  withdraw(id) {
+    return this.#say({ kind: 5, created_at: now(), tags: [["e", id], ["k", "1311"]], content: "" });
   }
 
   /** Leave the room, or its door. */
@@ -128,6 +157,43 @@ export class SessionClient {
     this.#list("room", await signed("POST", `${this.path}/room/remove`, { pubkey: person, reason }));
   }
 
+  /** What becomes of a question: show, hide, pin, unpin; of its author: silence, unsilence. */
+  async moderate(id, command) {
+    // the stream brings what follows: were the answer shown, the stream might not repeat what it told before
+    await signed("POST", `${this.path}/questions/${id}/${command}`);
+  }
+
+  /** Take these people's hands down, or all (null). */
+  async lowerHands(pubkeys) {
+    const wish = pubkeys === null ? { everybody: true } : { pubkeys };
+    await signed("POST", `${this.path}/room/hands/lower`, wish);
+  }
+
+  /** Silence everybody but those who lead, also whoever opens a microphone later; or let that be. */
+  async muteAll(on) {
+    await signed("POST", `${this.path}/room/mute-all`, { on });
+  }
+
+  /** Silence one person's "audio", "video" or "screen"; they may switch it on again. */
+  async mute(person, kind) {
+    this.#list("room", await signed("POST", `${this.path}/room/mute`, { pubkey: person, kind }));
+  }
+
+  /** Except one person from mute-all, or no longer. */
+  async letSpeak(person, on) {
+    this.#list("room", await signed("POST", `${this.path}/room/speak`, { pubkey: person, on }));
+  }
+
+  /** Show one person large to everybody, or nobody (null). */
+  async spotlight(person) {
+    this.#list("room", await signed("POST", `${this.path}/room/spotlight`, { pubkey: person }));
+  }
+
+  /** Record from now on, or stop. */
+  async record(on) {
+    await signed("POST", `${this.path}/room/recording`, { on });
+  }
+
   /** Publish a revision with these fields changed. */
   edit(fields) {
     return this.#submit("/draft", fields);
@@ -140,6 +206,11 @@ export class SessionClient {
   /** Attendance as a file: "csv" or "csv-intervals". */
   attendanceFile(format) {
     return file(`${this.path}/attendance?format=${format}`);
+  }
+
+  /** The session as a file for calendars: with one's own answer, and of a private session for its people only. */
+  calendarFile() {
+    return file(`${this.path}/calendar.ics`);
   }
 
   // -- inside
@@ -156,8 +227,31 @@ export class SessionClient {
     return this.#follow(false);
   }
 
+  /** What a room with media needs, if this one has any: a certificate, and the means to encrypt where that is required. */
+  async #media() {
+    const { e2eeRequired, conferenceRoomId: room, instructorPubkey: leader, scheduledAt } = this.session;
+    if (!hasMedia) return null;
+    const made = await makeCertificate();
+    if (!e2eeRequired) return made;
+    if (!canSealFrames) throw new PodiumError("no-frames");
+    const own = await nip44();
+    const cipher = new Cipher(await pubkey(), () => this.#change({}));
+    const use = (epoch, secret) => {
+      cipher.use(epoch, secret);
+      this.#change({});
+    };
+    // ten seconds are an epoch at most, so that a page that was loaded again begins above what it gave before
+    const earliest = () => Math.min(0xffff, Math.max(0, Math.floor((exactNow() - scheduledAt + 86400) / 10)));
+    return { ...made, cipher, keyring: new Keyring({ room, leader, nip44: own, use, earliest }) };
+  }
+
   get #passKey() {
     return `podium.pass.${this.reference}`;
+  }
+
+  async #say(template) {
+    const call = this.session.visibility === "private" ? signed : plain; // a stranger is not even told that it is there
+    await call("POST", `${this.path}/questions`, { event: await sign(template) }); // the stream brings the list
   }
 
   async #submit(path, wish) {
@@ -196,6 +290,7 @@ export class SessionClient {
   #take(name, data) {
     if (name === "session") this.#change({ session: data, error: null });
     else if (name === "me") this.#own(data);
+    else if (name === "questions") this.#change({ questions: data.questions, questionsTotal: data.total });
     else if (name === "pass") keep(this.#passKey, data.secret);
     else if (name in this.lists) this.#list(name, data);
   }

@@ -1,4 +1,5 @@
-// The person's key stays with their extension (NIP-07). Here: asking it, and logins for the daemon's calls (NIP-98).
+// The person's key stays with their signer: an extension (NIP-07), or a remote one (NIP-46, `remote-signer.js`). Here:
+// asking it, and logins for the daemon's calls (NIP-98).
 
 /** A refusal with a stable name (`slug`); `i18n.describe` has words for it. */
 export class PodiumError extends Error {
@@ -12,19 +13,79 @@ const WAIT = 3000; // extensions may come a moment after the page
 
 let ownPubkey = null;
 let asking = null;
+let remote = null; // has `getPublicKey` and `signEvent`, like an extension
+let choose = null;
+let restored = null;
+const listeners = new Set();
+
+/**
+ * What to do where there is no extension. `ask()` lets the person connect a remote signer, which it resolves to, or null;
+ * `kept()` resolves to the one that this tab has already, or null.
+ */
+export function offerRemote({ ask, kept }) {
+  choose = ask;
+  restored = kept().then((signer) => {
+    if (signer && !remote) useRemote(signer);
+  });
+}
+
+/** Sign with this remote signer from now on; null: with the extension again. */
+export function useRemote(signer) {
+  remote = signer;
+  ownPubkey = null;
+  for (const listener of listeners) listener();
+}
+
+/** The remote signer in use, or null. */
+export async function remoteSigner() {
+  await restored;
+  return remote;
+}
+
+/** Be told when another signer is used. */
+export function onSignerChange(listener) {
+  listeners.add(listener);
+}
+
+/** Whoever signs: the remote signer in use, the extension, or what the person connects now. Throws `no-signer`. */
+async function current() {
+  const kept = await remoteSigner();
+  if (kept && !globalThis.crypto?.subtle) throw new PodiumError("no-https");
+  if (kept) return kept;
+  try {
+    return await extension();
+  } catch (error) {
+    if (error.slug !== "no-signer" || !choose) throw error;
+    const chosen = await choose();
+    if (!chosen) throw error;
+    useRemote(chosen);
+    return chosen;
+  }
+}
+
+const loaded = performance.now();
 
 /** The extension, once it is there. Throws `no-signer`. */
 export async function extension(patience = WAIT) {
-  const until = performance.now() + patience;
   while (!window.nostr?.signEvent) {
-    if (performance.now() >= until) throw new PodiumError("no-signer");
+    if (performance.now() >= loaded + patience) throw new PodiumError("no-signer");
     await new Promise((done) => setTimeout(done, 50));
   }
   if (!globalThis.crypto?.subtle) throw new PodiumError("no-https");
   return window.nostr;
 }
 
-/** The person's public key; the extension is asked once. */
+/**
+ * The extension's NIP-44, for the keys of encrypted rooms. Throws `no-nip44`: a remote signer is reached through the daemon,
+ * which would then see what is encrypted with it.
+ */
+export async function nip44() {
+  const signer = (await remoteSigner()) === null ? await extension() : null;
+  if (!signer?.nip44) throw new PodiumError("no-nip44");
+  return signer.nip44;
+}
+
+/** The person's public key; the signer is asked once. */
 export async function pubkey() {
   asking ??= ask().finally(() => {
     asking = null;
@@ -34,10 +95,8 @@ export async function pubkey() {
 }
 
 async function ask() {
-  const signer = await extension();
-  const found = await signer.getPublicKey().catch((error) => {
-    throw new PodiumError("not-signed", String(error?.message ?? error));
-  });
+  const signer = await current();
+  const found = await signer.getPublicKey().catch(notSigned);
   if (!/^[0-9a-f]{64}$/.test(found)) throw new PodiumError("bad-signer");
   return found;
 }
@@ -45,15 +104,18 @@ async function ask() {
 /** Have a template signed. What comes back must be what was asked for, signed by the same person. */
 export async function sign(template) {
   const own = await pubkey();
-  const signer = await extension();
+  const signer = await current();
   const asked = { ...template, pubkey: own };
-  const signed = await signer.signEvent(structuredClone(asked)).catch((error) => {
-    throw new PodiumError("not-signed", String(error?.message ?? error));
-  });
+  const signed = await signer.signEvent(structuredClone(asked)).catch(notSigned);
   const same = ["pubkey", "kind", "content", "created_at"].every((name) => signed?.[name] === asked[name]);
   if (!same || JSON.stringify(signed.tags) !== JSON.stringify(asked.tags)) throw new PodiumError("bad-signer");
   const { id, pubkey: by, created_at, kind, tags, content, sig } = signed;
   return { id, pubkey: by, created_at, kind, tags, content, sig };
+}
+
+function notSigned(error) {
+  if (error?.slug === "signer-lost") useRemote(null); // whoever tries again is offered to connect one
+  throw error instanceof PodiumError ? error : new PodiumError("not-signed", String(error?.message ?? error));
 }
 
 /** The Authorization header of one call. A nonce keeps two equal calls of one second apart. */

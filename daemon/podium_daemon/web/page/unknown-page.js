@@ -1,1 +1,2 @@
 import "./frame.js";
+import "./podium-private-door.js";

@@ -14,7 +14,7 @@ from podium_daemon.web.calendar_feed import Entry, feed
 from podium_daemon.web.calendar_tokens import CalendarTokens
 from podium_daemon.web.context import Context, InContext
 from podium_daemon.web.documented import also
-from podium_daemon.web.login import Caller
+from podium_daemon.web.login import Caller, OptionalCaller
 from podium_daemon.web.models import CalendarOut
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.strict_json import StrictRoute
@@ -34,6 +34,8 @@ _ANSWERS: Final = {
     **also("text/calendar", "The calendar, with its ETag."),
     HTTPStatus.NOT_MODIFIED.value: {"description": "The caller has this version: see `If-None-Match`."},
 }
+
+_ONE_SESSION: Final = also("text/calendar", "The calendar with this one session.")
 
 
 def _tokens(request: Request) -> CalendarTokens:
@@ -78,6 +80,18 @@ async def show_calendar(
     }
     if _matches(if_none_match, tag):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return Response(raw, media_type=_MEDIA_TYPE, headers=headers)
+
+
+@router.get("/api/sessions/{reference}/calendar.ics", response_class=Response, responses=_ONE_SESSION)
+async def show_session_calendar(context: InContext, caller: OptionalCaller, reference: str) -> Response:
+    """One session as iCalendar (RFC 5545), to be put into a calendar once. A private one for its people only."""
+    row = await context.views.resolve(reference, caller)
+    rsvp = None
+    if caller is not None and caller != row.instructor_pubkey:
+        rsvp = await context.store.rsvps.where("[lessonId+pubkey]").equals([row.lesson_id, caller]).first()
+    raw = await asyncio.to_thread(_composed, context.views, [(row, rsvp)], "Podium")
+    headers = {"Cache-Control": "no-store", "Content-Disposition": 'attachment; filename="podium-session.ics"'}
     return Response(raw, media_type=_MEDIA_TYPE, headers=headers)
 
 

@@ -86,7 +86,7 @@ async def _details(context: Context, row: LiveSessionRow, caller: Pubkey) -> Con
 
 
 async def _led(context: Context, reference: str, caller: Pubkey) -> LiveSessionRow:
-    row = await context.views.resolve(reference)
+    row = await context.views.resolve(reference, caller)
     if not leads(row, caller):
         raise forbidden("only the instructor and co-hosts run the conference")
     return row

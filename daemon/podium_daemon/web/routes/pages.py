@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
 from fastapi import APIRouter, Request, Response
 
 from podium_daemon.web.context import InContext
+from podium_daemon.web.guard import HEADERS
 from podium_daemon.web.problems import Problem
 from podium_protocol.errors import InvalidInput, RemoteProtocolError
+from podium_protocol.live import fields
 
 router = APIRouter(include_in_schema=False)
 
@@ -27,6 +31,7 @@ MEDIA_TYPES: Final = {
 }
 # kept by browsers, and asked about each time: an upgraded daemon must not meet half of the old page
 _CACHE: Final = "no-cache"
+_HOST: Final = re.compile(r"([a-z0-9.-]{1,253}|\[[0-9a-f:]{2,39}\])(:[0-9]{1,5})?")
 
 
 class PageFile(msgspec.Struct, frozen=True):
@@ -59,10 +64,10 @@ async def index_page(request: Request) -> Response:
 async def session_page(context: InContext, request: Request, reference: str) -> Response:
     """One session, or a page that says there is none."""
     try:
-        await context.views.resolve(reference)
+        row = await context.views.resolve(reference)
     except (Problem, InvalidInput, RemoteProtocolError):
         return _served(request, "unknown.html", HTTPStatus.NOT_FOUND)
-    return _served(request, "session.html")
+    return _served(request, "session.html", media_from=recording_origin(row.recording_url))
 
 
 @router.api_route("/page/{name}", methods=["GET", "HEAD"])
@@ -73,10 +78,28 @@ async def page_file(request: Request, name: str) -> Response:
     return _served(request, name)
 
 
-def _served(request: Request, name: str, status: HTTPStatus = HTTPStatus.OK) -> Response:
+def recording_origin(url: str | None) -> str | None:
+    """The origin of a recording, written so that it can stand in a policy; None where that cannot be."""
+    if fields.web_url(url) is None:
+        return None
+    parts = urlsplit(url or "")
+    # a `;` or `,` in a host would end the directive or the policy, and what follows would be the stranger's own
+    return f"{parts.scheme}://{parts.netloc.lower()}" if _HOST.fullmatch(parts.netloc.lower()) else None
+
+
+def _served(
+    request: Request, name: str, status: HTTPStatus = HTTPStatus.OK, *, media_from: str | None = None
+) -> Response:
     file = page_files()[name]
     headers = {"Cache-Control": _CACHE, "ETag": file.etag}
+    if media_from is not None:
+        # the one host of this one recording, for players alone; the page still waits for the person to ask for it
+        headers["Content-Security-Policy"] = HEADERS["Content-Security-Policy"].replace(
+            "media-src 'self'", f"media-src 'self' {media_from}"
+        )
+        # browsers keep the policy of the answer they have when they are told "not modified"
+        headers["ETag"] = f'"{hashlib.sha256((file.etag + media_from).encode()).hexdigest()[:32]}"'
     known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
-    if status is HTTPStatus.OK and file.etag in known:
+    if status is HTTPStatus.OK and headers["ETag"] in known:
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     return Response(file.content, status, headers=headers, media_type=file.media_type)

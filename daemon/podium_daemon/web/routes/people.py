@@ -25,14 +25,15 @@ CsvFormat = Literal["csv", "csv-intervals"]
 @router.post("/rsvp/draft")
 async def draft_rsvp(context: InContext, caller: Caller, reference: str, wish: RsvpDraftIn) -> DraftOut:
     """Compose the caller's RSVP for them to sign."""
-    row = await context.views.resolve(reference)
-    return await context.drafts.rsvp(row, caller, RsvpStatus(wish.status))
+    row = await context.views.resolve(reference, caller)
+    counted = await context.store.rsvps.where("[lessonId+pubkey]").equals([row.lesson_id, caller]).first()
+    return await context.drafts.rsvp(row, caller, RsvpStatus(wish.status), counted)
 
 
 @router.get("/rsvps")
 async def list_rsvps(context: InContext, caller: Caller, reference: str) -> RsvpsOut:
     """RSVPs with seats and waiting-list positions."""
-    row = await context.views.resolve(reference)
+    row = await context.views.resolve(reference, caller)
     return RsvpsOut(rsvps=await context.views.rsvps(row, _only(context, row, caller)))
 
 
@@ -44,7 +45,7 @@ async def list_attendance(
     format: CsvFormat | None = None,  # noqa: A002 (the query's word)
 ) -> AttendancesOut | Response:
     """Attendance as observed so far; `format=csv` for one row per person, `csv-intervals` for each stretch."""
-    row = await context.views.resolve(reference)
+    row = await context.views.resolve(reference, caller)
     only = _only(context, row, caller)
     if format is None:
         return AttendancesOut(attendance=await context.views.attendance(row, only))
@@ -61,7 +62,7 @@ async def list_attendance(
 @router.get("/reminders")
 async def list_reminders(context: InContext, caller: Caller, reference: str) -> RemindersOut:
     """The ledger: for each person and message what became of it, and what the relays said."""
-    row = await context.views.resolve(reference)
+    row = await context.views.resolve(reference, caller)
     rows = await context.views.reminders(row, _only(context, row, caller))
     return RemindersOut(reminders=rows, summary=dict(Counter(each.state for each in rows)))
 

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Literal, cast
 
 from fastapi import APIRouter, Request, WebSocket
 
 from podium_daemon.web.context import Context, InContext, forbidden, granted
-from podium_daemon.web.login import Caller
-from podium_daemon.web.models import AdmitIn, ChallengeOut, JoinOut, RemoveIn, RoomOut, RoomPerson
+from podium_daemon.web.login import Caller, OptionalCaller
+from podium_daemon.web.models import (
+    AdmitIn,
+    ChallengeOut,
+    ControlOut,
+    HandOut,
+    JoinOut,
+    LowerIn,
+    MuteIn,
+    RemoveIn,
+    RoomOut,
+    RoomPerson,
+    SpeakIn,
+    SpotlightIn,
+    SpotlightOut,
+    SwitchIn,
+)
+from podium_daemon.web.ports import RoomControl
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.room_socket import RoomSocket
 from podium_daemon.web.strict_json import StrictRoute
@@ -21,9 +38,9 @@ router = APIRouter(prefix="/api/sessions/{reference}", tags=["room"], route_clas
 
 
 @router.post("/join/challenge")
-async def challenge(context: InContext, reference: str) -> ChallengeOut:
-    """A nonce and the recording policy, for the join proof. Good for 60 s and for one join."""
-    row = await context.views.resolve(reference)
+async def challenge(context: InContext, caller: OptionalCaller, reference: str) -> ChallengeOut:
+    """A nonce and the recording policy, for the join proof. Good for 60 s and for one join; signed if it is private."""
+    row = await context.views.resolve(reference, caller)
     url = _join_url(context, row)
     given = granted(await context.rooms.challenge(row, url))
     return ChallengeOut(
@@ -41,11 +58,12 @@ async def challenge(context: InContext, reference: str) -> ChallengeOut:
 @router.post("/join")
 async def join(context: InContext, reference: str, request: Request) -> JoinOut:
     """Join with one signature: the join proof is the login of this call. The token opens the room socket once."""
-    row = await context.views.resolve(reference)
     proof = nip98.read_header(request.headers.get("authorization", ""))
     if isinstance(proof, nip98.Refusal):
+        await context.views.resolve(reference)  # what is not there is said before what is wrong with the proof
         next_step = "Sign the challenge of /join/challenge and send it as `Authorization: Nostr ...`."
         raise Problem(HTTPStatus.UNAUTHORIZED, "bad-proof", proof.reason, next_step)
+    row = await context.views.resolve(reference, proof.pubkey)
     body = await request.body() or None
     ticket = granted(await context.rooms.join(row, proof, _join_url(context, row), body))
     base = context.public_url.replace("http", "ws", 1)
@@ -61,15 +79,18 @@ async def join(context: InContext, reference: str, request: Request) -> JoinOut:
 @router.websocket("/room")
 async def room_socket(context: InContext, reference: str, socket: WebSocket) -> None:
     """The seat: the first message brings the token, beats keep the seat, closing it is leaving."""
-    row = await context.views.resolve(reference)
+    try:
+        lesson_id = (await context.views.resolve(reference, context.service_pubkey)).lesson_id
+    except Problem:
+        lesson_id = ""  # no ticket opens it: a stranger learns no more of a private session than of one that is not
     await socket.accept()
-    await context.rooms.serve(row.lesson_id, RoomSocket(socket))
+    await context.rooms.serve(lesson_id, RoomSocket(socket))
 
 
 @router.get("/room")
 async def show_room(context: InContext, caller: Caller, reference: str) -> RoomOut:
     """Who is in the room and who waits; leaders see people, others see counts."""
-    row = await context.views.resolve(reference)
+    row = await context.views.resolve(reference, caller)
     guests = await context.rooms.guests(row)
     people = [
         RoomPerson(
@@ -87,6 +108,12 @@ async def show_room(context: InContext, caller: Caller, reference: str) -> RoomO
         participant_count=len({guest.pubkey for guest in guests if not guest.waiting}),
         waiting_count=len({guest.pubkey for guest in guests if guest.waiting}),
         people=people if leads(row, caller) else [],
+        hands=_hands(context, row) if leads(row, caller) else [],
+        mute_all=_control(context.controls.mute_control(row)),
+        recording=_control(context.controls.record_control(row)),
+        speakers=list(context.controls.speakers(row)) if leads(row, caller) else [],
+        spotlight=await _spotlight(context, row),
+        auto_admit=context.rooms.admits_confirmed,
     )
 
 
@@ -107,8 +134,73 @@ async def remove(context: InContext, caller: Caller, reference: str, wish: Remov
     return await show_room(context, caller, reference)
 
 
+@router.post("/room/hands/lower")
+async def lower_hands(context: InContext, caller: Caller, reference: str, wish: LowerIn) -> RoomOut:
+    """Take raised hands down."""
+    row = await _led(context, reference, caller)
+    pubkeys = None if wish.everybody else [Pubkey(pubkey) for pubkey in wish.pubkeys]
+    granted(await context.rooms.lower_hands(row, pubkeys, caller))
+    return await show_room(context, caller, reference)
+
+
+@router.post("/room/mute-all")
+async def mute_all(context: InContext, caller: Caller, reference: str, wish: SwitchIn) -> RoomOut:
+    """Silence everybody but those who lead, and whoever opens a microphone later; or let that be."""
+    row = await _led(context, reference, caller)
+    granted(await context.controls.mute_all(row, caller, wanted=wish.on))
+    return await show_room(context, caller, reference)
+
+
+@router.post("/room/mute")
+async def mute(context: InContext, caller: Caller, reference: str, wish: MuteIn) -> RoomOut:
+    """Silence one person's microphone, camera or screen; they may switch it on again."""
+    row = await _led(context, reference, caller)
+    granted(await context.controls.mute(row, Pubkey(wish.pubkey), wish.kind, caller))
+    return await show_room(context, caller, reference)
+
+
+@router.post("/room/speak")
+async def let_speak(context: InContext, caller: Caller, reference: str, wish: SpeakIn) -> RoomOut:
+    """Let one person speak though everybody is muted, or no longer; they are told and switch it on themselves."""
+    row = await _led(context, reference, caller)
+    granted(await context.controls.let_speak(row, Pubkey(wish.pubkey), caller, wanted=wish.on))
+    return await show_room(context, caller, reference)
+
+
+@router.post("/room/spotlight")
+async def spotlight(context: InContext, caller: Caller, reference: str, wish: SpotlightIn) -> RoomOut:
+    """Show one person large to everybody, or nobody."""
+    row = await _led(context, reference, caller)
+    chosen = None if wish.pubkey is None else Pubkey(wish.pubkey)
+    granted(await context.rooms.put_spotlight(row, chosen, caller))
+    return await show_room(context, caller, reference)
+
+
+@router.post("/room/recording")
+async def record(context: InContext, caller: Caller, reference: str, wish: SwitchIn) -> RoomOut:
+    """Record from now on, once everybody in the room has agreed; or stop."""
+    row = await _led(context, reference, caller)
+    granted(await context.controls.record(row, caller, wanted=wish.on))
+    return await show_room(context, caller, reference)
+
+
+def _hands(context: Context, row: LiveSessionRow) -> list[HandOut]:
+    hands = context.rooms.hands(row)
+    return [HandOut(pubkey=hand.pubkey, npub=nip19.encode_npub(hand.pubkey), since=hand.since) for hand in hands]
+
+
+async def _spotlight(context: Context, row: LiveSessionRow) -> SpotlightOut:
+    lit = await context.rooms.spotlight(row)
+    support = cast("Literal['native', 'in_room', 'none']", str(lit.support))
+    return SpotlightOut(support=support, pubkey=lit.pubkey)
+
+
+def _control(control: RoomControl) -> ControlOut:
+    return ControlOut(support=cast("Literal['native', 'in_room', 'none']", str(control.support)), active=control.active)
+
+
 async def _led(context: Context, reference: str, caller: Pubkey) -> LiveSessionRow:
-    row = await context.views.resolve(reference)
+    row = await context.views.resolve(reference, caller)
     if not leads(row, caller):
         raise forbidden("only the instructor and co-hosts decide who is in the room")
     return row

@@ -7,14 +7,16 @@ from typing import Final
 
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from podium_daemon.web.context import InContext, granted
 from podium_daemon.web.documented import also
 from podium_daemon.web.login import Caller
-from podium_daemon.web.models import AcceptedEvent, EventModel, EventsIn, EventsOut, RelayOut, RelaysOut, ServiceOut
+from podium_daemon.web.metrics import exposition
+from podium_daemon.web.models import AcceptedEvent, EventModel, EventsIn, EventsOut, RelaysOut, ServiceOut
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.strict_json import StrictRoute
+from podium_daemon.web.views import relay_out
 from podium_protocol.events import EventId, Pubkey, Rejected, SignedEvent, VerifiedEvent, verify
 
 _NOT_READY: Final = also("text/plain", "Why not.", HTTPStatus.SERVICE_UNAVAILABLE)
@@ -31,20 +33,7 @@ async def show_service(context: InContext) -> ServiceOut:
 async def list_relays(context: InContext) -> RelaysOut:
     """The configured relays as they stand."""
     pending = await context.outbox.pending_by_relay()
-    return RelaysOut(
-        relays=[
-            RelayOut(
-                url=relay.url,
-                state=relay.state,
-                read=relay.read,
-                write=relay.write,
-                dm=relay.dm,
-                last_error=relay.last_error,
-                pending=pending.get(relay.url, 0),
-            )
-            for relay in context.relays.states()
-        ]
-    )
+    return RelaysOut(relays=[relay_out(relay, pending.get(relay.url, 0)) for relay in context.relays.states()])
 
 
 @router.post("/api/events")
@@ -75,9 +64,9 @@ async def readyz(context: InContext) -> Response:
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-async def metrics() -> Response:
+async def metrics(context: InContext) -> Response:
     """Counters for Prometheus."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    return Response(exposition(context.counted()), media_type=CONTENT_TYPE_LATEST)
 
 
 def checked(model: EventModel) -> VerifiedEvent:

@@ -24,6 +24,7 @@ from podium_daemon.web.documented import also
 from podium_daemon.web.login import LoginDoor
 from podium_daemon.web.models import Model, RoomOut
 from podium_daemon.web.problems import Problem
+from podium_daemon.web.question_views import NOTHING
 from podium_daemon.web.routes.rooms import show_room
 from podium_daemon.web.views import leads
 from podium_daemon.web.watch import Listener, Watch, digest_of
@@ -38,6 +39,7 @@ MAX_SECONDS: Final = 3600.0  # a stream then ends, and the page opens the next o
 MAX_ROWS: Final = 1_000  # of one list in one event; the signed reads have all
 PASS_SECONDS: Final = 300
 _MAX_PASSES: Final = 4_000
+_NO_QUESTIONS: Final = digest_of(NOTHING.model_dump_json(by_alias=True))  # nobody is told that there are none
 
 
 class PassOut(Model):
@@ -88,13 +90,14 @@ async def _viewer(request: Request) -> Pubkey | None:
 
 
 Viewer = Annotated[Pubkey | None, Depends(_viewer)]
-_ANSWER: Final = also("text/event-stream", "session, me, pass; rsvps, reminders, attendance and room for leaders")
+_EVENTS: Final = "session, questions, me, pass; rsvps, reminders, attendance and room for leaders"
+_ANSWER: Final = also("text/event-stream", _EVENTS)
 
 
 @router.get("/events", response_class=StreamingResponse, responses=_ANSWER)
 async def session_events(context: InContext, viewer: Viewer, reference: str, request: Request) -> StreamingResponse:
     """The session whenever it changes. `Last-Event-ID` leaves out the view that the caller has already."""
-    row = await context.views.resolve(reference)
+    row = await context.views.resolve(reference, viewer)
     stream = _Stream(context, row, viewer, request.app.state.passes, request.headers.get("last-event-id", ""))
     watch: Watch = request.app.state.watch
     events = stream.events(watch)
@@ -122,7 +125,7 @@ class _Stream:
         self._lesson_id = row.lesson_id
         self._viewer = viewer
         self._passes = passes
-        self._sent = {"session": last_id}
+        self._sent = {"session": last_id, "questions": _NO_QUESTIONS}
 
     async def events(self, watch: Watch) -> AsyncGenerator[str, None]:
         ends_at = self._context.clock.monotonic() + MAX_SECONDS
@@ -145,10 +148,11 @@ class _Stream:
 
     async def _news(self, listener: Listener) -> list[str]:
         topic = listener.topic
-        if topic.row is None or topic.text is None:
-            listener.closed = True
+        if topic.row is None or topic.text is None or not self._context.views.may_see(topic.row, self._viewer):
+            listener.closed = True  # it is gone, or is private and this person is not invited any more
             return []
         news = self._fresh("session", topic.text, topic.digest)
+        news += self._fresh("questions", *topic.questions[leads(topic.row, self._viewer)])
         if self._viewer is None:
             return news
         if listener.own_changed:
@@ -156,7 +160,7 @@ class _Stream:
             news += self._fresh("me", _json(await self._context.views.own(topic.row, self._viewer)))
         if leads(topic.row, self._viewer):
             store = self._context.store
-            names = {table.name for table in (store.rsvps, store.ledger, store.attendance)}
+            names = {table.name for table in (store.rsvps, store.ledger, store.attendance, store.watches)}
             changed = names if listener.changed_all else listener.changed
             listener.changed, listener.changed_all = set(), False
             news += await self._lists(topic.row, self._viewer, changed)
@@ -169,7 +173,7 @@ class _Stream:
             news += self._fresh("rsvps", _rows(await views.rsvps(row, None)))
         if store.ledger.name in changed:
             news += self._fresh("reminders", _rows(await views.reminders(row, None)))
-        if store.attendance.name in changed:
+        if changed & {store.attendance.name, store.watches.name}:
             news += self._fresh("attendance", _rows(await views.attendance(row, None)))
         room: RoomOut = await show_room(self._context, viewer, row.lesson_id)
         return [*news, *self._fresh("room", _json(room))]

@@ -8,10 +8,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import msgspec
 import pytest
 import vobject
 
 from podium_daemon import logs
+from podium_daemon.web.calendar_feed import uid_of
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus
 from tests.support.site import Site, site
@@ -126,3 +128,42 @@ async def test_no_log_has_the_token(here: Site, capfd: pytest.CaptureFixture[str
     assert "/calendar/{token}.ics" in said
     assert token[64:] not in said
     assert token[::-1][64:] not in said
+
+
+async def test_one_session_for_anybodys_calendar(here: Site) -> None:
+    """A public session is a file to keep: the same entry as in the feeds, whoever asks; an unknown one is told so."""
+    row = await here.here.schedule(starts_in=7200)
+    answer = await here.get(here.path_of(row, "calendar.ics"))
+    assert answer.headers["content-type"] == "text/calendar; charset=utf-8"
+    assert answer.headers["content-disposition"] == 'attachment; filename="podium-session.ics"'
+    ((uid, status),) = titles(answer).items()
+    assert (uid, status) == (uid_of(row.lesson_id), "CONFIRMED")
+    event: Any = vobject.readOne(answer.text).vevent
+    assert event.dtstart.value.timestamp() == row.scheduled_at
+    assert event.url.value == here.views.page(row)
+    unknown = await here.get("/api/sessions/nothing/calendar.ics")
+    assert (unknown.status_code, unknown.json()["type"]) == (404, "urn:podium:problem:unknown-session")
+
+
+async def test_ones_own_answer_is_in_the_file(here: Site) -> None:
+    """Who signs the call finds a tentative answer as such; a login that is there must be good."""
+    row, ada = await here.here.schedule(starts_in=7200), new_key()
+    await here.here.answer(ada, row, RsvpStatus.TENTATIVE)
+    path = here.path_of(row, "calendar.ics")
+    assert list(titles(await here.get(path, ada)).values()) == ["TENTATIVE"]
+    assert list(titles(await here.get(path, new_key())).values()) == ["CONFIRMED"]
+    refused = await here.call("GET", path, headers={"Authorization": "Nostr e30="})
+    assert refused.status_code == 401
+
+
+async def test_a_private_session_is_for_its_people(here: Site) -> None:
+    """A stranger, and a caller who is not invited, get the words for a session that is not here; its people get it."""
+    row, ada = await here.here.schedule(starts_in=7200), new_key()
+    private = msgspec.structs.replace(row, visibility="private", invited=(ada.pubkey,))
+    await here.here.store.sessions.put(private)
+    path = here.path_of(row, "calendar.ics")
+    for caller in (None, new_key()):
+        refused = await here.get(path, caller)
+        assert (refused.status_code, refused.json()["type"]) == (404, "urn:podium:problem:unknown-session")
+    for caller in (ada, here.here.instructor):
+        assert len(titles(await here.get(path, caller))) == 1

@@ -6,11 +6,13 @@ import csv
 import io
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 import pytest_asyncio
 
+from podium_protocol.addresses import Address
 from podium_protocol.keys import SecretKey
-from podium_protocol.live.rsvp import RsvpStatus
+from podium_protocol.live.rsvp import RsvpStatus, write_rsvp
 from podium_protocol.nips import nip19
 from podium_storage.rows import IntervalRow, LiveSessionRow
 from tests.support.relays import new_key
@@ -66,6 +68,29 @@ async def lesson() -> AsyncIterator[Class]:
         found = Class(here, row, co_host)
         await found.hold()
         yield found
+
+
+def address_of(row: LiveSessionRow) -> Address:
+    """The session's address."""
+    found = Address.parse(row.lesson_id)
+    assert found is not None
+    return found
+
+
+async def test_an_answer_is_newer_than_the_one_that_counts_whoever_wrote_that() -> None:
+    """Another client dated its answer ahead, under a `d` of its own: a draft of the same minute must still win."""
+    async with site() as here:
+        world, key = here.here, new_key()
+        row = await world.schedule()
+        elsewhere = write_rsvp(address_of(row), RsvpStatus.CONFIRMED, pubkey=key.pubkey, now=world.now + 300)
+        renamed = tuple(("d", "another client's") if tag[0] == "d" else tag for tag in elsewhere.tags)
+        await world.publish(key, msgspec.structs.replace(elsewhere, tags=renamed))
+        draft = await here.post(here.path_of(row, "rsvp", "draft"), key, {"status": "declined"})
+        assert draft.json()["events"][0]["created_at"] == world.now + 301
+        assert (await here.sign_and_submit(key, draft)).status_code == 200
+        counted = await world.rsvp(key, row)
+        assert counted is not None
+        assert counted.status == "declined"
 
 
 @one_loop

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import httpx
+import msgspec
 import pytest
 import pytest_asyncio
 
+from podium_daemon.web.site import build_site
 from podium_protocol import kinds
 from podium_protocol.events import UnsignedEvent
+from podium_protocol.filters import Filter
+from tests.support.pools import running_pool
 from tests.support.relays import new_key
+from tests.support.relays import signed as note
+from tests.support.scripted_relay import Talk, scripted_relay
 from tests.support.site import Site, as_json, site
 from tests.support.world import RELAY, signed
 
@@ -47,6 +54,27 @@ async def test_relays_are_shown_with_what_waits_for_them() -> None:
         await here.here.deliver()
         (relay,) = (await here.get("/api/relays")).json()["relays"]
         assert relay["pending"] == 0
+
+
+async def test_what_a_relay_refuses_for_good_is_shown() -> None:
+    """Its words, when they came and how often, and the subscriptions it does not serve, beside its state."""
+
+    async def refuse(talk: Talk) -> None:
+        request, event = await talk.receive_until("REQ"), await talk.receive_until("EVENT")
+        await talk.send("CLOSED", request[1], "restricted: members only")
+        await talk.send("OK", event[1]["id"], False, "blocked: not you")
+
+    async with scripted_relay(refuse) as relay, running_pool(relay.url) as pool, site() as here:
+        pool.subscribe("notes", [Filter(kinds=(1,))])
+        await pool.publish(relay.url, note(new_key(), "hello"))
+        context = msgspec.structs.replace(here.context(), relays=pool)
+        app = build_site(context, hosts=["localhost"])
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+            (shown,) = (await client.get("/api/relays")).json()["relays"]
+        refusal = pool.state_of(relay.url).last_refusal
+        assert refusal is not None
+        assert shown["lastRefusal"] == {"words": "blocked: not you", "at": int(refusal.at), "count": 1}
+        assert shown["closedSubscriptions"] == {"notes": "restricted: members only"}
 
 
 async def test_health_and_readiness() -> None:

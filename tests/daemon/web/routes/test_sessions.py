@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 import pytest_asyncio
 
 from podium_daemon.relays.pool import PoolRelay
 from podium_daemon.relays.publisher import Publisher
+from podium_daemon.services.profiles import Introduction
 from podium_daemon.supervisor import Stop
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
@@ -80,6 +82,23 @@ async def test_a_session_is_drafted_signed_and_scheduled() -> None:
         assert shown["endsAt"] == shown["scheduledAt"] + 90 * 60
         assert shown["counts"] == {"confirmed": 0, "tentative": 0, "declined": 0}
         assert shown["joinUrl"] == f"{here.base}/s/{shown['naddr']}"
+
+
+@one_loop
+async def test_a_session_says_who_holds_it_where_and_when_its_doors_open(here: Site) -> None:
+    """The instructor's name and verified name, the place unless it is a link, and the time people can come."""
+    row = await here.here.schedule(starts_in=7200)
+    path = here.path_of(row)
+    names = ("instructorName", "instructorNip05", "location", "doorsOpenAt")
+    shown = (await here.get(path)).json()
+    assert [shown[name] for name in names] == ["", None, None, row.scheduled_at - 900]
+    here.introductions[here.here.instructor.pubkey] = Introduction("Grace", "grace@example.org")
+    await here.here.store.sessions.put(msgspec.structs.replace(row, location="Room 5"))
+    shown = (await here.get(path)).json()
+    assert [shown[name] for name in names] == ["Grace", "grace@example.org", "Room 5", row.scheduled_at - 900]
+    await here.here.store.sessions.put(msgspec.structs.replace(row, location="https://meet.example.org/secret"))
+    assert (await here.get(path)).json()["location"] is None
+    here.introductions.clear()
 
 
 async def test_sessions_are_listed_by_start_and_state() -> None:
@@ -190,12 +209,30 @@ async def test_a_reason_has_a_length() -> None:
         assert len(draft.json()["events"][1]["content"]) == 500
 
 
-async def test_private_sessions_are_told_apart() -> None:
-    """What this service cannot hold yet is refused when it is drafted."""
+async def test_what_a_draft_reveals_is_said_in_one_line() -> None:
+    """Public or private, and what each means; encryption that the engine has not is refused before it is signed."""
     async with site() as here:
-        for change in ({"visibility": "private"}, {"e2eeRequired": True}):
+        said = []
+        for change in ({}, {"visibility": "private"}):
             answer = await here.post("/api/sessions/draft", here.here.instructor, wish(here, **change))
-            assert (answer.status_code, answer.json()["type"]) == (409, "urn:podium:problem:private-session")
+            said.append(answer.json()["notice"])
+        assert [line.partition(":")[0] for line in said] == ["Public", "Private"]
+        assert all("\n" not in line for line in said)
+        answer = await here.post("/api/sessions/draft", here.here.instructor, wish(here, e2eeRequired=True))
+        assert (answer.status_code, answer.json()["type"]) == (409, "urn:podium:problem:e2ee-unavailable")
+
+
+async def test_a_private_draft_that_is_too_long_is_refused_before_it_is_signed() -> None:
+    """Nobody signs what no relay would take sealed."""
+    async with site() as here:
+        long = wish(
+            here, visibility="private", description="\n" * 10 + "x" * 16_000, invited=[here.here.service.pubkey]
+        )
+        assert (await here.post("/api/sessions/draft", here.here.instructor, long)).status_code == 200
+        invited = [new_key().pubkey for _ in range(130)]
+        answer = await here.post("/api/sessions/draft", here.here.instructor, long | {"invited": invited})
+        assert answer.status_code == 400
+        assert "invite fewer" in answer.json()["detail"]
 
 
 async def test_every_reason_against_a_wish_is_told() -> None:

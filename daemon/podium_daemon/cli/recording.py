@@ -1,0 +1,159 @@
+"""`podium recording`: how a session's recordings stand; start, stop, make once more, export with the consents."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+import typer
+from typer.core import TyperGroup
+
+from podium_daemon.cli.api_client import Api, decode, session_path
+from podium_daemon.cli.caller import caller_of
+from podium_daemon.cli.failures import CommandFailed
+from podium_daemon.cli.new_file import new_file, write_new_file
+from podium_daemon.cli.options import Json, SessionReference, helped
+from podium_daemon.cli.output import note, print_json, say, table
+from podium_daemon.cli.session_reference import plain_reference
+from podium_daemon.cli.session_view import npub_or_hex
+from podium_daemon.cli.times import shown_length
+from podium_daemon.client.values import ConsentEvents, RecordingRun, Recordings
+from podium_protocol.events import Rejected, verify_json
+
+_SHOW: Final = "show"
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A folder that does not exist yet.")]
+
+
+class _ShowsByDefault(TyperGroup):
+    """`podium recording knots` is short for `podium recording show knots`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # typer's own signature
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            args = [_SHOW, *args]
+        parsed: list[str] = super().parse_args(ctx, args)
+        return parsed
+
+
+app = typer.Typer(cls=_ShowsByDefault, no_args_is_help=True, help="Recordings and the consents to them.")
+
+
+@app.command(
+    _SHOW,
+    short_help="How the recordings of a session stand.",
+    help=helped(
+        "How the recordings of a session stand: one for each run of it.",
+        "podium recording show knots",
+        "podium recording knots --json",
+    ),
+)
+def show(context: typer.Context, session: SessionReference, as_json: Json = False) -> None:
+    api, _ = caller_of(context).signing_api()
+    _print(api.get(session_path(plain_reference(api, session), "recording")), as_json=as_json)
+
+
+@app.command(
+    short_help="Record from now on.",
+    help=helped(
+        "Record from now on. It takes everybody in the room to have agreed; the file is made after the end.",
+        "podium recording start knots",
+    ),
+)
+def start(context: typer.Context, session: SessionReference) -> None:
+    _switch(context, session, on=True)
+
+
+@app.command(
+    short_help="Stop recording, until it is started again.",
+    help=helped("Stop recording. It can be started again while the session lasts.", "podium recording stop knots"),
+)
+def stop(context: typer.Context, session: SessionReference) -> None:
+    _switch(context, session, on=False)
+
+
+@app.command(
+    short_help="Make a recording that failed once more.",
+    help=helped("Make a recording that failed once more, out of its tracks.", "podium recording retry knots"),
+)
+def retry(context: typer.Context, session: SessionReference, as_json: Json = False) -> None:
+    api, _ = caller_of(context).signing_api()
+    _print(api.post(session_path(plain_reference(api, session), "recording", "retry"), {}), as_json=as_json)
+
+
+@app.command(
+    short_help="Save the recordings and the signed consents.",
+    help=helped(
+        "Save the recordings of a session, and the signed answers of everybody who was asked, into a new folder.",
+        "podium recording export knots knots-recording",
+    ),
+)
+def export(context: typer.Context, session: SessionReference, folder: Folder) -> None:
+    api, _ = caller_of(context).signing_api()
+    reference = plain_reference(api, session)
+    consents = api.get(session_path(reference, "recording", "consents"))
+    runs = decode(api.get(session_path(reference, "recording")), Recordings).recordings
+    try:
+        folder.mkdir(mode=0o700)
+    except OSError as error:
+        raise CommandFailed(f"{folder} cannot be made: {error.strerror}") from None
+    _save_consents(consents, folder)
+    for run in runs:
+        if run.sha256 is not None and run.url is not None:
+            _save(api, run, folder / f"{run.sha256}.webm")
+
+
+def _switch(context: typer.Context, session: str, *, on: bool) -> None:
+    api, _ = caller_of(context).signing_api()
+    api.post(session_path(plain_reference(api, session), "room", "recording"), {"on": on})
+    say("It is being recorded." if on else "It is not being recorded.")
+
+
+def _print(raw: bytes, *, as_json: bool) -> None:
+    if as_json:
+        print_json(decode(raw, dict))
+        return
+    found = decode(raw, Recordings)
+    if found.is_recording:
+        say("It is being recorded now.")
+    for pubkey in found.undecided:
+        note(f"{npub_or_hex(pubkey)} is in the room and has not agreed.")
+    table(
+        ("run", "state", "length", "size", "recording", "remarks"),
+        (
+            (
+                run.run + 1,
+                f"{run.state} {run.progress} %" if run.state == "processing" else run.state,
+                "" if run.length is None else shown_length(round(run.length)),
+                "" if run.size is None else f"{run.size / 1_000_000:.1f} MB",
+                run.url,
+                "; ".join(filter(None, (run.reason, *run.notes))),
+            )
+            for run in found.recordings
+        ),
+        empty="This session has no recording.",
+    )
+
+
+def _save_consents(raw: bytes, folder: Path) -> None:
+    """Write them as the daemon gave them, and say which of them do not verify: evidence is worth its signature."""
+    found = decode(raw, ConsentEvents)
+    write_new_file(folder / "consents.json", msgspec.json.format(raw, indent=2) + b"\n")
+    bad = [one for one in found.consents if isinstance(verify_json(bytes(one.event)), Rejected)]
+    for one in bad:
+        note(f"The answer of {npub_or_hex(one.pubkey)} has no good signature.")
+    note(f"Wrote {len(found.consents)} signed answers to {folder / 'consents.json'}.")
+
+
+def _save(api: Api, run: RecordingRun, path: Path) -> None:
+    digest = hashlib.sha256()
+    with new_file(path) as temporary, temporary.open("wb") as file:
+
+        def take(piece: bytes) -> None:
+            digest.update(piece)
+            file.write(piece)
+
+        api.download(run.url or "", f"/recordings/{run.sha256}.webm", take)
+        if digest.hexdigest() != run.sha256:
+            raise CommandFailed(f"what is at {run.url} is not the recording: its hash is another one")
+    note(f"Wrote {path}.")

@@ -1,0 +1,1 @@
+"""LiveKit: rooms of a LiveKit server, through its own Python library (the extra `podium-nostr[livekit]`)."""

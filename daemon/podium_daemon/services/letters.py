@@ -1,0 +1,96 @@
+"""What private sessions have to say by gift wrap: put down in the transaction that makes it true, sent by the post.
+
+One letter for each (session, recipient, topic): a newer one on the topic takes the place of one that is not sent yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from podium_daemon.clock import Clock
+from podium_protocol.events import Pubkey, UnsignedEvent
+from podium_protocol.live.reminders import LedgerState
+from podium_storage.database import Transaction
+from podium_storage.rows import LetterRow, LiveSessionRow
+from podium_storage.store import Store
+
+SESSION: Final = "session"
+DELETION: Final = "deletion"
+INVITATION: Final = "invitation"
+STATUS: Final = "status"
+RSVP: Final = "rsvp"
+ATTENDANCE: Final = "attendance"
+
+_BY_KEY: Final = "[lessonId+pubkey+topic]"
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(UnsignedEvent).decode
+
+
+class Letter(msgspec.Struct, frozen=True, kw_only=True):
+    """A rumor by the service for one person. `expires_at` (Unix seconds): nobody needs it from then on."""
+
+    lesson_id: str
+    recipient: Pubkey
+    topic: str
+    rumor: UnsignedEvent
+    expires_at: int | None = None
+
+
+class Letters:
+    """Where services hand over what nobody but the recipient may read."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def add(self, tx: Transaction, letters: Sequence[Letter]) -> None:
+        """Put letters down in the caller's transaction; one that was put down before in the same words stays."""
+        if not letters:
+            return
+        now = int(self._clock.now())
+        table = self._store.letters.within(tx)
+        keys = [[letter.lesson_id, letter.recipient, letter.topic] for letter in letters]
+        known = {
+            (row.lesson_id, row.pubkey, row.topic, row.rumor_id)
+            for row in await table.where(_BY_KEY).any_of(keys).to_list()
+        }
+        written: dict[int, tuple[bytes, str]] = {}  # one copy goes to hundreds: it is written once
+        for rumor in {id(letter.rumor): letter.rumor for letter in letters}.values():
+            written[id(rumor)] = (_encode(rumor), rumor.id)
+        fresh = [_row(letter, *written[id(letter.rumor)], now=now) for letter in letters]
+        changed = [row for row in fresh if (row.lesson_id, row.pubkey, row.topic, row.rumor_id) not in known]
+        await table.upsert(changed, by=_BY_KEY)
+
+
+def attendance_letters(row: LiveSessionRow, record: UnsignedEvent, participant: Pubkey) -> list[Letter]:
+    """An attendance record for the one it is about, for the instructor, and for its author: ourselves."""
+    topic = f"{ATTENDANCE}:{participant}"
+    recipients = dict.fromkeys((participant, Pubkey(row.instructor_pubkey), record.pubkey))
+    return [Letter(lesson_id=row.lesson_id, recipient=one, topic=topic, rumor=record) for one in recipients]
+
+
+def status_letter(row: LiveSessionRow, rumor: UnsignedEvent) -> Letter:
+    """The status for ourselves: no 30313 of a private session is on any relay, and a lost disk must not forget it."""
+    return Letter(lesson_id=row.lesson_id, recipient=rumor.pubkey, topic=STATUS, rumor=rumor)
+
+
+def rumor_of(row: LetterRow) -> UnsignedEvent:
+    """The rumor that a row keeps."""
+    return _decode(row.rumor)
+
+
+def _row(letter: Letter, rumor: bytes, rumor_id: str, *, now: int) -> LetterRow:
+    return LetterRow(
+        lesson_id=letter.lesson_id,
+        pubkey=letter.recipient,
+        topic=letter.topic,
+        state=LedgerState.SCHEDULED,
+        rumor=rumor,
+        rumor_id=rumor_id,
+        due_at=now,
+        expires_at=letter.expires_at,
+        updated_at=now,
+    )

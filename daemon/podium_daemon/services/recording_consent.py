@@ -1,0 +1,137 @@
+"""Who is in a room, who of them has signed yes to being recorded, and the signed answers as evidence."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Collection, Mapping
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+
+from podium_daemon.clock import Clock
+from podium_daemon.conference.base import ConferenceEngine, EngineUnavailable, RoomId, Snapshot
+from podium_daemon.refusals import Refused
+from podium_protocol import tags
+from podium_protocol.events import Pubkey, VerifiedEvent, verify_json
+from podium_protocol.live import fields
+from podium_protocol.live.join_proof import Consent, read_consent
+from podium_storage.database import Transaction
+from podium_storage.rows import LiveSessionRow, RecordingConsentRow, RoomMemberRow
+from podium_storage.store import Store
+
+_BY_PERSON = "[lessonId+pubkey]"
+_BATCH: Final = 100  # signatures verified before the loop gets its turn: about 10 ms
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What somebody signed, and the event in which they did."""
+
+    consent: Consent
+    event: VerifiedEvent
+
+
+class Consents:
+    """Reads rosters and answers. Who agrees now is in `roomMembers`, the evidence for it in `recordingConsents`."""
+
+    def __init__(self, store: Store, engine: ConferenceEngine, clock: Clock) -> None:
+        self._store = store
+        self._engine = engine
+        self._clock = clock
+
+    async def roster(self, row: LiveSessionRow) -> frozenset[Pubkey] | None:
+        """Who is in the room now; None where the engine does not say: nothing is assumed of people then."""
+        assert row.conference_room_id is not None, "every adopted session has its room"
+        try:
+            snapshot = await self._engine.snapshot(RoomId(row.conference_room_id))
+        except EngineUnavailable:
+            return None
+        if not isinstance(snapshot, Snapshot):
+            return None
+        return frozenset(one.connection.pubkey for one in snapshot.present)
+
+    async def answers(self, lesson_id: str, people: Collection[Pubkey], policy_hash: str) -> dict[Pubkey, Answer]:
+        """The signed yes of each who agrees to this policy now; who is missing does not."""
+        keys = [[lesson_id, pubkey] for pubkey in people]
+        members = await self._store.members.where(_BY_PERSON).any_of(keys).to_list()
+        kept = await self._store.consents.where(_BY_PERSON).any_of(keys).to_list()
+        texts: dict[str, list[str]] = {one.pubkey: [] for one in members if one.consent is True}
+        for member in members:
+            if member.pubkey in texts and member.proof_event:
+                texts[member.pubkey].append(member.proof_event)
+        for row in kept:
+            if row.pubkey in texts and row.given:
+                texts[row.pubkey].append(row.event)
+        found: dict[Pubkey, Answer] = {}
+        for done, (pubkey, events) in enumerate(texts.items(), 1):
+            if (answer := _newest(pubkey, events, policy_hash)) is not None:
+                found[Pubkey(pubkey)] = answer
+            if done % _BATCH == 0:
+                await asyncio.sleep(0)
+        return found
+
+    async def keep(self, tx: Transaction, lesson_id: str, answers: Mapping[Pubkey, Answer]) -> None:
+        """Keep the events with the recording; the same event again changes nothing."""
+        now = int(self._clock.now())
+        rows = [_row(lesson_id, answer, now) for answer in answers.values()]
+        table = self._store.consents.within(tx)
+        known = await table.where("eventId").any_of([row.event_id for row in rows]).to_list()
+        ids = {row.event_id for row in known}
+        await table.bulk_add([row for row in rows if row.event_id not in ids])
+
+    async def take(self, row: LiveSessionRow, event: VerifiedEvent, policy_hash: str) -> Consent | Refused:
+        """An answer that somebody in the room signed after they had joined: a withdrawal, or a yes after a no."""
+        consent = read_consent(event.tags)
+        if tags.first(event.tags, "a") != row.lesson_id or consent is None or _is_ambiguous(event):
+            detail = "the signed call does not say, once, for which session and whether you agree"
+            step = 'Sign it with the tags ["a", session] and ["recording_consent", "yes" or "no", hash of the policy].'
+            return Refused("bad-consent", detail, step)
+        # whoever takes it back need not have read the newest text
+        if consent.given and consent.policy_hash != policy_hash:
+            return Refused("policy-changed", "the recording policy is another one by now", "Read it and answer again.")
+        member = await self._store.members.where(_BY_PERSON).equals([row.lesson_id, event.pubkey]).first()
+        if member is None:
+            return Refused("not-here", "you have not joined this session", "You are asked when you join.")
+        await self._store.database.transact(lambda tx: self._keep_answer(tx, member, Answer(consent, event)))
+        return consent
+
+    async def _keep_answer(self, tx: Transaction, member: RoomMemberRow, answer: Answer) -> None:
+        now = int(self._clock.now())
+        changed = msgspec.structs.replace(member, consent=answer.consent.given, updated_at=now)
+        await self._store.members.within(tx).put(changed)
+        await self.keep(tx, member.lesson_id, {answer.event.pubkey: answer})
+
+
+def hash_of(policy: str) -> str:
+    """SHA-256 (hex) of a recording policy, as join proofs name it."""
+    return hashlib.sha256(policy.encode()).hexdigest()
+
+
+def _newest(pubkey: str, events: Collection[str], policy_hash: str) -> Answer | None:
+    answers = [answer for text in events if (answer := _read(text)) is not None]
+    fitting = [one for one in answers if one.event.pubkey == pubkey and one.consent == Consent(True, policy_hash)]
+    return max(fitting, key=lambda one: one.event.created_at, default=None)
+
+
+@lru_cache(maxsize=10_000)
+def _read(text: str) -> Answer | None:
+    event = verify_json(text.encode())
+    consent = read_consent(event.tags) if isinstance(event, VerifiedEvent) else None
+    return Answer(consent, event) if isinstance(event, VerifiedEvent) and consent is not None else None
+
+
+def _is_ambiguous(event: VerifiedEvent) -> bool:
+    return any(fields.is_repeated(event.tags, name) for name in ("a", "recording_consent"))
+
+
+def _row(lesson_id: str, answer: Answer, now: int) -> RecordingConsentRow:
+    return RecordingConsentRow(
+        lesson_id=lesson_id,
+        pubkey=answer.event.pubkey,
+        event_id=answer.event.id,
+        given=answer.consent.given,
+        policy_hash=answer.consent.policy_hash,
+        event=answer.event.to_json().decode(),
+        kept_at=now,
+    )

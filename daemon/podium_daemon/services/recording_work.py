@@ -1,0 +1,157 @@
+"""From tracks to a published recording: collected, mixed in a process of its own, kept, read back, made known.
+
+Each step is written down before the next one begins. A daemon that died in the middle begins again with the tracks it
+has collected; what failed says why, keeps its tracks and can be tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+
+from podium_daemon.conference.base import EngineUnavailable, RoomId
+from podium_daemon.media.job import Layout, MixDone, MixFailed
+from podium_daemon.media.process import run_mix
+from podium_daemon.refusals import Refused
+from podium_daemon.services.recording_files import Keeper, MadeFile, digest_of
+from podium_daemon.services.recording_ledger import RecordingLedger
+from podium_daemon.services.recording_publishing import RecordingPublisher
+from podium_daemon.services.recording_tracks import Tracks
+from podium_protocol.errors import PodiumError
+from podium_protocol.live.recording import RecordingStage
+from podium_protocol.live.session import Visibility
+from podium_storage.rows import LiveSessionRow, RecordingRow
+
+_log = structlog.get_logger(__name__)
+ATTEMPTS: Final = 60  # to reach an engine that is away, one every five seconds
+_TOLD_EVERY: Final = 5  # percent: a progress bar needs no more, and each is a transaction
+_MEGABYTE: Final = 1_000_000
+
+
+class WorkSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How recordings are made."""
+
+    layout: Layout = Layout.SPEAKER
+    keep_tracks: bool = False
+    max_megabytes: int = 4096
+
+
+class _NotMade(Exception):  # noqa: N818  (it never leaves this module)
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class RecordingWork:
+    """Processes one recording at a time."""
+
+    def __init__(
+        self,
+        settings: WorkSettings,
+        *,
+        ledger: RecordingLedger,
+        tracks: Tracks,
+        keeper: Keeper,
+        private_keeper: Keeper,
+        publisher: RecordingPublisher,
+    ) -> None:
+        """`private_keeper`: where those of private sessions go, whatever the others do."""
+        self.settings = settings
+        self._ledger = ledger
+        self._tracks = tracks
+        self._keeper = keeper
+        self._private_keeper = private_keeper
+        self._publisher = publisher
+
+    async def process(self, row: RecordingRow) -> RecordingRow:
+        """Bring a pending recording to its end: available, or failed with the reason.
+
+        Raises:
+            EngineUnavailable: the engine does not answer, and it has not been asked often enough to give up.
+            PodiumError: something else is away that is worth waiting for; it is pending again.
+        """
+        session = await self._ledger.session(row.lesson_id)
+        if session is None or session.conference_room_id is None:
+            return await self._ledger.change(row, RecordingStage.FAILED, reason="its session is not known any more")
+        try:
+            await self._collect(row, RoomId(session.conference_room_id))
+            row = await self._ledger.change(row, RecordingStage.PROCESSING, progress=0, reason=None)
+            return await self._made(row, session)
+        except _NotMade as error:
+            _log.error("a recording failed", action="recording.failed", session=row.lesson_id, why=error.reason)
+            return await self._ledger.change(row, RecordingStage.FAILED, reason=error.reason)
+        except PodiumError:
+            # the signer or the disk of the database: it is tried again, from the tracks
+            if row.state == RecordingStage.PROCESSING:
+                await self._ledger.change(row, RecordingStage.PENDING, progress=0)
+            raise
+
+    async def _collect(self, row: RecordingRow, room: RoomId) -> None:
+        try:
+            refused = await self._tracks.collect(row, room)
+        except EngineUnavailable as error:
+            if row.attempts + 1 >= ATTEMPTS:
+                raise _NotMade(f"the engine does not answer: {error}") from error
+            await self._ledger.change(row, attempts=row.attempts + 1)
+            raise
+        if refused is not None:
+            # a room that is gone has nothing more to give; what was collected before may be all there is
+            _log.info("nothing more was collected", action="recording.collect", why=refused.detail)
+
+    async def _made(self, row: RecordingRow, session: LiveSessionRow) -> RecordingRow:
+        try:
+            largest = self.settings.max_megabytes * _MEGABYTE
+            job, left_out = await self._tracks.job(row, session, self.settings.layout, largest)
+        except OSError as error:
+            raise _NotMade(f"the tracks cannot be read: {error.strerror}") from error
+        if not job.tracks:
+            raise _NotMade("; ".join(("there are no tracks: nobody was heard or seen while it recorded", *left_out)))
+
+        async def told(percent: int) -> None:
+            nonlocal row
+            if percent >= row.progress + _TOLD_EVERY:
+                row = await self._ledger.change(row, progress=percent)
+
+        mixed = await run_mix(job, told)
+        if isinstance(mixed, MixFailed):
+            raise _NotMade("; ".join((mixed.reason, *left_out)))
+        return await self._kept(row, session, Path(job.output), mixed, left_out)
+
+    async def _kept(
+        self, row: RecordingRow, session: LiveSessionRow, path: Path, mixed: MixDone, left_out: tuple[str, ...]
+    ) -> RecordingRow:
+        try:
+            sha256, size = await asyncio.to_thread(digest_of, path)
+        except OSError as error:
+            raise _NotMade(f"the finished file cannot be read: {error.strerror}") from error
+        if size > self.settings.max_megabytes * _MEGABYTE:
+            raise _NotMade(f"it is larger than {self.settings.max_megabytes} MB (recording.max_megabytes)")
+        keeper = self._private_keeper if session.visibility == Visibility.PRIVATE else self._keeper
+        made = MadeFile(path=path, sha256=sha256, size=size, media_type=mixed.media_type, title=session.title)
+        url = await keeper.keep(made)
+        if isinstance(url, Refused):
+            raise _NotMade(url.detail)
+        done = await self._publisher.publish(
+            row,
+            url,
+            sha256=sha256,
+            size=size,
+            length=mixed.length,
+            media_type=mixed.media_type,
+            store=keeper.name,
+            notes=(*mixed.notes, *left_out),
+        )
+        if not self.settings.keep_tracks:
+            await self._tracks.clear(row)
+            await self._discard(done, session)
+        return done
+
+    async def _discard(self, row: RecordingRow, session: LiveSessionRow) -> None:
+        """Have the engine forget the media too, unless another run of the session still needs them."""
+        runs = await self._ledger.of(row.lesson_id)
+        if all(run.state == RecordingStage.AVAILABLE for run in runs) and session.conference_room_id is not None:
+            await self._tracks.discard(RoomId(session.conference_room_id))

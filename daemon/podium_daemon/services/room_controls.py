@@ -1,0 +1,161 @@
+"""Muting: the engine silences people; that mute-all sticks, and who may speak all the same, is ours.
+
+Both are kept in the store, and count for whoever opens a microphone later, on whichever engine, until mute-all is off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from typing import Final
+
+import msgspec
+import structlog
+
+from podium_daemon.conference.base import (
+    ConferenceEngine,
+    Done,
+    EngineEvent,
+    EngineUnavailable,
+    Role,
+    RoomId,
+    Support,
+    TrackChange,
+    TrackChanged,
+    TrackKind,
+)
+from podium_daemon.conference.seat_messages import Notice
+from podium_daemon.conference.seats import Signalling
+from podium_daemon.refusals import Refused
+from podium_daemon.supervisor import Stop
+from podium_protocol.events import Pubkey
+from podium_storage.database import Transaction
+from podium_storage.rows import LiveSessionRow, RoomControlsRow
+from podium_storage.store import Store
+
+_log = structlog.get_logger(__name__)
+_MAY_SPEAK: Final = Notice("The instructor lets you speak. Switch your microphone on.", about="may-speak")
+_MUTED_AGAIN: Final = Notice("You are muted again, like the others.", about="muted-again")
+
+
+class Control(msgspec.Struct, frozen=True):
+    """One of a room's switches: who can do it with this engine, and whether it is on."""
+
+    support: Support
+    active: bool
+
+
+class RoomControls:
+    """Owns `muted` and `speakers` of the room controls."""
+
+    name = "room_controls"
+
+    def __init__(self, *, store: Store, engine: ConferenceEngine) -> None:
+        self._store = store
+        self._engine = engine
+        self._muted: dict[RoomId, tuple[Pubkey, ...]] = {}  # with those who may speak all the same
+
+    async def run(self, stop: Stop) -> None:
+        """Make what was ordered stick until told to stop."""
+        self._muted |= await self._remembered()
+        following = asyncio.create_task(self._follow_engine(), name="room controls engine")
+        stopping = asyncio.create_task(stop.wait(), name="room controls stop")
+        try:
+            await asyncio.wait((following, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if following.done() and not stop.is_set():
+                following.result()  # raises what ended it
+        finally:
+            for task in (following, stopping):
+                task.cancel()
+            await asyncio.gather(following, stopping, return_exceptions=True)
+
+    def mute_control(self, row: LiveSessionRow) -> Control:
+        """Mute-all in a session's room."""
+        return Control(self._engine.capabilities.mute_all, _room(row) in self._muted)
+
+    async def mute_all(self, row: LiveSessionRow, by: Pubkey, *, wanted: bool) -> Refused | None:
+        """Silence everybody but those who lead, now and when they open a microphone again; or let that be.
+
+        The caller has been checked. Letting it be opens nobody's microphone: people do that themselves.
+        """
+        room = _room(row)
+        if wanted:
+            if refusal := await self._silence(row, ()):
+                return refusal
+            self._muted[room] = ()
+        else:
+            self._muted.pop(room, None)
+        await self._keep(row.lesson_id, muted=wanted)
+        _log.info("mute-all was set", action="room.mute_all", session=row.lesson_id, by=by, wanted=wanted)
+        return None
+
+    def speakers(self, row: LiveSessionRow) -> tuple[Pubkey, ...]:
+        """Who may speak though everybody is muted."""
+        return self._muted.get(_room(row), ())
+
+    async def mute(self, row: LiveSessionRow, pubkey: Pubkey, kind: TrackKind, by: Pubkey) -> Refused | None:
+        """Silence one person's microphone, camera or screen, once: they may switch it on again."""
+        muted = await self._engine.mute(_room(row), pubkey, kind)
+        if isinstance(muted, Refused) and muted.slug != "no-room":
+            return muted
+        _log.info("somebody was muted", action="room.mute", session=row.lesson_id, by=by, kind=kind)
+        return None
+
+    async def let_speak(self, row: LiveSessionRow, pubkey: Pubkey, by: Pubkey, *, wanted: bool) -> Refused | None:
+        """Except one person from mute-all, and tell them; or no longer, which mutes them. Opens no microphone."""
+        room = _room(row)
+        if self._engine.capabilities.mute is not Support.NATIVE:
+            elsewhere = await self._engine.mute(room, pubkey)  # which says where
+            return elsewhere if isinstance(elsewhere, Refused) else None
+        if (before := self._muted.get(room)) is None:
+            return Refused("not-muted", "everybody may speak: mute-all is off", "Mute everybody first, if you want to.")
+        if wanted == (pubkey in before):
+            return None
+        speakers = (*before, pubkey) if wanted else tuple(one for one in before if one != pubkey)
+        if refusal := await self._silence(row, speakers):
+            return refusal
+        self._muted[room] = speakers
+        await self._keep(row.lesson_id, muted=True, speakers=speakers)
+        if isinstance(self._engine, Signalling):
+            await self._engine.tell(room, _MAY_SPEAK if wanted else _MUTED_AGAIN, pubkey)
+        _log.info("who may speak was set", action="room.speak", session=row.lesson_id, by=by, wanted=wanted)
+        return None
+
+    async def _silence(self, row: LiveSessionRow, speakers: Collection[Pubkey]) -> Refused | None:
+        """Mute everybody but those who lead and these, who are muted no later either where the engine keeps count."""
+        leaders = [Pubkey(pubkey) for pubkey in (row.instructor_pubkey, *row.co_hosts)]
+        muted: Done | Refused = await self._engine.mute_all(_room(row), [*leaders, *speakers])
+        # nobody has come yet: they will be quiet
+        return muted if isinstance(muted, Refused) and muted.slug != "no-room" else None
+
+    async def _follow_engine(self) -> None:
+        async for event in self._engine.events():
+            try:
+                await self._take(event)
+            except EngineUnavailable as error:
+                _log.warning("the engine did not answer", action="room.controls", reason=str(error))
+
+    async def _take(self, event: EngineEvent) -> None:
+        match event:
+            case TrackChanged(connection=one, kind=TrackKind.AUDIO, change=TrackChange.PUBLISHED | TrackChange.UNMUTED):
+                speakers = self._muted.get(one.room)
+                if speakers is not None and one.role is Role.PARTICIPANT and one.pubkey not in speakers:
+                    await self._engine.mute(one.room, one.pubkey, TrackKind.AUDIO)
+
+    async def _keep(self, lesson_id: str, *, muted: bool, speakers: tuple[Pubkey, ...] = ()) -> None:
+        async def scope(tx: Transaction) -> None:
+            table = self._store.controls.within(tx)
+            row = await table.where("lessonId").equals(lesson_id).first() or RoomControlsRow(lesson_id=lesson_id)
+            await table.upsert([msgspec.structs.replace(row, muted=muted, speakers=speakers)], by="lessonId")
+
+        await self._store.database.transact(scope)
+
+    async def _remembered(self) -> dict[RoomId, tuple[Pubkey, ...]]:
+        muted = {row.lesson_id: row.speakers for row in await self._store.controls.to_list() if row.muted}
+        rows = await self._store.sessions.where("lessonId").any_of(list(muted)).to_list()
+        return {_room(row): tuple(Pubkey(one) for one in muted[row.lesson_id]) for row in rows}
+
+
+def _room(row: LiveSessionRow) -> RoomId:
+    assert row.conference_room_id is not None, "every adopted session has its room"
+    return RoomId(row.conference_room_id)

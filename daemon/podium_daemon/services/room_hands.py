@@ -1,0 +1,120 @@
+"""Raised hands, in the order in which they were raised: in memory only, since a hand does not outlive a connection."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Collection
+from typing import Final
+
+import msgspec
+
+from podium_daemon.clock import Clock
+from podium_daemon.conference.events import RoomId
+from podium_daemon.conference.seat_messages import HandState
+from podium_daemon.conference.seats import Seat, Signalling
+from podium_protocol.events import Pubkey
+
+CHANGES: Final = 10  # of one person in `WINDOW`: a hand that waves is no signal
+WINDOW: Final = 30.0  # seconds
+
+
+class Hand(msgspec.Struct, frozen=True):
+    """Somebody's raised hand, since `since` (Unix seconds)."""
+
+    pubkey: Pubkey
+    since: int
+
+
+class RaisedHands:
+    """The hands in all rooms. One for each person, whatever the number of their devices."""
+
+    def __init__(self) -> None:
+        self._raised: dict[str, dict[Pubkey, Hand]] = {}
+        self._seats: dict[str, Counter[Pubkey]] = {}
+        self._changes: dict[tuple[str, Pubkey], deque[float]] = {}
+
+    def of(self, lesson_id: str) -> list[Hand]:
+        """The raised hands in one room, the first first."""
+        return list(self._raised.get(lesson_id, {}).values())
+
+    def is_raised(self, lesson_id: str, pubkey: Pubkey) -> bool:
+        """Whether somebody's hand is up."""
+        return pubkey in self._raised.get(lesson_id, {})
+
+    def sit(self, lesson_id: str, pubkey: Pubkey) -> None:
+        """Somebody takes a seat, perhaps one more."""
+        self._seats.setdefault(lesson_id, Counter())[pubkey] += 1
+
+    def stand(self, lesson_id: str, pubkey: Pubkey) -> None:
+        """Somebody leaves a seat; with the last one the hand goes down."""
+        seats = self._seats.get(lesson_id, Counter())
+        seats[pubkey] -= 1
+        if seats[pubkey] > 0:
+            return
+        del seats[pubkey]
+        self._changes.pop((lesson_id, pubkey), None)
+        self.lower(lesson_id, pubkey)
+        if not seats:
+            self._seats.pop(lesson_id, None)
+
+    def put(self, lesson_id: str, pubkey: Pubkey, *, up: bool, at: int, monotonic: float) -> bool:
+        """Raise or lower one's own hand. False: too often, and nothing changed. The same again is no change."""
+        if up == self.is_raised(lesson_id, pubkey):
+            return True
+        changes = self._changes.setdefault((lesson_id, pubkey), deque())
+        while changes and changes[0] <= monotonic - WINDOW:
+            changes.popleft()
+        if len(changes) >= CHANGES:
+            return False
+        changes.append(monotonic)
+        if up:
+            self._raised.setdefault(lesson_id, {})[pubkey] = Hand(pubkey, at)
+        else:
+            self.lower(lesson_id, pubkey)
+        return True
+
+    def lower(self, lesson_id: str, pubkey: Pubkey) -> bool:
+        """Take somebody's hand down; whether it was up."""
+        raised = self._raised.get(lesson_id, {})
+        was_up = raised.pop(pubkey, None) is not None
+        if was_up and not raised:
+            del self._raised[lesson_id]
+        return was_up
+
+
+class RoomHands:
+    """Hands over the rooms' sockets, whichever engine seats people."""
+
+    def __init__(self, seats: Signalling, clock: Clock) -> None:
+        self._seats = seats
+        self._clock = clock
+        self._hands = RaisedHands()
+
+    def of(self, lesson_id: str) -> list[Hand]:
+        """The raised hands in one room, the first first."""
+        return self._hands.of(lesson_id)
+
+    def sit(self, lesson_id: str, seat: Seat) -> None:
+        """Somebody takes a seat."""
+        self._hands.sit(lesson_id, seat.connection.pubkey)
+
+    def stand(self, lesson_id: str, seat: Seat) -> None:
+        """Somebody's seat is over."""
+        self._hands.stand(lesson_id, seat.connection.pubkey)
+
+    async def lower(self, lesson_id: str, room: RoomId, pubkeys: Collection[Pubkey] | None) -> int:
+        """Take these hands down, or all (None), and tell their owners; returns how many were up."""
+        chosen = [hand.pubkey for hand in self.of(lesson_id) if pubkeys is None or hand.pubkey in pubkeys]
+        for pubkey in chosen:
+            self._hands.lower(lesson_id, pubkey)
+            await self._seats.tell(room, HandState(up=False), pubkey)
+        return len(chosen)
+
+    async def put(self, lesson_id: str, seat: Seat, *, up: bool) -> None:
+        """Somebody raises or lowers their own hand; all their devices hear what counts."""
+        pubkey, room = seat.connection.pubkey, seat.connection.room
+        at, monotonic = int(self._clock.now()), self._clock.monotonic()
+        if self._hands.put(lesson_id, pubkey, up=up, at=at, monotonic=monotonic):
+            await self._seats.tell(room, HandState(up=up), pubkey)  # on every device of theirs
+        else:
+            seat.send(HandState(up=self._hands.is_raised(lesson_id, pubkey)))

@@ -1,0 +1,103 @@
+"""An invitation to a remote signer (NIP-46, `nostrconnect://`): we show where we listen, the signer comes to us."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from podium_daemon.clock import Clock
+from podium_daemon.signers.base import SignerUnavailable
+from podium_protocol import kinds
+from podium_protocol.errors import RemoteProtocolError
+from podium_protocol.events import Pubkey, Rejected, SignedEvent, verify_json
+from podium_protocol.keys import SecretKey
+from podium_protocol.nips import nip46
+
+ASKED_KINDS: Final = (kinds.SESSION, kinds.RSVP, kinds.DELETION, kinds.LIVE_CHAT, kinds.HTTP_AUTH)
+"""What signers are told that they will be asked for; they may ask their person about each event all the same."""
+
+_MAX_WRONG: Final = 200  # answers without the secret: whoever floods us ends this invitation and nothing else
+_SECRET_BYTES: Final = 16
+
+
+class Invitation:
+    """One URL to show, good for one signer. It hears a mailbox until the signer has come."""
+
+    def __init__(
+        self,
+        client: SecretKey,
+        relays: Sequence[str],
+        *,
+        name: str,
+        url: str = "",
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        """`name` and `url` are what the signer may call us by."""
+        self._client = client
+        self._secret = random_bytes(_SECRET_BYTES).hex()
+        self._signer: asyncio.Future[Pubkey] = asyncio.get_running_loop().create_future()
+        self.dropped: Counter[str] = Counter()
+        self.url = nip46.write_client(
+            nip46.ClientUrl(
+                client=client.pubkey,
+                relays=tuple(relays),
+                secret=self._secret,
+                perms=tuple(f"sign_event:{kind}" for kind in ASKED_KINDS),
+                name=name,
+                url=url,
+            )
+        )
+
+    @property
+    def unanswered(self) -> tuple[SignedEvent, ...]:
+        """Nothing was asked."""
+        return ()
+
+    async def accepted(self, clock: Clock, within: float) -> Pubkey:
+        """The key of the signer that came with the secret.
+
+        Raises:
+            SignerUnavailable: none came within so many seconds, or too many came without the secret.
+        """
+        limit = asyncio.create_task(clock.sleep(within))
+        try:
+            await asyncio.wait((self._signer, limit), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            limit.cancel()
+        if not self._signer.done():
+            raise SignerUnavailable(
+                f"no signer came within {within / 60:.0f} minutes: scan a fresh code, and look whether the signer "
+                "reaches the relays that it names"
+            )
+        return self._signer.result()
+
+    def receive(self, raw: bytes) -> None:
+        """Take one event of the relays, unchecked; what is no answer with our secret is counted."""
+        if self._signer.done():
+            return
+        if (signer := self._signer_of(raw)) is not None:
+            self._signer.set_result(signer)
+        elif self.dropped.total() >= _MAX_WRONG:
+            self._signer.set_exception(
+                SignerUnavailable("too many strangers answered the invitation: ask for a fresh code")
+            )
+
+    def _signer_of(self, raw: bytes) -> Pubkey | None:
+        event = verify_json(raw)
+        if isinstance(event, Rejected):
+            self.dropped[event.reason.value] += 1
+            return None
+        try:
+            answer = nip46.answer_of(nip46.read_response(event, self._client))
+        except RemoteProtocolError:
+            self.dropped["unreadable"] += 1
+            return None
+        result = answer.result if isinstance(answer, nip46.Granted) else ""
+        # anybody can write to our key: only whoever was shown the URL knows the secret (NIP-46, "MUST validate")
+        if hmac.compare_digest(result.encode(errors="replace"), self._secret.encode()):
+            return event.pubkey
+        self.dropped["wrong_secret"] += 1
+        return None

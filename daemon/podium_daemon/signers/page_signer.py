@@ -1,0 +1,264 @@
+"""One page's remote signer: paired, then asked for signatures, and seen from the page in versions."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Literal
+
+import msgspec
+
+from podium_daemon.clock import Clock
+from podium_daemon.refusals import Refused
+from podium_daemon.secret_file import KeyFileError
+from podium_daemon.signers.base import SignerRefused, SignerUnavailable
+from podium_daemon.signers.instructors import InstructorSigners
+from podium_daemon.signers.known_bunkers import KnownBunker
+from podium_daemon.signers.line import SignerLine
+from podium_protocol.events import Pubkey, UnsignedEvent, VerifiedEvent
+from podium_protocol.nips import nip98
+
+Purpose = Literal["page", "service"]
+"""A page signs in and acts with it; or an instructor leaves it with the service (`InstructorSigners`)."""
+
+State = Literal["pairing", "connected", "kept", "over"]
+
+MAX_ASKED: Final = 16
+"""Requests that one page may have open, and answers that wait for it to come and read them."""
+
+_GOODBYE_WITHIN: Final = 10.0
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """One request. `event` once it is signed; `words` say what went wrong: from a stranger, made safe to show."""
+
+    id: str
+    state: Literal["asked", "signed", "refused", "failed"]
+    event: VerifiedEvent | None = None
+    words: str = ""
+
+
+class View(msgspec.Struct, frozen=True):
+    """How the connection stands. `version` grows with each change.
+
+    `page`: http(s), where the signer wants its person to agree; `is_slow`: it has not answered for a while.
+    """
+
+    id: str
+    version: int
+    state: State
+    url: str | None
+    user: Pubkey | None
+    page: str | None
+    is_slow: bool
+    problem: str | None
+    asked: tuple[Asked, ...]
+
+
+class PageSigner:
+    """A connection, and the `Listener` of its line."""
+
+    line: SignerLine
+
+    def __init__(self, signer_id: str, secret: str, purpose: Purpose, *, clock: Clock) -> None:
+        self.id = signer_id
+        self.purpose = purpose
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.last_used = clock.monotonic()
+        self._clock = clock
+        self._digest = _digest(secret)
+        self._version = 0
+        self._state: State = "pairing"
+        self._url: str | None = None
+        self._page: str | None = None
+        self._is_slow = False
+        self._problem: str | None = None
+        self._asked: dict[str, Asked] = {}
+        self._changed = asyncio.Event()
+        self._hurry = False
+
+    def is_opened_by(self, secret: str) -> bool:
+        """Whether this is the page's secret."""
+        return hmac.compare_digest(_digest(secret), self._digest)
+
+    @property
+    def is_connected(self) -> bool:
+        """A signer is there and can be asked."""
+        return self._state == "connected"
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing more can be asked of it."""
+        return self._state in ("kept", "over")
+
+    # -- what the page sees
+
+    @property
+    def view(self) -> View:
+        """How it stands now."""
+        known = self.line.known
+        return View(
+            id=self.id,
+            version=self._version,
+            state=self._state,
+            url=self._url if self._state == "pairing" else None,
+            user=None if known is None else known.user,
+            page=self._page,
+            is_slow=self._is_slow,
+            problem=self._problem,
+            asked=tuple(self._asked.values()),
+        )
+
+    async def news(self, seen: int, within: float) -> View:
+        """The view as soon as it is another than version `seen`, or after `within` seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while self._version == seen and not self._hurry:
+                    await self._changed.wait()
+        return self.view
+
+    def hurry(self) -> None:
+        """Let nobody wait for news any more."""
+        self._hurry = True
+        self._change()
+
+    # -- the listener
+
+    def open_page(self, url: str) -> None:
+        """The signer wants its person to agree on a page."""
+        self._page = url
+        self._change()
+
+    def still_waiting(self) -> None:
+        """The signer has not answered yet."""
+        self._is_slow = True
+        self._change()
+
+    # -- pairing
+
+    def show(self, url: str) -> None:
+        """The page may show this to the person's signer now: we listen."""
+        self._url = url
+        self._change()
+
+    async def pair(
+        self,
+        pairing: Callable[[], Coroutine[Any, Any, KnownBunker]],
+        hand_over: Callable[[], Coroutine[Any, Any, None]] | None,
+    ) -> None:
+        """See the pairing through, and then hand the connection over, where that is its purpose."""
+        try:
+            await pairing()
+            if hand_over is not None:
+                await hand_over()
+        except (SignerUnavailable, KeyFileError) as error:
+            self.end(str(error))
+            return
+        self._state = "connected" if hand_over is None else "kept"
+        self._be_calm()
+        if hand_over is not None:
+            self.line.close()
+
+    async def hand_over(
+        self, instructors: InstructorSigners, is_instructor: Callable[[Pubkey], bool], public_url: str
+    ) -> None:
+        """Leave the signer with the service, once it has proven with one signature whose key it holds.
+
+        Raises:
+            SignerUnavailable: it is no instructor's, or it does not sign.
+            KeyFileError: the connection cannot be kept.
+        """
+        known = self.line.known
+        assert known is not None, "it is paired"
+        if not is_instructor(known.user):
+            raise SignerUnavailable("this key is not on the service's list of instructors: ask its operator")
+        # `get_public_key` is a claim; whoever is believed on it could put their signer in an instructor's place
+        url = f"{public_url.rstrip('/')}/api/service/signer"
+        proof = nip98.write(known.user, url, "PUT", None, int(self._clock.now()), (("nonce", self.id),))
+        await self.line.sign(proof)
+        await instructors.keep(known)
+
+    # -- asking
+
+    def ask(self, request_id: str, event: UnsignedEvent) -> Coroutine[Any, Any, None] | Refused | None:
+        """The work of one request; None where it is under way already: a page that lost an answer asks again."""
+        if request_id in self._asked:
+            return None
+        if not self.is_connected:
+            return Refused("signer-not-connected", "no signer is connected yet", "Connect the signer first.")
+        if event.pubkey != self.line.pubkey:
+            return Refused("bad-pubkey", "the event names another author than the signer's", "Sign in again.")
+        done = [one.id for one in self._asked.values() if one.state != "asked"]
+        if len(self._asked) >= MAX_ASKED and not done:
+            return Refused(
+                "too-many-requests", "the signer is asked for too much at once", "Answer what it asks first."
+            )
+        if len(self._asked) >= MAX_ASKED:
+            del self._asked[done[0]]  # the oldest that was read, or will not be
+        self._note(Asked(request_id, "asked"))
+        return self._sign(request_id, event)
+
+    async def _sign(self, request_id: str, event: UnsignedEvent) -> None:
+        try:
+            signed = await self.line.sign(event)
+        except SignerRefused as error:
+            answer = Asked(request_id, "refused", words=str(error))
+        except SignerUnavailable as error:
+            answer = Asked(request_id, "failed", words=str(error))
+        else:
+            answer = Asked(request_id, "signed", signed)
+        if request_id in self._asked:
+            self._note(answer)
+        if all(one.state != "asked" for one in self._asked.values()):
+            self._be_calm()
+
+    # -- the end
+
+    async def say_goodbye(self) -> None:
+        """Tell the signer that this page will not come again."""
+        try:
+            async with asyncio.timeout(_GOODBYE_WITHIN):
+                await self.line.log_out()
+        except (SignerUnavailable, TimeoutError):
+            return  # it need not be there for us to forget it
+        finally:
+            self.line.close()
+
+    def end(self, why: str) -> None:
+        """Nothing more can be asked; `why` is told to the page. What is under way is given up."""
+        self.give_up(why)
+        self.line.close()
+
+    def give_up(self, why: str) -> None:
+        """As `end`, and the line stays for a goodbye."""
+        if self.is_over:
+            return
+        self._state, self._problem = "over", why
+        self._asked = {
+            one.id: Asked(one.id, "failed", words=why) if one.state == "asked" else one for one in self._asked.values()
+        }
+        for task in self.tasks - {asyncio.current_task()}:
+            task.cancel()
+        self._be_calm()
+
+    # -- inside
+
+    def _note(self, asked: Asked) -> None:
+        self._asked[asked.id] = asked
+        self._change()
+
+    def _be_calm(self) -> None:
+        self._page, self._is_slow = None, False
+        self._change()
+
+    def _change(self) -> None:
+        self._version += 1
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()

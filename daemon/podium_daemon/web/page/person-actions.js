@@ -1,0 +1,73 @@
+// What those who lead do about one person in the room: the same buttons on a tile and in the list of people.
+
+import { action, announce, setText, show } from "./dom.js";
+import { describe, t } from "./i18n.js";
+import { npubOf } from "./npub.js";
+import { shortNpub } from "./podium-identity.js";
+
+/** Buttons about one person; `update()` after each change. `only`: which of them, in this order. */
+export class PersonActions {
+  constructor(client, pubkey, only, done = () => {}) {
+    Object.assign(this, { client, pubkey, done });
+    this.who = shortNpub(npubOf(pubkey));
+    this.failed = () => {};
+    const made = {
+      mute: () => this.#make("door.mute", () => client.mute(pubkey, "audio")),
+      "camera-off": () => this.#make("door.camera-off", () => client.mute(pubkey, "video")),
+      "screen-off": () => this.#make("door.screen-off", () => client.mute(pubkey, "screen")),
+      speak: () => this.#make("door.speak", (button) => client.letSpeak(pubkey, !isOn(button)), { "aria-pressed": "false" }),
+      spotlight: () => this.#make("door.spotlight", (button) => client.spotlight(isOn(button) ? null : pubkey), { "aria-pressed": "false" }),
+      remove: () => this.#make("door.remove", () => client.remove(pubkey, ""), { class: "danger" }),
+    };
+    this.buttons = new Map(only.map((name) => [name, made[name]()]));
+  }
+
+  get nodes() {
+    return [...this.buttons.values()];
+  }
+
+  /** `shown`: which of them make sense at present, beside what the room can do. */
+  update(heir, shown = () => true) {
+    const room = this.client.lists.room;
+    const leads = (room?.people ?? []).some((one) => one.pubkey === this.pubkey && one.role !== "participant");
+    const native = room?.muteAll?.support === "native";
+    const can = {
+      mute: native,
+      "camera-off": native,
+      "screen-off": native,
+      speak: native && room.muteAll.active && !leads,
+      spotlight: room?.spotlight?.support === "native",
+      remove: !leads,
+    };
+    for (const [name, button] of this.buttons) show(button, can[name] && shown(name), heir);
+    this.#press("speak", (room?.speakers ?? []).includes(this.pubkey));
+    this.#press("spotlight", room?.spotlight?.pubkey === this.pubkey);
+  }
+
+  #press(name, on) {
+    this.buttons.get(name)?.setAttribute("aria-pressed", String(on));
+  }
+
+  #make(key, run, props = {}) {
+    const guarded = async (button) => {
+      await run(button);
+      announce(t("lead.done", { what: t(key) }));
+      this.done();
+    };
+    const name = t("door.of", { what: t(key), npub: this.who });
+    return action(t(key), guarded, (error) => this.failed(describe(error)), { class: "quiet", "aria-label": name, ...props });
+  }
+}
+
+/** A line for what went wrong with the buttons of a list. */
+export function failsInto(actions, line) {
+  actions.failed = (text) => {
+    setText(line, text);
+    show(line, true);
+  };
+  return actions;
+}
+
+function isOn(button) {
+  return button.getAttribute("aria-pressed") === "true";
+}

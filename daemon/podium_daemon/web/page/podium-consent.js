@@ -1,0 +1,65 @@
+// While one sits in a room that may be recorded: whether it is, and the way to take a consent back, or to give it.
+
+import { aboutService, exactNow, plain, withHeader } from "./api.js";
+import { action, announce, freshId, h, setText, show } from "./dom.js";
+import { describe, t } from "./i18n.js";
+import { login } from "./signer.js";
+
+/** `<podium-consent>`; built by `setUp(client)`. */
+export class PodiumConsent extends HTMLElement {
+  setUp(client) {
+    this.client = client;
+    this.failure = h("p", { class: "failure", role: "alert", hidden: true });
+    this.state = h("p", { class: "recording-now", role: "status" });
+    this.policy = h("p", { dir: "auto", id: freshId("policy"), hidden: true });
+    this.withdraw = action(t("consent.withdraw"), () => this.#takeBack(), (error) => this.#failed(error));
+    this.agree = action(t("consent.agree"), () => this.#offer(), (error) => this.#failed(error), { "aria-describedby": this.policy.id });
+    this.replaceChildren(this.state, this.policy, h("div", { class: "buttons" }, this.withdraw, this.agree), this.failure);
+    client.subscribe(() => this.#update());
+    this.#update();
+  }
+
+  #update() {
+    const { session, seat } = this.client;
+    show(this, session !== null && session.allowRecording && seat?.state === "seated");
+    if (session === null) return;
+    setText(this.state, t(session.isRecording ? "consent.recording-now" : "consent.not-recording"));
+    this.state.dataset.on = String(session.isRecording);
+  }
+
+  /** The policy is shown first; the second press signs. */
+  async #offer() {
+    const { policy, policyHash } = await plain("GET", `${this.client.path}/recording`);
+    if (this.policy.hidden || this.policy.textContent !== policy) {
+      setText(this.policy, policy);
+      show(this.policy, true);
+      announce(policy);
+      return;
+    }
+    await this.#sign("yes", policyHash);
+    show(this.policy, false);
+    announce(t("consent.agreed"));
+  }
+
+  async #takeBack() {
+    const { policyHash } = await plain("GET", `${this.client.path}/recording`);
+    await this.#sign("no", policyHash);
+    announce(t("consent.withdrawn"));
+  }
+
+  async #sign(answer, policyHash) {
+    show(this.failure, false);
+    const path = `${this.client.path}/recording/consent`;
+    const { publicUrl } = await aboutService();
+    const extra = [["a", this.client.session.lessonId], ["recording_consent", answer, policyHash]];
+    const header = await login(publicUrl.replace(/\/$/, "") + path, "POST", "", Math.floor(exactNow()), extra);
+    await withHeader("POST", path, header);
+  }
+
+  #failed(error) {
+    setText(this.failure, describe(error));
+    show(this.failure, true);
+  }
+}
+
+customElements.define("podium-consent", PodiumConsent);

@@ -1,0 +1,76 @@
+// Raised hands: a button for whoever sits in the room, and the list, in the order of raising, for those who lead.
+
+import { action, announce, freshId, h, keyed, setText, show } from "./dom.js";
+import { describe, t } from "./i18n.js";
+import { shortNpub } from "./podium-identity.js";
+
+/** `<podium-hands>`; built by `setUp(client)`. */
+export class PodiumHands extends HTMLElement {
+  setUp(client) {
+    this.client = client;
+    this.hidden = true;
+    const title = h("h2", { id: freshId("hands"), tabindex: "-1" }, t("hands.title"));
+    this.heading = title;
+    this.failure = h("p", { class: "failure", role: "alert", hidden: true });
+    this.own = h("button", { type: "button", "aria-pressed": "false", on: { click: () => this.#toggle() } }, t("hands.raise"));
+    this.state = h("p", { class: "hint", role: "status" });
+    this.list = h("ol", { class: "people" });
+    this.nobody = h("p", { class: "hint" }, t("hands.nobody"));
+    this.all = this.#action("hands.lower-all", () => client.lowerHands(null));
+    this.replaceChildren(
+      h("section", { class: "card", "aria-labelledby": title.id }, title,
+        h("div", { class: "buttons" }, this.own), this.state, this.list, this.nobody, h("div", { class: "buttons" }, this.all), this.failure),
+    );
+    client.subscribe(() => this.#update());
+    this.#update();
+  }
+
+  #toggle() {
+    this.client.seat?.raise(!this.client.seat.hand);
+  }
+
+  #action(key, run, props = {}) {
+    const guarded = async () => {
+      show(this.failure, false);
+      await run();
+      announce(t("lead.done", { what: t(key) }));
+    };
+    const failed = (error) => {
+      setText(this.failure, describe(error));
+      show(this.failure, true);
+    };
+    return action(t(key), guarded, failed, { class: "quiet", ...props });
+  }
+
+  #update() {
+    const { client } = this;
+    const seated = client.seat?.state === "seated";
+    const open = client.leads && ["scheduled", "active"].includes(client.session?.state);
+    show(this, seated || open);
+    show(this.own, seated && !client.leads, this.heading);
+    const up = Boolean(seated && client.seat.hand);
+    this.own.setAttribute("aria-pressed", String(up));
+    setText(this.state, up ? t("hands.up") : "");
+    show(this.state, up);
+    const hands = open ? (client.lists.room?.hands ?? []) : [];
+    this.#tell(hands);
+    keyed(this.list, hands, (hand) => hand.pubkey, (hand) => this.#item(hand));
+    show(this.list, hands.length > 0, this.heading);
+    show(this.nobody, open && hands.length === 0);
+    show(this.all, hands.length > 1, this.heading);
+  }
+
+  #tell(hands) {
+    const before = this.count ?? 0;
+    this.count = hands.length;
+    if (hands.length > before) announce(t("hands.count", { count: hands.length }));
+  }
+
+  #item(hand) {
+    const name = t("door.of", { what: t("hands.lower"), npub: shortNpub(hand.npub) });
+    const lower = this.#action("hands.lower", () => this.client.lowerHands([hand.pubkey]), { "aria-label": name });
+    return h("li", {}, h("span", { title: hand.npub }, shortNpub(hand.npub)), lower);
+  }
+}
+
+customElements.define("podium-hands", PodiumHands);

@@ -1,0 +1,164 @@
+// Credit for watching a recording: one signature opens it, then what is really played is reported until it is enough.
+
+import { refusal, request, signed } from "./api.js";
+import { action, announce, h, setText, show, webUrl } from "./dom.js";
+import { describe, t } from "./i18n.js";
+
+const EVERY = 10000; // milliseconds between reports; the daemon credits no more than a minute of silence
+const JUMP = 5; // seconds: a greater step between two looks is no playing; a busy browser looks seldom, and tells seeks itself
+const SHORTEST = 0.5; // seconds; the daemon keeps no shorter piece
+
+/** `<podium-player>`; `setUp(client, video)` with the video element that plays, `follow(session)` after each change. */
+export class PodiumPlayer extends HTMLElement {
+  setUp(client, video) {
+    this.client = client;
+    this.video = video;
+    this.secret = null;
+    this.seen = null;
+    this.segments = [];
+    this.from = null;
+    this.at = 0;
+    this.sending = null;
+    this.failure = h("p", { class: "failure", role: "alert", hidden: true });
+    this.hint = h("p", { class: "hint" }, t("watch.hint"));
+    this.count = action(t("watch.count"), () => this.#open(), (error) => this.#failed(error), { class: "primary" });
+    this.bar = h("progress", { max: "100", value: 0, "aria-label": t("watch.progress"), hidden: true });
+    this.text = h("p", { class: "hint", role: "status", hidden: true });
+    this.replaceChildren(this.hint, h("div", { class: "buttons" }, this.count), this.bar, this.text, this.failure);
+    this.#listen();
+  }
+
+  disconnectedCallback() {
+    clearInterval(this.timer);
+    this.#cut();
+    this.#report();
+  }
+
+  follow(session) {
+    const available = session.recordingState === "available" && webUrl(session.recordingUrl) !== null;
+    show(this, available);
+    if (this.url !== undefined && this.url !== session.recordingUrl) this.#close(); // another run's recording took its place
+    this.url = session.recordingUrl;
+  }
+
+  // -- opening
+
+  async #open() {
+    show(this.failure, false);
+    const opened = await signed("POST", `${this.client.path}/watching`);
+    this.secret = opened.secret;
+    this.#show(opened.seen);
+    // a private recording is given to nobody without this secret
+    if (webUrl(opened.url) && !this.video.hasAttribute("src")) {
+      this.dispatchEvent(new CustomEvent("opened", { detail: { url: opened.url } }));
+    }
+    if (!this.video.paused) this.#begin();
+    this.timer = setInterval(() => this.#report(), EVERY);
+  }
+
+  #close() {
+    clearInterval(this.timer);
+    this.secret = null;
+    this.segments = [];
+    this.from = null;
+    show(this.count, true);
+    show(this.hint, true);
+    show(this.bar, false);
+    show(this.text, false);
+  }
+
+  // -- what is played
+
+  #listen() {
+    const { video } = this;
+    video.addEventListener("playing", () => this.#begin());
+    video.addEventListener("timeupdate", () => this.#look());
+    video.addEventListener("seeking", () => this.#cut());
+    video.addEventListener("seeked", () => video.paused || this.#begin());
+    for (const end of ["pause", "ended", "emptied"]) {
+      video.addEventListener(end, () => {
+        this.#look();
+        this.#cut();
+        this.#report();
+      });
+    }
+    addEventListener("pagehide", () => {
+      this.#cut();
+      this.#report();
+    });
+  }
+
+  #begin() {
+    if (this.from !== null) return;
+    this.from = this.at = this.video.currentTime;
+  }
+
+  /** Follow the playing time; a step that no playing can make ends the piece before it. */
+  #look() {
+    if (this.from === null) return;
+    const now = this.video.currentTime;
+    if (now < this.at || now - this.at > JUMP * Math.max(1, this.video.playbackRate)) {
+      this.#cut();
+      if (!this.video.paused && !this.video.seeking) this.#begin();
+      return;
+    }
+    this.at = now;
+  }
+
+  #cut() {
+    if (this.from !== null && this.at - this.from >= SHORTEST) this.segments.push([this.from, this.at]);
+    this.from = null;
+  }
+
+  // -- telling
+
+  async #report() {
+    if (this.secret === null || this.sending) return;
+    this.#look();
+    const playing = this.from !== null && !this.video.paused;
+    this.#cut();
+    if (playing) this.#begin();
+    const segments = this.segments.slice(0, 100);
+    if (segments.length === 0) return;
+    this.sending = this.#send(segments);
+    await this.sending;
+    this.sending = null;
+  }
+
+  async #send(segments) {
+    try {
+      const answer = await request("/api/watching", {
+        method: "POST",
+        keepalive: true, // the last words of a page that is being left
+        headers: { Authorization: `Podium ${this.secret}`, "Content-Type": "application/json" },
+        body: JSON.stringify({ segments }),
+      });
+      if (!answer.ok) throw await refusal(answer);
+      this.segments.splice(0, segments.length);
+      this.#show(await answer.json());
+    } catch (error) {
+      if (error.slug === "offline") return; // they are told with the next report
+      this.#close();
+      this.#failed(error);
+    }
+  }
+
+  #show(seen) {
+    const news = seen.completedAt !== null && this.seen?.completedAt === null;
+    this.seen = seen;
+    this.bar.value = seen.percent;
+    setText(this.text, seen.completedAt === null ? t("watch.percent", { percent: seen.percent }) : t("completion.recording"));
+    show(this.count, false);
+    show(this.hint, false);
+    show(this.bar, true);
+    show(this.text, true);
+    if (news) announce(t("completion.recording"));
+  }
+
+  #failed(error) {
+    setText(this.failure, describe(error));
+    show(this.failure, true);
+  }
+}
+
+customElements.define("podium-player", PodiumPlayer);

@@ -1,0 +1,42 @@
+// Where there is no session for strangers there may be a private one for somebody: they sign in and see it in this place.
+
+import { action, h, setText, show } from "./dom.js";
+import { describe, t } from "./i18n.js";
+import "./podium-identity.js";
+import "./podium-session.js";
+import { SessionClient } from "./session-client.js";
+
+/** `<podium-private-door>` on the page that says there is no such session. */
+export class PodiumPrivateDoor extends HTMLElement {
+  connectedCallback() {
+    const reference = decodeURIComponent(location.pathname.split("/").pop());
+    const failure = h("p", { class: "failure", role: "alert", hidden: true });
+    const failed = (error) => {
+      setText(failure, describe(error));
+      show(failure, true);
+    };
+    const enter = action(t("identity.show"), () => signIn(reference), failed, { class: "primary" });
+    this.replaceChildren(h("p", {}, t("unknown.private")), h("podium-signer-help"), enter, failure);
+    if (SessionClient.isKnown(reference)) showSession(); // the person loaded the page again
+  }
+}
+
+/** Prove who one is; the daemon then tells of the session, or says again that there is none. */
+async function signIn(reference) {
+  const client = new SessionClient(reference);
+  try {
+    await client.signIn();
+  } finally {
+    client.close(); // the session's own element goes on with the pass that came
+  }
+  showSession();
+}
+
+function showSession() {
+  document.querySelector("header.bar").append(h("podium-identity"));
+  const main = document.querySelector("main");
+  main.replaceChildren(h("podium-session"));
+  main.focus();
+}
+
+customElements.define("podium-private-door", PodiumPrivateDoor);

@@ -1,0 +1,213 @@
+// Questions to a session: what was asked and answered, a form to ask, and what those who lead do about it.
+
+import { action, announce, freshId, h, keyed, setText, show } from "./dom.js";
+import { describe, t } from "./i18n.js";
+import { shortNpub } from "./podium-identity.js";
+
+const OPEN = ["scheduled", "active"];
+const MAX_TEXT = 1000; // characters; the daemon takes no more
+
+/** `<podium-questions>`; built by `setUp(client)`. */
+export class PodiumQuestions extends HTMLElement {
+  setUp(client) {
+    this.client = client;
+    this.hidden = true;
+    const title = h("h2", { id: freshId("questions"), tabindex: "-1" }, t("questions.title"));
+    this.heading = title;
+    this.failure = h("p", { class: "failure", role: "alert", hidden: true });
+    this.nothing = h("p", { class: "hint" }, t("questions.none"));
+    this.more = h("p", { class: "hint", hidden: true });
+    this.list = h("ol", { class: "questions" });
+    this.form = writingForm("questions.yours", "questions.ask", (text) => this.#ask(text), (error) => this.failed(error));
+    this.open = h("p", { class: "hint" });
+    this.form.append(this.open);
+    this.replaceChildren(
+      h("section", { class: "card", "aria-labelledby": title.id }, title, this.nothing, this.more, this.list, this.form, this.failure),
+    );
+    client.subscribe(() => this.#update());
+    this.#update();
+  }
+
+  async #ask(text) {
+    show(this.failure, false);
+    await this.client.ask(text);
+    announce(t("questions.asked"));
+  }
+
+  failed(error) {
+    setText(this.failure, describe(error));
+    show(this.failure, true);
+  }
+
+  #update() {
+    const { client } = this;
+    const { session, questions, questionsTotal } = client;
+    const open = session !== null && OPEN.includes(session.state);
+    show(this, session !== null && session.state !== "cancelled" && (open || questions.length > 0));
+    if (session === null) return;
+    show(this.form, open, this.heading);
+    setText(this.open, t(session.visibility === "private" ? "questions.private" : "questions.public"));
+    show(this.nothing, questions.length === 0);
+    setText(this.more, t("questions.more", { count: questionsTotal - questions.length }));
+    show(this.more, questionsTotal > questions.length);
+    this.#tell(questions);
+    keyed(this.list, questions, (one) => one.id, (one) => new Item(this, one).node, (node, one) => node.item.update(one));
+  }
+
+  /** Say to screen readers how many came, not each of them: in a large session they come faster than one can listen. */
+  #tell(questions) {
+    const before = this.known;
+    this.known = new Set(questions.map((one) => one.id));
+    if (!before) return;
+    const fresh = questions.filter((one) => !before.has(one.id) && one.pubkey !== this.client.me?.pubkey);
+    if (fresh.length > 0) announce(t("questions.new", { count: fresh.length }));
+  }
+}
+
+/** One question in the list. */
+class Item {
+  constructor(owner, question) {
+    this.owner = owner;
+    this.question = question;
+    this.badge = h("span", { class: "badge", hidden: true });
+    this.who = h("span", { class: "who" });
+    this.text = h("p", { class: "text", dir: "auto" });
+    this.answers = h("ul", { class: "answers" });
+    this.reply = null; // made when somebody answers, and the buttons when there is somebody to press them
+    this.buttons = null;
+    this.node = h("li", { tabindex: "-1" }, h("div", { class: "head" }, this.who, this.badge), this.text, this.answers);
+    this.node.item = this;
+  }
+
+  update(question) {
+    this.question = question;
+    const { client } = this.owner;
+    setText(this.who, whoText(question));
+    this.who.title = question.npub;
+    setText(this.text, question.text);
+    const mark = markOf(question);
+    setText(this.badge, mark ? t(mark) : "");
+    show(this.badge, mark !== null);
+    this.node.classList.toggle("pinned", question.pinned);
+    this.node.classList.toggle("unseen-by-others", question.state !== "shown");
+    keyed(this.answers, question.answers, (one) => one.id, answerItem);
+    show(this.answers, question.answers.length > 0);
+    const mine = question.pubkey === client.me?.pubkey;
+    if (this.buttons === null && (client.leads || mine)) {
+      this.buttons = h("div", { class: "buttons small" }, ...this.#makeButtons());
+      this.node.append(this.buttons);
+    }
+    if (this.buttons !== null) this.#showButtons(question, client, mine);
+  }
+
+  #makeButtons() {
+    this.replyButton = this.#button("questions.answer", () => this.#openReply(), { "aria-expanded": "false" });
+    this.pin = this.#command("pin");
+    this.unpin = this.#command("unpin");
+    this.hide = this.#command("hide");
+    this.showAgain = this.#command("show");
+    this.silence = this.#command("silence");
+    this.unsilence = this.#command("unsilence");
+    this.withdraw = this.#button("questions.withdraw", async () => {
+      this.owner.heading.focus(); // this item is about to go
+      await this.owner.client.withdraw(this.question.id);
+      announce(t("questions.withdrawn"));
+    });
+    return [this.replyButton, this.pin, this.unpin, this.hide, this.showAgain, this.silence, this.unsilence, this.withdraw];
+  }
+
+  #command(command) {
+    return this.#button(`questions.${command}`, async () => {
+      await this.owner.client.moderate(this.question.id, command);
+      announce(t("lead.done", { what: t(`questions.${command}`) }));
+    });
+  }
+
+  #button(key, run, props = {}) {
+    const guarded = async () => {
+      show(this.owner.failure, false);
+      await run();
+    };
+    const name = t("questions.of", { what: t(key), text: short(this.question.text) });
+    return action(t(key), guarded, (error) => this.owner.failed(error), { class: "quiet", "aria-label": name, ...props });
+  }
+
+  #showButtons(question, client, mine) {
+    const { leads } = client;
+    const shown = question.state === "shown";
+    const open = OPEN.includes(client.session.state);
+    const heir = this.node;
+    show(this.replyButton, leads && open, heir);
+    show(this.pin, leads && shown && !question.pinned, this.unpin.hidden ? heir : this.unpin);
+    show(this.unpin, leads && question.pinned, heir);
+    show(this.hide, leads && shown, heir);
+    show(this.showAgain, leads && !shown, heir);
+    const other = question.role === "participant" && !mine;
+    show(this.silence, leads && other && !question.silenced, heir);
+    show(this.unsilence, leads && other && question.silenced, heir);
+    show(this.withdraw, mine, heir);
+    if (this.reply !== null && (!leads || !open)) show(this.reply, false, heir);
+  }
+
+  #openReply() {
+    if (this.reply === null) {
+      this.reply = writingForm("questions.your-answer", "questions.send", (text) => this.#answer(text), (error) => this.owner.failed(error));
+      this.node.append(this.reply);
+    }
+    show(this.reply, true);
+    this.replyButton.setAttribute("aria-expanded", "true");
+    this.reply.focusText();
+  }
+
+  async #answer(text) {
+    show(this.owner.failure, false);
+    await this.owner.client.ask(text, this.question);
+    announce(t("questions.answered"));
+    show(this.reply, false, this.replyButton);
+    this.replyButton.setAttribute("aria-expanded", "false");
+  }
+}
+
+/** A text and a button that sends it; what was typed stays until it was taken. */
+function writingForm(labelKey, sendKey, send, failed) {
+  const text = h("textarea", { id: freshId("text"), rows: "3", maxlength: MAX_TEXT, required: true, dir: "auto" });
+  const button = h("button", { type: "submit" }, t(sendKey));
+  const form = h("form", { class: "write" }, h("label", { for: text.id }, t(labelKey)), text, h("div", { class: "buttons" }, button));
+  form.focusText = () => text.focus();
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const written = text.value.trim();
+    if (written === "" || button.getAttribute("aria-busy") === "true") return;
+    button.setAttribute("aria-busy", "true");
+    try {
+      await send(written);
+      text.value = "";
+    } catch (error) {
+      failed(error);
+    } finally {
+      button.removeAttribute("aria-busy");
+    }
+  });
+  return form;
+}
+
+function answerItem(answer) {
+  return h("li", {}, h("span", { class: "who", title: answer.npub }, whoText(answer)), h("p", { class: "text", dir: "auto" }, answer.text));
+}
+
+function whoText(one) {
+  return one.role === "participant" ? shortNpub(one.npub) : `${shortNpub(one.npub)} · ${t(`role.${one.role}`)}`;
+}
+
+/** The key of the word beside a question: pinned, hidden, or why it waits. */
+function markOf(question) {
+  if (question.state === "hidden") return "questions.is.hidden";
+  if (question.state === "held") return `questions.held.${question.hold ?? "new"}`;
+  return question.pinned ? "questions.is.pinned" : null;
+}
+
+function short(text) {
+  return text.length > 40 ? `${text.slice(0, 40)}…` : text;
+}
+
+customElements.define("podium-questions", PodiumQuestions);

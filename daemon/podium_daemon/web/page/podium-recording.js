@@ -1,0 +1,95 @@
+// The recording of a session: its state, and a player. Nothing of another host is loaded before the person says so.
+
+import { action, announce, h, setText, show, webUrl } from "./dom.js";
+import { t } from "./i18n.js";
+import "./podium-player.js";
+
+/** `<podium-recording>`; `follow(session)` after each change of an ended session. */
+export class PodiumRecording extends HTMLElement {
+  connectedCallback() {
+    if (this.state) return;
+    this.state = h("p", { class: "recording" });
+    this.consent = h("p", { class: "hint" });
+    this.load = action("", () => this.#play(), () => {}, { class: "primary" });
+    this.video = h("video", { controls: true, preload: "metadata", playsinline: true, "aria-label": t("recording.player"), hidden: true });
+    this.failure = h("p", { class: "failure", role: "status", hidden: true }, t("recording.cannot-play"));
+    this.open = h("a", { class: "button", target: "_blank", rel: "noopener noreferrer" }, t("recording.open"));
+    this.video.addEventListener("error", () => this.#failed());
+    // the policy names the host of the recording that there was when this page was loaded
+    document.addEventListener("securitypolicyviolation", (event) => event.effectiveDirective === "media-src" && this.#failed());
+    this.credit = h("podium-player", { hidden: true });
+    this.progress = h("progress", { max: "100", value: 0, hidden: true, "aria-label": t("recording.processing") });
+    this.replaceChildren(this.state, this.progress, this.consent, this.video, this.failure, h("div", { class: "buttons" }, this.load, this.open), this.credit);
+    this.url = undefined;
+  }
+
+  /** Count what is watched, for whoever signs it. */
+  setUp(client) {
+    this.credit.setUp(client, this.video);
+    this.credit.addEventListener("opened", (event) => this.#private(event.detail.url));
+  }
+
+  follow(session) {
+    setText(this.state, afterwards(session));
+    this.credit.follow(session);
+    this.progress.value = session.recordingProgress ?? 0;
+    show(this.progress, session.recordingState === "processing");
+    const url = session.recordingState === "available" ? webUrl(session.recordingUrl) : null;
+    if (url === this.url) return;
+    this.url = url;
+    this.#empty();
+    show(this.open, url !== null);
+    const host = url === null ? "" : new URL(url).host;
+    const isOurs = url !== null && new URL(url).origin === location.origin;
+    setText(this.load, t("recording.load", { host }));
+    setText(this.consent, t("recording.foreign", { host }));
+    show(this.load, url !== null && !isOurs);
+    show(this.consent, url !== null && !isOurs);
+    if (url === null) return this.open.removeAttribute("href");
+    this.open.setAttribute("href", url);
+    const isPrivate = isOurs && session.visibility === "private";
+    show(this.open, !isPrivate);
+    if (isOurs && !isPrivate) this.#show();
+  }
+
+  /** A private recording is given to whoever has opened the player, at an address of their own. */
+  #private(url) {
+    this.video.setAttribute("src", url);
+    show(this.video, true);
+  }
+
+  #empty() {
+    show(this.video, false);
+    show(this.failure, false);
+    this.video.removeAttribute("src");
+    this.video.load();
+  }
+
+  #show() {
+    this.video.setAttribute("src", this.url); // `webUrl` let it pass: http or https
+    show(this.video, true);
+  }
+
+  #play() {
+    this.#show();
+    this.video.focus();
+    show(this.load, false);
+    show(this.consent, false);
+    this.video.play().catch(() => {}); // some browsers want another press; what fails for good fires `error`
+  }
+
+  #failed() {
+    if (!this.video.hasAttribute("src")) return;
+    show(this.video, false, this.open);
+    show(this.failure, true);
+    announce(t("recording.cannot-play"));
+  }
+}
+
+/** What became of an ended session and its recording. */
+function afterwards(session) {
+  if (session.state === "cancelled") return t("ended.cancelled");
+  return session.endReason === "no_show" ? t("ended.no_show") : t(`recording.${session.recordingState}`);
+}
+
+customElements.define("podium-recording", PodiumRecording);

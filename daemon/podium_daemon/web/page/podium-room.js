@@ -1,0 +1,170 @@
+// The room itself, where the engine moves media: oneself, the others as a grid or with the speaker large, and the switches.
+
+import { deviceTrouble } from "./devices.js";
+import { action, announce, h, keyed, setText, show } from "./dom.js";
+import { t } from "./i18n.js";
+import { npubOf } from "./npub.js";
+import { shortNpub } from "./podium-identity.js";
+import { Tiles } from "./room-tiles.js";
+
+const LISTEN_EVERY = 500; // ms between looks at who is speaking
+const SPEAKING = 0.01; // loudness since the last look, 0 to 1: a quiet voice; a room without one has a tenth
+const STAYS_LARGE = 3; // looks for which a speaker stays large after falling silent: a breath does not change the picture
+const SWITCHES = ["audio", "video", "screen"];
+
+/** `<podium-room>`; built by `setUp(client)`. Shows itself while there is media. */
+export class PodiumRoom extends HTMLElement {
+  setUp(client) {
+    this.client = client;
+    this.hidden = true;
+    this.view = "grid";
+    this.large = null;
+    this.quietFor = 0;
+    this.status = h("p", { class: "status", role: "status" });
+    this.lit = h("p", { class: "hint", role: "status" });
+    this.failure = h("p", { class: "failure", role: "alert", hidden: true });
+    this.tiles = new Tiles({ client, play: (node, track) => this.#play(node, track), failure: this.failure });
+    this.sounds = h("div", { hidden: true });
+    this.unmute = h("button", { type: "button", class: "primary", hidden: true, on: { click: () => this.#sound() } }, t("room.sound"));
+    this.switches = Object.fromEntries(SWITCHES.map((kind) => [kind, this.#switch(kind)]));
+    this.views = h("button", { type: "button", "aria-pressed": "false", on: { click: () => this.#turnView() } }, t("room.speaker-view"));
+    const bar = h("div", { class: "buttons", role: "toolbar", "aria-label": t("room.switches") }, ...Object.values(this.switches), this.views);
+    this.replaceChildren(this.status, this.unmute, this.lit, this.tiles.list, this.sounds, bar, this.failure);
+    client.subscribe(() => this.#update());
+    this.#update();
+  }
+
+  get media() {
+    const seat = this.client.seat;
+    return seat?.media?.hasBegun && ["seated", "returning"].includes(seat.state) ? seat.media : null;
+  }
+
+  disconnectedCallback() {
+    clearInterval(this.listening);
+  }
+
+  // -- switches
+
+  #switch(kind) {
+    const run = async () => {
+      show(this.failure, false);
+      const { media } = this;
+      if (media.own[kind]) await media.turnOff(kind);
+      else await media.turnOn(kind);
+    };
+    return action(t(`room.${kind}`), run, (error) => this.#failed(kind, error), { "aria-pressed": "false" });
+  }
+
+  #failed(kind, error) {
+    if (kind === "screen" && error.name === "NotAllowedError") return; // the person closed the browser's question
+    setText(this.failure, deviceTrouble(kind, error));
+    show(this.failure, true);
+  }
+
+  #turnView() {
+    this.view = this.view === "grid" ? "speaker" : "grid";
+    this.views.setAttribute("aria-pressed", String(this.view === "speaker"));
+    this.#update();
+  }
+
+  // -- who is there
+
+  #update() {
+    const { media } = this;
+    show(this, media !== null);
+    if (media === null) {
+      clearInterval(this.listening);
+      this.listening = null;
+      this.tiles.show([]);
+      keyed(this.sounds, [], (one) => one.key, () => null);
+      return;
+    }
+    this.listening ??= setInterval(() => this.#listen(), LISTEN_EVERY);
+    setText(this.status, this.#trouble(media));
+    show(this.status, this.status.textContent !== "");
+    for (const kind of SWITCHES) this.#showSwitch(kind, media);
+    this.#showLit();
+    this.tiles.show(this.#wanted(media));
+    const heard = [...media.others.values()].filter((one) => one.tracks.audio);
+    keyed(this.sounds, heard, (one) => one.connection, () => h("audio", { autoplay: true }), (node, one) => this.#play(node, one.tracks.audio));
+  }
+
+  #trouble(media) {
+    if (this.client.seat.state === "returning") return t("room.trouble.seat");
+    if (media.state === "trouble") return [t(`room.trouble.${media.lacks}`), media.isStuck ? t("room.trouble.network") : ""].join(" ").trim();
+    if (media.cipher && !media.cipher.hasSecret) return t("room.no-secret");
+    return media.state === "live" ? "" : t(`room.state.${media.state}`);
+  }
+
+  #showLit() {
+    const { spotlight } = this.client.seat;
+    const isOwn = spotlight !== null && spotlight === this.client.me?.pubkey;
+    setText(this.lit, isOwn ? t("room.lit.you") : spotlight ? t("room.lit", { who: shortNpub(npubOf(spotlight)) }) : "");
+    show(this.lit, spotlight !== null);
+  }
+
+  #showSwitch(kind, media) {
+    const button = this.switches[kind];
+    show(button, media.may.includes(kind));
+    button.setAttribute("aria-pressed", String(media.own[kind] !== null));
+    const was = button.dataset.muted === "true";
+    const muted = media.mutedHere.has(kind);
+    button.dataset.muted = String(muted);
+    if (muted && !was) announce(t("room.muted", { what: t(`room.${kind}`) }));
+  }
+
+  #wanted(media) {
+    const tiles = [];
+    const own = { pubkey: this.client.me?.pubkey ?? null, isOwn: true, sound: media.own.audio !== null };
+    tiles.push({ key: "own", ...own, track: media.own.video });
+    if (media.own.screen) tiles.push({ key: "own-screen", ...own, track: media.own.screen, isScreen: true });
+    for (const { connection, pubkey, tracks } of media.others.values()) {
+      const other = { pubkey, connection, sound: Boolean(tracks.audio), locked: media.cipher?.locked.has(pubkey) ?? false };
+      tiles.push({ key: connection, ...other, track: tracks.video ?? null });
+      if (tracks.screen) tiles.push({ key: `${connection}-screen`, ...other, track: tracks.screen, isScreen: true });
+    }
+    const large = this.#largest(tiles.filter((tile) => !tile.isOwn));
+    return tiles.map((tile) => ({ ...tile, isLarge: tile.key === large }));
+  }
+
+  /** Whom the instructor put there; else a screen that is shown is what people came to see; else whoever speaks. */
+  #largest(others) {
+    const { spotlight } = this.client.seat;
+    const lit = others.filter((tile) => tile.pubkey === spotlight);
+    if (lit.length > 0) return (lit.find((tile) => tile.isScreen) ?? lit.find((tile) => tile.track) ?? lit[0]).key;
+    const screen = others.find((tile) => tile.isScreen);
+    if (screen) return screen.key;
+    if (this.view !== "speaker") return null;
+    return others.some((tile) => tile.key === this.large) ? this.large : (others[0]?.key ?? null);
+  }
+
+  #play(node, track) {
+    if (node.shownTrack === track) return;
+    node.shownTrack = track;
+    node.srcObject = track === null ? null : new MediaStream([track]);
+    if (track === null) return;
+    // browsers hold sound back until the person did something on this page
+    node.play?.().catch((error) => error.name === "NotAllowedError" && show(this.unmute, true));
+  }
+
+  #sound() {
+    for (const node of this.sounds.children) node.play().catch(() => {});
+    show(this.unmute, false, this.views);
+  }
+
+  async #listen() {
+    await this.media?.measure();
+    if (this.media === null) return;
+    const levels = this.media.levels();
+    this.tiles.speaking(levels, SPEAKING);
+    const [loudest, level] = [...levels].reduce((most, one) => (one[1] > most[1] ? one : most), [null, SPEAKING]);
+    this.quietFor = loudest === this.large || level <= SPEAKING ? 0 : this.quietFor + 1;
+    if (loudest !== null && (this.large === null || this.quietFor >= STAYS_LARGE)) {
+      this.large = loudest;
+      this.quietFor = 0;
+      if (this.view === "speaker") this.#update();
+    }
+  }
+}
+
+customElements.define("podium-room", PodiumRoom);

@@ -1,0 +1,49 @@
+"""Questions and answers as the HTTP interface takes and gives them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from podium_daemon.web.models import EventModel, Model
+
+
+class QuestionIn(Model):
+    """A signed question or answer (kind 1311), or its author's deletion of one (kind 5): its signature is the login."""
+
+    event: EventModel
+
+
+class AskedOut(Model):
+    """The question was taken; the list and the event stream show it."""
+
+    id: str
+
+
+class AnswerOut(Model):
+    """What somebody who leads has said to a question."""
+
+    id: str
+    pubkey: str
+    npub: str
+    role: Literal["instructor", "co-host", "participant"]
+    text: str
+    created_at: int
+    state: Literal["shown", "held", "hidden"]
+
+
+class QuestionOut(AnswerOut):
+    """`hold` and every state but shown are told to those who lead only."""
+
+    hold: Annotated[str | None, Field(description="Why it waits: stranger, removed, silenced, too_many, over.")]
+    pinned: bool
+    silenced: Annotated[bool, Field(description="Its author may not ask any more; told to those who lead.")]
+    answers: list[AnswerOut]
+
+
+class QuestionsOut(Model):
+    """Pinned ones first, then in the order of arrival. `total` counts those that are left out too."""
+
+    questions: list[QuestionOut]
+    total: int

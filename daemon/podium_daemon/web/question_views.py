@@ -1,0 +1,119 @@
+"""Questions as people see them: everybody what is shown, those who lead what waits or is hidden besides."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Final, Literal, cast
+
+from podium_daemon.web.question_models import AnswerOut, QuestionOut, QuestionsOut
+from podium_daemon.web.views import leads
+from podium_protocol.events import Pubkey
+from podium_protocol.nips import nip19
+from podium_storage.rows import LiveSessionRow, QuestionRow
+from podium_storage.store import Store
+
+MAX_LISTED: Final = 300  # the newest, and every pinned one
+NOTHING: Final = QuestionsOut(questions=[], total=0)
+_SHOWN: Final = "shown"
+_Role = Literal["instructor", "co-host", "participant"]
+_State = Literal["shown", "held", "hidden"]
+
+
+async def questions_of(store: Store, row: LiveSessionRow, *, leading: bool) -> QuestionsOut:
+    """The questions of a session with their answers, for those who lead or for everybody else."""
+    return (await both_views(store, row))[leading]
+
+
+async def both_views(store: Store, row: LiveSessionRow) -> dict[bool, QuestionsOut]:
+    """What those who lead see (True) and what everybody else does, out of one reading."""
+    found = await store.questions.where("lessonId").equals(row.lesson_id).to_list()
+    controls = await store.controls.where("lessonId").equals(row.lesson_id).first()
+    rows = sorted(found, key=lambda one: one.id or 0)
+    silenced = frozenset(controls.silenced) if controls else frozenset[str]()
+    return {True: _seen(row, rows, silenced, leading=True), False: _seen(row, rows, (), leading=False)}
+
+
+def _seen(
+    row: LiveSessionRow, rows: Sequence[QuestionRow], silenced: Collection[str], *, leading: bool
+) -> QuestionsOut:
+    answers, alone = _answers(row, rows)
+    asked = [one for one in alone if leading or _is_for_everybody(row, one)]
+    pinned = [one for one in asked if one.pinned]
+    listed = [*pinned, *[one for one in asked if not one.pinned][-MAX_LISTED:]]
+    questions = [
+        _question(
+            row,
+            one,
+            [each for each in answers.get(one.event_id, ()) if leading or each.state == _SHOWN],
+            silenced,
+            leading=leading,
+        )
+        for one in listed
+    ]
+    return QuestionsOut(questions=questions, total=len(asked))
+
+
+def _is_for_everybody(row: LiveSessionRow, one: QuestionRow) -> bool:
+    # an answer whose question is gone would stand there like a statement
+    return one.state == _SHOWN and not (one.reply_to is not None and leads(row, Pubkey(one.pubkey)))
+
+
+def _answers(
+    row: LiveSessionRow, rows: Sequence[QuestionRow]
+) -> tuple[dict[str, list[QuestionRow]], list[QuestionRow]]:
+    """What those who lead replied, by the question that it began with, and all other rows.
+
+    Others who reply ask a question of their own.
+    """
+    root: dict[str, str] = {one.event_id: one.event_id for one in rows}
+    answers: dict[str, list[QuestionRow]] = {}
+    alone: list[QuestionRow] = []
+    for one in rows:  # in the order of arrival: what is replied to nearly always came first
+        if one.reply_to in root and leads(row, Pubkey(one.pubkey)):
+            root[one.event_id] = root[one.reply_to]
+            answers.setdefault(root[one.event_id], []).append(one)
+        else:
+            alone.append(one)
+    return answers, alone
+
+
+def _question(
+    row: LiveSessionRow,
+    one: QuestionRow,
+    answers: Sequence[QuestionRow],
+    silenced: Collection[str],
+    *,
+    leading: bool,
+) -> QuestionOut:
+    said = _said(row, one)
+    return QuestionOut(
+        id=said.id,
+        pubkey=said.pubkey,
+        npub=said.npub,
+        role=said.role,
+        text=said.text,
+        created_at=said.created_at,
+        state=said.state,
+        hold=one.hold if leading else None,
+        pinned=one.pinned,
+        silenced=one.pubkey in silenced,
+        answers=[_said(row, answer) for answer in answers],
+    )
+
+
+def _said(row: LiveSessionRow, one: QuestionRow) -> AnswerOut:
+    return AnswerOut(
+        id=one.event_id,
+        pubkey=one.pubkey,
+        npub=nip19.encode_npub(Pubkey(one.pubkey)),
+        role=_role(row, one.pubkey),
+        text=one.text,
+        created_at=one.created_at,
+        state=cast(_State, one.state),
+    )
+
+
+def _role(row: LiveSessionRow, pubkey: str) -> _Role:
+    if pubkey == row.instructor_pubkey:
+        return "instructor"
+    return "co-host" if pubkey in row.co_hosts else "participant"

@@ -1,0 +1,84 @@
+"""Recordings as the interface shows them, and what players report. Lengths in seconds, times in Unix seconds."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from podium_daemon.web.models import EventModel, Model
+
+
+class RecordingRunOut(Model):
+    """The recording of one run. `reason` and `notes` are told to those who lead."""
+
+    run: int
+    state: str
+    progress: Annotated[int, Field(description="percent, while it is processed")]
+    url: str | None
+    sha256: str | None
+    size: Annotated[int | None, Field(description="bytes")]
+    length: float | None
+    media_type: str | None
+    published_at: int | None
+    reason: str | None
+    notes: list[str]
+
+
+class RecordingsOut(Model):
+    """`undecided`, told to those who lead: who in the room has not agreed."""
+
+    is_recording: bool
+    policy: str
+    policy_hash: str
+    recordings: list[RecordingRunOut]
+    undecided: list[str]
+
+
+class ConsentAnswerOut(Model):
+    given: bool
+
+
+class ConsentEventOut(Model):
+    """A signed answer. `event` is the join proof, or the later call, that gave it."""
+
+    pubkey: str
+    npub: str
+    given: bool
+    policy_hash: str
+    kept_at: int
+    event: EventModel
+
+
+class ConsentEventsOut(Model):
+    lesson_id: str
+    policy: Annotated[str, Field(description="the text in force; answers name theirs by its SHA-256")]
+    policy_hash: str
+    consents: list[ConsentEventOut]
+
+
+class SeenOut(Model):
+    """What somebody has seen of a recording, each second once."""
+
+    watched: float
+    percent: int
+    completed_at: int | None
+
+
+class WatchingOut(Model):
+    """An open player. Reports carry `Authorization: Podium <secret>`."""
+
+    secret: str
+    url: Annotated[str, Field(description="what to play")]
+    media_type: str
+    length: float
+    seen: SeenOut
+
+
+class PlayedIn(Model):
+    """Stretches of the recording that were played since the last report, in their order."""
+
+    segments: Annotated[
+        list[Annotated[list[float], Field(min_length=2, max_length=2, description="from and to")]],
+        Field(max_length=100),
+    ]

@@ -1,0 +1,61 @@
+"""What rooms on another server need of the daemon's address: the click that enters, and the server's webhooks."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final
+
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from podium_daemon.conference.hand_over import HandOver, WebhookCall
+from podium_daemon.refusals import Refused
+from podium_daemon.web.context import Context, InContext
+from podium_daemon.web.documented import also
+from podium_daemon.web.problems import Problem
+
+router = APIRouter(prefix="/api/conference", tags=["conference"])
+
+_STATUS: Final = {"bad-signature": HTTPStatus.FORBIDDEN, "bad-webhook": HTTPStatus.BAD_REQUEST}
+
+
+@router.get(
+    "/enter/{token}",
+    status_code=HTTPStatus.SEE_OTHER,
+    response_class=RedirectResponse,
+    responses=also("text/plain", "the signed address of the meeting", HTTPStatus.SEE_OTHER),
+)
+async def enter(context: InContext, token: str) -> RedirectResponse:
+    """Enter a meeting on another server by the address that the room socket gave. Good for one click."""
+    entrance = await _hand_over(context).enter(token)
+    if isinstance(entrance, Refused):
+        # a person followed a link: say what happened, in the one shape that errors have
+        raise Problem(HTTPStatus.GONE, entrance.slug, entrance.detail, entrance.next_step)
+    return RedirectResponse(entrance.url, HTTPStatus.SEE_OTHER)
+
+
+@router.post("/webhook/{engine}", status_code=HTTPStatus.NO_CONTENT, response_class=Response)
+async def webhook(context: InContext, engine: str, request: Request) -> Response:
+    """What an engine's server tells about its rooms, signed by that server."""
+    told = _hand_over(context)
+    if engine != context.engine.name:
+        raise _unknown()
+    checksums = request.query_params.getlist("checksum")
+    call = WebhookCall(
+        await request.body(), checksums[0] if len(checksums) == 1 else "", request.headers.get("authorization", "")
+    )
+    refused = await told.notified(call)
+    if refused is not None:
+        raise Problem(_STATUS.get(refused.slug, HTTPStatus.CONFLICT), refused.slug, refused.detail, refused.next_step)
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+def _hand_over(context: Context) -> HandOver:
+    if not isinstance(context.engine, HandOver):
+        raise _unknown()
+    return context.engine
+
+
+def _unknown() -> Problem:
+    detail = "the engine in use has no rooms on another server by that name"
+    return Problem(HTTPStatus.NOT_FOUND, "not-found", detail, "See conference.engine in the configuration.")

@@ -1,0 +1,48 @@
+"""Questions to a session: anybody reads what is shown, people ask, those who lead answer and moderate."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from podium_daemon.web.context import InContext, forbidden, granted
+from podium_daemon.web.login import Caller, OptionalCaller
+from podium_daemon.web.models import Hex64
+from podium_daemon.web.question_models import AskedOut, QuestionIn, QuestionsOut
+from podium_daemon.web.question_views import questions_of
+from podium_daemon.web.routes.service import checked
+from podium_daemon.web.strict_json import StrictRoute
+from podium_daemon.web.views import leads
+from podium_protocol.live.questions import Moderation
+
+router = APIRouter(prefix="/api/sessions/{reference}/questions", tags=["questions"], route_class=StrictRoute)
+
+
+@router.get("")
+async def list_questions(context: InContext, caller: OptionalCaller, reference: str) -> QuestionsOut:
+    """What was asked and answered; signed by somebody who leads, also what waits or is hidden."""
+    row = await context.views.resolve(reference, caller)
+    return await questions_of(context.store, row, leading=leads(row, caller))
+
+
+@router.post("")
+async def ask(context: InContext, caller: OptionalCaller, reference: str, wish: QuestionIn) -> AskedOut:
+    """Take a question, an answer, or its author's deletion: its signature is the login. Of a private session, the call
+    is signed besides.
+    """
+    # not as the author: anybody has some event of somebody, and would learn by it to what they are invited
+    row = await context.views.resolve(reference, caller)
+    event = checked(wish.event)
+    granted(await context.questions.submit(row, event))
+    return AskedOut(id=event.id)  # and no list: whoever holds an event of somebody need not be them
+
+
+@router.post("/{question}/{command}")
+async def moderate(
+    context: InContext, caller: Caller, reference: str, question: Hex64, command: Moderation
+) -> QuestionsOut:
+    """Show, hide, pin or unpin a question, or silence its author for this session."""
+    row = await context.views.resolve(reference, caller)
+    if not leads(row, caller):
+        raise forbidden("only the instructor and co-hosts moderate questions")
+    granted(await context.questions.moderate(row, question, command, caller))
+    return await questions_of(context.store, row, leading=True)

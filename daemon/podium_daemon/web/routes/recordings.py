@@ -1,0 +1,242 @@
+"""Recordings: how they stand, the answers to their policy, the file itself, and credit for watching it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Request, Response, Security
+from fastapi.responses import RedirectResponse, StreamingResponse
+from fastapi.security.http import HTTPBase
+
+from podium_daemon.web.context import Context, InContext, forbidden, granted
+from podium_daemon.web.login import Caller, OptionalCaller, SignedCall
+from podium_daemon.web.models import EventModel
+from podium_daemon.web.problems import Problem
+from podium_daemon.web.ranges import Part, Unsatisfiable, part_of, still_valid
+from podium_daemon.web.recording_models import (
+    ConsentAnswerOut,
+    ConsentEventOut,
+    ConsentEventsOut,
+    PlayedIn,
+    RecordingRunOut,
+    RecordingsOut,
+    SeenOut,
+    WatchingOut,
+)
+from podium_daemon.web.strict_json import StrictRoute
+from podium_daemon.web.views import leads
+from podium_protocol.blossom import is_sha256
+from podium_protocol.events import Pubkey
+from podium_protocol.live.join_proof import read_consent
+from podium_protocol.nips import nip19
+from podium_storage.rows import LiveSessionRow, RecordingConsentRow, RecordingRow, WatchRow
+
+router = APIRouter(tags=["recording"], route_class=StrictRoute)
+_SESSION: Final = "/api/sessions/{reference}"
+_CHUNK: Final = 256 * 1024
+_PUBLIC_CACHE: Final = "public, max-age=31536000, immutable"  # the name is the hash: it never stands for something else
+_PRIVATE_CACHE: Final = "private, no-cache"
+
+
+_player = HTTPBase(scheme="Podium", scheme_name="Player", description="The secret of an open player.", auto_error=False)
+
+
+@router.get(f"{_SESSION}/recording")
+async def show_recording(context: InContext, caller: OptionalCaller, reference: str) -> RecordingsOut:
+    """The recordings of a session, one for each run of it. Whoever leads and signs the call sees what went wrong."""
+    row = await context.views.resolve(reference, caller)
+    in_charge = leads(row, caller)
+    policy, policy_hash = context.recorder.policy
+    return RecordingsOut(
+        is_recording=context.recorder.is_recording(row.lesson_id),
+        policy=policy,
+        policy_hash=policy_hash,
+        recordings=[_run(one, in_charge) for one in await context.recorder.recordings(row)],
+        undecided=list(await context.recorder.undecided(row)) if in_charge else [],
+    )
+
+
+@router.post(f"{_SESSION}/recording/consent")
+async def answer_policy(context: InContext, call: SignedCall, reference: str) -> ConsentAnswerOut:
+    """Answer the recording policy from inside the room. The answer is in the tags of the signed call: `a` and
+    `recording_consent`, as in a join proof. A no pauses the recording before this call returns.
+    """
+    row = await context.views.resolve(reference, call.pubkey)
+    granted(await context.recorder.answer(row, call))
+    consent = read_consent(call.tags)
+    return ConsentAnswerOut(given=consent is not None and consent.given)
+
+
+@router.post(f"{_SESSION}/recording/retry")
+async def retry_recording(context: InContext, caller: Caller, reference: str) -> RecordingsOut:
+    """Make a recording that failed once more, out of the tracks that were kept."""
+    row = await _led(context, reference, caller)
+    granted(await context.recorder.retry(row))
+    return await show_recording(context, caller, reference)
+
+
+@router.get(f"{_SESSION}/recording/consents")
+async def export_consents(context: InContext, caller: Caller, reference: str) -> ConsentEventsOut:
+    """The signed answers that are kept with the recording, for whoever leads."""
+    row = await _led(context, reference, caller)
+    policy, policy_hash = context.recorder.policy
+    rows = await context.recorder.evidence(row)
+    return ConsentEventsOut(
+        lesson_id=row.lesson_id, policy=policy, policy_hash=policy_hash, consents=[_consent(one) for one in rows]
+    )
+
+
+@router.post(f"{_SESSION}/watching")
+async def open_player(context: InContext, call: SignedCall, reference: str) -> WatchingOut:
+    """Open the session's recording. One signature: reports of what was played go with the secret."""
+    row = await context.views.resolve(reference, call.pubkey)
+    opened = granted(await context.watching.open(row, call))
+    recording = opened.recording
+    url = recording.url or ""
+    # a browser's player cannot send a header: the secret opens the one file that it is for
+    is_private = recording.store == "local" and row.visibility == "private"
+    return WatchingOut(
+        secret=opened.secret,
+        url=f"{url}?pass={opened.secret}" if is_private else url,
+        media_type=recording.media_type or "video/webm",
+        length=(recording.length or 0) / 1000,
+        seen=_seen(opened.seen, recording.length or 0),
+    )
+
+
+@router.post("/api/watching")
+async def report_played(
+    context: InContext, wish: PlayedIn, request: Request, _described: Annotated[object, Security(_player)]
+) -> SeenOut:
+    """Report what was played since the last report. Credited is what can have been: distinct seconds, twice the
+    natural speed at most, and no more than a minute of silence at a time.
+    """
+    secret = request.headers.get("authorization", "").removeprefix("Podium ")
+    played = [(start, end) for start, end in wish.segments]
+    row, length = granted(await context.watching.report(secret, played))
+    return _seen(row, length)
+
+
+@router.api_route("/recordings/{name}", methods=["GET", "HEAD"], include_in_schema=False)
+async def recording_file(context: InContext, caller: OptionalCaller, request: Request, name: str) -> Response:
+    """A recording's file; parts of it where a Range asks for them."""
+    sha256 = name.removesuffix(".webm")
+    row = await context.recorder.by_hash(sha256) if is_sha256(sha256) and name.endswith(".webm") else None
+    session = None if row is None else await context.recorder.session(row.lesson_id)
+    if row is None or session is None:
+        raise _no_file()
+    secret = request.query_params.get("pass", "")
+    is_private = session.visibility == "private"
+    if is_private and not await _may_read(context, session, sha256, caller, secret):
+        if "text/html" in request.headers.get(
+            "accept", ""
+        ):  # somebody followed the link of a message: the name proves it
+            return RedirectResponse(context.views.page(session), HTTPStatus.SEE_OTHER)
+        raise _no_file()
+    return await _file(context.recorder.file_of(sha256), row, request, is_private=is_private)
+
+
+async def _may_read(context: Context, session: LiveSessionRow, sha256: str, caller: Pubkey | None, secret: str) -> bool:
+    if secret and context.watching.opens(secret, sha256):
+        return True
+    return caller is not None and await context.watching.may_watch(session, caller)
+
+
+async def _file(path: Path, row: RecordingRow, request: Request, *, is_private: bool) -> Response:
+    try:
+        file = await asyncio.to_thread(os.open, path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        raise _no_file() from None
+    size = os.fstat(file).st_size
+    etag = f'"{row.sha256}"'
+    headers = {
+        "Accept-Ranges": "bytes",
+        "ETag": etag,
+        "Cache-Control": _PRIVATE_CACHE if is_private else _PUBLIC_CACHE,
+        "Content-Disposition": f'inline; filename="{row.sha256}.webm"',
+    }
+    if not is_private:
+        headers["Cross-Origin-Resource-Policy"] = "cross-origin"  # other clients play what the live status links to
+    known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
+    if etag in known or "*" in known:
+        os.close(file)
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    asked = request.headers.get("range") if still_valid(request.headers.get("if-range"), etag) else None
+    part = part_of(asked, size) if request.method == "GET" else None
+    if isinstance(part, Unsatisfiable):
+        os.close(file)
+        detail = f"the file has {size} bytes, and the range lies outside of it"
+        own = headers | {"Content-Range": f"bytes */{size}"}
+        raise Problem(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "range", detail, "Ask for less.", headers=own)
+    status = HTTPStatus.OK
+    if part is not None:
+        status, headers["Content-Range"] = HTTPStatus.PARTIAL_CONTENT, f"bytes {part.first}-{part.last}/{size}"
+    whole = part or Part(0, size - 1)
+    headers["Content-Length"] = str(whole.size)
+    media_type = row.media_type or "video/webm"
+    if request.method == "HEAD":
+        os.close(file)
+        return Response(status_code=status, headers=headers, media_type=media_type)
+    return StreamingResponse(_bytes(file, whole), status, headers=headers, media_type=media_type)
+
+
+async def _bytes(file: int, part: Part) -> AsyncIterator[bytes]:
+    try:
+        at = part.first
+        while at <= part.last:
+            chunk = await asyncio.to_thread(os.pread, file, min(_CHUNK, part.last - at + 1), at)
+            if not chunk:
+                return  # it was cut off under our hands; the connection ends short, which the browser sees
+            at += len(chunk)
+            yield chunk
+    finally:
+        os.close(file)
+
+
+def _no_file() -> Problem:
+    detail = "there is no recording at this address, or it is not for you"
+    return Problem(HTTPStatus.NOT_FOUND, "unknown-recording", detail, "Open it from the session's page.")
+
+
+def _run(row: RecordingRow, in_charge: bool) -> RecordingRunOut:
+    return RecordingRunOut(
+        run=row.run,
+        state=row.state,
+        progress=row.progress,
+        url=row.url,
+        sha256=row.sha256,
+        size=row.size,
+        length=None if row.length is None else row.length / 1000,
+        media_type=row.media_type,
+        published_at=row.published_at,
+        reason=row.reason if in_charge else None,
+        notes=list(row.notes) if in_charge else [],
+    )
+
+
+def _consent(row: RecordingConsentRow) -> ConsentEventOut:
+    return ConsentEventOut(
+        pubkey=row.pubkey,
+        npub=nip19.encode_npub(Pubkey(row.pubkey)),
+        given=row.given,
+        policy_hash=row.policy_hash,
+        kept_at=row.kept_at,
+        event=EventModel.model_validate_json(row.event),
+    )
+
+
+def _seen(row: WatchRow, length: int) -> SeenOut:
+    percent = min(100, 100 * row.watched // length) if length else 0
+    return SeenOut(watched=row.watched / 1000, percent=percent, completed_at=row.completed_at)
+
+
+async def _led(context: Context, reference: str, caller: Pubkey) -> LiveSessionRow:
+    row = await context.views.resolve(reference, caller)
+    if not leads(row, caller):
+        raise forbidden("only the instructor and co-hosts look after the recording")
+    return row

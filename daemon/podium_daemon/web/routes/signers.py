@@ -1,0 +1,200 @@
+"""Remote signers (NIP-46) for pages, through the daemon; and the signer that an instructor left with the service.
+
+A page that opens a connection gets a secret for it, and sends it as `Authorization: Podium-Signer <secret>`. Nobody
+else can see the connection or ask for anything over it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Annotated, Final, Literal
+
+import msgspec
+from fastapi import APIRouter, Query, Request, Security
+from fastapi.security.http import HTTPBase
+from pydantic import Field
+
+from podium_daemon.signers.page_signer import PageSigner, View
+from podium_daemon.signers.qr import qr_code
+from podium_daemon.web.context import Context, InContext, granted
+from podium_daemon.web.login import Caller
+from podium_daemon.web.models import EventModel, Model, TemplateModel
+from podium_daemon.web.problems import Problem
+from podium_daemon.web.strict_json import StrictRoute
+from podium_protocol.events import UnsignedEvent
+from podium_protocol.nips import nip19
+
+router = APIRouter(tags=["signers"], route_class=StrictRoute)
+
+LONGEST_WAIT: Final = 25
+"""Seconds that a look may wait for news: proxies end what is silent for a minute."""
+
+_SCHEME: Final = "Podium-Signer "
+_WITH_SECRET: Final = [
+    Security(
+        HTTPBase(
+            scheme=_SCHEME.strip(),
+            scheme_name="SignerSecret",
+            description="The secret that opening the connection was answered with.",
+            auto_error=False,
+        )
+    )
+]
+Hex16 = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
+
+
+class SignerIn(Model):
+    """`bunker`: the URL that the signer shows; without it the answer has one for the signer."""
+
+    bunker: Annotated[str | None, Field(max_length=8192)] = None
+    purpose: Annotated[
+        Literal["page", "service"], Field(description="service: an instructor leaves it with the service")
+    ] = "page"
+
+
+class SigningIn(Model):
+    """`id` is the page's own: the same again asks the person nothing twice."""
+
+    id: Annotated[str, Field(min_length=1, max_length=64)]
+    event: TemplateModel
+
+
+class AskedOut(Model):
+    id: str
+    state: Literal["asked", "signed", "refused", "failed"]
+    event: EventModel | None
+    words: str
+
+
+class SignerOut(Model):
+    """One connection. `version` grows with each change; `uri` and `qr` are there while a signer is waited for."""
+
+    id: str
+    version: int
+    state: Literal["pairing", "connected", "kept", "over"]
+    uri: str | None
+    qr: Annotated[list[str] | None, Field(description='rows of a QR code: "1" is dark; without the quiet zone')]
+    pubkey: str | None
+    npub: str | None
+    page: Annotated[str | None, Field(description="http(s): where the signer wants its person to agree")]
+    is_slow: bool
+    problem: str | None
+    requests: list[AskedOut]
+
+
+class OpenedOut(Model):
+    """`secret` is told once: without it nobody can use the connection."""
+
+    secret: str
+    signer: SignerOut
+
+
+class LeftSignerOut(Model):
+    """The signer that the caller left with the service; null for none."""
+
+    signer: str | None
+    relays: list[str]
+
+
+def _own(context: Context, request: Request, signer_id: str) -> PageSigner:
+    header = request.headers.get("authorization", "")
+    if not header.startswith(_SCHEME):
+        detail = "this call needs the secret of the connection"
+        raise Problem(HTTPStatus.UNAUTHORIZED, "signer-secret", detail, f"Send `Authorization: {_SCHEME}<secret>`.")
+    return granted(context.signers.find(signer_id, header.removeprefix(_SCHEME)))
+
+
+Seen = Annotated[int, Query(ge=-1, le=2**53 - 1, description="the version that the caller has")]
+Wait = Annotated[int, Query(ge=0, le=LONGEST_WAIT, description="seconds to wait for a newer one")]
+
+
+@router.post("/api/signers")
+async def open_signer(context: InContext, request: Request, wish: SignerIn) -> OpenedOut:
+    """Connect a remote signer. The connection ends with `DELETE`, after 12 hours without a call, or with the daemon."""
+    address = request.client.host if request.client is not None else ""
+    signer, secret = granted(context.signers.open(address, wish.purpose, wish.bunker))
+    return OpenedOut(secret=secret, signer=await _shown(signer.view))
+
+
+@router.get("/api/signers/{signer_id}", dependencies=_WITH_SECRET)
+async def show_signer(
+    context: InContext, request: Request, signer_id: Hex16, seen: Seen = -1, wait: Wait = 0
+) -> SignerOut:
+    """How the connection stands, at once or as soon as that is another version than `seen`."""
+    return await _shown(await _own(context, request, signer_id).news(seen, wait))
+
+
+@router.post("/api/signers/{signer_id}/requests", dependencies=_WITH_SECRET)
+async def ask_signer(context: InContext, request: Request, signer_id: Hex16, wish: SigningIn) -> SignerOut:
+    """Ask for a signature. A person may have to agree: the answer comes with a later look at the connection."""
+    signer, template = _own(context, request, signer_id), wish.event
+    tags = tuple(tuple(tag) for tag in template.tags)
+    if () in tags or not _is_sound(wish):
+        raise Problem(HTTPStatus.BAD_REQUEST, "bad-event", "it holds text that is no UTF-8, or an empty tag")
+    event = msgspec.convert(template.model_dump() | {"tags": tags}, UnsignedEvent)
+    if (refusal := context.signers.ask(signer, wish.id, event)) is not None:
+        granted(refusal)
+    return await _shown(signer.view)
+
+
+@router.delete("/api/signers/{signer_id}", dependencies=_WITH_SECRET)
+async def close_signer(context: InContext, request: Request, signer_id: Hex16) -> SignerOut:
+    """End the connection: the signer is told, and our key for it is gone."""
+    signer = _own(context, request, signer_id)
+    context.signers.leave(signer)
+    return await _shown(signer.view)
+
+
+@router.get("/api/service/signer")
+async def show_left_signer(context: InContext, caller: Caller) -> LeftSignerOut:
+    """The signer that the caller left with the service, so that it can publish revisions in their name."""
+    known = await context.instructor_signers.find(caller)
+    if known is None:
+        return LeftSignerOut(signer=None, relays=[])
+    return LeftSignerOut(signer=nip19.encode_npub(known.signer), relays=list(known.relays))
+
+
+@router.delete("/api/service/signer")
+async def forget_left_signer(context: InContext, caller: Caller) -> LeftSignerOut:
+    """Take that signer back: our key for it is gone, and the signer is told if it is there."""
+    await context.instructor_signers.forget(caller)
+    return LeftSignerOut(signer=None, relays=[])
+
+
+async def _shown(view: View) -> SignerOut:
+    return SignerOut(
+        id=view.id,
+        version=view.version,
+        state=view.state,
+        uri=view.url,
+        qr=None if view.url is None else await asyncio.to_thread(_rows_of, view.url),
+        pubkey=view.user,
+        npub=None if view.user is None else nip19.encode_npub(view.user),
+        page=view.page,
+        is_slow=view.is_slow,
+        problem=view.problem,
+        requests=[
+            AskedOut(
+                id=one.id,
+                state=one.state,
+                event=None if one.event is None else EventModel.model_validate_json(one.event.to_json()),
+                words=one.words,
+            )
+            for one in view.asked
+        ],
+    )
+
+
+@lru_cache(maxsize=64)
+def _rows_of(url: str) -> list[str]:
+    return list(qr_code(url).rows)
+
+
+def _is_sound(wish: SigningIn) -> bool:
+    try:
+        wish.model_dump_json().encode()
+    except ValueError:
+        return False
+    return True

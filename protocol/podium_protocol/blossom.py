@@ -1,0 +1,77 @@
+"""Blossom without its HTTP: the token that allows an upload (BUD-11, kind 24242) and the server's answer (BUD-02)."""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from podium_protocol import kinds
+from podium_protocol.errors import LocalProtocolError
+from podium_protocol.events import Pubkey, SignedEvent, UnsignedEvent
+from podium_protocol.live import fields
+
+MAX_DESCRIPTOR: Final = 64 * 1024
+"""Bytes of an answer that are read."""
+
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class Descriptor(msgspec.Struct, frozen=True):
+    """What a server says it has. `url` is the server's own word, None where it is no web link to this very blob."""
+
+    sha256: str
+    size: int
+    url: str | None
+
+
+def write_upload_token(
+    pubkey: Pubkey, *, sha256: str, server: str, words: str, now: int, lifetime: int
+) -> UnsignedEvent:
+    """The token for one blob on one server, good for `lifetime` seconds; `words` say what for.
+
+    It names blob and server, so that whoever sees it can use it for nothing else (BUD-11, "Unscoped Tokens").
+
+    Raises:
+        LocalProtocolError: no SHA-256 in lowercase hex, no words, or no host in `server`.
+    """
+    host = urlsplit(server).hostname
+    if not is_sha256(sha256) or not words or not host:
+        raise LocalProtocolError("an upload token names a SHA-256 (64 lowercase hex digits), a server and its purpose")
+    rows = (("t", "upload"), ("x", sha256), ("server", host), ("expiration", str(now + lifetime)))
+    return UnsignedEvent(pubkey, now, kinds.BLOB_AUTH, rows, words)
+
+
+def write_header(token: SignedEvent) -> str:
+    """The value of the Authorization header: URL-safe base64 without padding (BUD-11)."""
+    return "Nostr " + base64.urlsafe_b64encode(token.to_json()).rstrip(b"=").decode("ascii")
+
+
+class _Wire(msgspec.Struct):
+    sha256: str
+    size: int
+    url: str = ""
+
+
+_decode = msgspec.json.Decoder(_Wire).decode
+
+
+def read_descriptor(raw: bytes) -> Descriptor | None:
+    """The descriptor that a server answered with, or None if it is none."""
+    try:
+        wire = _decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if not is_sha256(wire.sha256) or wire.size < 0:
+        return None
+    # a link without the hash is a link to something else, now or later (BUD-01)
+    url = fields.web_url(wire.url)
+    return Descriptor(wire.sha256, wire.size, url if url is not None and wire.sha256 in urlsplit(url).path else None)
+
+
+def is_sha256(text: str) -> bool:
+    """Whether a text is a SHA-256 as blobs are named by it."""
+    return _SHA256.fullmatch(text) is not None

@@ -1,0 +1,130 @@
+"""Private sessions: who belongs to one, and how its signed events travel (docs/events.md, "Private sessions").
+
+A seal vouches for its signer only (NIP-59), and the service seals what an instructor signed. So the signed event goes
+whole, as the content of a kind 16 rumor by the service (NIP-18): whoever opens it checks the instructor's own signature
+and need not believe the service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, Protocol
+
+import msgspec
+
+from podium_protocol import kinds, tags
+from podium_protocol.addresses import Address
+from podium_protocol.errors import InvalidInput
+from podium_protocol.events import EventId, Pubkey, Rejected, SignedEvent, UnsignedEvent, VerifiedEvent, verify_json
+from podium_protocol.live.plain_text import single_line
+from podium_protocol.live.session_spec import Visibility
+from podium_protocol.live.texts import MAX_TITLE, spoken_time
+from podium_protocol.nips import nip17
+
+MAX_COPY_BYTES: Final = 28_000
+"""A rumor of this size pads to 28 KiB, its seal to 40, its wrap to 56: under the 64 KiB at which many relays refuse."""
+
+_TRAVEL: Final = frozenset({kinds.SESSION, kinds.RSVP, kinds.DELETION})
+_SIGNATURE: Final = "0" * 128
+
+
+class Guarded(Protocol):
+    """A session as far as it is somebody's business; `LiveSessionRow` is one."""
+
+    @property
+    def visibility(self) -> str: ...
+    @property
+    def instructor_pubkey(self) -> str: ...
+    @property
+    def co_hosts(self) -> tuple[str, ...]: ...
+    @property
+    def invited(self) -> tuple[str, ...]: ...
+
+
+def is_private(session: Guarded) -> bool:
+    """Whether nothing about it may be public."""
+    return session.visibility == Visibility.PRIVATE
+
+
+def people_of(session: Guarded) -> tuple[Pubkey, ...]:
+    """Everybody the session names: instructor, co-hosts, invited; each once."""
+    named = (session.instructor_pubkey, *session.co_hosts, *session.invited)
+    return tuple(dict.fromkeys(map(Pubkey, named)))
+
+
+def may_attend(session: Guarded, pubkey: str | None) -> bool:
+    """Whether somebody may know of the session, answer and join: everybody if it is public, else those it names."""
+    return not is_private(session) or (pubkey is not None and pubkey in people_of(session))
+
+
+def write_copy(event: SignedEvent, *, service: Pubkey) -> UnsignedEvent:
+    """The kind 16 rumor that holds `event` whole. Its time is the event's, so that a repetition has the same id."""
+    address = Address.of(event)
+    rows = tags.build(
+        (
+            ("e", event.id, ""),  # NIP-18 wants a relay in the third place; there is none from which it can be had
+            ("p", event.pubkey),
+            ("k", str(event.kind)),
+            ("a", str(address)) if address is not None else None,
+        )
+    )
+    return UnsignedEvent(service, event.created_at, kinds.GENERIC_REPOST, rows, event.to_json().decode())
+
+
+def read_copy(rumor: UnsignedEvent) -> VerifiedEvent | None:
+    """The event in a copy, its signature checked; None if it is no copy, or of what does not travel like this."""
+    if rumor.kind != kinds.GENERIC_REPOST:
+        return None
+    event = verify_json(rumor.content.encode("utf-8", "surrogatepass"))
+    return None if isinstance(event, Rejected) or event.kind not in _TRAVEL else event
+
+
+def check_size(event: UnsignedEvent | SignedEvent, *, service: Pubkey) -> None:
+    """Refuse what would not pass relays once it is sealed and wrapped.
+
+    Raises:
+        InvalidInput: says by how much it is too long, and what to do.
+    """
+    signed = SignedEvent(
+        EventId(event.id), event.pubkey, event.created_at, event.kind, event.tags, event.content, _SIGNATURE
+    )
+    size = len(msgspec.json.encode(write_copy(signed, service=service)))
+    if size > MAX_COPY_BYTES:
+        raise InvalidInput(
+            f"a private session travels encrypted and may have {MAX_COPY_BYTES} bytes, this one has {size}: "
+            "shorten the text or invite fewer people"
+        )
+
+
+class Invitation(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody is told by private message. `changed`: they were told of another time or title before."""
+
+    title: str
+    starts_at: int
+    timezone: str
+    page: str
+    cancelled: bool = False
+    changed: bool = False
+
+
+def write_invitation(told: Invitation, *, service: Pubkey, recipient: Pubkey, created_at: int) -> UnsignedEvent:
+    """The kind 14 rumor (NIP-17) by which people without a client of ours read of a private session."""
+    title = single_line(told.title, MAX_TITLE)
+    headline = f"{_kind_of(told)}: {title}"
+    text = "\n\n".join((headline, spoken_time(told.starts_at, told.timezone), *_closing(told)))
+    return nip17.write_message(service, recipient, text, created_at=created_at, subject=headline)
+
+
+def _kind_of(told: Invitation) -> str:
+    if told.cancelled:
+        return "Cancelled"
+    return "Invitation changed" if told.changed else "You are invited"
+
+
+def _closing(told: Invitation) -> Iterator[str]:
+    if told.cancelled:
+        yield "The instructor cancelled the session."
+        return
+    yield "This session is private: only invited people see it and may come. Sign in on its page with this key."
+    yield f"Join: {told.page}"
+    yield "Reply yes, maybe or no to answer."

@@ -1,0 +1,122 @@
+"""Recordings: their states, and when the policy allows one to run (semantics.md, "Room, consent, recording").
+
+`TRANSITIONS` is the one table. Whether recording may go on is asked before it starts and whenever the roster or
+somebody's answer changes; the same rule answers both, so that a withdrawal stops what would not have been started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+import msgspec
+
+from podium_protocol.errors import LocalProtocolError
+from podium_protocol.events import Pubkey
+from podium_protocol.live.join_proof import Consent
+from podium_protocol.live.lifecycle import State
+
+
+class RecordingStage(StrEnum):
+    """Where one run's recording is. The model's states begin with the end of the session: see `shown`."""
+
+    RECORDING = "recording"
+    PAUSED = "paused"
+    PENDING = "pending"
+    PROCESSING = "processing"
+    AVAILABLE = "available"
+    FAILED = "failed"
+
+    @property
+    def shown(self) -> str:
+        """One of semantics.md's five: none, pending, processing, available, failed."""
+        return "none" if self in (RecordingStage.RECORDING, RecordingStage.PAUSED) else self.value
+
+
+TRANSITIONS: Final[Mapping[RecordingStage, frozenset[RecordingStage]]] = MappingProxyType(
+    {
+        RecordingStage.RECORDING: frozenset({RecordingStage.PAUSED, RecordingStage.PENDING}),
+        RecordingStage.PAUSED: frozenset({RecordingStage.RECORDING, RecordingStage.PENDING}),
+        RecordingStage.PENDING: frozenset({RecordingStage.PROCESSING, RecordingStage.FAILED}),
+        # back to pending: whoever processed it died, and the tracks are still there
+        RecordingStage.PROCESSING: frozenset({RecordingStage.PENDING, RecordingStage.AVAILABLE, RecordingStage.FAILED}),
+        RecordingStage.FAILED: frozenset({RecordingStage.PENDING}),
+        RecordingStage.AVAILABLE: frozenset(),
+    }
+)
+
+
+class IllegalStage(LocalProtocolError):  # noqa: N818  (as `lifecycle.IllegalMove`)
+    """The table has no such move. Nothing was changed."""
+
+
+def moved(stage: RecordingStage, to: RecordingStage) -> RecordingStage:
+    """The stage `to`.
+
+    Raises:
+        IllegalStage: not in the table.
+    """
+    if to not in TRANSITIONS[stage]:
+        raise IllegalStage(f"a recording that is {stage} cannot become {to}")
+    return to
+
+
+class ObjectionReason(StrEnum):
+    """Why nothing may be recorded now."""
+
+    E2EE = "e2ee"
+    NOT_ALLOWED = "recording_not_allowed"
+    NOT_LIVE = "not_live"
+    ROSTER_UNKNOWN = "roster_unknown"
+    NOBODY_PRESENT = "nobody_present"
+    NOT_AGREED = "not_agreed"
+
+
+class Objection(msgspec.Struct, frozen=True):
+    """The reason, and the people who have not agreed."""
+
+    reason: ObjectionReason
+    people: tuple[Pubkey, ...] = ()
+
+
+class Room(msgspec.Struct, frozen=True, kw_only=True):
+    """The room as the rule sees it.
+
+    Args:
+        state: of the session.
+        allowed: the model's `allowRecording`, as the instructor signed it.
+        e2ee: the model's `e2eeRequired`.
+        roster: who is in the room now; None where the engine does not say.
+        policy_hash: SHA-256 (hex) of the recording policy in force.
+        answers: each person's newest signed answer.
+    """
+
+    state: State
+    allowed: bool
+    e2ee: bool
+    roster: Collection[Pubkey] | None
+    policy_hash: str
+    answers: Mapping[Pubkey, Consent | None]
+
+
+def agrees(answer: Consent | None, policy_hash: str) -> bool:
+    """Whether somebody has signed yes to this very policy: a yes to another text is consent to something else."""
+    return answer is not None and answer.given and answer.policy_hash == policy_hash
+
+
+def objection(room: Room) -> Objection | None:
+    """Why `room` must not be recorded now, or None."""
+    if room.e2ee:  # the recorder would hold the key
+        return Objection(ObjectionReason.E2EE)
+    if not room.allowed:
+        return Objection(ObjectionReason.NOT_ALLOWED)
+    if room.state is not State.ACTIVE:
+        return Objection(ObjectionReason.NOT_LIVE)
+    if room.roster is None:
+        return Objection(ObjectionReason.ROSTER_UNKNOWN)
+    if not room.roster:
+        return Objection(ObjectionReason.NOBODY_PRESENT)
+    missing = tuple(sorted(one for one in room.roster if not agrees(room.answers.get(one), room.policy_hash)))
+    return Objection(ObjectionReason.NOT_AGREED, missing) if missing else None

@@ -1,0 +1,306 @@
+"""The page before a session and afterwards: who holds it, when one can come, what was recorded, what one attended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import pytest_asyncio
+import vobject
+
+from podium_daemon.services.profiles import Introduction
+from podium_protocol.events import Pubkey
+from podium_protocol.nips.nip19 import encode_npub
+from podium_storage.rows import AttendanceRow, LiveSessionRow, RsvpRow
+from tests.support.browsers import chromium, visit
+from tests.support.page import Kept, KeptHouse, kept_house, kept_session, press, profile_of, seen
+from tests.support.relays import new_key
+from tests.support.site import site
+from tests.support.sound import silence
+
+pytestmark = [pytest.mark.real_peer, pytest.mark.asyncio(loop_scope="module")]
+
+ADA, BEN, INSTRUCTOR = new_key(), new_key(), new_key()
+ELSEWHERE: Final = "https://recordings.example.org/one.wav"
+_DURATION: Final = """(video) => new Promise((done, failed) => {
+  if (video.readyState > 0) done(video.duration);
+  video.onloadedmetadata = () => done(video.duration);
+  video.onerror = () => failed(new Error("nothing to play"));
+})"""
+
+
+def ended(name: str, **fields: Any) -> LiveSessionRow:
+    """A session that is over."""
+    return kept_session(INSTRUCTOR.pubkey, name, **{"state": "ended", "starts_in": -7200} | fields)
+
+
+def attended(row: LiveSessionRow, seconds: int, completed_by: str | None) -> AttendanceRow:
+    """Ada's attendance."""
+    at = row.scheduled_at
+    return AttendanceRow(
+        lesson_id=row.lesson_id,
+        pubkey=ADA.pubkey,
+        joined_at=at,
+        left_at=at + seconds,
+        total_duration=seconds,
+        join_count=2,
+        evidence="engine",
+        completed_at=at + seconds if completed_by else None,
+        completed_by=completed_by,
+        record_created_at=at + seconds,
+        final=True,
+    )
+
+
+def answered(row: LiveSessionRow, who: Pubkey, number: int, *, seat: str, position: int | None = None) -> RsvpRow:
+    """Somebody's confirmation."""
+    return RsvpRow(
+        lesson_id=row.lesson_id,
+        pubkey=who,
+        status="confirmed",
+        rsvp_time=row.adopted_at,
+        event_id=f"{number:064x}",
+        first_seen=number,
+        first_seen_at=row.adopted_at,
+        seat=seat,
+        position=position,
+    )
+
+
+SOON: Final = kept_session(INSTRUCTOR.pubkey, "soon", starts_in=3600 + 8)
+LATER: Final = kept_session(
+    INSTRUCTOR.pubkey, "later", starts_in=90_000, location="Room 5, Old Library", max_participants=1, requires_rsvp=True
+)
+LINKED: Final = kept_session(INSTRUCTOR.pubkey, "linked", starts_in=90_000, location="https://meet.example.org/secret")
+STATES: Final = {
+    "There is no recording.": ended("none"),
+    "The recording is waiting to be processed.": ended("pending", recording_state="pending"),
+    "The recording is being processed.": ended("processing", recording_state="processing"),
+    "The recording failed.": ended("failed", recording_state="failed"),
+    "The recording is available.": ended("available", recording_state="available", recording_url=ELSEWHERE),
+    "This session was cancelled and did not take place.": ended("cancelled", state="cancelled"),
+    "The instructor did not come": ended("no-show", end_reason="no_show"),
+}
+AVAILABLE: Final = STATES["The recording is available."]
+SHORT, WATCHED = ended("short"), ended("watched")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def daemon(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KeptHouse]:
+    """One daemon for all: nothing here changes what it holds."""
+    sessions = [*STATES.values(), SHORT, WATCHED, SOON, LATER, LINKED]
+    attendance = [
+        attended(STATES["There is no recording."], 3000, "live"),
+        attended(SHORT, 300, None),
+        attended(WATCHED, 60, "recording"),
+    ]
+    rsvps = [
+        answered(LATER, BEN.pubkey, 1, seat="held"),
+        answered(LATER, ADA.pubkey, 2, seat="waiting", position=1),
+    ]
+    profiles = [
+        profile_of(INSTRUCTOR, name="Prof. Grace", nip05="grace@example.org", picture="https://evil.example/pixel.png")
+    ]
+    folder: Path = tmp_path_factory.mktemp("kept")
+    rows = Kept(sessions, rsvps=rsvps, attendance=attendance)
+    async with kept_house(folder, rows=rows, profiles=profiles) as found:
+        yield found
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def house(daemon: KeptHouse) -> AsyncIterator[KeptHouse]:
+    """The daemon, with nobody's pages left open afterwards."""
+    yield daemon
+    await daemon.close_pages()
+
+
+# -- before
+
+
+async def test_who_holds_it_where_and_when_one_can_come(house: KeptHouse) -> None:
+    """Name and key stand together, a claim that nobody verified is not shown, nor a picture loaded or a link told."""
+    visitor = await house.person()
+    page = await visitor.open(house.url(LATER))
+    await seen(page, "Prof. Grace")
+    npub = encode_npub(INSTRUCTOR.pubkey)
+    assert await page.locator("p.by").text_content() == f"with Prof. Grace · {npub[:10]}…{npub[-6:]}"
+    assert await page.locator("p.by .key").get_attribute("title") == npub
+    times = await page.locator("dl.times").text_content()
+    assert "Room 5, Old Library" in times
+    assert "Doors open" in times
+    assert "Your time" in times
+    assert "Session's time (America/New_York)" in times
+    countdown = await page.locator(".countdown").text_content()
+    await page.locator(".countdown", has_not_text=countdown).wait_for()
+    await page.goto(house.url(LINKED))
+    await seen(page, "Prof. Grace")
+    assert "meet.example.org" not in await page.content()
+    assert visitor.foreign(house.base) == []
+    assert visitor.errors == []
+
+
+async def test_seats_the_waiting_list_and_what_is_public(house: KeptHouse) -> None:
+    """Anybody sees the seats and that an answer is public; whoever waits sees their place once they signed in."""
+    visitor = await house.person(ADA)
+    page = await visitor.open(house.url(LATER))
+    await seen(page, "0 of 1 seats left. 1 person waits for a seat. Please answer before you come.")
+    await seen(page, "An answer is public: anybody can read on the relays who answered what.")
+    await press(page, "Sign in")
+    await seen(page, "You are number 1 on the waiting list.")
+    await seen(page, "Your answer: confirmed.")
+
+
+async def test_the_way_in_opens_with_the_doors(house: KeptHouse) -> None:
+    """Before the doors open there is no way in but for who leads; when they do, it is there by itself."""
+    visitor = await house.person()
+    page = await visitor.open(house.url(SOON))
+    await seen(page, "Will you come?")
+    join = page.get_by_role("button", name="Join", exact=True)
+    opens = SOON.scheduled_at - 3600
+    assert await join.is_visible() == (time.time() >= opens)
+    await join.wait_for(state="visible")
+    assert time.time() >= opens - 2, "the clock of the page may be a second off"
+    closed = await visitor.open(house.url(LATER))
+    await seen(closed, "Will you come?")
+    assert not await closed.get_by_role("button", name="Join", exact=True).is_visible()
+    lead = await house.person(INSTRUCTOR)
+    desk = await lead.open(house.url(LATER))
+    await press(desk, "Sign in")
+    await desk.get_by_role("button", name="Join", exact=True).wait_for(state="visible")
+
+
+async def test_a_session_for_ones_calendar(house: KeptHouse) -> None:
+    """One press gives a file that another library reads, with the session's time and page."""
+    visitor = await house.person()
+    page = await visitor.open(house.url(LATER))
+    async with page.expect_download() as coming:
+        await page.get_by_role("link", name="Add to calendar").click()
+    file = await coming.value
+    assert file.suggested_filename == "podium-session.ics"
+    event: Any = vobject.readOne((await file.path()).read_text()).vevent
+    assert event.dtstart.value.timestamp() == LATER.scheduled_at
+    assert event.summary.value == LATER.title
+    assert event.url.value.startswith(f"{house.base}/s/naddr1")
+    over = await visitor.open(house.url(AVAILABLE))
+    await seen(over, "The recording is available.")
+    assert not await over.get_by_role("link", name="Add to calendar").is_visible()
+
+
+async def test_a_verified_name_is_marked_as_such_and_comes_by_itself() -> None:
+    """A NIP-05 name stands beside the key once its domain has vouched for it, and goes again, without a reload."""
+    async with site(now=time.time()) as here, chromium() as browser:
+        row = await here.here.schedule(starts_in=7200)
+        page = await (await visit(browser)).open(f"{here.base}/s/{here.views.naddr(row)}")
+        await seen(page, "Will you come?")
+        assert await page.locator(".verified").count() == 0
+        here.introductions[here.here.instructor.pubkey] = Introduction("✓ Grace", "_@example.org")
+        here.refresh()
+        await seen(page, "example.org (verified)")
+        assert await page.locator("p.by .name").text_content() == "✓ Grace"
+        here.introductions.clear()
+        here.refresh()
+        await page.locator(".verified").wait_for(state="detached")
+
+
+# -- afterwards
+
+
+async def test_what_became_of_the_recording_is_said(house: KeptHouse) -> None:
+    """Each state has its words, and a player only where there is something to play."""
+    visitor = await house.person()
+    for text, row in STATES.items():
+        page = await visitor.open(house.url(row))
+        await seen(page, text)
+        is_there = row is AVAILABLE
+        assert await page.get_by_role("button", name="Load the recording from").is_visible() == is_there
+        assert await page.get_by_role("link", name="Open it in a new tab").is_visible() == is_there
+        assert await page.locator("video[src]").count() == 0
+        await page.close()
+    assert visitor.foreign(house.base) == []
+    assert visitor.errors == []
+
+
+async def test_a_recording_elsewhere_is_loaded_on_demand_from_its_host_alone(house: KeptHouse) -> None:
+    """Nothing goes to the other host before the press; then the player loads from it, and plays by keyboard."""
+    visitor = await house.person()
+    await visitor.context.route(ELSEWHERE, lambda route: route.fulfill(body=silence(), content_type="audio/wav"))
+    page = await visitor.open(house.url(AVAILABLE))
+    await seen(page, "It is kept at recordings.example.org")
+    assert visitor.foreign(house.base) == []
+    video = page.locator("video")
+    button = page.get_by_role("button", name="Load the recording from recordings.example.org")
+    await button.focus()
+    await page.keyboard.press("Enter")
+    await video.wait_for(state="visible")
+    assert await page.evaluate(_DURATION, await video.element_handle()) == pytest.approx(1, abs=0.1)
+    assert await page.evaluate("document.activeElement.tagName") == "VIDEO"
+    assert set(visitor.foreign(house.base)) == {ELSEWHERE}
+
+
+async def test_a_recording_that_leads_elsewhere_is_not_followed(house: KeptHouse) -> None:
+    """A host that sends the player to another one gets no further: the policy names this one alone."""
+    visitor = await house.person()
+    other = "https://evil.example/two.wav"
+    asked: list[str] = []
+
+    async def second(route: Any) -> None:
+        asked.append(route.request.url)
+        await route.fulfill(body=silence(), content_type="audio/wav")
+
+    await visitor.context.route(other, second)
+    page = await visitor.open(house.url(AVAILABLE))
+    await seen(page, "It is kept at recordings.example.org")
+    # as if the recording had moved since the page was loaded
+    await page.evaluate(
+        """(url) => document.querySelector("podium-recording").follow(
+          { state: "ended", recordingState: "available", recordingUrl: url })""",
+        other,
+    )
+    await press(page, "Load the recording from evil.example")
+    await seen(page, "It cannot be played here.")
+    assert asked == []
+    link = page.get_by_role("link", name="Open it in a new tab")
+    assert await link.get_attribute("href") == other
+    assert await page.evaluate("document.activeElement.textContent") == "Open it in a new tab"
+
+
+async def test_a_recording_of_our_own_plays_at_once(house: KeptHouse) -> None:
+    """What this service keeps itself is there to play, without another question."""
+    visitor = await house.person()
+    own = f"{house.base}/recordings/one.wav"
+    await visitor.context.route(own, lambda route: route.fulfill(body=silence(), content_type="audio/wav"))
+    page = await visitor.open(house.url(STATES["There is no recording."]))
+    await seen(page, "There is no recording.")
+    await page.evaluate(
+        """(url) => document.querySelector("podium-recording").follow(
+          { state: "ended", recordingState: "available", recordingUrl: url })""",
+        own,
+    )
+    await page.locator("video").wait_for(state="visible")
+    assert await page.evaluate(_DURATION, await page.locator("video").element_handle()) == pytest.approx(1, abs=0.1)
+    assert not await page.get_by_role("button", name="Load the recording").is_visible()
+
+
+async def test_ones_own_attendance_and_completion(house: KeptHouse) -> None:
+    """Who signs in sees how long they attended and whether it counts; who was not there is told so."""
+    expected = {
+        "There is no recording.": ("You attended for 50:00 (joined 2 ×).", "You completed this session."),
+        "short": ("You attended for 5:00 (joined 2 ×).", "That is not enough to complete this session."),
+        "watched": ("You attended for 1:00 (joined 2 ×).", "You completed this session by its recording."),
+        "failed": ("You did not attend.", None),
+    }
+    rows = {**STATES, "short": SHORT, "watched": WATCHED, "failed": STATES["The recording failed."]}
+    visitor = await house.person(ADA)
+    for name, (own, completion) in expected.items():
+        page = await visitor.open(house.url(rows[name]))
+        await seen(page, "Sign in to see your attendance.")
+        await press(page, "Sign in")
+        await seen(page, own)
+        if completion is None:
+            assert not await page.locator(".completion").is_visible()
+        else:
+            await seen(page, completion)
+        await page.close()

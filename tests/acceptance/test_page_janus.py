@@ -1,0 +1,15 @@
+"""The room on the Janus engine in real browsers: in a network namespace, since Janus never uses loopback for media."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.janus import run_inside
+
+
+@pytest.mark.real_peer
+def test_real_browsers_on_a_real_janus() -> None:
+    """The test of janus_in_browsers.py passes."""
+    assert "1 passed" in run_inside(Path(__file__).with_name("janus_in_browsers.py"))

@@ -1,0 +1,107 @@
+"""Recording on the page: consent taken back and given in the room, and a recording that is watched for credit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+
+from podium_protocol.keys import SecretKey
+from podium_storage.rows import WatchRow
+from tests.support.browsers import chromium, visit
+from tests.support.page import press, seen
+from tests.support.recording import Studio, studio
+from tests.support.site import Site, site
+from tests.support.until import until
+from tests.support.world import new_key
+
+pytestmark = pytest.mark.real_peer
+
+_AUTOPLAY = "--autoplay-policy=no-user-gesture-required"
+
+
+@asynccontextmanager
+async def stage() -> AsyncIterator[tuple[Site, Studio, Any]]:
+    """A live session that may be recorded, its server, and a browser."""
+    async with studio(now=time.time()) as recording, site(recording.here) as here, chromium(_AUTOPLAY) as browser:
+        yield here, recording, browser
+
+
+async def watched(recording: Studio, key: SecretKey) -> WatchRow | None:
+    """What somebody has seen."""
+    return await recording.here.store.watches.where("pubkey").equals(key.pubkey).first()
+
+
+async def shown(here: Site, recording: Studio) -> str:
+    """Make a recording of three seconds, served under this server's own address; the session's page."""
+    recording.engine.cameras = {here.here.instructor.pubkey}
+    row = await recording.recorded(3, here.here.instructor)
+    url = f"{here.base}/recordings/{row.sha256}.webm"
+    await here.here.store.recordings.put(msgspec.structs.replace(row, url=url))
+    session = await recording.session()
+    await here.here.store.sessions.put(msgspec.structs.replace(session, recording_url=url))
+    return f"{here.base}/s/{here.views.naddr(session)}"
+
+
+async def test_watching_it_all_completes_the_session() -> None:
+    """One signature; a jump to the end counts the end alone; what is played in the end completes it, and is told."""
+    async with stage() as (here, recording, browser):
+        key = new_key()
+        url = await shown(here, recording)
+        visitor = await visit(browser, key)
+        page = await visitor.open(url)
+        video = page.locator("podium-recording video")
+        await video.wait_for(state="visible")
+        await press(page, "Count what I watch")
+        await seen(page, "You have watched 0 % of it.")
+        await recording.here.clock.advance(30)
+
+        await video.evaluate("video => { video.muted = true; video.currentTime = 1.6; return video.play(); }")
+
+        async def end_was_seen() -> bool:
+            row = await watched(recording, key)
+            return row is not None and row.watched > 0
+
+        await until(end_was_seen, "the end of it was reported")
+        row = await watched(recording, key)
+        assert row is not None
+        assert row.watched < 1800
+        assert row.completed_at is None
+        await video.evaluate("video => { video.currentTime = 0; return video.play(); }")
+        await seen(page, "You completed this session by its recording.")
+        assert [event["kind"] for event in visitor.signed] == [27235], "one signature for all of it"
+        assert visitor.foreign(here.base) == []
+        assert visitor.errors == []
+
+
+async def test_a_consent_is_taken_back_and_given_in_the_room() -> None:
+    """The page says that it records; one press pauses it, two others (the text, the signature) agree again."""
+    async with stage() as (here, recording, browser):
+        key = new_key()
+        session = await recording.session()
+        visitor = await visit(browser, key)
+        page = await visitor.open(f"{here.base}/s/{here.views.naddr(session)}")
+        await press(page, "Join")
+        await page.get_by_label("Yes, I may be recorded").check()
+        await press(page, "Join with one signature")
+        await seen(page, "This session is not being recorded at the moment.")
+        assert await recording.record() is None
+        await seen(page, "This session is being recorded.")
+        await press(page, "Do not record me any more")
+        await seen(page, "This session is not being recorded at the moment.")
+        assert ("stop", ()) in recording.engine.calls
+        assert await recording.record() is not None
+        await press(page, "Agree to the recording")
+        await page.locator("podium-consent p[dir=auto]").wait_for(state="visible")
+        await press(page, "Agree to the recording")
+
+        async def agreed() -> bool:
+            return await recording.record() is None
+
+        await until(agreed, "the recording goes on")
+        await seen(page, "This session is being recorded.")
+        assert visitor.errors == []

@@ -1,0 +1,229 @@
+"""The room of the embedded engine in real browsers with made-up cameras: seen, heard, muted, and encrypted."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pytest
+
+from podium_protocol.events import Pubkey, UnsignedEvent
+from podium_protocol.keys import SecretKey
+from podium_protocol.nips import nip44
+from podium_protocol.nips.nip19 import encode_npub
+from tests.support.browsers import Visitor, chromium, visit
+from tests.support.installed import Site
+from tests.support.page import press, seen, signed_post
+from tests.support.relays import new_key, running_relay
+from tests.support.until import until
+from tests.support.wheel import installed_wheel
+
+pytestmark = pytest.mark.real_peer
+
+_FLAGS: Final = (
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+    "--auto-select-desktop-capture-source=Entire screen",
+    "--allow-loopback-in-peer-connection",
+    "--disable-features=WebRtcHideLocalIpsWithMdns",
+    "--autoplay-policy=no-user-gesture-required",
+)
+_SETTINGS: Final = {
+    "conference.engine": "embedded",
+    "conference.media_addresses": ["127.0.0.1"],
+    "conference.meeting_url": "",
+    "conference.heartbeat": 2,
+    "attendance.minutes": 600,
+}
+# what the browser itself counted of what came to it, from everybody together
+_COUNTED: Final = """async () => {
+  const told = {pictures: 0, sound: 0};
+  for (const peer of window.podiumPeers) {
+    if (peer.connectionState === "closed") continue;
+    for (const one of (await peer.getStats()).values()) {
+      if (one.type !== "inbound-rtp") continue;
+      told.sound += one.totalAudioEnergy ?? 0;
+      told.pictures += one.framesDecoded ?? 0;
+    }
+  }
+  const shown = [...document.querySelectorAll("podium-room .tile:not(.own)")]
+    .filter((tile) => tile.querySelector("video").videoWidth > 0);
+  const screens = shown.filter((tile) => tile.classList.contains("screen")).length;
+  return {...told, screens, people: shown.length - screens};
+}"""
+_WATCHED: Final = """
+  window.podiumPeers = [];
+  window.RTCPeerConnection = class extends RTCPeerConnection {
+    constructor(...given) { super(...given); window.podiumPeers.push(this); }
+  };
+  window.nostr.nip44 = {
+    encrypt: (peer, text) => window.podiumEncrypt(peer, text),
+    decrypt: (peer, text) => window.podiumDecrypt(peer, text),
+  };
+"""
+
+
+class House(msgspec.Struct, frozen=True):
+    """A daemon out of the wheel with the embedded engine, and a browser."""
+
+    site: Site
+    browser: Any
+    instructor: SecretKey
+
+    async def published(self, **fields: object) -> str:
+        """A session that starts in a minute; its address."""
+        wish = {"title": "Knots", "scheduledAt": int(time.time()) + 60, "duration": 60} | fields
+        draft = await signed_post(self.site.base, self.instructor, "/api/sessions/draft", wish)
+        events = [
+            json.loads(self.instructor.sign(msgspec.convert(one, UnsignedEvent), os.urandom(32)).to_json())
+            for one in draft["events"]
+        ]
+        await signed_post(self.site.base, self.instructor, "/api/events", {"events": events})
+        return str(draft["lessonId"])
+
+    async def person(self, key: SecretKey, lesson_id: str) -> tuple[Visitor, Any]:
+        """Somebody's browser at the page of a session, signed in."""
+
+        def encrypt(peer: str, text: str) -> str:
+            return nip44.encrypt(text, nip44.conversation_key(key, Pubkey(peer)), os.urandom(32))
+
+        def decrypt(peer: str, text: str) -> str:
+            return nip44.decrypt(text, nip44.conversation_key(key, Pubkey(peer)))
+
+        visitor = await visit(self.browser, key, permissions=["camera", "microphone"])
+        await visitor.context.expose_function("podiumEncrypt", encrypt)
+        await visitor.context.expose_function("podiumDecrypt", decrypt)
+        await visitor.context.add_init_script(_WATCHED)
+        page = await visitor.open(f"{self.site.base}/s/{lesson_id}")
+        await page.get_by_role("button", name="Sign in").first.click()
+        await seen(page, "Knots")
+        return visitor, page
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with _house(tmp_path) as found:
+        yield found
+
+
+@asynccontextmanager
+async def _house(folder: Path) -> AsyncIterator[House]:
+    instructor = new_key()
+    async with running_relay() as relay, chromium(*_FLAGS) as browser:
+        site = Site(folder, relays=[relay.url], settings=_SETTINGS)
+        await site.make_key()
+        site.set(instructors__allow=[encode_npub(instructor.pubkey)])
+        async with site.started(**installed_wheel().environment) as daemon:
+            await daemon.until_ready()
+            yield House(site, browser, instructor)
+
+
+async def join(page: Any, *, consent: str | None = None) -> None:
+    """Come to the door with one signature."""
+    await press(page, "Join")
+    if consent is not None:
+        await page.get_by_label(consent).check()
+    await press(page, "Join with one signature")
+
+
+async def switch_on(page: Any, *names: str) -> None:
+    """Press the room's switches."""
+    for name in names:
+        await page.get_by_role("toolbar").get_by_role("button", name=name).click()
+
+
+async def counted(page: Any, what: str, **more_than: float) -> Any:
+    """Wait until the browser has counted more than this."""
+
+    async def enough() -> Any:
+        told = await page.evaluate(_COUNTED)
+        return told if all(told[name] > least for name, least in more_than.items()) else None
+
+    return await until(enough, what)
+
+
+async def quiet(page: Any, what: str) -> None:
+    """Wait until no sound comes any more, while pictures do."""
+    before = await page.evaluate(_COUNTED)
+
+    async def silent() -> bool:
+        nonlocal before
+        now = await page.evaluate(_COUNTED)
+        if now["pictures"] < before["pictures"] + 25:  # about half a second of two cameras
+            return False
+        same = now["sound"] - before["sound"] < 1e-3
+        before = now
+        return bool(same)
+
+    await until(silent, what)
+
+
+async def test_three_people_see_hear_and_are_muted(house: House) -> None:
+    """They wait, are admitted, see and hear each other, show a screen, are muted for good, and come back."""
+    lesson_id = await house.published(waitingRoom=True)
+    (lead, desk), (ada, adas), (ben, bens) = [
+        await house.person(key, lesson_id) for key in (house.instructor, new_key(), new_key())
+    ]
+    await press(desk, "Start now")
+    await join(desk)
+    for page in (adas, bens):
+        await join(page)
+        await seen(page, "The instructor will let you in.")
+    await press(desk, "Let everybody in")
+    for page in (desk, adas, bens):
+        await seen(page, "You are in the room.")
+        await switch_on(page, "Microphone", "Camera")
+    for page in (desk, adas, bens):
+        await counted(page, "two pictures and their sound", people=1, pictures=20, sound=0.01)
+
+    await switch_on(adas, "Share screen")
+    await counted(bens, "Ada's screen", screens=0)
+
+    await press(desk, "Mute everybody")
+    for page in (adas, bens):
+        await page.locator('podium-room button[aria-pressed="false"]', has_text="Microphone").wait_for()
+    await quiet(desk, "the instructor hears nobody")
+    await switch_on(bens, "Microphone")
+    await quiet(desk, "whoever opens a microphone later is muted too")
+
+    await ada.context.set_offline(True)
+    await seen(desk, "2 people are here.")
+    await ada.context.set_offline(False)
+    await seen(desk, "3 people are here.")
+    await seen(adas, "You are in the room.")
+    start = (await adas.evaluate(_COUNTED))["pictures"]
+    await counted(adas, "pictures after the return", people=1, pictures=start + 20)
+    for visitor in (lead, ada, ben):
+        assert visitor.foreign(house.site.base) == []
+        assert visitor.dialogs == []
+        assert len([one for one in visitor.signed if one["kind"] == 27235]) < 8
+
+
+async def test_an_encrypted_room_shows_itself_to_its_people_only(house: House) -> None:
+    """With the instructor's key people see each other; before it comes nothing is seen; leaving renews it."""
+    keys = [new_key(), new_key()]
+    invited = [key.pubkey for key in keys]
+    lesson_id = await house.published(e2eeRequired=True, visibility="private", invited=invited)
+    (lead, desk), (ada, adas), (_, bens) = [await house.person(key, lesson_id) for key in (house.instructor, *keys)]
+    await press(desk, "Start now")
+    await join(adas)
+    await seen(adas, "Waiting for the instructor's key.")
+    await switch_on(adas, "Camera")
+    for page in (desk, bens):
+        await join(page)
+        await seen(page, "You are in the room.")
+        await switch_on(page, "Microphone", "Camera")
+    for page in (desk, adas, bens):
+        await counted(page, "two pictures", people=1, pictures=20)
+    await counted(adas, "sound", sound=0.01)
+
+    await press(bens, "Leave")
+    before = (await desk.evaluate(_COUNTED))["pictures"]
+    await counted(desk, "Ada's picture under the new key", pictures=before + 20)
+    assert lead.foreign(house.site.base) == ada.foreign(house.site.base) == []

@@ -1,0 +1,309 @@
+"""A room with media in real browsers: devices are tried, the instructor leads, and trouble is said in words."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+from podium_protocol.events import UnsignedEvent
+from podium_protocol.keys import SecretKey
+from podium_protocol.nips.nip19 import encode_npub
+from tests.support.axe import flaws, installed_axe
+from tests.support.browsers import Visitor, chromium, visit
+from tests.support.installed import Site, free_port
+from tests.support.page import close_windows, press, seen, signed_post
+from tests.support.relays import new_key
+from tests.support.until import until
+
+pytestmark = [pytest.mark.real_peer, pytest.mark.asyncio(loop_scope="module")]
+
+FLAGS: Final = (
+    "--use-fake-device-for-media-stream=device-count=2",
+    "--use-fake-ui-for-media-stream",
+    "--allow-loopback-in-peer-connection",
+    "--autoplay-policy=no-user-gesture-required",
+)
+SIZES: Final = {"desk": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
+_LOUD: Final = """(npub) => {
+  const tile = [...document.querySelectorAll("podium-room .tile")]
+    .find((one) => one.querySelector(".tile-name").title === npub);
+  const levels = document.querySelector("podium-room").media.levels();
+  return (levels.get(tile?.dataset.connection) ?? 0) > 0.01;
+}"""
+_LARGE: Final = "document.querySelector('podium-room .tile.large .tile-name')?.title ?? null"
+_OWN_CAMERA: Final = "document.querySelector('podium-room').media.own.video?.getSettings().deviceId ?? null"
+
+
+class Here(msgspec.Struct, frozen=True):
+    """A daemon on the embedded engine that lets confirmed people in, a browser, and the instructor's key."""
+
+    site: Site
+    browser: Any
+    instructor: SecretKey
+
+    async def published(self, **fields: object) -> str:
+        """A session that starts in two minutes; its page."""
+        wish = {"title": "Know your rights", "scheduledAt": int(time.time()) + 120, "duration": 60} | fields
+        draft = await signed_post(self.site.base, self.instructor, "/api/sessions/draft", wish)
+        events = [
+            json.loads(self.instructor.sign(msgspec.convert(one, UnsignedEvent), os.urandom(32)).to_json())
+            for one in draft["events"]
+        ]
+        await signed_post(self.site.base, self.instructor, "/api/events", {"events": events})
+        return f"{self.site.base}/s/{draft['lessonId']}"
+
+    async def started(self, **fields: object) -> str:
+        """A session that runs; its page."""
+        url = await self.published(**fields)
+        reference = url.rpartition("/")[2]
+        await signed_post(self.site.base, self.instructor, f"/api/sessions/{reference}/start")
+        return url
+
+    async def comes(self, key: SecretKey, url: str, before: str = "") -> tuple[Visitor, Any]:
+        """Somebody's browser at the page, signed in; `before` runs in it first."""
+        visitor = await visit(self.browser, key, permissions=["camera", "microphone"], viewport=SIZES["desk"])
+        if before:
+            await visitor.context.add_init_script(before)
+        page = await visitor.open(url)
+        await page.get_by_role("button", name="Sign in").first.click()
+        await page.get_by_role("button", name="Join", exact=True).wait_for()
+        return visitor, page
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Here]:
+    """One daemon and one browser for all."""
+    instructor = new_key()
+    settings: dict[str, object] = {
+        "instructors.allow": [instructor.pubkey],
+        "embedded.enabled": True,
+        "embedded.port": free_port(),
+        "embedded.in_memory": True,
+        "conference.engine": "embedded",
+        "conference.media_addresses": ["127.0.0.1"],
+        "conference.auto_admit_confirmed": True,
+    }
+    site = Site(tmp_path_factory.mktemp("rooms"), relays=[], settings=settings)
+    await site.make_key()
+    async with chromium(*FLAGS) as browser, site.running():
+        yield Here(site, browser, instructor)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def here(house: Here) -> AsyncIterator[Here]:
+    """The house, with nobody's pages left open afterwards."""
+    yield house
+    await close_windows(house.browser)
+
+
+async def enter(page: Any, *switches: str) -> None:
+    """Into the room, with these switched on."""
+    await press(page, "Join")
+    await press(page, "Join with one signature")
+    await seen(page, "You are in the room.")
+    for name in switches:
+        await press(page, name)
+
+
+async def is_true(page: Any, look: str, what: str, given: object = None) -> None:
+    """Wait until an expression is true on the page."""
+
+    async def true() -> bool:
+        return bool(await page.evaluate(look, given))
+
+    await until(true, what, seconds=20)
+
+
+async def large(page: Any, who: str | None, what: str) -> None:
+    """Wait until this person, or nobody, is large."""
+    await is_true(page, f"(npub) => ({_LARGE}) === npub", what, who)
+
+
+def about(person: str, what: str) -> str:
+    """The name of a button about somebody."""
+    return f"{what}: {person[:10]}…{person[-6:]}"
+
+
+async def choose(page: Any, person: str, what: str) -> None:
+    """In somebody's tile, by keyboard alone."""
+    tile = page.locator("podium-room .tile", has=page.locator(f'.tile-name[title="{person}"]'))
+    await tile.locator("summary").focus()
+    await page.keyboard.press("Enter")
+    await tile.get_by_role("button", name=about(person, what)).focus()
+    await page.keyboard.press("Enter")
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Where pictures are kept."""
+    folder = Path(os.environ.get("PODIUM_ARTIFACTS") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+async def test_the_instructor_leads_a_room(here: Here, pictures: Path) -> None:
+    """Who speaks is large; one is muted, all are, one may speak, one is large for everybody; and newcomers see that."""
+    url, (ada, ben) = await here.started(), (new_key(), new_key())
+    (_, desk), (_, adas), (_, bens) = [await here.comes(key, url) for key in (here.instructor, ada, ben)]
+    npubs = {name: encode_npub(key.pubkey) for name, key in (("ada", ada), ("ben", ben))}
+    await enter(desk)
+    await enter(adas, "Camera", "Microphone")
+    await enter(bens, "Camera")
+    await desk.get_by_role("button", name="Speaker large").click()
+    await is_true(desk, _LOUD, "Ada is heard", npubs["ada"])
+    await large(desk, npubs["ada"], "Ada speaks, Ben does not")
+
+    await choose(desk, npubs["ada"], "Mute")
+    await seen(adas, "Microphone: you were muted by the instructor.")
+    await press(bens, "Microphone")
+    await large(desk, npubs["ben"], "now Ben speaks")
+
+    await press(desk, "Mute everybody")
+    await bens.locator('podium-room button[aria-pressed="false"]', has_text="Microphone").wait_for()
+    await desk.locator("podium-instructor").get_by_role("button", name=about(npubs["ada"], "Let speak")).click()
+    await seen(adas, "The instructor lets you speak.")
+    for page in (bens, adas):
+        await press(page, "Microphone")
+    await is_true(desk, _LOUD, "Ada may speak", npubs["ada"])
+    await bens.locator('podium-room button[aria-pressed="false"]', has_text="Microphone").wait_for()
+    assert await adas.get_by_role("button", name="Microphone").get_attribute("aria-pressed") == "true"
+
+    await choose(desk, npubs["ben"], "Show large")
+    await large(adas, npubs["ben"], "Ben is shown to Ada")
+    await seen(bens, "The instructor shows you large to everybody.")
+    _, cems = await here.comes(new_key(), url)
+    await enter(cems)
+    await large(cems, npubs["ben"], "a newcomer sees Ben large")
+    await examine({"room-lead": desk, "room": cems}, pictures)
+    await press(desk, "Show nobody large")
+    await large(adas, None, "nobody is large")
+
+
+async def examine(pages: dict[str, Any], pictures: Path) -> None:
+    """Nothing serious for people with other senses, nothing to scroll sideways; light and dark, desk and phone."""
+    for (view, page), scheme, name in [
+        (pair, scheme, name) for pair in pages.items() for scheme, name in (("light", "desk"), ("dark", "phone"))
+    ]:
+        await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        await page.set_viewport_size(SIZES[name])
+        await page.screenshot(path=pictures / f"{view}-{scheme}-{name}.png", full_page=True)
+        assert await flaws(page, installed_axe()) == [], (view, scheme, name)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= SIZES[name]["width"], (view, name)
+        await page.set_viewport_size(SIZES["desk"])
+
+
+async def test_devices_are_tried_before_others_see_them(here: Here) -> None:
+    """At the door: a picture and a level of one's own; the choice counts in the room, and after loading again."""
+    ada, adas = await here.comes(new_key(), await here.started())
+    await adas.locator("podium-devices summary").press("Enter")
+    await press(adas, "Try them")
+    await seen(adas, "Your microphone works")
+    await is_true(adas, "document.querySelector('podium-devices video').videoWidth > 0", "one's own picture")
+    cameras = adas.locator("podium-devices select").nth(1)
+    wanted = await cameras.locator("option").nth(2).get_attribute("value")
+    await cameras.select_option(value=wanted)
+    await adas.get_by_role("button", name="Try them").click()
+    await adas.locator("podium-devices video").wait_for(state="hidden")
+    await adas.reload()
+    await adas.get_by_role("button", name="Join", exact=True).wait_for()
+    await enter(adas, "Camera")
+    await is_true(adas, f"(wanted) => ({_OWN_CAMERA}) === wanted", "the camera that was chosen", wanted)
+    await adas.evaluate("sessionStorage.setItem('podium.chosen.audio', 'pulled-out')")
+    await press(adas, "Microphone")
+    await adas.locator('podium-room button[aria-pressed="true"]', has_text="Microphone").wait_for()
+    assert await adas.evaluate("sessionStorage.getItem('podium.chosen.audio')") is None
+    assert ada.errors == []
+
+
+_TWENTY: Final = """() => {
+  const { media } = document.querySelector("podium-room");
+  const canvas = document.createElement("canvas");
+  canvas.getContext("2d").fillRect(0, 0, 9, 9);
+  const tracks = (number) => (number < 12 ? { video: canvas.captureStream().getVideoTracks()[0] } : {});
+  const people = Array.from({ length: 19 }, (_, number) => number.toString(16).padStart(64, "a"));
+  const other = (pubkey, number) => ({ connection: pubkey, pubkey, tracks: tracks(number) });
+  media.others = new Map(people.map((pubkey, number) => [pubkey, other(pubkey, number)]));
+  media.changed();
+}"""
+_COUNTED: Final = """() => {
+  const tiles = [...document.querySelectorAll("podium-room .tile")];
+  const pictures = tiles.filter((tile) => !tile.classList.contains("chip"));
+  const heights = pictures.map((tile) => tile.getBoundingClientRect().height);
+  const list = document.querySelector("podium-room .tiles").getBoundingClientRect();
+  const chips = tiles.length - pictures.length;
+  return { chips, pictures: pictures.length, least: Math.min(...heights), high: list.height };
+}"""
+
+
+async def test_twenty_people_fit(here: Here, pictures: Path) -> None:
+    """Those with a camera share the room's place in small tiles, those without are chips, on a desk and on a phone."""
+    _, page = await here.comes(new_key(), await here.started())
+    await enter(page)
+    await page.evaluate(_TWENTY)
+    for size in SIZES.values():
+        await page.set_viewport_size(size)
+        shown = await page.evaluate(_COUNTED)
+        assert (shown["pictures"], shown["chips"]) == (12, 8), "one of the eight is oneself"
+        assert shown["least"] >= 48
+        assert shown["high"] <= size["height"], "everybody at one look"
+        assert await page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+        await page.screenshot(path=pictures / f"room-twenty-{size['width']}.png", full_page=True)
+
+
+_REFUSING: Final = """
+  const refuse = (name) => Promise.reject(new DOMException("no", name));
+  navigator.mediaDevices.getUserMedia = ({ audio }) => refuse(audio ? "NotFoundError" : "NotAllowedError");
+  const set = RTCPeerConnection.prototype.setRemoteDescription;
+  RTCPeerConnection.prototype.setRemoteDescription = function (description) {
+    if (description.type === window.podiumBreaks) return Promise.reject(new Error("no"));
+    return set.call(this, description);
+  };
+  window.podiumBreaks = "answer";
+"""
+
+
+async def test_trouble_is_said_in_words(here: Here) -> None:
+    """No permission, no device, nothing gets out or in, no connection to the service, and a browser without calls."""
+    url = await here.started()
+    visitor, page = await here.comes(new_key(), url, _REFUSING)
+    await enter(page)
+    await seen(page, "The others cannot see or hear you at the moment.")
+    await seen(page, "Perhaps this network lets no calls through.")
+    await page.evaluate("window.podiumBreaks = 'offer'")
+    await page.get_by_text("The others cannot see or hear you").wait_for(state="hidden")
+    await press(page, "Camera")
+    await seen(page, "Camera: the browser does not allow it.")
+    await press(page, "Microphone")
+    await seen(page, "Microphone: no such device was found.")
+    await visitor.context.set_offline(True)
+    await seen(page, "The connection to the service was lost.")
+    await visitor.context.set_offline(False)
+    await seen(page, "You cannot see or hear the others at the moment.")
+    await page.evaluate("window.podiumBreaks = ''")
+    await page.get_by_text("You cannot see or hear the others").wait_for(state="hidden")
+    _, old = await here.comes(new_key(), url, "delete window.RTCPeerConnection;")
+    await seen(old, "This browser cannot take part in calls.")
+    await enter(old)
+
+
+async def test_who_confirmed_does_not_wait(here: Here) -> None:
+    """They come in by themselves, the others wait, and the instructor is told that it is so."""
+    url = await here.started(waitingRoom=True)
+    (_, desk), (_, adas), (_, bens) = [await here.comes(key, url) for key in (here.instructor, new_key(), new_key())]
+    await press(adas, "Confirm")
+    await seen(adas, "Your answer: confirmed.")
+    await enter(adas)
+    await press(bens, "Join")
+    await press(bens, "Join with one signature")
+    await seen(bens, "The instructor will let you in.")
+    await seen(desk, "Whoever confirmed comes in without waiting")
+    await press(desk, "Let everybody in")
+    await seen(bens, "You are in the room.")

@@ -1,0 +1,87 @@
+"""Questions, hands and controls through the client, against the real HTTP interface."""
+
+from __future__ import annotations
+
+import pytest
+
+from podium_daemon.client import ApiProblem, PodiumClient
+from podium_protocol.errors import LocalProtocolError
+from podium_protocol.keys import SecretKey
+from tests.support.site import Site, site
+from tests.support.until import until
+from tests.support.world import new_key
+
+
+def client(here: Site, secret: SecretKey | None = None) -> PodiumClient:
+    """Somebody's client, on the server's clock."""
+    return PodiumClient(here.base, secret, now=here.here.clock.now)
+
+
+async def test_a_question_from_asking_to_taking_it_back() -> None:
+    """Ask, answer, pin, hide, show and withdraw: each is seen by whom it should be."""
+    async with site() as here:
+        row = await here.here.schedule()
+        key = new_key()
+        await here.here.answer(key, row)
+        async with client(here, key) as ada, client(here, here.here.instructor) as lead, client(here) as reader:
+            asked = await ada.questions.ask(row.lesson_id, "Why a bowline?")
+            (question,) = (await lead.questions.list(row.lesson_id)).questions
+            assert (question.id, question.text, question.role, question.state) == (
+                asked,
+                "Why a bowline?",
+                "participant",
+                "shown",
+            )
+            answered = await lead.questions.ask(row.lesson_id, "It holds.", answer_to=question)
+            await lead.questions.decide(row.lesson_id, asked, "pin")
+            (seen,) = (await reader.questions.list(row.lesson_id)).questions
+            assert (seen.pinned, [one.id for one in seen.answers]) == (True, [answered])
+            hidden = await lead.questions.decide(row.lesson_id, asked, "hide")
+            assert [(one.state, len(one.answers)) for one in hidden.questions] == [("hidden", 1)]
+            assert (await reader.questions.list(row.lesson_id)).total == 0, "an answer goes with its question"
+            await ada.questions.withdraw(row.lesson_id, asked)
+            assert [one.id for one in (await lead.questions.list(row.lesson_id)).questions] == [answered]
+            assert (await reader.questions.list(row.lesson_id)).total == 0
+
+
+async def test_a_refusal_is_told() -> None:
+    """A stranger's question, and a moderation by nobody who leads, raise with the daemon's words."""
+    async with site() as here:
+        row = await here.here.schedule()
+        async with client(here, new_key()) as stranger, client(here) as reader:
+            with pytest.raises(ApiProblem, match="questions are for those who come"):
+                await stranger.questions.ask(row.lesson_id, "Why?")
+            with pytest.raises(ApiProblem, match="only the instructor"):
+                await stranger.questions.decide(row.lesson_id, "ab" * 32, "hide")
+            with pytest.raises(LocalProtocolError, match="no key"):
+                await reader.questions.ask(row.lesson_id, "Why?")
+
+
+async def test_a_hand_goes_up_and_is_taken_down() -> None:
+    """The seat knows whether its hand is up; the instructor sees it and takes it down."""
+    async with site() as here:
+        row = await here.here.schedule(starts_in=0)
+        await here.here.turn()
+        key = new_key()
+        async with client(here, key) as ada, client(here, here.here.instructor) as lead:
+            seat = await ada.join(row.lesson_id)
+
+            async def up() -> bool:
+                return seat.hand
+
+            async def down() -> bool:
+                return not seat.hand
+
+            await seat.raise_hand()
+            await until(up, "the room agrees")
+            assert [hand.pubkey for hand in (await lead.room(row.lesson_id)).hands] == [key.pubkey]
+            assert (await lead.leading.lower_hands(row.lesson_id)).hands == ()
+            await until(down, "the person is told")
+            await seat.raise_hand()
+            await until(up, "the room agrees again")
+            await seat.raise_hand(up=False)
+            await until(down, "and again")
+            for command in (lead.leading.mute_all, lead.leading.record):
+                with pytest.raises(ApiProblem, match="cannot"):
+                    await command(row.lesson_id, on=True)
+            await seat.leave()

@@ -1,0 +1,499 @@
+"""A real Janus moves real media; run by test_janus.py in a network namespace."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import av
+import pytest
+from structlog.testing import capture_logs
+
+from podium_daemon.conference.base import (
+    Collected,
+    ConnectionId,
+    Done,
+    EngineHealth,
+    JoinGrant,
+    LeaveReason,
+    MediaUp,
+    RecordingChanged,
+    RoomId,
+    RoomSpec,
+    TrackChange,
+    TrackKind,
+)
+from podium_daemon.conference.embedded.collecting import collect, folder_of
+from podium_daemon.conference.embedded.signals import Publish
+from podium_daemon.conference.embedded.wire import (
+    Exit,
+    Permit,
+    Record,
+    Recorded,
+    RecordingState,
+    Said,
+    Silence,
+    StopRecording,
+    Up,
+)
+from podium_daemon.conference.janus import wire
+from podium_daemon.conference.janus.engine import JanusEngine
+from podium_daemon.conference.janus.media import JanusMedia
+from podium_daemon.conference.janus.process import JanusProcess
+from podium_daemon.conference.janus.recordings import convert
+from podium_daemon.conference.janus.rooms import JanusRoom
+from podium_daemon.conference.janus.settings import JanusPlace, JanusSettings
+from podium_daemon.conference.seats import Seat
+from podium_daemon.refusals import Refused
+from podium_daemon.supervisor import Stop
+from podium_protocol.events import Pubkey
+from tests.daemon.conference.contract import EngineContract, Guest
+from tests.support.clock import ManualClock
+from tests.support.conference import granted, new_person, new_pubkey, reading, seeded_bytes
+from tests.support.janus import JanusHouse, JanusPage, janus_house, only_here
+from tests.support.media import SeatWay, settled
+
+AUDIO, VIDEO, SCREEN = TrackKind.AUDIO, TrackKind.VIDEO, TrackKind.SCREEN
+ROOM = RoomId("r")
+
+
+@pytest.fixture
+async def here() -> AsyncIterator[JanusHouse]:
+    """A Janus of its own for each test."""
+    async with janus_house() as house:
+        yield house
+
+
+async def _two(here: JanusHouse, *kinds: str) -> tuple[Pubkey, JanusPage, Pubkey, JanusPage]:
+    """Somebody who publishes, somebody who watches."""
+    teacher, pupil = new_pubkey(), new_pubkey()
+    stage, bench = await here.enter(teacher), await here.enter(pupil)
+    await stage.publish(*kinds)
+    await bench.watch()
+    return teacher, stage, pupil, bench
+
+
+def _of(pubkey: Pubkey) -> ConnectionId:
+    return ConnectionId(pubkey[:32])
+
+
+async def _allowed(here: JanusHouse) -> tuple[str, ...]:
+    """The tokens that open the room now."""
+    link, secrets, adopted = await here.media.process.connect()
+    assert adopted
+    listening = asyncio.create_task(link.listen())
+    await link.begin()
+    handle = await link.attach(lambda _: None)
+    room = JanusRoom(link, handle, ROOM, admin_key=secrets.rooms)
+    body = {"request": "allowed", "room": room.name, "secret": room.secret, "action": "add", "allowed": ["look"]}
+    told = (await link.ask(handle, body)).reply.allowed
+    await link.close()
+    await listening
+    return told
+
+
+class TestMedia:
+    """Sound and pictures, there and back."""
+
+    async def test_sound_and_pictures_reach_a_subscriber(self, here: JanusHouse) -> None:
+        """What one person's camera and microphone give is decoded at another's."""
+        teacher, _, pupil, bench = await _two(here, "audio", "video")
+        assert await bench.sees(teacher) == 160
+        assert await bench.hears(teacher) > 3000
+        assert set(here.changes(teacher)) == {(AUDIO, TrackChange.PUBLISHED), (VIDEO, TrackChange.PUBLISHED)}
+        assert {one.connection for one in here.reports if isinstance(one, Up)} == {_of(teacher), _of(pupil)}
+
+    async def test_both_ways_and_a_screen_and_somebody_late(self, here: JanusHouse) -> None:
+        """Two who publish and watch each other, a screen beside a camera, a third who comes when all runs."""
+        teacher, stage, pupil, bench = await _two(here, "audio", "video")
+        await bench.publish("audio", "screen")
+        await stage.watch()
+        assert await stage.sees(pupil, "screen") == 208
+        assert await stage.hears(pupil) > 3000
+        assert await bench.sees(teacher) == 160
+        late = await here.enter(new_pubkey())
+        await late.watch()
+        assert await late.sees(teacher) == 160
+        assert await late.sees(pupil, "screen") == 208
+
+    async def test_whoever_goes_is_seen_no_more_and_may_come_back(self, here: JanusHouse) -> None:
+        """The lines of somebody who left carry nothing; somebody new is received on the same connection."""
+        teacher, _, _, bench = await _two(here, "video")
+        await bench.sees(teacher)
+        here.media.send(Exit(_of(teacher)))
+        await settled(lambda: bench.lines == [], "no lines")
+        other = new_pubkey()
+        stage = await here.enter(other)
+        await stage.publish("video")
+        assert await bench.sees(other) == 160
+
+    async def test_a_page_that_publishes_again_is_received_again(self, here: JanusHouse) -> None:
+        """A new connection takes the place of the one before."""
+        teacher, stage, _, bench = await _two(here, "video")
+        await bench.sees(teacher)
+        await stage.publish("audio", "video")
+        await here.changed(teacher, AUDIO, TrackChange.PUBLISHED)
+        assert await bench.hears(teacher) > 3000
+
+    async def test_a_description_that_is_none_is_dropped(self, here: JanusHouse) -> None:
+        """What a stranger wrote ends neither Janus nor anybody else's media."""
+        teacher, stage, _, bench = await _two(here, "video")
+        for sdp in ("", "v=0\r\n", "\x00" * 100, "a" * 100_000):
+            here.media.send(Said(_of(teacher), Publish(sdp=sdp)))
+        await settled(lambda: len(here.drops()) == 4, "drops")
+        assert len([one for one in stage.told if one["do"] == "failed"]) == 4
+        assert await bench.sees(teacher) == 160
+        assert here.downs == []
+
+
+class TestControls:
+    """What the daemon wants of those in a room."""
+
+    async def test_somebody_muted_is_not_heard_until_they_unmute_themselves(self, here: JanusHouse) -> None:
+        """Janus passes nothing on; a page that has not heard of it does not undo it; the person can."""
+        teacher, stage, _, bench = await _two(here, "audio", "video")
+        await bench.hears(teacher)
+        before = stage.turn
+        here.media.send(Silence(_of(teacher), AUDIO))
+        mid = await bench.line(teacher, "audio", on=False)
+        await bench.sees(teacher, more=3)
+        heard = len(bench.loudness[mid])
+        await bench.sees(teacher, more=3)
+        assert len(bench.loudness[mid]) == heard
+        await stage.was_told("muted", kind="audio")
+        turn, stage.turn = stage.turn, before
+        await stage.sending(audio=True)
+        stage.turn = turn
+        await stage.sending(audio=True)
+        assert await bench.hears(teacher) > 3000
+        assert here.changes(teacher).count((AUDIO, TrackChange.UNMUTED)) == 1
+
+    async def test_muting_is_applied_again_to_whoever_publishes_anew(self, here: JanusHouse) -> None:
+        """A new connection does not get around mute-all."""
+        teacher, stage, _, bench = await _two(here, "audio", "video")
+        await bench.hears(teacher)
+        here.media.send(Silence(_of(teacher), AUDIO))
+        await stage.was_told("muted", kind="audio")
+        await stage.publish("audio", "video")
+        await here.changed(teacher, VIDEO, TrackChange.PUBLISHED, times=2)
+        mid = await bench.line(teacher, "audio", on=False)
+        heard = len(bench.loudness.get(mid, []))
+        await bench.sees(teacher, more=5)
+        assert len(bench.loudness.get(mid, [])) == heard
+
+    async def test_somebody_who_comes_muted_is_not_heard(self, here: JanusHouse) -> None:
+        """Mute-all counts for those who come later."""
+        teacher, pupil = new_pubkey(), new_pubkey()
+        stage = await here.enter(teacher, silenced=frozenset({AUDIO}))
+        bench = await here.enter(pupil)
+        await stage.publish("audio", "video")
+        await bench.watch()
+        await bench.sees(teacher, more=5)
+        assert not any(bench.loudness.values())
+
+    async def test_what_may_not_be_sent_is_not_passed_on(self, here: JanusHouse) -> None:
+        """Taken away and given back, while the connection stands."""
+        teacher, stage, _, bench = await _two(here, "video")
+        await bench.sees(teacher)
+        here.media.send(Permit(_of(teacher), frozenset()))
+        await settled(lambda: bench.lines == [], "no lines")
+        await stage.was_told("permitted", publish=[])
+        here.media.send(Permit(_of(teacher), frozenset(TrackKind)))
+        assert await bench.sees(teacher) == 160
+
+    async def test_a_room_token_opens_once(self, here: JanusHouse) -> None:
+        """No token of a join that was made is good any more, and none is in a log."""
+        with capture_logs() as logs:
+            teacher, _, _, bench = await _two(here, "video")
+            await bench.sees(teacher)
+            assert len(await _allowed(here)) == 2  # the one that closes the door, and the look itself
+        assert not any("token" in str(entry) for entry in logs)
+
+
+class TestRecording:
+    """Files, one a track."""
+
+    async def test_only_those_who_agreed_are_recorded(self, here: JanusHouse) -> None:
+        """The tracks of the teacher become WebM with pictures and sound in them; of the pupil there is nothing."""
+        teacher, stage, pupil, bench = await _two(here, "audio", "video")
+        await bench.publish("audio", "video")
+        await stage.watch()
+        await stage.sees(pupil)
+        folder = folder_of(here.settings.recordings, ROOM)
+        folder.mkdir(parents=True)
+        here.media.send(Record(ROOM, str(folder), frozenset({teacher})))
+        await bench.sees(teacher, more=12)
+        here.media.send(StopRecording(ROOM))
+        await settled(lambda: Recorded(ROOM, RecordingState.STOPPED) in here.reports, "the end of the recording")
+        assert convert(folder, ROOM) >= 2
+        collected = await collect(here.settings.recordings, ROOM, here.folder / "into")
+        assert isinstance(collected, Collected)
+        assert {(track.kind, track.pubkey) for track in collected.tracks} == {(AUDIO, teacher), (VIDEO, teacher)}
+        for track in collected.tracks:
+            with av.open(str(track.path)) as file:
+                assert sum(1 for _ in file.decode(file.streams[0])) > 5
+            assert track.started_at > 1_700_000_000
+        assert not list(folder.glob(f"*{pupil}*"))
+
+    async def test_whoever_publishes_while_it_runs_is_recorded(self, here: JanusHouse) -> None:
+        """A connection made anew gets files of its own; nothing of before is written over."""
+        teacher, stage, _, bench = await _two(here, "video")
+        folder = folder_of(here.settings.recordings, ROOM)
+        folder.mkdir(parents=True)
+        here.media.send(Record(ROOM, str(folder), frozenset({teacher})))
+        await bench.sees(teacher, more=5)
+        await stage.publish("video")
+        await here.changed(teacher, VIDEO, TrackChange.PUBLISHED, times=2)
+        await bench.sees(teacher, more=5)
+        here.media.send(StopRecording(ROOM))
+        await settled(lambda: Recorded(ROOM, RecordingState.STOPPED) in here.reports, "the end of the recording")
+        assert len([path for path in folder.glob("*-video-1.mjr") if path.stat().st_size > 300]) == 2
+
+
+class TestFaults:
+    """Janus dies, hangs, outlives the daemon."""
+
+    async def test_a_killed_janus_is_started_again_and_media_returns(self, here: JanusHouse) -> None:
+        """After kill -9 everybody is told, rooms are made again, pages connect anew."""
+        teacher, stage, _, bench = await _two(here, "video")
+        await bench.sees(teacher)
+        pid = here.media.process.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        await settled(lambda: here.ups == 2, "Janus again")
+        assert len(here.downs) == 1
+        assert here.media.process.pid != pid
+        await settled(lambda: len([one for one in stage.told if one["do"] == "begin"]) == 2, "begin")
+        await stage.publish("video")
+        await bench.watch()
+        assert await bench.sees(teacher) == 160
+
+    async def test_a_janus_that_hangs_is_replaced(self, here: JanusHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A process that stands still is as good as none."""
+        monkeypatch.setattr(wire, "_ANSWER_WITHIN", 0.5)
+        pid = here.media.process.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        here.media.send(Record(ROOM, str(here.folder), frozenset()))
+        await settled(lambda: here.ups == 2, "Janus again")
+        assert here.media.process.pid != pid
+
+    async def test_a_janus_that_outlived_the_daemon_is_adopted(self, tmp_path: Path) -> None:
+        """A daemon that was killed leaves Janus running: the next daemon takes it over with its rooms, and ends it."""
+        program = """
+import asyncio, sys
+from pathlib import Path
+from tests.support.janus import JanusHouse
+from podium_daemon.supervisor import Stop
+async def main():
+    here = JanusHouse(Path(sys.argv[1]))
+    asyncio.create_task(here.media.run(Stop()))
+    page = None
+    while page is None or not page.told:
+        await asyncio.sleep(0.01)
+        if page is None and here.media.is_up:
+            page = await here.enter("a" * 64)
+    Path(sys.argv[1], "seen").write_text(str(here.media.process.pid))
+    await asyncio.sleep(60)
+asyncio.run(main())
+"""
+        seen = tmp_path / "seen"
+        daemon = await asyncio.create_subprocess_exec(sys.executable, "-c", program, str(tmp_path), env=_python_path())
+        await settled(lambda: _read(seen), "a daemon with somebody in a room")
+        daemon.kill()
+        await daemon.wait()
+        pid = int(_read(seen))
+        here, stop = JanusHouse(tmp_path), Stop()
+        running = asyncio.create_task(here.media.run(stop))
+        await settled(lambda: here.media.is_up, "Janus")
+        assert here.media.process.pid == pid
+        teacher, _, _, bench = await _two(here, "video")
+        assert await bench.sees(teacher) == 160
+        assert here.media.adopted == 1
+        await here.close()
+        stop.set()
+        await running
+        assert _read(Path(f"/proc/{pid}/cmdline")) == ""  # nobody, or what is left of somebody who ended
+
+    async def test_a_program_that_is_not_there_is_said(self, tmp_path: Path) -> None:
+        """An operator without Janus reads which package to install."""
+        here = JanusHouse(tmp_path)
+        media, stop = JanusMedia(JanusPlace(folder=tmp_path / "janus", program="no-such-janus"), here), Stop()
+        running = asyncio.create_task(media.run(stop))
+        await settled(lambda: here.downs, "a reason")
+        stop.set()
+        await running
+        assert "apt-get install janus" in here.downs[0]
+
+    async def test_nobody_else_can_reach_it(self, here: JanusHouse) -> None:
+        """Sockets, secrets and log are in a folder of ours alone; Janus listens on no TCP port."""
+        folder = here.settings.place.folder
+        assert folder.stat().st_mode & 0o077 == 0
+        for name in ("secrets", "log", "conf/janus.jcfg"):
+            assert (folder / name).stat().st_mode & 0o077 == 0
+        tcp = _read(Path(f"/proc/{here.media.process.pid}/net/tcp")).splitlines()[1:]
+        listening = [line for line in tcp if line.split()[3] == "0A"]
+        assert listening == []
+
+
+def _read(path: Path) -> str:
+    """The text of a file, or none."""
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""
+
+
+def _python_path() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+
+
+class JanusGuest:
+    """A page on a seat."""
+
+    def __init__(self, seat: Seat) -> None:
+        self.seat = seat
+        self.beats = True
+
+    @property
+    def connection(self) -> ConnectionId:
+        """The seat's."""
+        return self.seat.connection.id
+
+    async def leave(self) -> None:
+        """The page says that it goes."""
+        await self.seat.receive('{"type":"leave"}')
+
+    async def vanish(self) -> None:
+        """The web layer finds the socket dead."""
+        await self.seat.leave(LeaveReason.DROPPED)
+
+    def freeze(self) -> None:
+        """No more beats."""
+        self.beats = False
+
+
+class JanusRig:
+    """The engine on a real Janus, with pages that beat."""
+
+    def __init__(self, folder: Path, place: JanusPlace | None = None) -> None:
+        self.clock = ManualClock()
+        settings = JanusSettings(recordings=folder / "recordings", place=place or JanusPlace(folder=folder / "janus"))
+        self.engine = JanusEngine(settings, clock=self.clock, random_bytes=seeded_bytes())
+        self.spec = RoomSpec(room=RoomId("b0c4"), title="Rust for gardeners", allow_recording=True)
+        self.guests: list[JanusGuest] = []
+
+    async def join(self, grant: JoinGrant) -> Guest | None:
+        """Take a seat."""
+        seat = await self.engine.take_seat(grant.token)
+        if isinstance(seat, Refused):
+            return None
+        self.guests.append(JanusGuest(seat))
+        return self.guests[-1]
+
+    async def pass_time(self, seconds: int) -> None:
+        """A second at a time; each page beats every five, the engine sweeps as often."""
+        for second in range(seconds):
+            await self.clock.advance(1)
+            if second % 5 == 4:
+                for guest in self.guests:
+                    if guest.beats:
+                        await guest.seat.receive('{"type":"beat"}')
+                await self.engine.sweep()
+
+    def now(self) -> int:
+        """The clock's."""
+        return int(self.clock.now())
+
+
+class _Staying(JanusProcess):
+    """One that is left running for the next test, which adopts it."""
+
+    async def end(self, *, gently: bool = True) -> None:
+        """Not yet."""
+
+
+@contextlib.asynccontextmanager
+async def _rig(folder: Path, shared: JanusPlace | None = None) -> AsyncIterator[JanusRig]:
+    only_here()
+    rig, stop = JanusRig(folder, shared), Stop()
+    if shared is not None:
+        assert isinstance(rig.engine.media, JanusMedia)
+        rig.engine.media.process = _Staying(shared)
+    running = asyncio.create_task(rig.engine.media.run(stop))
+    await settled(lambda: rig.engine.media.is_up, "Janus")
+    try:
+        yield rig
+    finally:
+        stop.set()
+        await running
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[JanusPlace]:
+    """One Janus for the contract, left behind by a process that is gone: each test's engine adopts it."""
+    program = """
+import asyncio, sys
+from pathlib import Path
+from podium_daemon.conference.janus.process import JanusProcess
+from podium_daemon.conference.janus.settings import JanusPlace
+asyncio.run(JanusProcess(JanusPlace(folder=Path(sys.argv[1]))).connect())
+"""
+    with TemporaryDirectory() as folder:
+        place = JanusPlace(folder=Path(folder))
+        subprocess.run([sys.executable, "-c", program, folder], check=True, env=_python_path(), capture_output=True)
+        yield place
+        asyncio.run(JanusProcess(place).end())
+
+
+class TestJanusContract(EngineContract):
+    """The Janus engine keeps the contract."""
+
+    @pytest.fixture
+    async def rig(self, tmp_path: Path, shared: JanusPlace) -> AsyncIterator[JanusRig]:
+        """An engine of its own for each test."""
+        async with _rig(tmp_path, shared) as rig:
+            yield rig
+
+
+async def test_the_engine_moves_media_records_and_survives_a_crash(tmp_path: Path) -> None:
+    """Seats, page messages, mute-all, recording and kill -9, through the engine's own interface."""
+    async with _rig(tmp_path) as rig, reading(rig.engine) as reader:
+        engine, room = rig.engine, rig.spec.room
+        await engine.open_room(rig.spec)
+        teacher = new_person()
+        people = (teacher, new_person())
+        seats = [await engine.take_seat(granted(await engine.grant(room, one)).token) for one in people]
+        stage, bench = (JanusPage(SeatWay(seat)) for seat in seats if not isinstance(seat, Refused))
+        await stage.publish("audio", "video")
+        await bench.watch()
+        assert await bench.sees(teacher.pubkey) == 160
+        await reader.until(MediaUp)
+        assert isinstance(await engine.mute_all(room), Done)
+        await bench.line(teacher.pubkey, "audio", on=False)
+        await engine.start_recording(room, only={teacher.pubkey})
+        await bench.sees(teacher.pubkey, more=8)
+        await engine.stop_recording(room)
+        await reader.until(RecordingChanged, lambda event: event.state is RecordingState.STOPPED)
+        media = engine.media
+        assert isinstance(media, JanusMedia)
+        assert media.process.pid is not None
+        os.kill(media.process.pid, signal.SIGKILL)
+        await reader.until(EngineHealth, lambda event: not event.up)
+        await reader.until(EngineHealth, lambda event: event.up and event != reader.kept[0])
+        collected = await engine.collect_recording(room, tmp_path / "into")
+        assert isinstance(collected, Collected)
+        assert VIDEO in {track.kind for track in collected.tracks}
+        await stage.publish("audio", "video")
+        await bench.watch()
+        await bench.sees(teacher.pubkey)
+        assert (await bench.line(teacher.pubkey, "audio", on=False)) is not None  # still muted
+        await stage.close()
+        await bench.close()

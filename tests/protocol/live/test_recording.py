@@ -1,0 +1,94 @@
+"""When a room may be recorded, and the states of a recording."""
+
+from __future__ import annotations
+
+import itertools
+
+import msgspec
+import pytest
+
+from podium_protocol.events import Pubkey
+from podium_protocol.live.join_proof import Consent
+from podium_protocol.live.lifecycle import State
+from podium_protocol.live.recording import (
+    TRANSITIONS,
+    IllegalStage,
+    Objection,
+    ObjectionReason,
+    RecordingStage,
+    Room,
+    agrees,
+    moved,
+    objection,
+)
+
+ADA, BEN = Pubkey("a" * 64), Pubkey("b" * 64)
+POLICY = "1" * 64
+YES, NO, OLD = Consent(True, POLICY), Consent(False, POLICY), Consent(True, "2" * 64)
+ROOM = Room(
+    state=State.ACTIVE,
+    allowed=True,
+    e2ee=False,
+    roster=(ADA, BEN),
+    policy_hash=POLICY,
+    answers={ADA: YES, BEN: YES},
+)
+
+
+def test_a_room_in_which_everybody_agreed_may_be_recorded() -> None:
+    """No objection."""
+    assert objection(ROOM) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "people"),
+    [
+        ({"e2ee": True}, ObjectionReason.E2EE, ()),
+        ({"allowed": False}, ObjectionReason.NOT_ALLOWED, ()),
+        ({"state": State.SCHEDULED}, ObjectionReason.NOT_LIVE, ()),
+        ({"state": State.ENDED}, ObjectionReason.NOT_LIVE, ()),
+        ({"roster": None}, ObjectionReason.ROSTER_UNKNOWN, ()),
+        ({"roster": ()}, ObjectionReason.NOBODY_PRESENT, ()),
+        ({"answers": {ADA: YES}}, ObjectionReason.NOT_AGREED, (BEN,)),
+        ({"answers": {ADA: YES, BEN: None}}, ObjectionReason.NOT_AGREED, (BEN,)),
+        ({"answers": {ADA: NO, BEN: OLD}}, ObjectionReason.NOT_AGREED, (ADA, BEN)),
+        # whatever else is amiss, encryption comes first: no consent would change it
+        ({"e2ee": True, "answers": {}, "roster": None}, ObjectionReason.E2EE, ()),
+    ],
+)
+def test_each_objection_has_its_reason(
+    changes: dict[str, object], reason: ObjectionReason, people: tuple[Pubkey, ...]
+) -> None:
+    """semantics.md, "Consent" and "E2EE", clause by clause; who has not agreed is named."""
+    assert objection(msgspec.structs.replace(ROOM, **changes)) == Objection(reason, people)
+
+
+def test_somebody_who_has_left_is_not_asked() -> None:
+    """Only those present count: an old no of somebody else is no objection."""
+    assert objection(msgspec.structs.replace(ROOM, roster=(ADA,), answers={ADA: YES, BEN: NO})) is None
+
+
+def test_only_a_yes_to_this_policy_is_one() -> None:
+    """A no, silence, and a yes to another text are not."""
+    assert [agrees(answer, POLICY) for answer in (YES, NO, OLD, None)] == [True, False, False, False]
+
+
+def test_only_the_moves_of_the_table_are_possible() -> None:
+    """Every other move raises and changes nothing."""
+    for stage, to in itertools.product(RecordingStage, RecordingStage):
+        if to in TRANSITIONS[stage]:
+            assert moved(stage, to) is to
+        else:
+            with pytest.raises(IllegalStage):
+                moved(stage, to)
+
+
+def test_nothing_is_available_that_was_not_processed() -> None:
+    """One way leads there."""
+    assert [stage for stage in RecordingStage if RecordingStage.AVAILABLE in TRANSITIONS[stage]] == ["processing"]
+
+
+def test_five_states_are_shown() -> None:
+    """semantics.md, "Recording states"."""
+    shown = {stage.shown for stage in RecordingStage}
+    assert shown == {"none", "pending", "processing", "available", "failed"}

@@ -1,0 +1,55 @@
+"""The link engine with ears: it mutes as an engine with media does, and remembers that it was asked.
+
+The seats, rooms and events are the link engine's own; only what needs media is played.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import msgspec
+
+from podium_daemon.conference.base import (
+    Done,
+    RoomId,
+    Support,
+    TrackChange,
+    TrackChanged,
+    TrackKind,
+)
+from podium_daemon.conference.link import LinkEngine
+from podium_daemon.conference.link_seat import LinkSeat
+from podium_daemon.conference.link_settings import CAPABILITIES
+from podium_daemon.refusals import Refused
+from podium_protocol.events import Pubkey
+
+
+class AbleEngine(LinkEngine):
+    """`said` is what it was told to do, in order."""
+
+    capabilities = msgspec.structs.replace(  # type: ignore[misc]  # the link engine's are its own; these are ours
+        CAPABILITIES, mute=Support.NATIVE, mute_all=Support.NATIVE, screen_share=Support.NATIVE
+    )
+    said: list[tuple[str, ...]]
+
+    def open_microphone(self, seat: LinkSeat) -> TrackChanged:
+        """Somebody begins to speak."""
+        event = TrackChanged(
+            id=f"{seat.connection.id}/audio",
+            at=0,
+            connection=seat.connection,
+            kind=TrackKind.AUDIO,
+            change=TrackChange.PUBLISHED,
+        )
+        self._journal.append(event)
+        return event
+
+    async def mute(self, room: RoomId, pubkey: Pubkey, kind: TrackKind = TrackKind.AUDIO) -> Done | Refused:  # noqa: ARG002  (one room)
+        """See `ConferenceEngine`."""
+        self.said.append(("mute", pubkey, kind))
+        return Done()
+
+    async def mute_all(self, room: RoomId, keep: Collection[Pubkey] = ()) -> Done | Refused:  # noqa: ARG002  (one room)
+        """See `ConferenceEngine`."""
+        self.said.append(("mute_all", *keep))
+        return Done()

@@ -1,0 +1,36 @@
+"""Mailboxes that run inside `async with mailboxes(...)`, and a listener that tells nobody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from podium_daemon.clock import SystemClock
+from podium_daemon.relays.mailboxes import Mailboxes
+from podium_daemon.relays.pool import PoolRelay
+from podium_daemon.supervisor import Stop
+from tests.support.pools import LOOPBACK
+
+
+class Silent:
+    """Nobody."""
+
+    def open_page(self, url: str) -> None:
+        """Not shown."""
+
+    def still_waiting(self) -> None:
+        """Not told."""
+
+
+@asynccontextmanager
+async def mailboxes(*own: str, guarded: bool = False) -> AsyncIterator[Mailboxes]:
+    """Mailboxes at work; strangers' relays may be on loopback unless they are `guarded`."""
+    office = Mailboxes([PoolRelay(url) for url in own], clock=SystemClock(), permitted=() if guarded else (LOOPBACK,))
+    stop = Stop()
+    running = asyncio.create_task(office.run(stop))
+    try:
+        yield office
+    finally:
+        stop.set()
+        await running

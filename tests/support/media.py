@@ -1,0 +1,403 @@
+"""Pages of a room with media: aiortc in the browser's place, on loopback, behind a seat or a peer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fractions
+import json
+import math
+import struct
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Protocol
+
+import av
+import msgspec
+from aioice import ice
+from aiortc import MediaStreamTrack, RTCCertificate, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import MediaStreamError
+from aiortc.rtcconfiguration import RTCBundlePolicy
+
+from podium_daemon.conference.embedded.media_process import MediaHost
+from podium_daemon.conference.embedded.room import House as Rooms
+from podium_daemon.conference.embedded.signals import decode_signal
+from podium_daemon.conference.embedded.wire import Changed, Command, Dropped, Enter, Frame, Report, Said
+from podium_daemon.conference.events import ConnectionId, RoomId, TrackChange, TrackKind
+from podium_daemon.conference.seat_messages import FrameFlaw
+from podium_daemon.conference.seats import Seat
+from podium_daemon.supervisor import Stop
+from podium_protocol.events import Pubkey
+from tests.support.until import until
+
+KINDS = ("audio", "video", "screen")
+_WIDTHS = {"video": 160, "screen": 208}
+
+
+def only_loopback() -> None:
+    """Make aioice offer 127.0.0.1 in this process."""
+    ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]  # noqa: ARG005  (aioice's signature)
+
+
+class Tone(MediaStreamTrack):
+    """A loud tone."""
+
+    kind = "audio"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._begun = time.monotonic()
+        self._samples = 0
+
+    async def recv(self) -> av.AudioFrame:
+        """The next 20 ms, in their time."""
+        if self.readyState != "live":
+            raise MediaStreamError
+        await asyncio.sleep(max(0.0, self._begun + self._samples / 48_000 - time.monotonic()))
+        values = [int(12_000 * math.sin((self._samples + step) / 17)) for step in range(960)]
+        frame = av.AudioFrame(format="s16", layout="mono", samples=960)
+        frame.planes[0].update(struct.pack("<960h", *values))
+        frame.sample_rate, frame.pts, frame.time_base = 48_000, self._samples, fractions.Fraction(1, 48_000)
+        self._samples += 960
+        return frame
+
+
+class Picture(MediaStreamTrack):
+    """Ten small grey pictures a second; `width` tells them apart."""
+
+    kind = "video"
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self._width = width
+        self._begun = time.monotonic()
+        self._frames = 0
+
+    async def recv(self) -> av.VideoFrame:
+        """The next picture, in its time."""
+        if self.readyState != "live":
+            raise MediaStreamError
+        await asyncio.sleep(max(0.0, self._begun + self._frames / 10 - time.monotonic()))
+        frame = av.VideoFrame(self._width, 96, "yuv420p")
+        for plane in frame.planes:
+            plane.update(bytes([self._frames * 7 % 256]) * plane.buffer_size)
+        frame.pts, frame.time_base = self._frames * 9000, fractions.Fraction(1, 90_000)
+        self._frames += 1
+        return frame
+
+
+class Way(Protocol):
+    """How a page reaches its room: frames there and back."""
+
+    async def put(self, frame: str) -> None:
+        """Say something."""
+
+    async def get(self) -> str:
+        """The next that is said."""
+
+
+class MediaPage:
+    """What `media.js` does: it publishes, it watches, it keeps what it is told."""
+
+    def __init__(self, way: Way) -> None:
+        self._way = way
+        self.certificate = RTCCertificate.generateCertificate()  # one for both connections, as in the page
+        self.publishing: RTCPeerConnection | None = None
+        self.watching: RTCPeerConnection | None = None
+        self.told: list[dict[str, Any]] = []
+        self.others: list[dict[str, Any]] = []  # messages that are not about media
+        self.lines: list[dict[str, Any]] = []
+        self.pictures: dict[str, tuple[int, int]] = {}  # by media line: how many, and how wide the last was
+        self.loudness: dict[str, list[int]] = {}
+        self.turn = 0
+        self.answers = True
+        self._readers: list[asyncio.Task[None]] = []
+        self._heard: set[str] = set()
+        self._task = asyncio.create_task(self._listen())
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the certificate, as a join proof names it."""
+        return next(f"sha-256 {one.value}" for one in self.certificate.getFingerprints() if one.algorithm == "sha-256")
+
+    # -- what a person does
+
+    async def publish(self, *kinds: str) -> None:
+        """Send what is named; the other lines stay empty."""
+        await self._drop(self.publishing)
+        pc = self.publishing = _connection(self.certificate)
+        tracks = {"audio": Tone, "video": lambda: Picture(160), "screen": lambda: Picture(208)}
+        for kind in KINDS:
+            transceiver = pc.addTransceiver("audio" if kind == "audio" else "video", "sendonly")
+            if kind in kinds:
+                transceiver.sender.replaceTrack(tracks[kind]())
+        await pc.setLocalDescription(await pc.createOffer())
+        await self.say(do="publish", sdp=pc.localDescription.sdp)
+
+    async def replace(self, kind: str, track: MediaStreamTrack | None) -> None:
+        """Another track on a line that was negotiated before."""
+        assert self.publishing is not None
+        self.publishing.getSenders()[KINDS.index(kind)].replaceTrack(track)
+
+    async def watch(self) -> None:
+        """Ask for a connection on which to receive."""
+        await self.say(do="watch")
+
+    async def sending(self, **on: bool) -> None:
+        """Switch what one sends."""
+        state = {"audio": True, "video": True, "screen": True} | on
+        await self.say(do="sending", **state, turn=self.turn)
+
+    async def say(self, **fields: object) -> None:
+        """A media message."""
+        await self._way.put(json.dumps({"type": "media"} | fields))
+
+    # -- what a test waits for
+
+    async def line(self, pubkey: str, kind: str, *, on: bool = True) -> str:
+        """The media line on which somebody's track comes, once it does (or does not)."""
+
+        def found() -> str | None:
+            return next(
+                (one["mid"] for one in self.lines if (one["pubkey"], one["kind"], one["on"]) == (pubkey, kind, on)),
+                None,
+            )
+
+        return await settled(found, f"a line of {kind}, {on=}")
+
+    async def sees(self, pubkey: str, kind: str = "video", more: int = 1) -> int:
+        """Wait for decoded pictures of somebody; the width of the last."""
+        mid = await self.line(pubkey, kind)
+        wanted = self.pictures.get(mid, (0, 0))[0] + more
+        await settled(lambda: self.pictures.get(mid, (0, 0))[0] >= wanted, f"{more} pictures of {kind}")
+        return self.pictures[mid][1]
+
+    async def hears(self, pubkey: str, more: int = 5) -> int:
+        """Wait for decoded sound of somebody; its loudest sample."""
+        mid = await self.line(pubkey, "audio")
+        before = len(self.loudness.get(mid, []))
+        await settled(lambda: len(self.loudness.get(mid, [])) >= before + more, "sound")
+        return max(self.loudness[mid][before:])
+
+    async def was_told(self, do: str, **fields: object) -> dict[str, Any]:
+        """Wait for a message with these fields."""
+
+        def found() -> dict[str, Any] | None:
+            return next((one for one in self.told if one["do"] == do and fields.items() <= one.items()), None)
+
+        return await settled(found, f"{do} {fields}")
+
+    async def close(self) -> None:
+        """The page is gone."""
+        self._task.cancel()
+        for reader in self._readers:
+            reader.cancel()
+        await asyncio.gather(self._task, *self._readers, return_exceptions=True)
+        await self._drop(self.publishing)
+        await self._drop(self.watching)
+
+    # -- what it hears
+
+    async def _listen(self) -> None:
+        while True:
+            message = json.loads(await self._way.get())
+            if message.get("type") != "media":
+                self.others.append(message)
+                continue
+            self.told.append(message)
+            match message["do"]:
+                case "accept":
+                    assert self.publishing is not None
+                    await self.publishing.setRemoteDescription(RTCSessionDescription(message["sdp"], "answer"))
+                case "offer" if self.answers:
+                    await self._answer(message)
+                case "lines":
+                    self.lines = message["lines"]
+                case "muted":
+                    self.turn = message["turn"]
+                case "begin":
+                    self.turn, self.lines = 0, []
+
+    async def _answer(self, message: dict[str, Any]) -> None:
+        if self.watching is None or message["sdp"].count("m=") <= 3:
+            await self._drop(self.watching)
+            self.watching = _connection(self.certificate)
+            self._heard.clear()
+        pc = self.watching
+        await pc.setRemoteDescription(RTCSessionDescription(message["sdp"], "offer"))
+        await pc.setLocalDescription(await pc.createAnswer())
+        for transceiver in pc.getTransceivers():
+            if transceiver.mid not in self._heard:
+                self._heard.add(transceiver.mid)
+                self._readers.append(asyncio.create_task(self._receive(transceiver.mid, transceiver.receiver.track)))
+        await self.say(do="watch", offer=message["offer"], sdp=pc.localDescription.sdp)
+
+    async def _receive(self, mid: str, track: Any) -> None:
+        with contextlib.suppress(MediaStreamError):
+            while True:
+                frame = await track.recv()
+                if isinstance(frame, av.VideoFrame):
+                    self.pictures[mid] = (self.pictures.get(mid, (0, 0))[0] + 1, frame.width)
+                else:
+                    samples = struct.unpack(f"<{frame.planes[0].buffer_size // 2}h", bytes(frame.planes[0]))
+                    self.loudness.setdefault(mid, []).append(max(map(abs, samples)))
+
+    async def _drop(self, pc: RTCPeerConnection | None) -> None:
+        if pc is not None:
+            await pc.close()
+
+
+async def settled(look: Callable[[], Any], what: str) -> Any:
+    """What `look` finds, once it finds something."""
+
+    async def looked() -> Any:
+        return look()
+
+    return await until(looked, what)
+
+
+def _connection(certificate: RTCCertificate) -> RTCPeerConnection:
+    pc = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
+    pc.__dict__["_RTCPeerConnection__certificates"] = [certificate]  # aiortc takes none from outside
+    return pc
+
+
+class House:
+    """The rooms of the media process, in this process, with pages."""
+
+    def __init__(self) -> None:
+        self.reports: list[Report] = []
+        self.rooms = Rooms((), self._told)
+        self._ways: dict[str, _Direct] = {}
+        self._pages: list[MediaPage] = []
+
+    async def enter(self, pubkey: Pubkey, **fields: object) -> MediaPage:
+        """Somebody new, in the room `r`; the connection is named after the key."""
+        name = ConnectionId(pubkey[:16])
+        entered = Enter(
+            room=RoomId("r"),
+            connection=name,
+            pubkey=pubkey,
+            publish=frozenset(TrackKind),
+            silenced=frozenset(),
+            fingerprint=None,
+        )
+        self._ways[name] = _Direct(self.rooms, name)
+        page = MediaPage(self._ways[name])
+        self._pages.append(page)
+        await self.rooms.obey(msgspec.structs.replace(entered, **fields))
+        return page
+
+    def changes(self, pubkey: Pubkey) -> list[tuple[TrackKind, TrackChange]]:
+        """What was told of somebody's tracks, in order."""
+        return [
+            (one.kind, one.change) for one in self.reports if isinstance(one, Changed) and one.connection == pubkey[:16]
+        ]
+
+    async def changed(self, pubkey: Pubkey, kind: TrackKind, change: TrackChange, times: int = 1) -> None:
+        """Wait until something was told of somebody's track."""
+        await settled(lambda: self.changes(pubkey).count((kind, change)) >= times, f"{kind} {change}")
+
+    def drops(self) -> list[str]:
+        """Why something was dropped."""
+        return [one.reason for one in self.reports if isinstance(one, Dropped)]
+
+    async def close(self) -> None:
+        """Everybody goes."""
+        for page in self._pages:
+            await page.close()
+        await self.rooms.close()
+
+    def _told(self, report: Report) -> None:
+        if isinstance(report, Frame):
+            self._ways[report.connection].frames.put_nowait(report.text)
+        else:
+            self.reports.append(report)
+
+
+class _Direct:
+    """A `Way` without seats and sockets."""
+
+    def __init__(self, rooms: Rooms, connection: ConnectionId) -> None:
+        self.frames: asyncio.Queue[str] = asyncio.Queue()
+        self._rooms = rooms
+        self._connection = connection
+
+    async def put(self, frame: str) -> None:
+        """As the seat does it."""
+        signal = decode_signal(frame)
+        assert signal is not None
+        assert not isinstance(signal, FrameFlaw), signal
+        await self._rooms.obey(Said(self._connection, signal))
+
+    async def get(self) -> str:
+        """The next frame."""
+        return await self.frames.get()
+
+
+@contextlib.asynccontextmanager
+async def house() -> AsyncIterator[House]:
+    """Rooms on loopback."""
+    only_loopback()
+    here = House()
+    reporting = asyncio.create_task(here.rooms.run())
+    try:
+        yield here
+    finally:
+        await here.close()
+        reporting.cancel()
+        await asyncio.gather(reporting, return_exceptions=True)
+
+
+class LocalMedia:
+    """A `Media` without a process: the rooms run in this loop, the engine notices nothing."""
+
+    def __init__(self, host: MediaHost) -> None:
+        only_loopback()
+        self.restarts = 0
+        self.is_up = True
+        self._host = host
+        self.rooms = Rooms((), self._report)
+        self._commands: asyncio.Queue[Command] = asyncio.Queue()
+        self._task = asyncio.create_task(self._obey())
+
+    def send(self, command: Command) -> None:
+        """Into the line."""
+        self._commands.put_nowait(command)
+
+    async def run(self, stop: Stop) -> None:
+        """Nothing to keep running."""
+        await stop.wait()
+
+    async def close(self) -> None:
+        """Everybody goes."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        await self.rooms.close()
+
+    async def _obey(self) -> None:
+        while True:
+            await self.rooms.obey(await self._commands.get())
+
+    def _report(self, report: Report) -> None:
+        self._host.media_said(report)
+
+
+class SeatWay:
+    """A `Way` over a seat, without a socket."""
+
+    def __init__(self, seat: Seat) -> None:
+        self._seat = seat
+        self._frames = seat.outgoing()
+
+    async def put(self, frame: str) -> None:
+        """As `run_seat` does it."""
+        await self._seat.receive(frame)
+
+    async def get(self) -> str:
+        """The next frame; none any more when the seat is over."""
+        frame = await anext(self._frames, None)
+        if frame is None:
+            await asyncio.get_running_loop().create_future()
+        assert frame is not None
+        return frame
