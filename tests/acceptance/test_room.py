@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import msgspec
 import pytest
 
@@ -86,6 +87,11 @@ class House(msgspec.Struct, frozen=True):
         ]
         await signed_post(self.site.base, self.instructor, "/api/events", {"events": events})
         return str(draft["lessonId"])
+
+    async def shown(self, lesson_id: str) -> Any:
+        """A public session as the interface shows it to anybody."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            return (await client.get(f"{self.site.base}/api/sessions/{lesson_id}")).raise_for_status().json()
 
     async def person(self, key: SecretKey, lesson_id: str) -> tuple[Visitor, Any]:
         """Somebody's browser at the page of a session, signed in."""
@@ -227,3 +233,48 @@ async def test_an_encrypted_room_shows_itself_to_its_people_only(house: House) -
     before = (await desk.evaluate(_COUNTED))["pictures"]
     await counted(desk, "Ada's picture under the new key", pictures=before + 20)
     assert lead.foreign(house.site.base) == ada.foreign(house.site.base) == []
+
+
+async def test_what_was_recorded_is_watched_and_completes(house: House) -> None:
+    """Nothing is recorded before everybody agreed; after the end the film is made, watched, and counts."""
+    lesson_id = await house.published(allowRecording=True)
+    ada, ben = new_key(), new_key()
+    (_, desk), (visitor, adas), (_, bens) = [await house.person(key, lesson_id) for key in (house.instructor, ada, ben)]
+    await press(desk, "Start now")
+    await join(desk, consent="Yes, I may be recorded")
+    await join(adas, consent="Yes, I may be recorded")
+    await join(bens, consent="No, do not record me")
+    for page in (desk, adas):
+        await seen(page, "You are in the room.")
+        await switch_on(page, "Microphone", "Camera")
+    await counted(bens, "the instructor's picture", people=0, pictures=20)
+    await press(desk, "Record")
+    await seen(desk, "1 of 3 people in the room have not agreed to be recorded")
+    await press(bens, "Leave")
+    await seen(desk, "2 people are here.")
+    await press(desk, "Record")
+    await seen(adas, "This session is being recorded.")
+    begun = (await adas.evaluate(_COUNTED))["pictures"]
+    await counted(adas, "a few seconds of it", pictures=begun + 120)
+    await press(desk, "End now")
+
+    await seen(adas, "The recording is available.")
+    session = await house.shown(lesson_id)
+    assert session["recordingUrl"].startswith(f"{house.site.base}/recordings/")
+    await press(adas, "Count what I watch")
+    video = adas.locator("podium-recording video")
+    await video.evaluate("video => { video.currentTime = 0; return video.play(); }")
+    await seen(adas, "You completed this session by its recording.")
+    width, seconds, sound = await video.evaluate(
+        "video => [video.videoWidth, video.duration, video.webkitAudioDecodedByteCount]"
+    )
+    assert width > 0
+    assert seconds > 3
+    assert sound > 0
+
+    async def credited() -> Any:
+        rows = (await house.site.read("attendance", lesson_id, key=house.site.key_file))["attendance"]
+        return any(row["pubkey"] == ada.pubkey and row["completedBy"] == "recording" for row in rows)
+
+    await until(credited, "her record says so")
+    assert visitor.foreign(house.site.base) == []
