@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.test_page_media import _HEARD, _SOMEBODY_ELSE, FLAGS, Here, _comes, _pictures
+from tests.acceptance.test_room import encrypted_life, room_house
 from tests.support.browsers import chromium
 from tests.support.installed import Site, free_port
 from tests.support.page import press, seen
@@ -78,3 +79,10 @@ async def test_two_browsers_see_and_hear_each_other_through_janus(here: Here) ->
     for person in (lead, visitor):
         assert person.errors == []
         assert person.foreign(here.site.base) == []
+
+
+async def test_what_browsers_encrypt_passes_through_janus(tmp_path: Path) -> None:
+    """With the instructor's key people see and hear each other; Janus passes on what it cannot read."""
+    settings = {"conference.engine": "janus", "conference.meeting_url": "", "conference.heartbeat": 2}
+    async with room_house(tmp_path, settings) as house:
+        await encrypted_life(house)

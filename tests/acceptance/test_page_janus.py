@@ -11,5 +11,5 @@ from tests.support.janus import run_inside
 
 @pytest.mark.real_peer
 def test_real_browsers_on_a_real_janus() -> None:
-    """The test of janus_in_browsers.py passes."""
-    assert "1 passed" in run_inside(Path(__file__).with_name("janus_in_browsers.py"))
+    """The tests of janus_in_browsers.py pass."""
+    assert "2 passed" in run_inside(Path(__file__).with_name("janus_in_browsers.py"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -114,15 +114,16 @@ class House(msgspec.Struct, frozen=True):
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with _house(tmp_path) as found:
+    async with room_house(tmp_path, _SETTINGS) as found:
         yield found
 
 
 @asynccontextmanager
-async def _house(folder: Path) -> AsyncIterator[House]:
+async def room_house(folder: Path, settings: Mapping[str, object]) -> AsyncIterator[House]:
+    """A daemon out of the wheel with these settings, its relay, and a browser."""
     instructor = new_key()
     async with running_relay() as relay, chromium(*_FLAGS) as browser:
-        site = Site(folder, relays=[relay.url], settings=_SETTINGS)
+        site = Site(folder, relays=[relay.url], settings=settings)
         await site.make_key()
         site.set(instructors__allow=[encode_npub(instructor.pubkey)])
         async with site.started(**installed_wheel().environment) as daemon:
@@ -213,6 +214,11 @@ async def test_three_people_see_hear_and_are_muted(house: House) -> None:
 
 async def test_an_encrypted_room_shows_itself_to_its_people_only(house: House) -> None:
     """With the instructor's key people see each other; before it comes nothing is seen; leaving renews it."""
+    await encrypted_life(house)
+
+
+async def encrypted_life(house: House) -> None:
+    """An encrypted session with three people, the first of whom comes before the instructor does."""
     keys = [new_key(), new_key()]
     invited = [key.pubkey for key in keys]
     lesson_id = await house.published(e2eeRequired=True, visibility="private", invited=invited)
