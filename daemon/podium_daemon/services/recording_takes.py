@@ -202,7 +202,8 @@ class Takes:
             _log.warning("the engine was not told to stop", action="recording.finish", reason=str(error))
         now = self._clock.now()
         ended = dict(enumerate(end for _, end in session.runs)).get(row.run)
-        takes = _closed(row, now if ended is None else min(float(ended), now))
+        # runs end on whole seconds, rounded down: what was said in the last one is part of it
+        takes = _closed(row, now if ended is None else min(ended + 1.0, now))
         if not takes:  # opened, and refused by the engine: there is nothing to make a file of
             await self._ledger.forget(row)
             return

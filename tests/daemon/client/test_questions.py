@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from podium_daemon.client import ApiProblem, PodiumClient
+from podium_daemon.conference.link_settings import LinkSettings
+from podium_daemon.services.room_controls import RoomControls
+from podium_daemon.services.rooms import Rooms
 from podium_protocol.errors import LocalProtocolError
 from podium_protocol.keys import SecretKey
+from tests.support.able_engine import AbleEngine
 from tests.support.site import Site, site
 from tests.support.until import until
-from tests.support.world import new_key
+from tests.support.world import new_key, world
 
 
 def client(here: Site, secret: SecretKey | None = None) -> PodiumClient:
@@ -85,3 +91,38 @@ async def test_a_hand_goes_up_and_is_taken_down() -> None:
                 with pytest.raises(ApiProblem, match="cannot"):
                     await command(row.lesson_id, on=True)
             await seat.leave()
+
+
+async def test_the_instructor_leads_people_in_a_room() -> None:
+    """One is muted, all are, one may speak, one is large: the room says so, and the seat hears who is large."""
+    async with world() as found:
+        settings = LinkSettings(meeting_url="https://meet.example.org/x")
+        engine = AbleEngine(settings, clock=found.clock, random_bytes=os.urandom)
+        engine.said = []
+        found.engine = engine
+        found.controls = RoomControls(store=found.store, engine=engine)
+        rooms = found.rooms.settings
+        found.rooms = Rooms(rooms, store=found.store, engine=engine, clock=found.clock, random_bytes=os.urandom)
+        async with site(found) as here:
+            row = await found.schedule(starts_in=0)
+            await found.turn()
+            key = new_key()
+            async with client(here, key) as ada, client(here, found.instructor) as lead:
+                seat = await ada.join(row.lesson_id)
+                await lead.leading.mute(row.lesson_id, key.pubkey, "video")
+                assert engine.said == [("mute", key.pubkey, "video")]
+                with pytest.raises(ApiProblem, match="everybody may speak"):
+                    await lead.leading.let_speak(row.lesson_id, key.pubkey)
+                await lead.leading.mute_all(row.lesson_id, on=True)
+                assert (await lead.leading.let_speak(row.lesson_id, key.pubkey)).speakers == (key.pubkey,)
+                assert (await ada.room(row.lesson_id)).speakers == (), "for those who lead"
+                assert (await lead.leading.let_speak(row.lesson_id, key.pubkey, on=False)).speakers == ()
+                room = await lead.leading.spotlight(row.lesson_id, key.pubkey)
+                assert (room.spotlight.support, room.spotlight.pubkey, room.auto_admit) == ("native", key.pubkey, False)
+
+                async def lit() -> bool:
+                    return seat.spotlight == key.pubkey
+
+                await until(lit, "the seat hears who is large")
+                assert (await lead.leading.spotlight(row.lesson_id, None)).spotlight.pubkey is None
+                await seat.leave()

@@ -124,6 +124,15 @@ class TestFile:
             assert found.volume(0.2, 1.8) > 0.1
             assert found.volume(2.2, 2.8) > 0.1
 
+    async def test_the_last_second_is_not_cut_off(self) -> None:
+        """The end of a session is kept in whole seconds, that of its recording is not."""
+        async with studio(now=1_800_000_000.2) as here:
+            await here.sit()
+            await here.record()
+            await here.here.clock.advance(2.7)
+            await here.end()
+            assert abs(((await here.make()).length or 0) - 2700) < 60
+
     async def test_nothing_from_before_or_after_the_consent_is_in_it(self) -> None:
         """semantics.md, "Nothing is captured before consent": what an engine captured around a take is cut off."""
         async with studio() as here:
