@@ -23,6 +23,7 @@ from podium_protocol.verdicts import is_final
 from podium_storage import outbox as outbox_module
 from podium_storage.changes import Batch
 from podium_storage.deliveries import Accepted, OutboxRow, PublishResult, Refused, TryAgain
+from podium_storage.errors import StoreDamaged
 from podium_storage.outbox import Outbox
 from podium_storage.store import Store
 
@@ -118,6 +119,8 @@ class Publisher:
             batch, self._answers = self._answers[:_WRITE_DOWN], self._answers[_WRITE_DOWN:]
             try:
                 await self._outbox.record(batch, now=int(self._clock.now()))
+            except StoreDamaged:
+                raise  # nothing gets better by waiting
             except PodiumError as error:
                 # what was not written down is due again; the relay will know its copy
                 _log.warning("answers were not written down", action="publish.retry", error=str(error))

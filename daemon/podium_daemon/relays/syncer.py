@@ -23,6 +23,7 @@ from podium_protocol.filters import Filter
 from podium_protocol.live import private
 from podium_protocol.live.session import Visibility
 from podium_storage.changes import Batch
+from podium_storage.errors import StoreDamaged
 from podium_storage.mirror import Mirror
 from podium_storage.rows import LiveSessionRow
 from podium_storage.store import Store
@@ -140,6 +141,8 @@ class Syncer:
                 problem = await self._read(relay, filters)
                 if self._asked.get(name) == filters:  # else what is asked for now was not read
                     await self._is_read(name, relay, partial=problem is not None)
+            except StoreDamaged:
+                raise  # nothing gets better by waiting; the daemon's other services end it
             except PodiumError as error:
                 _log.warning("the past is read again", action="sync.retry", relay=relay, error=str(error))
                 await self._clock.sleep(RETRY_SECONDS)
@@ -219,6 +222,8 @@ class Syncer:
     async def _read_answers(self, lesson_id: str, epoch: int) -> None:
         try:
             await self._read(None, (Filter(kinds=(kinds.RSVP,), tags=(("a", (lesson_id,)),)),))
+        except StoreDamaged:
+            raise
         except PodiumError as error:
             _log.warning("answers will be read again", action="sync.retry", session=lesson_id, error=str(error))
             self._doors_seen.discard((lesson_id, epoch))

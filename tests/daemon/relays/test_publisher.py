@@ -15,7 +15,7 @@ from podium_daemon.relays.publisher import Publisher
 from podium_daemon.supervisor import Stop
 from podium_protocol.events import EventId, SignedEvent
 from podium_storage.deliveries import Delivery, DeliveryState, OutboxItem, PublishResult
-from podium_storage.errors import StoreFull
+from podium_storage.errors import StoreDamaged, StoreFull
 from tests.support.pools import PoolInTest, running_pool
 from tests.support.relays import new_key, running_relay
 from tests.support.relays import signed as note
@@ -318,6 +318,22 @@ async def test_answers_that_could_not_be_written_down_are_asked_for_again() -> N
         assert sent(relay) == [one.id, one.id]
         gc.collect()
         assert complaints == []
+
+
+async def test_a_damaged_database_ends_the_publisher() -> None:
+    """Where the disk is full it waits; where the database is damaged it says so and ends, for the daemon to end."""
+    async with scripted_relay(saying((True, ""))) as relay, world() as here, running_pool(PoolRelay(relay.url)) as pool:
+        await pool.opened(relay.url)
+        desk = Desk(here, pool)
+
+        async def failing(*_: object, **__: object) -> list[Delivery]:
+            raise StoreDamaged("database disk image is malformed")
+
+        here.outbox.record = failing  # type: ignore[method-assign]
+        await desk.queue(event(), relays=[relay.url])
+        with pytest.raises(ExceptionGroup) as ended:
+            await asyncio.wait_for(desk.running, 10)
+        assert ended.group_contains(StoreDamaged)
 
 
 async def test_a_stop_leaves_what_is_under_way_for_the_next_start() -> None:
