@@ -43,6 +43,7 @@ from podium_storage.store import Store
 _log = structlog.get_logger(__name__)
 _LOOK_EVERY: Final = 30  # seconds; the list of instructors changes without a change of any row
 _LOOK_BACK: Final = 8 * 24 * 3600  # seconds; what was scheduled longer ago has ended, whatever the policy
+_TRIES: Final = 3
 _WORDS: Final = {
     BlockReason.INSTRUCTOR_UNVERIFIED: "the instructor is not on the list of verified instructors",
     BlockReason.INSTRUCTOR_ABSENT: "the instructor is not in the room yet",
@@ -145,6 +146,20 @@ class Lifecycle:
         trigger: Trigger,
         check: Callable[[Facts, LifecyclePolicy, int], Blocked | None],
     ) -> LiveSessionRow | Refused:
+        for _ in range(_TRIES):  # its own event may come back from a relay at the very moment
+            answer = await self._try(lesson_id, by, trigger, check)
+            if answer is not None:
+                return answer
+        return Refused("busy", "the session changed meanwhile", "Try again.")
+
+    async def _try(
+        self,
+        lesson_id: str,
+        by: Pubkey,
+        trigger: Trigger,
+        check: Callable[[Facts, LifecyclePolicy, int], Blocked | None],
+    ) -> LiveSessionRow | Refused | None:
+        """None: the row changed between the look and the move."""
         row = await self._store.sessions.where("lessonId").equals(lesson_id).first()
         if row is None:
             return Refused("unknown-session", "there is no such session here", "`podium session list` shows them.")
@@ -157,7 +172,7 @@ class Lifecycle:
             return Refused(blocked.reason.value.replace("_", "-"), detail, "`podium session show` says when it may.")
         if trigger is not Trigger.MANUAL_END and (refused := await self._open(row)):
             return refused
-        return await self._moved(row, trigger, now) or Refused("busy", "the session changed meanwhile", "Try again.")
+        return await self._moved(row, trigger, now)
 
     async def _turn(self, batch: Batch) -> float | None:
         now = int(self._clock.now())

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
+import pytest
+
 from podium_daemon.refusals import Refused
 from podium_protocol import kinds, tags
-from podium_protocol.live.lifecycle_rules import StartPolicy
+from podium_protocol.live.lifecycle_rules import Facts, StartPolicy
 from podium_protocol.live.meeting import MeetingStatus, read_meeting
+from podium_storage.rows import LiveSessionRow
 from tests.support.world import world
 
 
@@ -52,6 +56,25 @@ async def test_an_instructor_who_left_the_list_blocks_the_start() -> None:
         here.listed.add(here.instructor.pubkey)
         await here.advance(30)
         assert (await here.row(row.lesson_id)).state == "active"
+
+
+@pytest.mark.parametrize(("changes", "answer"), [(1, "active"), (2, "active"), (3, "busy")])
+async def test_a_command_outlives_a_change_at_the_very_moment(changes: int, answer: str) -> None:
+    """Where the session's own event comes back between look and move, the command looks again, a few times."""
+    async with world() as here:
+        row = await here.schedule(starts_in=300)
+        facts, left = here.lifecycle._facts, [changes]
+
+        async def overtaken(seen: LiveSessionRow) -> Facts:
+            found = await facts(seen)
+            if left[0]:
+                left[0] -= 1
+                await here.store.sessions.put(msgspec.structs.replace(seen, version=seen.version + 1))
+            return found
+
+        here.lifecycle._facts = overtaken  # type: ignore[method-assign]
+        told = await here.lifecycle.start(row.lesson_id, here.instructor.pubkey)
+        assert (told.slug if isinstance(told, Refused) else told.state) == answer
 
 
 async def test_only_the_instructor_starts_and_ends() -> None:
