@@ -5,7 +5,7 @@ import { openDevice } from "./devices.js";
 const KINDS = ["audio", "video", "screen"]; // in the order of the media lines (docs/conference.md)
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 15000;
-const STUCK = 4; // tries in vain, some eight seconds: it is the network, and not a hiccup
+const STUCK = 4; // tries in vain, some four seconds: it is the network, and not a hiccup
 const MOST_BITS = { audio: 40_000, video: 500_000, screen: 1_500_000 };
 /** What a browser is asked for. */
 export const WISHES = {

@@ -2,6 +2,7 @@
 
 import { action, announce, freshId, h, keyed, setText, show } from "./dom.js";
 import { describe, t } from "./i18n.js";
+import { PersonActions, failsInto } from "./person-actions.js";
 import { shortNpub } from "./podium-identity.js";
 
 /** `<podium-hands>`; built by `setUp(client)`. */
@@ -54,7 +55,7 @@ export class PodiumHands extends HTMLElement {
     show(this.state, up);
     const hands = open ? (client.lists.room?.hands ?? []) : [];
     this.#tell(hands);
-    keyed(this.list, hands, (hand) => hand.pubkey, (hand) => this.#item(hand));
+    keyed(this.list, hands, (hand) => hand.pubkey, (hand) => this.#item(hand), (item) => item.actions.update(this.heading));
     show(this.list, hands.length > 0, this.heading);
     show(this.nobody, open && hands.length === 0);
     show(this.all, hands.length > 1, this.heading);
@@ -69,7 +70,9 @@ export class PodiumHands extends HTMLElement {
   #item(hand) {
     const name = t("door.of", { what: t("hands.lower"), npub: shortNpub(hand.npub) });
     const lower = this.#action("hands.lower", () => this.client.lowerHands([hand.pubkey]), { "aria-label": name });
-    return h("li", {}, h("span", { title: hand.npub }, shortNpub(hand.npub)), lower);
+    const actions = failsInto(new PersonActions(this.client, hand.pubkey, ["speak"]), this.failure);
+    const buttons = h("span", { class: "buttons" }, ...actions.nodes, lower);
+    return Object.assign(h("li", {}, h("span", { title: hand.npub }, shortNpub(hand.npub)), buttons), { actions });
   }
 }
 
