@@ -235,6 +235,10 @@ async def encrypted_life(house: House) -> None:
         await counted(page, "two pictures", people=1, pictures=20)
     await counted(adas, "sound", sound=0.01)
 
+    await desk.get_by_role("button", name="Show large").first.click()  # Ada came first
+    for page in (desk, bens):
+        await page.locator("podium-room .tile.large video:not([hidden])").wait_for()
+
     await press(bens, "Leave")
     before = (await desk.evaluate(_COUNTED))["pictures"]
     await counted(desk, "Ada's picture under the new key", pictures=before + 20)

@@ -12,6 +12,7 @@ from podium_storage.database import Database
 from podium_storage.errors import BadSchema, StoreDamaged, StoreError, WrongDatabase
 from podium_storage.migrations import Migration, checked, shipped
 from podium_storage.sqlite.backend import APPLICATION_ID
+from podium_storage.store import Store
 
 FIRST = Migration("0001_first", "CREATE TABLE first (id INTEGER PRIMARY KEY) STRICT;")
 SECOND = Migration(
@@ -55,6 +56,21 @@ async def test_a_migration_that_fails_leaves_nothing(tmp_path: Path) -> None:
         await _open(path, FIRST, BROKEN)
     async with await Database.open(path, [FIRST, SECOND]) as database:
         assert await database.fetch_all("SELECT name FROM sqlite_schema WHERE name = 'half'") == []
+
+
+async def test_what_a_room_had_is_kept(tmp_path: Path) -> None:
+    """Mute-all of a database from before people could be excepted goes on, and nobody is excepted or large."""
+    path = tmp_path / "a.db"
+    before = [one for one in shipped() if one.name < "0008"]
+    await _open(path, *before)
+    with sqlite3.connect(path) as raw:
+        raw.execute("INSERT INTO atoms (id, value) VALUES (1, 'lesson')")
+        raw.execute('INSERT INTO "roomControls" VALUES (7, 1, 1, ?)', ('["somebody"]',))
+    raw.close()
+    async with await Store.open(path) as store:
+        (kept,) = await store.controls.to_list()
+    assert (kept.id, kept.lesson_id, kept.muted, kept.silenced) == (7, "lesson", True, ("somebody",))
+    assert (kept.speakers, kept.spotlight) == ((), None)
 
 
 async def test_a_newer_database_is_refused(tmp_path: Path) -> None:
