@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks import fanout, ingest, lookup, report, store, verify, wrap
+from benchmarks import fanout, ingest, lookup, media, report, store, verify, wrap
 from benchmarks.child import ROOT, keep_quiet
 from benchmarks.interleave import Result
 from benchmarks.settings import Settings
@@ -22,6 +22,7 @@ WORKS: Final = {
     "fan-out": fanout.run,
     "store": store.run,
     "lookup": lookup.run,
+    "media": media.run,
 }
 _LEAST_ROUNDS: Final = 5
 
@@ -37,7 +38,9 @@ def main(words: Sequence[str] | None = None) -> None:
     given = _arguments().parse_args(words)
     if given.rounds < _LEAST_ROUNDS:
         sys.exit(f"fewer than {_LEAST_ROUNDS} rounds say nothing on a machine that others use too")
-    settings = Settings(rounds=given.rounds, events=given.events, people=given.people, rows=given.rows)
+    settings = Settings(
+        rounds=given.rounds, events=given.events, people=given.people, rows=given.rows, watchers=given.watchers
+    )
     began = time.monotonic()
     results = measure(given.only or WORKS, settings)
     _say(f"done in {time.monotonic() - began:.0f} s")
@@ -57,6 +60,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--events", type=int, default=usual.events, help="events that are ingested")
     parser.add_argument("--people", type=int, default=usual.people, help="people who are written to, at most 5,800")
     parser.add_argument("--rows", type=int, default=usual.rows, help="rows that are looked up in")
+    parser.add_argument("--watchers", type=int, default=usual.watchers, help="people who receive one speaker")
     parser.add_argument("--json", type=Path, default=ROOT / "bench.json", help="where the figures go")
     return parser
 

@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -51,17 +52,18 @@ class Meter:
 
     def run(self, count: int) -> Run:
         """The measured run of that many."""
-        return Run(count, self.seconds, self.cpu_seconds, _peak_mb())
+        return Run(count, self.seconds, self.cpu_seconds, peak_mb())
 
 
-async def in_child(target: str, **arguments: object) -> Run:
-    """Run `target` in a new process.
+async def in_child(target: str, *, inside: Sequence[str] = (), **arguments: object) -> Run:
+    """Run `target` in a new process; `inside` is what stands before its command.
 
     Raises:
         RuntimeError: it failed; the text holds what it wrote.
     """
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "benchmarks.child", target, msgspec.json.encode(arguments)),
+        *(*inside, sys.executable, "-m", "benchmarks.child", target),
+        msgspec.json.encode(arguments),
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -97,9 +99,10 @@ def _main(target: str, arguments: str) -> None:
     os._exit(0)  # nostr-sdk crashes some interpreters at their orderly exit
 
 
-def _peak_mb() -> float:
+def peak_mb(process: str = "self") -> float:
+    """The most memory that a process ever had, in megabytes."""
     # not ru_maxrss, which a process inherits from the one that started it
-    status = Path("/proc/self/status").read_text()
+    status = Path(f"/proc/{process}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) / 1024
 

@@ -6,11 +6,13 @@ import msgspec
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The sizes of a run; the defaults take less than four minutes on two cores."""
+    """The sizes of a run; the defaults take less than six minutes on two cores."""
 
     rounds: int = 5
     events: int = 20_000  # read from a socket
     people: int = 1_000  # written to
     rows: int = 200_000  # looked things up in
     batch: int = 400  # verified, or wrapped, in one turn of a contestant
+    watchers: int = 30  # who receive one speaker
+    watched: float = 4.0  # seconds for which they do, in one turn of a contestant
     lookups: int = 1_000  # in one turn of a contestant

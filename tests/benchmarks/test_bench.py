@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from benchmarks import report
+from benchmarks import media, report
 from benchmarks.__main__ import WORKS, main, measure
 from benchmarks.interleave import Result, Row, compared, interleaved, quantile
 from benchmarks.settings import Settings
+from benchmarks.speaker import RATE, STEPS, Stream, packets
+from podium_daemon.conference.embedded.rtp import read_packet
 
-TINY = Settings(rounds=1, events=60, people=6, rows=40, batch=8, lookups=5)
+TINY = Settings(rounds=1, events=60, people=6, rows=40, batch=8, watchers=2, watched=0.5, lookups=5)
 KEYS = ["work", "unit", "ours", "peer", "peer_name", "limit", "ratio_to_peer", "ratio_to_limit"]
 LINES = {
     "verify": ["verify", "verify, against pynostr", "verify, two threads", "verify, two processes"],
@@ -28,12 +31,16 @@ LINES = {
     "fan-out": ["fan-out", "fan-out, prepared", "fan-out, both prepared", "fan-out, from the outbox"],
     "store": ["store"],
     "lookup": ["lookup p50", "lookup p50 beside an ingest", "lookup p99", "lookup p99 beside an ingest"],
+    "media": ["media"],
 }
 
 
+@pytest.mark.real_peer
 @pytest.mark.parametrize("work", WORKS)
 def test_each_work_gives_its_lines(work: str) -> None:
     """Each work runs to its end against the real peers and gives its lines, each with a peer or a limit."""
+    if work == "media" and (reason := media.missing()) is not None:
+        pytest.skip(reason)
     (result,) = measure([work], TINY)
     assert [row.work for row in result.rows] == LINES[work]
     assert result.notes
@@ -42,6 +49,31 @@ def test_each_work_gives_its_lines(work: str) -> None:
         assert (row.peer is None) == (row.ratio_to_peer is None) == (row.peer_name is None)
         assert (row.limit is None) == (row.ratio_to_limit is None)
         assert row.peer or row.limit
+
+
+def test_what_cannot_be_measured_here_is_left_out_with_a_reason(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """On a machine without Janus there is no line for media, and the note says which package to install."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (result,) = measure(["media"], TINY)
+    assert result.rows == ()
+    assert "apt-get install janus" in result.notes[0]
+
+
+def test_the_generated_speaker_is_read_by_the_engine_and_keeps_its_rate() -> None:
+    """A second of it is as many packets as it says, of both lines, in order, each with the name of its line."""
+    streams = [Stream(ssrc=line, payload_type=96 + line, mid=str(line), mid_extension=4) for line in (0, 1)]
+    raw = [packet for _, batch in zip(range(STEPS), packets(*streams), strict=False) for packet in batch]
+    read = [packet for one in raw if (packet := read_packet(one, 4)) is not None]
+    assert len(read) == RATE
+    for line, rate, clock in ((0, 50, 48_000), (1, RATE - 50, 90_000)):
+        of_line = [packet for packet in read if packet.mid == str(line)]
+        assert len(of_line) == rate
+        assert {(packet.ssrc, packet.payload_type) for packet in of_line} == {(line, 96 + line)}
+        assert all(after.sequence - before.sequence == 1 for before, after in pairwise(of_line))
+        assert 0.9 * clock < of_line[-1].timestamp - of_line[0].timestamp < clock
+    assert sum(packet.marker for packet in read) == 30
 
 
 def test_json_is_a_list_of_lines_with_null_for_what_is_not_there(tmp_path: Path) -> None:

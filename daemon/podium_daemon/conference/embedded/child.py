@@ -52,6 +52,8 @@ async def _serve(settings: MediaSettings) -> None:
     reader, writer = await asyncio.open_unix_connection(sock=socket.socket(fileno=os.dup(_STDIN)))
 
     def tell(report: Report) -> None:
+        if writer.is_closing():  # the daemon has gone: nobody is told any more
+            return
         if writer.transport.get_write_buffer_size() > _MAX_UNSENT:
             os._exit(_EXIT_FAILED)
         writer.write(write_message(report))

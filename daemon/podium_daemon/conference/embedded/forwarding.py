@@ -213,7 +213,7 @@ class Line:
         self._next = random.getrandbits(15)
         self._last_timestamp = random.getrandbits(32)
         self._shift: int | None = None
-        self._first = 0
+        self._first: int | None = None  # until the line is too far from it for anything older to come
         self._time_shift: int | None = None
         self._again = Allowance(_AGAIN_A_SECOND, 2 * _AGAIN_A_SECOND)
 
@@ -236,31 +236,35 @@ class Line:
         self._shift = self._time_shift = None
 
     def forward(self, packet: Packet) -> None:
-        """Send a packet of the track on."""
+        """Send a packet of the track on. One function, since it runs for each packet and each viewer."""
         if self.payload_type is None:
             return
-        if self._shift is None:
-            self._join(packet)
-        elif newer(self._first, packet.sequence):
+        if self._shift is None or self._time_shift is None:
+            shift, time_shift = self._join(packet)
+        elif self._first is not None and self._is_older(packet.sequence):
             return  # it was on its way when the line began to carry this
-        sequence = self._out(packet.sequence)
-        if sequence == self._next or newer(sequence, self._next):
+        else:
+            shift, time_shift = self._shift, self._time_shift
+        sequence = (packet.sequence + shift) & 0xFFFF
+        timestamp = (packet.timestamp + time_shift) & 0xFFFFFFFF
+        if (sequence - self._next) & 0xFFFF < 0x8000:  # the next, or after it
             self._next = (sequence + 1) & 0xFFFF
-            self._last_timestamp = self._timestamp(packet)
-        self._put(packet, sequence)
+            self._last_timestamp = timestamp
+        self._put(packet, sequence, timestamp)
 
     def asked_again(self, nack: Nack, now: float) -> int:
         """The receiver misses packets; returns how many were sent again."""
         sent = 0
-        if self.track is None or self._shift is None or self.payload_type is None:
+        if self.track is None or self._shift is None or self._time_shift is None or self.payload_type is None:
             return sent
         for sequence in nack.missing:
             if not self._again.take(1, now):
                 break
             original = (sequence - self._shift) & 0xFFFF
-            packet = None if newer(self._first, original) else self.track.kept(original, now)
+            is_older = self._first is not None and newer(self._first, original)
+            packet = None if is_older else self.track.kept(original, now)
             if packet is not None:
-                self._put(packet, sequence)
+                self._put(packet, sequence, (packet.timestamp + self._time_shift) & 0xFFFFFFFF)
                 sent += 1
         return sent
 
@@ -272,28 +276,29 @@ class Line:
         own = SenderReport(self.ssrc, report.ntp, timestamp)
         self._send(write_sender_report(own, packets=self.packets, octets=self._octets, cname=self._cname))
 
-    def _join(self, packet: Packet) -> None:
+    def _join(self, packet: Packet) -> tuple[int, int]:
         self._first = packet.sequence
         self._shift = (self._next - packet.sequence) & 0xFFFF
         if self._time_shift is None:
             # a tenth of a second after what was sent last: no receiver takes it for the same frame
             self._time_shift = (self._last_timestamp + CLOCK_RATE[self.kind] // 10 - packet.timestamp) & 0xFFFFFFFF
+        return self._shift, self._time_shift
 
-    def _timestamp(self, packet: Packet) -> int:
-        assert self._time_shift is not None, "asked of lines that carry something"
-        return (packet.timestamp + self._time_shift) & 0xFFFFFFFF
+    def _is_older(self, sequence: int) -> bool:
+        """Whether a packet is older than the first that the line carried."""
+        assert self._first is not None, "asked after a look"
+        ahead = (sequence - self._first) & 0xFFFF
+        if RING <= ahead < 0x8000:
+            self._first = None  # else half a circle of numbers later everything would be older
+        return ahead >= 0x8000
 
-    def _out(self, sequence: int) -> int:
-        assert self._shift is not None, "asked of lines that carry something"
-        return (sequence + self._shift) & 0xFFFF
-
-    def _put(self, packet: Packet, sequence: int) -> None:
+    def _put(self, packet: Packet, sequence: int, timestamp: int) -> None:
         assert self.payload_type is not None, "asked after a look"
         data = write_packet(
             packet,
             payload_type=self.payload_type,
             sequence=sequence,
-            timestamp=self._timestamp(packet),
+            timestamp=timestamp,
             ssrc=self.ssrc,
             level_id=self.level_id,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from podium_daemon.conference.embedded.forwarding import RING, Arrivals, Line, Track
 from podium_daemon.conference.embedded.rtp import (
     Nack,
@@ -66,6 +68,18 @@ def test_a_line_has_its_own_name_and_numbers() -> None:
     assert {(packet.ssrc, packet.payload_type) for packet in stage.out()} == {(900, 101)}
     stamps = [packet.timestamp for packet in stage.out()]
     assert (stamps[1] - stamps[0]) & 0xFFFFFFFF == 3000
+
+
+def test_a_line_runs_on_through_all_numbers() -> None:
+    """After half of the 65,536 numbers, where circular comparison turns over, nothing is taken for something older."""
+    stage = Stage()
+    stage.take(*range(5, 100_005))
+    numbers = [int.from_bytes(data[2:4], "big") for data in stage.sent]
+    assert len(numbers) == 100_000
+    assert all((after - before) & 0xFFFF == 1 for before, after in pairwise(numbers))
+    missed = (numbers[-1] - 3) & 0xFFFF
+    assert stage.line.asked_again(Nack(900, (missed,)), stage.now) == 1
+    assert int.from_bytes(stage.sent[-1][2:4], "big") == missed
 
 
 def test_what_comes_in_another_order_goes_out_in_it() -> None:
