@@ -10,6 +10,7 @@ import pytest
 from tests.support.installed import Site
 from tests.support.outsiders import outsiders
 from tests.support.relays import running_relay
+from tests.support.until import until
 
 pytestmark = pytest.mark.real_peer
 
@@ -33,7 +34,7 @@ async def test_a_daemon_runs_on_an_encrypted_key(tmp_path: Path) -> None:
         assert "PODIUM_PASSWORD_FILE" in site.texts()
         async with site.started(PODIUM_PASSWORD_FILE=str(password)) as daemon:
             await daemon.until_ready()
-            assert await reader.find(10050, author=service)
+            await until(lambda: reader.find(10050, author=service), "it says where it reads messages")
         said = site.texts() + "".join(
             path.read_bytes().decode(errors="replace") for path in site.folder.rglob("*") if path.is_file()
         )

@@ -338,6 +338,34 @@ async def test_the_hook_has_the_models_fields(here: Here) -> None:
     assert found["left_out"] is None, "without a consent nobody joins"
 
 
+OWN_PAGE: Final = """<!doctype html><title>Ours</title><p></p><script type="module">
+import { useLiveSession } from "/page/use-live-session.js";
+const hook = useLiveSession(location.hash.slice(1), { consent: async () => ({}) });
+hook.subscribe(() => { document.querySelector("p").textContent = [hook.lesson?.title, hook.rsvpStatus].join(); });
+window.hook = hook;
+</script>"""
+
+
+async def test_a_page_of_somebody_elses_needs_one_import(here: Here) -> None:
+    """A page that a proxy puts on the same origin follows a session and answers; another origin gets no module."""
+
+    async def give(route: Any) -> None:
+        await route.fulfill(body=OWN_PAGE, content_type="text/html")
+
+    visitor = await here.person(new_key())
+    await visitor.context.route("**/ours.html", give)
+    reference = (await here.scheduled()).rsplit("/", 1)[1]
+    page = await visitor.open(f"{here.stage.base_url}/ours.html#{reference}")
+    await seen(page, "Know your rights,")
+    await page.evaluate("hook.rsvp('confirmed')")
+    await seen(page, "Know your rights,confirmed")
+    assert visitor.errors == []
+    elsewhere = here.stage.base_url.replace("127.0.0.1", "localhost")
+    page = await visitor.open(f"{elsewhere}/ours.html#{reference}")
+    found = "import('" + here.stage.base_url + "/page/use-live-session.js').then(() => 'given', () => 'refused')"
+    assert await page.evaluate(found) == "refused"
+
+
 async def test_times_on_a_wall_clock(here: Here) -> None:
     """What people type is read in the session's zone: skipped hours are refused, both sides of a change are right."""
     visitor = await here.person()
@@ -361,6 +389,25 @@ async def test_times_on_a_wall_clock(here: Here) -> None:
         list(asked),
     )
     assert found == [None if at is None else int(at.timestamp()) for at in asked.values()]
+
+
+async def test_who_leads_sees_the_seats(here: Here) -> None:
+    """The instructor, who has no answer to give, reads the seats that are left above the answers."""
+    page = await (await here.person(here.instructor)).open(await here.scheduled(maxParticipants=2))
+    await press(page, "Sign in")
+    await seen(page, "0 confirmed, 0 tentative, 0 declined. 2 of 2 seats left.")
+
+
+async def test_a_start_that_has_passed_is_asked_for_no_signature(here: Here) -> None:
+    """The form says so in the visitor's language, and their signer is not asked."""
+    visitor = await here.person(here.instructor, locale="de-DE")
+    page = await visitor.open(here.stage.base_url)
+    await page.get_by_text("Eine Veranstaltung planen").click()
+    await page.get_by_label("Titel").fill("Knoten")
+    await page.locator("input[type=datetime-local]").fill("2026-01-01T10:00")
+    await press(page, "Unterschreiben und veröffentlichen")
+    await page.get_by_role("alert").get_by_text("Diese Zeit ist vorbei: wähle eine spätere.").wait_for()
+    assert visitor.signed == []
 
 
 async def test_an_unknown_session_in_german(here: Here) -> None:

@@ -21,6 +21,7 @@ from tests.support.relays import new_key
 from tests.support.site import site
 from tests.support.sound import silence
 
+PLAYER: Final = "podium-recording video"
 pytestmark = [pytest.mark.real_peer, pytest.mark.asyncio(loop_scope="module")]
 
 ADA, BEN, INSTRUCTOR = new_key(), new_key(), new_key()
@@ -230,7 +231,7 @@ async def test_a_recording_elsewhere_is_loaded_on_demand_from_its_host_alone(hou
     page = await visitor.open(house.url(AVAILABLE))
     await seen(page, "It is kept at recordings.example.org")
     assert visitor.foreign(house.base) == []
-    video = page.locator("video")
+    video = page.locator(PLAYER)
     button = page.get_by_role("button", name="Load the recording from recordings.example.org")
     await button.focus()
     await page.keyboard.press("Enter")
@@ -279,8 +280,8 @@ async def test_a_recording_of_our_own_plays_at_once(house: KeptHouse) -> None:
           { state: "ended", recordingState: "available", recordingUrl: url })""",
         own,
     )
-    await page.locator("video").wait_for(state="visible")
-    assert await page.evaluate(_DURATION, await page.locator("video").element_handle()) == pytest.approx(1, abs=0.1)
+    await page.locator(PLAYER).wait_for(state="visible")
+    assert await page.evaluate(_DURATION, await page.locator(PLAYER).element_handle()) == pytest.approx(1, abs=0.1)
     assert not await page.get_by_role("button", name="Load the recording").is_visible()
 
 

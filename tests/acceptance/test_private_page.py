@@ -72,6 +72,9 @@ async def test_an_instructor_schedules_one_and_finds_it_again() -> None:
         await desk.get_by_label("Invite people").fill(f"{encode_npub(ada.pubkey)}\nnostr:{encode_npub(ada.pubkey)}")
         await press(desk, "Sign and publish")
         await desk.wait_for_url("**/s/naddr1*")
+        await seen(desk, "Lead this session")
+        assert await desk.locator("h1").inner_text() == TITLE
+        assert len(lead.signed) == 4, "the draft, the session, its publication, and the login to its page"
 
         guest = await here.person(ada)
         page = await guest.open(here.stage.base_url)

@@ -113,7 +113,7 @@ async def test_people_in_the_room_are_accounted_for(tmp_path: Path) -> None:
             lesson_id = await instructor.schedule(service, "knots", now + 2, now + 600)
             await until(_has_state(site, "active"), "it starts")
             seat = await ada.join(site.base, "knots", lesson_id)
-            await until(lambda: _attended(site, instructor, 3), "three seconds of attendance")
+            await until(lambda: _attended(site, instructor, 5), "five seconds of attendance up to now")
             daemon.signal(signal.SIGTERM)
             assert await daemon.ended(WITHIN) == 0
             await asyncio.wait_for(seat.closed.wait(), 5)

@@ -41,4 +41,4 @@ CoHosts = Annotated[
 Invited = Annotated[
     list[str] | None, typer.Option("--invite", metavar="PERSON", help="Invited: a key or NIP-05 name. Repeatable.")
 ]
-Identifier = Annotated[str | None, typer.Option("--id", help="Its identifier (`d`). Default: a random one.")]
+Identifier = Annotated[str | None, typer.Option("--id", help="Its identifier (`d`). Default: from its title.")]

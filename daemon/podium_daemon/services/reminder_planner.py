@@ -6,6 +6,7 @@ Whatever happened while nobody looked, planning again from the rows as they are 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -14,6 +15,8 @@ from podium_protocol.live.lifecycle import State
 from podium_protocol.live.reminders import LedgerState, Message, PlannedMessage, ReminderPolicy, Standing
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_storage.rows import LedgerRow, LiveSessionRow, RsvpRow
+
+_LEFT_OUT: Final = "due shortly after another message"
 
 
 class Recipient(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,6 +208,7 @@ def _row(
         state=planned.state,
         due_at=planned.due_at,
         window_ends_at=planned.window_ends_at,
+        reason=_LEFT_OUT if planned.state == LedgerState.SKIPPED else None,
         relays=(),
         updated_at=now,
         told_start=told_start,

@@ -14,7 +14,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
-from icalendar import STATUS, Calendar, Event, Timezone
+from icalendar import STATUS, Calendar, Event, Timezone, TimezoneDaylight, TimezoneStandard
 
 from podium_protocol.live.lifecycle import State
 from podium_protocol.live.plain_text import paragraphs, single_line
@@ -42,7 +42,6 @@ def feed(entries: Iterable[Entry], *, name: str) -> bytes:
     calendar = Calendar.new(
         prodid=_PRODID, name=single_line(name, _MAX_TITLE), method="PUBLISH", refresh_interval=_REFRESH, uid=_uid(name)
     )
-    calendar.add("X-WR-CALNAME", single_line(name, _MAX_TITLE))  # older programs look here for the name
     chosen = sorted(entries, key=lambda entry: (entry.row.scheduled_at, entry.row.lesson_id))
     zones = {zone.key for entry in chosen if isinstance(zone := _zone(entry.row.timezone), ZoneInfo)}
     for key in sorted(zones):
@@ -126,4 +125,20 @@ def _zone(name: str | None) -> tzinfo:
 @lru_cache(maxsize=64)
 def _vtimezone(key: str) -> Timezone:
     # the library computes every transition between the dates, which takes longer than the rest of the feed
-    return Timezone.from_tzid(key, first_date=date(2020, 1, 1), last_date=date(2038, 1, 1))
+    zone = Timezone.from_tzid(key, first_date=date(2020, 1, 1), last_date=date(2038, 1, 1))
+    for rules in zone.subcomponents:
+        if isinstance(rules, TimezoneStandard | TimezoneDaylight):
+            _by_the_clock_before(rules)
+    return zone
+
+
+def _by_the_clock_before(rules: TimezoneStandard | TimezoneDaylight) -> None:
+    """Move the onsets to where RFC 5545, 3.6.5 has them: the library writes a skipped hour by the clock after it."""
+    skipped = rules.TZOFFSETTO - rules.TZOFFSETFROM
+    if skipped <= timedelta(0):
+        return
+    further = [onset - skipped for onset, *_ in rules.rdates]
+    rules.DTSTART -= skipped
+    rules.pop("RDATE", None)
+    if further:
+        rules.add("RDATE", further)

@@ -65,6 +65,7 @@ async def test_a_reminder_soon_after_the_confirmation_is_left_out() -> None:
         await here.answer(person, row)
         await here.turn()
         assert (await here.states(person, row))["hour"] == "skipped"
+        assert (await here.ledger(person, row))["hour"].reason == "due shortly after another message"
 
 
 async def test_a_message_after_down_time_says_the_real_remaining_time() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -77,6 +79,7 @@ def test_an_event_says_what_when_and_where() -> None:
     calendar = read([Entry(ROW, None, PAGE)])
     event = calendar.vevent
     assert (calendar.version.value, calendar.method.value) == ("2.0", "PUBLISH")
+    assert len(calendar.contents["x-wr-calname"]) == 1
     assert event.summary.value == "Knots"
     assert event.url.value == PAGE
     assert event.description.value == f"Ropes\n\nBring one.\n\nJoin: {PAGE}"
@@ -92,6 +95,28 @@ def test_the_zone_is_explained_in_the_feed() -> None:
     assert {event.dtstart.params["X-VOBJ-ORIGINAL-TZID"][0] for event in calendar.vevent_list} == {"Europe/Berlin"}
     offset = calendar.vevent_list[0].dtstart.value.utcoffset()
     assert offset == timedelta(hours=1)  # 2030-03-17: winter time
+
+
+@pytest.mark.parametrize("name", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Europe/Dublin"])
+def test_each_change_of_the_clock_is_when_it_is(name: str) -> None:
+    """Onsets are written by the clock before them (RFC 5545, 3.6.5), whether they skip an hour or repeat one."""
+    text = feed([Entry(row(timezone=name), None, PAGE)], name="Podium").decode().replace("\r\n ", "")
+    zone, second, seen = ZoneInfo(name), timedelta(seconds=1), 0
+    for block in re.findall("BEGIN:(?:STANDARD|DAYLIGHT)\r\n(.*?)\r\nEND:", text, re.DOTALL):  # vobject reads one RDATE
+        rules = dict(line.split(":", 1) for line in block.splitlines())
+        before, after = _offset(rules["TZOFFSETFROM"]), _offset(rules["TZOFFSETTO"])
+        onsets = [rules["DTSTART"], *rules.get("RDATE", rules["DTSTART"]).split(",")]
+        for onset in onsets if before != after else []:
+            at = datetime.strptime(onset, "%Y%m%dT%H%M%S").replace(tzinfo=timezone(before)).astimezone(UTC)
+            assert ((at - second).astimezone(zone).utcoffset(), at.astimezone(zone).utcoffset()) == (before, after)
+            seen += 1
+    assert seen >= 34
+
+
+def _offset(text: str) -> timedelta:
+    """An offset such as +0530."""
+    size = timedelta(hours=int(text[1:3]), minutes=int(text[3:5]))
+    return -size if text[0] == "-" else size
 
 
 @pytest.mark.parametrize("name", [None, "UTC", "Mars/Olympus", "../../etc/passwd", "", "a\x00b", "Europe", "x" * 999])

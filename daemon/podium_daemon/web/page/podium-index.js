@@ -6,6 +6,7 @@ import { describe, t } from "./i18n.js";
 import "./podium-session-form.js";
 import { shortNpub } from "./podium-identity.js";
 import { seatsText } from "./podium-rsvp.js";
+import { SessionClient } from "./session-client.js";
 import { inZone, ownZone } from "./times.js";
 
 const REFRESH = 15000;
@@ -46,9 +47,7 @@ export class PodiumIndex extends HTMLElement {
       const draft = await signed("POST", "/api/sessions/draft", fields);
       await signAndSubmit(draft);
       announce(t("form.saved"));
-      const call = fields.visibility === "private" ? signed : plain; // to a stranger a private one is not there
-      const made = await call("GET", `/api/sessions/${encodeURIComponent(draft.lessonId)}`);
-      location.assign(`/s/${made.naddr}`);
+      location.assign(`/s/${await naddrOf(draft.lessonId, fields.visibility)}`);
     });
     return h("details", { class: "card" }, h("summary", {}, t("index.create")), h("p", { class: "hint" }, t("index.create.hint")), form);
   }
@@ -100,6 +99,12 @@ export class PodiumIndex extends HTMLElement {
     show(section, sessions.length > 0);
     keyed(list, sessions, (session) => session.lessonId, card, update);
   }
+}
+
+/** To a stranger a private session is not there: signing for its name signs in to its page too. */
+async function naddrOf(lessonId, visibility) {
+  if (visibility === "private") return SessionClient.enter(lessonId);
+  return (await plain("GET", `/api/sessions/${encodeURIComponent(lessonId)}`)).naddr;
 }
 
 function card(session) {

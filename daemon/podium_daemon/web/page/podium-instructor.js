@@ -4,6 +4,7 @@ import { action, announce, freshId, h, keyed, saveFile, setText, show } from "./
 import { describe, t } from "./i18n.js";
 import { PersonActions, failsInto } from "./person-actions.js";
 import { shortNpub } from "./podium-identity.js";
+import { seatsText } from "./podium-rsvp.js";
 import "./podium-session-form.js";
 import { clock, inZone, ownZone } from "./times.js";
 
@@ -186,7 +187,8 @@ export class PodiumInstructor extends HTMLElement {
     const rsvps = lists.rsvps?.items ?? [];
     show(this.answersTable, rsvps.length > 0);
     const counts = this.client.session.counts;
-    setText(this.rsvpSummary, t("answers.summary", counts));
+    const seats = this.client.session.maxParticipants === null ? "" : `. ${seatsText(this.client.session)}`;
+    setText(this.rsvpSummary, t("answers.summary", counts) + seats);
     const missing = rsvps.filter((rsvp) => rsvp.undeliverable).length;
     setText(this.undeliverable, missing ? t("answers.undeliverable", { count: missing }) : "");
     show(this.undeliverable, missing > 0);

@@ -1,5 +1,6 @@
 // The form of a session: to schedule one, and to change one.
 
+import { now } from "./api.js";
 import { action, freshId, h, setText, show } from "./dom.js";
 import { describe, t } from "./i18n.js";
 import { pubkeyOf } from "./npub.js";
@@ -44,6 +45,7 @@ export class PodiumSessionForm extends HTMLElement {
       maxParticipants: h("input", { type: "number", min: "1", value: session.maxParticipants === null ? "" : String(session.maxParticipants) }),
     };
     this.given = session;
+    this.shown = this.#typed();
     this.isNew = close === null;
     this.invited = h("textarea", { rows: "3", autocomplete: "off", spellcheck: "false" });
     const names = this.isNew ? [...SWITCHES, ...ONLY_NEW] : SWITCHES;
@@ -89,9 +91,19 @@ export class PodiumSessionForm extends HTMLElement {
     return this.zoneList.id;
   }
 
+  #typed() {
+    return `${this.fields.start.value} ${this.fields.timezone.value.trim()}`;
+  }
+
   #start() {
     const zone = this.fields.timezone.value.trim();
+    if (this.#typed() === this.shown) return this.given.scheduledAt; // with its seconds, which no field shows
     return isZone(zone) ? fromWallClock(this.fields.start.value.slice(0, 16), zone) : null;
+  }
+
+  /** Whether nobody could come any more; a session that runs keeps its beginning. */
+  #isPast(at) {
+    return at !== this.given.scheduledAt && at <= now();
   }
 
   #showTimes() {
@@ -99,6 +111,7 @@ export class PodiumSessionForm extends HTMLElement {
     const at = this.#start();
     if (!isZone(zone)) setText(this.preview, t("form.bad-zone"));
     else if (at === null) setText(this.preview, t("form.bad-time"));
+    else if (this.#isPast(at)) setText(this.preview, t("form.past"));
     else setText(this.preview, t("form.preview", { time: inZone(at, ownZone) }));
   }
 
@@ -107,6 +120,7 @@ export class PodiumSessionForm extends HTMLElement {
     if (!this.form.reportValidity()) return;
     const at = this.#start();
     if (at === null) throw new PodiumError("bad-start", t("form.bad-time"));
+    if (this.#isPast(at)) throw new PodiumError("bad-start", t("form.past"));
     const { title, summary, description, timezone, duration, maxParticipants } = this.fields;
     const fields = {
       title: title.value.trim(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Literal
+from typing import Final, Literal
 
 from fastapi import APIRouter, Response
 
@@ -20,6 +20,7 @@ from podium_storage.rows import LiveSessionRow
 
 router = APIRouter(prefix="/api/sessions/{reference}", tags=["people"], route_class=StrictRoute)
 CsvFormat = Literal["csv", "csv-intervals"]
+_FILES: Final[dict[CsvFormat, str]] = {"csv": "attendance.csv", "csv-intervals": "attendance-intervals.csv"}
 
 
 @router.post("/rsvp/draft")
@@ -55,7 +56,7 @@ async def list_attendance(
         text = attendance_csv.people(await context.views.attendance(row, None))
     else:
         text = attendance_csv.intervals(await context.store.intervals.where("lessonId").equals(row.lesson_id).to_list())
-    headers = {"Content-Disposition": f'attachment; filename="{format}.csv"'}
+    headers = {"Content-Disposition": f'attachment; filename="{_FILES[format]}"'}
     return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
 
 
