@@ -91,6 +91,7 @@ async def test_the_whole_life_of_a_session_on_the_page(here: Here) -> None:
     await _let_in(desk, adas)
     await _join_with_consent(bobs, "Yes, I may be recorded")
     await seen(bobs, "All seats are taken")
+    await seen(desk, "waits for a seat: all are taken")
 
     await press(adas, "Leave")
     await seen(adas, "You left the room.")

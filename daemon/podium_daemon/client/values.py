@@ -238,6 +238,7 @@ class RoomPerson(Answer, frozen=True, kw_only=True):
     state: str
     role: str
     since: int
+    waiting_for: str | None = None
 
 
 class RaisedHand(Answer, frozen=True, kw_only=True):

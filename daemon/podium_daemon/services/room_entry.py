@@ -33,12 +33,13 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Guest(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody in the room or at its door."""
+    """Somebody in the room or at its door, and for what they wait there."""
 
     pubkey: Pubkey
     waiting: bool
     role: DoorRole
     since: int
+    waiting_for: str | None = None
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

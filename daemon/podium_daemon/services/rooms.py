@@ -211,7 +211,7 @@ class Rooms:
         """Who is in the room, then who waits."""
         present = await self._present(row)
         waiting = [
-            Guest(pubkey=one.entry.pubkey, waiting=True, role=one.entry.role, since=one.since)
+            Guest(pubkey=one.entry.pubkey, waiting=True, role=one.entry.role, since=one.since, waiting_for=one.reason)
             for one in self._waiting.of(row.lesson_id)
         ]
         return [*present, *waiting]

@@ -296,6 +296,7 @@ class RoomPerson(Model):
     state: Literal["present", "waiting"]
     role: str
     since: int
+    waiting_for: Annotated[str | None, Field(description="why they are not let in yet")] = None
 
 
 class HandOut(Model):

@@ -595,6 +595,8 @@ class TestObstacles:
         await waiting(first, "full")
         second = await here.knock(new_key(), row)
         await waiting(second, "full")
+        shown = (await here.get(here.path_of(row, "room"), here.here.instructor)).json()["people"]
+        assert [one["waitingFor"] for one in shown] == [None, "full", "full"], "whoever leads sees why"
         await holder.say("leave")
         await closing(holder)
         done, _ = await asyncio.wait(

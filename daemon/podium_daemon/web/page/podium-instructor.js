@@ -1,7 +1,7 @@
 // What the instructor and co-hosts do, on the same page once they have signed in: start, door, lists, edit, cancel.
 
 import { action, announce, freshId, h, keyed, saveFile, setText, show } from "./dom.js";
-import { describe, t } from "./i18n.js";
+import { describe, has, t } from "./i18n.js";
 import { PersonActions, failsInto } from "./person-actions.js";
 import { shortNpub } from "./podium-identity.js";
 import { seatsText } from "./podium-rsvp.js";
@@ -163,7 +163,7 @@ export class PodiumInstructor extends HTMLElement {
     show(this.nobodyWaits, waiting.length === 0);
     show(this.nobodyHere, present.length === 0);
     const admit = (person) => this.#personAction("door.admit", person, () => this.client.admit([person.pubkey]));
-    keyed(this.waiting, waiting, (person) => person.pubkey, (person) => personItem(person, admit(person)));
+    keyed(this.waiting, waiting, (person) => person.pubkey, (person) => personItem(person, admit(person)), sayWhy);
     keyed(this.present, present, (person) => person.pubkey, (person) => this.#presentItem(person), (node) => {
       node.actions.update(this.heading);
     });
@@ -237,7 +237,17 @@ function fill(node, texts) {
 
 function personItem(person, button) {
   const role = person.role === "participant" ? "" : ` · ${t(`role.${person.role}`)}`;
-  return h("li", {}, h("span", { title: person.npub }, shortNpub(person.npub) + role), button);
+  const item = h("li", {}, h("span", { title: person.npub }, shortNpub(person.npub) + role), h("span", { class: "hint" }), button);
+  sayWhy(item, person);
+  return item;
+}
+
+/** Why somebody waits whom letting in does not bring in: no seat, no consent, nothing has begun. */
+function sayWhy(item, person) {
+  const key = `door.waits.${person.waitingFor}`;
+  const hint = item.querySelector(".hint");
+  setText(hint, person.waitingFor && has(key) ? t(key) : "");
+  show(hint, hint.textContent !== "");
 }
 
 function oncePerPerson(people) {

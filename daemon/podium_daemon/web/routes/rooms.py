@@ -99,6 +99,7 @@ async def show_room(context: InContext, caller: Caller, reference: str) -> RoomO
             state="waiting" if guest.waiting else "present",
             role=guest.role,
             since=guest.since,
+            waiting_for=guest.waiting_for,
         )
         for guest in guests
     ]
