@@ -49,6 +49,10 @@ class AbleEngine(LinkEngine):
         self.said.append(("mute", pubkey, kind))
         return Done()
 
+    async def lift_mute_all(self, room: RoomId) -> None:  # noqa: ARG002  (one room)
+        """See `Lifting`."""
+        self.said.append(("lift",))
+
     async def mute_all(self, room: RoomId, keep: Collection[Pubkey] = ()) -> Done | Refused:  # noqa: ARG002  (one room)
         """See `ConferenceEngine`."""
         self.said.append(("mute_all", *keep))

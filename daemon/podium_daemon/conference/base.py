@@ -71,6 +71,7 @@ __all__ = [
     "Joined",
     "LeaveReason",
     "Left",
+    "Lifting",
     "MediaUp",
     "Origin",
     "Person",
@@ -199,6 +200,15 @@ class ConferenceEngine(Protocol):
 
     def events(self) -> AsyncIterator[EngineEvent]:
         """Everything from now on, and what is still remembered from before. Each caller gets all of it."""
+        ...
+
+
+@runtime_checkable
+class Lifting(Protocol):
+    """What an engine adds that keeps newcomers silent by itself after `mute_all`."""
+
+    async def lift_mute_all(self, room: RoomId) -> None:
+        """Let whoever comes from now on speak; opens nobody's microphone. Idempotent."""
         ...
 
 

@@ -17,6 +17,7 @@ from podium_daemon.conference.base import (
     Done,
     EngineEvent,
     EngineUnavailable,
+    Lifting,
     Role,
     RoomId,
     Support,
@@ -85,6 +86,8 @@ class RoomControls:
             self._muted[room] = ()
         else:
             self._muted.pop(room, None)
+            if isinstance(self._engine, Lifting):
+                await self._engine.lift_mute_all(room)
         await self._keep(row.lesson_id, muted=wanted)
         _log.info("mute-all was set", action="room.mute_all", session=row.lesson_id, by=by, wanted=wanted)
         return None

@@ -107,7 +107,7 @@ async def test_unmuting_opens_nobodys_microphone() -> None:
         assert await here.controls.mute_all(here.row, here.by, wanted=False) is None
         assert not here.controls.mute_control(here.row).active
         await here.controls._take(here.engine.open_microphone(seat))
-        assert [word for word, *_ in here.engine.said] == ["mute_all", "mute"]
+        assert [word for word, *_ in here.engine.said] == ["mute_all", "mute", "lift"]
 
 
 async def test_mute_all_outlives_the_daemon() -> None:

@@ -128,6 +128,10 @@ class EmbeddedEngine(SeatedEngine):
         seats = [seat for seat in self._media_seats(room) if seat.connection.pubkey not in kept]
         return self._mute(seats, TrackKind.AUDIO)
 
+    async def lift_mute_all(self, room: RoomId) -> None:
+        """See `Lifting`."""
+        self._quiet.pop(room, None)
+
     # -- recording
 
     async def start_recording(self, room: RoomId, *, only: Collection[Pubkey]) -> Done | Refused:

@@ -188,6 +188,20 @@ async def test_mute_all_reaches_those_who_come_later(rig: MediaRig) -> None:
         assert {one.connection.pubkey for one in reader.all_of(TrackChanged)} == {teacher, late}
 
 
+async def test_a_lifted_mute_all_lets_newcomers_speak(rig: MediaRig) -> None:
+    """Whoever comes after it was lifted is heard without doing anything about it; twice is once."""
+    await rig.engine.open_room(SPEC)
+    teacher, late = new_pubkey(), new_pubkey()
+    stage = await rig.person(new_person(teacher))
+    await rig.engine.mute_all(ROOM, keep={teacher})
+    for _ in range(2):
+        await rig.engine.lift_mute_all(ROOM)
+    newcomer = await rig.person(new_person(late))
+    await newcomer.page.publish("audio")
+    await stage.page.watch()
+    assert await stage.page.hears(late) > 3000
+
+
 async def test_a_mute_reaches_every_device(rig: MediaRig) -> None:
     """A person's phone does not go on talking while their laptop is muted."""
     await rig.engine.open_room(SPEC)
