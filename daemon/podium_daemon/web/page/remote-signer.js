@@ -14,6 +14,7 @@ export class RemoteSigner {
   #listeners = new Set();
   #waiting = new Map();
   #following = null;
+  #looks = new AbortController();
 
   constructor(view, secret) {
     this.view = view;
@@ -77,8 +78,9 @@ export class RemoteSigner {
   /** End the connection: the daemon forgets it and tells the signer. */
   async close() {
     keep(null);
-    await send("DELETE", `/api/signers/${this.view.id}`, this.#secret).catch(() => {});
     this.#take({ ...this.view, state: "over", version: Infinity });
+    this.#looks.abort(); // a look that outlives the connection would be told that there is none
+    await send("DELETE", `/api/signers/${this.view.id}`, this.#secret).catch(() => {});
   }
 
   async #ask(id, event) {
@@ -115,9 +117,10 @@ export class RemoteSigner {
     while (this.#isAwaited) {
       const path = `/api/signers/${this.view.id}?seen=${this.view.version}&wait=${WAIT}`;
       try {
-        this.#take(await send("GET", path, this.#secret));
+        this.#take(await send("GET", path, this.#secret, undefined, this.#looks.signal));
       } catch (error) {
         if (error.slug === "unknown-signer") return void this.#lost();
+        if (error.name === "AbortError") return;
         await new Promise((done) => setTimeout(done, PAUSE)); // the network is away, or the daemon is being started
       }
     }
@@ -140,10 +143,11 @@ export class RemoteSigner {
   }
 }
 
-async function send(method, path, secret, body) {
+async function send(method, path, secret, body, signal) {
   const headers = secret ? { Authorization: `Podium-Signer ${secret}` } : {};
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  const answer = await request(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  const sent = body === undefined ? undefined : JSON.stringify(body);
+  const answer = await request(path, { method, headers, body: sent, signal });
   if (!answer.ok) throw await refusal(answer);
   return answer.json();
 }
