@@ -28,10 +28,10 @@ from podium_daemon.conference.embedded.rtp import (
     write_receiver_report,
 )
 from podium_daemon.conference.embedded.sdp import Description, SdpFlaw, read_description
+from podium_daemon.conference.embedded.switches import PUBLISHED
 from podium_daemon.conference.events import TrackKind
 
 CONNECT_WITHIN: Final = 30.0  # seconds from the descriptions to DTLS; a browser that cannot reach us gives up as early
-PUBLISHED: Final = (TrackKind.AUDIO, TrackKind.VIDEO, TrackKind.SCREEN)
 _MEDIA: Final = {TrackKind.AUDIO: "audio", TrackKind.VIDEO: "video", TrackKind.SCREEN: "video"}
 _CODEC: Final = {"audio": "audio/opus", "video": "video/VP8"}
 _MAX_SSRCS: Final = 32  # of one publisher: a browser has three, and a new one when a camera is changed

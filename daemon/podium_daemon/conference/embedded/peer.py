@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from podium_daemon.conference.embedded.connections import PUBLISHED, Publisher, Side, Slot, Watcher
+from podium_daemon.conference.embedded.connections import Publisher, Side, Slot, Watcher
 from podium_daemon.conference.embedded.forwarding import Allowance, Track
 from podium_daemon.conference.embedded.rtp import Packet
 from podium_daemon.conference.embedded.sdp import SdpFlaw
@@ -17,17 +17,16 @@ from podium_daemon.conference.embedded.signals import (
     Failed,
     LineOf,
     Lines,
-    Muted,
     Offer,
     PageSignal,
-    Permitted,
     Publish,
     Sending,
     ServerSignal,
     Watch,
 )
-from podium_daemon.conference.embedded.wire import Changed, Dropped, Enter, Report, Up
-from podium_daemon.conference.events import TrackChange, TrackKind
+from podium_daemon.conference.embedded.switches import PUBLISHED, Switches
+from podium_daemon.conference.embedded.wire import Dropped, Enter, Report, Up
+from podium_daemon.conference.events import TrackKind
 
 MAX_SLOTS: Final = 25  # people whom one can see and hear at once; more than one core forwards
 _DESCRIPTIONS: Final = 1.0  # a second: each takes ten milliseconds; a page makes two, and a few after a bad network
@@ -56,11 +55,7 @@ class Peer:
         self._stun = stun
         self._ice_servers = entered.ice_servers
         self._say, self._tell, self._changed, self._record = say, tell, changed, record
-        self._publish = set(entered.publish)
-        self._silenced = set(entered.silenced)
-        self._off: set[TrackKind] = set()
-        self._live: set[TrackKind] = set()
-        self._turn = 0
+        self._switches = Switches(entered, say=say, tell=tell, changed=lambda _: changed())
         self._publisher: Publisher | None = None
         self._watcher: Watcher | None = None
         self._offers = 0
@@ -75,10 +70,8 @@ class Peer:
 
     def begin(self) -> None:
         """Let the page make its connections."""
-        self._say(Begin(ice_servers=self._ice_servers, publish=tuple(sorted(self._publish))))
-        for kind in sorted(self._silenced):
-            self._turn += 1
-            self._say(Muted(kind=kind, turn=self._turn))
+        self._say(Begin(ice_servers=self._ice_servers, publish=self._switches.may_publish))
+        self._switches.begin()
 
     @property
     def tracks(self) -> Mapping[TrackKind, Track]:
@@ -88,15 +81,11 @@ class Peer:
     @property
     def is_publishing(self) -> bool:
         """Whether anything of theirs was ever passed on."""
-        return bool(self._live)
-
-    def is_on(self, kind: TrackKind) -> bool:
-        """Whether packets of this kind are passed on."""
-        return kind in self._publish and kind not in self._silenced and kind not in self._off
+        return self._switches.is_publishing
 
     def sends(self, kind: TrackKind) -> bool:
         """Whether packets of this kind come, and are passed on."""
-        return kind in self._live and self.is_on(kind)
+        return self._switches.sends(kind)
 
     # -- what the page says
 
@@ -104,7 +93,7 @@ class Peer:
         """A message of the page; never raises for what a stranger wrote."""
         match signal:
             case Sending():
-                self._switch(signal)
+                self._switched(lambda: self._switches.switch(signal))
             case Publish(sdp=sdp):
                 await self._described("publish", lambda: self._accept_offer(sdp))
             case Watch(offer=None):
@@ -168,46 +157,23 @@ class Peer:
         self._awaiting = self._offers
         self._say(Offer(offer=self._offers, sdp=await self._watcher.offer()))
 
-    def _switch(self, sending: Sending) -> None:
-        for kind in PUBLISHED:
-            is_on, was_on = sending.is_on(kind), self.is_on(kind)
-            self._off.discard(kind) if is_on else self._off.add(kind)
-            # who has not heard yet that they were muted does not unmute themselves
-            if is_on and sending.turn == self._turn:
-                self._silenced.discard(kind)
-            if self.is_on(kind) != was_on:
-                self._switched(kind, on=not was_on)
-
-    def _switched(self, kind: TrackKind, *, on: bool) -> None:
-        if kind in self._live:
-            # a camera that its owner switched off is no track any more; one that was muted here is
-            is_gone = not on and kind is not TrackKind.AUDIO and kind not in self._silenced
-            change = TrackChange.UNPUBLISHED if is_gone else TrackChange.UNMUTED if on else TrackChange.MUTED
-            self._live -= {kind} if is_gone else set()
-            self._tell(Changed(self.connection, kind, change))
-        if on and kind in self.tracks:
-            self.tracks[kind].want_key_frame(time.monotonic())
-        self._changed()
+    def _switched(self, change: Callable[[], None]) -> None:
+        """Make a change, and ask for a picture to begin with where something is passed on again."""
+        was_on = {kind for kind in self.tracks if self._switches.is_on(kind)}
+        change()
+        for kind, track in self.tracks.items():
+            if kind not in was_on and self._switches.is_on(kind):
+                track.want_key_frame(time.monotonic())
 
     # -- what the daemon says
 
     def silence(self, kind: TrackKind) -> None:
         """Pass nothing of a kind on until they switch it on again."""
-        was_on = self.is_on(kind)
-        self._silenced.add(kind)
-        self._turn += 1
-        self._say(Muted(kind=kind, turn=self._turn))
-        if was_on:
-            self._switched(kind, on=False)
+        self._switches.silence(kind)
 
     def permit(self, publish: frozenset[TrackKind]) -> None:
         """What they may send from now on."""
-        before = {kind for kind in PUBLISHED if self.is_on(kind)}
-        self._publish = set(publish)
-        self._say(Permitted(publish=tuple(sorted(publish))))
-        for kind in PUBLISHED:
-            if self.is_on(kind) != (kind in before):
-                self._switched(kind, on=kind not in before)
+        self._switched(lambda: self._switches.permit(publish))
 
     async def close(self) -> None:
         """Their seat is over."""
@@ -281,13 +247,10 @@ class Peer:
         track = self.tracks.get(kind)
         if track is None:
             return
-        passed = track.take(packet, now, silent=not self.is_on(kind))
+        passed = track.take(packet, now, silent=not self._switches.is_on(kind))
         if not passed:
             return
-        if kind not in self._live:
-            self._live.add(kind)
-            self._tell(Changed(self.connection, kind, TrackChange.PUBLISHED))
-            self._changed()
+        self._switches.came(kind)
         self._record(self, kind, packet, now)
 
     def _on_up(self) -> None:
@@ -304,9 +267,7 @@ class Peer:
 
     async def _close_publisher(self) -> None:
         publisher, self._publisher = self._publisher, None
-        for kind in sorted(self._live):
-            self._tell(Changed(self.connection, kind, TrackChange.UNPUBLISHED))
-        self._live.clear()
+        self._switches.gone()
         if publisher is not None:
             await publisher.close()
 

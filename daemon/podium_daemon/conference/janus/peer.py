@@ -25,10 +25,10 @@ from podium_daemon.conference.embedded.signals import (
     ServerSignal,
     Watch,
 )
+from podium_daemon.conference.embedded.switches import PUBLISHED, Switches
 from podium_daemon.conference.embedded.wire import Dropped, Enter, Report, Up
 from podium_daemon.conference.events import TrackKind
 from podium_daemon.conference.janus.rooms import JanusRoom
-from podium_daemon.conference.janus.switches import PUBLISHED, Switches
 from podium_daemon.conference.janus.wire import JanusGone, JanusLink, JanusRefused, Jsep, Message, Stream
 
 _log = structlog.get_logger(__name__)

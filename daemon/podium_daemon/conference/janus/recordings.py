@@ -16,8 +16,8 @@ from typing import BinaryIO, Final
 import msgspec
 
 from podium_daemon.conference.embedded.recorder import RECORD, TrackHead
+from podium_daemon.conference.embedded.switches import PUBLISHED
 from podium_daemon.conference.events import ConnectionId, RoomId
-from podium_daemon.conference.janus.switches import PUBLISHED
 from podium_protocol.events import Pubkey
 
 _NAME: Final = re.compile(r"janus-([0-9a-f]{64})-([0-9a-f]{32})-[0-9a-f]{8}-(?:audio|video)-([0-9])\.mjr")

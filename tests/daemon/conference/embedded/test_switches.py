@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from podium_daemon.conference.embedded.signals import Muted, Permitted, Sending, ServerSignal
+from podium_daemon.conference.embedded.switches import Switches
 from podium_daemon.conference.embedded.wire import Changed, Enter, Report
 from podium_daemon.conference.events import ConnectionId, RoomId, TrackChange, TrackKind
-from podium_daemon.conference.janus.switches import Switches
 from tests.support.conference import new_pubkey
 
 AUDIO, VIDEO, SCREEN = TrackKind.AUDIO, TrackKind.VIDEO, TrackKind.SCREEN

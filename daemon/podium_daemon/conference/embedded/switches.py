@@ -1,14 +1,16 @@
-"""What somebody may send, wants to send, and really sends: the same rules as in the embedded engine. No I/O."""
+"""What somebody may send, wants to send, and really sends: one rule for the embedded engine and Janus. No I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from podium_daemon.conference.embedded.signals import Muted, Permitted, Sending, ServerSignal
 from podium_daemon.conference.embedded.wire import Changed, Enter, Report
 from podium_daemon.conference.events import TrackChange, TrackKind
 
-PUBLISHED = (TrackKind.AUDIO, TrackKind.VIDEO, TrackKind.SCREEN)  # the order of a page's media lines
+PUBLISHED: Final = (TrackKind.AUDIO, TrackKind.VIDEO, TrackKind.SCREEN)
+"""The order of a page's media lines."""
 
 
 class Switches:
