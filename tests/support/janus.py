@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -40,7 +41,7 @@ exec "$@"
 """
 
 
-def run_inside(module: Path, *arguments: str) -> str:
+def run_inside(module: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
     """Run a file of tests in a namespace with an address that is not loopback; pytest's own words.
 
     Where the machine cannot, the test skips; marked `real_peer`, it fails where they are required.
@@ -50,7 +51,8 @@ def run_inside(module: Path, *arguments: str) -> str:
     if subprocess.run(["unshare", "-rn", "true"], check=False, capture_output=True).returncode != 0:
         pytest.skip("`unshare -rn` is not allowed here: no network namespace for Janus")
     command = ["unshare", "-rn", "sh", "-c", _SETUP, "sh", sys.executable, "-m", "pytest", "-q", "-x", str(module)]
-    done = subprocess.run([*command, *arguments], check=False, capture_output=True, text=True, timeout=110)
+    given = os.environ | (environment or {})
+    done = subprocess.run([*command, *arguments], check=False, capture_output=True, text=True, timeout=110, env=given)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
     return done.stdout
 

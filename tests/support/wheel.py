@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 ROOT: Final = Path(__file__).parents[2]
+_HANDED_OVER: Final = "PODIUM_TEST_WHEEL"
 _WHERE: Final = "import podium_daemon.web.routes.pages as pages; print(pages.FOLDER)"
 
 
@@ -30,10 +31,18 @@ class Installed(msgspec.Struct, frozen=True):
         """What makes a Python of these tests run this Podium and not the one of the repository."""
         return {"PYTHONPATH": str(self.folder)}
 
+    @property
+    def handed_over(self) -> dict[str, str]:
+        """What makes tests in another process use this one: where there is no network, none can be built."""
+        return {_HANDED_OVER: f"{self.wheel}{os.pathsep}{self.folder}"}
+
 
 @functools.cache
 def installed_wheel() -> Installed:
     """Build and install it, or give what was built before; without a package index the caller's test is skipped."""
+    if handed_over := os.environ.get(_HANDED_OVER):
+        wheel_file, folder = map(Path, handed_over.split(os.pathsep))
+        return Installed(wheel_file, folder)
     home = Path(tempfile.mkdtemp(prefix="podium-wheel-"))
     atexit.register(shutil.rmtree, home, ignore_errors=True)
     built = _pip("wheel", str(ROOT), "--no-deps", "--quiet", "--wheel-dir", str(home / "dist"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -14,6 +13,7 @@ from podium_daemon.client.hook import LiveSessionHook
 from podium_protocol.live.rsvp import RsvpStatus
 from tests.support.scripted_daemon import as_json, scripted_daemon
 from tests.support.site import Site, site
+from tests.support.vectors import DATA
 from tests.support.world import new_key
 
 FIELDS = {
@@ -46,11 +46,8 @@ def test_its_fields_are_the_models() -> None:
 
 
 def test_the_model_itself_has_these_fields() -> None:
-    """Where the model's document is at hand, the names come from it."""
-    document = Path(__file__).parents[4] / "shared" / "model.md"
-    if not document.exists():
-        pytest.skip("the model's document is not beside this checkout")
-    text = document.read_text().split("interface UseLiveSessionReturn {")[1].split("}")[0]
+    """The names come from the model's document."""
+    text = (DATA / "model.md").read_text().split("interface UseLiveSessionReturn {")[1].split("}")[0]
     named = dict(re.findall(r"^  (\w+): (.*);$", text, re.MULTILINE))
     assert {name for name, kind in named.items() if "=>" not in kind} == FIELDS
     functions = {name for name, kind in named.items() if "=>" in kind}
