@@ -1,7 +1,8 @@
 """Frames between a client and a relay (NIP-01, NIP-42): strict reading of theirs, writing of ours.
 
-A frame is one JSON array. Its first elements are checked exactly; NIP-01 does not say what further elements mean, so
-they are ignored. What is inside an EVENT stays unparsed here: `events.parse_json` is the judge of it.
+A frame is one JSON array. What it is about is checked exactly: which event, which subscription, yes or no. Words are
+for people, so that a relay may leave them out or send something else; NIP-01 does not say what further elements mean,
+so they are ignored. What is inside an EVENT stays unparsed here: `events.parse_json` is the judge of it.
 """
 
 from __future__ import annotations
@@ -88,9 +89,11 @@ class FrameFlaw(StrEnum):
     """Why a frame was dropped; the name of the counter that is raised."""
 
     TOO_LARGE = "too_large"
+    BLANK = "blank"
     NOT_JSON = "not_json"
     UNKNOWN_LABEL = "unknown_label"
-    BAD_SHAPE = "bad_shape"
+    MALFORMED = "malformed"  # a message of NIP-01 or NIP-42 that does not say what it is about
+    BAD_SHAPE = "bad_shape"  # no message at all
 
 
 class FrameRejected(msgspec.Struct, frozen=True):
@@ -108,9 +111,11 @@ _frames: Final[msgspec.json.Decoder[RelayFrame]] = msgspec.json.Decoder(RelayFra
 _decode_frame: Final = _frames.decode
 _decode_id: Final = msgspec.json.Decoder(_WithId).decode
 _decode_label: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_text: Final = msgspec.json.Decoder(str).decode
 _encode: Final = msgspec.json.Encoder().encode
 _LABEL: Final = re.compile(rb'"[A-Z][A-Z0-9-]{0,31}"')
 _KNOWN: Final = frozenset((b'"EVENT"', b'"OK"', b'"EOSE"', b'"CLOSED"', b'"NOTICE"', b'"AUTH"'))
+_BEFORE_WORDS: Final = {b'"OK"': 3, b'"CLOSED"': 2, b'"NOTICE"': 1}  # elements before those that are for people
 
 
 def decode(frame: bytes | str) -> RelayFrame | FrameRejected:
@@ -120,9 +125,10 @@ def decode(frame: bytes | str) -> RelayFrame | FrameRejected:
     try:
         return _decode_frame(frame)
     except msgspec.ValidationError as error:
-        return FrameRejected(_flaw_of_shape(frame), str(error)[:MAX_MESSAGE_CHARS])
+        return _read_leniently(frame, str(error)[:MAX_MESSAGE_CHARS])
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        return FrameRejected(FrameFlaw.NOT_JSON, str(error)[:MAX_MESSAGE_CHARS])
+        flaw = FrameFlaw.NOT_JSON if frame.strip() else FrameFlaw.BLANK
+        return FrameRejected(flaw, str(error)[:MAX_MESSAGE_CHARS])
 
 
 def encode_event(event: SignedEvent | bytes) -> bytes:
@@ -161,11 +167,28 @@ def _checked(subscription_id: str) -> str:
     return subscription_id
 
 
-def _flaw_of_shape(frame: bytes | str) -> FrameFlaw:
-    """Tell a message of another NIP, which is harmless, from one that is malformed."""
+def _read_leniently(frame: bytes | str, why: str) -> RelayFrame | FrameRejected:
+    """Read once more a frame that is not to the letter: without its words, if they are what was wrong."""
     try:
-        elements = _decode_label(frame)
+        elements = [bytes(element) for element in _decode_label(frame)]
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return FrameFlaw.BAD_SHAPE
-    label = bytes(elements[0]) if elements else b""
-    return FrameFlaw.UNKNOWN_LABEL if _LABEL.fullmatch(label) and label not in _KNOWN else FrameFlaw.BAD_SHAPE
+        return FrameRejected(FrameFlaw.BAD_SHAPE, why)
+    label = elements[0] if elements else b""
+    if (about := _BEFORE_WORDS.get(label)) is not None:
+        words = _words(elements[about]) if len(elements) > about else ""
+        known = [label, *(element.lower() if label == b'"OK"' else element for element in elements[1:about])]
+        try:
+            return _decode_frame(b"[%b]" % b",".join([*known, _encode(words)]))
+        except msgspec.ValidationError:
+            return FrameRejected(FrameFlaw.MALFORMED, why)
+    if label in _KNOWN:
+        return FrameRejected(FrameFlaw.MALFORMED, why)
+    return FrameRejected(FrameFlaw.UNKNOWN_LABEL if _LABEL.fullmatch(label) else FrameFlaw.BAD_SHAPE, why)
+
+
+def _words(element: bytes) -> str:
+    """A relay's words, whatever it put in their place."""
+    try:
+        return _decode_text(element)
+    except msgspec.ValidationError:
+        return "" if element == b"null" else element[:MAX_MESSAGE_CHARS].decode(errors="replace")

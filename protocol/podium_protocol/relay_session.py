@@ -42,7 +42,9 @@ from podium_protocol.violations import Misbehaviour, Violation
 
 _VIOLATIONS: Final[dict[FrameFlaw, Violation]] = {
     FrameFlaw.TOO_LARGE: Violation.OVERSIZED_FRAME,
+    FrameFlaw.BLANK: Violation.MALFORMED,
     FrameFlaw.NOT_JSON: Violation.BAD_FRAME,
+    FrameFlaw.MALFORMED: Violation.MALFORMED,
     FrameFlaw.BAD_SHAPE: Violation.BAD_FRAME,
     FrameFlaw.UNKNOWN_LABEL: Violation.UNKNOWN_LABEL,
 }
@@ -237,7 +239,7 @@ class RelaySession:
     def _on_event(self, frame: EventFrame) -> None:
         subscription = self._subscriptions.get(frame.subscription_id)
         if subscription is None or not subscription.is_open():
-            self._on_stray(frame.subscription_id)
+            self._on_stray(frame.subscription_id, Violation.UNKNOWN_SUBSCRIPTION)
             return
         stored = subscription.stage is Stage.STORED
         if subscription.take_stored() if stored else self._live.take(self._now):
@@ -248,7 +250,7 @@ class RelaySession:
     def _on_eose(self, subscription_id: str) -> None:
         subscription = self._subscriptions.get(subscription_id)
         if subscription is None or not subscription.is_open():
-            self._on_stray(subscription_id)
+            self._on_stray(subscription_id, Violation.STRAY_END)
         elif not subscription.has_ended:
             self.has_answered = subscription.has_ended = True
             if self._login.is_under_way():
@@ -264,7 +266,7 @@ class RelaySession:
     def _on_closed(self, subscription_id: str, text: str) -> None:
         subscription = self._subscriptions.get(subscription_id)
         if subscription is None or not subscription.is_open():
-            self._on_stray(subscription_id)
+            self._on_stray(subscription_id, Violation.STRAY_END)
             return
         self._eose_due.pop(subscription_id, None)
         self._part(subscription_id)
@@ -277,9 +279,9 @@ class RelaySession:
             subscription.stage = Stage.CLOSED
             self._events.append(SubscriptionClosed(subscription_id, verdict))
 
-    def _on_stray(self, subscription_id: str) -> None:
+    def _on_stray(self, subscription_id: str, violation: Violation) -> None:
         if self._parted.get(subscription_id, 0.0) < self._now:
-            self._blame(Violation.UNKNOWN_SUBSCRIPTION)
+            self._blame(violation)
 
     def _part(self, subscription_id: str) -> None:
         remember(self._parted, subscription_id, self._now + limits.CLOSE_GRACE)

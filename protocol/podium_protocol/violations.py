@@ -1,4 +1,8 @@
-"""How badly a relay behaves: faults are counted and weighed, never raised. One bad message never ends a connection."""
+"""How badly a relay behaves: faults are counted and weighed, never raised. One bad message never ends a connection.
+
+What does harm weighs much: it costs memory, signature checks, or what others sent. A fault of form alone weighs so
+little that only a flood of them counts (wire-formats.md, "Relays are read leniently").
+"""
 
 from __future__ import annotations
 
@@ -14,8 +18,10 @@ class Violation(StrEnum):
 
     OVERSIZED_FRAME = "oversized_frame"
     BAD_FRAME = "bad_frame"
+    MALFORMED = "malformed"
     UNKNOWN_LABEL = "unknown_label"
     UNKNOWN_SUBSCRIPTION = "unknown_subscription"
+    STRAY_END = "stray_end"  # EOSE or CLOSED of a subscription that there is not, or not any more
     UNSOLICITED_OK = "unsolicited_ok"
     FLOOD = "flood"
     OUTSIDE_FILTER = "outside_filter"  # reported by whoever parses the events
@@ -25,9 +31,11 @@ class Violation(StrEnum):
 WEIGHTS: Final[dict[Violation, float]] = {
     Violation.OVERSIZED_FRAME: 10.0,
     Violation.BAD_FRAME: 5.0,
-    Violation.UNKNOWN_LABEL: 0.5,  # a message of a NIP we do not speak
+    Violation.MALFORMED: 0.1,
+    Violation.UNKNOWN_LABEL: 0.1,  # a message of a NIP we do not speak
     Violation.UNKNOWN_SUBSCRIPTION: 2.0,
-    Violation.UNSOLICITED_OK: 1.0,  # may be a second answer through a proxy
+    Violation.STRAY_END: 0.1,  # a busy relay may end what was closed minutes ago
+    Violation.UNSOLICITED_OK: 0.1,  # may be a second answer through a proxy
     Violation.FLOOD: 0.1,  # one for each event above the rate
     Violation.OUTSIDE_FILTER: 2.0,
     Violation.BAD_EVENT: 5.0,  # relays must verify what they pass on

@@ -20,7 +20,7 @@ from podium_protocol.session_events import (
 )
 from podium_protocol.verdicts import AuthRequired, Blocked, Done, Invalid, RateLimited, Restricted, Unknown
 from podium_protocol.violations import Violation
-from tests.support.events import NOW, signed
+from tests.support.events import NOW, key_of, signed
 from tests.support.talk import EVENT, KEY, LIVE, OTHER, URL, Talk
 
 
@@ -160,12 +160,21 @@ def test_frames_in_flight_after_a_close_are_no_fault() -> None:
     assert (talk.told(), talk.faults()) == ([], {Violation.UNKNOWN_SUBSCRIPTION: 1})
 
 
-@pytest.mark.parametrize("frame", [("EVENT", "made-up", {}), ("EOSE", "made-up"), ("CLOSED", "made-up", "error: x")])
-def test_frames_for_an_unknown_subscription_are_dropped_and_counted(frame: tuple[object, ...]) -> None:
+@pytest.mark.parametrize(
+    ("frame", "fault"),
+    [
+        (("EVENT", "made-up", {}), Violation.UNKNOWN_SUBSCRIPTION),
+        (("EOSE", "made-up"), Violation.STRAY_END),
+        (("CLOSED", "made-up", "error: x"), Violation.STRAY_END),
+    ],
+)
+def test_frames_for_an_unknown_subscription_are_dropped_and_counted(
+    frame: tuple[object, ...], fault: Violation
+) -> None:
     """A relay cannot push what was not asked for."""
     talk = Talk()
     talk.hears(*frame)
-    assert (talk.told(), talk.faults()) == ([], {Violation.UNKNOWN_SUBSCRIPTION: 1})
+    assert (talk.told(), talk.faults()) == ([], {fault: 1})
 
 
 def test_a_closed_subscription_is_told_with_the_verdict() -> None:
@@ -742,7 +751,9 @@ def test_unsubscribing_takes_back_what_waits_for_a_login() -> None:
     [
         (b"not json", Violation.BAD_FRAME),
         (b"[" * 200_000, Violation.BAD_FRAME),
-        (b'["OK",5]', Violation.BAD_FRAME),
+        (b'["OK",5]', Violation.MALFORMED),
+        (b"", Violation.MALFORMED),
+        (b"{}", Violation.BAD_FRAME),
         (b'["COUNT","live",{"count":1}]', Violation.UNKNOWN_LABEL),
         (b'["NOTICE","' + b"x" * 600_000 + b'"]', Violation.OVERSIZED_FRAME),
     ],
@@ -755,6 +766,38 @@ def test_a_bad_frame_is_counted_and_the_conversation_goes_on(frame: bytes, fault
     talk.hears("EOSE", "live")
     assert talk.told() == [EndOfStored("live", partial=False)]
     assert talk.faults() == {fault: 1}
+
+
+def test_an_ok_without_words_settles_the_publication_and_is_no_fault() -> None:
+    """A relay that leaves out the last element of its OKs is as good as any other, however often it does."""
+    talk = Talk()
+    for number in range(200):
+        event = signed(key_of(1), content=str(number))
+        talk.session.publish(event, talk.now)
+        talk.hears("OK", event.id, True)
+        assert talk.told() == [Published(event.id, Done())]
+    assert talk.faults() == {}
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        ("EOSE", "closed long ago"),
+        ("CLOSED", "closed long ago"),
+        ("OK", "0" * 64, True),
+        ("OK", "", False, "invalid: no id"),
+        ("AUTH", None),
+        ("PING",),
+    ],
+)
+def test_what_does_no_harm_is_not_punished_for_its_form(frame: tuple[object, ...]) -> None:
+    """Once a second for ten minutes is no flood: it is counted, and the relay stays in use."""
+    talk = Talk()
+    for _ in range(600):
+        talk.later(1)
+        talk.hears(*frame)
+    assert not talk.session.misbehaviour.deserves_penalty(talk.now)
+    assert sum(talk.faults().values()) == 600
 
 
 def test_a_stream_of_faults_leads_to_the_penalty_box() -> None:

@@ -87,7 +87,7 @@ async def sends_events_for_subscriptions_nobody_made(talk: Talk) -> None:
         await talk.send("EVENT", name, EVENT)
 
 
-@case(counted("unknown_subscription", 4))
+@case(counted("stray_end", 4))
 async def ends_and_closes_subscriptions_nobody_made(talk: Talk) -> None:
     for _ in range(2):
         await talk.send("EOSE", "other")
@@ -100,22 +100,30 @@ async def answers_publications_nobody_made(talk: Talk) -> None:
         await talk.send("OK", f"{number:064x}", True, "")
 
 
-@case(counted("bad_frame", 9))
+@case(counted("malformed", 7))
 async def sends_malformed_answers(talk: Talk) -> None:
-    await talk.send("OK", ID.upper(), True, "")
+    await talk.send("OK", ID.upper()[:-1], True, "")
     await talk.send("OK", ID[:-1], True, "")
     await talk.send("OK", ID + "\n", True, "")
     await talk.send("OK", ID, "true", "")
     await talk.send("OK", ID, 1, "")
     await talk.send("OK", ID)
     await talk.send("EOSE", 5)
-    await talk.send("CLOSED", "notes")
+
+
+@case(lambda state: not state.violations and state.last_notice == "the end")
+async def leaves_words_out(talk: Talk) -> None:
+    _, name, *_ = await talk.receive_until("REQ")
     await talk.send("NOTICE")
+    await talk.send("NOTICE", None)
+    await talk.send("CLOSED", name)
+    await talk.send("CLOSED", name, None)
+    await talk.send("NOTICE", "the end")
 
 
-@case(counted("bad_frame", 7))
+@case(counted("bad_frame", 6))
 async def sends_what_is_no_message(talk: Talk) -> None:
-    for frame in ("", "hello", "null", "{}", "[]", "[1]", '"EVENT"'):
+    for frame in ("hello", "null", "{}", "[]", "[1]", '"EVENT"'):
         await talk.send_raw(frame)
 
 
@@ -143,7 +151,7 @@ async def speaks_of_other_nips(talk: Talk) -> None:
     await talk.send("NEG-MSG", "notes", "6100")
 
 
-@case(counted("bad_frame", 2))
+@case(counted("malformed", 2))
 async def uses_subscription_ids_that_are_not_allowed(talk: Talk) -> None:
     await talk.send("EVENT", "", EVENT)
     await talk.send("EVENT", "x" * 65, EVENT)
@@ -191,7 +199,7 @@ async def floods_with_junk(talk: Talk) -> None:
         await talk.send_raw("junk")
 
 
-@case(punished("bad_frame"))
+@case(punished("malformed"))
 async def floods_with_empty_frames(talk: Talk) -> None:
     burst = Frame(Opcode.TEXT, b"").serialize(mask=False) * 10_000
     while True:
@@ -218,7 +226,7 @@ async def asks_for_logins_again_and_again(talk: Talk) -> None:
     await talk.send("CLOSED", name, "auth-required: who are you?")
 
 
-@case(counted("bad_frame", 3))
+@case(counted("malformed", 3))
 async def challenges_with_nonsense(talk: Talk) -> None:
     for challenge in ("", "x" * 100_000, 5):
         await talk.send("AUTH", challenge)
