@@ -95,6 +95,7 @@ from podium_protocol.filters import Filter
 from podium_protocol.keys import SecretKey
 from podium_protocol.limits import MAX_DM_RELAYS
 from podium_protocol.live.lifecycle_rules import StartPolicy
+from podium_protocol.live.session import Visibility
 from podium_protocol.nips import nip19, nip42
 from podium_protocol.relay_url import normalise
 from podium_storage.attendance_projection import AttendanceProjection
@@ -234,7 +235,10 @@ class Daemon:
             clock=clock,
         )
         self._sessions = SessionProjection(
-            store.sessions, service=self._signer.pubkey, accepts=self._instructors.accepts
+            store.sessions,
+            service=self._signer.pubkey,
+            accepts=self._instructors.accepts,
+            attendance=self._default_attendance,
         )
         self._question_projection = QuestionProjection(store, service=self._signer.pubkey)
         self._rsvp_projection = RsvpProjection(store.rsvps, store.database, store.interner)
@@ -587,6 +591,9 @@ class Daemon:
     @property
     def _can_encrypt(self) -> bool:
         return self._engine.capabilities.e2ee is not Support.NONE
+
+    def _default_attendance(self) -> Visibility:
+        return Visibility.PUBLIC if self._config.attendance.publish else Visibility.PRIVATE
 
     def _dm_relays(self) -> list[str]:
         return [relay.url for relay in self._relays if relay.dm]

@@ -14,6 +14,7 @@ class LiveSessionRow(StoredRow, frozen=True, kw_only=True, rename=model_name):
 
     `revisions` are the newest (event id, start): an RSVP may name an older one.
     `withdrawn`: the newest revision is cancelled or deleted; what becomes of the state is the lifecycle's decision.
+    `attendance`: "public" if its records are published, "private" if they are sealed to the person and the instructor.
     """
 
     lesson_id: InternedText
@@ -55,6 +56,7 @@ class LiveSessionRow(StoredRow, frozen=True, kw_only=True, rename=model_name):
     warned_at: int | None = None
     adopted_at: int
     version: int = 0
+    attendance: str = "public"
 
 
 class RsvpRow(StoredRow, frozen=True, kw_only=True, rename="camel"):

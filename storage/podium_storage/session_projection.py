@@ -46,7 +46,16 @@ def room_of(lesson_id: str) -> str:
 class SessionProjection:
     """Keeps `trainingLiveSessions` in step with the mirror."""
 
-    def __init__(self, sessions: Table[LiveSessionRow], *, service: Pubkey, accepts: Accepts) -> None:
+    def __init__(
+        self,
+        sessions: Table[LiveSessionRow],
+        *,
+        service: Pubkey,
+        accepts: Accepts,
+        attendance: Callable[[], Visibility] = lambda: Visibility.PUBLIC,
+    ) -> None:
+        """`attendance`: where the records of sessions go that do not say it."""
+        self._attendance = attendance
         self._sessions = sessions
         self._service = service
         self._accepts = accepts
@@ -112,11 +121,14 @@ class SessionProjection:
         session = read_session(effect.event)
         if isinstance(session, NotASession) or not self._accepts(session):
             return
-        rows[lesson_id] = adopted(session, received_at) if row is None else revised(row, session, received_at)
+        if row is None:
+            rows[lesson_id] = adopted(session, received_at, attendance=self._attendance())
+        else:
+            rows[lesson_id] = revised(row, session, received_at)
 
 
-def adopted(session: Session, received_at: int) -> LiveSessionRow:
-    """A new row for a session nobody here has seen."""
+def adopted(session: Session, received_at: int, *, attendance: Visibility = Visibility.PUBLIC) -> LiveSessionRow:
+    """A new row for a session nobody here has seen; `attendance` where it does not say it itself."""
     return LiveSessionRow(
         lesson_id=session.lesson_id,
         conference_room_id=room_of(session.lesson_id),
@@ -129,6 +141,7 @@ def adopted(session: Session, received_at: int) -> LiveSessionRow:
         revisions=((session.event_id, session.starts_at),),
         adopted_at=received_at,
         status_due_at=None if session.cancelled else received_at,
+        attendance=(session.attendance or attendance).value,
         **_described(session),
     )
 
@@ -146,6 +159,7 @@ def revised(row: LiveSessionRow, session: Session, received_at: int) -> LiveSess
     changed = msgspec.structs.replace(
         row,
         **(_described(session) | ({"visibility": row.visibility} if is_private else {})),
+        attendance=_attendance_after(row, session).value,
         withdrawn=False,
         revisions=revisions,
         version=row.version + 1,
@@ -208,6 +222,13 @@ def _as_if_new(row: LiveSessionRow, meeting: Meeting) -> LiveSessionRow:
     if row.end_reason != _REMEMBERED or meeting.status is not MeetingStatus.LIVE:
         return row
     return msgspec.structs.replace(row, state=State.SCHEDULED, ended_at=None, end_reason=None)
+
+
+def _attendance_after(row: LiveSessionRow, session: Session) -> Visibility:
+    # people came because they were told that it is sealed: no later revision publishes it
+    if row.attendance == Visibility.PRIVATE or session.attendance is None:
+        return Visibility(row.attendance)
+    return session.attendance
 
 
 def _position(session: Session) -> Position:

@@ -73,6 +73,24 @@ async def test_what_a_room_had_is_kept(tmp_path: Path) -> None:
     assert (kept.speakers, kept.spotlight) == ((), None)
 
 
+async def test_the_attendance_of_known_sessions_stays_public(tmp_path: Path) -> None:
+    """Sessions of a database from before it could be sealed keep all they had, and publish attendance as they did."""
+    path = tmp_path / "a.db"
+    await _open(path, *(one for one in shipped() if one.name < "0009"))
+    with sqlite3.connect(path) as raw:
+        raw.execute("INSERT INTO atoms (id, value) VALUES (1, 'lesson'), (2, 'instructor')")
+        columns = [str(row[1]) for row in raw.execute('PRAGMA table_info("trainingLiveSessions")')]
+        texts = {"lessonId": 1, "instructorPubkey": 2, "runs": "[[5,9]]", "coHosts": "[]", "invited": "[]"}
+        values = [texts.get(name, "[]" if name == "revisions" else 1) for name in columns]
+        marks = ",".join("?" for _ in columns)
+        raw.execute(f'INSERT INTO "trainingLiveSessions" VALUES ({marks})', values)  # noqa: S608  (question marks)
+    raw.close()
+    async with await Store.open(path) as store:
+        (kept,) = await store.sessions.to_list()
+    assert (kept.lesson_id, kept.instructor_pubkey, kept.runs, kept.version) == ("lesson", "instructor", ((5, 9),), 1)
+    assert kept.attendance == "public"
+
+
 async def test_a_newer_database_is_refused(tmp_path: Path) -> None:
     """A database that a newer Podium has migrated is refused, with both versions named."""
     path = tmp_path / "a.db"

@@ -15,6 +15,7 @@ from podium_protocol.addresses import Address
 from podium_protocol.events import VerifiedEvent
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.meeting import Meeting, MeetingStatus, read_meeting, write_meeting
+from podium_protocol.live.session import Visibility
 from podium_storage.mirror import Mirror
 from podium_storage.rows import LiveSessionRow
 from podium_storage.session_projection import SessionProjection, room_of
@@ -133,6 +134,37 @@ async def test_a_session_becomes_a_row(store: Store) -> None:
     assert (row.state, row.epoch, row.version, row.withdrawn) == ("scheduled", 0, 0, False)
     assert (row.adopted_at, row.status_due_at, row.revisions) == (NOW + 5, NOW + 5, ((event.id, NOW + 3600),))
     assert row.conference_room_id == room_of(str(ADDRESS))
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        (("",), "public"),
+        (("private",), "private"),
+        (("public", "private"), "private"),
+        (("private", "public"), "private"),
+        (("private", ""), "private"),
+        (("", "public"), "public"),
+    ],
+)
+async def test_what_was_to_be_sealed_is_never_published(store: Store, words: tuple[str, ...], kept: str) -> None:
+    """Attendance can become private, and stays so: people came because they were told."""
+    revisions = [revision(at=NOW + number, attendance=word) for number, word in enumerate(words)]
+    assert (await folded(store, *revisions)).attendance == kept
+
+
+async def test_a_session_that_does_not_say_where_attendance_goes_has_the_default(store: Store) -> None:
+    """The service's default holds for a session from another client, and what the session says before it."""
+    sealing = SessionProjection(
+        store.sessions,
+        service=SERVICE.pubkey,
+        accepts=lambda _: True,
+        attendance=lambda: Visibility.PRIVATE,
+    )
+    mirror = Mirror(store.database, store.interner, [sealing])
+    await mirror.ingest([revision()], received_at=NOW)
+    (row,) = await store.sessions.to_list()
+    assert row.attendance == "private"
 
 
 def test_a_room_s_name_does_not_show_the_session() -> None:

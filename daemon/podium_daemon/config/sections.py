@@ -130,6 +130,11 @@ class Attendance(Section):
     percent: Percent = Field(default=50, description="Percent of the shorter of scheduled and actual duration.")
     recording_percent: Percent = Field(default=90, description="Percent of a recording, each second once.")
     notice: Text = Field(default=_NOTICE, description="Shown before joining.")
+    publish: bool = Field(
+        default=True,
+        description="Publish the attendance records (kind 31953) of public sessions that do not say otherwise. false: "
+        "they go sealed to the person and the instructor.",
+    )
     retention_days: Days = Field(default=365, description="Days until attendance is deleted; 0: never.")
 
 

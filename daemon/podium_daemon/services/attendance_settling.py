@@ -22,7 +22,7 @@ from podium_protocol.live import attendance as rules
 from podium_protocol.live.attendance_record import AttendanceRecord, write_attendance_record
 from podium_protocol.live.completion import Completion, CompletionPolicy, CompletionWay, by_attendance
 from podium_protocol.live.lifecycle import Run, State
-from podium_protocol.live.session import Visibility
+from podium_protocol.live.private import seals_attendance
 from podium_storage.database import Transaction
 from podium_storage.rows import AttendanceRow, IntervalRow, LiveSessionRow, RoomMemberRow, WatchRow
 from podium_storage.store import Store
@@ -91,7 +91,7 @@ class Settler:
             row = _by_recording(self._computed(session, pubkey, intervals, known=known, now=now), known.watched)
             if row is not None and _is_to_attest(row, known.row, over=over):
                 record = self._record(session, row, now)
-                if session.visibility == Visibility.PRIVATE:
+                if seals_attendance(session):
                     sealed += attendance_letters(session, record, Pubkey(row.pubkey))
                 else:
                     records.append(await self._signer.sign(record))
@@ -168,9 +168,9 @@ class Settler:
             await self._attest_watcher(session, msgspec.structs.replace(row, record_created_at=draft.created_at), draft)
 
     async def _attest_watcher(self, session: LiveSessionRow, row: WatchRow, draft: UnsignedEvent) -> None:
-        is_private = session.visibility == Visibility.PRIVATE
-        records = [] if is_private else [await self._signer.sign(draft)]
-        sealed = tuple(attendance_letters(session, draft, Pubkey(row.pubkey))) if is_private else ()
+        is_sealed = seals_attendance(session)
+        records = [] if is_sealed else [await self._signer.sign(draft)]
+        sealed = tuple(attendance_letters(session, draft, Pubkey(row.pubkey))) if is_sealed else ()
 
         async def scope(tx: Transaction) -> None:
             await self._store.watches.within(tx).upsert([row], by="[lessonId+pubkey+sha256]")

@@ -46,6 +46,20 @@ def is_private(session: Guarded) -> bool:
     return session.visibility == Visibility.PRIVATE
 
 
+class Attested(Protocol):
+    """A session as far as its attendance records go; `LiveSessionRow` is one."""
+
+    @property
+    def visibility(self) -> str: ...
+    @property
+    def attendance(self) -> str: ...
+
+
+def seals_attendance(session: Attested) -> bool:
+    """Whether attendance records go sealed to the person and the instructor, instead of being published."""
+    return Visibility.PRIVATE in (session.visibility, session.attendance)
+
+
 def people_of(session: Guarded) -> tuple[Pubkey, ...]:
     """Everybody the session names: instructor, co-hosts, invited; each once."""
     named = (session.instructor_pubkey, *session.co_hosts, *session.invited)

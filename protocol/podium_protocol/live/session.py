@@ -80,6 +80,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     recording_allowed: bool = False
     e2ee_required: bool = False
     visibility: Visibility = Visibility.PUBLIC
+    attendance: Visibility | None = None
+    """Whether attendance records are published, or sealed to the person and the instructor; None: it does not say."""
     cancelled: bool = False
     services: tuple[Pubkey, ...] = ()
     co_hosts: tuple[Pubkey, ...] = ()
@@ -142,6 +144,7 @@ def spec_of(session: Session) -> SessionSpec:
         recording_allowed=session.recording_allowed,
         e2ee_required=session.e2ee_required,
         visibility=session.visibility,
+        attendance=session.attendance,
         co_hosts=session.co_hosts,
         invited=session.invited,
         hashtags=session.hashtags,
@@ -179,6 +182,7 @@ def _read(event: AuthoredEvent, limits: SessionLimits) -> Session:
         recording_allowed=tags.first(rows, "recording") == "allowed",
         e2ee_required=e2ee,
         visibility=Visibility.PRIVATE if e2ee or tags.first(rows, "visibility") == "private" else Visibility.PUBLIC,
+        attendance=_attendance(rows),
         cancelled=cancelled,
         services=people.services,
         co_hosts=people.co_hosts,
@@ -227,6 +231,13 @@ def _cap(rows: Tags, limits: SessionLimits) -> int | None:
     if not cap:
         raise _Flaw(f"max_participants is no number from 1 to {limits.max_participants}")
     return cap
+
+
+def _attendance(rows: Tags) -> Visibility | None:
+    said = set(tags.values(rows, "attendance"))
+    if Visibility.PRIVATE in said:  # also beside "public": what was sealed can still be published, and not the reverse
+        return Visibility.PRIVATE
+    return Visibility.PUBLIC if Visibility.PUBLIC in said else None
 
 
 def _hashtags(found: tuple[str, ...], limits: SessionLimits) -> tuple[str, ...]:

@@ -40,7 +40,11 @@ class SessionLimits(msgspec.Struct, frozen=True):
 
 
 class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A session as its instructor wants it. Times in Unix seconds, the duration in minutes as in the model."""
+    """A session as its instructor wants it. Times in Unix seconds, the duration in minutes as in the model.
+
+    `attendance`: whether its records are published, or go sealed to the person and the instructor; None: the service's
+    default.
+    """
 
     identifier: str
     title: str
@@ -55,6 +59,7 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     recording_allowed: bool = False
     e2ee_required: bool = False
     visibility: Visibility = Visibility.PUBLIC
+    attendance: Visibility | None = None
     co_hosts: tuple[Pubkey, ...] = ()
     invited: tuple[Pubkey, ...] = ()
     hashtags: tuple[str, ...] = ()
@@ -68,6 +73,11 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     def effective_visibility(self) -> Visibility:
         """Private if asked for or if end-to-end encryption is required, which forces it (wire-formats.md)."""
         return Visibility.PRIVATE if self.e2ee_required else self.visibility
+
+    @property
+    def effective_attendance(self) -> Visibility | None:
+        """Private in a private session: nothing public carries a participant's pubkey (wire-formats.md)."""
+        return Visibility.PRIVATE if self.effective_visibility is Visibility.PRIVATE else self.attendance
 
 
 DEFAULT_LIMITS: Final = SessionLimits()

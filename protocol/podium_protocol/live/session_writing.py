@@ -44,7 +44,8 @@ class Cancellation(NamedTuple):
 _OWNED: Final = frozenset(
     {
         *("d", "title", "name", "summary", "start", "end", "D", "start_tzid", "end_tzid", "t", "status", "visibility"),
-        *("max_participants", "rsvp", "waiting_room", "recording", "e2ee", "nonce", "expiration"),
+        *("max_participants", "rsvp", "waiting_room", "recording", "e2ee", "attendance", "nonce"),
+        "expiration",
     }
 )
 
@@ -180,6 +181,7 @@ def _tags_of(
             ("recording", "allowed") if spec.recording_allowed else None,
             ("e2ee", "required") if spec.e2ee_required else None,
             ("visibility", "private") if private else None,
+            ("attendance", spec.effective_attendance.value) if spec.effective_attendance else None,
         )
     )
 

@@ -9,7 +9,8 @@ from podium_protocol.events import UnsignedEvent, VerifiedEvent, verify_json
 from podium_protocol.live.attendance_record import read_attendance_record
 from podium_protocol.live.private import read_copy
 from podium_protocol.live.rsvp import RsvpStatus
-from tests.support.private import answer, cancelled, edited, guests, opened, scheduled, status_of, taken
+from podium_protocol.live.session import Visibility
+from tests.support.private import answer, cancelled, edited, guests, opened, replay, scheduled, status_of, taken
 from tests.support.world import OWN_INBOX, Room, World, new_key, signed, world
 
 
@@ -171,6 +172,32 @@ async def test_attendance_is_attested_to_the_person_the_instructor_and_ourselves
             assert (last.participant, last.completed is not None) == (ada.pubkey, True)
         assert opened(here, ben, kinds.ATTENDANCE) == []
         assert here.published(kinds.ATTENDANCE) == []
+
+
+async def test_a_public_session_can_seal_its_attendance() -> None:
+    """The record goes to the person, the instructor and ourselves; nobody publishes it, and no lost disk forgets it."""
+    async with world() as here:
+        ada, ben = await here.person(), await here.person()
+        await here.open_inbox(here.instructor)
+        row = await here.schedule(starts_in=0, attendance=Visibility.PRIVATE)
+        await here.turn()
+        seat = await Room(here, await here.row(row.lesson_id)).sit(ada)
+        await here.advance(3000)
+        await Room(here, row).leave(seat)
+        await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
+        await here.turn()
+        await here.turn()
+        for key in (ada, here.instructor, here.service):
+            last = read_attendance_record(opened(here, key, kinds.ATTENDANCE)[-1])
+            assert last is not None
+            assert (last.participant, last.left_at is not None) == (ada.pubkey, True)
+        assert opened(here, ben, kinds.ATTENDANCE) == []
+        assert here.published(kinds.ATTENDANCE) == []
+        async with world(like=here) as anew:
+            await anew.mirror.ingest([await here.event_of(row)], received_at=anew.now)
+            await replay(here, anew)
+            (known,) = await anew.store.attendance.to_list()
+            assert known.pubkey == ada.pubkey
 
 
 async def test_many_guests_are_written_to_at_little_cost() -> None:

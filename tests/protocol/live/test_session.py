@@ -87,6 +87,22 @@ def test_all_fields_of_the_model_are_read() -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "read_as"),
+    [
+        ((), None),
+        (("public",), Visibility.PUBLIC),
+        (("private",), Visibility.PRIVATE),
+        (("public", "private"), Visibility.PRIVATE),
+        (("",), None),
+        (("secret",), None),
+    ],
+)
+def test_where_attendance_goes_is_read(said: tuple[str, ...], read_as: Visibility | None) -> None:
+    """Whoever says both has said private; any other word says nothing."""
+    assert good(*(("attendance", word) for word in said)).attendance == read_as
+
+
+@pytest.mark.parametrize(
     ("changes", "without", "reason"),
     [
         ((), ("d",), "no identifier"),

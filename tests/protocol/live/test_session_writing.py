@@ -105,6 +105,13 @@ def test_encryption_is_written_as_private() -> None:
     assert ("visibility", "private") in event.tags
 
 
+@pytest.mark.parametrize("private", [{"visibility": Visibility.PRIVATE}, {"e2ee_required": True}])
+def test_a_private_session_seals_its_attendance(private: dict[str, object]) -> None:
+    """Nothing of a private session is published, whatever was asked for."""
+    event = written(msgspec.structs.replace(SPEC, attendance=Visibility.PUBLIC, **private))
+    assert list(tags.values(event.tags, "attendance")) == ["private"]
+
+
 def test_all_problems_stand_in_the_refusal() -> None:
     """The error names each of them."""
     with pytest.raises(InvalidInput, match=r"title is empty.*in the past"):
@@ -131,6 +138,7 @@ _SPECS = st.builds(
     recording_allowed=st.booleans(),
     e2ee_required=st.booleans(),
     visibility=st.sampled_from(Visibility),
+    attendance=st.none() | st.sampled_from(Visibility),
     co_hosts=st.sampled_from([(), (HELPER.pubkey,)]),
 )
 
@@ -141,7 +149,8 @@ def test_what_is_written_is_read_back(spec: SessionSpec) -> None:
     """Every wish survives the wire."""
     session = read_session(written(spec))
     assert isinstance(session, Session)
-    assert spec_of(session) == msgspec.structs.replace(spec, visibility=spec.effective_visibility)
+    expected = {"visibility": spec.effective_visibility, "attendance": spec.effective_attendance}
+    assert spec_of(session) == msgspec.structs.replace(spec, **expected)
 
 
 def test_an_edit_keeps_what_it_does_not_know() -> None:
