@@ -15,6 +15,7 @@ class LiveSessionRow(StoredRow, frozen=True, kw_only=True, rename=model_name):
     `revisions` are the newest (event id, start): an RSVP may name an older one.
     `withdrawn`: the newest revision is cancelled or deleted; what becomes of the state is the lifecycle's decision.
     `attendance`: "public" if its records are published, "private" if they are sealed to the person and the instructor.
+    `cancel_reason`: the instructor's words for it, cleaned for display.
     """
 
     lesson_id: InternedText
@@ -57,6 +58,7 @@ class LiveSessionRow(StoredRow, frozen=True, kw_only=True, rename=model_name):
     adopted_at: int
     version: int = 0
     attendance: str = "public"
+    cancel_reason: str | None = None
 
 
 class RsvpRow(StoredRow, frozen=True, kw_only=True, rename="camel"):

@@ -14,11 +14,14 @@ import msgspec
 
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
-from podium_protocol.events import EventId, Pubkey
+from podium_protocol.events import EventId, Pubkey, VerifiedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.live.lifecycle import State
 from podium_protocol.live.meeting import Meeting, MeetingStatus, read_meeting
+from podium_protocol.live.plain_text import paragraphs
 from podium_protocol.live.session import NotASession, Session, Visibility, read_session
+from podium_protocol.live.session_writing import MAX_CANCEL_REASON, NO_CANCEL_REASON
+from podium_protocol.nips.nip09 import read_deletion
 from podium_storage.database import Transaction
 from podium_storage.event_queries import EventQueries
 from podium_storage.replacement import Effect, Position
@@ -64,9 +67,11 @@ class SessionProjection:
         """Fold a batch of effects into the rows, in order, with one read and one write."""
         sessions = [effect for effect in effects if effect.event.kind == kinds.SESSION]
         meetings = self._own_meetings(effects)
-        if not sessions and not meetings:
+        deleted = {str(one) for event in _deletions(effects) for one in read_deletion(event).addresses}
+        if not sessions and not meetings and not deleted:
             return
         lessons = {str(Address.of(effect.event)) for effect in sessions} | {meeting.lesson_id for meeting in meetings}
+        lessons |= deleted
         before = await self._rows(tx, lessons)
         rows = dict(before)
         for effect in sessions:
@@ -76,6 +81,7 @@ class SessionProjection:
         for meeting in meetings:
             if (row := rows.get(meeting.lesson_id)) is not None:
                 rows[meeting.lesson_id] = remembered(row, meeting)
+        _explain(rows, effects)
         await self._sessions.within(tx).bulk_put([row for key, row in rows.items() if row != before.get(key)])
 
     async def remember(self, tx: Transaction, meetings: Sequence[Meeting]) -> None:
@@ -136,6 +142,7 @@ def adopted(session: Session, received_at: int, *, attendance: Visibility = Visi
         # a session that was over before we knew of it needs no announcement
         state=State.CANCELLED if session.cancelled else State.SCHEDULED,
         withdrawn=session.cancelled,
+        cancel_reason=session.cancel_reason or None,
         epoch=0,
         runs=(),
         revisions=((session.event_id, session.starts_at),),
@@ -152,7 +159,7 @@ def revised(row: LiveSessionRow, session: Session, received_at: int) -> LiveSess
         return row
     if session.cancelled:
         kept = msgspec.structs.replace(row, event_id=session.event_id, event_created_at=session.created_at)
-        return withdrawn(kept)
+        return withdrawn(kept, session.cancel_reason)
     revisions = (*row.revisions, (session.event_id, session.starts_at))[-_KEPT_REVISIONS:]
     # people answered because it was private: no later revision makes public what they said
     is_private = row.visibility == Visibility.PRIVATE
@@ -161,6 +168,7 @@ def revised(row: LiveSessionRow, session: Session, received_at: int) -> LiveSess
         **(_described(session) | ({"visibility": row.visibility} if is_private else {})),
         attendance=_attendance_after(row, session).value,
         withdrawn=False,
+        cancel_reason=None,
         revisions=revisions,
         version=row.version + 1,
         status_due_at=received_at,
@@ -177,9 +185,28 @@ def revised(row: LiveSessionRow, session: Session, received_at: int) -> LiveSess
     )
 
 
-def withdrawn(row: LiveSessionRow) -> LiveSessionRow:
+def withdrawn(row: LiveSessionRow, reason: str = "") -> LiveSessionRow:
     """The row after a cancellation by revision or deletion; what becomes of the state, the lifecycle decides."""
-    return msgspec.structs.replace(row, withdrawn=True, version=row.version + 1)
+    return msgspec.structs.replace(
+        row, withdrawn=True, cancel_reason=reason or row.cancel_reason, version=row.version + 1
+    )
+
+
+def _deletions(effects: Sequence[Effect]) -> list[VerifiedEvent]:
+    return [effect.event for effect in effects if effect.held and effect.event.kind == kinds.DELETION]
+
+
+def _explain(rows: dict[str, LiveSessionRow], effects: Sequence[Effect]) -> None:
+    """Write down what instructors said when they deleted their sessions (NIP-09), by address or by id."""
+    by_event = {row.event_id: lesson_id for lesson_id, row in rows.items()}
+    for event in _deletions(effects):
+        words = paragraphs(event.content[: 2 * MAX_CANCEL_REASON], MAX_CANCEL_REASON)
+        deletion = read_deletion(event)
+        named = {str(one) for one in deletion.addresses} | {by_event.get(one, "") for one in deletion.ids}
+        for lesson_id in named & rows.keys() if words and words != NO_CANCEL_REASON else ():
+            row = rows[lesson_id]
+            if row.withdrawn and row.cancel_reason is None and row.instructor_pubkey == event.pubkey:
+                rows[lesson_id] = msgspec.structs.replace(row, cancel_reason=words, version=row.version + 1)
 
 
 def remembered(row: LiveSessionRow, meeting: Meeting) -> LiveSessionRow:

@@ -101,10 +101,10 @@ def revision(title: str = "Knots", *, at: int = NOW, d: str = "knots", **changed
     return verified(INSTRUCTOR, kind=kinds.SESSION, tags=tuple((values | changed).items()), created_at=at)
 
 
-def deletion(*, at: int, by: SecretKey = INSTRUCTOR, e: str | None = None) -> VerifiedEvent:
+def deletion(*, at: int, by: SecretKey = INSTRUCTOR, e: str | None = None, reason: str = "") -> VerifiedEvent:
     """A kind 5 for the session, by its address or by an event's id."""
     tag = ("e", e) if e is not None else ("a", str(ADDRESS))
-    return verified(by, kind=kinds.DELETION, tags=(tag,), created_at=at)
+    return verified(by, kind=kinds.DELETION, tags=(tag,), created_at=at, content=reason)
 
 
 async def folded(store: Store, *events: VerifiedEvent, at: int = NOW, together: bool = False) -> LiveSessionRow:
@@ -251,6 +251,34 @@ async def test_a_deletion_of_an_older_revision_or_by_somebody_else_changes_nothi
     row = await folded(store, old, new, deletion(at=NOW + 6, e=old.id), deletion(at=NOW + 7, by=STRANGER))
     assert (row.withdrawn, row.title) == (False, "New")
     assert not (await folded(store, deletion(at=NOW + 4))).withdrawn
+
+
+@pytest.mark.parametrize("how", ["tag", "a", "e"])
+@pytest.mark.parametrize("together", [True, False])
+async def test_the_reason_of_a_cancellation_is_kept_until_it_is_taken_back(
+    store: Store, how: str, together: bool
+) -> None:
+    """It stands in the cancelled revision, or in the content of the author's kind 5, as other clients write it."""
+    event = revision()
+    words = "The instructor is ill.\u202e\nSorry!"
+    gone = {
+        "tag": revision(at=NOW + 1, status="cancelled", reason=words),
+        "a": deletion(at=NOW + 1, reason=words),
+        "e": deletion(at=NOW + 1, e=event.id, reason=words),
+    }[how]
+    row = await folded(store, event, gone, together=together)
+    assert (row.withdrawn, row.cancel_reason) == (True, "The instructor is ill.\nSorry!")
+    back = await folded(store, revision(at=NOW + 2))
+    assert (back.withdrawn, back.cancel_reason) == (False, None)
+
+
+async def test_words_that_cancel_nothing_are_no_reason(store: Store) -> None:
+    """Neither a stranger's deletion nor one of an older revision says why, and our own default says nothing."""
+    old, new = revision("Old"), revision("New", at=NOW + 5)
+    for other in (deletion(at=NOW + 7, by=STRANGER, reason="Mine!"), deletion(at=NOW + 4, reason="Old")):
+        assert (await folded(store, old, new, other)).cancel_reason is None
+    row = await folded(store, deletion(at=NOW + 9, reason="The session is cancelled."))
+    assert (row.withdrawn, row.cancel_reason) == (True, None)
 
 
 async def test_a_later_revision_takes_a_cancellation_back(store: Store) -> None:

@@ -54,6 +54,7 @@ class Session(Answer, frozen=True, kw_only=True):
     location: str | None = None
     doors_open_at: int | None = None
     blocked_reason: str | None = None
+    cancel_reason: str | None = None
     seats_taken: int = 0
     waiting_count: int = 0
     participant_count: int = 0

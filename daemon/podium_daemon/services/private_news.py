@@ -104,6 +104,7 @@ class PrivateNews:
             timezone=row.timezone or "UTC",
             page=self._page_of(row),
             cancelled=row.withdrawn,
+            cancel_reason=row.cancel_reason,
             changed=recipient in reached,
         )
         rumor = private.write_invitation(words, service=self.service, recipient=recipient, created_at=event.created_at)

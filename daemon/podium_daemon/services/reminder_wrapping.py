@@ -114,6 +114,7 @@ class Wrapper:
             position=(rsvp.position if rsvp else None) or 0,
             tentative=rsvp is not None and rsvp.status == RsvpStatus.TENTATIVE,
             moved_from=row.told_start,
+            cancel_reason=session.cancel_reason,
         )
 
     def _key(self, recipient: Pubkey) -> bytes:

@@ -120,9 +120,8 @@ class Drafts:
         Raises:
             Problem: 409, the session is over or its event is not in the mirror.
         """
-        cancelled = session.cancel(await self._newest(row), int(self._clock.now()))
-        deletion = msgspec.structs.replace(cancelled.deletion, content=reason[:500])
-        return DraftOut(lesson_id=row.lesson_id, events=[template(cancelled.revision), template(deletion)])
+        cancelled = session.cancel(await self._newest(row), int(self._clock.now()), reason)
+        return DraftOut(lesson_id=row.lesson_id, events=[template(cancelled.revision), template(cancelled.deletion)])
 
     async def rsvp(
         self, row: LiveSessionRow, author: Pubkey, status: rsvp.RsvpStatus, counted: RsvpRow | None = None

@@ -159,6 +159,7 @@ class SessionOut(Model):
     is_recording: bool
     recording_progress: Annotated[int | None, Field(description="percent, while it is processed")]
     blocked_reason: str | None
+    cancel_reason: Annotated[str | None, Field(description="The instructor's words, of a cancelled session.")]
     seats_taken: int
     waiting_count: int
     counts: Counts

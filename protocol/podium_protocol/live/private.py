@@ -118,6 +118,7 @@ class Invitation(msgspec.Struct, frozen=True, kw_only=True):
     timezone: str
     page: str
     cancelled: bool = False
+    cancel_reason: str | None = None
     changed: bool = False
 
 
@@ -138,6 +139,8 @@ def _kind_of(told: Invitation) -> str:
 def _closing(told: Invitation) -> Iterator[str]:
     if told.cancelled:
         yield "The instructor cancelled the session."
+        if told.cancel_reason:
+            yield f"Reason: {told.cancel_reason}"
         return
     yield "This session is private: only invited people see it and may come. Sign in on its page with this key."
     yield f"Join: {told.page}"

@@ -22,6 +22,7 @@ from podium_protocol.live.session_spec import (
 )
 from podium_protocol.live.session_writing import (
     LIVE_SESSION,
+    MAX_CANCEL_REASON,
     Cancellation,
     Role,
     attach_recording,
@@ -83,6 +84,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     attendance: Visibility | None = None
     """Whether attendance records are published, or sealed to the person and the instructor; None: it does not say."""
     cancelled: bool = False
+    cancel_reason: str = ""
     services: tuple[Pubkey, ...] = ()
     co_hosts: tuple[Pubkey, ...] = ()
     invited: tuple[Pubkey, ...] = ()
@@ -184,6 +186,7 @@ def _read(event: AuthoredEvent, limits: SessionLimits) -> Session:
         visibility=Visibility.PRIVATE if e2ee or tags.first(rows, "visibility") == "private" else Visibility.PUBLIC,
         attendance=_attendance(rows),
         cancelled=cancelled,
+        cancel_reason=paragraphs(tags.first(rows, "reason") or "", MAX_CANCEL_REASON) if cancelled else "",
         services=people.services,
         co_hosts=people.co_hosts,
         invited=people.invited,

@@ -20,6 +20,9 @@ from podium_protocol.nips.nip09 import write_deletion
 from podium_protocol.tags import Tag, Tags
 
 LIVE_SESSION: Final = "live-session"
+MAX_CANCEL_REASON: Final = 500
+NO_CANCEL_REASON: Final = "The session is cancelled."
+"""What our kind 5 says where the instructor gave no reason."""
 
 
 class Role(StrEnum):
@@ -45,7 +48,7 @@ _OWNED: Final = frozenset(
     {
         *("d", "title", "name", "summary", "start", "end", "D", "start_tzid", "end_tzid", "t", "status", "visibility"),
         *("max_participants", "rsvp", "waiting_room", "recording", "e2ee", "attendance", "nonce"),
-        "expiration",
+        *("expiration", "reason"),
     }
 )
 
@@ -113,8 +116,11 @@ def attach_recording(previous: AuthoredEvent, url: str, now: int) -> UnsignedEve
     return _revision(previous, (*others[:place], ("r", url), *others[place:]), now)
 
 
-def cancel(previous: AuthoredEvent, now: int) -> Cancellation:
+def cancel(previous: AuthoredEvent, now: int, reason: str = "") -> Cancellation:
     """The cancelled revision and the kind 5 (NIP-09) that follows it, both for the instructor to sign.
+
+    `reason` is for the participants. It stands in both, as the tag `reason` and as the content of the kind 5: a relay
+    that heeds the deletion gives the second one only.
 
     The revision keeps the original times: whoever reads `status`, or a relay that ignores kind 5, shows it cancelled.
     The deletion carries the same `created_at`, so that its `a` reaches every revision including that one: calendar
@@ -128,14 +134,16 @@ def cancel(previous: AuthoredEvent, now: int) -> Cancellation:
     address = Address.of(previous)
     if previous.kind != kinds.SESSION or address is None:
         raise LocalProtocolError("only a session event can be cancelled here")
-    kept = tuple(row for row in previous.tags if row[0] != "status")
-    revision = _revision(previous, (*kept, ("status", "cancelled")), now)
+    kept = tuple(row for row in previous.tags if row[0] not in ("status", "reason"))
+    words = paragraphs(reason, MAX_CANCEL_REASON)
+    why = (("reason", words),) if words else ()
+    revision = _revision(previous, (*kept, ("status", "cancelled"), *why), now)
     deletion = write_deletion(
         previous.pubkey,
         created_at=revision.created_at,
         events=((revision.id, kinds.SESSION), (previous.id, kinds.SESSION)),
         addresses=(address,),
-        reason="The session is cancelled.",
+        reason=words or NO_CANCEL_REASON,
     )
     return Cancellation(revision, deletion)
 

@@ -71,6 +71,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
         position: on the waiting list, from 1.
         tentative: the recipient answered maybe.
         moved_from: the start people were told of before, for a message about a move.
+        cancel_reason: the instructor's words, for a message about a cancellation; from a stranger, like the title.
     """
 
     title: str
@@ -81,6 +82,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     position: int = 0
     tentative: bool = False
     moved_from: int | None = None
+    cancel_reason: str | None = None
 
 
 class Rendered(msgspec.Struct, frozen=True):
@@ -224,6 +226,8 @@ def _closing(message: Message, subject: Subject, at: int, language: Language) ->
     say = language.catalogue.gettext
     if message is Message.CANCELLED:
         yield say(N_("The instructor cancelled the session."))
+        if subject.cancel_reason:
+            yield say(N_("Reason: {reason}")).format(reason=subject.cancel_reason)
     elif message is Message.NO_SHOW:
         yield say(N_("The instructor did not come."))
     else:

@@ -155,6 +155,7 @@ def test_a_cancelled_invitation_has_no_link() -> None:
     rumor = invitation(cancelled=True, changed=True)
     assert tags.first(rumor.tags, "subject") == "Cancelled: Knots"
     assert "https://" not in rumor.content
+    assert "Reason: I am ill." in invitation(cancelled=True, cancel_reason="I am ill.").content
 
 
 def test_a_changed_invitation_says_so() -> None:

@@ -226,6 +226,19 @@ def test_a_cancellation_keeps_the_times_and_is_read_as_one() -> None:
     assert session.starts_at == START
 
 
+def test_the_reason_of_a_cancellation_stands_in_both_events_and_in_no_later_revision() -> None:
+    """A relay that heeds the deletion keeps only its content; one that does not shows the revision."""
+    revision, deletion = cancel(published(written()), NOW, "The instructor\x00 is ill.")
+    assert revision.tags[-2:] == (("status", "cancelled"), ("reason", "The instructor is ill."))
+    assert deletion.content == "The instructor is ill."
+    session = read_session(published(revision))
+    assert isinstance(session, Session)
+    assert session.cancel_reason == "The instructor is ill."
+    again, _ = cancel(published(revision), NOW + 5)
+    assert [row for row in again.tags if row[0] in ("status", "reason")] == [("status", "cancelled")]
+    assert "reason" not in {row[0] for row in written(previous=published(revision), now=NOW + 5).tags}
+
+
 def test_the_deletion_covers_all_revisions_and_no_later_one() -> None:
     """Its `a` reaches the cancelled revision and those before it; what comes a second later is not covered."""
     first = published(written())

@@ -133,6 +133,13 @@ def test_news_has_its_headline_however_late(message: Message, change: dict[str, 
         assert text(message, late=late, subject=subject).startswith(headline + "\n")
 
 
+def test_a_cancellation_says_why_where_the_instructor_did() -> None:
+    """In their words, which are no part of any format; without any, nothing is made up."""
+    body = text(Message.CANCELLED, subject=msgspec.structs.replace(SUBJECT, cancel_reason="I am ill, {title}."))
+    assert "The instructor cancelled the session.\n\nReason: I am ill, {title}.\n" in body
+    assert "Reason" not in text(Message.CANCELLED)
+
+
 def test_a_move_names_both_times() -> None:
     """From the time people knew to the new one."""
     body = text(Message.MOVED, subject=msgspec.structs.replace(SUBJECT, moved_from=START - DAY))

@@ -195,7 +195,8 @@ async def test_a_cancellation_is_two_events_to_sign() -> None:
         assert ["status", "cancelled"] in revision["tags"]
         assert (await here.sign_and_submit(here.here.instructor, draft)).status_code == 200
         await here.here.turn()
-        assert (await here.get(path)).json()["state"] == "cancelled"
+        shown = (await here.get(path)).json()
+        assert (shown["state"], shown["cancelReason"]) == ("cancelled", "I am ill.")
         for target, body in ((f"{path}/draft", {"title": "x"}), (f"{path}/cancel/draft", {})):
             answer = await here.post(target, here.here.instructor, body)
             assert (answer.status_code, answer.json()["type"]) == (409, "urn:podium:problem:session-over")
