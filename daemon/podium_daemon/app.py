@@ -82,6 +82,7 @@ from podium_daemon.signers.known_bunkers import KnownBunkers
 from podium_daemon.signers.local import LocalSigner
 from podium_daemon.state_directory import lock_state_directory, prepare_state_directory
 from podium_daemon.supervisor import Service, Supervisor, stop_on_signals
+from podium_daemon.watched import Watched
 from podium_daemon.web.context import Context
 from podium_daemon.web.drafts import Drafts
 from podium_daemon.web.metrics import Counted
@@ -155,7 +156,7 @@ async def _serve(config: Config, key_option: Path | None) -> None:
         meta = Meta(store.database)
         await meta.bind_service(signer.pubkey, now=int(clock.now()))
         daemon = Daemon(config, store=store, meta=meta, signer=signer, clock=clock, listener=listener)
-        supervisor = Supervisor(daemon.services, clock=clock)
+        supervisor = daemon.supervisor
         with stop_on_signals(supervisor):
             greeting = asyncio.create_task(_greet(config, signer, supervisor))
             try:
@@ -183,6 +184,7 @@ class Daemon:
         self._signer = signer
         self._clock = clock
         self._random_bytes = random_bytes
+        self._watched: list[Watched] = []
         self._relays = relays_of(config)
         self._join_ground()
         self._join_services(meta)
@@ -208,6 +210,8 @@ class Daemon:
         self.services += [self._controls, self._questions, self._recorder]
         self.services += [self._mailboxes, self._desk, reloader, web]
         """In the order in which they start; they stop in the reverse order."""
+        self._watched += [self._syncer.tasks, self._gift_wraps.tasks, site.tasks]
+        self.supervisor = Supervisor(self.services, clock=clock)
 
     def apply(self, config: Config) -> None:
         """Take over what a running daemon can of a new configuration."""
@@ -650,11 +654,20 @@ class Daemon:
             instructor_signers=self._instructor_signers,
             clock=self._clock,
             service=self._service_out,
-            ready=lambda: None if self._syncer.caught_up.is_set() else "reading the relays",
+            ready=self._not_ready,
             counted=self._counted,
             service_pubkey=self._signer.pubkey,
             public_url=self._config.public_url,
         )
+
+    def _not_ready(self) -> str | None:
+        """Why the daemon does not do all of its work at the moment, in words."""
+        if not self._syncer.caught_up.is_set():
+            return "reading the relays"
+        if missing := self.supervisor.missing:
+            return f"not running: {', '.join(missing)}"
+        troubles = [f"{what} fails and is tried again" for one in self._watched for what in one.trouble]
+        return "; ".join(troubles) or None
 
     def _calling(self, by: Pubkey, note: str | None = None) -> TrainingCallingIntegration:
         """The model's calling service with the authority of whoever signed the call."""
@@ -680,6 +693,12 @@ class Daemon:
                 messages.dropped | Counter(accepted=messages.accepted),
             ),
             Counted("podium_messages", "Private messages to the service.", "outcome", self._replies.counts),
+            Counted(
+                "podium_task_faults",
+                "Failures of tasks that nobody foresaw: each is in the log with its traceback.",
+                "service",
+                {one.service: one.faults for one in self._watched},
+            ),
         ]
 
     def _service_out(self) -> ServiceOut:

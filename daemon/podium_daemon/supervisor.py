@@ -12,9 +12,9 @@ import contextlib
 import faulthandler
 import os
 import signal
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Coroutine, Iterator, Sequence
 from types import FrameType
-from typing import Final, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
 import structlog
 
@@ -27,6 +27,8 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _STDERR: Final = 2  # the descriptor: `sys.stderr` may have been replaced by something that is no file
 
 _log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 
 class Stop:
@@ -83,6 +85,23 @@ class ServiceFailed(PodiumError):  # noqa: N818  (what happened, said in the wor
         self.service = service
 
 
+async def uncancelled(work: Coroutine[Any, Any, T], service: str) -> T:
+    """Await `work` in a task of its own, where a CancelledError that nobody asked for is a failure.
+
+    It comes from awaiting a task that somebody else cancelled; a task group takes it for an end that it asked for.
+
+    Raises:
+        ServiceFailed: it ended so; names `service`.
+    """
+    try:
+        return await work
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ServiceFailed(service, "ended by a cancellation of its own") from error
+
+
 class Supervisor:
     """Starts services in the order given and stops them in the reverse order."""
 
@@ -100,8 +119,15 @@ class Supervisor:
         self._services = tuple(services)
         self._stopping = asyncio.Event()
         self._failures: list[ServiceFailed] = []
+        self._running: list[_Running] = []
         self.ready = asyncio.Event()
         """Set when every service has started and those that announce it are ready."""
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The services that do not run: not yet, or not any more."""
+        running = {one.service.name for one in self._running if not one.task.done()}
+        return tuple(service.name for service in self._services if service.name not in running)
 
     def stop(self, why: str) -> None:
         """Ask all services to finish, the last one first. Asking again changes nothing."""
@@ -115,11 +141,10 @@ class Supervisor:
         Raises:
             ServiceFailed: a service failed, or had to be cancelled; further failures are added as notes.
         """
-        running: list[_Running] = []
         async with asyncio.TaskGroup() as group:
-            await self._start(group, running)
+            await self._start(group, self._running)
             await self._stopping.wait()
-            await self._drain(running)
+            await self._drain(self._running)
         if self._failures:
             first, *others = self._failures
             for other in others:
@@ -142,11 +167,13 @@ class Supervisor:
         """Run one service; whatever becomes of it is written down, so that the others can still drain."""
         name = one.service.name
         try:
-            await one.service.run(one.stop)
+            await uncancelled(one.service.run(one.stop), name)
         except asyncio.CancelledError:
             if not one.overdue:
                 raise  # the whole supervisor was cancelled
             self._failed(ServiceFailed(name, f"did not stop in time and was cancelled ({self._within:g} s for all)"))
+        except ServiceFailed as named:
+            self._failed(named)
         except Exception as error:  # noqa: BLE001  (a boundary: any failure of a service is reported with its name)
             failure = ServiceFailed(name, f"failed: {type(error).__name__}: {error}")
             failure.__cause__ = error

@@ -49,6 +49,16 @@ class Raises(Recorder):
         raise LookupError("no such room")
 
 
+class Cancels(Recorder):
+    """Ends by awaiting a task that somebody else has cancelled."""
+
+    async def run(self, _stop: Stop) -> None:
+        """Await what was cancelled."""
+        task = asyncio.create_task(asyncio.Event().wait())
+        task.cancel()
+        await task
+
+
 class Hangs(Recorder):
     """Does not end when asked."""
 
@@ -104,6 +114,32 @@ async def test_an_exception_in_one_service_stops_the_others_and_names_it() -> No
         await Supervisor([Recorder("store", log), Raises("web", log)]).run()
     assert isinstance(caught.value.__cause__, LookupError)
     assert log == ["store starts", "store stops"]
+
+
+async def test_a_service_that_ends_by_a_cancellation_of_its_own_is_a_failure_and_is_named() -> None:
+    """Nobody cancelled the service: it does not vanish without a word, the others are stopped in order."""
+    log: list[str] = []
+    with pytest.raises(ServiceFailed, match="service 'syncer' ended by a cancellation of its own"):
+        async with asyncio.timeout(10):
+            await Supervisor([Recorder("store", log), Cancels("syncer", log)]).run()
+    assert log == ["store starts", "store stops"]
+
+
+async def test_services_that_do_not_run_are_known() -> None:
+    """Those that have not started yet and those that ended are named, for `/readyz`."""
+    log: list[str] = []
+    relay = Announces("relay", log)
+    supervisor = Supervisor([relay, Recorder("pool", log)])
+    assert supervisor.missing == ("relay", "pool")
+    running = asyncio.create_task(supervisor.run())
+    await asyncio.sleep(0)
+    assert supervisor.missing == ("pool",)
+    relay.go.set()
+    await supervisor.ready.wait()
+    assert supervisor.missing == ()
+    supervisor.stop("test")
+    await running
+    assert supervisor.missing == ("relay", "pool")
 
 
 async def test_a_second_failure_while_stopping_is_noted_on_the_first() -> None:

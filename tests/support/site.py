@@ -27,6 +27,7 @@ from podium_daemon.signers.desk import Desk
 from podium_daemon.signers.instructors import InstructorSigners
 from podium_daemon.signers.known_bunkers import KnownBunkers
 from podium_daemon.supervisor import Stop
+from podium_daemon.watched import Watched
 from podium_daemon.web.context import Context
 from podium_daemon.web.drafts import Drafts
 from podium_daemon.web.models import ServiceOut
@@ -72,6 +73,7 @@ class Site:
         self.port = port
         self.base = f"http://127.0.0.1:{port}"
         self.refresh: Callable[[], None] = lambda: None
+        self.tasks = Watched("web")
         self.introductions: dict[Pubkey, Introduction] = {}
         self.views = Views(
             here.store,
@@ -314,6 +316,7 @@ async def site(here: World | None = None, **options: object) -> AsyncIterator[Si
         running = Site(found, client, listener.getsockname()[1], Path(stack.enter_context(TemporaryDirectory())))
         app = build_site(running.context(), hosts=[f"localhost:{running.port}", f"127.0.0.1:{running.port}"])
         running.refresh = app.refresh
+        running.tasks = app.tasks
         async with _served(running, WebServer(app, listener)):
             yield running
 

@@ -191,6 +191,8 @@ class RelayConnection:
         stopped = asyncio.ensure_future(stop.wait())
         try:
             await asyncio.wait((running, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                running.result()
         finally:
             stopped.cancel()
             running.cancel()

@@ -19,11 +19,9 @@ from podium_daemon.relays.ingest import Arrival, Ladder
 from podium_daemon.relays.interests import wraps_for
 from podium_daemon.relays.pool import RelayPool
 from podium_daemon.supervisor import Stop
-from podium_daemon.turns import RETRY_SECONDS
-from podium_protocol.errors import PodiumError
+from podium_daemon.watched import Watched
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.filters import backfill
-from podium_storage.errors import StoreDamaged
 from podium_storage.watermarks import Watermarks
 
 SUBSCRIPTION: Final = "wraps"
@@ -68,12 +66,12 @@ class GiftWraps:
         self._marks: dict[str, int] = {}
         self._stored: Counter[str] = Counter()  # how many a relay gave since it last said that this was all
         self._readings: dict[str, asyncio.Task[None]] = {}
-        self._group: asyncio.TaskGroup | None = None
         self._pool: RelayPool | None = None
         self._outstanding: set[str] = set()
         self._past_is_read = past_is_read
         self._patience = patience
         self.caught_up = asyncio.Event()
+        self.tasks = Watched(self.name)
         self.ladder = Ladder(clock.now)
 
     def join(self, pool: RelayPool) -> None:
@@ -85,20 +83,14 @@ class GiftWraps:
         """Ask the message relays for what came since, and for what comes."""
         assert self._pool is not None, "the composition root joins the pool"
         self._marks = await self._watermarks.of(SUBSCRIPTION)
-        waiting = asyncio.create_task(self._lose_patience(), name="wraps patience")
-        try:
-            async with asyncio.TaskGroup() as group:
-                self._group = group
-                if relays := self._pool.urls("dm"):
-                    self._pool.subscribe(SUBSCRIPTION, self._filters, relays=relays, since_for=self._marks.get)
-                await stop.wait()
-                self._group = None  # the relays go on for a moment, and what they say is read at the next start
-                for reading in self._readings.values():
-                    reading.cancel()
-        finally:
-            self._group = None
-            waiting.cancel()
-            await asyncio.gather(waiting, return_exceptions=True)
+        # the relays go on for a moment after the stop, and what they say is read at the next start
+        await self.tasks.guard(self._ask(self._pool, stop))
+
+    async def _ask(self, pool: RelayPool, stop: Stop) -> None:
+        self.tasks.start(self._lose_patience(), "patience")
+        if relays := pool.urls("dm"):
+            pool.subscribe(SUBSCRIPTION, self._filters, relays=relays, since_for=self._marks.get)
+        await stop.wait()
 
     async def take(self, events: Sequence[Incoming]) -> list[Incoming]:
         """Take what answers to our subscription out of a relay's batch; what is left is for others."""
@@ -119,26 +111,17 @@ class GiftWraps:
         if self._stored.pop(relay, 0) < NEVER_A_CAP:
             await self._is_read(relay, now)
             return
-        if self._group is None:
-            return  # the end has come
         if (before := self._readings.pop(relay, None)) is not None:
             before.cancel()
-        reading = self._group.create_task(self._read_past(relay, now), name=f"read wraps from {relay}")
-        self._readings[relay] = reading
+        what = f"reading the messages of {relay}"
+        work = self.tasks.persist(what, lambda: self._read_past(relay, now), clock=self._clock)
+        if (reading := self.tasks.start(work, what)) is not None:
+            self._readings[relay] = reading
 
     async def _read_past(self, relay: str, now: int) -> None:
-        """Read what the relay kept until it is stored; `now` is when it said that this was all."""
-        while True:
-            try:
-                if await self._read(relay):
-                    await self._is_read(relay, now)
-            except StoreDamaged:
-                raise  # it will be so the next time
-            except PodiumError as error:
-                _log.warning("messages are read again", action="wraps.retry", relay=relay, error=str(error))
-                await self._clock.sleep(RETRY_SECONDS)
-            else:
-                return
+        """Read what the relay kept and store it; `now` is when it said that this was all."""
+        if await self._read(relay):
+            await self._is_read(relay, now)
 
     async def _read(self, relay: str) -> bool:
         """Whether everything was read, or as much as we take at most."""
@@ -168,12 +151,7 @@ class GiftWraps:
         """Go on without relays that say nothing; a service without message relays has no past to read."""
         if self._outstanding:
             await self._clock.sleep(self._patience)
-        while not self.caught_up.is_set():
-            try:
-                await self._catch_up()
-            except PodiumError as error:
-                _log.warning("messages are looked at again", action="wraps.retry", error=str(error))
-                await self._clock.sleep(RETRY_SECONDS)
+        await self.tasks.persist("looking at what waited", self._catch_up, clock=self._clock)
 
     async def _take(self, events: Iterable[Incoming]) -> None:
         arrivals = [Arrival(one.relay_url, self._filters, bytes(one.raw)) for one in events]

@@ -22,6 +22,7 @@ from podium_daemon.relays.pool import PoolRelay, RelayPool
 from podium_daemon.relays.pump import AuthSigner
 from podium_daemon.relays.relay_state import ConnectionState
 from podium_daemon.supervisor import Stop
+from podium_daemon.watched import Watched
 from podium_protocol import kinds
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey, SignedEvent
@@ -137,7 +138,7 @@ class Mailboxes:
         self._clock = clock
         self._boxes: dict[Pubkey, Mailbox] = {}
         self._shards: dict[str, list[set[Pubkey]]] = defaultdict(list)  # by relay: the keys of each subscription there
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = Watched(self.name)
         self.pool = RelayPool(
             (),
             sink=self._take,
@@ -153,7 +154,7 @@ class Mailboxes:
         try:
             await self.pool.run(stop)
         finally:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.gather(*self._tasks.errands, return_exceptions=True)
 
     def open(self, key: Pubkey, relays: Sequence[str], hearer: Hearer) -> Mailbox:
         """A mailbox for `key` on `relays`; one that was there before under this key is given up.
@@ -187,10 +188,7 @@ class Mailboxes:
 
     def keep(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Do something beside; waited for at the end."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        return self._tasks.errand(work, "bringing an event to a signer's relay")
 
     def problems_of(self, relays: Sequence[str]) -> str:
         """Why no relay of these does what was wanted, in words."""

@@ -32,7 +32,7 @@ from podium_daemon.relays.publishing import MAX_ON_THE_WAY, OnOutcome, Prepared,
 from podium_daemon.relays.pump import AuthSigner
 from podium_daemon.relays.questions import Fetch
 from podium_daemon.relays.relay_state import ConnectionOptions, ConnectionState, PoolRelay, RelayStatus
-from podium_daemon.supervisor import Stop
+from podium_daemon.supervisor import Stop, uncancelled
 from podium_protocol import relay_url
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import SignedEvent
@@ -333,7 +333,8 @@ class RelayPool:
             connection.never_run()
         elif self._group is not None:
             stop = self._stops[connection] = Stop(self._clock)
-            task = self._group.create_task(connection.run(stop), name=f"relay {connection.url}")
+            name = f"relay {connection.url}"
+            task = self._group.create_task(uncancelled(connection.run(stop), name), name=name)
             task.add_done_callback(lambda _: self._stops.pop(connection, None))
 
     def _end(self, connection: RelayConnection) -> None:

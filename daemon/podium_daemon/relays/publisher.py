@@ -15,7 +15,7 @@ import structlog
 from podium_daemon.clock import Clock
 from podium_daemon.relays.pool import RelayPool
 from podium_daemon.relays.publishing import Prepared, PublishOutcome
-from podium_daemon.supervisor import Stop
+from podium_daemon.supervisor import Stop, uncancelled
 from podium_daemon.turns import take_turns
 from podium_protocol import backoff
 from podium_protocol.errors import PodiumError
@@ -54,7 +54,9 @@ class Publisher:
         tasks: set[asyncio.Task[None]] = set()
         try:
             async with asyncio.TaskGroup() as group:
-                tasks.add(group.create_task(self._keep_writing_down(), name="publisher answers"))
+                tasks.add(
+                    group.create_task(uncancelled(self._keep_writing_down(), self.name), name="publisher answers")
+                )
                 turn = partial(self._turn, group, tasks)
                 with self._store.changes.subscribe(outbox_module.TABLE) as changes:
                     await take_turns(self.name, turn, changes, clock=self._clock, stop=stop)

@@ -17,6 +17,7 @@ from podium_daemon.relays.books import RelayBooks
 from podium_daemon.relays.incoming import Incoming, OnEose, Sink
 from podium_daemon.relays.relay_state import ConnectionOptions
 from podium_daemon.relays.websocket import Received, SocketLost, WebSocket
+from podium_daemon.supervisor import uncancelled
 from podium_protocol.events import SignedEvent
 from podium_protocol.messages import EventFrame, NoticeFrame
 from podium_protocol.session_events import (
@@ -91,7 +92,7 @@ class Pump:
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 for task in (self._read(), self._write(), self._watch()):
-                    self._tasks.create_task(task)
+                    self._tasks.create_task(uncancelled(task, f"relay {self._books.url}"))
         except* (SocketLost, Ended) as ended:
             why = ended.exceptions[0]
         raise why

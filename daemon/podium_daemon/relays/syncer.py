@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 import structlog
@@ -15,15 +16,14 @@ from podium_daemon.relays.ingest import Arrival, Ladder
 from podium_daemon.relays.interests import Interests
 from podium_daemon.relays.pool import RelayPool
 from podium_daemon.supervisor import Stop
-from podium_daemon.turns import RETRY_SECONDS, take_turns
+from podium_daemon.turns import take_turns
+from podium_daemon.watched import Watched
 from podium_protocol import kinds
-from podium_protocol.errors import PodiumError
 from podium_protocol.events import Pubkey
 from podium_protocol.filters import Filter
 from podium_protocol.live import private
 from podium_protocol.live.session import Visibility
 from podium_storage.changes import Batch
-from podium_storage.errors import StoreDamaged
 from podium_storage.mirror import Mirror
 from podium_storage.rows import LiveSessionRow
 from podium_storage.store import Store
@@ -74,13 +74,13 @@ class Syncer:
         self._outstanding: set[tuple[str, str]] = set()
         self._read_again_at = clock.now() + FULL_READ_EVERY
         self._pool: RelayPool | None = None
-        self._readings: set[asyncio.Task[None]] = set()
         self._held: dict[tuple[str, str], list[Arrival]] = {}
         self._doors_seen: set[tuple[str, int]] = set()
         self._audience = Audience(store)
         self._rests_until = 0.0
         self.ladder = Ladder(clock.now)
         self.caught_up = asyncio.Event()
+        self.tasks = Watched(self.name)
 
     def join(self, pool: RelayPool) -> None:
         """Name the pool whose sink and EOSE listener this is."""
@@ -93,15 +93,13 @@ class Syncer:
     async def run(self, stop: Stop) -> None:
         """Follow the sessions and their people until told to stop."""
         self._marks = await self._remembered_marks()
-        waiting = asyncio.create_task(self._lose_patience(), name="syncer patience")
-        try:
-            tables = (self._store.sessions.name, self._store.rsvps.name, self._store.questions.name)
-            with self._store.changes.subscribe(*tables) as changes:
-                await take_turns(self.name, self._turn, changes, clock=self._clock, stop=stop)
-        finally:
-            for task in (waiting, *self._readings):
-                task.cancel()
-            await asyncio.gather(waiting, *self._readings, return_exceptions=True)
+        await self.tasks.guard(self._follow(stop))
+
+    async def _follow(self, stop: Stop) -> None:
+        self.tasks.start(self._lose_patience(), "patience")
+        tables = (self._store.sessions.name, self._store.rsvps.name, self._store.questions.name)
+        with self._store.changes.subscribe(*tables) as changes:
+            await take_turns(self.name, self._turn, changes, clock=self._clock, stop=stop)
 
     async def take(self, events: Sequence[Incoming]) -> None:
         """The pool's sink: judge a batch and store what is good. The relay waits meanwhile."""
@@ -132,22 +130,15 @@ class Syncer:
         if filters is None or partial or (relay, name) in self._marks:
             await self._is_read(name, relay, partial=partial)
         else:
-            self._start(self._read_past(name, relay, filters))
+            self._persist(f"reading {name} of {relay}", lambda: self._read_past(name, relay, filters))
 
     async def _read_past(self, name: str, relay: str, filters: tuple[Filter, ...]) -> None:
-        """Read the past of one subscription on one relay until it is stored, as long as the same is asked for."""
-        while self._asked.get(name) == filters:
-            try:
-                problem = await self._read(relay, filters)
-                if self._asked.get(name) == filters:  # else what is asked for now was not read
-                    await self._is_read(name, relay, partial=problem is not None)
-            except StoreDamaged:
-                raise  # nothing gets better by waiting; the daemon's other services end it
-            except PodiumError as error:
-                _log.warning("the past is read again", action="sync.retry", relay=relay, error=str(error))
-                await self._clock.sleep(RETRY_SECONDS)
-            else:
-                return
+        """Read the past of one subscription on one relay and store it, as long as the same is asked for."""
+        if self._asked.get(name) != filters:
+            return
+        problem = await self._read(relay, filters)
+        if self._asked.get(name) == filters:  # else what is asked for now was not read
+            await self._is_read(name, relay, partial=problem is not None)
 
     async def _read(self, relay: str | None, filters: tuple[Filter, ...]) -> str | None:
         """Read everything that answers `filters` on one relay or on all; says why it may not be all."""
@@ -184,10 +175,8 @@ class Syncer:
                 raise
         self._held.pop(key, None)
 
-    def _start(self, reading: Coroutine[object, object, None]) -> None:
-        task = asyncio.create_task(reading, name="read the past")
-        self._readings.add(task)
-        task.add_done_callback(self._readings.discard)
+    def _persist(self, what: str, read: Callable[[], Awaitable[object]]) -> None:
+        self.tasks.start(self.tasks.persist(what, read, clock=self._clock), what)
 
     async def _turn(self, batch: Batch) -> float | None:
         now = self._clock.now()
@@ -216,17 +205,9 @@ class Syncer:
                 upcoming = min(upcoming, opens)
                 continue
             self._doors_seen.add(key)
-            self._start(self._read_answers(*key))
+            answers = Filter(kinds=(kinds.RSVP,), tags=(("a", (row.lesson_id,)),))
+            self._persist(f"reading the answers to {row.lesson_id}", partial(self._read, None, (answers,)))
         return upcoming
-
-    async def _read_answers(self, lesson_id: str, epoch: int) -> None:
-        try:
-            await self._read(None, (Filter(kinds=(kinds.RSVP,), tags=(("a", (lesson_id,)),)),))
-        except StoreDamaged:
-            raise
-        except PodiumError as error:
-            _log.warning("answers will be read again", action="sync.retry", session=lesson_id, error=str(error))
-            self._doors_seen.discard((lesson_id, epoch))
 
     def _ask(self, wanted: dict[str, tuple[Filter, ...]], *, anew: bool) -> None:
         assert self._pool is not None, "the composition root joins the pool"

@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from podium_daemon.clock import Clock
-from podium_daemon.supervisor import Stop
+from podium_daemon.supervisor import Stop, uncancelled
 from podium_daemon.turns import take_turns
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey, VerifiedEvent
@@ -88,7 +88,7 @@ class Profiles:
         """Read profiles as they come, and look their NIP-05 names up."""
         with self._changes.subscribe(TABLE) as changes:
             async with asyncio.TaskGroup() as group:
-                checking = group.create_task(self._check_for_ever())
+                checking = group.create_task(uncancelled(self._check_for_ever(), self.name))
                 try:
                     await take_turns(self.name, self._turn, changes, clock=self._clock, stop=stop)
                 finally:

@@ -54,7 +54,7 @@ from podium_daemon.services.room_returns import WaysBack
 from podium_daemon.services.room_spotlight import Lit, RoomSpotlight
 from podium_daemon.services.room_talk import RoomTalk
 from podium_daemon.services.waiting_room import Waiter, WaitingRoom
-from podium_daemon.supervisor import Stop
+from podium_daemon.supervisor import Stop, uncancelled
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.live.admission import Admit, AwaitDoor, DoorPolicy, DoorRole, Refuse, RefuseReason
 from podium_protocol.live.lifecycle import State
@@ -127,7 +127,7 @@ class Rooms:
     async def run(self, stop: Stop) -> None:
         """Look again at those who wait whenever a session, an RSVP or a room changes."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._returns.run(stop), name="ways back into rooms")
+            group.create_task(uncancelled(self._returns.run(stop), self.name), name="ways back into rooms")
             await self._look_again(stop)
 
     async def _look_again(self, stop: Stop) -> None:

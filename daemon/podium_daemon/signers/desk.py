@@ -20,6 +20,7 @@ from podium_daemon.signers.known_bunkers import KnownBunker
 from podium_daemon.signers.line import PATIENCE, PostOffice, SignerLine
 from podium_daemon.signers.page_signer import PageSigner, Purpose
 from podium_daemon.supervisor import Stop
+from podium_daemon.watched import Watched
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey, UnsignedEvent
 from podium_protocol.keys import SecretKey
@@ -69,7 +70,7 @@ class Desk:
         self._random_bytes = random_bytes
         self._open: OrderedDict[str, PageSigner] = OrderedDict()
         self._recent: deque[tuple[float, str]] = deque()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks = Watched(self.name)
         self.closed = False
 
     async def run(self, stop: Stop) -> None:
@@ -79,9 +80,9 @@ class Desk:
         self.close()
         for signer in tuple(self._open.values()):
             self._end(signer, "the service was stopped")
-        for task in self._tasks:
+        for task in self._tasks.errands:
             task.cancel()  # goodbyes: a signer need not be there
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks.errands, return_exceptions=True)
 
     def open(self, address: str, purpose: Purpose, bunker: str | None) -> tuple[PageSigner, str] | Refused:
         """A new connection for a page at `address`, and the secret that its page needs from now on.
@@ -191,10 +192,13 @@ class Desk:
     def _work_for(self, signer: PageSigner, work: Coroutine[Any, Any, None]) -> None:
         task = self._keep(work)
         signer.tasks.add(task)
-        task.add_done_callback(signer.tasks.discard)
+
+        def over(task: asyncio.Task[None]) -> None:
+            signer.tasks.discard(task)
+            if not task.cancelled() and task.exception() is not None:
+                signer.end("something went wrong here")  # or its page would wait for ever
+
+        task.add_done_callback(over)
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        return self._tasks.errand(work, "talking with a page's signer")

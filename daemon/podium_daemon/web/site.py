@@ -65,6 +65,7 @@ class Site(Guard):
         super().__init__(app, public_url=public_url, hosts=hosts)
         self._watch: Watch = app.state.watch
         self._signers = app.state.context.signers
+        self.tasks = self._watch.tasks
 
     def refresh(self) -> None:
         """Somebody's name has changed: tell the pages that are open."""

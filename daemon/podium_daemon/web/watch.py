@@ -11,14 +11,12 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Final, TypeAlias
 
-import structlog
-
+from podium_daemon.watched import Watched
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.question_views import both_views
 from podium_daemon.web.views import Views, leads
 from podium_protocol.events import Pubkey
 from podium_storage.changes import Batch, Subscription
-from podium_storage.errors import StoreError
 from podium_storage.rows import (
     AttendanceRow,
     IntervalRow,
@@ -32,11 +30,11 @@ from podium_storage.rows import (
 )
 from podium_storage.store import Store
 
-_log = structlog.get_logger(__name__)
-
 MAX_STREAMS: Final = 2_000  # each is an open connection; beyond that a page asks again after a while
 MAX_OF_ONE_KEY: Final = 12  # a person's tabs and devices
+RETRY_SECONDS: Final = 2.0  # until what could not be told is tried again
 SETTLE_SECONDS: Final = 0.25  # thousands answer at once: what comes within this time is told in one go
+_TELLING: Final = "telling open pages what changed"
 
 _OfAPerson: TypeAlias = RsvpRow | AttendanceRow | IntervalRow | LedgerRow | RoomMemberRow | QuestionRow | WatchRow
 _OfASession: TypeAlias = LiveSessionRow | RoomControlsRow | _OfAPerson
@@ -92,6 +90,7 @@ class Watch:
         self._topics: dict[str, Topic] = {}
         self._streams: Counter[Pubkey | None] = Counter()
         self._closed = False
+        self.tasks = Watched("web")
         self._changes: Subscription | None = None
         self._running: asyncio.Task[None] | None = None
 
@@ -154,7 +153,7 @@ class Watch:
             self._changes = store.changes.subscribe(
                 *(table.name for table in (*tables, store.questions, store.controls, store.watches))
             )
-            self._running = asyncio.create_task(self._run(self._changes))
+            self._running = self.tasks.errand(self._run(self._changes), _TELLING)
 
     def _clear(self, lesson_id: str, topic: Topic) -> None:
         if not topic.listeners and self._topics.get(lesson_id) is topic:
@@ -168,9 +167,12 @@ class Watch:
         async for batch in changes:
             try:
                 await self._take(batch)
-            except StoreError as error:  # busy or full: the streams live on and are told once it answers again
-                _log.warning("a change could not be told yet", action="stream.failed", reason=str(error))
+            except Exception as error:  # noqa: BLE001  (a boundary: the streams live on and are told once it works again)
+                self.tasks.note(_TELLING, error)
                 changes.lose()
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                self.tasks.trouble.pop(_TELLING, None)
             await asyncio.sleep(SETTLE_SECONDS)  # the pace of the wire: no rule of a session hangs on it
         for topic in list(self._topics.values()):
             self._end(topic)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
+import pytest
 
 from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.ingest import Arrival
@@ -301,8 +302,9 @@ class TestTakingIn:
             await sync.rsvps(1)
             assert failures == 2
 
-    async def test_the_past_is_read_again_when_it_could_not_be_stored(self) -> None:
-        """Reading the past on a full disk is tried again by itself, and what came meanwhile is not lost either."""
+    @pytest.mark.parametrize("failure", [StoreFull("no space left"), LookupError("a fault of ours")])
+    async def test_the_past_is_read_again_when_it_could_not_be_stored(self, failure: Exception) -> None:
+        """Reading the past is tried again by itself whatever failed, and what came meanwhile is not lost either."""
         async with world() as here, memory_relay() as relay:
             before = Sync(here, relay)
             await before.session()
@@ -312,7 +314,7 @@ class TestTakingIn:
 
                 async def storing(arrivals: Sequence[Arrival]) -> None:
                     if broken and any(b"31925" in one.raw for one in arrivals):
-                        raise StoreFull("no space left")
+                        raise failure
                     await store(arrivals)
 
                 sync.syncer._store_good = storing  # type: ignore[method-assign]
@@ -321,9 +323,11 @@ class TestTakingIn:
                 await relay.publish(sync.answer(new_key()))
                 await here.clock.until_sleeping(3)
                 assert await here.store.rsvps.to_list() == []
+                assert list(sync.syncer.tasks.trouble.values()) == [str(failure)]
                 broken = False
                 await here.clock.advance(30)
                 await sync.rsvps(4)
+                await soon(lambda: not sync.syncer.tasks.trouble)
 
 
 def has_read(sync: Sync, name: str) -> bool:
@@ -411,7 +415,7 @@ class TestThePast:
             await sync.session("two")
             await relay.until_asked("rsvps-0", 2)
             gate.set()
-            await soon(lambda: not sync.syncer._readings)
+            await soon(lambda: not sync.syncer.tasks.started - {"patience"})
             assert not has_read(sync, "rsvps-0")
             relay.may_end.set()
             await soon(lambda: has_read(sync, "rsvps-0"))

@@ -20,6 +20,7 @@ from podium_storage.rows import LiveSessionRow
 from tests.support.clock import ManualClock
 from tests.support.relays import new_key
 from tests.support.site import WITHIN, Site, site
+from tests.support.soon import soon
 
 
 @pytest.fixture
@@ -232,3 +233,18 @@ async def test_streams_end_when_the_server_stops(here: Site) -> None:
         here.stop.set()
         with pytest.raises(AssertionError, match="the stream ended"):
             await heard.next()
+
+
+async def test_streams_survive_what_nobody_foresaw(here: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change that could not be told by a fault of ours is told once it can be, and until then the site says so."""
+    monkeypatch.setattr(watch, "RETRY_SECONDS", 0.05)
+    row = await here.here.schedule()
+    seen = here.tasks
+    async with opened(here, row) as heard:
+        assert (await heard.until("session"))["counts"]["confirmed"] == 0
+        with monkeypatch.context() as broken:
+            broken.setattr(watch, "_touched", lambda _batch: 1 / 0)
+            await here.here.answer(new_key(), row)
+            await soon(lambda: bool(seen.trouble))
+        assert (await heard.until("session"))["counts"]["confirmed"] == 1
+        assert (seen.trouble, seen.faults > 0) == ({}, True)

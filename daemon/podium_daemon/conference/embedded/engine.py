@@ -54,7 +54,7 @@ from podium_daemon.conference.link_room import LinkRoom
 from podium_daemon.conference.link_seat import LinkSeat
 from podium_daemon.conference.seated import SeatedEngine, no_room
 from podium_daemon.refusals import Refused
-from podium_daemon.supervisor import Stop
+from podium_daemon.supervisor import Stop, uncancelled
 from podium_protocol.events import Pubkey
 
 _log = structlog.get_logger(__name__)
@@ -94,7 +94,7 @@ class EmbeddedEngine(SeatedEngine):
     async def run(self, stop: Stop) -> None:
         """End silent seats, and keep the media process running, until told to stop."""
         async with asyncio.TaskGroup() as group:
-            media = group.create_task(self._run_media(stop))
+            media = group.create_task(uncancelled(self._run_media(stop), self.name))
             await super().run(stop)
             await media
 

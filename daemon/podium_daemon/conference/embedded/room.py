@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Final
@@ -144,7 +145,10 @@ class House:
             await asyncio.sleep(_REPORT_EVERY)
             now = time.monotonic()
             for room in self._rooms.values():
-                room.report(now)
+                try:
+                    room.report(now)
+                except Exception:  # noqa: BLE001  (a boundary: one room's numbers must not end the reports of all)
+                    traceback.print_exc()
 
     async def obey(self, command: Command) -> None:
         """One command; those about somebody who is not here came too late and are nothing."""

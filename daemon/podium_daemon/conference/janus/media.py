@@ -148,6 +148,10 @@ class JanusMedia:
                 await self._obey(link, command)
             except JanusRefused as refused:
                 _log.warning("Janus refused a command", action="janus.refused", code=refused.code)
+            except JanusGone:
+                raise
+            except Exception:  # noqa: BLE001  (a boundary: one odd command must not end everybody's media)
+                _log.exception("a command to Janus failed", action="janus.failed")
 
     async def _obey(self, link: JanusLink, command: Command) -> None:
         match command:
