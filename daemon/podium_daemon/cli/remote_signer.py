@@ -122,13 +122,16 @@ class RemoteSigner:
 def find_signer(named: str, known: KnownBunkers) -> KnownBunker:
     """The signer that `--bunker` names: one that is connected, by its key or its URL, or a new one by its URL.
 
+    The URL of one that is connected may name relays that are new: the signer moved, and is asked there too from now on.
+
     Raises:
         InvalidInput: neither a bunker URL nor a key of a signer that is connected.
         SignerUnavailable: a new one could not be connected.
     """
     if named.strip().startswith("bunker://"):
         url = nip46.parse_bunker(named)
-        return known.get(url.signer) or connect(url, known)
+        found = known.get(url.signer)
+        return connect(url, known) if found is None else known.move(found, url.relays)
     found = known.get(pubkey_of(named, "--bunker"))
     if found is None:
         raise InvalidInput("--bunker: that signer is not connected: give its bunker:// URL once, see `podium signer`")
@@ -138,11 +141,15 @@ def find_signer(named: str, known: KnownBunkers) -> KnownBunker:
 def connect(url: nip46.BunkerUrl, known: KnownBunkers) -> KnownBunker:
     """Introduce a fresh client key to a signer, and keep it once the signer let it in.
 
+    One that is connected, and names relays that are new, has moved: those are noted, and our key there stays.
+
     Raises:
-        InvalidInput: it is connected already.
+        InvalidInput: it is connected already, on the same relays.
         SignerUnavailable: it does not answer, or refuses.
     """
-    if known.get(url.signer) is not None:
+    if (found := known.get(url.signer)) is not None:
+        if (moved := known.move(found, url.relays)) != found:
+            return moved
         raise InvalidInput("that signer is connected already: `podium signer forget` first, for a new connection")
     line = _Line(new_secret(), url.relays)
     try:

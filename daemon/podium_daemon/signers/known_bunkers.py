@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 
-from podium_daemon.secret_file import KeyFileError, read_secret_file, write_secret_file
+from podium_daemon.secret_file import KeyFileError, read_secret_file, replace_secret_file, write_secret_file
 from podium_protocol.errors import InvalidInput, PodiumError
 from podium_protocol.events import Pubkey, pubkey_or_none
 from podium_protocol.keys import SecretKey
@@ -75,9 +76,24 @@ class KnownBunkers:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise KeyFileError(f"{self._folder} cannot be made: {error.strerror}") from None
-        stored = _Stored(known.signer, known.user, known.relays, nip19.encode_nsec(known.client))
-        write_secret_file(self._path(self._key_of(known)), msgspec.json.encode(stored))
+        write_secret_file(self._path(self._key_of(known)), _written(known))
         return self._path(self._key_of(known))
+
+    def move(self, known: KnownBunker, relays: Sequence[str]) -> KnownBunker:
+        """Note the relays on which a known signer says it is now; they come first, and the older ones are kept.
+
+        A URL may be older than what the signer said last, so that only asking on all of them finds it. The same key
+        goes on being our client. What is kept now is returned; the file is replaced as a whole.
+
+        Raises:
+            KeyFileError: as `get`, or the folder cannot be written.
+        """
+        joined = normalise_all([*relays, *known.relays], MAX_DM_RELAYS)
+        if set(joined) == set(known.relays):
+            return known
+        moved = msgspec.structs.replace(known, relays=joined)
+        replace_secret_file(self._path(self._key_of(known)), _written(moved))
+        return moved
 
     def forget(self, key: Pubkey) -> None:
         """Remove a connection and its key.
@@ -95,6 +111,10 @@ class KnownBunkers:
 
     def _path(self, key: Pubkey) -> Path:
         return self._folder / f"{key}{_SUFFIX}"
+
+
+def _written(known: KnownBunker) -> bytes:
+    return msgspec.json.encode(_Stored(known.signer, known.user, known.relays, nip19.encode_nsec(known.client)))
 
 
 def _read(raw: bytes) -> KnownBunker | None:

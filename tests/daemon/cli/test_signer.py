@@ -98,6 +98,33 @@ async def test_an_instructor_schedules_and_cancels_with_the_url_alone(podium: Re
         assert [one.method for one in bunker.requests].count("connect") == 1
 
 
+async def test_a_known_signer_that_moved_is_asked_on_its_new_relay(podium: Remote, daemon: ScriptedDaemon) -> None:
+    """`--bunker URL` with a new relay asks there, with the key the signer knows; from then on its key alone does."""
+    bunker = ScriptedBunker()
+    async with running_relay() as new:
+        async with running_relay() as old, serving(bunker, old.url):
+            assert (await podium.run("signer", "connect", "-", given=bunker.url(old.url))).exit_code == 0
+        async with serving(bunker, new.url):
+            knots = Knots(bunker.user, daemon)
+            for named in (bunker.url(new.url), encode_npub(bunker.key.pubkey)):
+                answered = await podium.run("rsvp", "knots", "confirmed", "--bunker", named)
+                assert answered.exit_code == 0, answered.output
+            assert [event.pubkey for event in knots.sent] == [bunker.user.pubkey] * 2
+            assert [one.method for one in bunker.requests].count("connect") == 1
+
+
+async def test_connecting_a_known_signer_again_notes_where_it_is_now(podium: Remote) -> None:
+    """Its new relays are noted without a new pairing; the same URL once more is refused, as nothing is new."""
+    bunker = ScriptedBunker()
+    async with running_relay() as relay, serving(bunker, relay.url):
+        assert (await podium.run("signer", "connect", "-", given=bunker.url(relay.url))).exit_code == 0
+    moved = bunker.url("wss://new.example")
+    again = await podium.run("signer", "connect", "-", "--json", given=moved)
+    assert json.loads(again.stdout)["relays"] == ["wss://new.example", relay.url]
+    refused = await podium.run("signer", "connect", "-", given=moved)
+    assert (refused.exit_code, "connected already" in refused.stderr) == (2, True)
+
+
 async def test_a_signer_that_refuses_ends_the_command_with_exit_code_5(podium: Remote, daemon: ScriptedDaemon) -> None:
     """Its words are told, nothing is sent, and no traceback is shown."""
     bunker = ScriptedBunker()

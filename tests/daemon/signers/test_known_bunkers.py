@@ -39,6 +39,20 @@ def test_one_connection_is_not_put_over_another(tmp_path: Path) -> None:
     assert bunkers.get(known.signer) == known
 
 
+def test_a_signer_that_moved_is_known_on_its_new_relays_first(tmp_path: Path) -> None:
+    """The key stays, the file stays private, and relays of older days are asked too, ten in all."""
+    bunkers, known = KnownBunkers(tmp_path), fresh()
+    path = bunkers.add(known)
+    moved = bunkers.move(known, ["wss://new.example", known.relays[1], "https://none.example"])
+    assert moved.relays == ("wss://new.example", known.relays[1], known.relays[0])
+    assert bunkers.get(known.signer) == moved
+    assert moved.client == known.client
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert bunkers.move(moved, [known.relays[0]]) is moved
+    many = bunkers.move(moved, [f"wss://{number}.example" for number in range(20)])
+    assert many.relays == tuple(f"wss://{number}.example" for number in range(10))
+
+
 def test_a_forgotten_connection_is_gone(tmp_path: Path) -> None:
     """Its key is removed; forgetting it again is told."""
     bunkers, known, other = KnownBunkers(tmp_path), fresh(), fresh()
