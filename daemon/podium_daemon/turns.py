@@ -29,6 +29,9 @@ Turn = Callable[[Batch], Awaitable[float | None]]
 async def take_turns(name: str, turn: Turn, changes: Subscription, *, clock: Clock, stop: Stop) -> None:
     """Run `turn` until `stop`; the first batch says `resync`, and so does the one after a failure.
 
+    What a turn writes itself is in no batch: a turn is not over before it has followed from its own writes what there
+    is to follow, or named the time at which it will.
+
     A failure that has a name (disk full, signer away) is logged and tried again; nothing was lost, since state is
     written before anything else happens. A turn that is always due again is a mistake, and is slowed to one a second.
 
@@ -38,7 +41,8 @@ async def take_turns(name: str, turn: Turn, changes: Subscription, *, clock: Clo
     batch, in_a_row = _EVERYTHING, 0
     while not stop.is_set():
         try:
-            due = await turn(batch)
+            with changes.leaving_out_own():
+                due = await turn(batch)
         except StoreDamaged:
             raise
         except PodiumError as error:
@@ -68,7 +72,7 @@ async def _next_batch(
     if hurries:
         await asyncio.sleep(0)  # others take their turn even when this service is never out of work
     else:
-        # changes are not waited for: a service that makes some in each turn would wake itself
+        # changes are not waited for: two services that answer each other's would go on for ever
         await _first_of(clock.sleep(BUSY_PAUSE), stop.wait())
     return changes.take(), False
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from enum import StrEnum
 from types import TracebackType
 from typing import Final, Self
@@ -90,6 +92,21 @@ class Subscription:
         """From now on keep the changes of these tables, or of all."""
         self._tables = tables
 
+    @contextmanager
+    def leaving_out_own(self) -> Iterator[None]:
+        """Leave out what is committed in this scope by the caller, and by the tasks it starts, until the scope ends.
+
+        Whoever is woken by what it wrote itself is never done: a turn that writes as many rows as the feed keeps would
+        be told to read everything again, and write them again. Other subscribers are told as ever.
+        """
+        scope = _OwnWrites(self)
+        token = _own_writes.set(scope)
+        try:
+            yield
+        finally:
+            scope.is_open = False  # a task that outlives the scope keeps its context, and is a stranger from now on
+            _own_writes.reset(token)
+
     def close(self) -> None:
         """End the iteration; safe to call twice."""
         self._closed = True
@@ -110,6 +127,17 @@ class Subscription:
         """Drop what is kept and say so. Only the feed calls it."""
         self._pending, self._resync = [], True
         self._ready.set()
+
+
+class _OwnWrites:
+    """The scope of `leaving_out_own`, as the tasks within it see it."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        self.subscription = subscription
+        self.is_open = True
+
+
+_own_writes: ContextVar[_OwnWrites | None] = ContextVar("podium_storage_own_writes", default=None)
 
 
 class ChangeFeed:
@@ -134,8 +162,10 @@ class ChangeFeed:
     def publish(self, changes: Sequence[Change]) -> None:
         """Hand one committed transaction's changes to every subscriber. Only the database calls it, after COMMIT."""
         if changes:
+            own = _own_writes.get()
             for subscription in self._subscriptions:
-                subscription.offer(changes)
+                if own is None or not own.is_open or own.subscription is not subscription:
+                    subscription.offer(changes)
 
     def resync(self) -> None:
         """Tell every subscriber to read again: something may have changed that nobody could tell."""

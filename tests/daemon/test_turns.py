@@ -166,11 +166,21 @@ async def test_a_turn_that_is_never_done_does_not_spin(past: float) -> None:
             assert len(worker.batches) == BURST + more
 
 
-async def test_a_service_that_wakes_itself_does_not_spin_either() -> None:
-    """One that changes its own table in each turn and says it is due is slowed as well, and loses no change."""
+async def test_services_that_wake_each_other_do_not_spin_either() -> None:
+    """One whose every turn is answered by somebody's change, and that says it is due, is slowed and loses no change."""
+    asked: asyncio.Queue[int] = asyncio.Queue()
+
+    async def answer() -> None:
+        while True:
+            key = await asked.get()
+            worker.change(key)
+            asked.task_done()
+
+    answering = asyncio.create_task(answer())
 
     async def restless(_batch: Batch) -> float:
-        worker.change(len(worker.batches))
+        asked.put_nowait(len(worker.batches))
+        await asked.join()
         return worker.clock.now()
 
     async with working(restless) as worker:
@@ -181,6 +191,7 @@ async def test_a_service_that_wakes_itself_does_not_spin_either() -> None:
         assert len(worker.batches) == BURST + 1
         keys = [change.key for batch in worker.batches for change in batch.changes]
         assert keys == list(range(1, BURST + 1))
+    answering.cancel()
 
 
 async def test_a_burst_is_forgiven_once_it_is_over() -> None:
@@ -318,3 +329,19 @@ async def test_a_damaged_database_ends_the_service() -> None:
     with pytest.raises(StoreDamaged):
         await take_turns("worker", read, feed.subscribe(TABLE), clock=clock, stop=Stop(clock))
     assert turns == 1
+
+
+async def test_it_is_not_woken_by_what_it_wrote() -> None:
+    """A turn that writes is not followed by another one; what somebody else writes meanwhile still wakes it."""
+
+    async def writing(_batch: Batch) -> None:
+        worker.change(1)
+
+    async with working(writing) as worker:
+        await worker.clock.until_sleeping()
+        for _ in range(BURST):
+            await asyncio.sleep(0)
+        assert len(worker.batches) == 1
+        worker.change(2)
+        await worker.until_turns(2)
+        assert [change.key for change in worker.batches[1].changes] == [2]

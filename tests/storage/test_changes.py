@@ -88,3 +88,34 @@ async def test_a_subscription_to_a_closed_feed_ends_at_once() -> None:
     feed = ChangeFeed()
     feed.close()
     assert [batch async for batch in feed.subscribe()] == []
+
+
+async def test_a_subscriber_can_leave_out_what_it_writes_itself() -> None:
+    """Changes made in its scope, by tasks of it too, go to everybody else; what others write meanwhile goes to it."""
+    feed = ChangeFeed()
+    with feed.subscribe() as own, feed.subscribe() as other:
+        elsewhere = asyncio.create_task(_publish_when(begun := asyncio.Event(), feed, 2))
+        with own.leaving_out_own():
+            feed.publish(_changes(1))
+            begun.set()
+            await elsewhere
+            await asyncio.create_task(_publish_when(begun, feed, 3))
+        feed.publish(_changes(4))
+        assert own.take() == Batch(tuple(_changes(2, 4)))
+        assert other.take() == Batch(tuple(_changes(1, 2, 3, 4)))
+
+
+async def test_a_task_that_outlives_the_scope_is_heard() -> None:
+    """What a turn has started goes on writing after it, and that is news."""
+    feed = ChangeFeed()
+    with feed.subscribe() as own:
+        with own.leaving_out_own():
+            left_running = asyncio.create_task(_publish_when(begun := asyncio.Event(), feed, 1))
+        begun.set()
+        await left_running
+        assert own.take() == Batch(tuple(_changes(1)))
+
+
+async def _publish_when(begun: asyncio.Event, feed: ChangeFeed, key: int) -> None:
+    await begun.wait()
+    feed.publish(_changes(key))

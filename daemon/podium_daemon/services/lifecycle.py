@@ -209,12 +209,14 @@ class Lifecycle:
                 return now
             case Blocked(reason, _):
                 await self._block(row, _WORDS[reason])
-        if row.status_due_at is not None and row.status_due_at <= now:
+        is_stale = row.status_due_at is not None and row.status_due_at <= now
+        if is_stale:
             await self._commit(row, row)
         if doors_open(facts, self.settings.policy, now):
             await self._open(row)
         due = (next_wakeup(facts, self.settings.policy, now), row.status_due_at)
-        return min((time for time in due if time is not None and time > now), default=None)
+        # the row that was written with a fresh status names the time of the next one
+        return now if is_stale else min((time for time in due if time is not None and time > now), default=None)
 
     async def _facts(self, row: LiveSessionRow) -> Facts:
         key = [row.lesson_id, row.instructor_pubkey]

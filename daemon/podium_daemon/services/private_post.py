@@ -40,6 +40,7 @@ REFERENCE: Final = "letter:"
 _BATCH: Final = 25  # wraps made before the loop gets its turn: about 10 ms
 _AT_ONCE: Final = 400  # letters of one turn
 _RECHECK_EVERY: Final = 3600  # seconds
+_WAITS: Final = 15 * 24 * 3600  # seconds after which an undeliverable letter stays so; sessions end long before
 _NO_INBOX: Final = "the recipient names no relays for private messages (kind 10050)"
 
 
@@ -66,6 +67,7 @@ class PrivatePost:
         self._own_inbox = own_inbox
         self._clock = clock
         self._random_bytes = random_bytes
+        self._look_again_at = 0
 
     async def run(self, stop: Stop) -> None:
         """Send until told to stop."""
@@ -81,8 +83,7 @@ class PrivatePost:
         await self._send(due, now)
         if len(due) == _AT_ONCE:
             return now
-        away = await self._in_state(LedgerState.UNDELIVERABLE, _AT_ONCE)
-        return min((row.updated_at + _RECHECK_EVERY for row in away), default=None)
+        return self._look_again_at
 
     async def _in_state(self, state: LedgerState, limit: int) -> list[LetterRow]:
         query = self._store.letters.where("[state+dueAt]").between([state, 0], [state, 2**53])
@@ -98,7 +99,7 @@ class PrivatePost:
         items: list[OutboxItem] = []
         for done, row in enumerate(rows, 1):
             relays = inboxes.get(row.pubkey, ())
-            if row.expires_at is not None and row.expires_at <= now:
+            if _is_expired(row, now):
                 settled.append(_settled(row, LedgerState.MISSED, now, reason="its time had passed"))
             elif not relays:
                 settled.append(_settled(row, LedgerState.UNDELIVERABLE, now, reason=_NO_INBOX))
@@ -167,14 +168,32 @@ class PrivatePost:
         await table.bulk_put([_accounted(known[name], said, now) for name, said in told.items() if name in known])
 
     async def _look_again(self, batch: Batch, now: int) -> None:
-        lists = {
-            change.after.pubkey
-            for change in batch.changes
-            if isinstance(change.after, VerifiedEvent) and change.after.kind == kinds.DM_RELAY_LIST
-        }
-        rows = await self._in_state(LedgerState.UNDELIVERABLE, 2**31)
-        again = [row for row in rows if batch.resync or row.pubkey in lists or now - row.updated_at >= _RECHECK_EVERY]
-        await self._commit(again, [_settled(row, LedgerState.SCHEDULED, now) for row in again], [])
+        """Who still names no relays costs a look and no write, and none once the letter is too late."""
+        if batch.resync or now >= self._look_again_at:
+            self._look_again_at = now + _RECHECK_EVERY
+            state = LedgerState.UNDELIVERABLE
+            query = self._store.letters.where("[state+dueAt]").between([state, now - _WAITS], [state, 2**53])
+            away = [row for row in await query.to_list() if batch.resync or not _is_expired(row, now)]
+        elif lists := _message_relay_lists(batch):
+            owed = await self._store.letters.where("pubkey").any_of(sorted(lists)).to_list()
+            away = [row for row in owed if row.state == LedgerState.UNDELIVERABLE and now - row.due_at < _WAITS]
+        else:
+            return
+        inboxes = await inboxes_of(self._mirror, [row.pubkey for row in away])
+        found = [row for row in away if row.pubkey in inboxes]
+        for start in range(0, len(found), _AT_ONCE):
+            part = found[start : start + _AT_ONCE]
+            await self._commit(part, [_settled(row, LedgerState.SCHEDULED, now) for row in part], [])
+
+
+def _message_relay_lists(batch: Batch) -> set[str]:
+    """Whose list of message relays (kind 10050) came."""
+    events = (change.after for change in batch.changes)
+    return {event.pubkey for event in events if isinstance(event, VerifiedEvent) and event.kind == kinds.DM_RELAY_LIST}
+
+
+def _is_expired(row: LetterRow, now: int) -> bool:
+    return row.expires_at is not None and row.expires_at <= now
 
 
 def _reference(row: LetterRow) -> str:
@@ -197,4 +216,6 @@ def _accounted(row: LetterRow, deliveries: Sequence[Delivery], now: int) -> Lett
         state, rumor = LedgerState.SENT, b""
     elif DeliveryState.READY not in states:
         state = LedgerState.FAILED
+    if (state, said) == (row.state, row.relays):
+        return row  # where everything is read again, most of it is known
     return msgspec.structs.replace(row, state=state, rumor=rumor, relays=said, updated_at=now)

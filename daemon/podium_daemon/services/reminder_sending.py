@@ -25,6 +25,8 @@ from podium_storage.store import Store
 REFERENCE: Final = "reminder:"
 """Before the number of a ledger row in the outbox' references."""
 
+LOOK_BACK: Final = 15 * 24 * 3600  # seconds; the longest window, that of a recording, is 14 days
+_ROWS: Final = 500  # rows a transaction
 _BATCH: Final = 25  # wraps made before the loop gets its turn: about 10 ms
 
 
@@ -138,7 +140,23 @@ class Sender:
 
         await self._store.database.transact(scope)
 
+    async def send_to_those_found(self, rows: Sequence[LedgerRow], now: int) -> None:
+        """Schedule undeliverable messages of those who name relays for private messages by now."""
+        inboxes = await inboxes_of(self._mirror, [row.pubkey for row in rows])
+        found = [row for row in rows if row.pubkey in inboxes]
+        for start in range(0, len(found), _ROWS):
+            part = found[start : start + _ROWS]
+            scheduled = LedgerState.SCHEDULED
+            fresh = [msgspec.structs.replace(row, state=scheduled, reason=None, updated_at=now) for row in part]
+            await self.commit(fresh, [])
+
     # -- reads
+
+    async def undeliverable(self, now: int) -> list[LedgerRow]:
+        """Rows that wait for their recipient to name relays for private messages, and are not too late yet."""
+        state, soon = LedgerState.UNDELIVERABLE, now + self.settings.prepare_ahead + 1
+        query = self._store.ledger.where("[state+dueAt]").between([state, now - LOOK_BACK], [state, soon])
+        return await query.and_("windowEndsAt").above(now).to_list()
 
     async def due(self, state: LedgerState, until: int) -> list[LedgerRow]:
         """Rows in a state that are due by `until`."""

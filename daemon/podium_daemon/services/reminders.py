@@ -12,7 +12,7 @@ import structlog
 from podium_daemon.clock import Clock
 from podium_daemon.services.reminder_planner import Recipient, by_person, plan_for
 from podium_daemon.services.reminder_rewrapping import Rewrapper
-from podium_daemon.services.reminder_sending import REFERENCE, ReminderSettings, Sender, ledger_id
+from podium_daemon.services.reminder_sending import LOOK_BACK, REFERENCE, ReminderSettings, Sender, ledger_id
 from podium_daemon.services.reminder_wrapping import Wrapper
 from podium_daemon.supervisor import Stop
 from podium_daemon.turns import take_turns
@@ -31,7 +31,6 @@ from podium_storage.store import Store
 
 _log = structlog.get_logger(__name__)
 _BY_KEY: Final = "[lessonId+epoch+message+pubkey]"
-_LOOK_BACK: Final = 15 * 24 * 3600  # seconds; the longest window, that of a recording, is 14 days
 
 
 class Reminders:
@@ -54,6 +53,7 @@ class Reminders:
         self._store = store
         self._outbox = outbox
         self._clock = clock
+        self._look_again_at = 0
 
     @property
     def settings(self) -> ReminderSettings:
@@ -87,7 +87,7 @@ class Reminders:
     # -- planning
 
     async def _plan(self, batch: Batch, now: int) -> None:
-        rows = await self._store.sessions.where("scheduledAt").above(now - _LOOK_BACK).to_list()
+        rows = await self._store.sessions.where("scheduledAt").above(now - LOOK_BACK).to_list()
         sessions = {row.lesson_id: row for row in rows}
         for lesson_id, people in self._touched(batch, sessions).items():
             await self._plan_session(sessions[lesson_id], people, now)
@@ -187,27 +187,19 @@ class Reminders:
             await self._store.rsvps.within(tx).where("[lessonId+pubkey]").any_of(reminded).modify(reminder_sent=True)
 
     async def _retry_undeliverable(self, batch: Batch, now: int) -> None:
-        """Look again where people read messages: at once when they say so, else hourly."""
-        lists = {
-            change.after.pubkey
-            for change in batch.changes
-            if isinstance(change.after, VerifiedEvent) and change.after.kind == kinds.DM_RELAY_LIST
-        }
-        rows = (
-            await self._store.ledger.where("[state+dueAt]")
-            .between([LedgerState.UNDELIVERABLE, 0], [LedgerState.UNDELIVERABLE, now + self.settings.prepare_ahead + 1])
-            .to_list()
-        )
-        again = [
-            row
-            for row in rows
-            if now < row.window_ends_at
-            and (batch.resync or row.pubkey in lists or now - row.updated_at >= self._policy.recheck_every)
-        ]
-        fresh = [
-            msgspec.structs.replace(row, state=LedgerState.SCHEDULED, reason=None, updated_at=now) for row in again
-        ]
-        await self._sender.commit(fresh, [])
+        """Look again where people read messages: at once when they say so, else hourly, until the message is too late.
+
+        Whoever still says nothing costs a look and no write.
+        """
+        if batch.resync or now >= self._look_again_at:
+            self._look_again_at = now + self._policy.recheck_every
+            rows = await self._sender.undeliverable(now)
+        elif lists := _message_relay_lists(batch):
+            owed = await self._store.ledger.where("pubkey").any_of(sorted(lists)).to_list()
+            rows = [row for row in owed if row.state == LedgerState.UNDELIVERABLE and now < row.window_ends_at]
+        else:
+            return
+        await self._sender.send_to_those_found(rows, now)
 
     # -- reads
 
@@ -220,6 +212,12 @@ class Reminders:
             if row is not None:
                 times.append(max(row.due_at - ahead, now + 1))
         return min(times, default=None)
+
+
+def _message_relay_lists(batch: Batch) -> set[str]:
+    """Whose list of message relays (kind 10050) came."""
+    events = (change.after for change in batch.changes)
+    return {event.pubkey for event in events if isinstance(event, VerifiedEvent) and event.kind == kinds.DM_RELAY_LIST}
 
 
 def _concerns_everybody(before: object, after: object) -> bool:
@@ -238,8 +236,10 @@ def _accounted(row: LedgerRow, deliveries: Sequence[Delivery], now: int) -> Ledg
     elif DeliveryState.READY not in states:
         state = LedgerState.FAILED
     # a relay that was given a second wrap is heard on that one
-    said = {one.relay: one.last_message or one.state.value for one in deliveries}
-    return msgspec.structs.replace(row, state=state, relays=tuple(said.items()), updated_at=now)
+    said = tuple({one.relay: one.last_message or one.state.value for one in deliveries}.items())
+    if (state, said) == (row.state, row.relays):
+        return row  # where everything is read again, most of it is known
+    return msgspec.structs.replace(row, state=state, relays=said, updated_at=now)
 
 
 def _is_reminder(row: LedgerRow) -> bool:

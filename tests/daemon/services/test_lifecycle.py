@@ -9,8 +9,9 @@ from podium_daemon.refusals import Refused
 from podium_protocol import kinds, tags
 from podium_protocol.live.lifecycle_rules import Facts, StartPolicy
 from podium_protocol.live.meeting import MeetingStatus, read_meeting
+from podium_storage.changes import Batch
 from podium_storage.rows import LiveSessionRow
-from tests.support.world import world
+from tests.support.world import EVERYTHING, world
 
 
 async def test_a_session_is_announced_started_and_ended_on_time() -> None:
@@ -42,6 +43,16 @@ async def test_a_live_status_is_refreshed_before_clients_give_it_up() -> None:
         times = [event.created_at for event in here.published(kinds.MEETING)]
         assert len(times) == 4
         assert times == sorted(set(times))
+
+
+async def test_a_refreshed_status_names_the_time_of_the_next_refresh() -> None:
+    """What the service wrote itself does not wake it: its own turns lead to the next refresh."""
+    async with world() as here:
+        await here.schedule(starts_in=60, minutes=90)
+        await here.advance(60)
+        await here.clock.advance(600)
+        assert await here.lifecycle._turn(EVERYTHING) == here.now
+        assert await here.lifecycle._turn(Batch(())) == here.now + 600
 
 
 async def test_an_instructor_who_left_the_list_blocks_the_start() -> None:

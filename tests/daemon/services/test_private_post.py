@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from podium_protocol import kinds, tags
+from podium_storage.changes import Batch
 from podium_storage.deliveries import Accepted, Refused
 from podium_storage.rows import LetterRow
 from tests.support.private import edited, opened, scheduled
@@ -59,6 +60,35 @@ async def test_an_unreachable_guest_is_looked_up_hourly() -> None:
         await here.deliver()
         at = await here.post._turn(EVERYTHING)
         assert at == here.now + 3600
+
+
+async def test_a_look_that_finds_no_inbox_writes_nothing() -> None:
+    """After a restart, and each hour, the letters of people without kind 10050 stay as they were written."""
+    async with world() as here:
+        ada = new_key()
+        await scheduled(here, ada)
+        await here.post._turn(EVERYTHING)
+        before = await letters(here, ada.pubkey)
+        await here.clock.advance(3600)
+        await here.post._turn(EVERYTHING)
+        await here.post._turn(Batch(()))
+        assert await letters(here, ada.pubkey) == before
+
+
+async def test_a_letter_nobody_could_be_given_is_let_go() -> None:
+    """Two weeks on, its recipient's relays are not looked up any more, and a list that comes then changes nothing."""
+    async with world() as here:
+        ada = new_key()
+        await scheduled(here, ada)
+        await here.turn()
+        await here.clock.advance(16 * 24 * 3600)
+        with here.store.changes.subscribe() as changes:
+            await here.open_inbox(ada)
+            batch = changes.take()
+        assert batch is not None
+        await here.post._turn(batch)
+        await here.turn()
+        assert set((await states(here, ada.pubkey)).values()) == {"undeliverable"}
 
 
 async def test_an_invitation_is_not_sent_after_the_end() -> None:

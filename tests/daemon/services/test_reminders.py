@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import msgspec
+
+from podium_daemon.services.reminders import Reminders
+from podium_daemon.supervisor import Stop
 from podium_protocol import kinds, tags
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.nips import nip40
-from tests.support.world import INBOX, new_key, world
+from podium_storage.changes import Batch
+from podium_storage.rows import LiveSessionRow, RsvpRow
+from tests.support.world import INBOX, World, new_key, world
 
 TITLE = "Know your rights"
 
@@ -214,3 +222,85 @@ async def test_the_rumor_is_the_same_for_the_same_message() -> None:
         again = here.reminders._sender._wrapper.wrap(entry, session, rsvp)
         assert again.rumor_id == entry.rumor_id
         assert tags.first(again.event.tags, "p") == person.pubkey
+
+
+async def test_thousands_without_an_inbox_cost_one_look_after_a_restart() -> None:
+    """6,000 people without kind 10050, too many for the change feed: a restart reads them once and writes nothing."""
+    async with world() as here:
+        row = await here.schedule(starts_in=48 * 3600)
+        await here.store.rsvps.bulk_add([_confirmed(here, row, f"{number:064x}") for number in range(6_000)])
+        first = await _until_quiet(here, here.reminders)
+        assert first.turns <= 3
+        assert await here.store.ledger.where("state").equals("undeliverable").count() == 6_000
+        again = await _until_quiet(here, here.reminders)
+        assert (again.turns, again.writes) == (1, 0)
+
+
+async def test_the_undeliverable_are_looked_up_hourly_without_a_write() -> None:
+    """Between the looks nobody is read; the row stays as it was written."""
+    async with world() as here:
+        row = await here.schedule(starts_in=48 * 3600)
+        person = new_key()
+        await here.answer(person, row)
+        await here.turn()
+        before = await here.ledger(person, row)
+        await here.clock.advance(3600)
+        await here.reminders._turn(Batch(()))
+        assert await here.ledger(person, row) == before
+
+
+async def test_an_undeliverable_message_stays_so_once_it_is_too_late() -> None:
+    """A list of message relays that comes after the message's window brings nothing back."""
+    async with world() as here:
+        row = await here.schedule(starts_in=3600)
+        person = new_key()
+        await here.answer(person, row)
+        await here.turn()
+        await here.clock.advance(3600 + 90 * 60)
+        await here.open_inbox(person)
+        await here.turn()
+        assert (await here.states(person, row))["confirmation"] == "undeliverable"
+        assert here.letters(person) == []
+
+
+class _Work(msgspec.Struct):
+    turns: int = 0
+    writes: int = 0
+
+
+async def _until_quiet(here: World, reminders: Reminders) -> _Work:
+    """Start the service as after a restart, and count what it does until it rests (or does not)."""
+    work, stop, taken = _Work(), Stop(here.clock), reminders._turn
+
+    async def turn(batch: Batch) -> float | None:
+        work.turns += 1
+        return await taken(batch)
+
+    reminders._turn = turn  # type: ignore[method-assign]
+    with here.store.changes.subscribe("reminderLedger", limit=1_000_000) as changes:
+        running = asyncio.create_task(reminders.run(stop))
+        seen = -1
+        while seen < work.turns < 10:
+            seen = work.turns
+            await here.clock.until_sleeping()
+            for _ in range(50):
+                await asyncio.sleep(0)
+        stop.set()
+        await running
+        batch = changes.take()
+    reminders._turn = taken  # type: ignore[method-assign]
+    work.writes = 0 if batch is None else len(batch.changes)
+    return work
+
+
+def _confirmed(here: World, row: LiveSessionRow, pubkey: str) -> RsvpRow:
+    return RsvpRow(
+        lesson_id=row.lesson_id,
+        pubkey=pubkey,
+        status=RsvpStatus.CONFIRMED,
+        rsvp_time=here.now,
+        event_id=pubkey,
+        first_seen=int(pubkey, 16),
+        first_seen_at=here.now,
+        seat="held",
+    )
