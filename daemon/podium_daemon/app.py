@@ -83,6 +83,7 @@ from podium_daemon.signers.local import LocalSigner
 from podium_daemon.state_directory import lock_state_directory, prepare_state_directory
 from podium_daemon.supervisor import Service, Supervisor, stop_on_signals
 from podium_daemon.watched import Watched
+from podium_daemon.web.calendar_feed import Face
 from podium_daemon.web.context import Context
 from podium_daemon.web.drafts import Drafts
 from podium_daemon.web.metrics import Counted
@@ -656,6 +657,7 @@ class Daemon:
             service=self._service_out,
             ready=self._not_ready,
             counted=self._counted,
+            calendar=self._calendar_face,
             service_pubkey=self._signer.pubkey,
             public_url=self._config.public_url,
         )
@@ -679,6 +681,11 @@ class Daemon:
             attendance=NotedAttendance(self._attendance, note=note, clock=self._clock),
             random_bytes=self._random_bytes,
         )
+
+    def _calendar_face(self) -> Face:
+        # the message at the start says what is live, which no alarm can know
+        before = (offset.before for offset in self._config.reminders.offsets())
+        return Face(self._config.identity.service_name, tuple(seconds for seconds in before if seconds > 0))
 
     def _counted(self) -> list[Counted]:
         public, messages = self._syncer.ladder, self._gift_wraps.ladder

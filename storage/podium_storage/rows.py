@@ -209,6 +209,16 @@ class LetterRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
     updated_at: int
 
 
+class CalendarEntryRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+    """The version of a session's entry that a person's calendar was given last; `digest` is of what was written."""
+
+    lesson_id: InternedText
+    pubkey: InternedText
+    digest: str
+    sequence: int
+    revised_at: int
+
+
 class RecordingRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
     """The recording of one run of a session; `state` is a `live.recording.RecordingStage`.
 

@@ -162,10 +162,11 @@ RECORDING_CONSENTS: Final = TableSchema(
     "recordingConsents", rows.RecordingConsentRow, "++id, &eventId, [lessonId+pubkey]"
 )
 WATCHES: Final = TableSchema("recordingWatches", rows.WatchRow, "++id, pubkey, &[lessonId+pubkey+sha256]")
+CALENDAR_ENTRIES: Final = TableSchema("calendarEntries", rows.CalendarEntryRow, "++id, lessonId, &[pubkey+lessonId]")
 
 TABLES: Final = (
     *(SESSIONS, RSVPS, ATTENDANCE, LEDGER, INTERVALS, MEMBERS, OPT_OUTS, QUESTIONS, ROOM_CONTROLS, LETTERS),
-    *(RECORDINGS, RECORDING_CONSENTS, WATCHES),
+    *(RECORDINGS, RECORDING_CONSENTS, WATCHES, CALENDAR_ENTRIES),
 )
 
 

@@ -14,6 +14,7 @@ from podium_storage.live_query import live_query
 from podium_storage.migrations import Migration
 from podium_storage.rows import (
     AttendanceRow,
+    CalendarEntryRow,
     IntervalRow,
     LedgerRow,
     LetterRow,
@@ -56,6 +57,7 @@ class Tables:
     recordings: Table[RecordingRow]
     consents: Table[RecordingConsentRow]
     watches: Table[WatchRow]
+    calendar_entries: Table[CalendarEntryRow]
 
 
 class BoundTables(Tables):
@@ -77,6 +79,7 @@ class BoundTables(Tables):
         self.recordings = tables.recordings.within(tx)
         self.consents = tables.consents.within(tx)
         self.watches = tables.watches.within(tx)
+        self.calendar_entries = tables.calendar_entries.within(tx)
 
 
 class Store(Tables):
@@ -99,6 +102,7 @@ class Store(Tables):
         self.recordings = Table.of(schema.RECORDINGS, database, interner)
         self.consents = Table.of(schema.RECORDING_CONSENTS, database, interner)
         self.watches = Table.of(schema.WATCHES, database, interner)
+        self.calendar_entries = Table.of(schema.CALENDAR_ENTRIES, database, interner)
 
     @classmethod
     async def open(cls, path: Path | str, migrations: Sequence[Migration] | None = None) -> Self:

@@ -29,6 +29,7 @@ DEXIE = {
     "recordings": "++id, state, sha256, &[lessonId+run]",
     "recordingConsents": "++id, &eventId, [lessonId+pubkey]",
     "recordingWatches": "++id, pubkey, &[lessonId+pubkey+sha256]",
+    "calendarEntries": "++id, lessonId, &[pubkey+lessonId]",
 }
 
 

@@ -28,6 +28,7 @@ from podium_daemon.signers.instructors import InstructorSigners
 from podium_daemon.signers.known_bunkers import KnownBunkers
 from podium_daemon.supervisor import Stop
 from podium_daemon.watched import Watched
+from podium_daemon.web.calendar_feed import Face
 from podium_daemon.web.context import Context
 from podium_daemon.web.drafts import Drafts
 from podium_daemon.web.models import ServiceOut
@@ -85,6 +86,7 @@ class Site:
         )
         self.stop = Stop()
         self.ready: str | None = None
+        self.calendar = Face()
         self._pages: list[Page] = []
         self.mailboxes = Mailboxes((), clock=here.clock, permitted=(LOOPBACK,))  # a test runs it where it needs it
         self.signer_relays: list[str] = [RELAY]
@@ -135,6 +137,7 @@ class Site:
             clock=here.clock,
             service=self._service,
             ready=lambda: self.ready,
+            calendar=lambda: self.calendar,
             service_pubkey=here.service.pubkey,
             public_url=self.base,
         )

@@ -74,6 +74,7 @@ class Housekeeping:
         store = self._store
         for table in (store.attendance, store.intervals, store.questions, store.controls, store.watches):
             await table.where("lessonId").any_of(lessons).delete()
+        await store.calendar_entries.where("lessonId").any_of(lessons).delete()
         # who agreed to be recorded is kept as long as the recording is there (semantics.md, "Room, consent, recording")
         unrecorded = [row.lesson_id for row in over if row.recording_state != "available"]
         for kept in (store.members, store.consents):

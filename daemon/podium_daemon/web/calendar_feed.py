@@ -1,28 +1,31 @@
 """One person's sessions as an iCalendar object (RFC 5545), for any calendar program to subscribe to.
 
-Values in, bytes out: the same sessions give the same bytes, so that their hash is the feed's ETag. Escaping and line
+Values in, bytes out: the same entries give the same bytes, so that their hash is the feed's ETag. Escaping and line
 folding are the library's; what strangers wrote loses its controls before (hardening.md).
+
+Times are in UTC and the zone stands in the text. With VTIMEZONE three of eight readers read summer an hour off, and an
+hour that happens twice has no local spelling at all (RFC 5545 has no fold): an end in it came before its start.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta, tzinfo
-from functools import lru_cache
+from datetime import UTC, datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import msgspec
-from icalendar import STATUS, Calendar, Event, Timezone, TimezoneDaylight, TimezoneStandard
+import structlog
+from icalendar import STATUS, Alarm, Calendar, Event
 
 from podium_protocol.live.lifecycle import State
 from podium_protocol.live.plain_text import paragraphs, single_line
 from podium_protocol.live.rsvp import RsvpStatus
+from podium_protocol.live.texts import spoken_time
 from podium_storage.rows import LiveSessionRow, RsvpRow
 
+_log = structlog.get_logger(__name__)
 _PRODID: Final = "-//Podium//Live sessions over Nostr//EN"
-_SEQUENCE_FROM: Final = 1_577_836_800  # 2020-01-01: keeps the numbers inside 32 bits until 2088
 _REFRESH: Final = timedelta(hours=1)
 _MAX_TITLE: Final = 200
 _MAX_TEXT: Final = 4000
@@ -30,58 +33,121 @@ _WAITING: Final = "waiting"
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One session in one person's calendar. `rsvp` is None for those who lead it; `page` is where people join."""
+    """One session in one person's calendar. `rsvp` is None for those who lead it; `page` is where people join.
+
+    `alarms`: at how many seconds before the start the person wants to be reminded.
+    """
 
     row: LiveSessionRow
     rsvp: RsvpRow | None
     page: str
+    alarms: tuple[int, ...] = ()
 
 
-def feed(entries: Iterable[Entry], *, name: str) -> bytes:
-    """The calendar named `name`, with the zones its times need."""
-    calendar = Calendar.new(
-        prodid=_PRODID, name=single_line(name, _MAX_TITLE), method="PUBLISH", refresh_interval=_REFRESH, uid=_uid(name)
-    )
+class Written(msgspec.Struct, frozen=True):
+    """What an entry says; whatever changes in it is a new revision of the entry. Times in Unix seconds."""
+
+    lesson_id: str
+    starts_at: int
+    ends_at: int
+    title: str
+    description: str
+    page: str
+    status: str
+    alarms: tuple[int, ...]
+
+    @property
+    def digest(self) -> str:
+        """The same for the same words and times."""
+        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:32]
+
+
+class Revision(msgspec.Struct, frozen=True):
+    """Which version of an entry this is: its SEQUENCE, and when it came to be (Unix seconds)."""
+
+    sequence: int
+    revised_at: int
+
+
+class Face(msgspec.Struct, frozen=True):
+    """What all calendars of a service have: its name, and the reminder offsets (seconds) for the alarms in feeds."""
+
+    name: str = "Podium"
+    alarms: tuple[int, ...] = ()
+
+
+def write_entries(entries: Iterable[Entry]) -> list[Written]:
+    """What the entries say, by start. One that cannot be written is left out and logged: the others are shown."""
     chosen = sorted(entries, key=lambda entry: (entry.row.scheduled_at, entry.row.lesson_id))
-    zones = {zone.key for entry in chosen if isinstance(zone := _zone(entry.row.timezone), ZoneInfo)}
-    for key in sorted(zones):
-        calendar.add_component(_vtimezone(key))
+    found = []
     for entry in chosen:
-        calendar.add_component(_event(entry))
+        try:
+            written = _write(entry)
+            _event(written, Revision(0, 0)).to_ical()
+        except Exception as error:  # noqa: BLE001  (a boundary: one odd session must not take away everybody's calendar)
+            _log.warning("not in a calendar", action="calendar.left_out", session=entry.row.lesson_id, error=str(error))
+        else:
+            found.append(written)
+    return found
+
+
+def feed(entries: Iterable[tuple[Written, Revision]], *, name: str, owner: str) -> bytes:
+    """The calendar named `name`; `owner` tells the calendars of one service apart."""
+    uid = f"{_hashed(owner)}@podium"
+    calendar = Calendar.new(
+        prodid=_PRODID, name=single_line(name, _MAX_TITLE), method="PUBLISH", refresh_interval=_REFRESH, uid=uid
+    )
+    for written, revision in entries:
+        calendar.add_component(_event(written, revision))
     raw: bytes = calendar.to_ical()
     return raw
 
 
 def uid_of(lesson_id: str) -> str:
     """The UID of a session for good: its address, hashed, since a `d` may hold what programs do not take in a UID."""
-    return f"{hashlib.sha256(lesson_id.encode()).hexdigest()[:40]}@podium"
+    return f"{_hashed(lesson_id)}@podium"
 
 
-def sequence_of(row: LiveSessionRow) -> int:
-    """The SEQUENCE: grows with each revision the instructor signs, and once more when the session is cancelled.
+def _write(entry: Entry) -> Written:
+    row, status = entry.row, _status(entry)
+    return Written(
+        lesson_id=row.lesson_id,
+        starts_at=row.scheduled_at,
+        ends_at=row.ends_at,
+        title=single_line(row.title, _MAX_TITLE),
+        description=_description(entry),
+        page=entry.page,
+        status=status.value,
+        alarms=() if status is STATUS.CANCELLED else tuple(sorted(set(entry.alarms), reverse=True)),
+    )
 
-    It comes from the revision's own time: a counter would begin again after the daemon lost its disk, and programs
-    ignore an entry whose number went back (RFC 5545, 3.8.7.4).
-    """
-    return max(0, row.event_created_at - _SEQUENCE_FROM) + int(_is_cancelled(row))
 
-
-def _event(entry: Entry) -> Event:
-    row, zone = entry.row, _zone(entry.row.timezone)
-    revised = datetime.fromtimestamp(row.event_created_at, UTC)
-    return Event.new(
-        uid=uid_of(row.lesson_id),
-        sequence=sequence_of(row),
+def _event(written: Written, revision: Revision) -> Event:
+    revised = datetime.fromtimestamp(revision.revised_at, UTC)
+    has_length = written.ends_at > written.starts_at  # RFC 5545, 3.8.2.2: DTEND is later than DTSTART, or not there
+    event = Event.new(
+        uid=uid_of(written.lesson_id),
+        sequence=revision.sequence,
         stamp=revised,
         last_modified=revised,
-        start=datetime.fromtimestamp(row.scheduled_at, zone),
-        end=datetime.fromtimestamp(row.ends_at, zone),
-        summary=single_line(row.title, _MAX_TITLE),
-        description=_description(entry),
-        location=entry.page,
-        url=entry.page,
-        status=_status(entry),
+        start=datetime.fromtimestamp(written.starts_at, UTC),
+        end=datetime.fromtimestamp(written.ends_at, UTC) if has_length else None,
+        summary=written.title,
+        description=written.description,
+        location=written.page,
+        url=written.page,
+        status=STATUS(written.status),
     )
+    for before in written.alarms:
+        event.add_component(_alarm(before, written.title))
+    return event
+
+
+def _alarm(before: int, title: str) -> Alarm:
+    alarm = Alarm.new(description=title)
+    alarm.add("action", "DISPLAY")
+    alarm.TRIGGER = timedelta(seconds=-before)
+    return alarm
 
 
 def _status(entry: Entry) -> STATUS:
@@ -99,7 +165,9 @@ def _is_cancelled(row: LiveSessionRow) -> bool:
 
 def _description(entry: Entry) -> str:
     row, rsvp = entry.row, entry.rsvp
-    lines = [row.summary, row.description]
+    lines = [f"When: {spoken_time(row.scheduled_at, row.timezone or 'UTC')}", row.summary, row.description]
+    if _is_cancelled(row) and row.cancel_reason:
+        lines.insert(0, f"Cancelled: {row.cancel_reason}")
     if rsvp is not None and rsvp.seat == _WAITING:
         lines.append(f"You are number {rsvp.position} on the waiting list.")
     if row.recording_url is not None:
@@ -108,37 +176,5 @@ def _description(entry: Entry) -> str:
     return "\n\n".join(clean for line in lines if (clean := paragraphs(line, _MAX_TEXT)))
 
 
-def _uid(name: str) -> str:
-    return f"{hashlib.sha256(name.encode()).hexdigest()[:40]}@podium"
-
-
-@lru_cache(maxsize=256)
-def _zone(name: str | None) -> tzinfo:
-    """The zone the session was announced in; UTC where its name is no zone of ours."""
-    try:
-        zone = ZoneInfo(name or "UTC")
-    except (ValueError, OSError, KeyError):  # no path, a folder's name, unknown
-        return UTC
-    return UTC if zone.key == "UTC" else zone
-
-
-@lru_cache(maxsize=64)
-def _vtimezone(key: str) -> Timezone:
-    # the library computes every transition between the dates, which takes longer than the rest of the feed
-    zone = Timezone.from_tzid(key, first_date=date(2020, 1, 1), last_date=date(2038, 1, 1))
-    for rules in zone.subcomponents:
-        if isinstance(rules, TimezoneStandard | TimezoneDaylight):
-            _by_the_clock_before(rules)
-    return zone
-
-
-def _by_the_clock_before(rules: TimezoneStandard | TimezoneDaylight) -> None:
-    """Move the onsets to where RFC 5545, 3.6.5 has them: the library writes a skipped hour by the clock after it."""
-    skipped = rules.TZOFFSETTO - rules.TZOFFSETFROM
-    if skipped <= timedelta(0):
-        return
-    further = [onset - skipped for onset, *_ in rules.rdates]
-    rules.DTSTART -= skipped
-    rules.pop("RDATE", None)
-    if further:
-        rules.add("RDATE", further)
+def _hashed(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:40]

@@ -15,6 +15,7 @@ from podium_daemon.conference.base import ConferenceEngine
 from podium_daemon.refusals import Refused
 from podium_daemon.signers.desk import Desk
 from podium_daemon.signers.instructors import InstructorSigners
+from podium_daemon.web.calendar_feed import Face
 from podium_daemon.web.drafts import Drafts
 from podium_daemon.web.metrics import Counted, nothing_counted
 from podium_daemon.web.models import ServiceOut
@@ -83,6 +84,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     service: Callable[[], ServiceOut]
     ready: Callable[[], str | None]
     counted: Callable[[], Sequence[Counted]] = nothing_counted
+    calendar: Callable[[], Face] = Face
     service_pubkey: Pubkey
     public_url: str
 

@@ -1,20 +1,21 @@
-"""The feed, read back by a library that did not write it (vobject)."""
+"""The feed, read back by the library that wrote it and by one that did not (vobject)."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
 import pytest
 import vobject
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from icalendar import Calendar
 
-from podium_daemon.web.calendar_feed import Entry, feed, sequence_of, uid_of
+from podium_daemon.web.calendar_feed import Entry, Revision, feed, uid_of, write_entries
+from podium_protocol.live.time_zones import zone_or_none
 from podium_storage.rows import LiveSessionRow, RsvpRow
 
 PAGE = "https://live.example.org/s/naddr1x"
@@ -42,6 +43,7 @@ ROW = LiveSessionRow(
     runs=(),
     adopted_at=1_800_000_000,
 )
+FIRST = Revision(1, 1_800_000_000)
 RSVP = RsvpRow(
     lesson_id=ROW.lesson_id,
     pubkey="b" * 64,
@@ -66,7 +68,12 @@ def rsvp(**changes: object) -> RsvpRow:
 
 def read(entries: Iterable[Entry]) -> Any:
     """The feed as vobject understands it."""
-    return vobject.readOne(feed(entries, name="Podium").decode())
+    return vobject.readOne(feed_of(entries).decode())
+
+
+def feed_of(entries: Iterable[Entry]) -> bytes:
+    """The feed, with every entry in its first version."""
+    return feed([(written, FIRST) for written in write_entries(entries)], name="Podium", owner="b" * 64)
 
 
 def event_of(session: LiveSessionRow, answer: RsvpRow | None = None) -> Any:
@@ -82,41 +89,103 @@ def test_an_event_says_what_when_and_where() -> None:
     assert len(calendar.contents["x-wr-calname"]) == 1
     assert event.summary.value == "Knots"
     assert event.url.value == PAGE
-    assert event.description.value == f"Ropes\n\nBring one.\n\nJoin: {PAGE}"
+    assert event.description.value.split("\n\n")[1:] == ["Ropes", "Bring one.", f"Join: {PAGE}"]
     assert event.dtstart.value == datetime.fromtimestamp(1_900_000_800, UTC)
     assert event.dtend.value - event.dtstart.value == timedelta(minutes=90)
-    assert event.dtstamp.value == datetime.fromtimestamp(1_800_000_000, UTC)
 
 
-def test_the_zone_is_explained_in_the_feed() -> None:
-    """The times name their zone, and the zone's own rules come along, so that no program has to know it."""
-    calendar = read([Entry(ROW, None, PAGE), Entry(row(lesson_id="31923:x:y", title="Other"), None, PAGE)])
-    assert [zone.tzid.value for zone in calendar.vtimezone_list] == ["Europe/Berlin"]
-    assert {event.dtstart.params["X-VOBJ-ORIGINAL-TZID"][0] for event in calendar.vevent_list} == {"Europe/Berlin"}
-    offset = calendar.vevent_list[0].dtstart.value.utcoffset()
-    assert offset == timedelta(hours=1)  # 2030-03-17: winter time
+def test_times_are_in_utc_and_the_zone_is_in_the_text() -> None:
+    """No program has to know a zone or to read its rules: the hour of the place stands in the words."""
+    text = feed_of([Entry(ROW, None, PAGE)]).decode()
+    assert "TZID" not in text
+    assert "VTIMEZONE" not in text
+    assert event_of(ROW).description.value.startswith(
+        "When: Sunday, 17 March 2030, 19:00 (Europe/Berlin, UTC+01:00)\n\n"
+    )
 
 
-@pytest.mark.parametrize("name", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Europe/Dublin"])
-def test_each_change_of_the_clock_is_when_it_is(name: str) -> None:
-    """Onsets are written by the clock before them (RFC 5545, 3.6.5), whether they skip an hour or repeat one."""
-    text = feed([Entry(row(timezone=name), None, PAGE)], name="Podium").decode().replace("\r\n ", "")
-    zone, second, seen = ZoneInfo(name), timedelta(seconds=1), 0
-    for block in re.findall("BEGIN:(?:STANDARD|DAYLIGHT)\r\n(.*?)\r\nEND:", text, re.DOTALL):  # vobject reads one RDATE
-        rules = dict(line.split(":", 1) for line in block.splitlines())
-        before, after = _offset(rules["TZOFFSETFROM"]), _offset(rules["TZOFFSETTO"])
-        onsets = [rules["DTSTART"], *rules.get("RDATE", rules["DTSTART"]).split(",")]
-        for onset in onsets if before != after else []:
-            at = datetime.strptime(onset, "%Y%m%dT%H%M%S").replace(tzinfo=timezone(before)).astimezone(UTC)
-            assert ((at - second).astimezone(zone).utcoffset(), at.astimezone(zone).utcoffset()) == (before, after)
-            seen += 1
-    assert seen >= 34
+def edges(name: str) -> Iterable[int]:
+    """Seconds around the changes of the clock in one zone from 2025 on, by how its offset differs from day to day."""
+    zone, day = ZoneInfo(name), 86_400
+    for midnight in range(1_735_689_600, 1_735_689_600 + 800 * day, day):
+        offsets = [datetime.fromtimestamp(at, zone).utcoffset() for at in (midnight, midnight + day)]
+        if offsets[0] != offsets[1]:
+            yield from range(midnight, midnight + day, 1800)
 
 
-def _offset(text: str) -> timedelta:
-    """An offset such as +0530."""
-    size = timedelta(hours=int(text[1:3]), minutes=int(text[3:5]))
-    return -size if text[0] == "-" else size
+@pytest.mark.parametrize("name", ["Europe/Berlin", "America/St_Johns", "Australia/Lord_Howe", "Africa/Casablanca"])
+def test_two_readers_find_every_hour_around_a_change_of_the_clock(name: str) -> None:
+    """Start and end are the same instants for both, an end in the repeated hour included."""
+    rows = [
+        row(lesson_id=f"31923:x:{at}.{minutes}", timezone=name, scheduled_at=at, ends_at=at + minutes * 60)
+        for at in edges(name)
+        for minutes in (30, 60, 90)
+    ]
+    assert len(rows) > 400
+    assert read_twice(rows) == {uid_of(one.lesson_id): (one.scheduled_at, one.ends_at) for one in rows}
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_two_readers_find_the_hour_in_every_zone(number: int) -> None:
+    """A summer's and a winter's session of every zone there is, each with the zone's name in its words."""
+    names = sorted(name for name in available_timezones() if zone_or_none(name))[number::4]
+    assert len(names) > 100
+    rows = [
+        row(lesson_id=f"31923:x:{name}{start}", timezone=name, scheduled_at=start, ends_at=start + 5400)
+        for name in names
+        for start in (1_900_000_800, 1_909_999_800)
+    ]
+    assert read_twice(rows) == {uid_of(one.lesson_id): (one.scheduled_at, one.ends_at) for one in rows}
+    words = feed_of([Entry(one, None, PAGE) for one in rows]).decode().replace("\r\n ", "")
+    assert all(name in words for name in names)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.sampled_from(sorted(available_timezones())), st.integers(1, 32_503_680_000), st.integers(1, 1440), st.booleans()
+)
+def test_any_hour_of_any_zone_comes_back(name: str, start: int, minutes: int, cancelled: bool) -> None:
+    """Whatever the rules of a zone were or will be: the instants are what was written."""
+    one = row(timezone=name, scheduled_at=start, ends_at=start + minutes * 60, withdrawn=cancelled)
+    assert read_twice([one]) == {uid_of(one.lesson_id): (one.scheduled_at, one.ends_at)}
+
+
+def read_twice(rows: Iterable[LiveSessionRow]) -> dict[str, tuple[int, int]]:
+    """Start and end by UID, as two libraries that know nothing of each other agree on them."""
+    raw = feed_of([Entry(one, None, PAGE) for one in rows])
+    first = {
+        str(event["UID"]): (int(event.DTSTART.timestamp()), int(event.DTEND.timestamp()))
+        for event in Calendar.from_ical(raw).walk("VEVENT")
+    }
+    second = {
+        event.uid.value: (int(event.dtstart.value.timestamp()), int(event.dtend.value.timestamp()))
+        for event in vobject.readOne(raw.decode()).vevent_list
+    }
+    assert first == second
+    return first
+
+
+def test_a_session_that_cannot_be_written_is_left_out() -> None:
+    """One odd row takes nothing from those who have others in their calendar."""
+    odd = row(lesson_id="31923:x:odd", scheduled_at=10**15, ends_at=10**15 + 60)
+    (event,) = read([Entry(odd, None, PAGE), Entry(ROW, None, PAGE)]).vevent_list
+    assert event.uid.value == uid_of(ROW.lesson_id)
+
+
+def test_a_session_without_length_has_no_end() -> None:
+    """RFC 5545 wants an end later than the start: a cancellation that names no times has none."""
+    event = event_of(row(scheduled_at=0, ends_at=0, withdrawn=True))
+    assert "dtend" not in event.contents
+
+
+def test_alarms_ring_when_reminders_are_due() -> None:
+    """Each once, the farthest first, with words; a cancelled session rings no more."""
+    calendar = read([Entry(ROW, RSVP, PAGE, (900, 86_400, 900))])
+    alarms = calendar.vevent.valarm_list
+    assert [alarm.trigger.value for alarm in alarms] == [-timedelta(days=1), -timedelta(minutes=15)]
+    assert {(alarm.action.value, alarm.description.value) for alarm in alarms} == {("DISPLAY", "Knots")}
+    cancelled = read([Entry(row(withdrawn=True), RSVP, PAGE, (900,))]).vevent
+    assert "valarm" not in cancelled.contents
 
 
 @pytest.mark.parametrize("name", [None, "UTC", "Mars/Olympus", "../../etc/passwd", "", "a\x00b", "Europe", "x" * 999])
@@ -146,27 +215,57 @@ def test_the_status_is_the_sessions_and_the_persons(
     assert event_of(session, answer).status.value == status
 
 
+def test_the_reason_of_a_cancellation_comes_first() -> None:
+    """Whoever looks only into their calendar reads why; of a session that takes place nothing is said."""
+    said = row(withdrawn=True, cancel_reason="The hall is closed.")
+    assert event_of(said).description.value.startswith("Cancelled: The hall is closed.\n\nWhen: ")
+    assert "hall" not in event_of(row(cancel_reason="The hall is closed.")).description.value
+
+
 def test_a_waiting_person_reads_their_position() -> None:
     """The calendar says it, too."""
     assert "number 3 on the waiting list" in event_of(ROW, rsvp(seat="waiting", position=3)).description.value
 
 
-def test_a_revision_keeps_the_uid_and_raises_the_sequence() -> None:
-    """A program moves the entry it has; it does not add a second one or ignore the change."""
-    moved = row(scheduled_at=1_900_010_000, ends_at=1_900_015_400, event_created_at=1_800_000_001)
-    before, after = event_of(ROW), event_of(moved)
-    assert before.uid.value == after.uid.value == uid_of(ROW.lesson_id)
-    assert int(after.sequence.value) > int(before.sequence.value)
-    deleted = row(withdrawn=True)  # a bare deletion brings no later revision
-    assert sequence_of(deleted) > sequence_of(ROW)
-    assert uid_of("31923:x:y") != uid_of("31923:x:z")
+def test_the_version_of_an_entry_is_in_it() -> None:
+    """SEQUENCE, DTSTAMP and LAST-MODIFIED are of the revision, whatever the session's own times are."""
+    (written,) = write_entries([Entry(ROW, None, PAGE)])
+    event = vobject.readOne(feed([(written, Revision(7, 1_850_000_000))], name="x", owner="y").decode()).vevent
+    at = datetime.fromtimestamp(1_850_000_000, UTC)
+    assert (event.sequence.value, event.dtstamp.value, event.last_modified.value) == ("7", at, at)
+    assert event.uid.value == uid_of(ROW.lesson_id) != uid_of("31923:x:y")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        Entry(row(title="Bends"), RSVP, PAGE),
+        Entry(row(description="Bring two."), RSVP, PAGE),
+        Entry(row(scheduled_at=1_900_000_860), RSVP, PAGE),
+        Entry(row(ends_at=1_900_006_260), RSVP, PAGE),
+        Entry(row(timezone="Europe/London"), RSVP, PAGE),
+        Entry(row(withdrawn=True), RSVP, PAGE),
+        Entry(row(withdrawn=True, cancel_reason="Ill."), RSVP, PAGE),
+        Entry(row(recording_url="https://x.example.org/a.webm"), RSVP, PAGE),
+        Entry(ROW, rsvp(status="tentative", seat="none"), PAGE),
+        Entry(ROW, rsvp(seat="waiting", position=2), PAGE),
+        Entry(ROW, RSVP, f"{PAGE}2"),
+        Entry(ROW, RSVP, PAGE, (900,)),
+    ],
+)
+def test_whatever_an_entry_says_is_in_its_digest(entry: Entry) -> None:
+    """The digest differs as soon as anything that is written does, and only then."""
+    (before,), (after,) = write_entries([Entry(ROW, RSVP, PAGE)]), write_entries([entry])
+    assert before.digest != after.digest
+    (same,) = write_entries([Entry(row(version=9, status_created_at=5, epoch=3), RSVP, PAGE)])
+    assert same.digest == before.digest
 
 
 def test_the_same_sessions_give_the_same_bytes() -> None:
     """No time of day and no random UID in the feed, whatever the order: else every fetch would look like a change."""
     other = Entry(row(lesson_id="31923:x:y", scheduled_at=1_900_000_000), None, PAGE)
     entries = [Entry(ROW, RSVP, PAGE), other]
-    assert feed(entries, name="Podium") == feed(reversed(entries), name="Podium")
+    assert feed_of(entries) == feed_of(list(reversed(entries)))
 
 
 def test_an_empty_calendar_can_be_read() -> None:
@@ -187,7 +286,7 @@ def test_an_empty_calendar_can_be_read() -> None:
 )
 def test_a_title_starts_no_line_of_its_own(title: str) -> None:
     """One event with one summary, without controls, and no property that the title made up."""
-    raw = feed([Entry(row(title=title, summary=title, description=title), None, PAGE)], name="Podium")
+    raw = feed_of([Entry(row(title=title, summary=title, description=title), None, PAGE)])
     calendar = vobject.readOne(raw.decode())
     (event,) = calendar.vevent_list
     assert set(event.contents) == {

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from http import HTTPStatus
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 
-from podium_daemon.web.calendar_feed import Entry, feed
+from podium_daemon.web.calendar_feed import Entry, Revision, Written, feed, write_entries
+from podium_daemon.web.calendar_revisions import CalendarRevisions
 from podium_daemon.web.calendar_tokens import CalendarTokens
 from podium_daemon.web.context import Context, InContext
 from podium_daemon.web.documented import also
@@ -27,8 +28,10 @@ router = APIRouter(tags=["calendar"], route_class=StrictRoute)
 _COMES: Final = (RsvpStatus.CONFIRMED, RsvpStatus.TENTATIVE)
 _LOOK_BACK: Final = 180 * 24 * 3600  # seconds; programs fetch this every hour, and history is on the page
 _MOST: Final = 1000
+_EVERY_SESSION: Final = "*"  # as the rows of opt-outs have it
 _MEDIA_TYPE: Final = "text/calendar; charset=utf-8"
 
+Found = tuple[LiveSessionRow, RsvpRow | None]
 
 _ANSWERS: Final = {
     **also("text/calendar", "The calendar, with its ETag."),
@@ -69,9 +72,11 @@ async def show_calendar(
         # never an echo of the token: it may be a good one with a letter too many
         detail = "no calendar is at this address, or its address was revoked"
         raise Problem(HTTPStatus.NOT_FOUND, "unknown-calendar", detail, "`podium calendar` prints the one of today.")
-    found = await _sessions(context, owner)
-    # on a thread: zones and hundreds of entries take longer than the loop may be kept
-    raw = await asyncio.to_thread(_composed, context.views, found, f"Podium {owner[:8]}")
+    found, face = await _sessions(context, owner), context.calendar()
+    # on threads: hundreds of entries take longer than the loop may be kept
+    entries = await asyncio.to_thread(_written, context.views, found, face.alarms, await _quiet(context, owner))
+    revisions = await CalendarRevisions(context.store, context.clock).of(owner, entries)
+    raw = await asyncio.to_thread(_composed, entries, revisions, face.name, owner)
     tag = f'"{hashlib.sha256(raw).hexdigest()[:32]}"'
     headers = {
         "ETag": tag,
@@ -90,7 +95,11 @@ async def show_session_calendar(context: InContext, caller: OptionalCaller, refe
     rsvp = None
     if caller is not None and caller != row.instructor_pubkey:
         rsvp = await context.store.rsvps.where("[lessonId+pubkey]").equals([row.lesson_id, caller]).first()
-    raw = await asyncio.to_thread(_composed, context.views, [(row, rsvp)], "Podium")
+    # no alarms: it is kept once, beside the calendar that may be subscribed to and has them
+    entries = _written(context.views, [(row, rsvp)], ())
+    # nothing is kept of who asks, since that is anybody: each copy counts as newer than the one before
+    revision = CalendarRevisions(context.store, context.clock).now()
+    raw = _composed(entries, [revision] * len(entries), context.calendar().name, row.lesson_id)
     headers = {"Cache-Control": "no-store", "Content-Disposition": 'attachment; filename="podium-session.ics"'}
     return Response(raw, media_type=_MEDIA_TYPE, headers=headers)
 
@@ -99,7 +108,7 @@ async def _address(context: Context, tokens: CalendarTokens, caller: Pubkey) -> 
     return CalendarOut(url=f"{context.public_url.rstrip('/')}/calendar/{await tokens.token(caller)}.ics")
 
 
-async def _sessions(context: Context, owner: Pubkey) -> list[tuple[LiveSessionRow, RsvpRow | None]]:
+async def _sessions(context: Context, owner: Pubkey) -> list[Found]:
     store = context.store
     since = int(context.clock.now()) - _LOOK_BACK
     answers = await store.rsvps.where("pubkey").equals(owner).to_list()
@@ -111,8 +120,23 @@ async def _sessions(context: Context, owner: Pubkey) -> list[tuple[LiveSessionRo
     return [(row, None if row.instructor_pubkey == owner else mine.get(row.lesson_id)) for row in newest]
 
 
-def _composed(views: Views, found: Sequence[tuple[LiveSessionRow, RsvpRow | None]], name: str) -> bytes:
-    return feed([Entry(row, rsvp, views.page(row)) for row, rsvp in found], name=name)
+async def _quiet(context: Context, owner: Pubkey) -> frozenset[str]:
+    """What somebody said `stop` to: sessions, or every session ("*")."""
+    rows = await context.store.opt_outs.where("pubkey").equals(owner).to_list()
+    return frozenset(row.lesson_id for row in rows)
+
+
+def _written(
+    views: Views, found: Sequence[Found], alarms: tuple[int, ...], quiet: Collection[str] = ()
+) -> list[Written]:
+    return write_entries(
+        Entry(row, rsvp, views.page(row), () if {row.lesson_id, _EVERY_SESSION} & set(quiet) else alarms)
+        for row, rsvp in found
+    )
+
+
+def _composed(entries: Sequence[Written], revisions: Sequence[Revision], name: str, owner: str) -> bytes:
+    return feed(zip(entries, revisions, strict=True), name=name, owner=owner)
 
 
 def _matches(if_none_match: str | None, tag: str) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
+from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,9 +15,10 @@ import pytest
 import vobject
 
 from podium_daemon import logs
-from podium_daemon.web.calendar_feed import uid_of
+from podium_daemon.web.calendar_feed import Face, uid_of
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus
+from podium_storage.rows import OptOutRow
 from tests.support.site import Site, site
 from tests.support.world import new_key
 
@@ -91,6 +94,67 @@ async def test_an_unchanged_calendar_is_not_sent_again(here: Site) -> None:
     changed = await fetch(here, url, If_None_Match=tag)
     assert changed.status_code == 200
     assert changed.headers["etag"] != tag
+
+
+def versions(answer: httpx.Response) -> list[tuple[int, Any, Any]]:
+    """SEQUENCE, DTSTAMP and LAST-MODIFIED of each entry."""
+    events = vobject.readOne(answer.text).vevent_list
+    return [(int(event.sequence.value), event.dtstamp.value, event.last_modified.value) for event in events]
+
+
+async def test_every_change_is_a_newer_version(here: Site) -> None:
+    """An answer that becomes a maybe, a new hour and a cancellation: each raises all three; nothing else does."""
+    row, ada = await here.here.schedule(), new_key()
+    await here.here.answer(ada, row)
+    url = await address(here, ada)
+    seen = versions(await fetch(here, url))
+    await here.here.advance(5)
+    assert versions(await fetch(here, url)) == seen
+    await here.here.answer(ada, row, RsvpStatus.TENTATIVE)
+    seen += versions(await fetch(here, url))
+    await here.here.move(row, row.scheduled_at + 3600)
+    seen += versions(await fetch(here, url))
+    await here.here.clock.advance(1)
+    await here.here.cancel(await here.here.row(row.lesson_id))
+    seen += versions(await fetch(here, url))
+    for before, after in pairwise(seen):
+        assert all(new > old for old, new in zip(before, after, strict=True))
+
+
+async def test_the_calendar_has_the_services_name_and_its_reminders(here: Site) -> None:
+    """Subscribed to, it is called as the service is and rings when its reminders are due; one file does not ring."""
+    here.calendar = Face("Harbour school", (86_400, 900))
+    row, ada = await here.here.schedule(), new_key()
+    await here.here.answer(ada, row)
+    for answer, rings in (
+        (await fetch(here, await address(here, ada)), [-timedelta(days=1), -timedelta(minutes=15)]),
+        (await here.get(here.path_of(row, "calendar.ics"), ada), []),
+    ):
+        calendar: Any = vobject.readOne(answer.text)
+        assert calendar.x_wr_calname.value == "Harbour school"
+        alarms = calendar.vevent.contents.get("valarm", [])
+        assert [alarm.trigger.value for alarm in alarms] == rings
+
+
+@pytest.mark.parametrize("every", [False, True])
+async def test_who_said_stop_is_not_rung(here: Site, every: bool) -> None:
+    """No reminders of a session, or of any, are no alarms either."""
+    here.calendar = Face("Podium", (900,))
+    row, ada = await here.here.schedule(), new_key()
+    await here.here.answer(ada, row)
+    stop = OptOutRow(pubkey=ada.pubkey, lesson_id="*" if every else row.lesson_id, created_at=here.here.now)
+    await here.here.store.opt_outs.put(stop)
+    assert "valarm" not in vobject.readOne((await fetch(here, await address(here, ada))).text).vevent.contents
+
+
+async def test_one_odd_session_does_not_take_the_others(here: Site) -> None:
+    """Whoever has one in their calendar that cannot be written still reads the others."""
+    rows, ada = [await here.here.schedule(starts_in=3600 * hours) for hours in (1, 2)], new_key()
+    for row in rows:
+        await here.here.answer(ada, row)
+    odd = await here.here.row(rows[0].lesson_id)
+    await here.here.store.sessions.put(msgspec.structs.replace(odd, ends_at=10**15))
+    assert list(titles(await fetch(here, await address(here, ada)))) == [uid_of(rows[1].lesson_id)]
 
 
 async def test_a_revoked_address_is_gone(here: Site) -> None:

@@ -1,0 +1,80 @@
+"""Which version of an entry somebody's calendar program was given: kept, so that a number never goes back.
+
+An entry is personal (a seat, a place in the waiting list), so no revision of the session says when it changed. What was
+written is compared with what was written before; a difference of whatever kind raises SEQUENCE, DTSTAMP and
+LAST-MODIFIED (RFC 5545, 3.8.7). Numbers come from the clock: a counter would begin again after a lost disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from podium_daemon.clock import Clock
+from podium_daemon.web.calendar_feed import Revision, Written
+from podium_protocol.events import Pubkey
+from podium_storage.rows import CalendarEntryRow
+from podium_storage.store import BoundTables, Store
+
+_SEQUENCE_FROM: Final = 1_577_836_800  # 2020-01-01: keeps the numbers inside 32 bits until 2088
+
+
+class CalendarRevisions:
+    """Numbers the versions of the entries in people's feeds."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        """Keep the numbers in this store."""
+        self._store = store
+        self._clock = clock
+
+    async def of(self, owner: Pubkey, entries: Sequence[Written]) -> list[Revision]:
+        """The revisions of all entries of somebody's feed, in their order; new ones for those that changed.
+
+        Entries that are in the feed no more are forgotten. Nothing is written while nothing changed.
+        """
+        digests = {entry.lesson_id: entry.digest for entry in entries}
+        known = await self._known(self._store, owner)
+        if {row.lesson_id: row.digest for row in known.values()} != digests:
+            known = await self._store.transaction(
+                "rw", [self._store.calendar_entries], lambda tables: self._renew(tables, owner, digests)
+            )
+        return [Revision(row.sequence, row.revised_at) for row in (known[entry.lesson_id] for entry in entries)]
+
+    def now(self) -> Revision:
+        """The revision of an entry that is written for the first time, or to be kept once."""
+        return _after(None, int(self._clock.now()))
+
+    async def _known(self, tables: Store | BoundTables, owner: Pubkey) -> dict[str, CalendarEntryRow]:
+        rows = await tables.calendar_entries.where("pubkey").equals(owner).to_list()
+        return {row.lesson_id: row for row in rows}
+
+    async def _renew(
+        self, tables: BoundTables, owner: Pubkey, digests: Mapping[str, str]
+    ) -> dict[str, CalendarEntryRow]:
+        known, now = await self._known(tables, owner), int(self._clock.now())
+        after = {lesson: _renewed(known.get(lesson), owner, lesson, digest, now) for lesson, digest in digests.items()}
+        await tables.calendar_entries.bulk_put([row for lesson, row in after.items() if row != known.get(lesson)])
+        gone = [row.id for lesson, row in known.items() if lesson not in digests and row.id is not None]
+        await tables.calendar_entries.bulk_delete(gone)
+        return after
+
+
+def _renewed(before: CalendarEntryRow | None, owner: Pubkey, lesson_id: str, digest: str, now: int) -> CalendarEntryRow:
+    if before is not None and before.digest == digest:
+        return before
+    revision = _after(before, now)
+    return CalendarEntryRow(
+        id=None if before is None else before.id,
+        pubkey=owner,
+        lesson_id=lesson_id,
+        digest=digest,
+        sequence=revision.sequence,
+        revised_at=revision.revised_at,
+    )
+
+
+def _after(before: CalendarEntryRow | None, now: int) -> Revision:
+    """A later revision, even within one second and after a clock that was set back."""
+    if before is None:
+        return Revision(max(0, now - _SEQUENCE_FROM), now)
+    return Revision(max(before.sequence + 1, now - _SEQUENCE_FROM), max(before.revised_at + 1, now))
