@@ -139,7 +139,8 @@ class Replies:
         if reply is None:
             self.counts["conversation" if rumor.kind == kinds.PRIVATE_MESSAGE else "other_kind"] += 1
             return None
-        if self._secret.pubkey not in tags.values(rumor.tags, "p"):
+        meant_for = tuple(tags.values(rumor.tags, "p"))
+        if meant_for and self._secret.pubkey not in meant_for:
             # words that were meant for others, sealed once more for us by somebody's client
             self.counts["not_to_us"] += 1
             return None

@@ -1,7 +1,8 @@
 """NIP-59: a rumor (unsigned event), sealed by its author, in a gift wrap signed by a key that is used once.
 
-What we check beyond what other clients do: seals have no tags, and a rumor's id is the hash of the rumor.
-A message that may start or cancel something must not be ambiguous.
+What we check beyond what other clients do: seals have no tags, and a rumor that names its id names the hash of the
+rumor. A message that may start or cancel something must not be ambiguous. What proves nothing is not checked: 0xchat
+and go-nostr write `"sig":""` into their rumors, and the seal vouches for a rumor without an id as well.
 """
 
 from __future__ import annotations
@@ -167,18 +168,30 @@ def unwrap(wrap: VerifiedEvent, secret: SecretKey, *, now: int) -> Unwrapped | W
 
 
 class _Rumor(msgspec.Struct):
-    """A rumor as it stands in a seal."""
+    """A rumor as we seal it."""
 
     id: str
+    pubkey: Pubkey
+    created_at: int
+    kind: int
+    tags: Tags
+    content: str
+
+
+class _FoundRumor(msgspec.Struct):
+    """A rumor as it stands in anybody's seal."""
+
     pubkey: Pubkey
     created_at: Annotated[int, msgspec.Meta(ge=0, le=MAX_CREATED_AT)]
     kind: Annotated[int, msgspec.Meta(ge=0, le=kinds.MAX_KIND)]
     tags: Tags
     content: str
+    id: str | None = None
+    sig: str | None = None
 
 
 _encode: Final = msgspec.json.Encoder().encode
-_decode_rumor: Final = msgspec.json.Decoder(_Rumor).decode
+_decode_rumor: Final = msgspec.json.Decoder(_FoundRumor).decode
 
 
 def _seal(
@@ -215,15 +228,15 @@ def _read_seal(raw: bytes) -> VerifiedEvent | WrapRejected:
 def _read_rumor(raw: bytes) -> UnsignedEvent | WrapRejected:
     try:
         plain = _decode_rumor(raw)
-        keys = json.loads(raw, object_pairs_hook=_names)  # the typed decoder lets repeated keys pass
+        json.loads(raw, object_pairs_hook=_refuse_repetition)  # the typed decoder lets repeated keys pass
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         return WrapRejected(WrapFlaw.BAD_RUMOR, f"not a strict rumor: {error}")
-    if "sig" in keys:
+    if plain.sig:
         return WrapRejected(WrapFlaw.BAD_RUMOR, "a rumor is unsigned (NIP-59)")  # signed, it could be published
     if () in plain.tags or plain.kind in _NESTED:
         return WrapRejected(WrapFlaw.BAD_RUMOR, f"kind {plain.kind} in a seal, or a tag without a name")
     rumor = UnsignedEvent(plain.pubkey, plain.created_at, plain.kind, plain.tags, plain.content)
-    if plain.id != rumor.id:
+    if plain.id and plain.id != rumor.id:
         return WrapRejected(WrapFlaw.BAD_RUMOR, "the id is not the hash of the rumor")
     return rumor
 
@@ -237,8 +250,6 @@ def _flaw_of_layers(wrap: VerifiedEvent, sealed: VerifiedEvent, rumor: UnsignedE
     return None
 
 
-def _names(pairs: list[tuple[str, object]]) -> frozenset[str]:
-    names = frozenset(name for name, _ in pairs)
-    if len(names) != len(pairs):
+def _refuse_repetition(pairs: list[tuple[str, object]]) -> None:
+    if len({name for name, _ in pairs}) != len(pairs):
         raise ValueError("a key is repeated")
-    return names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import msgspec
@@ -92,6 +93,25 @@ async def test_an_answer_by_message_is_an_rsvp(text: str, expected: str) -> None
         person = await invited(here, row)
         await say(here, person, text, to=await letter_about(here, person, row))
         assert await status(here, person, row) == expected
+
+
+@pytest.mark.parametrize("odd", [{"sig": ""}, {"id": ""}, {"tags": []}])
+async def test_a_reply_is_read_as_clients_write_it(odd: dict[str, object]) -> None:
+    """An empty signature (0xchat, go-nostr), no id, nobody addressed: the seal says whose words these are, to whom."""
+    async with world() as here:
+        row = await here.schedule()
+        person = await invited(here, row)
+        rumor = message(here, person, "no")
+        plain = {"id": rumor.id, **msgspec.to_builtins(rumor), **odd}
+        if "tags" in odd:
+            del plain["id"]
+        content = nip44.encrypt(json.dumps(plain), nip44.conversation_key(person, here.service.pubkey), os.urandom(32))
+        seal = person.sign(UnsignedEvent(person.pubkey, here.now, kinds.SEAL, (), content), os.urandom(32))
+        one_time, nonce, aux = (os.urandom(32) for _ in range(3))
+        to = here.service.pubkey
+        wrap = nip59.wrap(seal, to, ephemeral_secret=one_time, created_at=here.now, nonce=nonce, aux=aux)
+        await here.replies.take([as_from_relay(wrap)])
+        assert await status(here, person, row) == "declined"
 
 
 async def test_a_reply_that_declines_ends_the_reminders() -> None:
