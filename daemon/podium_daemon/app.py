@@ -503,6 +503,7 @@ class Daemon:
             service=self._signer.pubkey,
             page_of=self._page_of,
             clock=clock,
+            name_of=lambda pubkey: self._profiles.of(pubkey).name,
         )
         self._private_inbox = PrivateInbox(
             self._private_news,

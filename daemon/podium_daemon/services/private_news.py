@@ -16,6 +16,7 @@ from podium_protocol.events import EventId, Pubkey, VerifiedEvent
 from podium_protocol.live import private
 from podium_protocol.live.reminders import LedgerState
 from podium_protocol.live.rsvp import Rsvp, RsvpStatus
+from podium_protocol.nips import nip19
 from podium_storage.database import Transaction
 from podium_storage.projections import Answer, RsvpProjection
 from podium_storage.rows import LiveSessionRow, RsvpRow
@@ -25,7 +26,10 @@ _FOR_GUESTS: Final = (topics.SESSION, topics.DELETION, topics.INVITATION)
 
 
 class PrivateNews:
-    """Writes the letters of private sessions. `page_of` gives the address at which people join."""
+    """Writes the letters of private sessions.
+
+    `page_of` gives the address at which people join; `name_of` somebody's own name, or "" where it is not known.
+    """
 
     def __init__(
         self,
@@ -36,11 +40,13 @@ class PrivateNews:
         service: Pubkey,
         page_of: Callable[[LiveSessionRow], str],
         clock: Clock,
+        name_of: Callable[[Pubkey], str] = lambda _pubkey: "",
     ) -> None:
         self._letters = letters
         self._store = store
         self._rsvps = rsvps
         self._page_of = page_of
+        self._name_of = name_of
         self._clock = clock
         self.service = service
 
@@ -98,11 +104,13 @@ class PrivateNews:
     def _invitation(
         self, row: LiveSessionRow, event: VerifiedEvent, recipient: Pubkey, reached: Collection[str]
     ) -> Letter:
+        instructor = Pubkey(row.instructor_pubkey)
         words = private.Invitation(
             title=row.title,
             starts_at=row.scheduled_at,
             timezone=row.timezone or "UTC",
             page=self._page_of(row),
+            inviter=self._name_of(instructor) or nip19.short_npub(instructor),
             cancelled=row.withdrawn,
             cancel_reason=row.cancel_reason,
             changed=recipient in reached,

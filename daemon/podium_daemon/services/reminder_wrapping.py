@@ -110,7 +110,6 @@ class Wrapper:
             starts_at=session.scheduled_at,
             timezone=session.timezone or "UTC",
             join_url=self._page_of(session),
-            recording_url=session.recording_url,
             position=(rsvp.position if rsvp else None) or 0,
             tentative=rsvp is not None and rsvp.status == RsvpStatus.TENTATIVE,
             moved_from=row.told_start,

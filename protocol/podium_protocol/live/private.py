@@ -17,6 +17,7 @@ from podium_protocol.addresses import Address
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import EventId, Pubkey, Rejected, SignedEvent, UnsignedEvent, VerifiedEvent, verify_json
 from podium_protocol.live.plain_text import single_line
+from podium_protocol.live.profile import MAX_NAME
 from podium_protocol.live.session_spec import Visibility
 from podium_protocol.live.texts import MAX_TITLE, spoken_time
 from podium_protocol.nips import nip17
@@ -111,12 +112,24 @@ def check_size(event: UnsignedEvent | SignedEvent, *, service: Pubkey) -> None:
 
 
 class Invitation(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody is told by private message. `changed`: they were told of another time or title before."""
+    """What somebody is told by private message.
+
+    Args:
+        title: the session's, from a stranger.
+        starts_at: Unix seconds.
+        timezone: IANA name.
+        page: address of the session's page.
+        inviter: how the instructor is called: their name, else their short npub.
+        cancelled: nothing takes place.
+        cancel_reason: the instructor's words for it.
+        changed: they were told of another time or title before.
+    """
 
     title: str
     starts_at: int
     timezone: str
     page: str
+    inviter: str
     cancelled: bool = False
     cancel_reason: str | None = None
     changed: bool = False
@@ -126,7 +139,8 @@ def write_invitation(told: Invitation, *, service: Pubkey, recipient: Pubkey, cr
     """The kind 14 rumor (NIP-17) by which people without a client of ours read of a private session."""
     title = single_line(told.title, MAX_TITLE)
     headline = f"{_kind_of(told)}: {title}"
-    text = "\n\n".join((headline, spoken_time(told.starts_at, told.timezone), *_closing(told)))
+    when = spoken_time(told.starts_at, told.timezone)
+    text = "\n\n".join((headline, *_opening(told), when, *_closing(told)))
     return nip17.write_message(service, recipient, text, created_at=created_at, subject=headline)
 
 
@@ -136,11 +150,17 @@ def _kind_of(told: Invitation) -> str:
     return "Invitation changed" if told.changed else "You are invited"
 
 
+def _opening(told: Invitation) -> Iterator[str]:
+    if not told.cancelled:
+        yield f"{single_line(told.inviter, MAX_NAME)} invites you."
+
+
 def _closing(told: Invitation) -> Iterator[str]:
     if told.cancelled:
         yield "The instructor cancelled the session."
         if told.cancel_reason:
             yield f"Reason: {told.cancel_reason}"
+        yield f"The session's page: {told.page}"
         return
     yield "This session is private: only invited people see it and may come. Sign in on its page with this key."
     yield f"Join: {told.page}"

@@ -15,7 +15,6 @@ import msgspec
 from babel.dates import format_date
 
 from podium_protocol.events import Pubkey, UnsignedEvent
-from podium_protocol.live import fields
 from podium_protocol.live.local_time import offset_name
 from podium_protocol.live.plain_text import single_line
 from podium_protocol.live.reminders import DEFAULT_POLICY, Message, ReminderPolicy
@@ -66,8 +65,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
         title: the session's, from a stranger.
         starts_at: Unix seconds.
         timezone: IANA name, the session's `start_tzid`.
-        join_url: of the page.
-        recording_url: where it is known.
+        join_url: of the session's page; it is in every message.
         position: on the waiting list, from 1.
         tentative: the recipient answered maybe.
         moved_from: the start people were told of before, for a message about a move.
@@ -78,7 +76,6 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     starts_at: int
     timezone: str
     join_url: str
-    recording_url: str | None = None
     position: int = 0
     tentative: bool = False
     moved_from: int | None = None
@@ -117,6 +114,10 @@ _ANSWER: Final = N_(
     "Reply yes, maybe or no to change your answer, stop to get no more messages about this session, stop all for none "
     "at all."
 )
+_JOIN: Final = N_("Join: {url}")
+_PAGE: Final = N_("The session's page: {url}")
+_SEATED: Final = frozenset({Message.CONFIRMATION, Message.PROMOTED, Message.HOUR})
+_DOORS: Final = 900  # seconds before the start
 _STOP: Final = N_("Reply stop all to get no more messages.")
 _HOUR: Final = 3600
 _DAY: Final = 86_400
@@ -211,7 +212,7 @@ def _body(message: Message, subject: Subject, at: int, language: Language) -> It
     when = spoken_time(subject.starts_at, subject.timezone, language)
     if message is Message.RECORDING:
         yield say(N_("You can watch the session of {when}:")).format(when=when)
-        yield fields.web_url(subject.recording_url) or subject.join_url
+        yield subject.join_url  # the page knows who may watch, and gives credit; the file knows neither
         yield say(_STOP)
         return
     if message is Message.MOVED and subject.moved_from is not None:
@@ -228,24 +229,25 @@ def _closing(message: Message, subject: Subject, at: int, language: Language) ->
         yield say(N_("The instructor cancelled the session."))
         if subject.cancel_reason:
             yield say(N_("Reason: {reason}")).format(reason=subject.cancel_reason)
+        yield say(_PAGE).format(url=subject.join_url)
     elif message is Message.NO_SHOW:
         yield say(N_("The instructor did not come."))
+        yield say(_PAGE).format(url=subject.join_url)
     else:
         ahead = subject.starts_at - at
         begins = N_("It starts {relative}.") if ahead >= 0 else N_("It started {relative}.")
         yield say(begins).format(relative=spoken_distance(ahead, language))
-        if _has_link(message, ahead):
-            yield say(N_("Join: {url}")).format(url=subject.join_url)
+        yield say(_JOIN if _may_join(message, ahead) else _PAGE).format(url=subject.join_url)
         yield say(_ANSWER)
         return
     yield say(_STOP)
 
 
-def _has_link(message: Message, ahead: int) -> bool:
+def _may_join(message: Message, ahead: int) -> bool:
+    """Whether the link leads into the room; earlier, and for those without a seat, it leads to the session's page."""
     if message in (Message.QUARTER, Message.START):
         return True
-    # no reminder follows a confirmation this short before the start, so it brings the link itself
-    return message in (Message.CONFIRMATION, Message.PROMOTED) and ahead <= 900
+    return message in _SEATED and ahead <= _DOORS
 
 
 def _units(seconds: int, catalogue: Catalogue) -> Iterator[str]:

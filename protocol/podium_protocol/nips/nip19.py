@@ -75,6 +75,12 @@ def encode_npub(pubkey: Pubkey) -> str:
     return bech32.encode("npub", bytes.fromhex(pubkey))
 
 
+def short_npub(pubkey: Pubkey) -> str:
+    """The two ends of the npub, as people see somebody without a name; too short to be searched for."""
+    npub = encode_npub(pubkey)
+    return f"{npub[:10]}…{npub[-6:]}"
+
+
 def encode_nsec(secret: SecretKey) -> str:
     """`nsec1...`: the secret itself, for a person who asked to see or to save it."""
     return bech32.encode("nsec", secret.expose())

@@ -10,6 +10,7 @@ from podium_protocol.live.attendance_record import read_attendance_record
 from podium_protocol.live.private import read_copy
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.live.session import Visibility
+from podium_protocol.nips import nip19
 from tests.support.private import answer, cancelled, edited, guests, opened, replay, scheduled, status_of, taken
 from tests.support.world import OWN_INBOX, Room, World, new_key, signed, world
 
@@ -54,6 +55,16 @@ async def test_everybody_named_gets_the_signed_session() -> None:
         for key in (ada, helper, here.instructor, here.service):
             assert copies(opened(here, key, kinds.GENERIC_REPOST)) == [event]
         assert opened(here, stranger) == []
+
+
+async def test_an_invitation_says_who_invites() -> None:
+    """By the instructor's short npub, where their name is not known."""
+    async with world() as here:
+        ada = await here.person()
+        await scheduled(here, ada)
+        await here.turn()
+        (invitation,) = opened(here, ada, kinds.PRIVATE_MESSAGE)
+        assert f"{nip19.short_npub(here.instructor.pubkey)} invites you." in invitation.content
 
 
 async def test_guests_are_invited_in_words_once() -> None:

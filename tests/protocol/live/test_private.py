@@ -130,7 +130,9 @@ def test_the_size_is_known_before_anybody_signs() -> None:
 
 def invitation(**changes: object) -> UnsignedEvent:
     """An invitation to one guest."""
-    told = private.Invitation(title="Knots", starts_at=NOW, timezone="Europe/Berlin", page="https://x.example/s/1")
+    told = private.Invitation(
+        title="Knots", starts_at=NOW, timezone="Europe/Berlin", page="https://x.example/s/1", inviter="Rosa"
+    )
     told = msgspec.structs.replace(told, **changes)
     return private.write_invitation(told, service=SERVICE.pubkey, recipient=Pubkey(GUEST.pubkey), created_at=NOW - 3600)
 
@@ -143,6 +145,7 @@ def test_an_invitation_says_what_when_and_where() -> None:
     assert tags.first(rumor.tags, "subject") == "You are invited: Knots"
     for words in (
         "You are invited: Knots",
+        "Rosa invites you.",
         "Friday, 15 January 2027",
         "https://x.example/s/1",
         "Reply yes, maybe or no",
@@ -150,11 +153,12 @@ def test_an_invitation_says_what_when_and_where() -> None:
         assert words in rumor.content
 
 
-def test_a_cancelled_invitation_has_no_link() -> None:
-    """Who was invited and has not answered is told that nothing takes place."""
+def test_a_cancelled_invitation_says_so() -> None:
+    """Who was invited and has not answered is told that nothing takes place, and where that stands."""
     rumor = invitation(cancelled=True, changed=True)
     assert tags.first(rumor.tags, "subject") == "Cancelled: Knots"
-    assert "https://" not in rumor.content
+    assert "The session's page: https://x.example/s/1" in rumor.content
+    assert "invites you" not in rumor.content
     assert "Reason: I am ill." in invitation(cancelled=True, cancel_reason="I am ill.").content
 
 
