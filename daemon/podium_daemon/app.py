@@ -707,6 +707,7 @@ class Daemon:
                 "service",
                 {one.service: one.faults for one in self._watched},
             ),
+            Counted("podium_conference_drops", "What was dropped at the rooms.", "reason", self._engine.flaws),
         ]
 
     def _service_out(self) -> ServiceOut:

@@ -9,16 +9,20 @@ import json
 import math
 import struct
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
 import av
 import msgspec
 from aioice import ice
+from aioice.ice import StunProtocol
 from aiortc import MediaStreamTrack, RTCCertificate, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 from aiortc.rtcconfiguration import RTCBundlePolicy
 
+from podium_daemon.conference.embedded.connections import Publisher
+from podium_daemon.conference.embedded.datagrams import guard
 from podium_daemon.conference.embedded.media_process import MediaHost
 from podium_daemon.conference.embedded.room import House as Rooms
 from podium_daemon.conference.embedded.signals import decode_signal
@@ -187,6 +191,12 @@ class MediaPage:
 
         return await settled(found, f"{do} {fields}")
 
+    def sockets(self) -> list[tuple[StunProtocol, tuple[str, int]]]:
+        """Our socket and the server's address, of each connection."""
+        ends = [pc.getTransceivers()[0].sender.transport.transport for pc in (self.publishing, self.watching) if pc]
+        pairs = [end._connection._nominated[1] for end in ends]
+        return [(pair.protocol, pair.remote_addr) for pair in pairs]
+
     async def close(self) -> None:
         """The page is gone."""
         self._task.cancel()
@@ -267,7 +277,8 @@ class House:
 
     def __init__(self) -> None:
         self.reports: list[Report] = []
-        self.rooms = Rooms((), self._told)
+        guard(drops := Counter[str]())
+        self.rooms = Rooms((), self._told, drops)
         self._ways: dict[str, _Direct] = {}
         self._pages: list[MediaPage] = []
 
@@ -297,6 +308,12 @@ class House:
     async def changed(self, pubkey: Pubkey, kind: TrackKind, change: TrackChange, times: int = 1) -> None:
         """Wait until something was told of somebody's track."""
         await settled(lambda: self.changes(pubkey).count((kind, change)) >= times, f"{kind} {change}")
+
+    def publisher(self, pubkey: Pubkey) -> Publisher:
+        """The connection on which somebody publishes."""
+        publisher = self.rooms._seats[ConnectionId(pubkey[:16])][1]._publisher
+        assert publisher is not None
+        return publisher
 
     def drops(self) -> list[str]:
         """Why something was dropped."""

@@ -6,6 +6,7 @@ engine cannot do it says, as a value that names the capability and what a person
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -119,6 +120,11 @@ class ConferenceEngine(Protocol):
     @property
     def history(self) -> bool:
         """Whether `events` tells, after a restart of the daemon, what happened meanwhile."""
+        ...
+
+    @property
+    def flaws(self) -> Counter[str]:
+        """What was dropped since the start of the daemon, by reason; metrics read it."""
         ...
 
     async def run(self, stop: Stop) -> None:

@@ -22,11 +22,20 @@ _NAMES: Final[Mapping[str, Mapping[str, tuple[str, ...] | None]]] = {
         "_handle_rtp_data": ("data", "arrival_time_ms"),
         "_handle_rtcp_data": ("data",),
         "_send_rtp": ("data",),
+        "_recv_next": (),
     },
     "RTCRtpReceiver": {"receive": ("parameters",)},
     "RTCRtpSender": {"send": ("parameters",), "_ssrc": None, "_stream_id": None},
     "RTCRtpTransceiver": {"_codecs": None, "_headerExtensions": None},
     "aioice.ice": {"get_host_addresses": ("use_ipv4", "use_ipv6")},
+    "StunProtocol": {"datagram_received": ("self", "data", "addr")},
+    "CandidatePair": {"remote_addr": None},
+    "Connection": {
+        "data_received": ("data", "component"),
+        "_queue": None,
+        "_check_list": None,
+        "_early_checks": None,
+    },
 }
 
 
@@ -49,6 +58,9 @@ async def check_names() -> None:
             "RTCRtpSender": transceiver.sender,
             "RTCRtpTransceiver": transceiver,
             "aioice.ice": ice,
+            "StunProtocol": ice.StunProtocol,
+            "CandidatePair": ice.CandidatePair,
+            "Connection": transceiver.sender.transport.transport._connection,  # noqa: SLF001  (what is looked for)
         }
         flaws = list(_flaws(owners))
     finally:

@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import traceback
+from collections import Counter
 from importlib.metadata import version
 from typing import Final
 
@@ -61,15 +62,17 @@ async def _serve(settings: MediaSettings) -> None:
     try:
         from podium_daemon.conference.embedded.aiortc_names import check_names
         from podium_daemon.conference.embedded.connections import use_addresses
+        from podium_daemon.conference.embedded.datagrams import guard
         from podium_daemon.conference.embedded.room import House
 
         use_addresses(settings.addresses)
         await check_names()
+        guard(drops := Counter[str]())
     except Exception as error:  # noqa: BLE001  (a boundary: whatever went wrong is told to the daemon)
         tell(CannotRun(str(error) or type(error).__name__))
         await writer.drain()
         os._exit(_EXIT_FAILED)
-    house = House(settings.stun, tell)
+    house = House(settings.stun, tell, drops)
     tell(Ready(version("aiortc")))
     reports = asyncio.create_task(house.run())
     while (command := await read_message(reader, commands)) is not None:

@@ -25,6 +25,7 @@ from podium_daemon.conference.embedded.turn import page_servers
 from podium_daemon.conference.embedded.wire import (
     Changed,
     Dropped,
+    Drops,
     Enter,
     Exit,
     Frame,
@@ -59,7 +60,7 @@ from podium_protocol.events import Pubkey
 
 _log = structlog.get_logger(__name__)
 
-_MAX_REASONS: Final = 64  # names of counters; there are about twenty
+_MAX_REASONS: Final = 64  # names of counters; there are about thirty
 
 
 class EmbeddedEngine(SeatedEngine):
@@ -241,6 +242,9 @@ class EmbeddedEngine(SeatedEngine):
                 self._track_changed(seat, kind, change)
             case Dropped(_, reason):
                 self._count(reason)
+            case Drops(counts):
+                for reason, number in counts.items():
+                    self._count(reason, number)
             case Recorded(room, state, detail):
                 self._media_recorded(room, state, detail)
 
@@ -307,9 +311,9 @@ class EmbeddedEngine(SeatedEngine):
             RecordingChanged(id=self._next_id("recording"), at=self._now(), room=room, state=state, detail=detail)
         )
 
-    def _count(self, reason: str) -> None:
-        """Count a drop; a media process that was taken over makes no names without end."""
-        self.flaws[reason if reason in self.flaws or len(self.flaws) < _MAX_REASONS else "other"] += 1
+    def _count(self, reason: str, number: int = 1) -> None:
+        """Count drops; a media process that was taken over makes no names without end."""
+        self.flaws[reason if reason in self.flaws or len(self.flaws) < _MAX_REASONS else "other"] += number
 
     def _health(self, *, up: bool, detail: str = "") -> None:
         if up == self._is_healthy:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,7 @@ from podium_daemon.conference.embedded.signals import PageSignal, ServerSignal, 
 from podium_daemon.conference.embedded.wire import (
     Command,
     Dropped,
+    Drops,
     Enter,
     Exit,
     Frame,
@@ -133,9 +135,13 @@ class Room:
 class House:
     """All rooms: takes the daemon's commands, tells it what happens."""
 
-    def __init__(self, stun: tuple[str, ...], tell: Callable[[Report], None]) -> None:
+    def __init__(
+        self, stun: tuple[str, ...], tell: Callable[[Report], None], drops: Counter[str] | None = None
+    ) -> None:
+        """`drops`: datagrams that `guard` counts; told with the reports, and emptied."""
         self._stun = stun
         self._tell = tell
+        self._drops = Counter[str]() if drops is None else drops
         self._rooms: dict[RoomId, Room] = {}
         self._seats: dict[ConnectionId, tuple[RoomId, Peer, asyncio.Queue[PageSignal], asyncio.Task[None]]] = {}
 
@@ -149,6 +155,7 @@ class House:
                     room.report(now)
                 except Exception:  # noqa: BLE001  (a boundary: one room's numbers must not end the reports of all)
                     traceback.print_exc()
+            self._tell_drops()
 
     async def obey(self, command: Command) -> None:
         """One command; those about somebody who is not here came too late and are nothing."""
@@ -175,6 +182,11 @@ class House:
         """Everybody goes."""
         for connection in list(self._seats):
             await self._exit(connection)
+
+    def _tell_drops(self) -> None:
+        if self._drops:
+            self._tell(Drops(dict(self._drops)))
+            self._drops.clear()
 
     def _enter(self, entered: Enter) -> None:
         room = self._room(entered.room)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from struct import Struct as Layout
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 
@@ -138,6 +138,12 @@ class Dropped(msgspec.Struct, frozen=True, tag="dropped"):
     reason: str
 
 
+class Drops(msgspec.Struct, frozen=True, tag="drops"):
+    """How many datagrams from anybody were dropped since the last of these, by the name of the counter."""
+
+    counts: dict[str, Annotated[int, msgspec.Meta(ge=0)]]
+
+
 class Recorded(msgspec.Struct, frozen=True, tag="recorded"):
     """What became of a recording."""
 
@@ -152,7 +158,7 @@ class Pong(msgspec.Struct, frozen=True, tag="pong"):
     number: int
 
 
-Report = Ready | CannotRun | Frame | Up | Changed | Dropped | Recorded | Pong
+Report = Ready | CannotRun | Frame | Up | Changed | Dropped | Drops | Recorded | Pong
 
 commands: Final[msgspec.msgpack.Decoder[Command]] = msgspec.msgpack.Decoder(Command)
 reports: Final[msgspec.msgpack.Decoder[Report]] = msgspec.msgpack.Decoder(Report)

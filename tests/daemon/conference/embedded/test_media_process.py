@@ -6,12 +6,15 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
+import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import ClassVar
 
 import av
 import pytest
+from aioice.ice import StunProtocol
 
 from podium_daemon.clock import SystemClock
 from podium_daemon.conference.base import Collected, RoomSpec, Snapshot
@@ -145,6 +148,63 @@ async def test_a_frozen_process_is_replaced(tmp_path: Path, monkeypatch: pytest.
         await settled(lambda: stage.pid not in (None, pid), "another process")
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+@pytest.mark.parametrize("whose", ["a stranger's", "their own"])
+async def test_no_datagram_ends_a_persons_media(tmp_path: Path, whose: str) -> None:
+    """Lengths from 0 to 16, every first byte, STUN that breaks its reader: dropped, counted, and pictures go on."""
+    async with _stage(tmp_path) as stage:
+        (teacher, desk), (_, bench) = await stage.sit(), await stage.sit()
+        await desk.publish("video")
+        await bench.watch()
+        await bench.sees(teacher.connection.pubkey)
+        for page in (desk, bench):
+            for protocol, address in page.sockets():
+                with _socket(protocol if whose == "their own" else None) as sender:
+                    for data in _nonsense():
+                        sender.sendto(data, address)
+        await bench.sees(teacher.connection.pubkey, more=3)
+        assert [one for page in (desk, bench) for one in page.told if one["do"] == "failed"] == []
+        names = {"datagram_unknown", "datagram_short", "datagram_bad_stun"}
+        if whose == "a stranger's":
+            names.add("datagram_stranger")
+        await settled(lambda: names <= stage.engine.flaws.keys(), "counters")
+        assert stage.engine.media.restarts == 0
+
+
+async def test_a_flood_from_a_stranger_ends_nothing(tmp_path: Path) -> None:
+    """Half a second of empty datagrams to every port is a number in the metrics."""
+    async with _stage(tmp_path) as stage:
+        (teacher, desk), (_, bench) = await stage.sit(), await stage.sit()
+        await desk.publish("video")
+        await bench.watch()
+        await bench.sees(teacher.connection.pubkey)
+        with _socket(None) as stranger:
+            for _ in range(10_000):
+                for page in (desk, bench):
+                    stranger.sendto(b"", page.sockets()[0][1])
+        await bench.sees(teacher.connection.pubkey, more=3)
+        assert [one for page in (desk, bench) for one in page.told if one["do"] == "failed"] == []
+        await settled(lambda: stage.engine.flaws["datagram_unknown"] > 100, "a number")
+
+
+def _nonsense() -> list[bytes]:
+    """What nobody who means well sends."""
+    lifetime = struct.pack("!HHI12sHH3sx", 1, 8, 0x2112A442, bytes(12), 0x000D, 3, b"abc")  # struct.error in aioice
+    text = struct.pack("!HHI12sHH4s", 1, 8, 0x2112A442, bytes(12), 0x0006, 4, b"\xff\xff\xff\xff")
+    unsaid = struct.pack("!HHI12sHH4s", 1, 80, 0x2112A442, bytes(12), 0x0006, 4, b"abcd")
+    every_length = [
+        bytes([first] * length) for length in range(17) for first in (0, 1, 17, 20, 22, 63, 64, 128, 191, 255)
+    ]
+    every_first = [bytes([first]) + bytes(rest) for first in range(256) for rest in (0, 39, 1400)]
+    return [*every_length, *every_first, lifetime, text, unsaid]
+
+
+def _socket(protocol: StunProtocol | None) -> socket.socket:
+    """A socket of nobody's, or another handle of a page's own."""
+    if protocol is None:
+        return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    return socket.socket(fileno=os.dup(protocol.transport.get_extra_info("socket").fileno()))
 
 
 async def test_the_process_ends_with_the_daemon() -> None:

@@ -13,6 +13,7 @@ from podium_daemon.conference.embedded.wire import (
     BrokenWire,
     Changed,
     Command,
+    Drops,
     Enter,
     Exit,
     Frame,
@@ -76,6 +77,7 @@ async def test_reports_arrive_as_they_were_sent() -> None:
         Frame(C, '{"type":"media"}'),
         Up(C),
         Changed(C, TrackKind.SCREEN, TrackChange.PUBLISHED),
+        Drops({"datagram_short": 3}),
         Pong(7),
     ]
     reader = _reader(b"".join(map(write_message, sent)))
@@ -89,6 +91,7 @@ async def test_reports_arrive_as_they_were_sent() -> None:
         write_message(Ping(1)),  # a command is no report
         b"\x00\x00\x00\x01\xc1",
         b"\x00\x00\x00\x00",
+        write_message(Drops({"datagram_short": -1})),
         len(body := msgspec.msgpack.encode({"type": "kill"})).to_bytes(4, "big") + body,
     ],
 )
