@@ -143,6 +143,35 @@ async def test_a_daemon_killed_again_and_again_tells_everything_once(tmp_path: P
         _no_time_was_lost(told, attended, [first_stay, came_back])
 
 
+@pytest.mark.parametrize("poll", [1, 60])
+async def test_a_daemon_killed_right_after_the_end_attests_everybody(tmp_path: Path, poll: int) -> None:
+    """Ended by hand with somebody in the room and killed at that moment, it makes the final record when it is back."""
+    async with running_relay() as relay, outsiders(relay.url, 3) as people:
+        site = Site(tmp_path, relays=[relay.url], settings={"attendance.poll": poll, "attendance.percent": 1})
+        told = Told(site, await site.make_key(), people)
+        site.set(instructors__allow=[told.instructor.npub])
+        async with site.running() as daemon:
+            await told.schedule(4)
+            await until(told.has_status("live"), "it starts")
+            seat = await told.ada.join(site.base, "killed", told.lesson_id)
+            assert seat.is_taken, seat.said
+            await until(lambda: _is_listed(told), "she is counted")
+            ended = await told.instructor.call("POST", f"{site.base}/api/sessions/killed/end")
+            await daemon.kill()
+            assert ended.status == 200, ended.body
+        await told.until_time(time.time() + 3)  # more than two of the short polls
+        async with site.running():
+            await until(lambda: _left_record(told), "the final record is on the relay")
+
+
+async def _is_listed(told: Told) -> bool:
+    return told.ada.pubkey in await told.attendance()
+
+
+async def _left_record(told: Told) -> bool:
+    return any(rows(record, "left") for record in await told.instructor.find(ATTENDANCE, author=told.service))
+
+
 async def _all_prepared(told: Told) -> bool:
     due = [row for row in await told.ledger() if row["message"] in {"day", "hour", "quarter", "start"}]
     return len(due) == 8 and all(row["state"] == "prepared" for row in due)

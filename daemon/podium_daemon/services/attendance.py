@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -28,11 +29,13 @@ from podium_daemon.services.letters import Letters
 from podium_daemon.services.outgoing import Outgoing
 from podium_daemon.signers.base import Signer
 from podium_daemon.supervisor import Stop
-from podium_daemon.turns import take_turns
+from podium_daemon.turns import RETRY_SECONDS, take_turns
 from podium_protocol.events import Pubkey
 from podium_protocol.live.attendance import Evidence
 from podium_protocol.live.lifecycle import State
-from podium_storage.changes import Batch
+from podium_storage.changes import Batch, Subscription
+from podium_storage.errors import StoreDamaged, StoreError
+from podium_storage.owed_attendance import sessions_with_owed_attendance
 from podium_storage.rows import IntervalRow, LiveSessionRow, WatchRow
 from podium_storage.store import Store
 
@@ -78,20 +81,24 @@ class Attendance:
 
     async def run(self, stop: Stop) -> None:
         """Observe until told to stop."""
-        await self._close_what_a_former_run_left_open()
-        reader = asyncio.create_task(self._read_events(), name="engine events")
         tables = (self._store.sessions.name, self._store.intervals.name, self._store.watches.name)
+        # before anything is written: what a former run left open is a change that has to be settled
+        with self._store.database.changes.subscribe(*tables) as changes:
+            await self._until_stored(self._close_what_a_former_run_left_open, stop)
+            await self._observe(changes, stop)
+
+    async def _observe(self, changes: Subscription, stop: Stop) -> None:
+        reader = asyncio.create_task(self._read_events(stop), name="engine events")
         try:
-            with self._store.database.changes.subscribe(*tables) as changes:
-                turns = asyncio.create_task(
-                    take_turns(self.name, self._turn, changes, clock=self._clock, stop=stop), name="attendance turns"
-                )
-                await asyncio.wait((reader, turns), return_when=asyncio.FIRST_COMPLETED)
-                if reader.done() and not stop.is_set():
-                    turns.cancel()
-                    await reader  # raises what ended it
-                await turns
-                await self._turn(Batch((), resync=False))
+            turns = asyncio.create_task(
+                take_turns(self.name, self._turn, changes, clock=self._clock, stop=stop), name="attendance turns"
+            )
+            await asyncio.wait((reader, turns), return_when=asyncio.FIRST_COMPLETED)
+            if reader.done() and not stop.is_set():
+                turns.cancel()
+                await reader  # raises what ended it
+            await turns
+            await self._turn(changes.take() or Batch(()))  # what came between the last turn and the stop
         finally:
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
@@ -118,7 +125,20 @@ class Attendance:
 
     # -- from the engine to intervals
 
-    async def _read_events(self) -> None:
+    async def _until_stored(self, write: Callable[[], Awaitable[None]], stop: Stop) -> None:
+        """Write again until there is room on the disk: an engine tells who came once."""
+        while not stop.is_set():
+            try:
+                await write()
+            except StoreDamaged:
+                raise
+            except StoreError as error:
+                _log.warning("attendance is written again", action="attendance.retry", error=str(error))
+                await stop.wait_for(RETRY_SECONDS)
+            else:
+                return
+
+    async def _read_events(self, stop: Stop) -> None:
         waiting: list[EngineEvent] = []
         arrived = asyncio.Event()
 
@@ -136,7 +156,7 @@ class Attendance:
                 woken.cancel()
                 arrived.clear()
                 batch, waiting[:] = list(waiting), []
-                await self._record(batch)
+                await self._until_stored(partial(self._record, batch), stop)
             await collector
         finally:
             collector.cancel()
@@ -201,11 +221,13 @@ class Attendance:
 
     async def _turn(self, batch: Batch) -> float | None:
         now = int(self._clock.now())
+        # at the start and after a failure: what was not settled then, whatever its age
+        owed = await sessions_with_owed_attendance(self._store.database) if batch.resync else []
         if self._clock.now() >= self._poll_at:
             await self._poll(now)
             self._poll_at = self._clock.now() + self.settings.poll
             batch = msgspec.structs.replace(batch, resync=True)  # time passed: those present have more credit now
-        for lesson_id, people in (await self._touched(batch, now)).items():
+        for lesson_id, people in (await self._touched(batch, now) | dict.fromkeys(owed, _ALL)).items():
             session = await self._session(lesson_id)
             if session is not None and session.runs:
                 await self._settler.settle(session, people, now)

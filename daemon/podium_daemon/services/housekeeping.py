@@ -72,7 +72,8 @@ class Housekeeping:
         over = [row for row in old if row.state in _OVER and (row.ended_at or row.ends_at) < before]
         lessons = [row.lesson_id for row in over]
         store = self._store
-        for table in (store.attendance, store.intervals, store.questions, store.controls, store.watches):
+        # attendance last: as long as there is a stay or a completion without its row, a record of it is owed
+        for table in (store.watches, store.intervals, store.attendance, store.questions, store.controls):
             await table.where("lessonId").any_of(lessons).delete()
         await store.calendar_entries.where("lessonId").any_of(lessons).delete()
         # who agreed to be recorded is kept as long as the recording is there (semantics.md, "Room, consent, recording")

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+
+import msgspec
+import pytest
+
+from podium_daemon.conference.base import LeaveReason
 from podium_daemon.refusals import Refused
+from podium_daemon.supervisor import Stop
+from podium_daemon.turns import RETRY_SECONDS
 from podium_protocol import kinds
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.attendance_record import AttendanceRecord, read_attendance_record
+from podium_storage.errors import StoreFull
 from podium_storage.rows import AttendanceRow, LiveSessionRow
+from tests.support.soon import soon
 from tests.support.world import Room, World, world
 
 
@@ -17,6 +29,26 @@ async def _seen(here: World, row: LiveSessionRow, key: SecretKey) -> AttendanceR
 def _records(here: World, key: SecretKey) -> list[AttendanceRecord]:
     found = [read_attendance_record(event) for event in here.published(kinds.ATTENDANCE)]
     return [record for record in found if record is not None and record.participant == key.pubkey]
+
+
+async def _is_counted(here: World, row: LiveSessionRow, key: SecretKey, *, final: bool = False) -> bool:
+    found = await _seen(here, row, key)
+    return found is not None and found.final >= final
+
+
+@contextlib.contextmanager
+def _full_disk(here: World) -> Iterator[None]:
+    """Nothing can be written."""
+
+    async def refuse(*_: object, **__: object) -> object:
+        raise StoreFull("no space left")
+
+    database = here.store.database
+    database.transact, written = refuse, database.transact  # type: ignore[method-assign,assignment]
+    try:
+        yield
+    finally:
+        database.transact = written  # type: ignore[method-assign]
 
 
 async def _beat(here: World, seconds: int, *seats: object) -> None:
@@ -142,6 +174,96 @@ async def test_a_daemon_that_died_loses_no_more_than_a_heartbeat() -> None:
         attended = await _seen(here, row, person)
         assert attended is not None
         assert attended.join_count == 1
+
+
+@contextlib.asynccontextmanager
+async def _restarted(here: World) -> AsyncIterator[None]:
+    """The service as a daemon that has just started runs it."""
+    stop = Stop(here.clock)
+    running = asyncio.create_task(here.attendance.run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await running
+
+
+@pytest.mark.parametrize("poll", [1, 60])
+@pytest.mark.parametrize("away", [0, 3, 125, 400 * 24 * 3600])
+async def test_a_daemon_that_died_right_after_the_end_makes_the_final_record(poll: int, away: int) -> None:
+    """However long it was down and however often it looks, everybody's attendance becomes final, and once."""
+    async with world() as here:
+        here.attendance.settings = msgspec.structs.replace(here.attendance.settings, poll=poll)
+        row = await here.schedule(starts_in=0, minutes=60)
+        await here.turn()
+        ada, ben = await here.person(), await here.person()
+        seat = await Room(here, row).sit(ada)
+        await _beat(here, 600, seat)
+        await Room(here, row).sit(ben)  # and of him there is no row when it ends
+        await here.clock.advance(5)
+        await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
+        before = await _seen(here, row, ada)
+        assert before is not None
+        assert not before.final
+        await here.clock.advance(away)  # killed
+
+        async def is_final() -> bool:
+            return all([await _is_counted(here, row, key, final=True) for key in (ada, ben)])
+
+        for _ in range(2):
+            async with _restarted(here):
+                await soon(is_final)
+            await here.deliver()
+        (record,) = _records(here, ada)
+        assert record.left_at is not None
+        assert row.scheduled_at + 600 <= record.left_at <= row.scheduled_at + 605
+        assert len(_records(here, ben)) == 1
+
+
+async def test_what_was_closed_before_the_daemon_died_is_settled_too() -> None:
+    """Somebody whose stay was written down whole, and of whom there is no row yet, gets one."""
+    async with world() as here:
+        row = await here.schedule(starts_in=0, minutes=60)
+        await here.turn()
+        ada = await here.person()
+        room = Room(here, row)
+        seat = await room.sit(ada)
+        await here.clock.advance(300)
+        await room.leave(seat)
+        await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
+        await here.clock.advance(125)
+        assert await _seen(here, row, ada) is None
+        async with _restarted(here):
+            await soon(lambda: _is_counted(here, row, ada, final=True))
+
+
+async def test_a_full_disk_around_the_end_costs_nobody_their_attendance() -> None:
+    """While nothing can be written the service tries again; then all of it is there, also who left meanwhile."""
+    async with world() as here:
+        row = await here.schedule(starts_in=0, minutes=60)
+        await here.turn()
+        ada = await here.person()
+        room = Room(here, row)
+        seat = await room.sit(ada)
+        await here.clock.advance(60)
+        async with _restarted(here):
+            await soon(lambda: _is_counted(here, row, ada))
+            await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
+            with _full_disk(here):
+                await seat.leave(LeaveReason.LEFT)
+                for _ in range(30):
+                    await here.clock.advance(10)  # longer than two polls
+                before = await _seen(here, row, ada)
+                assert before is not None
+                assert not before.final
+
+            async def is_final() -> bool:
+                await here.clock.advance(RETRY_SECONDS)
+                return await _is_counted(here, row, ada, final=True)
+
+            await soon(is_final)
+        (left,) = [interval.leave_reason for interval in await here.store.intervals.to_list()]
+        assert left is not None
 
 
 async def test_a_leave_that_was_missed_is_found_by_the_poll() -> None:
