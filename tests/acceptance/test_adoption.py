@@ -64,12 +64,12 @@ async def adopted(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ado
             await ada.answer(lesson_id, "accepted")
             # older clients say it with a label (NIP-52 before 2024)
             await ben.publish(31925, [["d", "x"], ["a", lesson_id], ["L", "status"], ["l", "tentative", "status"]])
-            await until(lambda: _live_now(ada), "it starts, and those who come are told", seconds=30)
+            await until(lambda: _live_now(ada), "it starts, and those who come are told")
             link = next(word for word in ada.letters[-1].text.split() if word.startswith(site.base))
             seat = await ada.join(site.base, urlsplit(link).path.rpartition("/")[2], lesson_id)
-            await until(lambda: _has_state(site, "ended"), "it ends", seconds=30)
+            await until(lambda: _has_state(site, "ended"), "it ends")
             await until(lambda: stranger.find(ATTENDANCE, author=service), "the record is on the relay")
-            await asyncio.wait_for(seat.closed.wait(), 10)
+            await asyncio.wait_for(seat.closed.wait(), 60)
             yield Adopted(
                 lesson_id=lesson_id,
                 starts_at=starts_at,

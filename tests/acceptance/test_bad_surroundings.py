@@ -218,4 +218,4 @@ async def test_what_is_scheduled_while_the_relay_is_down_reaches_it_later(tmp_pa
         assert first(found[0], "title") == "Knots"
 
 
-pytestmark = pytest.mark.timeout(100)
+pytestmark = pytest.mark.timeout(400)

@@ -42,4 +42,4 @@ def summaries(url: str) -> list[str]:
 
 def fetched(url: str) -> httpx.Response:
     """What a calendar program gets; it signs nothing."""
-    return httpx.get(url, trust_env=False, timeout=10)
+    return httpx.get(url, trust_env=False, timeout=60)

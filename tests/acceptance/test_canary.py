@@ -110,7 +110,7 @@ async def _live_a_day(bird: Canary, relay_url: str) -> None:
         async def live_now() -> bool:
             return any(letter.subject.startswith("Live now") for letter in ada.letters)
 
-        await until(live_now, "messages were signed and sent", seconds=30)
+        await until(live_now, "messages were signed and sent")
         seat = await ada.join(site.base, "knots", lesson_id)
         assert seat.is_taken
         said = await asyncio.gather(*(site.podium(*command) for command in READS))
@@ -133,7 +133,7 @@ async def _provoke(bird: Canary, login: dict[str, Any]) -> None:
 
 
 async def _body(url: str) -> bytes:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         return (await client.get(url)).content
 
 
@@ -161,7 +161,7 @@ async def _crash(bird: Canary, daemon: Daemon) -> None:
         writer.close()
         return "Traceback" in bird.site.texts()
 
-    await until(has_failed, "it has written a traceback", seconds=30)
+    await until(has_failed, "it has written a traceback")
     resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, before)
     for name in ("podium.sqlite3", "podium.sqlite3-wal"):
         path = bird.site.state / name
@@ -174,7 +174,7 @@ async def _crash(bird: Canary, daemon: Daemon) -> None:
             bird.answers["broken"] = json.dumps(broken.body).encode()
         return "SQLITE_" in bird.site.texts() or daemon.process.returncode is not None
 
-    await until(has_reported, "it reported that its database is damaged", seconds=30)
+    await until(has_reported, "it reported that its database is damaged")
 
 
 async def test_the_key_was_really_used(canary: Canary) -> None:

@@ -168,7 +168,7 @@ async def _know_your_rights(story: Story) -> None:
     await story.tell("rsvps of ada", "--key", story.home.folder / "ada.key", "rsvps", KNOW, "--json")
     await story.tell("edit", "session", "edit", KNOW, "--at", "+6s", "--max", "40", "--json")
     await until(_arrived(story.ada, "Moved: "), "the move is told")
-    await until(_arrived(story.ada, "Live now: "), "it starts by itself", seconds=30)
+    await until(_arrived(story.ada, "Live now: "), "it starts by itself")
     reference = next(word for word in letters(story.ada, "Live now: ")[0].text.split() if word.startswith(story.base))
     seat = await story.ada.join(story.base, urlsplit(reference).path.rpartition("/")[2], story.lesson(KNOW))
     story.proof_id = seat.proof_id

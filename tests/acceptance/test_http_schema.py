@@ -108,7 +108,7 @@ def _tried(operation: Any, base: str, known: Mapping[str, str], instructor: Secr
     def tried(case: Any, caller: Signed | None, is_known: bool) -> None:
         if is_known:
             case.path_parameters.update({name: known[name] for name in case.path_parameters if name in known})
-        response = case.call(base_url=base, auth=caller, timeout=10)
+        response = case.call(base_url=base, auth=caller, timeout=60)
         case.validate_response(response, checks=CHECKS)
 
     return tried

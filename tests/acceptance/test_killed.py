@@ -197,7 +197,7 @@ async def _sit_and_be_killed(told: Told, daemon: Daemon) -> Stay:
     await until(counted, "five seconds of attendance")
     await daemon.kill()
     stay.ended = time.time()
-    await asyncio.wait_for(stay.seat.closed.wait(), 5)
+    await asyncio.wait_for(stay.seat.closed.wait(), 60)
     return stay
 
 
@@ -295,4 +295,4 @@ def _stored_states(state: Path, message: str) -> set[str]:
         return {each for (each,) in found}
 
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = pytest.mark.timeout(400)

@@ -24,7 +24,7 @@ from tests.support.page import Kept, KeptHouse, kept_house, kept_session, press,
 from tests.support.relays import new_key
 from tests.support.sound import silence
 
-pytestmark = [pytest.mark.real_peer, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.real_peer, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 
 ADA, BEN, INSTRUCTOR = new_key(), new_key(), new_key()
 LANGUAGES: Final = {"en": "en-GB", "de": "de-DE"}
@@ -38,7 +38,7 @@ SUMMARY: Final = "How to read a lease, clause by clause, and what to do when som
 TEXT: Final = "Bring your own lease if you have one.\n\nWe look at deposits, repairs and the end of a lease."
 
 NOW: Final = kept_session(
-    INSTRUCTOR.pubkey, "now", starts_in=300, title="Know your rights", summary=SUMMARY, description=TEXT
+    INSTRUCTOR.pubkey, "now", starts_in=3000, title="Know your rights", summary=SUMMARY, description=TEXT
 )
 LATER: Final = kept_session(
     INSTRUCTOR.pubkey,

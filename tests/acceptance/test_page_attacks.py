@@ -111,7 +111,7 @@ async def test_what_an_eavesdropper_copies_is_worth_nothing(here: Here) -> None:
     await seen(page, "Your answer: confirmed.")
     sent = await request.all_headers()
     headers = {name: sent[name] for name in ("authorization", "content-type", "origin") if name in sent}
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         again = await client.post(request.url, content=request.post_data, headers=headers)
         assert (again.status_code, again.json()["type"]) == (401, "urn:podium:problem:login")
         elsewhere = await client.post(request.url.replace("/rsvp/", "/cancel/"), content=b"{}", headers=headers)
@@ -120,7 +120,7 @@ async def test_what_an_eavesdropper_copies_is_worth_nothing(here: Here) -> None:
 
 async def test_a_flood_is_cut_off(here: Here) -> None:
     """A body over the cap is refused before it is read, and the page goes on."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         flood = b" " * (MAX_BODY_BYTES + 1)
         answer = await client.post(
             f"{here.stage.base_url}/api/events", content=flood, headers={"Content-Type": "application/json"}

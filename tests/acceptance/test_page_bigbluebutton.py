@@ -39,7 +39,7 @@ class Played(FakeBigBlueButton):
 async def server() -> AsyncIterator[tuple[Played, str]]:
     """The played server and its place."""
     played = Played(SECRET, time.time)
-    async with http_stage(played.answer) as place, httpx.AsyncClient(trust_env=False) as client:
+    async with http_stage(played.answer) as place, httpx.AsyncClient(trust_env=False, timeout=60) as client:
 
         async def deliver(checksum: str, body: bytes) -> None:
             (callback,) = set(played.hooks.values())

@@ -181,7 +181,7 @@ async def _ask_all(here: Here, url: str) -> None:
     session = await here.shown(url.rsplit("/", 1)[1])
     meeting = Address(kinds.MEETING, Pubkey(here.stage.service_pubkey), session["conferenceRoomId"])
     target = f"{here.stage.base_url}/api/sessions/{quote(session['naddr'])}/questions"
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         for payload in PAYLOADS:
             draft = write_question(meeting, payload, pubkey=here.instructor.pubkey, now=int(time.time()))
             event = json.loads(here.instructor.sign(draft, os.urandom(32)).to_json())

@@ -69,7 +69,7 @@ async def test_stop_ends_the_reminders_of_who_said_it(tmp_path: Path) -> None:
 
 async def scraped(site: Site) -> str:
     """The daemon's counters."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         return (await client.get(f"{site.base}/metrics")).text
 
 

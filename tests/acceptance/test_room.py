@@ -90,7 +90,7 @@ class House(msgspec.Struct, frozen=True):
 
     async def shown(self, lesson_id: str) -> Any:
         """A public session as the interface shows it to anybody."""
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
             return (await client.get(f"{self.site.base}/api/sessions/{lesson_id}")).raise_for_status().json()
 
     async def person(self, key: SecretKey, lesson_id: str) -> tuple[Visitor, Any]:

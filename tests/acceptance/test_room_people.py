@@ -131,7 +131,7 @@ async def is_true(page: Any, look: str, what: str, given: object = None) -> None
     async def true() -> bool:
         return bool(await page.evaluate(look, given))
 
-    await until(true, what, seconds=20)
+    await until(true, what)
 
 
 async def large(page: Any, who: str | None, what: str) -> None:

@@ -56,7 +56,7 @@ async def working(turn: Callable[[Batch], Awaitable[float | None]]) -> AsyncIter
         yield worker
     finally:
         worker.stop.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await task
 
 

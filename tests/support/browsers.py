@@ -98,7 +98,7 @@ async def visit(browser: Any, secret: SecretKey | None = None, **options: Any) -
     """Somebody with an extension that holds `secret`, or without one; `options` are the context's (locale, ...)."""
     settings = {"locale": "en-GB", "timezone_id": "Europe/Berlin", "reduced_motion": "reduce"} | options
     context = await browser.new_context(**settings)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     visitor = Visitor(context, secret)
     if secret is not None:
         await context.expose_function("podiumSign", visitor.sign)

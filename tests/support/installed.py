@@ -23,7 +23,7 @@ from tests.support.until import until
 
 PODIUM: Final = Path(sys.executable).with_name("podium")
 MEETING_URL: Final = "https://meet.example.org/acceptance"
-START_SECONDS: Final = 30.0
+START_SECONDS: Final = 60.0
 
 QUICK: Final[dict[str, object]] = {
     "reminders.confirmation_window": 0,
@@ -85,7 +85,7 @@ class Home:
         base = {"HOME": str(self.folder), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TZ": "Europe/Berlin"}
         return base | passed_on | variables
 
-    async def podium(self, *arguments: str | Path, stdin: bytes = b"", seconds: float = 60, **variables: str) -> Said:
+    async def podium(self, *arguments: str | Path, stdin: bytes = b"", seconds: float = 120, **variables: str) -> Said:
         """Run a command to its end."""
         process = await asyncio.create_subprocess_exec(
             *(PODIUM, *arguments),
@@ -240,7 +240,7 @@ class Daemon:
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                return await self.ended(15)
+                return await self.ended(30)
             finally:
                 if self.process.returncode is None:
                     await self.kill()

@@ -52,7 +52,7 @@ def run_inside(module: Path, *arguments: str, environment: Mapping[str, str] | N
         pytest.skip("`unshare -rn` is not allowed here: no network namespace for Janus")
     command = ["unshare", "-rn", "sh", "-c", _SETUP, "sh", sys.executable, "-m", "pytest", "-q", "-x", str(module)]
     given = os.environ | (environment or {})
-    done = subprocess.run([*command, *arguments], check=False, capture_output=True, text=True, timeout=110, env=given)
+    done = subprocess.run([*command, *arguments], check=False, capture_output=True, text=True, timeout=280, env=given)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
     return done.stdout
 

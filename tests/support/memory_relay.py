@@ -87,7 +87,7 @@ class MemoryRelay:
 
     async def until(self, condition: Any) -> None:
         """Wait until something holds of what clients sent."""
-        async with asyncio.timeout(10), self.wire._news:
+        async with asyncio.timeout(60), self.wire._news:
             await self.wire._news.wait_for(condition)
 
     async def drop_connections(self) -> None:

@@ -62,7 +62,7 @@ async def ndk_signer(relay_url: str, token: str = "") -> AsyncIterator[NdkSigner
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             said = await process.stdout.readline()
         signer = NdkSigner(process, str(json.loads(said)["pubkey"]))
         listening = asyncio.create_task(signer.listen())
@@ -70,7 +70,7 @@ async def ndk_signer(relay_url: str, token: str = "") -> AsyncIterator[NdkSigner
     finally:
         process.stdin.close()
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await process.wait()
         finally:
             if process.returncode is None:

@@ -21,7 +21,7 @@ import nostr_sdk as sdk
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-_WITHIN: Final = timedelta(seconds=10)
+_WITHIN: Final = timedelta(seconds=60)
 Event = dict[str, Any]
 """A verified event, as the JSON of NIP-01."""
 
@@ -215,7 +215,7 @@ class Seat:
         """Open the socket, say who comes, and wait until the room says welcome or closes."""
         seat = cls(await connect(url, proxy=None, compression=None), url, proof_id)
         await seat._socket.send(json.dumps(greeting))
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             await seat._welcomed.wait()
         return seat
 
@@ -282,7 +282,7 @@ async def send(method: str, url: str, body: bytes = b"", login: Event | None = N
     headers = {"Content-Type": "application/json"}
     if login is not None:
         headers["Authorization"] = "Nostr " + base64.b64encode(json.dumps(login).encode()).decode()
-    async with httpx.AsyncClient(trust_env=False, timeout=10.0) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         response = await client.request(method, url, content=body, headers=headers)
     return Answer(response.status_code, response.json() if response.content else None)
 

@@ -62,7 +62,7 @@ class Here(msgspec.Struct, frozen=True):
 
     async def shown(self, reference: str) -> Any:
         """A session as the interface shows it to anybody."""
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
             return (await client.get(f"{self.stage.base_url}/api/sessions/{reference}")).raise_for_status().json()
 
     async def post(self, path: str, body: object) -> Any:
@@ -108,7 +108,7 @@ async def signed_post(base: str, key: SecretKey, path: str, body: object = None)
     nonce = ("nonce", os.urandom(8).hex())
     login = nip98.write(key.pubkey, url, "POST", raw or None, int(time.time()), (nonce,))
     headers = {"Authorization": nip98.write_header(key.sign(login, os.urandom(32))), "Content-Type": "application/json"}
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         return (await client.post(url, content=raw, headers=headers)).raise_for_status().json()
 
 

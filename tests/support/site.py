@@ -45,7 +45,7 @@ from tests.support.pools import LOOPBACK
 from tests.support.seat_server import Page
 from tests.support.world import RELAY, World, signed, world
 
-WITHIN = 5.0
+WITHIN = 60.0
 """Seconds a page waits for a message in a test, so that one that never comes fails the test and not the run."""
 
 
@@ -315,7 +315,7 @@ async def site(here: World | None = None, **options: object) -> AsyncIterator[Si
         found = here or await stack.enter_async_context(world(**options))
         listener = listen("127.0.0.1", 0)
         stack.callback(listener.close)
-        client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=20))
+        client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=60))
         running = Site(found, client, listener.getsockname()[1], Path(stack.enter_context(TemporaryDirectory())))
         app = build_site(running.context(), hosts=[f"localhost:{running.port}", f"127.0.0.1:{running.port}"])
         running.refresh = app.refresh

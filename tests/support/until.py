@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def until(look: Callable[[], Awaitable[T | None]], what: str, *, seconds: float = 40.0) -> T:
+async def until(look: Callable[[], Awaitable[T | None]], what: str, *, seconds: float = 60.0) -> T:
     """Ask `look` again and again until its answer is true; the answer.
 
     Raises:

@@ -76,7 +76,7 @@ async def publishing(*relays: str) -> AsyncIterator[Desk]:
             yield desk
         finally:
             desk.stop.set()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await desk.running
 
 
@@ -332,7 +332,7 @@ async def test_a_damaged_database_ends_the_publisher() -> None:
         here.outbox.record = failing  # type: ignore[method-assign]
         await desk.queue(event(), relays=[relay.url])
         with pytest.raises(ExceptionGroup) as ended:
-            await asyncio.wait_for(desk.running, 10)
+            await asyncio.wait_for(desk.running, 60)
         assert ended.group_contains(StoreDamaged)
 
 

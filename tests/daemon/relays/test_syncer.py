@@ -348,7 +348,7 @@ class TestThePast:
                 await here.clock.advance(PATIENCE - 1)
                 assert not sync.syncer.caught_up.is_set()
                 slow.may_end.set()
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     await sync.syncer.caught_up.wait()
 
     async def test_a_relay_that_is_too_slow_is_not_waited_for(self) -> None:
@@ -359,13 +359,13 @@ class TestThePast:
                 await slow.until_asked("sessions-0")
                 await here.clock.until_sleeping(2)
                 await here.clock.advance(PATIENCE)
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     await sync.syncer.caught_up.wait()
 
     async def test_without_a_relay_to_read_it_is_caught_up_at_once(self) -> None:
         """A service that only writes has no past to wait for."""
         async with world() as here, syncing(here) as sync:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await sync.syncer.caught_up.wait()
 
     async def test_a_lost_connection_asks_for_the_gap(self) -> None:

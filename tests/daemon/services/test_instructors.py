@@ -75,7 +75,7 @@ async def office(keys: Sequence[Pubkey] = (), names: Sequence[str] = (), **says:
         yield found
     finally:
         found.stop.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await running
 
 
@@ -281,5 +281,5 @@ async def test_a_stop_is_heard(when: str) -> None:
     if when == "resting":
         await found.clock.until_sleeping()
     found.stop.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await running

@@ -86,7 +86,7 @@ async def registry() -> AsyncIterator[Registry]:
             yield found
         finally:
             stop.set()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await running
 
 

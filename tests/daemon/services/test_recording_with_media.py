@@ -122,7 +122,7 @@ async def test_what_was_said_and_shown_is_the_recording(here: Site, tmp_path: Pa
         (found,) = await here.here.recorder.recordings(row)
         return found if found.state in ("available", "failed") else None
 
-    done = await until(made, "the recording is made", seconds=30)
+    done = await until(made, "the recording is made")
     assert done.state == "available", done.reason
     assert done.sha256 is not None
     found = Finished(here.here.recorder.file_of(done.sha256))

@@ -247,7 +247,7 @@ class TestCrashes:
             running = asyncio.create_task(here.here.recorder.run(stop))
             await soon(lambda: _is(here, "processing"))
             stop.set()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await running
             assert (await here.recording()).state == "processing"
 

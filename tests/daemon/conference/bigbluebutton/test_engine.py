@@ -102,7 +102,7 @@ class BbbRig:
         self.refused: list[Refused] = []
         self.seats: list[Seat] = []
         server.deliver = self._deliver
-        self._browser = httpx.AsyncClient(trust_env=False)
+        self._browser = httpx.AsyncClient(trust_env=False, timeout=60)
 
     async def _deliver(self, checksum: str, body: bytes) -> None:
         refused = await self.engine.notified(WebhookCall(body, checksum))

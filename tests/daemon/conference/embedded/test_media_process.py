@@ -212,7 +212,7 @@ async def test_the_process_ends_with_the_daemon() -> None:
     process, reader, writer = await media_process._spawn(LOOPBACK)
     await media_process._ready(reader)
     writer.transport.abort()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await process.wait() == 0
 
 

@@ -240,7 +240,7 @@ class TestWatching:
             async def told() -> bool:
                 return bool(await here.here.outbox.due(here.here.now))
 
-            await until(told, "the record is on its way", seconds=5)
+            await until(told, "the record is on its way")
 
     @pytest.mark.parametrize(
         ("body", "status"),
