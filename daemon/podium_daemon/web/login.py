@@ -1,4 +1,4 @@
-"""Who is calling: NIP-98 on each request, each signed event good for one call."""
+"""Who is calling: NIP-98 on each request, each signed event good for one call, or for the reads of one second."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from fastapi import Depends, Request, Security
 from fastapi.security.http import HTTPBase
 
 from podium_daemon.clock import Clock
+from podium_daemon.web.head_requests import method_asked
 from podium_daemon.web.problems import Problem
 from podium_protocol.events import EventId, Pubkey, VerifiedEvent
 from podium_protocol.nips import nip98
 
 WINDOW_SECONDS: Final = 60
+_READS: Final = frozenset({"GET", "HEAD"})
 _NEXT_STEP: Final = (
     "Sign a fresh kind 27235 event for this URL, method and body (NIP-98) and send it as `Authorization: Nostr ...`."
 )
@@ -29,20 +31,26 @@ class UsedLogins:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._started = int(clock.now())
-        self._ids: set[EventId] = set()
+        self._ids: dict[EventId, float] = {}
         self._order: deque[tuple[float, EventId]] = deque()
 
     def __len__(self) -> int:
         return len(self._ids)
 
-    def take(self, event: VerifiedEvent) -> bool:
-        """Whether this is the event's first use; a second call with the same event says no."""
+    def take(self, event: VerifiedEvent, *, reads: bool = False) -> bool:
+        """Whether this is the event's first use; a second call with the same event says no.
+
+        A call that only `reads` may come again within a second: without a nonce, whose place NIP-98 does not name, a
+        client that asks twice in one second signs the same event twice.
+        """
         now = self._clock.now()
         while self._order and self._order[0][0] < now:
-            self._ids.discard(self._order.popleft()[1])
-        if event.id in self._ids or event.created_at < self._started - 1:
+            self._ids.pop(self._order.popleft()[1], None)
+        if (used_at := self._ids.get(event.id)) is not None:
+            return reads and now - used_at < 1
+        if event.created_at < self._started - 1:
             return False
-        self._ids.add(event.id)
+        self._ids[event.id] = now
         # an event may be dated a window ahead and stays acceptable for a window after that
         self._order.append((now + 2 * WINDOW_SECONDS + 1, event.id))
         return True
@@ -79,12 +87,11 @@ class LoginDoor:
             raise _unauthorised(event.reason)
         body = await request.body()
         now = int(self._clock.now())
-        login = nip98.check(
-            event, url=self.url_of(request), method=request.method, body=body or None, now=now, window=WINDOW_SECONDS
-        )
+        url, method = self.url_of(request), method_asked(request)
+        login = nip98.check(event, url=url, method=method, body=body or None, now=now, window=WINDOW_SECONDS)
         if isinstance(login, nip98.Refusal):
             raise _unauthorised(login.reason)
-        if not self._used.take(event):
+        if not self._used.take(event, reads=method in _READS):
             raise _unauthorised("this login event was used before, or was signed before the daemon started")
         return event
 

@@ -12,6 +12,7 @@ from podium_daemon.web.calendar_tokens import CalendarTokens
 from podium_daemon.web.context import Context
 from podium_daemon.web.documented import PROBLEMS
 from podium_daemon.web.guard import Guard
+from podium_daemon.web.head_requests import HeadRequests
 from podium_daemon.web.login import LoginDoor
 from podium_daemon.web.routes import (
     calendar,
@@ -62,7 +63,7 @@ class Site(Guard):
     """The guard before the application, and the application's long answers for the server to end."""
 
     def __init__(self, app: FastAPI, *, public_url: str, hosts: Collection[str]) -> None:
-        super().__init__(app, public_url=public_url, hosts=hosts)
+        super().__init__(HeadRequests(app), public_url=public_url, hosts=hosts)
         self._watch: Watch = app.state.watch
         self._signers = app.state.context.signers
         self.tasks = self._watch.tasks

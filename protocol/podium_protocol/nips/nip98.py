@@ -58,7 +58,8 @@ def check(
 ) -> HttpLogin | Refusal:
     """Whether `event` is a login for exactly this call.
 
-    `url` is built from the configured public URL, never from the Host header. `now` and `window` are seconds.
+    `url` is built from the configured public URL, never from the Host header; `method` is in capitals. `now` and
+    `window` are seconds.
     """
     reason = _flaw(event, url, method, body) or _flaw_of_time(event.created_at, now, window)
     return Refusal(reason) if reason else HttpLogin(event.pubkey, event.id, event.created_at)
@@ -94,7 +95,9 @@ def _flaw(event: VerifiedEvent, url: str, method: str, body: bytes | None) -> st
         return "the login has a tag twice"
     if tags.first(event.tags, "u") != url:
         return f"the login is not for this URL, {url}"
-    if tags.first(event.tags, "method") != method:
+    # nostr-tools' own example signs "post"; no two methods of HTTP differ by their case alone
+    named = tags.first(event.tags, "method") or ""
+    if not named.isascii() or named.upper() != method:  # "\u017f" in capitals is an S, too
         return f"the login is not for the method {method}"
     return _flaw_of_payload(tags.first(event.tags, "payload"), body)
 

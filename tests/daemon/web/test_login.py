@@ -213,9 +213,9 @@ async def test_the_path_counts_as_it_was_sent(desk: Desk) -> None:
 
 
 @one_loop
-@pytest.mark.parametrize("method", ["GET", "PUT", "post", "Post", "", "POST "])
+@pytest.mark.parametrize("method", ["GET", "PUT", "get", "", "POST "])
 async def test_a_login_for_another_method_is_refused(desk: Desk, method: str) -> None:
-    """A login to look is none to change; methods are written in capitals."""
+    """A login to look is none to change."""
     assert is_refused(await desk.call(changed(desk.draft(), tags=with_tag("method", method))))
 
 
@@ -267,6 +267,25 @@ async def test_a_login_is_good_for_one_call(desk: Desk) -> None:
     assert is_refused(await desk.send(header))
     await desk.here.here.clock.advance(119)
     assert is_refused(await desk.send(header))
+
+
+@one_loop
+@pytest.mark.parametrize("method", ["post", "Post"])
+async def test_a_method_may_be_in_small_letters(desk: Desk, method: str) -> None:
+    """nostr-tools signs what its caller wrote, and its own example writes "post"."""
+    assert (await desk.call(changed(desk.draft(), tags=with_tag("method", method)))).status_code == 200
+
+
+@one_loop
+async def test_a_read_may_be_repeated_within_its_second(desk: Desk) -> None:
+    """A client without a nonce signs the same event twice in one second; a second later it is a copy."""
+    here, path = desk.here, desk.path.removesuffix("/draft") + "s"
+    plain = nip98.write(desk.key.pubkey, here.base + path, "GET", None, here.here.now)
+    headers = {"Authorization": nip98.write_header(signed(desk.key, plain))}
+    for _ in range(3):
+        assert (await here.call("GET", path, headers=headers)).status_code == 200
+    await here.here.clock.advance(1)
+    assert is_refused(await here.call("GET", path, headers=headers))
 
 
 @one_loop

@@ -89,7 +89,9 @@ U, METHOD, PAYLOAD = ("u", URL), ("method", "POST"), ("payload", BODY_HASH)
         (login(U, METHOD, PAYLOAD, ("payload",)), "twice"),
         (login(U, PAYLOAD), "method POST"),
         (login(U, ("method", "GET"), PAYLOAD), "method POST"),
-        (login(U, ("method", "post"), PAYLOAD), "method POST"),
+        (login(U, ("method", "post "), PAYLOAD), "method POST"),
+        (login(U, ("method", "po\u017ft"), PAYLOAD), "method POST"),
+        (login(U, ("method",), PAYLOAD), "method POST"),
         (login(U, METHOD), "has a body"),
         (login(U, METHOD, ("payload", hashlib.sha256(b"{}").hexdigest())), "SHA-256"),
         (login(U, METHOD, ("payload", BODY_HASH.upper())), "SHA-256"),
@@ -103,6 +105,12 @@ def test_a_login_for_anything_else_is_refused_with_the_reason(event: VerifiedEve
     result = check(event)
     assert isinstance(result, Refusal)
     assert reason in result.reason
+
+
+@pytest.mark.parametrize("method", ["post", "Post", "POST"])
+def test_the_case_of_a_method_does_not_matter(method: str) -> None:
+    """Clients sign what their caller wrote: `getToken(url, "post")`."""
+    assert isinstance(check(login(U, ("method", method), PAYLOAD)), HttpLogin)
 
 
 def test_a_payload_must_be_right_even_without_a_body() -> None:
