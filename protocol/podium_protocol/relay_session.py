@@ -76,6 +76,8 @@ class RelaySession:
         self._parted: dict[str, float] = {}
         self._overdue: dict[EventId, float] = {}
         self._live = Allowance()
+        self._notices = 0
+        self._last_notice = ""
         self._out: list[bytes] = []
         self._events: list[SessionEvent] = []
 
@@ -202,8 +204,7 @@ class RelaySession:
         """Let time-outs happen; call it at `next_deadline` at the latest."""
         self._now = now
         for subscription_id in pop_due(self._eose_due, now):
-            self._subscriptions[subscription_id].stage = Stage.LIVE
-            self._events.append(EndOfStored(subscription_id, partial=True))
+            self._miss_eose(subscription_id, self._subscriptions[subscription_id])
         for event_id in pop_due(self._ok_due, now):
             remember(self._overdue, event_id, now)
             self._finish(event_id, Unknown("the relay did not answer in time"))
@@ -232,6 +233,7 @@ class RelaySession:
 
     def _ask(self, subscription_id: str, subscription: Subscription, *, again: bool = False) -> None:
         filters = subscription.start(self._login.successes, again=again)
+        subscription.notices_before = self._notices
         self._out.append(messages.encode_req(subscription_id, filters))
         self._eose_due.pop(subscription_id, None)
         self._eose_due[subscription_id] = self._now + limits.EOSE_TIMEOUT
@@ -262,6 +264,18 @@ class RelaySession:
         subscription.stage, subscription.is_end_held = Stage.LIVE, False
         self._eose_due.pop(subscription_id, None)
         self._events.append(EndOfStored(subscription_id, partial=False))
+
+    def _miss_eose(self, subscription_id: str, subscription: Subscription) -> None:
+        """What is asked is answered by words for a person alone: older relays refuse so, and never say CLOSED."""
+        if subscription.has_stored or subscription.notices_before == self._notices:
+            subscription.stage = Stage.LIVE
+            self._events.append(EndOfStored(subscription_id, partial=True))
+            return
+        subscription.stage = Stage.CLOSED
+        self._out.append(messages.encode_close(subscription_id))
+        self._part(subscription_id)
+        words = f"answered by a notice alone: {self._last_notice}"
+        self._events.append(SubscriptionClosed(subscription_id, Unknown(words[: limits.MAX_MESSAGE_CHARS])))
 
     def _on_closed(self, subscription_id: str, text: str) -> None:
         subscription = self._subscriptions.get(subscription_id)
@@ -405,7 +419,9 @@ class RelaySession:
 
     def _on_notice(self, text: str) -> None:
         if self._live.take(self._now):
-            self._events.append(NoticeFrame(text[: limits.MAX_MESSAGE_CHARS]))
+            self._notices += 1
+            self._last_notice = text[: limits.MAX_MESSAGE_CHARS]
+            self._events.append(NoticeFrame(self._last_notice))
         else:
             self._blame(Violation.FLOOD)
 

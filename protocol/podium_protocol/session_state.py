@@ -37,6 +37,8 @@ class Subscription:
         self.is_end_held = False  # the relay did not know us when it said that this was all
         self.was_retried = False  # after a login, on this connection
         self.logins_before = 0
+        self.notices_before = 0
+        self.has_stored = False  # whether a stored event came
         self._resume = resume
         self._quota = 0.0  # stored events it may still send
 
@@ -45,6 +47,7 @@ class Subscription:
         if self._resume is not None and not again:
             self.sent = tuple(self._resume(self.filters))
         self.stage, self.has_ended, self.is_end_held, self.logins_before = Stage.STORED, False, False, logins
+        self.has_stored = False
         limited = [one.limit for one in self.sent if one.limit is not None]
         self._quota = sum(limited) + STORED_SLACK if len(limited) == len(self.sent) else math.inf
         return self.sent
@@ -55,6 +58,7 @@ class Subscription:
 
     def take_stored(self) -> bool:
         """Whether one more stored event is within what the filters' `limit` asked for."""
+        self.has_stored = True
         self._quota -= 1
         return self._quota >= 0
 

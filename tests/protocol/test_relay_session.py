@@ -743,6 +743,44 @@ def test_unsubscribing_takes_back_what_waits_for_a_login() -> None:
     assert ("REQ", "live") not in talk.labels()[1:]
 
 
+# -- refusals by NOTICE ------------------------------------------------------------------------------------------------
+
+
+def test_a_req_that_only_a_notice_answers_is_refused_with_its_words() -> None:
+    """Older relays refuse so: it is closed on both sides, and may be asked again."""
+    talk = Talk()
+    talk.subscribe()
+    talk.session.data_to_send()
+    talk.hears("NOTICE", "too many subscriptions")
+    assert talk.told() == [NoticeFrame("too many subscriptions")]
+    talk.later(limits.EOSE_TIMEOUT)
+    assert talk.told() == [SubscriptionClosed("live", Unknown("answered by a notice alone: too many subscriptions"))]
+    assert talk.session.data_to_send() == [b'["CLOSE","live"]']
+    talk.hears("EOSE", "live")
+    assert (talk.told(), talk.faults()) == ([], {})
+    talk.subscribe()
+    talk.hears("EOSE", "live")
+    assert talk.told() == [EndOfStored("live", partial=False)]
+
+
+def test_a_notice_before_the_req_or_beside_stored_events_refuses_nothing() -> None:
+    """Then the relay is merely slow, and the answer is partial."""
+    talk = Talk()
+    talk.hears("NOTICE", "welcome")
+    talk.subscribe()
+    talk.subscribe("busy")
+    talk.hears("EVENT", "busy", {})
+    talk.told()
+    talk.later(limits.EOSE_TIMEOUT - 1)
+    talk.subscribe("late")
+    talk.later(1)
+    assert talk.told() == [EndOfStored("live", partial=True), EndOfStored("busy", partial=True)]
+    talk.hears("NOTICE", "no more")
+    talk.hears("EOSE", "late")
+    talk.later(limits.EOSE_TIMEOUT)
+    assert talk.told() == [NoticeFrame("no more"), EndOfStored("late", partial=False)]
+
+
 # -- hostile relays ----------------------------------------------------------------------------------------------------
 
 

@@ -36,8 +36,8 @@ class MemoryRelay:
             while True:
                 match await talk.receive():
                     case ["REQ", str(name), *filters]:
-                        own[name] = [_filter(one) for one in filters]
-                        task = asyncio.create_task(self._answer(talk, name, own[name]))
+                        own[name] = [self.filter_of(one) for one in filters]
+                        task = asyncio.create_task(self.answer(talk, name, own[name]))
                         waiting.add(task)
                         task.add_done_callback(waiting.discard)
                     case ["CLOSE", str(name)]:
@@ -49,13 +49,27 @@ class MemoryRelay:
             for task in waiting:
                 task.cancel()
 
-    async def _answer(self, talk: Talk, name: str, filters: Iterable[Filter]) -> None:
+    async def answer(self, talk: Talk, name: str, filters: Iterable[Filter]) -> None:
+        """Send what is stored, newest first, and the end."""
         newest_first = sorted(self.events, key=lambda event: -event.created_at)
         for event in newest_first:
             if any(one.matches(event) for one in filters):
                 await talk.send("EVENT", name, msgspec.to_builtins(event))
         await self.may_end.wait()
         await talk.send("EOSE", name)
+
+    @staticmethod
+    def filter_of(given: dict[str, Any]) -> Filter:
+        """A filter as a client sent it, without its limit."""
+        tags = tuple((name[1:], tuple(values)) for name, values in given.items() if name.startswith("#"))
+        return Filter(
+            ids=_tuple(given.get("ids")),
+            authors=_tuple(given.get("authors")),
+            kinds=_tuple(given.get("kinds")),
+            tags=tags,
+            since=given.get("since"),
+            until=given.get("until"),
+        )
 
     async def publish(self, *events: SignedEvent) -> None:
         """Take events, and tell those who listen for them."""
@@ -104,18 +118,6 @@ async def memory_relay() -> AsyncIterator[MemoryRelay]:
         relay.wire = wire
         relay.url = wire.url
         yield relay
-
-
-def _filter(given: dict[str, Any]) -> Filter:
-    tags = tuple((name[1:], tuple(values)) for name, values in given.items() if name.startswith("#"))
-    return Filter(
-        ids=_tuple(given.get("ids")),
-        authors=_tuple(given.get("authors")),
-        kinds=_tuple(given.get("kinds")),
-        tags=tags,
-        since=given.get("since"),
-        until=given.get("until"),
-    )
 
 
 def _tuple(values: list[Any] | None) -> Any:

@@ -13,7 +13,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 
 
 class Talk:
@@ -104,6 +106,19 @@ class ScriptedRelay:
         async with self._news:
             await self._news.wait_for(lambda: len(found()) >= count)
         return found()
+
+
+def says(information: object) -> Callable[[ServerConnection, Request], Response | None]:
+    """An option `process_request`: the relay's information document (NIP-11), JSON or the bytes of it."""
+    body = information if isinstance(information, bytes) else json.dumps(information).encode()
+
+    def answer(_connection: ServerConnection, request: Request) -> Response | None:
+        if request.headers.get("Accept") != "application/nostr+json":
+            return None
+        headers = {"Content-Type": "application/nostr+json", "Content-Length": str(len(body)), "Connection": "close"}
+        return Response(200, "OK", Headers(headers), body)
+
+    return answer
 
 
 @contextlib.asynccontextmanager

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import random
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
+import structlog
 
 from podium_daemon.clock import Clock
 from podium_daemon.relays.pacing import Pacer
@@ -15,10 +16,16 @@ from podium_daemon.relays.relay_state import ConnectionOptions, PoolRelay, Refus
 from podium_protocol import backoff
 from podium_protocol.filters import Filter
 from podium_protocol.filters import backfill as since_last_eose
+from podium_protocol.nips.nip11 import RelayLimits
 from podium_protocol.relay_session import RelaySession
 from podium_protocol.session_events import Published
+from podium_protocol.shared_subscriptions import SharedSubscriptions
 from podium_protocol.verdicts import Done, RateLimited, Verdict, is_final
 from podium_protocol.violations import Violation
+
+_log = structlog.get_logger(__name__)
+
+_BETWEEN_NOTICES: Final = 10.0  # seconds: a relay that talks without end does not fill the log
 
 SinceFor = Callable[[str], int | None]
 """From a relay's URL to the Unix time at which it last had no more stored events; None: read everything."""
@@ -58,19 +65,26 @@ class RelayBooks:
         self.url = relay.url
         self.is_configured = is_configured
         self.session = RelaySession(relay.url, may_authenticate=may_authenticate)
+        self.shared = SharedSubscriptions(self.session)
         self.pacer = Pacer(options.messages_per_minute)
         self.window = PublishWindow(relay.url, self.pacer)
         self.received = 0
         self.last_notice: str | None = None
+        self._notices_logged_at = float("-inf")
         self.last_refusal: Refusal | None = None
         self.last_ok_at: float | None = None
         self.last_eose_at: float | None = None
-        self.closed: dict[str, str] = {}
+        self._closed: dict[str, str] = {}
         self._clock = clock
         self._wanted: dict[str, _Wanted] = {}
         self._questions: dict[str, Question] = {}
         self._ask_again_at: dict[str, float] = {}
         self._asking_delays = backoff.delays(random)
+
+    @property
+    def closed(self) -> dict[str, str]:
+        """What the relay does not serve, or has no room for, with the reason in words."""
+        return self._closed | self.shared.unserved
 
     # -- what is wanted ------------------------------------------------------------------------------------------------
 
@@ -100,8 +114,8 @@ class RelayBooks:
         """Want them no more."""
         self._wanted.pop(name, None)
         self._ask_again_at.pop(name, None)
-        self.closed.pop(name, None)
-        self.session.unsubscribe(name)
+        self._closed.pop(name, None)
+        self.shared.unsubscribe(name, self._clock.monotonic())
 
     def ask(self, name: str, wanted: Filter, question: Question) -> None:
         """Ask once; `question` gets the answer, or hears why there is none."""
@@ -129,32 +143,59 @@ class RelayBooks:
             count = 1 if self.last_refusal is None else self.last_refusal.count + 1
             self.last_refusal = Refusal(verdict.message, self._clock.now(), count)
 
-    def on_end_of_stored(self, name: str, *, partial: bool) -> bool:
-        """Stored events of a subscription are over. Whether that is news for others, and not a question's end."""
+    def owner_of(self, subscription_id: str, raw: msgspec.Raw) -> str:
+        """Which subscription an event is for, where several share a REQ."""
+        return self.shared.owner_of(subscription_id, raw)
+
+    def on_end_of_stored(self, subscription_id: str, *, partial: bool) -> tuple[str, ...]:
+        """Stored events of a REQ are over. The subscriptions for which that is news; a question hears of it here."""
         if not partial:
             self.last_eose_at = self._clock.now()
-            self.closed.pop(name, None)
-        if (question := self._questions.get(name)) is not None:
+        if (question := self._questions.get(subscription_id)) is not None:
             question.on_end("it did not say in time that this was all" if partial else None)
-            return False
-        return True
+            return ()
+        if not partial:
+            for name in self.shared.names_of(subscription_id):
+                self._closed.pop(name, None)
+        return self.shared.end(subscription_id, partial=partial)
 
-    def on_closed(self, name: str, verdict: Verdict) -> None:
-        """The relay ended a subscription. Where it may serve it later, it is asked again, with growing delays."""
+    def on_notice(self, words: str) -> None:
+        """The relay has words for people: the last are shown, and new ones logged, ten seconds apart at least."""
+        now = self._clock.monotonic()
+        if words != self.last_notice and now >= self._notices_logged_at + _BETWEEN_NOTICES:
+            self._notices_logged_at = now
+            _log.warning("a relay says", action="relay.notice", relay=self.url, words=words)
+        self.last_notice = words
+
+    def on_closed(self, subscription_id: str, verdict: Verdict) -> None:
+        """The relay ended a REQ. Where it may serve it later, it is asked again, with growing delays."""
         now = self._clock.monotonic()
         if isinstance(verdict, RateLimited):
             self.window.pause.refused(now)
-        if (question := self._questions.get(name)) is not None:
+        if (question := self._questions.get(subscription_id)) is not None:
             question.on_end(f"it refused: {verdict.message}")
             return
-        self.closed[name] = verdict.message
+        names = self.shared.closed(subscription_id)
+        if any(self._closed.get(name) != verdict.message for name in names):
+            words = verdict.message
+            _log.warning("a relay refuses", action="relay.closed", relay=self.url, subscriptions=names, words=words)
+        self._closed |= dict.fromkeys(names, verdict.message)
         if not is_final(verdict):
-            self._ask_again_at[name] = now + max(next(self._asking_delays), self.window.pause.left(now))
+            at = now + max(next(self._asking_delays), self.window.pause.left(now))
+            self._ask_again_at |= dict.fromkeys(names, at)
+
+    def on_connecting(self, limits: RelayLimits) -> None:
+        """A connection is about to be used, to a relay with these limits."""
+        self.shared.heed(limits, self._clock.monotonic())
+        self.shared.connected()
+        self.window.max_message_bytes = limits.max_message_length
+        if unserved := self.shared.unserved:
+            _log.warning("a relay has no room", action="relay.no_room", relay=self.url, subscriptions=dict(unserved))
 
     def on_connected(self) -> None:
         """A connection is open, and the session asks for everything again by itself."""
         self._ask_again_at.clear()
-        self.closed.clear()
+        self._closed.clear()
 
     def settle_disconnected(self) -> None:
         """The session said what became of publications that were on their way; what else it said is of no use now."""
@@ -173,8 +214,8 @@ class RelayBooks:
         due = [name for name, at in self._ask_again_at.items() if at <= now]
         for name in due:
             del self._ask_again_at[name]
-            self._ask(name, self._wanted[name])
-        if not self._ask_again_at and not self.closed:
+        self.shared.ask_again(due, now)
+        if not self._ask_again_at and not self._closed:
             self._asking_delays = backoff.delays(random)
 
     def blame(self, *violations: Violation) -> None:
@@ -187,13 +228,10 @@ class RelayBooks:
         return self.session.misbehaviour.deserves_penalty(self._clock.monotonic())
 
     def _ask(self, name: str, wanted: _Wanted) -> None:
-        since_for = wanted.since_for
+        since_for, now = wanted.since_for, self._clock.monotonic()
         if since_for is None:
-            self.session.subscribe(name, wanted.filters, self._clock.monotonic())
+            self.shared.subscribe(name, wanted.filters, now)
         else:
-            self.session.subscribe(
-                name,
-                wanted.filters,
-                self._clock.monotonic(),
-                resume=lambda filters: since_last_eose(filters, since_for(self.url)),
+            self.shared.subscribe(
+                name, wanted.filters, now, resume=lambda filters: since_last_eose(filters, since_for(self.url))
             )

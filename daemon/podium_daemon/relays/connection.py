@@ -15,14 +15,17 @@ from podium_daemon.clock import Clock
 from podium_daemon.relays.addresses import AddressRefused, Destination
 from podium_daemon.relays.books import Question, RelayBooks, SinceFor
 from podium_daemon.relays.incoming import OnEose, Sink
+from podium_daemon.relays.information import Information
 from podium_daemon.relays.publishing import OnOutcome, Prepared, PublishOutcome
 from podium_daemon.relays.pump import AuthSigner, Idle, Misbehaved, Pump
+from podium_daemon.relays.questions import Turns
 from podium_daemon.relays.relay_state import ConnectionOptions, ConnectionState, PoolRelay, RelayStatus
 from podium_daemon.relays.websocket import SocketLost, WebSocket
 from podium_daemon.supervisor import Stop
 from podium_protocol import backoff
 from podium_protocol.filters import Filter
 from podium_protocol.limits import MAX_DELAY
+from podium_protocol.nips.nip11 import RelayLimits
 from podium_protocol.verdicts import Blocked, Unknown
 from podium_protocol.violations import Violation
 from podium_storage.errors import damage_in
@@ -75,7 +78,9 @@ class RelayConnection:
             options=options,
             clock=clock,
         )
+        self.turns = Turns(lambda: self._books.shared.room_for_questions)
         self._resolve = resolve
+        self._information = Information(tls=tls, clock=clock)
         self._tls = tls
         self._sink = sink
         self._on_eose = on_eose
@@ -107,11 +112,17 @@ class RelayConnection:
     def unsubscribe(self, name: str) -> None:
         """Want them no more."""
         self._books.unsubscribe(name)
+        self.turns.look_again()
         self._wake()
 
     def filters_of(self, name: str) -> tuple[Filter, ...] | None:
         """What the relay was last asked for by this name, to hold its events against."""
-        return self._books.session.filters_of(name)
+        return self._books.shared.filters_of(name)
+
+    @property
+    def limits(self) -> RelayLimits:
+        """What the relay said it allows (NIP-11), the last time it was asked."""
+        return self._information.limits
 
     def publish(self, event: Prepared, tell: OnOutcome) -> None:
         """Queue an event; `tell` gets its outcome, at once if the relay is away."""
@@ -180,7 +191,8 @@ class RelayConnection:
             on_the_way=window.on_the_way,
             score=books.session.misbehaviour.score(now),
             violations={violation.value: count for violation, count in books.session.misbehaviour.counts.items()},
-            closed_subscriptions=dict(books.closed),
+            closed_subscriptions=books.closed,
+            limits=self.limits,
         )
 
     # -- running -------------------------------------------------------------------------------------------------------
@@ -249,12 +261,25 @@ class RelayConnection:
         if isinstance(to, AddressRefused):
             raise _Refused(to.reason) if to.is_lasting else SocketLost(to.reason)
         options = self._options
-        return await WebSocket.open(
-            to,
-            tls=self._tls,
-            max_frame_bytes=options.max_socket_frame if self.is_configured else options.max_socket_frame_of_strangers,
-            within=options.open_within,
-        )
+        asking = asyncio.create_task(self._information.read(to), name=f"information of {self.url}")
+        try:
+            socket = await WebSocket.open(
+                to,
+                tls=self._tls,
+                max_frame_bytes=options.max_socket_frame
+                if self.is_configured
+                else options.max_socket_frame_of_strangers,
+                within=options.open_within,
+            )
+        except BaseException:
+            asking.cancel()
+            raise
+        try:
+            self._books.on_connecting(await asking)  # before the first question: it may allow few
+        except BaseException:
+            socket.abandon()
+            raise
+        return socket
 
     async def _use(self, socket: WebSocket) -> NoReturn:
         session, began = self._books.session, self._clock.monotonic()
@@ -271,6 +296,7 @@ class RelayConnection:
         self._books.on_connected()
         self._connections += 1
         self._connected_since = self._clock.now()
+        self.turns.look_again()
         self._enter(ConnectionState.OPEN)
         try:
             await pump.run()

@@ -65,9 +65,10 @@ class Pager:
     The next page starts at the second of the oldest event seen, not before it: a page may end within a second.
     """
 
-    def __init__(self, wanted: Filter, *, at_most: int, seen: set[str] | None = None) -> None:
-        """`seen`: ids that other filters of the same relay brought; they are not taken twice."""
+    def __init__(self, wanted: Filter, *, at_most: int, seen: set[str] | None = None, page: int = PAGE) -> None:
+        """`seen`: ids that other filters of the same relay brought; they are not taken twice. `page`: events a REQ."""
         self._wanted = wanted
+        self._page = page
         self._left = at_most if wanted.limit is None else min(at_most, wanted.limit)
         self._is_our_cap = wanted.limit is None or at_most < wanted.limit
         self._until = wanted.until
@@ -82,7 +83,7 @@ class Pager:
         if self._is_over:
             return None
         # later pages repeat a second of the page before, so that only the first may ask for just what is left
-        limit = PAGE if self._largest else min(PAGE, self._left)
+        limit = self._page if self._largest else min(self._page, self._left)
         return msgspec.structs.replace(self._wanted, until=self._until, limit=limit)
 
     def take(self, page: Iterable[msgspec.Raw]) -> tuple[list[msgspec.Raw], list[Violation]]:
@@ -112,7 +113,7 @@ class Pager:
             self._is_over = True
             if self._is_our_cap or self._left:
                 self.problem = "it has more events than were asked for at most"
-        elif len(times) < NEVER_A_CAP:
+        elif len(times) < min(NEVER_A_CAP, self._page):
             self._is_over = True
         elif fresh or self._until is None or min(times) < self._until:
             self._until = min(times)

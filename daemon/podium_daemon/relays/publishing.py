@@ -28,6 +28,8 @@ published 3,000 without a pause missed 700, and others' RSVPs would be among the
 MAX_BYTES_ON_THE_WAY: Final = 256 * 1024
 """What a slow line still carries within the 20 s that an OK may take."""
 
+_FRAME: Final = len('["EVENT",]')
+
 
 class Prepared(msgspec.Struct, frozen=True):
     """A signed event as its stored bytes, which go out unchanged: a retry is the same event (hardening.md, rule 4)."""
@@ -78,6 +80,7 @@ class PublishWindow:
         self._bytes = 0
         self._burst = 0  # sent since the relay last had a moment to itself
         self._quiet_since = float("-inf")
+        self.max_message_bytes: int | None = None
         self.pause = RateLimitPause()
         self.counts = {"done": 0, "refused": 0, "unknown": 0}
 
@@ -139,6 +142,11 @@ class PublishWindow:
         while self._queue and room > 0:
             item = self._queue[0]
             size = len(item.event.json)
+            if self.max_message_bytes is not None and size + _FRAME > self.max_message_bytes:
+                self._queue.popleft()
+                words = f"not sent: it has {size + _FRAME} bytes, and the relay takes {self.max_message_bytes} at most"
+                self._tell([item], Blocked(words), None)
+                continue
             if self._on_the_way and self._bytes + size > MAX_BYTES_ON_THE_WAY:
                 return
             self._queue.popleft()

@@ -130,7 +130,8 @@ class Pump:
             elif (question := self._books.question(event.subscription_id)) is not None:
                 question.on_event(event.raw)
             else:
-                batch.append(Incoming(url, event.subscription_id, event.raw))
+                owner = self._books.owner_of(event.subscription_id, event.raw)
+                batch.append(Incoming(url, owner, event.raw))
         # answers to publications do not wait for a slow consumer of events
         ends = [event for event in later if not self._note(event)]
         if not batch and not ends:
@@ -157,17 +158,17 @@ class Pump:
             case AuthAnswered(verdict):
                 _log.info("login answered", action="relay.login", relay=self._books.url, verdict=type(verdict).__name__)
             case NoticeFrame(message):
-                self._books.last_notice = message
+                self._books.on_notice(message)
             case _:
                 return False
         return True
 
     async def _on_end(self, event: SessionEvent) -> None:
         match event:
-            case SubscriptionClosed(name, verdict):
-                self._books.on_closed(name, verdict)
-            case EndOfStored(name, partial):
-                if self._books.on_end_of_stored(name, partial=partial):
+            case SubscriptionClosed(subscription_id, verdict):
+                self._books.on_closed(subscription_id, verdict)
+            case EndOfStored(subscription_id, partial):
+                for name in self._books.on_end_of_stored(subscription_id, partial=partial):
                     await self._on_eose(name, self._books.url, partial)
             case _:
                 raise AssertionError(f"not an end: {event!r}")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from podium_daemon.relays.connection import RelayConnection
-from podium_daemon.relays.fetching import Pager, RelayAnswer
+from podium_daemon.relays.fetching import PAGE, Pager, RelayAnswer
 from podium_daemon.relays.incoming import Incoming
 from podium_protocol.filters import Filter
+
+if TYPE_CHECKING:
+    from podium_daemon.relays.connection import RelayConnection
 
 _numbers = itertools.count(1)
 
@@ -32,6 +36,33 @@ class _Page:
             self.ended.set_result(problem)
 
 
+class Turns:
+    """Who may ask one relay now: first come, first served, as many at once as it leaves room for."""
+
+    def __init__(self, room: Callable[[], int | None]) -> None:
+        """`room`: how many at once; None: as many as one likes. It may change at any time: then `look_again`."""
+        self._room = room
+        self._asking: list[object] = []
+        self._changed = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for one's turn, and have it for as long as the block runs."""
+        self._asking.append(ticket := object())
+        try:
+            while (room := self._room()) is not None and self._asking.index(ticket) >= room:
+                await self._changed.wait()
+            yield
+        finally:
+            self._asking.remove(ticket)
+            self.look_again()
+
+    def look_again(self) -> None:
+        """There may be more room."""
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+
 class Fetch:
     """One fetch from one relay."""
 
@@ -45,9 +76,9 @@ class Fetch:
         self._problem: str | None = None
 
     async def run(self, within: float) -> RelayAnswer:
-        """The relay's answer, after `within` seconds at most."""
+        """The relay's answer, after `within` seconds at most from when it could be asked: some allow few at once."""
         try:
-            async with asyncio.timeout(within):
+            async with self._connection.turns.turn(), asyncio.timeout(within):
                 for wanted in self._filters:
                     if not await self._read(wanted):
                         break
@@ -57,7 +88,8 @@ class Fetch:
 
     async def _read(self, wanted: Filter) -> bool:
         """Read one filter to its end. Whether it is worth going on with others."""
-        pager = Pager(wanted, at_most=self._left, seen=self._seen)
+        page = min(PAGE, self._connection.limits.max_limit or PAGE)
+        pager = Pager(wanted, at_most=self._left, seen=self._seen, page=page)
         while (page_filter := pager.next_filter()) is not None:
             if (problem := await self._read_page(page_filter, pager)) is not None:
                 self._problem = problem

@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from podium_protocol.limits import MAX_FRAME_BYTES, STABLE_AFTER
+from podium_protocol.nips.nip11 import RelayLimits
 
 
 class PoolRelay(msgspec.Struct, frozen=True):
@@ -67,6 +68,7 @@ class RelayStatus(msgspec.Struct, frozen=True, kw_only=True):
     score: float
     violations: dict[str, int]
     closed_subscriptions: dict[str, str]  # which the relay does not serve, with its words
+    limits: RelayLimits  # which it names itself (NIP-11)
 
 
 class ConnectionOptions(msgspec.Struct, frozen=True, kw_only=True):
