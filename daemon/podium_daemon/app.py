@@ -244,6 +244,7 @@ class Daemon:
             service=self._signer.pubkey,
             accepts=self._instructors.accepts,
             attendance=self._default_attendance,
+            limits=policies.session_limits(config),
         )
         self._question_projection = QuestionProjection(store, service=self._signer.pubkey)
         self._rsvp_projection = RsvpProjection(store.rsvps, store.database, store.interner)

@@ -9,6 +9,12 @@ from podium_protocol.live.completion import CompletionMode, CompletionPolicy
 from podium_protocol.live.lifecycle_rules import LifecyclePolicy
 from podium_protocol.live.reminders import Message, Offset, ReminderPolicy
 from podium_protocol.live.seats import SeatPolicy
+from podium_protocol.live.session_spec import SessionLimits
+
+
+def session_limits(config: Config) -> SessionLimits:
+    """What is read of session events."""
+    return SessionLimits(default_duration_minutes=config.lifecycle.default_minutes)
 
 
 def lifecycle_policy(config: Config) -> LifecyclePolicy:

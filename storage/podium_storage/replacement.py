@@ -31,6 +31,21 @@ class IngestOutcome(StrEnum):
     EPHEMERAL = "ephemeral"  # good, but not for storing (NIP-01)
 
 
+class Death(StrEnum):
+    """Why an event does not count any more."""
+
+    SUPERSEDED = "superseded"  # a newer revision of its address is here, whatever that one says
+    DELETED = "deleted"  # its author asked for it (NIP-09)
+    EXPIRED = "expired"  # its own time is over (NIP-40)
+
+
+_DEATHS: Final = {
+    IngestOutcome.SUPERSEDED: Death.SUPERSEDED,
+    IngestOutcome.DELETED: Death.DELETED,
+    IngestOutcome.EXPIRED: Death.EXPIRED,
+}
+
+
 class Position(msgspec.Struct, frozen=True):
     """Where a revision stands among those of its address."""
 
@@ -62,14 +77,16 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Effect(msgspec.Struct, frozen=True):
-    """One step for whoever derives rows: the event is held from now on, or it is dead for good.
+    """One step for whoever derives rows: the event is held from now on, or it is dead for good, and `death` says why.
 
     Dead events are reported even if they were never held: that an RSVP was made and then deleted matters although the
-    deletion came first. A replacement comes before the death of what it replaced.
+    deletion came first. A replacement comes before the death of what it replaced. What a replacement means is for the
+    reader of both to say: two events of one address may be about different things, or the newer one unreadable.
     """
 
     event: VerifiedEvent
     held: bool
+    death: Death | None = None
 
 
 class Standing:
@@ -125,16 +142,17 @@ class Standing:
         if outcome is IngestOutcome.STORED:
             self._admit(entry)
         else:
-            self.effects.append(Effect(entry.event, held=False))
+            death = _DEATHS[outcome]
+            self.effects.append(Effect(entry.event, held=False, death=death))
             if outcome is not IngestOutcome.SUPERSEDED and entry.address is not None:
                 # The author replaced the older revisions with one that is dead: they must not come back.
-                self._raise_floor(entry.address, entry.position)
+                self._raise_floor(entry.address, entry.position, death)
         return outcome
 
     def expire(self, entry: Entry) -> None:
         """Let go of a stored event whose time is over."""
         self.hold(entry)
-        self._end(entry)
+        self._end(entry, Death.EXPIRED)
 
     def _judge(self, entry: Entry, now: int) -> IngestOutcome:
         if entry.expires_at is not None and entry.expires_at <= now:
@@ -156,7 +174,7 @@ class Standing:
         self.effects.append(Effect(entry.event, held=True))
         self.hold(entry)
         if replaced is not None:
-            self._drop(replaced)
+            self._drop(replaced, Death.SUPERSEDED)
         if entry.event.kind == kinds.DELETION:
             self._delete_for(entry.event)
 
@@ -165,7 +183,8 @@ class Standing:
         for event_id in deletion.ids:
             self._bury(event_id, event.pubkey)
         for address in deletion.addresses:  # the author's own
-            self._raise_floor(address, Position(event.created_at, _EVERY_ID))  # NIP-09: every version up to its time
+            # NIP-09: every version up to its time
+            self._raise_floor(address, Position(event.created_at, _EVERY_ID), Death.DELETED)
 
     def _bury(self, event_id: EventId, author: Pubkey) -> None:
         if (event_id, author) not in self._tombstones:
@@ -174,15 +193,15 @@ class Standing:
         target = self._held.get(event_id)
         # NIP-09: nobody deletes another's event, and a deletion of a deletion has no effect
         if target is not None and target.event.pubkey == author and target.event.kind != kinds.DELETION:
-            self._end(target)
+            self._end(target, Death.DELETED)
 
-    def _end(self, entry: Entry) -> None:
+    def _end(self, entry: Entry, death: Death) -> None:
         if entry.address is None:
-            self._drop(entry)
+            self._drop(entry, death)
         else:
-            self._raise_floor(entry.address, entry.position)
+            self._raise_floor(entry.address, entry.position, death)
 
-    def _raise_floor(self, address: Address, position: Position) -> None:
+    def _raise_floor(self, address: Address, position: Position, death: Death) -> None:
         floor = self._floors.get(address)
         if floor is not None and not position.outranks(floor):
             return
@@ -190,11 +209,11 @@ class Standing:
         newest = self._newest.get(address)
         if newest is not None and not newest.position.outranks(position):
             del self._newest[address]
-            self._drop(newest)
+            self._drop(newest, death)
 
-    def _drop(self, entry: Entry) -> None:
+    def _drop(self, entry: Entry, death: Death) -> None:
         del self._held[entry.event.id]
         self._known.discard(entry.event.id)
-        self.effects.append(Effect(entry.event, held=False))
+        self.effects.append(Effect(entry.event, held=False, death=death))
         if entry.row is not None:
             self.gone[entry.row] = entry.event

@@ -16,6 +16,9 @@ class LiveSessionRow(StoredRow, frozen=True, kw_only=True, rename=model_name):
     `withdrawn`: the newest revision is cancelled or deleted; what becomes of the state is the lifecycle's decision.
     `attendance`: "public" if its records are published, "private" if they are sealed to the person and the instructor.
     `cancel_reason`: the instructor's words for it, cleaned for display.
+    `event_id`: the revision in force, the newest that can be read. `unread_*`: a newer one that cannot, and why.
+    `rules_at`, `length_at`: the time of the revision that said the rules, and the duration, where the one in force
+    says none; 0 if nobody here knows such a one. `guests` is None where no revision says it.
     """
 
     lesson_id: InternedText
@@ -59,6 +62,12 @@ class LiveSessionRow(StoredRow, frozen=True, kw_only=True, rename=model_name):
     version: int = 0
     attendance: str = "public"
     cancel_reason: str | None = None
+    guests: str | None = None
+    unread_event_id: str | None = None
+    unread_created_at: int | None = None
+    unread_reason: str | None = None
+    rules_at: int | None = None
+    length_at: int | None = None
 
 
 class RsvpRow(StoredRow, frozen=True, kw_only=True, rename="camel"):

@@ -2,36 +2,51 @@
 
 What an event says (title, times, caps) is written here; what a service decides (start, end, seats) is written by the
 service. A status event of our own key is memory: it brings the state back to a daemon that lost its disk.
+
+The row follows from the set of revisions that were seen, not from their order (`session_revisions`).
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
-from podium_protocol.events import EventId, Pubkey, VerifiedEvent
+from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.live.lifecycle import State
 from podium_protocol.live.meeting import Meeting, MeetingStatus, read_meeting
 from podium_protocol.live.plain_text import paragraphs
-from podium_protocol.live.session import NotASession, Session, Visibility, read_session
+from podium_protocol.live.session import (
+    NotASession,
+    Session,
+    SessionLimits,
+    Visibility,
+    names_service,
+    read_session,
+)
+from podium_protocol.live.session_spec import DEFAULT_LIMITS
 from podium_protocol.live.session_writing import MAX_CANCEL_REASON, NO_CANCEL_REASON
 from podium_protocol.nips.nip09 import read_deletion
 from podium_storage.database import Transaction
 from podium_storage.event_queries import EventQueries
-from podium_storage.replacement import Effect, Position
+from podium_storage.replacement import Death, Effect
 from podium_storage.rows import LiveSessionRow
+from podium_storage.session_revisions import adopted, flagged, revised, room_of, withdrawn
 from podium_storage.table import Table
+
+__all__ = ["UNNAMED", "Accepts", "PassedOver", "SessionProjection", "adopted", "remembered", "revised", "room_of"]
 
 Accepts = Callable[[Session], bool]
 """Whether this service takes the session over: its instructor is on the allow-list and it names the service."""
 
-_KEPT_REVISIONS: Final = 30
+PassedOver = Callable[[VerifiedEvent, str], None]
+"""Told of each revision that was not taken, and why; it may be told again of the same one."""
+
+UNNAMED: Final = "it does not name this service: a p tag with the service's key is missing"
 _REMEMBERED: Final = "remembered"
 _ORDER: Final = {State.SCHEDULED: 0, State.ACTIVE: 1, State.ENDED: 2, State.CANCELLED: 2}
 _STATE_OF: Final = {
@@ -39,11 +54,6 @@ _STATE_OF: Final = {
     MeetingStatus.LIVE: State.ACTIVE,
     MeetingStatus.ENDED: State.ENDED,
 }
-
-
-def room_of(lesson_id: str) -> str:
-    """The model's `conferenceRoomId`: the `d` of the 30313. It names the session without showing its address."""
-    return hashlib.sha256(lesson_id.encode()).hexdigest()[:32]
 
 
 class SessionProjection:
@@ -56,26 +66,30 @@ class SessionProjection:
         service: Pubkey,
         accepts: Accepts,
         attendance: Callable[[], Visibility] = lambda: Visibility.PUBLIC,
+        limits: SessionLimits = DEFAULT_LIMITS,
+        passed_over: PassedOver = lambda _event, _reason: None,
     ) -> None:
-        """`attendance`: where the records of sessions go that do not say it."""
+        """`attendance`: where the records of sessions go that do not say it; `limits`: what is read of them."""
         self._attendance = attendance
+        self._limits = limits
+        self._passed_over = passed_over
         self._sessions = sessions
         self._service = service
         self._accepts = accepts
 
     async def apply(self, tx: Transaction, effects: Sequence[Effect], *, received_at: int) -> None:
         """Fold a batch of effects into the rows, in order, with one read and one write."""
-        sessions = [effect for effect in effects if effect.event.kind == kinds.SESSION]
+        told = [(effect, lessons) for effect in effects if (lessons := _lessons_of(effect))]
         meetings = self._own_meetings(effects)
-        deleted = {str(one) for event in _deletions(effects) for one in read_deletion(event).addresses}
-        if not sessions and not meetings and not deleted:
+        if not told and not meetings:
             return
-        lessons = {str(Address.of(effect.event)) for effect in sessions} | {meeting.lesson_id for meeting in meetings}
-        lessons |= deleted
-        before = await self._rows(tx, lessons)
+        named = {lesson for _, lessons in told for lesson in lessons} | {meeting.lesson_id for meeting in meetings}
+        before = await self._rows(tx, named)
         rows = dict(before)
-        for effect in sessions:
-            self._fold(rows, effect, received_at)
+        for effect, lessons in told:
+            self._fold(rows, effect, lessons, received_at)
+        for held in await self._held_beside(tx, [rows[key] for key in rows.keys() - before.keys()]):
+            self._fold(rows, held, _lessons_of(held), received_at)
         # a relay may have told the status before the session: what is new here is remembered from the mirror
         meetings += await self._told_before(tx, [rows[key] for key in rows.keys() - before.keys()])
         for meeting in meetings:
@@ -116,80 +130,57 @@ class SessionProjection:
         events = await EventQueries(tx).by_filter(own)
         return [meeting for meeting in map(read_meeting, events) if meeting is not None]
 
-    def _fold(self, rows: dict[str, LiveSessionRow], effect: Effect, received_at: int) -> None:
-        lesson_id = str(Address.of(effect.event))
+    async def _held_beside(self, tx: Transaction, fresh: Sequence[LiveSessionRow]) -> list[Effect]:
+        """What the mirror holds of sessions that an older revision made known: it could not be read when it came."""
+        addresses = [address for row in fresh if (address := Address.parse(row.lesson_id)) is not None]
+        newest = [await EventQueries(tx).newest(address) for address in addresses]
+        pairs = zip(fresh, newest, strict=True)
+        return [Effect(event, held=True) for row, event in pairs if event is not None and event.id != row.event_id]
+
+    def _fold(self, rows: dict[str, LiveSessionRow], effect: Effect, lessons: Sequence[str], received_at: int) -> None:
+        event = effect.event
+        if event.kind == kinds.DELETION:
+            for lesson_id in lessons:
+                # the mirror holds one revision of an address: this may speak of the one before, which we show
+                if (row := rows.get(lesson_id)) is not None and row.event_created_at <= event.created_at:
+                    rows[lesson_id] = withdrawn(row)
+            return
+        (lesson_id,) = lessons
         row = rows.get(lesson_id)
-        if not effect.held:
-            # a superseded revision dies too; only the death of the one we show is a cancellation (NIP-09)
-            if row is not None and row.event_id == effect.event.id:
+        if effect.death is Death.DELETED:
+            if row is not None and event.id in (row.event_id, row.unread_event_id):
                 rows[lesson_id] = withdrawn(row)
-            return
-        session = read_session(effect.event)
-        if isinstance(session, NotASession) or not self._accepts(session):
-            return
+        elif effect.death is not Death.EXPIRED:
+            self._take(rows, lesson_id, event, received_at)
+
+    def _take(self, rows: dict[str, LiveSessionRow], lesson_id: str, event: VerifiedEvent, received_at: int) -> None:
+        """Fold in a revision that stands, or that a newer one replaced: the newer one may be unreadable."""
+        row, session = rows.get(lesson_id), read_session(event, self._limits)
+        if isinstance(session, Session):
+            if self._accepts(session):
+                rows[lesson_id] = self._after(row, session, received_at)
+                return
+            if names_service(session, self._service):
+                return  # its author is not on the list: the list may grow, and then it is looked at again
+        reason = session.reason if isinstance(session, NotASession) else UNNAMED
+        self._passed_over(event, reason)
+        if row is not None:
+            rows[lesson_id] = flagged(row, event, reason)
+
+    def _after(self, row: LiveSessionRow | None, session: Session, received_at: int) -> LiveSessionRow:
         if row is None:
-            rows[lesson_id] = adopted(session, received_at, attendance=self._attendance())
-        else:
-            rows[lesson_id] = revised(row, session, received_at)
+            return adopted(session, received_at, attendance=self._attendance())
+        return revised(row, session, received_at)
 
 
-def adopted(session: Session, received_at: int, *, attendance: Visibility = Visibility.PUBLIC) -> LiveSessionRow:
-    """A new row for a session nobody here has seen; `attendance` where it does not say it itself."""
-    return LiveSessionRow(
-        lesson_id=session.lesson_id,
-        conference_room_id=room_of(session.lesson_id),
-        instructor_pubkey=session.instructor,
-        # a session that was over before we knew of it needs no announcement
-        state=State.CANCELLED if session.cancelled else State.SCHEDULED,
-        withdrawn=session.cancelled,
-        cancel_reason=session.cancel_reason or None,
-        epoch=0,
-        runs=(),
-        revisions=((session.event_id, session.starts_at),),
-        adopted_at=received_at,
-        status_due_at=None if session.cancelled else received_at,
-        attendance=(session.attendance or attendance).value,
-        **_described(session),
-    )
-
-
-def revised(row: LiveSessionRow, session: Session, received_at: int) -> LiveSessionRow:
-    """The row after a newer revision; an older one changes nothing."""
-    if not _position(session).outranks(Position(row.event_created_at, EventId(row.event_id))):
-        return row
-    if session.cancelled:
-        kept = msgspec.structs.replace(row, event_id=session.event_id, event_created_at=session.created_at)
-        return withdrawn(kept, session.cancel_reason)
-    revisions = (*row.revisions, (session.event_id, session.starts_at))[-_KEPT_REVISIONS:]
-    # people answered because it was private: no later revision makes public what they said
-    is_private = row.visibility == Visibility.PRIVATE
-    changed = msgspec.structs.replace(
-        row,
-        **(_described(session) | ({"visibility": row.visibility} if is_private else {})),
-        attendance=_attendance_after(row, session).value,
-        withdrawn=False,
-        cancel_reason=None,
-        revisions=revisions,
-        version=row.version + 1,
-        status_due_at=received_at,
-    )
-    if row.state != State.SCHEDULED:
-        # what has begun keeps the hour it was announced for: credit and reminders were counted from it
-        return msgspec.structs.replace(
-            changed, scheduled_at=row.scheduled_at, ends_at=row.ends_at, duration=row.duration
-        )
-    if (changed.scheduled_at, changed.ends_at) == (row.scheduled_at, row.ends_at):
-        return changed
-    return msgspec.structs.replace(
-        changed, epoch=row.epoch + 1, moved_from=row.scheduled_at, moved_at=received_at, warned_at=None
-    )
-
-
-def withdrawn(row: LiveSessionRow, reason: str = "") -> LiveSessionRow:
-    """The row after a cancellation by revision or deletion; what becomes of the state, the lifecycle decides."""
-    return msgspec.structs.replace(
-        row, withdrawn=True, cancel_reason=reason or row.cancel_reason, version=row.version + 1
-    )
+def _lessons_of(effect: Effect) -> tuple[str, ...]:
+    """The sessions that an effect on the mirror may change: of a revision its own, of a kind 5 its author's."""
+    event = effect.event
+    if event.kind == kinds.SESSION:
+        return (str(Address.of(event)),)
+    if event.kind != kinds.DELETION or not effect.held:
+        return ()
+    return tuple(str(one) for one in read_deletion(event).addresses if one.kind == kinds.SESSION)
 
 
 def _deletions(effects: Sequence[Effect]) -> list[VerifiedEvent]:
@@ -249,37 +240,3 @@ def _as_if_new(row: LiveSessionRow, meeting: Meeting) -> LiveSessionRow:
     if row.end_reason != _REMEMBERED or meeting.status is not MeetingStatus.LIVE:
         return row
     return msgspec.structs.replace(row, state=State.SCHEDULED, ended_at=None, end_reason=None)
-
-
-def _attendance_after(row: LiveSessionRow, session: Session) -> Visibility:
-    # people came because they were told that it is sealed: no later revision publishes it
-    if row.attendance == Visibility.PRIVATE or session.attendance is None:
-        return Visibility(row.attendance)
-    return session.attendance
-
-
-def _position(session: Session) -> Position:
-    return Position(session.created_at, session.event_id)
-
-
-def _described(session: Session) -> dict[str, Any]:
-    return {
-        "scheduled_at": session.starts_at,
-        "ends_at": session.ends_at,
-        "duration": session.duration_minutes,
-        "title": session.title,
-        "summary": session.summary,
-        "description": session.description,
-        "timezone": session.timezone,
-        "location": session.location,
-        "max_participants": session.max_participants,
-        "requires_rsvp": session.rsvp_required,
-        "waiting_room": session.waiting_room,
-        "allow_recording": session.recording_allowed,
-        "e2ee_required": session.e2ee_required,
-        "visibility": session.visibility.value,
-        "co_hosts": session.co_hosts,
-        "invited": session.invited,
-        "event_id": session.event_id,
-        "event_created_at": session.created_at,
-    }

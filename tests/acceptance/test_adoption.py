@@ -96,12 +96,12 @@ async def _others(instructor: Outsider, stranger: Outsider, service: str, starts
     later = starts_at + 3600
     base = [["title", "No"], ["start", str(starts_at)], ["end", str(later)], ["t", "live-session"]]
     untagged = await instructor.publish(SESSION, [["d", "untagged"], *base])
-    mentioned = await instructor.publish(SESSION, [["d", "mentioned"], *base, ["p", service, "", "speaker"]])
+    mentioned = await instructor.publish(SESSION, [["d", "mentioned"], *base, ["a", f"30312:{service}:podium"]])
     return {
         "by a stranger": await stranger.schedule(service, "strangers", starts_at, later),
         "for another service": await instructor.schedule(stranger.pubkey, "elsewhere", starts_at, later),
         "for no service": f"{SESSION}:{instructor.pubkey}:{first(untagged, 'd')}",
-        "with the service in another role": f"{SESSION}:{instructor.pubkey}:{first(mentioned, 'd')}",
+        "with the service named in no p tag": f"{SESSION}:{instructor.pubkey}:{first(mentioned, 'd')}",
     }
 
 
@@ -124,7 +124,7 @@ async def test_the_event_of_another_client_is_taken_over(adopted: Adopted) -> No
 
 
 @pytest.mark.parametrize(
-    "which", ["by a stranger", "for another service", "for no service", "with the service in another role"]
+    "which", ["by a stranger", "for another service", "for no service", "with the service named in no p tag"]
 )
 async def test_what_is_not_for_this_service_is_left_alone(adopted: Adopted, which: str) -> None:
     """Nothing is listed, announced or attested for a session of a stranger or one that does not name the service."""

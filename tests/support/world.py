@@ -403,7 +403,7 @@ class World:
 
     def accepts(self, session: Session) -> bool:
         """The allow-list."""
-        return session.instructor in self.listed and self.service.pubkey in session.services
+        return session.instructor in self.listed and self.service.pubkey in session.named
 
     def room_of(self, row: LiveSessionRow) -> RoomSpec:
         """The room of a session."""

@@ -105,6 +105,11 @@ class Lifecycle(Section):
         default=300,
         description="How long after a start by command the instructor counts as present in any case.",
     )
+    default_minutes: Minutes = Field(
+        default=60,
+        description="Minutes a session lasts whose event gives no end, which other calendar clients may leave out.",
+        json_schema_extra=RESTART,
+    )
     reopen: Seconds = Field(default=1800, description="How long after its end a session can be reopened.")
     unclaimed_seats: Seconds = Field(default=600, description="When, after the start, unclaimed seats go to others.")
     live_refresh: PositiveSeconds = Field(

@@ -12,7 +12,7 @@ from podium_daemon.clock import Clock
 from podium_daemon.supervisor import Stop
 from podium_protocol.errors import PodiumError
 from podium_protocol.events import Pubkey
-from podium_protocol.live.session import Session
+from podium_protocol.live.session import Session, names_service
 from podium_storage.errors import StoreDamaged
 
 _log = structlog.get_logger(__name__)
@@ -72,9 +72,7 @@ class Instructors:
 
     def accepts(self, session: Session) -> bool:
         """Whether this service takes a session over: an instructor of ours signed it, and it names the service."""
-        return self.allows(session.instructor) and (
-            self._service in session.services or session.instructor == self._service
-        )
+        return self.allows(session.instructor) and names_service(session, self._service)
 
     async def run(self, stop: Stop) -> None:
         """Resolve the names now, once an hour, and whenever the list was replaced."""

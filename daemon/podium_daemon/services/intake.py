@@ -176,8 +176,9 @@ class Intake:
     async def _visible(self, event: VerifiedEvent, session: Session) -> Submitted | Refused:
         known = await self._row(session.lesson_id)
         before = None if known is None else Visibility(known.visibility)
-        # other clients' cancellations may leave our own tags out
-        is_private = Visibility.PRIVATE in (session.visibility, before if session.cancelled else None)
+        # other clients leave our own tags out, and then the rules stay as they are
+        says_nothing = session.cancelled or not session.has_rules
+        is_private = Visibility.PRIVATE in (session.visibility, before if says_nothing else None)
         if before is not None and is_private is not (before is Visibility.PRIVATE):
             detail = f"the session was scheduled as {before}, and people answered because of that"
             return Refused("visibility-fixed", detail, "Cancel it and schedule another one.")

@@ -161,8 +161,9 @@ class PrivateInbox:
             self.counts["no_session"] += 1
             return
         before = await self._row(tx, session.lesson_id)
-        ends_ours = session.cancelled and before is not None and private.is_private(before)
-        if not (ends_ours or session.visibility is Visibility.PRIVATE) or not self._accepts(session):
+        says_nothing = session.cancelled or not session.has_rules  # of visibility, which stays as it is then
+        is_ours = says_nothing and before is not None and private.is_private(before)
+        if not (is_ours or session.visibility is Visibility.PRIVATE) or not self._accepts(session):
             self.counts["not_ours"] += 1
             return
         (outcome,) = await self._mirror.ingest_within(tx, [item.event], received_at=now)

@@ -90,8 +90,7 @@ class Drafts:
             Problem: 409, the session is over or its event is not in the mirror.
         """
         previous = await self._newest(row)
-        current = session.read_session(previous)
-        assert isinstance(current, session.Session), "a row exists only for a readable session"
+        current = _spec_in_force(row, session.read_session(previous))
         names = {"scheduled_at": "starts_at", "duration": "duration_minutes", "allow_recording": "recording_allowed"}
         given = {names.get(key, key): value for key, value in wish.model_dump(exclude_unset=True).items()}
         if "requires_rsvp" in given:
@@ -100,7 +99,7 @@ class Drafts:
             given[people] = tuple(given[people] or ())
         empty = {"summary": "", "description": "", "timezone": "UTC"}
         given = {key: empty.get(key) if value is None else value for key, value in given.items()}
-        spec = msgspec.structs.replace(session.spec_of(current), **given)
+        spec = msgspec.structs.replace(current, **given)
         event = session.write_session(
             spec,
             instructor=Pubkey(row.instructor_pubkey),
@@ -109,6 +108,7 @@ class Drafts:
             join_url=self._page(spec.identifier, Pubkey(row.instructor_pubkey)),
             now=int(self._clock.now()),
             previous=previous,
+            start_before=current.starts_at,
         )
         if private.is_private(row):
             private.check_size(event, service=self._service)
@@ -177,6 +177,34 @@ class Drafts:
     def _page(self, identifier: str, author: Pubkey) -> str:
         address = Address(kinds.SESSION, author, identifier)
         return f"{self._public_url}/s/{nip19.encode_naddr(address, self._hints[:2])}"
+
+
+def _spec_in_force(row: LiveSessionRow, newest: session.Session | session.NotASession) -> session.SessionSpec:
+    """Where an edit starts: the newest revision, with what it leaves open or nobody can read as it is in force."""
+    if isinstance(newest, session.Session) and newest.has_rules and newest.has_end:
+        return session.spec_of(newest)
+    in_force = session.SessionSpec(
+        identifier=_address(row).identifier,
+        title=row.title,
+        summary=row.summary,
+        description=row.description,
+        starts_at=row.scheduled_at,
+        duration_minutes=row.duration,
+        timezone=row.timezone or "UTC",
+        max_participants=row.max_participants,
+        rsvp_required=row.requires_rsvp,
+        waiting_room=row.waiting_room,
+        recording_allowed=row.allow_recording,
+        e2ee_required=row.e2ee_required,
+        visibility=session.Visibility(row.visibility),
+        attendance=session.Visibility(row.attendance),
+        guests=None if row.guests is None else session.Guests(row.guests),
+        co_hosts=tuple(map(Pubkey, row.co_hosts)),
+        invited=tuple(map(Pubkey, row.invited)),
+    )
+    if isinstance(newest, session.NotASession):
+        return in_force
+    return msgspec.structs.replace(in_force, starts_at=newest.starts_at, hashtags=newest.hashtags)
 
 
 def _identifier(title: str) -> str:

@@ -15,6 +15,7 @@ from podium_protocol.live.plain_text import paragraphs, single_line
 from podium_protocol.live.session_spec import (
     DEFAULT_LIMITS,
     MAX_IDENTIFIER_BYTES,
+    Guests,
     SessionLimits,
     SessionSpec,
     Visibility,
@@ -35,6 +36,7 @@ from podium_protocol.tags import Tags
 __all__ = [
     "AuthoredEvent",
     "Cancellation",
+    "Guests",
     "NotASession",
     "Role",
     "Session",
@@ -43,6 +45,7 @@ __all__ = [
     "Visibility",
     "attach_recording",
     "cancel",
+    "names_service",
     "problems_of",
     "read_session",
     "spec_of",
@@ -51,6 +54,12 @@ __all__ = [
 
 _CANCELLED: Final = ("cancelled", "canceled")
 _SINGLE: Final = ("d", "start", "end", "status", "max_participants")
+_RULES: Final = frozenset(
+    {
+        *("max_participants", "rsvp", "waiting_room", "recording", "e2ee", "visibility", "guests"),
+        *("attendance", "recording_access"),
+    }
+)
 
 
 class NotASession(msgspec.Struct, frozen=True):
@@ -83,9 +92,17 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     visibility: Visibility = Visibility.PUBLIC
     attendance: Visibility | None = None
     """Whether attendance records are published, or sealed to the person and the instructor; None: it does not say."""
+    guests: Guests | None = None
     cancelled: bool = False
     cancel_reason: str = ""
-    services: tuple[Pubkey, ...] = ()
+    has_end: bool = True
+    """Whether the event gives its end, which NIP-52 lets out. If not, `ends_at` follows from the usual duration."""
+    has_rules: bool = True
+    """Whether it carries any of our own tags. A client that knows NIP-52 only drops them all."""
+    is_tagged: bool = True
+    """Whether it has the hashtag of live sessions."""
+    named: tuple[str, ...] = ()
+    """The key in each `p` tag, whatever its role; not checked to be keys."""
     co_hosts: tuple[Pubkey, ...] = ()
     invited: tuple[Pubkey, ...] = ()
     hashtags: tuple[str, ...] = ()
@@ -130,6 +147,14 @@ def read_session(event: AuthoredEvent, limits: SessionLimits = DEFAULT_LIMITS) -
         return NotASession(str(flaw))
 
 
+def names_service(session: Session, service: Pubkey) -> bool:
+    """Whether the session is meant for this service: a `p` tag with its key, whatever its role.
+
+    A service that is its own instructor need not name itself: there the hashtag says that it is no private date.
+    """
+    return service in session.named or (session.instructor == service and session.is_tagged)
+
+
 def spec_of(session: Session) -> SessionSpec:
     """The wish that would write `session` again: where an edit starts."""
     return SessionSpec(
@@ -147,6 +172,7 @@ def spec_of(session: Session) -> SessionSpec:
         e2ee_required=session.e2ee_required,
         visibility=session.visibility,
         attendance=session.attendance,
+        guests=session.guests,
         co_hosts=session.co_hosts,
         invited=session.invited,
         hashtags=session.hashtags,
@@ -159,12 +185,13 @@ def _read(event: AuthoredEvent, limits: SessionLimits) -> Session:
         raise _Flaw(f"kind {event.kind} is no session")
     people = _People.of(rows, limits)
     hashtags = tuple(dict.fromkeys(tags.values(rows, "t")))
-    if LIVE_SESSION not in hashtags and not people.services:
-        raise _Flaw("a calendar event of another kind: no live-session hashtag and no service")
+    if LIVE_SESSION not in hashtags and not people.named:
+        raise _Flaw("a calendar event of another kind: no live-session hashtag and nobody is named")
     for name in _SINGLE:
         if fields.is_repeated(rows, name):
             raise _Flaw(f"{name} is given twice")
-    cancelled = tags.first(rows, "status") in _CANCELLED or tags.first(rows, "start") == "0"
+    status = (tags.first(rows, "status") or "").strip().casefold()
+    cancelled = status in _CANCELLED or tags.first(rows, "start") == "0"
     starts_at, ends_at = _times(rows, cancelled, limits)
     e2ee = tags.first(rows, "e2ee") == "required"
     zone = tags.first(rows, "start_tzid") or "UTC"
@@ -185,9 +212,13 @@ def _read(event: AuthoredEvent, limits: SessionLimits) -> Session:
         e2ee_required=e2ee,
         visibility=Visibility.PRIVATE if e2ee or tags.first(rows, "visibility") == "private" else Visibility.PUBLIC,
         attendance=_attendance(rows),
+        guests=_guests(rows),
         cancelled=cancelled,
         cancel_reason=paragraphs(tags.first(rows, "reason") or "", MAX_CANCEL_REASON) if cancelled else "",
-        services=people.services,
+        has_end=bool(tags.first(rows, "end")),
+        has_rules=any(row[0] in _RULES for row in rows),
+        is_tagged=LIVE_SESSION in hashtags,
+        named=people.named,
         co_hosts=people.co_hosts,
         invited=people.invited,
         hashtags=_hashtags(hashtags, limits),
@@ -214,6 +245,8 @@ def _title(rows: Tags, cancelled: bool, limits: SessionLimits) -> str:
 
 def _times(rows: Tags, cancelled: bool, limits: SessionLimits) -> tuple[int, int]:
     start, end = (fields.timestamp(tags.first(rows, name)) for name in ("start", "end"))
+    if start and not cancelled and not tags.first(rows, "end"):
+        end = start + limits.default_duration_minutes * 60
     if start and end and start < end <= start + limits.max_duration_minutes * 60:
         return start, end
     if cancelled:
@@ -243,13 +276,21 @@ def _attendance(rows: Tags) -> Visibility | None:
     return Visibility.PUBLIC if Visibility.PUBLIC in said else None
 
 
+def _guests(rows: Tags) -> Guests | None:
+    stated = tags.first(rows, "guests")
+    if stated is None:
+        return None
+    # to read an unknown word as "anyone" would open the room
+    return Guests(stated) if stated in set(Guests) else Guests.OFF
+
+
 def _hashtags(found: tuple[str, ...], limits: SessionLimits) -> tuple[str, ...]:
     cleaned = (single_line(tag, limits.max_title) for tag in found[: limits.max_hashtags + 1] if tag != LIVE_SESSION)
     return tuple(tag for tag in cleaned if tag)[: limits.max_hashtags]
 
 
 class _People(msgspec.Struct, frozen=True):
-    services: tuple[Pubkey, ...]
+    named: tuple[str, ...]
     co_hosts: tuple[Pubkey, ...]
     invited: tuple[Pubkey, ...]
 
@@ -262,4 +303,5 @@ class _People(msgspec.Struct, frozen=True):
         for row in named:
             if pubkey := pubkey_or_none(row[1]):
                 found[row[3]][pubkey] = None
-        return cls(tuple(found[Role.SERVICE]), tuple(found[Role.CO_HOST]), tuple(found[Role.INVITED]))
+        everybody = tuple(dict.fromkeys(tags.values(rows, "p")))
+        return cls(everybody, tuple(found[Role.CO_HOST]), tuple(found[Role.INVITED]))

@@ -24,6 +24,14 @@ class Visibility(StrEnum):
     PRIVATE = "private"
 
 
+class Guests(StrEnum):
+    """Who may come without a signer."""
+
+    OFF = "off"
+    INVITED = "invited"
+    ANYONE = "anyone"
+
+
 class SessionLimits(msgspec.Struct, frozen=True):
     """Bounds on one session. Lengths in characters unless the name says bytes, durations in minutes."""
 
@@ -31,6 +39,7 @@ class SessionLimits(msgspec.Struct, frozen=True):
     max_summary: int = 1000
     max_description_bytes: int = 16_384  # the cap of a message text (wire-formats.md)
     min_duration_minutes: int = 1
+    default_duration_minutes: int = 60  # of an event without `end`, which NIP-52 lets out
     max_duration_minutes: int = 24 * 60
     max_participants: int = 100_000
     max_people: int = 400  # co-hosts and invited together: each costs about 110 bytes of the event
@@ -60,6 +69,7 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     e2ee_required: bool = False
     visibility: Visibility = Visibility.PUBLIC
     attendance: Visibility | None = None
+    guests: Guests | None = None
     co_hosts: tuple[Pubkey, ...] = ()
     invited: tuple[Pubkey, ...] = ()
     hashtags: tuple[str, ...] = ()

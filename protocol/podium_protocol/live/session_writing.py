@@ -47,7 +47,7 @@ class Cancellation(NamedTuple):
 _OWNED: Final = frozenset(
     {
         *("d", "title", "name", "summary", "start", "end", "D", "start_tzid", "end_tzid", "t", "status", "visibility"),
-        *("max_participants", "rsvp", "waiting_room", "recording", "e2ee", "attendance", "nonce"),
+        *("max_participants", "rsvp", "waiting_room", "recording", "e2ee", "attendance", "guests", "nonce"),
         *("expiration", "reason"),
     }
 )
@@ -63,6 +63,7 @@ def write_session(
     now: int,
     previous: AuthoredEvent | None = None,
     previous_created_at: int | None = None,
+    start_before: int | None = None,
     limits: SessionLimits = DEFAULT_LIMITS,
 ) -> UnsignedEvent:
     """The kind 31923 event for `spec`, for the instructor to sign.
@@ -76,6 +77,7 @@ def write_session(
         now: Unix seconds.
         previous: the revision that this one replaces; its unknown tags are carried over.
         previous_created_at: time of the last revision or deletion, where more is not known.
+        start_before: the start that is in force, where `previous` is not; keeping it is allowed though it is past.
         limits: bounds on the spec and on the finished event.
 
     Raises:
@@ -85,7 +87,8 @@ def write_session(
     address = Address(kinds.SESSION, instructor, spec.identifier)
     if previous is not None and Address.of(previous) != address:
         raise LocalProtocolError("the revision to replace belongs to another session")
-    problems = problems_of(spec, now, start_before=_start_of(previous), limits=limits)
+    start = _start_of(previous) if start_before is None else start_before
+    problems = problems_of(spec, now, start_before=start, limits=limits)
     if problems:
         raise InvalidInput("; ".join(problems))
     own = _tags_of(spec, instructor=instructor, service=service, relay=relay_hint, join_url=join_url, limits=limits)
@@ -190,6 +193,7 @@ def _tags_of(
             ("e2ee", "required") if spec.e2ee_required else None,
             ("visibility", "private") if private else None,
             ("attendance", spec.effective_attendance.value) if spec.effective_attendance else None,
+            ("guests", spec.guests.value) if spec.guests is not None else None,
         )
     )
 

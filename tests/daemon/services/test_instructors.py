@@ -88,7 +88,7 @@ def session(instructor: Pubkey, *services: Pubkey) -> Session:
         title="x",
         starts_at=1,
         ends_at=2,
-        services=services,
+        named=services,
     )
 
 

@@ -161,7 +161,7 @@ async def test_only_instructors_schedule() -> None:
         assert await refused(here, signed(here.instructor, foreign)) == "not-an-instructor"
 
 
-@pytest.mark.parametrize("missing", ["d", "title", "start", "end"])
+@pytest.mark.parametrize("missing", ["d", "title", "start"])
 async def test_what_is_no_session_is_refused(missing: str) -> None:
     """Calendar events that lack what a session needs are told why."""
     async with world() as here:
@@ -423,3 +423,17 @@ async def test_an_expired_event_is_refused() -> None:
         tags = (*answer.tags, ("expiration", str(here.now)))
         expired = UnsignedEvent(answer.pubkey, answer.created_at, answer.kind, tags, answer.content)
         assert await refused(here, signed(key, expired)) == "expired"
+
+
+async def test_a_private_session_stays_private_when_an_edit_knows_nothing_of_it() -> None:
+    """A client without our tags drops them all; the edit is sealed like the session, and no relay is given it."""
+    async with world() as here:
+        first = session(here, visibility=Visibility.PRIVATE)
+        (known,) = await taken(here, first)
+        kept = tuple(tag for tag in first.tags if tag[0] in ("d", "start", "end", "p"))
+        tags = (*kept, ("title", "Renamed"))
+        edit = signed(here.instructor, UnsignedEvent(first.pubkey, first.created_at + 1, first.kind, tags, ""))
+        (one,) = await taken(here, edit)
+        row = await here.row(known.lesson_id or "")
+        assert (one.private, row.title, row.visibility) == (True, "Renamed", "private")
+        assert await queued(here, [edit]) == []

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podium_protocol.events import UnsignedEvent
-from podium_protocol.live.session import NotASession, Session, Visibility, read_session
+from podium_protocol.live.session import (
+    Guests,
+    NotASession,
+    Session,
+    SessionLimits,
+    Visibility,
+    names_service,
+    read_session,
+)
 from podium_protocol.tags import Tags
 from tests.support.events import NOW, key_of, verified
 
@@ -55,7 +63,8 @@ def test_what_is_not_said_is_off() -> None:
     switches = (session.rsvp_required, session.waiting_room, session.recording_allowed, session.e2ee_required)
     assert switches == (False, False, False, False)
     assert (session.max_participants, session.visibility, session.cancelled) == (None, Visibility.PUBLIC, False)
-    assert (session.services, session.co_hosts, session.invited, session.timezone) == ((), (), (), "UTC")
+    assert (session.named, session.co_hosts, session.invited, session.timezone) == ((), (), (), "UTC")
+    assert (session.guests, session.has_rules, session.has_end) == (None, False, True)
 
 
 def test_all_fields_of_the_model_are_read() -> None:
@@ -79,7 +88,8 @@ def test_all_fields_of_the_model_are_read() -> None:
     assert session.rsvp_required
     assert session.waiting_room
     assert session.recording_allowed
-    assert session.services == (SERVICE.pubkey,)
+    assert session.named == (INSTRUCTOR.pubkey, SERVICE.pubkey, HELPER.pubkey, GUEST.pubkey)
+    assert session.has_rules
     assert session.co_hosts == (HELPER.pubkey,)
     assert session.invited == (GUEST.pubkey,)
     assert session.location == "https://podium.example/s/1"
@@ -118,7 +128,6 @@ def test_where_attendance_goes_is_read(said: tuple[str, ...], read_as: Visibilit
         ((("start", str(START) + ".0"),), (), "start is no Unix time"),
         ((("start", "99999999999999"),), (), "start is no Unix time"),
         ((("start", str(START)), ("start", str(START + 60))), (), "start is given twice"),
-        ((), ("end",), "end is no Unix time after start"),
         ((("end", str(START)),), (), "end is no Unix time after start"),
         ((("end", str(START - 1)),), (), "end is no Unix time after start"),
         ((("end", str(START + 86_401)),), (), "longer than 1440 minutes"),
@@ -139,10 +148,64 @@ def test_an_unusable_event_is_none_with_a_reason(
     assert reason in result.reason
 
 
-def test_a_service_makes_it_ours_without_the_hashtag() -> None:
-    """A `p` with the role service is as good as the hashtag; a mere mention is not."""
-    assert good(("p", SERVICE.pubkey, "", "service"), without=("t",)).services == (SERVICE.pubkey,)
-    assert isinstance(read(("p", SERVICE.pubkey), without=("t",)), NotASession)
+@pytest.mark.parametrize("end", [(), (("end", ""),)])
+def test_a_missing_end_is_the_usual_duration(end: tuple[tuple[str, ...], ...]) -> None:
+    """NIP-52 lets `end` out: then a session lasts an hour, or what the limits say, and is marked."""
+    session = good(*end, without=("end",))
+    assert (session.ends_at, session.has_end) == (START + 3600, False)
+    event = UnsignedEvent(INSTRUCTOR.pubkey, NOW, 31923, tuple(row for row in BASE if row[0] != "end"), "")
+    other = read_session(event, SessionLimits(default_duration_minutes=90))
+    assert isinstance(other, Session)
+    assert (other.duration_minutes, good().has_end) == (90, True)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ("p", SERVICE.pubkey),
+        ("p", SERVICE.pubkey, ""),
+        ("p", SERVICE.pubkey, "wss://relay.example"),
+        ("p", SERVICE.pubkey, "", ""),
+        ("p", SERVICE.pubkey, "", "service"),
+        ("p", SERVICE.pubkey, "", "Host"),
+        ("p", SERVICE.pubkey, "", "participant"),
+        ("p", SERVICE.pubkey, "", "co-host"),
+    ],
+)
+def test_any_mention_of_the_service_makes_it_ours_without_the_hashtag(row: tuple[str, ...]) -> None:
+    """No client lets people write our role, and some write no role and no relay at all."""
+    assert names_service(good(row, without=("t",)), SERVICE.pubkey)
+    assert not names_service(good(row, without=("t",)), HELPER.pubkey)
+
+
+def test_the_hashtag_alone_is_for_a_service_that_is_its_own_instructor() -> None:
+    """Nobody else need take it over, and a date with a friend is no session."""
+    assert names_service(good(), INSTRUCTOR.pubkey)
+    assert not names_service(good(), SERVICE.pubkey)
+    assert not names_service(good(("p", GUEST.pubkey), without=("t",)), INSTRUCTOR.pubkey)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        *(("max_participants", "5"), ("rsvp", "optional"), ("waiting_room", "off"), ("recording", "allowed")),
+        *(("e2ee", "required"), ("visibility", "private"), ("guests", "off")),
+        *(("attendance", "public"), ("recording_access", "public")),
+    ],
+)
+def test_a_tag_of_our_own_says_that_the_writer_knows_them(row: tuple[str, ...]) -> None:
+    """Whoever writes one says all; whoever writes none knows NIP-52 only."""
+    assert good(row).has_rules
+    assert not good(("location", "Room 5"), ("start_tzid", "Europe/Berlin"), ("p", GUEST.pubkey)).has_rules
+
+
+@pytest.mark.parametrize(
+    ("word", "guests"),
+    [("off", Guests.OFF), ("invited", Guests.INVITED), ("anyone", Guests.ANYONE), ("everybody", Guests.OFF)],
+)
+def test_who_may_come_without_a_signer_is_read(word: str, guests: Guests) -> None:
+    """A word that nobody knows opens no door."""
+    assert good(("guests", word)).guests is guests
 
 
 def test_another_kind_is_no_session() -> None:
@@ -150,7 +213,7 @@ def test_another_kind_is_no_session() -> None:
     assert isinstance(read_session(UnsignedEvent(INSTRUCTOR.pubkey, NOW, 31922, BASE, "")), NotASession)
 
 
-@pytest.mark.parametrize("word", ["cancelled", "canceled"])
+@pytest.mark.parametrize("word", ["cancelled", "canceled", "CANCELLED", " Cancelled "])
 def test_a_cancelled_revision_keeps_its_times(word: str) -> None:
     """Our own cancellations keep the original times."""
     session = good(("status", word))

@@ -16,7 +16,7 @@ from podium_daemon.services.profiles import Introduction
 from podium_daemon.supervisor import Stop
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
-from podium_protocol.events import VerifiedEvent, verify_json
+from podium_protocol.events import UnsignedEvent, VerifiedEvent, verify_json
 from podium_protocol.filters import Filter
 from podium_protocol.nips import nip19, nip98
 from tests.support.pools import running_pool
@@ -168,6 +168,28 @@ async def test_two_edits_in_one_second_both_count() -> None:
             draft = await here.post(f"{path}/draft", here.here.instructor, {"title": title})
             assert (await here.sign_and_submit(here.here.instructor, draft)).status_code == 200
         assert (await here.get(path)).json()["title"] == "three"
+
+
+@pytest.mark.parametrize("lost", [(), ("end",), ("title",), ("p",)])
+async def test_an_edit_starts_from_what_is_in_force(lost: tuple[str, ...]) -> None:
+    """Another client dropped our tags, or wrote what cannot be read: the next draft has the rules and heals."""
+    async with site() as here:
+        lesson = await scheduled(here)
+        row = await here.here.row(lesson)
+        before = await here.here.event_of(row)
+        standard = ("d", "title", "start", "end", "start_tzid", "p")
+        kept = tuple(tag for tag in before.tags if tag[0] in standard and tag[0] not in lost)
+        elsewhere = UnsignedEvent(before.pubkey, before.created_at + 1, before.kind, kept, before.content)
+        await here.here.publish(here.here.instructor, elsewhere)
+        await here.here.clock.advance(10)
+        draft = await here.post(f"/api/sessions/{lesson}/draft", here.here.instructor, {"title": "Rights"})
+        assert (await here.sign_and_submit(here.here.instructor, draft)).status_code == 200
+        shown = (await here.get(f"/api/sessions/{lesson}")).json()
+        expected = WISH | {"title": "Rights", "summary": shown["summary"]}  # theirs dropped it: it is no rule
+        assert {name: shown[name] for name in expected} == expected
+        assert shown["state"] == "scheduled"
+        after = await here.here.row(lesson)
+        assert (after.withdrawn, after.unread_event_id, after.epoch) == (False, None, 0)
 
 
 async def test_somebody_elses_signature_does_not_edit() -> None:
