@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from podium_daemon import logs, policies
+from podium_daemon import descriptors, logs, policies
 from podium_daemon.clock import Clock, ClockWatch, SystemClock
 from podium_daemon.conference.base import RoomId, RoomSpec
 from podium_daemon.conference.embedded.configured import embedded_settings
@@ -84,6 +84,7 @@ from podium_daemon.state_directory import lock_state_directory, prepare_state_di
 from podium_daemon.supervisor import Service, Supervisor, stop_on_signals
 from podium_daemon.watched import Watched
 from podium_daemon.web.calendar_feed import Face
+from podium_daemon.web.connections import Caps
 from podium_daemon.web.context import Context
 from podium_daemon.web.drafts import Drafts
 from podium_daemon.web.metrics import Counted
@@ -186,6 +187,7 @@ class Daemon:
         self._clock = clock
         self._random_bytes = random_bytes
         self._watched: list[Watched] = []
+        self._descriptors = descriptors.raise_limit()
         self._relays = relays_of(config)
         self._join_ground()
         self._join_services(meta)
@@ -193,7 +195,7 @@ class Daemon:
         self._join_recording()
         site = build_site(self._context(), hosts=_hosts(config))
         self._profiles.follow(site.refresh)
-        web = WebServer(site, listener)
+        web = WebServer(site, listener, caps=self._caps)
         reloader = Reloader(config, self.apply)
         self.services: list[Service] = [ClockWatch(clock), *self._embedded_relay()]
         self.services += [
@@ -662,7 +664,12 @@ class Daemon:
             calendar=self._calendar_face,
             service_pubkey=self._signer.pubkey,
             public_url=self._config.public_url,
+            connections=lambda: self._caps().in_all,
         )
+
+    def _caps(self) -> Caps:
+        given = self._config.web
+        return Caps(min(given.connections, descriptors.for_strangers(self._descriptors)), given.connections_per_address)
 
     def _not_ready(self) -> str | None:
         """Why the daemon does not do all of its work at the moment, in words."""

@@ -77,6 +77,7 @@ class Home:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.under: tuple[str, ...] = ()  # a command that runs the daemon, such as one that sets a limit
         folder.mkdir(parents=True, exist_ok=True)
 
     def environment(self, **variables: str) -> dict[str, str]:
@@ -200,7 +201,7 @@ class Daemon:
         out, log = _outputs(home.folder)
         with out.open("ab") as out_file, log.open("ab") as log_file:
             process = await asyncio.create_subprocess_exec(
-                *(PODIUM, *arguments),
+                *(*home.under, PODIUM, *arguments),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=out_file,
                 stderr=log_file,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from starlette.types import ASGIApp
 
 from podium_daemon.supervisor import Stop
-from podium_daemon.web.server import WebServer, listen
+from podium_daemon.web.connections import Caps
+from podium_daemon.web.server import DEFAULT_CAPS, WebServer, listen
 
 
 class Served:
@@ -22,11 +23,13 @@ class Served:
 
 
 @asynccontextmanager
-async def served(app: ASGIApp, *, drain_seconds: int = 5) -> AsyncIterator[Served]:
+async def served(
+    app: ASGIApp, *, caps: Callable[[], Caps] = lambda: DEFAULT_CAPS, drain_seconds: int = 5
+) -> AsyncIterator[Served]:
     """The application while the block runs."""
     listener = listen("127.0.0.1", 0)
     stop = Stop()
-    running = asyncio.create_task(WebServer(app, listener, drain_seconds=drain_seconds).run(stop))
+    running = asyncio.create_task(WebServer(app, listener, caps=caps, drain_seconds=drain_seconds).run(stop))
     try:
         yield Served(f"127.0.0.1:{listener.getsockname()[1]}", stop, running)
     finally:

@@ -10,6 +10,7 @@ from podium_daemon.config.engines import BigBlueButton, Janus, LiveKit
 from podium_daemon.config.section import RESTART, UNSHOWN, Section
 from podium_daemon.config.values import (
     Address,
+    Connections,
     Days,
     Devices,
     FrozenList,
@@ -235,6 +236,15 @@ class Web(Section):
         default=(),
         description="Further names this server answers to, beside public_url's.",
         json_schema_extra=RESTART,
+    )
+    connections: Connections = Field(
+        default=8_192,
+        description="Connections at once. Fewer where the system allows fewer open files: a quarter of those, 1024 at "
+        "most, is kept for relays and the database.",
+    )
+    connections_per_address: Connections = Field(
+        default=512,
+        description="Of one address. Those from this machine itself are not counted so: a proxy speaks for everybody.",
     )
 
 

@@ -87,6 +87,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     calendar: Callable[[], Face] = Face
     service_pubkey: Pubkey
     public_url: str
+    connections: Callable[[], int] = lambda: 8_192
 
 
 def _context(connection: HTTPConnection) -> Context:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from typing import Final, Protocol, runtime_checkable
 
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from podium_daemon.supervisor import Stop
+from podium_daemon.web.accepting import Acceptor
+from podium_daemon.web.connections import Caps, Connections
 from podium_daemon.web.guard import HEADERS
 from podium_daemon.web.problems import MEDIA_TYPE, Problem
 from podium_protocol.errors import InvalidInput
@@ -22,11 +26,34 @@ from podium_protocol.errors import InvalidInput
 _log = structlog.get_logger(__name__)
 
 
+DEFAULT_CAPS: Final = Caps(in_all=8_192, of_an_address=512)
+
+
+class _Config(uvicorn.Config):
+    connections: Connections
+
+
 class _QuietServer(uvicorn.Server):
+    listener: socket.socket
+    _acceptor: Acceptor
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         # the supervisor owns SIGTERM and SIGINT: it drains every service, not only this one
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002  (as in uvicorn)
+        await super().startup(sockets=[])  # asyncio's own accepting floods the log once descriptors run out
+        assert isinstance(self.config, _Config)
+        self._acceptor = Acceptor(self.listener, self._protocol, self.config.connections)
+        self._acceptor.start()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002  (as in uvicorn)
+        self._acceptor.close()
+        await super().shutdown(sockets=[])
+
+    def _protocol(self) -> asyncio.Protocol:
+        return _StrictHttp(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
 
 HEAD_SECONDS: Final = 20.0
@@ -40,9 +67,22 @@ class _StrictHttp(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
+        _connections_of(self).opened(transport, self.client[0] if self.client else "")
         self._wait_for_a_head()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        _connections_of(self).closed(self.transport)
+        super().connection_lost(exc)
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        if self.transport.get_protocol() is not self:
+            return  # a WebSocket by now
+        is_asked = self.cycle is not None and not self.cycle.more_body and not self.cycle.response_complete
+        (_connections_of(self).works if is_asked else _connections_of(self).rests)(self.transport)
+
     def on_response_complete(self) -> None:
+        _connections_of(self).rests(self.transport)
         super().on_response_complete()
         self._wait_for_a_head()
 
@@ -65,6 +105,22 @@ class _StrictHttp(H11Protocol):
         self.transport.close()
 
 
+class _StrictWebSocket(WebSocketsSansIOProtocol):
+    def connection_lost(self, exc: Exception | None) -> None:
+        _connections_of(self).closed(self.transport)
+        super().connection_lost(exc)
+
+    async def send(self, message: ASGISendEvent) -> None:
+        if message["type"] == "websocket.send":  # the room answers those only who showed a ticket
+            _connections_of(self).works(self.transport)
+        await super().send(message)
+
+
+def _connections_of(protocol: _StrictHttp | _StrictWebSocket) -> Connections:
+    assert isinstance(protocol.config, _Config)
+    return protocol.config.connections
+
+
 @runtime_checkable
 class Draining(Protocol):
     """An application with answers that go on until somebody ends them."""
@@ -78,26 +134,34 @@ class WebServer:
 
     name = "web"
 
-    def __init__(self, app: ASGIApp, listener: socket.socket, *, drain_seconds: int = 5) -> None:
-        config = uvicorn.Config(
+    def __init__(
+        self,
+        app: ASGIApp,
+        listener: socket.socket,
+        *,
+        caps: Callable[[], Caps] = lambda: DEFAULT_CAPS,
+        drain_seconds: int = 5,
+    ) -> None:
+        config = _Config(
             app,
             log_config=None,
             access_log=False,  # it would write tokens of calendar addresses to disk
             server_header=False,
             date_header=True,
             http=_StrictHttp,
-            ws="websockets-sansio",
+            ws=_StrictWebSocket,
             ws_max_size=64 * 1024,
             timeout_graceful_shutdown=drain_seconds,
             lifespan="off",
         )
         self._app: object = app  # what it can do beside answering is asked when the server stops
+        config.connections = self.connections = Connections(caps)
         self._server = _QuietServer(config)
-        self._listener = listener
+        self._server.listener = listener
 
     async def run(self, stop: Stop) -> None:
         """Serve until `stop` is set, then finish what is under way for a few seconds."""
-        serving = asyncio.create_task(self._server.serve(sockets=[self._listener]))
+        serving = asyncio.create_task(self._server.serve())
         stopping = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)

@@ -45,7 +45,7 @@ def build_api(context: Context) -> FastAPI:
     app.state.context = context
     app.state.calendar_tokens = CalendarTokens(context.store.database)
     app.state.login_door = LoginDoor(public_url=context.public_url, clock=context.clock)
-    app.state.watch = Watch(context.store, context.views)
+    app.state.watch = Watch(context.store, context.views, connections=context.connections)
     app.state.passes = stream.Passes(clock=context.clock)
     problems.install(app)
     app.include_router(recordings.router)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Final, TypeAlias
@@ -31,6 +31,9 @@ from podium_storage.rows import (
 from podium_storage.store import Store
 
 MAX_STREAMS: Final = 2_000  # each is an open connection; beyond that a page asks again after a while
+_OF_CONNECTIONS: Final = 0.75  # streams at most, so that plain calls find a connection too
+_OF_ANYBODY: Final = 0.5  # of the streams; the rest is for those who signed in
+_OF_SIGNED: Final = 0.9  # the rest is for those who lead
 MAX_OF_ONE_KEY: Final = 12  # a person's tabs and devices
 RETRY_SECONDS: Final = 2.0  # until what could not be told is tried again
 SETTLE_SECONDS: Final = 0.25  # thousands answer at once: what comes within this time is told in one go
@@ -84,9 +87,11 @@ class Listener:
 class Watch:
     """Reads the change feed while anybody watches."""
 
-    def __init__(self, store: Store, views: Views) -> None:
+    def __init__(self, store: Store, views: Views, *, connections: Callable[[], int] = lambda: MAX_STREAMS * 2) -> None:
+        """`connections`: how many the server takes at once; streams are a part of them."""
         self._store = store
         self._views = views
+        self._connections = connections
         self._topics: dict[str, Topic] = {}
         self._streams: Counter[Pubkey | None] = Counter()
         self._closed = False
@@ -100,17 +105,13 @@ class Watch:
         return self._streams.total()
 
     @contextmanager
-    def listen(self, lesson_id: str, pubkey: Pubkey | None) -> Iterator[Listener]:
-        """Watch one session, on behalf of a person if one has proven who they are.
+    def listen(self, lesson_id: str, pubkey: Pubkey | None, *, leading: bool = False) -> Iterator[Listener]:
+        """Watch one session, on behalf of a person if one has proven who they are; `leading`: they lead it.
 
         Raises:
             Problem: 503, too many streams are open.
         """
-        if (
-            self._closed
-            or self.streams >= MAX_STREAMS
-            or (pubkey is not None and self._streams[pubkey] >= MAX_OF_ONE_KEY)
-        ):
+        if self._closed or self._is_full(pubkey, leading=leading):
             detail = "too many pages are listening"
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE, "too-many-streams", detail, "Close other tabs, or try again later."
@@ -126,6 +127,14 @@ class Watch:
             self._streams -= Counter({pubkey: 1})
             topic.listeners.discard(listener)
             self._clear(lesson_id, topic)
+
+    def _is_full(self, pubkey: Pubkey | None, *, leading: bool) -> bool:
+        if pubkey is not None and self._streams[pubkey] >= MAX_OF_ONE_KEY:
+            return True
+        places = min(MAX_STREAMS, int(self._connections() * _OF_CONNECTIONS))
+        if pubkey is None and self._streams[None] >= places * _OF_ANYBODY:
+            return True
+        return self.streams >= places * (1 if leading else _OF_SIGNED)
 
     async def current(self, lesson_id: str, topic: Topic) -> None:
         """Read the session if nobody has yet: a thousand pages that open at once cost one read."""

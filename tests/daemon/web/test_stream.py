@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
 
 from podium_daemon.web import watch
+from podium_daemon.web.problems import Problem
 from podium_daemon.web.routes import stream
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus
@@ -248,3 +250,26 @@ async def test_streams_survive_what_nobody_foresaw(here: Site, monkeypatch: pyte
             await soon(lambda: bool(seen.trouble))
         assert (await heard.until("session"))["counts"]["confirmed"] == 1
         assert (seen.trouble, seen.faults > 0) == ({}, True)
+
+
+async def test_streams_have_a_share_for_those_who_signed_in_and_for_leaders(here: Site) -> None:
+    """Strangers take half of the places, people who signed in nine of ten, and a leader finds one of the last."""
+    row = await here.here.schedule()
+    news = watch.Watch(here.here.store, here.views, connections=lambda: 27)  # three quarters of them: 20 streams
+
+    def fill(stack: ExitStack, places: int, *, signed: bool = False, leading: bool = False) -> int:
+        taken = 0
+        with contextlib.suppress(Problem):
+            for taken in range(places):  # noqa: B007  (how many it were is the answer)
+                pubkey = new_key().pubkey if signed else None
+                stack.enter_context(news.listen(row.lesson_id, pubkey, leading=leading))
+            taken += 1
+        return taken
+
+    with ExitStack() as stack:
+        assert fill(stack, 30) == 10
+        assert fill(stack, 30, signed=True) == 8
+        assert fill(stack, 30) == 0
+        assert fill(stack, 30, signed=True, leading=True) == 2
+    with ExitStack() as stack:
+        assert fill(stack, 30) == 10

@@ -123,6 +123,7 @@ class _Stream:
     ) -> None:
         self._context = context
         self._lesson_id = row.lesson_id
+        self._leading = leads(row, viewer)
         self._viewer = viewer
         self._passes = passes
         self._sent = {"session": last_id, "questions": _NO_QUESTIONS}
@@ -130,7 +131,7 @@ class _Stream:
     async def events(self, watch: Watch) -> AsyncGenerator[str, None]:
         ends_at = self._context.clock.monotonic() + MAX_SECONDS
         secret = None
-        with watch.listen(self._lesson_id, self._viewer) as listener:
+        with watch.listen(self._lesson_id, self._viewer, leading=self._leading) as listener:
             try:
                 yield "retry: 2000\n\n"
                 if self._viewer is not None:

@@ -1,0 +1,123 @@
+"""The open HTTP connections: how many there may be, and which is closed when one more comes.
+
+Whoever opens a connection has proven nothing yet. So the cap refuses nobody while there is a connection that does no
+work: the one that has been idle for longest makes room. Idle is one without a whole request, and a WebSocket to which
+the daemon has said nothing. What works is left alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections import Counter
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import structlog
+
+from podium_daemon.clock import Clock, SystemClock
+
+SAY_AGAIN: Final = 600.0
+"""Seconds between two lines of the log that say the same: a flood must not become one of the log."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Caps(NamedTuple):
+    """At most so many connections `in_all`, and of one address (IPv6: one /64) that is not this machine's own."""
+
+    in_all: int
+    of_an_address: int
+
+
+class Connections:
+    """Knows every open connection by its transport."""
+
+    def __init__(self, caps: Callable[[], Caps], clock: Clock | None = None) -> None:
+        """`caps` is asked at each connection, so that a reload counts at once."""
+        self._caps = caps
+        self._clock = clock or SystemClock()
+        self._origins: dict[asyncio.BaseTransport, str] = {}
+        self._counts: Counter[str] = Counter()
+        self._idle: dict[asyncio.BaseTransport, None] = {}  # idle for longest first
+        self._idle_of: dict[str, dict[asyncio.BaseTransport, None]] = {}
+        self._quiet_until = float("-inf")
+        self.refused = 0
+
+    def __len__(self) -> int:
+        return len(self._origins)
+
+    def has_room_for(self, address: str, coming: int) -> bool:
+        """Whether one more may come from `address`, beside `coming` that are about to be open; idle ones make room."""
+        caps, origin = self._caps(), origin_of(address)
+        if origin and self._counts[origin] >= caps.of_an_address and not self._end_one(self._idle_of.get(origin, {})):
+            return self._refuse(f"{caps.of_an_address} of one address")
+        if len(self) + coming >= caps.in_all and not self._end_one(self._idle):
+            return self._refuse(f"{caps.in_all} in all")
+        return True
+
+    def opened(self, transport: asyncio.BaseTransport, address: str) -> None:
+        """A connection is open, and idle."""
+        origin = origin_of(address)
+        self._origins[transport] = origin
+        self._counts[origin] += 1
+        self.rests(transport)
+
+    def rests(self, transport: asyncio.BaseTransport) -> None:
+        """It waits for its peer. One that is idle already keeps its place in the row."""
+        if (origin := self._origins.get(transport)) is not None and transport not in self._idle:
+            self._idle[transport] = None
+            self._idle_of.setdefault(origin, {})[transport] = None
+
+    def works(self, transport: asyncio.BaseTransport) -> None:
+        """There is something to do for it: it is left alone."""
+        if transport not in self._idle:
+            return
+        del self._idle[transport]
+        origin = self._origins[transport]
+        del self._idle_of[origin][transport]
+        if not self._idle_of[origin]:
+            del self._idle_of[origin]
+
+    def closed(self, transport: asyncio.BaseTransport) -> None:
+        """It is closed; again changes nothing."""
+        if transport not in self._origins:
+            return
+        self.works(transport)
+        origin = self._origins.pop(transport)
+        self._counts -= Counter({origin: 1})
+
+    def _end_one(self, row: dict[asyncio.BaseTransport, None]) -> bool:
+        oldest = next(iter(row), None)
+        if oldest is None:
+            return False
+        self._say("idle connections are closed, others need their place")
+        self.closed(oldest)
+        assert isinstance(oldest, asyncio.Transport)
+        oldest.abort()
+        return True
+
+    def _refuse(self, cap: str) -> bool:
+        self.refused += 1
+        self._say(f"connections are refused: there are {cap}, and all have something to do")
+        return False
+
+    def _say(self, what: str) -> None:
+        now = self._clock.monotonic()
+        if now >= self._quiet_until:
+            self._quiet_until = now + SAY_AGAIN
+            _log.warning(what, action="web.crowded", open=len(self))
+
+
+def origin_of(address: str) -> str:
+    """What is counted as one address; empty for this machine's own, where a proxy speaks for everybody."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.ipv4_mapped is None:
+            # RFC 4291, 2.5.4: one customer has a /64 at least, and all of its addresses
+            return "" if ip.is_loopback else str(ipaddress.ip_network((ip, 64), strict=False))
+        ip = ip.ipv4_mapped
+    return "" if ip.is_loopback else str(ip)
