@@ -16,7 +16,7 @@ from websockets.asyncio.client import connect
 from podium_daemon.demo.stage import MEETING_URL
 from podium_protocol.nips.nip19 import encode_npub
 from tests.support.browsers import Visitor
-from tests.support.page import Here, page_house, press, profile_of, seen
+from tests.support.page import Here, page_house, press, press_start, profile_of, seen
 from tests.support.relays import new_key
 from tests.support.until import until
 
@@ -140,7 +140,7 @@ async def _join_with_consent(page: Any, answer: str, *, button: str = "Join") ->
 
 
 async def _let_in(desk: Any, adas: Any) -> None:
-    await press(desk, "Start now")
+    await press_start(desk)
     await seen(adas, "The instructor will let you in.")
     await desk.get_by_role("button", name="Let in: ").click()
     await seen(adas, "You are in the room.")
@@ -213,13 +213,31 @@ async def test_an_answer_by_keyboard_alone(here: Here) -> None:
     assert await page.locator("#announcements").text_content() == "Your answer: declined."
 
 
+@pytest.mark.parametrize(
+    ("language", "sign_in", "early", "plain"),
+    [
+        ("en-GB", "Sign in", "Start now, 9 min early", "Start now"),
+        ("de-DE", "Anmelden", "Jetzt beginnen, 9 min früher", "Jetzt beginnen"),
+    ],
+)
+async def test_a_start_before_the_hour_says_how_early_it_is(
+    here: Here, language: str, sign_in: str, early: str, plain: str
+) -> None:
+    """From doors-open on, in the language of whoever leads; before that a start is refused and nothing is promised."""
+    lead = await here.person(here.instructor, locale=language)
+    for starts_in, name in ((555, early), (7200, plain)):
+        desk = await lead.open(await here.scheduled(starts_in=starts_in))
+        await press(desk, sign_in)
+        await desk.get_by_role("button", name=name, exact=True).wait_for()
+
+
 async def test_a_lost_connection_comes_back_without_a_signature(here: Here) -> None:
     """A page whose network failed for longer than a seat is kept returns to its seat and its stream by itself."""
     url = await here.scheduled()
     lead = await here.person(here.instructor)
     desk = await lead.open(url)
     await press(desk, "Sign in")
-    await press(desk, "Start now")
+    await press_start(desk)
     await desk.get_by_role("button", name="End now").wait_for()
     await press(desk, "Join")
     await press(desk, "Join with one signature")

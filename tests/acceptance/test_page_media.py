@@ -17,7 +17,7 @@ from podium_protocol.events import UnsignedEvent
 from podium_protocol.keys import SecretKey
 from tests.support.browsers import Visitor, chromium, visit
 from tests.support.installed import Site, free_port
-from tests.support.page import press, seen, signed_post
+from tests.support.page import press, press_start, seen, signed_post
 from tests.support.relays import new_key
 from tests.support.until import until
 
@@ -65,7 +65,7 @@ class Here(msgspec.Struct, frozen=True):
         page = await visitor.open(url)
         if starts:
             await press(page, "Sign in")
-            await press(page, "Start now")
+            await press_start(page)
         await press(page, "Join")
         await press(page, "Join with one signature")
         await seen(page, "You are in the room.")

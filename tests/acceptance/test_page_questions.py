@@ -19,7 +19,7 @@ from podium_protocol.live.questions import write_question
 from podium_protocol.nips.nip19 import encode_npub
 from tests.acceptance.test_page_hostile import PAYLOADS
 from tests.support.outsiders import Event, outsiders
-from tests.support.page import Here, page_house, press, seen
+from tests.support.page import Here, page_house, press, press_start, seen
 from tests.support.relays import new_key
 from tests.support.until import until
 
@@ -57,7 +57,7 @@ async def test_questions_and_hands(here: Here) -> None:
     url = await here.scheduled()
     desk, page = await lead.open(url), await visitor.open(url)
     await press(desk, "Sign in")
-    await press(desk, "Start now")
+    await press_start(desk)
     await seen(desk, "Mute everybody in the meeting itself")
     assert await desk.get_by_role("button", name="Mute everybody").is_disabled()
 

@@ -20,7 +20,7 @@ from podium_protocol.nips import nip44
 from podium_protocol.nips.nip19 import encode_npub
 from tests.support.browsers import Visitor, chromium, visit
 from tests.support.installed import Site
-from tests.support.page import press, seen, signed_post
+from tests.support.page import press, press_start, seen, signed_post
 from tests.support.relays import new_key, running_relay
 from tests.support.until import until
 from tests.support.wheel import installed_wheel
@@ -177,7 +177,7 @@ async def test_three_people_see_hear_and_are_muted(house: House) -> None:
     (lead, desk), (ada, adas), (ben, bens) = [
         await house.person(key, lesson_id) for key in (house.instructor, new_key(), new_key())
     ]
-    await press(desk, "Start now")
+    await press_start(desk)
     await join(desk)
     for page in (adas, bens):
         await join(page)
@@ -223,7 +223,7 @@ async def encrypted_life(house: House) -> None:
     invited = [key.pubkey for key in keys]
     lesson_id = await house.published(e2eeRequired=True, visibility="private", invited=invited)
     (lead, desk), (ada, adas), (_, bens) = [await house.person(key, lesson_id) for key in (house.instructor, *keys)]
-    await press(desk, "Start now")
+    await press_start(desk)
     await join(adas)
     await seen(adas, "Waiting for the instructor's key.")
     await switch_on(adas, "Camera")
@@ -250,7 +250,7 @@ async def test_what_was_recorded_is_watched_and_completes(house: House) -> None:
     lesson_id = await house.published(allowRecording=True)
     ada, ben = new_key(), new_key()
     (_, desk), (visitor, adas), (_, bens) = [await house.person(key, lesson_id) for key in (house.instructor, ada, ben)]
-    await press(desk, "Start now")
+    await press_start(desk)
     await join(desk, consent="Yes, I may be recorded")
     await join(adas, consent="Yes, I may be recorded")
     await join(bens, consent="No, do not record me")

@@ -102,6 +102,11 @@ async def press(page: Any, name: str) -> None:
     await page.get_by_role("button", name=name, exact=True).click()
 
 
+async def press_start(page: Any) -> None:
+    """Start the session, before the hour or not."""
+    await page.get_by_role("button", name=re.compile(r"^Start now(, \d+ min early)?$")).click()
+
+
 async def signed_post(base: str, key: SecretKey, path: str, body: object = None) -> Any:
     """A signed call (NIP-98); what it answers, which must be good."""
     url, raw = f"{base}{path}", b"" if body is None else json.dumps(body).encode()

@@ -112,8 +112,7 @@ class Settler:
             return before  # the record itself knows better than the stretch that stands for it
         seen = rules.attend(
             [rule_interval(row) for row in intervals],
-            tuple(Run(*run) for run in session.runs),
-            scheduled_start=session.scheduled_at,
+            _runs(session),
             now=now,
             gaps=self._gaps.spans,
             has_engine=self._engine.evidence == "engine",
@@ -121,7 +120,7 @@ class Settler:
         )
         if seen is None:
             return _gone(before, intervals)
-        completed = self._completed(session, seen, before)
+        completed = self._completed(session, seen, before, now)
         return AttendanceRow(
             id=before.id if before else None,
             lesson_id=session.lesson_id,
@@ -139,14 +138,14 @@ class Settler:
         )
 
     def _completed(
-        self, session: LiveSessionRow, seen: rules.Attendance, before: AttendanceRow | None
+        self, session: LiveSessionRow, seen: rules.Attendance, before: AttendanceRow | None, now: int
     ) -> Completion | None:
         if before is not None and before.completed_at is not None:
             return Completion(CompletionWay(before.completed_by or CompletionWay.LIVE), before.completed_at)
         return by_attendance(
             seen.credited,
             scheduled_seconds=session.ends_at - session.scheduled_at,
-            actual_seconds=None if session.state == State.ACTIVE else _actual_seconds(session),
+            actual_seconds=None if session.state == State.ACTIVE else _actual_seconds(session, now),
             policy=self.settings.completion,
         )
 
@@ -289,5 +288,9 @@ def _gone(before: AttendanceRow | None, intervals: Sequence[IntervalRow]) -> Att
     return msgspec.structs.replace(before, left_at=max(ends, default=before.joined_at))
 
 
-def _actual_seconds(session: LiveSessionRow) -> int:
-    return sum((end or start) - start for start, end in session.runs)
+def _runs(session: LiveSessionRow) -> tuple[Run, ...]:
+    return tuple(Run(*run) for run in session.runs)
+
+
+def _actual_seconds(session: LiveSessionRow, now: int) -> int:
+    return rules.seconds(rules.credit_windows(_runs(session), now))

@@ -60,7 +60,7 @@ class Interval(msgspec.Struct, frozen=True, kw_only=True):
 class Attendance(msgspec.Struct, frozen=True, kw_only=True):
     """The model's `LiveSessionAttendance` of one person.
 
-    `joined_at` is the first arrival in the room, even if before the credited time; `left_at` the last leave, None while
+    `joined_at` is the first arrival in the room, even if before the start; `left_at` the last leave, None while
     they are there; `total_duration` the credited seconds; `evidence` the weakest that counted.
     """
 
@@ -80,7 +80,6 @@ def attend(
     intervals: Iterable[Interval],
     runs: Sequence[Run],
     *,
-    scheduled_start: int,
     now: int,
     gaps: Iterable[Span] = (),
     has_engine: bool = True,
@@ -91,7 +90,6 @@ def attend(
     Args:
         intervals: all of the person's, in any order, repeats welcome.
         runs: of the session; the last may still last.
-        scheduled_start: of the session.
         now: for what still lasts.
         gaps: times at which nobody was watching (the daemon or the engine was down). They are not credited beyond the
             bridge, but a return after one is no new join either: absence is never assumed.
@@ -105,7 +103,7 @@ def attend(
     if not present:
         return None
     stays = union((span for span, _ in present), bridge=policy.bridge)
-    credited = clip(stays, credit_windows(runs, scheduled_start, now))
+    credited = clip(stays, credit_windows(runs, now))
     still_there = lasting and any(each.end is None and span.end >= now for span, each in present)
     return Attendance(
         joined_at=min(span.start for span, _ in present),
@@ -128,10 +126,12 @@ def closed_span(interval: Interval, *, until: int, policy: AttendancePolicy = DE
     return Span(interval.start, max(interval.start, min(end, until)))
 
 
-def credit_windows(runs: Iterable[Run], scheduled_start: int, now: int) -> tuple[Span, ...]:
-    """The times that count: each run from max(its start, the scheduled start) to its actual end (or now)."""
-    windows = (Span(max(run.start, scheduled_start), now if run.end is None else run.end) for run in runs)
-    return union(windows)
+def credit_windows(runs: Iterable[Run], now: int) -> tuple[Span, ...]:
+    """The times that count: each run from its actual start to its actual end (or now), also before the scheduled start.
+
+    What completes a session is measured in the same windows: credit and its denominator must not drift apart.
+    """
+    return union(Span(run.start, now if run.end is None else run.end) for run in runs)
 
 
 def union(spans: Iterable[Span], bridge: int = 0) -> tuple[Span, ...]:

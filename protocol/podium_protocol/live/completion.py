@@ -50,7 +50,8 @@ def needed_seconds(
 ) -> int:
     """Credited seconds that complete the session: at least one, and the percentage rounded up.
 
-    The percentage is of min(scheduled, actual). `actual_seconds` is None while the session lasts: half of what has
+    The percentage is of min(scheduled, actual). `actual_seconds` are those in which credit counted
+    (`attendance.credit_windows`), None while the session lasts: half of what has
     passed so far would complete everybody after one minute.
     """
     base = scheduled_seconds if actual_seconds is None else min(scheduled_seconds, actual_seconds)

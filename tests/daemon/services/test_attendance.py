@@ -144,6 +144,30 @@ async def test_whoever_is_there_at_the_end_gets_the_actual_end() -> None:
         assert seat.over == "room_closed"
 
 
+async def test_a_start_by_hand_before_the_hour_earns_full_credit() -> None:
+    """Started 14 minutes early and ended 6 minutes after the hour, those 20 minutes are what was there to attend."""
+    async with world() as here:
+        row = await here.schedule(starts_in=840, minutes=90)
+        await here.turn()
+        assert not isinstance(await here.lifecycle.start(row.lesson_id, here.instructor.pubkey), Refused)
+        ada, ben = await here.person(), await here.person()
+        room = Room(here, row)
+        seats = [await room.sit(ada), await room.sit(ben)]
+        await _beat(here, 600, *seats)
+        seen = await _seen(here, row, ada)
+        assert seen is not None
+        assert seen.total_duration == 600  # and their page says so before the hour has come
+        await room.leave(seats[1])
+        await _beat(here, 600, seats[0])
+        await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
+        await here.turn()
+        (whole,), (half,) = _records(here, ada)[-1:], _records(here, ben)[-1:]
+        assert (whole.total_duration, half.total_duration) == (1200, 600)
+        assert whole.completed is not None
+        assert half.completed is not None
+        assert half.completed.at == row.scheduled_at - 240
+
+
 async def test_time_before_the_start_is_not_credited() -> None:
     """Who sits down early is credited from the scheduled start."""
     async with world() as here:

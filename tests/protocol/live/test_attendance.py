@@ -36,7 +36,7 @@ def stay(start: int, end: int | None = None, *, seen: int = 0, evidence: Evidenc
 
 def of(*stays: Interval, runs: tuple[Run, ...] = RUN, now: int = END + 9999, gaps: tuple[Span, ...] = ()) -> Attendance:
     """The attendance that these connections make."""
-    found = attend(stays, runs, scheduled_start=START, now=now, gaps=gaps)
+    found = attend(stays, runs, now=now, gaps=gaps)
     assert found is not None
     return found
 
@@ -61,10 +61,10 @@ def test_short_gaps_are_bridged_and_credited(gap: int, total: int, joins: int) -
     assert (found.total_duration, found.join_count) == (total, joins)
 
 
-def test_credit_counts_from_the_later_of_the_two_starts() -> None:
-    """Neither an early start by hand nor an early arrival earns anything; a late start shortens the window."""
-    early = of(stay(START - 800, START + 100), runs=(Run(START - 900, END),))
-    assert (early.joined_at, early.total_duration) == (START - 800, 100)
+def test_credit_counts_from_the_actual_start() -> None:
+    """A start by hand before the hour earns as much as one after it; an early arrival earns nothing."""
+    early = of(stay(START - 1000, START + 100), runs=(Run(START - 840, END),))
+    assert (early.joined_at, early.total_duration) == (START - 1000, 940)
     late = of(stay(START, START + 400), runs=(Run(START + 300, END),))
     assert late.total_duration == 100
 
@@ -125,8 +125,8 @@ def test_a_return_after_nobody_was_watching_is_no_new_join() -> None:
 def test_presence_counts_only_without_an_engine() -> None:
     """The engine knows better; the weakest evidence is the one that is named."""
     beat = stay(START, START + 150, evidence=Evidence.PRESENCE)
-    assert attend([beat], RUN, scheduled_start=START, now=END) is None
-    alone = attend([beat], RUN, scheduled_start=START, now=END, has_engine=False)
+    assert attend([beat], RUN, now=END) is None
+    alone = attend([beat], RUN, now=END, has_engine=False)
     assert alone is not None
     assert (alone.evidence, alone.total_duration) == (Evidence.PRESENCE, 150)
     assert (
@@ -139,13 +139,13 @@ def test_presence_counts_only_without_an_engine() -> None:
 )
 def test_nothing_is_no_attendance(stays: tuple[Interval, ...]) -> None:
     """No interval, empty and reversed ones, and one that begins after the end."""
-    assert attend(stays, RUN, scheduled_start=START, now=END + 50) is None
+    assert attend(stays, RUN, now=END + 50) is None
 
 
-def test_windows_are_the_runs_from_the_scheduled_start() -> None:
-    """A run before the scheduled start gives none; one that lasts goes up to now."""
-    runs = (Run(START - 900, START - 100), Run(START - 50, START + 100), Run(START + 200))
-    assert credit_windows(runs, START, START + 300) == (Span(START, START + 100), Span(START + 200, START + 300))
+def test_windows_are_the_runs() -> None:
+    """From each start to its end; one that lasts goes up to now."""
+    runs = (Run(START - 900, START - 100), Run(START + 200))
+    assert credit_windows(runs, START + 300) == (Span(START - 900, START - 100), Span(START + 200, START + 300))
 
 
 def test_empty_and_reversed_spans_vanish() -> None:
@@ -213,10 +213,32 @@ _STAYS = st.lists(
 @given(_STAYS, st.builds(Interval, start=st.integers(START - 400, END), end=st.integers(START, END + 400)))
 def test_more_evidence_never_takes_credit_away(stays: list[Interval], more: Interval) -> None:
     """Monotone, and never more than the window."""
-    before = attend(stays, RUN, scheduled_start=START, now=END)
-    after = attend([*stays, more], RUN, scheduled_start=START, now=END)
+    before = attend(stays, RUN, now=END)
+    after = attend([*stays, more], RUN, now=END)
     credit = before.total_duration if before else 0
     assert credit <= (after.total_duration if after else 0) <= END - START
+
+
+_RUNS = st.lists(st.integers(START - 2000, END), min_size=2, max_size=8, unique=True).map(
+    lambda edges: tuple(Run(*pair) for pair in zip(*[iter(sorted(edges))] * 2, strict=False))
+)
+
+
+@given(_STAYS, _RUNS)
+def test_credit_is_given_inside_the_runs_and_nowhere_else(stays: list[Interval], runs: tuple[Run, ...]) -> None:
+    """Not a second of credit lies outside what was held, and nobody has more of it than there was."""
+    found = attend(stays, runs, now=END)
+    windows = credit_windows(runs, END)
+    if found is not None:
+        assert covered(found.credited) <= covered(windows)
+        assert found.total_duration <= seconds(windows)
+
+
+@given(_RUNS, st.integers(0, 3000), st.integers(0, 3000))
+def test_who_was_there_all_the_time_has_all_the_credit(runs: tuple[Run, ...], before: int, after: int) -> None:
+    """Whenever it really started and ended, and however early they came or late they went."""
+    everything = stay(runs[0].start - before, (runs[-1].end or END) + after)
+    assert of(everything, runs=runs).total_duration == seconds(credit_windows(runs, END))
 
 
 @given(_STAYS, st.randoms())
@@ -224,14 +246,14 @@ def test_attendance_does_not_depend_on_the_order_of_events(stays: list[Interval]
     """Engines lose, repeat and reorder."""
     mixed = [*stays, *stays]
     shuffle.shuffle(mixed)
-    assert attend(mixed, RUN, scheduled_start=START, now=END) == attend(stays, RUN, scheduled_start=START, now=END)
+    assert attend(mixed, RUN, now=END) == attend(stays, RUN, now=END)
 
 
 @given(_STAYS, st.lists(st.builds(Span, st.integers(START, END), st.integers(START, END)), max_size=4))
 def test_unwatched_time_never_adds_joins(stays: list[Interval], gaps: list[Span]) -> None:
     """A gap forgives returns and changes nothing else."""
-    plain = attend(stays, RUN, scheduled_start=START, now=END)
-    forgiving = attend(stays, RUN, scheduled_start=START, now=END, gaps=gaps)
+    plain = attend(stays, RUN, now=END)
+    forgiving = attend(stays, RUN, now=END, gaps=gaps)
     if plain is None or forgiving is None:
         assert plain is forgiving
     else:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podium_protocol.live.attendance import Span, seconds, union
+from podium_protocol.live.attendance import Interval, Span, attend, credit_windows, seconds, union
 from podium_protocol.live.completion import (
     Completion,
     CompletionMode,
@@ -20,6 +20,7 @@ from podium_protocol.live.completion import (
     needed_seconds,
     watched_milliseconds,
 )
+from podium_protocol.live.lifecycle import Run
 
 HOUR, MINUTE = 3600, 60
 ALL = CompletionPolicy(mode=CompletionMode.ALL)
@@ -83,6 +84,23 @@ def test_more_attendance_never_completes_later(spans: tuple[Span, ...], more: Sp
     """Never taken back, and never moved into the future."""
     before, after = crossing(spans, needed), crossing(union([*spans, more]), needed)
     assert before is None or (after is not None and after <= before)
+
+
+@given(
+    st.lists(st.integers(0, 20_000), min_size=2, max_size=8, unique=True).map(sorted),
+    st.integers(1, 20_000),
+    st.integers(0, 3000),
+)
+def test_who_was_there_all_the_time_completes(edges: list[int], scheduled: int, early: int) -> None:
+    """However early or late it began and whatever was scheduled: credit and its denominator have the same windows."""
+    runs = tuple(Run(*pair) for pair in zip(*[iter(edges)] * 2, strict=False))
+    found = attend([Interval(start=edges[0] - early, end=edges[-1])], runs, now=edges[-1])
+    assert found is not None
+    actual = seconds(credit_windows(runs, edges[-1]))
+    assert found.total_duration == actual
+    done = by_attendance(found.credited, scheduled_seconds=scheduled, actual_seconds=actual)
+    assert done is not None
+    assert done.at <= edges[-1]
 
 
 @pytest.mark.parametrize(

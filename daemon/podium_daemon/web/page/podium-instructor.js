@@ -1,5 +1,6 @@
 // What the instructor and co-hosts do, on the same page once they have signed in: start, door, lists, edit, cancel.
 
+import { exactNow } from "./api.js";
 import { action, announce, freshId, h, keyed, saveFile, setText, show } from "./dom.js";
 import { describe, has, t } from "./i18n.js";
 import { PersonActions, failsInto } from "./person-actions.js";
@@ -16,6 +17,7 @@ export class PodiumInstructor extends HTMLElement {
     this.failure = h("p", { class: "failure", role: "alert", hidden: true });
     this.replaceChildren(this.#controls(), this.#door(), this.#answers(), this.#attendance());
     client.subscribe(() => this.#update());
+    setInterval(() => this.#nameStart(), 1000); // how early it is changes by itself
   }
 
   // -- building
@@ -144,6 +146,7 @@ export class PodiumInstructor extends HTMLElement {
     if (session === null || !client.leads) return;
     const { state } = session;
     show(this.start, client.isInstructor && state === "scheduled", this.heading);
+    this.#nameStart();
     show(this.end, client.isInstructor && state === "active", this.heading);
     show(this.reopen, client.isInstructor && state === "ended", this.heading);
     show(this.edit, client.isInstructor && ["scheduled", "active"].includes(state), this.heading);
@@ -154,6 +157,15 @@ export class PodiumInstructor extends HTMLElement {
     this.#showSwitch(this.record, lists.room?.recording, session.allowRecording ? "" : t("control.record.not-announced"));
     this.#showAnswers(lists);
     this.#showAttendance(lists.attendance?.items ?? []);
+  }
+
+  /** A start before the hour says how early it is: credit counts from it. */
+  #nameStart() {
+    const { session } = this.client;
+    if (session?.state !== "scheduled") return;
+    const minutes = Math.round((session.scheduledAt - exactNow()) / 60);
+    const isEarly = minutes >= 1 && exactNow() >= session.doorsOpenAt; // earlier than that the start is refused
+    setText(this.start, isEarly ? t("lead.start.early", { minutes }) : t("lead.start"));
   }
 
   #showDoor(people) {

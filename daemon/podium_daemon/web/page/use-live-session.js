@@ -117,7 +117,7 @@ function attendanceDuration(client) {
   const { seat, session } = client;
   if (seat?.state !== "seated" || session?.state !== "active") return counted;
   const told = client.me?.attendance ? client.meSince : seat.since;
-  const from = Math.max(told, session.startedAt ?? 0, session.scheduledAt);
+  const from = Math.max(told, session.startedAt ?? 0);
   return counted + Math.max(0, Math.floor(exactNow() - from));
 }
 
