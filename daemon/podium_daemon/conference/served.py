@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Collection, Mapping
-from typing import Final, Protocol, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import Final, Protocol, TypeAlias, TypeVar
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -45,9 +47,12 @@ from podium_protocol.events import Pubkey
 
 T = TypeVar("T")
 
+Call: TypeAlias = Callable[[], Awaitable[None]]
+
 _log = structlog.get_logger(__name__)
 
 DOWN_AFTER: Final = 3  # polls without an answer: one lost packet is no outage
+_AT_ONCE: Final = 8  # calls of one poll: a server that hangs over one meeting keeps the others waiting no longer
 _REMEMBERED_WEBHOOKS: Final = 4096
 
 
@@ -90,7 +95,9 @@ class ServedEngine(InRoomControls, ABC):
             keys_return=keys_return,
         )
         self._lobby = Lobby(clock=clock, random_bytes=random_bytes, public_url=settings.public_url)
-        self._doors = asyncio.Lock()  # a room that closes is closed before one of its name opens
+        # a room that closes is closed before one of its name opens; a lock lives as long as somebody uses it
+        self._doors: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._at_once = asyncio.Semaphore(_AT_ONCE)
         self._names: dict[str, RoomId] = {}  # by the server's name for them
         self._unended: set[str] = set()  # names of rooms that are over here, of which the server was not told yet
         self._seen: OrderedDict[str, None] = OrderedDict()  # webhooks that were taken
@@ -147,16 +154,17 @@ class ServedEngine(InRoomControls, ABC):
     async def poll(self) -> None:
         """Compare every open room with the server's own list. An answer that does not come is told as bad health."""
         self.roster.expire()
-        try:
-            for name in sorted(self._unended):
-                await self._end(name)
-            for room in list(self.roster.rooms):
-                await self.answered(self.look(room))
-            if not self.roster.rooms and not self.roster.is_up:
-                await self.answered(self.reach())
-            await self.look_further()
-        except EngineUnavailable as error:
-            self._missed(str(error))
+        # each by itself: one meeting that the server refuses to end, or hangs over, says nothing of the others
+        ends: list[Call] = [partial(self._end_at_last, name) for name in self._unended]
+        looks: list[Call] = [partial(self._look, room) for room in self.roster.rooms]
+        if not looks and not self.roster.is_up:
+            looks = [self._reach]
+        _, looked, further = await asyncio.gather(
+            self._try_each(ends), self._try_each(looks), self._try_each([self.look_further])
+        )
+        failed = [each for each in (looked or further) if each is not None]
+        if failed and len(failed) == len(looked or further):
+            self._missed(str(failed[0]))
 
     def check_spec(self, spec: RoomSpec) -> Unsupported | None:
         """See `ConferenceEngine`."""
@@ -166,17 +174,17 @@ class ServedEngine(InRoomControls, ABC):
         """See `ConferenceEngine`. The room is made now, so that a wrong secret is heard of before people come."""
         if objection := self.check_spec(spec):
             return objection
-        async with self._doors:
+        async with self._door(self.name_of(spec.room)):
             if spec.room not in self.roster.rooms:
                 await self._make(spec)
             return self.roster.open(spec)
 
     async def close_room(self, room: RoomId) -> Done:
         """See `ConferenceEngine`. It is over here in any case; the server is told when it answers."""
-        async with self._doors:
+        name = self.name_of(room)
+        async with self._door(name):
             if room not in self.roster.rooms:
                 return Done()
-            name = self.name_of(room)
             await self.room_closing(room)
             self._names.pop(name, None)  # what the server tells of this end is no news
             self._unended.add(name)
@@ -212,7 +220,7 @@ class ServedEngine(InRoomControls, ABC):
         grant = self._lobby.enter(token)
         if grant is None:
             return ENTERED_ALREADY
-        async with self._doors:
+        async with self._door(self.name_of(grant.room)):
             opened = self.roster.rooms.get(grant.room)
             if opened is None:
                 return no_room(grant.room)
@@ -244,6 +252,37 @@ class ServedEngine(InRoomControls, ABC):
         self._silent = 0
         self.roster.say_health(up=True)
         return answer
+
+    def _door(self, name: str) -> asyncio.Lock:
+        door = self._doors.get(name)
+        if door is None:
+            door = self._doors[name] = asyncio.Lock()
+        return door
+
+    async def _try_each(self, calls: Sequence[Call]) -> list[EngineUnavailable | None]:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._try(call)) for call in calls]
+        return [task.result() for task in tasks]
+
+    async def _try(self, call: Call) -> EngineUnavailable | None:
+        async with self._at_once:
+            try:
+                await call()
+            except EngineUnavailable as error:
+                return error
+        return None
+
+    async def _reach(self) -> None:
+        await self.answered(self.reach())
+
+    async def _look(self, room: RoomId) -> None:
+        if room in self.roster.rooms:  # it may have been closed meanwhile
+            await self.answered(self.look(room))
+
+    async def _end_at_last(self, name: str) -> None:
+        async with self._door(name):
+            if name in self._unended:
+                await self._end(name)
 
     async def _make(self, spec: RoomSpec) -> None:
         name = self.name_of(spec.room)

@@ -207,7 +207,8 @@ class LiveKitEngine(ServedEngine):
         entrances = {key: by_key[key].attributes.get(ENTRANCE, "") for key in good}
         unwanted = self.roster.reconcile(room, good, mark, entrances)
         for key in (*unwanted, *(people.keys() - good.keys())):
-            await self._send_out(room, by_key[key])
+            with contextlib.suppress(EngineUnavailable):  # the next look finds them again; the others go first
+                await self._send_out(room, by_key[key])
         for key in good:
             self._tracks.compare(room, key, by_key[key].tracks)
             if self._recorder is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qsl, urlsplit
 
@@ -364,6 +364,77 @@ class TestTheWayIn:
         snapshot = await rig.engine.snapshot(ROOM)
         assert isinstance(snapshot, Snapshot)
         assert snapshot.present == ()
+
+
+OTHER = msgspec.structs.replace(SPEC, room=RoomId("0ther"))
+
+
+def _about(room: RoomId, name: str) -> Callable[[Call], bool]:
+    return lambda call: f"/{name}?" in call.target and meeting_of(room) in call.target
+
+
+class TestOneMeetingAmongMany:
+    """What the server does to one meeting is nothing to the others."""
+
+    @pytest.mark.parametrize("name", ["end", "getMeetingInfo"])
+    async def test_a_meeting_that_is_refused_keeps_nobody_from_looking_at_the_others(
+        self, rig: BbbRig, name: str
+    ) -> None:
+        """Its end, or the list of its people, is refused for good: who is elsewhere is seen, and the server is up."""
+        rig.server.has_webhooks = False
+        refuses = _about(OTHER.room, name)
+
+        async def spoil(call: Call) -> Reply | None:
+            return failed("internalError", "not this one") if refuses(call) else None
+
+        rig.server.spoil = spoil
+        await rig.engine.open_room(OTHER)
+        await rig.engine.open_room(SPEC)
+        if name == "end":
+            await rig.engine.close_room(OTHER.room)
+        entrance = await rig.visit(granted(await rig.engine.grant(ROOM, new_person())))
+        assert isinstance(entrance, Entrance)
+        await rig.follow(entrance)
+        await rig.pass_time(4 * POLL)
+        snapshot = await rig.engine.snapshot(ROOM)
+        assert isinstance(snapshot, Snapshot)
+        assert [each.last_evidence for each in snapshot.present] == [rig.now()]
+        await rig.server.leave(rig.server.users()[0])
+        await rig.pass_time(POLL)
+        snapshot = await rig.engine.snapshot(ROOM)
+        assert isinstance(snapshot, Snapshot)
+        assert (snapshot.present, rig.engine.roster.is_up) == ((), True)
+        rig.server.spoil = None
+        await rig.pass_time(POLL)
+        assert (meeting_of(OTHER.room) in rig.server.meetings) == (name != "end")
+
+    async def test_a_meeting_over_which_the_server_hangs_keeps_nobody_out_of_the_others(self, rig: BbbRig) -> None:
+        """Opening, entering and closing wait for what happens to the same room, and for no other."""
+        hangs, asked, may_go_on = _about(ROOM, "create"), asyncio.Event(), asyncio.Event()
+        await rig.engine.open_room(SPEC)
+
+        async def spoil(call: Call) -> Reply | None:
+            if hangs(call):
+                asked.set()
+                await may_go_on.wait()
+            return None
+
+        rig.server.spoil = spoil
+        entering = asyncio.create_task(rig.visit(granted(await rig.engine.grant(ROOM, new_person()))))
+        await asked.wait()
+        await rig.engine.open_room(OTHER)
+        entrance = await rig.visit(granted(await rig.engine.grant(OTHER.room, new_person())))
+        assert isinstance(entrance, Entrance)
+        await rig.engine.close_room(OTHER.room)
+        closing = asyncio.create_task(rig.engine.close_room(ROOM))
+        await asyncio.sleep(0)
+        assert not entering.done()
+        assert ROOM in rig.engine.roster.rooms
+        may_go_on.set()
+        assert isinstance(await entering, Entrance)
+        await closing
+        assert ROOM not in rig.engine.roster.rooms
+        assert not rig.engine._doors
 
 
 class TestTheServersWord:

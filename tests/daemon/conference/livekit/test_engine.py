@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from tempfile import TemporaryDirectory
 from urllib.parse import parse_qs, urlsplit
 
 import jwt
+import msgspec
 import pytest
 from livekit import api
 from structlog.testing import capture_logs
@@ -694,6 +696,34 @@ class TestAServerThatIsAway:
             await reader.until(EngineHealth, lambda event: event.up and event != reader.kept[0])
             assert reader.all_of(Left) == []
         assert await _present(rig) == [guest.connection]
+
+    @pytest.mark.parametrize("name", ["DeleteRoom", "RemoveParticipant"])
+    async def test_a_refusal_about_one_keeps_nobody_from_looking_at_the_others(
+        self, rig: LiveKitRig, name: str
+    ) -> None:
+        """The end of another room, or a removal, is refused for good: whoever is here is seen, and so are tracks."""
+        other = msgspec.structs.replace(SPEC, room=RoomId("0ther"))
+
+        async def spoil(call: Call) -> Reply | None:
+            return Reply(500) if call.target.endswith(name) else None
+
+        await rig.engine.open_room(other)
+        await rig.engine.open_room(SPEC)
+        guest, unwanted = await _inside(rig), await _inside(rig, device="phone")
+        rig.server.spoil = spoil
+        with contextlib.suppress(EngineUnavailable):
+            await rig.engine.remove(ROOM, type(new_pubkey())(_pubkey(unwanted)), "out")
+        await rig.engine.close_room(other.room)
+        rig.server.deliver = None
+        await rig.server.publish(guest.client, MICROPHONE)
+        async with reading(rig.engine) as reader:
+            await rig.pass_time(4 * POLL)
+            await reader.until(TrackChanged)
+            assert [event.up for event in reader.all_of(EngineHealth)] == [True]
+        assert await _present(rig) == [guest.connection]
+        snapshot = await rig.engine.snapshot(ROOM)
+        assert isinstance(snapshot, Snapshot)
+        assert snapshot.present[0].last_evidence == rig.now()
 
     async def test_a_room_that_could_not_be_ended_is_ended_later(self, rig: LiveKitRig) -> None:
         """Here it is over at once, with its people and grants; the server is told when it answers again."""
