@@ -41,6 +41,7 @@ _SETTINGS: Final = {
     "conference.meeting_url": "",
     "conference.heartbeat": 2,
     "attendance.minutes": 600,
+    "attendance.completion": "all",  # to be there for seconds completes nothing
 }
 # what the browser itself counted of what came to it, from everybody together
 _COUNTED: Final = """async () => {
