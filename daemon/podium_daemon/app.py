@@ -206,6 +206,7 @@ class Daemon:
             self._engine,
             self._instructors,
             self._profiles,
+            self._replies,
             self._rsvps,
         ]
         self.services += [self._private_post]
@@ -213,7 +214,7 @@ class Daemon:
         self.services += [self._controls, self._questions, self._recorder]
         self.services += [self._mailboxes, self._desk, reloader, web]
         """In the order in which they start; they stop in the reverse order."""
-        self._watched += [self._syncer.tasks, self._gift_wraps.tasks, site.tasks]
+        self._watched += [self._syncer.tasks, self._gift_wraps.tasks, self._replies.tasks, site.tasks]
         self.supervisor = Supervisor(self.services, clock=clock)
 
     def apply(self, config: Config) -> None:
@@ -355,7 +356,23 @@ class Daemon:
             accepts=self._instructors.accepts,
             clock=clock,
         )
-        self._rsvps = Rsvps(store=store, policy=policies.seat_policy(self._config), clock=clock)
+        self._replies = Replies(
+            signer.secret,
+            store=store,
+            mirror=self._mirror,
+            outbox=self._outbox,
+            rsvps=self._rsvp_projection,
+            opened=opened,
+            letters=letters,
+            others=self._private_inbox.take,
+            clock=clock,
+            random_bytes=self._random_bytes,
+            past=_AllRead(self._syncer.caught_up, self._gift_wraps.caught_up),
+            remembered=lambda pubkey: self._private_inbox.remembered.get(pubkey, 0),
+        )
+        self._rsvps = Rsvps(
+            store=store, policy=policies.seat_policy(self._config), clock=clock, past=self._replies.caught_up
+        )
         self._attendance = Attendance(
             self._attendance_settings(),
             store=store,
@@ -380,18 +397,9 @@ class Daemon:
             outbox=self._outbox,
             wrapper=wrapper,
             clock=clock,
+            past=self._may_write(),
         )
-        self._replies = Replies(
-            signer.secret,
-            store=store,
-            mirror=self._mirror,
-            outbox=self._outbox,
-            rsvps=self._rsvp_projection,
-            opened=opened,
-            others=self._private_inbox.take,
-            clock=clock,
-            random_bytes=self._random_bytes,
-        )
+        self._private_post = self._join_post()
         self._controls = RoomControls(store=store, engine=self._engine)
         self._rooms = Rooms(
             self._room_settings(),
@@ -519,16 +527,23 @@ class Daemon:
             accepts=self._instructors.accepts,
             clock=clock,
         )
-        self._private_post = PrivatePost(
+        return letters
+
+    def _join_post(self) -> PrivatePost:
+        return PrivatePost(
             self._signer.secret,
-            store=store,
+            store=self._store,
             mirror=self._mirror,
             outbox=self._outbox,
             own_inbox=self._dm_relays,
-            clock=clock,
+            clock=self._clock,
             random_bytes=self._random_bytes,
+            past=self._may_write(),
         )
-        return letters
+
+    def _may_write(self) -> _AllRead:
+        """When everything is read that says who wants to be written to."""
+        return _AllRead(self._replies.caught_up, self._gift_wraps.remembered)
 
     def _status(self, outgoing: Outgoing) -> StatusEvents:
         settings = StatusSettings(

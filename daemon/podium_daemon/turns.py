@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -24,6 +24,19 @@ _EVERYTHING: Final = Batch((), resync=True)
 
 Turn = Callable[[Batch], Awaitable[float | None]]
 """Looks at what changed and does what is due; returns the wall-clock time of the next thing due, or None."""
+
+
+class Moment(Protocol):
+    """Something that has happened or will; an `asyncio.Event` is one."""
+
+    async def wait(self) -> object:
+        """Wait until then."""
+
+
+async def comes(moment: Moment, stop: Stop) -> bool:
+    """Wait for `moment`; False: the stop came first."""
+    await _first_of(moment.wait(), stop.wait())
+    return not stop.is_set()
 
 
 async def take_turns(name: str, turn: Turn, changes: Subscription, *, clock: Clock, stop: Stop) -> None:

@@ -19,6 +19,7 @@ RELAY_AUTH: Final = 22242  # NIP-42
 REMOTE_SIGNING: Final = 24133  # NIP-46
 BLOB_AUTH: Final = 24242  # Blossom, BUD-11
 HTTP_AUTH: Final = 27235  # NIP-98
+APPLICATION_DATA: Final = 30078  # NIP-78: what people said by message, sealed for ourselves
 LIVE_EVENT: Final = 30311  # NIP-53
 SPACE: Final = 30312  # NIP-53: the room
 MEETING: Final = 30313  # NIP-53: the live status of one session

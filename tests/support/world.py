@@ -169,7 +169,9 @@ class World:
             outbox=self.outbox,
             rsvps=projection,
             opened=OpenedWraps(store.database),
+            letters=self.letters_out,
             others=self.private_inbox.take,
+            remembered=lambda pubkey: self.private_inbox.remembered.get(pubkey, 0),
             clock=self.clock,
             random_bytes=os.urandom,
         )

@@ -44,7 +44,12 @@ async def _nobody() -> None:
 
 
 class GiftWraps:
-    """The service that asks for gift wraps. `caught_up` is set once the past is read and whoever waits for it knows."""
+    """The service that asks for gift wraps.
+
+    `caught_up` is set once the past is read, or was waited for long enough, and whoever waits for it knows.
+    `remembered` is set once it is also sure that we have what we sealed for ourselves, such as who said `stop`: on a
+    disk that has never read a message relay, one of them at least has to tell its past, however long that takes.
+    """
 
     name = "gift wraps"
 
@@ -70,7 +75,9 @@ class GiftWraps:
         self._outstanding: set[str] = set()
         self._past_is_read = past_is_read
         self._patience = patience
+        self._read_now: dict[str, int] = {}  # when which relay told its past, until that is written down
         self.caught_up = asyncio.Event()
+        self.remembered = asyncio.Event()
         self.tasks = Watched(self.name)
         self.ladder = Ladder(clock.now)
 
@@ -136,16 +143,29 @@ class GiftWraps:
         return answer.problem is None or len(answer.events) >= _READ_AT_MOST
 
     async def _is_read(self, relay: str, now: int) -> None:
+        self._read_now[relay] = now
         self._outstanding.discard(relay)
-        if not self._outstanding:
+        if self.caught_up.is_set():
+            await self._write_marks()
+        elif not self._outstanding:
             await self._catch_up()
-        self._marks[relay] = now
-        await self._watermarks.set(relay, SUBSCRIPTION, now)
 
     async def _catch_up(self) -> None:
         if not self.caught_up.is_set():
             await self._past_is_read()
             self.caught_up.set()
+        await self._write_marks()
+
+    async def _write_marks(self) -> None:
+        """Only now: what waits for the rest of the past is in memory, and a crash would lose it."""
+        for relay, now in list(self._read_now.items()):
+            self._marks[relay] = now
+            await self._watermarks.set(relay, SUBSCRIPTION, now)
+            self._read_now.pop(relay, None)
+        if self._marks or not self._pool or not self._pool.urls("dm"):
+            self.remembered.set()
+        elif not self.remembered.is_set():
+            _log.warning("nobody is written to before a message relay has told its past", action="wraps.unread")
 
     async def _lose_patience(self) -> None:
         """Go on without relays that say nothing; a service without message relays has no past to read."""

@@ -24,6 +24,7 @@ from podium_protocol.live import private
 from podium_protocol.live.authored import AuthoredEvent
 from podium_protocol.live.meeting import read_meeting
 from podium_protocol.live.rsvp import Rsvp, RsvpStatus, read_rsvp, rsvp_identifier
+from podium_protocol.live.said import Said, read_said
 from podium_protocol.live.session import Session, Visibility, read_session
 from podium_protocol.nips import nip09, nip59
 from podium_storage.attendance_projection import AttendanceProjection
@@ -32,15 +33,17 @@ from podium_storage.mirror import Mirror
 from podium_storage.opened_wraps import OpenedWraps
 from podium_storage.projections import Answer, RsvpProjection
 from podium_storage.replacement import IngestOutcome
-from podium_storage.rows import LiveSessionRow, RsvpRow
+from podium_storage.rows import LiveSessionRow, OptOutRow, RsvpRow
 from podium_storage.session_projection import SessionProjection
 from podium_storage.store import Store
 
 _log = structlog.get_logger(__name__)
-MAX_PAST: Final = 20_000  # of the past until all of it is there; the oldest are dropped, and read after a restart
+MAX_PAST: Final = (
+    20_000  # of the past until all of it is there; strangers' oldest are dropped, and read after a restart
+)
 MAX_WAITING: Final = 500  # for a session that is not known: strangers can send as many as they like
 _MAX_WORDS: Final = 2_000  # characters of an answer: it may have to wait in memory
-_BY_SERVICE: Final = (kinds.MEETING, kinds.ATTENDANCE)
+_BY_SERVICE: Final = (kinds.MEETING, kinds.ATTENDANCE, kinds.APPLICATION_DATA)
 _BY_PEOPLE: Final = (kinds.RSVP, kinds.DELETION)
 
 Opened: TypeAlias = tuple[EventId, nip59.Unwrapped]
@@ -82,6 +85,8 @@ class PrivateInbox:
         self._clock = clock
         self._waiting: dict[EventId, _Item] = {}
         self._past_is_read = False
+        self.remembered: dict[Pubkey, int] = {}
+        """When those whose words came back to us last said something (Unix seconds)."""
         self.counts: Counter[str] = Counter()
 
     async def take(self, opened: Sequence[Opened]) -> None:
@@ -107,8 +112,12 @@ class PrivateInbox:
 
     def _wait(self, items: Sequence[_Item], at_most: int) -> None:
         self._waiting |= {item.wrap_id: item for item in items}
-        while len(self._waiting) > at_most:
-            del self._waiting[next(iter(self._waiting))]
+        if (excess := len(self._waiting) - at_most) <= 0:
+            return
+        # never our own memory: strangers could make us forget who said stop
+        strange = [key for key, item in self._waiting.items() if item.sender != self._news.service]
+        for key in strange[:excess]:
+            del self._waiting[key]
             self.counts["dropped"] += 1
 
     def _item(self, wrap_id: EventId, opened: nip59.Unwrapped, now: int) -> _Item | None:
@@ -145,6 +154,7 @@ class PrivateInbox:
         done += await self._take_statuses(tx, of_kind[kinds.MEETING])
         await self._attendance.remember(tx, [item.event for item in of_kind[kinds.ATTENDANCE]])
         done += [item.wrap_id for item in of_kind[kinds.ATTENDANCE]]
+        done += await self._take_said(tx, of_kind[kinds.APPLICATION_DATA], now)
         done += await self._take_answers(tx, of_kind[kinds.RSVP], now)
         for item in of_kind[kinds.DELETION]:
             if await self._take_deletion(tx, item, now):
@@ -183,6 +193,26 @@ class PrivateInbox:
         return [key for key, _ in known]
 
     # -- answers
+
+    async def _take_said(self, tx: Transaction, items: Sequence[_Item], now: int) -> list[EventId]:
+        """What people said by message before the disk was lost: it counts again, whatever else is known yet."""
+        words = [said for item in items if (said := read_said(item.event)) is not None]
+        lessons = sorted({said.lesson_id for said in words})
+        rows = await self._store.sessions.within(tx).where("lessonId").any_of(lessons).to_list()
+        sessions = {row.lesson_id: row for row in rows}
+        words = [said for said in words if _counts(said, sessions.get(said.lesson_id))]
+        answers = [Answer(rsvp) for said in words if (rsvp := _rsvp_of(said)) is not None]
+        opt_outs = [
+            OptOutRow(pubkey=said.pubkey, lesson_id=said.lesson_id, created_at=said.at)
+            for said in words
+            if said.reply.status is None
+        ]
+        await self._rsvps.take(tx, answers, received_at=now)
+        await self._store.opt_outs.within(tx).upsert(opt_outs, by="[pubkey+lessonId]")
+        for said in words:
+            self.remembered[said.pubkey] = max(said.at, self.remembered.get(said.pubkey, 0))
+        self.counts["said"] += len(words)
+        return [item.wrap_id for item in items]
 
     async def _take_answers(self, tx: Transaction, items: Sequence[_Item], now: int) -> list[EventId]:
         good = [(item, rsvp) for item in items if (rsvp := read_rsvp(item.event)) is not None]
@@ -239,7 +269,19 @@ class PrivateInbox:
         return await self._store.sessions.within(tx).where("lessonId").equals(lesson_id).first()
 
 
-_ORDER: Final = (kinds.SESSION, kinds.MEETING, kinds.ATTENDANCE, kinds.RSVP, kinds.DELETION)
+_ORDER: Final = (*(kinds.SESSION, kinds.MEETING, kinds.ATTENDANCE), kinds.APPLICATION_DATA, kinds.RSVP, kinds.DELETION)
+
+
+def _counts(said: Said, row: LiveSessionRow | None) -> bool:
+    """Whether these words still do: nobody who is not invited any more has an answer."""
+    return row is None or said.reply.status is None or private.may_attend(row, said.pubkey)
+
+
+def _rsvp_of(said: Said) -> Rsvp | None:
+    status = said.reply.status
+    if status is None:
+        return None
+    return Rsvp(lesson_id=said.lesson_id, pubkey=said.pubkey, status=status, created_at=said.at, event_id=said.rumor_id)
 
 
 def _is_invited(row: LiveSessionRow | None, rsvp: Rsvp) -> bool:

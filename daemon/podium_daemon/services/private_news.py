@@ -16,6 +16,7 @@ from podium_protocol.events import EventId, Pubkey, VerifiedEvent
 from podium_protocol.live import private
 from podium_protocol.live.reminders import LedgerState
 from podium_protocol.live.rsvp import Rsvp, RsvpStatus
+from podium_protocol.live.said import ALL
 from podium_protocol.nips import nip19
 from podium_storage.database import Transaction
 from podium_storage.projections import Answer, RsvpProjection
@@ -95,11 +96,18 @@ class PrivateNews:
         kept = await self._store.letters.within(tx).where("lessonId").equals(row.lesson_id).to_list()
         told = {each.pubkey: LedgerState(each.state) for each in kept if each.topic == topics.INVITATION}
         answered = {each.pubkey for each in rsvps}
-        silent = [pubkey for pubkey in private.people_of(row) if pubkey not in answered]
+        quiet = await self._opted_out(tx, row)
+        silent = [pubkey for pubkey in private.people_of(row) if pubkey not in answered | quiet]
         is_news = before is not None and _shown(before) != _shown(row)
         owed = [pubkey for pubkey in silent if (is_news if pubkey in told else not row.withdrawn)]
         reached = {pubkey for pubkey, state in told.items() if not state.is_unsent}
         return [self._invitation(row, event, pubkey, reached) for pubkey in owed if pubkey != row.instructor_pubkey]
+
+    async def _opted_out(self, tx: Transaction, row: LiveSessionRow) -> set[str]:
+        """Who said `stop` of this session, or `stop all`."""
+        people = list(private.people_of(row))
+        found = await self._store.opt_outs.within(tx).where("pubkey").any_of(people).to_list()
+        return {each.pubkey for each in found if each.lesson_id in (ALL, row.lesson_id)}
 
     def _invitation(
         self, row: LiveSessionRow, event: VerifiedEvent, recipient: Pubkey, reached: Collection[str]

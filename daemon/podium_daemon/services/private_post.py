@@ -17,7 +17,7 @@ from podium_daemon.clock import Clock
 from podium_daemon.services.letters import rumor_of
 from podium_daemon.services.reminder_wrapping import inboxes_of
 from podium_daemon.supervisor import Stop
-from podium_daemon.turns import take_turns
+from podium_daemon.turns import Moment, comes, take_turns
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.keys import SecretKey
@@ -59,7 +59,10 @@ class PrivatePost:
         own_inbox: Callable[[], Sequence[str]],
         clock: Clock,
         random_bytes: Callable[[int], bytes],
+        past: Moment | None = None,
     ) -> None:
+        """`past`: when everything is read that says who wants to be written to; None: it is."""
+        self._past = past
         self._secret = secret
         self._store = store
         self._mirror = mirror
@@ -70,7 +73,9 @@ class PrivatePost:
         self._look_again_at = 0
 
     async def run(self, stop: Stop) -> None:
-        """Send until told to stop."""
+        """Send until told to stop; begins once it is read who wants no messages (any more)."""
+        if self._past is not None and not await comes(self._past, stop):
+            return
         tables = (self._store.letters.name, mirror_module.TABLE, outbox_module.TABLE)
         with self._store.changes.subscribe(*tables) as changes:
             await take_turns(self.name, self._turn, changes, clock=self._clock, stop=stop)

@@ -15,6 +15,7 @@ from podium_protocol.events import Pubkey, SignedEvent, VerifiedEvent
 from podium_protocol.live import reminder_ledger as rules
 from podium_protocol.live.lifecycle import State
 from podium_protocol.live.reminders import LedgerState, Message
+from podium_protocol.live.said import ALL
 from podium_storage.database import Transaction
 from podium_storage.deliveries import OutboxItem, Priority
 from podium_storage.mirror import Mirror
@@ -237,4 +238,4 @@ def _undeliverable(row: LedgerRow, now: int) -> LedgerRow:
 
 
 def _covers(row: OptOutRow, session: LiveSessionRow) -> bool:
-    return row.lesson_id in ("*", session.lesson_id)
+    return row.lesson_id in (ALL, session.lesson_id)

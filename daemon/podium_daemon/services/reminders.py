@@ -15,7 +15,7 @@ from podium_daemon.services.reminder_rewrapping import Rewrapper
 from podium_daemon.services.reminder_sending import LOOK_BACK, REFERENCE, ReminderSettings, Sender, ledger_id
 from podium_daemon.services.reminder_wrapping import Wrapper
 from podium_daemon.supervisor import Stop
-from podium_daemon.turns import take_turns
+from podium_daemon.turns import Moment, comes, take_turns
 from podium_protocol import kinds
 from podium_protocol.events import VerifiedEvent
 from podium_protocol.live.reminders import LedgerState, Message, ReminderPolicy
@@ -47,7 +47,10 @@ class Reminders:
         outbox: Outbox,
         wrapper: Wrapper,
         clock: Clock,
+        past: Moment | None = None,
     ) -> None:
+        """`past`: when everything is read that says who wants to be written to; None: it is."""
+        self._past = past
         self._sender = Sender(settings, store=store, mirror=mirror, outbox=outbox, wrapper=wrapper)
         self._rewrapper = Rewrapper(store=store, outbox=outbox, wrapper=wrapper)
         self._store = store
@@ -69,7 +72,9 @@ class Reminders:
         return self.settings.planner.policy
 
     async def run(self, stop: Stop) -> None:
-        """Plan, prepare and send until told to stop."""
+        """Plan, prepare and send until told to stop; begins once it is read who wants no messages (any more)."""
+        if self._past is not None and not await comes(self._past, stop):
+            return
         names = (table.name for table in (self._store.sessions, self._store.rsvps, self._store.attendance))
         tables = (*names, self._store.ledger.name, mirror_module.TABLE, outbox_module.TABLE)
         with self._store.changes.subscribe(*tables) as changes:

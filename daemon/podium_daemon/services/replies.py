@@ -1,7 +1,9 @@
 """RSVPs and opt-outs by message: somebody answers a reminder with yes, maybe, no, stop or stop all.
 
-The sender is who signed the seal. Everything that is no such answer is counted and forgotten; only an answer that we
-cannot place is answered back, and only to people to whom we wrote first, so that nobody is written to in a loop.
+What was said is also sealed for ourselves, so that a lost disk forgets none of it. What was said while we were away is
+judged once everything is read that it may be about. The sender is who signed the seal. Everything that is no such
+answer is counted and forgotten; only an answer that we cannot place is answered back, and only to people to whom we
+wrote first, so that nobody is written to in a loop.
 """
 
 from __future__ import annotations
@@ -15,16 +17,20 @@ import msgspec
 import structlog
 
 from podium_daemon.clock import Clock
-from podium_daemon.services.letters import INVITATION
+from podium_daemon.services.letters import INVITATION, Letter, Letters
 from podium_daemon.services.reminder_wrapping import inboxes_of
+from podium_daemon.supervisor import Stop
+from podium_daemon.turns import Moment, comes
+from podium_daemon.watched import Watched
 from podium_protocol import kinds, tags
 from podium_protocol.events import EventId, Pubkey, SignedEvent, VerifiedEvent
 from podium_protocol.keys import SecretKey
 from podium_protocol.live import private, reply_texts
 from podium_protocol.live.lifecycle import State
-from podium_protocol.live.reminders import LedgerState
+from podium_protocol.live.reminders import LedgerState, is_old_answer
 from podium_protocol.live.replies import Told, Unclear, session_meant
 from podium_protocol.live.rsvp import Reply, Rsvp, read_reply
+from podium_protocol.live.said import ALL, Said, write_said
 from podium_protocol.nips import nip17, nip40, nip59
 from podium_storage.database import Transaction
 from podium_storage.deliveries import OutboxItem
@@ -43,6 +49,7 @@ _TOLD: Final = (LedgerState.CLAIMED, LedgerState.SENT, LedgerState.FAILED)  # fa
 _EXPLAIN_WITHIN: Final = 24 * 3600  # seconds; an older reply was read again after a loss, and its writer has moved on
 _QUIET: Final = 600  # seconds between two explanations to one person
 _KEPT_PEOPLE: Final = 10_000
+MAX_PAST: Final = 20_000  # letters that wait until the past is read; the oldest are dropped, and read after a restart
 
 
 Others = Callable[[Sequence[tuple[EventId, nip59.Unwrapped]]], Awaitable[None]]
@@ -66,18 +73,32 @@ class _Outcome(msgspec.Struct):
     answers: list[Answer] = []
     opt_outs: dict[tuple[str, str], OptOutRow] = {}
     unclear: list[tuple[_Letter, Unclear]] = []
+    said: list[Said] = []
     done: list[EventId] = []
 
 
 class _Person(msgspec.Struct):
-    """What we know of somebody who writes: `told` by us, and `titles` of what is open for them."""
+    """What we know of somebody who writes.
+
+    `told` by us, `titles` of what is open for them, and `known_since` when this disk knows of the first of it.
+    """
 
     told: list[Told] = []
     titles: dict[str, str] = {}
+    known_since: int | None = None
+
+
+def _nothing_remembered(_pubkey: Pubkey) -> int:
+    return 0
 
 
 class Replies:
-    """Reads gift wraps. `counts` says what became of them, by name."""
+    """Reads gift wraps. `counts` says what became of them, by name.
+
+    `caught_up` is set once everything that was said while we were away has its effect: until then nobody is written to.
+    """
+
+    name = "replies"
 
     def __init__(
         self,
@@ -88,11 +109,29 @@ class Replies:
         outbox: Outbox,
         rsvps: RsvpProjection,
         opened: OpenedWraps,
+        letters: Letters,
         others: Others,
         clock: Clock,
         random_bytes: Callable[[int], bytes],
+        past: Moment | None = None,
+        remembered: Callable[[Pubkey], int] = _nothing_remembered,
     ) -> None:
-        """`others` is given every rumor that is no letter, before the letters of its batch are read."""
+        """Join what replies need.
+
+        Args:
+            secret: the service's.
+            store: for what people were told, and for what they say.
+            mirror: for where people read messages.
+            outbox: takes what is written back.
+            rsvps: takes answers.
+            opened: the wraps that had their effect.
+            letters: take what we seal for ourselves.
+            others: is given every rumor that is no letter, before the letters of its batch are read.
+            clock: says when it is.
+            random_bytes: makes wraps.
+            past: when sessions, RSVPs and our own memory are read; None: they are.
+            remembered: when somebody last said something that our own memory has (Unix seconds), 0 for never.
+        """
         self._secret = secret
         self._store = store
         self._mirror = mirror
@@ -102,8 +141,42 @@ class Replies:
         self._others = others
         self._clock = clock
         self._random_bytes = random_bytes
+        self._letters = letters
+        self._past = past
+        self._remembered = remembered
+        self._waiting: dict[EventId, _Letter] = {}
+        self.caught_up = asyncio.Event()
+        if past is None:
+            self.caught_up.set()
         self._explained: dict[Pubkey, int] = {}
         self.counts: Counter[str] = Counter()
+        self.tasks = Watched(self.name)
+
+    async def run(self, stop: Stop) -> None:
+        """Wait for the past and judge what was said in it, until told to stop."""
+        if self._past is None or await comes(self._past, stop):
+            await self.tasks.guard(self._catch_up(stop))
+
+    async def _catch_up(self, stop: Stop) -> None:
+        reading = "reading what was said"
+        self.tasks.start(self.tasks.persist(reading, self.past_is_read, clock=self._clock), reading)
+        await stop.wait()
+
+    async def past_is_read(self) -> None:
+        """Judge what was said while we were away, in the order in which it was said; then what comes counts at once.
+
+        Raises:
+            StoreError: not everything was stored; call it again.
+        """
+        now = int(self._clock.now())
+        while self._waiting and not self.caught_up.is_set():
+            part = sorted(self._waiting.values(), key=lambda letter: letter.at)[:_BATCH]
+            # before the disk was lost it was judged with more knowledge than there is now
+            known = [letter.wrap_id for letter in part if letter.at <= self._remembered(letter.sender)]
+            await self._judge([letter for letter in part if letter.wrap_id not in known], now, known)
+            for letter in part:
+                self._waiting.pop(letter.wrap_id, None)
+        self.caught_up.set()
 
     async def take(self, wraps: Sequence[VerifiedEvent]) -> None:
         """Deal with gift wraps whose signatures are good; each has its effects once, restarts included.
@@ -126,8 +199,18 @@ class Replies:
         letters = [
             letter for pair in zip(fresh, opened, strict=True) if (letter := self._letter(*pair, now)) is not None
         ]
-        if letters:
-            outcome = await self._store.database.transact(lambda tx: self._apply(tx, letters, now))
+        if self.caught_up.is_set():
+            await self._judge(letters, now)
+            return
+        self._waiting |= {letter.wrap_id: letter for letter in letters}
+        for key in list(self._waiting)[: max(0, len(self._waiting) - MAX_PAST)]:
+            del self._waiting[key]
+            self.counts["dropped"] += 1
+
+    async def _judge(self, letters: Sequence[_Letter], now: int, known: Sequence[EventId] = ()) -> None:
+        """Give letters their effect; `known` are wraps of such as had theirs."""
+        if letters or known:
+            outcome = await self._store.database.transact(lambda tx: self._apply(tx, letters, now, known))
             self._account(outcome, now)
 
     def _letter(self, wrap: VerifiedEvent, opened: nip59.Unwrapped | nip59.WrapRejected, now: int) -> _Letter | None:
@@ -156,16 +239,23 @@ class Replies:
 
     # -- one transaction
 
-    async def _apply(self, tx: Transaction, letters: Sequence[_Letter], now: int) -> _Outcome:
+    async def _apply(self, tx: Transaction, letters: Sequence[_Letter], now: int, known: Sequence[EventId]) -> _Outcome:
         people = await self._people(tx, sorted({letter.sender for letter in letters}))
-        outcome = _Outcome()
+        outcome = _Outcome(done=list(known))
         for letter in letters:
             _decide(letter, people.get(letter.sender, _Person()), outcome)
         await self._rsvps.take(tx, outcome.answers, received_at=now)
         await self._store.within(tx).opt_outs.upsert(list(outcome.opt_outs.values()), by="[pubkey+lessonId]")
+        await self._letters.add(tx, [self._memory_of(said) for said in outcome.said])
         await self._explain(tx, outcome, people, now)
         await self._opened.add_within(tx, outcome.done, now=now)
         return outcome
+
+    def _memory_of(self, said: Said) -> Letter:
+        """What was said, for ourselves; the newest `stop` and the newest answer of each person and session."""
+        service = self._secret.pubkey
+        topic = f"{'said' if said.reply.status else 'stop'}:{said.pubkey}"
+        return Letter(lesson_id=said.lesson_id, recipient=service, topic=topic, rumor=write_said(said, service=service))
 
     async def _people(self, tx: Transaction, pubkeys: Sequence[str]) -> dict[Pubkey, _Person]:
         """Everybody who was written to or has an RSVP; the others are strangers."""
@@ -185,6 +275,8 @@ class Replies:
         for told, row in _told(ledger, rsvps, sessions):
             person = people[Pubkey(row.pubkey)]
             person.told.append(told)
+            adopted_at = sessions[told.lesson_id].adopted_at
+            person.known_since = adopted_at if person.known_since is None else min(person.known_since, adopted_at)
             if told.is_open:
                 person.titles[told.lesson_id] = sessions[told.lesson_id].title
         return people
@@ -197,6 +289,7 @@ class Replies:
             if why is not Unclear.STRANGER
             and now - letter.at < _EXPLAIN_WITHIN
             and now - self._explained.get(letter.sender, 0) >= _QUIET
+            and not is_old_answer(letter.at, people[letter.sender].known_since or 0)
         }
         inboxes = await inboxes_of(self._mirror.within(tx), asked) if asked else {}
         items: list[OutboxItem] = []
@@ -248,7 +341,7 @@ def _open(wraps: Sequence[VerifiedEvent], secret: SecretKey, now: int) -> list[n
 def _decide(letter: _Letter, person: _Person, outcome: _Outcome) -> None:
     meant: str | Unclear
     if letter.reply is Reply.STOP_ALL:
-        meant = "*" if person.told else Unclear.STRANGER  # else strangers without number could fill the table
+        meant = ALL if person.told else Unclear.STRANGER  # else strangers without number could fill the table
     else:
         meant = session_meant(letter.reply, person.told, named=letter.named, at=letter.at)
     if isinstance(meant, Unclear):
@@ -256,6 +349,9 @@ def _decide(letter: _Letter, person: _Person, outcome: _Outcome) -> None:
         return
     outcome.done.append(letter.wrap_id)
     status = letter.reply.status
+    outcome.said.append(
+        Said(pubkey=letter.sender, lesson_id=meant, reply=letter.reply, at=letter.at, rumor_id=letter.rumor_id)
+    )
     if status is None:
         outcome.opt_outs[letter.sender, meant] = OptOutRow(pubkey=letter.sender, lesson_id=meant, created_at=letter.at)
         return

@@ -10,7 +10,7 @@ import structlog
 
 from podium_daemon.clock import Clock
 from podium_daemon.supervisor import Stop
-from podium_daemon.turns import take_turns
+from podium_daemon.turns import Moment, comes, take_turns
 from podium_protocol.events import EventId, Pubkey
 from podium_protocol.live import reminders as messages
 from podium_protocol.live import seats
@@ -39,7 +39,9 @@ class Rsvps:
 
     name = "rsvps"
 
-    def __init__(self, *, store: Store, policy: seats.SeatPolicy, clock: Clock) -> None:
+    def __init__(self, *, store: Store, policy: seats.SeatPolicy, clock: Clock, past: Moment | None = None) -> None:
+        """`past`: when every answer that was given before is read; None: it is."""
+        self._past = past
         self._store = store
         self._policy = policy
         self._clock = clock
@@ -47,7 +49,9 @@ class Rsvps:
         self._put_off: dict[str, None] = {}
 
     async def run(self, stop: Stop) -> None:
-        """Give out seats until told to stop."""
+        """Give out seats until told to stop; begins once the answers are read that were given before."""
+        if self._past is not None and not await comes(self._past, stop):
+            return
         tables = (self._store.sessions.name, self._store.rsvps.name, self._store.members.name)
         with self._store.changes.subscribe(*tables) as changes:
             await take_turns(self.name, self._turn, changes, clock=self._clock, stop=stop)

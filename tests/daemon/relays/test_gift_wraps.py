@@ -329,4 +329,28 @@ async def test_without_message_relays_there_is_no_past(tmp_path: Path) -> None:
         async with waiting(here, PoolRelay("ws://127.0.0.1:1", dm=False), past, ManualClock(time.time())) as wraps:
             async with asyncio.timeout(60):
                 await wraps.caught_up.wait()
+                await wraps.remembered.wait()
         assert past.told == 1
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+async def test_on_an_empty_disk_no_silence_stands_for_the_memory(tmp_path: Path, *, is_known: bool) -> None:
+    """Who said `stop` is known to the relay alone then: only a disk that has read one before goes on without."""
+    relay = "ws://127.0.0.1:1"
+    async with mirrored(tmp_path / "p.sqlite") as here:
+        if is_known:
+            await Watermarks(here.store.database).set("wss://another.example.org", SUBSCRIPTION, 1)
+        clock = ManualClock(time.time())
+        async with waiting(here, PoolRelay(relay, dm=True), Past(), clock) as wraps:
+            await clock.until_sleeping()
+            await clock.advance(12)
+            async with asyncio.timeout(60):
+                await wraps.caught_up.wait()
+                await until(lambda: _has_been_decided(wraps, is_known), "it is decided")
+            assert wraps.remembered.is_set() is is_known
+            await wraps.on_eose(SUBSCRIPTION, relay, partial=False)
+            assert wraps.remembered.is_set()
+
+
+async def _has_been_decided(wraps: GiftWraps, is_known: bool) -> bool:
+    return wraps.remembered.is_set() or not is_known

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from podium_protocol import kinds
+import os
+
+import pytest
+
+from podium_daemon.services import private_inbox
+from podium_protocol import kinds, tags
+from podium_protocol.events import EventId, VerifiedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus
+from podium_protocol.nips import nip17, nip59
 from podium_storage.rows import LiveSessionRow
+from tests.support.events import verify_or_fail
+from tests.support.private import as_rumor, replay, seal, status_of
 from tests.support.world import World, new_key, world
 
 
@@ -70,3 +79,88 @@ async def test_answers_after_the_loss_are_confirmed() -> None:
             await anew.answer(ada, row)
             await anew.turn()
             assert [letter.partition(":")[0] for letter in anew.letters(ada)] == ["You are confirmed"]
+
+
+async def _say(here: World, key: SecretKey, text: str, *, to: str | None = None) -> VerifiedEvent:
+    """Somebody writes to the service, and it reads."""
+    reply_to = None if to is None else EventId(to)
+    rumor = nip17.write_message(key.pubkey, here.service.pubkey, text, created_at=here.now, reply_to=reply_to)
+    entropy = os.urandom(nip59.ENTROPY_BYTES)
+    wrap = verify_or_fail(nip59.gift_wrap(rumor, key, here.service.pubkey, now=here.now, entropy=entropy))
+    await here.replies.take([wrap])
+    await here.turn()
+    return wrap
+
+
+async def _letter(here: World, key: SecretKey, row: LiveSessionRow) -> str:
+    """The rumor id of the confirmation that somebody got."""
+    rumor_id = (await here.ledger(key, row))["confirmation"].rumor_id
+    assert rumor_id is not None
+    return rumor_id
+
+
+async def test_what_was_said_by_message_is_remembered_without_the_messages() -> None:
+    """Answers and opt-outs come back out of what the service sealed for itself; nobody is asked what they meant."""
+    async with world() as here:
+        one, two = await here.schedule(), await here.schedule(starts_in=3 * 86_400)
+        ada, ben, cem = [await here.person() for _ in range(3)]
+        for key in (ada, ben, cem):
+            await here.clock.advance(60)
+            for row in (one, two):
+                await here.answer(key, row)
+                await here.turn()
+        said = [
+            await _say(here, ada, "no", to=await _letter(here, ada, one)),
+            await _say(here, ben, "stop", to=await _letter(here, ben, one)),
+            await _say(here, cem, "stop all"),
+        ]
+        await here.clock.advance(60)
+        async with world(like=here) as anew:
+            anew.replies.caught_up.clear()
+            await anew.replies.take(said)  # the messages are on the relay as well
+            await replay(here, anew)
+            for row in (one, two):
+                await _read_again(anew, here, row)
+            await anew.replies.past_is_read()
+            await anew.turn()
+            assert [await status_of(anew, ada, row) for row in (one, two)] == ["declined", "confirmed"]
+            quiet = {(row.pubkey, row.lesson_id) for row in await anew.store.opt_outs.to_list()}
+            assert quiet == {(ben.pubkey, one.lesson_id), (cem.pubkey, "*")}
+            assert [anew.letters(key) for key in (ada, ben, cem)] == [[], [], []]
+            assert anew.replies.counts["ambiguous"] == 0
+
+
+async def test_what_nobody_could_judge_before_waits_for_the_past() -> None:
+    """A `no` that comes before the session does is neither lost nor believed to be a stranger's."""
+    async with world() as here:
+        row = await here.schedule()
+        ada = await here.person()
+        await here.answer(ada, row)
+        await here.turn()
+        await here.clock.advance(60)
+        async with world(like=here) as anew:
+            anew.replies.caught_up.clear()
+            await _say(anew, ada, "no")
+            row = await _read_again(anew, here, row)
+            assert await status_of(anew, ada, row) == "confirmed"
+            await anew.replies.past_is_read()
+            assert await status_of(anew, ada, row) == "declined"
+
+
+async def test_strangers_cannot_push_out_what_the_service_remembers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for the past has a bound, which our own memory does not fall to."""
+    monkeypatch.setattr(private_inbox, "MAX_PAST", 3)
+    async with world() as here:
+        row = await here.schedule()
+        ada = await here.person()
+        await here.answer(ada, row)
+        await here.turn()
+        await _say(here, ada, "stop")
+        async with world(like=here) as anew:
+            own = [event for event in here.sent if tags.first(event.tags, "p") == here.service.pubkey]
+            await anew.replies.take(own)
+            for _ in range(6):
+                stranger = new_key()
+                await seal(anew, stranger, as_rumor(stranger, kinds.RSVP, ("d", "x"), at=anew.now))
+            await anew.private_inbox.past_is_read()
+            assert [row.pubkey for row in await anew.store.opt_outs.to_list()] == [ada.pubkey]

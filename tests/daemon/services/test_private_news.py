@@ -11,6 +11,7 @@ from podium_protocol.live.private import read_copy
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.live.session import Visibility
 from podium_protocol.nips import nip19
+from podium_storage.rows import OptOutRow
 from tests.support.private import answer, cancelled, edited, guests, opened, replay, scheduled, status_of, taken
 from tests.support.world import OWN_INBOX, Room, World, new_key, signed, world
 
@@ -55,6 +56,18 @@ async def test_everybody_named_gets_the_signed_session() -> None:
         for key in (ada, helper, here.instructor, here.service):
             assert copies(opened(here, key, kinds.GENERIC_REPOST)) == [event]
         assert opened(here, stranger) == []
+
+
+@pytest.mark.parametrize("lesson_id", ["*", "another"])
+async def test_who_wants_no_messages_at_all_is_not_invited_in_words(lesson_id: str) -> None:
+    """`stop all` covers invitations; `stop` of another session does not. The signed session comes either way."""
+    async with world() as here:
+        ada = await here.person()
+        await here.store.opt_outs.put(OptOutRow(pubkey=ada.pubkey, lesson_id=lesson_id, created_at=here.now))
+        await scheduled(here, ada)
+        await here.turn()
+        assert len(opened(here, ada, kinds.PRIVATE_MESSAGE)) == (lesson_id != "*")
+        assert len(opened(here, ada, kinds.GENERIC_REPOST)) == 1
 
 
 async def test_an_invitation_says_who_invites() -> None:
