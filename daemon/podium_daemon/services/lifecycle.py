@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -42,6 +42,7 @@ from podium_storage.store import Store
 
 _log = structlog.get_logger(__name__)
 _LOOK_EVERY: Final = 30  # seconds; the list of instructors changes without a change of any row
+_LOOK_AT_ALL_EVERY: Final = 3600  # seconds; in between only what changed or is due is read
 _LOOK_BACK: Final = 8 * 24 * 3600  # seconds; what was scheduled longer ago has ended, whatever the policy
 _TRIES: Final = 3
 _WORDS: Final = {
@@ -93,7 +94,7 @@ class Lifecycle:
         at_start: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """`caught_up`: the past has been read; then `at_start` announces what else the service is."""
-        self.settings = settings
+        self._settings = settings
         self._at_start = at_start
         self._store = store
         self._outgoing = outgoing
@@ -105,8 +106,19 @@ class Lifecycle:
         self._clock = clock
         self._caught_up = caught_up
         self._up_since = int(clock.now())
-        self._leads: set[str] = set()
-        self._due: float | None = None
+        self._leads: dict[str, str] = {}
+        self._wakeups: dict[str, int] = {}
+        self._look_at_all_at = 0
+
+    @property
+    def settings(self) -> LifecycleSettings:
+        """When sessions move; a reload replaces it, and every session is looked at again."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: LifecycleSettings) -> None:
+        self._settings = settings
+        self._look_at_all_at = 0
 
     async def run(self, stop: Stop) -> None:
         """Move sessions until told to stop; begins once the relays have told what happened before."""
@@ -176,21 +188,45 @@ class Lifecycle:
 
     async def _turn(self, batch: Batch) -> float | None:
         now = int(self._clock.now())
-        if self._due is not None and now < self._due and not self._concerns(batch):
-            return self._due
-        rows = await self._store.sessions.where("scheduledAt").above(now - _LOOK_BACK).to_list()
-        self._leads = {row.instructor_pubkey for row in rows}
-        wakeups = [await self._attend(row, now) for row in rows]
-        self._due = min((wakeup for wakeup in wakeups if wakeup is not None), default=now + _LOOK_EVERY)
-        return self._due
+        if batch.resync or now >= self._look_at_all_at:
+            rows = await self._store.sessions.where("scheduledAt").above(now - _LOOK_BACK).to_list()
+            self._leads, self._wakeups, self._look_at_all_at = {}, {}, now + _LOOK_AT_ALL_EVERY
+        else:
+            due = {lesson_id for lesson_id, at in self._wakeups.items() if at <= now}
+            rows = await self._read(self._named(batch) | due, now)
+        for row in rows:
+            self._note(row, await self._attend(row, now))
+        return min([*self._wakeups.values(), self._look_at_all_at])
 
-    def _concerns(self, batch: Batch) -> bool:
-        """Whether a batch can move a session: thousands who join and leave do not, their instructors do."""
+    def _named(self, batch: Batch) -> set[str]:
+        """What a batch can move: thousands who join and leave do not move a session, their instructor does."""
         rows = (change.after or change.before for change in batch.changes)
-        return batch.resync or any(not isinstance(row, IntervalRow) or row.pubkey in self._leads for row in rows)
+        return {
+            row.lesson_id
+            for row in rows
+            if isinstance(row, LiveSessionRow)
+            or (isinstance(row, IntervalRow) and self._leads.get(row.lesson_id) == row.pubkey)
+        }
+
+    async def _read(self, lessons: set[str], now: int) -> list[LiveSessionRow]:
+        for lesson_id in lessons:
+            self._wakeups.pop(lesson_id, None)
+            self._leads.pop(lesson_id, None)
+        if not lessons:
+            return []
+        rows = await self._store.sessions.where("lessonId").any_of(sorted(lessons)).to_list()
+        return [row for row in rows if row.scheduled_at > now - _LOOK_BACK]
+
+    def _note(self, row: LiveSessionRow, wakeup: int | None) -> None:
+        if wakeup is not None:
+            self._wakeups[row.lesson_id] = wakeup
+        if row.state in (State.SCHEDULED, State.ACTIVE):
+            self._leads[row.lesson_id] = row.instructor_pubkey
 
     async def _attend(self, row: LiveSessionRow, now: int) -> int | None:
+        """Do what the session needs now; when it is next worth a look, if nothing changes before."""
         facts = await self._facts(row)
+        looks_again: int | None = None
         match decide(facts, self.settings.policy, now):
             case Start(trigger):
                 if refused := await self._open(row):
@@ -209,18 +245,21 @@ class Lifecycle:
                 return now
             case Blocked(reason, _):
                 await self._block(row, _WORDS[reason])
+                looks_again = now + _LOOK_EVERY
         is_stale = row.status_due_at is not None and row.status_due_at <= now
         if is_stale:
             await self._commit(row, row)
         if doors_open(facts, self.settings.policy, now):
             await self._open(row)
-        due = (next_wakeup(facts, self.settings.policy, now), row.status_due_at)
+        due = (next_wakeup(facts, self.settings.policy, now), row.status_due_at, looks_again)
         # the row that was written with a fresh status names the time of the next one
         return now if is_stale else min((time for time in due if time is not None and time > now), default=None)
 
     async def _facts(self, row: LiveSessionRow) -> Facts:
-        key = [row.lesson_id, row.instructor_pubkey]
-        seen = await self._store.intervals.where("[lessonId+pubkey]").equals(key).to_list()
+        seen: Sequence[IntervalRow] = ()
+        if row.state == State.ACTIVE or row.scheduled_at <= self._clock.now():  # before that nobody's presence counts
+            key = [row.lesson_id, row.instructor_pubkey]
+            seen = await self._store.intervals.where("[lessonId+pubkey]").equals(key).to_list()
         return Facts(
             state=State(row.state),
             scheduled_start=row.scheduled_at,

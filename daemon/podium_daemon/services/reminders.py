@@ -92,25 +92,15 @@ class Reminders:
     # -- planning
 
     async def _plan(self, batch: Batch, now: int) -> None:
-        rows = await self._store.sessions.where("scheduledAt").above(now - LOOK_BACK).to_list()
-        sessions = {row.lesson_id: row for row in rows}
-        for lesson_id, people in self._touched(batch, sessions).items():
-            await self._plan_session(sessions[lesson_id], people, now)
-
-    def _touched(self, batch: Batch, sessions: dict[str, LiveSessionRow]) -> dict[str, set[str] | None]:
-        """Sessions to plan again, with the people concerned, or None for everybody."""
+        touched = _touched(batch)
+        sessions = self._store.sessions
         if batch.resync:
-            return dict.fromkeys(sessions)
-        touched: dict[str, set[str] | None] = {}
-        for change in batch.changes:
-            row = change.after or change.before
-            if isinstance(row, LiveSessionRow) and _concerns_everybody(change.before, change.after):
-                touched[row.lesson_id] = None
-            elif isinstance(row, RsvpRow | AttendanceRow):
-                people = touched.setdefault(row.lesson_id, set())
-                if people is not None:
-                    people.add(row.pubkey)
-        return {lesson_id: people for lesson_id, people in touched.items() if lesson_id in sessions}
+            rows = await sessions.where("scheduledAt").above(now - LOOK_BACK).to_list()
+        else:
+            rows = await sessions.where("lessonId").any_of(sorted(touched)).to_list() if touched else []
+        for row in rows:
+            if row.scheduled_at > now - LOOK_BACK:
+                await self._plan_session(row, touched.get(row.lesson_id), now)
 
     async def _plan_session(self, session: LiveSessionRow, people: set[str] | None, now: int) -> None:
         async def scope(tx: Transaction) -> int:
@@ -217,6 +207,20 @@ class Reminders:
             if row is not None:
                 times.append(max(row.due_at - ahead, now + 1))
         return min(times, default=None)
+
+
+def _touched(batch: Batch) -> dict[str, set[str] | None]:
+    """Sessions that a batch asks to plan again, with the people concerned, or None for everybody."""
+    touched: dict[str, set[str] | None] = {}
+    for change in batch.changes:
+        row = change.after or change.before
+        if isinstance(row, LiveSessionRow) and _concerns_everybody(change.before, change.after):
+            touched[row.lesson_id] = None
+        elif isinstance(row, RsvpRow | AttendanceRow):
+            people = touched.setdefault(row.lesson_id, set())
+            if people is not None:
+                people.add(row.pubkey)
+    return touched
 
 
 def _message_relay_lists(batch: Batch) -> set[str]:

@@ -11,6 +11,7 @@ from podium_protocol.live.lifecycle_rules import Facts, StartPolicy
 from podium_protocol.live.meeting import MeetingStatus, read_meeting
 from podium_storage.changes import Batch
 from podium_storage.rows import LiveSessionRow
+from tests.support.reads import reading
 from tests.support.world import EVERYTHING, world
 
 
@@ -166,3 +167,53 @@ async def test_people_in_the_room_are_warned_before_the_end() -> None:
         await here.advance(25 * 60)
         await here.advance(60)
         assert here.notices == [(row.lesson_id, "This session ends in 5 min.")]
+
+
+async def test_a_turn_reads_what_changed_or_is_due_and_no_other_session() -> None:
+    """Among many sessions of these days, a quiet turn reads none and a change of one reads that one."""
+    async with world() as here:
+        rows = [await here.schedule(starts_in=3600 + number) for number in range(30)]
+        await here.store.sessions.bulk_put(
+            [
+                msgspec.structs.replace(rows[0], id=None, lesson_id=f"31923:{'a' * 64}:{number}", state="ended")
+                for number in range(60)
+            ]
+        )
+        table = here.store.sessions.name
+        with here.store.changes.subscribe(table) as changes:
+            await here.lifecycle._turn(EVERYTHING)  # announces them all
+            due = await here.lifecycle._turn(Batch(()))
+            assert due == rows[0].scheduled_at - 900
+            changes.take()
+            with reading(here.store.database) as quiet:
+                assert await here.lifecycle._turn(Batch(())) == due
+            assert quiet.count == 0
+            await here.store.sessions.put(
+                msgspec.structs.replace(await here.row(rows[9].lesson_id), withdrawn=True, version=9)
+            )
+            batch = changes.take()
+            assert batch is not None
+            with reading(here.store.database) as one:
+                await here.lifecycle._turn(batch)
+            assert one.rows_of(table) == 1
+        assert (await here.row(rows[9].lesson_id)).state == "cancelled"
+        await here.lifecycle._turn(Batch(()))  # sees to what has just moved
+        await here.clock.advance(3600 + 29 - 900)
+        with reading(here.store.database) as doors:
+            await here.lifecycle._turn(Batch(()))
+        assert doors.rows_of(table) == 29
+
+
+async def test_a_session_that_waits_for_its_instructor_is_looked_at_again() -> None:
+    """The list of instructors changes without a change of any row, so a blocked start is tried each half minute."""
+    async with world() as here:
+        row = await here.schedule(starts_in=60)
+        await here.lifecycle._turn(EVERYTHING)
+        here.listed.clear()
+        await here.clock.advance(60)
+        due = await here.lifecycle._turn(Batch(()))
+        assert due == here.now + 30
+        here.listed.add(here.instructor.pubkey)
+        await here.clock.advance(30)
+        await here.lifecycle._turn(Batch(()))
+        assert (await here.row(row.lesson_id)).state == "active"

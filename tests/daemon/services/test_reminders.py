@@ -13,7 +13,8 @@ from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.nips import nip40
 from podium_storage.changes import Batch
 from podium_storage.rows import LiveSessionRow, RsvpRow
-from tests.support.world import INBOX, World, new_key, world
+from tests.support.reads import reading
+from tests.support.world import EVERYTHING, INBOX, World, new_key, world
 
 TITLE = "Know your rights"
 
@@ -39,6 +40,27 @@ async def test_somebody_who_comes_gets_the_model_s_messages_each_once() -> None:
         stored = await here.rsvp(person, row)
         assert stored is not None
         assert stored.reminder_sent
+
+
+async def test_a_turn_reads_the_sessions_that_changed_and_no_other() -> None:
+    """Among many sessions a quiet turn reads none, and an answer to one reads that one."""
+    async with world() as here:
+        row, person = await here.schedule(), await here.person()
+        others = [msgspec.structs.replace(row, id=None, lesson_id=f"31923:{'a' * 64}:{number}") for number in range(60)]
+        await here.store.sessions.bulk_put(others)
+        await here.turn()
+        with here.store.changes.subscribe(here.store.rsvps.name) as changes, reading(here.store.database) as reads:
+            await here.reminders._turn(Batch(()))
+            assert reads.rows_of(here.store.sessions.name) == 0
+            await here.answer(person, row)
+            await here.rsvps._turn(EVERYTHING)
+            batch = changes.take()
+            assert batch is not None
+            reads.queries.clear()
+            await here.reminders._turn(batch)
+            # once to plan, and once to send the confirmation that is due at once
+            assert reads.rows_of(here.store.sessions.name) <= 2
+        assert await here.ledger(person, row)
 
 
 async def test_who_declined_or_never_answered_hears_nothing() -> None:
