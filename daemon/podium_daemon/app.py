@@ -56,6 +56,7 @@ from podium_daemon.services.letters import Letters
 from podium_daemon.services.lifecycle import Lifecycle, LifecycleSettings
 from podium_daemon.services.nip05_lookup import look_up
 from podium_daemon.services.outgoing import Outgoing
+from podium_daemon.services.passed_over import PassedOver, UnreadNotices
 from podium_daemon.services.private_inbox import PrivateInbox
 from podium_daemon.services.private_news import PrivateNews
 from podium_daemon.services.private_post import PrivatePost
@@ -242,12 +243,21 @@ class Daemon:
             changed=self._look_at_sessions_again,
             clock=clock,
         )
+        limits = policies.session_limits(config)
+        self._passed_over = PassedOver(
+            store,
+            service=self._signer.pubkey,
+            allows=self._instructors.allows,
+            instructors=lambda: self._instructors.pubkeys,
+            limits=limits,
+        )
         self._sessions = SessionProjection(
             store.sessions,
             service=self._signer.pubkey,
             accepts=self._instructors.accepts,
             attendance=self._default_attendance,
-            limits=policies.session_limits(config),
+            limits=limits,
+            passed_over=self._passed_over.note,
         )
         self._question_projection = QuestionProjection(store, service=self._signer.pubkey)
         self._rsvp_projection = RsvpProjection(store.rsvps, store.database, store.interner)
@@ -262,6 +272,7 @@ class Daemon:
                 self._sessions,
                 self._attendance_projection,
                 self._question_projection,
+                UnreadNotices(store, Letters(store, clock), service=self._signer.pubkey, page_of=self._page_of),
             ],
         )
         self._profiles = Profiles(
@@ -661,6 +672,7 @@ class Daemon:
                 can_encrypt=self._can_encrypt,
             ),
             intake=self._intake,
+            passed_over=self._passed_over,
             lifecycle=self._lifecycle,
             engine=self._engine,
             rooms=self._rooms,
@@ -724,6 +736,12 @@ class Daemon:
                 messages.dropped | Counter(accepted=messages.accepted),
             ),
             Counted("podium_messages", "Private messages to the service.", "outcome", self._replies.counts),
+            Counted(
+                "podium_sessions_passed_over",
+                "Events of instructors that were no sessions here.",
+                "reason",
+                self._passed_over.counts,
+            ),
             Counted(
                 "podium_task_faults",
                 "Failures of tasks that nobody foresaw: each is in the log with its traceback.",

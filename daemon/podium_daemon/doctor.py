@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -24,7 +25,11 @@ from podium_daemon.config import Config
 from podium_daemon.key_password import PasswordMissing
 from podium_daemon.keyfile import KeyFileError, locate_key, read_key
 from podium_daemon.state_directory import running_daemon
+from podium_protocol import kinds
+from podium_protocol.events import Pubkey
+from podium_protocol.live.session import SessionLimits, objection_to
 from podium_protocol.nips.nip19 import encode_npub
+from podium_storage.event_rows import read_event
 
 ReachRelay = Callable[[str], Awaitable[str | None]]
 """Connects to a relay and asks it something: None if it answers, else what went wrong, in words."""
@@ -38,6 +43,12 @@ _JANUS: Final = re.compile(r"Janus version: \d+ \((\d+)\.(\d+)\.(\d+)\)")
 _OLDEST_JANUS: Final = (1, 4, 1)
 _AIORTC: Final = re.compile(r"1\.1[456](\..*)?")
 _RELEASED: Final = 1_762_000_000  # November 2025: a clock before it is wrong
+
+
+_UNREAD: Final = """
+SELECT title, unreadReason FROM trainingLiveSessions
+WHERE unreadReason IS NOT NULL AND state IN ('scheduled', 'active') ORDER BY scheduledAt"""
+_SESSION_EVENTS: Final = "SELECT json FROM events WHERE kind = ? ORDER BY createdAt DESC LIMIT 2000"
 
 
 class Verdict(StrEnum):
@@ -72,6 +83,7 @@ async def examine(
         check_python(),
         check_libsecp256k1(),
         check_sqlite(sqlite3.sqlite_version_info),
+        *check_sessions(config),
     )
     return (*local, *await check_relays(config, reach))
 
@@ -91,6 +103,37 @@ def check_key(config: Config, environment: MutableMapping[str, str], option: Pat
     except KeyFileError as error:
         return Check("key", Verdict.FAIL, str(error), "`podium init` makes a key and a configuration.")
     return Check("key", Verdict.OK, f"{place.path} holds the key of {encode_npub(secret.pubkey)}")
+
+
+def check_sessions(config: Config) -> Iterator[Check]:
+    """What instructors signed and the daemon passed over, as its database has it; nothing where there is none."""
+    if not config.database_file.exists():
+        return
+    try:
+        unread, other = _passed_over(config)
+    except sqlite3.Error:  # locked, damaged, or of another version: the daemon says so at its start
+        return
+    advice = "`podium session passed-over` lists them; the instructor puts right what the reason names."
+    if unread:
+        detail = "; ".join(f"{title}: the last change does not count, {reason}" for title, reason in unread[:3])
+        yield Check("sessions", Verdict.WARN, detail, advice)
+    elif other:
+        detail = f"{other} events of instructors are no sessions here"
+        yield Check("sessions", Verdict.WARN, detail, advice)
+    else:
+        yield Check("sessions", Verdict.OK, "nothing that instructors signed was passed over")
+
+
+def _passed_over(config: Config) -> tuple[list[tuple[str, str]], int]:
+    """Coming sessions with a revision that cannot be read, each with the reason; the number of other such events."""
+    with contextlib.closing(sqlite3.connect(f"{config.database_file.as_uri()}?mode=ro", uri=True, timeout=2)) as raw:
+        unread = raw.execute(_UNREAD).fetchall()
+        service = raw.execute("SELECT value FROM meta WHERE name = 'service'").fetchone()
+        events = [read_event(row[0]) for row in raw.execute(_SESSION_EVENTS, (kinds.SESSION,))]
+    if service is None:
+        return unread, 0
+    limits = SessionLimits(default_duration_minutes=config.lifecycle.default_minutes)
+    return unread, sum(objection_to(event, Pubkey(service[0]), limits) is not None for event in events)
 
 
 def check_state_directory(path: Path) -> Check:

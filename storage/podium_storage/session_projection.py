@@ -21,6 +21,7 @@ from podium_protocol.live.lifecycle import State
 from podium_protocol.live.meeting import Meeting, MeetingStatus, read_meeting
 from podium_protocol.live.plain_text import paragraphs
 from podium_protocol.live.session import (
+    UNNAMED,
     NotASession,
     Session,
     SessionLimits,
@@ -38,15 +39,13 @@ from podium_storage.rows import LiveSessionRow
 from podium_storage.session_revisions import adopted, flagged, revised, room_of, withdrawn
 from podium_storage.table import Table
 
-__all__ = ["UNNAMED", "Accepts", "PassedOver", "SessionProjection", "adopted", "remembered", "revised", "room_of"]
+__all__ = ["Accepts", "PassedOver", "SessionProjection", "adopted", "remembered", "revised", "room_of"]
 
 Accepts = Callable[[Session], bool]
 """Whether this service takes the session over: its instructor is on the allow-list and it names the service."""
 
 PassedOver = Callable[[VerifiedEvent, str], None]
 """Told of each revision that was not taken, and why; it may be told again of the same one."""
-
-UNNAMED: Final = "it does not name this service: a p tag with the service's key is missing"
 _REMEMBERED: Final = "remembered"
 _ORDER: Final = {State.SCHEDULED: 0, State.ACTIVE: 1, State.ENDED: 2, State.CANCELLED: 2}
 _STATE_OF: Final = {

@@ -14,7 +14,13 @@ from podium_daemon.config import Config, load_config
 from podium_daemon.doctor import Check, Verdict
 from podium_daemon.keyfile import write_key_file
 from podium_daemon.state_directory import lock_state_directory
+from podium_protocol import kinds
 from podium_protocol.nips.nip19 import encode_npub, encode_nsec
+from podium_storage.meta import Meta
+from podium_storage.mirror import Mirror
+from podium_storage.session_projection import SessionProjection
+from podium_storage.store import Store
+from tests.support.events import NOW, verified
 from tests.support.relays import new_key
 
 
@@ -233,3 +239,28 @@ def test_an_engine_without_its_server_fails(tmp_path: Path, engine: str) -> None
     url = {"bigbluebutton": "https://bbb.example.org/bigbluebutton/", "livekit": "wss://livekit.example.org"}[engine]
     named = config_in(tmp_path, conference__engine=engine, **{f"conference__{engine}__url": url})
     assert doctor.check_meeting(named).verdict is Verdict.OK
+
+
+async def test_what_instructors_signed_in_vain_is_found_in_the_database(tmp_path: Path) -> None:
+    """A revision that does not count is named with its reason, other events by number; without either all is well."""
+    config = config_in(tmp_path)
+    config.state_directory.mkdir()
+    service, instructor = new_key(), new_key()
+    assert list(doctor.check_sessions(config)) == []
+    async with await Store.open(config.database_file) as store:
+        await Meta(store.database).bind_service(service.pubkey, now=NOW)
+        projection = SessionProjection(store.sessions, service=service.pubkey, accepts=lambda _session: True)
+        mirror = Mirror(store.database, store.interner, [projection])
+        base = (("d", "knots"), ("start", str(NOW)), ("p", service.pubkey))
+        good = verified(instructor, kind=kinds.SESSION, tags=(*base, ("title", "Knots")), created_at=NOW)
+        await mirror.ingest([good], received_at=NOW)
+        (found,) = doctor.check_sessions(config)
+        assert found.verdict is Verdict.OK
+        other = verified(instructor, kind=kinds.SESSION, tags=(("d", "dinner"), ("title", "Dinner")), created_at=NOW)
+        await mirror.ingest([other], received_at=NOW)
+        (found,) = doctor.check_sessions(config)
+        assert (found.verdict, found.detail[:8]) == (Verdict.WARN, "1 events")
+        await mirror.ingest([verified(instructor, kind=kinds.SESSION, tags=base, created_at=NOW + 1)], received_at=NOW)
+        (found,) = doctor.check_sessions(config)
+        assert (found.verdict, found.detail) == (Verdict.WARN, "Knots: the last change does not count, no title")
+        assert "podium session passed-over" in found.advice

@@ -123,6 +123,7 @@ class Site:
                 clock=here.clock,
             ),
             intake=here.intake,
+            passed_over=here.passed_over,
             lifecycle=here.lifecycle,
             engine=here.engine,
             rooms=here.rooms,

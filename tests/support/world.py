@@ -28,6 +28,7 @@ from podium_daemon.services.intake import Intake
 from podium_daemon.services.letters import Letters
 from podium_daemon.services.lifecycle import Lifecycle, LifecycleSettings
 from podium_daemon.services.outgoing import Outgoing
+from podium_daemon.services.passed_over import PassedOver, UnreadNotices
 from podium_daemon.services.private_inbox import PrivateInbox
 from podium_daemon.services.private_news import PrivateNews
 from podium_daemon.services.private_post import PrivatePost
@@ -112,7 +113,15 @@ class World:
         self.listed = {self.instructor.pubkey}
         self.outbox = Outbox(store.database, store.interner)
         projection = RsvpProjection(store.rsvps, store.database, store.interner)
-        sessions = SessionProjection(store.sessions, service=self.service.pubkey, accepts=self.accepts)
+        self.passed_over = PassedOver(
+            store,
+            service=self.service.pubkey,
+            allows=lambda pubkey: pubkey in self.listed,
+            instructors=lambda: frozenset(self.listed),
+        )
+        sessions = SessionProjection(
+            store.sessions, service=self.service.pubkey, accepts=self.accepts, passed_over=self.passed_over.note
+        )
         attendance = AttendanceProjection(store.attendance, store.intervals, service=self.service.pubkey)
         self.mirror = Mirror(
             store.database,
@@ -122,6 +131,12 @@ class World:
                 sessions,
                 attendance,
                 question_projection := QuestionProjection(store, service=self.service.pubkey),
+                UnreadNotices(
+                    store,
+                    Letters(store, self.clock),
+                    service=self.service.pubkey,
+                    page_of=lambda row: f"https://podium.example.org/s/{row.lesson_id}",
+                ),
             ],
         )
         self.outgoing = Outgoing(self.mirror, self.outbox, lambda: [RELAY], self.clock)

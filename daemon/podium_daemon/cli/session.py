@@ -18,7 +18,7 @@ from podium_daemon.cli.session_view import show_session
 from podium_daemon.cli.signing import sign_and_send
 from podium_daemon.cli.times import shown_time
 from podium_daemon.client.looking import Expectation
-from podium_daemon.client.values import Draft, Sessions
+from podium_daemon.client.values import Draft, PassedOvers, Sessions
 from podium_protocol import kinds
 
 app = typer.Typer(no_args_is_help=True, help="Schedule sessions and run them.")
@@ -79,6 +79,38 @@ def show(context: typer.Context, session: SessionReference, as_json: Json = Fals
         api, _ = caller.signing_api()  # it may be a private one: to unsigned calls those are not there
         found = find_session(api, session)
     show_session(found.raw, as_json=as_json)
+
+
+@app.command(
+    "passed-over",
+    short_help="List what was signed elsewhere and is no session here.",
+    help=helped(
+        "List what instructors signed in other programs and is no session here, with the reason. Instructors see "
+        "their own events, the service's key sees all.",
+        "podium session passed-over",
+        "podium session passed-over --json",
+    ),
+)
+def passed_over(context: typer.Context, as_json: Json = False) -> None:
+    api, _ = caller_of(context).signing_api()
+    raw = api.get("/api/sessions/passed-over")
+    if as_json:
+        print_json(decode(raw, dict))
+        return
+    table(
+        ("signed", "title", "session", "reason", ""),
+        (
+            (
+                shown_time(one.created_at),
+                one.title,
+                one.lesson_id.split(":", 2)[-1],
+                one.reason,
+                "the revision before stays in force" if one.keeps else "",
+            )
+            for one in decode(raw, PassedOvers).events
+        ),
+        empty="Nothing was passed over.",
+    )
 
 
 @app.command(

@@ -30,6 +30,7 @@ def _rows(one: Session) -> dict[str, object]:
         "summary": one.summary or None,
         "state": one.state + (f" ({one.end_reason})" if one.end_reason else ""),
         "blocked": one.blocked_reason,
+        "last change": one.unread_reason and f"does not count: {one.unread_reason}",
         "reason": one.cancel_reason and one.cancel_reason.replace("\n", " "),
         "start": shown_time(one.scheduled_at, zone),
         "end": shown_time(one.ends_at, zone),

@@ -54,6 +54,7 @@ class Session(Answer, frozen=True, kw_only=True):
     location: str | None = None
     doors_open_at: int | None = None
     blocked_reason: str | None = None
+    unread_reason: str | None = None
     cancel_reason: str | None = None
     seats_taken: int = 0
     waiting_count: int = 0
@@ -71,6 +72,24 @@ class Sessions(Answer, frozen=True, kw_only=True):
     """All sessions of a service."""
 
     sessions: tuple[Session, ...]
+
+
+class PassedOver(Answer, frozen=True, kw_only=True):
+    """An event of an instructor that is no session here. `keeps`: an older revision of it stays in force."""
+
+    event_id: str
+    lesson_id: str
+    author: str
+    title: str
+    created_at: int
+    reason: str
+    keeps: bool
+
+
+class PassedOvers(Answer, frozen=True, kw_only=True):
+    """What was passed over, newest first."""
+
+    events: tuple[PassedOver, ...]
 
 
 class Draft(Answer, frozen=True, kw_only=True):

@@ -24,6 +24,7 @@ from podium_daemon.web.ports import (
     ControlsPort,
     IntakePort,
     LifecyclePort,
+    PassedOverPort,
     QuestionsPort,
     RelaysPort,
     RoomsPort,
@@ -69,6 +70,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     views: Views
     drafts: Drafts
     intake: IntakePort
+    passed_over: PassedOverPort
     lifecycle: LifecyclePort
     engine: ConferenceEngine
     rooms: RoomsPort

@@ -159,6 +159,9 @@ class SessionOut(Model):
     is_recording: bool
     recording_progress: Annotated[int | None, Field(description="percent, while it is processed")]
     blocked_reason: str | None
+    unread_reason: Annotated[
+        str | None, Field(description="Why a newer revision does not count: the one before stays in force.")
+    ]
     cancel_reason: Annotated[str | None, Field(description="The instructor's words, of a cancelled session.")]
     seats_taken: int
     waiting_count: int
@@ -170,6 +173,20 @@ class SessionOut(Model):
 
 class SessionsOut(Model):
     sessions: list[SessionOut]
+
+
+class PassedOverOut(Model):
+    event_id: str
+    lesson_id: str
+    author: str
+    title: str
+    created_at: int
+    reason: str
+    keeps: Annotated[bool, Field(description="An older revision of it stays in force here.")]
+
+
+class PassedOversOut(Model):
+    events: list[PassedOverOut]
 
 
 class RsvpOut(Model):

@@ -30,6 +30,31 @@ class IntakePort(Protocol):
     async def submit(self, events: Sequence[VerifiedEvent]) -> Sequence[SubmittedEvent] | Refused: ...
 
 
+class PassedOverSession(Protocol):
+    """An event of an instructor that is no session here, and why."""
+
+    @property
+    def event_id(self) -> str: ...
+    @property
+    def lesson_id(self) -> str: ...
+    @property
+    def author(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def created_at(self) -> int: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def keeps(self) -> bool: ...
+
+
+class PassedOverPort(Protocol):
+    """Lists what instructors signed and was not taken."""
+
+    async def listed(self, caller: Pubkey) -> Sequence[PassedOverSession] | Refused: ...
+
+
 class LifecyclePort(Protocol):
     """Commands of the instructor."""
 

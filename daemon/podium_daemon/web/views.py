@@ -137,6 +137,7 @@ class Views:
                 recorded.progress if recorded is not None and recorded.state == RecordingStage.PROCESSING else None
             ),
             blocked_reason=row.blocked_reason,
+            unread_reason=row.unread_reason,
             cancel_reason=row.cancel_reason,
             seats_taken=await answers.and_("seat").equals("held").count(),
             waiting_count=await answers.and_("seat").equals("waiting").count(),

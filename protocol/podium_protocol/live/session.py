@@ -46,12 +46,14 @@ __all__ = [
     "attach_recording",
     "cancel",
     "names_service",
+    "objection_to",
     "problems_of",
     "read_session",
     "spec_of",
     "write_session",
 ]
 
+UNNAMED: Final = "it does not name this service: a p tag with the service's key is missing"
 _CANCELLED: Final = ("cancelled", "canceled")
 _SINGLE: Final = ("d", "start", "end", "status", "max_participants")
 _RULES: Final = frozenset(
@@ -153,6 +155,14 @@ def names_service(session: Session, service: Pubkey) -> bool:
     A service that is its own instructor need not name itself: there the hashtag says that it is no private date.
     """
     return service in session.named or (session.instructor == service and session.is_tagged)
+
+
+def objection_to(event: AuthoredEvent, service: Pubkey, limits: SessionLimits = DEFAULT_LIMITS) -> str | None:
+    """Why `service` passes over what its instructor signed, in short English for people; None: it is a session here."""
+    session = read_session(event, limits)
+    if isinstance(session, NotASession):
+        return session.reason
+    return None if names_service(session, service) else UNNAMED
 
 
 def spec_of(session: Session) -> SessionSpec:

@@ -51,6 +51,7 @@ export class PodiumSession extends HTMLElement {
     this.times = h("dl", { class: "times" });
     this.countdown = h("p", { class: "countdown", role: "timer", "aria-live": "off" });
     this.blocked = h("p", { class: "failure", role: "status" });
+    this.unread = h("p", { class: "failure", role: "status" });
     this.reason = h("p", { class: "text", dir: "auto", hidden: true });
     this.calendar = calendarEntry(this.client);
     this.description = h("div", { class: "text", dir: "auto" });
@@ -66,7 +67,7 @@ export class PodiumSession extends HTMLElement {
     this.loading = h("p", { class: "hint", role: "status" }, t("session.loading"));
     this.consent = h("podium-consent", { hidden: true });
     this.article = h("article", { hidden: true },
-      h("header", { class: "hero" }, this.badge, this.heading, this.by, this.summary, this.countdown, this.times, this.calendar, this.blocked, this.reason),
+      h("header", { class: "hero" }, this.badge, this.heading, this.by, this.summary, this.countdown, this.times, this.calendar, this.blocked, this.unread, this.reason),
       h("podium-signer-help"),
       this.join, this.consent, this.hands, this.ended, this.instructor, this.rsvp, this.questions, this.about);
     this.replaceChildren(this.offline, this.failure, this.loading, this.article);
@@ -134,6 +135,9 @@ export class PodiumSession extends HTMLElement {
     show(this.countdown, left !== null);
     setText(this.blocked, session.blockedReason ? t("session.blocked", { reason: session.blockedReason }) : "");
     show(this.blocked, Boolean(session.blockedReason) && hook.isScheduled);
+    const runs = session.state === "scheduled" || session.state === "active";
+    setText(this.unread, session.unreadReason ? t("session.unread", { reason: session.unreadReason }) : "");
+    show(this.unread, Boolean(session.unreadReason) && runs && this.client.leads);
     setText(this.reason, session.cancelReason ? t("session.cancelled.because", { reason: session.cancelReason }) : "");
     show(this.reason, Boolean(session.cancelReason) && session.state === "cancelled");
   }

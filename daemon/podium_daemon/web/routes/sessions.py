@@ -8,7 +8,16 @@ from fastapi import APIRouter
 
 from podium_daemon.web.context import InContext, granted
 from podium_daemon.web.login import Caller, OptionalCaller
-from podium_daemon.web.models import CancelDraftIn, DraftOut, SessionDraftIn, SessionEditIn, SessionOut, SessionsOut
+from podium_daemon.web.models import (
+    CancelDraftIn,
+    DraftOut,
+    PassedOverOut,
+    PassedOversOut,
+    SessionDraftIn,
+    SessionEditIn,
+    SessionOut,
+    SessionsOut,
+)
 from podium_daemon.web.strict_json import StrictRoute
 
 router = APIRouter(prefix="/api/sessions", tags=["sessions"], route_class=StrictRoute)
@@ -25,6 +34,26 @@ async def list_sessions(context: InContext, caller: OptionalCaller, state: State
 async def draft_session(context: InContext, caller: Caller, wish: SessionDraftIn) -> DraftOut:
     """Compose a session for the caller to sign."""
     return context.drafts.new_session(caller, wish)
+
+
+@router.get("/passed-over")
+async def list_passed_over(context: InContext, caller: Caller) -> PassedOversOut:
+    """What instructors signed elsewhere and is no session here, with the reason; the service's own key sees all."""
+    found = granted(await context.passed_over.listed(caller))
+    return PassedOversOut(
+        events=[
+            PassedOverOut(
+                event_id=one.event_id,
+                lesson_id=one.lesson_id,
+                author=one.author,
+                title=one.title,
+                created_at=one.created_at,
+                reason=one.reason,
+                keeps=one.keeps,
+            )
+            for one in found
+        ]
+    )
 
 
 @router.get("/{reference}")

@@ -192,6 +192,22 @@ async def test_an_edit_starts_from_what_is_in_force(lost: tuple[str, ...]) -> No
         assert (after.withdrawn, after.unread_event_id, after.epoch) == (False, None, 0)
 
 
+async def test_what_was_passed_over_is_listed_for_whoever_signed_it() -> None:
+    """With the reason, over a signed call; the session says for itself that its last change does not count."""
+    async with site() as here:
+        lesson = await scheduled(here)
+        before = await here.here.event_of(await here.here.row(lesson))
+        kept = tuple(tag for tag in before.tags if tag[0] != "title")
+        draft = UnsignedEvent(before.pubkey, before.created_at + 1, before.kind, kept, before.content)
+        edit = await here.here.publish(here.here.instructor, draft)
+        listed = await here.call("GET", "/api/sessions/passed-over", by=here.here.instructor)
+        (one,) = listed.json()["events"]
+        assert (one["eventId"], one["lessonId"], one["reason"], one["keeps"]) == (edit.id, lesson, "no title", True)
+        assert (await here.get(f"/api/sessions/{lesson}")).json()["unreadReason"] == "no title"
+        assert (await here.call("GET", "/api/sessions/passed-over", by=new_key())).status_code == 403
+        assert (await here.get("/api/sessions/passed-over")).status_code == 401
+
+
 async def test_somebody_elses_signature_does_not_edit() -> None:
     """Anybody may look at a draft; signed by another key it is another session, and theirs is not taken."""
     async with site() as here:

@@ -1,0 +1,35 @@
+"""What an instructor is told when their newest revision of a session cannot be read: it stays as it was, and why."""
+
+from __future__ import annotations
+
+import msgspec
+
+from podium_protocol.events import Pubkey, UnsignedEvent
+from podium_protocol.live.plain_text import single_line
+from podium_protocol.live.texts import MAX_TITLE, spoken_time
+from podium_protocol.nips import nip17
+
+
+class Unread(msgspec.Struct, frozen=True, kw_only=True):
+    """A session as it stays in force, and why its newest revision is not. `page`: where it can be edited."""
+
+    title: str
+    starts_at: int
+    timezone: str
+    reason: str
+    page: str
+
+
+def write_unread(told: Unread, *, service: Pubkey, recipient: Pubkey, created_at: int) -> UnsignedEvent:
+    """The kind 14 rumor (NIP-17) for the instructor; with the revision's `created_at` it is the same each time."""
+    title = single_line(told.title, MAX_TITLE)
+    headline = f"Your last change could not be read: {title}"
+    text = "\n\n".join(
+        (
+            headline,
+            f"Reason: {told.reason}.",
+            f"The session stays as it was: {spoken_time(told.starts_at, told.timezone)}.",
+            f"Put this right where you made the change, or edit the session here: {told.page}",
+        )
+    )
+    return nip17.write_message(service, recipient, text, created_at=created_at, subject=headline)
