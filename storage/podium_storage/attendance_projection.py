@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey
+from podium_protocol.live.attendance import Evidence
 from podium_protocol.live.attendance_record import AttendanceRecord, read_attendance_record
 from podium_protocol.live.authored import AuthoredEvent
 from podium_storage.database import Transaction
@@ -76,6 +77,7 @@ def _row(record: AttendanceRecord, event: AuthoredEvent) -> AttendanceRow:
         total_duration=record.total_duration,
         join_count=record.join_count,
         evidence=record.evidence,
+        assurance=record.assurance,
         proof_id=record.proof_id,
         completed_at=record.completed.at if record.completed else None,
         completed_by=record.completed.way if record.completed else None,
@@ -85,7 +87,11 @@ def _row(record: AttendanceRecord, event: AuthoredEvent) -> AttendanceRow:
 
 
 def _interval(record: AttendanceRecord, event: AuthoredEvent) -> IntervalRow:
-    """One stretch as long as the credited time, so that further attendance adds to it and takes nothing away."""
+    """One stretch as long as the credited time, so that further attendance adds to it and takes nothing away.
+
+    Presence is kept as a seat without media: as presence it would not count beside an engine, and it was counted.
+    """
+    by_hand = record.evidence is Evidence.MANUAL
     joined_at = record.joined_at or event.created_at
     left_at = joined_at + record.total_duration
     return IntervalRow(
@@ -96,6 +102,7 @@ def _interval(record: AttendanceRecord, event: AuthoredEvent) -> IntervalRow:
         joined_at=joined_at,
         left_at=left_at,
         last_evidence=left_at,
-        source=record.evidence,
+        source=Evidence.MANUAL if by_hand else Evidence.ENGINE,
+        media=record.evidence is Evidence.ENGINE,
         leave_reason=_REMEMBERED,
     )

@@ -88,7 +88,10 @@ class RsvpRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
 
 
 class AttendanceRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
-    """What one person attended. `total_duration` is in seconds, the union of all devices' intervals."""
+    """What one person attended. `total_duration` is in seconds, the union of all devices' intervals.
+
+    `evidence` and `assurance` are those of `podium_protocol.live.attendance`.
+    """
 
     lesson_id: InternedText
     pubkey: InternedText
@@ -102,6 +105,7 @@ class AttendanceRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
     completed_by: str | None = None
     record_created_at: int = 0
     final: bool = False
+    assurance: str = "signature"
 
 
 class LedgerRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
@@ -128,7 +132,7 @@ class LedgerRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
 
 
 class IntervalRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
-    """One connection of one device to a room; `left_at` is None while it lasts."""
+    """One connection of one device to a room; `left_at` is None while it lasts, `media`: it was up."""
 
     connection_id: str
     lesson_id: InternedText
@@ -140,6 +144,7 @@ class IntervalRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
     source: str
     leave_reason: str | None = None
     note: str | None = None
+    media: bool = False
 
 
 class RoomMemberRow(StoredRow, frozen=True, kw_only=True, rename="camel"):

@@ -629,10 +629,11 @@ _RECORD_TAGS = [
     _tag("joins", _SECONDS),
     _tag("completed", {"enum": ["live", "recording"]}, _SECONDS),
     _tag("evidence", {"enum": ["engine", "presence", "manual"]}),
+    _tag("assurance", {"enum": ["signature", "link", "guest"]}),
     _tag("e", _HEX64, more=True),
     _tag("alt", {"type": "string", "minLength": 1}),
 ]
-_NEEDED = ("d", "a", "p", "joined", "left", "duration", "joins", "evidence", "alt")
+_NEEDED = ("d", "a", "p", "joined", "left", "duration", "joins", "evidence", "assurance", "alt")
 _RECORD: Final = {
     "type": "object",
     "additionalProperties": False,

@@ -86,6 +86,8 @@ async def test_a_record_brings_a_row_and_a_stretch_back(store: Store) -> None:
         "record",
         "remembered",
     )
+    # a seat without media: as presence it would not count beside an engine
+    assert (stretch.source, stretch.media) == ("engine", False)
     # as long as what was credited, so that attendance that goes on adds to it
     assert (stretch.joined_at, stretch.left_at) == (JOINED, JOINED + 3000)
 

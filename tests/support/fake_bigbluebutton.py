@@ -24,6 +24,7 @@ class User(msgspec.Struct):
     name: str
     role: str
     lost_at: float | None = None
+    listens: bool = False
 
 
 class RunningMeeting(msgspec.Struct):
@@ -149,7 +150,8 @@ class FakeBigBlueButton:
             return failed("notFound", "A meeting with that ID does not exist")
         attendees = "".join(
             f"<attendee><userID>{escape(user.user_id)}</userID><fullName><![CDATA[{user.name}]]></fullName>"
-            f"<role>{user.role}</role><isPresenter>false</isPresenter></attendee>"
+            f"<role>{user.role}</role><isPresenter>false</isPresenter>"
+            f"<isListeningOnly>{str(user.listens).lower()}</isListeningOnly></attendee>"
             for user in meeting.users
         )
         return _xml(

@@ -144,6 +144,7 @@ class Attendance(Answer, frozen=True, kw_only=True):
     npub: str = ""
     left_at: int | None = None
     evidence: str = ""
+    assurance: str = ""
     completed_at: int | None = None
     completed_by: str | None = None
 

@@ -114,7 +114,7 @@ class ConferenceEngine(Protocol):
 
     @property
     def evidence(self) -> Literal["engine", "presence"]:
-        """What its joins and leaves prove: media in the engine's own room, or presence on our page."""
+        """What its joins and leaves can prove: media in its own room, once it was up, or presence on our page."""
         ...
 
     @property

@@ -37,6 +37,7 @@ class LinkSeat:
         self.joined = monotonic
         self.evidence = monotonic
         self.over: LeaveReason | None = None
+        self.has_media = False
         self._wall = wall
         self._host = host
         self._unread: deque[str] = deque()

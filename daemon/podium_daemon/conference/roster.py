@@ -22,6 +22,7 @@ from podium_daemon.conference.base import (
     JoinGrant,
     LeaveReason,
     Left,
+    MediaUp,
     Origin,
     Person,
     Present,
@@ -51,6 +52,7 @@ class Member(msgspec.Struct):
     joined_at: int
     evidence: int
     since: int
+    has_media: bool = False
 
 
 class OpenRoom(msgspec.Struct):
@@ -208,6 +210,18 @@ class Roster:
         if opened is not None and (member := opened.members.get(key)) is not None:
             member.evidence = max(member.evidence, self.now())
 
+    def media_up(self, room: RoomId, key: str, at: float, *, origin: Origin = Origin.PUSH) -> None:
+        """Media flows between somebody and the server; told once."""
+        opened = self.rooms.get(room)
+        member = None if opened is None else opened.members.get(key)
+        if member is None or member.has_media:
+            return
+        member.has_media = True
+        connection = member.connection
+        self.journal.append(
+            MediaUp(id=f"{connection.id}/media", at=self._believed(at), origin=origin, connection=connection)
+        )
+
     def reconcile(
         self, room: RoomId, people: Mapping[str, Person], mark: int, entrances: Mapping[str, str] | None = None
     ) -> list[str]:
@@ -262,7 +276,7 @@ class Roster:
         members = self.members(room)
         if isinstance(members, Refused):
             return members
-        present = tuple(Present(each.connection, each.joined_at, each.evidence) for each in members)
+        present = tuple(Present(each.connection, each.joined_at, each.evidence, each.has_media) for each in members)
         return Snapshot(room, self.now(), present)
 
     # -- inside

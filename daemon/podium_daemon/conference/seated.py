@@ -222,7 +222,8 @@ class SeatedEngine(InRoomControls, ABC):
         if room not in self._rooms:
             return no_room(room)
         present = tuple(
-            Present(seat.connection, seat.at(seat.joined), seat.at(seat.evidence)) for seat in self._seats_of(room)
+            Present(seat.connection, seat.at(seat.joined), seat.at(seat.evidence), seat.has_media)
+            for seat in self._seats_of(room)
         )
         return Snapshot(room, self._now(), present)
 

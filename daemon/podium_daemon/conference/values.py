@@ -141,11 +141,15 @@ class Unsupported(Refused, frozen=True, kw_only=True):
 
 
 class Present(msgspec.Struct, frozen=True):
-    """A connection that is in the room, with Unix seconds of its join and of the last sign of life."""
+    """A connection that is in the room, with Unix seconds of its join and of the last sign of life.
+
+    `has_media`: its media was up, which `MediaUp` has told.
+    """
 
     connection: Connection
     joined_at: int
     last_evidence: int
+    has_media: bool = False
 
 
 class Snapshot(msgspec.Struct, frozen=True):

@@ -18,6 +18,7 @@ from podium_daemon.conference.base import (
     EngineHealth,
     Joined,
     Left,
+    MediaUp,
     RoomId,
     Snapshot,
 )
@@ -164,7 +165,7 @@ class Attendance:
 
     async def _record(self, events: Sequence[EngineEvent]) -> None:
         """Write a batch of events; each names its connection, so a copy changes nothing."""
-        moves = [event for event in events if isinstance(event, Joined | Left)]
+        moves = [event for event in events if isinstance(event, Joined | MediaUp | Left)]
         if any(isinstance(event, EngineHealth) and not event.up for event in events):
             await self._close_all(int(self._clock.now()), "engine_lost")
         if any(isinstance(event, EngineHealth) and event.up for event in events):

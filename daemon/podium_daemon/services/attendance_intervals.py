@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from podium_daemon.conference.base import Joined, LeaveReason, Left, Present
+from podium_daemon.conference.base import Joined, LeaveReason, Left, MediaUp, Present
 from podium_protocol.live.attendance import Evidence, Interval
 from podium_storage.rows import IntervalRow
 
@@ -36,14 +36,17 @@ def reconciled(
             last_evidence=one.joined_at,
             source=source,
         )
-        changed.append(msgspec.structs.replace(row, last_evidence=max(row.last_evidence, one.last_evidence)))
+        last = max(row.last_evidence, one.last_evidence)
+        changed.append(msgspec.structs.replace(row, last_evidence=last, media=row.media or one.has_media))
     missed = [row for connection, row in open_rows.items() if connection not in seen and row.source == source]
     changed += [closed(row, min(row.last_evidence + heartbeat, now), LeaveReason.UNKNOWN) for row in missed]
     return changed
 
 
-def after_move(row: IntervalRow | None, move: Joined | Left, *, lesson_id: str, source: str) -> IntervalRow | None:
-    """The row after a join or a leave, or None where it changes nothing: the event came before."""
+def after_move(
+    row: IntervalRow | None, move: Joined | MediaUp | Left, *, lesson_id: str, source: str
+) -> IntervalRow | None:
+    """The row after a join, the first media or a leave, or None where it changes nothing: the event came before."""
     if isinstance(move, Joined):
         if row is not None:
             return None
@@ -56,6 +59,8 @@ def after_move(row: IntervalRow | None, move: Joined | Left, *, lesson_id: str, 
             last_evidence=move.at,
             source=source,
         )
+    if isinstance(move, MediaUp):
+        return msgspec.structs.replace(row, media=True) if row is not None and not row.media else None
     # a leave without a join is dropped (semantics.md): there is nothing to close
     return closed(row, max(move.at, row.joined_at), move.reason) if row is not None and row.left_at is None else None
 
@@ -73,4 +78,5 @@ def rule_interval(row: IntervalRow) -> Interval:
         last_seen=row.last_evidence,
         connection=row.connection_id,
         evidence=Evidence(row.source),
+        media=row.media,
     )

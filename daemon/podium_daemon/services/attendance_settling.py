@@ -53,6 +53,13 @@ class Known(NamedTuple):
             return self.member.proof_id
         return self.row.proof_id if self.row else None
 
+    @property
+    def assurance(self) -> rules.Assurance:
+        """How they proved who they are. The instructor's word for somebody (a stay by hand) is a signature too."""
+        said = [one.assurance for one in (self.member, self.row) if one is not None]
+        # whoever was let in by hand has "instructor" there until they join
+        return next((known for known in rules.Assurance if known in said[:1]), rules.Assurance.SIGNATURE)
+
 
 class Settler:
     """Settles one session's people."""
@@ -130,6 +137,7 @@ class Settler:
             total_duration=seen.total_duration,
             join_count=max(seen.join_count, before.join_count if before and remembers else 0),
             evidence=seen.evidence,
+            assurance=known.assurance,
             proof_id=known.proof_id,
             completed_at=completed.at if completed else None,
             completed_by=completed.way if completed else None,
@@ -190,6 +198,7 @@ class Settler:
             total_duration=row.total_duration,
             join_count=row.join_count,
             evidence=rules.Evidence(row.evidence),
+            assurance=rules.Assurance(row.assurance),
             joined_at=row.joined_at,
             left_at=row.left_at,
             completed=completed,

@@ -213,6 +213,7 @@ class AttendanceOut(Model):
     total_duration: int
     join_count: int
     evidence: str
+    assurance: Annotated[str, Field(description="How they proved who they are: signature, link, guest.")]
     completed_at: int | None
     completed_by: str | None
 

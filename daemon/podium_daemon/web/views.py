@@ -269,6 +269,7 @@ def _by_watching(rows: Sequence[WatchRow]) -> list[AttendanceOut]:
             total_duration=0,
             join_count=0,
             evidence="presence",
+            assurance="signature",
             completed_at=row.completed_at,
             completed_by="recording",
         )
@@ -285,6 +286,7 @@ def _attendance(row: AttendanceRow) -> AttendanceOut:
         total_duration=row.total_duration,
         join_count=row.join_count,
         evidence=row.evidence,
+        assurance=row.assurance,
         completed_at=row.completed_at,
         completed_by=row.completed_by,
     )

@@ -26,6 +26,14 @@ class Evidence(StrEnum):
     MANUAL = "manual"
 
 
+class Assurance(StrEnum):
+    """How somebody proved who they are."""
+
+    SIGNATURE = "signature"
+    LINK = "link"
+    GUEST = "guest"
+
+
 class AttendancePolicy(msgspec.Struct, frozen=True):
     """Seconds, and a count of devices."""
 
@@ -48,13 +56,22 @@ class Span(NamedTuple):
 
 
 class Interval(msgspec.Struct, frozen=True, kw_only=True):
-    """One connection as it is known. `end` is None while no leave is known; `last_seen` is the last evidence of it."""
+    """One connection as it is known. `end` is None while no leave is known; `last_seen` is the last evidence of it.
+
+    `evidence` says how it is observed; `media` whether its media was ever up, where an engine observes it.
+    """
 
     start: int
     end: int | None = None
     last_seen: int = 0
     connection: str = ""
     evidence: Evidence = Evidence.ENGINE
+    media: bool = True
+
+    @property
+    def attested(self) -> Evidence:
+        """What it proves: a seat without media is presence on a page, whatever engine gave the seat."""
+        return Evidence.PRESENCE if self.evidence is Evidence.ENGINE and not self.media else self.evidence
 
 
 class Attendance(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,7 +127,7 @@ def attend(
         left_at=None if still_there else max(span.end for span, _ in present),
         total_duration=seconds(credited),
         join_count=_joins(stays, union(gaps), policy.bridge),
-        evidence=min((each.evidence for _, each in present), key=_WEAKNESS.index),
+        evidence=min((each.attested for _, each in present), key=_WEAKNESS.index),
         credited=credited,
     )
 

@@ -13,7 +13,7 @@ from podium_protocol import kinds, tags
 from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey, UnsignedEvent, pubkey_or_none
 from podium_protocol.live import fields
-from podium_protocol.live.attendance import Evidence
+from podium_protocol.live.attendance import Assurance, Evidence
 from podium_protocol.live.authored import AuthoredEvent
 from podium_protocol.live.completion import Completion, CompletionWay
 from podium_protocol.live.plain_text import single_line
@@ -22,8 +22,9 @@ from podium_protocol.tags import Tags
 
 _MAX_SECONDS: Final = 366 * 86_400
 _MAX_JOINS: Final = 1_000_000
-_SINGLE: Final = ("d", "a", "p", "joined", "left", "duration", "joins", "completed", "evidence", "e")
+_SINGLE: Final = ("d", "a", "p", "joined", "left", "duration", "joins", "completed", "evidence", "assurance", "e")
 _EVIDENCE: Final = {evidence.value: evidence for evidence in Evidence}
+_ASSURANCE: Final = {assurance.value: assurance for assurance in Assurance}
 _WAYS: Final = {way.value: way for way in CompletionWay}
 
 
@@ -39,6 +40,7 @@ class AttendanceRecord(msgspec.Struct, frozen=True, kw_only=True):
         join_count: the model's.
         completed: the way and the time, once reached.
         evidence: the weakest that counted.
+        assurance: how the person proved who they are.
         proof_id: id of the participant's signed join proof, where there is one.
     """
 
@@ -50,6 +52,7 @@ class AttendanceRecord(msgspec.Struct, frozen=True, kw_only=True):
     joined_at: int | None = None
     left_at: int | None = None
     completed: Completion | None = None
+    assurance: Assurance = Assurance.SIGNATURE
     proof_id: EventId | None = None
 
     @property
@@ -82,6 +85,7 @@ def write_attendance_record(
             ("joins", str(record.join_count)),
             ("completed", completed.way.value, str(completed.at)) if completed else None,
             ("evidence", record.evidence.value),
+            ("assurance", record.assurance.value),
             ("e", record.proof_id) if record.proof_id else None,
             ("alt", _alt(record, title)),
         )
@@ -99,7 +103,11 @@ def read_attendance_record(event: AuthoredEvent) -> AttendanceRecord | None:
     duration = fields.whole_number(tags.first(rows, "duration"), _MAX_SECONDS)
     joins = fields.whole_number(tags.first(rows, "joins"), _MAX_JOINS)
     evidence = _EVIDENCE.get(tags.first(rows, "evidence") or "")
-    if session is None or participant is None or duration is None or joins is None or evidence is None:
+    # records from before there was anything else do not say it
+    assurance = _ASSURANCE.get(tags.first(rows, "assurance") or Assurance.SIGNATURE)
+    if session is None or participant is None or duration is None or joins is None:
+        return None
+    if evidence is None or assurance is None:
         return None
     record = AttendanceRecord(
         session=session,
@@ -107,6 +115,7 @@ def read_attendance_record(event: AuthoredEvent) -> AttendanceRecord | None:
         total_duration=duration,
         join_count=joins,
         evidence=evidence,
+        assurance=assurance,
         joined_at=fields.timestamp(tags.first(rows, "joined")),
         left_at=fields.timestamp(tags.first(rows, "left")),
         completed=_completed(rows),

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Iterator
 import msgspec
 import pytest
 
-from podium_daemon.conference.base import LeaveReason
+from podium_daemon.conference.base import LeaveReason, MediaUp
+from podium_daemon.conference.link_seat import LinkSeat
 from podium_daemon.refusals import Refused
 from podium_daemon.supervisor import Stop
 from podium_daemon.turns import RETRY_SECONDS
@@ -18,6 +19,7 @@ from podium_protocol.keys import SecretKey
 from podium_protocol.live.attendance_record import AttendanceRecord, read_attendance_record
 from podium_storage.errors import StoreFull
 from podium_storage.rows import AttendanceRow, LiveSessionRow
+from tests.support.able_engine import AbleEngine
 from tests.support.soon import soon
 from tests.support.world import Room, World, world
 
@@ -305,6 +307,42 @@ async def test_a_leave_that_was_missed_is_found_by_the_poll() -> None:
         rows = await here.store.intervals.to_list()
         assert rows[0].left_at is not None
         assert rows[0].leave_reason == "unknown"
+
+
+class _MediaEngine(AbleEngine):
+    """An engine whose seats can have media."""
+
+    evidence = "engine"  # type: ignore[assignment,misc]  # the link engine's is its own
+
+    def media_up(self, seat: LinkSeat) -> None:
+        """Its media connection is there."""
+        self._journal.append(MediaUp(id=f"{seat.connection.id}/media", at=0, connection=seat.connection))
+
+
+@pytest.mark.parametrize("told", ["event", "list"])
+async def test_a_seat_is_attested_by_what_it_had(told: str) -> None:
+    """Only whose media was up was seen by the engine; the others were present on the page, for as long."""
+    async with world(engine=_MediaEngine) as here:
+        engine = here.engine
+        assert isinstance(engine, _MediaEngine)
+        row = await here.schedule(starts_in=0, minutes=60)
+        await here.turn()
+        ada, ben = await here.person(), await here.person()
+        room = Room(here, row)
+        seats = [await room.sit(ada), await room.sit(ben)]
+        if told == "event":
+            engine.media_up(seats[0])
+        else:
+            seats[0].has_media = True  # and the event was lost
+        await _beat(here, 600, *seats)
+        for seat in seats:
+            await room.leave(seat)
+        await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
+        await here.turn()
+        (adas,), (bens,) = _records(here, ada), _records(here, ben)
+        assert (adas.evidence, bens.evidence) == ("engine", "presence")
+        assert adas.total_duration == bens.total_duration == 600
+        assert adas.assurance == bens.assurance == "signature"
 
 
 async def test_the_instructor_can_record_somebody_by_hand() -> None:

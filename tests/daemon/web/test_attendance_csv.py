@@ -41,6 +41,7 @@ def attendance(**changes: object) -> AttendanceOut:
         "total_duration": 1800,
         "join_count": 2,
         "evidence": "presence",
+        "assurance": "signature",
         "completed_at": 1_800_001_800,
         "completed_by": "live",
     }

@@ -134,6 +134,15 @@ def test_presence_counts_only_without_an_engine() -> None:
     )
 
 
+def test_a_seat_without_media_is_presence() -> None:
+    """It counts beside an engine, and says what it is; a seat with media proves nothing of another one."""
+    silent = Interval(start=START, end=START + 60, media=False)
+    seen = of(silent)
+    assert (seen.evidence, seen.total_duration) == (Evidence.PRESENCE, 60)
+    assert of(stay(START, START + 60)).evidence is Evidence.ENGINE
+    assert of(silent, stay(START + 300, START + 360)).evidence is Evidence.PRESENCE
+
+
 @pytest.mark.parametrize(
     "stays", [(), (stay(START + 10, START + 10),), (stay(START + 10, START - 10),), (stay(END + 5),)]
 )

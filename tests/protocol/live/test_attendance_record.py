@@ -7,7 +7,7 @@ import pytest
 
 from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, UnsignedEvent
-from podium_protocol.live.attendance import Evidence
+from podium_protocol.live.attendance import Assurance, Evidence
 from podium_protocol.live.attendance_record import (
     AttendanceRecord,
     read_attendance_record,
@@ -57,6 +57,7 @@ def test_the_event_is_the_one_of_wire_formats() -> None:
         ("joins", "2"),
         ("completed", "live", str(NOW + 1800)),
         ("evidence", "engine"),
+        ("assurance", "signature"),
         ("e", "a" * 64),
         ("alt", "Attendance at Knots: 31 min, completed (live)"),
     )
@@ -71,6 +72,7 @@ def test_the_event_is_the_one_of_wire_formats() -> None:
             RECORD, joined_at=None, left_at=None, total_duration=0, join_count=0, evidence=Evidence.MANUAL
         ),
         msgspec.structs.replace(RECORD, completed=Completion(CompletionWay.RECORDING, NOW)),
+        *(msgspec.structs.replace(RECORD, assurance=each) for each in Assurance),
     ],
 )
 def test_what_is_written_is_read_back(record: AttendanceRecord) -> None:
@@ -107,11 +109,19 @@ def test_the_address_of_a_record_can_be_parsed() -> None:
         ("duration", "99999999999"),
         ("joins", ""),
         ("evidence", "rumour"),
+        ("assurance", "cross my heart"),
     ],
 )
 def test_a_record_that_contradicts_itself_is_none(row: tuple[str, ...]) -> None:
     """A `d` for somebody else, malformed numbers and unknown evidence."""
     assert read_attendance_record(with_tag(*row)) is None
+
+
+def test_a_record_without_assurance_is_one_of_a_signature() -> None:
+    """Records from before there was anything else do not say it."""
+    event = written()
+    rows = tuple(row for row in event.tags if row[0] != "assurance")
+    assert read_attendance_record(msgspec.structs.replace(event, tags=rows)) == RECORD
 
 
 def test_doubled_tags_are_refused() -> None:

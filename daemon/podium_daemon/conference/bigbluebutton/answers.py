@@ -29,6 +29,10 @@ class Element(msgspec.Struct):
         """The text of the first child of that name, or empty."""
         return next((child.text.strip() for child in self.children if child.name == name), "")
 
+    def is_true(self, name: str) -> bool:
+        """Whether the first child of that name says `true`."""
+        return self.value(name) == "true"
+
     def all(self, *path: str) -> list[Element]:
         """The elements at a path below this one."""
         found = [self]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import httpx
 import msgspec
 
@@ -22,10 +24,14 @@ class Meeting(msgspec.Struct, frozen=True):
     create_time: str
 
 
+_MEDIA: Final = ("isListeningOnly", "hasJoinedVoice", "hasVideo")
+
+
 class Attendees(msgspec.Struct, frozen=True):
-    """Who is in a meeting: ours by their user ids, and how many came by another front end."""
+    """Who is in a meeting: ours by their user ids, those who send or hear media, how many came by another front end."""
 
     people: dict[str, Person]
+    with_media: frozenset[str]
     strangers: int
     recording: bool
 
@@ -91,9 +97,11 @@ class BigBlueButtonApi:
             return None
         if not answer.ok:
             raise EngineUnavailable(f"BigBlueButton does not say who is there: {_words(answer)}")
-        users = [each.value("userID") for each in answer.root.all("attendees", "attendee")]
+        attendees = answer.root.all("attendees", "attendee")
+        users = [each.value("userID") for each in attendees]
         people = {user: person for user in users if (person := person_of(user)) is not None}
-        return Attendees(people, len(users) - len(people), answer.root.value("recording") == "true")
+        with_media = frozenset(each.value("userID") for each in attendees if any(map(each.is_true, _MEDIA)))
+        return Attendees(people, with_media, len(users) - len(people), answer.root.value("recording") == "true")
 
     async def end(self, meeting: str) -> None:
         """End the meeting for everybody; one that is not there is ended."""

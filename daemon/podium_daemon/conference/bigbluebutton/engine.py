@@ -12,7 +12,7 @@ import httpx
 import structlog
 
 from podium_daemon.clock import Clock
-from podium_daemon.conference.base import Capability, Done, LeaveReason, RandomBytes, RoomId, RoomSpec
+from podium_daemon.conference.base import Capability, Done, LeaveReason, Origin, RandomBytes, RoomId, RoomSpec
 from podium_daemon.conference.bigbluebutton.api import BigBlueButtonApi, Meeting, Playback
 from podium_daemon.conference.bigbluebutton.settings import ADVICE, CAPABILITIES, BigBlueButtonSettings
 from podium_daemon.conference.bigbluebutton.signing import is_signed, meeting_of, person_of, user_of
@@ -126,6 +126,8 @@ class BigBlueButtonEngine(ServedEngine):
         if attendees is not None:
             self.flaws["strangers"] = attendees.strangers
         self.roster.reconcile(room, {} if attendees is None else attendees.people, mark)
+        for user in () if attendees is None else attendees.with_media:
+            self.roster.media_up(room, user, self.roster.now(), origin=Origin.SNAPSHOT)
 
     async def entrance(self, grant: SeatGrant) -> Entrance:
         """See `ServedEngine`."""

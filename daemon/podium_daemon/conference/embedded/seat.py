@@ -28,7 +28,6 @@ class MediaSeat(LinkSeat):
         self.publish = grant.publish
         self.silenced: set[TrackKind] = set()
         self.fingerprint = grant.person.fingerprint
-        self.has_media = False
         self.changes = 0
         self._media_host = host
 

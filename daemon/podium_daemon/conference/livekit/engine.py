@@ -21,6 +21,7 @@ from podium_daemon.conference.base import (
     Done,
     EngineUnavailable,
     LeaveReason,
+    Origin,
     RandomBytes,
     RecordingState,
     RoomId,
@@ -210,6 +211,8 @@ class LiveKitEngine(ServedEngine):
             with contextlib.suppress(EngineUnavailable):  # the next look finds them again; the others go first
                 await self._send_out(room, by_key[key])
         for key in good:
+            if by_key[key].state == api.ParticipantInfo.State.ACTIVE:
+                self.roster.media_up(room, key, self.roster.now(), origin=Origin.SNAPSHOT)
             self._tracks.compare(room, key, by_key[key].tracks)
             if self._recorder is not None:
                 for track in by_key[key].tracks:
@@ -243,6 +246,8 @@ class LiveKitEngine(ServedEngine):
         if self._is_of_this_run(room, participant) and self.roster.arrived(
             room, participant.sid, person, at, entrance=entrance
         ):
+            if participant.state == api.ParticipantInfo.State.ACTIVE:  # its media connection to the server is up
+                self.roster.media_up(room, participant.sid, at)
             return
         await self._send_out(room, participant)
 

@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from livekit import api
 
 from podium_daemon.conference.base import (
-    ConnectionId,
-    MediaUp,
     Origin,
     RecordingChanged,
     RecordingState,
@@ -26,7 +24,6 @@ class TrackBook:
     def __init__(self, roster: Roster) -> None:
         self._roster = roster
         self._tracks: dict[RoomId, dict[str, dict[str, api.TrackInfo]]] = {}
-        self._up: dict[RoomId, set[ConnectionId]] = {}
         self._changes = 0
 
     def published(self, room: RoomId, key: str, track: api.TrackInfo, at: int) -> None:
@@ -61,7 +58,6 @@ class TrackBook:
     def forget(self, room: RoomId) -> None:
         """The room is closed."""
         self._tracks.pop(room, None)
-        self._up.pop(room, None)
 
     def say_recording(self, room: RoomId, state: RecordingState) -> None:
         """The recorder changed."""
@@ -83,11 +79,8 @@ class TrackBook:
         if connection is None or kind is None:
             return
         self._changes += 1
-        if change is TrackChange.PUBLISHED and connection.id not in self._up.setdefault(room, set()):
-            self._up[room].add(connection.id)
-            self._roster.journal.append(
-                MediaUp(id=f"{connection.id}/media", at=at, origin=origin, connection=connection)
-            )
+        if change is TrackChange.PUBLISHED:
+            self._roster.media_up(room, key, at, origin=origin)
         name = f"{connection.id}/track/{self._changes}"
         self._roster.journal.append(
             TrackChanged(id=name, at=at, origin=origin, connection=connection, kind=kind, change=change)

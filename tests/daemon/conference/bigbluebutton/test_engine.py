@@ -23,6 +23,7 @@ from podium_daemon.conference.base import (
     JoinGrant,
     LeaveReason,
     Left,
+    MediaUp,
     Origin,
     Role,
     RoomId,
@@ -439,6 +440,21 @@ class TestOneMeetingAmongMany:
 
 class TestTheServersWord:
     """Webhooks and lists."""
+
+    async def test_media_is_up_once_somebody_speaks_or_listens(self, rig: BbbRig) -> None:
+        """The list says who has audio or video; to be in the meeting without is no media."""
+        await rig.engine.open_room(SPEC)
+        guests = [await _inside(rig) for _ in range(2)]
+        guests[0].user.listens = True
+        await rig.pass_time(POLL)
+        snapshot = await rig.engine.snapshot(ROOM)
+        assert isinstance(snapshot, Snapshot)
+        assert {one.connection.id: one.has_media for one in snapshot.present} == {
+            guests[0].connection: True,
+            guests[1].connection: False,
+        }
+        async with reading(rig.engine) as reader:
+            assert (await reader.until(MediaUp)).connection.id == guests[0].connection
 
     async def test_without_webhooks_the_list_says_it_all(self, rig: BbbRig) -> None:
         """A server without bbb-webhooks is asked; joins and leaves come with the next list."""

@@ -438,6 +438,28 @@ class TestTheServersWord:
             (TrackChange.UNPUBLISHED, Origin.PUSH),
         ]
 
+    async def test_media_is_up_once_the_connection_to_the_server_is(self, rig: LiveKitRig) -> None:
+        """Also for somebody who only listens, and not for whoever is still connecting; by webhook or by the list."""
+        await rig.engine.open_room(SPEC)
+        told = await _inside(rig)
+        rig.server.sends_webhooks = False
+        grant = granted(await rig.engine.grant(ROOM, new_person()))
+        entrance = await rig.entrance(grant)
+        assert isinstance(entrance, Entrance)
+        client = await rig.server.connect(token_of(entrance))
+        assert client is not None
+        found = []
+        for state in (api.ParticipantInfo.State.JOINED, api.ParticipantInfo.State.ACTIVE):
+            client.info.state = state
+            await rig.pass_time(POLL)
+            snapshot = await rig.engine.snapshot(ROOM)
+            assert isinstance(snapshot, Snapshot)
+            found.append({one.connection.id == told.connection: one.has_media for one in snapshot.present})
+        assert found == [{True: True, False: False}, {True: True, False: True}]
+        async with reading(rig.engine) as reader:
+            await reader.until(MediaUp, lambda event: event.connection.id != told.connection)
+            assert len(reader.all_of(MediaUp)) == 2
+
     async def test_without_webhooks_the_list_says_it_all(self, rig: LiveKitRig) -> None:
         """Joins, tracks and leaves come with the next list."""
         rig.server.sends_webhooks = False
