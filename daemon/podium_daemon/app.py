@@ -409,6 +409,7 @@ class Daemon:
             wrapper=wrapper,
             clock=clock,
             past=self._may_write(),
+            lists_read=self._syncer.has_read_lists,
         )
         self._private_post = self._join_post()
         self._controls = RoomControls(store=store, engine=self._engine)
@@ -550,6 +551,7 @@ class Daemon:
             clock=self._clock,
             random_bytes=self._random_bytes,
             past=self._may_write(),
+            lists_read=self._syncer.has_read_lists,
         )
 
     def _may_write(self) -> _AllRead:

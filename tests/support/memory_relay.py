@@ -60,7 +60,7 @@ class MemoryRelay:
 
     @staticmethod
     def filter_of(given: dict[str, Any]) -> Filter:
-        """A filter as a client sent it, without its limit."""
+        """A filter as a client sent it."""
         tags = tuple((name[1:], tuple(values)) for name, values in given.items() if name.startswith("#"))
         return Filter(
             ids=_tuple(given.get("ids")),
@@ -69,6 +69,7 @@ class MemoryRelay:
             tags=tags,
             since=given.get("since"),
             until=given.get("until"),
+            limit=given.get("limit"),
         )
 
     async def publish(self, *events: SignedEvent) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from itertools import islice
 from typing import Any
 
+import msgspec
+
+from podium_protocol.filters import Filter
 from tests.support.memory_relay import MemoryRelay
 from tests.support.scripted_relay import Talk, says, scripted_relay
 
@@ -28,6 +32,15 @@ class NarrowRelay(MemoryRelay):
         if len(filters) > self.filters:
             return f"Too many filters: Number of filters per subscription must be less then or equal to {self.filters}"
         return None
+
+    async def answer(self, talk: Talk, name: str, filters: Iterable[Filter]) -> None:
+        """Send the newest that are stored, no more for a filter than it asks for, and the end."""
+        newest_first = sorted(self.events, key=lambda event: -event.created_at)
+        for one in filters:
+            matching = (event for event in newest_first if one.matches(event))
+            for event in islice(matching, min(one.limit or PAGE, PAGE)):
+                await talk.send("EVENT", name, msgspec.to_builtins(event))
+        await talk.send("EOSE", name)
 
     async def serve(self, talk: Talk) -> None:
         """Answer one client until it leaves."""

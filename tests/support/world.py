@@ -105,6 +105,8 @@ class World:
         `engine`, which makes it; `recordings`, the folder for them.
         """
         self.store = store
+        self.lists_read: dict[str, bool | None] = {}
+        """What `Syncer.has_read_lists` says of somebody; of who is absent: yes."""
         now = options.get("now", 1_800_000_000.0)
         assert isinstance(now, float)
         self.clock = ManualClock(now if like is None else like.clock.now())
@@ -176,6 +178,7 @@ class World:
             own_inbox=lambda: [OWN_INBOX],
             clock=self.clock,
             random_bytes=os.urandom,
+            lists_read=lambda pubkey: self.lists_read.get(pubkey, True),
         )
         self.replies = Replies(
             self.service,
@@ -250,6 +253,7 @@ class World:
             outbox=self.outbox,
             wrapper=wrapper,
             clock=self.clock,
+            lists_read=lambda pubkey: self.lists_read.get(pubkey, True),
         )
         rooms = options.get("rooms", {})
         assert isinstance(rooms, dict)

@@ -28,6 +28,7 @@ class RelayAnswer(msgspec.Struct, frozen=True):
     relay_url: str
     events: tuple[Incoming, ...]
     problem: str | None = None
+    is_worth_retrying: bool = False  # it refused, or was away or slow: another time it may tell more
 
     @property
     def is_partial(self) -> bool:

@@ -13,6 +13,9 @@ from podium_protocol.filters import Filter
 
 PER_FILTER: Final = 250  # values in one list: 250 keys are 17 KB of REQ, and relays refuse large ones
 
+PEOPLE: Final = "people-"
+"""What begins the names of subscriptions that ask for people's lists of message relays."""
+
 _OWN_KINDS: Final = (
     kinds.SPACE,
     kinds.MEETING,
@@ -51,7 +54,7 @@ class Interests(msgspec.Struct, frozen=True, kw_only=True):
         for number, part in enumerate(_parts(self.meetings)):
             wanted[f"chat-{number}"] = (Filter(kinds=(kinds.LIVE_CHAT,), tags=(("a", part),)),)
         for number, part in enumerate(_parts(self.people)):
-            wanted[f"people-{number}"] = (Filter(kinds=(kinds.DM_RELAY_LIST, kinds.DELETION), authors=part),)
+            wanted[f"{PEOPLE}{number}"] = (Filter(kinds=(kinds.DM_RELAY_LIST, kinds.DELETION), authors=part),)
         return wanted
 
 

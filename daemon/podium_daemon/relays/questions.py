@@ -74,6 +74,7 @@ class Fetch:
         self._seen: set[str] = set()
         self._events: list[Incoming] = []
         self._problem: str | None = None
+        self._is_worth_retrying = False
 
     async def run(self, within: float) -> RelayAnswer:
         """The relay's answer, after `within` seconds at most from when it could be asked: some allow few at once."""
@@ -83,8 +84,8 @@ class Fetch:
                     if not await self._read(wanted):
                         break
         except TimeoutError:
-            self._problem = f"it was not done within {within:g} s"
-        return RelayAnswer(self._connection.url, tuple(self._events), self._problem)
+            self._problem, self._is_worth_retrying = f"it was not done within {within:g} s", True
+        return RelayAnswer(self._connection.url, tuple(self._events), self._problem, self._is_worth_retrying)
 
     async def _read(self, wanted: Filter) -> bool:
         """Read one filter to its end. Whether it is worth going on with others."""
@@ -92,7 +93,7 @@ class Fetch:
         pager = Pager(wanted, at_most=self._left, seen=self._seen, page=page)
         while (page_filter := pager.next_filter()) is not None:
             if (problem := await self._read_page(page_filter, pager)) is not None:
-                self._problem = problem
+                self._problem, self._is_worth_retrying = problem, True
                 return False
         self._problem = self._problem or pager.problem
         return True

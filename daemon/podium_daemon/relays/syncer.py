@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
-from functools import partial
 from typing import Final
 
 import structlog
 
 from podium_daemon.clock import Clock
 from podium_daemon.relays.audience import Audience
+from podium_daemon.relays.fetching import RelayAnswer
 from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.ingest import Arrival, Ladder
-from podium_daemon.relays.interests import Interests
+from podium_daemon.relays.interests import PEOPLE, Interests
 from podium_daemon.relays.pool import RelayPool
 from podium_daemon.supervisor import Stop
 from podium_daemon.turns import take_turns
 from podium_daemon.watched import Watched
-from podium_protocol import kinds
+from podium_protocol import backoff, kinds
 from podium_protocol.events import Pubkey
 from podium_protocol.filters import Filter
 from podium_protocol.live import private
@@ -75,6 +76,10 @@ class Syncer:
         self._read_again_at = clock.now() + FULL_READ_EVERY
         self._pool: RelayPool | None = None
         self._held: dict[tuple[str, str], list[Arrival]] = {}
+        self._pasts: dict[tuple[str, str], asyncio.Task[None] | None] = {}
+        self._name_of: dict[Pubkey, str] = {}  # whose lists of relays are asked for, and by which subscription
+        self.partial: dict[tuple[str, str], str] = {}
+        """Relays and subscriptions whose past was not told whole, with the reason; it is asked for again."""
         self._doors_seen: set[tuple[str, int]] = set()
         self._audience = Audience(store)
         self._rests_until = 0.0
@@ -124,24 +129,43 @@ class Syncer:
         """The pool's EOSE listener: one subscription on one relay has no more stored events, or says so.
 
         A relay gives a few hundred events for one REQ and then EOSE, whatever else it has: where nothing was read
-        before, the past is read again page by page.
+        before, the past is read again page by page, and so it is where the relay did not say in time that this was all.
         """
         filters = self._asked.get(name)
         if filters is None or partial or (relay, name) in self._marks:
             await self._is_read(name, relay, partial=partial)
-        else:
-            self._persist(f"reading {name} of {relay}", lambda: self._read_past(name, relay, filters))
+        if filters is not None and (relay, name) not in self._marks:
+            if (before := self._pasts.get((relay, name))) is not None:
+                before.cancel()
+            read = functools.partial(self._read_past, name, relay, filters)
+            self._pasts[relay, name] = self._persist(f"reading {name} of {relay}", read)
+
+    def has_read_lists(self, pubkey: str) -> bool | None:
+        """Whether every relay has told all it has of where somebody reads messages; None: nobody asks for that.
+
+        Who named no relays on one that was not read whole may be reached all the same.
+        """
+        if (name := self._name_of.get(Pubkey(pubkey))) is None:
+            return None
+        return all((relay, name) in self._marks for relay in self._read_relays)
 
     async def _read_past(self, name: str, relay: str, filters: tuple[Filter, ...]) -> None:
         """Read the past of one subscription on one relay and store it, as long as the same is asked for."""
-        if self._asked.get(name) != filters:
-            return
-        problem = await self._read(relay, filters)
-        if self._asked.get(name) == filters:  # else what is asked for now was not read
-            await self._is_read(name, relay, partial=problem is not None)
+        pauses = backoff.rate_limit_delays()
+        while self._asked.get(name) == filters:
+            (answer,) = await self._read(relay, filters)
+            if self._asked.get(name) == filters:  # else what is asked for now was not read
+                await self._is_read(name, relay, partial=answer.is_partial)
+            if answer.problem is None:
+                return
+            self.partial[relay, name] = answer.problem
+            _log.warning("not all was read", action="sync.partial", relay=relay, subscription=name, why=answer.problem)
+            if not answer.is_worth_retrying:
+                return
+            await self._clock.sleep(next(pauses))
 
-    async def _read(self, relay: str | None, filters: tuple[Filter, ...]) -> str | None:
-        """Read everything that answers `filters` on one relay or on all; says why it may not be all."""
+    async def _read(self, relay: str | None, filters: tuple[Filter, ...]) -> tuple[RelayAnswer, ...]:
+        """Read everything that answers `filters` on one relay or on all, and store it."""
         assert self._pool is not None, "the composition root joins the pool"
         relays = None if relay is None else [relay]
         result = await self._pool.fetch(relays, filters, within=_READ_WITHIN, at_most=_READ_AT_MOST)
@@ -151,7 +175,7 @@ class Syncer:
             for start in range(0, len(oldest_first), _BATCH):
                 part = oldest_first[start : start + _BATCH]
                 await self._store_good([Arrival(event.relay_url, filters, bytes(event.raw)) for event in part])
-        return next((answer.problem for answer in result.answers if answer.problem is not None), None)
+        return result.answers
 
     async def _is_read(self, name: str, relay: str, *, partial: bool) -> None:
         await self._let_in(relay, name)
@@ -159,6 +183,7 @@ class Syncer:
             now = int(self._clock.now())
             await self._watermarks.set(relay, name, now)
             self._marks[relay, name] = now
+            self.partial.pop((relay, name), None)
         self._outstanding.discard((relay, name))
         if not self._outstanding:
             self._catch_up("every relay has told its past")
@@ -175,8 +200,8 @@ class Syncer:
                 raise
         self._held.pop(key, None)
 
-    def _persist(self, what: str, read: Callable[[], Awaitable[object]]) -> None:
-        self.tasks.start(self.tasks.persist(what, read, clock=self._clock), what)
+    def _persist(self, what: str, read: Callable[[], Awaitable[object]]) -> asyncio.Task[None] | None:
+        return self.tasks.start(self.tasks.persist(what, read, clock=self._clock), what)
 
     async def _turn(self, batch: Batch) -> float | None:
         now = self._clock.now()
@@ -206,7 +231,7 @@ class Syncer:
                 continue
             self._doors_seen.add(key)
             answers = Filter(kinds=(kinds.RSVP,), tags=(("a", (row.lesson_id,)),))
-            self._persist(f"reading the answers to {row.lesson_id}", partial(self._read, None, (answers,)))
+            self._persist(f"reading the answers to {row.lesson_id}", functools.partial(self._read, None, (answers,)))
         return upcoming
 
     def _ask(self, wanted: dict[str, tuple[Filter, ...]], *, anew: bool) -> None:
@@ -214,6 +239,9 @@ class Syncer:
         for name in self._asked.keys() - wanted.keys():
             self._pool.unsubscribe(name)
             self._held = {key: held for key, held in self._held.items() if key[1] != name}
+            self._pasts = {key: task for key, task in self._pasts.items() if key[1] != name}
+            self.partial = {key: why for key, why in self.partial.items() if key[1] != name}
+            self._name_of = {author: asked for author, asked in self._name_of.items() if asked != name}
         for name, filters in wanted.items():
             if not anew and self._asked.get(name) == filters:
                 continue
@@ -221,6 +249,8 @@ class Syncer:
                 # what a changed filter asks for besides was never read: the marks of the old one say nothing of it
                 self._marks = {key: mark for key, mark in self._marks.items() if key[1] != name}
             self._asked[name] = filters
+            if name.startswith(PEOPLE):
+                self._name_of |= {author: name for one in filters for author in one.authors or ()}
             # what comes before the past was read waits, so that it is taken in after it
             for relay in self._read_relays:
                 if (relay, name) not in self._marks:

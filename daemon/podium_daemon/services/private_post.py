@@ -15,7 +15,7 @@ import structlog
 
 from podium_daemon.clock import Clock
 from podium_daemon.services.letters import rumor_of
-from podium_daemon.services.reminder_wrapping import inboxes_of
+from podium_daemon.services.reminder_wrapping import NOT_READ, ListsRead, Unread, inboxes_of
 from podium_daemon.supervisor import Stop
 from podium_daemon.turns import Moment, comes, take_turns
 from podium_protocol import kinds
@@ -60,8 +60,12 @@ class PrivatePost:
         clock: Clock,
         random_bytes: Callable[[int], bytes],
         past: Moment | None = None,
+        lists_read: ListsRead = lambda _: True,
     ) -> None:
-        """`past`: when everything is read that says who wants to be written to; None: it is."""
+        """`past`: when everything is read that says who wants to be written to; None: it is.
+
+        `lists_read`: whether all was read of where somebody reads messages; only then are they unreachable.
+        """
         self._past = past
         self._secret = secret
         self._store = store
@@ -71,6 +75,7 @@ class PrivatePost:
         self._clock = clock
         self._random_bytes = random_bytes
         self._look_again_at = 0
+        self._unread = Unread(lists_read)
 
     async def run(self, stop: Stop) -> None:
         """Send until told to stop; begins once it is read who wants no messages (any more)."""
@@ -84,11 +89,13 @@ class PrivatePost:
         now = int(self._clock.now())
         await self._account(batch, now)
         await self._look_again(batch, now)
-        due = await self._in_state(LedgerState.SCHEDULED, _AT_ONCE)
+        self._unread.look_again(now, told_more=batch.resync or bool(_message_relay_lists(batch)))
+        rows = await self._in_state(LedgerState.SCHEDULED, _AT_ONCE + len(self._unread))
+        due = [row for row in rows if not self._unread.holds(row.id)][:_AT_ONCE]
         await self._send(due, now)
         if len(due) == _AT_ONCE:
             return now
-        return self._look_again_at
+        return min(self._look_again_at, self._unread.again_at) if self._unread else self._look_again_at
 
     async def _in_state(self, state: LedgerState, limit: int) -> list[LetterRow]:
         query = self._store.letters.where("[state+dueAt]").between([state, 0], [state, 2**53])
@@ -106,6 +113,9 @@ class PrivatePost:
             relays = inboxes.get(row.pubkey, ())
             if _is_expired(row, now):
                 settled.append(_settled(row, LedgerState.MISSED, now, reason="its time had passed"))
+            elif not relays and self._unread.keeps(row.id, row.pubkey, row.updated_at, now):
+                if row.reason != NOT_READ:
+                    settled.append(msgspec.structs.replace(row, reason=NOT_READ))
             elif not relays:
                 settled.append(_settled(row, LedgerState.UNDELIVERABLE, now, reason=_NO_INBOX))
             else:

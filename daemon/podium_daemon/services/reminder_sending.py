@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from podium_daemon.services.reminder_planner import PlannerSettings, Recipient
-from podium_daemon.services.reminder_wrapping import Wrapper, inboxes_of, stored_wrap
+from podium_daemon.services.reminder_wrapping import NOT_READ, ListsRead, Unread, Wrapper, inboxes_of, stored_wrap
 from podium_protocol.events import Pubkey, SignedEvent, VerifiedEvent
 from podium_protocol.live import reminder_ledger as rules
 from podium_protocol.live.lifecycle import State
@@ -43,9 +43,17 @@ class Sender:
     """Moves ledger rows from scheduled to claimed."""
 
     def __init__(
-        self, settings: ReminderSettings, *, store: Store, mirror: Mirror, outbox: Outbox, wrapper: Wrapper
+        self,
+        settings: ReminderSettings,
+        *,
+        store: Store,
+        mirror: Mirror,
+        outbox: Outbox,
+        wrapper: Wrapper,
+        lists_read: ListsRead,
     ) -> None:
         self.settings = settings
+        self.unread = Unread(lists_read)
         self._store = store
         self._mirror = mirror
         self._outbox = outbox
@@ -70,6 +78,9 @@ class Sender:
             row = by_fact[resolution.row]
             if resolution.verdict is rules.Verdict.SEND:
                 relays = inboxes.get(row.pubkey, ())
+                if not relays and self.unread.keeps(row.id, row.pubkey, row.updated_at, now):
+                    settled += _waiting(row)
+                    continue
                 fresh = row if not resolution.late else msgspec.structs.replace(row, wrap=None)
                 claimed, item = self._claimed(fresh, session, rsvps.get(row.pubkey), relays=relays, now=now)
                 settled.append(claimed)
@@ -108,10 +119,12 @@ class Sender:
             inboxes = await inboxes_of(self._mirror, [row.pubkey for row in own])
             prepared: list[LedgerRow] = []
             for done, row in enumerate(own, 1):
-                reachable = row.pubkey in inboxes
-                prepared.append(
-                    self._prepared(row, session, rsvps.get(row.pubkey), now) if reachable else _undeliverable(row, now)
-                )
+                if row.pubkey in inboxes:
+                    prepared.append(self._prepared(row, session, rsvps.get(row.pubkey), now))
+                elif self.unread.keeps(row.id, row.pubkey, row.updated_at, now):
+                    prepared += _waiting(row)
+                else:
+                    prepared.append(_undeliverable(row, now))
                 if done % _BATCH == 0:
                     await asyncio.sleep(0)
             await self.commit(prepared, [])
@@ -162,7 +175,8 @@ class Sender:
     async def due(self, state: LedgerState, until: int) -> list[LedgerRow]:
         """Rows in a state that are due by `until`."""
         query = self._store.ledger.where("[state+dueAt]")
-        return await query.between([state, 0], [state, until + 1]).to_list()
+        rows = await query.between([state, 0], [state, until + 1]).to_list()
+        return [row for row in rows if not self.unread.holds(row.id)]
 
     async def _rsvps_of(self, session: LiveSessionRow, rows: Sequence[LedgerRow]) -> dict[str, RsvpRow]:
         keys = [[session.lesson_id, pubkey] for pubkey in {row.pubkey for row in rows}]
@@ -225,6 +239,11 @@ def _by_lesson(rows: Sequence[LedgerRow]) -> dict[str, list[LedgerRow]]:
     for row in rows:
         found[row.lesson_id].append(row)
     return found
+
+
+def _waiting(row: LedgerRow) -> list[LedgerRow]:
+    """The row with the reason, unless it says so already; `updated_at` stays, since nothing became of it."""
+    return [] if row.reason == NOT_READ else [msgspec.structs.replace(row, reason=NOT_READ)]
 
 
 def _undeliverable(row: LedgerRow, now: int) -> LedgerRow:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from typing import Final
 
 import msgspec
 
@@ -123,6 +124,54 @@ class Wrapper:
                 self._keys.clear()
             key = self._keys[recipient] = nip44.conversation_key(self._secret, recipient)
         return key
+
+
+ListsRead = Callable[[str], bool | None]
+"""Whether every relay has told where somebody reads messages; None: no relay is asked for it (yet)."""
+
+ASKED_WITHIN: Final = 60
+"""Seconds in which relays are asked about somebody new."""
+
+LOOK_AGAIN: Final = 3
+"""Seconds between two looks at those of whom the relays have not told all."""
+
+_LOOKED_AT_A_SECOND: Final = 500
+
+NOT_READ: Final = "not all relays have told yet where the recipient reads private messages"
+
+
+class Unread:
+    """Rows whose recipient names no relays as far as was read, while not all was: nobody may call them unreachable."""
+
+    def __init__(self, lists_read: ListsRead) -> None:
+        self._lists_read = lists_read
+        self._rows: set[int] = set()
+        self._before = 0  # how many there were at the last look
+        self.again_at = 0
+        """When (Unix) to look at those rows again."""
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def look_again(self, now: int, *, told_more: bool) -> None:
+        """Begin a turn; `told_more`: somebody's list came."""
+        if told_more or now >= self.again_at:
+            self._before = len(self._rows)
+            self._rows.clear()
+
+    def holds(self, row_id: int | None) -> bool:
+        """Whether a row was looked at lately, in vain."""
+        return row_id in self._rows
+
+    def keeps(self, row_id: int | None, pubkey: str, since: int, now: int) -> bool:
+        """Whether a row without relays has to wait; it changed at `since` (Unix)."""
+        was_read = self._lists_read(pubkey)
+        if was_read or (was_read is None and now - since >= ASKED_WITHIN) or row_id is None:
+            return False
+        if not self._rows:
+            self.again_at = now + LOOK_AGAIN + self._before // _LOOKED_AT_A_SECOND
+        self._rows.add(row_id)
+        return True
 
 
 async def inboxes_of(mirror: EventQueries, pubkeys: Collection[str]) -> dict[str, tuple[str, ...]]:

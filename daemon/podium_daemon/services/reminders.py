@@ -13,7 +13,7 @@ from podium_daemon.clock import Clock
 from podium_daemon.services.reminder_planner import Recipient, by_person, plan_for
 from podium_daemon.services.reminder_rewrapping import Rewrapper
 from podium_daemon.services.reminder_sending import LOOK_BACK, REFERENCE, ReminderSettings, Sender, ledger_id
-from podium_daemon.services.reminder_wrapping import Wrapper
+from podium_daemon.services.reminder_wrapping import ListsRead, Wrapper
 from podium_daemon.supervisor import Stop
 from podium_daemon.turns import Moment, comes, take_turns
 from podium_protocol import kinds
@@ -48,10 +48,16 @@ class Reminders:
         wrapper: Wrapper,
         clock: Clock,
         past: Moment | None = None,
+        lists_read: ListsRead = lambda _: True,
     ) -> None:
-        """`past`: when everything is read that says who wants to be written to; None: it is."""
+        """`past`: when everything is read that says who wants to be written to; None: it is.
+
+        `lists_read`: whether all was read of where somebody reads messages; only then are they unreachable.
+        """
         self._past = past
-        self._sender = Sender(settings, store=store, mirror=mirror, outbox=outbox, wrapper=wrapper)
+        self._sender = Sender(
+            settings, store=store, mirror=mirror, outbox=outbox, wrapper=wrapper, lists_read=lists_read
+        )
         self._rewrapper = Rewrapper(store=store, outbox=outbox, wrapper=wrapper)
         self._store = store
         self._outbox = outbox
@@ -85,6 +91,7 @@ class Reminders:
         await self._account(batch, now)
         await self._plan(batch, now)
         await self._retry_undeliverable(batch, now)
+        self._sender.unread.look_again(now, told_more=batch.resync or bool(_message_relay_lists(batch)))
         await self._sender.send_due(now)
         await self._sender.prepare(now)
         return await self._next_due(now)
@@ -206,6 +213,8 @@ class Reminders:
             row = await query.first()
             if row is not None:
                 times.append(max(row.due_at - ahead, now + 1))
+        if self._sender.unread:
+            times.append(self._sender.unread.again_at)
         return min(times, default=None)
 
 

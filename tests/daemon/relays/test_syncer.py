@@ -13,6 +13,7 @@ from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.ingest import Arrival
 from podium_daemon.relays.pool import PoolRelay
 from podium_daemon.relays.syncer import FULL_READ_EVERY, Syncer
+from podium_daemon.services.reminder_wrapping import inboxes_of
 from podium_daemon.supervisor import Stop
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
@@ -26,6 +27,7 @@ from podium_storage.errors import StoreFull
 from podium_storage.rows import LiveSessionRow, RsvpRow
 from podium_storage.watermarks import Watermarks
 from tests.support.memory_relay import MemoryRelay, memory_relay
+from tests.support.narrow_relay import narrow_relay
 from tests.support.pools import PoolInTest, running_pool
 from tests.support.private import scheduled
 from tests.support.soon import soon
@@ -71,6 +73,15 @@ class Sync:
         await soon(there)
         return found[0]
 
+    async def past_is_read(self, name: str) -> None:
+        """Wait until the first relay has told all it had of a subscription."""
+        marks = Watermarks(self.here.store.database)
+
+        async def is_marked() -> bool:
+            return await marks.get(self.relays[0].url, name) is not None
+
+        await soon(is_marked)
+
     def answer(self, key: SecretKey, identifier: str = "knots", *, at: int | None = None) -> VerifiedEvent:
         """Somebody's yes to it."""
         address = Address(kinds.SESSION, self.here.instructor.pubkey, identifier)
@@ -106,6 +117,49 @@ async def syncing(
         finally:
             stop.set()
             await running
+
+
+class TestFewSubscriptions:
+    """Relays that allow ten, and people whose lists of message relays are asked for 250 at a time."""
+
+    async def test_the_lists_of_eleven_hundred_people_are_read_from_a_relay_that_allows_ten(self) -> None:
+        """Nobody is left out, nothing is refused, and only then is it known that all was read."""
+        async with world() as here, narrow_relay() as relay, syncing(here, relay) as sync:
+            people = [new_key() for _ in range(1_100)]
+            await sync.session()
+            for number, key in enumerate(people):
+                inbox = nip17.write_dm_relays(key.pubkey, ["wss://in.example"], created_at=here.now - 9 - number)
+                relay.events += [signed(key, inbox), sync.answer(key, at=here.now - 5 - number)]
+            assert sync.syncer.has_read_lists(people[0].pubkey) is None
+            wanted = [key.pubkey for key in people]
+
+            async def all_read() -> bool:
+                return all(sync.syncer.has_read_lists(pubkey) for pubkey in wanted)
+
+            async with asyncio.timeout(120):
+                while not await all_read():
+                    await here.clock.advance(1)
+            assert len(await inboxes_of(here.mirror, wanted)) == 1_100
+            assert relay.refused == []
+            assert sync.syncer.partial == {}
+
+    async def test_who_was_not_asked_about_is_not_said_to_have_no_relays(self) -> None:
+        """A relay that refuses by a notice and tells no limits: its refusal is no answer, and it is asked again."""
+        async with world() as here, narrow_relay(most=5, tells=False) as relay, syncing(here, relay) as sync:
+            key = new_key()
+            await sync.session()
+            relay.events.append(sync.answer(key, at=here.now - 5))
+            async with asyncio.timeout(60):
+                while not (relay.refused and sync.syncer.has_read_lists(key.pubkey) is False):
+                    await here.clock.advance(1)
+                for _ in range(20):
+                    await here.clock.advance(1)
+            assert sync.syncer.has_read_lists(key.pubkey) is False
+            assert sync.syncer.partial or sync.pool.state_of(relay.url).closed_subscriptions
+            relay.most = 20
+            async with asyncio.timeout(60):
+                while not sync.syncer.has_read_lists(key.pubkey):
+                    await here.clock.advance(5)
 
 
 class TestAsking:
@@ -296,8 +350,7 @@ class TestTakingIn:
 
         async with world() as here, memory_relay() as relay, syncing(here, relay, sink=failing) as sync:
             await sync.session()
-            await relay.until_asked("rsvps-0")
-            await sync.syncer.caught_up.wait()
+            await sync.past_is_read("rsvps-0")  # else the answer comes with it, and not past the sink
             await relay.publish(sync.answer(new_key()))
             await sync.rsvps(1)
             assert failures == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from podium_daemon.services.reminder_wrapping import LOOK_AGAIN, NOT_READ
 from podium_protocol import kinds, tags
 from podium_storage.changes import Batch
 from podium_storage.deliveries import Accepted, Refused
@@ -50,6 +51,23 @@ async def test_without_an_inbox_it_waits_and_is_sent_when_there_is_one() -> None
         await here.turn()
         assert set((await states(here, ada.pubkey)).values()) == {"sent"}
         assert len(opened(here, ada)) == 2
+
+
+async def test_nobody_is_unreachable_before_all_relays_have_told() -> None:
+    """A guest whose list may be on a relay that was not read whole keeps the letters waiting, and nobody else's."""
+    async with world() as here:
+        ada, others = new_key(), [await here.person() for _ in range(2)]
+        here.lists_read[ada.pubkey] = False
+        await scheduled(here, ada, *others)
+        await here.turn()
+        own = await letters(here, ada.pubkey)
+        assert {(row.state, row.reason) for row in own.values()} == {("scheduled", NOT_READ)}
+        for key in others:
+            assert set((await states(here, key.pubkey)).values()) == {"sent"}
+        here.lists_read[ada.pubkey] = True
+        await here.clock.advance(LOOK_AGAIN)
+        await here.post._turn(Batch(()))
+        assert set((await states(here, ada.pubkey)).values()) == {"undeliverable"}
 
 
 async def test_an_unreachable_guest_is_looked_up_hourly() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import msgspec
+import pytest
 
+from podium_daemon.services.reminder_wrapping import ASKED_WITHIN, LOOK_AGAIN, NOT_READ
 from podium_daemon.services.reminders import Reminders
 from podium_daemon.supervisor import Stop
 from podium_protocol import kinds, tags
@@ -124,6 +126,45 @@ async def test_people_without_an_inbox_are_undeliverable_until_they_have_one() -
         await here.turn()
         assert (await here.states(person, row))["confirmation"] == "sent"
         assert here.letters(person) == [f"You are confirmed: {TITLE}"]
+
+
+@pytest.mark.parametrize("known", [False, None])
+async def test_nobody_is_unreachable_before_all_relays_have_told(known: bool | None) -> None:
+    """The message waits with the reason, is looked at again, and goes out, or is undeliverable once all was read."""
+    async with world() as here:
+        row = await here.schedule(starts_in=48 * 3600)
+        found, absent = new_key(), new_key()
+        for person in (found, absent):
+            here.lists_read[person.pubkey] = known
+            await here.answer(person, row)
+        await here.turn()
+        for person in (found, absent):
+            waiting = (await here.ledger(person, row))["confirmation"]
+            assert (waiting.state, waiting.reason) == ("scheduled", NOT_READ)
+        await here.clock.advance(1)
+        assert await here.reminders._turn(Batch(())) == here.clock.now() + LOOK_AGAIN - 1
+        await here.open_inbox(found)
+        await here.turn()
+        assert (await here.states(found, row))["confirmation"] == "sent"
+        assert (await here.states(absent, row))["confirmation"] == "scheduled"
+        here.lists_read[absent.pubkey] = True
+        await here.clock.advance(LOOK_AGAIN)
+        await here.reminders._turn(Batch(()))
+        assert (await here.states(absent, row))["confirmation"] == "undeliverable"
+
+
+async def test_who_is_asked_about_nowhere_is_unreachable_after_a_minute() -> None:
+    """Relays are not asked for the lists of people whose session is long over: nothing waits for them without end."""
+    async with world() as here:
+        row = await here.schedule(starts_in=48 * 3600)
+        person = new_key()
+        here.lists_read[person.pubkey] = None
+        await here.answer(person, row)
+        await here.turn()
+        assert (await here.states(person, row))["confirmation"] == "scheduled"
+        await here.clock.advance(ASKED_WITHIN)
+        await here.reminders._turn(Batch(()))
+        assert (await here.states(person, row))["confirmation"] == "undeliverable"
 
 
 async def test_wraps_are_made_before_they_are_due_and_sent_as_they_are() -> None:
