@@ -99,7 +99,7 @@ from podium_protocol.filters import Filter
 from podium_protocol.keys import SecretKey
 from podium_protocol.limits import MAX_DM_RELAYS
 from podium_protocol.live.lifecycle_rules import StartPolicy
-from podium_protocol.live.session import Visibility
+from podium_protocol.live.session import RecordingAccess, Visibility
 from podium_protocol.nips import nip19, nip42
 from podium_protocol.relay_url import normalise
 from podium_storage.attendance_projection import AttendanceProjection
@@ -258,6 +258,7 @@ class Daemon:
             attendance=self._default_attendance,
             limits=limits,
             passed_over=self._passed_over.note,
+            recording_access=lambda: RecordingAccess(self._config.recording.access),
         )
         self._question_projection = QuestionProjection(store, service=self._signer.pubkey)
         self._rsvp_projection = RsvpProjection(store.rsvps, store.database, store.interner)

@@ -14,6 +14,7 @@ class LiveSessionRow(StoredRow, frozen=True, kw_only=True, rename=model_name):
 
     `revisions` are the newest (event id, start): an RSVP may name an older one.
     `withdrawn`: the newest revision is cancelled or deleted; what becomes of the state is the lifecycle's decision.
+    `recording_access`: a `live.session.RecordingAccess`; None is that of a session from before there was one.
     `attendance`: "public" if its records are published, "private" if they are sealed to the person and the instructor.
     `cancel_reason`: the instructor's words for it, cleaned for display.
     `event_id`: the revision in force, the newest that can be read. `unread_*`: a newer one that cannot, and why.
@@ -68,6 +69,7 @@ class LiveSessionRow(StoredRow, frozen=True, kw_only=True, rename=model_name):
     unread_reason: str | None = None
     rules_at: int | None = None
     length_at: int | None = None
+    recording_access: str | None = None
 
 
 class RsvpRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
@@ -239,6 +241,7 @@ class RecordingRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
     `takes` are the stretches (start, end or None) in Unix seconds in which everybody present had agreed; `recorded` are
     the people in them, `consents` the ids of their signed answers. `length` is in milliseconds, `size` in bytes,
     `progress` in percent. `attach_at`: when the instructor's signer is asked (again) for the revision with the URL.
+    `access`: who may see it, as people were told who agreed to it (`live.session.RecordingAccess`); None: participants.
     """
 
     lesson_id: InternedText
@@ -263,6 +266,7 @@ class RecordingRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
     published_at: int | None = None
     attach_at: int | None = None
     attached_at: int | None = None
+    access: str | None = None
 
 
 class RecordingConsentRow(StoredRow, frozen=True, kw_only=True, rename="camel"):

@@ -23,6 +23,7 @@ from podium_protocol.live.plain_text import paragraphs
 from podium_protocol.live.session import (
     UNNAMED,
     NotASession,
+    RecordingAccess,
     Session,
     SessionLimits,
     Visibility,
@@ -65,11 +66,13 @@ class SessionProjection:
         service: Pubkey,
         accepts: Accepts,
         attendance: Callable[[], Visibility] = lambda: Visibility.PUBLIC,
+        recording_access: Callable[[], RecordingAccess] = lambda: RecordingAccess.PARTICIPANTS,
         limits: SessionLimits = DEFAULT_LIMITS,
         passed_over: PassedOver = lambda _event, _reason: None,
     ) -> None:
-        """`attendance`: where the records of sessions go that do not say it; `limits`: what is read of them."""
+        """`attendance`, `recording_access`: of sessions that do not say it; `limits`: what is read of them."""
         self._attendance = attendance
+        self._recording_access = recording_access
         self._limits = limits
         self._passed_over = passed_over
         self._sessions = sessions
@@ -168,7 +171,9 @@ class SessionProjection:
 
     def _after(self, row: LiveSessionRow | None, session: Session, received_at: int) -> LiveSessionRow:
         if row is None:
-            return adopted(session, received_at, attendance=self._attendance())
+            return adopted(
+                session, received_at, attendance=self._attendance(), recording_access=self._recording_access()
+            )
         return revised(row, session, received_at)
 
 

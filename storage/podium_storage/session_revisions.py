@@ -14,7 +14,7 @@ import msgspec
 
 from podium_protocol.events import EventId, VerifiedEvent
 from podium_protocol.live.lifecycle import State
-from podium_protocol.live.session import Session, Visibility
+from podium_protocol.live.session import RecordingAccess, Session, Visibility
 from podium_storage.replacement import Position
 from podium_storage.rows import LiveSessionRow
 
@@ -22,7 +22,7 @@ _KEPT_REVISIONS: Final = 30
 _RULES: Final = (
     *("max_participants", "requires_rsvp", "waiting_room", "allow_recording", "e2ee_required", "visibility", "guests"),
 )
-"""What the tags of our own say: kept where a revision has none of them. `attendance` has a rule of its own."""
+"""What our own tags say: kept where a revision has none. `attendance` and `recording_access` have their own rules."""
 
 
 def room_of(lesson_id: str) -> str:
@@ -30,8 +30,14 @@ def room_of(lesson_id: str) -> str:
     return hashlib.sha256(lesson_id.encode()).hexdigest()[:32]
 
 
-def adopted(session: Session, received_at: int, *, attendance: Visibility = Visibility.PUBLIC) -> LiveSessionRow:
-    """A new row for a session nobody here has seen; `attendance` where it does not say it itself."""
+def adopted(
+    session: Session,
+    received_at: int,
+    *,
+    attendance: Visibility = Visibility.PUBLIC,
+    recording_access: RecordingAccess = RecordingAccess.PARTICIPANTS,
+) -> LiveSessionRow:
+    """A new row for a session nobody here has seen; `attendance`, `recording_access`: where it does not say them."""
     return LiveSessionRow(
         lesson_id=session.lesson_id,
         conference_room_id=room_of(session.lesson_id),
@@ -46,6 +52,7 @@ def adopted(session: Session, received_at: int, *, attendance: Visibility = Visi
         adopted_at=received_at,
         status_due_at=None if session.cancelled else received_at,
         attendance=(session.attendance or attendance).value,
+        recording_access=(session.recording_access or recording_access).value,
         rules_at=None if session.has_rules else 0,
         length_at=None if session.has_end else 0,
         **_described(session),
@@ -70,6 +77,7 @@ def revised(row: LiveSessionRow, session: Session, received_at: int) -> LiveSess
         rules_at=None if session.has_rules else _said_at(row, row.rules_at),
         length_at=None if session.has_end else _said_at(row, row.length_at),
         attendance=_attendance_after(row, session).value,
+        recording_access=_recording_access_after(row, session),
         withdrawn=False,
         cancel_reason=None,
         revisions=revisions,
@@ -118,6 +126,11 @@ def _attendance_after(row: LiveSessionRow, session: Session) -> Visibility:
     return session.attendance
 
 
+def _recording_access_after(row: LiveSessionRow, session: Session) -> str | None:
+    # what was recorded before keeps the audience that was agreed to (`RecordingRow.access`)
+    return row.recording_access if session.recording_access is None else session.recording_access.value
+
+
 def _without_flag(row: LiveSessionRow, session: Session) -> LiveSessionRow:
     """The row as before the revision that could not be read, if this readable one is newer than that."""
     unread = _unread(row)
@@ -162,6 +175,7 @@ def _late_rules(row: LiveSessionRow, session: Session) -> dict[str, Any]:
     return {
         **{name: described[name] for name in _RULES if not (is_private and name == "visibility")},
         "attendance": _attendance_after(row, session).value,
+        "recording_access": _recording_access_after(row, session),
         "rules_at": session.created_at,
     }
 

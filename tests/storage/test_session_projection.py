@@ -15,7 +15,7 @@ from podium_protocol.addresses import Address
 from podium_protocol.events import VerifiedEvent
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.meeting import Meeting, MeetingStatus, read_meeting, write_meeting
-from podium_protocol.live.session import Visibility
+from podium_protocol.live.session import RecordingAccess, Visibility
 from podium_storage.mirror import Mirror
 from podium_storage.rows import LiveSessionRow
 from podium_storage.session_projection import SessionProjection, room_of
@@ -165,6 +165,34 @@ async def test_a_session_that_does_not_say_where_attendance_goes_has_the_default
     await mirror.ingest([revision()], received_at=NOW)
     (row,) = await store.sessions.to_list()
     assert row.attendance == "private"
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        (("",), "participants"),
+        (("public",), "public"),
+        (("public", ""), "public"),
+        (("public", "participants"), "participants"),
+    ],
+)
+async def test_who_may_see_the_recording_is_kept(store: Store, words: tuple[str, ...], kept: str) -> None:
+    """The newest word counts, and a revision by a client that does not know the tag changes nothing."""
+    revisions = [revision(at=NOW + number, recording_access=word) for number, word in enumerate(words)]
+    assert (await folded(store, *revisions)).recording_access == kept
+
+
+async def test_a_session_that_does_not_say_who_may_see_its_recording_has_the_default(store: Store) -> None:
+    """As it is configured when the session is adopted."""
+    open_handed = SessionProjection(
+        store.sessions,
+        service=SERVICE.pubkey,
+        accepts=lambda _: True,
+        recording_access=lambda: RecordingAccess.PUBLIC,
+    )
+    await Mirror(store.database, store.interner, [open_handed]).ingest([revision()], received_at=NOW)
+    (row,) = await store.sessions.to_list()
+    assert row.recording_access == "public"
 
 
 def test_a_room_s_name_does_not_show_the_session() -> None:

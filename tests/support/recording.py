@@ -14,6 +14,7 @@ from podium_protocol.addresses import Address
 from podium_protocol.events import VerifiedEvent
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.join_proof import Consent, write_join_proof
+from podium_protocol.live.recording import policy_for
 from podium_protocol.nips import nip98
 from podium_storage.rows import LiveSessionRow, RecordingRow, RoomMemberRow
 from tests.support.recording_engine import RecordingEngine
@@ -54,7 +55,7 @@ class Studio:
             nonce="n" * 16,
             device="laptop",
             now=self.here.now,
-            consent=None if consent is None else Consent(consent, hash_of(policy)),
+            consent=None if consent is None else Consent(consent, hash_of(policy_for(self._row, policy))),
         )
         proof = signed(key, draft)
         member = RoomMemberRow(
@@ -72,9 +73,20 @@ class Studio:
         await self.here.store.members.upsert([member], by="[lessonId+pubkey]")
         return proof
 
-    def answer(self, key: SecretKey, *, given: bool, policy: str = POLICY, session: str = "") -> VerifiedEvent:
-        """A later signed answer."""
-        tags = (("a", session or self.lesson_id), ("recording_consent", "yes" if given else "no", hash_of(policy)))
+    def answer(
+        self,
+        key: SecretKey,
+        *,
+        given: bool,
+        policy: str = POLICY,
+        session: str = "",
+        row: LiveSessionRow | None = None,
+    ) -> VerifiedEvent:
+        """A later signed answer; `row`: the session as the policy is about it."""
+        tags = (
+            ("a", session or self.lesson_id),
+            ("recording_consent", "yes" if given else "no", hash_of(policy_for(row or self._row, policy))),
+        )
         return signed(key, nip98.write(key.pubkey, URL, "POST", None, self.here.now, tags))
 
     async def leave(self, seat: LinkSeat) -> None:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from podium_protocol.live.session_spec import RecordingAccess
+
 
 class RsvpPolicy(StrEnum):
     """Whether people must answer before they may enter."""
@@ -26,6 +28,10 @@ WaitingRoom = Annotated[
     bool | None, typer.Option("--waiting-room/--no-waiting-room", help="The instructor lets people in.")
 ]
 Record = Annotated[bool | None, typer.Option("--record/--no-record", help="It may be recorded, if everybody agrees.")]
+RecordingFor = Annotated[
+    RecordingAccess | None,
+    typer.Option("--recording-access", help="Who may see the recording. Default: the service's, participants."),
+]
 Title = Annotated[str, typer.Argument(metavar="TITLE", help="What people see first.")]
 NewTitle = Annotated[str | None, typer.Option("--title", help="What people see first.")]
 Summary = Annotated[str | None, typer.Option("--summary", help="One line below the title.")]

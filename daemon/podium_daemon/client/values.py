@@ -43,6 +43,7 @@ class Session(Answer, frozen=True, kw_only=True):
     allow_recording: bool = False
     e2ee_required: bool = False
     visibility: str = "public"
+    recording_access: str = "participants"
     conference_room_id: str | None = None
     started_at: int | None = None
     ended_at: int | None = None

@@ -26,6 +26,7 @@ class SessionWish(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omi
     allow_recording: bool = False
     e2ee_required: bool = False
     visibility: str = "public"
+    recording_access: str | None = None
     co_hosts: tuple[Pubkey, ...] = ()
     invited: tuple[Pubkey, ...] = ()
     identifier: str | None = None
@@ -44,6 +45,7 @@ class SessionChanges(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     requires_rsvp: bool | UnsetType = msgspec.field(default=UNSET, name="requiresRSVP")
     waiting_room: bool | UnsetType = UNSET
     allow_recording: bool | UnsetType = UNSET
+    recording_access: str | UnsetType = UNSET
     co_hosts: tuple[Pubkey, ...] | UnsetType = UNSET
     invited: tuple[Pubkey, ...] | UnsetType = UNSET
 

@@ -34,8 +34,8 @@ from podium_daemon.config.values import (
 
 _NOTICE: Final = "When you join and leave is recorded by the host of this session and kept for attendance certificates."
 _POLICY: Final = (
-    "This session may be recorded: picture, voice and shared screens of those who agree. The recording is published to "
-    "the session's participants. You can withdraw at any time; recording then pauses at once."
+    "This session may be recorded: picture, voice and shared screens of those who agree. You can "
+    "withdraw at any time; recording then pauses at once."
 )
 
 
@@ -195,7 +195,16 @@ class Conference(Section):
 class Recording(Section):
     """Recordings and the consent to them."""
 
-    policy: Text = Field(default=_POLICY, description="What people consent to. Its hash is in their signed consent.")
+    policy: Text = Field(
+        default=_POLICY,
+        description="What people consent to. A sentence that says who may see the recording of their "
+        "session is added to it. The hash of both is in their signed consent.",
+    )
+    access: Literal["participants", "public"] = Field(
+        default="participants",
+        description='Who may see the recordings of sessions that do not say it. "participants": those who answered yes '
+        'or maybe, were invited or attended, signed in. "public": anybody.',
+    )
     directory: Location = Field(
         default=None,
         description="Where recordings are kept. Empty: recordings in the state directory.",

@@ -28,7 +28,7 @@ from podium_daemon.supervisor import Stop
 from podium_daemon.turns import take_turns
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.live.lifecycle import State
-from podium_protocol.live.recording import RecordingStage
+from podium_protocol.live.recording import RecordingStage, policy_for
 from podium_storage.changes import Batch
 from podium_storage.rows import LiveSessionRow, RecordingConsentRow, RecordingRow, RoomMemberRow
 from podium_storage.store import Store
@@ -40,7 +40,7 @@ _ENGINE_ENDED: Final = "the engine ended it"
 
 
 class RecordingSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`policy` is the text that people agree to."""
+    """`policy`: the words that people agree to; who may see the recording of their session is added to them."""
 
     policy: str
     work: WorkSettings = WorkSettings()
@@ -79,7 +79,7 @@ class Recorder:
             ledger=ledger,
             consents=self._consents,
             tracks=tracks,
-            policy=lambda: self._settings.policy,
+            policy=lambda session: self.policy(session)[0],
             notify=notify,
             clock=clock,
         )
@@ -128,10 +128,10 @@ class Recorder:
         """Whether this engine records at all."""
         return self._engine.capabilities.record
 
-    @property
-    def policy(self) -> tuple[str, str]:
-        """The text that people agree to, and its SHA-256."""
-        return self.settings.policy, hash_of(self.settings.policy)
+    def policy(self, row: LiveSessionRow) -> tuple[str, str]:
+        """The text that people of a session agree to, and its SHA-256."""
+        text = policy_for(row, self.settings.policy)
+        return text, hash_of(text)
 
     async def session(self, lesson_id: str) -> LiveSessionRow | None:
         """The session of a recording."""
@@ -179,7 +179,7 @@ class Recorder:
 
     async def answer(self, row: LiveSessionRow, event: VerifiedEvent) -> Refused | None:
         """Take somebody's signed answer from inside the room. A no pauses the recording before this returns."""
-        taken = await self._consents.take(row, event, hash_of(self.settings.policy))
+        taken = await self._consents.take(row, event, self.policy(row)[1])
         if isinstance(taken, Refused):
             return taken
         if not taken.given:

@@ -19,7 +19,7 @@ from podium_daemon.services.recording_ledger import RecordingLedger
 from podium_daemon.services.recording_tracks import Tracks
 from podium_protocol.events import Pubkey
 from podium_protocol.live.lifecycle import State
-from podium_protocol.live.recording import Objection, ObjectionReason, RecordingStage, Room, objection
+from podium_protocol.live.recording import Objection, ObjectionReason, RecordingStage, Room, access_of, objection
 from podium_storage.database import Transaction
 from podium_storage.rows import LiveSessionRow, RecordingRow
 
@@ -61,11 +61,11 @@ class Takes:
         ledger: RecordingLedger,
         consents: Consents,
         tracks: Tracks,
-        policy: Callable[[], str],
+        policy: Callable[[LiveSessionRow], str],
         notify: Notify,
         clock: Clock,
     ) -> None:
-        """`policy` gives the text that people agree to, as it is in force."""
+        """`policy` gives the text that people of a session agree to, as it is in force."""
         self._engine = engine
         self._ledger = ledger
         self._consents = consents
@@ -75,6 +75,7 @@ class Takes:
         self._clock = clock
         self._live: set[str] = set()
         self._only: dict[str, frozenset[Pubkey]] = {}  # whom the engine records, all of whom agree
+        self._agreed: dict[str, str] = {}  # to this text
 
     def are_on(self, lesson_id: str) -> bool:
         """Whether a session is being recorded: newcomers then agree before they enter."""
@@ -148,7 +149,8 @@ class Takes:
             await self._halt(recording, row)
         before = recording.takes
         takes = (*before, (self._clock.now(), None))
-        recording = await self._write(recording, RecordingStage.RECORDING, answers, takes=takes)
+        access = access_of(row, recording.access) if before else access_of(row)  # of several takes the narrower
+        recording = await self._write(recording, RecordingStage.RECORDING, answers, takes=takes, access=access)
         try:
             begun = await self._engine.start_recording(_room_of(row), only=sorted(answers))
         except EngineUnavailable as error:  # perhaps it did begin: it is told to stop as soon as it is back
@@ -159,6 +161,7 @@ class Takes:
             await self._ledger.change(recording, RecordingStage.PAUSED, **undone)
             return begun
         self._only[row.lesson_id] = frozenset(answers)
+        self._agreed[row.lesson_id] = self._policy(row)
         return None
 
     async def _check(self, row: RecordingRow, session: LiveSessionRow, doubtful: frozenset[str] | None) -> None:
@@ -169,14 +172,18 @@ class Takes:
         roster = await self._consents.roster(session)
         if roster is None:
             return  # those who were there had agreed, and nobody enters without
+        if self._agreed.get(row.lesson_id) != self._policy(session):  # the session says something else by now
+            doubtful = None
         recorded = self._only.get(row.lesson_id, frozenset())
         everybody = roster if doubtful is None else roster & doubtful
         room, answers = await self._room_and_answers(session, everybody | (roster - recorded))
         found = objection(room)
         if found is not None and found.reason is not ObjectionReason.NOBODY_PRESENT:
             await self.pause(row.lesson_id, _refusal(found, len(roster)).detail, WITHDRAWN)
-        elif not recorded.issuperset(answers):
-            await self._write(row, None, answers, takes=row.takes)
+            return
+        self._agreed[row.lesson_id] = self._policy(session)
+        if not recorded.issuperset(answers):
+            await self._write(row, None, answers, takes=row.takes, access=row.access)
             await self._engine.start_recording(_room_of(session), only=sorted(recorded.union(answers)))
             self._only[row.lesson_id] = recorded.union(answers)
 
@@ -210,7 +217,13 @@ class Takes:
         await self._ledger.change(row, RecordingStage.PENDING, takes=takes, engine_on=False, reason=None)
 
     async def _write(
-        self, row: RecordingRow, to: RecordingStage | None, answers: Mapping[Pubkey, Answer], *, takes: Closed
+        self,
+        row: RecordingRow,
+        to: RecordingStage | None,
+        answers: Mapping[Pubkey, Answer],
+        *,
+        takes: Closed,
+        access: str | None,
     ) -> RecordingRow:
         """A take with these people, together with their signed answers."""
 
@@ -221,15 +234,15 @@ class Takes:
         people = tuple(dict.fromkeys((*row.recorded, *sorted(answers))))
         events = tuple(dict.fromkeys((*row.consents, *(answers[one].event.id for one in sorted(answers)))))
         return await self._ledger.change(
-            row, to, also, takes=takes, recorded=people, consents=events, engine_on=True, reason=None
+            row, to, also, takes=takes, recorded=people, consents=events, access=access, engine_on=True, reason=None
         )
 
     async def _room_and_answers(
         self, row: LiveSessionRow, roster: frozenset[Pubkey] | None
     ) -> tuple[Room, dict[Pubkey, Answer]]:
-        policy_hash = hash_of(self._policy())
-        answers = await self._consents.answers(row.lesson_id, roster or (), policy_hash)
         session = await self._ledger.session(row.lesson_id) or row
+        policy_hash = hash_of(self._policy(session))
+        answers = await self._consents.answers(row.lesson_id, roster or (), policy_hash)
         room = Room(
             state=State(session.state),
             allowed=session.allow_recording,
@@ -243,6 +256,7 @@ class Takes:
     def _off(self, lesson_id: str) -> None:
         self._live.discard(lesson_id)
         self._only.pop(lesson_id, None)
+        self._agreed.pop(lesson_id, None)
 
 
 def _closed(row: RecordingRow, at: float) -> Closed:

@@ -58,6 +58,7 @@ from podium_daemon.supervisor import Stop, uncancelled
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.live.admission import Admit, AwaitDoor, DoorPolicy, DoorRole, Refuse, RefuseReason
 from podium_protocol.live.lifecycle import State
+from podium_protocol.live.recording import policy_for
 from podium_storage.changes import Batch
 from podium_storage.rows import IntervalRow, LiveSessionRow, RoomMemberRow, RsvpRow
 from podium_storage.store import Store
@@ -165,7 +166,8 @@ class Rooms:
     async def challenge(self, row: LiveSessionRow, url: str) -> Challenge:
         """A nonce with everything the proof must answer; good for 60 s and one join."""
         given = self.settings
-        return self._joining.challenge(row, url, recording_policy=given.recording_policy, notice=given.notice)
+        policy = policy_for(row, given.recording_policy)
+        return self._joining.challenge(row, url, recording_policy=policy, notice=given.notice)
 
     async def join(self, row: LiveSessionRow, proof: VerifiedEvent, url: str, body: bytes | None) -> Ticket | Refused:
         """Check a signed join proof; the answer is a ticket for the room socket, or why there is none."""

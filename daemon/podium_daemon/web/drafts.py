@@ -73,6 +73,7 @@ class Drafts:
             recording_allowed=wish.allow_recording,
             e2ee_required=wish.e2ee_required,
             visibility=session.Visibility(wish.visibility),
+            recording_access=wish.recording_access and session.RecordingAccess(wish.recording_access),
             co_hosts=tuple(map(Pubkey, wish.co_hosts)),
             invited=tuple(map(Pubkey, wish.invited)),
         )
@@ -95,6 +96,8 @@ class Drafts:
         given = {names.get(key, key): value for key, value in wish.model_dump(exclude_unset=True).items()}
         if "requires_rsvp" in given:
             given["rsvp_required"] = given.pop("requires_rsvp")
+        if given.get("recording_access"):
+            given["recording_access"] = session.RecordingAccess(given["recording_access"])
         for people in {"co_hosts", "invited"} & given.keys():
             given[people] = tuple(given[people] or ())
         empty = {"summary": "", "description": "", "timezone": "UTC"}

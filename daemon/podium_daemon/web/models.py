@@ -58,6 +58,10 @@ class SessionDraftIn(Model):
     allow_recording: bool = False
     e2ee_required: Annotated[bool, Field(alias="e2eeRequired")] = False
     visibility: Literal["public", "private"] = "public"
+    recording_access: Annotated[
+        Literal["participants", "public"] | None,
+        Field(description="Who may see the recording; null: this service's default."),
+    ] = None
     co_hosts: list[Hex64] = []
     invited: list[Hex64] = []
     identifier: str | None = None
@@ -79,6 +83,7 @@ class SessionEditIn(Model):
     requires_rsvp: Annotated[bool | None, Field(alias="requiresRSVP")] = None
     waiting_room: bool | None = None
     allow_recording: bool | None = None
+    recording_access: Literal["participants", "public"] | None = None
     co_hosts: list[Hex64] | None = None
     invited: list[Hex64] | None = None
 
@@ -150,6 +155,7 @@ class SessionOut(Model):
     allow_recording: bool
     e2ee_required: Annotated[bool, Field(alias="e2eeRequired")]
     visibility: str
+    recording_access: Annotated[str, Field(description="Who may see the recording: participants, or public.")]
     conference_room_id: str | None
     started_at: int | None
     ended_at: int | None

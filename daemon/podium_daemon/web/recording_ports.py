@@ -14,9 +14,8 @@ from podium_storage.rows import LiveSessionRow, RecordingConsentRow, RecordingRo
 class RecorderPort(Protocol):
     """Recordings and the answers to their policy."""
 
-    @property
-    def policy(self) -> tuple[str, str]:
-        """The text that people agree to, and its SHA-256."""
+    def policy(self, row: LiveSessionRow) -> tuple[str, str]:
+        """The text that people of a session agree to, and its SHA-256."""
         ...
 
     def is_recording(self, lesson_id: str) -> bool: ...

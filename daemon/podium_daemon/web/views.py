@@ -23,7 +23,7 @@ from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import Pubkey
 from podium_protocol.live import fields, private
-from podium_protocol.live.recording import RecordingStage
+from podium_protocol.live.recording import RecordingStage, access_of
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.nips import nip19
 from podium_storage.rows import AttendanceRow, LedgerRow, LetterRow, LiveSessionRow, RsvpRow, WatchRow
@@ -126,6 +126,7 @@ class Views:
             allow_recording=row.allow_recording,
             e2ee_required=row.e2ee_required,
             visibility=row.visibility,
+            recording_access=access_of(row),
             conference_room_id=row.conference_room_id,
             started_at=row.started_at,
             ended_at=row.ended_at,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -17,6 +17,7 @@ from podium_protocol.errors import LocalProtocolError
 from podium_protocol.events import Pubkey
 from podium_protocol.live.join_proof import Consent
 from podium_protocol.live.lifecycle import State
+from podium_protocol.live.session_spec import RecordingAccess, Visibility
 
 
 class RecordingStage(StrEnum):
@@ -120,3 +121,41 @@ def objection(room: Room) -> Objection | None:
         return Objection(ObjectionReason.NOBODY_PRESENT)
     missing = tuple(sorted(one for one in room.roster if not agrees(room.answers.get(one), room.policy_hash)))
     return Objection(ObjectionReason.NOT_AGREED, missing) if missing else None
+
+
+# -- who may see it
+
+_AUDIENCE: Final[Mapping[RecordingAccess, str]] = MappingProxyType(
+    {
+        RecordingAccess.PARTICIPANTS: (
+            "Who may see the recording: those who answered yes or maybe to this session, were invited or took part, "
+            "and those who lead it."
+        ),
+        RecordingAccess.PUBLIC: "Who may see the recording: anybody.",
+    }
+)
+
+
+class Shown(Protocol):
+    """A session as far as its recording is shown; `LiveSessionRow` is one."""
+
+    @property
+    def visibility(self) -> str: ...
+    @property
+    def recording_access(self) -> str | None: ...
+
+
+def access_of(session: Shown, agreed: str | None = RecordingAccess.PUBLIC) -> RecordingAccess:
+    """Who may see the recording of a session; `agreed`: what those were told who are in it, where one is there.
+
+    A later word cannot publish what was agreed to for participants, and a private session has no public recording.
+    """
+    said = (session.recording_access, agreed)
+    if session.visibility == Visibility.PRIVATE or any(one != RecordingAccess.PUBLIC for one in said):
+        return RecordingAccess.PARTICIPANTS
+    return RecordingAccess.PUBLIC
+
+
+def policy_for(session: Shown, words: str) -> str:
+    """The text that people agree to: the service's own `words`, and who may see the recording of this session."""
+    return f"{words.rstrip()} {_AUDIENCE[access_of(session)]}"

@@ -16,6 +16,7 @@ from podium_protocol.live.session_spec import (
     DEFAULT_LIMITS,
     MAX_IDENTIFIER_BYTES,
     Guests,
+    RecordingAccess,
     SessionLimits,
     SessionSpec,
     Visibility,
@@ -38,6 +39,7 @@ __all__ = [
     "Cancellation",
     "Guests",
     "NotASession",
+    "RecordingAccess",
     "Role",
     "Session",
     "SessionLimits",
@@ -95,6 +97,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     attendance: Visibility | None = None
     """Whether attendance records are published, or sealed to the person and the instructor; None: it does not say."""
     guests: Guests | None = None
+    recording_access: RecordingAccess | None = None
+    """Who may see the recording; None: it does not say."""
     cancelled: bool = False
     cancel_reason: str = ""
     has_end: bool = True
@@ -183,6 +187,7 @@ def spec_of(session: Session) -> SessionSpec:
         visibility=session.visibility,
         attendance=session.attendance,
         guests=session.guests,
+        recording_access=session.recording_access,
         co_hosts=session.co_hosts,
         invited=session.invited,
         hashtags=session.hashtags,
@@ -223,6 +228,7 @@ def _read(event: AuthoredEvent, limits: SessionLimits) -> Session:
         visibility=Visibility.PRIVATE if e2ee or tags.first(rows, "visibility") == "private" else Visibility.PUBLIC,
         attendance=_attendance(rows),
         guests=_guests(rows),
+        recording_access=_recording_access(rows),
         cancelled=cancelled,
         cancel_reason=paragraphs(tags.first(rows, "reason") or "", MAX_CANCEL_REASON) if cancelled else "",
         has_end=bool(tags.first(rows, "end")),
@@ -292,6 +298,13 @@ def _guests(rows: Tags) -> Guests | None:
         return None
     # to read an unknown word as "anyone" would open the room
     return Guests(stated) if stated in set(Guests) else Guests.OFF
+
+
+def _recording_access(rows: Tags) -> RecordingAccess | None:
+    said = set(tags.values(rows, "recording_access"))
+    if RecordingAccess.PARTICIPANTS in said:  # also beside "public": what was kept back can still be published
+        return RecordingAccess.PARTICIPANTS
+    return RecordingAccess.PUBLIC if RecordingAccess.PUBLIC in said else None
 
 
 def _hashtags(found: tuple[str, ...], limits: SessionLimits) -> tuple[str, ...]:

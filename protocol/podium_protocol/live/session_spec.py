@@ -32,6 +32,13 @@ class Guests(StrEnum):
     ANYONE = "anyone"
 
 
+class RecordingAccess(StrEnum):
+    """Who may see a session's recording: those who answered, were invited or attended, or anybody (semantics.md)."""
+
+    PARTICIPANTS = "participants"
+    PUBLIC = "public"
+
+
 class SessionLimits(msgspec.Struct, frozen=True):
     """Bounds on one session. Lengths in characters unless the name says bytes, durations in minutes."""
 
@@ -52,7 +59,7 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A session as its instructor wants it. Times in Unix seconds, the duration in minutes as in the model.
 
     `attendance`: whether its records are published, or go sealed to the person and the instructor; None: the service's
-    default.
+    default. `recording_access`: who may see the recording; None: the service's default.
     """
 
     identifier: str
@@ -70,6 +77,7 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     visibility: Visibility = Visibility.PUBLIC
     attendance: Visibility | None = None
     guests: Guests | None = None
+    recording_access: RecordingAccess | None = None
     co_hosts: tuple[Pubkey, ...] = ()
     invited: tuple[Pubkey, ...] = ()
     hashtags: tuple[str, ...] = ()
@@ -88,6 +96,12 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     def effective_attendance(self) -> Visibility | None:
         """Private in a private session: nothing public carries a participant's pubkey (wire-formats.md)."""
         return Visibility.PRIVATE if self.effective_visibility is Visibility.PRIVATE else self.attendance
+
+    @property
+    def effective_recording_access(self) -> RecordingAccess | None:
+        """Never public in a private session: its recording shows who took part."""
+        is_private = self.effective_visibility is Visibility.PRIVATE
+        return RecordingAccess.PARTICIPANTS if is_private and self.recording_access else self.recording_access
 
 
 DEFAULT_LIMITS: Final = SessionLimits()

@@ -222,6 +222,36 @@ class TestNewcomers:
             assert (await here.recording()).state == "paused"
 
 
+class TestAccess:
+    """semantics.md: "the consent names which"."""
+
+    async def test_a_session_that_says_another_audience_has_to_be_agreed_to_anew(self) -> None:
+        """Those who agreed to be seen by participants have not agreed to be seen by anybody."""
+        async with studio() as here:
+            await here.sit()
+            assert await here.record() is None
+            row = await here.session()
+            await here.here.store.sessions.put(msgspec.structs.replace(row, recording_access="public"))
+            await here.look()
+            assert (await here.recording()).state == "paused"
+            assert slug(await here.record()) == "not-agreed"
+
+    async def test_of_several_takes_the_narrower_audience_counts(self) -> None:
+        """What was recorded for participants is in the file, whatever was agreed to afterwards."""
+        async with studio() as here:
+            key = new_key()
+            await here.sit(key)
+            await here.record()
+            await here.here.clock.advance(2)
+            row = msgspec.structs.replace(await here.session(), recording_access="public")
+            await here.here.store.sessions.put(row)
+            await here.look()
+            answer = here.answer(key, given=True, row=row)
+            assert await here.here.recorder.answer(row, answer) is None
+            assert await here.record() is None
+            assert (await here.recording()).access == "participants"
+
+
 class TestWithdrawal:
     """semantics.md: "Withdrawal pauses at once"."""
 

@@ -222,7 +222,10 @@ class TestConsent:
         """Yes and no both let people in; the answer is kept with the proof."""
         row = await live(here, recording_allowed=True)
         asked = await here.challenge(row)
-        assert asked["recordingPolicy"] == "recorded"
+        assert asked["recordingPolicy"] == (
+            "recorded Who may see the recording: those who answered yes or maybe to this session, were invited or took "
+            "part, and those who lead it."
+        )
         for consent in (True, False):
             key = new_key()
             assert (await here.join(key, row, consent=consent)).status_code == 200

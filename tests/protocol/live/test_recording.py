@@ -17,9 +17,11 @@ from podium_protocol.live.recording import (
     ObjectionReason,
     RecordingStage,
     Room,
+    access_of,
     agrees,
     moved,
     objection,
+    policy_for,
 )
 
 ADA, BEN = Pubkey("a" * 64), Pubkey("b" * 64)
@@ -92,3 +94,28 @@ def test_five_states_are_shown() -> None:
     """semantics.md, "Recording states"."""
     shown = {stage.shown for stage in RecordingStage}
     assert shown == {"none", "pending", "processing", "available", "failed"}
+
+
+class _Session(msgspec.Struct):
+    recording_access: str | None
+    visibility: str = "public"
+
+
+@pytest.mark.parametrize("said", ["public", "participants", None])
+@pytest.mark.parametrize("visibility", ["public", "private"])
+@pytest.mark.parametrize("agreed", ["public", "participants", None])
+def test_a_recording_is_public_only_where_everything_says_so(
+    said: str | None, visibility: str, agreed: str | None
+) -> None:
+    """The session, its visibility, and what those were told who agreed to be in it."""
+    everything = said == visibility == agreed == "public"
+    assert (access_of(_Session(said, visibility), agreed) == "public") is everything
+
+
+def test_the_policy_says_who_may_see_the_recording() -> None:
+    """Other words for another audience: a yes to the one is none to the other."""
+    words = "We record."
+    public, narrow = policy_for(_Session("public"), words), policy_for(_Session("participants"), words)
+    assert public == "We record. Who may see the recording: anybody."
+    assert narrow.startswith("We record. Who may see the recording: those who answered yes or maybe")
+    assert policy_for(_Session("public", "private"), words) == narrow

@@ -10,6 +10,7 @@ from podium_protocol.events import UnsignedEvent
 from podium_protocol.live.session import (
     Guests,
     NotASession,
+    RecordingAccess,
     Session,
     SessionLimits,
     Visibility,
@@ -110,6 +111,21 @@ def test_all_fields_of_the_model_are_read() -> None:
 def test_where_attendance_goes_is_read(said: tuple[str, ...], read_as: Visibility | None) -> None:
     """Whoever says both has said private; any other word says nothing."""
     assert good(*(("attendance", word) for word in said)).attendance == read_as
+
+
+@pytest.mark.parametrize(
+    ("said", "read_as"),
+    [
+        ((), None),
+        (("public",), RecordingAccess.PUBLIC),
+        (("participants",), RecordingAccess.PARTICIPANTS),
+        (("public", "participants"), RecordingAccess.PARTICIPANTS),
+        (("everybody",), None),
+    ],
+)
+def test_who_may_see_the_recording_is_read(said: tuple[str, ...], read_as: RecordingAccess | None) -> None:
+    """Whoever says both has said the narrower; any other word says nothing."""
+    assert good(*(("recording_access", word) for word in said)).recording_access == read_as
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from podium_protocol import tags
 from podium_protocol.errors import InvalidInput, LocalProtocolError
 from podium_protocol.events import UnsignedEvent, VerifiedEvent
 from podium_protocol.live.plain_text import single_line
-from podium_protocol.live.session import Session, SessionSpec, Visibility, read_session, spec_of
+from podium_protocol.live.session import RecordingAccess, Session, SessionSpec, Visibility, read_session, spec_of
 from podium_protocol.live.session_writing import attach_recording, cancel, write_session
 from podium_protocol.nips.nip09 import read_deletion
 from tests.support.events import NOW, key_of, seeded, verify_or_fail
@@ -112,6 +112,13 @@ def test_a_private_session_seals_its_attendance(private: dict[str, object]) -> N
     assert list(tags.values(event.tags, "attendance")) == ["private"]
 
 
+@pytest.mark.parametrize("private", [{"visibility": Visibility.PRIVATE}, {"e2ee_required": True}])
+def test_a_private_session_has_no_public_recording(private: dict[str, object]) -> None:
+    """Its recording shows who took part, whatever was asked for."""
+    event = written(msgspec.structs.replace(SPEC, recording_access=RecordingAccess.PUBLIC, **private))
+    assert list(tags.values(event.tags, "recording_access")) == ["participants"]
+
+
 def test_all_problems_stand_in_the_refusal() -> None:
     """The error names each of them."""
     with pytest.raises(InvalidInput, match=r"title is empty.*in the past"):
@@ -139,6 +146,7 @@ _SPECS = st.builds(
     e2ee_required=st.booleans(),
     visibility=st.sampled_from(Visibility),
     attendance=st.none() | st.sampled_from(Visibility),
+    recording_access=st.none() | st.sampled_from(RecordingAccess),
     co_hosts=st.sampled_from([(), (HELPER.pubkey,)]),
 )
 
@@ -150,6 +158,7 @@ def test_what_is_written_is_read_back(spec: SessionSpec) -> None:
     session = read_session(written(spec))
     assert isinstance(session, Session)
     expected = {"visibility": spec.effective_visibility, "attendance": spec.effective_attendance}
+    expected["recording_access"] = spec.effective_recording_access
     assert spec_of(session) == msgspec.structs.replace(spec, **expected)
 
 

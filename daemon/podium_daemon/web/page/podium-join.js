@@ -2,7 +2,7 @@
 
 import { exactNow } from "./api.js";
 import { action, freshId, h, setText, show, webUrl } from "./dom.js";
-import { describe, has, t } from "./i18n.js";
+import { describe, has, language, t } from "./i18n.js";
 import "./podium-devices.js";
 import { hasMedia } from "./media.js";
 import "./podium-room.js";
@@ -47,6 +47,8 @@ export class PodiumJoin extends HTMLElement {
     setText(this.attendanceNotice, challenge.notice);
     setText(this.policy, challenge.recordingPolicy);
     show(this.recording, challenge.recordingPolicy !== "");
+    setText(this.audience, t(`consent.access.${this.client.session?.recordingAccess ?? "participants"}`));
+    show(this.audience, language !== "en"); // the policy says it in English
     for (const radio of this.radios) Object.assign(radio, { checked: false, required: challenge.recordingPolicy !== "" });
     this.dialog.returnValue = "";
     this.dialog.showModal();
@@ -64,11 +66,12 @@ export class PodiumJoin extends HTMLElement {
     const title = h("h2", { id: freshId("consent") }, t("consent.title"));
     this.attendanceNotice = h("p", { dir: "auto" });
     this.policy = h("p", { dir: "auto", id: freshId("policy") });
+    this.audience = h("p", { hidden: true });
     const name = freshId("answer");
     const radio = (value) => h("input", { type: "radio", name, value, id: freshId(value) });
     this.radios = [radio("yes"), radio("no")];
     const choices = this.radios.map((input) => h("label", { for: input.id }, input, t(`consent.${input.value}`)));
-    this.recording = h("fieldset", { "aria-describedby": this.policy.id }, h("legend", {}, t("consent.recording")), this.policy, ...choices);
+    this.recording = h("fieldset", { "aria-describedby": this.policy.id }, h("legend", {}, t("consent.recording")), this.policy, this.audience, ...choices);
     const later = h("button", { type: "button", on: { click: () => this.dialog.close("") } }, t("consent.later"));
     const go = h("button", { type: "submit", class: "primary", value: "join" }, t("consent.join"));
     const form = h("form", { method: "dialog" }, title, this.attendanceNotice, this.recording, h("div", { class: "buttons" }, go, later));

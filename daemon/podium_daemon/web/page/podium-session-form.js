@@ -8,6 +8,7 @@ import { PodiumError } from "./signer.js";
 import { fromWallClock, inZone, isZone, ownZone, toWallClock } from "./times.js";
 
 const SWITCHES = ["requiresRSVP", "waitingRoom", "allowRecording"];
+const RECORDING = "publicRecording"; // `recordingAccess` as a switch
 const ONLY_NEW = ["private", "e2eeRequired"]; // a session stays what it was announced as
 const DEFAULT_MINUTES = 60;
 
@@ -48,8 +49,9 @@ export class PodiumSessionForm extends HTMLElement {
     this.shown = this.#typed();
     this.isNew = close === null;
     this.invited = h("textarea", { rows: "3", autocomplete: "off", spellcheck: "false" });
-    const names = this.isNew ? [...SWITCHES, ...ONLY_NEW] : SWITCHES;
-    this.switches = Object.fromEntries(names.map((name) => [name, h("input", { type: "checkbox", checked: Boolean(session[name]) })]));
+    const names = [...SWITCHES, RECORDING, ...(this.isNew ? ONLY_NEW : [])];
+    const given = { ...session, [RECORDING]: session.recordingAccess === "public" };
+    this.switches = Object.fromEntries(names.map((name) => [name, h("input", { type: "checkbox", checked: Boolean(given[name]) })]));
     this.preview = h("p", { class: "hint", role: "status" });
     this.reveals = h("p", { class: "hint", role: "status" });
     this.failure = h("p", { class: "failure", role: "alert", hidden: true });
@@ -73,6 +75,9 @@ export class PodiumSessionForm extends HTMLElement {
     if (this.isNew && encrypted) this.switches.private.checked = true; // and is not recorded: the recorder would hold the key
     if (encrypted) this.switches.allowRecording.checked = false;
     const isPrivate = this.isNew ? this.switches.private.checked : this.given.visibility === "private";
+    const publicRecording = this.switches[RECORDING];
+    publicRecording.disabled = isPrivate || !this.switches.allowRecording.checked;
+    if (isPrivate) publicRecording.checked = false;
     setText(this.reveals, t(isPrivate ? "form.private-reveals" : "form.public"));
   }
 
@@ -132,6 +137,7 @@ export class PodiumSessionForm extends HTMLElement {
       maxParticipants: maxParticipants.value ? Number(maxParticipants.value) : null,
     };
     for (const name of SWITCHES) fields[name] = this.switches[name].checked;
+    fields.recordingAccess = this.switches[RECORDING].checked ? "public" : "participants";
     if (this.isNew) {
       fields.visibility = this.switches.private.checked ? "private" : "public";
       fields.e2eeRequired = this.switches.e2eeRequired.checked;

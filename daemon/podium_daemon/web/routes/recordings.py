@@ -51,7 +51,7 @@ async def show_recording(context: InContext, caller: OptionalCaller, reference: 
     """The recordings of a session, one for each run of it. Whoever leads and signs the call sees what went wrong."""
     row = await context.views.resolve(reference, caller)
     in_charge = leads(row, caller)
-    policy, policy_hash = context.recorder.policy
+    policy, policy_hash = context.recorder.policy(row)
     return RecordingsOut(
         is_recording=context.recorder.is_recording(row.lesson_id),
         policy=policy,
@@ -84,7 +84,7 @@ async def retry_recording(context: InContext, caller: Caller, reference: str) ->
 async def export_consents(context: InContext, caller: Caller, reference: str) -> ConsentEventsOut:
     """The signed answers that are kept with the recording, for whoever leads."""
     row = await _led(context, reference, caller)
-    policy, policy_hash = context.recorder.policy
+    policy, policy_hash = context.recorder.policy(row)
     rows = await context.recorder.evidence(row)
     return ConsentEventsOut(
         lesson_id=row.lesson_id, policy=policy, policy_hash=policy_hash, consents=[_consent(one) for one in rows]

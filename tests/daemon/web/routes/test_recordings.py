@@ -12,6 +12,7 @@ import pytest
 
 from podium_protocol.events import VerifiedEvent, verify_json
 from podium_protocol.keys import SecretKey
+from podium_protocol.live.recording import policy_for
 from podium_protocol.nips import nip98
 from podium_storage.rows import LiveSessionRow, RecordingRow
 from tests.support.recording import POLICY, Studio, hash_of, studio
@@ -30,7 +31,7 @@ async def stage(**fields: object) -> AsyncIterator[tuple[Site, Studio]]:
 async def answered(here: Site, key: SecretKey, row: LiveSessionRow, *, given: bool) -> httpx.Response:
     """Answer the policy from inside the room, with one signed call."""
     path = here.path_of(row, "recording", "consent")
-    answer = ("recording_consent", "yes" if given else "no", hash_of(POLICY))
+    answer = ("recording_consent", "yes" if given else "no", hash_of(policy_for(row, POLICY)))
     draft = nip98.write(key.pubkey, here.base + path, "POST", None, here.here.now, (("a", row.lesson_id), answer))
     header = {"Authorization": nip98.write_header(signed(key, draft))}
     return await here.client.post(here.base + path, headers=header)
@@ -101,8 +102,12 @@ class TestEvidence:
             (kept,) = found["consents"]
             event = verify_json(msgspec.json.encode(kept["event"]))
             assert isinstance(event, VerifiedEvent)
-            assert (event.pubkey, kept["given"], kept["policyHash"]) == (key.pubkey, True, hash_of(POLICY))
-            assert found["policy"] == POLICY
+            assert (event.pubkey, kept["given"], kept["policyHash"]) == (
+                key.pubkey,
+                True,
+                hash_of(policy_for(row, POLICY)),
+            )
+            assert found["policy"] == policy_for(row, POLICY)
 
     async def test_they_are_not_for_everybody(self) -> None:
         """Who was recorded is told to whoever leads."""

@@ -44,6 +44,7 @@ WISH = {
     "requiresRSVP": True,
     "waitingRoom": True,
     "allowRecording": True,
+    "recordingAccess": "public",
 }
 
 
@@ -120,10 +121,11 @@ async def test_an_edit_changes_what_it_names_and_keeps_the_rest() -> None:
         lesson = await scheduled(here)
         path = f"/api/sessions/{lesson}"
         await here.here.clock.advance(10)
-        draft = await here.post(f"{path}/draft", here.here.instructor, {"title": "Rights", "maxParticipants": None})
+        changes = {"title": "Rights", "maxParticipants": None, "recordingAccess": "participants"}
+        draft = await here.post(f"{path}/draft", here.here.instructor, changes)
         assert (await here.sign_and_submit(here.here.instructor, draft)).status_code == 200
         shown = (await here.get(path)).json()
-        expected = WISH | {"title": "Rights", "maxParticipants": None}
+        expected = WISH | changes
         assert {name: shown[name] for name in expected} == expected
         assert shown["epoch"] == 0
 
