@@ -17,6 +17,7 @@ from podium_protocol.live.rsvp import RsvpStatus
 from podium_storage.rows import LedgerRow, LiveSessionRow, RsvpRow
 
 _LEFT_OUT: Final = "due shortly after another message"
+_BEGUN: Final = "the session has begun"
 
 
 class Recipient(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,13 +61,14 @@ def plan_for(
         now: Unix seconds.
     """
     void = [_void(row, now) for row in ledger if _is_void(row, session)]
+    begun = [after for row in ledger if (after := _begun(row, session, settings.policy, now)) is not None]
     known = {(row.epoch, row.message) for row in ledger}
     fresh = [
         _row(session, recipient, planned, told, now)
         for planned, told in _owed(session, recipient, ledger, settings, now)
         if (session.epoch, planned.message.value) not in known
     ]
-    return [*void, *fresh]
+    return [*void, *begun, *fresh]
 
 
 def by_person(rows: Iterable[LedgerRow]) -> Mapping[str, list[LedgerRow]]:
@@ -119,6 +121,7 @@ def _before_and_during(
         recipient.standing,
         now=max(appeared, promoted or 0),
         confirmed_at=told_at,
+        began_at=began_at_of(session),
         policy=settings.policy,
     ):
         yield planned, None
@@ -182,6 +185,29 @@ def _told_start(session: LiveSessionRow, ledger: Sequence[LedgerRow]) -> int:
 def _news(planned: PlannedMessage, recipient: Recipient) -> Iterator[_Owed]:
     if rules.receives(planned.message, recipient.standing):
         yield planned, None
+
+
+def began_at_of(session: LiveSessionRow) -> int | None:
+    """When the session really began, whatever hour it was announced for; a reopening is no new beginning."""
+    return session.runs[0][0] if session.runs else session.started_at
+
+
+def _begun(row: LedgerRow, session: LiveSessionRow, policy: ReminderPolicy, now: int) -> LedgerRow | None:
+    """The reminder as it is owed now that the session has begun at another moment than it was planned for."""
+    began_at = began_at_of(session)
+    message, state = Message(row.message), LedgerState(row.state)
+    is_ahead = message.is_offset and state.is_unsent and row.epoch == session.epoch
+    if session.state != State.ACTIVE or began_at is None or not is_ahead:
+        return None
+    if message is not Message.START:
+        if row.due_at <= began_at:
+            return None
+        return msgspec.structs.replace(row, state=LedgerState.SKIPPED, wrap=None, reason=_BEGUN, updated_at=now)
+    if rules.is_start_in_time(row.due_at, began_at, policy) or row.due_at == began_at:
+        return None
+    state = LedgerState.SCHEDULED if state is LedgerState.PREPARED else state
+    window = began_at + row.window_ends_at - row.due_at
+    return msgspec.structs.replace(row, state=state, due_at=began_at, window_ends_at=window, wrap=None, updated_at=now)
 
 
 def _is_void(row: LedgerRow, session: LiveSessionRow) -> bool:

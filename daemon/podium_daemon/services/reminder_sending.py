@@ -70,7 +70,7 @@ class Sender:
     async def _send(self, session: LiveSessionRow, rows: Sequence[LedgerRow], now: int) -> None:
         rsvps = await self._rsvps_of(session, rows)
         inboxes = await inboxes_of(self._mirror, [row.pubkey for row in rows])
-        facts = await self._facts(session, rows, rsvps)
+        facts = await self._facts(session, rows, rsvps, now)
         by_fact = dict(zip(facts, rows, strict=True))
         settled: list[LedgerRow] = []
         items: list[OutboxItem] = []
@@ -184,7 +184,7 @@ class Sender:
         return {row.pubkey: row for row in found}
 
     async def _facts(
-        self, session: LiveSessionRow, rows: Sequence[LedgerRow], rsvps: dict[str, RsvpRow]
+        self, session: LiveSessionRow, rows: Sequence[LedgerRow], rsvps: dict[str, RsvpRow], now: int
     ) -> list[rules.LedgerRow]:
         people = sorted({row.pubkey for row in rows})
         keys = [[session.lesson_id, pubkey] for pubkey in people]
@@ -201,7 +201,7 @@ class Sender:
                 message=Message(row.message),
                 pubkey=Pubkey(row.pubkey),
                 due_at=row.due_at,
-                window_ends_at=row.window_ends_at,
+                window_ends_at=_window_of(row, session, now),
                 state=LedgerState(row.state),
                 standing=Recipient(
                     pubkey=row.pubkey, rsvp=rsvps.get(row.pubkey), attended=row.pubkey in attended
@@ -212,6 +212,12 @@ class Sender:
             )
             for row in rows
         ]
+
+
+def _window_of(row: LedgerRow, session: LiveSessionRow, now: int) -> int:
+    """The window of "Live now" is counted from the actual start: before that it has no end."""
+    waits = row.message == Message.START and session.state == State.SCHEDULED and not session.withdrawn
+    return max(row.window_ends_at, now + 1) if waits else row.window_ends_at
 
 
 def outbox_item(row: LedgerRow, event: SignedEvent | VerifiedEvent, relays: tuple[str, ...]) -> OutboxItem:

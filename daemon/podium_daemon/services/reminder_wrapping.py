@@ -8,13 +8,14 @@ from typing import Final
 import msgspec
 
 from podium_daemon.clock import Clock
+from podium_daemon.services.reminder_planner import began_at_of
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey, Rejected, SignedEvent, UnsignedEvent, VerifiedEvent, verify_json
 from podium_protocol.filters import Filter
 from podium_protocol.keys import SecretKey
 from podium_protocol.limits import MAX_BACKDATING
 from podium_protocol.live import texts
-from podium_protocol.live.reminders import Message, ReminderPolicy
+from podium_protocol.live.reminders import Message, ReminderPolicy, is_start_in_time
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.nips import nip17, nip44, nip59
 from podium_storage.event_queries import EventQueries
@@ -115,7 +116,14 @@ class Wrapper:
             tentative=rsvp is not None and rsvp.status == RsvpStatus.TENTATIVE,
             moved_from=row.told_start,
             cancel_reason=session.cancel_reason,
+            began_at=self._began_at(session),
         )
+
+    def _began_at(self, session: LiveSessionRow) -> int | None:
+        """None where it began in time: the words are then those that were prepared, to the letter."""
+        began_at = began_at_of(session)
+        in_time = began_at is not None and is_start_in_time(session.scheduled_at, began_at, self._policy)
+        return None if in_time else began_at
 
     def _key(self, recipient: Pubkey) -> bytes:
         key = self._keys.get(recipient)

@@ -185,20 +185,30 @@ def plan(
     *,
     now: int,
     confirmed_at: int | None = None,
+    began_at: int | None = None,
     policy: ReminderPolicy = DEFAULT_POLICY,
 ) -> tuple[PlannedMessage, ...]:
     """The reminders of one person for one epoch of a session, planned when the session, the epoch or the RSVP appears.
 
     An offset that is past by then is `skipped_late` and never sent; one due within 10 min of the confirmation (or of
-    the message that gave a seat) is `skipped`. Waitlisted people have none until they are promoted.
+    the message that gave a seat) is `skipped`. Waitlisted people have none until they are promoted. `began_at`: when
+    the session really began, by hand or by clock; "Live now" is due then, and what would be due later is `skipped`.
     """
     rows = []
     for offset in policy.offsets:
         if receives(offset.message, standing):
-            due = starts_at - offset.before
+            start = began_at if began_at is not None and offset.message is Message.START else starts_at
+            due = start - offset.before
             state = _planned_state(due, now, confirmed_at, policy)
-            rows.append(PlannedMessage(offset.message, due, starts_at - offset.closes, state))
+            if began_at is not None and due > began_at:
+                state = LedgerState.SKIPPED
+            rows.append(PlannedMessage(offset.message, due, start - offset.closes, state))
     return tuple(rows)
+
+
+def is_start_in_time(due_at: int, began_at: int, policy: ReminderPolicy = DEFAULT_POLICY) -> bool:
+    """Whether a "Live now" that was prepared for `due_at` is true of a session that began at `began_at`."""
+    return due_at <= began_at <= due_at + policy.late_after
 
 
 def plan_answer(standing: Standing, *, now: int, ends_at: int, is_old: bool = False) -> PlannedMessage | None:

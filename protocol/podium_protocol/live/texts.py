@@ -69,6 +69,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
         position: on the waiting list, from 1.
         tentative: the recipient answered maybe.
         moved_from: the start people were told of before, for a message about a move.
+        began_at: when the session really began, where it has.
         cancel_reason: the instructor's words, for a message about a cancellation; from a stranger, like the title.
     """
 
@@ -80,6 +81,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     tentative: bool = False
     moved_from: int | None = None
     cancel_reason: str | None = None
+    began_at: int | None = None
 
 
 class Rendered(msgspec.Struct, frozen=True):
@@ -234,7 +236,7 @@ def _closing(message: Message, subject: Subject, at: int, language: Language) ->
         yield say(N_("The instructor did not come."))
         yield say(_PAGE).format(url=subject.join_url)
     else:
-        ahead = subject.starts_at - at
+        ahead = (subject.starts_at if subject.began_at is None else subject.began_at) - at
         begins = N_("It starts {relative}.") if ahead >= 0 else N_("It started {relative}.")
         yield say(begins).format(relative=spoken_distance(ahead, language))
         yield say(_JOIN if _may_join(message, ahead) else _PAGE).format(url=subject.join_url)

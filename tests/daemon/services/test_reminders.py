@@ -11,12 +11,15 @@ from podium_daemon.services.reminder_wrapping import ASKED_WITHIN, LOOK_AGAIN, N
 from podium_daemon.services.reminders import Reminders
 from podium_daemon.supervisor import Stop
 from podium_protocol import kinds, tags
+from podium_protocol.keys import SecretKey
+from podium_protocol.live.lifecycle_rules import StartPolicy
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.nips import nip40
 from podium_storage.changes import Batch
 from podium_storage.rows import LiveSessionRow, RsvpRow
+from tests.support.private import opened
 from tests.support.reads import reading
-from tests.support.world import EVERYTHING, INBOX, World, new_key, world
+from tests.support.world import EVERYTHING, INBOX, Room, World, new_key, world
 
 TITLE = "Know your rights"
 
@@ -367,3 +370,66 @@ def _confirmed(here: World, row: LiveSessionRow, pubkey: str) -> RsvpRow:
         first_seen_at=here.now,
         seat="held",
     )
+
+
+@pytest.mark.parametrize("early", [900, 840, 60, 1])
+async def test_live_now_is_sent_when_the_session_is_started_early_by_hand(early: int) -> None:
+    """At that moment, once, with words that are true; the hour it was announced for brings nothing more."""
+    async with world() as here:
+        row = await here.schedule(starts_in=2 * 3600)
+        person, there = await here.person(), await here.person()
+        for key in (person, there):
+            await here.answer(key, row)
+            await here.turn()
+            await here.clock.advance(60)
+        await here.advance(row.scheduled_at - early - here.now)
+        room = Room(here, await here.row(row.lesson_id))
+        await room.sit(there)
+        assert isinstance(await here.lifecycle.start(row.lesson_id, here.instructor.pubkey), LiveSessionRow)
+        started = here.now
+        await here.turn()
+        assert here.letters(person)[-1] == f"Live now: {TITLE}"
+        ledger = (await here.ledger(person, row))["start"]
+        assert (ledger.due_at, ledger.window_ends_at) == (started, started + 900)
+        assert "It starts now." in texts_of(here, person)[-1]
+        assert (await here.states(there, row))["start"] == "skipped"
+        for _ in range(3):
+            await here.advance(600)
+        for key, expected in ((person, 1), (there, 0)):
+            assert here.letters(key).count(f"Live now: {TITLE}") == expected
+        assert here.letters(person)[-1] == f"Live now: {TITLE}"
+
+
+async def test_live_now_follows_a_start_that_comes_late() -> None:
+    """The instructor comes 25 minutes late: the window is counted from there, and nobody reads that it starts."""
+    async with world(start_policy=StartPolicy.INSTRUCTOR) as here:
+        row = await here.schedule(starts_in=3600)
+        person = await here.person()
+        await here.answer(person, row)
+        await here.turn()
+        await here.advance(3600)
+        await here.advance(25 * 60)
+        assert f"Live now: {TITLE}" not in here.letters(person)
+        assert isinstance(await here.lifecycle.start(row.lesson_id, here.instructor.pubkey), LiveSessionRow)
+        await here.turn()
+        assert here.letters(person)[-1] == f"Live now: {TITLE}"
+        assert "It starts now." in texts_of(here, person)[-1]
+
+
+async def test_a_session_that_never_begins_holds_no_message_for_ever() -> None:
+    """'Live now' of a session that lapsed is missed, not kept."""
+    async with world() as here:
+        row = await here.schedule(starts_in=3600)
+        person = await here.person()
+        await here.answer(person, row)
+        await here.turn()
+        here.listed.clear()
+        for _ in range(4):
+            await here.advance(3600)
+        assert (await here.row(row.lesson_id)).state == "ended"
+        assert (await here.states(person, row))["start"] == "missed"
+
+
+def texts_of(here: World, key: SecretKey) -> list[str]:
+    """The messages that were sent to somebody."""
+    return [rumor.content for rumor in opened(here, key, kinds.PRIVATE_MESSAGE)]

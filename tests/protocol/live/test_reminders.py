@@ -15,6 +15,7 @@ from podium_protocol.live.reminders import (
     ReminderPolicy,
     Standing,
     expires_at,
+    is_start_in_time,
     plan,
     plan_answer,
     plan_cancelled,
@@ -206,3 +207,19 @@ def test_what_is_scheduled_lies_ahead_in_an_open_window(now: int, confirmed_at: 
         assert (row.due_at >= now) or row.state is LedgerState.SKIPPED_LATE
         assert row.window_ends_at > row.due_at
     assert all(row.window_ends_at <= later.due_at for row, later in itertools.pairwise(rows))
+
+
+@given(st.integers(START - 3600, START + 7200))
+def test_live_now_is_due_when_the_session_begins(began_at: int) -> None:
+    """Early or late, with its window from there; nothing else is due after it."""
+    rows = {row.message: row for row in plan(START, Standing.SEATED, now=0, began_at=began_at)}
+    live = rows.pop(Message.START)
+    assert (live.due_at, live.window_ends_at, live.state) == (began_at, began_at + 900, LedgerState.SCHEDULED)
+    assert {row.state for row in rows.values() if row.due_at > began_at} <= {LedgerState.SKIPPED}
+    assert {row.state for row in rows.values() if row.due_at <= began_at} <= {LedgerState.SCHEDULED}
+
+
+@pytest.mark.parametrize(("began_at", "in_time"), [(-1, False), (0, True), (60, True), (61, False)])
+def test_what_was_prepared_for_the_hour_is_true_within_a_minute_of_it(began_at: int, in_time: bool) -> None:
+    """Wraps for thousands are made ahead: the second that a clock is late does not void them."""
+    assert is_start_in_time(START, START + began_at) is in_time
