@@ -49,7 +49,7 @@ from podium_daemon.services.attendance_gaps import GapBook
 from podium_daemon.services.attendance_settling import AttendanceSettings
 from podium_daemon.services.blossom import BlossomServer
 from podium_daemon.services.calling import CallersSessions, NotedAttendance
-from podium_daemon.services.housekeeping import Housekeeping
+from podium_daemon.services.housekeeping import Housekeeping, kept_from
 from podium_daemon.services.instructors import Instructors
 from podium_daemon.services.intake import Intake
 from podium_daemon.services.letters import Letters
@@ -110,6 +110,7 @@ from podium_storage.outbox import Outbox
 from podium_storage.projections import RsvpProjection
 from podium_storage.question_projection import QuestionProjection
 from podium_storage.replacement import Effect
+from podium_storage.retention import Retention
 from podium_storage.rows import LiveSessionRow
 from podium_storage.session_projection import SessionProjection
 from podium_storage.store import Store
@@ -294,6 +295,7 @@ class Daemon:
             patience=SYNC_PATIENCE,
             doors=config.lifecycle.doors,
             clock=clock,
+            kept_from=self._kept_from,
         )
         self._gift_wraps = GiftWraps(
             service=self._signer.pubkey,
@@ -447,6 +449,8 @@ class Daemon:
             mirror=self._mirror,
             outbox=self._outbox,
             opened_wraps=opened,
+            retention=Retention(store, self._mirror, self._outbox, service=signer.pubkey),
+            forget_recordings=self._forget_recordings,
             retention_days=self._config.attendance.retention_days,
             clock=clock,
         )
@@ -539,6 +543,7 @@ class Daemon:
             opened=opened,
             accepts=self._instructors.accepts,
             clock=clock,
+            kept_from=self._kept_from,
         )
         return letters
 
@@ -558,6 +563,13 @@ class Daemon:
     def _may_write(self) -> _AllRead:
         """When everything is read that says who wants to be written to."""
         return _AllRead(self._replies.caught_up, self._gift_wraps.remembered)
+
+    async def _forget_recordings(self, lesson_id: str) -> bool:
+        return await self._recorder.forget(lesson_id)
+
+    def _kept_from(self) -> int:
+        """The Unix second before which nothing is kept."""
+        return kept_from(int(self._clock.now()), self._config.attendance.retention_days)
 
     def _status(self, outgoing: Outgoing) -> StatusEvents:
         settings = StatusSettings(

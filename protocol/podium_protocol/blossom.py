@@ -38,10 +38,27 @@ def write_upload_token(
     Raises:
         LocalProtocolError: no SHA-256 in lowercase hex, no words, or no host in `server`.
     """
+    if not words:
+        raise LocalProtocolError("an upload token names its purpose")
+    return _token("upload", pubkey, sha256, server, words=words, now=now, lifetime=lifetime)
+
+
+def write_delete_token(pubkey: Pubkey, *, sha256: str, server: str, now: int, lifetime: int) -> UnsignedEvent:
+    """The token that has one server delete one blob (BUD-02), good for `lifetime` seconds.
+
+    Raises:
+        LocalProtocolError: no SHA-256 in lowercase hex, or no host in `server`.
+    """
+    return _token("delete", pubkey, sha256, server, words="Delete a recording", now=now, lifetime=lifetime)
+
+
+def _token(
+    action: str, pubkey: Pubkey, sha256: str, server: str, *, words: str, now: int, lifetime: int
+) -> UnsignedEvent:
     host = urlsplit(server).hostname
-    if not is_sha256(sha256) or not words or not host:
-        raise LocalProtocolError("an upload token names a SHA-256 (64 lowercase hex digits), a server and its purpose")
-    rows = (("t", "upload"), ("x", sha256), ("server", host), ("expiration", str(now + lifetime)))
+    if not is_sha256(sha256) or not host:
+        raise LocalProtocolError("a token names a SHA-256 (64 lowercase hex digits) and a server")
+    rows = (("t", action), ("x", sha256), ("server", host), ("expiration", str(now + lifetime)))
     return UnsignedEvent(pubkey, now, kinds.BLOB_AUTH, rows, words)
 
 

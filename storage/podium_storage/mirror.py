@@ -7,20 +7,28 @@ from typing import Final, Protocol
 
 from podium_protocol import kinds
 from podium_protocol.events import VerifiedEvent
+from podium_protocol.filters import Filter
+from podium_protocol.nips import nip09
 from podium_storage.changes import Change, ChangeKind
 from podium_storage.database import Database, Transaction
 from podium_storage.event_queries import EventQueries
-from podium_storage.event_rows import read_entries
+from podium_storage.event_rows import id_bytes, read_entries, tag_range
 from podium_storage.interning import Interner
 from podium_storage.mirror_batch import MirrorBatch
 from podium_storage.replacement import Effect, Entry, IngestOutcome
 from podium_storage.slices import in_slices
+from podium_storage.sqlite import SqliteDialect
 
 TABLE: Final = "events"
 """The mirror's name in the change feed: keys are event ids, `before` and `after` are `VerifiedEvent`s."""
 
 _SWEEP: Final = 1_000  # events a transaction
 _EXPIRED: Final = "SELECT id, json FROM events WHERE expiresAt <= ? ORDER BY expiresAt LIMIT ?"
+_BY_ROW: Final = "SELECT id, json FROM events WHERE id IN ({rows})"
+_BY_ID: Final = "SELECT id, json FROM events WHERE eventId IN ({ids})"
+_DELETE: Final = "DELETE FROM events WHERE id = ?"
+_DELETE_TAGS: Final = "DELETE FROM eventTags WHERE id BETWEEN ? AND ?"
+_UNBURY: Final = "DELETE FROM tombstones WHERE eventId = ? AND author = (SELECT id FROM atoms WHERE value = ?)"
 _NEXT_EXPIRY: Final = "SELECT min(expiresAt) FROM events WHERE expiresAt IS NOT NULL"
 
 
@@ -80,6 +88,31 @@ class Mirror(EventQueries):
             if swept < _SWEEP:
                 return total
 
+    async def forget(self, rows: Sequence[int]) -> None:
+        """Remove events, by their surrogate keys, as if they had never come.
+
+        No projection hears of it and no floor is raised: this is for what is past its time, not for what is dead.
+        """
+
+        async def scope(tx: Transaction) -> None:
+            values, parameters = SqliteDialect.values(rows)
+            found = await tx.fetch_all(_BY_ROW.format(rows=values), parameters)
+            await self._forget(tx, await read_entries(found))
+
+        await self._database.transact(scope)
+
+    async def forget_answering(self, wanted: Filter) -> int:
+        """Remove the events that answer a filter as `forget` does; returns their number."""
+
+        async def scope(tx: Transaction) -> int:
+            events = await self.within(tx).by_filter(wanted)
+            values, parameters = SqliteDialect.values([id_bytes(event.id) for event in events])
+            found = await tx.fetch_all(_BY_ID.format(ids=values), parameters) if events else []
+            await self._forget(tx, await read_entries(found))
+            return len(found)
+
+        return await self._database.transact(scope)
+
     async def next_expiry(self) -> int | None:
         """When the next held event expires (Unix seconds)."""
         row = await self._database.fetch_one(_NEXT_EXPIRY)
@@ -92,6 +125,15 @@ class Mirror(EventQueries):
             batch.standing.expire(entry)
         await self._settle(tx, batch, now)
         return len(expired)
+
+    async def _forget(self, tx: Transaction, entries: Sequence[Entry]) -> None:
+        rows = [entry.row for entry in entries if entry.row is not None]
+        await tx.execute_many(_DELETE_TAGS, (tag_range(row) for row in rows))
+        await tx.execute_many(_DELETE, ((row,) for row in rows))
+        deletions = [entry.event for entry in entries if entry.event.kind == kinds.DELETION]
+        buried = ((id_bytes(one), event.pubkey) for event in deletions for one in nip09.read_deletion(event).ids)
+        await tx.execute_many(_UNBURY, buried)
+        tx.note(*(Change(TABLE, ChangeKind.DELETED, entry.event.id, before=entry.event) for entry in entries))
 
     async def _settle(self, tx: Transaction, batch: MirrorBatch, received_at: int) -> None:
         await batch.write()

@@ -35,9 +35,13 @@ class BlossomPeer:
         self.words = ""
 
     def app(self) -> Starlette:
-        """Its two endpoints."""
+        """Its endpoints."""
         return Starlette(
-            routes=[Route("/upload", self.upload, methods=["PUT"]), Route("/{name}", self.give, methods=["GET"])]
+            routes=[
+                Route("/upload", self.upload, methods=["PUT"]),
+                Route("/{name}", self.give, methods=["GET"]),
+                Route("/{name}", self.delete, methods=["DELETE"]),
+            ]
         )
 
     async def upload(self, request: Request) -> Response:
@@ -76,6 +80,16 @@ class BlossomPeer:
         if self.flaw == "redirect":
             return RedirectResponse("http://169.254.169.254/latest", 307)
         return Response(body, media_type=self.types[digest])
+
+    async def delete(self, request: Request) -> Response:
+        """BUD-02, by a token for this very blob."""
+        digest = request.path_params["name"]
+        text = request.headers.get("authorization", "").removeprefix("Nostr ")
+        event = verify_json(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        allowed = isinstance(event, VerifiedEvent) and list(tags.values(event.tags, "t")) == ["delete"]
+        if not allowed or digest not in list(tags.values(event.tags, "x")) or self.flaw == "keeps":
+            return Response(status_code=401, headers={"X-Reason": "this stays"})
+        return Response(status_code=404 if self.blobs.pop(digest, None) is None else 204)
 
     def _objection(self, request: Request, body: bytes) -> str:
         """Why the token does not allow this upload, by the six checks of BUD-11; empty if it does."""

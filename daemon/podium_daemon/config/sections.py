@@ -141,7 +141,9 @@ class Attendance(Section):
         description="Publish the attendance records (kind 31953) of public sessions that do not say otherwise. false: "
         "they go sealed to the person and the instructor.",
     )
-    retention_days: Days = Field(default=365, description="Days until attendance is deleted; 0: never.")
+    retention_days: Days = Field(
+        default=365, description="Days after its end until a session and all that belongs to it is deleted; 0: never."
+    )
 
 
 class Conference(Section):

@@ -23,6 +23,7 @@ from podium_protocol import backoff, kinds
 from podium_protocol.events import Pubkey
 from podium_protocol.filters import Filter
 from podium_protocol.live import private
+from podium_protocol.live.retention import is_past
 from podium_protocol.live.session import Visibility
 from podium_storage.changes import Batch
 from podium_storage.mirror import Mirror
@@ -59,8 +60,12 @@ class Syncer:
         patience: float,
         doors: int,
         clock: Clock,
+        kept_from: Callable[[], int] = lambda: 0,
     ) -> None:
-        """Seconds: `patience` after which a silent relay is no longer waited for, `doors` before a session opens."""
+        """Seconds: `patience` after which a silent relay is no longer waited for, `doors` before a session opens.
+
+        `kept_from` (Unix seconds): sessions that ended before are forgotten, and no relay brings them back.
+        """
         self._mirror = mirror
         self._store = store
         self._watermarks = watermarks
@@ -70,6 +75,7 @@ class Syncer:
         self._patience = patience
         self._doors = doors
         self._clock = clock
+        self._kept_from = kept_from
         self._asked: dict[str, tuple[Filter, ...]] = {}
         self._marks: dict[tuple[str, str], int] = {}
         self._outstanding: set[tuple[str, str]] = set()
@@ -121,9 +127,12 @@ class Syncer:
 
     async def _store_good(self, arrivals: Sequence[Arrival]) -> None:
         good = await self.ladder.climb(arrivals)
-        if good:
-            await self._mirror.ingest(good, received_at=int(self._clock.now()))
-            self.ladder.mark(good)
+        kept_from = self._kept_from()
+        kept = [event for event in good if not is_past(event, kept_from)]
+        if kept:
+            await self._mirror.ingest(kept, received_at=int(self._clock.now()))
+        self.ladder.dropped["past_retention"] += len(good) - len(kept)
+        self.ladder.mark(good)
 
     async def on_eose(self, name: str, relay: str, partial: bool) -> None:
         """The pool's EOSE listener: one subscription on one relay has no more stored events, or says so.

@@ -30,6 +30,7 @@ _log = structlog.get_logger(__name__)
 _CHUNK: Final = 256 * 1024
 _SILENCE: Final = 60.0  # seconds without a byte in either direction
 _STORED: Final = (httpx.codes.OK, httpx.codes.CREATED)
+_GONE: Final = (httpx.codes.NOT_FOUND, httpx.codes.GONE)
 _RETRY: Final = "Look at the server, then `podium recording retry`."
 _MAX_WORDS: Final = 300
 
@@ -74,6 +75,24 @@ class BlossomServer:
         if isinstance(answer, Refused):
             return answer
         return await self._proven(made, answer)
+
+    async def forget(self, sha256: str) -> Refused | None:
+        """Have the server delete a blob (BUD-02); one that it does not have is deleted already."""
+        try:
+            async with asyncio.timeout(self.within), self._client() as client:
+                now = int(self._clock.now())
+                token = await self._signer.sign(
+                    blossom.write_delete_token(
+                        self._signer.pubkey, sha256=sha256, server=self._url, now=now, lifetime=self.within
+                    )
+                )
+                headers = {"Authorization": blossom.write_header(token)}
+                async with client.stream("DELETE", f"{self._url}/{sha256}", headers=headers) as response:
+                    if response.is_success or response.status_code in _GONE:
+                        return None
+                    return _refused(response, await _little(response), "deletion")
+        except (TimeoutError, httpx.HTTPError, OSError, SignerUnavailable) as error:
+            return _failed(f"the deletion failed: {_words(error)}", "Look at the server; it is tried again each hour.")
 
     async def _upload(self, made: MadeFile) -> blossom.Descriptor | Refused:
         token = await self._signer.sign(
@@ -189,10 +208,10 @@ async def _little(response: httpx.Response) -> bytes:
     return bytes(body[: blossom.MAX_DESCRIPTOR])
 
 
-def _refused(response: httpx.Response, body: bytes) -> Refused:
+def _refused(response: httpx.Response, body: bytes, what: str = "upload") -> Refused:
     # BUD-01: `X-Reason` is for people and for nothing else; older servers say it in the body
     words = response.headers.get("x-reason") or body[:_MAX_WORDS].decode(errors="replace")
-    detail = f"the server refused the upload ({response.status_code}): {single_line(words, _MAX_WORDS)}"
+    detail = f"the server refused the {what} ({response.status_code}): {single_line(words, _MAX_WORDS)}"
     return _failed(detail, "Ask its operator whether the service's key may upload files of this size.")
 
 

@@ -1,7 +1,8 @@
-"""What is done once an hour: expired events, settled rows and attendance past its retention are forgotten."""
+"""What is done once an hour: expired events, settled rows and sessions past their time are forgotten."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
@@ -13,6 +14,7 @@ from podium_storage.errors import StoreDamaged
 from podium_storage.mirror import Mirror
 from podium_storage.opened_wraps import OpenedWraps
 from podium_storage.outbox import Outbox
+from podium_storage.retention import Retention
 from podium_storage.store import Store
 
 _log = structlog.get_logger(__name__)
@@ -20,7 +22,12 @@ _EVERY: Final = 3600.0
 _KEEP_SETTLED: Final = 30 * 24 * 3600
 _KEEP_OPENED: Final = 30 * 24 * 3600  # relays are asked for gift wraps two days back; a restart after longer comes late
 _DAY: Final = 24 * 3600
+_KEEP_EVENTS: Final = 90 * _DAY  # of people who are in no session: they may answer to one that is announced long before
 _OVER: Final = ("ended", "cancelled")
+
+
+ForgetRecordings = Callable[[str], Awaitable[bool]]
+"""Deletes the files of a session's recordings, by its `lessonId`; says whether all of them are gone."""
 
 
 class Housekeeping:
@@ -35,14 +42,19 @@ class Housekeeping:
         mirror: Mirror,
         outbox: Outbox,
         opened_wraps: OpenedWraps,
+        retention: Retention,
+        forget_recordings: ForgetRecordings,
         retention_days: int,
         clock: Clock,
     ) -> None:
-        """`retention_days`: how long attendance is kept after a session; 0 keeps it for ever."""
+        """`retention_days`: how long a session and all that belongs to it is kept after its end; 0: for ever."""
         self._store = store
         self._mirror = mirror
         self._outbox = outbox
         self._opened_wraps = opened_wraps
+        self._retention = retention
+        self._forget_recordings = forget_recordings
+        self._evidence = (store.recordings.name, store.consents.name, store.members.name)
         self.retention_days = retention_days
         self._clock = clock
 
@@ -64,19 +76,27 @@ class Housekeeping:
         await self._mirror.sweep_expired(now)
         await self._outbox.sweep(now - _KEEP_SETTLED)
         await self._opened_wraps.sweep(now - _KEEP_OPENED)
+        await self._retention.delete_unused()
         if self.retention_days:
-            await self._forget_attendance(now - self.retention_days * _DAY)
+            before = kept_from(now, self.retention_days)
+            await self._begin_to_forget(before, now)
+            await self._retention.delete_old(min(before, now - _KEEP_EVENTS))
+        await self._go_on_forgetting()
 
-    async def _forget_attendance(self, before: int) -> None:
-        old = await self._store.sessions.where("scheduledAt").below(before).to_list()
-        over = [row for row in old if row.state in _OVER and (row.ended_at or row.ends_at) < before]
-        lessons = [row.lesson_id for row in over]
-        store = self._store
-        # attendance last: as long as there is a stay or a completion without its row, a record of it is owed
-        for table in (store.watches, store.intervals, store.attendance, store.questions, store.controls):
-            await table.where("lessonId").any_of(lessons).delete()
-        await store.calendar_entries.where("lessonId").any_of(lessons).delete()
-        # who agreed to be recorded is kept as long as the recording is there (semantics.md, "Room, consent, recording")
-        unrecorded = [row.lesson_id for row in over if row.recording_state != "available"]
-        for kept in (store.members, store.consents):
-            await kept.where("lessonId").any_of(unrecorded).delete()
+    async def _begin_to_forget(self, before: int, now: int) -> None:
+        for row in await self._store.sessions.where("scheduledAt").below(before).to_list():
+            if row.state in _OVER and max(row.ended_at or 0, row.ends_at) < before:
+                await self._retention.begin(row, now)
+                _log.info("a session is forgotten", action="retention.session", session=row.lesson_id)
+
+    async def _go_on_forgetting(self) -> None:
+        for session in await self._retention.begun():
+            # who agreed to be recorded is kept as long as the recording is there (semantics.md, "Room, consent,
+            # recording"): its file may be on a server that is away
+            gone = await self._forget_recordings(session.lesson_id)
+            await self._retention.delete(session, but=() if gone else self._evidence)
+
+
+def kept_from(now: int, retention_days: int) -> int:
+    """The Unix second before which nothing is kept; 0 where everything is."""
+    return now - retention_days * _DAY if retention_days else 0

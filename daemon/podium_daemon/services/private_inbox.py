@@ -23,6 +23,7 @@ from podium_protocol.limits import MAX_FUTURE
 from podium_protocol.live import private
 from podium_protocol.live.authored import AuthoredEvent
 from podium_protocol.live.meeting import read_meeting
+from podium_protocol.live.retention import is_past
 from podium_protocol.live.rsvp import Rsvp, RsvpStatus, read_rsvp, rsvp_identifier
 from podium_protocol.live.said import Said, read_said
 from podium_protocol.live.session import Session, Visibility, read_session
@@ -73,7 +74,9 @@ class PrivateInbox:
         opened: OpenedWraps,
         accepts: Callable[[Session], bool],
         clock: Clock,
+        kept_from: Callable[[], int] = lambda: 0,
     ) -> None:
+        """`kept_from` (Unix seconds): sessions that ended before are forgotten and stay so."""
         self._news = news
         self._store = store
         self._mirror = mirror
@@ -83,6 +86,7 @@ class PrivateInbox:
         self._opened = opened
         self._accepts = accepts
         self._clock = clock
+        self._kept_from = kept_from
         self._waiting: dict[EventId, _Item] = {}
         self._past_is_read = False
         self.remembered: dict[Pubkey, int] = {}
@@ -130,6 +134,8 @@ class PrivateInbox:
             flaw = "other_kind"
         elif event.created_at > now + MAX_FUTURE:
             flaw = "from_the_future"
+        elif is_past(event, self._kept_from()):
+            flaw = "past_retention"
         elif event.kind in _BY_PEOPLE and not is_own and len(event.content) > _MAX_WORDS:
             flaw = "too_long"
         if flaw is not None:

@@ -35,6 +35,7 @@ from podium_storage.store import Store
 
 _log = structlog.get_logger(__name__)
 _RESTARTED: Final = "the daemon was started again while it recorded"
+_BEING_MADE: Final = (RecordingStage.RECORDING, RecordingStage.PENDING, RecordingStage.PROCESSING)
 _FILES_WITHIN: Final = 30.0  # seconds after the end
 _ENGINE_ENDED: Final = "the engine ended it"
 
@@ -195,6 +196,19 @@ class Recorder:
         for one in failed:
             await self._ledger.change(one, RecordingStage.PENDING, attempts=0, progress=0, reason=None)
         return None
+
+    async def forget(self, lesson_id: str) -> bool:
+        """Delete the files of a session's recordings; False while one is being made, or cannot be deleted."""
+        rows = await self._ledger.of(lesson_id)
+        if any(row.state in _BEING_MADE for row in rows):
+            return False
+        refusals = [await self._work.forget(row) for row in rows]
+        for refused in refusals:
+            if refused is not None:
+                _log.warning(
+                    "a recording is not deleted yet", action="recording.keep", session=lesson_id, why=refused.detail
+                )
+        return not any(refusals)
 
     # -- turns
 

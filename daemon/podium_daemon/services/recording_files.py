@@ -41,6 +41,10 @@ class Keeper(Protocol):
         """Keep a file; its URL once the bytes were read back and were the same. The file may have been moved."""
         ...
 
+    async def forget(self, sha256: str) -> Refused | None:
+        """Delete the file with this hash; one that is not there is deleted already."""
+        ...
+
 
 class LocalFiles:
     """A folder with one file for each recording, named by its hash."""
@@ -64,6 +68,14 @@ class LocalFiles:
             await asyncio.to_thread(target.unlink, missing_ok=True)
             return Refused("wrong-hash", "the file was read back and is not what was written", "Look at the disk.")
         return f"{self._public_url}/recordings/{made.sha256}{EXTENSION}"
+
+    async def forget(self, sha256: str) -> Refused | None:
+        """See `Keeper`."""
+        try:
+            await asyncio.to_thread(self.path_of(sha256).unlink, missing_ok=True)
+        except OSError as error:
+            return Refused("disk", f"{self.path_of(sha256)} cannot be deleted: {error.strerror}", "Mend the folder.")
+        return None
 
     def path_of(self, sha256: str) -> Path:
         """Where the recording with this hash is, or would be."""

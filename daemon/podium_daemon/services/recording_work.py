@@ -90,6 +90,19 @@ class RecordingWork:
                 await self._ledger.change(row, RecordingStage.PENDING, progress=0)
             raise
 
+    async def forget(self, row: RecordingRow) -> Refused | None:
+        """Delete the file of a recording, and its tracks; says why not where its keeper does not let go of it."""
+        keepers = {keeper.name: keeper for keeper in (self._private_keeper, self._keeper)}
+        keeper = keepers.get(row.store or "")
+        if row.sha256 is not None and row.store is not None:
+            if keeper is None:
+                return Refused("other-store", f"recordings are not kept by {row.store} any more", "Delete it there.")
+            refused = await keeper.forget(row.sha256)
+            if refused is not None:
+                return refused
+        await self._tracks.clear(row)
+        return None
+
     async def _collect(self, row: RecordingRow, room: RoomId) -> None:
         try:
             refused = await self._tracks.collect(row, room)

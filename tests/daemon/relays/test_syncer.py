@@ -51,7 +51,9 @@ class Sync:
             patience=PATIENCE,
             doors=900,
             clock=here.clock,
+            kept_from=lambda: self.kept_from,
         )
+        self.kept_from = 0
         self.pool: PoolInTest
 
     async def session(self, identifier: str = "knots", **changes: object) -> SignedEvent:
@@ -487,3 +489,18 @@ class TestThePast:
             await here.clock.until_sleeping()
             await here.clock.advance(7200 - 900)
             await sync.rsvps(1)
+
+
+async def test_a_session_that_was_forgotten_does_not_come_back() -> None:
+    """Relays keep what the service has deleted; what ended before the time that is kept is a counted drop."""
+    async with world() as here, memory_relay() as relay, syncing(here, relay) as sync:
+        sync.kept_from = here.now + 24 * 3600  # as it will be once the first one's time is over
+        await sync.session("first")
+        await sync.session("second", starts_at=here.now + 24 * 3600)
+        await sync.row("second")
+
+        async def dropped() -> bool:
+            return sync.syncer.ladder.dropped["past_retention"] == 1
+
+        await soon(dropped)
+        assert await here.store.sessions.count() == 1

@@ -142,3 +142,25 @@ async def _kept_after_losing(peer: BlossomPeer, to: BlossomServer, file: MadeFil
     """Keep a file on a server that takes it and does not give it out itself."""
     peer.flaw = "lost"
     return await to.keep(file)
+
+
+async def test_a_blob_is_deleted_by_a_token_for_it(tmp_path: Path, clock: ManualClock) -> None:
+    """BUD-02: the server lets go of it; one that is gone already is as good."""
+    file = made(tmp_path, 1_000)
+    async with blossom_peer(clock) as peer:
+        ours = server(peer, clock)
+        await ours.keep(file)
+        assert await ours.forget(file.sha256) is None
+        assert peer.blobs == {}
+        assert await ours.forget(file.sha256) is None
+
+
+async def test_a_server_that_keeps_a_blob_is_heard(tmp_path: Path, clock: ManualClock) -> None:
+    """Its words come back, and nobody believes that the recording is gone."""
+    file = made(tmp_path, 1_000)
+    async with blossom_peer(clock, flaw="keeps") as peer:
+        ours = server(peer, clock)
+        await ours.keep(file)
+        refused = await ours.forget(file.sha256)
+        assert isinstance(refused, Refused)
+        assert "refused the deletion (401): this stays" in refused.detail

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import msgspec
 
@@ -14,12 +15,14 @@ from podium_protocol.events import EventId, UnsignedEvent
 from podium_protocol.keys import SecretKey
 from podium_storage.database import Transaction
 from podium_storage.opened_wraps import OpenedWraps
-from podium_storage.rows import AttendanceRow, IntervalRow, LiveSessionRow, QuestionRow, RoomMemberRow
+from podium_storage.retention import Retention
+from podium_storage.rows import AttendanceRow, IntervalRow, LiveSessionRow, QuestionRow, RecordingRow, RoomMemberRow
 from tests.support.soon import soon
 from tests.support.world import World, new_key, signed, world
 
 DAY = 24 * 3600
 YEAR = 365
+_AVAILABLE = {"state": "available", "sha256": "ab" * 32, "store": "local", "created_at": 0, "updated_at": 0}
 
 
 def keeping(here: World, days: int = YEAR) -> Housekeeping:
@@ -29,6 +32,8 @@ def keeping(here: World, days: int = YEAR) -> Housekeeping:
         mirror=here.mirror,
         outbox=here.outbox,
         opened_wraps=OpenedWraps(here.store.database),
+        retention=Retention(here.store, here.mirror, here.outbox, service=here.service.pubkey),
+        forget_recordings=here.recorder.forget,
         retention_days=days,
         clock=here.clock,
     )
@@ -99,7 +104,7 @@ async def test_attendance_is_kept_for_its_time_and_not_longer() -> None:
         await here.clock.advance(2 * DAY)
         await keeping(here).sweep()
         assert await traces(here, row) == (0, 0, 0)
-        assert (await here.row(row.lesson_id)).title == row.title
+        assert await here.store.sessions.count() == 0
 
 
 async def test_questions_go_with_the_attendance() -> None:
@@ -160,14 +165,33 @@ async def test_a_session_that_never_ended_keeps_its_attendance() -> None:
         assert await traces(here, row) == (1, 1, 1)
 
 
-async def test_consent_is_kept_with_the_recording() -> None:
-    """As long as a recording is there, so is the signed yes of those who are in it."""
-    async with world() as here:
+async def test_a_recording_and_the_consent_to_it_go_together(tmp_path: Path) -> None:
+    """As long as the file cannot be deleted, the signed yes of those who are in it is kept with it."""
+    async with world(recordings=tmp_path) as here:
         row = await ended(here)
-        await here.store.sessions.put(msgspec.structs.replace(row, recording_state="available"))
+        file, recording = tmp_path / f"{'ab' * 32}.webm", RecordingRow(lesson_id=row.lesson_id, run=0, **_AVAILABLE)
+        file.mkdir()  # it cannot be deleted
+        await here.store.recordings.add(recording)
         await here.clock.advance(2 * YEAR * DAY)
         await keeping(here).sweep()
         assert await traces(here, row) == (0, 0, 1)
+        assert await here.store.recordings.count() == 1
+        file.rmdir()
+        file.write_bytes(b"what was said")
+        await keeping(here).sweep()
+        assert not file.exists()
+        assert await traces(here, row) == (0, 0, 0)
+        assert await here.store.recordings.count() == 0
+
+
+async def test_a_recording_that_is_being_made_is_not_deleted(tmp_path: Path) -> None:
+    """Whoever makes it would write it down after it was forgotten."""
+    async with world(recordings=tmp_path) as here:
+        row = await ended(here)
+        await here.store.recordings.add(
+            RecordingRow(lesson_id=row.lesson_id, run=0, **_AVAILABLE | {"state": "processing"})
+        )
+        assert not await here.recorder.forget(row.lesson_id)
 
 
 async def test_expired_events_leave_the_mirror() -> None:
@@ -235,6 +259,8 @@ async def test_it_sweeps_at_the_start_and_every_hour() -> None:
         running = asyncio.create_task(keeping(here).run(stop))
         await here.clock.until_sleeping()
         assert await traces(here, row) == (0, 0, 0)
+        row = await here.schedule()
+        await here.store.sessions.put(msgspec.structs.replace(row, state="ended", scheduled_at=1, ends_at=2))
         await attended(here, row, new_key())
         await here.clock.advance(3600)
 

@@ -1,0 +1,154 @@
+"""What is deleted when: every table has its rule here, and a test fails for one that has none.
+
+A session is forgotten as a whole. First its row goes, so that no service acts on what is half there; then everything
+that names it, a few hundred rows a transaction, also after a restart in between. Relays keep its events and may give
+them back: what is dated before the time to be kept is not taken in again (`podium_protocol.live.retention`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+import msgspec
+
+from podium_protocol import kinds
+from podium_protocol.addresses import Address
+from podium_protocol.events import Pubkey
+from podium_protocol.filters import Filter
+from podium_storage import schema
+from podium_storage.columns import StoredRow
+from podium_storage.database import Transaction
+from podium_storage.mirror import Mirror
+from podium_storage.outbox import Outbox
+from podium_storage.projections import RSVP_FLOORS
+from podium_storage.rows import LiveSessionRow
+from podium_storage.schema import TableSchema
+from podium_storage.store import Store
+from podium_storage.table import Table
+
+RULES: Final = {
+    "trainingLiveSessions": "with the session",
+    "events": "with the session; of people who are in none and when they expire, by age; all by the budget of the disk",
+    "eventTags": "with their event",
+    "tombstones": "with the deletion that made them",
+    "addressFloors": "with the session, the others by age",
+    "outbox": "a month after the relay's last word",
+    "outboxEvents": "with their last row in the outbox",
+    "outboxRelays": "with their last row in the outbox",
+    "openedWraps": "a month after they were opened",
+    "returns": "two minutes after the connection",
+    "forgottenSessions": "once nothing belongs to them any more",
+    "watermarks": "one for each relay and subscription of the configuration",
+    "meta": "one for each name in the code",
+    "sequences": "one for each table",
+    "migrations": "one for each migration",
+    "atoms": "never: a key or an address that no row points to any more says nothing of anybody",
+}
+"""How the rows of each table come to an end; tables that are declared with a `lessonId` go with their session."""
+
+_ROWS: Final = 500  # rows a transaction
+_OF_SESSIONS: Final = (
+    *(kinds.SESSION, kinds.MEETING, kinds.RSVP, kinds.ATTENDANCE),
+    *(kinds.LIVE_CHAT, kinds.LIVE_EVENT, kinds.DELETION, kinds.ROOM_PRESENCE),
+)
+_NOTE: Final = "INSERT INTO forgottenSessions (lessonId, room) VALUES (?, ?) ON CONFLICT DO NOTHING"
+_NOTED: Final = "SELECT lessonId, room FROM forgottenSessions ORDER BY id"
+_DONE: Final = "DELETE FROM forgottenSessions WHERE lessonId = ?"
+_DROP_FLOOR: Final = """
+DELETE FROM addressFloors WHERE identifier = ? AND kind = ? AND author = (SELECT id FROM atoms WHERE value = ?)"""
+_DROP_OLD_FLOORS: Final = """
+DELETE FROM addressFloors WHERE id IN (
+  SELECT id FROM addressFloors WHERE createdAt < ? AND kind NOT IN (31923, 30313) LIMIT 500
+)"""
+_DROP_RELAYS: Final = """
+DELETE FROM outboxRelays WHERE id IN (
+  SELECT r.id FROM outboxRelays AS r WHERE NOT EXISTS (SELECT 1 FROM outbox AS o WHERE o.relay = r.id) LIMIT 500
+)"""
+# people who are in no session that is kept; the index answers it without reading the events themselves
+_OLD_EVENTS: Final = """
+SELECT e.id FROM events AS e INDEXED BY eventsByAuthor
+WHERE e.createdAt < ? AND (
+  e.kind = 5 OR e.author NOT IN (
+    SELECT pubkey FROM trainingLiveSessionRSVPs UNION SELECT pubkey FROM roomMembers
+    UNION SELECT pubkey FROM privateLetters UNION SELECT instructorPubkey FROM trainingLiveSessions
+    UNION SELECT id FROM atoms WHERE value = ?
+  )
+) LIMIT 500"""
+
+
+class Forgotten(msgspec.Struct, frozen=True):
+    """A session that is being forgotten; `room` is the `d` of its status events (30313)."""
+
+    lesson_id: str
+    room: str
+
+
+def of_a_session() -> list[TableSchema[StoredRow]]:
+    """The declared tables whose rows name a session."""
+    named = [table for table in (*schema.TABLES, RSVP_FLOORS) if "lessonId" in table.by_name]
+    return [table for table in named if table is not schema.SESSIONS]
+
+
+class Retention:
+    """Deletes what is past its time. Every step is short, and done again it does nothing more."""
+
+    def __init__(self, store: Store, mirror: Mirror, outbox: Outbox, *, service: Pubkey) -> None:
+        self._store = store
+        self._mirror = mirror
+        self._outbox = outbox
+        self._service = service
+        self._tables = {table.name: Table.of(table, store.database, store.interner) for table in of_a_session()}
+
+    async def begin(self, row: LiveSessionRow, now: int) -> None:
+        """Delete a session's row, and note in the same transaction that the rest is to follow."""
+
+        async def scope(tx: Transaction) -> None:
+            assert row.id is not None, "rows that were read have an id"
+            await tx.execute(_NOTE, (row.lesson_id, row.conference_room_id or ""))
+            await self._outbox.cancel_within(tx, now=now, lesson_id=row.lesson_id)
+            await self._store.sessions.within(tx).delete(row.id)
+
+        await self._store.database.transact(scope)
+
+    async def begun(self) -> list[Forgotten]:
+        """Sessions of which something may be left."""
+        return [Forgotten(str(lesson), str(room)) for lesson, room in await self._store.database.fetch_all(_NOTED)]
+
+    async def delete(self, session: Forgotten, *, but: Collection[str] = ()) -> None:
+        """Delete what belongs to a session, except in the tables `but`: then some of it is left for the next time."""
+        for name, table in self._tables.items():
+            if name not in but:
+                # an index is used where there is one; of what has none, few rows are kept
+                indexed = "lessonId" in table.schema.by_path
+                named = table.where("lessonId") if indexed else table.where("id").above(0).and_("lessonId")
+                while await named.equals(session.lesson_id).limit(_ROWS).delete() == _ROWS:
+                    pass
+        await self._forget_events(session)
+        if not but:
+            await self._in_steps(_DONE, session.lesson_id)
+
+    async def delete_old(self, before: int) -> None:
+        """Delete events of people who are in no session any more, deletions and floors, all made before a time."""
+        while rows := await self._store.database.fetch_all(_OLD_EVENTS, (before, self._service)):
+            await self._mirror.forget([int(str(row[0])) for row in rows])
+        await self._in_steps(_DROP_OLD_FLOORS, before)
+
+    async def delete_unused(self) -> None:
+        """Delete the names of relays to which nothing goes any more."""
+        await self._in_steps(_DROP_RELAYS)
+
+    async def _forget_events(self, session: Forgotten) -> None:
+        own = [Address.parse(session.lesson_id), Address(kinds.MEETING, self._service, session.room)]
+        addresses = [address for address in own if address is not None and address.identifier]
+        named = tuple(str(address) for address in addresses)
+        while await self._mirror.forget_answering(Filter(kinds=_OF_SESSIONS, tags=(("a", named),), limit=_ROWS)):
+            pass
+        for address in addresses:
+            one = Filter(kinds=(address.kind,), authors=(address.pubkey,), tags=(("d", (address.identifier,)),))
+            await self._mirror.forget_answering(one)
+            await self._in_steps(_DROP_FLOOR, address.identifier, address.kind, address.pubkey)
+
+    async def _in_steps(self, sql: str, *parameters: int | str) -> None:
+        while await self._store.database.transact(lambda tx: tx.execute(sql, parameters)) == _ROWS:
+            pass
