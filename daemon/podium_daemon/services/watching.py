@@ -22,13 +22,16 @@ from podium_protocol.live.recording import RecordingStage
 from podium_protocol.live.session import Visibility
 from podium_protocol.live.watching import Allowance, Segment, credit
 from podium_storage.database import Transaction
+from podium_storage.errors import StoreError
 from podium_storage.rows import LiveSessionRow, RecordingRow, WatchRow
 from podium_storage.store import Store
+from podium_storage.viewings import StoredViewing, Viewings
 
 _log = structlog.get_logger(__name__)
 LASTS: Final = 12 * 3600  # seconds; a long recording with a long pause
-MAX_OPEN: Final = 20_000  # anybody may open a public recording: memory is bounded, the oldest is forgotten
+MAX_OPEN: Final = 20_000  # anybody may open a public recording: the oldest is forgotten
 _BY_RECORDING: Final = "[lessonId+pubkey+sha256]"
+_CLOSED: Final = Refused("viewing", "this player is not open any more", "Open it again with a signed call.")
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,18 +45,10 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
         return f"<Opened {self.recording.sha256}>"
 
 
-class _Viewing(msgspec.Struct, frozen=True):
-    """What a secret stands for: `until` in monotonic seconds."""
-
-    lesson_id: str
-    pubkey: Pubkey
-    sha256: str
-    length: int
-    until: float
-
-
 class Watching:
-    """Opens players and takes their reports. Secrets and allowances are in memory, what was seen is in the store."""
+    """Opens players and takes their reports. Players and what was seen are in the store, so that a restart costs nobody
+    what they watched; allowances are in memory, and after a restart taken from the last report.
+    """
 
     def __init__(
         self,
@@ -67,8 +62,8 @@ class Watching:
         self._policy = policy
         self._clock = clock
         self._random_bytes = random_bytes
-        self._open: dict[bytes, _Viewing] = {}
-        self._allowances: dict[tuple[str, Pubkey], Allowance] = {}
+        self._open = Viewings(store.database, at_most=MAX_OPEN)
+        self._allowances: dict[tuple[str, str], Allowance] = {}
 
     async def open(self, row: LiveSessionRow, login: VerifiedEvent) -> Opened | Refused:
         """Open the newest recording of a session to whoever signed `login`."""
@@ -77,14 +72,11 @@ class Watching:
             return Refused("no-recording", "there is no recording of this session", "Look again when it has ended.")
         if not await self.may_watch(row, login.pubkey):
             return Refused("not-allowed", "this session is private", "Sign in with the key that was invited.")
-        seen = await self._seen(recording, login)
-        now = self._clock.monotonic()
-        viewing = _Viewing(row.lesson_id, login.pubkey, seen.sha256, recording.length or 0, now + LASTS)
         secret = base64.urlsafe_b64encode(self._random_bytes(32)).rstrip(b"=").decode()
-        self._forget_old(now)
-        self._open[_digest(secret)] = viewing
+        seen = await self._store.database.transact(lambda tx: self._keep(tx, recording, login, secret))
+        self._forget_old()
         # one allowance for a person, whatever the number of their players: two tabs do not double the speed
-        self._allowances.setdefault(_whose(viewing), Allowance.at_first(now))
+        self._allowances.setdefault(_whose(seen), Allowance.at_first(self._clock.monotonic()))
         return Opened(secret=secret, recording=recording, seen=seen)
 
     async def report(self, secret: str, played: Sequence[Segment]) -> tuple[WatchRow, int] | Refused:
@@ -92,25 +84,32 @@ class Watching:
 
         Returns what has been seen, and the recording's length in milliseconds.
         """
-        viewing = self._viewing(secret)
+        viewing = await self._viewing(secret)
         if viewing is None:
-            return Refused("viewing", "this player is not open any more", "Open it again with a signed call.")
+            return _CLOSED
 
-        async def scope(tx: Transaction) -> WatchRow:
+        async def scope(tx: Transaction) -> WatchRow | None:
             table = self._store.watches.within(tx)
-            key = [viewing.lesson_id, viewing.pubkey, viewing.sha256]
+            key = [viewing.lesson, viewing.pubkey, viewing.sha256]
             before = await table.where(_BY_RECORDING).equals(key).first()
-            assert before is not None, "a player that is open has a row"
-            after = self._credited(before, played, viewing)
+            if before is None:
+                return None  # it was deleted with the session's attendance (retention)
+            after = self._credited(before, played, viewing.length)
             if after.spans != before.spans or after.completed_at != before.completed_at:
                 await table.put(after)
             return after
 
-        return await self._store.database.transact(scope), viewing.length
+        try:
+            row = await self._store.database.transact(scope)
+        except StoreError:
+            # what was not stored was not credited: the allowance is taken from the last report that was
+            self._allowances.pop((viewing.sha256, viewing.pubkey), None)
+            raise
+        return _CLOSED if row is None else (row, viewing.length)
 
-    def opens(self, secret: str, sha256: str) -> bool:
+    async def opens(self, secret: str, sha256: str) -> bool:
         """Whether a player's secret lets its holder read the file with this hash."""
-        viewing = self._viewing(secret)
+        viewing = await self._viewing(secret)
         return viewing is not None and viewing.sha256 == sha256
 
     async def newest(self, row: LiveSessionRow) -> RecordingRow | None:
@@ -130,28 +129,32 @@ class Watching:
         attended = await self._store.attendance.where("[lessonId+pubkey]").equals(key).count()
         return bool(answered or attended)
 
-    async def _seen(self, recording: RecordingRow, login: VerifiedEvent) -> WatchRow:
+    async def _keep(self, tx: Transaction, recording: RecordingRow, login: VerifiedEvent, secret: str) -> WatchRow:
         assert recording.sha256 is not None, "a recording that is available has its hash"
-        key = [recording.lesson_id, login.pubkey, recording.sha256]
-        before = await self._store.watches.where(_BY_RECORDING).equals(key).first()
         now = int(self._clock.now())
+        viewing = StoredViewing(
+            digest=_digest(secret),
+            lesson=recording.lesson_id,
+            pubkey=login.pubkey,
+            sha256=recording.sha256,
+            length=recording.length or 0,
+            until=now + LASTS,
+        )
+        await self._open.add(tx, viewing, now=now)
+        table = self._store.watches.within(tx)
+        before = await table.where(_BY_RECORDING).equals([viewing.lesson, viewing.pubkey, viewing.sha256]).first()
         fresh = before or WatchRow(
             lesson_id=recording.lesson_id, pubkey=login.pubkey, sha256=recording.sha256, updated_at=now
         )
         row = msgspec.structs.replace(fresh, proof_id=login.id, updated_at=now)
-        await self._store.watches.upsert([row], by=_BY_RECORDING)
+        await table.upsert([row], by=_BY_RECORDING)
         return row
 
-    def _credited(self, before: WatchRow, played: Sequence[Segment], viewing: _Viewing) -> WatchRow:
+    def _credited(self, before: WatchRow, played: Sequence[Segment], length: int) -> WatchRow:
         now = self._clock.monotonic()
-        earned = credit(
-            before.spans,
-            played,
-            length=viewing.length,
-            allowance=self._allowances.get(_whose(viewing), Allowance.at_first(now)),
-            now=now,
-        )
-        self._allowances[_whose(viewing)] = earned.allowance
+        allowance = self._allowances.get(_whose(before)) or self._recalled(before, now)
+        earned = credit(before.spans, played, length=length, allowance=allowance, now=now)
+        self._allowances[_whose(before)] = earned.allowance
         at = int(self._clock.now())
         after = msgspec.structs.replace(
             before, spans=tuple(tuple(span) for span in earned.spans), watched=earned.watched, updated_at=at
@@ -159,29 +162,26 @@ class Watching:
         if before.completed_at is not None:
             return after  # never taken back, and never later than it was
         seconds = [(start / 1000, end / 1000) for start, end in after.spans]
-        done = by_recording(seconds, viewing.length / 1000, now=at, policy=self._policy())
+        done = by_recording(seconds, length / 1000, now=at, policy=self._policy())
         if done is None:
             return after
-        _log.info("somebody watched the recording", action="recording.watched", session=viewing.lesson_id)
+        _log.info("somebody watched the recording", action="recording.watched", session=before.lesson_id)
         return msgspec.structs.replace(after, completed_at=done.at)
 
-    def _viewing(self, secret: str) -> _Viewing | None:
-        viewing = self._open.get(_digest(secret))
-        return viewing if viewing is not None and viewing.until > self._clock.monotonic() else None
+    def _recalled(self, before: WatchRow, now: float) -> Allowance:
+        """After a restart: what may have been played since the last report, and nothing that was left before it."""
+        return Allowance(0.0, now - max(self._clock.now() - before.updated_at, 0.0))
 
-    def _forget_old(self, now: float) -> None:
-        # in order of opening, and all last equally long: the old ones are in front
-        while self._open:
-            first = next(iter(self._open))
-            if self._open[first].until > now and len(self._open) < MAX_OPEN:
-                break
-            del self._open[first]
+    async def _viewing(self, secret: str) -> StoredViewing | None:
+        return await self._open.get(_digest(secret), now=int(self._clock.now()))
+
+    def _forget_old(self) -> None:
         while len(self._allowances) >= MAX_OPEN:
             del self._allowances[next(iter(self._allowances))]
 
 
-def _whose(viewing: _Viewing) -> tuple[str, Pubkey]:
-    return viewing.sha256, viewing.pubkey
+def _whose(row: WatchRow) -> tuple[str, str]:
+    return row.sha256, row.pubkey
 
 
 def _digest(secret: str) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
@@ -17,9 +17,9 @@ from podium_daemon.turns import RETRY_SECONDS
 from podium_protocol import kinds
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.attendance_record import AttendanceRecord, read_attendance_record
-from podium_storage.errors import StoreFull
 from podium_storage.rows import AttendanceRow, LiveSessionRow
 from tests.support.able_engine import AbleEngine
+from tests.support.full_disk import full_disk
 from tests.support.soon import soon
 from tests.support.world import Room, World, world
 
@@ -36,21 +36,6 @@ def _records(here: World, key: SecretKey) -> list[AttendanceRecord]:
 async def _is_counted(here: World, row: LiveSessionRow, key: SecretKey, *, final: bool = False) -> bool:
     found = await _seen(here, row, key)
     return found is not None and found.final >= final
-
-
-@contextlib.contextmanager
-def _full_disk(here: World) -> Iterator[None]:
-    """Nothing can be written."""
-
-    async def refuse(*_: object, **__: object) -> object:
-        raise StoreFull("no space left")
-
-    database = here.store.database
-    database.transact, written = refuse, database.transact  # type: ignore[method-assign,assignment]
-    try:
-        yield
-    finally:
-        database.transact = written  # type: ignore[method-assign]
 
 
 async def _beat(here: World, seconds: int, *seats: object) -> None:
@@ -275,7 +260,7 @@ async def test_a_full_disk_around_the_end_costs_nobody_their_attendance() -> Non
         async with _restarted(here):
             await soon(lambda: _is_counted(here, row, ada))
             await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
-            with _full_disk(here):
+            with full_disk(here.store):
                 await seat.leave(LeaveReason.LEFT)
                 for _ in range(30):
                     await here.clock.advance(10)  # longer than two polls

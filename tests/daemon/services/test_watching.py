@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
+
 import msgspec
 import pytest
 
 from podium_daemon.refusals import Refused
-from podium_daemon.services.watching import LASTS
+from podium_daemon.services import watching as watching_module
+from podium_daemon.services.watching import LASTS, Watching
 from podium_protocol import kinds
 from podium_protocol.events import VerifiedEvent
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.attendance_record import AttendanceRecord, read_attendance_record
+from podium_protocol.live.completion import CompletionPolicy
 from podium_protocol.nips import nip98
+from podium_storage.errors import StoreFull
 from podium_storage.rows import AttendanceRow, WatchRow
+from tests.support.clock import ManualClock
+from tests.support.full_disk import full_disk
 from tests.support.recording import Studio, studio
 from tests.support.world import EVERYTHING, World, new_key, signed
 
@@ -110,6 +117,73 @@ async def test_what_was_seen_is_there_the_next_day() -> None:
         await here.here.clock.advance(24 * 3600)
         row = await play(here, await opened(here, key), 20, 36)
         assert row.completed_at is not None
+
+
+async def test_a_restart_of_the_daemon_costs_no_credit() -> None:
+    """The same player goes on with its secret, and what was played while the daemon was away is credited too."""
+    async with studio() as here:
+        await available(here, length=120)
+        key = new_key()
+        secret = await opened(here, key)
+        await play(here, secret, 0, 40)
+        await here.here.clock.advance(30)  # killed; what the page plays from now on it cannot tell
+        here.here.watching = Watching(
+            here.here.store,
+            policy=CompletionPolicy,
+            # another machine's monotonic clock: the same hour
+            clock=(clock := ManualClock(now=here.here.clock.now(), monotonic=5.0)),
+            random_bytes=os.urandom,
+        )
+        told = await here.here.watching.report(secret, [(40, 70)])
+        assert not isinstance(told, Refused)
+        assert told[0].watched == 70_000
+        for begin in range(70, 120, 10):
+            await clock.advance(10)
+            told = await here.here.watching.report(secret, [(begin, begin + 10)])
+            assert not isinstance(told, Refused)
+        assert (told[0].watched, told[1]) == (120_000, 120_000)
+        assert told[0].completed_at is not None
+
+
+async def test_a_restart_gives_nobody_more_than_the_clock_allows() -> None:
+    """Whoever claims it all in the moment after one is credited twice the time since their last report."""
+    async with studio() as here:
+        await available(here, length=120)
+        secret = await opened(here, new_key())
+        await play(here, secret, 0, 10)
+        await here.here.clock.advance(5)
+        watching = Watching(here.here.store, policy=CompletionPolicy, clock=here.here.clock, random_bytes=os.urandom)
+        told = await watching.report(secret, [(10, 120)])
+        assert not isinstance(told, Refused)
+        assert told[0].watched == 20_000
+
+
+async def test_a_full_disk_costs_no_credit() -> None:
+    """A report that could not be stored is told again by the page, and credited then."""
+    async with studio() as here:
+        await available(here)
+        secret = await opened(here, new_key())
+        await play(here, secret, 0, 10)
+        await here.here.clock.advance(10)
+        with full_disk(here.here.store), pytest.raises(StoreFull):
+            await here.here.watching.report(secret, [(10, 20)])
+        told = await here.here.watching.report(secret, [(10, 20)])
+        assert not isinstance(told, Refused)
+        assert told[0].watched == 20_000
+
+
+async def test_the_oldest_of_too_many_players_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody may open one, so they are counted, and those whose time is over are gone."""
+    monkeypatch.setattr(watching_module, "MAX_OPEN", 3)
+    async with studio() as here:
+        await available(here)
+        secrets = [await opened(here, new_key()) for _ in range(4)]
+        told = [await here.here.watching.report(secret, [(0, 1)]) for secret in secrets]
+        assert [isinstance(one, Refused) for one in told] == [True, False, False, False]
+        await here.here.clock.advance(LASTS + 1)
+        await opened(here, new_key())
+        ((kept,),) = await here.here.store.database.fetch_all("SELECT count(*) FROM viewings")
+        assert kept == 1
 
 
 async def test_somebody_who_attended_a_little_completes_by_watching() -> None:

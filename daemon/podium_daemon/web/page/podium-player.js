@@ -133,6 +133,7 @@ export class PodiumPlayer extends HTMLElement {
         headers: { Authorization: `Podium ${this.secret}`, "Content-Type": "application/json" },
         body: JSON.stringify({ segments }),
       });
+      if (answer.status >= 500) return; // it is starting again, or its disk is full: told with the next report
       if (!answer.ok) throw await refusal(answer);
       this.segments.splice(0, segments.length);
       this.#show(await answer.json());

@@ -142,7 +142,7 @@ async def recording_file(context: InContext, caller: OptionalCaller, request: Re
 
 
 async def _may_read(context: Context, session: LiveSessionRow, sha256: str, caller: Pubkey | None, secret: str) -> bool:
-    if secret and context.watching.opens(secret, sha256):
+    if secret and await context.watching.opens(secret, sha256):
         return True
     return caller is not None and await context.watching.may_watch(session, caller)
 
