@@ -36,6 +36,7 @@ from podium_daemon.recording_parts import RecordingPlace, join_recorder
 from podium_daemon.relays.addresses import SystemLookup
 from podium_daemon.relays.embedded import EmbeddedRelay
 from podium_daemon.relays.embedded_child import RelaySettings
+from podium_daemon.relays.gaps import Gaps
 from podium_daemon.relays.gift_wraps import GiftWraps
 from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.mailboxes import Mailboxes
@@ -312,6 +313,7 @@ class Daemon:
             signer=self._sign_in,
             clock=clock,
         )
+        self._gaps = Gaps(self._pool.states, self._syncer.told_in_part)
         self._syncer.join(self._pool)
         self._gift_wraps.join(self._pool)
         self._publisher = Publisher(outbox=self._outbox, store=store, pool=self._pool, clock=clock)
@@ -702,6 +704,8 @@ class Daemon:
             clock=self._clock,
             service=self._service_out,
             ready=self._not_ready,
+            remarks=self._gaps.remarks,
+            partial=self._syncer.told_in_part,
             counted=self._counted,
             calendar=self._calendar_face,
             service_pubkey=self._signer.pubkey,
@@ -719,6 +723,8 @@ class Daemon:
             return "reading the relays"
         if missing := self.supervisor.missing:
             return f"not running: {', '.join(missing)}"
+        if unserved := self._gaps.unserved():
+            return f"no relay serves {', '.join(unserved)}: {'; '.join(self._gaps.remarks())}"
         troubles = [f"{what} fails and is tried again" for one in self._watched for what in one.trouble]
         return "; ".join(troubles) or None
 

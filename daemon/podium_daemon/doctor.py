@@ -264,14 +264,19 @@ def check_sqlite(version: tuple[int, ...]) -> Check:
 
 
 async def check_relays(config: Config, reach: ReachRelay) -> tuple[Check, ...]:
-    """Whether each configured relay answers; all are asked at once."""
-    if not config.relays:
+    """Whether each configured relay answers, and the daemon's own while it runs; all are asked at once."""
+    has_own = config.runs_embedded_relay and config.embedded.port and running_daemon(config.state_directory)
+    own = [config.embedded_url] if has_own else []
+    urls = [*own, *(relay.url for relay in config.relays)]
+    if not urls:
         return (Check("relays", Verdict.OK, "none listed: `podium run` starts its own"),)
-    answers = await asyncio.gather(*(reach(relay.url) for relay in config.relays))
-    return tuple(_relay_check(relay.url, answer) for relay, answer in zip(config.relays, answers, strict=True))
+    answers = await asyncio.gather(*map(reach, urls))
+    return tuple(_relay_check(url, answer, is_own=url in own) for url, answer in zip(urls, answers, strict=True))
 
 
-def _relay_check(url: str, trouble: str | None) -> Check:
+def _relay_check(url: str, trouble: str | None, *, is_own: bool) -> Check:
+    if trouble is not None and is_own:
+        return Check("relay", Verdict.FAIL, f"{url}: {trouble}", "Restart the daemon: its own relay hangs.")
     if trouble is not None:
         return Check("relay", Verdict.FAIL, f"{url}: {trouble}", "Correct its URL, or list another relay.")
     if url.startswith("ws://") and urlsplit(url).hostname not in _LOOPBACK:

@@ -201,6 +201,20 @@ async def test_each_relay_is_told_with_its_trouble(tmp_path: Path) -> None:
     )
 
 
+async def test_the_daemons_own_relay_is_asked_while_it_runs(tmp_path: Path) -> None:
+    """It may take connections and answer nothing; before a start there is none to ask."""
+
+    async def hangs(_url: str) -> str | None:
+        return "no answer within 10 s"
+
+    config = config_in(tmp_path, embedded__port=7449)
+    config.state_directory.mkdir(mode=0o700)
+    assert [check.verdict for check in await doctor.check_relays(config, hangs)] == [Verdict.OK]
+    with lock_state_directory(config.state_directory):
+        (found,) = await doctor.check_relays(config, hangs)
+    assert (found.verdict, found.detail) == (Verdict.FAIL, f"{config.embedded_url}: no answer within 10 s")
+
+
 class TestJanus:
     """The engine that needs a program of Debian's."""
 

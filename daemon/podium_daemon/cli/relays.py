@@ -19,7 +19,7 @@ from podium_daemon.cli.times import shown_time
 from podium_daemon.client.values import Relay, Relays
 from podium_daemon.config import Config
 
-_HEADS: Final = ("relay", "answers", "daemon", "waiting", "last error", "refused")
+_HEADS: Final = ("relay", "answers", "daemon", "waiting", "last error", "refused", "says")
 
 app = typer.Typer(no_args_is_help=True, help="The relays sessions live on.")
 
@@ -70,13 +70,13 @@ async def _probe_all(urls: Iterable[str]) -> dict[str, str | None]:
 
 def _row(url: str, trouble: str | None, known: Relay | None) -> tuple[object, ...]:
     if known is None:
-        return url, _answers(trouble), None, None, None, None
-    return url, _answers(trouble), known.state, known.pending, known.last_error, _refused(known)
+        return url, _answers(trouble), None, None, None, None, None
+    return url, _answers(trouble), known.state, known.pending, known.last_error, _refused(known), known.last_notice
 
 
 def _refused(relay: Relay) -> str:
     """What the relay takes from us or serves us no more, in its own words."""
-    found = [f"{name}: {words}" for name, words in relay.closed_subscriptions.items()]
+    found = [f"{name}: {words}" for name, words in (relay.partial | relay.closed_subscriptions).items()]
     if (last := relay.last_refusal) is not None:
         events = "1 event" if last.count == 1 else f"{last.count} events, the last"
         found.insert(0, f"{events} on {shown_time(last.at)}: {last.words}")
@@ -96,5 +96,8 @@ def _object(url: str, trouble: str | None, known: Relay | None) -> dict[str, obj
         "pending": None if known is None else known.pending,
         "lastError": None if known is None else known.last_error,
         "lastRefusal": None if refusal is None else msgspec.structs.asdict(refusal),
+        "lastNotice": None if known is None else known.last_notice,
         "closedSubscriptions": {} if known is None else known.closed_subscriptions,
+        "partial": {} if known is None else known.partial,
+        "limits": {} if known is None else known.limits,
     }

@@ -199,7 +199,10 @@ class Relay(Answer, frozen=True, kw_only=True):
     state: str
     last_error: str | None = None
     last_refusal: Refusal | None = None
+    last_notice: str | None = None
     closed_subscriptions: dict[str, str] = {}
+    partial: dict[str, str] = {}
+    limits: dict[str, int] = {}
     pending: int = 0
 
 

@@ -149,6 +149,13 @@ class Syncer:
             read = functools.partial(self._read_past, name, relay, filters)
             self._pasts[relay, name] = self._persist(f"reading {name} of {relay}", read)
 
+    def told_in_part(self) -> dict[str, dict[str, str]]:
+        """By relay and subscription: why the past is not told whole, in words."""
+        found: dict[str, dict[str, str]] = {}
+        for (relay, name), why in self.partial.items():
+            found.setdefault(relay, {})[name] = why
+        return found
+
     def has_read_lists(self, pubkey: str) -> bool | None:
         """Whether every relay has told all it has of where somebody reads messages; None: nobody asks for that.
 
@@ -167,10 +174,10 @@ class Syncer:
                 await self._is_read(name, relay, partial=answer.is_partial)
             if answer.problem is None:
                 return
-            self.partial[relay, name] = answer.problem
             _log.warning("not all was read", action="sync.partial", relay=relay, subscription=name, why=answer.problem)
             if not answer.is_worth_retrying:
                 return
+            self.partial[relay, name] = answer.problem
             await self._clock.sleep(next(pauses))
 
     async def _read(self, relay: str | None, filters: tuple[Filter, ...]) -> tuple[RelayAnswer, ...]:

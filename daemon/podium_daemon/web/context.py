@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Annotated, TypeVar
 
@@ -85,6 +85,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     service: Callable[[], ServiceOut]
     ready: Callable[[], str | None]
+    remarks: Callable[[], Sequence[str]] = tuple
+    partial: Callable[[], Mapping[str, Mapping[str, str]]] = dict
     counted: Callable[[], Sequence[Counted]] = nothing_counted
     calendar: Callable[[], Face] = Face
     service_pubkey: Pubkey

@@ -274,7 +274,10 @@ class RelayOut(Model):
     dm: bool
     last_error: str | None
     last_refusal: Annotated[RefusalOut | None, Field(description="The last event that it refused for good.")]
+    last_notice: Annotated[str | None, Field(description="The last words that it had for people.")]
     closed_subscriptions: Annotated[dict[str, str], Field(description="What it does not serve, with its words.")]
+    partial: Annotated[dict[str, str], Field(description="Whose past it has not told whole, with the reason.")]
+    limits: Annotated[dict[str, int], Field(description="What it says that it allows (NIP-11).")]
     pending: int
 
 

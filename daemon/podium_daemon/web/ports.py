@@ -10,6 +10,7 @@ from podium_daemon.conference.service import TrainingCallingIntegration
 from podium_daemon.refusals import Refused
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.live.questions import Moderation
+from podium_protocol.nips.nip11 import RelayLimits
 from podium_storage.rows import LiveSessionRow
 
 
@@ -202,7 +203,11 @@ class RelayState(Protocol):
     @property
     def last_refusal(self) -> RelayRefusal | None: ...
     @property
+    def last_notice(self) -> str | None: ...
+    @property
     def closed_subscriptions(self) -> Mapping[str, str]: ...
+    @property
+    def limits(self) -> RelayLimits: ...
     @property
     def read(self) -> bool: ...
     @property

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Literal
+from typing import Final, Literal
+
+import msgspec
 
 from podium_daemon.web.models import (
     AttendanceOut,
@@ -23,6 +25,7 @@ from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import Pubkey
 from podium_protocol.live import fields, private
+from podium_protocol.live.plain_text import single_line
 from podium_protocol.live.recording import RecordingStage, access_of
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.nips import nip19
@@ -241,8 +244,11 @@ def _rsvp(row: RsvpRow, undeliverable: bool) -> RsvpOut:
     )
 
 
-def relay_out(relay: RelayState, pending: int) -> RelayOut:
-    """One relay as it stands; `pending` events wait for it."""
+_MAX_NOTICE: Final = 200
+
+
+def relay_out(relay: RelayState, pending: int, partial: Mapping[str, str]) -> RelayOut:
+    """One relay as it stands; `pending` events wait for it, `partial` is what it has not told whole."""
     last = relay.last_refusal
     return RelayOut(
         url=relay.url,
@@ -252,7 +258,10 @@ def relay_out(relay: RelayState, pending: int) -> RelayOut:
         dm=relay.dm,
         last_error=relay.last_error,
         last_refusal=None if last is None else RefusalOut(words=last.words, at=int(last.at), count=last.count),
+        last_notice=None if relay.last_notice is None else single_line(relay.last_notice, _MAX_NOTICE),
         closed_subscriptions=dict(relay.closed_subscriptions),
+        partial=dict(partial),
+        limits=msgspec.to_builtins(relay.limits),
         pending=pending,
     )
 

@@ -34,13 +34,30 @@ async def test_a_relay_answers() -> None:
         assert await probe(relay.url) is None
 
 
-@pytest.mark.parametrize(
-    "frame", ['["AUTH","challenge"]', '["CLOSED","probe","auth-required: log in"]', '["EOSE","probe"]']
-)
+@pytest.mark.parametrize("frame", ['["CLOSED","probe","auth-required: log in"]', '["EOSE","probe"]'])
 async def test_a_relay_that_asks_for_a_login_answers_too(frame: str) -> None:
-    """Whoever asks to log in speaks Nostr."""
-    async with websocket_server(lambda socket: _say(socket, frame)) as url:
+    """Whoever asks to log in speaks Nostr, and may refuse a stranger's event."""
+    refusal = f'["OK","{"0" * 64}",false,"auth-required: log in"]'
+    async with websocket_server(lambda socket: _say(socket, '["AUTH","challenge"]', frame, refusal)) as url:
         assert await probe(url) is None
+
+
+@pytest.mark.parametrize(
+    ("frames", "trouble"),
+    [
+        ((), "no answer within 0.2 s"),
+        (('["AUTH","challenge"]',), "no answer to a question within 0.2 s"),
+        (('["EOSE","probe"]',), "no word on an event within 0.2 s"),
+        (
+            ('["NOTICE","too many\\u001b subscriptions"]',),
+            "no answer to a question, only the notice 'too many subscriptions', within 0.2 s",
+        ),
+    ],
+)
+async def test_a_relay_that_hangs_is_told(frames: tuple[str, ...], trouble: str) -> None:
+    """It takes connections, and answers no question or no event."""
+    async with websocket_server(lambda socket: _say(socket, *frames)) as url:
+        assert await probe(url, within=0.2) == trouble
 
 
 @pytest.mark.parametrize("frame", ["hello", '["NOPE"]', "[", "{}"])
@@ -79,8 +96,9 @@ async def test_a_closed_port_and_a_web_server_are_told() -> None:
         assert "no WebSocket there" in (await probe(web.url.replace("http", "ws")) or "")
 
 
-async def _say(socket: ServerConnection, frame: str) -> None:
-    await socket.send(frame)
+async def _say(socket: ServerConnection, *frames: str) -> None:
+    for frame in frames:
+        await socket.send(frame)
     await socket.wait_closed()
 
 
@@ -98,7 +116,8 @@ async def test_each_relay_is_listed_with_the_daemons_view(own_home: Path) -> Non
             daemon.routes = {"GET /api/relays": as_json({"relays": [known]})}
             done = await _check(own_home, daemon.url, f'relays = ["{one.url}"]\n', "--json")
     assert done.exit_code == 0, done.output
-    unknown = {"state": None, "pending": None, "lastError": None, "lastRefusal": None, "closedSubscriptions": {}}
+    nothing = {"state": None, "pending": None, "lastError": None, "lastRefusal": None, "lastNotice": None}
+    unknown = nothing | {"closedSubscriptions": {}, "partial": {}, "limits": {}}
     assert json.loads(done.stdout)["relays"] == [
         {"url": one.url, "answers": "yes"} | unknown,
         {"url": own.url, "answers": "yes"} | unknown | {"state": "connected", "pending": 7, "lastError": "it was away"},
@@ -112,6 +131,7 @@ async def test_what_a_relay_refuses_is_shown(own_home: Path) -> None:
             refusal = {"words": "blocked: \x1b[2Jnot you", "at": 1_800_000_000, "count": 3}
             closed = {"wraps": "restricted: members only"}
             known = {"url": relay.url, "state": "open", "lastRefusal": refusal, "closedSubscriptions": closed}
+            known |= {"lastNotice": "closing at noon", "partial": {"people-1": "it refused: busy"}}
             daemon.routes = {"GET /api/relays": as_json({"relays": [known]})}
             done = await _check(own_home, daemon.url, "", "--json")
             shown = await _check(own_home, daemon.url, "")
@@ -120,6 +140,8 @@ async def test_what_a_relay_refuses_is_shown(own_home: Path) -> None:
     assert "3 events, the last on Fri 2027-01-15" in shown.stdout
     assert "not you" in shown.stdout
     assert "wraps: restricted: members only" in shown.stdout
+    assert "people-1: it refused: busy" in shown.stdout
+    assert "closing at noon" in shown.stdout
     assert "\x1b" not in shown.stdout
 
 

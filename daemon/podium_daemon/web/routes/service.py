@@ -32,8 +32,12 @@ async def show_service(context: InContext) -> ServiceOut:
 @router.get("/api/relays")
 async def list_relays(context: InContext) -> RelaysOut:
     """The configured relays as they stand."""
-    pending = await context.outbox.pending_by_relay()
-    return RelaysOut(relays=[relay_out(relay, pending.get(relay.url, 0)) for relay in context.relays.states()])
+    pending, partial = await context.outbox.pending_by_relay(), context.partial()
+    return RelaysOut(
+        relays=[
+            relay_out(relay, pending.get(relay.url, 0), partial.get(relay.url, {})) for relay in context.relays.states()
+        ]
+    )
 
 
 @router.post("/api/events")
@@ -56,10 +60,10 @@ async def healthz() -> str:
 
 @router.get("/readyz", response_class=PlainTextResponse, responses=_NOT_READY)
 async def readyz(context: InContext) -> Response:
-    """Whether the daemon has caught up with a relay; 503 with the reason if not."""
+    """Whether the daemon does all of its work; 503 with the reason if not. What single relays refuse is said too."""
     reason = context.ready()
     if reason is None:
-        return PlainTextResponse("ready\n")
+        return PlainTextResponse("\n".join(["ready", *context.remarks(), ""]))
     return PlainTextResponse(f"{reason}\n", HTTPStatus.SERVICE_UNAVAILABLE)
 
 

@@ -1,0 +1,40 @@
+"""What the relays to be read do not tell us: what they refuse, and whose past they have not told whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from podium_daemon.relays.relay_state import RelayStatus
+from podium_protocol.live.plain_text import single_line
+
+_MAX_WORDS: Final = 200
+
+
+class Gaps:
+    """A look at the pool and at what was read, whenever somebody asks."""
+
+    def __init__(
+        self, states: Callable[[], Iterable[RelayStatus]], partial: Callable[[], Mapping[str, Mapping[str, str]]]
+    ) -> None:
+        """`partial`: by relay and subscription, why the past is not told whole."""
+        self._states = states
+        self._partial = partial
+
+    def unserved(self) -> list[str]:
+        """The subscriptions that no relay serves: what they ask for is not known here."""
+        names = [set(gaps) for gaps in self._all().values()]
+        return sorted(set.intersection(*names)) if names else []
+
+    def remarks(self) -> list[str]:
+        """A line for each gap, with the relay's words, fit to be shown."""
+        return [
+            f"{url} does not serve {name}: {single_line(words, _MAX_WORDS)}"
+            for url, gaps in self._all().items()
+            for name, words in gaps.items()
+        ]
+
+    def _all(self) -> dict[str, dict[str, str]]:
+        partial = self._partial()
+        states = [one for one in self._states() if one.is_configured and one.read]
+        return {one.url: {**partial.get(one.url, {}), **one.closed_subscriptions} for one in states}
