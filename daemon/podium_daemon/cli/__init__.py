@@ -116,6 +116,10 @@ def _globals(
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
+    from podium_daemon import logs
+
+    # what a command prints is for programs too: words of the parts it uses go to standard error, and only warnings
+    logs.configure("warning", "console")
     context.obj = Caller(config_file, state, key_file, url, bunker, context.call_on_close)
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
+import logging
 import os
 import subprocess
 import sys
@@ -9,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.testing import CliRunner
@@ -220,3 +225,16 @@ def test_a_tunnel_to_the_daemon_is_signed_for_its_public_url(own_home: Path) -> 
     ]:
         caller = Caller(config_option=config_file, url_option=url)
         assert caller.api(caller.config(), None).signed_url == signed
+
+
+def test_what_the_parts_of_a_command_log_goes_to_standard_error(podium: CommandLine) -> None:
+    """Standard output holds the answer alone, so that `--json` can be read by a program; only warnings are said."""
+    shown = podium("config", "show", "--json")
+    json.loads(shown.stdout)
+    log = structlog.get_logger("podium_daemon.relays")
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        log.debug("a relay says nothing of itself")
+        log.warning("a relay refused")
+    assert said.getvalue() == ""
+    assert not log.isEnabledFor(logging.INFO)
