@@ -385,6 +385,7 @@ class Daemon:
             random_bytes=self._random_bytes,
             past=_AllRead(self._syncer.caught_up, self._gift_wraps.caught_up),
             remembered=lambda pubkey: self._private_inbox.remembered.get(pubkey, 0),
+            page_of=self._page_of,
         )
         self._rsvps = Rsvps(
             store=store, policy=policies.seat_policy(self._config), clock=clock, past=self._replies.caught_up

@@ -6,6 +6,7 @@ from typing import Final
 
 METADATA: Final = 0
 DELETION: Final = 5  # NIP-09
+REACTION: Final = 7  # NIP-25; sealed, to a private message (NIP-17)
 BADGE_AWARD: Final = 8  # NIP-58
 SEAL: Final = 13  # NIP-59
 PRIVATE_MESSAGE: Final = 14  # NIP-17

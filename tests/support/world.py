@@ -190,6 +190,7 @@ class World:
             letters=self.letters_out,
             others=self.private_inbox.take,
             remembered=lambda pubkey: self.private_inbox.remembered.get(pubkey, 0),
+            page_of=lambda row: f"http://x.example/s/{row.id}",
             clock=self.clock,
             random_bytes=os.urandom,
         )

@@ -23,6 +23,8 @@ INVITATION: Final = "invitation"
 STATUS: Final = "status"
 RSVP: Final = "rsvp"
 ATTENDANCE: Final = "attendance"
+HELP: Final = "help"
+"""What can be said by message: one letter for each person and session, since a second one would be a nuisance."""
 
 _BY_KEY: Final = "[lessonId+pubkey+topic]"
 _encode: Final = msgspec.json.Encoder().encode

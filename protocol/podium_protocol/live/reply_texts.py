@@ -16,7 +16,21 @@ _HOW: Final = N_(
     "mean (most apps call it reply or quote), with yes, maybe, no or stop."
 )
 _ALL: Final = N_("Reply stop all to get no more messages at all.")
+_PUZZLED: Final = N_("That was not understood: {title}")
+_AUTOMATIC: Final = N_(
+    "These messages are written by a program, and nobody reads what you answer. You can reply yes, maybe or no to say "
+    "whether you come, stop to get no more messages about this session, stop all for none at all."
+)
+_PAGE: Final = N_("The session's page: {url}")
 _OVER: Final = N_("That session is over, so nothing was changed.")
+
+
+def explain_words(title: str, page: str | None, language: Language = ENGLISH) -> Rendered:
+    """What can be said, to somebody who said something else about the session called `title`."""
+    say = language.catalogue.gettext
+    headline = say(_PUZZLED).format(title=single_line(title, MAX_TITLE))
+    where = () if page is None else (say(_PAGE).format(url=page),)
+    return Rendered(headline, "\n\n".join((headline, say(_AUTOMATIC), *where)))
 
 
 def explain(why: Unclear, reply: str, titles: Sequence[str], language: Language = ENGLISH) -> Rendered:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
@@ -14,7 +13,7 @@ from podium_protocol import kinds, tags
 from podium_protocol.addresses import Address
 from podium_protocol.errors import LocalProtocolError
 from podium_protocol.events import EventId, Pubkey, UnsignedEvent
-from podium_protocol.live import fields
+from podium_protocol.live import fields, reply_words
 from podium_protocol.live.authored import AuthoredEvent
 from podium_protocol.live.plain_text import paragraphs
 from podium_protocol.live.revisions import next_created_at
@@ -161,14 +160,22 @@ def needs_reconfirmation(rsvp: Rsvp, starts_at: int, start_of_revision: Mapping[
 
 
 def read_reply(text: str) -> Reply | None:
-    """The answer a private message gives if it is exactly yes, maybe, no, stop or stop all, else None.
+    """The answer a private message gives if it says yes, maybe, no, stop or stop all in a known language, else None.
 
-    Case, white space and punctuation do not matter ("Yes!", " STOP, all. "); anything more is conversation.
+    Case, white space, punctuation, politeness and emoji around it do not matter ("Yes please!", "Ja, gerne 👍", " STOP,
+    all. "), and a 👍 alone is an answer; anything more is conversation.
     """
-    if len(text) > _MAX_REPLY:
-        return None
-    letters = (" " if unicodedata.category(character)[0] in "PZC" else character for character in text)
-    return _REPLIES.get(" ".join("".join(letters).casefold().split()))
+    return None if len(text) > _MAX_REPLY else _REPLIES.get(reply_words.meaning_of(text) or "")
+
+
+def read_reaction(content: str) -> Reply | None:
+    """The answer that a reaction to a message gives (kind 7, NIP-17 and NIP-25), or None: it only acknowledges."""
+    return None if len(content) > _MAX_REPLY else _REPLIES.get(reply_words.meaning_of_reaction(content) or "")
+
+
+def is_courtesy(text: str) -> bool:
+    """Whether a message is thanks and greetings alone, which want no answer."""
+    return len(text) <= _MAX_REPLY and reply_words.meaning_of(text) == ""
 
 
 def _status_of(rows: Tags) -> RsvpStatus | None:

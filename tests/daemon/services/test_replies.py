@@ -15,7 +15,7 @@ from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.nips import nip17, nip44, nip59
 from podium_storage.rows import LiveSessionRow
-from tests.support.private import edited, scheduled
+from tests.support.private import edited, opened, scheduled
 from tests.support.world import World, new_key, pubkeys, signed, world
 
 HOUR = 3600
@@ -83,11 +83,13 @@ async def letter_about(here: World, key: SecretKey, row: LiveSessionRow, name: s
         ("No!", "declined"),
         (" maybe ", "tentative"),
         ("YES.", "confirmed"),
-        ("no thanks", "confirmed"),
+        ("no thanks", "declined"),
+        ("Nein, leider 👎", "declined"),
+        ("no problem", "confirmed"),
     ],
 )
 async def test_an_answer_by_message_is_an_rsvp(text: str, expected: str) -> None:
-    """A reply to the confirmation changes the RSVP; anything more than the word is conversation and changes nothing."""
+    """A reply to the confirmation changes the RSVP; anything more than a polite word is conversation."""
     async with world() as here:
         row = await here.schedule()
         person = await invited(here, row)
@@ -367,3 +369,82 @@ async def test_who_is_not_invited_any_more_cannot_answer_by_message() -> None:
         await edited(here, row, invited=())
         await say(here, person, "yes")
         assert await here.rsvp(person, row) is None
+
+
+async def react(here: World, key: SecretKey, content: str, about: str) -> None:
+    """Somebody reacts to a message (NIP-17, "Kind 7")."""
+    rows = (("e", about), ("p", here.service.pubkey), ("k", "14"))
+    await here.replies.take([wrapped(here, key, UnsignedEvent(key.pubkey, here.now, kinds.REACTION, rows, content))])
+    await here.turn()
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"), [("👎", "declined"), ("-", "declined"), ("🤔", "tentative"), ("❤️", "confirmed")]
+)
+async def test_a_reaction_to_a_message_is_an_answer(content: str, expected: str) -> None:
+    """Many clients offer nothing quicker; a heart says nothing, and nobody is written to because of it."""
+    async with world() as here:
+        row = await here.schedule()
+        person = await invited(here, row)
+        await react(here, person, content, await letter_about(here, person, row))
+        assert await status(here, person, row) == expected
+        assert len(here.letters(person)) == 1
+
+
+async def test_a_reaction_to_something_else_or_to_what_is_over_says_nothing() -> None:
+    """A thumb under a cancellation, and one under another's message: no answer, and none back."""
+    async with world() as here:
+        one, two = await here.schedule(), await here.schedule(starts_in=3 * DAY)
+        person = await invited(here, one, two)
+        about = await letter_about(here, person, one)
+        await here.cancel(one)
+        await here.turn()
+        before = here.letters(person)
+        await react(here, person, "👎", about)
+        await react(here, person, "👎", "0" * 64)
+        assert [await status(here, person, row) for row in (one, two)] == ["confirmed", "confirmed"]
+        assert here.letters(person) == before
+
+
+async def test_what_is_not_understood_is_answered_once_for_each_session() -> None:
+    """With what can be said and where the session is; a restart and more talk bring nothing more."""
+    async with world() as here:
+        one, two = await here.schedule(), await here.schedule(starts_in=3 * DAY)
+        person, stranger = await invited(here, one, two), await here.person()
+        about = [await letter_about(here, person, row) for row in (one, two)]
+        before = len(here.letters(person))
+        for text in ("What do I have to bring?", "And where is it?", "Hello? Anybody?", "no rope, sorry"):
+            await say(here, person, text, to=about[0])
+            here.replies._explained.clear()
+        await say(here, stranger, "Who are you?")
+        assert here.letters(person)[before:] == ["That was not understood: Know your rights"]
+        await say(here, person, "I may be late.", to=about[1])
+        await say(here, person, "Thanks!", to=about[1])
+        assert len(here.letters(person)) == before + 2
+        assert here.letters(stranger) == []
+        (words,) = {text for text in _texts(here, person) if "not understood" in text and f"/s/{one.id}" in text}
+        assert "yes, maybe or no" in words
+        assert "stop all" in words
+
+
+async def test_who_wants_no_messages_and_who_writes_to_a_person_are_not_answered() -> None:
+    """After `stop` nothing comes; where the service has the instructor's key, plain words may be for the instructor."""
+    async with world() as here:
+        row = await here.schedule()
+        person = await invited(here, row)
+        await say(here, person, "stop")
+        await say(here, person, "I said stop!")
+        assert len(here.letters(person)) == 1
+    async with world() as here:
+        here.instructor = here.service
+        here.listed.add(here.service.pubkey)
+        row = await here.schedule()
+        person = await invited(here, row)
+        await say(here, person, "How is your garden?")
+        assert len(here.letters(person)) == 1
+        await say(here, person, "Which room?", to=await letter_about(here, person, row))
+        assert len(here.letters(person)) == 2
+
+
+def _texts(here: World, key: SecretKey) -> list[str]:
+    return [rumor.content for rumor in opened(here, key, kinds.PRIVATE_MESSAGE)]

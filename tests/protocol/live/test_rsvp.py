@@ -186,10 +186,10 @@ def test_exact_words_are_answers(text: str, reply: Reply) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "!", "yes please", "no, yes", "y", "nope", "don't stop", "stopall", "yes" + " " * 100, "y.e.s", "1", "да"],
+    ["", "!", "yes it is", "no, yes", "y", "nay", "don't stop", "stopall", "yes" + " " * 100, "y.e.s", "1", "да"],
 )
 def test_conversation_is_no_answer(text: str) -> None:
-    """Anything more than the words themselves changes nothing."""
+    """Anything more than an answer and politeness changes nothing."""
     assert read_reply(text) is None
 
 
