@@ -48,6 +48,7 @@ class AddressRefused(msgspec.Struct, frozen=True):
     url: str
     reason: str
     is_lasting: bool = True
+    retry_after: float | None = None  # seconds, where there was no place for it
 
 
 async def resolve_public(

@@ -97,6 +97,8 @@ class RelayConnection:
         self._connections = 0
         self._connected_since: float | None = None
         self.last_used = clock.monotonic()
+        self.farewell = "the daemon is stopping"
+        """Why it ends when it does, in words."""
 
     # -- what is wanted ------------------------------------------------------------------------------------------------
 
@@ -157,6 +159,15 @@ class RelayConnection:
         """Whether nothing is wanted of it, so that it may be forgotten."""
         return not self._books.has_work
 
+    @property
+    def is_punished(self) -> bool:
+        """Whether it is in the penalty box."""
+        return self.state is ConnectionState.PENALTY
+
+    def silent_for(self, now: float) -> float:
+        """Seconds (`now` is monotonic) for which it has had events to take and has answered nothing."""
+        return self._books.window.silent_for(now)
+
     async def until(self, *states: ConnectionState) -> None:
         """Wait for one of these states."""
         while self.state not in states:
@@ -215,7 +226,7 @@ class RelayConnection:
 
     def never_run(self) -> None:
         """Give back what was handed over to a connection that will not be opened any more."""
-        self._away(_Away(ConnectionState.STOPPED, "the daemon is stopping", 0.0))
+        self._away(_Away(ConnectionState.STOPPED, self.farewell, 0.0))
 
     async def _keep(self, stop: Stop) -> None:
         while True:

@@ -28,7 +28,8 @@ from podium_daemon.relays.books import SinceFor
 from podium_daemon.relays.connection import RelayConnection
 from podium_daemon.relays.fetching import FetchResult, RelayAnswer
 from podium_daemon.relays.incoming import Incoming, OnEose, Sink
-from podium_daemon.relays.publishing import MAX_ON_THE_WAY, OnOutcome, Prepared, PublishOutcome
+from podium_daemon.relays.places import MAX_STRANGERS, NoPlace, Places
+from podium_daemon.relays.publishing import MAX_ON_THE_WAY, OnOutcome, Prepared, PublishOutcome, recipient_of
 from podium_daemon.relays.pump import AuthSigner
 from podium_daemon.relays.questions import Fetch
 from podium_daemon.relays.relay_state import ConnectionOptions, ConnectionState, PoolRelay, RelayStatus
@@ -37,7 +38,7 @@ from podium_protocol import relay_url
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import SignedEvent
 from podium_protocol.filters import Filter
-from podium_protocol.verdicts import Blocked
+from podium_protocol.verdicts import Blocked, Unknown
 from podium_protocol.violations import Violation
 
 __all__ = [
@@ -50,9 +51,6 @@ __all__ = [
     "RelayPool",
     "RelayStatus",
 ]
-
-MAX_STRANGERS: Final = 256
-"""Relays open on recipients' behalf: ten thousand recipients with ten invented relays each must not exhaust us."""
 
 MAX_IN_HAND: Final = 2 * MAX_ON_THE_WAY
 """Events of one fan-out that a relay has not answered: what is on the way, and as much again to follow it."""
@@ -104,6 +102,7 @@ class RelayPool:
         self._tls = tls or ssl.create_default_context()
         self._configured: dict[str, RelayConnection] = {}
         self._strangers: dict[str, RelayConnection] = {}
+        self._places = Places()
         self._subscriptions: dict[str, _Subscription] = {}
         self._stops: dict[RelayConnection, Stop] = {}
         self._group: asyncio.TaskGroup | None = None
@@ -129,17 +128,22 @@ class RelayPool:
                     self._end(stranger)
                 self._configured[url] = self._make(relay, is_configured=True)
 
-    def ensure(self, url: str) -> str | AddressRefused:
+    def ensure(self, url: str, whose: str = "") -> str | AddressRefused:
         """Make a relay known that is not configured, to be opened when there is something to do. Its normal URL.
 
-        Where its host leads is looked at each time it is opened.
+        Where its host leads is looked at each time it is opened. `whose`: the recipient on whose behalf, who gets a
+        fair share of the places (`places`). Where there is none now, the refusal says when to ask again.
         """
         if (normal := relay_url.normalise(url)) is None:
             return AddressRefused(url[:200], "it is no ws or wss URL")
         if normal in self._configured or normal in self._strangers:
             return normal
-        if len(self._strangers) >= MAX_STRANGERS and not self._forget_one():
-            return AddressRefused(normal, f"{MAX_STRANGERS} relays of recipients are in use already: later")
+        answer = self._places.ask(normal, whose, self._strangers, self._clock.monotonic())
+        if isinstance(answer, NoPlace):
+            reason = f"the {MAX_STRANGERS} places for recipients' relays are in use: later"
+            return AddressRefused(normal, reason, is_lasting=False, retry_after=answer.seconds)
+        if answer.instead_of is not None:
+            self._end(self._strangers.pop(answer.instead_of), "others needed its place")
         self._strangers[normal] = self._make(PoolRelay(normal, auth=False), is_configured=False)
         return normal
 
@@ -260,13 +264,16 @@ class RelayPool:
         return wave
 
     def _hand_over(self, url: str, events: Iterable[Prepared], tell: OnOutcome) -> None:
-        normal = self.ensure(url)
+        handed = list(events)
+        normal = self.ensure(url, recipient_of(handed[0].json) if handed else "")
         if isinstance(normal, AddressRefused):
-            for event in events:
-                tell(PublishOutcome(event.id, normal.url, Blocked(f"not sent: {normal.reason}")))
+            later = normal.retry_after
+            verdict = Blocked(f"not sent: {normal.reason}") if later is None else Unknown(f"waiting: {normal.reason}")
+            for event in handed:
+                tell(PublishOutcome(event.id, normal.url, verdict, later, was_tried=False))
             return
         connection = self._known(normal)
-        for event in events:
+        for event in handed:
             connection.publish(event, tell)
 
     # -- fetching ------------------------------------------------------------------------------------------------------
@@ -337,22 +344,13 @@ class RelayPool:
             task = self._group.create_task(uncancelled(connection.run(stop), name), name=name)
             task.add_done_callback(lambda _: self._stops.pop(connection, None))
 
-    def _end(self, connection: RelayConnection) -> None:
+    def _end(self, connection: RelayConnection, why: str | None = None) -> None:
+        if why is not None:
+            connection.farewell = why
         if (stop := self._stops.get(connection)) is not None:
             stop.set()
         else:
             connection.never_run()
-
-    def _forget_one(self) -> bool:
-        """Make room for another stranger: the one unused for longest, but none that is being punished."""
-        states = (ConnectionState.IDLE, ConnectionState.WAITING)
-        idle = [one for one in self._strangers.values() if one.is_idle and one.state in states]
-        if not idle:
-            return False
-        oldest = min(idle, key=lambda one: one.last_used)
-        del self._strangers[oldest.url]
-        self._end(oldest)
-        return True
 
     def _apply(self, name: str, subscription: _Subscription) -> None:
         for connection in self._all():

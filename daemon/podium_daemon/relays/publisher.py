@@ -99,6 +99,9 @@ class Publisher:
 
     def _result(self, row: OutboxRow, outcome: PublishOutcome) -> PublishResult:
         words = outcome.verdict.message
+        if not outcome.was_tried and outcome.retry_after is not None:
+            # no place is a reason to wait, however often, and never to give up
+            return TryAgain(row.id, int(self._clock.now() + outcome.retry_after) + 1, words)
         if outcome.is_done:
             return Accepted(row.id, words)
         if is_final(outcome.verdict) and outcome.retry_after is None:

@@ -53,6 +53,7 @@ class PublishOutcome(msgspec.Struct, frozen=True):
     relay_url: str
     verdict: Verdict
     retry_after: float | None = None
+    was_tried: bool = True  # False: there was no place for the relay, which says nothing of it
 
     @property
     def is_done(self) -> bool:
@@ -68,6 +69,22 @@ class _Item(NamedTuple):
     tell: OnOutcome
 
 
+class _Addressed(msgspec.Struct):
+    tags: list[list[str]]
+
+
+_decode_addressed: Final = msgspec.json.Decoder(_Addressed).decode
+
+
+def recipient_of(event_json: bytes) -> str:
+    """Whom a message is for, by its first `p` tag; "" where it names nobody."""
+    try:
+        tags = _decode_addressed(event_json).tags
+    except msgspec.DecodeError:
+        return ""
+    return next((tag[1] for tag in tags if len(tag) > 1 and tag[0] == "p"), "")
+
+
 class PublishWindow:
     """The publications of one relay. Each is told its outcome exactly once."""
 
@@ -78,6 +95,7 @@ class PublishWindow:
         self._queue: deque[_Item] = deque()
         self._on_the_way: dict[EventId, list[_Item]] = {}
         self._bytes = 0
+        self._waits_since: float | None = None
         self._burst = 0  # sent since the relay last had a moment to itself
         self._quiet_since = float("-inf")
         self.max_message_bytes: int | None = None
@@ -96,7 +114,18 @@ class PublishWindow:
 
     def add(self, event: Prepared, tell: OnOutcome) -> None:
         """Queue one event; `tell` is called once, with its outcome."""
+        if not self._queue and not self._on_the_way:
+            self._waits_since = None  # it has something to answer from the next look on
         self._queue.append(_Item(event, tell))
+
+    def silent_for(self, now: float) -> float:
+        """Seconds since it was first seen to have something to answer, or last answered; 0 where it has nothing."""
+        if not self._queue and not self._on_the_way:
+            self._waits_since = None
+            return 0.0
+        if self._waits_since is None:
+            self._waits_since = now
+        return now - self._waits_since
 
     def feed(self, session: RelaySession, now: float, *, beside_subscriptions: bool = False) -> float | None:
         """Hand to the session what the window, the pace and a pause allow.
@@ -126,6 +155,7 @@ class PublishWindow:
             return
         self._bytes -= len(items[0].event.json)
         self._quiet_since = now
+        self._waits_since = now
         verdict = published.verdict
         if isinstance(verdict, RateLimited):
             self.pause.refused(now)

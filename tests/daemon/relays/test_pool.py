@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from podium_daemon.relays.embedded_child import RelaySettings
-from podium_daemon.relays.pool import MAX_IN_HAND, MAX_STRANGERS, PoolRelay, RelayPool
+from podium_daemon.relays.places import MAX_STRANGERS
+from podium_daemon.relays.pool import MAX_IN_HAND, PoolRelay, RelayPool
 from podium_daemon.relays.publishing import Prepared
 from podium_daemon.relays.relay_state import ConnectionOptions, ConnectionState, Refusal
 from podium_daemon.supervisor import Stop
