@@ -13,12 +13,12 @@ from podium_daemon.cli.api_client import ApiProblem, decode, session_path
 from podium_daemon.cli.caller import caller_of
 from podium_daemon.cli.options import Json, SessionReference, Yes, helped
 from podium_daemon.cli.output import clean, note, print_json, table
-from podium_daemon.cli.session_reference import find_session, plain_reference
+from podium_daemon.cli.session_reference import find_session, list_sessions, plain_reference
 from podium_daemon.cli.session_view import show_session
 from podium_daemon.cli.signing import sign_and_send
 from podium_daemon.cli.times import shown_time
 from podium_daemon.client.looking import Expectation
-from podium_daemon.client.values import Draft, PassedOvers, Sessions
+from podium_daemon.client.values import Draft, PassedOvers
 from podium_protocol import kinds
 
 app = typer.Typer(no_args_is_help=True, help="Schedule sessions and run them.")
@@ -45,9 +45,9 @@ def list_(
     as_json: Json = False,
 ) -> None:
     api = caller_of(context).reading_api()
-    raw = api.get("/api/sessions", {"state": state} if state else None)
+    found = list_sessions(api, state)
     if as_json:
-        print_json(decode(raw, dict))
+        print_json({"sessions": [decode(one.raw, dict) for one in found]})
         return
     table(
         ("start", "state", "title", "confirmed", "session"),
@@ -59,7 +59,7 @@ def list_(
                 f"{one.counts.confirmed}" + (f" of {one.max_participants}" if one.max_participants else ""),
                 one.identifier,
             )
-            for one in decode(raw, Sessions).sessions
+            for one in (each.value for each in found)
         ),
         empty="No sessions yet. `podium session create` schedules one.",
     )

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from podium_daemon.cli.api_client import Api, decode, session_path
-from podium_daemon.client.values import Session, Sessions
+from podium_daemon.client.values import Session
 from podium_protocol.addresses import Address
 from podium_protocol.errors import InvalidInput
 from podium_protocol.nips import nip19
@@ -50,8 +50,28 @@ def plain_reference(api: Api, reference: str) -> str:
     return trimmed if _PLAIN.fullmatch(trimmed) else _by_prefix(api, trimmed)
 
 
+def list_sessions(api: Api, state: str | None = None) -> list[Found]:
+    """All sessions by start, or those in one state, asked for part by part.
+
+    Raises:
+        CommandFailed: the daemon cannot be asked, or answers something else.
+    """
+    query = {} if state is None else {"state": state}
+    part = decode(api.get("/api/sessions", query), _Part)
+    raw = part.sessions
+    while part.next is not None and part.sessions:
+        part = decode(api.get("/api/sessions", {**query, "offset": str(part.next)}), _Part)
+        raw += part.sessions
+    return [Found(decode(bytes(one), Session), bytes(one)) for one in raw]
+
+
+class _Part(msgspec.Struct):
+    sessions: list[msgspec.Raw]
+    next: int | None = None
+
+
 def _by_prefix(api: Api, prefix: str) -> str:
-    sessions = decode(api.get("/api/sessions"), Sessions).sessions
+    sessions = [found.value for found in list_sessions(api)]
     matching = [one for one in sessions if one.identifier.startswith(prefix)]
     exact = [one for one in matching if one.identifier == prefix]
     found = exact or matching

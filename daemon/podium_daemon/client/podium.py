@@ -112,8 +112,13 @@ class PodiumClient:
 
     async def sessions(self, state: str | None = None) -> tuple[Session, ...]:
         """All sessions by start, or those in one state."""
-        query = None if state is None else {"state": state}
-        return (await self._transport.get("/api/sessions", Sessions, query)).sessions
+        query = {} if state is None else {"state": state}
+        found = await self._transport.get("/api/sessions", Sessions, query)
+        sessions = found.sessions
+        while found.next is not None and found.sessions:
+            found = await self._transport.get("/api/sessions", Sessions, {**query, "offset": str(found.next)})
+            sessions += found.sessions
+        return sessions
 
     async def session(self, reference: str) -> Session:
         """One session."""

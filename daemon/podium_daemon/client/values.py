@@ -70,9 +70,10 @@ class Session(Answer, frozen=True, kw_only=True):
 
 
 class Sessions(Answer, frozen=True, kw_only=True):
-    """All sessions of a service."""
+    """Sessions of a service by start; `next` is the offset of those that follow."""
 
     sessions: tuple[Session, ...]
+    next: int | None = None
 
 
 class PassedOver(Answer, frozen=True, kw_only=True):

@@ -179,6 +179,7 @@ class SessionOut(Model):
 
 class SessionsOut(Model):
     sessions: list[SessionOut]
+    next: Annotated[int | None, Field(description="`offset` of those that follow; null: these are the last.")]
 
 
 class PassedOverOut(Model):

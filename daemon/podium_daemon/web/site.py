@@ -28,6 +28,7 @@ from podium_daemon.web.routes import (
     signers,
     stream,
 )
+from podium_daemon.web.session_list import SessionList
 from podium_daemon.web.watch import Watch
 
 
@@ -46,6 +47,7 @@ def build_api(context: Context) -> FastAPI:
     app.state.calendar_tokens = CalendarTokens(context.store.database)
     app.state.login_door = LoginDoor(public_url=context.public_url, clock=context.clock)
     app.state.watch = Watch(context.store, context.views, connections=context.connections)
+    app.state.session_list = SessionList(context.store, context.views, context.clock)
     app.state.passes = stream.Passes(clock=context.clock)
     problems.install(app)
     app.include_router(recordings.router)
@@ -65,11 +67,13 @@ class Site(Guard):
     def __init__(self, app: FastAPI, *, public_url: str, hosts: Collection[str]) -> None:
         super().__init__(HeadRequests(app), public_url=public_url, hosts=hosts)
         self._watch: Watch = app.state.watch
+        self._list: SessionList = app.state.session_list
         self._signers = app.state.context.signers
         self.tasks = self._watch.tasks
 
     def refresh(self) -> None:
         """Somebody's name has changed: tell the pages that are open."""
+        self._list.refresh()
         self._watch.refresh()
 
     def drain(self) -> None:

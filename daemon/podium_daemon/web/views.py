@@ -28,11 +28,15 @@ from podium_protocol.live import fields, private
 from podium_protocol.live.plain_text import single_line
 from podium_protocol.live.recording import RecordingStage, access_of
 from podium_protocol.live.rsvp import RsvpStatus
+from podium_protocol.live.session import Visibility
 from podium_protocol.nips import nip19
 from podium_storage.rows import AttendanceRow, LedgerRow, LetterRow, LiveSessionRow, RsvpRow, WatchRow
+from podium_storage.session_counts import SessionCounts, session_counts
+from podium_storage.slices import in_slices
 from podium_storage.store import Store
 
 UNDELIVERABLE = "undeliverable"
+_SLICE = 20  # sessions written before the loop gets its turn: their naddr and npub are bech32 in Python
 
 
 class Views:
@@ -91,20 +95,40 @@ class Views:
                 detail = f"{reference!r} could be any of {len(named)} sessions: {', '.join(sorted(named)[:5])}"
                 raise Problem(HTTPStatus.CONFLICT, "ambiguous-session", detail, "Give more of the name, or the naddr.")
 
-    async def sessions(self, state: str | None, viewer: Pubkey | None = None) -> list[SessionOut]:
-        """The sessions that `viewer` may know of, or those in one state, in the order of their start."""
-        rows = await self._store.sessions.order_by("scheduledAt").to_list()
-        known = [row for row in rows if self.may_see(row, viewer)]
-        return [await self.session(row) for row in known if state is None or row.state == state]
+    async def sessions(
+        self,
+        state: str | None,
+        viewer: Pubkey | None = None,
+        *,
+        newest_first: bool = False,
+        limit: int,
+        offset: int = 0,
+    ) -> list[SessionOut]:
+        """The sessions that `viewer` may know of, or those in one state, in the order of their start: a part of them.
+
+        Four queries, however many sessions.
+        """
+        found = self._store.sessions.where("scheduledAt").above_or_equal(0)
+        if state is not None:
+            found = found.and_("state").equals(state)
+        if viewer is None:
+            found = found.and_("visibility").equals(Visibility.PUBLIC)
+        else:
+            found = found.and_(lambda row: self.may_see(row, viewer))
+        ordered = found.reverse() if newest_first else found
+        rows = await ordered.offset(offset).limit(limit).to_list()
+        counts = await session_counts(self._store.database, [row.lesson_id for row in rows])
+        shown: list[SessionOut] = []
+        async for part in in_slices(rows, _SLICE):
+            shown += [self._session(row, counts[row.lesson_id]) for row in part]
+        return shown
 
     async def session(self, row: LiveSessionRow) -> SessionOut:
         """One session with its counts."""
-        answers = self._store.rsvps.where("lessonId").equals(row.lesson_id)
-        status = {name.value: await answers.and_("status").equals(name.value).count() for name in RsvpStatus}
-        present = self._store.intervals.where("lessonId").equals(row.lesson_id).and_("leftAt").equals(None)
+        return self._session(row, (await session_counts(self._store.database, [row.lesson_id]))[row.lesson_id])
+
+    def _session(self, row: LiveSessionRow, counted: SessionCounts) -> SessionOut:
         instructor = self._introduce(Pubkey(row.instructor_pubkey))
-        runs = await self._store.recordings.where("lessonId").equals(row.lesson_id).to_list()
-        recorded = max(runs, key=lambda one: one.run, default=None)
         return SessionOut(
             lesson_id=row.lesson_id,
             naddr=self.naddr(row),
@@ -136,17 +160,15 @@ class Views:
             end_reason=row.end_reason,
             recording_state=row.recording_state,
             recording_url=row.recording_url,
-            is_recording=recorded is not None and recorded.state == RecordingStage.RECORDING,
-            recording_progress=(
-                recorded.progress if recorded is not None and recorded.state == RecordingStage.PROCESSING else None
-            ),
+            is_recording=counted.recording == RecordingStage.RECORDING,
+            recording_progress=counted.progress if counted.recording == RecordingStage.PROCESSING else None,
             blocked_reason=row.blocked_reason,
             unread_reason=row.unread_reason,
             cancel_reason=row.cancel_reason,
-            seats_taken=await answers.and_("seat").equals("held").count(),
-            waiting_count=await answers.and_("seat").equals("waiting").count(),
-            counts=Counts(**status),
-            participant_count=len({interval.pubkey for interval in await present.to_list()}),
+            seats_taken=counted.seats["held"],
+            waiting_count=counted.seats["waiting"],
+            counts=Counts(**{name.value: counted.answers[name.value] for name in RsvpStatus}),
+            participant_count=counted.present,
             join_url=self.page(row),
             epoch=row.epoch,
         )

@@ -26,6 +26,14 @@ export function plain(method, path, body) {
   return call(method, path, body, {});
 }
 
+/** A read that anybody may make, unless the version one has is the newest: then null. */
+export async function newerThan(etag, path) {
+  const answer = await request(path, { headers: etag ? { "If-None-Match": etag } : {} });
+  if (answer.status === 304) return null;
+  if (!answer.ok) throw await refusal(answer);
+  return { body: await answer.json(), etag: answer.headers.get("etag") };
+}
+
 /** A call signed by the person. */
 export async function signed(method, path, body) {
   return call(method, path, body, { Authorization: await authorization(method, path, body) });

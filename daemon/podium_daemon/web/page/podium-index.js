@@ -1,6 +1,6 @@
 // All sessions of this service: live ones, upcoming ones, past ones; and the form to schedule another.
 
-import { plain, signAndSubmit, signed } from "./api.js";
+import { newerThan, plain, signAndSubmit, signed } from "./api.js";
 import { action, announce, freshId, h, keyed, setText, show } from "./dom.js";
 import { describe, t } from "./i18n.js";
 import "./podium-session-form.js";
@@ -9,7 +9,9 @@ import { seatsText } from "./podium-rsvp.js";
 import { SessionClient } from "./session-client.js";
 import { inZone, ownZone } from "./times.js";
 
-const REFRESH = 15000;
+const REFRESH = 15000; // while something changes; in quiet times less and less often
+const SLOWEST = 120000;
+const PART = 100; // sessions asked for at once
 const PAST_AT_FIRST = 20;
 
 /** `<podium-index>`. */
@@ -27,12 +29,41 @@ export class PodiumIndex extends HTMLElement {
     this.own = action(t("index.private"), () => this.#askForPrivate(), (error) => this.#failed(error), { class: "quiet" });
     const buttons = h("div", { class: "buttons" }, this.own);
     this.replaceChildren(h("h1", {}, t("index.title")), this.failure, this.loading, this.nothing, ...sections, buttons, this.#create());
-    this.#refresh();
-    this.timer = setInterval(() => document.hidden || this.#refresh(), REFRESH);
+    this.kept = new Map();
+    this.pause = REFRESH;
+    this.#look();
+    this.woken = () => document.hidden || this.#look();
+    document.addEventListener("visibilitychange", this.woken);
   }
 
   disconnectedCallback() {
-    clearInterval(this.timer);
+    clearTimeout(this.timer);
+    document.removeEventListener("visibilitychange", this.woken);
+  }
+
+  /** Look now, and again after a pause: twice as long as the last one when nothing has changed. */
+  async #look() {
+    clearTimeout(this.timer);
+    const changed = document.hidden ? false : await this.#refresh();
+    this.pause = changed ? REFRESH : Math.min(this.pause * 2, SLOWEST);
+    clearTimeout(this.timer);
+    if (this.isConnected) this.timer = setTimeout(() => this.#look(), this.pause);
+  }
+
+  /** All sessions from the newest on, as far back as past ones are shown; true if any part is new. */
+  async #read() {
+    const found = [];
+    let changed = false;
+    for (let offset = 0; offset !== null; ) {
+      const path = `/api/sessions?order=newest&limit=${PART}&offset=${offset}`;
+      const newer = await newerThan(this.kept.get(path)?.etag, path);
+      if (newer) this.kept.set(path, newer);
+      changed ||= newer !== null;
+      const { sessions, next } = this.kept.get(path).body;
+      found.push(...sessions);
+      offset = found.filter(isPast).length > this.shownPast ? null : next;
+    }
+    return { found, changed };
   }
 
   #part(name) {
@@ -53,8 +84,11 @@ export class PodiumIndex extends HTMLElement {
   }
 
   async #refresh() {
+    let changed = false;
     try {
-      const found = (await plain("GET", "/api/sessions")).sessions;
+      const read = await this.#read();
+      const { found } = read;
+      changed = read.changed;
       const shown = new Set(found.map(({ lessonId }) => lessonId));
       this.sessions = [...found, ...this.private.filter(({ lessonId }) => !shown.has(lessonId))];
       this.sessions.sort((one, other) => one.scheduledAt - other.scheduledAt);
@@ -64,11 +98,12 @@ export class PodiumIndex extends HTMLElement {
     }
     show(this.loading, false);
     this.#show();
+    return changed;
   }
 
   /** Private sessions are told to those they name, who sign for it; asked once, since each look is a signature. */
   async #askForPrivate() {
-    const { sessions } = await signed("GET", "/api/sessions");
+    const { sessions } = await signed("GET", "/api/sessions?order=newest&limit=200");
     this.private = sessions.filter(({ visibility }) => visibility === "private");
     announce(t("index.private.found", { count: this.private.length }));
     await this.#refresh();
@@ -81,12 +116,12 @@ export class PodiumIndex extends HTMLElement {
 
   #more() {
     this.shownPast += 50;
-    this.#show();
+    return this.#refresh();
   }
 
   #show() {
     if (!this.sessions) return;
-    const past = this.sessions.filter(({ state }) => state === "ended" || state === "cancelled").reverse();
+    const past = this.sessions.filter(isPast).reverse();
     this.#fill("live", this.sessions.filter(({ state }) => state === "active"));
     this.#fill("upcoming", this.sessions.filter(({ state }) => state === "scheduled"));
     this.#fill("past", past.slice(0, this.shownPast));
@@ -99,6 +134,10 @@ export class PodiumIndex extends HTMLElement {
     show(section, sessions.length > 0);
     keyed(list, sessions, (session) => session.lessonId, card, update);
   }
+}
+
+function isPast({ state }) {
+  return state === "ended" || state === "cancelled";
 }
 
 /** To a stranger a private session is not there: signing for its name signs in to its page too. */

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Collection, Sequence
 from http import HTTPStatus
 from typing import Annotated, Final
@@ -15,6 +14,7 @@ from podium_daemon.web.calendar_revisions import CalendarRevisions
 from podium_daemon.web.calendar_tokens import CalendarTokens
 from podium_daemon.web.context import Context, InContext
 from podium_daemon.web.documented import also
+from podium_daemon.web.etags import etag_of, has_version
 from podium_daemon.web.login import Caller, OptionalCaller
 from podium_daemon.web.models import CalendarOut
 from podium_daemon.web.problems import Problem
@@ -77,13 +77,13 @@ async def show_calendar(
     entries = await asyncio.to_thread(_written, context.views, found, face.alarms, await _quiet(context, owner))
     revisions = await CalendarRevisions(context.store, context.clock).of(owner, entries)
     raw = await asyncio.to_thread(_composed, entries, revisions, face.name, owner)
-    tag = f'"{hashlib.sha256(raw).hexdigest()[:32]}"'
+    tag = etag_of(raw)
     headers = {
         "ETag": tag,
         "Cache-Control": "private, no-cache",
         "Content-Disposition": 'inline; filename="podium.ics"',
     }
-    if _matches(if_none_match, tag):
+    if has_version(if_none_match, tag):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     return Response(raw, media_type=_MEDIA_TYPE, headers=headers)
 
@@ -137,9 +137,3 @@ def _written(
 
 def _composed(entries: Sequence[Written], revisions: Sequence[Revision], name: str, owner: str) -> bytes:
     return feed(zip(entries, revisions, strict=True), name=name, owner=owner)
-
-
-def _matches(if_none_match: str | None, tag: str) -> bool:
-    """Whether the caller has this version (RFC 9110, 13.1.2: weak comparison)."""
-    given = [each.strip().removeprefix("W/") for each in (if_none_match or "").split(",")]
-    return tag in given or given == ["*"]

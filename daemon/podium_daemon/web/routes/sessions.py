@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from http import HTTPStatus
+from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from podium_daemon.web.context import InContext, granted
+from podium_daemon.web.etags import has_version
 from podium_daemon.web.login import Caller, OptionalCaller
 from podium_daemon.web.models import (
     CancelDraftIn,
@@ -18,16 +20,43 @@ from podium_daemon.web.models import (
     SessionOut,
     SessionsOut,
 )
+from podium_daemon.web.session_list import MAX_SESSIONS, Asked, SessionList
 from podium_daemon.web.strict_json import StrictRoute
 
 router = APIRouter(prefix="/api/sessions", tags=["sessions"], route_class=StrictRoute)
 StateName = Literal["scheduled", "active", "ended", "cancelled"]
+_LISTED: Final[dict[int | str, dict[str, Any]]] = {
+    HTTPStatus.NOT_MODIFIED.value: {"description": "The caller has this version: see `If-None-Match`."}
+}
 
 
-@router.get("")
-async def list_sessions(context: InContext, caller: OptionalCaller, state: StateName | None = None) -> SessionsOut:
+def _list(request: Request) -> SessionList:
+    found: SessionList = request.app.state.session_list
+    return found
+
+
+def _asked(
+    state: StateName | None = None,
+    order: Annotated[Literal["start", "newest"], Query(description="`newest`: the latest start first.")] = "start",
+    limit: Annotated[int, Query(ge=1, le=MAX_SESSIONS, description="How many in one answer.")] = 100,
+    offset: Annotated[int, Query(ge=0, le=2**31, description="How many to leave out: `next` of an answer.")] = 0,
+) -> Asked:
+    return Asked(state, order, limit, offset)
+
+
+@router.get("", response_model=SessionsOut, responses=_LISTED)
+async def list_sessions(
+    caller: OptionalCaller,
+    sessions: Annotated[SessionList, Depends(_list)],
+    asked: Annotated[Asked, Depends(_asked)],
+    if_none_match: Annotated[str | None, Header(description="The `ETag` of the version one has.")] = None,
+) -> Response:
     """The sessions of this service, by start; private ones only to those they name, who sign the call."""
-    return SessionsOut(sessions=await context.views.sessions(state, caller))
+    told = await sessions.told(asked, caller)
+    headers = {"ETag": told.etag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
+    if has_version(if_none_match, told.etag):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return Response(told.body, media_type="application/json", headers=headers)
 
 
 @router.post("/draft")

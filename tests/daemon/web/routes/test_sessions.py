@@ -111,7 +111,7 @@ async def test_sessions_are_listed_by_start_and_state() -> None:
         assert [one["lessonId"] for one in listed] == [soon.lesson_id, late.lesson_id]
         active = (await here.get("/api/sessions?state=active")).json()["sessions"]
         assert [one["lessonId"] for one in active] == [soon.lesson_id]
-        assert (await here.get("/api/sessions?state=ended")).json() == {"sessions": []}
+        assert (await here.get("/api/sessions?state=ended")).json() == {"sessions": [], "next": None}
         assert (await here.get("/api/sessions?state=running")).status_code == 422
 
 

@@ -1,0 +1,123 @@
+"""The list of sessions: in parts, with a version, in as many reads for a hundred sessions as for one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+
+from podium_daemon.services.profiles import Introduction
+from podium_protocol.keys import SecretKey
+from podium_protocol.live.rsvp import RsvpStatus
+from podium_storage.rows import IntervalRow, LiveSessionRow
+from tests.support.reads import reading
+from tests.support.site import Site, site
+from tests.support.world import EVERYTHING, new_key
+
+
+@pytest.fixture
+async def here() -> AsyncIterator[Site]:
+    """A running server."""
+    async with site() as running:
+        yield running
+
+
+async def many(here: Site, count: int) -> list[str]:
+    """This many sessions, one a minute; their addresses by start."""
+    row = await here.here.schedule(starts_in=3600)
+    rows = [
+        msgspec.structs.replace(
+            row, id=None, lesson_id=f"{row.lesson_id}{number}", scheduled_at=row.scheduled_at + number
+        )
+        for number in range(1, count)
+    ]
+    await here.here.store.sessions.bulk_put(rows)
+    return [row.lesson_id, *(each.lesson_id for each in rows)]
+
+
+async def test_parts_make_the_whole(here: Site) -> None:
+    """Each part names the next, none twice, in both orders; the last says that it is."""
+    lessons = await many(here, 23)
+    for order, expected in (("start", lessons), ("newest", lessons[::-1])):
+        seen, offset = [], 0
+        while offset is not None:
+            part = (await here.get(f"/api/sessions?order={order}&limit=10&offset={offset}")).json()
+            seen += [one["lessonId"] for one in part["sessions"]]
+            offset = part["next"]
+        assert seen == expected
+    assert (await here.get("/api/sessions?offset=999")).json() == {"sessions": [], "next": None}
+    for bad in ("limit=0", "limit=201", "offset=-1", "order=old"):
+        assert (await here.get(f"/api/sessions?{bad}")).status_code == 422
+
+
+async def test_a_hundred_sessions_cost_as_many_reads_as_one(here: Site) -> None:
+    """The list is four queries, whoever asks; the counts in it are those of each session alone."""
+    lessons = await many(here, 100)
+    row, ada, bob = await here.here.row(lessons[0]), new_key(), new_key()
+    await here.here.answer(ada, row)
+    await here.here.answer(bob, row, RsvpStatus.TENTATIVE)
+    await here.here.rsvps._turn(EVERYTHING)
+    await here.here.store.intervals.bulk_put(
+        [_interval(row, ada, device, left) for device, left in (("laptop", None), ("phone", None), ("old", 9))]
+    )
+    for caller in (None, ada):
+        with reading(here.here.store.database) as reads:
+            listed = (await here.get("/api/sessions", caller)).json()["sessions"]
+        assert reads.count == 4
+        assert len(listed) == 100
+        assert listed[0] == (await here.get(here.path_of(row))).json()
+    assert listed[0]["counts"] == {"confirmed": 1, "tentative": 1, "declined": 0}
+    assert (listed[0]["seatsTaken"], listed[0]["participantCount"]) == (1, 1)
+    assert listed[1]["participantCount"] == 0
+
+
+def _interval(row: LiveSessionRow, key: SecretKey, device: str, left_at: int | None) -> IntervalRow:
+    return IntervalRow(
+        connection_id=device,
+        lesson_id=row.lesson_id,
+        pubkey=key.pubkey,
+        device=device,
+        joined_at=1,
+        left_at=left_at,
+        last_evidence=1,
+        source="engine",
+    )
+
+
+async def test_a_page_that_has_the_newest_version_costs_nothing(here: Site) -> None:
+    """304 without a body and without a read, until something in the list changes."""
+    (lesson,) = await many(here, 1)
+    first = await here.get("/api/sessions")
+    headers = {"If-None-Match": first.headers["etag"]}
+    with reading(here.here.store.database) as reads:
+        again = await here.call("GET", "/api/sessions", headers=headers)
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"])
+    assert reads.count == 0
+    await here.here.answer(new_key(), await here.here.row(lesson))
+    changed = await here.call("GET", "/api/sessions", headers=headers)
+    assert changed.status_code == 200
+    assert changed.json()["sessions"][0]["counts"]["confirmed"] == 1
+    assert changed.headers["etag"] != first.headers["etag"]
+
+
+async def test_a_new_name_is_a_new_version(here: Site) -> None:
+    """What no table holds is in the list as soon as it is known, and after a minute in any case."""
+    await many(here, 1)
+    assert (await here.get("/api/sessions")).json()["sessions"][0]["instructorName"] == ""
+    for name, known in (("Grace", here.refresh), ("Hopper", None)):
+        here.introductions[here.here.instructor.pubkey] = Introduction(name, None)
+        if known is not None:
+            known()
+        else:
+            await here.here.clock.advance(60)
+        assert (await here.get("/api/sessions")).json()["sessions"][0]["instructorName"] == name
+
+
+async def test_strangers_do_not_see_what_somebody_else_asked_for(here: Site) -> None:
+    """A private session is in the list of those it names, before and after, and in nobody else's."""
+    (lesson,) = await many(here, 1)
+    row, ada = await here.here.row(lesson), new_key()
+    await here.here.store.sessions.put(msgspec.structs.replace(row, visibility="private", invited=(ada.pubkey,)))
+    for caller, count in ((None, 0), (ada, 1), (None, 0), (new_key(), 0)):
+        assert len((await here.get("/api/sessions", caller)).json()["sessions"]) == count
