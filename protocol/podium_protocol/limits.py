@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from podium_protocol import kinds
+
 # -- frames from relays ------------------------------------------------------------------------------------------------
 
 MAX_FRAME_BYTES: Final = 512 * 1024
@@ -24,6 +26,27 @@ MAX_MESSAGE_CHARS: Final = 500
 
 MAX_FILTERS: Final = 20
 """Filters in one REQ; relays refuse long lists (LocalRelay allows 20)."""
+
+# -- events of people --------------------------------------------------------------------------------------------------
+
+MAX_EVENT_BYTES: Final = 60_000
+"""Many relays refuse 64 KiB."""
+
+_MAX_BYTES_OF: Final = {
+    kinds.RSVP: 8 * 1024,  # an address, a note of 1,000 characters, and what clients add
+    kinds.LIVE_CHAT: 8 * 1024,  # 1,000 characters and up to 64 tags
+    kinds.ROOM_PRESENCE: 4 * 1024,
+    kinds.DM_RELAY_LIST: 8 * 1024,  # 20 relays of 255 characters; we read 10
+    kinds.RELAY_LIST: 8 * 1024,
+    kinds.METADATA: 32 * 1024,  # a profile that tells a life; pictures are links
+    kinds.DELETION: 32 * 1024,  # some 400 events at once
+}
+
+
+def max_bytes_of(kind: int) -> int:
+    """The bytes that a person's event of this kind may have: anybody can write them, and we keep them."""
+    return _MAX_BYTES_OF.get(kind, MAX_FRAME_BYTES)
+
 
 # -- one conversation --------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,15 @@ import msgspec
 from podium_protocol.events import EventId
 from podium_storage.database import Database, Transaction
 
-_KNOWN: Final = "SELECT eventId FROM openedWraps WHERE eventId IN (SELECT value FROM json_each(?))"
+MAX_UNOPENED: Final = 100_000
+"""Wraps remembered that could not be opened; the oldest give way, and are tried once more."""
+
+_KNOWN: Final = """
+SELECT eventId FROM openedWraps WHERE eventId IN (SELECT value FROM json_each(?1))
+UNION ALL SELECT eventId FROM unopenedWraps WHERE eventId IN (SELECT value FROM json_each(?1))"""
+_ADD_UNOPENED: Final = "INSERT INTO unopenedWraps (eventId, seenAt) VALUES (?, ?) ON CONFLICT DO NOTHING"
+_DROP_OLDEST: Final = "DELETE FROM unopenedWraps WHERE id <= (SELECT max(id) FROM unopenedWraps) - ?"
+_SWEEP_UNOPENED: Final = "DELETE FROM unopenedWraps WHERE seenAt < ?"
 _ADD: Final = "INSERT INTO openedWraps (eventId, openedAt) VALUES (?, ?) ON CONFLICT DO NOTHING"
 _SWEEP: Final = "DELETE FROM openedWraps WHERE openedAt < ?"
 
@@ -23,7 +31,7 @@ class OpenedWraps:
         self._database = database
 
     async def known(self, ids: Collection[EventId]) -> frozenset[EventId]:
-        """Those of `ids` that were opened."""
+        """Those of `ids` that were opened, or could not be."""
         return await self._database.snapshot(lambda tx: self.known_within(tx, ids))
 
     async def known_within(self, tx: Transaction, ids: Collection[EventId]) -> frozenset[EventId]:
@@ -35,6 +43,20 @@ class OpenedWraps:
         """Remember `ids` in the transaction that writes down what was in them."""
         await tx.execute_many(_ADD, ((event_id, now) for event_id in ids))
 
+    async def add_unopened(self, ids: Collection[EventId], *, now: int, at_most: int = MAX_UNOPENED) -> None:
+        """Remember wraps that nobody could open, so that they are not decrypted again; `at_most` of all there were."""
+
+        async def scope(tx: Transaction) -> None:
+            await tx.execute_many(_ADD_UNOPENED, ((event_id, now) for event_id in ids))
+            await tx.execute(_DROP_OLDEST, (at_most,))
+
+        if ids:
+            await self._database.transact(scope)
+
     async def sweep(self, before: int) -> int:
         """Forget those opened before a time; their number. A wrap read once more changes nothing that is newer."""
-        return await self._database.transact(lambda tx: tx.execute(_SWEEP, (before,)))
+
+        async def scope(tx: Transaction) -> int:
+            return await tx.execute(_SWEEP, (before,)) + await tx.execute(_SWEEP_UNOPENED, (before,))
+
+        return await self._database.transact(scope)

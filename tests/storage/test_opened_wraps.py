@@ -50,3 +50,15 @@ async def test_old_ids_are_forgotten() -> None:
         await here.store.database.transact(lambda tx: wraps.add_within(tx, [TWO], now=20))
         assert await wraps.sweep(20) == 1
         assert await wraps.known([ONE, TWO]) == {TWO}
+
+
+async def test_what_could_not_be_opened_is_remembered_up_to_a_number() -> None:
+    """It is known like the others; past the bound the oldest give way, since strangers write as many as they like."""
+    async with mirrored() as here:
+        wraps = OpenedWraps(here.store.database)
+        many = [EventId(f"{number:064x}") for number in range(10)]
+        await wraps.add_unopened(many, now=10, at_most=7)
+        await wraps.add_unopened(many[3:], now=11, at_most=7)
+        assert await wraps.known(many) == set(many[3:])
+        assert await wraps.sweep(11) == 7
+        assert await wraps.known(many) == frozenset()

@@ -17,6 +17,8 @@ import msgspec
 from podium_protocol import kinds, tags
 from podium_protocol.events import EventId, ParsedEvent, Rejected, VerifiedEvent, parse_json, verify_parsed
 from podium_protocol.filters import Filter, matches_any
+from podium_protocol.limits import max_bytes_of
+from podium_protocol.live.rsvp import read_rsvp
 
 MAX_AHEAD: Final = 600  # seconds (wire-formats.md: dated more than 10 min in the future is dropped)
 MAX_SEEN: Final = 100_000  # ids remembered; a forgotten one costs a verification, and the mirror knows it again
@@ -80,11 +82,16 @@ def _judge_one(arrival: Arrival, now: float) -> VerifiedEvent | str:
     parsed = parse_json(arrival.raw)
     if isinstance(parsed, Rejected):
         return parsed.reason.value
+    if len(arrival.raw) > max_bytes_of(parsed.event.kind):
+        return "too_large"
     refusal = _refusal(parsed, arrival.filters, now)
     if refusal is not None:
         return refusal
     verified = verify_parsed(parsed)
-    return verified.reason.value if isinstance(verified, Rejected) else verified
+    if isinstance(verified, Rejected):
+        return verified.reason.value
+    is_idle = verified.kind == kinds.RSVP and not _answers_what_was_asked(verified, arrival.filters)
+    return "no_answer" if is_idle else verified
 
 
 def _refusal(parsed: ParsedEvent, filters: tuple[Filter, ...], now: float) -> str | None:
@@ -96,6 +103,16 @@ def _refusal(parsed: ParsedEvent, filters: tuple[Filter, ...], now: float) -> st
     if event.kind == kinds.DELETION and not _may_concern_us(parsed):
         return "deletes_something_else"
     return None
+
+
+def _answers_what_was_asked(event: VerifiedEvent, filters: tuple[Filter, ...]) -> bool:
+    """Whether an RSVP says something, to a session it was asked for: a filter is content with any `a` of an event.
+
+    Else one key could fill the mirror with answers to sessions that nobody holds.
+    """
+    rsvp = read_rsvp(event)
+    asked = [values for one in filters for name, values in one.tags if name == "a"]
+    return rsvp is not None and (not asked or any(rsvp.lesson_id in values for values in asked))
 
 
 def _may_concern_us(parsed: ParsedEvent) -> bool:

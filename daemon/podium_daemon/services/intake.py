@@ -17,7 +17,8 @@ from podium_daemon.services.private_news import PrivateNews
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.errors import InvalidInput
-from podium_protocol.events import VerifiedEvent
+from podium_protocol.events import Pubkey, VerifiedEvent
+from podium_protocol.limits import MAX_EVENT_BYTES, max_bytes_of
 from podium_protocol.live import private
 from podium_protocol.live.lifecycle import State
 from podium_protocol.live.rsvp import read_rsvp
@@ -35,7 +36,6 @@ E2EE_UNAVAILABLE: Final = Refused(
 )
 MAX_AHEAD: Final = 600  # seconds; relays and other clients drop what is dated further ahead (wire-formats.md)
 MAX_BEHIND: Final = 3600  # a draft signed later than this would lose against a newer revision: ask for a fresh one
-MAX_EVENT_BYTES: Final = 60_000  # many relays refuse 64 KiB (wire-formats.md, trap 7)
 _OVER: Final = (State.ENDED, State.CANCELLED)
 _COUNT_FOR_NOTHING: Final = {
     IngestOutcome.SUPERSEDED: Refused(
@@ -48,6 +48,12 @@ _COUNT_FOR_NOTHING: Final = {
         "expired", "the event's own expiration has passed (NIP-40)", "Leave the expiration out, or set a later one."
     ),
 }
+
+
+_OF_THE_CALLER: Final = frozenset({kinds.DM_RELAY_LIST, kinds.RELAY_LIST})
+_NOT_THEIRS: Final = Refused(
+    "not-the-author", "a relay list is taken from its author only", "Sign the call with the key of the list."
+)
 
 
 class Submitted(msgspec.Struct, frozen=True):
@@ -90,8 +96,15 @@ class Intake:
         self._accepts = accepts
         self._clock = clock
 
-    async def submit(self, events: Sequence[VerifiedEvent]) -> list[Submitted] | Refused:
-        """Take all of `events` or none; the caller need not be the author, since each event proves its own."""
+    async def submit(self, events: Sequence[VerifiedEvent], *, by: Pubkey) -> list[Submitted] | Refused:
+        """Take all of `events` or none, from whoever signed the call.
+
+        What belongs to a session here proves its author itself, and anybody may bring it. Relay lists are taken from
+        their author alone: everybody's are public, and whoever hands them in would fill our disk and our relays with
+        those of strangers.
+        """
+        if any(event.kind in _OF_THE_CALLER and event.pubkey != by for event in events):
+            return _NOT_THEIRS
         now = int(self._clock.now())
         submitted: list[Submitted] = []
         for event in events:
@@ -238,6 +251,7 @@ class Intake:
 def _flaw(event: VerifiedEvent, now: int) -> Refused | None:
     if not now - MAX_BEHIND <= event.created_at <= now + MAX_AHEAD:
         return Refused("bad-time", "the event is not dated now", "Ask for a fresh draft, sign it and send it at once.")
-    if len(event.to_json()) > MAX_EVENT_BYTES:
-        return Refused("too-large", f"an event is {MAX_EVENT_BYTES} bytes at most", "Shorten its text.")
+    most = min(max_bytes_of(event.kind), MAX_EVENT_BYTES)
+    if len(event.to_json()) > most:
+        return Refused("too-large", f"an event of this kind is {most} bytes at most", "Shorten its text.")
     return None

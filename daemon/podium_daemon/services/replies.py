@@ -164,6 +164,7 @@ class Replies:
         fresh = [wrap for wrap in wraps if wrap.id not in known and not nip40.is_expired(wrap, now)]
         self.counts["known_or_expired"] += len(wraps) - len(fresh)
         opened = await asyncio.to_thread(_open, fresh, self._secret, now)
+        await self._opened.add_unopened(_hopeless(fresh, opened), now=now)
         pairs = [(wrap.id, one) for wrap, one in zip(fresh, opened, strict=True) if isinstance(one, nip59.Unwrapped)]
         if rest := [pair for pair in pairs if pair[1].rumor.kind not in _WRITTEN]:
             await self._others(rest)
@@ -346,6 +347,15 @@ class Replies:
             opt_outs=len(outcome.opt_outs),
             unclear=len(outcome.unclear),
         )
+
+
+def _hopeless(wraps: Sequence[VerifiedEvent], opened: Sequence[nip59.Unwrapped | nip59.WrapRejected]) -> list[EventId]:
+    """Wraps that will never open; one that is dated ahead may, once its time has come."""
+    return [
+        wrap.id
+        for wrap, one in zip(wraps, opened, strict=True)
+        if isinstance(one, nip59.WrapRejected) and one.flaw is not nip59.WrapFlaw.BAD_TIME
+    ]
 
 
 def _open(wraps: Sequence[VerifiedEvent], secret: SecretKey, now: int) -> list[nip59.Unwrapped | nip59.WrapRejected]:

@@ -47,6 +47,7 @@ _STATUS = {
     "not-a-question": HTTPStatus.BAD_REQUEST,
     "too-many": HTTPStatus.TOO_MANY_REQUESTS,
     "not-an-instructor": HTTPStatus.FORBIDDEN,
+    "not-the-author": HTTPStatus.FORBIDDEN,
     "not-allowed": HTTPStatus.FORBIDDEN,
     "denied": HTTPStatus.FORBIDDEN,
     "bad-kind": HTTPStatus.BAD_REQUEST,

@@ -28,7 +28,7 @@ class SubmittedEvent(Protocol):
 class IntakePort(Protocol):
     """Takes signed events of sessions here."""
 
-    async def submit(self, events: Sequence[VerifiedEvent]) -> Sequence[SubmittedEvent] | Refused: ...
+    async def submit(self, events: Sequence[VerifiedEvent], *, by: Pubkey) -> Sequence[SubmittedEvent] | Refused: ...
 
 
 class PassedOverSession(Protocol):

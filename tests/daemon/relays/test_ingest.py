@@ -185,3 +185,27 @@ async def test_the_memory_of_copies_is_bounded(monkeypatch: pytest.MonkeyPatch) 
 async def test_nothing_is_nothing() -> None:
     """An empty batch is no work."""
     assert await climbed(ladder()) == []
+
+
+async def test_an_answer_of_40_kilobytes_is_dropped() -> None:
+    """Anybody can write one, and it would be kept: it is as large as an answer needs, or a counted drop."""
+    found = ladder()
+    tags = (("a", LESSON), ("d", "x"), ("status", "accepted"))
+    large = signed(BEN, kind=kinds.RSVP, tags=tags, content="x" * 40_000)
+    assert await climbed(found, arrival(large), arrival(rsvp())) == [rsvp().id]
+    assert found.dropped == {"too_large": 1}
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        (("a", f"{kinds.SESSION}:{STRANGER.pubkey}:1"), ("a", LESSON), ("status", "accepted")),
+        (("a", LESSON), ("status", "perhaps")),
+        (("a", LESSON),),
+    ],
+)
+async def test_what_answers_to_nothing_that_was_asked_for_is_dropped(tags: tuple[tuple[str, ...], ...]) -> None:
+    """The first session counts and a second `a` matches the filter: else one key fills the mirror with such events."""
+    found = ladder()
+    assert await climbed(found, arrival(signed(BEN, kind=kinds.RSVP, tags=(*tags, ("d", "x"))))) == []
+    assert found.dropped == {"no_answer": 1}

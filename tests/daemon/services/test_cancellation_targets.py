@@ -17,13 +17,13 @@ async def test_a_cancellation_goes_to_every_relay_the_session_was_ever_given_to(
         intake = here.intake_through(before)
         spec = SessionSpec(identifier="x", title="Know your rights", starts_at=here.now + 7200, duration_minutes=60)
         event = signed(here.instructor, here.draft(spec))
-        assert not isinstance(await intake.submit([event]), Refused)
+        assert not isinstance(await intake.submit([event], by=event.pubkey), Refused)
         row = (await here.store.sessions.to_list())[0]
         person = await here.person()
         await here.answer(person, row)
         await here.turn()
         cancelled = cancel(event, here.now + 1)
         events = [signed(here.instructor, cancelled.revision), signed(here.instructor, cancelled.deletion)]
-        submitted = await here.intake.submit(events)
+        submitted = await here.intake.submit(events, by=events[0].pubkey)
         assert not isinstance(submitted, Refused)
         assert [set(one.relays) for one in submitted] == [{RELAY, FORMER}, {RELAY, FORMER}]

@@ -49,14 +49,14 @@ def event(
 
 async def taken(here: World, *events: VerifiedEvent) -> list[Submitted]:
     """The outcome of events that must be taken."""
-    outcome = await here.intake.submit(events)
+    outcome = await here.intake.submit(events, by=events[0].pubkey)
     assert not isinstance(outcome, Refused), outcome
     return outcome
 
 
 async def refused(here: World, *events: VerifiedEvent) -> str:
     """The refusal's name; nothing of these events was kept."""
-    outcome = await here.intake.submit(events)
+    outcome = await here.intake.submit(events, by=events[0].pubkey)
     assert isinstance(outcome, Refused), outcome
     assert outcome.detail
     assert outcome.next_step
@@ -143,7 +143,7 @@ async def test_events_are_dated_about_now(seconds: int, is_taken: bool) -> None:
         row = await here.schedule()
         await here.clock.advance(7200)
         answer = rsvp(here, new_key(), row, at=here.now + seconds)
-        outcome = await here.intake.submit([answer])
+        outcome = await here.intake.submit([answer], by=answer.pubkey)
         assert isinstance(outcome, Refused) is not is_taken
         if isinstance(outcome, Refused):
             assert outcome.slug == "bad-time"
@@ -234,10 +234,9 @@ async def test_an_uninvited_answer_is_told_that_there_is_no_such_session() -> No
     async with world() as here:
         (one,) = await taken(here, session(here, visibility=Visibility.PRIVATE))
         row, eve = await here.row(one.lesson_id or ""), new_key()
-        before = await here.intake.submit(
-            [rsvp(here, eve, msgspec.structs.replace(row, lesson_id=f"{row.lesson_id}x"))]
-        )
-        assert await here.intake.submit([rsvp(here, eve, row)]) == before
+        elsewhere = rsvp(here, eve, msgspec.structs.replace(row, lesson_id=f"{row.lesson_id}x"))
+        before = await here.intake.submit([elsewhere], by=eve.pubkey)
+        assert await here.intake.submit([rsvp(here, eve, row)], by=eve.pubkey) == before
         assert isinstance(before, Refused)
 
 
@@ -359,6 +358,33 @@ async def test_relay_lists_are_taken() -> None:
         outbox = nip65.write_relay_list(key.pubkey, lists, created_at=here.now)
         found = await taken(here, signed(key, inbox), signed(key, outbox))
         assert [one.lesson_id for one in found] == [None, None]
+
+
+async def test_relay_lists_of_others_are_refused() -> None:
+    """Everybody's lists are public: a stranger who hands them in would fill our disk, and our relays, with them."""
+    async with world() as here:
+        owner, stranger = new_key(), new_key()
+        inbox = signed(owner, nip17.write_dm_relays(owner.pubkey, ["wss://a.example.org"], created_at=here.now))
+        outcome = await here.intake.submit([inbox], by=stranger.pubkey)
+        assert isinstance(outcome, Refused)
+        assert outcome.slug == "not-the-author"
+        assert await here.mirror.get(inbox.id) is None
+        assert await queued(here, [inbox]) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "most"), [(kinds.RSVP, 8_192), (kinds.DM_RELAY_LIST, 8_192), (kinds.DELETION, 32_768)]
+)
+async def test_each_kind_has_its_size(kind: int, most: int) -> None:
+    """40 KB of an answer are no answer: what strangers may write is as large as its kind needs."""
+    async with world() as here:
+        row, key = await here.schedule(), new_key()
+        tags = (("a", row.lesson_id), ("d", "x"), ("status", "accepted"), ("relay", "wss://a.example"))
+        fits = event(key, kind, here, *tags, content="x" * (most - 700))
+        over = event(key, kind, here, *tags, content="x" * most)
+        assert await refused(here, over) == "too-large"
+        outcome = await here.intake.submit([fits], by=key.pubkey)
+        assert not isinstance(outcome, Refused) or outcome.slug != "too-large"
 
 
 async def test_the_same_event_twice_is_no_mistake() -> None:

@@ -332,6 +332,8 @@ async def test_what_is_no_reply_is_counted_and_changes_nothing() -> None:
         )
         assert {name: here.replies.counts[name] for name in wanted} == dict.fromkeys(wanted, 1)
         assert sum(here.replies.counts.values()) == len(wraps)
+        await here.replies.take([as_from_relay(forged), garbage])
+        assert here.replies.counts["known_or_expired"] == 3, "what does not open is not decrypted again"
 
 
 async def test_many_replies_in_one_batch_are_all_read() -> None:

@@ -41,9 +41,12 @@ async def list_relays(context: InContext) -> RelaysOut:
 
 
 @router.post("/api/events")
-async def submit_events(context: InContext, caller: Caller, body: EventsIn) -> EventsOut:  # noqa: ARG001 (login is required)
-    """Take signed events of sessions here, mirror them and send them to the relays: all or none."""
-    submitted = granted(await context.intake.submit([checked(model) for model in body.events]))
+async def submit_events(context: InContext, caller: Caller, body: EventsIn) -> EventsOut:
+    """Take signed events of sessions here, mirror them and send them to the relays: all or none.
+
+    What belongs to a session anybody may bring; relay lists are taken from their author only.
+    """
+    submitted = granted(await context.intake.submit([checked(model) for model in body.events], by=caller))
     return EventsOut(
         accepted=[
             AcceptedEvent(id=one.event.id, kind=one.event.kind, lesson_id=one.lesson_id, relays=list(one.relays))

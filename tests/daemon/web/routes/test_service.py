@@ -13,6 +13,7 @@ from podium_daemon.web.site import build_site
 from podium_protocol import kinds
 from podium_protocol.events import UnsignedEvent
 from podium_protocol.filters import Filter
+from podium_protocol.nips import nip17
 from tests.support.pools import running_pool
 from tests.support.relays import new_key
 from tests.support.relays import signed as note
@@ -98,6 +99,16 @@ async def test_metrics_are_in_prometheus_form() -> None:
 
 class TestEvents:
     """Signed events are taken when their id and signature are good, all or none."""
+
+    async def test_a_relay_list_is_taken_from_its_author_only(self) -> None:
+        """The signed call says who hands it in."""
+        async with site() as here:
+            owner = new_key()
+            draft = nip17.write_dm_relays(owner.pubkey, ["wss://a.example.org"], created_at=here.here.now)
+            event = as_json(signed(owner, draft))
+            refused = await here.post("/api/events", new_key(), {"events": [event]})
+            assert (refused.status_code, refused.json()["type"].rsplit(":")[-1]) == (403, "not-the-author")
+            assert (await here.post("/api/events", owner, {"events": [event]})).status_code == 200
 
     async def test_an_event_goes_in_and_out(self) -> None:
         """The answer names the session and the relays it is on its way to."""
