@@ -504,6 +504,7 @@ class Daemon:
             engine=self._engine,
             instructors=InstructorOrService(self._signer, self._instructor_signers),
             notify=self._tell_room,
+            page_of=self._page_of,
             clock=clock,
         )
         self._watching = Watching(

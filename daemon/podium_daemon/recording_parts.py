@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,7 @@ from podium_daemon.services.recording_work import RecordingWork
 from podium_daemon.services.status_events import StatusEvents
 from podium_daemon.signers.instructors import InstructorSigning
 from podium_storage.mirror import Mirror
+from podium_storage.rows import LiveSessionRow
 from podium_storage.store import Store
 
 
@@ -42,6 +44,7 @@ def join_recorder(
     engine: ConferenceEngine,
     instructors: InstructorSigning,
     notify: Notify,
+    page_of: Callable[[LiveSessionRow], str],
     clock: Clock,
 ) -> Recorder:
     """A recorder with all that it needs."""
@@ -53,6 +56,7 @@ def join_recorder(
         mirror=mirror,
         outgoing=outgoing,
         instructors=instructors,
+        page_of=page_of,
         clock=clock,
     )
     # beside the finished files and not in a temporary folder: moving a file over is then one step
@@ -63,7 +67,7 @@ def join_recorder(
         ledger=ledger,
         tracks=tracks,
         keeper=place.keeper or files,
-        private_keeper=files,
+        guarded_keeper=files,
         publisher=publisher,
     )
     return Recorder(

@@ -15,11 +15,13 @@ from podium_protocol.events import VerifiedEvent
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.join_proof import Consent, write_join_proof
 from podium_protocol.live.recording import policy_for
+from podium_protocol.live.session import RecordingAccess
 from podium_protocol.nips import nip98
 from podium_storage.rows import LiveSessionRow, RecordingRow, RoomMemberRow
 from tests.support.recording_engine import RecordingEngine
 from tests.support.world import EVERYTHING, Room, World, new_key, signed, world
 
+PUBLIC = RecordingAccess.PUBLIC
 POLICY = "recorded"
 """The recording policy of a `World`."""
 URL = "http://127.0.0.1:7448/api/sessions/x/join"
@@ -55,7 +57,7 @@ class Studio:
             nonce="n" * 16,
             device="laptop",
             now=self.here.now,
-            consent=None if consent is None else Consent(consent, hash_of(policy_for(self._row, policy))),
+            consent=None if consent is None else Consent(consent, hash_of(policy_for(await self.session(), policy))),
         )
         proof = signed(key, draft)
         member = RoomMemberRow(
@@ -132,13 +134,13 @@ class Studio:
 
 @asynccontextmanager
 async def studio(like: World | None = None, *, now: float | None = None, **fields: object) -> AsyncIterator[Studio]:
-    """A live session that may be recorded; it begins at `now`."""
+    """A live session that may be recorded, for anybody to see unless `fields` say otherwise; it begins at `now`."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         async with world(
             like, engine=RecordingEngine, recordings=folder, **({} if now is None else {"now": now})
         ) as here:
-            row = await here.schedule(starts_in=0, **({"recording_allowed": True} | fields))
+            row = await here.schedule(starts_in=0, **({"recording_allowed": True, "recording_access": PUBLIC} | fields))
             await here.turn()
             found = Studio(here, await here.row(row.lesson_id), folder)
             try:

@@ -280,6 +280,7 @@ class World:
             engine=self.engine,
             instructors=self.signing,
             notify=self._notice,
+            page_of=lambda row: f"http://127.0.0.1:7448/s/{row.id}",
             clock=self.clock,
         )
         self.watching = Watching(self.store, policy=CompletionPolicy, clock=self.clock, random_bytes=os.urandom)

@@ -341,6 +341,7 @@ class RecordingRun(Answer, frozen=True, kw_only=True):
     run: int
     state: str
     progress: int = 0
+    access: str = "participants"
     url: str | None = None
     sha256: str | None = None
     size: int | None = None

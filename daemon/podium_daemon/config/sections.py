@@ -215,7 +215,7 @@ class Recording(Section):
     store: Literal["local", "blossom"] = Field(
         default="local",
         description='"local": this server gives them out. "blossom": uploaded to recording.blossom_server, where '
-        "anybody can read them; those of private sessions stay here.",
+        "anybody can read them; those for participants stay here, since a blob is anybody's who knows its hash.",
         json_schema_extra=RESTART,
     )
     blossom_server: PublicUrl = Field(

@@ -6,6 +6,7 @@ People are told by the reminders, which look at the session's row.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -22,8 +23,8 @@ from podium_daemon.signers.instructors import Refused as SignerSaidNo
 from podium_protocol.addresses import Address
 from podium_protocol.errors import PodiumError
 from podium_protocol.events import Pubkey, UnsignedEvent, VerifiedEvent
-from podium_protocol.live.recording import RecordingStage
-from podium_protocol.live.session import Visibility
+from podium_protocol.live.recording import RecordingStage, access_of
+from podium_protocol.live.session import RecordingAccess
 from podium_protocol.live.session_writing import attach_recording
 from podium_storage.database import Transaction
 from podium_storage.mirror import Mirror
@@ -69,14 +70,17 @@ class RecordingPublisher:
         mirror: Mirror,
         outgoing: Outgoing,
         instructors: InstructorSigning,
+        page_of: Callable[[LiveSessionRow], str],
         clock: Clock,
     ) -> None:
+        """`page_of`: the address of a session's page, which stands where a recording is not anybody's."""
         self._ledger = ledger
         self._status = status
         self._letters = letters
         self._mirror = mirror
         self._outgoing = outgoing
         self._instructors = instructors
+        self._page_of = page_of
         self._clock = clock
 
     async def publish(self, row: RecordingRow, url: str, **fields: object) -> RecordingRow:
@@ -102,7 +106,9 @@ class RecordingPublisher:
         if session is None:
             return await self._ledger.change(row, RecordingStage.AVAILABLE, **fields)
         # signed outside of the transaction, and only good for the very row that it shows
-        shown = msgspec.structs.replace(session, recording_state=RecordingStage.AVAILABLE.shown, recording_url=url)
+        is_public = access_of(session, row.access) is RecordingAccess.PUBLIC
+        told_url = url if is_public else self._page_of(session)
+        shown = msgspec.structs.replace(session, recording_state=RecordingStage.AVAILABLE.shown, recording_url=told_url)
         events, memory = await self._status.of(shown), await self._status.memory_of(shown)
         told = [event.created_at for event in events] + ([] if memory is None else [memory.created_at])
         created_at = max(told, default=session.status_created_at)
@@ -114,8 +120,8 @@ class RecordingPublisher:
             await self._letters.add(tx, [] if memory is None else [status_letter(shown, memory)])
             return self._status.refreshed_at(shown, created_at)
 
-        if session.visibility == Visibility.PRIVATE:
-            fields = fields | {"attach_at": None}  # its event travels gift-wrapped, and people are told in private
+        if not is_public:
+            fields = fields | {"attach_at": None}  # people are told in private, and the session's page is known
         done = await self._ledger.change(row, RecordingStage.AVAILABLE, also, **fields)
         _log.info("a recording is available", action="recording.available", session=row.lesson_id, run=row.run)
         return done

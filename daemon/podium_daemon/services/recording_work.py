@@ -22,8 +22,8 @@ from podium_daemon.services.recording_ledger import RecordingLedger
 from podium_daemon.services.recording_publishing import RecordingPublisher
 from podium_daemon.services.recording_tracks import Tracks
 from podium_protocol.errors import PodiumError
-from podium_protocol.live.recording import RecordingStage
-from podium_protocol.live.session import Visibility
+from podium_protocol.live.recording import RecordingStage, access_of
+from podium_protocol.live.session import RecordingAccess
 from podium_storage.rows import LiveSessionRow, RecordingRow
 
 _log = structlog.get_logger(__name__)
@@ -56,15 +56,15 @@ class RecordingWork:
         ledger: RecordingLedger,
         tracks: Tracks,
         keeper: Keeper,
-        private_keeper: Keeper,
+        guarded_keeper: Keeper,
         publisher: RecordingPublisher,
     ) -> None:
-        """`private_keeper`: where those of private sessions go, whatever the others do."""
+        """`guarded_keeper`: where those go that not anybody may see, whatever the others do."""
         self.settings = settings
         self._ledger = ledger
         self._tracks = tracks
         self._keeper = keeper
-        self._private_keeper = private_keeper
+        self._guarded_keeper = guarded_keeper
         self._publisher = publisher
 
     async def process(self, row: RecordingRow) -> RecordingRow:
@@ -92,7 +92,7 @@ class RecordingWork:
 
     async def forget(self, row: RecordingRow) -> Refused | None:
         """Delete the file of a recording, and its tracks; says why not where its keeper does not let go of it."""
-        keepers = {keeper.name: keeper for keeper in (self._private_keeper, self._keeper)}
+        keepers = {keeper.name: keeper for keeper in (self._guarded_keeper, self._keeper)}
         keeper = keepers.get(row.store or "")
         if row.sha256 is not None and row.store is not None:
             if keeper is None:
@@ -143,7 +143,8 @@ class RecordingWork:
             raise _NotMade(f"the finished file cannot be read: {error.strerror}") from error
         if size > self.settings.max_megabytes * _MEGABYTE:
             raise _NotMade(f"it is larger than {self.settings.max_megabytes} MB (recording.max_megabytes)")
-        keeper = self._private_keeper if session.visibility == Visibility.PRIVATE else self._keeper
+        is_public = access_of(session, row.access) is RecordingAccess.PUBLIC
+        keeper = self._keeper if is_public else self._guarded_keeper
         made = MadeFile(path=path, sha256=sha256, size=size, media_type=mixed.media_type, title=session.title)
         url = await keeper.keep(made)
         if isinstance(url, Refused):

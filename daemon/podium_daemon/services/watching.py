@@ -18,8 +18,9 @@ from podium_daemon.clock import Clock
 from podium_daemon.refusals import Refused
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.live.completion import CompletionPolicy, by_recording
-from podium_protocol.live.recording import RecordingStage
-from podium_protocol.live.session import Visibility
+from podium_protocol.live.recording import RecordingStage, access_of
+from podium_protocol.live.rsvp import RsvpStatus
+from podium_protocol.live.session import RecordingAccess
 from podium_protocol.live.watching import Allowance, Segment, credit
 from podium_storage.database import Transaction
 from podium_storage.errors import StoreError
@@ -30,6 +31,7 @@ from podium_storage.viewings import StoredViewing, Viewings
 _log = structlog.get_logger(__name__)
 LASTS: Final = 12 * 3600  # seconds; a long recording with a long pause
 MAX_OPEN: Final = 20_000  # anybody may open a public recording: the oldest is forgotten
+_COMING: Final = (RsvpStatus.CONFIRMED.value, RsvpStatus.TENTATIVE.value)
 _BY_RECORDING: Final = "[lessonId+pubkey+sha256]"
 _CLOSED: Final = Refused("viewing", "this player is not open any more", "Open it again with a signed call.")
 
@@ -70,8 +72,9 @@ class Watching:
         recording = await self.newest(row)
         if recording is None:
             return Refused("no-recording", "there is no recording of this session", "Look again when it has ended.")
-        if not await self.may_watch(row, login.pubkey):
-            return Refused("not-allowed", "this session is private", "Sign in with the key that was invited.")
+        if not await self.may_watch(row, recording, login.pubkey):
+            detail = "this recording is for those who answered yes or maybe, were invited or took part"
+            return Refused("not-allowed", detail, "Sign in with the key with which you answered or joined.")
         secret = base64.urlsafe_b64encode(self._random_bytes(32)).rstrip(b"=").decode()
         seen = await self._store.database.transact(lambda tx: self._keep(tx, recording, login, secret))
         self._forget_old()
@@ -118,16 +121,16 @@ class Watching:
         shown = [one for one in rows if one.state == RecordingStage.AVAILABLE and one.sha256]
         return max(shown, key=lambda one: one.run, default=None)
 
-    async def may_watch(self, row: LiveSessionRow, pubkey: Pubkey) -> bool:
-        """Public sessions are anybody's; private ones are for those who lead, are invited, answered or were there."""
-        if row.visibility != Visibility.PRIVATE:
+    async def may_watch(self, row: LiveSessionRow, recording: RecordingRow, pubkey: Pubkey) -> bool:
+        """Whether somebody may see a recording of the session: as semantics.md has it, "Who may see it"."""
+        if access_of(row, recording.access) is RecordingAccess.PUBLIC:
             return True
         if pubkey in (row.instructor_pubkey, *row.co_hosts, *row.invited):
             return True
         key = [row.lesson_id, pubkey]
-        answered = await self._store.rsvps.where("[lessonId+pubkey]").equals(key).count()
+        answers = await self._store.rsvps.where("[lessonId+pubkey]").equals(key).to_list()
         attended = await self._store.attendance.where("[lessonId+pubkey]").equals(key).count()
-        return bool(answered or attended)
+        return bool(attended) or any(answer.status in _COMING for answer in answers)
 
     async def _keep(self, tx: Transaction, recording: RecordingRow, login: VerifiedEvent, secret: str) -> WatchRow:
         assert recording.sha256 is not None, "a recording that is available has its hash"

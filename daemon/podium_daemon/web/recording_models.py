@@ -15,7 +15,8 @@ class RecordingRunOut(Model):
     run: int
     state: str
     progress: Annotated[int, Field(description="percent, while it is processed")]
-    url: str | None
+    access: Annotated[str, Field(description="who may see it: participants, or public")]
+    url: Annotated[str | None, Field(description="of the file; not told to everybody where it is for participants")]
     sha256: str | None
     size: Annotated[int | None, Field(description="bytes")]
     length: float | None

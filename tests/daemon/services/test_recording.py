@@ -227,7 +227,7 @@ class TestAccess:
 
     async def test_a_session_that_says_another_audience_has_to_be_agreed_to_anew(self) -> None:
         """Those who agreed to be seen by participants have not agreed to be seen by anybody."""
-        async with studio() as here:
+        async with studio(recording_access=None) as here:
             await here.sit()
             assert await here.record() is None
             row = await here.session()
@@ -238,7 +238,7 @@ class TestAccess:
 
     async def test_of_several_takes_the_narrower_audience_counts(self) -> None:
         """What was recorded for participants is in the file, whatever was agreed to afterwards."""
-        async with studio() as here:
+        async with studio(recording_access=None) as here:
             key = new_key()
             await here.sit(key)
             await here.record()

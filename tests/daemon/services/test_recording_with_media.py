@@ -17,6 +17,7 @@ from podium_daemon.supervisor import Stop
 from podium_protocol.addresses import Address
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.join_proof import Consent, write_join_proof
+from podium_protocol.live.session import RecordingAccess
 from podium_storage.rows import LiveSessionRow, RecordingRow
 from tests.support.clips import Finished
 from tests.support.media import LocalMedia, MediaPage
@@ -99,7 +100,7 @@ def catch_up(here: Site) -> None:
 
 async def test_what_was_said_and_shown_is_the_recording(here: Site, tmp_path: Path) -> None:
     """The instructor's picture is copied, both voices are in it, the link is on the session, and no packet is kept."""
-    row = await here.here.schedule(starts_in=0, recording_allowed=True)
+    row = await here.here.schedule(starts_in=0, recording_allowed=True, recording_access=RecordingAccess.PUBLIC)
     await here.here.turn()
     row = await here.here.row(row.lesson_id)
     assert here.here.recorder.support is Support.NATIVE

@@ -377,8 +377,36 @@ class TestPublication:
             await here.here.deliver()
             assert here.here.published(kinds.MEETING) == here.here.published(kinds.SESSION) == []
             letters = await here.here.store.letters.to_list()
-            assert any(row.url in bytes(letter.rumor).decode() for letter in letters)
+            assert any("http://127.0.0.1:7448/s/" in bytes(letter.rumor).decode() for letter in letters)
+            assert not any(row.sha256 in bytes(letter.rumor).decode() for letter in letters)
             assert (row.store, row.attach_at) == ("local", None)
+
+    async def test_the_link_of_one_for_participants_stands_nowhere(self) -> None:
+        """Status and session lead to the page, which opens it for whom it is; no revision with the file is signed."""
+        async with studio(recording_access=None) as here:
+            row = await here.recorded(1)
+            await here.make()
+            await here.here.deliver()
+            assert row.sha256 is not None
+            assert (row.access, row.attach_at, row.store) == ("participants", None, "local")
+            status = here.here.published(kinds.MEETING)[-1]
+            assert tags.first(status.tags, "recording") == (await here.session()).recording_url
+            everything = [*here.here.published(kinds.MEETING), *here.here.published(kinds.SESSION)]
+            assert not any(row.sha256 in event.to_json().decode() for event in everything)
+            assert "/s/" in ((await here.session()).recording_url or "")
+
+    async def test_what_was_agreed_to_for_participants_is_not_published_later(self) -> None:
+        """A revision that says `public` after the recording changes nothing of it."""
+        async with studio(recording_access=None) as here:
+            await here.sit()
+            await here.record()
+            await here.here.clock.advance(1)
+            await here.end()
+            session = await here.session()
+            await here.here.store.sessions.put(msgspec.structs.replace(session, recording_access="public"))
+            row = await here.make()
+            assert "/s/" in ((await here.session()).recording_url or "")
+            assert row.attach_at is None
 
     async def test_people_are_told_once_and_only_then(self) -> None:
         """The recording reminder goes to whoever answered, after the publication and not before."""
@@ -451,6 +479,7 @@ def _again(here: Studio) -> Recorder:
         engine=here.engine,
         instructors=world.signing,
         notify=world._notice,
+        page_of=lambda row: f"http://127.0.0.1:7448/s/{row.id}",
         clock=world.clock,
     )
 

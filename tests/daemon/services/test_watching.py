@@ -15,6 +15,7 @@ from podium_protocol.events import VerifiedEvent
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.attendance_record import AttendanceRecord, read_attendance_record
 from podium_protocol.live.completion import CompletionPolicy
+from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.nips import nip98
 from podium_storage.errors import StoreFull
 from podium_storage.rows import AttendanceRow, WatchRow
@@ -267,6 +268,21 @@ async def test_a_private_recording_is_for_those_it_concerns() -> None:
         refused = await here.here.watching.open(await here.session(), login(here.here, stranger))
         assert isinstance(refused, Refused)
         assert refused.slug == "not-allowed"
+
+
+async def test_one_for_participants_is_for_those_who_answered_yes_or_maybe() -> None:
+    """Of a public session too: a no is none, and a stranger is told whom it is for."""
+    async with studio(recording_access=None) as here:
+        people = {status: new_key() for status in RsvpStatus}
+        for status, key in people.items():
+            await here.here.answer(key, await here.session(), status)
+        await here.recorded(1)
+        await opened(here, people[RsvpStatus.CONFIRMED])
+        await opened(here, people[RsvpStatus.TENTATIVE])
+        for key in (people[RsvpStatus.DECLINED], new_key()):
+            refused = await here.here.watching.open(await here.session(), login(here.here, key))
+            assert isinstance(refused, Refused)
+            assert refused.slug == "not-allowed"
 
 
 async def _attended(here: Studio, key: SecretKey) -> AttendanceRow:

@@ -37,6 +37,10 @@ export class PodiumPlayer extends HTMLElement {
   follow(session) {
     const available = session.recordingState === "available" && webUrl(session.recordingUrl) !== null;
     show(this, available);
+    const isOurs = available && new URL(webUrl(session.recordingUrl)).origin === location.origin;
+    const isGuarded = isOurs && session.recordingAccess === "participants"; // nothing to see before it is opened
+    setText(this.hint, t(isGuarded ? "watch.hint.guarded" : "watch.hint"));
+    setText(this.count, t(isGuarded ? "watch.open" : "watch.count"));
     if (this.url !== undefined && this.url !== session.recordingUrl) this.#close(); // another run's recording took its place
     this.url = session.recordingUrl;
   }
@@ -48,7 +52,7 @@ export class PodiumPlayer extends HTMLElement {
     const opened = await signed("POST", `${this.client.path}/watching`);
     this.secret = opened.secret;
     this.#show(opened.seen);
-    // a private recording is given to nobody without this secret
+    // a recording for participants is given to nobody without this secret
     if (webUrl(opened.url) && !this.video.hasAttribute("src")) {
       this.dispatchEvent(new CustomEvent("opened", { detail: { url: opened.url } }));
     }

@@ -47,12 +47,12 @@ export class PodiumRecording extends HTMLElement {
     show(this.consent, url !== null && !isOurs);
     if (url === null) return this.open.removeAttribute("href");
     this.open.setAttribute("href", url);
-    const isPrivate = isOurs && session.visibility === "private";
-    show(this.open, !isPrivate);
-    if (isOurs && !isPrivate) this.#show();
+    const isGuarded = isOurs && session.recordingAccess === "participants"; // then the address is this page's
+    show(this.open, !isGuarded);
+    if (isOurs && !isGuarded) this.#show();
   }
 
-  /** A private recording is given to whoever has opened the player, at an address of their own. */
+  /** A recording for participants is given to whoever has opened the player, at an address of their own. */
   #private(url) {
     this.video.setAttribute("src", url);
     show(this.video, true);

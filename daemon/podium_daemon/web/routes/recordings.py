@@ -33,6 +33,8 @@ from podium_daemon.web.views import leads
 from podium_protocol.blossom import is_sha256
 from podium_protocol.events import Pubkey
 from podium_protocol.live.join_proof import read_consent
+from podium_protocol.live.recording import access_of
+from podium_protocol.live.session import RecordingAccess
 from podium_protocol.nips import nip19
 from podium_storage.rows import LiveSessionRow, RecordingConsentRow, RecordingRow, WatchRow
 
@@ -56,7 +58,7 @@ async def show_recording(context: InContext, caller: OptionalCaller, reference: 
         is_recording=context.recorder.is_recording(row.lesson_id),
         policy=policy,
         policy_hash=policy_hash,
-        recordings=[_run(one, in_charge) for one in await context.recorder.recordings(row)],
+        recordings=[_run(one, row, in_charge) for one in await context.recorder.recordings(row)],
         undecided=list(await context.recorder.undecided(row)) if in_charge else [],
     )
 
@@ -99,7 +101,7 @@ async def open_player(context: InContext, call: SignedCall, reference: str) -> W
     recording = opened.recording
     url = recording.url or ""
     # a browser's player cannot send a header: the secret opens the one file that it is for
-    is_private = recording.store == "local" and row.visibility == "private"
+    is_private = recording.store == "local" and not _is_public(row, recording)
     return WatchingOut(
         secret=opened.secret,
         url=f"{url}?pass={opened.secret}" if is_private else url,
@@ -131,8 +133,8 @@ async def recording_file(context: InContext, caller: OptionalCaller, request: Re
     if row is None or session is None:
         raise _no_file()
     secret = request.query_params.get("pass", "")
-    is_private = session.visibility == "private"
-    if is_private and not await _may_read(context, session, sha256, caller, secret):
+    is_private = not _is_public(session, row)
+    if is_private and not await _may_read(context, session, row, caller, secret):
         if "text/html" in request.headers.get(
             "accept", ""
         ):  # somebody followed the link of a message: the name proves it
@@ -141,10 +143,16 @@ async def recording_file(context: InContext, caller: OptionalCaller, request: Re
     return await _file(context.recorder.file_of(sha256), row, request, is_private=is_private)
 
 
-async def _may_read(context: Context, session: LiveSessionRow, sha256: str, caller: Pubkey | None, secret: str) -> bool:
-    if secret and await context.watching.opens(secret, sha256):
+async def _may_read(
+    context: Context, session: LiveSessionRow, row: RecordingRow, caller: Pubkey | None, secret: str
+) -> bool:
+    if secret and await context.watching.opens(secret, row.sha256 or ""):
         return True
-    return caller is not None and await context.watching.may_watch(session, caller)
+    return caller is not None and await context.watching.may_watch(session, row, caller)
+
+
+def _is_public(session: LiveSessionRow, row: RecordingRow) -> bool:
+    return access_of(session, row.access) is RecordingAccess.PUBLIC
 
 
 async def _file(path: Path, row: RecordingRow, request: Request, *, is_private: bool) -> Response:
@@ -203,13 +211,15 @@ def _no_file() -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, "unknown-recording", detail, "Open it from the session's page.")
 
 
-def _run(row: RecordingRow, in_charge: bool) -> RecordingRunOut:
+def _run(row: RecordingRow, session: LiveSessionRow, in_charge: bool) -> RecordingRunOut:
+    is_told = in_charge or _is_public(session, row)  # others are led to the page, which opens it for whom it is
     return RecordingRunOut(
         run=row.run,
         state=row.state,
         progress=row.progress,
-        url=row.url,
-        sha256=row.sha256,
+        access=access_of(session, row.access),
+        url=row.url if is_told else None,
+        sha256=row.sha256 if is_told else None,
         size=row.size,
         length=None if row.length is None else row.length / 1000,
         media_type=row.media_type,

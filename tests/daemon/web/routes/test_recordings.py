@@ -223,6 +223,25 @@ class TestFile:
             assert by_pass.status_code == 200
             assert (await here.client.get(here.base + path, params={"pass": "x"})).status_code == 404
 
+    async def test_one_for_participants_is_not_for_strangers(self) -> None:
+        """Of a public session too: its address and hash are told to nobody else, and the file takes a pass."""
+        async with stage(recording_access=None) as (here, recording):
+            guest = new_key()
+            row = await recording.recorded(1, guest)
+            await here.here.attendance._turn(EVERYTHING)
+            path = here.path_of(await recording.session(), "recording")
+            for key in (None, new_key(), guest):
+                (shown,) = (await here.get(path, key)).json()["recordings"]
+                assert (shown["state"], shown["access"]) == ("available", "participants")
+                assert (shown["url"], shown["sha256"]) == (None, None)
+            (shown,) = (await here.get(path, here.here.instructor)).json()["recordings"]
+            assert (shown["url"], shown["sha256"]) == (row.url, row.sha256)
+            assert (await self.get(here, row)).status_code == 404
+            assert (await here.get(f"/recordings/{row.sha256}.webm", new_key())).status_code == 404
+            player = (await here.post(here.path_of(await recording.session(), "watching"), guest)).json()
+            by_pass = await here.client.get(f"{here.base}/recordings/{row.sha256}.webm?pass={player['secret']}")
+            assert by_pass.status_code == 200
+
 
 class TestWatching:
     """One signature opens the player; reports go with its secret."""
