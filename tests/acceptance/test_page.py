@@ -279,6 +279,22 @@ async def test_a_page_that_is_loaded_again_knows_its_person(here: Here) -> None:
     await seen(other, "Sign in to see your answer")
 
 
+async def test_who_cannot_be_reached_is_told_and_so_is_who_leads(here: Here) -> None:
+    """Without message relays (kind 10050) nothing arrives: the page says so, and what helps; not to who declines."""
+    url = await here.scheduled()
+    visitor = await here.person(new_key())
+    page = await visitor.open(url)
+    await press(page, "Confirm")
+    await seen(page, "Nothing reaches you: your key names no relays for private messages (kind 10050)")
+    desk = await (await here.person(here.instructor)).open(url)
+    await press(desk, "Sign in")
+    await seen(desk, "1 person cannot be reached")
+    await seen(desk, "confirmation")
+    await press(page, "Decline")
+    await seen(page, "Your answer: declined.")
+    assert not await page.get_by_text("Nothing reaches you").is_visible()
+
+
 async def test_a_browser_without_a_signer(here: Here) -> None:
     """Somebody without an extension reads everything, is told what to install, and an answer says so too."""
     visitor = await here.person()

@@ -41,6 +41,8 @@ def reminders(context: typer.Context, session: SessionReference, as_json: Json =
     )
     if ledger.summary:
         say(", ".join(f"{count} {state}" for state, count in sorted(ledger.summary.items())))
+    if ledger.unreachable:
+        say(f"{len(ledger.unreachable)} cannot be reached: they name no relays for private messages (kind 10050).")
 
 
 def _remarks(one: Reminder) -> str:

@@ -178,11 +178,20 @@ class Reminder(Answer, frozen=True, kw_only=True):
     attempts: int = 0
 
 
+class Unreachable(Answer, frozen=True, kw_only=True):
+    """Somebody who names no relays for private messages (kind 10050), and what could not be sent to them."""
+
+    pubkey: str
+    npub: str = ""
+    messages: tuple[str, ...] = ()
+
+
 class Reminders(Answer, frozen=True, kw_only=True):
     """The ledger of a session."""
 
     reminders: tuple[Reminder, ...]
     summary: dict[str, int] = {}
+    unreachable: tuple[Unreachable, ...] = ()
 
 
 class Refusal(Answer, frozen=True, kw_only=True):

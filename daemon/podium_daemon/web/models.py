@@ -256,9 +256,18 @@ class ReminderOut(Model):
     attempts: int
 
 
+class UnreachableOut(Model):
+    """Somebody who names no relays for private messages (kind 10050), and what could not be sent to them."""
+
+    pubkey: str
+    npub: str
+    messages: list[str]
+
+
 class RemindersOut(Model):
     reminders: list[ReminderOut]
     summary: dict[str, int]
+    unreachable: Annotated[list[UnreachableOut], Field(description="To whom nothing can be sent as things stand.")]
 
 
 class RefusalOut(Model):

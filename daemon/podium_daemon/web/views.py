@@ -18,6 +18,7 @@ from podium_daemon.web.models import (
     ReminderOut,
     RsvpOut,
     SessionOut,
+    UnreachableOut,
 )
 from podium_daemon.web.ports import Introduction, RelayState
 from podium_daemon.web.problems import Problem
@@ -176,8 +177,7 @@ class Views:
     async def rsvps(self, row: LiveSessionRow, only: Pubkey | None) -> list[RsvpOut]:
         """The RSVPs in order of arrival, or just those of `only`."""
         rows = await self._store.rsvps.where("lessonId").equals(row.lesson_id).to_list()
-        ledger = await self._store.ledger.where("lessonId").equals(row.lesson_id).to_list()
-        unreachable = {entry.pubkey for entry in ledger if entry.state == UNDELIVERABLE and entry.epoch == row.epoch}
+        unreachable = {one.pubkey for one in await self.unreachable(row, None)}
         chosen = sorted((rsvp for rsvp in rows if only in (None, rsvp.pubkey)), key=lambda rsvp: rsvp.first_seen)
         return [_rsvp(rsvp, rsvp.pubkey in unreachable) for rsvp in chosen]
 
@@ -196,11 +196,7 @@ class Views:
         rsvp = await self._store.rsvps.where("[lessonId+pubkey]").equals(key).first()
         attendance = await self._store.attendance.where("[lessonId+pubkey]").equals(key).first()
         watches = await self._store.watches.where("[lessonId+pubkey]").equals(key).to_list()
-        ledger = await self._store.ledger.where("pubkey").equals(pubkey).to_list()
-        unreachable = any(
-            entry.state == UNDELIVERABLE and (entry.lesson_id, entry.epoch) == (row.lesson_id, row.epoch)
-            for entry in ledger
-        )
+        unreachable = bool(await self.unreachable(row, pubkey))
         role: Literal["instructor", "co-host", "participant"] = "co-host" if pubkey in row.co_hosts else "participant"
         return OwnOut(
             pubkey=pubkey,
@@ -209,6 +205,23 @@ class Views:
             rsvp=_rsvp(rsvp, unreachable) if rsvp else None,
             attendance=_attendance(attendance) if attendance else next(iter(_by_watching(watches)), None),
         )
+
+    async def unreachable(self, row: LiveSessionRow, only: Pubkey | None) -> list[UnreachableOut]:
+        """To whom nothing can be sent as things stand, in the order in which that was seen; or just that of `only`."""
+        if only is None:
+            ledger = await self._store.ledger.where("lessonId").equals(row.lesson_id).to_list()
+            letters = await self._store.letters.where("lessonId").equals(row.lesson_id).to_list()
+        else:
+            ledger = await self._store.ledger.where("pubkey").equals(only).to_list()
+            letters = await self._store.letters.where("pubkey").equals(only).to_list()
+        tried: dict[str, list[LedgerRow | LetterRow]] = {}
+        rows: list[LedgerRow | LetterRow] = [*letters, *(entry for entry in ledger if entry.epoch == row.epoch)]
+        for each in rows:
+            if each.lesson_id == row.lesson_id and each.state in _TRIED and each.pubkey != self._service:
+                tried.setdefault(each.pubkey, []).append(each)
+        # whoever has been reached since has named relays meanwhile, whatever was too late for that
+        away = {key: own for key, own in tried.items() if max(own, key=_tried_at).state == UNDELIVERABLE}
+        return [_unreachable(pubkey, away[pubkey]) for pubkey in sorted(away, key=lambda key: _tried_at(away[key][0]))]
 
     async def reminders(self, row: LiveSessionRow, only: Pubkey | None) -> list[ReminderOut]:
         """The reminder ledger by due time, or just that of `only`."""
@@ -263,6 +276,22 @@ def _rsvp(row: RsvpRow, undeliverable: bool) -> RsvpOut:
         needs_reconfirmation=row.needs_reconfirmation,
         reminder_sent=row.reminder_sent,
         undeliverable=undeliverable,
+    )
+
+
+_TRIED: Final = (UNDELIVERABLE, "prepared", "claimed", "sent")
+
+
+def _tried_at(row: LedgerRow | LetterRow) -> tuple[int, int]:
+    return row.updated_at, row.due_at
+
+
+def _unreachable(pubkey: str, rows: Sequence[LedgerRow | LetterRow]) -> UnreachableOut:
+    missing = [row for row in rows if row.state == UNDELIVERABLE]
+    return UnreachableOut(
+        pubkey=pubkey,
+        npub=nip19.encode_npub(Pubkey(pubkey)),
+        messages=[row.message if isinstance(row, LedgerRow) else row.topic.partition(":")[0] for row in missing],
     )
 
 

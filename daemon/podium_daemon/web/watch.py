@@ -21,6 +21,7 @@ from podium_storage.rows import (
     AttendanceRow,
     IntervalRow,
     LedgerRow,
+    LetterRow,
     LiveSessionRow,
     QuestionRow,
     RoomControlsRow,
@@ -39,7 +40,9 @@ RETRY_SECONDS: Final = 2.0  # until what could not be told is tried again
 SETTLE_SECONDS: Final = 0.25  # thousands answer at once: what comes within this time is told in one go
 _TELLING: Final = "telling open pages what changed"
 
-_OfAPerson: TypeAlias = RsvpRow | AttendanceRow | IntervalRow | LedgerRow | RoomMemberRow | QuestionRow | WatchRow
+_OfAPerson: TypeAlias = (
+    RsvpRow | AttendanceRow | IntervalRow | LedgerRow | LetterRow | RoomMemberRow | QuestionRow | WatchRow
+)
 _OfASession: TypeAlias = LiveSessionRow | RoomControlsRow | _OfAPerson
 
 
@@ -157,10 +160,10 @@ class Watch:
     def _start(self) -> None:
         if self._running is None or self._running.done():
             store = self._store
-            tables = (store.sessions, store.rsvps, store.attendance, store.intervals, store.ledger, store.members)
+            tables = (store.sessions, store.rsvps, store.attendance, store.intervals, store.ledger, store.letters)
             # subscribed before anything is read: a change in between is told twice, not never
             self._changes = store.changes.subscribe(
-                *(table.name for table in (*tables, store.questions, store.controls, store.watches))
+                *(table.name for table in (*tables, store.members, store.questions, store.controls, store.watches))
             )
             self._running = self.tasks.errand(self._run(self._changes), _TELLING)
 

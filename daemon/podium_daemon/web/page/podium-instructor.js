@@ -119,8 +119,9 @@ export class PodiumInstructor extends HTMLElement {
     this.rsvpRows = h("tbody");
     this.rsvpSummary = h("p", { class: "hint" });
     this.undeliverable = h("p", { class: "warning" });
+    this.unreached = h("ul", { class: "people" });
     this.answersTable = tableOf("answers.title", ["answers.person", "answers.answer", "answers.seat", "answers.reminders"], this.rsvpRows);
-    return section("answers.title", this.rsvpSummary, this.undeliverable, this.answersTable);
+    return section("answers.title", this.rsvpSummary, this.undeliverable, this.unreached, this.answersTable);
   }
 
   #attendance() {
@@ -201,7 +202,10 @@ export class PodiumInstructor extends HTMLElement {
     const counts = this.client.session.counts;
     const seats = this.client.session.maxParticipants === null ? "" : `. ${seatsText(this.client.session)}`;
     setText(this.rsvpSummary, t("answers.summary", counts) + seats);
-    const missing = rsvps.filter((rsvp) => rsvp.undeliverable).length;
+    const unreachable = lists.unreachable?.items ?? [];
+    const missing = lists.unreachable?.total ?? 0;
+    keyed(this.unreached, unreachable, (one) => one.pubkey, unreachedItem, sayWhat);
+    show(this.unreached, missing > 0);
     setText(this.undeliverable, missing ? t("answers.undeliverable", { count: missing }) : "");
     show(this.undeliverable, missing > 0);
     const reminders = Map.groupBy ? Map.groupBy(lists.reminders?.items ?? [], (one) => one.pubkey) : grouped(lists.reminders?.items ?? []);
@@ -260,6 +264,17 @@ function sayWhy(item, person) {
   const hint = item.querySelector(".hint");
   setText(hint, person.waitingFor && has(key) ? t(key) : "");
   show(hint, hint.textContent !== "");
+}
+
+function unreachedItem(one) {
+  const item = h("li", {}, h("span", { title: one.npub }, shortNpub(one.npub)), h("span", { class: "hint" }));
+  sayWhat(item, one);
+  return item;
+}
+
+/** What did not reach somebody. */
+function sayWhat(item, one) {
+  setText(item.querySelector(".hint"), [...new Set(one.messages)].map((name) => t(`message.${name}`)).join(", "));
 }
 
 function oncePerPerson(people) {

@@ -13,13 +13,14 @@ export class PodiumRsvp extends HTMLElement {
     this.failure = h("p", { class: "failure", role: "alert", hidden: true });
     this.answer = h("p", { class: "answer" });
     this.seats = h("p", { class: "hint" });
+    this.unreachable = h("p", { class: "warning", role: "status", hidden: true });
     this.position = h("p", { class: "position" });
     const title = h("h2", { id: freshId("rsvp") }, t("rsvp.title"));
     this.buttons = STATUSES.map((status) => this.#button(status));
     const group = h("div", { class: "buttons three", role: "group", "aria-labelledby": title.id }, ...this.buttons);
     const open = (this.open = h("p", { class: "hint" }));
     this.replaceChildren(
-      h("section", { class: "card", "aria-labelledby": title.id }, title, this.answer, group, this.position, this.seats, open, this.failure),
+      h("section", { class: "card", "aria-labelledby": title.id }, title, this.answer, this.unreachable, group, this.position, this.seats, open, this.failure),
     );
     hook.subscribe(() => this.#update());
     this.#update();
@@ -49,6 +50,9 @@ export class PodiumRsvp extends HTMLElement {
     const known = hook.rsvpStatus ? t(`rsvp.is.${hook.rsvpStatus}`) : t(me ? "rsvp.is.none" : "rsvp.is.unknown");
     const again = me?.rsvp?.needsReconfirmation ? ` ${t("rsvp.reconfirm")}` : "";
     setText(this.answer, known + again);
+    const isCut = Boolean(me?.rsvp?.undeliverable) && hook.rsvpStatus !== "declined";
+    setText(this.unreachable, isCut ? t("rsvp.unreachable") : "");
+    show(this.unreachable, isCut);
     const waits = me?.rsvp?.position !== null && me?.rsvp?.position !== undefined && me.rsvp.seat === "waiting";
     setText(this.position, waits ? t("rsvp.position", { position: me.rsvp.position }) : "");
     show(this.position, waits);

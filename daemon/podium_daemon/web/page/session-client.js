@@ -25,7 +25,7 @@ export class SessionClient {
     this.session = null;
     this.me = null;
     this.meSince = 0;
-    this.lists = { rsvps: null, reminders: null, attendance: null, room: null };
+    this.lists = { rsvps: null, reminders: null, unreachable: null, attendance: null, room: null };
     this.questions = [];
     this.questionsTotal = 0;
     this.seat = null;

@@ -64,8 +64,10 @@ async def list_attendance(
 async def list_reminders(context: InContext, caller: Caller, reference: str) -> RemindersOut:
     """The ledger: for each person and message what became of it, and what the relays said."""
     row = await context.views.resolve(reference, caller)
-    rows = await context.views.reminders(row, _only(context, row, caller))
-    return RemindersOut(reminders=rows, summary=dict(Counter(each.state for each in rows)))
+    only = _only(context, row, caller)
+    rows = await context.views.reminders(row, only)
+    unreachable = await context.views.unreachable(row, only)
+    return RemindersOut(reminders=rows, summary=dict(Counter(each.state for each in rows)), unreachable=unreachable)
 
 
 def _only(context: Context, row: LiveSessionRow, caller: Pubkey) -> Pubkey | None:

@@ -90,7 +90,7 @@ async def _viewer(request: Request) -> Pubkey | None:
 
 
 Viewer = Annotated[Pubkey | None, Depends(_viewer)]
-_EVENTS: Final = "session, questions, me, pass; rsvps, reminders, attendance and room for leaders"
+_EVENTS: Final = "session, questions, me, pass; rsvps, reminders, unreachable, attendance and room for leaders"
 _ANSWER: Final = also("text/event-stream", _EVENTS)
 
 
@@ -161,7 +161,9 @@ class _Stream:
             news += self._fresh("me", _json(await self._context.views.own(topic.row, self._viewer)))
         if leads(topic.row, self._viewer):
             store = self._context.store
-            names = {table.name for table in (store.rsvps, store.ledger, store.attendance, store.watches)}
+            names = {
+                table.name for table in (store.rsvps, store.ledger, store.letters, store.attendance, store.watches)
+            }
             changed = names if listener.changed_all else listener.changed
             listener.changed, listener.changed_all = set(), False
             news += await self._lists(topic.row, self._viewer, changed)
@@ -172,8 +174,9 @@ class _Stream:
         news: list[str] = []
         if changed & {store.rsvps.name, store.ledger.name}:
             news += self._fresh("rsvps", _rows(await views.rsvps(row, None)))
-        if store.ledger.name in changed:
+        if changed & {store.ledger.name, store.letters.name}:
             news += self._fresh("reminders", _rows(await views.reminders(row, None)))
+            news += self._fresh("unreachable", _rows(await views.unreachable(row, None)))
         if changed & {store.attendance.name, store.watches.name}:
             news += self._fresh("attendance", _rows(await views.attendance(row, None)))
         room: RoomOut = await show_room(self._context, viewer, row.lesson_id)

@@ -15,6 +15,7 @@ from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus, write_rsvp
 from podium_protocol.nips import nip19
 from podium_storage.rows import IntervalRow, LiveSessionRow
+from tests.support.private import scheduled
 from tests.support.relays import new_key
 from tests.support.site import Site, site
 from tests.support.world import Room
@@ -161,6 +162,48 @@ async def test_reminders_are_counted_by_what_became_of_them(lesson: Class) -> No
     assert answer["summary"]["undeliverable"] >= 1
     times = [row["dueAt"] for row in answer["reminders"]]
     assert times == sorted(times)
+    (cut,) = answer["unreachable"]
+    assert (cut["pubkey"], cut["npub"]) == (lesson.ben.pubkey, nip19.encode_npub(lesson.ben.pubkey))
+    assert "confirmation" in cut["messages"]
+
+
+@one_loop
+async def test_who_cannot_be_reached_is_told_so_and_nobody_else_is(lesson: Class) -> None:
+    """The list is of everybody for those who lead, and of oneself for others."""
+    for key, is_cut in ((lesson.ben, True), (lesson.ada, False), (new_key(), False)):
+        answer = await lesson.here.get(lesson.here.path_of(lesson.row, "reminders"), key)
+        assert [one["pubkey"] for one in answer.json()["unreachable"]] == [key.pubkey] * is_cut
+
+
+async def test_who_names_relays_later_is_reached_whatever_was_too_late_by_then() -> None:
+    """A message that was reached since says more than one that could not be sent before."""
+    async with site() as here:
+        world, key = here.here, new_key()
+        row = await world.schedule(starts_in=1200)
+        await world.answer(key, row)
+        await world.turn()
+        path = here.path_of(row, "reminders")
+        (cut,) = (await here.get(path, world.instructor)).json()["unreachable"]
+        assert (cut["pubkey"], cut["messages"]) == (key.pubkey, ["confirmation"])
+        assert [one["undeliverable"] for one in (await here.get(here.path_of(row, "rsvps"), key)).json()["rsvps"]] == [
+            True
+        ]
+        await world.advance(60)
+        await world.open_inbox(key)
+        for _ in range(2):
+            await world.turn()
+        assert (await here.get(path, world.instructor)).json()["unreachable"] == []
+
+
+async def test_invitations_that_reach_nobody_are_listed_with_their_guest() -> None:
+    """Who leads a private session sees whom to tell by another way."""
+    async with site() as here:
+        world, guest = here.here, new_key()
+        row = await scheduled(world, guest)
+        await world.turn()
+        answer = (await here.get(here.path_of(row, "reminders"), world.instructor)).json()
+        found = {one["pubkey"]: sorted(one["messages"]) for one in answer["unreachable"]}
+        assert found[guest.pubkey] == ["invitation", "session"]
 
 
 @one_loop
