@@ -95,6 +95,7 @@ from podium_daemon.web.server import WebServer, listen
 from podium_daemon.web.site import build_site
 from podium_daemon.web.views import Views
 from podium_protocol import kinds
+from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey, SignedEvent, VerifiedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.keys import SecretKey
@@ -190,7 +191,9 @@ class Daemon:
         self._clock = clock
         self._random_bytes = random_bytes
         self._watched: list[Watched] = []
+        self._statuses: list[StatusEvents] = []
         self._descriptors = descriptors.raise_limit()
+        self._has_own_relay = config.runs_embedded_relay
         self._relays = relays_of(config)
         self._join_ground()
         self._join_services(meta)
@@ -222,6 +225,7 @@ class Daemon:
 
     def apply(self, config: Config) -> None:
         """Take over what a running daemon can of a new configuration."""
+        self._use_relays(config)
         self._config = config
         logs.set_level(config.logging.level)
         self._instructors.replace(*_allowed(config))
@@ -230,6 +234,32 @@ class Daemon:
         self._attendance.settings = self._attendance_settings()
         self._rooms.settings = self._room_settings()
         self._recorder.settings = self._recording_settings()
+        self._blossom.within = config.recording.transfer_within
+        self._rsvps.policy = policies.seat_policy(config)
+        self._syncer.doors = config.lifecycle.doors
+        self._housekeeping.retention_days = config.attendance.retention_days
+        self._desk.service_name = config.identity.service_name
+        for status in self._statuses:
+            status.settings = self._status_settings()
+        self._lifecycle.announce_again()
+        self._store.changes.resync()  # what was due by the old numbers may be due earlier by the new ones
+
+    def _use_relays(self, config: Config) -> None:
+        """Connect to new relays, and leave those that are not listed any more.
+
+        Raises:
+            InvalidInput: none would be left; nothing has changed then.
+        """
+        relays = relays_of(config, embedded=self._has_own_relay)
+        if not relays:
+            raise InvalidInput("relays: none is left, and the embedded relay starts with the daemon only: restart it")
+        if relays == self._relays:
+            return
+        self._pool.configure(relays)
+        self._relays = relays
+        self._syncer.relays_changed()
+        self._gift_wraps.relays_changed()
+        self._mailboxes.use(relays)
 
     # -- the ground: mirror, relays, engine
 
@@ -317,7 +347,7 @@ class Daemon:
         self._syncer.join(self._pool)
         self._gift_wraps.join(self._pool)
         self._publisher = Publisher(outbox=self._outbox, store=store, pool=self._pool, clock=clock)
-        link = LinkSettings(meeting_url=config.conference.meeting_url or None, heartbeat=config.conference.heartbeat)
+        link = LinkSettings(heartbeat=config.conference.heartbeat)  # rooms say their meeting themselves: `_room_of`
         servers = configured_servers(config, os.environ)
         embedded = embedded_settings(config)
         parts = EngineParts(clock=clock, random_bytes=self._random_bytes, link=link, servers=servers, embedded=embedded)
@@ -483,7 +513,7 @@ class Daemon:
         """The recorder, and the credit for watching what it made."""
         config, clock, given = self._config, self._clock, self._config.recording
         outgoing = Outgoing(self._mirror, self._outbox, self._write_relays, clock)
-        blossom = BlossomServer(
+        self._blossom = BlossomServer(
             given.blossom_server,
             signer=self._signer,
             lookup=SystemLookup(),
@@ -495,7 +525,7 @@ class Daemon:
             RecordingPlace(
                 folder=config.recording_directory,
                 public_url=config.public_url,
-                keeper=blossom if given.store == blossom.name else None,
+                keeper=self._blossom if given.store == self._blossom.name else None,
             ),
             store=self._store,
             mirror=self._mirror,
@@ -576,14 +606,23 @@ class Daemon:
         return kept_from(int(self._clock.now()), self._config.attendance.retention_days)
 
     def _status(self, outgoing: Outgoing) -> StatusEvents:
-        settings = StatusSettings(
+        status = StatusEvents(
+            self._status_settings(),
+            store=self._store,
+            mirror=self._mirror,
+            outgoing=outgoing,
+            signer=self._signer,
+            clock=self._clock,
+        )
+        self._statuses.append(status)
+        return status
+
+    def _status_settings(self) -> StatusSettings:
+        return StatusSettings(
             space_name=self._config.identity.service_name,
             public_url=self._config.public_url,
             refresh=self._config.lifecycle.live_refresh,
             announce_live_event=self._config.lifecycle.announce_live_event,
-        )
-        return StatusEvents(
-            settings, store=self._store, mirror=self._mirror, outgoing=outgoing, signer=self._signer, clock=self._clock
         )
 
     async def _announce_relays(self, outgoing: Outgoing) -> None:
@@ -671,7 +710,7 @@ class Daemon:
         return Views(
             self._store,
             public_url=self._config.public_url,
-            relay_hints=self._write_relays(),
+            relay_hints=self._write_relays,
             introduce=self._profiles.of,
             doors=lambda: self._config.lifecycle.doors,
             service=self._signer.pubkey,
@@ -686,7 +725,7 @@ class Daemon:
                 self._mirror,
                 service=self._signer.pubkey,
                 public_url=self._config.public_url,
-                relay_hints=self._write_relays(),
+                relay_hints=self._write_relays,
                 clock=self._clock,
                 can_encrypt=self._can_encrypt,
             ),
@@ -797,9 +836,10 @@ class _AllRead:
             await event.wait()
 
 
-def relays_of(config: Config) -> list[PoolRelay]:
-    """The relays to talk to: the embedded one, if it runs, and those of the configuration."""
-    own = [PoolRelay(config.embedded_url)] if config.runs_embedded_relay else []
+def relays_of(config: Config, *, embedded: bool | None = None) -> list[PoolRelay]:
+    """The relays to talk to: the embedded one, if it runs (None: as configured), and those of the configuration."""
+    runs = config.runs_embedded_relay if embedded is None else embedded
+    own = [PoolRelay(config.embedded_url)] if runs else []
     given = [
         PoolRelay(relay.url, read=relay.read, write=relay.write, dm=relay.dm, auth=relay.auth)
         for relay in config.relays

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import structlog
 
 from podium_daemon.config import Config
-from podium_daemon.config.changes import changed_keys, restart_keys
+from podium_daemon.config.changes import changed_keys, in_force, waiting_keys
 from podium_daemon.supervisor import Stop
 from podium_protocol.errors import PodiumError
 
@@ -17,12 +17,13 @@ _log = structlog.get_logger(__name__)
 
 
 class Reloader:
-    """Waits for SIGHUP and hands a valid new configuration to `apply`."""
+    """Waits for SIGHUP and hands a valid new configuration to `apply`; keys marked RESTART have not changed in it."""
 
     name = "reload"
 
     def __init__(self, config: Config, apply: Callable[[Config], None]) -> None:
         self.config = config
+        self._started_with = config
         self._apply = apply
         self._asked = asyncio.Event()
 
@@ -51,15 +52,16 @@ class Reloader:
             _refuse(error)
             return
         try:
-            self._apply(fresh)
+            self._apply(in_force(self._started_with, fresh))
         except PodiumError as error:
-            self._apply(old)  # the part that refused may stand behind others that did not
+            self._apply(in_force(self._started_with, old))  # the part that refused may stand behind others that did not
             _refuse(error)
             return
         self.config = fresh
         changed = changed_keys(old, fresh)
-        later = restart_keys(changed)
-        _log.info("configuration reloaded", action="config.reloaded", changed=list(changed), after_restart=list(later))
+        later = waiting_keys(self._started_with, fresh)
+        text = "configuration reloaded; some keys wait for a restart" if later else "configuration reloaded"
+        _log.info(text, action="config.reloaded", changed=list(changed), after_restart=list(later))
 
 
 def _refuse(error: PodiumError) -> None:

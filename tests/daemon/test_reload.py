@@ -50,10 +50,24 @@ def test_a_valid_file_is_applied(home: Home) -> None:
     with capture_logs() as logs:
         home.reloader.reload()
     (config,) = home.applied
-    assert config.lifecycle.doors == 60
-    assert home.reloader.config is config
+    assert (config.lifecycle.doors, config.web.port) == (60, 7448)
+    assert home.reloader.config.web.port == 9999
     assert logs[0]["action"] == "config.reloaded"
     assert (logs[0]["changed"], logs[0]["after_restart"]) == (["lifecycle.doors", "web.port"], ["web.port"])
+
+
+def test_what_waits_for_a_restart_is_named_until_then(home: Home) -> None:
+    """A later reload names it again, and a key that was set back waits for nothing."""
+    with capture_logs() as logs:
+        for text in (
+            "[web]\nport = 9999\n",
+            "[web]\nport = 9999\n[lifecycle]\ndoors = 60\n",
+            "[lifecycle]\ndoors = 60\n",
+        ):
+            home.write(text)
+            home.reloader.reload()
+    assert [entry["after_restart"] for entry in logs] == [["web.port"], ["web.port"], []]
+    assert [config.web.port for config in home.applied] == [7448, 7448, 7448]
 
 
 @pytest.mark.parametrize(

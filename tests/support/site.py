@@ -79,7 +79,7 @@ class Site:
         self.views = Views(
             here.store,
             public_url=self.base,
-            relay_hints=[RELAY],
+            relay_hints=lambda: [RELAY],
             introduce=lambda pubkey: self.introductions.get(pubkey, Introduction()),
             doors=lambda: here.rooms.settings.door.doors_before,
             service=here.service.pubkey,
@@ -119,7 +119,7 @@ class Site:
                 here.mirror,
                 service=here.service.pubkey,
                 public_url=self.base,
-                relay_hints=[RELAY],
+                relay_hints=lambda: [RELAY],
                 clock=here.clock,
             ),
             intake=here.intake,

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 from podium_daemon.config.model import FIELDS, Config
+from podium_daemon.config.section import Section
+
+S = TypeVar("S", bound=Section)
 
 
 def value_of(config: Config, key: str) -> object:
@@ -23,6 +27,33 @@ def changed_keys(old: Config, new: Config) -> tuple[str, ...]:
 def restart_keys(keys: Iterable[str]) -> tuple[str, ...]:
     """Those of `keys` that only a restart brings into effect."""
     return tuple(key for key in keys if needs_restart(key))
+
+
+def waiting_keys(started: Config, new: Config) -> tuple[str, ...]:
+    """What `new` says otherwise than the configuration with which the daemon started, and only a restart can change."""
+    waiting = dict.fromkeys(restart_keys(changed_keys(started, new)))
+    # both follow from other keys while they are "auto"
+    if started.conference.chosen_engine != new.conference.chosen_engine:
+        waiting["conference.engine"] = None
+    if started.runs_embedded_relay != new.runs_embedded_relay:
+        waiting["embedded.enabled"] = None
+    return tuple(waiting)
+
+
+def in_force(started: Config, new: Config) -> Config:
+    """What a daemon that started with `started` goes by once `new` was read: keys that wait for a restart stay."""
+    return _merged(started, new, "") if restart_keys(changed_keys(started, new)) else new
+
+
+def _merged(started: S, new: S, prefix: str) -> S:
+    kept: dict[str, object] = {}
+    for name in type(new).model_fields:
+        before, after, key = getattr(started, name), getattr(new, name), f"{prefix}{name}"
+        if isinstance(after, Section):
+            kept[name] = _merged(before, after, f"{key}.")
+        elif needs_restart(key):
+            kept[name] = before
+    return new.model_copy(update=kept)
 
 
 def needs_restart(key: str) -> bool:

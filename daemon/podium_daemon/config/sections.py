@@ -163,8 +163,12 @@ class Conference(Section):
         repr=False,
     )
     auto_admit_confirmed: bool = Field(default=False, description="Let confirmed RSVPs pass the waiting room.")
-    heartbeat: PositiveSeconds = Field(default=5, description="How often a page in the room gives a sign of life.")
-    devices: Devices = Field(default=3, description="Devices of one person in a room at once.")
+    heartbeat: PositiveSeconds = Field(
+        default=5, description="How often a page in the room gives a sign of life.", json_schema_extra=RESTART
+    )
+    devices: Devices = Field(
+        default=3, description="Devices of one person in a room at once.", json_schema_extra=RESTART
+    )
     resume: Seconds = Field(default=120, description="A return within this time passes the waiting room.")
     media_addresses: Annotated[tuple[Address, ...], FrozenList] = Field(
         default=(),

@@ -72,6 +72,7 @@ class GiftWraps:
         self._stored: Counter[str] = Counter()  # how many a relay gave since it last said that this was all
         self._readings: dict[str, asyncio.Task[None]] = {}
         self._pool: RelayPool | None = None
+        self._known: set[str] = set()
         self._outstanding: set[str] = set()
         self._past_is_read = past_is_read
         self._patience = patience
@@ -84,7 +85,8 @@ class GiftWraps:
     def join(self, pool: RelayPool) -> None:
         """Name the pool that brings the wraps."""
         self._pool = pool
-        self._outstanding = set(pool.urls("dm"))
+        self._known = set(pool.urls("dm"))
+        self._outstanding = set(self._known)
 
     async def run(self, stop: Stop) -> None:
         """Ask the message relays for what came since, and for what comes."""
@@ -95,9 +97,25 @@ class GiftWraps:
 
     async def _ask(self, pool: RelayPool, stop: Stop) -> None:
         self.tasks.start(self._lose_patience(), "patience")
+        self._subscribe(pool)
+        await stop.wait()
+
+    def _subscribe(self, pool: RelayPool) -> None:
         if relays := pool.urls("dm"):
             pool.subscribe(SUBSCRIPTION, self._filters, relays=relays, since_for=self._marks.get)
-        await stop.wait()
+        else:
+            pool.unsubscribe(SUBSCRIPTION)
+
+    def relays_changed(self) -> None:
+        """The pool has other message relays: new ones are read from their beginning, those that are gone are left."""
+        assert self._pool is not None, "the composition root joins the pool"
+        before, self._known = self._known, set(self._pool.urls("dm"))
+        self._outstanding &= self._known
+        if not self.caught_up.is_set():
+            self._outstanding |= self._known - before
+        for relay in set(self._readings) - self._known:
+            self._readings.pop(relay).cancel()
+        self._subscribe(self._pool)
 
     async def take(self, events: Sequence[Incoming]) -> list[Incoming]:
         """Take what answers to our subscription out of a relay's batch; what is left is for others."""

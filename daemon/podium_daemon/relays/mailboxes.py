@@ -149,6 +149,12 @@ class Mailboxes:
             permitted=permitted,
         )
 
+    def use(self, own: Iterable[PoolRelay]) -> None:
+        """Take other relays of the operator's."""
+        self._own = tuple(own)
+        if self._boxes:
+            self.pool.configure(self._own)
+
     async def run(self, stop: Stop) -> None:
         """Keep the connections until the stop."""
         try:

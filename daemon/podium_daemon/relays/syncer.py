@@ -73,7 +73,8 @@ class Syncer:
         self._service = service
         self._read_relays: tuple[str, ...] = ()
         self._patience = patience
-        self._doors = doors
+        self.doors = doors
+        """Seconds before a session opens; a reload replaces it."""
         self._clock = clock
         self._kept_from = kept_from
         self._asked: dict[str, tuple[Filter, ...]] = {}
@@ -100,6 +101,24 @@ class Syncer:
         self._outstanding = {(relay, name) for relay in self._read_relays for name in _FIRST}
         if not self._outstanding:
             self._catch_up("no relay is to be read")
+
+    def relays_changed(self) -> None:
+        """The pool has other relays: the past of new ones is read, what was known of those that are gone is dropped."""
+        assert self._pool is not None, "the composition root joins the pool"
+        before, self._read_relays = set(self._read_relays), self._pool.urls("read")
+        now = set(self._read_relays)
+        self._marks = {key: mark for key, mark in self._marks.items() if key[0] in now & before}
+        self._held = {key: held for key, held in self._held.items() if key[0] in now}
+        self._held |= {(relay, name): [] for relay in now - before for name in self._asked}
+        self.partial = {key: why for key, why in self.partial.items() if key[0] in now}
+        for key in [key for key in self._pasts if key[0] not in now]:
+            if (reading := self._pasts.pop(key)) is not None:
+                reading.cancel()
+        self._outstanding = {key for key in self._outstanding if key[0] in now}
+        if not self.caught_up.is_set():
+            self._outstanding |= {(relay, name) for relay in now - before for name in _FIRST}
+        if not self._outstanding:
+            self._catch_up("no relay is left whose past is not read")
 
     async def run(self, stop: Stop) -> None:
         """Follow the sessions and their people until told to stop."""
@@ -168,7 +187,7 @@ class Syncer:
     async def _read_past(self, name: str, relay: str, filters: tuple[Filter, ...]) -> None:
         """Read the past of one subscription on one relay and store it, as long as the same is asked for."""
         pauses = backoff.rate_limit_delays()
-        while self._asked.get(name) == filters:
+        while self._asked.get(name) == filters and relay in self._read_relays:
             (answer,) = await self._read(relay, filters)
             if self._asked.get(name) == filters:  # else what is asked for now was not read
                 await self._is_read(name, relay, partial=answer.is_partial)
@@ -198,7 +217,8 @@ class Syncer:
         if not partial:
             now = int(self._clock.now())
             await self._watermarks.set(relay, name, now)
-            self._marks[relay, name] = now
+            if relay in self._read_relays:  # it may have been dropped meanwhile
+                self._marks[relay, name] = now
             self.partial.pop((relay, name), None)
         self._outstanding.discard((relay, name))
         if not self._outstanding:
@@ -239,7 +259,7 @@ class Syncer:
         """Read a session's answers again as a whole when its doors open; returns when the next doors do."""
         now, upcoming = self._clock.now(), float("inf")
         for row in sessions:
-            opens, key = row.scheduled_at - self._doors, (row.lesson_id, row.epoch)
+            opens, key = row.scheduled_at - self.doors, (row.lesson_id, row.epoch)
             if row.state != "scheduled" or key in self._doors_seen or private.is_private(row):
                 continue
             if opens > now:

@@ -96,6 +96,7 @@ class Lifecycle:
         """`caught_up`: the past has been read; then `at_start` announces what else the service is."""
         self._settings = settings
         self._at_start = at_start
+        self._is_announced = True
         self._store = store
         self._outgoing = outgoing
         self._letters = letters
@@ -128,9 +129,7 @@ class Lifecycle:
             task.cancel()
         if stop.is_set():
             return
-        if self._at_start is not None:
-            await self._at_start()
-        await self._status.announce_space()
+        await self._announce()
         tables = (self._store.sessions.name, self._store.intervals.name)
         with self._store.database.changes.subscribe(*tables) as changes:
             await take_turns(self.name, self._turn, changes, clock=self._clock, stop=stop)
@@ -188,6 +187,8 @@ class Lifecycle:
 
     async def _turn(self, batch: Batch) -> float | None:
         now = int(self._clock.now())
+        if not self._is_announced:
+            await self._announce()
         if batch.resync or now >= self._look_at_all_at:
             rows = await self._store.sessions.where("scheduledAt").above(now - _LOOK_BACK).to_list()
             self._leads, self._wakeups, self._look_at_all_at = {}, {}, now + _LOOK_AT_ALL_EVERY
@@ -197,6 +198,16 @@ class Lifecycle:
         for row in rows:
             self._note(row, await self._attend(row, now))
         return min([*self._wakeups.values(), self._look_at_all_at])
+
+    def announce_again(self) -> None:
+        """Compare what the service says of itself with what is on the relays, at the next turn."""
+        self._is_announced = False
+
+    async def _announce(self) -> None:
+        if self._at_start is not None:
+            await self._at_start()
+        await self._status.announce_space()
+        self._is_announced = True
 
     def _named(self, batch: Batch) -> set[str]:
         """What a batch can move: thousands who join and leave do not move a session, their instructor does."""
@@ -246,12 +257,13 @@ class Lifecycle:
             case Blocked(reason, _):
                 await self._block(row, _WORDS[reason])
                 looks_again = now + _LOOK_EVERY
-        is_stale = row.status_due_at is not None and row.status_due_at <= now
+        status_due = self._status.due_at(row)
+        is_stale = status_due is not None and status_due <= now
         if is_stale:
             await self._commit(row, row)
         if doors_open(facts, self.settings.policy, now):
             await self._open(row)
-        due = (next_wakeup(facts, self.settings.policy, now), row.status_due_at, looks_again)
+        due = (next_wakeup(facts, self.settings.policy, now), status_due, looks_again)
         # the row that was written with a fresh status names the time of the next one
         return now if is_stale else min((time for time in due if time is not None and time > now), default=None)
 

@@ -62,13 +62,14 @@ def plan_for(
     """
     void = [_void(row, now) for row in ledger if _is_void(row, session)]
     begun = [after for row in ledger if (after := _begun(row, session, settings.policy, now)) is not None]
+    other = [each for row in ledger if (each := _by_other_offsets(row, session, settings.policy, now)) is not None]
     known = {(row.epoch, row.message) for row in ledger}
     fresh = [
         _row(session, recipient, planned, told, now)
         for planned, told in _owed(session, recipient, ledger, settings, now)
         if (session.epoch, planned.message.value) not in known
     ]
-    return [*void, *begun, *fresh]
+    return [*void, *begun, *other, *fresh]
 
 
 def by_person(rows: Iterable[LedgerRow]) -> Mapping[str, list[LedgerRow]]:
@@ -79,6 +80,7 @@ def by_person(rows: Iterable[LedgerRow]) -> Mapping[str, list[LedgerRow]]:
     return found
 
 
+_PLANNED = frozenset({LedgerState.SCHEDULED, LedgerState.PREPARED})
 _REMEMBERED = "remembered"  # by a service that lost its disk: people were told then
 _Owed = tuple[PlannedMessage, int | None]
 
@@ -220,6 +222,26 @@ def _is_void(row: LedgerRow, session: LiveSessionRow) -> bool:
 def _void(row: LedgerRow, now: int) -> LedgerRow:
     return msgspec.structs.replace(
         row, state=LedgerState.CANCELLED, wrap=None, reason="the session was moved or cancelled", updated_at=now
+    )
+
+
+def _by_other_offsets(row: LedgerRow, session: LiveSessionRow, policy: ReminderPolicy, now: int) -> LedgerRow | None:
+    """A reminder that was planned before the offsets were configured anew; None where nothing changes for it.
+
+    One whose time by the new offsets is past keeps the old time: nobody gets a reminder at the moment of a reload.
+    """
+    is_ahead = Message(row.message).is_offset and row.state in _PLANNED and row.epoch == session.epoch
+    if session.state != State.SCHEDULED or not is_ahead:
+        return None
+    offset = next((each for each in policy.offsets if each.message == row.message), None)
+    if offset is None:
+        why = "this reminder is not sent any more"
+        return msgspec.structs.replace(row, state=LedgerState.CANCELLED, wrap=None, reason=why, updated_at=now)
+    due, ends = session.scheduled_at - offset.before, session.scheduled_at - offset.closes
+    if (due, ends) == (row.due_at, row.window_ends_at) or due <= now:
+        return None
+    return msgspec.structs.replace(
+        row, state=LedgerState.SCHEDULED, due_at=due, window_ends_at=ends, wrap=None, updated_at=now
     )
 
 

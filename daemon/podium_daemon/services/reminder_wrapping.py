@@ -46,7 +46,7 @@ class Wrapper:
         random_bytes: Callable[[int], bytes],
     ) -> None:
         self._secret = secret
-        self._policy = policy
+        self.policy = policy
         self._page_of = page_of
         self._clock = clock
         self._random_bytes = random_bytes
@@ -71,14 +71,14 @@ class Wrapper:
 
     def _times_of_writing(self, row: LedgerRow, now: int) -> Iterator[int]:
         """When the text may have been written: in time, or late, when it says the minutes that remained then."""
-        first_late = row.due_at + self._policy.late_after + 1
+        first_late = row.due_at + self.policy.late_after + 1
         yield row.due_at
         yield from range(now, max(first_late, now - _MINUTES_BACK * 60), -60)
         yield first_late
 
     def _rumor(self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None, now: int) -> UnsignedEvent:
         rendered = texts.render(
-            Message(row.message), self._subject(row, session, rsvp), due_at=row.due_at, now=now, policy=self._policy
+            Message(row.message), self._subject(row, session, rsvp), due_at=row.due_at, now=now, policy=self.policy
         )
         return texts.write_message(
             rendered, service=self._secret.pubkey, recipient=Pubkey(row.pubkey), due_at=row.due_at
@@ -122,7 +122,7 @@ class Wrapper:
     def _began_at(self, session: LiveSessionRow) -> int | None:
         """None where it began in time: the words are then those that were prepared, to the letter."""
         began_at = began_at_of(session)
-        in_time = began_at is not None and is_start_in_time(session.scheduled_at, began_at, self._policy)
+        in_time = began_at is not None and is_start_in_time(session.scheduled_at, began_at, self.policy)
         return None if in_time else began_at
 
     def _key(self, recipient: Pubkey) -> bytes:

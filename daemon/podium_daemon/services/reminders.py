@@ -55,6 +55,7 @@ class Reminders:
         `lists_read`: whether all was read of where somebody reads messages; only then are they unreachable.
         """
         self._past = past
+        self._wrapper = wrapper
         self._sender = Sender(
             settings, store=store, mirror=mirror, outbox=outbox, wrapper=wrapper, lists_read=lists_read
         )
@@ -72,6 +73,7 @@ class Reminders:
     @settings.setter
     def settings(self, settings: ReminderSettings) -> None:
         self._sender.settings = settings
+        self._wrapper.policy = settings.planner.policy
 
     @property
     def _policy(self) -> ReminderPolicy:

@@ -43,7 +43,8 @@ class Rsvps:
         """`past`: when every answer that was given before is read; None: it is."""
         self._past = past
         self._store = store
-        self._policy = policy
+        self.policy = policy
+        """When seats free; a reload replaces it."""
         self._clock = clock
         self._rests: dict[str, float] = {}
         self._put_off: dict[str, None] = {}
@@ -67,7 +68,7 @@ class Rsvps:
             self._put_off.pop(lesson_id, None)
             seen = await self._settle(sessions[lesson_id], people, int(now))
             self._rests[lesson_id] = now + seen / _ROWS_PER_SECOND
-        frees = [row.scheduled_at + self._policy.unclaimed_after for row in sessions.values() if row.max_participants]
+        frees = [row.scheduled_at + self.policy.unclaimed_after for row in sessions.values() if row.max_participants]
         due = [at for at in (*frees, *(self._rests[lesson_id] for lesson_id in self._put_off)) if at > now]
         return min(due, default=None)
 
@@ -96,7 +97,7 @@ class Rsvps:
         }
 
     def _frees_now(self, row: LiveSessionRow, now: float) -> bool:
-        return row.max_participants is not None and now >= row.scheduled_at + self._policy.unclaimed_after
+        return row.max_participants is not None and now >= row.scheduled_at + self.policy.unclaimed_after
 
     async def _settle(self, session: LiveSessionRow, people: frozenset[str] | None, now: int) -> int:
         """Read, decide and write in one transaction, so that a seat is never given twice; returns the rows read.
@@ -142,7 +143,7 @@ class Rsvps:
             for row in rows
         )
         return seats.allocate(
-            requests, session.max_participants, now=now, starts_at=session.scheduled_at, policy=self._policy
+            requests, session.max_participants, now=now, starts_at=session.scheduled_at, policy=self.policy
         )
 
     async def _tell(

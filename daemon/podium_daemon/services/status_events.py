@@ -52,7 +52,8 @@ class StatusEvents:
         signer: Signer,
         clock: Clock,
     ) -> None:
-        self._settings = settings
+        self.settings = settings
+        """What they say of the service; a reload replaces it."""
         self._store = store
         self._mirror = mirror
         self._outgoing = outgoing
@@ -65,9 +66,9 @@ class StatusEvents:
         before = await self._mirror.newest(self.space)
         space = meeting.Space(
             identifier=SPACE_IDENTIFIER,
-            name=self._settings.space_name,
-            service_url=self._settings.public_url,
-            endpoint=f"{self._settings.public_url.rstrip('/')}/api/service",
+            name=self.settings.space_name,
+            service_url=self.settings.public_url,
+            endpoint=f"{self.settings.public_url.rstrip('/')}/api/service",
             relays=self._outgoing.relays,
         )
         event = meeting.write_space(
@@ -88,7 +89,7 @@ class StatusEvents:
             return []
         described = await self._described(row)
         writers = [meeting.write_meeting]
-        if self._settings.announce_live_event:
+        if self.settings.announce_live_event:
             writers.append(meeting.write_live_event)
         return [await self._signer.sign(write(described, **self._written_by(row))) for write in writers]
 
@@ -127,8 +128,14 @@ class StatusEvents:
 
     def refreshed_at(self, row: LiveSessionRow, created_at: int) -> LiveSessionRow:
         """The row once its status was written at `created_at`: a live one is told again before clients call it dead."""
-        due = created_at + self._settings.refresh if row.state == State.ACTIVE else None
+        due = created_at + self.settings.refresh if row.state == State.ACTIVE else None
         return msgspec.structs.replace(row, status_created_at=created_at, status_due_at=due)
+
+    def due_at(self, row: LiveSessionRow) -> int | None:
+        """When the status of a live session is told again; sooner than was written where `refresh` is shorter now."""
+        if row.status_due_at is None or not row.status_created_at:
+            return row.status_due_at
+        return min(row.status_due_at, row.status_created_at + self.settings.refresh)
 
     async def _counts(self, row: LiveSessionRow) -> tuple[int, int]:
         intervals = await self._store.intervals.where("lessonId").equals(row.lesson_id).to_list()

@@ -64,7 +64,7 @@ class Desk:
         self._relays = relays
         self._instructors = instructors
         self._is_instructor = is_instructor
-        self._service_name = service_name
+        self.service_name = service_name
         self._public_url = public_url
         self._clock = clock
         self._random_bytes = random_bytes
@@ -147,10 +147,10 @@ class Desk:
             key, self._office, listener=signer, clock=self._clock, random_bytes=self._random_bytes, patience=PATIENCE
         )
         if url is not None:
-            return lambda: line.connect(url, name=self._service_name, page=self._public_url)
+            return lambda: line.connect(url, name=self.service_name, page=self._public_url)
         relays = self._relays()
         invitation = Invitation(
-            key, relays, name=self._service_name, url=self._public_url, random_bytes=self._random_bytes
+            key, relays, name=self.service_name, url=self._public_url, random_bytes=self._random_bytes
         )
         return lambda: line.accept(invitation, relays, signer.show)
 

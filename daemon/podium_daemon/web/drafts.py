@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
 import msgspec
@@ -40,7 +40,7 @@ class Drafts:
         *,
         service: Pubkey,
         public_url: str,
-        relay_hints: Sequence[str],
+        relay_hints: Callable[[], Sequence[str]],
         clock: Clock,
         can_encrypt: bool = False,
     ) -> None:
@@ -49,7 +49,7 @@ class Drafts:
         self._mirror = mirror
         self._service = service
         self._public_url = public_url.rstrip("/")
-        self._hints = tuple(relay_hints)
+        self._hints = relay_hints
         self._clock = clock
 
     def new_session(self, author: Pubkey, wish: SessionDraftIn) -> DraftOut:
@@ -175,11 +175,11 @@ class Drafts:
 
     @property
     def _hint(self) -> str:
-        return self._hints[0] if self._hints else ""
+        return next(iter(self._hints()), "")
 
     def _page(self, identifier: str, author: Pubkey) -> str:
         address = Address(kinds.SESSION, author, identifier)
-        return f"{self._public_url}/s/{nip19.encode_naddr(address, self._hints[:2])}"
+        return f"{self._public_url}/s/{nip19.encode_naddr(address, tuple(self._hints()[:2]))}"
 
 
 def _spec_in_force(row: LiveSessionRow, newest: session.Session | session.NotASession) -> session.SessionSpec:

@@ -48,7 +48,7 @@ class Views:
         store: Store,
         *,
         public_url: str,
-        relay_hints: Sequence[str],
+        relay_hints: Callable[[], Sequence[str]],
         introduce: Callable[[Pubkey], Introduction],
         doors: Callable[[], int],
         service: Pubkey | None = None,
@@ -59,7 +59,7 @@ class Views:
         self._store = store
         self._service = service
         self._public_url = public_url.rstrip("/")
-        self._hints = tuple(relay_hints[:2])
+        self._hints = relay_hints
 
     def may_see(self, row: LiveSessionRow, viewer: Pubkey | None) -> bool:
         """Whether somebody may know of a session: of a private one those it names, and the service itself.
@@ -241,7 +241,7 @@ class Views:
         """The session's naddr with our relays as hints."""
         address = Address.parse(row.lesson_id)
         assert address is not None, "a row's lessonId was parsed before it was stored"
-        return nip19.encode_naddr(address, self._hints)
+        return nip19.encode_naddr(address, tuple(self._hints()[:2]))
 
     def page(self, row: LiveSessionRow) -> str:
         """Where people join."""

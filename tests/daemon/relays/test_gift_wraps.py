@@ -354,3 +354,22 @@ async def test_on_an_empty_disk_no_silence_stands_for_the_memory(tmp_path: Path,
 
 async def _has_been_decided(wraps: GiftWraps, is_known: bool) -> bool:
     return wraps.remembered.is_set() or not is_known
+
+
+async def test_other_message_relays_are_read_from_their_beginning(tmp_path: Path) -> None:
+    """After a reload wraps come from the new relay, those that it kept before too, and not from the old one."""
+    service = new_key()
+    kept, fresh, lost = (wrap_for(service) for _ in range(3))
+    async with running_relay() as old, running_relay() as new, mirrored(tmp_path / "p.sqlite") as here:
+        await publish(new, kept)
+        async with reading(PoolRelay(old.url, dm=True), here, service) as (wraps, reader):
+            async with asyncio.timeout(10):
+                await wraps.caught_up.wait()
+            assert wraps._pool is not None
+            wraps._pool.configure([PoolRelay(new.url, dm=True), PoolRelay(old.url, dm=False)])
+            wraps.relays_changed()
+            await reader.until(kept.id)
+            await publish(old, lost)
+            await publish(new, fresh)
+            await reader.until(fresh.id)
+            assert lost.id not in reader.read

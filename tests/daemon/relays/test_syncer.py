@@ -504,3 +504,38 @@ async def test_a_session_that_was_forgotten_does_not_come_back() -> None:
 
         await soon(dropped)
         assert await here.store.sessions.count() == 1
+
+
+class TestOtherRelays:
+    """What a reload changes in the list of relays."""
+
+    async def test_the_past_of_a_new_relay_is_read_and_one_that_was_dropped_is_heard_no_more(self) -> None:
+        """Answers that only the new relay kept come in, so does what is new there, and the old one is left."""
+        async with world() as here, memory_relay() as old, memory_relay() as new, syncing(here, old) as sync:
+            await sync.session()
+            await sync.syncer.caught_up.wait()
+            await old.until_asked("rsvps-0")
+            await soon(lambda: has_read(sync, "rsvps-0"))
+            new.events += [sync.answer(new_key()) for _ in range(3)]
+            sync.pool.configure([PoolRelay(new.url)])
+            sync.syncer.relays_changed()
+            await sync.rsvps(3)
+            await new.publish(sync.answer(new_key()))
+            await old.publish(sync.answer(new_key()))
+            await sync.rsvps(4)
+            assert {relay for relay, _ in sync.syncer._marks} == {new.url}
+
+    async def test_a_daemon_that_has_not_caught_up_waits_for_the_new_relay_instead(self) -> None:
+        """Nothing starts before somebody told what happened."""
+        async with world() as here, memory_relay() as old, memory_relay() as new:
+            old.may_end.clear()
+            new.may_end.clear()
+            async with syncing(here, old) as sync:
+                await old.until_asked("sessions-0")
+                sync.pool.configure([PoolRelay(new.url)])
+                sync.syncer.relays_changed()
+                await new.until_asked("sessions-0")
+                assert not sync.syncer.caught_up.is_set()
+                new.may_end.set()
+                async with asyncio.timeout(10):
+                    await sync.syncer.caught_up.wait()

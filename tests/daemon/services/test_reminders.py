@@ -13,6 +13,7 @@ from podium_daemon.supervisor import Stop
 from podium_protocol import kinds, tags
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.lifecycle_rules import StartPolicy
+from podium_protocol.live.reminders import Message
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.nips import nip40
 from podium_storage.changes import Batch
@@ -433,3 +434,32 @@ async def test_a_session_that_never_begins_holds_no_message_for_ever() -> None:
 def texts_of(here: World, key: SecretKey) -> list[str]:
     """The messages that were sent to somebody."""
     return [rumor.content for rumor in opened(here, key, kinds.PRIVATE_MESSAGE)]
+
+
+async def test_a_reload_moves_and_drops_what_was_planned_and_not_sent() -> None:
+    """New offsets count for reminders planned before; one that was turned off is not sent, one past stays as it was."""
+    async with world() as here:
+        row, person = await here.schedule(starts_in=48 * 3600), await here.person()
+        await here.answer(person, row)
+        await here.turn()
+        before = here.reminders.settings
+        offsets = {each.message: each for each in before.planner.policy.offsets}
+        new = (
+            msgspec.structs.replace(offsets[Message.DAY], before=47 * 3600, closes=10 * 3600),
+            msgspec.structs.replace(offsets[Message.QUARTER], before=72 * 3600),
+            offsets[Message.START],
+        )
+        policy = msgspec.structs.replace(before.planner.policy, offsets=new)
+        planner = msgspec.structs.replace(before.planner, policy=policy)
+        here.reminders.settings = msgspec.structs.replace(before, planner=planner)
+        await here.turn()
+        ledger = await here.ledger(person, row)
+        assert ledger["hour"].state == "cancelled"
+        assert (ledger["day"].due_at, ledger["day"].window_ends_at) == (
+            row.scheduled_at - 47 * 3600,
+            row.scheduled_at - 10 * 3600,
+        )
+        assert ledger["quarter"].due_at == row.scheduled_at - 15 * 60
+        await here.advance(3600)
+        await here.turn()
+        assert here.letters(person)[-1].startswith("Tomorrow")
