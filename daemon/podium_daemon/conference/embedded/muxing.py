@@ -229,4 +229,6 @@ def _mux(kind: TrackKind, pieces: Iterator[Piece], path: Path) -> bool:
 
 if __name__ == "__main__":
     os.umask(0o077)
-    os.write(_STDOUT, msgspec.json.encode(mux_folder(Path(sys.argv[1]), Path(sys.argv[2]))) + b"\n")
+    said = msgspec.json.encode(mux_folder(Path(sys.argv[1]), Path(sys.argv[2]))) + b"\n"
+    with open(_STDOUT, "wb", closefd=False) as out:
+        out.write(said)

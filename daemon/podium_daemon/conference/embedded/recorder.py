@@ -71,7 +71,8 @@ class TrackFile:
             OSError: the disk is full, or gone.
         """
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with open(descriptor, "ab", buffering=0) as file:  # noqa: PTH123  (a descriptor, not a path)
+        # buffered, since a single write may take a part of it and say so to nobody
+        with open(descriptor, "ab") as file:  # noqa: PTH123  (a descriptor, not a path)
             file.write(data)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from podium_daemon.conference.base import Collected
 from podium_daemon.conference.embedded.collecting import collect, folder_of
 from podium_daemon.conference.embedded.muxing import mux_folder, read_head, read_pieces
-from podium_daemon.conference.embedded.recorder import RECORD, TrackHead
+from podium_daemon.conference.embedded.recorder import RECORD, TrackFile, TrackHead
 from podium_daemon.conference.embedded.rtp import Packet, write_packet
 from podium_daemon.conference.embedded.wire import Exit, Record, Recorded, StopRecording
 from podium_daemon.conference.events import ConnectionId, RecordingState, RoomId, TrackKind
@@ -180,3 +181,18 @@ async def test_nothing_recorded_is_said_so(tmp_path: Path) -> None:
     answer = await collect(tmp_path, ROOM, tmp_path / "out")
     assert isinstance(answer, Refused)
     assert answer.slug == "no-recording"
+
+
+def test_a_disk_that_takes_a_part_only_is_told(tmp_path: Path) -> None:
+    """A write that ends early says so to nobody: the rest is written too, or the recording fails with the reason."""
+    head = TrackHead(room=ROOM, connection=ConnectionId("c"), pubkey=new_pubkey(), kind=TrackKind.AUDIO, started_at=0.0)
+    file = TrackFile(tmp_path / "one.rtp", head, 1, 0.0)
+    file.append(b"x" * 1000)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, before[1]))  # the kernel's own short write: up to there, then none
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            file.append(b"y" * 5000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (tmp_path / "one.rtp").stat().st_size == 3000
