@@ -728,6 +728,7 @@ class Daemon:
                 relay_hints=self._write_relays,
                 clock=self._clock,
                 can_encrypt=self._can_encrypt,
+                attendance=self._default_attendance,
             ),
             intake=self._intake,
             passed_over=self._passed_over,
@@ -822,6 +823,7 @@ class Daemon:
             instructors=sorted(self._instructors.pubkeys),
             version=version("podium-nostr"),
             engine=self._engine.name,
+            attendance=self._default_attendance(),
         )
 
 

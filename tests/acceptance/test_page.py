@@ -132,7 +132,7 @@ async def _answer(adas: Any, bobs: Any) -> None:
 
 async def _join_with_consent(page: Any, answer: str, *, button: str = "Join") -> None:
     await press(page, button)
-    await seen(page, "is recorded by the host")
+    await seen(page, "is published on the relays under your public key")
     await press(page, "Join with one signature")
     assert await page.get_by_role("dialog").is_visible(), "no answer to the recording, no join"
     await page.get_by_label(answer).check()
@@ -229,6 +229,35 @@ async def test_a_start_before_the_hour_says_how_early_it_is(
         desk = await lead.open(await here.scheduled(starts_in=starts_in))
         await press(desk, sign_in)
         await desk.get_by_role("button", name=name, exact=True).wait_for()
+
+
+async def test_the_notice_and_the_form_say_where_attendance_goes(here: Here) -> None:
+    """Published, or sealed: told before anybody signs, in their language; chosen in the form, and never taken back."""
+    lead = await here.person(here.instructor)
+    desk = await lead.open(here.stage.base_url)
+    await desk.get_by_text("Schedule a session").click()
+    await desk.get_by_label("Title").fill("Behind closed doors")
+    await desk.get_by_label("Time zone").fill("UTC")
+    start = (datetime.now(UTC) + timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M")
+    await desk.get_by_label("Start", exact=True).fill(start)
+    sealed = desk.get_by_label("Attendance records are not published")
+    assert not await sealed.is_checked()
+    await sealed.check()
+    await press(desk, "Sign and publish")
+    await desk.wait_for_url("**/s/naddr1*")
+    url = desk.url
+    assert (await here.shown(url.rsplit("/", 1)[1]))["attendance"] == "private"
+    for language, join, notice in (
+        ("en-GB", "Join", "goes encrypted to you and to the instructor; it is not published."),
+        ("de-DE", "Teilnehmen", "veröffentlicht wird er nicht."),
+    ):
+        page = await (await here.person(new_key(), locale=language)).open(url)
+        await press(page, join)
+        await seen(page, notice)
+    await press(desk, "Sign in")
+    await press(desk, "Edit or move")
+    sealed = desk.get_by_label("Attendance records are not published")
+    assert (await sealed.is_checked(), await sealed.is_disabled()) == (True, True)
 
 
 async def test_a_lost_connection_comes_back_without_a_signature(here: Here) -> None:

@@ -163,6 +163,7 @@ class Site:
             instructors=[self.here.instructor.pubkey],
             version="test",
             engine=self.here.engine.name,
+            attendance="public",
         )
 
     # -- plain calls

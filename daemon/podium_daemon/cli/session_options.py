@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from podium_protocol.live.session_spec import RecordingAccess
+from podium_protocol.live.session_spec import RecordingAccess, Visibility
 
 
 class RsvpPolicy(StrEnum):
@@ -31,6 +31,14 @@ Record = Annotated[bool | None, typer.Option("--record/--no-record", help="It ma
 RecordingFor = Annotated[
     RecordingAccess | None,
     typer.Option("--recording-access", help="Who may see the recording. Default: the service's, participants."),
+]
+AttendanceRecords = Annotated[
+    Visibility | None,
+    typer.Option(
+        "--attendance",
+        help="public: attendance records are published; private: sealed to each person and you, for good. Default: the "
+        "service's, public.",
+    ),
 ]
 Title = Annotated[str, typer.Argument(metavar="TITLE", help="What people see first.")]
 NewTitle = Annotated[str | None, typer.Option("--title", help="What people see first.")]

@@ -66,6 +66,7 @@ def _rules(one: Session) -> str:
         "waiting room": one.waiting_room,
         "may be recorded": one.allow_recording,
         "recording for anybody": one.allow_recording and one.recording_access == "public",
+        "attendance sealed": one.attendance == "private" and one.visibility == "public",
         "end-to-end encrypted": one.e2ee_required,
     }
     return ", ".join([one.visibility, *(name for name, holds in rules.items() if holds)])

@@ -14,6 +14,7 @@ from podium_daemon.cli.options import Json, SessionReference, helped
 from podium_daemon.cli.output import note
 from podium_daemon.cli.session_options import (
     At,
+    AttendanceRecords,
     CoHosts,
     Description,
     EndToEnd,
@@ -69,6 +70,7 @@ def create(
     waiting_room: WaitingRoom = None,
     record: Record = None,
     recording_access: RecordingFor = None,
+    attendance: AttendanceRecords = None,
     summary: Summary = None,
     description: Description = None,
     private: Private = False,
@@ -91,6 +93,7 @@ def create(
         waitingRoom=waiting_room,
         allowRecording=record,
         recordingAccess=recording_access,
+        attendance=attendance,
         e2eeRequired=e2ee,
         visibility="private" if private or e2ee else "public",
         coHosts=_people(co_host, "--co-host"),
@@ -126,6 +129,7 @@ def edit(
     waiting_room: WaitingRoom = None,
     record: Record = None,
     recording_access: RecordingFor = None,
+    attendance: AttendanceRecords = None,
     summary: Summary = None,
     description: Description = None,
     co_host: CoHosts = None,
@@ -146,6 +150,7 @@ def edit(
         waitingRoom=waiting_room,
         allowRecording=record,
         recordingAccess=recording_access,
+        attendance=attendance,
         coHosts=_people(co_host, "--co-host"),
         invited=_people(invite, "--invite"),
     )
@@ -183,4 +188,7 @@ def _asked_for(wish: dict[str, object]) -> tuple[Tag, ...]:
     assert isinstance(minutes, int)
     title = single_line(str(wish["title"]), DEFAULT_LIMITS.max_title)  # as it is written into the event
     private = (("visibility", "private"),) if wish.get("visibility") == "private" else ()
-    return (("title", title), ("start", str(begins)), ("end", str(begins + minutes * 60)), *private)
+    # sealed in any case where the session is private
+    sealed = "private" if private else wish.get("attendance")
+    attendance = (("attendance", str(sealed)),) if sealed else ()
+    return (("title", title), ("start", str(begins)), ("end", str(begins + minutes * 60)), *private, *attendance)

@@ -44,6 +44,7 @@ class Session(Answer, frozen=True, kw_only=True):
     e2ee_required: bool = False
     visibility: str = "public"
     recording_access: str = "participants"
+    attendance: str = "public"
     conference_room_id: str | None = None
     started_at: int | None = None
     ended_at: int | None = None
@@ -232,6 +233,7 @@ class Service(Answer, frozen=True, kw_only=True):
     instructors: tuple[str, ...] = ()
     version: str = ""
     engine: str = ""
+    attendance: str = "public"
 
 
 class Calendar(Answer, frozen=True, kw_only=True):

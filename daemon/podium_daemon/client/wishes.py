@@ -27,6 +27,7 @@ class SessionWish(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omi
     e2ee_required: bool = False
     visibility: str = "public"
     recording_access: str | None = None
+    attendance: str | None = None
     co_hosts: tuple[Pubkey, ...] = ()
     invited: tuple[Pubkey, ...] = ()
     identifier: str | None = None
@@ -46,6 +47,7 @@ class SessionChanges(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     waiting_room: bool | UnsetType = UNSET
     allow_recording: bool | UnsetType = UNSET
     recording_access: str | UnsetType = UNSET
+    attendance: str | UnsetType = UNSET
     co_hosts: tuple[Pubkey, ...] | UnsetType = UNSET
     invited: tuple[Pubkey, ...] | UnsetType = UNSET
 

@@ -32,7 +32,6 @@ from podium_daemon.config.values import (
     Text,
 )
 
-_NOTICE: Final = "When you join and leave is recorded by the host of this session and kept for attendance certificates."
 _POLICY: Final = (
     "This session may be recorded: picture, voice and shared screens of those who agree. You can "
     "withdraw at any time; recording then pauses at once."
@@ -135,7 +134,10 @@ class Attendance(Section):
     minutes: Minutes = Field(default=30, description="Minutes of attendance that complete it.")
     percent: Percent = Field(default=50, description="Percent of the shorter of scheduled and actual duration.")
     recording_percent: Percent = Field(default=90, description="Percent of a recording, each second once.")
-    notice: Text = Field(default=_NOTICE, description="Shown before joining.")
+    notice: Text = Field(
+        default="",
+        description="What you add to the notice before joining, which says what is recorded and where it goes.",
+    )
     publish: bool = Field(
         default=True,
         description="Publish the attendance records (kind 31953) of public sessions that do not say otherwise. false: "

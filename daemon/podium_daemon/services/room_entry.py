@@ -12,6 +12,7 @@ from podium_daemon.clock import Clock
 from podium_daemon.conference.grants import digest_of
 from podium_protocol.events import Pubkey
 from podium_protocol.live.admission import DoorRole
+from podium_protocol.live.session import Visibility
 
 T = TypeVar("T")
 
@@ -20,7 +21,11 @@ _MAX_SECRET_CHARACTERS: Final = 64
 
 
 class Challenge(msgspec.Struct, frozen=True, kw_only=True):
-    """What a join proof must answer. `recording_policy` is empty where nothing is recorded. Times in Unix seconds."""
+    """What a join proof must answer. `recording_policy` is empty where nothing is recorded. Times in Unix seconds.
+
+    `notice` says what becomes of the attendance, and ends with `own_notice`, what this service adds; `attendance` says
+    it in a word.
+    """
 
     url: str
     nonce: str
@@ -30,6 +35,8 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True):
     recording_policy: str
     recording_policy_hash: str
     notice: str
+    own_notice: str
+    attendance: Visibility
 
 
 class Guest(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
@@ -21,7 +22,20 @@ from podium_protocol.live.join_proof import WINDOW, JoinExpectation, JoinProof, 
 from podium_storage.rows import LiveSessionRow, RoomMemberRow
 from podium_storage.store import Store
 
+_PUBLISHED: Final = (
+    "When you join and leave is recorded by the host of this session. Your attendance (when, how long, completed or "
+    "not) is published on the relays under your public key (kind 31953): anybody can read it."
+)
+_SEALED: Final = (
+    "When you join and leave is recorded by the host of this session. Your attendance record goes encrypted to you and "
+    "to the instructor; it is not published."
+)
 _BY_PERSON = "[lessonId+pubkey]"
+
+
+def notice_of(row: LiveSessionRow) -> str:
+    """What whoever joins a session has to know of their attendance."""
+    return _SEALED if private.seals_attendance(row) else _PUBLISHED
 
 
 class Joining:
@@ -34,7 +48,10 @@ class Joining:
         self._tickets: OneTimeSecrets[Entry] = OneTimeSecrets(clock, random_bytes, seconds=GRANT_SECONDS)
 
     def challenge(self, row: LiveSessionRow, url: str, *, recording_policy: str, notice: str) -> Challenge:
-        """A nonce with everything the proof must answer; the policy is shown where recording is allowed."""
+        """A nonce with everything the proof must answer; the policy is shown where recording is allowed.
+
+        `notice` is what this service adds to what becomes of the attendance.
+        """
         now = int(self._clock.now())
         policy = recording_policy if row.allow_recording else ""
         challenge = Challenge(
@@ -45,7 +62,9 @@ class Joining:
             expires_at=now + WINDOW,
             recording_policy=policy,
             recording_policy_hash=hashlib.sha256(policy.encode()).hexdigest() if policy else "",
-            notice=notice,
+            notice=f"{notice_of(row)} {notice}".rstrip(),
+            own_notice=notice,
+            attendance=private.attendance_of(row),
         )
         return msgspec.structs.replace(challenge, nonce=self._challenges.issue(challenge))
 

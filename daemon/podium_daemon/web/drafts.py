@@ -22,7 +22,9 @@ from podium_protocol.nips import nip19
 from podium_storage.mirror import Mirror
 from podium_storage.rows import LiveSessionRow, RsvpRow
 
-_PUBLIC = "Public: anybody can read this session on the relays, and who answers to it."
+_PUBLIC = "Public: anybody can read this session on the relays, and who answers to it; "
+_PUBLISHED = "attendance records are published too."
+_SEALED = "attendance records go sealed to each person and to the instructor."
 _PRIVATE = (
     "Private: session, RSVPs and attendance travel encrypted, only invited people see them (and who else is invited); "
     "relays see that this service writes to them."
@@ -43,8 +45,10 @@ class Drafts:
         relay_hints: Callable[[], Sequence[str]],
         clock: Clock,
         can_encrypt: bool = False,
+        attendance: Callable[[], session.Visibility] = lambda: session.Visibility.PUBLIC,
     ) -> None:
-        """`can_encrypt`: the conference engine does so from end to end."""
+        """`can_encrypt`: the conference engine does so from end to end. `attendance`: of wishes that do not say."""
+        self._attendance = attendance
         self._can_encrypt = can_encrypt
         self._mirror = mirror
         self._service = service
@@ -74,6 +78,7 @@ class Drafts:
             e2ee_required=wish.e2ee_required,
             visibility=session.Visibility(wish.visibility),
             recording_access=wish.recording_access and session.RecordingAccess(wish.recording_access),
+            attendance=session.Visibility(wish.attendance) if wish.attendance else self._attendance(),
             co_hosts=tuple(map(Pubkey, wish.co_hosts)),
             invited=tuple(map(Pubkey, wish.invited)),
         )
@@ -88,9 +93,12 @@ class Drafts:
 
         Raises:
             InvalidInput: the wish cannot be had.
-            Problem: 409, the session is over or its event is not in the mirror.
+            Problem: 409, the session is over, its event is not in the mirror, or its attendance was to be sealed.
         """
         previous = await self._newest(row)
+        if wish.attendance == "public" and private.seals_attendance(row):
+            detail = "people were told that their attendance of this session is not published"
+            raise Problem(HTTPStatus.CONFLICT, "attendance-sealed", detail, "Create a new session.")
         current = _spec_in_force(row, session.read_session(previous))
         names = {"scheduled_at": "starts_at", "duration": "duration_minutes", "allow_recording": "recording_allowed"}
         given = {names.get(key, key): value for key, value in wish.model_dump(exclude_unset=True).items()}
@@ -98,6 +106,8 @@ class Drafts:
             given["rsvp_required"] = given.pop("requires_rsvp")
         if given.get("recording_access"):
             given["recording_access"] = session.RecordingAccess(given["recording_access"])
+        if given.get("attendance"):
+            given["attendance"] = session.Visibility(given["attendance"])
         for people in {"co_hosts", "invited"} & given.keys():
             given[people] = tuple(given[people] or ())
         empty = {"summary": "", "description": "", "timezone": "UTC"}
@@ -164,7 +174,8 @@ class Drafts:
         if is_private:
             private.check_size(event, service=self._service)
         lesson_id = str(Address(kinds.SESSION, author, spec.identifier))
-        return DraftOut(lesson_id=lesson_id, events=[template(event)], notice=_PRIVATE if is_private else _PUBLIC)
+        public = _PUBLIC + (_SEALED if spec.attendance is session.Visibility.PRIVATE else _PUBLISHED)
+        return DraftOut(lesson_id=lesson_id, events=[template(event)], notice=_PRIVATE if is_private else public)
 
     async def _newest(self, row: LiveSessionRow) -> AuthoredEvent:
         event = await self._mirror.newest(_address(row))

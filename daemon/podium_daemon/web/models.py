@@ -62,6 +62,10 @@ class SessionDraftIn(Model):
         Literal["participants", "public"] | None,
         Field(description="Who may see the recording; null: this service's default."),
     ] = None
+    attendance: Annotated[
+        Literal["public", "private"] | None,
+        Field(description="Attendance records: published, or sealed to the person and the instructor; null: default."),
+    ] = None
     co_hosts: list[Hex64] = []
     invited: list[Hex64] = []
     identifier: str | None = None
@@ -84,6 +88,9 @@ class SessionEditIn(Model):
     waiting_room: bool | None = None
     allow_recording: bool | None = None
     recording_access: Literal["participants", "public"] | None = None
+    attendance: Annotated[
+        Literal["public", "private"] | None, Field(description="Can become private, and stays so.")
+    ] = None
     co_hosts: list[Hex64] | None = None
     invited: list[Hex64] | None = None
 
@@ -156,6 +163,9 @@ class SessionOut(Model):
     e2ee_required: Annotated[bool, Field(alias="e2eeRequired")]
     visibility: str
     recording_access: Annotated[str, Field(description="Who may see the recording: participants, or public.")]
+    attendance: Annotated[
+        str, Field(description="Attendance records: public, or private (sealed to the person and the instructor).")
+    ]
     conference_room_id: str | None
     started_at: int | None
     ended_at: int | None
@@ -303,6 +313,7 @@ class ServiceOut(Model):
     instructors: list[str]
     version: str
     engine: str
+    attendance: Annotated[str, Field(description="Of sessions that do not say: public or private.")]
 
 
 class ChallengeOut(Model):
@@ -315,7 +326,9 @@ class ChallengeOut(Model):
     expires_at: int
     recording_policy: str
     recording_policy_hash: str
-    notice: str
+    notice: Annotated[str, Field(description="What becomes of the attendance, and what this service adds to that.")]
+    attendance: Annotated[str, Field(description="public: the record is published; private: it is sealed.")]
+    own_notice: Annotated[str, Field(description="What this service adds; may be empty.")]
 
 
 class JoinOut(Model):

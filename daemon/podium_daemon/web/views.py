@@ -155,6 +155,7 @@ class Views:
             e2ee_required=row.e2ee_required,
             visibility=row.visibility,
             recording_access=access_of(row),
+            attendance=private.attendance_of(row),
             conference_room_id=row.conference_room_id,
             started_at=row.started_at,
             ended_at=row.ended_at,

@@ -58,7 +58,13 @@ class Attested(Protocol):
 
 def seals_attendance(session: Attested) -> bool:
     """Whether attendance records go sealed to the person and the instructor, instead of being published."""
-    return Visibility.PRIVATE in (session.visibility, session.attendance)
+    return attendance_of(session) is Visibility.PRIVATE
+
+
+def attendance_of(session: Attested) -> Visibility:
+    """Where attendance records go: in a private session nothing is published, whatever else it says."""
+    is_sealed = Visibility.PRIVATE in (session.visibility, session.attendance)
+    return Visibility.PRIVATE if is_sealed else Visibility.PUBLIC
 
 
 def people_of(session: Guarded) -> tuple[Pubkey, ...]:

@@ -154,7 +154,12 @@ class Knots:
         """A first revision of what was asked for."""
         wish = call.body
         assert isinstance(wish, dict)
-        event = self.event(title=wish["title"], starts_at=wish["scheduledAt"], duration_minutes=wish["duration"])
+        event = self.event(
+            title=wish["title"],
+            starts_at=wish["scheduledAt"],
+            duration_minutes=wish["duration"],
+            attendance=wish.get("attendance"),
+        )
         return self.drafted(event, notice="Public: anybody can read this.")
 
     def draft_edit(self, call: Call) -> Reply:
@@ -165,6 +170,7 @@ class Knots:
             title=wish.get("title", "Knots"),
             starts_at=wish.get("scheduledAt", STARTS_AT),
             duration_minutes=wish.get("duration", 60),
+            attendance=wish.get("attendance"),
         )
         return self.drafted(event)
 

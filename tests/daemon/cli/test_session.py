@@ -44,6 +44,8 @@ def test_create_passes_every_option_on(podium: CommandLine, daemon: ScriptedDaem
         stranger,
         "--recording-access",
         "public",
+        "--attendance",
+        "private",
         "--id",
         "knots",
         "--description",
@@ -66,6 +68,7 @@ def test_create_passes_every_option_on(podium: CommandLine, daemon: ScriptedDaem
         "waitingRoom": True,
         "allowRecording": True,
         "recordingAccess": "public",
+        "attendance": "private",
         "e2eeRequired": False,
         "visibility": "public",
         "coHosts": [stranger],
@@ -119,6 +122,17 @@ def test_create_does_not_sign_a_public_event_for_a_private_session(podium: Comma
     """Who asked for a private session never signs one that relays would show to everybody."""
     done = podium("session", "create", "Knots", "--at", "+2h", "--private")
     assert done.exit_code == 5
+    assert knots.sent == []
+
+
+def test_create_does_not_sign_away_that_attendance_is_sealed(
+    podium: CommandLine, knots: Knots, daemon: ScriptedDaemon
+) -> None:
+    """Who asked for sealed attendance never signs a session that says it is published, or nothing."""
+    for said in ("public", None):
+        daemon.routes["POST /api/sessions/draft"] = knots.drafted(knots.event(attendance=said))
+        done = podium("session", "create", "Knots", "--at", "2030-03-17T17:46:40Z", "--attendance", "private")
+        assert done.exit_code == 5
     assert knots.sent == []
 
 

@@ -19,7 +19,7 @@ from podium_protocol.keys import SecretKey
 from podium_protocol.live.admission import DoorPolicy
 from podium_protocol.live.join_proof import Consent
 from podium_protocol.live.rsvp import RsvpStatus
-from podium_protocol.live.session import Session, read_session, spec_of
+from podium_protocol.live.session import Session, Visibility, read_session, spec_of
 from podium_storage.rows import LiveSessionRow, RoomMemberRow
 from tests.support.relays import new_key
 from tests.support.seat_server import Page
@@ -110,11 +110,18 @@ def slug(answer: Response) -> str:
 class TestProof:
     """A challenge, one signature, a ticket."""
 
+    async def test_the_notice_says_where_attendance_goes(self, here: Site) -> None:
+        """Published, or sealed to the person and the instructor: people know before they sign."""
+        asked = await here.challenge(await live(here, attendance=Visibility.PRIVATE))
+        assert "goes encrypted to you and to the instructor; it is not published." in asked["notice"]
+        assert asked["attendance"] == "private"
+
     async def test_the_whole_way_in(self, here: Site) -> None:
         """Challenge, proof, ticket, hello, welcome: the person is in the room and the proof is kept."""
         row, key = await live(here), new_key()
         asked = await here.challenge(row)
-        assert asked["notice"] == "noted"
+        assert asked["notice"].endswith("kind 31953): anybody can read it. noted")
+        assert (asked["attendance"], asked["ownNotice"]) == ("public", "noted")
         assert (asked["recordingPolicy"], asked["recordingPolicyHash"]) == ("", "")
         assert asked["expiresAt"] == here.here.now + 60
         answer = await here.join(key, row, challenge=asked)

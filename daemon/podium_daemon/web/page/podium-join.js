@@ -44,7 +44,9 @@ export class PodiumJoin extends HTMLElement {
 
   /** Ask before joining: resolves to what `useLiveSession` calls a consent. */
   consent(challenge) {
-    setText(this.attendanceNotice, challenge.notice);
+    setText(this.attendanceNotice, t(`consent.attendance.${challenge.attendance}`));
+    setText(this.ownNotice, challenge.ownNotice);
+    show(this.ownNotice, challenge.ownNotice !== "");
     setText(this.policy, challenge.recordingPolicy);
     show(this.recording, challenge.recordingPolicy !== "");
     setText(this.audience, t(`consent.access.${this.client.session?.recordingAccess ?? "participants"}`));
@@ -64,7 +66,8 @@ export class PodiumJoin extends HTMLElement {
 
   #makeDialog() {
     const title = h("h2", { id: freshId("consent") }, t("consent.title"));
-    this.attendanceNotice = h("p", { dir: "auto" });
+    this.attendanceNotice = h("p");
+    this.ownNotice = h("p", { dir: "auto", hidden: true });
     this.policy = h("p", { dir: "auto", id: freshId("policy") });
     this.audience = h("p", { hidden: true });
     const name = freshId("answer");
@@ -74,7 +77,7 @@ export class PodiumJoin extends HTMLElement {
     this.recording = h("fieldset", { "aria-describedby": this.policy.id }, h("legend", {}, t("consent.recording")), this.policy, this.audience, ...choices);
     const later = h("button", { type: "button", on: { click: () => this.dialog.close("") } }, t("consent.later"));
     const go = h("button", { type: "submit", class: "primary", value: "join" }, t("consent.join"));
-    const form = h("form", { method: "dialog" }, title, this.attendanceNotice, this.recording, h("div", { class: "buttons" }, go, later));
+    const form = h("form", { method: "dialog" }, title, this.attendanceNotice, this.ownNotice, this.recording, h("div", { class: "buttons" }, go, later));
     return h("dialog", { "aria-labelledby": title.id }, form);
   }
 

@@ -1,6 +1,6 @@
 // The form of a session: to schedule one, and to change one.
 
-import { now } from "./api.js";
+import { aboutService, now } from "./api.js";
 import { action, freshId, h, setText, show } from "./dom.js";
 import { describe, t } from "./i18n.js";
 import { pubkeyOf } from "./npub.js";
@@ -9,6 +9,7 @@ import { fromWallClock, inZone, isZone, ownZone, toWallClock } from "./times.js"
 
 const SWITCHES = ["requiresRSVP", "waitingRoom", "allowRecording"];
 const RECORDING = "publicRecording"; // `recordingAccess` as a switch
+const SEALED = "sealedAttendance"; // `attendance` as a switch
 const ONLY_NEW = ["private", "e2eeRequired"]; // a session stays what it was announced as
 const DEFAULT_MINUTES = 60;
 
@@ -19,6 +20,8 @@ export class PodiumSessionForm extends HTMLElement {
     const tomorrow = Math.ceil(Date.now() / 1000 / 3600) * 3600 + 86400;
     const empty = { title: "", summary: "", description: "", maxParticipants: null };
     this.#build({ ...empty, scheduledAt: tomorrow, duration: DEFAULT_MINUTES, timezone: ownZone }, submit, null);
+    const { [SEALED]: sealed } = this.switches;
+    aboutService().then((service) => { sealed.checked ||= service.attendance === "private"; }, () => {}); // its default
   }
 
   /** `submit(fields)` gets what was changed; `close()` is called instead when nothing is to be saved. */
@@ -49,8 +52,8 @@ export class PodiumSessionForm extends HTMLElement {
     this.shown = this.#typed();
     this.isNew = close === null;
     this.invited = h("textarea", { rows: "3", autocomplete: "off", spellcheck: "false" });
-    const names = [...SWITCHES, RECORDING, ...(this.isNew ? ONLY_NEW : [])];
-    const given = { ...session, [RECORDING]: session.recordingAccess === "public" };
+    const names = [...SWITCHES, RECORDING, SEALED, ...(this.isNew ? ONLY_NEW : [])];
+    const given = { ...session, [RECORDING]: session.recordingAccess === "public", [SEALED]: session.attendance === "private" };
     this.switches = Object.fromEntries(names.map((name) => [name, h("input", { type: "checkbox", checked: Boolean(given[name]) })]));
     this.preview = h("p", { class: "hint", role: "status" });
     this.reveals = h("p", { class: "hint", role: "status" });
@@ -78,6 +81,9 @@ export class PodiumSessionForm extends HTMLElement {
     const publicRecording = this.switches[RECORDING];
     publicRecording.disabled = isPrivate || !this.switches.allowRecording.checked;
     if (isPrivate) publicRecording.checked = false;
+    const sealed = this.switches[SEALED];
+    sealed.disabled = isPrivate || this.given.attendance === "private"; // what was to be sealed is never published
+    if (sealed.disabled) sealed.checked = true;
     setText(this.reveals, t(isPrivate ? "form.private-reveals" : "form.public"));
   }
 
@@ -138,6 +144,7 @@ export class PodiumSessionForm extends HTMLElement {
     };
     for (const name of SWITCHES) fields[name] = this.switches[name].checked;
     fields.recordingAccess = this.switches[RECORDING].checked ? "public" : "participants";
+    fields.attendance = this.switches[SEALED].checked ? "private" : "public";
     if (this.isNew) {
       fields.visibility = this.switches.private.checked ? "private" : "public";
       fields.e2eeRequired = this.switches.e2eeRequired.checked;

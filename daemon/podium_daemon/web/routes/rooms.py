@@ -52,6 +52,8 @@ async def challenge(context: InContext, caller: OptionalCaller, reference: str) 
         recording_policy=given.recording_policy,
         recording_policy_hash=given.recording_policy_hash,
         notice=given.notice,
+        attendance=given.attendance,
+        own_notice=given.own_notice,
     )
 
 

@@ -45,6 +45,7 @@ WISH = {
     "waitingRoom": True,
     "allowRecording": True,
     "recordingAccess": "public",
+    "attendance": "public",
 }
 
 
@@ -113,6 +114,35 @@ async def test_sessions_are_listed_by_start_and_state() -> None:
         assert [one["lessonId"] for one in active] == [soon.lesson_id]
         assert (await here.get("/api/sessions?state=ended")).json() == {"sessions": [], "next": None}
         assert (await here.get("/api/sessions?state=running")).status_code == 422
+
+
+async def test_attendance_is_sealed_for_good() -> None:
+    """What people were told is not taken back: it can become sealed, and a draft that would publish it is refused."""
+    async with site() as here:
+        lesson = await scheduled(here)
+        path = f"/api/sessions/{lesson}"
+        await here.here.clock.advance(10)
+        for _ in range(2):
+            draft = await here.post(f"{path}/draft", here.here.instructor, {"attendance": "private"})
+            assert ["attendance", "private"] in draft.json()["events"][0]["tags"]
+        assert (await here.sign_and_submit(here.here.instructor, draft)).status_code == 200
+        assert (await here.get(path)).json()["attendance"] == "private"
+        refused = await here.post(f"{path}/draft", here.here.instructor, {"attendance": "public"})
+        assert (refused.status_code, refused.json()["type"].rpartition(":")[2]) == (409, "attendance-sealed")
+        assert (await here.post(f"{path}/draft", here.here.instructor, {"attendance": None})).status_code == 422
+
+
+async def test_a_draft_says_what_becomes_of_attendance() -> None:
+    """The line of a public session names it, and without a wish the service's default is written into the event."""
+    async with site() as here:
+        plain = {name: value for name, value in wish(here).items() if name != "attendance"}
+        said = [
+            (await here.post("/api/sessions/draft", here.here.instructor, asked)).json()
+            for asked in (plain, wish(here, attendance="private"))
+        ]
+        assert [one["notice"].rpartition("; ")[2].split()[2] for one in said] == ["are", "go"]
+        tags = [[tag[1] for tag in one["events"][0]["tags"] if tag[0] == "attendance"] for one in said]
+        assert tags == [["public"], ["private"]]
 
 
 async def test_an_edit_changes_what_it_names_and_keeps_the_rest() -> None:
