@@ -1,7 +1,8 @@
 """Rows derived from events, in the transaction that stores them: who answered what to which session.
 
-One answer counts for each (session, author): the newest `created_at`, at equal times the lowest id. `d` is ignored.
-When that one dies (kind 5, or its own `d` moved to another session) there is no answer, and no older one comes back.
+One answer counts for each (session, author): the newest `created_at`, at equal times the lowest id. `d` is ignored:
+what replaces an event on relays ends its answer only if it answers to the same session (semantics.md, "RSVPs and
+seats"). When the one that counts is deleted (kind 5) or expires there is no answer, and no older one comes back.
 """
 
 from __future__ import annotations
@@ -11,13 +12,18 @@ from typing import Final
 
 import msgspec
 
-from podium_protocol.events import EventId
-from podium_protocol.live.rsvp import Rsvp, read_rsvp
+from podium_protocol import kinds
+from podium_protocol.addresses import Address
+from podium_protocol.events import EventId, Pubkey
+from podium_protocol.filters import Filter
+from podium_protocol.live.rsvp import Rsvp, RsvpStatus, read_rsvp
+from podium_protocol.nips import nip09
 from podium_storage import sequences
 from podium_storage.columns import InternedText, StoredRow
 from podium_storage.database import Database, Transaction
+from podium_storage.event_queries import EventQueries
 from podium_storage.interning import Interner
-from podium_storage.replacement import Effect, Position
+from podium_storage.replacement import Death, Effect, Position
 from podium_storage.rows import RsvpRow
 from podium_storage.schema import TableSchema
 from podium_storage.slices import in_slices
@@ -66,8 +72,9 @@ class RsvpProjection:
         """Fold a batch of the mirror in; `received_at` is in Unix seconds."""
         answers: list[Answer] = []
         async for part in in_slices(effects):
-            answers += _answers(part)
+            answers += _answers(part, dead=await self._deleted_beneath(tx, part))
         await self.take(tx, answers, received_at=received_at)
+        await self.take(tx, await self._deleted(tx, _deletions(effects)), received_at=received_at)
 
     async def take(self, tx: Transaction, answers: Sequence[Answer], *, received_at: int) -> None:
         """Fold answers in that came another way, such as a private session's or a reply to a message."""
@@ -81,6 +88,27 @@ class RsvpProjection:
             for answer in part:
                 book.fold(answer, received_at)
         await self._write(tx, book, before, floors)
+
+    async def _deleted_beneath(self, tx: Transaction, effects: Sequence[Effect]) -> set[EventId]:
+        """Of the events under a newer one that was deleted: those that their authors deleted too, by address."""
+        buried = [e.event for e in effects if e.event.kind == kinds.RSVP and e.death is Death.BURIED]
+        dead: set[EventId] = set()
+        for event in buried:
+            address = str(Address.of(event))
+            wanted = Filter(kinds=(kinds.DELETION,), authors=(event.pubkey,), tags=(("a", (address,)),))
+            if any(one.created_at >= event.created_at for one in await EventQueries(tx).by_filter(wanted)):
+                dead.add(event.id)
+        return dead
+
+    async def _deleted(self, tx: Transaction, deletions: Sequence[nip09.Deletion]) -> list[Answer]:
+        """Answers that count though the mirror holds another event in their place, and that their authors deleted."""
+        if not deletions:
+            return []
+        authors = list({deletion.author: None for deletion in deletions})
+        rows: list[RsvpRow] = []
+        async for part in in_slices(authors, _PEOPLE):
+            rows += await self._rsvps.within(tx).where("pubkey").any_of(part).to_list()
+        return [Answer(_rsvp_of(row), held=False) for row in rows if any(_covers(one, row) for one in deletions)]
 
     async def _rows(self, tx: Transaction, people: Sequence[_Person]) -> dict[_Person, RsvpRow]:
         rows: dict[_Person, RsvpRow] = {}
@@ -151,6 +179,8 @@ class RsvpBook:
                 revision_id=rsvp.revision_id,
                 first_seen=self._place(),
                 first_seen_at=received_at,
+                note=rsvp.note or None,
+                identifier=rsvp.identifier,
             )
         again = status == row.status
         # a new place in the queue is one without a seat: confirmed, declined, confirmed in one batch looks unchanged
@@ -161,6 +191,8 @@ class RsvpBook:
             rsvp_time=rsvp.created_at,
             event_id=rsvp.event_id,
             revision_id=rsvp.revision_id,
+            note=rsvp.note or None,
+            identifier=rsvp.identifier,
             needs_reconfirmation=row.needs_reconfirmation and rsvp.revision_id == row.revision_id,
             first_seen=row.first_seen if again else self._place(),
             first_seen_at=row.first_seen_at if again else received_at,
@@ -186,10 +218,40 @@ class RsvpBook:
             )
 
 
-def _answers(effects: Sequence[Effect]) -> Iterator[Answer]:
+def _answers(effects: Sequence[Effect], dead: set[EventId]) -> Iterator[Answer]:
     for effect in effects:
         if (rsvp := read_rsvp(effect.event)) is not None:
-            yield Answer(rsvp, effect.held)
+            # what replaced it on relays may answer to another session: then this answer stands
+            is_dead = effect.death in (Death.DELETED, Death.EXPIRED) or effect.event.id in dead
+            yield Answer(rsvp, held=not is_dead)
+
+
+def _deletions(effects: Sequence[Effect]) -> list[nip09.Deletion]:
+    """Those of a batch that may be about answers."""
+    events = (effect.event for effect in effects if effect.held and effect.event.kind == kinds.DELETION)
+    found = map(nip09.read_deletion, events)
+    return [one for one in found if one.ids or any(address.kind == kinds.RSVP for address in one.addresses)]
+
+
+def _covers(deletion: nip09.Deletion, row: RsvpRow) -> bool:
+    """Whether it asks for this answer: by id, or by the address of its event up to the request's own time."""
+    if row.pubkey != deletion.author:
+        return False
+    if row.event_id in deletion.ids:
+        return True
+    if row.identifier is None or row.rsvp_time > deletion.created_at:
+        return False
+    return Address(kinds.RSVP, Pubkey(row.pubkey), row.identifier) in deletion.addresses
+
+
+def _rsvp_of(row: RsvpRow) -> Rsvp:
+    return Rsvp(
+        lesson_id=row.lesson_id,
+        pubkey=Pubkey(row.pubkey),
+        status=RsvpStatus(row.status),
+        created_at=row.rsvp_time,
+        event_id=EventId(row.event_id),
+    )
 
 
 def _position(created_at: int, event_id: str) -> Position:

@@ -36,6 +36,7 @@ class Death(StrEnum):
 
     SUPERSEDED = "superseded"  # a newer revision of its address is here, whatever that one says
     DELETED = "deleted"  # its author asked for it (NIP-09)
+    BURIED = "buried"  # it stood, or would have, under a newer revision that its author deleted
     EXPIRED = "expired"  # its own time is over (NIP-40)
 
 
@@ -44,6 +45,9 @@ _DEATHS: Final = {
     IngestOutcome.DELETED: Death.DELETED,
     IngestOutcome.EXPIRED: Death.EXPIRED,
 }
+
+_BENEATH: Final = {Death.DELETED: Death.BURIED, Death.BURIED: Death.BURIED, Death.EXPIRED: Death.SUPERSEDED}
+"""What becomes of a revision when a newer one of its address dies."""
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -142,7 +146,7 @@ class Standing:
         if outcome is IngestOutcome.STORED:
             self._admit(entry)
         else:
-            death = _DEATHS[outcome]
+            death = self._death(entry, outcome)
             self.effects.append(Effect(entry.event, held=False, death=death))
             if outcome is not IngestOutcome.SUPERSEDED and entry.address is not None:
                 # The author replaced the older revisions with one that is dead: they must not come back.
@@ -168,6 +172,12 @@ class Standing:
         if newest is not None and not entry.position.outranks(newest.position):
             return IngestOutcome.SUPERSEDED
         return IngestOutcome.STORED
+
+    def _death(self, entry: Entry, outcome: IngestOutcome) -> Death:
+        """Why an event that came does not count; a floor may be that of all revisions, or of one that was deleted."""
+        floor = None if entry.address is None else self._floors.get(entry.address)
+        is_named = (entry.event.id, entry.event.pubkey) in self._tombstones or floor is None or floor.id == _EVERY_ID
+        return Death.BURIED if outcome is IngestOutcome.DELETED and not is_named else _DEATHS[outcome]
 
     def _admit(self, entry: Entry) -> None:
         replaced = None if entry.address is None else self._newest.get(entry.address)
@@ -209,7 +219,8 @@ class Standing:
         newest = self._newest.get(address)
         if newest is not None and not newest.position.outranks(position):
             del self._newest[address]
-            self._drop(newest, death)
+            is_named = position.id in (_EVERY_ID, newest.event.id)
+            self._drop(newest, death if is_named else _BENEATH[death])
 
     def _drop(self, entry: Entry, death: Death) -> None:
         del self._held[entry.event.id]

@@ -73,7 +73,10 @@ class LiveSessionRow(StoredRow, frozen=True, kw_only=True, rename=model_name):
 
 
 class RsvpRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
-    """One person's answer. `first_seen` is the order of arrival and strictly increases; `rsvp_time` can be forged."""
+    """One person's answer. `first_seen` is the order of arrival and strictly increases; `rsvp_time` can be forged.
+
+    `note`: their words, cleaned for display. `identifier`: the `d` of their event, which a deletion may name.
+    """
 
     lesson_id: InternedText
     pubkey: InternedText
@@ -87,6 +90,8 @@ class RsvpRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
     first_seen_at: int
     seat: str = "none"
     position: int | None = None
+    note: str | None = None
+    identifier: str | None = None
 
 
 class AttendanceRow(StoredRow, frozen=True, kw_only=True, rename="camel"):

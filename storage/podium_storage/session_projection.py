@@ -149,7 +149,7 @@ class SessionProjection:
             return
         (lesson_id,) = lessons
         row = rows.get(lesson_id)
-        if effect.death is Death.DELETED:
+        if effect.death in (Death.DELETED, Death.BURIED):
             if row is not None and event.id in (row.event_id, row.unread_event_id):
                 rows[lesson_id] = withdrawn(row)
         elif effect.death is not Death.EXPIRED:

@@ -7,6 +7,7 @@ import random
 import msgspec
 import pytest
 
+from podium_protocol import kinds
 from podium_protocol.events import EventId, VerifiedEvent
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import Rsvp, RsvpStatus
@@ -15,7 +16,7 @@ from podium_storage.backend import Value
 from podium_storage.changes import ChangeKind
 from podium_storage.projections import RSVP_FLOORS, Answer
 from podium_storage.rows import RsvpRow
-from tests.support.events import NOW, key_of
+from tests.support.events import NOW, key_of, verified
 from tests.support.mirrors import Mirrored, deletion, lesson, mirrored, rsvp
 
 ALICE, BOB, TEACHER = (key_of(number) for number in (1, 2, 3))
@@ -54,6 +55,7 @@ async def test_an_rsvp_becomes_a_row() -> None:
             revision_id="ab" * 32,
             first_seen=1,
             first_seen_at=NOW,
+            identifier="r",
         )
 
 
@@ -167,12 +169,74 @@ async def test_a_newer_answer_after_a_deletion_counts() -> None:
         assert (await place_of(here))[1] == NOW + 9
 
 
-async def test_an_answer_that_moves_to_another_session_leaves_the_first() -> None:
-    """A revision under the same d answers another session: the relays have the first answer no more, nor have we."""
+def unaddressed(lesson_id: str, *, at: int, status: str = "accepted", note: str = "") -> VerifiedEvent:
+    """An answer without a `d`, as some clients write them: each replaces the one before on relays."""
+    return verified(ALICE, kind=kinds.RSVP, tags=(("a", lesson_id), ("status", status)), content=note, created_at=at)
+
+
+TWO_SESSIONS = {
+    "the same d": (rsvp(ALICE, HERE, d="x", at=1), rsvp(ALICE, THERE, "tentative", d="x", at=2)),
+    "no d": (unaddressed(HERE, at=1), unaddressed(THERE, at=2, status="tentative")),
+}
+two_sessions = pytest.mark.parametrize(("first", "second"), TWO_SESSIONS.values(), ids=TWO_SESSIONS)
+
+
+@two_sessions
+@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize("together", [False, True])
+async def test_an_answer_to_another_session_ends_none(
+    first: VerifiedEvent, second: VerifiedEvent, *, newest_first: bool, together: bool
+) -> None:
+    """Relays keep the newer event only; the answers are about two sessions, and both stand."""
+    order = (second, first) if newest_first else (first, second)
     async with mirrored() as here:
-        await here.ingest(rsvp(ALICE, HERE, d="0", at=0), rsvp(ALICE, HERE, d="x", at=1))
-        await here.ingest(moved := rsvp(ALICE, THERE, d="x", at=2))
-        assert await here.answers() == {(THERE, ALICE.pubkey): ("confirmed", moved.id)}
+        for batch in [order] if together else [[event] for event in order]:
+            await here.ingest(*batch)
+        assert await here.answers() == {
+            (HERE, ALICE.pubkey): ("confirmed", first.id),
+            (THERE, ALICE.pubkey): ("tentative", second.id),
+        }
+        assert await here.held() == {second.id}
+
+
+@two_sessions
+@pytest.mark.parametrize("by_id", [False, True])
+@pytest.mark.parametrize("together", [False, True])
+async def test_an_answer_that_relays_hold_no_more_can_be_deleted(
+    first: VerifiedEvent, second: VerifiedEvent, *, by_id: bool, together: bool
+) -> None:
+    """By id it ends that answer alone, by address all that its author gave under it until then; by nobody else's."""
+    address = f"31925:{ALICE.pubkey}:{'x' if first.tags[1][0] == 'd' else ''}"
+    theirs = deletion(BOB, e=[first.id], at=9)
+    own = deletion(ALICE, e=[first.id], at=9) if by_id else deletion(ALICE, a=[address], at=1)
+    async with mirrored() as here:
+        await here.ingest(first, second, theirs)
+        assert len(await here.answers()) == 2
+        for batch in [[own]] if not together else [[own, first]]:
+            await here.ingest(*batch)
+        assert await here.answers() == {(THERE, ALICE.pubkey): ("tentative", second.id)}
+        await here.ingest(deletion(ALICE, a=[address], at=10))
+        assert await here.answers() == {}
+
+
+async def test_what_is_no_answer_ends_none() -> None:
+    """An event of the same address that answers to nothing, or in no known word, leaves the answer before it."""
+    async with mirrored() as here:
+        await here.ingest(answer := rsvp(ALICE, HERE, d="x", at=1))
+        await here.ingest(rsvp(ALICE, HERE, "perhaps", d="x", at=2), rsvp(ALICE, "", d="x", at=3))
+        assert await here.answers() == {(HERE, ALICE.pubkey): ("confirmed", answer.id)}
+
+
+async def test_a_note_stays_with_its_answer() -> None:
+    """The words of the newest answer, without controls; an answer without words has none."""
+    async with mirrored() as here:
+        await here.ingest(unaddressed(HERE, at=1, note="I come\x07 late.\n"))
+        first = await row_of(here)
+        await here.ingest(unaddressed(HERE, at=2))
+        second = await row_of(here)
+        assert first is not None
+        assert second is not None
+        assert (first.note, second.note) == ("I come late.", None)
 
 
 async def test_an_expired_answer_is_none() -> None:

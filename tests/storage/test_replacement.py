@@ -335,14 +335,21 @@ def expected_held(everything: Sequence[VerifiedEvent], now: int) -> set[str]:
 
 
 def expected_answers(everything: Sequence[VerifiedEvent], now: int) -> dict[tuple[str, str], tuple[str, str]]:
-    """The RSVPs that must count: the newest of all that were ever made, if it still stands."""
-    held = expected_held(everything, now)
+    """The RSVPs that must count: the newest of all that were made to a session, unless it was deleted or has expired.
+
+    Whether the mirror holds it does not matter: what took its place may answer to another session.
+    """
     made: dict[tuple[str, str], list[VerifiedEvent]] = {}
     for event in everything:
         if (answer := read_rsvp(event)) is not None:
             made.setdefault((answer.lesson_id, answer.pubkey), []).append(event)
     counts = {person: _newest(events) for person, events in made.items()}
-    read = {person: read_rsvp(event) for person, event in counts.items() if event.id in held}
+    stand = {
+        person: event
+        for person, event in counts.items()
+        if not _deleted(event, everything) and not nip40.is_expired(event, now)
+    }
+    read = {person: read_rsvp(event) for person, event in stand.items()}
     return {person: (one.status.value, one.event_id) for person, one in read.items() if one is not None}
 
 

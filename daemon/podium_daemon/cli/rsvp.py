@@ -83,4 +83,5 @@ def _remarks(one: Rsvp) -> str:
         "reminded": one.reminder_sent,
         "no message relays (kind 10050)": one.undeliverable,
     }
-    return ", ".join(name for name, holds in remarks.items() if holds)
+    said = [f'"{one.note}"'.replace("\n", " ")] if one.note else []
+    return ", ".join([*(name for name, holds in remarks.items() if holds), *said])

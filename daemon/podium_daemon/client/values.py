@@ -129,6 +129,7 @@ class Rsvp(Answer, frozen=True, kw_only=True):
     needs_reconfirmation: bool = False
     reminder_sent: bool = False
     undeliverable: bool = False
+    note: str | None = None
 
 
 class Rsvps(Answer, frozen=True, kw_only=True):

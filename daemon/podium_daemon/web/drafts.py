@@ -213,6 +213,7 @@ def _spec_in_force(row: LiveSessionRow, newest: session.Session | session.NotASe
         visibility=session.Visibility(row.visibility),
         attendance=session.Visibility(row.attendance),
         guests=None if row.guests is None else session.Guests(row.guests),
+        recording_access=None if row.recording_access is None else session.RecordingAccess(row.recording_access),
         co_hosts=tuple(map(Pubkey, row.co_hosts)),
         invited=tuple(map(Pubkey, row.invited)),
     )

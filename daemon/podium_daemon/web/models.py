@@ -216,6 +216,7 @@ class RsvpOut(Model):
     needs_reconfirmation: bool
     reminder_sent: bool
     undeliverable: bool
+    note: Annotated[str | None, Field(description="What they wrote beside it: for themselves and those who lead.")]
 
 
 class RsvpsOut(Model):

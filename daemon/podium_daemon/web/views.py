@@ -276,6 +276,7 @@ def _rsvp(row: RsvpRow, undeliverable: bool) -> RsvpOut:
         position=row.position,
         needs_reconfirmation=row.needs_reconfirmation,
         reminder_sent=row.reminder_sent,
+        note=row.note,
         undeliverable=undeliverable,
     )
 

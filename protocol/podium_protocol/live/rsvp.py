@@ -37,15 +37,18 @@ class RsvpStatus(StrEnum):
 
     @classmethod
     def from_wire(cls, text: str) -> RsvpStatus | None:
-        """The status that NIP-52 calls `text`, or None; `confirmed` is no word of NIP-52."""
-        return _FROM_WIRE.get(text)
+        """The status that NIP-52 calls `text`, in any case and with blanks around it, or None for other words."""
+        return _FROM_WIRE.get(text.strip().casefold())
 
 
 _FROM_WIRE: Final = {status.wire: status for status in RsvpStatus}
 
 
 class Rsvp(msgspec.Struct, frozen=True, kw_only=True):
-    """One person's answer to one session. `revision_id` is the revision they answered to, where they said so."""
+    """One person's answer to one session. `revision_id` is the revision they answered to, where they said so.
+
+    `identifier` is the event's own `d`, by which its author may delete it; None for what came another way.
+    """
 
     lesson_id: str
     pubkey: Pubkey
@@ -54,6 +57,7 @@ class Rsvp(msgspec.Struct, frozen=True, kw_only=True):
     event_id: EventId
     revision_id: EventId | None = None
     note: str = ""
+    identifier: str | None = None
 
 
 class Reply(StrEnum):
@@ -98,6 +102,7 @@ def read_rsvp(event: AuthoredEvent) -> Rsvp | None:
         event_id=event.id,
         revision_id=fields.event_id(tags.first(event.tags, "e")),
         note=paragraphs(event.content[: 2 * MAX_NOTE], MAX_NOTE),
+        identifier=tags.first(event.tags, "d") or "",
     )
 
 

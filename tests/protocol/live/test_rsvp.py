@@ -47,7 +47,16 @@ def test_the_words_of_nip_52_are_the_models_statuses(word: str, status: RsvpStat
     assert (rsvp.status, status.wire, rsvp.lesson_id, rsvp.pubkey) == (status, word, str(SESSION), GUEST.pubkey)
 
 
-@pytest.mark.parametrize("word", ["confirmed", "ACCEPTED", "yes", "", "accepted\n"])
+@pytest.mark.parametrize("word", ["ACCEPTED", "Accepted", " accepted", "accepted\n", "\tAccEpted "])
+def test_case_and_blanks_of_a_status_say_nothing(word: str) -> None:
+    """Clients write the word as their own buttons have it, in the tag and in the older label."""
+    for row in (("status", word), ("l", word, "status")):
+        rsvp = read(("a", str(SESSION)), row)
+        assert rsvp is not None
+        assert rsvp.status is RsvpStatus.CONFIRMED
+
+
+@pytest.mark.parametrize("word", ["confirmed", "yes", "", "acc epted", "accepted!", "\u0430ccepted"])
 def test_other_words_are_dropped(word: str) -> None:
     """Even where a legacy label beside it would be good: the newer tag was meant."""
     assert read(("a", str(SESSION)), ("status", word), ("l", "accepted", "status")) is None

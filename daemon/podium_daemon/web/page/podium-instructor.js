@@ -212,7 +212,7 @@ export class PodiumInstructor extends HTMLElement {
     keyed(this.rsvpRows, rsvps, (rsvp) => rsvp.pubkey,
       (rsvp) => row(rsvp, ["answers.answer", "answers.seat", "answers.reminders"]),
       (node, rsvp) => fill(node, [
-        t(`rsvp.short.${rsvp.status}`),
+        [t(`rsvp.short.${rsvp.status}`), rsvp.note].filter(Boolean).join("\n"),
         rsvp.seat === "waiting" ? t("answers.place", { position: rsvp.position }) : t(`seat-of.${rsvp.seat}`),
         (reminders.get(rsvp.pubkey) ?? []).map(reminderText).join("\n") || "–",
       ]));
