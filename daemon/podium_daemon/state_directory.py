@@ -92,8 +92,15 @@ def lock_state_directory(path: Path) -> StateLock:
         pid = _read_pid(descriptor)
         os.close(descriptor)
         raise AlreadyRunning(pid, path)
-    os.ftruncate(descriptor, 0)  # a pid in there is of a daemon that was killed
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    try:
+        os.ftruncate(descriptor, 0)  # a pid in there is of a daemon that was killed
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    except OSError as error:
+        os.close(descriptor)
+        raise InvalidInput(
+            f"nothing can be written to the state directory {path} ({error.strerror}): make room on its disk, or set "
+            "storage.state_directory to another one"
+        ) from None
     return StateLock(descriptor)
 
 
@@ -124,7 +131,10 @@ def _open_lock(path: Path, flags: int) -> int:
     try:
         return os.open(path / _LOCK, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise InvalidInput(f"the lock file {path / _LOCK} cannot be used: {error.strerror}") from None
+        raise InvalidInput(
+            f"the lock file {path / _LOCK} cannot be used ({error.strerror}): set storage.state_directory to a folder "
+            "that can be written"
+        ) from None
 
 
 def _read_pid(descriptor: int) -> int | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.installed import Said, Site
+from tests.support.installed import PODIUM, Said, Site
 from tests.support.outsiders import Event, Outsider, first, outsiders, send
 from tests.support.relays import running_relay
 from tests.support.scripted_relay import Talk, scripted_relay
@@ -219,3 +219,36 @@ async def test_what_is_scheduled_while_the_relay_is_down_reaches_it_later(tmp_pa
 
 
 pytestmark = pytest.mark.timeout(400)
+
+
+_ON_A_SMALL_DISK = """
+mount -t tmpfs -o size=1m,mode=700 podium "$1" || exit 77
+head -c "$(( ($(df --output=avail -k "$1" | tail -1) - $2) * 1024 ))" /dev/zero > "$1/filler"
+if [ "$3" = ro ]; then mount -o remount,ro "$1"; fi
+shift 3
+exec "$@"
+"""
+
+
+@pytest.mark.parametrize(("free", "mode"), [(0, "rw"), (4, "rw"), (16, "rw"), (64, "rw"), (900, "ro")])
+async def test_a_disk_that_takes_nothing_is_told_at_the_start(tmp_path: Path, free: int, mode: str) -> None:
+    """With no room, with too little (KiB), or read-only: one sentence with the file and what to do, no traceback."""
+    site = Site(tmp_path / "podium", relays=[NOBODY])
+    await site.make_key()
+    site.state.mkdir(mode=0o700)
+    process = await asyncio.create_subprocess_exec(
+        *("unshare", "--map-root-user", "--mount", "sh", "-c", _ON_A_SMALL_DISK, "sh", str(site.state)),
+        *(str(free), mode, str(PODIUM), "--config", str(site.config), "run"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=site.home.environment(),
+    )
+    async with asyncio.timeout(60):
+        out, err = await process.communicate()
+    if process.returncode in (77, 1) and b"unshare" in err:
+        pytest.skip("`unshare --map-root-user --mount` is not allowed here: no small disk")
+    said = Said(process.returncode or 0, out.decode(), err.decode())
+    assert said.code in (FAILED, CONFIG), said
+    assert is_one_complaint(said)
+    assert str(site.state) in said.err
+    assert "storage.state_directory" in said.err or "make room" in said.err, said.err

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from podium_daemon.cli.failures import Exit, exit_code_of
-from podium_daemon.database_file import DatabaseDamaged, explained
+from podium_daemon.database_file import DatabaseDamaged, DatabaseNotWritten, explained
 from podium_daemon.supervisor import Service, ServiceFailed, Stop, Supervisor
-from podium_storage.errors import StoreDamaged, StoreFull, WrongDatabase
+from podium_storage.errors import StoreBusy, StoreDamaged, StoreFailed, StoreFull, WrongDatabase
 from podium_storage.store import Store
 
 
@@ -57,9 +57,19 @@ async def test_a_newer_database_is_named(tmp_path: Path) -> None:
     assert str(caught.value).startswith(f"{file}: the database is at version 99")
 
 
+@pytest.mark.parametrize("kind", [StoreFull, StoreFailed])
+def test_a_disk_that_takes_nothing_is_told_with_the_file(tmp_path: Path, kind: type[StoreFull | StoreFailed]) -> None:
+    """Which file, what the disk said and what to do; the statement is nothing for people."""
+    file = tmp_path / "podium.sqlite3"
+    with pytest.raises(DatabaseNotWritten) as caught, explained(file):
+        raise kind("disk full (SQLITE_FULL) in: COMMIT")
+    assert str(caught.value).startswith(f"the database {file} cannot be written (disk full (SQLITE_FULL)): make room")
+    assert "COMMIT" not in str(caught.value)
+
+
 def test_other_failures_stay_as_they_are(tmp_path: Path) -> None:
-    """A full disk is no damage, and a service that failed for another reason is told as before."""
-    for error in (StoreFull("disk full"), ServiceFailed("web", "ended although nobody asked it to stop")):
+    """A service that failed for another reason is told as before, and so is another process that holds the lock."""
+    for error in (StoreBusy("locked"), ServiceFailed("web", "ended although nobody asked it to stop")):
         with pytest.raises(type(error)) as caught, explained(tmp_path / "podium.sqlite3"):
             raise error
         assert caught.value is error
