@@ -351,6 +351,21 @@ async def test_a_signer_that_refuses_or_cheats(here: Here) -> None:
     await seen(page, "The signer signed something else than it was asked for.")
 
 
+async def test_who_may_hold_none_signs_nothing(here: Here) -> None:
+    """The operator of a fresh daemon whose extension has another key reads what to write where, and signed nothing."""
+    key = new_key()
+    visitor = await here.person(key)
+    page = await visitor.open(here.stage.base_url)
+    await page.get_by_text("Schedule a session").click()
+    await page.get_by_label("Title").fill("Knots")
+    await page.get_by_label("Time zone").fill("UTC")
+    start = (datetime.now(UTC) + timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M")
+    await page.get_by_label("Start", exact=True).fill(start)
+    await press(page, "Sign and publish")
+    await seen(page, f'add allow = ["{encode_npub(key.pubkey)}"] under [instructors]')
+    assert visitor.signed == []
+
+
 async def test_an_instructors_name_comes_from_the_relays(here: Here) -> None:
     """A profile that reaches the relay while the page is open names the instructor on it; a newer one renames them."""
     page = await (await here.person()).open(await here.scheduled())

@@ -3,10 +3,12 @@
 import { newerThan, plain, signAndSubmit, signed } from "./api.js";
 import { action, announce, freshId, h, keyed, setText, show } from "./dom.js";
 import { describe, t } from "./i18n.js";
+import { npubOf } from "./npub.js";
 import "./podium-session-form.js";
 import { shortNpub } from "./podium-identity.js";
 import { seatsText } from "./podium-rsvp.js";
 import { SessionClient } from "./session-client.js";
+import { PodiumError, pubkey } from "./signer.js";
 import { inZone, ownZone } from "./times.js";
 
 const REFRESH = 15000; // while something changes; in quiet times less and less often
@@ -75,6 +77,7 @@ export class PodiumIndex extends HTMLElement {
   #create() {
     const form = h("podium-session-form");
     form.create(async (fields) => {
+      await mayHoldSessions();
       const draft = await signed("POST", "/api/sessions/draft", fields);
       await signAndSubmit(draft);
       announce(t("form.saved"));
@@ -138,6 +141,13 @@ export class PodiumIndex extends HTMLElement {
 
 function isPast({ state }) {
   return state === "ended" || state === "cancelled";
+}
+
+/** Nobody signs three times to be told then that they may not: their key is looked for before the first signature. */
+async function mayHoldSessions() {
+  const own = await pubkey();
+  const { instructors } = await plain("GET", "/api/service"); // as it is now: the operator may just have added them
+  if (!instructors.includes(own)) throw new PodiumError("not-listed", undefined, undefined, { npub: npubOf(own) });
 }
 
 /** To a stranger a private session is not there: signing for its name signs in to its page too. */

@@ -20,8 +20,10 @@ from podium_daemon.web.models import (
     SessionOut,
     SessionsOut,
 )
+from podium_daemon.web.problems import Problem
 from podium_daemon.web.session_list import MAX_SESSIONS, Asked, SessionList
 from podium_daemon.web.strict_json import StrictRoute
+from podium_protocol.nips import nip19
 
 router = APIRouter(prefix="/api/sessions", tags=["sessions"], route_class=StrictRoute)
 StateName = Literal["scheduled", "active", "ended", "cancelled"]
@@ -61,7 +63,14 @@ async def list_sessions(
 
 @router.post("/draft")
 async def draft_session(context: InContext, caller: Caller, wish: SessionDraftIn) -> DraftOut:
-    """Compose a session for the caller to sign."""
+    """Compose a session for the caller to sign; whoever may hold none here is told so before they sign more."""
+    if caller not in context.service().instructors:
+        detail = f"{nip19.encode_npub(caller)} is not on this service's list of instructors"
+        advice = (
+            "Whoever runs the service adds this npub to `allow` under [instructors] in its configuration, and reloads "
+            "it (SIGHUP) or starts it again."
+        )
+        raise Problem(HTTPStatus.FORBIDDEN, "not-an-instructor", detail, advice)
     return context.drafts.new_session(caller, wish)
 
 

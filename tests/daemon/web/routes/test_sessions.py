@@ -103,6 +103,16 @@ async def test_a_session_says_who_holds_it_where_and_when_its_doors_open(here: S
     here.introductions.clear()
 
 
+async def test_who_may_hold_none_is_told_before_they_sign_one() -> None:
+    """The draft is refused with the npub to put on the list and where: a session nobody takes is not signed."""
+    async with site() as here:
+        stranger = new_key()
+        refused = await here.post("/api/sessions/draft", stranger, wish(here))
+        assert (refused.status_code, refused.json()["type"]) == (403, "urn:podium:problem:not-an-instructor")
+        assert nip19.encode_npub(stranger.pubkey) in refused.json()["detail"]
+        assert "[instructors]" in refused.json()["next"]
+
+
 async def test_sessions_are_listed_by_start_and_state() -> None:
     """The list is in the order of the start; a state filters it, and an unknown state is refused."""
     async with site() as here:
