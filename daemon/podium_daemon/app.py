@@ -131,7 +131,7 @@ Podium {version} is running.
 
 Schedule a session from a second terminal:
 
-  {command} session create "Know your rights" --at "2030-12-01 18:00" --tz Europe/Berlin --duration 90
+  {command} session create "Know your rights" --at "tomorrow 18:00" --tz Europe/Berlin --duration 90
 
 Stop with Ctrl-C. `{command} --help` shows the rest.
 """

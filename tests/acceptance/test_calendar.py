@@ -25,7 +25,7 @@ async def test_an_instructor_subscribes_to_their_sessions(tmp_path: Path) -> Non
         assert summaries(first) == ["Knots"]
     async with site.running():
         assert summaries(first) == ["Knots"]
-        second = (await site.read("calendar", "--revoke", key=site.key_file))["url"]
+        second = (await site.read("calendar", "--revoke", "--yes", key=site.key_file))["url"]
         assert summaries(second) == ["Knots"]
         assert fetched(first).status_code == 404
     said = site.texts()

@@ -219,7 +219,7 @@ async def _cancelled(story: Story) -> None:
     await story.tell("create ill", "session", "create", "Sailing", "--at", "+3h", "--id", ILL, "--json")
     await _answer(story, "ada", ILL, "confirmed")
     await until(_arrived(story.ada, "You are confirmed: Sailing"), "the confirmation arrives")
-    await story.tell("cancel", "session", "cancel", ILL, "--reason", "The instructor is ill.", "--json")
+    await story.tell("cancel", "session", "cancel", ILL, "--yes", "--reason", "The instructor is ill.", "--json")
     await until(_arrived(story.ada, "Cancelled: "), "the cancellation is told")
 
 

@@ -70,7 +70,7 @@ app = typer.Typer(
         "The options below may stand anywhere on the command line.",
         "podium init",
         "podium run",
-        'podium session create "Knots for beginners" --at "2026-12-01 18:00"',
+        'podium session create "Knots for beginners" --at "tomorrow 18:00"',
         "podium rsvp knots confirmed",
         "podium attendance knots --csv people.csv",
     ),

@@ -8,7 +8,8 @@ import typer
 
 from podium_daemon.cli.api_client import decode
 from podium_daemon.cli.caller import caller_of
-from podium_daemon.cli.options import Json, helped
+from podium_daemon.cli.confirming import confirm
+from podium_daemon.cli.options import Json, Yes, helped
 from podium_daemon.cli.output import note, print_json, say
 from podium_daemon.client.values import Calendar
 
@@ -25,7 +26,9 @@ Revoke = Annotated[bool, typer.Option("--revoke", help="Make the addresses given
         "podium calendar --revoke",
     ),
 )
-def calendar(context: typer.Context, revoke: Revoke = False, as_json: Json = False) -> None:
+def calendar(context: typer.Context, revoke: Revoke = False, yes: Yes = False, as_json: Json = False) -> None:
+    if revoke:
+        confirm("Make every calendar that is subscribed to your address stop working?", yes=yes)
     api, _ = caller_of(context).signing_api()
     raw = api.post("/api/calendar/revoke" if revoke else "/api/calendar", {})
     if as_json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from enum import StrEnum
 from typing import Annotated
 
@@ -11,6 +10,7 @@ import typer
 from podium_daemon.cli import session_writing
 from podium_daemon.cli.api_client import ApiProblem, decode, session_path
 from podium_daemon.cli.caller import caller_of
+from podium_daemon.cli.confirming import confirm
 from podium_daemon.cli.options import Json, SessionReference, Yes, helped
 from podium_daemon.cli.output import clean, note, print_json, table
 from podium_daemon.cli.session_reference import find_session, list_sessions, plain_reference
@@ -147,6 +147,7 @@ def reopen(context: typer.Context, session: SessionReference, as_json: Json = Fa
     help=helped(
         "Cancel a session: it is marked, deleted from the relays, and everybody with an RSVP is told.",
         'podium session cancel knots --reason "The instructor is ill."',
+        "podium session cancel knots --yes",
     ),
 )
 def cancel(
@@ -158,9 +159,9 @@ def cancel(
 ) -> None:
     api, secret = caller_of(context).signing_api()
     found = find_session(api, session).value
-    if not yes and sys.stdin.isatty():
+    if not yes:
         note(f"{clean(found.title)}, {shown_time(found.scheduled_at, found.timezone)}")
-        typer.confirm("Cancel this session for everybody?", abort=True)
+    confirm("Cancel this session for everybody?", yes=yes)
     draft = decode(api.post(session_path(found.naddr, "cancel", "draft"), {"reason": reason}), Draft)
     revision: Expectation = (kinds.SESSION, (("d", found.identifier), ("status", "cancelled")))
     deletion: Expectation = (kinds.DELETION, (("a", found.lesson_id), ("k", str(kinds.SESSION))))

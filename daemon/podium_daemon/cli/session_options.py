@@ -17,7 +17,12 @@ class RsvpPolicy(StrEnum):
     OPTIONAL = "optional"
 
 
-At = Annotated[str, typer.Option("--at", help='"2026-12-01 18:00" in --tz, a time with its offset, or "+2h".')]
+At = Annotated[
+    str,
+    typer.Option(
+        "--at", help='"2026-12-01 18:00" or "tomorrow 18:00" in --tz, a time with its offset, or "in 2 hours".'
+    ),
+]
 NewTime = Annotated[str | None, typer.Option("--at", help="A new start, written as for `create`.")]
 TimeZone = Annotated[str | None, typer.Option("--tz", help="Time zone such as Europe/Berlin. Default: this machine's.")]
 Length = Annotated[str, typer.Option("--duration", help='Minutes, or text such as "1h 30m".')]

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import typer
 
 from podium_daemon.cli.caller import Caller, caller_of
-from podium_daemon.cli.options import Json, helped
+from podium_daemon.cli.confirming import confirm
+from podium_daemon.cli.options import Json, Yes, helped
 from podium_daemon.cli.output import fields, note, print_json, say, table
 from podium_protocol.errors import InvalidInput, LocalProtocolError
 from podium_protocol.limits import MAX_DM_RELAYS
@@ -106,10 +107,13 @@ def forget(
     context: typer.Context,
     signer: Annotated[str | None, typer.Argument(metavar="SIGNER", help="The signer's key.")] = None,
     for_service: ForService = False,
+    yes: Yes = False,
 ) -> None:
     from podium_daemon.cli import remote_signer, service_signer
 
     caller = caller_of(context)
+    if for_service or signer is not None:
+        confirm("Forget this signer? Connecting it again takes its QR code or bunker:// URL.", yes=yes)
     if for_service:
         service_signer.take_back(caller.signing_api()[0])
         say("the service has no signer of yours any more")

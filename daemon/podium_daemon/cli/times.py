@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime
+import re
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -13,6 +14,9 @@ from podium_protocol.errors import InvalidInput
 from podium_protocol.live.local_time import offset_name, parse_local_time
 from podium_protocol.live.time_zones import UTC, expectation, zone_or_none
 
+_FROM_NOW: Final = re.compile(r"\s*(\+|in\s)(.*)", re.IGNORECASE | re.DOTALL)
+_NAMED_DAY: Final = re.compile(r"\s*(today|tomorrow)\s+(?:at\s+)?([0-9]{1,2}:[0-9]{2})\s*", re.IGNORECASE | re.ASCII)
+_DAYS: Final = {"today": 0, "tomorrow": 1}
 _ZONES: Final = "/zoneinfo/"
 _LOCALTIME: Final = Path("/etc/localtime")
 
@@ -39,16 +43,19 @@ def shown_time(at: int | None, session_zone: str | None = None, viewer: ZoneInfo
 
 
 def start_of(text: str, zone: str, now: int) -> int:
-    """Unix seconds of `--at`: a local time in `zone`, a time with its offset, or `+2h` from now.
+    """Unix seconds of `--at`: a local time in `zone`, a time with its offset, `tomorrow 18:00` there, or `in 2 hours`.
 
     Raises:
         InvalidInput: no time, or one that the zone's clocks skip or show twice.
     """
-    if text.startswith("+"):
+    if (distance := _FROM_NOW.fullmatch(text)) is not None:
         try:
-            return now + parse_duration(text[1:])
+            return now + parse_duration(distance[2])
         except ValueError as error:
-            raise InvalidInput(f"--at: {error}, after the plus sign") from None
+            raise InvalidInput(f"--at: {error}, after {distance[1].strip()!r}") from None
+    if (named := _NAMED_DAY.fullmatch(text)) is not None and (known := zone_or_none(zone)) is not None:
+        day = datetime.fromtimestamp(now, known).date() + timedelta(days=_DAYS[named[1].lower()])
+        return parse_local_time(f"{day} {named[2]:0>5}", zone)
     return parse_local_time(text, zone)
 
 

@@ -23,5 +23,5 @@ def test_the_address_is_printed_alone(podium: CommandLine, daemon: ScriptedDaemo
 def test_revoking_gives_the_new_address(podium: CommandLine, daemon: ScriptedDaemon) -> None:
     """Only --revoke makes the old one worthless; --json prints what the daemon said."""
     daemon.routes["POST /api/calendar/revoke"] = as_json({"url": NEW})
-    done = podium("calendar", "--revoke", "--json")
+    done = podium("calendar", "--revoke", "--yes", "--json")
     assert (done.exit_code, json.loads(done.stdout)) == (0, {"url": NEW})

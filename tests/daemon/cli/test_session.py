@@ -17,6 +17,20 @@ from tests.support.relays import new_key
 from tests.support.scripted_daemon import ScriptedDaemon, as_json, problem
 
 
+@pytest.mark.parametrize(
+    "arguments", [("session", "cancel", "knots"), ("calendar", "--revoke"), ("signer", "forget", "--for-service")]
+)
+def test_nothing_is_taken_back_by_silence(
+    podium: CommandLine, knots: Knots, daemon: ScriptedDaemon, arguments: tuple[str, ...]
+) -> None:
+    """Without a terminal to ask on, what cannot be undone needs --yes: a script without input cancels nothing."""
+    done = podium(*arguments)
+    assert done.exit_code == 2
+    assert "--yes" in done.stderr
+    assert knots.sent == []
+    assert all(call.method == "GET" for call in daemon.calls)
+
+
 def test_create_signs_what_was_asked_for_and_says_what_it_reveals(
     podium: CommandLine, knots: Knots, key: SecretKey
 ) -> None:
@@ -287,7 +301,7 @@ def test_a_refusal_is_told_with_the_next_step(podium: CommandLine, daemon: Scrip
 
 def test_cancel_signs_the_revision_and_the_deletion(podium: CommandLine, knots: Knots, daemon: ScriptedDaemon) -> None:
     """Two events are signed in order: the cancelled revision and its deletion."""
-    assert podium("session", "cancel", "knots", "--reason", "ill").exit_code == 0
+    assert podium("session", "cancel", "knots", "--yes", "--reason", "ill").exit_code == 0
     revision, deletion = knots.sent
     assert tags.first(revision.tags, "status") == "cancelled"
     assert deletion.kind == kinds.DELETION
@@ -300,7 +314,7 @@ def test_cancel_does_not_delete_other_things(podium: CommandLine, knots: Knots, 
     template = msgspec.json.decode(knots.cancellation().content)
     template["events"][1]["tags"] += [["e", "ab" * 32], ["e", "cd" * 32]]
     daemon.routes[f"POST /api/sessions/{knots.naddr}/cancel/draft"] = as_json(template)
-    assert podium("session", "cancel", "knots").exit_code == 5
+    assert podium("session", "cancel", "knots", "--yes").exit_code == 5
     assert knots.sent == []
 
 

@@ -77,7 +77,7 @@ async def test_a_signer_is_connected_listed_used_and_forgotten(
         assert stat.S_IMODE(kept.stat().st_mode) == 0o600
         secrets = (bunker.user.expose().hex(), encode_nsec(bunker.user), bunker.secret)
         assert not [path for path in files_of(own_home) if any(one in path.read_text() for one in secrets)]
-        gone = await podium.run("signer", "forget", signer)
+        gone = await podium.run("signer", "forget", signer, "--yes")
         assert gone.exit_code == 0, gone.output
         assert (bunker.clients, files_of(own_home / "state")) == (set(), [])
         assert (await podium.run("rsvp", "knots", "declined", "--bunker", signer)).exit_code == 2
@@ -250,7 +250,7 @@ def test_a_signer_left_with_the_service_is_shown_and_taken_back(
     assert json.loads(listed.stdout)["signers"] == [
         {"signer": encode_npub(signer), "user": encode_npub(key.pubkey), "relays": ["wss://one.example"]}
     ]
-    assert podium("signer", "forget", "--for-service").exit_code == 0
+    assert podium("signer", "forget", "--for-service", "--yes").exit_code == 0
     daemon.routes[f"GET {path}"] = as_json({"signer": None, "relays": []})
     assert "No signer is connected" in podium("signer", "list", "--for-service").stdout
     assert [call.caller for call in daemon.calls] == [key.pubkey] * 3

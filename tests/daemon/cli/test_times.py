@@ -45,6 +45,12 @@ def test_no_time_is_empty() -> None:
         ("2026-12-01T07:00:00-05:00", "Europe/Berlin", NOON),
         ("+2h", "UTC", 7200),
         ("+1h 30m", "UTC", 5400),
+        ("in 2 hours", "UTC", 7200),
+        ("In 10 min", "UTC", 600),
+        ("tomorrow 18:00", "UTC", 86_400 + 18 * 3600),
+        ("tomorrow at 9:30", "Europe/Berlin", 86_400 + 8 * 3600 + 1800),
+        ("today 23:59", "America/New_York", 4 * 3600 + 3540),  # there it is still the day before
+        ("Tomorrow 00:00", "Pacific/Auckland", 86_400 - 12 * 3600),
     ],
 )
 def test_starts_are_read_in_the_zone_or_with_their_offset(text: str, zone: str, at: int) -> None:
@@ -52,11 +58,35 @@ def test_starts_are_read_in_the_zone_or_with_their_offset(text: str, zone: str, 
     assert start_of(text, zone, 0) == at
 
 
-@pytest.mark.parametrize("text", ["", "soon", "2026-13-01 10:00", "18:00", "+", "+90", "1900000000"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "soon",
+        "2026-13-01 10:00",
+        "18:00",
+        "+",
+        "+90",
+        "1900000000",
+        "in",
+        "in a while",
+        "tomorrow",
+        "tomorrow 25:00",
+        "tomorrow 18:00 x",
+    ],
+)
 def test_other_starts_are_refused(text: str) -> None:
     """What is no time is said to be none."""
     with pytest.raises(InvalidInput):
         start_of(text, "UTC", 0)
+
+
+def test_a_named_day_is_that_of_the_zone_and_its_clock_holds() -> None:
+    """Tomorrow is the next day on the wall there, over a change of the clock too; an hour it skips is refused."""
+    evening_before = 1_806_177_600  # 2027-03-27 20:00 UTC; in Berlin clocks are set forward that night
+    assert start_of("tomorrow 18:00", "Europe/Berlin", evening_before) == evening_before + 20 * 3600
+    with pytest.raises(InvalidInput, match="does not exist"):
+        start_of("tomorrow 02:30", "Europe/Berlin", evening_before)
 
 
 @pytest.mark.parametrize(("text", "minutes"), [("60", 60), ("90 min", 90), ("1h 30m", 90), ("2h", 120)])

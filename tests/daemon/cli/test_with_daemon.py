@@ -95,7 +95,7 @@ def test_a_session_from_its_schedule_to_its_cancellation(podium: Podium, tmp_pat
     assert podium("attendance", "knots", "--csv", "-").startswith("pubkey,")
     assert "open" in podium("relays", "check")
     podium("backup", str(tmp_path / "copy.sqlite3"))
-    assert "Knots II" in podium("session", "cancel", "knots", "--reason", "no rope")
+    assert "Knots II" in podium("session", "cancel", "knots", "--yes", "--reason", "no rope")
     assert "no rope" in podium("session", "show", listed["naddr"])
     assert json.loads(podium("session", "list", "--only", "cancelled", "--json"))["sessions"]
 
