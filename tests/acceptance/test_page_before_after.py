@@ -82,7 +82,9 @@ STATES: Final = {
     "The recording is being processed.": ended("processing", recording_state="processing"),
     "The recording failed.": ended("failed", recording_state="failed"),
     "The recording is available.": ended("available", recording_state="available", recording_url=ELSEWHERE),
-    "This session was cancelled and did not take place.": ended("cancelled", state="cancelled"),
+    "This session was cancelled and did not take place.": ended(
+        "cancelled", state="cancelled", cancel_reason="I am ill.\nSee you in May <b>!"
+    ),
     "The instructor did not come": ended("no-show", end_reason="no_show"),
 }
 AVAILABLE: Final = STATES["The recording is available."]
@@ -222,6 +224,17 @@ async def test_what_became_of_the_recording_is_said(house: KeptHouse) -> None:
         await page.close()
     assert visitor.foreign(house.base) == []
     assert visitor.errors == []
+
+
+@pytest.mark.parametrize(
+    ("locale", "words"), [("en-GB", "Cancelled by the instructor: "), ("de-DE", "Von der Leitung abgesagt: ")]
+)
+async def test_a_cancelled_session_says_why(house: KeptHouse, locale: str, words: str) -> None:
+    """In the instructor's words, which are no markup."""
+    row = STATES["This session was cancelled and did not take place."]
+    page = await (await house.person(locale=locale)).open(house.url(row))
+    await seen(page, words + "I am ill.")
+    assert "See you in May <b>!" in (await page.locator("header.hero").text_content() or "")
 
 
 async def test_a_recording_elsewhere_is_loaded_on_demand_from_its_host_alone(house: KeptHouse) -> None:

@@ -139,7 +139,7 @@ export class PodiumSession extends HTMLElement {
     setText(this.unread, session.unreadReason ? t("session.unread", { reason: session.unreadReason }) : "");
     show(this.unread, Boolean(session.unreadReason) && runs && this.client.leads);
     setText(this.reason, session.cancelReason ? t("session.cancelled.because", { reason: session.cancelReason }) : "");
-    show(this.reason, Boolean(session.cancelReason) && session.state === "cancelled");
+    show(this.reason, Boolean(session.cancelReason));
   }
 
   #times(session) {
