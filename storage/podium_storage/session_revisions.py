@@ -84,12 +84,14 @@ def revised(row: LiveSessionRow, session: Session, received_at: int) -> LiveSess
         version=row.version + 1,
         status_due_at=received_at,
     )
-    if row.state != State.SCHEDULED:
+    if row.state not in (State.SCHEDULED, State.CANCELLED):
         # what has begun keeps the hour it was announced for: credit and reminders were counted from it
         return msgspec.structs.replace(
             changed, scheduled_at=row.scheduled_at, ends_at=row.ends_at, duration=row.duration
         )
-    if (changed.scheduled_at, changed.ends_at) == (row.scheduled_at, row.ends_at):
+    # whoever was told of the cancellation is reminded anew
+    is_taken_back = row.state == State.CANCELLED
+    if not is_taken_back and (changed.scheduled_at, changed.ends_at) == (row.scheduled_at, row.ends_at):
         return changed
     return msgspec.structs.replace(
         changed, epoch=row.epoch + 1, moved_from=row.scheduled_at, moved_at=received_at, warned_at=None

@@ -169,6 +169,22 @@ def cancel(
     show_session(find_session(api, found.naddr).raw, as_json=as_json)
 
 
+@app.command(
+    short_help="Take a cancellation back.",
+    help=helped(
+        "Take a cancellation back, within the session's time: it takes place after all, and everybody who was told of "
+        "the cancellation is told.",
+        "podium session restore knots",
+    ),
+)
+def restore(context: typer.Context, session: SessionReference, as_json: Json = False) -> None:
+    api, secret = caller_of(context).signing_api()
+    found = find_session(api, session).value
+    draft = decode(api.post(session_path(found.naddr, "restore", "draft"), {}), Draft)
+    sign_and_send(api, secret, draft, [(kinds.SESSION, (("d", found.identifier), ("start", str(found.scheduled_at))))])
+    show_session(find_session(api, found.naddr).raw, as_json=as_json)
+
+
 def _command(context: typer.Context, session: str, name: str, *, as_json: bool) -> None:
     api, _ = caller_of(context).signing_api()
     raw = api.post(session_path(plain_reference(api, session), name), {})

@@ -58,6 +58,7 @@ class Session(Answer, frozen=True, kw_only=True):
     blocked_reason: str | None = None
     unread_reason: str | None = None
     cancel_reason: str | None = None
+    can_restore: bool = False
     seats_taken: int = 0
     waiting_count: int = 0
     participant_count: int = 0

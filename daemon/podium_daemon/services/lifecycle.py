@@ -28,6 +28,7 @@ from podium_protocol.live.lifecycle_rules import (
     LifecyclePolicy,
     Start,
     StartPolicy,
+    TakeBack,
     Warn,
     check_manual_start,
     check_reopen,
@@ -248,8 +249,8 @@ class Lifecycle:
             case End(trigger, at):
                 await self._moved(row, trigger, at)
                 return now
-            case Cancel():
-                await self._moved(row, Trigger.CANCEL, now)
+            case Cancel() | TakeBack() as decision:
+                await self._moved(row, Trigger.CANCEL if isinstance(decision, Cancel) else Trigger.TAKEN_BACK, now)
                 return now
             case Warn(ends_at):
                 await self._warn(row, ends_at, now)
@@ -284,6 +285,7 @@ class Lifecycle:
             instructor_last_seen=max((interval.left_at or interval.last_evidence for interval in seen), default=None),
             start_policy=self.settings.start_policy,
             warned=row.warned_at is not None,
+            ended_by_withdrawal=row.end_reason == Trigger.WITHDRAWN,
             observed_since=self._up_since,
         )
 
@@ -357,6 +359,8 @@ def moved(row: LiveSessionRow, trigger: Trigger, at: int) -> LiveSessionRow:
     if after is State.ACTIVE:
         runs = begin_run(runs, at)
         changed = msgspec.structs.replace(changed, started_at=at, ended_at=None, end_reason=None, warned_at=None)
+    elif after is State.SCHEDULED:
+        changed = msgspec.structs.replace(changed, ended_at=None, end_reason=None, warned_at=None)
     elif after in (State.ENDED, State.CANCELLED):
         if before is State.ACTIVE:
             runs = end_run(runs, max(at, runs[-1].start))

@@ -82,6 +82,7 @@ def by_person(rows: Iterable[LedgerRow]) -> Mapping[str, list[LedgerRow]]:
 
 _PLANNED = frozenset({LedgerState.SCHEDULED, LedgerState.PREPARED})
 _REMEMBERED = "remembered"  # by a service that lost its disk: people were told then
+_ON_THE_WIRE = (LedgerState.CLAIMED, LedgerState.SENT)
 _Owed = tuple[PlannedMessage, int | None]
 
 
@@ -114,6 +115,9 @@ def _before_and_during(
     answer = _answer(session, recipient, ledger, settings)
     if answer is not None:
         yield answer, None
+    if _was_told_cancelled(ledger):
+        at = session.moved_at or session.adopted_at
+        yield from _news(rules.plan_restored(now=at, ends_at=session.ends_at), recipient)
     appeared = max(recipient.rsvp.first_seen_at, session.moved_at or session.adopted_at)
     promoted = next((row.due_at for row in ledger if row.message == Message.PROMOTED), None)
     confirmed_at = _time_of_answer(answer, ledger)
@@ -130,6 +134,13 @@ def _before_and_during(
     moved = _moved(session, recipient.rsvp, ledger, settings.policy)
     if moved is not None and rules.receives(Message.MOVED, recipient.standing):
         yield moved
+
+
+def _was_told_cancelled(ledger: Sequence[LedgerRow]) -> bool:
+    """Whether the last they heard of it may be that it is cancelled: it takes place after all."""
+    told = [row for row in ledger if row.message == Message.CANCELLED and row.state in _ON_THE_WIRE]
+    restored = [row.epoch for row in ledger if row.message == Message.RESTORED]
+    return bool(told) and max(row.epoch for row in told) >= max(restored, default=-1)
 
 
 def _answer(

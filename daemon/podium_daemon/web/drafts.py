@@ -13,6 +13,7 @@ import msgspec
 from podium_daemon.clock import Clock
 from podium_daemon.web.models import DraftOut, SessionDraftIn, SessionEditIn, TemplateModel
 from podium_daemon.web.problems import Problem
+from podium_daemon.web.views import was_cancelled
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey, UnsignedEvent
@@ -135,6 +136,33 @@ class Drafts:
         """
         cancelled = session.cancel(await self._newest(row), int(self._clock.now()), reason)
         return DraftOut(lesson_id=row.lesson_id, events=[template(cancelled.revision), template(cancelled.deletion)])
+
+    async def restoration(self, row: LiveSessionRow) -> DraftOut:
+        """The revision that takes a cancellation back: the session as it was.
+
+        Raises:
+            InvalidInput: it cannot be had any more.
+            Problem: 409, it is not cancelled, or its time is over.
+        """
+        now = int(self._clock.now())
+        if not was_cancelled(row) or now >= row.ends_at:
+            detail = f"the session is {row.state}: only a cancellation is taken back, and within the session's time"
+            raise Problem(HTTPStatus.CONFLICT, "not-cancelled", detail, "Create a new session.")
+        previous = await self._mirror.newest(_address(row))
+        newest = session.NotASession("deleted") if previous is None else session.read_session(previous)
+        spec = _spec_in_force(row, newest)
+        event = session.write_session(
+            spec,
+            instructor=Pubkey(row.instructor_pubkey),
+            service=self._service,
+            relay_hint=self._hint,
+            join_url=self._page(spec.identifier, Pubkey(row.instructor_pubkey)),
+            now=now,
+            previous=previous,
+            previous_created_at=max(row.event_created_at, now),  # a deletion of this very second must not reach it
+            start_before=spec.starts_at,
+        )
+        return DraftOut(lesson_id=row.lesson_id, events=[template(event)])
 
     async def rsvp(
         self, row: LiveSessionRow, author: Pubkey, status: rsvp.RsvpStatus, counted: RsvpRow | None = None

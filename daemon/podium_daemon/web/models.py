@@ -179,6 +179,7 @@ class SessionOut(Model):
         str | None, Field(description="Why a newer revision does not count: the one before stays in force.")
     ]
     cancel_reason: Annotated[str | None, Field(description="The instructor's words, of a cancelled session.")]
+    can_restore: Annotated[bool, Field(description="Cancelled: until its end the instructor may take that back.")]
     seats_taken: int
     waiting_count: int
     counts: Counts

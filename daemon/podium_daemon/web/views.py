@@ -26,6 +26,7 @@ from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import Pubkey
 from podium_protocol.live import fields, private
+from podium_protocol.live.lifecycle import State, Trigger
 from podium_protocol.live.plain_text import single_line
 from podium_protocol.live.recording import RecordingStage, access_of
 from podium_protocol.live.rsvp import RsvpStatus
@@ -167,6 +168,7 @@ class Views:
             blocked_reason=row.blocked_reason,
             unread_reason=row.unread_reason,
             cancel_reason=row.cancel_reason,
+            can_restore=was_cancelled(row),
             seats_taken=counted.seats["held"],
             waiting_count=counted.seats["waiting"],
             counts=Counts(**{name.value: counted.answers[name.value] for name in RsvpStatus}),
@@ -252,6 +254,11 @@ class Views:
 def identifier_of(row: LiveSessionRow) -> str:
     """The `d` of a session."""
     return row.lesson_id.split(":", 2)[2]
+
+
+def was_cancelled(row: LiveSessionRow) -> bool:
+    """Whether a session is over, or will be in a moment, only because it was cancelled or deleted."""
+    return row.withdrawn and (row.state != State.ENDED or row.end_reason == Trigger.WITHDRAWN)
 
 
 def leads(row: LiveSessionRow, caller: Pubkey | None) -> bool:

@@ -40,6 +40,7 @@ class Trigger(StrEnum):
     OVERRUN_LIMIT = "overrun limit"
     WITHDRAWN = "withdrawn"
     REOPEN = "reopen"
+    TAKEN_BACK = "taken back"
 
 
 TRANSITIONS: Final[Mapping[tuple[State, Trigger], State]] = MappingProxyType(
@@ -56,6 +57,8 @@ TRANSITIONS: Final[Mapping[tuple[State, Trigger], State]] = MappingProxyType(
         (State.ACTIVE, Trigger.OVERRUN_LIMIT): State.ENDED,
         (State.ACTIVE, Trigger.WITHDRAWN): State.ENDED,
         (State.ENDED, Trigger.REOPEN): State.ACTIVE,
+        (State.CANCELLED, Trigger.TAKEN_BACK): State.SCHEDULED,
+        (State.ENDED, Trigger.TAKEN_BACK): State.ACTIVE,
     }
 )
 
@@ -73,6 +76,7 @@ MEANING: Final[Mapping[Trigger, str]] = MappingProxyType(
         Trigger.OVERRUN_LIMIT: "the longest overrun has passed",
         Trigger.WITHDRAWN: "the instructor cancelled or deleted the event while it was live",
         Trigger.REOPEN: "opened again shortly after the end: a second run, the first stays",
+        Trigger.TAKEN_BACK: "a later revision takes the cancellation back, within the session's time",
     }
 )
 

@@ -54,6 +54,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         instructor_last_seen: when they were last seen there.
         start_policy: see `StartPolicy`.
         warned: the warning before the end was given in this run.
+        ended_by_withdrawal: the newest run ended because the event was cancelled or deleted.
         observed_since: since when the daemon has been up: before that nobody could enter.
     """
 
@@ -68,6 +69,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     instructor_last_seen: int | None = None
     start_policy: StartPolicy = StartPolicy.CLOCK
     warned: bool = False
+    ended_by_withdrawal: bool = False
     observed_since: int = 0
 
 
@@ -99,6 +101,10 @@ class Cancel(msgspec.Struct, frozen=True):
     """Make it Cancelled."""
 
 
+class TakeBack(msgspec.Struct, frozen=True):
+    """The cancellation was taken back: make it Scheduled again."""
+
+
 class Warn(msgspec.Struct, frozen=True):
     """Tell the room that the session ends at `ends_at`, once per run."""
 
@@ -118,7 +124,7 @@ class Blocked(msgspec.Struct, frozen=True):
     until: int | None
 
 
-Decision: TypeAlias = Start | End | Cancel | Warn | Wait | Blocked
+Decision: TypeAlias = Start | End | Cancel | TakeBack | Warn | Wait | Blocked
 
 DEFAULT_POLICY: Final = LifecyclePolicy()
 
@@ -129,6 +135,11 @@ def decide(facts: Facts, policy: LifecyclePolicy, now: int) -> Decision:
         return _decide_scheduled(facts, policy, now)
     if facts.state is State.ACTIVE:
         return _decide_active(facts, policy, now)
+    if not facts.cancelled and now < facts.scheduled_end:
+        if facts.state is State.CANCELLED:
+            return TakeBack()
+        if facts.ended_by_withdrawal and facts.instructor_verified:
+            return Start(Trigger.TAKEN_BACK)
     closes = reopens_until(facts, policy)
     return Wait(closes if closes is not None and now <= closes else None)
 

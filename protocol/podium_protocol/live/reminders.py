@@ -31,6 +31,7 @@ class Message(StrEnum):
     START = "start"
     MOVED = "moved"
     CANCELLED = "cancelled"
+    RESTORED = "restored"
     RECORDING = "recording"
     NO_SHOW = "no_show"
 
@@ -99,6 +100,7 @@ _AUDIENCE: Final = {
     Message.START: _COMING,
     Message.MOVED: _COMING | {Standing.WAITLISTED},
     Message.CANCELLED: _COMING | {Standing.WAITLISTED},
+    Message.RESTORED: _COMING | {Standing.WAITLISTED},
     Message.RECORDING: _COMING | {Standing.WAITLISTED, Standing.ATTENDED},
     Message.NO_SHOW: _COMING | {Standing.ATTENDED},
 }
@@ -250,6 +252,11 @@ def plan_moved(
 def plan_cancelled(*, now: int, ends_at: int) -> PlannedMessage:
     """The session was cancelled."""
     return PlannedMessage(Message.CANCELLED, now, max(ends_at, now + 1))
+
+
+def plan_restored(*, now: int, ends_at: int) -> PlannedMessage:
+    """The cancellation was taken back."""
+    return PlannedMessage(Message.RESTORED, now, max(ends_at, now + 1))
 
 
 def plan_no_show(*, now: int, policy: ReminderPolicy = DEFAULT_POLICY) -> PlannedMessage:

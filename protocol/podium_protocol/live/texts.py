@@ -106,6 +106,7 @@ _HEADLINES: Final = {
     Message.START: N_("Live now: {title}"),
     Message.MOVED: N_("Moved: {title}"),
     Message.CANCELLED: N_("Cancelled: {title}"),
+    Message.RESTORED: N_("It takes place after all: {title}"),
     Message.RECORDING: N_("Recording available: {title}"),
     Message.NO_SHOW: N_("Did not take place: {title}"),
 }

@@ -38,7 +38,7 @@ def test_a_move_is_in_the_table_or_refused(state: State, trigger: Trigger) -> No
 
 
 def test_the_states_of_the_model_lead_into_each_other() -> None:
-    """Scheduled, active, ended; cancelled only before the start; nothing leads out of cancelled."""
+    """Scheduled, active, ended; cancelled only before the start; out of cancelled leads only taking it back."""
     arrows = {(state, after) for (state, _), after in TRANSITIONS.items()}
     assert arrows == {
         (State.SCHEDULED, State.ACTIVE),
@@ -47,7 +47,10 @@ def test_the_states_of_the_model_lead_into_each_other() -> None:
         (State.SCHEDULED, State.CANCELLED),
         (State.ACTIVE, State.ENDED),
         (State.ENDED, State.ACTIVE),
+        (State.CANCELLED, State.SCHEDULED),
     }
+    out = {trigger for state, trigger in TRANSITIONS if state is State.CANCELLED}
+    assert out == {Trigger.TAKEN_BACK}
 
 
 def test_an_illegal_move_is_our_own_fault() -> None:

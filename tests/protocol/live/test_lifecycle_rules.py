@@ -18,6 +18,7 @@ from podium_protocol.live.lifecycle_rules import (
     LifecyclePolicy,
     Start,
     StartPolicy,
+    TakeBack,
     Wait,
     Warn,
     check_manual_start,
@@ -189,6 +190,20 @@ def test_reopening_is_possible_for_half_an_hour() -> None:
         assert refused.reason is reason
 
 
+def test_a_cancellation_is_taken_back_within_the_session_s_time() -> None:
+    """Before its end it is scheduled again, or live again if it was; from then on it stays over."""
+    again = msgspec.structs.replace(SCHEDULED, state=State.CANCELLED)
+    assert ask(again, START - 5) == TakeBack()
+    assert ask(again, END - 1) == TakeBack()
+    assert ask(again, END) == Wait(None)
+    assert ask(msgspec.structs.replace(again, cancelled=True), START) == Wait(None)
+    live = msgspec.structs.replace(ENDED, ended_at=START + 60, ended_by_withdrawal=True)
+    assert ask(live, START + 90) == Start(Trigger.TAKEN_BACK)
+    assert isinstance(ask(live, END), Wait)
+    for change in ({"cancelled": True}, {"instructor_verified": False}, {"ended_by_withdrawal": False}):
+        assert isinstance(ask(msgspec.structs.replace(live, **change), START + 90), Wait)
+
+
 _TIMES = st.integers(START - 2000, END + 6000)
 _FACTS = st.builds(
     Facts,
@@ -203,6 +218,7 @@ _FACTS = st.builds(
     instructor_last_seen=st.none() | _TIMES,
     start_policy=st.sampled_from(StartPolicy),
     warned=st.booleans(),
+    ended_by_withdrawal=st.booleans(),
     observed_since=st.sampled_from([0, START + 1000]),
 )
 
@@ -216,6 +232,9 @@ def test_every_decision_is_a_legal_move_or_lies_ahead(facts: Facts, now: int) ->
             assert (facts.state, trigger) in TRANSITIONS
         case Cancel():
             assert (facts.state, Trigger.CANCEL) in TRANSITIONS
+        case TakeBack():
+            assert (facts.state, Trigger.TAKEN_BACK) in TRANSITIONS
+            assert now < facts.scheduled_end
         case Wait(until) | Blocked(_, until):
             assert until is None or until > now or facts.state is State.ENDED
         case Warn(ends_at):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import msgspec
 import pytest
 from hypothesis import settings
@@ -16,6 +18,7 @@ from podium_protocol.live.lifecycle_rules import (
     LifecyclePolicy,
     Start,
     StartPolicy,
+    TakeBack,
     Warn,
     check_manual_start,
     check_reopen,
@@ -59,7 +62,7 @@ class SessionLife(RuleBasedStateMachine):
             self.change(started_at=moment, ended_at=None, warned=False)
         elif state is State.ENDED and self.facts.state is State.ACTIVE:
             self.runs = end_run(self.runs, moment)
-            self.change(ended_at=moment)
+            self.change(ended_at=moment, ended_by_withdrawal=trigger is Trigger.WITHDRAWN)
         self.change(state=state)
         self.history.append(state)
 
@@ -72,6 +75,9 @@ class SessionLife(RuleBasedStateMachine):
                     self.go(trigger, at)
                 case Cancel():
                     self.go(Trigger.CANCEL)
+                case TakeBack():
+                    assert self.now < END
+                    self.go(Trigger.TAKEN_BACK)
                 case Warn(_):
                     self.warnings += 1
                     self.change(warned=True)
@@ -137,6 +143,11 @@ class SessionLife(RuleBasedStateMachine):
         self.change(cancelled=True)
         self.settle()
 
+    @rule()
+    def take_the_cancellation_back(self) -> None:
+        self.change(cancelled=False)
+        self.settle()
+
     @invariant()
     def runs_are_whole(self) -> None:
         lasting = [run for run in self.runs if run.end is None]
@@ -155,10 +166,9 @@ class SessionLife(RuleBasedStateMachine):
 
     @invariant()
     def states_follow_the_table(self) -> None:
-        assert self.history.count(State.CANCELLED) <= 1
-        if State.CANCELLED in self.history:
-            assert self.history[-1] is State.CANCELLED
-            assert State.ACTIVE not in self.history
+        for before, after in pairwise(self.history):
+            assert before is not State.CANCELLED or after is State.SCHEDULED
+            assert after is not State.CANCELLED or before is State.SCHEDULED
         assert self.warnings <= len(self.runs)
 
 

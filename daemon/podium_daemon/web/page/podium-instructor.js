@@ -41,11 +41,12 @@ export class PodiumInstructor extends HTMLElement {
     this.start = this.#action("lead.start", () => client.start(), { class: "primary" });
     this.end = this.#action("lead.end", () => client.end(), { class: "danger" });
     this.reopen = this.#action("lead.reopen", () => client.reopen());
+    this.restore = this.#action("lead.restore", () => client.restore());
     this.edit = h("button", { type: "button", on: { click: () => this.#openEditor() } }, t("lead.edit"));
     this.cancel = h("button", { type: "button", class: "danger", on: { click: () => this.cancelDialog.showModal() } }, t("lead.cancel"));
     this.cancelDialog = this.#makeCancelDialog();
     this.editor = h("podium-session-form", { hidden: true });
-    const buttons = h("div", { class: "buttons" }, this.start, this.end, this.reopen, this.edit, this.cancel);
+    const buttons = h("div", { class: "buttons" }, this.start, this.end, this.reopen, this.restore, this.edit, this.cancel);
     const card = section("lead.title", buttons, this.failure, this.editor, this.cancelDialog);
     this.heading = card.firstElementChild;
     this.heading.tabIndex = -1;
@@ -150,6 +151,7 @@ export class PodiumInstructor extends HTMLElement {
     this.#nameStart();
     show(this.end, client.isInstructor && state === "active", this.heading);
     show(this.reopen, client.isInstructor && state === "ended", this.heading);
+    show(this.restore, client.isInstructor && session.canRestore && session.endsAt * 1000 > Date.now(), this.heading);
     show(this.edit, client.isInstructor && ["scheduled", "active"].includes(state), this.heading);
     show(this.cancel, client.isInstructor && state === "scheduled", this.heading);
     show(this.doorCard, ["scheduled", "active"].includes(state));

@@ -212,6 +212,11 @@ export class SessionClient {
     return this.#submit("/draft", fields);
   }
 
+  /** It takes place after all. */
+  restore() {
+    return this.#submit("/restore/draft", {});
+  }
+
   cancel(reason) {
     return this.#submit("/cancel/draft", { reason });
   }

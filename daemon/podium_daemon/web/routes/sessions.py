@@ -112,6 +112,12 @@ async def draft_cancellation(context: InContext, caller: Caller, reference: str,
     return await context.drafts.cancellation(await context.views.resolve(reference, caller), wish.reason)
 
 
+@router.post("/{reference}/restore/draft")
+async def draft_restoration(context: InContext, caller: Caller, reference: str) -> DraftOut:
+    """Compose the revision that takes a cancellation back, within the session's time: it takes place after all."""
+    return await context.drafts.restoration(await context.views.resolve(reference, caller))
+
+
 @router.post("/{reference}/start")
 async def start_session(context: InContext, caller: Caller, reference: str) -> SessionOut:
     """Start now. The login of this call is the instructor's signed command."""
