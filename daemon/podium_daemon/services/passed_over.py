@@ -7,7 +7,7 @@ sees their change in their own client, hears once that it does not count here.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -17,8 +17,10 @@ from podium_daemon.refusals import Refused
 from podium_daemon.services.letters import Letter, Letters
 from podium_protocol import kinds, tags
 from podium_protocol.addresses import Address
+from podium_protocol.errors import InvalidInput
 from podium_protocol.events import EventId, Pubkey, VerifiedEvent
 from podium_protocol.filters import Filter
+from podium_protocol.live import private
 from podium_protocol.live.lifecycle import State
 from podium_protocol.live.plain_text import single_line
 from podium_protocol.live.session import SessionLimits, objection_to
@@ -26,7 +28,7 @@ from podium_protocol.live.session_spec import DEFAULT_LIMITS
 from podium_protocol.live.unread import Unread, write_unread
 from podium_storage.database import Transaction
 from podium_storage.event_queries import EventQueries
-from podium_storage.replacement import Effect
+from podium_storage.replacement import Death, Effect
 from podium_storage.rows import LiveSessionRow
 from podium_storage.store import Store
 
@@ -101,7 +103,11 @@ class PassedOver:
 
 
 class UnreadNotices:
-    """Writes to the instructor, in the transaction that stores the revision: one letter for each revision in force."""
+    """What follows from a revision that says less than the one it replaced, in the transaction that stores it.
+
+    The instructor of an unreadable one gets a letter, one for each revision in force. What the replaced one said, and
+    no relay holds any more, goes to the service itself: a lost disk must not forget the rules of a session.
+    """
 
     def __init__(
         self, store: Store, letters: Letters, *, service: Pubkey, page_of: Callable[[LiveSessionRow], str]
@@ -113,12 +119,29 @@ class UnreadNotices:
 
     async def apply(self, tx: Transaction, effects: Sequence[Effect], *, received_at: int) -> None:
         """Find the sessions whose newest revision came with this batch and could not be read."""
-        fresh = {e.event.id: str(Address.of(e.event)) for e in effects if e.event.kind == kinds.SESSION and e.held}
-        if not fresh:
+        told = [effect for effect in effects if effect.event.kind == kinds.SESSION]
+        lessons = sorted({str(Address.of(effect.event)) for effect in told})
+        if not told:
             return
-        rows = await self._store.sessions.within(tx).where("lessonId").any_of(sorted(set(fresh.values()))).to_list()
-        owed = [row for row in rows if row.unread_event_id in fresh and row.state in _RUNNING]
-        await self._letters.add(tx, [self._letter(row) for row in owed if row.ends_at > received_at])
+        found = await self._store.sessions.within(tx).where("lessonId").any_of(lessons).to_list()
+        rows = [row for row in found if row.state in _RUNNING and row.ends_at > received_at]
+        held = {effect.event.id for effect in told if effect.held}
+        await self._letters.add(tx, [self._letter(row) for row in rows if row.unread_event_id in held])
+        replaced = {effect.event.id: effect.event for effect in told if effect.death is Death.SUPERSEDED}
+        kept = [(row, event) for row in rows for event in _still_said(row, replaced) if self._fits(event)]
+        await self._letters.add(tx, [self._copy(row, event) for row, event in kept])
+
+    def _fits(self, event: VerifiedEvent) -> bool:
+        """Whether a copy can be sealed and passes relays; a larger public session is not remembered so."""
+        try:
+            private.check_size(event, service=self._service)
+        except InvalidInput:
+            return False
+        return True
+
+    def _copy(self, row: LiveSessionRow, event: VerifiedEvent) -> Letter:
+        rumor = private.write_copy(event, service=self._service)
+        return Letter(lesson_id=row.lesson_id, recipient=self._service, topic=f"kept:{event.id}", rumor=rumor)
 
     def _letter(self, row: LiveSessionRow) -> Letter:
         told = Unread(
@@ -137,6 +160,16 @@ class UnreadNotices:
             rumor=write_unread(told, service=self._service, recipient=instructor, created_at=created_at),
             expires_at=row.ends_at,
         )
+
+
+def _still_said(row: LiveSessionRow, replaced: Mapping[EventId, VerifiedEvent]) -> Iterator[VerifiedEvent]:
+    """The replaced revisions of a public session on which it still rests: in force, or for its rules or its length."""
+    if private.is_private(row):
+        return  # each of its revisions was sent to ourselves when it came
+    for event in replaced.values():
+        rests = event.id == row.event_id or event.created_at in (row.rules_at, row.length_at)
+        if str(Address.of(event)) == row.lesson_id and rests:
+            yield event
 
 
 def _listed(event: VerifiedEvent, reason: str, rows: set[str]) -> PassedOverEvent:

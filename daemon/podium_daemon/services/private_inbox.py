@@ -177,6 +177,12 @@ class PrivateInbox:
             self.counts["no_session"] += 1
             return
         before = await self._row(tx, session.lesson_id)
+        is_public = session.visibility is Visibility.PUBLIC and not (before and private.is_private(before))
+        if is_public and item.sender == self._news.service and self._accepts(session):
+            # a revision that relays hold no more, and on which the session still rests
+            await self._mirror.ingest_within(tx, [item.event], received_at=now)
+            self.counts["session"] += 1
+            return
         says_nothing = session.cancelled or not session.has_rules  # of visibility, which stays as it is then
         is_ours = says_nothing and before is not None and private.is_private(before)
         if not (is_ours or session.visibility is Visibility.PRIVATE) or not self._accepts(session):
