@@ -101,7 +101,7 @@ from podium_protocol.filters import Filter
 from podium_protocol.keys import SecretKey
 from podium_protocol.limits import MAX_DM_RELAYS
 from podium_protocol.live.lifecycle_rules import StartPolicy
-from podium_protocol.live.session import RecordingAccess, Visibility
+from podium_protocol.live.session import Guests, RecordingAccess, Visibility
 from podium_protocol.nips import nip19, nip42
 from podium_protocol.relay_url import normalise
 from podium_storage.attendance_projection import AttendanceProjection
@@ -288,6 +288,7 @@ class Daemon:
             service=self._signer.pubkey,
             accepts=self._instructors.accepts,
             attendance=self._default_attendance,
+            guests=Guests(config.conference.guests),
             limits=limits,
             passed_over=self._passed_over.note,
             recording_access=lambda: RecordingAccess(self._config.recording.access),

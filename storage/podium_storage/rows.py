@@ -19,7 +19,8 @@ class LiveSessionRow(StoredRow, frozen=True, kw_only=True, rename=model_name):
     `cancel_reason`: the instructor's words for it, cleaned for display.
     `event_id`: the revision in force, the newest that can be read. `unread_*`: a newer one that cannot, and why.
     `rules_at`, `length_at`: the time of the revision that said the rules, and the duration, where the one in force
-    says none; 0 if nobody here knows such a one. `guests` is None where no revision says it.
+    says none; 0 if nobody here knows such a one.
+    `guests`: a `live.session.Guests`, who may come without a signer; None in rows from before it was read.
     """
 
     lesson_id: InternedText

@@ -22,6 +22,7 @@ from podium_protocol.live.meeting import Meeting, MeetingStatus, read_meeting
 from podium_protocol.live.plain_text import paragraphs
 from podium_protocol.live.session import (
     UNNAMED,
+    Guests,
     NotASession,
     RecordingAccess,
     Session,
@@ -67,10 +68,12 @@ class SessionProjection:
         accepts: Accepts,
         attendance: Callable[[], Visibility] = lambda: Visibility.PUBLIC,
         recording_access: Callable[[], RecordingAccess] = lambda: RecordingAccess.PARTICIPANTS,
+        guests: Guests = Guests.INVITED,
         limits: SessionLimits = DEFAULT_LIMITS,
         passed_over: PassedOver = lambda _event, _reason: None,
     ) -> None:
-        """`attendance`, `recording_access`: of sessions that do not say it; `limits`: what is read of them."""
+        """`attendance`, `recording_access`, `guests`: where sessions do not say it; `limits`: what is read of them."""
+        self._guests = guests
         self._attendance = attendance
         self._recording_access = recording_access
         self._limits = limits
@@ -171,10 +174,12 @@ class SessionProjection:
 
     def _after(self, row: LiveSessionRow | None, session: Session, received_at: int) -> LiveSessionRow:
         if row is None:
-            return adopted(
+            after = adopted(
                 session, received_at, attendance=self._attendance(), recording_access=self._recording_access()
             )
-        return revised(row, session, received_at)
+        else:
+            after = revised(row, session, received_at)
+        return after if after.guests is not None else msgspec.structs.replace(after, guests=self._guests.value)
 
 
 def _lessons_of(effect: Effect) -> tuple[str, ...]:

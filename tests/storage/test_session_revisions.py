@@ -181,7 +181,7 @@ async def test_an_edit_with_one_of_our_tags_says_all(daemon: Daemon) -> None:
     """Whoever knows our tags leaves out what is not to be."""
     row = await daemon.row_after(revision(**RULES), revision(at=NOW + 5, rsvp="optional"))
     assert (row.max_participants, row.requires_rsvp, row.waiting_room) == (None, False, False)
-    assert (row.allow_recording, row.guests) == (False, None)
+    assert (row.allow_recording, row.guests) == (False, "invited")
 
 
 async def test_encryption_and_privacy_are_kept(daemon: Daemon) -> None:

@@ -43,6 +43,7 @@ class Session(Answer, frozen=True, kw_only=True):
     allow_recording: bool = False
     e2ee_required: bool = False
     visibility: str = "public"
+    guests: str | None = None
     recording_access: str = "participants"
     attendance: str = "public"
     conference_room_id: str | None = None

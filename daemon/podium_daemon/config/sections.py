@@ -164,6 +164,11 @@ class Conference(Section):
         json_schema_extra=UNSHOWN,
         repr=False,
     )
+    guests: Literal["off", "invited", "anyone"] = Field(
+        default="invited",
+        description="Who may come without a signer to sessions that do not say it.",
+        json_schema_extra=RESTART,
+    )
     auto_admit_confirmed: bool = Field(default=False, description="Let confirmed RSVPs pass the waiting room.")
     heartbeat: PositiveSeconds = Field(
         default=5, description="How often a page in the room gives a sign of life.", json_schema_extra=RESTART

@@ -79,6 +79,7 @@ class Drafts:
             e2ee_required=wish.e2ee_required,
             visibility=session.Visibility(wish.visibility),
             recording_access=wish.recording_access and session.RecordingAccess(wish.recording_access),
+            guests=None if wish.guests is None else session.Guests(wish.guests),
             attendance=session.Visibility(wish.attendance) if wish.attendance else self._attendance(),
             co_hosts=tuple(map(Pubkey, wish.co_hosts)),
             invited=tuple(map(Pubkey, wish.invited)),
@@ -105,6 +106,8 @@ class Drafts:
         given = {names.get(key, key): value for key, value in wish.model_dump(exclude_unset=True).items()}
         if "requires_rsvp" in given:
             given["rsvp_required"] = given.pop("requires_rsvp")
+        if given.get("guests"):
+            given["guests"] = session.Guests(given["guests"])
         if given.get("recording_access"):
             given["recording_access"] = session.RecordingAccess(given["recording_access"])
         if given.get("attendance"):

@@ -62,6 +62,10 @@ class SessionDraftIn(Model):
         Literal["participants", "public"] | None,
         Field(description="Who may see the recording; null: this service's default."),
     ] = None
+    guests: Annotated[
+        Literal["off", "invited", "anyone"] | None,
+        Field(description="Who may come without a signer; null: this service's default."),
+    ] = None
     attendance: Annotated[
         Literal["public", "private"] | None,
         Field(description="Attendance records: published, or sealed to the person and the instructor; null: default."),
@@ -88,6 +92,7 @@ class SessionEditIn(Model):
     waiting_room: bool | None = None
     allow_recording: bool | None = None
     recording_access: Literal["participants", "public"] | None = None
+    guests: Literal["off", "invited", "anyone"] | None = None
     attendance: Annotated[
         Literal["public", "private"] | None, Field(description="Can become private, and stays so.")
     ] = None
@@ -162,6 +167,7 @@ class SessionOut(Model):
     allow_recording: bool
     e2ee_required: Annotated[bool, Field(alias="e2eeRequired")]
     visibility: str
+    guests: Annotated[str | None, Field(description="Who may come without a signer: off, invited or anyone.")]
     recording_access: Annotated[str, Field(description="Who may see the recording: participants, or public.")]
     attendance: Annotated[
         str, Field(description="Attendance records: public, or private (sealed to the person and the instructor).")

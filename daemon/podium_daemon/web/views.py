@@ -155,6 +155,7 @@ class Views:
             allow_recording=row.allow_recording,
             e2ee_required=row.e2ee_required,
             visibility=row.visibility,
+            guests=row.guests,
             recording_access=access_of(row),
             attendance=private.attendance_of(row),
             conference_room_id=row.conference_room_id,

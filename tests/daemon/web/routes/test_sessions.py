@@ -170,6 +170,23 @@ async def test_an_edit_changes_what_it_names_and_keeps_the_rest() -> None:
         assert shown["epoch"] == 0
 
 
+async def test_who_may_come_without_a_signer_is_said_or_the_service_s_default() -> None:
+    """A session that says nothing of guests has the default; an edit says it, and others leave it as it is."""
+    async with site() as here:
+        path = f"/api/sessions/{await scheduled(here)}"
+        assert (await here.get(path)).json()["guests"] == "invited"
+        for change, guests in (
+            ({"guests": "off"}, "off"),
+            ({"title": "Rights"}, "off"),
+            ({"guests": "anyone"}, "anyone"),
+        ):
+            await here.here.clock.advance(10)
+            draft = await here.post(f"{path}/draft", here.here.instructor, change)
+            assert ["guests", guests] in draft.json()["events"][0]["tags"]
+            assert (await here.sign_and_submit(here.here.instructor, draft)).status_code == 200
+            assert (await here.get(path)).json()["guests"] == guests
+
+
 async def test_an_edit_of_the_time_begins_an_epoch() -> None:
     """A new start is a move, of which people are told."""
     async with site() as here:
