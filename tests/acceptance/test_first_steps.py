@@ -125,6 +125,7 @@ async def _set_up(story: Story) -> None:
     text = _with(text, "conference", "meeting_url", f'"{MEETING_URL}"')
     text = _with(text, "conference", "heartbeat", '"1 s"')
     text = _with(text, "attendance", "poll", "1")
+    text = _with(text, "attendance", "percent", "1")  # however long a slow machine takes to end it after she left
     text = _with(text, "lifecycle", "doors", '"1 h"')
     text = _with(text, "lifecycle", "announce_live_event", "true")
     text = _with(text, "reminders", "debounce", "1")
