@@ -258,6 +258,7 @@ class Syncer:
     def _read_at_the_doors(self, sessions: Sequence[LiveSessionRow]) -> float:
         """Read a session's answers again as a whole when its doors open; returns when the next doors do."""
         now, upcoming = self._clock.now(), float("inf")
+        self._doors_seen &= {(row.lesson_id, row.epoch) for row in sessions if row.state == "scheduled"}
         for row in sessions:
             opens, key = row.scheduled_at - self.doors, (row.lesson_id, row.epoch)
             if row.state != "scheduled" or key in self._doors_seen or private.is_private(row):

@@ -306,8 +306,9 @@ class Lifecycle:
         return after
 
     async def _warn(self, row: LiveSessionRow, ends_at: int, now: int) -> None:
-        await self._notify(row.lesson_id, f"This session ends in {max(1, round((ends_at - now) / 60))} min.")
-        await self._put(row, msgspec.structs.replace(row, warned_at=now, version=row.version + 1))
+        # written down first: a daemon that dies in between does not warn twice
+        if await self._put(row, msgspec.structs.replace(row, warned_at=now, version=row.version + 1)):
+            await self._notify(row.lesson_id, f"This session ends in {max(1, round((ends_at - now) / 60))} min.")
 
     async def _block(self, row: LiveSessionRow, reason: str) -> None:
         if row.blocked_reason != reason:
@@ -334,12 +335,16 @@ class Lifecycle:
 
         return await self._store.database.transact(scope)
 
-    async def _put(self, before: LiveSessionRow, after: LiveSessionRow) -> None:
-        async def scope(tx: Transaction) -> None:
-            if await self._is_current(tx, before):
-                await self._store.sessions.within(tx).put(after)
+    async def _put(self, before: LiveSessionRow, after: LiveSessionRow) -> bool:
+        """Store the row; False if somebody else was quicker."""
 
-        await self._store.database.transact(scope)
+        async def scope(tx: Transaction) -> bool:
+            if not await self._is_current(tx, before):
+                return False
+            await self._store.sessions.within(tx).put(after)
+            return True
+
+        return await self._store.database.transact(scope)
 
     async def _is_current(self, tx: Transaction, row: LiveSessionRow) -> bool:
         assert row.id is not None, "rows that were read have an id"

@@ -51,6 +51,7 @@ _REFUSALS: Final = {
     Hold.OVER: Refused("session-over", "the session is over", "Ask the instructor in a message."),
 }
 _Person = tuple[str, str]
+_MAX_STRANGERS: Final = 20_000  # people whose questions wait until they answer or join; of the oldest a restart knows
 _Scope = Callable[[Transaction], Awaitable[None]]
 
 
@@ -81,7 +82,7 @@ class Questions:
         self._service = service
         self._clock = clock
         self._policy = policy
-        self._strangers: set[_Person] = set()
+        self._strangers: dict[_Person, None] = {}
 
     async def run(self, stop: Stop) -> None:
         """Judge what comes from relays until told to stop."""
@@ -192,7 +193,7 @@ class Questions:
             held = await self._store.questions.where("state").equals("held").to_list()
         else:
             fresh = [row for row in _created(batch) if row.state == "held" and row.hold is None]
-            known = sorted(_people(batch) & self._strangers)
+            known = sorted(_people(batch) & self._strangers.keys())
             waiting = await self._store.questions.where(_BY_PERSON).any_of(known).to_list() if known else []
             held = [*fresh, *(row for row in waiting if row.state == "held")]
             await self._follow_deletions(batch)
@@ -214,7 +215,12 @@ class Questions:
         judged = await judge(tables, row, held, self._policy)
         await tables.questions.bulk_delete(judged.forgotten)
         await tables.questions.bulk_put(judged.kept)
-        self._strangers |= {(lesson_id, one.pubkey) for one in judged.kept if one.hold == Hold.STRANGER}
+        for one in judged.kept:
+            self._strangers.pop((lesson_id, one.pubkey), None)
+        strangers = [(lesson_id, one.pubkey) for one in judged.kept if one.hold == Hold.STRANGER]
+        self._strangers |= dict.fromkeys(strangers)
+        while len(self._strangers) > _MAX_STRANGERS:
+            del self._strangers[next(iter(self._strangers))]
         if any(_is_told(one) for one in judged.kept):
             await self._tell_anew(tables, [lesson_id])
 

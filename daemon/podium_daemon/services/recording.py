@@ -16,6 +16,7 @@ import structlog
 
 from podium_daemon.clock import Clock
 from podium_daemon.conference.base import ConferenceEngine, RecordingChanged, RecordingState, RoomId, Support
+from podium_daemon.keyed_locks import KeyedLocks
 from podium_daemon.refusals import Refused
 from podium_daemon.services.recording_consent import Consents, hash_of
 from podium_daemon.services.recording_files import LocalFiles
@@ -84,7 +85,7 @@ class Recorder:
             notify=notify,
             clock=clock,
         )
-        self._commands: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._commands = KeyedLocks()
         self._unready: set[RoomId] = set()  # whose files the engine has not finished
 
     @property
@@ -169,7 +170,7 @@ class Recorder:
             unable = await self._engine.start_recording(RoomId(row.conference_room_id), only=())
             return unable if isinstance(unable, Refused) else None
         refused = None
-        async with self._commands[row.lesson_id]:
+        async with self._commands.hold(row.lesson_id):
             if wanted:
                 refused = await self._takes.begin(row)
             else:
@@ -184,7 +185,7 @@ class Recorder:
         if isinstance(taken, Refused):
             return taken
         if not taken.given:
-            async with self._commands[row.lesson_id]:
+            async with self._commands.hold(row.lesson_id):
                 await self._takes.pause(row.lesson_id, "somebody took their consent back", WITHDRAWN)
         return None
 
@@ -215,7 +216,7 @@ class Recorder:
     async def _turn(self, batch: Batch) -> float | None:
         doubtful = None if batch.resync else _answered(batch)
         for row in await self._ledger.in_stages(RecordingStage.RECORDING, RecordingStage.PAUSED):
-            async with self._commands[row.lesson_id]:
+            async with self._commands.hold(row.lesson_id):
                 await self._takes.attend(row, None if doubtful is None else doubtful.get(row.lesson_id, frozenset()))
         return None
 
@@ -235,7 +236,11 @@ class Recorder:
         """Whether the engine may still be finishing its files; it is not waited for very long."""
         session = await self._ledger.session(row.lesson_id)
         is_unready = session is not None and session.conference_room_id in self._unready
-        return is_unready and self._clock.now() - row.updated_at < _FILES_WITHIN
+        if is_unready and self._clock.now() - row.updated_at < _FILES_WITHIN:
+            return True
+        if session is not None and session.conference_room_id is not None:
+            self._unready.discard(RoomId(session.conference_room_id))
+        return False
 
     async def _follow_engine(self) -> None:
         async for event in self._engine.events():
@@ -254,7 +259,7 @@ class Recorder:
         if row is None or not self.is_recording(row.lesson_id):
             return
         _log.error("the engine's recorder failed", action="recording.engine", session=row.lesson_id, why=event.detail)
-        async with self._commands[row.lesson_id]:
+        async with self._commands.hold(row.lesson_id):
             await self._takes.pause(row.lesson_id, f"{_ENGINE_ENDED}: {event.detail}", STOPPED)
 
 

@@ -19,7 +19,9 @@ from podium_daemon.conference.base import (
     EngineUnavailable,
     Lifting,
     Role,
+    RoomClosed,
     RoomId,
+    RoomOpened,
     Support,
     TrackChange,
     TrackChanged,
@@ -30,6 +32,7 @@ from podium_daemon.conference.seats import Signalling
 from podium_daemon.refusals import Refused
 from podium_daemon.supervisor import Stop
 from podium_protocol.events import Pubkey
+from podium_protocol.live.lifecycle import State
 from podium_storage.database import Transaction
 from podium_storage.rows import LiveSessionRow, RoomControlsRow
 from podium_storage.store import Store
@@ -58,7 +61,7 @@ class RoomControls:
 
     async def run(self, stop: Stop) -> None:
         """Make what was ordered stick until told to stop."""
-        self._muted |= await self._remembered()
+        self._muted |= await self._all_remembered()
         following = asyncio.create_task(self._follow_engine(), name="room controls engine")
         stopping = asyncio.create_task(stop.wait(), name="room controls stop")
         try:
@@ -84,11 +87,12 @@ class RoomControls:
             if refusal := await self._silence(row, ()):
                 return refusal
             self._muted[room] = ()
+            await self._keep(row.lesson_id, muted=True)
         else:
+            await self._keep(row.lesson_id, muted=False)  # first: a room that opens now is muted as it is written down
             self._muted.pop(room, None)
             if isinstance(self._engine, Lifting):
                 await self._engine.lift_mute_all(room)
-        await self._keep(row.lesson_id, muted=wanted)
         _log.info("mute-all was set", action="room.mute_all", session=row.lesson_id, by=by, wanted=wanted)
         return None
 
@@ -140,6 +144,10 @@ class RoomControls:
 
     async def _take(self, event: EngineEvent) -> None:
         match event:
+            case RoomClosed(room=room):
+                self._muted.pop(room, None)
+            case RoomOpened(room=room):  # also of a session that was opened again: mute-all sticks
+                self._muted |= await self._remembered(room)
             case TrackChanged(connection=one, kind=TrackKind.AUDIO, change=TrackChange.PUBLISHED | TrackChange.UNMUTED):
                 speakers = self._muted.get(one.room)
                 if speakers is not None and one.role is Role.PARTICIPANT and one.pubkey not in speakers:
@@ -153,10 +161,18 @@ class RoomControls:
 
         await self._store.database.transact(scope)
 
-    async def _remembered(self) -> dict[RoomId, tuple[Pubkey, ...]]:
+    async def _remembered(self, room: RoomId) -> dict[RoomId, tuple[Pubkey, ...]]:
+        session = await self._store.sessions.where("conferenceRoomId").equals(room).first()
+        if session is None:
+            return {}
+        row = await self._store.controls.where("lessonId").equals(session.lesson_id).first()
+        return {room: tuple(map(Pubkey, row.speakers))} if row is not None and row.muted else {}
+
+    async def _all_remembered(self) -> dict[RoomId, tuple[Pubkey, ...]]:
         muted = {row.lesson_id: row.speakers for row in await self._store.controls.to_list() if row.muted}
         rows = await self._store.sessions.where("lessonId").any_of(list(muted)).to_list()
-        return {_room(row): tuple(Pubkey(one) for one in muted[row.lesson_id]) for row in rows}
+        lasting = [row for row in rows if row.state not in (State.ENDED, State.CANCELLED)]
+        return {_room(row): tuple(map(Pubkey, muted[row.lesson_id])) for row in lasting}
 
 
 def _room(row: LiveSessionRow) -> RoomId:

@@ -51,6 +51,14 @@ class RoomKeys:
         if room is not None and room.seats.pop(seat.connection.id, None) is not None:
             self._tell(room)
 
+    def lessons(self) -> list[str]:
+        """The sessions whose keys are known."""
+        return list(self._rooms)
+
+    def forget(self, lesson_id: str) -> None:
+        """A session is over."""
+        self._rooms.pop(lesson_id, None)
+
     async def give(self, lesson_id: str, seat: Seat, key: GivenKey) -> None:
         """Pass a key on, if it comes from the page that gives them, and goes to somebody who is there."""
         room = self._rooms.get(lesson_id)

@@ -35,22 +35,17 @@ class RoomSpotlight:
         self._store = store
         self._seats: Signalling = engine
         self._support = engine.capabilities.screen_share  # whoever shows screens shows people
-        self._known: dict[str, Pubkey | None] = {}
 
     async def of(self, lesson_id: str) -> Lit:
         """Who is shown large in a session's room."""
-        if lesson_id not in self._known:
-            row = await self._store.controls.where("lessonId").equals(lesson_id).first()
-            found = Pubkey(row.spotlight) if row is not None and row.spotlight is not None else None
-            self._known.setdefault(lesson_id, found)  # what was set meanwhile is newer
-        return Lit(self._support, self._known[lesson_id])
+        row = await self._store.controls.where("lessonId").equals(lesson_id).first()
+        return Lit(self._support, Pubkey(row.spotlight) if row is not None and row.spotlight is not None else None)
 
     async def put(self, row: LiveSessionRow, pubkey: Pubkey | None) -> Refused | None:
         """Show somebody large to everybody, or nobody (None)."""
         if self._support is not Support.NATIVE:
             return _ELSEWHERE
         assert row.conference_room_id is not None, "every adopted session has its room"
-        self._known[row.lesson_id] = pubkey
         await self._keep(row.lesson_id, pubkey)
         await self._seats.tell(RoomId(row.conference_room_id), Spotlight(pubkey))
         return None

@@ -6,7 +6,6 @@ Policy is here and the same on every engine; the engine is asked for a seat only
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
@@ -27,6 +26,7 @@ from podium_daemon.conference.base import (
 from podium_daemon.conference.events import LeaveReason
 from podium_daemon.conference.seat_messages import CLOSE_CODES, Notice, Resume
 from podium_daemon.conference.seats import Seat, SeatSocket, Signalling, SocketGone
+from podium_daemon.keyed_locks import KeyedLocks
 from podium_daemon.refusals import Refused
 from podium_daemon.services.room_door import (
     ADMITTED,
@@ -60,6 +60,7 @@ from podium_protocol.live.admission import Admit, AwaitDoor, DoorPolicy, DoorRol
 from podium_protocol.live.lifecycle import State
 from podium_protocol.live.recording import policy_for
 from podium_storage.changes import Batch
+from podium_storage.errors import StoreDamaged, StoreError
 from podium_storage.rows import IntervalRow, LiveSessionRow, RoomMemberRow, RsvpRow
 from podium_storage.store import Store
 
@@ -107,11 +108,12 @@ class Rooms:
         self._keeper = DoorKeeper(store, settings.door, recording)
         self._hands = RoomHands(engine, clock)
         self._spotlight = RoomSpotlight(store, engine)
-        self._talk = RoomTalk(self._hands, RoomKeys(engine), self._spotlight)
+        self._keys = RoomKeys(engine)
+        self._talk = RoomTalk(self._hands, self._keys, self._spotlight)
         self._joining = Joining(store, clock=clock, random_bytes=random_bytes)
         self._returns = WaysBack(store, clock=clock, random_bytes=random_bytes, seconds=settings.resume)
         self._waiting = WaitingRoom()
-        self._doors: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._doors = KeyedLocks()
 
     @property
     def settings(self) -> RoomSettings:
@@ -140,7 +142,9 @@ class Rooms:
                     arriving = asyncio.create_task(changes.wait())
                     await asyncio.wait((arriving, stopping), return_when=asyncio.FIRST_COMPLETED)
                     arriving.cancel()
-                    self._tell_the_door(changes.take() or Batch(()))
+                    batch = changes.take() or Batch(())
+                    self._tell_the_door(batch)
+                    await self._forget_what_is_over(batch)
                     self._returns.expire()
             finally:
                 stopping.cancel()
@@ -160,6 +164,25 @@ class Rooms:
                 answered.setdefault(row.lesson_id, set()).add(row.pubkey)
         for lesson_id, people in answered.items():
             self._waiting.wake_some(lesson_id, people)
+
+    async def _forget_what_is_over(self, batch: Batch) -> None:
+        """What is known of rooms while their sessions last."""
+        changed = {
+            row.lesson_id
+            for change in batch.changes
+            if isinstance(row := change.after or change.before, LiveSessionRow)
+        }
+        known = [lesson_id for lesson_id in self._keys.lessons() if batch.resync or lesson_id in changed]
+        if not known:
+            return
+        try:
+            rows = await self._store.sessions.where("lessonId").any_of(known).to_list()
+        except StoreDamaged:
+            raise
+        except StoreError:
+            return  # with the next change
+        for lesson_id in set(known) - {row.lesson_id for row in rows if row.state not in _OVER}:
+            self._keys.forget(lesson_id)
 
     # -- joining
 
@@ -181,7 +204,7 @@ class Rooms:
             role=role_of(row, proof.pubkey),
             fingerprint=checked.fingerprint,
         )
-        async with self._doors[row.lesson_id]:
+        async with self._doors.hold(row.lesson_id):
             decision = await self._decide(row, entry)
             if isinstance(decision, Refuse):
                 return Refused(decision.reason.replace("_", "-"), REFUSE_TEXTS[decision.reason], _when(decision))
@@ -221,7 +244,7 @@ class Rooms:
     async def admit(self, row: LiveSessionRow, pubkeys: Collection[Pubkey] | None, by: Pubkey) -> int:
         """Let people in, or everybody who waits (None); it sticks for the session, on every device."""
         chosen = {one.entry.pubkey for one in self._waiting.of(row.lesson_id)} if pubkeys is None else set(pubkeys)
-        async with self._doors[row.lesson_id]:
+        async with self._doors.hold(row.lesson_id):
             await self._stand(row, chosen, ADMITTED)
         _log.info("people admitted", action="room.admitted", session=row.lesson_id, by=by, people=len(chosen))
         self._waiting.wake([row.lesson_id])
@@ -234,7 +257,7 @@ class Rooms:
         assert row.conference_room_id is not None, "every adopted session has its room"
         room = RoomId(row.conference_room_id)
         # whoever is just being seated is seated first: else that would let them in again
-        async with self._doors[row.lesson_id]:
+        async with self._doors.hold(row.lesson_id):
             await self._stand(row, {pubkey}, REMOVED)
             self._returns.forget(room, pubkey)
             removed = await self._engine.remove(room, pubkey, reason or "The instructor removed you from this session.")
@@ -327,7 +350,7 @@ class Rooms:
 
     async def _asked(self, waiter: Waiter) -> Seat | AwaitDoor | TurnedAway:
         """What the door says now. One at a time: two who ask for the last seat must not both be told yes."""
-        async with self._doors[waiter.entry.lesson_id]:
+        async with self._doors.hold(waiter.entry.lesson_id):
             if waiter.replaced:
                 return TurnedAway("replaced", "This device joined again in another page.")
             row = await self._keeper.session(waiter.entry.lesson_id)

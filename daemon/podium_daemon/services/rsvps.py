@@ -61,6 +61,9 @@ class Rsvps:
         now = self._clock.now()
         rows = await self._store.sessions.where("scheduledAt").above(int(now) - 3 * 24 * 3600).to_list()
         sessions = {row.lesson_id: row for row in rows if row.state in _OPEN}
+        self._rests = {lesson_id: at for lesson_id, at in self._rests.items() if at > now}
+        for lesson_id in self._put_off.keys() - sessions.keys():
+            del self._put_off[lesson_id]
         for lesson_id, people in self._touched(batch, sessions, now).items():
             if self._rests.get(lesson_id, 0.0) > now:
                 self._put_off[lesson_id] = None
@@ -69,7 +72,7 @@ class Rsvps:
             seen = await self._settle(sessions[lesson_id], people, int(now))
             self._rests[lesson_id] = now + seen / _ROWS_PER_SECOND
         frees = [row.scheduled_at + self.policy.unclaimed_after for row in sessions.values() if row.max_participants]
-        due = [at for at in (*frees, *(self._rests[lesson_id] for lesson_id in self._put_off)) if at > now]
+        due = [at for at in (*frees, *(self._rests.get(lesson_id, 0.0) for lesson_id in self._put_off)) if at > now]
         return min(due, default=None)
 
     def _touched(

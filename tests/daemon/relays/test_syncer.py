@@ -489,6 +489,9 @@ class TestThePast:
             await here.clock.until_sleeping()
             await here.clock.advance(7200 - 900)
             await sync.rsvps(1)
+            assert len(sync.syncer._doors_seen) == 1
+            await here.store.sessions.where("lessonId").above("").modify(state="ended")
+            await soon(lambda: not sync.syncer._doors_seen)  # nothing is kept of what is over
 
 
 async def test_a_session_that_was_forgotten_does_not_come_back() -> None:

@@ -25,6 +25,19 @@ async def test_seats_go_in_the_order_of_arrival_and_the_rest_wait() -> None:
         assert here.letters(people[2]) == ["You are number 1 on the waiting list: Know your rights"]
 
 
+async def test_nothing_is_kept_of_sessions_that_are_over() -> None:
+    """When a session was last looked at, and that it is to be looked at again, is forgotten with it."""
+    async with world() as here:
+        for _ in range(3):
+            row = await here.schedule(starts_in=0, max_participants=2)
+            await here.answer(await here.person(), row)
+            await here.turn()
+            here.rsvps._put_off[row.lesson_id] = None
+            await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
+        await here.advance(3600)
+        assert (here.rsvps._rests, here.rsvps._put_off) == ({}, {})
+
+
 async def test_a_freed_seat_promotes_the_first_who_waits() -> None:
     """When somebody declines, the first on the list gets the seat, is told, and has reminders from then on."""
     async with world() as here:
