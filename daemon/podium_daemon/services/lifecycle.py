@@ -205,10 +205,14 @@ class Lifecycle:
         self._is_announced = False
 
     async def _announce(self) -> None:
-        if self._at_start is not None:
-            await self._at_start()
-        await self._status.announce_space()
-        self._is_announced = True
+        self._is_announced = True  # before it is done: a reload meanwhile asks for another
+        try:
+            if self._at_start is not None:
+                await self._at_start()
+            await self._status.announce_space()
+        except BaseException:
+            self._is_announced = False
+            raise
 
     def _named(self, batch: Batch) -> set[str]:
         """What a batch can move: thousands who join and leave do not move a session, their instructor does."""

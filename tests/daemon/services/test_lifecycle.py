@@ -217,3 +217,21 @@ async def test_a_session_that_waits_for_its_instructor_is_looked_at_again() -> N
         await here.clock.advance(30)
         await here.lifecycle._turn(Batch(()))
         assert (await here.row(row.lesson_id)).state == "active"
+
+
+async def test_what_is_asked_for_while_it_is_announced_is_announced_again() -> None:
+    """A reload in the middle of an announcement is not lost: half of it may say what was before."""
+    async with world() as here:
+        told = 0
+
+        async def tell() -> None:
+            nonlocal told
+            told += 1
+            if told == 1:
+                here.lifecycle.announce_again()
+
+        here.lifecycle._at_start = tell
+        here.lifecycle.announce_again()
+        for _ in range(3):
+            await here.lifecycle._turn(EVERYTHING)
+        assert told == 2
