@@ -55,7 +55,7 @@ async def list_sessions(
 ) -> Response:
     """The sessions of this service, by start; private ones only to those they name, who sign the call."""
     told = await sessions.told(asked, caller)
-    headers = {"ETag": told.etag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
+    headers = {"ETag": told.etag, "Vary": "Authorization"}
     if has_version(if_none_match, told.etag):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     return Response(told.body, media_type="application/json", headers=headers)
