@@ -169,3 +169,8 @@ def test_reminders_shows_what_the_relays_said(podium: CommandLine, daemon: Scrip
     assert "every relay refused; wss://a.example.org: blocked: no[2J; 4 attempts" in done.stdout
     assert done.stdout.splitlines()[-1] == "1 failed, 5 sent"
     assert json.loads(podium("reminders", "knots", "--json").stdout)["summary"] == {"failed": 1, "sent": 5}
+    cut = {"pubkey": stranger, "npub": encode_npub(stranger), "messages": ["hour"]}
+    daemon.routes["GET /api/sessions/knots/reminders"] = as_json(
+        {"reminders": [row], "summary": {"undeliverable": 1}, "unreachable": [cut]}
+    )
+    assert podium("reminders", "knots").stdout.splitlines()[-1].startswith("1 cannot be reached:")
