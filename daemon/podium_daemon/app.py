@@ -76,6 +76,7 @@ from podium_daemon.services.room_controls import RoomControls
 from podium_daemon.services.room_switches import RoomSwitches
 from podium_daemon.services.rooms import Rooms, RoomSettings
 from podium_daemon.services.rsvps import Rsvps
+from podium_daemon.services.spreading import Spreading
 from podium_daemon.services.status_events import StatusEvents, StatusSettings
 from podium_daemon.services.watching import Watching
 from podium_daemon.signers.desk import Desk
@@ -327,6 +328,7 @@ class Daemon:
             patience=SYNC_PATIENCE,
             doors=config.lifecycle.doors,
             clock=clock,
+            outdated=self._give_newest,
             kept_from=self._kept_from,
         )
         self._gift_wraps = GiftWraps(
@@ -392,6 +394,7 @@ class Daemon:
     def _join_services(self, meta: Meta) -> None:
         store, clock, signer = self._store, self._clock, self._signer
         outgoing = Outgoing(self._mirror, self._outbox, self._write_relays, clock)
+        self._spreading = Spreading(store, outgoing)
         opened = OpenedWraps(store.database)
         letters = self._join_private(opened)
         self._intake = Intake(
@@ -674,6 +677,9 @@ class Daemon:
 
     def _write_relays(self) -> list[str]:
         return [relay.url for relay in self._relays if relay.write]
+
+    async def _give_newest(self, outdated: Sequence[VerifiedEvent], relay: str) -> None:
+        await self._spreading.catch_up(outdated, relay)  # made after the syncer, since it writes through the outbox
 
     async def _tell_room(self, lesson_id: str, text: str) -> None:
         await self._rooms.notify(lesson_id, text)  # rooms and recorder need each other

@@ -20,13 +20,14 @@ from podium_daemon.supervisor import Stop
 from podium_daemon.turns import take_turns
 from podium_daemon.watched import Watched
 from podium_protocol import backoff, kinds
-from podium_protocol.events import Pubkey
+from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.live import private
 from podium_protocol.live.retention import is_past
 from podium_protocol.live.session import Visibility
 from podium_storage.changes import Batch
 from podium_storage.mirror import Mirror
+from podium_storage.replacement import IngestOutcome
 from podium_storage.rows import LiveSessionRow
 from podium_storage.store import Store
 from podium_storage.watermarks import Watermarks
@@ -42,6 +43,10 @@ _HELD_AT_MOST: Final = 2_000  # events of one subscription on one relay that wai
 _PEOPLE_PER_SECOND: Final = 2_000  # past that many, relays are not asked anew for each single answer of a flood
 _FIRST: Final = ("own", "sessions-0")
 """Subscriptions that tell what happened before: our own status and records, and the instructors' sessions."""
+
+
+Outdated = Callable[[Sequence[VerifiedEvent], str], Awaitable[None]]
+"""Told of events that were replaced, and which relay (its URL) gave them."""
 
 
 class Syncer:
@@ -61,10 +66,12 @@ class Syncer:
         doors: int,
         clock: Clock,
         kept_from: Callable[[], int] = lambda: 0,
+        outdated: Outdated | None = None,
     ) -> None:
         """Seconds: `patience` after which a silent relay is no longer waited for, `doors` before a session opens.
 
         `kept_from` (Unix seconds): sessions that ended before are forgotten, and no relay brings them back.
+        `outdated`: told which events of a relay newer ones have replaced.
         """
         self._mirror = mirror
         self._store = store
@@ -77,6 +84,7 @@ class Syncer:
         """Seconds before a session opens; a reload replaces it."""
         self._clock = clock
         self._kept_from = kept_from
+        self._outdated = outdated
         self._asked: dict[str, tuple[Filter, ...]] = {}
         self._marks: dict[tuple[str, str], int] = {}
         self._outstanding: set[tuple[str, str]] = set()
@@ -149,9 +157,19 @@ class Syncer:
         kept_from = self._kept_from()
         kept = [event for event in good if not is_past(event, kept_from)]
         if kept:
-            await self._mirror.ingest(kept, received_at=int(self._clock.now()))
+            outcomes = await self._mirror.ingest(kept, received_at=int(self._clock.now()))
+            await self._tell_outdated(kept, outcomes, {arrival.relay for arrival in arrivals})
         self.ladder.dropped["past_retention"] += len(good) - len(kept)
         self.ladder.mark(good)
+
+    async def _tell_outdated(
+        self, events: Sequence[VerifiedEvent], outcomes: Sequence[IngestOutcome], relays: Collection[str]
+    ) -> None:
+        """Tell of what newer events have replaced; of a batch of several relays nobody knows which gave which."""
+        pairs = zip(events, outcomes, strict=True)
+        old = [event for event, outcome in pairs if outcome is IngestOutcome.SUPERSEDED]
+        if old and self._outdated is not None and len(relays) == 1:
+            await self._outdated(old, *relays)
 
     async def on_eose(self, name: str, relay: str, partial: bool) -> None:
         """The pool's EOSE listener: one subscription on one relay has no more stored events, or says so.

@@ -52,9 +52,15 @@ class Sync:
             doors=900,
             clock=here.clock,
             kept_from=lambda: self.kept_from,
+            outdated=self.hear_outdated,
         )
+        self.outdated: list[tuple[str, str]] = []
         self.kept_from = 0
         self.pool: PoolInTest
+
+    async def hear_outdated(self, events: Sequence[VerifiedEvent], relay: str) -> None:
+        """What newer events have replaced, and where it was."""
+        self.outdated += [(event.id, relay) for event in events]
 
     async def session(self, identifier: str = "knots", **changes: object) -> SignedEvent:
         """The instructor publishes a session on the first relay."""
@@ -542,3 +548,23 @@ class TestOtherRelays:
                 new.may_end.set()
                 async with asyncio.timeout(10):
                     await sync.syncer.caught_up.wait()
+
+
+async def test_a_relay_that_is_behind_is_named() -> None:
+    """The second relay has an older revision: whoever spreads the newest is told where."""
+    async with world() as here, memory_relay() as first, memory_relay() as second:
+        spec = SessionSpec(identifier="knots", title="Knots", starts_at=here.now + 7200, duration_minutes=60)
+        old = signed(here.instructor, here.draft(spec))
+        await here.clock.advance(10)
+        new = signed(here.instructor, here.draft(msgspec.structs.replace(spec, title="Splices"), old))
+        await here.mirror.ingest([new], received_at=here.now)
+        await second.publish(old)
+        async with syncing(here, first, second) as sync:
+            await soon(lambda: is_set(sync.outdated))
+            assert sync.outdated == [(old.id, second.url)]
+            assert (await sync.row()).title == "Splices"
+
+
+async def is_set(values: Sequence[object]) -> bool:
+    """Whether anything was told."""
+    return bool(values)
