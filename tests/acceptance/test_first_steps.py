@@ -264,7 +264,7 @@ async def test_the_written_configuration_is_good_as_it_is_and_edited(story: Stor
     assert story.json("untouched")["changed"] == ["identity.key_file"]
     edited = story.json("edited")["changed"]
     assert {"relays", "web.port", "conference.heartbeat", "lifecycle.doors"} <= set(edited)
-    assert len(edited) == 11
+    assert len(edited) == 12
 
 
 async def test_before_the_daemon_runs_commands_say_how_to_start_it(story: Story) -> None:
