@@ -551,7 +551,10 @@ class Daemon:
     def _recording_settings(self) -> RecordingSettings:
         given = self._config.recording
         work = WorkSettings(
-            layout=Layout(given.layout), keep_tracks=given.keep_tracks, max_megabytes=given.max_megabytes
+            layout=Layout(given.layout),
+            keep_tracks=given.keep_tracks,
+            max_megabytes=given.max_megabytes,
+            review=given.review,
         )
         return RecordingSettings(policy=given.policy, work=work)
 

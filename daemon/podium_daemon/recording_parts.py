@@ -69,6 +69,7 @@ def join_recorder(
         keeper=place.keeper or files,
         guarded_keeper=files,
         publisher=publisher,
+        clock=clock.now,
     )
     return Recorder(
         settings,

@@ -269,6 +269,8 @@ async def test_what_was_recorded_is_watched_and_completes(house: House) -> None:
     await counted(adas, "a few seconds of it", pictures=begun + 120)
     await press(desk, "End now")
 
+    await seen(adas, "The recording is with those who lead, who look at it before it is published.")
+    await press(desk, "Publish the recording")
     await seen(adas, "The recording is available.")
     session = await house.shown(lesson_id)
     assert session["recordingUrl"] == session["joinUrl"], "it is for participants: the page opens it for whom it is"

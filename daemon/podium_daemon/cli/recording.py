@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -14,12 +15,13 @@ from podium_daemon.cli.api_client import Api, decode, session_path
 from podium_daemon.cli.caller import caller_of
 from podium_daemon.cli.failures import CommandFailed
 from podium_daemon.cli.new_file import new_file, write_new_file
-from podium_daemon.cli.options import Json, SessionReference, helped
+from podium_daemon.cli.options import Json, SessionReference, Yes, helped
 from podium_daemon.cli.output import note, print_json, say, table
 from podium_daemon.cli.session_reference import plain_reference
 from podium_daemon.cli.session_view import npub_or_hex
 from podium_daemon.cli.times import shown_length
 from podium_daemon.client.values import ConsentEvents, RecordingRun, Recordings
+from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Rejected, verify_json
 
 _SHOW: Final = "show"
@@ -82,6 +84,43 @@ def retry(context: typer.Context, session: SessionReference, as_json: Json = Fal
 
 
 @app.command(
+    short_help="Publish a recording that was looked at.",
+    help=helped(
+        "Publish what is in review, or was unpublished: people are told, and see it on the session's page.",
+        "podium recording publish knots",
+    ),
+)
+def publish(context: typer.Context, session: SessionReference, as_json: Json = False) -> None:
+    _act(context, session, "publish", as_json=as_json)
+
+
+@app.command(
+    short_help="Take a published recording back.",
+    help=helped(
+        "Take a recording back: its links are removed, only those who lead see it. It can be published again.",
+        "podium recording unpublish knots",
+    ),
+)
+def unpublish(context: typer.Context, session: SessionReference, as_json: Json = False) -> None:
+    _act(context, session, "unpublish", as_json=as_json)
+
+
+@app.command(
+    short_help="Delete the recordings of a session.",
+    help=helped(
+        "Delete the recordings of a session for good: files and links. Those who were told of one are told.",
+        "podium recording delete knots --yes",
+    ),
+)
+def delete(context: typer.Context, session: SessionReference, yes: Yes = False, as_json: Json = False) -> None:
+    if not yes:
+        if not sys.stdin.isatty():
+            raise InvalidInput("nobody can be asked here: add --yes to delete the recordings for good")
+        typer.confirm(f"Delete the recordings of {session} for good?", abort=True)
+    _act(context, session, "delete", as_json=as_json)
+
+
+@app.command(
     short_help="Save the recordings and the signed consents.",
     help=helped(
         "Save the recordings of a session, and the signed answers of everybody who was asked, into a new folder.",
@@ -101,6 +140,11 @@ def export(context: typer.Context, session: SessionReference, folder: Folder) ->
     for run in runs:
         if run.sha256 is not None and run.url is not None:
             _save(api, run, folder / f"{run.sha256}.webm")
+
+
+def _act(context: typer.Context, session: str, act: str, *, as_json: bool) -> None:
+    api, _ = caller_of(context).signing_api()
+    _print(api.post(session_path(plain_reference(api, session), "recording", act), {}), as_json=as_json)
 
 
 def _switch(context: typer.Context, session: str, *, on: bool) -> None:

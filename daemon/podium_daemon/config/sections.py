@@ -218,6 +218,11 @@ class Recording(Section):
         description='Who may see the recordings of sessions that do not say it. "participants": those who answered yes '
         'or maybe, were invited or attended, signed in. "public": anybody.',
     )
+    review: bool = Field(
+        default=True,
+        description="Whoever leads looks at a recording before it is published (`podium recording publish`). false: it "
+        "is published as soon as it is made.",
+    )
     directory: Location = Field(
         default=None,
         description="Where recordings are kept. Empty: recordings in the state directory.",

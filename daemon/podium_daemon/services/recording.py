@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,6 +38,10 @@ _log = structlog.get_logger(__name__)
 _RESTARTED: Final = "the daemon was started again while it recorded"
 _BEING_MADE: Final = (RecordingStage.RECORDING, RecordingStage.PENDING, RecordingStage.PROCESSING)
 _FILES_WITHIN: Final = 30.0  # seconds after the end
+_UNPUBLISHED: Final = (RecordingStage.REVIEW, RecordingStage.UNPUBLISHED)
+_KEPT: Final = (*_UNPUBLISHED, RecordingStage.AVAILABLE)
+_DELETABLE: Final = (*_KEPT, RecordingStage.FAILED)
+_SETTLED: Final = (RecordingStage.AVAILABLE, RecordingStage.UNPUBLISHED, RecordingStage.DELETED)
 _ENGINE_ENDED: Final = "the engine ended it"
 
 
@@ -142,7 +146,7 @@ class Recorder:
     async def by_hash(self, sha256: str) -> RecordingRow | None:
         """The recording whose file has this hash, if it is kept here."""
         found = await self._store.recordings.where("sha256").equals(sha256).to_list()
-        return next((one for one in found if one.store == LocalFiles.name), None)
+        return next((one for one in found if one.store == LocalFiles.name and one.state in _KEPT), None)
 
     def file_of(self, sha256: str) -> Path:
         """Where the file with this hash is, if it is kept here."""
@@ -198,6 +202,36 @@ class Recorder:
             await self._ledger.change(one, RecordingStage.PENDING, attempts=0, progress=0, reason=None)
         return None
 
+    async def publish(self, row: LiveSessionRow) -> Refused | None:
+        """Publish what whoever leads has looked at, or took back before."""
+        return await self._act(row, _UNPUBLISHED, "nothing-to-publish", lambda one: self._work.publish(one, row))
+
+    async def unpublish(self, row: LiveSessionRow) -> Refused | None:
+        """Take it back; it stays here for those who lead."""
+        return await self._act(row, (RecordingStage.AVAILABLE,), "nothing-published", self._work.unpublish)
+
+    async def delete(self, row: LiveSessionRow) -> Refused | None:
+        """Delete the recordings of a session for good: files, links, and people who were told are told."""
+        return await self._act(row, _DELETABLE, "nothing-to-delete", self._work.delete)
+
+    async def _act(
+        self,
+        row: LiveSessionRow,
+        stages: Collection[RecordingStage],
+        slug: str,
+        act: Callable[[RecordingRow], Awaitable[Refused | None]],
+    ) -> Refused | None:
+        async with self._commands.hold(row.lesson_id):
+            fitting = [one for one in await self._ledger.of(row.lesson_id) if one.state in stages]
+            if not fitting:
+                words = "no recording of this session is in a state for that"
+                return Refused(slug, words, "See `podium recording`; one that is being made has to be finished first.")
+            for one in fitting:
+                refused = await act(one)
+                if refused is not None:
+                    return refused
+        return None
+
     async def forget(self, lesson_id: str) -> bool:
         """Delete the files of a session's recordings; False while one is being made, or cannot be deleted."""
         rows = await self._ledger.of(lesson_id)
@@ -226,10 +260,10 @@ class Recorder:
                 return self._clock.now() + 1
             await self._work.process(row)
         now = self._clock.now()
-        for row in await self._ledger.in_stages(RecordingStage.AVAILABLE):
+        for row in await self._ledger.in_stages(*_SETTLED):
             if row.attach_at is not None and row.attach_at <= now:
-                await self._publisher.attach(row)
-        waiting = [one.attach_at for one in await self._ledger.in_stages(RecordingStage.AVAILABLE)]
+                await self._work.settle(row)
+        waiting = [one.attach_at for one in await self._ledger.in_stages(*_SETTLED)]
         return min((float(at) for at in waiting if at is not None), default=None)
 
     async def _is_early(self, row: RecordingRow) -> bool:

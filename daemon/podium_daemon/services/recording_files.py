@@ -67,7 +67,7 @@ class LocalFiles:
         if digest != made.sha256:
             await asyncio.to_thread(target.unlink, missing_ok=True)
             return Refused("wrong-hash", "the file was read back and is not what was written", "Look at the disk.")
-        return f"{self._public_url}/recordings/{made.sha256}{EXTENSION}"
+        return self.url_of(made.sha256)
 
     async def forget(self, sha256: str) -> Refused | None:
         """See `Keeper`."""
@@ -76,6 +76,10 @@ class LocalFiles:
         except OSError as error:
             return Refused("disk", f"{self.path_of(sha256)} cannot be deleted: {error.strerror}", "Mend the folder.")
         return None
+
+    def url_of(self, sha256: str) -> str:
+        """Where the recording with this hash is served."""
+        return f"{self._public_url}/recordings/{sha256}{EXTENSION}"
 
     def path_of(self, sha256: str) -> Path:
         """Where the recording with this hash is, or would be."""

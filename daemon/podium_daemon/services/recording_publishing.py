@@ -25,7 +25,7 @@ from podium_protocol.errors import PodiumError
 from podium_protocol.events import Pubkey, UnsignedEvent, VerifiedEvent
 from podium_protocol.live.recording import RecordingStage, access_of
 from podium_protocol.live.session import RecordingAccess
-from podium_protocol.live.session_writing import attach_recording
+from podium_protocol.live.session_writing import attach_recording, detach_recording
 from podium_storage.database import Transaction
 from podium_storage.mirror import Mirror
 from podium_storage.rows import LiveSessionRow, RecordingRow
@@ -91,24 +91,44 @@ class RecordingPublisher:
         """
         now = int(self._clock.now())
         fields |= {"url": url, "published_at": now, "attach_at": now, "progress": 100, "reason": None}
+        return await self._shown_as(row, RecordingStage.AVAILABLE, url, fields)
+
+    async def withdraw(self, row: RecordingRow, to: RecordingStage, **fields: object) -> RecordingRow:
+        """Take a recording back: it is in no status and on no page any more, in one transaction. `attach` removes `r`.
+
+        Raises:
+            IllegalStage: it is not there to be taken back.
+        """
+        was_told = row.attach_at is not None or row.attached_at is not None
+        fields = {"attach_at": int(self._clock.now()) if was_told else None} | fields
+        return await self._shown_as(row, to, None, fields)
+
+    async def _shown_as(
+        self, row: RecordingRow, to: RecordingStage, url: str | None, fields: dict[str, object]
+    ) -> RecordingRow:
         for attempt in range(_ATTEMPTS):
             session = await self._ledger.session(row.lesson_id)
             try:
-                return await self._published(row, session, url, fields)
+                return await self._written(row, session, to, url, fields)
             except _Stale:
                 if attempt == _ATTEMPTS - 1:
                     raise
         raise AssertionError("the last attempt returns or raises")
 
-    async def _published(
-        self, row: RecordingRow, session: LiveSessionRow | None, url: str, fields: dict[str, object]
+    async def _written(
+        self,
+        row: RecordingRow,
+        session: LiveSessionRow | None,
+        to: RecordingStage,
+        url: str | None,
+        fields: dict[str, object],
     ) -> RecordingRow:
         if session is None:
-            return await self._ledger.change(row, RecordingStage.AVAILABLE, **fields)
+            return await self._ledger.change(row, to, **fields)
         # signed outside of the transaction, and only good for the very row that it shows
         is_public = access_of(session, row.access) is RecordingAccess.PUBLIC
-        told_url = url if is_public else self._page_of(session)
-        shown = msgspec.structs.replace(session, recording_state=RecordingStage.AVAILABLE.shown, recording_url=told_url)
+        told_url = url if is_public or url is None else self._page_of(session)
+        shown = msgspec.structs.replace(session, recording_state=to.shown, recording_url=told_url)
         events, memory = await self._status.of(shown), await self._status.memory_of(shown)
         told = [event.created_at for event in events] + ([] if memory is None else [memory.created_at])
         created_at = max(told, default=session.status_created_at)
@@ -120,22 +140,25 @@ class RecordingPublisher:
             await self._letters.add(tx, [] if memory is None else [status_letter(shown, memory)])
             return self._status.refreshed_at(shown, created_at)
 
-        if not is_public:
+        if not is_public and to is RecordingStage.AVAILABLE:
             fields = fields | {"attach_at": None}  # people are told in private, and the session's page is known
-        done = await self._ledger.change(row, RecordingStage.AVAILABLE, also, **fields)
-        _log.info("a recording is available", action="recording.available", session=row.lesson_id, run=row.run)
+        done = await self._ledger.change(row, to, also, **fields)
+        _log.info("a recording is shown otherwise", action=f"recording.{to}", session=row.lesson_id, run=row.run)
         return done
 
     async def attach(self, row: RecordingRow) -> RecordingRow:
-        """Ask the instructor's signer for the session's next revision, with the URL; later again if it is away."""
+        """Ask the instructor's signer for the session's next revision: with the URL, or without that of one that was
+        taken back; later again if it is away.
+        """
         now = int(self._clock.now())
+        is_there = row.state == RecordingStage.AVAILABLE
         address = Address.parse(row.lesson_id)
         newest = await self._mirror.newest(address) if address is not None else None
         if newest is None or row.url is None:
             return await self._ledger.change(row, attach_at=None)
-        if ("r", row.url) in newest.tags:
-            return await self._ledger.change(row, attach_at=None, attached_at=now)
-        draft = attach_recording(newest, row.url, now)
+        if (("r", row.url) in newest.tags) is is_there:
+            return await self._ledger.change(row, attach_at=None, attached_at=now if is_there else None)
+        draft = attach_recording(newest, row.url, now) if is_there else detach_recording(newest, row.url, now)
         try:
             async with asyncio.timeout(_SIGN_WITHIN):
                 answer = await self._instructors.sign(newest.pubkey, draft)
@@ -143,16 +166,16 @@ class RecordingPublisher:
             answer = Unavailable("it did not answer in time", is_connected=True)
         if isinstance(answer, VerifiedEvent):
             if _is_same(answer, draft):
-                return await self._attached(row, answer)
+                return await self._attached(row, answer, now if is_there else None)
             answer = Unavailable("it signed something else than was asked", is_connected=True)
-        late = now > (row.published_at or now) + _ASK_FOR
+        late = is_there and now > (row.published_at or now) + _ASK_FOR
         # a person who said no is not asked every hour
         again = None if late or isinstance(answer, SignerSaidNo) else now + _ASK_AGAIN
         why = answer.reason if isinstance(answer, Unavailable) else answer.words
-        _log.info("the session does not show its recording yet", action="recording.unattached", why=why)
+        _log.info("the session does not show how its recording stands", action="recording.unattached", why=why)
         return await self._ledger.change(row, attach_at=again)
 
-    async def _attached(self, row: RecordingRow, revision: VerifiedEvent) -> RecordingRow:
+    async def _attached(self, row: RecordingRow, revision: VerifiedEvent, at: int | None) -> RecordingRow:
         relays = await self._outgoing.relays_of(row.lesson_id)
 
         async def also(tx: Transaction, _session: LiveSessionRow) -> LiveSessionRow:
@@ -161,7 +184,7 @@ class RecordingPublisher:
             assert found is not None, "a session whose recording is changed is there"
             return found
 
-        return await self._ledger.change(row, None, also, attach_at=None, attached_at=int(self._clock.now()))
+        return await self._ledger.change(row, None, also, attach_at=None, attached_at=at)
 
 
 def _is_same(signed: VerifiedEvent, asked: UnsignedEvent) -> bool:

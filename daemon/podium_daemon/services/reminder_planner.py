@@ -80,6 +80,9 @@ def by_person(rows: Iterable[LedgerRow]) -> Mapping[str, list[LedgerRow]]:
     return found
 
 
+_NOT_THEN = "the session was moved or cancelled"
+_OF_RECORDINGS = (Message.RECORDING, Message.RECORDING_GONE)
+_TAKEN_BACK = ("unpublished", "deleted")
 _PLANNED = frozenset({LedgerState.SCHEDULED, LedgerState.PREPARED})
 _REMEMBERED = "remembered"  # by a service that lost its disk: people were told then
 _ON_THE_WIRE = (LedgerState.CLAIMED, LedgerState.SENT)
@@ -102,6 +105,9 @@ def _owed(
             yield from _news(rules.plan_no_show(now=session.ended_at or now, policy=settings.policy), recipient)
     if settings.recordings and session.recording_state == "available":
         yield from _news(rules.plan_recording(now=now, policy=settings.policy), recipient)
+    was_told = any(row.message == Message.RECORDING and row.state == LedgerState.SENT for row in ledger)
+    if was_told and session.recording_state in _TAKEN_BACK:
+        yield from _news(rules.plan_recording_gone(now=now, policy=settings.policy), recipient)
 
 
 def _before_and_during(
@@ -227,13 +233,14 @@ def _is_void(row: LedgerRow, session: LiveSessionRow) -> bool:
     if not LedgerState(row.state).is_unsent:
         return False
     over = session.state == State.CANCELLED and row.message != Message.CANCELLED
-    return over or row.epoch != session.epoch
+    gone = session.recording_state in _TAKEN_BACK and row.message == Message.RECORDING
+    back = session.recording_state == "available" and row.message == Message.RECORDING_GONE
+    return over or gone or back or row.epoch != session.epoch
 
 
 def _void(row: LedgerRow, now: int) -> LedgerRow:
-    return msgspec.structs.replace(
-        row, state=LedgerState.CANCELLED, wrap=None, reason="the session was moved or cancelled", updated_at=now
-    )
+    why = "the recording stands otherwise by now" if row.message in _OF_RECORDINGS else _NOT_THEN
+    return msgspec.structs.replace(row, state=LedgerState.CANCELLED, wrap=None, reason=why, updated_at=now)
 
 
 def _by_other_offsets(row: LedgerRow, session: LiveSessionRow, policy: ReminderPolicy, now: int) -> LedgerRow | None:

@@ -31,6 +31,7 @@ from podium_storage.viewings import StoredViewing, Viewings
 _log = structlog.get_logger(__name__)
 LASTS: Final = 12 * 3600  # seconds; a long recording with a long pause
 MAX_OPEN: Final = 20_000  # anybody may open a public recording: the oldest is forgotten
+_BY_LEADERS: Final = (RecordingStage.REVIEW, RecordingStage.AVAILABLE, RecordingStage.UNPUBLISHED)
 _COMING: Final = (RsvpStatus.CONFIRMED.value, RsvpStatus.TENTATIVE.value)
 _BY_RECORDING: Final = "[lessonId+pubkey+sha256]"
 _CLOSED: Final = Refused("viewing", "this player is not open any more", "Open it again with a signed call.")
@@ -69,7 +70,7 @@ class Watching:
 
     async def open(self, row: LiveSessionRow, login: VerifiedEvent) -> Opened | Refused:
         """Open the newest recording of a session to whoever signed `login`."""
-        recording = await self.newest(row)
+        recording = await self.newest(row, login.pubkey)
         if recording is None:
             return Refused("no-recording", "there is no recording of this session", "Look again when it has ended.")
         if not await self.may_watch(row, recording, login.pubkey):
@@ -110,22 +111,27 @@ class Watching:
             raise
         return _CLOSED if row is None else (row, viewing.length)
 
-    async def opens(self, secret: str, sha256: str) -> bool:
-        """Whether a player's secret lets its holder read the file with this hash."""
+    async def opens(self, secret: str, row: LiveSessionRow, recording: RecordingRow) -> bool:
+        """Whether a player's secret lets its holder read the file of a recording, as it stands now."""
         viewing = await self._viewing(secret)
-        return viewing is not None and viewing.sha256 == sha256
+        if viewing is None or viewing.sha256 != recording.sha256:
+            return False
+        return await self.may_watch(row, recording, Pubkey(viewing.pubkey))
 
-    async def newest(self, row: LiveSessionRow) -> RecordingRow | None:
-        """The recording that a session shows: that of the last run that has one."""
+    async def newest(self, row: LiveSessionRow, pubkey: Pubkey) -> RecordingRow | None:
+        """The recording that a session shows to somebody: that of the last run that has one."""
         rows = await self._store.recordings.where("lessonId").equals(row.lesson_id).to_list()
-        shown = [one for one in rows if one.state == RecordingStage.AVAILABLE and one.sha256]
+        stages = _BY_LEADERS if _leads(row, pubkey) else (RecordingStage.AVAILABLE,)
+        shown = [one for one in rows if one.state in stages and one.sha256]
         return max(shown, key=lambda one: one.run, default=None)
 
     async def may_watch(self, row: LiveSessionRow, recording: RecordingRow, pubkey: Pubkey) -> bool:
         """Whether somebody may see a recording of the session: as semantics.md has it, "Who may see it"."""
-        if access_of(row, recording.access) is RecordingAccess.PUBLIC:
+        if _leads(row, pubkey):
             return True
-        if pubkey in (row.instructor_pubkey, *row.co_hosts, *row.invited):
+        if recording.state != RecordingStage.AVAILABLE:
+            return False
+        if access_of(row, recording.access) is RecordingAccess.PUBLIC or pubkey in row.invited:
             return True
         key = [row.lesson_id, pubkey]
         answers = await self._store.rsvps.where("[lessonId+pubkey]").equals(key).to_list()
@@ -185,6 +191,10 @@ class Watching:
 
 def _whose(row: WatchRow) -> tuple[str, str]:
     return row.sha256, row.pubkey
+
+
+def _leads(row: LiveSessionRow, pubkey: Pubkey) -> bool:
+    return pubkey in (row.instructor_pubkey, *row.co_hosts)
 
 
 def _digest(secret: str) -> bytes:

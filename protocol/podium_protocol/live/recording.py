@@ -27,12 +27,15 @@ class RecordingStage(StrEnum):
     PAUSED = "paused"
     PENDING = "pending"
     PROCESSING = "processing"
+    REVIEW = "review"
     AVAILABLE = "available"
+    UNPUBLISHED = "unpublished"
+    DELETED = "deleted"
     FAILED = "failed"
 
     @property
     def shown(self) -> str:
-        """One of semantics.md's five: none, pending, processing, available, failed."""
+        """As everybody sees it: none, pending, processing, review, available, unpublished, deleted, failed."""
         return "none" if self in (RecordingStage.RECORDING, RecordingStage.PAUSED) else self.value
 
 
@@ -42,9 +45,14 @@ TRANSITIONS: Final[Mapping[RecordingStage, frozenset[RecordingStage]]] = Mapping
         RecordingStage.PAUSED: frozenset({RecordingStage.RECORDING, RecordingStage.PENDING}),
         RecordingStage.PENDING: frozenset({RecordingStage.PROCESSING, RecordingStage.FAILED}),
         # back to pending: whoever processed it died, and the tracks are still there
-        RecordingStage.PROCESSING: frozenset({RecordingStage.PENDING, RecordingStage.AVAILABLE, RecordingStage.FAILED}),
-        RecordingStage.FAILED: frozenset({RecordingStage.PENDING}),
-        RecordingStage.AVAILABLE: frozenset(),
+        RecordingStage.PROCESSING: frozenset(
+            {RecordingStage.PENDING, RecordingStage.REVIEW, RecordingStage.AVAILABLE, RecordingStage.FAILED}
+        ),
+        RecordingStage.FAILED: frozenset({RecordingStage.PENDING, RecordingStage.DELETED}),
+        RecordingStage.REVIEW: frozenset({RecordingStage.AVAILABLE, RecordingStage.DELETED}),
+        RecordingStage.AVAILABLE: frozenset({RecordingStage.UNPUBLISHED, RecordingStage.DELETED}),
+        RecordingStage.UNPUBLISHED: frozenset({RecordingStage.AVAILABLE, RecordingStage.DELETED}),
+        RecordingStage.DELETED: frozenset(),
     }
 )
 

@@ -33,6 +33,7 @@ class Message(StrEnum):
     CANCELLED = "cancelled"
     RESTORED = "restored"
     RECORDING = "recording"
+    RECORDING_GONE = "recording_gone"
     NO_SHOW = "no_show"
 
     @property
@@ -102,6 +103,7 @@ _AUDIENCE: Final = {
     Message.CANCELLED: _COMING | {Standing.WAITLISTED},
     Message.RESTORED: _COMING | {Standing.WAITLISTED},
     Message.RECORDING: _COMING | {Standing.WAITLISTED, Standing.ATTENDED},
+    Message.RECORDING_GONE: frozenset(Standing),  # whoever was told that it is there
     Message.NO_SHOW: _COMING | {Standing.ATTENDED},
 }
 
@@ -267,6 +269,11 @@ def plan_no_show(*, now: int, policy: ReminderPolicy = DEFAULT_POLICY) -> Planne
 def plan_recording(*, now: int, policy: ReminderPolicy = DEFAULT_POLICY) -> PlannedMessage:
     """The recording was published at `now`."""
     return PlannedMessage(Message.RECORDING, now, now + policy.recording_window)
+
+
+def plan_recording_gone(*, now: int, policy: ReminderPolicy = DEFAULT_POLICY) -> PlannedMessage:
+    """The recording was taken back, or deleted, at `now`: for those who were told that it is there."""
+    return PlannedMessage(Message.RECORDING_GONE, now, now + policy.recording_window)
 
 
 def expires_at(planned: PlannedMessage, ends_at: int) -> int:

@@ -119,6 +119,11 @@ def attach_recording(previous: AuthoredEvent, url: str, now: int) -> UnsignedEve
     return _revision(previous, (*others[:place], ("r", url), *others[place:]), now)
 
 
+def detach_recording(previous: AuthoredEvent, url: str, now: int) -> UnsignedEvent:
+    """The next revision without `["r", url]`, for the instructor to sign."""
+    return _revision(previous, tuple(row for row in previous.tags if row[:2] != ("r", url)), now)
+
+
 def cancel(previous: AuthoredEvent, now: int, reason: str = "") -> Cancellation:
     """The cancelled revision and the kind 5 (NIP-09) that follows it, both for the instructor to sign.
 

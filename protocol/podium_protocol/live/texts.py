@@ -108,6 +108,7 @@ _HEADLINES: Final = {
     Message.CANCELLED: N_("Cancelled: {title}"),
     Message.RESTORED: N_("It takes place after all: {title}"),
     Message.RECORDING: N_("Recording available: {title}"),
+    Message.RECORDING_GONE: N_("Recording not available any more: {title}"),
     Message.NO_SHOW: N_("Did not take place: {title}"),
 }
 _TENTATIVE: Final = N_("You may come: {title}")
@@ -216,6 +217,11 @@ def _body(message: Message, subject: Subject, at: int, language: Language) -> It
     if message is Message.RECORDING:
         yield say(N_("You can watch the session of {when}:")).format(when=when)
         yield subject.join_url  # the page knows who may watch, and gives credit; the file knows neither
+        yield say(_STOP)
+        return
+    if message is Message.RECORDING_GONE:
+        yield say(N_("The recording of the session of {when} was taken back by those who lead it.")).format(when=when)
+        yield say(_PAGE).format(url=subject.join_url)
         yield say(_STOP)
         return
     if message is Message.MOVED and subject.moved_from is not None:

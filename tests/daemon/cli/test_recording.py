@@ -94,6 +94,30 @@ def test_retry_start_and_stop_are_signed_calls(podium: CommandLine, knots: Knots
     assert seen == [{"on": True}, {"on": False}]
 
 
+@pytest.mark.parametrize(("act", "state"), [("publish", "available"), ("unpublish", "unpublished")])
+def test_publish_and_unpublish_are_signed_calls(
+    podium: CommandLine, knots: Knots, daemon: ScriptedDaemon, act: str, state: str
+) -> None:
+    """Each says how the recording stands then."""
+
+    def acted(call: Call) -> Reply:
+        assert call.caller == knots.author.pubkey
+        return told(run(daemon, state=state))
+
+    daemon.routes[f"POST /api/sessions/knots/recording/{act}"] = acted
+    assert state in podium("recording", act, "knots").stdout
+
+
+def test_delete_asks_or_is_told_not_to(podium: CommandLine, daemon: ScriptedDaemon) -> None:
+    """It is for good: where nobody can be asked it takes --yes."""
+    daemon.routes["POST /api/sessions/knots/recording/delete"] = told(run(daemon, state="deleted"))
+    refused = podium("recording", "delete", "knots")
+    assert refused.exit_code == 2
+    assert "--yes" in refused.stderr
+    assert "/recording/delete" not in "".join(call.path for call in daemon.calls)
+    assert "deleted" in podium("recording", "delete", "knots", "--yes").stdout
+
+
 def consents(key: object) -> Reply:
     """Two signed answers, one of them spoilt."""
     good = nip98.write(key.pubkey, "http://x/join", "POST", None, 1)  # type: ignore[attr-defined]  # a SecretKey

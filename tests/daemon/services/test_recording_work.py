@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -13,15 +14,18 @@ from podium_daemon.conference.base import EngineUnavailable, RecordingState, Tra
 from podium_daemon.media.job import Layout
 from podium_daemon.recording_parts import RecordingPlace, join_recorder
 from podium_daemon.refusals import Refused
+from podium_daemon.services.blossom import BlossomServer
 from podium_daemon.services.recording import Recorder, RecordingSettings
 from podium_daemon.services.recording_work import ATTEMPTS, WorkSettings
 from podium_daemon.services.status_events import StatusEvents, StatusSettings
 from podium_daemon.signers.base import SignerUnavailable
 from podium_daemon.supervisor import Stop
 from podium_protocol import kinds, tags
+from podium_protocol.keys import SecretKey
 from podium_protocol.live.recording import IllegalStage, RecordingStage, moved
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_storage.rows import RecordingRow
+from tests.support.blossom_server import blossom_peer
 from tests.support.clips import Finished
 from tests.support.recording import Studio, studio
 from tests.support.soon import soon
@@ -456,6 +460,124 @@ class TestPublication:
             row = await here.recorded(1)
             assert row.attached_at is None
             assert ("r", row.url) not in (await here.here.event_of(await here.session())).tags
+
+
+class TestReview:
+    """semantics.md: "Review before publishing is the default; unpublish and delete exist everywhere"."""
+
+    @pytest.fixture
+    async def here(self) -> AsyncIterator[Studio]:
+        """A recording for anybody that waits for a look."""
+        async with studio() as here:
+            here.here.signing.keys[here.here.instructor.pubkey] = here.here.instructor
+            here.here.recorder.settings = RecordingSettings(policy="recorded", work=WorkSettings(review=True))
+            yield here
+
+    async def answered(self, here: Studio) -> SecretKey:
+        """Somebody says yes, and the session is recorded."""
+        person = await here.here.person()
+        await here.here.answer(person, await here.session())
+        await here.recorded(1)
+        return person
+
+    async def told(self, here: Studio, person: SecretKey) -> dict[str, str]:
+        """What somebody is told of recordings."""
+        await here.here.turn()
+        states = await here.here.states(person, await here.session())
+        return {message: state for message, state in states.items() if message.startswith("recording")}
+
+    async def link(self, here: Studio) -> str | None:
+        """What the newest live status links to."""
+        await here.here.deliver()
+        return tags.first(here.here.published(kinds.MEETING)[-1].tags, "recording")
+
+    async def test_nothing_is_published_before_a_look(self, here: Studio) -> None:
+        """It is there for those who lead; no link, no message."""
+        person = await self.answered(here)
+        row, session = await here.recording(), await here.session()
+        assert (row.state, session.recording_state, session.recording_url) == ("review", "review", None)
+        assert await self.link(here) is None
+        assert await self.told(here, person) == {}
+        watching = here.here.watching
+        assert await watching.newest(session, person.pubkey) is None
+        assert await watching.newest(session, here.here.instructor.pubkey) == row
+        assert not await watching.may_watch(session, row, person.pubkey)
+
+    async def test_published_taken_back_and_published_again(self, here: Studio) -> None:
+        """Links come and go, also that in the session's event; whoever was told is told; the file stays."""
+        person, recorder = await self.answered(here), here.here.recorder
+        assert await recorder.publish(await here.session()) is None
+        row = await here.make()
+        assert (row.state, await self.link(here)) == ("available", row.url)
+        assert ("r", row.url) in (await here.here.event_of(await here.session())).tags
+        assert await self.told(here, person) == {"recording": "sent"}
+        assert await recorder.unpublish(await here.session()) is None
+        row = await here.make()
+        assert (row.state, await self.link(here)) == ("unpublished", None)
+        assert ("r", row.url) not in (await here.here.event_of(await here.session())).tags
+        assert (await here.session()).recording_url is None
+        assert not await here.here.watching.may_watch(await here.session(), row, person.pubkey)
+        assert await self.told(here, person) == {"recording": "sent", "recording_gone": "sent"}
+        assert file_of(here, row).exists()
+        assert await recorder.publish(await here.session()) is None
+        assert (await here.make()).state == "available"
+
+    async def test_deleted_is_gone_for_good(self, here: Studio) -> None:
+        """The file and its links; whoever was told is told; nothing can be done with it any more."""
+        person, recorder = await self.answered(here), here.here.recorder
+        await recorder.publish(await here.session())
+        row = await here.make()
+        assert await self.told(here, person) == {"recording": "sent"}
+        assert await recorder.delete(await here.session()) is None
+        assert not file_of(here, row).exists()
+        assert await recorder.by_hash(row.sha256 or "") is None
+        gone = await here.make()
+        assert (gone.state, gone.store, await self.link(here)) == ("deleted", None, None)
+        assert ("r", row.url) not in (await here.here.event_of(await here.session())).tags
+        assert await self.told(here, person) == {"recording": "sent", "recording_gone": "sent"}
+        for act in (recorder.publish, recorder.unpublish, recorder.delete):
+            assert isinstance(await act(await here.session()), Refused)
+
+    async def test_of_what_was_never_published_nobody_is_told(self, here: Studio) -> None:
+        """It is deleted before anybody knew of it."""
+        person = await self.answered(here)
+        assert await here.here.recorder.delete(await here.session()) is None
+        assert (await here.make()).state == "deleted"
+        assert await self.told(here, person) == {}
+
+    async def test_a_blossom_copy_comes_and_goes_with_the_publication(self, here: Studio) -> None:
+        """It is uploaded when it is published, deleted there when it is taken back, and the file here stays until it is
+        deleted: then one that the server keeps is asked for again.
+        """
+        async with blossom_peer(here.here.clock) as peer:
+            recorder = here.here.recorder
+            recorder._work._keeper = BlossomServer(
+                peer.url, signer=here.here.signer, clock=here.here.clock, lookup=_nowhere, within=30
+            )
+            await self.answered(here)
+            assert peer.blobs == {}
+            assert await recorder.publish(await here.session()) is None
+            row = await here.recording()
+            assert (row.store, list(peer.blobs)) == ("blossom", [row.sha256])
+            assert await self.link(here) == row.url == f"{peer.url}/{row.sha256}.webm"
+            assert await recorder.unpublish(await here.session()) is None
+            assert ((await here.recording()).store, peer.blobs) == ("local", {})
+            await recorder.publish(await here.session())
+            assert list(peer.blobs) == [row.sha256]
+            assert await recorder.delete(await here.session()) is None
+            assert peer.blobs == {}
+            assert not file_of(here, row).exists()
+
+    async def test_what_is_not_there_cannot_be_acted_on(self, here: Studio) -> None:
+        """The refusal says where to look."""
+        for act in (here.here.recorder.publish, here.here.recorder.unpublish, here.here.recorder.delete):
+            refused = await act(await here.session())
+            assert isinstance(refused, Refused)
+            assert "podium recording" in (refused.next_step or "")
+
+
+async def _nowhere(_host: str, _port: int) -> list[str]:
+    raise AssertionError("no name is looked up here")
 
 
 def _again(here: Studio) -> Recorder:

@@ -86,14 +86,21 @@ def test_only_the_moves_of_the_table_are_possible() -> None:
 
 
 def test_nothing_is_available_that_was_not_processed() -> None:
-    """One way leads there."""
-    assert [stage for stage in RecordingStage if RecordingStage.AVAILABLE in TRANSITIONS[stage]] == ["processing"]
+    """One way leads there, with a look at it or without; what was taken back can be published again."""
+    ways = [stage for stage in RecordingStage if RecordingStage.AVAILABLE in TRANSITIONS[stage]]
+    assert ways == ["processing", "review", "unpublished"]
+    assert [stage for stage in RecordingStage if RecordingStage.REVIEW in TRANSITIONS[stage]] == ["processing"]
 
 
-def test_five_states_are_shown() -> None:
-    """semantics.md, "Recording states"."""
+def test_what_is_deleted_stays_so() -> None:
+    """Nothing is left to make another state of."""
+    assert TRANSITIONS[RecordingStage.DELETED] == frozenset()
+
+
+def test_the_states_that_are_shown() -> None:
+    """semantics.md, "Recording states"; a recording that runs, or is paused, is none yet."""
     shown = {stage.shown for stage in RecordingStage}
-    assert shown == {"none", "pending", "processing", "available", "failed"}
+    assert shown == {"none", "pending", "processing", "review", "available", "unpublished", "deleted", "failed"}
 
 
 class _Session(msgspec.Struct):

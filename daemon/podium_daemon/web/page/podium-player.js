@@ -35,13 +35,15 @@ export class PodiumPlayer extends HTMLElement {
   }
 
   follow(session) {
-    const available = session.recordingState === "available" && webUrl(session.recordingUrl) !== null;
+    const published = session.recordingState === "available" && webUrl(session.recordingUrl) !== null;
+    const isHeld = this.client.leads && ["review", "unpublished"].includes(session.recordingState); // to look at it first
+    const available = published || isHeld;
     show(this, available);
-    const isOurs = available && new URL(webUrl(session.recordingUrl)).origin === location.origin;
-    const isGuarded = isOurs && session.recordingAccess === "participants"; // nothing to see before it is opened
+    const isOurs = published && new URL(webUrl(session.recordingUrl)).origin === location.origin;
+    const isGuarded = isHeld || (isOurs && session.recordingAccess === "participants"); // nothing to see before it is opened
     setText(this.hint, t(isGuarded ? "watch.hint.guarded" : "watch.hint"));
     setText(this.count, t(isGuarded ? "watch.open" : "watch.count"));
-    if (this.url !== undefined && this.url !== session.recordingUrl) this.#close(); // another run's recording took its place
+    if (this.url && session.recordingUrl && this.url !== session.recordingUrl) this.#close(); // another run's recording took its place
     this.url = session.recordingUrl;
   }
 

@@ -1,7 +1,8 @@
 // The recording of a session: its state, and a player. Nothing of another host is loaded before the person says so.
 
 import { action, announce, h, setText, show, webUrl } from "./dom.js";
-import { t } from "./i18n.js";
+import { signed } from "./api.js";
+import { describe, t } from "./i18n.js";
 import "./podium-player.js";
 
 /** `<podium-recording>`; `follow(session)` after each change of an ended session. */
@@ -18,19 +19,28 @@ export class PodiumRecording extends HTMLElement {
     // the policy names the host of the recording that there was when this page was loaded
     document.addEventListener("securitypolicyviolation", (event) => event.effectiveDirective === "media-src" && this.#failed());
     this.credit = h("podium-player", { hidden: true });
+    this.acts = {
+      publish: this.#act("publish"),
+      unpublish: this.#act("unpublish"),
+      delete: this.#act("delete"),
+    };
+    this.refusal = h("p", { class: "failure", role: "alert", hidden: true });
     this.progress = h("progress", { max: "100", value: 0, hidden: true, "aria-label": t("recording.processing") });
-    this.replaceChildren(this.state, this.progress, this.consent, this.video, this.failure, h("div", { class: "buttons" }, this.load, this.open), this.credit);
+    this.replaceChildren(this.state, this.progress, this.consent, this.video, this.failure, h("div", { class: "buttons" }, this.load, this.open), this.credit,
+      h("div", { class: "buttons" }, ...Object.values(this.acts)), this.refusal);
     this.url = undefined;
   }
 
   /** Count what is watched, for whoever signs it. */
   setUp(client) {
+    this.client = client;
     this.credit.setUp(client, this.video);
     this.credit.addEventListener("opened", (event) => this.#private(event.detail.url));
   }
 
   follow(session) {
     setText(this.state, afterwards(session));
+    this.#offer(session);
     this.credit.follow(session);
     this.progress.value = session.recordingProgress ?? 0;
     show(this.progress, session.recordingState === "processing");
@@ -50,6 +60,31 @@ export class PodiumRecording extends HTMLElement {
     const isGuarded = isOurs && session.recordingAccess === "participants"; // then the address is this page's
     show(this.open, !isGuarded);
     if (isOurs && !isGuarded) this.#show();
+  }
+
+  /** What those who lead can do with it. */
+  #offer(session) {
+    const state = this.client?.leads ? session.recordingState : "none";
+    const hidden = ["review", "unpublished"].includes(state);
+    show(this.acts.publish, hidden);
+    show(this.acts.unpublish, state === "available");
+    show(this.acts.delete, hidden || state === "available");
+    if (this.shownState !== state) setText(this.acts.delete, t("recording.delete"));
+    this.shownState = state;
+  }
+
+  #act(name) {
+    const button = action(t(`recording.${name}`), async () => {
+      show(this.refusal, false);
+      const sure = t("recording.delete-sure");
+      if (name === "delete" && button.textContent !== sure) return setText(button, sure); // the second press deletes
+      await signed("POST", `${this.client.path}/recording/${name}`);
+    }, (error) => {
+      setText(this.refusal, describe(error));
+      show(this.refusal, true);
+    });
+    button.hidden = true;
+    return button;
   }
 
   /** A recording for participants is given to whoever has opened the player, at an address of their own. */

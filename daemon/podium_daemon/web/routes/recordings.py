@@ -33,7 +33,7 @@ from podium_daemon.web.views import leads
 from podium_protocol.blossom import is_sha256
 from podium_protocol.events import Pubkey
 from podium_protocol.live.join_proof import read_consent
-from podium_protocol.live.recording import access_of
+from podium_protocol.live.recording import RecordingStage, access_of
 from podium_protocol.live.session import RecordingAccess
 from podium_protocol.nips import nip19
 from podium_storage.rows import LiveSessionRow, RecordingConsentRow, RecordingRow, WatchRow
@@ -79,6 +79,30 @@ async def retry_recording(context: InContext, caller: Caller, reference: str) ->
     """Make a recording that failed once more, out of the tracks that were kept."""
     row = await _led(context, reference, caller)
     granted(await context.recorder.retry(row))
+    return await show_recording(context, caller, reference)
+
+
+@router.post(f"{_SESSION}/recording/publish")
+async def publish_recording(context: InContext, caller: Caller, reference: str) -> RecordingsOut:
+    """Publish what was looked at, or taken back: links are written, people are told."""
+    row = await _led(context, reference, caller)
+    granted(await context.recorder.publish(row))
+    return await show_recording(context, caller, reference)
+
+
+@router.post(f"{_SESSION}/recording/unpublish")
+async def unpublish_recording(context: InContext, caller: Caller, reference: str) -> RecordingsOut:
+    """Take it back: no link any more, and only those who lead can see it."""
+    row = await _led(context, reference, caller)
+    granted(await context.recorder.unpublish(row))
+    return await show_recording(context, caller, reference)
+
+
+@router.post(f"{_SESSION}/recording/delete")
+async def delete_recording(context: InContext, caller: Caller, reference: str) -> RecordingsOut:
+    """Delete it for good: the file, here and on Blossom, and every link; people who were told of it are told."""
+    row = await _led(context, reference, caller)
+    granted(await context.recorder.delete(row))
     return await show_recording(context, caller, reference)
 
 
@@ -146,13 +170,14 @@ async def recording_file(context: InContext, caller: OptionalCaller, request: Re
 async def _may_read(
     context: Context, session: LiveSessionRow, row: RecordingRow, caller: Pubkey | None, secret: str
 ) -> bool:
-    if secret and await context.watching.opens(secret, row.sha256 or ""):
+    if secret and await context.watching.opens(secret, session, row):
         return True
     return caller is not None and await context.watching.may_watch(session, row, caller)
 
 
 def _is_public(session: LiveSessionRow, row: RecordingRow) -> bool:
-    return access_of(session, row.access) is RecordingAccess.PUBLIC
+    is_published = row.state == RecordingStage.AVAILABLE
+    return is_published and access_of(session, row.access) is RecordingAccess.PUBLIC
 
 
 async def _file(path: Path, row: RecordingRow, request: Request, *, is_private: bool) -> Response:
@@ -212,7 +237,8 @@ def _no_file() -> Problem:
 
 
 def _run(row: RecordingRow, session: LiveSessionRow, in_charge: bool) -> RecordingRunOut:
-    is_told = in_charge or _is_public(session, row)  # others are led to the page, which opens it for whom it is
+    is_told = row.state != RecordingStage.DELETED and (in_charge or _is_public(session, row))
+    # others are led to the page, which opens it for whom it is
     return RecordingRunOut(
         run=row.run,
         state=row.state,

@@ -10,6 +10,8 @@ import httpx
 import msgspec
 import pytest
 
+from podium_daemon.services.recording import RecordingSettings
+from podium_daemon.services.recording_work import WorkSettings
 from podium_protocol.events import VerifiedEvent, verify_json
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.recording import policy_for
@@ -241,6 +243,48 @@ class TestFile:
             player = (await here.post(here.path_of(await recording.session(), "watching"), guest)).json()
             by_pass = await here.client.get(f"{here.base}/recordings/{row.sha256}.webm?pass={player['secret']}")
             assert by_pass.status_code == 200
+
+
+class TestActs:
+    """Review, publish, unpublish, delete over HTTP."""
+
+    async def test_those_who_lead_publish_take_back_and_delete(self) -> None:
+        """Each answers with how it stands then; nobody else may; the file is for others only while it is published."""
+        async with stage() as (here, recording):
+            work = WorkSettings(review=True)
+            recording.here.recorder.settings = RecordingSettings(policy=POLICY, work=work)
+            row = await recording.recorded(1)
+            file, lead = f"/recordings/{row.sha256}.webm", here.here.instructor
+            path = here.path_of(await recording.session(), "recording")
+            assert (await here.post(f"{path}/publish", new_key())).status_code == 403
+            assert (await here.get(file)).status_code == 404
+            assert (await here.get(file, lead)).status_code == 200
+            for act, state, status in (
+                ("publish", "available", 200),
+                ("unpublish", "unpublished", 404),
+                ("publish", "available", 200),
+                ("delete", "deleted", 404),
+            ):
+                answer = await here.post(f"{path}/{act}", lead)
+                assert answer.json()["recordings"][0]["state"] == state, answer.text
+                assert (await here.get(file)).status_code == status
+                assert (await here.post(f"{path}/{act}", lead)).status_code == 409
+            assert (await here.get(file, lead)).status_code == 404
+            (shown,) = (await here.get(path, lead)).json()["recordings"]
+            assert (shown["url"], shown["sha256"]) == (None, None)
+
+    async def test_an_open_player_ends_with_the_publication(self) -> None:
+        """The secret of somebody who does not lead opens nothing that was taken back."""
+        async with stage(recording_access=None) as (here, recording):
+            guest = new_key()
+            row = await recording.recorded(1, guest)
+            await here.here.attendance._turn(EVERYTHING)
+            session = await recording.session()
+            player = (await here.post(here.path_of(session, "watching"), guest)).json()
+            address = f"{here.base}/recordings/{row.sha256}.webm?pass={player['secret']}"
+            assert (await here.client.get(address)).status_code == 200
+            await here.post(here.path_of(session, "recording") + "/unpublish", here.here.instructor)
+            assert (await here.client.get(address)).status_code == 404
 
 
 class TestWatching:
