@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from podium_protocol import kinds
 from podium_protocol.events import VerifiedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.nips import nip09
+from podium_storage.backend import SqlRow
 from podium_storage.changes import Change, ChangeKind
 from podium_storage.database import Database, Transaction
 from podium_storage.event_queries import EventQueries
@@ -37,6 +38,14 @@ class Projection(Protocol):
 
     async def apply(self, tx: Transaction, effects: Sequence[Effect], *, received_at: int) -> None:
         """Fold one batch in: events that are held now and events that are dead, in the order in which it happened."""
+
+
+@runtime_checkable
+class Pruning(Protocol):
+    """A projection that can tell which events stand for nothing any more, so that they need not be kept."""
+
+    async def idle(self, tx: Transaction, effects: Sequence[Effect]) -> Sequence[SqlRow]:
+        """Rows (surrogate key, JSON) of such events, by people of this batch, once it was folded in."""
 
 
 class Mirror(EventQueries):
@@ -126,6 +135,11 @@ class Mirror(EventQueries):
         await self._settle(tx, batch, now)
         return len(expired)
 
+    async def _prune(self, tx: Transaction, effects: Sequence[Effect]) -> None:
+        for projection in self._projections:
+            if isinstance(projection, Pruning) and (rows := await projection.idle(tx, effects)):
+                await self._forget(tx, await read_entries(rows))
+
     async def _forget(self, tx: Transaction, entries: Sequence[Entry]) -> None:
         rows = [entry.row for entry in entries if entry.row is not None]
         await tx.execute_many(_DELETE_TAGS, (tag_range(row) for row in rows))
@@ -143,3 +157,4 @@ class Mirror(EventQueries):
         if effects:
             for projection in self._projections:
                 await projection.apply(tx, effects, received_at=received_at)
+            await self._prune(tx, effects)

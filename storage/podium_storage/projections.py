@@ -19,6 +19,7 @@ from podium_protocol.filters import Filter
 from podium_protocol.live.rsvp import Rsvp, RsvpStatus, read_rsvp
 from podium_protocol.nips import nip09
 from podium_storage import sequences
+from podium_storage.backend import SqlRow
 from podium_storage.columns import InternedText, StoredRow
 from podium_storage.database import Database, Transaction
 from podium_storage.event_queries import EventQueries
@@ -35,6 +36,13 @@ FIRST_SEEN: Final = "rsvpFirstSeen"
 _PEOPLE: Final = 1_000  # looked up, and written, at a time: some 5 ms of the loop's
 _BY_PERSON: Final = "[lessonId+pubkey]"
 _Person = tuple[str, str]
+# CROSS JOIN keeps the order of the loops: SQLite has no figures about a list of values
+_IDLE: Final = """
+SELECT e.id, e.json FROM json_each(?) AS p CROSS JOIN atoms AS a ON a.value = p.value
+CROSS JOIN events AS e INDEXED BY eventsByAuthor ON e.author = a.id AND e.kind = 31925
+WHERE NOT EXISTS (
+  SELECT 1 FROM trainingLiveSessionRSVPs AS r WHERE r.pubkey = a.id AND r.eventId = lower(hex(e.eventId))
+)"""
 
 
 class RsvpFloorRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
@@ -75,6 +83,16 @@ class RsvpProjection:
             answers += _answers(part, dead=await self._deleted_beneath(tx, part))
         await self.take(tx, answers, received_at=received_at)
         await self.take(tx, await self._deleted(tx, _deletions(effects)), received_at=received_at)
+
+    async def idle(self, tx: Transaction, effects: Sequence[Effect]) -> Sequence[SqlRow]:
+        """Answers in the mirror that do not count: clients mint a new `d` for each, so relays would keep every one.
+
+        Kept here, one key could fill the disk with answers to one session.
+        """
+        people = {effect.event.pubkey for effect in effects if effect.event.kind == kinds.RSVP}
+        if not people:
+            return ()
+        return await tx.query(_IDLE, (msgspec.json.encode(sorted(people)).decode(),))
 
     async def take(self, tx: Transaction, answers: Sequence[Answer], *, received_at: int) -> None:
         """Fold answers in that came another way, such as a private session's or a reply to a message."""

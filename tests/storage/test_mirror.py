@@ -311,3 +311,20 @@ async def test_a_damaged_event_is_said_to_be_damaged() -> None:
         await here.store.database.transact(lambda tx: tx.execute("UPDATE events SET json = x'7b7d'"))
         with pytest.raises(StoreDamaged, match="restore a backup"):
             await here.mirror.get(event.id)
+
+
+async def test_one_answer_of_a_person_to_a_session_is_kept() -> None:
+    """Whatever `d` each of them has, in one batch or in many: the newest stays, and other people's do."""
+    async with mirrored() as here:
+        mirror = here.mirror
+        one, two = lesson(ALICE, "one"), lesson(ALICE, "two")
+        answers = [rsvp(BOB, one, d=f"{number}", at=NOW + number % 7) for number in range(50)]
+        others = [rsvp(BOB, two, d="x"), rsvp(ALICE, one, d="x")]
+        await mirror.ingest([*answers[:20], *others], received_at=NOW)
+        for start in range(20, 50, 5):
+            await mirror.ingest(answers[start : start + 5], received_at=NOW)
+        newest = min(answers, key=lambda event: (-event.created_at, event.id))
+        held = {event.id for event in await mirror.by_filter(Filter(kinds=(kinds.RSVP,)))}
+        assert held == {newest.id, *(event.id for event in others)}
+        tags = await here.store.database.fetch_all("SELECT count(DISTINCT id >> 16) FROM eventTags")
+        assert tags == [(3,)]
