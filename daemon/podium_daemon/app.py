@@ -19,6 +19,7 @@ import msgspec
 import structlog
 
 from podium_daemon import descriptors, logs, policies
+from podium_daemon.allowances import Allowances
 from podium_daemon.clock import Clock, ClockWatch, SystemClock
 from podium_daemon.conference.base import RoomId, RoomSpec
 from podium_daemon.conference.embedded.configured import embedded_settings
@@ -84,6 +85,7 @@ from podium_daemon.signers.instructors import InstructorSigners
 from podium_daemon.signers.known_bunkers import KnownBunkers
 from podium_daemon.signers.local import LocalSigner
 from podium_daemon.state_directory import lock_state_directory, prepare_state_directory
+from podium_daemon.strangers import DiskBudget, Strangers
 from podium_daemon.supervisor import Service, Supervisor, stop_on_signals
 from podium_daemon.watched import Watched
 from podium_daemon.web.calendar_feed import Face
@@ -319,6 +321,9 @@ class Daemon:
         )
         self._outbox = Outbox(store.database, store.interner)
         watermarks = Watermarks(store.database)
+        self._budget = DiskBudget(store.database, lambda: self._config.storage.max_megabytes * 1_000_000, clock)
+        self._allowances = Allowances(clock)
+        self._strangers = Strangers(self._allowances, self._budget, self._is_own)
         self._syncer = Syncer(
             mirror=self._mirror,
             store=store,
@@ -330,6 +335,7 @@ class Daemon:
             clock=clock,
             outdated=self._give_newest,
             kept_from=self._kept_from,
+            objection=Strangers(Allowances(clock), self._budget, self._is_own).objection,
         )
         self._gift_wraps = GiftWraps(
             service=self._signer.pubkey,
@@ -405,6 +411,7 @@ class Daemon:
             can_encrypt=self._can_encrypt,
             accepts=self._instructors.accepts,
             clock=clock,
+            objection=self._strangers.objection,
         )
         self._replies = Replies(
             signer.secret,
@@ -467,6 +474,7 @@ class Daemon:
             projection=self._question_projection,
             service=signer.pubkey,
             clock=clock,
+            objection=self._strangers.objection,
         )
         self._lifecycle = Lifecycle(
             self._lifecycle_settings(),
@@ -604,6 +612,9 @@ class Daemon:
     def _may_write(self) -> _AllRead:
         """When everything is read that says who wants to be written to."""
         return _AllRead(self._replies.caught_up, self._gift_wraps.remembered)
+
+    def _is_own(self, pubkey: Pubkey) -> bool:
+        return pubkey == self._signer.pubkey or self._instructors.allows(pubkey)
 
     async def _forget_recordings(self, lesson_id: str) -> bool:
         return await self._recorder.forget(lesson_id)
@@ -758,6 +769,7 @@ class Daemon:
             ready=self._not_ready,
             remarks=self._gaps.remarks,
             partial=self._syncer.told_in_part,
+            allowances=self._allowances,
             counted=self._counted,
             calendar=self._calendar_face,
             service_pubkey=self._signer.pubkey,
@@ -777,6 +789,8 @@ class Daemon:
             return f"not running: {', '.join(missing)}"
         if unserved := self._gaps.unserved():
             return f"no relay serves {', '.join(unserved)}: {'; '.join(self._gaps.remarks())}"
+        if self._budget.is_reached:
+            return "the database is as large as it may become: what strangers send is refused"
         troubles = [f"{what} fails and is tried again" for one in self._watched for what in one.trouble]
         return "; ".join(troubles) or None
 
@@ -807,6 +821,12 @@ class Daemon:
                 "Gift wraps from relays, before they were opened.",
                 "outcome",
                 messages.dropped | Counter(accepted=messages.accepted),
+            ),
+            Counted(
+                "podium_refused_writes",
+                "Requests and events over what people may send.",
+                "bucket",
+                self._allowances.refused,
             ),
             Counted("podium_messages", "Private messages to the service.", "outcome", self._replies.counts),
             Counted(

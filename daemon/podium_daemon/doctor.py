@@ -25,6 +25,7 @@ from podium_daemon.config import Config
 from podium_daemon.key_password import PasswordMissing
 from podium_daemon.keyfile import KeyFileError, locate_key, read_key
 from podium_daemon.state_directory import running_daemon
+from podium_daemon.strangers import USED_BYTES
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey
 from podium_protocol.live.session import SessionLimits, objection_to
@@ -84,6 +85,7 @@ async def examine(
         check_libsecp256k1(),
         check_sqlite(sqlite3.sqlite_version_info),
         *check_sessions(config),
+        *check_budget(config),
     )
     return (*local, *await check_relays(config, reach))
 
@@ -122,6 +124,26 @@ def check_sessions(config: Config) -> Iterator[Check]:
         yield Check("sessions", Verdict.WARN, detail, advice)
     else:
         yield Check("sessions", Verdict.OK, "nothing that instructors signed was passed over")
+
+
+def check_budget(config: Config) -> Iterator[Check]:
+    """Whether the database has room for what strangers send; nothing where there is none, or no bound."""
+    most = config.storage.max_megabytes * 1_000_000
+    if not most or not config.database_file.exists():
+        return
+    try:
+        with contextlib.closing(
+            sqlite3.connect(f"{config.database_file.as_uri()}?mode=ro", uri=True, timeout=2)
+        ) as raw:
+            (used,) = raw.execute(USED_BYTES).fetchone()
+    except sqlite3.Error:  # locked, damaged, or of another version: the daemon says so at its start
+        return
+    detail = f"the database has {used // 1_000_000} of {most // 1_000_000} MB"
+    if used >= most:
+        advice = "Raise storage.max_megabytes, or lower attendance.retention_days."
+        yield Check("storage", Verdict.WARN, f"{detail}: what strangers send is refused", advice)
+    else:
+        yield Check("storage", Verdict.OK, detail)
 
 
 def _passed_over(config: Config) -> tuple[list[tuple[str, str]], int]:

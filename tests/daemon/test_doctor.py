@@ -278,3 +278,19 @@ async def test_what_instructors_signed_in_vain_is_found_in_the_database(tmp_path
         (found,) = doctor.check_sessions(config)
         assert (found.verdict, found.detail) == (Verdict.WARN, "Knots: the last change does not count, no title")
         assert "podium session passed-over" in found.advice
+
+
+async def test_a_database_at_its_budget_is_told(tmp_path: Path) -> None:
+    """Strangers' events are refused then: whoever runs the service is told what to do about it."""
+    config = config_in(tmp_path, storage__max_megabytes=1)
+    config.state_directory.mkdir()
+    assert list(doctor.check_budget(config)) == []
+    async with await Store.open(config.database_file) as store:
+        (check,) = doctor.check_budget(config)
+        assert check.verdict is Verdict.OK
+        rows = [(f"{number}", "x" * 1_000) for number in range(1_100)]
+        await store.database.transact(lambda tx: tx.execute_many("INSERT INTO meta (name, value) VALUES (?, ?)", rows))
+    (check,) = doctor.check_budget(config)
+    assert check.verdict is Verdict.WARN
+    assert "what strangers send is refused" in check.detail
+    assert list(doctor.check_budget(config_in(tmp_path, storage__max_megabytes=0))) == []

@@ -17,6 +17,7 @@ import httpx
 import msgspec
 from websockets.asyncio.client import connect
 
+from podium_daemon.allowances import Allowances
 from podium_daemon.conference.service import TrainingCallingIntegration
 from podium_daemon.relays.mailboxes import Mailboxes
 from podium_daemon.relays.pool import PoolRelay, RelayPool
@@ -106,6 +107,7 @@ class Site:
             clock=here.clock,
             random_bytes=os.urandom,
         )
+        self.allowances = Allowances(here.clock)
 
     def context(self) -> Context:
         """What the routes are given."""
@@ -133,6 +135,7 @@ class Site:
             questions=here.questions,
             calling=self._calling,
             relays=relays,
+            allowances=self.allowances,
             signers=self.desk,
             instructor_signers=self.instructor_signers,
             clock=here.clock,

@@ -10,6 +10,7 @@ from podium_daemon.config.engines import BigBlueButton, Janus, LiveKit
 from podium_daemon.config.section import RESTART, UNSHOWN, Section
 from podium_daemon.config.values import (
     Address,
+    BudgetMegabytes,
     Connections,
     Days,
     Devices,
@@ -282,6 +283,11 @@ class Storage(Section):
         default=None,
         description="Database, keys and lock, mode 0700. Empty: the user's state directory for podium.",
         json_schema_extra=RESTART,
+    )
+    max_megabytes: BudgetMegabytes = Field(
+        default=4096,
+        description="Size of the database from which on what strangers send is refused; what the service and its "
+        "instructors write goes on. 0: no bound.",
     )
 
 

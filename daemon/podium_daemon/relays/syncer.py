@@ -49,6 +49,10 @@ Outdated = Callable[[Sequence[VerifiedEvent], str], Awaitable[None]]
 """Told of events that were replaced, and which relay (its URL) gave them."""
 
 
+async def _nothing_against_it(_event: VerifiedEvent) -> str | None:
+    return None
+
+
 class Syncer:
     """The mirror's feed. `caught_up` is set once every read relay has told its past, or was too slow to."""
 
@@ -67,11 +71,13 @@ class Syncer:
         clock: Clock,
         kept_from: Callable[[], int] = lambda: 0,
         outdated: Outdated | None = None,
+        objection: Callable[[VerifiedEvent], Awaitable[str | None]] = _nothing_against_it,
     ) -> None:
         """Seconds: `patience` after which a silent relay is no longer waited for, `doors` before a session opens.
 
         `kept_from` (Unix seconds): sessions that ended before are forgotten, and no relay brings them back.
         `outdated`: told which events of a relay newer ones have replaced.
+        `objection`: why an event of somebody else is not stored now (`Strangers.objection`).
         """
         self._mirror = mirror
         self._store = store
@@ -85,6 +91,7 @@ class Syncer:
         self._clock = clock
         self._kept_from = kept_from
         self._outdated = outdated
+        self._objection = objection
         self._asked: dict[str, tuple[Filter, ...]] = {}
         self._marks: dict[tuple[str, str], int] = {}
         self._outstanding: set[tuple[str, str]] = set()
@@ -155,12 +162,20 @@ class Syncer:
     async def _store_good(self, arrivals: Sequence[Arrival]) -> None:
         good = await self.ladder.climb(arrivals)
         kept_from = self._kept_from()
-        kept = [event for event in good if not is_past(event, kept_from)]
+        past: list[VerifiedEvent] = []
+        kept: list[VerifiedEvent] = []
+        for event in good:
+            if is_past(event, kept_from):
+                self.ladder.dropped["past_retention"] += 1
+                past.append(event)
+            elif (why := await self._objection(event)) is None:
+                kept.append(event)
+            else:
+                self.ladder.dropped[f"too_much_{why}"] += 1  # not marked as seen: it may come again when there is room
         if kept:
             outcomes = await self._mirror.ingest(kept, received_at=int(self._clock.now()))
             await self._tell_outdated(kept, outcomes, {arrival.relay for arrival in arrivals})
-        self.ladder.dropped["past_retention"] += len(good) - len(kept)
-        self.ladder.mark(good)
+        self.ladder.mark([*past, *kept])
 
     async def _tell_outdated(
         self, events: Sequence[VerifiedEvent], outcomes: Sequence[IngestOutcome], relays: Collection[str]

@@ -5,7 +5,7 @@ What belongs to a private session is mirrored and given to no relay: it travels 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -14,6 +14,7 @@ from podium_daemon.clock import Clock
 from podium_daemon.refusals import Refused
 from podium_daemon.services.outgoing import Outgoing
 from podium_daemon.services.private_news import PrivateNews
+from podium_daemon.strangers import FULL
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.errors import InvalidInput
@@ -56,6 +57,16 @@ _NOT_THEIRS: Final = Refused(
 )
 
 
+_NO_ROOM: Final = Refused(
+    "no-room", "the service has no room for more of what others send", "Ask its operator to make room."
+)
+_TOO_MANY: Final = Refused("too-many", "too much was sent in a short time", "Wait a few minutes, then try again.")
+
+
+async def _nothing_against_it(_event: VerifiedEvent) -> str | None:
+    return None
+
+
 class Submitted(msgspec.Struct, frozen=True):
     """One event that is on its way. A private one reaches `relays` sealed, and only the service can open it there."""
 
@@ -86,14 +97,19 @@ class Intake:
         can_encrypt: bool,
         accepts: Callable[[Session], bool],
         clock: Clock,
+        objection: Callable[[VerifiedEvent], Awaitable[str | None]] = _nothing_against_it,
     ) -> None:
-        """`own_inbox`: where the service reads messages; `can_encrypt`: the engine does so from end to end."""
+        """`own_inbox`: where the service reads messages; `can_encrypt`: the engine does so from end to end.
+
+        `objection`: why an event of somebody else is not stored now (`Strangers.objection`).
+        """
         self._store = store
         self._outgoing = outgoing
         self._news = news
         self._own_inbox = own_inbox
         self._can_encrypt = can_encrypt
         self._accepts = accepts
+        self._objection = objection
         self._clock = clock
 
     async def submit(self, events: Sequence[VerifiedEvent], *, by: Pubkey) -> list[Submitted] | Refused:
@@ -111,6 +127,8 @@ class Intake:
             concerned = await self._concerned(event, now, submitted)
             if isinstance(concerned, Refused):
                 return concerned
+            if (why := await self._objection(event)) is not None:
+                return _NO_ROOM if why == FULL else _TOO_MANY
             submitted.append(concerned)
 
         # a cancellation that is handed in again finds its revision deleted, by its own other half

@@ -55,6 +55,10 @@ _MAX_STRANGERS: Final = 20_000  # people whose questions wait until they answer 
 _Scope = Callable[[Transaction], Awaitable[None]]
 
 
+async def _nothing_against_it(_event: VerifiedEvent) -> str | None:
+    return None
+
+
 class _No(Exception):  # noqa: N818  (it never leaves this module: it ends the transaction)
     def __init__(self, refusal: Refused) -> None:
         super().__init__(refusal.slug)
@@ -75,13 +79,16 @@ class Questions:
         service: Pubkey,
         clock: Clock,
         policy: AskingPolicy = DEFAULT_POLICY,
+        objection: Callable[[VerifiedEvent], Awaitable[str | None]] = _nothing_against_it,
     ) -> None:
+        """`objection`: why an event of somebody else is not stored now (`Strangers.objection`)."""
         self._store = store
         self._outgoing = outgoing
         self._projection = projection
         self._service = service
         self._clock = clock
         self._policy = policy
+        self._objection = objection
         self._strangers: dict[_Person, None] = {}
 
     async def run(self, stop: Stop) -> None:
@@ -95,6 +102,8 @@ class Questions:
 
     async def submit(self, row: LiveSessionRow, event: VerifiedEvent) -> Refused | None:
         """Take a signed question, an answer, or the author's deletion of one, and send it to the relays."""
+        if await self._objection(event) is not None:
+            return _REFUSALS[Hold.TOO_MANY]
         now = int(self._clock.now())
         if not now - MAX_BEHIND <= event.created_at <= now + MAX_AHEAD:
             return Refused("bad-time", "the event is not dated now", "Set your device's clock, and sign it again.")

@@ -10,7 +10,8 @@ import msgspec
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from podium_daemon.clock import Clock
+from podium_daemon.allowances import Allowances
+from podium_daemon.clock import Clock, SystemClock
 from podium_daemon.conference.base import ConferenceEngine
 from podium_daemon.refusals import Refused
 from podium_daemon.signers.desk import Desk
@@ -55,6 +56,7 @@ _STATUS = {
     "bad-pubkey": HTTPStatus.BAD_REQUEST,
     "bad-interval": HTTPStatus.BAD_REQUEST,
     "bad-proof": HTTPStatus.UNAUTHORIZED,
+    "no-room": HTTPStatus.INSUFFICIENT_STORAGE,
     "too-large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "not-invited": HTTPStatus.FORBIDDEN,
     "bad-consent": HTTPStatus.BAD_REQUEST,
@@ -93,6 +95,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     service_pubkey: Pubkey
     public_url: str
     connections: Callable[[], int] = lambda: 8_192
+    allowances: Allowances = msgspec.field(default_factory=lambda: Allowances(SystemClock()))
 
 
 def _context(connection: HTTPConnection) -> Context:

@@ -16,6 +16,8 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from podium_daemon.allowances import Allowances
+from podium_daemon.web.connections import origin_of
 from podium_daemon.web.problems import Problem
 
 MAX_BODY_BYTES: Final = 256 * 1024  # a signed session with its description is under 64 KiB; four fit
@@ -46,10 +48,16 @@ HEADERS: Final[Mapping[str, str]] = MappingProxyType(_HEADERS)
 class Guard:
     """ASGI middleware: refuses foreign hosts and origins and bodies over the cap."""
 
-    def __init__(self, app: ASGIApp, *, public_url: str, hosts: Collection[str]) -> None:
-        """Let pass what is addressed to `hosts` (`name` or `name:port`) and comes from `public_url`'s origin."""
+    def __init__(
+        self, app: ASGIApp, *, public_url: str, hosts: Collection[str], allowances: Allowances | None = None
+    ) -> None:
+        """Let pass what is addressed to `hosts` (`name` or `name:port`) and comes from `public_url`'s origin.
+
+        `allowances`: how many requests that may write something one address, and all of them, may send.
+        """
         parts = urlsplit(public_url)
         self._app = app
+        self._allowances = allowances
         self._hosts = frozenset(host.lower() for host in (*hosts, parts.netloc))
         self._origins = frozenset({f"{parts.scheme}://{parts.netloc}".lower()})
 
@@ -85,7 +93,15 @@ class Guard:
             detail = "the address holds what looks like a SECRET key (nsec). It was not used, stored or repeated"
             advice = "It may be in histories and logs by now: make a new key. Give the public key (npub) instead."
             return Problem(HTTPStatus.BAD_REQUEST, "secret-key", detail, advice)
+        if unsafe and self._allowances is not None and self._allowances.take(address=_origin_of(scope)) is not None:
+            detail = "too many requests that write something came in a short time"
+            return Problem(HTTPStatus.TOO_MANY_REQUESTS, "too-many", detail, "Wait a minute, then try again.")
         return _too_large() if int_or(headers.get("content-length"), 0) > MAX_BODY_BYTES else None
+
+
+def _origin_of(scope: Scope) -> str:
+    client = scope.get("client")
+    return origin_of(client[0]) if client else ""
 
 
 def _too_large() -> Problem:

@@ -65,7 +65,8 @@ class Site(Guard):
     """The guard before the application, and the application's long answers for the server to end."""
 
     def __init__(self, app: FastAPI, *, public_url: str, hosts: Collection[str]) -> None:
-        super().__init__(HeadRequests(app), public_url=public_url, hosts=hosts)
+        allowances = app.state.context.allowances
+        super().__init__(HeadRequests(app), public_url=public_url, hosts=hosts, allowances=allowances)
         self._watch: Watch = app.state.watch
         self._list: SessionList = app.state.session_list
         self._signers = app.state.context.signers

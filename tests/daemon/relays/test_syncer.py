@@ -53,14 +53,20 @@ class Sync:
             clock=here.clock,
             kept_from=lambda: self.kept_from,
             outdated=self.hear_outdated,
+            objection=self.objection,
         )
         self.outdated: list[tuple[str, str]] = []
+        self.unwanted = ""
         self.kept_from = 0
         self.pool: PoolInTest
 
     async def hear_outdated(self, events: Sequence[VerifiedEvent], relay: str) -> None:
         """What newer events have replaced, and where it was."""
         self.outdated += [(event.id, relay) for event in events]
+
+    async def objection(self, event: VerifiedEvent) -> str | None:
+        """What is said against an event of whoever is `unwanted`."""
+        return "key" if event.pubkey == self.unwanted else None
 
     async def session(self, identifier: str = "knots", **changes: object) -> SignedEvent:
         """The instructor publishes a session on the first relay."""
@@ -568,3 +574,26 @@ async def test_a_relay_that_is_behind_is_named() -> None:
 async def is_set(values: Sequence[object]) -> bool:
     """Whether anything was told."""
     return bool(values)
+
+
+async def test_what_is_too_much_is_dropped_and_may_come_again() -> None:
+    """It is counted and not remembered as seen: once there is room, the same event is stored."""
+    async with world() as here, memory_relay() as relay, syncing(here, relay) as sync:
+        await sync.session()
+        await sync.row()
+        await relay.until_asked("rsvps-0")
+        loud, other = new_key(), new_key()
+        sync.unwanted = loud.pubkey
+        answer = sync.answer(loud)
+        await relay.publish(answer)
+        await relay.publish(sync.answer(other))
+        assert [row.pubkey for row in await sync.rsvps(1)] == [other.pubkey]
+
+        async def dropped() -> bool:
+            return sync.syncer.ladder.dropped["too_much_key"] > 0
+
+        await soon(dropped)
+        assert not sync.syncer.ladder.has_seen(answer.id)
+        sync.unwanted = ""
+        await here.clock.advance(FULL_READ_EVERY)
+        await sync.rsvps(2)

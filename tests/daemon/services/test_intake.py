@@ -463,3 +463,17 @@ async def test_a_private_session_stays_private_when_an_edit_knows_nothing_of_it(
         row = await here.row(known.lesson_id or "")
         assert (one.private, row.title, row.visibility) == (True, "Renamed", "private")
         assert await queued(here, [edit]) == []
+
+
+@pytest.mark.parametrize(("why", "slug"), [("disk", "no-room"), ("key", "too-many"), ("all", "too-many")])
+async def test_what_is_too_much_is_refused_whole(why: str, slug: str) -> None:
+    """Where the disk has no room, or somebody has sent their share, nothing of a batch is kept."""
+    async with world() as here:
+        row, key = await here.schedule(), new_key()
+
+        async def objection(one: VerifiedEvent) -> str | None:
+            return why if one.pubkey == key.pubkey else None
+
+        here.intake._objection = objection
+        assert await refused(here, session(here), rsvp(here, key, row)) == slug
+        await taken(here, session(here))

@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from podium_daemon.web import guard
 from podium_daemon.web.guard import MAX_BODY_BYTES, int_or
+from podium_protocol.token_buckets import Rate
 from tests.support.relays import new_key
 from tests.support.site import Site, site
 
@@ -399,3 +400,19 @@ def event() -> dict[str, object]:
         "content": "",
         "sig": "0" * 128,
     }
+
+
+class TestFloods:
+    """Requests that may write something are bounded; looking is not."""
+
+    async def test_too_many_writes_are_refused_before_anything_is_read(self) -> None:
+        """Whoever sends them, and whatever they say: 429, and calls that only read are answered as ever."""
+        async with site() as here:
+            here.allowances._buckets["all"].rate = Rate(3, 0.1)
+            answers = [await here.call("POST", "/api/events", body={"events": []}) for _ in range(5)]
+            assert [answer.status_code for answer in answers] == [401, 401, 401, 429, 429]
+            assert answers[-1].json()["type"] == "urn:podium:problem:too-many"
+            assert (await here.get("/api/service")).status_code == 200
+            assert here.allowances.refused == {"all": 2}
+            await here.here.clock.advance(10)
+            assert (await here.call("POST", "/api/events", body={"events": []})).status_code == 401
