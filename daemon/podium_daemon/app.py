@@ -496,6 +496,7 @@ class Daemon:
             opened_wraps=opened,
             retention=Retention(store, self._mirror, self._outbox, service=signer.pubkey),
             forget_recordings=self._forget_recordings,
+            look_at_the_room=self._budget.look,
             retention_days=self._config.attendance.retention_days,
             clock=clock,
         )

@@ -213,6 +213,7 @@ TABLE: Final[Mapping[str, Row]] = {
     "recording.transfer_within": Row(7, lambda daemon: (daemon._blossom.within,)),
     "web.connections": Row(20, lambda daemon: (daemon._caps().in_all, daemon._context().connections())),
     "web.connections_per_address": Row(20, lambda daemon: (daemon._caps().of_an_address,)),
+    "storage.max_megabytes": Row(7, lambda daemon: (daemon._budget._most(),)),
     "logging.level": Row("error", lambda _: (logging.getLogger().level,)),
 }
 """Every key that is not marked RESTART. A new key has its row here, or its mark."""

@@ -46,14 +46,28 @@ class Housekeeping:
         forget_recordings: ForgetRecordings,
         retention_days: int,
         clock: Clock,
+        look_at_the_room: Callable[[], Awaitable[bool]],
     ) -> None:
-        """`retention_days`: how long a session and all that belongs to it is kept after its end; 0: for ever."""
+        """Join what is swept.
+
+        Args:
+            store: for the sessions.
+            mirror: for events that expire.
+            outbox: for rows that are settled.
+            opened_wraps: for those that were dealt with.
+            retention: deletes sessions.
+            forget_recordings: deletes their files.
+            retention_days: how long a session and all that belongs to it is kept after its end; 0: for ever.
+            clock: says when it is.
+            look_at_the_room: measures the database (`DiskBudget.look`).
+        """
         self._store = store
         self._mirror = mirror
         self._outbox = outbox
         self._opened_wraps = opened_wraps
         self._retention = retention
         self._forget_recordings = forget_recordings
+        self._look_at_the_room = look_at_the_room
         self._evidence = (store.recordings.name, store.consents.name, store.members.name)
         self.retention_days = retention_days
         self._clock = clock
@@ -82,6 +96,7 @@ class Housekeeping:
             await self._begin_to_forget(before, now)
             await self._retention.delete_old(min(before, now - _KEEP_EVENTS))
         await self._go_on_forgetting()
+        await self._look_at_the_room()  # what was deleted makes room, and nobody may be asking for it
 
     async def _begin_to_forget(self, before: int, now: int) -> None:
         for row in await self._store.sessions.where("scheduledAt").below(before).to_list():

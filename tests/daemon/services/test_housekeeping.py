@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from podium_daemon.services.housekeeping import Housekeeping
+from podium_daemon.strangers import DiskBudget
 from podium_daemon.supervisor import Stop
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
@@ -34,6 +35,7 @@ def keeping(here: World, days: int = YEAR) -> Housekeeping:
         opened_wraps=OpenedWraps(here.store.database),
         retention=Retention(here.store, here.mirror, here.outbox, service=here.service.pubkey),
         forget_recordings=here.recorder.forget,
+        look_at_the_room=DiskBudget(here.store.database, lambda: 0, here.clock).look,
         retention_days=days,
         clock=here.clock,
     )
@@ -284,3 +286,17 @@ async def test_a_failing_disk_does_not_end_it() -> None:
         assert not running.done()
         stop.set()
         await running
+
+
+async def test_after_a_sweep_the_room_is_measured() -> None:
+    """What was deleted makes room: strangers are not refused until somebody happens to ask."""
+    async with world() as here:
+        budget, most = DiskBudget(here.store.database, lambda: most[0], here.clock), [1]
+        sweeping = keeping(here)
+        sweeping._look_at_the_room = budget.look
+        await sweeping.sweep()
+        assert budget.is_reached
+        most[0] = budget.used + 1
+        await here.clock.advance(3600)
+        await sweeping.sweep()
+        assert not budget.is_reached
