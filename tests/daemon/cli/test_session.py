@@ -335,3 +335,39 @@ def test_strangers_text_cannot_write_on_the_terminal(
     assert sum(line.startswith("start:") for line in lines) == 1
     assert any("[red]x[/red]" in line for line in lines)
     assert json.loads(podium("session", "show", "knots", "--json").stdout)[field] == hostile
+
+
+def test_restore_signs_the_session_as_it_was(podium: CommandLine, knots: Knots, daemon: ScriptedDaemon) -> None:
+    """The draft that takes a cancellation back is signed if it is this session at its own hour, and no other."""
+    place = f"POST /api/sessions/{knots.naddr}/restore/draft"
+    daemon.routes[place] = knots.drafted(knots.event())
+    assert podium("session", "restore", "knots").exit_code == 0
+    (event,) = knots.sent
+    assert tags.first(event.tags, "d") == tags.first(knots.event().tags, "d")
+    assert tags.first(event.tags, "status") is None
+    daemon.routes[place] = knots.drafted(knots.event(starts_at=STARTS_AT + 3600))
+    assert podium("session", "restore", "knots").exit_code == 5
+    assert len(knots.sent) == 1
+
+
+@pytest.mark.usefixtures("knots")
+def test_what_was_passed_over_is_shown_with_its_reason(podium: CommandLine, daemon: ScriptedDaemon) -> None:
+    """A table for people, the daemon's answer as JSON; and a plain word where there is nothing."""
+    one = {
+        "eventId": "ab" * 32,
+        "lessonId": f"31923:{'cd' * 32}:dinner",
+        "author": "cd" * 32,
+        "title": "Dinner\x1b[2J",
+        "createdAt": STARTS_AT,
+        "reason": "no title",
+        "keeps": True,
+    }
+    daemon.routes["GET /api/sessions/passed-over"] = as_json({"events": [one]})
+    shown = podium("session", "passed-over")
+    assert shown.exit_code == 0
+    assert "no title" in shown.stdout
+    assert "stays in force" in shown.stdout
+    assert "\x1b" not in shown.stdout
+    assert json.loads(podium("session", "passed-over", "--json").stdout)["events"] == [one]
+    daemon.routes["GET /api/sessions/passed-over"] = as_json({"events": []})
+    assert "Nothing was passed over." in podium("session", "passed-over").stdout
