@@ -6,7 +6,6 @@ import asyncio
 import base64
 import contextlib
 import json
-import resource
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -153,16 +152,7 @@ def _read(path: Path) -> bytes:
 
 
 async def _crash(bird: Canary, daemon: Daemon) -> None:
-    """Take the daemon's file descriptors and spoil its database, so that it reports what it did not foresee."""
-    before = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (1, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-
-    async def has_failed() -> bool:
-        _, writer = await asyncio.open_connection("127.0.0.1", bird.site.port)
-        writer.close()
-        return "Traceback" in bird.site.texts()
-
-    await until(has_failed, "it has written a traceback")
-    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, before)
+    """Spoil the daemon's database, so that it fails for good and reports it."""
     for name in ("podium.sqlite3", "podium.sqlite3-wal"):
         path = bird.site.state / name
         with path.open("r+b") as file:
@@ -172,7 +162,7 @@ async def _crash(bird: Canary, daemon: Daemon) -> None:
         with contextlib.suppress(httpx.TransportError):
             broken = await send("GET", f"{bird.site.base}/api/sessions/knots")
             bird.answers["broken"] = json.dumps(broken.body).encode()
-        return "SQLITE_" in bird.site.texts() or daemon.process.returncode is not None
+        return daemon.process.returncode is not None
 
     await until(has_reported, "it reported that its database is damaged")
 
@@ -183,7 +173,7 @@ async def test_the_key_was_really_used(canary: Canary) -> None:
     assert canary.pubkey.encode() in canary.answers["/api/service"]
     assert b"Live now" in canary.answers["messages"]
     assert canary.found_in({"its own file": canary.site.key_file.read_bytes()}) == [("its own file", "nsec")]
-    assert "Traceback" in canary.site.texts()
+    assert "is damaged" in canary.site.texts()
 
 
 async def test_the_key_is_in_no_file_but_its_own(canary: Canary) -> None:
