@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -13,6 +12,7 @@ from typer.core import TyperGroup
 
 from podium_daemon.cli.api_client import Api, decode, session_path
 from podium_daemon.cli.caller import caller_of
+from podium_daemon.cli.confirming import confirm
 from podium_daemon.cli.failures import CommandFailed
 from podium_daemon.cli.new_file import new_file, write_new_file
 from podium_daemon.cli.options import Json, SessionReference, Yes, helped
@@ -21,7 +21,6 @@ from podium_daemon.cli.session_reference import plain_reference
 from podium_daemon.cli.session_view import npub_or_hex
 from podium_daemon.cli.times import shown_length
 from podium_daemon.client.values import ConsentEvents, RecordingRun, Recordings
-from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Rejected, verify_json
 
 _SHOW: Final = "show"
@@ -113,10 +112,7 @@ def unpublish(context: typer.Context, session: SessionReference, as_json: Json =
     ),
 )
 def delete(context: typer.Context, session: SessionReference, yes: Yes = False, as_json: Json = False) -> None:
-    if not yes:
-        if not sys.stdin.isatty():
-            raise InvalidInput("nobody can be asked here: add --yes to delete the recordings for good")
-        typer.confirm(f"Delete the recordings of {session} for good?", abort=True)
+    confirm(f"Delete the recordings of {session} for good?", yes=yes)
     _act(context, session, "delete", as_json=as_json)
 
 
