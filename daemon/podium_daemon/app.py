@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import structlog
@@ -37,6 +38,7 @@ from podium_daemon.recording_parts import RecordingPlace, join_recorder
 from podium_daemon.relays.addresses import SystemLookup
 from podium_daemon.relays.embedded import EmbeddedRelay
 from podium_daemon.relays.embedded_child import RelaySettings
+from podium_daemon.relays.embedded_information import document_of
 from podium_daemon.relays.gaps import Gaps
 from podium_daemon.relays.gift_wraps import GiftWraps
 from podium_daemon.relays.incoming import Incoming
@@ -79,6 +81,7 @@ from podium_daemon.services.rooms import Rooms, RoomSettings
 from podium_daemon.services.rsvps import Rsvps
 from podium_daemon.services.spreading import Spreading
 from podium_daemon.services.status_events import StatusEvents, StatusSettings
+from podium_daemon.services.twin_watch import TwinWatch
 from podium_daemon.services.watching import Watching
 from podium_daemon.signers.desk import Desk
 from podium_daemon.signers.instructors import InstructorSigners
@@ -221,7 +224,7 @@ class Daemon:
         self.services += [self._private_post]
         self.services += [self._attendance, self._reminders, self._lifecycle, self._rooms, self._housekeeping]
         self.services += [self._controls, self._questions, self._recorder]
-        self.services += [self._mailboxes, self._desk, reloader, web]
+        self.services += [self._twins, self._mailboxes, self._desk, reloader, web]
         """In the order in which they start; they stop in the reverse order."""
         self._watched += [self._syncer.tasks, self._gift_wraps.tasks, self._replies.tasks, site.tasks]
         self.supervisor = Supervisor(self.services, clock=clock)
@@ -355,12 +358,41 @@ class Daemon:
         self._gaps = Gaps(self._pool.states, self._syncer.told_in_part)
         self._syncer.join(self._pool)
         self._gift_wraps.join(self._pool)
-        self._publisher = Publisher(outbox=self._outbox, store=store, pool=self._pool, clock=clock)
+        self._join_twin_watch()
+        self._publisher = Publisher(
+            outbox=self._outbox, store=store, pool=self._pool, clock=clock, may_send=lambda: self._twins.may_send
+        )
         link = LinkSettings(heartbeat=config.conference.heartbeat)  # rooms say their meeting themselves: `_room_of`
         servers = configured_servers(config, os.environ)
         embedded = embedded_settings(config)
         parts = EngineParts(clock=clock, random_bytes=self._random_bytes, link=link, servers=servers, embedded=embedded)
         self._engine = build_engine(config.conference.chosen_engine, parts)
+
+    def _join_twin_watch(self) -> None:
+        """Nobody else must send with our key."""
+        outgoing = Outgoing(self._mirror, self._outbox, self._write_relays, self._clock)
+        status = self._status(outgoing)
+
+        async def announce() -> None:
+            await status.announce_space(anew=True)
+
+        async def answer(not_before: int) -> None:
+            event = await status.announce_space(anew=True, not_before=not_before)
+            assert event is not None, "it was asked for anew"
+            # the outbox has it too, and is stopped: the other daemon must hear of us all the same
+            await asyncio.gather(*(self._pool.publish(relay, event) for relay in self._write_relays()))
+
+        self._twins = TwinWatch(
+            self._signer.pubkey,
+            space=status.space,
+            outbox=self._outbox,
+            mirror=self._mirror,
+            announce=announce,
+            answer=answer,
+            caught_up=self._syncer.caught_up,
+            clock=self._clock,
+        )
+        self._syncer.watch = self._twins.look
 
     async def _take_in(self, events: Sequence[Incoming]) -> None:
         if public := await self._gift_wraps.take(events):
@@ -391,9 +423,18 @@ class Daemon:
         config = self._config
         if not config.runs_embedded_relay:
             return []
+        return [EmbeddedRelay(self._relay_settings(), clock=self._clock)]
+
+    def _relay_settings(self) -> RelaySettings:
+        config = self._config
         data = None if config.embedded.in_memory else str(config.state_directory / "relay")
-        settings = RelaySettings(host=config.embedded.host, port=config.embedded.port, data=data)
-        return [EmbeddedRelay(settings, clock=self._clock)]
+        return RelaySettings(host=config.embedded.host, port=config.embedded.port, data=data)
+
+    def _relay_information(self) -> dict[str, Any] | None:
+        if not self._config.runs_embedded_relay:
+            return None
+        name, service = self._config.identity.service_name, self._signer.pubkey
+        return document_of(self._relay_settings(), name=name, service=service, version=version("podium-nostr"))
 
     # -- the services
 
@@ -769,6 +810,7 @@ class Daemon:
             service=self._service_out,
             ready=self._not_ready,
             remarks=self._gaps.remarks,
+            relay_information=self._relay_information,
             partial=self._syncer.told_in_part,
             allowances=self._allowances,
             counted=self._counted,
@@ -784,6 +826,8 @@ class Daemon:
 
     def _not_ready(self) -> str | None:
         """Why the daemon does not do all of its work at the moment, in words."""
+        if self._twins.trouble is not None:
+            return self._twins.trouble
         if not self._syncer.caught_up.is_set():
             return "reading the relays"
         if missing := self.supervisor.missing:
@@ -855,6 +899,7 @@ class Daemon:
             version=version("podium-nostr"),
             engine=self._engine.name,
             attendance=self._default_attendance(),
+            trouble=self._twins.trouble,
         )
 
 

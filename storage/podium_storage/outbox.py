@@ -146,6 +146,12 @@ class Outbox:
             await self._database.fetch_all(sql.DELIVERIES.format(where=where), (id_bytes(event_id),))
         )
 
+    async def known(self, event_ids: Collection[EventId]) -> set[EventId]:
+        """Those of these events that were ever queued, and not forgotten since."""
+        values, parameters = SqliteDialect.values([id_bytes(one) for one in event_ids])
+        rows = await self._database.fetch_all(sql.KNOWN.format(ids=values), parameters) if event_ids else []
+        return {EventId(str(row[0])) for row in rows}
+
     async def status_of_references(self, references: Collection[str]) -> list[Delivery]:
         """How far the events of these references have come, in the order in which they were queued."""
         if not references:

@@ -61,6 +61,7 @@ RELAYS_OF_LESSON: Final = """
 SELECT DISTINCT r.url FROM outbox AS o JOIN outboxRelays AS r ON r.id = o.relay
 WHERE o.lesson = (SELECT id FROM atoms WHERE value = ?) AND o.reference IS NULL AND o.state <> 'failed'
 ORDER BY r.url"""
+KNOWN: Final = "SELECT lower(hex(eventId)) FROM outboxEvents WHERE eventId IN ({ids})"
 DELIVERIES: Final = """
 SELECT lower(hex(e.eventId)), r.url, o.state, o.attempts, o.nextAttemptAt, o.lastMessage,
   (SELECT value FROM atoms WHERE id = o.lesson), o.reference

@@ -16,7 +16,7 @@ from podium_daemon.cli.options import Json, helped
 from podium_daemon.cli.output import print_json, table
 from podium_daemon.cli.relay_probe import probe
 from podium_daemon.cli.times import shown_time
-from podium_daemon.client.values import Relay, Relays
+from podium_daemon.client.values import Relay, Relays, Service
 from podium_daemon.config import Config
 
 _HEADS: Final = ("relay", "answers", "daemon", "waiting", "last error", "refused", "says")
@@ -51,6 +51,8 @@ def check(context: typer.Context, as_json: Json = False) -> None:
         print_json({"relays": [_object(url, answers[url], known.get(url)) for url in urls]})
     else:
         table(_HEADS, (_row(url, answers[url], known.get(url)) for url in urls), empty="")
+    if known and (trouble := _trouble_of_daemon(caller, config)) is not None:
+        raise CommandFailed(trouble)
     if all(answer is not None for answer in answers.values()):
         raise CommandFailed("no relay answers: correct their URLs, or list others", Exit.NO_RELAY)
 
@@ -61,6 +63,14 @@ def _known_to_daemon(caller: Caller, config: Config) -> dict[str, Relay]:
     except DaemonUnreachable:
         return {}
     return {relay.url: relay for relay in decode(raw, Relays).relays}
+
+
+def _trouble_of_daemon(caller: Caller, config: Config) -> str | None:
+    """Why the daemon sends nothing to any relay."""
+    try:
+        return decode(caller.api(config, None).get("/api/service"), Service).trouble
+    except (DaemonUnreachable, CommandFailed):
+        return None
 
 
 async def _probe_all(urls: Iterable[str]) -> dict[str, str | None]:

@@ -237,6 +237,7 @@ class Service(Answer, frozen=True, kw_only=True):
     version: str = ""
     engine: str = ""
     attendance: str = "public"
+    trouble: str | None = None
 
 
 class Calendar(Answer, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from podium_protocol.filters import Filter
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus, write_rsvp
 from podium_protocol.nips import nip17, nip59
+from podium_protocol.verdicts import Done
 
 
 class Letter(msgspec.Struct, frozen=True):
@@ -37,13 +38,15 @@ class Person:
         self.name = name
         self.secret = secret or SecretKey(secrets.token_bytes(32))
         self.wire = wire
+        wire.log_in_as(self.secret)
         self.podium = PodiumClient(base_url, self.secret)
 
     async def publish(self, event: UnsignedEvent) -> VerifiedEvent:
         """Sign and publish on one's own socket; the relay must say OK."""
         signed = self.secret.sign(event, secrets.token_bytes(32))
         answer = await self.wire.publish(signed)
-        if not answer.accepted:
+        is_taken = isinstance(answer, Done)
+        if not is_taken:
             raise AssertionError(f"the relay refused {self.name}'s event: {answer.message}")
         return VerifiedEvent(**msgspec.structs.asdict(signed))
 
@@ -76,8 +79,7 @@ class Participant(Person):
             self._tell()
 
         wanted = Filter(kinds=(kinds.GIFT_WRAP,), tags=(("p", (self.secret.pubkey,)),))
-        stored = await self.wire.listen([wanted], heard)
-        await stored.wait()
+        await self.wire.listen([wanted], heard)
 
     async def answer(self, session: Address, status: RsvpStatus, revision: EventId) -> None:
         """RSVP from one's own socket, as any Nostr client would."""

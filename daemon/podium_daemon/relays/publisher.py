@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
 from typing import Final
@@ -39,7 +39,17 @@ class Publisher:
 
     name = "publisher"
 
-    def __init__(self, *, outbox: Outbox, store: Store, pool: RelayPool, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        outbox: Outbox,
+        store: Store,
+        pool: RelayPool,
+        clock: Clock,
+        may_send: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`may_send`: whether anything is to be sent at all; what is due waits meanwhile."""
+        self._may_send = may_send
         self._outbox = outbox
         self._store = store
         self._pool = pool
@@ -68,6 +78,8 @@ class Publisher:
     async def _turn(self, group: asyncio.TaskGroup, tasks: set[asyncio.Task[None]], _batch: Batch) -> float | None:
         now = int(self._clock.now())
         await self._outbox.expire(now)
+        if not self._may_send():
+            return None
         # a late answer holds up nothing: what falls due meanwhile takes a flight of its own
         full = [relay for relay, count in self._unanswered.items() if count >= _PER_RELAY]
         rows = await self._outbox.due(now, per_relay=_PER_RELAY, in_flight=self._flying, paused=full)

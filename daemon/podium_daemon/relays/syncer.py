@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -41,7 +41,8 @@ _READ_AT_MOST: Final = 200_000  # events
 _BATCH: Final = 500  # events a transaction
 _HELD_AT_MOST: Final = 2_000  # events of one subscription on one relay that wait for its past
 _PEOPLE_PER_SECOND: Final = 2_000  # past that many, relays are not asked anew for each single answer of a flood
-_FIRST: Final = ("own", "sessions-0")
+OWN: Final = "own"
+_FIRST: Final = (OWN, "sessions-0")
 """Subscriptions that tell what happened before: our own status and records, and the instructors' sessions."""
 
 
@@ -51,6 +52,18 @@ Outdated = Callable[[Sequence[VerifiedEvent], str], Awaitable[None]]
 
 async def _nothing_against_it(_event: VerifiedEvent) -> str | None:
     return None
+
+
+class Watch(Protocol):
+    """Whoever looks at events before they are stored."""
+
+    async def __call__(self, events: Sequence[VerifiedEvent], *, live: bool) -> None:
+        """`live`: they came after the relay had told the past of our own events."""
+        ...
+
+
+async def _nobody(events: Sequence[VerifiedEvent], *, live: bool) -> None:
+    """Nobody looks."""
 
 
 class Syncer:
@@ -105,6 +118,8 @@ class Syncer:
         self._doors_seen: set[tuple[str, int]] = set()
         self._audience = Audience(store)
         self._rests_until = 0.0
+        self.watch: Watch = _nobody
+        """Looks at what is new before it is stored."""
         self.ladder = Ladder(clock.now)
         self.caught_up = asyncio.Event()
         self.tasks = Watched(self.name)
@@ -154,13 +169,15 @@ class Syncer:
             if filters is None:
                 self.ladder.dropped["unknown_subscription"] += 1
                 continue
-            arrival = Arrival(event.relay_url, filters, bytes(event.raw))
+            is_live = (event.relay_url, OWN) in self._marks
+            arrival = Arrival(event.relay_url, filters, bytes(event.raw), is_live=is_live)
             held = self._held.get((event.relay_url, event.subscription))
             (arrivals if held is None or len(held) >= _HELD_AT_MOST else held).append(arrival)
         await self._store_good(arrivals)
 
     async def _store_good(self, arrivals: Sequence[Arrival]) -> None:
         good = await self.ladder.climb(arrivals)
+        await self.watch(good, live=all(one.is_live for one in arrivals))
         kept_from = self._kept_from()
         past: list[VerifiedEvent] = []
         kept: list[VerifiedEvent] = []

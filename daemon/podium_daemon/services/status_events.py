@@ -61,9 +61,13 @@ class StatusEvents:
         self._clock = clock
         self.space = Address(kinds.SPACE, signer.pubkey, SPACE_IDENTIFIER)
 
-    async def announce_space(self) -> None:
-        """Publish the room if it is new or says something else than the one on the relays."""
+    async def announce_space(self, *, anew: bool = False, not_before: int = 0) -> VerifiedEvent | None:
+        """Publish the room if it is new or says something else than the one on the relays, or `anew`; what went out.
+
+        `not_before`: the time (Unix) it is dated at the earliest.
+        """
         before = await self._mirror.newest(self.space)
+        earliest = max(before.created_at if before else 0, not_before - 1)
         space = meeting.Space(
             identifier=SPACE_IDENTIFIER,
             name=self.settings.space_name,
@@ -76,12 +80,13 @@ class StatusEvents:
             service=self._signer.pubkey,
             relay_hint=self._hint,
             now=int(self._clock.now()),
-            previous_created_at=before.created_at if before else None,
+            previous_created_at=earliest or None,
         )
-        if before is not None and before.tags == event.tags:
-            return
+        if before is not None and before.tags == event.tags and not anew:
+            return None
         signed = await self._signer.sign(event)
         await self._store.database.transact(lambda tx: self._outgoing.add(tx, [signed]))
+        return signed
 
     async def of(self, row: LiveSessionRow) -> list[VerifiedEvent]:
         """The events that show `row`, newer than the last ones; none for a private session."""

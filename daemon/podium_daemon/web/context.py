@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from fastapi import Depends
@@ -89,6 +89,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     service: Callable[[], ServiceOut]
     ready: Callable[[], str | None]
     remarks: Callable[[], Sequence[str]] = tuple
+    relay_information: Callable[[], dict[str, Any] | None] = lambda: None
     partial: Callable[[], Mapping[str, Mapping[str, str]]] = dict
     counted: Callable[[], Sequence[Counted]] = nothing_counted
     calendar: Callable[[], Face] = Face

@@ -322,6 +322,7 @@ class ServiceOut(Model):
     version: str
     engine: str
     attendance: Annotated[str, Field(description="Of sessions that do not say: public or private.")]
+    trouble: Annotated[str | None, Field(description="Why nothing is sent: another daemon has the same key.")] = None
 
 
 class ChallengeOut(Model):

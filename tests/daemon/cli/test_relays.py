@@ -145,6 +145,19 @@ async def test_what_a_relay_refuses_is_shown(own_home: Path) -> None:
     assert "\x1b" not in shown.stdout
 
 
+async def test_a_daemon_that_sends_nothing_says_why(own_home: Path) -> None:
+    """Relays may all be well while another daemon with the same key made this one stop."""
+    with scripted_daemon() as daemon:
+        async with running_relay() as relay:
+            about = {"servicePubkey": "0" * 64, "npub": "npub1", "publicUrl": daemon.url}
+            daemon.routes = {
+                "GET /api/relays": as_json({"relays": [{"url": relay.url, "state": "open"}]}),
+                "GET /api/service": as_json(about | {"trouble": "another daemon works with this key"}),
+            }
+            done = await _check(own_home, daemon.url, "")
+    assert (done.exit_code, "another daemon works with this key" in done.stderr) == (1, True)
+
+
 async def test_one_relay_that_answers_is_enough(own_home: Path) -> None:
     """A dead relay among living ones is shown, and is no failure."""
     async with running_relay() as relay:

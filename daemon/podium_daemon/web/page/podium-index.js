@@ -1,6 +1,6 @@
 // All sessions of this service: live ones, upcoming ones, past ones; and the form to schedule another.
 
-import { newerThan, plain, signAndSubmit, signed } from "./api.js";
+import { aboutService, newerThan, plain, signAndSubmit, signed } from "./api.js";
 import { action, announce, freshId, h, keyed, setText, show } from "./dom.js";
 import { describe, t } from "./i18n.js";
 import { npubOf } from "./npub.js";
@@ -36,6 +36,7 @@ export class PodiumIndex extends HTMLElement {
     this.#look();
     this.woken = () => document.hidden || this.#look();
     document.addEventListener("visibilitychange", this.woken);
+    aboutService().then(({ trouble }) => trouble && this.prepend(h("p", { class: "failure", role: "alert" }, t("service.twin"))), () => {});
   }
 
   disconnectedCallback() {

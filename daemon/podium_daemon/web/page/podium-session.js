@@ -82,7 +82,8 @@ export class PodiumSession extends HTMLElement {
   }
 
   async #checkAddress() {
-    const { publicUrl } = await aboutService().catch(() => ({ publicUrl: location.origin }));
+    const { publicUrl, trouble } = await aboutService().catch(() => ({ publicUrl: location.origin }));
+    if (trouble) this.prepend(h("p", { class: "failure", role: "alert" }, t("service.twin")));
     if (new URL(publicUrl).origin === location.origin) return;
     const right = webUrl(publicUrl.replace(/\/$/, "") + location.pathname);
     this.prepend(h("p", { class: "failure", role: "alert" }, t("session.address"), " ", h("a", { href: right }, right)));

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -18,7 +19,11 @@ from podium_daemon.web.problems import Problem
 from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.views import relay_out
 from podium_protocol.events import EventId, Pubkey, Rejected, SignedEvent, VerifiedEvent, verify
+from podium_protocol.nips import nip11
 
+_RELAY_INFORMATION: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "The document of NIP-11.", "content": {nip11.MEDIA_TYPE: {"schema": {"type": "object"}}}}
+}
 _NOT_READY: Final = also("text/plain", "Why not.", HTTPStatus.SERVICE_UNAVAILABLE)
 router = APIRouter(tags=["service"], route_class=StrictRoute)
 
@@ -53,6 +58,22 @@ async def submit_events(context: InContext, caller: Caller, body: EventsIn) -> E
             for one in submitted
         ]
     )
+
+
+@router.get("/api/relay-information", responses=_RELAY_INFORMATION)
+async def show_relay_information(context: InContext) -> Response:
+    """The information document (NIP-11) of the daemon's own relay, which a proxy in front of it answers with."""
+    document = context.relay_information()
+    if document is None:
+        raise Problem(
+            HTTPStatus.NOT_FOUND,
+            "no-relay",
+            "this service runs no relay of its own",
+            "See GET /api/relays.",
+        )
+    # NIP-11 asks for it: pages of other origins show what a relay is, and there is nothing else here
+    headers = {"Access-Control-Allow-Origin": "*"}
+    return Response(msgspec.json.encode(document), media_type=nip11.MEDIA_TYPE, headers=headers)
 
 
 @router.get("/healthz", response_class=PlainTextResponse)

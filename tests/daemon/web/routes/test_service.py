@@ -89,6 +89,13 @@ async def test_health_and_readiness() -> None:
         assert (await here.get("/readyz")).status_code == 200
 
 
+async def test_the_relay_of_another_program_is_not_described_here() -> None:
+    """Only the daemon's own relay has its information document here."""
+    async with site() as here:
+        answer = await here.get("/api/relay-information")
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
 async def test_metrics_are_in_prometheus_form() -> None:
     """Counters can be scraped."""
     async with site() as here:

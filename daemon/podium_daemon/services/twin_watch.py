@@ -1,0 +1,135 @@
+"""Another daemon with our key: both would send everything twice, so each of them stops sending and says so.
+
+A daemon announces its room (30312) anew at each start. One that is at work already sees an announcement by its own key
+that it did not make, stops, and answers with one of its own, by which the other sees the same and stops too. What was
+written before our start is our own earlier life, whatever the disk still knows of it: it does not count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import structlog
+
+from podium_daemon.clock import Clock
+from podium_daemon.supervisor import Stop
+from podium_daemon.turns import Moment, comes
+from podium_protocol import kinds
+from podium_protocol.addresses import Address
+from podium_protocol.errors import PodiumError
+from podium_protocol.events import EventId, Pubkey, VerifiedEvent
+from podium_protocol.nips import nip19
+from podium_protocol.tags import values
+from podium_storage.mirror import Mirror
+from podium_storage.outbox import Outbox
+
+_RETRY: Final = 5.0  # seconds
+_AHEAD: Final = 5
+"""Seconds: several revisions within one second are dated ahead, by the life before this one too."""
+
+_log = structlog.get_logger(__name__)
+
+Announce = Callable[[], Awaitable[None]]
+
+
+class TwinWatch:
+    """The service that looks out for it. `trouble` says what was seen, and stays until the daemon is started again."""
+
+    name = "twin watch"
+
+    def __init__(
+        self,
+        service: Pubkey,
+        *,
+        space: Address,
+        outbox: Outbox,
+        mirror: Mirror,
+        announce: Announce,
+        answer: Callable[[int], Awaitable[None]],
+        caught_up: Moment,
+        clock: Clock,
+    ) -> None:
+        """`space`: our room. What this daemon makes is in `outbox` and `mirror` before it is on any relay.
+
+        `announce` publishes the room anew; `answer` too, dated at a time (Unix) at the earliest, and past a publisher
+        that has stopped.
+        """
+        self._service = service
+        self._space = str(space)
+        self._outbox = outbox
+        self._mirror = mirror
+        self._announce = announce
+        self._answer = answer
+        self._caught_up = caught_up
+        self._clock = clock
+        self._started = int(clock.now())
+        self._past: set[EventId] = set()
+        self._seen = asyncio.Event()
+        self._seen_at = 0
+        self.trouble: str | None = None
+
+    @property
+    def may_send(self) -> bool:
+        """Whether nobody else was seen to send in our name."""
+        return self.trouble is None
+
+    async def look(self, events: Sequence[VerifiedEvent], *, live: bool) -> None:
+        """Look at what relays brought, before it is stored; `live`: after the relay had told its past."""
+        own = [event for event in events if event.pubkey == self._service and self._concerns_us(event)]
+        if not live:
+            self._past.update(event.id for event in own)
+            return
+        fresh = [one for one in own if one.created_at > self._started + _AHEAD and one.id not in self._past]
+        if not fresh or self.trouble is not None:
+            return
+        known = await self._outbox.known([event.id for event in fresh])
+        for event in fresh:
+            if event.id not in known and not await self._is_held(event):
+                self._stop_sending(event)
+                return
+
+    async def _is_held(self, event: VerifiedEvent) -> bool:
+        """Whether it, or a newer revision, is in the mirror: a relay that was away long brings what was forgotten."""
+        address = Address.of(event)
+        held = None if address is None else await self._mirror.newest(address)
+        return held is not None and (held.id == event.id or held.created_at > event.created_at)
+
+    async def run(self, stop: Stop) -> None:
+        """Announce ourselves once the past is read, and answer the first other one that is seen."""
+        for moment, act in ((self._caught_up, self._announce), (self._seen, self._answer_it)):
+            if not await comes(moment, stop):
+                return
+            while not await self._done(act):
+                if await stop.wait_for(_RETRY):
+                    return
+        await stop.wait()
+
+    async def _answer_it(self) -> None:
+        """The other one has not begun later than its event is dated, whatever its clock says."""
+        await self._answer(self._seen_at + _AHEAD + 1)
+
+    async def _done(self, act: Announce) -> bool:
+        try:
+            await act()
+        except PodiumError as error:
+            _log.warning("the room will be announced again", action="twin.retry", error=str(error))
+            return False
+        return True
+
+    def _stop_sending(self, event: VerifiedEvent) -> None:
+        self.trouble = (
+            f"another daemon works with this key ({nip19.encode_npub(self._service)}): it published an event of kind "
+            f"{event.kind} that this one did not make ({event.id}); nothing is sent from here, so that nobody gets "
+            "everything twice: stop one of the two, then restart the other"
+        )
+        _log.critical(self.trouble, action="twin.seen", event_id=event.id, kind=event.kind)
+        self._seen_at = event.created_at
+        self._seen.set()
+
+    def _concerns_us(self, event: VerifiedEvent) -> bool:
+        """Our own room and its meetings: in the single-user default the key is a person's, who may host others."""
+        if event.kind == kinds.SPACE:
+            return str(Address.of(event)) == self._space
+        return event.kind == kinds.MEETING and self._space in values(event.tags, "a")
