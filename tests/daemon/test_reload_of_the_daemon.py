@@ -207,6 +207,7 @@ TABLE: Final[Mapping[str, Row]] = {
         "Others.", lambda daemon: (daemon._rooms.settings.recording_policy, daemon._recorder.settings.policy)
     ),
     "recording.access": Row("public", lambda daemon: (daemon._sessions._recording_access(),)),
+    "recording.review": Row(False, lambda daemon: (daemon._recorder._work.settings.review,)),
     "recording.layout": Row("grid", lambda daemon: (daemon._recorder._work.settings.layout,)),
     "recording.keep_tracks": Row(True, lambda daemon: (daemon._recorder._work.settings.keep_tracks,)),
     "recording.max_megabytes": Row(7, lambda daemon: (daemon._recorder._work.settings.max_megabytes,)),
