@@ -79,6 +79,7 @@ from podium_daemon.services.room_controls import RoomControls
 from podium_daemon.services.room_switches import RoomSwitches
 from podium_daemon.services.rooms import Rooms, RoomSettings
 from podium_daemon.services.rsvps import Rsvps
+from podium_daemon.services.service_profile import ServiceFace, announce_profile
 from podium_daemon.services.spreading import Spreading
 from podium_daemon.services.status_events import StatusEvents, StatusSettings
 from podium_daemon.services.twin_watch import TwinWatch
@@ -528,7 +529,7 @@ class Daemon:
             notify=self._rooms.notify,
             clock=clock,
             caught_up=_AllRead(self._syncer.caught_up, self._gift_wraps.caught_up),
-            at_start=lambda: self._announce_relays(outgoing),
+            at_start=lambda: self._announce(outgoing),
         )
         self._housekeeping = Housekeeping(
             store=store,
@@ -684,6 +685,25 @@ class Daemon:
             refresh=self._config.lifecycle.live_refresh,
             announce_live_event=self._config.lifecycle.announce_live_event,
         )
+
+    async def _announce(self, outgoing: Outgoing) -> bool:
+        """Say who the service is and where it writes; False where its profile has to wait for a relay."""
+        # a person's own profile may be on the relay that is slow; a key that is the service's alone has none to lose
+        is_known = self._syncer.has_read_face() or not self._instructors.allows(self._signer.pubkey)
+        await announce_profile(
+            self._face(),
+            store=self._store,
+            mirror=self._mirror,
+            outgoing=outgoing,
+            signer=self._signer,
+            clock=self._clock,
+            profile_is_known=is_known,
+        )
+        await self._announce_relays(outgoing)
+        return is_known
+
+    def _face(self) -> ServiceFace:
+        return ServiceFace(name=self._config.identity.service_name, public_url=self._config.public_url)
 
     async def _announce_relays(self, outgoing: Outgoing) -> None:
         await announce_relay_lists(

@@ -27,6 +27,7 @@ MEETING: Final = 30313  # NIP-53: the live status of one session
 SESSION: Final = 31923  # NIP-52: time-based calendar event
 CALENDAR: Final = 31924  # NIP-52
 RSVP: Final = 31925  # NIP-52
+HANDLER: Final = 31990  # NIP-89: which kinds an application opens
 ATTENDANCE: Final = 31953  # ours: addressable attendance record, see docs/wire-formats.md
 
 MAX_KIND: Final = 65535

@@ -126,6 +126,7 @@ TABLE: Final[Mapping[str, Row]] = {
             *(status.settings.space_name for status in daemon._statuses),
             daemon._desk.service_name,
             daemon._calendar_face().name,
+            daemon._face().name,
         ),
     ),
     "instructors.allow": Row(

@@ -16,6 +16,9 @@ PER_FILTER: Final = 250  # values in one list: 250 keys are 17 KB of REQ, and re
 PEOPLE: Final = "people-"
 """What begins the names of subscriptions that ask for people's lists of message relays."""
 
+FACE: Final = "face"
+"""The subscription that asks for the service's own profile and handler; it is read whole after each start."""
+
 _OWN_KINDS: Final = (
     kinds.SPACE,
     kinds.MEETING,
@@ -46,6 +49,7 @@ class Interests(msgspec.Struct, frozen=True, kw_only=True):
     def subscriptions(self) -> dict[str, tuple[Filter, ...]]:
         """The filters of each subscription, by its name; a name's filters change only when what it asks for does."""
         wanted: dict[str, tuple[Filter, ...]] = {"own": (Filter(kinds=_OWN_KINDS, authors=(self.service,)),)}
+        wanted[FACE] = (Filter(kinds=(kinds.METADATA, kinds.HANDLER), authors=(self.service,)),)
         for number, part in enumerate(_parts(self.instructors)):
             wanted[f"sessions-{number}"] = (Filter(kinds=(kinds.SESSION, kinds.DELETION), authors=part),)
             wanted[f"profiles-{number}"] = (Filter(kinds=(kinds.METADATA,), authors=part),)

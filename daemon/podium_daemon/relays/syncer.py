@@ -14,7 +14,7 @@ from podium_daemon.relays.audience import Audience
 from podium_daemon.relays.fetching import RelayAnswer
 from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.ingest import Arrival, Ladder
-from podium_daemon.relays.interests import PEOPLE, Interests
+from podium_daemon.relays.interests import FACE, PEOPLE, Interests
 from podium_daemon.relays.pool import RelayPool
 from podium_daemon.supervisor import Stop
 from podium_daemon.turns import take_turns
@@ -233,6 +233,10 @@ class Syncer:
         if (name := self._name_of.get(Pubkey(pubkey))) is None:
             return None
         return all((relay, name) in self._marks for relay in self._read_relays)
+
+    def has_read_face(self) -> bool:
+        """Whether every relay has told since the start whether it holds a profile of the service's key."""
+        return bool(self._read_relays) and all((relay, FACE) in self._marks for relay in self._read_relays)
 
     async def _read_past(self, name: str, relay: str, filters: tuple[Filter, ...]) -> None:
         """Read the past of one subscription on one relay and store it, as long as the same is asked for."""

@@ -92,12 +92,16 @@ class Lifecycle:
         notify: Notify,
         clock: Clock,
         caught_up: CaughtUp,
-        at_start: Callable[[], Awaitable[None]] | None = None,
+        at_start: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
-        """`caught_up`: the past has been read; then `at_start` announces what else the service is."""
+        """`caught_up`: the past has been read; then `at_start` announces what else the service is.
+
+        It returns whether it could say all of it; if not, it is called again.
+        """
         self._settings = settings
         self._at_start = at_start
         self._is_announced = True
+        self._announce_at = 0.0
         self._store = store
         self._outgoing = outgoing
         self._letters = letters
@@ -188,7 +192,7 @@ class Lifecycle:
 
     async def _turn(self, batch: Batch) -> float | None:
         now = int(self._clock.now())
-        if not self._is_announced:
+        if not self._is_announced and now >= self._announce_at:
             await self._announce()
         if batch.resync or now >= self._look_at_all_at:
             rows = await self._store.sessions.where("scheduledAt").above(now - _LOOK_BACK).to_list()
@@ -198,17 +202,18 @@ class Lifecycle:
             rows = await self._read(self._named(batch) | due, now)
         for row in rows:
             self._note(row, await self._attend(row, now))
-        return min([*self._wakeups.values(), self._look_at_all_at])
+        announce = [] if self._is_announced else [self._announce_at]
+        return min([*self._wakeups.values(), self._look_at_all_at, *announce])
 
     def announce_again(self) -> None:
         """Compare what the service says of itself with what is on the relays, at the next turn."""
-        self._is_announced = False
+        self._is_announced, self._announce_at = False, 0.0
 
     async def _announce(self) -> None:
         self._is_announced = True  # before it is done: a reload meanwhile asks for another
         try:
-            if self._at_start is not None:
-                await self._at_start()
+            if self._at_start is not None and not await self._at_start():
+                self._is_announced, self._announce_at = False, self._clock.now() + _LOOK_EVERY
             await self._status.announce_space()
         except BaseException:
             self._is_announced = False

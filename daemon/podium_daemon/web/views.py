@@ -72,6 +72,8 @@ class Views:
     async def resolve(self, reference: str, viewer: Pubkey | None = None) -> LiveSessionRow:
         """The session that an naddr, an address, or a unique prefix of its `d` names, as far as `viewer` may know.
 
+        The naddr may be that of its live status or of an answer to it: the service is the handler of those as well.
+
         Every route asks here and says who calls: to a stranger (None, too) a private session is one that is not there.
 
         Raises:
@@ -81,7 +83,7 @@ class Views:
         is_entity = reference.lower().startswith(("naddr1", "nsec1", "nostr:", "31923:"))
         address = nip19.parse_address(reference) if is_entity else None
         if address is not None:
-            row = await self._store.sessions.where("lessonId").equals(str(address)).first()
+            row = await self._meant(address)
             return row if row is not None and self.may_see(row, viewer) else _unknown(reference)
         rows = await self._store.sessions.where("lessonId").starts_with(f"{kinds.SESSION}:").to_list()
         found = [row for row in rows if identifier_of(row).startswith(reference) and self.may_see(row, viewer)]
@@ -96,6 +98,17 @@ class Views:
                 named = [row.lesson_id if exact else identifier_of(row) for row in several]
                 detail = f"{reference!r} could be any of {len(named)} sessions: {', '.join(sorted(named)[:5])}"
                 raise Problem(HTTPStatus.CONFLICT, "ambiguous-session", detail, "Give more of the name, or the naddr.")
+
+    async def _meant(self, address: Address) -> LiveSessionRow | None:
+        """The session at an address, or the one that our live status or somebody's answer at it is about."""
+        lesson_id = str(address)
+        if address.kind == kinds.MEETING and address.pubkey == self._service:
+            return await self._store.sessions.where("conferenceRoomId").equals(address.identifier).first()
+        if address.kind == kinds.RSVP:
+            answers = self._store.rsvps.where("pubkey").equals(address.pubkey)
+            answer = await answers.and_("identifier").equals(address.identifier).first()
+            lesson_id = answer.lesson_id if answer is not None else lesson_id
+        return await self._store.sessions.where("lessonId").equals(lesson_id).first()
 
     async def sessions(
         self,

@@ -123,6 +123,7 @@ def write_space(
             ("endpoint", space.endpoint) if space.endpoint else None,
             ("p", service, relay_hint, "Host"),
             ("relays", *space.relays) if space.relays else None,
+            ("alt", f"Room for live sessions: {single_line(space.name, _MAX_TEXT)}"),
         )
     )
     return _event(kinds.SPACE, rows, service, now, previous_created_at)
@@ -198,6 +199,8 @@ def _status_tags(meeting: Meeting, relay_hint: str) -> Tags:
             ("p", meeting.session.pubkey, relay_hint, "Host"),
             ("recording", meeting.recording_url) if ended and meeting.recording_url else None,
             *(("pinned", event_id) for event_id in meeting.pinned),
+            # NIP-31: for clients that do not know the kind
+            ("alt", f"Live session: {single_line(meeting.title, _MAX_TEXT)} ({meeting.status.value})"),
         )
     )
 

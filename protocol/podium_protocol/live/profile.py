@@ -1,6 +1,7 @@
 """What people say of themselves in kind 0 (NIP-01, NIP-24), as far as Podium shows it: a name, and a NIP-05 claim.
 
-The picture is left where it is: to load it would tell its host who looks at whom (hardening.md).
+And what the service says of itself, which never replaces a profile that somebody else made. The pictures of others are
+left where they are: to load one would tell its host who looks at whom (hardening.md).
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ from typing import Final
 import msgspec
 
 from podium_protocol import kinds
-from podium_protocol.events import VerifiedEvent
+from podium_protocol.addresses import Address
+from podium_protocol.events import Pubkey, UnsignedEvent, VerifiedEvent
+from podium_protocol.live.authored import AuthoredEvent
 from podium_protocol.live.plain_text import single_line
+from podium_protocol.nips import nip89
 
 MAX_NAME: Final = 60  # characters: a name stands in a line with other things
 _MAX_CONTENT: Final = 64 * 1024
@@ -31,6 +35,7 @@ class _Content(msgspec.Struct):
     name: object = None
     display_name: object = None
     nip05: object = None
+    bot: object = None
 
 
 _decode: Final = msgspec.json.Decoder(_Content).decode
@@ -38,15 +43,38 @@ _decode: Final = msgspec.json.Decoder(_Content).decode
 
 def read_profile(event: VerifiedEvent) -> Profile | None:
     """The profile in a kind 0 event; None for another kind, an overlong content, or one that is no JSON object."""
-    if event.kind != kinds.METADATA or len(event.content) > _MAX_CONTENT:
-        return None
-    try:
-        content = _decode(event.content.encode())
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    content = _content(event)
+    if content is None:
         return None
     # NIP-24: display_name is the longer one for people; name is there without it as well
     name = _line(content.display_name) or _line(content.name)
     return Profile(name, _claim(content.nip05))
+
+
+def write_service_profile(
+    *, name: str, about: str, nip05: str | None, service: Pubkey, handler: Address, relay_hint: str, created_at: int
+) -> UnsignedEvent:
+    """The kind 0 of a service: a program (NIP-24, `bot`), marked as written by `handler` (NIP-89, `client`)."""
+    fields: dict[str, object] = {"name": name, "about": about, "bot": True}
+    if nip05 is not None:
+        fields["nip05"] = nip05
+    rows = (nip89.client_tag(name, handler, relay_hint),)
+    return UnsignedEvent(service, created_at, kinds.METADATA, rows, msgspec.json.encode(fields).decode())
+
+
+def is_service_profile(event: AuthoredEvent, handler: Address) -> bool:
+    """Whether `handler` wrote this kind 0 of a program; a person's client keeps neither mark when it edits."""
+    content = _content(event)
+    return content is not None and content.bot is True and nip89.is_written_by(event.tags, handler)
+
+
+def _content(event: AuthoredEvent) -> _Content | None:
+    if event.kind != kinds.METADATA or len(event.content) > _MAX_CONTENT:
+        return None
+    try:
+        return _decode(event.content.encode())
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
 
 
 def _line(value: object) -> str:

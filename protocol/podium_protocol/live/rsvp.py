@@ -138,6 +138,7 @@ def write_rsvp(
                 ("d", rsvp_identifier(session)),
                 ("status", status.wire),
                 ("p", session.pubkey, *hint),
+                ("alt", f"Answer to a live session: {status.wire}"),
             )
         ),
         content=paragraphs(note, MAX_NOTE),

@@ -48,7 +48,7 @@ _OWNED: Final = frozenset(
     {
         *("d", "title", "name", "summary", "start", "end", "D", "start_tzid", "end_tzid", "t", "status", "visibility"),
         *("max_participants", "rsvp", "waiting_room", "recording", "e2ee", "attendance", "guests", "nonce"),
-        *("expiration", "reason", "recording_access"),
+        *("expiration", "reason", "recording_access", "alt"),
     }
 )
 
@@ -200,6 +200,7 @@ def _tags_of(
             ("attendance", spec.effective_attendance.value) if spec.effective_attendance else None,
             ("guests", spec.guests.value) if spec.guests is not None else None,
             ("recording_access", spec.effective_recording_access.value) if spec.effective_recording_access else None,
+            ("alt", f"Live session: {single_line(spec.title, limits.max_title)}"),
         )
     )
 

@@ -26,7 +26,7 @@ def lessons(count: int) -> tuple[str, ...]:
 
 
 def test_the_service_alone_asks_for_its_own() -> None:
-    """With nobody listed and nothing known, only the service's own memory is read."""
+    """With nobody listed and nothing known, only the service's own memory and its profile are read."""
     assert Interests(service=SERVICE).subscriptions() == {
         "own": (
             Filter(
@@ -40,7 +40,8 @@ def test_the_service_alone_asks_for_its_own() -> None:
                 ),
                 authors=(SERVICE,),
             ),
-        )
+        ),
+        "face": (Filter(kinds=(kinds.METADATA, kinds.HANDLER), authors=(SERVICE,)),),
     }
 
 

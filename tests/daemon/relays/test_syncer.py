@@ -430,10 +430,32 @@ class TestThePast:
                     await sync.syncer.caught_up.wait()
 
     async def test_without_a_relay_to_read_it_is_caught_up_at_once(self) -> None:
-        """A service that only writes has no past to wait for."""
+        """A service that only writes has no past to wait for, and does not know whether its key has a profile."""
         async with world() as here, syncing(here) as sync:
             async with asyncio.timeout(60):
                 await sync.syncer.caught_up.wait()
+            assert not sync.syncer.has_read_face()
+
+    async def test_whether_the_key_has_a_profile_is_known_when_each_relay_has_told(self) -> None:
+        """Not when patience ends: the slow relay may be the one that holds a person's own; nor from the last start."""
+        async with world() as here, memory_relay() as quick, memory_relay() as slow:
+            slow.may_end.clear()
+            async with syncing(here, quick, slow) as sync:
+                await soon(lambda: has_read(sync, "face"))
+                await slow.until_asked("face")
+                await here.clock.until_sleeping(2)
+                await here.clock.advance(PATIENCE)
+                async with asyncio.timeout(60):
+                    await sync.syncer.caught_up.wait()
+                assert not sync.syncer.has_read_face()
+                slow.may_end.set()
+                await soon(sync.syncer.has_read_face)
+            slow.may_end.clear()
+            async with syncing(here, quick, slow) as sync:
+                await slow.until_asked("face", 2)
+                assert not sync.syncer.has_read_face()
+                slow.may_end.set()
+                await soon(sync.syncer.has_read_face)
 
     async def test_a_lost_connection_asks_for_the_gap(self) -> None:
         """After a reconnect each subscription is read from an hour before its last end of stored events."""

@@ -224,14 +224,35 @@ async def test_what_is_asked_for_while_it_is_announced_is_announced_again() -> N
     async with world() as here:
         told = 0
 
-        async def tell() -> None:
+        async def tell() -> bool:
             nonlocal told
             told += 1
             if told == 1:
                 here.lifecycle.announce_again()
+            return True
 
         here.lifecycle._at_start = tell
         here.lifecycle.announce_again()
         for _ in range(3):
             await here.lifecycle._turn(EVERYTHING)
         assert told == 2
+
+
+async def test_what_had_to_wait_for_a_relay_is_said_later() -> None:
+    """What could not be announced at the start is tried each half minute until it could, and then no more."""
+    async with world() as here:
+        answers = [False, False, True]
+        asked: list[int] = []
+
+        async def tell() -> bool:
+            asked.append(here.now)
+            return answers[len(asked) - 1]
+
+        here.lifecycle._at_start = tell
+        here.lifecycle.announce_again()
+        began = here.now
+        for _ in range(5):
+            for _ in range(2):
+                await here.lifecycle._turn(Batch(()))
+            await here.clock.advance(30)
+        assert asked == [began, began + 30, began + 60]

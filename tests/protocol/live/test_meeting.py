@@ -70,6 +70,7 @@ def test_the_room_is_the_one_of_nip_53() -> None:
         ("endpoint", "https://podium.example/api"),
         ("p", SERVICE.pubkey, RELAY, "Host"),
         ("relays", RELAY),
+        ("alt", "Room for live sessions: Podium"),
     )
 
 
@@ -87,6 +88,7 @@ def test_the_status_has_counts_and_no_roster() -> None:
         ("current_participants", "7"),
         ("total_participants", "9"),
         ("p", INSTRUCTOR.pubkey, RELAY, "Host"),
+        ("alt", "Live session: Knots (live)"),
     )
 
 

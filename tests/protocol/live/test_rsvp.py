@@ -128,6 +128,7 @@ def test_the_event_is_the_one_of_nip_52() -> None:
         ("d", rsvp_identifier(SESSION)),
         ("status", "accepted"),
         ("p", INSTRUCTOR.pubkey, "wss://relay.example"),
+        ("alt", "Answer to a live session: accepted"),
     )
     assert rsvp_identifier(SESSION) != rsvp_identifier(OTHER)
 

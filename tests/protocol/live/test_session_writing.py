@@ -89,6 +89,7 @@ def test_the_event_is_the_one_of_wire_formats() -> None:
         ("rsvp", "required"),
         ("waiting_room", "on"),
         ("recording", "allowed"),
+        ("alt", "Live session: Knots"),
     )
 
 

@@ -405,12 +405,19 @@ class TestReferences:
     """A session by its naddr, its address, or a unique beginning of its `d`."""
 
     async def test_each_way_of_naming_leads_to_it(self) -> None:
-        """Naddr (in capitals too, as in QR codes), `nostr:` naddr, address, `d` and its beginning are one session."""
+        """Naddr (in capitals too, as in QR codes), `nostr:` naddr, address, `d` and its beginning are one session.
+
+        So are the naddr of its live status and of an answer: NIP-89 sends people here with those as well.
+        """
         async with site() as here:
             row = await here.here.schedule()
             naddr, d = here.views.naddr(row), row.lesson_id.split(":", 2)[2]
             bare = nip19.encode_naddr(Address(31923, here.here.instructor.pubkey, d))
-            for name in (naddr, bare, naddr.upper(), f"nostr:{naddr}", row.lesson_id, d, d[:5]):
+            status = nip19.encode_naddr(Address(30313, here.here.service.pubkey, row.conference_room_id or ""))
+            guest = new_key()
+            rsvp = await here.here.answer(guest, row)
+            answered = nip19.encode_naddr(Address(31925, guest.pubkey, rsvp.identifier or ""))
+            for name in (status, answered, naddr, bare, naddr.upper(), f"nostr:{naddr}", row.lesson_id, d, d[:5]):
                 answer = await here.get(f"/api/sessions/{name}")
                 assert (answer.status_code, answer.json().get("lessonId")) == (200, row.lesson_id), name
 

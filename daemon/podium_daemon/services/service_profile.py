@@ -1,0 +1,99 @@
+"""The service's face: its profile (kind 0) and the handler that says what Podium opens (NIP-89)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+import structlog
+
+from podium_daemon.clock import Clock
+from podium_daemon.services.outgoing import Outgoing
+from podium_daemon.signers.base import Signer
+from podium_protocol import kinds
+from podium_protocol.addresses import Address
+from podium_protocol.events import Pubkey, UnsignedEvent, VerifiedEvent
+from podium_protocol.live.profile import is_service_profile, write_service_profile
+from podium_protocol.live.revisions import next_created_at
+from podium_protocol.nips import nip89
+from podium_storage.mirror import Mirror
+from podium_storage.store import Store
+
+_log = structlog.get_logger(__name__)
+
+HANDLER_IDENTIFIER: Final = "podium"
+ABOUT: Final = (
+    "A program that holds live sessions with Podium: it invites, reminds and opens the room. "
+    "Answer its messages with yes, maybe, no or stop."
+)
+_OPENS: Final = (kinds.SESSION, kinds.RSVP, kinds.MEETING)
+
+
+class ServiceFace(msgspec.Struct, frozen=True, kw_only=True):
+    """What the service says of itself. `nip05`: its name at the public URL, where that can have one."""
+
+    name: str
+    public_url: str
+    nip05: str | None = None
+
+
+def handler_of(service: Pubkey) -> Address:
+    """The address under which a service says what it opens."""
+    return Address(kinds.HANDLER, service, HANDLER_IDENTIFIER)
+
+
+async def announce_profile(
+    face: ServiceFace,
+    *,
+    store: Store,
+    mirror: Mirror,
+    outgoing: Outgoing,
+    signer: Signer,
+    clock: Clock,
+    profile_is_known: bool,
+) -> None:
+    """Publish handler and profile where they say something else than those on the relays.
+
+    A profile that the service did not write is left: its key may be a person's own, with their name and picture.
+    Unless `profile_is_known`, some relay has not told yet whether there is one, and none is written.
+    """
+    now, hint = int(clock.now()), next(iter(outgoing.relays), "")
+    handler = handler_of(signer.pubkey)
+    drafts = [(_handler(face, signer.pubkey, now), await mirror.newest(handler))]
+    if profile_is_known:
+        before = await mirror.newest_replaceable(kinds.METADATA, signer.pubkey)
+        profile = write_service_profile(
+            name=face.name,
+            about=ABOUT,
+            nip05=face.nip05,
+            service=signer.pubkey,
+            handler=handler,
+            relay_hint=hint,
+            created_at=now,
+        )
+        if before is None or is_service_profile(before, handler):
+            drafts.append((profile, before))
+        else:
+            _log.info("the key of this service has a profile of its own, which is left", action="profile.left")
+    for draft, before in drafts:
+        if before is None or (before.tags, before.content) != (draft.tags, draft.content):
+            await _publish(draft, before, store=store, outgoing=outgoing, signer=signer)
+
+
+def _handler(face: ServiceFace, service: Pubkey, now: int) -> UnsignedEvent:
+    handler = nip89.Handler(
+        identifier=HANDLER_IDENTIFIER,
+        name=face.name,
+        about=ABOUT,
+        url=f"{face.public_url.rstrip('/')}/s/<bech32>",
+        opens=_OPENS,
+    )
+    return nip89.write_handler(handler, pubkey=service, created_at=now)
+
+
+async def _publish(
+    draft: UnsignedEvent, before: VerifiedEvent | None, *, store: Store, outgoing: Outgoing, signer: Signer
+) -> None:
+    created_at = next_created_at(draft.created_at, before.created_at if before else None)
+    signed = await signer.sign(UnsignedEvent(draft.pubkey, created_at, draft.kind, draft.tags, draft.content))
+    await store.database.transact(lambda tx: outgoing.add(tx, [signed]))

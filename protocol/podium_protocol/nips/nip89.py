@@ -1,0 +1,46 @@
+"""NIP-89: the handler that says which kinds an application opens, and the `client` tag that names it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from podium_protocol import kinds, tags
+from podium_protocol.addresses import Address
+from podium_protocol.events import Pubkey, UnsignedEvent
+from podium_protocol.tags import Tag
+
+
+class Handler(msgspec.Struct, frozen=True, kw_only=True):
+    """An application. `url` has `<bech32>` where the `naddr` of what is opened goes."""
+
+    identifier: str
+    name: str
+    about: str
+    url: str
+    opens: Sequence[int]
+
+
+def write_handler(handler: Handler, *, pubkey: Pubkey, created_at: int) -> UnsignedEvent:
+    """The kind 31990 for `pubkey` to sign; the content is a profile, since that of `pubkey` may be a person's."""
+    rows = tags.build(
+        (
+            ("d", handler.identifier),
+            *(("k", str(kind)) for kind in handler.opens),
+            ("web", handler.url, "naddr"),
+            ("alt", f"Application for live sessions: {handler.name}"),
+        )
+    )
+    content = msgspec.json.encode({"name": handler.name, "about": handler.about}).decode()
+    return UnsignedEvent(pubkey, created_at, kinds.HANDLER, rows, content)
+
+
+def client_tag(name: str, handler: Address, relay_hint: str) -> Tag:
+    """The tag with which an application marks what it wrote."""
+    return ("client", name, str(handler), relay_hint)
+
+
+def is_written_by(rows: tags.Tags, handler: Address) -> bool:
+    """Whether the tags of an event say that this application wrote it."""
+    return any(row[2] == str(handler) for row in tags.named(rows, "client") if len(row) > 2)
