@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from importlib.metadata import version
 
 from fastapi import FastAPI
 
 from podium_daemon.web import problems
 from podium_daemon.web.calendar_tokens import CalendarTokens
 from podium_daemon.web.context import Context
-from podium_daemon.web.documented import PROBLEMS
+from podium_daemon.web.documented import DocumentedApi
 from podium_daemon.web.guard import Guard
 from podium_daemon.web.head_requests import HeadRequests
 from podium_daemon.web.login import LoginDoor
@@ -34,15 +33,7 @@ from podium_daemon.web.watch import Watch
 
 def build_api(context: Context) -> FastAPI:
     """The routes under their documentation, without the guard."""
-    app = FastAPI(
-        title="Podium",
-        version=version("podium-nostr"),
-        description="Live sessions over Nostr. Calls are signed with NIP-98; field names are the model's.",
-        docs_url=None,  # it would load scripts from elsewhere
-        redoc_url=None,
-        responses=PROBLEMS,
-        redirect_slashes=False,  # a login names one URL: whoever was sent elsewhere could not use theirs
-    )
+    app = DocumentedApi(public_url=context.public_url)
     app.state.context = context
     app.state.calendar_tokens = CalendarTokens(context.store.database)
     app.state.login_door = LoginDoor(public_url=context.public_url, clock=context.clock)

@@ -86,7 +86,9 @@ async def test_errors_are_described_as_they_are_sent(here: Site) -> None:
                     continue
                 (described,) = answer["content"].items()
                 assert described[0] == "application/problem+json", (route.path, status)
-                assert set(described[1]["schema"]["properties"]) == {"type", "title", "status", "detail", "next"}
+                assert described[1]["schema"] == {"$ref": "#/components/schemas/Problem"}
+    problem = schema["components"]["schemas"]["Problem"]
+    assert set(problem["properties"]) == {"type", "title", "status", "detail", "next"}
 
 
 def test_bodies_are_read_strictly_on_every_route() -> None:

@@ -50,13 +50,13 @@ InTokens = Annotated[CalendarTokens, Depends(_tokens)]
 
 
 @router.post("/api/calendar")
-async def give_calendar(context: InContext, tokens: InTokens, caller: Caller) -> CalendarOut:
+async def create_calendar_address(context: InContext, tokens: InTokens, caller: Caller) -> CalendarOut:
     """The address of the caller's calendar. Whoever knows it can read it."""
     return await _address(context, tokens, caller)
 
 
 @router.post("/api/calendar/revoke")
-async def revoke_calendar(context: InContext, tokens: InTokens, caller: Caller) -> CalendarOut:
+async def revoke_calendar_address(context: InContext, tokens: InTokens, caller: Caller) -> CalendarOut:
     """Make the addresses given to the caller so far worthless; the answer is a new one."""
     await tokens.revoke(caller)
     return await _address(context, tokens, caller)

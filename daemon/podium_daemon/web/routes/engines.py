@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from podium_daemon.conference.hand_over import HandOver, WebhookCall
 from podium_daemon.refusals import Refused
 from podium_daemon.web.context import Context, InContext
-from podium_daemon.web.documented import also
+from podium_daemon.web.documented import also, problem
 from podium_daemon.web.problems import Problem
 
 router = APIRouter(prefix="/api/conference", tags=["conference"])
@@ -23,9 +23,10 @@ _STATUS: Final = {"bad-signature": HTTPStatus.FORBIDDEN, "bad-webhook": HTTPStat
     "/enter/{token}",
     status_code=HTTPStatus.SEE_OTHER,
     response_class=RedirectResponse,
-    responses=also("text/plain", "the signed address of the meeting", HTTPStatus.SEE_OTHER),
+    responses=also("text/plain", "the signed address of the meeting", HTTPStatus.SEE_OTHER)
+    | problem(HTTPStatus.GONE, "the address was used, or is too old"),
 )
-async def enter(context: InContext, token: str) -> RedirectResponse:
+async def enter_meeting(context: InContext, token: str) -> RedirectResponse:
     """Enter a meeting on another server by the address that the room socket gave. Good for one click."""
     entrance = await _hand_over(context).enter(token)
     if isinstance(entrance, Refused):
@@ -35,7 +36,7 @@ async def enter(context: InContext, token: str) -> RedirectResponse:
 
 
 @router.post("/webhook/{engine}", status_code=HTTPStatus.NO_CONTENT, response_class=Response)
-async def webhook(context: InContext, engine: str, request: Request) -> Response:
+async def receive_webhook(context: InContext, engine: str, request: Request) -> Response:
     """What an engine's server tells about its rooms, signed by that server."""
     told = _hand_over(context)
     if engine != context.engine.name:

@@ -25,7 +25,7 @@ async def list_questions(context: InContext, caller: OptionalCaller, reference: 
 
 
 @router.post("")
-async def ask(context: InContext, caller: OptionalCaller, reference: str, wish: QuestionIn) -> AskedOut:
+async def submit_question(context: InContext, caller: OptionalCaller, reference: str, wish: QuestionIn) -> AskedOut:
     """Take a question, an answer, or its author's deletion: its signature is the login. Of a private session, the call
     is signed besides.
     """
@@ -37,7 +37,7 @@ async def ask(context: InContext, caller: OptionalCaller, reference: str, wish: 
 
 
 @router.post("/{question}/{command}")
-async def moderate(
+async def moderate_question(
     context: InContext, caller: Caller, reference: str, question: Hex64, command: Moderation
 ) -> QuestionsOut:
     """Show, hide, pin or unpin a question, or silence its author for this session."""

@@ -64,7 +64,7 @@ async def show_recording(context: InContext, caller: OptionalCaller, reference: 
 
 
 @router.post(f"{_SESSION}/recording/consent")
-async def answer_policy(context: InContext, call: SignedCall, reference: str) -> ConsentAnswerOut:
+async def answer_recording_policy(context: InContext, call: SignedCall, reference: str) -> ConsentAnswerOut:
     """Answer the recording policy from inside the room. The answer is in the tags of the signed call: `a` and
     `recording_consent`, as in a join proof. A no pauses the recording before this call returns.
     """
@@ -107,7 +107,7 @@ async def delete_recording(context: InContext, caller: Caller, reference: str) -
 
 
 @router.get(f"{_SESSION}/recording/consents")
-async def export_consents(context: InContext, caller: Caller, reference: str) -> ConsentEventsOut:
+async def list_recording_consents(context: InContext, caller: Caller, reference: str) -> ConsentEventsOut:
     """The signed answers that are kept with the recording, for whoever leads."""
     row = await _led(context, reference, caller)
     policy, policy_hash = context.recorder.policy(row)

@@ -38,7 +38,7 @@ router = APIRouter(prefix="/api/sessions/{reference}", tags=["room"], route_clas
 
 
 @router.post("/join/challenge")
-async def challenge(context: InContext, caller: OptionalCaller, reference: str) -> ChallengeOut:
+async def create_join_challenge(context: InContext, caller: OptionalCaller, reference: str) -> ChallengeOut:
     """A nonce and the recording policy, for the join proof. Good for 60 s and for one join; signed if it is private."""
     row = await context.views.resolve(reference, caller)
     url = _join_url(context, row)
@@ -58,7 +58,7 @@ async def challenge(context: InContext, caller: OptionalCaller, reference: str) 
 
 
 @router.post("/join")
-async def join(context: InContext, reference: str, request: Request) -> JoinOut:
+async def join_session(context: InContext, reference: str, request: Request) -> JoinOut:
     """Join with one signature: the join proof is the login of this call. The token opens the room socket once."""
     proof = nip98.read_header(request.headers.get("authorization", ""))
     if isinstance(proof, nip98.Refusal):
@@ -121,7 +121,7 @@ async def show_room(context: InContext, caller: Caller, reference: str) -> RoomO
 
 
 @router.post("/room/admit")
-async def admit(context: InContext, caller: Caller, reference: str, wish: AdmitIn) -> RoomOut:
+async def admit_participants(context: InContext, caller: Caller, reference: str, wish: AdmitIn) -> RoomOut:
     """Let people in from the waiting room."""
     row = await _led(context, reference, caller)
     pubkeys = None if wish.everybody else [Pubkey(pubkey) for pubkey in wish.pubkeys]
@@ -130,7 +130,7 @@ async def admit(context: InContext, caller: Caller, reference: str, wish: AdmitI
 
 
 @router.post("/room/remove")
-async def remove(context: InContext, caller: Caller, reference: str, wish: RemoveIn) -> RoomOut:
+async def remove_participant(context: InContext, caller: Caller, reference: str, wish: RemoveIn) -> RoomOut:
     """Remove somebody; the admission is revoked for this session."""
     row = await _led(context, reference, caller)
     granted(await context.rooms.remove(row, Pubkey(wish.pubkey), wish.reason, caller))
@@ -147,7 +147,7 @@ async def lower_hands(context: InContext, caller: Caller, reference: str, wish: 
 
 
 @router.post("/room/mute-all")
-async def mute_all(context: InContext, caller: Caller, reference: str, wish: SwitchIn) -> RoomOut:
+async def mute_everybody(context: InContext, caller: Caller, reference: str, wish: SwitchIn) -> RoomOut:
     """Silence everybody but those who lead, and whoever opens a microphone later; or let that be."""
     row = await _led(context, reference, caller)
     granted(await context.controls.mute_all(row, caller, wanted=wish.on))
@@ -155,7 +155,7 @@ async def mute_all(context: InContext, caller: Caller, reference: str, wish: Swi
 
 
 @router.post("/room/mute")
-async def mute(context: InContext, caller: Caller, reference: str, wish: MuteIn) -> RoomOut:
+async def mute_participant(context: InContext, caller: Caller, reference: str, wish: MuteIn) -> RoomOut:
     """Silence one person's microphone, camera or screen; they may switch it on again."""
     row = await _led(context, reference, caller)
     granted(await context.controls.mute(row, Pubkey(wish.pubkey), wish.kind, caller))
@@ -163,7 +163,7 @@ async def mute(context: InContext, caller: Caller, reference: str, wish: MuteIn)
 
 
 @router.post("/room/speak")
-async def let_speak(context: InContext, caller: Caller, reference: str, wish: SpeakIn) -> RoomOut:
+async def let_participant_speak(context: InContext, caller: Caller, reference: str, wish: SpeakIn) -> RoomOut:
     """Let one person speak though everybody is muted, or no longer; they are told and switch it on themselves."""
     row = await _led(context, reference, caller)
     granted(await context.controls.let_speak(row, Pubkey(wish.pubkey), caller, wanted=wish.on))
@@ -171,7 +171,7 @@ async def let_speak(context: InContext, caller: Caller, reference: str, wish: Sp
 
 
 @router.post("/room/spotlight")
-async def spotlight(context: InContext, caller: Caller, reference: str, wish: SpotlightIn) -> RoomOut:
+async def spotlight_participant(context: InContext, caller: Caller, reference: str, wish: SpotlightIn) -> RoomOut:
     """Show one person large to everybody, or nobody."""
     row = await _led(context, reference, caller)
     chosen = None if wish.pubkey is None else Pubkey(wish.pubkey)
@@ -180,7 +180,7 @@ async def spotlight(context: InContext, caller: Caller, reference: str, wish: Sp
 
 
 @router.post("/room/recording")
-async def record(context: InContext, caller: Caller, reference: str, wish: SwitchIn) -> RoomOut:
+async def switch_recording(context: InContext, caller: Caller, reference: str, wish: SwitchIn) -> RoomOut:
     """Record from now on, once everybody in the room has agreed; or stop."""
     row = await _led(context, reference, caller)
     granted(await context.controls.record(row, caller, wanted=wish.on))

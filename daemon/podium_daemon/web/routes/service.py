@@ -77,13 +77,13 @@ async def show_relay_information(context: InContext) -> Response:
 
 
 @router.get("/healthz", response_class=PlainTextResponse)
-async def healthz() -> str:
+async def check_health() -> str:
     """The process answers."""
     return "ok\n"
 
 
 @router.get("/readyz", response_class=PlainTextResponse, responses=_NOT_READY)
-async def readyz(context: InContext) -> Response:
+async def check_readiness(context: InContext) -> Response:
     """Whether the daemon does all of its work; 503 with the reason if not. What single relays refuse is said too."""
     reason = context.ready()
     if reason is None:
@@ -92,7 +92,7 @@ async def readyz(context: InContext) -> Response:
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
-async def metrics(context: InContext) -> Response:
+async def show_metrics(context: InContext) -> Response:
     """Counters for Prometheus."""
     return Response(exposition(context.counted()), media_type=CONTENT_TYPE_LATEST)
 

@@ -61,7 +61,7 @@ class SigningIn(Model):
     event: TemplateModel
 
 
-class AskedOut(Model):
+class SigningOut(Model):
     id: str
     state: Literal["asked", "signed", "refused", "failed"]
     event: EventModel | None
@@ -81,7 +81,7 @@ class SignerOut(Model):
     page: Annotated[str | None, Field(description="http(s): where the signer wants its person to agree")]
     is_slow: bool
     problem: str | None
-    requests: list[AskedOut]
+    requests: list[SigningOut]
 
 
 class OpenedOut(Model):
@@ -176,7 +176,7 @@ async def _shown(view: View) -> SignerOut:
         is_slow=view.is_slow,
         problem=view.problem,
         requests=[
-            AskedOut(
+            SigningOut(
                 id=one.id,
                 state=one.state,
                 event=None if one.event is None else EventModel.model_validate_json(one.event.to_json()),

@@ -95,7 +95,7 @@ _ANSWER: Final = also("text/event-stream", _EVENTS)
 
 
 @router.get("/events", response_class=StreamingResponse, responses=_ANSWER)
-async def session_events(context: InContext, viewer: Viewer, reference: str, request: Request) -> StreamingResponse:
+async def stream_session(context: InContext, viewer: Viewer, reference: str, request: Request) -> StreamingResponse:
     """The session whenever it changes. `Last-Event-ID` leaves out the view that the caller has already."""
     row = await context.views.resolve(reference, viewer)
     stream = _Stream(context, row, viewer, request.app.state.passes, request.headers.get("last-event-id", ""))
