@@ -110,6 +110,7 @@ from podium_protocol.limits import MAX_DM_RELAYS
 from podium_protocol.live.lifecycle_rules import StartPolicy
 from podium_protocol.live.session import Guests, RecordingAccess, Visibility
 from podium_protocol.nips import nip19, nip42
+from podium_protocol.nips.nip11 import Asked, asked_by
 from podium_protocol.relay_url import normalise
 from podium_storage.attendance_projection import AttendanceProjection
 from podium_storage.meta import Meta
@@ -409,6 +410,10 @@ class Daemon:
         await self._gift_wraps.on_eose(name, relay, partial)
         await self._syncer.on_eose(name, relay, partial)
 
+    def _asked_by(self, relays: Sequence[str]) -> Asked:
+        """What relays are known to ask of an event of ours."""
+        return asked_by(self._pool.limits_of(relays))
+
     async def _sign_in(self, relay_url: str, challenge: str) -> SignedEvent:
         draft = nip42.write_auth(self._signer.pubkey, relay_url, challenge, int(self._clock.now()))
         return await self._signer.sign(draft)
@@ -469,6 +474,7 @@ class Daemon:
             past=_AllRead(self._syncer.caught_up, self._gift_wraps.caught_up),
             remembered=lambda pubkey: self._private_inbox.remembered.get(pubkey, 0),
             page_of=self._page_of,
+            asked_by=self._asked_by,
         )
         self._rsvps = Rsvps(
             store=store, policy=policies.seat_policy(self._config), clock=clock, past=self._replies.caught_up
@@ -489,6 +495,7 @@ class Daemon:
             page_of=self._page_of,
             clock=clock,
             random_bytes=self._random_bytes,
+            asked_by=self._asked_by,
         )
         self._reminders = Reminders(
             self._reminder_settings(),
@@ -650,6 +657,7 @@ class Daemon:
             random_bytes=self._random_bytes,
             past=self._may_write(),
             lists_read=self._syncer.has_read_lists,
+            asked_by=self._asked_by,
         )
 
     def _may_write(self) -> _AllRead:

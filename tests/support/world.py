@@ -59,6 +59,7 @@ from podium_protocol.live.rsvp import RsvpStatus, write_rsvp
 from podium_protocol.live.seats import SeatPolicy
 from podium_protocol.live.session import Session, SessionSpec, cancel, write_session
 from podium_protocol.nips import nip17, nip59
+from podium_protocol.nips.nip11 import RelayLimits, asked_by
 from podium_storage.attendance_projection import AttendanceProjection
 from podium_storage.changes import Batch
 from podium_storage.deliveries import Accepted
@@ -106,6 +107,7 @@ class World:
         """
         self.store = store
         self.lists_read: dict[str, bool | None] = {}
+        self.limits: dict[str, RelayLimits] = {}
         """What `Syncer.has_read_lists` says of somebody; of who is absent: yes."""
         now = options.get("now", 1_800_000_000.0)
         assert isinstance(now, float)
@@ -179,6 +181,7 @@ class World:
             clock=self.clock,
             random_bytes=os.urandom,
             lists_read=lambda pubkey: self.lists_read.get(pubkey, True),
+            asked_by=lambda relays: asked_by(self.limits[relay] for relay in relays if relay in self.limits),
         )
         self.replies = Replies(
             self.service,
@@ -193,6 +196,7 @@ class World:
             page_of=lambda row: f"http://x.example/s/{row.id}",
             clock=self.clock,
             random_bytes=os.urandom,
+            asked_by=lambda relays: asked_by(self.limits[relay] for relay in relays if relay in self.limits),
         )
         make = options.get("engine", LinkEngine)
         self.signing = Signing()
@@ -246,6 +250,7 @@ class World:
             page_of=lambda row: f"http://x.example/s/{row.id}",
             clock=self.clock,
             random_bytes=os.urandom,
+            asked_by=lambda relays: asked_by(self.limits[relay] for relay in relays if relay in self.limits),
         )
         self.reminders = Reminders(
             ReminderSettings(planner=PlannerSettings(policy=policy)),

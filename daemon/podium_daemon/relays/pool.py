@@ -38,6 +38,7 @@ from podium_protocol import relay_url
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import SignedEvent
 from podium_protocol.filters import Filter
+from podium_protocol.nips.nip11 import RelayLimits
 from podium_protocol.verdicts import Blocked, Unknown
 from podium_protocol.violations import Violation
 
@@ -154,6 +155,10 @@ class RelayPool:
     def states(self) -> tuple[RelayStatus, ...]:
         """How the configured relays are doing, then the others that are known."""
         return tuple(one.status() for one in (*self._configured.values(), *self._strangers.values()))
+
+    def limits_of(self, urls: Iterable[str]) -> tuple[RelayLimits, ...]:
+        """What those of `urls` that are known said they allow (NIP-11); nobody is asked for it."""
+        return tuple(connection.limits for url in urls if (connection := self._find(url)) is not None)
 
     def connections_of(self, url: str) -> int:
         """How many connections to a relay were opened so far; 0 where it is not known."""

@@ -15,7 +15,7 @@ import structlog
 
 from podium_daemon.clock import Clock
 from podium_daemon.services.letters import rumor_of
-from podium_daemon.services.reminder_wrapping import NOT_READ, ListsRead, Unread, inboxes_of
+from podium_daemon.services.reminder_wrapping import NOT_READ, AskedBy, ListsRead, Unread, inboxes_of, nothing_asked
 from podium_daemon.supervisor import Stop
 from podium_daemon.turns import Moment, comes, take_turns
 from podium_protocol import kinds
@@ -61,10 +61,12 @@ class PrivatePost:
         random_bytes: Callable[[int], bytes],
         past: Moment | None = None,
         lists_read: ListsRead = lambda _: True,
+        asked_by: AskedBy = nothing_asked,
     ) -> None:
         """`past`: when everything is read that says who wants to be written to; None: it is.
 
         `lists_read`: whether all was read of where somebody reads messages; only then are they unreachable.
+        `asked_by`: what the recipients' relays are known to ask of a wrap.
         """
         self._past = past
         self._secret = secret
@@ -74,6 +76,7 @@ class PrivatePost:
         self._own_inbox = own_inbox
         self._clock = clock
         self._random_bytes = random_bytes
+        self._asked_by = asked_by
         self._look_again_at = 0
         self._unread = Unread(lists_read)
 
@@ -133,6 +136,7 @@ class PrivatePost:
             now=now,
             entropy=self._random_bytes(nip59.ENTROPY_BYTES),
             expiration=row.expires_at,
+            backdating=self._asked_by(relays).backdating,
         )
         return OutboxItem(
             event=wrap,

@@ -99,7 +99,7 @@ class Sender:
         if not relays:
             return _undeliverable(row, now), []
         kept = stored_wrap(row) if row.revision == session.event_id else None
-        prepared = row if kept is not None else self._prepared(row, session, rsvp, now)
+        prepared = row if kept is not None else self._prepared(row, session, rsvp, relays, now)
         event: SignedEvent | VerifiedEvent | None = kept or stored_wrap(prepared)
         assert event is not None, "a prepared row keeps its wrap"
         item = outbox_item(prepared, event, relays)
@@ -119,8 +119,8 @@ class Sender:
             inboxes = await inboxes_of(self._mirror, [row.pubkey for row in own])
             prepared: list[LedgerRow] = []
             for done, row in enumerate(own, 1):
-                if row.pubkey in inboxes:
-                    prepared.append(self._prepared(row, session, rsvps.get(row.pubkey), now))
+                if relays := inboxes.get(row.pubkey):
+                    prepared.append(self._prepared(row, session, rsvps.get(row.pubkey), relays, now))
                 elif self.unread.keeps(row.id, row.pubkey, row.updated_at, now):
                     prepared += _waiting(row)
                 else:
@@ -129,8 +129,10 @@ class Sender:
                     await asyncio.sleep(0)
             await self.commit(prepared, [])
 
-    def _prepared(self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None, now: int) -> LedgerRow:
-        wrapped = self._wrapper.wrap(row, session, rsvp)
+    def _prepared(
+        self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None, relays: Sequence[str], now: int
+    ) -> LedgerRow:
+        wrapped = self._wrapper.wrap(row, session, rsvp, relays)
         return msgspec.structs.replace(
             row,
             state=LedgerState.PREPARED,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -13,17 +13,25 @@ from podium_protocol import kinds
 from podium_protocol.events import Pubkey, Rejected, SignedEvent, UnsignedEvent, VerifiedEvent, verify_json
 from podium_protocol.filters import Filter
 from podium_protocol.keys import SecretKey
-from podium_protocol.limits import MAX_BACKDATING
 from podium_protocol.live import texts
 from podium_protocol.live.reminders import Message, ReminderPolicy, is_start_in_time
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.nips import nip17, nip44, nip59
+from podium_protocol.nips.nip11 import NOTHING_ASKED, Asked
 from podium_storage.event_queries import EventQueries
 from podium_storage.rows import LedgerRow, LiveSessionRow, RsvpRow
 
 _PER_QUERY = 1_000
 _MINUTES_BACK = 60
 _KEPT_KEYS = 20_000  # conversation keys of recipients: 35 us each to make, and everybody gets several messages
+
+AskedBy = Callable[[Sequence[str]], Asked]
+"""What relays are known to ask of an event that is to go to all of them."""
+
+
+def nothing_asked(_: Sequence[str]) -> Asked:
+    """An `AskedBy` of relays that take everything."""
+    return NOTHING_ASKED
 
 
 class Wrapped(msgspec.Struct, frozen=True):
@@ -44,18 +52,24 @@ class Wrapper:
         page_of: Callable[[LiveSessionRow], str],
         clock: Clock,
         random_bytes: Callable[[int], bytes],
+        asked_by: AskedBy = nothing_asked,
     ) -> None:
+        """`asked_by`: what the recipients' relays are known to ask of a wrap."""
         self._secret = secret
         self.policy = policy
         self._page_of = page_of
         self._clock = clock
         self._random_bytes = random_bytes
+        self._asked_by = asked_by
         self._keys: dict[str, bytes] = {}
 
-    def wrap(self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None) -> Wrapped:
-        """Render, seal and wrap one message; about 0.4 ms. Late ones say the time that really remains."""
+    def wrap(
+        self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None, relays: Sequence[str] = ()
+    ) -> Wrapped:
+        """Render, seal and wrap one message for `relays`; about 0.4 ms. Late ones say the time that really remains."""
         now = int(self._clock.now())
-        return self._wrapped(self._rumor(row, session, rsvp, now), row, session, now)
+        rumor, asked = self._rumor(row, session, rsvp, now), self._asked_by(relays)
+        return self._wrapped(rumor, row, session, now, backdating=asked.backdating)
 
     def wrap_again(self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None) -> Wrapped | None:
         """The message that `row` was wrapped with before, for a relay that wants a recent wrap: the same rumor.
@@ -91,14 +105,14 @@ class Wrapper:
         session: LiveSessionRow,
         now: int,
         *,
-        backdating: int = MAX_BACKDATING,
+        backdating: int,
     ) -> Wrapped:
         recipient = Pubkey(row.pubkey)
         event = nip59.gift_wrap(
             rumor,
             self._secret,
             recipient,
-            now=now,
+            now=max(now, row.due_at),  # it is sent then, and no relay is to find it too old
             entropy=self._random_bytes(nip59.ENTROPY_BYTES),
             conversation_key=self._key(recipient),
             expiration=max(session.ends_at, row.window_ends_at),

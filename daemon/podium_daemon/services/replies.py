@@ -17,7 +17,7 @@ import structlog
 
 from podium_daemon.clock import Clock
 from podium_daemon.services.letters import HELP, INVITATION, Letter, Letters
-from podium_daemon.services.reminder_wrapping import inboxes_of
+from podium_daemon.services.reminder_wrapping import AskedBy, inboxes_of, nothing_asked
 from podium_daemon.services.reply_judging import Correspondent, Heard, Outcome, decide, session_spoken_of, told_of
 from podium_daemon.supervisor import Stop
 from podium_daemon.turns import Moment, comes
@@ -84,6 +84,7 @@ class Replies:
         past: Moment | None = None,
         remembered: Callable[[Pubkey], int] = _nothing_remembered,
         page_of: Callable[[LiveSessionRow], str] | None = None,
+        asked_by: AskedBy = nothing_asked,
     ) -> None:
         """Join what replies need.
 
@@ -101,8 +102,10 @@ class Replies:
             past: when sessions, RSVPs and our own memory are read; None: they are.
             page_of: gives the address of a session's page.
             remembered: when somebody last said something that our own memory has (Unix seconds), 0 for never.
+            asked_by: what the recipients' relays are known to ask of a wrap.
         """
         self._secret = secret
+        self._asked_by = asked_by
         self._store = store
         self._mirror = mirror
         self._outbox = outbox
@@ -279,7 +282,7 @@ class Replies:
                 outcome.done.append(letter.wrap_id)
                 if relays := inboxes.get(letter.sender):
                     titles = [row.title for row in people[letter.sender].open.values()]
-                    wrap = self._wrapped(letter, why, titles, now)
+                    wrap = self._wrapped(letter, why, titles, relays, now)
                     items.append(_item(wrap, relays, letter, now))
         await self._outbox.add_many_within(tx, items)
 
@@ -316,7 +319,9 @@ class Replies:
         expires_at = now + _EXPLAIN_WITHIN
         return Letter(lesson_id=row.lesson_id, recipient=letter.sender, topic=HELP, rumor=rumor, expires_at=expires_at)
 
-    def _wrapped(self, letter: Heard, why: Unclear, titles: Sequence[str], now: int) -> SignedEvent:
+    def _wrapped(
+        self, letter: Heard, why: Unclear, titles: Sequence[str], relays: Sequence[str], now: int
+    ) -> SignedEvent:
         said = reply_texts.explain(why, letter.reply or "", titles)
         rumor = nip17.write_message(
             self._secret.pubkey,
@@ -326,9 +331,15 @@ class Replies:
             subject=said.headline,
             reply_to=letter.rumor_id,
         )
-        entropy = self._random_bytes(nip59.ENTROPY_BYTES)
-        expiration = now + _EXPLAIN_WITHIN
-        return nip59.gift_wrap(rumor, self._secret, letter.sender, now=now, entropy=entropy, expiration=expiration)
+        return nip59.gift_wrap(
+            rumor,
+            self._secret,
+            letter.sender,
+            now=now,
+            entropy=self._random_bytes(nip59.ENTROPY_BYTES),
+            expiration=now + _EXPLAIN_WITHIN,
+            backdating=self._asked_by(relays).backdating,
+        )
 
     def _account(self, outcome: Outcome, now: int) -> None:
         """Count what is stored now; who said what is in no log."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -40,6 +41,24 @@ class RelayLimits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
 
 NO_LIMITS: Final = RelayLimits()
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What one event must be like that several relays are to take.
+
+    `backdating`: seconds that a gift wrap may be dated back. The limit on times to come needs nothing of us: what we
+    write is never dated ahead.
+    """
+
+    backdating: int = MAX_BACKDATING
+
+
+NOTHING_ASKED: Final = Asked()
+
+
+def asked_by(limits: Iterable[RelayLimits]) -> Asked:
+    """What relays with these limits ask of an event that goes to all of them: the tightest counts."""
+    return Asked(backdating=min((one.backdating for one in limits), default=MAX_BACKDATING))
 
 
 class _Document(msgspec.Struct):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from podium_daemon.services.reminder_wrapping import LOOK_AGAIN, NOT_READ
 from podium_protocol import kinds, tags
+from podium_protocol.events import VerifiedEvent, verify_json
+from podium_protocol.nips.nip11 import RelayLimits
 from podium_storage.changes import Batch
 from podium_storage.deliveries import Accepted, Refused
 from podium_storage.rows import LetterRow
@@ -33,6 +35,18 @@ async def test_letters_go_to_the_recipients_inbox_only() -> None:
         await here.post._turn(EVERYTHING)
         assert await states(here, ada.pubkey) == {"session": "sent", "invitation": "sent"}
         assert all(row.rumor == b"" for row in (await letters(here, ada.pubkey)).values())
+
+
+async def test_letters_are_dated_within_what_the_recipients_relays_take() -> None:
+    """The limit of one's relay (NIP-11) does not touch the letters of others."""
+    async with world() as here:
+        here.limits = {INBOX: RelayLimits(created_at_lower_limit=60)}
+        await scheduled(here, await here.person())
+        await here.post._turn(EVERYTHING)
+        wraps = [(row.relay, verify_json(row.event_json)) for row in await here.outbox.due(here.now)]
+        ages = [(relay, here.now - wrap.created_at) for relay, wrap in wraps if isinstance(wrap, VerifiedEvent)]
+        assert all(0 <= age <= 54 for relay, age in ages if relay == INBOX)
+        assert [relay for relay, _ in ages].count(INBOX) == 2
 
 
 async def test_without_an_inbox_it_waits_and_is_sent_when_there_is_one() -> None:

@@ -9,6 +9,7 @@ from podium_protocol.events import VerifiedEvent, verify_json
 from podium_protocol.keys import SecretKey
 from podium_protocol.limits import MAX_BACKDATING
 from podium_protocol.nips import nip17, nip59
+from podium_protocol.nips.nip11 import RelayLimits
 from podium_storage import outbox as outbox_module
 from podium_storage.deliveries import Accepted, OutboxRow, Refused
 from podium_storage.rows import LedgerRow, LiveSessionRow
@@ -208,3 +209,22 @@ def test_ten_minutes_are_less_than_what_relays_complain_of() -> None:
     assert oldest == 10**9 - 600
     assert nip59.backdated(10**9, (601).to_bytes(8, "big"), nip59.RECENT) == 10**9
     assert nip59.RECENT < MAX_BACKDATING
+
+
+async def test_a_wrap_is_dated_within_what_the_relay_is_known_to_take() -> None:
+    """From the start, and counted from when it is sent: one that was prepared ten minutes ahead is no older then."""
+    async with world() as here:
+        here.limits = {INBOX: RelayLimits(created_at_lower_limit=60)}
+        person, session = await confirmed(here)
+        (first,) = await refuse(here, "blocked: not you")
+        assert here.now - 54 <= first.created_at <= here.now
+        day = await entry_of(here, person, session, "day")
+        await here.clock.advance(day.due_at - here.now - 300)
+        await plan(here)
+        assert (await entry_of(here, person, session, "day")).state == "prepared"
+        await here.clock.advance(300)
+        await plan(here)
+        (row,) = await waiting(here)
+        wrap = verify_json(row.event_json)
+        assert isinstance(wrap, VerifiedEvent)
+        assert here.now - 54 <= wrap.created_at <= here.now

@@ -14,9 +14,10 @@ from podium_protocol.filters import Filter
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.nips import nip17, nip44, nip59
+from podium_protocol.nips.nip11 import RelayLimits
 from podium_storage.rows import LiveSessionRow
 from tests.support.private import edited, opened, scheduled
-from tests.support.world import World, new_key, pubkeys, signed, world
+from tests.support.world import INBOX, World, new_key, pubkeys, signed, world
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -163,6 +164,19 @@ async def test_an_ambiguous_reply_changes_nothing_and_is_answered_once() -> None
         assert {await status(here, person, row) for row in (one, two)} == {"confirmed"}
         assert here.letters(person)[before:] == ["Which session do you mean?"]
         assert here.replies.counts["ambiguous"] == 2
+
+
+async def test_what_is_written_back_is_dated_within_what_the_relay_takes() -> None:
+    """As all messages are, where the recipient's relay says how old it takes them (NIP-11)."""
+    async with world() as here:
+        here.limits = {INBOX: RelayLimits(created_at_lower_limit=60)}
+        person, one, two = await here.person(), await here.schedule(), await here.schedule(starts_in=3 * DAY)
+        for row in (one, two):
+            await here.answer(person, row)
+        await here.turn()
+        await here.replies.take([wrapped(here, person, message(here, person, "no"))])
+        (wrap,) = [json.loads(row.event_json) for row in await here.outbox.due(here.now) if row.relay == INBOX]
+        assert here.now - 54 <= wrap["created_at"] <= here.now
 
 
 async def test_a_reply_to_a_session_that_is_over_is_answered_with_the_fact() -> None:

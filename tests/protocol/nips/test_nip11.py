@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from podium_protocol.errors import RemoteProtocolError
 from podium_protocol.limits import MAX_BACKDATING
-from podium_protocol.nips.nip11 import NO_LIMITS, RelayLimits, read_limits
+from podium_protocol.nips.nip11 import NO_LIMITS, NOTHING_ASKED, RelayLimits, asked_by, read_limits
 
 # ten subscriptions, as a relay of the kind of nostream allows them
 NOSTREAM = {
@@ -85,3 +85,11 @@ def test_wraps_are_dated_within_what_a_relay_takes(lower: int) -> None:
     back = RelayLimits(created_at_lower_limit=lower).backdating
     assert back <= min(MAX_BACKDATING, lower)
     assert RelayLimits().backdating == MAX_BACKDATING
+
+
+@given(st.lists(st.none() | st.integers(1, 10**6), max_size=4))
+def test_the_tightest_of_several_relays_counts(lower: list[int | None]) -> None:
+    """What is dated within the tightest limit is within all of them; no relay, or none with a limit, asks nothing."""
+    asked = asked_by(RelayLimits(created_at_lower_limit=each) for each in lower)
+    assert all(asked.backdating <= each for each in lower if each is not None)
+    assert asked_by([]) == asked_by([NO_LIMITS]) == NOTHING_ASKED
