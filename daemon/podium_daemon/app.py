@@ -109,7 +109,7 @@ from podium_protocol.keys import SecretKey
 from podium_protocol.limits import MAX_DM_RELAYS
 from podium_protocol.live.lifecycle_rules import StartPolicy
 from podium_protocol.live.session import Guests, RecordingAccess, Visibility
-from podium_protocol.nips import nip19, nip42
+from podium_protocol.nips import nip05, nip19, nip42
 from podium_protocol.nips.nip11 import Asked, asked_by
 from podium_protocol.relay_url import normalise
 from podium_storage.attendance_projection import AttendanceProjection
@@ -711,7 +711,8 @@ class Daemon:
         return is_known
 
     def _face(self) -> ServiceFace:
-        return ServiceFace(name=self._config.identity.service_name, public_url=self._config.public_url)
+        url = self._config.public_url
+        return ServiceFace(name=self._config.identity.service_name, public_url=url, nip05=nip05.root_name(url))
 
     async def _announce_relays(self, outgoing: Outgoing) -> None:
         await announce_relay_lists(

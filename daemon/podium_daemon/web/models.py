@@ -325,6 +325,12 @@ class ServiceOut(Model):
     trouble: Annotated[str | None, Field(description="Why nothing is sent: another daemon has the same key.")] = None
 
 
+class NamesOut(Model):
+    """The document of NIP-05."""
+
+    names: Annotated[dict[str, str], Field(description="Public keys in hex, by name.")]
+
+
 class ChallengeOut(Model):
     """What a join proof must contain (docs/wire-formats.md, Join proof)."""
 

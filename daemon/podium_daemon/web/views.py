@@ -99,6 +99,10 @@ class Views:
                 detail = f"{reference!r} could be any of {len(named)} sessions: {', '.join(sorted(named)[:5])}"
                 raise Problem(HTTPStatus.CONFLICT, "ambiguous-session", detail, "Give more of the name, or the naddr.")
 
+    def name_of(self, pubkey: Pubkey) -> str:
+        """The name that an instructor gives themselves; "" if none is known."""
+        return self._introduce(pubkey).name
+
     async def _meant(self, address: Address) -> LiveSessionRow | None:
         """The session at an address, or the one that our live status or somebody's answer at it is about."""
         lesson_id = str(address)

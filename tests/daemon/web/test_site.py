@@ -16,7 +16,7 @@ from podium_daemon.web.strict_json import StrictRoute
 from tests.support.site import Site, site
 
 one_loop = pytest.mark.asyncio(loop_scope="module")
-OURS = ("/api/", "/healthz", "/readyz", "/metrics", "/calendar/")
+OURS = ("/api/", "/healthz", "/readyz", "/metrics", "/calendar/", "/.well-known/")
 
 
 def routes_of_all_modules() -> list[APIRoute]:

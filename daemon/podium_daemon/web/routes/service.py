@@ -14,16 +14,17 @@ from podium_daemon.web.context import InContext, granted
 from podium_daemon.web.documented import also
 from podium_daemon.web.login import Caller
 from podium_daemon.web.metrics import exposition
-from podium_daemon.web.models import AcceptedEvent, EventModel, EventsIn, EventsOut, RelaysOut, ServiceOut
+from podium_daemon.web.models import AcceptedEvent, EventModel, EventsIn, EventsOut, NamesOut, RelaysOut, ServiceOut
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.views import relay_out
 from podium_protocol.events import EventId, Pubkey, Rejected, SignedEvent, VerifiedEvent, verify
-from podium_protocol.nips import nip11
+from podium_protocol.nips import nip05, nip11
 
 _RELAY_INFORMATION: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "The document of NIP-11.", "content": {nip11.MEDIA_TYPE: {"schema": {"type": "object"}}}}
 }
+
 _NOT_READY: Final = also("text/plain", "Why not.", HTTPStatus.SERVICE_UNAVAILABLE)
 router = APIRouter(tags=["service"], route_class=StrictRoute)
 
@@ -32,6 +33,19 @@ router = APIRouter(tags=["service"], route_class=StrictRoute)
 async def show_service(context: InContext) -> ServiceOut:
     """Keys, relays and engine of this service: what a client needs to address it."""
     return context.service()
+
+
+@router.get("/.well-known/nostr.json")
+async def list_names(context: InContext, response: Response, name: str | None = None) -> NamesOut:
+    """Whom this domain vouches for (NIP-05): the service as `_` and who is on the allow-list; with `name`, that one.
+
+    Pages of any origin may read it, as NIP-05 demands.
+    """
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    staff = {Pubkey(pubkey): context.views.name_of(Pubkey(pubkey)) for pubkey in context.service().instructors}
+    names = nip05.names_of(context.service_pubkey, staff)
+    wanted = names if name is None else {name: names[name]} if name in names else {}
+    return NamesOut(names=dict(wanted))
 
 
 @router.get("/api/relays")

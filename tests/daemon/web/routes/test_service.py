@@ -9,11 +9,12 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from podium_daemon.services.profiles import Introduction
 from podium_daemon.web.site import build_site
 from podium_protocol import kinds
 from podium_protocol.events import UnsignedEvent
 from podium_protocol.filters import Filter
-from podium_protocol.nips import nip17
+from podium_protocol.nips import nip17, nip19
 from tests.support.pools import running_pool
 from tests.support.relays import new_key
 from tests.support.relays import signed as note
@@ -231,3 +232,37 @@ class TestEvents:
             assert (await here.sign_and_submit(here.here.instructor, draft)).status_code == 200
             (shown,) = (await here.get("/api/sessions")).json()["sessions"]
             assert shown["title"] == "<script>alert(1)</script> =1+1"
+
+
+class TestNames:
+    """`/.well-known/nostr.json` (NIP-05)."""
+
+    async def test_the_domain_vouches_for_the_service_and_its_instructors(self) -> None:
+        """The service is the domain itself; an instructor goes by the name in their profile, without one by the key."""
+        async with site() as here:
+            instructor = here.here.instructor.pubkey
+            names = (await here.get("/.well-known/nostr.json")).json()["names"]
+            assert names == {"_": here.here.service.pubkey, nip19.encode_npub(instructor): instructor}
+            here.introductions[instructor] = Introduction("Some One")
+            names = (await here.get("/.well-known/nostr.json")).json()["names"]
+            assert names == {"_": here.here.service.pubkey, "some-one": instructor}
+
+    async def test_one_name_is_answered_alone(self) -> None:
+        """`?name=` gives that one, and nobody for a name that nobody has."""
+        async with site() as here:
+            path = "/.well-known/nostr.json?name="
+            assert (await here.get(f"{path}_")).json() == {"names": {"_": here.here.service.pubkey}}
+            assert (await here.get(f"{path}nobody")).json() == {"names": {}}
+
+    async def test_pages_of_any_origin_may_read_the_names_and_nothing_else(self) -> None:
+        """Web clients ask from their own origin (NIP-05); no other answer is; the Host is checked here too."""
+        async with site() as here:
+            headers = {"Origin": "https://client.example.org"}
+            names = await here.client.get(f"{here.base}/.well-known/nostr.json", headers=headers)
+            assert (names.status_code, names.headers["access-control-allow-origin"]) == (200, "*")
+            other = await here.client.get(f"{here.base}/api/service", headers=headers)
+            assert "access-control-allow-origin" not in other.headers
+            headers = {"Host": "evil.example.org"}
+            foreign = await here.client.get(f"{here.base}/.well-known/nostr.json", headers=headers)
+            assert foreign.status_code == 421
+            assert "access-control-allow-origin" not in foreign.headers
