@@ -88,6 +88,7 @@ from podium_daemon.signers.desk import Desk
 from podium_daemon.signers.instructors import InstructorSigners
 from podium_daemon.signers.known_bunkers import KnownBunkers
 from podium_daemon.signers.local import LocalSigner
+from podium_daemon.signers.mining import MiningSigner
 from podium_daemon.state_directory import lock_state_directory, prepare_state_directory
 from podium_daemon.strangers import DiskBudget, Strangers
 from podium_daemon.supervisor import Service, Supervisor, stop_on_signals
@@ -196,6 +197,8 @@ class Daemon:
         self._config = config
         self._store = store
         self._signer = signer
+        self._mining = MiningSigner(signer, bits=self._work_of_ours)
+        """Signs what goes to relays."""
         self._clock = clock
         self._random_bytes = random_bytes
         self._watched: list[Watched] = []
@@ -412,7 +415,13 @@ class Daemon:
 
     def _asked_by(self, relays: Sequence[str]) -> Asked:
         """What relays are known to ask of an event of ours."""
-        return asked_by(self._pool.limits_of(relays))
+        return asked_by(self._pool.limits_of(relays), most_work=self._most_work())
+
+    def _most_work(self) -> int:
+        return self._config.publishing.proof_of_work
+
+    def _work_of_ours(self) -> int:
+        return self._asked_by(self._write_relays()).work
 
     async def _sign_in(self, relay_url: str, challenge: str) -> SignedEvent:
         draft = nip42.write_auth(self._signer.pubkey, relay_url, challenge, int(self._clock.now()))
@@ -485,7 +494,7 @@ class Daemon:
             outgoing=outgoing,
             letters=letters,
             engine=self._engine,
-            signer=signer,
+            signer=self._mining,
             gaps=GapBook(meta, tolerance=3 * self._config.attendance.poll),
             clock=clock,
         )
@@ -594,7 +603,7 @@ class Daemon:
             outgoing=outgoing,
             status=self._status(outgoing),
             engine=self._engine,
-            instructors=InstructorOrService(self._signer, self._instructor_signers),
+            instructors=InstructorOrService(self._mining, self._instructor_signers),
             notify=self._tell_room,
             page_of=self._page_of,
             clock=clock,
@@ -680,7 +689,7 @@ class Daemon:
             store=self._store,
             mirror=self._mirror,
             outgoing=outgoing,
-            signer=self._signer,
+            signer=self._mining,
             clock=self._clock,
         )
         self._statuses.append(status)
@@ -719,7 +728,7 @@ class Daemon:
             store=self._store,
             mirror=self._mirror,
             outgoing=outgoing,
-            signer=self._signer,
+            signer=self._mining,
             clock=self._clock,
             read=[relay.url for relay in self._relays if relay.read],
             write=self._write_relays(),

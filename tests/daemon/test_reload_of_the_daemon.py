@@ -27,6 +27,8 @@ from podium_daemon.signers.local import LocalSigner
 from podium_protocol.errors import InvalidInput
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.reminders import Message
+from podium_protocol.nips.nip11 import RelayLimits
+from podium_protocol.relay_url import normalise
 from podium_storage.meta import Meta
 from podium_storage.rows import LiveSessionRow
 from podium_storage.store import Store
@@ -92,6 +94,12 @@ def _relays(daemon: Daemon) -> tuple[object, ...]:
     )
 
 
+def _work(daemon: Daemon) -> tuple[object, ...]:
+    """The bits that are done for a relay that asks for ten."""
+    daemon._pool._known(normalise(HERE) or "")._information.limits = RelayLimits(min_pow_difficulty=10)
+    return (daemon._mining._bits(), daemon._asked_by([HERE]).work)
+
+
 ROW: Final = LiveSessionRow(
     lesson_id=f"31923:{SOMEBODY.pubkey}:knots",
     conference_room_id="room",
@@ -133,6 +141,7 @@ TABLE: Final[Mapping[str, Row]] = {
         (SOMEBODY.pubkey,),
         lambda daemon: (daemon._instructors.allows(SOMEBODY.pubkey), daemon._service_out().instructors),
     ),
+    "publishing.proof_of_work": Row(7, _work),
     "reminders.confirmation": Row(False, lambda daemon: (daemon._reminders.settings.planner.confirmations,)),
     "reminders.confirmation_window": Row(7, _reminders("quiet_after_confirmation")),
     "reminders.debounce": Row(7, _reminders("moved_debounce")),

@@ -21,6 +21,7 @@ from podium_daemon.config.sections import (
     Instructors,
     Lifecycle,
     Logging,
+    Publishing,
     Recording,
     RelayList,
     Storage,
@@ -38,6 +39,7 @@ class Config(Section):
     identity: Identity = Field(default_factory=Identity)
     instructors: Instructors = Field(default_factory=Instructors)
     embedded: Embedded = Field(default_factory=Embedded)
+    publishing: Publishing = Field(default_factory=Publishing)
     reminders: Reminders = Field(default_factory=Reminders)
     lifecycle: Lifecycle = Field(default_factory=Lifecycle)
     attendance: Attendance = Field(default_factory=Attendance)

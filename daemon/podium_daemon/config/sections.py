@@ -31,6 +31,7 @@ from podium_daemon.config.values import (
     RelayUrl,
     Seconds,
     Text,
+    WorkBits,
 )
 
 _POLICY: Final = (
@@ -63,6 +64,16 @@ class Relay(Section):
     write: bool = Field(default=True, description="Publish to it.")
     dm: bool = Field(default=True, description="Receive private messages there (listed in kind 10050).")
     auth: bool = Field(default=True, description="Log in with the service's key when it asks (NIP-42).")
+
+
+class Publishing(Section):
+    """What is done for relays that ask for it."""
+
+    proof_of_work: WorkBits = Field(
+        default=16,
+        description="Bits of work (NIP-13) done for a relay that asks for them, which refuses if it asks for more. "
+        "Each bit doubles the time an event takes: 16 are some 0.1 s of one processor, 20 some 2 s. 0: none.",
+    )
 
 
 class Embedded(Section):

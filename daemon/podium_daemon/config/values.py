@@ -15,6 +15,7 @@ from podium_daemon.config.durations import FORM as DURATION_FORM
 from podium_daemon.config.durations import MAX_SECONDS, parse_duration
 from podium_protocol.errors import PodiumError
 from podium_protocol.live.plain_text import single_line
+from podium_protocol.nips.nip13 import MAX_WORK
 from podium_protocol.nips.nip19 import parse_pubkey
 from podium_protocol.relay_url import normalise
 
@@ -182,6 +183,7 @@ PositiveSeconds = Annotated[
 ]
 Port = Annotated[int, Field(ge=0, le=65_535), Form("a port number from 1 to 65535, or 0 for any free one")]
 Percent = Annotated[int, Field(ge=1, le=100), Form("a whole number from 1 to 100")]
+WorkBits = Annotated[int, Field(ge=0, le=MAX_WORK), Form(f"a whole number from 0 to {MAX_WORK}")]
 Minutes = Annotated[int, Field(ge=1, le=24 * 60), Form("whole minutes from 1 to 1440")]
 Days = Annotated[int, Field(ge=0, le=36_500), Form("whole days, or 0 for ever")]
 Devices = Annotated[int, Field(ge=1, le=16), Form("a whole number from 1 to 16")]

@@ -8,7 +8,7 @@ from podium_daemon.clock import Clock
 from podium_daemon.services.outgoing import Outgoing
 from podium_daemon.signers.base import Signer
 from podium_protocol.events import UnsignedEvent
-from podium_protocol.nips import nip17, nip65
+from podium_protocol.nips import nip13, nip17, nip65
 from podium_storage.mirror import Mirror
 from podium_storage.store import Store
 
@@ -32,7 +32,7 @@ async def announce_relay_lists(
         drafts.append(nip17.write_dm_relays(signer.pubkey, dm, created_at=now))
     for draft in drafts:
         before = await mirror.newest_replaceable(draft.kind, signer.pubkey)
-        if before is not None and before.tags == draft.tags:
+        if before is not None and nip13.without_nonce(before.tags) == draft.tags:
             continue
         created_at = max(now, before.created_at + 1) if before else now
         event = UnsignedEvent(draft.pubkey, created_at, draft.kind, draft.tags, draft.content)

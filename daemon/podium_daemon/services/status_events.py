@@ -15,6 +15,7 @@ from podium_protocol.events import EventId, Pubkey, UnsignedEvent, VerifiedEvent
 from podium_protocol.live import meeting
 from podium_protocol.live.lifecycle import State
 from podium_protocol.live.session import Visibility
+from podium_protocol.nips import nip13
 from podium_storage.mirror import Mirror
 from podium_storage.rows import LiveSessionRow
 from podium_storage.session_projection import room_of
@@ -82,7 +83,7 @@ class StatusEvents:
             now=int(self._clock.now()),
             previous_created_at=earliest or None,
         )
-        if before is not None and before.tags == event.tags and not anew:
+        if before is not None and nip13.without_nonce(before.tags) == event.tags and not anew:
             return None
         signed = await self._signer.sign(event)
         await self._store.database.transact(lambda tx: self._outgoing.add(tx, [signed]))

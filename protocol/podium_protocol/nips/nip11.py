@@ -47,18 +47,25 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What one event must be like that several relays are to take.
 
     `backdating`: seconds that a gift wrap may be dated back. The limit on times to come needs nothing of us: what we
-    write is never dated ahead.
+    write is never dated ahead. `work`: the bits of proof of work (NIP-13) that are done for them.
     """
 
     backdating: int = MAX_BACKDATING
+    work: int = 0
 
 
 NOTHING_ASKED: Final = Asked()
 
 
-def asked_by(limits: Iterable[RelayLimits]) -> Asked:
-    """What relays with these limits ask of an event that goes to all of them: the tightest counts."""
-    return Asked(backdating=min((one.backdating for one in limits), default=MAX_BACKDATING))
+def asked_by(limits: Iterable[RelayLimits], *, most_work: int = 0) -> Asked:
+    """What relays with these limits ask of an event that goes to all of them: the tightest counts.
+
+    Who asks for more than `most_work` bits will refuse, and no work is done for them.
+    """
+    known = tuple(limits)
+    bits = (one.min_pow_difficulty for one in known if one.min_pow_difficulty <= most_work)
+    backdating = min((one.backdating for one in known), default=MAX_BACKDATING)
+    return Asked(backdating=backdating, work=max(bits, default=0))
 
 
 class _Document(msgspec.Struct):

@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from podium_daemon.services.relay_lists import announce_relay_lists
+from podium_daemon.signers.mining import MiningSigner
 from podium_protocol import kinds
 from podium_protocol.events import VerifiedEvent
-from podium_protocol.nips import nip17, nip65
+from podium_protocol.nips import nip13, nip17, nip65
 from tests.support.world import World, world
 
 ONE, TWO = "wss://one.example.org", "wss://two.example.org"
 
 
 async def announced(
-    here: World, *, read: Sequence[str] = (ONE,), write: Sequence[str] = (ONE, TWO), dm: Sequence[str] = (TWO,)
+    here: World,
+    *,
+    read: Sequence[str] = (ONE,),
+    write: Sequence[str] = (ONE, TWO),
+    dm: Sequence[str] = (TWO,),
+    bits: int = 0,
 ) -> list[VerifiedEvent]:
     """What is published by announcing these lists."""
     before = len(here.sent)
@@ -22,7 +28,7 @@ async def announced(
         store=here.store,
         mirror=here.mirror,
         outgoing=here.outgoing,
-        signer=here.signer,
+        signer=MiningSigner(here.signer, bits=lambda: bits),
         clock=here.clock,
         read=read,
         write=write,
@@ -48,6 +54,15 @@ async def test_what_is_known_already_is_not_published_again() -> None:
         await announced(here)
         await here.clock.advance(3600)
         assert await announced(here) == []
+
+
+async def test_work_that_was_done_is_no_news() -> None:
+    """The lists are mined where relays ask for it, and the nonce says nothing new about us."""
+    async with world() as here:
+        mined = await announced(here, bits=4)
+        assert [nip13.difficulty(event.id) >= 4 for event in mined] == [True, True]
+        await here.clock.advance(3600)
+        assert await announced(here, bits=4) == await announced(here) == []
 
 
 async def test_only_what_changed_is_published_and_is_newer() -> None:

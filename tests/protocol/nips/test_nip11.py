@@ -93,3 +93,11 @@ def test_the_tightest_of_several_relays_counts(lower: list[int | None]) -> None:
     asked = asked_by(RelayLimits(created_at_lower_limit=each) for each in lower)
     assert all(asked.backdating <= each for each in lower if each is not None)
     assert asked_by([]) == asked_by([NO_LIMITS]) == NOTHING_ASKED
+
+
+@given(st.lists(st.integers(0, 256), max_size=4), st.integers(0, 20))
+def test_the_most_work_that_is_done_for_anybody_is_done(bits: list[int], most: int) -> None:
+    """All are content who ask for no more than is done at most, and nothing is done for the others."""
+    work = asked_by([RelayLimits(min_pow_difficulty=each) for each in bits], most_work=most).work
+    assert all(each <= work or each > most for each in bits)
+    assert work in (0, *bits)
