@@ -43,6 +43,7 @@ from podium_daemon.relays.gaps import Gaps
 from podium_daemon.relays.gift_wraps import GiftWraps
 from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.mailboxes import Mailboxes
+from podium_daemon.relays.outbox_model import OutboxModel, OutboxSettings
 from podium_daemon.relays.pool import RelayPool
 from podium_daemon.relays.publisher import Publisher
 from podium_daemon.relays.relay_state import PoolRelay
@@ -218,6 +219,7 @@ class Daemon:
         self.services += [
             self._pool,
             self._syncer,
+            self._outbox_model,
             self._gift_wraps,
             self._publisher,
             self._engine,
@@ -247,6 +249,7 @@ class Daemon:
         self._recorder.settings = self._recording_settings()
         self._blossom.within = config.recording.transfer_within
         self._rsvps.policy = policies.seat_policy(config)
+        self._outbox_model.settings = self._outbox_settings()
         self._syncer.doors = config.lifecycle.doors
         self._housekeeping.retention_days = config.attendance.retention_days
         self._desk.service_name = config.identity.service_name
@@ -358,6 +361,14 @@ class Daemon:
             sink=self._take_in,
             on_eose=self._on_eose,
             signer=self._sign_in,
+            clock=clock,
+        )
+        self._outbox_model = OutboxModel(
+            self._outbox_settings(),
+            pool=self._pool,
+            syncer=self._syncer,
+            mirror=self._mirror,
+            spread=self._give_lists,
             clock=clock,
         )
         self._gaps = Gaps(self._pool.states, self._syncer.told_in_part)
@@ -514,7 +525,7 @@ class Daemon:
             wrapper=wrapper,
             clock=clock,
             past=self._may_write(),
-            lists_read=self._syncer.has_read_lists,
+            lists_read=self._has_read_lists,
         )
         self._private_post = self._join_post()
         self._controls = RoomControls(store=store, engine=self._engine)
@@ -665,7 +676,7 @@ class Daemon:
             clock=self._clock,
             random_bytes=self._random_bytes,
             past=self._may_write(),
-            lists_read=self._syncer.has_read_lists,
+            lists_read=self._has_read_lists,
             asked_by=self._asked_by,
         )
 
@@ -774,6 +785,21 @@ class Daemon:
 
     async def _give_newest(self, outdated: Sequence[VerifiedEvent], relay: str) -> None:
         await self._spreading.catch_up(outdated, relay)  # made after the syncer, since it writes through the outbox
+
+    async def _give_lists(self, indexers: Sequence[str]) -> None:
+        await self._spreading.give_lists(indexers, self._signer.pubkey)
+
+    def _has_read_lists(self, pubkey: str) -> bool | None:
+        """Whether all was read of where somebody reads messages, on our relays and on theirs; None: not asked yet."""
+        told, looked = self._syncer.has_read_lists(pubkey), self._outbox_model.has_looked(pubkey)
+        if told is False or looked is False:
+            return False
+        return None if told is None or looked is None else True
+
+    def _outbox_settings(self) -> OutboxSettings:
+        given = self._config.outbox
+        indexers = tuple(dict.fromkeys(normalise(url) or url for url in given.indexers))
+        return OutboxSettings(enabled=given.enabled, indexers=indexers)
 
     async def _tell_room(self, lesson_id: str, text: str) -> None:
         await self._rooms.notify(lesson_id, text)  # rooms and recorder need each other

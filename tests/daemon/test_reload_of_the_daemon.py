@@ -142,6 +142,8 @@ TABLE: Final[Mapping[str, Row]] = {
         lambda daemon: (daemon._instructors.allows(SOMEBODY.pubkey), daemon._service_out().instructors),
     ),
     "publishing.proof_of_work": Row(7, _work),
+    "outbox.enabled": Row(False, lambda daemon: (daemon._outbox_model.settings.enabled,)),
+    "outbox.indexers": Row(("wss://purple.example.org",), lambda daemon: (daemon._outbox_model.settings.indexers,)),
     "reminders.confirmation": Row(False, lambda daemon: (daemon._reminders.settings.planner.confirmations,)),
     "reminders.confirmation_window": Row(7, _reminders("quiet_after_confirmation")),
     "reminders.debounce": Row(7, _reminders("moved_debounce")),

@@ -21,6 +21,7 @@ from podium_daemon.config.sections import (
     Instructors,
     Lifecycle,
     Logging,
+    Outbox,
     Publishing,
     Recording,
     RelayList,
@@ -40,6 +41,7 @@ class Config(Section):
     instructors: Instructors = Field(default_factory=Instructors)
     embedded: Embedded = Field(default_factory=Embedded)
     publishing: Publishing = Field(default_factory=Publishing)
+    outbox: Outbox = Field(default_factory=Outbox)
     reminders: Reminders = Field(default_factory=Reminders)
     lifecycle: Lifecycle = Field(default_factory=Lifecycle)
     attendance: Attendance = Field(default_factory=Attendance)

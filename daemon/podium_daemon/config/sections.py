@@ -100,6 +100,22 @@ class Instructors(Section):
     )
 
 
+class Outbox(Section):
+    """Where people are found who write to relays of their own choice (NIP-65, the outbox model)."""
+
+    enabled: bool = Field(
+        default=True,
+        description="Read the relays that instructors and participants list as theirs. With false, or with only relays "
+        "on private addresses and no indexers, no relay is read but those above.",
+    )
+    indexers: Annotated[tuple[RelayUrl, ...], FrozenList] = Field(
+        default=(),
+        max_length=16,
+        description="Public relays asked for people's lists besides those above, and given the service's own. Empty: "
+        "none.",
+    )
+
+
 class Lifecycle(Section):
     """When sessions open, start and end."""
 

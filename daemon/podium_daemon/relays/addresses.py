@@ -23,6 +23,7 @@ from podium_protocol import relay_url
 RESOLVE_WITHIN: Final = 5.0  # seconds
 _LOOKUPS_AT_ONCE: Final = 8  # strangers' slow name servers must not fill the process with threads
 _DEFAULT_PORTS: Final = {"ws": 80, "wss": 443}
+_OWN_NAMES: Final = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".test", ".invalid")
 
 Network = IPv4Network | IPv6Network
 Lookup = Callable[[str, int], Awaitable[Collection[str]]]
@@ -95,6 +96,19 @@ def is_public(text: str) -> bool:
     if isinstance(address, IPv4Address):
         return not any(address in network for network in _NOT_PUBLIC_4)
     return address.scope_id is None and address in _UNICAST_6 and not any(address in net for net in _NOT_PUBLIC_6)
+
+
+def leads_outside(url: str, permitted: Iterable[Network] = ()) -> bool:
+    """Whether a relay's URL may lead beyond this machine and its network, as far as can be told without asking.
+
+    `permitted` are networks that count as outside although they are not public.
+    """
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return "." in host and not host.endswith(_OWN_NAMES)
+    return is_public(host) or _is_in(host, tuple(permitted))
 
 
 class SystemLookup:

@@ -66,8 +66,17 @@ class Pager:
     The next page starts at the second of the oldest event seen, not before it: a page may end within a second.
     """
 
-    def __init__(self, wanted: Filter, *, at_most: int, seen: set[str] | None = None, page: int = PAGE) -> None:
+    def __init__(
+        self,
+        wanted: Filter,
+        *,
+        at_most: int,
+        seen: set[str] | None = None,
+        page: int = PAGE,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
         """`seen`: ids that other filters of the same relay brought; they are not taken twice. `page`: events a REQ."""
+        self._max_bytes = max_bytes
         self._wanted = wanted
         self._page = page
         self._left = at_most if wanted.limit is None else min(at_most, wanted.limit)
@@ -110,7 +119,7 @@ class Pager:
 
     def _move(self, times: Collection[int], fresh: int) -> None:
         self._largest = max(self._largest, len(times))
-        if self._left == 0 or self._bytes > MAX_BYTES:
+        if self._left == 0 or self._bytes > self._max_bytes:
             self._is_over = True
             if self._is_our_cap or self._left:
                 self.problem = "it has more events than were asked for at most"

@@ -37,6 +37,7 @@ def wraps_for(service: Pubkey) -> tuple[Filter, ...]:
 class Interests(msgspec.Struct, frozen=True, kw_only=True):
     """Whose events matter now. `people` have answered to an open session or asked; `lessons` are its addresses.
 
+    `invited` are those whom open sessions name: they are read where they write, before they have answered.
     `meetings` are the addresses of the public ones' live status: questions name those.
     """
 
@@ -44,6 +45,7 @@ class Interests(msgspec.Struct, frozen=True, kw_only=True):
     instructors: tuple[Pubkey, ...] = ()
     lessons: tuple[str, ...] = ()
     people: tuple[Pubkey, ...] = ()
+    invited: tuple[Pubkey, ...] = ()
     meetings: tuple[str, ...] = ()
 
     def subscriptions(self) -> dict[str, tuple[Filter, ...]]:

@@ -26,7 +26,7 @@ from podium_daemon.relays.addresses import (
 )
 from podium_daemon.relays.books import SinceFor
 from podium_daemon.relays.connection import RelayConnection
-from podium_daemon.relays.fetching import FetchResult, RelayAnswer
+from podium_daemon.relays.fetching import MAX_BYTES, FetchResult, RelayAnswer
 from podium_daemon.relays.incoming import Incoming, OnEose, Sink
 from podium_daemon.relays.places import MAX_STRANGERS, NoPlace, Places
 from podium_daemon.relays.publishing import MAX_ON_THE_WAY, OnOutcome, Prepared, PublishOutcome, recipient_of
@@ -290,21 +290,25 @@ class RelayPool:
         *,
         within: float = 30.0,
         at_most: int = 10_000,
+        max_bytes: int = MAX_BYTES,
     ) -> FetchResult:
         """Read all that relays have stored for the filters, page after page, from all of them at once.
 
-        `relays` None: those configured with `read`. `within`: seconds for each. `at_most`: events of each. A relay
-        that is away, slow, or refuses has a `problem` in its answer, beside what it gave until then.
+        `relays` None: those configured with `read`. `within`: seconds for each. `at_most`: events of each.
+        `max_bytes`: of each one's answer to each filter. A relay that is away, slow, or refuses has a `problem` in its
+        answer, beside what it gave until then.
         """
         urls = dict.fromkeys(self.urls("read") if relays is None else relays)
-        answers = await asyncio.gather(*(self._fetch_one(url, filters, within, at_most) for url in urls))
+        answers = await asyncio.gather(*(self._fetch_one(url, filters, within, at_most, max_bytes) for url in urls))
         return FetchResult(tuple(answers))
 
-    async def _fetch_one(self, url: str, filters: Sequence[Filter], within: float, at_most: int) -> RelayAnswer:
+    async def _fetch_one(
+        self, url: str, filters: Sequence[Filter], within: float, at_most: int, max_bytes: int
+    ) -> RelayAnswer:
         normal = self.ensure(url)
         if isinstance(normal, AddressRefused):
             return RelayAnswer(normal.url, (), normal.reason)
-        return await Fetch(self._known(normal), filters, at_most).run(within)
+        return await Fetch(self._known(normal), filters, at_most, max_bytes).run(within)
 
     # -- running -------------------------------------------------------------------------------------------------------
 

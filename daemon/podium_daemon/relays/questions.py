@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from podium_daemon.relays.fetching import PAGE, Pager, RelayAnswer
+from podium_daemon.relays.fetching import MAX_BYTES, PAGE, Pager, RelayAnswer
 from podium_daemon.relays.incoming import Incoming
 from podium_protocol.filters import Filter
 
@@ -23,12 +23,19 @@ _numbers = itertools.count(1)
 class _Page:
     """Collects the answer to one REQ."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: int) -> None:
+        """`room`: bytes; a relay that sends more, whatever it was asked for, is heard no further."""
+        self._room = room
         self.events: list[msgspec.Raw] = []
         self.ended: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
 
     def on_event(self, raw: msgspec.Raw) -> None:
-        if not self.ended.done():
+        if self.ended.done():
+            return
+        self._room -= memoryview(raw).nbytes
+        if self._room < 0:
+            self.ended.set_result("it sends more than is read of it at once")
+        else:
             self.events.append(raw)
 
     def on_end(self, problem: str | None) -> None:
@@ -66,8 +73,11 @@ class Turns:
 class Fetch:
     """One fetch from one relay."""
 
-    def __init__(self, connection: RelayConnection, filters: Sequence[Filter], at_most: int) -> None:
-        """`at_most`: events in all."""
+    def __init__(
+        self, connection: RelayConnection, filters: Sequence[Filter], at_most: int, max_bytes: int = MAX_BYTES
+    ) -> None:
+        """`at_most`: events in all. `max_bytes`: of the answer to each filter."""
+        self._max_bytes = max_bytes
         self._connection = connection
         self._filters = filters
         self._left = at_most
@@ -90,7 +100,7 @@ class Fetch:
     async def _read(self, wanted: Filter) -> bool:
         """Read one filter to its end. Whether it is worth going on with others."""
         page = min(PAGE, self._connection.limits.max_limit or PAGE)
-        pager = Pager(wanted, at_most=self._left, seen=self._seen, page=page)
+        pager = Pager(wanted, at_most=self._left, seen=self._seen, page=page, max_bytes=self._max_bytes)
         while (page_filter := pager.next_filter()) is not None:
             if (problem := await self._read_page(page_filter, pager)) is not None:
                 self._problem, self._is_worth_retrying = problem, True
@@ -99,7 +109,7 @@ class Fetch:
         return True
 
     async def _read_page(self, wanted: Filter, pager: Pager) -> str | None:
-        name, page = f"fetch:{next(_numbers)}", _Page()
+        name, page = f"fetch:{next(_numbers)}", _Page(2 * self._max_bytes)
         try:
             self._connection.ask(name, wanted, page)
             problem = await page.ended

@@ -115,6 +115,8 @@ class Syncer:
         self._name_of: dict[Pubkey, str] = {}  # whose lists of relays are asked for, and by which subscription
         self.partial: dict[tuple[str, str], str] = {}
         """Relays and subscriptions whose past was not told whole, with the reason; it is asked for again."""
+        self.interests: Interests | None = None
+        """Whose events matter, as of the last turn."""
         self._doors_seen: set[tuple[str, int]] = set()
         self._audience = Audience(store)
         self._rests_until = 0.0
@@ -173,6 +175,10 @@ class Syncer:
             arrival = Arrival(event.relay_url, filters, bytes(event.raw), is_live=is_live)
             held = self._held.get((event.relay_url, event.subscription))
             (arrivals if held is None or len(held) >= _HELD_AT_MOST else held).append(arrival)
+        await self._store_good(arrivals)
+
+    async def admit(self, arrivals: Sequence[Arrival]) -> None:
+        """Judge what was read elsewhere than in a subscription, and store what is good."""
         await self._store_good(arrivals)
 
     async def _store_good(self, arrivals: Sequence[Arrival]) -> None:
@@ -300,7 +306,8 @@ class Syncer:
         if now < self._rests_until and not sessions_changed:
             return self._rests_until
         sessions = await self._store.sessions.where("scheduledAt").above(int(now) - _LOOK_BACK).to_list()
-        wanted = (await self._interests(sessions)).subscriptions()
+        self.interests = await self._interests(sessions)
+        wanted = self.interests.subscriptions()
         # a relay may have lost events and got them back from elsewhere with old dates
         anew = now >= self._read_again_at
         if anew:
@@ -365,6 +372,7 @@ class Syncer:
             # asking relays for a private session's answers would name it to them; those come sealed
             lessons=tuple(lesson for lesson in lessons if lesson not in hidden),
             people=tuple(dict.fromkeys((*self._audience.people, *named))),
+            invited=tuple(dict.fromkeys(one for row in sessions if _is_open(row) for one in private.people_of(row))),
             meetings=tuple(self._meetings(sessions)),
         )
 
