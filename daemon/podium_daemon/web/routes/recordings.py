@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+import re
+from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Request, Response, Security
-from fastapi.responses import RedirectResponse, StreamingResponse
+from fastapi.responses import FileResponse, RedirectResponse
 from fastapi.security.http import HTTPBase
+from starlette.datastructures import Headers
+from starlette.types import Message, Receive, Scope, Send
 
 from podium_daemon.web.context import Context, InContext, forbidden, granted
 from podium_daemon.web.login import Caller, OptionalCaller, SignedCall
 from podium_daemon.web.models import EventModel
 from podium_daemon.web.problems import Problem
-from podium_daemon.web.ranges import Part, Unsatisfiable, part_of, still_valid
 from podium_daemon.web.recording_models import (
     ConsentAnswerOut,
     ConsentEventOut,
@@ -40,11 +42,10 @@ from podium_storage.rows import LiveSessionRow, RecordingConsentRow, RecordingRo
 
 router = APIRouter(tags=["recording"], route_class=StrictRoute)
 _SESSION: Final = "/api/sessions/{reference}"
-_CHUNK: Final = 256 * 1024
+_ONE_RANGE: Final = re.compile(r"bytes=[0-9]{0,18}-[0-9]{0,18}", re.IGNORECASE)
 _PUBLIC_CACHE: Final = "public, max-age=31536000, immutable"  # the name is the hash: it never stands for something else
+_OF_THE_CONTENT: Final = frozenset({"content-length", "content-type"})  # what a problem has of its own
 _PRIVATE_CACHE: Final = "private, no-cache"
-
-
 _player = HTTPBase(scheme="Podium", scheme_name="Player", description="The secret of an open player.", auto_error=False)
 
 
@@ -159,9 +160,8 @@ async def recording_file(context: InContext, caller: OptionalCaller, request: Re
     secret = request.query_params.get("pass", "")
     is_private = not _is_public(session, row)
     if is_private and not await _may_read(context, session, row, caller, secret):
-        if "text/html" in request.headers.get(
-            "accept", ""
-        ):  # somebody followed the link of a message: the name proves it
+        # somebody followed the link of a message: the name proves it
+        if "text/html" in request.headers.get("accept", ""):
             return RedirectResponse(context.views.page(session), HTTPStatus.SEE_OTHER)
         raise _no_file()
     return await _file(context.recorder.file_of(sha256), row, request, is_private=is_private)
@@ -185,7 +185,6 @@ async def _file(path: Path, row: RecordingRow, request: Request, *, is_private: 
         file = await asyncio.to_thread(os.open, path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
         raise _no_file() from None
-    size = os.fstat(file).st_size
     etag = f'"{row.sha256}"'
     headers = {
         "Accept-Ranges": "bytes",
@@ -199,36 +198,59 @@ async def _file(path: Path, row: RecordingRow, request: Request, *, is_private: 
     if etag in known or "*" in known:
         os.close(file)
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    asked = request.headers.get("range") if still_valid(request.headers.get("if-range"), etag) else None
-    part = part_of(asked, size) if request.method == "GET" else None
-    if isinstance(part, Unsatisfiable):
-        os.close(file)
-        detail = f"the file has {size} bytes, and the range lies outside of it"
-        own = headers | {"Content-Range": f"bytes */{size}"}
-        raise Problem(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "range", detail, "Ask for less.", headers=own)
-    status = HTTPStatus.OK
-    if part is not None:
-        status, headers["Content-Range"] = HTTPStatus.PARTIAL_CONTENT, f"bytes {part.first}-{part.last}/{size}"
-    whole = part or Part(0, size - 1)
-    headers["Content-Length"] = str(whole.size)
-    media_type = row.media_type or "video/webm"
-    if request.method == "HEAD":
-        os.close(file)
-        return Response(status_code=status, headers=headers, media_type=media_type)
-    return StreamingResponse(_bytes(file, whole), status, headers=headers, media_type=media_type)
+    return _OpenFile(file, headers=headers, media_type=row.media_type or "video/webm")
 
 
-async def _bytes(file: int, part: Part) -> AsyncIterator[bytes]:
-    try:
-        at = part.first
-        while at <= part.last:
-            chunk = await asyncio.to_thread(os.pread, file, min(_CHUNK, part.last - at + 1), at)
-            if not chunk:
-                return  # it was cut off under our hands; the connection ends short, which the browser sees
-            at += len(chunk)
-            yield chunk
-    finally:
-        os.close(file)
+class _OpenFile(FileResponse):
+    """A file that is open already: no link and no deletion comes between finding and reading it.
+
+    Starlette refuses a range that it does not understand, and gives a HEAD a part. RFC 9110 (14.2) has both ignored.
+    """
+
+    chunk_size = 256 * 1024
+
+    def __init__(self, file: int, *, headers: Mapping[str, str], media_type: str) -> None:
+        found = os.fstat(file)
+        super().__init__(f"/proc/self/fd/{file}", headers=headers, media_type=media_type, stat_result=found)
+        self._file = file
+        self._size = found.st_size
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            if scope["method"] != "GET" or not _ONE_RANGE.fullmatch(Headers(scope=scope).get("range", "")):
+                scope = _for_the_whole(scope)
+            await self._send(scope, receive, send)
+        finally:
+            os.close(self._file)
+
+    async def _send(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def unless_refused(message: Message) -> None:
+            status = message.get("status")
+            if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                raise _outside(self._size, self.headers)
+            if status == HTTPStatus.BAD_REQUEST:
+                raise _MalformedRange
+            await send(message)
+
+        try:
+            await super().__call__(scope, receive, unless_refused)
+        except _MalformedRange:
+            await super().__call__(_for_the_whole(scope), receive, send)
+
+
+class _MalformedRange(Exception):  # noqa: N818  (said of what came)
+    """The range ends before it begins, or says neither (RFC 9110, 14.1.1)."""
+
+
+def _for_the_whole(scope: Scope) -> Scope:
+    return {**scope, "headers": [(name, value) for name, value in scope["headers"] if name != b"range"]}
+
+
+def _outside(size: int, headers: Mapping[str, str]) -> Problem:
+    detail = f"the file has {size} bytes, and the range lies outside of it"
+    kept = {name: value for name, value in headers.items() if name not in _OF_THE_CONTENT}
+    own = kept | {"Content-Range": f"bytes */{size}"}
+    return Problem(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "range", detail, "Ask for less.", headers=own)
 
 
 def _no_file() -> Problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -42,6 +43,11 @@ async def answered(here: Site, key: SecretKey, row: LiveSessionRow, *, given: bo
 async def switched(here: Site, row: LiveSessionRow, *, on: bool) -> httpx.Response:
     """The instructor's switch."""
     return await here.post(here.path_of(row, "room", "recording"), here.here.instructor, {"on": on})
+
+
+def open_files() -> set[Path]:
+    """What this process has open."""
+    return {Path(os.path.realpath(one)) for one in Path("/proc/self/fd").iterdir()}
 
 
 class TestRoom:
@@ -148,7 +154,7 @@ class TestFile:
             assert row.sha256 is not None
             yield here, row, _content(here, row.sha256)
 
-    async def get(self, here: Site, row: RecordingRow, method: str = "GET", **headers: str) -> httpx.Response:
+    async def get(self, here: Site, row: RecordingRow, method: str = "GET", **headers: str | bytes) -> httpx.Response:
         """One request, as a player makes it; underscores stand for dashes."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         return await here.client.request(method, f"{here.base}/recordings/{row.sha256}.webm", headers=sent)
@@ -178,6 +184,78 @@ class TestFile:
         head = await self.get(here, row, "HEAD", range="bytes=0-1")
         assert (head.status_code, head.content) == (200, b"")
         assert head.headers["content-length"] == str(len(content))
+
+    async def test_a_range_is_read_as_the_standard_says(self, served: tuple[Site, RecordingRow, bytes]) -> None:
+        """Each form (RFC 9110, 14.1 and 14.2): what is malformed, unknown or of several parts gets the whole file."""
+        here, row, content = served
+        size = len(content)
+        parts = {
+            "bytes=0-0": (0, 1),
+            "bytes=0-9": (0, 10),
+            f"bytes={size - 9}-": (size - 9, size),
+            f"bytes={size - 9}-{size + 400}": (size - 9, size),
+            "bytes=-10": (size - 10, size),
+            f"bytes=-{size + 400}": (0, size),
+            "BYTES=1-2": (1, 3),
+        }
+        for header, (start, end) in parts.items():
+            part = await self.get(here, row, range=header)
+            assert (part.status_code, part.content) == (206, content[start:end]), header
+            assert part.headers["content-range"] == f"bytes {start}-{end - 1}/{size}", header
+            assert part.headers["content-length"] == str(end - start), header
+        for header in (f"bytes={size}-", f"bytes={size}-{size + 1}", "bytes=-0"):
+            outside = await self.get(here, row, range=header)
+            assert (outside.status_code, outside.json()["type"]) == (416, "urn:podium:problem:range"), header
+            assert outside.headers["content-range"] == f"bytes */{size}", header
+        ignored = (
+            "bytes=9-3",
+            "bytes=-",
+            "bytes=",
+            "bytes=a-b",
+            "bytes=0-1,5-6",
+            "items=0-1",
+            "bytes=--5",
+            "bytes=+1-2",
+        )
+        for header in (*ignored, "bytes=1_0-2_0", "bytes=\u0661-\u0662".encode(), f"bytes=0-{'9' * 23}"):
+            whole = await self.get(here, row, range=header)
+            assert (whole.status_code, whole.content) == (200, content), header
+
+    async def test_an_empty_file_has_no_part(self, served: tuple[Site, RecordingRow, bytes]) -> None:
+        """Every range of it lies outside."""
+        here, row, _ = served
+        here.here.recorder.file_of(str(row.sha256)).write_bytes(b"")
+        for header in ("bytes=0-", "bytes=-5"):
+            assert (await self.get(here, row, range=header)).status_code == 416, header
+        assert (await self.get(here, row)).content == b""
+
+    async def test_a_part_needs_the_strong_tag(self, served: tuple[Site, RecordingRow, bytes]) -> None:
+        """RFC 9110, 13.1.5: a weak tag gets the whole file."""
+        here, row, content = served
+        weak = await self.get(here, row, range="bytes=0-1", if_range=f'W/"{row.sha256}"')
+        assert (weak.status_code, weak.content) == (200, content)
+
+    async def test_no_answer_leaves_the_file_open(self, served: tuple[Site, RecordingRow, bytes]) -> None:
+        """Whole, a part, a head, what is known and what is refused: each closes its descriptor."""
+        here, row, content = served
+        path = here.here.recorder.file_of(str(row.sha256))
+        held = path.open("rb")
+        assert path in open_files()
+        held.close()
+        for method, headers in (
+            ("GET", {}),
+            ("GET", {"range": "bytes=0-1"}),
+            ("GET", {"range": "bytes=9-3"}),
+            ("GET", {"range": f"bytes={len(content)}-"}),
+            ("GET", {"if_none_match": "*"}),
+            ("HEAD", {}),
+        ):
+            await self.get(here, row, method, **headers)
+
+        async def closed() -> bool:
+            return path not in open_files()
+
+        await until(closed, "the recording's file is closed")
 
     @pytest.mark.parametrize(
         "name", ["0" * 64 + ".webm", "0" * 64, "x.webm", "..%2Fpodium.key", "%2e%2e/work/1", "work", ".webm"]
