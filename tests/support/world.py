@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -59,7 +59,7 @@ from podium_protocol.live.rsvp import RsvpStatus, write_rsvp
 from podium_protocol.live.seats import SeatPolicy
 from podium_protocol.live.session import Session, SessionSpec, cancel, write_session
 from podium_protocol.nips import nip17, nip59
-from podium_protocol.nips.nip11 import RelayLimits, asked_by
+from podium_protocol.nips.nip11 import Asked, RelayLimits, asked_by
 from podium_storage.attendance_projection import AttendanceProjection
 from podium_storage.changes import Batch
 from podium_storage.deliveries import Accepted
@@ -76,6 +76,9 @@ from tests.support.clock import ManualClock
 
 RELAY = "wss://relay.example.org"
 INBOX = "wss://inbox.example.org"
+MOST_WORK = 10
+"""Bits that the services do for relays that ask for work."""
+
 OWN_INBOX = "wss://messages.example.org"
 EVERYTHING = Batch((), resync=True)
 
@@ -181,7 +184,7 @@ class World:
             clock=self.clock,
             random_bytes=os.urandom,
             lists_read=lambda pubkey: self.lists_read.get(pubkey, True),
-            asked_by=lambda relays: asked_by(self.limits[relay] for relay in relays if relay in self.limits),
+            asked_by=self._asked_by,
         )
         self.replies = Replies(
             self.service,
@@ -196,7 +199,7 @@ class World:
             page_of=lambda row: f"http://x.example/s/{row.id}",
             clock=self.clock,
             random_bytes=os.urandom,
-            asked_by=lambda relays: asked_by(self.limits[relay] for relay in relays if relay in self.limits),
+            asked_by=self._asked_by,
         )
         make = options.get("engine", LinkEngine)
         self.signing = Signing()
@@ -250,7 +253,7 @@ class World:
             page_of=lambda row: f"http://x.example/s/{row.id}",
             clock=self.clock,
             random_bytes=os.urandom,
-            asked_by=lambda relays: asked_by(self.limits[relay] for relay in relays if relay in self.limits),
+            asked_by=self._asked_by,
         )
         self.reminders = Reminders(
             ReminderSettings(planner=PlannerSettings(policy=policy)),
@@ -457,6 +460,9 @@ class World:
     async def states(self, key: SecretKey, row: LiveSessionRow) -> dict[str, str]:
         """What became of somebody's messages of the present epoch."""
         return {name: each.state for name, each in (await self.ledger(key, row)).items()}
+
+    def _asked_by(self, relays: Sequence[str]) -> Asked:
+        return asked_by([self.limits[relay] for relay in relays if relay in self.limits], most_work=MOST_WORK)
 
     def letters(self, key: SecretKey) -> list[str]:
         """The headlines of the messages that were sent to somebody, really unwrapped."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -15,7 +16,16 @@ import structlog
 
 from podium_daemon.clock import Clock
 from podium_daemon.services.letters import rumor_of
-from podium_daemon.services.reminder_wrapping import NOT_READ, AskedBy, ListsRead, Unread, inboxes_of, nothing_asked
+from podium_daemon.services.reminder_wrapping import (
+    NOT_READ,
+    AskedBy,
+    ListsRead,
+    Unread,
+    Work,
+    inboxes_of,
+    made,
+    nothing_asked,
+)
 from podium_daemon.supervisor import Stop
 from podium_daemon.turns import Moment, comes, take_turns
 from podium_protocol import kinds
@@ -23,6 +33,7 @@ from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.reminders import LedgerState
 from podium_protocol.nips import nip59
+from podium_protocol.nips.nip11 import Asked
 from podium_storage import mirror as mirror_module
 from podium_storage import outbox as outbox_module
 from podium_storage.changes import Batch
@@ -77,6 +88,7 @@ class PrivatePost:
         self._clock = clock
         self._random_bytes = random_bytes
         self._asked_by = asked_by
+        self._work = Work()
         self._look_again_at = 0
         self._unread = Unread(lists_read)
 
@@ -96,7 +108,7 @@ class PrivatePost:
         rows = await self._in_state(LedgerState.SCHEDULED, _AT_ONCE + len(self._unread))
         due = [row for row in rows if not self._unread.holds(row.id)][:_AT_ONCE]
         await self._send(due, now)
-        if len(due) == _AT_ONCE:
+        if len(due) == _AT_ONCE or self._work.is_put_off:
             return now
         return min(self._look_again_at, self._unread.again_at) if self._unread else self._look_again_at
 
@@ -112,6 +124,7 @@ class PrivatePost:
         inboxes[self._secret.pubkey] = tuple(self._own_inbox())
         settled: list[LetterRow] = []
         items: list[OutboxItem] = []
+        self._work.begin()
         for done, row in enumerate(rows, 1):
             relays = inboxes.get(row.pubkey, ())
             if _is_expired(row, now):
@@ -121,14 +134,14 @@ class PrivatePost:
                     settled.append(msgspec.structs.replace(row, reason=NOT_READ))
             elif not relays:
                 settled.append(_settled(row, LedgerState.UNDELIVERABLE, now, reason=_NO_INBOX))
-            else:
+            elif not self._work.puts_off(asked := self._asked_by(relays)):
                 settled.append(_settled(row, LedgerState.CLAIMED, now))
-                items.append(self._item(row, relays, now))
+                items.append(await made(asked, partial(self._item, row, relays, asked, now)))
             if done % _BATCH == 0:
                 await asyncio.sleep(0)
         await self._commit(rows, settled, items)
 
-    def _item(self, row: LetterRow, relays: tuple[str, ...], now: int) -> OutboxItem:
+    def _item(self, row: LetterRow, relays: tuple[str, ...], asked: Asked, now: int) -> OutboxItem:
         wrap = nip59.gift_wrap(
             rumor_of(row),
             self._secret,
@@ -136,7 +149,8 @@ class PrivatePost:
             now=now,
             entropy=self._random_bytes(nip59.ENTROPY_BYTES),
             expiration=row.expires_at,
-            backdating=self._asked_by(relays).backdating,
+            backdating=asked.backdating,
+            work=asked.work,
         )
         return OutboxItem(
             event=wrap,

@@ -10,7 +10,16 @@ from typing import Final
 import msgspec
 
 from podium_daemon.services.reminder_planner import PlannerSettings, Recipient
-from podium_daemon.services.reminder_wrapping import NOT_READ, ListsRead, Unread, Wrapper, inboxes_of, stored_wrap
+from podium_daemon.services.reminder_wrapping import (
+    NOT_READ,
+    ListsRead,
+    Unread,
+    Work,
+    Wrapper,
+    inboxes_of,
+    made,
+    stored_wrap,
+)
 from podium_protocol.events import Pubkey, SignedEvent, VerifiedEvent
 from podium_protocol.live import reminder_ledger as rules
 from podium_protocol.live.lifecycle import State
@@ -54,13 +63,15 @@ class Sender:
     ) -> None:
         self.settings = settings
         self.unread = Unread(lists_read)
+        self.work = Work()
         self._store = store
         self._mirror = mirror
         self._outbox = outbox
         self._wrapper = wrapper
 
     async def send_due(self, now: int) -> None:
-        """Judge every row that is due, and hand over what goes out."""
+        """Judge every row that is due, and hand over what goes out; begins a turn."""
+        self.work.begin()
         rows = [row for state in (LedgerState.SCHEDULED, LedgerState.PREPARED) for row in await self.due(state, now)]
         for lesson_id, own in _by_lesson(rows).items():
             session = await self._store.sessions.where("lessonId").equals(lesson_id).first()
@@ -82,9 +93,10 @@ class Sender:
                     settled += _waiting(row)
                     continue
                 fresh = row if not resolution.late else msgspec.structs.replace(row, wrap=None)
-                claimed, item = self._claimed(fresh, session, rsvps.get(row.pubkey), relays=relays, now=now)
-                settled.append(claimed)
-                items += item
+                claimed = await self._claimed(fresh, session, rsvps.get(row.pubkey), relays=relays, now=now)
+                if claimed is not None:
+                    settled.append(claimed[0])
+                    items += claimed[1]
             elif (state := resolution.verdict.state) is not None:
                 settled.append(
                     msgspec.structs.replace(row, state=state, wrap=None, reason=resolution.reason, updated_at=now)
@@ -93,13 +105,16 @@ class Sender:
                 await asyncio.sleep(0)
         await self.commit(settled, items)
 
-    def _claimed(
+    async def _claimed(
         self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None, *, relays: tuple[str, ...], now: int
-    ) -> tuple[LedgerRow, list[OutboxItem]]:
+    ) -> tuple[LedgerRow, list[OutboxItem]] | None:
+        """What becomes of a row that is sent now; None if it is put off for the work that its relays ask for."""
         if not relays:
             return _undeliverable(row, now), []
         kept = stored_wrap(row) if row.revision == session.event_id else None
-        prepared = row if kept is not None else self._prepared(row, session, rsvp, relays, now)
+        prepared = row if kept is not None else await self._prepared(row, session, rsvp, relays, now)
+        if prepared is None:
+            return None
         event: SignedEvent | VerifiedEvent | None = kept or stored_wrap(prepared)
         assert event is not None, "a prepared row keeps its wrap"
         item = outbox_item(prepared, event, relays)
@@ -120,7 +135,8 @@ class Sender:
             prepared: list[LedgerRow] = []
             for done, row in enumerate(own, 1):
                 if relays := inboxes.get(row.pubkey):
-                    prepared.append(self._prepared(row, session, rsvps.get(row.pubkey), relays, now))
+                    wrapped = await self._prepared(row, session, rsvps.get(row.pubkey), relays, now)
+                    prepared += [] if wrapped is None else [wrapped]
                 elif self.unread.keeps(row.id, row.pubkey, row.updated_at, now):
                     prepared += _waiting(row)
                 else:
@@ -129,10 +145,13 @@ class Sender:
                     await asyncio.sleep(0)
             await self.commit(prepared, [])
 
-    def _prepared(
+    async def _prepared(
         self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None, relays: Sequence[str], now: int
-    ) -> LedgerRow:
-        wrapped = self._wrapper.wrap(row, session, rsvp, relays)
+    ) -> LedgerRow | None:
+        asked = self._wrapper.asked_by(relays)
+        if self.work.puts_off(asked):
+            return None
+        wrapped = await made(asked, lambda: self._wrapper.wrap(row, session, rsvp, asked))
         return msgspec.structs.replace(
             row,
             state=LedgerState.PREPARED,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -34,6 +35,39 @@ def nothing_asked(_: Sequence[str]) -> Asked:
     return NOTHING_ASKED
 
 
+MAX_MINED: Final = 50
+"""Wraps that are mined in one turn, some 5 s at 16 bits: nobody's relay may keep the messages of all others waiting."""
+
+_T = TypeVar("_T")
+
+
+class Work:
+    """The share of one turn in which wraps are mined for relays that ask for it (NIP-13)."""
+
+    def __init__(self, most: int = MAX_MINED) -> None:
+        self._most = most
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a turn."""
+        self._left = self._most
+        self.is_put_off = False
+        """Whether something waits for the next turn."""
+
+    def puts_off(self, asked: Asked) -> bool:
+        """Whether a wrap has to wait for the next turn, since enough was mined in this one; else it is counted."""
+        if not asked.work:
+            return False
+        self._left -= 1
+        self.is_put_off |= self._left < 0
+        return self._left < 0
+
+
+async def made(asked: Asked, make: Callable[[], _T]) -> _T:
+    """What `make` returns: on a thread where it has to be mined, which takes too long for the event loop."""
+    return await asyncio.to_thread(make) if asked.work else make()
+
+
 class Wrapped(msgspec.Struct, frozen=True):
     """A finished message; `rumor_id` is what the recipient's client knows it by."""
 
@@ -55,21 +89,23 @@ class Wrapper:
         asked_by: AskedBy = nothing_asked,
     ) -> None:
         """`asked_by`: what the recipients' relays are known to ask of a wrap."""
+        self.asked_by = asked_by
         self._secret = secret
         self.policy = policy
         self._page_of = page_of
         self._clock = clock
         self._random_bytes = random_bytes
-        self._asked_by = asked_by
         self._keys: dict[str, bytes] = {}
 
     def wrap(
-        self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None, relays: Sequence[str] = ()
+        self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None, asked: Asked = NOTHING_ASKED
     ) -> Wrapped:
-        """Render, seal and wrap one message for `relays`; about 0.4 ms. Late ones say the time that really remains."""
+        """Render, seal and wrap one message as `asked`; about 0.4 ms, and the work that is asked for (see `made`).
+
+        Late ones say the time that really remains.
+        """
         now = int(self._clock.now())
-        rumor, asked = self._rumor(row, session, rsvp, now), self._asked_by(relays)
-        return self._wrapped(rumor, row, session, now, backdating=asked.backdating)
+        return self._wrapped(self._rumor(row, session, rsvp, now), row, session, now, asked)
 
     def wrap_again(self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None) -> Wrapped | None:
         """The message that `row` was wrapped with before, for a relay that wants a recent wrap: the same rumor.
@@ -80,7 +116,7 @@ class Wrapper:
         for written_at in self._times_of_writing(row, now):
             rumor = self._rumor(row, session, rsvp, written_at)
             if rumor.id == row.rumor_id:
-                return self._wrapped(rumor, row, session, now, backdating=nip59.RECENT)
+                return self._wrapped(rumor, row, session, now, Asked(backdating=nip59.RECENT))
         return None
 
     def _times_of_writing(self, row: LedgerRow, now: int) -> Iterator[int]:
@@ -104,8 +140,7 @@ class Wrapper:
         row: LedgerRow,
         session: LiveSessionRow,
         now: int,
-        *,
-        backdating: int,
+        asked: Asked,
     ) -> Wrapped:
         recipient = Pubkey(row.pubkey)
         event = nip59.gift_wrap(
@@ -116,7 +151,8 @@ class Wrapper:
             entropy=self._random_bytes(nip59.ENTROPY_BYTES),
             conversation_key=self._key(recipient),
             expiration=max(session.ends_at, row.window_ends_at),
-            backdating=backdating,
+            backdating=asked.backdating,
+            work=asked.work,
         )
         return Wrapped(event, rumor.id)
 

@@ -215,6 +215,8 @@ class Reminders:
             row = await query.first()
             if row is not None:
                 times.append(max(row.due_at - ahead, now + 1))
+        if self._sender.work.is_put_off:
+            times.append(now + 1)
         if self._sender.unread:
             times.append(self._sender.unread.again_at)
         return min(times, default=None)

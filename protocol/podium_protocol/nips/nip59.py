@@ -30,7 +30,7 @@ from podium_protocol.events import (
 )
 from podium_protocol.keys import SecretKey
 from podium_protocol.limits import MAX_BACKDATING, MAX_FUTURE
-from podium_protocol.nips import nip44
+from podium_protocol.nips import nip13, nip44
 from podium_protocol.schnorr import Keypair
 from podium_protocol.tags import Tags
 
@@ -90,8 +90,11 @@ def wrap(
     nonce: bytes,
     aux: bytes,
     expiration: int | None = None,
+    work: int = 0,
 ) -> SignedEvent:
     """The kind 1059 that holds a seal for `recipient`; `ephemeral_secret` is 32 fresh random bytes, used once.
+
+    `work`: the bits of proof of work (NIP-13) that it has at least; see `nip13.mine` for what they cost.
 
     Raises:
         LocalProtocolError: `recipient` is no point on the curve, or the secret is no key (which chance never brings).
@@ -106,9 +109,13 @@ def wrap(
     if expiration is not None:
         rows += (("expiration", str(expiration)),)
     event = UnsignedEvent(Pubkey(ephemeral.pubkey.hex()), created_at, kinds.GIFT_WRAP, rows, content)
+    if work and (mined := nip13.mine(event, work)) is not None:
+        event = mined
     digest = hashlib.sha256(canonical(event))
     signature = ephemeral.sign(digest.digest(), aux).hex()
-    return SignedEvent(EventId(digest.hexdigest()), event.pubkey, created_at, kinds.GIFT_WRAP, rows, content, signature)
+    return SignedEvent(
+        EventId(digest.hexdigest()), event.pubkey, created_at, kinds.GIFT_WRAP, event.tags, content, signature
+    )
 
 
 def gift_wrap(
@@ -121,11 +128,13 @@ def gift_wrap(
     conversation_key: bytes | None = None,
     expiration: int | None = None,
     backdating: int = MAX_BACKDATING,
+    work: int = 0,
 ) -> SignedEvent:
     """Seal and wrap in one go, both dated at random within the last `backdating` seconds: two days, as NIP-59 says.
 
     `entropy` is `ENTROPY_BYTES` fresh random bytes. `conversation_key` is `nip44.conversation_key(sender, recipient)`
     where the caller keeps it: it saves a third of the time for a recipient who is written to again.
+    `work` is that of `wrap`.
 
     Raises:
         LocalProtocolError: as `seal` and `wrap`, or the entropy has another length.
@@ -143,6 +152,7 @@ def gift_wrap(
         nonce=entropy[112:144],
         aux=entropy[144:],
         expiration=expiration,
+        work=work,
     )
 
 

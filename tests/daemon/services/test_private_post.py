@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from podium_daemon.services.reminder_wrapping import LOOK_AGAIN, NOT_READ
+from podium_daemon.services.reminder_wrapping import LOOK_AGAIN, NOT_READ, Work
 from podium_protocol import kinds, tags
 from podium_protocol.events import VerifiedEvent, verify_json
+from podium_protocol.nips import nip13
 from podium_protocol.nips.nip11 import RelayLimits
 from podium_storage.changes import Batch
 from podium_storage.deliveries import Accepted, Refused
@@ -47,6 +48,18 @@ async def test_letters_are_dated_within_what_the_recipients_relays_take() -> Non
         ages = [(relay, here.now - wrap.created_at) for relay, wrap in wraps if isinstance(wrap, VerifiedEvent)]
         assert all(0 <= age <= 54 for relay, age in ages if relay == INBOX)
         assert [relay for relay, _ in ages].count(INBOX) == 2
+
+
+async def test_letters_are_mined_for_relays_that_ask_for_work() -> None:
+    """So many in one turn; what is left is sent in the next, which follows at once."""
+    async with world() as here:
+        here.limits = {INBOX: RelayLimits(min_pow_difficulty=6)}
+        here.post._work = Work(1)
+        await scheduled(here, await here.person())
+        for count in (1, 2):
+            assert (await here.post._turn(EVERYTHING) == here.now) is (count == 1)
+            wraps = [row for row in await here.outbox.due(here.now) if row.relay == INBOX]
+            assert [nip13.difficulty(row.event_id) >= 6 for row in wraps] == [True] * count
 
 
 async def test_without_an_inbox_it_waits_and_is_sent_when_there_is_one() -> None:

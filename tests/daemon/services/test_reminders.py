@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 import pytest
 
-from podium_daemon.services.reminder_wrapping import ASKED_WITHIN, LOOK_AGAIN, NOT_READ
+from podium_daemon.services.reminder_wrapping import ASKED_WITHIN, LOOK_AGAIN, NOT_READ, Work
 from podium_daemon.services.reminders import Reminders
 from podium_daemon.supervisor import Stop
 from podium_protocol import kinds, tags
@@ -15,12 +15,14 @@ from podium_protocol.keys import SecretKey
 from podium_protocol.live.lifecycle_rules import StartPolicy
 from podium_protocol.live.reminders import Message
 from podium_protocol.live.rsvp import RsvpStatus
-from podium_protocol.nips import nip40
+from podium_protocol.nips import nip13, nip40
+from podium_protocol.nips.nip11 import RelayLimits
 from podium_storage.changes import Batch
+from podium_storage.deliveries import OutboxRow
 from podium_storage.rows import LiveSessionRow, RsvpRow
 from tests.support.private import opened
 from tests.support.reads import reading
-from tests.support.world import EVERYTHING, INBOX, Room, World, new_key, world
+from tests.support.world import EVERYTHING, INBOX, MOST_WORK, Room, World, new_key, world
 
 TITLE = "Know your rights"
 
@@ -463,3 +465,32 @@ async def test_a_reload_moves_and_drops_what_was_planned_and_not_sent() -> None:
         await here.advance(3600)
         await here.turn()
         assert here.letters(person)[-1].startswith("Tomorrow")
+
+
+async def test_messages_are_mined_for_relays_that_ask_for_work() -> None:
+    """So many in one turn, and the others in the next."""
+    async with world() as here:
+        here.limits = {INBOX: RelayLimits(min_pow_difficulty=6)}
+        here.reminders._sender.work = Work(1)
+        row = await here.schedule(starts_in=30 * 60)
+        for _ in range(2):
+            await here.answer(await here.person(), row)
+        await here.rsvps._turn(EVERYTHING)
+        assert await here.reminders._turn(EVERYTHING) == here.now + 1
+        assert [nip13.difficulty(each.event_id) >= 6 for each in await _wraps(here)] == [True]
+        await here.reminders._turn(EVERYTHING)
+        assert [nip13.difficulty(each.event_id) >= 6 for each in await _wraps(here)] == [True, True]
+
+
+async def test_no_work_is_done_for_a_relay_that_asks_for_too_much() -> None:
+    """It will refuse the message, and says so itself."""
+    async with world() as here:
+        here.limits = {INBOX: RelayLimits(min_pow_difficulty=MOST_WORK + 1)}
+        await here.answer(await here.person(), await here.schedule(starts_in=30 * 60))
+        await here.rsvps._turn(EVERYTHING)
+        await here.reminders._turn(EVERYTHING)
+        assert [b'"nonce"' in each.event_json for each in await _wraps(here)] == [False]
+
+
+async def _wraps(here: World) -> list[OutboxRow]:
+    return [row for row in await here.outbox.due(here.now) if row.relay == INBOX]

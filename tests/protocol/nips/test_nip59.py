@@ -13,7 +13,7 @@ from podium_protocol import kinds
 from podium_protocol.errors import LocalProtocolError
 from podium_protocol.events import Pubkey, SignedEvent, UnsignedEvent, VerifiedEvent, verify_json
 from podium_protocol.keys import SecretKey
-from podium_protocol.nips import nip17, nip40, nip44, nip59
+from podium_protocol.nips import nip13, nip17, nip40, nip44, nip59
 from podium_protocol.nips.nip59 import Unwrapped, WrapFlaw, WrapRejected
 from podium_protocol.tags import Tags
 from tests.support.events import NOW, key_of, seeded, verify_or_fail
@@ -386,3 +386,15 @@ def test_we_open_the_gifts_of_nostr_sdk(text: str) -> None:
     result = nip59.unwrap(wrap, RECIPIENT, now=wrap.created_at + 2 * 86_400)
     assert isinstance(result, Unwrapped)
     assert (result.sender, result.rumor.content, result.rumor.kind) == (SENDER.pubkey, text, kinds.PRIVATE_MESSAGE)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(1, 10))
+def test_a_wrap_has_the_work_that_was_asked_for(bits: int) -> None:
+    """The wrap itself is mined, as a relay sees it (NIP-13); what is in it is read as ever."""
+    sender, recipient = key_of(1), key_of(2)
+    rumor = nip17.write_message(sender.pubkey, recipient.pubkey, "hello", created_at=NOW)
+    entropy = bytes(range(nip59.ENTROPY_BYTES))
+    wrapped = verify_or_fail(nip59.gift_wrap(rumor, sender, recipient.pubkey, now=NOW, entropy=entropy, work=bits))
+    assert nip13.difficulty(wrapped.id) >= bits
+    assert nip59.unwrap(wrapped, recipient, now=NOW) == nip59.Unwrapped(sender.pubkey, rumor)
