@@ -462,7 +462,7 @@ async def test_times_on_a_wall_clock(here: Here) -> None:
     }
     found = await page.evaluate(
         """async (asked) => {
-          const { fromWallClock } = await import("/page/times.js");
+          const { fromWallClock } = await import("/page/core/times.js");
           return asked.map((one) => fromWallClock(...one.split(" ")));
         }""",
         list(asked),

@@ -65,7 +65,7 @@ async def test_a_rebound_name_reaches_nothing(here: Here) -> None:
     url = await here.scheduled(title="Only for our own name")
     evil = f"http://{EVIL}:{urlsplit(here.stage.base_url).port}"
     page = await (await here.person(new_key())).context.new_page()
-    for path in ("/", urlsplit(url).path, "/api/sessions", "/metrics", "/page/api.js"):
+    for path in ("/", urlsplit(url).path, "/api/sessions", "/metrics", "/page/core/api.js"):
         answer = await page.goto(f"{evil}{path}")
         assert answer.status == 421
         assert "Only for our own name" not in await page.content()
@@ -92,7 +92,7 @@ async def test_another_site_can_neither_embed_nor_run_the_page(here: Here) -> No
     """The page in a frame, its scripts and its pictures are refused to other sites, so that no click can be led."""
     base = here.stage.base_url
     page = await other_site(here)
-    assert await page.evaluate(_EMBED, ["script", "src", f"{base}/page/api.js"]) == "refused"
+    assert await page.evaluate(_EMBED, ["script", "src", f"{base}/page/core/api.js"]) == "refused"
     assert await page.evaluate(_EMBED, ["img", "src", f"{base}/page/icon.svg"]) == "refused"
     await page.evaluate(_EMBED, ["iframe", "src", base])
     frame = page.frames[-1]

@@ -31,7 +31,7 @@ _HEADERS: Final = {
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:; "
         "connect-src 'self'; font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; "
         "worker-src 'self'; "
-        # one policy, which knows one URL: that of the worker that encrypts media (page/frame-keys.js)
+        # one policy, which knows one URL: that of the worker that encrypts media (page/room/frame-keys.js)
         "require-trusted-types-for 'script'; trusted-types podium-frames"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",

@@ -27,7 +27,7 @@ _FLAGS: Final = (
 _ADA, _BEN = "aa" * 32, "bb" * 32
 
 _SET_UP: Final = """async () => {
-  const {RoomSecrets, FrameSealer, FrameOpener, CLEAR} = await import("/page/frame-crypto.js");
+  const {RoomSecrets, FrameSealer, FrameOpener, CLEAR} = await import("/page/room/frame-crypto.js");
   const secrets = (...pairs) => {
     const room = new RoomSecrets();
     for (const [epoch, fill] of pairs) room.put(epoch, new Uint8Array(32).fill(fill));
@@ -160,7 +160,7 @@ async def test_a_new_epoch_takes_over(page: Any) -> None:
 
 
 _CALL: Final = """async ([sealWith, openWith]) => {
-  const {frameWorker} = await import("/page/frame-keys.js");
+  const {frameWorker} = await import("/page/room/frame-keys.js");
   const canvas = Object.assign(document.createElement("canvas"), {width: 320, height: 240});
   const paint = canvas.getContext("2d");
   const painting = setInterval(() => {
@@ -280,7 +280,7 @@ async def test_without_a_secret_nothing_is_sent(page: Any) -> None:
 
 
 _GIVE: Final = """async ([ada, ben, cem]) => {
-  const {KeyGiver, readKey} = await import("/page/frame-keys.js");
+  const {KeyGiver, readKey} = await import("/page/room/frame-keys.js");
   const nip44 = (own) => ({
     encrypt: (peer, text) => window.podiumEncrypt(own, peer, text),
     decrypt: (peer, text) => window.podiumDecrypt(own, peer, text),
@@ -334,7 +334,7 @@ async def test_no_other_script_becomes_a_worker(page: Any) -> None:
     told = await other.evaluate(
         """() => {
           const attempts = [
-            () => new Worker("/page/frame-worker.js"),
+            () => new Worker("/page/room/frame-worker.js"),
             () => trustedTypes.createPolicy("other", {createScriptURL: (url) => url}),
             () => { document.createElement("div").innerHTML = "<b>"; },
           ];

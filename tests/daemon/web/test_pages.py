@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 import zipfile
 from collections.abc import AsyncIterator
@@ -14,7 +15,7 @@ import pytest
 from podium_daemon.web.guard import HEADERS
 from podium_daemon.web.routes.pages import FOLDER, MEDIA_TYPES, page_files, recording_origin
 from tests.support.site import Site, site
-from tests.support.wheel import installed_wheel
+from tests.support.wheel import ROOT, installed_wheel
 
 _PACKED = "podium_daemon/web/page/"
 TEXTS = {name: file.content.decode() for name, file in page_files().items()}
@@ -82,6 +83,14 @@ async def test_every_file_has_its_type_and_can_be_kept(here: Site, name: str) ->
         "/page/nothing.js",
         "/page/..%2Fsite.py",
         "/page/%2e%2e/site.py",
+        "/page/core/../../site.py",
+        "/page/core/%2e%2e/%2e%2e/site.py",
+        "/page/core/..%2F..%2Fsite.py",
+        "/page//etc/passwd",
+        "/page/core",
+        "/page/core/",
+        "/page/core/../style.css",
+        "/page/core\\api.js",
         "/page/style.css%00",
         "/page/",
         "/page/INDEX.HTML",
@@ -121,10 +130,17 @@ def test_no_script_can_turn_text_into_markup(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*SCRIPTS, *SHELLS])
 def test_every_file_that_is_named_exists(name: str) -> None:
-    """What a module imports and a shell loads is part of the page."""
-    named = re.findall(r"(?:from|import) \"\./([\w.-]+)\"", TEXTS[name])
-    named += re.findall(r"(?:src|href)=\"/page/([\w.-]+)\"", TEXTS[name])
+    """What a module imports or starts as a worker, and what a shell loads, is part of the page."""
+    imported = re.findall(r"(?:from|import) \"(\.[\w./-]+)\"", TEXTS[name])
+    named = [posixpath.normpath(posixpath.join(posixpath.dirname(name), path)) for path in imported]
+    named += re.findall(r"\"/page/([\w./-]+)\"", TEXTS[name])
     assert set(named) <= set(TEXTS)
+
+
+def test_modules_for_other_pages_keep_their_addresses() -> None:
+    """Each module that docs/page.md tells people to import is served at that address."""
+    told = set(re.findall(r"/page/([\w./-]+\.js)", (ROOT / "docs/page.md").read_text(encoding="utf-8")))
+    assert {"use-live-session.js", "podium-signer.js"} <= told <= set(SCRIPTS)
 
 
 def test_both_languages_have_the_same_words() -> None:
@@ -158,8 +174,9 @@ def test_the_wheel_holds_the_page() -> None:
         packed = {
             name.removeprefix(_PACKED): archive.read(name) for name in archive.namelist() if name.startswith(_PACKED)
         }
-    assert packed.keys() == {path.name for path in FOLDER.iterdir()}
-    assert packed == {path.name: path.read_bytes() for path in FOLDER.iterdir()}
+    there = {path.relative_to(FOLDER).as_posix(): path for path in FOLDER.rglob("*") if path.is_file()}
+    assert packed.keys() == there.keys() == TEXTS.keys()
+    assert packed == {name: path.read_bytes() for name, path in there.items()}
 
 
 @pytest.mark.parametrize(

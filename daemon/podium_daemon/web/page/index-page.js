@@ -1,3 +1,3 @@
-import "./frame.js";
-import "./podium-index.js";
-import "./podium-signer.js";
+import "./core/frame.js";
+import "./session/podium-index.js";
+import "./signer/podium-signer.js";

@@ -1,3 +1,3 @@
-import "./frame.js";
-import "./podium-identity.js";
-import "./podium-session.js";
+import "./core/frame.js";
+import "./signer/podium-identity.js";
+import "./session/podium-session.js";

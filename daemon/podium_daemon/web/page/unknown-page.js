@@ -1,2 +1,2 @@
-import "./frame.js";
-import "./podium-private-door.js";
+import "./core/frame.js";
+import "./session/podium-private-door.js";

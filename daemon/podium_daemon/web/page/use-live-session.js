@@ -1,9 +1,9 @@
 // The model's `useLiveSession` without a framework: an object with exactly the model's fields, and `subscribe`.
 
-import { exactNow } from "./api.js";
-import { describe } from "./i18n.js";
-import { SessionClient } from "./session-client.js";
-import { webUrl } from "./dom.js";
+import { exactNow } from "./core/api.js";
+import { describe } from "./core/i18n.js";
+import { SessionClient } from "./session/session-client.js";
+import { webUrl } from "./core/dom.js";
 
 const OPEN_STATES = ["scheduled", "active"];
 

@@ -44,13 +44,13 @@ class PageFile(msgspec.Struct, frozen=True):
 
 @cache
 def page_files() -> dict[str, PageFile]:
-    """Every file of the page by its name; read once, since they change with the program only."""
+    """Every file of the page by its path below the folder; read once, since they change with the program only."""
     files: dict[str, PageFile] = {}
-    for path in sorted(FOLDER.iterdir()):
+    for path in sorted(FOLDER.rglob("*")):
         if path.suffix in MEDIA_TYPES:
             content = path.read_bytes()
             etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-            files[path.name] = PageFile(content, MEDIA_TYPES[path.suffix], etag)
+            files[path.relative_to(FOLDER).as_posix()] = PageFile(content, MEDIA_TYPES[path.suffix], etag)
     return files
 
 
@@ -70,9 +70,9 @@ async def session_page(context: InContext, request: Request, reference: str) -> 
     return _served(request, "session.html", media_from=recording_origin(row.recording_url))
 
 
-@router.api_route("/page/{name}", methods=["GET", "HEAD"])
+@router.api_route("/page/{name:path}", methods=["GET", "HEAD"])
 async def page_file(request: Request, name: str) -> Response:
-    """A file that the page loads."""
+    """A file that the page loads. `name` is looked up among the known ones and never becomes a path on the disk."""
     if name not in page_files():
         raise Problem(HTTPStatus.NOT_FOUND, "unknown-file", "the page has no such file", "Load the page again.")
     return _served(request, name)

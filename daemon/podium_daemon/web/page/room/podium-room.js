@@ -1,10 +1,10 @@
 // The room itself, where the engine moves media: oneself, the others as a grid or with the speaker large, and the switches.
 
 import { deviceTrouble } from "./devices.js";
-import { action, announce, h, keyed, setText, show } from "./dom.js";
-import { t } from "./i18n.js";
-import { npubOf } from "./npub.js";
-import { shortNpub } from "./podium-identity.js";
+import { action, announce, h, keyed, setText, show } from "../core/dom.js";
+import { t } from "../core/i18n.js";
+import { npubOf } from "../core/npub.js";
+import { shortNpub } from "../signer/podium-identity.js";
 import { Tiles } from "./room-tiles.js";
 
 const LISTEN_EVERY = 500; // ms between looks at who is speaking

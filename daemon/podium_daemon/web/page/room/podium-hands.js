@@ -1,9 +1,9 @@
 // Raised hands: a button for whoever sits in the room, and the list, in the order of raising, for those who lead.
 
-import { action, announce, freshId, h, keyed, setText, show } from "./dom.js";
-import { describe, t } from "./i18n.js";
-import { PersonActions, failsInto } from "./person-actions.js";
-import { shortNpub } from "./podium-identity.js";
+import { action, announce, freshId, h, keyed, setText, show } from "../core/dom.js";
+import { describe, t } from "../core/i18n.js";
+import { PersonActions, failsInto } from "../parts/person-actions.js";
+import { shortNpub } from "../signer/podium-identity.js";
 
 /** `<podium-hands>`; built by `setUp(client)`. */
 export class PodiumHands extends HTMLElement {

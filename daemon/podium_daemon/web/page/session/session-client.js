@@ -1,12 +1,12 @@
 // One session as this page knows it: what the daemon tells, who the person is, and the seat. No DOM in here.
 
-import { aboutService, exactNow, file, now, plain, signAndSubmit, signed, withHeader } from "./api.js";
-import { Cipher } from "./cipher.js";
-import { Keyring, canSealFrames } from "./frame-keys.js";
-import { hasMedia, makeCertificate } from "./media.js";
-import { Seat } from "./seat.js";
-import { PodiumError, login, nip44, pubkey, sign } from "./signer.js";
-import { Stream } from "./stream.js";
+import { aboutService, exactNow, file, now, plain, signAndSubmit, signed, withHeader } from "../core/api.js";
+import { Cipher } from "../room/cipher.js";
+import { Keyring, canSealFrames } from "../room/frame-keys.js";
+import { hasMedia, makeCertificate } from "../room/media.js";
+import { Seat } from "../room/seat.js";
+import { PodiumError, login, nip44, pubkey, sign } from "../signer/signer.js";
+import { Stream } from "../core/stream.js";
 
 const DEVICE_KEY = "podium.device";
 const ENGINES_HERE = ["embedded", "janus"]; // those whose media `media.js` takes

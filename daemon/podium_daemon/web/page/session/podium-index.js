@@ -1,15 +1,15 @@
 // All sessions of this service: live ones, upcoming ones, past ones; and the form to schedule another.
 
-import { aboutService, newerThan, plain, signAndSubmit, signed } from "./api.js";
-import { action, announce, freshId, h, keyed, setText, show } from "./dom.js";
-import { describe, t } from "./i18n.js";
-import { npubOf } from "./npub.js";
+import { aboutService, newerThan, plain, signAndSubmit, signed } from "../core/api.js";
+import { action, announce, freshId, h, keyed, setText, show } from "../core/dom.js";
+import { describe, t } from "../core/i18n.js";
+import { npubOf } from "../core/npub.js";
 import "./podium-session-form.js";
-import { shortNpub } from "./podium-identity.js";
+import { shortNpub } from "../signer/podium-identity.js";
 import { seatsText } from "./podium-rsvp.js";
 import { SessionClient } from "./session-client.js";
-import { PodiumError, pubkey } from "./signer.js";
-import { inZone, ownZone } from "./times.js";
+import { PodiumError, pubkey } from "../signer/signer.js";
+import { inZone, ownZone } from "../core/times.js";
 
 const REFRESH = 15000; // while something changes; in quiet times less and less often
 const SLOWEST = 120000;

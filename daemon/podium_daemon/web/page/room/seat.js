@@ -1,6 +1,6 @@
 // A seat in the room: the socket, its beats, and coming back after a lost connection without a new signature.
 
-import { exactNow } from "./api.js";
+import { exactNow } from "../core/api.js";
 import { Media } from "./media.js";
 
 const FINAL = new Map([

@@ -1,6 +1,6 @@
 // Which microphone and camera a person chose, kept for this tab, and what to say when one does not work. No DOM in here.
 
-import { t } from "./i18n.js";
+import { t } from "../core/i18n.js";
 
 const KEY = "podium.chosen.";
 const chosen = new Map(); // where a browser forbids storage: until the page is loaded again

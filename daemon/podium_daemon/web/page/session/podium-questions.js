@@ -1,8 +1,8 @@
 // Questions to a session: what was asked and answered, a form to ask, and what those who lead do about it.
 
-import { action, announce, freshId, h, keyed, setText, show } from "./dom.js";
-import { describe, t } from "./i18n.js";
-import { shortNpub } from "./podium-identity.js";
+import { action, announce, freshId, h, keyed, setText, show } from "../core/dom.js";
+import { describe, t } from "../core/i18n.js";
+import { shortNpub } from "../signer/podium-identity.js";
 
 const OPEN = ["scheduled", "active"];
 const MAX_TEXT = 1000; // characters; the daemon takes no more

@@ -1,7 +1,7 @@
 // The answer to a session: confirm, tentative, decline; the seats, and the place in the waiting list.
 
-import { action, announce, freshId, h, setText, show } from "./dom.js";
-import { describe, t } from "./i18n.js";
+import { action, announce, freshId, h, setText, show } from "../core/dom.js";
+import { describe, t } from "../core/i18n.js";
 
 const STATUSES = ["confirmed", "tentative", "declined"];
 

@@ -10,7 +10,7 @@ let policy = null;
 
 /** The worker. A page that demands trusted types lets this one script be one, and no other. */
 export function frameWorker() {
-  const address = "/page/frame-worker.js";
+  const address = "/page/room/frame-worker.js";
   policy ??= globalThis.trustedTypes?.createPolicy("podium-frames", { createScriptURL: () => address }) ?? { createScriptURL: () => address };
   return new Worker(policy.createScriptURL(address), { type: "module" });
 }

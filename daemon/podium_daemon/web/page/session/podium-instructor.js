@@ -1,13 +1,13 @@
 // What the instructor and co-hosts do, on the same page once they have signed in: start, door, lists, edit, cancel.
 
-import { exactNow } from "./api.js";
-import { action, announce, freshId, h, keyed, saveFile, setText, show } from "./dom.js";
-import { describe, has, t } from "./i18n.js";
-import { PersonActions, failsInto } from "./person-actions.js";
-import { shortNpub } from "./podium-identity.js";
+import { exactNow } from "../core/api.js";
+import { action, announce, freshId, h, keyed, saveFile, setText, show } from "../core/dom.js";
+import { describe, has, t } from "../core/i18n.js";
+import { PersonActions, failsInto } from "../parts/person-actions.js";
+import { shortNpub } from "../signer/podium-identity.js";
 import { seatsText } from "./podium-rsvp.js";
 import "./podium-session-form.js";
-import { clock, inZone, ownZone } from "./times.js";
+import { clock, inZone, ownZone } from "../core/times.js";
 
 /** `<podium-instructor>`; built by `setUp(client)`. */
 export class PodiumInstructor extends HTMLElement {

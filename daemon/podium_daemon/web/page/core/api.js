@@ -1,6 +1,6 @@
 // Calls to the daemon. Every signed call carries its own login.
 
-import { PodiumError, login, sign } from "./signer.js";
+import { PodiumError, login, sign } from "../signer/signer.js";
 
 let skew = 0;
 let service = null;

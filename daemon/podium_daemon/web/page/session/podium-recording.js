@@ -1,8 +1,8 @@
 // The recording of a session: its state, and a player. Nothing of another host is loaded before the person says so.
 
-import { action, announce, h, setText, show, webUrl } from "./dom.js";
-import { signed } from "./api.js";
-import { describe, t } from "./i18n.js";
+import { action, announce, h, setText, show, webUrl } from "../core/dom.js";
+import { signed } from "../core/api.js";
+import { describe, t } from "../core/i18n.js";
 import "./podium-player.js";
 
 /** `<podium-recording>`; `follow(session)` after each change of an ended session. */

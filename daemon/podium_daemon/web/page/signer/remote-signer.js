@@ -2,7 +2,7 @@
 // connection. It is asked like an extension: `getPublicKey`, `signEvent`. There is no `nip44` on purpose: what the signer
 // decrypted would pass through the daemon, and a room that is encrypted end to end is closed to it. No DOM in here.
 
-import { refusal, request } from "./api.js";
+import { refusal, request } from "../core/api.js";
 import { PodiumError } from "./signer.js";
 
 const KEY = "podium.signer";

@@ -1,8 +1,8 @@
 // Choosing a microphone and a camera, and trying them, before anybody else sees or hears them.
 
-import { action, freshId, h, setText, show } from "./dom.js";
+import { action, freshId, h, setText, show } from "../core/dom.js";
 import { chooseDevice, chosenDevice, deviceTrouble, openDevice } from "./devices.js";
-import { t } from "./i18n.js";
+import { t } from "../core/i18n.js";
 import { WISHES } from "./media.js";
 
 const KINDS = ["audio", "video"];

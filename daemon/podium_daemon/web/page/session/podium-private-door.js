@@ -1,8 +1,8 @@
 // Where there is no session for strangers there may be a private one for somebody: they sign in and see it in this place.
 
-import { action, h, setText, show } from "./dom.js";
-import { describe, t } from "./i18n.js";
-import "./podium-identity.js";
+import { action, h, setText, show } from "../core/dom.js";
+import { describe, t } from "../core/i18n.js";
+import "../signer/podium-identity.js";
 import "./podium-session.js";
 import { SessionClient } from "./session-client.js";
 

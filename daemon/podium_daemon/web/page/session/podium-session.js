@@ -1,19 +1,19 @@
 // One session: what it is, when it is, and the parts for each stage of its life.
 
-import { aboutService } from "./api.js";
-import { action, announce, freshId, h, saveFile, setText, show, webUrl } from "./dom.js";
-import { describe, t } from "./i18n.js";
-import { shortNpub } from "./podium-identity.js";
+import { aboutService } from "../core/api.js";
+import { action, announce, freshId, h, saveFile, setText, show, webUrl } from "../core/dom.js";
+import { describe, t } from "../core/i18n.js";
+import { shortNpub } from "../signer/podium-identity.js";
 import "./podium-instructor.js";
-import "./podium-hands.js";
+import "../room/podium-hands.js";
 import "./podium-join.js";
 import "./podium-questions.js";
-import "./podium-consent.js";
+import "../room/podium-consent.js";
 import "./podium-recording.js";
 import "./podium-rsvp.js";
 import { SessionClient } from "./session-client.js";
-import { clock, inZone, isZone, ownZone, until } from "./times.js";
-import { useLiveSession } from "./use-live-session.js";
+import { clock, inZone, isZone, ownZone, until } from "../core/times.js";
+import { useLiveSession } from "../use-live-session.js";
 
 /** `<podium-session reference="naddr1...">`. */
 export class PodiumSession extends HTMLElement {

@@ -1,9 +1,9 @@
 // While one sits in a room that may be recorded: whether it is, and the way to take a consent back, or to give it.
 
-import { aboutService, exactNow, plain, withHeader } from "./api.js";
-import { action, announce, freshId, h, setText, show } from "./dom.js";
-import { describe, t } from "./i18n.js";
-import { login } from "./signer.js";
+import { aboutService, exactNow, plain, withHeader } from "../core/api.js";
+import { action, announce, freshId, h, setText, show } from "../core/dom.js";
+import { describe, t } from "../core/i18n.js";
+import { login } from "../signer/signer.js";
 
 /** `<podium-consent>`; built by `setUp(client)`. */
 export class PodiumConsent extends HTMLElement {

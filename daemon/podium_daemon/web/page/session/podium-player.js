@@ -1,8 +1,8 @@
 // Credit for watching a recording: one signature opens it, then what is really played is reported until it is enough.
 
-import { refusal, request, signed } from "./api.js";
-import { action, announce, h, setText, show, webUrl } from "./dom.js";
-import { describe, t } from "./i18n.js";
+import { refusal, request, signed } from "../core/api.js";
+import { action, announce, h, setText, show, webUrl } from "../core/dom.js";
+import { describe, t } from "../core/i18n.js";
 
 const EVERY = 10000; // milliseconds between reports; the daemon credits no more than a minute of silence
 const JUMP = 5; // seconds: a greater step between two looks is no playing; a busy browser looks seldom, and tells seeks itself

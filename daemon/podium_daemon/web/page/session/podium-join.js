@@ -1,12 +1,12 @@
 // The way in: what is recorded and the consent, one signature, the waiting room, the seat, and the way out.
 
-import { exactNow } from "./api.js";
-import { action, freshId, h, setText, show, webUrl } from "./dom.js";
-import { describe, has, language, t } from "./i18n.js";
-import "./podium-devices.js";
-import { hasMedia } from "./media.js";
-import "./podium-room.js";
-import { clock, inZone, ownZone } from "./times.js";
+import { exactNow } from "../core/api.js";
+import { action, freshId, h, setText, show, webUrl } from "../core/dom.js";
+import { describe, has, language, t } from "../core/i18n.js";
+import "../room/podium-devices.js";
+import { hasMedia } from "../room/media.js";
+import "../room/podium-room.js";
+import { clock, inZone, ownZone } from "../core/times.js";
 
 /** `<podium-join>`; built by `setUp(client)`, which gives the `consent` of the hook, then `follow(hook)`. */
 export class PodiumJoin extends HTMLElement {

@@ -1,10 +1,10 @@
 // The people of a room as tiles: pictures and screens, chips for those without a camera, and one of them large.
 
-import { h, keyed, setText, show } from "./dom.js";
-import { t } from "./i18n.js";
-import { npubOf } from "./npub.js";
-import { PersonActions, failsInto } from "./person-actions.js";
-import { shortNpub } from "./podium-identity.js";
+import { h, keyed, setText, show } from "../core/dom.js";
+import { t } from "../core/i18n.js";
+import { npubOf } from "../core/npub.js";
+import { PersonActions, failsInto } from "../parts/person-actions.js";
+import { shortNpub } from "../signer/podium-identity.js";
 
 const FEW = 4; // so many tiles are wide
 const SOME = 9; // with more they are small

@@ -1,9 +1,9 @@
 // What those who lead do about one person in the room: the same buttons on a tile and in the list of people.
 
-import { action, announce, setText, show } from "./dom.js";
-import { describe, t } from "./i18n.js";
-import { npubOf } from "./npub.js";
-import { shortNpub } from "./podium-identity.js";
+import { action, announce, setText, show } from "../core/dom.js";
+import { describe, t } from "../core/i18n.js";
+import { npubOf } from "../core/npub.js";
+import { shortNpub } from "../signer/podium-identity.js";
 
 /** Buttons about one person; `update()` after each change. `only`: which of them, in this order. */
 export class PersonActions {

@@ -15,7 +15,7 @@ function chosen() {
 }
 
 async function read(name) {
-  const answer = await fetch(new URL(`./${name}.json`, import.meta.url));
+  const answer = await fetch(new URL(`../${name}.json`, import.meta.url));
   return answer.ok ? answer.json() : {};
 }
 

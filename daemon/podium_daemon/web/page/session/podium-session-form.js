@@ -1,11 +1,11 @@
 // The form of a session: to schedule one, and to change one.
 
-import { aboutService, now } from "./api.js";
-import { action, freshId, h, setText, show } from "./dom.js";
-import { describe, t } from "./i18n.js";
-import { pubkeyOf } from "./npub.js";
-import { PodiumError } from "./signer.js";
-import { fromWallClock, inZone, isZone, ownZone, toWallClock } from "./times.js";
+import { aboutService, now } from "../core/api.js";
+import { action, freshId, h, setText, show } from "../core/dom.js";
+import { describe, t } from "../core/i18n.js";
+import { pubkeyOf } from "../core/npub.js";
+import { PodiumError } from "../signer/signer.js";
+import { fromWallClock, inZone, isZone, ownZone, toWallClock } from "../core/times.js";
 
 const SWITCHES = ["requiresRSVP", "waitingRoom", "allowRecording"];
 const RECORDING = "publicRecording"; // `recordingAccess` as a switch

@@ -1,7 +1,7 @@
 // Who one is here: a button to prove it once, then the public key; which signer, and what to install where there is none.
 
-import { action, freshId, h, setText, show } from "./dom.js";
-import { describe, t } from "./i18n.js";
+import { action, freshId, h, setText, show } from "../core/dom.js";
+import { describe, t } from "../core/i18n.js";
 import { connectRemote, disconnectRemote } from "./podium-signer.js";
 import { extension, onSignerChange, remoteSigner } from "./signer.js";
 
