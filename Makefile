@@ -21,6 +21,7 @@ lint: .venv/ready
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	bash .ci/lint-page
 
 bench: .venv/ready
 	$(PY) -m benchmarks

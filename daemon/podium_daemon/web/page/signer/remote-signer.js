@@ -101,7 +101,8 @@ export class RemoteSigner {
 
   // One look at a time, as long as something is expected.
   #follow() {
-    this.#following ??= this.#look().finally(() => {
+    if (this.#following !== null) return;
+    this.#following = this.#look().finally(() => {
       this.#following = null;
       this.#tell();
       if (this.#isAwaited) this.#follow(); // it was asked for something while the last look ended

@@ -22,8 +22,8 @@ const listeners = new Set();
  * What to do where there is no extension. `ask()` lets the person connect a remote signer, which it resolves to, or null;
  * `kept()` resolves to the one that this tab has already, or null.
  */
-export function offerRemote({ ask, kept }) {
-  choose = ask;
+export function offerRemote({ ask: connect, kept }) {
+  choose = connect;
   restored = kept().then((signer) => {
     if (signer && !remote) useRemote(signer);
   });
