@@ -5,8 +5,10 @@ The format is that of BigBlueButton's API documentation ("API calls"): a `respon
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from io import BytesIO
 from typing import Final
-from xml.parsers import expat
+from xml.etree.ElementTree import Element as Node
 
 import msgspec
 
@@ -18,16 +20,24 @@ class NotAnAnswer(Exception):  # noqa: N818  (said of what came)
     """What came is not what BigBlueButton sends; the text says why."""
 
 
-class Element(msgspec.Struct):
-    """One element: its name, its text, and the elements in it."""
+class Element(msgspec.Struct, frozen=True):
+    """One element of an answer: its name, its text, and the elements in it."""
 
-    name: str
-    text: str = ""
-    children: list[Element] = msgspec.field(default_factory=list)
+    _found: Node
+
+    @property
+    def name(self) -> str:
+        """Its tag."""
+        return self._found.tag
+
+    @property
+    def text(self) -> str:
+        """The text before its first child, as it stands."""
+        return self._found.text or ""
 
     def value(self, name: str) -> str:
         """The text of the first child of that name, or empty."""
-        return next((child.text.strip() for child in self.children if child.name == name), "")
+        return self._found.findtext(name, "").strip()
 
     def is_true(self, name: str) -> bool:
         """Whether the first child of that name says `true`."""
@@ -35,10 +45,7 @@ class Element(msgspec.Struct):
 
     def all(self, *path: str) -> list[Element]:
         """The elements at a path below this one."""
-        found = [self]
-        for name in path:
-            found = [child for element in found for child in element.children if child.name == name]
-        return found
+        return [Element(found) for found in self._found.iterfind("/".join(path))]
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -64,45 +71,26 @@ def read_answer(body: bytes) -> Answer:
 
 
 def _parse(body: bytes) -> Element:
-    builder = _Builder()
-    parser = expat.ParserCreate()
-    parser.buffer_text = True
-    # without a document type there are no entities but XML's own five: no expansion (billion laughs), no files (XXE)
-    parser.StartDoctypeDeclHandler = builder.refuse_doctype
-    parser.StartElementHandler = builder.start
-    parser.EndElementHandler = builder.end
-    parser.CharacterDataHandler = builder.text
+    # here, since only a service with BigBlueButton reads XML
+    from defusedxml.common import DTDForbidden
+    from defusedxml.ElementTree import ParseError, iterparse
+
     try:
-        parser.Parse(body, True)
-    except expat.ExpatError as error:
+        # without a document type there are only XML's own entities: no expansion (billion laughs), no files (XXE)
+        return _bounded(iterparse(BytesIO(body), events=("start", "end"), forbid_dtd=True))
+    except DTDForbidden as error:
+        raise NotAnAnswer("it declares a document type") from error
+    except (ParseError, LookupError, ValueError) as error:  # the last two: of an encoding that it names
         raise NotAnAnswer("it is no XML") from error
-    if builder.root is None:
-        raise NotAnAnswer("it is empty")
-    return builder.root
 
 
-class _Builder:
-    def __init__(self) -> None:
-        self.root: Element | None = None
-        self._open: list[Element] = []
-        self._elements = 0
-
-    def refuse_doctype(self, *_: object) -> None:
-        raise NotAnAnswer("it declares a document type")
-
-    def start(self, name: str, _attributes: dict[str, str]) -> None:
-        self._elements += 1
-        if len(self._open) >= _MAX_DEPTH or self._elements > _MAX_ELEMENTS:
+def _bounded(events: Iterable[tuple[str, Node]]) -> Element:
+    depth, elements, root = 0, 0, Node("")
+    for event, found in events:
+        if event == "end":
+            depth -= 1
+            continue
+        depth, elements, root = depth + 1, elements + 1, root if elements else found
+        if depth > _MAX_DEPTH or elements > _MAX_ELEMENTS:
             raise NotAnAnswer("it is too deep or too large")
-        element = Element(name)
-        if self._open:
-            self._open[-1].children.append(element)
-        else:
-            self.root = element
-        self._open.append(element)
-
-    def end(self, _name: str) -> None:
-        self._open.pop()
-
-    def text(self, text: str) -> None:
-        self._open[-1].text += text
+    return Element(root)

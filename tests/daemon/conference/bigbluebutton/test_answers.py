@@ -42,6 +42,10 @@ def test_an_answer_is_read() -> None:
         pytest.param(b"{}", "no XML", id="json"),
         pytest.param(b"\xff\xfe\x00", "no XML", id="bytes"),
         pytest.param(b"", "no XML", id="empty"),
+        pytest.param(b"<?xml version='1.0' encoding='bogus'?><response/>", "no XML", id="no encoding"),
+        pytest.param(b"<?xml version='1.0' encoding='hex'?><response/>", "no XML", id="no text encoding"),
+        pytest.param(b"<?xml version='1.0' encoding='shift_jis'?><response/>", "no XML", id="multi-byte encoding"),
+        pytest.param(b"<?xml version='1.0' encoding='idna'?><response/>", "no XML", id="encoding that fails"),
         pytest.param(b"<html/>", "no `response`", id="html"),
         pytest.param(b"<response><returncode>YES</returncode></response>", "no `response`", id="another code"),
     ],
@@ -50,6 +54,16 @@ def test_what_is_no_answer_is_said_to_be_none(body: bytes, why: str) -> None:
     """Bombs, foreign files and other programs' pages are refused before anything is made of them."""
     with pytest.raises(NotAnAnswer, match=why):
         read_answer(body)
+
+
+def test_an_answer_at_the_limits_is_read() -> None:
+    """Twelve levels and a hundred thousand elements are an answer yet; comments and what names them say nothing."""
+    body = b"<response><!-- x --><returncode>SUCC<!-- y -->ESS</returncode>"
+    deep = b"<a>" * 11 + b"</a>" * 11
+    answer = read_answer(body + deep + b"<b/>" * (100_000 - 13) + b"</response>")
+    assert answer.ok
+    assert len(answer.root.all("b")) == 100_000 - 13
+    assert [element.name for element in answer.root.all(*["a"] * 11)] == ["a"]
 
 
 @given(st.binary(max_size=300))
