@@ -516,6 +516,7 @@ class Daemon:
             clock=clock,
             random_bytes=self._random_bytes,
             asked_by=self._asked_by,
+            most_work=self._most_work,
         )
         self._reminders = Reminders(
             self._reminder_settings(),

@@ -254,6 +254,7 @@ class World:
             clock=self.clock,
             random_bytes=os.urandom,
             asked_by=self._asked_by,
+            most_work=lambda: MOST_WORK,
         )
         self.reminders = Reminders(
             ReminderSettings(planner=PlannerSettings(policy=policy)),

@@ -87,8 +87,10 @@ class Wrapper:
         clock: Clock,
         random_bytes: Callable[[int], bytes],
         asked_by: AskedBy = nothing_asked,
+        most_work: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`asked_by`: what the recipients' relays are known to ask of a wrap."""
+        """`asked_by`: what the recipients' relays are known to ask of a wrap; `most_work`: the bits that are done."""
+        self.most_work = most_work
         self.asked_by = asked_by
         self._secret = secret
         self.policy = policy
@@ -107,8 +109,8 @@ class Wrapper:
         now = int(self._clock.now())
         return self._wrapped(self._rumor(row, session, rsvp, now), row, session, now, asked)
 
-    def wrap_again(self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None) -> Wrapped | None:
-        """The message that `row` was wrapped with before, for a relay that wants a recent wrap: the same rumor.
+    def wrap_again(self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None, asked: Asked) -> Wrapped | None:
+        """The message that `row` was wrapped with before, for a relay that wants another wrap: the same rumor.
 
         None: it cannot be written again word for word, since what it speaks of has changed.
         """
@@ -116,7 +118,7 @@ class Wrapper:
         for written_at in self._times_of_writing(row, now):
             rumor = self._rumor(row, session, rsvp, written_at)
             if rumor.id == row.rumor_id:
-                return self._wrapped(rumor, row, session, now, Asked(backdating=nip59.RECENT))
+                return self._wrapped(rumor, row, session, now, asked)
         return None
 
     def _times_of_writing(self, row: LedgerRow, now: int) -> Iterator[int]:

@@ -169,7 +169,7 @@ class Reminders:
             changed = (change.after for change in batch.changes if isinstance(change.after, Delivery))
             references = {one.reference for one in changed if one.reference and one.reference.startswith(REFERENCE)}
         told = await self._told(references)
-        if self.settings.rewrap_recent and await self._rewrapper.send_again(told, now):
+        if await self._rewrapper.send_again(told, now, recent=self.settings.rewrap_recent):
             told = await self._told(references)
         if told:
             await self._store.database.transact(lambda tx: self._write_down(tx, told, now))

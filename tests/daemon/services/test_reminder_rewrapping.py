@@ -8,7 +8,7 @@ import pytest
 from podium_protocol.events import VerifiedEvent, verify_json
 from podium_protocol.keys import SecretKey
 from podium_protocol.limits import MAX_BACKDATING
-from podium_protocol.nips import nip17, nip59
+from podium_protocol.nips import nip13, nip17, nip59
 from podium_protocol.nips.nip11 import RelayLimits
 from podium_storage import outbox as outbox_module
 from podium_storage.deliveries import Accepted, OutboxRow, Refused
@@ -123,9 +123,27 @@ async def test_a_message_that_cannot_be_written_again_word_for_word_is_not_sent_
         assert (await entry_of(here, person, session)).state == "failed"
 
 
+async def test_work_that_a_relay_asks_for_by_surprise_is_done_the_second_time() -> None:
+    """It said so in no document; the recipient's client knows the message by the same rumor, and its date is hidden."""
+    async with world() as here:
+        person, session = await confirmed(here)
+        (first,) = await refuse(here, "pow: difficulty 0 is less than 6")
+        await plan(here)
+        (row,) = await waiting(here)
+        again = verify_json(row.event_json)
+        assert isinstance(again, VerifiedEvent)
+        assert nip13.difficulty(again.id) >= 6
+        assert ("nonce", "6") in [(tag[0], tag[-1]) for tag in again.tags]
+        assert rumor_in(again, person, here.now) == rumor_in(first, person, here.now)
+        await refuse(here, "pow: difficulty 6 is less than 7")
+        await plan(here)
+        assert await waiting(here) == []
+        assert (await entry_of(here, person, session)).state == "failed"
+
+
 @pytest.mark.parametrize("words", ["blocked: not you", "invalid: bad signature", "pow: 20 bits", "expired"])
 async def test_other_refusals_are_final(words: str) -> None:
-    """Only a complaint of the time is answered."""
+    """A complaint of the time is answered, and one of work within the bits that are done."""
     async with world() as here:
         person, session = await confirmed(here)
         await refuse(here, words)
