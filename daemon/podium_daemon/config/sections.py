@@ -72,7 +72,8 @@ class Publishing(Section):
     proof_of_work: WorkBits = Field(
         default=16,
         description="Bits of work (NIP-13) done for a relay that asks for them, which refuses if it asks for more. "
-        "Each bit doubles the time an event takes: 16 are some 0.1 s of one processor, 20 some 2 s. 0: none.",
+        "Each bit doubles the time an event takes: 16 are some 0.1 s of one processor, 20 some 2 s, and several times "
+        "that for long messages. 0: none.",
     )
 
 

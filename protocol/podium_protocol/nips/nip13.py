@@ -12,7 +12,7 @@ from podium_protocol.events import EventId, UnsignedEvent, canonical
 from podium_protocol.tags import Tags
 
 MAX_WORK: Final = 20
-"""Bits that anybody may ask us for: about a million hashes, a second or two."""
+"""Bits that anybody may ask us for: about a million hashes, a second or two for a small event."""
 
 _TAG: Final = "nonce"
 _TRIES: Final = 32  # times the mean: once in e**32 it is not enough
@@ -26,7 +26,8 @@ def difficulty(event_id: EventId) -> int:
 def mine(event: UnsignedEvent, bits: int, nonces: Iterable[int] | None = None) -> UnsignedEvent | None:
     """The event with a nonce by which its id has `bits` zero bits or more; None if none of `nonces` does.
 
-    About 2**bits hashes, a microsecond each: not for an event loop. `nonces` None: more than are ever needed.
+    About 2**bits hashes, a microsecond each for a small event, and one more for every 2 kB of content: not
+    for an event loop. `nonces` None: more than are ever needed.
     """
     drafted = _with_nonce(event, event.id, bits)  # an event cannot hold its own id: this text is in no other place
     head, _, tail = canonical(drafted).partition(event.id.encode())
