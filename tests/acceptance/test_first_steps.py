@@ -13,6 +13,7 @@ import re
 import stat
 import time
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -479,12 +480,16 @@ async def test_answers_are_signed_by_those_who_gave_them(story: Story) -> None:
     assert {first(event, "p") for event in said.values()} == {story.pubkey}
 
 
-async def test_the_room_is_announced_once(story: Story) -> None:
-    """Kind 30312 gives the service's name, its state, its address and who hosts."""
-    (space,) = story.heard(SPACE)
-    assert (first(space, "room"), first(space, "status")) == ("Podium", "open")
-    assert (first(space, "service") or "").startswith(story.base)
-    assert any(tag[1] == story.pubkey for tag in rows(space, "p"))
+async def test_the_room_is_announced_and_opens_with_the_first_session(story: Story) -> None:
+    """Kind 30312 gives the service's name, its state, its address and who hosts; nothing is said twice."""
+    spaces = sorted(story.heard(SPACE), key=lambda space: int(str(space["created_at"])))
+    states = [first(space, "status") for space in spaces]
+    assert states[:2] == ["closed", "open"]
+    assert all(before != after for before, after in pairwise(states))
+    for space in spaces:
+        assert first(space, "room") == "Podium"
+        assert (first(space, "service") or "").startswith(story.base)
+        assert any(tag[1] == story.pubkey for tag in rows(space, "p"))
 
 
 async def test_the_live_status_goes_forward_and_shows_counts_only(story: Story) -> None:

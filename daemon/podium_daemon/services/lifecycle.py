@@ -102,6 +102,7 @@ class Lifecycle:
         self._at_start = at_start
         self._is_announced = True
         self._announce_at = 0.0
+        self._room_at: float | None = None  # when the room is looked at again; None before it was announced
         self._store = store
         self._outgoing = outgoing
         self._letters = letters
@@ -202,8 +203,11 @@ class Lifecycle:
             rows = await self._read(self._named(batch) | due, now)
         for row in rows:
             self._note(row, await self._attend(row, now))
+        if self._room_at is not None and (rows or now >= self._room_at):
+            await self._keep_room()
         announce = [] if self._is_announced else [self._announce_at]
-        return min([*self._wakeups.values(), self._look_at_all_at, *announce])
+        room = [] if self._room_at is None else [self._room_at]
+        return min([*self._wakeups.values(), self._look_at_all_at, *announce, *room])
 
     def announce_again(self) -> None:
         """Compare what the service says of itself with what is on the relays, at the next turn."""
@@ -214,10 +218,14 @@ class Lifecycle:
         try:
             if self._at_start is not None and not await self._at_start():
                 self._is_announced, self._announce_at = False, self._clock.now() + _LOOK_EVERY
-            await self._status.announce_space()
+            await self._keep_room()
         except BaseException:
             self._is_announced = False
             raise
+
+    async def _keep_room(self) -> None:
+        due = await self._status.keep_space()
+        self._room_at = float("inf") if due is None else due
 
     def _named(self, batch: Batch) -> set[str]:
         """What a batch can move: thousands who join and leave do not move a session, their instructor does."""

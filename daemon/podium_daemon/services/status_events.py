@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Final, TypedDict
 
 import msgspec
 
@@ -22,6 +22,7 @@ from podium_storage.session_projection import room_of
 from podium_storage.store import Store
 
 SPACE_IDENTIFIER = "podium"
+_LOOK_BACK: Final = 8 * 24 * 3600  # seconds
 
 
 class _WrittenBy(TypedDict):
@@ -62,6 +63,18 @@ class StatusEvents:
         self._clock = clock
         self.space = Address(kinds.SPACE, signer.pubkey, SPACE_IDENTIFIER)
 
+    async def keep_space(self) -> int | None:
+        """Publish the room if it says something else, or is open and getting old; when to look again (Unix), if ever.
+
+        Call it after each change of a session as well: that may open or close the room.
+        """
+        await self.announce_space()
+        if await self._is_open():
+            held = await self._mirror.newest(self.space)
+            return held.created_at + meeting.SPACE_REFRESH_EVERY if held is not None else None
+        following = await self._session(State.SCHEDULED)
+        return following.scheduled_at - meeting.SPACE_AHEAD if following is not None else None
+
     async def announce_space(self, *, anew: bool = False, not_before: int = 0) -> VerifiedEvent | None:
         """Publish the room if it is new or says something else than the one on the relays, or `anew`; what went out.
 
@@ -69,25 +82,41 @@ class StatusEvents:
         """
         before = await self._mirror.newest(self.space)
         earliest = max(before.created_at if before else 0, not_before - 1)
+        now, is_open = int(self._clock.now()), await self._is_open()
+        is_old = before is not None and is_open and before.created_at + meeting.SPACE_REFRESH_EVERY <= now
         space = meeting.Space(
             identifier=SPACE_IDENTIFIER,
             name=self.settings.space_name,
             service_url=self.settings.public_url,
             endpoint=f"{self.settings.public_url.rstrip('/')}/api/service",
+            status=meeting.SpaceStatus.OPEN if is_open else meeting.SpaceStatus.CLOSED,
             relays=self._outgoing.relays,
         )
         event = meeting.write_space(
             space,
             service=self._signer.pubkey,
             relay_hint=self._hint,
-            now=int(self._clock.now()),
+            now=now,
             previous_created_at=earliest or None,
         )
-        if before is not None and nip13.without_nonce(before.tags) == event.tags and not anew:
+        if before is not None and nip13.without_nonce(before.tags) == event.tags and not (anew or is_old):
             return None
         signed = await self._signer.sign(event)
         await self._store.database.transact(lambda tx: self._outgoing.add(tx, [signed]))
         return signed
+
+    async def _is_open(self) -> bool:
+        """Whether something is live or soon to be. Private sessions do not count: the room would tell of them."""
+        if await self._session(State.ACTIVE) is not None:
+            return True
+        following = await self._session(State.SCHEDULED)
+        return following is not None and following.scheduled_at <= self._clock.now() + meeting.SPACE_AHEAD
+
+    async def _session(self, state: State) -> LiveSessionRow | None:
+        """The first public session in a state; what began before `_LOOK_BACK` is over, whatever its row says."""
+        since = self._store.sessions.where("scheduledAt").above(int(self._clock.now()) - _LOOK_BACK)
+        public = since.and_("state").equals(state.value).and_("visibility").equals(Visibility.PUBLIC.value)
+        return await public.and_("withdrawn").equals(False).first()
 
     async def of(self, row: LiveSessionRow) -> list[VerifiedEvent]:
         """The events that show `row`, newer than the last ones; none for a private session."""

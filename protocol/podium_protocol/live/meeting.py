@@ -24,6 +24,12 @@ from podium_protocol.tags import Tags
 REFRESH_EVERY: Final = 600
 """Seconds between refreshes of a live status: clients take one that is an hour old as ended (NIP-53)."""
 
+SPACE_AHEAD: Final = 8 * 3600
+"""Seconds before a session from which its room is open: clients take one that is older than that as closed (NIP-53)."""
+
+SPACE_REFRESH_EVERY: Final = SPACE_AHEAD // 2
+"""Seconds between refreshes of a room that is open."""
+
 _MAX_TEXT: Final = 1000
 _MAX_COUNT: Final = 1_000_000
 _MAX_PINNED: Final = 100

@@ -256,3 +256,21 @@ async def test_what_had_to_wait_for_a_relay_is_said_later() -> None:
                 await here.lifecycle._turn(Batch(()))
             await here.clock.advance(30)
         assert asked == [began, began + 30, began + 60]
+
+
+async def test_the_room_follows_the_sessions() -> None:
+    """Once announced, the room opens eight hours before a session, is refreshed until its end, and closes with it."""
+    async with world() as here:
+        await here.lifecycle._announce()
+        row = await here.schedule(starts_in=12 * 3600, minutes=60)
+        while (await here.row(row.lesson_id)).state != "ended":
+            due = await here.lifecycle._turn(Batch(()))
+            assert due is not None
+            await here.clock.advance(max(0, due - here.now))
+        for _ in range(2):
+            await here.lifecycle._turn(EVERYTHING)
+        await here.deliver()
+        told = [(space.created_at, tags.first(space.tags, "status")) for space in here.published(kinds.SPACE)]
+        start = row.scheduled_at
+        assert [status for _, status in told] == ["closed", "open", "open", "open", "closed"]
+        assert [at for at, _ in told[1:4]] == [start - 8 * 3600, start - 4 * 3600, start]

@@ -176,3 +176,54 @@ async def test_the_session_s_relay_is_given_as_a_hint() -> None:
     async with world() as here:
         (event,) = await status_of(here).of(await here.schedule())
         assert RELAY in {value for tag in event.tags for value in tag}
+
+
+async def state_of_the_room(here: World) -> tuple[int, str | None]:
+    """How often the room was published, and the status it has."""
+    found = await spaces(here)
+    return len(found), tags.first(found[-1].tags, "status")
+
+
+async def test_the_room_is_open_while_something_is_on_or_near() -> None:
+    """Closed without a session, open from eight hours before one, closed after it; it says when to look again."""
+    async with world() as here:
+        status = status_of(here)
+        assert await status.keep_space() is None
+        assert await state_of_the_room(here) == (1, "closed")
+        row = await here.schedule(starts_in=10 * 3600)
+        opens = row.scheduled_at - 8 * 3600
+        assert await status.keep_space() == opens
+        assert await state_of_the_room(here) == (1, "closed")
+        await here.clock.advance(opens - here.now)
+        assert await status.keep_space() == here.now + 4 * 3600
+        assert await state_of_the_room(here) == (2, "open")
+        await here.store.sessions.put(msgspec.structs.replace(await here.row(row.lesson_id), state="active"))
+        assert await status.keep_space() == here.now + 4 * 3600
+        assert await state_of_the_room(here) == (2, "open")
+        await here.store.sessions.put(msgspec.structs.replace(await here.row(row.lesson_id), state="ended"))
+        assert await status.keep_space() is None
+        assert await state_of_the_room(here) == (3, "closed")
+
+
+async def test_an_open_room_does_not_grow_old() -> None:
+    """Clients call a room closed that is older than eight hours: an open one is published again after four."""
+    async with world() as here:
+        await here.schedule(starts_in=8 * 3600)
+        status = status_of(here)
+        due = await status.keep_space()
+        assert due == here.now + 4 * 3600
+        await here.clock.advance(4 * 3600 - 1)
+        assert await status.keep_space() == due
+        assert await state_of_the_room(here) == (1, "open")
+        await here.clock.advance(1)
+        assert await status.keep_space() == here.now + 4 * 3600
+        assert await state_of_the_room(here) == (2, "open")
+
+
+async def test_a_private_session_does_not_open_the_room() -> None:
+    """The room is public: that it opens would tell when a private session is."""
+    async with world() as here:
+        row = await here.schedule(starts_in=60)
+        await here.store.sessions.put(msgspec.structs.replace(row, visibility="private", state="active"))
+        assert await status_of(here).keep_space() is None
+        assert await state_of_the_room(here) == (1, "closed")
