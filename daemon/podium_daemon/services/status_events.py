@@ -14,6 +14,7 @@ from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey, UnsignedEvent, VerifiedEvent
 from podium_protocol.live import meeting
 from podium_protocol.live.lifecycle import State
+from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.live.session import Visibility
 from podium_protocol.nips import nip13
 from podium_storage.mirror import Mirror
@@ -175,7 +176,11 @@ class StatusEvents:
     async def _counts(self, row: LiveSessionRow) -> tuple[int, int]:
         intervals = await self._store.intervals.where("lessonId").equals(row.lesson_id).to_list()
         present = {interval.pubkey for interval in intervals if interval.left_at is None}
-        return len(present), len({interval.pubkey for interval in intervals})
+        came = {interval.pubkey for interval in intervals}
+        if came or row.state not in (State.SCHEDULED, State.ACTIVE):
+            return len(present), len(came)
+        answers = self._store.rsvps.where("lessonId").equals(row.lesson_id)
+        return 0, await answers.and_("status").equals(RsvpStatus.CONFIRMED.value).count()
 
     async def _pinned(self, row: LiveSessionRow) -> tuple[EventId, ...]:
         questions = self._store.questions.where("lessonId").equals(row.lesson_id).and_("pinned").equals(True)

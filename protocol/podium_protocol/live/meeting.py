@@ -89,7 +89,7 @@ class Meeting(msgspec.Struct, frozen=True, kw_only=True):
         ends_at: planned end, and the actual one once it has ended.
         summary: the session's.
         current_participants: in the room now.
-        total_participants: distinct people who were in the room so far.
+        total_participants: distinct people who were in the room so far; until somebody was, those who said yes.
         recording_url: written only with status ended.
         pinned: ids of the live chat messages (1311) that are pinned.
         created_at: of the event that was read; not used for writing.

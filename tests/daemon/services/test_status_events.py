@@ -9,6 +9,7 @@ from podium_daemon.services.status_events import SPACE_IDENTIFIER, StatusEvents,
 from podium_protocol import kinds, tags
 from podium_protocol.events import VerifiedEvent
 from podium_protocol.live.meeting import MeetingStatus, read_meeting
+from podium_protocol.live.rsvp import RsvpStatus
 from podium_storage.rows import IntervalRow, LiveSessionRow
 from tests.support.world import RELAY, World, new_key, world
 
@@ -108,6 +109,24 @@ async def test_people_are_counted_and_never_named() -> None:
         assert here_now not in text
         assert gone not in text
         assert here.instructor.pubkey in text
+
+
+async def test_until_people_come_registrations_are_counted() -> None:
+    """Clients show a session that many look forward to as such: those who said yes count, until the first is there."""
+    async with world() as here:
+        row = await here.schedule()
+
+        async def total(state: str) -> int:
+            shown = read_meeting((await status_of(here).of(msgspec.structs.replace(row, state=state)))[0])
+            assert shown is not None
+            assert shown.current_participants <= 1
+            return shown.total_participants
+
+        for answer in (RsvpStatus.CONFIRMED, RsvpStatus.CONFIRMED, RsvpStatus.TENTATIVE, RsvpStatus.DECLINED):
+            await here.answer(new_key(), row, answer)
+        assert [await total(state) for state in ("scheduled", "active", "ended", "cancelled")] == [2, 2, 0, 0]
+        await present(here, row)
+        assert [await total(state) for state in ("active", "ended")] == [1, 1]
 
 
 async def test_the_times_are_the_actual_ones_once_there_are() -> None:
