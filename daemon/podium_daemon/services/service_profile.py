@@ -15,7 +15,7 @@ from podium_protocol.addresses import Address
 from podium_protocol.events import Pubkey, UnsignedEvent, VerifiedEvent
 from podium_protocol.live.profile import is_service_profile, write_service_profile
 from podium_protocol.live.revisions import next_created_at
-from podium_protocol.nips import nip89
+from podium_protocol.nips import nip13, nip89
 from podium_storage.mirror import Mirror
 from podium_storage.store import Store
 
@@ -76,7 +76,7 @@ async def announce_profile(
         else:
             _log.info("the key of this service has a profile of its own, which is left", action="profile.left")
     for draft, before in drafts:
-        if before is None or (before.tags, before.content) != (draft.tags, draft.content):
+        if before is None or (nip13.without_nonce(before.tags), before.content) != (draft.tags, draft.content):
             await _publish(draft, before, store=store, outgoing=outgoing, signer=signer)
 
 
