@@ -951,6 +951,12 @@ class Daemon:
                 "service",
                 {one.service: one.faults for one in self._watched},
             ),
+            Counted(
+                "podium_chat_passed_over",
+                "Live chat under the room that is about no session.",
+                "reason",
+                self._question_projection.passed_over,
+            ),
             Counted("podium_conference_drops", "What was dropped at the rooms.", "reason", self._engine.flaws),
         ]
 

@@ -118,3 +118,45 @@ async def test_a_session_has_so_many_rows_and_no_more(store: Store, monkeypatch:
     await mirror.ingest([question(number) for number in range(5)], received_at=NOW)
     await mirror.ingest([question(7)], received_at=NOW)
     assert [row.text for row in await rows(store)] == ["Why 0?", "Why 1?", "Why 2?"]
+
+
+def to_room(at: int, *, identifier: str = "podium") -> VerifiedEvent:
+    """Ada's message to the service's room, of that time."""
+    rows = (("a", f"30312:{SERVICE.pubkey}:{identifier}", "", "root"),)
+    return verified(ADA, kind=kinds.LIVE_CHAT, content=f"Why at {at}?", created_at=at, tags=rows)
+
+
+async def live(store: Store, number: int, *runs: tuple[int, int | None], visibility: str = "public") -> str:
+    """A session that was live in these runs; returns its address."""
+    lesson_id = f"{LESSON}-{number}"
+    row = msgspec.structs.replace(
+        SESSION,
+        lesson_id=lesson_id,
+        conference_room_id=f"room-of-{number}",
+        state="active" if runs[-1][1] is None else "ended",
+        runs=runs,
+        visibility=visibility,
+    )
+    await store.sessions.add(row)
+    return lesson_id
+
+
+async def test_chat_under_the_room_is_about_what_was_live_then(store: Store) -> None:
+    """The session whose run it was written in, also when it is read later; a private one is never meant."""
+    over = await live(store, 1, (NOW, NOW + 100))
+    on = await live(store, 2, (NOW + 200, None))
+    await live(store, 3, (NOW, None), visibility="private")
+    await mirror_of(store).ingest([to_room(NOW + 50), to_room(NOW + 250)], received_at=NOW + 300)
+    assert {(row.lesson_id, row.created_at) for row in await rows(store)} == {(over, NOW + 50), (on, NOW + 250)}
+
+
+async def test_chat_under_the_room_that_could_be_about_several_is_passed_over(store: Store) -> None:
+    """With two sessions live, with none, from the past or the future, under another room: no guess is made."""
+    await live(store, 1, (NOW, NOW + 200))
+    await live(store, 2, (NOW + 100, None))
+    projection = QuestionProjection(store, service=SERVICE.pubkey)
+    mirror = Mirror(store.database, store.interner, [projection])
+    odd = [to_room(NOW + 150), to_room(NOW - 1), to_room(1), to_room(NOW + 250, identifier="other")]
+    await mirror.ingest(odd, received_at=NOW + 300)
+    assert await rows(store) == []
+    assert projection.passed_over == {"several_live": 1, "nothing_live": 1, "too_old_or_new": 1}

@@ -23,6 +23,7 @@ from podium_protocol import backoff, kinds
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.live import private
+from podium_protocol.live.meeting import SPACE_IDENTIFIER
 from podium_protocol.live.retention import is_past
 from podium_protocol.live.session import Visibility
 from podium_storage.changes import Batch
@@ -377,11 +378,13 @@ class Syncer:
         )
 
     def _meetings(self, sessions: Sequence[LiveSessionRow]) -> Iterator[str]:
-        """What questions name: the live status, and its twin for streaming clients; private sessions have neither."""
-        for row in sessions:
-            if _is_open(row) and row.visibility != Visibility.PRIVATE:
-                for kind in (kinds.MEETING, kinds.LIVE_EVENT):
-                    yield f"{kind}:{self._service}:{row.conference_room_id}"
+        """What questions name: the live status, its streaming twin, the room; private sessions have none."""
+        public = [row for row in sessions if _is_open(row) and row.visibility != Visibility.PRIVATE]
+        if public:
+            yield f"{kinds.SPACE}:{self._service}:{SPACE_IDENTIFIER}"
+        for row in public:
+            for kind in (kinds.MEETING, kinds.LIVE_EVENT):
+                yield f"{kind}:{self._service}:{row.conference_room_id}"
 
     async def _remembered_marks(self) -> dict[tuple[str, str], int]:
         """Marks of subscriptions whose filters do not depend on what is stored; the others are read anew."""

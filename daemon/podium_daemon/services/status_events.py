@@ -22,7 +22,7 @@ from podium_storage.rows import LiveSessionRow
 from podium_storage.session_projection import room_of
 from podium_storage.store import Store
 
-SPACE_IDENTIFIER = "podium"
+SPACE_IDENTIFIER: Final = meeting.SPACE_IDENTIFIER
 _LOOK_BACK: Final = 8 * 24 * 3600  # seconds
 
 

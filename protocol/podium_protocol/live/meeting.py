@@ -24,6 +24,9 @@ from podium_protocol.tags import Tags
 REFRESH_EVERY: Final = 600
 """Seconds between refreshes of a live status: clients take one that is an hour old as ended (NIP-53)."""
 
+SPACE_IDENTIFIER: Final = "podium"
+"""`d` of the one room that a service has."""
+
 SPACE_AHEAD: Final = 8 * 3600
 """Seconds before a session from which its room is open: clients take one that is older than that as closed (NIP-53)."""
 

@@ -24,10 +24,14 @@ MAX_TEXT: Final = 1_000  # characters of one question or answer
 MAX_TAGS: Final = 64  # real messages have fewer than ten
 MAX_PINNED: Final = 10  # of one meeting: each is a tag of the status event
 _LIVE: Final = (kinds.MEETING, kinds.LIVE_EVENT)
+_ALL: Final = (*_LIVE, kinds.SPACE)
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """One message to a meeting. `reply_to` is the message that it answers, if any; `created_at` can be forged."""
+    """One message to a meeting, or to the room (30312): then `meeting` is that room's address.
+
+    `reply_to` is the message that it answers, if any; `created_at` can be forged.
+    """
 
     meeting: Address
     pubkey: Pubkey
@@ -44,12 +48,15 @@ class NotAQuestion(msgspec.Struct, frozen=True):
 
 
 def read_question(event: AuthoredEvent) -> Question | NotAQuestion:
-    """Read a live chat message to exactly one meeting (30313, or its twin for streaming clients, 30311)."""
+    """Read a live chat message to exactly one meeting (30313, or its twin for streaming clients, 30311).
+
+    One that names no meeting and exactly one room (30312) is to that room; which meeting it means, the time tells.
+    """
     if event.kind != kinds.LIVE_CHAT:
         return NotAQuestion(f"it is of kind {event.kind}, not {kinds.LIVE_CHAT}")
     if len(event.tags) > MAX_TAGS:
         return NotAQuestion(f"it has more than {MAX_TAGS} tags")
-    meeting = _meeting(event.tags)
+    meeting = _meeting(event.tags) or _space(event.tags)
     if meeting is None:
         return NotAQuestion("it does not name exactly one meeting")
     reply_to = _reply_to(event.tags)
@@ -106,6 +113,13 @@ def _meeting(rows: tags.Tags) -> Address | None:
         return None
     ((pubkey, identifier),) = twins
     return Address(kinds.MEETING, pubkey, identifier)
+
+
+def _space(rows: tags.Tags) -> Address | None:
+    """The one room, where no meeting is named: clients that know rooms only chat under the room."""
+    named = {value for value in tags.values(rows, "a") if value.startswith(tuple(f"{kind}:" for kind in _ALL))}
+    address = Address.parse(named.pop()) if len(named) == 1 else None
+    return address if address is not None and address.kind == kinds.SPACE else None
 
 
 def _reply_to(rows: tags.Tags) -> EventId | NotAQuestion | None:

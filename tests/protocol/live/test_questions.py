@@ -96,6 +96,18 @@ def test_what_other_clients_write_is_read(event: UnsignedEvent) -> None:
     assert (read.meeting, read.reply_to) == (MEETING, None)
 
 
+def test_a_message_to_the_room_names_the_room() -> None:
+    """Without a meeting the room is what it is about; with one, the meeting."""
+    room = Address(30312, SERVICE.pubkey, "podium")
+    alone, both = (
+        read_question(with_tags(("a", str(room)))),
+        read_question(with_tags(("a", str(room)), ("a", str(MEETING)))),
+    )
+    assert isinstance(alone, Question)
+    assert isinstance(both, Question)
+    assert (alone.meeting, both.meeting) == (room, MEETING)
+
+
 @pytest.mark.parametrize(
     ("event", "reason"),
     [
@@ -104,7 +116,9 @@ def test_what_other_clients_write_is_read(event: UnsignedEvent) -> None:
         (asked(content=" \n\u202e\x00 "), "no text"),
         (asked(content="x" * (MAX_TEXT + 1)), "longer"),
         (with_tags(), "exactly one meeting"),
-        (with_tags(("a", f"30312:{SERVICE.pubkey}:podium")), "exactly one meeting"),
+        (with_tags(("a", f"30312:{SERVICE.pubkey}:a"), ("a", f"30312:{SERVICE.pubkey}:b")), "exactly one meeting"),
+        (with_tags(("a", "30312:zz:podium")), "exactly one meeting"),
+        (with_tags(("a", f"30312:{SERVICE.pubkey}:podium"), ("a", "30313:zz:room-1")), "exactly one meeting"),
         (with_tags(("a", "30313:zz:room-1")), "exactly one meeting"),
         (with_tags(("a", str(MEETING)), ("a", f"30313:{SERVICE.pubkey}:room-2")), "exactly one meeting"),
         (with_tags(("a", str(MEETING)), ("a", "30313:zz:room-1")), "exactly one meeting"),
