@@ -378,3 +378,21 @@ async def test_relays_are_not_all_taken_away(made: Made, config: Config) -> None
     with pytest.raises(InvalidInput, match="restart"):
         daemon.apply(in_force(config, wanted))
     assert (daemon._pool.urls("read"), daemon._syncer.doors) == ((HERE,), config.lifecycle.doors)
+
+
+async def test_nobody_is_unreachable_before_they_were_looked_for_where_they_write(made: Made, config: Config) -> None:
+    """What our own relays have told does not suffice, unless there is nobody else to ask."""
+    daemon = made(_with(config, "outbox.indexers", ("wss://indexer.example.org",)))
+    daemon._syncer._name_of[SOMEBODY.pubkey] = "people-0"
+    daemon._syncer._marks[HERE, "people-0"] = 1
+    assert daemon._has_read_lists(SOMEBODY.pubkey) is None
+    daemon._outbox_model._plan.concern((), [SOMEBODY.pubkey], [HERE])
+    assert daemon._has_read_lists(SOMEBODY.pubkey) is False
+    daemon._outbox_model._plan.lists_were_asked([SOMEBODY.pubkey], 0.0, of_all=True)
+    assert daemon._has_read_lists(SOMEBODY.pubkey) is True
+    daemon._syncer._marks.clear()
+    assert daemon._has_read_lists(SOMEBODY.pubkey) is False
+    off = made(config)
+    off._syncer._name_of[SOMEBODY.pubkey] = "people-0"
+    off._syncer._marks[HERE, "people-0"] = 1
+    assert off._has_read_lists(SOMEBODY.pubkey) is True

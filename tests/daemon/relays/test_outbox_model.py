@@ -9,7 +9,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
+import pytest
 
+from podium_daemon.relays.addresses import leads_outside
 from podium_daemon.relays.fetching import RelayAnswer
 from podium_daemon.relays.outbox_model import OutboxModel, OutboxSettings
 from podium_daemon.relays.outbox_plan import AGAIN, POLL
@@ -357,3 +359,28 @@ class TestHostileLists:
             assert told.problem is not None
             assert "more than is read" in told.problem
             assert sum(len(bytes(one.raw)) for one in told.events) <= 200_000
+
+
+@pytest.mark.parametrize(
+    ("url", "leads"),
+    [
+        ("wss://relay.example.org", True),
+        ("wss://relay.example.org.", True),
+        ("ws://8.8.8.8:7777", True),
+        ("ws://127.0.0.1:7447", False),
+        ("ws://[::1]:7447", False),
+        ("ws://10.0.0.7", False),
+        ("ws://localhost:7447", False),
+        ("ws://relay.localhost", False),
+        ("ws://nas.local", False),
+        ("ws://relay", False),
+    ],
+)
+def test_a_relay_of_this_machine_or_its_network_leads_nowhere_else(url: str, leads: bool) -> None:
+    """Told by the URL alone: with only such relays nobody is looked up elsewhere."""
+    assert leads_outside(url) is leads
+
+
+def test_a_permitted_network_counts_as_outside() -> None:
+    """An operator may run all of it on a network of their own."""
+    assert leads_outside("ws://127.0.0.1:7447", (LOOPBACK,))
