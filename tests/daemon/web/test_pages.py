@@ -128,6 +128,13 @@ def test_no_script_can_turn_text_into_markup(name: str) -> None:
     assert re.search(sinks, TEXTS[name]) is None
 
 
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_script_has_its_types_checked(name: str) -> None:
+    """Each module asks for the check of its types, and none takes a line out of it."""
+    assert TEXTS[name].startswith("// @ts-check\n")
+    assert re.search(r"@ts-(ignore|nocheck|expect-error)", TEXTS[name]) is None
+
+
 @pytest.mark.parametrize("name", [*SCRIPTS, *SHELLS])
 def test_every_file_that_is_named_exists(name: str) -> None:
     """What a module imports or starts as a worker, and what a shell loads, is part of the page."""

@@ -1,2 +1,3 @@
+// @ts-check
 import "./core/frame.js";
 import "./session/podium-private-door.js";

@@ -1,8 +1,12 @@
+// @ts-check
 // Calls to the daemon. Every signed call carries its own login.
 
 import { PodiumError, login, sign } from "../signer/signer.js";
 
+/** @import { Draft, Service } from "./types.js" */
+
 let skew = 0;
+/** @type {Promise<Service> | null} */
 let service = null;
 
 /** The daemon's time, Unix seconds: logins with a wrong clock are refused, and a countdown would lie. */
@@ -15,18 +19,34 @@ export function exactNow() {
   return Date.now() / 1000 + skew;
 }
 
-/** What the service says of itself, asked once. */
+/**
+ * What the service says of itself, asked once.
+ *
+ * @returns {Promise<Service>}
+ */
 export function aboutService() {
   service ??= plain("GET", "/api/service");
   return service;
 }
 
-/** A call that anybody may make. */
+/**
+ * A call that anybody may make.
+ *
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} [body]
+ * @returns {Promise<any>}
+ */
 export function plain(method, path, body) {
   return call(method, path, body, {});
 }
 
-/** A read that anybody may make, unless the version one has is the newest: then null. */
+/**
+ * A read that anybody may make, unless the version one has is the newest: then null.
+ *
+ * @param {string | null | undefined} etag
+ * @param {string} path
+ */
 export async function newerThan(etag, path) {
   const answer = await request(path, { headers: etag ? { "If-None-Match": etag } : {} });
   if (answer.status === 304) return null;
@@ -34,30 +54,58 @@ export async function newerThan(etag, path) {
   return { body: await answer.json(), etag: answer.headers.get("etag") };
 }
 
-/** A call signed by the person. */
+/**
+ * A call signed by the person.
+ *
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} [body]
+ * @returns {Promise<any>}
+ */
 export async function signed(method, path, body) {
   return call(method, path, body, { Authorization: await authorization(method, path, body) });
 }
 
-/** A signed call whose answer is a file: its text and its name. */
+/**
+ * A signed call whose answer is a file: its text and its name.
+ *
+ * @param {string} path
+ */
 export async function file(path) {
   const answer = await send("GET", path, undefined, { Authorization: await authorization("GET", path) });
   const name = /filename="([A-Za-z0-9._-]+)"/.exec(answer.headers.get("content-disposition") ?? "")?.[1];
   return { text: await answer.text(), name: name ?? "podium.csv" };
 }
 
-/** The login of one call, for those who send it themselves. */
+/**
+ * The login of one call, for those who send it themselves.
+ *
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} [body]
+ */
 export async function authorization(method, path, body) {
   const { publicUrl } = await aboutService();
   return login(publicUrl.replace(/\/$/, "") + path, method, encoded(body), now());
 }
 
-/** A call with a header of one's own. */
+/**
+ * A call with a header of one's own.
+ *
+ * @param {string} method
+ * @param {string} path
+ * @param {string} header
+ * @returns {Promise<any>}
+ */
 export function withHeader(method, path, header) {
   return call(method, path, undefined, { Authorization: header });
 }
 
-/** Sign the events of a draft in their order and hand them in. */
+/**
+ * Sign the events of a draft in their order and hand them in.
+ *
+ * @param {Draft} draft
+ */
 export async function signAndSubmit(draft) {
   const events = [];
   for (const template of draft.events) {
@@ -67,14 +115,27 @@ export async function signAndSubmit(draft) {
   return signed("POST", "/api/events", { events });
 }
 
+/** @param {unknown} body */
 function encoded(body) {
   return body === undefined ? "" : JSON.stringify(body);
 }
 
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} body
+ * @param {Record<string, string>} headers
+ */
 async function call(method, path, body, headers) {
   return (await send(method, path, body, headers)).json();
 }
 
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} body
+ * @param {Record<string, string>} headers
+ */
 async function send(method, path, body, headers) {
   const answer = await request(path, {
     method,
@@ -85,13 +146,18 @@ async function send(method, path, body, headers) {
   return answer;
 }
 
-/** `fetch` that keeps the daemon's clock; a lost network is `offline`. */
+/**
+ * `fetch` that keeps the daemon's clock; a lost network is `offline`.
+ *
+ * @param {string} path
+ * @param {RequestInit} [options]
+ */
 export async function request(path, options) {
   let answer;
   try {
     answer = await fetch(path, { cache: "no-store", credentials: "omit", redirect: "error", ...options });
   } catch (error) {
-    throw error.name === "AbortError" ? error : new PodiumError("offline");
+    throw /** @type {Error} */ (error).name === "AbortError" ? error : new PodiumError("offline");
   }
   const theirs = Date.parse(answer.headers.get("date") ?? "") / 1000;
   const difference = theirs - Date.now() / 1000;
@@ -99,7 +165,11 @@ export async function request(path, options) {
   return answer;
 }
 
-/** The problem document (RFC 9457) of an answer as an error. */
+/**
+ * The problem document (RFC 9457) of an answer as an error.
+ *
+ * @param {Response} answer
+ */
 export async function refusal(answer) {
   const problem = await answer.json().catch(() => ({}));
   const slug = String(problem.type ?? "").replace("urn:podium:problem:", "") || `http-${answer.status}`;

@@ -1,13 +1,27 @@
+// @ts-check
 // Building and changing the page. Strangers' text goes through text nodes only; nothing here parses HTML.
+
+/** @import { Elements, Trouble } from "./types.js" */
 
 const PROPERTIES = new Set(["hidden", "disabled", "checked", "value", "required", "open"]);
 
-/** An element. `props`: attributes, `on: {event: listener}`, and the properties above. Children: nodes or texts. */
+/** @typedef {Node | string | null | undefined} Child */
+/** @typedef {{ [name: string]: unknown, on?: { [event: string]: (event: any) => unknown } }} Props */
+
+/**
+ * An element. `props`: attributes, `on: {event: listener}`, and the properties above. Children: nodes or texts.
+ *
+ * @template {keyof Elements} Name
+ * @param {Name} name
+ * @param {Props} [props]
+ * @param {(Child | Child[])[]} children
+ * @returns {Elements[Name]}
+ */
 export function h(name, props = {}, ...children) {
-  const element = document.createElement(name);
+  const element = /** @type {HTMLElement & { [name: string]: unknown }} */ (document.createElement(name));
   for (const [key, value] of Object.entries(props)) {
     if (key === "on") {
-      for (const [event, listener] of Object.entries(value)) element.addEventListener(event, listener);
+      for (const [event, listener] of Object.entries(props.on ?? {})) element.addEventListener(event, listener);
     } else if (PROPERTIES.has(key)) {
       element[key] = value;
     } else if (/^(on|srcdoc$|style$)/i.test(key)) {
@@ -17,24 +31,40 @@ export function h(name, props = {}, ...children) {
     }
   }
   element.append(...children.flat().filter((child) => child !== null && child !== undefined));
-  return element;
+  return /** @type {Elements[Name]} */ (/** @type {unknown} */ (element));
 }
 
-/** Change a text only where it changed, so that screen readers and selections are left alone. */
+/**
+ * Change a text only where it changed, so that screen readers and selections are left alone.
+ *
+ * @param {Element} element
+ * @param {string} text
+ */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Show or hide; focus that would be lost goes to `heir`. */
+/**
+ * Show or hide; focus that would be lost goes to `heir`.
+ *
+ * @param {HTMLElement} element
+ * @param {boolean} visible
+ * @param {HTMLElement | null} [heir]
+ */
 export function show(element, visible, heir = null) {
   if (!visible && heir && !element.hidden && element.contains(document.activeElement)) heir.focus();
   if (element.hidden === visible) element.hidden = !visible;
 }
 
-/** The URL if a person may be sent there (http or https, no user name in it), else null. */
+/**
+ * The URL if a person may be sent there (http or https, no user name in it), else null.
+ *
+ * @param {string | null} text
+ * @returns {string | null}
+ */
 export function webUrl(text) {
   try {
-    const url = new URL(text);
+    const url = new URL(text ?? "");
     const fits = ["http:", "https:"].includes(url.protocol) && !url.username && !url.password && url.hostname;
     return fits ? url.href : null;
   } catch {
@@ -42,9 +72,20 @@ export function webUrl(text) {
   }
 }
 
-/** Make `container` hold one node for each item, kept by key: who has the focus keeps it. */
+/**
+ * Make `container` hold one node for each item, kept by key: who has the focus keeps it.
+ *
+ * @template Item
+ * @template {HTMLElement} Kept
+ * @param {HTMLElement & { keptNodes?: Map<unknown, HTMLElement> }} container
+ * @param {Item[]} items
+ * @param {(item: Item) => unknown} keyOf
+ * @param {(item: Item) => Kept} make
+ * @param {(node: Kept, item: Item) => void} [update]
+ */
 export function keyed(container, items, keyOf, make, update) {
-  const kept = container.keptNodes ?? new Map();
+  const kept = /** @type {Map<unknown, Kept>} */ (container.keptNodes ?? new Map());
+  /** @type {Map<unknown, Kept>} */
   const next = new Map();
   items.forEach((item, index) => {
     const key = keyOf(item);
@@ -57,7 +98,14 @@ export function keyed(container, items, keyOf, make, update) {
   container.keptNodes = next;
 }
 
-/** A button that runs one thing at a time and keeps the focus meanwhile; failures go to `failed`. */
+/**
+ * A button that runs one thing at a time and keeps the focus meanwhile; failures go to `failed`.
+ *
+ * @param {string} label
+ * @param {(button: HTMLButtonElement) => unknown} run
+ * @param {(error: Trouble) => void} failed
+ * @param {Props} [props]
+ */
 export function action(label, run, failed, props = {}) {
   const button = h("button", { type: "button", ...props }, label);
   button.addEventListener("click", async () => {
@@ -66,7 +114,7 @@ export function action(label, run, failed, props = {}) {
     try {
       await run(button);
     } catch (error) {
-      failed(error);
+      failed(/** @type {Trouble} */ (error));
     } finally {
       button.removeAttribute("aria-busy");
     }
@@ -74,7 +122,12 @@ export function action(label, run, failed, props = {}) {
   return button;
 }
 
-/** Give the person a file: `{text, name}`. */
+/**
+ * Give the person a file.
+ *
+ * @param {{ text: string, name: string }} file
+ * @param {string} type
+ */
 export function saveFile({ text, name }, type) {
   const url = URL.createObjectURL(new Blob([text], { type }));
   h("a", { href: url, download: name }).click();
@@ -83,13 +136,21 @@ export function saveFile({ text, name }, type) {
 
 let nextId = 0;
 
-/** An id for labels. */
+/**
+ * An id for labels.
+ *
+ * @param {string} prefix
+ */
 export function freshId(prefix) {
   nextId += 1;
   return `${prefix}-${nextId}`;
 }
 
-/** Say a line to screen readers. */
+/**
+ * Say a line to screen readers.
+ *
+ * @param {string} text
+ */
 export function announce(text) {
   const region = document.getElementById("announcements");
   if (region && region.textContent !== text) region.textContent = text;

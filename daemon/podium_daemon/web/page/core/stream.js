@@ -1,8 +1,19 @@
+// @ts-check
 // Server-sent events over fetch: EventSource cannot send a login.
 
 import { authorization, refusal, request } from "./api.js";
 
+/** @import { Trouble } from "./types.js" */
+
 const LONGEST_PAUSE = 30000;
+
+/**
+ * @typedef {object} Listener
+ * @property {(name: string, data: any) => void} event
+ * @property {() => void} beat
+ * @property {(state: "live" | "lost") => void} state
+ * @property {(error: Trouble) => void} refused
+ */
 
 /** Follow a session's events, and come back when the connection is lost, until `close`. */
 export class Stream {
@@ -10,6 +21,9 @@ export class Stream {
    * `on.event(name, data)`, `on.beat()` for every sign of life, `on.state("live" | "lost")`, `on.refused(error)`.
    * With `signed` the first call carries a login, later ones the pass that came with the last stream; with `pass` the
    * first one carries that.
+   *
+   * @param {string} path
+   * @param {{ signed: boolean, pass?: string | null, on: Listener }} how
    */
   constructor(path, { signed, pass = null, on }) {
     this.path = path;
@@ -20,7 +34,11 @@ export class Stream {
     this.abort = new AbortController();
   }
 
-  /** Open it; resolves once the daemon has answered the first call. */
+  /**
+   * Open it; resolves once the daemon has answered the first call.
+   *
+   * @returns {Promise<void>}
+   */
   open() {
     return new Promise((opened, refused) => {
       this.#follow(opened, refused);
@@ -31,6 +49,10 @@ export class Stream {
     this.abort.abort();
   }
 
+  /**
+   * @param {() => void} opened
+   * @param {(error: unknown) => void} refused
+   */
   async #follow(opened, refused) {
     let pause = 500;
     let before = false;
@@ -43,7 +65,8 @@ export class Stream {
         await this.#read(body, () => {
           pause = 500;
         });
-      } catch (error) {
+      } catch (thrown) {
+        const error = /** @type {Trouble} */ (thrown);
         if (this.abort.signal.aborted) return;
         if (!before && error.slug !== "offline") return refused(error);
         if (error.slug === "pass") {
@@ -58,6 +81,10 @@ export class Stream {
     }
   }
 
+  /**
+   * @param {number} milliseconds
+   * @returns {Promise<void>}
+   */
   #wait(milliseconds) {
     return new Promise((done) => {
       const timer = setTimeout(done, milliseconds);
@@ -71,15 +98,20 @@ export class Stream {
   }
 
   async #connect() {
+    /** @type {Record<string, string>} */
     const headers = { Accept: "text/event-stream" };
     if (this.lastId) headers["Last-Event-ID"] = this.lastId;
     if (this.pass) headers.Authorization = `Podium ${this.pass}`;
     else if (this.signed) headers.Authorization = await authorization("GET", this.path);
     const answer = await request(this.path, { headers, signal: this.abort.signal });
     if (!answer.ok) throw await refusal(answer);
-    return answer.body;
+    return /** @type {ReadableStream<Uint8Array<ArrayBuffer>>} */ (answer.body);
   }
 
+  /**
+   * @param {ReadableStream<Uint8Array<ArrayBuffer>>} body
+   * @param {() => void} arrived
+   */
   async #read(body, arrived) {
     const reader = body.pipeThrough(new TextDecoderStream()).getReader();
     let buffer = "";
@@ -90,12 +122,14 @@ export class Stream {
       this.on.beat();
       buffer += value;
       const blocks = buffer.split("\n\n");
-      buffer = blocks.pop();
+      buffer = blocks.pop() ?? "";
       blocks.forEach((block) => this.#take(block));
     }
   }
 
+  /** @param {string} block */
   #take(block) {
+    /** @type {Record<string, string>} */
     const fields = {};
     for (const line of block.split("\n")) {
       const colon = line.indexOf(":");

@@ -1,3 +1,4 @@
+// @ts-check
 // What those who lead do about one person in the room: the same buttons on a tile and in the list of people.
 
 import { action, announce, setText, show } from "../core/dom.js";
@@ -5,12 +6,27 @@ import { describe, t } from "../core/i18n.js";
 import { npubOf } from "../core/npub.js";
 import { shortNpub } from "../signer/podium-identity.js";
 
+/** @import { Props } from "../core/dom.js" */
+/** @import { SessionClient } from "../core/types.js" */
+
+/** @typedef {"mute" | "camera-off" | "screen-off" | "speak" | "spotlight" | "remove"} Act */
+
 /** Buttons about one person; `update()` after each change. `only`: which of them, in this order. */
 export class PersonActions {
+  /**
+   * @param {SessionClient} client
+   * @param {string} pubkey
+   * @param {Act[]} only
+   * @param {() => void} [done]
+   */
   constructor(client, pubkey, only, done = () => {}) {
-    Object.assign(this, { client, pubkey, done });
+    this.client = client;
+    this.pubkey = pubkey;
+    this.done = done;
     this.who = shortNpub(npubOf(pubkey));
+    /** @type {(text: string) => void} */
     this.failed = () => {};
+    /** @type {Record<Act, () => HTMLButtonElement>} */
     const made = {
       mute: () => this.#make("door.mute", () => client.mute(pubkey, "audio")),
       "camera-off": () => this.#make("door.camera-off", () => client.mute(pubkey, "video")),
@@ -26,7 +42,12 @@ export class PersonActions {
     return [...this.buttons.values()];
   }
 
-  /** `shown`: which of them make sense at present, beside what the room can do. */
+  /**
+   * `shown`: which of them make sense at present, beside what the room can do.
+   *
+   * @param {HTMLElement} heir
+   * @param {(name: Act) => boolean} [shown]
+   */
   update(heir, shown = () => true) {
     const room = this.client.lists.room;
     const leads = (room?.people ?? []).some((one) => one.pubkey === this.pubkey && one.role !== "participant");
@@ -35,7 +56,7 @@ export class PersonActions {
       mute: native,
       "camera-off": native,
       "screen-off": native,
-      speak: native && room.muteAll.active && !leads,
+      speak: native && room?.muteAll.active === true && !leads,
       spotlight: room?.spotlight?.support === "native",
       remove: !leads,
     };
@@ -44,12 +65,21 @@ export class PersonActions {
     this.#press("spotlight", room?.spotlight?.pubkey === this.pubkey);
   }
 
+  /**
+   * @param {Act} name
+   * @param {boolean} on
+   */
   #press(name, on) {
     this.buttons.get(name)?.setAttribute("aria-pressed", String(on));
   }
 
+  /**
+   * @param {string} key
+   * @param {(button: HTMLButtonElement) => unknown} run
+   * @param {Props} [props]
+   */
   #make(key, run, props = {}) {
-    const guarded = async (button) => {
+    const guarded = async (/** @type {HTMLButtonElement} */ button) => {
       await run(button);
       announce(t("lead.done", { what: t(key) }));
       this.done();
@@ -59,7 +89,12 @@ export class PersonActions {
   }
 }
 
-/** A line for what went wrong with the buttons of a list. */
+/**
+ * A line for what went wrong with the buttons of a list.
+ *
+ * @param {PersonActions} actions
+ * @param {HTMLElement} line
+ */
 export function failsInto(actions, line) {
   actions.failed = (text) => {
     setText(line, text);
@@ -68,6 +103,7 @@ export function failsInto(actions, line) {
   return actions;
 }
 
+/** @param {Element} button */
 function isOn(button) {
   return button.getAttribute("aria-pressed") === "true";
 }

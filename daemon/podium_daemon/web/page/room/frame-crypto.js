@@ -1,3 +1,4 @@
+// @ts-check
 // End-to-end encryption of media frames: AES-GCM with a key for each sender's stream, derived by HKDF from the room's
 // secret of an epoch. Works in a worker and in a page; no DOM, no clock. docs/encryption.md says what it protects against.
 //
@@ -17,10 +18,16 @@ export const CLEAR = { key: 10, delta: 3, audio: 1 };
 
 /** The room's secrets by epoch (32 bytes each). The newest is the one to send with; two older ones are kept for what is on its way. */
 export class RoomSecrets {
+  /** @type {Map<number, Promise<CryptoKey>>} */
   #secrets = new Map();
   #newest = -1;
 
-  /** Take the secret of an epoch, 0 to 65535. An older epoch than the newest is not taken: nobody goes back. */
+  /**
+   * Take the secret of an epoch, 0 to 65535. An older epoch than the newest is not taken: nobody goes back.
+   *
+   * @param {number} epoch
+   * @param {Uint8Array<ArrayBuffer>} secret
+   */
   put(epoch, secret) {
     if (!Number.isInteger(epoch) || epoch < 0 || epoch > 0xffff) throw new RangeError("an epoch is 0 to 65535");
     if (!(secret instanceof Uint8Array) || secret.length !== 32) throw new RangeError("a secret has 32 bytes");
@@ -35,7 +42,13 @@ export class RoomSecrets {
     return this.#newest;
   }
 
-  /** The key of one sender's stream, or null where the epoch's secret is not known. */
+  /**
+   * The key of one sender's stream, or null where the epoch's secret is not known.
+   *
+   * @param {number} epoch
+   * @param {string} sender
+   * @param {Uint8Array<ArrayBuffer>} salt
+   */
   async streamKey(epoch, sender, salt) {
     const secret = await this.#secrets.get(epoch);
     if (!secret) return null;
@@ -50,14 +63,24 @@ export class FrameSealer {
   #salt = crypto.getRandomValues(new Uint8Array(8));
   #counter = 0;
   #epoch = -1;
+  /** @type {Promise<CryptoKey | null> | null} */
   #key = null;
 
+  /**
+   * @param {RoomSecrets} secrets
+   * @param {string} sender
+   */
   constructor(secrets, sender) {
     this.secrets = secrets;
     this.sender = sender;
   }
 
-  /** The sealed frame, or null while there is no secret: nothing ever goes out in the clear. */
+  /**
+   * The sealed frame, or null while there is no secret: nothing ever goes out in the clear.
+   *
+   * @param {ArrayBuffer} data
+   * @param {keyof typeof CLEAR} kind
+   */
   async seal(data, kind) {
     const epoch = this.secrets.newest;
     if (epoch < 0) return null;
@@ -68,7 +91,7 @@ export class FrameSealer {
     }
     const counter = this.#counter++;
     const salt = this.#salt;
-    const key = await this.#key;
+    const key = /** @type {CryptoKey} */ (await this.#key); // the newest epoch has its secret
     const head = new Uint8Array(data, 0, Math.min(CLEAR[kind], data.byteLength));
     const trailer = writeTrailer(salt, counter, epoch, head.length);
     const how = { name: "AES-GCM", iv: iv(counter), additionalData: joined(head, trailer) };
@@ -79,13 +102,19 @@ export class FrameSealer {
 
 /** Opens the frames of one sender. What is not theirs, not whole, or was there before is null. */
 export class FrameOpener {
+  /** @type {Map<string, { name: string, key: Promise<CryptoKey | null>, seen: Seen }>} */
   #streams = new Map(); // "epoch:salt" -> {key, seen}
 
+  /**
+   * @param {RoomSecrets} secrets
+   * @param {string} sender
+   */
   constructor(secrets, sender) {
     this.secrets = secrets;
     this.sender = sender;
   }
 
+  /** @param {ArrayBuffer} data */
   async open(data) {
     const found = readTrailer(data);
     if (found === null) return null;
@@ -108,13 +137,17 @@ export class FrameOpener {
     return stream.seen.isNew(counter) ? joined(head, new Uint8Array(clear)).buffer : null;
   }
 
+  /**
+   * @param {number} epoch
+   * @param {Uint8Array<ArrayBuffer>} salt
+   */
   #stream(epoch, salt) {
     const name = `${epoch}:${salt.join()}`;
     let stream = this.#streams.get(name);
     if (stream) this.#streams.delete(name);
     else stream = { name, key: this.secrets.streamKey(epoch, this.sender, salt), seen: new Seen() };
     this.#streams.set(name, stream); // the one used last stands last
-    if (this.#streams.size > MAX_STREAMS) this.#streams.delete(this.#streams.keys().next().value);
+    if (this.#streams.size > MAX_STREAMS) this.#streams.delete(this.#streams.keys().next().value ?? "");
     return stream;
   }
 }
@@ -124,6 +157,7 @@ class Seen {
   #last = -1;
   #marks = new Uint8Array(WINDOW);
 
+  /** @param {number} counter */
   isNew(counter) {
     if (counter <= this.#last - WINDOW) return false;
     if (counter > this.#last) {
@@ -136,6 +170,12 @@ class Seen {
   }
 }
 
+/**
+ * @param {Uint8Array<ArrayBuffer>} salt
+ * @param {number} counter
+ * @param {number} epoch
+ * @param {number} headLength
+ */
 function writeTrailer(salt, counter, epoch, headLength) {
   const trailer = new Uint8Array(TRAILER);
   const view = new DataView(trailer.buffer);
@@ -147,6 +187,7 @@ function writeTrailer(salt, counter, epoch, headLength) {
   return trailer;
 }
 
+/** @param {ArrayBuffer} data */
 function readTrailer(data) {
   if (data.byteLength < TRAILER + TAG) return null;
   const trailer = new Uint8Array(data, data.byteLength - TRAILER, TRAILER);
@@ -157,12 +198,14 @@ function readTrailer(data) {
   return { salt: trailer.slice(0, 8), counter: view.getUint32(8), epoch: view.getUint16(12), headLength, trailer };
 }
 
+/** @param {number} counter */
 function iv(counter) {
   const bytes = new Uint8Array(12);
   new DataView(bytes.buffer).setUint32(8, counter);
   return bytes;
 }
 
+/** @param {Uint8Array[]} parts */
 function joined(...parts) {
   const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;

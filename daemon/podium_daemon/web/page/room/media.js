@@ -1,12 +1,25 @@
+// @ts-check
 // Media of a seat: what one sends and what one receives, over the `media` messages of the room's socket. No DOM in here.
 
 import { openDevice } from "./devices.js";
 
+/** @import { Kind, Message } from "../core/types.js" */
+/** @import { Cipher } from "./cipher.js" */
+
+/** @type {Kind[]} */
 const KINDS = ["audio", "video", "screen"]; // in the order of the media lines (docs/conference.md)
+/** @type {Side[]} */
+const SIDES = ["publish", "watch"];
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 15000;
 const STUCK = 4; // tries in vain, some four seconds: it is the network, and not a hiccup
 const MOST_BITS = { audio: 40_000, video: 500_000, screen: 1_500_000 };
+
+/** @typedef {"publish" | "watch"} Side */
+/** @typedef {{ mid: string, kind: Kind, connection: string, pubkey: string, on: boolean }} Line */
+/** @typedef {{ energy: number, seconds: number }} Sound */
+/** @typedef {{ connection: string, pubkey: string, tracks: Partial<Record<Kind, MediaStreamTrack>> }} Other */
+
 /** What a browser is asked for. */
 export const WISHES = {
   audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true },
@@ -16,9 +29,9 @@ export const WISHES = {
 
 /** The certificate of this browser's connections; the join proof names it, so that nobody else can take one's place. */
 export async function makeCertificate() {
-  const certificate = await RTCPeerConnection.generateCertificate({ name: "ECDSA", namedCurve: "P-256" });
-  const { algorithm, value } = certificate.getFingerprints().find((one) => one.algorithm === "sha-256");
-  return { certificate, fingerprint: `${algorithm} ${value.toUpperCase()}` };
+  const certificate = await RTCPeerConnection.generateCertificate(/** @type {EcKeyGenParams} */ ({ name: "ECDSA", namedCurve: "P-256" }));
+  const { algorithm, value } = /** @type {RTCDtlsFingerprint} */ (certificate.getFingerprints().find((one) => one.algorithm === "sha-256"));
+  return { certificate, fingerprint: `${algorithm} ${value?.toUpperCase()}` };
 }
 
 /** Whether this browser can do it here: media needs https or localhost. */
@@ -30,28 +43,47 @@ export const hasMedia = "RTCPeerConnection" in globalThis && Boolean(globalThis.
  * `cipher`: seals and opens frames (cipher.js), or null.
  */
 export class Media {
+  /** @type {Record<Side, RTCPeerConnection | null>} */
   #sides = { publish: null, watch: null };
   #pauses = { publish: FIRST_PAUSE, watch: FIRST_PAUSE };
   #vain = { publish: 0, watch: 0 }; // tries since it last worked
+  /** @type {Map<string, Sound>} */
   #heard = new Map(); // by media line: energy and seconds of sound so far
+  /** @type {Map<string, number>} */
   #levels = new Map();
+  /** @type {Map<Side, number>} */
   #timers = new Map();
+  /** @type {RTCIceServer[]} */
   #servers = [];
   #turn = 0;
+  /** @type {Line[]} */
   #lines = [];
 
+  /** @param {{ send: (message: object) => unknown, changed: () => void, certificate: RTCCertificate, cipher?: Cipher | null }} how */
   constructor({ send, changed, certificate, cipher = null }) {
-    Object.assign(this, { send, changed, certificate, cipher });
+    this.send = send;
+    this.changed = changed;
+    this.certificate = certificate;
+    this.cipher = cipher;
     this.state = "away";
     this.hasBegun = false; // an engine without media never begins
+    /** @type {Record<Kind, MediaStreamTrack | null>} */
     this.own = { audio: null, video: null, screen: null };
+    /** @type {Kind[]} */
     this.may = [];
+    /** @type {Set<Kind>} */
     this.mutedHere = new Set(); // what was muted by whoever leads, until one switches it on again
+    /** @type {Map<string, Other>} */
     this.others = new Map();
   }
 
-  /** A `media` message of the daemon. */
+  /**
+   * A `media` message of the daemon.
+   *
+   * @param {Message} message
+   */
   take(message) {
+    /** @type {Record<string, () => unknown>} */
     const takers = {
       begin: () => this.#begin(message),
       accept: () => this.#accepted(message.sdp),
@@ -65,7 +97,11 @@ export class Media {
     takers[message.do]?.();
   }
 
-  /** Switch a microphone, camera or screen on. The browser asks the person; what it throws says what went wrong. */
+  /**
+   * Switch a microphone, camera or screen on. The browser asks the person; what it throws says what went wrong.
+   *
+   * @param {Kind} kind
+   */
   async turnOn(kind) {
     if (!this.may.includes(kind)) return;
     const track = await (kind === "screen" ? openScreen() : openDevice(kind, WISHES[kind]));
@@ -79,7 +115,11 @@ export class Media {
     this.#tell();
   }
 
-  /** Switch it off: the device's light goes out too. */
+  /**
+   * Switch it off: the device's light goes out too.
+   *
+   * @param {Kind} kind
+   */
   async turnOff(kind) {
     this.own[kind]?.stop();
     this.own[kind] = null;
@@ -91,7 +131,7 @@ export class Media {
   async measure() {
     const peer = this.#sides.watch;
     const stats = await peer?.getStats();
-    if (!peer || peer !== this.#sides.watch) return;
+    if (!peer || !stats || peer !== this.#sides.watch) return;
     const heard = soundOf(stats);
     const audible = this.#lines.filter((line) => line.kind === "audio" && line.on);
     this.#levels = new Map(audible.map(({ mid, connection }) => [connection, this.#loudness(mid, heard.get(mid))]));
@@ -105,7 +145,7 @@ export class Media {
 
   /** What does not come through at present: "publish", "watch" or "both". */
   get lacks() {
-    const [first, second] = ["publish", "watch"].filter((side) => this.#isBad(side) || !this.#isUp(side));
+    const [first, second] = SIDES.filter((side) => this.#isBad(side) || !this.#isUp(side));
     return second || !first ? "both" : first;
   }
 
@@ -123,6 +163,7 @@ export class Media {
     this.cipher?.close();
   }
 
+  /** @param {Message} how */
   #begin({ iceServers = [], publish = [] }) {
     this.hasBegun = true;
     this.#servers = iceServers;
@@ -148,8 +189,10 @@ export class Media {
     await this.#guarded("publish", this.#offer(peer));
   }
 
+  /** @param {RTCPeerConnection} peer */
   async #offer(peer) {
-    const codecs = RTCRtpSender.getCapabilities("video").codecs.filter(({ mimeType }) => mimeType.toLowerCase() === "video/vp8");
+    const known = RTCRtpSender.getCapabilities("video")?.codecs ?? [];
+    const codecs = known.filter(({ mimeType }) => mimeType.toLowerCase() === "video/vp8");
     for (const kind of KINDS) {
       const encoding = { maxBitrate: MOST_BITS[kind] };
       const line = peer.addTransceiver(kind === "audio" ? "audio" : "video", { direction: "sendonly", sendEncodings: [encoding] });
@@ -158,9 +201,10 @@ export class Media {
     }
     await Promise.all(KINDS.map((kind) => this.#carry(kind)));
     await peer.setLocalDescription();
-    if (peer === this.#sides.publish) this.send({ type: "media", do: "publish", sdp: peer.localDescription.sdp });
+    if (peer === this.#sides.publish) this.send({ type: "media", do: "publish", sdp: peer.localDescription?.sdp });
   }
 
+  /** @param {string} sdp */
   async #accepted(sdp) {
     const peer = this.#sides.publish;
     if (peer?.signalingState !== "have-local-offer") return;
@@ -168,6 +212,7 @@ export class Media {
     this.#tell();
   }
 
+  /** @param {Kind} kind */
   async #carry(kind) {
     const sender = this.#sides.publish?.getTransceivers()[KINDS.indexOf(kind)]?.sender;
     await sender?.replaceTrack(this.own[kind]).catch(() => {}); // the connection was closed meanwhile: the next one has it
@@ -180,18 +225,21 @@ export class Media {
     this.changed();
   }
 
+  /** @param {Message} how */
   #muted({ kind, turn }) {
     this.#turn = turn;
     this.mutedHere.add(kind);
     this.turnOff(kind);
   }
 
+  /** @param {Kind[]} kinds */
   #permitted(kinds) {
     const fewer = this.may.length === 0 && kinds.length > 0;
     this.#permit(kinds);
     if (fewer) this.#publish();
   }
 
+  /** @param {Kind[]} kinds */
   #permit(kinds) {
     this.may = KINDS.filter((kind) => kinds.includes(kind));
     for (const kind of KINDS) if (this.own[kind] && !this.may.includes(kind)) this.turnOff(kind);
@@ -206,35 +254,41 @@ export class Media {
     this.send({ type: "media", do: "watch" });
   }
 
+  /** @param {Message} how */
   async #offered({ offer, sdp }) {
     const peer = this.#sides.watch;
     if (!peer) return;
     await this.#guarded("watch", peer.setRemoteDescription({ type: "offer", sdp }).then(() => peer.setLocalDescription()));
     if (peer !== this.#sides.watch || peer.signalingState !== "stable") return;
-    this.send({ type: "media", do: "watch", offer, sdp: peer.localDescription.sdp });
+    this.send({ type: "media", do: "watch", offer, sdp: peer.localDescription?.sdp });
     this.#lined(this.#lines);
   }
 
+  /** @param {Line[]} lines */
   #lined(lines) {
     this.#lines = lines;
+    /** @type {Map<string, Other>} */
     const found = new Map();
     for (const { mid, kind, connection, pubkey, on } of lines) {
       const receiver = this.#receiver(mid);
       if (!receiver || !KINDS.includes(kind)) continue;
       this.cipher?.expect(receiver, pubkey);
-      if (!found.has(connection)) found.set(connection, { connection, pubkey, tracks: {} });
-      if (on) found.get(connection).tracks[kind] = receiver.track;
+      const other = found.get(connection) ?? { connection, pubkey, tracks: {} };
+      found.set(connection, other);
+      if (on) other.tracks[kind] = receiver.track;
     }
     this.others = found;
     this.changed();
   }
 
+  /** @param {string} mid */
   #receiver(mid) {
     return this.#sides.watch?.getTransceivers().find((line) => line.mid === mid)?.receiver ?? null;
   }
 
   // -- connections
 
+  /** @param {Side} side */
   #connect(side) {
     const peer = new RTCPeerConnection({ iceServers: this.#servers, certificates: [this.certificate], bundlePolicy: "max-bundle" });
     this.#sides[side] = peer;
@@ -251,7 +305,11 @@ export class Media {
     return peer;
   }
 
-  /** A connection that did not come about is made anew, after a pause that grows. */
+  /**
+   * A connection that did not come about is made anew, after a pause that grows.
+   *
+   * @param {Side} side
+   */
   #again(side) {
     if (this.state === "over" || this.state === "away" || this.#timers.has(side)) return;
     this.#vain[side] += 1;
@@ -266,6 +324,10 @@ export class Media {
     this.#pauses[side] = Math.min(this.#pauses[side] * 2, LONGEST_PAUSE);
   }
 
+  /**
+   * @param {Side} side
+   * @param {Promise<unknown>} work
+   */
   async #guarded(side, work) {
     const peer = this.#sides[side];
     try {
@@ -275,6 +337,7 @@ export class Media {
     }
   }
 
+  /** @param {Side} side */
   #drop(side) {
     clearTimeout(this.#timers.get(side));
     this.#timers.delete(side);
@@ -285,15 +348,22 @@ export class Media {
     this.others = new Map();
   }
 
+  /** @param {Side} side */
   #isUp(side) {
-    return this.#sides[side] === null || this.#sides[side].connectionState === "connected";
+    return (this.#sides[side]?.connectionState ?? "connected") === "connected";
   }
 
+  /** @param {Side} side */
   #isBad(side) {
-    return this.#timers.has(side) || ["disconnected", "failed", "closed"].includes(this.#sides[side]?.connectionState);
+    return this.#timers.has(side) || ["disconnected", "failed", "closed"].includes(this.#sides[side]?.connectionState ?? "new");
   }
 
-  /** Loudness since the last time (RMS, W3C webrtc-stats: energy is level squared times seconds). */
+  /**
+   * Loudness since the last time (RMS, W3C webrtc-stats: energy is level squared times seconds).
+   *
+   * @param {string} mid
+   * @param {Sound | undefined} now
+   */
   #loudness(mid, now) {
     const before = this.#heard.get(mid);
     if (!now || !before) return this.#receiver(mid)?.getSynchronizationSources()[0]?.audioLevel ?? 0;
@@ -303,12 +373,13 @@ export class Media {
 
   #weigh() {
     if (this.state === "over" || this.state === "away") return;
-    const states = Object.values(this.#sides).filter(Boolean).map((peer) => peer.connectionState);
-    if (["publish", "watch"].some((side) => this.#isBad(side))) this.#move("trouble");
+    const states = Object.values(this.#sides).flatMap((peer) => (peer ? [peer.connectionState] : []));
+    if (SIDES.some((side) => this.#isBad(side))) this.#move("trouble");
     else if (states.every((state) => state === "connected")) this.#move("live");
     else if (this.state !== "trouble") this.#move("connecting");
   }
 
+  /** @param {string} state */
   #move(state) {
     if (this.state === state || this.state === "over") return;
     this.state = state;
@@ -321,8 +392,13 @@ async function openScreen() {
   return track;
 }
 
-/** Of each audio line that comes in: the energy and the seconds of sound so far. A browser without them tells none. */
+/**
+ * Of each audio line that comes in: the energy and the seconds of sound so far. A browser without them tells none.
+ *
+ * @param {RTCStatsReport} stats
+ */
 function soundOf(stats) {
+  /** @type {Map<string, Sound>} */
   const found = new Map();
   for (const one of stats.values()) {
     if (one.type !== "inbound-rtp" || one.kind !== "audio" || one.totalAudioEnergy === undefined) continue;

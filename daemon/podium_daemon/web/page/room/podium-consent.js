@@ -1,3 +1,4 @@
+// @ts-check
 // While one sits in a room that may be recorded: whether it is, and the way to take a consent back, or to give it.
 
 import { aboutService, exactNow, plain, withHeader } from "../core/api.js";
@@ -5,8 +6,18 @@ import { action, announce, freshId, h, setText, show } from "../core/dom.js";
 import { describe, t } from "../core/i18n.js";
 import { login } from "../signer/signer.js";
 
+/** @import { SessionClient, Trouble } from "../core/types.js" */
+
 /** `<podium-consent>`; built by `setUp(client)`. */
 export class PodiumConsent extends HTMLElement {
+  /** @type {SessionClient} */ client;
+  /** @type {HTMLParagraphElement} */ failure;
+  /** @type {HTMLParagraphElement} */ state;
+  /** @type {HTMLParagraphElement} */ policy;
+  /** @type {HTMLButtonElement} */ withdraw;
+  /** @type {HTMLButtonElement} */ agree;
+
+  /** @param {SessionClient} client */
   setUp(client) {
     this.client = client;
     this.failure = h("p", { class: "failure", role: "alert", hidden: true });
@@ -47,15 +58,20 @@ export class PodiumConsent extends HTMLElement {
     announce(t("consent.withdrawn"));
   }
 
+  /**
+   * @param {string} answer
+   * @param {string} policyHash
+   */
   async #sign(answer, policyHash) {
     show(this.failure, false);
     const path = `${this.client.path}/recording/consent`;
     const { publicUrl } = await aboutService();
-    const extra = [["a", this.client.session.lessonId], ["recording_consent", answer, policyHash]];
+    const extra = [["a", this.client.session?.lessonId ?? ""], ["recording_consent", answer, policyHash]];
     const header = await login(publicUrl.replace(/\/$/, "") + path, "POST", "", Math.floor(exactNow()), extra);
     await withHeader("POST", path, header);
   }
 
+  /** @param {Trouble} error */
   #failed(error) {
     setText(this.failure, describe(error));
     show(this.failure, true);

@@ -1,3 +1,4 @@
+// @ts-check
 // Choosing a microphone and a camera, and trying them, before anybody else sees or hears them.
 
 import { action, freshId, h, setText, show } from "../core/dom.js";
@@ -5,6 +6,12 @@ import { chooseDevice, chosenDevice, deviceTrouble, openDevice } from "./devices
 import { t } from "../core/i18n.js";
 import { WISHES } from "./media.js";
 
+/** @import { Kind, SessionClient, Trouble } from "../core/types.js" */
+
+/** @typedef {"audio" | "video"} Tryable */
+/** @typedef {{ tracks: Partial<Record<Tryable, MediaStreamTrack>>, sound?: AudioContext, timer?: number }} Tried */
+
+/** @type {Tryable[]} */
 const KINDS = ["audio", "video"];
 const LOOK_EVERY = 100; // ms between looks at the microphone
 const HEARD = 0.02; // RMS of the samples, 0 to 1: a voice at an arm's length has more
@@ -12,6 +19,18 @@ const FULL = 0.25; // what fills the bar
 
 /** `<podium-devices>`; built by `setUp(client)`. Nothing of what is tried here leaves the page. */
 export class PodiumDevices extends HTMLElement {
+  /** @type {SessionClient} */ client;
+  /** @type {Tried | null} */ tried;
+  /** @type {Record<string, HTMLSelectElement>} */ chosen;
+  /** @type {HTMLParagraphElement} */ failure;
+  /** @type {HTMLParagraphElement} */ hint;
+  /** @type {HTMLButtonElement} */ tryOut;
+  /** @type {HTMLVideoElement} */ picture;
+  /** @type {HTMLProgressElement} */ meter;
+  /** @type {HTMLParagraphElement} */ heard;
+  /** @type {HTMLDetailsElement} */ details;
+
+  /** @param {SessionClient} client */
   setUp(client) {
     this.client = client;
     this.hidden = true;
@@ -36,7 +55,11 @@ export class PodiumDevices extends HTMLElement {
     client.subscribe(() => this.#update());
   }
 
-  /** Show it, or not; what is being tried ends with it. */
+  /**
+   * Show it, or not; what is being tried ends with it.
+   *
+   * @param {boolean} offered
+   */
   offer(offered) {
     if (!offered) this.#stop();
     show(this, offered);
@@ -46,6 +69,7 @@ export class PodiumDevices extends HTMLElement {
     this.#stop();
   }
 
+  /** @param {Tryable} kind */
   #makeField(kind) {
     const select = h("select", { id: freshId(kind), on: { change: () => this.#change(kind) } });
     this.chosen[kind] = select;
@@ -57,18 +81,19 @@ export class PodiumDevices extends HTMLElement {
   }
 
   #update() {
-    const seated = ["seated", "returning"].includes(this.client.seat?.state);
+    const seated = ["seated", "returning"].includes(this.client.seat?.state ?? "");
     if (!this.wasSeated && seated) this.#stop(); // from here on the switches count, and the own tile is the preview
     this.wasSeated = seated;
   }
 
+  /** @param {Tryable} kind */
   async #change(kind) {
     show(this.failure, false);
     chooseDevice(kind, this.chosen[kind].value || null);
     try {
       if (this.#media?.own[kind]) await this.#media.turnOn(kind);
     } catch (error) {
-      this.#failed(kind, error);
+      this.#failed(kind, /** @type {Trouble} */ (error));
     }
     if (this.tried) await this.#start();
   }
@@ -98,6 +123,7 @@ export class PodiumDevices extends HTMLElement {
   async #start() {
     this.#stop();
     show(this.failure, false);
+    /** @type {Tried} */
     const tried = { tracks: {} };
     this.tried = tried;
     for (const kind of KINDS) {
@@ -114,6 +140,10 @@ export class PodiumDevices extends HTMLElement {
     await this.#list(); // with the permission the browser tells names
   }
 
+  /**
+   * @param {Tried} tried
+   * @param {MediaStreamTrack} track
+   */
   #listen(tried, track) {
     tried.sound = new AudioContext();
     const ear = tried.sound.createAnalyser();
@@ -142,6 +172,10 @@ export class PodiumDevices extends HTMLElement {
     this.picture.srcObject = null;
   }
 
+  /**
+   * @param {Kind} kind
+   * @param {Trouble} error
+   */
   #failed(kind, error) {
     const before = this.failure.hidden ? "" : `${this.failure.textContent} `;
     setText(this.failure, before + deviceTrouble(kind, error));

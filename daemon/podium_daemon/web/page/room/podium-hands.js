@@ -1,3 +1,4 @@
+// @ts-check
 // Raised hands: a button for whoever sits in the room, and the list, in the order of raising, for those who lead.
 
 import { action, announce, freshId, h, keyed, setText, show } from "../core/dom.js";
@@ -5,8 +6,21 @@ import { describe, t } from "../core/i18n.js";
 import { PersonActions, failsInto } from "../parts/person-actions.js";
 import { shortNpub } from "../signer/podium-identity.js";
 
+/** @import { Props } from "../core/dom.js" */
+/** @import { Person, SessionClient, Trouble } from "../core/types.js" */
+
 /** `<podium-hands>`; built by `setUp(client)`. */
 export class PodiumHands extends HTMLElement {
+  /** @type {SessionClient} */ client;
+  /** @type {HTMLHeadingElement} */ heading;
+  /** @type {HTMLParagraphElement} */ failure;
+  /** @type {HTMLButtonElement} */ own;
+  /** @type {HTMLParagraphElement} */ state;
+  /** @type {HTMLOListElement} */ list;
+  /** @type {HTMLParagraphElement} */ nobody;
+  /** @type {HTMLButtonElement} */ all;
+
+  /** @param {SessionClient} client */
   setUp(client) {
     this.client = client;
     this.hidden = true;
@@ -30,13 +44,18 @@ export class PodiumHands extends HTMLElement {
     this.client.seat?.raise(!this.client.seat.hand);
   }
 
+  /**
+   * @param {string} key
+   * @param {() => unknown} run
+   * @param {Props} [props]
+   */
   #action(key, run, props = {}) {
     const guarded = async () => {
       show(this.failure, false);
       await run();
       announce(t("lead.done", { what: t(key) }));
     };
-    const failed = (error) => {
+    const failed = (/** @type {Trouble} */ error) => {
       setText(this.failure, describe(error));
       show(this.failure, true);
     };
@@ -46,10 +65,10 @@ export class PodiumHands extends HTMLElement {
   #update() {
     const { client } = this;
     const seated = client.seat?.state === "seated";
-    const open = client.leads && ["scheduled", "active"].includes(client.session?.state);
+    const open = client.leads && ["scheduled", "active"].includes(client.session?.state ?? "");
     show(this, seated || open);
     show(this.own, seated && !client.leads, this.heading);
-    const up = Boolean(seated && client.seat.hand);
+    const up = Boolean(seated && client.seat?.hand);
     this.own.setAttribute("aria-pressed", String(up));
     setText(this.state, up ? t("hands.up") : "");
     show(this.state, up);
@@ -61,12 +80,14 @@ export class PodiumHands extends HTMLElement {
     show(this.all, hands.length > 1, this.heading);
   }
 
+  /** @param {Person[]} hands */
   #tell(hands) {
     const before = this.count ?? 0;
     this.count = hands.length;
     if (hands.length > before) announce(t("hands.count", { count: hands.length }));
   }
 
+  /** @param {Person} hand */
   #item(hand) {
     const name = t("door.of", { what: t("hands.lower"), npub: shortNpub(hand.npub) });
     const lower = this.#action("hands.lower", () => this.client.lowerHands([hand.pubkey]), { "aria-label": name });

@@ -1,3 +1,4 @@
+// @ts-check
 // The room itself, where the engine moves media: oneself, the others as a grid or with the speaker large, and the switches.
 
 import { deviceTrouble } from "./devices.js";
@@ -7,13 +8,36 @@ import { npubOf } from "../core/npub.js";
 import { shortNpub } from "../signer/podium-identity.js";
 import { Tiles } from "./room-tiles.js";
 
+/** @import { Kind, Media, SessionClient, Trouble } from "../core/types.js" */
+/** @import { Other } from "./media.js" */
+/** @import { Tile } from "./room-tiles.js" */
+
 const LISTEN_EVERY = 500; // ms between looks at who is speaking
 const SPEAKING = 0.01; // loudness since the last look, 0 to 1: a quiet voice; a room without one has a tenth
 const STAYS_LARGE = 3; // looks for which a speaker stays large after falling silent: a breath does not change the picture
+
+/** @typedef {HTMLMediaElement & { shownTrack?: MediaStreamTrack | null }} Playing */
+
+/** @type {Kind[]} */
 const SWITCHES = ["audio", "video", "screen"];
 
 /** `<podium-room>`; built by `setUp(client)`. Shows itself while there is media. */
 export class PodiumRoom extends HTMLElement {
+  /** @type {SessionClient} */ client;
+  /** @type {string} */ view;
+  /** @type {string | null} */ large;
+  /** @type {number} */ quietFor;
+  /** @type {HTMLParagraphElement} */ status;
+  /** @type {HTMLParagraphElement} */ lit;
+  /** @type {HTMLParagraphElement} */ failure;
+  /** @type {Tiles} */ tiles;
+  /** @type {HTMLDivElement} */ sounds;
+  /** @type {HTMLButtonElement} */ unmute;
+  /** @type {Record<Kind, HTMLButtonElement>} */ switches;
+  /** @type {HTMLButtonElement} */ views;
+  /** @type {number | null} */ listening;
+
+  /** @param {SessionClient} client */
   setUp(client) {
     this.client = client;
     this.hidden = true;
@@ -26,7 +50,7 @@ export class PodiumRoom extends HTMLElement {
     this.tiles = new Tiles({ client, play: (node, track) => this.#play(node, track), failure: this.failure });
     this.sounds = h("div", { hidden: true });
     this.unmute = h("button", { type: "button", class: "primary", hidden: true, on: { click: () => this.#sound() } }, t("room.sound"));
-    this.switches = Object.fromEntries(SWITCHES.map((kind) => [kind, this.#switch(kind)]));
+    this.switches = /** @type {Record<Kind, HTMLButtonElement>} */ (Object.fromEntries(SWITCHES.map((kind) => [kind, this.#switch(kind)])));
     this.views = h("button", { type: "button", "aria-pressed": "false", on: { click: () => this.#turnView() } }, t("room.speaker-view"));
     const bar = h("div", { class: "buttons", role: "toolbar", "aria-label": t("room.switches") }, ...Object.values(this.switches), this.views);
     this.replaceChildren(this.status, this.unmute, this.lit, this.tiles.list, this.sounds, bar, this.failure);
@@ -40,21 +64,27 @@ export class PodiumRoom extends HTMLElement {
   }
 
   disconnectedCallback() {
-    clearInterval(this.listening);
+    clearInterval(this.listening ?? undefined);
   }
 
   // -- switches
 
+  /** @param {Kind} kind */
   #switch(kind) {
     const run = async () => {
       show(this.failure, false);
       const { media } = this;
+      if (media === null) return; // nothing to switch: the button is hidden
       if (media.own[kind]) await media.turnOff(kind);
       else await media.turnOn(kind);
     };
     return action(t(`room.${kind}`), run, (error) => this.#failed(kind, error), { "aria-pressed": "false" });
   }
 
+  /**
+   * @param {Kind} kind
+   * @param {Trouble} error
+   */
   #failed(kind, error) {
     if (kind === "screen" && error.name === "NotAllowedError") return; // the person closed the browser's question
     setText(this.failure, deviceTrouble(kind, error));
@@ -73,10 +103,10 @@ export class PodiumRoom extends HTMLElement {
     const { media } = this;
     show(this, media !== null);
     if (media === null) {
-      clearInterval(this.listening);
+      clearInterval(this.listening ?? undefined);
       this.listening = null;
       this.tiles.show([]);
-      keyed(this.sounds, [], (one) => one.key, () => null);
+      this.#playSounds([]);
       return;
     }
     this.listening ??= setInterval(() => this.#listen(), LISTEN_EVERY);
@@ -85,24 +115,33 @@ export class PodiumRoom extends HTMLElement {
     for (const kind of SWITCHES) this.#showSwitch(kind, media);
     this.#showLit();
     this.tiles.show(this.#wanted(media));
-    const heard = [...media.others.values()].filter((one) => one.tracks.audio);
-    keyed(this.sounds, heard, (one) => one.connection, () => h("audio", { autoplay: true }), (node, one) => this.#play(node, one.tracks.audio));
+    this.#playSounds([...media.others.values()].filter((one) => one.tracks.audio));
   }
 
+  /** @param {Other[]} heard */
+  #playSounds(heard) {
+    keyed(this.sounds, heard, (one) => one.connection, () => h("audio", { autoplay: true }), (node, one) => this.#play(node, one.tracks.audio ?? null));
+  }
+
+  /** @param {Media} media */
   #trouble(media) {
-    if (this.client.seat.state === "returning") return t("room.trouble.seat");
+    if (this.client.seat?.state === "returning") return t("room.trouble.seat");
     if (media.state === "trouble") return [t(`room.trouble.${media.lacks}`), media.isStuck ? t("room.trouble.network") : ""].join(" ").trim();
     if (media.cipher && !media.cipher.hasSecret) return t("room.no-secret");
     return media.state === "live" ? "" : t(`room.state.${media.state}`);
   }
 
   #showLit() {
-    const { spotlight } = this.client.seat;
+    const spotlight = this.client.seat?.spotlight ?? null;
     const isOwn = spotlight !== null && spotlight === this.client.me?.pubkey;
     setText(this.lit, isOwn ? t("room.lit.you") : spotlight ? t("room.lit", { who: shortNpub(npubOf(spotlight)) }) : "");
     show(this.lit, spotlight !== null);
   }
 
+  /**
+   * @param {Kind} kind
+   * @param {Media} media
+   */
   #showSwitch(kind, media) {
     const button = this.switches[kind];
     show(button, media.may.includes(kind));
@@ -113,7 +152,9 @@ export class PodiumRoom extends HTMLElement {
     if (muted && !was) announce(t("room.muted", { what: t(`room.${kind}`) }));
   }
 
+  /** @param {Media} media */
   #wanted(media) {
+    /** @type {Tile[]} */
     const tiles = [];
     const own = { pubkey: this.client.me?.pubkey ?? null, isOwn: true, sound: media.own.audio !== null };
     tiles.push({ key: "own", ...own, track: media.own.video });
@@ -127,9 +168,13 @@ export class PodiumRoom extends HTMLElement {
     return tiles.map((tile) => ({ ...tile, isLarge: tile.key === large }));
   }
 
-  /** Whom the instructor put there; else a screen that is shown is what people came to see; else whoever speaks. */
+  /**
+   * Whom the instructor put there; else a screen that is shown is what people came to see; else whoever speaks.
+   *
+   * @param {Tile[]} others
+   */
   #largest(others) {
-    const { spotlight } = this.client.seat;
+    const spotlight = this.client.seat?.spotlight ?? null;
     const lit = others.filter((tile) => tile.pubkey === spotlight);
     if (lit.length > 0) return (lit.find((tile) => tile.isScreen) ?? lit.find((tile) => tile.track) ?? lit[0]).key;
     const screen = others.find((tile) => tile.isScreen);
@@ -138,6 +183,10 @@ export class PodiumRoom extends HTMLElement {
     return others.some((tile) => tile.key === this.large) ? this.large : (others[0]?.key ?? null);
   }
 
+  /**
+   * @param {Playing} node
+   * @param {MediaStreamTrack | null} track
+   */
   #play(node, track) {
     if (node.shownTrack === track) return;
     node.shownTrack = track;
@@ -148,7 +197,7 @@ export class PodiumRoom extends HTMLElement {
   }
 
   #sound() {
-    for (const node of this.sounds.children) node.play().catch(() => {});
+    for (const node of /** @type {Iterable<HTMLAudioElement>} */ (this.sounds.children)) node.play().catch(() => {});
     show(this.unmute, false, this.views);
   }
 
@@ -157,7 +206,9 @@ export class PodiumRoom extends HTMLElement {
     if (this.media === null) return;
     const levels = this.media.levels();
     this.tiles.speaking(levels, SPEAKING);
-    const [loudest, level] = [...levels].reduce((most, one) => (one[1] > most[1] ? one : most), [null, SPEAKING]);
+    /** @type {[string | null, number]} */
+    const nobody = [null, SPEAKING];
+    const [loudest, level] = [...levels].reduce((most, one) => (one[1] > most[1] ? one : most), nobody);
     this.quietFor = loudest === this.large || level <= SPEAKING ? 0 : this.quietFor + 1;
     if (loudest !== null && (this.large === null || this.quietFor >= STAYS_LARGE)) {
       this.large = loudest;

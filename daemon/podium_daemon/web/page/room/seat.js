@@ -1,8 +1,16 @@
+// @ts-check
 // A seat in the room: the socket, its beats, and coming back after a lost connection without a new signature.
 
 import { exactNow } from "../core/api.js";
 import { Media } from "./media.js";
 
+/** @import { Message } from "../core/types.js" */
+/** @import { Cipher } from "./cipher.js" */
+/** @import { Keyring } from "./frame-keys.js" */
+
+/** @typedef {{ certificate: RTCCertificate, fingerprint: string, cipher?: Cipher, keyring?: Keyring }} SeatMedia */
+
+/** @type {Map<number, string>} */
 const FINAL = new Map([
   [4001, "ended"],
   [4003, "removed"],
@@ -15,23 +23,35 @@ const LONGEST_PAUSE = 8000;
 
 /** States: connecting, waiting, seated, returning; and the last ones: left, ended, removed, replaced, refused, lost. */
 export class Seat {
+  /** @type {WebSocket} */ socket;
+  /** @type {number} */ heartbeat;
+
   /**
    * `media`: the `certificate` the join proof names, and where it is encrypted a `cipher` and a `keyring`; null: this
    * seat has no media.
+   *
+   * @param {string} url
+   * @param {string} token
+   * @param {() => void} changed
+   * @param {SeatMedia | null} [media]
    */
   constructor(url, token, changed, media = null) {
     this.url = url;
     this.changed = changed;
     this.state = "connecting";
+    /** @type {string | null} */
     this.reason = null; // a slug: why one waits or was turned away
     this.text = ""; // the daemon's words for it
     this.notice = "";
     this.noticeAbout = ""; // its name, where we have words of our own for it
+    /** @type {string | null} */
     this.spotlight = null; // who is shown large to everybody
+    /** @type {string | null} */
     this.meetingUrl = null;
     this.settled = new Promise((done) => {
       this.settle = done;
     });
+    /** @type {string | null} */
     this.secret = null;
     this.secretLasts = 0;
     this.since = 0; // when it was taken, Unix seconds
@@ -40,7 +60,7 @@ export class Seat {
     this.lastBeat = 0;
     this.hand = false; // whether the room has the person's hand up
     this.leaving = false;
-    const send = (message) => this.socket.readyState === WebSocket.OPEN && this.socket.send(JSON.stringify(message));
+    const send = (/** @type {object} */ message) => this.socket.readyState === WebSocket.OPEN && this.socket.send(JSON.stringify(message));
     this.media = media && new Media({ ...media, send, changed });
     this.keyring = media?.keyring ?? null;
     if (this.keyring) this.keyring.send = send;
@@ -68,12 +88,17 @@ export class Seat {
     this.socket.send(JSON.stringify({ type: "beat" }));
   }
 
-  /** Raise one's hand, or lower it; the daemon answers with what counts. */
+  /**
+   * Raise one's hand, or lower it; the daemon answers with what counts.
+   *
+   * @param {boolean} up
+   */
   raise(up) {
     if (this.state !== "seated" || this.socket.readyState !== WebSocket.OPEN) return;
     this.socket.send(JSON.stringify({ type: "hand", up }));
   }
 
+  /** @param {object} greeting */
   #open(greeting) {
     this.socket = new WebSocket(this.url);
     this.socket.addEventListener("open", () => this.socket.send(JSON.stringify(greeting)));
@@ -81,6 +106,7 @@ export class Seat {
     this.socket.addEventListener("close", (event) => this.#closed(event.code));
   }
 
+  /** @param {string} frame */
   #take(frame) {
     let message;
     try {
@@ -102,6 +128,7 @@ export class Seat {
     else if (message.type === "ended") this.#move("ended");
   }
 
+  /** @param {Message} message */
   #welcome(message) {
     this.heartbeat = message.heartbeat;
     this.meetingUrl = message.meetingUrl ?? null;
@@ -115,31 +142,40 @@ export class Seat {
     if (this.hand) this.raise(true); // a lost connection took it down
   }
 
+  /** @param {unknown} up */
   #handed(up) {
     this.hand = up === true;
     this.changed();
   }
 
-  /** The meeting's address was used; the next one for a way back in. */
+  /**
+   * The meeting's address was used; the next one for a way back in.
+   *
+   * @param {string} url
+   */
   #moved(url) {
     this.meetingUrl = url;
     this.changed();
   }
 
+  /** @param {Message} how */
   #notice({ text, about = "" }) {
     Object.assign(this, { notice: text, noticeAbout: about });
     this.changed();
   }
 
+  /** @param {string} pubkey */
   #lit(pubkey) {
     this.spotlight = /^[0-9a-f]{64}$/.test(pubkey) ? pubkey : null;
     this.changed();
   }
 
+  /** @param {number} code */
   #closed(code) {
     clearInterval(this.beating);
     if (this.isOver) return;
-    if (FINAL.has(code)) this.#move(FINAL.get(code));
+    const final = FINAL.get(code);
+    if (final) this.#move(final);
     else if (this.secret === null) this.#move("lost");
     else this.#comeBack();
   }
@@ -158,6 +194,11 @@ export class Seat {
     this.pause = Math.min(this.pause * 2, LONGEST_PAUSE);
   }
 
+  /**
+   * @param {string} state
+   * @param {string | null} [reason]
+   * @param {string} [text]
+   */
   #move(state, reason = null, text = "") {
     if (this.isOver) return; // the first end counts: a socket closes after its last words
     Object.assign(this, { state, reason, text });

@@ -1,3 +1,4 @@
+// @ts-check
 // All sessions of this service: live ones, upcoming ones, past ones; and the form to schedule another.
 
 import { aboutService, newerThan, plain, signAndSubmit, signed } from "../core/api.js";
@@ -11,6 +12,10 @@ import { SessionClient } from "./session-client.js";
 import { PodiumError, pubkey } from "../signer/signer.js";
 import { inZone, ownZone } from "../core/times.js";
 
+/** @import { Session, SessionFields, Trouble } from "../core/types.js" */
+
+/** @typedef {"live" | "upcoming" | "past"} PartName */
+
 const REFRESH = 15000; // while something changes; in quiet times less and less often
 const SLOWEST = 120000;
 const PART = 100; // sessions asked for at once
@@ -18,6 +23,19 @@ const PAST_AT_FIRST = 20;
 
 /** `<podium-index>`. */
 export class PodiumIndex extends HTMLElement {
+  /** @type {HTMLParagraphElement} */ failure;
+  /** @type {HTMLParagraphElement} */ loading;
+  /** @type {Record<PartName, { section: HTMLElement, list: HTMLElement }>} */ parts;
+  /** @type {HTMLParagraphElement} */ nothing;
+  /** @type {number} */ shownPast;
+  /** @type {Session[]} */ private;
+  /** @type {HTMLButtonElement} */ more;
+  /** @type {HTMLButtonElement} */ own;
+  /** @type {Map<string, { body: any, etag: string | null }>} */ kept;
+  /** @type {number} */ pause;
+  /** @type {Session[] | undefined} */ sessions;
+  /** @type {() => void} */ woken;
+
   connectedCallback() {
     this.failure = h("p", { class: "failure", role: "alert", hidden: true });
     this.loading = h("p", { class: "hint", role: "status" }, t("session.loading"));
@@ -34,7 +52,7 @@ export class PodiumIndex extends HTMLElement {
     this.kept = new Map();
     this.pause = REFRESH;
     this.#look();
-    this.woken = () => document.hidden || this.#look();
+    this.woken = () => void (document.hidden || this.#look());
     document.addEventListener("visibilitychange", this.woken);
     aboutService().then(({ trouble }) => trouble && this.prepend(h("p", { class: "failure", role: "alert" }, t("service.twin"))), () => {});
   }
@@ -59,16 +77,18 @@ export class PodiumIndex extends HTMLElement {
     let changed = false;
     for (let offset = 0; offset !== null; ) {
       const path = `/api/sessions?order=newest&limit=${PART}&offset=${offset}`;
-      const newer = await newerThan(this.kept.get(path)?.etag, path);
+      const known = this.kept.get(path);
+      const newer = await newerThan(known?.etag, path);
       if (newer) this.kept.set(path, newer);
       changed ||= newer !== null;
-      const { sessions, next } = this.kept.get(path).body;
+      const { sessions, next } = /** @type {{ body: any }} */ (newer ?? known).body;
       found.push(...sessions);
       offset = found.filter(isPast).length > this.shownPast ? null : next;
     }
     return { found, changed };
   }
 
+  /** @param {PartName} name */
   #part(name) {
     const title = h("h2", { id: freshId(name) }, t(`index.${name}`));
     const list = h("ul", { class: "sessions" });
@@ -77,7 +97,7 @@ export class PodiumIndex extends HTMLElement {
 
   #create() {
     const form = h("podium-session-form");
-    form.create(async (fields) => {
+    form.create(async (/** @type {SessionFields} */ fields) => {
       await mayHoldSessions();
       const draft = await signed("POST", "/api/sessions/draft", fields);
       await signAndSubmit(draft);
@@ -98,7 +118,7 @@ export class PodiumIndex extends HTMLElement {
       this.sessions.sort((one, other) => one.scheduledAt - other.scheduledAt);
       show(this.failure, false);
     } catch (error) {
-      this.#failed(error);
+      this.#failed(/** @type {Trouble} */ (error));
     }
     show(this.loading, false);
     this.#show();
@@ -108,11 +128,12 @@ export class PodiumIndex extends HTMLElement {
   /** Private sessions are told to those they name, who sign for it; asked once, since each look is a signature. */
   async #askForPrivate() {
     const { sessions } = await signed("GET", "/api/sessions?order=newest&limit=200");
-    this.private = sessions.filter(({ visibility }) => visibility === "private");
+    this.private = sessions.filter((/** @type {Session} */ { visibility }) => visibility === "private");
     announce(t("index.private.found", { count: this.private.length }));
     await this.#refresh();
   }
 
+  /** @param {Trouble} error */
   #failed(error) {
     setText(this.failure, describe(error));
     show(this.failure, true);
@@ -133,6 +154,10 @@ export class PodiumIndex extends HTMLElement {
     show(this.nothing, this.sessions.length === 0);
   }
 
+  /**
+   * @param {PartName} name
+   * @param {Session[]} sessions
+   */
   #fill(name, sessions) {
     const { section, list } = this.parts[name];
     show(section, sessions.length > 0);
@@ -140,6 +165,7 @@ export class PodiumIndex extends HTMLElement {
   }
 }
 
+/** @param {Session} how */
 function isPast({ state }) {
   return state === "ended" || state === "cancelled";
 }
@@ -151,12 +177,18 @@ async function mayHoldSessions() {
   if (!instructors.includes(own)) throw new PodiumError("not-listed", undefined, undefined, { npub: npubOf(own) });
 }
 
-/** To a stranger a private session is not there: signing for its name signs in to its page too. */
+/**
+ * To a stranger a private session is not there: signing for its name signs in to its page too.
+ *
+ * @param {string} lessonId
+ * @param {string | undefined} visibility
+ */
 async function naddrOf(lessonId, visibility) {
   if (visibility === "private") return SessionClient.enter(lessonId);
   return (await plain("GET", `/api/sessions/${encodeURIComponent(lessonId)}`)).naddr;
 }
 
+/** @param {Session} session */
 function card(session) {
   const link = h("a", { href: `/s/${session.naddr}`, dir: "auto" });
   return h("li", { class: "card" },
@@ -164,12 +196,16 @@ function card(session) {
     h("p", { class: "by" }, t("session.by"), " ", h("bdi")), h("p", { class: "summary", dir: "auto" }), h("p", { class: "hint" }));
 }
 
+/**
+ * @param {HTMLElement} node
+ * @param {Session} session
+ */
 function update(node, session) {
-  const [badge, title, when, by, summary, hint] = node.children;
-  setText(by.lastElementChild, session.instructorName || shortNpub(session.instructorNpub));
+  const [badge, title, when, by, summary, hint] = /** @type {Iterable<HTMLElement>} */ (node.children);
+  setText(/** @type {Element} */ (by.lastElementChild), session.instructorName || shortNpub(session.instructorNpub));
   setText(badge, t(`state.${session.state}`));
   badge.dataset.state = session.state;
-  setText(title.firstElementChild, session.title);
+  setText(/** @type {Element} */ (title.firstElementChild), session.title);
   setText(when, `${inZone(session.scheduledAt, ownZone)} · ${t("times.minutes", { count: session.duration })}`);
   setText(summary, session.summary);
   show(summary, session.summary !== "");

@@ -1,3 +1,4 @@
+// @ts-check
 // What the instructor and co-hosts do, on the same page once they have signed in: start, door, lists, edit, cancel.
 
 import { exactNow } from "../core/api.js";
@@ -9,8 +10,45 @@ import { seatsText } from "./podium-rsvp.js";
 import "./podium-session-form.js";
 import { clock, inZone, ownZone } from "../core/times.js";
 
+/** @import { Child, Props } from "../core/dom.js" */
+/** @import { Attendance, Control, Lists, Person, Reminder, RoomPerson, Session, SessionClient, Trouble, Unreachable } from "../core/types.js" */
+/** @import { PodiumSessionForm } from "./podium-session-form.js" */
+
+/** @typedef {{ button: HTMLButtonElement, why: HTMLElement, key: string }} Switch */
+
 /** `<podium-instructor>`; built by `setUp(client)`. */
 export class PodiumInstructor extends HTMLElement {
+  /** @type {SessionClient} */ client;
+  /** @type {HTMLParagraphElement} */ failure;
+  /** @type {HTMLButtonElement} */ start;
+  /** @type {HTMLButtonElement} */ end;
+  /** @type {HTMLButtonElement} */ reopen;
+  /** @type {HTMLButtonElement} */ restore;
+  /** @type {HTMLButtonElement} */ edit;
+  /** @type {HTMLButtonElement} */ cancel;
+  /** @type {HTMLDialogElement} */ cancelDialog;
+  /** @type {PodiumSessionForm} */ editor;
+  /** @type {HTMLElement} */ heading;
+  /** @type {HTMLButtonElement} */ admitAll;
+  /** @type {HTMLUListElement} */ waiting;
+  /** @type {HTMLUListElement} */ present;
+  /** @type {HTMLParagraphElement} */ nobodyWaits;
+  /** @type {HTMLParagraphElement} */ nobodyHere;
+  /** @type {Switch} */ mute;
+  /** @type {Switch} */ record;
+  /** @type {HTMLButtonElement} */ nobodyLit;
+  /** @type {HTMLParagraphElement} */ autoAdmit;
+  /** @type {HTMLElement} */ doorCard;
+  /** @type {HTMLTableSectionElement} */ rsvpRows;
+  /** @type {HTMLParagraphElement} */ rsvpSummary;
+  /** @type {HTMLParagraphElement} */ undeliverable;
+  /** @type {HTMLUListElement} */ unreached;
+  /** @type {HTMLTableElement} */ answersTable;
+  /** @type {HTMLTableSectionElement} */ attendanceRows;
+  /** @type {HTMLParagraphElement} */ nobodyCame;
+  /** @type {HTMLTableElement} */ attendanceTable;
+
+  /** @param {SessionClient} client */
   setUp(client) {
     this.client = client;
     this.hidden = true;
@@ -22,6 +60,11 @@ export class PodiumInstructor extends HTMLElement {
 
   // -- building
 
+  /**
+   * @param {string} key
+   * @param {() => unknown} run
+   * @param {Props} [props]
+   */
   #action(key, run, props = {}) {
     const guarded = async () => {
       show(this.failure, false);
@@ -31,6 +74,7 @@ export class PodiumInstructor extends HTMLElement {
     return action(t(key), guarded, (error) => this.#failed(error), props);
   }
 
+  /** @param {Trouble} error */
   #failed(error) {
     setText(this.failure, describe(error));
     show(this.failure, true);
@@ -48,7 +92,7 @@ export class PodiumInstructor extends HTMLElement {
     this.editor = h("podium-session-form", { hidden: true });
     const buttons = h("div", { class: "buttons" }, this.start, this.end, this.reopen, this.restore, this.edit, this.cancel);
     const card = section("lead.title", buttons, this.failure, this.editor, this.cancelDialog);
-    this.heading = card.firstElementChild;
+    this.heading = /** @type {HTMLElement} */ (card.firstElementChild);
     this.heading.tabIndex = -1;
     return card;
   }
@@ -71,7 +115,7 @@ export class PodiumInstructor extends HTMLElement {
       show(this.editor, false);
       this.edit.focus();
     };
-    this.editor.edit(this.client.session, async (fields) => {
+    this.editor.edit(/** @type {Session} */ (this.client.session), async (fields) => {
       await this.client.edit(fields);
       announce(t("form.saved"));
       done();
@@ -96,11 +140,18 @@ export class PodiumInstructor extends HTMLElement {
       h("h3", {}, t("door.waiting")), this.autoAdmit, this.waiting, this.nobodyWaits, h("div", { class: "buttons" }, this.admitAll),
       h("h3", {}, t("door.present")), this.present, this.nobodyHere,
       h("h3", {}, t("control.title")), controls, this.mute.why, this.record.why);
-    this.doorCard.firstElementChild.tabIndex = -1;
+    this.doorHeading = /** @type {HTMLElement} */ (this.doorCard.firstElementChild);
+    this.doorHeading.tabIndex = -1;
     return this.doorCard;
   }
 
-  /** A button that is on or off, or that says where else it is done. */
+  /**
+   * A button that is on or off, or that says where else it is done.
+   *
+   * @param {string} key
+   * @param {(on: boolean) => unknown} run
+   * @param {HTMLElement} place
+   */
   #switch(key, run, place) {
     const why = h("p", { class: "hint", id: freshId("why"), hidden: true });
     const button = this.#action(key, () => run(button.getAttribute("aria-pressed") !== "true"), { "aria-pressed": "false", "aria-describedby": why.id });
@@ -108,6 +159,11 @@ export class PodiumInstructor extends HTMLElement {
     return { button, why, key };
   }
 
+  /**
+   * @param {Switch} given
+   * @param {Control | undefined} control
+   * @param {string} [reason]
+   */
   #showSwitch({ button, why, key }, control, reason = "") {
     const text = control?.support === "native" ? reason : control ? t(`${key}.${control.support}`) : "";
     setText(why, text);
@@ -135,6 +191,7 @@ export class PodiumInstructor extends HTMLElement {
     return section("attendance.title", this.nobodyCame, this.attendanceTable, h("div", { class: "buttons" }, csv, intervals));
   }
 
+  /** @param {string} format */
   async #download(format) {
     saveFile(await this.client.attendanceFile(format), "text/csv");
   }
@@ -171,39 +228,47 @@ export class PodiumInstructor extends HTMLElement {
     setText(this.start, isEarly ? t("lead.start.early", { minutes }) : t("lead.start"));
   }
 
+  /** @param {RoomPerson[]} people */
   #showDoor(people) {
     const waiting = oncePerPerson(people.filter((person) => person.state === "waiting"));
     const present = oncePerPerson(people.filter((person) => person.state === "present"));
-    show(this.admitAll, waiting.length > 0, this.doorCard.firstElementChild);
+    show(this.admitAll, waiting.length > 0, this.doorHeading);
     show(this.nobodyWaits, waiting.length === 0);
     show(this.nobodyHere, present.length === 0);
-    const admit = (person) => this.#personAction("door.admit", person, () => this.client.admit([person.pubkey]));
+    const admit = (/** @type {RoomPerson} */ person) => this.#personAction("door.admit", person, () => this.client.admit([person.pubkey]));
     keyed(this.waiting, waiting, (person) => person.pubkey, (person) => personItem(person, admit(person)), sayWhy);
     keyed(this.present, present, (person) => person.pubkey, (person) => this.#presentItem(person), (node) => {
       node.actions.update(this.heading);
     });
     const { room } = this.client.lists;
-    show(this.autoAdmit, Boolean(room?.autoAdmit && this.client.session.waitingRoom));
+    show(this.autoAdmit, Boolean(room?.autoAdmit && this.client.session?.waitingRoom));
     show(this.nobodyLit, room?.spotlight?.support === "native" && room.spotlight.pubkey !== null, this.heading);
   }
 
+  /** @param {RoomPerson} person */
   #presentItem(person) {
     const actions = failsInto(new PersonActions(this.client, person.pubkey, ["mute", "speak", "spotlight", "remove"]), this.failure);
     const item = personItem(person, h("span", { class: "buttons" }, ...actions.nodes));
     return Object.assign(item, { actions });
   }
 
+  /**
+   * @param {string} key
+   * @param {Person} person
+   * @param {() => unknown} run
+   */
   #personAction(key, person, run) {
     const name = t("door.of", { what: t(key), npub: shortNpub(person.npub) });
     return this.#action(key, run, { "aria-label": name });
   }
 
+  /** @param {Lists} lists */
   #showAnswers(lists) {
     const rsvps = lists.rsvps?.items ?? [];
     show(this.answersTable, rsvps.length > 0);
-    const counts = this.client.session.counts;
-    const seats = this.client.session.maxParticipants === null ? "" : `. ${seatsText(this.client.session)}`;
-    setText(this.rsvpSummary, t("answers.summary", counts) + seats);
+    const session = /** @type {Session} */ (this.client.session); // `#update` ends before this where there is none
+    const seats = session.maxParticipants === null ? "" : `. ${seatsText(session)}`;
+    setText(this.rsvpSummary, t("answers.summary", session.counts) + seats);
     const unreachable = lists.unreachable?.items ?? [];
     const missing = lists.unreachable?.total ?? 0;
     keyed(this.unreached, unreachable, (one) => one.pubkey, unreachedItem, sayWhat);
@@ -220,6 +285,7 @@ export class PodiumInstructor extends HTMLElement {
       ]));
   }
 
+  /** @param {Attendance[]} items */
   #showAttendance(items) {
     show(this.nobodyCame, items.length === 0);
     show(this.attendanceTable, items.length > 0);
@@ -234,25 +300,46 @@ export class PodiumInstructor extends HTMLElement {
   }
 }
 
+/**
+ * @param {string} key
+ * @param {Child[]} children
+ */
 function section(key, ...children) {
   const title = h("h2", { id: freshId("lead") }, t(key));
   return h("section", { class: "card", "aria-labelledby": title.id }, title, ...children);
 }
 
+/**
+ * @param {string} caption
+ * @param {string[]} names
+ * @param {HTMLElement} body
+ */
 function tableOf(caption, names, body) {
   const head = h("thead", {}, h("tr", {}, ...names.map((name) => h("th", { scope: "col" }, t(name)))));
   return h("table", {}, h("caption", { class: "unseen" }, t(caption)), head, body);
 }
 
+/**
+ * @param {Person} person
+ * @param {string[]} names
+ */
 function row(person, names) {
   const cells = names.map((name) => h("td", { "data-label": t(name) }));
   return h("tr", {}, h("th", { scope: "row", title: person.npub }, shortNpub(person.npub)), ...cells);
 }
 
+/**
+ * @param {HTMLElement} node
+ * @param {string[]} texts
+ */
 function fill(node, texts) {
   texts.forEach((text, index) => setText(node.children[index + 1], text));
 }
 
+/**
+ * @param {RoomPerson} person
+ * @param {HTMLElement} button
+ */
 function personItem(person, button) {
   const role = person.role === "participant" ? "" : ` · ${t(`role.${person.role}`)}`;
   const item = h("li", {}, h("span", { title: person.npub }, shortNpub(person.npub) + role), h("span", { class: "hint" }), button);
@@ -260,30 +347,46 @@ function personItem(person, button) {
   return item;
 }
 
-/** Why somebody waits whom letting in does not bring in: no seat, no consent, nothing has begun. */
+/**
+ * Why somebody waits whom letting in does not bring in: no seat, no consent, nothing has begun.
+ *
+ * @param {HTMLElement} item
+ * @param {RoomPerson} person
+ */
 function sayWhy(item, person) {
   const key = `door.waits.${person.waitingFor}`;
-  const hint = item.querySelector(".hint");
+  const hint = /** @type {HTMLElement} */ (item.querySelector(".hint"));
   setText(hint, person.waitingFor && has(key) ? t(key) : "");
   show(hint, hint.textContent !== "");
 }
 
+/** @param {Unreachable} one */
 function unreachedItem(one) {
   const item = h("li", {}, h("span", { title: one.npub }, shortNpub(one.npub)), h("span", { class: "hint" }));
   sayWhat(item, one);
   return item;
 }
 
-/** What did not reach somebody. */
+/**
+ * What did not reach somebody.
+ *
+ * @param {HTMLElement} item
+ * @param {Unreachable} one
+ */
 function sayWhat(item, one) {
-  setText(item.querySelector(".hint"), [...new Set(one.messages)].map((name) => t(`message.${name}`)).join(", "));
+  setText(/** @type {HTMLElement} */ (item.querySelector(".hint")), [...new Set(one.messages)].map((name) => t(`message.${name}`)).join(", "));
 }
 
+/** @param {RoomPerson[]} people */
 function oncePerPerson(people) {
   return [...new Map(people.map((person) => [person.pubkey, person])).values()];
 }
 
-/** One reminder of one person: what, when or what became of it, and the words of relays that refused it. */
+/**
+ * One reminder of one person: what, when or what became of it, and the words of relays that refused it.
+ *
+ * @param {Reminder} one
+ */
 function reminderText(one) {
   const what = t(`message.${one.message}`);
   if (one.state === "scheduled") return t("reminder.scheduled", { what, time: inZone(one.dueAt, ownZone, { withDate: false }) });
@@ -291,6 +394,7 @@ function reminderText(one) {
   return `${what}: ${t(`reminder.${one.state}`)}${why ? ` – ${why}` : ""}`;
 }
 
+/** @param {Reminder[]} items */
 function grouped(items) {
   const map = new Map();
   for (const item of items) map.set(item.pubkey, [...(map.get(item.pubkey) ?? []), item]);

@@ -1,3 +1,4 @@
+// @ts-check
 // The way in: what is recorded and the consent, one signature, the waiting room, the seat, and the way out.
 
 import { exactNow } from "../core/api.js";
@@ -8,8 +9,36 @@ import { hasMedia } from "../room/media.js";
 import "../room/podium-room.js";
 import { clock, inZone, ownZone } from "../core/times.js";
 
+/** @import { Challenge, LiveSession, Session, SessionClient, Trouble } from "../core/types.js" */
+/** @import { PodiumDevices } from "../room/podium-devices.js" */
+/** @import { PodiumRoom } from "../room/podium-room.js" */
+/** @import { Seat } from "../room/seat.js" */
+
 /** `<podium-join>`; built by `setUp(client)`, which gives the `consent` of the hook, then `follow(hook)`. */
 export class PodiumJoin extends HTMLElement {
+  /** @type {SessionClient} */ client;
+  /** @type {HTMLParagraphElement} */ failure;
+  /** @type {HTMLParagraphElement} */ status;
+  /** @type {HTMLParagraphElement} */ notice;
+  /** @type {HTMLButtonElement} */ join;
+  /** @type {HTMLButtonElement} */ leave;
+  /** @type {HTMLAnchorElement} */ meeting;
+  /** @type {HTMLParagraphElement} */ duration;
+  /** @type {HTMLParagraphElement} */ here;
+  /** @type {PodiumRoom} */ stage;
+  /** @type {PodiumDevices} */ devices;
+  /** @type {HTMLParagraphElement} */ without;
+  /** @type {HTMLDialogElement} */ dialog;
+  /** @type {HTMLHeadingElement} */ heading;
+  /** @type {LiveSession} */ hook;
+  /** @type {HTMLParagraphElement} */ attendanceNotice;
+  /** @type {HTMLParagraphElement} */ ownNotice;
+  /** @type {HTMLParagraphElement} */ policy;
+  /** @type {HTMLParagraphElement} */ audience;
+  /** @type {HTMLInputElement[]} */ radios;
+  /** @type {HTMLFieldSetElement} */ recording;
+
+  /** @param {SessionClient} client */
   setUp(client) {
     this.client = client;
     this.failure = h("p", { class: "failure", role: "alert", hidden: true });
@@ -36,13 +65,18 @@ export class PodiumJoin extends HTMLElement {
     );
   }
 
+  /** @param {LiveSession} hook */
   follow(hook) {
     this.hook = hook;
     hook.subscribe(() => this.#update());
     this.#update();
   }
 
-  /** Ask before joining: resolves to what `useLiveSession` calls a consent. */
+  /**
+   * Ask before joining: resolves to what `useLiveSession` calls a consent.
+   *
+   * @param {Challenge} challenge
+   */
   consent(challenge) {
     setText(this.attendanceNotice, t(`consent.attendance.${challenge.attendance}`));
     setText(this.ownNotice, challenge.ownNotice);
@@ -71,7 +105,7 @@ export class PodiumJoin extends HTMLElement {
     this.policy = h("p", { dir: "auto", id: freshId("policy") });
     this.audience = h("p", { hidden: true });
     const name = freshId("answer");
-    const radio = (value) => h("input", { type: "radio", name, value, id: freshId(value) });
+    const radio = (/** @type {string} */ value) => h("input", { type: "radio", name, value, id: freshId(value) });
     this.radios = [radio("yes"), radio("no")];
     const choices = this.radios.map((input) => h("label", { for: input.id }, input, t(`consent.${input.value}`)));
     this.recording = h("fieldset", { "aria-describedby": this.policy.id }, h("legend", {}, t("consent.recording")), this.policy, this.audience, ...choices);
@@ -87,8 +121,9 @@ export class PodiumJoin extends HTMLElement {
     if (!this.client.isSignedIn && this.client.seat) await this.client.signIn(); // for the attendance so far
   }
 
+  /** @param {Trouble} error */
   #failed(error) {
-    const opens = error.slug === "doors-closed" ? /\d{9,}/.exec(error.next)?.[0] : null;
+    const opens = error.slug === "doors-closed" ? /\d{9,}/.exec(error.next ?? "")?.[0] : null;
     const text = opens ? t("join.doors", { time: inZone(Number(opens), ownZone) }) : describe(error);
     setText(this.failure, text);
     show(this.failure, true);
@@ -97,7 +132,7 @@ export class PodiumJoin extends HTMLElement {
   #update() {
     const { hook, client } = this;
     const { session, seat } = client;
-    const soon = hook.isScheduled && (session.doorsOpenAt <= exactNow() || client.leads); // those who lead pass before
+    const soon = hook.isScheduled && session !== null && (client.leads || session.doorsOpenAt <= exactNow()); // those who lead pass before
     show(this, hook.isLive || soon || (seat !== null && !seat.isOver));
     const inside = seat !== null && !seat.isOver;
     this.#say(statusText(seat, hook, session));
@@ -117,11 +152,13 @@ export class PodiumJoin extends HTMLElement {
     show(this.here, hook.isLive);
   }
 
+  /** @param {string} text */
   #say(text) {
     if (this.status.textContent !== text) setText(this.status, text);
     show(this.status, text !== "");
   }
 
+  /** @param {Seat | null} seat */
   #meeting(seat) {
     const url = seat?.state === "seated" || seat?.state === "returning" ? webUrl(seat.meetingUrl) : null;
     // without a meeting of its own the room's address is this very page
@@ -132,12 +169,21 @@ export class PodiumJoin extends HTMLElement {
   }
 }
 
-/** The daemon's words, or ours where we know what they are about. */
+/**
+ * The daemon's words, or ours where we know what they are about.
+ *
+ * @param {Seat | null} seat
+ */
 function noticeText(seat) {
   const key = `notice.${seat?.noticeAbout}`;
   return seat?.notice && has(key) ? t(key) : (seat?.notice ?? "");
 }
 
+/**
+ * @param {Seat | null} seat
+ * @param {LiveSession} hook
+ * @param {Session | null} session
+ */
 function statusText(seat, hook, session) {
   if (seat === null) return hook.isLive ? t("join.live") : t("join.early");
   if (seat.state === "left" && session?.state === "active") return t("seat.left");

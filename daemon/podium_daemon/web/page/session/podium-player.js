@@ -1,8 +1,11 @@
+// @ts-check
 // Credit for watching a recording: one signature opens it, then what is really played is reported until it is enough.
 
 import { refusal, request, signed } from "../core/api.js";
 import { action, announce, h, setText, show, webUrl } from "../core/dom.js";
 import { describe, t } from "../core/i18n.js";
+
+/** @import { SeenSoFar, Session, SessionClient, Trouble } from "../core/types.js" */
 
 const EVERY = 10000; // milliseconds between reports; the daemon credits no more than a minute of silence
 const JUMP = 5; // seconds: a greater step between two looks is no playing; a busy browser looks seldom, and tells seeks itself
@@ -10,6 +13,25 @@ const SHORTEST = 0.5; // seconds; the daemon keeps no shorter piece
 
 /** `<podium-player>`; `setUp(client, video)` with the video element that plays, `follow(session)` after each change. */
 export class PodiumPlayer extends HTMLElement {
+  /** @type {SessionClient} */ client;
+  /** @type {HTMLVideoElement} */ video;
+  /** @type {string | null} */ secret;
+  /** @type {SeenSoFar | null} */ seen;
+  /** @type {number[][]} */ segments;
+  /** @type {number | null} */ from;
+  /** @type {number} */ at;
+  /** @type {Promise<void> | null} */ sending;
+  /** @type {HTMLParagraphElement} */ failure;
+  /** @type {HTMLParagraphElement} */ hint;
+  /** @type {HTMLButtonElement} */ count;
+  /** @type {HTMLProgressElement} */ bar;
+  /** @type {HTMLParagraphElement} */ text;
+  /** @type {string | null | undefined} */ url;
+
+  /**
+   * @param {SessionClient} client
+   * @param {HTMLVideoElement} video
+   */
   setUp(client, video) {
     this.client = client;
     this.video = video;
@@ -34,12 +56,14 @@ export class PodiumPlayer extends HTMLElement {
     this.#report();
   }
 
+  /** @param {Session} session */
   follow(session) {
-    const published = session.recordingState === "available" && webUrl(session.recordingUrl) !== null;
+    const url = webUrl(session.recordingUrl);
+    const published = session.recordingState === "available" && url !== null;
     const isHeld = this.client.leads && ["review", "unpublished"].includes(session.recordingState); // to look at it first
     const available = published || isHeld;
     show(this, available);
-    const isOurs = published && new URL(webUrl(session.recordingUrl)).origin === location.origin;
+    const isOurs = published && new URL(url).origin === location.origin;
     const isGuarded = isHeld || (isOurs && session.recordingAccess === "participants"); // nothing to see before it is opened
     setText(this.hint, t(isGuarded ? "watch.hint.guarded" : "watch.hint"));
     setText(this.count, t(isGuarded ? "watch.open" : "watch.count"));
@@ -131,6 +155,7 @@ export class PodiumPlayer extends HTMLElement {
     this.sending = null;
   }
 
+  /** @param {number[][]} segments */
   async #send(segments) {
     try {
       const answer = await request("/api/watching", {
@@ -143,13 +168,15 @@ export class PodiumPlayer extends HTMLElement {
       if (!answer.ok) throw await refusal(answer);
       this.segments.splice(0, segments.length);
       this.#show(await answer.json());
-    } catch (error) {
+    } catch (thrown) {
+      const error = /** @type {Trouble} */ (thrown);
       if (error.slug === "offline") return; // they are told with the next report
       this.#close();
       this.#failed(error);
     }
   }
 
+  /** @param {SeenSoFar} seen */
   #show(seen) {
     const news = seen.completedAt !== null && this.seen?.completedAt === null;
     this.seen = seen;
@@ -162,6 +189,7 @@ export class PodiumPlayer extends HTMLElement {
     if (news) announce(t("completion.recording"));
   }
 
+  /** @param {Trouble} error */
   #failed(error) {
     setText(this.failure, describe(error));
     show(this.failure, true);

@@ -1,3 +1,4 @@
+// @ts-check
 // Where there is no session for strangers there may be a private one for somebody: they sign in and see it in this place.
 
 import { action, h, setText, show } from "../core/dom.js";
@@ -6,12 +7,14 @@ import "../signer/podium-identity.js";
 import "./podium-session.js";
 import { SessionClient } from "./session-client.js";
 
+/** @import { Trouble } from "../core/types.js" */
+
 /** `<podium-private-door>` on the page that says there is no such session. */
 export class PodiumPrivateDoor extends HTMLElement {
   connectedCallback() {
-    const reference = decodeURIComponent(location.pathname.split("/").pop());
+    const reference = decodeURIComponent(location.pathname.split("/").pop() ?? "");
     const failure = h("p", { class: "failure", role: "alert", hidden: true });
-    const failed = (error) => {
+    const failed = (/** @type {Trouble} */ error) => {
       setText(failure, describe(error));
       show(failure, true);
     };
@@ -21,7 +24,11 @@ export class PodiumPrivateDoor extends HTMLElement {
   }
 }
 
-/** Prove who one is; the daemon then tells of the session, or says again that there is none. */
+/**
+ * Prove who one is; the daemon then tells of the session, or says again that there is none.
+ *
+ * @param {string} reference
+ */
 async function signIn(reference) {
   const client = new SessionClient(reference);
   try {
@@ -33,8 +40,8 @@ async function signIn(reference) {
 }
 
 function showSession() {
-  document.querySelector("header.bar").append(h("podium-identity"));
-  const main = document.querySelector("main");
+  document.querySelector("header.bar")?.append(h("podium-identity"));
+  const main = /** @type {HTMLElement} */ (document.querySelector("main"));
   main.replaceChildren(h("podium-session"));
   main.focus();
 }

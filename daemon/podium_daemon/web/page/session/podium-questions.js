@@ -1,14 +1,30 @@
+// @ts-check
 // Questions to a session: what was asked and answered, a form to ask, and what those who lead do about it.
 
 import { action, announce, freshId, h, keyed, setText, show } from "../core/dom.js";
 import { describe, t } from "../core/i18n.js";
 import { shortNpub } from "../signer/podium-identity.js";
 
+/** @import { Props } from "../core/dom.js" */
+/** @import { Answer, Question, SessionClient, Trouble } from "../core/types.js" */
+
+/** @typedef {HTMLFormElement & { focusText: () => void }} WritingForm */
+
 const OPEN = ["scheduled", "active"];
 const MAX_TEXT = 1000; // characters; the daemon takes no more
 
 /** `<podium-questions>`; built by `setUp(client)`. */
 export class PodiumQuestions extends HTMLElement {
+  /** @type {SessionClient} */ client;
+  /** @type {HTMLHeadingElement} */ heading;
+  /** @type {HTMLParagraphElement} */ failure;
+  /** @type {HTMLParagraphElement} */ nothing;
+  /** @type {HTMLParagraphElement} */ more;
+  /** @type {HTMLOListElement} */ list;
+  /** @type {HTMLFormElement} */ form;
+  /** @type {HTMLParagraphElement} */ open;
+
+  /** @param {SessionClient} client */
   setUp(client) {
     this.client = client;
     this.hidden = true;
@@ -28,12 +44,14 @@ export class PodiumQuestions extends HTMLElement {
     this.#update();
   }
 
+  /** @param {string} text */
   async #ask(text) {
     show(this.failure, false);
     await this.client.ask(text);
     announce(t("questions.asked"));
   }
 
+  /** @param {Trouble} error */
   failed(error) {
     setText(this.failure, describe(error));
     show(this.failure, true);
@@ -54,7 +72,11 @@ export class PodiumQuestions extends HTMLElement {
     keyed(this.list, questions, (one) => one.id, (one) => new Item(this, one).node, (node, one) => node.item.update(one));
   }
 
-  /** Say to screen readers how many came, not each of them: in a large session they come faster than one can listen. */
+  /**
+   * Say to screen readers how many came, not each of them: in a large session they come faster than one can listen.
+   *
+   * @param {Question[]} questions
+   */
   #tell(questions) {
     const before = this.known;
     this.known = new Set(questions.map((one) => one.id));
@@ -66,6 +88,19 @@ export class PodiumQuestions extends HTMLElement {
 
 /** One question in the list. */
 class Item {
+  /** @type {HTMLButtonElement} */ replyButton;
+  /** @type {HTMLButtonElement} */ pin;
+  /** @type {HTMLButtonElement} */ unpin;
+  /** @type {HTMLButtonElement} */ hide;
+  /** @type {HTMLButtonElement} */ showAgain;
+  /** @type {HTMLButtonElement} */ silence;
+  /** @type {HTMLButtonElement} */ unsilence;
+  /** @type {HTMLButtonElement} */ withdraw;
+
+  /**
+   * @param {PodiumQuestions} owner
+   * @param {Question} question
+   */
   constructor(owner, question) {
     this.owner = owner;
     this.question = question;
@@ -73,12 +108,16 @@ class Item {
     this.who = h("span", { class: "who" });
     this.text = h("p", { class: "text", dir: "auto" });
     this.answers = h("ul", { class: "answers" });
+    /** @type {WritingForm | null} */
     this.reply = null; // made when somebody answers, and the buttons when there is somebody to press them
+    /** @type {HTMLElement | null} */
     this.buttons = null;
-    this.node = h("li", { tabindex: "-1" }, h("div", { class: "head" }, this.who, this.badge), this.text, this.answers);
-    this.node.item = this;
+    const node = h("li", { tabindex: "-1" }, h("div", { class: "head" }, this.who, this.badge), this.text, this.answers);
+    /** @type {HTMLLIElement & { item: Item }} */
+    this.node = Object.assign(node, { item: this });
   }
 
+  /** @param {Question} question */
   update(question) {
     this.question = question;
     const { client } = this.owner;
@@ -116,6 +155,7 @@ class Item {
     return [this.replyButton, this.pin, this.unpin, this.hide, this.showAgain, this.silence, this.unsilence, this.withdraw];
   }
 
+  /** @param {string} command */
   #command(command) {
     return this.#button(`questions.${command}`, async () => {
       await this.owner.client.moderate(this.question.id, command);
@@ -123,6 +163,11 @@ class Item {
     });
   }
 
+  /**
+   * @param {string} key
+   * @param {() => unknown} run
+   * @param {Props} [props]
+   */
   #button(key, run, props = {}) {
     const guarded = async () => {
       show(this.owner.failure, false);
@@ -132,10 +177,15 @@ class Item {
     return action(t(key), guarded, (error) => this.owner.failed(error), { class: "quiet", "aria-label": name, ...props });
   }
 
+  /**
+   * @param {Question} question
+   * @param {SessionClient} client
+   * @param {boolean} mine
+   */
   #showButtons(question, client, mine) {
     const { leads } = client;
     const shown = question.state === "shown";
-    const open = OPEN.includes(client.session.state);
+    const open = OPEN.includes(client.session?.state ?? "");
     const heir = this.node;
     show(this.replyButton, leads && open, heir);
     show(this.pin, leads && shown && !question.pinned, this.unpin.hidden ? heir : this.unpin);
@@ -159,21 +209,28 @@ class Item {
     this.reply.focusText();
   }
 
+  /** @param {string} text */
   async #answer(text) {
     show(this.owner.failure, false);
     await this.owner.client.ask(text, this.question);
     announce(t("questions.answered"));
-    show(this.reply, false, this.replyButton);
+    if (this.reply) show(this.reply, false, this.replyButton);
     this.replyButton.setAttribute("aria-expanded", "false");
   }
 }
 
-/** A text and a button that sends it; what was typed stays until it was taken. */
+/**
+ * A text and a button that sends it; what was typed stays until it was taken.
+ *
+ * @param {string} labelKey
+ * @param {string} sendKey
+ * @param {(text: string) => Promise<void>} send
+ * @param {(error: Trouble) => void} failed
+ */
 function writingForm(labelKey, sendKey, send, failed) {
   const text = h("textarea", { id: freshId("text"), rows: "3", maxlength: MAX_TEXT, required: true, dir: "auto" });
   const button = h("button", { type: "submit" }, t(sendKey));
   const form = h("form", { class: "write" }, h("label", { for: text.id }, t(labelKey)), text, h("div", { class: "buttons" }, button));
-  form.focusText = () => text.focus();
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const written = text.value.trim();
@@ -183,29 +240,36 @@ function writingForm(labelKey, sendKey, send, failed) {
       await send(written);
       text.value = "";
     } catch (error) {
-      failed(error);
+      failed(/** @type {Trouble} */ (error));
     } finally {
       button.removeAttribute("aria-busy");
     }
   });
-  return form;
+  return Object.assign(form, { focusText: () => text.focus() });
 }
 
+/** @param {Answer} answer */
 function answerItem(answer) {
   return h("li", {}, h("span", { class: "who", title: answer.npub }, whoText(answer)), h("p", { class: "text", dir: "auto" }, answer.text));
 }
 
+/** @param {Answer} one */
 function whoText(one) {
   return one.role === "participant" ? shortNpub(one.npub) : `${shortNpub(one.npub)} · ${t(`role.${one.role}`)}`;
 }
 
-/** The key of the word beside a question: pinned, hidden, or why it waits. */
+/**
+ * The key of the word beside a question: pinned, hidden, or why it waits.
+ *
+ * @param {Question} question
+ */
 function markOf(question) {
   if (question.state === "hidden") return "questions.is.hidden";
   if (question.state === "held") return `questions.held.${question.hold ?? "new"}`;
   return question.pinned ? "questions.is.pinned" : null;
 }
 
+/** @param {string} text */
 function short(text) {
   return text.length > 40 ? `${text.slice(0, 40)}…` : text;
 }

@@ -1,3 +1,4 @@
+// @ts-check
 // The recording of a session: its state, and a player. Nothing of another host is loaded before the person says so.
 
 import { action, announce, h, setText, show, webUrl } from "../core/dom.js";
@@ -5,8 +6,25 @@ import { signed } from "../core/api.js";
 import { describe, t } from "../core/i18n.js";
 import "./podium-player.js";
 
+/** @import { Session, SessionClient } from "../core/types.js" */
+/** @import { PodiumPlayer } from "./podium-player.js" */
+
 /** `<podium-recording>`; `follow(session)` after each change of an ended session. */
 export class PodiumRecording extends HTMLElement {
+  /** @type {HTMLParagraphElement} */ state;
+  /** @type {HTMLParagraphElement} */ consent;
+  /** @type {HTMLButtonElement} */ load;
+  /** @type {HTMLVideoElement} */ video;
+  /** @type {HTMLParagraphElement} */ failure;
+  /** @type {HTMLAnchorElement} */ open;
+  /** @type {PodiumPlayer} */ credit;
+  /** @type {{ publish: HTMLButtonElement; unpublish: HTMLButtonElement; delete: HTMLButtonElement; }} */ acts;
+  /** @type {HTMLParagraphElement} */ refusal;
+  /** @type {HTMLProgressElement} */ progress;
+  /** @type {string | null | undefined} */ url;
+  /** @type {SessionClient | undefined} */ client;
+  /** @type {string | undefined} */ shownState;
+
   connectedCallback() {
     if (this.state) return;
     this.state = h("p", { class: "recording" });
@@ -31,13 +49,18 @@ export class PodiumRecording extends HTMLElement {
     this.url = undefined;
   }
 
-  /** Count what is watched, for whoever signs it. */
+  /**
+   * Count what is watched, for whoever signs it.
+   *
+   * @param {SessionClient} client
+   */
   setUp(client) {
     this.client = client;
     this.credit.setUp(client, this.video);
-    this.credit.addEventListener("opened", (event) => this.#private(event.detail.url));
+    this.credit.addEventListener("opened", (event) => this.#private(/** @type {CustomEvent} */ (event).detail.url));
   }
 
+  /** @param {Session} session */
   follow(session) {
     setText(this.state, afterwards(session));
     this.#offer(session);
@@ -62,7 +85,11 @@ export class PodiumRecording extends HTMLElement {
     if (isOurs && !isGuarded) this.#show();
   }
 
-  /** What those who lead can do with it. */
+  /**
+   * What those who lead can do with it.
+   *
+   * @param {Session} session
+   */
   #offer(session) {
     const state = this.client?.leads ? session.recordingState : "none";
     const hidden = ["review", "unpublished"].includes(state);
@@ -73,12 +100,13 @@ export class PodiumRecording extends HTMLElement {
     this.shownState = state;
   }
 
+  /** @param {string} name */
   #act(name) {
     const button = action(t(`recording.${name}`), async () => {
       show(this.refusal, false);
       const sure = t("recording.delete-sure");
       if (name === "delete" && button.textContent !== sure) return setText(button, sure); // the second press deletes
-      await signed("POST", `${this.client.path}/recording/${name}`);
+      await signed("POST", `${this.client?.path}/recording/${name}`);
     }, (error) => {
       setText(this.refusal, describe(error));
       show(this.refusal, true);
@@ -87,7 +115,11 @@ export class PodiumRecording extends HTMLElement {
     return button;
   }
 
-  /** A recording for participants is given to whoever has opened the player, at an address of their own. */
+  /**
+   * A recording for participants is given to whoever has opened the player, at an address of their own.
+   *
+   * @param {string} url
+   */
   #private(url) {
     this.video.setAttribute("src", url);
     show(this.video, true);
@@ -101,7 +133,7 @@ export class PodiumRecording extends HTMLElement {
   }
 
   #show() {
-    this.video.setAttribute("src", this.url); // `webUrl` let it pass: http or https
+    this.video.setAttribute("src", this.url ?? ""); // `webUrl` let it pass: http or https
     show(this.video, true);
   }
 
@@ -121,7 +153,11 @@ export class PodiumRecording extends HTMLElement {
   }
 }
 
-/** What became of an ended session and its recording. */
+/**
+ * What became of an ended session and its recording.
+ *
+ * @param {Session} session
+ */
 function afterwards(session) {
   if (session.state === "cancelled") return t("ended.cancelled");
   return session.endReason === "no_show" ? t("ended.no_show") : t(`recording.${session.recordingState}`);

@@ -1,12 +1,30 @@
+// @ts-check
 // The answer to a session: confirm, tentative, decline; the seats, and the place in the waiting list.
 
 import { action, announce, freshId, h, setText, show } from "../core/dom.js";
 import { describe, t } from "../core/i18n.js";
 
+/** @import { LiveSession, RsvpStatus, Session, SessionClient, Trouble } from "../core/types.js" */
+
+/** @type {RsvpStatus[]} */
 const STATUSES = ["confirmed", "tentative", "declined"];
 
 /** `<podium-rsvp>`; built by `setUp(hook, client)`. */
 export class PodiumRsvp extends HTMLElement {
+  /** @type {LiveSession} */ hook;
+  /** @type {SessionClient} */ client;
+  /** @type {HTMLParagraphElement} */ failure;
+  /** @type {HTMLParagraphElement} */ answer;
+  /** @type {HTMLParagraphElement} */ seats;
+  /** @type {HTMLParagraphElement} */ unreachable;
+  /** @type {HTMLParagraphElement} */ position;
+  /** @type {HTMLButtonElement[]} */ buttons;
+  /** @type {HTMLParagraphElement} */ open;
+
+  /**
+   * @param {LiveSession} hook
+   * @param {SessionClient} client
+   */
   setUp(hook, client) {
     this.hook = hook;
     this.client = client;
@@ -26,13 +44,14 @@ export class PodiumRsvp extends HTMLElement {
     this.#update();
   }
 
+  /** @param {RsvpStatus} status */
   #button(status) {
     const run = async () => {
       show(this.failure, false);
       await this.hook.rsvp(status);
       announce(t(`rsvp.is.${status}`));
     };
-    const failed = (error) => {
+    const failed = (/** @type {Trouble} */ error) => {
       setText(this.failure, describe(error));
       show(this.failure, true);
     };
@@ -53,15 +72,20 @@ export class PodiumRsvp extends HTMLElement {
     const isCut = Boolean(me?.rsvp?.undeliverable) && hook.rsvpStatus !== "declined";
     setText(this.unreachable, isCut ? t("rsvp.unreachable") : "");
     show(this.unreachable, isCut);
-    const waits = me?.rsvp?.position !== null && me?.rsvp?.position !== undefined && me.rsvp.seat === "waiting";
-    setText(this.position, waits ? t("rsvp.position", { position: me.rsvp.position }) : "");
+    const position = me?.rsvp?.position ?? null;
+    const waits = position !== null && me?.rsvp?.seat === "waiting";
+    setText(this.position, waits ? t("rsvp.position", { position }) : "");
     show(this.position, waits);
     setText(this.seats, seatsText(session));
     setText(this.open, t(session.visibility === "private" ? "rsvp.private" : "rsvp.public"));
   }
 }
 
-/** Seats left, or how many have confirmed where there is no limit. */
+/**
+ * Seats left, or how many have confirmed where there is no limit.
+ *
+ * @param {Session} session
+ */
 export function seatsText(session) {
   const required = session.requiresRSVP ? ` ${t("seats.required")}` : "";
   if (session.maxParticipants === null) return t("seats.open", { count: session.counts.confirmed }) + required;

@@ -1,3 +1,4 @@
+// @ts-check
 // The form of a session: to schedule one, and to change one.
 
 import { aboutService, now } from "../core/api.js";
@@ -7,6 +8,13 @@ import { pubkeyOf } from "../core/npub.js";
 import { PodiumError } from "../signer/signer.js";
 import { fromWallClock, inZone, isZone, ownZone, toWallClock } from "../core/times.js";
 
+/** @import { Session, SessionFields, Trouble } from "../core/types.js" */
+
+/** @typedef {(fields: any) => unknown} Submit */
+/** @typedef {"title" | "summary" | "start" | "timezone" | "duration" | "maxParticipants"} Input */
+/** @typedef {Record<Input, HTMLInputElement> & { description: HTMLTextAreaElement }} Fields */
+
+/** @type {("requiresRSVP" | "waitingRoom" | "allowRecording")[]} */
 const SWITCHES = ["requiresRSVP", "waitingRoom", "allowRecording"];
 const RECORDING = "publicRecording"; // `recordingAccess` as a switch
 const SEALED = "sealedAttendance"; // `attendance` as a switch
@@ -15,7 +23,23 @@ const DEFAULT_MINUTES = 60;
 
 /** `<podium-session-form>`; `create(submit)` or `edit(session, submit, close)` fill it. */
 export class PodiumSessionForm extends HTMLElement {
-  /** `submit(fields)` gets every field. */
+  /** @type {Fields} */ fields;
+  /** @type {SessionFields} */ given;
+  /** @type {string} */ shown;
+  /** @type {boolean} */ isNew;
+  /** @type {HTMLTextAreaElement} */ invited;
+  /** @type {Record<string, HTMLInputElement>} */ switches;
+  /** @type {HTMLParagraphElement} */ preview;
+  /** @type {HTMLParagraphElement} */ reveals;
+  /** @type {HTMLParagraphElement} */ failure;
+  /** @type {HTMLFormElement} */ form;
+  /** @type {HTMLDataListElement} */ zoneList;
+
+  /**
+   * `submit(fields)` gets every field.
+   *
+   * @param {Submit} submit
+   */
   create(submit) {
     const tomorrow = Math.ceil(Date.now() / 1000 / 3600) * 3600 + 86400;
     const empty = { title: "", summary: "", description: "", maxParticipants: null };
@@ -24,10 +48,17 @@ export class PodiumSessionForm extends HTMLElement {
     aboutService().then((service) => { sealed.checked ||= service.attendance === "private"; }, () => {}); // its default
   }
 
-  /** `submit(fields)` gets what was changed; `close()` is called instead when nothing is to be saved. */
+  /**
+   * `submit(fields)` gets what was changed; `close()` is called instead when nothing is to be saved.
+   *
+   * @param {Session} session
+   * @param {Submit} submit
+   * @param {() => void} close
+   */
   edit(session, submit, close) {
-    const changed = (fields) => Object.fromEntries(Object.entries(fields).filter(([name, value]) => value !== session[name]));
-    this.#build(session, async (fields) => {
+    const given = /** @type {Record<string, unknown>} */ (/** @type {unknown} */ (session));
+    const changed = (/** @type {SessionFields} */ fields) => Object.fromEntries(Object.entries(fields).filter(([name, value]) => value !== given[name]));
+    this.#build(session, async (/** @type {SessionFields} */ fields) => {
       const wish = changed(fields);
       return Object.keys(wish).length ? submit(wish) : close();
     }, close);
@@ -37,6 +68,11 @@ export class PodiumSessionForm extends HTMLElement {
     this.querySelector("input")?.focus();
   }
 
+  /**
+   * @param {SessionFields} session
+   * @param {Submit} submit
+   * @param {(() => void) | null} close
+   */
   #build(session, submit, close) {
     const zone = session.timezone && isZone(session.timezone) ? session.timezone : "UTC";
     this.fields = {
@@ -53,6 +89,7 @@ export class PodiumSessionForm extends HTMLElement {
     this.isNew = close === null;
     this.invited = h("textarea", { rows: "3", autocomplete: "off", spellcheck: "false" });
     const names = [...SWITCHES, RECORDING, SEALED, ...(this.isNew ? ONLY_NEW : [])];
+    /** @type {Record<string, unknown>} */
     const given = { ...session, [RECORDING]: session.recordingAccess === "public", [SEALED]: session.attendance === "private" };
     this.switches = Object.fromEntries(names.map((name) => [name, h("input", { type: "checkbox", checked: Boolean(given[name]) })]));
     this.preview = h("p", { class: "hint", role: "status" });
@@ -93,7 +130,7 @@ export class PodiumSessionForm extends HTMLElement {
     if (lines.some((line) => /^(nostr:)?n(sec|cryptsec)1/i.test(line))) throw new PodiumError("bad-guest", t("form.secret"));
     const wrong = lines.find((line) => pubkeyOf(line) === null);
     if (wrong !== undefined) throw new PodiumError("bad-guest", t("form.bad-guest", { text: wrong.slice(0, 80) }));
-    return [...new Set(lines.map(pubkeyOf))];
+    return [...new Set(lines.flatMap((line) => pubkeyOf(line) ?? []))];
   }
 
   #zones() {
@@ -112,7 +149,11 @@ export class PodiumSessionForm extends HTMLElement {
     return isZone(zone) ? fromWallClock(this.fields.start.value.slice(0, 16), zone) : null;
   }
 
-  /** Whether nobody could come any more; a session that runs keeps its beginning. */
+  /**
+   * Whether nobody could come any more; a session that runs keeps its beginning.
+   *
+   * @param {number} at
+   */
   #isPast(at) {
     return at !== this.given.scheduledAt && at <= now();
   }
@@ -126,6 +167,7 @@ export class PodiumSessionForm extends HTMLElement {
     else setText(this.preview, t("form.preview", { time: inZone(at, ownZone) }));
   }
 
+  /** @param {Submit} submit */
   async #submit(submit) {
     show(this.failure, false);
     if (!this.form.reportValidity()) return;
@@ -133,6 +175,7 @@ export class PodiumSessionForm extends HTMLElement {
     if (at === null) throw new PodiumError("bad-start", t("form.bad-time"));
     if (this.#isPast(at)) throw new PodiumError("bad-start", t("form.past"));
     const { title, summary, description, timezone, duration, maxParticipants } = this.fields;
+    /** @type {SessionFields} */
     const fields = {
       title: title.value.trim(),
       summary: summary.value.trim(),
@@ -153,12 +196,17 @@ export class PodiumSessionForm extends HTMLElement {
     await submit(fields);
   }
 
+  /** @param {Trouble} error */
   #failed(error) {
     setText(this.failure, describe(error));
     show(this.failure, true);
   }
 }
 
+/**
+ * @param {string} name
+ * @param {HTMLElement} field
+ */
 function labelled(name, field) {
   field.id = freshId(name);
   const hint = ["maxParticipants", "timezone", "invited"].includes(name) ? h("span", { class: "hint" }, ` ${t(`form.${name}.hint`)}`) : null;

@@ -1,3 +1,4 @@
+// @ts-check
 // One session: what it is, when it is, and the parts for each stage of its life.
 
 import { aboutService } from "../core/api.js";
@@ -15,10 +16,51 @@ import { SessionClient } from "./session-client.js";
 import { clock, inZone, isZone, ownZone, until } from "../core/times.js";
 import { useLiveSession } from "../use-live-session.js";
 
+/** @import { Attendance, LiveSession, Session } from "../core/types.js" */
+/** @import { PodiumConsent } from "../room/podium-consent.js" */
+/** @import { PodiumHands } from "../room/podium-hands.js" */
+/** @import { PodiumInstructor } from "./podium-instructor.js" */
+/** @import { PodiumJoin } from "./podium-join.js" */
+/** @import { PodiumQuestions } from "./podium-questions.js" */
+/** @import { PodiumRecording } from "./podium-recording.js" */
+/** @import { PodiumRsvp } from "./podium-rsvp.js" */
+/** @import { PodiumIdentity } from "../signer/podium-identity.js" */
+
+/** @typedef {HTMLDivElement & { follow: (session: Session) => void }} CalendarEntry */
+
 /** `<podium-session reference="naddr1...">`. */
 export class PodiumSession extends HTMLElement {
+  /** @type {SessionClient} */ client;
+  /** @type {PodiumJoin} */ join;
+  /** @type {LiveSession} */ hook;
+  /** @type {HTMLSpanElement} */ badge;
+  /** @type {HTMLHeadingElement} */ heading;
+  /** @type {HTMLParagraphElement} */ by;
+  /** @type {HTMLParagraphElement} */ summary;
+  /** @type {HTMLDListElement} */ times;
+  /** @type {HTMLParagraphElement} */ countdown;
+  /** @type {HTMLParagraphElement} */ blocked;
+  /** @type {HTMLParagraphElement} */ unread;
+  /** @type {HTMLParagraphElement} */ reason;
+  /** @type {CalendarEntry} */ calendar;
+  /** @type {HTMLDivElement} */ description;
+  /** @type {HTMLElement} */ about;
+  /** @type {PodiumRsvp} */ rsvp;
+  /** @type {PodiumInstructor} */ instructor;
+  /** @type {PodiumHands} */ hands;
+  /** @type {PodiumQuestions} */ questions;
+  /** @type {HTMLElement} */ ended;
+  /** @type {HTMLParagraphElement} */ offline;
+  /** @type {HTMLParagraphElement} */ failure;
+  /** @type {HTMLParagraphElement} */ loading;
+  /** @type {PodiumConsent} */ consent;
+  /** @type {HTMLElement} */ article;
+  /** @type {PodiumRecording} */ recording;
+  /** @type {HTMLParagraphElement} */ own;
+  /** @type {HTMLParagraphElement} */ completion;
+
   connectedCallback() {
-    const reference = this.getAttribute("reference") ?? decodeURIComponent(location.pathname.split("/").pop());
+    const reference = this.getAttribute("reference") ?? decodeURIComponent(location.pathname.split("/").pop() ?? "");
     const client = (this.client = new SessionClient(reference));
     const join = h("podium-join");
     this.join = join;
@@ -32,7 +74,7 @@ export class PodiumSession extends HTMLElement {
     this.consent.setUp(client);
     this.hands.setUp(client);
     this.questions.setUp(client);
-    for (const identity of document.querySelectorAll("podium-identity")) identity.client = client;
+    for (const identity of /** @type {NodeListOf<PodiumIdentity>} */ (document.querySelectorAll("podium-identity"))) identity.client = client;
     hook.subscribe(() => this.#update());
     this.#update();
     client.open();
@@ -82,7 +124,7 @@ export class PodiumSession extends HTMLElement {
   }
 
   async #checkAddress() {
-    const { publicUrl, trouble } = await aboutService().catch(() => ({ publicUrl: location.origin }));
+    const { publicUrl, trouble } = await aboutService().catch(() => ({ publicUrl: location.origin, trouble: null }));
     if (trouble) this.prepend(h("p", { class: "failure", role: "alert" }, t("service.twin")));
     if (new URL(publicUrl).origin === location.origin) return;
     const right = webUrl(publicUrl.replace(/\/$/, "") + location.pathname);
@@ -98,26 +140,30 @@ export class PodiumSession extends HTMLElement {
     show(this.loading, hook.isLoading);
     show(this.article, session !== null);
     if (session === null) return;
-    const { lesson } = hook;
-    document.title = `${lesson.title} · Podium`;
-    setText(this.heading, lesson.title);
+    document.title = `${session.title} · Podium`;
+    setText(this.heading, session.title);
     this.#who(session);
     this.calendar.follow(session);
-    setText(this.summary, lesson.summary);
-    show(this.summary, lesson.summary !== "");
-    setText(this.description, lesson.description);
-    show(this.about, lesson.description !== "");
+    setText(this.summary, session.summary);
+    show(this.summary, session.summary !== "");
+    setText(this.description, session.description);
+    show(this.about, session.description !== "");
     this.#state(session);
     this.#times(session);
     this.#after(session);
   }
 
-  /** Anybody can take any name: the key stands beside it, and what the domain vouches for looks different. */
+  /**
+   * Anybody can take any name: the key stands beside it, and what the domain vouches for looks different.
+   *
+   * @param {Session} session
+   */
   #who(session) {
     const { instructorName: name, instructorNpub: npub, instructorNip05: nip05 } = session;
     const key = [name, npub, nip05].join("\n");
     if (this.by.dataset.key === key) return;
     this.by.dataset.key = key;
+    /** @type {(Node | string)[]} */
     const parts = [t("session.by"), " "];
     if (name) parts.push(h("bdi", { class: "name" }, name), " · ");
     parts.push(h("span", { class: "key", title: npub }, shortNpub(npub)));
@@ -125,6 +171,7 @@ export class PodiumSession extends HTMLElement {
     this.by.replaceChildren(...parts);
   }
 
+  /** @param {Session} session */
   #state(session) {
     const { hook } = this;
     const text = t(`state.${session.state}`);
@@ -143,6 +190,7 @@ export class PodiumSession extends HTMLElement {
     show(this.reason, Boolean(session.cancelReason));
   }
 
+  /** @param {Session} session */
   #times(session) {
     const zone = session.timezone && isZone(session.timezone) ? session.timezone : "UTC";
     const opens = session.state === "scheduled" ? session.doorsOpenAt : null;
@@ -150,7 +198,7 @@ export class PodiumSession extends HTMLElement {
     if (this.times.dataset.key === key) return;
     this.times.dataset.key = key;
     const datetime = new Date(session.scheduledAt * 1000).toISOString();
-    const line = (label, value) => [h("dt", {}, label), h("dd", {}, h("time", { datetime }, value))];
+    const line = (/** @type {string} */ label, /** @type {string} */ value) => [h("dt", {}, label), h("dd", {}, h("time", { datetime }, value))];
     const lines = line(t("times.yours"), inZone(session.scheduledAt, ownZone));
     const theirs = inZone(session.scheduledAt, zone);
     if (theirs !== inZone(session.scheduledAt, ownZone)) lines.push(...line(t("times.theirs", { zone }), theirs));
@@ -160,6 +208,7 @@ export class PodiumSession extends HTMLElement {
     this.times.replaceChildren(...lines);
   }
 
+  /** @param {Session} session */
   #after(session) {
     const { hook, client } = this;
     show(this.ended, hook.isEnded);
@@ -173,13 +222,21 @@ export class PodiumSession extends HTMLElement {
     show(this.completion, !cancelled && Boolean(attendance));
   }
 
+  /**
+   * @param {Attendance | null | undefined} attendance
+   * @param {SessionClient} client
+   */
   #attendanceText(attendance, client) {
     if (!client.isSignedIn) return t("ended.sign-in");
     return attendance && attendance.joinedAt !== null ? t("ended.attended", { time: clock(attendance.totalDuration), joins: attendance.joinCount }) : t("ended.absent");
   }
 }
 
-/** A link to the session's calendar entry; of a private session a button, since that call has to be signed. */
+/**
+ * A link to the session's calendar entry; of a private session a button, since that call has to be signed.
+ *
+ * @param {SessionClient} client
+ */
 function calendarEntry(client) {
   const link = h("a", { class: "button quiet", download: "podium-session.ics" }, t("session.calendar"));
   const failure = h("p", { class: "failure", role: "alert", hidden: true });
@@ -191,13 +248,13 @@ function calendarEntry(client) {
     show(failure, true);
   }, { class: "quiet" });
   const entry = h("div", { class: "buttons" }, link, fetched, failure);
-  entry.follow = (session) => {
+  const follow = (/** @type {Session} */ session) => {
     link.setAttribute("href", `${client.path}/calendar.ics`);
     show(link, session.visibility !== "private");
     show(fetched, session.visibility === "private");
     show(entry, ["scheduled", "active"].includes(session.state));
   };
-  return entry;
+  return Object.assign(entry, { follow });
 }
 
 customElements.define("podium-session", PodiumSession);

@@ -1,3 +1,4 @@
+// @ts-check
 // One session as this page knows it: what the daemon tells, who the person is, and the seat. No DOM in here.
 
 import { aboutService, exactNow, file, now, plain, signAndSubmit, signed, withHeader } from "../core/api.js";
@@ -8,46 +9,71 @@ import { Seat } from "../room/seat.js";
 import { PodiumError, login, nip44, pubkey, sign } from "../signer/signer.js";
 import { Stream } from "../core/stream.js";
 
+/** @import { Consent, Kind, Lists, Me, Question, RsvpStatus, Session, SessionFields, Template, Trouble } from "../core/types.js" */
+
 const DEVICE_KEY = "podium.device";
 const ENGINES_HERE = ["embedded", "janus"]; // those whose media `media.js` takes
 
 /** Observable: `subscribe(listener)` is told after each change. */
 export class SessionClient {
+  /** @type {Set<() => void>} */
   #listeners = new Set();
+  /** @type {Stream | null} */
   #stream = null;
+  /** @type {Promise<void> | null} */
   #opening = null;
+  /** @type {Promise<void> | null} */
   #signingIn = null;
   #told = false;
 
+  /** @param {string} reference */
   constructor(reference) {
     this.reference = reference;
     this.path = `/api/sessions/${encodeURIComponent(reference)}`;
+    /** @type {Session | null} */
     this.session = null;
+    /** @type {Me | null} */
     this.me = null;
     this.meSince = 0;
+    /** @type {Lists} */
     this.lists = { rsvps: null, reminders: null, unreachable: null, attendance: null, room: null };
+    /** @type {Question[]} */
     this.questions = [];
     this.questionsTotal = 0;
+    /** @type {Seat | null} */
     this.seat = null;
     this.isLoading = true;
     this.isSignedIn = false;
     this.isOnline = true;
+    /** @type {Trouble | null} */
     this.error = null;
     this.showsMedia = false; // whether people see each other on this page, and not in somebody else's meeting
   }
 
-  /** Call `listener` after each change; the function that is returned ends that. */
+  /**
+   * Call `listener` after each change; the function that is returned ends that.
+   *
+   * @param {() => void} listener
+   */
   subscribe(listener) {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Whether somebody signed in to this session in this tab and may come back without a signature. */
+  /**
+   * Whether somebody signed in to this session in this tab and may come back without a signature.
+   *
+   * @param {string} reference
+   */
   static isKnown(reference) {
     return kept(`podium.pass.${reference}`) !== null;
   }
 
-  /** Sign in to a session that strangers are not told of; its naddr, whose page then asks for no signature. */
+  /**
+   * Sign in to a session that strangers are not told of; its naddr, whose page then asks for no signature.
+   *
+   * @param {string} reference
+   */
   static async enter(reference) {
     const client = new SessionClient(reference);
     try {
@@ -55,7 +81,7 @@ export class SessionClient {
     } finally {
       client.close(); // its page goes on with the pass that came
     }
-    const { naddr } = client.session;
+    const { naddr } = /** @type {Session} */ (client.session); // `signIn` waits for it
     keep(`podium.pass.${naddr}`, kept(client.#passKey));
     return naddr;
   }
@@ -96,7 +122,11 @@ export class SessionClient {
     await this.#when(() => this.me !== null);
   }
 
-  /** Answer: the daemon drafts, the person signs. */
+  /**
+   * Answer: the daemon drafts, the person signs.
+   *
+   * @param {RsvpStatus} status
+   */
   async rsvp(status) {
     await this.signIn();
     await this.#submit("/rsvp/draft", { status });
@@ -109,14 +139,18 @@ export class SessionClient {
     return call("POST", `${this.path}/join/challenge`);
   }
 
-  /** Join with one signature. `consent` answers the policy with this hash; null where none was shown. */
+  /**
+   * Join with one signature. `consent` answers the policy with this hash; null where none was shown.
+   *
+   * @param {Consent | null} consent
+   */
   async join(consent) {
     if (this.seat && !this.seat.isOver) return this.seat;
     const asked = await this.challenge();
     const hash = asked.recordingPolicyHash;
     if (hash !== (consent?.policyHash ?? "")) throw new PodiumError("policy-changed");
     const extra = [["a", asked.lessonId], ["nonce", asked.nonce], ["device", device()]];
-    if (hash) extra.push(["recording_consent", consent.given ? "yes" : "no", hash]);
+    if (hash) extra.push(["recording_consent", consent?.given ? "yes" : "no", hash]);
     const media = await this.#media();
     if (media) extra.push(["fingerprint", media.fingerprint]);
     const header = await login(asked.url, "POST", "", Math.floor(exactNow()), extra);
@@ -127,15 +161,24 @@ export class SessionClient {
     return seat;
   }
 
-  /** Ask, or answer `question`, with one signature: that of the event itself. */
+  /**
+   * Ask, or answer `question`, with one signature: that of the event itself.
+   *
+   * @param {string} text
+   * @param {Question | null} [question]
+   */
   async ask(text, question = null) {
     const { servicePubkey } = await aboutService();
-    const tags = [["a", `30313:${servicePubkey}:${this.session.conferenceRoomId}`, "", "root"]];
+    const tags = [["a", `30313:${servicePubkey}:${this.session?.conferenceRoomId}`, "", "root"]];
     if (question !== null) tags.push(["e", question.id, "", "reply"], ["p", question.pubkey]);
     await this.#say({ kind: 1311, created_at: now(), tags, content: text });
   }
 
-  /** Take a question of one's own back (NIP-09). */
+  /**
+   * Take a question of one's own back (NIP-09).
+   *
+   * @param {string} id
+   */
   withdraw(id) {
     return this.#say({ kind: 5, created_at: now(), tags: [["e", id], ["k", "1311"]], content: "" });
   }
@@ -160,54 +203,97 @@ export class SessionClient {
     return this.#command("/reopen");
   }
 
-  /** Let these people in, or all who wait (null). */
+  /**
+   * Let these people in, or all who wait (null).
+   *
+   * @param {string[] | null} pubkeys
+   */
   async admit(pubkeys) {
     const wish = pubkeys === null ? { everybody: true } : { pubkeys };
     this.#list("room", await signed("POST", `${this.path}/room/admit`, wish));
   }
 
+  /**
+   * @param {string} person
+   * @param {string} reason
+   */
   async remove(person, reason) {
     this.#list("room", await signed("POST", `${this.path}/room/remove`, { pubkey: person, reason }));
   }
 
-  /** What becomes of a question: show, hide, pin, unpin; of its author: silence, unsilence. */
+  /**
+   * What becomes of a question: show, hide, pin, unpin; of its author: silence, unsilence.
+   *
+   * @param {string} id
+   * @param {string} command
+   */
   async moderate(id, command) {
     // the stream brings what follows: were the answer shown, the stream might not repeat what it told before
     await signed("POST", `${this.path}/questions/${id}/${command}`);
   }
 
-  /** Take these people's hands down, or all (null). */
+  /**
+   * Take these people's hands down, or all (null).
+   *
+   * @param {string[] | null} pubkeys
+   */
   async lowerHands(pubkeys) {
     const wish = pubkeys === null ? { everybody: true } : { pubkeys };
     await signed("POST", `${this.path}/room/hands/lower`, wish);
   }
 
-  /** Silence everybody but those who lead, also whoever opens a microphone later; or let that be. */
+  /**
+   * Silence everybody but those who lead, also whoever opens a microphone later; or let that be.
+   *
+   * @param {boolean} on
+   */
   async muteAll(on) {
     await signed("POST", `${this.path}/room/mute-all`, { on });
   }
 
-  /** Silence one person's "audio", "video" or "screen"; they may switch it on again. */
+  /**
+   * Silence one person's "audio", "video" or "screen"; they may switch it on again.
+   *
+   * @param {string} person
+   * @param {Kind} kind
+   */
   async mute(person, kind) {
     this.#list("room", await signed("POST", `${this.path}/room/mute`, { pubkey: person, kind }));
   }
 
-  /** Except one person from mute-all, or no longer. */
+  /**
+   * Except one person from mute-all, or no longer.
+   *
+   * @param {string} person
+   * @param {boolean} on
+   */
   async letSpeak(person, on) {
     this.#list("room", await signed("POST", `${this.path}/room/speak`, { pubkey: person, on }));
   }
 
-  /** Show one person large to everybody, or nobody (null). */
+  /**
+   * Show one person large to everybody, or nobody (null).
+   *
+   * @param {string | null} person
+   */
   async spotlight(person) {
     this.#list("room", await signed("POST", `${this.path}/room/spotlight`, { pubkey: person }));
   }
 
-  /** Record from now on, or stop. */
+  /**
+   * Record from now on, or stop.
+   *
+   * @param {boolean} on
+   */
   async record(on) {
     await signed("POST", `${this.path}/room/recording`, { on });
   }
 
-  /** Publish a revision with these fields changed. */
+  /**
+   * Publish a revision with these fields changed.
+   *
+   * @param {Partial<SessionFields>} fields
+   */
   edit(fields) {
     return this.#submit("/draft", fields);
   }
@@ -217,11 +303,16 @@ export class SessionClient {
     return this.#submit("/restore/draft", {});
   }
 
+  /** @param {string} reason */
   cancel(reason) {
     return this.#submit("/cancel/draft", { reason });
   }
 
-  /** Attendance as a file: "csv" or "csv-intervals". */
+  /**
+   * Attendance as a file: "csv" or "csv-intervals".
+   *
+   * @param {string} format
+   */
   attendanceFile(format) {
     return file(`${this.path}/attendance?format=${format}`);
   }
@@ -247,39 +338,49 @@ export class SessionClient {
 
   /** What a room with media needs, if this one has any: a certificate, and the means to encrypt where that is required. */
   async #media() {
-    const { e2eeRequired, conferenceRoomId: room, instructorPubkey: leader, scheduledAt } = this.session;
+    const { e2eeRequired, conferenceRoomId: room, instructorPubkey: leader, scheduledAt } = /** @type {Session} */ (this.session);
     if (!hasMedia) return null;
     const made = await makeCertificate();
     if (!e2eeRequired) return made;
     if (!canSealFrames) throw new PodiumError("no-frames");
     const own = await nip44();
     const cipher = new Cipher(await pubkey(), () => this.#change({}));
-    const use = (epoch, secret) => {
+    const use = (/** @type {number} */ epoch, /** @type {Uint8Array<ArrayBuffer>} */ secret) => {
       cipher.use(epoch, secret);
       this.#change({});
     };
     // ten seconds are an epoch at most, so that a page that was loaded again begins above what it gave before
     const earliest = () => Math.min(0xffff, Math.max(0, Math.floor((exactNow() - scheduledAt + 86400) / 10)));
-    return { ...made, cipher, keyring: new Keyring({ room, leader, nip44: own, use, earliest }) };
+    return { ...made, cipher, keyring: new Keyring({ room: /** @type {string} */ (room), leader, nip44: own, use, earliest }) };
   }
 
   get #passKey() {
     return `podium.pass.${this.reference}`;
   }
 
+  /** @param {Template} template */
   async #say(template) {
-    const call = this.session.visibility === "private" ? signed : plain; // a stranger is not even told that it is there
+    const call = this.session?.visibility === "private" ? signed : plain; // a stranger is not even told that it is there
     await call("POST", `${this.path}/questions`, { event: await sign(template) }); // the stream brings the list
   }
 
+  /**
+   * @param {string} path
+   * @param {object} wish
+   */
   async #submit(path, wish) {
     await signAndSubmit(await signed("POST", this.path + path, wish));
   }
 
+  /** @param {string} path */
   async #command(path) {
     this.#take("session", await signed("POST", this.path + path));
   }
 
+  /**
+   * @param {boolean} asPerson
+   * @param {string | null} [pass]
+   */
   async #follow(asPerson, pass = null) {
     const stream = new Stream(`${this.path}/events`, {
       signed: asPerson,
@@ -305,6 +406,10 @@ export class SessionClient {
     this.#follow(false).catch((error) => this.#change({ error }));
   }
 
+  /**
+   * @param {string} name
+   * @param {any} data
+   */
   #take(name, data) {
     if (name === "session") this.#change({ session: data, error: null });
     else if (name === "me") this.#own(data);
@@ -313,16 +418,22 @@ export class SessionClient {
     else if (name in this.lists) this.#list(name, data);
   }
 
+  /** @param {Me} me */
   #own(me) {
     const counted = this.me?.attendance?.totalDuration;
     const meSince = counted === me.attendance?.totalDuration ? this.meSince : exactNow();
     this.#change({ me, meSince });
   }
 
+  /**
+   * @param {string} name
+   * @param {object} data
+   */
   #list(name, data) {
     this.#change({ lists: { ...this.lists, [name]: data } });
   }
 
+  /** @param {Partial<SessionClient>} fields */
   #change(fields) {
     Object.assign(this, fields);
     if (this.#told) return; // what changes together is told together
@@ -333,6 +444,10 @@ export class SessionClient {
     });
   }
 
+  /**
+   * @param {() => boolean} condition
+   * @returns {Promise<void>}
+   */
   #when(condition) {
     if (condition()) return Promise.resolve();
     return new Promise((done) => {
@@ -359,6 +474,7 @@ function device() {
 }
 
 // what a tab remembers until it is closed; some browsers forbid it, then it is forgotten on loading
+/** @param {string} key */
 function kept(key) {
   try {
     return sessionStorage.getItem(key);
@@ -367,6 +483,10 @@ function kept(key) {
   }
 }
 
+/**
+ * @param {string} key
+ * @param {string | null} value
+ */
 function keep(key, value) {
   try {
     if (value === null) sessionStorage.removeItem(key);
@@ -376,7 +496,11 @@ function keep(key, value) {
   }
 }
 
-/** The socket's URL if it is this origin's: a page tells its token to nobody else. */
+/**
+ * The socket's URL if it is this origin's: a page tells its token to nobody else.
+ *
+ * @param {string} url
+ */
 function here(url) {
   const found = new URL(url);
   if (found.host !== location.host) throw new PodiumError("wrong-address", url, "", { url: location.origin });

@@ -1,3 +1,4 @@
+// @ts-check
 // Who one is here: a button to prove it once, then the public key; which signer, and what to install where there is none.
 
 import { action, freshId, h, setText, show } from "../core/dom.js";
@@ -5,11 +6,14 @@ import { describe, t } from "../core/i18n.js";
 import { connectRemote, disconnectRemote } from "./podium-signer.js";
 import { extension, onSignerChange, remoteSigner } from "./signer.js";
 
+/** @import { SessionClient, Trouble } from "../core/types.js" */
+
 /** `<podium-identity>`; the page sets `client`. */
 export class PodiumIdentity extends HTMLElement {
+  /** @param {SessionClient} client */
   set client(client) {
     const failure = h("p", { class: "failure", role: "alert", hidden: true });
-    const failed = (error) => {
+    const failed = (/** @type {Trouble} */ error) => {
       setText(failure, describe(error));
       show(failure, true);
     };
@@ -64,7 +68,11 @@ export class PodiumSignerHelp extends HTMLElement {
   }
 }
 
-/** The beginning and the end of a public key, as people compare them. */
+/**
+ * The beginning and the end of a public key, as people compare them.
+ *
+ * @param {string} npub
+ */
 export function shortNpub(npub) {
   return `${npub.slice(0, 10)}…${npub.slice(-6)}`;
 }

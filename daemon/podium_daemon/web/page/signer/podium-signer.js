@@ -1,3 +1,4 @@
+// @ts-check
 // Remote signers for people without an extension, or beside it: a code to scan, a field for `bunker://`, and a line that says
 // what the signer waits for.
 
@@ -7,12 +8,30 @@ import { drawQr } from "./qr.js";
 import { RemoteSigner } from "./remote-signer.js";
 import { offerRemote, onSignerChange, remoteSigner, useRemote } from "./signer.js";
 
+/** @import { SignerView, Trouble } from "../core/types.js" */
+
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
 
 /** `<podium-signer>`: the dialog. `connect()` opens it and resolves to a signer, or to null. */
 export class PodiumSigner extends HTMLElement {
+  /** @type {HTMLHeadingElement} */ heading;
+  /** @type {HTMLParagraphElement} */ status;
+  /** @type {HTMLParagraphElement} */ failure;
+  /** @type {HTMLDivElement} */ code;
+  /** @type {HTMLAnchorElement} */ link;
+  /** @type {HTMLButtonElement} */ copy;
+  /** @type {HTMLParagraphElement} */ local;
+  /** @type {HTMLParagraphElement} */ page;
+  /** @type {HTMLButtonElement} */ again;
+  /** @type {HTMLDialogElement} */ dialog;
+  /** @type {HTMLInputElement} */ field;
+  /** @type {string | null} */ uri;
+
+  /** @type {RemoteSigner | null} */
   #signer = null;
+  /** @type {PromiseWithResolvers<RemoteSigner | null> | null} */
   #waiting = null;
+  /** @type {() => void} */
   #end = () => {};
 
   connectedCallback() {
@@ -37,7 +56,11 @@ export class PodiumSigner extends HTMLElement {
     this.append(this.dialog);
   }
 
-  /** Let the person connect a signer. */
+  /**
+   * Let the person connect a signer.
+   *
+   * @returns {Promise<RemoteSigner | null>}
+   */
   connect() {
     if (!this.#waiting) {
       this.#waiting = Promise.withResolvers ? Promise.withResolvers() : resolvers();
@@ -68,6 +91,7 @@ export class PodiumSigner extends HTMLElement {
     return this.#try(null);
   }
 
+  /** @param {string | null} bunker */
   async #try(bunker) {
     await this.#drop();
     show(this.failure, false);
@@ -82,12 +106,13 @@ export class PodiumSigner extends HTMLElement {
     if (this.#signer !== signer) return;
     this.#end();
     this.#signer = null; // it is the page's now
-    const { resolve } = this.#waiting;
+    const waiting = this.#waiting;
     this.#waiting = null;
     this.dialog.close();
-    resolve(signer);
+    waiting?.resolve(signer);
   }
 
+  /** @param {RemoteSigner} how */
   #show({ view }) {
     const uri = view.state === "pairing" ? view.uri : null;
     if (uri !== this.uri) {
@@ -105,6 +130,7 @@ export class PodiumSigner extends HTMLElement {
     agreement(this.page, view.page);
   }
 
+  /** @param {Trouble} error */
   #failed(error) {
     if (!this.#waiting) return; // closed: nobody looks
     setText(this.status, "");
@@ -117,7 +143,7 @@ export class PodiumSigner extends HTMLElement {
   }
 
   async #copy() {
-    await navigator.clipboard.writeText(this.uri);
+    await navigator.clipboard.writeText(this.uri ?? "");
     setText(this.status, t("remote.copied"));
   }
 
@@ -139,6 +165,9 @@ export class PodiumSigner extends HTMLElement {
 
 /** `<podium-signer-wait>`: says that the remote signer has to agree, and where. */
 class PodiumSignerWait extends HTMLElement {
+  /** @type {HTMLParagraphElement} */ text;
+  /** @type {HTMLParagraphElement} */ page;
+
   connectedCallback() {
     if (this.text) return;
     this.hidden = true;
@@ -148,14 +177,17 @@ class PodiumSignerWait extends HTMLElement {
     this.append(this.text, this.page);
   }
 
+  /** @param {RemoteSigner | null} signer */
   follow(signer) {
     this.#end?.();
     this.#end = signer?.subscribe(() => this.#show(signer.view));
     if (!signer) this.hidden = true;
   }
 
-  #end = null;
+  /** @type {(() => unknown) | undefined} */
+  #end = undefined;
 
+  /** @param {SignerView} view */
   #show(view) {
     const isAsked = view.state === "connected" && view.requests.some(({ state }) => state === "asked");
     // everything outside an open dialog is out of reach
@@ -167,6 +199,10 @@ class PodiumSignerWait extends HTMLElement {
   }
 }
 
+/**
+ * @param {HTMLElement} line
+ * @param {string | null} url
+ */
 function agreement(line, url) {
   const page = url ? webUrl(url) : null; // opened by nobody but the person
   if ((page ?? "") === (line.dataset.page ?? "")) return;
@@ -180,13 +216,15 @@ function installs() {
   return ["remote.install1", "remote.install2", "remote.install3"].map((key) => h("p", {}, t(key)));
 }
 
+/** @param {string} uri */
 function isLocal(uri) {
   const relays = new URLSearchParams(uri.slice(uri.indexOf("?"))).getAll("relay");
   return relays.every((relay) => LOOPBACK.test(new URL(relay).hostname));
 }
 
+/** @returns {PromiseWithResolvers<RemoteSigner | null>} */
 function resolvers() {
-  const made = {};
+  const made = /** @type {PromiseWithResolvers<RemoteSigner | null>} */ ({});
   made.promise = new Promise((resolve, reject) => Object.assign(made, { resolve, reject }));
   return made;
 }
@@ -194,8 +232,8 @@ function resolvers() {
 customElements.define("podium-signer", PodiumSigner);
 customElements.define("podium-signer-wait", PodiumSignerWait);
 
-const dialog = document.body.appendChild(document.createElement("podium-signer"));
-const wait = document.body.appendChild(document.createElement("podium-signer-wait"));
+const dialog = document.body.appendChild(new PodiumSigner());
+const wait = document.body.appendChild(new PodiumSignerWait());
 onSignerChange(async () => wait.follow(await remoteSigner()));
 offerRemote({ ask: () => dialog.connect(), kept: () => RemoteSigner.kept() });
 

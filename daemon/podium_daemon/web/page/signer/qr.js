@@ -1,9 +1,15 @@
+// @ts-check
 // A QR code drawn as SVG: one path for all dark modules, on white, whatever the page's colours are.
 
 const SVG = "http://www.w3.org/2000/svg";
 const QUIET = 4; // light modules around it (ISO/IEC 18004)
 
-/** The code of `rows` (strings of "0" and "1"); `label` says what it is. */
+/**
+ * The code of `rows` (strings of "0" and "1"); `label` says what it is.
+ *
+ * @param {string[]} rows
+ * @param {string} label
+ */
 export function drawQr(rows, label) {
   const side = rows.length + 2 * QUIET;
   const svg = make("svg", { viewBox: `0 0 ${side} ${side}`, role: "img", "aria-label": label, class: "qr", "shape-rendering": "crispEdges" });
@@ -12,8 +18,12 @@ export function drawQr(rows, label) {
   return svg;
 }
 
+/**
+ * @param {string} name
+ * @param {{ [name: string]: string | number }} attributes
+ */
 function make(name, attributes) {
   const element = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, String(value));
   return element;
 }

@@ -1,3 +1,4 @@
+// @ts-check
 // A remote signer (NIP-46) through the daemon, which holds the relays and our key for it; this tab holds the secret of the
 // connection. It is asked like an extension: `getPublicKey`, `signEvent`. There is no `nip44` on purpose: what the signer
 // decrypted would pass through the daemon, and a room that is encrypted end to end is closed to it. No DOM in here.
@@ -5,23 +6,36 @@
 import { refusal, request } from "../core/api.js";
 import { PodiumError } from "./signer.js";
 
+/** @import { SignerView, Trouble, Unsigned } from "../core/types.js" */
+
 const KEY = "podium.signer";
 const WAIT = 20; // seconds that the daemon holds one look; proxies end what is silent for a minute
 const PAUSE = 2000;
 
 export class RemoteSigner {
   #secret;
+  /** @type {Set<() => void>} */
   #listeners = new Set();
+  /** @type {Map<symbol, (value?: unknown) => void>} */
   #waiting = new Map();
+  /** @type {Promise<void> | null} */
   #following = null;
   #looks = new AbortController();
 
+  /**
+   * @param {SignerView} view
+   * @param {string} secret
+   */
   constructor(view, secret) {
     this.view = view;
     this.#secret = secret;
   }
 
-  /** A new connection: by the signer's own `bunker://` URL, or with `view.uri` and `view.qr` to show to the signer. */
+  /**
+   * A new connection: by the signer's own `bunker://` URL, or with `view.uri` and `view.qr` to show to the signer.
+   *
+   * @param {string | null} [bunker]
+   */
   static async open(bunker = null) {
     const body = bunker === null ? {} : { bunker };
     const { secret, signer } = await send("POST", "/api/signers", "", body);
@@ -38,13 +52,17 @@ export class RemoteSigner {
       const signer = new RemoteSigner(await send("GET", `/api/signers/${found.id}`, found.secret), found.secret);
       if (signer.view.state === "connected") return signer;
     } catch (error) {
-      if (error.slug === "offline") return null; // it may be there when the page is loaded again
+      if (/** @type {Trouble} */ (error).slug === "offline") return null; // it may be there when the page is loaded again
     }
     keep(null);
     return null;
   }
 
-  /** Call `listener` after each change of `view`; the function that is returned ends that. */
+  /**
+   * Call `listener` after each change of `view`; the function that is returned ends that.
+   *
+   * @param {() => void} listener
+   */
   subscribe(listener) {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -61,7 +79,11 @@ export class RemoteSigner {
     return this.view.pubkey;
   }
 
-  /** Have it signed. The person may have to agree; `view.page` is where, if the signer names a page. */
+  /**
+   * Have it signed. The person may have to agree; `view.page` is where, if the signer names a page.
+   *
+   * @param {Unsigned} event
+   */
   async signEvent(event) {
     const id = crypto.randomUUID();
     const { kind, created_at, tags, content, pubkey } = event;
@@ -83,11 +105,15 @@ export class RemoteSigner {
     await send("DELETE", `/api/signers/${this.view.id}`, this.#secret).catch(() => {});
   }
 
+  /**
+   * @param {string} id
+   * @param {Unsigned} event
+   */
   async #ask(id, event) {
     try {
       this.#take(await send("POST", `/api/signers/${this.view.id}/requests`, this.#secret, { id, event }));
     } catch (error) {
-      if (error.slug === "unknown-signer") throw this.#lost();
+      if (/** @type {Trouble} */ (error).slug === "unknown-signer") throw this.#lost();
       throw error;
     }
     this.#follow();
@@ -119,7 +145,8 @@ export class RemoteSigner {
       const path = `/api/signers/${this.view.id}?seen=${this.view.version}&wait=${WAIT}`;
       try {
         this.#take(await send("GET", path, this.#secret, undefined, this.#looks.signal));
-      } catch (error) {
+      } catch (thrown) {
+        const error = /** @type {Trouble} */ (thrown);
         if (error.slug === "unknown-signer") return void this.#lost();
         if (error.name === "AbortError") return;
         await new Promise((done) => setTimeout(done, PAUSE)); // the network is away, or the daemon is being started
@@ -127,6 +154,7 @@ export class RemoteSigner {
     }
   }
 
+  /** @param {SignerView} view */
   #take(view) {
     if (view.version < this.view.version) return; // an older answer that came later
     this.view = view;
@@ -144,7 +172,15 @@ export class RemoteSigner {
   }
 }
 
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {string} secret
+ * @param {unknown} [body]
+ * @param {AbortSignal} [signal]
+ */
 async function send(method, path, secret, body, signal) {
+  /** @type {Record<string, string>} */
   const headers = secret ? { Authorization: `Podium-Signer ${secret}` } : {};
   if (body !== undefined) headers["Content-Type"] = "application/json";
   const sent = body === undefined ? undefined : JSON.stringify(body);
@@ -163,6 +199,7 @@ function kept() {
   }
 }
 
+/** @param {{ id: string, secret: string } | null} found */
 function keep(found) {
   try {
     if (found === null) sessionStorage.removeItem(KEY);

@@ -1,26 +1,47 @@
+// @ts-check
 // The person's key stays with their signer: an extension (NIP-07), or a remote one (NIP-46, `remote-signer.js`). Here:
 // asking it, and logins for the daemon's calls (NIP-98).
 
+/** @import { Signer, Template, Trouble } from "../core/types.js" */
+/** @import { RemoteSigner } from "./remote-signer.js" */
+
 /** A refusal with a stable name (`slug`); `i18n.describe` has words for it. */
 export class PodiumError extends Error {
+  /**
+   * @param {string} slug
+   * @param {string} [detail]
+   * @param {string} [next]
+   * @param {{ [name: string]: unknown }} [values]
+   */
   constructor(slug, detail = slug, next = "", values = {}) {
     super(detail);
-    Object.assign(this, { slug, detail, next, values });
+    this.slug = slug;
+    this.detail = detail;
+    this.next = next;
+    this.values = values;
   }
 }
 
 const WAIT = 3000; // extensions may come a moment after the page
 
+/** @type {string | null} */
 let ownPubkey = null;
+/** @type {Promise<string> | null} */
 let asking = null;
+/** @type {RemoteSigner | null} */
 let remote = null; // has `getPublicKey` and `signEvent`, like an extension
+/** @type {(() => Promise<RemoteSigner | null>) | null} */
 let choose = null;
+/** @type {Promise<void> | null} */
 let restored = null;
+/** @type {Set<() => void>} */
 const listeners = new Set();
 
 /**
  * What to do where there is no extension. `ask()` lets the person connect a remote signer, which it resolves to, or null;
  * `kept()` resolves to the one that this tab has already, or null.
+ *
+ * @param {{ ask: () => Promise<RemoteSigner | null>, kept: () => Promise<RemoteSigner | null> }} how
  */
 export function offerRemote({ ask: connect, kept }) {
   choose = connect;
@@ -29,7 +50,11 @@ export function offerRemote({ ask: connect, kept }) {
   });
 }
 
-/** Sign with this remote signer from now on; null: with the extension again. */
+/**
+ * Sign with this remote signer from now on; null: with the extension again.
+ *
+ * @param {RemoteSigner | null} signer
+ */
 export function useRemote(signer) {
   remote = signer;
   ownPubkey = null;
@@ -42,7 +67,11 @@ export async function remoteSigner() {
   return remote;
 }
 
-/** Be told when another signer is used. */
+/**
+ * Be told when another signer is used.
+ *
+ * @param {() => void} listener
+ */
 export function onSignerChange(listener) {
   listeners.add(listener);
 }
@@ -55,7 +84,7 @@ async function current() {
   try {
     return await extension();
   } catch (error) {
-    if (error.slug !== "no-signer" || !choose) throw error;
+    if (!(error instanceof PodiumError) || error.slug !== "no-signer" || !choose) throw error;
     const chosen = await choose();
     if (!chosen) throw error;
     useRemote(chosen);
@@ -65,14 +94,19 @@ async function current() {
 
 const loaded = performance.now();
 
-/** The extension, once it is there. Throws `no-signer`. */
+/**
+ * The extension, once it is there. Throws `no-signer`.
+ *
+ * @param {number} [patience]
+ */
 export async function extension(patience = WAIT) {
-  while (!window.nostr?.signEvent) {
+  const page = /** @type {{ nostr?: Signer }} */ (globalThis);
+  while (!page.nostr?.signEvent) {
     if (performance.now() >= loaded + patience) throw new PodiumError("no-signer");
     await new Promise((done) => setTimeout(done, 50));
   }
   if (!globalThis.crypto?.subtle) throw new PodiumError("no-https");
-  return window.nostr;
+  return page.nostr;
 }
 
 /**
@@ -101,24 +135,40 @@ async function ask() {
   return found;
 }
 
-/** Have a template signed. What comes back must be what was asked for, signed by the same person. */
+/**
+ * Have a template signed. What comes back must be what was asked for, signed by the same person.
+ *
+ * @param {Template} template
+ */
 export async function sign(template) {
   const own = await pubkey();
   const signer = await current();
   const asked = { ...template, pubkey: own };
   const signed = await signer.signEvent(structuredClone(asked)).catch(notSigned);
-  const same = ["pubkey", "kind", "content", "created_at"].every((name) => signed?.[name] === asked[name]);
+  const same = /** @type {const} */ (["pubkey", "kind", "content", "created_at"]).every((name) => signed?.[name] === asked[name]);
   if (!same || JSON.stringify(signed.tags) !== JSON.stringify(asked.tags)) throw new PodiumError("bad-signer");
   const { id, pubkey: by, created_at, kind, tags, content, sig } = signed;
   return { id, pubkey: by, created_at, kind, tags, content, sig };
 }
 
+/**
+ * @param {Trouble} error
+ * @returns {never}
+ */
 function notSigned(error) {
   if (error?.slug === "signer-lost") useRemote(null); // whoever tries again is offered to connect one
   throw error instanceof PodiumError ? error : new PodiumError("not-signed", String(error?.message ?? error));
 }
 
-/** The Authorization header of one call. A nonce keeps two equal calls of one second apart. */
+/**
+ * The Authorization header of one call. A nonce keeps two equal calls of one second apart.
+ *
+ * @param {string} url
+ * @param {string} method
+ * @param {string} body
+ * @param {number} now
+ * @param {string[][]} [extra]
+ */
 export async function login(url, method, body, now, extra = []) {
   const tags = [["u", url], ["method", method], ...extra];
   if (!extra.some(([name]) => name === "nonce")) tags.push(["nonce", hex(crypto.getRandomValues(new Uint8Array(8)))]);
@@ -126,14 +176,17 @@ export async function login(url, method, body, now, extra = []) {
   return `Nostr ${base64(await sign({ kind: 27235, created_at: now, tags, content: "" }))}`;
 }
 
+/** @param {string} text */
 function utf8(text) {
   return new TextEncoder().encode(text);
 }
 
+/** @param {Uint8Array} bytes */
 function hex(bytes) {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+/** @param {unknown} value */
 function base64(value) {
   return btoa(Array.from(utf8(JSON.stringify(value)), (byte) => String.fromCharCode(byte)).join(""));
 }
