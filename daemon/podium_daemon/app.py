@@ -62,6 +62,7 @@ from podium_daemon.services.lifecycle import Lifecycle, LifecycleSettings
 from podium_daemon.services.nip05_lookup import look_up
 from podium_daemon.services.outgoing import Outgoing
 from podium_daemon.services.passed_over import PassedOver, UnreadNotices
+from podium_daemon.services.presence import PresenceProjection
 from podium_daemon.services.private_inbox import PrivateInbox
 from podium_daemon.services.private_news import PrivateNews
 from podium_daemon.services.private_post import PrivatePost
@@ -312,6 +313,13 @@ class Daemon:
         self._attendance_projection = AttendanceProjection(
             store.attendance, store.intervals, service=self._signer.pubkey
         )
+        self._presence = PresenceProjection(
+            store,
+            service=self._signer.pubkey,
+            counts=self._reads_presence,
+            policy=lambda: policies.attendance_policy(self._config),
+            door=lambda: policies.door_policy(self._config),
+        )
         self._mirror = Mirror(
             store.database,
             store.interner,
@@ -320,6 +328,7 @@ class Daemon:
                 self._sessions,
                 self._attendance_projection,
                 self._question_projection,
+                self._presence,
                 UnreadNotices(store, Letters(store, clock), service=self._signer.pubkey, page_of=self._page_of),
             ],
         )
@@ -345,6 +354,7 @@ class Daemon:
             doors=config.lifecycle.doors,
             clock=clock,
             outdated=self._give_newest,
+            reads_presence=self._reads_presence,
             kept_from=self._kept_from,
             objection=Strangers(Allowances(clock), self._budget, self._is_own).objection,
         )
@@ -383,6 +393,10 @@ class Daemon:
         embedded = embedded_settings(config)
         parts = EngineParts(clock=clock, random_bytes=self._random_bytes, link=link, servers=servers, embedded=embedded)
         self._engine = build_engine(config.conference.chosen_engine, parts)
+
+    def _reads_presence(self) -> bool:
+        """Presence events count only beside an engine that knows nothing of media (semantics.md, "Attendance")."""
+        return self._engine.evidence == "presence"
 
     def _join_twin_watch(self) -> None:
         """Nobody else must send with our key."""
@@ -956,6 +970,12 @@ class Daemon:
                 "Live chat under the room that is about no session.",
                 "reason",
                 self._question_projection.passed_over,
+            ),
+            Counted(
+                "podium_presence_passed_over",
+                "Presence events that are no evidence of attendance.",
+                "reason",
+                self._presence.passed_over,
             ),
             Counted("podium_conference_drops", "What was dropped at the rooms.", "reason", self._engine.flaws),
         ]

@@ -29,6 +29,7 @@ from podium_daemon.services.letters import Letters
 from podium_daemon.services.lifecycle import Lifecycle, LifecycleSettings
 from podium_daemon.services.outgoing import Outgoing
 from podium_daemon.services.passed_over import PassedOver, UnreadNotices
+from podium_daemon.services.presence import PresenceProjection
 from podium_daemon.services.private_inbox import PrivateInbox
 from podium_daemon.services.private_news import PrivateNews
 from podium_daemon.services.private_post import PrivatePost
@@ -52,6 +53,7 @@ from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey, Rejected, UnsignedEvent, VerifiedEvent, verify, verify_json
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.admission import DoorPolicy
+from podium_protocol.live.attendance import AttendancePolicy
 from podium_protocol.live.completion import CompletionPolicy
 from podium_protocol.live.lifecycle_rules import LifecyclePolicy, StartPolicy
 from podium_protocol.live.reminders import ReminderPolicy
@@ -130,6 +132,13 @@ class World:
             store.sessions, service=self.service.pubkey, accepts=self.accepts, passed_over=self.passed_over.note
         )
         attendance = AttendanceProjection(store.attendance, store.intervals, service=self.service.pubkey)
+        self.presence = presence = PresenceProjection(
+            store,
+            service=self.service.pubkey,
+            counts=lambda: self.engine.evidence == "presence",
+            policy=AttendancePolicy,
+            door=DoorPolicy,
+        )
         self.mirror = Mirror(
             store.database,
             store.interner,
@@ -138,6 +147,7 @@ class World:
                 sessions,
                 attendance,
                 question_projection := QuestionProjection(store, service=self.service.pubkey),
+                presence,
                 UnreadNotices(
                     store,
                     Letters(store, self.clock),

@@ -28,6 +28,11 @@ class Audience:
         """Those who have answered; who came later stands behind."""
         return tuple(map(Pubkey, self._lessons_of))
 
+    def people_of(self, lessons: Collection[str]) -> tuple[Pubkey, ...]:
+        """Those who have answered one of these sessions; who came later stands behind."""
+        wanted = set(lessons)
+        return tuple(Pubkey(one) for one, theirs in self._lessons_of.items() if not wanted.isdisjoint(theirs))
+
     def note(self, batch: Batch) -> None:
         """Take in what changed since; after a `resync` everything is read again."""
         if batch.resync:

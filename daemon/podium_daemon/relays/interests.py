@@ -39,6 +39,8 @@ class Interests(msgspec.Struct, frozen=True, kw_only=True):
 
     `invited` are those whom open sessions name: they are read where they write, before they have answered.
     `meetings` are the addresses of the public ones' live status: questions name those.
+    `attendees` are the people of live sessions for whom presence events are evidence. They are asked for by author and
+    not by room: whoever leaves names another room (NIP-53), and a filter for ours would not see that.
     """
 
     service: Pubkey
@@ -47,6 +49,7 @@ class Interests(msgspec.Struct, frozen=True, kw_only=True):
     people: tuple[Pubkey, ...] = ()
     invited: tuple[Pubkey, ...] = ()
     meetings: tuple[str, ...] = ()
+    attendees: tuple[Pubkey, ...] = ()
 
     def subscriptions(self) -> dict[str, tuple[Filter, ...]]:
         """The filters of each subscription, by its name; a name's filters change only when what it asks for does."""
@@ -59,6 +62,8 @@ class Interests(msgspec.Struct, frozen=True, kw_only=True):
             wanted[f"rsvps-{number}"] = (Filter(kinds=(kinds.RSVP,), tags=(("a", part),)),)
         for number, part in enumerate(_parts(self.meetings)):
             wanted[f"chat-{number}"] = (Filter(kinds=(kinds.LIVE_CHAT,), tags=(("a", part),)),)
+        for number, part in enumerate(_parts(self.attendees)):
+            wanted[f"presence-{number}"] = (Filter(kinds=(kinds.ROOM_PRESENCE,), authors=part),)
         for number, part in enumerate(_parts(self.people)):
             wanted[f"{PEOPLE}{number}"] = (Filter(kinds=(kinds.DM_RELAY_LIST, kinds.DELETION), authors=part),)
         return wanted

@@ -85,12 +85,14 @@ class Syncer:
         clock: Clock,
         kept_from: Callable[[], int] = lambda: 0,
         outdated: Outdated | None = None,
+        reads_presence: Callable[[], bool] = lambda: False,
         objection: Callable[[VerifiedEvent], Awaitable[str | None]] = _nothing_against_it,
     ) -> None:
         """Seconds: `patience` after which a silent relay is no longer waited for, `doors` before a session opens.
 
         `kept_from` (Unix seconds): sessions that ended before are forgotten, and no relay brings them back.
         `outdated`: told which events of a relay newer ones have replaced.
+        `reads_presence`: whether presence events (kind 10312) are evidence of attendance here.
         `objection`: why an event of somebody else is not stored now (`Strangers.objection`).
         """
         self._mirror = mirror
@@ -105,6 +107,7 @@ class Syncer:
         self._clock = clock
         self._kept_from = kept_from
         self._outdated = outdated
+        self._reads_presence = reads_presence
         self._objection = objection
         self._asked: dict[str, tuple[Filter, ...]] = {}
         self._marks: dict[tuple[str, str], int] = {}
@@ -375,7 +378,14 @@ class Syncer:
             people=tuple(dict.fromkeys((*self._audience.people, *named))),
             invited=tuple(dict.fromkeys(one for row in sessions if _is_open(row) for one in private.people_of(row))),
             meetings=tuple(self._meetings(sessions)),
+            attendees=self._attendees(sessions) if self._reads_presence() else (),
         )
+
+    def _attendees(self, sessions: Sequence[LiveSessionRow]) -> tuple[Pubkey, ...]:
+        """Whom live public sessions name, and who answered them."""
+        live = [row for row in sessions if row.state == "active" and not private.is_private(row)]
+        named = [pubkey for row in live for pubkey in private.people_of(row)]
+        return tuple(dict.fromkeys((*named, *self._audience.people_of({row.lesson_id for row in live}))))
 
     def _meetings(self, sessions: Sequence[LiveSessionRow]) -> Iterator[str]:
         """What questions name: the live status, its streaming twin, the room; private sessions have none."""

@@ -24,7 +24,7 @@ from podium_daemon.conference.base import (
 )
 from podium_daemon.refusals import Refused
 from podium_daemon.services.attendance_gaps import GapBook
-from podium_daemon.services.attendance_intervals import after_move, closed, reconciled
+from podium_daemon.services.attendance_intervals import after_move, closed, is_by_event, lapsed, reconciled
 from podium_daemon.services.attendance_settling import AttendanceSettings, Settler
 from podium_daemon.services.letters import Letters
 from podium_daemon.services.outgoing import Outgoing
@@ -190,7 +190,8 @@ class Attendance:
             .any_of([row.lesson_id for row in await self._open_sessions(now)])
             .to_list()
         )
-        open_rows = {row.connection_id: row for row in active if row.left_at is None}
+        open_rows = {row.connection_id: row for row in active if row.left_at is None and not is_by_event(row)}
+        await self._close_lapsed([row for row in active if row.left_at is None and is_by_event(row)], now)
         for session in await self._open_sessions(now):
             if session.conference_room_id is None:
                 continue
@@ -207,6 +208,15 @@ class Attendance:
                 )
                 await self._store.intervals.upsert(changed, by="connectionId")
 
+    async def _close_lapsed(self, rows: Sequence[IntervalRow], now: int) -> None:
+        """Close stays that presence events told of, and tell of no more: nobody reports that they ended."""
+        lessons = sorted({row.lesson_id for row in rows})
+        sessions = await self._store.sessions.where("lessonId").any_of(lessons).to_list() if lessons else []
+        ends = {row.lesson_id: row.ended_at for row in sessions if row.state == State.ENDED}
+        policy = self.settings.policy
+        found = [lapsed(row, ended_at=ends.get(row.lesson_id), now=now, policy=policy) for row in rows]
+        await self._store.intervals.upsert([row for row in found if row is not None], by="connectionId")
+
     async def _close_what_a_former_run_left_open(self) -> None:
         now = int(self._clock.now())
         await self._gaps.woke(now)
@@ -215,8 +225,10 @@ class Attendance:
 
     async def _close_all(self, now: int, reason: str) -> None:
         rows = await self._store.intervals.where("lessonId").above("").and_("leftAt").equals(None).to_list()
-        ended = [closed(row, min(row.last_evidence + self.settings.poll, now), reason) for row in rows]
+        by_engine = [row for row in rows if not is_by_event(row)]
+        ended = [closed(row, min(row.last_evidence + self.settings.poll, now), reason) for row in by_engine]
         await self._store.intervals.upsert(ended, by="connectionId")
+        await self._close_lapsed([row for row in rows if is_by_event(row)], now)  # the relays go on telling of these
 
     # -- from intervals to rows and records
 

@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 
 from podium_daemon.conference.base import Joined, LeaveReason, Left, MediaUp, Present
-from podium_protocol.live.attendance import Evidence, Interval
+from podium_protocol.live.attendance import AttendancePolicy, Evidence, Interval
 from podium_storage.rows import IntervalRow
 
 REMEMBERED = "remembered"
 """Leave reason of the interval that stands for an attendance record read back from the relays."""
+
+BY_EVENT: Final = "presence:"
+"""What begins the connection ids of stays that presence events (kind 10312) tell of; no engine's begin so."""
+
+
+def is_by_event(row: IntervalRow) -> bool:
+    """Whether presence events tell of it, and no engine: an engine that does not list it says nothing about it."""
+    return row.connection_id.startswith(BY_EVENT)
+
+
+def credited_until(row: IntervalRow, policy: AttendancePolicy) -> int:
+    """When the stay ended, or ends (Unix seconds) if there is no more evidence of it."""
+    if row.left_at is not None:
+        return row.left_at
+    return row.last_evidence + (policy.presence_heartbeat if is_by_event(row) else policy.engine_heartbeat)
+
+
+def lapsed(row: IntervalRow, *, ended_at: int | None, now: int, policy: AttendancePolicy) -> IntervalRow | None:
+    """The open row closed where its credit has run out by `now`, or its session ended before; None where it goes on."""
+    until = credited_until(row, policy)
+    until = until if ended_at is None else min(until, ended_at)
+    return closed(row, until, LeaveReason.UNKNOWN) if until <= now else None
 
 
 def reconciled(

@@ -63,6 +63,13 @@ def test_questions_are_asked_for_by_their_meeting() -> None:
     assert "chat-0" not in Interests(service=SERVICE).subscriptions()
 
 
+def test_presence_is_asked_for_by_its_author() -> None:
+    """Who leaves names another room, so no filter for a room would tell; without people of live sessions none asks."""
+    wanted = Interests(service=SERVICE, attendees=people(2)).subscriptions()
+    assert wanted["presence-0"] == (Filter(kinds=(kinds.ROOM_PRESENCE,), authors=people(2)),)
+    assert "presence-0" not in Interests(service=SERVICE, people=people(2)).subscriptions()
+
+
 def test_private_messages_are_asked_for_by_their_recipient() -> None:
     """Gift wraps name nobody but whom they are for."""
     assert wraps_for(SERVICE) == (Filter(kinds=(kinds.GIFT_WRAP,), tags=(("p", (SERVICE,)),)),)

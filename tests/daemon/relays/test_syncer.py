@@ -54,6 +54,7 @@ class Sync:
             kept_from=lambda: self.kept_from,
             outdated=self.hear_outdated,
             objection=self.objection,
+            reads_presence=lambda: True,
         )
         self.outdated: list[tuple[str, str]] = []
         self.unwanted = ""
@@ -131,6 +132,32 @@ async def syncing(
         finally:
             stop.set()
             await running
+
+
+async def test_presence_is_read_while_a_session_is_live_and_also_when_it_names_another_room() -> None:
+    """A guest's kind 10312 begins their stay, and the one that replaces it in favour of another room ends it."""
+    async with world() as here, memory_relay() as relay, syncing(here, relay) as sync:
+        guest = new_key()
+        await sync.session()
+        row = await sync.row()
+        await relay.publish(sync.answer(guest))
+        await sync.rsvps(1)
+        assert "presence-0" not in sync.syncer.interests.subscriptions()  # type: ignore[union-attr]  # it took turns
+        active = msgspec.structs.replace(row, state="active", started_at=here.now, runs=((here.now, None),))
+        await here.store.sessions.put(active)
+
+        async def say(room: str, at: int) -> None:
+            draft = UnsignedEvent(guest.pubkey, at, kinds.ROOM_PRESENCE, (("a", room, "", "root"),), "")
+            await relay.publish(signed(guest, draft))
+
+        async def stays(*, closed: bool) -> bool:
+            found = await here.store.intervals.where("lessonId").equals(row.lesson_id).to_list()
+            return [stay.left_at is not None for stay in found] == [closed]
+
+        await say(f"{kinds.MEETING}:{here.service.pubkey}:{row.conference_room_id}", here.now)
+        await soon(lambda: stays(closed=False))
+        await say(f"{kinds.SPACE}:{guest.pubkey}:elsewhere", here.now + 1)
+        await soon(lambda: stays(closed=True))
 
 
 class TestFewSubscriptions:
