@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
+
+from podium_daemon.services.attendance_intervals import rule_interval
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import UnsignedEvent
 from podium_protocol.keys import SecretKey
-from podium_protocol.live.attendance import Evidence
+from podium_protocol.live.attendance import Evidence, attend
 from podium_protocol.live.attendance_record import read_attendance_record
+from podium_protocol.live.lifecycle import Run
 from podium_protocol.live.meeting import SPACE_IDENTIFIER
+from podium_protocol.live.presence import Presence, presence_intervals
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_storage.rows import IntervalRow, LiveSessionRow, RoomMemberRow
 from tests.support.able_engine import AbleEngine
@@ -220,3 +225,25 @@ async def test_who_was_removed_is_not_present() -> None:
             await _say(here, guest, _meeting(here, row))
             await here.clock.advance(1)
             assert bool(await _stays(here, row, guest)) is counts
+
+
+@pytest.mark.parametrize(
+    "pauses", [(0, 150, 1), (60, 61, 210, 211), (30, 30, 30, 300), (149, 151, 209, 2), (1, 59, 60, 61)]
+)
+@pytest.mark.parametrize("every", [1, 2, 3])
+async def test_stays_are_counted_as_the_rule_counts_the_events(pauses: tuple[int, ...], every: int) -> None:
+    """Kept in few rows, with polls between, they give the same attendance as each event by itself would."""
+    async with world() as here:
+        row = await _live(here)
+        guest = await _guest(here, row)
+        rooms, beats = (_meeting(here, row), _space(here)), []
+        for number, pause in enumerate((*pauses, *pauses), 1):
+            room = ELSEWHERE if every > 1 and number % every == 0 else rooms[number % 2]
+            await here.advance(pause + 1)
+            await _say(here, guest, room)
+            beats.append(Presence(guest.pubkey, room, here.now, here.now))
+        await here.advance(400)
+        runs = [Run(*run) for run in (await here.row(row.lesson_id)).runs]
+        by_rule = attend(presence_intervals(beats, rooms), runs, now=here.now, has_engine=False)
+        kept = [rule_interval(stay) for stay in await _stays(here, row, guest)]
+        assert attend(kept, runs, now=here.now, has_engine=False) == by_rule
