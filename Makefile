@@ -3,7 +3,7 @@ PY := .venv/bin/python
 # Most of the long tests wait for real processes: three at a time keep two cores busy. A file's tests stay together.
 PYTEST := $(PY) -m pytest -n 3 --dist loadfile
 
-.PHONY: run demo test coverage lint bench
+.PHONY: run demo test coverage lint bench docs
 run: .venv/ready
 	.venv/bin/podium run
 
@@ -25,6 +25,12 @@ lint: .venv/ready
 
 bench: .venv/ready
 	$(PY) -m benchmarks
+
+# the documentation as a site in build/docs; a link that leads nowhere is an error
+docs: .venv/ready
+	$(PY) -m pip install --quiet --group docs
+	$(PY) docs/generate.py
+	$(PY) -m mkdocs build --strict --quiet
 
 .venv/ready: pyproject.toml .ci/environment
 	bash .ci/environment

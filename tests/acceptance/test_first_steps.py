@@ -430,7 +430,7 @@ async def test_the_meeting_is_shown_to_who_was_admitted_and_to_nobody_else(story
 
 
 async def test_the_session_event_says_what_the_model_says(story: Story) -> None:
-    """Kind 31923 has every tag of docs/events.md, and nostr-sdk verified it."""
+    """Kind 31923 has every tag of docs/wire-formats.md, and nostr-sdk verified it."""
     revisions = [event for event in story.heard(SESSION) if first(event, "d") == KNOW]
     (event,) = await story.stranger.find(SESSION, author=story.pubkey, d=KNOW)
     assert event in revisions

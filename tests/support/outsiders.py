@@ -1,6 +1,6 @@
 """Somebody who uses another implementation (nostr-sdk, Rust): publishes, reads, unwraps messages, joins.
 
-Of Podium it knows docs/events.md and nothing else. Every event it is given it verifies itself.
+Of Podium it knows docs/wire-formats.md and nothing else. Every event it is given it verifies itself.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ class Outsider:
     async def join(
         self, base: str, reference: str, lesson_id: str, *, device: str = "laptop", private: bool = False
     ) -> Seat:
-        """Join with one signature and sit down, as docs/events.md says ("Joining")."""
+        """Join with one signature and sit down, as docs/wire-formats.md says ("Joining")."""
         path = f"{base}/api/sessions/{reference}/join"
         ask = self.call("POST", f"{path}/challenge") if private else send("POST", f"{path}/challenge")
         challenge = (await ask).body

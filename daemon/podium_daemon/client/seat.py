@@ -18,7 +18,7 @@ _MAX_FRAME: Final = 64 * 1024
 
 
 class RoomMessage(msgspec.Struct, frozen=True, rename="camel"):
-    """What a room says, as far as a seat needs it. `type` names the message (docs/events.md, "Joining")."""
+    """What a room says, as far as a seat needs it. `type` names the message (docs/wire-formats.md, "Joining")."""
 
     type: str
     heartbeat: int = 0

@@ -2,7 +2,14 @@
 
 from podium_daemon.config.changes import changed_keys, needs_restart, restart_keys, value_of
 from podium_daemon.config.durations import format_duration, parse_duration
-from podium_daemon.config.example import effective_toml, effective_values, example_toml, starting_toml
+from podium_daemon.config.example import (
+    effective_toml,
+    effective_values,
+    example_toml,
+    purpose_of,
+    shown_default,
+    starting_toml,
+)
 from podium_daemon.config.loading import load_config
 from podium_daemon.config.model import FIELDS, Config, default_config_file
 from podium_daemon.config.problems import ConfigError, Problem
@@ -48,7 +55,9 @@ __all__ = [
     "load_config",
     "needs_restart",
     "parse_duration",
+    "purpose_of",
     "restart_keys",
+    "shown_default",
     "starting_toml",
     "value_of",
 ]

@@ -54,7 +54,7 @@ def effective_toml(config: Config) -> str:
         if (found := key.rpartition(".")[0]) != section:
             section = found
             lines += ["", f"[{section}]"]
-        shown = "# set, not shown" if is_unshown(key) and value_of(config, key) else _literal(config, key)
+        shown = "# set, not shown" if is_unshown(key) and value_of(config, key) else shown_default(config, key)
         lines.append(f"{key.rpartition('.')[2]} = {shown}" if not shown.startswith("#") else f"# {key}: {shown[2:]}")
     for relay in config.relays:
         lines += ["", "[[relays]]", *(f"{name} = {to_toml(getattr(relay, name))}" for name in Relay.model_fields)]
@@ -88,10 +88,10 @@ def _documented(defaults: Config, chosen: dict[str, str]) -> Iterator[str]:
             continue
         if (found := key.rpartition(".")[0]) != section:
             section = found
-            yield from ("", *_comment(_purpose(section)), f"[{section}]")
+            yield from ("", *_comment(purpose_of(section)), f"[{section}]")
         yield from _comment(f"{field.description}{' (restart)' if needs_restart(key) else ''}")
         name = key.rpartition(".")[2]
-        yield f"{name} = {to_toml(chosen[key])}" if key in chosen else f"#{name} = {_literal(defaults, key)}"
+        yield f"{name} = {to_toml(chosen[key])}" if key in chosen else f"#{name} = {shown_default(defaults, key)}"
 
 
 def _relay_lines() -> Iterator[str]:
@@ -101,7 +101,7 @@ def _relay_lines() -> Iterator[str]:
         yield f"#     {name} = {to_toml(default)}  # {field.description}"
 
 
-def _purpose(section: str) -> str:
+def purpose_of(section: str) -> str:
     kind: object = Config
     for name in section.split("."):
         assert isinstance(kind, type)
@@ -114,7 +114,7 @@ def _comment(text: str) -> list[str]:
     return [f"# {line}" for line in textwrap.wrap(text, _WIDTH)]
 
 
-def _literal(config: Config, key: str) -> str:
+def shown_default(config: Config, key: str) -> str:
     value = value_of(config, key)
     is_duration = any(isinstance(mark, Form) and mark.text.startswith(DURATION_FORM) for mark in FIELDS[key].metadata)
     return to_toml(format_duration(value) if is_duration and isinstance(value, int) else value)

@@ -112,7 +112,7 @@ class Questions:
             return await self._transact(lambda tx: self._withdraw(tx, row, event, relays))
         question = read_question(event)
         if not isinstance(question, Question):
-            return Refused("not-a-question", question.reason, "docs/events.md says what a question looks like.")
+            return Refused("not-a-question", question.reason, "docs/wire-formats.md says what a question looks like.")
         if (question.meeting.pubkey, question.meeting.identifier) != (self._service, row.conference_room_id):
             return Refused("unknown-session", "the question names another meeting", "Ask it in its own session.")
         return await self._transact(lambda tx: self._ask(tx, row, event, question))

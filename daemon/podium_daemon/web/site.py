@@ -31,19 +31,25 @@ from podium_daemon.web.session_list import SessionList
 from podium_daemon.web.watch import Watch
 
 
+def described_api(public_url: str) -> FastAPI:
+    """The routes under their documentation, with nothing behind them: enough for /openapi.json."""
+    app = DocumentedApi(public_url=public_url)
+    problems.install(app)
+    app.include_router(recordings.router)
+    for module in (service, sessions, people, rooms, questions, stream, calendar, conference, engines, signers, pages):
+        app.include_router(module.router)
+    return app
+
+
 def build_api(context: Context) -> FastAPI:
-    """The routes under their documentation, without the guard."""
-    app = DocumentedApi(public_url=context.public_url)
+    """The routes with the parts they need, without the guard."""
+    app = described_api(context.public_url)
     app.state.context = context
     app.state.calendar_tokens = CalendarTokens(context.store.database)
     app.state.login_door = LoginDoor(public_url=context.public_url, clock=context.clock)
     app.state.watch = Watch(context.store, context.views, connections=context.connections)
     app.state.session_list = SessionList(context.store, context.views, context.clock)
     app.state.passes = stream.Passes(clock=context.clock)
-    problems.install(app)
-    app.include_router(recordings.router)
-    for module in (service, sessions, people, rooms, questions, stream, calendar, conference, engines, signers, pages):
-        app.include_router(module.router)
     return app
 
 

@@ -1,4 +1,4 @@
-"""Private sessions: who belongs to one, and how its signed events travel (docs/events.md, "Private sessions").
+"""Private sessions: who belongs to one, and how its signed events travel (docs/wire-formats.md, "Private sessions").
 
 A seal vouches for its signer only (NIP-59), and the service seals what an instructor signed. So the signed event goes
 whole, as the content of a kind 16 rumor by the service (NIP-18): whoever opens it checks the instructor's own signature

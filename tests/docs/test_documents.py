@@ -1,0 +1,61 @@
+"""The documents: what is generated is up to date, and what code names exists."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+_NAMED = re.compile(r"\b([a-z][a-z0-9_-]+\.md)\b")
+_LINKED = re.compile(r"\]\(([a-z0-9_/.-]+\.md)\)")
+
+
+def _pages() -> dict[str, str]:
+    spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return {name: write() for name, write in module.PAGES.items()}
+
+
+@pytest.mark.parametrize(("name", "text"), _pages().items(), ids=str)
+def test_a_generated_page_is_up_to_date(name: str, text: str) -> None:
+    """After a key or a route has changed: `.venv/bin/python docs/generate.py`."""
+    assert (DOCS / name).read_text(encoding="utf-8") == text
+
+
+def test_every_document_that_code_names_exists() -> None:
+    """A comment sends nobody to a page that is not there."""
+    found = {path.name for path in (*DOCS.glob("*.md"), *ROOT.glob("*.md"))}
+    sources = [path for root in ("protocol", "storage", "daemon") for path in (ROOT / root).rglob("*.py")]
+    named = {(path.name, name) for path in sources for name in _NAMED.findall(path.read_text(encoding="utf-8"))}
+    assert {(path, name) for path, name in named if name not in found} == set()
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda path: path.name)
+def test_links_between_documents_lead_somewhere(page: Path) -> None:
+    """Links are to files that are there."""
+    links = _LINKED.findall(page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (DOCS / link).exists()] == []
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    """A page that cannot be found is not there."""
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert [page.name for page in DOCS.glob("*.md") if f"- {page.name}" not in navigation] == []
+
+
+def test_the_code_that_documents_point_at_exists() -> None:
+    """Paths of modules in the documents are those of the repository."""
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, check=False, capture_output=True, text=True).stdout.split()
+    if not tracked:
+        pytest.skip("not a checkout")
+    path = re.compile(r"`((?:protocol|storage|daemon|tests)/[a-z0-9_/]+\.py)")
+    named = {name for page in DOCS.glob("*.md") for name in path.findall(page.read_text(encoding="utf-8"))}
+    assert named - set(tracked) == set()
