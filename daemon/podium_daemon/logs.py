@@ -15,7 +15,7 @@ from typing import Final, Literal, TextIO
 import structlog
 from structlog.typing import EventDict, Processor
 
-from podium_protocol.live.plain_text import paragraphs, single_line
+from podium_protocol.text import paragraphs, single_line
 
 _MAX_TEXT: Final = 2000
 _MAX_TRACE: Final = 50_000

@@ -16,8 +16,8 @@ import structlog
 
 from podium_daemon.clock import Clock
 from podium_daemon.supervisor import ServiceFailed
-from podium_protocol.backoff import delays
 from podium_protocol.errors import PodiumError
+from podium_protocol.relay.backoff import delays
 from podium_storage.errors import damage_in
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from podium_protocol import kinds
 from podium_protocol.events import Pubkey
 from podium_protocol.live.attendance import Evidence
 from podium_protocol.live.attendance_record import AttendanceRecord, read_attendance_record
-from podium_protocol.live.authored import AuthoredEvent
+from podium_protocol.live.fields import AuthoredEvent
 from podium_storage.database import Transaction
 from podium_storage.replacement import Effect
 from podium_storage.rows import AttendanceRow, IntervalRow

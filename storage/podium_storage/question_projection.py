@@ -14,7 +14,7 @@ from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey, VerifiedEvent
 from podium_protocol.filters import Filter
-from podium_protocol.live.meeting import SPACE_IDENTIFIER, read_meeting
+from podium_protocol.live.live_status import SPACE_IDENTIFIER, read_meeting
 from podium_protocol.live.questions import Question, read_question
 from podium_protocol.live.session import Visibility
 from podium_storage.database import Transaction

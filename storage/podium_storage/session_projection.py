@@ -18,8 +18,7 @@ from podium_protocol.addresses import Address
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.live.lifecycle import State
-from podium_protocol.live.meeting import Meeting, MeetingStatus, read_meeting
-from podium_protocol.live.plain_text import paragraphs
+from podium_protocol.live.live_status import Meeting, MeetingStatus, read_meeting
 from podium_protocol.live.session import (
     UNNAMED,
     Guests,
@@ -34,6 +33,7 @@ from podium_protocol.live.session import (
 from podium_protocol.live.session_spec import DEFAULT_LIMITS
 from podium_protocol.live.session_writing import MAX_CANCEL_REASON, NO_CANCEL_REASON
 from podium_protocol.nips.nip09 import read_deletion
+from podium_protocol.text import paragraphs
 from podium_storage.database import Transaction
 from podium_storage.event_queries import EventQueries
 from podium_storage.replacement import Death, Effect

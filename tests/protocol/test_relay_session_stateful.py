@@ -6,8 +6,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from podium_protocol import limits
 from podium_protocol.events import EventId, SignedEvent
-from podium_protocol.session_events import AuthNeeded, Published
-from podium_protocol.verdicts import Done, Unknown
+from podium_protocol.relay.events import AuthNeeded, Published
+from podium_protocol.relay.verdicts import Done, Unknown
 from tests.support.talk import EVENT, OTHER, Talk
 
 _words = st.sampled_from(["", "auth-required: x", "error: x", "duplicate: x", "rate-limited: x", "pow: 9", "nonsense"])

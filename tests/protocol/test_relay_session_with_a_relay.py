@@ -15,9 +15,9 @@ from podium_protocol.events import VerifiedEvent, verify_json
 from podium_protocol.filters import Filter
 from podium_protocol.messages import EventFrame
 from podium_protocol.nips import nip17, nip42, nip59
-from podium_protocol.relay_session import RelaySession
-from podium_protocol.session_events import AuthAnswered, AuthNeeded, EndOfStored, Published, SessionEvent
-from podium_protocol.verdicts import Done, Pow
+from podium_protocol.relay.events import AuthAnswered, AuthNeeded, EndOfStored, Published, SessionEvent
+from podium_protocol.relay.session import RelaySession
+from podium_protocol.relay.verdicts import Done, Pow
 from tests.support.relays import new_key, running_relay, signed
 
 pytestmark = pytest.mark.real_peer

@@ -14,7 +14,7 @@ from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import VerifiedEvent
 from podium_protocol.keys import SecretKey
-from podium_protocol.live.meeting import Meeting, MeetingStatus, read_meeting, write_meeting
+from podium_protocol.live.live_status import Meeting, MeetingStatus, read_meeting, write_meeting
 from podium_protocol.live.session import RecordingAccess, Visibility
 from podium_storage.mirror import Mirror
 from podium_storage.rows import LiveSessionRow

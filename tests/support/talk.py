@@ -8,9 +8,9 @@ from podium_protocol import kinds
 from podium_protocol.events import SignedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.nips import nip42
-from podium_protocol.relay_session import RelaySession
-from podium_protocol.session_events import SessionEvent
-from podium_protocol.violations import Violation
+from podium_protocol.relay.events import SessionEvent
+from podium_protocol.relay.session import RelaySession
+from podium_protocol.relay.verdicts import Violation
 from tests.support.events import NOW, key_of, signed
 
 URL = "wss://relay.example.com/"

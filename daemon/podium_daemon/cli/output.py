@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from podium_protocol.live.plain_text import paragraphs, single_line
+from podium_protocol.text import paragraphs, single_line
 
 _MAX_CELL: Final = 300
 _MAX_TEXT: Final = 200_000

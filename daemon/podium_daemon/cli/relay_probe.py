@@ -15,7 +15,7 @@ from podium_protocol import kinds, messages
 from podium_protocol.events import SignedEvent, UnsignedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.limits import MAX_FRAME_BYTES
-from podium_protocol.live.plain_text import single_line
+from podium_protocol.text import single_line
 
 _WITHIN: Final = 10.0  # seconds, as for an EOSE (docs/hardening.md)
 _GOODBYE: Final = 1.0

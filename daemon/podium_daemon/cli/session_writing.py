@@ -42,9 +42,9 @@ from podium_daemon.cli.times import checked_zone, minutes_of, start_of
 from podium_daemon.client.values import Draft, Session
 from podium_protocol import kinds
 from podium_protocol.errors import InvalidInput
-from podium_protocol.live.plain_text import single_line
 from podium_protocol.live.session_spec import DEFAULT_LIMITS
 from podium_protocol.tags import Tag
+from podium_protocol.text import single_line
 
 app = typer.Typer()
 

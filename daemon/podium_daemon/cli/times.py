@@ -11,8 +11,7 @@ from zoneinfo import ZoneInfo
 
 from podium_daemon.config import parse_duration
 from podium_protocol.errors import InvalidInput
-from podium_protocol.live.local_time import offset_name, parse_local_time
-from podium_protocol.live.time_zones import UTC, expectation, zone_or_none
+from podium_protocol.times import UTC, expectation, offset_name, parse_local_time, zone_or_none
 
 _FROM_NOW: Final = re.compile(r"\s*(\+|in\s)(.*)", re.IGNORECASE | re.DOTALL)
 _NAMED_DAY: Final = re.compile(r"\s*(today|tomorrow)\s+(?:at\s+)?([0-9]{1,2}:[0-9]{2})\s*", re.IGNORECASE | re.ASCII)

@@ -6,9 +6,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from podium_protocol.events import Pubkey
-from podium_protocol.live.plain_text import single_line
 from podium_protocol.live.session_spec import DEFAULT_LIMITS
 from podium_protocol.tags import Tag
+from podium_protocol.text import single_line
 
 
 class SessionWish(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

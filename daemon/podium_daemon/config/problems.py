@@ -17,7 +17,7 @@ from podium_daemon.config.section import Section
 from podium_daemon.config.sections import Relay
 from podium_daemon.config.values import Form
 from podium_protocol.errors import InvalidInput
-from podium_protocol.live.plain_text import single_line
+from podium_protocol.text import single_line
 
 _SECRET: Final = re.compile(r"nsec1[02-9ac-hj-np-z]{6}", re.IGNORECASE)
 _MAX_SHOWN: Final = 60

@@ -14,10 +14,10 @@ from pydantic import BeforeValidator, Field
 from podium_daemon.config.durations import FORM as DURATION_FORM
 from podium_daemon.config.durations import MAX_SECONDS, parse_duration
 from podium_protocol.errors import PodiumError
-from podium_protocol.live.plain_text import single_line
 from podium_protocol.nips.nip13 import MAX_WORK
 from podium_protocol.nips.nip19 import parse_pubkey
 from podium_protocol.relay_url import normalise
+from podium_protocol.text import single_line
 
 _MAX_CHARACTERS: Final = 2048
 _MAX_NAME: Final = 200

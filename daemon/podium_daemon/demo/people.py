@@ -18,7 +18,7 @@ from podium_protocol.filters import Filter
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus, write_rsvp
 from podium_protocol.nips import nip17, nip59
-from podium_protocol.verdicts import Done
+from podium_protocol.relay.verdicts import Done
 
 
 class Letter(msgspec.Struct, frozen=True):

@@ -24,7 +24,7 @@ from podium_protocol.filters import Filter
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.attendance_record import AttendanceRecord, read_attendance_record
 from podium_protocol.live.completion import CompletionWay
-from podium_protocol.live.meeting import Meeting, MeetingStatus, read_meeting
+from podium_protocol.live.live_status import Meeting, MeetingStatus, read_meeting
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.live.session import Session, read_session
 

@@ -17,9 +17,9 @@ from podium_protocol.filters import Filter, matches_any
 from podium_protocol.keys import SecretKey
 from podium_protocol.messages import EventFrame
 from podium_protocol.nips import nip42
-from podium_protocol.relay_session import RelaySession
-from podium_protocol.session_events import AuthNeeded, EndOfStored, Published, SessionEvent, SubscriptionClosed
-from podium_protocol.verdicts import Verdict
+from podium_protocol.relay.events import AuthNeeded, EndOfStored, Published, SessionEvent, SubscriptionClosed
+from podium_protocol.relay.session import RelaySession
+from podium_protocol.relay.verdicts import Verdict
 
 _ANSWER_SECONDS = 10.0
 

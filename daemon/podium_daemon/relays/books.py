@@ -13,15 +13,14 @@ from podium_daemon.clock import Clock
 from podium_daemon.relays.pacing import Pacer
 from podium_daemon.relays.publishing import PublishWindow
 from podium_daemon.relays.relay_state import ConnectionOptions, PoolRelay, Refusal
-from podium_protocol import backoff
 from podium_protocol.filters import Filter
 from podium_protocol.filters import backfill as since_last_eose
 from podium_protocol.nips.nip11 import RelayLimits
-from podium_protocol.relay_session import RelaySession
-from podium_protocol.session_events import Published
-from podium_protocol.shared_subscriptions import SharedSubscriptions
-from podium_protocol.verdicts import Done, RateLimited, Verdict, is_final
-from podium_protocol.violations import Violation
+from podium_protocol.relay import backoff
+from podium_protocol.relay.events import Published
+from podium_protocol.relay.session import RelaySession
+from podium_protocol.relay.shared_subscriptions import SharedSubscriptions
+from podium_protocol.relay.verdicts import Done, RateLimited, Verdict, Violation, is_final
 
 _log = structlog.get_logger(__name__)
 

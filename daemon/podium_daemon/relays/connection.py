@@ -22,12 +22,11 @@ from podium_daemon.relays.questions import Turns
 from podium_daemon.relays.relay_state import ConnectionOptions, ConnectionState, PoolRelay, RelayStatus
 from podium_daemon.relays.websocket import SocketLost, WebSocket
 from podium_daemon.supervisor import Stop
-from podium_protocol import backoff
 from podium_protocol.filters import Filter
 from podium_protocol.limits import MAX_DELAY
 from podium_protocol.nips.nip11 import RelayLimits
-from podium_protocol.verdicts import Blocked, Unknown
-from podium_protocol.violations import Violation
+from podium_protocol.relay import backoff
+from podium_protocol.relay.verdicts import Blocked, Unknown, Violation
 from podium_storage.errors import damage_in
 
 Resolve = Callable[[str], Awaitable[Destination | AddressRefused]]

@@ -20,8 +20,8 @@ import structlog
 from podium_daemon.clock import Clock, SystemClock
 from podium_daemon.relays.embedded_child import Announcement, RelaySettings
 from podium_daemon.supervisor import Stop
-from podium_protocol import backoff
 from podium_protocol.errors import PodiumError
+from podium_protocol.relay import backoff
 
 START_WITHIN: Final = 20.0  # seconds until it listens; it takes 0.3 on an idle machine
 _STOP_WITHIN: Final = 4.0  # one more than the child gives itself

@@ -13,7 +13,7 @@ import msgspec
 
 from podium_daemon.relays.incoming import Incoming
 from podium_protocol.filters import Filter
-from podium_protocol.violations import Violation
+from podium_protocol.relay.verdicts import Violation
 
 PAGE: Final = 500  # what relays commonly give for one REQ
 NEVER_A_CAP: Final = 20

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from podium_daemon.relays.relay_state import RelayStatus
-from podium_protocol.live.plain_text import single_line
+from podium_protocol.text import single_line
 
 _MAX_WORDS: Final = 200
 

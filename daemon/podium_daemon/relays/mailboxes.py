@@ -27,7 +27,7 @@ from podium_protocol import kinds
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey, SignedEvent
 from podium_protocol.filters import Filter
-from podium_protocol.violations import Violation
+from podium_protocol.relay.verdicts import Violation
 
 T = TypeVar("T")
 

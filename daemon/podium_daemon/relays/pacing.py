@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from podium_protocol import backoff
+from podium_protocol.relay import backoff
 
 PER_MINUTE: Final = 5_800
 """LocalRelay drops a connection without a word at 6,000 messages a minute, and its setting does not change that."""

@@ -39,8 +39,7 @@ from podium_protocol.errors import InvalidInput
 from podium_protocol.events import SignedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.nips.nip11 import RelayLimits
-from podium_protocol.verdicts import Blocked, Unknown
-from podium_protocol.violations import Violation
+from podium_protocol.relay.verdicts import Blocked, Unknown, Violation
 
 __all__ = [
     "FetchResult",

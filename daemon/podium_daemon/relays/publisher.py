@@ -17,9 +17,9 @@ from podium_daemon.relays.pool import RelayPool
 from podium_daemon.relays.publishing import Prepared, PublishOutcome
 from podium_daemon.supervisor import Stop, uncancelled
 from podium_daemon.turns import take_turns
-from podium_protocol import backoff
 from podium_protocol.errors import PodiumError
-from podium_protocol.verdicts import is_final
+from podium_protocol.relay import backoff
+from podium_protocol.relay.verdicts import is_final
 from podium_storage import outbox as outbox_module
 from podium_storage.changes import Batch
 from podium_storage.deliveries import Accepted, OutboxRow, PublishResult, Refused, TryAgain

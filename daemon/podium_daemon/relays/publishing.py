@@ -13,9 +13,9 @@ import msgspec
 
 from podium_daemon.relays.pacing import Pacer, RateLimitPause
 from podium_protocol.events import EventId, SignedEvent
-from podium_protocol.relay_session import RelaySession
-from podium_protocol.session_events import Published
-from podium_protocol.verdicts import Blocked, Done, RateLimited, Unknown, Verdict, is_final
+from podium_protocol.relay.events import Published
+from podium_protocol.relay.session import RelaySession
+from podium_protocol.relay.verdicts import Blocked, Done, RateLimited, Unknown, Verdict, is_final
 
 MAX_ON_THE_WAY: Final = 500
 """Enough to keep a relay busy over any round trip; LMDB behind LocalRelay commits about 500 a second."""

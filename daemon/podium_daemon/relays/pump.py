@@ -20,7 +20,7 @@ from podium_daemon.relays.websocket import Received, SocketLost, WebSocket
 from podium_daemon.supervisor import uncancelled
 from podium_protocol.events import SignedEvent
 from podium_protocol.messages import EventFrame, NoticeFrame
-from podium_protocol.session_events import (
+from podium_protocol.relay.events import (
     AuthAnswered,
     AuthNeeded,
     EndOfStored,
@@ -28,7 +28,7 @@ from podium_protocol.session_events import (
     SessionEvent,
     SubscriptionClosed,
 )
-from podium_protocol.violations import Violation
+from podium_protocol.relay.verdicts import Violation
 
 AuthSigner = Callable[[str, str], Awaitable[SignedEvent]]
 """From (relay URL, challenge) to the signed login (`nip42.write_auth`). It may take its time, and it may raise."""

@@ -19,13 +19,14 @@ from podium_daemon.relays.pool import RelayPool
 from podium_daemon.supervisor import Stop
 from podium_daemon.turns import take_turns
 from podium_daemon.watched import Watched
-from podium_protocol import backoff, kinds
+from podium_protocol import kinds
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.live import private
-from podium_protocol.live.meeting import SPACE_IDENTIFIER
+from podium_protocol.live.live_status import SPACE_IDENTIFIER
 from podium_protocol.live.retention import is_past
 from podium_protocol.live.session import Visibility
+from podium_protocol.relay import backoff
 from podium_storage.changes import Batch
 from podium_storage.mirror import Mirror
 from podium_storage.replacement import IngestOutcome

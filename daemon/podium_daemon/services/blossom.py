@@ -24,7 +24,7 @@ from podium_daemon.relays.addresses import Lookup, Network, is_public
 from podium_daemon.services.recording_files import EXTENSION, MadeFile
 from podium_daemon.signers.base import Signer, SignerUnavailable
 from podium_protocol import blossom
-from podium_protocol.live.plain_text import single_line
+from podium_protocol.text import single_line
 
 _log = structlog.get_logger(__name__)
 _CHUNK: Final = 256 * 1024

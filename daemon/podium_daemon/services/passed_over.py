@@ -22,10 +22,10 @@ from podium_protocol.events import EventId, Pubkey, VerifiedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.live import private
 from podium_protocol.live.lifecycle import State
-from podium_protocol.live.plain_text import single_line
 from podium_protocol.live.session import SessionLimits, objection_to
 from podium_protocol.live.session_spec import DEFAULT_LIMITS
 from podium_protocol.live.unread import Unread, write_unread
+from podium_protocol.text import single_line
 from podium_storage.database import Transaction
 from podium_storage.event_queries import EventQueries
 from podium_storage.replacement import Death, Effect

@@ -21,7 +21,7 @@ from podium_protocol.live import private
 from podium_protocol.live.admission import Admit, Door, DoorPolicy, DoorRole, Knock, decide
 from podium_protocol.live.attendance import AttendancePolicy, Evidence
 from podium_protocol.live.lifecycle import State
-from podium_protocol.live.meeting import SPACE_IDENTIFIER
+from podium_protocol.live.live_status import SPACE_IDENTIFIER
 from podium_protocol.live.presence import Presence, read_presence
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_storage.database import Transaction

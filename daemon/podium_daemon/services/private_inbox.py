@@ -21,8 +21,8 @@ from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey, VerifiedEvent
 from podium_protocol.limits import MAX_FUTURE
 from podium_protocol.live import private
-from podium_protocol.live.authored import AuthoredEvent
-from podium_protocol.live.meeting import read_meeting
+from podium_protocol.live.fields import AuthoredEvent
+from podium_protocol.live.live_status import read_meeting
 from podium_protocol.live.retention import is_past
 from podium_protocol.live.rsvp import Rsvp, RsvpStatus, read_rsvp, rsvp_identifier
 from podium_protocol.live.said import Said, read_said

@@ -15,12 +15,12 @@ import structlog
 
 from podium_daemon.services.reminder_sending import outbox_item
 from podium_daemon.services.reminder_wrapping import Work, Wrapper, made, stored_wrap
-from podium_protocol import verdicts
 from podium_protocol.events import SignedEvent, VerifiedEvent
 from podium_protocol.live.reminders import LedgerState
 from podium_protocol.nips import nip59
 from podium_protocol.nips.nip11 import Asked
-from podium_protocol.verdicts import Invalid, Pow
+from podium_protocol.relay import verdicts
+from podium_protocol.relay.verdicts import Invalid, Pow
 from podium_storage.database import Transaction
 from podium_storage.deliveries import Delivery, DeliveryState, OutboxItem
 from podium_storage.outbox import Outbox

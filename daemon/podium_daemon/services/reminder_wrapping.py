@@ -14,7 +14,7 @@ from podium_protocol import kinds
 from podium_protocol.events import Pubkey, Rejected, SignedEvent, UnsignedEvent, VerifiedEvent, verify_json
 from podium_protocol.filters import Filter
 from podium_protocol.keys import SecretKey
-from podium_protocol.live import texts
+from podium_protocol.live import message_texts as texts
 from podium_protocol.live.reminders import Message, ReminderPolicy, is_start_in_time
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.nips import nip17, nip44, nip59

@@ -25,7 +25,7 @@ from podium_daemon.watched import Watched
 from podium_protocol import kinds, tags
 from podium_protocol.events import EventId, Pubkey, SignedEvent, VerifiedEvent
 from podium_protocol.keys import SecretKey
-from podium_protocol.live import reply_texts
+from podium_protocol.live import message_texts as reply_texts
 from podium_protocol.live.reminders import LedgerState, is_old_answer
 from podium_protocol.live.replies import Unclear
 from podium_protocol.live.rsvp import is_courtesy, read_reaction, read_reply

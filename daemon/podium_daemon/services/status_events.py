@@ -12,7 +12,7 @@ from podium_daemon.signers.base import Signer
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey, UnsignedEvent, VerifiedEvent
-from podium_protocol.live import meeting
+from podium_protocol.live import live_status as meeting
 from podium_protocol.live.lifecycle import State
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.live.session import Visibility

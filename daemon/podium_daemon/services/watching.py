@@ -17,11 +17,10 @@ import structlog
 from podium_daemon.clock import Clock
 from podium_daemon.refusals import Refused
 from podium_protocol.events import Pubkey, VerifiedEvent
-from podium_protocol.live.completion import CompletionPolicy, by_recording
+from podium_protocol.live.completion import Allowance, CompletionPolicy, Segment, by_recording, credit
 from podium_protocol.live.recording import RecordingStage, access_of
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.live.session import RecordingAccess
-from podium_protocol.live.watching import Allowance, Segment, credit
 from podium_storage.database import Transaction
 from podium_storage.errors import StoreError
 from podium_storage.rows import LiveSessionRow, RecordingRow, WatchRow

@@ -18,8 +18,8 @@ from podium_protocol.errors import RemoteProtocolError
 from podium_protocol.events import Pubkey, Rejected, SignedEvent, UnsignedEvent, VerifiedEvent, verify_json
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.fields import web_url
-from podium_protocol.live.plain_text import single_line
 from podium_protocol.nips import nip46
+from podium_protocol.text import single_line
 
 _MAX_WORDS: Final = 200
 _MAX_PAGES: Final = 3  # to agree on, for one request: a signer must not keep a person busy for ever

@@ -19,9 +19,9 @@ import structlog
 from icalendar import STATUS, Alarm, Calendar, Event
 
 from podium_protocol.live.lifecycle import State
-from podium_protocol.live.plain_text import paragraphs, single_line
+from podium_protocol.live.message_texts import spoken_time
 from podium_protocol.live.rsvp import RsvpStatus
-from podium_protocol.live.texts import spoken_time
+from podium_protocol.text import paragraphs, single_line
 from podium_storage.rows import LiveSessionRow, RsvpRow
 
 _log = structlog.get_logger(__name__)

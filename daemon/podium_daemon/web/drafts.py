@@ -18,7 +18,7 @@ from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey, UnsignedEvent
 from podium_protocol.live import private, rsvp, session
-from podium_protocol.live.authored import AuthoredEvent
+from podium_protocol.live.fields import AuthoredEvent
 from podium_protocol.nips import nip19
 from podium_storage.mirror import Mirror
 from podium_storage.rows import LiveSessionRow, RsvpRow

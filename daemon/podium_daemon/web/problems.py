@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection
 
 from podium_daemon.conference.base import EngineUnavailable
 from podium_protocol.errors import InvalidInput
-from podium_protocol.live.plain_text import single_line
+from podium_protocol.text import single_line
 from podium_storage.errors import StoreError
 
 MEDIA_TYPE: Final = "application/problem+json"

@@ -27,11 +27,11 @@ from podium_protocol.addresses import Address
 from podium_protocol.events import Pubkey
 from podium_protocol.live import fields, private
 from podium_protocol.live.lifecycle import State, Trigger
-from podium_protocol.live.plain_text import single_line
 from podium_protocol.live.recording import RecordingStage, access_of
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.live.session import Visibility
 from podium_protocol.nips import nip19
+from podium_protocol.text import single_line
 from podium_storage.rows import AttendanceRow, LedgerRow, LetterRow, LiveSessionRow, RsvpRow, WatchRow
 from podium_storage.session_counts import SessionCounts, session_counts
 from podium_storage.slices import in_slices

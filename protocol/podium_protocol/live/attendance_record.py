@@ -14,11 +14,10 @@ from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey, UnsignedEvent, pubkey_or_none
 from podium_protocol.live import fields
 from podium_protocol.live.attendance import Assurance, Evidence
-from podium_protocol.live.authored import AuthoredEvent
 from podium_protocol.live.completion import Completion, CompletionWay
-from podium_protocol.live.plain_text import single_line
-from podium_protocol.live.revisions import next_created_at
+from podium_protocol.live.fields import AuthoredEvent, next_created_at
 from podium_protocol.tags import Tags
+from podium_protocol.text import single_line
 
 _MAX_SECONDS: Final = 366 * 86_400
 _MAX_JOINS: Final = 1_000_000

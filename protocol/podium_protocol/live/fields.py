@@ -1,18 +1,23 @@
-"""Strict reading of single tag values: numbers, ids and links, each from a stranger.
-
-`int()` takes "١٢", "1_000", " 7" and "+7"; two readers of one event would then disagree, so only plain digits pass.
-"""
+"""Strict reading of single tag values, the authored event they stand in, and the time of its next revision."""
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
 from podium_protocol import tags
 from podium_protocol.addresses import Address
-from podium_protocol.events import EventId, hex_bytes
+from podium_protocol.events import EventId, UnsignedEvent, VerifiedEvent, hex_bytes
 from podium_protocol.tags import Tags
+
+AuthoredEvent: TypeAlias = VerifiedEvent | UnsignedEvent
+"""A verified event, or a rumor that `nips.nip59.unwrap` accepted: its seal's signature vouches for the author.
+
+Private sessions, their RSVPs and their attendance records travel as such rumors (wire-formats.md, "Public or private").
+Never hand in an unsigned event that came from outside in any other way.
+"""
+
 
 MAX_TIME: Final = 32_503_680_000  # the year 3000: beyond it calendars and `datetime` give up
 MAX_URL: Final = 2048
@@ -74,3 +79,8 @@ def _url(text: str | None, schemes: tuple[str, ...]) -> str | None:
     except ValueError:  # a port that is no number, an unclosed bracket
         return None
     return text if usable and "@" not in parts.netloc else None
+
+
+def next_created_at(now: int, *earlier: int | None) -> int:
+    """`max(now, last + 1)`: relays keep the newest, so a second edit within one second must be newer (NIP-01)."""
+    return max([now, *(time + 1 for time in earlier if time is not None)])

@@ -16,11 +16,11 @@ from podium_protocol import kinds, tags
 from podium_protocol.addresses import Address
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import EventId, Pubkey, Rejected, SignedEvent, UnsignedEvent, VerifiedEvent, verify_json
-from podium_protocol.live.plain_text import single_line
+from podium_protocol.live.message_texts import MAX_TITLE, spoken_time
 from podium_protocol.live.profile import MAX_NAME
 from podium_protocol.live.session_spec import Visibility
-from podium_protocol.live.texts import MAX_TITLE, spoken_time
 from podium_protocol.nips import nip17
+from podium_protocol.text import single_line
 
 MAX_COPY_BYTES: Final = 28_000
 """A rumor of this size pads to 28 KiB, its seal to 40, its wrap to 56: under the 64 KiB at which many relays refuse."""

@@ -14,9 +14,9 @@ import msgspec
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import Pubkey, UnsignedEvent, VerifiedEvent
-from podium_protocol.live.authored import AuthoredEvent
-from podium_protocol.live.plain_text import single_line
+from podium_protocol.live.fields import AuthoredEvent
 from podium_protocol.nips import nip89
+from podium_protocol.text import single_line
 
 MAX_NAME: Final = 60  # characters: a name stands in a line with other things
 _MAX_CONTENT: Final = 64 * 1024

@@ -17,8 +17,8 @@ from podium_protocol.addresses import Address
 from podium_protocol.errors import LocalProtocolError
 from podium_protocol.events import EventId, Pubkey, UnsignedEvent
 from podium_protocol.live import fields
-from podium_protocol.live.authored import AuthoredEvent
-from podium_protocol.live.plain_text import paragraphs
+from podium_protocol.live.fields import AuthoredEvent
+from podium_protocol.text import paragraphs
 
 MAX_TEXT: Final = 1_000  # characters of one question or answer
 MAX_TAGS: Final = 64  # real messages have fewer than ten

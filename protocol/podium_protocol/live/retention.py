@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from podium_protocol import kinds, tags
-from podium_protocol.live.authored import AuthoredEvent
+from podium_protocol.live.fields import AuthoredEvent
 
 _ENDS: Final = {
     kinds.SESSION: ("end", "start"),

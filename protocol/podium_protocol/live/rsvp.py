@@ -14,10 +14,9 @@ from podium_protocol.addresses import Address
 from podium_protocol.errors import LocalProtocolError
 from podium_protocol.events import EventId, Pubkey, UnsignedEvent
 from podium_protocol.live import fields, reply_words
-from podium_protocol.live.authored import AuthoredEvent
-from podium_protocol.live.plain_text import paragraphs
-from podium_protocol.live.revisions import next_created_at
+from podium_protocol.live.fields import AuthoredEvent, next_created_at
 from podium_protocol.tags import Tags
+from podium_protocol.text import paragraphs
 
 MAX_NOTE: Final = 1000
 _MAX_REPLY: Final = 64

@@ -14,7 +14,7 @@ from podium_protocol import kinds, tags
 from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey, UnsignedEvent, pubkey_or_none
 from podium_protocol.live import fields
-from podium_protocol.live.authored import AuthoredEvent
+from podium_protocol.live.fields import AuthoredEvent
 from podium_protocol.live.rsvp import Reply, RsvpStatus
 
 ALL: Final = "*"

@@ -10,8 +10,7 @@ from podium_protocol import kinds, tags
 from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey, pubkey_or_none
 from podium_protocol.live import fields
-from podium_protocol.live.authored import AuthoredEvent
-from podium_protocol.live.plain_text import paragraphs, single_line
+from podium_protocol.live.fields import AuthoredEvent
 from podium_protocol.live.session_spec import (
     DEFAULT_LIMITS,
     MAX_IDENTIFIER_BYTES,
@@ -31,8 +30,9 @@ from podium_protocol.live.session_writing import (
     cancel,
     write_session,
 )
-from podium_protocol.live.time_zones import zone_or_none
 from podium_protocol.tags import Tags
+from podium_protocol.text import paragraphs, single_line
+from podium_protocol.times import zone_or_none
 
 __all__ = [
     "AuthoredEvent",

@@ -10,8 +10,8 @@ import msgspec
 
 from podium_protocol.events import Pubkey
 from podium_protocol.live.fields import MAX_TIME
-from podium_protocol.live.plain_text import single_line
-from podium_protocol.live.time_zones import expectation, zone_or_none
+from podium_protocol.text import single_line
+from podium_protocol.times import expectation, zone_or_none
 
 # an attendance record's `d` is `<session address>:<participant>` and must itself fit the 255 bytes of an naddr (NIP-19)
 MAX_IDENTIFIER_BYTES: Final = 255 - len(f"31923:{64 * '0'}:") - len(f":{64 * '0'}")

@@ -11,13 +11,24 @@ from podium_protocol.addresses import Address
 from podium_protocol.errors import InvalidInput, LocalProtocolError
 from podium_protocol.events import Pubkey, UnsignedEvent, canonical
 from podium_protocol.live import fields
-from podium_protocol.live.authored import AuthoredEvent
-from podium_protocol.live.calendar_days import day_tags
-from podium_protocol.live.plain_text import paragraphs, single_line
-from podium_protocol.live.revisions import next_created_at
+from podium_protocol.live.fields import AuthoredEvent, next_created_at
 from podium_protocol.live.session_spec import DEFAULT_LIMITS, SessionLimits, SessionSpec, Visibility, problems_of
 from podium_protocol.nips.nip09 import write_deletion
 from podium_protocol.tags import Tag, Tags
+from podium_protocol.text import paragraphs, single_line
+
+SECONDS_PER_DAY: Final = 86_400
+
+
+def days_covered(starts_at: int, ends_at: int) -> range:
+    """Days since the epoch that [starts_at, ends_at) touches; the end is exclusive (NIP-52): midnight adds no day."""
+    return range(starts_at // SECONDS_PER_DAY, (max(ends_at, starts_at + 1) - 1) // SECONDS_PER_DAY + 1)
+
+
+def day_tags(starts_at: int, ends_at: int) -> tuple[Tag, ...]:
+    """One `D` tag per day covered."""
+    return tuple(("D", str(day)) for day in days_covered(starts_at, ends_at))
+
 
 LIVE_SESSION: Final = "live-session"
 MAX_CANCEL_REASON: Final = 500

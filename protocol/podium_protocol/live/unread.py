@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from podium_protocol.events import Pubkey, UnsignedEvent
-from podium_protocol.live.plain_text import single_line
-from podium_protocol.live.texts import MAX_TITLE, spoken_time
+from podium_protocol.live.message_texts import MAX_TITLE, spoken_time
 from podium_protocol.nips import nip17
+from podium_protocol.text import single_line
 
 
 class Unread(msgspec.Struct, frozen=True, kw_only=True):

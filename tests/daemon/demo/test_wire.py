@@ -10,7 +10,7 @@ from podium_daemon.demo.wire import RefusedByRelay, open_wire
 from podium_daemon.relays.embedded_child import RelaySettings
 from podium_protocol.events import VerifiedEvent
 from podium_protocol.filters import Filter
-from podium_protocol.verdicts import AuthRequired, Done
+from podium_protocol.relay.verdicts import AuthRequired, Done
 from tests.support.narrow_relay import narrow_relay
 from tests.support.relays import new_key, running_relay, signed
 

@@ -16,7 +16,7 @@ from podium_daemon.relays.embedded import EmbeddedRelay, EmbeddedRelayFailed, Re
 from podium_daemon.relays.embedded_child import RelaySettings
 from podium_daemon.supervisor import Stop
 from podium_protocol.filters import Filter
-from podium_protocol.verdicts import Done
+from podium_protocol.relay.verdicts import Done
 from tests.support.clock import ManualClock
 from tests.support.pools import running_pool
 from tests.support.relays import new_key, running_relay, signed

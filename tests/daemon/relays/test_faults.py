@@ -9,7 +9,7 @@ import pytest
 
 from podium_daemon.relays.relay_state import ConnectionOptions, ConnectionState
 from podium_protocol.filters import Filter
-from podium_protocol.verdicts import Unknown
+from podium_protocol.relay.verdicts import Unknown
 from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.pools import PoolInTest, running_pool
 from tests.support.relays import new_key, running_relay, signed

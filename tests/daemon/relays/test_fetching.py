@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from podium_daemon.relays.fetching import PAGE, Pager
 from podium_protocol.filters import Filter
-from podium_protocol.violations import Violation
+from podium_protocol.relay.verdicts import Violation
 
 Stored = tuple[int, int]  # created_at, number
 

@@ -21,8 +21,7 @@ from podium_protocol.events import SignedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.limits import MAX_AUTH_ATTEMPTS, MAX_FRAME_BYTES, MAX_MESSAGE_CHARS
 from podium_protocol.nips import nip42
-from podium_protocol.verdicts import Done, Unknown
-from podium_protocol.violations import Violation
+from podium_protocol.relay.verdicts import Done, Unknown, Violation
 from tests.support.clock import ManualClock
 from tests.support.pools import PoolInTest, running_pool
 from tests.support.relays import new_key, running_relay, signed

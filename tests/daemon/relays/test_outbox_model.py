@@ -28,7 +28,7 @@ from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus, write_rsvp
 from podium_protocol.live.session_spec import SessionSpec
 from podium_protocol.nips import nip17, nip65
-from podium_protocol.verdicts import Done
+from podium_protocol.relay.verdicts import Done
 from podium_storage.changes import Batch
 from podium_storage.watermarks import Watermarks
 from tests.support.memory_relay import memory_relay

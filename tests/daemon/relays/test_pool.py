@@ -19,7 +19,7 @@ from podium_protocol.events import SignedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.keys import SecretKey
 from podium_protocol.nips import nip42
-from podium_protocol.verdicts import AuthRequired, Blocked, Done, Invalid, Pow, RateLimited, Unknown
+from podium_protocol.relay.verdicts import AuthRequired, Blocked, Done, Invalid, Pow, RateLimited, Unknown
 from podium_storage.errors import StoreDamaged, damage_in
 from tests.support.clock import ManualClock
 from tests.support.pools import Inbox, PoolInTest, running_pool

@@ -18,9 +18,9 @@ from podium_daemon.relays.publishing import (
     PublishWindow,
 )
 from podium_protocol.events import EventId
-from podium_protocol.relay_session import RelaySession
-from podium_protocol.session_events import Published
-from podium_protocol.verdicts import Blocked, Done, RateLimited, Unknown
+from podium_protocol.relay.events import Published
+from podium_protocol.relay.session import RelaySession
+from podium_protocol.relay.verdicts import Blocked, Done, RateLimited, Unknown
 from tests.support.relays import new_key, signed
 
 URL = "wss://relay.example.org"

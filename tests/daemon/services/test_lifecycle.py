@@ -8,7 +8,7 @@ import pytest
 from podium_daemon.refusals import Refused
 from podium_protocol import kinds, tags
 from podium_protocol.live.lifecycle_rules import Facts, StartPolicy
-from podium_protocol.live.meeting import MeetingStatus, read_meeting
+from podium_protocol.live.live_status import MeetingStatus, read_meeting
 from podium_storage.changes import Batch
 from podium_storage.rows import LiveSessionRow
 from tests.support.reads import reading

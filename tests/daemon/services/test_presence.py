@@ -12,7 +12,7 @@ from podium_protocol.keys import SecretKey
 from podium_protocol.live.attendance import Evidence, attend
 from podium_protocol.live.attendance_record import read_attendance_record
 from podium_protocol.live.lifecycle import Run
-from podium_protocol.live.meeting import SPACE_IDENTIFIER
+from podium_protocol.live.live_status import SPACE_IDENTIFIER
 from podium_protocol.live.presence import Presence, presence_intervals
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_storage.rows import IntervalRow, LiveSessionRow, RoomMemberRow

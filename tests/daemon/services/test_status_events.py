@@ -8,7 +8,7 @@ import pytest
 from podium_daemon.services.status_events import SPACE_IDENTIFIER, StatusEvents, StatusSettings
 from podium_protocol import kinds, tags
 from podium_protocol.events import VerifiedEvent
-from podium_protocol.live.meeting import MeetingStatus, read_meeting
+from podium_protocol.live.live_status import MeetingStatus, read_meeting
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_storage.rows import IntervalRow, LiveSessionRow
 from tests.support.world import RELAY, World, new_key, world

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from icalendar import Calendar
 
 from podium_daemon.web.calendar_feed import Entry, Revision, feed, uid_of, write_entries
-from podium_protocol.live.time_zones import zone_or_none
+from podium_protocol.times import zone_or_none
 from podium_storage.rows import LiveSessionRow, RsvpRow
 
 PAGE = "https://live.example.org/s/naddr1x"

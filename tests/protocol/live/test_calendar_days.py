@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podium_protocol.live.calendar_days import SECONDS_PER_DAY, day_tags, days_covered
+from podium_protocol.live.session_writing import SECONDS_PER_DAY, day_tags, days_covered
 
 DAY = SECONDS_PER_DAY
 

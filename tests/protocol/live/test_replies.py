@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podium_protocol.events import EventId
+from podium_protocol.live.message_texts import explain
 from podium_protocol.live.replies import SKEW, TOGETHER, Told, Unclear, session_meant
-from podium_protocol.live.reply_texts import explain
 from podium_protocol.live.rsvp import Reply
 
 NOW = 1_800_000_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from podium_protocol.live.revisions import next_created_at
+from podium_protocol.live.fields import next_created_at
 
 
 def test_the_next_revision_is_newer_than_all_before() -> None:

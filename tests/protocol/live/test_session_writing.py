@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from podium_protocol import tags
 from podium_protocol.errors import InvalidInput, LocalProtocolError
 from podium_protocol.events import UnsignedEvent, VerifiedEvent
-from podium_protocol.live.plain_text import single_line
 from podium_protocol.live.session import RecordingAccess, Session, SessionSpec, Visibility, read_session, spec_of
 from podium_protocol.live.session_writing import attach_recording, cancel, write_session
 from podium_protocol.nips.nip09 import read_deletion
+from podium_protocol.text import single_line
 from tests.support.events import NOW, key_of, seeded, verify_or_fail
 
 INSTRUCTOR, SERVICE, HELPER, GUEST = (key_of(number) for number in range(1, 5))

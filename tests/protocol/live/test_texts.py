@@ -15,9 +15,8 @@ from babel.messages.mofile import write_mo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podium_protocol.live import texts
-from podium_protocol.live.reminders import Message, ReminderPolicy
-from podium_protocol.live.texts import (
+from podium_protocol.live import message_texts as texts
+from podium_protocol.live.message_texts import (
     Language,
     Subject,
     render,
@@ -25,6 +24,7 @@ from podium_protocol.live.texts import (
     spoken_time,
     write_message,
 )
+from podium_protocol.live.reminders import Message, ReminderPolicy
 from tests.support.events import key_of
 
 START = 1_796_144_400  # 2026-12-01 18:00 in Berlin

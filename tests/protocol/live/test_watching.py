@@ -9,8 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podium_protocol.live.completion import by_recording
-from podium_protocol.live.watching import FASTEST, FIRST_ALLOWANCE, LONGEST_SILENCE, Allowance, Credit, credit
+from podium_protocol.live.completion import (
+    FASTEST,
+    FIRST_ALLOWANCE,
+    LONGEST_SILENCE,
+    Allowance,
+    Credit,
+    by_recording,
+    credit,
+)
 
 LENGTH = 600_000  # ten minutes
 SECONDS = LENGTH / 1000

@@ -13,7 +13,7 @@ from podium_daemon.conference.bigbluebutton.settings import BigBlueButtonSetting
 from podium_daemon.conference.bigbluebutton.signing import call_url, person_of
 from podium_daemon.conference.engine_http import EngineHttp
 from podium_protocol.live import fields
-from podium_protocol.live.plain_text import single_line
+from podium_protocol.text import single_line
 
 _MAX_NAME = 64  # characters of a name or title that are sent
 

@@ -28,8 +28,8 @@ from podium_daemon.conference.embedded.wire import (
     write_message,
 )
 from podium_daemon.supervisor import Stop
-from podium_protocol import backoff
 from podium_protocol.errors import PodiumError
+from podium_protocol.relay import backoff
 
 START_WITHIN: Final = 30.0  # seconds; it takes 0.6 on an idle machine
 PING_EVERY: Final = 5.0  # seconds

@@ -34,8 +34,8 @@ from podium_daemon.conference.janus.rooms import JanusRoom
 from podium_daemon.conference.janus.settings import JanusPlace
 from podium_daemon.conference.janus.wire import JanusGone, JanusLink, JanusRefused, Message
 from podium_daemon.supervisor import Stop
-from podium_protocol import backoff
 from podium_protocol.events import Pubkey
+from podium_protocol.relay import backoff
 
 _log = structlog.get_logger(__name__)
 

@@ -14,7 +14,7 @@ from livekit import api
 from podium_daemon.conference.base import EngineUnavailable, Person, TrackKind
 from podium_daemon.conference.livekit.identities import ENTRANCE, ROLE, RUN, sources_of
 from podium_daemon.conference.livekit.settings import LiveKitSettings
-from podium_protocol.live.plain_text import single_line
+from podium_protocol.text import single_line
 
 T = TypeVar("T")
 

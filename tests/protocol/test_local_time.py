@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podium_protocol.errors import InvalidInput
-from podium_protocol.live.local_time import minutes_between, offset_name, parse_local_time
+from podium_protocol.times import minutes_between, offset_name, parse_local_time
 
 _ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "Pacific/Apia")
 

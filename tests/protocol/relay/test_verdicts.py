@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from podium_protocol import verdicts
-from podium_protocol.verdicts import (
+from podium_protocol.relay import verdicts
+from podium_protocol.relay.verdicts import (
     AuthRequired,
     Blocked,
     Done,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from podium_protocol.live.time_zones import expectation, zone_or_none
+from podium_protocol.times import expectation, zone_or_none
 
 
 @pytest.mark.parametrize(

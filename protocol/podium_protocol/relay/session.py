@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from podium_protocol import limits, messages, verdicts
+from podium_protocol import limits, messages
 from podium_protocol.errors import LocalProtocolError
 from podium_protocol.events import EventId, SignedEvent
 from podium_protocol.filters import Filter
@@ -27,8 +27,8 @@ from podium_protocol.messages import (
     OkFrame,
 )
 from podium_protocol.nips import nip42
-from podium_protocol.relay_login import LoginStage, RelayLogin
-from podium_protocol.session_events import (
+from podium_protocol.relay import verdicts
+from podium_protocol.relay.events import (
     AuthAnswered,
     AuthNeeded,
     EndOfStored,
@@ -36,9 +36,9 @@ from podium_protocol.session_events import (
     SessionEvent,
     SubscriptionClosed,
 )
-from podium_protocol.session_state import Allowance, Publication, Resume, Stage, Subscription, pop_due, remember
-from podium_protocol.verdicts import AuthRequired, Done, RateLimited, Unknown, Verdict
-from podium_protocol.violations import Misbehaviour, Violation
+from podium_protocol.relay.login import LoginStage, RelayLogin
+from podium_protocol.relay.subscriptions import Allowance, Publication, Resume, Stage, Subscription, pop_due, remember
+from podium_protocol.relay.verdicts import AuthRequired, Done, Misbehaviour, RateLimited, Unknown, Verdict, Violation
 
 _VIOLATIONS: Final[dict[FrameFlaw, Violation]] = {
     FrameFlaw.TOO_LARGE: Violation.OVERSIZED_FRAME,

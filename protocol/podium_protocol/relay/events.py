@@ -6,7 +6,7 @@ import msgspec
 
 from podium_protocol.events import EventId
 from podium_protocol.messages import EventFrame, NoticeFrame
-from podium_protocol.verdicts import Verdict
+from podium_protocol.relay.verdicts import Verdict
 
 
 class EndOfStored(msgspec.Struct, frozen=True):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from podium_protocol.violations import WEIGHTS, Misbehaviour, Violation
+from podium_protocol.relay.verdicts import WEIGHTS, Misbehaviour, Violation
 
 
 def test_every_fault_has_a_weight() -> None:

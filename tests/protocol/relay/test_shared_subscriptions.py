@@ -15,8 +15,8 @@ from podium_protocol.events import Pubkey
 from podium_protocol.filters import Filter, backfill
 from podium_protocol.limits import BACKFILL, MAX_FILTERS
 from podium_protocol.nips.nip11 import RelayLimits
-from podium_protocol.relay_session import RelaySession
-from podium_protocol.shared_subscriptions import SharedSubscriptions
+from podium_protocol.relay.session import RelaySession
+from podium_protocol.relay.shared_subscriptions import SharedSubscriptions
 from tests.support.events import key_of, signed
 
 WRAPS = Filter(kinds=(kinds.GIFT_WRAP,), tags=(("p", (key_of(1).pubkey,)),))

@@ -9,7 +9,7 @@ from podium_protocol import tags
 from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, UnsignedEvent
 from podium_protocol.live.lifecycle import State
-from podium_protocol.live.meeting import (
+from podium_protocol.live.live_status import (
     Meeting,
     MeetingStatus,
     Space,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podium_protocol import backoff
+from podium_protocol.relay import backoff
 
 
 def test_delays_double_up_to_a_minute() -> None:

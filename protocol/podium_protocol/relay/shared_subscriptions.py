@@ -17,8 +17,8 @@ from podium_protocol.events import SignedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.limits import MAX_FILTERS
 from podium_protocol.nips.nip11 import NO_LIMITS, RelayLimits
-from podium_protocol.relay_session import RelaySession
-from podium_protocol.session_state import Resume
+from podium_protocol.relay.session import RelaySession
+from podium_protocol.relay.subscriptions import Resume
 
 USUAL_FILTERS: Final = 10
 """Filters in a REQ for a relay that limits subscriptions and does not say how many filters it takes."""

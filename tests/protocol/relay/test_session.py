@@ -11,15 +11,23 @@ from podium_protocol.events import EventId
 from podium_protocol.filters import Filter
 from podium_protocol.messages import EventFrame, NoticeFrame
 from podium_protocol.nips import nip42
-from podium_protocol.session_events import (
+from podium_protocol.relay.events import (
     AuthAnswered,
     AuthNeeded,
     EndOfStored,
     Published,
     SubscriptionClosed,
 )
-from podium_protocol.verdicts import AuthRequired, Blocked, Done, Invalid, RateLimited, Restricted, Unknown
-from podium_protocol.violations import Violation
+from podium_protocol.relay.verdicts import (
+    AuthRequired,
+    Blocked,
+    Done,
+    Invalid,
+    RateLimited,
+    Restricted,
+    Unknown,
+    Violation,
+)
 from tests.support.events import NOW, key_of, signed
 from tests.support.talk import EVENT, KEY, LIVE, OTHER, URL, Talk
 

@@ -15,11 +15,10 @@ from podium_protocol import kinds, tags
 from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey, UnsignedEvent
 from podium_protocol.live import fields
-from podium_protocol.live.authored import AuthoredEvent
+from podium_protocol.live.fields import AuthoredEvent, next_created_at
 from podium_protocol.live.lifecycle import State
-from podium_protocol.live.plain_text import single_line
-from podium_protocol.live.revisions import next_created_at
 from podium_protocol.tags import Tags
+from podium_protocol.text import single_line
 
 REFRESH_EVERY: Final = 600
 """Seconds between refreshes of a live status: clients take one that is an hour old as ended (NIP-53)."""
