@@ -14,10 +14,10 @@ from podium_daemon.relays.relay_state import ConnectionState
 from podium_daemon.supervisor import Stop
 from podium_protocol.events import Pubkey
 from podium_protocol.filters import Filter
-from podium_storage.attendance_projection import AttendanceProjection
-from podium_storage.mirror import Mirror, Projection
-from podium_storage.projections import RsvpProjection
-from podium_storage.session_projection import SessionProjection
+from podium_storage.mirror.mirror import Mirror, Projection
+from podium_storage.projections.attendance import AttendanceProjection
+from podium_storage.projections.rsvps import RsvpProjection
+from podium_storage.projections.sessions import SessionProjection
 from podium_storage.store import Store
 
 _NOBODY = Pubkey("0" * 64)

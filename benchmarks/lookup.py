@@ -23,8 +23,8 @@ from benchmarks.interleave import Contestant, Progress, Result, Row, compared, i
 from benchmarks.settings import Settings
 from benchmarks.signed_load import part
 from podium_protocol import kinds
-from podium_storage.rows import RsvpRow
 from podium_storage.store import Store
+from podium_storage.table.models import RsvpRow
 
 _LESSONS: Final = 1_000
 _ROWS_OF_ONE: Final = 10  # sessions that one person answered

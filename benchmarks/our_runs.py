@@ -21,10 +21,10 @@ from podium_daemon.relays.publisher import Publisher
 from podium_daemon.relays.relay_state import ConnectionState
 from podium_daemon.supervisor import Stop
 from podium_protocol import relay_url
-from podium_storage import outbox as outbox_module
 from podium_storage.changes import Change
-from podium_storage.deliveries import Delivery, DeliveryState, OutboxItem
-from podium_storage.outbox import Outbox
+from podium_storage.outbox import outbox as outbox_module
+from podium_storage.outbox.outbox import Outbox
+from podium_storage.outbox.values import Delivery, DeliveryState, OutboxItem
 from podium_storage.store import Store
 
 _AT_ONCE: Final = 25  # messages wrapped before the connection has its turn: 4 ms

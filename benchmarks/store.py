@@ -14,7 +14,7 @@ from benchmarks.child import Meter
 from benchmarks.interleave import Progress, Result, compared, interleaved
 from benchmarks.settings import Settings
 from podium_protocol.events import VerifiedEvent, verify_json
-from podium_storage.mirror import Mirror
+from podium_storage.mirror.mirror import Mirror
 from podium_storage.sqlite import backend
 from podium_storage.store import Store
 

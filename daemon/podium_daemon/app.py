@@ -115,19 +115,18 @@ from podium_protocol.live.session import Guests, RecordingAccess, Visibility
 from podium_protocol.nips import nip05, nip19, nip42
 from podium_protocol.nips.nip11 import Asked, asked_by
 from podium_protocol.relay_url import normalise
-from podium_storage.attendance_projection import AttendanceProjection
 from podium_storage.meta import Meta
-from podium_storage.mirror import Mirror
-from podium_storage.opened_wraps import OpenedWraps
-from podium_storage.outbox import Outbox
-from podium_storage.projections import RsvpProjection
-from podium_storage.question_projection import QuestionProjection
-from podium_storage.replacement import Effect
+from podium_storage.mirror.fold import Effect
+from podium_storage.mirror.mirror import Mirror
+from podium_storage.mirror.progress import OpenedWraps, Watermarks
+from podium_storage.outbox.outbox import Outbox
+from podium_storage.projections.attendance import AttendanceProjection
+from podium_storage.projections.questions import QuestionProjection
+from podium_storage.projections.rsvps import RsvpProjection
+from podium_storage.projections.sessions import SessionProjection
 from podium_storage.retention import Retention
-from podium_storage.rows import LiveSessionRow
-from podium_storage.session_projection import SessionProjection
 from podium_storage.store import Store
-from podium_storage.watermarks import Watermarks
+from podium_storage.table.models import LiveSessionRow
 
 _log = structlog.get_logger(__name__)
 

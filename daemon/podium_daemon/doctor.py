@@ -30,7 +30,7 @@ from podium_protocol import kinds
 from podium_protocol.events import Pubkey
 from podium_protocol.live.session import SessionLimits, objection_to
 from podium_protocol.nips.nip19 import encode_npub
-from podium_storage.event_rows import read_event
+from podium_storage.mirror.queries import read_event
 
 ReachRelay = Callable[[str], Awaitable[str | None]]
 """Connects to a relay and asks it something: None if it answers, else what went wrong, in words."""

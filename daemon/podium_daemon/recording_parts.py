@@ -20,9 +20,9 @@ from podium_daemon.services.recording_tracks import Tracks
 from podium_daemon.services.recording_work import RecordingWork
 from podium_daemon.services.status_events import StatusEvents
 from podium_daemon.signers.instructors import InstructorSigning
-from podium_storage.mirror import Mirror
-from podium_storage.rows import LiveSessionRow
+from podium_storage.mirror.mirror import Mirror
 from podium_storage.store import Store
+from podium_storage.table.models import LiveSessionRow
 
 
 class RecordingPlace(msgspec.Struct, frozen=True, kw_only=True):

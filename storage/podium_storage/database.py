@@ -14,10 +14,10 @@ from typing import Final, Self, TypeVar
 
 from podium_storage import migrations
 from podium_storage.backend import Backend, Connection, SqlRow, Value
+from podium_storage.cancellation import ended, settled
 from podium_storage.changes import ChangeFeed
 from podium_storage.errors import CommitUncertain, StoreClosed, StoreError, TransactionLost, TransactionMisused
 from podium_storage.migrations import Migration
-from podium_storage.shielding import ended, settled
 from podium_storage.sqlite import SqliteBackend
 from podium_storage.transaction import Mode, Transaction, inside
 

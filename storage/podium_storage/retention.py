@@ -16,16 +16,16 @@ from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import Pubkey
 from podium_protocol.filters import Filter
-from podium_storage import schema
-from podium_storage.columns import StoredRow
 from podium_storage.database import Transaction
-from podium_storage.mirror import Mirror
-from podium_storage.outbox import Outbox
-from podium_storage.projections import RSVP_FLOORS
-from podium_storage.rows import LiveSessionRow
-from podium_storage.schema import TableSchema
+from podium_storage.mirror.mirror import Mirror
+from podium_storage.outbox.outbox import Outbox
+from podium_storage.projections.rsvps import RSVP_FLOORS
 from podium_storage.store import Store
-from podium_storage.table import Table
+from podium_storage.table import schema
+from podium_storage.table.columns import StoredRow
+from podium_storage.table.models import LiveSessionRow
+from podium_storage.table.schema import TableSchema
+from podium_storage.table.table import Table
 
 RULES: Final = {
     "trainingLiveSessions": "with the session",

@@ -6,13 +6,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Protocol, Self, TypeVar
 
-from podium_storage import schema
 from podium_storage.changes import ChangeFeed
 from podium_storage.database import Database, Mode, Transaction
-from podium_storage.interning import Interner
-from podium_storage.live_query import live_query
 from podium_storage.migrations import Migration
-from podium_storage.rows import (
+from podium_storage.table import schema
+from podium_storage.table.interning import Interner
+from podium_storage.table.live_query import live_query
+from podium_storage.table.models import (
     AttendanceRow,
     CalendarEntryRow,
     IntervalRow,
@@ -28,7 +28,7 @@ from podium_storage.rows import (
     RsvpRow,
     WatchRow,
 )
-from podium_storage.table import Table
+from podium_storage.table.table import Table
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from podium_daemon.web.routes.pages import page_files
 from podium_protocol.events import Pubkey
-from podium_storage.rows import RsvpRow
+from podium_storage.table.models import RsvpRow
 from tests.support.axe import flaws, installed_axe
 from tests.support.browsers import Visitor
 from tests.support.page import Kept, KeptHouse, kept_house, kept_session, press, profile_of, seen, signed_post

@@ -14,7 +14,7 @@ import vobject
 from podium_daemon.services.profiles import Introduction
 from podium_protocol.events import Pubkey
 from podium_protocol.nips.nip19 import encode_npub
-from podium_storage.rows import AttendanceRow, LiveSessionRow, RsvpRow
+from podium_storage.table.models import AttendanceRow, LiveSessionRow, RsvpRow
 from tests.support.browsers import chromium, visit
 from tests.support.page import Kept, KeptHouse, kept_house, kept_session, press, profile_of, seen
 from tests.support.relays import new_key

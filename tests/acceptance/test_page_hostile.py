@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from podium_protocol.live.profile import MAX_NAME
-from podium_storage.rows import LiveSessionRow
+from podium_storage.table.models import LiveSessionRow
 from tests.support.browsers import Visitor
 from tests.support.page import Kept, KeptHouse, kept_house, kept_session, profile_of
 from tests.support.relays import new_key

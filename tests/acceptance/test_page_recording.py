@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from podium_protocol.keys import SecretKey
-from podium_storage.rows import WatchRow
+from podium_storage.table.models import WatchRow
 from tests.support.browsers import chromium, visit
 from tests.support.page import press, seen
 from tests.support.recording import Studio, studio

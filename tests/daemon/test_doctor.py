@@ -17,8 +17,8 @@ from podium_daemon.state_directory import lock_state_directory
 from podium_protocol import kinds
 from podium_protocol.nips.nip19 import encode_npub, encode_nsec
 from podium_storage.meta import Meta
-from podium_storage.mirror import Mirror
-from podium_storage.session_projection import SessionProjection
+from podium_storage.mirror.mirror import Mirror
+from podium_storage.projections.sessions import SessionProjection
 from podium_storage.store import Store
 from tests.support.events import NOW, verified
 from tests.support.relays import new_key

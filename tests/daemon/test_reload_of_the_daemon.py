@@ -30,8 +30,8 @@ from podium_protocol.live.reminders import Message
 from podium_protocol.nips.nip11 import RelayLimits
 from podium_protocol.relay_url import normalise
 from podium_storage.meta import Meta
-from podium_storage.rows import LiveSessionRow
 from podium_storage.store import Store
+from podium_storage.table.models import LiveSessionRow
 from tests.support.clock import ManualClock
 from tests.support.relays import new_key
 

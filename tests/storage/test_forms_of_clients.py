@@ -9,9 +9,9 @@ import pytest
 from podium_protocol import kinds
 from podium_protocol.live.session import names_service
 from podium_protocol.tags import Tags
-from podium_storage.mirror import Mirror
-from podium_storage.projections import RsvpProjection
-from podium_storage.session_projection import SessionProjection
+from podium_storage.mirror.mirror import Mirror
+from podium_storage.projections.rsvps import RsvpProjection
+from podium_storage.projections.sessions import SessionProjection
 from podium_storage.store import Store
 from tests.support.events import NOW, key_of, verified
 

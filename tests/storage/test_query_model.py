@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from podium_storage.query import Query
-from podium_storage.table import Table
-from podium_storage.where import WhereClause
+from podium_storage.table.query import Query
+from podium_storage.table.table import Table
+from podium_storage.table.where import WhereClause
 from tests.support.store import NoteRow, opened
 
 # few values, so that they meet; among them what sorts differently in UTF-16, in JSON and in SQL

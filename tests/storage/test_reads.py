@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from podium_storage.changes import Batch, Change, ChangeKind
-from podium_storage.conditions import EVERYTHING, Condition, Points
-from podium_storage.index_spec import Index
-from podium_storage.reads import ReadLog
+from podium_storage.table.conditions import EVERYTHING, Condition, Points
+from podium_storage.table.index_spec import Index
+from podium_storage.transaction import ReadLog
 from tests.support.store import NoteRow
 
 MINE, OTHER = NoteRow(id=1, lesson_id="mine"), NoteRow(id=1, lesson_id="other")

@@ -11,12 +11,12 @@ from podium_protocol.addresses import Address
 from podium_protocol.events import UnsignedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.nips import nip17
-from podium_storage.columns import ColumnKind, StoredRow
 from podium_storage.database import Transaction
 from podium_storage.retention import RULES, Forgotten, Retention, of_a_session
-from podium_storage.rows import LiveSessionRow
-from podium_storage.schema import TABLES, TableSchema
-from podium_storage.table import Table
+from podium_storage.table.columns import ColumnKind, StoredRow
+from podium_storage.table.models import LiveSessionRow
+from podium_storage.table.schema import TABLES, TableSchema
+from podium_storage.table.table import Table
 from tests.support.world import RELAY, World, new_key, signed, world
 
 _SOMETHING = {

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from podium_storage.errors import ConstraintViolated
-from podium_storage.returns import Returns, StoredReturn
-from podium_storage.rows import IntervalRow
+from podium_storage.resume_tokens import Returns, StoredReturn
+from podium_storage.table.models import IntervalRow
 from tests.support.mirrors import mirrored
 
 ONE = StoredReturn(

@@ -11,10 +11,10 @@ import pytest
 
 from podium_storage.changes import ChangeKind
 from podium_storage.errors import NotUnique, TransactionMisused
-from podium_storage.rows import OptOutRow
-from podium_storage.schema import TABLES
 from podium_storage.store import BoundTables, Store
-from podium_storage.table import Table
+from podium_storage.table.models import OptOutRow
+from podium_storage.table.schema import TABLES
+from podium_storage.table.table import Table
 from tests.support.store import rsvp
 
 

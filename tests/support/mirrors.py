@@ -12,9 +12,9 @@ from podium_protocol.addresses import Address
 from podium_protocol.events import VerifiedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.keys import SecretKey
-from podium_storage.mirror import Mirror
-from podium_storage.outbox import Outbox
-from podium_storage.projections import RsvpProjection
+from podium_storage.mirror.mirror import Mirror
+from podium_storage.outbox.outbox import Outbox
+from podium_storage.projections.rsvps import RsvpProjection
 from podium_storage.store import Store
 from tests.support.events import NOW, verified
 

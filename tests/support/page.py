@@ -22,10 +22,10 @@ from podium_protocol.addresses import Address
 from podium_protocol.events import Pubkey, UnsignedEvent, VerifiedEvent, verify
 from podium_protocol.keys import SecretKey
 from podium_protocol.nips import nip98
-from podium_storage.mirror import Mirror
-from podium_storage.rows import AttendanceRow, LiveSessionRow, RsvpRow
-from podium_storage.session_projection import room_of
+from podium_storage.mirror.mirror import Mirror
+from podium_storage.projections.sessions import room_of
 from podium_storage.store import Store
+from podium_storage.table.models import AttendanceRow, LiveSessionRow, RsvpRow
 from tests.support.browsers import Visitor, chromium, visit
 from tests.support.installed import Site, free_port
 from tests.support.relays import new_key

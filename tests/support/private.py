@@ -15,7 +15,7 @@ from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus, write_rsvp
 from podium_protocol.live.session import Session, SessionSpec, Visibility, cancel, read_session, spec_of
 from podium_protocol.nips import nip59
-from podium_storage.rows import LiveSessionRow
+from podium_storage.table.models import LiveSessionRow
 from tests.support.world import World, signed
 
 

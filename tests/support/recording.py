@@ -17,7 +17,7 @@ from podium_protocol.live.join_proof import Consent, write_join_proof
 from podium_protocol.live.recording import policy_for
 from podium_protocol.live.session import RecordingAccess
 from podium_protocol.nips import nip98
-from podium_storage.rows import LiveSessionRow, RecordingRow, RoomMemberRow
+from podium_storage.table.models import LiveSessionRow, RecordingRow, RoomMemberRow
 from tests.support.recording_engine import RecordingEngine
 from tests.support.world import EVERYTHING, Room, World, new_key, signed, world
 

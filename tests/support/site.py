@@ -41,7 +41,7 @@ from podium_protocol.events import Pubkey, SignedEvent, UnsignedEvent
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.join_proof import Consent, write_join_proof
 from podium_protocol.nips import nip19, nip98
-from podium_storage.rows import LiveSessionRow
+from podium_storage.table.models import LiveSessionRow
 from tests.support.pools import LOOPBACK
 from tests.support.seat_server import Page
 from tests.support.world import RELAY, World, signed, world

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from podium_storage.columns import InternedText, StoredRow
 from podium_storage.database import Database
-from podium_storage.interning import Interner
 from podium_storage.migrations import Migration
-from podium_storage.rows import RsvpRow
-from podium_storage.schema import TableSchema, script
-from podium_storage.table import Table
+from podium_storage.table.columns import InternedText, StoredRow
+from podium_storage.table.interning import Interner
+from podium_storage.table.models import RsvpRow
+from podium_storage.table.schema import TableSchema, script
+from podium_storage.table.table import Table
 
 
 class NoteRow(StoredRow, frozen=True, kw_only=True, rename="camel"):

@@ -62,18 +62,18 @@ from podium_protocol.live.seats import SeatPolicy
 from podium_protocol.live.session import Session, SessionSpec, cancel, write_session
 from podium_protocol.nips import nip17, nip59
 from podium_protocol.nips.nip11 import Asked, RelayLimits, asked_by
-from podium_storage.attendance_projection import AttendanceProjection
 from podium_storage.changes import Batch
-from podium_storage.deliveries import Accepted
 from podium_storage.meta import Meta
-from podium_storage.mirror import Mirror
-from podium_storage.opened_wraps import OpenedWraps
-from podium_storage.outbox import Outbox
-from podium_storage.projections import RsvpProjection
-from podium_storage.question_projection import QuestionProjection
-from podium_storage.rows import LedgerRow, LiveSessionRow, RsvpRow
-from podium_storage.session_projection import SessionProjection
+from podium_storage.mirror.mirror import Mirror
+from podium_storage.mirror.progress import OpenedWraps
+from podium_storage.outbox.outbox import Outbox
+from podium_storage.outbox.values import Accepted
+from podium_storage.projections.attendance import AttendanceProjection
+from podium_storage.projections.questions import QuestionProjection
+from podium_storage.projections.rsvps import RsvpProjection
+from podium_storage.projections.sessions import SessionProjection
 from podium_storage.store import Store
+from podium_storage.table.models import LedgerRow, LiveSessionRow, RsvpRow
 from tests.support.clock import ManualClock
 
 RELAY = "wss://relay.example.org"

@@ -6,8 +6,8 @@ from collections.abc import Collection
 
 from podium_protocol.events import Pubkey
 from podium_storage.changes import Batch
-from podium_storage.rows import QuestionRow, RsvpRow
 from podium_storage.store import Store
+from podium_storage.table.models import QuestionRow, RsvpRow
 
 
 class Audience:

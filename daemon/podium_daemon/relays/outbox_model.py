@@ -28,7 +28,7 @@ from podium_protocol.events import Pubkey
 from podium_protocol.filters import Filter
 from podium_protocol.nips import nip65
 from podium_storage.errors import StoreDamaged
-from podium_storage.event_queries import EventQueries
+from podium_storage.mirror.queries import EventQueries
 
 _log = structlog.get_logger(__name__)
 

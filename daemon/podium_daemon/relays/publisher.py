@@ -20,11 +20,11 @@ from podium_daemon.turns import take_turns
 from podium_protocol.errors import PodiumError
 from podium_protocol.relay import backoff
 from podium_protocol.relay.verdicts import is_final
-from podium_storage import outbox as outbox_module
 from podium_storage.changes import Batch
-from podium_storage.deliveries import Accepted, OutboxRow, PublishResult, Refused, TryAgain
 from podium_storage.errors import StoreDamaged
-from podium_storage.outbox import Outbox
+from podium_storage.outbox import outbox as outbox_module
+from podium_storage.outbox.outbox import Outbox
+from podium_storage.outbox.values import Accepted, OutboxRow, PublishResult, Refused, TryAgain
 from podium_storage.store import Store
 
 _log = structlog.get_logger(__name__)

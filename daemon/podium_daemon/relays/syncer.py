@@ -28,11 +28,11 @@ from podium_protocol.live.retention import is_past
 from podium_protocol.live.session import Visibility
 from podium_protocol.relay import backoff
 from podium_storage.changes import Batch
-from podium_storage.mirror import Mirror
-from podium_storage.replacement import IngestOutcome
-from podium_storage.rows import LiveSessionRow
+from podium_storage.mirror.fold import IngestOutcome
+from podium_storage.mirror.mirror import Mirror
+from podium_storage.mirror.progress import Watermarks
 from podium_storage.store import Store
-from podium_storage.watermarks import Watermarks
+from podium_storage.table.models import LiveSessionRow
 
 _log = structlog.get_logger(__name__)
 

@@ -36,9 +36,9 @@ from podium_protocol.live.attendance import Evidence
 from podium_protocol.live.lifecycle import State
 from podium_storage.changes import Batch, Subscription
 from podium_storage.errors import StoreDamaged, StoreError
-from podium_storage.owed_attendance import sessions_with_owed_attendance
-from podium_storage.rows import IntervalRow, LiveSessionRow, WatchRow
+from podium_storage.projections.attendance import sessions_with_owed_attendance
 from podium_storage.store import Store
+from podium_storage.table.models import IntervalRow, LiveSessionRow, WatchRow
 
 _log = structlog.get_logger(__name__)
 

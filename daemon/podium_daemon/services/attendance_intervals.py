@@ -9,7 +9,7 @@ import msgspec
 
 from podium_daemon.conference.base import Joined, LeaveReason, Left, MediaUp, Present
 from podium_protocol.live.attendance import AttendancePolicy, Evidence, Interval
-from podium_storage.rows import IntervalRow
+from podium_storage.table.models import IntervalRow
 
 REMEMBERED = "remembered"
 """Leave reason of the interval that stands for an attendance record read back from the relays."""

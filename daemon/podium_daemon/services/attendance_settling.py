@@ -24,8 +24,8 @@ from podium_protocol.live.completion import Completion, CompletionPolicy, Comple
 from podium_protocol.live.lifecycle import Run, State
 from podium_protocol.live.private import seals_attendance
 from podium_storage.database import Transaction
-from podium_storage.rows import AttendanceRow, IntervalRow, LiveSessionRow, RoomMemberRow, WatchRow
 from podium_storage.store import Store
+from podium_storage.table.models import AttendanceRow, IntervalRow, LiveSessionRow, RoomMemberRow, WatchRow
 
 _log = structlog.get_logger(__name__)
 _BATCH: Final = 200  # people computed and signed before the loop gets its turn: about 15 ms

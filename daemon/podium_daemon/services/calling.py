@@ -14,8 +14,8 @@ from podium_daemon.conference.service import ConferenceRecord, TrainingConferenc
 from podium_daemon.refusals import Refused
 from podium_protocol.events import Pubkey
 from podium_protocol.live.lifecycle import State
-from podium_storage.rows import LiveSessionRow
 from podium_storage.store import Store
+from podium_storage.table.models import LiveSessionRow
 
 _COMPARED = ("name", "max_participants", "waiting_room", "allow_recording", "e2ee_required", "instructor_pubkey")
 

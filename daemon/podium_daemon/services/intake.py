@@ -26,9 +26,9 @@ from podium_protocol.live.rsvp import read_rsvp
 from podium_protocol.live.session import NotASession, Session, Visibility, read_session
 from podium_protocol.nips import nip09
 from podium_storage.database import Transaction
-from podium_storage.replacement import IngestOutcome
-from podium_storage.rows import LiveSessionRow
+from podium_storage.mirror.fold import IngestOutcome
 from podium_storage.store import Store
+from podium_storage.table.models import LiveSessionRow
 
 E2EE_UNAVAILABLE: Final = Refused(
     "e2ee-unavailable",

@@ -14,8 +14,8 @@ from podium_daemon.clock import Clock
 from podium_protocol.events import Pubkey, UnsignedEvent
 from podium_protocol.live.reminders import LedgerState
 from podium_storage.database import Transaction
-from podium_storage.rows import LetterRow, LiveSessionRow
 from podium_storage.store import Store
+from podium_storage.table.models import LetterRow, LiveSessionRow
 
 SESSION: Final = "session"
 DELETION: Final = "deletion"

@@ -38,8 +38,8 @@ from podium_protocol.live.lifecycle_rules import (
 )
 from podium_storage.changes import Batch
 from podium_storage.database import Transaction
-from podium_storage.rows import IntervalRow, LiveSessionRow
 from podium_storage.store import Store
+from podium_storage.table.models import IntervalRow, LiveSessionRow
 
 _log = structlog.get_logger(__name__)
 _LOOK_EVERY: Final = 30  # seconds; the list of instructors changes without a change of any row

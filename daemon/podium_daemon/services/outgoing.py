@@ -8,10 +8,10 @@ from podium_daemon.clock import Clock
 from podium_protocol.addresses import Address
 from podium_protocol.events import VerifiedEvent
 from podium_storage.database import Transaction
-from podium_storage.deliveries import OutboxItem
-from podium_storage.mirror import Mirror
-from podium_storage.outbox import Outbox
-from podium_storage.replacement import IngestOutcome
+from podium_storage.mirror.fold import IngestOutcome
+from podium_storage.mirror.mirror import Mirror
+from podium_storage.outbox.outbox import Outbox
+from podium_storage.outbox.values import OutboxItem
 
 Targets = Callable[[], Sequence[str]]
 """The relays of our own events: those configured with `write`."""

@@ -1,6 +1,6 @@
 """What instructors signed and this service did not take: logged, counted, listed with the reason, and told to them.
 
-A revision that cannot be read leaves the one before in force (`podium_storage.session_revisions`); its instructor, who
+A revision that cannot be read leaves the one before in force (`podium_storage.projections.session_revisions`); its instructor, who
 sees their change in their own client, hears once that it does not count here.
 """
 
@@ -27,10 +27,10 @@ from podium_protocol.live.session_spec import DEFAULT_LIMITS
 from podium_protocol.live.unread import Unread, write_unread
 from podium_protocol.text import single_line
 from podium_storage.database import Transaction
-from podium_storage.event_queries import EventQueries
-from podium_storage.replacement import Death, Effect
-from podium_storage.rows import LiveSessionRow
+from podium_storage.mirror.fold import Death, Effect
+from podium_storage.mirror.queries import EventQueries
 from podium_storage.store import Store
+from podium_storage.table.models import LiveSessionRow
 
 _log = structlog.get_logger(__name__)
 MAX_LISTED: Final = 500

@@ -25,9 +25,9 @@ from podium_protocol.live.live_status import SPACE_IDENTIFIER
 from podium_protocol.live.presence import Presence, read_presence
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_storage.database import Transaction
-from podium_storage.replacement import Effect
-from podium_storage.rows import IntervalRow, LiveSessionRow, RoomMemberRow, RsvpRow
+from podium_storage.mirror.fold import Effect
 from podium_storage.store import BoundTables, Store
+from podium_storage.table.models import IntervalRow, LiveSessionRow, RoomMemberRow, RsvpRow
 
 _LONGEST: Final = 3 * 24 * 3600  # seconds; no session that began before is live
 _BY_PERSON: Final = "[lessonId+pubkey]"

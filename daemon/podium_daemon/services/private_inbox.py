@@ -28,15 +28,15 @@ from podium_protocol.live.rsvp import Rsvp, RsvpStatus, read_rsvp, rsvp_identifi
 from podium_protocol.live.said import Said, read_said
 from podium_protocol.live.session import Session, Visibility, read_session
 from podium_protocol.nips import nip09, nip59
-from podium_storage.attendance_projection import AttendanceProjection
 from podium_storage.database import Transaction
-from podium_storage.mirror import Mirror
-from podium_storage.opened_wraps import OpenedWraps
-from podium_storage.projections import Answer, RsvpProjection
-from podium_storage.replacement import IngestOutcome
-from podium_storage.rows import LiveSessionRow, OptOutRow, RsvpRow
-from podium_storage.session_projection import SessionProjection
+from podium_storage.mirror.fold import IngestOutcome
+from podium_storage.mirror.mirror import Mirror
+from podium_storage.mirror.progress import OpenedWraps
+from podium_storage.projections.attendance import AttendanceProjection
+from podium_storage.projections.rsvps import Answer, RsvpProjection
+from podium_storage.projections.sessions import SessionProjection
 from podium_storage.store import Store
+from podium_storage.table.models import LiveSessionRow, OptOutRow, RsvpRow
 
 _log = structlog.get_logger(__name__)
 MAX_PAST: Final = (

@@ -19,9 +19,9 @@ from podium_protocol.live.rsvp import Rsvp, RsvpStatus
 from podium_protocol.live.said import ALL
 from podium_protocol.nips import nip19
 from podium_storage.database import Transaction
-from podium_storage.projections import Answer, RsvpProjection
-from podium_storage.rows import LiveSessionRow, RsvpRow
+from podium_storage.projections.rsvps import Answer, RsvpProjection
 from podium_storage.store import Store
+from podium_storage.table.models import LiveSessionRow, RsvpRow
 
 _FOR_GUESTS: Final = (topics.SESSION, topics.DELETION, topics.INVITATION)
 

@@ -34,15 +34,15 @@ from podium_protocol.keys import SecretKey
 from podium_protocol.live.reminders import LedgerState
 from podium_protocol.nips import nip59
 from podium_protocol.nips.nip11 import Asked
-from podium_storage import mirror as mirror_module
-from podium_storage import outbox as outbox_module
 from podium_storage.changes import Batch
 from podium_storage.database import Transaction
-from podium_storage.deliveries import Delivery, DeliveryState, OutboxItem
-from podium_storage.mirror import Mirror
-from podium_storage.outbox import Outbox
-from podium_storage.rows import LetterRow
+from podium_storage.mirror import mirror as mirror_module
+from podium_storage.mirror.mirror import Mirror
+from podium_storage.outbox import outbox as outbox_module
+from podium_storage.outbox.outbox import Outbox
+from podium_storage.outbox.values import Delivery, DeliveryState, OutboxItem
 from podium_storage.store import Store
+from podium_storage.table.models import LetterRow
 
 _log = structlog.get_logger(__name__)
 REFERENCE: Final = "letter:"

@@ -20,7 +20,7 @@ from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.live.profile import Profile, read_profile
 from podium_storage.changes import Batch, ChangeFeed
-from podium_storage.mirror import TABLE, Mirror
+from podium_storage.mirror.mirror import TABLE, Mirror
 
 _log = structlog.get_logger(__name__)
 

@@ -10,8 +10,8 @@ import msgspec
 
 from podium_protocol.events import Pubkey
 from podium_protocol.live.questions import Asker, AskingPolicy, Hold, objection
-from podium_storage.rows import LiveSessionRow, QuestionRow
 from podium_storage.store import BoundTables
+from podium_storage.table.models import LiveSessionRow, QuestionRow
 
 MAX_STRANGERS: Final = 200  # questions of one session that wait since nobody knows who asks; more are forgotten
 _BY_PERSON: Final = "[lessonId+pubkey]"

@@ -34,10 +34,10 @@ from podium_protocol.live.session import Visibility
 from podium_protocol.nips import nip09
 from podium_storage.changes import Batch
 from podium_storage.database import Transaction
-from podium_storage.question_projection import QuestionProjection
-from podium_storage.replacement import IngestOutcome
-from podium_storage.rows import LiveSessionRow, QuestionRow, RoomControlsRow, RoomMemberRow, RsvpRow
+from podium_storage.mirror.fold import IngestOutcome
+from podium_storage.projections.questions import QuestionProjection
 from podium_storage.store import BoundTables, Store
+from podium_storage.table.models import LiveSessionRow, QuestionRow, RoomControlsRow, RoomMemberRow, RsvpRow
 
 _log = structlog.get_logger(__name__)
 MAX_AHEAD: Final = 600  # seconds, as relays take it

@@ -31,8 +31,8 @@ from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.live.lifecycle import State
 from podium_protocol.live.recording import RecordingStage, policy_for
 from podium_storage.changes import Batch
-from podium_storage.rows import LiveSessionRow, RecordingConsentRow, RecordingRow, RoomMemberRow
 from podium_storage.store import Store
+from podium_storage.table.models import LiveSessionRow, RecordingConsentRow, RecordingRow, RoomMemberRow
 
 _log = structlog.get_logger(__name__)
 _RESTARTED: Final = "the daemon was started again while it recorded"

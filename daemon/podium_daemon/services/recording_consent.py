@@ -18,8 +18,8 @@ from podium_protocol.events import Pubkey, VerifiedEvent, verify_json
 from podium_protocol.live import fields
 from podium_protocol.live.join_proof import Consent, read_consent
 from podium_storage.database import Transaction
-from podium_storage.rows import LiveSessionRow, RecordingConsentRow, RoomMemberRow
 from podium_storage.store import Store
+from podium_storage.table.models import LiveSessionRow, RecordingConsentRow, RoomMemberRow
 
 _BY_PERSON = "[lessonId+pubkey]"
 _BATCH: Final = 100  # signatures verified before the loop gets its turn: about 10 ms

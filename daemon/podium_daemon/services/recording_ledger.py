@@ -9,8 +9,8 @@ import msgspec
 from podium_daemon.clock import Clock
 from podium_protocol.live.recording import RecordingStage, moved
 from podium_storage.database import Transaction
-from podium_storage.rows import LiveSessionRow, RecordingRow
 from podium_storage.store import Store
+from podium_storage.table.models import LiveSessionRow, RecordingRow
 
 With = Callable[[Transaction, LiveSessionRow], Awaitable[LiveSessionRow]]
 """More to do in the transaction that changes a recording; gives the session's row as it shall be written."""

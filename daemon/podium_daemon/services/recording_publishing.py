@@ -27,8 +27,8 @@ from podium_protocol.live.recording import RecordingStage, access_of
 from podium_protocol.live.session import RecordingAccess
 from podium_protocol.live.session_writing import attach_recording, detach_recording
 from podium_storage.database import Transaction
-from podium_storage.mirror import Mirror
-from podium_storage.rows import LiveSessionRow, RecordingRow
+from podium_storage.mirror.mirror import Mirror
+from podium_storage.table.models import LiveSessionRow, RecordingRow
 
 _log = structlog.get_logger(__name__)
 _ATTEMPTS: Final = 5  # the lifecycle may write the same session in between

@@ -21,7 +21,7 @@ from podium_protocol.events import Pubkey
 from podium_protocol.live.lifecycle import State
 from podium_protocol.live.recording import Objection, ObjectionReason, RecordingStage, Room, access_of, objection
 from podium_storage.database import Transaction
-from podium_storage.rows import LiveSessionRow, RecordingRow
+from podium_storage.table.models import LiveSessionRow, RecordingRow
 
 _log = structlog.get_logger(__name__)
 Notify = Callable[[str, str], Awaitable[None]]

@@ -17,7 +17,7 @@ from podium_daemon.media.job import Layout, MixJob, TrackFile
 from podium_daemon.media.timeline import length, pieces
 from podium_daemon.refusals import Refused
 from podium_protocol.events import pubkey_or_none
-from podium_storage.rows import LiveSessionRow, RecordingRow
+from podium_storage.table.models import LiveSessionRow, RecordingRow
 
 _log = structlog.get_logger(__name__)
 _LIST: Final = "tracks.json"

@@ -25,7 +25,7 @@ from podium_daemon.services.recording_tracks import Tracks
 from podium_protocol.errors import PodiumError
 from podium_protocol.live.recording import RecordingStage, access_of
 from podium_protocol.live.session import RecordingAccess
-from podium_storage.rows import LiveSessionRow, RecordingRow
+from podium_storage.table.models import LiveSessionRow, RecordingRow
 
 _log = structlog.get_logger(__name__)
 ATTEMPTS: Final = 60  # to reach an engine that is away, one every five seconds

@@ -9,7 +9,7 @@ from podium_daemon.services.outgoing import Outgoing
 from podium_daemon.signers.base import Signer
 from podium_protocol.events import UnsignedEvent
 from podium_protocol.nips import nip13, nip17, nip65
-from podium_storage.mirror import Mirror
+from podium_storage.mirror.mirror import Mirror
 from podium_storage.store import Store
 
 

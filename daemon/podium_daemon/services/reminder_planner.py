@@ -14,7 +14,7 @@ from podium_protocol.live import reminders as rules
 from podium_protocol.live.lifecycle import State
 from podium_protocol.live.reminders import LedgerState, Message, PlannedMessage, ReminderPolicy, Standing
 from podium_protocol.live.rsvp import RsvpStatus
-from podium_storage.rows import LedgerRow, LiveSessionRow, RsvpRow
+from podium_storage.table.models import LedgerRow, LiveSessionRow, RsvpRow
 
 _LEFT_OUT: Final = "due shortly after another message"
 _BEGUN: Final = "the session has begun"

@@ -22,10 +22,10 @@ from podium_protocol.nips.nip11 import Asked
 from podium_protocol.relay import verdicts
 from podium_protocol.relay.verdicts import Invalid, Pow
 from podium_storage.database import Transaction
-from podium_storage.deliveries import Delivery, DeliveryState, OutboxItem
-from podium_storage.outbox import Outbox
-from podium_storage.rows import LedgerRow
+from podium_storage.outbox.outbox import Outbox
+from podium_storage.outbox.values import Delivery, DeliveryState, OutboxItem
 from podium_storage.store import Store
+from podium_storage.table.models import LedgerRow
 
 _log = structlog.get_logger(__name__)
 _BATCH: Final = 25  # wraps made before the loop gets its turn: about 10 ms

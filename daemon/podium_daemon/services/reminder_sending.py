@@ -26,11 +26,11 @@ from podium_protocol.live.lifecycle import State
 from podium_protocol.live.reminders import LedgerState, Message
 from podium_protocol.live.said import ALL
 from podium_storage.database import Transaction
-from podium_storage.deliveries import OutboxItem, Priority
-from podium_storage.mirror import Mirror
-from podium_storage.outbox import Outbox
-from podium_storage.rows import LedgerRow, LiveSessionRow, OptOutRow, RsvpRow
+from podium_storage.mirror.mirror import Mirror
+from podium_storage.outbox.outbox import Outbox
+from podium_storage.outbox.values import OutboxItem, Priority
 from podium_storage.store import Store
+from podium_storage.table.models import LedgerRow, LiveSessionRow, OptOutRow, RsvpRow
 
 REFERENCE: Final = "reminder:"
 """Before the number of a ledger row in the outbox' references."""

@@ -19,8 +19,8 @@ from podium_protocol.live.reminders import Message, ReminderPolicy, is_start_in_
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.nips import nip17, nip44, nip59
 from podium_protocol.nips.nip11 import NOTHING_ASKED, Asked
-from podium_storage.event_queries import EventQueries
-from podium_storage.rows import LedgerRow, LiveSessionRow, RsvpRow
+from podium_storage.mirror.queries import EventQueries
+from podium_storage.table.models import LedgerRow, LiveSessionRow, RsvpRow
 
 _PER_QUERY = 1_000
 _MINUTES_BACK = 60

@@ -19,15 +19,15 @@ from podium_daemon.turns import Moment, comes, take_turns
 from podium_protocol import kinds
 from podium_protocol.events import VerifiedEvent
 from podium_protocol.live.reminders import LedgerState, Message, ReminderPolicy
-from podium_storage import mirror as mirror_module
-from podium_storage import outbox as outbox_module
 from podium_storage.changes import Batch
 from podium_storage.database import Transaction
-from podium_storage.deliveries import Delivery, DeliveryState
-from podium_storage.mirror import Mirror
-from podium_storage.outbox import Outbox
-from podium_storage.rows import AttendanceRow, LedgerRow, LiveSessionRow, RsvpRow
+from podium_storage.mirror import mirror as mirror_module
+from podium_storage.mirror.mirror import Mirror
+from podium_storage.outbox import outbox as outbox_module
+from podium_storage.outbox.outbox import Outbox
+from podium_storage.outbox.values import Delivery, DeliveryState
 from podium_storage.store import Store
+from podium_storage.table.models import AttendanceRow, LedgerRow, LiveSessionRow, RsvpRow
 
 _log = structlog.get_logger(__name__)
 _BY_KEY: Final = "[lessonId+epoch+message+pubkey]"

@@ -32,14 +32,14 @@ from podium_protocol.live.rsvp import is_courtesy, read_reaction, read_reply
 from podium_protocol.live.said import ALL, Said, write_said
 from podium_protocol.nips import nip17, nip40, nip59
 from podium_storage.database import Transaction
-from podium_storage.deliveries import OutboxItem
-from podium_storage.mirror import Mirror
-from podium_storage.opened_wraps import OpenedWraps
-from podium_storage.outbox import Outbox
-from podium_storage.projections import RsvpProjection
-from podium_storage.rows import LedgerRow, LetterRow, LiveSessionRow
+from podium_storage.mirror.mirror import Mirror
+from podium_storage.mirror.progress import OpenedWraps
+from podium_storage.outbox.outbox import Outbox
+from podium_storage.outbox.values import OutboxItem
+from podium_storage.projections.rsvps import RsvpProjection
 from podium_storage.slices import in_slices
 from podium_storage.store import Store
+from podium_storage.table.models import LedgerRow, LetterRow, LiveSessionRow
 
 _log = structlog.get_logger(__name__)
 _BATCH: Final = 100  # wraps opened in one go on a thread: some 40 ms

@@ -12,8 +12,8 @@ from podium_protocol.live.lifecycle import State
 from podium_protocol.live.replies import Told, Unclear, session_meant
 from podium_protocol.live.rsvp import Reply, Rsvp
 from podium_protocol.live.said import ALL, Said
-from podium_storage.projections import Answer
-from podium_storage.rows import LedgerRow, LetterRow, LiveSessionRow, OptOutRow, RsvpRow
+from podium_storage.projections.rsvps import Answer
+from podium_storage.table.models import LedgerRow, LetterRow, LiveSessionRow, OptOutRow, RsvpRow
 
 
 class Heard(msgspec.Struct, frozen=True):

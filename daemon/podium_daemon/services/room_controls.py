@@ -34,8 +34,8 @@ from podium_daemon.supervisor import Stop
 from podium_protocol.events import Pubkey
 from podium_protocol.live.lifecycle import State
 from podium_storage.database import Transaction
-from podium_storage.rows import LiveSessionRow, RoomControlsRow
 from podium_storage.store import Store
+from podium_storage.table.models import LiveSessionRow, RoomControlsRow
 
 _log = structlog.get_logger(__name__)
 _MAY_SPEAK: Final = Notice("The instructor lets you speak. Switch your microphone on.", about="may-speak")

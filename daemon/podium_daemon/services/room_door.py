@@ -18,8 +18,8 @@ from podium_protocol.live.admission import (
 )
 from podium_protocol.live.lifecycle import State
 from podium_protocol.live.rsvp import RsvpStatus
-from podium_storage.rows import LiveSessionRow, RoomMemberRow
 from podium_storage.store import Store
+from podium_storage.table.models import LiveSessionRow, RoomMemberRow
 
 ADMITTED = "admitted"
 ARRIVED = "arrived"

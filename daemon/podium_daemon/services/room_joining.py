@@ -19,8 +19,8 @@ from podium_protocol.events import VerifiedEvent, verify_json
 from podium_protocol.live import private
 from podium_protocol.live.admission import AwaitDoor
 from podium_protocol.live.join_proof import WINDOW, JoinExpectation, JoinProof, ProofRefusal, check_join_proof
-from podium_storage.rows import LiveSessionRow, RoomMemberRow
 from podium_storage.store import Store
+from podium_storage.table.models import LiveSessionRow, RoomMemberRow
 
 _PUBLISHED: Final = (
     "When you join and leave is recorded by the host of this session. Your attendance (when, how long, completed or "

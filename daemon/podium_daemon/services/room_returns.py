@@ -20,7 +20,7 @@ from podium_daemon.supervisor import Stop
 from podium_protocol.errors import PodiumError
 from podium_protocol.events import Pubkey
 from podium_storage.errors import StoreDamaged
-from podium_storage.returns import Returns, StoredReturn
+from podium_storage.resume_tokens import Returns, StoredReturn
 from podium_storage.store import Store
 
 _SIGN_OF_LIFE: Final = 60  # seconds between two that attendance writes down: a seat was lost up to so much later

@@ -10,8 +10,8 @@ from podium_daemon.conference.seats import Seat, Signalling
 from podium_daemon.refusals import Refused
 from podium_protocol.events import Pubkey
 from podium_storage.database import Transaction
-from podium_storage.rows import LiveSessionRow, RoomControlsRow
 from podium_storage.store import Store
+from podium_storage.table.models import LiveSessionRow, RoomControlsRow
 
 _ELSEWHERE = Refused(
     "not-supported",

@@ -8,7 +8,7 @@ from podium_daemon.conference.base import Support, TrackKind
 from podium_daemon.refusals import Refused
 from podium_daemon.services.room_controls import Control
 from podium_protocol.events import Pubkey
-from podium_storage.rows import LiveSessionRow
+from podium_storage.table.models import LiveSessionRow
 
 
 class Muting(Protocol):

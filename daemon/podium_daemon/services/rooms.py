@@ -61,8 +61,8 @@ from podium_protocol.live.lifecycle import State
 from podium_protocol.live.recording import policy_for
 from podium_storage.changes import Batch
 from podium_storage.errors import StoreDamaged, StoreError
-from podium_storage.rows import IntervalRow, LiveSessionRow, RoomMemberRow, RsvpRow
 from podium_storage.store import Store
+from podium_storage.table.models import IntervalRow, LiveSessionRow, RoomMemberRow, RsvpRow
 
 _log = structlog.get_logger(__name__)
 _CLOSE_REFUSED: Final = 4010

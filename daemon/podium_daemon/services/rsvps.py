@@ -18,8 +18,8 @@ from podium_protocol.live.lifecycle import State
 from podium_protocol.live.rsvp import Rsvp, RsvpStatus, needs_reconfirmation
 from podium_storage.changes import Batch
 from podium_storage.database import Transaction
-from podium_storage.rows import LedgerRow, LiveSessionRow, RoomMemberRow, RsvpRow
 from podium_storage.store import Store
+from podium_storage.table.models import LedgerRow, LiveSessionRow, RoomMemberRow, RsvpRow
 
 _log = structlog.get_logger(__name__)
 _OPEN: Final = (State.SCHEDULED, State.ACTIVE)

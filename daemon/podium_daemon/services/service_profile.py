@@ -16,7 +16,7 @@ from podium_protocol.events import Pubkey, UnsignedEvent, VerifiedEvent
 from podium_protocol.live.fields import next_created_at
 from podium_protocol.live.profile import is_service_profile, write_service_profile
 from podium_protocol.nips import nip13, nip89
-from podium_storage.mirror import Mirror
+from podium_storage.mirror.mirror import Mirror
 from podium_storage.store import Store
 
 _log = structlog.get_logger(__name__)

@@ -17,10 +17,10 @@ from podium_protocol.live.lifecycle import State
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.live.session import Visibility
 from podium_protocol.nips import nip13
-from podium_storage.mirror import Mirror
-from podium_storage.rows import LiveSessionRow
-from podium_storage.session_projection import room_of
+from podium_storage.mirror.mirror import Mirror
+from podium_storage.projections.sessions import room_of
 from podium_storage.store import Store
+from podium_storage.table.models import LiveSessionRow
 
 SPACE_IDENTIFIER: Final = meeting.SPACE_IDENTIFIER
 _LOOK_BACK: Final = 8 * 24 * 3600  # seconds

@@ -22,8 +22,8 @@ from podium_protocol.errors import PodiumError
 from podium_protocol.events import EventId, Pubkey, VerifiedEvent
 from podium_protocol.nips import nip19
 from podium_protocol.tags import values
-from podium_storage.mirror import Mirror
-from podium_storage.outbox import Outbox
+from podium_storage.mirror.mirror import Mirror
+from podium_storage.outbox.outbox import Outbox
 
 _RETRY: Final = 5.0  # seconds
 _AHEAD: Final = 5

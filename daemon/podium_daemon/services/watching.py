@@ -23,9 +23,9 @@ from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.live.session import RecordingAccess
 from podium_storage.database import Transaction
 from podium_storage.errors import StoreError
-from podium_storage.rows import LiveSessionRow, RecordingRow, WatchRow
+from podium_storage.resume_tokens import StoredViewing, Viewings
 from podium_storage.store import Store
-from podium_storage.viewings import StoredViewing, Viewings
+from podium_storage.table.models import LiveSessionRow, RecordingRow, WatchRow
 
 _log = structlog.get_logger(__name__)
 LASTS: Final = 12 * 3600  # seconds; a long recording with a long pause

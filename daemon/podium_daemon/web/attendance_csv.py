@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from podium_daemon.web.models import AttendanceOut
-from podium_storage.rows import IntervalRow
+from podium_storage.table.models import IntervalRow
 
 _FORMULA_STARTS: Final = (
     "=",

@@ -22,7 +22,7 @@ from podium_protocol.live.lifecycle import State
 from podium_protocol.live.message_texts import spoken_time
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.text import paragraphs, single_line
-from podium_storage.rows import LiveSessionRow, RsvpRow
+from podium_storage.table.models import LiveSessionRow, RsvpRow
 
 _log = structlog.get_logger(__name__)
 _PRODID: Final = "-//Podium//Live sessions over Nostr//EN"

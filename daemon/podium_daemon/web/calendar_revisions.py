@@ -13,8 +13,8 @@ from typing import Final
 from podium_daemon.clock import Clock
 from podium_daemon.web.calendar_feed import Revision, Written
 from podium_protocol.events import Pubkey
-from podium_storage.rows import CalendarEntryRow
 from podium_storage.store import BoundTables, Store
+from podium_storage.table.models import CalendarEntryRow
 
 _SEQUENCE_FROM: Final = 1_577_836_800  # 2020-01-01: keeps the numbers inside 32 bits until 2088
 

@@ -34,7 +34,7 @@ from podium_daemon.web.problems import Problem
 from podium_daemon.web.recording_ports import RecorderPort, WatchingPort
 from podium_daemon.web.views import Views
 from podium_protocol.events import Pubkey
-from podium_storage.outbox import Outbox
+from podium_storage.outbox.outbox import Outbox
 from podium_storage.store import Store
 
 T = TypeVar("T")

@@ -20,8 +20,8 @@ from podium_protocol.events import EventId, Pubkey, UnsignedEvent
 from podium_protocol.live import private, rsvp, session
 from podium_protocol.live.fields import AuthoredEvent
 from podium_protocol.nips import nip19
-from podium_storage.mirror import Mirror
-from podium_storage.rows import LiveSessionRow, RsvpRow
+from podium_storage.mirror.mirror import Mirror
+from podium_storage.table.models import LiveSessionRow, RsvpRow
 
 _PUBLIC = "Public: anybody can read this session on the relays, and who answers to it; "
 _PUBLISHED = "attendance records are published too."

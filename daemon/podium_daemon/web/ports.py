@@ -11,7 +11,7 @@ from podium_daemon.refusals import Refused
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.live.questions import Moderation
 from podium_protocol.nips.nip11 import RelayLimits
-from podium_storage.rows import LiveSessionRow
+from podium_storage.table.models import LiveSessionRow
 
 
 class SubmittedEvent(Protocol):

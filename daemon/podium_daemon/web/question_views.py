@@ -9,8 +9,8 @@ from podium_daemon.web.question_models import AnswerOut, QuestionOut, QuestionsO
 from podium_daemon.web.views import leads
 from podium_protocol.events import Pubkey
 from podium_protocol.nips import nip19
-from podium_storage.rows import LiveSessionRow, QuestionRow
 from podium_storage.store import Store
+from podium_storage.table.models import LiveSessionRow, QuestionRow
 
 MAX_LISTED: Final = 300  # the newest, and every pinned one
 NOTHING: Final = QuestionsOut(questions=[], total=0)

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from podium_daemon.refusals import Refused
 from podium_protocol.events import Pubkey, VerifiedEvent
-from podium_storage.rows import LiveSessionRow, RecordingConsentRow, RecordingRow, WatchRow
+from podium_storage.table.models import LiveSessionRow, RecordingConsentRow, RecordingRow, WatchRow
 
 
 class RecorderPort(Protocol):

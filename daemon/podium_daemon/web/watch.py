@@ -17,7 +17,8 @@ from podium_daemon.web.question_views import both_views
 from podium_daemon.web.views import Views, leads
 from podium_protocol.events import Pubkey
 from podium_storage.changes import Batch, Subscription
-from podium_storage.rows import (
+from podium_storage.store import Store
+from podium_storage.table.models import (
     AttendanceRow,
     IntervalRow,
     LedgerRow,
@@ -29,7 +30,6 @@ from podium_storage.rows import (
     RsvpRow,
     WatchRow,
 )
-from podium_storage.store import Store
 
 MAX_STREAMS: Final = 2_000  # each is an open connection; beyond that a page asks again after a while
 _OF_CONNECTIONS: Final = 0.75  # streams at most, so that plain calls find a connection too

@@ -13,8 +13,7 @@ import msgspec
 from podium_protocol.errors import InvalidInput
 from podium_storage import errors
 from podium_storage.backend import Connection
-from podium_storage.sqlite.connection import SqliteConnection
-from podium_storage.sqlite.reader import SqliteReader
+from podium_storage.sqlite.connection import SqliteConnection, SqliteReader
 
 APPLICATION_ID: Final = 0x506F6469  # "Podi", in the header of the file: `file` and our own check read it
 BUSY_TIMEOUT_MS: Final = 5_000

@@ -14,7 +14,7 @@ from podium_daemon.client.seat import RoomMessage
 from podium_daemon.conference.base import RoomId, Snapshot
 from podium_protocol.errors import LocalProtocolError
 from podium_protocol.keys import SecretKey
-from podium_storage.rows import LiveSessionRow
+from podium_storage.table.models import LiveSessionRow
 from tests.support.site import Site, site
 from tests.support.until import until
 from tests.support.world import new_key

@@ -11,7 +11,7 @@ from podium_daemon.relays.audience import Audience
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_storage.changes import Batch
-from podium_storage.rows import QuestionRow
+from podium_storage.table.models import QuestionRow
 from tests.support.world import World, new_key, world
 
 

@@ -11,7 +11,7 @@ from podium_daemon.relays.places import EACH, MAX_STRANGERS, PATIENCE, SHORT, Ad
 from podium_protocol import kinds
 from podium_protocol.events import EventId, SignedEvent
 from podium_protocol.keys import SecretKey
-from podium_storage.deliveries import DeliveryState, OutboxItem
+from podium_storage.outbox.values import DeliveryState, OutboxItem
 from tests.daemon.relays.test_publisher import Desk
 from tests.support.pools import running_pool
 from tests.support.relays import new_key, signed

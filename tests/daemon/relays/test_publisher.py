@@ -14,8 +14,8 @@ from podium_daemon.relays.pool import PoolRelay
 from podium_daemon.relays.publisher import Publisher
 from podium_daemon.supervisor import Stop
 from podium_protocol.events import EventId, SignedEvent
-from podium_storage.deliveries import Delivery, DeliveryState, OutboxItem, PublishResult
 from podium_storage.errors import StoreDamaged, StoreFull
+from podium_storage.outbox.values import Delivery, DeliveryState, OutboxItem, PublishResult
 from tests.support.pools import PoolInTest, running_pool
 from tests.support.relays import new_key, running_relay
 from tests.support.relays import signed as note

@@ -17,7 +17,7 @@ from podium_daemon.turns import RETRY_SECONDS
 from podium_protocol import kinds
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.attendance_record import AttendanceRecord, read_attendance_record
-from podium_storage.rows import AttendanceRow, LiveSessionRow
+from podium_storage.table.models import AttendanceRow, LiveSessionRow
 from tests.support.able_engine import AbleEngine
 from tests.support.full_disk import full_disk
 from tests.support.soon import soon

@@ -15,9 +15,16 @@ from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, UnsignedEvent
 from podium_protocol.keys import SecretKey
 from podium_storage.database import Transaction
-from podium_storage.opened_wraps import OpenedWraps
+from podium_storage.mirror.progress import OpenedWraps
 from podium_storage.retention import Retention
-from podium_storage.rows import AttendanceRow, IntervalRow, LiveSessionRow, QuestionRow, RecordingRow, RoomMemberRow
+from podium_storage.table.models import (
+    AttendanceRow,
+    IntervalRow,
+    LiveSessionRow,
+    QuestionRow,
+    RecordingRow,
+    RoomMemberRow,
+)
 from tests.support.soon import soon
 from tests.support.world import World, new_key, signed, world
 

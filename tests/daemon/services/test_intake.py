@@ -18,7 +18,7 @@ from podium_protocol.live.rsvp import RsvpStatus, write_rsvp
 from podium_protocol.live.session import Session as ReadSession
 from podium_protocol.live.session import SessionSpec, Visibility, cancel, read_session, spec_of
 from podium_protocol.nips import nip09, nip17, nip65
-from podium_storage.rows import LiveSessionRow
+from podium_storage.table.models import LiveSessionRow
 from tests.support.world import OWN_INBOX, RELAY, World, new_key, signed, world
 
 

@@ -8,7 +8,7 @@ import pytest
 from podium_daemon.services.letters import Letter, attendance_letters, rumor_of, status_letter
 from podium_protocol import kinds
 from podium_protocol.events import UnsignedEvent
-from podium_storage.rows import LetterRow
+from podium_storage.table.models import LetterRow
 from tests.support.world import World, new_key, world
 
 

@@ -10,7 +10,7 @@ from podium_protocol import kinds, tags
 from podium_protocol.live.lifecycle_rules import Facts, StartPolicy
 from podium_protocol.live.live_status import MeetingStatus, read_meeting
 from podium_storage.changes import Batch
-from podium_storage.rows import LiveSessionRow
+from podium_storage.table.models import LiveSessionRow
 from tests.support.reads import reading
 from tests.support.world import EVERYTHING, world
 

@@ -13,7 +13,7 @@ from podium_protocol.filters import Filter
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.nips import nip17, nip59
-from podium_storage.rows import LiveSessionRow
+from podium_storage.table.models import LiveSessionRow
 from tests.support.events import verify_or_fail
 from tests.support.private import as_rumor, replay, seal, status_of
 from tests.support.world import World, new_key, world

@@ -7,7 +7,7 @@ import pytest
 from podium_protocol import kinds
 from podium_protocol.events import UnsignedEvent
 from podium_protocol.filters import Filter
-from podium_storage.rows import LiveSessionRow
+from podium_storage.table.models import LiveSessionRow
 from tests.support.private import replay
 from tests.support.world import World, world
 

@@ -10,7 +10,7 @@ from podium_protocol.addresses import Address
 from podium_protocol.errors import LocalProtocolError
 from podium_protocol.events import EventId, UnsignedEvent, VerifiedEvent
 from podium_storage.database import Transaction
-from podium_storage.replacement import IngestOutcome
+from podium_storage.mirror.fold import IngestOutcome
 from tests.support.world import RELAY, World, signed, world
 
 OTHER = "wss://other.example.org"

@@ -10,7 +10,7 @@ from podium_daemon.services.letters import rumor_of
 from podium_protocol import kinds
 from podium_protocol.events import UnsignedEvent, VerifiedEvent
 from podium_protocol.keys import SecretKey
-from podium_storage.rows import LetterRow, LiveSessionRow
+from podium_storage.table.models import LetterRow, LiveSessionRow
 from tests.support.world import World, new_key, world
 
 

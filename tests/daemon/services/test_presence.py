@@ -15,7 +15,7 @@ from podium_protocol.live.lifecycle import Run
 from podium_protocol.live.live_status import SPACE_IDENTIFIER
 from podium_protocol.live.presence import Presence, presence_intervals
 from podium_protocol.live.rsvp import RsvpStatus
-from podium_storage.rows import IntervalRow, LiveSessionRow, RoomMemberRow
+from podium_storage.table.models import IntervalRow, LiveSessionRow, RoomMemberRow
 from tests.support.able_engine import AbleEngine
 from tests.support.world import Room, World, new_key, world
 

@@ -11,7 +11,7 @@ from podium_protocol.live.private import read_copy
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.live.session import Visibility
 from podium_protocol.nips import nip19
-from podium_storage.rows import OptOutRow
+from podium_storage.table.models import OptOutRow
 from tests.support.private import answer, cancelled, edited, guests, opened, replay, scheduled, status_of, taken
 from tests.support.world import OWN_INBOX, Room, World, new_key, signed, world
 

@@ -8,8 +8,8 @@ from podium_protocol.events import VerifiedEvent, verify_json
 from podium_protocol.nips import nip13
 from podium_protocol.nips.nip11 import RelayLimits
 from podium_storage.changes import Batch
-from podium_storage.deliveries import Accepted, Refused
-from podium_storage.rows import LetterRow
+from podium_storage.outbox.values import Accepted, Refused
+from podium_storage.table.models import LetterRow
 from tests.support.private import edited, opened, scheduled
 from tests.support.world import EVERYTHING, INBOX, OWN_INBOX, World, new_key, world
 

@@ -12,7 +12,7 @@ from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey, UnsignedEvent, VerifiedEvent
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.questions import Moderation, write_question
-from podium_storage.rows import LiveSessionRow, QuestionRow, RoomMemberRow
+from podium_storage.table.models import LiveSessionRow, QuestionRow, RoomMemberRow
 from tests.support.world import EVERYTHING, World, new_key, signed, world
 
 

@@ -18,7 +18,7 @@ from podium_protocol.addresses import Address
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.join_proof import Consent, write_join_proof
 from podium_protocol.live.session import RecordingAccess
-from podium_storage.rows import LiveSessionRow, RecordingRow
+from podium_storage.table.models import LiveSessionRow, RecordingRow
 from tests.support.clips import Finished
 from tests.support.media import LocalMedia, MediaPage
 from tests.support.seat_server import Page

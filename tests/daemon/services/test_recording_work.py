@@ -24,7 +24,7 @@ from podium_protocol import kinds, tags
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.recording import IllegalStage, RecordingStage, moved
 from podium_protocol.live.rsvp import RsvpStatus
-from podium_storage.rows import RecordingRow
+from podium_storage.table.models import RecordingRow
 from tests.support.blossom_server import blossom_peer
 from tests.support.clips import Finished
 from tests.support.recording import Studio, studio

@@ -10,9 +10,9 @@ from podium_protocol.keys import SecretKey
 from podium_protocol.limits import MAX_BACKDATING
 from podium_protocol.nips import nip13, nip17, nip59
 from podium_protocol.nips.nip11 import RelayLimits
-from podium_storage import outbox as outbox_module
-from podium_storage.deliveries import Accepted, OutboxRow, Refused
-from podium_storage.rows import LedgerRow, LiveSessionRow
+from podium_storage.outbox import outbox as outbox_module
+from podium_storage.outbox.values import Accepted, OutboxRow, Refused
+from podium_storage.table.models import LedgerRow, LiveSessionRow
 from tests.support.world import EVERYTHING, INBOX, World, new_key, world
 
 COMPLAINT = "invalid: created_at is too far in the past"

@@ -18,8 +18,8 @@ from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.nips import nip13, nip40
 from podium_protocol.nips.nip11 import RelayLimits
 from podium_storage.changes import Batch
-from podium_storage.deliveries import OutboxRow
-from podium_storage.rows import LiveSessionRow, RsvpRow
+from podium_storage.outbox.values import OutboxRow
+from podium_storage.table.models import LiveSessionRow, RsvpRow
 from tests.support.private import opened
 from tests.support.reads import reading
 from tests.support.world import EVERYTHING, INBOX, MOST_WORK, Room, World, new_key, world

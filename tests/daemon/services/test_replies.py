@@ -15,7 +15,7 @@ from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.nips import nip17, nip44, nip59
 from podium_protocol.nips.nip11 import RelayLimits
-from podium_storage.rows import LiveSessionRow
+from podium_storage.table.models import LiveSessionRow
 from tests.support.private import edited, opened, scheduled
 from tests.support.world import INBOX, World, new_key, pubkeys, signed, world
 

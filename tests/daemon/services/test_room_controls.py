@@ -17,7 +17,7 @@ from podium_daemon.services.room_controls import RoomControls
 from podium_daemon.supervisor import Stop
 from podium_protocol.events import Pubkey
 from podium_protocol.keys import SecretKey
-from podium_storage.rows import LiveSessionRow
+from podium_storage.table.models import LiveSessionRow
 from tests.support.able_engine import AbleEngine
 from tests.support.site import site
 from tests.support.until import until

@@ -23,7 +23,7 @@ from podium_protocol.live.admission import (
     WaitReason,
 )
 from podium_protocol.live.rsvp import RsvpStatus
-from podium_storage.rows import LiveSessionRow, RoomMemberRow, RsvpRow
+from podium_storage.table.models import LiveSessionRow, RoomMemberRow, RsvpRow
 from tests.support.world import World, new_key, world
 
 

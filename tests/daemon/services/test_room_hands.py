@@ -12,7 +12,7 @@ import pytest_asyncio
 from podium_daemon.services.room_hands import CHANGES, WINDOW, Hand, RaisedHands
 from podium_protocol.events import Pubkey
 from podium_protocol.keys import SecretKey
-from podium_storage.rows import LiveSessionRow
+from podium_storage.table.models import LiveSessionRow
 from tests.support.relays import new_key
 from tests.support.seat_server import Page
 from tests.support.site import WITHIN, Site, reading, site

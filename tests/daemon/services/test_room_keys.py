@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.session import Visibility
-from podium_storage.rows import LiveSessionRow
+from podium_storage.table.models import LiveSessionRow
 from tests.support.relays import new_key
 from tests.support.seat_server import Page
 from tests.support.site import Site, reading, site

@@ -12,9 +12,9 @@ from pathlib import Path
 from podium_daemon.conference.events import Connection, ConnectionId, Role, RoomId
 from podium_daemon.services.room_returns import WaysBack
 from podium_daemon.supervisor import Stop
-from podium_storage.returns import Returns
-from podium_storage.rows import IntervalRow
+from podium_storage.resume_tokens import Returns
 from podium_storage.store import Store
+from podium_storage.table.models import IntervalRow
 from tests.support.clock import ManualClock
 from tests.support.conference import new_pubkey
 from tests.support.until import until

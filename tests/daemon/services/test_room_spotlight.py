@@ -11,7 +11,7 @@ from podium_daemon.conference.base import Support
 from podium_daemon.conference.link_settings import LinkSettings
 from podium_daemon.services.room_spotlight import RoomSpotlight
 from podium_daemon.services.rooms import Rooms
-from podium_storage.rows import LiveSessionRow
+from podium_storage.table.models import LiveSessionRow
 from tests.support.able_engine import AbleEngine
 from tests.support.relays import new_key
 from tests.support.site import Site, reading, site

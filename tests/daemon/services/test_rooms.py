@@ -20,7 +20,7 @@ from podium_protocol.live.admission import DoorPolicy
 from podium_protocol.live.join_proof import Consent
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.live.session import Session, Visibility, read_session, spec_of
-from podium_storage.rows import LiveSessionRow, RoomMemberRow
+from podium_storage.table.models import LiveSessionRow, RoomMemberRow
 from tests.support.relays import new_key
 from tests.support.seat_server import Page
 from tests.support.site import WITHIN, Site, closing, reading, site, welcomed

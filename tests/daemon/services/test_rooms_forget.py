@@ -13,7 +13,7 @@ from podium_daemon.services.rooms import Rooms
 from podium_daemon.supervisor import Stop
 from podium_protocol.events import Pubkey
 from podium_protocol.live.session import Visibility
-from podium_storage.rows import LiveSessionRow
+from podium_storage.table.models import LiveSessionRow
 from tests.support.able_engine import AbleEngine
 from tests.support.relays import new_key
 from tests.support.site import Site, site

@@ -16,7 +16,7 @@ from podium_daemon.services.rooms import Rooms
 from podium_protocol.addresses import Address
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.join_proof import write_join_proof
-from podium_storage.rows import LiveSessionRow
+from podium_storage.table.models import LiveSessionRow
 from tests.support.media import LocalMedia, MediaPage
 from tests.support.relays import new_key
 from tests.support.seat_server import Page

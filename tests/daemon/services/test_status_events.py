@@ -10,7 +10,7 @@ from podium_protocol import kinds, tags
 from podium_protocol.events import VerifiedEvent
 from podium_protocol.live.live_status import MeetingStatus, read_meeting
 from podium_protocol.live.rsvp import RsvpStatus
-from podium_storage.rows import IntervalRow, LiveSessionRow
+from podium_storage.table.models import IntervalRow, LiveSessionRow
 from tests.support.world import RELAY, World, new_key, world
 
 URL = "http://127.0.0.1:7448"

@@ -7,7 +7,7 @@ import pytest
 from podium_protocol import kinds
 from podium_protocol.events import UnsignedEvent, VerifiedEvent
 from podium_protocol.live.rsvp import RsvpStatus
-from podium_storage.rows import LiveSessionRow
+from podium_storage.table.models import LiveSessionRow
 from tests.support.site import site
 from tests.support.world import World, world
 

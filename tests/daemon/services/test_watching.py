@@ -18,7 +18,7 @@ from podium_protocol.live.completion import CompletionPolicy
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.nips import nip98
 from podium_storage.errors import StoreFull
-from podium_storage.rows import AttendanceRow, WatchRow
+from podium_storage.table.models import AttendanceRow, WatchRow
 from tests.support.clock import ManualClock
 from tests.support.full_disk import full_disk
 from tests.support.recording import Studio, studio

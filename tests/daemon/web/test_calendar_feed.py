@@ -16,7 +16,7 @@ from icalendar import Calendar
 
 from podium_daemon.web.calendar_feed import Entry, Revision, feed, uid_of, write_entries
 from podium_protocol.times import zone_or_none
-from podium_storage.rows import LiveSessionRow, RsvpRow
+from podium_storage.table.models import LiveSessionRow, RsvpRow
 
 PAGE = "https://live.example.org/s/naddr1x"
 ROW = LiveSessionRow(

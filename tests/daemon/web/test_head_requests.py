@@ -12,7 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from podium_daemon.web.head_requests import HeadRequests
 from podium_protocol.nips import nip98
-from podium_storage.rows import LiveSessionRow
+from podium_storage.table.models import LiveSessionRow
 from tests.support.site import Site, site
 from tests.support.world import signed
 

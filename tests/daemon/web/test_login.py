@@ -15,7 +15,7 @@ from podium_daemon.web.login import UsedLogins
 from podium_protocol.events import UnsignedEvent
 from podium_protocol.keys import SecretKey
 from podium_protocol.nips import nip98
-from podium_storage.rows import LiveSessionRow
+from podium_storage.table.models import LiveSessionRow
 from tests.support.clock import ManualClock
 from tests.support.relays import new_key
 from tests.support.site import Site, as_json, site

@@ -14,7 +14,7 @@ import pytest_asyncio
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.session import Visibility
 from podium_protocol.nips import nip98
-from podium_storage.rows import LiveSessionRow
+from podium_storage.table.models import LiveSessionRow
 from tests.support.private import answer, edited, guests, scheduled, taken
 from tests.support.site import Site, closing, reading, site
 from tests.support.world import new_key, signed

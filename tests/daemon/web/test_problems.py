@@ -15,7 +15,7 @@ from podium_daemon.web import problems
 from podium_daemon.web.problems import Problem
 from podium_protocol.errors import InvalidInput, LocalProtocolError
 from podium_storage.errors import CommitUncertain, StoreFull
-from podium_storage.rows import LiveSessionRow
+from podium_storage.table.models import LiveSessionRow
 from tests.support.relays import new_key
 from tests.support.site import Site, site
 

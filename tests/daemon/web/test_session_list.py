@@ -10,7 +10,7 @@ import pytest
 from podium_daemon.services.profiles import Introduction
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus
-from podium_storage.rows import IntervalRow, LiveSessionRow
+from podium_storage.table.models import IntervalRow, LiveSessionRow
 from tests.support.reads import reading
 from tests.support.site import Site, site
 from tests.support.world import EVERYTHING, new_key

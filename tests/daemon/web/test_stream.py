@@ -18,7 +18,7 @@ from podium_daemon.web.routes import stream
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.nips import nip98
-from podium_storage.rows import LiveSessionRow
+from podium_storage.table.models import LiveSessionRow
 from tests.support.clock import ManualClock
 from tests.support.relays import new_key
 from tests.support.site import WITHIN, Site, site

@@ -10,7 +10,7 @@ import pytest
 
 from podium_storage.errors import StoreClosed, StoreError
 from podium_storage.sqlite.backend import SqliteBackend
-from podium_storage.sqlite.reader import QUESTIONS_A_HOP, SqliteReader
+from podium_storage.sqlite.connection import QUESTIONS_A_HOP, SqliteReader
 
 
 @pytest.fixture

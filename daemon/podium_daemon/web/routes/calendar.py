@@ -22,7 +22,7 @@ from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.views import Views
 from podium_protocol.events import Pubkey
 from podium_protocol.live.rsvp import RsvpStatus
-from podium_storage.rows import LiveSessionRow, RsvpRow
+from podium_storage.table.models import LiveSessionRow, RsvpRow
 
 router = APIRouter(tags=["calendar"], route_class=StrictRoute)
 _COMES: Final = (RsvpStatus.CONFIRMED, RsvpStatus.TENTATIVE)

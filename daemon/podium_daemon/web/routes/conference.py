@@ -18,7 +18,7 @@ from podium_daemon.web.models import (
 from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.views import leads
 from podium_protocol.events import Pubkey
-from podium_storage.rows import LiveSessionRow
+from podium_storage.table.models import LiveSessionRow
 
 router = APIRouter(prefix="/api/sessions/{reference}", tags=["conference"], route_class=StrictRoute)
 

@@ -16,7 +16,7 @@ from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.views import leads
 from podium_protocol.events import Pubkey
 from podium_protocol.live.rsvp import RsvpStatus
-from podium_storage.rows import LiveSessionRow
+from podium_storage.table.models import LiveSessionRow
 
 router = APIRouter(prefix="/api/sessions/{reference}", tags=["people"], route_class=StrictRoute)
 CsvFormat = Literal["csv", "csv-intervals"]

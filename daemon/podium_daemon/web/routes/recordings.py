@@ -38,7 +38,7 @@ from podium_protocol.live.join_proof import read_consent
 from podium_protocol.live.recording import RecordingStage, access_of
 from podium_protocol.live.session import RecordingAccess
 from podium_protocol.nips import nip19
-from podium_storage.rows import LiveSessionRow, RecordingConsentRow, RecordingRow, WatchRow
+from podium_storage.table.models import LiveSessionRow, RecordingConsentRow, RecordingRow, WatchRow
 
 router = APIRouter(tags=["recording"], route_class=StrictRoute)
 _SESSION: Final = "/api/sessions/{reference}"

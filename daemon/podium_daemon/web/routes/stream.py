@@ -29,7 +29,7 @@ from podium_daemon.web.routes.rooms import show_room
 from podium_daemon.web.views import leads
 from podium_daemon.web.watch import Listener, Watch, digest_of
 from podium_protocol.events import Pubkey
-from podium_storage.rows import LiveSessionRow
+from podium_storage.table.models import LiveSessionRow
 
 router = APIRouter(prefix="/api/sessions/{reference}", tags=["sessions"])
 

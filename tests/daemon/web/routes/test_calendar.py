@@ -18,7 +18,7 @@ from podium_daemon import logs
 from podium_daemon.web.calendar_feed import Face, uid_of
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus
-from podium_storage.rows import OptOutRow
+from podium_storage.table.models import OptOutRow
 from tests.support.site import Site, site
 from tests.support.world import new_key
 

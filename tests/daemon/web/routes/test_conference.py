@@ -9,7 +9,7 @@ import pytest
 
 from podium_daemon.conference.base import RoomId, Snapshot
 from podium_protocol.keys import SecretKey
-from podium_storage.rows import LiveSessionRow
+from podium_storage.table.models import LiveSessionRow
 from tests.support.site import Site, site
 from tests.support.world import new_key
 

@@ -15,7 +15,7 @@ from podium_daemon.conference.bigbluebutton.settings import WEBHOOK, BigBlueButt
 from podium_daemon.conference.bigbluebutton.signing import meeting_of
 from podium_daemon.conference.events import RoomId
 from podium_daemon.conference.shared_secret import SharedSecret
-from podium_storage.rows import LiveSessionRow
+from podium_storage.table.models import LiveSessionRow
 from tests.support.conference import seeded_bytes
 from tests.support.fake_bigbluebutton import FakeBigBlueButton
 from tests.support.http_stage import http_stage

@@ -14,7 +14,7 @@ from podium_protocol.addresses import Address
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus, write_rsvp
 from podium_protocol.nips import nip19
-from podium_storage.rows import IntervalRow, LiveSessionRow
+from podium_storage.table.models import IntervalRow, LiveSessionRow
 from tests.support.private import scheduled
 from tests.support.relays import new_key
 from tests.support.site import Site, site

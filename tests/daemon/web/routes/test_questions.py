@@ -16,7 +16,7 @@ from podium_protocol.events import EventId, UnsignedEvent, VerifiedEvent
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.questions import MAX_PINNED, write_question
 from podium_protocol.live.rsvp import RsvpStatus
-from podium_storage.rows import LiveSessionRow
+from podium_storage.table.models import LiveSessionRow
 from tests.daemon.web.test_stream import opened
 from tests.support.relays import new_key
 from tests.support.site import Site, as_json, site

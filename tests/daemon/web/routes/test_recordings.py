@@ -17,7 +17,7 @@ from podium_protocol.events import VerifiedEvent, verify_json
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.recording import policy_for
 from podium_protocol.nips import nip98
-from podium_storage.rows import LiveSessionRow, RecordingRow
+from podium_storage.table.models import LiveSessionRow, RecordingRow
 from tests.support.recording import POLICY, Studio, hash_of, studio
 from tests.support.site import Site, site
 from tests.support.until import until

@@ -1,0 +1,253 @@
+"""The outbox: signed events on their way to relays, one row for each relay, kept until each has its end.
+
+A row is written in the transaction that changes the state the event tells of (hardening.md, rule 1), and every attempt
+sends the bytes that were stored then (rule 4). Nothing marks a row as being sent: after a crash it is simply due again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from podium_protocol.addresses import Address
+from podium_protocol.errors import LocalProtocolError
+from podium_protocol.events import EventId, SignedEvent
+from podium_protocol.limits import MAX_MESSAGE_CHARS
+from podium_storage.backend import SqlRow, Value
+from podium_storage.changes import Change, ChangeKind
+from podium_storage.database import Database, Transaction
+from podium_storage.mirror.queries import id_bytes
+from podium_storage.outbox import sql
+from podium_storage.outbox.values import (
+    Accepted,
+    Delivery,
+    OutboxItem,
+    OutboxRow,
+    Priority,
+    PublishResult,
+    Refused,
+    TryAgain,
+)
+from podium_storage.slices import in_slices
+from podium_storage.sqlite import SqliteDialect
+from podium_storage.table.interning import Interner
+
+TABLE: Final = "outbox"
+"""The outbox' name in the change feed: keys are event ids; `after` is a `Delivery`, or None for a new event."""
+
+DEFAULT_LIMIT: Final = 500
+DEFAULT_PER_RELAY: Final = 100
+_SWEEP: Final = 1_000  # rows a transaction
+
+
+class Outbox:
+    """The outbox of one database. Times are Unix seconds, relays are normalised URLs."""
+
+    def __init__(self, database: Database, interner: Interner) -> None:
+        """Keep the queue in this database."""
+        self._database = database
+        self._interner = interner
+
+    async def add_within(
+        self,
+        tx: Transaction,
+        event: SignedEvent,
+        relays: Sequence[str],
+        *,
+        not_before: int = 0,
+        expires_at: int | None = None,
+        priority: Priority = Priority.NORMAL,
+        lesson_id: str | None = None,
+        reference: str | None = None,
+    ) -> None:
+        """Queue one event for each relay, in the transaction that makes it true; see `add_many_within`."""
+        item = OutboxItem(
+            event=event,
+            relays=tuple(relays),
+            not_before=not_before,
+            expires_at=expires_at,
+            priority=priority,
+            lesson_id=lesson_id,
+            reference=reference,
+        )
+        await self.add_many_within(tx, [item])
+
+    async def add_many_within(self, tx: Transaction, items: Sequence[OutboxItem]) -> None:
+        """Queue events with a constant number of statements. An event that a relay was already given stays as it is.
+
+        Raises:
+            LocalProtocolError: an item names no relay, so that it would be lost.
+        """
+        if any(not item.relays for item in items):
+            raise LocalProtocolError("an event was to be published and no relay was named for it")
+        if not items:
+            return
+        lessons = await self._interner.ids(tx, {item.lesson_id for item in items if item.lesson_id is not None})
+        relays = dict.fromkeys(relay for item in items for relay in item.relays)
+        await tx.execute_many(sql.ADD_EVENT, (_event_row(item.event) for item in items))
+        await tx.execute_many(sql.ADD_RELAY, ((relay,) for relay in relays))
+        await tx.execute_many(sql.ADD, _new_rows(items, lessons))
+        tx.note(*(Change(TABLE, ChangeKind.CREATED, item.event.id) for item in items))
+
+    async def due(
+        self,
+        now: int,
+        *,
+        limit: int = DEFAULT_LIMIT,
+        per_relay: int = DEFAULT_PER_RELAY,
+        in_flight: Collection[int] = (),
+        paused: Collection[str] = (),
+    ) -> list[OutboxRow]:
+        """What can be sent at `now`: in turns between relays, and on each by priority and then by time.
+
+        Args:
+            now: rows that are due and have not expired by then.
+            limit: rows at most.
+            per_relay: rows at most for one relay.
+            in_flight: rows (`OutboxRow.id`) that are being sent already.
+            paused: relays that are away, or asked for a pause.
+        """
+        rows = await self._database.fetch_all(sql.DUE, (now, per_relay, _json(in_flight), _json(paused), limit))
+        return [_outbox_row(row) for row in rows]
+
+    async def next_due(self, after: int = -1) -> int | None:
+        """The first time later than `after` at which a row falls due, or None."""
+        row = await self._database.fetch_one(sql.NEXT_DUE, (after,))
+        return row[0] if row is not None and isinstance(row[0], int) else None
+
+    async def record(self, results: Sequence[PublishResult], *, now: int) -> list[Delivery]:
+        """Write down what became of attempts, in one transaction, and return how far each has come.
+
+        What is done stays done, and what was cancelled stays so unless the relay has it. What would be tried again is
+        cancelled where a newer revision (NIP-01) goes to the same relay.
+        """
+        return await self._database.transact(lambda tx: self._record(tx, results, now)) if results else []
+
+    async def cancel_within(
+        self, tx: Transaction, *, now: int, references: Collection[str] = (), lesson_id: str | None = None
+    ) -> int:
+        """Stop what has not arrived yet, by its reference and by its session; returns the number of rows."""
+        rows: list[SqlRow] = []
+        if references:
+            values, parameters = SqliteDialect.values(list(references))
+            rows += await tx.fetch_all(sql.CANCEL.format(which=f"reference IN ({values})"), (now, *parameters))
+        if lesson_id is not None:
+            which = "lesson = (SELECT id FROM atoms WHERE value = ?)"
+            rows += await tx.fetch_all(sql.CANCEL.format(which=which), (now, lesson_id))
+        await self._tell(tx, rows)
+        return len(rows)
+
+    async def status_of(self, event_id: EventId) -> list[Delivery]:
+        """How far an event has come on each of its relays."""
+        where = "o.event = (SELECT id FROM outboxEvents WHERE eventId = ?)"
+        return await _deliveries(
+            await self._database.fetch_all(sql.DELIVERIES.format(where=where), (id_bytes(event_id),))
+        )
+
+    async def known(self, event_ids: Collection[EventId]) -> set[EventId]:
+        """Those of these events that were ever queued, and not forgotten since."""
+        values, parameters = SqliteDialect.values([id_bytes(one) for one in event_ids])
+        rows = await self._database.fetch_all(sql.KNOWN.format(ids=values), parameters) if event_ids else []
+        return {EventId(str(row[0])) for row in rows}
+
+    async def status_of_references(self, references: Collection[str]) -> list[Delivery]:
+        """How far the events of these references have come, in the order in which they were queued."""
+        if not references:
+            return []
+        values, parameters = SqliteDialect.values(list(references))
+        found = await self._database.fetch_all(sql.DELIVERIES.format(where=f"o.reference IN ({values})"), parameters)
+        return await _deliveries(found)
+
+    async def relays_of(self, lesson_id: str) -> tuple[str, ...]:
+        """Every relay a session's public events were given to: where a deletion of it has to go too."""
+        rows = await self._database.fetch_all(sql.RELAYS_OF_LESSON, (lesson_id,))
+        return tuple(str(row[0]) for row in rows)
+
+    async def pending_by_relay(self) -> dict[str, int]:
+        """Number of rows that wait, for each relay that has any."""
+        rows = await self._database.fetch_all(sql.PENDING)
+        return {str(url): count for url, count in rows if isinstance(count, int)}
+
+    async def expire(self, now: int) -> int:
+        """Give up what has not arrived before it expired; returns the number of rows."""
+        return await self._in_steps(lambda tx: self._expire(tx, now))
+
+    async def sweep(self, settled_before: int) -> int:
+        """Forget rows that came to their end before that time, and events without a row; returns the number of rows.
+
+        An event that was forgotten can be queued again, and is then sent again.
+        """
+        return await self._in_steps(lambda tx: self._sweep(tx, settled_before))
+
+    async def _in_steps(self, step: Callable[[Transaction], Awaitable[int]]) -> int:
+        total = 0
+        while True:
+            done = await self._database.transact(step)
+            total += done
+            if done < _SWEEP:
+                return total
+
+    async def _record(self, tx: Transaction, results: Sequence[PublishResult], now: int) -> list[Delivery]:
+        texts = [result.message[:MAX_MESSAGE_CHARS] for result in results]
+        pairs = list(zip(results, texts, strict=True))
+        await tx.execute_many(sql.ACCEPT, [(now, text, one.row) for one, text in pairs if isinstance(one, Accepted)])
+        await tx.execute_many(sql.REFUSE, [(now, text, one.row) for one, text in pairs if isinstance(one, Refused)])
+        again = [(one, text) for one, text in pairs if isinstance(one, TryAgain)]
+        await tx.execute_many(sql.TRY_AGAIN, [(one.at, text, one.row) for one, text in again])
+        await tx.execute_many(sql.SUPERSEDE, [(now, one.row) for one, _ in again])
+        return await self._tell(tx, [(result.row,) for result in results])
+
+    async def _expire(self, tx: Transaction, now: int) -> int:
+        rows = await tx.fetch_all(sql.EXPIRE, (now, _SWEEP))
+        await self._tell(tx, rows)
+        return len(rows)
+
+    async def _sweep(self, tx: Transaction, settled_before: int) -> int:
+        rows = await tx.fetch_all(sql.SWEEP_ROWS, (settled_before, _SWEEP))
+        values, parameters = SqliteDialect.values(list({row[0] for row in rows}))
+        await tx.execute(sql.SWEEP_EVENTS.format(ids=values), parameters)
+        return len(rows)
+
+    async def _tell(self, tx: Transaction, rows: Sequence[SqlRow]) -> list[Delivery]:
+        """Note how far the rows with these ids have come."""
+        if not rows:
+            return []
+        values, parameters = SqliteDialect.values([row[0] for row in rows])
+        found = await tx.fetch_all(sql.DELIVERIES.format(where=f"o.id IN ({values})"), parameters)
+        deliveries = await _deliveries(found)
+        tx.note(*(Change(TABLE, ChangeKind.UPDATED, one.event_id, after=one) for one in deliveries))
+        return deliveries
+
+
+def _event_row(event: SignedEvent) -> tuple[Value, ...]:
+    address = Address.of(event)
+    return id_bytes(event.id), event.to_json(), event.created_at, None if address is None else str(address)
+
+
+def _new_rows(items: Sequence[OutboxItem], lessons: dict[str, int]) -> Iterator[tuple[Value, ...]]:
+    for item in items:
+        lesson = None if item.lesson_id is None else lessons[item.lesson_id]
+        event_id = id_bytes(item.event.id)
+        for relay in item.relays:
+            yield event_id, relay, item.priority, item.not_before, item.expires_at, lesson, item.reference
+
+
+def _outbox_row(row: SqlRow) -> OutboxRow:
+    return msgspec.convert(_named(OutboxRow, row), OutboxRow, builtin_types=(bytes,))
+
+
+async def _deliveries(rows: Sequence[SqlRow]) -> list[Delivery]:
+    deliveries: list[Delivery] = []
+    async for part in in_slices(rows):  # a session that is cancelled may have tens of thousands
+        deliveries += [msgspec.convert(_named(Delivery, row), Delivery) for row in part]
+    return deliveries
+
+
+def _named(struct: type[msgspec.Struct], row: SqlRow) -> dict[str, Value]:
+    return dict(zip(struct.__struct_encode_fields__, row, strict=True))
+
+
+def _json(values: Collection[int] | Collection[str]) -> str:
+    return msgspec.json.encode(list(values)).decode()

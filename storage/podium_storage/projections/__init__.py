@@ -1,0 +1,1 @@
+"""Rows derived from events, in the transaction that stores them."""

@@ -1,0 +1,136 @@
+"""Attendance rows out of our own records (31953): the memory of a daemon that lost its disk.
+
+A row that is there was computed from intervals and knows better; records only fill what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
+
+from podium_protocol import kinds
+from podium_protocol.events import Pubkey
+from podium_protocol.live.attendance import Evidence
+from podium_protocol.live.attendance_record import AttendanceRecord, read_attendance_record
+from podium_protocol.live.fields import AuthoredEvent
+from podium_storage.database import Database, Transaction
+from podium_storage.mirror.fold import Effect
+from podium_storage.table.models import AttendanceRow, IntervalRow
+from podium_storage.table.table import Table
+
+_BY_PERSON: Final = "[lessonId+pubkey]"
+_REMEMBERED: Final = "remembered"
+_Person: TypeAlias = tuple[str, str]
+_Attested: TypeAlias = tuple[AttendanceRecord, AuthoredEvent]
+
+
+class AttendanceProjection:
+    """Keeps what the service once attested."""
+
+    def __init__(self, attendance: Table[AttendanceRow], intervals: Table[IntervalRow], *, service: Pubkey) -> None:
+        self._attendance = attendance
+        self._intervals = intervals
+        self._service = service
+
+    async def apply(self, tx: Transaction, effects: Sequence[Effect], *, received_at: int) -> None:  # noqa: ARG002 (the protocol's)
+        """Add rows for own records of people nobody here has seen."""
+        held = [effect.event for effect in effects if effect.held and effect.event.kind == kinds.ATTENDANCE]
+        await self.remember(tx, held)
+
+    async def remember(self, tx: Transaction, events: Sequence[AuthoredEvent]) -> None:
+        """Fold in records, also the rumors of private sessions: those come in any order, and every version of them."""
+        records: dict[_Person, _Attested] = {}
+        for event in sorted(events, key=lambda event: event.created_at):
+            record = read_attendance_record(event) if event.pubkey == self._service else None
+            if record is not None and record.joined_at is not None:
+                records[record.lesson_id, record.participant] = (record, event)
+        if not records:
+            return
+        known = await self._attendance.within(tx).where(_BY_PERSON).any_of([list(key) for key in records]).to_list()
+        better = await self._known_better(tx, known, records)
+        missing = [pair for key, pair in records.items() if key not in better]
+        await self._attendance.within(tx).upsert([_row(*pair) for pair in missing], by=_BY_PERSON)
+        await self._intervals.within(tx).upsert([_interval(*pair) for pair in missing], by="connectionId")
+
+    async def _known_better(
+        self, tx: Transaction, known: Sequence[AttendanceRow], records: Mapping[_Person, _Attested]
+    ) -> set[_Person]:
+        """Those whose row was computed, or stems from a record that is not older; the others' stretches are dropped."""
+        there = {(row.lesson_id, row.pubkey): row for row in known}
+        older = [key for key, row in there.items() if row.record_created_at < records[key][1].created_at]
+        if not older:
+            return set(there)
+        intervals = await self._intervals.within(tx).where(_BY_PERSON).any_of([list(key) for key in older]).to_list()
+        computed = {(row.lesson_id, row.pubkey) for row in intervals if row.leave_reason != _REMEMBERED}
+        replaced = {(row.lesson_id, row.pubkey) for row in intervals} - computed
+        stale = [row.id for row in intervals if (row.lesson_id, row.pubkey) in replaced and row.id is not None]
+        await self._intervals.within(tx).bulk_delete(stale)
+        return set(there) - replaced
+
+
+def _row(record: AttendanceRecord, event: AuthoredEvent) -> AttendanceRow:
+    return AttendanceRow(
+        lesson_id=record.lesson_id,
+        pubkey=record.participant,
+        joined_at=record.joined_at or event.created_at,
+        left_at=record.left_at,
+        total_duration=record.total_duration,
+        join_count=record.join_count,
+        evidence=record.evidence,
+        assurance=record.assurance,
+        proof_id=record.proof_id,
+        completed_at=record.completed.at if record.completed else None,
+        completed_by=record.completed.way if record.completed else None,
+        record_created_at=event.created_at,
+        final=record.left_at is not None,
+    )
+
+
+def _interval(record: AttendanceRecord, event: AuthoredEvent) -> IntervalRow:
+    """One stretch as long as the credited time, so that further attendance adds to it and takes nothing away.
+
+    Presence is kept as a seat without media: as presence it would not count beside an engine, and it was counted.
+    """
+    by_hand = record.evidence is Evidence.MANUAL
+    joined_at = record.joined_at or event.created_at
+    left_at = joined_at + record.total_duration
+    return IntervalRow(
+        connection_id=f"record:{event.id}",
+        lesson_id=record.lesson_id,
+        pubkey=record.participant,
+        device="record",
+        joined_at=joined_at,
+        left_at=left_at,
+        last_evidence=left_at,
+        source=Evidence.MANUAL if by_hand else Evidence.ENGINE,
+        media=record.evidence is Evidence.ENGINE,
+        leave_reason=_REMEMBERED,
+    )
+
+
+# Three ways to die: before the last record of somebody, before the first, and before that of somebody who only watched.
+_OWED: Final = """
+SELECT lesson.value FROM "trainingLiveSessions" AS s JOIN atoms AS lesson ON lesson.id = s."lessonId"
+WHERE s.state = 'ended' AND s.runs <> '[]' AND (
+  EXISTS (SELECT 1 FROM "trainingLiveSessionAttendance" AS a WHERE a."lessonId" = s."lessonId" AND a.final = 0)
+  OR EXISTS (
+    SELECT 1 FROM "attendanceIntervals" AS i WHERE i."lessonId" = s."lessonId" AND NOT EXISTS (
+      SELECT 1 FROM "trainingLiveSessionAttendance" AS a WHERE a."lessonId" = i."lessonId" AND a.pubkey = i.pubkey))
+  OR EXISTS (
+    SELECT 1 FROM "recordingWatches" AS w
+    WHERE w."lessonId" = s."lessonId" AND w."completedAt" IS NOT NULL AND w."recordCreatedAt" = 0 AND NOT EXISTS (
+      SELECT 1 FROM "trainingLiveSessionAttendance" AS a
+      WHERE a."lessonId" = w."lessonId" AND a.pubkey = w.pubkey AND a."completedAt" IS NOT NULL)))
+ORDER BY s."scheduledAt"
+"""
+
+
+async def sessions_with_owed_attendance(database: Database) -> list[str]:
+    """The addresses of ended sessions, of whatever age, where somebody's attendance is not final; by their start.
+
+    It looks at every interval, so it is for the start of a daemon and for the time after a failure.
+
+    Raises:
+        StoreError: what the database said.
+    """
+    return [str(lesson) for (lesson,) in await database.fetch_all(_OWED)]

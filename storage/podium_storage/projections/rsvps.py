@@ -1,0 +1,276 @@
+"""Rows derived from events, in the transaction that stores them: who answered what to which session.
+
+One answer counts for each (session, author): the newest `created_at`, at equal times the lowest id. `d` is ignored:
+what replaces an event on relays ends its answer only if it answers to the same session (semantics.md, "RSVPs and
+seats"). When the one that counts is deleted (kind 5) or expires there is no answer, and no older one comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from podium_protocol import kinds
+from podium_protocol.addresses import Address
+from podium_protocol.events import EventId, Pubkey
+from podium_protocol.filters import Filter
+from podium_protocol.live.rsvp import Rsvp, RsvpStatus, read_rsvp
+from podium_protocol.nips import nip09
+from podium_storage.backend import SqlRow
+from podium_storage.database import Database, Transaction
+from podium_storage.mirror.fold import Death, Effect, Position
+from podium_storage.mirror.queries import EventQueries
+from podium_storage.slices import in_slices
+from podium_storage.table import interning as sequences
+from podium_storage.table.columns import InternedText, StoredRow
+from podium_storage.table.interning import Interner
+from podium_storage.table.models import RsvpRow
+from podium_storage.table.schema import TableSchema
+from podium_storage.table.table import Table
+
+FIRST_SEEN: Final = "rsvpFirstSeen"
+"""The sequence that orders RSVPs by arrival; a deleted row's number is not given again."""
+
+_PEOPLE: Final = 1_000  # looked up, and written, at a time: some 5 ms of the loop's
+_BY_PERSON: Final = "[lessonId+pubkey]"
+_Person = tuple[str, str]
+# CROSS JOIN keeps the order of the loops: SQLite has no figures about a list of values
+_IDLE: Final = """
+SELECT e.id, e.json FROM json_each(?) AS p CROSS JOIN atoms AS a ON a.value = p.value
+CROSS JOIN events AS e INDEXED BY eventsByAuthor ON e.author = a.id AND e.kind = 31925
+WHERE NOT EXISTS (
+  SELECT 1 FROM trainingLiveSessionRSVPs AS r WHERE r.pubkey = a.id AND r.eventId = lower(hex(e.eventId))
+)"""
+
+
+class RsvpFloorRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+    """The newest dead answer of a person who has none alive."""
+
+    lesson_id: InternedText
+    pubkey: InternedText
+    created_at: int
+    event_id: str
+
+
+RSVP_FLOORS: Final = TableSchema("rsvpFloors", RsvpFloorRow, "++id, &[lessonId+pubkey]")
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """One RSVP and whether it stands; one that is dead still outranks those before it."""
+
+    rsvp: Rsvp
+    held: bool = True
+
+
+class RsvpProjection:
+    """Keeps `trainingLiveSessionRSVPs` in step with the mirror.
+
+    A row keeps what services decide (seat, position, reminder sent). `first_seen` and `first_seen_at` are kept while
+    the same status is only repeated; whoever changes it, or answers again after a deletion, goes to the back.
+    """
+
+    def __init__(self, rsvps: Table[RsvpRow], database: Database, interner: Interner) -> None:
+        """Write to this table, which belongs to this database."""
+        self._rsvps = rsvps
+        self._floors = Table.of(RSVP_FLOORS, database, interner)
+
+    async def apply(self, tx: Transaction, effects: Sequence[Effect], *, received_at: int) -> None:
+        """Fold a batch of the mirror in; `received_at` is in Unix seconds."""
+        answers: list[Answer] = []
+        async for part in in_slices(effects):
+            answers += _answers(part, dead=await self._deleted_beneath(tx, part))
+        await self.take(tx, answers, received_at=received_at)
+        await self.take(tx, await self._deleted(tx, _deletions(effects)), received_at=received_at)
+
+    async def idle(self, tx: Transaction, effects: Sequence[Effect]) -> Sequence[SqlRow]:
+        """Answers in the mirror that do not count: clients mint a new `d` for each, so relays would keep every one.
+
+        Kept here, one key could fill the disk with answers to one session.
+        """
+        people = {effect.event.pubkey for effect in effects if effect.event.kind == kinds.RSVP}
+        if not people:
+            return ()
+        return await tx.query(_IDLE, (msgspec.json.encode(sorted(people)).decode(),))
+
+    async def take(self, tx: Transaction, answers: Sequence[Answer], *, received_at: int) -> None:
+        """Fold answers in that came another way, such as a private session's or a reply to a message."""
+        if not answers:
+            return
+        people = list({(answer.rsvp.lesson_id, answer.rsvp.pubkey): None for answer in answers})
+        before = await self._rows(tx, people)
+        floors = await self._floor_rows(tx, people)
+        book = RsvpBook(before, floors, next_place=await sequences.reserve(tx, FIRST_SEEN, len(answers)))
+        async for part in in_slices(answers):
+            for answer in part:
+                book.fold(answer, received_at)
+        await self._write(tx, book, before, floors)
+
+    async def _deleted_beneath(self, tx: Transaction, effects: Sequence[Effect]) -> set[EventId]:
+        """Of the events under a newer one that was deleted: those that their authors deleted too, by address."""
+        buried = [e.event for e in effects if e.event.kind == kinds.RSVP and e.death is Death.BURIED]
+        dead: set[EventId] = set()
+        for event in buried:
+            address = str(Address.of(event))
+            wanted = Filter(kinds=(kinds.DELETION,), authors=(event.pubkey,), tags=(("a", (address,)),))
+            if any(one.created_at >= event.created_at for one in await EventQueries(tx).by_filter(wanted)):
+                dead.add(event.id)
+        return dead
+
+    async def _deleted(self, tx: Transaction, deletions: Sequence[nip09.Deletion]) -> list[Answer]:
+        """Answers that count though the mirror holds another event in their place, and that their authors deleted."""
+        if not deletions:
+            return []
+        authors = list({deletion.author: None for deletion in deletions})
+        rows: list[RsvpRow] = []
+        async for part in in_slices(authors, _PEOPLE):
+            rows += await self._rsvps.within(tx).where("pubkey").any_of(part).to_list()
+        return [Answer(_rsvp_of(row), held=False) for row in rows if any(_covers(one, row) for one in deletions)]
+
+    async def _rows(self, tx: Transaction, people: Sequence[_Person]) -> dict[_Person, RsvpRow]:
+        rows: dict[_Person, RsvpRow] = {}
+        async for part in in_slices(people, _PEOPLE):
+            found = await self._rsvps.within(tx).where(_BY_PERSON).any_of(part).to_list()
+            rows |= {(row.lesson_id, row.pubkey): row for row in found}
+        return rows
+
+    async def _floor_rows(self, tx: Transaction, people: Sequence[_Person]) -> dict[_Person, RsvpFloorRow]:
+        """Few answers die: unless a session has more dead ones than we ask for, all of them are read at once."""
+        floors, lessons = self._floors.within(tx), list({lesson_id for lesson_id, _ in people})
+        found = await floors.where("lessonId").any_of(lessons).limit(len(people) + 1).to_list()
+        if len(found) > len(people):
+            found = await floors.where(_BY_PERSON).any_of(people).to_list()
+        return {(row.lesson_id, row.pubkey): row for row in found}
+
+    async def _write(
+        self,
+        tx: Transaction,
+        book: RsvpBook,
+        before: dict[_Person, RsvpRow],
+        floors: dict[_Person, RsvpFloorRow],
+    ) -> None:
+        kept = {row.id for row in book.rows.values()}
+        rsvps = self._rsvps.within(tx)
+        if gone := [row.id for row in before.values() if row.id is not None and row.id not in kept]:
+            await rsvps.bulk_delete(gone)
+        if changed := [row for person, row in book.rows.items() if row != before.get(person)]:
+            async for part in in_slices(changed, _PEOPLE):
+                await rsvps.bulk_put(part)
+        if raised := [row for person, row in book.floors.items() if row != floors.get(person)]:
+            await self._floors.within(tx).upsert(raised, _BY_PERSON)
+
+
+class RsvpBook:
+    """The rows of some people, and answers folded into them one by one, without I/O."""
+
+    def __init__(
+        self, rows: dict[_Person, RsvpRow], floors: dict[_Person, RsvpFloorRow], *, next_place: int = 1
+    ) -> None:
+        """Begin with what is stored of these people; `next_place` is the next free `first_seen`."""
+        self.rows = dict(rows)
+        self.floors = dict(floors)
+        self._next_place = next_place
+
+    def fold(self, answer: Answer, received_at: int) -> None:
+        """Let one answer count, or be dead."""
+        rsvp = answer.rsvp
+        person, position = (rsvp.lesson_id, rsvp.pubkey), Position(rsvp.created_at, rsvp.event_id)
+        row = self.rows.get(person)
+        outranks_row = row is None or position.outranks(_position(row.rsvp_time, row.event_id))
+        if answer.held:
+            if outranks_row and self._is_above_floor(person, position):
+                self.rows[person] = self._written(rsvp, row, received_at)
+        elif outranks_row or (row is not None and row.event_id == rsvp.event_id):
+            self.rows.pop(person, None)
+            self._raise_floor(person, position)
+
+    def _written(self, rsvp: Rsvp, row: RsvpRow | None, received_at: int) -> RsvpRow:
+        status = rsvp.status.value
+        if row is None:
+            return RsvpRow(
+                lesson_id=rsvp.lesson_id,
+                pubkey=rsvp.pubkey,
+                status=status,
+                rsvp_time=rsvp.created_at,
+                event_id=rsvp.event_id,
+                revision_id=rsvp.revision_id,
+                first_seen=self._place(),
+                first_seen_at=received_at,
+                note=rsvp.note or None,
+                identifier=rsvp.identifier,
+            )
+        again = status == row.status
+        # a new place in the queue is one without a seat: confirmed, declined, confirmed in one batch looks unchanged
+        kept = row if again else msgspec.structs.replace(row, seat="none", position=None)
+        return msgspec.structs.replace(
+            kept,
+            status=status,
+            rsvp_time=rsvp.created_at,
+            event_id=rsvp.event_id,
+            revision_id=rsvp.revision_id,
+            note=rsvp.note or None,
+            identifier=rsvp.identifier,
+            needs_reconfirmation=row.needs_reconfirmation and rsvp.revision_id == row.revision_id,
+            first_seen=row.first_seen if again else self._place(),
+            first_seen_at=row.first_seen_at if again else received_at,
+        )
+
+    def _place(self) -> int:
+        self._next_place += 1
+        return self._next_place - 1
+
+    def _is_above_floor(self, person: _Person, position: Position) -> bool:
+        floor = self.floors.get(person)
+        return floor is None or position.outranks(_position(floor.created_at, floor.event_id))
+
+    def _raise_floor(self, person: _Person, position: Position) -> None:
+        if self._is_above_floor(person, position):
+            lesson_id, pubkey = person
+            self.floors[person] = RsvpFloorRow(
+                id=self.floors[person].id if person in self.floors else None,
+                lesson_id=lesson_id,
+                pubkey=pubkey,
+                created_at=position.created_at,
+                event_id=position.id,
+            )
+
+
+def _answers(effects: Sequence[Effect], dead: set[EventId]) -> Iterator[Answer]:
+    for effect in effects:
+        if (rsvp := read_rsvp(effect.event)) is not None:
+            # what replaced it on relays may answer to another session: then this answer stands
+            is_dead = effect.death in (Death.DELETED, Death.EXPIRED) or effect.event.id in dead
+            yield Answer(rsvp, held=not is_dead)
+
+
+def _deletions(effects: Sequence[Effect]) -> list[nip09.Deletion]:
+    """Those of a batch that may be about answers."""
+    events = (effect.event for effect in effects if effect.held and effect.event.kind == kinds.DELETION)
+    found = map(nip09.read_deletion, events)
+    return [one for one in found if one.ids or any(address.kind == kinds.RSVP for address in one.addresses)]
+
+
+def _covers(deletion: nip09.Deletion, row: RsvpRow) -> bool:
+    """Whether it asks for this answer: by id, or by the address of its event up to the request's own time."""
+    if row.pubkey != deletion.author:
+        return False
+    if row.event_id in deletion.ids:
+        return True
+    if row.identifier is None or row.rsvp_time > deletion.created_at:
+        return False
+    return Address(kinds.RSVP, Pubkey(row.pubkey), row.identifier) in deletion.addresses
+
+
+def _rsvp_of(row: RsvpRow) -> Rsvp:
+    return Rsvp(
+        lesson_id=row.lesson_id,
+        pubkey=Pubkey(row.pubkey),
+        status=RsvpStatus(row.status),
+        created_at=row.rsvp_time,
+        event_id=EventId(row.event_id),
+    )
+
+
+def _position(created_at: int, event_id: str) -> Position:
+    return Position(created_at, EventId(event_id))

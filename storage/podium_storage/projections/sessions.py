@@ -1,0 +1,251 @@
+"""Session rows out of session events (31923) and of our own status events (30313), in the transaction that stored them.
+
+What an event says (title, times, caps) is written here; what a service decides (start, end, seats) is written by the
+service. A status event of our own key is memory: it brings the state back to a daemon that lost its disk.
+
+The row follows from the set of revisions that were seen, not from their order (`session_revisions`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from podium_protocol import kinds
+from podium_protocol.addresses import Address
+from podium_protocol.events import Pubkey, VerifiedEvent
+from podium_protocol.filters import Filter
+from podium_protocol.live.lifecycle import State
+from podium_protocol.live.live_status import Meeting, MeetingStatus, read_meeting
+from podium_protocol.live.session import (
+    UNNAMED,
+    Guests,
+    NotASession,
+    RecordingAccess,
+    Session,
+    SessionLimits,
+    Visibility,
+    names_service,
+    read_session,
+)
+from podium_protocol.live.session_spec import DEFAULT_LIMITS
+from podium_protocol.live.session_writing import MAX_CANCEL_REASON, NO_CANCEL_REASON
+from podium_protocol.nips.nip09 import read_deletion
+from podium_protocol.text import paragraphs
+from podium_storage.database import Transaction
+from podium_storage.mirror.fold import Death, Effect
+from podium_storage.mirror.queries import EventQueries
+from podium_storage.projections.session_revisions import adopted, flagged, revised, room_of, withdrawn
+from podium_storage.table.models import LiveSessionRow
+from podium_storage.table.table import Table
+
+__all__ = ["Accepts", "PassedOver", "SessionProjection", "adopted", "remembered", "revised", "room_of"]
+
+Accepts = Callable[[Session], bool]
+"""Whether this service takes the session over: its instructor is on the allow-list and it names the service."""
+
+PassedOver = Callable[[VerifiedEvent, str], None]
+"""Told of each revision that was not taken, and why; it may be told again of the same one."""
+_REMEMBERED: Final = "remembered"
+_ORDER: Final = {State.SCHEDULED: 0, State.ACTIVE: 1, State.ENDED: 2, State.CANCELLED: 2}
+_STATE_OF: Final = {
+    MeetingStatus.PLANNED: State.SCHEDULED,
+    MeetingStatus.LIVE: State.ACTIVE,
+    MeetingStatus.ENDED: State.ENDED,
+}
+
+
+class SessionProjection:
+    """Keeps `trainingLiveSessions` in step with the mirror."""
+
+    def __init__(
+        self,
+        sessions: Table[LiveSessionRow],
+        *,
+        service: Pubkey,
+        accepts: Accepts,
+        attendance: Callable[[], Visibility] = lambda: Visibility.PUBLIC,
+        recording_access: Callable[[], RecordingAccess] = lambda: RecordingAccess.PARTICIPANTS,
+        guests: Guests = Guests.INVITED,
+        limits: SessionLimits = DEFAULT_LIMITS,
+        passed_over: PassedOver = lambda _event, _reason: None,
+    ) -> None:
+        """`attendance`, `recording_access`, `guests`: where sessions do not say it; `limits`: what is read of them."""
+        self._guests = guests
+        self._attendance = attendance
+        self._recording_access = recording_access
+        self._limits = limits
+        self._passed_over = passed_over
+        self._sessions = sessions
+        self._service = service
+        self._accepts = accepts
+
+    async def apply(self, tx: Transaction, effects: Sequence[Effect], *, received_at: int) -> None:
+        """Fold a batch of effects into the rows, in order, with one read and one write."""
+        told = [(effect, lessons) for effect in effects if (lessons := _lessons_of(effect))]
+        meetings = self._own_meetings(effects)
+        if not told and not meetings:
+            return
+        named = {lesson for _, lessons in told for lesson in lessons} | {meeting.lesson_id for meeting in meetings}
+        before = await self._rows(tx, named)
+        rows = dict(before)
+        for effect, lessons in told:
+            self._fold(rows, effect, lessons, received_at)
+        for held in await self._held_beside(tx, [rows[key] for key in rows.keys() - before.keys()]):
+            self._fold(rows, held, _lessons_of(held), received_at)
+        # a relay may have told the status before the session: what is new here is remembered from the mirror
+        meetings += await self._told_before(tx, [rows[key] for key in rows.keys() - before.keys()])
+        for meeting in meetings:
+            if (row := rows.get(meeting.lesson_id)) is not None:
+                rows[meeting.lesson_id] = remembered(row, meeting)
+        _explain(rows, effects)
+        await self._sessions.within(tx).bulk_put([row for key, row in rows.items() if row != before.get(key)])
+
+    async def remember(self, tx: Transaction, meetings: Sequence[Meeting]) -> None:
+        """Fold in status events of our own that came another way: those of private sessions are in no mirror.
+
+        They come in any order and more than once, so only one that is newer than what is known says anything.
+        """
+        rows = await self._rows(tx, {meeting.lesson_id for meeting in meetings})
+        after = dict(rows)
+        for meeting in sorted(meetings, key=lambda meeting: meeting.created_at):
+            row = after.get(meeting.lesson_id)
+            if row is not None and meeting.created_at > row.status_created_at:
+                ends_withdrawn = row.withdrawn and meeting.status is MeetingStatus.ENDED
+                after[meeting.lesson_id] = (
+                    _cancelled_before(row, meeting) if ends_withdrawn else remembered(_as_if_new(row, meeting), meeting)
+                )
+        await self._sessions.within(tx).bulk_put([row for key, row in after.items() if row != rows[key]])
+
+    async def _rows(self, tx: Transaction, lessons: set[str]) -> dict[str, LiveSessionRow]:
+        found = await self._sessions.within(tx).where("lessonId").any_of(sorted(lessons)).to_list()
+        return {row.lesson_id: row for row in found}
+
+    def _own_meetings(self, effects: Sequence[Effect]) -> list[Meeting]:
+        own = (e.event for e in effects if e.held and e.event.kind == kinds.MEETING and e.event.pubkey == self._service)
+        return [meeting for meeting in map(read_meeting, own) if meeting is not None]
+
+    async def _told_before(self, tx: Transaction, fresh: Sequence[LiveSessionRow]) -> list[Meeting]:
+        if not fresh:
+            return []
+        rooms = tuple(row.conference_room_id or "" for row in fresh)
+        own = Filter(kinds=(kinds.MEETING,), authors=(self._service,), tags=(("d", rooms),))
+        events = await EventQueries(tx).by_filter(own)
+        return [meeting for meeting in map(read_meeting, events) if meeting is not None]
+
+    async def _held_beside(self, tx: Transaction, fresh: Sequence[LiveSessionRow]) -> list[Effect]:
+        """What the mirror holds of sessions that an older revision made known: it could not be read when it came."""
+        addresses = [address for row in fresh if (address := Address.parse(row.lesson_id)) is not None]
+        newest = [await EventQueries(tx).newest(address) for address in addresses]
+        pairs = zip(fresh, newest, strict=True)
+        return [Effect(event, held=True) for row, event in pairs if event is not None and event.id != row.event_id]
+
+    def _fold(self, rows: dict[str, LiveSessionRow], effect: Effect, lessons: Sequence[str], received_at: int) -> None:
+        event = effect.event
+        if event.kind == kinds.DELETION:
+            for lesson_id in lessons:
+                # the mirror holds one revision of an address: this may speak of the one before, which we show
+                if (row := rows.get(lesson_id)) is not None and row.event_created_at <= event.created_at:
+                    rows[lesson_id] = withdrawn(row)
+            return
+        (lesson_id,) = lessons
+        row = rows.get(lesson_id)
+        if effect.death in (Death.DELETED, Death.BURIED):
+            if row is not None and event.id in (row.event_id, row.unread_event_id):
+                rows[lesson_id] = withdrawn(row)
+        elif effect.death is not Death.EXPIRED:
+            self._take(rows, lesson_id, event, received_at)
+
+    def _take(self, rows: dict[str, LiveSessionRow], lesson_id: str, event: VerifiedEvent, received_at: int) -> None:
+        """Fold in a revision that stands, or that a newer one replaced: the newer one may be unreadable."""
+        row, session = rows.get(lesson_id), read_session(event, self._limits)
+        if isinstance(session, Session):
+            if self._accepts(session):
+                rows[lesson_id] = self._after(row, session, received_at)
+                return
+            if names_service(session, self._service):
+                return  # its author is not on the list: the list may grow, and then it is looked at again
+        reason = session.reason if isinstance(session, NotASession) else UNNAMED
+        self._passed_over(event, reason)
+        if row is not None:
+            rows[lesson_id] = flagged(row, event, reason)
+
+    def _after(self, row: LiveSessionRow | None, session: Session, received_at: int) -> LiveSessionRow:
+        if row is None:
+            after = adopted(
+                session, received_at, attendance=self._attendance(), recording_access=self._recording_access()
+            )
+        else:
+            after = revised(row, session, received_at)
+        return after if after.guests is not None else msgspec.structs.replace(after, guests=self._guests.value)
+
+
+def _lessons_of(effect: Effect) -> tuple[str, ...]:
+    """The sessions that an effect on the mirror may change: of a revision its own, of a kind 5 its author's."""
+    event = effect.event
+    if event.kind == kinds.SESSION:
+        return (str(Address.of(event)),)
+    if event.kind != kinds.DELETION or not effect.held:
+        return ()
+    return tuple(str(one) for one in read_deletion(event).addresses if one.kind == kinds.SESSION)
+
+
+def _deletions(effects: Sequence[Effect]) -> list[VerifiedEvent]:
+    return [effect.event for effect in effects if effect.held and effect.event.kind == kinds.DELETION]
+
+
+def _explain(rows: dict[str, LiveSessionRow], effects: Sequence[Effect]) -> None:
+    """Write down what instructors said when they deleted their sessions (NIP-09), by address or by id."""
+    by_event = {row.event_id: lesson_id for lesson_id, row in rows.items()}
+    for event in _deletions(effects):
+        words = paragraphs(event.content[: 2 * MAX_CANCEL_REASON], MAX_CANCEL_REASON)
+        deletion = read_deletion(event)
+        named = {str(one) for one in deletion.addresses} | {by_event.get(one, "") for one in deletion.ids}
+        for lesson_id in named & rows.keys() if words and words != NO_CANCEL_REASON else ():
+            row = rows[lesson_id]
+            if row.withdrawn and row.cancel_reason is None and row.instructor_pubkey == event.pubkey:
+                rows[lesson_id] = msgspec.structs.replace(row, cancel_reason=words, version=row.version + 1)
+
+
+def remembered(row: LiveSessionRow, meeting: Meeting) -> LiveSessionRow:
+    """The row with what our own status event says; a state never goes back."""
+    state = _STATE_OF[meeting.status]
+    created = max(row.status_created_at, meeting.created_at)
+    if _ORDER[state] <= _ORDER[State(row.state)]:
+        return msgspec.structs.replace(row, status_created_at=created)
+    ended_at = meeting.ends_at if state is State.ENDED else None
+    return msgspec.structs.replace(
+        row,
+        state=state,
+        started_at=meeting.starts_at,
+        ended_at=ended_at,
+        runs=((meeting.starts_at, ended_at),),
+        end_reason=_REMEMBERED if ended_at is not None else None,
+        recording_url=meeting.recording_url or row.recording_url,
+        recording_state="available" if meeting.recording_url else row.recording_state,
+        status_created_at=created,
+        status_due_at=None if state is State.ENDED else row.status_due_at,
+        version=row.version + 1,
+    )
+
+
+def _cancelled_before(row: LiveSessionRow, meeting: Meeting) -> LiveSessionRow:
+    """A cancellation that everybody was told of: NIP-53 has one word for it and for an end."""
+    return msgspec.structs.replace(
+        row,
+        state=State.CANCELLED,
+        ended_at=meeting.ends_at,
+        end_reason=_REMEMBERED,
+        status_created_at=meeting.created_at,
+        status_due_at=None,
+        version=row.version + 1,
+    )
+
+
+def _as_if_new(row: LiveSessionRow, meeting: Meeting) -> LiveSessionRow:
+    """An end that was itself only remembered gives way to a newer status: the session was opened again."""
+    if row.end_reason != _REMEMBERED or meeting.status is not MeetingStatus.LIVE:
+        return row
+    return msgspec.structs.replace(row, state=State.SCHEDULED, ended_at=None, end_reason=None)

@@ -1,0 +1,1 @@
+"""The IndexedDB-like store: declared tables, Dexie's grammar, queries and live queries."""

@@ -1,0 +1,304 @@
+"""The rows of the model's tables and of ours. Times are Unix seconds (UTC); `lesson_id` is a session's address.
+
+`LiveSessionRow`, `RsvpRow` and `AttendanceRow` extend the model's `LiveSessionContent`, `LiveSessionRSVP` and
+`LiveSessionAttendance`; their names in JSON and SQL are the model's camelCase ones.
+"""
+
+from __future__ import annotations
+
+from podium_storage.table.columns import InternedText, StoredRow, model_name
+
+
+class LiveSessionRow(StoredRow, frozen=True, kw_only=True, rename=model_name):
+    """A session as scheduled, and how it went. `duration` is in minutes; `runs` are (start, end or None).
+
+    `revisions` are the newest (event id, start): an RSVP may name an older one.
+    `withdrawn`: the newest revision is cancelled or deleted; what becomes of the state is the lifecycle's decision.
+    `recording_access`: a `live.session.RecordingAccess`; None is that of a session from before there was one.
+    `attendance`: "public" if its records are published, "private" if they are sealed to the person and the instructor.
+    `cancel_reason`: the instructor's words for it, cleaned for display.
+    `event_id`: the revision in force, the newest that can be read. `unread_*`: a newer one that cannot, and why.
+    `rules_at`, `length_at`: the time of the revision that said the rules, and the duration, where the one in force
+    says none; 0 if nobody here knows such a one.
+    `guests`: a `live.session.Guests`, who may come without a signer; None in rows from before it was read.
+    """
+
+    lesson_id: InternedText
+    conference_room_id: str | None = None
+    scheduled_at: int
+    ends_at: int
+    duration: int
+    instructor_pubkey: InternedText
+    title: str
+    summary: str
+    description: str
+    timezone: str | None = None
+    location: str | None = None
+    max_participants: int | None = None
+    requires_rsvp: bool
+    waiting_room: bool
+    allow_recording: bool
+    e2ee_required: bool
+    visibility: str
+    co_hosts: tuple[str, ...]
+    invited: tuple[str, ...]
+    state: str
+    withdrawn: bool = False
+    epoch: int
+    event_id: str
+    event_created_at: int
+    started_at: int | None = None
+    ended_at: int | None = None
+    runs: tuple[tuple[int, int | None], ...]
+    end_reason: str | None = None
+    recording_state: str = "none"
+    recording_url: str | None = None
+    blocked_reason: str | None = None
+    status_created_at: int = 0
+    status_due_at: int | None = None
+    revisions: tuple[tuple[str, int], ...] = ()
+    moved_from: int | None = None
+    moved_at: int | None = None
+    warned_at: int | None = None
+    adopted_at: int
+    version: int = 0
+    attendance: str = "public"
+    cancel_reason: str | None = None
+    guests: str | None = None
+    unread_event_id: str | None = None
+    unread_created_at: int | None = None
+    unread_reason: str | None = None
+    rules_at: int | None = None
+    length_at: int | None = None
+    recording_access: str | None = None
+
+
+class RsvpRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+    """One person's answer. `first_seen` is the order of arrival and strictly increases; `rsvp_time` can be forged.
+
+    `note`: their words, cleaned for display. `identifier`: the `d` of their event, which a deletion may name.
+    """
+
+    lesson_id: InternedText
+    pubkey: InternedText
+    status: str
+    rsvp_time: int
+    reminder_sent: bool = False
+    event_id: str
+    revision_id: str | None = None
+    needs_reconfirmation: bool = False
+    first_seen: int
+    first_seen_at: int
+    seat: str = "none"
+    position: int | None = None
+    note: str | None = None
+    identifier: str | None = None
+
+
+class AttendanceRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+    """What one person attended. `total_duration` is in seconds, the union of all devices' intervals.
+
+    `evidence` and `assurance` are those of `podium_protocol.live.attendance`.
+    """
+
+    lesson_id: InternedText
+    pubkey: InternedText
+    joined_at: int
+    left_at: int | None = None
+    total_duration: int
+    join_count: int
+    evidence: str
+    proof_id: str | None = None
+    completed_at: int | None = None
+    completed_by: str | None = None
+    record_created_at: int = 0
+    final: bool = False
+    assurance: str = "signature"
+
+
+class LedgerRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+    """One message to one person about one session: when it is due, what became of it, what each relay said.
+
+    `told_start`: for a move, the start people knew. `revision`: the session event the stored wrap speaks of.
+    """
+
+    lesson_id: InternedText
+    epoch: int
+    message: str
+    pubkey: InternedText
+    state: str
+    due_at: int
+    window_ends_at: int
+    wrap: bytes | None = None
+    rumor_id: str | None = None
+    relays: tuple[tuple[str, str], ...]
+    reason: str | None = None
+    attempts: int = 0
+    updated_at: int
+    told_start: int | None = None
+    revision: str | None = None
+
+
+class IntervalRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+    """One connection of one device to a room; `left_at` is None while it lasts, `media`: it was up."""
+
+    connection_id: str
+    lesson_id: InternedText
+    pubkey: InternedText
+    device: str
+    joined_at: int
+    left_at: int | None = None
+    last_evidence: int
+    source: str
+    leave_reason: str | None = None
+    note: str | None = None
+    media: bool = False
+
+
+class RoomMemberRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+    """One person's standing in one room: arrived, admitted, removed; `assurance` says how they proved their key.
+
+    `proof_event` is the signed join proof (JSON): the evidence of identity, and of `consent` to be recorded.
+    """
+
+    lesson_id: InternedText
+    pubkey: InternedText
+    state: str
+    role: str
+    proof_id: str | None = None
+    proof_event: str | None = None
+    consent: bool | None = None
+    device: str | None = None
+    updated_at: int
+    assurance: str
+
+
+class OptOutRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+    """A person who wants no reminders of one session, or of any when `lesson_id` is "*"."""
+
+    pubkey: InternedText
+    lesson_id: InternedText
+    created_at: int
+
+
+class QuestionRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+    """One live chat message to a session: a question, or with `reply_to` an answer. `id` is the order of arrival.
+
+    `state` is held (the rule lets whoever leads decide, `hold` says why), shown, or hidden by whoever leads.
+    """
+
+    lesson_id: InternedText
+    pubkey: InternedText
+    event_id: str
+    text: str
+    created_at: int
+    first_seen_at: int
+    reply_to: str | None = None
+    state: str = "held"
+    hold: str | None = None
+    pinned: bool = False
+
+
+class RoomControlsRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+    """What whoever leads wants of a room, whichever engine runs it: `muted` sticks, `silenced` may not ask.
+
+    `speakers` may speak though `muted`; `spotlight` is shown large to everybody.
+    """
+
+    lesson_id: InternedText
+    muted: bool = False
+    silenced: tuple[str, ...] = ()
+    speakers: tuple[str, ...] = ()
+    spotlight: str | None = None
+
+
+class LetterRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+    """The newest gift-wrapped rumor on one topic of a private session to one person; `state` is a `LedgerState`.
+
+    `rumor` is its JSON until a relay has it, then empty. `topic` is for people too: `session`, `invitation`, ...
+    """
+
+    lesson_id: InternedText
+    pubkey: InternedText
+    topic: str
+    state: str
+    rumor: bytes
+    rumor_id: str
+    due_at: int
+    expires_at: int | None = None
+    relays: tuple[tuple[str, str], ...] = ()
+    reason: str | None = None
+    updated_at: int
+
+
+class CalendarEntryRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+    """The version of a session's entry that a person's calendar was given last; `digest` is of what was written."""
+
+    lesson_id: InternedText
+    pubkey: InternedText
+    digest: str
+    sequence: int
+    revised_at: int
+
+
+class RecordingRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+    """The recording of one run of a session; `state` is a `live.recording.RecordingStage`.
+
+    `takes` are the stretches (start, end or None) in Unix seconds in which everybody present had agreed; `recorded` are
+    the people in them, `consents` the ids of their signed answers. `length` is in milliseconds, `size` in bytes,
+    `progress` in percent. `attach_at`: when the instructor's signer is asked (again) for the revision with the URL.
+    `access`: who may see it, as people were told who agreed to it (`live.session.RecordingAccess`); None: participants.
+    """
+
+    lesson_id: InternedText
+    run: int
+    state: str
+    takes: tuple[tuple[float, float | None], ...] = ()
+    recorded: tuple[str, ...] = ()
+    consents: tuple[str, ...] = ()
+    engine_on: bool = False
+    reason: str | None = None
+    progress: int = 0
+    attempts: int = 0
+    sha256: str | None = None
+    size: int | None = None
+    length: int | None = None
+    media_type: str | None = None
+    store: str | None = None
+    url: str | None = None
+    notes: tuple[str, ...] = ()
+    created_at: int
+    updated_at: int
+    published_at: int | None = None
+    attach_at: int | None = None
+    attached_at: int | None = None
+    access: str | None = None
+
+
+class RecordingConsentRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+    """A signed answer to a session's recording policy, yes or no, kept as evidence; `event` is its JSON."""
+
+    lesson_id: InternedText
+    pubkey: InternedText
+    event_id: str
+    given: bool
+    policy_hash: str
+    event: str
+    kept_at: int
+
+
+class WatchRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+    """What one person has seen of one recording: disjoint, sorted `spans` in its milliseconds, `watched` their sum.
+
+    `proof_id` is the login that opened the player last. `record_created_at`: of the attendance record that says so.
+    """
+
+    lesson_id: InternedText
+    pubkey: InternedText
+    sha256: str
+    spans: tuple[tuple[int, int], ...] = ()
+    watched: int = 0
+    completed_at: int | None = None
+    proof_id: str | None = None
+    record_created_at: int = 0
+    updated_at: int
