@@ -11,7 +11,7 @@ from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.ingest import Arrival, Ladder
 from podium_daemon.relays.pool import PoolRelay, RelayPool
 from podium_daemon.relays.relay_state import ConnectionState
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.events import Pubkey
 from podium_protocol.filters import Filter
 from podium_storage.mirror.mirror import Mirror, Projection

@@ -23,7 +23,7 @@ from podium_daemon.conference.embedded.media_process import Media, MediaProcess
 from podium_daemon.conference.embedded.wire import MediaSettings
 from podium_daemon.conference.janus.media import JanusMedia
 from podium_daemon.conference.janus.settings import JanusPlace
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.supervisor import Stop
 
 _LEAST_SHARE: Final = 0.8  # of the packets: a run that loses more was too much for the machine
 

@@ -14,12 +14,12 @@ from benchmarks.child import Meter, Run, complete
 from benchmarks.feed import running_feed
 from benchmarks.messages import Drafts
 from benchmarks.signed_load import part
-from podium_daemon.clock import SystemClock
 from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.pool import PoolRelay, Prepared, RelayPool
 from podium_daemon.relays.publisher import Publisher
 from podium_daemon.relays.relay_state import ConnectionState
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.clock import SystemClock
+from podium_daemon.runtime.supervisor import Stop
 from podium_protocol import relay_url
 from podium_storage.changes import Change
 from podium_storage.outbox import outbox as outbox_module

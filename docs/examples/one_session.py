@@ -14,7 +14,7 @@ from pathlib import Path
 
 from podium_daemon.client import PodiumClient, SessionWish
 from podium_daemon.client.calling import TrainingConferenceConfig
-from podium_daemon.keyfile import read_key_file
+from podium_daemon.keys.key_file import read_key_file
 from podium_protocol.live.rsvp import RsvpStatus
 
 

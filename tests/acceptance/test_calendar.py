@@ -10,7 +10,7 @@ import httpx
 import vobject
 
 from podium_daemon.client import PodiumClient, SessionWish
-from podium_daemon.keyfile import read_key_file
+from podium_daemon.keys.key_file import read_key_file
 from tests.support.installed import Site, free_port
 
 

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from podium_daemon.client import PodiumClient, SessionWish
-from podium_daemon.keyfile import read_key_file
+from podium_daemon.keys.key_file import read_key_file
 from tests.support.installed import Said, Site, free_port
 
 BIN: Final = Path(sys.executable).parent

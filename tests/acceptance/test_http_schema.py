@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from podium_daemon.client import PodiumClient, SessionWish
-from podium_daemon.keyfile import read_key_file
+from podium_daemon.keys.key_file import read_key_file
 from podium_protocol.keys import SecretKey
 from podium_protocol.nips import nip98
 from tests.support.installed import Site, free_port

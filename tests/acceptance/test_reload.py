@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 
-from podium_daemon.demo.wire import open_wire
+from podium_daemon.demo.people import open_wire
 from podium_protocol import kinds
 from podium_protocol.events import VerifiedEvent
 from podium_protocol.filters import Filter

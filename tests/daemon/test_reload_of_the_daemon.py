@@ -18,12 +18,12 @@ import msgspec
 import pytest
 from fastapi import FastAPI
 
-from podium_daemon.app import Daemon
+from podium_daemon.app.reload import Reloader
+from podium_daemon.app.wiring import Daemon
 from podium_daemon.config import FIELDS, Config, Relay, changed_keys, restart_keys
 from podium_daemon.config.changes import in_force, needs_restart, waiting_keys
 from podium_daemon.config.section import Section
-from podium_daemon.reload import Reloader
-from podium_daemon.signers.local import LocalSigner
+from podium_daemon.signers.signer import LocalSigner
 from podium_protocol.errors import InvalidInput
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.reminders import Message

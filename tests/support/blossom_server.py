@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from podium_daemon.clock import Clock
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.web.server import WebServer, listen
 from podium_protocol import tags
 from podium_protocol.events import VerifiedEvent, verify_json

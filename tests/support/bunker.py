@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from podium_daemon.relays.incoming import Incoming
-from podium_daemon.signers.line import Hearer
+from podium_daemon.signers.remote_connection import Hearer
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey, SignedEvent, UnsignedEvent, VerifiedEvent, verify, verify_json
 from podium_protocol.filters import Filter

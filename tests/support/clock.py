@@ -8,7 +8,7 @@ import itertools
 
 
 class ManualClock:
-    """Stands still until `advance` or `jump`; satisfies `podium_daemon.clock.Clock`."""
+    """Stands still until `advance` or `jump`; satisfies `podium_daemon.runtime.clock.Clock`."""
 
     def __init__(self, now: float = 1_800_000_000.0, monotonic: float = 1000.0) -> None:
         self._now = now

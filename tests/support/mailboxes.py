@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from podium_daemon.clock import SystemClock
 from podium_daemon.relays.mailboxes import Mailboxes
 from podium_daemon.relays.pool import PoolRelay
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.clock import SystemClock
+from podium_daemon.runtime.supervisor import Stop
 from tests.support.pools import LOOPBACK
 
 

@@ -30,7 +30,7 @@ from podium_daemon.conference.embedded.wire import Changed, Command, Dropped, En
 from podium_daemon.conference.events import ConnectionId, RoomId, TrackChange, TrackKind
 from podium_daemon.conference.seat_messages import FrameFlaw
 from podium_daemon.conference.seats import Seat
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.events import Pubkey
 from tests.support.until import until
 

@@ -13,7 +13,7 @@ import msgspec
 from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.pool import PoolRelay, RelayPool, RelayStatus
 from podium_daemon.relays.relay_state import ConnectionState
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.supervisor import Stop
 from tests.support.clock import ManualClock
 
 LOOPBACK = IPv4Network("127.0.0.0/8")

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from podium_daemon.conference.link_seat import LinkSeat
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.services.recording_consent import hash_of
 from podium_protocol.addresses import Address
 from podium_protocol.events import VerifiedEvent

@@ -27,7 +27,7 @@ from podium_daemon.conference.base import (
 )
 from podium_daemon.conference.link import LinkEngine
 from podium_daemon.conference.link_settings import CAPABILITIES
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 from podium_protocol.events import Pubkey
 from tests.support.clips import write_picture, write_tone
 

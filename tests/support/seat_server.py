@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from podium_daemon.conference.events import ConnectionId, LeaveReason
 from podium_daemon.conference.seats import SeatSocket, Signalling, SocketGone, run_seat
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 
 REFUSED = 4403
 

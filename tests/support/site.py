@@ -17,18 +17,18 @@ import httpx
 import msgspec
 from websockets.asyncio.client import connect
 
-from podium_daemon.allowances import Allowances
 from podium_daemon.conference.service import TrainingCallingIntegration
 from podium_daemon.relays.mailboxes import Mailboxes
 from podium_daemon.relays.pool import PoolRelay, RelayPool
+from podium_daemon.runtime.allowances import Allowances
+from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.runtime.tasks import Watched
 from podium_daemon.services.calling import CallersSessions, NotedAttendance
 from podium_daemon.services.profiles import Introduction
 from podium_daemon.services.room_switches import RoomSwitches
-from podium_daemon.signers.desk import Desk
 from podium_daemon.signers.instructors import InstructorSigners
 from podium_daemon.signers.known_bunkers import KnownBunkers
-from podium_daemon.supervisor import Stop
-from podium_daemon.watched import Watched
+from podium_daemon.signers.page_registry import Desk
 from podium_daemon.web.calendar_feed import Face
 from podium_daemon.web.context import Context
 from podium_daemon.web.drafts import Drafts

@@ -9,7 +9,7 @@ import asyncio
 import sys
 import time
 
-from podium_daemon.supervisor import ServiceFailed, Stop, Supervisor, stop_on_signals
+from podium_daemon.runtime.supervisor import ServiceFailed, Stop, Supervisor, stop_on_signals
 
 
 def say(word: str) -> None:

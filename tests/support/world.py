@@ -15,12 +15,12 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
+from podium_daemon.app.recording_parts import RecordingPlace, join_recorder
 from podium_daemon.conference.base import JoinGrant, Person, RoomId, RoomSpec
 from podium_daemon.conference.events import EngineHealth, LeaveReason
 from podium_daemon.conference.link import LinkEngine
 from podium_daemon.conference.link_seat import LinkSeat
 from podium_daemon.conference.link_settings import LinkSettings
-from podium_daemon.recording_parts import RecordingPlace, join_recorder
 from podium_daemon.services.attendance import Attendance
 from podium_daemon.services.attendance_gaps import GapBook
 from podium_daemon.services.attendance_settling import AttendanceSettings
@@ -47,7 +47,7 @@ from podium_daemon.services.status_events import StatusEvents, StatusSettings
 from podium_daemon.services.watching import Watching
 from podium_daemon.signers.instructors import Refused as SignerSaidNo
 from podium_daemon.signers.instructors import Unavailable
-from podium_daemon.signers.local import LocalSigner
+from podium_daemon.signers.signer import LocalSigner
 from podium_protocol import kinds, tags
 from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey, Rejected, UnsignedEvent, VerifiedEvent, verify, verify_json

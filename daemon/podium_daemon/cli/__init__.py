@@ -116,7 +116,7 @@ def _globals(
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    from podium_daemon import logs
+    from podium_daemon.runtime import logs
 
     # what a command prints is for programs too: words of the parts it uses go to standard error, and only warnings
     logs.configure("warning", "console")

@@ -5,17 +5,29 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
 import msgspec
 
-from podium_daemon.cli.caller_signer import CallerSigner
 from podium_daemon.cli.failures import CommandFailed, Exit
 from podium_daemon.config.values import origin_of
 from podium_protocol.errors import InvalidInput
+from podium_protocol.events import Pubkey, SignedEvent, UnsignedEvent
 from podium_protocol.nips import nip98
+
+
+class CallerSigner(Protocol):
+    """Signs as the caller: a key of this machine (`SecretKey`), or a signer elsewhere."""
+
+    @property
+    def pubkey(self) -> Pubkey: ...
+
+    def sign(self, event: UnsignedEvent, aux: bytes) -> SignedEvent:
+        """Sign `event`; `aux` is 32 fresh random bytes, which a remote signer does not need."""
+        ...
+
 
 T = TypeVar("T")
 

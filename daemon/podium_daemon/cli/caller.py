@@ -11,11 +11,10 @@ from urllib.parse import urlsplit
 import msgspec
 import typer
 
-from podium_daemon.cli.api_client import Api
-from podium_daemon.cli.caller_signer import CallerSigner
+from podium_daemon.cli.api_client import Api, CallerSigner
 from podium_daemon.config import Config, default_config_file, load_config
-from podium_daemon.key_password import PasswordMissing
-from podium_daemon.keyfile import KeyFileMissing, KeyPlace, locate_key, read_key
+from podium_daemon.keys.key_file import KeyFileMissing, KeyPlace, locate_key, read_key
+from podium_daemon.keys.key_password import PasswordMissing
 from podium_daemon.signers.known_bunkers import KnownBunkers
 from podium_protocol.errors import InvalidInput
 from podium_protocol.keys import SecretKey

@@ -9,11 +9,11 @@ import msgspec
 import typer
 
 from podium_daemon.cli.caller import caller_of
+from podium_daemon.cli.doctor_checks import Check, Verdict, examine
 from podium_daemon.cli.failures import CommandFailed
 from podium_daemon.cli.options import Json, helped
 from podium_daemon.cli.output import print_json, say, table
-from podium_daemon.cli.relay_probe import probe
-from podium_daemon.doctor import Check, Verdict, examine
+from podium_daemon.cli.relays import probe
 
 app = typer.Typer()
 

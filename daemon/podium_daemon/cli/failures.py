@@ -29,10 +29,10 @@ class CommandFailed(PodiumError):  # noqa: N818  (said to people)
 def exit_code_of(error: PodiumError) -> Exit:
     """The exit code that tells scripts whose turn it is."""
     from podium_daemon.config import ConfigError
-    from podium_daemon.keyfile import KeyFileError
+    from podium_daemon.keys.key_file import KeyFileError
     from podium_daemon.relays.embedded import EmbeddedRelayFailed
-    from podium_daemon.signers.base import SignerUnavailable
-    from podium_daemon.state_directory import AlreadyRunning
+    from podium_daemon.runtime.state_directory import AlreadyRunning
+    from podium_daemon.signers.signer import SignerUnavailable
 
     if isinstance(error, CommandFailed):
         return error.exit_code

@@ -12,7 +12,7 @@ from podium_daemon.cli.new_file import write_new_file
 from podium_daemon.cli.options import helped
 from podium_daemon.cli.output import fields, say
 from podium_daemon.config import default_config_file, starting_toml
-from podium_daemon.keyfile import new_secret, write_key_file
+from podium_daemon.keys.key_file import new_secret, write_key_file
 from podium_protocol.nips.nip19 import encode_npub
 
 app = typer.Typer()

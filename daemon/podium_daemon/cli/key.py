@@ -13,8 +13,7 @@ import typer
 from podium_daemon.cli.caller import Caller, caller_of
 from podium_daemon.cli.options import Json, helped
 from podium_daemon.cli.output import fields, print_json
-from podium_daemon.key_password import ask_terminal, read_password_file
-from podium_daemon.keyfile import (
+from podium_daemon.keys.key_file import (
     KeyFileError,
     KeyPlace,
     KeySource,
@@ -24,6 +23,7 @@ from podium_daemon.keyfile import (
     read_stored_key,
     write_key_file,
 )
+from podium_daemon.keys.key_password import ask_terminal, read_password_file
 from podium_protocol.keys import SecretKey
 from podium_protocol.limits import MAX_SCRYPT_LOG_N
 from podium_protocol.nips.nip19 import encode_npub

@@ -10,15 +10,15 @@ from typing import Any, Final, TypeVar
 
 from podium_daemon.cli.options import pubkey_of
 from podium_daemon.cli.output import note
-from podium_daemon.clock import SystemClock
-from podium_daemon.keyfile import new_secret
+from podium_daemon.keys.key_file import new_secret
 from podium_daemon.relays.mailboxes import Mailboxes
 from podium_daemon.relays.pool import PoolRelay
-from podium_daemon.signers.base import SignerUnavailable
+from podium_daemon.runtime.clock import SystemClock
+from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.signers.invitation import Invitation
 from podium_daemon.signers.known_bunkers import KnownBunker, KnownBunkers
-from podium_daemon.signers.line import PATIENCE, SignerLine
-from podium_daemon.supervisor import Stop
+from podium_daemon.signers.remote_connection import PATIENCE, SignerLine
+from podium_daemon.signers.signer import SignerUnavailable
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey, SignedEvent, UnsignedEvent
 from podium_protocol.keys import SecretKey

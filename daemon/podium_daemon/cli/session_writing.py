@@ -4,47 +4,122 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable, Sequence
+from enum import StrEnum
+from typing import Annotated
 
 import typer
 
 from podium_daemon.cli.api_client import decode, session_path
 from podium_daemon.cli.caller import caller_of
-from podium_daemon.cli.named_people import named_people
-from podium_daemon.cli.options import Json, SessionReference, helped
+from podium_daemon.cli.failures import CommandFailed
+from podium_daemon.cli.options import Json, SessionReference, helped, pubkey_of
 from podium_daemon.cli.output import note
-from podium_daemon.cli.session_options import (
-    At,
-    AttendanceRecords,
-    CoHosts,
-    Description,
-    EndToEnd,
-    Identifier,
-    Invited,
-    Length,
-    NewLength,
-    NewTime,
-    NewTitle,
-    Private,
-    Record,
-    RecordingFor,
-    Rsvp,
-    RsvpPolicy,
-    Seats,
-    Summary,
-    TimeZone,
-    Title,
-    WaitingRoom,
-)
 from podium_daemon.cli.session_reference import find_session
 from podium_daemon.cli.session_view import show_session
 from podium_daemon.cli.signing import sign_and_send
 from podium_daemon.cli.times import checked_zone, minutes_of, start_of
 from podium_daemon.client.values import Draft, Session
+from podium_daemon.config.values import is_nip05
 from podium_protocol import kinds
 from podium_protocol.errors import InvalidInput
-from podium_protocol.live.session_spec import DEFAULT_LIMITS
+from podium_protocol.events import Pubkey
+from podium_protocol.live.session_spec import DEFAULT_LIMITS, RecordingAccess, Visibility
+from podium_protocol.nips.nip19 import encode_npub
 from podium_protocol.tags import Tag
 from podium_protocol.text import single_line
+
+Look = Callable[[str], Awaitable[Pubkey | None]]
+"""From a NIP-05 name to its key, or None; raises OSError where there is no answer to go by."""
+
+
+async def named_people(texts: Sequence[str], option: str, look: Look | None = None) -> list[Pubkey]:
+    """People named by hex, npub, nprofile, nostr: URI or NIP-05 name, in their order.
+
+    Raises:
+        InvalidInput: a text is none of these, or names nobody; a secret key is refused and not repeated.
+        CommandFailed: a name could not be looked up.
+    """
+    # a mistake in one text is told before a domain is asked for another
+    read = [text.lower() if is_nip05(text) else pubkey_of(text, option) for text in texts]
+    names = list(dict.fromkeys(text for text in read if is_nip05(text)))
+    keys = await asyncio.gather(*(_looked_up(name, option, look or _look) for name in names))
+    known = dict(zip(names, keys, strict=True))
+    for name, key in known.items():
+        note(f"{name} is {encode_npub(key)}")
+    return [known.get(text) or Pubkey(text) for text in read]
+
+
+async def _looked_up(name: str, option: str, look: Look) -> Pubkey:
+    try:
+        key = await look(name)
+    except OSError as error:
+        text = f"{option}: {name} cannot be looked up ({error}): give the person's npub, or try again"
+        raise CommandFailed(text) from None
+    if key is None:
+        raise InvalidInput(f"{option}: {name} names no key: ask the person for the name they have now, or for an npub")
+    return key
+
+
+async def _look(name: str) -> Pubkey | None:
+    from podium_daemon.relays.addresses import SystemLookup
+    from podium_daemon.services.nip05_lookup import look_up
+
+    return await look_up(name, SystemLookup())
+
+
+class RsvpPolicy(StrEnum):
+    """Whether people must answer before they may enter."""
+
+    REQUIRED = "required"
+    OPTIONAL = "optional"
+
+
+At = Annotated[
+    str,
+    typer.Option(
+        "--at", help='"2026-12-01 18:00" or "tomorrow 18:00" in --tz, a time with its offset, or "in 2 hours".'
+    ),
+]
+NewTime = Annotated[str | None, typer.Option("--at", help="A new start, written as for `create`.")]
+TimeZone = Annotated[str | None, typer.Option("--tz", help="Time zone such as Europe/Berlin. Default: this machine's.")]
+Length = Annotated[str, typer.Option("--duration", help='Minutes, or text such as "1h 30m".')]
+NewLength = Annotated[str | None, typer.Option("--duration", help='Minutes, or text such as "1h 30m".')]
+Seats = Annotated[int | None, typer.Option("--max", min=0, max=100_000, help="Seats; 0: no limit.")]
+Rsvp = Annotated[RsvpPolicy | None, typer.Option("--rsvp", help="Whether an RSVP is needed to enter without waiting.")]
+WaitingRoom = Annotated[
+    bool | None, typer.Option("--waiting-room/--no-waiting-room", help="The instructor lets people in.")
+]
+Record = Annotated[bool | None, typer.Option("--record/--no-record", help="It may be recorded, if everybody agrees.")]
+RecordingFor = Annotated[
+    RecordingAccess | None,
+    typer.Option("--recording-access", help="Who may see the recording. Default: the service's, participants."),
+]
+AttendanceRecords = Annotated[
+    Visibility | None,
+    typer.Option(
+        "--attendance",
+        help="public: attendance records are published; private: sealed to each person and you, for good. Default: the "
+        "service's, public.",
+    ),
+]
+Title = Annotated[str, typer.Argument(metavar="TITLE", help="What people see first.")]
+NewTitle = Annotated[str | None, typer.Option("--title", help="What people see first.")]
+Summary = Annotated[str | None, typer.Option("--summary", help="One line below the title.")]
+Description = Annotated[str | None, typer.Option("--description", help="What it is about.")]
+Private = Annotated[bool, typer.Option("--private", help="Only people named with --invite and --co-host see it.")]
+EndToEnd = Annotated[bool, typer.Option("--e2ee", help="Require end-to-end encryption; implies --private.")]
+CoHosts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--co-host", metavar="PERSON", help="May do what the instructor may: a key or NIP-05 name. Repeatable."
+    ),
+]
+Invited = Annotated[
+    list[str] | None, typer.Option("--invite", metavar="PERSON", help="Invited: a key or NIP-05 name. Repeatable.")
+]
+Identifier = Annotated[str | None, typer.Option("--id", help="Its identifier (`d`). Default: from its title.")]
+
 
 app = typer.Typer()
 

@@ -6,8 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 
-from podium_daemon.cli.api_client import Api, decode
-from podium_daemon.cli.caller_signer import CallerSigner
+from podium_daemon.cli.api_client import Api, CallerSigner, decode
 from podium_daemon.cli.failures import CommandFailed, Exit
 from podium_daemon.client.looking import Expectation, flaw_of
 from podium_daemon.client.values import Accepted, AcceptedEvents, Draft

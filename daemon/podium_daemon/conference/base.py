@@ -50,8 +50,8 @@ from podium_daemon.conference.values import (
     Support,
     Unsupported,
 )
-from podium_daemon.refusals import Refused
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.events import Pubkey
 
 __all__ = [

@@ -10,7 +10,7 @@ from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 
 ENTERED_ALREADY: Final = Refused(
     "entrance-used", "this address opens nothing any more: it was used, or its page was closed", "Use the newest one."

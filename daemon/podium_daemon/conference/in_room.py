@@ -15,7 +15,7 @@ from podium_daemon.conference.base import (
     Unsupported,
 )
 from podium_daemon.conference.events import RoomId, TrackKind
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 from podium_protocol.events import Pubkey
 
 _WORDS: Final = {

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from podium_daemon.clock import Clock
 from podium_daemon.conference.base import Capability, RandomBytes, RoomSpec, Unsupported
 from podium_daemon.conference.link_room import LinkRoom
 from podium_daemon.conference.link_settings import ADVICE, CAPABILITIES, LinkSettings, check_url
 from podium_daemon.conference.seated import SeatedEngine
+from podium_daemon.runtime.clock import Clock
 from podium_protocol.errors import InvalidInput
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podium_daemon.conference.base import Person, RoomSpec
 from podium_daemon.conference.link_seat import LinkSeat
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 from podium_protocol.events import Pubkey
 
 

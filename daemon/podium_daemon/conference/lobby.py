@@ -10,11 +10,11 @@ import base64
 
 import msgspec
 
-from podium_daemon.clock import Clock
 from podium_daemon.conference.base import Connection, ConnectionId, LeaveReason, RandomBytes, RoomId
 from podium_daemon.conference.grants import SeatGrant, digest_of
 from podium_daemon.conference.link_seat import LinkSeat
 from podium_daemon.conference.seat_messages import Ended, FrameFlaw, MeetingAt, Removed, ServerMessage, Welcome
+from podium_daemon.runtime.clock import Clock
 from podium_protocol.events import Pubkey
 
 _HEARTBEAT = 15  # seconds; beats say nothing here, and keep proxies from closing a silent socket

@@ -8,7 +8,6 @@ from typing import Final
 
 import msgspec
 
-from podium_daemon.clock import Clock
 from podium_daemon.conference.base import ConferenceEngine, RandomBytes
 from podium_daemon.conference.bigbluebutton.engine import BigBlueButtonEngine
 from podium_daemon.conference.embedded.engine import EmbeddedEngine
@@ -18,6 +17,7 @@ from podium_daemon.conference.janus.settings import JanusSettings
 from podium_daemon.conference.link import LinkEngine
 from podium_daemon.conference.link_settings import LinkSettings
 from podium_daemon.conference.servers import Servers
+from podium_daemon.runtime.clock import Clock
 from podium_protocol.errors import InvalidInput
 
 

@@ -11,7 +11,6 @@ from typing import Final
 
 import msgspec
 
-from podium_daemon.clock import Clock
 from podium_daemon.conference.base import (
     Connection,
     ConnectionId,
@@ -37,7 +36,8 @@ from podium_daemon.conference.base import (
 )
 from podium_daemon.conference.grants import GrantBook, SeatGrant
 from podium_daemon.conference.journal import EventJournal
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Refused
 from podium_protocol.errors import LocalProtocolError
 from podium_protocol.events import Pubkey
 

@@ -14,7 +14,6 @@ from typing import Final
 
 import structlog
 
-from podium_daemon.clock import Clock
 from podium_daemon.conference.base import (
     GRANT_SECONDS,
     Capabilities,
@@ -50,8 +49,9 @@ from podium_daemon.conference.link_room import LinkRoom
 from podium_daemon.conference.link_seat import LinkSeat
 from podium_daemon.conference.seat_messages import Ended, FrameFlaw, Removed, ServerMessage, Welcome
 from podium_daemon.conference.seat_settings import SeatSettings
-from podium_daemon.refusals import Refused
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.errors import LocalProtocolError
 from podium_protocol.events import Pubkey
 

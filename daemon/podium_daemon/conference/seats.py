@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 
 from podium_daemon.conference.events import Connection, LeaveReason, RoomId
 from podium_daemon.conference.seat_messages import CLOSE_CODES, ServerMessage
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 from podium_protocol.events import Pubkey
 
 

@@ -16,7 +16,6 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from podium_daemon.clock import Clock
 from podium_daemon.conference.base import (
     GRANT_SECONDS,
     Capabilities,
@@ -41,8 +40,9 @@ from podium_daemon.conference.lobby import Lobby
 from podium_daemon.conference.roster import Roster, no_room
 from podium_daemon.conference.seat_messages import ServerMessage
 from podium_daemon.conference.seats import Seat
-from podium_daemon.refusals import Refused
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.events import Pubkey
 
 T = TypeVar("T")

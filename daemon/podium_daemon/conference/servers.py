@@ -12,7 +12,7 @@ from podium_daemon.conference.janus.settings import JanusPlace
 from podium_daemon.conference.livekit.settings import LiveKitSettings
 from podium_daemon.conference.shared_secret import SharedSecret
 from podium_daemon.config import Config
-from podium_daemon.secret_file import read_secret_file
+from podium_daemon.keys.secret_file import read_secret_file
 from podium_protocol.errors import InvalidInput
 
 

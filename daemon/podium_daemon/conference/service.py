@@ -18,7 +18,7 @@ from podium_daemon.conference.base import (
     Support,
 )
 from podium_daemon.conference.events import RoomId
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 from podium_protocol.events import Pubkey, pubkey_or_none
 from podium_protocol.live import fields
 

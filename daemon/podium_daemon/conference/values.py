@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from podium_daemon.conference.events import Connection, ConnectionId, Role, RoomId, TrackKind
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 from podium_protocol.errors import LocalProtocolError, RemoteProtocolError
 from podium_protocol.events import Pubkey
 from podium_protocol.live import fields

@@ -1,7 +1,6 @@
 """One TOML file, the environment and flags, read into one frozen, checked value."""
 
 from podium_daemon.config.changes import changed_keys, needs_restart, restart_keys, value_of
-from podium_daemon.config.durations import format_duration, parse_duration
 from podium_daemon.config.example import (
     effective_toml,
     effective_values,
@@ -27,6 +26,7 @@ from podium_daemon.config.sections import (
     Storage,
     Web,
 )
+from podium_daemon.config.values import format_duration, parse_duration
 
 __all__ = [
     "FIELDS",

@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from podium_daemon.config.changes import is_unshown, needs_restart, value_of
-from podium_daemon.config.durations import FORM as DURATION_FORM
-from podium_daemon.config.durations import format_duration
 from podium_daemon.config.model import FIELDS, Config
 from podium_daemon.config.section import Section
 from podium_daemon.config.sections import Relay
-from podium_daemon.config.values import Form
+from podium_daemon.config.values import DURATION_FORM, Form, format_duration
 
 _WIDTH: Final = 118
 _HEAD: Final = """\

@@ -11,15 +11,61 @@ from urllib.parse import urlsplit
 import msgspec
 from pydantic import BeforeValidator, Field
 
-from podium_daemon.config.durations import FORM as DURATION_FORM
-from podium_daemon.config.durations import MAX_SECONDS, parse_duration
 from podium_protocol.errors import PodiumError
 from podium_protocol.nips.nip13 import MAX_WORK
 from podium_protocol.nips.nip19 import parse_pubkey
 from podium_protocol.relay_url import normalise
 from podium_protocol.text import single_line
 
-_MAX_CHARACTERS: Final = 2048
+MAX_SECONDS: Final = 10 * 365 * 86_400
+DURATION_FORM: Final = 'a duration: whole seconds such as 90, or text such as "90s", "15 min", "24h" or "14 days"'
+
+_UNITS: Final = {
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60),
+    **dict.fromkeys(("h", "hour", "hours"), 3600),
+    **dict.fromkeys(("d", "day", "days"), 86_400),
+}
+_TEXT: Final = re.compile(r"\s*(?:[0-9]{1,9}\s*[a-z]{1,7}\s*)+", re.ASCII)
+_PART: Final = re.compile(r"([0-9]{1,9})\s*([a-z]{1,7})", re.ASCII)
+_MAX_CHARACTERS: Final = 64
+
+
+def parse_duration(value: object) -> int:
+    """Whole seconds of a number of seconds or of text such as "15 min" or "1h 30m".
+
+    Raises:
+        ValueError: anything else: fractions, negative times, a quoted number without a unit, over ten years.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return _bounded(value)
+    if isinstance(value, str) and len(value) <= _MAX_CHARACTERS and _TEXT.fullmatch(value.lower()):
+        return _bounded(sum(int(number) * _factor(unit) for number, unit in _PART.findall(value.lower())))
+    raise ValueError(f"expected {DURATION_FORM}")
+
+
+def format_duration(seconds: int) -> str:
+    """The shortest text that `parse_duration` reads as `seconds`."""
+    for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")):
+        # a day is said in hours ("24h before"), and so is whatever is no whole number of days
+        if seconds >= size and seconds % size == 0 and (size, seconds) != (86_400, 86_400):
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def _factor(unit: str) -> int:
+    if unit not in _UNITS:
+        raise ValueError(f"expected {DURATION_FORM}")
+    return _UNITS[unit]
+
+
+def _bounded(seconds: int) -> int:
+    if not 0 <= seconds <= MAX_SECONDS:
+        raise ValueError(f"expected {DURATION_FORM}, from 0 to ten years")
+    return seconds
+
+
+_MAX_CHARACTERS_VALUES: Final = 2048
 _MAX_NAME: Final = 200
 _MAX_TEXT: Final = 16_384
 _PORTS: Final = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
@@ -107,7 +153,7 @@ def _socket_url(value: object) -> object:
 def _http_parts(url: str) -> tuple[str, str, int | None, str] | None:
     """Scheme, host, port, and all that follows; None if it is no URL to send people to."""
     # urlsplit drops tabs and newlines in silence; a browser would read what is left otherwise than we do
-    if len(url) > _MAX_CHARACTERS or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+    if len(url) > _MAX_CHARACTERS_VALUES or not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
         return None
     try:
         parts = urlsplit(url)

@@ -15,9 +15,8 @@ import msgspec
 from podium_daemon.client import SessionWish
 from podium_daemon.client.values import Attendance, Counts
 from podium_daemon.client.values import Session as ShownSession
-from podium_daemon.demo.people import Letter, Participant, Person
+from podium_daemon.demo.people import Letter, Participant, Person, open_wire
 from podium_daemon.demo.stage import MEETING_URL, Plan, Stage
-from podium_daemon.demo.wire import open_wire
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey, UnsignedEvent, VerifiedEvent
 from podium_protocol.filters import Filter

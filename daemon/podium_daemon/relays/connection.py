@@ -11,17 +11,24 @@ from typing import NoReturn
 import msgspec
 import structlog
 
-from podium_daemon.clock import Clock
 from podium_daemon.relays.addresses import AddressRefused, Destination
-from podium_daemon.relays.books import Question, RelayBooks, SinceFor
 from podium_daemon.relays.incoming import OnEose, Sink
 from podium_daemon.relays.information import Information
+from podium_daemon.relays.paged_fetch import Turns
 from podium_daemon.relays.publishing import OnOutcome, Prepared, PublishOutcome
 from podium_daemon.relays.pump import AuthSigner, Idle, Misbehaved, Pump
-from podium_daemon.relays.questions import Turns
-from podium_daemon.relays.relay_state import ConnectionOptions, ConnectionState, PoolRelay, RelayStatus
+from podium_daemon.relays.relay_state import (
+    ConnectionOptions,
+    ConnectionState,
+    PoolRelay,
+    Question,
+    RelayBooks,
+    RelayStatus,
+    SinceFor,
+)
 from podium_daemon.relays.websocket import SocketLost, WebSocket
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.filters import Filter
 from podium_protocol.limits import MAX_DELAY
 from podium_protocol.nips.nip11 import RelayLimits

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 import msgspec
 import structlog
 
-from podium_daemon.clock import Clock, SystemClock
 from podium_daemon.relays.embedded_child import Announcement, RelaySettings
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.clock import Clock, SystemClock
+from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.errors import PodiumError
 from podium_protocol.relay import backoff
 

@@ -12,14 +12,14 @@ from typing import Final
 
 import structlog
 
-from podium_daemon.clock import Clock
-from podium_daemon.relays.fetching import NEVER_A_CAP
 from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.ingest import Arrival, Ladder
 from podium_daemon.relays.interests import wraps_for
+from podium_daemon.relays.paged_fetch import NEVER_A_CAP
 from podium_daemon.relays.pool import RelayPool
-from podium_daemon.supervisor import Stop
-from podium_daemon.watched import Watched
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.runtime.tasks import Watched
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.filters import backfill
 from podium_storage.mirror.progress import Watermarks

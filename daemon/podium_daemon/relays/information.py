@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import httpx
 import structlog
 
-from podium_daemon.clock import Clock
 from podium_daemon.relays.addresses import Destination
+from podium_daemon.runtime.clock import Clock
 from podium_protocol.errors import RemoteProtocolError
 from podium_protocol.nips.nip11 import MEDIA_TYPE, NO_LIMITS, RelayLimits, read_limits
 

@@ -15,14 +15,14 @@ from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
-from podium_daemon.clock import Clock
 from podium_daemon.relays.addresses import AddressRefused, Lookup, Network
 from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.pool import PoolRelay, RelayPool
 from podium_daemon.relays.pump import AuthSigner
 from podium_daemon.relays.relay_state import ConnectionState
-from podium_daemon.supervisor import Stop
-from podium_daemon.watched import Watched
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.runtime.tasks import Watched
 from podium_protocol import kinds
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey, SignedEvent

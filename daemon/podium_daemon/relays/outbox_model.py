@@ -13,15 +13,15 @@ from typing import Final, TypeVar
 import msgspec
 import structlog
 
-from podium_daemon.clock import Clock
 from podium_daemon.relays.addresses import AddressRefused, Network, leads_outside
-from podium_daemon.relays.fetching import RelayAnswer
 from podium_daemon.relays.ingest import Arrival
 from podium_daemon.relays.interests import PER_FILTER, Interests
 from podium_daemon.relays.outbox_plan import Errand, Plan
+from podium_daemon.relays.paged_fetch import RelayAnswer
 from podium_daemon.relays.pool import RelayPool
 from podium_daemon.relays.syncer import Syncer
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.supervisor import Stop
 from podium_protocol import kinds
 from podium_protocol.errors import PodiumError
 from podium_protocol.events import Pubkey

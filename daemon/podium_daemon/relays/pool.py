@@ -14,7 +14,6 @@ from typing import Final, Literal
 
 import msgspec
 
-from podium_daemon.clock import Clock, SystemClock
 from podium_daemon.relays.addresses import (
     AddressRefused,
     Destination,
@@ -24,16 +23,15 @@ from podium_daemon.relays.addresses import (
     resolve_configured,
     resolve_public,
 )
-from podium_daemon.relays.books import SinceFor
 from podium_daemon.relays.connection import RelayConnection
-from podium_daemon.relays.fetching import MAX_BYTES, FetchResult, RelayAnswer
 from podium_daemon.relays.incoming import Incoming, OnEose, Sink
+from podium_daemon.relays.paged_fetch import MAX_BYTES, Fetch, FetchResult, RelayAnswer
 from podium_daemon.relays.places import MAX_STRANGERS, NoPlace, Places
 from podium_daemon.relays.publishing import MAX_ON_THE_WAY, OnOutcome, Prepared, PublishOutcome, recipient_of
 from podium_daemon.relays.pump import AuthSigner
-from podium_daemon.relays.questions import Fetch
-from podium_daemon.relays.relay_state import ConnectionOptions, ConnectionState, PoolRelay, RelayStatus
-from podium_daemon.supervisor import Stop, uncancelled
+from podium_daemon.relays.relay_state import ConnectionOptions, ConnectionState, PoolRelay, RelayStatus, SinceFor
+from podium_daemon.runtime.clock import Clock, SystemClock
+from podium_daemon.runtime.supervisor import Stop, uncancelled
 from podium_protocol import relay_url
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import SignedEvent

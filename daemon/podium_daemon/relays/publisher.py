@@ -12,11 +12,11 @@ from typing import Final
 
 import structlog
 
-from podium_daemon.clock import Clock
 from podium_daemon.relays.pool import RelayPool
 from podium_daemon.relays.publishing import Prepared, PublishOutcome
-from podium_daemon.supervisor import Stop, uncancelled
-from podium_daemon.turns import take_turns
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.reconcile_loop import take_turns
+from podium_daemon.runtime.supervisor import Stop, uncancelled
 from podium_protocol.errors import PodiumError
 from podium_protocol.relay import backoff
 from podium_protocol.relay.verdicts import is_final

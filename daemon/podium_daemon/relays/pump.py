@@ -12,12 +12,11 @@ from typing import Final, NoReturn
 
 import structlog
 
-from podium_daemon.clock import Clock
-from podium_daemon.relays.books import RelayBooks
 from podium_daemon.relays.incoming import Incoming, OnEose, Sink
-from podium_daemon.relays.relay_state import ConnectionOptions
+from podium_daemon.relays.relay_state import ConnectionOptions, RelayBooks
 from podium_daemon.relays.websocket import Received, SocketLost, WebSocket
-from podium_daemon.supervisor import uncancelled
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.supervisor import uncancelled
 from podium_protocol.events import SignedEvent
 from podium_protocol.messages import EventFrame, NoticeFrame
 from podium_protocol.relay.events import (

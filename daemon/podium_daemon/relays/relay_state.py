@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
+from random import random
+from typing import Final, Protocol
 
 import msgspec
+import structlog
 
+from podium_daemon.relays.publishing import Pacer, PublishWindow
+from podium_daemon.runtime.clock import Clock
+from podium_protocol.filters import Filter
+from podium_protocol.filters import backfill as since_last_eose
 from podium_protocol.limits import MAX_FRAME_BYTES, STABLE_AFTER
 from podium_protocol.nips.nip11 import RelayLimits
+from podium_protocol.relay import backoff
+from podium_protocol.relay.events import Published
+from podium_protocol.relay.session import RelaySession
+from podium_protocol.relay.shared_subscriptions import SharedSubscriptions
+from podium_protocol.relay.verdicts import Done, RateLimited, Verdict, Violation, is_final
 
 
 class PoolRelay(msgspec.Struct, frozen=True):
@@ -85,3 +98,217 @@ class ConnectionOptions(msgspec.Struct, frozen=True, kw_only=True):
     max_socket_frame: int = 8 * MAX_FRAME_BYTES
     max_socket_frame_of_strangers: int = MAX_FRAME_BYTES
     messages_per_minute: int = 5_800
+
+
+_log = structlog.get_logger(__name__)
+
+_BETWEEN_NOTICES: Final = 10.0  # seconds: a relay that talks without end does not fill the log
+
+SinceFor = Callable[[str], int | None]
+"""From a relay's URL to the Unix time at which it last had no more stored events; None: read everything."""
+
+
+class Question(Protocol):
+    """A subscription whose answer is collected and not handed on."""
+
+    def on_event(self, raw: msgspec.Raw) -> None:
+        """One event of the answer, unchecked."""
+        ...
+
+    def on_end(self, problem: str | None) -> None:
+        """Nothing more comes; `problem` says why that may not be all."""
+        ...
+
+
+class _Wanted(msgspec.Struct, frozen=True):
+    filters: tuple[Filter, ...]
+    since_for: SinceFor | None
+
+
+class RelayBooks:
+    """One relay's. Nothing here waits or touches a socket."""
+
+    def __init__(
+        self,
+        relay: PoolRelay,
+        *,
+        is_configured: bool,
+        may_authenticate: bool,
+        options: ConnectionOptions,
+        clock: Clock,
+    ) -> None:
+        """Start empty."""
+        self.relay = relay
+        self.url = relay.url
+        self.is_configured = is_configured
+        self.session = RelaySession(relay.url, may_authenticate=may_authenticate)
+        self.shared = SharedSubscriptions(self.session)
+        self.pacer = Pacer(options.messages_per_minute)
+        self.window = PublishWindow(relay.url, self.pacer)
+        self.received = 0
+        self.last_notice: str | None = None
+        self._notices_logged_at = float("-inf")
+        self.last_refusal: Refusal | None = None
+        self.last_ok_at: float | None = None
+        self.last_eose_at: float | None = None
+        self._closed: dict[str, str] = {}
+        self._clock = clock
+        self._wanted: dict[str, _Wanted] = {}
+        self._questions: dict[str, Question] = {}
+        self._ask_again_at: dict[str, float] = {}
+        self._asking_delays = backoff.delays(random)
+
+    @property
+    def closed(self) -> dict[str, str]:
+        """What the relay does not serve, or has no room for, with the reason in words."""
+        return self._closed | self.shared.unserved
+
+    # -- what is wanted ------------------------------------------------------------------------------------------------
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a connection is needed, or of use right now."""
+        return bool(
+            self.is_configured or self._wanted or self._questions or self.window.queued or self.window.on_the_way
+        )
+
+    @property
+    def has_subscriptions(self) -> bool:
+        """Whether live events are wanted."""
+        return bool(self._wanted)
+
+    def subscribe(self, name: str, filters: tuple[Filter, ...], since_for: SinceFor | None) -> None:
+        """Want events, over all connections; the same name again replaces the filters.
+
+        Raises:
+            LocalProtocolError: a name or filters that NIP-01 does not allow.
+        """
+        wanted = _Wanted(filters, since_for)
+        self._ask(name, wanted)
+        self._wanted[name] = wanted
+
+    def unsubscribe(self, name: str) -> None:
+        """Want them no more."""
+        self._wanted.pop(name, None)
+        self._ask_again_at.pop(name, None)
+        self._closed.pop(name, None)
+        self.shared.unsubscribe(name, self._clock.monotonic())
+
+    def ask(self, name: str, wanted: Filter, question: Question) -> None:
+        """Ask once; `question` gets the answer, or hears why there is none."""
+        self._questions[name] = question
+        self.session.subscribe(name, (wanted,), self._clock.monotonic())
+
+    def withdraw(self, name: str) -> None:
+        """Forget a question, answered or not."""
+        if self._questions.pop(name, None) is not None:
+            self.session.unsubscribe(name)
+
+    def question(self, name: str) -> Question | None:
+        """The question that goes by this name, if one does."""
+        return self._questions.get(name)
+
+    # -- what happens --------------------------------------------------------------------------------------------------
+
+    def on_published(self, published: Published) -> None:
+        """The relay said what becomes of a publication; a final refusal is kept for people to see."""
+        self.window.settle(published, self._clock.monotonic())
+        verdict = published.verdict
+        if isinstance(verdict, Done):
+            self.last_ok_at = self._clock.now()
+        elif is_final(verdict):
+            count = 1 if self.last_refusal is None else self.last_refusal.count + 1
+            self.last_refusal = Refusal(verdict.message, self._clock.now(), count)
+
+    def owner_of(self, subscription_id: str, raw: msgspec.Raw) -> str:
+        """Which subscription an event is for, where several share a REQ."""
+        return self.shared.owner_of(subscription_id, raw)
+
+    def on_end_of_stored(self, subscription_id: str, *, partial: bool) -> tuple[str, ...]:
+        """Stored events of a REQ are over. The subscriptions for which that is news; a question hears of it here."""
+        if not partial:
+            self.last_eose_at = self._clock.now()
+        if (question := self._questions.get(subscription_id)) is not None:
+            question.on_end("it did not say in time that this was all" if partial else None)
+            return ()
+        if not partial:
+            for name in self.shared.names_of(subscription_id):
+                self._closed.pop(name, None)
+        return self.shared.end(subscription_id, partial=partial)
+
+    def on_notice(self, words: str) -> None:
+        """The relay has words for people: the last are shown, and new ones logged, ten seconds apart at least."""
+        now = self._clock.monotonic()
+        if words != self.last_notice and now >= self._notices_logged_at + _BETWEEN_NOTICES:
+            self._notices_logged_at = now
+            _log.warning("a relay says", action="relay.notice", relay=self.url, words=words)
+        self.last_notice = words
+
+    def on_closed(self, subscription_id: str, verdict: Verdict) -> None:
+        """The relay ended a REQ. Where it may serve it later, it is asked again, with growing delays."""
+        now = self._clock.monotonic()
+        if isinstance(verdict, RateLimited):
+            self.window.pause.refused(now)
+        if (question := self._questions.get(subscription_id)) is not None:
+            question.on_end(f"it refused: {verdict.message}")
+            return
+        names = self.shared.closed(subscription_id)
+        if any(self._closed.get(name) != verdict.message for name in names):
+            words = verdict.message
+            _log.warning("a relay refuses", action="relay.closed", relay=self.url, subscriptions=names, words=words)
+        self._closed |= dict.fromkeys(names, verdict.message)
+        if not is_final(verdict):
+            at = now + max(next(self._asking_delays), self.window.pause.left(now))
+            self._ask_again_at |= dict.fromkeys(names, at)
+
+    def on_connecting(self, limits: RelayLimits) -> None:
+        """A connection is about to be used, to a relay with these limits."""
+        self.shared.heed(limits, self._clock.monotonic())
+        self.shared.connected()
+        self.window.max_message_bytes = limits.max_message_length
+        if unserved := self.shared.unserved:
+            _log.warning("a relay has no room", action="relay.no_room", relay=self.url, subscriptions=dict(unserved))
+
+    def on_connected(self) -> None:
+        """A connection is open, and the session asks for everything again by itself."""
+        self._ask_again_at.clear()
+        self._closed.clear()
+
+    def settle_disconnected(self) -> None:
+        """The session said what became of publications that were on their way; what else it said is of no use now."""
+        for event in self.session.events_received():
+            if isinstance(event, Published):
+                self.on_published(event)
+
+    def on_disconnected(self, why: str) -> None:
+        """There is no connection: questions will not be answered."""
+        for name, question in tuple(self._questions.items()):
+            self.withdraw(name)
+            question.on_end(why)
+
+    def tick(self, now: float) -> None:
+        """Ask again for what the relay closed, where it is due."""
+        due = [name for name, at in self._ask_again_at.items() if at <= now]
+        for name in due:
+            del self._ask_again_at[name]
+        self.shared.ask_again(due, now)
+        if not self._ask_again_at and not self._closed:
+            self._asking_delays = backoff.delays(random)
+
+    def blame(self, *violations: Violation) -> None:
+        """Hold faults against the relay."""
+        for violation in violations:
+            self.session.misbehaviour.add(violation, self._clock.monotonic())
+
+    def deserves_penalty(self) -> bool:
+        """Whether it misbehaves so much that it should be left alone for a while."""
+        return self.session.misbehaviour.deserves_penalty(self._clock.monotonic())
+
+    def _ask(self, name: str, wanted: _Wanted) -> None:
+        since_for, now = wanted.since_for, self._clock.monotonic()
+        if since_for is None:
+            self.shared.subscribe(name, wanted.filters, now)
+        else:
+            self.shared.subscribe(
+                name, wanted.filters, now, resume=lambda filters: since_last_eose(filters, since_for(self.url))
+            )

@@ -9,16 +9,15 @@ from typing import Final, Protocol
 
 import structlog
 
-from podium_daemon.clock import Clock
-from podium_daemon.relays.audience import Audience
-from podium_daemon.relays.fetching import RelayAnswer
 from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.ingest import Arrival, Ladder
-from podium_daemon.relays.interests import FACE, PEOPLE, Interests
+from podium_daemon.relays.interests import FACE, PEOPLE, Audience, Interests
+from podium_daemon.relays.paged_fetch import RelayAnswer
 from podium_daemon.relays.pool import RelayPool
-from podium_daemon.supervisor import Stop
-from podium_daemon.turns import take_turns
-from podium_daemon.watched import Watched
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.reconcile_loop import take_turns
+from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.runtime.tasks import Watched
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.filters import Filter

@@ -11,7 +11,6 @@ from typing import Final
 import msgspec
 import structlog
 
-from podium_daemon.clock import Clock
 from podium_daemon.conference.base import (
     ConferenceEngine,
     EngineEvent,
@@ -22,15 +21,16 @@ from podium_daemon.conference.base import (
     RoomId,
     Snapshot,
 )
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.reconcile_loop import RETRY_SECONDS, take_turns
+from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.attendance_gaps import GapBook
 from podium_daemon.services.attendance_intervals import after_move, closed, is_by_event, lapsed, reconciled
 from podium_daemon.services.attendance_settling import AttendanceSettings, Settler
 from podium_daemon.services.letters import Letters
 from podium_daemon.services.outgoing import Outgoing
-from podium_daemon.signers.base import Signer
-from podium_daemon.supervisor import Stop
-from podium_daemon.turns import RETRY_SECONDS, take_turns
+from podium_daemon.signers.signer import Signer
 from podium_protocol.events import Pubkey
 from podium_protocol.live.attendance import Evidence
 from podium_protocol.live.lifecycle import State

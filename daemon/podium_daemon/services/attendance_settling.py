@@ -15,7 +15,7 @@ from podium_daemon.services.attendance_gaps import GapBook
 from podium_daemon.services.attendance_intervals import REMEMBERED, rule_interval
 from podium_daemon.services.letters import Letter, Letters, attendance_letters
 from podium_daemon.services.outgoing import Outgoing
-from podium_daemon.signers.base import Signer
+from podium_daemon.signers.signer import Signer
 from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey, UnsignedEvent, VerifiedEvent
 from podium_protocol.live import attendance as rules

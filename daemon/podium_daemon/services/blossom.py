@@ -18,11 +18,11 @@ from urllib.parse import urlsplit
 import httpx
 import structlog
 
-from podium_daemon.clock import Clock
-from podium_daemon.refusals import Refused
 from podium_daemon.relays.addresses import Lookup, Network, is_public
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.services.recording_files import EXTENSION, MadeFile
-from podium_daemon.signers.base import Signer, SignerUnavailable
+from podium_daemon.signers.signer import Signer, SignerUnavailable
 from podium_protocol import blossom
 from podium_protocol.text import single_line
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from podium_daemon.clock import Clock
 from podium_daemon.conference.base import RoomId, RoomSpec
 from podium_daemon.conference.service import ConferenceRecord, TrainingConferenceConfig
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Refused
 from podium_protocol.events import Pubkey
 from podium_protocol.live.lifecycle import State
 from podium_storage.store import Store

@@ -7,8 +7,8 @@ from typing import Final
 
 import structlog
 
-from podium_daemon.clock import Clock
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.errors import PodiumError
 from podium_storage.errors import StoreDamaged
 from podium_storage.mirror.mirror import Mirror

@@ -8,8 +8,8 @@ from typing import Final
 
 import structlog
 
-from podium_daemon.clock import Clock
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.errors import PodiumError
 from podium_protocol.events import Pubkey
 from podium_protocol.live.session import Session, names_service

@@ -10,11 +10,11 @@ from typing import Final
 
 import msgspec
 
-from podium_daemon.clock import Clock
-from podium_daemon.refusals import Refused
+from podium_daemon.relays.strangers import FULL
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.services.outgoing import Outgoing
 from podium_daemon.services.private_news import PrivateNews
-from podium_daemon.strangers import FULL
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.errors import InvalidInput

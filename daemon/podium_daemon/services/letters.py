@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from podium_daemon.clock import Clock
+from podium_daemon.runtime.clock import Clock
 from podium_protocol.events import Pubkey, UnsignedEvent
 from podium_protocol.live.reminders import LedgerState
 from podium_storage.database import Transaction

@@ -9,14 +9,14 @@ from typing import Final, Protocol
 import msgspec
 import structlog
 
-from podium_daemon.clock import Clock
 from podium_daemon.conference.base import ConferenceEngine, EngineUnavailable, RoomId, RoomOpen, RoomSpec
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.reconcile_loop import take_turns
+from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.letters import Letters, status_letter
 from podium_daemon.services.outgoing import Outgoing
 from podium_daemon.services.status_events import StatusEvents
-from podium_daemon.supervisor import Stop
-from podium_daemon.turns import take_turns
 from podium_protocol.events import Pubkey
 from podium_protocol.live.lifecycle import Run, State, Trigger, begin_run, end_run, move
 from podium_protocol.live.lifecycle_rules import (

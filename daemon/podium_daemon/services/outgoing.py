@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from podium_daemon.clock import Clock
+from podium_daemon.runtime.clock import Clock
 from podium_protocol.addresses import Address
 from podium_protocol.events import VerifiedEvent
 from podium_storage.database import Transaction

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.services.letters import Letter, Letters
 from podium_protocol import kinds, tags
 from podium_protocol.addresses import Address

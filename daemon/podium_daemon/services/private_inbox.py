@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 import msgspec
 import structlog
 
-from podium_daemon.clock import Clock
+from podium_daemon.runtime.clock import Clock
 from podium_daemon.services.private_news import PrivateNews
 from podium_protocol import kinds
 from podium_protocol.addresses import Address

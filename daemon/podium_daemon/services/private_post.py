@@ -14,7 +14,9 @@ from typing import Final
 import msgspec
 import structlog
 
-from podium_daemon.clock import Clock
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.reconcile_loop import Moment, comes, take_turns
+from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.letters import rumor_of
 from podium_daemon.services.reminder_wrapping import (
     NOT_READ,
@@ -26,8 +28,6 @@ from podium_daemon.services.reminder_wrapping import (
     made,
     nothing_asked,
 )
-from podium_daemon.supervisor import Stop
-from podium_daemon.turns import Moment, comes, take_turns
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.keys import SecretKey

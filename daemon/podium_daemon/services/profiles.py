@@ -12,9 +12,9 @@ from typing import Final
 import msgspec
 import structlog
 
-from podium_daemon.clock import Clock
-from podium_daemon.supervisor import Stop, uncancelled
-from podium_daemon.turns import take_turns
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.reconcile_loop import take_turns
+from podium_daemon.runtime.supervisor import Stop, uncancelled
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.filters import Filter

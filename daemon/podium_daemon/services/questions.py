@@ -13,12 +13,12 @@ from typing import Final
 import msgspec
 import structlog
 
-from podium_daemon.clock import Clock
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.reconcile_loop import take_turns
+from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.outgoing import Outgoing
 from podium_daemon.services.question_judging import judge, leads, objection_to
-from podium_daemon.supervisor import Stop
-from podium_daemon.turns import take_turns
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.live.questions import (

@@ -14,10 +14,12 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from podium_daemon.clock import Clock
 from podium_daemon.conference.base import ConferenceEngine, RecordingChanged, RecordingState, RoomId, Support
-from podium_daemon.keyed_locks import KeyedLocks
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.keyed_locks import KeyedLocks
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.reconcile_loop import take_turns
+from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.recording_consent import Consents, hash_of
 from podium_daemon.services.recording_files import LocalFiles
 from podium_daemon.services.recording_ledger import RecordingLedger
@@ -25,8 +27,6 @@ from podium_daemon.services.recording_publishing import RecordingPublisher
 from podium_daemon.services.recording_takes import STOPPED, WITHDRAWN, Notify, Takes
 from podium_daemon.services.recording_tracks import Tracks
 from podium_daemon.services.recording_work import RecordingWork, WorkSettings
-from podium_daemon.supervisor import Stop
-from podium_daemon.turns import take_turns
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.live.lifecycle import State
 from podium_protocol.live.recording import RecordingStage, policy_for

@@ -10,9 +10,9 @@ from typing import Final
 
 import msgspec
 
-from podium_daemon.clock import Clock
 from podium_daemon.conference.base import ConferenceEngine, EngineUnavailable, RoomId, Snapshot
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Refused
 from podium_protocol import tags
 from podium_protocol.events import Pubkey, VerifiedEvent, verify_json
 from podium_protocol.live import fields

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 
 EXTENSION: Final = ".webm"
 _CHUNK: Final = 1024 * 1024

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from podium_daemon.clock import Clock
+from podium_daemon.runtime.clock import Clock
 from podium_protocol.live.recording import RecordingStage, moved
 from podium_storage.database import Transaction
 from podium_storage.store import Store

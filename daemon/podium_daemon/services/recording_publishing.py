@@ -12,14 +12,14 @@ from typing import Final
 import msgspec
 import structlog
 
-from podium_daemon.clock import Clock
+from podium_daemon.runtime.clock import Clock
 from podium_daemon.services.letters import Letters, status_letter
 from podium_daemon.services.outgoing import Outgoing
 from podium_daemon.services.recording_ledger import RecordingLedger
 from podium_daemon.services.status_events import StatusEvents
-from podium_daemon.signers.base import Signer, SignerUnavailable
 from podium_daemon.signers.instructors import InstructorSigning, Unavailable
 from podium_daemon.signers.instructors import Refused as SignerSaidNo
+from podium_daemon.signers.signer import Signer, SignerUnavailable
 from podium_protocol.addresses import Address
 from podium_protocol.errors import PodiumError
 from podium_protocol.events import Pubkey, UnsignedEvent, VerifiedEvent

@@ -11,9 +11,9 @@ from typing import Final
 
 import structlog
 
-from podium_daemon.clock import Clock
 from podium_daemon.conference.base import ConferenceEngine, EngineUnavailable, RoomId
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.services.recording_consent import Answer, Consents, hash_of
 from podium_daemon.services.recording_ledger import RecordingLedger
 from podium_daemon.services.recording_tracks import Tracks

@@ -15,7 +15,7 @@ import structlog
 from podium_daemon.conference.base import Collected, ConferenceEngine, Discarding, RecordedTrack, RoomId, TrackKind
 from podium_daemon.media.job import Layout, MixJob, TrackFile
 from podium_daemon.media.timeline import length, pieces
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 from podium_protocol.events import pubkey_or_none
 from podium_storage.table.models import LiveSessionRow, RecordingRow
 

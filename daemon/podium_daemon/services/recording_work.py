@@ -17,7 +17,7 @@ import structlog
 from podium_daemon.conference.base import EngineUnavailable, RoomId
 from podium_daemon.media.job import Layout, MixDone, MixFailed
 from podium_daemon.media.process import run_mix
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.services.recording_files import Keeper, LocalFiles, MadeFile, digest_of
 from podium_daemon.services.recording_ledger import RecordingLedger
 from podium_daemon.services.recording_publishing import RecordingPublisher

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from podium_daemon.clock import Clock
+from podium_daemon.runtime.clock import Clock
 from podium_daemon.services.outgoing import Outgoing
-from podium_daemon.signers.base import Signer
+from podium_daemon.signers.signer import Signer
 from podium_protocol.events import UnsignedEvent
 from podium_protocol.nips import nip13, nip17, nip65
 from podium_storage.mirror.mirror import Mirror

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from podium_daemon.clock import Clock
+from podium_daemon.runtime.clock import Clock
 from podium_daemon.services.reminder_planner import began_at_of
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey, Rejected, SignedEvent, UnsignedEvent, VerifiedEvent, verify_json

@@ -9,13 +9,13 @@ from typing import Final
 import msgspec
 import structlog
 
-from podium_daemon.clock import Clock
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.reconcile_loop import Moment, comes, take_turns
+from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.reminder_planner import Recipient, by_person, plan_for
 from podium_daemon.services.reminder_rewrapping import Rewrapper
 from podium_daemon.services.reminder_sending import LOOK_BACK, REFERENCE, ReminderSettings, Sender, ledger_id
 from podium_daemon.services.reminder_wrapping import ListsRead, Wrapper
-from podium_daemon.supervisor import Stop
-from podium_daemon.turns import Moment, comes, take_turns
 from podium_protocol import kinds
 from podium_protocol.events import VerifiedEvent
 from podium_protocol.live.reminders import LedgerState, Message, ReminderPolicy

@@ -15,13 +15,13 @@ from typing import Final
 
 import structlog
 
-from podium_daemon.clock import Clock
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.reconcile_loop import Moment, comes
+from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.runtime.tasks import Watched
 from podium_daemon.services.letters import HELP, INVITATION, Letter, Letters
 from podium_daemon.services.reminder_wrapping import AskedBy, inboxes_of, nothing_asked
 from podium_daemon.services.reply_judging import Correspondent, Heard, Outcome, decide, session_spoken_of, told_of
-from podium_daemon.supervisor import Stop
-from podium_daemon.turns import Moment, comes
-from podium_daemon.watched import Watched
 from podium_protocol import kinds, tags
 from podium_protocol.events import EventId, Pubkey, SignedEvent, VerifiedEvent
 from podium_protocol.keys import SecretKey

@@ -29,8 +29,8 @@ from podium_daemon.conference.base import (
 )
 from podium_daemon.conference.seat_messages import Notice
 from podium_daemon.conference.seats import Signalling
-from podium_daemon.refusals import Refused
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.events import Pubkey
 from podium_protocol.live.lifecycle import State
 from podium_storage.database import Transaction

@@ -8,8 +8,8 @@ from typing import Final, Generic, TypeVar
 
 import msgspec
 
-from podium_daemon.clock import Clock
 from podium_daemon.conference.grants import digest_of
+from podium_daemon.runtime.clock import Clock
 from podium_protocol.events import Pubkey
 from podium_protocol.live.admission import DoorRole
 from podium_protocol.live.session import Visibility

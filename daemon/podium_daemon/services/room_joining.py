@@ -8,10 +8,10 @@ from typing import Final
 
 import msgspec
 
-from podium_daemon.clock import Clock
 from podium_daemon.conference.base import GRANT_SECONDS
 from podium_daemon.conference.events import Connection
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.services.room_door import ARRIVED, role_of
 from podium_daemon.services.room_entry import Challenge, Entry, OneTimeSecrets, Ticket
 from podium_protocol import tags

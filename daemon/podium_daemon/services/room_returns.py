@@ -12,11 +12,11 @@ from typing import Final
 
 import structlog
 
-from podium_daemon.clock import Clock
 from podium_daemon.conference.base import RandomBytes
 from podium_daemon.conference.events import Connection, ConnectionId, Role, RoomId
 from podium_daemon.conference.resume import Kept, ResumeBook
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.errors import PodiumError
 from podium_protocol.events import Pubkey
 from podium_storage.errors import StoreDamaged

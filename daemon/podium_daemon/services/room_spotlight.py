@@ -7,7 +7,7 @@ import msgspec
 from podium_daemon.conference.base import ConferenceEngine, RoomId, Support
 from podium_daemon.conference.seat_messages import Spotlight
 from podium_daemon.conference.seats import Seat, Signalling
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 from podium_protocol.events import Pubkey
 from podium_storage.database import Transaction
 from podium_storage.store import Store

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from podium_daemon.conference.base import Support, TrackKind
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.services.room_controls import Control
 from podium_protocol.events import Pubkey
 from podium_storage.table.models import LiveSessionRow

@@ -12,7 +12,6 @@ from typing import Final
 import msgspec
 import structlog
 
-from podium_daemon.clock import Clock
 from podium_daemon.conference.base import (
     ConferenceEngine,
     EngineUnavailable,
@@ -26,8 +25,10 @@ from podium_daemon.conference.base import (
 from podium_daemon.conference.events import LeaveReason
 from podium_daemon.conference.seat_messages import CLOSE_CODES, Notice, Resume
 from podium_daemon.conference.seats import Seat, SeatSocket, Signalling, SocketGone
-from podium_daemon.keyed_locks import KeyedLocks
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.keyed_locks import KeyedLocks
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.supervisor import Stop, uncancelled
 from podium_daemon.services.room_door import (
     ADMITTED,
     REFUSE_TEXTS,
@@ -54,7 +55,6 @@ from podium_daemon.services.room_returns import WaysBack
 from podium_daemon.services.room_spotlight import Lit, RoomSpotlight
 from podium_daemon.services.room_talk import RoomTalk
 from podium_daemon.services.waiting_room import Waiter, WaitingRoom
-from podium_daemon.supervisor import Stop, uncancelled
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.live.admission import Admit, AwaitDoor, DoorPolicy, DoorRole, Refuse, RefuseReason
 from podium_protocol.live.lifecycle import State

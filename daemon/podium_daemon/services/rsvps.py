@@ -8,9 +8,9 @@ from typing import Final
 import msgspec
 import structlog
 
-from podium_daemon.clock import Clock
-from podium_daemon.supervisor import Stop
-from podium_daemon.turns import Moment, comes, take_turns
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.reconcile_loop import Moment, comes, take_turns
+from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.events import EventId, Pubkey
 from podium_protocol.live import reminders as messages
 from podium_protocol.live import seats

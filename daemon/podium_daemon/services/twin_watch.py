@@ -13,9 +13,9 @@ from typing import Final
 
 import structlog
 
-from podium_daemon.clock import Clock
-from podium_daemon.supervisor import Stop
-from podium_daemon.turns import Moment, comes
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.reconcile_loop import Moment, comes
+from podium_daemon.runtime.supervisor import Stop
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.errors import PodiumError

@@ -14,8 +14,8 @@ from typing import Final
 import msgspec
 import structlog
 
-from podium_daemon.clock import Clock
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Refused
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.live.completion import Allowance, CompletionPolicy, Segment, by_recording, credit
 from podium_protocol.live.recording import RecordingStage, access_of

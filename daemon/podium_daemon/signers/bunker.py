@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from podium_daemon.clock import Clock
-from podium_daemon.signers.base import SignerRefused, SignerUnavailable
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.signers.signer import SignerRefused, SignerUnavailable
 from podium_protocol.errors import RemoteProtocolError
 from podium_protocol.events import Pubkey, Rejected, SignedEvent, UnsignedEvent, VerifiedEvent, verify_json
 from podium_protocol.keys import SecretKey

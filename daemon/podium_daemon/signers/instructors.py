@@ -14,11 +14,11 @@ from typing import Final, Protocol
 import msgspec
 import structlog
 
-from podium_daemon.clock import Clock
-from podium_daemon.secret_file import KeyFileError
-from podium_daemon.signers.base import SignerRefused, SignerUnavailable
+from podium_daemon.keys.secret_file import KeyFileError
+from podium_daemon.runtime.clock import Clock
 from podium_daemon.signers.known_bunkers import KnownBunker, KnownBunkers
-from podium_daemon.signers.line import PATIENCE, PostOffice, SignerLine
+from podium_daemon.signers.remote_connection import PATIENCE, PostOffice, SignerLine
+from podium_daemon.signers.signer import SignerRefused, SignerUnavailable
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey, UnsignedEvent, VerifiedEvent
 

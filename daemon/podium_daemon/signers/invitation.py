@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from podium_daemon.clock import Clock
-from podium_daemon.signers.base import SignerUnavailable
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.signers.signer import SignerUnavailable
 from podium_protocol import kinds
 from podium_protocol.errors import RemoteProtocolError
 from podium_protocol.events import Pubkey, Rejected, SignedEvent, verify_json

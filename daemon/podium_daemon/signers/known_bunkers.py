@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from podium_daemon.secret_file import KeyFileError, read_secret_file, replace_secret_file, write_secret_file
+from podium_daemon.keys.secret_file import KeyFileError, read_secret_file, replace_secret_file, write_secret_file
 from podium_protocol.errors import InvalidInput, PodiumError
 from podium_protocol.events import Pubkey, pubkey_or_none
 from podium_protocol.keys import SecretKey

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from podium_daemon.signers.base import Signer
+from podium_daemon.signers.signer import Signer
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey, UnsignedEvent, VerifiedEvent
 from podium_protocol.nips import nip13

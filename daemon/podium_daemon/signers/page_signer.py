@@ -11,13 +11,13 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from podium_daemon.clock import Clock
-from podium_daemon.refusals import Refused
-from podium_daemon.secret_file import KeyFileError
-from podium_daemon.signers.base import SignerRefused, SignerUnavailable
+from podium_daemon.keys.secret_file import KeyFileError
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.signers.instructors import InstructorSigners
 from podium_daemon.signers.known_bunkers import KnownBunker
-from podium_daemon.signers.line import SignerLine
+from podium_daemon.signers.remote_connection import SignerLine
+from podium_daemon.signers.signer import SignerRefused, SignerUnavailable
 from podium_protocol.events import Pubkey, UnsignedEvent, VerifiedEvent
 from podium_protocol.nips import nip98
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from podium_daemon.clock import Clock, SystemClock
+from podium_daemon.runtime.clock import Clock, SystemClock
 from podium_daemon.web.connections import SAY_AGAIN, Connections
 
 PAUSE: Final = 0.5

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from podium_daemon.clock import Clock
+from podium_daemon.runtime.clock import Clock
 from podium_daemon.web.calendar_feed import Revision, Written
 from podium_protocol.events import Pubkey
 from podium_storage.store import BoundTables, Store

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from podium_daemon.clock import Clock, SystemClock
+from podium_daemon.runtime.clock import Clock, SystemClock
 
 SAY_AGAIN: Final = 600.0
 """Seconds between two lines of the log that say the same: a flood must not become one of the log."""

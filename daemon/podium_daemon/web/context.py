@@ -10,12 +10,12 @@ import msgspec
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from podium_daemon.allowances import Allowances
-from podium_daemon.clock import Clock, SystemClock
 from podium_daemon.conference.base import ConferenceEngine
-from podium_daemon.refusals import Refused
-from podium_daemon.signers.desk import Desk
+from podium_daemon.runtime.allowances import Allowances
+from podium_daemon.runtime.clock import Clock, SystemClock
+from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.signers.instructors import InstructorSigners
+from podium_daemon.signers.page_registry import Desk
 from podium_daemon.web.calendar_feed import Face
 from podium_daemon.web.drafts import Drafts
 from podium_daemon.web.metrics import Counted, nothing_counted

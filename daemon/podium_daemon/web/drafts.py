@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 import msgspec
 
-from podium_daemon.clock import Clock
+from podium_daemon.runtime.clock import Clock
 from podium_daemon.web.models import DraftOut, SessionDraftIn, SessionEditIn, TemplateModel
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.views import was_cancelled

@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from podium_daemon.allowances import Allowances
+from podium_daemon.runtime.allowances import Allowances
 from podium_daemon.web.connections import origin_of
 from podium_daemon.web.problems import Problem
 

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from fastapi import Depends, Request, Security
 from fastapi.security.http import HTTPBase
 
-from podium_daemon.clock import Clock
+from podium_daemon.runtime.clock import Clock
 from podium_daemon.web.head_requests import method_asked
 from podium_daemon.web.problems import Problem
 from podium_protocol.events import EventId, Pubkey, VerifiedEvent

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from podium_daemon.conference.seats import SeatSocket
 from podium_daemon.conference.service import TrainingCallingIntegration
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.live.questions import Moderation
 from podium_protocol.nips.nip11 import RelayLimits

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_storage.table.models import LiveSessionRow, RecordingConsentRow, RecordingRow, WatchRow
 

@@ -16,7 +16,7 @@ from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.web.accepting import Acceptor
 from podium_daemon.web.connections import Caps, Connections
 from podium_daemon.web.guard import HEADERS

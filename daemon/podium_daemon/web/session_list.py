@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from podium_daemon.clock import Clock
+from podium_daemon.runtime.clock import Clock
 from podium_daemon.web.etags import etag_of
 from podium_daemon.web.models import SessionsOut
 from podium_daemon.web.views import Views

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Final, TypeAlias
 
-from podium_daemon.watched import Watched
+from podium_daemon.runtime.tasks import Watched
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.question_views import both_views
 from podium_daemon.web.views import Views, leads

@@ -14,7 +14,7 @@ import structlog
 from typer.testing import CliRunner, Result
 
 from podium_daemon.cli import app
-from podium_daemon.keyfile import write_key_file
+from podium_daemon.keys.key_file import write_key_file
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import Pubkey, SignedEvent, UnsignedEvent, VerifiedEvent, verify

@@ -13,7 +13,7 @@ from pathlib import Path
 import nostr_sdk as sdk
 import pytest
 
-from podium_daemon.keyfile import read_key_file, write_key_file
+from podium_daemon.keys.key_file import read_key_file, write_key_file
 from podium_protocol.keys import SecretKey
 from podium_protocol.nips import nip49
 from podium_protocol.nips.nip19 import encode_npub, encode_nsec

@@ -22,10 +22,10 @@ from podium_daemon.cli import app
 from podium_daemon.cli.caller import Caller
 from podium_daemon.cli.failures import CommandFailed, Exit, exit_code_of
 from podium_daemon.config import ConfigError
-from podium_daemon.keyfile import KeyFileError
+from podium_daemon.keys.key_file import KeyFileError
 from podium_daemon.relays.embedded import EmbeddedRelayFailed
-from podium_daemon.signers.base import SignerUnavailable
-from podium_daemon.state_directory import AlreadyRunning
+from podium_daemon.runtime.state_directory import AlreadyRunning
+from podium_daemon.signers.signer import SignerUnavailable
 from podium_protocol.errors import InvalidInput, PodiumError, RemoteProtocolError
 from podium_protocol.nips.nip19 import encode_nsec
 from tests.daemon.cli.conftest import CommandLine, Knots

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from podium_daemon.cli.failures import CommandFailed
-from podium_daemon.cli.named_people import named_people
+from podium_daemon.cli.session_writing import named_people
 from podium_daemon.services.nip05_lookup import look_up
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import Result
 from websockets.asyncio.server import ServerConnection, serve
 
-from podium_daemon.cli.relay_probe import probe
+from podium_daemon.cli.relays import probe
 from tests.daemon.cli.conftest import CommandLine
 from tests.support.relays import running_relay
 from tests.support.scripted_daemon import as_json, scripted_daemon

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from podium_daemon.cli import app
 from podium_daemon.config import Config, changed_keys, load_config
-from podium_daemon.keyfile import read_key_file, write_key_file
+from podium_daemon.keys.key_file import read_key_file, write_key_file
 from podium_protocol.nips.nip19 import encode_npub, encode_nsec
 from tests.daemon.cli.conftest import CommandLine
 from tests.support.relays import new_key

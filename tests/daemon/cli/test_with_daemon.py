@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from podium_daemon.cli import app
-from podium_daemon.keyfile import read_key_file, write_key_file
+from podium_daemon.keys.key_file import read_key_file, write_key_file
 from podium_protocol.nips.nip19 import encode_npub
 from tests.support.relays import new_key
 

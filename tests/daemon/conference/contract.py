@@ -31,7 +31,7 @@ from podium_daemon.conference.events import (
     RoomId,
     RoomOpened,
 )
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 from tests.support.conference import EventReader, granted, new_person, new_pubkey, reading
 
 

@@ -16,8 +16,8 @@ from podium_daemon.conference.link_seat import MAX_UNREAD, LinkSeat
 from podium_daemon.conference.link_settings import LinkSettings
 from podium_daemon.conference.seat_messages import Notice
 from podium_daemon.conference.seats import Signalling
-from podium_daemon.refusals import Refused
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.errors import InvalidInput, LocalProtocolError
 from tests.daemon.conference.contract import EngineContract, Guest
 from tests.support.clock import ManualClock

@@ -6,7 +6,7 @@ import msgspec
 
 from podium_daemon.conference.base import LeaveReason, Left, Origin, RoomId, RoomSpec, Snapshot
 from podium_daemon.conference.roster import Roster
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 from podium_protocol.events import Pubkey
 from tests.support.clock import ManualClock
 from tests.support.conference import new_person, new_pubkey, seeded_bytes

@@ -19,7 +19,7 @@ from podium_daemon.conference.service import (
     TrainingConferenceConfig,
     _spec,
 )
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey
 from tests.support.clock import ManualClock

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podium_daemon.config.durations import MAX_SECONDS, format_duration, parse_duration
+from podium_daemon.config.values import MAX_SECONDS, format_duration, parse_duration
 
 
 @pytest.mark.parametrize(

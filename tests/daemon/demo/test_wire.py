@@ -6,7 +6,7 @@ import secrets
 
 import pytest
 
-from podium_daemon.demo.wire import RefusedByRelay, open_wire
+from podium_daemon.demo.people import RefusedByRelay, open_wire
 from podium_daemon.relays.embedded_child import RelaySettings
 from podium_protocol.events import VerifiedEvent
 from podium_protocol.filters import Filter

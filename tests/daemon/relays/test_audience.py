@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from podium_daemon.relays.audience import Audience
+from podium_daemon.relays.interests import Audience
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_storage.changes import Batch

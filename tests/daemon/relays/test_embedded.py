@@ -14,7 +14,7 @@ import pytest
 
 from podium_daemon.relays.embedded import EmbeddedRelay, EmbeddedRelayFailed, RelayProcess
 from podium_daemon.relays.embedded_child import RelaySettings
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.filters import Filter
 from podium_protocol.relay.verdicts import Done
 from tests.support.clock import ManualClock

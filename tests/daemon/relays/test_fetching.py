@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podium_daemon.relays.fetching import PAGE, Pager
+from podium_daemon.relays.paged_fetch import PAGE, Pager
 from podium_protocol.filters import Filter
 from podium_protocol.relay.verdicts import Violation
 

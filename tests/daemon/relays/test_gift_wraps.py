@@ -12,13 +12,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from podium_daemon.clock import Clock, SystemClock
 from podium_daemon.relays.embedded_child import RelaySettings
 from podium_daemon.relays.gift_wraps import SUBSCRIPTION, GiftWraps
 from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.pool import PoolRelay
-from podium_daemon.supervisor import Stop
-from podium_daemon.turns import RETRY_SECONDS
+from podium_daemon.runtime.clock import Clock, SystemClock
+from podium_daemon.runtime.reconcile_loop import RETRY_SECONDS
+from podium_daemon.runtime.supervisor import Stop
 from podium_protocol import kinds
 from podium_protocol.events import SignedEvent, UnsignedEvent, VerifiedEvent
 from podium_protocol.keys import SecretKey

@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from podium_daemon.clock import SystemClock
 from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.mailboxes import Hearer, Mailboxes
+from podium_daemon.runtime.clock import SystemClock
 from podium_daemon.signers.known_bunkers import KnownBunker
-from podium_daemon.signers.line import SignerLine
+from podium_daemon.signers.remote_connection import SignerLine
 from podium_protocol import kinds
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import SignedEvent, UnsignedEvent, VerifiedEvent

@@ -12,14 +12,14 @@ import msgspec
 import pytest
 
 from podium_daemon.relays.addresses import leads_outside
-from podium_daemon.relays.fetching import RelayAnswer
 from podium_daemon.relays.outbox_model import OutboxModel, OutboxSettings
 from podium_daemon.relays.outbox_plan import AGAIN, POLL
+from podium_daemon.relays.paged_fetch import RelayAnswer
 from podium_daemon.relays.pool import PoolRelay
 from podium_daemon.relays.publisher import Publisher
 from podium_daemon.relays.syncer import Syncer
+from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.spreading import Spreading
-from podium_daemon.supervisor import Stop
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import SignedEvent, UnsignedEvent, VerifiedEvent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podium_daemon.relays.pacing import Pacer, RateLimitPause
+from podium_daemon.relays.publishing import Pacer, RateLimitPause
 
 
 def test_a_burst_up_to_the_limit_passes_and_no_more() -> None:

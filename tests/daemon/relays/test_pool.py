@@ -13,7 +13,7 @@ from podium_daemon.relays.places import MAX_STRANGERS
 from podium_daemon.relays.pool import MAX_IN_HAND, PoolRelay, RelayPool
 from podium_daemon.relays.publishing import Prepared
 from podium_daemon.relays.relay_state import ConnectionOptions, ConnectionState, Refusal
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.errors import InvalidInput, LocalProtocolError
 from podium_protocol.events import SignedEvent
 from podium_protocol.filters import Filter

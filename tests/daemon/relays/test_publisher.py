@@ -12,7 +12,7 @@ import pytest
 
 from podium_daemon.relays.pool import PoolRelay
 from podium_daemon.relays.publisher import Publisher
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.events import EventId, SignedEvent
 from podium_storage.errors import StoreDamaged, StoreFull
 from podium_storage.outbox.values import Delivery, DeliveryState, OutboxItem, PublishResult

@@ -7,12 +7,12 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podium_daemon.relays.pacing import Pacer
 from podium_daemon.relays.publishing import (
     BREATH,
     BURST_BESIDE_SUBSCRIPTIONS,
     MAX_BYTES_ON_THE_WAY,
     MAX_ON_THE_WAY,
+    Pacer,
     Prepared,
     PublishOutcome,
     PublishWindow,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 
-from podium_daemon.clock import SystemClock
-from podium_daemon.demo.wire import open_wire
+from podium_daemon.demo.people import open_wire
 from podium_daemon.relays.pool import RelayPool
 from podium_daemon.relays.relay_state import PoolRelay
 from podium_daemon.relays.syncer import Syncer
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.clock import SystemClock
+from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.addresses import Address
 from podium_protocol.live.rsvp import RsvpStatus, write_rsvp
 from podium_protocol.live.session import SessionSpec

@@ -11,9 +11,9 @@ import pytest
 
 from podium_daemon.conference.base import LeaveReason, MediaUp
 from podium_daemon.conference.link_seat import LinkSeat
-from podium_daemon.refusals import Refused
-from podium_daemon.supervisor import Stop
-from podium_daemon.turns import RETRY_SECONDS
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.reconcile_loop import RETRY_SECONDS
+from podium_daemon.runtime.supervisor import Stop
 from podium_protocol import kinds
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.attendance_record import AttendanceRecord, read_attendance_record

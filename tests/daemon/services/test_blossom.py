@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.services.blossom import BlossomServer
 from podium_daemon.services.recording_files import MadeFile
-from podium_daemon.signers.local import LocalSigner
+from podium_daemon.signers.signer import LocalSigner
 from podium_protocol import tags
 from tests.support.blossom_server import BlossomPeer, blossom_peer
 from tests.support.clock import ManualClock

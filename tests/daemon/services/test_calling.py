@@ -8,7 +8,7 @@ import pytest
 
 from podium_daemon.conference.base import RoomId
 from podium_daemon.conference.service import TrainingCallingIntegration
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.services.calling import CallersSessions, NotedAttendance, config_of
 from podium_protocol.events import Pubkey
 from tests.support.world import Room, World, new_key, world

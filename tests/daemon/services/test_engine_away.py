@@ -7,7 +7,7 @@ import os
 from podium_daemon.conference.base import EngineUnavailable, RoomOpen, RoomSpec, Unsupported
 from podium_daemon.conference.link import LinkEngine
 from podium_daemon.conference.link_settings import LinkSettings
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 from podium_protocol.live.lifecycle import State
 from tests.support.site import site
 from tests.support.world import World, world

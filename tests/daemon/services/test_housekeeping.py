@@ -7,9 +7,9 @@ from pathlib import Path
 
 import msgspec
 
+from podium_daemon.relays.strangers import DiskBudget
+from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.housekeeping import Housekeeping
-from podium_daemon.strangers import DiskBudget
-from podium_daemon.supervisor import Stop
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, UnsignedEvent

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.instructors import RECHECK_SECONDS, RETRY_SECONDS, Instructors
-from podium_daemon.supervisor import Stop
 from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey
 from podium_protocol.live.session import Session

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 from podium_protocol import kinds, tags
 from podium_protocol.live.lifecycle_rules import Facts, StartPolicy
 from podium_protocol.live.live_status import MeetingStatus, read_meeting

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.services.letters import rumor_of
 from podium_protocol import kinds
 from podium_protocol.events import UnsignedEvent, VerifiedEvent

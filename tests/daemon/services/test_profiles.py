@@ -7,8 +7,8 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.profiles import RECHECK_SECONDS, RETRY_SECONDS, TRUSTED_SECONDS, Introduction, Profiles
-from podium_daemon.supervisor import Stop
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey, UnsignedEvent
 from podium_protocol.keys import SecretKey

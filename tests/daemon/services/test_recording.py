@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from podium_daemon.conference.base import EngineUnavailable
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.recording import RecordingSettings
-from podium_daemon.supervisor import Stop
 from podium_protocol.events import VerifiedEvent, verify_json
 from tests.support.recording import studio
 from tests.support.soon import soon

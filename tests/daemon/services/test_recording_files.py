@@ -6,7 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.services.recording_files import LocalFiles, MadeFile, digest_of
 
 

@@ -13,7 +13,7 @@ import pytest
 from podium_daemon.conference.base import Support
 from podium_daemon.conference.embedded.engine import EmbeddedEngine
 from podium_daemon.conference.embedded.settings import EmbeddedSettings
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.addresses import Address
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.join_proof import Consent, write_join_proof

@@ -10,16 +10,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from podium_daemon.app.recording_parts import RecordingPlace, join_recorder
 from podium_daemon.conference.base import EngineUnavailable, RecordingState, TrackKind
 from podium_daemon.media.job import Layout
-from podium_daemon.recording_parts import RecordingPlace, join_recorder
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.blossom import BlossomServer
 from podium_daemon.services.recording import Recorder, RecordingSettings
 from podium_daemon.services.recording_work import ATTEMPTS, WorkSettings
 from podium_daemon.services.status_events import StatusEvents, StatusSettings
-from podium_daemon.signers.base import SignerUnavailable
-from podium_daemon.supervisor import Stop
+from podium_daemon.signers.signer import SignerUnavailable
 from podium_protocol import kinds, tags
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.recording import IllegalStage, RecordingStage, moved

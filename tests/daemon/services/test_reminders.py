@@ -7,9 +7,9 @@ import asyncio
 import msgspec
 import pytest
 
+from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.reminder_wrapping import ASKED_WITHIN, LOOK_AGAIN, NOT_READ, Work
 from podium_daemon.services.reminders import Reminders
-from podium_daemon.supervisor import Stop
 from podium_protocol import kinds, tags
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.lifecycle_rules import StartPolicy

@@ -12,9 +12,9 @@ import msgspec
 from podium_daemon.conference.base import JoinGrant, LeaveReason, Person, Role, Support, TrackKind
 from podium_daemon.conference.link_seat import LinkSeat
 from podium_daemon.conference.link_settings import LinkSettings
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.room_controls import RoomControls
-from podium_daemon.supervisor import Stop
 from podium_protocol.events import Pubkey
 from podium_protocol.keys import SecretKey
 from podium_storage.table.models import LiveSessionRow

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from podium_daemon.conference.events import Connection, ConnectionId, Role, RoomId
+from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.room_returns import WaysBack
-from podium_daemon.supervisor import Stop
 from podium_storage.resume_tokens import Returns
 from podium_storage.store import Store
 from podium_storage.table.models import IntervalRow

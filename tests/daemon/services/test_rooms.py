@@ -13,7 +13,7 @@ from httpx import Response
 
 from podium_daemon.conference.base import RoomId, RoomOpen, RoomSpec, Unsupported
 from podium_daemon.conference.seat_messages import CLOSE_CODES, LeaveReason
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 from podium_protocol.events import UnsignedEvent
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.admission import DoorPolicy

@@ -12,10 +12,10 @@ import pytest
 from podium_daemon.relays.pool import PoolRelay
 from podium_daemon.relays.publisher import Publisher
 from podium_daemon.relays.syncer import Syncer
+from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.outgoing import Outgoing
 from podium_daemon.services.status_events import StatusEvents, StatusSettings
 from podium_daemon.services.twin_watch import TwinWatch
-from podium_daemon.supervisor import Stop
 from podium_protocol import kinds
 from podium_protocol.events import UnsignedEvent, VerifiedEvent
 from podium_protocol.live.session import SessionSpec

@@ -7,7 +7,7 @@ import os
 import msgspec
 import pytest
 
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.services import watching as watching_module
 from podium_daemon.services.watching import LASTS, Watching
 from podium_protocol import kinds

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from podium_daemon.signers.base import SignerUnavailable
 from podium_daemon.signers.bunker import BunkerClient, BunkerSigner
+from podium_daemon.signers.signer import SignerUnavailable
 from podium_protocol import kinds
 from podium_protocol.events import SignedEvent, UnsignedEvent
 from podium_protocol.nips.nip46 import Request, Response

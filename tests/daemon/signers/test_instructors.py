@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from podium_daemon.clock import SystemClock
+from podium_daemon.runtime.clock import SystemClock
 from podium_daemon.signers.instructors import InstructorSigners, Refused, Unavailable
 from podium_daemon.signers.invitation import Invitation
 from podium_daemon.signers.known_bunkers import KnownBunker, KnownBunkers
-from podium_daemon.signers.line import SignerLine
+from podium_daemon.signers.remote_connection import SignerLine
 from podium_protocol.events import UnsignedEvent, VerifiedEvent
 from podium_protocol.nips.nip46 import Request, Response
 from tests.support.bunker import MemoryOffice, ScriptedBunker

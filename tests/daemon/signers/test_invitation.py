@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from podium_daemon.signers.base import SignerUnavailable
 from podium_daemon.signers.invitation import Invitation
+from podium_daemon.signers.signer import SignerUnavailable
 from podium_protocol.keys import SecretKey
 from podium_protocol.nips import nip46
 from podium_protocol.nips.nip46 import Response

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from podium_daemon.secret_file import KeyFileError
+from podium_daemon.keys.secret_file import KeyFileError
 from podium_daemon.signers.known_bunkers import KnownBunker, KnownBunkers
 from podium_protocol.errors import InvalidInput
 from tests.support.relays import new_key

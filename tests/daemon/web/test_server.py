@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.web import server as server_module
 from podium_daemon.web.server import WebServer, listen
 from podium_protocol.errors import InvalidInput

@@ -11,7 +11,6 @@ from typing import Final
 import httpx
 import structlog
 
-from podium_daemon.clock import Clock
 from podium_daemon.conference.base import Capability, Done, LeaveReason, Origin, RandomBytes, RoomId, RoomSpec
 from podium_daemon.conference.bigbluebutton.api import BigBlueButtonApi, Meeting, Playback
 from podium_daemon.conference.bigbluebutton.settings import ADVICE, CAPABILITIES, BigBlueButtonSettings
@@ -20,7 +19,8 @@ from podium_daemon.conference.bigbluebutton.webhooks import MAX_BODY, Told, read
 from podium_daemon.conference.grants import SeatGrant
 from podium_daemon.conference.hand_over import BAD_SIGNATURE, Entrance, WebhookCall
 from podium_daemon.conference.served import ServedEngine
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Refused
 from podium_protocol.events import Pubkey
 
 _log = structlog.get_logger(__name__)

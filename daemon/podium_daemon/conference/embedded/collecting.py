@@ -14,7 +14,7 @@ import structlog
 
 from podium_daemon.conference.events import RoomId, TrackKind
 from podium_daemon.conference.values import Collected, RecordedTrack
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 from podium_protocol.events import Pubkey
 
 _log = structlog.get_logger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from podium_daemon.conference.embedded.settings import EmbeddedSettings
 from podium_daemon.conference.shared_secret import SharedSecret
 from podium_daemon.config import Config
-from podium_daemon.secret_file import read_secret_file
+from podium_daemon.keys.secret_file import read_secret_file
 from podium_protocol.errors import InvalidInput
 
 

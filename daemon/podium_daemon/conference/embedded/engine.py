@@ -14,7 +14,6 @@ from typing import Final
 
 import structlog
 
-from podium_daemon.clock import Clock
 from podium_daemon.conference.base import Collected, Done, RandomBytes, RoomSpec, Unsupported
 from podium_daemon.conference.embedded.collecting import collect, folder_of
 from podium_daemon.conference.embedded.media_process import Media, MediaHost, MediaProcess
@@ -54,8 +53,9 @@ from podium_daemon.conference.grants import SeatGrant
 from podium_daemon.conference.link_room import LinkRoom
 from podium_daemon.conference.link_seat import LinkSeat
 from podium_daemon.conference.seated import SeatedEngine, no_room
-from podium_daemon.refusals import Refused
-from podium_daemon.supervisor import Stop, uncancelled
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.supervisor import Stop, uncancelled
 from podium_protocol.events import Pubkey
 
 _log = structlog.get_logger(__name__)

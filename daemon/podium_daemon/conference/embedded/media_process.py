@@ -13,7 +13,6 @@ from typing import Final, Protocol
 import msgspec
 import structlog
 
-from podium_daemon.clock import Clock, SystemClock
 from podium_daemon.conference.embedded.wire import (
     BrokenWire,
     CannotRun,
@@ -27,7 +26,8 @@ from podium_daemon.conference.embedded.wire import (
     reports,
     write_message,
 )
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.clock import Clock, SystemClock
+from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.errors import PodiumError
 from podium_protocol.relay import backoff
 

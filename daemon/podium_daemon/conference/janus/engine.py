@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from podium_daemon.clock import Clock
 from podium_daemon.conference.base import Collected, RandomBytes, RoomId
 from podium_daemon.conference.embedded.collecting import folder_of
 from podium_daemon.conference.embedded.engine import EmbeddedEngine
@@ -19,7 +18,8 @@ from podium_daemon.conference.embedded.media_process import Media, MediaHost
 from podium_daemon.conference.janus.media import JanusMedia
 from podium_daemon.conference.janus.recordings import convert
 from podium_daemon.conference.janus.settings import JanusSettings
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Refused
 
 
 class JanusEngine(EmbeddedEngine):

@@ -10,7 +10,6 @@ from typing import Final
 import msgspec
 import structlog
 
-from podium_daemon.clock import Clock, SystemClock
 from podium_daemon.conference.embedded.media_process import MediaHost
 from podium_daemon.conference.embedded.signals import ServerSignal, encode_signal
 from podium_daemon.conference.embedded.wire import (
@@ -33,7 +32,8 @@ from podium_daemon.conference.janus.recordings import file_of
 from podium_daemon.conference.janus.rooms import JanusRoom
 from podium_daemon.conference.janus.settings import JanusPlace
 from podium_daemon.conference.janus.wire import JanusGone, JanusLink, JanusRefused, Message
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.clock import Clock, SystemClock
+from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.events import Pubkey
 from podium_protocol.relay import backoff
 

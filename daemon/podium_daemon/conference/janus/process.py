@@ -21,7 +21,7 @@ import structlog
 
 from podium_daemon.conference.janus.settings import JanusPlace
 from podium_daemon.conference.janus.wire import JanusGone, JanusLink, JanusRefused
-from podium_daemon.secret_file import KeyFileError, read_secret_file, replace_secret_file, write_secret_file
+from podium_daemon.keys.secret_file import KeyFileError, read_secret_file, replace_secret_file, write_secret_file
 from podium_protocol.errors import InvalidInput
 
 _log = structlog.get_logger(__name__)

@@ -13,7 +13,6 @@ from typing import Final
 
 from livekit import api
 
-from podium_daemon.clock import Clock
 from podium_daemon.conference.base import (
     Capability,
     Collected,
@@ -38,7 +37,8 @@ from podium_daemon.conference.livekit.tracks import TrackBook
 from podium_daemon.conference.livekit.webhooks import NotReadable, NotTheServers, read_webhook
 from podium_daemon.conference.roster import no_room
 from podium_daemon.conference.served import ServedEngine
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Refused
 from podium_protocol.events import Pubkey
 
 _SILENT: Final = frozenset({LeaveReason.TIMEOUT})

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from podium_daemon.conference.hand_over import HandOver, WebhookCall
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.web.context import Context, InContext
 from podium_daemon.web.documented import also, problem
 from podium_daemon.web.problems import Problem

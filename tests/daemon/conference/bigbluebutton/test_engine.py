@@ -39,8 +39,8 @@ from podium_daemon.conference.hand_over import Entrance, HandOver, WebhookCall
 from podium_daemon.conference.seat_messages import Notice
 from podium_daemon.conference.seats import Seat, Signalling
 from podium_daemon.conference.shared_secret import SharedSecret
-from podium_daemon.refusals import Refused
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.errors import InvalidInput
 from tests.daemon.conference.contract import EngineContract, Guest
 from tests.support.clock import ManualClock

@@ -25,7 +25,7 @@ from podium_daemon.conference.events import (
     TrackKind,
 )
 from podium_daemon.conference.seats import Signalling
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 from podium_protocol.events import Pubkey
 from tests.daemon.conference.contract import EngineContract, Guest
 from tests.support.clock import ManualClock

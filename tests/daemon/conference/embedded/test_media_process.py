@@ -16,7 +16,6 @@ import av
 import pytest
 from aioice.ice import StunProtocol
 
-from podium_daemon.clock import SystemClock
 from podium_daemon.conference.base import Collected, RoomSpec, Snapshot
 from podium_daemon.conference.embedded import media_process
 from podium_daemon.conference.embedded.collecting import folder_of
@@ -34,7 +33,8 @@ from podium_daemon.conference.events import (
     RoomId,
     TrackChanged,
 )
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.clock import SystemClock
+from podium_daemon.runtime.supervisor import Stop
 from tests.support.conference import granted, new_person, reading, seeded_bytes
 from tests.support.media import MediaPage, SeatWay, only_loopback, settled
 

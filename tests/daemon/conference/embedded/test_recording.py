@@ -17,7 +17,7 @@ from podium_daemon.conference.embedded.recorder import RECORD, TrackFile, TrackH
 from podium_daemon.conference.embedded.rtp import Packet, write_packet
 from podium_daemon.conference.embedded.wire import Exit, Record, Recorded, StopRecording
 from podium_daemon.conference.events import ConnectionId, RecordingState, RoomId, TrackKind
-from podium_daemon.refusals import Refused
+from podium_daemon.runtime.outcomes import Refused
 from tests.support.conference import new_pubkey
 from tests.support.media import House, house, settled
 

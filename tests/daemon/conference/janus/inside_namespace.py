@@ -51,8 +51,8 @@ from podium_daemon.conference.janus.recordings import convert
 from podium_daemon.conference.janus.rooms import JanusRoom
 from podium_daemon.conference.janus.settings import JanusPlace, JanusSettings
 from podium_daemon.conference.seats import Seat
-from podium_daemon.refusals import Refused
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.events import Pubkey
 from tests.daemon.conference.contract import EngineContract, Guest
 from tests.support.clock import ManualClock
@@ -291,7 +291,7 @@ class TestFaults:
 import asyncio, sys
 from pathlib import Path
 from tests.support.janus import JanusHouse
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.supervisor import Stop
 async def main():
     here = JanusHouse(Path(sys.argv[1]))
     asyncio.create_task(here.media.run(Stop()))

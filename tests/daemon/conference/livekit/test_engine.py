@@ -49,8 +49,8 @@ from podium_daemon.conference.livekit.identities import room_name
 from podium_daemon.conference.livekit.settings import LiveKitSettings
 from podium_daemon.conference.seats import Seat, Signalling
 from podium_daemon.conference.shared_secret import SharedSecret
-from podium_daemon.refusals import Refused
-from podium_daemon.supervisor import Stop
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.errors import InvalidInput
 from tests.daemon.conference.contract import EngineContract, Guest
 from tests.support.clock import ManualClock
@@ -273,7 +273,7 @@ def test_without_its_library_it_says_what_to_install() -> None:
     program = """
 import sys
 sys.modules["livekit"] = None
-from podium_daemon.clock import SystemClock
+from podium_daemon.runtime.clock import SystemClock
 from podium_daemon.conference.livekit.settings import LiveKitSettings
 from podium_daemon.conference.registry import EngineParts, build_engine
 from podium_daemon.conference.servers import Servers

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 import vobject
 
-from podium_daemon import logs
+from podium_daemon.runtime import logs
 from podium_daemon.web.calendar_feed import Face, uid_of
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus

@@ -1,0 +1,1 @@
+"""The composition root: the one place where the parts of the daemon are made and joined."""

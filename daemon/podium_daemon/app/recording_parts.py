@@ -1,0 +1,85 @@
+"""The recorder and its parts, joined: for the composition root, and for tests that want the same one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from podium_daemon.conference.base import ConferenceEngine
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.services.letters import Letters
+from podium_daemon.services.outgoing import Outgoing
+from podium_daemon.services.recording import Recorder, RecordingSettings
+from podium_daemon.services.recording_files import Keeper, LocalFiles
+from podium_daemon.services.recording_ledger import RecordingLedger
+from podium_daemon.services.recording_publishing import RecordingPublisher
+from podium_daemon.services.recording_takes import Notify
+from podium_daemon.services.recording_tracks import Tracks
+from podium_daemon.services.recording_work import RecordingWork
+from podium_daemon.services.status_events import StatusEvents
+from podium_daemon.signers.instructors import InstructorSigning
+from podium_storage.mirror.mirror import Mirror
+from podium_storage.store import Store
+from podium_storage.table.models import LiveSessionRow
+
+
+class RecordingPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """Where recordings are made and kept; `keeper` None: in `folder`, which the daemon serves."""
+
+    folder: Path
+    public_url: str
+    keeper: Keeper | None = None
+
+
+def join_recorder(
+    settings: RecordingSettings,
+    place: RecordingPlace,
+    *,
+    store: Store,
+    mirror: Mirror,
+    outgoing: Outgoing,
+    status: StatusEvents,
+    engine: ConferenceEngine,
+    instructors: InstructorSigning,
+    notify: Notify,
+    page_of: Callable[[LiveSessionRow], str],
+    clock: Clock,
+) -> Recorder:
+    """A recorder with all that it needs."""
+    ledger = RecordingLedger(store, clock)
+    publisher = RecordingPublisher(
+        ledger,
+        status=status,
+        letters=Letters(store, clock),
+        mirror=mirror,
+        outgoing=outgoing,
+        instructors=instructors,
+        page_of=page_of,
+        clock=clock,
+    )
+    # beside the finished files and not in a temporary folder: moving a file over is then one step
+    tracks = Tracks(place.folder / "work", engine)
+    files = LocalFiles(place.folder, place.public_url)
+    work = RecordingWork(
+        settings.work,
+        ledger=ledger,
+        tracks=tracks,
+        keeper=place.keeper or files,
+        guarded_keeper=files,
+        publisher=publisher,
+        clock=clock.now,
+    )
+    return Recorder(
+        settings,
+        store=store,
+        engine=engine,
+        ledger=ledger,
+        tracks=tracks,
+        work=work,
+        publisher=publisher,
+        files=files,
+        notify=notify,
+        clock=clock,
+    )

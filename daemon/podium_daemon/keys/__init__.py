@@ -1,0 +1,1 @@
+"""Secret keys on disk: files, passwords, and what keeps them out of sight."""

@@ -1,0 +1,256 @@
+"""Runs the daemon's services together, and stops them in order.
+
+One task group owns every service. A service that returns before it was asked to is a failure, an exception in one stops
+the others, and the error says which it was. The first SIGTERM or SIGINT drains, the second ends at once, and the whole
+stop takes 10 s at most (docs/hardening.md, rule 6).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import faulthandler
+import os
+import signal
+from collections.abc import Awaitable, Coroutine, Iterator, Sequence
+from types import FrameType
+from typing import Any, Final, Protocol, TypeVar, runtime_checkable
+
+import structlog
+
+from podium_daemon.runtime.clock import Clock, SystemClock
+from podium_protocol.errors import PodiumError
+
+STOP_WITHIN: Final = 10.0  # seconds, for all services together
+_DRAIN_SHARE: Final = 0.8  # of that; the rest is for cancelling what did not drain
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_STDERR: Final = 2  # the descriptor: `sys.stderr` may have been replaced by something that is no file
+
+_log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+
+class Stop:
+    """Asks for a stop, and lets whoever waits hear of it at once: services wait on it instead of sleeping."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        """`clock` measures `wait_for`; the machine's by default."""
+        self._clock = clock or SystemClock()
+        self._event = asyncio.Event()
+
+    def set(self) -> None:
+        """Ask for the stop. Asking again changes nothing."""
+        self._event.set()
+
+    def is_set(self) -> bool:
+        """Whether the stop was asked for."""
+        return self._event.is_set()
+
+    async def wait(self) -> None:
+        """Wait for the stop, however long it takes."""
+        await self._event.wait()
+
+    async def wait_for(self, seconds: float) -> bool:
+        """Wait for `seconds` at most. True: the stop came. False: the time is over."""
+        return await _happens_within(self._event.wait(), seconds, self._clock) if not self.is_set() else True
+
+
+class Service(Protocol):
+    """Something that runs until it is asked to stop."""
+
+    @property
+    def name(self) -> str:
+        """What the service is called in errors and logs."""
+        ...
+
+    async def run(self, stop: Stop, /) -> None:
+        """Work until `stop` is set, then finish what is under way and return."""
+        ...
+
+
+@runtime_checkable
+class Announcing(Protocol):
+    """A service that says when it can be used: those listed after it start then, not before."""
+
+    ready: asyncio.Event
+
+
+class ServiceFailed(PodiumError):  # noqa: N818  (what happened, said in the words of the log)
+    """A service ended on its own, raised, or would not stop; `service` is its name, the cause is chained."""
+
+    def __init__(self, service: str, what: str) -> None:
+        """`what` completes the sentence that starts with the service's name."""
+        super().__init__(f"service {service!r} {what}")
+        self.service = service
+
+
+async def uncancelled(work: Coroutine[Any, Any, T], service: str) -> T:
+    """Await `work` in a task of its own, where a CancelledError that nobody asked for is a failure.
+
+    It comes from awaiting a task that somebody else cancelled; a task group takes it for an end that it asked for.
+
+    Raises:
+        ServiceFailed: it ended so; names `service`.
+    """
+    try:
+        return await work
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ServiceFailed(service, "ended by a cancellation of its own") from error
+
+
+class Supervisor:
+    """Starts services in the order given and stops them in the reverse order."""
+
+    def __init__(self, services: Sequence[Service], *, clock: Clock | None = None, within: float = STOP_WITHIN) -> None:
+        """`within`: seconds that stopping all services may take.
+
+        Raises:
+            ValueError: two services have the same name, so that an error could not say which it was.
+        """
+        names = [service.name for service in services]
+        if len(set(names)) != len(names):
+            raise ValueError(f"services need different names: {sorted(names)}")
+        self._clock = clock or SystemClock()
+        self._within = within
+        self._services = tuple(services)
+        self._stopping = asyncio.Event()
+        self._failures: list[ServiceFailed] = []
+        self._running: list[_Running] = []
+        self.ready = asyncio.Event()
+        """Set when every service has started and those that announce it are ready."""
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The services that do not run: not yet, or not any more."""
+        running = {one.service.name for one in self._running if not one.task.done()}
+        return tuple(service.name for service in self._services if service.name not in running)
+
+    def stop(self, why: str) -> None:
+        """Ask all services to finish, the last one first. Asking again changes nothing."""
+        if not self._stopping.is_set():
+            _log.info("stopping", action="supervisor.stopping", why=why)
+            self._stopping.set()
+
+    async def run(self) -> None:
+        """Run until `stop`, or until a service fails, then stop all.
+
+        Raises:
+            ServiceFailed: a service failed, or had to be cancelled; further failures are added as notes.
+        """
+        async with asyncio.TaskGroup() as group:
+            await self._start(group, self._running)
+            await self._stopping.wait()
+            await self._drain(self._running)
+        if self._failures:
+            first, *others = self._failures
+            for other in others:
+                first.add_note(f"then {other}")
+            raise first
+
+    async def _start(self, group: asyncio.TaskGroup, running: list[_Running]) -> None:
+        for service in self._services:
+            if self._stopping.is_set():
+                return
+            one = _Running(service, Stop(self._clock))
+            one.task = group.create_task(self._attend(one), name=service.name)
+            running.append(one)
+            if isinstance(service, Announcing):
+                await _first(service.ready.wait(), self._stopping.wait())
+        self.ready.set()
+        _log.info("all services run", action="supervisor.ready", services=len(running))
+
+    async def _attend(self, one: _Running) -> None:
+        """Run one service; whatever becomes of it is written down, so that the others can still drain."""
+        name = one.service.name
+        try:
+            await uncancelled(one.service.run(one.stop), name)
+        except asyncio.CancelledError:
+            if not one.overdue:
+                raise  # the whole supervisor was cancelled
+            self._failed(ServiceFailed(name, f"did not stop in time and was cancelled ({self._within:g} s for all)"))
+        except ServiceFailed as named:
+            self._failed(named)
+        except Exception as error:  # noqa: BLE001  (a boundary: any failure of a service is reported with its name)
+            failure = ServiceFailed(name, f"failed: {type(error).__name__}: {error}")
+            failure.__cause__ = error
+            self._failed(failure)
+        else:
+            if not one.stop.is_set():
+                self._failed(ServiceFailed(name, "ended although nobody asked it to stop"))
+
+    def _failed(self, failure: ServiceFailed) -> None:
+        self._failures.append(failure)
+        _log.error(str(failure), action="supervisor.service_failed", service=failure.service)
+        self.stop(str(failure))
+
+    async def _drain(self, running: list[_Running]) -> None:
+        deadline = self._clock.monotonic() + self._within * _DRAIN_SHARE
+        for left, one in zip(range(len(running), 0, -1), reversed(running), strict=True):
+            one.stop.set()
+            # an equal share of what is left: one that hangs must not eat the time of those that have yet to drain
+            share = (deadline - self._clock.monotonic()) / left
+            if not await _happens_within(asyncio.wait([one.task]), share, self._clock):
+                one.overdue = True
+                one.task.cancel()
+
+
+class _Running:
+    """One service with its task, its own stop, and whether it was cancelled for being late."""
+
+    task: asyncio.Task[None]
+
+    def __init__(self, service: Service, stop: Stop) -> None:
+        self.service = service
+        self.stop = stop
+        self.overdue = False
+
+
+@contextlib.contextmanager
+def stop_on_signals(supervisor: Supervisor, *, within: float = STOP_WITHIN) -> Iterator[None]:
+    """Let the first SIGTERM or SIGINT drain and the second end the process with exit status 128 + its number.
+
+    From the first signal on a watchdog thread ends the process with exit status 1 after `within` seconds, even if the
+    event loop is stuck or a service swallows its cancellation, and prints where every thread was.
+    """
+    loop = asyncio.get_running_loop()
+
+    def first(number: signal.Signals) -> None:
+        for each in _SIGNALS:
+            loop.remove_signal_handler(each)
+            # not SIG_DFL: the kernel ignores that for a process with id 1, as in a container
+            signal.signal(each, _end_at_once)
+        faulthandler.dump_traceback_later(within, exit=True, file=_STDERR)
+        supervisor.stop(number.name)
+
+    for each in _SIGNALS:
+        loop.add_signal_handler(each, first, each)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+        for each in _SIGNALS:
+            loop.remove_signal_handler(each)
+
+
+def _end_at_once(number: int, _frame: FrameType | None) -> None:
+    os._exit(128 + number)
+
+
+async def _happens_within(event: Awaitable[object], seconds: float, clock: Clock) -> bool:
+    """Whether `event` comes before `seconds` are over; it is cancelled if not."""
+    return await _first(event, clock.sleep(max(0.0, seconds))) == 0
+
+
+async def _first(*events: Awaitable[object]) -> int:
+    """Index of the event that comes first, the lowest of several; the others are cancelled."""
+    tasks = [asyncio.ensure_future(event) for event in events]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return next(index for index, task in enumerate(tasks) if task.done())
+    finally:
+        for task in tasks:
+            task.cancel()

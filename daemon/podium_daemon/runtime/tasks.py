@@ -1,0 +1,145 @@
+"""The tasks that a service has beside its own work: none of them ends unheard.
+
+asyncio tells nobody how a task ended that nobody awaits, and to a task group one that ends by a CancelledError of its
+own looks like one that was cancelled. Here a task either must not fail, and ends the service if it does, or is done
+again until it succeeds, and `trouble` says so meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, TypeVar
+
+import structlog
+
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.supervisor import ServiceFailed
+from podium_protocol.errors import PodiumError
+from podium_protocol.relay.backoff import delays
+from podium_storage.errors import damage_in
+
+T = TypeVar("T")
+
+FIRST_PAUSE: Final = 5.0
+"""Seconds at least before something that failed is done again; later pauses are longer, up to a minute."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Watched:
+    """The tasks of one service."""
+
+    def __init__(self, service: str) -> None:
+        """`service`: its name, for log and metrics."""
+        self.service = service
+        self.faults = 0
+        """How often a task ended by an exception that nobody foresaw."""
+        self.trouble: dict[str, str] = {}
+        """What fails now and is tried again, by the task's name, with the reason."""
+        self._vital: set[asyncio.Task[Any]] = set()
+        self._errands: set[asyncio.Task[Any]] = set()
+        self._is_open = False
+        self._broken = asyncio.Event()
+        self._failure: BaseException | None = None
+
+    async def guard(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do the service's own work; what was started beside it ends with it.
+
+        Raises:
+            Exception: what ended the work, or the first of the started tasks that failed.
+        """
+        self._is_open = True
+        own = asyncio.create_task(work, name=self.service)
+        broken = asyncio.create_task(self._broken.wait())
+        try:
+            await asyncio.wait((own, broken), return_when=asyncio.FIRST_COMPLETED)
+            if self._failure is not None:
+                raise self._failure
+            await own
+        finally:
+            self._is_open = False
+            tasks = own, broken, *self._vital
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None] | None:
+        """Start what must not fail; None, and nothing is done, while the service does not run."""
+        if not self._is_open:
+            work.close()
+            return None
+        task = asyncio.create_task(work, name=name)
+        self._vital.add(task)
+        task.add_done_callback(self._vital_ended)
+        return task
+
+    def errand(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+        """Start what may fail: that is logged and counted, and whoever awaits the task is told as well."""
+        task = asyncio.create_task(work, name=name)
+        self._errands.add(task)
+        task.add_done_callback(self._errand_ended)
+        return task
+
+    @property
+    def started(self) -> frozenset[str]:
+        """The names of those that must not fail, and are under way."""
+        return frozenset(task.get_name() for task in self._vital)
+
+    @property
+    def errands(self) -> tuple[asyncio.Task[Any], ...]:
+        """Those under way."""
+        return tuple(self._errands)
+
+    async def persist(self, name: str, work: Callable[[], Awaitable[object]], *, clock: Clock) -> None:
+        """Do `work` until it succeeds, with growing pauses.
+
+        Raises:
+            StoreDamaged: the database is damaged, and will be so the next time.
+        """
+        pauses = delays(random.random)
+        while True:
+            try:
+                await work()
+            except Exception as error:
+                if damage_in(error) is not None:
+                    raise
+                self.note(name, error)
+            else:
+                self.trouble.pop(name, None)
+                return
+            await clock.sleep(max(FIRST_PAUSE, next(pauses)))
+
+    def note(self, name: str, error: Exception) -> None:
+        """Something failed and will be tried again: log it, with its traceback where nobody foresaw it."""
+        self.trouble[name] = str(error) or type(error).__name__
+        if isinstance(error, PodiumError):
+            _log.warning("will be tried again", action="task.retry", service=self.service, task=name, error=str(error))
+        else:
+            self._count(name, error)
+
+    def _count(self, name: str, error: BaseException) -> None:
+        self.faults += 1
+        _log.error("a task failed", action="task.failed", service=self.service, task=name, exc_info=error)
+
+    def _vital_ended(self, task: asyncio.Task[Any]) -> None:
+        self._vital.discard(task)
+        if (error := self._fault_of(task)) is None:
+            return
+        self._count(task.get_name(), error)
+        if self._failure is None:
+            self._failure = error
+            self._broken.set()
+
+    def _errand_ended(self, task: asyncio.Task[Any]) -> None:
+        self._errands.discard(task)
+        if (error := self._fault_of(task)) is not None:
+            self._count(task.get_name(), error)
+
+    def _fault_of(self, task: asyncio.Task[Any]) -> BaseException | None:
+        if not task.cancelled():
+            return task.exception()
+        if task.cancelling():
+            return None  # somebody asked it to end
+        return ServiceFailed(self.service, f"lost {task.get_name()!r}, which ended by a cancellation of its own")

@@ -1,0 +1,204 @@
+"""Remote signers for pages: a browser without an extension asks its person's signer (NIP-46) through the daemon.
+
+The daemon holds the client key and the relays, in memory only; the page holds a secret, without which nobody can ask
+for anything over its connection. What a signer gives back was compared with what was asked for. A restart ends all of
+it, and a person who sits in a room keeps the seat: no heartbeat is signed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
+
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.runtime.tasks import Watched
+from podium_daemon.signers.instructors import InstructorSigners
+from podium_daemon.signers.invitation import Invitation
+from podium_daemon.signers.known_bunkers import KnownBunker
+from podium_daemon.signers.page_signer import PageSigner, Purpose
+from podium_daemon.signers.remote_connection import PATIENCE, PostOffice, SignerLine
+from podium_protocol.errors import InvalidInput
+from podium_protocol.events import Pubkey, UnsignedEvent
+from podium_protocol.keys import SecretKey
+from podium_protocol.nips import nip46
+
+MAX_OPEN: Final = 2_000
+"""Connections at once; a new one takes the place of the oldest that no signer has come to."""
+
+IDLE_SECONDS: Final = 12 * 3600.0
+"""A page that asked for nothing for so long has to be connected again."""
+
+OPENED_A_MINUTE: Final = 120
+"""By everybody together: each costs a subscription on our relays."""
+
+OPENED_A_MINUTE_FROM_ONE: Final = 12
+"""From one address. Behind a proxy all have the same one; the proxy limits its own."""
+
+_SWEEP: Final = 15.0
+_KEY_BYTES: Final = 32
+
+
+class Desk:
+    """The service that holds them."""
+
+    name = "signers"
+
+    def __init__(
+        self,
+        office: PostOffice,
+        *,
+        relays: Callable[[], Sequence[str]],
+        instructors: InstructorSigners,
+        is_instructor: Callable[[Pubkey], bool],
+        service_name: str,
+        public_url: str,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+    ) -> None:
+        """`relays`: ours, where signers are invited to; `service_name` and `public_url` are what signers may show."""
+        self._office = office
+        self._relays = relays
+        self._instructors = instructors
+        self._is_instructor = is_instructor
+        self.service_name = service_name
+        self._public_url = public_url
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._open: OrderedDict[str, PageSigner] = OrderedDict()
+        self._recent: deque[tuple[float, str]] = deque()
+        self._tasks = Watched(self.name)
+        self.closed = False
+
+    async def run(self, stop: Stop) -> None:
+        """Give up what nobody uses, until the stop; then all of it."""
+        while not await stop.wait_for(_SWEEP):
+            self._sweep()
+        self.close()
+        for signer in tuple(self._open.values()):
+            self._end(signer, "the service was stopped")
+        for task in self._tasks.errands:
+            task.cancel()  # goodbyes: a signer need not be there
+        await asyncio.gather(*self._tasks.errands, return_exceptions=True)
+
+    def open(self, address: str, purpose: Purpose, bunker: str | None) -> tuple[PageSigner, str] | Refused:
+        """A new connection for a page at `address`, and the secret that its page needs from now on.
+
+        `bunker`: the URL that the person's signer showed; None: we show one to the signer.
+        """
+        if (refusal := self._too_many(address)) is not None:
+            return refusal
+        try:
+            url = None if bunker is None else nip46.parse_bunker(bunker)
+        except InvalidInput as error:
+            return Refused("bad-bunker", str(error), "Copy all of the URL that your signer shows, once more.")
+        signer, secret = self._new(purpose)
+        self._work_for(signer, signer.pair(self._pairing(signer, url), self._kept(signer)))
+        return signer, secret
+
+    def find(self, signer_id: str, secret: str) -> PageSigner | Refused:
+        """The connection of a page that has its secret."""
+        signer = self._open.get(signer_id)
+        if signer is None or not signer.is_opened_by(secret):
+            return Refused("unknown-signer", "there is no such connection any more", "Connect the signer again.")
+        signer.last_used = self._clock.monotonic()
+        return signer
+
+    def ask(self, signer: PageSigner, request_id: str, event: UnsignedEvent) -> Refused | None:
+        """Have an event signed; `PageSigner.view` tells what becomes of it. The same id again asks nothing twice."""
+        work = signer.ask(request_id, event)
+        if isinstance(work, Refused):
+            return work
+        if work is not None:
+            self._work_for(signer, work)
+        return None
+
+    def leave(self, signer: PageSigner) -> None:
+        """The person is done with it: the signer is told, and the key is gone."""
+        self._open.pop(signer.id, None)
+        if signer.is_connected:
+            signer.give_up("the connection was ended")
+            self._keep(signer.say_goodbye())
+        else:
+            signer.end("the connection was ended")
+
+    def close(self) -> None:
+        """Let nobody wait for news any more: the server stops."""
+        self.closed = True
+        for signer in self._open.values():
+            signer.hurry()
+
+    # -- inside
+
+    def _new(self, purpose: Purpose) -> tuple[PageSigner, str]:
+        secret = self._random_bytes(_KEY_BYTES).hex()
+        signer = PageSigner(self._random_bytes(8).hex(), secret, purpose, clock=self._clock)
+        self._open[signer.id] = signer
+        return signer, secret
+
+    def _pairing(
+        self, signer: PageSigner, url: nip46.BunkerUrl | None
+    ) -> Callable[[], Coroutine[Any, Any, KnownBunker]]:
+        key = SecretKey(self._random_bytes(_KEY_BYTES))
+        line = signer.line = SignerLine(
+            key, self._office, listener=signer, clock=self._clock, random_bytes=self._random_bytes, patience=PATIENCE
+        )
+        if url is not None:
+            return lambda: line.connect(url, name=self.service_name, page=self._public_url)
+        relays = self._relays()
+        invitation = Invitation(
+            key, relays, name=self.service_name, url=self._public_url, random_bytes=self._random_bytes
+        )
+        return lambda: line.accept(invitation, relays, signer.show)
+
+    def _kept(self, signer: PageSigner) -> Callable[[], Coroutine[Any, Any, None]] | None:
+        if signer.purpose == "page":
+            return None
+        return lambda: signer.hand_over(self._instructors, self._is_instructor, self._public_url)
+
+    def _too_many(self, address: str) -> Refused | None:
+        now = self._clock.monotonic()
+        while self._recent and self._recent[0][0] <= now - 60:
+            self._recent.popleft()
+        from_here = sum(one == address for _, one in self._recent)
+        if len(self._recent) >= OPENED_A_MINUTE or from_here >= OPENED_A_MINUTE_FROM_ONE:
+            return Refused("too-many-signers", "too many signers are being connected", "Try again in a minute.")
+        if len(self._open) >= MAX_OPEN and not self._make_room():
+            return Refused("too-many-signers", "too many signers are connected here", "Try again later.")
+        self._recent.append((now, address))
+        return None
+
+    def _make_room(self) -> bool:
+        over = next((one for one in self._open.values() if one.is_over), None)
+        oldest = over or next((one for one in self._open.values() if not one.is_connected), None)
+        if oldest is None:
+            return False
+        self._end(oldest, "others needed the place: ask for a fresh code")
+        return True
+
+    def _sweep(self) -> None:
+        now = self._clock.monotonic()
+        for signer in tuple(self._open.values()):
+            if now - signer.last_used > (PATIENCE if signer.is_over else IDLE_SECONDS):
+                self._end(signer, "it was not used for too long")
+
+    def _end(self, signer: PageSigner, why: str) -> None:
+        self._open.pop(signer.id, None)
+        signer.end(why)
+
+    def _work_for(self, signer: PageSigner, work: Coroutine[Any, Any, None]) -> None:
+        task = self._keep(work)
+        signer.tasks.add(task)
+
+        def over(task: asyncio.Task[None]) -> None:
+            signer.tasks.discard(task)
+            if not task.cancelled() and task.exception() is not None:
+                signer.end("something went wrong here")  # or its page would wait for ever
+
+        task.add_done_callback(over)
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return self._tasks.errand(work, "talking with a page's signer")

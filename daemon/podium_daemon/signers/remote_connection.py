@@ -1,0 +1,191 @@
+"""Our end of a connection to one remote signer: paired by its URL or by ours, then asked, over a mailbox on relays."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.signers.bunker import BunkerClient, BunkerSigner, Listener
+from podium_daemon.signers.invitation import ASKED_KINDS, Invitation
+from podium_daemon.signers.known_bunkers import KnownBunker
+from podium_daemon.signers.signer import SignerUnavailable
+from podium_protocol.errors import InvalidInput
+from podium_protocol.events import Pubkey, SignedEvent, UnsignedEvent, VerifiedEvent
+from podium_protocol.keys import SecretKey
+from podium_protocol.nips import nip46
+
+PATIENCE: Final = 600.0
+"""Seconds a person may take to agree, or to scan a code."""
+
+_MOVE_WITHIN: Final = 2.0  # seconds for a signer to say where it is from now on; many know no `switch_relays`
+
+
+class Hearer(Protocol):
+    """Whoever reads a mailbox."""
+
+    def receive(self, raw: bytes) -> None: ...
+    @property
+    def unanswered(self) -> tuple[SignedEvent, ...]: ...
+
+
+class Post(Protocol):
+    """One mailbox."""
+
+    hearer: Hearer
+
+    @property
+    def relays(self) -> tuple[str, ...]: ...
+    async def listens(self) -> str | None: ...
+    async def send(self, event: SignedEvent) -> str | None: ...
+    def close(self) -> None: ...
+
+
+class PostOffice(Protocol):
+    """Where mailboxes are."""
+
+    def open(self, key: Pubkey, relays: Sequence[str], hearer: Hearer) -> Post: ...
+
+
+class SignerLine:
+    """One conversation. It is a `Signer` once it is paired or resumed."""
+
+    def __init__(
+        self,
+        client: SecretKey,
+        office: PostOffice,
+        *,
+        listener: Listener,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+        patience: float = PATIENCE,
+    ) -> None:
+        """`client`: our key for this signer alone."""
+        self._client = client
+        self._office = office
+        self._listener = listener
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._patience = patience
+        self._post: Post | None = None
+        self._bunker: BunkerClient | None = None
+        self.known: KnownBunker | None = None
+
+    # -- pairing
+
+    async def accept(self, invitation: Invitation, relays: Sequence[str], show: Callable[[str], None]) -> KnownBunker:
+        """Wait for the signer that was shown the invitation's URL; `show` gets it once we listen.
+
+        Raises:
+            SignerUnavailable: none came in time, or it does not say whose key it holds.
+        """
+        await self._open(relays, invitation)
+        show(invitation.url)
+        signer = await invitation.accepted(self._clock, self._patience)
+        return await self._introduced(self._talk_to(signer), signer)
+
+    async def connect(self, url: nip46.BunkerUrl, *, name: str, page: str = "") -> KnownBunker:
+        """Introduce ourselves to the signer behind a `bunker://` URL; `name` and `page` are for display.
+
+        Raises:
+            SignerUnavailable: it does not answer, refuses, or does not say whose key it holds.
+        """
+        bunker = self._bunker_of(url.signer)
+        await self._open(url.relays, bunker)
+        await bunker.connect(url.secret, perms=ASKED_KINDS, name=name, url=page)
+        return await self._introduced(bunker, url.signer)
+
+    async def resume(self, known: KnownBunker) -> None:
+        """Come back to a signer that let our key in before; it is not asked anything yet.
+
+        Raises:
+            SignerUnavailable: none of its relays can be reached.
+        """
+        await self._open(known.relays, self._bunker_of(known.signer))
+        self.known = known
+
+    # -- paired
+
+    @property
+    def pubkey(self) -> Pubkey:
+        """Whose key it signs with."""
+        assert self.known is not None, "it is asked only once it is paired"
+        return self.known.user
+
+    async def sign(self, event: UnsignedEvent) -> VerifiedEvent:
+        """Have `event` signed; see `Signer.sign`."""
+        assert self._bunker is not None, "it is asked only once it is paired"
+        return await BunkerSigner(self._bunker, self.pubkey).sign(event)
+
+    async def log_out(self) -> None:
+        """Tell the signer that this client will not come again.
+
+        Raises:
+            SignerUnavailable: it did not hear it, or refused.
+        """
+        assert self._bunker is not None, "it is asked only once it is paired"
+        await self._bunker.log_out()
+
+    async def send(self, event: SignedEvent) -> str | None:
+        """Bring an event to the signer's relays; see `Channel.send`."""
+        assert self._post is not None, "nothing is sent before it is opened"
+        return await self._post.send(event)
+
+    def close(self) -> None:
+        """Leave the relays. Again changes nothing."""
+        if self._post is not None:
+            self._post.close()
+            self._post = None
+
+    # -- inside
+
+    async def _open(self, relays: Sequence[str], hearer: Hearer) -> None:
+        try:
+            post = self._office.open(self._client.pubkey, relays, hearer)
+        except InvalidInput as error:
+            raise SignerUnavailable(str(error)) from None
+        self._post = post
+        if problem := await post.listens():
+            raise SignerUnavailable(f"no relay of the signer answers: {problem}")
+
+    def _bunker_of(self, signer: Pubkey) -> BunkerClient:
+        self._bunker = BunkerClient(
+            self._client,
+            signer,
+            self,
+            listener=self._listener,
+            clock=self._clock,
+            random_bytes=self._random_bytes,
+            patience=self._patience,
+        )
+        return self._bunker
+
+    def _talk_to(self, signer: Pubkey) -> BunkerClient:
+        assert self._post is not None, "it listened a moment ago"
+        bunker = self._bunker_of(signer)
+        self._post.hearer = bunker
+        return bunker
+
+    async def _introduced(self, bunker: BunkerClient, signer: Pubkey) -> KnownBunker:
+        # NIP-46: "compliant clients should send a switch_relays request immediately"; nobody waits long for it
+        moving = asyncio.create_task(bunker.switch_relays())
+        try:
+            user = await bunker.get_public_key()
+            await asyncio.wait((moving,), timeout=_MOVE_WITHIN)
+            if moving.done() and moving.exception() is None and moving.result():
+                await self._move(moving.result(), bunker)
+        finally:
+            moving.cancel()
+            await asyncio.gather(moving, return_exceptions=True)
+        assert self._post is not None, "it was just talked over"
+        self.known = KnownBunker(signer, user, self._post.relays, self._client)
+        return self.known
+
+    async def _move(self, relays: Sequence[str], bunker: BunkerClient) -> None:
+        assert self._post is not None, "it was just talked over"
+        before = self._post.relays
+        try:
+            await self._open(relays, bunker)
+        except SignerUnavailable:  # it answered us here, and we cannot come to where it wants us: stay
+            await self._open(before, bunker)

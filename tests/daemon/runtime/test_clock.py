@@ -1,0 +1,106 @@
+"""The clock: waiting for wall-clock moments, and noticing jumps."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from podium_daemon.runtime.clock import LONGEST_SLEEP, ClockWatch, JumpWatch, SystemClock, wait_until
+from podium_daemon.runtime.supervisor import Stop
+from tests.support.clock import ManualClock
+
+
+async def test_wait_until_returns_true_when_the_moment_is_due() -> None:
+    """A wait ends at its wall-clock moment, not before."""
+    clock = ManualClock()
+    waiting = asyncio.create_task(wait_until(clock.now() + 100, Stop(clock), clock))
+    await clock.advance(99.9)
+    assert not waiting.done()
+    await clock.advance(0.1)
+    assert waiting.result() is True
+
+
+async def test_wait_until_a_past_moment_returns_at_once() -> None:
+    """What is already due is not slept for."""
+    clock = ManualClock()
+    assert await wait_until(clock.now() - 1, Stop(clock), clock) is True
+
+
+async def test_wait_until_ends_with_false_when_stopped() -> None:
+    """A stop ends the wait at once and says that the moment has not come."""
+    clock = ManualClock()
+    stop = Stop(clock)
+    waiting = asyncio.create_task(wait_until(clock.now() + 100, stop, clock))
+    await clock.until_sleeping()
+    stop.set()
+    assert await waiting is False
+
+
+async def test_wait_until_notices_a_clock_set_forward_within_thirty_seconds() -> None:
+    """After a jump over the moment, the wait ends at the next look."""
+    clock = ManualClock()
+    waiting = asyncio.create_task(wait_until(clock.now() + 86_400, Stop(clock), clock))
+    await clock.until_sleeping()
+    clock.jump(90_000)
+    await clock.advance(LONGEST_SLEEP)
+    assert waiting.result() is True
+
+
+async def test_wait_until_goes_on_when_the_clock_is_set_back() -> None:
+    """A clock set back by an hour makes the wait an hour longer."""
+    clock = ManualClock()
+    waiting = asyncio.create_task(wait_until(clock.now() + 60, Stop(clock), clock))
+    await clock.until_sleeping()
+    clock.jump(-3600)
+    await clock.advance(3659)
+    assert not waiting.done()
+    await clock.advance(1)
+    assert waiting.result() is True
+
+
+@pytest.mark.parametrize("step", [61.0, -61.0, 3600.0, -3600.0])
+def test_a_jump_of_more_than_a_minute_is_counted(step: float) -> None:
+    """A clock that was set is reported with its sign, once."""
+    clock = ManualClock()
+    watch = JumpWatch(clock)
+    clock.jump(step)
+    assert watch.look() == pytest.approx(step)
+    assert watch.look() == 0.0
+    assert watch.jumps == 1
+
+
+@given(st.lists(st.floats(-60, 60), max_size=50))
+def test_small_steps_are_never_a_jump(steps: list[float]) -> None:
+    """However many small corrections there are, they do not add up to a jump."""
+    clock = ManualClock()
+    watch = JumpWatch(clock)
+    for step in steps:
+        clock.jump(step * 0.999)
+        assert watch.look() == 0.0
+    assert watch.jumps == 0
+
+
+async def test_the_clock_service_looks_every_thirty_seconds_and_stops() -> None:
+    """The service counts a jump at its next look, and returns when asked to stop."""
+    clock = ManualClock()
+    service, stop = ClockWatch(clock), Stop(clock)
+    running = asyncio.create_task(service.run(stop))
+    await clock.until_sleeping()
+    clock.jump(7200)
+    await clock.advance(LONGEST_SLEEP)
+    assert service.watch.jumps == 1
+    stop.set()
+    await running
+
+
+async def test_the_system_clock_reads_the_machine() -> None:
+    """The real clock agrees with the standard library and its sleep ends."""
+    clock = SystemClock()
+    before = time.time(), time.monotonic()
+    await clock.sleep(0)
+    assert before[0] <= clock.now() <= time.time()
+    assert before[1] <= clock.monotonic() <= time.monotonic()

@@ -1,0 +1,120 @@
+"""Tasks beside a service's own work: what becomes of a failure in one of them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from structlog.testing import capture_logs
+
+from podium_daemon.runtime.supervisor import ServiceFailed
+from podium_daemon.runtime.tasks import FIRST_PAUSE, Watched
+from podium_storage.errors import StoreDamaged, StoreError
+from tests.support.clock import ManualClock
+from tests.support.soon import soon
+
+
+async def _for_ever() -> None:
+    await asyncio.Event().wait()
+
+
+async def _raise(error: BaseException) -> None:
+    raise error
+
+
+async def test_a_task_that_must_not_fail_ends_the_service_by_its_own_exception() -> None:
+    """The service's work is cancelled, and the exception is the one that the supervisor names."""
+    tasks = Watched("syncer")
+
+    async def work() -> None:
+        tasks.start(_raise(LookupError("no such relay")), "reading")
+        await _for_ever()
+
+    with capture_logs() as logs, pytest.raises(LookupError, match="no such relay"):
+        await tasks.guard(work())
+    assert [(line["action"], line["service"], line["task"]) for line in logs] == [("task.failed", "syncer", "reading")]
+    assert tasks.faults == 1
+
+
+async def test_a_task_that_ends_by_a_cancellation_of_its_own_ends_the_service() -> None:
+    """Nobody asked it to end, so that it counts as failed, and is named."""
+    tasks = Watched("syncer")
+
+    async def work() -> None:
+        tasks.start(_raise(asyncio.CancelledError()), "reading")
+        await _for_ever()
+
+    with pytest.raises(ServiceFailed, match="service 'syncer' lost 'reading'"):
+        await tasks.guard(work())
+
+
+async def test_a_task_that_somebody_ends_is_no_failure() -> None:
+    """A reading that was replaced by a newer one is cancelled, and the service goes on to its own end."""
+    tasks = Watched("gift wraps")
+
+    async def work() -> None:
+        task = tasks.start(_for_ever(), "reading")
+        assert task is not None
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    await tasks.guard(work())
+    assert tasks.faults == 0
+
+
+async def test_what_was_started_ends_with_the_service_and_nothing_starts_after_it() -> None:
+    """No task outlives the service whose task it was."""
+    tasks, ended = Watched("syncer"), asyncio.Event()
+
+    async def beside() -> None:
+        try:
+            await _for_ever()
+        finally:
+            ended.set()
+
+    async def work() -> None:
+        tasks.start(beside(), "reading")
+        await asyncio.sleep(0)
+
+    await tasks.guard(work())
+    assert ended.is_set()
+    assert tasks.start(beside(), "reading") is None
+
+
+async def test_what_persists_is_done_again_and_the_trouble_is_known_meanwhile() -> None:
+    """A failure with a name and one that nobody foresaw are both tried again; only the latter counts as a fault."""
+    tasks, clock = Watched("syncer"), ManualClock()
+    outcomes: list[Exception | None] = [ValueError("odd"), StoreError("the disk is full"), None]
+
+    async def work() -> None:
+        if (error := outcomes.pop(0)) is not None:
+            raise error
+
+    with capture_logs() as logs:
+        persisting = asyncio.create_task(tasks.persist("reading", work, clock=clock))
+        await clock.until_sleeping()
+        assert tasks.trouble == {"reading": "odd"}
+        await clock.advance(FIRST_PAUSE)
+        assert tasks.trouble == {"reading": "the disk is full"}
+        await clock.advance(FIRST_PAUSE)
+        await persisting
+    assert (tasks.trouble, tasks.faults) == ({}, 1)
+    assert [line["action"] for line in logs] == ["task.failed", "task.retry"]
+
+
+async def test_a_damaged_database_is_not_tried_again() -> None:
+    """It is as damaged the next time: the service ends, and the daemon with it."""
+    with pytest.raises(StoreDamaged):
+        await Watched("syncer").persist("reading", lambda: _raise(StoreDamaged("torn")), clock=ManualClock())
+
+
+async def test_an_errand_that_fails_is_in_the_log_and_hurts_nobody() -> None:
+    """Whoever awaits it hears of it too."""
+    tasks = Watched("signers")
+    with capture_logs() as logs:
+        errand = tasks.errand(_raise(ValueError("odd")), "goodbye")
+        await soon(lambda: bool(logs))
+    assert (logs[0]["action"], logs[0]["task"], tasks.faults) == ("task.failed", "goodbye", 1)
+    with pytest.raises(ValueError, match="odd"):
+        await errand
