@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 import vobject
 
-from podium_daemon.services.profiles import Introduction
+from podium_daemon.services.people.profiles import Introduction
 from podium_protocol.events import Pubkey
 from podium_protocol.nips.nip19 import encode_npub
 from podium_storage.table.models import AttendanceRow, LiveSessionRow, RsvpRow

@@ -7,7 +7,7 @@ import os
 import msgspec
 
 from podium_daemon.runtime.outcomes import Refused
-from podium_daemon.services.intake import Submitted
+from podium_daemon.services.sessions.event_submission import Submitted
 from podium_protocol import kinds, tags
 from podium_protocol.addresses import Address
 from podium_protocol.events import Pubkey, UnsignedEvent, VerifiedEvent

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from podium_daemon.conference.link_seat import LinkSeat
 from podium_daemon.runtime.outcomes import Refused
-from podium_daemon.services.recording_consent import hash_of
+from podium_daemon.services.recording.consent import hash_of
 from podium_protocol.addresses import Address
 from podium_protocol.events import VerifiedEvent
 from podium_protocol.keys import SecretKey

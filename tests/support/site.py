@@ -23,9 +23,9 @@ from podium_daemon.relays.pool import PoolRelay, RelayPool
 from podium_daemon.runtime.allowances import Allowances
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.runtime.tasks import Watched
-from podium_daemon.services.calling import CallersSessions, NotedAttendance
-from podium_daemon.services.profiles import Introduction
-from podium_daemon.services.room_switches import RoomSwitches
+from podium_daemon.services.people.profiles import Introduction
+from podium_daemon.services.rooms.controls import RoomSwitches
+from podium_daemon.services.sessions.calling import CallersSessions, NotedAttendance
 from podium_daemon.signers.instructors import InstructorSigners
 from podium_daemon.signers.known_bunkers import KnownBunkers
 from podium_daemon.signers.page_registry import Desk

@@ -21,33 +21,33 @@ from podium_daemon.conference.events import EngineHealth, LeaveReason
 from podium_daemon.conference.link import LinkEngine
 from podium_daemon.conference.link_seat import LinkSeat
 from podium_daemon.conference.link_settings import LinkSettings
-from podium_daemon.services.attendance import Attendance
-from podium_daemon.services.attendance_gaps import GapBook
-from podium_daemon.services.attendance_settling import AttendanceSettings
-from podium_daemon.services.intake import Intake
-from podium_daemon.services.letters import Letters
-from podium_daemon.services.lifecycle import Lifecycle, LifecycleSettings
-from podium_daemon.services.outgoing import Outgoing
-from podium_daemon.services.passed_over import PassedOver, UnreadNotices
+from podium_daemon.services.attendance.attendance import Attendance
+from podium_daemon.services.attendance.attestation import AttendanceSettings
+from podium_daemon.services.attendance.observation import GapBook
 from podium_daemon.services.presence import PresenceProjection
-from podium_daemon.services.private_inbox import PrivateInbox
-from podium_daemon.services.private_news import PrivateNews
-from podium_daemon.services.private_post import PrivatePost
-from podium_daemon.services.questions import Questions
-from podium_daemon.services.recording import RecordingSettings
-from podium_daemon.services.reminder_planner import PlannerSettings
-from podium_daemon.services.reminder_sending import ReminderSettings
-from podium_daemon.services.reminder_wrapping import Wrapper
-from podium_daemon.services.reminders import Reminders
-from podium_daemon.services.replies import Replies
-from podium_daemon.services.room_controls import RoomControls
-from podium_daemon.services.rooms import Rooms, RoomSettings
-from podium_daemon.services.rsvps import Rsvps
-from podium_daemon.services.status_events import StatusEvents, StatusSettings
-from podium_daemon.services.watching import Watching
+from podium_daemon.services.private.inbox import PrivateInbox
+from podium_daemon.services.private.sender import PrivatePost
+from podium_daemon.services.questions.questions import Questions
+from podium_daemon.services.recording.recording import RecordingSettings
+from podium_daemon.services.recording.watching import Watching
+from podium_daemon.services.reminders.planner import PlannerSettings
+from podium_daemon.services.reminders.reminders import Reminders
+from podium_daemon.services.reminders.replies import Replies
+from podium_daemon.services.reminders.sending import ReminderSettings
+from podium_daemon.services.rooms.controls import RoomControls
+from podium_daemon.services.rooms.rooms import Rooms, RoomSettings
+from podium_daemon.services.seats.rsvps import Rsvps
+from podium_daemon.services.sessions.event_submission import Intake
+from podium_daemon.services.sessions.lifecycle import Lifecycle, LifecycleSettings
+from podium_daemon.services.sessions.passed_over import PassedOver, UnreadNotices
 from podium_daemon.signers.instructors import Refused as SignerSaidNo
 from podium_daemon.signers.instructors import Unavailable
 from podium_daemon.signers.signer import LocalSigner
+from podium_daemon.writers.event_writer import Outgoing
+from podium_daemon.writers.gift_wrapper import Wrapper
+from podium_daemon.writers.live_status import StatusEvents, StatusSettings
+from podium_daemon.writers.private_notifications import PrivateNews
+from podium_daemon.writers.private_outbox import Letters
 from podium_protocol import kinds, tags
 from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey, Rejected, UnsignedEvent, VerifiedEvent, verify, verify_json

@@ -9,17 +9,17 @@ import msgspec
 
 from podium_daemon.conference.base import ConferenceEngine
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.services.letters import Letters
-from podium_daemon.services.outgoing import Outgoing
-from podium_daemon.services.recording import Recorder, RecordingSettings
-from podium_daemon.services.recording_files import Keeper, LocalFiles
-from podium_daemon.services.recording_ledger import RecordingLedger
-from podium_daemon.services.recording_publishing import RecordingPublisher
-from podium_daemon.services.recording_takes import Notify
-from podium_daemon.services.recording_tracks import Tracks
-from podium_daemon.services.recording_work import RecordingWork
-from podium_daemon.services.status_events import StatusEvents
+from podium_daemon.services.recording.files import Keeper, LocalFiles
+from podium_daemon.services.recording.ledger import RecordingLedger
+from podium_daemon.services.recording.publishing import RecordingPublisher
+from podium_daemon.services.recording.recording import Recorder, RecordingSettings
+from podium_daemon.services.recording.segments import Notify
+from podium_daemon.services.recording.tracks import Tracks
+from podium_daemon.services.recording.work import RecordingWork
 from podium_daemon.signers.instructors import InstructorSigning
+from podium_daemon.writers.event_writer import Outgoing
+from podium_daemon.writers.live_status import StatusEvents
+from podium_daemon.writers.private_outbox import Letters
 from podium_storage.mirror.mirror import Mirror
 from podium_storage.store import Store
 from podium_storage.table.models import LiveSessionRow

@@ -53,43 +53,37 @@ from podium_daemon.runtime.clock import Clock, ClockWatch, SystemClock
 from podium_daemon.runtime.state_directory import explained, lock_state_directory, prepare_state_directory
 from podium_daemon.runtime.supervisor import Service, Supervisor, stop_on_signals
 from podium_daemon.runtime.tasks import Watched
-from podium_daemon.services.attendance import Attendance
-from podium_daemon.services.attendance_gaps import GapBook
-from podium_daemon.services.attendance_settling import AttendanceSettings
-from podium_daemon.services.blossom import BlossomServer
-from podium_daemon.services.calling import CallersSessions, NotedAttendance
-from podium_daemon.services.housekeeping import Housekeeping, kept_from
-from podium_daemon.services.instructors import Instructors
-from podium_daemon.services.intake import Intake
-from podium_daemon.services.letters import Letters
-from podium_daemon.services.lifecycle import Lifecycle, LifecycleSettings
-from podium_daemon.services.nip05_lookup import look_up
-from podium_daemon.services.outgoing import Outgoing
-from podium_daemon.services.passed_over import PassedOver, UnreadNotices
+from podium_daemon.services.attendance.attendance import Attendance
+from podium_daemon.services.attendance.attestation import AttendanceSettings
+from podium_daemon.services.attendance.observation import GapBook
+from podium_daemon.services.housekeeping.housekeeping import Housekeeping, kept_from
+from podium_daemon.services.people.nip05_lookup import look_up
+from podium_daemon.services.people.profiles import Profiles
+from podium_daemon.services.people.relay_lists import announce_relay_lists
 from podium_daemon.services.presence import PresenceProjection
-from podium_daemon.services.private_inbox import PrivateInbox
-from podium_daemon.services.private_news import PrivateNews
-from podium_daemon.services.private_post import PrivatePost
-from podium_daemon.services.profiles import Profiles
-from podium_daemon.services.questions import Questions
-from podium_daemon.services.recording import RecordingSettings
-from podium_daemon.services.recording_publishing import InstructorOrService
-from podium_daemon.services.recording_work import WorkSettings
-from podium_daemon.services.relay_lists import announce_relay_lists
-from podium_daemon.services.reminder_planner import PlannerSettings
-from podium_daemon.services.reminder_sending import ReminderSettings
-from podium_daemon.services.reminder_wrapping import Wrapper
-from podium_daemon.services.reminders import Reminders
-from podium_daemon.services.replies import Replies
-from podium_daemon.services.room_controls import RoomControls
-from podium_daemon.services.room_switches import RoomSwitches
-from podium_daemon.services.rooms import Rooms, RoomSettings
-from podium_daemon.services.rsvps import Rsvps
+from podium_daemon.services.private.inbox import PrivateInbox
+from podium_daemon.services.private.sender import PrivatePost
+from podium_daemon.services.questions.questions import Questions
+from podium_daemon.services.recording.blossom import BlossomServer
+from podium_daemon.services.recording.publishing import InstructorOrService
+from podium_daemon.services.recording.recording import RecordingSettings
+from podium_daemon.services.recording.watching import Watching
+from podium_daemon.services.recording.work import WorkSettings
+from podium_daemon.services.reminders.planner import PlannerSettings
+from podium_daemon.services.reminders.reminders import Reminders
+from podium_daemon.services.reminders.replies import Replies
+from podium_daemon.services.reminders.sending import ReminderSettings
+from podium_daemon.services.rooms.controls import RoomControls, RoomSwitches
+from podium_daemon.services.rooms.rooms import Rooms, RoomSettings
+from podium_daemon.services.seats.rsvps import Rsvps
 from podium_daemon.services.service_profile import ServiceFace, announce_profile
-from podium_daemon.services.spreading import Spreading
-from podium_daemon.services.status_events import StatusEvents, StatusSettings
+from podium_daemon.services.sessions.calling import CallersSessions, NotedAttendance
+from podium_daemon.services.sessions.event_submission import Intake
+from podium_daemon.services.sessions.instructors import Instructors
+from podium_daemon.services.sessions.lifecycle import Lifecycle, LifecycleSettings
+from podium_daemon.services.sessions.passed_over import PassedOver, UnreadNotices
+from podium_daemon.services.sessions.spreading import Spreading
 from podium_daemon.services.twin_watch import TwinWatch
-from podium_daemon.services.watching import Watching
 from podium_daemon.signers.instructors import InstructorSigners
 from podium_daemon.signers.known_bunkers import KnownBunkers
 from podium_daemon.signers.mining import MiningSigner
@@ -104,6 +98,11 @@ from podium_daemon.web.models import ServiceOut
 from podium_daemon.web.server import WebServer, listen
 from podium_daemon.web.site import build_site
 from podium_daemon.web.views import Views
+from podium_daemon.writers.event_writer import Outgoing
+from podium_daemon.writers.gift_wrapper import Wrapper
+from podium_daemon.writers.live_status import StatusEvents, StatusSettings
+from podium_daemon.writers.private_notifications import PrivateNews
+from podium_daemon.writers.private_outbox import Letters
 from podium_protocol import kinds
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey, SignedEvent, VerifiedEvent

@@ -63,7 +63,7 @@ async def _looked_up(name: str, option: str, look: Look) -> Pubkey:
 
 async def _look(name: str) -> Pubkey | None:
     from podium_daemon.relays.addresses import SystemLookup
-    from podium_daemon.services.nip05_lookup import look_up
+    from podium_daemon.services.people.nip05_lookup import look_up
 
     return await look_up(name, SystemLookup())
 

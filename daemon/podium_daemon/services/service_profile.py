@@ -8,8 +8,8 @@ import msgspec
 import structlog
 
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.services.outgoing import Outgoing
 from podium_daemon.signers.signer import Signer
+from podium_daemon.writers.event_writer import Outgoing
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import Pubkey, UnsignedEvent, VerifiedEvent

@@ -72,6 +72,11 @@ class LiveSessionRow(StoredRow, frozen=True, kw_only=True, rename=model_name):
     length_at: int | None = None
     recording_access: str | None = None
 
+    @property
+    def began_at(self) -> int | None:
+        """When the session really began, whatever hour it was announced for; a reopening is no new beginning."""
+        return self.runs[0][0] if self.runs else self.started_at
+
 
 class RsvpRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
     """One person's answer. `first_seen` is the order of arrival and strictly increases; `rsvp_time` can be forged.

@@ -8,12 +8,12 @@ import pytest
 
 from podium_daemon.cli.failures import CommandFailed
 from podium_daemon.cli.session_writing import named_people
-from podium_daemon.services.nip05_lookup import look_up
+from podium_daemon.services.people.nip05_lookup import look_up
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey
 from podium_protocol.nips.nip19 import encode_nprofile, encode_npub, encode_nsec
 from tests.daemon.cli.conftest import CommandLine
-from tests.daemon.services.test_nip05_lookup import ADA, CLIENT, DOMAIN, LOOPBACK, SERVER, leading_to, saying
+from tests.daemon.services.people.test_nip05_lookup import ADA, CLIENT, DOMAIN, LOOPBACK, SERVER, leading_to, saying
 from tests.support.events import key_of
 from tests.support.relays import new_key
 from tests.support.scripted_daemon import ScriptedDaemon

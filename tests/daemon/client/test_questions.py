@@ -8,8 +8,8 @@ import pytest
 
 from podium_daemon.client import ApiProblem, PodiumClient
 from podium_daemon.conference.link_settings import LinkSettings
-from podium_daemon.services.room_controls import RoomControls
-from podium_daemon.services.rooms import Rooms
+from podium_daemon.services.rooms.controls import RoomControls
+from podium_daemon.services.rooms.rooms import Rooms
 from podium_protocol.errors import LocalProtocolError
 from podium_protocol.keys import SecretKey
 from tests.support.able_engine import AbleEngine

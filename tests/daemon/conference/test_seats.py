@@ -12,10 +12,10 @@ from podium_daemon.conference.events import LeaveReason, RoomId
 from podium_daemon.conference.link import LinkEngine
 from podium_daemon.conference.link_seat import MAX_UNREAD, LinkSeat
 from podium_daemon.conference.link_settings import LinkSettings
-from podium_daemon.conference.resume import ResumeBook
 from podium_daemon.conference.seat_messages import CLOSE_CODES, Notice, Resume
 from podium_daemon.conference.seats import SocketGone, run_seat
 from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.services.rooms.resume_tokens import ResumeBook
 from tests.support.clock import ManualClock
 from tests.support.conference import granted, new_person, reading, seeded_bytes
 from tests.support.seat_server import REFUSED, SeatServer, knock, seat_server, sit_down

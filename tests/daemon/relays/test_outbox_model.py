@@ -19,7 +19,7 @@ from podium_daemon.relays.pool import PoolRelay
 from podium_daemon.relays.publisher import Publisher
 from podium_daemon.relays.syncer import Syncer
 from podium_daemon.runtime.supervisor import Stop
-from podium_daemon.services.spreading import Spreading
+from podium_daemon.services.sessions.spreading import Spreading
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import SignedEvent, UnsignedEvent, VerifiedEvent

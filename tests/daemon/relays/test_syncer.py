@@ -14,7 +14,7 @@ from podium_daemon.relays.ingest import Arrival
 from podium_daemon.relays.pool import PoolRelay
 from podium_daemon.relays.syncer import FULL_READ_EVERY, Syncer
 from podium_daemon.runtime.supervisor import Stop
-from podium_daemon.services.reminder_wrapping import inboxes_of
+from podium_daemon.writers.gift_wrapper import inboxes_of
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import SignedEvent, UnsignedEvent, VerifiedEvent

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from podium_daemon.runtime.outcomes import Refused
-from podium_daemon.services.outgoing import Outgoing
+from podium_daemon.writers.event_writer import Outgoing
 from podium_protocol.live.session import SessionSpec, cancel
 from tests.support.world import RELAY, signed, world
 

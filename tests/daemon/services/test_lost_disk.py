@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from podium_daemon.services import private_inbox
+from podium_daemon.services.private import inbox as private_inbox
 from podium_protocol import kinds, tags
 from podium_protocol.events import EventId, VerifiedEvent
 from podium_protocol.filters import Filter

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from podium_daemon.services.attendance_intervals import rule_interval
+from podium_daemon.services.attendance.observation import rule_interval
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import UnsignedEvent

@@ -9,8 +9,8 @@ import msgspec
 
 from podium_daemon.conference.link_settings import LinkSettings
 from podium_daemon.runtime.supervisor import Stop
-from podium_daemon.services.room_controls import RoomControls
-from podium_daemon.services.rooms import Rooms
+from podium_daemon.services.rooms.controls import RoomControls
+from podium_daemon.services.rooms.rooms import Rooms
 from podium_protocol.events import Pubkey
 from podium_protocol.live.session import Visibility
 from podium_storage.table.models import LiveSessionRow

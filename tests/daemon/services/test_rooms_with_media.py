@@ -12,7 +12,7 @@ import pytest
 
 from podium_daemon.conference.embedded.engine import EmbeddedEngine
 from podium_daemon.conference.embedded.settings import EmbeddedSettings
-from podium_daemon.services.rooms import Rooms
+from podium_daemon.services.rooms.rooms import Rooms
 from podium_protocol.addresses import Address
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.join_proof import write_join_proof

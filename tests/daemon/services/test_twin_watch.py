@@ -13,9 +13,9 @@ from podium_daemon.relays.pool import PoolRelay
 from podium_daemon.relays.publisher import Publisher
 from podium_daemon.relays.syncer import Syncer
 from podium_daemon.runtime.supervisor import Stop
-from podium_daemon.services.outgoing import Outgoing
-from podium_daemon.services.status_events import StatusEvents, StatusSettings
 from podium_daemon.services.twin_watch import TwinWatch
+from podium_daemon.writers.event_writer import Outgoing
+from podium_daemon.writers.live_status import StatusEvents, StatusSettings
 from podium_protocol import kinds
 from podium_protocol.events import UnsignedEvent, VerifiedEvent
 from podium_protocol.live.session import SessionSpec

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from podium_daemon.services.profiles import Introduction
+from podium_daemon.services.people.profiles import Introduction
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_storage.table.models import IntervalRow, LiveSessionRow

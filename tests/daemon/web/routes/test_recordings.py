@@ -11,8 +11,8 @@ import httpx
 import msgspec
 import pytest
 
-from podium_daemon.services.recording import RecordingSettings
-from podium_daemon.services.recording_work import WorkSettings
+from podium_daemon.services.recording.recording import RecordingSettings
+from podium_daemon.services.recording.work import WorkSettings
 from podium_protocol.events import VerifiedEvent, verify_json
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.recording import policy_for

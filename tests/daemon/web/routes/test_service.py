@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from podium_daemon.services.profiles import Introduction
+from podium_daemon.services.people.profiles import Introduction
 from podium_daemon.web.site import build_site
 from podium_protocol import kinds
 from podium_protocol.events import UnsignedEvent

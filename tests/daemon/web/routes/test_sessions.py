@@ -13,7 +13,7 @@ import pytest_asyncio
 from podium_daemon.relays.pool import PoolRelay
 from podium_daemon.relays.publisher import Publisher
 from podium_daemon.runtime.supervisor import Stop
-from podium_daemon.services.profiles import Introduction
+from podium_daemon.services.people.profiles import Introduction
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import UnsignedEvent, VerifiedEvent, verify_json

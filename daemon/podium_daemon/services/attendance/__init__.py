@@ -1,0 +1,1 @@
+"""Attendance: observed, computed and attested."""

@@ -1,0 +1,282 @@
+"""Attendance as the service observes it: engine events become intervals, intervals become rows and signed records."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Final
+
+import msgspec
+import structlog
+
+from podium_daemon.conference.base import (
+    ConferenceEngine,
+    EngineEvent,
+    EngineHealth,
+    Joined,
+    Left,
+    MediaUp,
+    RoomId,
+    Snapshot,
+)
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.reconcile_loop import RETRY_SECONDS, take_turns
+from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.services.attendance.attestation import AttendanceSettings, Settler
+from podium_daemon.services.attendance.observation import GapBook, after_move, closed, is_by_event, lapsed, reconciled
+from podium_daemon.signers.signer import Signer
+from podium_daemon.writers.event_writer import Outgoing
+from podium_daemon.writers.private_outbox import Letters
+from podium_protocol.events import Pubkey
+from podium_protocol.live.attendance import Evidence
+from podium_protocol.live.lifecycle import State
+from podium_storage.changes import Batch, Subscription
+from podium_storage.errors import StoreDamaged, StoreError
+from podium_storage.projections.attendance import sessions_with_owed_attendance
+from podium_storage.store import Store
+from podium_storage.table.models import IntervalRow, LiveSessionRow, WatchRow
+
+_log = structlog.get_logger(__name__)
+
+_ALL: Final[frozenset[str]] = frozenset()  # stands for everybody of a session
+
+
+class Attendance:
+    """Owns intervals and attendance rows."""
+
+    name = "attendance"
+
+    def __init__(
+        self,
+        settings: AttendanceSettings,
+        *,
+        store: Store,
+        outgoing: Outgoing,
+        letters: Letters,
+        engine: ConferenceEngine,
+        signer: Signer,
+        gaps: GapBook,
+        clock: Clock,
+    ) -> None:
+        self._settler = Settler(
+            settings, store=store, outgoing=outgoing, letters=letters, engine=engine, signer=signer, gaps=gaps
+        )
+        self._store = store
+        self._engine = engine
+        self._gaps = gaps
+        self._clock = clock
+        self._poll_at = clock.now()
+
+    @property
+    def settings(self) -> AttendanceSettings:
+        """The numbers in force; a reload replaces them."""
+        return self._settler.settings
+
+    @settings.setter
+    def settings(self, settings: AttendanceSettings) -> None:
+        self._settler.settings = settings
+
+    async def run(self, stop: Stop) -> None:
+        """Observe until told to stop."""
+        tables = (self._store.sessions.name, self._store.intervals.name, self._store.watches.name)
+        # before anything is written: what a former run left open is a change that has to be settled
+        with self._store.database.changes.subscribe(*tables) as changes:
+            await self._until_stored(self._close_what_a_former_run_left_open, stop)
+            await self._observe(changes, stop)
+
+    async def _observe(self, changes: Subscription, stop: Stop) -> None:
+        reader = asyncio.create_task(self._read_events(stop), name="engine events")
+        try:
+            turns = asyncio.create_task(
+                take_turns(self.name, self._turn, changes, clock=self._clock, stop=stop), name="attendance turns"
+            )
+            await asyncio.wait((reader, turns), return_when=asyncio.FIRST_COMPLETED)
+            if reader.done() and not stop.is_set():
+                turns.cancel()
+                await reader  # raises what ended it
+            await turns
+            await self._turn(changes.take() or Batch(()))  # what came between the last turn and the stop
+        finally:
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
+
+    async def track(
+        self, lesson_id: str, pubkey: Pubkey, joined_at: int, left_at: int | None, note: str | None = None
+    ) -> Refused | None:
+        """Record an interval by hand (the model's `trackLiveAttendance`); the same one twice counts once."""
+        if await self._session(lesson_id) is None:
+            return Refused("unknown-session", "there is no such session here", "`podium session list` shows them.")
+        row = IntervalRow(
+            connection_id=f"manual:{lesson_id}:{pubkey}:{joined_at}",
+            lesson_id=lesson_id,
+            pubkey=pubkey,
+            device="manual",
+            joined_at=joined_at,
+            left_at=left_at,
+            last_evidence=left_at or joined_at,
+            source=Evidence.MANUAL,
+            note=note,
+        )
+        await self._store.intervals.upsert([row], by="connectionId")
+        return None
+
+    # -- from the engine to intervals
+
+    async def _until_stored(self, write: Callable[[], Awaitable[None]], stop: Stop) -> None:
+        """Write again until there is room on the disk: an engine tells who came once."""
+        while not stop.is_set():
+            try:
+                await write()
+            except StoreDamaged:
+                raise
+            except StoreError as error:
+                _log.warning("attendance is written again", action="attendance.retry", error=str(error))
+                await stop.wait_for(RETRY_SECONDS)
+            else:
+                return
+
+    async def _read_events(self, stop: Stop) -> None:
+        waiting: list[EngineEvent] = []
+        arrived = asyncio.Event()
+
+        async def collect() -> None:
+            async for event in self._engine.events():
+                waiting.append(event)
+                arrived.set()
+
+        collector = asyncio.create_task(collect(), name="collect engine events")
+        try:
+            while not collector.done():
+                await asyncio.wait(
+                    (collector, woken := asyncio.ensure_future(arrived.wait())), return_when="FIRST_COMPLETED"
+                )
+                woken.cancel()
+                arrived.clear()
+                batch, waiting[:] = list(waiting), []
+                await self._until_stored(partial(self._record, batch), stop)
+            await collector
+        finally:
+            collector.cancel()
+            await asyncio.gather(collector, return_exceptions=True)
+
+    async def _record(self, events: Sequence[EngineEvent]) -> None:
+        """Write a batch of events; each names its connection, so a copy changes nothing."""
+        moves = [event for event in events if isinstance(event, Joined | MediaUp | Left)]
+        if any(isinstance(event, EngineHealth) and not event.up for event in events):
+            await self._close_all(int(self._clock.now()), "engine_lost")
+        if any(isinstance(event, EngineHealth) and event.up for event in events):
+            self._poll_at = self._clock.now()
+        if not moves:
+            return
+        lessons = await self._lessons_of({move.connection.room for move in moves})
+        known = await self._intervals_of([move.connection.id for move in moves])
+        for move in moves:
+            lesson_id = lessons.get(move.connection.room)
+            if lesson_id is not None and (
+                row := after_move(known.get(move.connection.id), move, lesson_id=lesson_id, source=self._source)
+            ):
+                known[move.connection.id] = row
+        await self._store.intervals.upsert(list(known.values()), by="connectionId")
+
+    async def _poll(self, now: int) -> None:
+        """Compare with the engine's own list: engines lose and reorder events (semantics.md)."""
+        await self._gaps.alive(now)
+        active = (
+            await self._store.intervals.where("lessonId")
+            .any_of([row.lesson_id for row in await self._open_sessions(now)])
+            .to_list()
+        )
+        open_rows = {row.connection_id: row for row in active if row.left_at is None and not is_by_event(row)}
+        await self._close_lapsed([row for row in active if row.left_at is None and is_by_event(row)], now)
+        for session in await self._open_sessions(now):
+            if session.conference_room_id is None:
+                continue
+            snapshot = await self._engine.snapshot(RoomId(session.conference_room_id))
+            if isinstance(snapshot, Snapshot):
+                mine = {key: row for key, row in open_rows.items() if row.lesson_id == session.lesson_id}
+                changed = reconciled(
+                    mine,
+                    snapshot.present,
+                    lesson_id=session.lesson_id,
+                    source=self._source,
+                    now=now,
+                    heartbeat=self.settings.poll,
+                )
+                await self._store.intervals.upsert(changed, by="connectionId")
+
+    async def _close_lapsed(self, rows: Sequence[IntervalRow], now: int) -> None:
+        """Close stays that presence events told of, and tell of no more: nobody reports that they ended."""
+        lessons = sorted({row.lesson_id for row in rows})
+        sessions = await self._store.sessions.where("lessonId").any_of(lessons).to_list() if lessons else []
+        ends = {row.lesson_id: row.ended_at for row in sessions if row.state == State.ENDED}
+        policy = self.settings.policy
+        found = [lapsed(row, ended_at=ends.get(row.lesson_id), now=now, policy=policy) for row in rows]
+        await self._store.intervals.upsert([row for row in found if row is not None], by="connectionId")
+
+    async def _close_what_a_former_run_left_open(self) -> None:
+        now = int(self._clock.now())
+        await self._gaps.woke(now)
+        if not self._engine.history:
+            await self._close_all(now, "daemon_down")
+
+    async def _close_all(self, now: int, reason: str) -> None:
+        rows = await self._store.intervals.where("lessonId").above("").and_("leftAt").equals(None).to_list()
+        by_engine = [row for row in rows if not is_by_event(row)]
+        ended = [closed(row, min(row.last_evidence + self.settings.poll, now), reason) for row in by_engine]
+        await self._store.intervals.upsert(ended, by="connectionId")
+        await self._close_lapsed([row for row in rows if is_by_event(row)], now)  # the relays go on telling of these
+
+    # -- from intervals to rows and records
+
+    async def _turn(self, batch: Batch) -> float | None:
+        now = int(self._clock.now())
+        # at the start and after a failure: what was not settled then, whatever its age
+        owed = await sessions_with_owed_attendance(self._store.database) if batch.resync else []
+        if self._clock.now() >= self._poll_at:
+            await self._poll(now)
+            self._poll_at = self._clock.now() + self.settings.poll
+            batch = msgspec.structs.replace(batch, resync=True)  # time passed: those present have more credit now
+        for lesson_id, people in (await self._touched(batch, now) | dict.fromkeys(owed, _ALL)).items():
+            session = await self._session(lesson_id)
+            if session is not None and session.runs:
+                await self._settler.settle(session, people, now)
+        return self._poll_at
+
+    async def _touched(self, batch: Batch, now: int) -> dict[str, frozenset[str]]:
+        touched: dict[str, set[str]] = defaultdict(set)
+        everybody = {row.lesson_id for row in await self._open_sessions(now)} if batch.resync else set()
+        for change in batch.changes:
+            row = change.after or change.before
+            if isinstance(row, LiveSessionRow):
+                everybody.add(row.lesson_id)
+            elif isinstance(row, IntervalRow) or (isinstance(row, WatchRow) and row.completed_at is not None):
+                touched[row.lesson_id].add(row.pubkey)
+        return {lesson: frozenset(people) for lesson, people in touched.items()} | dict.fromkeys(everybody, _ALL)
+
+    # -- reads
+
+    @property
+    def _source(self) -> str:
+        return self._engine.evidence
+
+    async def _open_sessions(self, now: int) -> list[LiveSessionRow]:
+        """Sessions whose people may be in the room now, and those that ended a moment ago."""
+        rows = await self._store.sessions.where("scheduledAt").above(now - 3 * 24 * 3600).to_list()
+        return [row for row in rows if row.state in (State.SCHEDULED, State.ACTIVE) or self._just_ended(row, now)]
+
+    def _just_ended(self, row: LiveSessionRow, now: int) -> bool:
+        return row.state == State.ENDED and row.ended_at is not None and now - row.ended_at < 2 * self.settings.poll
+
+    async def _session(self, lesson_id: str) -> LiveSessionRow | None:
+        return await self._store.sessions.where("lessonId").equals(lesson_id).first()
+
+    async def _lessons_of(self, rooms: set[RoomId]) -> dict[RoomId, str]:
+        rows = await self._store.sessions.where("conferenceRoomId").any_of(sorted(rooms)).to_list()
+        return {RoomId(row.conference_room_id): row.lesson_id for row in rows if row.conference_room_id is not None}
+
+    async def _intervals_of(self, connections: Sequence[str]) -> dict[str, IntervalRow]:
+        rows = await self._store.intervals.where("connectionId").any_of(list(dict.fromkeys(connections))).to_list()
+        return {row.connection_id: row for row in rows}

@@ -1,0 +1,142 @@
+"""Interval rows out of what the engine tells: joins, leaves, and the list it gives when asked. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from podium_daemon.conference.base import Joined, LeaveReason, Left, MediaUp, Present
+from podium_protocol.live.attendance import AttendancePolicy, Evidence, Interval, Span
+from podium_storage.table.models import IntervalRow
+
+_ALIVE: Final = "attendance.alive_at"
+_GAPS: Final = "attendance.gaps"
+_KEPT: Final = 100  # the newest; older ones belong to sessions long settled
+_decode_gaps = msgspec.json.Decoder(tuple[Span, ...]).decode
+
+
+class Memory(Protocol):
+    """A durable place for small texts."""
+
+    async def get(self, key: str) -> str | None: ...
+    async def set(self, key: str, value: str) -> None: ...
+
+
+class GapBook:
+    """Remembers when the daemon watched, across restarts."""
+
+    def __init__(self, memory: Memory, *, tolerance: int) -> None:
+        """A silence of up to `tolerance` seconds is a slow poll and no gap."""
+        self._memory = memory
+        self._tolerance = tolerance
+        self.spans: tuple[Span, ...] = ()
+
+    async def woke(self, now: int) -> None:
+        """The daemon starts: what passed since it was last alive is a gap."""
+        stored = await self._memory.get(_GAPS)
+        self.spans = _decode_gaps(stored) if stored else ()
+        alive = int(await self._memory.get(_ALIVE) or now)
+        if now - alive > self._tolerance:
+            self.spans = (*self.spans, Span(alive, now))[-_KEPT:]
+            await self._memory.set(_GAPS, msgspec.json.encode(self.spans).decode())
+        await self.alive(now)
+
+    async def alive(self, now: int) -> None:
+        """Somebody watches at `now`."""
+        await self._memory.set(_ALIVE, str(now))
+
+
+REMEMBERED = "remembered"
+"""Leave reason of the interval that stands for an attendance record read back from the relays."""
+
+BY_EVENT: Final = "presence:"
+"""What begins the connection ids of stays that presence events (kind 10312) tell of; no engine's begin so."""
+
+
+def is_by_event(row: IntervalRow) -> bool:
+    """Whether presence events tell of it, and no engine: an engine that does not list it says nothing about it."""
+    return row.connection_id.startswith(BY_EVENT)
+
+
+def credited_until(row: IntervalRow, policy: AttendancePolicy) -> int:
+    """When the stay ended, or ends (Unix seconds) if there is no more evidence of it."""
+    if row.left_at is not None:
+        return row.left_at
+    return row.last_evidence + (policy.presence_heartbeat if is_by_event(row) else policy.engine_heartbeat)
+
+
+def lapsed(row: IntervalRow, *, ended_at: int | None, now: int, policy: AttendancePolicy) -> IntervalRow | None:
+    """The open row closed where its credit has run out by `now`, or its session ended before; None where it goes on."""
+    until = credited_until(row, policy)
+    until = until if ended_at is None else min(until, ended_at)
+    return closed(row, until, LeaveReason.UNKNOWN) if until <= now else None
+
+
+def reconciled(
+    open_rows: Mapping[str, IntervalRow],
+    present: Sequence[Present],
+    *,
+    lesson_id: str,
+    source: str,
+    now: int,
+    heartbeat: int,
+) -> list[IntervalRow]:
+    """What a snapshot changes: evidence for those present, a join that was missed, a leave that was missed."""
+    seen = {one.connection.id: one for one in present}
+    changed = []
+    for connection, one in seen.items():
+        row = open_rows.get(connection) or IntervalRow(
+            connection_id=connection,
+            lesson_id=lesson_id,
+            pubkey=one.connection.pubkey,
+            device=one.connection.device,
+            joined_at=one.joined_at,
+            last_evidence=one.joined_at,
+            source=source,
+        )
+        last = max(row.last_evidence, one.last_evidence)
+        changed.append(msgspec.structs.replace(row, last_evidence=last, media=row.media or one.has_media))
+    missed = [row for connection, row in open_rows.items() if connection not in seen and row.source == source]
+    changed += [closed(row, min(row.last_evidence + heartbeat, now), LeaveReason.UNKNOWN) for row in missed]
+    return changed
+
+
+def after_move(
+    row: IntervalRow | None, move: Joined | MediaUp | Left, *, lesson_id: str, source: str
+) -> IntervalRow | None:
+    """The row after a join, the first media or a leave, or None where it changes nothing: the event came before."""
+    if isinstance(move, Joined):
+        if row is not None:
+            return None
+        return IntervalRow(
+            connection_id=move.connection.id,
+            lesson_id=lesson_id,
+            pubkey=move.connection.pubkey,
+            device=move.connection.device,
+            joined_at=move.at,
+            last_evidence=move.at,
+            source=source,
+        )
+    if isinstance(move, MediaUp):
+        return msgspec.structs.replace(row, media=True) if row is not None and not row.media else None
+    # a leave without a join is dropped (semantics.md): there is nothing to close
+    return closed(row, max(move.at, row.joined_at), move.reason) if row is not None and row.left_at is None else None
+
+
+def closed(row: IntervalRow, at: int, reason: str) -> IntervalRow:
+    """The row, ended at `at`."""
+    return msgspec.structs.replace(row, left_at=max(at, row.joined_at), leave_reason=reason)
+
+
+def rule_interval(row: IntervalRow) -> Interval:
+    """The row as the arithmetic takes it."""
+    return Interval(
+        start=row.joined_at,
+        end=row.left_at,
+        last_seen=row.last_evidence,
+        connection=row.connection_id,
+        evidence=Evidence(row.source),
+        media=row.media,
+    )

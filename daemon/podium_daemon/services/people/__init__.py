@@ -1,0 +1,1 @@
+"""People: names, profiles, and where they are reached."""

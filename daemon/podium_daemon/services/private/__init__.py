@@ -1,0 +1,1 @@
+"""Private sessions: what comes and goes by gift wrap."""

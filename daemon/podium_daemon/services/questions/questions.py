@@ -1,0 +1,282 @@
+"""Questions and answers: who may ask is one rule, what is shown is decided here, and whoever leads has the last word.
+
+From relays a question comes into the mirror and waits as held; over HTTP it is judged before it is taken. In a private
+session questions are handed to the daemon alone and are never published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from functools import partial
+from typing import Final
+
+import msgspec
+import structlog
+
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.reconcile_loop import take_turns
+from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.services.questions.judging import judge, leads, objection_to
+from podium_daemon.writers.event_writer import Outgoing
+from podium_protocol import kinds
+from podium_protocol.events import Pubkey, VerifiedEvent
+from podium_protocol.live.questions import (
+    DEFAULT_POLICY,
+    MAX_PINNED,
+    AskingPolicy,
+    Hold,
+    Moderation,
+    Question,
+    read_question,
+)
+from podium_protocol.live.session import Visibility
+from podium_protocol.nips import nip09
+from podium_storage.changes import Batch
+from podium_storage.database import Transaction
+from podium_storage.mirror.fold import IngestOutcome
+from podium_storage.projections.questions import QuestionProjection
+from podium_storage.store import BoundTables, Store
+from podium_storage.table.models import LiveSessionRow, QuestionRow, RoomControlsRow, RoomMemberRow, RsvpRow
+
+_log = structlog.get_logger(__name__)
+MAX_AHEAD: Final = 600  # seconds, as relays take it
+MAX_BEHIND: Final = 600
+_BY_PERSON: Final = "[lessonId+pubkey]"
+_REFUSALS: Final = {
+    Hold.REMOVED: Refused("not-allowed", "you were removed from this session"),
+    Hold.SILENCED: Refused("not-allowed", "the instructor takes no more questions from you in this session"),
+    Hold.STRANGER: Refused("answer-first", "questions are for those who come", "Answer that you come, or join."),
+    Hold.TOO_MANY: Refused("too-many", "you have asked a lot in a short time", "Wait a minute, then ask again."),
+    Hold.OVER: Refused("session-over", "the session is over", "Ask the instructor in a message."),
+}
+_Person = tuple[str, str]
+_MAX_STRANGERS: Final = 20_000  # people whose questions wait until they answer or join; of the oldest a restart knows
+_Scope = Callable[[Transaction], Awaitable[None]]
+
+
+async def _nothing_against_it(_event: VerifiedEvent) -> str | None:
+    return None
+
+
+class _No(Exception):  # noqa: N818  (it never leaves this module: it ends the transaction)
+    def __init__(self, refusal: Refused) -> None:
+        super().__init__(refusal.slug)
+        self.refusal = refusal
+
+
+class Questions:
+    """Owns `state`, `hold` and `pinned` of the question rows."""
+
+    name = "questions"
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        outgoing: Outgoing,
+        projection: QuestionProjection,
+        service: Pubkey,
+        clock: Clock,
+        policy: AskingPolicy = DEFAULT_POLICY,
+        objection: Callable[[VerifiedEvent], Awaitable[str | None]] = _nothing_against_it,
+    ) -> None:
+        """`objection`: why an event of somebody else is not stored now (`Strangers.objection`)."""
+        self._store = store
+        self._outgoing = outgoing
+        self._projection = projection
+        self._service = service
+        self._clock = clock
+        self._policy = policy
+        self._objection = objection
+        self._strangers: dict[_Person, None] = {}
+
+    async def run(self, stop: Stop) -> None:
+        """Judge what comes from relays until told to stop."""
+        store = self._store
+        tables = (store.questions.name, store.rsvps.name, store.members.name)
+        with store.changes.subscribe(*tables) as changes:
+            await take_turns(self.name, self._turn, changes, clock=self._clock, stop=stop)
+
+    # -- from people, over HTTP
+
+    async def submit(self, row: LiveSessionRow, event: VerifiedEvent) -> Refused | None:
+        """Take a signed question, an answer, or the author's deletion of one, and send it to the relays."""
+        if await self._objection(event) is not None:
+            return _REFUSALS[Hold.TOO_MANY]
+        now = int(self._clock.now())
+        if not now - MAX_BEHIND <= event.created_at <= now + MAX_AHEAD:
+            return Refused("bad-time", "the event is not dated now", "Set your device's clock, and sign it again.")
+        if event.kind == kinds.DELETION:
+            relays = await self._outgoing.relays_of(row.lesson_id)
+            return await self._transact(lambda tx: self._withdraw(tx, row, event, relays))
+        question = read_question(event)
+        if not isinstance(question, Question):
+            return Refused("not-a-question", question.reason, "docs/wire-formats.md says what a question looks like.")
+        if (question.meeting.pubkey, question.meeting.identifier) != (self._service, row.conference_room_id):
+            return Refused("unknown-session", "the question names another meeting", "Ask it in its own session.")
+        return await self._transact(lambda tx: self._ask(tx, row, event, question))
+
+    async def _ask(self, tx: Transaction, row: LiveSessionRow, event: VerifiedEvent, question: Question) -> None:
+        tables = self._store.within(tx)
+        if await tables.questions.where("eventId").equals(event.id).first() is not None:
+            return  # sent twice, or a relay was quicker
+        if question.reply_to is not None:
+            parent = await tables.questions.where("eventId").equals(question.reply_to).first()
+            if parent is None or parent.lesson_id != row.lesson_id:
+                raise _No(Refused("unknown-question", "it answers a question that is not here", "It may be withdrawn."))
+        hold = await objection_to(tables, row, question.pubkey, question.created_at, self._policy)
+        if hold is not None:
+            raise _No(_REFUSALS[hold])
+        await self._keep(tx, row, event, question)
+        if not await tables.questions.where("eventId").equals(event.id).modify(state="shown", hold=None):
+            raise _No(Refused("full", "this session takes no more questions", "Ask the instructor in a message."))
+        _log.info("a question was asked", action="question.asked", session=row.lesson_id, by=event.pubkey)
+
+    async def _keep(self, tx: Transaction, row: LiveSessionRow, event: VerifiedEvent, question: Question) -> None:
+        if row.visibility == Visibility.PRIVATE:
+            await self._projection.take(tx, row, [question], received_at=int(self._clock.now()))
+            return
+        (outcome,) = await self._outgoing.add(tx, [event], lesson_id=row.lesson_id)
+        if outcome in (IngestOutcome.DELETED, IngestOutcome.EXPIRED):
+            raise _No(Refused("outdated", f"the question is {outcome}", "Sign it anew."))
+
+    async def _withdraw(
+        self, tx: Transaction, row: LiveSessionRow, event: VerifiedEvent, relays: Sequence[str]
+    ) -> None:
+        table = self._store.questions.within(tx)
+        named = await table.where("eventId").any_of(nip09.read_deletion(event).ids).to_list()
+        own = [one for one in named if one.pubkey == event.pubkey and one.lesson_id == row.lesson_id]
+        if not own:
+            raise _No(Refused("unknown-question", "the deletion names no question of its author here"))
+        if row.visibility != Visibility.PRIVATE:
+            await self._outgoing.add(tx, [event], lesson_id=row.lesson_id, relays=relays)
+        await table.bulk_delete([one.id for one in own if one.id is not None])
+
+    # -- by whoever leads
+
+    async def moderate(self, row: LiveSessionRow, event_id: str, command: Moderation, by: Pubkey) -> Refused | None:
+        """Show, hide, pin, unpin, or silence the author; the caller has been checked."""
+
+        async def scope(tx: Transaction) -> None:
+            tables = self._store.within(tx)
+            found = await tables.questions.where("eventId").equals(event_id).first()
+            if found is None or found.lesson_id != row.lesson_id:
+                raise _No(Refused("unknown-question", "there is no such question here", "It may be withdrawn."))
+            if command in (Moderation.SILENCE, Moderation.UNSILENCE):
+                await _silence(tables, row, found, wanted=command is Moderation.SILENCE)
+            else:
+                await self._change(tables, row, found, command)
+
+        refused = await self._transact(scope)
+        if refused is None:
+            _log.info("a question was moderated", action=f"question.{command}", session=row.lesson_id, by=by)
+        return refused
+
+    async def _change(self, tables: BoundTables, row: LiveSessionRow, found: QuestionRow, command: Moderation) -> None:
+        match command:
+            case Moderation.SHOW:
+                after = msgspec.structs.replace(found, state="shown", hold=None)
+            case Moderation.HIDE:
+                after = msgspec.structs.replace(found, state="hidden", hold=None, pinned=False)
+            case Moderation.PIN:
+                await _check_pin(tables, found)
+                after = msgspec.structs.replace(found, pinned=True)
+            case _:
+                after = msgspec.structs.replace(found, pinned=False)
+        await tables.questions.put(after)
+        if _is_told(found) != _is_told(after):
+            await self._tell_anew(tables, [row.lesson_id])
+
+    async def _tell_anew(self, tables: BoundTables, lessons: Iterable[str]) -> None:
+        """Pins are part of the public status: have it published again."""
+        now = int(self._clock.now())
+        for row in await tables.sessions.where("lessonId").any_of(lessons).to_list():
+            await tables.sessions.put(msgspec.structs.replace(row, status_due_at=now, version=row.version + 1))
+
+    # -- from relays
+
+    async def _turn(self, batch: Batch) -> float | None:
+        """Judge what is new, and strangers' questions again once they are none any more."""
+        if batch.resync:
+            held = await self._store.questions.where("state").equals("held").to_list()
+        else:
+            fresh = [row for row in _created(batch) if row.state == "held" and row.hold is None]
+            known = sorted(_people(batch) & self._strangers.keys())
+            waiting = await self._store.questions.where(_BY_PERSON).any_of(known).to_list() if known else []
+            held = [*fresh, *(row for row in waiting if row.state == "held")]
+            await self._follow_deletions(batch)
+        by_lesson: dict[str, set[int]] = {}
+        for row in held:
+            if row.id is not None:
+                by_lesson.setdefault(row.lesson_id, set()).add(row.id)
+        for lesson_id, ids in by_lesson.items():
+            await self._store.database.transact(partial(self._judge, lesson_id=lesson_id, ids=ids))
+        return None
+
+    async def _judge(self, tx: Transaction, lesson_id: str, ids: Collection[int]) -> None:
+        tables = self._store.within(tx)
+        row = await tables.sessions.where("lessonId").equals(lesson_id).first()
+        found = await tables.questions.bulk_get(sorted(ids))
+        held = [one for one in found if one is not None and one.state == "held"]
+        if row is None or not held:
+            return
+        judged = await judge(tables, row, held, self._policy)
+        await tables.questions.bulk_delete(judged.forgotten)
+        await tables.questions.bulk_put(judged.kept)
+        for one in judged.kept:
+            self._strangers.pop((lesson_id, one.pubkey), None)
+        strangers = [(lesson_id, one.pubkey) for one in judged.kept if one.hold == Hold.STRANGER]
+        self._strangers |= dict.fromkeys(strangers)
+        while len(self._strangers) > _MAX_STRANGERS:
+            del self._strangers[next(iter(self._strangers))]
+        if any(_is_told(one) for one in judged.kept):
+            await self._tell_anew(tables, [lesson_id])
+
+    async def _follow_deletions(self, batch: Batch) -> None:
+        gone = {
+            change.before.lesson_id
+            for change in batch.changes
+            if change.after is None and isinstance(change.before, QuestionRow) and _is_told(change.before)
+        }
+        if gone:
+            await self._store.database.transact(lambda tx: self._tell_anew(self._store.within(tx), sorted(gone)))
+
+    async def _transact(self, scope: _Scope) -> Refused | None:
+        try:
+            await self._store.database.transact(scope)
+        except _No as no:
+            return no.refusal
+        return None
+
+
+async def _check_pin(tables: BoundTables, found: QuestionRow) -> None:
+    if found.state != "shown":
+        raise _No(Refused("not-shown", "only what everybody sees can be pinned", "Show it first."))
+    pinned = await tables.questions.where("lessonId").equals(found.lesson_id).and_("pinned").equals(True).count()
+    if not found.pinned and pinned >= MAX_PINNED:
+        raise _No(Refused("too-many-pinned", f"{MAX_PINNED} are pinned already", "Unpin one of them first."))
+
+
+async def _silence(tables: BoundTables, row: LiveSessionRow, found: QuestionRow, *, wanted: bool) -> None:
+    if leads(row, Pubkey(found.pubkey)):
+        raise _No(Refused("not-allowed", "instructor and co-hosts are not silenced"))
+    controls = await tables.controls.where("lessonId").equals(row.lesson_id).first()
+    controls = controls or RoomControlsRow(lesson_id=row.lesson_id)
+    others = tuple(pubkey for pubkey in controls.silenced if pubkey != found.pubkey)
+    silenced = (*others, found.pubkey) if wanted else others
+    await tables.controls.upsert([msgspec.structs.replace(controls, silenced=silenced)], by="lessonId")
+
+
+def _is_told(row: QuestionRow) -> bool:
+    """Whether the public status names it."""
+    return row.pinned and row.state == "shown"
+
+
+def _created(batch: Batch) -> Sequence[QuestionRow]:
+    return [change.after for change in batch.changes if isinstance(change.after, QuestionRow)]
+
+
+def _people(batch: Batch) -> set[_Person]:
+    rows = (change.after or change.before for change in batch.changes)
+    return {(row.lesson_id, row.pubkey) for row in rows if isinstance(row, RsvpRow | RoomMemberRow)}

@@ -1,0 +1,1 @@
+"""Recordings: consent, segments, files, publication, and credit for watching."""

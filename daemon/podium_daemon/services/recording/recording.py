@@ -1,0 +1,322 @@
+"""Recording a session: the service that owns recordings, the answers to their policy, and what becomes of them.
+
+Takes are begun and ended in `recording_takes`, files made in `recording_work`; here they are told when.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Coroutine
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from podium_daemon.conference.base import ConferenceEngine, RecordingChanged, RecordingState, RoomId, Support
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.keyed_locks import KeyedLocks
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.reconcile_loop import take_turns
+from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.services.recording.consent import Consents, hash_of
+from podium_daemon.services.recording.files import LocalFiles
+from podium_daemon.services.recording.ledger import RecordingLedger
+from podium_daemon.services.recording.publishing import RecordingPublisher
+from podium_daemon.services.recording.segments import STOPPED, WITHDRAWN, Notify, Takes
+from podium_daemon.services.recording.tracks import Tracks
+from podium_daemon.services.recording.work import RecordingWork, WorkSettings
+from podium_protocol.events import Pubkey, VerifiedEvent
+from podium_protocol.live.lifecycle import State
+from podium_protocol.live.recording import RecordingStage, policy_for
+from podium_storage.changes import Batch
+from podium_storage.store import Store
+from podium_storage.table.models import LiveSessionRow, RecordingConsentRow, RecordingRow, RoomMemberRow
+
+_log = structlog.get_logger(__name__)
+_RESTARTED: Final = "the daemon was started again while it recorded"
+_BEING_MADE: Final = (RecordingStage.RECORDING, RecordingStage.PENDING, RecordingStage.PROCESSING)
+_FILES_WITHIN: Final = 30.0  # seconds after the end
+_UNPUBLISHED: Final = (RecordingStage.REVIEW, RecordingStage.UNPUBLISHED)
+_KEPT: Final = (*_UNPUBLISHED, RecordingStage.AVAILABLE)
+_DELETABLE: Final = (*_KEPT, RecordingStage.FAILED)
+_SETTLED: Final = (RecordingStage.AVAILABLE, RecordingStage.UNPUBLISHED, RecordingStage.DELETED)
+_ENGINE_ENDED: Final = "the engine ended it"
+
+
+class RecordingSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`policy`: the words that people agree to; who may see the recording of their session is added to them."""
+
+    policy: str
+    work: WorkSettings = WorkSettings()
+
+
+class Recorder:
+    """Owns recordings. One command or look at a time for each session."""
+
+    name = "recording"
+
+    def __init__(
+        self,
+        settings: RecordingSettings,
+        *,
+        store: Store,
+        engine: ConferenceEngine,
+        ledger: RecordingLedger,
+        tracks: Tracks,
+        work: RecordingWork,
+        publisher: RecordingPublisher,
+        files: LocalFiles,
+        notify: Notify,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._engine = engine
+        self._ledger = ledger
+        self._work = work
+        self._publisher = publisher
+        self._files = files
+        self._clock = clock
+        self._consents = Consents(store, engine, clock)
+        self._takes = Takes(
+            engine=engine,
+            ledger=ledger,
+            consents=self._consents,
+            tracks=tracks,
+            policy=lambda session: self.policy(session)[0],
+            notify=notify,
+            clock=clock,
+        )
+        self._commands = KeyedLocks()
+        self._unready: set[RoomId] = set()  # whose files the engine has not finished
+
+    @property
+    def settings(self) -> RecordingSettings:
+        """What is in force; a reload replaces it. A policy with other words has to be agreed to anew."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: RecordingSettings) -> None:
+        self._settings = settings
+        self._work.settings = settings.work
+        self._takes.doubt_everybody()
+
+    async def run(self, stop: Stop) -> None:
+        """Watch over what is recorded, and make what was, until told to stop."""
+        await self.resume()
+        store = self._store
+        watched = (store.sessions.name, store.intervals.name, store.members.name, store.recordings.name)
+        with (
+            store.changes.subscribe(*watched) as changes,
+            store.changes.subscribe(store.recordings.name) as news,
+        ):
+            looking = take_turns(self.name, self._turn, changes, clock=self._clock, stop=stop)
+            making = take_turns(f"{self.name} work", self._make, news, clock=self._clock, stop=stop)
+            await _until_stopped(stop, looking, making, self._follow_engine())
+
+    async def resume(self) -> None:
+        """After a start: what was being made is made again, what was being recorded is paused."""
+        for row in await self._ledger.in_stages(RecordingStage.PROCESSING):
+            await self._ledger.change(row, RecordingStage.PENDING, progress=0)
+        for row in await self._ledger.in_stages(RecordingStage.RECORDING):
+            await self._takes.close(row, _RESTARTED)
+
+    # -- looks
+
+    def is_recording(self, lesson_id: str) -> bool:
+        """Whether a session is being recorded: newcomers then agree before they enter."""
+        return self._takes.are_on(lesson_id)
+
+    @property
+    def support(self) -> Support:
+        """Whether this engine records at all."""
+        return self._engine.capabilities.record
+
+    def policy(self, row: LiveSessionRow) -> tuple[str, str]:
+        """The text that people of a session agree to, and its SHA-256."""
+        text = policy_for(row, self.settings.policy)
+        return text, hash_of(text)
+
+    async def session(self, lesson_id: str) -> LiveSessionRow | None:
+        """The session of a recording."""
+        return await self._ledger.session(lesson_id)
+
+    async def by_hash(self, sha256: str) -> RecordingRow | None:
+        """The recording whose file has this hash, if it is kept here."""
+        found = await self._store.recordings.where("sha256").equals(sha256).to_list()
+        return next((one for one in found if one.store == LocalFiles.name and one.state in _KEPT), None)
+
+    def file_of(self, sha256: str) -> Path:
+        """Where the file with this hash is, if it is kept here."""
+        return self._files.path_of(sha256)
+
+    async def recordings(self, row: LiveSessionRow) -> list[RecordingRow]:
+        """The recordings of a session, one for each run."""
+        return await self._ledger.of(row.lesson_id)
+
+    async def undecided(self, row: LiveSessionRow) -> list[Pubkey]:
+        """Who of those in the room has not agreed: for whoever leads to decide what follows."""
+        return await self._takes.undecided(row) if row.state == State.ACTIVE else []
+
+    async def evidence(self, row: LiveSessionRow) -> list[RecordingConsentRow]:
+        """Every signed answer that is kept with the session's recordings, in the order in which they were kept."""
+        rows = await self._store.consents.where("lessonId").equals(row.lesson_id).to_list()
+        return sorted(rows, key=lambda one: one.id or 0)
+
+    # -- commands; whoever leads has been checked by the caller
+
+    async def record(self, row: LiveSessionRow, by: Pubkey, *, wanted: bool) -> Refused | None:
+        """Record from now on, or stop until told to go on; the file is made after the end of the session."""
+        if self.support is not Support.NATIVE:
+            assert row.conference_room_id is not None, "every adopted session has its room"
+            unable = await self._engine.start_recording(RoomId(row.conference_room_id), only=())
+            return unable if isinstance(unable, Refused) else None
+        refused = None
+        async with self._commands.hold(row.lesson_id):
+            if wanted:
+                refused = await self._takes.begin(row)
+            else:
+                await self._takes.pause(row.lesson_id, "whoever leads stopped it", STOPPED)
+        if refused is None:
+            _log.info("recording was switched", action="recording.switch", session=row.lesson_id, by=by, wanted=wanted)
+        return refused
+
+    async def answer(self, row: LiveSessionRow, event: VerifiedEvent) -> Refused | None:
+        """Take somebody's signed answer from inside the room. A no pauses the recording before this returns."""
+        taken = await self._consents.take(row, event, self.policy(row)[1])
+        if isinstance(taken, Refused):
+            return taken
+        if not taken.given:
+            async with self._commands.hold(row.lesson_id):
+                await self._takes.pause(row.lesson_id, "somebody took their consent back", WITHDRAWN)
+        return None
+
+    async def retry(self, row: LiveSessionRow) -> Refused | None:
+        """Make the recordings that failed once more, out of their tracks."""
+        failed = [one for one in await self._ledger.of(row.lesson_id) if one.state == RecordingStage.FAILED]
+        if not failed:
+            return Refused("nothing-failed", "no recording of this session has failed", "See `podium recording`.")
+        for one in failed:
+            await self._ledger.change(one, RecordingStage.PENDING, attempts=0, progress=0, reason=None)
+        return None
+
+    async def publish(self, row: LiveSessionRow) -> Refused | None:
+        """Publish what whoever leads has looked at, or took back before."""
+        return await self._act(row, _UNPUBLISHED, "nothing-to-publish", lambda one: self._work.publish(one, row))
+
+    async def unpublish(self, row: LiveSessionRow) -> Refused | None:
+        """Take it back; it stays here for those who lead."""
+        return await self._act(row, (RecordingStage.AVAILABLE,), "nothing-published", self._work.unpublish)
+
+    async def delete(self, row: LiveSessionRow) -> Refused | None:
+        """Delete the recordings of a session for good: files, links, and people who were told are told."""
+        return await self._act(row, _DELETABLE, "nothing-to-delete", self._work.delete)
+
+    async def _act(
+        self,
+        row: LiveSessionRow,
+        stages: Collection[RecordingStage],
+        slug: str,
+        act: Callable[[RecordingRow], Awaitable[Refused | None]],
+    ) -> Refused | None:
+        async with self._commands.hold(row.lesson_id):
+            fitting = [one for one in await self._ledger.of(row.lesson_id) if one.state in stages]
+            if not fitting:
+                words = "no recording of this session is in a state for that"
+                return Refused(slug, words, "See `podium recording`; one that is being made has to be finished first.")
+            for one in fitting:
+                refused = await act(one)
+                if refused is not None:
+                    return refused
+        return None
+
+    async def forget(self, lesson_id: str) -> bool:
+        """Delete the files of a session's recordings; False while one is being made, or cannot be deleted."""
+        rows = await self._ledger.of(lesson_id)
+        if any(row.state in _BEING_MADE for row in rows):
+            return False
+        refusals = [await self._work.forget(row) for row in rows]
+        for refused in refusals:
+            if refused is not None:
+                _log.warning(
+                    "a recording is not deleted yet", action="recording.keep", session=lesson_id, why=refused.detail
+                )
+        return not any(refusals)
+
+    # -- turns
+
+    async def _turn(self, batch: Batch) -> float | None:
+        doubtful = None if batch.resync else _answered(batch)
+        for row in await self._ledger.in_stages(RecordingStage.RECORDING, RecordingStage.PAUSED):
+            async with self._commands.hold(row.lesson_id):
+                await self._takes.attend(row, None if doubtful is None else doubtful.get(row.lesson_id, frozenset()))
+        return None
+
+    async def _make(self, _batch: Batch) -> float | None:
+        for row in await self._ledger.in_stages(RecordingStage.PENDING):
+            if await self._is_early(row):
+                return self._clock.now() + 1
+            await self._work.process(row)
+        now = self._clock.now()
+        for row in await self._ledger.in_stages(*_SETTLED):
+            if row.attach_at is not None and row.attach_at <= now:
+                await self._work.settle(row)
+        waiting = [one.attach_at for one in await self._ledger.in_stages(*_SETTLED)]
+        return min((float(at) for at in waiting if at is not None), default=None)
+
+    async def _is_early(self, row: RecordingRow) -> bool:
+        """Whether the engine may still be finishing its files; it is not waited for very long."""
+        session = await self._ledger.session(row.lesson_id)
+        is_unready = session is not None and session.conference_room_id in self._unready
+        if is_unready and self._clock.now() - row.updated_at < _FILES_WITHIN:
+            return True
+        if session is not None and session.conference_room_id is not None:
+            self._unready.discard(RoomId(session.conference_room_id))
+        return False
+
+    async def _follow_engine(self) -> None:
+        async for event in self._engine.events():
+            if not isinstance(event, RecordingChanged):
+                continue
+            if event.state is RecordingState.STARTED:
+                self._unready.add(event.room)
+            elif event.state in (RecordingState.READY, RecordingState.FAILED):
+                self._unready.discard(event.room)
+            if event.state is RecordingState.FAILED:
+                await self._engine_failed(event)
+
+    async def _engine_failed(self, event: RecordingChanged) -> None:
+        """People must not believe that they are recorded, or whoever leads that there will be a recording."""
+        row = await self._store.sessions.where("conferenceRoomId").equals(event.room).first()
+        if row is None or not self.is_recording(row.lesson_id):
+            return
+        _log.error("the engine's recorder failed", action="recording.engine", session=row.lesson_id, why=event.detail)
+        async with self._commands.hold(row.lesson_id):
+            await self._takes.pause(row.lesson_id, f"{_ENGINE_ENDED}: {event.detail}", STOPPED)
+
+
+async def _until_stopped(stop: Stop, *works: Coroutine[Any, Any, None]) -> None:
+    """Run all until the stop; then the first finishes its turn, the others are ended: mixing may take minutes."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+        if stop.is_set():
+            await tasks[0]
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _answered(batch: Batch) -> dict[str, frozenset[str]]:
+    """Whose standing in which room has changed: they may have taken their consent back."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for change in batch.changes:
+        row = change.after or change.before
+        if isinstance(row, RoomMemberRow):
+            found[row.lesson_id].add(row.pubkey)
+    return {lesson: frozenset(people) for lesson, people in found.items()}

@@ -1,0 +1,279 @@
+"""Takes: the stretches in which everybody present has agreed, begun and ended on the engine.
+
+The rule is `protocol.live.recording`; it is asked before a take and whenever the room or an answer changes. What is
+ordered is written down first: a take that is closed here is cut there, whatever an engine goes on to capture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+import structlog
+
+from podium_daemon.conference.base import ConferenceEngine, EngineUnavailable, RoomId
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.services.recording.consent import Answer, Consents, hash_of
+from podium_daemon.services.recording.ledger import RecordingLedger
+from podium_daemon.services.recording.tracks import Tracks
+from podium_protocol.events import Pubkey
+from podium_protocol.live.lifecycle import State
+from podium_protocol.live.recording import Objection, ObjectionReason, RecordingStage, Room, access_of, objection
+from podium_storage.database import Transaction
+from podium_storage.table.models import LiveSessionRow, RecordingRow
+
+_log = structlog.get_logger(__name__)
+Notify = Callable[[str, str], Awaitable[None]]
+"""Tell everybody in a session's room a line of text: `await notify(lesson_id, text)`."""
+
+BEGUN: Final = "This session is being recorded from now on."
+STOPPED: Final = "The recording was stopped."
+WITHDRAWN: Final = "The recording is paused: not everybody here agrees to it."
+_OBJECTIONS: Final[Mapping[ObjectionReason, tuple[str, str]]] = {
+    ObjectionReason.E2EE: (
+        "a session with end-to-end encryption is not recorded here: the recorder would hold the key",
+        "Record on your own device, with everybody's consent.",
+    ),
+    ObjectionReason.NOT_ALLOWED: (
+        "this session was announced without a recording",
+        "Edit the session first: people agree to what it says.",
+    ),
+    ObjectionReason.NOT_LIVE: ("the session is not live", "Record while it is live."),
+    ObjectionReason.ROSTER_UNKNOWN: ("the engine does not say who is in the room", "Try again in a moment."),
+    ObjectionReason.NOBODY_PRESENT: ("nobody is in the room", "Start the recording once people are there."),
+    ObjectionReason.NOT_AGREED: (
+        "not everybody in the room has agreed to be recorded",
+        "Ask them to agree, or let them go: nobody is sent away for a no.",
+    ),
+}
+
+Closed = tuple[tuple[float, float | None], ...]
+
+
+class Takes:
+    """Begins, watches over and ends them. Callers see to it that one session has one call at a time."""
+
+    def __init__(
+        self,
+        *,
+        engine: ConferenceEngine,
+        ledger: RecordingLedger,
+        consents: Consents,
+        tracks: Tracks,
+        policy: Callable[[LiveSessionRow], str],
+        notify: Notify,
+        clock: Clock,
+    ) -> None:
+        """`policy` gives the text that people of a session agree to, as it is in force."""
+        self._engine = engine
+        self._ledger = ledger
+        self._consents = consents
+        self._tracks = tracks
+        self._policy = policy
+        self._notify = notify
+        self._clock = clock
+        self._live: set[str] = set()
+        self._only: dict[str, frozenset[Pubkey]] = {}  # whom the engine records, all of whom agree
+        self._agreed: dict[str, str] = {}  # to this text
+
+    def are_on(self, lesson_id: str) -> bool:
+        """Whether a session is being recorded: newcomers then agree before they enter."""
+        return lesson_id in self._live
+
+    def doubt_everybody(self) -> None:
+        """The policy has other words now: whom it is about is asked again."""
+        self._only.clear()
+
+    async def undecided(self, row: LiveSessionRow) -> list[Pubkey]:
+        """Who of those in the room has not agreed."""
+        room, _ = await self._room_and_answers(row, await self._consents.roster(row))
+        found = objection(room)
+        return list(found.people) if found is not None else []
+
+    async def begin(self, row: LiveSessionRow) -> Refused | None:
+        """Begin a take, or say why not. While one is on it changes nothing."""
+        if row.lesson_id in self._live:
+            return None
+        self._live.add(row.lesson_id)  # first, so that whoever comes while we look agrees at the door
+        refused: Refused | None = Refused("", "")
+        try:
+            refused = await self._begun(row)
+        finally:
+            if refused is not None:
+                self._live.discard(row.lesson_id)
+        if refused is None:
+            await self._notify(row.lesson_id, BEGUN)
+        return refused
+
+    async def pause(self, lesson_id: str, reason: str, words: str) -> None:
+        """Close the take, then stop the engine: what it captures in between is cut off with the take."""
+        session = await self._ledger.session(lesson_id)
+        row = None if session is None else await self._ledger.current(session)
+        if session is None or row is None or row.state != RecordingStage.RECORDING:
+            return
+        row = await self.close(row, reason)
+        _log.info("a recording was paused", action="recording.paused", session=lesson_id, why=reason)
+        await self._halt(row, session)
+        await self._notify(lesson_id, words)
+
+    async def close(self, row: RecordingRow, reason: str | None) -> RecordingRow:
+        """End the take in the ledger."""
+        row = await self._ledger.change(
+            row, RecordingStage.PAUSED, takes=_closed(row, self._clock.now()), reason=reason
+        )
+        self._off(row.lesson_id)
+        return row
+
+    async def attend(self, stale: RecordingRow, doubtful: frozenset[str] | None) -> None:
+        """Look at a recording that is not over. `doubtful`: whose answer may have changed; None for everybody's."""
+        session = await self._ledger.session(stale.lesson_id)
+        row = next((one for one in await self._ledger.of(stale.lesson_id) if one.id == stale.id), None)
+        if session is None or row is None:
+            return
+        if session.state != State.ACTIVE or row.run != len(session.runs) - 1:
+            await self._finish(row, session)
+        elif row.state == RecordingStage.RECORDING:
+            await self._check(row, session, doubtful)
+        elif row.state == RecordingStage.PAUSED and row.engine_on:
+            await self._halt(row, session)
+
+    # -- inside
+
+    async def _begun(self, row: LiveSessionRow) -> Refused | None:
+        room, answers = await self._room_and_answers(row, await self._consents.roster(row))
+        if (found := objection(room)) is not None:
+            return _refusal(found, len(room.roster or ()))
+        recording = await self._ledger.open(row)
+        if recording.engine_on:  # the engine may still run from before: its files are brought first
+            await self._halt(recording, row)
+        before = recording.takes
+        takes = (*before, (self._clock.now(), None))
+        access = access_of(row, recording.access) if before else access_of(row)  # of several takes the narrower
+        recording = await self._write(recording, RecordingStage.RECORDING, answers, takes=takes, access=access)
+        try:
+            begun = await self._engine.start_recording(_room_of(row), only=sorted(answers))
+        except EngineUnavailable as error:  # perhaps it did begin: it is told to stop as soon as it is back
+            await self._ledger.change(recording, RecordingStage.PAUSED, takes=before, reason=str(error))
+            raise
+        if isinstance(begun, Refused):
+            undone = {"takes": before, "reason": begun.detail, "engine_on": False}
+            await self._ledger.change(recording, RecordingStage.PAUSED, **undone)
+            return begun
+        self._only[row.lesson_id] = frozenset(answers)
+        self._agreed[row.lesson_id] = self._policy(row)
+        return None
+
+    async def _check(self, row: RecordingRow, session: LiveSessionRow, doubtful: frozenset[str] | None) -> None:
+        """Pause where somebody in the room does not agree any more; record those who came and do.
+
+        Only newcomers and the doubtful are asked about: a thousand arrivals are not a million looks.
+        """
+        roster = await self._consents.roster(session)
+        if roster is None:
+            return  # those who were there had agreed, and nobody enters without
+        if self._agreed.get(row.lesson_id) != self._policy(session):  # the session says something else by now
+            doubtful = None
+        recorded = self._only.get(row.lesson_id, frozenset())
+        everybody = roster if doubtful is None else roster & doubtful
+        room, answers = await self._room_and_answers(session, everybody | (roster - recorded))
+        found = objection(room)
+        if found is not None and found.reason is not ObjectionReason.NOBODY_PRESENT:
+            await self.pause(row.lesson_id, _refusal(found, len(roster)).detail, WITHDRAWN)
+            return
+        self._agreed[row.lesson_id] = self._policy(session)
+        if not recorded.issuperset(answers):
+            await self._write(row, None, answers, takes=row.takes, access=row.access)
+            await self._engine.start_recording(_room_of(session), only=sorted(recorded.union(answers)))
+            self._only[row.lesson_id] = recorded.union(answers)
+
+    async def _halt(self, row: RecordingRow, session: LiveSessionRow) -> None:
+        """Stop the engine and bring its files. One that is away is tried again with the next turn."""
+        room = _room_of(session)
+        try:
+            await self._engine.stop_recording(room)
+            refused = await self._tracks.collect(row, room)
+        except EngineUnavailable as error:
+            _log.warning("the engine was not told to stop", action="recording.retry", reason=str(error))
+            return
+        if refused is not None:
+            _log.info("the engine has no files yet", action="recording.collect", why=refused.detail)
+        await self._ledger.change(row, engine_on=False)
+
+    async def _finish(self, row: RecordingRow, session: LiveSessionRow) -> None:
+        """The session is over: what was recorded is made, if anything was."""
+        self._off(row.lesson_id)
+        try:
+            await self._engine.stop_recording(_room_of(session))
+        except EngineUnavailable as error:
+            _log.warning("the engine was not told to stop", action="recording.finish", reason=str(error))
+        now = self._clock.now()
+        ended = dict(enumerate(end for _, end in session.runs)).get(row.run)
+        # runs end on whole seconds, rounded down: what was said in the last one is part of it
+        takes = _closed(row, now if ended is None else min(ended + 1.0, now))
+        if not takes:  # opened, and refused by the engine: there is nothing to make a file of
+            await self._ledger.forget(row)
+            return
+        await self._ledger.change(row, RecordingStage.PENDING, takes=takes, engine_on=False, reason=None)
+
+    async def _write(
+        self,
+        row: RecordingRow,
+        to: RecordingStage | None,
+        answers: Mapping[Pubkey, Answer],
+        *,
+        takes: Closed,
+        access: str | None,
+    ) -> RecordingRow:
+        """A take with these people, together with their signed answers."""
+
+        async def also(tx: Transaction, session: LiveSessionRow) -> LiveSessionRow:
+            await self._consents.keep(tx, row.lesson_id, answers)
+            return session
+
+        people = tuple(dict.fromkeys((*row.recorded, *sorted(answers))))
+        events = tuple(dict.fromkeys((*row.consents, *(answers[one].event.id for one in sorted(answers)))))
+        return await self._ledger.change(
+            row, to, also, takes=takes, recorded=people, consents=events, access=access, engine_on=True, reason=None
+        )
+
+    async def _room_and_answers(
+        self, row: LiveSessionRow, roster: frozenset[Pubkey] | None
+    ) -> tuple[Room, dict[Pubkey, Answer]]:
+        session = await self._ledger.session(row.lesson_id) or row
+        policy_hash = hash_of(self._policy(session))
+        answers = await self._consents.answers(row.lesson_id, roster or (), policy_hash)
+        room = Room(
+            state=State(session.state),
+            allowed=session.allow_recording,
+            e2ee=session.e2ee_required,
+            roster=roster,
+            policy_hash=policy_hash,
+            answers={one: answer.consent for one, answer in answers.items()},
+        )
+        return room, answers
+
+    def _off(self, lesson_id: str) -> None:
+        self._live.discard(lesson_id)
+        self._only.pop(lesson_id, None)
+        self._agreed.pop(lesson_id, None)
+
+
+def _closed(row: RecordingRow, at: float) -> Closed:
+    """The takes with the last one ended."""
+    if not row.takes or row.takes[-1][1] is not None:
+        return row.takes
+    start = row.takes[-1][0]
+    return (*row.takes[:-1], (start, max(at, start)))
+
+
+def _refusal(found: Objection, present: int) -> Refused:
+    detail, step = _OBJECTIONS[found.reason]
+    if found.people:
+        detail = f"{len(found.people)} of {present} people in the room have not agreed to be recorded"
+    return Refused(found.reason.replace("_", "-"), detail, step)
+
+
+def _room_of(row: LiveSessionRow) -> RoomId:
+    assert row.conference_room_id is not None, "every adopted session has its room"
+    return RoomId(row.conference_room_id)

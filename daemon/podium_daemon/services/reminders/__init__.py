@@ -1,0 +1,1 @@
+"""Reminders: planned, wrapped, sent and accounted for; and the answers to them."""

@@ -1,0 +1,268 @@
+"""Private messages to people: planned into the ledger, wrapped before they are due, sent once, and accounted for."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+import msgspec
+import structlog
+
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.reconcile_loop import Moment, comes, take_turns
+from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.services.reminders.planner import Recipient, by_person, plan_for
+from podium_daemon.services.reminders.rewrapping import Rewrapper
+from podium_daemon.services.reminders.sending import LOOK_BACK, REFERENCE, ReminderSettings, Sender, ledger_id
+from podium_daemon.writers.gift_wrapper import ListsRead, Wrapper
+from podium_protocol import kinds
+from podium_protocol.events import VerifiedEvent
+from podium_protocol.live.reminders import LedgerState, Message, ReminderPolicy
+from podium_storage.changes import Batch
+from podium_storage.database import Transaction
+from podium_storage.mirror import mirror as mirror_module
+from podium_storage.mirror.mirror import Mirror
+from podium_storage.outbox import outbox as outbox_module
+from podium_storage.outbox.outbox import Outbox
+from podium_storage.outbox.values import Delivery, DeliveryState
+from podium_storage.store import Store
+from podium_storage.table.models import AttendanceRow, LedgerRow, LiveSessionRow, RsvpRow
+
+_log = structlog.get_logger(__name__)
+_BY_KEY: Final = "[lessonId+epoch+message+pubkey]"
+
+
+class Reminders:
+    """Owns the ledger."""
+
+    name = "reminders"
+
+    def __init__(
+        self,
+        settings: ReminderSettings,
+        *,
+        store: Store,
+        mirror: Mirror,
+        outbox: Outbox,
+        wrapper: Wrapper,
+        clock: Clock,
+        past: Moment | None = None,
+        lists_read: ListsRead = lambda _: True,
+    ) -> None:
+        """`past`: when everything is read that says who wants to be written to; None: it is.
+
+        `lists_read`: whether all was read of where somebody reads messages; only then are they unreachable.
+        """
+        self._past = past
+        self._wrapper = wrapper
+        self._sender = Sender(
+            settings, store=store, mirror=mirror, outbox=outbox, wrapper=wrapper, lists_read=lists_read
+        )
+        self._rewrapper = Rewrapper(store=store, outbox=outbox, wrapper=wrapper)
+        self._store = store
+        self._outbox = outbox
+        self._clock = clock
+        self._look_again_at = 0
+
+    @property
+    def settings(self) -> ReminderSettings:
+        """What is sent when; a reload replaces it."""
+        return self._sender.settings
+
+    @settings.setter
+    def settings(self, settings: ReminderSettings) -> None:
+        self._sender.settings = settings
+        self._wrapper.policy = settings.planner.policy
+
+    @property
+    def _policy(self) -> ReminderPolicy:
+        return self.settings.planner.policy
+
+    async def run(self, stop: Stop) -> None:
+        """Plan, prepare and send until told to stop; begins once it is read who wants no messages (any more)."""
+        if self._past is not None and not await comes(self._past, stop):
+            return
+        names = (table.name for table in (self._store.sessions, self._store.rsvps, self._store.attendance))
+        tables = (*names, self._store.ledger.name, mirror_module.TABLE, outbox_module.TABLE)
+        with self._store.changes.subscribe(*tables) as changes:
+            await take_turns(self.name, self._turn, changes, clock=self._clock, stop=stop)
+
+    async def _turn(self, batch: Batch) -> float | None:
+        now = int(self._clock.now())
+        await self._account(batch, now)
+        await self._plan(batch, now)
+        await self._retry_undeliverable(batch, now)
+        self._sender.unread.look_again(now, told_more=batch.resync or bool(_message_relay_lists(batch)))
+        await self._sender.send_due(now)
+        await self._sender.prepare(now)
+        return await self._next_due(now)
+
+    # -- planning
+
+    async def _plan(self, batch: Batch, now: int) -> None:
+        touched = _touched(batch)
+        sessions = self._store.sessions
+        if batch.resync:
+            rows = await sessions.where("scheduledAt").above(now - LOOK_BACK).to_list()
+        else:
+            rows = await sessions.where("lessonId").any_of(sorted(touched)).to_list() if touched else []
+        for row in rows:
+            if row.scheduled_at > now - LOOK_BACK:
+                await self._plan_session(row, touched.get(row.lesson_id), now)
+
+    async def _plan_session(self, session: LiveSessionRow, people: set[str] | None, now: int) -> None:
+        async def scope(tx: Transaction) -> int:
+            bound = self._store.within(tx)
+            if people is None:
+                lesson = session.lesson_id
+                rsvps = await bound.rsvps.where("lessonId").equals(lesson).to_list()
+                came = await bound.attendance.where("lessonId").equals(lesson).to_list()
+                ledger = await bound.ledger.where("lessonId").equals(lesson).to_list()
+            else:
+                keys = [[session.lesson_id, pubkey] for pubkey in people]
+                rsvps = await bound.rsvps.where("[lessonId+pubkey]").any_of(keys).to_list()
+                came = await bound.attendance.where("[lessonId+pubkey]").any_of(keys).to_list()
+                whole = await bound.ledger.where("pubkey").any_of(list(people)).to_list()
+                ledger = [row for row in whole if row.lesson_id == session.lesson_id]
+            planned = self._planned(session, rsvps, came, ledger, now)
+            await bound.ledger.upsert(planned, by=_BY_KEY)
+            return len(planned)
+
+        await self._store.database.transact(scope)
+
+    def _planned(
+        self,
+        session: LiveSessionRow,
+        rsvps: Sequence[RsvpRow],
+        came: Sequence[AttendanceRow],
+        ledger: Sequence[LedgerRow],
+        now: int,
+    ) -> list[LedgerRow]:
+        answers = {row.pubkey: row for row in rsvps}
+        attended = {row.pubkey for row in came}
+        owed = by_person(ledger)
+        return [
+            row
+            for pubkey in dict.fromkeys([*answers, *attended, *owed])
+            for row in plan_for(
+                session,
+                Recipient(pubkey=pubkey, rsvp=answers.get(pubkey), attended=pubkey in attended),
+                owed.get(pubkey, ()),
+                settings=self.settings.planner,
+                now=now,
+            )
+        ]
+
+    # -- accounting
+
+    async def _account(self, batch: Batch, now: int) -> None:
+        """Write down what the relays said."""
+        if batch.resync:
+            claimed = (
+                await self._store.ledger.where("[state+dueAt]")
+                .between([LedgerState.CLAIMED, 0], [LedgerState.CLAIMED, now + 1])
+                .to_list()
+            )
+            references = {f"{REFERENCE}{row.id}" for row in claimed}
+        else:
+            changed = (change.after for change in batch.changes if isinstance(change.after, Delivery))
+            references = {one.reference for one in changed if one.reference and one.reference.startswith(REFERENCE)}
+        told = await self._told(references)
+        if await self._rewrapper.send_again(told, now, recent=self.settings.rewrap_recent):
+            told = await self._told(references)
+        if told:
+            await self._store.database.transact(lambda tx: self._write_down(tx, told, now))
+
+    async def _told(self, references: Collection[str]) -> dict[int, list[Delivery]]:
+        """What the relays said, by ledger row."""
+        told: dict[int, list[Delivery]] = defaultdict(list)
+        for one in await self._outbox.status_of_references(sorted(references)):
+            if (row_id := ledger_id(one.reference)) is not None:
+                told[row_id].append(one)
+        return told
+
+    async def _write_down(self, tx: Transaction, told: Mapping[int, Sequence[Delivery]], now: int) -> None:
+        rows = await self._store.ledger.within(tx).bulk_get(list(told))
+        after = [_accounted(row, told[row.id], now) for row in rows if row is not None and row.id is not None]
+        await self._store.ledger.within(tx).bulk_put(after)
+        reminded = [[row.lesson_id, row.pubkey] for row in after if _is_reminder(row)]
+        if reminded:
+            await self._store.rsvps.within(tx).where("[lessonId+pubkey]").any_of(reminded).modify(reminder_sent=True)
+
+    async def _retry_undeliverable(self, batch: Batch, now: int) -> None:
+        """Look again where people read messages: at once when they say so, else hourly, until the message is too late.
+
+        Whoever still says nothing costs a look and no write.
+        """
+        if batch.resync or now >= self._look_again_at:
+            self._look_again_at = now + self._policy.recheck_every
+            rows = await self._sender.undeliverable(now)
+        elif lists := _message_relay_lists(batch):
+            owed = await self._store.ledger.where("pubkey").any_of(sorted(lists)).to_list()
+            rows = [row for row in owed if row.state == LedgerState.UNDELIVERABLE and now < row.window_ends_at]
+        else:
+            return
+        await self._sender.send_to_those_found(rows, now)
+
+    # -- reads
+
+    async def _next_due(self, now: int) -> float | None:
+        """When a message is to be wrapped or sent next."""
+        times: list[float] = []
+        for state, ahead in ((LedgerState.SCHEDULED, self.settings.prepare_ahead), (LedgerState.PREPARED, 0)):
+            query = self._store.ledger.where("[state+dueAt]").between([state, now + 1], [state, 2**53])
+            row = await query.first()
+            if row is not None:
+                times.append(max(row.due_at - ahead, now + 1))
+        if self._sender.work.is_put_off:
+            times.append(now + 1)
+        if self._sender.unread:
+            times.append(self._sender.unread.again_at)
+        return min(times, default=None)
+
+
+def _touched(batch: Batch) -> dict[str, set[str] | None]:
+    """Sessions that a batch asks to plan again, with the people concerned, or None for everybody."""
+    touched: dict[str, set[str] | None] = {}
+    for change in batch.changes:
+        row = change.after or change.before
+        if isinstance(row, LiveSessionRow) and _concerns_everybody(change.before, change.after):
+            touched[row.lesson_id] = None
+        elif isinstance(row, RsvpRow | AttendanceRow):
+            people = touched.setdefault(row.lesson_id, set())
+            if people is not None:
+                people.add(row.pubkey)
+    return touched
+
+
+def _message_relay_lists(batch: Batch) -> set[str]:
+    """Whose list of message relays (kind 10050) came."""
+    events = (change.after for change in batch.changes)
+    return {event.pubkey for event in events if isinstance(event, VerifiedEvent) and event.kind == kinds.DM_RELAY_LIST}
+
+
+def _concerns_everybody(before: object, after: object) -> bool:
+    """Whether a change of a session row changes what people are owed; a refreshed status does not."""
+    if not isinstance(before, LiveSessionRow) or not isinstance(after, LiveSessionRow):
+        return True
+    named = ("epoch", "state", "withdrawn", "moved_at", "recording_state", "title")
+    return any(getattr(before, name) != getattr(after, name) for name in named)
+
+
+def _accounted(row: LedgerRow, deliveries: Sequence[Delivery], now: int) -> LedgerRow:
+    states = {one.state for one in deliveries}
+    state = row.state
+    if DeliveryState.DONE in states:
+        state = LedgerState.SENT
+    elif DeliveryState.READY not in states:
+        state = LedgerState.FAILED
+    # a relay that was given a second wrap is heard on that one
+    said = tuple({one.relay: one.last_message or one.state.value for one in deliveries}.items())
+    if (state, said) == (row.state, row.relays):
+        return row  # where everything is read again, most of it is known
+    return msgspec.structs.replace(row, state=state, relays=said, updated_at=now)
+
+
+def _is_reminder(row: LedgerRow) -> bool:
+    return row.state == LedgerState.SENT and Message(row.message).is_offset

@@ -1,0 +1,390 @@
+"""RSVPs and opt-outs by message: somebody answers a reminder with yes, maybe, no, stop or stop all.
+
+What was said is also sealed for ourselves, so that a lost disk forgets none of it. What was said while we were away is
+judged once everything is read that it may be about. The sender is who signed the seal. Everything that is no such
+answer is counted and forgotten. Only to people to whom we wrote first we answer back: to an answer that we cannot
+place, and once for each session to what is no answer, with what can be said. So nobody is written to in a loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import structlog
+
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.reconcile_loop import Moment, comes
+from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.runtime.tasks import Watched
+from podium_daemon.services.reminders.reply_judging import (
+    Correspondent,
+    Heard,
+    Outcome,
+    decide,
+    session_spoken_of,
+    told_of,
+)
+from podium_daemon.writers.gift_wrapper import AskedBy, inboxes_of, nothing_asked
+from podium_daemon.writers.private_outbox import HELP, INVITATION, Letter, Letters
+from podium_protocol import kinds, tags
+from podium_protocol.events import EventId, Pubkey, SignedEvent, VerifiedEvent
+from podium_protocol.keys import SecretKey
+from podium_protocol.live import message_texts as reply_texts
+from podium_protocol.live.reminders import LedgerState, is_old_answer
+from podium_protocol.live.replies import Unclear
+from podium_protocol.live.rsvp import is_courtesy, read_reaction, read_reply
+from podium_protocol.live.said import ALL, Said, write_said
+from podium_protocol.nips import nip17, nip40, nip59
+from podium_storage.database import Transaction
+from podium_storage.mirror.mirror import Mirror
+from podium_storage.mirror.progress import OpenedWraps
+from podium_storage.outbox.outbox import Outbox
+from podium_storage.outbox.values import OutboxItem
+from podium_storage.projections.rsvps import RsvpProjection
+from podium_storage.slices import in_slices
+from podium_storage.store import Store
+from podium_storage.table.models import LedgerRow, LetterRow, LiveSessionRow
+
+_log = structlog.get_logger(__name__)
+_BATCH: Final = 100  # wraps opened in one go on a thread: some 40 ms
+_WRAPS: Final = 25  # messages wrapped before others get their turn: about 10 ms
+_TOLD: Final = (LedgerState.CLAIMED, LedgerState.SENT, LedgerState.FAILED)  # failed: a lost OK may still have arrived
+_EXPLAIN_WITHIN: Final = 24 * 3600  # seconds; an older reply was read again after a loss, and its writer has moved on
+_WRITTEN: Final = (kinds.PRIVATE_MESSAGE, kinds.REACTION)
+_QUIET: Final = 600  # seconds between two explanations to one person
+_KEPT_PEOPLE: Final = 10_000
+MAX_PAST: Final = 20_000  # letters that wait until the past is read; the oldest are dropped, and read after a restart
+
+
+Others = Callable[[Sequence[tuple[EventId, nip59.Unwrapped]]], Awaitable[None]]
+"""Takes rumors that are no private messages, each with the id of its gift wrap; they may be given again."""
+
+
+def _nothing_remembered(_pubkey: Pubkey) -> int:
+    return 0
+
+
+class Replies:
+    """Reads gift wraps. `counts` says what became of them, by name.
+
+    `caught_up` is set once everything that was said while we were away has its effect: until then nobody is written to.
+    """
+
+    name = "replies"
+
+    def __init__(
+        self,
+        secret: SecretKey,
+        *,
+        store: Store,
+        mirror: Mirror,
+        outbox: Outbox,
+        rsvps: RsvpProjection,
+        opened: OpenedWraps,
+        letters: Letters,
+        others: Others,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+        past: Moment | None = None,
+        remembered: Callable[[Pubkey], int] = _nothing_remembered,
+        page_of: Callable[[LiveSessionRow], str] | None = None,
+        asked_by: AskedBy = nothing_asked,
+    ) -> None:
+        """Join what replies need.
+
+        Args:
+            secret: the service's.
+            store: for what people were told, and for what they say.
+            mirror: for where people read messages.
+            outbox: takes what is written back.
+            rsvps: takes answers.
+            opened: the wraps that had their effect.
+            letters: take what we seal for ourselves.
+            others: is given every rumor that is no letter, before the letters of its batch are read.
+            clock: says when it is.
+            random_bytes: makes wraps.
+            past: when sessions, RSVPs and our own memory are read; None: they are.
+            page_of: gives the address of a session's page.
+            remembered: when somebody last said something that our own memory has (Unix seconds), 0 for never.
+            asked_by: what the recipients' relays are known to ask of a wrap.
+        """
+        self._secret = secret
+        self._asked_by = asked_by
+        self._store = store
+        self._mirror = mirror
+        self._outbox = outbox
+        self._rsvps = rsvps
+        self._opened = opened
+        self._others = others
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._letters = letters
+        self._past = past
+        self._remembered = remembered
+        self._page_of = page_of
+        self._waiting: dict[EventId, Heard] = {}
+        self.caught_up = asyncio.Event()
+        if past is None:
+            self.caught_up.set()
+        self._explained: dict[Pubkey, int] = {}
+        self.counts: Counter[str] = Counter()
+        self.tasks = Watched(self.name)
+
+    async def run(self, stop: Stop) -> None:
+        """Wait for the past and judge what was said in it, until told to stop."""
+        if self._past is None or await comes(self._past, stop):
+            await self.tasks.guard(self._catch_up(stop))
+
+    async def _catch_up(self, stop: Stop) -> None:
+        reading = "reading what was said"
+        self.tasks.start(self.tasks.persist(reading, self.past_is_read, clock=self._clock), reading)
+        await stop.wait()
+
+    async def past_is_read(self) -> None:
+        """Judge what was said while we were away, in the order in which it was said; then what comes counts at once.
+
+        Raises:
+            StoreError: not everything was stored; call it again.
+        """
+        now = int(self._clock.now())
+        while self._waiting and not self.caught_up.is_set():
+            part = sorted(self._waiting.values(), key=lambda letter: letter.at)[:_BATCH]
+            # before the disk was lost it was judged with more knowledge than there is now
+            known = [letter.wrap_id for letter in part if letter.at <= self._remembered(letter.sender)]
+            await self._judge([letter for letter in part if letter.wrap_id not in known], now, known)
+            for letter in part:
+                self._waiting.pop(letter.wrap_id, None)
+        self.caught_up.set()
+
+    async def take(self, wraps: Sequence[VerifiedEvent]) -> None:
+        """Deal with gift wraps whose signatures are good; each has its effects once, restarts included.
+
+        Raises:
+            StoreError: nothing of the batch at hand was stored; the same wraps can be given again.
+        """
+        async for part in in_slices(wraps, _BATCH):
+            await self._take(part)
+
+    async def _take(self, wraps: Sequence[VerifiedEvent]) -> None:
+        now = int(self._clock.now())
+        known = await self._opened.known([wrap.id for wrap in wraps])
+        fresh = [wrap for wrap in wraps if wrap.id not in known and not nip40.is_expired(wrap, now)]
+        self.counts["known_or_expired"] += len(wraps) - len(fresh)
+        opened = await asyncio.to_thread(_open, fresh, self._secret, now)
+        await self._opened.add_unopened(_hopeless(fresh, opened), now=now)
+        pairs = [(wrap.id, one) for wrap, one in zip(fresh, opened, strict=True) if isinstance(one, nip59.Unwrapped)]
+        if rest := [pair for pair in pairs if pair[1].rumor.kind not in _WRITTEN]:
+            await self._others(rest)
+        letters = [
+            letter for pair in zip(fresh, opened, strict=True) if (letter := self._letter(*pair, now)) is not None
+        ]
+        if self.caught_up.is_set():
+            await self._judge(letters, now)
+            return
+        self._waiting |= {letter.wrap_id: letter for letter in letters}
+        # what says nothing goes first, then the oldest
+        in_order = sorted(self._waiting, key=lambda key: self._waiting[key].reply is not None)
+        for key in in_order[: max(0, len(self._waiting) - MAX_PAST)]:
+            del self._waiting[key]
+            self.counts["dropped"] += 1
+
+    async def _judge(self, letters: Sequence[Heard], now: int, known: Sequence[EventId] = ()) -> None:
+        """Give letters their effect; `known` are wraps of such as had theirs."""
+        if letters or known:
+            outcome = await self._store.database.transact(lambda tx: self._apply(tx, letters, now, known))
+            self._account(outcome, now)
+
+    def _letter(self, wrap: VerifiedEvent, opened: nip59.Unwrapped | nip59.WrapRejected, now: int) -> Heard | None:
+        if isinstance(opened, nip59.WrapRejected):
+            self.counts[opened.flaw.value] += 1
+            return None
+        rumor = opened.rumor
+        is_reaction = rumor.kind == kinds.REACTION
+        reply = read_reaction(rumor.content) if is_reaction else read_reply(rumor.content)
+        if rumor.kind not in _WRITTEN:
+            self.counts["other_kind"] += 1
+            return None
+        if reply is None:
+            self.counts["conversation"] += 1
+            if is_reaction or is_courtesy(rumor.content):
+                return None
+        meant_for = tuple(tags.values(rumor.tags, "p"))
+        if meant_for and self._secret.pubkey not in meant_for:
+            # words that were meant for others, sealed once more for us by somebody's client
+            self.counts["not_to_us"] += 1
+            return None
+        return Heard(
+            wrap_id=wrap.id,
+            rumor_id=rumor.id,
+            sender=opened.sender,
+            # a clock that is ahead must not outrank what the same person says through the page a minute later
+            at=min(rumor.created_at, now),
+            reply=reply,
+            named=frozenset(tags.values(rumor.tags, "e")) | frozenset(tags.values(rumor.tags, "q")),
+            is_reaction=is_reaction,
+        )
+
+    # -- one transaction
+
+    async def _apply(self, tx: Transaction, letters: Sequence[Heard], now: int, known: Sequence[EventId]) -> Outcome:
+        people = await self._people(tx, sorted({letter.sender for letter in letters}))
+        outcome = Outcome(done=list(known))
+        for letter in letters:
+            decide(letter, people.get(letter.sender, Correspondent()), outcome)
+        await self._rsvps.take(tx, outcome.answers, received_at=now)
+        await self._store.within(tx).opt_outs.upsert(list(outcome.opt_outs.values()), by="[pubkey+lessonId]")
+        await self._letters.add(tx, [self._memory_of(said) for said in outcome.said])
+        await self._explain(tx, outcome, people, now)
+        await self._help(tx, outcome, people, now)
+        await self._opened.add_within(tx, outcome.done, now=now)
+        return outcome
+
+    def _memory_of(self, said: Said) -> Letter:
+        """What was said, for ourselves; the newest `stop` and the newest answer of each person and session."""
+        service = self._secret.pubkey
+        topic = f"{'said' if said.reply.status else 'stop'}:{said.pubkey}"
+        return Letter(lesson_id=said.lesson_id, recipient=service, topic=topic, rumor=write_said(said, service=service))
+
+    async def _people(self, tx: Transaction, pubkeys: Sequence[str]) -> dict[Pubkey, Correspondent]:
+        """Everybody who was written to or has an RSVP; the others are strangers."""
+        bound = self._store.within(tx)
+        ledger: list[LedgerRow | LetterRow] = [
+            row
+            for row in await bound.ledger.where("pubkey").any_of(pubkeys).to_list()
+            if row.state in _TOLD and row.rumor_id is not None
+        ]
+        invited = await bound.letters.where("pubkey").any_of(pubkeys).to_list()
+        ledger += [row for row in invited if row.state in _TOLD and row.topic == INVITATION]
+        rsvps = await bound.rsvps.where("pubkey").any_of(pubkeys).to_list()
+        lessons = sorted({row.lesson_id for row in ledger} | {row.lesson_id for row in rsvps})
+        rows = await bound.sessions.where("lessonId").any_of(lessons).to_list()
+        sessions = {row.lesson_id: row for row in rows}
+        people: dict[Pubkey, Correspondent] = defaultdict(Correspondent)
+        for told, row in told_of(ledger, rsvps, sessions):
+            person = people[Pubkey(row.pubkey)]
+            person.told.append(told)
+            adopted_at = sessions[told.lesson_id].adopted_at
+            person.known_since = adopted_at if person.known_since is None else min(person.known_since, adopted_at)
+            if told.is_open:
+                person.open[told.lesson_id] = sessions[told.lesson_id]
+        return people
+
+    async def _explain(self, tx: Transaction, outcome: Outcome, people: dict[Pubkey, Correspondent], now: int) -> None:
+        """Write back to those who may wonder: people we know, who wrote lately and were not told already."""
+        asked = {
+            letter.sender: (letter, why)
+            for letter, why in outcome.unclear
+            if why is not Unclear.STRANGER
+            and now - letter.at < _EXPLAIN_WITHIN
+            and now - self._explained.get(letter.sender, 0) >= _QUIET
+            and not is_old_answer(letter.at, people[letter.sender].known_since or 0)
+        }
+        inboxes = await inboxes_of(self._mirror.within(tx), asked) if asked else {}
+        items: list[OutboxItem] = []
+        async for part in in_slices(list(asked.values()), _WRAPS):
+            for letter, why in part:
+                outcome.done.append(letter.wrap_id)
+                if relays := inboxes.get(letter.sender):
+                    titles = [row.title for row in people[letter.sender].open.values()]
+                    wrap = self._wrapped(letter, why, titles, relays, now)
+                    items.append(_item(wrap, relays, letter, now))
+        await self._outbox.add_many_within(tx, items)
+
+    async def _help(self, tx: Transaction, outcome: Outcome, people: dict[Pubkey, Correspondent], now: int) -> None:
+        """Say what can be said, once for each person and session, to people we know who wrote lately."""
+        asked: dict[tuple[str, Pubkey], tuple[Heard, LiveSessionRow]] = {}
+        for letter in outcome.puzzling:
+            if (person := people.get(letter.sender)) is None:
+                continue
+            outcome.done.append(letter.wrap_id)
+            is_old = now - letter.at >= _EXPLAIN_WITHIN or is_old_answer(letter.at, person.known_since or 0)
+            if not is_old and (row := session_spoken_of(letter, person, self._secret.pubkey)) is not None:
+                asked[row.lesson_id, letter.sender] = letter, row
+        if not asked:
+            return
+        bound = self._store.within(tx)
+        keys = [[lesson_id, pubkey, HELP] for lesson_id, pubkey in asked]
+        told = await bound.letters.where("[lessonId+pubkey+topic]").any_of(keys).to_list()
+        quiet = await bound.opt_outs.where("pubkey").any_of([pubkey for _, pubkey in asked]).to_list()
+        known = {(row.lesson_id, row.pubkey) for row in told} | {(row.lesson_id, row.pubkey) for row in quiet}
+        fresh = [key for key in asked if key not in known and (ALL, key[1]) not in known]
+        await self._letters.add(tx, [self._help_with(*asked[key], now) for key in fresh])
+
+    def _help_with(self, letter: Heard, row: LiveSessionRow, now: int) -> Letter:
+        said = reply_texts.explain_words(row.title, None if self._page_of is None else self._page_of(row))
+        rumor = nip17.write_message(
+            self._secret.pubkey,
+            letter.sender,
+            said.text,
+            created_at=now,
+            subject=said.headline,
+            reply_to=letter.rumor_id,
+        )
+        expires_at = now + _EXPLAIN_WITHIN
+        return Letter(lesson_id=row.lesson_id, recipient=letter.sender, topic=HELP, rumor=rumor, expires_at=expires_at)
+
+    def _wrapped(
+        self, letter: Heard, why: Unclear, titles: Sequence[str], relays: Sequence[str], now: int
+    ) -> SignedEvent:
+        said = reply_texts.explain(why, letter.reply or "", titles)
+        rumor = nip17.write_message(
+            self._secret.pubkey,
+            letter.sender,
+            said.text,
+            created_at=now,
+            subject=said.headline,
+            reply_to=letter.rumor_id,
+        )
+        return nip59.gift_wrap(
+            rumor,
+            self._secret,
+            letter.sender,
+            now=now,
+            entropy=self._random_bytes(nip59.ENTROPY_BYTES),
+            expiration=now + _EXPLAIN_WITHIN,
+            backdating=self._asked_by(relays).backdating,
+        )
+
+    def _account(self, outcome: Outcome, now: int) -> None:
+        """Count what is stored now; who said what is in no log."""
+        self.counts["rsvp"] += len(outcome.answers)
+        self.counts["opt_out"] += len(outcome.opt_outs)
+        for letter, why in outcome.unclear:
+            self.counts[why.value] += 1
+            if letter.wrap_id in outcome.done:
+                if len(self._explained) >= _KEPT_PEOPLE:
+                    self._explained.clear()
+                self._explained[letter.sender] = now
+        _log.info(
+            "replies read",
+            action="replies.read",
+            answers=len(outcome.answers),
+            opt_outs=len(outcome.opt_outs),
+            unclear=len(outcome.unclear),
+        )
+
+
+def _hopeless(wraps: Sequence[VerifiedEvent], opened: Sequence[nip59.Unwrapped | nip59.WrapRejected]) -> list[EventId]:
+    """Wraps that will never open; one that is dated ahead may, once its time has come."""
+    return [
+        wrap.id
+        for wrap, one in zip(wraps, opened, strict=True)
+        if isinstance(one, nip59.WrapRejected) and one.flaw is not nip59.WrapFlaw.BAD_TIME
+    ]
+
+
+def _open(wraps: Sequence[VerifiedEvent], secret: SecretKey, now: int) -> list[nip59.Unwrapped | nip59.WrapRejected]:
+    return [nip59.unwrap(wrap, secret, now=now) for wrap in wraps]
+
+
+def _item(wrap: SignedEvent, relays: tuple[str, ...], letter: Heard, now: int) -> OutboxItem:
+    return OutboxItem(
+        event=wrap,
+        relays=relays,
+        not_before=now,
+        expires_at=now + _EXPLAIN_WITHIN,
+        reference=f"reply:{letter.wrap_id}",
+    )

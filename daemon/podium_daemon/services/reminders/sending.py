@@ -1,0 +1,287 @@
+"""Sending what is due: wrapped ahead of time, judged at the moment, stored with its outbox rows in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from podium_daemon.services.reminders.planner import PlannerSettings, Recipient
+from podium_daemon.writers.gift_wrapper import (
+    NOT_READ,
+    ListsRead,
+    Unread,
+    Work,
+    Wrapper,
+    inboxes_of,
+    made,
+    stored_wrap,
+)
+from podium_protocol.events import Pubkey, SignedEvent, VerifiedEvent
+from podium_protocol.live import reminder_ledger as rules
+from podium_protocol.live.lifecycle import State
+from podium_protocol.live.reminders import LedgerState, Message
+from podium_protocol.live.said import ALL
+from podium_storage.database import Transaction
+from podium_storage.mirror.mirror import Mirror
+from podium_storage.outbox.outbox import Outbox
+from podium_storage.outbox.values import OutboxItem, Priority
+from podium_storage.store import Store
+from podium_storage.table.models import LedgerRow, LiveSessionRow, OptOutRow, RsvpRow
+
+REFERENCE: Final = "reminder:"
+"""Before the number of a ledger row in the outbox' references."""
+
+LOOK_BACK: Final = 15 * 24 * 3600  # seconds; the longest window, that of a recording, is 14 days
+_ROWS: Final = 500  # rows a transaction
+_BATCH: Final = 25  # wraps made before the loop gets its turn: about 10 ms
+
+
+class ReminderSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds. `rewrap_recent`: a relay that refuses a back-dated wrap gets one of the last ten minutes."""
+
+    planner: PlannerSettings
+    prepare_ahead: int = 600
+    rewrap_recent: bool = True
+
+
+class Sender:
+    """Moves ledger rows from scheduled to claimed."""
+
+    def __init__(
+        self,
+        settings: ReminderSettings,
+        *,
+        store: Store,
+        mirror: Mirror,
+        outbox: Outbox,
+        wrapper: Wrapper,
+        lists_read: ListsRead,
+    ) -> None:
+        self.settings = settings
+        self.unread = Unread(lists_read)
+        self.work = Work()
+        self._store = store
+        self._mirror = mirror
+        self._outbox = outbox
+        self._wrapper = wrapper
+
+    async def send_due(self, now: int) -> None:
+        """Judge every row that is due, and hand over what goes out; begins a turn."""
+        self.work.begin()
+        rows = [row for state in (LedgerState.SCHEDULED, LedgerState.PREPARED) for row in await self.due(state, now)]
+        for lesson_id, own in _by_lesson(rows).items():
+            session = await self._store.sessions.where("lessonId").equals(lesson_id).first()
+            if session is not None:
+                await self._send(session, own, now)
+
+    async def _send(self, session: LiveSessionRow, rows: Sequence[LedgerRow], now: int) -> None:
+        rsvps = await self._rsvps_of(session, rows)
+        inboxes = await inboxes_of(self._mirror, [row.pubkey for row in rows])
+        facts = await self._facts(session, rows, rsvps, now)
+        by_fact = dict(zip(facts, rows, strict=True))
+        settled: list[LedgerRow] = []
+        items: list[OutboxItem] = []
+        for done, resolution in enumerate(rules.resolve_due(facts, now, self.settings.planner.policy), 1):
+            row = by_fact[resolution.row]
+            if resolution.verdict is rules.Verdict.SEND:
+                relays = inboxes.get(row.pubkey, ())
+                if not relays and self.unread.keeps(row.id, row.pubkey, row.updated_at, now):
+                    settled += _waiting(row)
+                    continue
+                fresh = row if not resolution.late else msgspec.structs.replace(row, wrap=None)
+                claimed = await self._claimed(fresh, session, rsvps.get(row.pubkey), relays=relays, now=now)
+                if claimed is not None:
+                    settled.append(claimed[0])
+                    items += claimed[1]
+            elif (state := resolution.verdict.state) is not None:
+                settled.append(
+                    msgspec.structs.replace(row, state=state, wrap=None, reason=resolution.reason, updated_at=now)
+                )
+            if done % _BATCH == 0:
+                await asyncio.sleep(0)
+        await self.commit(settled, items)
+
+    async def _claimed(
+        self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None, *, relays: tuple[str, ...], now: int
+    ) -> tuple[LedgerRow, list[OutboxItem]] | None:
+        """What becomes of a row that is sent now; None if it is put off for the work that its relays ask for."""
+        if not relays:
+            return _undeliverable(row, now), []
+        kept = stored_wrap(row) if row.revision == session.event_id else None
+        prepared = row if kept is not None else await self._prepared(row, session, rsvp, relays, now)
+        if prepared is None:
+            return None
+        event: SignedEvent | VerifiedEvent | None = kept or stored_wrap(prepared)
+        assert event is not None, "a prepared row keeps its wrap"
+        item = outbox_item(prepared, event, relays)
+        claimed = msgspec.structs.replace(
+            prepared, state=LedgerState.CLAIMED, attempts=row.attempts + 1, reason=None, updated_at=now
+        )
+        return claimed, [item]
+
+    async def prepare(self, now: int) -> None:
+        """Wrap what will be due soon, so that the moment itself costs only the sending."""
+        rows = await self.due(LedgerState.SCHEDULED, now + self.settings.prepare_ahead)
+        for lesson_id, own in _by_lesson(rows).items():
+            session = await self._store.sessions.where("lessonId").equals(lesson_id).first()
+            if session is None or session.state in (State.ENDED, State.CANCELLED):
+                continue
+            rsvps = await self._rsvps_of(session, own)
+            inboxes = await inboxes_of(self._mirror, [row.pubkey for row in own])
+            prepared: list[LedgerRow] = []
+            for done, row in enumerate(own, 1):
+                if relays := inboxes.get(row.pubkey):
+                    wrapped = await self._prepared(row, session, rsvps.get(row.pubkey), relays, now)
+                    prepared += [] if wrapped is None else [wrapped]
+                elif self.unread.keeps(row.id, row.pubkey, row.updated_at, now):
+                    prepared += _waiting(row)
+                else:
+                    prepared.append(_undeliverable(row, now))
+                if done % _BATCH == 0:
+                    await asyncio.sleep(0)
+            await self.commit(prepared, [])
+
+    async def _prepared(
+        self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None, relays: Sequence[str], now: int
+    ) -> LedgerRow | None:
+        asked = self._wrapper.asked_by(relays)
+        if self.work.puts_off(asked):
+            return None
+        wrapped = await made(asked, lambda: self._wrapper.wrap(row, session, rsvp, asked))
+        return msgspec.structs.replace(
+            row,
+            state=LedgerState.PREPARED,
+            wrap=wrapped.event.to_json(),
+            rumor_id=wrapped.rumor_id,
+            revision=session.event_id,
+            updated_at=now,
+        )
+
+    async def commit(self, rows: Sequence[LedgerRow], items: Sequence[OutboxItem]) -> None:
+        """The wrap is stored before it is first sent (semantics.md, "Once"): both in one transaction."""
+        if not rows:
+            return
+
+        async def scope(tx: Transaction) -> None:
+            current = await self._store.ledger.within(tx).bulk_get([row.id for row in rows if row.id is not None])
+            untouched = {row.id for row in current if row is not None and LedgerState(row.state).is_unsent}
+            await self._store.ledger.within(tx).bulk_put([row for row in rows if row.id in untouched])
+            going = [item for item in items if ledger_id(item.reference) in untouched]
+            await self._outbox.add_many_within(tx, going)
+
+        await self._store.database.transact(scope)
+
+    async def send_to_those_found(self, rows: Sequence[LedgerRow], now: int) -> None:
+        """Schedule undeliverable messages of those who name relays for private messages by now."""
+        inboxes = await inboxes_of(self._mirror, [row.pubkey for row in rows])
+        found = [row for row in rows if row.pubkey in inboxes]
+        for start in range(0, len(found), _ROWS):
+            part = found[start : start + _ROWS]
+            scheduled = LedgerState.SCHEDULED
+            fresh = [msgspec.structs.replace(row, state=scheduled, reason=None, updated_at=now) for row in part]
+            await self.commit(fresh, [])
+
+    # -- reads
+
+    async def undeliverable(self, now: int) -> list[LedgerRow]:
+        """Rows that wait for their recipient to name relays for private messages, and are not too late yet."""
+        state, soon = LedgerState.UNDELIVERABLE, now + self.settings.prepare_ahead + 1
+        query = self._store.ledger.where("[state+dueAt]").between([state, now - LOOK_BACK], [state, soon])
+        return await query.and_("windowEndsAt").above(now).to_list()
+
+    async def due(self, state: LedgerState, until: int) -> list[LedgerRow]:
+        """Rows in a state that are due by `until`."""
+        query = self._store.ledger.where("[state+dueAt]")
+        rows = await query.between([state, 0], [state, until + 1]).to_list()
+        return [row for row in rows if not self.unread.holds(row.id)]
+
+    async def _rsvps_of(self, session: LiveSessionRow, rows: Sequence[LedgerRow]) -> dict[str, RsvpRow]:
+        keys = [[session.lesson_id, pubkey] for pubkey in {row.pubkey for row in rows}]
+        found = await self._store.rsvps.where("[lessonId+pubkey]").any_of(keys).to_list()
+        return {row.pubkey: row for row in found}
+
+    async def _facts(
+        self, session: LiveSessionRow, rows: Sequence[LedgerRow], rsvps: dict[str, RsvpRow], now: int
+    ) -> list[rules.LedgerRow]:
+        people = sorted({row.pubkey for row in rows})
+        keys = [[session.lesson_id, pubkey] for pubkey in people]
+        intervals = await self._store.intervals.where("[lessonId+pubkey]").any_of(keys).to_list()
+        came = await self._store.attendance.where("[lessonId+pubkey]").any_of(keys).to_list()
+        quiet = await self._store.opt_outs.where("pubkey").any_of(people).to_list()
+        present = {interval.pubkey for interval in intervals if interval.left_at is None}
+        attended = {row.pubkey for row in came}
+        stopped = {row.pubkey for row in quiet if _covers(row, session)}
+        return [
+            rules.LedgerRow(
+                lesson_id=row.lesson_id,
+                epoch=row.epoch,
+                message=Message(row.message),
+                pubkey=Pubkey(row.pubkey),
+                due_at=row.due_at,
+                window_ends_at=_window_of(row, session, now),
+                state=LedgerState(row.state),
+                standing=Recipient(
+                    pubkey=row.pubkey, rsvp=rsvps.get(row.pubkey), attended=row.pubkey in attended
+                ).standing,
+                opted_out=row.pubkey in stopped,
+                present=row.pubkey in present,
+                live=session.state == State.ACTIVE,
+            )
+            for row in rows
+        ]
+
+
+def _window_of(row: LedgerRow, session: LiveSessionRow, now: int) -> int:
+    """The window of "Live now" is counted from the actual start: before that it has no end."""
+    waits = row.message == Message.START and session.state == State.SCHEDULED and not session.withdrawn
+    return max(row.window_ends_at, now + 1) if waits else row.window_ends_at
+
+
+def outbox_item(row: LedgerRow, event: SignedEvent | VerifiedEvent, relays: tuple[str, ...]) -> OutboxItem:
+    """A row's message on its way to relays."""
+    assert row.id is not None, "it came from the store"
+    return OutboxItem(
+        event=event,
+        relays=relays,
+        not_before=row.due_at,
+        expires_at=row.window_ends_at,
+        priority=Priority.URGENT if row.message == Message.START else Priority.NORMAL,
+        lesson_id=row.lesson_id,
+        reference=f"{REFERENCE}{row.id}",
+    )
+
+
+def ledger_id(reference: str | None) -> int | None:
+    """The ledger row an outbox reference names."""
+    number = (reference or "").removeprefix(REFERENCE)
+    return int(number) if number.isascii() and number.isdigit() else None
+
+
+def _by_lesson(rows: Sequence[LedgerRow]) -> dict[str, list[LedgerRow]]:
+    found: dict[str, list[LedgerRow]] = defaultdict(list)
+    for row in rows:
+        found[row.lesson_id].append(row)
+    return found
+
+
+def _waiting(row: LedgerRow) -> list[LedgerRow]:
+    """The row with the reason, unless it says so already; `updated_at` stays, since nothing became of it."""
+    return [] if row.reason == NOT_READ else [msgspec.structs.replace(row, reason=NOT_READ)]
+
+
+def _undeliverable(row: LedgerRow, now: int) -> LedgerRow:
+    return msgspec.structs.replace(
+        row,
+        state=LedgerState.UNDELIVERABLE,
+        wrap=None,
+        reason="the recipient names no relays for private messages (kind 10050)",
+        updated_at=now,
+    )
+
+
+def _covers(row: OptOutRow, session: LiveSessionRow) -> bool:
+    return row.lesson_id in (ALL, session.lesson_id)

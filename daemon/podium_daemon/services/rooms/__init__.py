@@ -1,0 +1,1 @@
+"""Rooms: the door, the waiting room, what is said over a seat, and the leader's controls."""

@@ -1,0 +1,235 @@
+"""Muting: the engine silences people; that mute-all sticks, and who may speak all the same, is ours.
+
+Both are kept in the store, and count for whoever opens a microphone later, on whichever engine, until mute-all is off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from typing import Final, Protocol
+
+import msgspec
+import structlog
+
+from podium_daemon.conference.base import (
+    ConferenceEngine,
+    Done,
+    EngineEvent,
+    EngineUnavailable,
+    Lifting,
+    Role,
+    RoomClosed,
+    RoomId,
+    RoomOpened,
+    Support,
+    TrackChange,
+    TrackChanged,
+    TrackKind,
+)
+from podium_daemon.conference.seat_messages import Notice
+from podium_daemon.conference.seats import Signalling
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.supervisor import Stop
+from podium_protocol.events import Pubkey
+from podium_protocol.live.lifecycle import State
+from podium_storage.database import Transaction
+from podium_storage.store import Store
+from podium_storage.table.models import LiveSessionRow, RoomControlsRow
+
+_log = structlog.get_logger(__name__)
+_MAY_SPEAK: Final = Notice("The instructor lets you speak. Switch your microphone on.", about="may-speak")
+_MUTED_AGAIN: Final = Notice("You are muted again, like the others.", about="muted-again")
+
+
+class Control(msgspec.Struct, frozen=True):
+    """One of a room's switches: who can do it with this engine, and whether it is on."""
+
+    support: Support
+    active: bool
+
+
+class RoomControls:
+    """Owns `muted` and `speakers` of the room controls."""
+
+    name = "room_controls"
+
+    def __init__(self, *, store: Store, engine: ConferenceEngine) -> None:
+        self._store = store
+        self._engine = engine
+        self._muted: dict[RoomId, tuple[Pubkey, ...]] = {}  # with those who may speak all the same
+
+    async def run(self, stop: Stop) -> None:
+        """Make what was ordered stick until told to stop."""
+        self._muted |= await self._all_remembered()
+        following = asyncio.create_task(self._follow_engine(), name="room controls engine")
+        stopping = asyncio.create_task(stop.wait(), name="room controls stop")
+        try:
+            await asyncio.wait((following, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if following.done() and not stop.is_set():
+                following.result()  # raises what ended it
+        finally:
+            for task in (following, stopping):
+                task.cancel()
+            await asyncio.gather(following, stopping, return_exceptions=True)
+
+    def mute_control(self, row: LiveSessionRow) -> Control:
+        """Mute-all in a session's room."""
+        return Control(self._engine.capabilities.mute_all, _room(row) in self._muted)
+
+    async def mute_all(self, row: LiveSessionRow, by: Pubkey, *, wanted: bool) -> Refused | None:
+        """Silence everybody but those who lead, now and when they open a microphone again; or let that be.
+
+        The caller has been checked. Letting it be opens nobody's microphone: people do that themselves.
+        """
+        room = _room(row)
+        if wanted:
+            if refusal := await self._silence(row, ()):
+                return refusal
+            self._muted[room] = ()
+            await self._keep(row.lesson_id, muted=True)
+        else:
+            await self._keep(row.lesson_id, muted=False)  # first: a room that opens now is muted as it is written down
+            self._muted.pop(room, None)
+            if isinstance(self._engine, Lifting):
+                await self._engine.lift_mute_all(room)
+        _log.info("mute-all was set", action="room.mute_all", session=row.lesson_id, by=by, wanted=wanted)
+        return None
+
+    def speakers(self, row: LiveSessionRow) -> tuple[Pubkey, ...]:
+        """Who may speak though everybody is muted."""
+        return self._muted.get(_room(row), ())
+
+    async def mute(self, row: LiveSessionRow, pubkey: Pubkey, kind: TrackKind, by: Pubkey) -> Refused | None:
+        """Silence one person's microphone, camera or screen, once: they may switch it on again."""
+        muted = await self._engine.mute(_room(row), pubkey, kind)
+        if isinstance(muted, Refused) and muted.slug != "no-room":
+            return muted
+        _log.info("somebody was muted", action="room.mute", session=row.lesson_id, by=by, kind=kind)
+        return None
+
+    async def let_speak(self, row: LiveSessionRow, pubkey: Pubkey, by: Pubkey, *, wanted: bool) -> Refused | None:
+        """Except one person from mute-all, and tell them; or no longer, which mutes them. Opens no microphone."""
+        room = _room(row)
+        if self._engine.capabilities.mute is not Support.NATIVE:
+            elsewhere = await self._engine.mute(room, pubkey)  # which says where
+            return elsewhere if isinstance(elsewhere, Refused) else None
+        if (before := self._muted.get(room)) is None:
+            return Refused("not-muted", "everybody may speak: mute-all is off", "Mute everybody first, if you want to.")
+        if wanted == (pubkey in before):
+            return None
+        speakers = (*before, pubkey) if wanted else tuple(one for one in before if one != pubkey)
+        if refusal := await self._silence(row, speakers):
+            return refusal
+        self._muted[room] = speakers
+        await self._keep(row.lesson_id, muted=True, speakers=speakers)
+        if isinstance(self._engine, Signalling):
+            await self._engine.tell(room, _MAY_SPEAK if wanted else _MUTED_AGAIN, pubkey)
+        _log.info("who may speak was set", action="room.speak", session=row.lesson_id, by=by, wanted=wanted)
+        return None
+
+    async def _silence(self, row: LiveSessionRow, speakers: Collection[Pubkey]) -> Refused | None:
+        """Mute everybody but those who lead and these, who are muted no later either where the engine keeps count."""
+        leaders = [Pubkey(pubkey) for pubkey in (row.instructor_pubkey, *row.co_hosts)]
+        muted: Done | Refused = await self._engine.mute_all(_room(row), [*leaders, *speakers])
+        # nobody has come yet: they will be quiet
+        return muted if isinstance(muted, Refused) and muted.slug != "no-room" else None
+
+    async def _follow_engine(self) -> None:
+        async for event in self._engine.events():
+            try:
+                await self._take(event)
+            except EngineUnavailable as error:
+                _log.warning("the engine did not answer", action="room.controls", reason=str(error))
+
+    async def _take(self, event: EngineEvent) -> None:
+        match event:
+            case RoomClosed(room=room):
+                self._muted.pop(room, None)
+            case RoomOpened(room=room):  # also of a session that was opened again: mute-all sticks
+                self._muted |= await self._remembered(room)
+            case TrackChanged(connection=one, kind=TrackKind.AUDIO, change=TrackChange.PUBLISHED | TrackChange.UNMUTED):
+                speakers = self._muted.get(one.room)
+                if speakers is not None and one.role is Role.PARTICIPANT and one.pubkey not in speakers:
+                    await self._engine.mute(one.room, one.pubkey, TrackKind.AUDIO)
+
+    async def _keep(self, lesson_id: str, *, muted: bool, speakers: tuple[Pubkey, ...] = ()) -> None:
+        async def scope(tx: Transaction) -> None:
+            table = self._store.controls.within(tx)
+            row = await table.where("lessonId").equals(lesson_id).first() or RoomControlsRow(lesson_id=lesson_id)
+            await table.upsert([msgspec.structs.replace(row, muted=muted, speakers=speakers)], by="lessonId")
+
+        await self._store.database.transact(scope)
+
+    async def _remembered(self, room: RoomId) -> dict[RoomId, tuple[Pubkey, ...]]:
+        session = await self._store.sessions.where("conferenceRoomId").equals(room).first()
+        if session is None:
+            return {}
+        row = await self._store.controls.where("lessonId").equals(session.lesson_id).first()
+        return {room: tuple(map(Pubkey, row.speakers))} if row is not None and row.muted else {}
+
+    async def _all_remembered(self) -> dict[RoomId, tuple[Pubkey, ...]]:
+        muted = {row.lesson_id: row.speakers for row in await self._store.controls.to_list() if row.muted}
+        rows = await self._store.sessions.where("lessonId").any_of(list(muted)).to_list()
+        lasting = [row for row in rows if row.state not in (State.ENDED, State.CANCELLED)]
+        return {_room(row): tuple(map(Pubkey, muted[row.lesson_id])) for row in lasting}
+
+
+def _room(row: LiveSessionRow) -> RoomId:
+    assert row.conference_room_id is not None, "every adopted session has its room"
+    return RoomId(row.conference_room_id)
+
+
+class Muting(Protocol):
+    """Muting of one and of all."""
+
+    def speakers(self, row: LiveSessionRow) -> tuple[Pubkey, ...]: ...
+    async def mute(self, row: LiveSessionRow, pubkey: Pubkey, kind: TrackKind, by: Pubkey) -> Refused | None: ...
+    async def let_speak(self, row: LiveSessionRow, pubkey: Pubkey, by: Pubkey, *, wanted: bool) -> Refused | None: ...
+    def mute_control(self, row: LiveSessionRow) -> Control: ...
+    async def mute_all(self, row: LiveSessionRow, by: Pubkey, *, wanted: bool) -> Refused | None: ...
+
+
+class Recording(Protocol):
+    """The recorder."""
+
+    @property
+    def support(self) -> Support: ...
+    def is_recording(self, lesson_id: str) -> bool: ...
+    async def record(self, row: LiveSessionRow, by: Pubkey, *, wanted: bool) -> Refused | None: ...
+
+
+class RoomSwitches:
+    """Both, behind one port."""
+
+    def __init__(self, muting: Muting, recording: Recording) -> None:
+        self._muting = muting
+        self._recording = recording
+
+    def mute_control(self, row: LiveSessionRow) -> Control:
+        """Mute-all in a session's room."""
+        return self._muting.mute_control(row)
+
+    def record_control(self, row: LiveSessionRow) -> Control:
+        """Recording of a session's room."""
+        return Control(self._recording.support, self._recording.is_recording(row.lesson_id))
+
+    async def mute_all(self, row: LiveSessionRow, by: Pubkey, *, wanted: bool) -> Refused | None:
+        """Silence everybody but those who lead, or let that be."""
+        return await self._muting.mute_all(row, by, wanted=wanted)
+
+    def speakers(self, row: LiveSessionRow) -> tuple[Pubkey, ...]:
+        """Who may speak though everybody is muted."""
+        return self._muting.speakers(row)
+
+    async def mute(self, row: LiveSessionRow, pubkey: Pubkey, kind: str, by: Pubkey) -> Refused | None:
+        """Silence one person's microphone, camera or screen."""
+        return await self._muting.mute(row, pubkey, TrackKind(kind), by)
+
+    async def let_speak(self, row: LiveSessionRow, pubkey: Pubkey, by: Pubkey, *, wanted: bool) -> Refused | None:
+        """Except one person from mute-all, or no longer."""
+        return await self._muting.let_speak(row, pubkey, by, wanted=wanted)
+
+    async def record(self, row: LiveSessionRow, by: Pubkey, *, wanted: bool) -> Refused | None:
+        """Record from now on, or stop."""
+        return await self._recording.record(row, by, wanted=wanted)

@@ -1,0 +1,227 @@
+"""Joining with one signature: a challenge is given out; the proof that answers it is kept, and worth a ticket."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection
+from typing import Final
+
+import msgspec
+
+from podium_daemon.conference.base import GRANT_SECONDS
+from podium_daemon.conference.events import Connection
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.services.rooms.entry import Challenge, Entry, OneTimeSecrets, Ticket
+from podium_protocol import tags
+from podium_protocol.events import Pubkey, VerifiedEvent, verify_json
+from podium_protocol.live import private
+from podium_protocol.live.admission import (
+    Admission,
+    AwaitDoor,
+    Door,
+    DoorPolicy,
+    DoorRole,
+    Knock,
+    RefuseReason,
+    WaitReason,
+    decide,
+)
+from podium_protocol.live.join_proof import WINDOW, JoinExpectation, JoinProof, ProofRefusal, check_join_proof
+from podium_protocol.live.lifecycle import State
+from podium_protocol.live.rsvp import RsvpStatus
+from podium_storage.store import Store
+from podium_storage.table.models import LiveSessionRow, RoomMemberRow
+
+ADMITTED = "admitted"
+ARRIVED = "arrived"
+REMOVED = "removed"
+
+WAIT_TEXTS = {
+    WaitReason.NOT_STARTED: "The session has not started yet. Stay here: you will be let in.",
+    WaitReason.RSVP_REQUIRED: "This session asks for an RSVP. Confirm, or wait for the instructor to let you in.",
+    WaitReason.FULL: "All seats are taken. You will be let in when one frees.",
+    WaitReason.CONSENT_REQUIRED: "This session is being recorded. Join again and agree to the recording to enter.",
+    WaitReason.INSTRUCTOR: "The instructor will let you in.",
+}
+REFUSE_TEXTS = {
+    RefuseReason.CANCELLED: "This session was cancelled.",
+    RefuseReason.ENDED: "This session has ended.",
+    RefuseReason.DENIED: "You were removed from this session.",
+    RefuseReason.TOO_MANY_DEVICES: "You are here on as many devices as are allowed. Leave on one of them first.",
+    RefuseReason.DOORS_CLOSED: "The doors are not open yet.",
+}
+
+
+def role_of(row: LiveSessionRow, pubkey: Pubkey) -> DoorRole:
+    """Who somebody is in a session."""
+    if pubkey == row.instructor_pubkey:
+        return DoorRole.INSTRUCTOR
+    return DoorRole.CO_HOST if pubkey in row.co_hosts else DoorRole.PARTICIPANT
+
+
+class DoorKeeper:
+    """Asks the store and then the rules."""
+
+    def __init__(
+        self, store: Store, policy: DoorPolicy, recording: Callable[[str], bool] = lambda _lesson_id: False
+    ) -> None:
+        self._store = store
+        self.policy = policy
+        self._recording = recording
+
+    async def session(self, lesson_id: str) -> LiveSessionRow | None:
+        """The session as it is now."""
+        return await self._store.sessions.where("lessonId").equals(lesson_id).first()
+
+    async def member(self, lesson_id: str, pubkey: Pubkey) -> RoomMemberRow | None:
+        """Somebody's standing in the room."""
+        return await self._store.members.where("[lessonId+pubkey]").equals([lesson_id, pubkey]).first()
+
+    async def decide(
+        self, row: LiveSessionRow, entry: Entry, devices: Collection[tuple[Pubkey, str]], now: int
+    ) -> Admission:
+        """Whether `entry` comes in now; `devices` are the (pubkey, device) in the room."""
+        member = await self.member(row.lesson_id, entry.pubkey)
+        rsvp = await self._store.rsvps.where("[lessonId+pubkey]").equals([row.lesson_id, entry.pubkey]).first()
+        own = {device for pubkey, device in devices if pubkey == entry.pubkey} - {entry.device}
+        knock = Knock(
+            role=entry.role,
+            rsvp=RsvpStatus(rsvp.status) if rsvp else None,
+            has_seat=rsvp is not None and rsvp.seat == "held",
+            admitted=entry.returning or (member is not None and member.state == ADMITTED),
+            denied=member is not None and member.state == REMOVED,
+            devices=len(own),
+            consents=member is not None and member.consent is True,
+        )
+        return decide(knock, await self._door(row, entry, {pubkey for pubkey, _ in devices}), now, self.policy)
+
+    async def _door(self, row: LiveSessionRow, entry: Entry, present: Collection[Pubkey]) -> Door:
+        return Door(
+            state=State(row.state),
+            scheduled_start=row.scheduled_at,
+            rsvp_required=row.requires_rsvp,
+            waiting_room=row.waiting_room,
+            free_seats=await self._free_seats(row, entry, present),
+            recording=self._recording(row.lesson_id),
+        )
+
+    async def _free_seats(self, row: LiveSessionRow, entry: Entry, present: Collection[Pubkey]) -> int | None:
+        """Seats that nobody holds by RSVP and nobody sits on without one."""
+        if row.max_participants is None:
+            return None
+        held = await self._store.rsvps.where("lessonId").equals(row.lesson_id).and_("seat").equals("held").to_list()
+        taken = {each.pubkey for each in held}
+        taken |= {pubkey for pubkey in present if role_of(row, pubkey) is DoorRole.PARTICIPANT}
+        return max(row.max_participants - len(taken - {entry.pubkey}), 0)
+
+
+_PUBLISHED: Final = (
+    "When you join and leave is recorded by the host of this session. Your attendance (when, how long, completed or "
+    "not) is published on the relays under your public key (kind 31953): anybody can read it."
+)
+_SEALED: Final = (
+    "When you join and leave is recorded by the host of this session. Your attendance record goes encrypted to you and "
+    "to the instructor; it is not published."
+)
+_BY_PERSON = "[lessonId+pubkey]"
+
+
+def notice_of(row: LiveSessionRow) -> str:
+    """What whoever joins a session has to know of their attendance."""
+    return _SEALED if private.seals_attendance(row) else _PUBLISHED
+
+
+class Joining:
+    """Challenges and tickets are in memory, each good once; the proofs are in the store, as evidence."""
+
+    def __init__(self, store: Store, *, clock: Clock, random_bytes: Callable[[int], bytes]) -> None:
+        self._store = store
+        self._clock = clock
+        self._challenges: OneTimeSecrets[Challenge] = OneTimeSecrets(clock, random_bytes, seconds=WINDOW)
+        self._tickets: OneTimeSecrets[Entry] = OneTimeSecrets(clock, random_bytes, seconds=GRANT_SECONDS)
+
+    def challenge(self, row: LiveSessionRow, url: str, *, recording_policy: str, notice: str) -> Challenge:
+        """A nonce with everything the proof must answer; the policy is shown where recording is allowed.
+
+        `notice` is what this service adds to what becomes of the attendance.
+        """
+        now = int(self._clock.now())
+        policy = recording_policy if row.allow_recording else ""
+        challenge = Challenge(
+            url=url,
+            nonce="",
+            lesson_id=row.lesson_id,
+            issued_at=now,
+            expires_at=now + WINDOW,
+            recording_policy=policy,
+            recording_policy_hash=hashlib.sha256(policy.encode()).hexdigest() if policy else "",
+            notice=f"{notice_of(row)} {notice}".rstrip(),
+            own_notice=notice,
+            attendance=private.attendance_of(row),
+        )
+        return msgspec.structs.replace(challenge, nonce=self._challenges.issue(challenge))
+
+    def check(self, row: LiveSessionRow, event: VerifiedEvent, url: str, body: bytes | None) -> JoinProof | Refused:
+        """The proof in a join call, which spends its challenge whatever comes of it."""
+        nonce = tags.first(event.tags, "nonce") or ""
+        challenge = self._challenges.redeem(nonce)
+        # one of another session would bring that one's recording policy with it, which may be none
+        if challenge is None or challenge.lesson_id != row.lesson_id:
+            return Refused("bad-proof", "the challenge is unknown, used or too old", "Ask for a new challenge.")
+        shown = challenge.recording_policy_hash or None
+        expected = JoinExpectation(
+            url=url,
+            method="POST",
+            body=body,
+            lesson_id=row.lesson_id,
+            nonce=nonce,
+            issued_at=challenge.issued_at,
+            policy_hash=shown,
+        )
+        proof = check_join_proof(event, expected, int(self._clock.now()))
+        if isinstance(proof, ProofRefusal):
+            return Refused("bad-proof", proof.detail, "Ask for a new challenge and sign it.")
+        if not private.may_attend(row, proof.pubkey):
+            return Refused("not-invited", "this session is private", "Ask the instructor for an invitation.")
+        # without a policy that was shown, a yes is consent to nothing
+        return proof if shown else msgspec.structs.replace(proof, consent=None)
+
+    async def keep(self, row: LiveSessionRow, proof: JoinProof, event: VerifiedEvent) -> None:
+        """Keep the proof of somebody who may come to the door; their standing stays what it was."""
+        key = [row.lesson_id, proof.pubkey]
+        before = await self._store.members.where(_BY_PERSON).equals(key).first()
+        member = RoomMemberRow(
+            id=before.id if before else None,
+            lesson_id=row.lesson_id,
+            pubkey=proof.pubkey,
+            state=before.state if before else ARRIVED,
+            role=role_of(row, proof.pubkey),
+            proof_id=proof.event_id,
+            proof_event=event.to_json().decode(),
+            consent=proof.consent.given if proof.consent else None,
+            device=proof.device,
+            updated_at=int(self._clock.now()),
+            assurance="signature",
+        )
+        await self._store.members.upsert([member], by=_BY_PERSON)
+
+    async def fingerprint_of(self, lesson_id: str, connection: Connection) -> str | None:
+        """The browser's certificate in the newest proof of somebody who returns; None if another device signed it."""
+        member = await self._store.members.where(_BY_PERSON).equals([lesson_id, connection.pubkey]).first()
+        if member is None or member.proof_event is None or member.device != connection.device:
+            return None
+        proof = verify_json(member.proof_event.encode())
+        return tags.first(proof.tags, "fingerprint") if isinstance(proof, VerifiedEvent) else None
+
+    def ticket(self, entry: Entry, obstacle: AwaitDoor | None) -> Ticket:
+        """The right to open one room socket."""
+        return Ticket(
+            token=self._tickets.issue(entry),
+            expires_at=int(self._clock.now()) + GRANT_SECONDS,
+            waiting_for=obstacle.reason if obstacle else None,
+        )
+
+    def redeem(self, token: str) -> Entry | None:
+        """Whose ticket it was, once."""
+        return self._tickets.redeem(token)

@@ -1,0 +1,226 @@
+"""What passes between a browser at the door and the rooms service: challenges, tickets, first and waiting messages."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Callable, Collection, Iterable
+from typing import Final, Generic, TypeVar
+
+import msgspec
+
+from podium_daemon.conference.grants import digest_of
+from podium_daemon.runtime.clock import Clock
+from podium_protocol.events import Pubkey
+from podium_protocol.live.admission import DoorRole, WaitReason
+from podium_protocol.live.session import Visibility
+
+T = TypeVar("T")
+
+MAX_ISSUED: Final = 20_000  # challenges or tickets at a time: anybody may ask for a challenge, so memory is bounded
+_MAX_SECRET_CHARACTERS: Final = 64
+
+
+class Challenge(msgspec.Struct, frozen=True, kw_only=True):
+    """What a join proof must answer. `recording_policy` is empty where nothing is recorded. Times in Unix seconds.
+
+    `notice` says what becomes of the attendance, and ends with `own_notice`, what this service adds; `attendance` says
+    it in a word.
+    """
+
+    url: str
+    nonce: str
+    lesson_id: str
+    issued_at: int
+    expires_at: int
+    recording_policy: str
+    recording_policy_hash: str
+    notice: str
+    own_notice: str
+    attendance: Visibility
+
+
+class Guest(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody in the room or at its door, and for what they wait there."""
+
+    pubkey: Pubkey
+    waiting: bool
+    role: DoorRole
+    since: int
+    waiting_for: str | None = None
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """Who a ticket lets to the door; `returning` passes the waiting room. `fingerprint` is their browser's, signed."""
+
+    lesson_id: str
+    pubkey: Pubkey
+    device: str
+    role: DoorRole
+    returning: bool = False
+    fingerprint: str | None = None
+
+
+class Ticket(msgspec.Struct, frozen=True, kw_only=True):
+    """Opens the room socket once. `waiting_for` says why the person will wait, or None if they enter."""
+
+    token: str
+    expires_at: int
+    waiting_for: str | None
+
+    def __repr__(self) -> str:
+        return f"<Ticket until {self.expires_at}>"
+
+
+class Hello(msgspec.Struct, frozen=True, tag="hello", forbid_unknown_fields=True):
+    """The first message of a socket: the ticket's token."""
+
+    token: str
+
+
+class Return(msgspec.Struct, frozen=True, tag="return", forbid_unknown_fields=True):
+    """The first message of somebody who lost the socket: the resume secret of the lost seat."""
+
+    secret: str
+
+
+class Waiting(msgspec.Struct, frozen=True, tag="waiting"):
+    """Told on each change of the reason to wait."""
+
+    reason: str
+    text: str
+
+
+class TurnedAway(msgspec.Struct, frozen=True, tag="refused"):
+    """Told before the socket closes."""
+
+    reason: str
+    text: str
+
+
+_greeting: Final[msgspec.json.Decoder[Hello | Return]] = msgspec.json.Decoder(Hello | Return)
+
+
+def read_greeting(frame: str | bytes) -> Hello | Return | None:
+    """The first message of a socket, or None if it is none."""
+    try:
+        return _greeting.decode(frame)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+
+
+class OneTimeSecrets(Generic[T]):
+    """Unguessable texts that stand for a value once and for a while; only their SHA-256 is kept."""
+
+    def __init__(self, clock: Clock, random_bytes: Callable[[int], bytes], *, seconds: int) -> None:
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._seconds = seconds
+        self._kept: dict[bytes, tuple[float, T]] = {}
+
+    def issue(self, value: T) -> str:
+        """A text for `value`; the oldest are forgotten when there are too many."""
+        self._forget_old()
+        text = base64.urlsafe_b64encode(self._random_bytes(32)).rstrip(b"=").decode()
+        self._kept[digest_of(text)] = (self._clock.monotonic() + self._seconds, value)
+        return text
+
+    def redeem(self, text: str) -> T | None:
+        """The value, once; None if the text is unknown, used or too old."""
+        if len(text) > _MAX_SECRET_CHARACTERS:
+            return None
+        until, value = self._kept.pop(digest_of(text), (0.0, None))
+        return value if until > self._clock.monotonic() else None
+
+    def _forget_old(self) -> None:
+        now = self._clock.monotonic()
+        # in order of issue, and all live equally long: the old ones are in front
+        while self._kept:
+            first = next(iter(self._kept))
+            if self._kept[first][0] > now and len(self._kept) < MAX_ISSUED:
+                return
+            del self._kept[first]
+
+
+class Waiter:
+    """One socket at the door, since `since` (Unix seconds). Its `bell` rings when it is worth asking again."""
+
+    def __init__(self, entry: Entry, since: int) -> None:
+        self.entry = entry
+        self.since = since
+        self.reason: WaitReason | None = None
+        self.replaced = False
+        self.bell = asyncio.Event()
+
+    async def next_look(self, reading: asyncio.Task[None]) -> None:
+        """Wait until the bell rings.
+
+        Raises:
+            SocketGone: what `reading` ended with, so that nobody waits who has left.
+        """
+        ringing = asyncio.create_task(self.bell.wait())
+        try:
+            await asyncio.wait((ringing, reading), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ringing.cancel()
+        if reading.done():
+            reading.result()
+
+
+class WaitingRoom:
+    """The waiting rooms of all sessions. A device waits once; the newest socket of it is the one that counts."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, dict[Waiter, None]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def of(self, lesson_id: str) -> list[Waiter]:
+        """Those who wait for one session, the first first."""
+        return list(self._waiting.get(lesson_id, ()))
+
+    def lessons(self) -> list[str]:
+        """The sessions for which somebody waits."""
+        return list(self._waiting)
+
+    def enter(self, waiter: Waiter) -> None:
+        """Somebody comes to the door; an older socket of the same device is told that it was replaced."""
+        for other in self.of(waiter.entry.lesson_id):
+            if (other.entry.pubkey, other.entry.device) == (waiter.entry.pubkey, waiter.entry.device):
+                other.replaced = True
+                other.bell.set()
+        self._waiting.setdefault(waiter.entry.lesson_id, {})[waiter] = None
+
+    def leave(self, waiter: Waiter) -> None:
+        """Somebody is no longer at the door."""
+        waiting = self._waiting.get(waiter.entry.lesson_id, {})
+        waiting.pop(waiter, None)
+        if not waiting:
+            self._waiting.pop(waiter.entry.lesson_id, None)
+
+    def devices_before(self, entry: Entry, waiter: Waiter | None) -> set[tuple[Pubkey, str]]:
+        """A person's devices that wait already, or those of them that came before `waiter`."""
+        found: set[tuple[Pubkey, str]] = set()
+        for other in self.of(entry.lesson_id):
+            if other is waiter:
+                break
+            if other.entry.pubkey == entry.pubkey and not other.replaced:
+                found.add((other.entry.pubkey, other.entry.device))
+        return found
+
+    def wake(self, lessons: Iterable[str]) -> None:
+        """Have everybody at these doors ask again."""
+        for lesson_id in lessons:
+            for waiter in self.of(lesson_id):
+                waiter.bell.set()
+
+    def wake_some(self, lesson_id: str, pubkeys: Collection[str] = ()) -> None:
+        """Have these people ask again, and those who wait for a seat: what happened may be news to nobody else.
+
+        With everybody woken for everybody's arrival, a full door would cost the square of the people at it.
+        """
+        for waiter in self.of(lesson_id):
+            # whoever has no reason yet is being decided on, perhaps on facts that are old now
+            if waiter.entry.pubkey in pubkeys or waiter.reason in (None, WaitReason.FULL):
+                waiter.bell.set()

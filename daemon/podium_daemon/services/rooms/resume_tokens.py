@@ -1,0 +1,243 @@
+"""The secret with which somebody who lost the socket returns without a new signature. No I/O, no clock.
+
+It belongs to the daemon's admission (the rooms service): that decides whether the person may come back, then asks the
+engine for a new grant. A return is a new connection. Only SHA-256 of a secret is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Iterable
+from math import ceil
+from typing import Final
+
+import msgspec
+import structlog
+
+from podium_daemon.conference.base import RandomBytes
+from podium_daemon.conference.events import Connection, ConnectionId, Role, RoomId
+from podium_daemon.conference.grants import digest_of
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.supervisor import Stop
+from podium_protocol.errors import PodiumError
+from podium_protocol.events import Pubkey
+from podium_storage.errors import StoreDamaged
+from podium_storage.resume_tokens import Returns, StoredReturn
+from podium_storage.store import Store
+
+RESUME_SECONDS: Final = 120
+_SECRET_BYTES: Final = 32
+_MAX_SECRET_CHARACTERS: Final = 64
+
+
+class Kept(msgspec.Struct):
+    """A way back from one connection; `until` is None while that is open."""
+
+    connection: Connection
+    digest: bytes
+    until: float | None = None
+
+
+class ResumeBook:
+    """The resume secrets of the connections that are open or ended a moment ago. Times are monotonic seconds."""
+
+    def __init__(self, random_bytes: RandomBytes, *, seconds: int = RESUME_SECONDS) -> None:
+        """Keep each secret for `seconds` after its connection ended."""
+        self._random_bytes = random_bytes
+        self.seconds = seconds
+        self._kept: dict[ConnectionId, Kept] = {}
+        self._by_digest: dict[bytes, ConnectionId] = {}
+        self._changed: dict[ConnectionId, None] = {}
+        self._gone: dict[bytes, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def mint(self, connection: Connection) -> str:
+        """Make the secret of a new connection, to be sent over its socket and nowhere else."""
+        self.drop(connection.id)
+        secret = base64.urlsafe_b64encode(self._random_bytes(_SECRET_BYTES)).rstrip(b"=").decode()
+        self._add(Kept(connection, digest_of(secret)))
+        self._changed[connection.id] = None
+        return secret
+
+    def recall(self, connection: Connection, digest: bytes, until: float) -> None:
+        """Take back what `changes` told before a restart."""
+        self._add(Kept(connection, digest, until))
+
+    def left(self, connection: ConnectionId, now: float) -> None:
+        """The connection ended: its time to return runs from here. Said twice, the first counts."""
+        kept = self._kept.get(connection)
+        if kept is not None and kept.until is None:
+            kept.until = now + self.seconds
+            self._changed[connection] = None
+
+    def redeem(self, secret: str, now: float) -> Connection | None:
+        """The connection a secret returns from, once; None if it is unknown, spent, withdrawn or too old."""
+        if len(secret) > _MAX_SECRET_CHARACTERS:
+            return None
+        found = self._by_digest.get(digest_of(secret))
+        if found is None:
+            return None
+        kept = self._kept[found]
+        self.drop(found)
+        # an open connection is resumed too: a page that was reloaded is back before the loss of its socket is noticed
+        return kept.connection if kept.until is None or now <= kept.until else None
+
+    def forget(self, room: RoomId, pubkey: Pubkey | None = None) -> None:
+        """Withdraw a removed person's secrets, or all of a closed room."""
+        for kept in list(self._kept.values()):
+            if kept.connection.room == room and pubkey in (None, kept.connection.pubkey):
+                self.drop(kept.connection.id)
+
+    def expire(self, now: float) -> None:
+        """Forget what is too old; called once in a while."""
+        for kept in list(self._kept.values()):
+            if kept.until is not None and now > kept.until:
+                self.drop(kept.connection.id)
+
+    def drop(self, connection: ConnectionId) -> None:
+        """Withdraw the secret of one connection: its person said goodbye there. Their other devices keep theirs."""
+        kept = self._kept.pop(connection, None)
+        if kept is not None:
+            del self._by_digest[kept.digest]
+            self._changed.pop(connection, None)
+            self._gone[kept.digest] = None
+
+    def changes(self) -> tuple[list[Kept], list[bytes]]:
+        """What to keep over a restart and the digests to forget, since the last call."""
+        changed, self._changed = self._changed, {}
+        gone, self._gone = self._gone, {}
+        return [self._kept[connection] for connection in changed], list(gone)
+
+    def not_kept(self, kept: Iterable[Kept], gone: Iterable[bytes]) -> None:
+        """These changes could not be written down: they are told again."""
+        self._gone = dict.fromkeys([*gone, *self._gone])
+        self._changed |= dict.fromkeys(one.connection.id for one in kept if self._kept.get(one.connection.id) is one)
+
+    def _add(self, kept: Kept) -> None:
+        self._kept[kept.connection.id] = kept
+        self._by_digest[kept.digest] = kept.connection.id
+
+
+_SIGN_OF_LIFE: Final = 60  # seconds between two that attendance writes down: a seat was lost up to so much later
+_log = structlog.get_logger(__name__)
+
+
+class WaysBack:
+    """The resume secrets of all rooms."""
+
+    def __init__(self, store: Store, *, clock: Clock, random_bytes: RandomBytes, seconds: int) -> None:
+        """Each lasts `seconds` after its connection ended."""
+        self._stored = Returns(store.database)
+        self._book = ResumeBook(random_bytes, seconds=seconds)
+        self._clock = clock
+        self._changed = asyncio.Event()
+        self._recalling = asyncio.Lock()
+        self._is_recalled = False
+
+    @property
+    def seconds(self) -> int:
+        """How long each lasts; a reload replaces it."""
+        return self._book.seconds
+
+    @seconds.setter
+    def seconds(self, seconds: int) -> None:
+        self._book.seconds = seconds
+
+    async def run(self, stop: Stop) -> None:
+        """Write down what changes until told to stop."""
+        await self._recall()
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            is_over = False
+            while not is_over:
+                changing = asyncio.create_task(self._changed.wait())
+                await asyncio.wait((changing, stopping), return_when=asyncio.FIRST_COMPLETED)
+                changing.cancel()
+                self._changed.clear()
+                is_over = stop.is_set()
+                await self._write()
+        finally:
+            stopping.cancel()
+
+    def mint(self, connection: Connection) -> str:
+        """See `ResumeBook`."""
+        secret = self._book.mint(connection)
+        self._changed.set()
+        return secret
+
+    def left(self, connection: ConnectionId, *, for_good: bool) -> None:
+        """A connection ended. `for_good`: its person does not come back this way."""
+        if for_good:
+            self._book.drop(connection)
+        self._book.left(connection, self._clock.monotonic())
+        self._changed.set()
+
+    async def redeem(self, secret: str) -> Connection | None:
+        """The connection a secret returns from, once, also one of this database's last daemon."""
+        await self._recall()
+        connection = self._book.redeem(secret, self._clock.monotonic())
+        self._changed.set()
+        return connection
+
+    def forget(self, room: RoomId, pubkey: Pubkey) -> None:
+        """Withdraw a removed person's ways back."""
+        self._book.forget(room, pubkey)
+        self._changed.set()
+
+    def expire(self) -> None:
+        """Forget what is too old; called once in a while."""
+        self._book.expire(self._clock.monotonic())
+        self._changed.set()
+
+    async def _recall(self) -> None:
+        """Take back what the last daemon kept, before anybody asks for it."""
+        async with self._recalling:
+            if self._is_recalled:
+                return
+            now = self._clock.now()
+            for one in await self._stored.all():
+                if (until := self._end_of(one)) is None or until < now:
+                    self._book.not_kept([], [one.digest])
+                else:
+                    left = until - now
+                    self._book.recall(_connection(one), one.digest, self._clock.monotonic() + left)
+            self._is_recalled = True
+            self._changed.set()
+
+    def _end_of(self, one: StoredReturn) -> int | None:
+        if one.until is not None:
+            return one.until
+        # it was open when the daemon died, so nobody wrote down when it ended
+        return None if one.last_evidence is None else one.last_evidence + _SIGN_OF_LIFE + self.seconds
+
+    async def _write(self) -> None:
+        kept, gone = self._book.changes()
+        if not kept and not gone:
+            return
+        try:
+            await self._stored.write([self._row(one) for one in kept], gone)
+        except StoreDamaged:
+            raise  # it will be so the next time
+        except PodiumError as error:
+            self._book.not_kept(kept, gone)  # with the next change: a room is no worse for it meanwhile
+            _log.warning("ways back were not written down", action="room.returns_unkept", error=str(error))
+
+    def _row(self, one: Kept) -> StoredReturn:
+        at = one.connection
+        left = None if one.until is None else one.until - self._clock.monotonic()
+        return StoredReturn(
+            digest=one.digest,
+            connection=at.id,
+            room=at.room,
+            pubkey=at.pubkey,
+            device=at.device,
+            role=at.role.value,
+            until=None if left is None else ceil(self._clock.now() + left),
+        )
+
+
+def _connection(one: StoredReturn) -> Connection:
+    return Connection(ConnectionId(one.connection), RoomId(one.room), Pubkey(one.pubkey), one.device, Role(one.role))

@@ -1,0 +1,192 @@
+"""The secrets of rooms with end-to-end encryption: passed on between browsers as cipher text (docs/encryption.md).
+
+One page gives them out: the instructor's that has been in the room for longest. The daemon tells it who is there, and
+carries what it encrypted to each of them; the daemon has no key to read it with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+import structlog
+
+from podium_daemon.conference.base import ConferenceEngine, RoomId, Support
+from podium_daemon.conference.events import LeaveReason, Role
+from podium_daemon.conference.seat_messages import GivenKey, Hand, KeyHolders, PassedKey, Spotlight, decode_for_daemon
+from podium_daemon.conference.seats import Seat, SeatSocket, Signalling, run_seat
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.services.rooms.hands import RoomHands
+from podium_protocol.events import Pubkey
+from podium_storage.database import Transaction
+from podium_storage.store import Store
+from podium_storage.table.models import LiveSessionRow, RoomControlsRow
+
+_log = structlog.get_logger(__name__)
+
+
+class _Room(msgspec.Struct):
+    seats: dict[str, Seat] = {}  # by connection, in the order of coming
+    epoch: int = -1
+
+    @property
+    def giver(self) -> Seat | None:
+        return next((seat for seat in self.seats.values() if seat.connection.role is Role.INSTRUCTOR), None)
+
+    @property
+    def holders(self) -> tuple[str, ...]:
+        """Everybody but the page that gives; the instructor too, if another device of theirs is there."""
+        giver = self.giver
+        return tuple(dict.fromkeys(seat.connection.pubkey for seat in self.seats.values() if seat is not giver))
+
+
+class RoomKeys:
+    """Who is in the rooms that are encrypted, and the highest epoch of each."""
+
+    def __init__(self, seats: Signalling) -> None:
+        self._seats = seats
+        self._rooms: dict[str, _Room] = {}
+
+    def sit(self, lesson_id: str, seat: Seat) -> None:
+        """Somebody takes a seat: the page that gives out the secret hears of it."""
+        room = self._rooms.setdefault(lesson_id, _Room())
+        room.seats[seat.connection.id] = seat
+        self._tell(room)
+
+    def stand(self, lesson_id: str, seat: Seat) -> None:
+        """Somebody's seat is over: those who stay are to have a new secret."""
+        room = self._rooms.get(lesson_id)
+        if room is not None and room.seats.pop(seat.connection.id, None) is not None:
+            self._tell(room)
+
+    def lessons(self) -> list[str]:
+        """The sessions whose keys are known."""
+        return list(self._rooms)
+
+    def forget(self, lesson_id: str) -> None:
+        """A session is over."""
+        self._rooms.pop(lesson_id, None)
+
+    async def give(self, lesson_id: str, seat: Seat, key: GivenKey) -> None:
+        """Pass a key on, if it comes from the page that gives them, and goes to somebody who is there."""
+        room = self._rooms.get(lesson_id)
+        if room is None or room.giver is not seat or key.to not in room.holders:
+            _log.info("a key was not passed on", action="room.key_dropped", session=lesson_id)
+            return
+        room.epoch = max(room.epoch, key.epoch)
+        message = PassedKey(sender=seat.connection.pubkey, ciphertext=key.ciphertext)
+        await self._seats.tell(seat.connection.room, message, Pubkey(key.to))
+
+    def _tell(self, room: _Room) -> None:
+        if (giver := room.giver) is not None:
+            giver.send(KeyHolders(room.holders, room.epoch))
+
+
+_ELSEWHERE = Refused(
+    "not-supported",
+    "people are shown by the meeting itself, not by this service",
+    "Pin the person in the meeting itself.",
+)
+
+
+class Lit(msgspec.Struct, frozen=True):
+    """Whether this service can do it with this engine, and who is shown large."""
+
+    support: Support
+    pubkey: Pubkey | None
+
+
+class RoomSpotlight:
+    """Owns `spotlight` of the room controls."""
+
+    def __init__(self, store: Store, engine: ConferenceEngine) -> None:
+        assert isinstance(engine, Signalling), "engines whose door is not our socket show people elsewhere"
+        self._store = store
+        self._seats: Signalling = engine
+        self._support = engine.capabilities.screen_share  # whoever shows screens shows people
+
+    async def of(self, lesson_id: str) -> Lit:
+        """Who is shown large in a session's room."""
+        row = await self._store.controls.where("lessonId").equals(lesson_id).first()
+        return Lit(self._support, Pubkey(row.spotlight) if row is not None and row.spotlight is not None else None)
+
+    async def put(self, row: LiveSessionRow, pubkey: Pubkey | None) -> Refused | None:
+        """Show somebody large to everybody, or nobody (None)."""
+        if self._support is not Support.NATIVE:
+            return _ELSEWHERE
+        assert row.conference_room_id is not None, "every adopted session has its room"
+        await self._keep(row.lesson_id, pubkey)
+        await self._seats.tell(RoomId(row.conference_room_id), Spotlight(pubkey))
+        return None
+
+    async def sit(self, lesson_id: str, seat: Seat) -> None:
+        """Somebody takes a seat: whom they are to see large they are told, unless it is nobody."""
+        lit = await self.of(lesson_id)
+        if lit.pubkey is not None:
+            seat.send(Spotlight(lit.pubkey))
+
+    async def _keep(self, lesson_id: str, pubkey: Pubkey | None) -> None:
+        async def scope(tx: Transaction) -> None:
+            table = self._store.controls.within(tx)
+            row = await table.where("lessonId").equals(lesson_id).first() or RoomControlsRow(lesson_id=lesson_id)
+            await table.upsert([msgspec.structs.replace(row, spotlight=pubkey)], by="lessonId")
+
+        await self._store.database.transact(scope)
+
+
+_BEAT: Final = '{"type":"beat"}'
+
+
+class _TakenOut:
+    """A socket whose messages for the daemon are taken out: the engine hears a sign of life in their place."""
+
+    def __init__(self, socket: SeatSocket, heard: Callable[[Hand | GivenKey], Awaitable[None]]) -> None:
+        self._socket = socket
+        self._heard = heard
+
+    async def receive(self) -> str | bytes:
+        """See `SeatSocket`."""
+        frame = await self._socket.receive()
+        message = decode_for_daemon(frame)
+        if message is None:
+            return frame
+        await self._heard(message)
+        return _BEAT
+
+    async def send(self, frame: str) -> None:
+        """See `SeatSocket`."""
+        await self._socket.send(frame)
+
+    async def close(self, code: int, reason: str) -> None:
+        """See `SeatSocket`."""
+        await self._socket.close(code, reason)
+
+
+class RoomTalk:
+    """Runs the seats of all rooms, whichever engine gave them out."""
+
+    def __init__(self, hands: RoomHands, keys: RoomKeys, spotlight: RoomSpotlight) -> None:
+        self._hands = hands
+        self._keys = keys
+        self._spotlight = spotlight
+
+    async def run_seat(self, lesson_id: str, seat: Seat, socket: SeatSocket, *, encrypted: bool) -> LeaveReason:
+        """`seats.run_seat`; `encrypted`: the session requires end-to-end encryption."""
+
+        async def heard(message: Hand | GivenKey) -> None:
+            match message:
+                case Hand(up):
+                    await self._hands.put(lesson_id, seat, up=up)
+                case GivenKey():
+                    await self._keys.give(lesson_id, seat, message)
+
+        self._hands.sit(lesson_id, seat)
+        if encrypted:
+            self._keys.sit(lesson_id, seat)
+        try:
+            await self._spotlight.sit(lesson_id, seat)
+            return await run_seat(seat, _TakenOut(socket, heard))
+        finally:
+            self._hands.stand(lesson_id, seat)
+            self._keys.stand(lesson_id, seat)

@@ -1,0 +1,454 @@
+"""The rooms' door: one signed proof joins, the waiting room holds, the instructor admits, the engine seats.
+
+Policy is here and the same on every engine; the engine is asked for a seat only when somebody is let in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
+
+import msgspec
+import structlog
+
+from podium_daemon.conference.base import (
+    ConferenceEngine,
+    EngineUnavailable,
+    Person,
+    Present,
+    Role,
+    RoomId,
+    RoomSpec,
+    Snapshot,
+)
+from podium_daemon.conference.events import LeaveReason
+from podium_daemon.conference.seat_messages import CLOSE_CODES, Notice, Resume
+from podium_daemon.conference.seats import Seat, SeatSocket, Signalling, SocketGone
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.keyed_locks import KeyedLocks
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.supervisor import Stop, uncancelled
+from podium_daemon.services.rooms.door import (
+    ADMITTED,
+    REFUSE_TEXTS,
+    REMOVED,
+    WAIT_TEXTS,
+    DoorKeeper,
+    Joining,
+    role_of,
+)
+from podium_daemon.services.rooms.entry import (
+    Challenge,
+    Entry,
+    Guest,
+    Hello,
+    Return,
+    Ticket,
+    TurnedAway,
+    Waiter,
+    Waiting,
+    WaitingRoom,
+    read_greeting,
+)
+from podium_daemon.services.rooms.hands import Hand, RoomHands
+from podium_daemon.services.rooms.resume_tokens import WaysBack
+from podium_daemon.services.rooms.room_messages import Lit, RoomKeys, RoomSpotlight, RoomTalk
+from podium_protocol.events import Pubkey, VerifiedEvent
+from podium_protocol.live.admission import Admit, AwaitDoor, DoorPolicy, DoorRole, Refuse, RefuseReason
+from podium_protocol.live.lifecycle import State
+from podium_protocol.live.recording import policy_for
+from podium_storage.changes import Batch
+from podium_storage.errors import StoreDamaged, StoreError
+from podium_storage.store import Store
+from podium_storage.table.models import IntervalRow, LiveSessionRow, RoomMemberRow, RsvpRow
+
+_log = structlog.get_logger(__name__)
+_CLOSE_REFUSED: Final = 4010
+_CLOSE_GREETING: Final = 4011
+_CLOSE_REPLACED: Final = CLOSE_CODES[LeaveReason.REPLACED]
+_NO_RETURN: Final = (LeaveReason.LEFT, LeaveReason.REMOVED, LeaveReason.ROOM_CLOSED, LeaveReason.REPLACED)
+_OVER: Final = (State.ENDED, State.CANCELLED)
+
+
+class RoomSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`resume` and `greeting` (until a socket says who it is) in seconds; the texts are shown before somebody joins."""
+
+    door: DoorPolicy
+    resume: int
+    notice: str
+    recording_policy: str
+    room_of: Callable[[LiveSessionRow], RoomSpec]
+    greeting: float = 10.0
+
+
+class Rooms:
+    """Who may be where. Standing is in the store; who waits on a socket right now is in memory."""
+
+    name = "rooms"
+
+    def __init__(
+        self,
+        settings: RoomSettings,
+        *,
+        store: Store,
+        engine: ConferenceEngine,
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+        recording: Callable[[str], bool] = lambda _lesson_id: False,
+    ) -> None:
+        """`recording`: whether a session is being recorded now; newcomers then agree before they enter."""
+        assert isinstance(engine, Signalling), "engines whose door is not our socket come with their own hand-over"
+        self._settings = settings
+        self._store = store
+        self._engine = engine
+        self._seats: Signalling = engine
+        self._clock = clock
+        self._keeper = DoorKeeper(store, settings.door, recording)
+        self._hands = RoomHands(engine, clock)
+        self._spotlight = RoomSpotlight(store, engine)
+        self._keys = RoomKeys(engine)
+        self._talk = RoomTalk(self._hands, self._keys, self._spotlight)
+        self._joining = Joining(store, clock=clock, random_bytes=random_bytes)
+        self._returns = WaysBack(store, clock=clock, random_bytes=random_bytes, seconds=settings.resume)
+        self._waiting = WaitingRoom()
+        self._doors = KeyedLocks()
+
+    @property
+    def settings(self) -> RoomSettings:
+        """The numbers in force; a reload replaces them."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: RoomSettings) -> None:
+        self._settings = settings
+        self._keeper.policy = settings.door
+        self._returns.seconds = settings.resume
+        self._waiting.wake(self._waiting.lessons())
+
+    async def run(self, stop: Stop) -> None:
+        """Look again at those who wait whenever a session, an RSVP or a room changes."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(uncancelled(self._returns.run(stop), self.name), name="ways back into rooms")
+            await self._look_again(stop)
+
+    async def _look_again(self, stop: Stop) -> None:
+        tables = (self._store.sessions.name, self._store.rsvps.name, self._store.intervals.name)
+        with self._store.database.changes.subscribe(*tables) as changes:
+            stopping = asyncio.create_task(stop.wait())
+            try:
+                while not stop.is_set():
+                    arriving = asyncio.create_task(changes.wait())
+                    await asyncio.wait((arriving, stopping), return_when=asyncio.FIRST_COMPLETED)
+                    arriving.cancel()
+                    batch = changes.take() or Batch(())
+                    self._tell_the_door(batch)
+                    await self._forget_what_is_over(batch)
+                    self._returns.expire()
+            finally:
+                stopping.cancel()
+
+    def _tell_the_door(self, batch: Batch) -> None:
+        if not self._waiting:
+            return
+        if batch.resync:
+            self._waiting.wake(self._waiting.lessons())
+            return
+        answered: dict[str, set[str]] = {}
+        for change in batch.changes:
+            row = change.after or change.before
+            if isinstance(row, LiveSessionRow):
+                self._waiting.wake([row.lesson_id])
+            elif isinstance(row, RsvpRow | IntervalRow):
+                answered.setdefault(row.lesson_id, set()).add(row.pubkey)
+        for lesson_id, people in answered.items():
+            self._waiting.wake_some(lesson_id, people)
+
+    async def _forget_what_is_over(self, batch: Batch) -> None:
+        """What is known of rooms while their sessions last."""
+        changed = {
+            row.lesson_id
+            for change in batch.changes
+            if isinstance(row := change.after or change.before, LiveSessionRow)
+        }
+        known = [lesson_id for lesson_id in self._keys.lessons() if batch.resync or lesson_id in changed]
+        if not known:
+            return
+        try:
+            rows = await self._store.sessions.where("lessonId").any_of(known).to_list()
+        except StoreDamaged:
+            raise
+        except StoreError:
+            return  # with the next change
+        for lesson_id in set(known) - {row.lesson_id for row in rows if row.state not in _OVER}:
+            self._keys.forget(lesson_id)
+
+    # -- joining
+
+    async def challenge(self, row: LiveSessionRow, url: str) -> Challenge:
+        """A nonce with everything the proof must answer; good for 60 s and one join."""
+        given = self.settings
+        policy = policy_for(row, given.recording_policy)
+        return self._joining.challenge(row, url, recording_policy=policy, notice=given.notice)
+
+    async def join(self, row: LiveSessionRow, proof: VerifiedEvent, url: str, body: bytes | None) -> Ticket | Refused:
+        """Check a signed join proof; the answer is a ticket for the room socket, or why there is none."""
+        checked = self._joining.check(row, proof, url, body)
+        if isinstance(checked, Refused):
+            return checked
+        entry = Entry(
+            lesson_id=row.lesson_id,
+            pubkey=proof.pubkey,
+            device=checked.device,
+            role=role_of(row, proof.pubkey),
+            fingerprint=checked.fingerprint,
+        )
+        async with self._doors.hold(row.lesson_id):
+            decision = await self._decide(row, entry)
+            if isinstance(decision, Refuse):
+                return Refused(decision.reason.replace("_", "-"), REFUSE_TEXTS[decision.reason], _when(decision))
+            await self._joining.keep(row, checked, proof)
+        return self._joining.ticket(entry, decision if isinstance(decision, AwaitDoor) else None)
+
+    async def serve(self, lesson_id: str, socket: SeatSocket) -> None:
+        """One room socket from its first message to its end: the door, the waiting room, the seat."""
+        entry = await self._greeted(lesson_id, socket)
+        if entry is None:
+            await socket.close(_CLOSE_GREETING, "send a fresh ticket first")
+            return
+        try:
+            seat = await self._seated(entry, socket)
+        except SocketGone:
+            return
+        if seat is not None:
+            await self._sit(lesson_id, seat, socket)
+
+    async def notify(self, lesson_id: str, text: str) -> None:
+        """Tell everybody in the room a line."""
+        row = await self._keeper.session(lesson_id)
+        if row is not None and row.conference_room_id is not None:
+            await self._seats.tell(RoomId(row.conference_room_id), Notice(text))
+
+    # -- what the instructor does at the door
+
+    async def guests(self, row: LiveSessionRow) -> list[Guest]:
+        """Who is in the room, then who waits."""
+        present = await self._present(row)
+        waiting = [
+            Guest(pubkey=one.entry.pubkey, waiting=True, role=one.entry.role, since=one.since, waiting_for=one.reason)
+            for one in self._waiting.of(row.lesson_id)
+        ]
+        return [*present, *waiting]
+
+    async def admit(self, row: LiveSessionRow, pubkeys: Collection[Pubkey] | None, by: Pubkey) -> int:
+        """Let people in, or everybody who waits (None); it sticks for the session, on every device."""
+        chosen = {one.entry.pubkey for one in self._waiting.of(row.lesson_id)} if pubkeys is None else set(pubkeys)
+        async with self._doors.hold(row.lesson_id):
+            await self._stand(row, chosen, ADMITTED)
+        _log.info("people admitted", action="room.admitted", session=row.lesson_id, by=by, people=len(chosen))
+        self._waiting.wake([row.lesson_id])
+        return len(chosen)
+
+    async def remove(self, row: LiveSessionRow, pubkey: Pubkey, reason: str, by: Pubkey) -> int | Refused:
+        """End somebody's connections and revoke their admission for this session."""
+        if role_of(row, pubkey) is not DoorRole.PARTICIPANT:
+            return Refused("not-allowed", "instructor and co-hosts are not removed", "Edit the session's co-hosts.")
+        assert row.conference_room_id is not None, "every adopted session has its room"
+        room = RoomId(row.conference_room_id)
+        # whoever is just being seated is seated first: else that would let them in again
+        async with self._doors.hold(row.lesson_id):
+            await self._stand(row, {pubkey}, REMOVED)
+            self._returns.forget(room, pubkey)
+            removed = await self._engine.remove(room, pubkey, reason or "The instructor removed you from this session.")
+        _log.info("somebody was removed", action="room.removed", session=row.lesson_id, by=by)
+        self._waiting.wake([row.lesson_id])
+        return 0 if isinstance(removed, Refused) else len(removed.connections)
+
+    def hands(self, row: LiveSessionRow) -> list[Hand]:
+        """The raised hands, the first first."""
+        return self._hands.of(row.lesson_id)
+
+    async def lower_hands(self, row: LiveSessionRow, pubkeys: Collection[Pubkey] | None, by: Pubkey) -> int:
+        """Take hands down, or all of them (None)."""
+        assert row.conference_room_id is not None, "every adopted session has its room"
+        lowered = await self._hands.lower(row.lesson_id, RoomId(row.conference_room_id), pubkeys)
+        _log.info("hands were lowered", action="room.hands", session=row.lesson_id, by=by, people=lowered)
+        return lowered
+
+    @property
+    def admits_confirmed(self) -> bool:
+        """Whether those who confirmed pass the waiting room by themselves."""
+        return self.settings.door.auto_admit_confirmed
+
+    async def spotlight(self, row: LiveSessionRow) -> Lit:
+        """Who is shown large to everybody."""
+        return await self._spotlight.of(row.lesson_id)
+
+    async def put_spotlight(self, row: LiveSessionRow, pubkey: Pubkey | None, by: Pubkey) -> Refused | None:
+        """Show somebody large to everybody, or nobody (None)."""
+        refusal = await self._spotlight.put(row, pubkey)
+        if refusal is None:
+            _log.info("the spotlight was set", action="room.spotlight", session=row.lesson_id, by=by)
+        return refusal
+
+    # -- inside
+
+    async def _greeted(self, lesson_id: str, socket: SeatSocket) -> Entry | None:
+        try:
+            async with asyncio.timeout(self.settings.greeting):
+                greeting = read_greeting(await socket.receive())
+        except (TimeoutError, SocketGone):
+            return None
+        match greeting:
+            case Hello(token):
+                entry = self._joining.redeem(token)
+            case Return(secret):
+                entry = await self._returning(lesson_id, secret)
+            case None:
+                return None
+        return entry if entry is not None and entry.lesson_id == lesson_id else None
+
+    async def _returning(self, lesson_id: str, secret: str) -> Entry | None:
+        connection = await self._returns.redeem(secret)
+        row = await self._keeper.session(lesson_id)
+        if connection is None or row is None or connection.room != row.conference_room_id:
+            return None
+        return Entry(
+            lesson_id=lesson_id,
+            pubkey=connection.pubkey,
+            device=connection.device,
+            role=role_of(row, connection.pubkey),
+            returning=True,
+            fingerprint=await self._joining.fingerprint_of(lesson_id, connection),
+        )
+
+    async def _seated(self, entry: Entry, socket: SeatSocket) -> Seat | None:
+        """Hold the socket until its person has a seat, or is turned away (None)."""
+        waiter = Waiter(entry, int(self._clock.now()))
+        reading = asyncio.create_task(_read_until_gone(socket))
+        self._waiting.enter(waiter)
+        try:
+            while True:
+                waiter.bell.clear()
+                match await self._asked(waiter):
+                    case TurnedAway() as refusal:
+                        await _say(socket, refusal)
+                        await socket.close(_CLOSE_REPLACED if waiter.replaced else _CLOSE_REFUSED, refusal.reason)
+                        return None
+                    case AwaitDoor(reason):
+                        if reason != waiter.reason:
+                            await _say(socket, Waiting(reason, WAIT_TEXTS[reason]))
+                            waiter.reason = reason
+                    case seat:
+                        return seat
+                await waiter.next_look(reading)
+        finally:
+            self._waiting.leave(waiter)
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+    async def _asked(self, waiter: Waiter) -> Seat | AwaitDoor | TurnedAway:
+        """What the door says now. One at a time: two who ask for the last seat must not both be told yes."""
+        async with self._doors.hold(waiter.entry.lesson_id):
+            if waiter.replaced:
+                return TurnedAway("replaced", "This device joined again in another page.")
+            row = await self._keeper.session(waiter.entry.lesson_id)
+            decision = Refuse(RefuseReason.ENDED) if row is None else await self._decide(row, waiter.entry, waiter)
+            match decision:
+                case Refuse(reason):
+                    return TurnedAway(reason, REFUSE_TEXTS[reason])
+                case Admit() if row is not None:
+                    return await self._take_seat(row, waiter.entry)
+                case AwaitDoor():
+                    return decision
+        raise AssertionError("every decision was looked at")
+
+    async def _take_seat(self, row: LiveSessionRow, entry: Entry) -> Seat | TurnedAway:
+        spec = self.settings.room_of(row)
+        try:
+            await self._engine.open_room(spec)  # staff may come before the doors open
+        except EngineUnavailable:
+            return TurnedAway("engine", "The room's server does not answer. Join again in a moment.")
+        person = Person(
+            pubkey=entry.pubkey, device=entry.device, role=Role(entry.role.value), fingerprint=entry.fingerprint
+        )
+        grant = await self._engine.grant(spec.room, person)
+        seat = grant if isinstance(grant, Refused) else await self._seats.take_seat(grant.token)
+        if isinstance(seat, Refused):
+            return TurnedAway(seat.slug, seat.detail)
+        await self._stand(row, {entry.pubkey}, ADMITTED)
+        now = await self._keeper.session(entry.lesson_id)
+        if now is None or now.state in _OVER:
+            # it ended while they came in, and its room was closed before we opened it again
+            await self._engine.close_room(spec.room)
+        return seat
+
+    async def _sit(self, lesson_id: str, seat: Seat, socket: SeatSocket) -> None:
+        connection = seat.connection
+        seat.send(Resume(self._returns.mint(connection), self.settings.resume))
+        row = await self._keeper.session(lesson_id)
+        encrypted = row is not None and row.e2ee_required
+        reason: LeaveReason | None = None
+        try:
+            reason = await self._talk.run_seat(lesson_id, seat, socket, encrypted=encrypted)
+        finally:
+            self._returns.left(connection.id, for_good=reason in _NO_RETURN)
+            self._waiting.wake_some(lesson_id)
+
+    async def _decide(
+        self, row: LiveSessionRow, entry: Entry, waiter: Waiter | None = None
+    ) -> Admit | AwaitDoor | Refuse:
+        devices = {(present.connection.pubkey, present.connection.device) for present in (await self._snapshot(row))}
+        devices |= self._waiting.devices_before(entry, waiter)
+        return await self._keeper.decide(row, entry, devices, int(self._clock.now()))
+
+    async def _snapshot(self, row: LiveSessionRow) -> Sequence[Present]:
+        assert row.conference_room_id is not None, "every adopted session has its room"
+        snapshot = await self._engine.snapshot(RoomId(row.conference_room_id))
+        return snapshot.present if isinstance(snapshot, Snapshot) else ()
+
+    async def _present(self, row: LiveSessionRow) -> list[Guest]:
+        return [
+            Guest(
+                pubkey=one.connection.pubkey,
+                waiting=False,
+                role=role_of(row, one.connection.pubkey),
+                since=one.joined_at,
+            )
+            for one in await self._snapshot(row)
+        ]
+
+    async def _stand(self, row: LiveSessionRow, pubkeys: Collection[Pubkey], state: str) -> None:
+        now = int(self._clock.now())
+        keys = [[row.lesson_id, pubkey] for pubkey in pubkeys]
+        known = {
+            each.pubkey: each for each in await self._store.members.where("[lessonId+pubkey]").any_of(keys).to_list()
+        }
+        rows = [
+            msgspec.structs.replace(known[pubkey], state=state, updated_at=now)
+            if pubkey in known
+            else RoomMemberRow(
+                lesson_id=row.lesson_id,
+                pubkey=pubkey,
+                state=state,
+                role=role_of(row, pubkey),
+                updated_at=now,
+                assurance="instructor",
+            )
+            for pubkey in pubkeys
+            if pubkey not in known or known[pubkey].state != state
+        ]
+        await self._store.members.upsert(rows, by="[lessonId+pubkey]")
+
+
+async def _read_until_gone(socket: SeatSocket) -> None:
+    while True:  # beats of those who wait say nothing we do not know
+        await socket.receive()
+
+
+async def _say(socket: SeatSocket, message: Waiting | TurnedAway) -> None:
+    await socket.send(msgspec.json.encode(message).decode())
+
+
+def _when(refusal: Refuse) -> str:
+    return f"Come back at {refusal.opens_at} (Unix time)." if refusal.opens_at is not None else ""

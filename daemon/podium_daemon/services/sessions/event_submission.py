@@ -1,0 +1,275 @@
+"""Signed events that people hand to the daemon over HTTP: checked, mirrored and queued for the relays in one step.
+
+What belongs to a private session is mirrored and given to no relay: it travels sealed (`private_news`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from podium_daemon.relays.strangers import FULL
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.writers.event_writer import Outgoing
+from podium_daemon.writers.private_notifications import PrivateNews
+from podium_protocol import kinds
+from podium_protocol.addresses import Address
+from podium_protocol.errors import InvalidInput
+from podium_protocol.events import Pubkey, VerifiedEvent
+from podium_protocol.limits import MAX_EVENT_BYTES, max_bytes_of
+from podium_protocol.live import private
+from podium_protocol.live.lifecycle import State
+from podium_protocol.live.rsvp import read_rsvp
+from podium_protocol.live.session import NotASession, Session, Visibility, read_session
+from podium_protocol.nips import nip09
+from podium_storage.database import Transaction
+from podium_storage.mirror.fold import IngestOutcome
+from podium_storage.store import Store
+from podium_storage.table.models import LiveSessionRow
+
+E2EE_UNAVAILABLE: Final = Refused(
+    "e2ee-unavailable",
+    "the conference engine of this service cannot encrypt from end to end",
+    "Leave out --e2ee; --private alone keeps the session off the relays.",
+)
+MAX_AHEAD: Final = 600  # seconds; relays and other clients drop what is dated further ahead (wire-formats.md)
+MAX_BEHIND: Final = 3600  # a draft signed later than this would lose against a newer revision: ask for a fresh one
+_OVER: Final = (State.ENDED, State.CANCELLED)
+_COUNT_FOR_NOTHING: Final = {
+    IngestOutcome.SUPERSEDED: Refused(
+        "outdated", "a newer event took the place of this one", "Ask for a fresh draft, sign it and send it."
+    ),
+    IngestOutcome.DELETED: Refused(
+        "outdated", "its author has deleted this event since", "Ask for a fresh draft, sign it and send it."
+    ),
+    IngestOutcome.EXPIRED: Refused(
+        "expired", "the event's own expiration has passed (NIP-40)", "Leave the expiration out, or set a later one."
+    ),
+}
+
+
+_OF_THE_CALLER: Final = frozenset({kinds.DM_RELAY_LIST, kinds.RELAY_LIST})
+_NOT_THEIRS: Final = Refused(
+    "not-the-author", "a relay list is taken from its author only", "Sign the call with the key of the list."
+)
+
+
+_NO_ROOM: Final = Refused(
+    "no-room", "the service has no room for more of what others send", "Ask its operator to make room."
+)
+_TOO_MANY: Final = Refused("too-many", "too much was sent in a short time", "Wait a few minutes, then try again.")
+
+
+async def _nothing_against_it(_event: VerifiedEvent) -> str | None:
+    return None
+
+
+class Submitted(msgspec.Struct, frozen=True):
+    """One event that is on its way. A private one reaches `relays` sealed, and only the service can open it there."""
+
+    event: VerifiedEvent
+    lesson_id: str | None
+    relays: tuple[str, ...]
+    private: bool = False
+
+
+class _Lost(Exception):  # noqa: N818  (it never leaves this module: it ends the transaction)
+    def __init__(self, refusal: Refused) -> None:
+        super().__init__(refusal.slug)
+        self.refusal = refusal
+
+
+class Intake:
+    """Takes what concerns a session here, and nothing else: the daemon is no open door to its relays."""
+
+    name = "intake"
+
+    def __init__(
+        self,
+        store: Store,
+        outgoing: Outgoing,
+        *,
+        news: PrivateNews,
+        own_inbox: Callable[[], Sequence[str]],
+        can_encrypt: bool,
+        accepts: Callable[[Session], bool],
+        clock: Clock,
+        objection: Callable[[VerifiedEvent], Awaitable[str | None]] = _nothing_against_it,
+    ) -> None:
+        """`own_inbox`: where the service reads messages; `can_encrypt`: the engine does so from end to end.
+
+        `objection`: why an event of somebody else is not stored now (`Strangers.objection`).
+        """
+        self._store = store
+        self._outgoing = outgoing
+        self._news = news
+        self._own_inbox = own_inbox
+        self._can_encrypt = can_encrypt
+        self._accepts = accepts
+        self._objection = objection
+        self._clock = clock
+
+    async def submit(self, events: Sequence[VerifiedEvent], *, by: Pubkey) -> list[Submitted] | Refused:
+        """Take all of `events` or none, from whoever signed the call.
+
+        What belongs to a session here proves its author itself, and anybody may bring it. Relay lists are taken from
+        their author alone: everybody's are public, and whoever hands them in would fill our disk and our relays with
+        those of strangers.
+        """
+        if any(event.kind in _OF_THE_CALLER and event.pubkey != by for event in events):
+            return _NOT_THEIRS
+        now = int(self._clock.now())
+        submitted: list[Submitted] = []
+        for event in events:
+            concerned = await self._concerned(event, now, submitted)
+            if isinstance(concerned, Refused):
+                return concerned
+            if (why := await self._objection(event)) is not None:
+                return _NO_ROOM if why == FULL else _TOO_MANY
+            submitted.append(concerned)
+
+        # a cancellation that is handed in again finds its revision deleted, by its own other half
+        meant = {IngestOutcome.DELETED} if any(event.kind == kinds.DELETION for event in events) else set()
+
+        async def scope(tx: Transaction) -> None:
+            for one in submitted:
+                outcome = await self._take(tx, one)
+                if outcome not in meant and (lost := _COUNT_FOR_NOTHING.get(outcome)):
+                    raise _Lost(lost)  # whoever hands it in believes that it counts
+
+        try:
+            await self._store.database.transact(scope)
+        except _Lost as lost:
+            return lost.refusal
+        return submitted
+
+    async def _take(self, tx: Transaction, one: Submitted) -> IngestOutcome:
+        if not one.private or one.lesson_id is None:
+            (outcome,) = await self._outgoing.add(tx, [one.event], lesson_id=one.lesson_id, relays=one.relays)
+            return outcome
+        sessions = self._store.sessions.within(tx).where("lessonId").equals(one.lesson_id)
+        before = await sessions.first()
+        (outcome,) = await self._outgoing.keep(tx, [one.event])
+        row = await sessions.first()
+        if outcome is IngestOutcome.STORED and row is not None:
+            if one.event.pubkey == row.instructor_pubkey and one.event.kind != kinds.RSVP:
+                await self._news.announce(tx, row, one.event, before)
+            else:
+                await self._news.remember(tx, row.lesson_id, one.event)
+        return outcome
+
+    async def _submitted(self, event: VerifiedEvent, lesson_id: str | None) -> Submitted:
+        if lesson_id is None or event.kind not in (kinds.DELETION, kinds.SESSION):
+            return Submitted(event, lesson_id, self._outgoing.relays)
+        return Submitted(event, lesson_id, await self._outgoing.relays_of(lesson_id))
+
+    def _sealed(self, event: VerifiedEvent, lesson_id: str) -> Submitted | Refused:
+        relays = tuple(self._own_inbox())
+        if not relays:
+            detail = "private sessions travel by private message, and this service has no relay for those"
+            return Refused("no-relay", detail, "Ask the operator to set `dm = true` on a relay.")
+        try:
+            private.check_size(event, service=self._news.service)
+        except InvalidInput as error:
+            return Refused("too-large", str(error), "Shorten the text, or invite fewer people.")
+        return Submitted(event, lesson_id, relays, private=True)
+
+    async def _concerned(self, event: VerifiedEvent, now: int, before: Sequence[Submitted]) -> Submitted | Refused:
+        """The event with the session that it is about, None for a person's relay list."""
+        if flaw := _flaw(event, now):
+            return flaw
+        match event.kind:
+            case kinds.SESSION:
+                return await self._session(event)
+            case kinds.RSVP:
+                return await self._rsvp(event)
+            case kinds.DELETION:
+                return await self._deletion(event, before)
+            case kinds.DM_RELAY_LIST | kinds.RELAY_LIST:
+                return await self._submitted(event, None)
+        detail = f"this service does not take events of kind {event.kind}"
+        return Refused("bad-kind", detail, "Publish it to a relay yourself.")
+
+    async def _session(self, event: VerifiedEvent) -> Submitted | Refused:
+        session = read_session(event)
+        if isinstance(session, NotASession):
+            return Refused("not-a-session", session.reason, "Start from a draft of /api/sessions/draft.")
+        if not self._accepts(session):
+            detail = "the author is not on the list of instructors, or the session does not name this service"
+            return Refused("not-an-instructor", detail, "Ask the operator to add the key under [instructors] allow.")
+        if session.e2ee_required and not self._can_encrypt:
+            return E2EE_UNAVAILABLE
+        return await self._visible(event, session)
+
+    async def _visible(self, event: VerifiedEvent, session: Session) -> Submitted | Refused:
+        known = await self._row(session.lesson_id)
+        before = None if known is None else Visibility(known.visibility)
+        # other clients leave our own tags out, and then the rules stay as they are
+        says_nothing = session.cancelled or not session.has_rules
+        is_private = Visibility.PRIVATE in (session.visibility, before if says_nothing else None)
+        if before is not None and is_private is not (before is Visibility.PRIVATE):
+            detail = f"the session was scheduled as {before}, and people answered because of that"
+            return Refused("visibility-fixed", detail, "Cancel it and schedule another one.")
+        return self._sealed(event, session.lesson_id) if is_private else await self._submitted(event, session.lesson_id)
+
+    async def _rsvp(self, event: VerifiedEvent) -> Submitted | Refused:
+        rsvp = read_rsvp(event)
+        row = None if rsvp is None else await self._row(str(rsvp.lesson_id))
+        # whoever is not invited is told what anybody is told of a session that does not exist
+        if rsvp is None or row is None or not private.may_attend(row, event.pubkey):
+            return Refused("unknown-session", "the RSVP names no session of this service", "Look at /api/sessions.")
+        if row.state in _OVER:
+            return Refused("session-over", f"the session is {row.state}", "RSVPs are open until the end of a session.")
+        # the mirror knows one answer for each `d`; what counts is one for each person, whatever its `d`
+        counted = await self._store.rsvps.where("[lessonId+pubkey]").equals([row.lesson_id, event.pubkey]).first()
+        if counted is not None and (-counted.rsvp_time, counted.event_id) < (-event.created_at, event.id):
+            return _COUNT_FOR_NOTHING[IngestOutcome.SUPERSEDED]
+        if private.is_private(row):
+            return self._sealed(event, row.lesson_id)
+        return await self._submitted(event, row.lesson_id)
+
+    async def _deletion(self, event: VerifiedEvent, before: Sequence[Submitted]) -> Submitted | Refused:
+        deletion = nip09.read_deletion(event)
+        addresses = [str(address) for address in deletion.addresses]
+        for address in addresses:
+            together = next((one for one in before if one.lesson_id == address), None)
+            row = await self._row(address)
+            if (together is not None and together.private) or (row is not None and private.is_private(row)):
+                return self._sealed(event, address)
+            if together is not None or row is not None:
+                return await self._submitted(event, address)
+        if any((parsed := Address.parse(text)) is not None and parsed.kind == kinds.RSVP for text in addresses):
+            lesson_id = await self._private_answer(event, deletion)
+            return await self._submitted(event, None) if lesson_id is None else self._sealed(event, lesson_id)
+        return Refused(
+            "unknown-session", "the deletion names nothing of this service", "Publish it to a relay yourself."
+        )
+
+    async def _private_answer(self, event: VerifiedEvent, deletion: nip09.Deletion) -> str | None:
+        """The private session to which a deleted answer was given: the deletion itself would tell relays of it."""
+        answers = await self._store.rsvps.where("pubkey").equals(event.pubkey).to_list()
+        lessons = [answer.lesson_id for answer in answers]
+        rows = await self._store.sessions.where("lessonId").any_of(lessons).to_list()
+        secret = {row.lesson_id for row in rows if private.is_private(row)}
+        held = [await self._outgoing.held(address) for address in deletion.addresses if address.kind == kinds.RSVP]
+        named = [rsvp.lesson_id for one in held if one is not None and (rsvp := read_rsvp(one)) is not None]
+        named += [answer.lesson_id for answer in answers if answer.event_id in deletion.ids]
+        if named:
+            return next((lesson_id for lesson_id in named if lesson_id in secret), None)
+        # it names what nobody here knows: rather kept back than shown, if it may be about a private session
+        return min(secret, default=None)
+
+    async def _row(self, lesson_id: str) -> LiveSessionRow | None:
+        return await self._store.sessions.where("lessonId").equals(lesson_id).first()
+
+
+def _flaw(event: VerifiedEvent, now: int) -> Refused | None:
+    if not now - MAX_BEHIND <= event.created_at <= now + MAX_AHEAD:
+        return Refused("bad-time", "the event is not dated now", "Ask for a fresh draft, sign it and send it at once.")
+    most = min(max_bytes_of(event.kind), MAX_EVENT_BYTES)
+    if len(event.to_json()) > most:
+        return Refused("too-large", f"an event of this kind is {most} bytes at most", "Shorten its text.")
+    return None

@@ -1,0 +1,390 @@
+"""Sessions through time: doors, start, warning, end, cancellation, reopening; each with its status event."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Protocol
+
+import msgspec
+import structlog
+
+from podium_daemon.conference.base import ConferenceEngine, EngineUnavailable, RoomId, RoomOpen, RoomSpec
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.reconcile_loop import take_turns
+from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.writers.event_writer import Outgoing
+from podium_daemon.writers.live_status import StatusEvents
+from podium_daemon.writers.private_outbox import Letters, status_letter
+from podium_protocol.events import Pubkey
+from podium_protocol.live.lifecycle import Run, State, Trigger, begin_run, end_run, move
+from podium_protocol.live.lifecycle_rules import (
+    Blocked,
+    BlockReason,
+    Cancel,
+    End,
+    Facts,
+    LifecyclePolicy,
+    Start,
+    StartPolicy,
+    TakeBack,
+    Warn,
+    check_manual_start,
+    check_reopen,
+    decide,
+    doors_open,
+    next_wakeup,
+)
+from podium_storage.changes import Batch
+from podium_storage.database import Transaction
+from podium_storage.store import Store
+from podium_storage.table.models import IntervalRow, LiveSessionRow
+
+_log = structlog.get_logger(__name__)
+_LOOK_EVERY: Final = 30  # seconds; the list of instructors changes without a change of any row
+_LOOK_AT_ALL_EVERY: Final = 3600  # seconds; in between only what changed or is due is read
+_LOOK_BACK: Final = 8 * 24 * 3600  # seconds; what was scheduled longer ago has ended, whatever the policy
+_TRIES: Final = 3
+_WORDS: Final = {
+    BlockReason.INSTRUCTOR_UNVERIFIED: "the instructor is not on the list of verified instructors",
+    BlockReason.INSTRUCTOR_ABSENT: "the instructor is not in the room yet",
+    BlockReason.DOORS_CLOSED: "the doors are not open yet",
+    BlockReason.CANCELLED: "the session was cancelled",
+    BlockReason.TOO_LATE: "it is too late for that",
+    BlockReason.WRONG_STATE: "the session is in another state",
+}
+
+Notify = Callable[[str, str], Awaitable[None]]
+"""Tell everybody in a session's room a line of text: `await notify(lesson_id, text)`."""
+
+
+class CaughtUp(Protocol):
+    """What is known once the past has been read; an `asyncio.Event` is one."""
+
+    async def wait(self) -> object:
+        """Wait until then."""
+
+
+class LifecycleSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """When sessions move, and what their rooms are."""
+
+    policy: LifecyclePolicy
+    start_policy: StartPolicy = StartPolicy.CLOCK
+    room_of: Callable[[LiveSessionRow], RoomSpec]
+
+
+class Lifecycle:
+    """Owns the state of every session. A state change, its signed event and its outbox rows are one transaction."""
+
+    name = "lifecycle"
+
+    def __init__(
+        self,
+        settings: LifecycleSettings,
+        *,
+        store: Store,
+        outgoing: Outgoing,
+        letters: Letters,
+        status: StatusEvents,
+        engine: ConferenceEngine,
+        is_instructor: Callable[[Pubkey], bool],
+        notify: Notify,
+        clock: Clock,
+        caught_up: CaughtUp,
+        at_start: Callable[[], Awaitable[bool]] | None = None,
+    ) -> None:
+        """`caught_up`: the past has been read; then `at_start` announces what else the service is.
+
+        It returns whether it could say all of it; if not, it is called again.
+        """
+        self._settings = settings
+        self._at_start = at_start
+        self._is_announced = True
+        self._announce_at = 0.0
+        self._room_at: float | None = None  # when the room is looked at again; None before it was announced
+        self._store = store
+        self._outgoing = outgoing
+        self._letters = letters
+        self._status = status
+        self._engine = engine
+        self._is_instructor = is_instructor
+        self._notify = notify
+        self._clock = clock
+        self._caught_up = caught_up
+        self._up_since = int(clock.now())
+        self._leads: dict[str, str] = {}
+        self._wakeups: dict[str, int] = {}
+        self._look_at_all_at = 0
+
+    @property
+    def settings(self) -> LifecycleSettings:
+        """When sessions move; a reload replaces it, and every session is looked at again."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: LifecycleSettings) -> None:
+        self._settings = settings
+        self._look_at_all_at = 0
+
+    async def run(self, stop: Stop) -> None:
+        """Move sessions until told to stop; begins once the relays have told what happened before."""
+        waiting = asyncio.ensure_future(self._caught_up.wait()), asyncio.ensure_future(stop.wait())
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        if stop.is_set():
+            return
+        await self._announce()
+        tables = (self._store.sessions.name, self._store.intervals.name)
+        with self._store.database.changes.subscribe(*tables) as changes:
+            await take_turns(self.name, self._turn, changes, clock=self._clock, stop=stop)
+
+    async def start(self, lesson_id: str, by: Pubkey) -> LiveSessionRow | Refused:
+        """Start by the instructor's signed command, from doors-open on."""
+        return await self._command(lesson_id, by, Trigger.MANUAL_START, check_manual_start)
+
+    async def reopen(self, lesson_id: str, by: Pubkey) -> LiveSessionRow | Refused:
+        """Open an ended session again shortly after its end."""
+        return await self._command(lesson_id, by, Trigger.REOPEN, check_reopen)
+
+    async def end(self, lesson_id: str, by: Pubkey) -> LiveSessionRow | Refused:
+        """End by the instructor's signed command."""
+
+        def check(facts: Facts, _policy: LifecyclePolicy, _now: int) -> Blocked | None:
+            return None if facts.state is State.ACTIVE else Blocked(BlockReason.WRONG_STATE, None)
+
+        return await self._command(lesson_id, by, Trigger.MANUAL_END, check)
+
+    async def _command(
+        self,
+        lesson_id: str,
+        by: Pubkey,
+        trigger: Trigger,
+        check: Callable[[Facts, LifecyclePolicy, int], Blocked | None],
+    ) -> LiveSessionRow | Refused:
+        for _ in range(_TRIES):  # its own event may come back from a relay at the very moment
+            answer = await self._try(lesson_id, by, trigger, check)
+            if answer is not None:
+                return answer
+        return Refused("busy", "the session changed meanwhile", "Try again.")
+
+    async def _try(
+        self,
+        lesson_id: str,
+        by: Pubkey,
+        trigger: Trigger,
+        check: Callable[[Facts, LifecyclePolicy, int], Blocked | None],
+    ) -> LiveSessionRow | Refused | None:
+        """None: the row changed between the look and the move."""
+        row = await self._store.sessions.where("lessonId").equals(lesson_id).first()
+        if row is None:
+            return Refused("unknown-session", "there is no such session here", "`podium session list` shows them.")
+        if by != row.instructor_pubkey:
+            return Refused("not-allowed", "only the instructor starts and ends a session", "Use the instructor's key.")
+        now = int(self._clock.now())
+        blocked = check(await self._facts(row), self.settings.policy, now)
+        if blocked is not None:
+            detail = f"the session is {row.state}: {_WORDS[blocked.reason]}"
+            return Refused(blocked.reason.value.replace("_", "-"), detail, "`podium session show` says when it may.")
+        if trigger is not Trigger.MANUAL_END and (refused := await self._open(row)):
+            return refused
+        return await self._moved(row, trigger, now)
+
+    async def _turn(self, batch: Batch) -> float | None:
+        now = int(self._clock.now())
+        if not self._is_announced and now >= self._announce_at:
+            await self._announce()
+        if batch.resync or now >= self._look_at_all_at:
+            rows = await self._store.sessions.where("scheduledAt").above(now - _LOOK_BACK).to_list()
+            self._leads, self._wakeups, self._look_at_all_at = {}, {}, now + _LOOK_AT_ALL_EVERY
+        else:
+            due = {lesson_id for lesson_id, at in self._wakeups.items() if at <= now}
+            rows = await self._read(self._named(batch) | due, now)
+        for row in rows:
+            self._note(row, await self._attend(row, now))
+        if self._room_at is not None and (rows or now >= self._room_at):
+            await self._keep_room()
+        announce = [] if self._is_announced else [self._announce_at]
+        room = [] if self._room_at is None else [self._room_at]
+        return min([*self._wakeups.values(), self._look_at_all_at, *announce, *room])
+
+    def announce_again(self) -> None:
+        """Compare what the service says of itself with what is on the relays, at the next turn."""
+        self._is_announced, self._announce_at = False, 0.0
+
+    async def _announce(self) -> None:
+        self._is_announced = True  # before it is done: a reload meanwhile asks for another
+        try:
+            if self._at_start is not None and not await self._at_start():
+                self._is_announced, self._announce_at = False, self._clock.now() + _LOOK_EVERY
+            await self._keep_room()
+        except BaseException:
+            self._is_announced = False
+            raise
+
+    async def _keep_room(self) -> None:
+        due = await self._status.keep_space()
+        self._room_at = float("inf") if due is None else due
+
+    def _named(self, batch: Batch) -> set[str]:
+        """What a batch can move: thousands who join and leave do not move a session, their instructor does."""
+        rows = (change.after or change.before for change in batch.changes)
+        return {
+            row.lesson_id
+            for row in rows
+            if isinstance(row, LiveSessionRow)
+            or (isinstance(row, IntervalRow) and self._leads.get(row.lesson_id) == row.pubkey)
+        }
+
+    async def _read(self, lessons: set[str], now: int) -> list[LiveSessionRow]:
+        for lesson_id in lessons:
+            self._wakeups.pop(lesson_id, None)
+            self._leads.pop(lesson_id, None)
+        if not lessons:
+            return []
+        rows = await self._store.sessions.where("lessonId").any_of(sorted(lessons)).to_list()
+        return [row for row in rows if row.scheduled_at > now - _LOOK_BACK]
+
+    def _note(self, row: LiveSessionRow, wakeup: int | None) -> None:
+        if wakeup is not None:
+            self._wakeups[row.lesson_id] = wakeup
+        if row.state in (State.SCHEDULED, State.ACTIVE):
+            self._leads[row.lesson_id] = row.instructor_pubkey
+
+    async def _attend(self, row: LiveSessionRow, now: int) -> int | None:
+        """Do what the session needs now; when it is next worth a look, if nothing changes before."""
+        facts = await self._facts(row)
+        looks_again: int | None = None
+        match decide(facts, self.settings.policy, now):
+            case Start(trigger):
+                if refused := await self._open(row):
+                    await self._block(row, refused.detail)
+                    return now + 30
+                await self._moved(row, trigger, now)
+                return now
+            case End(trigger, at):
+                await self._moved(row, trigger, at)
+                return now
+            case Cancel() | TakeBack() as decision:
+                await self._moved(row, Trigger.CANCEL if isinstance(decision, Cancel) else Trigger.TAKEN_BACK, now)
+                return now
+            case Warn(ends_at):
+                await self._warn(row, ends_at, now)
+                return now
+            case Blocked(reason, _):
+                await self._block(row, _WORDS[reason])
+                looks_again = now + _LOOK_EVERY
+        status_due = self._status.due_at(row)
+        is_stale = status_due is not None and status_due <= now
+        if is_stale:
+            await self._commit(row, row)
+        if doors_open(facts, self.settings.policy, now):
+            await self._open(row)
+        due = (next_wakeup(facts, self.settings.policy, now), status_due, looks_again)
+        # the row that was written with a fresh status names the time of the next one
+        return now if is_stale else min((time for time in due if time is not None and time > now), default=None)
+
+    async def _facts(self, row: LiveSessionRow) -> Facts:
+        seen: Sequence[IntervalRow] = ()
+        if row.state == State.ACTIVE or row.scheduled_at <= self._clock.now():  # before that nobody's presence counts
+            key = [row.lesson_id, row.instructor_pubkey]
+            seen = await self._store.intervals.where("[lessonId+pubkey]").equals(key).to_list()
+        return Facts(
+            state=State(row.state),
+            scheduled_start=row.scheduled_at,
+            scheduled_end=row.ends_at,
+            started_at=row.started_at,
+            ended_at=row.ended_at,
+            cancelled=row.withdrawn,
+            instructor_verified=self._is_instructor(Pubkey(row.instructor_pubkey)),
+            instructor_present=any(interval.left_at is None for interval in seen),
+            instructor_last_seen=max((interval.left_at or interval.last_evidence for interval in seen), default=None),
+            start_policy=self.settings.start_policy,
+            warned=row.warned_at is not None,
+            ended_by_withdrawal=row.end_reason == Trigger.WITHDRAWN,
+            observed_since=self._up_since,
+        )
+
+    async def _open(self, row: LiveSessionRow) -> Refused | None:
+        try:
+            opened = await self._engine.open_room(self.settings.room_of(row))
+        except EngineUnavailable as error:
+            return Refused("engine", str(error), "It is tried again every half minute.")
+        return None if isinstance(opened, RoomOpen) else opened
+
+    async def _moved(self, row: LiveSessionRow, trigger: Trigger, at: int) -> LiveSessionRow | None:
+        after = moved(row, trigger, at)
+        if not await self._commit(row, after):
+            return None
+        _log.info("a session moved", action="session.moved", session=row.lesson_id, trigger=trigger, state=after.state)
+        if after.state in (State.ENDED, State.CANCELLED) and after.conference_room_id is not None:
+            await self._engine.close_room(RoomId(after.conference_room_id))
+        return after
+
+    async def _warn(self, row: LiveSessionRow, ends_at: int, now: int) -> None:
+        # written down first: a daemon that dies in between does not warn twice
+        if await self._put(row, msgspec.structs.replace(row, warned_at=now, version=row.version + 1)):
+            await self._notify(row.lesson_id, f"This session ends in {max(1, round((ends_at - now) / 60))} min.")
+
+    async def _block(self, row: LiveSessionRow, reason: str) -> None:
+        if row.blocked_reason != reason:
+            _log.warning("a session cannot start", action="session.blocked", session=row.lesson_id, reason=reason)
+            await self._put(row, msgspec.structs.replace(row, blocked_reason=reason, version=row.version + 1))
+
+    async def _commit(self, before: LiveSessionRow, after: LiveSessionRow) -> bool:
+        """Store the row together with the signed events that show it; False if somebody else was quicker."""
+        events = await self._status.of(after)
+        # not every ten minutes, as for strangers: where it moved, or where something came after the end
+        is_news = after.state != before.state or after.state == State.ENDED
+        memory = await self._status.memory_of(after) if is_news else None
+        written = [event.created_at for event in events] if memory is None else [memory.created_at]
+        created_at = max(written, default=int(self._clock.now()))
+        row = msgspec.structs.replace(self._status.refreshed_at(after, created_at), version=before.version + 1)
+
+        async def scope(tx: Transaction) -> bool:
+            if not await self._is_current(tx, before):
+                return False
+            await self._store.sessions.within(tx).put(row)
+            await self._outgoing.add(tx, events, lesson_id=row.lesson_id)
+            await self._letters.add(tx, [] if memory is None else [status_letter(row, memory)])
+            return True
+
+        return await self._store.database.transact(scope)
+
+    async def _put(self, before: LiveSessionRow, after: LiveSessionRow) -> bool:
+        """Store the row; False if somebody else was quicker."""
+
+        async def scope(tx: Transaction) -> bool:
+            if not await self._is_current(tx, before):
+                return False
+            await self._store.sessions.within(tx).put(after)
+            return True
+
+        return await self._store.database.transact(scope)
+
+    async def _is_current(self, tx: Transaction, row: LiveSessionRow) -> bool:
+        assert row.id is not None, "rows that were read have an id"
+        stored = await self._store.sessions.within(tx).get(row.id)
+        return stored is not None and stored.version == row.version
+
+
+def moved(row: LiveSessionRow, trigger: Trigger, at: int) -> LiveSessionRow:
+    """The row after a legal move.
+
+    Raises:
+        IllegalMove: not in the table.
+    """
+    before, after = State(row.state), move(State(row.state), trigger)
+    runs = tuple(Run(*run) for run in row.runs)
+    changed = msgspec.structs.replace(row, state=after.value, blocked_reason=None)
+    if after is State.ACTIVE:
+        runs = begin_run(runs, at)
+        changed = msgspec.structs.replace(changed, started_at=at, ended_at=None, end_reason=None, warned_at=None)
+    elif after is State.SCHEDULED:
+        changed = msgspec.structs.replace(changed, ended_at=None, end_reason=None, warned_at=None)
+    elif after in (State.ENDED, State.CANCELLED):
+        if before is State.ACTIVE:
+            runs = end_run(runs, max(at, runs[-1].start))
+        changed = msgspec.structs.replace(changed, ended_at=at, end_reason=trigger.value.replace(" ", "_"))
+    return msgspec.structs.replace(changed, runs=tuple((run.start, run.end) for run in runs))

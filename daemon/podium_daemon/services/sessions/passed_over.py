@@ -1,0 +1,186 @@
+"""What instructors signed and this service did not take: logged, counted, listed with the reason, and told to them.
+
+A revision that cannot be read leaves the one before in force (`podium_storage.projections.session_revisions`); its
+instructor, who sees their change in their own client, hears once that it does not count here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+import structlog
+
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.writers.private_outbox import Letter, Letters
+from podium_protocol import kinds, tags
+from podium_protocol.addresses import Address
+from podium_protocol.errors import InvalidInput
+from podium_protocol.events import EventId, Pubkey, VerifiedEvent
+from podium_protocol.filters import Filter
+from podium_protocol.live import private
+from podium_protocol.live.lifecycle import State
+from podium_protocol.live.session import SessionLimits, objection_to
+from podium_protocol.live.session_spec import DEFAULT_LIMITS
+from podium_protocol.live.unread import Unread, write_unread
+from podium_protocol.text import single_line
+from podium_storage.database import Transaction
+from podium_storage.mirror.fold import Death, Effect
+from podium_storage.mirror.queries import EventQueries
+from podium_storage.store import Store
+from podium_storage.table.models import LiveSessionRow
+
+_log = structlog.get_logger(__name__)
+MAX_LISTED: Final = 500
+_MAX_TITLE: Final = 200
+_REMEMBERED: Final = 1_000  # events told of already: lists of instructors change, and then all are looked at again
+_RUNNING: Final = (State.SCHEDULED, State.ACTIVE)
+
+
+class PassedOverEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One event that was not taken. `keeps`: an older revision of its address stays in force here."""
+
+    event_id: EventId
+    lesson_id: str
+    author: Pubkey
+    title: str
+    created_at: int
+    reason: str
+    keeps: bool
+
+
+class PassedOver:
+    """Counts and lists events of instructors that are no sessions here. `counts`: by reason, since the start."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        service: Pubkey,
+        allows: Callable[[Pubkey], bool],
+        instructors: Callable[[], frozenset[Pubkey]],
+        limits: SessionLimits = DEFAULT_LIMITS,
+    ) -> None:
+        self._store = store
+        self._service = service
+        self._allows = allows
+        self._instructors = instructors
+        self._limits = limits
+        self._told: OrderedDict[EventId, None] = OrderedDict()
+        self.counts: Counter[str] = Counter()
+
+    def note(self, event: VerifiedEvent, reason: str) -> None:
+        """Log and count one event, if an instructor of ours signed it."""
+        if event.id in self._told or not self._allows(event.pubkey):
+            return
+        self._told[event.id] = None
+        if len(self._told) > _REMEMBERED:
+            self._told.popitem(last=False)
+        self.counts[reason] += 1
+        lesson_id = str(Address.of(event))
+        _log.warning("an event was passed over", action="session.passed_over", session=lesson_id, reason=reason)
+
+    async def listed(self, caller: Pubkey) -> list[PassedOverEvent] | Refused:
+        """What was not taken, newest first: to an instructor what they signed, to the service's own key all."""
+        if caller != self._service and not self._allows(caller):
+            return Refused("not-allowed", "this is shown to instructors of this service", "Sign with your key.")
+        authors = self._instructors() if caller == self._service else {caller}
+        wanted = Filter(kinds=(kinds.SESSION,), authors=tuple(sorted(authors)))
+        events = await EventQueries(self._store.database).by_filter(wanted)
+        refused = [
+            (event, reason)
+            for event in events
+            if (reason := objection_to(event, self._service, self._limits)) is not None
+        ]
+        rows = await self._rows([str(Address.of(event)) for event, _ in refused[:MAX_LISTED]])
+        return [_listed(event, reason, rows) for event, reason in refused[:MAX_LISTED]]
+
+    async def _rows(self, lessons: Sequence[str]) -> set[str]:
+        found = await self._store.sessions.where("lessonId").any_of(lessons).to_list()
+        return {row.lesson_id for row in found}
+
+
+class UnreadNotices:
+    """What follows from a revision that says less than the one it replaced, in the transaction that stores it.
+
+    The instructor of an unreadable one gets a letter, one for each revision in force. What the replaced one said, and
+    no relay holds any more, goes to the service itself: a lost disk must not forget the rules of a session.
+    """
+
+    def __init__(
+        self, store: Store, letters: Letters, *, service: Pubkey, page_of: Callable[[LiveSessionRow], str]
+    ) -> None:
+        self._store = store
+        self._letters = letters
+        self._service = service
+        self._page_of = page_of
+
+    async def apply(self, tx: Transaction, effects: Sequence[Effect], *, received_at: int) -> None:
+        """Find the sessions whose newest revision came with this batch and could not be read."""
+        told = [effect for effect in effects if effect.event.kind == kinds.SESSION]
+        lessons = sorted({str(Address.of(effect.event)) for effect in told})
+        if not told:
+            return
+        found = await self._store.sessions.within(tx).where("lessonId").any_of(lessons).to_list()
+        rows = [row for row in found if row.state in _RUNNING and row.ends_at > received_at]
+        held = {effect.event.id for effect in told if effect.held}
+        await self._letters.add(tx, [self._letter(row) for row in rows if row.unread_event_id in held])
+        replaced = {effect.event.id: effect.event for effect in told if effect.death is Death.SUPERSEDED}
+        kept = [(row, event) for row in rows for event in _still_said(row, replaced) if self._fits(event)]
+        await self._letters.add(tx, [self._copy(row, event) for row, event in kept])
+
+    def _fits(self, event: VerifiedEvent) -> bool:
+        """Whether a copy can be sealed and passes relays; a larger public session is not remembered so."""
+        try:
+            private.check_size(event, service=self._service)
+        except InvalidInput:
+            return False
+        return True
+
+    def _copy(self, row: LiveSessionRow, event: VerifiedEvent) -> Letter:
+        rumor = private.write_copy(event, service=self._service)
+        return Letter(lesson_id=row.lesson_id, recipient=self._service, topic=f"kept:{event.id}", rumor=rumor)
+
+    def _letter(self, row: LiveSessionRow) -> Letter:
+        told = Unread(
+            title=row.title,
+            starts_at=row.scheduled_at,
+            timezone=row.timezone or "UTC",
+            reason=row.unread_reason or "",
+            page=self._page_of(row),
+        )
+        instructor = Pubkey(row.instructor_pubkey)
+        created_at = row.unread_created_at or row.event_created_at
+        return Letter(
+            lesson_id=row.lesson_id,
+            recipient=instructor,
+            topic=f"unread:{row.event_id}",
+            rumor=write_unread(told, service=self._service, recipient=instructor, created_at=created_at),
+            expires_at=row.ends_at,
+        )
+
+
+def _still_said(row: LiveSessionRow, replaced: Mapping[EventId, VerifiedEvent]) -> Iterator[VerifiedEvent]:
+    """The replaced revisions of a public session on which it still rests: in force, or for its rules or its length."""
+    if private.is_private(row):
+        return  # each of its revisions was sent to ourselves when it came
+    for event in replaced.values():
+        rests = event.id == row.event_id or event.created_at in (row.rules_at, row.length_at)
+        if str(Address.of(event)) == row.lesson_id and rests:
+            yield event
+
+
+def _listed(event: VerifiedEvent, reason: str, rows: set[str]) -> PassedOverEvent:
+    lesson_id = str(Address.of(event))
+    title = tags.first(event.tags, "title") or tags.first(event.tags, "name") or ""
+    return PassedOverEvent(
+        event_id=event.id,
+        lesson_id=lesson_id,
+        author=event.pubkey,
+        title=single_line(title, _MAX_TITLE),
+        created_at=event.created_at,
+        reason=reason,
+        keeps=lesson_id in rows,
+    )

@@ -1,0 +1,61 @@
+"""What relays lack: the newest revision of a session they have in an older one; at indexers, the service's own lists.
+
+An instructor's client writes to its own relays; whoever reads on another one would come at the old hour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+
+from podium_daemon.writers.event_writer import Outgoing
+from podium_protocol import kinds
+from podium_protocol.addresses import Address
+from podium_protocol.events import EventId, Pubkey, VerifiedEvent
+from podium_protocol.live import private
+from podium_storage.database import Transaction
+from podium_storage.store import Store
+
+_log = structlog.get_logger(__name__)
+
+_LISTS: Final = (kinds.METADATA, kinds.RELAY_LIST, kinds.DM_RELAY_LIST)
+
+
+class Spreading:
+    """Queues the newest revisions; one that a relay was given before is not queued again."""
+
+    def __init__(self, store: Store, outgoing: Outgoing) -> None:
+        self._store = store
+        self._outgoing = outgoing
+        self._given: dict[int, tuple[EventId, tuple[str, ...]]] = {}
+
+    async def catch_up(self, outdated: Sequence[VerifiedEvent], relay: str) -> None:
+        """`relay` gave these events, which newer ones have replaced; of private sessions it is given nothing."""
+        if relay not in self._outgoing.relays:
+            return
+        addresses = {str(Address.of(event)) for event in outdated if event.kind == kinds.SESSION}
+        rows = await self._store.sessions.where("lessonId").any_of(sorted(addresses)).to_list()
+        for row in rows:
+            address = Address.parse(row.lesson_id)
+            newest = None if address is None or private.is_private(row) else await self._outgoing.held(address)
+            if newest is None:
+                continue
+            _log.info("a relay has an older revision", action="session.spread", session=row.lesson_id, relay=relay)
+            await self._queue(newest, row.lesson_id, relay)
+
+    async def give_lists(self, relays: Sequence[str], service: Pubkey) -> None:
+        """Queue the service's profile and its lists of relays for `relays`, where people look for such."""
+        for kind in _LISTS if relays else ():
+            newest = await self._outgoing.held(Address(kind, service, ""))
+            if newest is None or self._given.get(kind) == (newest.id, tuple(relays)):
+                continue
+            await self._queue(newest, None, *relays)
+            self._given[kind] = newest.id, tuple(relays)
+
+    async def _queue(self, event: VerifiedEvent, lesson_id: str | None, *relays: str) -> None:
+        async def scope(tx: Transaction) -> None:
+            await self._outgoing.add(tx, [event], lesson_id=lesson_id, relays=relays)
+
+        await self._store.database.transact(scope)

@@ -1,0 +1,1 @@
+"""What several services write: signed events, letters by gift wrap, the live status."""

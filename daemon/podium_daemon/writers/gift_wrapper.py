@@ -1,0 +1,252 @@
+"""From a ledger row to a signed gift wrap: the words, the seal, the wrap, and where it goes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Final, TypeVar
+
+import msgspec
+
+from podium_daemon.runtime.clock import Clock
+from podium_protocol import kinds
+from podium_protocol.events import Pubkey, Rejected, SignedEvent, UnsignedEvent, VerifiedEvent, verify_json
+from podium_protocol.filters import Filter
+from podium_protocol.keys import SecretKey
+from podium_protocol.live import message_texts as texts
+from podium_protocol.live.reminders import Message, ReminderPolicy, is_start_in_time
+from podium_protocol.live.rsvp import RsvpStatus
+from podium_protocol.nips import nip17, nip44, nip59
+from podium_protocol.nips.nip11 import NOTHING_ASKED, Asked
+from podium_storage.mirror.queries import EventQueries
+from podium_storage.table.models import LedgerRow, LiveSessionRow, RsvpRow
+
+_PER_QUERY = 1_000
+_MINUTES_BACK = 60
+_KEPT_KEYS = 20_000  # conversation keys of recipients: 35 us each to make, and everybody gets several messages
+
+AskedBy = Callable[[Sequence[str]], Asked]
+"""What relays are known to ask of an event that is to go to all of them."""
+
+
+def nothing_asked(_: Sequence[str]) -> Asked:
+    """An `AskedBy` of relays that take everything."""
+    return NOTHING_ASKED
+
+
+MAX_MINED: Final = 50
+"""Wraps that are mined in one turn, some 5 s at 16 bits: nobody's relay may keep the messages of all others waiting."""
+
+_T = TypeVar("_T")
+
+
+class Work:
+    """The share of one turn in which wraps are mined for relays that ask for it (NIP-13)."""
+
+    def __init__(self, most: int = MAX_MINED) -> None:
+        self._most = most
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a turn."""
+        self._left = self._most
+        self.is_put_off = False
+        """Whether something waits for the next turn."""
+
+    def puts_off(self, asked: Asked) -> bool:
+        """Whether a wrap has to wait for the next turn, since enough was mined in this one; else it is counted."""
+        if not asked.work:
+            return False
+        self._left -= 1
+        self.is_put_off |= self._left < 0
+        return self._left < 0
+
+
+async def made(asked: Asked, make: Callable[[], _T]) -> _T:
+    """What `make` returns: on a thread where it has to be mined, which takes too long for the event loop."""
+    return await asyncio.to_thread(make) if asked.work else make()
+
+
+class Wrapped(msgspec.Struct, frozen=True):
+    """A finished message; `rumor_id` is what the recipient's client knows it by."""
+
+    event: SignedEvent
+    rumor_id: str
+
+
+class Wrapper:
+    """Writes and wraps messages as the service."""
+
+    def __init__(
+        self,
+        secret: SecretKey,
+        *,
+        policy: ReminderPolicy,
+        page_of: Callable[[LiveSessionRow], str],
+        clock: Clock,
+        random_bytes: Callable[[int], bytes],
+        asked_by: AskedBy = nothing_asked,
+        most_work: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """`asked_by`: what the recipients' relays are known to ask of a wrap; `most_work`: the bits that are done."""
+        self.most_work = most_work
+        self.asked_by = asked_by
+        self._secret = secret
+        self.policy = policy
+        self._page_of = page_of
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._keys: dict[str, bytes] = {}
+
+    def wrap(
+        self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None, asked: Asked = NOTHING_ASKED
+    ) -> Wrapped:
+        """Render, seal and wrap one message as `asked`; about 0.4 ms, and the work that is asked for (see `made`).
+
+        Late ones say the time that really remains.
+        """
+        now = int(self._clock.now())
+        return self._wrapped(self._rumor(row, session, rsvp, now), row, session, now, asked)
+
+    def wrap_again(self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None, asked: Asked) -> Wrapped | None:
+        """The message that `row` was wrapped with before, for a relay that wants another wrap: the same rumor.
+
+        None: it cannot be written again word for word, since what it speaks of has changed.
+        """
+        now = int(self._clock.now())
+        for written_at in self._times_of_writing(row, now):
+            rumor = self._rumor(row, session, rsvp, written_at)
+            if rumor.id == row.rumor_id:
+                return self._wrapped(rumor, row, session, now, asked)
+        return None
+
+    def _times_of_writing(self, row: LedgerRow, now: int) -> Iterator[int]:
+        """When the text may have been written: in time, or late, when it says the minutes that remained then."""
+        first_late = row.due_at + self.policy.late_after + 1
+        yield row.due_at
+        yield from range(now, max(first_late, now - _MINUTES_BACK * 60), -60)
+        yield first_late
+
+    def _rumor(self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None, now: int) -> UnsignedEvent:
+        rendered = texts.render(
+            Message(row.message), self._subject(row, session, rsvp), due_at=row.due_at, now=now, policy=self.policy
+        )
+        return texts.write_message(
+            rendered, service=self._secret.pubkey, recipient=Pubkey(row.pubkey), due_at=row.due_at
+        )
+
+    def _wrapped(
+        self,
+        rumor: UnsignedEvent,
+        row: LedgerRow,
+        session: LiveSessionRow,
+        now: int,
+        asked: Asked,
+    ) -> Wrapped:
+        recipient = Pubkey(row.pubkey)
+        event = nip59.gift_wrap(
+            rumor,
+            self._secret,
+            recipient,
+            now=max(now, row.due_at),  # it is sent then, and no relay is to find it too old
+            entropy=self._random_bytes(nip59.ENTROPY_BYTES),
+            conversation_key=self._key(recipient),
+            expiration=max(session.ends_at, row.window_ends_at),
+            backdating=asked.backdating,
+            work=asked.work,
+        )
+        return Wrapped(event, rumor.id)
+
+    def _subject(self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None) -> texts.Subject:
+        return texts.Subject(
+            title=session.title,
+            starts_at=session.scheduled_at,
+            timezone=session.timezone or "UTC",
+            join_url=self._page_of(session),
+            position=(rsvp.position if rsvp else None) or 0,
+            tentative=rsvp is not None and rsvp.status == RsvpStatus.TENTATIVE,
+            moved_from=row.told_start,
+            cancel_reason=session.cancel_reason,
+            began_at=self._began_at(session),
+        )
+
+    def _began_at(self, session: LiveSessionRow) -> int | None:
+        """None where it began in time: the words are then those that were prepared, to the letter."""
+        began_at = session.began_at
+        in_time = began_at is not None and is_start_in_time(session.scheduled_at, began_at, self.policy)
+        return None if in_time else began_at
+
+    def _key(self, recipient: Pubkey) -> bytes:
+        key = self._keys.get(recipient)
+        if key is None:
+            if len(self._keys) >= _KEPT_KEYS:
+                self._keys.clear()
+            key = self._keys[recipient] = nip44.conversation_key(self._secret, recipient)
+        return key
+
+
+ListsRead = Callable[[str], bool | None]
+"""Whether every relay has told where somebody reads messages; None: no relay is asked for it (yet)."""
+
+ASKED_WITHIN: Final = 60
+"""Seconds in which relays are asked about somebody new."""
+
+LOOK_AGAIN: Final = 3
+"""Seconds between two looks at those of whom the relays have not told all."""
+
+_LOOKED_AT_A_SECOND: Final = 500
+
+NOT_READ: Final = "not all relays have told yet where the recipient reads private messages"
+
+
+class Unread:
+    """Rows whose recipient names no relays as far as was read, while not all was: nobody may call them unreachable."""
+
+    def __init__(self, lists_read: ListsRead) -> None:
+        self._lists_read = lists_read
+        self._rows: set[int] = set()
+        self._before = 0  # how many there were at the last look
+        self.again_at = 0
+        """When (Unix) to look at those rows again."""
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def look_again(self, now: int, *, told_more: bool) -> None:
+        """Begin a turn; `told_more`: somebody's list came."""
+        if told_more or now >= self.again_at:
+            self._before = len(self._rows)
+            self._rows.clear()
+
+    def holds(self, row_id: int | None) -> bool:
+        """Whether a row was looked at lately, in vain."""
+        return row_id in self._rows
+
+    def keeps(self, row_id: int | None, pubkey: str, since: int, now: int) -> bool:
+        """Whether a row without relays has to wait; it changed at `since` (Unix)."""
+        was_read = self._lists_read(pubkey)
+        if was_read or (was_read is None and now - since >= ASKED_WITHIN) or row_id is None:
+            return False
+        if not self._rows:
+            self.again_at = now + LOOK_AGAIN + self._before // _LOOKED_AT_A_SECOND
+        self._rows.add(row_id)
+        return True
+
+
+async def inboxes_of(mirror: EventQueries, pubkeys: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Where people read private messages: their kind 10050 and nowhere else (NIP-17); who has none is left out."""
+    asked = [Pubkey(pubkey) for pubkey in sorted(set(pubkeys))]
+    found: dict[str, tuple[str, ...]] = {}
+    for start in range(0, len(asked), _PER_QUERY):
+        part = tuple(asked[start : start + _PER_QUERY])
+        events = await mirror.by_filter(Filter(kinds=(kinds.DM_RELAY_LIST,), authors=part))
+        found |= {event.pubkey: relays for event in events if (relays := nip17.read_dm_relays(event))}
+    return found
+
+
+def stored_wrap(row: LedgerRow) -> VerifiedEvent | None:
+    """The wrap a row keeps, read back; None where it has none or the bytes are damaged."""
+    if row.wrap is None:
+        return None
+    event = verify_json(row.wrap)
+    return None if isinstance(event, Rejected) else event

@@ -1,0 +1,191 @@
+"""The service's own public events about a session: the room (30312) and the live status (30313), signed and counted."""
+
+from __future__ import annotations
+
+from typing import Final, TypedDict
+
+import msgspec
+
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.signers.signer import Signer
+from podium_daemon.writers.event_writer import Outgoing
+from podium_protocol import kinds
+from podium_protocol.addresses import Address
+from podium_protocol.events import EventId, Pubkey, UnsignedEvent, VerifiedEvent
+from podium_protocol.live import live_status as meeting
+from podium_protocol.live.lifecycle import State
+from podium_protocol.live.rsvp import RsvpStatus
+from podium_protocol.live.session import Visibility
+from podium_protocol.nips import nip13
+from podium_storage.mirror.mirror import Mirror
+from podium_storage.projections.sessions import room_of
+from podium_storage.store import Store
+from podium_storage.table.models import LiveSessionRow
+
+SPACE_IDENTIFIER: Final = meeting.SPACE_IDENTIFIER
+_LOOK_BACK: Final = 8 * 24 * 3600  # seconds
+
+
+class _WrittenBy(TypedDict):
+    service: Pubkey
+    relay_hint: str
+    now: int
+    previous_created_at: int | None
+
+
+class StatusSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the public events say of the service; `refresh` in seconds."""
+
+    space_name: str
+    public_url: str
+    refresh: int = meeting.REFRESH_EVERY
+    announce_live_event: bool = False
+
+
+class StatusEvents:
+    """Composes and signs them; whoever changes the state stores them with it."""
+
+    def __init__(
+        self,
+        settings: StatusSettings,
+        *,
+        store: Store,
+        mirror: Mirror,
+        outgoing: Outgoing,
+        signer: Signer,
+        clock: Clock,
+    ) -> None:
+        self.settings = settings
+        """What they say of the service; a reload replaces it."""
+        self._store = store
+        self._mirror = mirror
+        self._outgoing = outgoing
+        self._signer = signer
+        self._clock = clock
+        self.space = Address(kinds.SPACE, signer.pubkey, SPACE_IDENTIFIER)
+
+    async def keep_space(self) -> int | None:
+        """Publish the room if it says something else, or is open and getting old; when to look again (Unix), if ever.
+
+        Call it after each change of a session as well: that may open or close the room.
+        """
+        await self.announce_space()
+        if await self._is_open():
+            held = await self._mirror.newest(self.space)
+            return held.created_at + meeting.SPACE_REFRESH_EVERY if held is not None else None
+        following = await self._session(State.SCHEDULED)
+        return following.scheduled_at - meeting.SPACE_AHEAD if following is not None else None
+
+    async def announce_space(self, *, anew: bool = False, not_before: int = 0) -> VerifiedEvent | None:
+        """Publish the room if it is new or says something else than the one on the relays, or `anew`; what went out.
+
+        `not_before`: the time (Unix) it is dated at the earliest.
+        """
+        before = await self._mirror.newest(self.space)
+        earliest = max(before.created_at if before else 0, not_before - 1)
+        now, is_open = int(self._clock.now()), await self._is_open()
+        is_old = before is not None and is_open and before.created_at + meeting.SPACE_REFRESH_EVERY <= now
+        space = meeting.Space(
+            identifier=SPACE_IDENTIFIER,
+            name=self.settings.space_name,
+            service_url=self.settings.public_url,
+            endpoint=f"{self.settings.public_url.rstrip('/')}/api/service",
+            status=meeting.SpaceStatus.OPEN if is_open else meeting.SpaceStatus.CLOSED,
+            relays=self._outgoing.relays,
+        )
+        event = meeting.write_space(
+            space,
+            service=self._signer.pubkey,
+            relay_hint=self._hint,
+            now=now,
+            previous_created_at=earliest or None,
+        )
+        if before is not None and nip13.without_nonce(before.tags) == event.tags and not (anew or is_old):
+            return None
+        signed = await self._signer.sign(event)
+        await self._store.database.transact(lambda tx: self._outgoing.add(tx, [signed]))
+        return signed
+
+    async def _is_open(self) -> bool:
+        """Whether something is live or soon to be. Private sessions do not count: the room would tell of them."""
+        if await self._session(State.ACTIVE) is not None:
+            return True
+        following = await self._session(State.SCHEDULED)
+        return following is not None and following.scheduled_at <= self._clock.now() + meeting.SPACE_AHEAD
+
+    async def _session(self, state: State) -> LiveSessionRow | None:
+        """The first public session in a state; what began before `_LOOK_BACK` is over, whatever its row says."""
+        since = self._store.sessions.where("scheduledAt").above(int(self._clock.now()) - _LOOK_BACK)
+        public = since.and_("state").equals(state.value).and_("visibility").equals(Visibility.PUBLIC.value)
+        return await public.and_("withdrawn").equals(False).first()
+
+    async def of(self, row: LiveSessionRow) -> list[VerifiedEvent]:
+        """The events that show `row`, newer than the last ones; none for a private session."""
+        if row.visibility == Visibility.PRIVATE:
+            return []
+        described = await self._described(row)
+        writers = [meeting.write_meeting]
+        if self.settings.announce_live_event:
+            writers.append(meeting.write_live_event)
+        return [await self._signer.sign(write(described, **self._written_by(row))) for write in writers]
+
+    async def memory_of(self, row: LiveSessionRow) -> UnsignedEvent | None:
+        """The status of a private session as a rumor, which only we read again; None for a public one."""
+        if row.visibility != Visibility.PRIVATE:
+            return None
+        return meeting.write_meeting(await self._described(row), **self._written_by(row))
+
+    def _written_by(self, row: LiveSessionRow) -> _WrittenBy:
+        return {
+            "service": self._signer.pubkey,
+            "relay_hint": self._hint,
+            "now": int(self._clock.now()),
+            "previous_created_at": row.status_created_at or None,
+        }
+
+    async def _described(self, row: LiveSessionRow) -> meeting.Meeting:
+        present, total = await self._counts(row)
+        session = Address.parse(row.lesson_id)
+        assert session is not None, "a row's lessonId was parsed before it was stored"
+        return meeting.Meeting(
+            identifier=row.conference_room_id or room_of(row.lesson_id),
+            space=self.space,
+            session=session,
+            title=row.title,
+            summary=row.summary,
+            status=meeting.MeetingStatus.of(State(row.state)),
+            starts_at=row.runs[0][0] if row.runs else row.scheduled_at,
+            ends_at=row.ended_at or row.ends_at,
+            current_participants=present,
+            total_participants=total,
+            recording_url=row.recording_url,
+            pinned=await self._pinned(row),
+        )
+
+    def refreshed_at(self, row: LiveSessionRow, created_at: int) -> LiveSessionRow:
+        """The row once its status was written at `created_at`: a live one is told again before clients call it dead."""
+        due = created_at + self.settings.refresh if row.state == State.ACTIVE else None
+        return msgspec.structs.replace(row, status_created_at=created_at, status_due_at=due)
+
+    def due_at(self, row: LiveSessionRow) -> int | None:
+        """When the status of a live session is told again; sooner than was written where `refresh` is shorter now."""
+        if row.status_due_at is None or not row.status_created_at:
+            return row.status_due_at
+        return min(row.status_due_at, row.status_created_at + self.settings.refresh)
+
+    async def _counts(self, row: LiveSessionRow) -> tuple[int, int]:
+        intervals = await self._store.intervals.where("lessonId").equals(row.lesson_id).to_list()
+        present = {interval.pubkey for interval in intervals if interval.left_at is None}
+        came = {interval.pubkey for interval in intervals}
+        if came or row.state not in (State.SCHEDULED, State.ACTIVE):
+            return len(present), len(came)
+        answers = self._store.rsvps.where("lessonId").equals(row.lesson_id)
+        return 0, await answers.and_("status").equals(RsvpStatus.CONFIRMED.value).count()
+
+    async def _pinned(self, row: LiveSessionRow) -> tuple[EventId, ...]:
+        questions = self._store.questions.where("lessonId").equals(row.lesson_id).and_("pinned").equals(True)
+        return tuple(EventId(each.event_id) for each in await questions.to_list() if each.state == "shown")
+
+    @property
+    def _hint(self) -> str:
+        return next(iter(self._outgoing.relays), "")

@@ -1,0 +1,153 @@
+"""What happens to a private session, told to those it concerns: its revisions, its end, and words for people.
+
+Everything goes into the transaction that stores what is told, as letters; the post sends them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
+
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.writers import private_outbox as topics
+from podium_daemon.writers.private_outbox import Letter, Letters
+from podium_protocol import kinds
+from podium_protocol.events import EventId, Pubkey, VerifiedEvent
+from podium_protocol.live import private
+from podium_protocol.live.reminders import LedgerState
+from podium_protocol.live.rsvp import Rsvp, RsvpStatus
+from podium_protocol.live.said import ALL
+from podium_protocol.nips import nip19
+from podium_storage.database import Transaction
+from podium_storage.projections.rsvps import Answer, RsvpProjection
+from podium_storage.store import Store
+from podium_storage.table.models import LiveSessionRow, RsvpRow
+
+_FOR_GUESTS: Final = (topics.SESSION, topics.DELETION, topics.INVITATION)
+
+
+class PrivateNews:
+    """Writes the letters of private sessions.
+
+    `page_of` gives the address at which people join; `name_of` somebody's own name, or "" where it is not known.
+    """
+
+    def __init__(
+        self,
+        letters: Letters,
+        *,
+        store: Store,
+        rsvps: RsvpProjection,
+        service: Pubkey,
+        page_of: Callable[[LiveSessionRow], str],
+        clock: Clock,
+        name_of: Callable[[Pubkey], str] = lambda _pubkey: "",
+    ) -> None:
+        self._letters = letters
+        self._store = store
+        self._rsvps = rsvps
+        self._page_of = page_of
+        self._name_of = name_of
+        self._clock = clock
+        self.service = service
+
+    async def announce(
+        self, tx: Transaction, row: LiveSessionRow, event: VerifiedEvent, before: LiveSessionRow | None
+    ) -> None:
+        """Send a revision of the session, or its deletion, to everybody it names and to ourselves.
+
+        Args:
+            tx: the transaction that stored `event`.
+            row: the session as it is now.
+            event: signed by the instructor.
+            before: the session as it was, or None if nobody here knew it.
+        """
+        topic = topics.SESSION if event.kind == kinds.SESSION else topics.DELETION
+        people = (*private.people_of(row), self.service)
+        await self._letters.add(tx, self._copies(event, row.lesson_id, people, topic))
+        if event.kind == kinds.SESSION:
+            await self._letters.add(tx, await self._invitations(tx, row, event, before))
+            await self.forget_uninvited(tx, row)
+
+    async def remember(self, tx: Transaction, lesson_id: str, event: VerifiedEvent) -> None:
+        """Send a participant's signed event to ourselves: a daemon that lost its disk reads it again."""
+        kind = topics.RSVP if event.kind == kinds.RSVP else topics.DELETION
+        # one topic for each person: nobody's answer takes the place of another's
+        await self._letters.add(tx, self._copies(event, lesson_id, (self.service,), f"{kind}:{event.pubkey}"))
+
+    async def forget_uninvited(self, tx: Transaction, row: LiveSessionRow) -> None:
+        """Whoever is not invited any more has no answer and no seat, and hears nothing more."""
+        rsvps = await self._store.rsvps.within(tx).where("lessonId").equals(row.lesson_id).to_list()
+        people = {*private.people_of(row), self.service}
+        dead = [Answer(_rsvp(each), held=False) for each in rsvps if each.pubkey not in people]
+        await self._rsvps.take(tx, dead, received_at=int(self._clock.now()))
+        kept = await self._store.letters.within(tx).where("lessonId").equals(row.lesson_id).to_list()
+        stale = [each.id for each in kept if each.topic in _FOR_GUESTS and each.pubkey not in people]
+        await self._store.letters.within(tx).bulk_delete([key for key in stale if key is not None])
+
+    async def _invitations(
+        self, tx: Transaction, row: LiveSessionRow, event: VerifiedEvent, before: LiveSessionRow | None
+    ) -> list[Letter]:
+        """For each guest who knows nothing yet, or knows something that is wrong now.
+
+        Who has answered hears of a move or a cancellation from the reminders, like everybody else.
+        """
+        rsvps = await self._store.rsvps.within(tx).where("lessonId").equals(row.lesson_id).to_list()
+        kept = await self._store.letters.within(tx).where("lessonId").equals(row.lesson_id).to_list()
+        told = {each.pubkey: LedgerState(each.state) for each in kept if each.topic == topics.INVITATION}
+        answered = {each.pubkey for each in rsvps}
+        quiet = await self._opted_out(tx, row)
+        silent = [pubkey for pubkey in private.people_of(row) if pubkey not in answered | quiet]
+        is_news = before is not None and _shown(before) != _shown(row)
+        owed = [pubkey for pubkey in silent if (is_news if pubkey in told else not row.withdrawn)]
+        reached = {pubkey for pubkey, state in told.items() if not state.is_unsent}
+        return [self._invitation(row, event, pubkey, reached) for pubkey in owed if pubkey != row.instructor_pubkey]
+
+    async def _opted_out(self, tx: Transaction, row: LiveSessionRow) -> set[str]:
+        """Who said `stop` of this session, or `stop all`."""
+        people = list(private.people_of(row))
+        found = await self._store.opt_outs.within(tx).where("pubkey").any_of(people).to_list()
+        return {each.pubkey for each in found if each.lesson_id in (ALL, row.lesson_id)}
+
+    def _invitation(
+        self, row: LiveSessionRow, event: VerifiedEvent, recipient: Pubkey, reached: Collection[str]
+    ) -> Letter:
+        instructor = Pubkey(row.instructor_pubkey)
+        words = private.Invitation(
+            title=row.title,
+            starts_at=row.scheduled_at,
+            timezone=row.timezone or "UTC",
+            page=self._page_of(row),
+            inviter=self._name_of(instructor) or nip19.short_npub(instructor),
+            cancelled=row.withdrawn,
+            cancel_reason=row.cancel_reason,
+            changed=recipient in reached,
+        )
+        rumor = private.write_invitation(words, service=self.service, recipient=recipient, created_at=event.created_at)
+        return Letter(
+            lesson_id=row.lesson_id,
+            recipient=recipient,
+            topic=topics.INVITATION,
+            rumor=rumor,
+            expires_at=row.ends_at,
+        )
+
+    def _copies(self, event: VerifiedEvent, lesson_id: str, people: Sequence[Pubkey], topic: str) -> list[Letter]:
+        rumor = private.write_copy(event, service=self.service)
+        return [
+            Letter(lesson_id=lesson_id, recipient=pubkey, topic=topic, rumor=rumor) for pubkey in dict.fromkeys(people)
+        ]
+
+
+def _shown(row: LiveSessionRow) -> tuple[object, ...]:
+    return row.title, row.scheduled_at, row.withdrawn
+
+
+def _rsvp(row: RsvpRow) -> Rsvp:
+    return Rsvp(
+        lesson_id=row.lesson_id,
+        pubkey=Pubkey(row.pubkey),
+        status=RsvpStatus(row.status),
+        created_at=row.rsvp_time,
+        event_id=EventId(row.event_id),
+    )

@@ -1,0 +1,69 @@
+"""The spotlight: one person large for everybody, over the room's real socket."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from podium_daemon.conference.base import Support
+from podium_daemon.conference.link_settings import LinkSettings
+from podium_daemon.services.rooms.room_messages import RoomSpotlight
+from podium_daemon.services.rooms.rooms import Rooms
+from podium_storage.table.models import LiveSessionRow
+from tests.support.able_engine import AbleEngine
+from tests.support.relays import new_key
+from tests.support.site import Site, reading, site
+from tests.support.world import world
+
+
+@pytest_asyncio.fixture
+async def here() -> AsyncIterator[Site]:
+    """A site whose engine shows people on our page."""
+    async with world() as found:
+        engine = AbleEngine(
+            LinkSettings(meeting_url="https://meet.example.org/x"), clock=found.clock, random_bytes=os.urandom
+        )
+        engine.said = []
+        found.engine = engine
+        found.rooms = Rooms(
+            found.rooms.settings, store=found.store, engine=engine, clock=found.clock, random_bytes=os.urandom
+        )
+        async with site(found) as running:
+            yield running
+
+
+async def live(here: Site) -> LiveSessionRow:
+    """A session that runs."""
+    row = await here.here.schedule(starts_in=0)
+    await here.here.turn()
+    return await here.here.row(row.lesson_id)
+
+
+async def test_everybody_is_told_who_is_large(here: Site) -> None:
+    """Those who are there, newcomers, and those who look at the room; until it is nobody. Only leaders choose."""
+    row, ada, ben = await live(here), new_key(), new_key()
+    path = here.path_of(row, "room", "spotlight")
+    adas = await here.enter(ada, row)
+    assert (await here.post(path, ada, {"pubkey": ada.pubkey})).status_code == 403
+    answer = await here.post(path, here.here.instructor, {"pubkey": ben.pubkey})
+    assert answer.json()["spotlight"] == {"support": "native", "pubkey": ben.pubkey}
+    bens = await here.enter(ben, row)
+    for page in (adas, bens):
+        assert await reading(page) == {"type": "spotlight", "pubkey": ben.pubkey}
+    assert (await here.get(here.path_of(row, "room"), ada)).json()["spotlight"]["pubkey"] == ben.pubkey
+    await here.post(path, here.here.instructor, {"pubkey": None})
+    for page in (adas, bens):
+        assert await reading(page) == {"type": "spotlight", "pubkey": None}
+
+
+async def test_it_is_kept(here: Site) -> None:
+    """Another daemon on the same store shows the same person large, and mute-all is left as it was."""
+    row, ada = await live(here), new_key()
+    await here.here.controls.mute_all(row, here.here.instructor.pubkey, wanted=False)
+    assert await here.here.rooms.put_spotlight(row, ada.pubkey, here.here.instructor.pubkey) is None
+    lit = await RoomSpotlight(here.here.store, here.here.engine).of(row.lesson_id)
+    assert (lit.support, lit.pubkey) == (Support.NATIVE, ada.pubkey)
+    (kept,) = await here.here.store.controls.to_list()
+    assert (kept.spotlight, kept.muted) == (ada.pubkey, False)
