@@ -12,9 +12,9 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.rtcconfiguration import RTCBundlePolicy
 
 from benchmarks.speaker import STEPS, Stream, packets
-from podium_daemon.conference.embedded.media_process import Media
-from podium_daemon.conference.embedded.signals import Accept, Offer, PageSignal, Publish, ServerSignal, Watch
-from podium_daemon.conference.embedded.wire import Enter, Frame, Report, Said
+from podium_daemon.conference.engines.embedded.media_process import Media
+from podium_daemon.conference.engines.embedded.signals import Accept, Offer, PageSignal, Publish, ServerSignal, Watch
+from podium_daemon.conference.engines.embedded.wire import Enter, Frame, Report, Said
 from podium_daemon.conference.events import ConnectionId, RoomId, TrackKind
 from podium_protocol.events import Pubkey
 

@@ -18,11 +18,11 @@ from benchmarks.child import Run, peak_mb
 from benchmarks.media_pages import Pages
 from benchmarks.namespace import ADDRESS
 from benchmarks.speaker import STEPS, Stream, packets
-from podium_daemon.conference.embedded.connections import use_addresses
-from podium_daemon.conference.embedded.media_process import Media, MediaProcess
-from podium_daemon.conference.embedded.wire import MediaSettings
-from podium_daemon.conference.janus.media import JanusMedia
-from podium_daemon.conference.janus.settings import JanusPlace
+from podium_daemon.conference.engines.embedded.connections import use_addresses
+from podium_daemon.conference.engines.embedded.media_process import Media, MediaProcess
+from podium_daemon.conference.engines.embedded.wire import MediaSettings
+from podium_daemon.conference.engines.janus.media import JanusMedia
+from podium_daemon.conference.engines.janus.settings import JanusPlace
 from podium_daemon.runtime.supervisor import Stop
 
 _LEAST_SHARE: Final = 0.8  # of the packets: a run that loses more was too much for the machine

@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 import msgspec
 
-from podium_daemon.conference.base import (
+from podium_daemon.conference.engine import (
     Done,
     RoomId,
     Support,
@@ -17,9 +17,8 @@ from podium_daemon.conference.base import (
     TrackChanged,
     TrackKind,
 )
-from podium_daemon.conference.link import LinkEngine
-from podium_daemon.conference.link_seat import LinkSeat
-from podium_daemon.conference.link_settings import CAPABILITIES
+from podium_daemon.conference.engines.link import CAPABILITIES, LinkEngine
+from podium_daemon.conference.seats import LinkSeat
 from podium_daemon.runtime.outcomes import Refused
 from podium_protocol.events import Pubkey
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
-from podium_daemon.conference.base import ConferenceEngine, JoinGrant, Person
+from podium_daemon.conference.engine import ConferenceEngine, JoinGrant, Person
 from podium_daemon.conference.events import EngineEvent, Joined, Left, Role
 from podium_protocol.events import Pubkey
 from podium_protocol.keys import SecretKey

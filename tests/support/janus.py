@@ -18,12 +18,12 @@ import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.rtcconfiguration import RTCBundlePolicy
 
-from podium_daemon.conference.embedded.signals import decode_signal
-from podium_daemon.conference.embedded.wire import Changed, Command, Dropped, Enter, Frame, Report, Said
+from podium_daemon.conference.engines.embedded.signals import decode_signal
+from podium_daemon.conference.engines.embedded.wire import Changed, Command, Dropped, Enter, Frame, Report, Said
+from podium_daemon.conference.engines.janus.media import JanusMedia
+from podium_daemon.conference.engines.janus.settings import JanusPlace, JanusSettings
 from podium_daemon.conference.events import ConnectionId, RoomId, TrackChange, TrackKind
-from podium_daemon.conference.janus.media import JanusMedia
-from podium_daemon.conference.janus.settings import JanusPlace, JanusSettings
-from podium_daemon.conference.seat_messages import FrameFlaw
+from podium_daemon.conference.signaling import FrameFlaw
 from podium_daemon.runtime.clock import SystemClock
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.events import Pubkey

@@ -21,15 +21,15 @@ from aiortc import MediaStreamTrack, RTCCertificate, RTCConfiguration, RTCPeerCo
 from aiortc.mediastreams import MediaStreamError
 from aiortc.rtcconfiguration import RTCBundlePolicy
 
-from podium_daemon.conference.embedded.connections import Publisher
-from podium_daemon.conference.embedded.datagrams import guard
-from podium_daemon.conference.embedded.media_process import MediaHost
-from podium_daemon.conference.embedded.room import House as Rooms
-from podium_daemon.conference.embedded.signals import decode_signal
-from podium_daemon.conference.embedded.wire import Changed, Command, Dropped, Enter, Frame, Report, Said
+from podium_daemon.conference.engines.embedded.connections import Publisher
+from podium_daemon.conference.engines.embedded.datagrams import guard
+from podium_daemon.conference.engines.embedded.media_process import MediaHost
+from podium_daemon.conference.engines.embedded.room import House as Rooms
+from podium_daemon.conference.engines.embedded.signals import decode_signal
+from podium_daemon.conference.engines.embedded.wire import Changed, Command, Dropped, Enter, Frame, Report, Said
 from podium_daemon.conference.events import ConnectionId, RoomId, TrackChange, TrackKind
-from podium_daemon.conference.seat_messages import FrameFlaw
 from podium_daemon.conference.seats import Seat
+from podium_daemon.conference.signaling import FrameFlaw
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.events import Pubkey
 from tests.support.until import until

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from podium_daemon.conference.link_seat import LinkSeat
+from podium_daemon.conference.seats import LinkSeat
 from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.services.recording.consent import hash_of
 from podium_protocol.addresses import Address

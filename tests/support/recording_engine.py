@@ -13,7 +13,7 @@ from tempfile import mkdtemp
 
 import msgspec
 
-from podium_daemon.conference.base import (
+from podium_daemon.conference.engine import (
     Capabilities,
     Collected,
     Done,
@@ -25,8 +25,7 @@ from podium_daemon.conference.base import (
     Support,
     TrackKind,
 )
-from podium_daemon.conference.link import LinkEngine
-from podium_daemon.conference.link_settings import CAPABILITIES
+from podium_daemon.conference.engines.link import CAPABILITIES, LinkEngine
 from podium_daemon.runtime.outcomes import Refused
 from podium_protocol.events import Pubkey
 from tests.support.clips import write_picture, write_tone

@@ -16,11 +16,10 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from podium_daemon.app.recording_parts import RecordingPlace, join_recorder
-from podium_daemon.conference.base import JoinGrant, Person, RoomId, RoomSpec
+from podium_daemon.conference.engine import JoinGrant, Person, RoomId, RoomSpec
+from podium_daemon.conference.engines.link import LinkEngine, LinkSettings
 from podium_daemon.conference.events import EngineHealth, LeaveReason
-from podium_daemon.conference.link import LinkEngine
-from podium_daemon.conference.link_seat import LinkSeat
-from podium_daemon.conference.link_settings import LinkSettings
+from podium_daemon.conference.seats import LinkSeat
 from podium_daemon.services.attendance.attendance import Attendance
 from podium_daemon.services.attendance.attestation import AttendanceSettings
 from podium_daemon.services.attendance.observation import GapBook

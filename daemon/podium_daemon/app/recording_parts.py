@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from podium_daemon.conference.base import ConferenceEngine
+from podium_daemon.conference.engine import ConferenceEngine
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.services.recording.files import Keeper, LocalFiles
 from podium_daemon.services.recording.ledger import RecordingLedger

@@ -22,11 +22,10 @@ import structlog
 from podium_daemon.app import policies
 from podium_daemon.app.recording_parts import RecordingPlace, join_recorder
 from podium_daemon.app.reload import Reloader
-from podium_daemon.conference.base import RoomId, RoomSpec
-from podium_daemon.conference.embedded.configured import embedded_settings
-from podium_daemon.conference.link_settings import LinkSettings
-from podium_daemon.conference.registry import EngineParts, build_engine
-from podium_daemon.conference.servers import configured_servers
+from podium_daemon.conference.engine import RoomId, RoomSpec
+from podium_daemon.conference.engines.embedded.settings import embedded_settings
+from podium_daemon.conference.engines.link import LinkSettings
+from podium_daemon.conference.registry import EngineParts, build_engine, configured_servers
 from podium_daemon.conference.service import TrainingCallingIntegration
 from podium_daemon.conference.values import Support
 from podium_daemon.config import Config

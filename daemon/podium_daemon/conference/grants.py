@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from podium_daemon.conference.base import Person, RandomBytes
+from podium_daemon.conference.engine import Person, RandomBytes
 from podium_daemon.conference.events import RoomId, TrackKind
 from podium_protocol.events import Pubkey
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from podium_daemon.conference.base import (
+from podium_daemon.conference.engine import (
     Connection,
     ConnectionId,
     Done,

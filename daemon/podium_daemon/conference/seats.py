@@ -7,12 +7,19 @@ beside being a `ConferenceEngine`. The web layer adapts its socket to `SeatSocke
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
+import msgspec
+
+from podium_daemon.conference.engine import Person, RoomSpec
 from podium_daemon.conference.events import Connection, LeaveReason, RoomId
-from podium_daemon.conference.seat_messages import CLOSE_CODES, ServerMessage
+from podium_daemon.conference.grants import MAX_DEVICES
+from podium_daemon.conference.journal import REMEMBERED_EVENTS
+from podium_daemon.conference.signaling import CLOSE_CODES, Beat, FrameFlaw, Leave, ServerMessage, decode, encode
 from podium_daemon.runtime.outcomes import Refused
+from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey
 
 
@@ -125,3 +132,153 @@ async def _write(seat: Seat, socket: SeatSocket) -> None:
         return
     reason = seat.over or LeaveReason.UNKNOWN
     await socket.close(CLOSE_CODES[reason], reason.value)
+
+
+MAX_UNREAD: Final = 64  # a browser that lets this many messages lie has stopped reading
+
+
+class SeatHost(Protocol):
+    """What a seat asks of its engine."""
+
+    def heard(self, seat: LinkSeat) -> None:
+        """A sign of life came from the seat's browser."""
+
+    def flawed(self, flaw: FrameFlaw) -> None:
+        """A frame was dropped."""
+
+    def end(self, seat: LinkSeat, reason: LeaveReason) -> None:
+        """The seat is over; heard before, it ends now."""
+
+
+class LinkSeat:
+    """A `Seat`. Join and later moments are monotonic seconds, told as the join's wall time plus what has passed since.
+
+    So a clock that jumps while somebody sits here changes neither how long they were present nor the order of events.
+    """
+
+    def __init__(self, connection: Connection, host: SeatHost, *, wall: float, monotonic: float) -> None:
+        self.connection = connection
+        self.joined = monotonic
+        self.evidence = monotonic
+        self.over: LeaveReason | None = None
+        self.has_media = False
+        self._wall = wall
+        self._host = host
+        self._unread: deque[str] = deque()
+        self._changed = asyncio.Event()
+
+    def at(self, monotonic: float) -> int:
+        """A moment of this seat in Unix seconds."""
+        return int(self._wall + monotonic - self.joined)
+
+    def beat(self) -> None:
+        """The browser gave a sign of life."""
+        if self.over is None:
+            self._host.heard(self)
+
+    async def receive(self, frame: str | bytes) -> None:
+        """See `Seat`. A type we do not know is a newer page's and a sign of life; other flaws are not."""
+        match decode(frame):
+            case Beat():
+                self.beat()
+            case Leave():
+                await self.leave(LeaveReason.LEFT)
+            case flaw:
+                self._host.flawed(flaw)
+                if flaw is FrameFlaw.UNKNOWN_TYPE:
+                    self.beat()
+
+    async def leave(self, reason: LeaveReason) -> None:
+        """See `Seat`."""
+        if reason is LeaveReason.LEFT:  # a message or a close frame: somebody was there to send it
+            self.beat()
+        self._host.end(self, reason)
+
+    def send(self, message: ServerMessage) -> None:
+        """See `Seat`."""
+        self.pass_on(encode(message))
+
+    def pass_on(self, frame: str) -> None:
+        """Put a text frame into the line for the browser; one that reads nothing loses its seat."""
+        if self.over is not None:
+            return
+        if len(self._unread) >= MAX_UNREAD:
+            self._host.end(self, LeaveReason.DROPPED)
+            return
+        self._unread.append(frame)
+        self._changed.set()
+
+    def finish(self, reason: LeaveReason, last: ServerMessage | None) -> None:
+        """Called by the engine, once: say a last thing, if any, and be over."""
+        if last is not None:
+            self._unread.append(encode(last))
+        self.over = reason
+        self._changed.set()
+
+    async def outgoing(self) -> AsyncIterator[str]:
+        """See `Seat`."""
+        while True:
+            while self._unread:
+                yield self._unread.popleft()
+            if self.over is not None:
+                return
+            self._changed.clear()
+            await self._changed.wait()
+
+
+class LinkRoom:
+    """`run` makes the ids of this opening's events differ from those of an earlier one."""
+
+    def __init__(self, spec: RoomSpec, run: str, *, devices: int) -> None:
+        self.spec = spec
+        self._devices = devices
+        self.run = run
+        self._people: dict[Pubkey, dict[str, LinkSeat]] = {}
+
+    def seats(self, pubkey: Pubkey | None = None) -> list[LinkSeat]:
+        """The seats of one person, or all."""
+        people = self._people.values() if pubkey is None else (self._people.get(pubkey, {}),)
+        return [seat for devices in people for seat in devices.values()]
+
+    def seat_of(self, person: Person) -> LinkSeat | None:
+        """Where this device of this person sits."""
+        return self._people.get(person.pubkey, {}).get(person.device)
+
+    def put(self, seat: LinkSeat) -> None:
+        """Let a seat be taken; the device has none."""
+        self._people.setdefault(seat.connection.pubkey, {})[seat.connection.device] = seat
+
+    def clear(self, seat: LinkSeat) -> None:
+        """Let a seat be free again."""
+        devices = self._people[seat.connection.pubkey]
+        del devices[seat.connection.device]
+        if not devices:
+            del self._people[seat.connection.pubkey]
+
+    def too_many_devices(self, person: Person) -> Refused | None:
+        """Refuse one device too many, but never a device that is here: it may come back and replace itself."""
+        devices = self._people.get(person.pubkey, {})
+        if person.device in devices or len(devices) < self._devices:
+            return None
+        # the newest loses: were it the oldest, one forgotten page that joins again by itself would throw out the others
+        detail = f"this key is on all the devices that may be in the room: {self._devices}"
+        return Refused("too-many-devices", detail, "Leave on one of them, then join again.")
+
+
+class SeatSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`heartbeat` is in seconds; `devices` are of one person.
+
+    A seat that is silent for longer than `missed_heartbeats * heartbeat` is over.
+
+    Raises:
+        InvalidInput: a number below 1.
+    """
+
+    heartbeat: int = 5
+    missed_heartbeats: int = 3
+    devices: int = MAX_DEVICES
+    remembered_events: int = REMEMBERED_EVENTS
+
+    def __post_init__(self) -> None:
+        if min(self.heartbeat, self.missed_heartbeats, self.devices, self.remembered_events) < 1:
+            raise InvalidInput("conference: heartbeat, missed heartbeats, devices and remembered events are 1 or more")

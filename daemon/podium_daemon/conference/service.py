@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from podium_daemon.conference.base import (
+from podium_daemon.conference.engine import (
     ConferenceEngine,
     RandomBytes,
     RoomOpen,

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from podium_daemon.conference.base import LeaveReason
+from podium_daemon.conference.engine import LeaveReason
 from podium_daemon.services.attendance.observation import BY_EVENT, closed, credited_until, is_by_event
 from podium_protocol import kinds
 from podium_protocol.addresses import Address

@@ -10,7 +10,7 @@ import msgspec
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from podium_daemon.conference.base import ConferenceEngine
+from podium_daemon.conference.engine import ConferenceEngine
 from podium_daemon.runtime.allowances import Allowances
 from podium_daemon.runtime.clock import Clock, SystemClock
 from podium_daemon.runtime.outcomes import Refused

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
-from podium_daemon.conference.base import EngineUnavailable
+from podium_daemon.conference.engine import EngineUnavailable
 from podium_protocol.errors import InvalidInput
 from podium_protocol.text import single_line
 from podium_storage.errors import StoreError

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from podium_daemon.client import ApiProblem, PodiumClient
-from podium_daemon.conference.link_settings import LinkSettings
+from podium_daemon.conference.engines.link import LinkSettings
 from podium_daemon.services.rooms.controls import RoomControls
 from podium_daemon.services.rooms.rooms import Rooms
 from podium_protocol.errors import LocalProtocolError

@@ -11,7 +11,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from podium_daemon.client import ApiProblem, DaemonUnreachable, PodiumClient, RoomSeat, StillWaiting, TurnedAway
 from podium_daemon.client.seat import RoomMessage
-from podium_daemon.conference.base import RoomId, Snapshot
+from podium_daemon.conference.engine import RoomId, Snapshot
 from podium_protocol.errors import LocalProtocolError
 from podium_protocol.keys import SecretKey
 from podium_storage.table.models import LiveSessionRow

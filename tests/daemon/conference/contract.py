@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 import pytest
 
-from podium_daemon.conference.base import (
+from podium_daemon.conference.engine import (
     Capability,
     ConferenceEngine,
     Done,

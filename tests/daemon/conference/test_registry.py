@@ -6,14 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from podium_daemon.conference.bigbluebutton.settings import BigBlueButtonSettings
-from podium_daemon.conference.embedded.settings import EmbeddedSettings
-from podium_daemon.conference.janus.settings import JanusPlace
-from podium_daemon.conference.link import LinkEngine
-from podium_daemon.conference.link_settings import LinkSettings
-from podium_daemon.conference.livekit.settings import LiveKitSettings
-from podium_daemon.conference.registry import EngineParts, build_engine, engine_names
-from podium_daemon.conference.servers import Servers
+from podium_daemon.conference.engines.bigbluebutton.settings import BigBlueButtonSettings
+from podium_daemon.conference.engines.embedded.settings import EmbeddedSettings
+from podium_daemon.conference.engines.janus.settings import JanusPlace
+from podium_daemon.conference.engines.link import LinkEngine, LinkSettings
+from podium_daemon.conference.engines.livekit.settings import LiveKitSettings
+from podium_daemon.conference.registry import EngineParts, Servers, build_engine, engine_names
 from podium_daemon.conference.shared_secret import SharedSecret
 from podium_protocol.errors import InvalidInput
 from tests.support.clock import ManualClock

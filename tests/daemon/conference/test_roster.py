@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from podium_daemon.conference.base import LeaveReason, Left, Origin, RoomId, RoomSpec, Snapshot
+from podium_daemon.conference.engine import LeaveReason, Left, Origin, RoomId, RoomSpec, Snapshot
 from podium_daemon.conference.roster import Roster
 from podium_daemon.runtime.outcomes import Refused
 from podium_protocol.events import Pubkey

@@ -7,13 +7,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from podium_daemon.conference.base import Person, RoomSpec
+from podium_daemon.conference.engine import Person, RoomSpec
+from podium_daemon.conference.engines.link import LinkEngine, LinkSettings
 from podium_daemon.conference.events import LeaveReason, RoomId
-from podium_daemon.conference.link import LinkEngine
-from podium_daemon.conference.link_seat import MAX_UNREAD, LinkSeat
-from podium_daemon.conference.link_settings import LinkSettings
-from podium_daemon.conference.seat_messages import CLOSE_CODES, Notice, Resume
-from podium_daemon.conference.seats import SocketGone, run_seat
+from podium_daemon.conference.seats import MAX_UNREAD, LinkSeat, SocketGone, run_seat
+from podium_daemon.conference.signaling import CLOSE_CODES, Notice, Resume
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.rooms.resume_tokens import ResumeBook
 from tests.support.clock import ManualClock

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from podium_daemon.conference.servers import Servers, configured_servers
+from podium_daemon.conference.registry import Servers, configured_servers
 from podium_daemon.config import Config
 from podium_protocol.errors import InvalidInput
 

@@ -7,10 +7,9 @@ import inspect
 import msgspec
 import pytest
 
-from podium_daemon.conference.base import Done, Snapshot, Support, Unsupported
+from podium_daemon.conference.engine import Done, Snapshot, Support, Unsupported
+from podium_daemon.conference.engines.link import CAPABILITIES, LinkEngine, LinkSettings
 from podium_daemon.conference.events import RoomClosed, RoomId, RoomOpened
-from podium_daemon.conference.link import LinkEngine
-from podium_daemon.conference.link_settings import CAPABILITIES, LinkSettings
 from podium_daemon.conference.service import (
     ConferenceDetails,
     ConferenceRecord,

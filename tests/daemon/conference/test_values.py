@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from podium_daemon.conference.base import Capabilities, Capability, GrantKind, JoinGrant, Person, Support
+from podium_daemon.conference.engine import Capabilities, Capability, GrantKind, JoinGrant, Person, Support
 from podium_daemon.conference.events import (
     Connection,
     ConnectionId,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 
-from podium_daemon.conference.base import EngineUnavailable, RoomOpen, RoomSpec, Unsupported
-from podium_daemon.conference.link import LinkEngine
-from podium_daemon.conference.link_settings import LinkSettings
+from podium_daemon.conference.engine import EngineUnavailable, RoomOpen, RoomSpec, Unsupported
+from podium_daemon.conference.engines.link import LinkEngine, LinkSettings
 from podium_daemon.runtime.outcomes import Refused
 from podium_protocol.live.lifecycle import State
 from tests.support.site import site

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from podium_daemon.conference.base import Support
-from podium_daemon.conference.embedded.engine import EmbeddedEngine
-from podium_daemon.conference.embedded.settings import EmbeddedSettings
+from podium_daemon.conference.engine import Support
+from podium_daemon.conference.engines.embedded.engine import EmbeddedEngine
+from podium_daemon.conference.engines.embedded.settings import EmbeddedSettings
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.addresses import Address
 from podium_protocol.keys import SecretKey

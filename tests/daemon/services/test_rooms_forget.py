@@ -7,7 +7,7 @@ import os
 
 import msgspec
 
-from podium_daemon.conference.link_settings import LinkSettings
+from podium_daemon.conference.engines.link import LinkSettings
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.rooms.controls import RoomControls
 from podium_daemon.services.rooms.rooms import Rooms

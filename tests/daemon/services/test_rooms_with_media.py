@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from podium_daemon.conference.embedded.engine import EmbeddedEngine
-from podium_daemon.conference.embedded.settings import EmbeddedSettings
+from podium_daemon.conference.engines.embedded.engine import EmbeddedEngine
+from podium_daemon.conference.engines.embedded.settings import EmbeddedSettings
 from podium_daemon.services.rooms.rooms import Rooms
 from podium_protocol.addresses import Address
 from podium_protocol.keys import SecretKey

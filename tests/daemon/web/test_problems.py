@@ -10,7 +10,7 @@ import pytest_asyncio
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient, Response
 
-from podium_daemon.conference.base import EngineUnavailable
+from podium_daemon.conference.engine import EngineUnavailable
 from podium_daemon.web import problems
 from podium_daemon.web.problems import Problem
 from podium_protocol.errors import InvalidInput, LocalProtocolError

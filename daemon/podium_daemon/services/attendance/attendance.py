@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from podium_daemon.conference.base import (
+from podium_daemon.conference.engine import (
     ConferenceEngine,
     EngineEvent,
     EngineHealth,

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import msgspec
 import structlog
 
-from podium_daemon.conference.base import ConferenceEngine
+from podium_daemon.conference.engine import ConferenceEngine
 from podium_daemon.services.attendance.observation import REMEMBERED, GapBook, rule_interval
 from podium_daemon.signers.signer import Signer
 from podium_daemon.writers.event_writer import Outgoing

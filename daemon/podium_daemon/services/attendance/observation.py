@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from podium_daemon.conference.base import Joined, LeaveReason, Left, MediaUp, Present
+from podium_daemon.conference.engine import Joined, LeaveReason, Left, MediaUp, Present
 from podium_protocol.live.attendance import AttendancePolicy, Evidence, Interval, Span
 from podium_storage.table.models import IntervalRow
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from podium_daemon.conference.base import ConferenceEngine, EngineUnavailable, RoomId, Snapshot
+from podium_daemon.conference.engine import ConferenceEngine, EngineUnavailable, RoomId, Snapshot
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Refused
 from podium_protocol import tags

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from podium_daemon.conference.base import ConferenceEngine, RecordingChanged, RecordingState, RoomId, Support
+from podium_daemon.conference.engine import ConferenceEngine, RecordingChanged, RecordingState, RoomId, Support
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.keyed_locks import KeyedLocks
 from podium_daemon.runtime.outcomes import Refused

@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from podium_daemon.conference.base import ConferenceEngine, EngineUnavailable, RoomId
+from podium_daemon.conference.engine import ConferenceEngine, EngineUnavailable, RoomId
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.services.recording.consent import Answer, Consents, hash_of

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from podium_daemon.conference.base import Collected, ConferenceEngine, Discarding, RecordedTrack, RoomId, TrackKind
+from podium_daemon.conference.engine import Collected, ConferenceEngine, Discarding, RecordedTrack, RoomId, TrackKind
 from podium_daemon.media.job import Layout, MixJob, TrackFile
 from podium_daemon.media.timeline import length, pieces
 from podium_daemon.runtime.outcomes import Refused

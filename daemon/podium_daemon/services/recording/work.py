@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from podium_daemon.conference.base import EngineUnavailable, RoomId
+from podium_daemon.conference.engine import EngineUnavailable, RoomId
 from podium_daemon.media.job import Layout, MixDone, MixFailed
 from podium_daemon.media.process import run_mix
 from podium_daemon.runtime.outcomes import Refused

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 import msgspec
 import structlog
 
-from podium_daemon.conference.base import (
+from podium_daemon.conference.engine import (
     ConferenceEngine,
     Done,
     EngineEvent,
@@ -27,8 +27,8 @@ from podium_daemon.conference.base import (
     TrackChanged,
     TrackKind,
 )
-from podium_daemon.conference.seat_messages import Notice
 from podium_daemon.conference.seats import Signalling
+from podium_daemon.conference.signaling import Notice
 from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.events import Pubkey

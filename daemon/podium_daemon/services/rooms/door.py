@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from podium_daemon.conference.base import GRANT_SECONDS
+from podium_daemon.conference.engine import GRANT_SECONDS
 from podium_daemon.conference.events import Connection
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Refused

@@ -9,8 +9,8 @@ from typing import Final
 import msgspec
 
 from podium_daemon.conference.events import RoomId
-from podium_daemon.conference.seat_messages import HandState
 from podium_daemon.conference.seats import Seat, Signalling
+from podium_daemon.conference.signaling import HandState
 from podium_daemon.runtime.clock import Clock
 from podium_protocol.events import Pubkey
 

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from podium_daemon.conference.base import RandomBytes
+from podium_daemon.conference.engine import RandomBytes
 from podium_daemon.conference.events import Connection, ConnectionId, Role, RoomId
 from podium_daemon.conference.grants import digest_of
 from podium_daemon.runtime.clock import Clock

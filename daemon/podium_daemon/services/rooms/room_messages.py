@@ -12,10 +12,10 @@ from typing import Final
 import msgspec
 import structlog
 
-from podium_daemon.conference.base import ConferenceEngine, RoomId, Support
+from podium_daemon.conference.engine import ConferenceEngine, RoomId, Support
 from podium_daemon.conference.events import LeaveReason, Role
-from podium_daemon.conference.seat_messages import GivenKey, Hand, KeyHolders, PassedKey, Spotlight, decode_for_daemon
 from podium_daemon.conference.seats import Seat, SeatSocket, Signalling, run_seat
+from podium_daemon.conference.signaling import GivenKey, Hand, KeyHolders, PassedKey, Spotlight, decode_for_daemon
 from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.services.rooms.hands import RoomHands
 from podium_protocol.events import Pubkey

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from podium_daemon.conference.base import (
+from podium_daemon.conference.engine import (
     ConferenceEngine,
     EngineUnavailable,
     Person,
@@ -23,8 +23,8 @@ from podium_daemon.conference.base import (
     Snapshot,
 )
 from podium_daemon.conference.events import LeaveReason
-from podium_daemon.conference.seat_messages import CLOSE_CODES, Notice, Resume
 from podium_daemon.conference.seats import Seat, SeatSocket, Signalling, SocketGone
+from podium_daemon.conference.signaling import CLOSE_CODES, Notice, Resume
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.keyed_locks import KeyedLocks
 from podium_daemon.runtime.outcomes import Refused

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from podium_daemon.conference.base import RoomId, RoomSpec
+from podium_daemon.conference.engine import RoomId, RoomSpec
 from podium_daemon.conference.service import ConferenceRecord, TrainingConferenceConfig
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Refused

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 import msgspec
 import structlog
 
-from podium_daemon.conference.base import ConferenceEngine, EngineUnavailable, RoomId, RoomOpen, RoomSpec
+from podium_daemon.conference.engine import ConferenceEngine, EngineUnavailable, RoomId, RoomOpen, RoomSpec
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.runtime.reconcile_loop import take_turns

@@ -8,7 +8,7 @@ from typing import Final
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from podium_daemon.conference.hand_over import HandOver, WebhookCall
+from podium_daemon.conference.redirect import HandOver, WebhookCall
 from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.web.context import Context, InContext
 from podium_daemon.web.documented import also, problem

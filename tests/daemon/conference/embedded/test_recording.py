@@ -10,12 +10,12 @@ from pathlib import Path
 import av
 import pytest
 
-from podium_daemon.conference.base import Collected
-from podium_daemon.conference.embedded.collecting import collect, folder_of
-from podium_daemon.conference.embedded.muxing import mux_folder, read_head, read_pieces
-from podium_daemon.conference.embedded.recorder import RECORD, TrackFile, TrackHead
-from podium_daemon.conference.embedded.rtp import Packet, write_packet
-from podium_daemon.conference.embedded.wire import Exit, Record, Recorded, StopRecording
+from podium_daemon.conference.engine import Collected
+from podium_daemon.conference.engines.embedded.collecting import collect, folder_of
+from podium_daemon.conference.engines.embedded.muxing import mux_folder, read_head, read_pieces
+from podium_daemon.conference.engines.embedded.recorder import RECORD, TrackFile, TrackHead
+from podium_daemon.conference.engines.embedded.rtp import Packet, write_packet
+from podium_daemon.conference.engines.embedded.wire import Exit, Record, Recorded, StopRecording
 from podium_daemon.conference.events import ConnectionId, RecordingState, RoomId, TrackKind
 from podium_daemon.runtime.outcomes import Refused
 from tests.support.conference import new_pubkey

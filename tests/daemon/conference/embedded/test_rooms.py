@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 from aiortc import RTCPeerConnection
 
-from podium_daemon.conference.embedded.peer import MAX_SLOTS
-from podium_daemon.conference.embedded.sdp import MAX_LINES
-from podium_daemon.conference.embedded.wire import Exit, Permit, Silence, Up
+from podium_daemon.conference.engines.embedded.peer import MAX_SLOTS
+from podium_daemon.conference.engines.embedded.sdp import MAX_LINES
+from podium_daemon.conference.engines.embedded.wire import Exit, Permit, Silence, Up
 from podium_daemon.conference.events import ConnectionId, TrackChange, TrackKind
 from podium_protocol.events import Pubkey
 from tests.support.conference import new_pubkey

@@ -16,7 +16,7 @@ import av
 import pytest
 from structlog.testing import capture_logs
 
-from podium_daemon.conference.base import (
+from podium_daemon.conference.engine import (
     Collected,
     ConnectionId,
     Done,
@@ -30,9 +30,9 @@ from podium_daemon.conference.base import (
     TrackChange,
     TrackKind,
 )
-from podium_daemon.conference.embedded.collecting import collect, folder_of
-from podium_daemon.conference.embedded.signals import Publish
-from podium_daemon.conference.embedded.wire import (
+from podium_daemon.conference.engines.embedded.collecting import collect, folder_of
+from podium_daemon.conference.engines.embedded.signals import Publish
+from podium_daemon.conference.engines.embedded.wire import (
     Exit,
     Permit,
     Record,
@@ -43,13 +43,13 @@ from podium_daemon.conference.embedded.wire import (
     StopRecording,
     Up,
 )
-from podium_daemon.conference.janus import wire
-from podium_daemon.conference.janus.engine import JanusEngine
-from podium_daemon.conference.janus.media import JanusMedia
-from podium_daemon.conference.janus.process import JanusProcess
-from podium_daemon.conference.janus.recordings import convert
-from podium_daemon.conference.janus.rooms import JanusRoom
-from podium_daemon.conference.janus.settings import JanusPlace, JanusSettings
+from podium_daemon.conference.engines.janus import wire
+from podium_daemon.conference.engines.janus.engine import JanusEngine
+from podium_daemon.conference.engines.janus.media import JanusMedia
+from podium_daemon.conference.engines.janus.process import JanusProcess
+from podium_daemon.conference.engines.janus.recordings import convert
+from podium_daemon.conference.engines.janus.rooms import JanusRoom
+from podium_daemon.conference.engines.janus.settings import JanusPlace, JanusSettings
 from podium_daemon.conference.seats import Seat
 from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.runtime.supervisor import Stop
@@ -442,8 +442,8 @@ def shared() -> Iterator[JanusPlace]:
     program = """
 import asyncio, sys
 from pathlib import Path
-from podium_daemon.conference.janus.process import JanusProcess
-from podium_daemon.conference.janus.settings import JanusPlace
+from podium_daemon.conference.engines.janus.process import JanusProcess
+from podium_daemon.conference.engines.janus.settings import JanusPlace
 asyncio.run(JanusProcess(JanusPlace(folder=Path(sys.argv[1]))).connect())
 """
     with TemporaryDirectory() as folder:

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from podium_daemon.conference.base import LeaveReason, MediaUp
-from podium_daemon.conference.link_seat import LinkSeat
+from podium_daemon.conference.engine import LeaveReason, MediaUp
+from podium_daemon.conference.seats import LinkSeat
 from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.runtime.reconcile_loop import RETRY_SECONDS
 from podium_daemon.runtime.supervisor import Stop

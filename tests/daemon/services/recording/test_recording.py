@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 import pytest
 
-from podium_daemon.conference.base import EngineUnavailable
+from podium_daemon.conference.engine import EngineUnavailable
 from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.recording.recording import RecordingSettings

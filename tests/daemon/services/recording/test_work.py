@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from podium_daemon.app.recording_parts import RecordingPlace, join_recorder
-from podium_daemon.conference.base import EngineUnavailable, RecordingState, TrackKind
+from podium_daemon.conference.engine import EngineUnavailable, RecordingState, TrackKind
 from podium_daemon.media.job import Layout
 from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.runtime.supervisor import Stop

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from podium_daemon.conference.base import JoinGrant, LeaveReason, Person, Role, Support, TrackKind
-from podium_daemon.conference.link_seat import LinkSeat
-from podium_daemon.conference.link_settings import LinkSettings
+from podium_daemon.conference.engine import JoinGrant, LeaveReason, Person, Role, Support, TrackKind
+from podium_daemon.conference.engines.link import LinkSettings
+from podium_daemon.conference.seats import LinkSeat
 from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.rooms.controls import RoomControls

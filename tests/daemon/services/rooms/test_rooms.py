@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 from httpx import Response
 
-from podium_daemon.conference.base import RoomId, RoomOpen, RoomSpec, Unsupported
-from podium_daemon.conference.seat_messages import CLOSE_CODES, LeaveReason
+from podium_daemon.conference.engine import RoomId, RoomOpen, RoomSpec, Unsupported
+from podium_daemon.conference.signaling import CLOSE_CODES, LeaveReason
 from podium_daemon.runtime.outcomes import Refused
 from podium_protocol.events import UnsignedEvent
 from podium_protocol.keys import SecretKey

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from podium_daemon.conference.base import Support
-from podium_daemon.conference.link_settings import LinkSettings
+from podium_daemon.conference.engine import Support
+from podium_daemon.conference.engines.link import LinkSettings
 from podium_daemon.services.rooms.room_messages import RoomSpotlight
 from podium_daemon.services.rooms.rooms import Rooms
 from podium_storage.table.models import LiveSessionRow

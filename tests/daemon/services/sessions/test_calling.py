@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from podium_daemon.conference.base import RoomId
+from podium_daemon.conference.engine import RoomId
 from podium_daemon.conference.service import TrainingCallingIntegration
 from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.services.sessions.calling import CallersSessions, NotedAttendance, config_of

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from podium_daemon.conference.base import RoomId, Snapshot
+from podium_daemon.conference.engine import RoomId, Snapshot
 from podium_protocol.keys import SecretKey
 from podium_storage.table.models import LiveSessionRow
 from tests.support.site import Site, site

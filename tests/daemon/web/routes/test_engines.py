@@ -10,9 +10,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from podium_daemon.conference.bigbluebutton.engine import BigBlueButtonEngine
-from podium_daemon.conference.bigbluebutton.settings import WEBHOOK, BigBlueButtonSettings
-from podium_daemon.conference.bigbluebutton.signing import meeting_of
+from podium_daemon.conference.engines.bigbluebutton.engine import BigBlueButtonEngine
+from podium_daemon.conference.engines.bigbluebutton.settings import WEBHOOK, BigBlueButtonSettings
+from podium_daemon.conference.engines.bigbluebutton.signing import meeting_of
 from podium_daemon.conference.events import RoomId
 from podium_daemon.conference.shared_secret import SharedSecret
 from podium_storage.table.models import LiveSessionRow

@@ -1,0 +1,154 @@
+"""The BigBlueButton engine: somebody else's server, entered by addresses that are signed at the click.
+
+What the server says, by webhook and when asked, is the attendance (`evidence = engine`). It does not say why somebody
+left, and notices a lost browser only after a while; mute, remove and record are buttons in its own page.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import httpx
+import structlog
+
+from podium_daemon.conference.engine import Capability, Done, LeaveReason, Origin, RandomBytes, RoomId, RoomSpec
+from podium_daemon.conference.engines.bigbluebutton.api import BigBlueButtonApi, Meeting, Playback
+from podium_daemon.conference.engines.bigbluebutton.settings import ADVICE, CAPABILITIES, BigBlueButtonSettings
+from podium_daemon.conference.engines.bigbluebutton.signing import is_signed, meeting_of, person_of, user_of
+from podium_daemon.conference.engines.bigbluebutton.webhooks import MAX_BODY, Told, read_webhook
+from podium_daemon.conference.grants import SeatGrant
+from podium_daemon.conference.redirect import BAD_SIGNATURE, Entrance, WebhookCall
+from podium_daemon.conference.remote_server import ServedEngine
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Refused
+from podium_protocol.events import Pubkey
+
+_log = structlog.get_logger(__name__)
+
+
+class BigBlueButtonEngine(ServedEngine):
+    """A `ConferenceEngine`, `Signalling` and `HandOver` for a BigBlueButton server (2.5 or newer)."""
+
+    name: Final = "bigbluebutton"
+    capabilities: Final = CAPABILITIES
+    evidence: Final = "engine"
+    history: Final = False
+
+    def __init__(
+        self,
+        settings: BigBlueButtonSettings,
+        *,
+        clock: Clock,
+        random_bytes: RandomBytes,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """Take the server's address and secret, the clock that is believed, and a source of unguessable bytes."""
+        super().__init__(
+            self.name,
+            CAPABILITIES,
+            ADVICE,
+            settings=settings,
+            clock=clock,
+            random_bytes=random_bytes,
+            keys_return=True,  # whoever reloads the meeting's page leaves and comes back under the same user id
+        )
+        self._settings = settings
+        self._api = BigBlueButtonApi(settings, transport)
+        self._made: dict[str, Meeting] = {}  # the runs of meetings, for which webhooks were asked
+
+    async def remove(self, room: RoomId, pubkey: Pubkey, reason: str) -> Done | Refused:
+        """See `ConferenceEngine`. Attendance ends, grants are void; to throw out, the meeting's page has a button."""
+        removed = self.roster.remove(room, pubkey)
+        self._lobby.remove(room, pubkey, reason)
+        return removed if isinstance(removed, Refused) else Done(removed[0].connections, ADVICE[Capability.KICK])
+
+    async def playbacks(self, room: RoomId) -> tuple[Playback, ...]:
+        """Where the server published recordings of a room, also after it was closed.
+
+        Raises:
+            EngineUnavailable: the server did not answer.
+        """
+        return await self._api.recordings(meeting_of(room))
+
+    async def is_running(self, room: RoomId) -> bool:
+        """Whether somebody is in the meeting now, as the server says.
+
+        Raises:
+            EngineUnavailable: the server did not answer.
+        """
+        return await self._api.is_running(meeting_of(room))
+
+    async def notified(self, call: WebhookCall) -> Refused | None:
+        """See `HandOver`."""
+        if len(call.body) > MAX_BODY or not is_signed(
+            self._settings.callback, call.body, call.checksum, self._settings.secret
+        ):
+            self.flaws["bad_signature"] += 1
+            return BAD_SIGNATURE
+        if not self.is_new(call.checksum):
+            return None
+        told = read_webhook(call.body)
+        if told is None:
+            self.flaws["not_readable"] += 1
+            return Refused("bad-webhook", "the webhook is signed and cannot be read", "Look for a newer Podium.")
+        for event in told:
+            self._take(event)
+        return None
+
+    # -- as a `ServedEngine`
+
+    def name_of(self, room: RoomId) -> str:
+        """See `ServedEngine`."""
+        return meeting_of(room)
+
+    async def reach(self) -> None:
+        """See `ServedEngine`."""
+        await self._api.version()
+
+    async def make_room(self, spec: RoomSpec) -> None:
+        """See `ServedEngine`. Webhooks are asked for once a run."""
+        meeting = meeting_of(spec.room)
+        made = await self._api.create(meeting, spec.title, record=spec.allow_recording)
+        if self._made.get(meeting) != made:
+            self._made[meeting] = made
+            if not await self._api.hook(meeting):
+                _log.info("no webhooks from BigBlueButton; it is asked instead", action="bigbluebutton.no_webhooks")
+
+    async def end_room(self, name: str) -> None:
+        """See `ServedEngine`."""
+        await self._api.end(name)
+        self._made.pop(name, None)
+
+    async def look(self, room: RoomId) -> None:
+        """See `ServedEngine`."""
+        mark = self.roster.mark()
+        attendees = await self._api.attendees(meeting_of(room))
+        if attendees is not None:
+            self.flaws["strangers"] = attendees.strangers
+        self.roster.reconcile(room, {} if attendees is None else attendees.people, mark)
+        for user in () if attendees is None else attendees.with_media:
+            self.roster.media_up(room, user, self.roster.now(), origin=Origin.SNAPSHOT)
+
+    async def entrance(self, grant: SeatGrant) -> Entrance:
+        """See `ServedEngine`."""
+        meeting, person = meeting_of(grant.room), grant.person
+        user = user_of(person, self._random_bytes(16))
+        self.roster.issued(grant.room, user, person.pubkey)
+        return Entrance(self._api.join_url(meeting, self._made[meeting], user, person))
+
+    async def close_connections(self) -> None:
+        """See `ServedEngine`."""
+        await self._api.aclose()
+
+    def _take(self, event: Told) -> None:
+        room = self._names.get(event.meeting)
+        if room is None:
+            return
+        if event.name == "meeting-ended":
+            members = self.roster.members(room)
+            for member in [] if isinstance(members, Refused) else members:
+                self.roster.left(room, member.key, event.at, LeaveReason.UNKNOWN)
+        elif event.name == "user-joined" and (person := person_of(event.user)) is not None:
+            self.roster.arrived(room, event.user, person, event.at)
+        elif event.name == "user-left":
+            self.roster.left(room, event.user, event.at, LeaveReason.UNKNOWN)

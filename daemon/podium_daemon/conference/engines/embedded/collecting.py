@@ -1,0 +1,75 @@
+"""Recordings on their way from the media process to the daemon: where they lie, and how they are brought."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import structlog
+
+from podium_daemon.conference.events import RoomId, TrackKind
+from podium_daemon.conference.values import Collected, RecordedTrack
+from podium_daemon.runtime.outcomes import Refused
+from podium_protocol.events import Pubkey
+
+_log = structlog.get_logger(__name__)
+_PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "TMPDIR")
+
+
+class Muxed(msgspec.Struct, frozen=True, kw_only=True):
+    """One file that `muxing` made; `started_at` in Unix seconds. It tells them as a list in JSON."""
+
+    name: str
+    kind: TrackKind
+    pubkey: Pubkey
+    started_at: float
+
+
+def folder_of(recordings: Path, room: RoomId) -> Path:
+    """Where a room's packets lie; the name is ours, whatever a room is called."""
+    return recordings / "packets" / hashlib.sha256(room.encode()).hexdigest()[:32]
+
+
+async def collect(recordings: Path, room: RoomId, into: Path) -> Collected | Refused:
+    """One WebM a track in `into`, made by a process of its own: an hour of video is seconds of work.
+
+    The packets stay where they are, so that it can be done again; the daemon deletes them with the recording.
+    """
+    folder = folder_of(recordings, room)
+    packets = await asyncio.to_thread(lambda: sorted(folder.glob("*.rtp")))
+    if not packets:
+        return Refused("no-recording", f"nothing was recorded in the room {room!r}", "Start a recording first.")
+    await asyncio.to_thread(into.mkdir, 0o700, parents=True, exist_ok=True)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "podium_daemon.conference.engines.embedded.muxing", str(folder), str(into)),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=_environment(),
+    )
+    try:
+        output, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    if process.returncode != 0:
+        last = errors.decode("utf-8", "replace").strip().splitlines()[-1:]
+        _log.error("a recording could not be read", action="media.collect_failed", room=room, why=last)
+        return Refused("recording-unreadable", "the recorded packets could not be read", "See the daemon's log.")
+    return _collected(room, into, msgspec.json.decode(output, type=list[Muxed]))
+
+
+def _collected(room: RoomId, into: Path, muxed: list[Muxed]) -> Collected:
+    tracks = tuple(RecordedTrack(into / one.name, one.kind, one.pubkey, one.started_at) for one in muxed)
+    return Collected(room, tracks)
+
+
+def _environment() -> dict[str, str]:
+    """As little as it needs: the daemon's own environment may hold secrets."""
+    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return passed_on | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

@@ -1,0 +1,218 @@
+"""The daemon's side of the media process: starts it, speaks with it, notices that it hangs or dies, starts it again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import socket
+import sys
+from typing import Final, Protocol
+
+import msgspec
+import structlog
+
+from podium_daemon.conference.engines.embedded.wire import (
+    BrokenWire,
+    CannotRun,
+    Command,
+    MediaSettings,
+    Ping,
+    Pong,
+    Ready,
+    Report,
+    read_message,
+    reports,
+    write_message,
+)
+from podium_daemon.runtime.clock import Clock, SystemClock
+from podium_daemon.runtime.supervisor import Stop
+from podium_protocol.errors import PodiumError
+from podium_protocol.relay import backoff
+
+START_WITHIN: Final = 30.0  # seconds; it takes 0.6 on an idle machine
+PING_EVERY: Final = 5.0  # seconds
+_MISSED_PINGS: Final = 3
+_MAX_UNSENT: Final = 16 * 1024 * 1024  # bytes that it did not take: it hangs
+_STOP_WITHIN: Final = 3.0
+_PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "TMPDIR")
+
+_log = structlog.get_logger(__name__)
+
+
+class MediaFailed(PodiumError):  # noqa: N818  (what happened, said in the words of the log)
+    """The media process could not start; the text gives its reason."""
+
+
+class MediaHost(Protocol):
+    """Whoever uses the process."""
+
+    def media_up(self) -> None:
+        """It runs, and knows nothing yet: tell it everything."""
+
+    def media_down(self, why: str) -> None:
+        """It is gone, and with it all connections."""
+
+    def media_said(self, report: Report) -> None:
+        """It reports something."""
+
+
+class Media(Protocol):
+    """What moves media: a `MediaProcess`, or in a test the rooms themselves."""
+
+    @property
+    def is_up(self) -> bool: ...
+
+    @property
+    def restarts(self) -> int: ...
+
+    def send(self, command: Command) -> None: ...
+
+    async def run(self, stop: Stop) -> None: ...
+
+
+class MediaProcess:
+    """Keeps one running. `send` is dropped while there is none: `media_up` is the time to say everything again."""
+
+    def __init__(self, settings: MediaSettings, host: MediaHost, *, clock: Clock | None = None) -> None:
+        self._settings = settings
+        self._host = host
+        self._clock = clock or SystemClock()
+        self._writer: asyncio.StreamWriter | None = None
+        self.pid: int | None = None
+        self.restarts = 0
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it takes commands now."""
+        return self._writer is not None
+
+    def send(self, command: Command) -> None:
+        """Say something to it, if it is there."""
+        if self._writer is None:
+            return
+        if self._writer.transport.get_write_buffer_size() > _MAX_UNSENT:
+            self._writer.transport.abort()  # the reader notices, and the process is started again
+            return
+        self._writer.write(write_message(command))
+
+    async def run(self, stop: Stop) -> None:
+        """Run it until the stop, starting it again with backoff when it dies."""
+        delays = backoff.delays(random.random)
+        while not stop.is_set():
+            started = self._clock.monotonic()
+            why = await self._run_once(stop)
+            if stop.is_set():
+                return
+            _log.error("the media process is down", action="media.down", why=why)
+            if backoff.is_proven(self._clock.monotonic() - started, answered=True):
+                delays = backoff.delays(random.random)
+            if await stop.wait_for(next(delays)):
+                return
+            self.restarts += 1
+
+    async def _run_once(self, stop: Stop) -> str:
+        """One life of the process; returns why it is over."""
+        process, reader, writer = await _spawn(self._settings)
+        why = "it could not be started"
+        try:
+            version = await _ready(reader)
+            self.pid, self._writer = process.pid, writer
+            _log.info("the media process runs", action="media.up", pid=process.pid, aiortc=version)
+            self._host.media_up()
+            why = await self._listen(reader, stop)
+        except MediaFailed as error:
+            why = str(error)
+        finally:
+            self._writer = self.pid = None
+            await _end(process, writer, gently=stop.is_set())
+            if not stop.is_set():
+                self._host.media_down(why)
+        return why
+
+    async def _listen(self, reader: asyncio.StreamReader, stop: Stop) -> str:
+        heard = [self._clock.monotonic()]
+        watching = asyncio.create_task(self._watch(heard, stop))
+        reading = asyncio.create_task(self._read(reader, heard))
+        try:
+            await asyncio.wait((watching, reading), return_when=asyncio.FIRST_COMPLETED)
+            return watching.result() if watching.done() else reading.result()
+        finally:
+            watching.cancel()
+            reading.cancel()
+            await asyncio.gather(watching, reading, return_exceptions=True)
+
+    async def _read(self, reader: asyncio.StreamReader, heard: list[float]) -> str:
+        try:
+            while (report := await read_message(reader, reports)) is not None:
+                heard[0] = self._clock.monotonic()
+                if not isinstance(report, Pong):
+                    self._host.media_said(report)
+        except BrokenWire as error:
+            return f"it said what it may not: {error}"
+        return "it died"
+
+    async def _watch(self, heard: list[float], stop: Stop) -> str:
+        number = 0
+        while not await stop.wait_for(PING_EVERY):
+            if self._clock.monotonic() - heard[0] > _MISSED_PINGS * PING_EVERY:
+                return f"it said nothing for {_MISSED_PINGS * PING_EVERY:g} s"
+            number += 1
+            self.send(Ping(number))
+        return "it was asked to stop"
+
+
+async def _spawn(
+    settings: MediaSettings,
+) -> tuple[asyncio.subprocess.Process, asyncio.StreamReader, asyncio.StreamWriter]:
+    # a pair has no name in the file system: nobody else can connect to it
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    with theirs:
+        process = await asyncio.create_subprocess_exec(
+            *(
+                sys.executable,
+                "-P",
+                "-m",
+                "podium_daemon.conference.engines.embedded.child",
+                msgspec.json.encode(settings),
+            ),
+            stdin=theirs.fileno(),
+            env=_environment(),
+        )
+    reader, writer = await asyncio.open_unix_connection(sock=ours)
+    return process, reader, writer
+
+
+async def _ready(reader: asyncio.StreamReader) -> str:
+    try:
+        async with asyncio.timeout(START_WITHIN):
+            match await read_message(reader, reports):
+                case Ready(aiortc):
+                    return aiortc
+                case CannotRun(why):
+                    raise MediaFailed(why)
+                case _:
+                    raise MediaFailed("it died at its start")
+    except TimeoutError:
+        raise MediaFailed(f"it did not start within {START_WITHIN:g} s") from None
+    except BrokenWire as error:
+        raise MediaFailed(str(error)) from None
+
+
+async def _end(process: asyncio.subprocess.Process, writer: asyncio.StreamWriter, *, gently: bool) -> None:
+    if process.returncode is None and not gently:
+        process.kill()
+    writer.close()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_STOP_WITHIN):
+            await process.wait()
+    if process.returncode is None:
+        process.kill()
+    await process.wait()
+
+
+def _environment() -> dict[str, str]:
+    """As little as it needs: the daemon's own environment may hold secrets."""
+    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return passed_on | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

@@ -1,0 +1,166 @@
+"""What the page and the media process say to each other on the room socket: JSON objects of the type `media`. No I/O.
+
+From the page they are strict: a size cap, one object, no key twice, no field we do not know. The person they are about
+is the seat's, never one that the message names.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from podium_daemon.conference.engines.embedded.sdp import MAX_SDP
+from podium_daemon.conference.events import ConnectionId, TrackKind
+from podium_daemon.conference.signaling import FrameFlaw
+
+MAX_SIGNAL_BYTES: Final = MAX_SDP + 4096  # line ends are two characters more in JSON; the room socket takes 64 KiB
+_OFFERS: Final = 1 << 31
+
+Count = Annotated[int, msgspec.Meta(ge=0, lt=_OFFERS)]
+
+
+class _Signal(msgspec.Struct, frozen=True, tag_field="do", forbid_unknown_fields=True, kw_only=True):
+    type: Literal["media"] = "media"
+
+
+class Publish(_Signal, frozen=True, tag="publish", kw_only=True):
+    """The page's offer: microphone, camera and screen as three media lines, in this order."""
+
+    sdp: str
+
+
+class Watch(_Signal, frozen=True, tag="watch", kw_only=True):
+    """The page's answer to our `offer`, or None to ask for a new connection."""
+
+    offer: Count | None = None
+    sdp: str = ""
+
+
+class Sending(_Signal, frozen=True, tag="sending", kw_only=True):
+    """What the person has switched on. `turn` is that of the last `muted` the page has seen.
+
+    A page that unmutes before it has heard that it was muted does not undo the muting.
+    """
+
+    audio: bool
+    video: bool
+    screen: bool
+    turn: Count = 0
+
+    def is_on(self, kind: TrackKind) -> bool:
+        """Whether they send this kind."""
+        on: bool = getattr(self, kind.value)
+        return on
+
+
+PageSignal = Publish | Watch | Sending
+
+
+class IceServer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """As `RTCIceServer` in a browser."""
+
+    urls: str
+    username: str = ""
+    credential: str = ""
+
+    def __repr__(self) -> str:
+        return f"<IceServer {self.urls}>"
+
+
+class Begin(_Signal, frozen=True, tag="begin", kw_only=True, rename="camel"):
+    """Media is there: make both connections, and drop those of before. `publish` is what the person may send."""
+
+    ice_servers: tuple[IceServer, ...] = ()
+    publish: tuple[TrackKind, ...] = ()
+
+
+class Accept(_Signal, frozen=True, tag="accept", kw_only=True):
+    """The answer to `publish`."""
+
+    sdp: str
+
+
+class Offer(_Signal, frozen=True, tag="offer", kw_only=True):
+    """Our offer for what the page receives; its number is to be given with the answer."""
+
+    offer: int
+    sdp: str
+
+
+class LineOf(msgspec.Struct, frozen=True):
+    """Whose track comes on which media line, and whether anything comes at present."""
+
+    mid: str
+    kind: TrackKind
+    connection: ConnectionId
+    pubkey: str
+    on: bool
+
+
+class Lines(_Signal, frozen=True, tag="lines", kw_only=True):
+    """What comes on the media lines of the newest offer; those not named are silent."""
+
+    lines: tuple[LineOf, ...]
+
+
+class Muted(_Signal, frozen=True, tag="muted", kw_only=True):
+    """The person was muted here; they may unmute themselves with a `sending` of this turn."""
+
+    kind: TrackKind
+    turn: int
+
+
+class Permitted(_Signal, frozen=True, tag="permitted", kw_only=True):
+    """What the person may send from now on."""
+
+    publish: tuple[TrackKind, ...]
+
+
+class Failed(_Signal, frozen=True, tag="failed", kw_only=True):
+    """A connection did not come about or broke; the page tries again after a pause."""
+
+    side: Literal["publish", "watch"]
+    reason: str
+
+
+class Away(_Signal, frozen=True, tag="away", kw_only=True):
+    """Media is not there at the moment; `begin` follows when it is."""
+
+
+ServerSignal = Begin | Accept | Offer | Lines | Muted | Permitted | Failed | Away
+
+
+class _Envelope(msgspec.Struct):
+    type: str
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decoder: Final[msgspec.json.Decoder[PageSignal]] = msgspec.json.Decoder(Publish | Watch | Sending)
+
+
+def encode_signal(signal: ServerSignal) -> str:
+    """The message as it goes into a text frame."""
+    return msgspec.json.encode(signal).decode()
+
+
+def decode_signal(frame: str | bytes) -> PageSignal | FrameFlaw | None:
+    """A media message from a page, what is wrong with it, or None if the frame is none."""
+    if len(frame) > MAX_SIGNAL_BYTES:
+        return FrameFlaw.TOO_LARGE
+    try:
+        raw = frame.encode() if isinstance(frame, str) else frame
+        if b'"media"' not in raw or _decode_envelope(raw).type != "media":
+            return None
+        json.loads(raw, object_pairs_hook=_refuse_repeated_keys)
+        return _decoder.decode(raw) if len(raw) <= MAX_SIGNAL_BYTES else FrameFlaw.TOO_LARGE
+    except msgspec.ValidationError:
+        return FrameFlaw.BAD_SHAPE
+    except (ValueError, RecursionError):  # no JSON, no UTF-8, a lone surrogate, a key twice
+        return FrameFlaw.NOT_JSON
+
+
+def _refuse_repeated_keys(pairs: list[tuple[str, object]]) -> None:
+    if len({key for key, _ in pairs}) != len(pairs):
+        raise ValueError("a key is repeated")

@@ -1,0 +1,108 @@
+"""What somebody may send, wants to send, and really sends: one rule for the embedded engine and Janus. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from podium_daemon.conference.engines.embedded.signals import Muted, Permitted, Sending, ServerSignal
+from podium_daemon.conference.engines.embedded.wire import Changed, Enter, Report
+from podium_daemon.conference.events import TrackChange, TrackKind
+
+PUBLISHED: Final = (TrackKind.AUDIO, TrackKind.VIDEO, TrackKind.SCREEN)
+"""The order of a page's media lines."""
+
+
+class Switches:
+    """One person's. `changed` is called with each kind that is passed on from now on, or is not any more."""
+
+    def __init__(
+        self,
+        entered: Enter,
+        *,
+        say: Callable[[ServerSignal], None],
+        tell: Callable[[Report], None],
+        changed: Callable[[TrackKind], None],
+    ) -> None:
+        self._connection = entered.connection
+        self._publish = set(entered.publish)
+        self._silenced = set(entered.silenced)
+        self._off: set[TrackKind] = set()
+        self._live: set[TrackKind] = set()
+        self._turn = 0
+        self._say, self._tell, self._changed = say, tell, changed
+
+    def begin(self) -> None:
+        """Tell the page what of theirs is muted."""
+        for kind in sorted(self._silenced):
+            self._turn += 1
+            self._say(Muted(kind=kind, turn=self._turn))
+
+    @property
+    def may_publish(self) -> tuple[TrackKind, ...]:
+        """What they may send."""
+        return tuple(sorted(self._publish))
+
+    @property
+    def is_publishing(self) -> bool:
+        """Whether anything of theirs comes."""
+        return bool(self._live)
+
+    def is_on(self, kind: TrackKind) -> bool:
+        """Whether this kind is passed on."""
+        return kind in self._publish and kind not in self._silenced and kind not in self._off
+
+    def sends(self, kind: TrackKind) -> bool:
+        """Whether this kind comes, and is passed on."""
+        return kind in self._live and self.is_on(kind)
+
+    def came(self, kind: TrackKind) -> None:
+        """Packets of a kind arrive."""
+        if kind not in self._live and self.is_on(kind):
+            self._live.add(kind)
+            self._tell(Changed(self._connection, kind, TrackChange.PUBLISHED))
+            self._changed(kind)
+
+    def gone(self) -> None:
+        """The connection on which they publish is over."""
+        for kind in sorted(self._live):
+            self._tell(Changed(self._connection, kind, TrackChange.UNPUBLISHED))
+        self._live.clear()
+
+    def switch(self, sending: Sending) -> None:
+        """The page says what is switched on."""
+        for kind in PUBLISHED:
+            is_on, was_on = sending.is_on(kind), self.is_on(kind)
+            self._off.discard(kind) if is_on else self._off.add(kind)
+            # who has not heard yet that they were muted does not unmute themselves
+            if is_on and sending.turn == self._turn:
+                self._silenced.discard(kind)
+            if self.is_on(kind) != was_on:
+                self._switched(kind, on=not was_on)
+
+    def silence(self, kind: TrackKind) -> None:
+        """Pass nothing of a kind on until they switch it on again."""
+        was_on = self.is_on(kind)
+        self._silenced.add(kind)
+        self._turn += 1
+        self._say(Muted(kind=kind, turn=self._turn))
+        if was_on:
+            self._switched(kind, on=False)
+
+    def permit(self, publish: frozenset[TrackKind]) -> None:
+        """What they may send from now on."""
+        before = {kind for kind in PUBLISHED if self.is_on(kind)}
+        self._publish = set(publish)
+        self._say(Permitted(publish=self.may_publish))
+        for kind in PUBLISHED:
+            if self.is_on(kind) != (kind in before):
+                self._switched(kind, on=kind not in before)
+
+    def _switched(self, kind: TrackKind, *, on: bool) -> None:
+        if kind in self._live:
+            # a camera that its owner switched off is no track any more; one that was muted here is
+            is_gone = not on and kind is not TrackKind.AUDIO and kind not in self._silenced
+            change = TrackChange.UNPUBLISHED if is_gone else TrackChange.UNMUTED if on else TrackChange.MUTED
+            self._live -= {kind} if is_gone else set()
+            self._tell(Changed(self._connection, kind, change))
+        self._changed(kind)

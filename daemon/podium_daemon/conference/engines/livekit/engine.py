@@ -1,0 +1,286 @@
+"""The LiveKit engine: rooms of a LiveKit server, entered through a LiveKit Meet page with a token made at the click.
+
+What the server says, by webhook and when asked, is the attendance (`evidence = engine`). It was written against the
+library's own messages and a played server; no LiveKit server was run (docs/engines.md).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Final
+
+from livekit import api
+
+from podium_daemon.conference.engine import (
+    Capability,
+    Collected,
+    Connection,
+    Done,
+    EngineUnavailable,
+    LeaveReason,
+    Origin,
+    RandomBytes,
+    RecordingState,
+    RoomId,
+    RoomSpec,
+    TrackKind,
+)
+from podium_daemon.conference.engines.livekit.identities import ENTRANCE, RUN, kind_of, person_of, reason_of, room_name
+from podium_daemon.conference.engines.livekit.recording import Recorder
+from podium_daemon.conference.engines.livekit.server import LiveKitServer
+from podium_daemon.conference.engines.livekit.settings import ADVICE, LiveKitSettings
+from podium_daemon.conference.engines.livekit.tracks import TrackBook
+from podium_daemon.conference.engines.livekit.webhooks import NotReadable, NotTheServers, read_webhook
+from podium_daemon.conference.grants import SeatGrant
+from podium_daemon.conference.redirect import BAD_SIGNATURE, Entrance, WebhookCall
+from podium_daemon.conference.remote_server import ServedEngine
+from podium_daemon.conference.roster import no_room
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Refused
+from podium_protocol.events import Pubkey
+
+_SILENT: Final = frozenset({LeaveReason.TIMEOUT})
+_HERE: Final = frozenset({api.ParticipantInfo.State.JOINED, api.ParticipantInfo.State.ACTIVE})
+
+
+class LiveKitEngine(ServedEngine):
+    """A `ConferenceEngine`, `Signalling` and `HandOver` for a LiveKit server."""
+
+    name: Final = "livekit"
+    evidence: Final = "engine"
+    history: Final = False
+
+    def __init__(self, settings: LiveKitSettings, *, clock: Clock, random_bytes: RandomBytes) -> None:
+        """Take the server's address and key, the clock that is believed, and a source of unguessable bytes."""
+        self.capabilities: Final = settings.capabilities
+        super().__init__(
+            self.name,
+            self.capabilities,
+            ADVICE,
+            settings=settings,
+            clock=clock,
+            random_bytes=random_bytes,
+            keys_return=False,  # the server names each connection anew
+        )
+        self._settings = settings
+        self._server = LiveKitServer(settings)
+        self._tracks = TrackBook(self.roster)
+        self._recorder = (
+            None if settings.recordings is None else Recorder(self._server, settings.recordings, random_bytes)
+        )
+        self._runs: dict[RoomId, str] = {}
+        self._publish: dict[tuple[RoomId, Pubkey], frozenset[TrackKind]] = {}  # where it differs from the grant
+
+    # -- controls
+
+    async def set_permissions(self, room: RoomId, pubkey: Pubkey, publish: Collection[TrackKind]) -> Done | Refused:
+        """See `ConferenceEngine`. Also for whoever comes back."""
+        members = self.roster.members(room, pubkey)
+        if isinstance(members, Refused):
+            return members
+        self._publish[room, pubkey] = frozenset(publish)
+        done = [
+            member.connection.id
+            for member in members
+            if await self.answered(
+                self._server.permit(room_name(room), _identity(member.connection), frozenset(publish))
+            )
+        ]
+        return Done(tuple(done))
+
+    async def mute(self, room: RoomId, pubkey: Pubkey, kind: TrackKind = TrackKind.AUDIO) -> Done | Refused:
+        """See `ConferenceEngine`."""
+        return await self._mute(room, kind, lambda person: person == pubkey)
+
+    async def mute_all(self, room: RoomId, keep: Collection[Pubkey] = ()) -> Done | Refused:
+        """See `ConferenceEngine`."""
+        return await self._mute(room, TrackKind.AUDIO, lambda person: person not in keep)
+
+    async def remove(self, room: RoomId, pubkey: Pubkey, reason: str) -> Done | Refused:
+        """See `ConferenceEngine`. A token that was already made is refused when it shows up."""
+        members = self.roster.members(room, pubkey)
+        removed = self.roster.remove(room, pubkey)
+        if isinstance(removed, Refused) or isinstance(members, Refused):
+            return no_room(room)
+        self._lobby.remove(room, pubkey, reason)
+        for member in members:
+            await self.answered(self._server.remove(room_name(room), _identity(member.connection)))
+        return removed[0]
+
+    async def start_recording(self, room: RoomId, *, only: Collection[Pubkey]) -> Done | Refused:
+        """See `ConferenceEngine`. Tracks that those in `only` publish later are recorded too."""
+        if self._recorder is None:
+            return self.unsupported(Capability.RECORD)
+        if room not in self.roster.rooms:
+            return no_room(room)
+        there = await self.answered(self._server.participants(room_name(room))) or []
+        was_on = self._recorder.is_recording(room)
+        await self.answered(self._recorder.start(room, only, there))
+        if not was_on:
+            self._tracks.say_recording(room, RecordingState.STARTED)
+        members = self.roster.members(room)
+        agreed = [] if isinstance(members, Refused) else [each for each in members if each.connection.pubkey in only]
+        return Done(tuple(member.connection.id for member in agreed))
+
+    async def stop_recording(self, room: RoomId) -> Done | Refused:
+        """See `ConferenceEngine`."""
+        if self._recorder is None:
+            return self.unsupported(Capability.RECORD)
+        await self._stop_recording(room)
+        return Done()
+
+    async def collect_recording(self, room: RoomId, into: Path) -> Collected | Refused:
+        """See `ConferenceEngine`. From the folder that the egress workers write to."""
+        if self._recorder is None:
+            return self.unsupported(Capability.RECORD)
+        return await self.answered(self._recorder.collect(room, into))
+
+    async def notified(self, call: WebhookCall) -> Refused | None:
+        """See `HandOver`."""
+        try:
+            event = read_webhook(call, self._settings)
+        except NotTheServers:
+            self.flaws["bad_signature"] += 1
+            return BAD_SIGNATURE
+        except NotReadable:
+            self.flaws["not_readable"] += 1
+            return Refused("bad-webhook", "the webhook is signed and cannot be read", "Look for a newer Podium.")
+        room = self._names.get(event.room.name)
+        if self.is_new(event.id) and room is not None:
+            await self._take(room, event)
+        return None
+
+    # -- as a `ServedEngine`
+
+    def name_of(self, room: RoomId) -> str:
+        """See `ServedEngine`."""
+        return room_name(room)
+
+    async def reach(self) -> None:
+        """See `ServedEngine`."""
+        await self._server.reach()
+
+    async def make_room(self, spec: RoomSpec) -> None:
+        """See `ServedEngine`."""
+        self._runs[spec.room] = await self._server.make_room(room_name(spec.room))
+
+    async def end_room(self, name: str) -> None:
+        """See `ServedEngine`."""
+        await self._server.end_room(name)
+
+    async def room_closing(self, room: RoomId) -> None:
+        """See `ServedEngine`."""
+        with contextlib.suppress(EngineUnavailable):  # its workers stop with the room
+            await self._stop_recording(room)
+        self._runs.pop(room, None)
+        self._publish = {key: value for key, value in self._publish.items() if key[0] != room}
+        self._tracks.forget(room)
+
+    async def entrance(self, grant: SeatGrant) -> Entrance:
+        """See `ServedEngine`."""
+        room, person = grant.room, grant.person
+        publish = self._publish.get((room, person.pubkey), grant.publish)
+        entrance = self._random_bytes(16).hex()
+        self.roster.issued(room, entrance, person.pubkey)
+        return Entrance(self._server.entrance(room_name(room), self._runs[room], person, publish, entrance))
+
+    async def look_further(self) -> None:
+        """See `ServedEngine`. Whether recordings are written."""
+        if self._recorder is not None:
+            for room, went_well in await self._recorder.finished():
+                self._tracks.say_recording(room, RecordingState.READY if went_well else RecordingState.FAILED)
+
+    async def close_connections(self) -> None:
+        """See `ServedEngine`."""
+        await self._server.aclose()
+
+    async def look(self, room: RoomId) -> None:
+        """See `ServedEngine`. Whoever should not be there is sent out."""
+        mark = self.roster.mark()
+        listed = await self._server.participants(room_name(room))
+        there = [each for each in listed or [] if each.state in _HERE]
+        people = {each.sid: person for each in there if (person := person_of(each)) is not None}
+        self.flaws["strangers"] = len(there) - len(people)
+        by_key = {each.sid: each for each in there}
+        good = {key: person for key, person in people.items() if self._is_of_this_run(room, by_key[key])}
+        entrances = {key: by_key[key].attributes.get(ENTRANCE, "") for key in good}
+        unwanted = self.roster.reconcile(room, good, mark, entrances)
+        for key in (*unwanted, *(people.keys() - good.keys())):
+            with contextlib.suppress(EngineUnavailable):  # the next look finds them again; the others go first
+                await self._send_out(room, by_key[key])
+        for key in good:
+            if by_key[key].state == api.ParticipantInfo.State.ACTIVE:
+                self.roster.media_up(room, key, self.roster.now(), origin=Origin.SNAPSHOT)
+            self._tracks.compare(room, key, by_key[key].tracks)
+            if self._recorder is not None:
+                for track in by_key[key].tracks:
+                    await self._recorder.published(room, by_key[key], track)
+
+    # -- inside
+
+    async def _take(self, room: RoomId, event: api.WebhookEvent) -> None:
+        participant = event.participant
+        match event.event:
+            case "participant_joined":
+                await self._arrived(room, participant, event.created_at)
+            case "participant_left":
+                self._left(room, participant, event.created_at)
+            case "track_published":
+                self._tracks.published(room, participant.sid, event.track, event.created_at)
+                if self._recorder is not None:
+                    await self._recorder.published(room, participant, event.track)
+            case "track_unpublished":
+                self._tracks.unpublished(room, participant.sid, event.track, event.created_at)
+            case "room_finished" if event.room.sid == self._runs.get(room):
+                members = self.roster.members(room)
+                for member in [] if isinstance(members, Refused) else members:
+                    self.roster.left(room, member.key, event.created_at, LeaveReason.ROOM_CLOSED)
+
+    async def _arrived(self, room: RoomId, participant: api.ParticipantInfo, at: int) -> None:
+        person = person_of(participant)
+        if person is None:
+            return
+        entrance = participant.attributes.get(ENTRANCE, "")
+        if self._is_of_this_run(room, participant) and self.roster.arrived(
+            room, participant.sid, person, at, entrance=entrance
+        ):
+            if participant.state == api.ParticipantInfo.State.ACTIVE:  # its media connection to the server is up
+                self.roster.media_up(room, participant.sid, at)
+            return
+        await self._send_out(room, participant)
+
+    def _left(self, room: RoomId, participant: api.ParticipantInfo, at: int) -> None:
+        reason = reason_of(participant)
+        # the server gave them up after it had heard nothing for that long
+        self.roster.left(room, participant.sid, at - self._settings.silence if reason in _SILENT else at, reason)
+
+    def _is_of_this_run(self, room: RoomId, participant: api.ParticipantInfo) -> bool:
+        return participant.attributes.get(RUN) == self._runs.get(room)
+
+    async def _send_out(self, room: RoomId, participant: api.ParticipantInfo) -> None:
+        self.flaws["sent_out"] += 1
+        await self._server.remove(room_name(room), participant.identity)
+
+    async def _mute(self, room: RoomId, kind: TrackKind, wanted: Callable[[Pubkey], bool]) -> Done | Refused:
+        if room not in self.roster.rooms:
+            return no_room(room)
+        done = []
+        for participant in await self.answered(self._server.participants(room_name(room))) or []:
+            person = person_of(participant)
+            if person is None or not wanted(person.pubkey):
+                continue
+            open_ones = [track.sid for track in participant.tracks if kind_of(track) is kind and not track.muted]
+            muted = [await self._server.mute(room_name(room), participant.identity, track) for track in open_ones]
+            if any(muted) and (connection := self.roster.connection(room, participant.sid)) is not None:
+                done.append(connection.id)
+        return Done(tuple(done))
+
+    async def _stop_recording(self, room: RoomId) -> None:
+        if self._recorder is not None and await self.answered(self._recorder.stop(room)):
+            self._tracks.say_recording(room, RecordingState.STOPPED)
+
+
+def _identity(connection: Connection) -> str:
+    return f"{connection.pubkey}#{connection.device}"

@@ -1,0 +1,66 @@
+"""Rooms, people and tracks as LiveKit names them. No I/O."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from livekit import api
+
+from podium_daemon.conference.engine import LeaveReason, Person, Role, RoomId, TrackKind
+from podium_protocol.events import Pubkey, pubkey_or_none
+from podium_protocol.live import fields
+
+ROLE: Final = "podium.role"
+RUN: Final = "podium.run"
+ENTRANCE: Final = "podium.entrance"
+"""Attributes of a token. A participant cannot change them: no token allows it."""
+
+_SOURCES: Final = {
+    TrackKind.AUDIO: (api.TrackSource.MICROPHONE,),
+    TrackKind.VIDEO: (api.TrackSource.CAMERA,),
+    TrackKind.SCREEN: (api.TrackSource.SCREEN_SHARE, api.TrackSource.SCREEN_SHARE_AUDIO),
+}
+_KINDS: Final = {source: kind for kind, sources in _SOURCES.items() for source in sources}
+_REASONS: Final = {
+    api.DisconnectReason.CLIENT_INITIATED: LeaveReason.LEFT,
+    api.DisconnectReason.DUPLICATE_IDENTITY: LeaveReason.REPLACED,
+    api.DisconnectReason.PARTICIPANT_REMOVED: LeaveReason.REMOVED,
+    api.DisconnectReason.ROOM_DELETED: LeaveReason.ROOM_CLOSED,
+    api.DisconnectReason.ROOM_CLOSED: LeaveReason.ROOM_CLOSED,
+    api.DisconnectReason.SIGNAL_CLOSE: LeaveReason.DROPPED,
+    api.DisconnectReason.CONNECTION_TIMEOUT: LeaveReason.TIMEOUT,
+}
+
+
+def room_name(room: RoomId) -> str:
+    """The room's name on the server: of one shape, whatever the room is called here."""
+    return "podium-" + hashlib.sha256(f"livekit {room}".encode()).hexdigest()[:40]
+
+
+def person_of(participant: api.ParticipantInfo) -> Person | None:
+    """Who a participant is, by the identity `<pubkey>#<device>`; None if it is none of ours, or no person."""
+    pubkey_text, _, device = participant.identity.partition("#")
+    pubkey: Pubkey | None = pubkey_or_none(pubkey_text)
+    if pubkey is None or fields.device(device) is None or participant.kind != api.ParticipantInfo.Kind.STANDARD:
+        return None
+    try:
+        role = Role(participant.attributes.get(ROLE, Role.PARTICIPANT))
+    except ValueError:
+        return None
+    return Person(pubkey=pubkey, device=device, role=role)
+
+
+def sources_of(publish: frozenset[TrackKind]) -> list[api.TrackSource]:
+    """What may be sent, as LiveKit's sources."""
+    return [source for kind in TrackKind if kind in publish for source in _SOURCES[kind]]
+
+
+def kind_of(track: api.TrackInfo) -> TrackKind | None:
+    """What a track is, or None for one that is none of ours."""
+    return _KINDS.get(track.source)
+
+
+def reason_of(participant: api.ParticipantInfo) -> LeaveReason:
+    """Why a participant left, as the server says."""
+    return _REASONS.get(participant.disconnect_reason, LeaveReason.UNKNOWN)

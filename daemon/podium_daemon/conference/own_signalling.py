@@ -1,0 +1,289 @@
+"""What engines have in common whose door is the daemon's own WebSocket: rooms, grants, seats, heartbeats, events.
+
+A grant takes a seat, a WebSocket with heartbeats. The daemon's restart ends every seat, and nothing of them is
+remembered. An engine adds what is behind the door: `link` hands out a URL, `embedded` moves media.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator, Collection, Mapping
+from typing import Final
+
+import structlog
+
+from podium_daemon.conference.engine import (
+    GRANT_SECONDS,
+    Capabilities,
+    Capability,
+    Done,
+    GrantKind,
+    JoinGrant,
+    Person,
+    Present,
+    RandomBytes,
+    RoomOpen,
+    RoomSpec,
+    Snapshot,
+    Unsupported,
+)
+from podium_daemon.conference.events import (
+    Connection,
+    ConnectionId,
+    EngineEvent,
+    EngineHealth,
+    Joined,
+    LeaveReason,
+    Left,
+    RoomClosed,
+    RoomId,
+    RoomOpened,
+    TrackKind,
+)
+from podium_daemon.conference.grants import GrantBook, SeatGrant
+from podium_daemon.conference.journal import EventJournal
+from podium_daemon.conference.seats import LinkRoom, LinkSeat, SeatSettings
+from podium_daemon.conference.signaling import Ended, FrameFlaw, Removed, ServerMessage, Welcome
+from podium_daemon.conference.unsupported_controls import InRoomControls
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.supervisor import Stop
+from podium_protocol.errors import LocalProtocolError
+from podium_protocol.events import Pubkey
+
+_log = structlog.get_logger(__name__)
+
+_BATCH: Final = 256  # seats ended before the loop gets its turn: under 1 ms
+
+_SEEN_TO_GO: Final = frozenset({LeaveReason.LEFT, LeaveReason.REMOVED, LeaveReason.ROOM_CLOSED})
+
+
+class SeatedEngine(InRoomControls, ABC):
+    """Most of a `ConferenceEngine` and all of a `Signalling`."""
+
+    def __init__(
+        self,
+        name: str,
+        capabilities: Capabilities,
+        advice: Mapping[Capability, str],
+        *,
+        settings: SeatSettings,
+        clock: Clock,
+        random_bytes: RandomBytes,
+    ) -> None:
+        """`clock` is believed; `random_bytes` are unguessable; `advice` as in `InRoomControls`."""
+        super().__init__(name, capabilities, advice)
+        self._seating = settings
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._grants = GrantBook(random_bytes, devices=settings.devices)
+        self._rooms: dict[RoomId, LinkRoom] = {}
+        self._doors = asyncio.Lock()  # a room that closes is closed before one of its name opens
+        self._silence: OrderedDict[ConnectionId, LinkSeat] = OrderedDict()  # longest silent first
+        self.flaws: Counter[str] = Counter()  # frames dropped, by reason; metrics read it
+        self._run = random_bytes(8).hex()
+        self._journal = EventJournal(self._run, settings.remembered_events)
+        self._journal.append(EngineHealth(id=f"{self._run}/up", at=int(clock.now()), up=True))
+
+    # -- what an engine adds
+
+    @abstractmethod
+    def check_spec(self, spec: RoomSpec) -> Unsupported | None:
+        """See `ConferenceEngine`."""
+
+    def meeting_of(self, room: LinkRoom) -> str | None:  # noqa: ARG002  (for engines whose rooms are somebody else's)
+        """The address of somebody else's meeting, told with the welcome."""
+        return None
+
+    def new_seat(self, connection: Connection, grant: SeatGrant) -> LinkSeat:  # noqa: ARG002  (for engines with media)
+        """The seat of a redeemed grant."""
+        return LinkSeat(connection, self, wall=self._clock.now(), monotonic=self._clock.monotonic())
+
+    def room_opened(self, room: LinkRoom) -> None:
+        """A room was opened just now, before anybody is told."""
+
+    def room_closed(self, room: LinkRoom) -> None:
+        """Everybody was sent out of a room, and nobody was told yet that it is closed."""
+
+    def seat_taken(self, seat: LinkSeat) -> None:
+        """Somebody sits, and everybody was told."""
+
+    def seat_left(self, seat: LinkSeat) -> None:
+        """A seat is over."""
+
+    # -- the seats' own work
+
+    async def run(self, stop: Stop) -> None:
+        """End silent seats, once a heartbeat, until told to stop."""
+        before, skipped = self._clock.monotonic(), False
+        while not await stop.wait_for(self._seating.heartbeat):
+            now = self._clock.monotonic()
+            # if it was us who slept, the beats lie in the sockets' buffers: let them be read before anybody is judged
+            skipped = now - before > 2 * self._seating.heartbeat and not skipped
+            if skipped:
+                _log.warning("the daemon was stalled; seats get another heartbeat", action=f"{self._name}.stalled")
+            else:
+                await self.sweep()
+            before = now
+
+    async def sweep(self) -> int:
+        """End every seat that was silent for too long, and forget old grants; returns how many seats."""
+        now, ended = self._clock.monotonic(), 0
+        self._grants.expire(now)
+        while (seat := next(iter(self._silence.values()), None)) is not None and self._is_silent(seat, now):
+            self.end(seat, LeaveReason.TIMEOUT)
+            ended += 1
+            if ended % _BATCH == 0:
+                await asyncio.sleep(0)
+        return ended
+
+    async def open_room(self, spec: RoomSpec) -> RoomOpen | Unsupported:
+        """See `ConferenceEngine`. A changed spec counts for those who join from now on."""
+        if objection := self.check_spec(spec):
+            return objection
+        async with self._doors:
+            room = self._rooms.get(spec.room)
+            if room is not None:
+                room.spec = spec
+                return RoomOpen(spec.room, created=False)
+            room = LinkRoom(spec, self._random_bytes(8).hex(), devices=self._seating.devices)
+            self._rooms[spec.room] = room
+            self.room_opened(room)
+            self._journal.append(RoomOpened(id=f"{room.run}/opened", at=self._now(), room=spec.room))
+            return RoomOpen(spec.room, created=True)
+
+    async def close_room(self, room: RoomId) -> Done:
+        """See `ConferenceEngine`."""
+        async with self._doors:
+            closed = self._rooms.pop(room, None)
+            if closed is None:
+                return Done()
+            self._grants.revoke(room)
+            ended = await self._end_all(closed.seats(), LeaveReason.ROOM_CLOSED, Ended())
+            self.room_closed(closed)
+            self._journal.append(RoomClosed(id=f"{closed.run}/closed", at=self._now(), room=room))
+            return Done(ended)
+
+    async def grant(
+        self,
+        room: RoomId,
+        person: Person,
+        *,
+        ttl: int = GRANT_SECONDS,
+        publish: Collection[TrackKind] = tuple(TrackKind),
+    ) -> JoinGrant | Refused:
+        """See `ConferenceEngine`. A fourth device is refused; the same device again replaces itself."""
+        if ttl <= 0:
+            raise LocalProtocolError("a grant is good for at least a second")
+        if room not in self._rooms:
+            return no_room(room)
+        if refusal := self._rooms[room].too_many_devices(person):
+            return refusal
+        token = self._grants.issue(SeatGrant(room, person, self._clock.monotonic() + ttl, frozenset(publish)))
+        return JoinGrant(kind=GrantKind.SEAT, token=token, expires_at=self._now() + ttl)
+
+    async def take_seat(self, token: str) -> LinkSeat | Refused:
+        """See `Signalling`."""
+        grant = self._grants.redeem(token, self._clock.monotonic())
+        if grant is None:
+            detail = "this admission is not known here: it was used, has expired or was withdrawn"
+            return Refused("seat-token", detail, "Join again.")
+        room = self._rooms[grant.room]  # a closed room has no grants
+        if refusal := room.too_many_devices(grant.person):
+            return refusal
+        replaced = room.seat_of(grant.person)
+        if replaced is not None:
+            self.end(replaced, LeaveReason.REPLACED, Removed("This device joined again in another page."))
+        return self._seat(room, grant)
+
+    async def tell(self, room: RoomId, message: ServerMessage, pubkey: Pubkey | None = None) -> int:
+        """See `Signalling`."""
+        seats = self._seats_of(room, pubkey)
+        for done, seat in enumerate(seats, start=1):
+            seat.send(message)
+            if done % _BATCH == 0:
+                await asyncio.sleep(0)
+        return len(seats)
+
+    async def remove(self, room: RoomId, pubkey: Pubkey, reason: str) -> Done | Refused:
+        """See `ConferenceEngine`. Where a kick does not reach into the room, says what is left to do there."""
+        if room not in self._rooms:
+            return no_room(room)
+        self._grants.revoke(room, pubkey)
+        ended = await self._end_all(self._seats_of(room, pubkey), LeaveReason.REMOVED, Removed(reason))
+        return Done(ended, self._advice.get(Capability.KICK, ""))
+
+    async def snapshot(self, room: RoomId) -> Snapshot | Refused:
+        """See `ConferenceEngine`."""
+        if room not in self._rooms:
+            return no_room(room)
+        present = tuple(
+            Present(seat.connection, seat.at(seat.joined), seat.at(seat.evidence), seat.has_media)
+            for seat in self._seats_of(room)
+        )
+        return Snapshot(room, self._now(), present)
+
+    def events(self) -> AsyncIterator[EngineEvent]:
+        """See `ConferenceEngine`."""
+        return self._journal.follow()
+
+    def heard(self, seat: LinkSeat) -> None:
+        """See `SeatHost`."""
+        seat.evidence = self._clock.monotonic()
+        self._silence.move_to_end(seat.connection.id)
+
+    def flawed(self, flaw: FrameFlaw) -> None:
+        """See `SeatHost`."""
+        self.flaws[flaw] += 1
+
+    def end(self, seat: LinkSeat, reason: LeaveReason, last: ServerMessage | None = None) -> None:
+        """End a seat, once, with a last message. Whoever fell silent too long ago was not there any more."""
+        if seat.over is not None:
+            return
+        now, connection = self._clock.monotonic(), seat.connection
+        was_there = reason in _SEEN_TO_GO and not self._is_silent(seat, now)
+        seat.finish(reason, last)
+        del self._silence[connection.id]
+        if connection.room in self._rooms:  # else the whole room is being closed
+            self._rooms[connection.room].clear(seat)
+        left_at = seat.at(now if was_there else seat.evidence)
+        self._journal.append(Left(id=f"{connection.id}/left", at=left_at, connection=connection, reason=reason))
+        self.seat_left(seat)
+
+    async def _end_all(
+        self, seats: list[LinkSeat], reason: LeaveReason, last: ServerMessage
+    ) -> tuple[ConnectionId, ...]:
+        for done, seat in enumerate(seats, start=1):
+            self.end(seat, reason, last)
+            if done % _BATCH == 0:
+                await asyncio.sleep(0)
+        return tuple(seat.connection.id for seat in seats)
+
+    def _seat(self, room: LinkRoom, grant: SeatGrant) -> LinkSeat:
+        person = grant.person
+        connection = Connection(
+            ConnectionId(self._random_bytes(16).hex()), grant.room, person.pubkey, person.device, person.role
+        )
+        seat = self.new_seat(connection, grant)
+        room.put(seat)
+        self._silence[connection.id] = seat
+        seat.send(Welcome(connection.id, self._seating.heartbeat, self.meeting_of(room)))
+        self._journal.append(Joined(id=f"{connection.id}/joined", at=seat.at(seat.joined), connection=connection))
+        self.seat_taken(seat)
+        return seat
+
+    def _seats_of(self, room: RoomId, pubkey: Pubkey | None = None) -> list[LinkSeat]:
+        return self._rooms[room].seats(pubkey) if room in self._rooms else []
+
+    def _is_silent(self, seat: LinkSeat, now: float) -> bool:
+        return now - seat.evidence > self._seating.heartbeat * self._seating.missed_heartbeats
+
+    def _now(self) -> int:
+        return int(self._clock.now())
+
+
+def no_room(room: RoomId) -> Refused:
+    """The answer where a room is not open."""
+    return Refused("no-room", f"the room {room!r} is not open", "Open it, then ask again.")

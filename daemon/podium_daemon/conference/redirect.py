@@ -1,0 +1,165 @@
+"""Seats before rooms that are on another server: the daemon's socket stays the line to the browser.
+
+Whoever is seated here is given an address of ours, good for one click while the seat is taken; the click is answered
+with the server's signed entrance, and the next address is sent. The seat is no attendance: the server says who is in.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Final, Protocol, runtime_checkable
+
+import msgspec
+
+from podium_daemon.conference.engine import Connection, ConnectionId, LeaveReason, RandomBytes, RoomId
+from podium_daemon.conference.grants import SeatGrant, digest_of
+from podium_daemon.conference.seats import LinkSeat
+from podium_daemon.conference.signaling import Ended, FrameFlaw, MeetingAt, Removed, ServerMessage, Welcome
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Refused
+from podium_protocol.events import Pubkey
+
+_HEARTBEAT = 15  # seconds; beats say nothing here, and keep proxies from closing a silent socket
+_MAX_TOKEN = 64  # characters
+
+
+class _Place(msgspec.Struct):
+    seat: LinkSeat
+    grant: SeatGrant
+    digest: bytes = b""
+
+
+class Lobby:
+    """The seats of one engine, and the addresses they were given."""
+
+    def __init__(self, *, clock: Clock, random_bytes: RandomBytes, public_url: str) -> None:
+        self._clock = clock
+        self._random_bytes = random_bytes
+        self._enter = f"{public_url}/api/conference/enter/"
+        self._places: dict[RoomId, dict[Pubkey, dict[str, _Place]]] = {}
+        self._by_digest: dict[bytes, _Place] = {}
+
+    def devices(self, room: RoomId, pubkey: Pubkey) -> set[str]:
+        """On which devices somebody is seated."""
+        return set(self._places.get(room, {}).get(pubkey, {}))
+
+    def take(self, grant: SeatGrant) -> LinkSeat:
+        """Seat one device; an older seat of the same device is over."""
+        room, person = grant.room, grant.person
+        place = self._places.get(room, {}).get(person.pubkey, {}).get(person.device)
+        if place is not None:
+            self.end(place.seat, LeaveReason.REPLACED, Removed("This device joined again in another page."))
+        connection = Connection(
+            ConnectionId(self._random_bytes(16).hex()), room, person.pubkey, person.device, person.role
+        )
+        seat = LinkSeat(connection, self, wall=self._clock.now(), monotonic=self._clock.monotonic())
+        place = _Place(seat, grant)
+        self._places.setdefault(room, {}).setdefault(person.pubkey, {})[person.device] = place
+        seat.send(Welcome(connection.id, _HEARTBEAT, self._address(place)))
+        return seat
+
+    def enter(self, token: str) -> SeatGrant | None:
+        """Spend an address: the grant of its seat, or None. The seat is sent the next one, for a way back in."""
+        place = self._by_digest.get(digest_of(token)) if len(token) <= _MAX_TOKEN else None
+        if place is None:
+            return None
+        place.seat.send(MeetingAt(self._address(place)))
+        return place.grant
+
+    def tell(self, room: RoomId, message: ServerMessage, pubkey: Pubkey | None = None) -> int:
+        """Send a message to everybody who is seated, or to one person's devices; returns to how many."""
+        seats = self._seats(room, pubkey)
+        for seat in seats:
+            seat.send(message)
+        return len(seats)
+
+    def remove(self, room: RoomId, pubkey: Pubkey, reason: str) -> None:
+        """End a person's seats."""
+        for seat in self._seats(room, pubkey):
+            self.end(seat, LeaveReason.REMOVED, Removed(reason))
+
+    def close(self, room: RoomId) -> None:
+        """End everybody's seats."""
+        for seat in self._seats(room):
+            self.end(seat, LeaveReason.ROOM_CLOSED, Ended())
+
+    # -- what seats ask
+
+    def heard(self, seat: LinkSeat) -> None:
+        """See `SeatHost`. A page that is open says nothing of who is in the room."""
+
+    def flawed(self, flaw: FrameFlaw) -> None:
+        """See `SeatHost`. Nothing that a page says here has an effect."""
+
+    def end(self, seat: LinkSeat, reason: LeaveReason, last: ServerMessage | None = None) -> None:
+        """End a seat, once, with a last message; its address opens nothing any more."""
+        if seat.over is not None:
+            return
+        seat.finish(reason, last)
+        connection = seat.connection
+        people = self._places[connection.room]
+        place = people[connection.pubkey].pop(connection.device)
+        self._by_digest.pop(place.digest, None)
+        if not people[connection.pubkey]:
+            del people[connection.pubkey]
+        if not people:
+            del self._places[connection.room]
+
+    # -- inside
+
+    def _address(self, place: _Place) -> str:
+        self._by_digest.pop(place.digest, None)
+        token = base64.urlsafe_b64encode(self._random_bytes(32)).rstrip(b"=").decode()
+        place.digest = digest_of(token)
+        self._by_digest[place.digest] = place
+        return self._enter + token
+
+    def _seats(self, room: RoomId, pubkey: Pubkey | None = None) -> list[LinkSeat]:
+        people = self._places.get(room, {})
+        chosen = people.values() if pubkey is None else (people.get(pubkey, {}),)
+        return [place.seat for devices in chosen for place in devices.values()]
+
+
+ENTERED_ALREADY: Final = Refused(
+    "entrance-used", "this address opens nothing any more: it was used, or its page was closed", "Use the newest one."
+)
+BAD_SIGNATURE: Final = Refused(
+    "bad-signature", "the webhook is not signed by this engine's server", "Compare the secrets on both sides."
+)
+
+
+class Entrance(msgspec.Struct, frozen=True):
+    """Where the browser goes now. It is signed: never stored, never logged."""
+
+    url: str
+
+    def __repr__(self) -> str:
+        return "<Entrance>"
+
+
+class WebhookCall(msgspec.Struct, frozen=True):
+    """A webhook as it came: the body's bytes, `checksum` of the query and `Authorization` of the head, or empty."""
+
+    body: bytes
+    checksum: str = ""
+    authorization: str = ""
+
+    def __repr__(self) -> str:
+        return f"<WebhookCall of {len(self.body)} bytes>"
+
+
+@runtime_checkable
+class HandOver(Protocol):
+    """What an engine adds whose rooms are on another server."""
+
+    async def enter(self, token: str) -> Entrance | Refused:
+        """Spend the address that a seat was given; the seat is sent the next one.
+
+        Raises:
+            EngineUnavailable: the server did not answer.
+        """
+        ...
+
+    async def notified(self, call: WebhookCall) -> Refused | None:
+        """Take a webhook; `bad-signature` if it is not the server's. The same one twice changes nothing."""
+        ...

@@ -1,0 +1,301 @@
+"""What engines have in common whose rooms are on another program's server: lobby, roster, polling, health, ends.
+
+The server says who is there, by webhook and when it is asked; the lobby is the line to the browsers. An engine adds the
+server's own language.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import Final, Protocol, TypeAlias, TypeVar
+from weakref import WeakValueDictionary
+
+import structlog
+
+from podium_daemon.conference.engine import (
+    GRANT_SECONDS,
+    Capabilities,
+    Capability,
+    Done,
+    EngineEvent,
+    EngineUnavailable,
+    JoinGrant,
+    Person,
+    RandomBytes,
+    RoomId,
+    RoomOpen,
+    RoomSpec,
+    Snapshot,
+    TrackKind,
+    Unsupported,
+)
+from podium_daemon.conference.grants import SeatGrant
+from podium_daemon.conference.redirect import ENTERED_ALREADY, Entrance, Lobby
+from podium_daemon.conference.roster import Roster, no_room
+from podium_daemon.conference.seats import Seat
+from podium_daemon.conference.signaling import ServerMessage
+from podium_daemon.conference.unsupported_controls import InRoomControls
+from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.supervisor import Stop
+from podium_protocol.events import Pubkey
+
+T = TypeVar("T")
+
+Call: TypeAlias = Callable[[], Awaitable[None]]
+
+_log = structlog.get_logger(__name__)
+
+DOWN_AFTER: Final = 3  # polls without an answer: one lost packet is no outage
+_AT_ONCE: Final = 8  # calls of one poll: a server that hangs over one meeting keeps the others waiting no longer
+_REMEMBERED_WEBHOOKS: Final = 4096
+
+
+class ServedSettings(Protocol):
+    """What every such engine is set up with; see the engines' own settings."""
+
+    @property
+    def public_url(self) -> str: ...
+    @property
+    def poll(self) -> int: ...
+    @property
+    def devices(self) -> int: ...
+    @property
+    def remembered_events(self) -> int: ...
+
+
+class ServedEngine(InRoomControls, ABC):
+    """Most of a `ConferenceEngine`, all of a `Signalling`, and half of a `HandOver`."""
+
+    def __init__(
+        self,
+        name: str,
+        capabilities: Capabilities,
+        advice: Mapping[Capability, str],
+        *,
+        settings: ServedSettings,
+        clock: Clock,
+        random_bytes: RandomBytes,
+        keys_return: bool,
+    ) -> None:
+        """`clock` is believed; `random_bytes` are unguessable; `keys_return` as in `Roster`."""
+        super().__init__(name, capabilities, advice)
+        self._pace = settings.poll
+        self._random_bytes = random_bytes
+        self.roster = Roster(
+            clock=clock,
+            random_bytes=random_bytes,
+            devices=settings.devices,
+            remembered=settings.remembered_events,
+            keys_return=keys_return,
+        )
+        self._lobby = Lobby(clock=clock, random_bytes=random_bytes, public_url=settings.public_url)
+        # a room that closes is closed before one of its name opens; a lock lives as long as somebody uses it
+        self._doors: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._at_once = asyncio.Semaphore(_AT_ONCE)
+        self._names: dict[str, RoomId] = {}  # by the server's name for them
+        self._unended: set[str] = set()  # names of rooms that are over here, of which the server was not told yet
+        self._seen: OrderedDict[str, None] = OrderedDict()  # webhooks that were taken
+        self._silent = 0  # polls in a row without an answer
+        self.flaws: Counter[str] = Counter()  # webhooks refused, strangers seen, people sent out, by reason
+
+    # -- what an engine adds
+
+    @abstractmethod
+    def name_of(self, room: RoomId) -> str:
+        """What the server calls a room."""
+
+    @abstractmethod
+    async def reach(self) -> None:
+        """Ask the server anything."""
+
+    @abstractmethod
+    async def make_room(self, spec: RoomSpec) -> None:
+        """Make the room on the server, or find it made."""
+
+    @abstractmethod
+    async def end_room(self, name: str) -> None:
+        """End a room on the server; one that is not there is ended."""
+
+    @abstractmethod
+    async def look(self, room: RoomId) -> None:
+        """Compare an open room with the server's own list."""
+
+    @abstractmethod
+    async def entrance(self, grant: SeatGrant) -> Entrance:
+        """Make the server's entrance for one person; the room is open, and made if the server let it go."""
+
+    @abstractmethod
+    async def close_connections(self) -> None:
+        """The daemon stops."""
+
+    async def look_further(self) -> None:
+        """What else is to be looked at in a poll."""
+
+    async def room_closing(self, room: RoomId) -> None:
+        """A room is about to be closed."""
+
+    # -- the server's work
+
+    async def run(self, stop: Stop) -> None:
+        """Ask who is there, now and every `poll` seconds, until told to stop."""
+        try:
+            await self.poll()
+            while not await stop.wait_for(self._pace):
+                await self.poll()
+        finally:
+            await self.close_connections()
+
+    async def poll(self) -> None:
+        """Compare every open room with the server's own list. An answer that does not come is told as bad health."""
+        self.roster.expire()
+        # each by itself: one meeting that the server refuses to end, or hangs over, says nothing of the others
+        ends: list[Call] = [partial(self._end_at_last, name) for name in self._unended]
+        looks: list[Call] = [partial(self._look, room) for room in self.roster.rooms]
+        if not looks and not self.roster.is_up:
+            looks = [self._reach]
+        _, looked, further = await asyncio.gather(
+            self._try_each(ends), self._try_each(looks), self._try_each([self.look_further])
+        )
+        failed = [each for each in (looked or further) if each is not None]
+        if failed and len(failed) == len(looked or further):
+            self._missed(str(failed[0]))
+
+    def check_spec(self, spec: RoomSpec) -> Unsupported | None:
+        """See `ConferenceEngine`."""
+        return self.unsupported(Capability.E2EE) if spec.e2ee else None
+
+    async def open_room(self, spec: RoomSpec) -> RoomOpen | Unsupported:
+        """See `ConferenceEngine`. The room is made now, so that a wrong secret is heard of before people come."""
+        if objection := self.check_spec(spec):
+            return objection
+        async with self._door(self.name_of(spec.room)):
+            if spec.room not in self.roster.rooms:
+                await self._make(spec)
+            return self.roster.open(spec)
+
+    async def close_room(self, room: RoomId) -> Done:
+        """See `ConferenceEngine`. It is over here in any case; the server is told when it answers."""
+        name = self.name_of(room)
+        async with self._door(name):
+            if room not in self.roster.rooms:
+                return Done()
+            await self.room_closing(room)
+            self._names.pop(name, None)  # what the server tells of this end is no news
+            self._unended.add(name)
+            try:
+                await self._end(name)
+            except EngineUnavailable as error:
+                _log.warning("a room could not be ended yet", action=f"{self._name}.not_ended", reason=str(error))
+            self._lobby.close(room)
+            return self.roster.close(room)
+
+    async def grant(
+        self,
+        room: RoomId,
+        person: Person,
+        *,
+        ttl: int = GRANT_SECONDS,
+        publish: Collection[TrackKind] = tuple(TrackKind),
+    ) -> JoinGrant | Refused:
+        """See `ConferenceEngine`. A seat in the lobby; the entrance is made when somebody there clicks."""
+        return self.roster.issue(room, person, ttl, self._lobby.devices(room, person.pubkey), publish)
+
+    async def take_seat(self, token: str) -> Seat | Refused:
+        """See `Signalling`. The seat is the line to the browser; who is in the room, the server says."""
+        grant = self.roster.redeem(token)
+        return grant if isinstance(grant, Refused) else self._lobby.take(grant)
+
+    async def tell(self, room: RoomId, message: ServerMessage, pubkey: Pubkey | None = None) -> int:
+        """See `Signalling`."""
+        return self._lobby.tell(room, message, pubkey)
+
+    async def enter(self, token: str) -> Entrance | Refused:
+        """See `HandOver`."""
+        grant = self._lobby.enter(token)
+        if grant is None:
+            return ENTERED_ALREADY
+        async with self._door(self.name_of(grant.room)):
+            opened = self.roster.rooms.get(grant.room)
+            if opened is None:
+                return no_room(grant.room)
+            await self._make(opened.spec)
+            return await self.entrance(grant)
+
+    async def snapshot(self, room: RoomId) -> Snapshot | Refused:
+        """See `ConferenceEngine`. As of the last poll and the webhooks since."""
+        return self.roster.snapshot(room)
+
+    def events(self) -> AsyncIterator[EngineEvent]:
+        """See `ConferenceEngine`."""
+        return self.roster.journal.follow()
+
+    # -- for engines
+
+    def is_new(self, webhook: str) -> bool:
+        """Whether a webhook was not taken yet: the server sends again what it saw no answer to."""
+        if webhook in self._seen:
+            return False
+        self._seen[webhook] = None
+        if len(self._seen) > _REMEMBERED_WEBHOOKS:
+            self._seen.popitem(last=False)
+        return True
+
+    async def answered(self, call: Awaitable[T]) -> T:
+        """What the server says, and that it does."""
+        answer = await call
+        self._silent = 0
+        self.roster.say_health(up=True)
+        return answer
+
+    def _door(self, name: str) -> asyncio.Lock:
+        door = self._doors.get(name)
+        if door is None:
+            door = self._doors[name] = asyncio.Lock()
+        return door
+
+    async def _try_each(self, calls: Sequence[Call]) -> list[EngineUnavailable | None]:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._try(call)) for call in calls]
+        return [task.result() for task in tasks]
+
+    async def _try(self, call: Call) -> EngineUnavailable | None:
+        async with self._at_once:
+            try:
+                await call()
+            except EngineUnavailable as error:
+                return error
+        return None
+
+    async def _reach(self) -> None:
+        await self.answered(self.reach())
+
+    async def _look(self, room: RoomId) -> None:
+        if room in self.roster.rooms:  # it may have been closed meanwhile
+            await self.answered(self.look(room))
+
+    async def _end_at_last(self, name: str) -> None:
+        async with self._door(name):
+            if name in self._unended:
+                await self._end(name)
+
+    async def _make(self, spec: RoomSpec) -> None:
+        name = self.name_of(spec.room)
+        if name in self._unended:
+            await self._end(name)  # else people of the run before would be in this one
+        await self.answered(self.make_room(spec))
+        self._names[name] = spec.room
+
+    async def _end(self, name: str) -> None:
+        await self.answered(self.end_room(name))
+        self._unended.discard(name)
+
+    def _missed(self, why: str) -> None:
+        self._silent += 1
+        if self._silent == DOWN_AFTER:
+            _log.warning("the engine's server does not answer", action=f"{self._name}.down", reason=why)
+            self.roster.say_health(up=False, detail=why)
