@@ -10,7 +10,10 @@ hour that happens twice has no local spelling at all (RFC 5545 has no fold): an 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import hmac
+import re
+import secrets
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -18,10 +21,13 @@ import msgspec
 import structlog
 from icalendar import STATUS, Alarm, Calendar, Event
 
+from podium_protocol.events import Pubkey, pubkey_or_none
 from podium_protocol.live.lifecycle import State
 from podium_protocol.live.message_texts import spoken_time
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.text import paragraphs, single_line
+from podium_storage.database import Database
+from podium_storage.meta import Meta
 from podium_storage.table.models import LiveSessionRow, RsvpRow
 
 _log = structlog.get_logger(__name__)
@@ -178,3 +184,47 @@ def _description(entry: Entry) -> str:
 
 def _hashed(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:40]
+
+
+_SECRET: Final = "calendarSecret"  # noqa: S105  (the name it is kept under)
+_COUNTER: Final = "calendarRevocations"
+_CONTEXT: Final = b"podium calendar 1"
+_TOKEN: Final = re.compile(r"([0-9a-f]{64})([0-9a-f]{64})")
+
+
+class CalendarTokens:
+    """Makes, checks and revokes tokens."""
+
+    def __init__(self, database: Database, random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> None:
+        """Keep the secret and the counters in this database."""
+        self._meta = Meta(database)
+        self._random_bytes = random_bytes
+        self._secret: bytes | None = None
+
+    async def token(self, pubkey: Pubkey) -> str:
+        """The token of a person, the same until it is revoked."""
+        return f"{pubkey}{await self._proof(pubkey)}"
+
+    async def revoke(self, pubkey: Pubkey) -> None:
+        """Make every token given to this person so far worthless."""
+        await self._meta.count(_name_of(pubkey))
+
+    async def owner(self, token: str) -> Pubkey | None:
+        """Whose token this is; None for one that was revoked, or that we never made."""
+        match = _TOKEN.fullmatch(token)
+        pubkey = pubkey_or_none(match[1]) if match else None
+        if match is None or pubkey is None:
+            return None
+        # constant time, or the answer's delay would tell how many of the guessed digits are right
+        return pubkey if hmac.compare_digest(match[2], await self._proof(pubkey)) else None
+
+    async def _proof(self, pubkey: Pubkey) -> str:
+        if self._secret is None:
+            self._secret = bytes.fromhex(await self._meta.settled(_SECRET, lambda: self._random_bytes(32).hex()))
+        counter = int(await self._meta.get(_name_of(pubkey)) or "0")
+        message = _CONTEXT + bytes.fromhex(pubkey) + counter.to_bytes(8, "big")
+        return hmac.new(self._secret, message, hashlib.sha256).hexdigest()
+
+
+def _name_of(pubkey: Pubkey) -> str:
+    return f"{_COUNTER}:{pubkey}"

@@ -27,11 +27,12 @@ from podium_daemon.web.ports import (
     LifecyclePort,
     PassedOverPort,
     QuestionsPort,
+    RecorderPort,
     RelaysPort,
     RoomsPort,
+    WatchingPort,
 )
 from podium_daemon.web.problems import Problem
-from podium_daemon.web.recording_ports import RecorderPort, WatchingPort
 from podium_daemon.web.views import Views
 from podium_protocol.events import Pubkey
 from podium_storage.outbox.outbox import Outbox

@@ -7,12 +7,12 @@ from collections.abc import Collection
 from fastapi import FastAPI
 
 from podium_daemon.web import problems
-from podium_daemon.web.calendar_tokens import CalendarTokens
+from podium_daemon.web.calendar_feed import CalendarTokens
 from podium_daemon.web.context import Context
-from podium_daemon.web.documented import DocumentedApi
 from podium_daemon.web.guard import Guard
 from podium_daemon.web.head_requests import HeadRequests
 from podium_daemon.web.login import LoginDoor
+from podium_daemon.web.problems import DocumentedApi
 from podium_daemon.web.routes import (
     calendar,
     conference,

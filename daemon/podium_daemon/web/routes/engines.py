@@ -11,8 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from podium_daemon.conference.redirect import HandOver, WebhookCall
 from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.web.context import Context, InContext
-from podium_daemon.web.documented import also, problem
-from podium_daemon.web.problems import Problem
+from podium_daemon.web.problems import Problem, also, problem
 
 router = APIRouter(prefix="/api/conference", tags=["conference"])
 

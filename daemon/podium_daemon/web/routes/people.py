@@ -9,9 +9,9 @@ from fastapi import APIRouter, Response
 
 from podium_daemon.web import attendance_csv
 from podium_daemon.web.context import Context, InContext, forbidden
-from podium_daemon.web.documented import also
 from podium_daemon.web.login import Caller
 from podium_daemon.web.models import AttendancesOut, DraftOut, RemindersOut, RsvpDraftIn, RsvpsOut
+from podium_daemon.web.problems import also
 from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.views import leads
 from podium_protocol.events import Pubkey

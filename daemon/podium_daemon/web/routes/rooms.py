@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Literal, cast
+from typing import Final, Literal, cast
 
 from fastapi import APIRouter, Request, WebSocket
+from starlette.websockets import WebSocketDisconnect
 
+from podium_daemon.conference.seats import SocketGone
 from podium_daemon.web.context import Context, InContext, forbidden, granted
 from podium_daemon.web.login import Caller, OptionalCaller
 from podium_daemon.web.models import (
@@ -27,12 +29,51 @@ from podium_daemon.web.models import (
 )
 from podium_daemon.web.ports import RoomControl
 from podium_daemon.web.problems import Problem
-from podium_daemon.web.room_socket import RoomSocket
 from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.views import leads
 from podium_protocol.events import Pubkey
 from podium_protocol.nips import nip19, nip98
 from podium_storage.table.models import LiveSessionRow
+
+_GOODBYES: Final = (1000, 1001, 1005)  # RFC 6455, 7.4.1: normal, going away, and a close frame without a code
+_OWN_GOODBYES: Final = 3000  # and above: what the page itself says
+
+
+class RoomSocket:
+    """A `SeatSocket` on Starlette's WebSocket, already accepted."""
+
+    def __init__(self, socket: WebSocket) -> None:
+        self._socket = socket
+
+    async def receive(self) -> str | bytes:
+        """The next data frame; raises `SocketGone`."""
+        try:
+            message = await self._socket.receive()
+        except (RuntimeError, WebSocketDisconnect) as error:  # it was closed before this call
+            raise SocketGone(clean=False) from error
+        if message["type"] == "websocket.disconnect":
+            # a lost connection is told by uvicorn as code 1005 without a reason, a close frame always has one; codes
+            # of broken rules (a giant frame, text that is none) are uvicorn's own, and say nothing of the person
+            code = message.get("code", 0)
+            raise SocketGone(clean="reason" in message and (code in _GOODBYES or code >= _OWN_GOODBYES))
+        text: str | None = message.get("text")
+        data: bytes = message.get("bytes") or b""
+        return text if text is not None else data
+
+    async def send(self, frame: str) -> None:
+        """Send a text frame; raises `SocketGone`."""
+        try:
+            await self._socket.send_text(frame)
+        except (RuntimeError, WebSocketDisconnect, OSError) as error:
+            raise SocketGone(clean=False) from error
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close; does nothing if it is closed."""
+        try:
+            await self._socket.close(code, reason)
+        except (RuntimeError, WebSocketDisconnect, OSError):
+            return
+
 
 router = APIRouter(prefix="/api/sessions/{reference}", tags=["room"], route_class=StrictRoute)
 

@@ -11,11 +11,10 @@ from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from podium_daemon.web.context import InContext, granted
-from podium_daemon.web.documented import also
 from podium_daemon.web.login import Caller
 from podium_daemon.web.metrics import exposition
 from podium_daemon.web.models import AcceptedEvent, EventModel, EventsIn, EventsOut, NamesOut, RelaysOut, ServiceOut
-from podium_daemon.web.problems import Problem
+from podium_daemon.web.problems import Problem, also
 from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.views import relay_out
 from podium_protocol.events import EventId, Pubkey, Rejected, SignedEvent, VerifiedEvent, verify

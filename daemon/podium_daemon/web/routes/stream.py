@@ -20,10 +20,9 @@ from pydantic import BaseModel
 
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.web.context import Context, InContext
-from podium_daemon.web.documented import also
 from podium_daemon.web.login import LoginDoor
 from podium_daemon.web.models import Model, RoomOut
-from podium_daemon.web.problems import Problem
+from podium_daemon.web.problems import Problem, also
 from podium_daemon.web.question_views import NOTHING
 from podium_daemon.web.routes.rooms import show_room
 from podium_daemon.web.views import leads

@@ -10,7 +10,7 @@ from starlette.websockets import WebSocket
 from websockets.asyncio.client import ClientConnection, connect
 
 from podium_daemon.conference.seats import SocketGone
-from podium_daemon.web.room_socket import RoomSocket
+from podium_daemon.web.routes.rooms import RoomSocket
 from tests.support.served import served
 
 
