@@ -1,4 +1,4 @@
-"""Our way of an event from a relay's socket to a durable row: pool, ladder and mirror, joined as in the daemon."""
+"""Our way of an event from a relay's socket to a durable row: pool, verifier and mirror, joined as in the daemon."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 
 from podium_daemon.relays.incoming import Incoming
-from podium_daemon.relays.ingest import Arrival, Ladder
+from podium_daemon.relays.ingest import Arrival, EventVerifier
 from podium_daemon.relays.pool import PoolRelay, RelayPool
 from podium_daemon.relays.relay_state import ConnectionState
 from podium_daemon.runtime.supervisor import Stop
@@ -31,7 +31,7 @@ class Feed:
         self.pool = RelayPool([PoolRelay(url) for url in relays], sink=self._take, on_eose=self._on_eose)
         self._relays = relays
         self._mirror = Mirror(store.database, store.interner, _projections(store) if with_projections else ())
-        self._ladder = Ladder(time.time)
+        self._verifier = EventVerifier(time.time)
         self._filters: tuple[Filter, ...] = ()
         self._waiting: set[str] = set()
         self._is_read = asyncio.Event()
@@ -50,10 +50,10 @@ class Feed:
         await self._is_read.wait()
 
     async def _take(self, events: Sequence[Incoming]) -> None:
-        good = await self._ladder.climb([Arrival(one.relay_url, self._filters, bytes(one.raw)) for one in events])
+        good = await self._verifier.climb([Arrival(one.relay_url, self._filters, bytes(one.raw)) for one in events])
         if good:
             await self._mirror.ingest(good, received_at=int(time.time()))
-            self._ladder.mark(good)
+            self._verifier.mark(good)
 
     async def _on_eose(self, _name: str, relay: str, _partial: bool) -> None:
         self._waiting.discard(relay)

@@ -1,4 +1,4 @@
-"""ingest: signed events from a socket through connection, ladder and mirror to a commit with `synchronous=FULL`."""
+"""ingest: signed events from a socket through connection, verifier and mirror to a commit with `synchronous=FULL`."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from aiortc.rtcconfiguration import RTCBundlePolicy
 from benchmarks.speaker import STEPS, Stream, packets
 from podium_daemon.conference.engines.embedded.media_process import Media
 from podium_daemon.conference.engines.embedded.signals import Accept, Offer, PageSignal, Publish, ServerSignal, Watch
-from podium_daemon.conference.engines.embedded.wire import Enter, Frame, Report, Said
+from podium_daemon.conference.engines.embedded.wire import Enter, Frame, PageMessage, Report
 from podium_daemon.conference.events import ConnectionId, RoomId, TrackKind
 from podium_protocol.events import Pubkey
 
@@ -63,7 +63,7 @@ class Pages:
     def say(self, page: ConnectionId, signal: PageSignal) -> None:
         """A page says something."""
         assert self.media is not None, "set by whoever made both"
-        self.media.send(Said(page, signal))
+        self.media.send(PageMessage(page, signal))
 
     def _seat(self, page: _Page) -> None:
         assert self.media is not None, "set by whoever made both"

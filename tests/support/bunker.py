@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from podium_daemon.relays.incoming import Incoming
-from podium_daemon.signers.remote_connection import Hearer
+from podium_daemon.signers.remote_connection import Receiver
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey, SignedEvent, UnsignedEvent, VerifiedEvent, verify, verify_json
 from podium_protocol.filters import Filter
@@ -100,7 +100,7 @@ class ScriptedBunker:
 class MemoryBox:
     """A mailbox in memory: what the signer answers is heard at once."""
 
-    def __init__(self, office: MemoryOffice, relays: tuple[str, ...], hearer: Hearer) -> None:
+    def __init__(self, office: MemoryOffice, relays: tuple[str, ...], hearer: Receiver) -> None:
         self.office = office
         self.relays = relays
         self.hearer = hearer
@@ -133,7 +133,7 @@ class MemoryOffice:
         self.boxes: list[MemoryBox] = []
         self.sent: list[SignedEvent] = []
 
-    def open(self, _key: Pubkey, relays: Sequence[str], hearer: Hearer) -> MemoryBox:
+    def open(self, _key: Pubkey, relays: Sequence[str], hearer: Receiver) -> MemoryBox:
         """A mailbox."""
         self.boxes.append(MemoryBox(self, tuple(relays), hearer))
         return self.boxes[-1]

@@ -19,7 +19,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.rtcconfiguration import RTCBundlePolicy
 
 from podium_daemon.conference.engines.embedded.signals import decode_signal
-from podium_daemon.conference.engines.embedded.wire import Changed, Command, Dropped, Enter, Frame, Report, Said
+from podium_daemon.conference.engines.embedded.wire import Changed, Command, Dropped, Enter, Frame, PageMessage, Report
 from podium_daemon.conference.engines.janus.media import JanusMedia
 from podium_daemon.conference.engines.janus.settings import JanusPlace, JanusSettings
 from podium_daemon.conference.events import ConnectionId, RoomId, TrackChange, TrackKind
@@ -170,7 +170,7 @@ class _Direct:
         signal = decode_signal(frame)
         assert signal is not None
         assert not isinstance(signal, FrameFlaw), signal
-        command: Command = Said(self._connection, signal)
+        command: Command = PageMessage(self._connection, signal)
         self._media.send(command)
 
     async def get(self) -> str:

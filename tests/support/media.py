@@ -24,9 +24,9 @@ from aiortc.rtcconfiguration import RTCBundlePolicy
 from podium_daemon.conference.engines.embedded.connections import Publisher
 from podium_daemon.conference.engines.embedded.datagrams import guard
 from podium_daemon.conference.engines.embedded.media_process import MediaHost
-from podium_daemon.conference.engines.embedded.room import House as Rooms
+from podium_daemon.conference.engines.embedded.room import MediaServer as Rooms
 from podium_daemon.conference.engines.embedded.signals import decode_signal
-from podium_daemon.conference.engines.embedded.wire import Changed, Command, Dropped, Enter, Frame, Report, Said
+from podium_daemon.conference.engines.embedded.wire import Changed, Command, Dropped, Enter, Frame, PageMessage, Report
 from podium_daemon.conference.events import ConnectionId, RoomId, TrackChange, TrackKind
 from podium_daemon.conference.seats import Seat
 from podium_daemon.conference.signaling import FrameFlaw
@@ -345,7 +345,7 @@ class _Direct:
         signal = decode_signal(frame)
         assert signal is not None
         assert not isinstance(signal, FrameFlaw), signal
-        await self._rooms.obey(Said(self._connection, signal))
+        await self._rooms.obey(PageMessage(self._connection, signal))
 
     async def get(self) -> str:
         """The next frame."""

@@ -28,7 +28,7 @@ from podium_daemon.services.rooms.controls import RoomSwitches
 from podium_daemon.services.sessions.calling import CallersSessions, NotedAttendance
 from podium_daemon.signers.instructors import InstructorSigners
 from podium_daemon.signers.known_bunkers import KnownBunkers
-from podium_daemon.signers.page_registry import Desk
+from podium_daemon.signers.page_registry import PageSignerRegistry
 from podium_daemon.web.calendar_feed import Face
 from podium_daemon.web.context import Context
 from podium_daemon.web.drafts import Drafts
@@ -97,7 +97,7 @@ class Site:
             clock=here.clock,
             random_bytes=os.urandom,
         )
-        self.desk = Desk(
+        self.desk = PageSignerRegistry(
             self.mailboxes,
             relays=lambda: self.signer_relays,
             instructors=self.instructor_signers,

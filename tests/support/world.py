@@ -22,10 +22,10 @@ from podium_daemon.conference.events import EngineHealth, LeaveReason
 from podium_daemon.conference.seats import LinkSeat
 from podium_daemon.services.attendance.attendance import Attendance
 from podium_daemon.services.attendance.attestation import AttendanceSettings
-from podium_daemon.services.attendance.observation import GapBook
+from podium_daemon.services.attendance.observation import ObservationLog
 from podium_daemon.services.presence import PresenceProjection
 from podium_daemon.services.private.inbox import PrivateInbox
-from podium_daemon.services.private.sender import PrivatePost
+from podium_daemon.services.private.sender import PrivateSender
 from podium_daemon.services.questions.questions import Questions
 from podium_daemon.services.recording.recording import RecordingSettings
 from podium_daemon.services.recording.watching import Watching
@@ -36,17 +36,17 @@ from podium_daemon.services.reminders.sending import ReminderSettings
 from podium_daemon.services.rooms.controls import RoomControls
 from podium_daemon.services.rooms.rooms import Rooms, RoomSettings
 from podium_daemon.services.seats.rsvps import Rsvps
-from podium_daemon.services.sessions.event_submission import Intake
+from podium_daemon.services.sessions.event_submission import EventSubmission
 from podium_daemon.services.sessions.lifecycle import Lifecycle, LifecycleSettings
 from podium_daemon.services.sessions.passed_over import PassedOver, UnreadNotices
 from podium_daemon.signers.instructors import Refused as SignerSaidNo
 from podium_daemon.signers.instructors import Unavailable
 from podium_daemon.signers.signer import LocalSigner
-from podium_daemon.writers.event_writer import Outgoing
+from podium_daemon.writers.event_writer import EventWriter
 from podium_daemon.writers.gift_wrapper import Wrapper
 from podium_daemon.writers.live_status import StatusEvents, StatusSettings
-from podium_daemon.writers.private_notifications import PrivateNews
-from podium_daemon.writers.private_outbox import Letters
+from podium_daemon.writers.private_notifications import PrivateNotifications
+from podium_daemon.writers.private_outbox import PrivateOutbox
 from podium_protocol import kinds, tags
 from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey, Rejected, UnsignedEvent, VerifiedEvent, verify, verify_json
@@ -149,13 +149,13 @@ class World:
                 presence,
                 UnreadNotices(
                     store,
-                    Letters(store, self.clock),
+                    PrivateOutbox(store, self.clock),
                     service=self.service.pubkey,
                     page_of=lambda row: f"https://podium.example.org/s/{row.lesson_id}",
                 ),
             ],
         )
-        self.outgoing = Outgoing(self.mirror, self.outbox, lambda: [RELAY], self.clock)
+        self.outgoing = EventWriter(self.mirror, self.outbox, lambda: [RELAY], self.clock)
         self.questions = Questions(
             store=store,
             outgoing=self.outgoing,
@@ -164,8 +164,8 @@ class World:
             clock=self.clock,
         )
         self.signer = LocalSigner(self.service)
-        self.letters_out = Letters(store, self.clock)
-        self.news = PrivateNews(
+        self.letters_out = PrivateOutbox(store, self.clock)
+        self.news = PrivateNotifications(
             self.letters_out,
             store=store,
             rsvps=projection,
@@ -184,7 +184,7 @@ class World:
             accepts=self.accepts,
             clock=self.clock,
         )
-        self.post = PrivatePost(
+        self.post = PrivateSender(
             self.service,
             store=store,
             mirror=self.mirror,
@@ -253,7 +253,7 @@ class World:
             letters=self.letters_out,
             engine=self.engine,
             signer=self.signer,
-            gaps=GapBook(Meta(self.store.database), tolerance=120),
+            gaps=ObservationLog(Meta(self.store.database), tolerance=120),
             clock=self.clock,
         )
         wrapper = Wrapper(
@@ -311,9 +311,9 @@ class World:
     def _is_recording(self, lesson_id: str) -> bool:
         return self.recorder.is_recording(lesson_id)
 
-    def intake_through(self, outgoing: Outgoing) -> Intake:
+    def intake_through(self, outgoing: EventWriter) -> EventSubmission:
         """The door for signed events, with this way out for public ones."""
-        return Intake(
+        return EventSubmission(
             self.store,
             outgoing,
             news=self.news,

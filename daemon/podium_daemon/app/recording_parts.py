@@ -17,9 +17,9 @@ from podium_daemon.services.recording.segments import Notify
 from podium_daemon.services.recording.tracks import Tracks
 from podium_daemon.services.recording.work import RecordingWork
 from podium_daemon.signers.instructors import InstructorSigning
-from podium_daemon.writers.event_writer import Outgoing
+from podium_daemon.writers.event_writer import EventWriter
 from podium_daemon.writers.live_status import StatusEvents
-from podium_daemon.writers.private_outbox import Letters
+from podium_daemon.writers.private_outbox import PrivateOutbox
 from podium_storage.mirror.mirror import Mirror
 from podium_storage.store import Store
 from podium_storage.table.models import LiveSessionRow
@@ -39,7 +39,7 @@ def join_recorder(
     *,
     store: Store,
     mirror: Mirror,
-    outgoing: Outgoing,
+    outgoing: EventWriter,
     status: StatusEvents,
     engine: ConferenceEngine,
     instructors: InstructorSigning,
@@ -52,7 +52,7 @@ def join_recorder(
     publisher = RecordingPublisher(
         ledger,
         status=status,
-        letters=Letters(store, clock),
+        letters=PrivateOutbox(store, clock),
         mirror=mirror,
         outgoing=outgoing,
         instructors=instructors,

@@ -54,14 +54,14 @@ from podium_daemon.runtime.supervisor import Service, Supervisor, stop_on_signal
 from podium_daemon.runtime.tasks import Watched
 from podium_daemon.services.attendance.attendance import Attendance
 from podium_daemon.services.attendance.attestation import AttendanceSettings
-from podium_daemon.services.attendance.observation import GapBook
+from podium_daemon.services.attendance.observation import ObservationLog
 from podium_daemon.services.housekeeping.housekeeping import Housekeeping, kept_from
 from podium_daemon.services.people.nip05_lookup import look_up
 from podium_daemon.services.people.profiles import Profiles
 from podium_daemon.services.people.relay_lists import announce_relay_lists
 from podium_daemon.services.presence import PresenceProjection
 from podium_daemon.services.private.inbox import PrivateInbox
-from podium_daemon.services.private.sender import PrivatePost
+from podium_daemon.services.private.sender import PrivateSender
 from podium_daemon.services.questions.questions import Questions
 from podium_daemon.services.recording.blossom import BlossomServer
 from podium_daemon.services.recording.publishing import InstructorOrService
@@ -77,7 +77,7 @@ from podium_daemon.services.rooms.rooms import Rooms, RoomSettings
 from podium_daemon.services.seats.rsvps import Rsvps
 from podium_daemon.services.service_profile import ServiceFace, announce_profile
 from podium_daemon.services.sessions.calling import CallersSessions, NotedAttendance
-from podium_daemon.services.sessions.event_submission import Intake
+from podium_daemon.services.sessions.event_submission import EventSubmission
 from podium_daemon.services.sessions.instructors import Instructors
 from podium_daemon.services.sessions.lifecycle import Lifecycle, LifecycleSettings
 from podium_daemon.services.sessions.passed_over import PassedOver, UnreadNotices
@@ -86,7 +86,7 @@ from podium_daemon.services.twin_watch import TwinWatch
 from podium_daemon.signers.instructors import InstructorSigners
 from podium_daemon.signers.known_bunkers import KnownBunkers
 from podium_daemon.signers.mining import MiningSigner
-from podium_daemon.signers.page_registry import Desk
+from podium_daemon.signers.page_registry import PageSignerRegistry
 from podium_daemon.signers.signer import LocalSigner
 from podium_daemon.web.calendar_feed import Face
 from podium_daemon.web.connections import Caps
@@ -97,11 +97,11 @@ from podium_daemon.web.models import ServiceOut
 from podium_daemon.web.server import WebServer, listen
 from podium_daemon.web.site import build_site
 from podium_daemon.web.views import Views
-from podium_daemon.writers.event_writer import Outgoing
+from podium_daemon.writers.event_writer import EventWriter
 from podium_daemon.writers.gift_wrapper import Wrapper
 from podium_daemon.writers.live_status import StatusEvents, StatusSettings
-from podium_daemon.writers.private_notifications import PrivateNews
-from podium_daemon.writers.private_outbox import Letters
+from podium_daemon.writers.private_notifications import PrivateNotifications
+from podium_daemon.writers.private_outbox import PrivateOutbox
 from podium_protocol import kinds
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey, SignedEvent, VerifiedEvent
@@ -114,7 +114,7 @@ from podium_protocol.nips import nip05, nip19, nip42
 from podium_protocol.nips.nip11 import Asked, asked_by
 from podium_protocol.relay_url import normalise
 from podium_storage.meta import Meta
-from podium_storage.mirror.fold import Effect
+from podium_storage.mirror.fold import EventChange
 from podium_storage.mirror.mirror import Mirror
 from podium_storage.mirror.progress import OpenedWraps, Watermarks
 from podium_storage.outbox.outbox import Outbox
@@ -326,7 +326,7 @@ class Daemon:
                 self._attendance_projection,
                 self._question_projection,
                 self._presence,
-                UnreadNotices(store, Letters(store, clock), service=self._signer.pubkey, page_of=self._page_of),
+                UnreadNotices(store, PrivateOutbox(store, clock), service=self._signer.pubkey, page_of=self._page_of),
             ],
         )
         self._profiles = Profiles(
@@ -397,7 +397,7 @@ class Daemon:
 
     def _join_twin_watch(self) -> None:
         """Nobody else must send with our key."""
-        outgoing = Outgoing(self._mirror, self._outbox, self._write_relays, self._clock)
+        outgoing = EventWriter(self._mirror, self._outbox, self._write_relays, self._clock)
         status = self._status(outgoing)
 
         async def announce() -> None:
@@ -452,7 +452,7 @@ class Daemon:
     async def _look_at_sessions_again(self) -> None:
         """The list of instructors changed: sessions that were passed over may be ours now."""
         events = await self._mirror.by_filter(Filter(kinds=(kinds.SESSION,)))
-        effects = [Effect(event, held=True) for event in events]
+        effects = [EventChange(event, is_live=True) for event in events]
         now = int(self._clock.now())
         await self._store.database.transact(lambda tx: self._sessions.apply(tx, effects, received_at=now))
 
@@ -477,11 +477,11 @@ class Daemon:
 
     def _join_services(self, meta: Meta) -> None:
         store, clock, signer = self._store, self._clock, self._signer
-        outgoing = Outgoing(self._mirror, self._outbox, self._write_relays, clock)
+        outgoing = EventWriter(self._mirror, self._outbox, self._write_relays, clock)
         self._spreading = Spreading(store, outgoing)
         opened = OpenedWraps(store.database)
         letters = self._join_private(opened)
-        self._intake = Intake(
+        self._intake = EventSubmission(
             store,
             outgoing,
             news=self._private_news,
@@ -517,7 +517,7 @@ class Daemon:
             letters=letters,
             engine=self._engine,
             signer=self._mining,
-            gaps=GapBook(meta, tolerance=3 * self._config.attendance.poll),
+            gaps=ObservationLog(meta, tolerance=3 * self._config.attendance.poll),
             clock=clock,
         )
         wrapper = Wrapper(
@@ -592,7 +592,7 @@ class Daemon:
             clock=clock,
             random_bytes=random_bytes,
         )
-        self._desk = Desk(
+        self._desk = PageSignerRegistry(
             self._mailboxes,
             relays=self._meeting_relays,
             instructors=self._instructor_signers,
@@ -606,7 +606,7 @@ class Daemon:
     def _join_recording(self) -> None:
         """The recorder, and the credit for watching what it made."""
         config, clock, given = self._config, self._clock, self._config.recording
-        outgoing = Outgoing(self._mirror, self._outbox, self._write_relays, clock)
+        outgoing = EventWriter(self._mirror, self._outbox, self._write_relays, clock)
         self._blossom = BlossomServer(
             given.blossom_server,
             signer=self._signer,
@@ -651,11 +651,11 @@ class Daemon:
     def _is_recording(self, lesson_id: str) -> bool:
         return self._recorder.is_recording(lesson_id)  # made after the rooms, which it tells
 
-    def _join_private(self, opened: OpenedWraps) -> Letters:
+    def _join_private(self, opened: OpenedWraps) -> PrivateOutbox:
         """What private sessions need: nothing of them is on a relay in plain."""
         store, clock = self._store, self._clock
-        letters = Letters(store, clock)
-        self._private_news = PrivateNews(
+        letters = PrivateOutbox(store, clock)
+        self._private_news = PrivateNotifications(
             letters,
             store=store,
             rsvps=self._rsvp_projection,
@@ -678,8 +678,8 @@ class Daemon:
         )
         return letters
 
-    def _join_post(self) -> PrivatePost:
-        return PrivatePost(
+    def _join_post(self) -> PrivateSender:
+        return PrivateSender(
             self._signer.secret,
             store=self._store,
             mirror=self._mirror,
@@ -706,7 +706,7 @@ class Daemon:
         """The Unix second before which nothing is kept."""
         return kept_from(int(self._clock.now()), self._config.attendance.retention_days)
 
-    def _status(self, outgoing: Outgoing) -> StatusEvents:
+    def _status(self, outgoing: EventWriter) -> StatusEvents:
         status = StatusEvents(
             self._status_settings(),
             store=self._store,
@@ -726,7 +726,7 @@ class Daemon:
             announce_live_event=self._config.lifecycle.announce_live_event,
         )
 
-    async def _announce(self, outgoing: Outgoing) -> bool:
+    async def _announce(self, outgoing: EventWriter) -> bool:
         """Say who the service is and where it writes; False where its profile has to wait for a relay."""
         # a person's own profile may be on the relay that is slow; a key that is the service's alone has none to lose
         is_known = self._syncer.has_read_face() or not self._instructors.allows(self._signer.pubkey)
@@ -746,7 +746,7 @@ class Daemon:
         url = self._config.public_url
         return ServiceFace(name=self._config.identity.service_name, public_url=url, nip05=nip05.root_name(url))
 
-    async def _announce_relays(self, outgoing: Outgoing) -> None:
+    async def _announce_relays(self, outgoing: EventWriter) -> None:
         await announce_relay_lists(
             store=self._store,
             mirror=self._mirror,
@@ -932,7 +932,7 @@ class Daemon:
         return Face(self._config.identity.service_name, tuple(seconds for seconds in before if seconds > 0))
 
     def _counted(self) -> list[Counted]:
-        public, messages = self._syncer.ladder, self._gift_wraps.ladder
+        public, messages = self._syncer.verifier, self._gift_wraps.verifier
         return [
             Counted(
                 "podium_events", "Events from relays.", "outcome", public.dropped | Counter(accepted=public.accepted)

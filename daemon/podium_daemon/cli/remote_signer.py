@@ -17,7 +17,7 @@ from podium_daemon.runtime.clock import SystemClock
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.signers.invitation import Invitation
 from podium_daemon.signers.known_bunkers import KnownBunker, KnownBunkers
-from podium_daemon.signers.remote_connection import PATIENCE, SignerLine
+from podium_daemon.signers.remote_connection import PATIENCE, RemoteSignerConnection
 from podium_daemon.signers.signer import SignerUnavailable
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey, SignedEvent, UnsignedEvent
@@ -56,7 +56,7 @@ class _Line:
             [PoolRelay(url, dm=False) for url in relays], clock=self._clock, signer=self._sign_in
         )
         self._running: asyncio.Task[None] | None = None
-        self.signer = SignerLine(
+        self.signer = RemoteSignerConnection(
             client,
             self._mailboxes,
             listener=TerminalListener(),
@@ -182,7 +182,7 @@ def invite(
 
 
 async def _invited(
-    line: SignerLine, client: SecretKey, relays: Sequence[str], show: Callable[[str], None], patience: float
+    line: RemoteSignerConnection, client: SecretKey, relays: Sequence[str], show: Callable[[str], None], patience: float
 ) -> KnownBunker:
     invitation = Invitation(client, relays, name=NAME, random_bytes=secrets.token_bytes)
     saying = asyncio.create_task(_say_what_is_waited_for(patience))
@@ -210,6 +210,6 @@ def say_goodbye(known: KnownBunker) -> None:
         line.close()
 
 
-async def _log_out(line: SignerLine, known: KnownBunker) -> None:
+async def _log_out(line: RemoteSignerConnection, known: KnownBunker) -> None:
     await line.resume(known)
     await line.log_out()

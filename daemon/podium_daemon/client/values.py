@@ -297,7 +297,7 @@ class Control(Answer, frozen=True, kw_only=True):
     active: bool = False
 
 
-class Spotlit(Answer, frozen=True, kw_only=True):
+class SpotlightState(Answer, frozen=True, kw_only=True):
     """Who is shown large to everybody; `support` as of a `Control`."""
 
     support: str = "none"
@@ -316,7 +316,7 @@ class Room(Answer, frozen=True, kw_only=True):
     mute_all: Control = Control()
     recording: Control = Control()
     speakers: tuple[str, ...] = ()
-    spotlight: Spotlit = Spotlit()
+    spotlight: SpotlightState = SpotlightState()
     auto_admit: bool = False
 
 

@@ -60,7 +60,7 @@ _BATCH: Final = 256  # seats ended before the loop gets its turn: under 1 ms
 _SEEN_TO_GO: Final = frozenset({LeaveReason.LEFT, LeaveReason.REMOVED, LeaveReason.ROOM_CLOSED})
 
 
-class SeatedEngine(InRoomControls, ABC):
+class OwnSignallingEngine(InRoomControls, ABC):
     """Most of a `ConferenceEngine` and all of a `Signalling`."""
 
     def __init__(

@@ -68,7 +68,7 @@ class ServedSettings(Protocol):
     def remembered_events(self) -> int: ...
 
 
-class ServedEngine(InRoomControls, ABC):
+class RemoteServerEngine(InRoomControls, ABC):
     """Most of a `ConferenceEngine`, all of a `Signalling`, and half of a `HandOver`."""
 
     def __init__(

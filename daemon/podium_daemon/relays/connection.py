@@ -14,7 +14,7 @@ import structlog
 from podium_daemon.relays.addresses import AddressRefused, Destination
 from podium_daemon.relays.incoming import OnEose, Sink
 from podium_daemon.relays.information import Information
-from podium_daemon.relays.paged_fetch import Turns
+from podium_daemon.relays.paged_fetch import FetchQueue
 from podium_daemon.relays.publishing import OnOutcome, Prepared, PublishOutcome
 from podium_daemon.relays.pump import AuthSigner, Idle, Misbehaved, Pump
 from podium_daemon.relays.relay_state import (
@@ -22,7 +22,7 @@ from podium_daemon.relays.relay_state import (
     ConnectionState,
     PoolRelay,
     Question,
-    RelayBooks,
+    RelayState,
     RelayStatus,
     SinceFor,
 )
@@ -77,14 +77,14 @@ class RelayConnection:
         self.url = relay.url
         self.is_configured = is_configured
         self.state = ConnectionState.IDLE
-        self._books = RelayBooks(
+        self._books = RelayState(
             relay,
             is_configured=is_configured,
             may_authenticate=is_configured and relay.auth and signer is not None,
             options=options,
             clock=clock,
         )
-        self.turns = Turns(lambda: self._books.shared.room_for_questions)
+        self.turns = FetchQueue(lambda: self._books.shared.room_for_questions)
         self._resolve = resolve
         self._information = Information(tls=tls, clock=clock)
         self._tls = tls
@@ -154,9 +154,9 @@ class RelayConnection:
         self._books.withdraw(name)
         self._wake()
 
-    def blame(self, *violations: Violation) -> None:
+    def report_violation(self, *violations: Violation) -> None:
         """Hold faults against the relay that only a look into its events shows."""
-        self._books.blame(*violations)
+        self._books.report_violation(*violations)
 
     # -- how it is doing -----------------------------------------------------------------------------------------------
 
@@ -248,7 +248,7 @@ class RelayConnection:
 
     async def _connect_once(self) -> _Away | None:
         """Open a connection and use it up. Why it ended and what follows; None: there was nothing left to do."""
-        if self._books.deserves_penalty():
+        if self._books.is_banned():
             return self._penalty(self._last_error or "")  # what it did weighs longer than one penalty
         self._enter(ConnectionState.CONNECTING)
         try:
@@ -266,7 +266,7 @@ class RelayConnection:
                 raise  # no relay can help the database
             _log.exception("a relay connection failed", action="relay.failed", relay=self.url)
             why = f"internal error: {type(error).__name__}"
-        if self._books.deserves_penalty():
+        if self._books.is_banned():
             return self._penalty(why)
         return _Away(ConnectionState.WAITING, why, next(self._delays))
 

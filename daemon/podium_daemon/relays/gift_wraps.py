@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from podium_daemon.relays.incoming import Incoming
-from podium_daemon.relays.ingest import Arrival, Ladder
+from podium_daemon.relays.ingest import Arrival, EventVerifier
 from podium_daemon.relays.interests import wraps_for
 from podium_daemon.relays.paged_fetch import NEVER_A_CAP
 from podium_daemon.relays.pool import RelayPool
@@ -80,7 +80,7 @@ class GiftWraps:
         self.caught_up = asyncio.Event()
         self.remembered = asyncio.Event()
         self.tasks = Watched(self.name)
-        self.ladder = Ladder(clock.now)
+        self.verifier = EventVerifier(clock.now)
 
     def join(self, pool: RelayPool) -> None:
         """Name the pool that brings the wraps."""
@@ -193,9 +193,9 @@ class GiftWraps:
 
     async def _take(self, events: Iterable[Incoming]) -> None:
         arrivals = [Arrival(one.relay_url, self._filters, bytes(one.raw)) for one in events]
-        if arrivals and (good := await self.ladder.climb(arrivals)):
+        if arrivals and (good := await self.verifier.verify(arrivals)):
             await self._deliver(good)
-            self.ladder.mark(good)  # only now: a wrap whose effects were not stored comes again
+            self.verifier.remember(good)  # only now: a wrap whose effects were not stored comes again
 
 
 def _is_ours(event: Incoming) -> bool:

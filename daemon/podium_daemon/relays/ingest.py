@@ -1,4 +1,4 @@
-"""The ingest ladder's upper rungs: what a relay sent becomes a verified event in the mirror, or a counted drop.
+"""The ingest verifier's upper rungs: what a relay sent becomes a verified event in the mirror, or a counted drop.
 
 Frame size, JSON and the subscription were checked by the conversation. Here: shape, filter, time window, id, signature,
 then duplicates. Nothing is marked seen before its signature is good, or a bad copy from one relay would block the good
@@ -36,7 +36,7 @@ class Arrival(msgspec.Struct, frozen=True):
     is_live: bool = False  # it came after the relay had told the past of our own events
 
 
-class Ladder:
+class EventVerifier:
     """Judges arrivals in batches. `dropped` counts what was refused, by reason."""
 
     def __init__(self, now: Callable[[], float]) -> None:
@@ -49,7 +49,7 @@ class Ladder:
         """Whether a good event with this id passed here: a copy of it needs no look."""
         return event_id in self._seen
 
-    async def climb(self, arrivals: Sequence[Arrival]) -> list[VerifiedEvent]:
+    async def verify(self, arrivals: Sequence[Arrival]) -> list[VerifiedEvent]:
         """The new, good events of a batch, in order."""
         if len(arrivals) <= _INLINE:
             judged = _judge(arrivals, self._now())
@@ -57,7 +57,7 @@ class Ladder:
             judged = await asyncio.to_thread(_judge, arrivals, self._now())
         return [event for event in map(self._counted, judged) if event is not None]
 
-    def mark(self, events: Iterable[VerifiedEvent]) -> None:
+    def remember(self, events: Iterable[VerifiedEvent]) -> None:
         """Remember events that are stored: only now may their copies be skipped."""
         for event in events:
             self._seen[event.id] = None

@@ -15,7 +15,7 @@ from podium_storage.store import Store
 from podium_storage.table.models import QuestionRow, RsvpRow
 
 
-class Audience:
+class ParticipantIndex:
     """The people of some sessions, in the order in which they came: ten thousand are not read again for one more."""
 
     def __init__(self, store: Store) -> None:

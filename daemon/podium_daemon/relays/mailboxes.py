@@ -37,7 +37,7 @@ _KEYS_OF_A_REQ: Final = 200  # a thousand pages: each that opens must not send a
 _AT_ONCE: Final = 16  # events between two looks at the rest of the loop: each costs the hearer a signature check
 
 
-class Hearer(Protocol):
+class Receiver(Protocol):
     """Whoever reads a mailbox."""
 
     def receive(self, raw: bytes) -> None:
@@ -58,7 +58,7 @@ class _Head(msgspec.Struct):
 class Mailbox:
     """One key on its relays."""
 
-    def __init__(self, owner: Mailboxes, key: Pubkey, relays: tuple[str, ...], hearer: Hearer) -> None:
+    def __init__(self, owner: Mailboxes, key: Pubkey, relays: tuple[str, ...], hearer: Receiver) -> None:
         self.key = key
         self.relays = relays
         self.hearer = hearer
@@ -162,7 +162,7 @@ class Mailboxes:
         finally:
             await asyncio.gather(*self._tasks.errands, return_exceptions=True)
 
-    def open(self, key: Pubkey, relays: Sequence[str], hearer: Hearer) -> Mailbox:
+    def open(self, key: Pubkey, relays: Sequence[str], hearer: Receiver) -> Mailbox:
         """A mailbox for `key` on `relays`; one that was there before under this key is given up.
 
         Raises:
@@ -252,10 +252,10 @@ class Mailboxes:
         try:
             head = msgspec.json.decode(event.raw, type=_Head)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self.pool.blame(event.relay_url, Violation.BAD_EVENT)
+            self.pool.report_violation(event.relay_url, Violation.BAD_EVENT)
             return []
         if head.kind != kinds.REMOTE_SIGNING:
-            self.pool.blame(event.relay_url, Violation.OUTSIDE_FILTER)
+            self.pool.report_violation(event.relay_url, Violation.OUTSIDE_FILTER)
             return []
         named = {tag[1] for tag in head.tags if len(tag) > 1 and tag[0] == "p"}
         boxes = [box for key in named if (box := self._boxes.get(Pubkey(key))) is not None]

@@ -1,7 +1,7 @@
 """Reads people where they write: their relay lists, and on the relays in these their answers, deletions and inboxes.
 
 Sources: NIP-65 (the outbox model), NIP-17 (kind 10050). The relays are strangers': they are reached as recipients'
-relays are (`addresses`, `places`), are given a few seconds, and what they send climbs the same ladder as everything.
+relays are (`addresses`, `places`), are given a few seconds, and what they send climbs the same verifier as everything.
 """
 
 from __future__ import annotations

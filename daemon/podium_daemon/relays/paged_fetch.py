@@ -182,7 +182,7 @@ class _Page:
             self.ended.set_result(problem)
 
 
-class Turns:
+class FetchQueue:
     """Who may ask one relay now: first come, first served, as many at once as it leaves room for."""
 
     def __init__(self, room: Callable[[], int | None]) -> None:
@@ -209,7 +209,7 @@ class Turns:
         changed.set()
 
 
-class Fetch:
+class PagedFetch:
     """One fetch from one relay."""
 
     def __init__(
@@ -259,6 +259,6 @@ class Fetch:
 
     def _take(self, name: str, page: _Page, pager: Pager) -> None:
         fresh, faults = pager.take(page.events)
-        self._connection.blame(*faults)
+        self._connection.report_violation(*faults)
         self._left -= len(fresh)
         self._events += (Incoming(self._connection.url, name, raw) for raw in fresh)

@@ -25,7 +25,7 @@ from podium_daemon.relays.addresses import (
 )
 from podium_daemon.relays.connection import RelayConnection
 from podium_daemon.relays.incoming import Incoming, OnEose, Sink
-from podium_daemon.relays.paged_fetch import MAX_BYTES, Fetch, FetchResult, RelayAnswer
+from podium_daemon.relays.paged_fetch import MAX_BYTES, FetchResult, PagedFetch, RelayAnswer
 from podium_daemon.relays.places import MAX_STRANGERS, NoPlace, Places
 from podium_daemon.relays.publishing import MAX_ON_THE_WAY, OnOutcome, Prepared, PublishOutcome, recipient_of
 from podium_daemon.relays.pump import AuthSigner
@@ -170,10 +170,10 @@ class RelayPool:
         """
         await self._known(url).until(*states)
 
-    def blame(self, url: str, *violations: Violation) -> None:
+    def report_violation(self, url: str, *violations: Violation) -> None:
         """Hold faults against a relay that only a look into its events shows; too many put it in the penalty box."""
         if (connection := self._find(url)) is not None:
-            connection.blame(*violations)
+            connection.report_violation(*violations)
 
     # -- subscriptions -------------------------------------------------------------------------------------------------
 
@@ -305,7 +305,7 @@ class RelayPool:
         normal = self.ensure(url)
         if isinstance(normal, AddressRefused):
             return RelayAnswer(normal.url, (), normal.reason)
-        return await Fetch(self._known(normal), filters, at_most, max_bytes).run(within)
+        return await PagedFetch(self._known(normal), filters, at_most, max_bytes).run(within)
 
     # -- running -------------------------------------------------------------------------------------------------------
 

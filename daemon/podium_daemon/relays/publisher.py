@@ -15,7 +15,7 @@ import structlog
 from podium_daemon.relays.pool import RelayPool
 from podium_daemon.relays.publishing import Prepared, PublishOutcome
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.runtime.reconcile_loop import take_turns
+from podium_daemon.runtime.reconcile_loop import run_reconcile_loop
 from podium_daemon.runtime.supervisor import Stop, uncancelled
 from podium_protocol.errors import PodiumError
 from podium_protocol.relay import backoff
@@ -69,7 +69,7 @@ class Publisher:
                 )
                 turn = partial(self._turn, group, tasks)
                 with self._store.changes.subscribe(outbox_module.TABLE) as changes:
-                    await take_turns(self.name, turn, changes, clock=self._clock, stop=stop)
+                    await run_reconcile_loop(self.name, turn, changes, clock=self._clock, stop=stop)
                 for task in tasks:
                     task.cancel()
         finally:

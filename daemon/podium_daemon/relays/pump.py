@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 import structlog
 
 from podium_daemon.relays.incoming import Incoming, OnEose, Sink
-from podium_daemon.relays.relay_state import ConnectionOptions, RelayBooks
+from podium_daemon.relays.relay_state import ConnectionOptions, RelayState
 from podium_daemon.relays.websocket import Received, SocketLost, WebSocket
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.supervisor import uncancelled
@@ -54,7 +54,7 @@ class Pump:
     def __init__(
         self,
         socket: WebSocket,
-        books: RelayBooks,
+        books: RelayState,
         *,
         sink: Sink,
         on_eose: OnEose,
@@ -102,7 +102,9 @@ class Pump:
         while True:
             texts, binaries, pings = await self._receive()
             now = self._heard_at = self._clock.monotonic()
-            self._books.blame(*[Violation.BAD_FRAME] * binaries, *[Violation.FLOOD] * (pings - _PINGS_AT_ONCE))
+            self._books.report_violation(
+                *[Violation.BAD_FRAME] * binaries, *[Violation.FLOOD] * (pings - _PINGS_AT_ONCE)
+            )
             for text in texts:
                 self._session.receive(text, now)
             await self._hand_on()
@@ -115,7 +117,7 @@ class Pump:
             return await self._socket.receive()
         except SocketLost as lost:
             if lost.oversized:
-                self._books.blame(Violation.OVERSIZED_FRAME)
+                self._books.report_violation(Violation.OVERSIZED_FRAME)
             raise
 
     async def _hand_on(self) -> None:
@@ -224,7 +226,7 @@ class Pump:
             self.wake()
 
     def _check_conduct(self) -> None:
-        if self._books.deserves_penalty():
+        if self._books.is_banned():
             raise Misbehaved("it broke the rules too often")
 
     def _check_use(self, now: float) -> None:

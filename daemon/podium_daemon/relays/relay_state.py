@@ -125,7 +125,7 @@ class _Wanted(msgspec.Struct, frozen=True):
     since_for: SinceFor | None
 
 
-class RelayBooks:
+class RelayState:
     """One relay's. Nothing here waits or touches a socket."""
 
     def __init__(
@@ -295,14 +295,14 @@ class RelayBooks:
         if not self._ask_again_at and not self._closed:
             self._asking_delays = backoff.delays(random)
 
-    def blame(self, *violations: Violation) -> None:
+    def report_violation(self, *violations: Violation) -> None:
         """Hold faults against the relay."""
         for violation in violations:
             self.session.misbehaviour.add(violation, self._clock.monotonic())
 
-    def deserves_penalty(self) -> bool:
+    def is_banned(self) -> bool:
         """Whether it misbehaves so much that it should be left alone for a while."""
-        return self.session.misbehaviour.deserves_penalty(self._clock.monotonic())
+        return self.session.misbehaviour.is_banned(self._clock.monotonic())
 
     def _ask(self, name: str, wanted: _Wanted) -> None:
         since_for, now = wanted.since_for, self._clock.monotonic()

@@ -10,12 +10,12 @@ from typing import Final, Protocol
 import structlog
 
 from podium_daemon.relays.incoming import Incoming
-from podium_daemon.relays.ingest import Arrival, Ladder
-from podium_daemon.relays.interests import FACE, PEOPLE, Audience, Interests
+from podium_daemon.relays.ingest import Arrival, EventVerifier
+from podium_daemon.relays.interests import FACE, PEOPLE, Interests, ParticipantIndex
 from podium_daemon.relays.paged_fetch import RelayAnswer
 from podium_daemon.relays.pool import RelayPool
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.runtime.reconcile_loop import take_turns
+from podium_daemon.runtime.reconcile_loop import run_reconcile_loop
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.runtime.tasks import Watched
 from podium_protocol import kinds
@@ -122,11 +122,11 @@ class Syncer:
         self.interests: Interests | None = None
         """Whose events matter, as of the last turn."""
         self._doors_seen: set[tuple[str, int]] = set()
-        self._audience = Audience(store)
+        self._audience = ParticipantIndex(store)
         self._rests_until = 0.0
         self.watch: Watch = _nobody
         """Looks at what is new before it is stored."""
-        self.ladder = Ladder(clock.now)
+        self.verifier = EventVerifier(clock.now)
         self.caught_up = asyncio.Event()
         self.tasks = Watched(self.name)
 
@@ -165,7 +165,7 @@ class Syncer:
         self.tasks.start(self._lose_patience(), "patience")
         tables = (self._store.sessions.name, self._store.rsvps.name, self._store.questions.name)
         with self._store.changes.subscribe(*tables) as changes:
-            await take_turns(self.name, self._turn, changes, clock=self._clock, stop=stop)
+            await run_reconcile_loop(self.name, self._turn, changes, clock=self._clock, stop=stop)
 
     async def take(self, events: Sequence[Incoming]) -> None:
         """The pool's sink: judge a batch and store what is good. The relay waits meanwhile."""
@@ -173,7 +173,7 @@ class Syncer:
         for event in events:
             filters = self._asked.get(event.subscription)
             if filters is None:
-                self.ladder.dropped["unknown_subscription"] += 1
+                self.verifier.dropped["unknown_subscription"] += 1
                 continue
             is_live = (event.relay_url, OWN) in self._marks
             arrival = Arrival(event.relay_url, filters, bytes(event.raw), is_live=is_live)
@@ -186,23 +186,25 @@ class Syncer:
         await self._store_good(arrivals)
 
     async def _store_good(self, arrivals: Sequence[Arrival]) -> None:
-        good = await self.ladder.climb(arrivals)
+        good = await self.verifier.verify(arrivals)
         await self.watch(good, live=all(one.is_live for one in arrivals))
         kept_from = self._kept_from()
         past: list[VerifiedEvent] = []
         kept: list[VerifiedEvent] = []
         for event in good:
             if is_past(event, kept_from):
-                self.ladder.dropped["past_retention"] += 1
+                self.verifier.dropped["past_retention"] += 1
                 past.append(event)
             elif (why := await self._objection(event)) is None:
                 kept.append(event)
             else:
-                self.ladder.dropped[f"too_much_{why}"] += 1  # not marked as seen: it may come again when there is room
+                self.verifier.dropped[f"too_much_{why}"] += (
+                    1  # not marked as seen: it may come again when there is room
+                )
         if kept:
             outcomes = await self._mirror.ingest(kept, received_at=int(self._clock.now()))
             await self._tell_outdated(kept, outcomes, {arrival.relay for arrival in arrivals})
-        self.ladder.mark([*past, *kept])
+        self.verifier.remember([*past, *kept])
 
     async def _tell_outdated(
         self, events: Sequence[VerifiedEvent], outcomes: Sequence[IngestOutcome], relays: Collection[str]

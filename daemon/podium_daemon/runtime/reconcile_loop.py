@@ -39,7 +39,7 @@ async def comes(moment: Moment, stop: Stop) -> bool:
     return not stop.is_set()
 
 
-async def take_turns(name: str, turn: Turn, changes: Subscription, *, clock: Clock, stop: Stop) -> None:
+async def run_reconcile_loop(name: str, turn: Turn, changes: Subscription, *, clock: Clock, stop: Stop) -> None:
     """Run `turn` until `stop`; the first batch says `resync`, and so does the one after a failure.
 
     What a turn writes itself is in no batch: a turn is not over before it has followed from its own writes what there

@@ -25,7 +25,7 @@ from podium_protocol.live.live_status import SPACE_IDENTIFIER
 from podium_protocol.live.presence import Presence, read_presence
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_storage.database import Transaction
-from podium_storage.mirror.fold import Effect
+from podium_storage.mirror.fold import EventChange
 from podium_storage.store import BoundTables, Store
 from podium_storage.table.models import IntervalRow, LiveSessionRow, RoomMemberRow, RsvpRow
 
@@ -56,7 +56,7 @@ class PresenceProjection:
         self.passed_over: Counter[str] = Counter()
         """Presence events that count for nothing, by reason, since the start."""
 
-    async def apply(self, tx: Transaction, effects: Sequence[Effect], *, received_at: int) -> None:
+    async def apply(self, tx: Transaction, effects: Sequence[EventChange], *, received_at: int) -> None:
         """Fold a batch in: a stay begins, goes on, or ends because its person is somewhere else."""
         beats = self._beats(effects, received_at)
         if not beats:
@@ -73,7 +73,7 @@ class PresenceProjection:
             changed += self._after(beat, live, stays, guests)
         await tables.intervals.upsert(changed, by="connectionId")
 
-    def _beats(self, effects: Sequence[Effect], received_at: int) -> dict[Pubkey, Presence]:
+    def _beats(self, effects: Sequence[EventChange], received_at: int) -> dict[Pubkey, Presence]:
         """The newest of each person that was made just now."""
         events = [one.event for one in effects if one.held and one.event.kind == kinds.ROOM_PRESENCE]
         if not self._counts():

@@ -9,7 +9,7 @@ import structlog
 
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.signers.signer import Signer
-from podium_daemon.writers.event_writer import Outgoing
+from podium_daemon.writers.event_writer import EventWriter
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import Pubkey, UnsignedEvent, VerifiedEvent
@@ -47,7 +47,7 @@ async def announce_profile(
     *,
     store: Store,
     mirror: Mirror,
-    outgoing: Outgoing,
+    outgoing: EventWriter,
     signer: Signer,
     clock: Clock,
     profile_is_known: bool,
@@ -92,7 +92,7 @@ def _handler(face: ServiceFace, service: Pubkey, now: int) -> UnsignedEvent:
 
 
 async def _publish(
-    draft: UnsignedEvent, before: VerifiedEvent | None, *, store: Store, outgoing: Outgoing, signer: Signer
+    draft: UnsignedEvent, before: VerifiedEvent | None, *, store: Store, outgoing: EventWriter, signer: Signer
 ) -> None:
     created_at = next_created_at(draft.created_at, before.created_at if before else None)
     signed = await signer.sign(UnsignedEvent(draft.pubkey, created_at, draft.kind, draft.tags, draft.content))

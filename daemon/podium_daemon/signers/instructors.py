@@ -17,7 +17,7 @@ import structlog
 from podium_daemon.keys.secret_file import KeyFileError
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.signers.known_bunkers import KnownBunker, KnownBunkers
-from podium_daemon.signers.remote_connection import PATIENCE, PostOffice, SignerLine
+from podium_daemon.signers.remote_connection import PATIENCE, RemoteSignerConnection, Transport
 from podium_daemon.signers.signer import SignerRefused, SignerUnavailable
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey, UnsignedEvent, VerifiedEvent
@@ -72,7 +72,7 @@ class InstructorSigners:
     def __init__(
         self,
         files: KnownBunkers,
-        office: PostOffice,
+        office: Transport,
         *,
         clock: Clock,
         random_bytes: Callable[[int], bytes],
@@ -150,8 +150,8 @@ class InstructorSigners:
                 del self._lines[known.user]
                 shared.line.close()
 
-    def _line_to(self, known: KnownBunker) -> SignerLine:
-        return SignerLine(
+    def _line_to(self, known: KnownBunker) -> RemoteSignerConnection:
+        return RemoteSignerConnection(
             known.client,
             self._office,
             listener=_Log(known.user),
@@ -169,7 +169,7 @@ class InstructorSigners:
 class _Shared:
     """One line for all that is asked of a signer at the same time."""
 
-    def __init__(self, line: SignerLine) -> None:
+    def __init__(self, line: RemoteSignerConnection) -> None:
         self.line = line
         self.opening = asyncio.Lock()
         self.is_open = False

@@ -20,7 +20,7 @@ from podium_daemon.signers.instructors import InstructorSigners
 from podium_daemon.signers.invitation import Invitation
 from podium_daemon.signers.known_bunkers import KnownBunker
 from podium_daemon.signers.page_signer import PageSigner, Purpose
-from podium_daemon.signers.remote_connection import PATIENCE, PostOffice, SignerLine
+from podium_daemon.signers.remote_connection import PATIENCE, RemoteSignerConnection, Transport
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey, UnsignedEvent
 from podium_protocol.keys import SecretKey
@@ -42,14 +42,14 @@ _SWEEP: Final = 15.0
 _KEY_BYTES: Final = 32
 
 
-class Desk:
+class PageSignerRegistry:
     """The service that holds them."""
 
     name = "signers"
 
     def __init__(
         self,
-        office: PostOffice,
+        office: Transport,
         *,
         relays: Callable[[], Sequence[str]],
         instructors: InstructorSigners,
@@ -143,7 +143,7 @@ class Desk:
         self, signer: PageSigner, url: nip46.BunkerUrl | None
     ) -> Callable[[], Coroutine[Any, Any, KnownBunker]]:
         key = SecretKey(self._random_bytes(_KEY_BYTES))
-        line = signer.line = SignerLine(
+        line = signer.line = RemoteSignerConnection(
             key, self._office, listener=signer, clock=self._clock, random_bytes=self._random_bytes, patience=PATIENCE
         )
         if url is not None:

@@ -16,7 +16,7 @@ from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.signers.instructors import InstructorSigners
 from podium_daemon.signers.known_bunkers import KnownBunker
-from podium_daemon.signers.remote_connection import SignerLine
+from podium_daemon.signers.remote_connection import RemoteSignerConnection
 from podium_daemon.signers.signer import SignerRefused, SignerUnavailable
 from podium_protocol.events import Pubkey, UnsignedEvent, VerifiedEvent
 from podium_protocol.nips import nip98
@@ -61,7 +61,7 @@ class View(msgspec.Struct, frozen=True):
 class PageSigner:
     """A connection, and the `Listener` of its line."""
 
-    line: SignerLine
+    line: RemoteSignerConnection
 
     def __init__(self, signer_id: str, secret: str, purpose: Purpose, *, clock: Clock) -> None:
         self.id = signer_id

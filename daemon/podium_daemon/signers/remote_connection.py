@@ -22,7 +22,7 @@ PATIENCE: Final = 600.0
 _MOVE_WITHIN: Final = 2.0  # seconds for a signer to say where it is from now on; many know no `switch_relays`
 
 
-class Hearer(Protocol):
+class Receiver(Protocol):
     """Whoever reads a mailbox."""
 
     def receive(self, raw: bytes) -> None: ...
@@ -33,7 +33,7 @@ class Hearer(Protocol):
 class Post(Protocol):
     """One mailbox."""
 
-    hearer: Hearer
+    hearer: Receiver
 
     @property
     def relays(self) -> tuple[str, ...]: ...
@@ -42,19 +42,19 @@ class Post(Protocol):
     def close(self) -> None: ...
 
 
-class PostOffice(Protocol):
+class Transport(Protocol):
     """Where mailboxes are."""
 
-    def open(self, key: Pubkey, relays: Sequence[str], hearer: Hearer) -> Post: ...
+    def open(self, key: Pubkey, relays: Sequence[str], hearer: Receiver) -> Post: ...
 
 
-class SignerLine:
+class RemoteSignerConnection:
     """One conversation. It is a `Signer` once it is paired or resumed."""
 
     def __init__(
         self,
         client: SecretKey,
-        office: PostOffice,
+        office: Transport,
         *,
         listener: Listener,
         clock: Clock,
@@ -140,7 +140,7 @@ class SignerLine:
 
     # -- inside
 
-    async def _open(self, relays: Sequence[str], hearer: Hearer) -> None:
+    async def _open(self, relays: Sequence[str], hearer: Receiver) -> None:
         try:
             post = self._office.open(self._client.pubkey, relays, hearer)
         except InvalidInput as error:

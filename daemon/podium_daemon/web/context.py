@@ -15,7 +15,7 @@ from podium_daemon.runtime.allowances import Allowances
 from podium_daemon.runtime.clock import Clock, SystemClock
 from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.signers.instructors import InstructorSigners
-from podium_daemon.signers.page_registry import Desk
+from podium_daemon.signers.page_registry import PageSignerRegistry
 from podium_daemon.web.calendar_feed import Face
 from podium_daemon.web.drafts import Drafts
 from podium_daemon.web.metrics import Counted, nothing_counted
@@ -84,7 +84,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     questions: QuestionsPort
     calling: CallingOf
     relays: RelaysPort
-    signers: Desk
+    signers: PageSignerRegistry
     instructor_signers: InstructorSigners
     clock: Clock
     service: Callable[[], ServiceOut]

@@ -28,7 +28,7 @@ from podium_daemon.web.routes import (
     stream,
 )
 from podium_daemon.web.session_list import SessionList
-from podium_daemon.web.watch import Watch
+from podium_daemon.web.watch import StreamHub
 
 
 def described_api(public_url: str) -> FastAPI:
@@ -47,7 +47,7 @@ def build_api(context: Context) -> FastAPI:
     app.state.context = context
     app.state.calendar_tokens = CalendarTokens(context.store.database)
     app.state.login_door = LoginDoor(public_url=context.public_url, clock=context.clock)
-    app.state.watch = Watch(context.store, context.views, connections=context.connections)
+    app.state.watch = StreamHub(context.store, context.views, connections=context.connections)
     app.state.session_list = SessionList(context.store, context.views, context.clock)
     app.state.passes = stream.Passes(clock=context.clock)
     return app
@@ -64,7 +64,7 @@ class Site(Guard):
     def __init__(self, app: FastAPI, *, public_url: str, hosts: Collection[str]) -> None:
         allowances = app.state.context.allowances
         super().__init__(HeadRequests(app), public_url=public_url, hosts=hosts, allowances=allowances)
-        self._watch: Watch = app.state.watch
+        self._watch: StreamHub = app.state.watch
         self._list: SessionList = app.state.session_list
         self._signers = app.state.context.signers
         self.tasks = self._watch.tasks

@@ -46,14 +46,14 @@ _OfAPerson: TypeAlias = (
 _OfASession: TypeAlias = LiveSessionRow | RoomControlsRow | _OfAPerson
 
 
-class Topic:
+class Channel:
     """One watched session. `text` is its public view as JSON, `digest` stands for it; None once it is gone.
 
     `questions` are those of leaders (True) and of everybody else, as JSON with a digest.
     """
 
     def __init__(self) -> None:
-        self.listeners: set[Listener] = set()
+        self.listeners: set[Subscriber] = set()
         self.row: LiveSessionRow | None = None
         self.text: str | None = None
         self.digest = ""
@@ -61,10 +61,10 @@ class Topic:
         self.reading = asyncio.Lock()
 
 
-class Listener:
+class Subscriber:
     """One stream: rung when the session's public view changed, or a row of its own person, or any row for a leader."""
 
-    def __init__(self, topic: Topic, pubkey: Pubkey | None) -> None:
+    def __init__(self, topic: Channel, pubkey: Pubkey | None) -> None:
         self.topic = topic
         self.pubkey = pubkey
         self.own_changed = True
@@ -73,7 +73,7 @@ class Listener:
         self.closed = False
         self._bell = asyncio.Event()
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """There is news."""
         self._bell.set()
 
@@ -87,7 +87,7 @@ class Listener:
         return rung
 
 
-class Watch:
+class StreamHub:
     """Reads the change feed while anybody watches."""
 
     def __init__(self, store: Store, views: Views, *, connections: Callable[[], int] = lambda: MAX_STREAMS * 2) -> None:
@@ -95,7 +95,7 @@ class Watch:
         self._store = store
         self._views = views
         self._connections = connections
-        self._topics: dict[str, Topic] = {}
+        self._topics: dict[str, Channel] = {}
         self._streams: Counter[Pubkey | None] = Counter()
         self._closed = False
         self.tasks = Watched("web")
@@ -108,7 +108,7 @@ class Watch:
         return self._streams.total()
 
     @contextmanager
-    def listen(self, lesson_id: str, pubkey: Pubkey | None, *, leading: bool = False) -> Iterator[Listener]:
+    def listen(self, lesson_id: str, pubkey: Pubkey | None, *, leading: bool = False) -> Iterator[Subscriber]:
         """Watch one session, on behalf of a person if one has proven who they are; `leading`: they lead it.
 
         Raises:
@@ -119,8 +119,8 @@ class Watch:
             raise Problem(
                 HTTPStatus.SERVICE_UNAVAILABLE, "too-many-streams", detail, "Close other tabs, or try again later."
             )
-        topic = self._topics.setdefault(lesson_id, Topic())
-        listener = Listener(topic, pubkey)
+        topic = self._topics.setdefault(lesson_id, Channel())
+        listener = Subscriber(topic, pubkey)
         topic.listeners.add(listener)
         self._streams[pubkey] += 1
         self._start()
@@ -139,7 +139,7 @@ class Watch:
             return True
         return self.streams >= places * (1 if leading else _OF_SIGNED)
 
-    async def current(self, lesson_id: str, topic: Topic) -> None:
+    async def current(self, lesson_id: str, topic: Channel) -> None:
         """Read the session if nobody has yet: a thousand pages that open at once cost one read."""
         async with topic.reading:
             if topic.row is None:
@@ -167,7 +167,7 @@ class Watch:
             )
             self._running = self.tasks.errand(self._run(self._changes), _TELLING)
 
-    def _clear(self, lesson_id: str, topic: Topic) -> None:
+    def _clear(self, lesson_id: str, topic: Channel) -> None:
         if not topic.listeners and self._topics.get(lesson_id) is topic:
             del self._topics[lesson_id]
         if not self._topics and self._running is not None and self._changes is not None:
@@ -208,7 +208,7 @@ class Watch:
                 shown = (topic.digest, topic.questions.get(False)) != before
                 _tell(listener, touch or _Touch(), everything=batch.resync, shown=shown)
 
-    async def _read(self, lesson_id: str, topic: Topic) -> None:
+    async def _read(self, lesson_id: str, topic: Channel) -> None:
         topic.row = await self._store.sessions.where("lessonId").equals(lesson_id).first()
         if topic.row is None:
             topic.text = None
@@ -216,17 +216,17 @@ class Watch:
         topic.text = (await self._views.session(topic.row)).model_dump_json(by_alias=True)
         topic.digest = digest_of(topic.text)
 
-    async def _read_questions(self, topic: Topic) -> None:
+    async def _read_questions(self, topic: Channel) -> None:
         if topic.row is None:
             return
         for leading, seen in (await both_views(self._store, topic.row)).items():
             text = seen.model_dump_json(by_alias=True)
             topic.questions[leading] = text, digest_of(text)
 
-    def _end(self, topic: Topic) -> None:
+    def _end(self, topic: Channel) -> None:
         for listener in topic.listeners:
             listener.closed = True
-            listener.ring()
+            listener.notify()
 
 
 def digest_of(text: str) -> str:
@@ -256,7 +256,7 @@ def _touched(batch: Batch) -> dict[str, _Touch]:
     return touched
 
 
-def _tell(listener: Listener, touch: _Touch, *, everything: bool, shown: bool) -> None:
+def _tell(listener: Subscriber, touch: _Touch, *, everything: bool, shown: bool) -> None:
     assert listener.topic.row is not None, "it was read just now"
     leading = leads(listener.topic.row, listener.pubkey)
     # not on each change of the public view: a thousand who answer would make each other read a million times
@@ -266,4 +266,4 @@ def _tell(listener: Listener, touch: _Touch, *, everything: bool, shown: bool) -
         listener.changed |= touch.tables
         listener.changed_all |= everything
     if shown or leading or listener.own_changed:
-        listener.ring()
+        listener.notify()

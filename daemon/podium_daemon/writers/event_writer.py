@@ -17,7 +17,7 @@ Targets = Callable[[], Sequence[str]]
 """The relays of our own events: those configured with `write`."""
 
 
-class Outgoing:
+class EventWriter:
     """Where services hand over what they have signed."""
 
     def __init__(self, mirror: Mirror, outbox: Outbox, targets: Targets, clock: Clock) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.signers.signer import Signer
-from podium_daemon.writers.event_writer import Outgoing
+from podium_daemon.writers.event_writer import EventWriter
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey, UnsignedEvent, VerifiedEvent
@@ -51,7 +51,7 @@ class StatusEvents:
         *,
         store: Store,
         mirror: Mirror,
-        outgoing: Outgoing,
+        outgoing: EventWriter,
         signer: Signer,
         clock: Clock,
     ) -> None:

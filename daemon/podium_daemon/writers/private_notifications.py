@@ -10,7 +10,7 @@ from typing import Final
 
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.writers import private_outbox as topics
-from podium_daemon.writers.private_outbox import Letter, Letters
+from podium_daemon.writers.private_outbox import Letter, PrivateOutbox
 from podium_protocol import kinds
 from podium_protocol.events import EventId, Pubkey, VerifiedEvent
 from podium_protocol.live import private
@@ -26,7 +26,7 @@ from podium_storage.table.models import LiveSessionRow, RsvpRow
 _FOR_GUESTS: Final = (topics.SESSION, topics.DELETION, topics.INVITATION)
 
 
-class PrivateNews:
+class PrivateNotifications:
     """Writes the letters of private sessions.
 
     `page_of` gives the address at which people join; `name_of` somebody's own name, or "" where it is not known.
@@ -34,7 +34,7 @@ class PrivateNews:
 
     def __init__(
         self,
-        letters: Letters,
+        letters: PrivateOutbox,
         *,
         store: Store,
         rsvps: RsvpProjection,

@@ -41,7 +41,7 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: int | None = None
 
 
-class Letters:
+class PrivateOutbox:
     """Where services hand over what nobody but the recipient may read."""
 
     def __init__(self, store: Store, clock: Clock) -> None:

@@ -166,6 +166,6 @@ class Misbehaviour:
         """The weight of all faults, older ones faded."""
         return float(self._score * 0.5 ** (max(0.0, now - self._as_of) / PENALTY_HALF_LIFE))
 
-    def deserves_penalty(self, now: float) -> bool:
+    def is_banned(self, now: float) -> bool:
         """Whether the relay belongs in the penalty box for now."""
         return self.score(now) > PENALTY_SCORE

@@ -15,7 +15,7 @@ from podium_protocol.events import EventId, Pubkey
 from podium_protocol.nips import nip09
 from podium_storage.backend import SqlRow, Value
 from podium_storage.database import Transaction
-from podium_storage.mirror.fold import Entry, Position, Standing
+from podium_storage.mirror.fold import Entry, MirrorFold, Position
 from podium_storage.mirror.queries import id_bytes, indexed_tags, read_entries, tag_range
 from podium_storage.slices import in_slices
 from podium_storage.table.interning import Interner
@@ -67,7 +67,7 @@ class MirrorBatch:
 
     def __init__(self, tx: Transaction, interner: Interner) -> None:
         """Begin with nothing known."""
-        self.standing = Standing()
+        self.standing = MirrorFold()
         self._tx = tx
         self._interner = interner
         self._atoms: dict[str, int] = {}

@@ -80,7 +80,7 @@ class Entry(msgspec.Struct, frozen=True):
         return Position(self.event.created_at, self.event.id)
 
 
-class Effect(msgspec.Struct, frozen=True):
+class EventChange(msgspec.Struct, frozen=True):
     """One step for whoever derives rows: the event is held from now on, or it is dead for good, and `death` says why.
 
     Dead events are reported even if they were never held: that an RSVP was made and then deleted matters although the
@@ -89,11 +89,11 @@ class Effect(msgspec.Struct, frozen=True):
     """
 
     event: VerifiedEvent
-    held: bool
+    is_live: bool
     death: Death | None = None
 
 
-class Standing:
+class MirrorFold:
     """What the mirror holds of the ids and addresses that a batch touches; events are folded into it one by one.
 
     The caller first tells what is stored (`know`, `hold`, `set_floor`, `set_tombstone`), then hands events to `admit`,
@@ -102,7 +102,7 @@ class Standing:
 
     def __init__(self) -> None:
         """Start with an empty mirror."""
-        self.effects: list[Effect] = []
+        self.effects: list[EventChange] = []
         self.gone: dict[int, VerifiedEvent] = {}  # by surrogate key: stored events that are dead now
         self.raised: dict[Address, Position] = {}  # floors that are higher now
         self.buried: dict[tuple[EventId, Pubkey], None] = {}  # new tombstones, in order
@@ -147,7 +147,7 @@ class Standing:
             self._admit(entry)
         else:
             death = self._death(entry, outcome)
-            self.effects.append(Effect(entry.event, held=False, death=death))
+            self.effects.append(EventChange(entry.event, is_live=False, death=death))
             if outcome is not IngestOutcome.SUPERSEDED and entry.address is not None:
                 # The author replaced the older revisions with one that is dead: they must not come back.
                 self._raise_floor(entry.address, entry.position, death)
@@ -181,7 +181,7 @@ class Standing:
 
     def _admit(self, entry: Entry) -> None:
         replaced = None if entry.address is None else self._newest.get(entry.address)
-        self.effects.append(Effect(entry.event, held=True))
+        self.effects.append(EventChange(entry.event, is_live=True))
         self.hold(entry)
         if replaced is not None:
             self._drop(replaced, Death.SUPERSEDED)
@@ -225,6 +225,6 @@ class Standing:
     def _drop(self, entry: Entry, death: Death) -> None:
         del self._held[entry.event.id]
         self._known.discard(entry.event.id)
-        self.effects.append(Effect(entry.event, held=False, death=death))
+        self.effects.append(EventChange(entry.event, is_live=False, death=death))
         if entry.row is not None:
             self.gone[entry.row] = entry.event

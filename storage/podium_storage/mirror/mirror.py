@@ -13,7 +13,7 @@ from podium_storage.backend import SqlRow
 from podium_storage.changes import Change, ChangeKind
 from podium_storage.database import Database, Transaction
 from podium_storage.mirror.batch import MirrorBatch
-from podium_storage.mirror.fold import Effect, Entry, IngestOutcome
+from podium_storage.mirror.fold import Entry, EventChange, IngestOutcome
 from podium_storage.mirror.queries import EventQueries, id_bytes, read_entries, tag_range
 from podium_storage.slices import in_slices
 from podium_storage.sqlite import SqliteDialect
@@ -35,7 +35,7 @@ _NEXT_EXPIRY: Final = "SELECT min(expiresAt) FROM events WHERE expiresAt IS NOT 
 class Projection(Protocol):
     """Whoever derives rows from events, in the transaction that stores them."""
 
-    async def apply(self, tx: Transaction, effects: Sequence[Effect], *, received_at: int) -> None:
+    async def apply(self, tx: Transaction, effects: Sequence[EventChange], *, received_at: int) -> None:
         """Fold one batch in: events that are held now and events that are dead, in the order in which it happened."""
 
 
@@ -43,7 +43,7 @@ class Projection(Protocol):
 class Pruning(Protocol):
     """A projection that can tell which events stand for nothing any more, so that they need not be kept."""
 
-    async def idle(self, tx: Transaction, effects: Sequence[Effect]) -> Sequence[SqlRow]:
+    async def idle(self, tx: Transaction, effects: Sequence[EventChange]) -> Sequence[SqlRow]:
         """Rows (surrogate key, JSON) of such events, by people of this batch, once it was folded in."""
 
 
@@ -134,7 +134,7 @@ class Mirror(EventQueries):
         await self._settle(tx, batch, now)
         return len(expired)
 
-    async def _prune(self, tx: Transaction, effects: Sequence[Effect]) -> None:
+    async def _prune(self, tx: Transaction, effects: Sequence[EventChange]) -> None:
         for projection in self._projections:
             if isinstance(projection, Pruning) and (rows := await projection.idle(tx, effects)):
                 await self._forget(tx, await read_entries(rows))

@@ -14,7 +14,7 @@ from podium_protocol.live.attendance import Evidence
 from podium_protocol.live.attendance_record import AttendanceRecord, read_attendance_record
 from podium_protocol.live.fields import AuthoredEvent
 from podium_storage.database import Database, Transaction
-from podium_storage.mirror.fold import Effect
+from podium_storage.mirror.fold import EventChange
 from podium_storage.table.models import AttendanceRow, IntervalRow
 from podium_storage.table.table import Table
 
@@ -32,9 +32,9 @@ class AttendanceProjection:
         self._intervals = intervals
         self._service = service
 
-    async def apply(self, tx: Transaction, effects: Sequence[Effect], *, received_at: int) -> None:  # noqa: ARG002 (the protocol's)
+    async def apply(self, tx: Transaction, effects: Sequence[EventChange], *, received_at: int) -> None:  # noqa: ARG002 (the protocol's)
         """Add rows for own records of people nobody here has seen."""
-        held = [effect.event for effect in effects if effect.held and effect.event.kind == kinds.ATTENDANCE]
+        held = [effect.event for effect in effects if effect.is_live and effect.event.kind == kinds.ATTENDANCE]
         await self.remember(tx, held)
 
     async def remember(self, tx: Transaction, events: Sequence[AuthoredEvent]) -> None:

@@ -18,7 +18,7 @@ from podium_protocol.live.live_status import SPACE_IDENTIFIER, read_meeting
 from podium_protocol.live.questions import Question, read_question
 from podium_protocol.live.session import Visibility
 from podium_storage.database import Transaction
-from podium_storage.mirror.fold import Effect
+from podium_storage.mirror.fold import EventChange
 from podium_storage.mirror.queries import EventQueries
 from podium_storage.store import Tables
 from podium_storage.table.models import LiveSessionRow, QuestionRow
@@ -39,15 +39,15 @@ class QuestionProjection:
         self.passed_over: Counter[str] = Counter()
         """Messages to the room that are about no session, or about one of several, by reason."""
 
-    async def apply(self, tx: Transaction, effects: Sequence[Effect], *, received_at: int) -> None:
+    async def apply(self, tx: Transaction, effects: Sequence[EventChange], *, received_at: int) -> None:
         """Fold a batch in: what is held becomes rows, what is dead is removed."""
         chat = {effect.event.id: effect for effect in effects if effect.event.kind == kinds.LIVE_CHAT}
         if not chat:
             return
-        dead = [event_id for event_id, effect in chat.items() if not effect.held]
+        dead = [event_id for event_id, effect in chat.items() if not effect.is_live]
         if dead:
             await self._questions.within(tx).where("eventId").any_of(dead).delete()
-        read = [self._read(effect.event) for effect in chat.values() if effect.held]
+        read = [self._read(effect.event) for effect in chat.values() if effect.is_live]
         questions = [question for question in read if question is not None]
         to_room = [one for one in questions if one.meeting == Address(kinds.SPACE, self._service, SPACE_IDENTIFIER)]
         to_meetings = [one for one in questions if one.meeting.kind != kinds.SPACE]

@@ -20,7 +20,7 @@ from podium_protocol.live.rsvp import Rsvp, RsvpStatus, read_rsvp
 from podium_protocol.nips import nip09
 from podium_storage.backend import SqlRow
 from podium_storage.database import Database, Transaction
-from podium_storage.mirror.fold import Death, Effect, Position
+from podium_storage.mirror.fold import Death, EventChange, Position
 from podium_storage.mirror.queries import EventQueries
 from podium_storage.slices import in_slices
 from podium_storage.table import interning as sequences
@@ -76,7 +76,7 @@ class RsvpProjection:
         self._rsvps = rsvps
         self._floors = Table.of(RSVP_FLOORS, database, interner)
 
-    async def apply(self, tx: Transaction, effects: Sequence[Effect], *, received_at: int) -> None:
+    async def apply(self, tx: Transaction, effects: Sequence[EventChange], *, received_at: int) -> None:
         """Fold a batch of the mirror in; `received_at` is in Unix seconds."""
         answers: list[Answer] = []
         async for part in in_slices(effects):
@@ -84,7 +84,7 @@ class RsvpProjection:
         await self.take(tx, answers, received_at=received_at)
         await self.take(tx, await self._deleted(tx, _deletions(effects)), received_at=received_at)
 
-    async def idle(self, tx: Transaction, effects: Sequence[Effect]) -> Sequence[SqlRow]:
+    async def idle(self, tx: Transaction, effects: Sequence[EventChange]) -> Sequence[SqlRow]:
         """Answers in the mirror that do not count: clients mint a new `d` for each, so relays would keep every one.
 
         Kept here, one key could fill the disk with answers to one session.
@@ -107,7 +107,7 @@ class RsvpProjection:
                 book.fold(answer, received_at)
         await self._write(tx, book, before, floors)
 
-    async def _deleted_beneath(self, tx: Transaction, effects: Sequence[Effect]) -> set[EventId]:
+    async def _deleted_beneath(self, tx: Transaction, effects: Sequence[EventChange]) -> set[EventId]:
         """Of the events under a newer one that was deleted: those that their authors deleted too, by address."""
         buried = [e.event for e in effects if e.event.kind == kinds.RSVP and e.death is Death.BURIED]
         dead: set[EventId] = set()
@@ -236,7 +236,7 @@ class RsvpBook:
             )
 
 
-def _answers(effects: Sequence[Effect], dead: set[EventId]) -> Iterator[Answer]:
+def _answers(effects: Sequence[EventChange], dead: set[EventId]) -> Iterator[Answer]:
     for effect in effects:
         if (rsvp := read_rsvp(effect.event)) is not None:
             # what replaced it on relays may answer to another session: then this answer stands
@@ -244,9 +244,9 @@ def _answers(effects: Sequence[Effect], dead: set[EventId]) -> Iterator[Answer]:
             yield Answer(rsvp, held=not is_dead)
 
 
-def _deletions(effects: Sequence[Effect]) -> list[nip09.Deletion]:
+def _deletions(effects: Sequence[EventChange]) -> list[nip09.Deletion]:
     """Those of a batch that may be about answers."""
-    events = (effect.event for effect in effects if effect.held and effect.event.kind == kinds.DELETION)
+    events = (effect.event for effect in effects if effect.is_live and effect.event.kind == kinds.DELETION)
     found = map(nip09.read_deletion, events)
     return [one for one in found if one.ids or any(address.kind == kinds.RSVP for address in one.addresses)]
 

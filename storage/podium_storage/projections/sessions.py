@@ -35,7 +35,7 @@ from podium_protocol.live.session_writing import MAX_CANCEL_REASON, NO_CANCEL_RE
 from podium_protocol.nips.nip09 import read_deletion
 from podium_protocol.text import paragraphs
 from podium_storage.database import Transaction
-from podium_storage.mirror.fold import Death, Effect
+from podium_storage.mirror.fold import Death, EventChange
 from podium_storage.mirror.queries import EventQueries
 from podium_storage.projections.session_revisions import adopted, flagged, revised, room_of, withdrawn
 from podium_storage.table.models import LiveSessionRow
@@ -82,7 +82,7 @@ class SessionProjection:
         self._service = service
         self._accepts = accepts
 
-    async def apply(self, tx: Transaction, effects: Sequence[Effect], *, received_at: int) -> None:
+    async def apply(self, tx: Transaction, effects: Sequence[EventChange], *, received_at: int) -> None:
         """Fold a batch of effects into the rows, in order, with one read and one write."""
         told = [(effect, lessons) for effect in effects if (lessons := _lessons_of(effect))]
         meetings = self._own_meetings(effects)
@@ -123,8 +123,10 @@ class SessionProjection:
         found = await self._sessions.within(tx).where("lessonId").any_of(sorted(lessons)).to_list()
         return {row.lesson_id: row for row in found}
 
-    def _own_meetings(self, effects: Sequence[Effect]) -> list[Meeting]:
-        own = (e.event for e in effects if e.held and e.event.kind == kinds.MEETING and e.event.pubkey == self._service)
+    def _own_meetings(self, effects: Sequence[EventChange]) -> list[Meeting]:
+        own = (
+            e.event for e in effects if e.is_live and e.event.kind == kinds.MEETING and e.event.pubkey == self._service
+        )
         return [meeting for meeting in map(read_meeting, own) if meeting is not None]
 
     async def _told_before(self, tx: Transaction, fresh: Sequence[LiveSessionRow]) -> list[Meeting]:
@@ -135,14 +137,18 @@ class SessionProjection:
         events = await EventQueries(tx).by_filter(own)
         return [meeting for meeting in map(read_meeting, events) if meeting is not None]
 
-    async def _held_beside(self, tx: Transaction, fresh: Sequence[LiveSessionRow]) -> list[Effect]:
+    async def _held_beside(self, tx: Transaction, fresh: Sequence[LiveSessionRow]) -> list[EventChange]:
         """What the mirror holds of sessions that an older revision made known: it could not be read when it came."""
         addresses = [address for row in fresh if (address := Address.parse(row.lesson_id)) is not None]
         newest = [await EventQueries(tx).newest(address) for address in addresses]
         pairs = zip(fresh, newest, strict=True)
-        return [Effect(event, held=True) for row, event in pairs if event is not None and event.id != row.event_id]
+        return [
+            EventChange(event, is_live=True) for row, event in pairs if event is not None and event.id != row.event_id
+        ]
 
-    def _fold(self, rows: dict[str, LiveSessionRow], effect: Effect, lessons: Sequence[str], received_at: int) -> None:
+    def _fold(
+        self, rows: dict[str, LiveSessionRow], effect: EventChange, lessons: Sequence[str], received_at: int
+    ) -> None:
         event = effect.event
         if event.kind == kinds.DELETION:
             for lesson_id in lessons:
@@ -182,21 +188,21 @@ class SessionProjection:
         return after if after.guests is not None else msgspec.structs.replace(after, guests=self._guests.value)
 
 
-def _lessons_of(effect: Effect) -> tuple[str, ...]:
+def _lessons_of(effect: EventChange) -> tuple[str, ...]:
     """The sessions that an effect on the mirror may change: of a revision its own, of a kind 5 its author's."""
     event = effect.event
     if event.kind == kinds.SESSION:
         return (str(Address.of(event)),)
-    if event.kind != kinds.DELETION or not effect.held:
+    if event.kind != kinds.DELETION or not effect.is_live:
         return ()
     return tuple(str(one) for one in read_deletion(event).addresses if one.kind == kinds.SESSION)
 
 
-def _deletions(effects: Sequence[Effect]) -> list[VerifiedEvent]:
-    return [effect.event for effect in effects if effect.held and effect.event.kind == kinds.DELETION]
+def _deletions(effects: Sequence[EventChange]) -> list[VerifiedEvent]:
+    return [effect.event for effect in effects if effect.is_live and effect.event.kind == kinds.DELETION]
 
 
-def _explain(rows: dict[str, LiveSessionRow], effects: Sequence[Effect]) -> None:
+def _explain(rows: dict[str, LiveSessionRow], effects: Sequence[EventChange]) -> None:
     """Write down what instructors said when they deleted their sessions (NIP-09), by address or by id."""
     by_event = {row.event_id: lesson_id for lesson_id, row in rows.items()}
     for event in _deletions(effects):

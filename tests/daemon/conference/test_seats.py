@@ -13,7 +13,7 @@ from podium_daemon.conference.events import LeaveReason, RoomId
 from podium_daemon.conference.seats import MAX_UNREAD, LinkSeat, SocketGone, run_seat
 from podium_daemon.conference.signaling import CLOSE_CODES, Notice, Resume
 from podium_daemon.runtime.supervisor import Stop
-from podium_daemon.services.rooms.resume_tokens import ResumeBook
+from podium_daemon.services.rooms.resume_tokens import ResumeSecrets
 from tests.support.clock import ManualClock
 from tests.support.conference import granted, new_person, reading, seeded_bytes
 from tests.support.seat_server import REFUSED, SeatServer, knock, seat_server, sit_down
@@ -126,7 +126,7 @@ async def test_somebody_who_lost_the_socket_returns_with_the_secret(
     clock: ManualClock, engine: LinkEngine, server: SeatServer
 ) -> None:
     """The secret that came over the seat brings the same person and device back as a new connection."""
-    book, person = ResumeBook(seeded_bytes(9)), new_person()
+    book, person = ResumeSecrets(seeded_bytes(9)), new_person()
     async with reading(engine) as reader:
         page = await sit_down(server, await _token(engine, person))
         lost = (await reader.joined(page.connection)).connection

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from podium_daemon.relays.interests import Audience
+from podium_daemon.relays.interests import ParticipantIndex
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_storage.changes import Batch
@@ -25,7 +25,7 @@ async def test_people_stand_in_the_order_in_which_they_came(here: World) -> None
     """Whoever answers later stands behind, also where the others had answered to another session."""
     first, second = await here.schedule(), await here.schedule()
     ada, ben, cem = new_key(), new_key(), new_key()
-    audience = Audience(here.store)
+    audience = ParticipantIndex(here.store)
     await here.answer(ada, first)
     await here.answer(ben, second)
     with here.store.changes.subscribe(here.store.rsvps.name) as changes:
@@ -38,7 +38,7 @@ async def test_people_stand_in_the_order_in_which_they_came(here: World) -> None
 async def test_who_asks_belongs_to_it(here: World) -> None:
     """Somebody with a question and no RSVP is followed, so that their deletion is heard; after a fresh reading too."""
     row, ada = await here.schedule(), new_key()
-    audience = Audience(here.store)
+    audience = ParticipantIndex(here.store)
     with here.store.changes.subscribe(here.store.questions.name) as changes:
         await audience.follow([row.lesson_id])
         question = QuestionRow(
@@ -52,7 +52,7 @@ async def test_who_asks_belongs_to_it(here: World) -> None:
         await here.store.questions.add(question)
         audience.note(changes.take() or Batch(()))
     assert audience.people == (ada.pubkey,)
-    again = Audience(here.store)
+    again = ParticipantIndex(here.store)
     await again.follow([row.lesson_id])
     assert again.people == (ada.pubkey,)
 
@@ -62,7 +62,7 @@ async def test_it_is_what_the_store_says_after_any_changes(here: World) -> None:
     order = random.Random(7)
     rows = [await here.schedule() for _ in range(3)]
     people = [new_key() for _ in range(6)]
-    audience, given = Audience(here.store), set[tuple[int, SecretKey]]()
+    audience, given = ParticipantIndex(here.store), set[tuple[int, SecretKey]]()
     with here.store.changes.subscribe(here.store.rsvps.name) as changes:
         for step in range(40):
             number, person = order.randrange(3), order.choice(people)
@@ -84,7 +84,7 @@ async def test_it_is_what_the_store_says_after_any_changes(here: World) -> None:
 async def test_one_more_answer_reads_nothing_again(here: World) -> None:
     """A flood of answers costs what the answers cost: the store is not asked for those that are known."""
     row = await here.schedule()
-    audience = Audience(here.store)
+    audience = ParticipantIndex(here.store)
     await audience.follow([row.lesson_id])
     with here.store.changes.subscribe(here.store.rsvps.name) as changes:
         await here.answer(new_key(), row)

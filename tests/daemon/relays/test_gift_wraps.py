@@ -117,7 +117,7 @@ async def test_wraps_stored_and_new_are_delivered_once(tmp_path: Path) -> None:
             await publish(relay, fresh)
             await reader.until(fresh.id)
             assert sorted(reader.read) == sorted([stored.id, old.id, fresh.id])
-            assert wraps.ladder.accepted == 3
+            assert wraps.verifier.accepted == 3
 
 
 @pytest.mark.real_peer
@@ -219,7 +219,7 @@ async def test_hostile_copies_are_dropped_and_the_good_one_is_read() -> None:
         rest = await wraps.take([incoming(each) for each in (bad, wrap_for(new_key()), late, good, good)])
         await wraps.take([incoming(good)])
     assert (rest, set(reader.read)) == ([], {good.id})
-    assert wraps.ladder.dropped == {"bad_signature": 1, "not_asked_for": 1, "from_the_future": 1, "duplicate": 1}
+    assert wraps.verifier.dropped == {"bad_signature": 1, "not_asked_for": 1, "from_the_future": 1, "duplicate": 1}
 
 
 async def test_what_could_not_be_stored_comes_again() -> None:

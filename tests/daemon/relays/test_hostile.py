@@ -361,7 +361,7 @@ async def test_what_weighs_longer_than_one_penalty_is_not_even_connected_to() ->
     clock = ManualClock()
     async with scripted_relay(Talk.serve_honestly) as relay, running_pool(relay.url, clock=clock) as pool:
         await pool.opened(relay.url)
-        pool.blame(relay.url, *[Violation.BAD_EVENT] * 1000)
+        pool.report_violation(relay.url, *[Violation.BAD_EVENT] * 1000)
         await clock.advance(1)
         await pool.until(relay.url, ConnectionState.PENALTY)
         await clock.advance(901)
@@ -377,10 +377,10 @@ async def test_faults_that_the_ingest_finds_count_too() -> None:
     async with scripted_relay(Talk.serve_honestly) as relay, running_pool(relay.url) as pool:
         await pool.opened(relay.url)
         for _ in range(60):
-            pool.blame(relay.url, Violation.OUTSIDE_FILTER, Violation.BAD_EVENT)
+            pool.report_violation(relay.url, Violation.OUTSIDE_FILTER, Violation.BAD_EVENT)
         await pool.until(relay.url, ConnectionState.PENALTY)
         assert pool.state_of(relay.url).violations == {"outside_filter": 60, "bad_event": 60}
-        pool.blame("wss://unknown.example.org", Violation.BAD_EVENT)
+        pool.report_violation("wss://unknown.example.org", Violation.BAD_EVENT)
 
 
 async def test_lies_in_an_ok_are_this_relays_lies_only() -> None:

@@ -1,4 +1,4 @@
-"""The upper rungs of the ingest ladder: from what a relay sent to a verified event, or a counted drop."""
+"""The upper rungs of the ingest verifier: from what a relay sent to a verified event, or a counted drop."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from podium_daemon.relays import ingest
-from podium_daemon.relays.ingest import MAX_AHEAD, Arrival, Ladder
+from podium_daemon.relays.ingest import MAX_AHEAD, Arrival, EventVerifier
 from podium_protocol import kinds
 from podium_protocol.events import SignedEvent
 from podium_protocol.filters import Filter
@@ -38,19 +38,19 @@ def arrival(
     return Arrival(relay, filters, event if isinstance(event, bytes) else event.to_json())
 
 
-def ladder(now: float = NOW) -> Ladder:
-    """A ladder at a time."""
-    return Ladder(lambda: now)
+def verifier(now: float = NOW) -> EventVerifier:
+    """A verifier at a time."""
+    return EventVerifier(lambda: now)
 
 
-async def climbed(found: Ladder, *arrivals: Arrival) -> list[str]:
+async def climbed(found: EventVerifier, *arrivals: Arrival) -> list[str]:
     """The ids of what came through."""
-    return [event.id for event in await found.climb(arrivals)]
+    return [event.id for event in await found.verify(arrivals)]
 
 
 async def test_good_events_come_through_in_their_order() -> None:
     """What was asked for and is sound is handed on as it came."""
-    found = ladder()
+    found = verifier()
     events = [rsvp(number) for number in range(5)]
     assert await climbed(found, *map(arrival, events)) == [event.id for event in events]
     assert (found.accepted, found.dropped.total()) == (5, 0)
@@ -93,7 +93,7 @@ FLAWS: list[tuple[str, Callable[[SignedEvent], bytes]]] = [
 )
 async def test_a_flaw_is_a_counted_drop(reason: str, spoil: Callable[[SignedEvent], bytes]) -> None:
     """Each flaw is counted under its name, and the good events beside it come through."""
-    found = ladder()
+    found = verifier()
     good, other = rsvp(1), rsvp(2)
     assert await climbed(found, arrival(good), arrival(spoil(rsvp(3))), arrival(other)) == [good.id, other.id]
     assert dict(found.dropped) == {reason: 1}
@@ -101,7 +101,7 @@ async def test_a_flaw_is_a_counted_drop(reason: str, spoil: Callable[[SignedEven
 
 async def test_a_bad_copy_does_not_block_the_good_one() -> None:
     """Nothing is remembered before its signature is good: a relay cannot hide an event by sending it broken first."""
-    found = ladder()
+    found = verifier()
     event = rsvp()
     for bad in (changed(event, sig="0" * 128), changed(event, content="changed")):
         assert await climbed(found, arrival(bad, relay="wss://evil.example")) == []
@@ -111,9 +111,9 @@ async def test_a_bad_copy_does_not_block_the_good_one() -> None:
 
 async def test_copies_of_what_is_stored_are_dropped() -> None:
     """Only once the caller has stored an event are its copies skipped: a failed write brings it in again."""
-    found = ladder()
+    found = verifier()
     event = rsvp()
-    (first,) = await found.climb([arrival(event)])
+    (first,) = await found.verify([arrival(event)])
     assert await climbed(found, arrival(event)) == [event.id]
     found.mark([first])
     assert found.has_seen(event.id)
@@ -123,7 +123,7 @@ async def test_copies_of_what_is_stored_are_dropped() -> None:
 
 async def test_what_was_not_asked_for_is_dropped() -> None:
     """An event outside the filters of its subscription is dropped, however good it is."""
-    found = ladder()
+    found = verifier()
     elsewhere = signed(BEN, kind=kinds.RSVP, tags=(("a", f"{LESSON}-2"), ("d", "x"), ("status", "accepted")))
     assert await climbed(found, arrival(elsewhere), arrival(rsvp(), DELETIONS), arrival(rsvp(), ())) == []
     assert found.dropped["not_asked_for"] == 3
@@ -132,7 +132,7 @@ async def test_what_was_not_asked_for_is_dropped() -> None:
 @pytest.mark.parametrize(("ahead", "passes"), [(-(10**8), True), (0, True), (MAX_AHEAD, True), (MAX_AHEAD + 1, False)])
 async def test_events_of_the_future_are_dropped(ahead: int, passes: bool) -> None:
     """More than ten minutes ahead would win every comparison until then; old events are as good as new ones."""
-    found = ladder()
+    found = verifier()
     assert bool(await climbed(found, arrival(rsvp(at=NOW + ahead)))) is passes
     assert bool(found.dropped["from_the_future"]) is not passes
 
@@ -155,14 +155,14 @@ async def test_events_of_the_future_are_dropped(ahead: int, passes: bool) -> Non
 )
 async def test_deletions_of_other_things_are_dropped(tags: tuple[tuple[str, ...], ...], passes: bool) -> None:
     """People delete notes and articles all day; only what may be about a session, an RSVP or a question is kept."""
-    found = ladder()
+    found = verifier()
     assert bool(await climbed(found, arrival(deletion(*tags), DELETIONS))) is passes
     assert bool(found.dropped["deletes_something_else"]) is not passes
 
 
 async def test_a_large_batch_is_judged_like_a_small_one() -> None:
     """Above a size the work is done on a thread: the order, the drops and the counts are the same."""
-    found = ladder()
+    found = verifier()
     events = [rsvp(number) for number in range(150)]
     arrivals = [
         arrival(changed(event, sig="0" * 128) if place % 10 == 0 else event) for place, event in enumerate(events)
@@ -175,8 +175,8 @@ async def test_a_large_batch_is_judged_like_a_small_one() -> None:
 async def test_the_memory_of_copies_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest ids are forgotten first; a forgotten copy costs a verification and nothing else."""
     monkeypatch.setattr(ingest, "MAX_SEEN", 3)
-    found = ladder()
-    events = await found.climb([arrival(rsvp(number)) for number in range(5)])
+    found = verifier()
+    events = await found.verify([arrival(rsvp(number)) for number in range(5)])
     found.mark(events)
     assert [found.has_seen(event.id) for event in events] == [False, False, True, True, True]
     assert await climbed(found, arrival(rsvp(0))) == [events[0].id]
@@ -184,12 +184,12 @@ async def test_the_memory_of_copies_is_bounded(monkeypatch: pytest.MonkeyPatch) 
 
 async def test_nothing_is_nothing() -> None:
     """An empty batch is no work."""
-    assert await climbed(ladder()) == []
+    assert await climbed(verifier()) == []
 
 
 async def test_an_answer_of_40_kilobytes_is_dropped() -> None:
     """Anybody can write one, and it would be kept: it is as large as an answer needs, or a counted drop."""
-    found = ladder()
+    found = verifier()
     tags = (("a", LESSON), ("d", "x"), ("status", "accepted"))
     large = signed(BEN, kind=kinds.RSVP, tags=tags, content="x" * 40_000)
     assert await climbed(found, arrival(large), arrival(rsvp())) == [rsvp().id]
@@ -206,6 +206,6 @@ async def test_an_answer_of_40_kilobytes_is_dropped() -> None:
 )
 async def test_what_answers_to_nothing_that_was_asked_for_is_dropped(tags: tuple[tuple[str, ...], ...]) -> None:
     """The first session counts and a second `a` matches the filter: else one key fills the mirror with such events."""
-    found = ladder()
+    found = verifier()
     assert await climbed(found, arrival(signed(BEN, kind=kinds.RSVP, tags=(*tags, ("d", "x"))))) == []
     assert found.dropped == {"no_answer": 1}

@@ -11,10 +11,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from podium_daemon.relays.incoming import Incoming
-from podium_daemon.relays.mailboxes import Hearer, Mailboxes
+from podium_daemon.relays.mailboxes import Mailboxes, Receiver
 from podium_daemon.runtime.clock import SystemClock
 from podium_daemon.signers.known_bunkers import KnownBunker
-from podium_daemon.signers.remote_connection import SignerLine
+from podium_daemon.signers.remote_connection import RemoteSignerConnection
 from podium_protocol import kinds
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import SignedEvent, UnsignedEvent, VerifiedEvent
@@ -46,12 +46,14 @@ class Ear:
 
 
 @asynccontextmanager
-async def line(bunker: ScriptedBunker, *relays: str) -> AsyncIterator[SignerLine]:
+async def line(bunker: ScriptedBunker, *relays: str) -> AsyncIterator[RemoteSignerConnection]:
     """A line to the signer on these relays."""
     key = new_key()
     bunker.clients.add(key.pubkey)
     async with mailboxes(*relays) as office:
-        found = SignerLine(key, office, listener=Silent(), clock=SystemClock(), random_bytes=os.urandom, patience=60)
+        found = RemoteSignerConnection(
+            key, office, listener=Silent(), clock=SystemClock(), random_bytes=os.urandom, patience=60
+        )
         await found.resume(KnownBunker(bunker.key.pubkey, bunker.user.pubkey, relays, key))
         yield found
         found.close()
@@ -106,7 +108,7 @@ async def test_another_mailbox_makes_no_request_go_out_twice() -> None:
     bunker = ScriptedBunker(lambda _: (heard.set(), [])[1])
     key = new_key()
     async with running_relay() as relay, mailboxes(relay.url) as office, serving(bunker, relay.url):
-        first = SignerLine(key, office, listener=Silent(), clock=SystemClock(), random_bytes=os.urandom)
+        first = RemoteSignerConnection(key, office, listener=Silent(), clock=SystemClock(), random_bytes=os.urandom)
         await first.resume(KnownBunker(bunker.key.pubkey, bunker.user.pubkey, (relay.url,), key))
         asked = asyncio.create_task(first.sign(draft(bunker)))
         await heard.wait()
@@ -175,6 +177,6 @@ async def test_many_mailboxes_share_subscriptions() -> None:
     assert not office._shards
 
 
-def hearer() -> Hearer:
+def hearer() -> Receiver:
     """Somebody who listens."""
     return Ear()

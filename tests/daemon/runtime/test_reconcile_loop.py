@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from podium_daemon.runtime.reconcile_loop import BURST, BUSY_PAUSE, MAX_SLEEP, RETRY_SECONDS, take_turns
+from podium_daemon.runtime.reconcile_loop import BURST, BUSY_PAUSE, MAX_SLEEP, RETRY_SECONDS, run_reconcile_loop
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.errors import PodiumError
 from podium_storage.changes import Batch, Change, ChangeFeed, ChangeKind, Subscription
@@ -51,7 +51,9 @@ class Worker:
 async def working(turn: Callable[[Batch], Awaitable[float | None]]) -> AsyncIterator[Worker]:
     """A service at work."""
     worker = Worker(turn)
-    task = asyncio.create_task(take_turns("worker", worker.turn, worker.changes, clock=worker.clock, stop=worker.stop))
+    task = asyncio.create_task(
+        run_reconcile_loop("worker", worker.turn, worker.changes, clock=worker.clock, stop=worker.stop)
+    )
     try:
         yield worker
     finally:
@@ -262,7 +264,7 @@ async def test_a_failure_nobody_foresaw_ends_the_service() -> None:
 
     clock, feed = ManualClock(), ChangeFeed()
     with pytest.raises(ZeroDivisionError):
-        await take_turns("worker", broken, feed.subscribe(TABLE), clock=clock, stop=Stop(clock))
+        await run_reconcile_loop("worker", broken, feed.subscribe(TABLE), clock=clock, stop=Stop(clock))
 
 
 @pytest.mark.parametrize("state", ["idle", "due", "retrying", "busy"])
@@ -285,7 +287,7 @@ async def test_a_stop_before_the_start_takes_no_turn() -> None:
     """A service that is stopped while it starts does nothing."""
     worker = Worker(nothing)
     worker.stop.set()
-    await take_turns("worker", worker.turn, worker.changes, clock=worker.clock, stop=worker.stop)
+    await run_reconcile_loop("worker", worker.turn, worker.changes, clock=worker.clock, stop=worker.stop)
     assert worker.batches == []
 
 
@@ -327,7 +329,7 @@ async def test_a_damaged_database_ends_the_service() -> None:
 
     clock, feed = ManualClock(), ChangeFeed()
     with pytest.raises(StoreDamaged):
-        await take_turns("worker", read, feed.subscribe(TABLE), clock=clock, stop=Stop(clock))
+        await run_reconcile_loop("worker", read, feed.subscribe(TABLE), clock=clock, stop=Stop(clock))
     assert turns == 1
 
 

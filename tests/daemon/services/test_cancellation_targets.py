@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from podium_daemon.runtime.outcomes import Refused
-from podium_daemon.writers.event_writer import Outgoing
+from podium_daemon.writers.event_writer import EventWriter
 from podium_protocol.live.session import SessionSpec, cancel
 from tests.support.world import RELAY, signed, world
 
@@ -13,7 +13,7 @@ FORMER = "wss://former.example.org"
 async def test_a_cancellation_goes_to_every_relay_the_session_was_ever_given_to() -> None:
     """A relay that is no longer configured is told too; the inboxes of people are not."""
     async with world() as here:
-        before = Outgoing(here.mirror, here.outbox, lambda: [FORMER], here.clock)
+        before = EventWriter(here.mirror, here.outbox, lambda: [FORMER], here.clock)
         intake = here.intake_through(before)
         spec = SessionSpec(identifier="x", title="Know your rights", starts_at=here.now + 7200, duration_minutes=60)
         event = signed(here.instructor, here.draft(spec))

@@ -14,7 +14,7 @@ from podium_daemon.relays.publisher import Publisher
 from podium_daemon.relays.syncer import Syncer
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.twin_watch import TwinWatch
-from podium_daemon.writers.event_writer import Outgoing
+from podium_daemon.writers.event_writer import EventWriter
 from podium_daemon.writers.live_status import StatusEvents, StatusSettings
 from podium_protocol import kinds
 from podium_protocol.events import UnsignedEvent, VerifiedEvent
@@ -34,7 +34,7 @@ class Life:
         self.here = here
         self.pool = pool
         self.syncer = syncer
-        outgoing = Outgoing(here.mirror, here.outbox, lambda: [url], here.clock)
+        outgoing = EventWriter(here.mirror, here.outbox, lambda: [url], here.clock)
         self.status = StatusEvents(
             StatusSettings(space_name="Podium", public_url="http://127.0.0.1:7448"),
             store=here.store,
@@ -142,7 +142,7 @@ async def test_two_daemons_with_one_key_both_stop_and_say_so() -> None:
                 SessionSpec(identifier="knots", title="Knots", starts_at=other.now + 7200, duration_minutes=60)
             )
             event = signed(other.instructor, draft)
-            outgoing = Outgoing(other.mirror, other.outbox, lambda: [relay.url], other.clock)
+            outgoing = EventWriter(other.mirror, other.outbox, lambda: [relay.url], other.clock)
             await other.store.database.transact(lambda tx: outgoing.add(tx, [event]))
             await other.clock.advance(60)
             (delivery,) = await other.outbox.status_of(event.id)

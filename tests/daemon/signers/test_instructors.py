@@ -14,7 +14,7 @@ from podium_daemon.runtime.clock import SystemClock
 from podium_daemon.signers.instructors import InstructorSigners, Refused, Unavailable
 from podium_daemon.signers.invitation import Invitation
 from podium_daemon.signers.known_bunkers import KnownBunker, KnownBunkers
-from podium_daemon.signers.remote_connection import SignerLine
+from podium_daemon.signers.remote_connection import RemoteSignerConnection
 from podium_protocol.events import UnsignedEvent, VerifiedEvent
 from podium_protocol.nips.nip46 import Request, Response
 from tests.support.bunker import MemoryOffice, ScriptedBunker
@@ -173,7 +173,7 @@ async def test_ndks_signer_signs_what_the_service_asks_for(tmp_path: Path) -> No
     """A signer nobody here wrote scans the code, is kept, and signs after a restart of the service."""
     async with running_relay() as relay, ndk_signer(relay.url) as signer, mailboxes(relay.url) as office:
         client, clock = new_key(), SystemClock()
-        line = SignerLine(client, office, listener=Silent(), clock=clock, random_bytes=os.urandom)
+        line = RemoteSignerConnection(client, office, listener=Silent(), clock=clock, random_bytes=os.urandom)
         invitation = Invitation(client, [relay.url], name="Podium", random_bytes=os.urandom)
         scans: list[asyncio.Task[None]] = []
         known = await line.accept(

@@ -13,7 +13,13 @@ from podium_daemon.runtime.outcomes import Refused
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.signers.instructors import InstructorSigners
 from podium_daemon.signers.known_bunkers import KnownBunkers
-from podium_daemon.signers.page_registry import IDLE_SECONDS, MAX_OPEN, OPENED_A_MINUTE, OPENED_A_MINUTE_FROM_ONE, Desk
+from podium_daemon.signers.page_registry import (
+    IDLE_SECONDS,
+    MAX_OPEN,
+    OPENED_A_MINUTE,
+    OPENED_A_MINUTE_FROM_ONE,
+    PageSignerRegistry,
+)
 from podium_daemon.signers.page_signer import MAX_ASKED, Asked, PageSigner, Purpose, State, View
 from podium_protocol import kinds
 from podium_protocol.events import UnsignedEvent, VerifiedEvent
@@ -36,7 +42,7 @@ class Scene:
         self.instructors = InstructorSigners(
             KnownBunkers(folder, by="user"), self.office, clock=self.clock, random_bytes=os.urandom
         )
-        self.desk = Desk(
+        self.desk = PageSignerRegistry(
             self.office,
             relays=lambda: RELAYS,
             instructors=self.instructors,

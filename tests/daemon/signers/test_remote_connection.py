@@ -9,7 +9,7 @@ import pytest
 from podium_daemon.runtime.clock import SystemClock
 from podium_daemon.signers.invitation import Invitation
 from podium_daemon.signers.known_bunkers import KnownBunker
-from podium_daemon.signers.remote_connection import SignerLine
+from podium_daemon.signers.remote_connection import RemoteSignerConnection
 from podium_daemon.signers.signer import SignerUnavailable
 from podium_protocol.events import UnsignedEvent
 from podium_protocol.nips import nip46
@@ -29,7 +29,7 @@ class Scene:
         self.moves = moves
         self.office = MemoryOffice(self.bunker)
         self.client = new_key()
-        self.line = SignerLine(
+        self.line = RemoteSignerConnection(
             self.client, self.office, listener=Silent(), clock=SystemClock(), random_bytes=os.urandom
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from podium_daemon.writers.event_writer import Outgoing
+from podium_daemon.writers.event_writer import EventWriter
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.errors import LocalProtocolError
@@ -85,7 +85,7 @@ async def test_a_session_s_relays_are_all_that_ever_had_it() -> None:
 async def test_an_event_without_a_relay_is_a_mistake() -> None:
     """Nothing is signed to go nowhere, and nothing is kept of it."""
     async with world() as here:
-        nowhere = Outgoing(here.mirror, here.outbox, list, here.clock)
+        nowhere = EventWriter(here.mirror, here.outbox, list, here.clock)
         event = status(here)
         with pytest.raises(LocalProtocolError):
             await here.store.database.transact(lambda tx: nowhere.add(tx, [event]))

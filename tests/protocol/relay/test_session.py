@@ -842,7 +842,7 @@ def test_what_does_no_harm_is_not_punished_for_its_form(frame: tuple[object, ...
     for _ in range(600):
         talk.later(1)
         talk.hears(*frame)
-    assert not talk.session.misbehaviour.deserves_penalty(talk.now)
+    assert not talk.session.misbehaviour.is_banned(talk.now)
     assert sum(talk.faults().values()) == 600
 
 
@@ -851,9 +851,9 @@ def test_a_stream_of_faults_leads_to_the_penalty_box() -> None:
     talk = Talk()
     for _ in range(60):
         talk.hears("EVENT", "made-up", {})
-    assert talk.session.misbehaviour.deserves_penalty(talk.now)
+    assert talk.session.misbehaviour.is_banned(talk.now)
     talk.reconnects()
-    assert talk.session.misbehaviour.deserves_penalty(talk.now)
+    assert talk.session.misbehaviour.is_banned(talk.now)
 
 
 def test_more_stored_events_than_asked_for_are_a_flood() -> None:

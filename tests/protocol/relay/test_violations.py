@@ -34,11 +34,11 @@ def test_one_fault_is_forgiven_and_many_are_not() -> None:
     """One bad message never leads to the penalty box, a stream of them does, and it ends with time."""
     relay = Misbehaviour()
     for _ in range(20):
-        assert not relay.deserves_penalty(5.0)
+        assert not relay.is_banned(5.0)
         relay.add(Violation.BAD_FRAME, 5.0)
     relay.add(Violation.BAD_FRAME, 5.0)
-    assert relay.deserves_penalty(5.0)
-    assert not relay.deserves_penalty(5.0 + 600)
+    assert relay.is_banned(5.0)
+    assert not relay.is_banned(5.0 + 600)
 
 
 def test_a_clock_that_stands_still_or_steps_back_does_not_raise_the_score() -> None:

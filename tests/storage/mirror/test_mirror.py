@@ -16,7 +16,7 @@ from podium_storage.backend import Connection, SqlRow, Value
 from podium_storage.changes import ChangeKind
 from podium_storage.database import Transaction
 from podium_storage.errors import StoreDamaged
-from podium_storage.mirror.fold import Effect, IngestOutcome
+from podium_storage.mirror.fold import EventChange, IngestOutcome
 from podium_storage.mirror.mirror import TABLE, Mirror
 from tests.support.events import NOW, key_of, verified
 from tests.support.mirrors import Mirrored, deletion, lesson, mirrored, rsvp, session
@@ -70,14 +70,14 @@ class Watching:
     def __init__(self) -> None:
         self.told: list[tuple[str, bool]] = []
 
-    async def apply(self, tx: Transaction, effects: Sequence[Effect], *, received_at: int) -> None:  # noqa: ARG002  (the interface's)
-        self.told += [(effect.event.id, effect.held) for effect in effects]
+    async def apply(self, tx: Transaction, effects: Sequence[EventChange], *, received_at: int) -> None:  # noqa: ARG002  (the interface's)
+        self.told += [(effect.event.id, effect.is_live) for effect in effects]
 
 
 class Refusing:
     """A projection that cannot go on."""
 
-    async def apply(self, tx: Transaction, effects: Sequence[Effect], *, received_at: int) -> None:  # noqa: ARG002  (the interface's)
+    async def apply(self, tx: Transaction, effects: Sequence[EventChange], *, received_at: int) -> None:  # noqa: ARG002  (the interface's)
         raise ValueError("no")
 
 

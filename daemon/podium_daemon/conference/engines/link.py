@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from podium_daemon.conference.engine import RandomBytes, RoomSpec, Unsupported
-from podium_daemon.conference.own_signalling import SeatedEngine
+from podium_daemon.conference.own_signalling import OwnSignallingEngine
 from podium_daemon.conference.seats import LinkRoom, SeatSettings
 from podium_daemon.conference.values import Capabilities, Capability, Support
 from podium_daemon.runtime.clock import Clock
@@ -59,7 +59,7 @@ def check_url(url: str) -> None:
         )
 
 
-class LinkEngine(SeatedEngine):
+class LinkEngine(OwnSignallingEngine):
     """A `ConferenceEngine` and `Signalling` for any meeting URL."""
 
     name: Final = "link"

@@ -23,13 +23,20 @@ from podium_daemon.conference.engine import (
 )
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Refused
-from podium_daemon.runtime.reconcile_loop import RETRY_SECONDS, take_turns
+from podium_daemon.runtime.reconcile_loop import RETRY_SECONDS, run_reconcile_loop
 from podium_daemon.runtime.supervisor import Stop
-from podium_daemon.services.attendance.attestation import AttendanceSettings, Settler
-from podium_daemon.services.attendance.observation import GapBook, after_move, closed, is_by_event, lapsed, reconciled
+from podium_daemon.services.attendance.attestation import AttendanceSettings, Attestation
+from podium_daemon.services.attendance.observation import (
+    ObservationLog,
+    after_move,
+    closed,
+    is_by_event,
+    lapsed,
+    reconciled,
+)
 from podium_daemon.signers.signer import Signer
-from podium_daemon.writers.event_writer import Outgoing
-from podium_daemon.writers.private_outbox import Letters
+from podium_daemon.writers.event_writer import EventWriter
+from podium_daemon.writers.private_outbox import PrivateOutbox
 from podium_protocol.events import Pubkey
 from podium_protocol.live.attendance import Evidence
 from podium_protocol.live.lifecycle import State
@@ -54,14 +61,14 @@ class Attendance:
         settings: AttendanceSettings,
         *,
         store: Store,
-        outgoing: Outgoing,
-        letters: Letters,
+        outgoing: EventWriter,
+        letters: PrivateOutbox,
         engine: ConferenceEngine,
         signer: Signer,
-        gaps: GapBook,
+        gaps: ObservationLog,
         clock: Clock,
     ) -> None:
-        self._settler = Settler(
+        self._settler = Attestation(
             settings, store=store, outgoing=outgoing, letters=letters, engine=engine, signer=signer, gaps=gaps
         )
         self._store = store
@@ -91,7 +98,8 @@ class Attendance:
         reader = asyncio.create_task(self._read_events(stop), name="engine events")
         try:
             turns = asyncio.create_task(
-                take_turns(self.name, self._turn, changes, clock=self._clock, stop=stop), name="attendance turns"
+                run_reconcile_loop(self.name, self._turn, changes, clock=self._clock, stop=stop),
+                name="attendance turns",
             )
             await asyncio.wait((reader, turns), return_when=asyncio.FIRST_COMPLETED)
             if reader.done() and not stop.is_set():
@@ -183,7 +191,7 @@ class Attendance:
 
     async def _poll(self, now: int) -> None:
         """Compare with the engine's own list: engines lose and reorder events (semantics.md)."""
-        await self._gaps.alive(now)
+        await self._gaps.heartbeat(now)
         active = (
             await self._store.intervals.where("lessonId")
             .any_of([row.lesson_id for row in await self._open_sessions(now)])
@@ -218,7 +226,7 @@ class Attendance:
 
     async def _close_what_a_former_run_left_open(self) -> None:
         now = int(self._clock.now())
-        await self._gaps.woke(now)
+        await self._gaps.on_start(now)
         if not self._engine.history:
             await self._close_all(now, "daemon_down")
 

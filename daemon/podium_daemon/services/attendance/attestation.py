@@ -11,10 +11,10 @@ import msgspec
 import structlog
 
 from podium_daemon.conference.engine import ConferenceEngine
-from podium_daemon.services.attendance.observation import REMEMBERED, GapBook, rule_interval
+from podium_daemon.services.attendance.observation import REMEMBERED, ObservationLog, rule_interval
 from podium_daemon.signers.signer import Signer
-from podium_daemon.writers.event_writer import Outgoing
-from podium_daemon.writers.private_outbox import Letter, Letters, attendance_letters
+from podium_daemon.writers.event_writer import EventWriter
+from podium_daemon.writers.private_outbox import Letter, PrivateOutbox, attendance_letters
 from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey, UnsignedEvent, VerifiedEvent
 from podium_protocol.live import attendance as rules
@@ -60,7 +60,7 @@ class Known(NamedTuple):
         return next((known for known in rules.Assurance if known in said[:1]), rules.Assurance.SIGNATURE)
 
 
-class Settler:
+class Attestation:
     """Settles one session's people."""
 
     def __init__(
@@ -68,11 +68,11 @@ class Settler:
         settings: AttendanceSettings,
         *,
         store: Store,
-        outgoing: Outgoing,
-        letters: Letters,
+        outgoing: EventWriter,
+        letters: PrivateOutbox,
         engine: ConferenceEngine,
         signer: Signer,
-        gaps: GapBook,
+        gaps: ObservationLog,
     ) -> None:
         self.settings = settings
         self._store = store

@@ -24,7 +24,7 @@ class Memory(Protocol):
     async def set(self, key: str, value: str) -> None: ...
 
 
-class GapBook:
+class ObservationLog:
     """Remembers when the daemon watched, across restarts."""
 
     def __init__(self, memory: Memory, *, tolerance: int) -> None:
@@ -33,7 +33,7 @@ class GapBook:
         self._tolerance = tolerance
         self.spans: tuple[Span, ...] = ()
 
-    async def woke(self, now: int) -> None:
+    async def on_start(self, now: int) -> None:
         """The daemon starts: what passed since it was last alive is a gap."""
         stored = await self._memory.get(_GAPS)
         self.spans = _decode_gaps(stored) if stored else ()
@@ -41,9 +41,9 @@ class GapBook:
         if now - alive > self._tolerance:
             self.spans = (*self.spans, Span(alive, now))[-_KEPT:]
             await self._memory.set(_GAPS, msgspec.json.encode(self.spans).decode())
-        await self.alive(now)
+        await self.heartbeat(now)
 
-    async def alive(self, now: int) -> None:
+    async def heartbeat(self, now: int) -> None:
         """Somebody watches at `now`."""
         await self._memory.set(_ALIVE, str(now))
 

@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.runtime.reconcile_loop import take_turns
+from podium_daemon.runtime.reconcile_loop import run_reconcile_loop
 from podium_daemon.runtime.supervisor import Stop, uncancelled
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey, VerifiedEvent
@@ -90,7 +90,7 @@ class Profiles:
             async with asyncio.TaskGroup() as group:
                 checking = group.create_task(uncancelled(self._check_for_ever(), self.name))
                 try:
-                    await take_turns(self.name, self._turn, changes, clock=self._clock, stop=stop)
+                    await run_reconcile_loop(self.name, self._turn, changes, clock=self._clock, stop=stop)
                 finally:
                     checking.cancel()
 

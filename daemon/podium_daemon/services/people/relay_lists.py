@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.signers.signer import Signer
-from podium_daemon.writers.event_writer import Outgoing
+from podium_daemon.writers.event_writer import EventWriter
 from podium_protocol.events import UnsignedEvent
 from podium_protocol.nips import nip13, nip17, nip65
 from podium_storage.mirror.mirror import Mirror
@@ -17,7 +17,7 @@ async def announce_relay_lists(
     *,
     store: Store,
     mirror: Mirror,
-    outgoing: Outgoing,
+    outgoing: EventWriter,
     signer: Signer,
     clock: Clock,
     read: Sequence[str],

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.writers.private_notifications import PrivateNews
+from podium_daemon.writers.private_notifications import PrivateNotifications
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey, VerifiedEvent
@@ -64,7 +64,7 @@ class PrivateInbox:
 
     def __init__(
         self,
-        news: PrivateNews,
+        news: PrivateNotifications,
         *,
         store: Store,
         mirror: Mirror,

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.runtime.reconcile_loop import Moment, comes, take_turns
+from podium_daemon.runtime.reconcile_loop import Moment, comes, run_reconcile_loop
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.writers.gift_wrapper import (
     NOT_READ,
@@ -55,7 +55,7 @@ _WAITS: Final = 15 * 24 * 3600  # seconds after which an undeliverable letter st
 _NO_INBOX: Final = "the recipient names no relays for private messages (kind 10050)"
 
 
-class PrivatePost:
+class PrivateSender:
     """Moves letters from scheduled to sent. `own_inbox` gives the relays on which the service reads messages."""
 
     name = "private post"
@@ -98,7 +98,7 @@ class PrivatePost:
             return
         tables = (self._store.letters.name, mirror_module.TABLE, outbox_module.TABLE)
         with self._store.changes.subscribe(*tables) as changes:
-            await take_turns(self.name, self._turn, changes, clock=self._clock, stop=stop)
+            await run_reconcile_loop(self.name, self._turn, changes, clock=self._clock, stop=stop)
 
     async def _turn(self, batch: Batch) -> float | None:
         now = int(self._clock.now())

@@ -15,10 +15,10 @@ import structlog
 
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Refused
-from podium_daemon.runtime.reconcile_loop import take_turns
+from podium_daemon.runtime.reconcile_loop import run_reconcile_loop
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.questions.judging import judge, leads, objection_to
-from podium_daemon.writers.event_writer import Outgoing
+from podium_daemon.writers.event_writer import EventWriter
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.live.questions import (
@@ -74,7 +74,7 @@ class Questions:
         self,
         *,
         store: Store,
-        outgoing: Outgoing,
+        outgoing: EventWriter,
         projection: QuestionProjection,
         service: Pubkey,
         clock: Clock,
@@ -96,7 +96,7 @@ class Questions:
         store = self._store
         tables = (store.questions.name, store.rsvps.name, store.members.name)
         with store.changes.subscribe(*tables) as changes:
-            await take_turns(self.name, self._turn, changes, clock=self._clock, stop=stop)
+            await run_reconcile_loop(self.name, self._turn, changes, clock=self._clock, stop=stop)
 
     # -- from people, over HTTP
 

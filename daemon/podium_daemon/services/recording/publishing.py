@@ -17,9 +17,9 @@ from podium_daemon.services.recording.ledger import RecordingLedger
 from podium_daemon.signers.instructors import InstructorSigning, Unavailable
 from podium_daemon.signers.instructors import Refused as SignerSaidNo
 from podium_daemon.signers.signer import Signer, SignerUnavailable
-from podium_daemon.writers.event_writer import Outgoing
+from podium_daemon.writers.event_writer import EventWriter
 from podium_daemon.writers.live_status import StatusEvents
-from podium_daemon.writers.private_outbox import Letters, status_letter
+from podium_daemon.writers.private_outbox import PrivateOutbox, status_letter
 from podium_protocol.addresses import Address
 from podium_protocol.errors import PodiumError
 from podium_protocol.events import Pubkey, UnsignedEvent, VerifiedEvent
@@ -66,9 +66,9 @@ class RecordingPublisher:
         ledger: RecordingLedger,
         *,
         status: StatusEvents,
-        letters: Letters,
+        letters: PrivateOutbox,
         mirror: Mirror,
-        outgoing: Outgoing,
+        outgoing: EventWriter,
         instructors: InstructorSigning,
         page_of: Callable[[LiveSessionRow], str],
         clock: Clock,

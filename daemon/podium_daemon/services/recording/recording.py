@@ -1,6 +1,6 @@
 """Recording a session: the service that owns recordings, the answers to their policy, and what becomes of them.
 
-Takes are begun and ended in `recording_takes`, files made in `recording_work`; here they are told when.
+Segments are begun and ended in `recording_takes`, files made in `recording_work`; here they are told when.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from podium_daemon.conference.engine import ConferenceEngine, RecordingChanged, 
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.keyed_locks import KeyedLocks
 from podium_daemon.runtime.outcomes import Refused
-from podium_daemon.runtime.reconcile_loop import take_turns
+from podium_daemon.runtime.reconcile_loop import run_reconcile_loop
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.recording.consent import Consents, hash_of
 from podium_daemon.services.recording.files import LocalFiles
 from podium_daemon.services.recording.ledger import RecordingLedger
 from podium_daemon.services.recording.publishing import RecordingPublisher
-from podium_daemon.services.recording.segments import STOPPED, WITHDRAWN, Notify, Takes
+from podium_daemon.services.recording.segments import STOPPED, WITHDRAWN, Notify, Segments
 from podium_daemon.services.recording.tracks import Tracks
 from podium_daemon.services.recording.work import RecordingWork, WorkSettings
 from podium_protocol.events import Pubkey, VerifiedEvent
@@ -80,7 +80,7 @@ class Recorder:
         self._files = files
         self._clock = clock
         self._consents = Consents(store, engine, clock)
-        self._takes = Takes(
+        self._takes = Segments(
             engine=engine,
             ledger=ledger,
             consents=self._consents,
@@ -101,7 +101,7 @@ class Recorder:
     def settings(self, settings: RecordingSettings) -> None:
         self._settings = settings
         self._work.settings = settings.work
-        self._takes.doubt_everybody()
+        self._takes.invalidate_consents()
 
     async def run(self, stop: Stop) -> None:
         """Watch over what is recorded, and make what was, until told to stop."""
@@ -112,8 +112,8 @@ class Recorder:
             store.changes.subscribe(*watched) as changes,
             store.changes.subscribe(store.recordings.name) as news,
         ):
-            looking = take_turns(self.name, self._turn, changes, clock=self._clock, stop=stop)
-            making = take_turns(f"{self.name} work", self._make, news, clock=self._clock, stop=stop)
+            looking = run_reconcile_loop(self.name, self._turn, changes, clock=self._clock, stop=stop)
+            making = run_reconcile_loop(f"{self.name} work", self._make, news, clock=self._clock, stop=stop)
             await _until_stopped(stop, looking, making, self._follow_engine())
 
     async def resume(self) -> None:
@@ -127,7 +127,7 @@ class Recorder:
 
     def is_recording(self, lesson_id: str) -> bool:
         """Whether a session is being recorded: newcomers then agree before they enter."""
-        return self._takes.are_on(lesson_id)
+        return self._takes.is_active(lesson_id)
 
     @property
     def support(self) -> Support:

@@ -51,7 +51,7 @@ _OBJECTIONS: Final[Mapping[ObjectionReason, tuple[str, str]]] = {
 Closed = tuple[tuple[float, float | None], ...]
 
 
-class Takes:
+class Segments:
     """Begins, watches over and ends them. Callers see to it that one session has one call at a time."""
 
     def __init__(
@@ -77,11 +77,11 @@ class Takes:
         self._only: dict[str, frozenset[Pubkey]] = {}  # whom the engine records, all of whom agree
         self._agreed: dict[str, str] = {}  # to this text
 
-    def are_on(self, lesson_id: str) -> bool:
+    def is_active(self, lesson_id: str) -> bool:
         """Whether a session is being recorded: newcomers then agree before they enter."""
         return lesson_id in self._live
 
-    def doubt_everybody(self) -> None:
+    def invalidate_consents(self) -> None:
         """The policy has other words now: whom it is about is asked again."""
         self._only.clear()
 

@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.runtime.reconcile_loop import Moment, comes, take_turns
+from podium_daemon.runtime.reconcile_loop import Moment, comes, run_reconcile_loop
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.reminders.planner import Recipient, by_person, plan_for
 from podium_daemon.services.reminders.rewrapping import Rewrapper
@@ -86,7 +86,7 @@ class Reminders:
         names = (table.name for table in (self._store.sessions, self._store.rsvps, self._store.attendance))
         tables = (*names, self._store.ledger.name, mirror_module.TABLE, outbox_module.TABLE)
         with self._store.changes.subscribe(*tables) as changes:
-            await take_turns(self.name, self._turn, changes, clock=self._clock, stop=stop)
+            await run_reconcile_loop(self.name, self._turn, changes, clock=self._clock, stop=stop)
 
     async def _turn(self, batch: Batch) -> float | None:
         now = int(self._clock.now())

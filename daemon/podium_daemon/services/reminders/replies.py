@@ -28,7 +28,7 @@ from podium_daemon.services.reminders.reply_judging import (
     told_of,
 )
 from podium_daemon.writers.gift_wrapper import AskedBy, inboxes_of, nothing_asked
-from podium_daemon.writers.private_outbox import HELP, INVITATION, Letter, Letters
+from podium_daemon.writers.private_outbox import HELP, INVITATION, Letter, PrivateOutbox
 from podium_protocol import kinds, tags
 from podium_protocol.events import EventId, Pubkey, SignedEvent, VerifiedEvent
 from podium_protocol.keys import SecretKey
@@ -84,7 +84,7 @@ class Replies:
         outbox: Outbox,
         rsvps: RsvpProjection,
         opened: OpenedWraps,
-        letters: Letters,
+        letters: PrivateOutbox,
         others: Others,
         clock: Clock,
         random_bytes: Callable[[int], bytes],

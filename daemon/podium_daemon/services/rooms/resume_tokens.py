@@ -39,7 +39,7 @@ class Kept(msgspec.Struct):
     until: float | None = None
 
 
-class ResumeBook:
+class ResumeSecrets:
     """The resume secrets of the connections that are open or ended a moment ago. Times are monotonic seconds."""
 
     def __init__(self, random_bytes: RandomBytes, *, seconds: int = RESUME_SECONDS) -> None:
@@ -125,13 +125,13 @@ _SIGN_OF_LIFE: Final = 60  # seconds between two that attendance writes down: a 
 _log = structlog.get_logger(__name__)
 
 
-class WaysBack:
+class ResumeTokens:
     """The resume secrets of all rooms."""
 
     def __init__(self, store: Store, *, clock: Clock, random_bytes: RandomBytes, seconds: int) -> None:
         """Each lasts `seconds` after its connection ended."""
         self._stored = Returns(store.database)
-        self._book = ResumeBook(random_bytes, seconds=seconds)
+        self._book = ResumeSecrets(random_bytes, seconds=seconds)
         self._clock = clock
         self._changed = asyncio.Event()
         self._recalling = asyncio.Lock()
@@ -163,7 +163,7 @@ class WaysBack:
             stopping.cancel()
 
     def mint(self, connection: Connection) -> str:
-        """See `ResumeBook`."""
+        """See `ResumeSecrets`."""
         secret = self._book.mint(connection)
         self._changed.set()
         return secret

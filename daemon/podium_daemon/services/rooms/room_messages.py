@@ -90,7 +90,7 @@ _ELSEWHERE = Refused(
 )
 
 
-class Lit(msgspec.Struct, frozen=True):
+class SpotlightState(msgspec.Struct, frozen=True):
     """Whether this service can do it with this engine, and who is shown large."""
 
     support: Support
@@ -106,10 +106,12 @@ class RoomSpotlight:
         self._seats: Signalling = engine
         self._support = engine.capabilities.screen_share  # whoever shows screens shows people
 
-    async def of(self, lesson_id: str) -> Lit:
+    async def of(self, lesson_id: str) -> SpotlightState:
         """Who is shown large in a session's room."""
         row = await self._store.controls.where("lessonId").equals(lesson_id).first()
-        return Lit(self._support, Pubkey(row.spotlight) if row is not None and row.spotlight is not None else None)
+        return SpotlightState(
+            self._support, Pubkey(row.spotlight) if row is not None and row.spotlight is not None else None
+        )
 
     async def put(self, row: LiveSessionRow, pubkey: Pubkey | None) -> Refused | None:
         """Show somebody large to everybody, or nobody (None)."""

@@ -52,8 +52,8 @@ from podium_daemon.services.rooms.entry import (
     read_greeting,
 )
 from podium_daemon.services.rooms.hands import Hand, RoomHands
-from podium_daemon.services.rooms.resume_tokens import WaysBack
-from podium_daemon.services.rooms.room_messages import Lit, RoomKeys, RoomSpotlight, RoomTalk
+from podium_daemon.services.rooms.resume_tokens import ResumeTokens
+from podium_daemon.services.rooms.room_messages import RoomKeys, RoomSpotlight, RoomTalk, SpotlightState
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.live.admission import Admit, AwaitDoor, DoorPolicy, DoorRole, Refuse, RefuseReason
 from podium_protocol.live.lifecycle import State
@@ -110,7 +110,7 @@ class Rooms:
         self._keys = RoomKeys(engine)
         self._talk = RoomTalk(self._hands, self._keys, self._spotlight)
         self._joining = Joining(store, clock=clock, random_bytes=random_bytes)
-        self._returns = WaysBack(store, clock=clock, random_bytes=random_bytes, seconds=settings.resume)
+        self._returns = ResumeTokens(store, clock=clock, random_bytes=random_bytes, seconds=settings.resume)
         self._waiting = WaitingRoom()
         self._doors = KeyedLocks()
 
@@ -280,7 +280,7 @@ class Rooms:
         """Whether those who confirmed pass the waiting room by themselves."""
         return self.settings.door.auto_admit_confirmed
 
-    async def spotlight(self, row: LiveSessionRow) -> Lit:
+    async def spotlight(self, row: LiveSessionRow) -> SpotlightState:
         """Who is shown large to everybody."""
         return await self._spotlight.of(row.lesson_id)
 

@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.runtime.reconcile_loop import Moment, comes, take_turns
+from podium_daemon.runtime.reconcile_loop import Moment, comes, run_reconcile_loop
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.events import EventId, Pubkey
 from podium_protocol.live import reminders as messages
@@ -55,7 +55,7 @@ class Rsvps:
             return
         tables = (self._store.sessions.name, self._store.rsvps.name, self._store.members.name)
         with self._store.changes.subscribe(*tables) as changes:
-            await take_turns(self.name, self._turn, changes, clock=self._clock, stop=stop)
+            await run_reconcile_loop(self.name, self._turn, changes, clock=self._clock, stop=stop)
 
     async def _turn(self, batch: Batch) -> float | None:
         now = self._clock.now()

@@ -13,8 +13,8 @@ import msgspec
 from podium_daemon.relays.strangers import FULL
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Refused
-from podium_daemon.writers.event_writer import Outgoing
-from podium_daemon.writers.private_notifications import PrivateNews
+from podium_daemon.writers.event_writer import EventWriter
+from podium_daemon.writers.private_notifications import PrivateNotifications
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.errors import InvalidInput
@@ -82,7 +82,7 @@ class _Lost(Exception):  # noqa: N818  (it never leaves this module: it ends the
         self.refusal = refusal
 
 
-class Intake:
+class EventSubmission:
     """Takes what concerns a session here, and nothing else: the daemon is no open door to its relays."""
 
     name = "intake"
@@ -90,9 +90,9 @@ class Intake:
     def __init__(
         self,
         store: Store,
-        outgoing: Outgoing,
+        outgoing: EventWriter,
         *,
-        news: PrivateNews,
+        news: PrivateNotifications,
         own_inbox: Callable[[], Sequence[str]],
         can_encrypt: bool,
         accepts: Callable[[Session], bool],

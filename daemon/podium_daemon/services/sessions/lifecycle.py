@@ -12,11 +12,11 @@ import structlog
 from podium_daemon.conference.engine import ConferenceEngine, EngineUnavailable, RoomId, RoomOpen, RoomSpec
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Refused
-from podium_daemon.runtime.reconcile_loop import take_turns
+from podium_daemon.runtime.reconcile_loop import run_reconcile_loop
 from podium_daemon.runtime.supervisor import Stop
-from podium_daemon.writers.event_writer import Outgoing
+from podium_daemon.writers.event_writer import EventWriter
 from podium_daemon.writers.live_status import StatusEvents
-from podium_daemon.writers.private_outbox import Letters, status_letter
+from podium_daemon.writers.private_outbox import PrivateOutbox, status_letter
 from podium_protocol.events import Pubkey
 from podium_protocol.live.lifecycle import Run, State, Trigger, begin_run, end_run, move
 from podium_protocol.live.lifecycle_rules import (
@@ -84,8 +84,8 @@ class Lifecycle:
         settings: LifecycleSettings,
         *,
         store: Store,
-        outgoing: Outgoing,
-        letters: Letters,
+        outgoing: EventWriter,
+        letters: PrivateOutbox,
         status: StatusEvents,
         engine: ConferenceEngine,
         is_instructor: Callable[[Pubkey], bool],
@@ -138,7 +138,7 @@ class Lifecycle:
         await self._announce()
         tables = (self._store.sessions.name, self._store.intervals.name)
         with self._store.database.changes.subscribe(*tables) as changes:
-            await take_turns(self.name, self._turn, changes, clock=self._clock, stop=stop)
+            await run_reconcile_loop(self.name, self._turn, changes, clock=self._clock, stop=stop)
 
     async def start(self, lesson_id: str, by: Pubkey) -> LiveSessionRow | Refused:
         """Start by the instructor's signed command, from doors-open on."""

@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from podium_daemon.runtime.outcomes import Refused
-from podium_daemon.writers.private_outbox import Letter, Letters
+from podium_daemon.writers.private_outbox import Letter, PrivateOutbox
 from podium_protocol import kinds, tags
 from podium_protocol.addresses import Address
 from podium_protocol.errors import InvalidInput
@@ -27,7 +27,7 @@ from podium_protocol.live.session_spec import DEFAULT_LIMITS
 from podium_protocol.live.unread import Unread, write_unread
 from podium_protocol.text import single_line
 from podium_storage.database import Transaction
-from podium_storage.mirror.fold import Death, Effect
+from podium_storage.mirror.fold import Death, EventChange
 from podium_storage.mirror.queries import EventQueries
 from podium_storage.store import Store
 from podium_storage.table.models import LiveSessionRow
@@ -110,14 +110,14 @@ class UnreadNotices:
     """
 
     def __init__(
-        self, store: Store, letters: Letters, *, service: Pubkey, page_of: Callable[[LiveSessionRow], str]
+        self, store: Store, letters: PrivateOutbox, *, service: Pubkey, page_of: Callable[[LiveSessionRow], str]
     ) -> None:
         self._store = store
         self._letters = letters
         self._service = service
         self._page_of = page_of
 
-    async def apply(self, tx: Transaction, effects: Sequence[Effect], *, received_at: int) -> None:
+    async def apply(self, tx: Transaction, effects: Sequence[EventChange], *, received_at: int) -> None:
         """Find the sessions whose newest revision came with this batch and could not be read."""
         told = [effect for effect in effects if effect.event.kind == kinds.SESSION]
         lessons = sorted({str(Address.of(effect.event)) for effect in told})
@@ -125,7 +125,7 @@ class UnreadNotices:
             return
         found = await self._store.sessions.within(tx).where("lessonId").any_of(lessons).to_list()
         rows = [row for row in found if row.state in _RUNNING and row.ends_at > received_at]
-        held = {effect.event.id for effect in told if effect.held}
+        held = {effect.event.id for effect in told if effect.is_live}
         await self._letters.add(tx, [self._letter(row) for row in rows if row.unread_event_id in held])
         replaced = {effect.event.id: effect.event for effect in told if effect.death is Death.SUPERSEDED}
         kept = [(row, event) for row in rows for event in _still_said(row, replaced) if self._fits(event)]

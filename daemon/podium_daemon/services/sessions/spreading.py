@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from podium_daemon.writers.event_writer import Outgoing
+from podium_daemon.writers.event_writer import EventWriter
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey, VerifiedEvent
@@ -26,7 +26,7 @@ _LISTS: Final = (kinds.METADATA, kinds.RELAY_LIST, kinds.DM_RELAY_LIST)
 class Spreading:
     """Queues the newest revisions; one that a relay was given before is not queued again."""
 
-    def __init__(self, store: Store, outgoing: Outgoing) -> None:
+    def __init__(self, store: Store, outgoing: EventWriter) -> None:
         self._store = store
         self._outgoing = outgoing
         self._given: dict[int, tuple[EventId, tuple[str, ...]]] = {}

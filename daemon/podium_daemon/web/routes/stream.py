@@ -26,7 +26,7 @@ from podium_daemon.web.problems import Problem, also
 from podium_daemon.web.question_views import NOTHING
 from podium_daemon.web.routes.rooms import show_room
 from podium_daemon.web.views import leads
-from podium_daemon.web.watch import Listener, Watch, digest_of
+from podium_daemon.web.watch import StreamHub, Subscriber, digest_of
 from podium_protocol.events import Pubkey
 from podium_storage.table.models import LiveSessionRow
 
@@ -98,7 +98,7 @@ async def stream_session(context: InContext, viewer: Viewer, reference: str, req
     """The session whenever it changes. `Last-Event-ID` leaves out the view that the caller has already."""
     row = await context.views.resolve(reference, viewer)
     stream = _Stream(context, row, viewer, request.app.state.passes, request.headers.get("last-event-id", ""))
-    watch: Watch = request.app.state.watch
+    watch: StreamHub = request.app.state.watch
     events = stream.events(watch)
     first = await anext(events)  # here a refusal still is an answer
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -127,7 +127,7 @@ class _Stream:
         self._passes = passes
         self._sent = {"session": last_id, "questions": _NO_QUESTIONS}
 
-    async def events(self, watch: Watch) -> AsyncGenerator[str, None]:
+    async def events(self, watch: StreamHub) -> AsyncGenerator[str, None]:
         ends_at = self._context.clock.monotonic() + MAX_SECONDS
         secret = None
         with watch.listen(self._lesson_id, self._viewer, leading=self._leading) as listener:
@@ -146,7 +146,7 @@ class _Stream:
                 if secret is not None:
                     self._passes.start_clock(secret)
 
-    async def _news(self, listener: Listener) -> list[str]:
+    async def _news(self, listener: Subscriber) -> list[str]:
         topic = listener.topic
         if topic.row is None or topic.text is None or not self._context.views.may_see(topic.row, self._viewer):
             listener.closed = True  # it is gone, or is private and this person is not invited any more
@@ -189,7 +189,7 @@ class _Stream:
         self._sent[name] = digest
         return [_event(name, text, digest if name == "session" else None)]
 
-    def _patience(self, listener: Listener) -> float:
+    def _patience(self, listener: Subscriber) -> float:
         return LEADER_SECONDS if listener.topic.row and leads(listener.topic.row, self._viewer) else BEAT_SECONDS
 
 

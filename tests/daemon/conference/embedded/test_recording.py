@@ -80,13 +80,13 @@ async def test_tracks_are_recorded_and_can_be_played(here: House, tmp_path: Path
     stage, bench = await here.enter(teacher), await here.enter(pupil)
     folder = folder_of(tmp_path, ROOM)
     folder.mkdir(parents=True)
-    await here.rooms.obey(Record(ROOM, str(folder), frozenset({teacher})))
+    await here.rooms.handle(Record(ROOM, str(folder), frozenset({teacher})))
     await stage.publish("audio", "video")
     await bench.publish("audio")
     await bench.watch()
     await bench.sees(teacher, more=8)
     await _grown(folder, 2, 1000)
-    await here.rooms.obey(StopRecording(ROOM))
+    await here.rooms.handle(StopRecording(ROOM))
     assert _states(here) == [RecordingState.STARTED, RecordingState.STOPPED]
     collected = await collect(tmp_path, ROOM, tmp_path / "out")
     assert isinstance(collected, Collected)
@@ -110,18 +110,18 @@ async def test_a_withdrawal_ends_that_persons_tracks_at_once(here: House, tmp_pa
     """From the moment they withdraw not one more packet of theirs is kept; the others go on."""
     people = [new_pubkey(), new_pubkey()]
     pages = [await here.enter(one) for one in people]
-    await here.rooms.obey(Record(ROOM, str(tmp_path), frozenset(people)))
+    await here.rooms.handle(Record(ROOM, str(tmp_path), frozenset(people)))
     for page in pages:
         await page.publish("audio")
     await _grown(tmp_path, 2, 500)
-    await here.rooms.obey(Record(ROOM, str(tmp_path), frozenset(people[:1])))
-    await here.rooms.obey(Exit(ConnectionId(people[0][:16])))
-    await here.rooms.obey(StopRecording(ROOM))
+    await here.rooms.handle(Record(ROOM, str(tmp_path), frozenset(people[:1])))
+    await here.rooms.handle(Exit(ConnectionId(people[0][:16])))
+    await here.rooms.handle(StopRecording(ROOM))
     sizes = _sizes(tmp_path)
     await pages[0].watch()
-    await here.rooms.obey(Record(ROOM, str(tmp_path), frozenset(people[:1])))
+    await here.rooms.handle(Record(ROOM, str(tmp_path), frozenset(people[:1])))
     await settled(lambda: _states(here).count(RecordingState.STARTED) == 2, "a second start")
-    await here.rooms.obey(StopRecording(ROOM))
+    await here.rooms.handle(StopRecording(ROOM))
     assert _sizes(tmp_path) == sizes
     assert len(sizes) == 2
 
@@ -130,7 +130,7 @@ async def test_a_full_disk_ends_the_recording_and_nothing_else(here: House, tmp_
     """It is told as failed, with the reason; people go on talking."""
     teacher = new_pubkey()
     stage, bench = await here.enter(teacher), await here.enter(new_pubkey())
-    await here.rooms.obey(Record(ROOM, str(tmp_path / "gone"), frozenset({teacher})))
+    await here.rooms.handle(Record(ROOM, str(tmp_path / "gone"), frozenset({teacher})))
     await stage.publish("audio")
     await bench.watch()
     await settled(lambda: RecordingState.FAILED in _states(here), "the failure")

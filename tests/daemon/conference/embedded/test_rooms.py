@@ -94,7 +94,7 @@ async def test_a_room_that_fills_up_gets_more_lines(here: House) -> None:
     assert pupil.watching is not None
     lines = len(pupil.watching.getTransceivers())
     free = await pupil.line(people[0], "audio")
-    await here.rooms.obey(Exit(_of(people[0])))
+    await here.rooms.handle(Exit(_of(people[0])))
     newcomer = new_pubkey()
     page = await here.enter(newcomer)
     await page.publish("audio")
@@ -108,7 +108,7 @@ async def test_a_muted_microphone_is_silent_at_once(here: House) -> None:
     """Nothing more is passed on, everybody is told, and only the person can undo it."""
     teacher, stage, _, bench = await _two(here, "audio", "video")
     await bench.hears(teacher)
-    await here.rooms.obey(Silence(_of(teacher), AUDIO))
+    await here.rooms.handle(Silence(_of(teacher), AUDIO))
     await here.changed(teacher, AUDIO, TrackChange.MUTED)
     told = await stage.was_told("muted", kind="audio", turn=1)
     assert told["turn"] == stage.turn
@@ -125,7 +125,7 @@ async def test_an_unmute_that_crossed_a_mute_does_not_undo_it(here: House) -> No
     """A page that switched something just then has not heard yet that it was muted."""
     teacher, stage, _, bench = await _two(here, "audio")
     await bench.hears(teacher)
-    await here.rooms.obey(Silence(_of(teacher), AUDIO))
+    await here.rooms.handle(Silence(_of(teacher), AUDIO))
     await stage.say(do="sending", audio=True, video=True, screen=True, turn=0)
     await bench.line(teacher, "audio", on=False)
     await stage.was_told("muted")
@@ -152,14 +152,14 @@ async def test_what_may_not_be_sent_is_not_passed_on(here: House) -> None:
     """A browser that sends its camera without permission sends it for nothing; a permission may come later."""
     teacher, stage, _, bench = await _two(here, "audio", "video")
     await bench.sees(teacher)
-    await here.rooms.obey(Permit(_of(teacher), frozenset({AUDIO})))
+    await here.rooms.handle(Permit(_of(teacher), frozenset({AUDIO})))
     await stage.was_told("permitted", publish=["audio"])
     await here.changed(teacher, VIDEO, TrackChange.UNPUBLISHED)
     await bench.line(teacher, "video", on=False)
     await stage.sending()  # unmuting oneself is no permission
     await bench.hears(teacher, more=20)
     assert here.changes(teacher).count((VIDEO, TrackChange.PUBLISHED)) == 1
-    await here.rooms.obey(Permit(_of(teacher), frozenset(TrackKind)))
+    await here.rooms.handle(Permit(_of(teacher), frozenset(TrackKind)))
     assert await bench.sees(teacher) == 160
 
 
@@ -178,12 +178,12 @@ async def test_leaving_ends_the_connections(here: House) -> None:
     """Whoever is removed neither sends nor receives, and their line is free."""
     teacher, stage, pupil, bench = await _two(here, "video")
     await bench.sees(teacher)
-    await here.rooms.obey(Exit(_of(teacher)))
+    await here.rooms.handle(Exit(_of(teacher)))
     await settled(lambda: bench.lines == [], "no line")
     for page, side in ((stage, "publishing"), (bench, "watching")):
         pc = getattr(page, side)
         assert isinstance(pc, RTCPeerConnection)
-        await here.rooms.obey(Exit(_of(pupil)))
+        await here.rooms.handle(Exit(_of(pupil)))
         await settled(lambda pc=pc: pc.connectionState == "closed", f"{side} is closed")
 
 

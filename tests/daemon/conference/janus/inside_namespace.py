@@ -34,11 +34,11 @@ from podium_daemon.conference.engines.embedded.collecting import collect, folder
 from podium_daemon.conference.engines.embedded.signals import Publish
 from podium_daemon.conference.engines.embedded.wire import (
     Exit,
+    PageMessage,
     Permit,
     Record,
     Recorded,
     RecordingState,
-    Said,
     Silence,
     StopRecording,
     Up,
@@ -146,7 +146,7 @@ class TestMedia:
         """What a stranger wrote ends neither Janus nor anybody else's media."""
         teacher, stage, _, bench = await _two(here, "video")
         for sdp in ("", "v=0\r\n", "\x00" * 100, "a" * 100_000):
-            here.media.send(Said(_of(teacher), Publish(sdp=sdp)))
+            here.media.send(PageMessage(_of(teacher), Publish(sdp=sdp)))
         await settled(lambda: len(here.drops()) == 4, "drops")
         assert len([one for one in stage.told if one["do"] == "failed"]) == 4
         assert await bench.sees(teacher) == 160

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from podium_daemon.conference.events import Connection, ConnectionId, Role, RoomId
 from podium_daemon.conference.grants import digest_of
-from podium_daemon.services.rooms.resume_tokens import RESUME_SECONDS, ResumeBook
+from podium_daemon.services.rooms.resume_tokens import RESUME_SECONDS, ResumeSecrets
 from tests.support.conference import new_pubkey, seeded_bytes
 
 ROOM = RoomId("r1")
@@ -16,7 +16,7 @@ def _connection(name: str = "c1", room: RoomId = ROOM) -> Connection:
 
 def test_a_secret_brings_back_who_lost_the_seat_once() -> None:
     """Within two minutes of the loss the secret names the lost connection; then it is spent."""
-    book, connection = ResumeBook(seeded_bytes()), _connection()
+    book, connection = ResumeSecrets(seeded_bytes()), _connection()
     secret = book.mint(connection)
     book.left(connection.id, 1000.0)
     assert book.redeem(secret, 1000.0 + RESUME_SECONDS) == connection
@@ -25,7 +25,7 @@ def test_a_secret_brings_back_who_lost_the_seat_once() -> None:
 
 def test_two_minutes_are_two_minutes() -> None:
     """A moment later the door is the ordinary one."""
-    book, connection = ResumeBook(seeded_bytes()), _connection()
+    book, connection = ResumeSecrets(seeded_bytes()), _connection()
     secret = book.mint(connection)
     book.left(connection.id, 1000.0)
     book.left(connection.id, 1100.0)
@@ -34,14 +34,14 @@ def test_two_minutes_are_two_minutes() -> None:
 
 def test_a_page_that_reloads_fast_is_back_before_its_loss_is_noticed() -> None:
     """While the old connection still counts as open, its secret is good, however long it lasted."""
-    book, connection = ResumeBook(seeded_bytes()), _connection()
+    book, connection = ResumeSecrets(seeded_bytes()), _connection()
     secret = book.mint(connection)
     assert book.redeem(secret, 9999.0) == connection
 
 
 def test_a_removed_person_does_not_come_back_this_way() -> None:
     """A kick withdraws that person's secrets, a close those of the room; others keep theirs."""
-    book = ResumeBook(seeded_bytes())
+    book = ResumeSecrets(seeded_bytes())
     kicked, stays, elsewhere = _connection("c1"), _connection("c2"), _connection("c3", RoomId("r2"))
     secrets = [book.mint(one) for one in (kicked, stays, elsewhere)]
     book.forget(ROOM, kicked.pubkey)
@@ -55,7 +55,7 @@ def test_a_removed_person_does_not_come_back_this_way() -> None:
 
 def test_a_goodbye_on_one_device_is_none_on_another() -> None:
     """Dropping one connection's secret leaves the same person's other device able to return."""
-    book, phone = ResumeBook(seeded_bytes()), _connection("c1")
+    book, phone = ResumeSecrets(seeded_bytes()), _connection("c1")
     laptop = Connection(ConnectionId("c2"), phone.room, phone.pubkey, "desk", phone.role)
     secrets = [book.mint(phone), book.mint(laptop)]
     book.drop(phone.id)
@@ -65,7 +65,7 @@ def test_a_goodbye_on_one_device_is_none_on_another() -> None:
 
 def test_a_guess_brings_nobody() -> None:
     """Unknown, empty, endless or unencodable secrets are nobody's."""
-    book = ResumeBook(seeded_bytes())
+    book = ResumeSecrets(seeded_bytes())
     secret = book.mint(_connection())
     for guess in ("", secret[:-1], secret + "A", "\ud800", "9" * 100_000):
         assert book.redeem(guess, 0) is None
@@ -74,7 +74,7 @@ def test_a_guess_brings_nobody() -> None:
 
 def test_what_changed_is_told_once() -> None:
     """New and ended connections with their digests, and the digests of what is no way back any more."""
-    book = ResumeBook(seeded_bytes())
+    book = ResumeSecrets(seeded_bytes())
     one, other = _connection("c1"), _connection("c2")
     secrets = [book.mint(one), book.mint(other)]
     digests = [digest_of(secret) for secret in secrets]
@@ -94,7 +94,7 @@ def test_what_changed_is_told_once() -> None:
 
 def test_what_could_not_be_kept_is_told_again() -> None:
     """As it is by then: what was withdrawn meanwhile is only withdrawn."""
-    book = ResumeBook(seeded_bytes())
+    book = ResumeSecrets(seeded_bytes())
     one, other = _connection("c1"), _connection("c2")
     secrets = [book.mint(one), book.mint(other)]
     changes = book.changes()
@@ -106,7 +106,7 @@ def test_what_could_not_be_kept_is_told_again() -> None:
 
 def test_what_was_kept_before_a_restart_is_a_way_back_again() -> None:
     """Until the time that was left to it, and not beside a newer secret of the same connection."""
-    before, book = ResumeBook(seeded_bytes()), ResumeBook(seeded_bytes(2))
+    before, book = ResumeSecrets(seeded_bytes()), ResumeSecrets(seeded_bytes(2))
     one, late = _connection("c1"), _connection("c2")
     secrets = [before.mint(one), before.mint(late)]
     for connection, secret, until in zip((one, late), secrets, (50.0, 40.0), strict=True):
@@ -118,7 +118,7 @@ def test_what_was_kept_before_a_restart_is_a_way_back_again() -> None:
 
 def test_minting_again_withdraws_the_first() -> None:
     """A connection has one secret."""
-    book, connection = ResumeBook(seeded_bytes()), _connection()
+    book, connection = ResumeSecrets(seeded_bytes()), _connection()
     first, second = book.mint(connection), book.mint(connection)
     assert book.redeem(first, 0) is None
     assert book.redeem(second, 0) == connection
@@ -127,7 +127,7 @@ def test_minting_again_withdraws_the_first() -> None:
 
 def test_old_secrets_are_forgotten() -> None:
     """Memory is for the open and the just lost."""
-    book = ResumeBook(seeded_bytes(), seconds=10)
+    book = ResumeSecrets(seeded_bytes(), seconds=10)
     gone, back = _connection("c1"), _connection("c2")
     book.mint(gone)
     secret = book.mint(back)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from podium_daemon.conference.events import Connection, ConnectionId, Role, RoomId
 from podium_daemon.runtime.supervisor import Stop
-from podium_daemon.services.rooms.resume_tokens import WaysBack
+from podium_daemon.services.rooms.resume_tokens import ResumeTokens
 from podium_storage.resume_tokens import Returns
 from podium_storage.store import Store
 from podium_storage.table.models import IntervalRow
@@ -29,10 +29,10 @@ def connection(name: str = "c1") -> Connection:
 
 
 @asynccontextmanager
-async def a_daemon(file: Path, clock: ManualClock) -> AsyncIterator[WaysBack]:
+async def a_daemon(file: Path, clock: ManualClock) -> AsyncIterator[ResumeTokens]:
     """One daemon's life on a database; it ends in good order."""
     async with await Store.open(file) as store:
-        ways, stop = WaysBack(store, clock=clock, random_bytes=os.urandom, seconds=SECONDS), Stop(clock)
+        ways, stop = ResumeTokens(store, clock=clock, random_bytes=os.urandom, seconds=SECONDS), Stop(clock)
         running = asyncio.create_task(ways.run(stop))
         try:
             yield ways

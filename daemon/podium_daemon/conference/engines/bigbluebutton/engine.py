@@ -15,10 +15,10 @@ from podium_daemon.conference.engine import Capability, Done, LeaveReason, Origi
 from podium_daemon.conference.engines.bigbluebutton.api import BigBlueButtonApi, Meeting, Playback
 from podium_daemon.conference.engines.bigbluebutton.settings import ADVICE, CAPABILITIES, BigBlueButtonSettings
 from podium_daemon.conference.engines.bigbluebutton.signing import is_signed, meeting_of, person_of, user_of
-from podium_daemon.conference.engines.bigbluebutton.webhooks import MAX_BODY, Told, read_webhook
+from podium_daemon.conference.engines.bigbluebutton.webhooks import MAX_BODY, WebhookEvent, read_webhook
 from podium_daemon.conference.grants import SeatGrant
 from podium_daemon.conference.redirect import BAD_SIGNATURE, Entrance, WebhookCall
-from podium_daemon.conference.remote_server import ServedEngine
+from podium_daemon.conference.remote_server import RemoteServerEngine
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Refused
 from podium_protocol.events import Pubkey
@@ -26,7 +26,7 @@ from podium_protocol.events import Pubkey
 _log = structlog.get_logger(__name__)
 
 
-class BigBlueButtonEngine(ServedEngine):
+class BigBlueButtonEngine(RemoteServerEngine):
     """A `ConferenceEngine`, `Signalling` and `HandOver` for a BigBlueButton server (2.5 or newer)."""
 
     name: Final = "bigbluebutton"
@@ -95,18 +95,18 @@ class BigBlueButtonEngine(ServedEngine):
             self._take(event)
         return None
 
-    # -- as a `ServedEngine`
+    # -- as a `RemoteServerEngine`
 
     def name_of(self, room: RoomId) -> str:
-        """See `ServedEngine`."""
+        """See `RemoteServerEngine`."""
         return meeting_of(room)
 
     async def reach(self) -> None:
-        """See `ServedEngine`."""
+        """See `RemoteServerEngine`."""
         await self._api.version()
 
     async def make_room(self, spec: RoomSpec) -> None:
-        """See `ServedEngine`. Webhooks are asked for once a run."""
+        """See `RemoteServerEngine`. Webhooks are asked for once a run."""
         meeting = meeting_of(spec.room)
         made = await self._api.create(meeting, spec.title, record=spec.allow_recording)
         if self._made.get(meeting) != made:
@@ -115,12 +115,12 @@ class BigBlueButtonEngine(ServedEngine):
                 _log.info("no webhooks from BigBlueButton; it is asked instead", action="bigbluebutton.no_webhooks")
 
     async def end_room(self, name: str) -> None:
-        """See `ServedEngine`."""
+        """See `RemoteServerEngine`."""
         await self._api.end(name)
         self._made.pop(name, None)
 
     async def look(self, room: RoomId) -> None:
-        """See `ServedEngine`."""
+        """See `RemoteServerEngine`."""
         mark = self.roster.mark()
         attendees = await self._api.attendees(meeting_of(room))
         if attendees is not None:
@@ -130,17 +130,17 @@ class BigBlueButtonEngine(ServedEngine):
             self.roster.media_up(room, user, self.roster.now(), origin=Origin.SNAPSHOT)
 
     async def entrance(self, grant: SeatGrant) -> Entrance:
-        """See `ServedEngine`."""
+        """See `RemoteServerEngine`."""
         meeting, person = meeting_of(grant.room), grant.person
         user = user_of(person, self._random_bytes(16))
         self.roster.issued(grant.room, user, person.pubkey)
         return Entrance(self._api.join_url(meeting, self._made[meeting], user, person))
 
     async def close_connections(self) -> None:
-        """See `ServedEngine`."""
+        """See `RemoteServerEngine`."""
         await self._api.aclose()
 
-    def _take(self, event: Told) -> None:
+    def _take(self, event: WebhookEvent) -> None:
         room = self._names.get(event.meeting)
         if room is None:
             return

@@ -37,7 +37,7 @@ class _Message(msgspec.Struct):
     data: _Data
 
 
-class Told(msgspec.Struct, frozen=True):
+class WebhookEvent(msgspec.Struct, frozen=True):
     """One event: its name (`user-joined`), the meeting, the user id or empty, and Unix seconds."""
 
     name: str
@@ -49,7 +49,7 @@ class Told(msgspec.Struct, frozen=True):
 _decode: Final = msgspec.json.Decoder(list[_Message]).decode
 
 
-def read_webhook(body: bytes) -> list[Told] | None:
+def read_webhook(body: bytes) -> list[WebhookEvent] | None:
     """The events of a webhook's body that name a meeting, or None if it is none."""
     try:
         form = parse_qs(body.decode("ascii"), strict_parsing=True, max_num_fields=8)
@@ -58,7 +58,7 @@ def read_webhook(body: bytes) -> list[Told] | None:
     except (ValueError, KeyError, RecursionError):  # also msgspec's own, and bytes that are no ASCII
         return None
     return [
-        Told(
+        WebhookEvent(
             message.data.id,
             message.data.attributes.meeting.external,
             message.data.attributes.user.external,

@@ -64,7 +64,7 @@ async def _serve(settings: MediaSettings) -> None:
         from podium_daemon.conference.engines.embedded.aiortc_names import check_names
         from podium_daemon.conference.engines.embedded.connections import use_addresses
         from podium_daemon.conference.engines.embedded.datagrams import guard
-        from podium_daemon.conference.engines.embedded.room import House
+        from podium_daemon.conference.engines.embedded.room import MediaServer
 
         use_addresses(settings.addresses)
         await check_names()
@@ -73,12 +73,12 @@ async def _serve(settings: MediaSettings) -> None:
         tell(CannotRun(str(error) or type(error).__name__))
         await writer.drain()
         os._exit(_EXIT_FAILED)
-    house = House(settings.stun, tell, drops)
+    house = MediaServer(settings.stun, tell, drops)
     tell(Ready(version("aiortc")))
     reports = asyncio.create_task(house.run())
     while (command := await read_message(reader, commands)) is not None:
         try:
-            await house.obey(command)
+            await house.handle(command)
         except Exception:  # noqa: BLE001  (a boundary: what goes wrong with one person does not end everybody's media)
             traceback.print_exc()
     reports.cancel()

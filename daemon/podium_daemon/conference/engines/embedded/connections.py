@@ -17,7 +17,7 @@ from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCRtpTran
 from aiortc.rtcconfiguration import RTCBundlePolicy
 from aiortc.rtcrtpsender import RTCRtpSender
 
-from podium_daemon.conference.engines.embedded.forwarding import Line, Track
+from podium_daemon.conference.engines.embedded.forwarding import Downlink, Track
 from podium_daemon.conference.engines.embedded.rtp import (
     Nack,
     Packet,
@@ -189,7 +189,7 @@ class Publisher(_Connection):
 class Slot:
     """Three media lines of one watcher that carry one publisher. Sound and picture of a slot are held together."""
 
-    def __init__(self, lines: dict[TrackKind, Line], transceivers: dict[TrackKind, RTCRtpTransceiver]) -> None:
+    def __init__(self, lines: dict[TrackKind, Downlink], transceivers: dict[TrackKind, RTCRtpTransceiver]) -> None:
         self.lines = lines
         self.transceivers = transceivers
         self.owner: str | None = None
@@ -205,7 +205,7 @@ class Watcher(_Connection):
     def __init__(self, stun: Sequence[str], *, up: Callable[[], None], over: Over) -> None:
         super().__init__(stun, up=up, over=over)
         self.slots: list[Slot] = []
-        self._lines: dict[int, Line] = {}
+        self._lines: dict[int, Downlink] = {}
         self._codecs = {
             media: [one for one in RTCRtpSender.getCapabilities(media).codecs if one.mimeType == codec]
             for media, codec in _CODEC.items()
@@ -217,7 +217,7 @@ class Watcher(_Connection):
             name = f"slot-{len(self.slots)}"
             transceivers = {kind: self._add(kind, name) for kind in PUBLISHED}
             lines = {
-                kind: Line(kind, one.sender._ssrc, send=self._send, cname=name.encode())  # noqa: SLF001  (see aiortc_names)
+                kind: Downlink(kind, one.sender._ssrc, send=self._send, cname=name.encode())  # noqa: SLF001  (see aiortc_names)
                 for kind, one in transceivers.items()
             }
             self._lines |= {line.ssrc: line for line in lines.values()}

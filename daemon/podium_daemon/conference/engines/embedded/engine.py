@@ -27,11 +27,11 @@ from podium_daemon.conference.engines.embedded.wire import (
     Enter,
     Exit,
     Frame,
+    PageMessage,
     Permit,
     Record,
     Recorded,
     Report,
-    Said,
     Silence,
     StopRecording,
     Up,
@@ -49,7 +49,7 @@ from podium_daemon.conference.events import (
     TrackKind,
 )
 from podium_daemon.conference.grants import SeatGrant
-from podium_daemon.conference.own_signalling import SeatedEngine, no_room
+from podium_daemon.conference.own_signalling import OwnSignallingEngine, no_room
 from podium_daemon.conference.seats import LinkRoom, LinkSeat
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Refused
@@ -61,7 +61,7 @@ _log = structlog.get_logger(__name__)
 _MAX_REASONS: Final = 64  # names of counters; there are about thirty
 
 
-class EmbeddedEngine(SeatedEngine):
+class EmbeddedEngine(OwnSignallingEngine):
     """A `ConferenceEngine`, `Signalling`, and the host of a media process, which starts with the first room."""
 
     name: Final = "embedded"
@@ -134,7 +134,7 @@ class EmbeddedEngine(SeatedEngine):
     # -- recording
 
     async def start_recording(self, room: RoomId, *, only: Collection[Pubkey]) -> Done | Refused:
-        """See `ConferenceEngine`. Said again, with others, it changes whom from this moment on."""
+        """See `ConferenceEngine`. PageMessage again, with others, it changes whom from this moment on."""
         if room not in self._rooms:
             return no_room(room)
         spec = self._rooms[room].spec
@@ -174,28 +174,28 @@ class EmbeddedEngine(SeatedEngine):
     def signal(self, seat: MediaSeat, message: PageSignal) -> None:
         """See `MediaSeatHost`."""
         if self.media.is_up:
-            self.media.send(Said(seat.connection.id, message))
+            self.media.send(PageMessage(seat.connection.id, message))
         else:
             seat.say(Away())
 
     def new_seat(self, connection: Connection, grant: SeatGrant) -> LinkSeat:
-        """See `SeatedEngine`."""
+        """See `OwnSignallingEngine`."""
         wall, monotonic = self._clock.now(), self._clock.monotonic()
         return MediaSeat(connection, self, grant, wall=wall, monotonic=monotonic)
 
     def room_opened(self, room: LinkRoom) -> None:  # noqa: ARG002  (any room will do)
-        """See `SeatedEngine`."""
+        """See `OwnSignallingEngine`."""
         self._wanted.set()
 
     def room_closed(self, room: LinkRoom) -> None:
-        """See `SeatedEngine`."""
+        """See `OwnSignallingEngine`."""
         name = room.spec.room
         self._quiet.pop(name, None)
         if self._recorded.pop(name, None) is not None:
             self.media.send(StopRecording(name))
 
     def seat_taken(self, seat: LinkSeat) -> None:
-        """See `SeatedEngine`."""
+        """See `OwnSignallingEngine`."""
         assert isinstance(seat, MediaSeat), "made by new_seat"
         self._seats[seat.connection.id] = seat
         room, pubkey = seat.connection.room, seat.connection.pubkey
@@ -207,7 +207,7 @@ class EmbeddedEngine(SeatedEngine):
             seat.say(Away())
 
     def seat_left(self, seat: LinkSeat) -> None:
-        """See `SeatedEngine`."""
+        """See `OwnSignallingEngine`."""
         del self._seats[seat.connection.id]
         self.media.send(Exit(seat.connection.id))
 

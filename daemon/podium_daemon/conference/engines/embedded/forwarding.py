@@ -106,7 +106,7 @@ class Track:
     def __init__(self, kind: TrackKind, *, ask: Send) -> None:
         """`ask` reaches the publisher, for what is missing."""
         self.kind = kind
-        self.lines: list[Line] = []
+        self.lines: list[Downlink] = []
         self.ssrc: int | None = None
         self.dropped = 0
         self._own = random.getrandbits(32)
@@ -196,7 +196,7 @@ class Track:
             self._wants_key_frame = True
 
 
-class Line:
+class Downlink:
     """One media line on which somebody receives."""
 
     def __init__(self, kind: TrackKind, ssrc: int, *, send: Send, cname: bytes) -> None:

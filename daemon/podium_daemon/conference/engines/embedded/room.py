@@ -21,13 +21,13 @@ from podium_daemon.conference.engines.embedded.wire import (
     Enter,
     Exit,
     Frame,
+    PageMessage,
     Permit,
     Ping,
     Pong,
     Record,
     Recorded,
     Report,
-    Said,
     Silence,
     StopRecording,
 )
@@ -132,7 +132,7 @@ class Room:
             task.cancel()
 
 
-class House:
+class MediaServer:
     """All rooms: takes the daemon's commands, tells it what happens."""
 
     def __init__(
@@ -157,14 +157,14 @@ class House:
                     traceback.print_exc()
             self._tell_drops()
 
-    async def obey(self, command: Command) -> None:
+    async def handle(self, command: Command) -> None:
         """One command; those about somebody who is not here came too late and are nothing."""
         match command:
             case Enter():
                 self._enter(command)
             case Exit(connection):
                 await self._exit(connection)
-            case Said(connection, signal) if connection in self._seats:
+            case PageMessage(connection, signal) if connection in self._seats:
                 self._said(connection, signal)
             case Permit(connection, publish) if connection in self._seats:
                 self._seats[connection][1].permit(publish)

@@ -54,7 +54,7 @@ class Exit(msgspec.Struct, frozen=True, tag="exit"):
     connection: ConnectionId
 
 
-class Said(msgspec.Struct, frozen=True, tag="said"):
+class PageMessage(msgspec.Struct, frozen=True, tag="said"):
     """Their page said something."""
 
     connection: ConnectionId
@@ -95,7 +95,7 @@ class Ping(msgspec.Struct, frozen=True, tag="ping"):
     number: int
 
 
-Command = Enter | Exit | Said | Permit | Silence | Record | StopRecording | Ping
+Command = Enter | Exit | PageMessage | Permit | Silence | Record | StopRecording | Ping
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):

@@ -18,10 +18,10 @@ from podium_daemon.conference.engines.embedded.wire import (
     Enter,
     Exit,
     Frame,
+    PageMessage,
     Permit,
     Record,
     Recorded,
-    Said,
     Silence,
     StopRecording,
 )
@@ -159,7 +159,7 @@ class JanusMedia:
                 await self._enter(link, command)
             case Exit(connection):
                 await self._exit(connection)
-            case Said(connection, signal) if (peer := self._peer(connection)) is not None:
+            case PageMessage(connection, signal) if (peer := self._peer(connection)) is not None:
                 if not peer.hear(signal):
                     self._host.media_said(Dropped(connection, "too_many_messages"))
             case Permit(connection, publish) if (peer := self._peer(connection)) is not None:

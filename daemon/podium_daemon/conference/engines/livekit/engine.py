@@ -35,7 +35,7 @@ from podium_daemon.conference.engines.livekit.tracks import TrackBook
 from podium_daemon.conference.engines.livekit.webhooks import NotReadable, NotTheServers, read_webhook
 from podium_daemon.conference.grants import SeatGrant
 from podium_daemon.conference.redirect import BAD_SIGNATURE, Entrance, WebhookCall
-from podium_daemon.conference.remote_server import ServedEngine
+from podium_daemon.conference.remote_server import RemoteServerEngine
 from podium_daemon.conference.roster import no_room
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Refused
@@ -45,7 +45,7 @@ _SILENT: Final = frozenset({LeaveReason.TIMEOUT})
 _HERE: Final = frozenset({api.ParticipantInfo.State.JOINED, api.ParticipantInfo.State.ACTIVE})
 
 
-class LiveKitEngine(ServedEngine):
+class LiveKitEngine(RemoteServerEngine):
     """A `ConferenceEngine`, `Signalling` and `HandOver` for a LiveKit server."""
 
     name: Final = "livekit"
@@ -152,26 +152,26 @@ class LiveKitEngine(ServedEngine):
             await self._take(room, event)
         return None
 
-    # -- as a `ServedEngine`
+    # -- as a `RemoteServerEngine`
 
     def name_of(self, room: RoomId) -> str:
-        """See `ServedEngine`."""
+        """See `RemoteServerEngine`."""
         return room_name(room)
 
     async def reach(self) -> None:
-        """See `ServedEngine`."""
+        """See `RemoteServerEngine`."""
         await self._server.reach()
 
     async def make_room(self, spec: RoomSpec) -> None:
-        """See `ServedEngine`."""
+        """See `RemoteServerEngine`."""
         self._runs[spec.room] = await self._server.make_room(room_name(spec.room))
 
     async def end_room(self, name: str) -> None:
-        """See `ServedEngine`."""
+        """See `RemoteServerEngine`."""
         await self._server.end_room(name)
 
     async def room_closing(self, room: RoomId) -> None:
-        """See `ServedEngine`."""
+        """See `RemoteServerEngine`."""
         with contextlib.suppress(EngineUnavailable):  # its workers stop with the room
             await self._stop_recording(room)
         self._runs.pop(room, None)
@@ -179,7 +179,7 @@ class LiveKitEngine(ServedEngine):
         self._tracks.forget(room)
 
     async def entrance(self, grant: SeatGrant) -> Entrance:
-        """See `ServedEngine`."""
+        """See `RemoteServerEngine`."""
         room, person = grant.room, grant.person
         publish = self._publish.get((room, person.pubkey), grant.publish)
         entrance = self._random_bytes(16).hex()
@@ -187,17 +187,17 @@ class LiveKitEngine(ServedEngine):
         return Entrance(self._server.entrance(room_name(room), self._runs[room], person, publish, entrance))
 
     async def look_further(self) -> None:
-        """See `ServedEngine`. Whether recordings are written."""
+        """See `RemoteServerEngine`. Whether recordings are written."""
         if self._recorder is not None:
             for room, went_well in await self._recorder.finished():
                 self._tracks.say_recording(room, RecordingState.READY if went_well else RecordingState.FAILED)
 
     async def close_connections(self) -> None:
-        """See `ServedEngine`."""
+        """See `RemoteServerEngine`."""
         await self._server.aclose()
 
     async def look(self, room: RoomId) -> None:
-        """See `ServedEngine`. Whoever should not be there is sent out."""
+        """See `RemoteServerEngine`. Whoever should not be there is sent out."""
         mark = self.roster.mark()
         listed = await self._server.participants(room_name(room))
         there = [each for each in listed or [] if each.state in _HERE]

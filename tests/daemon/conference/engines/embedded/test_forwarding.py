@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from podium_daemon.conference.engines.embedded.forwarding import RING, Arrivals, Line, Track
+from podium_daemon.conference.engines.embedded.forwarding import RING, Arrivals, Downlink, Track
 from podium_daemon.conference.engines.embedded.rtp import (
     Nack,
     Packet,
@@ -30,7 +30,7 @@ class Stage:
         self.asked: list[bytes] = []
         self.sent: list[bytes] = []
         self.track = Track(kind, ask=self.asked.append)
-        self.line = Line(kind, 900, send=self.sent.append, cname=b"slot-0")
+        self.line = Downlink(kind, 900, send=self.sent.append, cname=b"slot-0")
         self.line.payload_type = 101
         self.now = 0.0
         self.line.follow(self.track, self.now)
