@@ -1,4 +1,4 @@
-"""Engines by the name they have in the configuration."""
+"""Engines by the name they have in the configuration; each is loaded only when it is chosen."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ from typing import Final
 import msgspec
 
 from podium_daemon.conference.engine import ConferenceEngine, RandomBytes
-from podium_daemon.conference.engines.bigbluebutton.engine import BigBlueButtonEngine
 from podium_daemon.conference.engines.bigbluebutton.settings import BigBlueButtonSettings
-from podium_daemon.conference.engines.embedded.engine import EmbeddedEngine
 from podium_daemon.conference.engines.embedded.settings import EmbeddedSettings
-from podium_daemon.conference.engines.janus.engine import JanusEngine
 from podium_daemon.conference.engines.janus.settings import JanusPlace, JanusSettings
 from podium_daemon.conference.engines.link import LinkEngine, LinkSettings
 from podium_daemon.conference.engines.livekit.settings import LiveKitSettings
@@ -111,12 +108,16 @@ def _link(parts: EngineParts) -> ConferenceEngine:
 def _embedded(parts: EngineParts) -> ConferenceEngine:
     if parts.embedded is None:
         raise _unset("embedded")
+    from podium_daemon.conference.engines.embedded.engine import EmbeddedEngine
+
     return EmbeddedEngine(parts.embedded, clock=parts.clock, random_bytes=parts.random_bytes)
 
 
 def _janus(parts: EngineParts) -> ConferenceEngine:
     if parts.embedded is None or parts.servers.janus is None:
         raise _unset("janus")
+    from podium_daemon.conference.engines.janus.engine import JanusEngine
+
     settings = JanusSettings(**msgspec.structs.asdict(parts.embedded), place=parts.servers.janus)
     return JanusEngine(settings, clock=parts.clock, random_bytes=parts.random_bytes)
 
@@ -124,6 +125,8 @@ def _janus(parts: EngineParts) -> ConferenceEngine:
 def _bigbluebutton(parts: EngineParts) -> ConferenceEngine:
     if parts.servers.bigbluebutton is None:
         raise _unset("bigbluebutton")
+    from podium_daemon.conference.engines.bigbluebutton.engine import BigBlueButtonEngine
+
     return BigBlueButtonEngine(parts.servers.bigbluebutton, clock=parts.clock, random_bytes=parts.random_bytes)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,3 +82,14 @@ def test_an_unknown_name_is_answered_with_the_nearest(name: str, said: str) -> N
     with pytest.raises(InvalidInput) as error:
         build_engine(name, _parts())
     assert str(error.value) == f"conference.engine: {said}"
+
+
+def test_an_engine_is_loaded_only_when_it_is_chosen() -> None:
+    """The daemon's parts are imported without any engine but the link, which is a page and no more."""
+    script = (
+        "import sys, podium_daemon.app.wiring\n"
+        "print(*(name for name in sys.modules if name.startswith('podium_daemon.conference.engines.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    engines = {name.removeprefix("podium_daemon.conference.engines.") for name in done.stdout.split()}
+    assert {name for name in engines if name.endswith((".engine", ".media", ".media_process"))} == set()
