@@ -23,7 +23,7 @@ from podium_daemon.conference.seats import LinkSeat
 from podium_daemon.services.attendance.attendance import Attendance
 from podium_daemon.services.attendance.attestation import AttendanceSettings
 from podium_daemon.services.attendance.observation import ObservationLog
-from podium_daemon.services.presence import PresenceProjection
+from podium_daemon.services.attendance.presence import PresenceProjection
 from podium_daemon.services.private.inbox import PrivateInbox
 from podium_daemon.services.private.sender import PrivateSender
 from podium_daemon.services.questions.questions import Questions

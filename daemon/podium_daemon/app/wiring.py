@@ -55,11 +55,13 @@ from podium_daemon.runtime.tasks import Watched
 from podium_daemon.services.attendance.attendance import Attendance
 from podium_daemon.services.attendance.attestation import AttendanceSettings
 from podium_daemon.services.attendance.observation import ObservationLog
+from podium_daemon.services.attendance.presence import PresenceProjection
 from podium_daemon.services.housekeeping.housekeeping import Housekeeping, kept_from
 from podium_daemon.services.people.nip05_lookup import look_up
 from podium_daemon.services.people.profiles import Profiles
 from podium_daemon.services.people.relay_lists import announce_relay_lists
-from podium_daemon.services.presence import PresenceProjection
+from podium_daemon.services.people.service_profile import ServiceFace, announce_profile
+from podium_daemon.services.people.twin_watch import TwinWatch
 from podium_daemon.services.private.inbox import PrivateInbox
 from podium_daemon.services.private.sender import PrivateSender
 from podium_daemon.services.questions.questions import Questions
@@ -75,14 +77,12 @@ from podium_daemon.services.reminders.sending import ReminderSettings
 from podium_daemon.services.rooms.controls import RoomControls, RoomSwitches
 from podium_daemon.services.rooms.rooms import Rooms, RoomSettings
 from podium_daemon.services.seats.rsvps import Rsvps
-from podium_daemon.services.service_profile import ServiceFace, announce_profile
 from podium_daemon.services.sessions.calling import CallersSessions, NotedAttendance
 from podium_daemon.services.sessions.event_submission import EventSubmission
 from podium_daemon.services.sessions.instructors import Instructors
 from podium_daemon.services.sessions.lifecycle import Lifecycle, LifecycleSettings
 from podium_daemon.services.sessions.passed_over import PassedOver, UnreadNotices
 from podium_daemon.services.sessions.spreading import Spreading
-from podium_daemon.services.twin_watch import TwinWatch
 from podium_daemon.signers.instructors import InstructorSigners
 from podium_daemon.signers.known_bunkers import KnownBunkers
 from podium_daemon.signers.mining import MiningSigner

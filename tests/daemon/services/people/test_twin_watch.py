@@ -13,7 +13,7 @@ from podium_daemon.relays.pool import PoolRelay
 from podium_daemon.relays.publisher import Publisher
 from podium_daemon.relays.syncer import Syncer
 from podium_daemon.runtime.supervisor import Stop
-from podium_daemon.services.twin_watch import TwinWatch
+from podium_daemon.services.people.twin_watch import TwinWatch
 from podium_daemon.writers.event_writer import EventWriter
 from podium_daemon.writers.live_status import StatusEvents, StatusSettings
 from podium_protocol import kinds

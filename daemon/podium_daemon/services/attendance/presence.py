@@ -75,7 +75,7 @@ class PresenceProjection:
 
     def _beats(self, effects: Sequence[EventChange], received_at: int) -> dict[Pubkey, Presence]:
         """The newest of each person that was made just now."""
-        events = [one.event for one in effects if one.held and one.event.kind == kinds.ROOM_PRESENCE]
+        events = [one.event for one in effects if one.is_live and one.event.kind == kinds.ROOM_PRESENCE]
         if not self._counts():
             self.passed_over.update("engine" for _ in events)
             return {}

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from podium_daemon.services.service_profile import ServiceFace, announce_profile, handler_of
+from podium_daemon.services.people.service_profile import ServiceFace, announce_profile, handler_of
 from podium_protocol import kinds, tags
 from podium_protocol.events import UnsignedEvent, VerifiedEvent, verify
 from podium_protocol.live.profile import read_profile
