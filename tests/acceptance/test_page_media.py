@@ -115,7 +115,7 @@ def _media_process(daemon: int) -> int | None:
     """The daemon's child that moves media."""
     children = Path(f"/proc/{daemon}/task/{daemon}/children").read_text().split()
     return next(
-        (int(pid) for pid in children if b"conference.embedded.child" in Path(f"/proc/{pid}/cmdline").read_bytes()),
+        (int(pid) for pid in children if b"engines.embedded.child" in Path(f"/proc/{pid}/cmdline").read_bytes()),
         None,
     )
 

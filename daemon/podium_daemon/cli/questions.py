@@ -119,7 +119,9 @@ def moderate(
     context: typer.Context,
     session: SessionReference,
     question: Annotated[str, typer.Argument(help="The beginning of its id, as `podium questions` shows it.")],
-    decision: Annotated[Decision, typer.Argument(help="What becomes of it.")],
+    decision: Annotated[
+        Decision, typer.Argument(metavar="DECISION", help="What becomes of it: " + ", ".join(Decision) + ".")
+    ],
 ) -> None:
     api, _ = caller_of(context).signing_api()
     reference = plain_reference(api, session)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 from pathlib import Path
@@ -17,6 +18,8 @@ from podium_storage.sqlite.connection import SqliteConnection, SqliteReader
 
 APPLICATION_ID: Final = 0x506F6469  # "Podi", in the header of the file: `file` and our own check read it
 BUSY_TIMEOUT_MS: Final = 5_000
+_OPENINGS: Final = 50  # tries to open a file that another opens as well
+_BETWEEN_OPENINGS: Final = 0.1  # seconds
 
 _WRITER_PRAGMAS: Final = (
     f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
@@ -65,6 +68,11 @@ class SqliteBackend:
             await asyncio.to_thread(_create_private, self.path)
         except OSError as error:
             raise InvalidInput(f"cannot open the database {self.path}: {error.strerror}") from error
+        for _ in range(_OPENINGS - 1):
+            # the change to WAL answers SQLITE_BUSY at once while another opens the file: busy_timeout is not for it
+            with contextlib.suppress(errors.StoreBusy):
+                return await SqliteConnection.open(self.path, _WRITER_PRAGMAS)
+            await asyncio.sleep(_BETWEEN_OPENINGS)
         return await SqliteConnection.open(self.path, _WRITER_PRAGMAS)
 
     async def open_reader(self) -> SqliteReader:
