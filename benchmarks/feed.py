@@ -50,10 +50,10 @@ class Feed:
         await self._is_read.wait()
 
     async def _take(self, events: Sequence[Incoming]) -> None:
-        good = await self._verifier.climb([Arrival(one.relay_url, self._filters, bytes(one.raw)) for one in events])
+        good = await self._verifier.verify([Arrival(one.relay_url, self._filters, bytes(one.raw)) for one in events])
         if good:
             await self._mirror.ingest(good, received_at=int(time.time()))
-            self._verifier.mark(good)
+            self._verifier.remember(good)
 
     async def _on_eose(self, _name: str, relay: str, _partial: bool) -> None:
         self._waiting.discard(relay)

@@ -296,7 +296,7 @@ class House:
         self._ways[name] = _Direct(self.rooms, name)
         page = MediaPage(self._ways[name])
         self._pages.append(page)
-        await self.rooms.obey(msgspec.structs.replace(entered, **fields))
+        await self.rooms.handle(msgspec.structs.replace(entered, **fields))
         return page
 
     def changes(self, pubkey: Pubkey) -> list[tuple[TrackKind, TrackChange]]:
@@ -345,7 +345,7 @@ class _Direct:
         signal = decode_signal(frame)
         assert signal is not None
         assert not isinstance(signal, FrameFlaw), signal
-        await self._rooms.obey(PageMessage(self._connection, signal))
+        await self._rooms.handle(PageMessage(self._connection, signal))
 
     async def get(self) -> str:
         """The next frame."""
@@ -394,7 +394,7 @@ class LocalMedia:
 
     async def _obey(self) -> None:
         while True:
-            await self.rooms.obey(await self._commands.get())
+            await self.rooms.handle(await self._commands.get())
 
     def _report(self, report: Report) -> None:
         self._host.media_said(report)

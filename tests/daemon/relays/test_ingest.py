@@ -115,7 +115,7 @@ async def test_copies_of_what_is_stored_are_dropped() -> None:
     event = rsvp()
     (first,) = await found.verify([arrival(event)])
     assert await climbed(found, arrival(event)) == [event.id]
-    found.mark([first])
+    found.remember([first])
     assert found.has_seen(event.id)
     assert await climbed(found, arrival(event, relay="wss://two.example")) == []
     assert found.dropped["duplicate"] == 1
@@ -177,7 +177,7 @@ async def test_the_memory_of_copies_is_bounded(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(ingest, "MAX_SEEN", 3)
     found = verifier()
     events = await found.verify([arrival(rsvp(number)) for number in range(5)])
-    found.mark(events)
+    found.remember(events)
     assert [found.has_seen(event.id) for event in events] == [False, False, True, True, True]
     assert await climbed(found, arrival(rsvp(0))) == [events[0].id]
 

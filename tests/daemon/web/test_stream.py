@@ -255,7 +255,7 @@ async def test_streams_survive_what_nobody_foresaw(here: Site, monkeypatch: pyte
 async def test_streams_have_a_share_for_those_who_signed_in_and_for_leaders(here: Site) -> None:
     """Strangers take half of the places, people who signed in nine of ten, and a leader finds one of the last."""
     row = await here.here.schedule()
-    news = watch.Watch(here.here.store, here.views, connections=lambda: 27)  # three quarters of them: 20 streams
+    news = watch.StreamHub(here.here.store, here.views, connections=lambda: 27)  # three quarters of them: 20 streams
 
     def fill(stack: ExitStack, places: int, *, signed: bool = False, leading: bool = False) -> int:
         taken = 0
