@@ -21,7 +21,7 @@ _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class Descriptor(msgspec.Struct, frozen=True):
-    """What a server says it has. `url` is the server's own word, None where it is no web link to this very blob."""
+    """What a server says it has. `url` is the server's claim, None if it is not a web link to this very blob."""
 
     sha256: str
     size: int
@@ -31,9 +31,9 @@ class Descriptor(msgspec.Struct, frozen=True):
 def write_upload_token(
     pubkey: Pubkey, *, sha256: str, server: str, words: str, now: int, lifetime: int
 ) -> UnsignedEvent:
-    """The token for one blob on one server, good for `lifetime` seconds; `words` say what for.
+    """Write the token for one blob on one server, valid for `lifetime` seconds; `words` tell the signer its purpose.
 
-    It names blob and server, so that whoever sees it can use it for nothing else (BUD-11, "Unscoped Tokens").
+    It names blob and server, so that an attacker who sees it can use it for nothing else (BUD-11, "Unscoped Tokens").
 
     Raises:
         LocalProtocolError: no SHA-256 in lowercase hex, no words, or no host in `server`.
@@ -44,7 +44,7 @@ def write_upload_token(
 
 
 def write_delete_token(pubkey: Pubkey, *, sha256: str, server: str, now: int, lifetime: int) -> UnsignedEvent:
-    """The token that has one server delete one blob (BUD-02), good for `lifetime` seconds.
+    """Write the token that lets one server delete one blob (BUD-02), valid for `lifetime` seconds.
 
     Raises:
         LocalProtocolError: no SHA-256 in lowercase hex, or no host in `server`.
@@ -77,7 +77,7 @@ _decode = msgspec.json.Decoder(_Wire).decode
 
 
 def read_descriptor(raw: bytes) -> Descriptor | None:
-    """The descriptor that a server answered with, or None if it is none."""
+    """Read the descriptor in a server's answer, or None if the answer is not a descriptor (BUD-02)."""
     try:
         wire = _decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -90,5 +90,5 @@ def read_descriptor(raw: bytes) -> Descriptor | None:
 
 
 def is_sha256(text: str) -> bool:
-    """Whether a text is a SHA-256 as blobs are named by it."""
+    """Whether `text` is 64 lowercase hex digits, the SHA-256 by which Blossom names a blob (BUD-01)."""
     return _SHA256.fullmatch(text) is not None

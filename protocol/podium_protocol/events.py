@@ -44,7 +44,7 @@ class Rejected(msgspec.Struct, frozen=True):
 
 
 class UnsignedEvent(msgspec.Struct, frozen=True):
-    """An event nobody has signed: a draft, or a rumor (NIP-59)."""
+    """An event without a signature: a draft, or a rumor (NIP-59)."""
 
     pubkey: Pubkey
     created_at: _CreatedAt
@@ -79,7 +79,7 @@ class VerifiedEvent(SignedEvent, frozen=True):
 
 
 class ParsedEvent(NamedTuple):
-    """A parsed event with its canonical form, kept so that filters can be matched before the signature is paid for."""
+    """A parsed event with its canonical form, kept so that filters are matched before the costly signature check."""
 
     event: SignedEvent
     form: bytes
@@ -156,8 +156,8 @@ def pubkey_or_none(text: str) -> Pubkey | None:
     return Pubkey(text) if value is not None and schnorr.is_public_key(value) else None
 
 
-# A compact event and its canonical form differ by a constant length. Where that holds, there is no room for a second
-# value under a repeated key, and the slow look for one is not needed.
+# A compact event and its canonical form differ by a constant length. Where they do, there is no room for a second
+# value under a repeated key, and the slow search for one is not needed.
 _SAMPLE = SignedEvent(EventId("0" * 64), Pubkey("0" * 64), 0, 0, (), "", "0" * 128)
 _COMPACT_SURPLUS: Final = len(_SAMPLE.to_json()) - len(canonical(_SAMPLE))
 
@@ -167,7 +167,7 @@ class _LooseJson(Exception):  # noqa: N818  (never leaves this module)
 
 
 def _flaw_of_loose_json(raw: bytes) -> Rejected | None:
-    """Look for what the typed decoder lets pass: repeated keys and numbers that are no integers."""
+    """Look for what the typed decoder accepts: repeated keys, and numbers that are not integers."""
     try:
         json.loads(raw, object_pairs_hook=_no_duplicates, parse_float=_no_float, parse_constant=_no_float)
     except _LooseJson as error:

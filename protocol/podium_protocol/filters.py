@@ -49,7 +49,7 @@ class Filter(msgspec.Struct, frozen=True, dict=True):
         _check_number("limit", self.limit, _MAX_LIMIT)
 
     def matches(self, event: UnsignedEvent | SignedEvent) -> bool:
-        """Whether a relay may send `event` for this filter; `limit` has no say (NIP-01)."""
+        """Whether a relay may send `event` for this filter; `limit` is not considered (NIP-01)."""
         return (
             (self.kinds is None or event.kind in self.kinds)
             and (self._authors is None or event.pubkey in self._authors)
@@ -63,7 +63,7 @@ class Filter(msgspec.Struct, frozen=True, dict=True):
         )
 
     def to_json_object(self) -> dict[str, object]:
-        """The filter as it stands in a REQ, without the conditions it does not have."""
+        """The filter as a REQ holds it (NIP-01): only the conditions that are set."""
         lists: dict[str, object] = {"ids": self.ids, "authors": self.authors, "kinds": self.kinds}
         lists |= {f"#{letter}": wanted for letter, wanted in self.tags}
         lists |= {"since": self.since, "until": self.until, "limit": self.limit}
@@ -85,15 +85,15 @@ class Filter(msgspec.Struct, frozen=True, dict=True):
 
 
 def matches_any(filters: Iterable[Filter], event: UnsignedEvent | SignedEvent) -> bool:
-    """Whether `event` answers a REQ with these filters: one of them is enough (NIP-01)."""
+    """Whether `event` matches at least one of the filters of a REQ (NIP-01)."""
     return any(one.matches(event) for one in filters)
 
 
 def backfill(filters: Iterable[Filter], last_eose: int | None) -> tuple[Filter, ...]:
-    """The filters to subscribe with after a gap, so that nothing is missed and little is read twice.
+    """Return the filters to subscribe with after a gap, so that nothing is missed and little is read twice.
 
-    `last_eose` is the Unix time at which the relay last had no more stored events; None reads everything again. `since`
-    moves to one hour before it, or two days where gift wraps are wanted; it never moves back before the filter's own.
+    `last_eose` is the Unix time of the relay's last EOSE; None reads everything again. `since` becomes one hour before
+    it, or two days before it for filters that ask for gift wraps, but never earlier than the filter's own `since`.
     """
     if last_eose is None:
         return tuple(filters)

@@ -44,7 +44,7 @@ _MAX_BYTES_OF: Final = {
 
 
 def max_bytes_of(kind: int) -> int:
-    """The bytes that a person's event of this kind may have: anybody can write them, and we keep them."""
+    """The most bytes a person's event of this kind may have. Strangers write such events, and we store them."""
     return _MAX_BYTES_OF.get(kind, MAX_FRAME_BYTES)
 
 
@@ -57,7 +57,7 @@ OK_TIMEOUT: Final = 20.0
 """Without an OK after this time the outcome of a publication is unknown, and the same bytes are sent again later."""
 
 AUTH_TIMEOUT: Final = 120.0
-"""For the caller to have a challenge signed: a person may have to approve it in a remote signer (NIP-46)."""
+"""Time for the caller to get a challenge signed: a person may have to approve it in a remote signer (NIP-46)."""
 
 MAX_AUTH_ATTEMPTS: Final = 3
 """Signatures asked for on one connection: a relay that sends challenges for ever gets no more than these."""
@@ -72,7 +72,7 @@ LIVE_BURST: Final = 50_000
 """Events after EOSE taken at once: five times the 10,000 RSVPs that a large session may draw in its first minute."""
 
 LIVE_RATE: Final = 10_000.0
-"""Events per second after EOSE in the long run: about what one process can verify; who sends more sends copies."""
+"""Events per second after EOSE in the long run: about what one process can verify; a relay that sends more repeats."""
 
 STORED_SLACK: Final = 100
 """Stored events above a filter's own `limit` before they count as a flood (NIP-01: "much more should be avoided")."""

@@ -38,10 +38,10 @@ class EventFrame(msgspec.Struct, frozen=True, array_like=True, tag="EVENT", gc=F
     raw: msgspec.Raw
 
     def peek_id(self) -> str | None:
-        """What the event says its id is, in about a microsecond, or None.
+        """Read the id that the event claims, in about a microsecond, or None.
 
-        Good for one thing: to drop a copy of an event whose id was seen **and whose signature was good**. It proves
-        nothing, so never mark it as seen.
+        Use it only to drop a copy of an event whose id was seen **and whose signature was good**. It proves nothing, so
+        never mark it as seen.
         """
         try:
             return _decode_id(self.raw).id
@@ -93,7 +93,7 @@ class FrameFlaw(StrEnum):
     NOT_JSON = "not_json"
     UNKNOWN_LABEL = "unknown_label"
     MALFORMED = "malformed"  # a message of NIP-01 or NIP-42 that does not say what it is about
-    BAD_SHAPE = "bad_shape"  # no message at all
+    BAD_SHAPE = "bad_shape"  # not a message of any kind
 
 
 class FrameRejected(msgspec.Struct, frozen=True):
@@ -168,7 +168,7 @@ def _checked(subscription_id: str) -> str:
 
 
 def _read_leniently(frame: bytes | str, why: str) -> RelayFrame | FrameRejected:
-    """Read once more a frame that is not to the letter: without its words, if they are what was wrong."""
+    """Read again a frame that breaks the rules, without its words, in case only they were wrong."""
     try:
         elements = [bytes(element) for element in _decode_label(frame)]
     except (msgspec.DecodeError, UnicodeError, RecursionError):
@@ -187,7 +187,7 @@ def _read_leniently(frame: bytes | str, why: str) -> RelayFrame | FrameRejected:
 
 
 def _words(element: bytes) -> str:
-    """A relay's words, whatever it put in their place."""
+    """The relay's words for people, or "" if it sent something else in their place."""
     try:
         return _decode_text(element)
     except msgspec.ValidationError:

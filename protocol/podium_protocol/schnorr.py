@@ -2,7 +2,7 @@
 
 coincurve's objects reach 0.85 of C's rate, its handle 0.985, and its `sign_schnorr` derives the keypair and verifies
 the signature each time (126 us against 20). We leave that self-check out: it guards against a fault in the processor
-while signing, and every event that leaves is verified by whoever reads it; our own are verified before they are stored.
+while signing, and every reader verifies the events we send; our own are verified before they are stored.
 """
 
 from __future__ import annotations

@@ -27,5 +27,5 @@ def named(tags: Tags, name: str) -> Iterator[Tag]:
 
 
 def build(rows: Iterable[Iterable[str] | None]) -> Tags:
-    """Freeze rows into tags, leaving out the rows that are None: lets a writer say `row if wanted else None`."""
+    """Freeze rows into tags and leave out rows that are None, so that a writer can say `row if wanted else None`."""
     return tuple(tuple(row) for row in rows if row is not None)

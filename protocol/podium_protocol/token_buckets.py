@@ -1,4 +1,4 @@
-"""Token buckets: how much somebody may have at once, and how much more as time goes by. Pure; functions take `now`."""
+"""Token buckets: how much a caller may have at once, and how much more as time goes by. Pure; functions take `now`."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class _Bucket(NamedTuple):
 
 
 class Buckets(Generic[K]):
-    """One bucket a name, each full at first. Of more than `at_most` names the one that asked longest ago is forgotten.
+    """One bucket for each name, full at first. Beyond `at_most` names, the one that asked longest ago is forgotten.
 
-    Names cost strangers nothing, so this alone bounds nobody who takes a new one each time: put a bucket for all
-    beside it.
+    A name costs a stranger nothing, so these buckets do not bound an attacker who takes a new name each time: use one
+    bucket for all callers besides.
     """
 
     def __init__(self, rate: Rate, *, at_most: int = 20_000) -> None:
@@ -37,11 +37,11 @@ class Buckets(Generic[K]):
         return len(self._buckets)
 
     def holds(self, name: K, now: float, tokens: float = 1.0) -> bool:
-        """Whether so many tokens could be taken at `now` (monotonic seconds)."""
+        """Whether `tokens` could be taken at `now` (monotonic seconds)."""
         return self._left(name, now) >= tokens
 
     def take(self, name: K, now: float, tokens: float = 1.0) -> bool:
-        """Take so many tokens, or none and say so."""
+        """Take `tokens` at `now` (monotonic seconds) and return True, or take none and return False."""
         left = self._left(name, now)
         if left < tokens:
             return False

@@ -22,7 +22,7 @@ _FORM: Final = re.compile(r"([!-~]{1,83})1([a-z0-9]{6,})")
 
 
 def encode(prefix: str, data: bytes) -> str:
-    """`data` under `prefix`, both as they are."""
+    """Encode `data` under `prefix`; both are used unchanged."""
     values = list(_regroup(data, 8, 5))
     checksum = _polymod([*_expand(prefix), *values, 0, 0, 0, 0, 0, 0]) ^ _BECH32
     values += [(checksum >> 5 * (5 - place)) & 31 for place in range(6)]
@@ -30,7 +30,7 @@ def encode(prefix: str, data: bytes) -> str:
 
 
 def decode(text: str) -> tuple[str, bytes]:
-    """The prefix in lower case, and the data.
+    """Return the prefix in lower case, and the data.
 
     Raises:
         InvalidInput: not bech32; the message says in what way.

@@ -22,10 +22,10 @@ _OTHER: Final = re.compile(r"[^a-z0-9]+")
 
 
 def names_of(service: Pubkey, staff: Mapping[Pubkey, str]) -> dict[str, Pubkey]:
-    """The names at a service's domain: its own, and one for each of `staff`, by the name they give themselves.
+    """The names at a service's domain: the service's own, and one for each of `staff`, made from the profile name.
 
-    Who has no name fit for an address, or shares it with somebody, is named by their `npub`: the domain says who is
-    meant, and must not say it of two people, nor of another one tomorrow because the first renamed themselves last.
+    A member of staff whose name does not fit an address, or whose name another member has too, is called by the `npub`.
+    The domain vouches for one person by one name: never for two, nor for another person tomorrow after a rename.
     """
     slugs = {pubkey: slug_of(name) for pubkey, name in staff.items()}
     times = Counter(slugs.values())
@@ -37,7 +37,7 @@ def names_of(service: Pubkey, staff: Mapping[Pubkey, str]) -> dict[str, Pubkey]:
 
 
 def slug_of(name: str) -> str:
-    """A name in the letters of NIP-05 (a-z, 0-9, `-`), or "" where nothing is left or it could be taken for a key."""
+    """The name in letters that NIP-05 allows (a-z, 0-9, `-`); "" if nothing is left, or if it looks like a key."""
     plain = unicodedata.normalize("NFKD", name)
     plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
     slug = _OTHER.sub("-", plain.lower())[:_MAX_NAME].strip("-")
@@ -45,7 +45,7 @@ def slug_of(name: str) -> str:
 
 
 def root_name(public_url: str) -> str | None:
-    """The name of whoever answers at `public_url`, or None: NIP-05 knows https, the usual port and domains only."""
+    """The NIP-05 name of the service at `public_url`, or None: only https, the default port and domains have one."""
     parts = urlsplit(public_url)
     host = parts.hostname or ""
     labels = host.split(".")

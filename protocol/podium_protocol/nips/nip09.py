@@ -13,7 +13,7 @@ from podium_protocol.events import EventId, Pubkey, SignedEvent, UnsignedEvent, 
 
 
 class Deletion(msgspec.Struct, frozen=True):
-    """What one author asks to have deleted, and when. Only their own events: see `covers`."""
+    """What one author asks relays to delete, and when. It covers only the author's own events: see `covers`."""
 
     author: Pubkey
     created_at: int
@@ -23,7 +23,7 @@ class Deletion(msgspec.Struct, frozen=True):
     def covers(self, event: UnsignedEvent | SignedEvent) -> bool:
         """Whether `event` is to be deleted. An address covers the revisions up to the request's own time."""
         if event.pubkey != self.author or event.kind == kinds.DELETION:
-            return False  # nobody deletes another's event, and a deletion cannot be undone by another one
+            return False  # an author deletes only their own events, and a deletion cannot be undone by another one
         address = Address.of(event)
         return event.id in self.ids or (address in self.addresses and event.created_at <= self.created_at)
 
@@ -36,10 +36,10 @@ def write_deletion(
     addresses: Iterable[Address] = (),
     reason: str = "",
 ) -> UnsignedEvent:
-    """A kind 5 for `events`, pairs of id and kind, and `addresses`; it carries a `k` tag for each kind it names.
+    """Write a kind 5 for `events` (pairs of id and kind) and `addresses`, with a `k` tag for each kind it names.
 
     Raises:
-        LocalProtocolError: it names nothing, or the address of somebody else.
+        LocalProtocolError: it names nothing, or the address of another author.
     """
     events, addresses = tuple(events), tuple(addresses)
     if not events and not addresses:
@@ -54,7 +54,7 @@ def write_deletion(
 
 
 def read_deletion(event: VerifiedEvent | UnsignedEvent) -> Deletion:
-    """What the event (or a rumor out of a checked seal) asks to delete; nothing where it is no kind 5.
+    """Read what the event (or a rumor from a checked seal) asks to delete; nothing if it is not a kind 5.
 
     Malformed tags and addresses of others are left out: a stranger's kind 5 must not hide a session.
     """

@@ -14,10 +14,10 @@ MEDIA_TYPE: Final = "application/nostr+json"
 
 _MOST: Final = 2**53 - 1
 _LEAST_MESSAGE: Final = 1024
-"""Bytes: whoever says to take less means something else, since one signed event with a few tags is larger."""
+"""Bytes. A relay that names a smaller limit means something else: one signed event with a few tags is larger."""
 
 _TEN_YEARS: Final = 10 * 365 * 86_400
-"""Seconds: a larger limit of age is a date, or no limit."""
+"""Seconds. A larger limit on the age of events is a date written by mistake, or no limit."""
 
 
 class RelayLimits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -44,10 +44,10 @@ NO_LIMITS: Final = RelayLimits()
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What one event must be like that several relays are to take.
+    """What one event must fulfil so that several relays accept it.
 
-    `backdating`: seconds that a gift wrap may be dated back. The limit on times to come needs nothing of us: what we
-    write is never dated ahead. `work`: the bits of proof of work (NIP-13) that are done for them.
+    `backdating`: seconds that a gift wrap may be dated back. A limit on future times asks nothing of us, since our
+    events are never dated ahead. `work`: bits of proof of work (NIP-13) to do for these relays.
     """
 
     backdating: int = MAX_BACKDATING
@@ -58,9 +58,9 @@ NOTHING_ASKED: Final = Asked()
 
 
 def asked_by(limits: Iterable[RelayLimits], *, most_work: int = 0) -> Asked:
-    """What relays with these limits ask of an event that goes to all of them: the tightest counts.
+    """What relays with these limits ask of one event that goes to all of them: the tightest limit counts.
 
-    Who asks for more than `most_work` bits will refuse, and no work is done for them.
+    A relay that asks for more than `most_work` bits will refuse the event, and no work is done for it.
     """
     known = tuple(limits)
     bits = (one.min_pow_difficulty for one in known if one.min_pow_difficulty <= most_work)
@@ -77,10 +77,10 @@ _decode_limitation: Final = msgspec.json.Decoder(dict[str, object]).decode
 
 
 def read_limits(document: bytes) -> RelayLimits:
-    """The limits in a relay's information document; what cannot be meant is passed over, field by field.
+    """Read the limits in a relay's information document; each field with an impossible value is ignored.
 
     Raises:
-        RemoteProtocolError: it is no such document.
+        RemoteProtocolError: `document` is not a relay's information document.
     """
     try:
         said = _decode_limitation(_decode_document(document).limitation)

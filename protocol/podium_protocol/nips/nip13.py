@@ -12,22 +12,22 @@ from podium_protocol.events import EventId, UnsignedEvent, canonical
 from podium_protocol.tags import Tags
 
 MAX_WORK: Final = 20
-"""Bits that anybody may ask us for: about a million hashes, a second or two for a small event."""
+"""The most bits a relay may ask of us: about a million hashes, a second or two for a small event."""
 
 _TAG: Final = "nonce"
 _TRIES: Final = 32  # times the mean: once in e**32 it is not enough
 
 
 def difficulty(event_id: EventId) -> int:
-    """How many leading zero bits an event's id has."""
+    """The number of leading zero bits in an event's id (NIP-13)."""
     return 256 - int(event_id, 16).bit_length()
 
 
 def mine(event: UnsignedEvent, bits: int, nonces: Iterable[int] | None = None) -> UnsignedEvent | None:
-    """The event with a nonce by which its id has `bits` zero bits or more; None if none of `nonces` does.
+    """Return the event with a nonce that gives its id at least `bits` leading zero bits; None if none of `nonces` does.
 
-    About 2**bits hashes, a microsecond each for a small event, and one more for every 2 kB of content: not
-    for an event loop. `nonces` None: more than are ever needed.
+    It takes about 2**bits hashes, each a microsecond for a small event and one more for every 2 kB of content: do not
+    call it on an event loop. `nonces` None: more nonces than are ever needed.
     """
     drafted = _with_nonce(event, event.id, bits)  # an event cannot hold its own id: this text is in no other place
     head, _, tail = canonical(drafted).partition(event.id.encode())
@@ -41,7 +41,7 @@ def mine(event: UnsignedEvent, bits: int, nonces: Iterable[int] | None = None) -
 
 
 def without_nonce(rows: Tags) -> Tags:
-    """An event's tags without its proof of work: what it says."""
+    """The event's tags without its proof of work, so that two events can be compared by what they say."""
     return tuple(tag for tag in rows if tag[0] != _TAG)
 
 

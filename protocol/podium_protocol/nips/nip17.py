@@ -19,7 +19,7 @@ def write_message(
     subject: str | None = None,
     reply_to: EventId | None = None,
 ) -> UnsignedEvent:
-    """The kind 14 rumor of a message in plain text, to be sealed and wrapped (`nip59.gift_wrap`).
+    """Write the kind 14 rumor of a message in plain text, to be sealed and wrapped (`nip59.gift_wrap`).
 
     Raises:
         LocalProtocolError: no text, or more than 16 KiB of it.
@@ -33,7 +33,7 @@ def write_message(
 
 
 def read_dm_relays(event: VerifiedEvent) -> tuple[str, ...]:
-    """The relays of a kind 10050 in their order, normalised; empty where there is no usable one, or another kind.
+    """Read the relays of a kind 10050, in order and normalised; empty if none is usable, or for another kind.
 
     Nothing may be sent to a person without such relays (NIP-17).
     """
@@ -43,7 +43,7 @@ def read_dm_relays(event: VerifiedEvent) -> tuple[str, ...]:
 
 
 def write_dm_relays(pubkey: Pubkey, relays: Iterable[str], *, created_at: int) -> UnsignedEvent:
-    """A kind 10050 that names `relays`.
+    """Write a kind 10050 that names `relays`.
 
     Raises:
         LocalProtocolError: none, too many, or one that is no ws or wss URL.

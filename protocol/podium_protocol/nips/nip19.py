@@ -76,7 +76,7 @@ def encode_npub(pubkey: Pubkey) -> str:
 
 
 def short_npub(pubkey: Pubkey) -> str:
-    """The two ends of the npub, as people see somebody without a name; too short to be searched for."""
+    """The two ends of the npub, shown for a person without a name; too short to search for the person by it."""
     npub = encode_npub(pubkey)
     return f"{npub[:10]}…{npub[-6:]}"
 
@@ -95,7 +95,7 @@ def encode_nprofile(pubkey: Pubkey, relays: Iterable[str] = ()) -> str:
     """`nprofile1...`.
 
     Raises:
-        LocalProtocolError: a relay is no ws or wss URL. So do the other two that take relays.
+        LocalProtocolError: a relay is no ws or wss URL.
     """
     return _encode("nprofile", [(_SPECIAL, bytes.fromhex(pubkey)), *_relay_rows(relays)])
 
@@ -103,7 +103,11 @@ def encode_nprofile(pubkey: Pubkey, relays: Iterable[str] = ()) -> str:
 def encode_nevent(
     event_id: EventId, relays: Iterable[str] = (), *, author: Pubkey | None = None, kind: int | None = None
 ) -> str:
-    """`nevent1...`."""
+    """`nevent1...`.
+
+    Raises:
+        LocalProtocolError: a relay is no ws or wss URL.
+    """
     rows = [(_SPECIAL, bytes.fromhex(event_id)), *_relay_rows(relays)]
     if author is not None:
         rows.append((_AUTHOR, bytes.fromhex(author)))
@@ -124,7 +128,7 @@ def encode_naddr(address: Address, relays: Iterable[str] = ()) -> str:
 
 
 def decode(text: str) -> Entity:
-    """What the text names, read strictly; neither white space nor `nostr:` is taken off here.
+    """Decode the text strictly and return what it names; white space and `nostr:` are not removed here.
 
     Raises:
         InvalidInput: a checksum, length or content that NIP-19 does not allow, or a prefix we do not know.
@@ -267,7 +271,7 @@ def _rows(data: bytes) -> list[_Row]:
 def _optional(rows: list[_Row], kind: int, name: str) -> bytes | None:
     values = [value for row_kind, value in rows if row_kind == kind]
     if len(values) > 1:
-        # two readers may take different ones
+        # of two values, two readers may take different ones
         raise InvalidInput(f"the text names its {name} more than once")
     return values[0] if values else None
 

@@ -12,7 +12,7 @@ _DIGITS: Final = re.compile(r"[0-9]{1,16}")  # int() alone takes "+1", " 1" and 
 
 
 def expiration(event: UnsignedEvent | SignedEvent) -> int | None:
-    """The Unix time at which the event expires; None where it does not, or says so in no way we can read."""
+    """The Unix time at which the event expires; None if it does not expire, or its tag cannot be read."""
     text = tags.first(event.tags, "expiration")
     if text is None or not _DIGITS.fullmatch(text):
         return None

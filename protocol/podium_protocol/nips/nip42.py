@@ -1,4 +1,4 @@
-"""NIP-42: telling a relay who asks."""
+"""NIP-42: logging in to a relay."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from podium_protocol.limits import MAX_CHALLENGE_CHARS
 
 
 def write_auth(pubkey: Pubkey, url: str, challenge: str, now: int) -> UnsignedEvent:
-    """The login that answers `challenge`, to be signed and handed to `RelaySession.authenticate`.
+    """Write the login that answers `challenge`, to be signed and handed to `RelaySession.authenticate`.
 
     Raises:
         LocalProtocolError: `url` is no relay URL, or there is no challenge.

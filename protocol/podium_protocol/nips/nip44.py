@@ -28,7 +28,7 @@ _COUNTER: Final = bytes(4)  # `cryptography` takes the block counter, little-end
 
 
 def conversation_key(secret: SecretKey, peer: Pubkey) -> bytes:
-    """The 32-byte key of two people, the same from both sides; worth keeping, it costs 35 us.
+    """Derive the 32-byte key of two people, the same from both sides. Keep it: it costs 35 us.
 
     Raises:
         LocalProtocolError: `peer` is no point on the curve.
@@ -42,7 +42,7 @@ def conversation_key_of(shared_x: bytes) -> bytes:
 
 
 def encrypt(plaintext: str, key: bytes, nonce: bytes) -> str:
-    """The payload for `plaintext` under a conversation key; `nonce` is 32 fresh random bytes, never used again.
+    """Encrypt `plaintext` under a conversation key; `nonce` is 32 fresh random bytes, never used again.
 
     Raises:
         LocalProtocolError: the text is empty, has no UTF-8 form or is too long; the key or nonce is not 32 bytes.
@@ -54,7 +54,7 @@ def encrypt(plaintext: str, key: bytes, nonce: bytes) -> str:
 
 
 def encrypt_bytes(plaintext: bytes, key: bytes, nonce: bytes) -> str:
-    """As `encrypt`, from UTF-8 bytes."""
+    """Encrypt UTF-8 bytes as `encrypt` does text; it raises the same errors."""
     if len(key) != 32 or len(nonce) != 32:
         raise LocalProtocolError("a conversation key and a nonce are 32 bytes each")
     cipher_key, cipher_nonce, mac_key = _message_keys(key, nonce)
@@ -67,7 +67,7 @@ def encrypt_bytes(plaintext: bytes, key: bytes, nonce: bytes) -> str:
 
 
 def decrypt(payload: str, key: bytes) -> str:
-    """The text in a payload.
+    """Decrypt a payload and return its text.
 
     Raises:
         RemoteProtocolError: the payload is not one that this key's peer made by the rules.
@@ -79,18 +79,18 @@ def decrypt(payload: str, key: bytes) -> str:
 
 
 def decrypt_bytes(payload: str, key: bytes) -> bytes:
-    """As `decrypt`, to bytes that have not been checked for UTF-8."""
+    """Decrypt as `decrypt` does, but return the bytes without a check for UTF-8."""
     raw = _decode(payload)
     nonce, ciphertext, mac = raw[1:33], raw[33:-32], raw[-32:]
     cipher_key, cipher_nonce, mac_key = _message_keys(key, nonce)
-    # before anything is decrypted, and in constant time: no oracle for whoever forges payloads
+    # before anything is decrypted, and in constant time: an attacker who forges payloads gets no oracle
     if not hmac.compare_digest(hmac.digest(mac_key, nonce + ciphertext, "sha256"), mac):
         raise RemoteProtocolError("the payload was not made for this key, or was changed (MAC)")
     return _unpad(_chacha20(cipher_key, cipher_nonce, ciphertext))
 
 
 def padded_length(length: int) -> int:
-    """The length that `length` bytes are padded to: coarse steps, so that it tells little about the text."""
+    """The length to which `length` bytes are padded (NIP-44): coarse steps, so that it tells little about the text."""
     if length <= 32:
         return 32
     next_power = 1 << (length - 1).bit_length()

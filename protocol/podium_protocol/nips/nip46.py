@@ -73,21 +73,21 @@ class Response(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Granted(msgspec.Struct, frozen=True):
-    """The signer did it; the result as it stands."""
+    """The signer did what was asked; `result` is unchanged."""
 
     result: str
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The signer did not; its words, as they are: from a stranger."""
+    """The signer refused. Its words are unchanged and come from a stranger."""
 
     words: str
 
 
 class ApprovalNeeded(msgspec.Struct, frozen=True):
-    """A person has to open this page; a second response to the same request follows, or never comes.
+    """A person has to open this page; then a second response to the same request may follow.
 
-    The URL is the signer's word and not checked: show it only if it is http(s).
+    The URL comes from the signer and is not checked: show it only if it is http(s).
     """
 
     url: str
@@ -159,25 +159,25 @@ def write_event(message: Request | Response, sender: SecretKey, to: Pubkey, *, n
 
 
 def read_response(event: VerifiedEvent, client: SecretKey) -> Response:
-    """The response in an event to `client`; whose it is, is for the caller to check (`event.pubkey`).
+    """Decrypt the response in an event to `client`. The caller checks who sent it (`event.pubkey`).
 
     Raises:
-        RemoteProtocolError: it is not for us, does not decrypt, or is no response.
+        RemoteProtocolError: the event is not for `client`, does not decrypt, or holds no response.
     """
     return _read(event, client, Response)
 
 
 def read_request(event: VerifiedEvent, signer: SecretKey) -> Request:
-    """The request in an event to `signer`.
+    """Decrypt the request in an event to `signer`. The caller checks who sent it (`event.pubkey`).
 
     Raises:
-        RemoteProtocolError: as `read_response`.
+        RemoteProtocolError: the event is not for `signer`, does not decrypt, or holds no request.
     """
     return _read(event, signer, Request)
 
 
 def answer_of(response: Response) -> Answer:
-    """What a response means. An empty `error` is none: some signers always send the field."""
+    """Interpret a response. An empty `error` counts as no error: some signers always send the field."""
     if response.result == "auth_url":
         return ApprovalNeeded(response.error or "")
     if response.error or response.result is None:
@@ -197,17 +197,17 @@ class _Draft(msgspec.Struct):
 
 
 def sign_params(event: UnsignedEvent) -> tuple[str]:
-    """The parameter of `sign_event`. The author is named too: signers with several keys then know which is meant."""
+    """The parameter of `sign_event`. It names the author too, so that a signer with several keys knows which to use."""
     draft = _Draft(event.kind, event.content, event.tags, event.created_at, event.pubkey)
     return (msgspec.json.encode(draft).decode(),)
 
 
 def read_signed(result: str, asked: UnsignedEvent) -> VerifiedEvent:
-    """The event that a signer returned.
+    """Read the event that a signer returned, and compare it with the one it was asked to sign.
 
     Raises:
-        RemoteProtocolError: it does not verify, or is another one than was asked for: a signer that puts other words,
-            tags or times under a name must not be published.
+        RemoteProtocolError: it does not verify, or it is another event than `asked`: words, tags or times that a signer
+            changed must not be published under a person's name.
     """
     signed = verify_json(_utf8(result))
     if isinstance(signed, Rejected):
@@ -219,7 +219,7 @@ def read_signed(result: str, asked: UnsignedEvent) -> VerifiedEvent:
 
 
 def read_user(result: str) -> Pubkey:
-    """The answer to `get_public_key`.
+    """Read the answer to `get_public_key`.
 
     Raises:
         RemoteProtocolError: it is no public key.
@@ -231,12 +231,12 @@ def read_user(result: str) -> Pubkey:
 
 
 def write_metadata(name: str, url: str = "") -> str:
-    """The fourth parameter of `connect`: how the signer may call us, and our page if we have one."""
+    """The fourth parameter of `connect`: the name under which the signer shows us, and our page if we have one."""
     return msgspec.json.encode({"name": name} | ({"url": url} if url else {})).decode()
 
 
 def read_relays(result: str) -> tuple[str, ...]:
-    """The answer to `switch_relays`: where the signer is from now on; empty where nothing changes.
+    """Read the answer to `switch_relays`: the signer's relays from now on; empty if nothing changes.
 
     Raises:
         RemoteProtocolError: it is no list of relays.
@@ -252,7 +252,7 @@ def read_relays(result: str) -> tuple[str, ...]:
 
 
 def write_perms(signed_kinds: Iterable[int]) -> str:
-    """The third parameter of `connect`: the kinds that will be asked for."""
+    """The third parameter of `connect`: the kinds that we will ask it to sign."""
     return ",".join(f"sign_event:{kind}" for kind in signed_kinds)
 
 

@@ -39,7 +39,7 @@ class KeySecurity(IntEnum):
 
 
 class Decrypted(msgspec.Struct, frozen=True):
-    """A key and what its file says of its past."""
+    """A secret key, and what its file says about how the key was handled."""
 
     secret: SecretKey
     security: KeySecurity
@@ -54,9 +54,10 @@ def encrypt(
     log_n: int = MAX_SCRYPT_LOG_N,
     security: KeySecurity = KeySecurity.UNTRACKED,
 ) -> str:
-    """The key as `ncryptsec1...`. `salt` (16 bytes) and `nonce` (24) are fresh; scrypt takes 2**log_n KiB of memory.
+    """Encrypt the key as `ncryptsec1...`. `salt` (16 bytes) and `nonce` (24 bytes) are fresh random bytes.
 
-    At `log_n` 18 that is 256 MiB and half a second to a second: call it off the event loop.
+    scrypt takes 2**log_n KiB of memory: at `log_n` 18, 256 MiB and half a second to a second. Do not call it on the
+    event loop.
 
     Raises:
         InvalidInput: the password is empty or no Unicode text.
@@ -73,11 +74,11 @@ def encrypt(
 
 
 def decrypt(text: str, password: str) -> Decrypted:
-    """The key in an `ncryptsec1...`.
+    """Decrypt the key in an `ncryptsec1...`.
 
     Raises:
-        InvalidInput: another form, another version, too costly a `log_n` (which is looked at before scrypt runs), or
-            the wrong password.
+        InvalidInput: another form or version, a `log_n` that is too costly (checked before scrypt runs), or the wrong
+            password.
     """
     data = _read(text)
     log_n, salt, nonce, associated = data[1], data[2:18], data[18:42], data[42:43]

@@ -72,7 +72,7 @@ class Unwrapped(msgspec.Struct, frozen=True):
 def seal(
     rumor: UnsignedEvent, sender: SecretKey, recipient: Pubkey, *, created_at: int, nonce: bytes, aux: bytes
 ) -> SignedEvent:
-    """The kind 13 that holds `rumor` for `recipient`; `nonce` and `aux` are 32 fresh random bytes each.
+    """Write the kind 13 that holds `rumor` for `recipient`; `nonce` and `aux` are 32 fresh random bytes each.
 
     Raises:
         LocalProtocolError: the rumor names another author, or is too long to encrypt.
@@ -92,7 +92,7 @@ def wrap(
     expiration: int | None = None,
     work: int = 0,
 ) -> SignedEvent:
-    """The kind 1059 that holds a seal for `recipient`; `ephemeral_secret` is 32 fresh random bytes, used once.
+    """Write the kind 1059 that holds a seal for `recipient`; `ephemeral_secret` is 32 fresh random bytes, used once.
 
     `work`: the bits of proof of work (NIP-13) that it has at least; see `nip13.mine` for what they cost.
 
@@ -130,7 +130,7 @@ def gift_wrap(
     backdating: int = MAX_BACKDATING,
     work: int = 0,
 ) -> SignedEvent:
-    """Seal and wrap in one go, both dated at random within the last `backdating` seconds: two days, as NIP-59 says.
+    """Seal and wrap a rumor, both dated at random within the last `backdating` seconds (two days in NIP-59).
 
     `entropy` is `ENTROPY_BYTES` fresh random bytes. `conversation_key` is `nip44.conversation_key(sender, recipient)`
     where the caller keeps it: it saves a third of the time for a recipient who is written to again.
@@ -189,7 +189,7 @@ class _Rumor(msgspec.Struct):
 
 
 class _FoundRumor(msgspec.Struct):
-    """A rumor as it stands in anybody's seal."""
+    """A rumor as other clients seal it."""
 
     pubkey: Pubkey
     created_at: Annotated[int, msgspec.Meta(ge=0, le=MAX_CREATED_AT)]
@@ -253,7 +253,7 @@ def _read_rumor(raw: bytes) -> UnsignedEvent | WrapRejected:
 
 def _flaw_of_layers(wrap: VerifiedEvent, sealed: VerifiedEvent, rumor: UnsignedEvent, now: int) -> WrapRejected | None:
     if rumor.pubkey != sealed.pubkey:
-        # NIP-17: else anybody could put words into anybody's mouth
+        # NIP-17: else an attacker could send a message under another person's name
         return WrapRejected(WrapFlaw.FORGED_SENDER, "the rumor names another author than the seal's signer")
     if max(wrap.created_at, sealed.created_at, rumor.created_at) > now + MAX_FUTURE:
         return WrapRejected(WrapFlaw.BAD_TIME, "it is dated in the future")

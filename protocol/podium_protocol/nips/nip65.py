@@ -10,21 +10,21 @@ from podium_protocol.limits import MAX_LISTED_RELAYS
 
 
 class RelayList(msgspec.Struct, frozen=True):
-    """Normalised URLs in their order; one that stands in both lists is for both."""
+    """Normalised URLs in order; a relay for both purposes stands in both lists."""
 
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
 
 
 def read_relay_list(event: VerifiedEvent) -> RelayList:
-    """The lists in a kind 10002, each cut at our cap; empty for another kind. Unknown markers are left out."""
+    """Read the lists in a kind 10002, each cut at our cap; empty for another kind. Unknown markers are left out."""
     if event.kind != kinds.RELAY_LIST:
         return RelayList()
     return RelayList(read=_urls(event, "read"), write=_urls(event, "write"))
 
 
 def write_relay_list(pubkey: Pubkey, relays: RelayList, *, created_at: int) -> UnsignedEvent:
-    """A kind 10002 with `relays`.
+    """Write a kind 10002 with `relays`.
 
     Raises:
         LocalProtocolError: none, too many, or one that is no ws or wss URL.

@@ -13,7 +13,7 @@ from podium_protocol.tags import Tag
 
 
 class Handler(msgspec.Struct, frozen=True, kw_only=True):
-    """An application. `url` has `<bech32>` where the `naddr` of what is opened goes."""
+    """An application. Clients put the `naddr` of the event to open in place of `<bech32>` in `url`."""
 
     identifier: str
     name: str
@@ -23,7 +23,7 @@ class Handler(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_handler(handler: Handler, *, pubkey: Pubkey, created_at: int) -> UnsignedEvent:
-    """The kind 31990 for `pubkey` to sign; the content is a profile, since that of `pubkey` may be a person's."""
+    """Write the kind 31990 for `pubkey` to sign. It holds a profile of its own: that of `pubkey` may be a person's."""
     rows = tags.build(
         (
             ("d", handler.identifier),
@@ -37,10 +37,10 @@ def write_handler(handler: Handler, *, pubkey: Pubkey, created_at: int) -> Unsig
 
 
 def client_tag(name: str, handler: Address, relay_hint: str) -> Tag:
-    """The tag with which an application marks what it wrote."""
+    """The `client` tag with which an application marks an event that it wrote (NIP-89)."""
     return ("client", name, str(handler), relay_hint)
 
 
 def is_written_by(rows: tags.Tags, handler: Address) -> bool:
-    """Whether the tags of an event say that this application wrote it."""
+    """Whether the event's `client` tag names this application (NIP-89)."""
     return any(row[2] == str(handler) for row in tags.named(rows, "client") if len(row) > 2)

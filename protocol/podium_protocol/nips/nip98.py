@@ -22,7 +22,7 @@ _SCHEME: Final = re.compile(r"nostr +([A-Za-z0-9+/=]+)", re.IGNORECASE)  # schem
 
 
 class HttpLogin(msgspec.Struct, frozen=True):
-    """A checked login. Whoever takes it must still see to it that each `event_id` is used once."""
+    """A checked login. The caller must still accept each `event_id` only once."""
 
     pubkey: Pubkey
     event_id: EventId
@@ -38,10 +38,10 @@ class Refusal(msgspec.Struct, frozen=True):
 def write(  # noqa: PLR0917  (the order of a request: who, where, how, what, when)
     pubkey: Pubkey, url: str, method: str, body: bytes | None, now: int, extra_tags: Iterable[Tag] = ()
 ) -> UnsignedEvent:
-    """The login for one call: absolute `url` with its query, the method in capitals, the body where there is one.
+    """Write the login for one call: the absolute `url` with its query, the method in capitals, and the body if any.
 
     Raises:
-        LocalProtocolError: the method is not in capitals, or an extra tag stands for what the login itself says.
+        LocalProtocolError: the method is not in capitals, or an extra tag has a name that the login itself uses.
     """
     if not _METHOD.fullmatch(method):
         raise LocalProtocolError("HTTP methods are case-sensitive and written in capitals (RFC 9110)")
@@ -56,7 +56,7 @@ def write(  # noqa: PLR0917  (the order of a request: who, where, how, what, whe
 def check(
     event: VerifiedEvent, *, url: str, method: str, body: bytes | None, now: int, window: int = HTTP_LOGIN_WINDOW
 ) -> HttpLogin | Refusal:
-    """Whether `event` is a login for exactly this call.
+    """Check that `event` is a login for exactly this call, and return it or the reason against it (NIP-98).
 
     `url` is built from the configured public URL, never from the Host header; `method` is in capitals. `now` and
     `window` are seconds.

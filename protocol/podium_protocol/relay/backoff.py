@@ -16,8 +16,7 @@ from podium_protocol.limits import (
 def delays(random: Callable[[], float], *, first: float = FIRST_DELAY, cap: float = MAX_DELAY) -> Iterator[float]:
     """Endless delays in seconds: they double from `first`, never exceed `cap`, and lie in the upper half at random.
 
-    `random` returns numbers in [0, 1). Jitter keeps the clients of a restarted relay from
-    coming back all at once.
+    `random` returns numbers in [0, 1). The jitter keeps the clients of a restarted relay from reconnecting all at once.
     """
     span = first
     while True:

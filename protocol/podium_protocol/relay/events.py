@@ -10,21 +10,21 @@ from podium_protocol.relay.verdicts import Verdict
 
 
 class EndOfStored(msgspec.Struct, frozen=True):
-    """The relay has sent what it had. `partial`: it did not say so in time; the true end may still follow."""
+    """The relay has sent all stored events. `partial`: no EOSE came in time; it may still follow."""
 
     subscription_id: str
     partial: bool
 
 
 class SubscriptionClosed(msgspec.Struct, frozen=True):
-    """The relay serves this subscription no more on this connection. It is asked for again after a reconnect."""
+    """The relay no longer serves this subscription on this connection. It is asked for again after a reconnect."""
 
     subscription_id: str
     verdict: Verdict
 
 
 class Published(msgspec.Struct, frozen=True):
-    """What became of a publication. A late `Done` may follow an `Unknown` that was a time-out."""
+    """The outcome of a publication. A late `Done` may follow an `Unknown` that was a time-out."""
 
     event_id: EventId
     verdict: Verdict

@@ -11,7 +11,7 @@ from podium_protocol.limits import MAX_AUTH_ATTEMPTS
 class LoginStage(Enum):
     """Where the login stands. Only these moves exist: IDLE -> ASKED -> SENT -> DONE or REFUSED, and again."""
 
-    IDLE = auto()  # nothing asked of us yet, or nothing came of it in time
+    IDLE = auto()  # no login asked of us yet, or the last attempt timed out
     ASKED = auto()  # the caller is having a challenge signed
     SENT = auto()  # the relay has our signature and has not answered: one in flight
     DONE = auto()
@@ -39,7 +39,7 @@ class RelayLogin:
         )
 
     def is_hopeful(self) -> bool:
-        """Whether whatever was refused may wait: a login is under way, can be asked for, or awaits its challenge."""
+        """Whether refused requests may wait: a login is under way, can be asked for, or awaits its challenge."""
         return self.is_under_way() or self.challenge is None or self.may_ask()
 
     def is_under_way(self) -> bool:
@@ -54,11 +54,11 @@ class RelayLogin:
         return self.challenge
 
     def send(self, event_id: EventId) -> None:
-        """Note that a signed login left."""
+        """Note that a signed login was sent."""
         self.stage, self.sent_id, self._tried = LoginStage.SENT, event_id, self.challenge
 
     def answer(self, accepted: bool) -> None:
-        """Note the relay's OK to it, be it late."""
+        """Note the relay's OK to the login, even a late one."""
         self.stage, self.sent_id = (LoginStage.DONE if accepted else LoginStage.REFUSED), None
         self.successes += accepted
 
@@ -67,11 +67,11 @@ class RelayLogin:
         self.stage = LoginStage.REFUSED
 
     def put_off(self) -> None:
-        """Note that the caller could not sign, and that nothing was lost with it: the challenge may be tried again."""
+        """Note that the caller could not sign for now: the challenge may be tried again, and no attempt is lost."""
         self.stage, self._tried = LoginStage.IDLE, None
 
     def drop_stale(self) -> None:
-        """Note that the challenge that was signed is not the newest any more."""
+        """Note that the signed challenge is no longer the newest one."""
         self.stage = LoginStage.IDLE
 
     def give_up(self) -> None:

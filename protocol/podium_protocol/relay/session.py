@@ -60,7 +60,7 @@ class RelaySession:
         self.misbehaviour = Misbehaviour()
         self.is_connected = False
         self.has_answered = False
-        """Whether an EOSE or an OK came on this connection: half of what makes it good (`backoff.is_proven`)."""
+        """Whether an EOSE or an OK came on this connection: one of the two conditions of `backoff.is_proven`."""
         self._now = 0.0
         self._login = RelayLogin()
         self._login_due: float | None = None
@@ -69,7 +69,7 @@ class RelaySession:
         # refused until we have logged in
         self._waiting_subscriptions: dict[str, Subscription] = {}
         self._waiting_publications: dict[EventId, Publication] = {}
-        # in the order of falling due, so that the first entry is the next deadline
+        # in order of deadline, so that the first entry is the next one
         self._eose_due: dict[str, float] = {}
         self._ok_due: dict[EventId, float] = {}
         # so that late frames are told from invented ones
@@ -86,7 +86,7 @@ class RelaySession:
     def subscribe(
         self, subscription_id: str, filters: Sequence[Filter], now: float, *, resume: Resume | None = None
     ) -> None:
-        """Ask for events, now if connected and after each reconnect; the same id again replaces the filters.
+        """Ask for events, now if connected, and after each reconnect; a second call with the id replaces the filters.
 
         `resume` is called with `filters` each time the REQ is sent and returns those to send.
 
@@ -101,7 +101,7 @@ class RelaySession:
             self._ask(subscription_id, subscription)
 
     def unsubscribe(self, subscription_id: str) -> None:
-        """Ask no more. Unknown ids are ignored: the relay may have been first to close."""
+        """End a subscription. Unknown ids are ignored: the relay may have closed it first."""
         subscription = self._subscriptions.pop(subscription_id, None)
         self._waiting_subscriptions.pop(subscription_id, None)
         self._eose_due.pop(subscription_id, None)
@@ -114,7 +114,7 @@ class RelaySession:
         self.publish_bytes(event.id, event.to_json(), now)
 
     def publish_bytes(self, event_id: EventId, event_json: bytes, now: float) -> None:
-        """Send an event from its stored bytes, unchanged. What is already on its way is not sent twice."""
+        """Send an event from its stored bytes, unchanged. An event that still awaits its OK is not sent twice."""
         self._now = now
         if not self.is_connected:
             self._events.append(Published(event_id, Unknown("not connected")))
@@ -145,9 +145,9 @@ class RelaySession:
         self._out.append(messages.encode_auth(login))
 
     def cannot_authenticate(self, reason: str) -> None:
-        """Say that `AuthNeeded` will not be answered: whatever waits for the login fails as `AuthRequired`."""
+        """Say that `AuthNeeded` will not be answered: requests that wait for the login fail as `AuthRequired`."""
         if self._login.stage is LoginStage.SENT:
-            return  # it was answered, and the relay has the word
+            return  # it was answered, and the relay's reply decides
         if self._has_waiting():
             self._login.refuse()
         else:
@@ -155,14 +155,14 @@ class RelaySession:
         self._fail_waiting(AuthRequired(reason))
 
     def filters_of(self, subscription_id: str) -> tuple[Filter, ...] | None:
-        """The filters last sent for a subscription, to hold its events against; None if there is none of that id."""
+        """The filters last sent for a subscription, against which its events are checked; None for an unknown id."""
         subscription = self._subscriptions.get(subscription_id)
         return None if subscription is None else subscription.sent
 
     # -- what the pump does --------------------------------------------------------------------------------------------
 
     def connected(self, now: float) -> None:
-        """The socket is open: every subscription is asked for again."""
+        """Note that the socket is open: every subscription is asked for again."""
         self._now = now
         self._reset()
         self.is_connected = True
@@ -171,7 +171,7 @@ class RelaySession:
             self._ask(subscription_id, subscription)
 
     def disconnected(self) -> None:
-        """The socket is gone: what was on its way has an unknown outcome (it may have arrived)."""
+        """Note that the socket is closed: events on their way have an unknown outcome (they may have arrived)."""
         self.is_connected = False
         for event_id in self._publications:
             self._events.append(Published(event_id, Unknown("the connection was lost before the relay answered")))
@@ -201,7 +201,7 @@ class RelaySession:
                 self._blame(_VIOLATIONS[flaw])
 
     def tick(self, now: float) -> None:
-        """Let time-outs happen; call it at `next_deadline` at the latest."""
+        """Handle time-outs; call it at `next_deadline` at the latest."""
         self._now = now
         for subscription_id in pop_due(self._eose_due, now):
             self._miss_eose(subscription_id, self._subscriptions[subscription_id])
@@ -266,7 +266,7 @@ class RelaySession:
         self._events.append(EndOfStored(subscription_id, partial=False))
 
     def _miss_eose(self, subscription_id: str, subscription: Subscription) -> None:
-        """What is asked is answered by words for a person alone: older relays refuse so, and never say CLOSED."""
+        """Take a NOTICE instead of an EOSE for a refusal: older relays refuse that way and never send CLOSED."""
         if subscription.has_stored or subscription.notices_before == self._notices:
             subscription.stage = Stage.LIVE
             self._events.append(EndOfStored(subscription_id, partial=True))
@@ -327,7 +327,7 @@ class RelaySession:
         elif self._overdue.pop(frame.event_id, None) is None:
             self._blame(Violation.UNSOLICITED_OK)
         elif isinstance(verdict := verdicts.of_ok(frame.accepted, frame.message), Done):
-            self._events.append(Published(frame.event_id, verdict))  # late, and still worth knowing
+            self._events.append(Published(frame.event_id, verdict))  # late, but the caller still wants to know
 
     def _finish(self, event_id: EventId, verdict: Verdict) -> None:
         del self._publications[event_id]
@@ -337,7 +337,7 @@ class RelaySession:
     # -- login ---------------------------------------------------------------------------------------------------------
 
     def _is_worth_a_login(self, item: Subscription | Publication) -> bool:
-        """Whether what was refused may be sent once more after a login: once, so that no relay makes us loop."""
+        """Whether a refused request may be sent again after a login: only once, so that no relay makes us loop."""
         if not self.may_authenticate or item.was_retried:
             return False
         return item.logins_before < self._login.successes or self._login.is_hopeful()
@@ -380,14 +380,14 @@ class RelaySession:
         self._ask_for_login_or_fail(verdict if keeps else AuthRequired(verdict.message))
 
     def _wants_login(self) -> bool:
-        """Something waits for it, or the relay does not know us: it may withhold our gift wraps in silence (NIP-17)."""
+        """Requests wait for a login, or the relay does not know us and may silently withhold gift wraps (NIP-17)."""
         return self._has_waiting() or (self.may_authenticate and not self._login.successes)
 
     def _has_waiting(self) -> bool:
         return bool(self._waiting_subscriptions or self._waiting_publications)
 
     def _ask_as_known(self) -> None:
-        """Ask once more what was asked as a stranger: the same, since what was withheld may be older than an EOSE."""
+        """Repeat the requests made before the login, unchanged: withheld events may be older than the last EOSE."""
         for subscription_id, subscription in self._subscriptions.items():
             if subscription.is_open() and subscription.logins_before < self._login.successes:
                 self._ask(subscription_id, subscription, again=True)
@@ -429,7 +429,7 @@ class RelaySession:
         self.misbehaviour.add(violation, self._now)
 
     def _reset(self) -> None:
-        """Forget what belonged to the last connection."""
+        """Forget the state of the last connection."""
         self.has_answered = False
         self._login, self._login_due = RelayLogin(), None
         self._live = Allowance()

@@ -1,8 +1,8 @@
-"""What is wanted of one relay, put into no more REQs than it allows (NIP-11, `max_subscriptions`).
+"""The subscriptions of one relay, put into no more REQs than it allows (NIP-11, `max_subscriptions`).
 
-Where a relay names no limit, each subscription has a REQ of its own and its own name on the wire. Else several share
-one, with all their filters in it; what comes back is told apart by the filters. Gift wraps share last: a relay that
-serves them to their recipient only would refuse the others with them.
+Where a relay names no limit, each subscription has a REQ of its own and its own name on the wire. Otherwise several
+share a REQ that holds all their filters, and the filters tell which events belong to which. The subscription for gift
+wraps shares last: a relay that serves them only to their recipient would refuse the others together with them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ USUAL_FILTERS: Final = 10
 """Filters in a REQ for a relay that limits subscriptions and does not say how many filters it takes."""
 
 _KEPT_FOR_QUESTIONS: Final = 1
-"""REQs of what a relay allows that are left to what is asked once: reading the past goes on, one page at a time."""
+"""REQs of a relay's limit that are kept free for one-time requests, so that reading the past goes on page by page."""
 
 _RESUMED: Final = len(b',"since":9007199254740991')  # what `Resume` may add to a filter
 _decode: Final = msgspec.json.Decoder(SignedEvent).decode
@@ -36,7 +36,7 @@ class _Wanted(msgspec.Struct):
     size: int  # bytes of its filters in a REQ
     sent: tuple[Filter, ...] = ()
     has_ended: bool = False
-    skips_end: bool = False  # it was asked for once more for another's sake: that end is no news
+    skips_end: bool = False  # asked for again only because another name shares its REQ: its next EOSE is no news
 
     def next(self) -> tuple[Filter, ...]:
         self.sent = self.filters if self.resume is None else tuple(self.resume(self.filters))
@@ -47,7 +47,7 @@ class SharedSubscriptions:
     """The subscriptions of one relay by name. Times are monotonic seconds."""
 
     def __init__(self, session: RelaySession) -> None:
-        """Put REQs into this session; subscriptions made there directly are nobody's here."""
+        """Put REQs into this session; subscriptions that were made there directly are not managed here."""
         self._session = session
         self._limits = NO_LIMITS
         self._wanted: dict[str, _Wanted] = {}
@@ -58,17 +58,17 @@ class SharedSubscriptions:
 
     @property
     def limits(self) -> RelayLimits:
-        """What the relay allows, as far as it is known."""
+        """The relay's limits, as far as they are known (NIP-11)."""
         return self._limits
 
     @property
     def room_for_questions(self) -> int | None:
-        """How many REQs may be open besides; None: as many as one likes."""
+        """How many REQs may be open besides those of the subscriptions; None: no limit."""
         allowed = self._limits.max_subscriptions
         return None if allowed is None else max(1, allowed - len(self._reqs))
 
     def heed(self, limits: RelayLimits, now: float) -> None:
-        """Take what the relay says it allows, and put everything into REQs anew if that changes them."""
+        """Apply the limits that the relay names, and divide all subscriptions into REQs again if that changes them."""
         if limits == self._limits:
             return
         self._limits = limits
@@ -79,7 +79,9 @@ class SharedSubscriptions:
             self._place(name, now)
 
     def subscribe(self, name: str, filters: Sequence[Filter], now: float, *, resume: Resume | None = None) -> None:
-        """Want events, over all connections; the same name again replaces the filters; `resume` as in `RelaySession`.
+        """Ask for events, over all connections; a second call with the name replaces the filters.
+
+        `resume` is that of `RelaySession.subscribe`.
 
         Raises:
             LocalProtocolError: a name or filters that NIP-01 does not allow.
@@ -96,7 +98,7 @@ class SharedSubscriptions:
         self._place(name, now)
 
     def unsubscribe(self, name: str, now: float) -> None:
-        """Want them no more; whoever had no room may have it now."""
+        """End a subscription; one for which there was no room may take its place."""
         self._wanted.pop(name, None)
         self.unserved.pop(name, None)
         self._remove(name, now)
@@ -104,21 +106,21 @@ class SharedSubscriptions:
             self._place(waiting, now)
 
     def ask_again(self, names: Iterable[str], now: float) -> None:
-        """Ask once more for what the relay closed."""
+        """Ask again for subscriptions that the relay closed."""
         for subscription_id in dict.fromkeys(self._id_of[name] for name in names if name in self._id_of):
             self._ask(subscription_id, now)
 
     def connected(self) -> None:
-        """There is a new connection: everything is asked for again, and ends again."""
+        """Note a new connection: everything is asked for again, and each subscription gets a new EOSE."""
         for wanted in self._wanted.values():
             wanted.has_ended = wanted.skips_end = False
 
     def names_of(self, subscription_id: str) -> tuple[str, ...]:
-        """Those who share a REQ; empty where it is nobody's here."""
+        """The names that share a REQ; empty if the REQ is not managed here."""
         return tuple(self._reqs.get(subscription_id, ()))
 
     def end(self, subscription_id: str, *, partial: bool) -> tuple[str, ...]:
-        """Take an end of stored events. For whom it is news: not for those who were told, and asked for no more."""
+        """Note an EOSE, and return the names for which it is news: those that were not told of it before."""
         names = self.names_of(subscription_id)
         told = tuple(name for name in names if not self._wanted[name].skips_end)
         for name in names:
@@ -127,14 +129,17 @@ class SharedSubscriptions:
         return told
 
     def closed(self, subscription_id: str) -> tuple[str, ...]:
-        """Take a CLOSED. Whom it concerns."""
+        """Note a CLOSED, and return the names that shared the REQ."""
         names = self.names_of(subscription_id)
         for name in names:
             self._wanted[name].has_ended = self._wanted[name].skips_end = False
         return names
 
     def owner_of(self, subscription_id: str, raw: msgspec.Raw) -> str:
-        """Whose event it is; the id itself where it is nobody's here, one of the names where it answers none."""
+        """The name whose filters match the event.
+
+        One of the sharing names if none matches, and the subscription id itself if the REQ is not managed here.
+        """
         names = self._reqs.get(subscription_id)
         if names is None:
             return subscription_id
@@ -143,19 +148,19 @@ class SharedSubscriptions:
         try:
             event = _decode(raw)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
-            return names[0]  # whoever judges it will see that it is none
+            return names[0]  # the check against that name's filters will report the event
         answered = (name for name in names if any(one.matches(event) for one in self._wanted[name].sent))
         return next(answered, names[0])
 
     def filters_of(self, name: str) -> tuple[Filter, ...] | None:
-        """What the relay was last asked for by this name; None if it is asked for nothing by it."""
+        """The filters last sent to the relay under this name; None if there are none."""
         if (subscription_id := self._id_of.get(name)) is None:
             return None
         if len(self._reqs[subscription_id]) == 1:
             return self._session.filters_of(subscription_id)
         return self._wanted[name].sent
 
-    # -- who shares with whom
+    # -- which names share a REQ
 
     def _place(self, name: str, now: float) -> None:
         """Put a name into a REQ: one of its own while there is room, else the one with the fewest filters."""
@@ -172,7 +177,7 @@ class SharedSubscriptions:
         self._ask_anew(subscription_id, name, now)
 
     def _free_id(self, name: str, *, is_needed: bool) -> str | None:
-        """The id of a REQ of its own; the last one is for gift wraps unless another place there is not."""
+        """The id of a REQ of its own; the last free one is kept for gift wraps unless `name` has no other place."""
         allowed = self._limits.max_subscriptions
         if allowed is None:
             return name
@@ -224,7 +229,7 @@ class SharedSubscriptions:
             self._session.unsubscribe(subscription_id)
 
     def _ask_anew(self, subscription_id: str, name: str, now: float) -> None:
-        """Ask anew since `name` came, changed or left: for the others who share the REQ its end is no news."""
+        """Send a REQ again because `name` came, changed or left; to the other names in it, its EOSE is no news."""
         for other in self._reqs[subscription_id]:
             if other != name:
                 self._wanted[other].skips_end = self._wanted[other].has_ended

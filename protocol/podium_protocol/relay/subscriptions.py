@@ -1,4 +1,4 @@
-"""The books a `RelaySession` keeps: what was asked for, what is on its way, what falls due when."""
+"""The state of a `RelaySession`: subscriptions, publications on their way, and deadlines."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Subscription:
         self._quota = 0.0  # stored events it may still send
 
     def start(self, logins: int, *, again: bool = False) -> tuple[Filter, ...]:
-        """Note that it is asked for now, and return the filters to send; `again`: the same as before."""
+        """Note that the REQ is sent now, and return its filters; `again`: the same ones as before."""
         if self._resume is not None and not again:
             self.sent = tuple(self._resume(self.filters))
         self.stage, self.has_ended, self.is_end_held, self.logins_before = Stage.STORED, False, False, logins
@@ -90,7 +90,7 @@ class Allowance:
 
 
 def pop_due(times: dict[_Key, float], now: float) -> Iterator[_Key]:
-    """Take out what has fallen due; `times` stands in the order of falling due."""
+    """Remove and return the keys that are due; `times` is in order of deadline."""
     while times:
         key, due = next(iter(times.items()))
         if due > now:
@@ -100,7 +100,7 @@ def pop_due(times: dict[_Key, float], now: float) -> Iterator[_Key]:
 
 
 def remember(times: dict[_Key, float], key: _Key, time: float) -> None:
-    """Note a time, the oldest notes making room: a relay must not fill our memory."""
+    """Note a time, and drop the oldest notes beyond the limit: a relay must not fill our memory."""
     times.pop(key, None)
     times[key] = time
     if len(times) > MAX_REMEMBERED:

@@ -26,13 +26,13 @@ class RateLimited(msgspec.Struct, frozen=True, tag=True):
 
 
 class AuthRequired(msgspec.Struct, frozen=True, tag=True):
-    """The relay wants to know who asks (NIP-42), and we did not, may not or could not tell it."""
+    """The relay asks for a login (NIP-42), and we did not, may not or could not log in."""
 
     message: str = ""
 
 
 class Restricted(msgspec.Struct, frozen=True, tag=True):
-    """The relay knows who asks and still refuses: final for this relay."""
+    """The relay refuses although we are logged in: final for this relay."""
 
     message: str = ""
 
@@ -58,7 +58,7 @@ class Invalid(msgspec.Struct, frozen=True, tag=True):
 
 
 class Unknown(msgspec.Struct, frozen=True, tag=True):
-    """`error:`, no prefix, no answer, or a lost connection: it may have been done. Retry with the same bytes."""
+    """`error:`, no prefix, no answer, or a lost connection: the relay may have it. Retry with the same bytes."""
 
     message: str = ""
 
@@ -82,7 +82,7 @@ _BY_PREFIX: Final[dict[str, Callable[[str], Verdict]]] = {
     "restricted": Restricted,
     "blocked": Blocked,
     "deleted": Blocked,
-    "mute": Blocked,  # nobody listened to an ephemeral event: it was not delivered, and will not be
+    "mute": Blocked,  # no client was subscribed to an ephemeral event: it was not delivered, and will not be
 }
 
 
@@ -92,7 +92,7 @@ def of_ok(accepted: bool, message: str) -> Verdict:
 
 
 def of_closed(message: str) -> Verdict:
-    """The verdict on a subscription, from the CLOSED that ends it. Never `Done`: nobody is served any more."""
+    """The verdict on a subscription, from the CLOSED that ends it. Never `Done`: the relay sends nothing more."""
     verdict = _of_refusal(message)
     return Unknown(verdict.message) if isinstance(verdict, Done) else verdict
 
@@ -127,11 +127,11 @@ class Violation(StrEnum):
     MALFORMED = "malformed"
     UNKNOWN_LABEL = "unknown_label"
     UNKNOWN_SUBSCRIPTION = "unknown_subscription"
-    STRAY_END = "stray_end"  # EOSE or CLOSED of a subscription that there is not, or not any more
+    STRAY_END = "stray_end"  # EOSE or CLOSED of a subscription that does not exist (any more)
     UNSOLICITED_OK = "unsolicited_ok"
     FLOOD = "flood"
-    OUTSIDE_FILTER = "outside_filter"  # reported by whoever parses the events
-    BAD_EVENT = "bad_event"  # so is this: malformed, wrong id, bad signature
+    OUTSIDE_FILTER = "outside_filter"  # reported by the caller, which parses the events
+    BAD_EVENT = "bad_event"  # also reported by the caller: malformed, wrong id, bad signature
 
 
 WEIGHTS: Final[dict[Violation, float]] = {
@@ -163,7 +163,7 @@ class Misbehaviour:
         self._as_of = now
 
     def score(self, now: float) -> float:
-        """The weight of all faults, older ones faded."""
+        """The sum of the weights of all faults, each halved every ten minutes."""
         return float(self._score * 0.5 ** (max(0.0, now - self._as_of) / PENALTY_HALF_LIFE))
 
     def is_banned(self, now: float) -> bool:
