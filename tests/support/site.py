@@ -17,6 +17,7 @@ import httpx
 import msgspec
 from websockets.asyncio.client import connect
 
+from podium_daemon.api.service import ServiceOut
 from podium_daemon.conference.service import TrainingCallingIntegration
 from podium_daemon.relays.mailboxes import Mailboxes
 from podium_daemon.relays.pool import PoolRelay, RelayPool
@@ -32,7 +33,6 @@ from podium_daemon.signers.page_registry import PageSignerRegistry
 from podium_daemon.web.calendar_feed import Face
 from podium_daemon.web.context import Context
 from podium_daemon.web.drafts import Drafts
-from podium_daemon.web.models import ServiceOut
 from podium_daemon.web.server import WebServer, listen
 from podium_daemon.web.site import build_site
 from podium_daemon.web.views import Views

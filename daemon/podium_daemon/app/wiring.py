@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from podium_daemon.api.service import ServiceOut
 from podium_daemon.app import policies
 from podium_daemon.app.recording_parts import RecordingPlace, join_recorder
 from podium_daemon.app.reload import Reloader
@@ -93,7 +94,6 @@ from podium_daemon.web.connections import Caps
 from podium_daemon.web.context import Context
 from podium_daemon.web.drafts import Drafts
 from podium_daemon.web.metrics import Counted
-from podium_daemon.web.models import ServiceOut
 from podium_daemon.web.server import WebServer, listen
 from podium_daemon.web.site import build_site
 from podium_daemon.web.views import Views

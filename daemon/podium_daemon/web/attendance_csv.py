@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from podium_daemon.web.models import AttendanceOut
+from podium_daemon.api.attendance import AttendanceOut
 from podium_storage.table.models import IntervalRow
 
 _FORMULA_STARTS: Final = (

@@ -10,6 +10,7 @@ import msgspec
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from podium_daemon.api.service import ServiceOut
 from podium_daemon.conference.engine import ConferenceEngine
 from podium_daemon.runtime.allowances import Allowances
 from podium_daemon.runtime.clock import Clock, SystemClock
@@ -19,7 +20,6 @@ from podium_daemon.signers.page_registry import PageSignerRegistry
 from podium_daemon.web.calendar_feed import Face
 from podium_daemon.web.drafts import Drafts
 from podium_daemon.web.metrics import Counted, nothing_counted
-from podium_daemon.web.models import ServiceOut
 from podium_daemon.web.ports import (
     CallingOf,
     ControlsPort,

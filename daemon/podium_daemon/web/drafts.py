@@ -10,8 +10,9 @@ from http import HTTPStatus
 
 import msgspec
 
+from podium_daemon.api.base import TemplateModel
+from podium_daemon.api.sessions import DraftOut, SessionDraftIn, SessionEditIn
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.web.models import DraftOut, SessionDraftIn, SessionEditIn, TemplateModel
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.views import was_cancelled
 from podium_protocol import kinds

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final, Literal, cast
 
-from podium_daemon.web.question_models import AnswerOut, QuestionOut, QuestionsOut
+from podium_daemon.api.questions import AnswerOut, QuestionOut, QuestionsOut
 from podium_daemon.web.views import leads
 from podium_protocol.events import Pubkey
 from podium_protocol.nips import nip19

@@ -7,9 +7,9 @@ from typing import Final, Literal
 
 import msgspec
 
+from podium_daemon.api.sessions import SessionsOut
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.web.etags import etag_of
-from podium_daemon.web.models import SessionsOut
 from podium_daemon.web.views import Views
 from podium_protocol.events import Pubkey
 from podium_storage.changes import Subscription

@@ -8,18 +8,10 @@ from typing import Final, Literal
 
 import msgspec
 
-from podium_daemon.web.models import (
-    AttendanceOut,
-    Counts,
-    OwnOut,
-    RefusalOut,
-    RelayAnswer,
-    RelayOut,
-    ReminderOut,
-    RsvpOut,
-    SessionOut,
-    UnreachableOut,
-)
+from podium_daemon.api.attendance import AttendanceOut, OwnOut
+from podium_daemon.api.rsvps import RelayAnswer, ReminderOut, RsvpOut, UnreachableOut
+from podium_daemon.api.service import RefusalOut, RelayOut
+from podium_daemon.api.sessions import Counts, SessionOut
 from podium_daemon.web.ports import Introduction, RelayState
 from podium_daemon.web.problems import Problem
 from podium_protocol import kinds

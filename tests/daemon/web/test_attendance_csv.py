@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from podium_daemon.api.attendance import AttendanceOut
 from podium_daemon.web import attendance_csv
-from podium_daemon.web.models import AttendanceOut
 from podium_storage.table.models import IntervalRow
 
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")

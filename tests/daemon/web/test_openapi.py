@@ -11,7 +11,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from podium_daemon.web.models import Model
+from podium_daemon.api.base import Model
 from tests.support.site import site
 
 one_loop = pytest.mark.asyncio(loop_scope="module")

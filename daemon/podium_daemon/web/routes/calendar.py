@@ -9,12 +9,12 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 
+from podium_daemon.api.sessions import CalendarOut
 from podium_daemon.web.calendar_feed import CalendarTokens, Entry, Revision, Written, feed, write_entries
 from podium_daemon.web.calendar_revisions import CalendarRevisions
 from podium_daemon.web.context import Context, InContext
 from podium_daemon.web.etags import etag_of, has_version
 from podium_daemon.web.login import Caller, OptionalCaller
-from podium_daemon.web.models import CalendarOut
 from podium_daemon.web.problems import Problem, also
 from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.views import Views

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from podium_daemon.api.attendance import ManualAttendanceIn, ManualAttendanceOut
+from podium_daemon.api.recordings import RecordingOut
+from podium_daemon.api.rooms import ConferenceConfigIn, ConferenceDetailsOut, ConferenceRoomOut
 from podium_daemon.conference.service import TrainingConferenceConfig
 from podium_daemon.web.context import Context, InContext, forbidden, granted
 from podium_daemon.web.login import Caller
-from podium_daemon.web.models import (
-    ConferenceConfigIn,
-    ConferenceDetailsOut,
-    ConferenceRoomOut,
-    ManualAttendanceIn,
-    ManualAttendanceOut,
-    RecordingOut,
-)
 from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.views import leads
 from podium_protocol.events import Pubkey

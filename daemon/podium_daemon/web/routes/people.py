@@ -7,10 +7,12 @@ from typing import Final, Literal
 
 from fastapi import APIRouter, Response
 
+from podium_daemon.api.attendance import AttendancesOut
+from podium_daemon.api.rsvps import RemindersOut, RsvpDraftIn, RsvpsOut
+from podium_daemon.api.sessions import DraftOut
 from podium_daemon.web import attendance_csv
 from podium_daemon.web.context import Context, InContext, forbidden
 from podium_daemon.web.login import Caller
-from podium_daemon.web.models import AttendancesOut, DraftOut, RemindersOut, RsvpDraftIn, RsvpsOut
 from podium_daemon.web.problems import also
 from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.views import leads

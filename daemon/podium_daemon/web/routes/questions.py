@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from podium_daemon.api.base import Hex64
+from podium_daemon.api.questions import AskedOut, QuestionIn, QuestionsOut
 from podium_daemon.web.context import InContext, forbidden, granted
 from podium_daemon.web.login import Caller, OptionalCaller
-from podium_daemon.web.models import Hex64
-from podium_daemon.web.question_models import AskedOut, QuestionIn, QuestionsOut
 from podium_daemon.web.question_views import questions_of
 from podium_daemon.web.routes.service import checked
 from podium_daemon.web.strict_json import StrictRoute

@@ -16,11 +16,8 @@ from fastapi.security.http import HTTPBase
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
-from podium_daemon.web.context import Context, InContext, forbidden, granted
-from podium_daemon.web.login import Caller, OptionalCaller, SignedCall
-from podium_daemon.web.models import EventModel
-from podium_daemon.web.problems import Problem
-from podium_daemon.web.recording_models import (
+from podium_daemon.api.base import EventModel
+from podium_daemon.api.recordings import (
     ConsentAnswerOut,
     ConsentEventOut,
     ConsentEventsOut,
@@ -30,6 +27,9 @@ from podium_daemon.web.recording_models import (
     SeenOut,
     WatchingOut,
 )
+from podium_daemon.web.context import Context, InContext, forbidden, granted
+from podium_daemon.web.login import Caller, OptionalCaller, SignedCall
+from podium_daemon.web.problems import Problem
 from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.views import leads
 from podium_protocol.blossom import is_sha256

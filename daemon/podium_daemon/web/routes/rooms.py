@@ -8,10 +8,7 @@ from typing import Final, Literal, cast
 from fastapi import APIRouter, Request, WebSocket
 from starlette.websockets import WebSocketDisconnect
 
-from podium_daemon.conference.seats import SocketGone
-from podium_daemon.web.context import Context, InContext, forbidden, granted
-from podium_daemon.web.login import Caller, OptionalCaller
-from podium_daemon.web.models import (
+from podium_daemon.api.rooms import (
     AdmitIn,
     ChallengeOut,
     ControlOut,
@@ -27,6 +24,9 @@ from podium_daemon.web.models import (
     SpotlightOut,
     SwitchIn,
 )
+from podium_daemon.conference.seats import SocketGone
+from podium_daemon.web.context import Context, InContext, forbidden, granted
+from podium_daemon.web.login import Caller, OptionalCaller
 from podium_daemon.web.ports import RoomControl
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.strict_json import StrictRoute

@@ -10,10 +10,12 @@ from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from podium_daemon.api.base import EventModel
+from podium_daemon.api.service import NamesOut, RelaysOut, ServiceOut
+from podium_daemon.api.sessions import AcceptedEvent, EventsIn, EventsOut
 from podium_daemon.web.context import InContext, granted
 from podium_daemon.web.login import Caller
 from podium_daemon.web.metrics import exposition
-from podium_daemon.web.models import AcceptedEvent, EventModel, EventsIn, EventsOut, NamesOut, RelaysOut, ServiceOut
 from podium_daemon.web.problems import Problem, also
 from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.views import relay_out

@@ -7,10 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
-from podium_daemon.web.context import InContext, granted
-from podium_daemon.web.etags import has_version
-from podium_daemon.web.login import Caller, OptionalCaller
-from podium_daemon.web.models import (
+from podium_daemon.api.sessions import (
     CancelDraftIn,
     DraftOut,
     PassedOverOut,
@@ -20,6 +17,9 @@ from podium_daemon.web.models import (
     SessionOut,
     SessionsOut,
 )
+from podium_daemon.web.context import InContext, granted
+from podium_daemon.web.etags import has_version
+from podium_daemon.web.login import Caller, OptionalCaller
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.session_list import MAX_SESSIONS, Asked, SessionList
 from podium_daemon.web.strict_json import StrictRoute

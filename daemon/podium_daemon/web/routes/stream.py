@@ -18,10 +18,12 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
+from podium_daemon.api.base import Model
+from podium_daemon.api.rooms import RoomOut
+from podium_daemon.api.sessions import PassOut
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.web.context import Context, InContext
 from podium_daemon.web.login import LoginDoor
-from podium_daemon.web.models import Model, RoomOut
 from podium_daemon.web.problems import Problem, also
 from podium_daemon.web.question_views import NOTHING
 from podium_daemon.web.routes.rooms import show_room
@@ -39,11 +41,6 @@ MAX_ROWS: Final = 1_000  # of one list in one event; the signed reads have all
 PASS_SECONDS: Final = 300
 _MAX_PASSES: Final = 4_000
 _NO_QUESTIONS: Final = digest_of(NOTHING.model_dump_json(by_alias=True))  # nobody is told that there are none
-
-
-class PassOut(Model):
-    secret: str
-    seconds: int
 
 
 class Passes:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from podium_daemon.web.models import EventModel, Model
+from podium_daemon.api.base import EventModel, Model
 
 
 class RecordingRunOut(Model):
@@ -34,6 +34,10 @@ class RecordingsOut(Model):
     policy_hash: str
     recordings: list[RecordingRunOut]
     undecided: list[str]
+
+
+class RecordingOut(Model):
+    recording_url: str | None
 
 
 class ConsentAnswerOut(Model):

@@ -1,4 +1,4 @@
-"""Questions and answers as the HTTP interface takes and gives them."""
+"""Questions and answers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from podium_daemon.web.models import EventModel, Model
+from podium_daemon.api.base import EventModel, Model
 
 
 class QuestionIn(Model):

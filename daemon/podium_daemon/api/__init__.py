@@ -1,0 +1,1 @@
+"""The shapes of the HTTP interface, shared by server, client and command line."""

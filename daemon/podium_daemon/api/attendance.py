@@ -1,0 +1,51 @@
+"""Who was there. Lengths in seconds, times in Unix seconds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from podium_daemon.api.base import Hex64, Model, Time
+from podium_daemon.api.rsvps import RsvpOut
+
+
+class AttendanceOut(Model):
+    pubkey: str
+    npub: str
+    joined_at: Annotated[int | None, Field(description="null for somebody who only watched the recording")]
+    left_at: int | None
+    total_duration: int
+    join_count: int
+    evidence: str
+    assurance: Annotated[str, Field(description="How they proved who they are: signature, link, guest.")]
+    completed_at: int | None
+    completed_by: str | None
+
+
+class AttendancesOut(Model):
+    attendance: list[AttendanceOut]
+
+
+class ManualAttendanceIn(Model):
+    pubkey: Hex64
+    joined_at: Time
+    left_at: Time | None = None
+    note: Annotated[str, Field(max_length=500)] = ""
+
+
+class ManualAttendanceOut(Model):
+    lesson_id: str
+    pubkey: str
+    joined_at: int
+    left_at: int | None
+
+
+class OwnOut(Model):
+    """What the service holds on one person in one session: told to nobody but them."""
+
+    pubkey: str
+    npub: str
+    role: Literal["instructor", "co-host", "participant"]
+    rsvp: RsvpOut | None
+    attendance: AttendanceOut | None

@@ -1,0 +1,144 @@
+"""Rooms: the way in, who is there, what those who lead do; and the model's calling service."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from podium_daemon.api.base import Hex64, Model
+
+
+class ChallengeOut(Model):
+    """What a join proof must contain (docs/wire-formats.md, Join proof)."""
+
+    url: str
+    method: str
+    lesson_id: str
+    nonce: str
+    expires_at: int
+    recording_policy: str
+    recording_policy_hash: str
+    notice: Annotated[str, Field(description="What becomes of the attendance, and what this service adds to that.")]
+    attendance: Annotated[str, Field(description="public: the record is published; private: it is sealed.")]
+    own_notice: Annotated[str, Field(description="What this service adds; may be empty.")]
+
+
+class JoinOut(Model):
+    """`admitted` or `waiting`; either way the room socket takes the token."""
+
+    state: Literal["admitted", "waiting"]
+    reason: str | None
+    socket_url: str
+    token: str
+    expires_at: int
+
+
+class RoomPerson(Model):
+    pubkey: str
+    npub: str
+    state: Literal["present", "waiting"]
+    role: str
+    since: int
+    waiting_for: Annotated[str | None, Field(description="why they are not let in yet")] = None
+
+
+class HandOut(Model):
+    pubkey: str
+    npub: str
+    since: int
+
+
+class ControlOut(Model):
+    """`support` says who can do it: this service (native), people in the meeting itself (in_room), nobody (none)."""
+
+    support: Literal["native", "in_room", "none"]
+    active: bool
+
+
+class SpotlightOut(Model):
+    """Who is shown large to everybody; `support` as of a control."""
+
+    support: Literal["native", "in_room", "none"]
+    pubkey: str | None
+
+
+class RoomOut(Model):
+    """`people`, `hands` in the order of raising, and `speakers`, who may speak though muted, are for those who lead.
+
+    `auto_admit`: confirmed RSVPs pass the waiting room.
+    """
+
+    conference_room_id: str | None
+    is_active: bool
+    participant_count: int
+    waiting_count: int
+    people: list[RoomPerson]
+    hands: list[HandOut]
+    mute_all: ControlOut
+    recording: ControlOut
+    speakers: list[str]
+    spotlight: SpotlightOut
+    auto_admit: bool
+
+
+class LowerIn(Model):
+    """Whose hands to take down: pubkeys, or everybody's."""
+
+    pubkeys: Sequence[Hex64] = ()
+    everybody: bool = False
+
+
+class SwitchIn(Model):
+    on: bool
+
+
+class MuteIn(Model):
+    pubkey: Hex64
+    kind: Literal["audio", "video", "screen"] = "audio"
+
+
+class SpeakIn(Model):
+    pubkey: Hex64
+    on: bool
+
+
+class SpotlightIn(Model):
+    """Whom to show large to everybody; null: nobody."""
+
+    pubkey: Hex64 | None
+
+
+class AdmitIn(Model):
+    """Whom to let in: pubkeys, or everybody who waits."""
+
+    pubkeys: Sequence[Hex64] = ()
+    everybody: bool = False
+
+
+class RemoveIn(Model):
+    pubkey: Hex64
+    reason: str = ""
+
+
+class ConferenceConfigIn(Model):
+    """The model's "Conference Configuration"."""
+
+    name: str
+    max_participants: int | None = None
+    waiting_room: bool
+    allow_recording: bool
+    e2ee_required: Annotated[bool, Field(alias="e2eeRequired")]
+    instructor_pubkey: Hex64
+
+
+class ConferenceRoomOut(Model):
+    conference_room_id: str
+    join_url: str
+
+
+class ConferenceDetailsOut(Model):
+    conference_room_id: str | None
+    is_active: bool
+    participant_count: int

@@ -1,0 +1,61 @@
+"""Answers to an invitation, and what becomes of the messages that follow from them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from podium_daemon.api.base import Model
+
+
+class RsvpDraftIn(Model):
+    status: Literal["confirmed", "tentative", "declined"]
+
+
+class RsvpOut(Model):
+    pubkey: str
+    npub: str
+    status: str
+    rsvp_time: int
+    seat: str
+    position: int | None
+    needs_reconfirmation: bool
+    reminder_sent: bool
+    undeliverable: bool
+    note: Annotated[str | None, Field(description="What they wrote beside it: for themselves and those who lead.")]
+
+
+class RsvpsOut(Model):
+    rsvps: list[RsvpOut]
+
+
+class RelayAnswer(Model):
+    relay: str
+    said: str
+
+
+class ReminderOut(Model):
+    pubkey: str
+    npub: str
+    message: str
+    epoch: int
+    due_at: int
+    state: str
+    relays: list[RelayAnswer]
+    reason: str | None
+    attempts: int
+
+
+class UnreachableOut(Model):
+    """Somebody who names no relays for private messages (kind 10050), and what could not be sent to them."""
+
+    pubkey: str
+    npub: str
+    messages: list[str]
+
+
+class RemindersOut(Model):
+    reminders: list[ReminderOut]
+    summary: dict[str, int]
+    unreachable: Annotated[list[UnreachableOut], Field(description="To whom nothing can be sent as things stand.")]

@@ -1,0 +1,185 @@
+"""Sessions: drafts to sign, what was accepted, and sessions as they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import Field, model_validator
+
+from podium_daemon.api.base import EventModel, Hex64, Model, TemplateModel, Time
+
+
+class SessionDraftIn(Model):
+    title: str
+    summary: str = ""
+    description: str = ""
+    scheduled_at: Time
+    duration: Annotated[int, Field(gt=0, description="minutes")]
+    timezone: str | None = None
+    max_participants: int | None = None
+    requires_rsvp: Annotated[bool, Field(alias="requiresRSVP")] = False
+    waiting_room: bool = False
+    allow_recording: bool = False
+    e2ee_required: Annotated[bool, Field(alias="e2eeRequired")] = False
+    visibility: Literal["public", "private"] = "public"
+    recording_access: Annotated[
+        Literal["participants", "public"] | None,
+        Field(description="Who may see the recording; null: this service's default."),
+    ] = None
+    guests: Annotated[
+        Literal["off", "invited", "anyone"] | None,
+        Field(description="Who may come without a signer; null: this service's default."),
+    ] = None
+    attendance: Annotated[
+        Literal["public", "private"] | None,
+        Field(description="Attendance records: published, or sealed to the person and the instructor; null: default."),
+    ] = None
+    co_hosts: Sequence[Hex64] = ()
+    invited: Sequence[Hex64] = ()
+    identifier: str | None = None
+
+
+_MAY_BE_EMPTY: Final = frozenset({"summary", "description", "timezone", "max_participants", "co_hosts", "invited"})
+
+
+class SessionEditIn(Model):
+    """Only what changes; null sets a field that may be empty to empty."""
+
+    title: str | None = None
+    summary: str | None = None
+    description: str | None = None
+    scheduled_at: Time | None = None
+    duration: Annotated[int, Field(gt=0, description="minutes")] | None = None
+    timezone: str | None = None
+    max_participants: int | None = None
+    requires_rsvp: Annotated[bool | None, Field(alias="requiresRSVP")] = None
+    waiting_room: bool | None = None
+    allow_recording: bool | None = None
+    recording_access: Literal["participants", "public"] | None = None
+    guests: Literal["off", "invited", "anyone"] | None = None
+    attendance: Annotated[
+        Literal["public", "private"] | None, Field(description="Can become private, and stays so.")
+    ] = None
+    co_hosts: Sequence[Hex64] | None = None
+    invited: Sequence[Hex64] | None = None
+
+    @model_validator(mode="after")
+    def _says_what_must_be_there(self) -> Self:
+        emptied = [name for name in self.model_fields_set - _MAY_BE_EMPTY if getattr(self, name) is None]
+        if emptied:
+            raise ValueError(f"null empties a field, and these cannot be empty: {', '.join(sorted(emptied))}")
+        return self
+
+
+class CancelDraftIn(Model):
+    reason: str = ""
+
+
+class DraftOut(Model):
+    """Templates to sign and send to `/api/events`, in this order."""
+
+    lesson_id: str
+    events: list[TemplateModel]
+    notice: str = ""
+
+
+class EventsIn(Model):
+    events: Annotated[list[EventModel], Field(min_length=1, max_length=20)]
+
+
+class AcceptedEvent(Model):
+    id: str
+    kind: int
+    lesson_id: str | None
+    relays: list[str]
+
+
+class EventsOut(Model):
+    accepted: list[AcceptedEvent]
+
+
+class Counts(Model):
+    confirmed: int
+    tentative: int
+    declined: int
+
+
+class SessionOut(Model):
+    lesson_id: str
+    naddr: str
+    title: str
+    summary: str
+    description: str
+    state: str
+    scheduled_at: int
+    duration: int
+    ends_at: int
+    timezone: str | None
+    instructor_pubkey: str
+    instructor_npub: str
+    instructor_name: Annotated[str, Field(description="As their kind 0 has it, without controls; empty: unknown.")]
+    instructor_nip05: Annotated[str | None, Field(description="Verified: the domain says that it is their key.")]
+    location: Annotated[str | None, Field(description="Where people meet; a link is never shown here.")]
+    doors_open_at: int
+    max_participants: int | None
+    requires_rsvp: Annotated[bool, Field(alias="requiresRSVP")]
+    waiting_room: bool
+    allow_recording: bool
+    e2ee_required: Annotated[bool, Field(alias="e2eeRequired")]
+    visibility: str
+    guests: Annotated[str | None, Field(description="Who may come without a signer: off, invited or anyone.")]
+    recording_access: Annotated[str, Field(description="Who may see the recording: participants, or public.")]
+    attendance: Annotated[
+        str, Field(description="Attendance records: public, or private (sealed to the person and the instructor).")
+    ]
+    conference_room_id: str | None
+    started_at: int | None
+    ended_at: int | None
+    end_reason: str | None
+    recording_state: str
+    recording_url: str | None
+    is_recording: bool
+    recording_progress: Annotated[int | None, Field(description="percent, while it is processed")]
+    blocked_reason: str | None
+    unread_reason: Annotated[
+        str | None, Field(description="Why a newer revision does not count: the one before stays in force.")
+    ]
+    cancel_reason: Annotated[str | None, Field(description="The instructor's words, of a cancelled session.")]
+    can_restore: Annotated[bool, Field(description="Cancelled: until its end the instructor may take that back.")]
+    seats_taken: int
+    waiting_count: int
+    counts: Counts
+    participant_count: int
+    join_url: str
+    epoch: int
+
+
+class SessionsOut(Model):
+    sessions: list[SessionOut]
+    next: Annotated[int | None, Field(description="`offset` of those that follow; null: these are the last.")]
+
+
+class PassedOverOut(Model):
+    event_id: str
+    lesson_id: str
+    author: str
+    title: str
+    created_at: int
+    reason: str
+    keeps: Annotated[bool, Field(description="An older revision of it stays in force here.")]
+
+
+class PassedOversOut(Model):
+    events: list[PassedOverOut]
+
+
+class PassOut(Model):
+    secret: str
+    seconds: int
+
+
+class CalendarOut(Model):
+    """Where the caller's calendar is; to be kept like a password."""
+
+    url: str
