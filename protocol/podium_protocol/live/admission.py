@@ -1,6 +1,6 @@
 """The door of the room: who enters, who waits, who is turned away (semantics.md, "Room"; conference.md, "Identity").
 
-Asked after the join proof was checked, and again whenever one of the facts changes for somebody who waits.
+Asked after the join proof was checked, and again whenever one of the facts changes for a person who waits.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from podium_protocol.live.rsvp import RsvpStatus
 
 
 class DoorRole(StrEnum):
-    """Who somebody is in the room."""
+    """A person's role in the room."""
 
     INSTRUCTOR = "instructor"
     CO_HOST = "co-host"
@@ -23,7 +23,7 @@ class DoorRole(StrEnum):
 
     @property
     def is_staff(self) -> bool:
-        """Instructor and co-hosts."""
+        """Whether the role is instructor or co-host."""
         return self is not DoorRole.PARTICIPANT
 
 
@@ -42,9 +42,9 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
         state: of the session.
         scheduled_start: Unix seconds.
         rsvp_required: the model's `requiresRSVP`.
-        waiting_room: the model's.
-        free_seats: seats that nobody holds (`seats.free_seats`), less the people in the room who hold none; None
-            without a cap.
+        waiting_room: the model's `waitingRoom`.
+        free_seats: seats that no participant holds (`seats.free_seats`), minus the people in the room without a seat;
+            None without a cap.
         recording: the room is being recorded now.
     """
 
@@ -60,7 +60,7 @@ class Knock(msgspec.Struct, frozen=True, kw_only=True):
     """One person at the door with one more device.
 
     Args:
-        role: of the person.
+        role: the person's.
         rsvp: the RSVP in force, if any.
         has_seat: they hold a seat (`seats.allocate`).
         admitted: the instructor has let them in during this session; it sticks, on every device.
@@ -79,7 +79,7 @@ class Knock(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WaitReason(StrEnum):
-    """What somebody in the waiting room waits for."""
+    """What a person in the waiting room waits for."""
 
     NOT_STARTED = "not_started"
     RSVP_REQUIRED = "rsvp_required"
@@ -89,7 +89,7 @@ class WaitReason(StrEnum):
 
 
 class RefuseReason(StrEnum):
-    """Why somebody is turned away."""
+    """Why a person is turned away."""
 
     CANCELLED = "cancelled"
     ENDED = "ended"
@@ -99,19 +99,19 @@ class RefuseReason(StrEnum):
 
 
 class Admit(msgspec.Struct, frozen=True):
-    """Give them a room token with this role."""
+    """Let the person enter with this role."""
 
     role: DoorRole
 
 
 class AwaitDoor(msgspec.Struct, frozen=True):
-    """Keep them in the waiting room."""
+    """Keep the person in the waiting room."""
 
     reason: WaitReason
 
 
 class Refuse(msgspec.Struct, frozen=True):
-    """Turn them away; `opens_at` where coming back then is worth it."""
+    """Turn the person away; `opens_at` (Unix seconds) is when it is worth trying again, if ever."""
 
     reason: RefuseReason
     opens_at: int | None = None
@@ -123,11 +123,12 @@ DEFAULT_POLICY: Final = DoorPolicy()
 
 
 def decide(knock: Knock, door: Door, now: int, policy: DoorPolicy = DEFAULT_POLICY) -> Admission:
-    """Whether the person enters now.
+    """Decide whether the person enters now, waits, or is turned away. `now` is Unix seconds.
 
-    Instructor and co-hosts always pass, on rejoin too, before the doors open and whatever the lists say; only the end
-    of the session, the number of devices and, while recording, the missing consent stop them as they stop everybody.
-    An RSVP that is missing or declined leads to the waiting room, where the instructor can let its owner in.
+    Instructor and co-hosts always pass, also when they rejoin, before the doors open and whatever the lists say. Like
+    all participants they are stopped only by the end of the session, by the number of devices and, while recording, by
+    missing consent. A person whose RSVP is missing or declined goes to the waiting room, and the instructor can let
+    them in from there.
     """
     return _refusal(knock, door, now, policy) or _obstacle(knock, door, policy) or Admit(knock.role)
 
@@ -150,7 +151,7 @@ def _refusal(knock: Knock, door: Door, now: int, policy: DoorPolicy) -> Refuse |
 def _obstacle(knock: Knock, door: Door, policy: DoorPolicy) -> AwaitDoor | None:
     reason = None if knock.role.is_staff else _reason_to_wait(knock, door, policy)
     if reason is None and door.recording and not knock.consents:
-        reason = WaitReason.CONSENT_REQUIRED  # last, so that nobody is asked before they could enter
+        reason = WaitReason.CONSENT_REQUIRED  # last, so that people are asked only when they could enter
     return None if reason is None else AwaitDoor(reason)
 
 

@@ -27,7 +27,7 @@ class Evidence(StrEnum):
 
 
 class Assurance(StrEnum):
-    """How somebody proved who they are."""
+    """How a person proved who they are."""
 
     SIGNATURE = "signature"
     LINK = "link"
@@ -37,14 +37,14 @@ class Assurance(StrEnum):
 class AttendancePolicy(msgspec.Struct, frozen=True):
     """Seconds, and a count of devices."""
 
-    bridge: int = 60  # a return within it is no new join, and the gap is credited
+    bridge: int = 60  # a return within this time is not a new join, and the gap is credited
     engine_heartbeat: int = 60
     presence_heartbeat: int = 150
     presence_skew: int = 120
     max_devices: int = 3
 
     def heartbeat(self, evidence: Evidence) -> int:
-        """How long one sign of life credits."""
+        """Seconds that one sign of life credits."""
         return self.presence_heartbeat if evidence is Evidence.PRESENCE else self.engine_heartbeat
 
 
@@ -70,7 +70,7 @@ class Interval(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def attested(self) -> Evidence:
-        """What it proves: a seat without media is presence on a page, whatever engine gave the seat."""
+        """The evidence to attest: a seat without media proves only presence on a page, whatever the engine."""
         return Evidence.PRESENCE if self.evidence is Evidence.ENGINE and not self.media else self.evidence
 
 
@@ -105,13 +105,13 @@ def attend(
     """One person's attendance, or None if nothing that counts is known of them. O(n log n).
 
     Args:
-        intervals: all of the person's, in any order, repeats welcome.
-        runs: of the session; the last may still last.
-        now: for what still lasts.
-        gaps: times at which nobody was watching (the daemon or the engine was down). They are not credited beyond the
-            bridge, but a return after one is no new join either: absence is never assumed.
+        intervals: all of the person's, in any order; repeats do no harm.
+        runs: the session's; the last one may still be open.
+        now: Unix seconds; the end of open intervals and of an open run.
+        gaps: times that were not observed (the daemon or the engine was down). They are not credited beyond the
+            bridge, but a return after one is not a new join either: absence is never assumed.
         has_engine: presence counts only where the session has no engine.
-        policy: the numbers.
+        policy: the bridge, the heartbeats and the number of devices.
     """
     counted = [each for each in intervals if each.evidence is not Evidence.PRESENCE or not has_engine]
     until, lasting = _until(runs, now), _lasts(runs)
@@ -135,8 +135,8 @@ def attend(
 def closed_span(interval: Interval, *, until: int, policy: AttendancePolicy = DEFAULT_POLICY) -> Span:
     """The span an interval stands for, up to `until` (the actual end, or now).
 
-    A missing leave ends one heartbeat after the last evidence and not at the session's end: who was seen within the
-    last heartbeat before `until` is credited up to it, which covers whoever is still connected at the end.
+    An interval without a leave ends one heartbeat after the last evidence, not at the session's end. A person seen
+    within the last heartbeat before `until` is credited up to `until`: that covers all who are connected at the end.
     """
     last = max(interval.start, interval.last_seen) + policy.heartbeat(interval.evidence)
     end = last if interval.end is None else interval.end

@@ -33,7 +33,7 @@ class AttendanceRecord(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         session: address of the session.
         participant: the person.
-        joined_at: Unix seconds; None for somebody who only watched the recording.
+        joined_at: Unix seconds; None for a person who only watched the recording.
         left_at: Unix seconds; None while they are there.
         total_duration: credited seconds, the union of intervals.
         join_count: the model's.
@@ -102,7 +102,7 @@ def read_attendance_record(event: AuthoredEvent) -> AttendanceRecord | None:
     duration = fields.whole_number(tags.first(rows, "duration"), _MAX_SECONDS)
     joins = fields.whole_number(tags.first(rows, "joins"), _MAX_JOINS)
     evidence = _EVIDENCE.get(tags.first(rows, "evidence") or "")
-    # records from before there was anything else do not say it
+    # older records lack the tag: no other assurance existed when they were written
     assurance = _ASSURANCE.get(tags.first(rows, "assurance") or Assurance.SIGNATURE)
     if session is None or participant is None or duration is None or joins is None:
         return None

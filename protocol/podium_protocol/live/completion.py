@@ -14,55 +14,55 @@ from podium_protocol.live.attendance import Span, seconds, union
 FASTEST: Final = 2
 """Times the natural speed; players offer more, and what is faster is not credited."""
 LONGEST_SILENCE: Final = 60.0
-"""Seconds between two reports that count; whoever is silent for longer earns nothing for the rest."""
+"""Most seconds between two reports that earn credit; a page that is silent for longer earns nothing for the rest."""
 FIRST_ALLOWANCE: Final = 2.0
-"""Seconds of the recording that a page may report with its very first word."""
+"""Seconds of the recording that a page may report in its first report."""
 SHORTEST: Final = 500
-"""Milliseconds: shorter pieces are not kept, so that what is kept of a person is bounded by the recording's length."""
+"""Milliseconds. Shorter pieces are dropped, so that the stored spans of a person are bounded by the recording."""
 
 Segment = tuple[float, float]
 
 
 class Allowance(msgspec.Struct, frozen=True):
-    """How many seconds of the recording somebody may report at the moment `at` (monotonic seconds)."""
+    """How many seconds of the recording a viewer may report at the moment `at` (monotonic seconds)."""
 
     seconds: float
     at: float
 
     @classmethod
     def at_first(cls, now: float) -> Allowance:
-        """Of somebody who has just begun."""
+        """The allowance of a viewer who has just begun; `now` is monotonic seconds."""
         return cls(FIRST_ALLOWANCE, now)
 
     def after(self, now: float) -> Allowance:
-        """The allowance at a later moment."""
+        """The allowance at the later moment `now` (monotonic seconds)."""
         passed = min(max(now - self.at, 0.0), LONGEST_SILENCE)
         return Allowance(min(self.seconds + FASTEST * passed, FASTEST * LONGEST_SILENCE), max(now, self.at))
 
 
 class Credit(msgspec.Struct, frozen=True):
-    """The spans of somebody's recording after a report, in milliseconds, and what is left of their allowance."""
+    """The spans a viewer has watched after a report, in milliseconds, and the rest of the allowance."""
 
     spans: tuple[Span, ...]
     allowance: Allowance
 
     @property
     def watched(self) -> int:
-        """Distinct milliseconds."""
+        """Distinct milliseconds of the recording that were watched."""
         return seconds(self.spans)
 
 
 def credit(
     spans: Iterable[tuple[int, int]], reported: Sequence[Segment], *, length: int, allowance: Allowance, now: float
 ) -> Credit:
-    """Add the segments that were `reported` (seconds of the recording, from and to) to what somebody has seen.
+    """Add the segments that were `reported` (from and to, in seconds of the recording) to what a viewer has seen.
 
     Args:
-        spans: what they have seen so far, in milliseconds.
-        reported: in the order in which they were played. What is no number or reversed does not count; what goes beyond
-            the allowance is cut off.
-        length: of the recording, in milliseconds.
-        allowance: theirs, as it was left after the last report.
+        spans: what the viewer has seen so far, in milliseconds.
+        reported: in the order in which they were played. Reversed segments and values that are not numbers do not
+            count; what exceeds the allowance is cut off.
+        length: the recording's, in milliseconds.
+        allowance: the viewer's, as it was after the last report.
         now: monotonic seconds.
     """
     left = allowance.after(now)
@@ -101,7 +101,7 @@ class CompletionPolicy(msgspec.Struct, frozen=True):
 
 
 class CompletionWay(StrEnum):
-    """How it was reached."""
+    """How completion was reached."""
 
     LIVE = "live"
     RECORDING = "recording"
@@ -123,8 +123,8 @@ def needed_seconds(
     """Credited seconds that complete the session: at least one, and the percentage rounded up.
 
     The percentage is of min(scheduled, actual). `actual_seconds` are those in which credit counted
-    (`attendance.credit_windows`), None while the session lasts: half of what has
-    passed so far would complete everybody after one minute.
+    (`attendance.credit_windows`), None while the session lasts: otherwise half of the time so far would complete every
+    participant after one minute.
     """
     base = scheduled_seconds if actual_seconds is None else min(scheduled_seconds, actual_seconds)
     share = -(-base * policy.percent // 100)
@@ -139,15 +139,13 @@ def by_attendance(
     actual_seconds: int | None,
     policy: CompletionPolicy = DEFAULT_POLICY,
 ) -> Completion | None:
-    """The completion that the credited spans (`Attendance.credited`) reach, with the second of the crossing."""
+    """The completion by the credited spans (`Attendance.credited`) and the second it was reached at, or None."""
     at = crossing(credited, needed_seconds(scheduled_seconds, actual_seconds, policy))
     return None if at is None else Completion(CompletionWay.LIVE, at)
 
 
 def crossing(spans: Sequence[Span], needed: int) -> int | None:
-    """When disjoint, sorted spans have added up to `needed` seconds, or None. For setting a timer: `needed` minus
-    `seconds(spans)` is still missing.
-    """
+    """The time at which disjoint, sorted spans add up to `needed` seconds, or None if they do not."""
     missing = needed
     for span in spans:
         length = span.end - span.start
@@ -166,8 +164,8 @@ def by_recording(
 ) -> Completion | None:
     """The completion by watching, if the union of the played segments covers 90 % of the recording.
 
-    Segments are (from, to) in seconds of the recording. They come from a browser: what is no number, reversed or
-    beyond the recording does not count, and a segment played twice counts once, so seeking to the end fails.
+    Segments are (from, to) in seconds of the recording. They come from a browser: values that are not numbers, reversed
+    or beyond the recording do not count, and a segment played twice counts once, so seeking to the end fails.
     """
     if not math.isfinite(duration_seconds) or duration_seconds <= 0:
         return None

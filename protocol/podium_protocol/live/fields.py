@@ -60,13 +60,13 @@ def relay_url(text: str | None) -> str | None:
 
 
 def is_repeated(rows: Tags, name: str) -> bool:
-    """Whether a tag that must be single is there twice: two readers might each take another one."""
+    """Whether a tag that must be single is there twice: two readers might take different ones."""
     return sum(1 for _ in tags.values(rows, name)) > 1
 
 
 def address(rows: Tags, kind: int) -> Address | None:
     """The address in the first `a` tag of `kind`, or None if there is none or it is malformed."""
-    prefix = f"{kind}:"  # spares the look at the curve for every other address
+    prefix = f"{kind}:"  # saves the check on the curve for every other address
     return Address.parse(next((value for value in tags.values(rows, "a") if value.startswith(prefix)), ""))
 
 

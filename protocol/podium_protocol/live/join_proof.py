@@ -40,8 +40,8 @@ class JoinExpectation(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         url: the join call's, built from the configured public URL.
-        method: the join call's.
-        body: the join call's.
+        method: that of the join call.
+        body: that of the join call.
         lesson_id: the session address.
         nonce: issued by the daemon.
         issued_at: when that was, in Unix seconds.
@@ -107,7 +107,7 @@ def write_join_proof(
     fingerprint: str | None = None,
     consent: Consent | None = None,
 ) -> UnsignedEvent:
-    """The proof for `pubkey` to sign.
+    """Write the join proof for `pubkey` to sign.
 
     Raises:
         LocalProtocolError: a device, nonce, fingerprint or policy hash that no check would pass.
@@ -136,7 +136,7 @@ def write_join_proof(
 
 
 def check_join_proof(event: VerifiedEvent, expected: JoinExpectation, now: int) -> JoinProof | ProofRefusal:
-    """Whether `event` proves this join, now."""
+    """Check that `event` proves this join at `now` (Unix seconds); return the proof or the reason against it."""
     login = nip98.check(event, url=expected.url, method=expected.method, body=expected.body, now=now, window=WINDOW)
     if isinstance(login, nip98.Refusal):
         return ProofRefusal(RefusalReason.LOGIN, login.reason)
@@ -176,7 +176,7 @@ def _flaw_of_fingerprint(rows: Tags, expected: JoinExpectation) -> ProofRefusal 
     if (stated is not None or expected.media) and not well_formed:
         return ProofRefusal(RefusalReason.WRONG_FINGERPRINT, "the proof names no DTLS certificate of the browser")
     if expected.fingerprint is not None and stated != expected.fingerprint:
-        # else whoever carries the offer could put their own certificate into it and listen in
+        # else an attacker who relays the offer could put their own certificate into it and listen in
         return ProofRefusal(RefusalReason.WRONG_FINGERPRINT, "the offer has another certificate than the proof")
     return None
 
@@ -193,7 +193,7 @@ def _flaw_of_consent(rows: Tags, expected: JoinExpectation) -> ProofRefusal | No
 
 
 def read_consent(rows: Tags) -> Consent | None:
-    """The answer to a recording policy in the tags of a join proof, or None if there is none that is clear."""
+    """Read the answer to a recording policy from a join proof's tags, or None if there is no clear answer."""
     row = next(tags.named(rows, "recording_consent"), ())
     if len(row) < 3 or row[1] not in ("yes", "no") or hex_bytes(row[2], 32) is None:
         return None

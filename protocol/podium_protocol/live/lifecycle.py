@@ -93,10 +93,10 @@ class Run(msgspec.Struct, frozen=True):
 
 
 def move(state: State, trigger: Trigger) -> State:
-    """The state after `trigger`.
+    """Return the state after `trigger`.
 
     Raises:
-        IllegalMove: not in the table.
+        IllegalMove: the table has no such move.
     """
     try:
         return TRANSITIONS[state, trigger]
@@ -106,7 +106,7 @@ def move(state: State, trigger: Trigger) -> State:
 
 
 def begin_run(runs: tuple[Run, ...], at: int) -> tuple[Run, ...]:
-    """The runs with a new one begun at `at`; a former run is never overwritten.
+    """Return the runs with a new one begun at `at` (Unix seconds); a former run is never overwritten.
 
     Raises:
         IllegalMove: a run still lasts, or the last one ended after `at`.
@@ -117,7 +117,7 @@ def begin_run(runs: tuple[Run, ...], at: int) -> tuple[Run, ...]:
 
 
 def end_run(runs: tuple[Run, ...], at: int) -> tuple[Run, ...]:
-    """The runs with the last one ended at `at`.
+    """Return the runs with the last one ended at `at` (Unix seconds).
 
     Raises:
         IllegalMove: no run lasts, or it began after `at`.

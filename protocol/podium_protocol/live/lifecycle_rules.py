@@ -4,7 +4,7 @@ Decisions where semantics.md leaves a gap:
 - "The duration has elapsed" at the published end, whenever the session began: people plan by the calendar. A run that
   begins after that end (a late instructor, a reopening) counts as having elapsed at its own beginning.
 - A session that could not start by its end lapses (Ended); under `start_policy = instructor` it has at least the
-  no-show time. While the daemon was away nobody could enter, so the no-show time counts from its return.
+  no-show time. While the daemon was down no person could enter, so the no-show time counts from its return.
 - The instructor counts as present until one heartbeat after they were last seen, so that a dropped connection does not
   end an overrun, and for some minutes after the beginning of a run that began after the published end: a command to
   reopen by CLI comes before the person.
@@ -55,7 +55,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         start_policy: see `StartPolicy`.
         warned: the warning before the end was given in this run.
         ended_by_withdrawal: the newest run ended because the event was cancelled or deleted.
-        observed_since: since when the daemon has been up: before that nobody could enter.
+        observed_since: since when the daemon has been up: before that no person could enter.
     """
 
     state: State
@@ -91,7 +91,7 @@ class Start(msgspec.Struct, frozen=True):
 
 
 class End(msgspec.Struct, frozen=True):
-    """Make it Ended with this trigger; `at` is the time to write down, which a daemon that was away may be past."""
+    """Make it Ended with this trigger; `at` is the time to record, in the past if the daemon was down then."""
 
     trigger: Trigger
     at: int
@@ -118,7 +118,7 @@ class Wait(msgspec.Struct, frozen=True):
 
 
 class Blocked(msgspec.Struct, frozen=True):
-    """It would be time, but for `reason`. Look again at `until` (None: never), or when a fact changes."""
+    """The time has come, but `reason` prevents it. Ask again at `until` (None: never), or when a fact changes."""
 
     reason: BlockReason
     until: int | None
@@ -214,7 +214,7 @@ def _decide_scheduled(facts: Facts, policy: LifecyclePolicy, now: int) -> Decisi
 
 
 def _obstacle(facts: Facts, policy: LifecyclePolicy) -> tuple[BlockReason | None, int, Trigger]:
-    """What keeps a session from starting, until when that is borne, and how it ends then."""
+    """What keeps a session from starting, until when the daemon waits for it, and how the session ends then."""
     if not facts.instructor_verified:
         return BlockReason.INSTRUCTOR_UNVERIFIED, _lapses_at(facts, policy), Trigger.LAPSE
     if facts.start_policy is StartPolicy.INSTRUCTOR and not facts.instructor_present:

@@ -1,7 +1,7 @@
 """The room (kind 30312) and the live status of one session (kind 30313), both NIP-53 and signed by the service.
 
 The status carries counts and never the roster. Trap: NIP-53 says `starts` and `ends` where NIP-52 says `start`, `end`.
-A session of private visibility has no public status: whoever publishes asks `Session.visibility` first.
+A session of private visibility has no public status: the publisher checks `Session.visibility` first.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ _STATUS_OF: Final = {
 
 
 class Space(msgspec.Struct, frozen=True, kw_only=True):
-    """A service's room. `service_url` is where people enter, `endpoint` where programs ask."""
+    """A service's room. `service_url` is the page where people enter, `endpoint` the API for programs."""
 
     identifier: str
     name: str
@@ -90,8 +90,8 @@ class Meeting(msgspec.Struct, frozen=True, kw_only=True):
         starts_at: planned start, and the actual one from the moment it is live.
         ends_at: planned end, and the actual one once it has ended.
         summary: the session's.
-        current_participants: in the room now.
-        total_participants: distinct people who were in the room so far; until somebody was, those who said yes.
+        current_participants: people in the room now.
+        total_participants: distinct people who were in the room so far; until the first one was, those who said yes.
         recording_url: written only with status ended.
         pinned: ids of the live chat messages (1311) that are pinned.
         created_at: of the event that was read; not used for writing.

@@ -55,7 +55,7 @@ class Language(msgspec.Struct, frozen=True):
     locale: str
 
 
-ENGLISH: Final = Language(English(), "en_GB")  # day before month, and 24 hours: nobody misreads 12/01
+ENGLISH: Final = Language(English(), "en_GB")  # day before month, and 24 hours: 12/01 cannot be misread
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,13 +139,13 @@ def render(
     """The text of one message.
 
     Args:
-        message: which.
-        subject: what it speaks of.
-        due_at: when it is due.
-        now: when it is sent. Before the due time (texts are prepared) and within a minute after it the reminder has its
-            own words; later it says the real remaining time and not the name of its offset.
-        policy: the offsets the words depend on.
-        language: of the reader.
+        message: the message to write.
+        subject: the session it is about.
+        due_at: when it is due, in Unix seconds.
+        now: when it is sent, in Unix seconds. Before the due time (texts are prepared) and within a minute after it the
+            reminder names its offset; later it names the real remaining time instead.
+        policy: the offsets that the words depend on.
+        language: the reader's.
     """
     late = now - due_at > policy.late_after
     at = now if late else due_at
@@ -155,8 +155,9 @@ def render(
 
 
 def write_message(rendered: Rendered, *, service: Pubkey, recipient: Pubkey, due_at: int) -> UnsignedEvent:
-    """The kind 14 rumor (NIP-17). It is the same for the same text: `created_at` is the due time, so a retry after a
-    crash makes no second message.
+    """Write the kind 14 rumor of a message (NIP-17).
+
+    The same text gives the same rumor: `created_at` is the due time, so a retry after a crash makes no second message.
     """
     return nip17.write_message(service, recipient, rendered.text, created_at=due_at, subject=rendered.headline)
 
@@ -204,7 +205,7 @@ def _holds(message: Message, subject: Subject, at: int, policy: ReminderPolicy) 
         return True
     if message is Message.HOUR:
         return offset.spoken == _HOUR
-    if offset.before != offset.spoken:  # compressed for a show
+    if offset.before != offset.spoken:  # time is compressed for the demo
         return offset.spoken == _DAY
     # 24 h before is the same date where the clocks are set back in between
     here, there = (_local(time, subject.timezone).date() for time in (at, subject.starts_at))
@@ -216,7 +217,7 @@ def _body(message: Message, subject: Subject, at: int, language: Language) -> It
     when = spoken_time(subject.starts_at, subject.timezone, language)
     if message is Message.RECORDING:
         yield say(N_("You can watch the session of {when}:")).format(when=when)
-        yield subject.join_url  # the page knows who may watch, and gives credit; the file knows neither
+        yield subject.join_url  # the page checks who may watch and gives credit; a link to the file would do neither
         yield say(_STOP)
         return
     if message is Message.RECORDING_GONE:
@@ -253,7 +254,7 @@ def _closing(message: Message, subject: Subject, at: int, language: Language) ->
 
 
 def _may_join(message: Message, ahead: int) -> bool:
-    """Whether the link leads into the room; earlier, and for those without a seat, it leads to the session's page."""
+    """Whether the link leads into the room; before, and for people without a seat, it leads to the session's page."""
     if message in (Message.QUARTER, Message.START):
         return True
     return message in _SEATED and ahead <= _DOORS
@@ -293,7 +294,7 @@ _OVER: Final = N_("That session is over, so nothing was changed.")
 
 
 def explain_words(title: str, page: str | None, language: Language = ENGLISH) -> Rendered:
-    """What can be said, to somebody who said something else about the session called `title`."""
+    """The answer to a reply that was not understood, about the session called `title`: it lists what can be said."""
     say = language.catalogue.gettext
     headline = say(_PUZZLED).format(title=single_line(title, MAX_TITLE))
     where = () if page is None else (say(_PAGE).format(url=page),)
@@ -301,7 +302,7 @@ def explain_words(title: str, page: str | None, language: Language = ENGLISH) ->
 
 
 def explain(why: Unclear, reply: str, titles: Sequence[str], language: Language = ENGLISH) -> Rendered:
-    """The answer to an ambiguous reply, with the sessions it could be about, or to one that came too late."""
+    """The answer to an ambiguous reply, which lists the sessions it could mean, or to one that came too late."""
     say = language.catalogue.gettext
     if why is Unclear.OVER:
         return Rendered(say(_OVER), f"{say(_OVER)}\n\n{say(_ALL)}")

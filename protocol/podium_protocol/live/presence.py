@@ -26,7 +26,7 @@ class Presence(msgspec.Struct, frozen=True):
 def read_presence(event: VerifiedEvent, received_at: int, policy: AttendancePolicy = DEFAULT_POLICY) -> Presence | None:
     """Read a presence event, or None: it must have been made within 120 s of `received_at`, so old ones do not count.
 
-    An event without an `a` names no room: whoever sends it has left.
+    An event without an `a` names no room: its sender has left.
     """
     if event.kind != kinds.ROOM_PRESENCE or abs(event.created_at - received_at) > policy.presence_skew:
         return None

@@ -1,8 +1,8 @@
 """Private sessions: who belongs to one, and how its signed events travel (docs/wire-formats.md, "Private sessions").
 
 A seal vouches for its signer only (NIP-59), and the service seals what an instructor signed. So the signed event goes
-whole, as the content of a kind 16 rumor by the service (NIP-18): whoever opens it checks the instructor's own signature
-and need not believe the service.
+whole, as the content of a kind 16 rumor by the service (NIP-18): the recipient checks the instructor's own signature
+and need not trust the service.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SIGNATURE: Final = "0" * 128
 
 
 class Guarded(Protocol):
-    """A session as far as it is somebody's business; `LiveSessionRow` is one."""
+    """The fields of a session that decide who may know of it; `LiveSessionRow` has them."""
 
     @property
     def visibility(self) -> str: ...
@@ -43,12 +43,12 @@ class Guarded(Protocol):
 
 
 def is_private(session: Guarded) -> bool:
-    """Whether nothing about it may be public."""
+    """Whether the session is private: nothing about it may be published."""
     return session.visibility == Visibility.PRIVATE
 
 
 class Attested(Protocol):
-    """A session as far as its attendance records go; `LiveSessionRow` is one."""
+    """The fields of a session that decide where its attendance records go; `LiveSessionRow` has them."""
 
     @property
     def visibility(self) -> str: ...
@@ -62,28 +62,28 @@ def seals_attendance(session: Attested) -> bool:
 
 
 def attendance_of(session: Attested) -> Visibility:
-    """Where attendance records go: in a private session nothing is published, whatever else it says."""
+    """Where attendance records go: in a private session nothing is published, whatever the session says otherwise."""
     is_sealed = Visibility.PRIVATE in (session.visibility, session.attendance)
     return Visibility.PRIVATE if is_sealed else Visibility.PUBLIC
 
 
 def people_of(session: Guarded) -> tuple[Pubkey, ...]:
-    """Everybody the session names: instructor, co-hosts, invited; each once."""
+    """The people whom the session names: instructor, co-hosts, invited; each once."""
     named = (session.instructor_pubkey, *session.co_hosts, *session.invited)
     return tuple(dict.fromkeys(map(Pubkey, named)))
 
 
 def may_attend(session: Guarded, pubkey: str | None) -> bool:
-    """Whether somebody may know of the session, answer and join: everybody if it is public, else those it names."""
+    """Whether `pubkey` may know of the session, answer and join: any person if it is public, else those it names."""
     return not is_private(session) or (pubkey is not None and pubkey in people_of(session))
 
 
 def write_copy(event: SignedEvent, *, service: Pubkey) -> UnsignedEvent:
-    """The kind 16 rumor that holds `event` whole. Its time is the event's, so that a repetition has the same id."""
+    """Write the kind 16 rumor that holds `event` whole. It has the event's time, so a repetition has the same id."""
     address = Address.of(event)
     rows = tags.build(
         (
-            ("e", event.id, ""),  # NIP-18 wants a relay in the third place; there is none from which it can be had
+            ("e", event.id, ""),  # NIP-18 wants a relay in the third place, but no relay has this event
             ("p", event.pubkey),
             ("k", str(event.kind)),
             ("a", str(address)) if address is not None else None,
@@ -93,7 +93,7 @@ def write_copy(event: SignedEvent, *, service: Pubkey) -> UnsignedEvent:
 
 
 def read_copy(rumor: UnsignedEvent) -> VerifiedEvent | None:
-    """The event in a copy, its signature checked; None if it is no copy, or of what does not travel like this."""
+    """Read the event in a copy and check its signature; None if it is no copy, or of a kind that is not sent so."""
     if rumor.kind != kinds.GENERIC_REPOST:
         return None
     event = verify_json(rumor.content.encode("utf-8", "surrogatepass"))
@@ -101,10 +101,10 @@ def read_copy(rumor: UnsignedEvent) -> VerifiedEvent | None:
 
 
 def check_size(event: UnsignedEvent | SignedEvent, *, service: Pubkey) -> None:
-    """Refuse what would not pass relays once it is sealed and wrapped.
+    """Refuse an event that would be too long for relays once it is sealed and wrapped.
 
     Raises:
-        InvalidInput: says by how much it is too long, and what to do.
+        InvalidInput: the event is too long; the text says by how much, and what to do.
     """
     signed = SignedEvent(
         EventId(event.id), event.pubkey, event.created_at, event.kind, event.tags, event.content, _SIGNATURE
@@ -118,7 +118,7 @@ def check_size(event: UnsignedEvent | SignedEvent, *, service: Pubkey) -> None:
 
 
 class Invitation(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody is told by private message.
+    """What the private message to an invited person says.
 
     Args:
         title: the session's, from a stranger.
@@ -126,9 +126,9 @@ class Invitation(msgspec.Struct, frozen=True, kw_only=True):
         timezone: IANA name.
         page: address of the session's page.
         inviter: how the instructor is called: their name, else their short npub.
-        cancelled: nothing takes place.
-        cancel_reason: the instructor's words for it.
-        changed: they were told of another time or title before.
+        cancelled: the session is cancelled.
+        cancel_reason: the instructor's words for it, from a stranger.
+        changed: the person was told of another time or title before.
     """
 
     title: str
@@ -142,7 +142,7 @@ class Invitation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_invitation(told: Invitation, *, service: Pubkey, recipient: Pubkey, created_at: int) -> UnsignedEvent:
-    """The kind 14 rumor (NIP-17) by which people without a client of ours read of a private session."""
+    """Write the kind 14 rumor (NIP-17) that tells people without our page of a private session."""
     title = single_line(told.title, MAX_TITLE)
     headline = f"{_kind_of(told)}: {title}"
     when = spoken_time(told.starts_at, told.timezone)

@@ -1,7 +1,7 @@
 """What people say of themselves in kind 0 (NIP-01, NIP-24), as far as Podium shows it: a name, and a NIP-05 claim.
 
-And what the service says of itself, which never replaces a profile that somebody else made. The pictures of others are
-left where they are: to load one would tell its host who looks at whom (hardening.md).
+And the service's own profile, which never replaces a profile that another client wrote. People's pictures are never
+loaded: a request for one would tell its host who looks at whom (hardening.md).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from podium_protocol.live.fields import AuthoredEvent
 from podium_protocol.nips import nip89
 from podium_protocol.text import single_line
 
-MAX_NAME: Final = 60  # characters: a name stands in a line with other things
+MAX_NAME: Final = 60  # characters: a name shares its line with other text
 _MAX_CONTENT: Final = 64 * 1024
 _CLAIM: Final = re.compile(r"[a-z0-9._-]{1,64}@[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})+")
 
 
 class Profile(msgspec.Struct, frozen=True):
-    """`name` is "" where there is none. `claim` is a NIP-05 name in lower case, worth nothing until looked up."""
+    """`name` is "" if there is none. `claim` is a NIP-05 name in lower case; it proves nothing until looked up."""
 
     name: str = ""
     claim: str | None = None
@@ -42,7 +42,7 @@ _decode: Final = msgspec.json.Decoder(_Content).decode
 
 
 def read_profile(event: VerifiedEvent) -> Profile | None:
-    """The profile in a kind 0 event; None for another kind, an overlong content, or one that is no JSON object."""
+    """Read the profile in a kind 0 event; None for another kind, or if its content is too long or no JSON object."""
     content = _content(event)
     if content is None:
         return None
@@ -63,7 +63,7 @@ def write_service_profile(
 
 
 def is_service_profile(event: AuthoredEvent, handler: Address) -> bool:
-    """Whether `handler` wrote this kind 0 of a program; a person's client keeps neither mark when it edits."""
+    """Whether `handler` wrote this kind 0 of a program: a person's client that edits it drops both marks."""
     content = _content(event)
     return content is not None and content.bot is True and nip89.is_written_by(event.tags, handler)
 

@@ -1,7 +1,7 @@
 """Questions to a meeting and their answers: live chat messages, kind 1311 (NIP-53), and the rule who may ask.
 
 A question names the meeting (30313) in an `a` tag; an answer names the question in an `e` tag besides. Everything here
-comes from strangers and is shown to everybody, so what is odd is refused and not repaired.
+comes from strangers and is shown to all participants, so odd messages are refused, not repaired.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NotAQuestion(msgspec.Struct, frozen=True):
-    """Why a message is not taken."""
+    """Why a message is not accepted as a question."""
 
     reason: str
 
@@ -62,7 +62,7 @@ def read_question(event: AuthoredEvent) -> Question | NotAQuestion:
     reply_to = _reply_to(event.tags)
     if isinstance(reply_to, NotAQuestion):
         return reply_to
-    # measured before it is cleaned: a cut question would be put into somebody's mouth
+    # measured before it is cleaned: a cut question would say something that its author did not
     text = paragraphs(event.content, MAX_TEXT) if len(event.content) <= MAX_TEXT else None
     if not text:
         return NotAQuestion("it has no text" if text == "" else f"its text is longer than {MAX_TEXT} characters")
@@ -86,7 +86,7 @@ def write_question(
     reply_to: EventId | None = None,
     asker: Pubkey | None = None,
 ) -> UnsignedEvent:
-    """The kind 1311 event for `pubkey` to sign: a question, or with `reply_to` an answer, which tells `asker` by `p`.
+    """Write the kind 1311 event for `pubkey` to sign: a question, or with `reply_to` an answer that tags `asker`.
 
     Raises:
         LocalProtocolError: another address than a meeting's, no text, or too much of it.
@@ -104,7 +104,7 @@ def write_question(
 
 
 def _meeting(rows: tags.Tags) -> Address | None:
-    """The one meeting: with two of them two readers might each take another one."""
+    """The one meeting: of two, two readers might take different ones."""
     named = [value for value in tags.values(rows, "a") if value.startswith(tuple(f"{kind}:" for kind in _LIVE))]
     addresses = {Address.parse(value) for value in named[:3]}
     # a client of both kinds may name a meeting and its twin: same author, same `d`
@@ -133,11 +133,11 @@ def _reply_to(rows: tags.Tags) -> EventId | NotAQuestion | None:
     return NotAQuestion("its parent message is not clear") if parent is None else parent
 
 
-# -- who may ask, and what whoever leads does about it
+# -- who may ask, and what the instructor or a co-host does about it
 
 
 class Moderation(StrEnum):
-    """What whoever leads does with a question, and (silence) with whoever asked it."""
+    """What the instructor or a co-host does with a question, and (silence) with its author."""
 
     SHOW = "show"
     HIDE = "hide"
@@ -148,7 +148,7 @@ class Moderation(StrEnum):
 
 
 class Hold(StrEnum):
-    """Why a question waits for whoever leads instead of being shown to everybody."""
+    """Why a question waits for the instructor or a co-host instead of being shown to all."""
 
     STRANGER = "stranger"  # has neither answered nor come
     REMOVED = "removed"
@@ -166,14 +166,14 @@ class AskingPolicy(msgspec.Struct, frozen=True):
 
 
 class Asker(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody with a question.
+    """The author of a question.
 
     Args:
         leads: instructor or co-host.
         invited: has answered, and not with a no.
         present: is in the room, or was.
         removed: was removed from it.
-        silenced: whoever leads does not want to hear them any more.
+        silenced: the instructor or a co-host has silenced them.
         asked: when (Unix seconds) their questions so far were asked.
     """
 
@@ -189,7 +189,7 @@ DEFAULT_POLICY: Final = AskingPolicy()
 
 
 def objection(asker: Asker, at: int, ended_at: int | None, policy: AskingPolicy = DEFAULT_POLICY) -> Hold | None:
-    """Why a question of `at` is not shown at once, or None. `ended_at`: when the session ended, if it has."""
+    """Why a question asked at `at` is not shown at once, or None. `ended_at`: when the session ended. Unix seconds."""
     if asker.leads:
         return None
     near = sum(1 for one in asker.asked if abs(one - at) < policy.burst_seconds)

@@ -1,7 +1,7 @@
 """Recordings: their states, and when the policy allows one to run (semantics.md, "Room, consent, recording").
 
-`TRANSITIONS` is the one table. Whether recording may go on is asked before it starts and whenever the roster or
-somebody's answer changes; the same rule answers both, so that a withdrawal stops what would not have been started.
+`TRANSITIONS` is the one table. Whether recording may go on is asked before it starts and whenever the roster or a
+participant's answer changes; the same rule answers both, so a withdrawal stops what would not have been started.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class RecordingStage(StrEnum):
 
     @property
     def shown(self) -> str:
-        """As everybody sees it: none, pending, processing, review, available, unpublished, deleted, failed."""
+        """The name in the API: none, pending, processing, review, available, unpublished, deleted, failed."""
         return "none" if self in (RecordingStage.RECORDING, RecordingStage.PAUSED) else self.value
 
 
@@ -44,7 +44,7 @@ TRANSITIONS: Final[Mapping[RecordingStage, frozenset[RecordingStage]]] = Mapping
         RecordingStage.RECORDING: frozenset({RecordingStage.PAUSED, RecordingStage.PENDING}),
         RecordingStage.PAUSED: frozenset({RecordingStage.RECORDING, RecordingStage.PENDING}),
         RecordingStage.PENDING: frozenset({RecordingStage.PROCESSING, RecordingStage.FAILED}),
-        # back to pending: whoever processed it died, and the tracks are still there
+        # back to pending: the process that mixed it died, and the tracks are still there
         RecordingStage.PROCESSING: frozenset(
             {RecordingStage.PENDING, RecordingStage.REVIEW, RecordingStage.AVAILABLE, RecordingStage.FAILED}
         ),
@@ -62,10 +62,10 @@ class IllegalStage(LocalProtocolError):  # noqa: N818  (as `lifecycle.IllegalMov
 
 
 def moved(stage: RecordingStage, to: RecordingStage) -> RecordingStage:
-    """The stage `to`.
+    """Return the stage `to`, if the table allows the move.
 
     Raises:
-        IllegalStage: not in the table.
+        IllegalStage: the table has no such move.
     """
     if to not in TRANSITIONS[stage]:
         raise IllegalStage(f"a recording that is {stage} cannot become {to}")
@@ -99,7 +99,7 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
         e2ee: the model's `e2eeRequired`.
         roster: who is in the room now; None where the engine does not say.
         policy_hash: SHA-256 (hex) of the recording policy in force.
-        answers: each person's newest signed answer.
+        answers: the newest signed answer of each person.
     """
 
     state: State
@@ -111,7 +111,7 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def agrees(answer: Consent | None, policy_hash: str) -> bool:
-    """Whether somebody has signed yes to this very policy: a yes to another text is consent to something else."""
+    """Whether a person has signed yes to exactly this policy: a yes to another text is consent to something else."""
     return answer is not None and answer.given and answer.policy_hash == policy_hash
 
 
@@ -145,7 +145,7 @@ _AUDIENCE: Final[Mapping[RecordingAccess, str]] = MappingProxyType(
 
 
 class Shown(Protocol):
-    """A session as far as its recording is shown; `LiveSessionRow` is one."""
+    """The fields of a session that decide who may see its recording; `LiveSessionRow` has them."""
 
     @property
     def visibility(self) -> str: ...
@@ -154,9 +154,10 @@ class Shown(Protocol):
 
 
 def access_of(session: Shown, agreed: str | None = RecordingAccess.PUBLIC) -> RecordingAccess:
-    """Who may see the recording of a session; `agreed`: what those were told who are in it, where one is there.
+    """Who may see the recording of a session; `agreed` is the access that the recorded people agreed to, if any.
 
-    A later word cannot publish what was agreed to for participants, and a private session has no public recording.
+    A later change cannot publish what was agreed to for participants only, and a private session has no public
+    recording.
     """
     said = (session.recording_access, agreed)
     if session.visibility == Visibility.PRIVATE or any(one != RecordingAccess.PUBLIC for one in said):
@@ -165,5 +166,5 @@ def access_of(session: Shown, agreed: str | None = RecordingAccess.PUBLIC) -> Re
 
 
 def policy_for(session: Shown, words: str) -> str:
-    """The text that people agree to: the service's own `words`, and who may see the recording of this session."""
+    """The policy that people agree to: the service's own `words`, and who may see the recording of this session."""
     return f"{words.rstrip()} {_AUDIENCE[access_of(session)]}"

@@ -1,4 +1,4 @@
-"""What becomes of planned messages when their time has come: sent, held, missed or skipped. A pure decision on rows."""
+"""What to do with planned messages that are due: send, hold, miss or skip them. A pure decision on rows."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         lesson_id: the session address.
-        epoch: of the session when the row was planned.
-        message: what it is.
+        epoch: the session's when the row was planned.
+        message: what the message is about.
         pubkey: the recipient.
         due_at: Unix seconds.
         window_ends_at: the first second that is too late.
-        state: what has become of it so far.
-        standing: of the recipient.
+        state: the row's so far.
+        standing: the recipient's.
         opted_out: the recipient asked for `stop`, for this session or for all.
         present: the recipient is in the room.
         live: the session is Active; a "Live now" waits for it.
@@ -58,7 +58,7 @@ class Verdict(StrEnum):
 
     @property
     def state(self) -> LedgerState | None:
-        """The state to write down, or None: it is to be sent, or left as it is."""
+        """The state to record, or None if the message is to be sent or left as it is."""
         return _STATE_OF.get(self)
 
 
@@ -90,7 +90,7 @@ def resolve_due(rows: Iterable[LedgerRow], now: int, policy: ReminderPolicy = DE
 
 
 def drop_unsent(rows: Iterable[LedgerRow], epoch: int) -> Iterator[LedgerRow]:
-    """The rows that a reschedule to `epoch` makes void (a cancellation passes an epoch that no row has)."""
+    """The unsent rows that a reschedule to `epoch` makes void (a cancellation passes an epoch that no row has)."""
     return (row for row in rows if row.epoch != epoch and row.state.is_unsent)
 
 

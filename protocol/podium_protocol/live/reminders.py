@@ -1,10 +1,10 @@
 """Messages to people: which are planned, when they are due, and until when they make sense (semantics.md, "Reminders").
 
-What becomes of a planned message when its time comes is decided in `reminder_ledger`; its words are in `texts`.
+What is done with a planned message when it is due is decided in `reminder_ledger`; its words are in `message_texts`.
 
 Decisions where semantics.md leaves a gap:
-- Waitlisted people get no reminders, but the recording like everybody whose RSVP is not declined.
-- Whoever asked for `stop` gets nothing any more, changes of time and cancellations included.
+- Waitlisted people get no reminders, but they are told of the recording, like all whose RSVP is not declined.
+- A person who asked for `stop` gets no more messages, not even changes of time and cancellations.
 - Event-driven messages have windows too: what tells of a seat or an RSVP until the session's end, "moved" until the new
   end, "cancelled" until the old one, "did not take place" for a day.
 """
@@ -61,7 +61,7 @@ class LedgerState(StrEnum):
 
     @property
     def is_unsent(self) -> bool:
-        """Nothing of it is on the wire: a reschedule or a cancellation drops it."""
+        """Whether nothing of the row was sent: a reschedule or a cancellation drops it."""
         return self in _UNSENT
 
 
@@ -69,7 +69,7 @@ _UNSENT: Final = frozenset({LedgerState.SCHEDULED, LedgerState.PREPARED, LedgerS
 
 
 class Standing(StrEnum):
-    """What somebody is to a session, as far as messages go."""
+    """A person's relation to a session that decides which messages they get."""
 
     SEATED = "seated"  # confirmed, with a seat
     TENTATIVE = "tentative"
@@ -103,7 +103,7 @@ _AUDIENCE: Final = {
     Message.CANCELLED: _COMING | {Standing.WAITLISTED},
     Message.RESTORED: _COMING | {Standing.WAITLISTED},
     Message.RECORDING: _COMING | {Standing.WAITLISTED, Standing.ATTENDED},
-    Message.RECORDING_GONE: frozenset(Standing),  # whoever was told that it is there
+    Message.RECORDING_GONE: frozenset(Standing),  # all who were told that it is there
     Message.NO_SHOW: _COMING | {Standing.ATTENDED},
 }
 
@@ -112,10 +112,10 @@ class Offset(msgspec.Struct, frozen=True):
     """One reminder. Seconds before the start; a negative number is after it.
 
     Args:
-        message: what it is.
+        message: what the message is about.
         before: when it is due.
         closes: when its window closes, the first second that is too late.
-        spoken: the offset its words stand for. It differs from `before` only where time is compressed for a show.
+        spoken: the offset that its words name. It differs from `before` only where time is compressed for the demo.
     """
 
     message: Message
@@ -156,7 +156,7 @@ class ReminderPolicy(msgspec.Struct, frozen=True):
 
     @classmethod
     def compressed(cls, *, day: int, hour: int, quarter: int) -> ReminderPolicy:
-        """The same reminders in the same words within seconds, for a show. Quiet times shrink with the quarter."""
+        """The same reminders in the same words within seconds, for the demo. Quiet times shrink with the quarter."""
         wanted = {Message.DAY: day, Message.HOUR: hour, Message.QUARTER: quarter, Message.START: 0}
         return cls(
             tuple(_moved(each, wanted[each.message], each.spoken) for each in cls().offsets),
@@ -179,7 +179,7 @@ class PlannedMessage(msgspec.Struct, frozen=True):
 
 
 def receives(message: Message, standing: Standing) -> bool:
-    """Whether somebody of this standing is sent `message`."""
+    """Whether a person of this standing is sent `message`."""
     return standing in _AUDIENCE[message]
 
 
@@ -228,19 +228,22 @@ def plan_answer(standing: Standing, *, now: int, ends_at: int, is_old: bool = Fa
 
 
 def is_old_answer(answered_at: int, known_since: int) -> bool:
-    """Whether somebody answered before the session was known here: a daemon that lost its disk told them already."""
+    """Whether the answer is older than this daemon's knowledge of the session.
+
+    A daemon that lost its disk has confirmed such an answer already. Both times are Unix seconds.
+    """
     return answered_at < known_since
 
 
 def plan_promotion(*, now: int, ends_at: int) -> PlannedMessage:
-    """A seat became free for somebody who waited."""
+    """Plan the message that a waitlisted person got a seat. Times are Unix seconds."""
     return PlannedMessage(Message.PROMOTED, now, max(ends_at, now + 1))
 
 
 def plan_moved(
     told_start: int, new_start: int, *, now: int, new_ends_at: int, policy: ReminderPolicy = DEFAULT_POLICY
 ) -> PlannedMessage | None:
-    """One "moved from X to Y" after a reschedule, or None where people already know the time.
+    """Plan one "moved from X to Y" after a reschedule, or None if people already know the time.
 
     X is the start people were last told of. A second reschedule within the debounce drops the planned message, which
     is unsent, and plans it again from the same X; moved back, there is nothing to tell.
@@ -252,27 +255,27 @@ def plan_moved(
 
 
 def plan_cancelled(*, now: int, ends_at: int) -> PlannedMessage:
-    """The session was cancelled."""
+    """Plan the message that the session was cancelled; it makes sense until the old end, `ends_at`."""
     return PlannedMessage(Message.CANCELLED, now, max(ends_at, now + 1))
 
 
 def plan_restored(*, now: int, ends_at: int) -> PlannedMessage:
-    """The cancellation was taken back."""
+    """Plan the message that the cancellation was taken back."""
     return PlannedMessage(Message.RESTORED, now, max(ends_at, now + 1))
 
 
 def plan_no_show(*, now: int, policy: ReminderPolicy = DEFAULT_POLICY) -> PlannedMessage:
-    """The instructor did not come."""
+    """Plan the message that the session did not take place because the instructor did not come."""
     return PlannedMessage(Message.NO_SHOW, now, now + policy.no_show_window)
 
 
 def plan_recording(*, now: int, policy: ReminderPolicy = DEFAULT_POLICY) -> PlannedMessage:
-    """The recording was published at `now`."""
+    """Plan the message that the recording was published at `now`."""
     return PlannedMessage(Message.RECORDING, now, now + policy.recording_window)
 
 
 def plan_recording_gone(*, now: int, policy: ReminderPolicy = DEFAULT_POLICY) -> PlannedMessage:
-    """The recording was taken back, or deleted, at `now`: for those who were told that it is there."""
+    """Plan the message that the recording was withdrawn or deleted at `now`, for people who were told of it."""
     return PlannedMessage(Message.RECORDING_GONE, now, now + policy.recording_window)
 
 

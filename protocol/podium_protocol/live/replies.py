@@ -1,7 +1,7 @@
 """Which session a reply by message is about (wire-formats.md, "RSVP by message").
 
 A reply that names one of our messages is about that message's session. Where it names none (many clients do not), it is
-about the open session the person was told of last; told of two within the hour, it is anybody's guess, and we ask.
+about the open session the person was told of last. A person told of two within the hour may mean either, and we ask.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import msgspec
 from podium_protocol.events import EventId
 from podium_protocol.live.rsvp import Reply
 
-TOGETHER: Final = 3600  # seconds: messages this close to each other may both be what is answered
-SKEW: Final = 600  # seconds by which the clock of whoever replies may be behind ours
+TOGETHER: Final = 3600  # seconds: of messages this close to each other, either may be the one that is answered
+SKEW: Final = 600  # seconds by which the clock of the person who replies may be behind ours
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -37,19 +37,19 @@ class Unclear(StrEnum):
 
 
 def session_meant(reply: Reply, told: Sequence[Told], *, named: Collection[str], at: int) -> str | Unclear:
-    """The session that `reply` is about, or why there is none; `stop all` needs none and is not asked about.
+    """Return the session that `reply` is about, or why it is unclear. Do not call it for `stop all`, which needs none.
 
     Args:
-        reply: what was said.
-        told: all messages that this person got, and nobody else's: the id of another's message must be worth nothing.
+        reply: what the person said.
+        told: the messages that this person got, and no others: naming the id of another person's message must not help.
         named: the event ids that the reply names.
-        at: when it was written (Unix seconds). What was sent later is not what it answers.
+        at: when it was written (Unix seconds). It cannot answer a message that was sent later.
     """
     quoted = [one for one in told if one.rumor_id in named]
     if quoted:
         is_late = reply.status is not None and not quoted[0].is_open
         return Unclear.OVER if is_late else quoted[0].lesson_id
-    # a recording may be told of after the end, and whoever says stop means that too
+    # people are told of a recording after the end, and a `stop` means those messages too
     known = [one for one in told if one.at <= at + SKEW and (one.is_open or reply.status is None)]
     if not known:
         return Unclear.STRANGER if not told else Unclear.OVER

@@ -1,7 +1,7 @@
 """What people write when they answer a message, by language: one row for each catalogue that the page has.
 
-Only whole sayings count, with politeness around them: "no" in "no problem" says nothing. A saying is in lower case and
-without punctuation. What can be taken for a mere acknowledgement ("ok", a heart) is no answer.
+Only a whole saying counts, with or without polite words around it: the "no" in "no problem" says nothing. Sayings are
+in lower case and without punctuation. What may be a mere acknowledgement ("ok", a heart) is no answer.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def meaning_of(text: str) -> str | None:
 
 
 def meaning_of_reaction(content: str) -> str | None:
-    """What a kind 7 (NIP-25) says in answer to a message; None where it is a mere acknowledgement."""
+    """Interpret a kind 7 (NIP-25) to a message as yes or no; None if it only acknowledges."""
     plain = content.strip()
     return _REACTIONS[plain] if plain in _REACTIONS else meaning_of(plain) or None
 

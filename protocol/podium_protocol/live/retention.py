@@ -1,4 +1,4 @@
-"""Which events are about a time that is not kept any more: relays have them still, and are not to bring them back."""
+"""Which events are too old to keep: relays still have them, and must not bring them back."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _MAX_DIGITS: Final = 16
 def is_past(event: AuthoredEvent, kept_from: int) -> bool:
     """Whether a session, its status or a record of attendance ended before `kept_from` (Unix seconds).
 
-    Answers and questions are about the session they name, whenever they were written. A cancellation by `start` 0, and
-    what has no time that can be read, is for others to judge.
+    It does not judge answers and questions, which belong to the session they name whenever they were written, nor
+    a cancellation by `start` 0, nor events without a readable time: for these it returns False.
     """
     for name in _ENDS.get(event.kind, ()):
         text = tags.first(event.tags, name) or ""

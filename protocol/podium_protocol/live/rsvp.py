@@ -46,7 +46,7 @@ _FROM_WIRE: Final = {status.wire: status for status in RsvpStatus}
 class Rsvp(msgspec.Struct, frozen=True, kw_only=True):
     """One person's answer to one session. `revision_id` is the revision they answered to, where they said so.
 
-    `identifier` is the event's own `d`, by which its author may delete it; None for what came another way.
+    `identifier` is the event's own `d`, by which its author may delete it; None for an answer that is no such event.
     """
 
     lesson_id: str
@@ -116,12 +116,12 @@ def write_rsvp(
     note: str = "",
     previous_created_at: int | None = None,
 ) -> UnsignedEvent:
-    """The kind 31925 event for `pubkey` to sign (or, for a private session, the rumor to wrap).
+    """Write the kind 31925 event for `pubkey` to sign (or, for a private session, the rumor to wrap).
 
     `d` follows from the session alone, so that each change of mind replaces the last answer on every relay.
 
     Raises:
-        LocalProtocolError: the address is no session's.
+        LocalProtocolError: the address is not that of a session.
     """
     if session.kind != kinds.SESSION:
         raise LocalProtocolError(f"an RSVP answers to a kind {kinds.SESSION} address, this is kind {session.kind}")
@@ -174,12 +174,12 @@ def read_reply(text: str) -> Reply | None:
 
 
 def read_reaction(content: str) -> Reply | None:
-    """The answer that a reaction to a message gives (kind 7, NIP-17 and NIP-25), or None: it only acknowledges."""
+    """The answer that a reaction to a message gives (kind 7, NIP-17 and NIP-25), or None if it only acknowledges."""
     return None if len(content) > _MAX_REPLY else _REPLIES.get(reply_words.meaning_of_reaction(content) or "")
 
 
 def is_courtesy(text: str) -> bool:
-    """Whether a message is thanks and greetings alone, which want no answer."""
+    """Whether a message holds only thanks and greetings, which need no answer."""
     return len(text) <= _MAX_REPLY and reply_words.meaning_of(text) == ""
 
 

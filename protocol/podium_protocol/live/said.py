@@ -1,7 +1,7 @@
-"""What somebody said to the service by message, as the service seals it for itself: a lost disk must not forget it.
+"""What a person said to the service by message, as the service seals it for itself: it must survive a lost disk.
 
-The message itself is no memory: it was written to a conversation that is gone with the disk, so that a `no` says no
-more to what, and its writer may have given it an expiration. The rumor is of kind 30078 (NIP-78), by the service.
+The message itself cannot be kept on relays for that: without the lost conversation a `no` does not say to what, and its
+sender may have given it an expiration. The rumor is of kind 30078 (NIP-78), by the service.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from podium_protocol.live.fields import AuthoredEvent
 from podium_protocol.live.rsvp import Reply, RsvpStatus
 
 ALL: Final = "*"
-"""In the place of a session: every one of them."""
+"""In place of a session's address: all sessions."""
 
 _PREFIX: Final = "podium:said"
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that was said. `lesson_id` is `ALL` for `stop all`; `rumor_id` is the message's, `at` its time."""
+    """One such message. `lesson_id` is `ALL` for `stop all`; `rumor_id` is the message's id, `at` its time."""
 
     pubkey: Pubkey
     lesson_id: str
@@ -34,7 +34,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_said(said: Said, *, service: Pubkey) -> UnsignedEvent:
-    """The rumor for the service's own eyes. The same words give the same rumor."""
+    """Write the rumor that the service sends to itself. The same message gives the same rumor."""
     status = said.reply.status
     topic = "stop" if status is None else "answer"
     rows = tags.build(
@@ -50,7 +50,7 @@ def write_said(said: Said, *, service: Pubkey) -> UnsignedEvent:
 
 
 def read_said(event: AuthoredEvent) -> Said | None:
-    """What a rumor of the service remembers; None for anything else. Whose rumor it is, the caller has checked."""
+    """Read such a rumor; None for anything else. The caller has checked that the service wrote it."""
     if event.kind != kinds.APPLICATION_DATA or not (tags.first(event.tags, "d") or "").startswith(f"{_PREFIX}:"):
         return None
     pubkey = pubkey_or_none(tags.first(event.tags, "p") or "")

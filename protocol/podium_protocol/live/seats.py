@@ -2,11 +2,11 @@
 
 The rules, all of them here:
 - Only confirmed people hold seats, in the order in which the daemon first saw them confirm (`queue_time`).
-- Until the start, a seat that frees goes to the first on the list. From the start on nobody is promoted; a free seat
-  goes to whoever has come to the door, or confirms then.
-- Ten minutes in, seats that nobody has claimed are given to those who came. A holder keeps an unclaimed seat as long
-  as nobody needs it, and after that queues in the old order.
-- A lowered cap throws nobody out: all who hold a seat keep it, and nobody new gets one until there is room again.
+- Until the start, a seat that becomes free goes to the first on the list. From the start on the list is not promoted; a
+  free seat goes to a person who has come to the door, or who confirms then.
+- Ten minutes after the start, unclaimed seats are given to people who came. A holder keeps an unclaimed seat as long as
+  no other person needs it, and after that queues in the old order.
+- A lowered cap removes no person: all who hold a seat keep it, and new seats are given only when there is room again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DEFAULT_POLICY: Final = SeatPolicy()
 
 
 class SeatRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One person's RSVP as far as seats go.
+    """The part of one person's RSVP that decides about a seat.
 
     Args:
         pubkey: the person.
@@ -51,13 +51,13 @@ class SeatRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Allocation(msgspec.Struct, frozen=True):
-    """Who sits and who waits. Both in queue order; the first on the waiting list has position 1."""
+    """Who has a seat and who waits, both in queue order; the first on the waiting list has position 1."""
 
     seated: tuple[Pubkey, ...] = ()
     waiting: tuple[Pubkey, ...] = ()
 
     def positions(self) -> dict[Pubkey, int]:
-        """Position on the waiting list, from 1, of each who waits."""
+        """The position on the waiting list, from 1, of each person who waits."""
         return {pubkey: position for position, pubkey in enumerate(self.waiting, 1)}
 
 
@@ -81,7 +81,10 @@ class SeatChange(msgspec.Struct, frozen=True):
 
 
 def queue_time(status: RsvpStatus, seen_at: int, before: RsvpStatus | None, queued_since: int | None) -> int:
-    """`first_seen` of an answer that arrives at `seen_at`: who was confirmed stays in place, else to the back."""
+    """`first_seen` of an answer that arrives at `seen_at` (Unix seconds).
+
+    A person who was confirmed already keeps their place; any other goes to the back.
+    """
     if before is RsvpStatus.CONFIRMED and status is RsvpStatus.CONFIRMED and queued_since is not None:
         return queued_since
     return seen_at
@@ -98,7 +101,7 @@ def allocate(
     kept = [each for each in queue if each.holds_seat and (each.claimed or not unclaimed_are_free)]
     hopeful = [each for each in queue if not each.holds_seat and _may_rise(each, now, starts_at)]
     if unclaimed_are_free:
-        # whoever came is first, then whoever has a seat and may still come, then whoever confirms only now
+        # first the people who came, then holders of a seat who may still come, then those who confirm only now
         unclaimed = [each for each in queue if each.holds_seat and not each.claimed]
         came = [each for each in hopeful if each.claimed]
         hopeful = [*came, *unclaimed, *(each for each in hopeful if not each.claimed)]
@@ -110,7 +113,7 @@ def allocate(
 
 
 def changes(before: Allocation, after: Allocation) -> tuple[SeatChange, ...]:
-    """What to write down and to tell people: the seated, those who wait, then those who left. Linear."""
+    """The changes to store and to tell people of: the seated, those who wait, then those who left. Linear."""
     sat, waited = frozenset(before.seated), before.positions()
     return (
         *_changes_of_seated(after, sat, waited),
@@ -120,7 +123,7 @@ def changes(before: Allocation, after: Allocation) -> tuple[SeatChange, ...]:
 
 
 def free_seats(allocation: Allocation, cap: int | None) -> int | None:
-    """Seats nobody holds, or None where there is no cap."""
+    """The number of seats without a holder, or None without a cap."""
     return None if cap is None else max(cap - len(allocation.seated), 0)
 
 

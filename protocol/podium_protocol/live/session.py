@@ -75,8 +75,8 @@ class NotASession(msgspec.Struct, frozen=True):
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """One revision of a session. Texts are cleaned for display. Times in Unix seconds, UTC.
 
-    A cancellation by others may have lost its times (`start` 0): then `starts_at` and `ends_at` are 0, and whoever
-    holds an earlier revision keeps the times of that one.
+    A cancellation by another client may have lost its times (`start` 0): then `starts_at` and `ends_at` are 0, and a
+    reader that holds an earlier revision keeps the times of that one.
     """
 
     address: Address
@@ -95,16 +95,16 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     e2ee_required: bool = False
     visibility: Visibility = Visibility.PUBLIC
     attendance: Visibility | None = None
-    """Whether attendance records are published, or sealed to the person and the instructor; None: it does not say."""
+    """Whether attendance records are published, or sealed to the person and the instructor; None: not given."""
     guests: Guests | None = None
     recording_access: RecordingAccess | None = None
-    """Who may see the recording; None: it does not say."""
+    """Who may see the recording; None: not given."""
     cancelled: bool = False
     cancel_reason: str = ""
     has_end: bool = True
-    """Whether the event gives its end, which NIP-52 lets out. If not, `ends_at` follows from the usual duration."""
+    """Whether the event gives its end, which NIP-52 makes optional. If not, the default duration gives `ends_at`."""
     has_rules: bool = True
-    """Whether it carries any of our own tags. A client that knows NIP-52 only drops them all."""
+    """Whether the event carries any of our own tags. A client that knows only NIP-52 drops them all."""
     is_tagged: bool = True
     """Whether it has the hashtag of live sessions."""
     named: tuple[str, ...] = ()
@@ -128,7 +128,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def duration_minutes(self) -> int:
-        """The model's `duration`; a broken minute counts as one."""
+        """The model's `duration` in minutes, rounded up."""
         return -(-(self.ends_at - self.starts_at) // 60)
 
     @property
@@ -142,7 +142,7 @@ class _Flaw(Exception):  # noqa: N818  (never leaves this module: it carries the
 
 
 def read_session(event: AuthoredEvent, limits: SessionLimits = DEFAULT_LIMITS) -> Session | NotASession:
-    """Read one revision of a session, or say why it is none.
+    """Read one revision of a session, or return why it is none.
 
     Cancelled revisions (`status` cancelled, or `start` 0) are sessions with `cancelled` set, and need no good times.
     Whether the author may hold sessions, and whether `created_at` is plausible, is decided before (wire-formats.md).
@@ -162,7 +162,7 @@ def names_service(session: Session, service: Pubkey) -> bool:
 
 
 def objection_to(event: AuthoredEvent, service: Pubkey, limits: SessionLimits = DEFAULT_LIMITS) -> str | None:
-    """Why `service` passes over what its instructor signed, in short English for people; None: it is a session here."""
+    """Why `service` ignores an event that its instructor signed, in short English; None if it is a session here."""
     session = read_session(event, limits)
     if isinstance(session, NotASession):
         return session.reason
@@ -170,7 +170,7 @@ def objection_to(event: AuthoredEvent, service: Pubkey, limits: SessionLimits = 
 
 
 def spec_of(session: Session) -> SessionSpec:
-    """The wish that would write `session` again: where an edit starts."""
+    """The spec that would write `session` again: an edit starts from it."""
     return SessionSpec(
         identifier=session.address.identifier,
         title=session.title,
@@ -278,7 +278,7 @@ def _cap(rows: Tags, limits: SessionLimits) -> int | None:
     text = tags.first(rows, "max_participants")
     if text is None:
         return None
-    # to read a broken cap as "no cap" would open the room to everybody
+    # a broken cap read as "no cap" would open the room to all
     cap = fields.whole_number(text, limits.max_participants)
     if not cap:
         raise _Flaw(f"max_participants is no number from 1 to {limits.max_participants}")
@@ -296,7 +296,7 @@ def _guests(rows: Tags) -> Guests | None:
     stated = tags.first(rows, "guests")
     if stated is None:
         return None
-    # to read an unknown word as "anyone" would open the room
+    # an unknown word read as "anyone" would open the room
     return Guests(stated) if stated in set(Guests) else Guests.OFF
 
 
@@ -321,10 +321,10 @@ class _People(msgspec.Struct, frozen=True):
     def of(cls, rows: Tags, limits: SessionLimits) -> _People:
         found: dict[str, dict[Pubkey, None]] = {role: {} for role in Role}
         named = [row for row in tags.named(rows, "p") if len(row) > 3 and row[3] in found]
-        if len(named) > limits.max_people + 20:  # each key costs a look at the curve
+        if len(named) > limits.max_people + 20:  # each key costs a check on the curve
             raise _Flaw(f"names more than {limits.max_people} people")
         for row in named:
             if pubkey := pubkey_or_none(row[1]):
                 found[row[3]][pubkey] = None
-        everybody = tuple(dict.fromkeys(tags.values(rows, "p")))
-        return cls(everybody, tuple(found[Role.CO_HOST]), tuple(found[Role.INVITED]))
+        all_named = tuple(dict.fromkeys(tags.values(rows, "p")))
+        return cls(all_named, tuple(found[Role.CO_HOST]), tuple(found[Role.INVITED]))

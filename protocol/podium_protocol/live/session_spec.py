@@ -1,4 +1,4 @@
-"""What a person asks for when a session is scheduled, and whether it can be had."""
+"""What a person asks for when a session is scheduled, and whether it is possible."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Guests(StrEnum):
 
 
 class RecordingAccess(StrEnum):
-    """Who may see a session's recording: those who answered, were invited or attended, or anybody (semantics.md)."""
+    """Who may see a session's recording: people who answered, were invited or attended, or all (semantics.md)."""
 
     PARTICIPANTS = "participants"
     PUBLIC = "public"
@@ -46,7 +46,7 @@ class SessionLimits(msgspec.Struct, frozen=True):
     max_summary: int = 1000
     max_description_bytes: int = 16_384  # the cap of a message text (wire-formats.md)
     min_duration_minutes: int = 1
-    default_duration_minutes: int = 60  # of an event without `end`, which NIP-52 lets out
+    default_duration_minutes: int = 60  # of an event without `end`, which NIP-52 makes optional
     max_duration_minutes: int = 24 * 60
     max_participants: int = 100_000
     max_people: int = 400  # co-hosts and invited together: each costs about 110 bytes of the event
@@ -110,10 +110,10 @@ DEFAULT_LIMITS: Final = SessionLimits()
 def problems_of(
     spec: SessionSpec, now: int, *, start_before: int | None = None, limits: SessionLimits = DEFAULT_LIMITS
 ) -> tuple[str, ...]:
-    """Everything that keeps `spec` from being written, each saying what was expected; empty if it is good.
+    """List what keeps `spec` from being written, each text with what was expected; empty if it is good.
 
     Args:
-        spec: the wish.
+        spec: what is wanted.
         now: Unix seconds.
         start_before: on an edit, the start that is published now; keeping it is allowed though it lies in the past.
         limits: the bounds.

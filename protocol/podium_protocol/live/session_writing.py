@@ -87,12 +87,12 @@ def write_session(
         join_url: address of the session's page.
         now: Unix seconds.
         previous: the revision that this one replaces; its unknown tags are carried over.
-        previous_created_at: time of the last revision or deletion, where more is not known.
-        start_before: the start that is in force, where `previous` is not; keeping it is allowed though it is past.
+        previous_created_at: time of the last revision or deletion, if only the time is known.
+        start_before: the start in force, if that of `previous` is not; keeping it is allowed even in the past.
         limits: bounds on the spec and on the finished event.
 
     Raises:
-        InvalidInput: the spec cannot be had; the text names each problem (`problems_of` gives them as values).
+        InvalidInput: the spec cannot be met; the text names each problem (`problems_of` gives them as values).
         LocalProtocolError: `previous` is another session's.
     """
     address = Address(kinds.SESSION, instructor, spec.identifier)
@@ -138,14 +138,14 @@ def detach_recording(previous: AuthoredEvent, url: str, now: int) -> UnsignedEve
 def cancel(previous: AuthoredEvent, now: int, reason: str = "") -> Cancellation:
     """The cancelled revision and the kind 5 (NIP-09) that follows it, both for the instructor to sign.
 
-    `reason` is for the participants. It stands in both, as the tag `reason` and as the content of the kind 5: a relay
-    that heeds the deletion gives the second one only.
+    `reason` is for the participants. It is in both, as the tag `reason` and as the content of the kind 5: a relay that
+    obeys the deletion serves only the kind 5.
 
-    The revision keeps the original times: whoever reads `status`, or a relay that ignores kind 5, shows it cancelled.
-    The deletion carries the same `created_at`, so that its `a` reaches every revision including that one: calendar
-    clients do not know `status`, and would go on showing a session that nobody holds. Its `e` names the cancelled
-    revision (an `e` counts only on the newest one) and the one before. A later revision, at least a second newer,
-    is not covered, so the identifier is not burnt.
+    The revision keeps the original times, so that a client that reads `status` shows it as cancelled, also from a relay
+    that ignores kind 5. The deletion carries the same `created_at`, so that its `a` reaches every revision including
+    that one: calendar clients do not know `status`, and would go on showing a cancelled session. Its `e` names the
+    cancelled revision (an `e` counts only on the newest one) and the one before. A later revision, at least a second
+    newer, is not covered, so the identifier can be used again.
 
     Raises:
         LocalProtocolError: `previous` is no session event.

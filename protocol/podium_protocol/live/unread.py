@@ -1,4 +1,4 @@
-"""What an instructor is told when their newest revision of a session cannot be read: it stays as it was, and why."""
+"""The message to an instructor whose newest revision of a session cannot be read: the session stays as it was."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from podium_protocol.text import single_line
 
 
 class Unread(msgspec.Struct, frozen=True, kw_only=True):
-    """A session as it stays in force, and why its newest revision is not. `page`: where it can be edited."""
+    """A session whose older revision stays in force, and the reason. `page` is where it can be edited."""
 
     title: str
     starts_at: int
@@ -21,7 +21,7 @@ class Unread(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_unread(told: Unread, *, service: Pubkey, recipient: Pubkey, created_at: int) -> UnsignedEvent:
-    """The kind 14 rumor (NIP-17) for the instructor; with the revision's `created_at` it is the same each time."""
+    """Write the kind 14 rumor (NIP-17) for the instructor; with the revision's `created_at` it is always the same."""
     title = single_line(told.title, MAX_TITLE)
     headline = f"Your last change could not be read: {title}"
     text = "\n\n".join(
