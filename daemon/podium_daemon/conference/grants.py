@@ -6,18 +6,16 @@ kept, so a dump of our memory or a core file admits nobody.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from typing import Final
 
 import msgspec
 
 from podium_daemon.conference.engine import Person, RandomBytes
 from podium_daemon.conference.events import RoomId, TrackKind
+from podium_daemon.runtime.secret_table import digest_of, new_secret
 from podium_protocol.events import Pubkey
 
 MAX_DEVICES: Final = 3  # of one pubkey in one room (semantics.md, Attendance)
-TOKEN_BYTES: Final = 32
 _MAX_TOKEN_CHARACTERS: Final = 64  # base64 of 32 bytes has 43; nothing longer is worth hashing
 
 
@@ -49,7 +47,7 @@ class GrantBook:
         A device has one unredeemed grant and a person a few: the newest stay, so that asking again and again with new
         device names costs us nothing.
         """
-        token = base64.urlsafe_b64encode(self._random_bytes(TOKEN_BYTES)).rstrip(b"=").decode()
+        token = new_secret(self._random_bytes)
         devices = self._by_room.setdefault(grant.room, {}).setdefault(grant.person.pubkey, {})
         replaced = devices.pop(grant.person.device, None)
         if replaced is None and len(devices) >= self._devices:
@@ -100,8 +98,3 @@ class GrantBook:
             del people[grant.person.pubkey]
         if not people:
             del self._by_room[grant.room]
-
-
-def digest_of(secret: str) -> bytes:
-    """SHA-256 of a secret's text, whatever characters a stranger put into it."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

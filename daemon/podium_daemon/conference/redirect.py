@@ -6,21 +6,21 @@ with the server's signed entrance, and the next address is sent. The seat is no 
 
 from __future__ import annotations
 
-import base64
 from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
 from podium_daemon.conference.engine import Connection, ConnectionId, LeaveReason, RandomBytes, RoomId
-from podium_daemon.conference.grants import SeatGrant, digest_of
+from podium_daemon.conference.grants import SeatGrant
 from podium_daemon.conference.seats import LinkSeat
 from podium_daemon.conference.signaling import Ended, FrameFlaw, MeetingAt, Removed, ServerMessage, Welcome
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.secret_table import SecretTable, digest_of
 from podium_protocol.events import Pubkey
 
 _HEARTBEAT = 15  # seconds; beats say nothing here, and keep proxies from closing a silent socket
-_MAX_TOKEN = 64  # characters
+_MAX_PLACES: Final = 200_000  # far more than there are seats: grants are limited
 
 
 class _Place(msgspec.Struct):
@@ -37,7 +37,7 @@ class Lobby:
         self._random_bytes = random_bytes
         self._enter = f"{public_url}/api/conference/enter/"
         self._places: dict[RoomId, dict[Pubkey, dict[str, _Place]]] = {}
-        self._by_digest: dict[bytes, _Place] = {}
+        self._addresses: SecretTable[_Place] = SecretTable(clock, random_bytes, maximum=_MAX_PLACES)
 
     def devices(self, room: RoomId, pubkey: Pubkey) -> set[str]:
         """On which devices somebody is seated."""
@@ -60,7 +60,7 @@ class Lobby:
 
     def enter(self, token: str) -> SeatGrant | None:
         """Spend an address: the grant of its seat, or None. The seat is sent the next one, for a way back in."""
-        place = self._by_digest.get(digest_of(token)) if len(token) <= _MAX_TOKEN else None
+        place = self._addresses.get(token)
         if place is None:
             return None
         place.seat.send(MeetingAt(self._address(place)))
@@ -99,7 +99,7 @@ class Lobby:
         connection = seat.connection
         people = self._places[connection.room]
         place = people[connection.pubkey].pop(connection.device)
-        self._by_digest.pop(place.digest, None)
+        self._addresses.discard(place.digest)
         if not people[connection.pubkey]:
             del people[connection.pubkey]
         if not people:
@@ -108,10 +108,9 @@ class Lobby:
     # -- inside
 
     def _address(self, place: _Place) -> str:
-        self._by_digest.pop(place.digest, None)
-        token = base64.urlsafe_b64encode(self._random_bytes(32)).rstrip(b"=").decode()
+        self._addresses.discard(place.digest)
+        token = self._addresses.issue(place)
         place.digest = digest_of(token)
-        self._by_digest[place.digest] = place
         return self._enter + token
 
     def _seats(self, room: RoomId, pubkey: Pubkey | None = None) -> list[LinkSeat]:

@@ -8,12 +8,13 @@ it, and a person who sits in a room keeps the seat: no heartbeat is signed.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.secret_table import SecretTable, digest_of
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.runtime.tasks import Watched
 from podium_daemon.signers.instructors import InstructorSigners
@@ -68,7 +69,7 @@ class PageSignerRegistry:
         self._public_url = public_url
         self._clock = clock
         self._random_bytes = random_bytes
-        self._open: OrderedDict[str, PageSigner] = OrderedDict()
+        self._open: SecretTable[PageSigner] = SecretTable(clock, random_bytes, maximum=MAX_OPEN)
         self._recent: deque[tuple[float, str]] = deque()
         self._tasks = Watched(self.name)
         self.closed = False
@@ -78,7 +79,7 @@ class PageSignerRegistry:
         while not await stop.wait_for(_SWEEP):
             self._sweep()
         self.close()
-        for signer in tuple(self._open.values()):
+        for signer in tuple(self._open):
             self._end(signer, "the service was stopped")
         for task in self._tasks.errands:
             task.cancel()  # goodbyes: a signer need not be there
@@ -101,8 +102,8 @@ class PageSignerRegistry:
 
     def find(self, signer_id: str, secret: str) -> PageSigner | Refused:
         """The connection of a page that has its secret."""
-        signer = self._open.get(signer_id)
-        if signer is None or not signer.is_opened_by(secret):
+        signer = self._open.get(secret)
+        if signer is None or signer.id != signer_id:
             return Refused("unknown-signer", "there is no such connection any more", "Connect the signer again.")
         signer.last_used = self._clock.monotonic()
         return signer
@@ -118,7 +119,7 @@ class PageSignerRegistry:
 
     def leave(self, signer: PageSigner) -> None:
         """The person is done with it: the signer is told, and the key is gone."""
-        self._open.pop(signer.id, None)
+        self._open.discard(signer.digest)
         if signer.is_connected:
             signer.give_up("the connection was ended")
             self._keep(signer.say_goodbye())
@@ -128,15 +129,15 @@ class PageSignerRegistry:
     def close(self) -> None:
         """Let nobody wait for news any more: the server stops."""
         self.closed = True
-        for signer in self._open.values():
+        for signer in self._open:
             signer.hurry()
 
     # -- inside
 
     def _new(self, purpose: Purpose) -> tuple[PageSigner, str]:
-        secret = self._random_bytes(_KEY_BYTES).hex()
-        signer = PageSigner(self._random_bytes(8).hex(), secret, purpose, clock=self._clock)
-        self._open[signer.id] = signer
+        signer = PageSigner(self._random_bytes(8).hex(), purpose, clock=self._clock)
+        secret = self._open.issue(signer)
+        signer.digest = digest_of(secret)
         return signer, secret
 
     def _pairing(
@@ -172,8 +173,8 @@ class PageSignerRegistry:
         return None
 
     def _make_room(self) -> bool:
-        over = next((one for one in self._open.values() if one.is_over), None)
-        oldest = over or next((one for one in self._open.values() if not one.is_connected), None)
+        over = next((one for one in self._open if one.is_over), None)
+        oldest = over or next((one for one in self._open if not one.is_connected), None)
         if oldest is None:
             return False
         self._end(oldest, "others needed the place: ask for a fresh code")
@@ -181,12 +182,12 @@ class PageSignerRegistry:
 
     def _sweep(self) -> None:
         now = self._clock.monotonic()
-        for signer in tuple(self._open.values()):
+        for signer in tuple(self._open):
             if now - signer.last_used > (PATIENCE if signer.is_over else IDLE_SECONDS):
                 self._end(signer, "it was not used for too long")
 
     def _end(self, signer: PageSigner, why: str) -> None:
-        self._open.pop(signer.id, None)
+        self._open.discard(signer.digest)
         signer.end(why)
 
     def _work_for(self, signer: PageSigner, work: Coroutine[Any, Any, None]) -> None:

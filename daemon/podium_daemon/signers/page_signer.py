@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import hmac
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Literal
 
@@ -62,14 +60,15 @@ class PageSigner:
     """A connection, and the `Listener` of its line."""
 
     line: RemoteSignerConnection
+    digest: bytes
+    """Of the secret that the page has."""
 
-    def __init__(self, signer_id: str, secret: str, purpose: Purpose, *, clock: Clock) -> None:
+    def __init__(self, signer_id: str, purpose: Purpose, *, clock: Clock) -> None:
         self.id = signer_id
         self.purpose = purpose
         self.tasks: set[asyncio.Task[None]] = set()
         self.last_used = clock.monotonic()
         self._clock = clock
-        self._digest = _digest(secret)
         self._version = 0
         self._state: State = "pairing"
         self._url: str | None = None
@@ -79,10 +78,6 @@ class PageSigner:
         self._asked: dict[str, Asked] = {}
         self._changed = asyncio.Event()
         self._hurry = False
-
-    def is_opened_by(self, secret: str) -> bool:
-        """Whether this is the page's secret."""
-        return hmac.compare_digest(_digest(secret), self._digest)
 
     @property
     def is_connected(self) -> bool:
@@ -258,7 +253,3 @@ class PageSigner:
         self._version += 1
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
-
-
-def _digest(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()

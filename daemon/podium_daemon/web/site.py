@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Collection
 
 from fastapi import FastAPI
@@ -49,7 +50,7 @@ def build_api(context: Context) -> FastAPI:
     app.state.login_door = LoginDoor(public_url=context.public_url, clock=context.clock)
     app.state.watch = StreamHub(context.store, context.views, connections=context.connections)
     app.state.session_list = SessionList(context.store, context.views, context.clock)
-    app.state.passes = stream.Passes(clock=context.clock)
+    app.state.passes = stream.new_passes(context.clock, secrets.token_bytes)
     return app
 
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podium_daemon.conference.events import RoomId
-from podium_daemon.conference.grants import MAX_DEVICES, TOKEN_BYTES, GrantBook, SeatGrant
+from podium_daemon.conference.grants import MAX_DEVICES, GrantBook, SeatGrant
+from podium_daemon.runtime.secret_table import SECRET_BYTES
 from tests.support.conference import new_person, new_pubkey, seeded_bytes
 
 ROOM = RoomId("r1")
@@ -47,8 +48,8 @@ def test_tokens_hold_256_bits_of_the_given_source() -> None:
 
     book = GrantBook(counting)
     tokens = {book.issue(_grant(str(number))) for number in range(5)}
-    assert asked == [TOKEN_BYTES] * 5
-    assert TOKEN_BYTES == 32
+    assert asked == [SECRET_BYTES] * 5
+    assert SECRET_BYTES == 32
     assert len(tokens) == 5
 
 

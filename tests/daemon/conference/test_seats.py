@@ -126,7 +126,7 @@ async def test_somebody_who_lost_the_socket_returns_with_the_secret(
     clock: ManualClock, engine: LinkEngine, server: SeatServer
 ) -> None:
     """The secret that came over the seat brings the same person and device back as a new connection."""
-    book, person = ResumeSecrets(seeded_bytes(9)), new_person()
+    book, person = ResumeSecrets(clock, seeded_bytes(9)), new_person()
     async with reading(engine) as reader:
         page = await sit_down(server, await _token(engine, person))
         lost = (await reader.joined(page.connection)).connection
@@ -134,9 +134,9 @@ async def test_somebody_who_lost_the_socket_returns_with_the_secret(
         secret = str((await page.read())["secret"])
         page.socket.transport.abort()
         await reader.left(page.connection)
-        book.left(lost.id, clock.monotonic())
+        book.left(lost.id)
         await clock.advance(30)
-        known = book.redeem(secret, clock.monotonic())
+        known = book.redeem(secret)
         assert known == lost
         back = await sit_down(server, await _token(engine, new_person(known.pubkey, known.device)))
         again = (await reader.joined(back.connection)).connection

@@ -134,7 +134,7 @@ async def test_only_the_pages_secret_opens_a_connection(scene: Scene) -> None:
     for signer_id, secret in ((one.id, second), (other.id, first), ("0" * 16, first), (one.id, "")):
         assert isinstance(scene.desk.find(signer_id, secret), Refused)
     assert len({first, second}) == 2
-    assert {len(first), len(second)} == {64}
+    assert {len(first), len(second)} == {43}
 
 
 async def test_what_the_signer_says_no_to_is_told(scene: Scene) -> None:

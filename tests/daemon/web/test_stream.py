@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from podium_daemon.runtime.secret_table import digest_of
 from podium_daemon.web import watch
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.routes import stream
@@ -215,12 +217,12 @@ async def test_hostile_text_stays_inside_its_field(here: Site) -> None:
 async def test_a_pass_lasts_a_while_after_its_stream() -> None:
     """While the stream is open it does not age; afterwards it is good for some minutes."""
     clock = ManualClock()
-    passes = stream.Passes(clock=clock)
+    passes = stream.new_passes(clock, os.urandom)
     person = new_key().pubkey
     kept, late = passes.issue(person), passes.issue(person)
     await clock.advance(10 * stream.PASS_SECONDS)
-    passes.start_clock(kept)
-    passes.start_clock(late)
+    passes.expire_in(digest_of(kept), stream.PASS_SECONDS)
+    passes.expire_in(digest_of(late), stream.PASS_SECONDS)
     await clock.advance(stream.PASS_SECONDS - 1)
     assert passes.redeem(kept) == person
     await clock.advance(2)

@@ -6,8 +6,6 @@ here is attested by the attendance service, which looks at the rows.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -16,6 +14,7 @@ import structlog
 
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.secret_table import digest_of, new_secret
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.live.completion import Allowance, CompletionPolicy, Segment, by_recording, credit
 from podium_protocol.live.recording import RecordingStage, access_of
@@ -75,7 +74,7 @@ class Watching:
         if not await self.may_watch(row, recording, login.pubkey):
             detail = "this recording is for those who answered yes or maybe, were invited or took part"
             return Refused("not-allowed", detail, "Sign in with the key with which you answered or joined.")
-        secret = base64.urlsafe_b64encode(self._random_bytes(32)).rstrip(b"=").decode()
+        secret = new_secret(self._random_bytes)
         seen = await self._store.database.transact(lambda tx: self._keep(tx, recording, login, secret))
         self._forget_old()
         # one allowance for a person, whatever the number of their players: two tabs do not double the speed
@@ -141,7 +140,7 @@ class Watching:
         assert recording.sha256 is not None, "a recording that is available has its hash"
         now = int(self._clock.now())
         viewing = StoredViewing(
-            digest=_digest(secret),
+            digest=digest_of(secret),
             lesson=recording.lesson_id,
             pubkey=login.pubkey,
             sha256=recording.sha256,
@@ -181,7 +180,7 @@ class Watching:
         return Allowance(0.0, now - max(self._clock.now() - before.updated_at, 0.0))
 
     async def _viewing(self, secret: str) -> StoredViewing | None:
-        return await self._open.get(_digest(secret), now=int(self._clock.now()))
+        return await self._open.get(digest_of(secret), now=int(self._clock.now()))
 
     def _forget_old(self) -> None:
         while len(self._allowances) >= MAX_OPEN:
@@ -194,7 +193,3 @@ def _whose(row: WatchRow) -> tuple[str, str]:
 
 def _leads(row: LiveSessionRow, pubkey: Pubkey) -> bool:
     return pubkey in (row.instructor_pubkey, *row.co_hosts)
-
-
-def _digest(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()

@@ -12,7 +12,8 @@ from podium_daemon.conference.engine import GRANT_SECONDS
 from podium_daemon.conference.events import Connection
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Refused
-from podium_daemon.services.rooms.entry import Challenge, Entry, OneTimeSecrets, Ticket
+from podium_daemon.runtime.secret_table import SecretTable
+from podium_daemon.services.rooms.entry import Challenge, Entry, Ticket
 from podium_protocol import tags
 from podium_protocol.events import Pubkey, VerifiedEvent, verify_json
 from podium_protocol.live import private
@@ -126,6 +127,9 @@ _SEALED: Final = (
 )
 _BY_PERSON = "[lessonId+pubkey]"
 
+MAX_ISSUED: Final = 20_000
+"""Challenges or tickets at a time: who asks for a challenge has proven nothing yet, so memory is bounded."""
+
 
 def notice_of(row: LiveSessionRow) -> str:
     """What whoever joins a session has to know of their attendance."""
@@ -138,8 +142,8 @@ class Joining:
     def __init__(self, store: Store, *, clock: Clock, random_bytes: Callable[[int], bytes]) -> None:
         self._store = store
         self._clock = clock
-        self._challenges: OneTimeSecrets[Challenge] = OneTimeSecrets(clock, random_bytes, seconds=WINDOW)
-        self._tickets: OneTimeSecrets[Entry] = OneTimeSecrets(clock, random_bytes, seconds=GRANT_SECONDS)
+        self._challenges: SecretTable[Challenge] = SecretTable(clock, random_bytes, maximum=MAX_ISSUED, seconds=WINDOW)
+        self._tickets: SecretTable[Entry] = SecretTable(clock, random_bytes, maximum=MAX_ISSUED, seconds=GRANT_SECONDS)
 
     def challenge(self, row: LiveSessionRow, url: str, *, recording_policy: str, notice: str) -> Challenge:
         """A nonce with everything the proof must answer; the policy is shown where recording is allowed.

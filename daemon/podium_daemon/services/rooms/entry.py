@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-from collections.abc import Callable, Collection, Iterable
-from typing import Final, Generic, TypeVar
+from collections.abc import Collection, Iterable
+from typing import Final
 
 import msgspec
 
-from podium_daemon.conference.grants import digest_of
-from podium_daemon.runtime.clock import Clock
 from podium_protocol.events import Pubkey
 from podium_protocol.live.admission import DoorRole, WaitReason
 from podium_protocol.live.session import Visibility
-
-T = TypeVar("T")
-
-MAX_ISSUED: Final = 20_000  # challenges or tickets at a time: anybody may ask for a challenge, so memory is bounded
-_MAX_SECRET_CHARACTERS: Final = 64
 
 
 class Challenge(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,39 +99,6 @@ def read_greeting(frame: str | bytes) -> Hello | Return | None:
         return _greeting.decode(frame)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
-
-
-class OneTimeSecrets(Generic[T]):
-    """Unguessable texts that stand for a value once and for a while; only their SHA-256 is kept."""
-
-    def __init__(self, clock: Clock, random_bytes: Callable[[int], bytes], *, seconds: int) -> None:
-        self._clock = clock
-        self._random_bytes = random_bytes
-        self._seconds = seconds
-        self._kept: dict[bytes, tuple[float, T]] = {}
-
-    def issue(self, value: T) -> str:
-        """A text for `value`; the oldest are forgotten when there are too many."""
-        self._forget_old()
-        text = base64.urlsafe_b64encode(self._random_bytes(32)).rstrip(b"=").decode()
-        self._kept[digest_of(text)] = (self._clock.monotonic() + self._seconds, value)
-        return text
-
-    def redeem(self, text: str) -> T | None:
-        """The value, once; None if the text is unknown, used or too old."""
-        if len(text) > _MAX_SECRET_CHARACTERS:
-            return None
-        until, value = self._kept.pop(digest_of(text), (0.0, None))
-        return value if until > self._clock.monotonic() else None
-
-    def _forget_old(self) -> None:
-        now = self._clock.monotonic()
-        # in order of issue, and all live equally long: the old ones are in front
-        while self._kept:
-            first = next(iter(self._kept))
-            if self._kept[first][0] > now and len(self._kept) < MAX_ISSUED:
-                return
-            del self._kept[first]
 
 
 class Waiter:

@@ -1,4 +1,4 @@
-"""The secret with which somebody who lost the socket returns without a new signature. No I/O, no clock.
+"""The secret with which somebody who lost the socket returns without a new signature.
 
 It belongs to the daemon's admission (the rooms service): that decides whether the person may come back, then asks the
 engine for a new grant. A return is a new connection. Only SHA-256 of a secret is kept.
@@ -7,7 +7,6 @@ engine for a new grant. A return is a new connection. Only SHA-256 of a secret i
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Iterable
 from math import ceil
 from typing import Final
@@ -17,8 +16,8 @@ import structlog
 
 from podium_daemon.conference.engine import RandomBytes
 from podium_daemon.conference.events import Connection, ConnectionId, Role, RoomId
-from podium_daemon.conference.grants import digest_of
 from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.secret_table import SecretTable, digest_of
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.errors import PodiumError
 from podium_protocol.events import Pubkey
@@ -27,8 +26,7 @@ from podium_storage.resume_tokens import Returns, StoredReturn
 from podium_storage.store import Store
 
 RESUME_SECONDS: Final = 120
-_SECRET_BYTES: Final = 32
-_MAX_SECRET_CHARACTERS: Final = 64
+_MAX_KEPT: Final = 200_000  # far more than there are seats: rooms and devices are limited where grants are given
 
 
 class Kept(msgspec.Struct):
@@ -42,12 +40,12 @@ class Kept(msgspec.Struct):
 class ResumeSecrets:
     """The resume secrets of the connections that are open or ended a moment ago. Times are monotonic seconds."""
 
-    def __init__(self, random_bytes: RandomBytes, *, seconds: int = RESUME_SECONDS) -> None:
+    def __init__(self, clock: Clock, random_bytes: RandomBytes, *, seconds: int = RESUME_SECONDS) -> None:
         """Keep each secret for `seconds` after its connection ended."""
-        self._random_bytes = random_bytes
+        self._clock = clock
         self.seconds = seconds
         self._kept: dict[ConnectionId, Kept] = {}
-        self._by_digest: dict[bytes, ConnectionId] = {}
+        self._secrets: SecretTable[ConnectionId] = SecretTable(clock, random_bytes, maximum=_MAX_KEPT)
         self._changed: dict[ConnectionId, None] = {}
         self._gone: dict[bytes, None] = {}
 
@@ -57,33 +55,33 @@ class ResumeSecrets:
     def mint(self, connection: Connection) -> str:
         """Make the secret of a new connection, to be sent over its socket and nowhere else."""
         self.drop(connection.id)
-        secret = base64.urlsafe_b64encode(self._random_bytes(_SECRET_BYTES)).rstrip(b"=").decode()
-        self._add(Kept(connection, digest_of(secret)))
+        secret = self._secrets.issue(connection.id)
+        self._kept[connection.id] = Kept(connection, digest_of(secret))
         self._changed[connection.id] = None
         return secret
 
     def recall(self, connection: Connection, digest: bytes, until: float) -> None:
         """Take back what `changes` told before a restart."""
-        self._add(Kept(connection, digest, until))
+        self._secrets.restore(digest, connection.id, until - self._clock.monotonic())
+        self._kept[connection.id] = Kept(connection, digest, until)
 
-    def left(self, connection: ConnectionId, now: float) -> None:
+    def left(self, connection: ConnectionId) -> None:
         """The connection ended: its time to return runs from here. Said twice, the first counts."""
         kept = self._kept.get(connection)
         if kept is not None and kept.until is None:
-            kept.until = now + self.seconds
+            kept.until = self._clock.monotonic() + self.seconds
+            self._secrets.expire_in(kept.digest, self.seconds)
             self._changed[connection] = None
 
-    def redeem(self, secret: str, now: float) -> Connection | None:
+    def redeem(self, secret: str) -> Connection | None:
         """The connection a secret returns from, once; None if it is unknown, spent, withdrawn or too old."""
-        if len(secret) > _MAX_SECRET_CHARACTERS:
-            return None
-        found = self._by_digest.get(digest_of(secret))
+        found = self._secrets.get(secret)
         if found is None:
             return None
-        kept = self._kept[found]
-        self.drop(found)
         # an open connection is resumed too: a page that was reloaded is back before the loss of its socket is noticed
-        return kept.connection if kept.until is None or now <= kept.until else None
+        connection = self._kept[found].connection
+        self.drop(found)
+        return connection
 
     def forget(self, room: RoomId, pubkey: Pubkey | None = None) -> None:
         """Withdraw a removed person's secrets, or all of a closed room."""
@@ -91,17 +89,18 @@ class ResumeSecrets:
             if kept.connection.room == room and pubkey in (None, kept.connection.pubkey):
                 self.drop(kept.connection.id)
 
-    def expire(self, now: float) -> None:
+    def expire(self) -> None:
         """Forget what is too old; called once in a while."""
+        now = self._clock.monotonic()
         for kept in list(self._kept.values()):
-            if kept.until is not None and now > kept.until:
+            if kept.until is not None and now >= kept.until:
                 self.drop(kept.connection.id)
 
     def drop(self, connection: ConnectionId) -> None:
         """Withdraw the secret of one connection: its person said goodbye there. Their other devices keep theirs."""
         kept = self._kept.pop(connection, None)
         if kept is not None:
-            del self._by_digest[kept.digest]
+            self._secrets.discard(kept.digest)
             self._changed.pop(connection, None)
             self._gone[kept.digest] = None
 
@@ -116,10 +115,6 @@ class ResumeSecrets:
         self._gone = dict.fromkeys([*gone, *self._gone])
         self._changed |= dict.fromkeys(one.connection.id for one in kept if self._kept.get(one.connection.id) is one)
 
-    def _add(self, kept: Kept) -> None:
-        self._kept[kept.connection.id] = kept
-        self._by_digest[kept.digest] = kept.connection.id
-
 
 _SIGN_OF_LIFE: Final = 60  # seconds between two that attendance writes down: a seat was lost up to so much later
 _log = structlog.get_logger(__name__)
@@ -131,7 +126,7 @@ class ResumeTokens:
     def __init__(self, store: Store, *, clock: Clock, random_bytes: RandomBytes, seconds: int) -> None:
         """Each lasts `seconds` after its connection ended."""
         self._stored = Returns(store.database)
-        self._book = ResumeSecrets(random_bytes, seconds=seconds)
+        self._book = ResumeSecrets(clock, random_bytes, seconds=seconds)
         self._clock = clock
         self._changed = asyncio.Event()
         self._recalling = asyncio.Lock()
@@ -172,13 +167,13 @@ class ResumeTokens:
         """A connection ended. `for_good`: its person does not come back this way."""
         if for_good:
             self._book.drop(connection)
-        self._book.left(connection, self._clock.monotonic())
+        self._book.left(connection)
         self._changed.set()
 
     async def redeem(self, secret: str) -> Connection | None:
         """The connection a secret returns from, once, also one of this database's last daemon."""
         await self._recall()
-        connection = self._book.redeem(secret, self._clock.monotonic())
+        connection = self._book.redeem(secret)
         self._changed.set()
         return connection
 
@@ -189,7 +184,7 @@ class ResumeTokens:
 
     def expire(self) -> None:
         """Forget what is too old; called once in a while."""
-        self._book.expire(self._clock.monotonic())
+        self._book.expire()
         self._changed.set()
 
     async def _recall(self) -> None:

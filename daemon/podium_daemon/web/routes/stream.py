@@ -6,12 +6,9 @@ that lost the connection comes back with `Authorization: Podium <pass>`: the ext
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import secrets
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from http import HTTPStatus
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 from fastapi import APIRouter, Depends, Request
@@ -22,6 +19,8 @@ from podium_daemon.api.base import Model
 from podium_daemon.api.rooms import RoomOut
 from podium_daemon.api.sessions import PassOut
 from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.secret_table import SecretTable
+from podium_daemon.runtime.secret_table import digest_of as digest_of_secret
 from podium_daemon.web.context import Context, InContext
 from podium_daemon.web.login import LoginDoor
 from podium_daemon.web.problems import Problem, also
@@ -43,31 +42,13 @@ _MAX_PASSES: Final = 4_000
 _NO_QUESTIONS: Final = digest_of(NOTHING.model_dump_json(by_alias=True))  # nobody is told that there are none
 
 
-class Passes:
-    """Secrets that stand for a proven key, each good for one more stream; only their SHA-256 is kept, in memory."""
+Passes: TypeAlias = SecretTable[Pubkey]
+"""Secrets that stand for a proven key, each good for one more stream."""
 
-    def __init__(self, *, clock: Clock) -> None:
-        self._clock = clock
-        self._kept: dict[bytes, tuple[float, Pubkey]] = {}
 
-    def issue(self, pubkey: Pubkey) -> str:
-        """A pass that holds while its stream is open; `start_clock` ends that."""
-        while len(self._kept) >= _MAX_PASSES:
-            del self._kept[next(iter(self._kept))]
-        secret = base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode()
-        self._kept[_digest(secret)] = (float("inf"), pubkey)
-        return secret
-
-    def start_clock(self, secret: str) -> None:
-        """Its stream is over: the pass is good for `PASS_SECONDS` more."""
-        key = _digest(secret)
-        if key in self._kept:
-            self._kept[key] = (self._clock.monotonic() + PASS_SECONDS, self._kept[key][1])
-
-    def redeem(self, secret: str) -> Pubkey | None:
-        """Whose pass it is, once."""
-        until, pubkey = self._kept.pop(_digest(secret), (0.0, None))
-        return pubkey if until > self._clock.monotonic() else None
+def new_passes(clock: Clock, random_bytes: Callable[[int], bytes]) -> Passes:
+    """A pass holds while its stream is open, and `PASS_SECONDS` more."""
+    return SecretTable(clock, random_bytes, maximum=_MAX_PASSES)
 
 
 async def _viewer(request: Request) -> Pubkey | None:
@@ -141,7 +122,7 @@ class _Stream:
                         yield ": beat\n\n"
             finally:
                 if secret is not None:
-                    self._passes.start_clock(secret)
+                    self._passes.expire_in(digest_of_secret(secret), PASS_SECONDS)
 
     async def _news(self, listener: Subscriber) -> list[str]:
         topic = listener.topic
@@ -202,7 +183,3 @@ def _json(model: BaseModel) -> str:
 def _rows(rows: Sequence[Model]) -> str:
     items = [row.model_dump(by_alias=True) for row in rows[:MAX_ROWS]]
     return msgspec.json.encode({"items": items, "total": len(rows)}).decode()
-
-
-def _digest(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from podium_daemon.conference.events import Connection, ConnectionId, Role, RoomId
-from podium_daemon.conference.grants import digest_of
+from podium_daemon.runtime.secret_table import digest_of
 from podium_daemon.services.rooms.resume_tokens import RESUME_SECONDS, ResumeSecrets
+from tests.support.clock import ManualClock
 from tests.support.conference import new_pubkey, seeded_bytes
 
 ROOM = RoomId("r1")
@@ -14,67 +17,80 @@ def _connection(name: str = "c1", room: RoomId = ROOM) -> Connection:
     return Connection(ConnectionId(name), room, new_pubkey(), "laptop", Role.PARTICIPANT)
 
 
-def test_a_secret_brings_back_who_lost_the_seat_once() -> None:
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def book(clock: ManualClock) -> ResumeSecrets:
+    return ResumeSecrets(clock, seeded_bytes())
+
+
+async def test_a_secret_brings_back_who_lost_the_seat_once(clock: ManualClock, book: ResumeSecrets) -> None:
     """Within two minutes of the loss the secret names the lost connection; then it is spent."""
-    book, connection = ResumeSecrets(seeded_bytes()), _connection()
+    connection = _connection()
     secret = book.mint(connection)
-    book.left(connection.id, 1000.0)
-    assert book.redeem(secret, 1000.0 + RESUME_SECONDS) == connection
-    assert book.redeem(secret, 1000.0) is None
+    book.left(connection.id)
+    await clock.advance(RESUME_SECONDS - 0.1)
+    assert book.redeem(secret) == connection
+    assert book.redeem(secret) is None
 
 
-def test_two_minutes_are_two_minutes() -> None:
-    """A moment later the door is the ordinary one."""
-    book, connection = ResumeSecrets(seeded_bytes()), _connection()
+async def test_two_minutes_are_two_minutes(clock: ManualClock, book: ResumeSecrets) -> None:
+    """Then the door is the ordinary one; a loss that is told again does not lengthen them."""
+    connection = _connection()
     secret = book.mint(connection)
-    book.left(connection.id, 1000.0)
-    book.left(connection.id, 1100.0)
-    assert book.redeem(secret, 1000.1 + RESUME_SECONDS) is None
+    book.left(connection.id)
+    await clock.advance(100)
+    book.left(connection.id)
+    await clock.advance(RESUME_SECONDS - 100)
+    assert book.redeem(secret) is None
 
 
-def test_a_page_that_reloads_fast_is_back_before_its_loss_is_noticed() -> None:
+async def test_a_page_that_reloads_fast_is_back_before_its_loss_is_noticed(
+    clock: ManualClock, book: ResumeSecrets
+) -> None:
     """While the old connection still counts as open, its secret is good, however long it lasted."""
-    book, connection = ResumeSecrets(seeded_bytes()), _connection()
+    connection = _connection()
     secret = book.mint(connection)
-    assert book.redeem(secret, 9999.0) == connection
+    await clock.advance(9999)
+    assert book.redeem(secret) == connection
 
 
-def test_a_removed_person_does_not_come_back_this_way() -> None:
+def test_a_removed_person_does_not_come_back_this_way(book: ResumeSecrets) -> None:
     """A kick withdraws that person's secrets, a close those of the room; others keep theirs."""
-    book = ResumeSecrets(seeded_bytes())
     kicked, stays, elsewhere = _connection("c1"), _connection("c2"), _connection("c3", RoomId("r2"))
     secrets = [book.mint(one) for one in (kicked, stays, elsewhere)]
     book.forget(ROOM, kicked.pubkey)
-    assert book.redeem(secrets[0], 0) is None
-    assert book.redeem(secrets[1], 0) == stays
+    assert book.redeem(secrets[0]) is None
+    assert book.redeem(secrets[1]) == stays
     book.mint(stays)
     book.forget(ROOM)
     assert len(book) == 1
-    assert book.redeem(secrets[2], 0) == elsewhere
+    assert book.redeem(secrets[2]) == elsewhere
 
 
-def test_a_goodbye_on_one_device_is_none_on_another() -> None:
+def test_a_goodbye_on_one_device_is_none_on_another(book: ResumeSecrets) -> None:
     """Dropping one connection's secret leaves the same person's other device able to return."""
-    book, phone = ResumeSecrets(seeded_bytes()), _connection("c1")
+    phone = _connection("c1")
     laptop = Connection(ConnectionId("c2"), phone.room, phone.pubkey, "desk", phone.role)
     secrets = [book.mint(phone), book.mint(laptop)]
     book.drop(phone.id)
     book.drop(phone.id)
-    assert [book.redeem(secret, 0) for secret in secrets] == [None, laptop]
+    assert [book.redeem(secret) for secret in secrets] == [None, laptop]
 
 
-def test_a_guess_brings_nobody() -> None:
+def test_a_guess_brings_nobody(book: ResumeSecrets) -> None:
     """Unknown, empty, endless or unencodable secrets are nobody's."""
-    book = ResumeSecrets(seeded_bytes())
     secret = book.mint(_connection())
     for guess in ("", secret[:-1], secret + "A", "\ud800", "9" * 100_000):
-        assert book.redeem(guess, 0) is None
-    assert book.redeem(secret, 0) is not None
+        assert book.redeem(guess) is None
+    assert book.redeem(secret) is not None
 
 
-def test_what_changed_is_told_once() -> None:
+async def test_what_changed_is_told_once(clock: ManualClock, book: ResumeSecrets) -> None:
     """New and ended connections with their digests, and the digests of what is no way back any more."""
-    book = ResumeSecrets(seeded_bytes())
     one, other = _connection("c1"), _connection("c2")
     secrets = [book.mint(one), book.mint(other)]
     digests = [digest_of(secret) for secret in secrets]
@@ -84,17 +100,20 @@ def test_what_changed_is_told_once() -> None:
         [],
     )
     assert book.changes() == ([], [])
-    book.left(one.id, 1000.0)
+    book.left(one.id)
     book.drop(other.id)
     kept, gone = book.changes()
-    assert ([(each.connection, each.until) for each in kept], gone) == ([(one, 1000.0 + RESUME_SECONDS)], [digests[1]])
-    book.redeem(secrets[0], 1001.0)
+    assert ([(each.connection, each.until) for each in kept], gone) == (
+        [(one, clock.monotonic() + RESUME_SECONDS)],
+        [digests[1]],
+    )
+    await clock.advance(1)
+    book.redeem(secrets[0])
     assert book.changes() == ([], [digests[0]])
 
 
-def test_what_could_not_be_kept_is_told_again() -> None:
+def test_what_could_not_be_kept_is_told_again(book: ResumeSecrets) -> None:
     """As it is by then: what was withdrawn meanwhile is only withdrawn."""
-    book = ResumeSecrets(seeded_bytes())
     one, other = _connection("c1"), _connection("c2")
     secrets = [book.mint(one), book.mint(other)]
     changes = book.changes()
@@ -104,37 +123,41 @@ def test_what_could_not_be_kept_is_told_again() -> None:
     assert ([each.connection for each in kept], gone) == ([one], [digest_of(secrets[1])])
 
 
-def test_what_was_kept_before_a_restart_is_a_way_back_again() -> None:
+async def test_what_was_kept_before_a_restart_is_a_way_back_again(book: ResumeSecrets) -> None:
     """Until the time that was left to it, and not beside a newer secret of the same connection."""
-    before, book = ResumeSecrets(seeded_bytes()), ResumeSecrets(seeded_bytes(2))
+    clock = ManualClock(monotonic=0)
+    before, book = book, ResumeSecrets(clock, seeded_bytes(2))
     one, late = _connection("c1"), _connection("c2")
     secrets = [before.mint(one), before.mint(late)]
     for connection, secret, until in zip((one, late), secrets, (50.0, 40.0), strict=True):
         book.recall(connection, digest_of(secret), until)
     assert book.changes() == ([], [])
-    assert book.redeem(secrets[0], 45.0) == one
-    assert book.redeem(secrets[1], 45.0) is None
+    await clock.advance(45)
+    assert book.redeem(secrets[0]) == one
+    assert book.redeem(secrets[1]) is None
 
 
-def test_minting_again_withdraws_the_first() -> None:
+def test_minting_again_withdraws_the_first(book: ResumeSecrets) -> None:
     """A connection has one secret."""
-    book, connection = ResumeSecrets(seeded_bytes()), _connection()
+    connection = _connection()
     first, second = book.mint(connection), book.mint(connection)
-    assert book.redeem(first, 0) is None
-    assert book.redeem(second, 0) == connection
+    assert book.redeem(first) is None
+    assert book.redeem(second) == connection
     assert len(book) == 0
 
 
-def test_old_secrets_are_forgotten() -> None:
+async def test_old_secrets_are_forgotten(clock: ManualClock) -> None:
     """Memory is for the open and the just lost."""
-    book = ResumeSecrets(seeded_bytes(), seconds=10)
+    book = ResumeSecrets(clock, seeded_bytes(), seconds=10)
     gone, back = _connection("c1"), _connection("c2")
     book.mint(gone)
     secret = book.mint(back)
-    book.left(gone.id, 0)
-    book.left(back.id, 1)
-    book.left(ConnectionId("never"), 1)
-    book.expire(10.5)
+    book.left(gone.id)
+    await clock.advance(1)
+    book.left(back.id)
+    book.left(ConnectionId("never"))
+    await clock.advance(9.5)
+    book.expire()
     assert len(book) == 1
-    assert book.redeem(secret, 10.5) == back
-    assert book._by_digest == {}
+    assert book.redeem(secret) == back
+    assert len(book._secrets) == 0
