@@ -25,7 +25,6 @@ from podium_daemon.runtime.allowances import Allowances
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.runtime.tasks import Watched
 from podium_daemon.services.people.profiles import Introduction
-from podium_daemon.services.rooms.controls import RoomSwitches
 from podium_daemon.services.sessions.calling import CallersSessions, NotedAttendance
 from podium_daemon.signers.instructors import InstructorSigners
 from podium_daemon.signers.known_bunkers import KnownBunkers
@@ -129,7 +128,7 @@ class Site:
             lifecycle=here.lifecycle,
             engine=here.engine,
             rooms=here.rooms,
-            controls=RoomSwitches(here.controls, here.recorder),
+            controls=here.controls,
             recorder=here.recorder,
             watching=here.watching,
             questions=here.questions,

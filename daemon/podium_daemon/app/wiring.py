@@ -75,7 +75,7 @@ from podium_daemon.services.reminders.planner import PlannerSettings
 from podium_daemon.services.reminders.reminders import Reminders
 from podium_daemon.services.reminders.replies import Replies
 from podium_daemon.services.reminders.sending import ReminderSettings
-from podium_daemon.services.rooms.controls import RoomControls, RoomSwitches
+from podium_daemon.services.rooms.controls import RoomControls
 from podium_daemon.services.rooms.rooms import Rooms, RoomSettings
 from podium_daemon.services.seats.rsvps import Rsvps
 from podium_daemon.services.sessions.calling import CallersSessions, NotedAttendance
@@ -874,7 +874,7 @@ class Daemon:
             lifecycle=self._lifecycle,
             engine=self._engine,
             rooms=self._rooms,
-            controls=RoomSwitches(self._controls, self._recorder),
+            controls=self._controls,
             recorder=self._recorder,
             watching=self._watching,
             questions=self._questions,

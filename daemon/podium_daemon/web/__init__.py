@@ -1,1 +1,1 @@
-"""The daemon's HTTP face: routes, login, guards. It knows the services only through `ports`."""
+"""The daemon's HTTP face: routes, login, guards."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
 from fastapi import Depends
@@ -12,26 +12,24 @@ from starlette.requests import HTTPConnection
 
 from podium_daemon.api.service import ServiceOut
 from podium_daemon.conference.engine import ConferenceEngine
+from podium_daemon.conference.service import TrainingCallingIntegration
+from podium_daemon.relays.pool import RelayPool
 from podium_daemon.runtime.allowances import Allowances
 from podium_daemon.runtime.clock import Clock, SystemClock
 from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.services.questions.questions import Questions
+from podium_daemon.services.recording.recording import Recorder
+from podium_daemon.services.recording.watching import Watching
+from podium_daemon.services.rooms.controls import RoomControls
+from podium_daemon.services.rooms.rooms import Rooms
+from podium_daemon.services.sessions.event_submission import EventSubmission
+from podium_daemon.services.sessions.lifecycle import Lifecycle
+from podium_daemon.services.sessions.passed_over import PassedOver
 from podium_daemon.signers.instructors import InstructorSigners
 from podium_daemon.signers.page_registry import PageSignerRegistry
 from podium_daemon.web.calendar_feed import Face
 from podium_daemon.web.drafts import Drafts
 from podium_daemon.web.metrics import Counted, nothing_counted
-from podium_daemon.web.ports import (
-    CallingOf,
-    ControlsPort,
-    IntakePort,
-    LifecyclePort,
-    PassedOverPort,
-    QuestionsPort,
-    RecorderPort,
-    RelaysPort,
-    RoomsPort,
-    WatchingPort,
-)
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.views import Views
 from podium_protocol.events import Pubkey
@@ -66,6 +64,12 @@ _STATUS = {
 }
 
 
+class CallingOf(Protocol):
+    """The model's calling service in the hands of the signer of a call; `note` goes with attendance by hand."""
+
+    def __call__(self, by: Pubkey, note: str | None = None) -> TrainingCallingIntegration: ...
+
+
 class Context(msgspec.Struct, frozen=True, kw_only=True):
     """The daemon as the routes see it."""
 
@@ -73,17 +77,17 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     outbox: Outbox
     views: Views
     drafts: Drafts
-    intake: IntakePort
-    passed_over: PassedOverPort
-    lifecycle: LifecyclePort
+    intake: EventSubmission
+    passed_over: PassedOver
+    lifecycle: Lifecycle
     engine: ConferenceEngine
-    rooms: RoomsPort
-    controls: ControlsPort
-    recorder: RecorderPort
-    watching: WatchingPort
-    questions: QuestionsPort
+    rooms: Rooms
+    controls: RoomControls
+    recorder: Recorder
+    watching: Watching
+    questions: Questions
     calling: CallingOf
-    relays: RelaysPort
+    relays: RelayPool
     signers: PageSignerRegistry
     instructor_signers: InstructorSigners
     clock: Clock

@@ -12,7 +12,8 @@ from podium_daemon.api.attendance import AttendanceOut, OwnOut
 from podium_daemon.api.rsvps import RelayAnswer, ReminderOut, RsvpOut, UnreachableOut
 from podium_daemon.api.service import RefusalOut, RelayOut
 from podium_daemon.api.sessions import Counts, SessionOut
-from podium_daemon.web.ports import Introduction, RelayState
+from podium_daemon.relays.relay_state import RelayStatus
+from podium_daemon.services.people.profiles import Introduction
 from podium_daemon.web.problems import Problem
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
@@ -317,7 +318,7 @@ def _unreachable(pubkey: str, rows: Sequence[LedgerRow | LetterRow]) -> Unreacha
 _MAX_NOTICE: Final = 200
 
 
-def relay_out(relay: RelayState, pending: int, partial: Mapping[str, str]) -> RelayOut:
+def relay_out(relay: RelayStatus, pending: int, partial: Mapping[str, str]) -> RelayOut:
     """One relay as it stands; `pending` events wait for it, `partial` is what it has not told whole."""
     last = relay.last_refusal
     return RelayOut(

@@ -97,7 +97,7 @@ async def test_mute_all_sticks_to_a_session_that_is_opened_again() -> None:
         another = RoomControls(store=here.store, engine=engine)
         assert await another._all_remembered() == {}, "of a session that is over"
         await here.lifecycle.reopen(row.lesson_id, here.instructor.pubkey)
-        await soon(lambda: here.controls.mute_control(row).active)
+        await soon(lambda: here.controls.is_muted(row))
         assert len(await another._all_remembered()) == 1
         stop.set()
         await running

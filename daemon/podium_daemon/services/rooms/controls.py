@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 import structlog
@@ -42,13 +42,6 @@ _MAY_SPEAK: Final = Notice("The instructor lets you speak. Switch your microphon
 _MUTED_AGAIN: Final = Notice("You are muted again, like the others.", about="muted-again")
 
 
-class Control(msgspec.Struct, frozen=True):
-    """One of a room's switches: who can do it with this engine, and whether it is on."""
-
-    support: Support
-    active: bool
-
-
 class RoomControls:
     """Owns `muted` and `speakers` of the room controls."""
 
@@ -73,9 +66,14 @@ class RoomControls:
                 task.cancel()
             await asyncio.gather(following, stopping, return_exceptions=True)
 
-    def mute_control(self, row: LiveSessionRow) -> Control:
-        """Mute-all in a session's room."""
-        return Control(self._engine.capabilities.mute_all, _room(row) in self._muted)
+    @property
+    def support(self) -> Support:
+        """Who can mute everybody with this engine."""
+        return self._engine.capabilities.mute_all
+
+    def is_muted(self, row: LiveSessionRow) -> bool:
+        """Whether everybody in a session's room is muted."""
+        return _room(row) in self._muted
 
     async def mute_all(self, row: LiveSessionRow, by: Pubkey, *, wanted: bool) -> Refused | None:
         """Silence everybody but those who lead, now and when they open a microphone again; or let that be.
@@ -178,58 +176,3 @@ class RoomControls:
 def _room(row: LiveSessionRow) -> RoomId:
     assert row.conference_room_id is not None, "every adopted session has its room"
     return RoomId(row.conference_room_id)
-
-
-class Muting(Protocol):
-    """Muting of one and of all."""
-
-    def speakers(self, row: LiveSessionRow) -> tuple[Pubkey, ...]: ...
-    async def mute(self, row: LiveSessionRow, pubkey: Pubkey, kind: TrackKind, by: Pubkey) -> Refused | None: ...
-    async def let_speak(self, row: LiveSessionRow, pubkey: Pubkey, by: Pubkey, *, wanted: bool) -> Refused | None: ...
-    def mute_control(self, row: LiveSessionRow) -> Control: ...
-    async def mute_all(self, row: LiveSessionRow, by: Pubkey, *, wanted: bool) -> Refused | None: ...
-
-
-class Recording(Protocol):
-    """The recorder."""
-
-    @property
-    def support(self) -> Support: ...
-    def is_recording(self, lesson_id: str) -> bool: ...
-    async def record(self, row: LiveSessionRow, by: Pubkey, *, wanted: bool) -> Refused | None: ...
-
-
-class RoomSwitches:
-    """Both, behind one port."""
-
-    def __init__(self, muting: Muting, recording: Recording) -> None:
-        self._muting = muting
-        self._recording = recording
-
-    def mute_control(self, row: LiveSessionRow) -> Control:
-        """Mute-all in a session's room."""
-        return self._muting.mute_control(row)
-
-    def record_control(self, row: LiveSessionRow) -> Control:
-        """Recording of a session's room."""
-        return Control(self._recording.support, self._recording.is_recording(row.lesson_id))
-
-    async def mute_all(self, row: LiveSessionRow, by: Pubkey, *, wanted: bool) -> Refused | None:
-        """Silence everybody but those who lead, or let that be."""
-        return await self._muting.mute_all(row, by, wanted=wanted)
-
-    def speakers(self, row: LiveSessionRow) -> tuple[Pubkey, ...]:
-        """Who may speak though everybody is muted."""
-        return self._muting.speakers(row)
-
-    async def mute(self, row: LiveSessionRow, pubkey: Pubkey, kind: str, by: Pubkey) -> Refused | None:
-        """Silence one person's microphone, camera or screen."""
-        return await self._muting.mute(row, pubkey, TrackKind(kind), by)
-
-    async def let_speak(self, row: LiveSessionRow, pubkey: Pubkey, by: Pubkey, *, wanted: bool) -> Refused | None:
-        """Except one person from mute-all, or no longer."""
-        return await self._muting.let_speak(row, pubkey, by, wanted=wanted)
-
-    async def record(self, row: LiveSessionRow, by: Pubkey, *, wanted: bool) -> Refused | None:
-        """Record from now on, or stop."""
-        return await self._recording.record(row, by, wanted=wanted)

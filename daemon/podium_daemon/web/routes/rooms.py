@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Final, Literal, cast
+from typing import Final
 
 from fastapi import APIRouter, Request, WebSocket
 from starlette.websockets import WebSocketDisconnect
@@ -24,10 +24,10 @@ from podium_daemon.api.rooms import (
     SpotlightOut,
     SwitchIn,
 )
+from podium_daemon.conference.engine import Support, TrackKind
 from podium_daemon.conference.seats import SocketGone
 from podium_daemon.web.context import Context, InContext, forbidden, granted
 from podium_daemon.web.login import Caller, OptionalCaller
-from podium_daemon.web.ports import RoomControl
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.views import leads
@@ -153,8 +153,8 @@ async def show_room(context: InContext, caller: Caller, reference: str) -> RoomO
         waiting_count=len({guest.pubkey for guest in guests if guest.waiting}),
         people=people if leads(row, caller) else [],
         hands=_hands(context, row) if leads(row, caller) else [],
-        mute_all=_control(context.controls.mute_control(row)),
-        recording=_control(context.controls.record_control(row)),
+        mute_all=_control(context.controls.support, active=context.controls.is_muted(row)),
+        recording=_control(context.recorder.support, active=context.recorder.is_recording(row.lesson_id)),
         speakers=list(context.controls.speakers(row)) if leads(row, caller) else [],
         spotlight=await _spotlight(context, row),
         auto_admit=context.rooms.admits_confirmed,
@@ -199,7 +199,7 @@ async def mute_everybody(context: InContext, caller: Caller, reference: str, wis
 async def mute_participant(context: InContext, caller: Caller, reference: str, wish: MuteIn) -> RoomOut:
     """Silence one person's microphone, camera or screen; they may switch it on again."""
     row = await _led(context, reference, caller)
-    granted(await context.controls.mute(row, Pubkey(wish.pubkey), wish.kind, caller))
+    granted(await context.controls.mute(row, Pubkey(wish.pubkey), TrackKind(wish.kind), caller))
     return await show_room(context, caller, reference)
 
 
@@ -224,7 +224,7 @@ async def spotlight_participant(context: InContext, caller: Caller, reference: s
 async def switch_recording(context: InContext, caller: Caller, reference: str, wish: SwitchIn) -> RoomOut:
     """Record from now on, once everybody in the room has agreed; or stop."""
     row = await _led(context, reference, caller)
-    granted(await context.controls.record(row, caller, wanted=wish.on))
+    granted(await context.recorder.record(row, caller, wanted=wish.on))
     return await show_room(context, caller, reference)
 
 
@@ -235,12 +235,11 @@ def _hands(context: Context, row: LiveSessionRow) -> list[HandOut]:
 
 async def _spotlight(context: Context, row: LiveSessionRow) -> SpotlightOut:
     lit = await context.rooms.spotlight(row)
-    support = cast("Literal['native', 'in_room', 'none']", str(lit.support))
-    return SpotlightOut(support=support, pubkey=lit.pubkey)
+    return SpotlightOut(support=lit.support.value, pubkey=lit.pubkey)
 
 
-def _control(control: RoomControl) -> ControlOut:
-    return ControlOut(support=cast("Literal['native', 'in_room', 'none']", str(control.support)), active=control.active)
+def _control(support: Support, *, active: bool) -> ControlOut:
+    return ControlOut(support=support.value, active=active)
 
 
 async def _led(context: Context, reference: str, caller: Pubkey) -> LiveSessionRow:

@@ -88,7 +88,7 @@ async def test_mute_all_spares_those_who_lead_and_sticks() -> None:
     async with stage(co_hosts=(co_host.pubkey,)) as here:
         assert await here.controls.mute_all(here.row, here.by, wanted=True) is None
         assert here.engine.said == [("mute_all", here.by, co_host.pubkey)]
-        assert here.controls.mute_control(here.row).active
+        assert here.controls.is_muted(here.row)
         _, lead = await here.sit(here.here.instructor)
         ada, seat = await here.sit()
         here.engine.open_microphone(lead)
@@ -105,7 +105,7 @@ async def test_unmuting_opens_nobodys_microphone() -> None:
         await here.controls._take(here.engine.open_microphone(seat))
         assert [word for word, *_ in here.engine.said] == ["mute_all", "mute"]
         assert await here.controls.mute_all(here.row, here.by, wanted=False) is None
-        assert not here.controls.mute_control(here.row).active
+        assert not here.controls.is_muted(here.row)
         await here.controls._take(here.engine.open_microphone(seat))
         assert [word for word, *_ in here.engine.said] == ["mute_all", "mute", "lift"]
 
@@ -120,7 +120,7 @@ async def test_mute_all_outlives_the_daemon() -> None:
         ada, seat = await here.sit()
         here.engine.open_microphone(seat)
         await here.until_said("mute", ada.pubkey, "audio")
-        assert later.mute_control(here.row).active
+        assert later.is_muted(here.row)
         stop.set()
         await running
 
