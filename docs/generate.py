@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from podium_daemon.config import FIELDS, Config, needs_restart, purpose_of, shown_default
+from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.web.site import described_api
 
 FOLDER = Path(__file__).parent
@@ -61,6 +62,19 @@ def _http_api(schema: dict[str, Any]) -> Iterator[str]:
         for method in (name for name in _METHODS if name in methods):
             yield from ("", f"## {method.upper()} {path}", "")
             yield from _operation(methods[method])
+    yield from _problems()
+
+
+def _problems() -> Iterator[str]:
+    yield from (
+        "",
+        "## Problems",
+        "",
+        "The `type` of a problem document is `urn:podium:problem:` and one of these. They are stable.",
+    )
+    yield from ("", "| slug | status |", "|---|---|")
+    for slug in Slug:
+        yield f"| `{slug}` | {slug.status.value} {slug.status.phrase} |"
 
 
 def _operation(operation: dict[str, Any]) -> Iterator[str]:

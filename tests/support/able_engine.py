@@ -19,7 +19,7 @@ from podium_daemon.conference.engine import (
 )
 from podium_daemon.conference.engines.link import CAPABILITIES, LinkEngine
 from podium_daemon.conference.seats import LinkSeat
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection
 from podium_protocol.events import Pubkey
 
 
@@ -43,7 +43,7 @@ class AbleEngine(LinkEngine):
         self._journal.append(event)
         return event
 
-    async def mute(self, room: RoomId, pubkey: Pubkey, kind: TrackKind = TrackKind.AUDIO) -> Done | Refused:  # noqa: ARG002  (one room)
+    async def mute(self, room: RoomId, pubkey: Pubkey, kind: TrackKind = TrackKind.AUDIO) -> Done | Rejection:  # noqa: ARG002  (one room)
         """See `ConferenceEngine`."""
         self.said.append(("mute", pubkey, kind))
         return Done()
@@ -52,7 +52,7 @@ class AbleEngine(LinkEngine):
         """See `Lifting`."""
         self.said.append(("lift",))
 
-    async def mute_all(self, room: RoomId, keep: Collection[Pubkey] = ()) -> Done | Refused:  # noqa: ARG002  (one room)
+    async def mute_all(self, room: RoomId, keep: Collection[Pubkey] = ()) -> Done | Rejection:  # noqa: ARG002  (one room)
         """See `ConferenceEngine`."""
         self.said.append(("mute_all", *keep))
         return Done()

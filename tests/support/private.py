@@ -6,7 +6,7 @@ import os
 
 import msgspec
 
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection
 from podium_daemon.services.sessions.event_submission import Submitted
 from podium_protocol import kinds, tags
 from podium_protocol.addresses import Address
@@ -61,7 +61,7 @@ async def cancelled(here: World, row: LiveSessionRow) -> LiveSessionRow:
 async def taken(here: World, *events: VerifiedEvent) -> list[Submitted]:
     """The outcome of events that must be taken."""
     outcome = await here.intake.submit(events, by=events[0].pubkey)
-    assert not isinstance(outcome, Refused), outcome
+    assert not isinstance(outcome, Rejection), outcome
     return outcome
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from podium_daemon.conference.seats import LinkSeat
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection
 from podium_daemon.services.recording.consent import hash_of
 from podium_protocol.addresses import Address
 from podium_protocol.events import VerifiedEvent
@@ -95,7 +95,7 @@ class Studio:
         """Somebody goes."""
         await Room(self.here, self._row).leave(seat)
 
-    async def record(self, *, wanted: bool = True) -> Refused | None:
+    async def record(self, *, wanted: bool = True) -> Rejection | None:
         """The instructor's command."""
         row = await self.here.row(self.lesson_id)
         return await self.here.recorder.record(row, self.here.instructor.pubkey, wanted=wanted)

@@ -26,7 +26,7 @@ from podium_daemon.conference.engine import (
     TrackKind,
 )
 from podium_daemon.conference.engines.link import CAPABILITIES, LinkEngine
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection
 from podium_protocol.events import Pubkey
 from tests.support.clips import write_picture, write_tone
 
@@ -42,7 +42,7 @@ class RecordingEngine(LinkEngine):
         super().__init__(*args, **named)  # type: ignore[arg-type]  # the link engine's own
         self.calls: list[tuple[str, tuple[str, ...]]] = []
         self.away = False
-        self.deaf: Refused | None = None
+        self.deaf: Rejection | None = None
         self.cameras: set[Pubkey] = set()
         self.extra: list[tuple[TrackKind, Pubkey | None, float, float]] = []
         self.whole_takes = True
@@ -55,7 +55,7 @@ class RecordingEngine(LinkEngine):
         """Forget everything on disk."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    async def start_recording(self, room: RoomId, *, only: Collection[Pubkey]) -> Done | Refused:
+    async def start_recording(self, room: RoomId, *, only: Collection[Pubkey]) -> Done | Rejection:
         """See `ConferenceEngine`; a second call while it records adds people."""
         self._reach()
         self.calls.append(("start", tuple(sorted(only))))
@@ -66,7 +66,7 @@ class RecordingEngine(LinkEngine):
             begun.setdefault(pubkey, self._clock.now())
         return Done()
 
-    async def stop_recording(self, room: RoomId) -> Done | Refused:
+    async def stop_recording(self, room: RoomId) -> Done | Rejection:
         """See `ConferenceEngine`."""
         self._reach()
         self.calls.append(("stop", ()))
@@ -80,7 +80,7 @@ class RecordingEngine(LinkEngine):
         self.extra.clear()
         return Done()
 
-    async def collect_recording(self, room: RoomId, into: Path) -> Collected | Refused:
+    async def collect_recording(self, room: RoomId, into: Path) -> Collected | Rejection:
         """See `ConferenceEngine`: everything so far, each time."""
         self._reach()
         self.calls.append(("collect", ()))

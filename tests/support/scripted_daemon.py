@@ -118,10 +118,10 @@ def _call(daemon: ScriptedDaemon, method: str, path: str, body: bytes, header: s
     if header is None:
         return Call(method, path, content, None, None, None)
     event = nip98.read_header(header)
-    if isinstance(event, nip98.Refusal):
+    if isinstance(event, nip98.LoginRefusal):
         return Call(method, path, content, None, None, event.reason)
     url = daemon.public_url + path
     login = nip98.check(event, url=url, method=method, body=body or None, now=int(time.time()))
-    if isinstance(login, nip98.Refusal):
+    if isinstance(login, nip98.LoginRefusal):
         return Call(method, path, content, event.pubkey, event.id, login.reason)
     return Call(method, path, content, login.pubkey, login.event_id, None)

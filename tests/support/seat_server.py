@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from podium_daemon.conference.events import ConnectionId, LeaveReason
 from podium_daemon.conference.seats import SeatSocket, Signalling, SocketGone, run_seat
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection
 
 REFUSED = 4403
 
@@ -56,7 +56,7 @@ class SeatServer:
         token = await connection.recv()
         assert isinstance(token, str)
         seat = await self.engine.take_seat(token)
-        if isinstance(seat, Refused):
+        if isinstance(seat, Rejection):
             await connection.close(REFUSED, seat.slug)
             return
         await self.ends.put(await run_seat(seat, ServerSocket(connection)))

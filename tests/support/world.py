@@ -39,8 +39,7 @@ from podium_daemon.services.seats.rsvps import Rsvps
 from podium_daemon.services.sessions.event_submission import EventSubmission
 from podium_daemon.services.sessions.lifecycle import Lifecycle, LifecycleSettings
 from podium_daemon.services.sessions.passed_over import PassedOver, UnreadNotices
-from podium_daemon.signers.instructors import Refused as SignerSaidNo
-from podium_daemon.signers.instructors import Unavailable
+from podium_daemon.signers.instructors import SigningRefused, Unavailable
 from podium_daemon.signers.signer import LocalSigner
 from podium_daemon.writers.event_writer import EventWriter
 from podium_daemon.writers.gift_wrapper import Wrapper
@@ -91,7 +90,7 @@ class Signing:
         self.keys: dict[Pubkey, SecretKey] = {}
         self.asked: list[UnsignedEvent] = []
 
-    async def sign(self, pubkey: Pubkey, event: UnsignedEvent) -> VerifiedEvent | SignerSaidNo | Unavailable:
+    async def sign(self, pubkey: Pubkey, event: UnsignedEvent) -> VerifiedEvent | SigningRefused | Unavailable:
         """See `InstructorSigning`."""
         self.asked.append(event)
         key = self.keys.get(pubkey)

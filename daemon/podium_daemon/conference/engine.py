@@ -50,7 +50,7 @@ from podium_daemon.conference.values import (
     Support,
     Unsupported,
 )
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.events import Pubkey
 
@@ -99,7 +99,7 @@ __all__ = [
 class ConferenceEngine(Protocol):
     """One kind of room. A method that needs the engine's server may raise `EngineUnavailable`.
 
-    A room that is not open is `Refused` with the slug `no-room`; the daemon opens it again.
+    A room that is not open is `Rejection` with the slug `no-room`; the daemon opens it again.
     """
 
     @property
@@ -158,41 +158,41 @@ class ConferenceEngine(Protocol):
         *,
         ttl: int = GRANT_SECONDS,
         publish: Collection[TrackKind] = tuple(TrackKind),
-    ) -> JoinGrant | Refused:
+    ) -> JoinGrant | Rejection:
         """Let one device of a person in, once, within `ttl` seconds; `publish` is what they may send.
 
         Where `capabilities.mute` is not NATIVE the engine cannot hold anybody to `publish`.
         """
         ...
 
-    async def set_permissions(self, room: RoomId, pubkey: Pubkey, publish: Collection[TrackKind]) -> Done | Refused:
+    async def set_permissions(self, room: RoomId, pubkey: Pubkey, publish: Collection[TrackKind]) -> Done | Rejection:
         """Change what a person may send, on all their devices."""
         ...
 
-    async def mute(self, room: RoomId, pubkey: Pubkey, kind: TrackKind = TrackKind.AUDIO) -> Done | Refused:
+    async def mute(self, room: RoomId, pubkey: Pubkey, kind: TrackKind = TrackKind.AUDIO) -> Done | Rejection:
         """Silence a person's tracks of one kind. They can unmute themselves; engines unmute nobody."""
         ...
 
-    async def mute_all(self, room: RoomId, keep: Collection[Pubkey] = ()) -> Done | Refused:
+    async def mute_all(self, room: RoomId, keep: Collection[Pubkey] = ()) -> Done | Rejection:
         """Silence everybody's microphone but those of `keep`, once. The daemon repeats it to make it stick."""
         ...
 
-    async def remove(self, room: RoomId, pubkey: Pubkey, reason: str) -> Done | Refused:
+    async def remove(self, room: RoomId, pubkey: Pubkey, reason: str) -> Done | Rejection:
         """End a person's connections and void their grants. `reason` is shown to them."""
         ...
 
-    async def start_recording(self, room: RoomId, *, only: Collection[Pubkey]) -> Done | Refused:
+    async def start_recording(self, room: RoomId, *, only: Collection[Pubkey]) -> Done | Rejection:
         """Record, and of the people in the room only those in `only`: they have consented.
 
         Said again while it records, with others, it changes whom from that moment on.
         """
         ...
 
-    async def stop_recording(self, room: RoomId) -> Done | Refused:
+    async def stop_recording(self, room: RoomId) -> Done | Rejection:
         """Stop. Idempotent."""
         ...
 
-    async def collect_recording(self, room: RoomId, into: Path) -> Collected | Refused:
+    async def collect_recording(self, room: RoomId, into: Path) -> Collected | Rejection:
         """Bring the recording's files into the folder `into`, under names the daemon makes.
 
         After `RecordingState.READY` they are complete. Also once the room is closed, and again: what was brought before
@@ -200,7 +200,7 @@ class ConferenceEngine(Protocol):
         """
         ...
 
-    async def snapshot(self, room: RoomId) -> Snapshot | Refused:
+    async def snapshot(self, room: RoomId) -> Snapshot | Rejection:
         """Who is in the room now. Agrees with the events told so far."""
         ...
 

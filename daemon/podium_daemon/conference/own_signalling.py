@@ -48,7 +48,7 @@ from podium_daemon.conference.seats import LinkRoom, LinkSeat, SeatSettings
 from podium_daemon.conference.signaling import Ended, FrameFlaw, Removed, ServerMessage, Welcome
 from podium_daemon.conference.unsupported_controls import InRoomControls
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.errors import LocalProtocolError
 from podium_protocol.events import Pubkey
@@ -173,7 +173,7 @@ class OwnSignallingEngine(InRoomControls, ABC):
         *,
         ttl: int = GRANT_SECONDS,
         publish: Collection[TrackKind] = tuple(TrackKind),
-    ) -> JoinGrant | Refused:
+    ) -> JoinGrant | Rejection:
         """See `ConferenceEngine`. A fourth device is refused; the same device again replaces itself."""
         if ttl <= 0:
             raise LocalProtocolError("a grant is good for at least a second")
@@ -184,12 +184,12 @@ class OwnSignallingEngine(InRoomControls, ABC):
         token = self._grants.issue(SeatGrant(room, person, self._clock.monotonic() + ttl, frozenset(publish)))
         return JoinGrant(kind=GrantKind.SEAT, token=token, expires_at=self._now() + ttl)
 
-    async def take_seat(self, token: str) -> LinkSeat | Refused:
+    async def take_seat(self, token: str) -> LinkSeat | Rejection:
         """See `Signalling`."""
         grant = self._grants.redeem(token, self._clock.monotonic())
         if grant is None:
             detail = "this admission is not known here: it was used, has expired or was withdrawn"
-            return Refused("seat-token", detail, "Join again.")
+            return Rejection(Slug.SEAT_TOKEN, detail, "Join again.")
         room = self._rooms[grant.room]  # a closed room has no grants
         if refusal := room.too_many_devices(grant.person):
             return refusal
@@ -207,7 +207,7 @@ class OwnSignallingEngine(InRoomControls, ABC):
                 await asyncio.sleep(0)
         return len(seats)
 
-    async def remove(self, room: RoomId, pubkey: Pubkey, reason: str) -> Done | Refused:
+    async def remove(self, room: RoomId, pubkey: Pubkey, reason: str) -> Done | Rejection:
         """See `ConferenceEngine`. Where a kick does not reach into the room, says what is left to do there."""
         if room not in self._rooms:
             return no_room(room)
@@ -215,7 +215,7 @@ class OwnSignallingEngine(InRoomControls, ABC):
         ended = await self._end_all(self._seats_of(room, pubkey), LeaveReason.REMOVED, Removed(reason))
         return Done(ended, self._advice.get(Capability.KICK, ""))
 
-    async def snapshot(self, room: RoomId) -> Snapshot | Refused:
+    async def snapshot(self, room: RoomId) -> Snapshot | Rejection:
         """See `ConferenceEngine`."""
         if room not in self._rooms:
             return no_room(room)
@@ -284,6 +284,6 @@ class OwnSignallingEngine(InRoomControls, ABC):
         return int(self._clock.now())
 
 
-def no_room(room: RoomId) -> Refused:
+def no_room(room: RoomId) -> Rejection:
     """The answer where a room is not open."""
-    return Refused("no-room", f"the room {room!r} is not open", "Open it, then ask again.")
+    return Rejection(Slug.NO_ROOM, f"the room {room!r} is not open", "Open it, then ask again.")

@@ -15,7 +15,7 @@ from podium_daemon.conference.grants import SeatGrant
 from podium_daemon.conference.seats import LinkSeat
 from podium_daemon.conference.signaling import Ended, FrameFlaw, MeetingAt, Removed, ServerMessage, Welcome
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.secret_table import SecretTable, digest_of
 from podium_protocol.events import Pubkey
 
@@ -119,11 +119,13 @@ class Lobby:
         return [place.seat for devices in chosen for place in devices.values()]
 
 
-ENTERED_ALREADY: Final = Refused(
-    "entrance-used", "this address opens nothing any more: it was used, or its page was closed", "Use the newest one."
+ENTERED_ALREADY: Final = Rejection(
+    Slug.ENTRANCE_USED,
+    "this address opens nothing any more: it was used, or its page was closed",
+    "Use the newest one.",
 )
-BAD_SIGNATURE: Final = Refused(
-    "bad-signature", "the webhook is not signed by this engine's server", "Compare the secrets on both sides."
+BAD_SIGNATURE: Final = Rejection(
+    Slug.BAD_SIGNATURE, "the webhook is not signed by this engine's server", "Compare the secrets on both sides."
 )
 
 
@@ -151,7 +153,7 @@ class WebhookCall(msgspec.Struct, frozen=True):
 class HandOver(Protocol):
     """What an engine adds whose rooms are on another server."""
 
-    async def enter(self, token: str) -> Entrance | Refused:
+    async def enter(self, token: str) -> Entrance | Rejection:
         """Spend the address that a seat was given; the seat is sent the next one.
 
         Raises:
@@ -159,6 +161,6 @@ class HandOver(Protocol):
         """
         ...
 
-    async def notified(self, call: WebhookCall) -> Refused | None:
+    async def notified(self, call: WebhookCall) -> Rejection | None:
         """Take a webhook; `bad-signature` if it is not the server's. The same one twice changes nothing."""
         ...

@@ -40,7 +40,7 @@ from podium_daemon.conference.seats import Seat
 from podium_daemon.conference.signaling import ServerMessage
 from podium_daemon.conference.unsupported_controls import InRoomControls
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.events import Pubkey
 
@@ -201,20 +201,20 @@ class RemoteServerEngine(InRoomControls, ABC):
         *,
         ttl: int = GRANT_SECONDS,
         publish: Collection[TrackKind] = tuple(TrackKind),
-    ) -> JoinGrant | Refused:
+    ) -> JoinGrant | Rejection:
         """See `ConferenceEngine`. A seat in the lobby; the entrance is made when somebody there clicks."""
         return self.roster.issue(room, person, ttl, self._lobby.devices(room, person.pubkey), publish)
 
-    async def take_seat(self, token: str) -> Seat | Refused:
+    async def take_seat(self, token: str) -> Seat | Rejection:
         """See `Signalling`. The seat is the line to the browser; who is in the room, the server says."""
         grant = self.roster.redeem(token)
-        return grant if isinstance(grant, Refused) else self._lobby.take(grant)
+        return grant if isinstance(grant, Rejection) else self._lobby.take(grant)
 
     async def tell(self, room: RoomId, message: ServerMessage, pubkey: Pubkey | None = None) -> int:
         """See `Signalling`."""
         return self._lobby.tell(room, message, pubkey)
 
-    async def enter(self, token: str) -> Entrance | Refused:
+    async def enter(self, token: str) -> Entrance | Rejection:
         """See `HandOver`."""
         grant = self._lobby.enter(token)
         if grant is None:
@@ -226,7 +226,7 @@ class RemoteServerEngine(InRoomControls, ABC):
             await self._make(opened.spec)
             return await self.entrance(grant)
 
-    async def snapshot(self, room: RoomId) -> Snapshot | Refused:
+    async def snapshot(self, room: RoomId) -> Snapshot | Rejection:
         """See `ConferenceEngine`. As of the last poll and the webhooks since."""
         return self.roster.snapshot(room)
 

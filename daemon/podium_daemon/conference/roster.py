@@ -37,7 +37,7 @@ from podium_daemon.conference.engine import (
 from podium_daemon.conference.grants import GrantBook, SeatGrant
 from podium_daemon.conference.journal import EventJournal
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_protocol.errors import LocalProtocolError
 from podium_protocol.events import Pubkey
 
@@ -144,7 +144,7 @@ class Roster:
         ttl: int,
         seated: Collection[str],
         publish: Collection[TrackKind] = tuple(TrackKind),
-    ) -> JoinGrant | Refused:
+    ) -> JoinGrant | Rejection:
         """A grant of a seat in the lobby; `seated` are the person's devices there."""
         if ttl <= 0:
             raise LocalProtocolError("a grant is good for at least a second")
@@ -155,12 +155,12 @@ class Roster:
         token = self._grants.issue(SeatGrant(room, person, self._clock.monotonic() + ttl, frozenset(publish)))
         return JoinGrant(kind=GrantKind.SEAT, token=token, expires_at=self.now() + ttl)
 
-    def redeem(self, token: str) -> SeatGrant | Refused:
+    def redeem(self, token: str) -> SeatGrant | Rejection:
         """Spend a token; its room is open."""
         grant = self._grants.redeem(token, self._clock.monotonic())
         if grant is None:
             detail = "this admission is not known here: it was used, has expired or was withdrawn"
-            return Refused("seat-token", detail, "Join again.")
+            return Rejection(Slug.SEAT_TOKEN, detail, "Join again.")
         return grant
 
     def expire(self) -> None:
@@ -249,7 +249,7 @@ class Roster:
 
     # -- what the daemon asks
 
-    def remove(self, room: RoomId, pubkey: Pubkey) -> tuple[Done, list[str]] | Refused:
+    def remove(self, room: RoomId, pubkey: Pubkey) -> tuple[Done, list[str]] | Rejection:
         """Take away a person's connections and entrances; returns the server's keys to throw out."""
         opened = self.rooms.get(room)
         if opened is None:
@@ -266,15 +266,15 @@ class Roster:
         member = self.rooms[room].members.get(key) if room in self.rooms else None
         return None if member is None else member.connection
 
-    def members(self, room: RoomId, pubkey: Pubkey | None = None) -> list[Member] | Refused:
+    def members(self, room: RoomId, pubkey: Pubkey | None = None) -> list[Member] | Rejection:
         """Who is there."""
         opened = self.rooms.get(room)
         return no_room(room) if opened is None else _all(opened, pubkey)
 
-    def snapshot(self, room: RoomId) -> Snapshot | Refused:
+    def snapshot(self, room: RoomId) -> Snapshot | Rejection:
         """See `ConferenceEngine`."""
         members = self.members(room)
-        if isinstance(members, Refused):
+        if isinstance(members, Rejection):
             return members
         present = tuple(Present(each.connection, each.joined_at, each.evidence, each.has_media) for each in members)
         return Snapshot(room, self.now(), present)
@@ -304,18 +304,18 @@ class Roster:
         now = self.now()
         return int(at) if now - _SKEW <= int(at) <= now else now
 
-    def _too_many_devices(self, room: OpenRoom, person: Person, seated: Collection[str]) -> Refused | None:
+    def _too_many_devices(self, room: OpenRoom, person: Person, seated: Collection[str]) -> Rejection | None:
         devices = {member.connection.device for member in _all(room, person.pubkey)} | set(seated)
         if person.device in devices or len(devices) < self._devices:
             return None
         # as in the link engine: the newest loses
         detail = f"this key is on all the devices that may be in the room: {self._devices}"
-        return Refused("too-many-devices", detail, "Leave on one of them, then join again.")
+        return Rejection(Slug.TOO_MANY_DEVICES, detail, "Leave on one of them, then join again.")
 
 
-def no_room(room: RoomId) -> Refused:
+def no_room(room: RoomId) -> Rejection:
     """The refusal of whatever is asked about a room that is not open."""
-    return Refused("no-room", f"the room {room!r} is not open", "Open it, then ask again.")
+    return Rejection(Slug.NO_ROOM, f"the room {room!r} is not open", "Open it, then ask again.")
 
 
 def _all(room: OpenRoom, pubkey: Pubkey | None = None) -> list[Member]:

@@ -18,7 +18,7 @@ from podium_daemon.conference.events import Connection, LeaveReason, RoomId
 from podium_daemon.conference.grants import MAX_DEVICES
 from podium_daemon.conference.journal import REMEMBERED_EVENTS
 from podium_daemon.conference.signaling import CLOSE_CODES, Beat, FrameFlaw, Leave, ServerMessage, decode, encode
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey
 
@@ -55,7 +55,7 @@ class Seat(Protocol):
 class Signalling(Protocol):
     """What an engine adds whose grants are of kind SEAT."""
 
-    async def take_seat(self, token: str) -> Seat | Refused:
+    async def take_seat(self, token: str) -> Seat | Rejection:
         """Spend a grant's token. The token is spent even if the answer is no."""
         ...
 
@@ -255,14 +255,14 @@ class LinkRoom:
         if not devices:
             del self._people[seat.connection.pubkey]
 
-    def too_many_devices(self, person: Person) -> Refused | None:
+    def too_many_devices(self, person: Person) -> Rejection | None:
         """Refuse one device too many, but never a device that is here: it may come back and replace itself."""
         devices = self._people.get(person.pubkey, {})
         if person.device in devices or len(devices) < self._devices:
             return None
         # the newest loses: were it the oldest, one forgotten page that joins again by itself would throw out the others
         detail = f"this key is on all the devices that may be in the room: {self._devices}"
-        return Refused("too-many-devices", detail, "Leave on one of them, then join again.")
+        return Rejection(Slug.TOO_MANY_DEVICES, detail, "Leave on one of them, then join again.")
 
 
 class SeatSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from podium_daemon.conference.engine import (
     Support,
 )
 from podium_daemon.conference.events import RoomId
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_protocol.events import Pubkey, pubkey_or_none
 from podium_protocol.live import fields
 
@@ -75,15 +75,15 @@ class SessionsPort(Protocol):
         """What is known, or None for an unknown session."""
         ...
 
-    async def set_conference(self, lesson_id: str, room: RoomId, config: TrainingConferenceConfig) -> Refused | None:
+    async def set_conference(self, lesson_id: str, room: RoomId, config: TrainingConferenceConfig) -> Rejection | None:
         """Keep the room's id and configuration, or why this configuration is not the session's."""
         ...
 
-    async def start(self, lesson_id: str) -> Refused | None:
+    async def start(self, lesson_id: str) -> Rejection | None:
         """Make it Active and send the join links; or why not (the instructor is not verified, it has ended)."""
         ...
 
-    async def end(self, lesson_id: str) -> Refused | None:
+    async def end(self, lesson_id: str) -> Rejection | None:
         """Make it Ended; or why not."""
         ...
 
@@ -91,7 +91,7 @@ class SessionsPort(Protocol):
 class AttendancePort(Protocol):
     """The attendance rows, as this service needs them."""
 
-    async def track(self, lesson_id: str, pubkey: Pubkey, joined_at: int, left_at: int | None) -> Refused | None:
+    async def track(self, lesson_id: str, pubkey: Pubkey, joined_at: int, left_at: int | None) -> Rejection | None:
         """Record one interval in Unix seconds; open while `left_at` is None. The same interval twice counts once."""
         ...
 
@@ -107,7 +107,9 @@ class TrainingCallingIntegration:
         self._attendance = attendance
         self._random_bytes = random_bytes
 
-    async def create_live_session(self, lesson: Lesson, config: TrainingConferenceConfig) -> LiveSessionRoom | Refused:
+    async def create_live_session(
+        self, lesson: Lesson, config: TrainingConferenceConfig
+    ) -> LiveSessionRoom | Rejection:
         """Give a session its room and its join page; a second time keeps the room. The engine opens it at the start.
 
         What the engine cannot promise is refused here, when there is time to choose otherwise.
@@ -125,7 +127,7 @@ class TrainingCallingIntegration:
             return refusal
         return LiveSessionRoom(room, record.join_url)
 
-    async def start_live_session(self, lesson_id: str) -> Refused | None:
+    async def start_live_session(self, lesson_id: str) -> Rejection | None:
         """Open the room, start the session, send the join links. Nothing is left open if the start is refused.
 
         Raises:
@@ -135,7 +137,7 @@ class TrainingCallingIntegration:
         if record is None:
             return _unknown(lesson_id)
         if record.conference_room_id is None or record.config is None:
-            return Refused("no-conference", "this session has no conference room", "Create it first.")
+            return Rejection(Slug.NO_CONFERENCE, "this session has no conference room", "Create it first.")
         # the room first: a join link must not arrive before what it leads to
         opened = await self._engine.open_room(_spec(record.conference_room_id, record.config, record.meeting_url))
         if not isinstance(opened, RoomOpen):
@@ -145,7 +147,7 @@ class TrainingCallingIntegration:
             await self._engine.close_room(opened.room)
         return refusal
 
-    async def end_live_session(self, lesson_id: str) -> str | Refused | None:
+    async def end_live_session(self, lesson_id: str) -> str | Rejection | None:
         """End the session and close its room. The recording's URL, or None if there is none or it is not ready."""
         record = await self._sessions.conference_of(lesson_id)
         if record is None:
@@ -160,14 +162,14 @@ class TrainingCallingIntegration:
 
     async def track_live_attendance(
         self, lesson_id: str, pubkey: str, joined_at: int, left_at: int | None = None
-    ) -> Refused | None:
+    ) -> Rejection | None:
         """Record that somebody was there, from `joined_at` to `left_at` in Unix seconds, or still is."""
         person = pubkey_or_none(pubkey)
         if person is None:
-            return Refused("bad-pubkey", "this is no public key in hex", "Give 64 lowercase hex digits.")
+            return Rejection(Slug.BAD_PUBKEY, "this is no public key in hex", "Give 64 lowercase hex digits.")
         times = (joined_at,) if left_at is None else (joined_at, left_at)
         if not all(0 <= time <= fields.MAX_TIME for time in times) or joined_at > times[-1]:
-            return Refused("bad-interval", "the interval ends before it begins", "Give Unix seconds, join first.")
+            return Rejection(Slug.BAD_INTERVAL, "the interval ends before it begins", "Give Unix seconds, join first.")
         return await self._attendance.track(lesson_id, person, joined_at, left_at)
 
     async def get_conference_details(self, lesson_id: str) -> ConferenceDetails:
@@ -176,7 +178,7 @@ class TrainingCallingIntegration:
         if record is None or record.conference_room_id is None:
             return ConferenceDetails(None, is_active=False, participant_count=0)
         snapshot = await self._engine.snapshot(record.conference_room_id)
-        people = () if isinstance(snapshot, Refused) else {present.connection.pubkey for present in snapshot.present}
+        people = () if isinstance(snapshot, Rejection) else {present.connection.pubkey for present in snapshot.present}
         return ConferenceDetails(record.conference_room_id, record.is_active, len(people))
 
     async def _close(self, room: RoomId) -> None:
@@ -197,5 +199,5 @@ def _spec(room: RoomId, config: TrainingConferenceConfig, meeting_url: str | Non
     )
 
 
-def _unknown(lesson_id: str) -> Refused:
-    return Refused("no-session", f"there is no session {lesson_id[:300]!r}", "See `podium session list`.")
+def _unknown(lesson_id: str) -> Rejection:
+    return Rejection(Slug.NO_SESSION, f"there is no session {lesson_id[:300]!r}", "See `podium session list`.")

@@ -15,7 +15,7 @@ from podium_daemon.conference.engine import (
     Unsupported,
 )
 from podium_daemon.conference.events import RoomId, TrackKind
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_protocol.events import Pubkey
 
 _WORDS: Final = {
@@ -44,33 +44,33 @@ class InRoomControls:
         support = self._answers.of(capability)
         where = "from here; people do it in the room" if support is Support.IN_ROOM else "at all"
         return Unsupported(
-            "not-supported",
+            Slug.NOT_SUPPORTED,
             f"the {self._name} engine cannot {_WORDS[capability]} {where}",
             self._advice[capability],
             capability=capability,
             support=support,
         )
 
-    async def set_permissions(self, room: RoomId, pubkey: Pubkey, publish: Collection[TrackKind]) -> Done | Refused:  # noqa: ARG002  (the answer is the same for all)
+    async def set_permissions(self, room: RoomId, pubkey: Pubkey, publish: Collection[TrackKind]) -> Done | Rejection:  # noqa: ARG002  (the answer is the same for all)
         """See `ConferenceEngine`."""
         return self.unsupported(Capability.MUTE)
 
-    async def mute(self, room: RoomId, pubkey: Pubkey, kind: TrackKind = TrackKind.AUDIO) -> Done | Refused:  # noqa: ARG002  (same)
+    async def mute(self, room: RoomId, pubkey: Pubkey, kind: TrackKind = TrackKind.AUDIO) -> Done | Rejection:  # noqa: ARG002  (same)
         """See `ConferenceEngine`."""
         return self.unsupported(Capability.MUTE)
 
-    async def mute_all(self, room: RoomId, keep: Collection[Pubkey] = ()) -> Done | Refused:  # noqa: ARG002  (same)
+    async def mute_all(self, room: RoomId, keep: Collection[Pubkey] = ()) -> Done | Rejection:  # noqa: ARG002  (same)
         """See `ConferenceEngine`."""
         return self.unsupported(Capability.MUTE_ALL)
 
-    async def start_recording(self, room: RoomId, *, only: Collection[Pubkey]) -> Done | Refused:  # noqa: ARG002  (same)
+    async def start_recording(self, room: RoomId, *, only: Collection[Pubkey]) -> Done | Rejection:  # noqa: ARG002  (same)
         """See `ConferenceEngine`."""
         return self.unsupported(Capability.RECORD)
 
-    async def stop_recording(self, room: RoomId) -> Done | Refused:  # noqa: ARG002  (same)
+    async def stop_recording(self, room: RoomId) -> Done | Rejection:  # noqa: ARG002  (same)
         """See `ConferenceEngine`."""
         return self.unsupported(Capability.RECORD)
 
-    async def collect_recording(self, room: RoomId, into: Path) -> Collected | Refused:  # noqa: ARG002  (same)
+    async def collect_recording(self, room: RoomId, into: Path) -> Collected | Rejection:  # noqa: ARG002  (same)
         """See `ConferenceEngine`."""
         return self.unsupported(Capability.RECORD)

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from podium_daemon.conference.events import Connection, ConnectionId, Role, RoomId, TrackKind
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection
 from podium_protocol.errors import LocalProtocolError, RemoteProtocolError
 from podium_protocol.events import Pubkey
 from podium_protocol.live import fields
@@ -133,7 +133,7 @@ class Done(msgspec.Struct, frozen=True):
     still_to_do: str = ""
 
 
-class Unsupported(Refused, frozen=True, kw_only=True):
+class Unsupported(Rejection, frozen=True, kw_only=True):
     """The engine cannot; `next_step` says where a person can, or what to choose instead."""
 
     capability: Capability

@@ -24,7 +24,7 @@ from podium_storage.changes import Batch
 from podium_storage.errors import StoreDamaged
 from podium_storage.outbox import outbox as outbox_module
 from podium_storage.outbox.outbox import Outbox
-from podium_storage.outbox.values import Accepted, OutboxRow, PublishResult, Refused, TryAgain
+from podium_storage.outbox.values import Accepted, OutboxRow, PublishResult, RelayRefused, TryAgain
 from podium_storage.store import Store
 
 _log = structlog.get_logger(__name__)
@@ -118,7 +118,7 @@ class Publisher:
             return Accepted(row.id, words)
         if is_final(outcome.verdict) and outcome.retry_after is None:
             _log.warning("a relay refused an event", action="publish.refused", relay=outcome.relay_url, words=words)
-            return Refused(row.id, words)
+            return RelayRefused(row.id, words)
         # outcome unknown: the same bytes go out again, later each time
         wait = next(islice(backoff.delays(random.random), min(row.attempts, 10), None))
         at = int(self._clock.now() + max(wait, outcome.retry_after or 0.0)) + 1

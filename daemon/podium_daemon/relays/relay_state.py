@@ -45,7 +45,7 @@ class ConnectionState(StrEnum):
     STOPPED = "stopped"
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class RelayRefusal(msgspec.Struct, frozen=True):
     """What a relay refused for good since the start: the last one's words, when it came, and how many there were."""
 
     words: str
@@ -65,7 +65,7 @@ class RelayStatus(msgspec.Struct, frozen=True, kw_only=True):
     state: ConnectionState
     last_error: str | None
     last_notice: str | None
-    last_refusal: Refusal | None
+    last_refusal: RelayRefusal | None
     connected_since: float | None
     next_attempt_at: float | None  # while waiting, or in the penalty box
     publishing_paused_until: float | None  # it said rate-limited
@@ -148,7 +148,7 @@ class RelayState:
         self.received = 0
         self.last_notice: str | None = None
         self._notices_logged_at = float("-inf")
-        self.last_refusal: Refusal | None = None
+        self.last_refusal: RelayRefusal | None = None
         self.last_ok_at: float | None = None
         self.last_eose_at: float | None = None
         self._closed: dict[str, str] = {}
@@ -218,7 +218,7 @@ class RelayState:
             self.last_ok_at = self._clock.now()
         elif is_final(verdict):
             count = 1 if self.last_refusal is None else self.last_refusal.count + 1
-            self.last_refusal = Refusal(verdict.message, self._clock.now(), count)
+            self.last_refusal = RelayRefusal(verdict.message, self._clock.now(), count)
 
     def owner_of(self, subscription_id: str, raw: msgspec.Raw) -> str:
         """Which subscription an event is for, where several share a REQ."""

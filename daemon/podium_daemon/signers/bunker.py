@@ -211,7 +211,7 @@ class BunkerClient:
         match answer:
             case nip46.Granted(result):
                 pending.answer.set_result(result)
-            case nip46.Refused(words):
+            case nip46.BunkerRefused(words):
                 said = single_line(words, _MAX_WORDS) or "it gave no reason"
                 pending.answer.set_exception(SignerRefused(f"the signer refused: {said}"))
             case nip46.ApprovalNeeded(url):

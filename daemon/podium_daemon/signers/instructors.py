@@ -26,7 +26,7 @@ _log = structlog.get_logger(__name__)
 _GOODBYE_WITHIN: Final = 10.0  # seconds; a signer need not be there for us to forget it
 
 
-class Refused(msgspec.Struct, frozen=True):
+class SigningRefused(msgspec.Struct, frozen=True):
     """The signer, or its person, said no; `words` are made safe to show. Asking again asks a person again."""
 
     words: str
@@ -45,7 +45,7 @@ class Unavailable(msgspec.Struct, frozen=True):
 class InstructorSigning(Protocol):
     """What a service needs that publishes in an instructor's name."""
 
-    async def sign(self, pubkey: Pubkey, event: UnsignedEvent) -> VerifiedEvent | Refused | Unavailable: ...
+    async def sign(self, pubkey: Pubkey, event: UnsignedEvent) -> VerifiedEvent | SigningRefused | Unavailable: ...
 
 
 class _Log:
@@ -85,7 +85,7 @@ class InstructorSigners:
         self._patience = patience
         self._lines: dict[Pubkey, _Shared] = {}
 
-    async def sign(self, pubkey: Pubkey, event: UnsignedEvent) -> VerifiedEvent | Refused | Unavailable:
+    async def sign(self, pubkey: Pubkey, event: UnsignedEvent) -> VerifiedEvent | SigningRefused | Unavailable:
         """Have `event` signed by the instructor's own signer. It may take its person minutes to agree."""
         try:
             known = await self.find(pubkey)
@@ -93,7 +93,7 @@ class InstructorSigners:
                 return Unavailable("the instructor left no signer with this service", is_connected=False)
             return await self._sign(known, event)
         except SignerRefused as error:
-            return Refused(str(error))
+            return SigningRefused(str(error))
         except (SignerUnavailable, KeyFileError) as error:
             return Unavailable(str(error), is_connected=True)
 

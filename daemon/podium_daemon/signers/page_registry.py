@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.secret_table import SecretTable, digest_of
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.runtime.tasks import Watched
@@ -85,7 +85,7 @@ class PageSignerRegistry:
             task.cancel()  # goodbyes: a signer need not be there
         await asyncio.gather(*self._tasks.errands, return_exceptions=True)
 
-    def open(self, address: str, purpose: Purpose, bunker: str | None) -> tuple[PageSigner, str] | Refused:
+    def open(self, address: str, purpose: Purpose, bunker: str | None) -> tuple[PageSigner, str] | Rejection:
         """A new connection for a page at `address`, and the secret that its page needs from now on.
 
         `bunker`: the URL that the person's signer showed; None: we show one to the signer.
@@ -95,23 +95,23 @@ class PageSignerRegistry:
         try:
             url = None if bunker is None else nip46.parse_bunker(bunker)
         except InvalidInput as error:
-            return Refused("bad-bunker", str(error), "Copy all of the URL that your signer shows, once more.")
+            return Rejection(Slug.BAD_BUNKER, str(error), "Copy all of the URL that your signer shows, once more.")
         signer, secret = self._new(purpose)
         self._work_for(signer, signer.pair(self._pairing(signer, url), self._kept(signer)))
         return signer, secret
 
-    def find(self, signer_id: str, secret: str) -> PageSigner | Refused:
+    def find(self, signer_id: str, secret: str) -> PageSigner | Rejection:
         """The connection of a page that has its secret."""
         signer = self._open.get(secret)
         if signer is None or signer.id != signer_id:
-            return Refused("unknown-signer", "there is no such connection any more", "Connect the signer again.")
+            return Rejection(Slug.UNKNOWN_SIGNER, "there is no such connection any more", "Connect the signer again.")
         signer.last_used = self._clock.monotonic()
         return signer
 
-    def ask(self, signer: PageSigner, request_id: str, event: UnsignedEvent) -> Refused | None:
+    def ask(self, signer: PageSigner, request_id: str, event: UnsignedEvent) -> Rejection | None:
         """Have an event signed; `PageSigner.view` tells what becomes of it. The same id again asks nothing twice."""
         work = signer.ask(request_id, event)
-        if isinstance(work, Refused):
+        if isinstance(work, Rejection):
             return work
         if work is not None:
             self._work_for(signer, work)
@@ -160,15 +160,15 @@ class PageSignerRegistry:
             return None
         return lambda: signer.hand_over(self._instructors, self._is_instructor, self._public_url)
 
-    def _too_many(self, address: str) -> Refused | None:
+    def _too_many(self, address: str) -> Rejection | None:
         now = self._clock.monotonic()
         while self._recent and self._recent[0][0] <= now - 60:
             self._recent.popleft()
         from_here = sum(one == address for _, one in self._recent)
         if len(self._recent) >= OPENED_A_MINUTE or from_here >= OPENED_A_MINUTE_FROM_ONE:
-            return Refused("too-many-signers", "too many signers are being connected", "Try again in a minute.")
+            return Rejection(Slug.TOO_MANY_SIGNERS, "too many signers are being connected", "Try again in a minute.")
         if len(self._open) >= MAX_OPEN and not self._make_room():
-            return Refused("too-many-signers", "too many signers are connected here", "Try again later.")
+            return Rejection(Slug.TOO_MANY_SIGNERS, "too many signers are connected here", "Try again later.")
         self._recent.append((now, address))
         return None
 

@@ -11,7 +11,7 @@ import msgspec
 
 from podium_daemon.keys.secret_file import KeyFileError
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.signers.instructors import InstructorSigners
 from podium_daemon.signers.known_bunkers import KnownBunker
 from podium_daemon.signers.remote_connection import RemoteSignerConnection
@@ -178,18 +178,18 @@ class PageSigner:
 
     # -- asking
 
-    def ask(self, request_id: str, event: UnsignedEvent) -> Coroutine[Any, Any, None] | Refused | None:
+    def ask(self, request_id: str, event: UnsignedEvent) -> Coroutine[Any, Any, None] | Rejection | None:
         """The work of one request; None where it is under way already: a page that lost an answer asks again."""
         if request_id in self._asked:
             return None
         if not self.is_connected:
-            return Refused("signer-not-connected", "no signer is connected yet", "Connect the signer first.")
+            return Rejection(Slug.SIGNER_NOT_CONNECTED, "no signer is connected yet", "Connect the signer first.")
         if event.pubkey != self.line.pubkey:
-            return Refused("bad-pubkey", "the event names another author than the signer's", "Sign in again.")
+            return Rejection(Slug.BAD_PUBKEY, "the event names another author than the signer's", "Sign in again.")
         done = [one.id for one in self._asked.values() if one.state != "asked"]
         if len(self._asked) >= MAX_ASKED and not done:
-            return Refused(
-                "too-many-requests", "the signer is asked for too much at once", "Answer what it asks first."
+            return Rejection(
+                Slug.TOO_MANY_REQUESTS, "the signer is asked for too much at once", "Answer what it asks first."
             )
         if len(self._asked) >= MAX_ASKED:
             del self._asked[done[0]]  # the oldest that was read, or will not be

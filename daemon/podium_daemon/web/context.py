@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from http import HTTPStatus
 from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
@@ -16,7 +15,7 @@ from podium_daemon.conference.service import TrainingCallingIntegration
 from podium_daemon.relays.pool import RelayPool
 from podium_daemon.runtime.allowances import Allowances
 from podium_daemon.runtime.clock import Clock, SystemClock
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.services.questions.questions import Questions
 from podium_daemon.services.recording.recording import Recorder
 from podium_daemon.services.recording.watching import Watching
@@ -37,31 +36,6 @@ from podium_storage.outbox.outbox import Outbox
 from podium_storage.store import Store
 
 T = TypeVar("T")
-
-_STATUS = {
-    "unknown-session": HTTPStatus.NOT_FOUND,
-    "unknown-signer": HTTPStatus.NOT_FOUND,
-    "bad-bunker": HTTPStatus.BAD_REQUEST,
-    "too-many-signers": HTTPStatus.TOO_MANY_REQUESTS,
-    "unknown-question": HTTPStatus.NOT_FOUND,
-    "not-a-question": HTTPStatus.BAD_REQUEST,
-    "too-many": HTTPStatus.TOO_MANY_REQUESTS,
-    "not-an-instructor": HTTPStatus.FORBIDDEN,
-    "not-the-author": HTTPStatus.FORBIDDEN,
-    "not-allowed": HTTPStatus.FORBIDDEN,
-    "denied": HTTPStatus.FORBIDDEN,
-    "bad-kind": HTTPStatus.BAD_REQUEST,
-    "bad-time": HTTPStatus.BAD_REQUEST,
-    "bad-pubkey": HTTPStatus.BAD_REQUEST,
-    "bad-interval": HTTPStatus.BAD_REQUEST,
-    "bad-proof": HTTPStatus.UNAUTHORIZED,
-    "no-room": HTTPStatus.INSUFFICIENT_STORAGE,
-    "too-large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    "not-invited": HTTPStatus.FORBIDDEN,
-    "bad-consent": HTTPStatus.BAD_REQUEST,
-    "viewing": HTTPStatus.UNAUTHORIZED,
-    "no-recording": HTTPStatus.NOT_FOUND,
-}
 
 
 class CallingOf(Protocol):
@@ -112,14 +86,13 @@ def _context(connection: HTTPConnection) -> Context:
 InContext = Annotated[Context, Depends(_context)]
 
 
-def granted(outcome: T | Refused) -> T:
+def granted(outcome: T | Rejection) -> T:
     """The outcome, or a problem document that says why not."""
-    if isinstance(outcome, Refused):
-        status = _STATUS.get(outcome.slug, HTTPStatus.CONFLICT)
-        raise Problem(status, outcome.slug, outcome.detail, outcome.next_step)
+    if isinstance(outcome, Rejection):
+        raise Problem(outcome.slug, outcome.detail, outcome.next_step)
     return outcome
 
 
 def forbidden(detail: str) -> Problem:
     """A refusal for want of a role."""
-    return Problem(HTTPStatus.FORBIDDEN, "not-allowed", detail, "Sign the call with the instructor's key.")
+    return Problem(Slug.NOT_ALLOWED, detail, "Sign the call with the instructor's key.")

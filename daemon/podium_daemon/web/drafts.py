@@ -6,13 +6,13 @@ import re
 import secrets
 import unicodedata
 from collections.abc import Callable, Sequence
-from http import HTTPStatus
 
 import msgspec
 
 from podium_daemon.api.base import TemplateModel
 from podium_daemon.api.sessions import DraftOut, SessionDraftIn, SessionEditIn
 from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.views import was_cancelled
 from podium_protocol import kinds
@@ -88,7 +88,7 @@ class Drafts:
         if spec.e2ee_required and not self._can_encrypt:
             detail = "the conference engine of this service cannot encrypt from end to end"
             advice = "Leave out --e2ee; --private alone keeps the session off the relays."
-            raise Problem(HTTPStatus.CONFLICT, "e2ee-unavailable", detail, advice)
+            raise Problem(Slug.E2EE_UNAVAILABLE, detail, advice)
         return self._session(spec, author, None)
 
     async def edit(self, row: LiveSessionRow, wish: SessionEditIn) -> DraftOut:
@@ -101,7 +101,7 @@ class Drafts:
         previous = await self._newest(row)
         if wish.attendance == "public" and private.seals_attendance(row):
             detail = "people were told that their attendance of this session is not published"
-            raise Problem(HTTPStatus.CONFLICT, "attendance-sealed", detail, "Create a new session.")
+            raise Problem(Slug.ATTENDANCE_SEALED, detail, "Create a new session.")
         current = _spec_in_force(row, session.read_session(previous))
         names = {"scheduled_at": "starts_at", "duration": "duration_minutes", "allow_recording": "recording_allowed"}
         given = {names.get(key, key): value for key, value in wish.model_dump(exclude_unset=True).items()}
@@ -151,7 +151,7 @@ class Drafts:
         now = int(self._clock.now())
         if not was_cancelled(row) or now >= row.ends_at:
             detail = f"the session is {row.state}: only a cancellation is taken back, and within the session's time"
-            raise Problem(HTTPStatus.CONFLICT, "not-cancelled", detail, "Create a new session.")
+            raise Problem(Slug.NOT_CANCELLED, detail, "Create a new session.")
         previous = await self._mirror.newest(_address(row))
         newest = session.NotASession("deleted") if previous is None else session.read_session(previous)
         spec = _spec_in_force(row, newest)
@@ -213,7 +213,7 @@ class Drafts:
         event = await self._mirror.newest(_address(row))
         if event is None or row.state in ("ended", "cancelled"):
             detail = f"the session is {row.state}"
-            raise Problem(HTTPStatus.CONFLICT, "session-over", detail, "Create a new session.")
+            raise Problem(Slug.SESSION_OVER, detail, "Create a new session.")
         return event
 
     @property

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Collection, Mapping
-from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -17,6 +16,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from podium_daemon.runtime.allowances import Allowances
+from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.web.connections import origin_of
 from podium_daemon.web.problems import Problem
 
@@ -79,23 +79,23 @@ class Guard:
         if any(len(headers.getlist(name)) > 1 for name in _ONCE):
             # a proxy in front may believe the one and we the other
             detail = f"one of the headers {', '.join(_ONCE)} is given twice"
-            return Problem(HTTPStatus.BAD_REQUEST, "header-twice", detail, "Send each of them once.")
+            return Problem(Slug.HEADER_TWICE, detail, "Send each of them once.")
         # DNS rebinding sends no Origin on a plain GET: the Host is looked at on every request, without exception
         if headers.get("host", "").lower() not in self._hosts:
             detail = f"this daemon does not answer to the host {headers.get('host', '')!r}"
-            return Problem(HTTPStatus.MISDIRECTED_REQUEST, "wrong-host", detail, "Use the address of web.public_url.")
+            return Problem(Slug.WRONG_HOST, detail, "Use the address of web.public_url.")
         origin = headers.get("origin")
         unsafe = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
         if unsafe and origin is not None and origin.lower() not in self._origins:
             detail = "a page of another origin sent this request"
-            return Problem(HTTPStatus.FORBIDDEN, "wrong-origin", detail, "Open the page under web.public_url.")
+            return Problem(Slug.WRONG_ORIGIN, detail, "Open the page under web.public_url.")
         if _SECRET.search(unquote_to_bytes(scope["path"])) or _SECRET.search(unquote_to_bytes(scope["query_string"])):
             detail = "the address holds what looks like a SECRET key (nsec). It was not used, stored or repeated"
             advice = "It may be in histories and logs by now: make a new key. Give the public key (npub) instead."
-            return Problem(HTTPStatus.BAD_REQUEST, "secret-key", detail, advice)
+            return Problem(Slug.SECRET_KEY, detail, advice)
         if unsafe and self._allowances is not None and self._allowances.take(address=_origin_of(scope)) is not None:
             detail = "too many requests that write something came in a short time"
-            return Problem(HTTPStatus.TOO_MANY_REQUESTS, "too-many", detail, "Wait a minute, then try again.")
+            return Problem(Slug.TOO_MANY, detail, "Wait a minute, then try again.")
         return _too_large() if int_or(headers.get("content-length"), 0) > MAX_BODY_BYTES else None
 
 
@@ -106,7 +106,7 @@ def _origin_of(scope: Scope) -> str:
 
 def _too_large() -> Problem:
     detail = f"a request body is {MAX_BODY_BYTES} bytes at most"
-    return Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", detail, "Send less at once.")
+    return Problem(Slug.TOO_LARGE, detail, "Send less at once.")
 
 
 def int_or(text: str | None, default: int) -> int:
@@ -126,7 +126,7 @@ def _capped(receive: Receive) -> Receive:
                 message = await receive()
         except TimeoutError:
             detail = f"nothing of the body came for {BODY_SECONDS:g} s"
-            raise Problem(HTTPStatus.REQUEST_TIMEOUT, "too-slow", detail, "Send the request again.") from None
+            raise Problem(Slug.TOO_SLOW, detail, "Send the request again.") from None
         if message["type"] == "http.request":
             left -= len(message.get("body", b""))
             more = message.get("more_body", False)
@@ -159,6 +159,6 @@ def _with_words(scope: Scope, receive: Receive, send: Send) -> Send:
             await send(message)
             return
         detail = "there is no WebSocket at this address"
-        await Problem(HTTPStatus.NOT_FOUND, "not-found", detail, "See /openapi.json.").response()(scope, receive, send)
+        await Problem(Slug.NOT_FOUND, detail, "See /openapi.json.").response()(scope, receive, send)
 
     return telling

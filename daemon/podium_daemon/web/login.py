@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from http import HTTPStatus
 from typing import Annotated, Final
 
 from fastapi import Depends, Request, Security
 from fastapi.security.http import HTTPBase
 
 from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.web.head_requests import method_asked
 from podium_daemon.web.problems import Problem
 from podium_protocol.events import EventId, Pubkey, VerifiedEvent
@@ -83,13 +83,13 @@ class LoginDoor:
         if header is None:
             raise _unauthorised("this call needs a signed login")
         event = nip98.read_header(header)
-        if isinstance(event, nip98.Refusal):
+        if isinstance(event, nip98.LoginRefusal):
             raise _unauthorised(event.reason)
         body = await request.body()
         now = int(self._clock.now())
         url, method = self.url_of(request), method_asked(request)
         login = nip98.check(event, url=url, method=method, body=body or None, now=now, window=WINDOW_SECONDS)
-        if isinstance(login, nip98.Refusal):
+        if isinstance(login, nip98.LoginRefusal):
             raise _unauthorised(login.reason)
         if not self._used.take(event, reads=method in _READS):
             raise _unauthorised("this login event was used before, or was signed before the daemon started")
@@ -97,7 +97,7 @@ class LoginDoor:
 
 
 def _unauthorised(detail: str) -> Problem:
-    return Problem(HTTPStatus.UNAUTHORIZED, "login", detail, _NEXT_STEP)
+    return Problem(Slug.LOGIN, detail, _NEXT_STEP)
 
 
 _scheme = HTTPBase(scheme="Nostr", description="A signed kind 27235 event in base64 (NIP-98).", auto_error=False)

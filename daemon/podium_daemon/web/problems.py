@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
 from podium_daemon.conference.engine import EngineUnavailable
+from podium_daemon.runtime.outcomes import Slug
 from podium_protocol.errors import InvalidInput
 from podium_protocol.text import single_line
 from podium_storage.errors import StoreError
@@ -33,39 +34,32 @@ class Problem(HTTPException):
     It is one of Starlette's own, since FastAPI turns whatever else is raised while it reads a body into a plain 400.
 
     Args:
-        status: HTTP status.
-        slug: the last part of the problem's type; stable, for machines.
+        slug: the last part of the problem's type; it knows the HTTP status.
         detail: what was wrong with this request.
         next_step: what the caller can do about it.
+        status: where another one is the contract.
         headers: further headers of the answer.
     """
 
     def __init__(
         self,
-        status: HTTPStatus,
-        slug: str,
+        slug: Slug,
         detail: str,
         next_step: str = "",
         *,
+        status: HTTPStatus | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        own = {"WWW-Authenticate": "Nostr"} if status is HTTPStatus.UNAUTHORIZED else {}
+        self.status = slug.status if status is None else status
+        own = {"WWW-Authenticate": "Nostr"} if self.status is HTTPStatus.UNAUTHORIZED else {}
         # the text may hold what a stranger sent: it goes to logs and terminals
-        super().__init__(status.value, single_line(detail, _MAX_WORDS), headers=own | dict(headers or {}))
-        self.status = status
+        super().__init__(self.status.value, single_line(detail, _MAX_WORDS), headers=own | dict(headers or {}))
         self.slug = slug
         self.next_step = single_line(next_step, _MAX_WORDS)
 
     def response(self) -> JSONResponse:
         """The answer: it works for a request and for an upgrade that is denied."""
-        body = {
-            "type": f"urn:podium:problem:{self.slug}",
-            "title": self.status.phrase,
-            "status": self.status.value,
-            "detail": self.detail,
-            "next": self.next_step,
-        }
-        return JSONResponse(body, self.status.value, headers=self.headers, media_type=MEDIA_TYPE)
+        return _document(self.status, self.slug, self.detail, self.next_step, self.headers)
 
 
 def install(app: FastAPI) -> None:
@@ -92,7 +86,7 @@ async def _bad_shape(_request: Request, error: Exception) -> JSONResponse:
     )
     detail = flaws or "the request has the wrong shape"
     next_step = "Compare the request with /openapi.json."
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "bad-request", detail, next_step).response()
+    return Problem(Slug.BAD_REQUEST, detail, next_step).response()
 
 
 async def _http(_request: Request, error: Exception) -> JSONResponse:
@@ -100,28 +94,43 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
     status = HTTPStatus(error.status_code)
     slug = status.phrase.lower().replace(" ", "-")
     # 405 has to say in `Allow` what is allowed (RFC 9110, 15.5.6)
-    return Problem(status, slug, str(error.detail), "See /openapi.json.", headers=error.headers).response()
+    return _document(status, slug, single_line(str(error.detail), _MAX_WORDS), "See /openapi.json.", error.headers)
 
 
 async def _bad_value(_request: Request, error: Exception) -> JSONResponse:
-    return Problem(HTTPStatus.BAD_REQUEST, "bad-value", str(error), "Correct the value and send it again.").response()
+    return Problem(Slug.BAD_VALUE, str(error), "Correct the value and send it again.").response()
 
 
 async def _store(request: Request, error: Exception) -> JSONResponse:
     _log.error("the store failed a request", action="http.store_failed", route=_route(request), error=str(error))
     detail = "The daemon's database did not take this. It is not known to be done."
     next_step = "Look whether it was done, and try again; the daemon's log says more."
-    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "store", detail, next_step).response()
+    return Problem(Slug.STORE, detail, next_step).response()
 
 
 async def _engine(_request: Request, error: Exception) -> JSONResponse:
-    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "engine", str(error), "Try again in a moment.").response()
+    # 409 is for a session that does not start without its engine
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    return Problem(Slug.ENGINE, str(error), "Try again in a moment.", status=status).response()
 
 
 async def _unforeseen(request: HTTPConnection, error: Exception) -> JSONResponse:
     _log.error("a request failed", action="http.failed", route=_route(request), exc_info=error)
     detail = "The daemon failed on this request. Its log says more."
-    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail, "Try again, or look at the log.").response()
+    return Problem(Slug.INTERNAL, detail, "Try again, or look at the log.").response()
+
+
+def _document(
+    status: HTTPStatus, slug: str, detail: str, next_step: str, headers: Mapping[str, str] | None
+) -> JSONResponse:
+    body = {
+        "type": f"urn:podium:problem:{slug}",
+        "title": status.phrase,
+        "status": status.value,
+        "detail": detail,
+        "next": next_step,
+    }
+    return JSONResponse(body, status.value, headers=dict(headers or {}), media_type=MEDIA_TYPE)
 
 
 def _route(request: HTTPConnection) -> str:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
-from http import HTTPStatus
 from typing import Final, Protocol, runtime_checkable
 
 import structlog
@@ -16,6 +15,7 @@ from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.web.accepting import Acceptor
 from podium_daemon.web.connections import Caps, Connections
@@ -98,7 +98,7 @@ class _StrictHttp(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         # bytes that are no HTTP never reach the guard; their answer is told here, with the same headers
-        body = bytes(Problem(HTTPStatus.BAD_REQUEST, "not-http", msg, "Send HTTP/1.1 (RFC 9112).").response().body)
+        body = bytes(Problem(Slug.NOT_HTTP, msg, "Send HTTP/1.1 (RFC 9112).").response().body)
         rows = {**HEADERS, "Content-Type": MEDIA_TYPE, "Content-Length": str(len(body)), "Connection": "close"}
         head = "".join(f"{name}: {value}\r\n" for name, value in rows.items())
         self.transport.write(f"HTTP/1.1 400 Bad Request\r\n{head}\r\n".encode("latin-1") + body)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Coroutine
 from email.message import Message
-from http import HTTPStatus
 from typing import Any, NoReturn
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
+from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.web.problems import Problem
 
 
@@ -29,7 +29,7 @@ class StrictRoute(APIRoute):
             if takes_json and not _says_json(request.headers.get("content-type", "")):
                 detail = "this call takes JSON, and the request does not say that it is"
                 next_step = "Send `Content-Type: application/json`."
-                raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "not-json", detail, next_step)
+                raise Problem(Slug.NOT_JSON, detail, next_step)
             return await handle(_StrictRequest(request.scope, request.receive))
 
         return strict
@@ -41,7 +41,7 @@ class _StrictRequest(Request):
             return read_json(await self.body())
         except (ValueError, RecursionError) as error:
             next_step = "Send one JSON object in UTF-8, each key once."
-            raise Problem(HTTPStatus.BAD_REQUEST, "bad-json", f"the body is no JSON: {error}", next_step) from None
+            raise Problem(Slug.BAD_JSON, f"the body is no JSON: {error}", next_step) from None
 
 
 def read_json(raw: bytes) -> object:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from http import HTTPStatus
 from typing import Final, Literal
 
 import msgspec
@@ -13,6 +12,7 @@ from podium_daemon.api.rsvps import RelayAnswer, ReminderOut, RsvpOut, Unreachab
 from podium_daemon.api.service import RefusalOut, RelayOut
 from podium_daemon.api.sessions import Counts, SessionOut
 from podium_daemon.relays.relay_state import RelayStatus
+from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.services.people.profiles import Introduction
 from podium_daemon.web.problems import Problem
 from podium_protocol import kinds
@@ -90,7 +90,7 @@ class Views:
                 # instructors may use the same name: their addresses tell such sessions apart
                 named = [row.lesson_id if exact else identifier_of(row) for row in several]
                 detail = f"{reference!r} could be any of {len(named)} sessions: {', '.join(sorted(named)[:5])}"
-                raise Problem(HTTPStatus.CONFLICT, "ambiguous-session", detail, "Give more of the name, or the naddr.")
+                raise Problem(Slug.AMBIGUOUS_SESSION, detail, "Give more of the name, or the naddr.")
 
     def name_of(self, pubkey: Pubkey) -> str:
         """The name that an instructor gives themselves; "" if none is known."""
@@ -279,9 +279,7 @@ def leads(row: LiveSessionRow, caller: Pubkey | None) -> bool:
 
 def _unknown(reference: str) -> LiveSessionRow:
     detail = f"no session here is called {reference!r}"
-    raise Problem(
-        HTTPStatus.NOT_FOUND, "unknown-session", detail, "`podium session list` shows the sessions there are."
-    )
+    raise Problem(Slug.UNKNOWN_SESSION, detail, "`podium session list` shows the sessions there are.")
 
 
 def _rsvp(row: RsvpRow, undeliverable: bool) -> RsvpOut:

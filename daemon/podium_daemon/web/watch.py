@@ -8,9 +8,9 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http import HTTPStatus
 from typing import Final, TypeAlias
 
+from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.runtime.tasks import Watched
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.question_views import both_views
@@ -116,9 +116,7 @@ class StreamHub:
         """
         if self._closed or self._is_full(pubkey, leading=leading):
             detail = "too many pages are listening"
-            raise Problem(
-                HTTPStatus.SERVICE_UNAVAILABLE, "too-many-streams", detail, "Close other tabs, or try again later."
-            )
+            raise Problem(Slug.TOO_MANY_STREAMS, detail, "Close other tabs, or try again later.")
         topic = self._topics.setdefault(lesson_id, Channel())
         listener = Subscriber(topic, pubkey)
         topic.listeners.add(listener)

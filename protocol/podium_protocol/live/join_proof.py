@@ -138,7 +138,7 @@ def write_join_proof(
 def check_join_proof(event: VerifiedEvent, expected: JoinExpectation, now: int) -> JoinProof | ProofRefusal:
     """Check that `event` proves this join at `now` (Unix seconds); return the proof or the reason against it."""
     login = nip98.check(event, url=expected.url, method=expected.method, body=expected.body, now=now, window=WINDOW)
-    if isinstance(login, nip98.Refusal):
+    if isinstance(login, nip98.LoginRefusal):
         return ProofRefusal(RefusalReason.LOGIN, login.reason)
     refusal = _flaw(event.tags, expected, now)
     if refusal is not None:

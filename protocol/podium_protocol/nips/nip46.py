@@ -78,7 +78,7 @@ class Granted(msgspec.Struct, frozen=True):
     result: str
 
 
-class Refused(msgspec.Struct, frozen=True):
+class BunkerRefused(msgspec.Struct, frozen=True):
     """The signer refused. Its words are unchanged and come from a stranger."""
 
     words: str
@@ -93,7 +93,7 @@ class ApprovalNeeded(msgspec.Struct, frozen=True):
     url: str
 
 
-Answer = Granted | Refused | ApprovalNeeded
+Answer = Granted | BunkerRefused | ApprovalNeeded
 
 
 # -- URLs --------------------------------------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ def answer_of(response: Response) -> Answer:
     if response.result == "auth_url":
         return ApprovalNeeded(response.error or "")
     if response.error or response.result is None:
-        return Refused(response.error or "")
+        return BunkerRefused(response.error or "")
     return Granted(response.result)
 
 

@@ -29,7 +29,7 @@ class HttpLogin(msgspec.Struct, frozen=True):
     created_at: int
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class LoginRefusal(msgspec.Struct, frozen=True):
     """Why a login was not accepted, in words for the caller."""
 
     reason: str
@@ -55,14 +55,14 @@ def write(  # noqa: PLR0917  (the order of a request: who, where, how, what, whe
 
 def check(
     event: VerifiedEvent, *, url: str, method: str, body: bytes | None, now: int, window: int = HTTP_LOGIN_WINDOW
-) -> HttpLogin | Refusal:
+) -> HttpLogin | LoginRefusal:
     """Check that `event` is a login for exactly this call, and return it or the reason against it (NIP-98).
 
     `url` is built from the configured public URL, never from the Host header; `method` is in capitals. `now` and
     `window` are seconds.
     """
     reason = _flaw(event, url, method, body) or _flaw_of_time(event.created_at, now, window)
-    return Refusal(reason) if reason else HttpLogin(event.pubkey, event.id, event.created_at)
+    return LoginRefusal(reason) if reason else HttpLogin(event.pubkey, event.id, event.created_at)
 
 
 def write_header(event: SignedEvent) -> str:
@@ -70,17 +70,17 @@ def write_header(event: SignedEvent) -> str:
     return "Nostr " + base64.b64encode(event.to_json()).decode("ascii")
 
 
-def read_header(value: str) -> VerifiedEvent | Refusal:
+def read_header(value: str) -> VerifiedEvent | LoginRefusal:
     """The event in an Authorization header, its id and signature checked."""
     if len(value) > MAX_HTTP_LOGIN_CHARS:
-        return Refusal(f"the Authorization header is longer than {MAX_HTTP_LOGIN_CHARS} characters")
+        return LoginRefusal(f"the Authorization header is longer than {MAX_HTTP_LOGIN_CHARS} characters")
     match = _SCHEME.fullmatch(value)
     raw = None if match is None else _strict_base64(match[1])
     if raw is None:
-        return Refusal("the Authorization header is not `Nostr` and an event in base64 (NIP-98)")
+        return LoginRefusal("the Authorization header is not `Nostr` and an event in base64 (NIP-98)")
     event = verify_json(raw)
     if isinstance(event, Rejected):
-        return Refusal(f"the login event is not valid: {event.reason.value}")
+        return LoginRefusal(f"the login event is not valid: {event.reason.value}")
     return event
 
 

@@ -27,7 +27,7 @@ from podium_storage.outbox.values import (
     OutboxRow,
     Priority,
     PublishResult,
-    Refused,
+    RelayRefused,
     TryAgain,
 )
 from podium_storage.slices import in_slices
@@ -193,7 +193,9 @@ class Outbox:
         texts = [result.message[:MAX_MESSAGE_CHARS] for result in results]
         pairs = list(zip(results, texts, strict=True))
         await tx.execute_many(sql.ACCEPT, [(now, text, one.row) for one, text in pairs if isinstance(one, Accepted)])
-        await tx.execute_many(sql.REFUSE, [(now, text, one.row) for one, text in pairs if isinstance(one, Refused)])
+        await tx.execute_many(
+            sql.REFUSE, [(now, text, one.row) for one, text in pairs if isinstance(one, RelayRefused)]
+        )
         again = [(one, text) for one, text in pairs if isinstance(one, TryAgain)]
         await tx.execute_many(sql.TRY_AGAIN, [(one.at, text, one.row) for one, text in again])
         await tx.execute_many(sql.SUPERSEDE, [(now, one.row) for one, _ in again])

@@ -88,11 +88,11 @@ class TryAgain(msgspec.Struct, frozen=True):
     message: str = ""
 
 
-class Refused(msgspec.Struct, frozen=True):
+class RelayRefused(msgspec.Struct, frozen=True):
     """The relay's answer is final."""
 
     row: int
     message: str = ""
 
 
-PublishResult = Accepted | TryAgain | Refused
+PublishResult = Accepted | TryAgain | RelayRefused

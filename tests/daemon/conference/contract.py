@@ -31,7 +31,7 @@ from podium_daemon.conference.events import (
     RoomId,
     RoomOpened,
 )
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection
 from tests.support.conference import EventReader, granted, new_person, new_pubkey, reading
 
 
@@ -153,7 +153,7 @@ class EngineContract:
             await rig.engine.snapshot(nowhere),
             await rig.engine.remove(nowhere, new_pubkey(), "away"),
         ):
-            assert isinstance(answer, Refused)
+            assert isinstance(answer, Rejection)
             assert answer.slug == "no-room"
             assert answer.next_step
 
@@ -299,7 +299,7 @@ class EngineContract:
             for device in ("one", "two", "three")
         ]
         refused = await rig.engine.grant(rig.spec.room, new_person(pubkey, "four"))
-        assert isinstance(refused, Refused)
+        assert isinstance(refused, Rejection)
         assert refused.slug == "too-many-devices"
         assert refused.next_step
         again = await rig.join(granted(await rig.engine.grant(rig.spec.room, new_person(pubkey, "three"))))
@@ -377,7 +377,7 @@ class EngineContract:
                 if step == "join":
                     person = new_person(choose.choice(people), choose.choice("abcd"))
                     answer = await rig.engine.grant(rig.spec.room, person)
-                    guest = None if isinstance(answer, Refused) else await rig.join(answer)
+                    guest = None if isinstance(answer, Rejection) else await rig.join(answer)
                     guests.extend([guest] if guest is not None else [])
                 elif step == "remove":
                     await rig.engine.remove(rig.spec.room, choose.choice(people), "out")
@@ -453,7 +453,7 @@ class EngineContract:
             assert objection == opened
             assert isinstance(opened, Unsupported)
             assert opened.capability is Capability.E2EE
-            assert isinstance(await rig.engine.snapshot(rig.spec.room), Refused)
+            assert isinstance(await rig.engine.snapshot(rig.spec.room), Rejection)
 
     async def test_an_engine_says_that_it_is_up(self, rig: Rig) -> None:
         """The first thing told is that the engine can be believed."""

@@ -6,7 +6,7 @@ import msgspec
 
 from podium_daemon.conference.engine import LeaveReason, Left, Origin, RoomId, RoomSpec, Snapshot
 from podium_daemon.conference.roster import Roster
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection
 from podium_protocol.events import Pubkey
 from tests.support.clock import ManualClock
 from tests.support.conference import new_person, new_pubkey, seeded_bytes
@@ -86,7 +86,7 @@ def test_what_was_given_to_somebody_removed_lets_nobody_in() -> None:
     roster, person, other = _roster(), new_person(), new_person()
     roster.issued(ROOM, "entrance", person.pubkey)
     roster.issued(ROOM, "others", other.pubkey)
-    assert not isinstance(roster.remove(ROOM, person.pubkey), Refused)
+    assert not isinstance(roster.remove(ROOM, person.pubkey), Rejection)
     assert not roster.arrived(ROOM, "k", person, roster.now(), entrance="entrance")
     assert roster.arrived(ROOM, "o", other, roster.now(), entrance="others")
 
@@ -98,7 +98,7 @@ def test_nothing_is_known_of_a_room_that_is_not_open() -> None:
     assert not roster.arrived(ROOM, "a", person, roster.now())
     roster.left(ROOM, "a", roster.now(), LeaveReason.LEFT)
     assert roster.reconcile(ROOM, {"a": person}, roster.mark()) == []
-    assert isinstance(roster.snapshot(ROOM), Refused)
+    assert isinstance(roster.snapshot(ROOM), Rejection)
 
 
 def test_a_room_is_brought_up_to_date() -> None:

@@ -18,7 +18,7 @@ from podium_daemon.conference.service import (
     TrainingConferenceConfig,
     _spec,
 )
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey
 from tests.support.clock import ManualClock
@@ -57,18 +57,18 @@ class SessionsInMemory:
         assert lesson_id == LESSON
         self.change(conference_room_id=room, config=config)
 
-    async def start(self, lesson_id: str) -> Refused | None:
+    async def start(self, lesson_id: str) -> Rejection | None:
         """See `SessionsPort`."""
         if not self.verified:
-            return Refused("not-verified", "the instructor is not verified")
+            return Rejection(Slug.INSTRUCTOR_UNVERIFIED, "the instructor is not verified")
         self.told.append(lesson_id)
         self.change(is_active=True)
         return None
 
-    async def end(self, lesson_id: str) -> Refused | None:
+    async def end(self, lesson_id: str) -> Rejection | None:
         """See `SessionsPort`."""
         if not self.records[lesson_id].is_active:
-            return Refused("not-active", "the session is not active")
+            return Rejection(Slug.WRONG_STATE, "the session is not active")
         self.change(is_active=False)
         return None
 
@@ -79,7 +79,7 @@ class AttendanceInMemory:
     def __init__(self) -> None:
         self.rows: list[tuple[str, Pubkey, int, int | None]] = []
 
-    async def track(self, lesson_id: str, pubkey: Pubkey, joined_at: int, left_at: int | None) -> Refused | None:
+    async def track(self, lesson_id: str, pubkey: Pubkey, joined_at: int, left_at: int | None) -> Rejection | None:
         """See `AttendancePort`."""
         self.rows.append((lesson_id, pubkey, joined_at, left_at))
         return None
@@ -192,7 +192,7 @@ async def test_a_start_opens_the_room_and_then_sends_the_links(stage: Stage) -> 
     seen: list[int | None] = []
     start = stage.sessions.start
 
-    async def watching(lesson_id: str) -> Refused | None:
+    async def watching(lesson_id: str) -> Rejection | None:
         seen.append(await stage.present())
         return await start(lesson_id)
 
@@ -207,8 +207,8 @@ async def test_a_refused_start_leaves_no_room_open(stage: Stage) -> None:
     await stage.created()
     stage.sessions.verified = False
     refused = await stage.service.start_live_session(LESSON)
-    assert isinstance(refused, Refused)
-    assert refused.slug == "not-verified"
+    assert isinstance(refused, Rejection)
+    assert refused.slug is Slug.INSTRUCTOR_UNVERIFIED
     assert await stage.present() is None
 
 
@@ -218,14 +218,14 @@ async def test_a_refused_second_start_spares_the_room_people_are_in(stage: Stage
     await stage.service.start_live_session(LESSON)
     await stage.engine.take_seat(granted(await stage.engine.grant(room.conference_room_id, new_person())).token)
     stage.sessions.verified = False
-    assert isinstance(await stage.service.start_live_session(LESSON), Refused)
+    assert isinstance(await stage.service.start_live_session(LESSON), Rejection)
     assert await stage.present() == 1
 
 
 async def test_a_start_before_creation_says_so(stage: Stage) -> None:
     """No room, no start."""
     refused = await stage.service.start_live_session(LESSON)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Rejection)
     assert refused.slug == "no-conference"
 
 
@@ -248,7 +248,7 @@ async def test_a_recording_that_the_end_attaches_is_returned(stage: Stage) -> No
     await stage.service.start_live_session(LESSON)
     end = stage.sessions.end
 
-    async def attaching(lesson_id: str) -> Refused | None:
+    async def attaching(lesson_id: str) -> Rejection | None:
         stage.sessions.change(recording_url="https://podium.example.org/recordings/2.webm")
         return await end(lesson_id)
 
@@ -263,7 +263,7 @@ async def test_an_engine_that_records_is_stopped_before_its_room_closes() -> Non
         capabilities = msgspec.structs.replace(CAPABILITIES, record=Support.NATIVE)  # type: ignore[misc]  # another engine
         rooms_when_stopped: list[bool]
 
-        async def stop_recording(self, room: RoomId) -> Done | Refused:
+        async def stop_recording(self, room: RoomId) -> Done | Rejection:
             self.rooms_when_stopped.append(isinstance(await self.snapshot(room), Snapshot))
             return Done()
 
@@ -289,7 +289,7 @@ async def test_a_refused_end_closes_nothing(stage: Stage) -> None:
     await stage.created()
     await stage.service.start_live_session(LESSON)
     stage.sessions.change(is_active=False)
-    assert isinstance(await stage.service.end_live_session(LESSON), Refused)
+    assert isinstance(await stage.service.end_live_session(LESSON), Rejection)
     assert await stage.present() == 0
 
 
@@ -336,7 +336,7 @@ async def test_attendance_that_cannot_be_is_refused(
 ) -> None:
     """A key that is none, or a leave before the join, reaches no row."""
     refused = await stage.service.track_live_attendance(LESSON, pubkey, joined_at, left_at)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Rejection)
     assert refused.slug == slug
     assert stage.attendance.rows == []
 
@@ -349,6 +349,6 @@ async def test_an_unknown_session_is_refused_everywhere(stage: Stage) -> None:
         await stage.service.start_live_session(unknown),
         await stage.service.end_live_session(unknown),
     ):
-        assert isinstance(answer, Refused)
+        assert isinstance(answer, Rejection)
         assert answer.slug == "no-session"
     assert (await stage.service.get_conference_details(unknown)).conference_room_id is None

@@ -12,7 +12,7 @@ from podium_daemon.relays.embedded_child import RelaySettings
 from podium_daemon.relays.places import MAX_STRANGERS
 from podium_daemon.relays.pool import MAX_IN_HAND, PoolRelay, RelayPool
 from podium_daemon.relays.publishing import Prepared
-from podium_daemon.relays.relay_state import ConnectionOptions, ConnectionState, Refusal
+from podium_daemon.relays.relay_state import ConnectionOptions, ConnectionState, RelayRefusal
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.errors import InvalidInput, LocalProtocolError
 from podium_protocol.events import SignedEvent
@@ -213,7 +213,7 @@ async def test_what_a_relay_refused_for_good_is_kept_for_people_to_see() -> None
         assert pool.state_of(relay.url).last_refusal is None
         for words in ("a", "b", "c", "d"):
             await pool.publish(relay.url, signed(new_key(), words))
-        assert pool.state_of(relay.url).last_refusal == Refusal("restricted: members only", clock.now(), 2)
+        assert pool.state_of(relay.url).last_refusal == RelayRefusal("restricted: members only", clock.now(), 2)
 
 
 async def test_events_are_made_as_there_is_room_for_them() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection
 from podium_daemon.writers.event_writer import EventWriter
 from podium_protocol.live.session import SessionSpec, cancel
 from tests.support.world import RELAY, signed, world
@@ -17,7 +17,7 @@ async def test_a_cancellation_goes_to_every_relay_the_session_was_ever_given_to(
         intake = here.intake_through(before)
         spec = SessionSpec(identifier="x", title="Know your rights", starts_at=here.now + 7200, duration_minutes=60)
         event = signed(here.instructor, here.draft(spec))
-        assert not isinstance(await intake.submit([event], by=event.pubkey), Refused)
+        assert not isinstance(await intake.submit([event], by=event.pubkey), Rejection)
         row = (await here.store.sessions.to_list())[0]
         person = await here.person()
         await here.answer(person, row)
@@ -25,5 +25,5 @@ async def test_a_cancellation_goes_to_every_relay_the_session_was_ever_given_to(
         cancelled = cancel(event, here.now + 1)
         events = [signed(here.instructor, cancelled.revision), signed(here.instructor, cancelled.deletion)]
         submitted = await here.intake.submit(events, by=events[0].pubkey)
-        assert not isinstance(submitted, Refused)
+        assert not isinstance(submitted, Rejection)
         assert [set(one.relays) for one in submitted] == [{RELAY, FORMER}, {RELAY, FORMER}]

@@ -6,7 +6,7 @@ import os
 
 from podium_daemon.conference.engine import EngineUnavailable, RoomOpen, RoomSpec, Unsupported
 from podium_daemon.conference.engines.link import LinkEngine, LinkSettings
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection
 from podium_protocol.live.lifecycle import State
 from tests.support.site import site
 from tests.support.world import World, world
@@ -55,7 +55,7 @@ async def test_a_start_by_hand_is_refused_with_the_reason() -> None:
         _away(here)
         row = await here.schedule(starts_in=60)
         refused = await here.lifecycle.start(row.lesson_id, here.instructor.pubkey)
-        assert isinstance(refused, Refused)
+        assert isinstance(refused, Rejection)
         assert refused.detail == "the server did not answer"
         assert (await here.row(row.lesson_id)).state == State.SCHEDULED
 

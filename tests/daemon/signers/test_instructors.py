@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from podium_daemon.runtime.clock import SystemClock
-from podium_daemon.signers.instructors import InstructorSigners, Refused, Unavailable
+from podium_daemon.signers.instructors import InstructorSigners, SigningRefused, Unavailable
 from podium_daemon.signers.invitation import Invitation
 from podium_daemon.signers.known_bunkers import KnownBunker, KnownBunkers
 from podium_daemon.signers.remote_connection import RemoteSignerConnection
@@ -42,7 +42,7 @@ class Scene:
             KnownBunkers(self.folder, by="user"), self.office, clock=self.clock, random_bytes=os.urandom
         )
 
-    async def sign(self) -> VerifiedEvent | Refused | Unavailable:
+    async def sign(self) -> VerifiedEvent | SigningRefused | Unavailable:
         """Ask for the next revision."""
         return await self.signers().sign(self.bunker.user.pubkey, self.draft())
 
@@ -93,7 +93,7 @@ async def test_a_refusal_is_a_value(scene: Scene) -> None:
     """With the person's words, made safe."""
     scene.bunker.behaviour = lambda request: [Response(request.id, error="not\x1b[2J today")]
     told = await scene.sign()
-    assert isinstance(told, Refused)
+    assert isinstance(told, SigningRefused)
     assert "today" in told.words
     assert "\x1b" not in told.words
 

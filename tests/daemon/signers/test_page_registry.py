@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.signers.instructors import InstructorSigners
 from podium_daemon.signers.known_bunkers import KnownBunkers
@@ -56,7 +56,7 @@ class Scene:
     def open(self, bunker: str | None = None, *, address: str = "::1", purpose: Purpose = "page") -> PageSigner:
         """A page opens a connection."""
         opened = self.desk.open(address, purpose, bunker)
-        assert not isinstance(opened, Refused), opened
+        assert not isinstance(opened, Rejection), opened
         return opened[0]
 
     async def paired(self) -> PageSigner:
@@ -123,7 +123,7 @@ async def test_a_page_is_paired_by_the_signers_url(scene: Scene) -> None:
     refused = await scene.until(scene.open(scene.bunker.url().replace("let%20me%20in", "guess")), "over")
     assert refused.problem == "the signer refused: wrong secret"
     told = scene.desk.open("::1", "page", "bunker://nonsense?secret=abc")
-    assert isinstance(told, Refused)
+    assert isinstance(told, Rejection)
     assert (told.slug, "abc" in told.detail) == ("bad-bunker", False)
 
 
@@ -132,7 +132,7 @@ async def test_only_the_pages_secret_opens_a_connection(scene: Scene) -> None:
     (one, first), (other, second) = (scene.desk.open("::1", "page", None) for _ in range(2))  # type: ignore[misc]  # not refused
     assert scene.desk.find(one.id, first) is one
     for signer_id, secret in ((one.id, second), (other.id, first), ("0" * 16, first), (one.id, "")):
-        assert isinstance(scene.desk.find(signer_id, secret), Refused)
+        assert isinstance(scene.desk.find(signer_id, secret), Rejection)
     assert len({first, second}) == 2
     assert {len(first), len(second)} == {43}
 
@@ -178,10 +178,10 @@ async def test_another_author_is_not_asked_for(scene: Scene) -> None:
     signer = await scene.paired()
     draft = UnsignedEvent(ScriptedBunker().user.pubkey, 1, 1, (), "")
     told = scene.desk.ask(signer, "one", draft)
-    assert isinstance(told, Refused)
+    assert isinstance(told, Rejection)
     assert told.slug == "bad-pubkey"
     told = scene.desk.ask(scene.open(), "one", scene.draft())
-    assert isinstance(told, Refused)
+    assert isinstance(told, Rejection)
     assert told.slug == "signer-not-connected"
 
 
@@ -192,7 +192,7 @@ async def test_requests_are_bounded(scene: Scene) -> None:
     for number in range(MAX_ASKED):
         assert scene.desk.ask(signer, str(number), scene.draft(str(number))) is None
     told = scene.desk.ask(signer, "more", scene.draft())
-    assert isinstance(told, Refused)
+    assert isinstance(told, Rejection)
     assert told.slug == "too-many-requests"
     await soon(lambda: len(scene.bunker.requests) == 2)  # who it is, and where: none of these came through
     scene.desk.leave(signer)
@@ -217,7 +217,7 @@ async def test_news_come_when_there_are_some(scene: Scene) -> None:
 async def test_whoever_leaves_is_forgotten_everywhere(scene: Scene) -> None:
     """The signer is told, the mailbox is closed, what is under way fails, and the secret opens nothing."""
     opened = scene.desk.open("::1", "page", None)
-    assert not isinstance(opened, Refused)
+    assert not isinstance(opened, Rejection)
     signer, secret = opened
     scene.office.scan(await scene.uri(signer))
     await scene.until(signer, "connected")
@@ -225,7 +225,7 @@ async def test_whoever_leaves_is_forgotten_everywhere(scene: Scene) -> None:
     await soon(lambda: scene.office.open_boxes == 0)
     assert scene.bunker.requests[-1].method == "logout"
     assert signer.view.state == "over"
-    assert isinstance(scene.desk.find(signer.id, secret), Refused)
+    assert isinstance(scene.desk.find(signer.id, secret), Rejection)
 
 
 async def test_a_code_that_nobody_scans_ends(scene: Scene) -> None:
@@ -254,11 +254,11 @@ async def test_one_address_cannot_open_them_all(scene: Scene) -> None:
     for _ in range(OPENED_A_MINUTE_FROM_ONE):
         scene.open(address="192.0.2.1")
     told = scene.desk.open("192.0.2.1", "page", None)
-    assert isinstance(told, Refused)
+    assert isinstance(told, Rejection)
     assert told.slug == "too-many-signers"
     for number in range(OPENED_A_MINUTE - OPENED_A_MINUTE_FROM_ONE):
         scene.open(address=f"192.0.2.{100 + number}")
-    assert isinstance(scene.desk.open("198.51.100.1", "page", None), Refused)
+    assert isinstance(scene.desk.open("198.51.100.1", "page", None), Rejection)
     await scene.clock.advance(61)
     scene.open(address="192.0.2.1")
 
@@ -284,7 +284,7 @@ async def test_an_instructor_leaves_a_signer_after_one_proof(scene: Scene) -> No
     known = await scene.instructors.find(scene.bunker.user.pubkey)
     assert known is not None
     assert known.relays == RELAYS
-    assert isinstance(scene.desk.ask(signer, "one", scene.draft()), Refused)
+    assert isinstance(scene.desk.ask(signer, "one", scene.draft()), Rejection)
     assert isinstance(await scene.instructors.sign(known.user, scene.draft()), VerifiedEvent)
 
 

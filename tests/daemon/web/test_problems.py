@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient, Response
 
 from podium_daemon.conference.engine import EngineUnavailable
+from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.web import problems
 from podium_daemon.web.problems import Problem
 from podium_protocol.errors import InvalidInput, LocalProtocolError
@@ -235,11 +236,7 @@ async def test_each_error_has_its_status(error: Exception, status: int, slug: st
 
 def test_a_problem_holds_no_control_characters() -> None:
     """What a stranger sent must not reach a terminal as it is."""
-    from http import HTTPStatus
-
-    document = json.loads(
-        bytes(Problem(HTTPStatus.CONFLICT, "x", "a\x1b[2J\u202eb\ud800\n" * 200, "c\x9b").response().body)
-    )
+    document = json.loads(bytes(Problem(Slug.BUSY, "a\x1b[2J\u202eb\ud800\n" * 200, "c\x9b").response().body))
     assert document["detail"].startswith("a[2Jb")
     assert document["detail"].isprintable()
     assert len(document["detail"]) <= 1000

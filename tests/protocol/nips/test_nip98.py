@@ -11,7 +11,7 @@ from podium_protocol import kinds
 from podium_protocol.errors import LocalProtocolError
 from podium_protocol.events import UnsignedEvent, VerifiedEvent
 from podium_protocol.nips import nip98
-from podium_protocol.nips.nip98 import HttpLogin, Refusal
+from podium_protocol.nips.nip98 import HttpLogin, LoginRefusal
 from podium_protocol.tags import Tags
 from tests.support.events import NOW, key_of, signed, verify_or_fail
 
@@ -30,7 +30,7 @@ def login(*tags: tuple[str, ...], kind: int = kinds.HTTP_AUTH, created_at: int =
     return sign(UnsignedEvent(KEY.pubkey, created_at, kind, rows, ""))
 
 
-def check(event: VerifiedEvent, *, body: bytes | None = BODY, now: int = NOW) -> HttpLogin | Refusal:
+def check(event: VerifiedEvent, *, body: bytes | None = BODY, now: int = NOW) -> HttpLogin | LoginRefusal:
     return nip98.check(event, url=URL, method="POST", body=body, now=now)
 
 
@@ -103,7 +103,7 @@ U, METHOD, PAYLOAD = ("u", URL), ("method", "POST"), ("payload", BODY_HASH)
 def test_a_login_for_anything_else_is_refused_with_the_reason(event: VerifiedEvent, reason: str) -> None:
     """Kind, URL to the letter, method, body, time; and nothing twice, since two readers could take different values."""
     result = check(event)
-    assert isinstance(result, Refusal)
+    assert isinstance(result, LoginRefusal)
     assert reason in result.reason
 
 
@@ -115,7 +115,7 @@ def test_the_case_of_a_method_does_not_matter(method: str) -> None:
 
 def test_a_payload_must_be_right_even_without_a_body() -> None:
     """A login for a body does not serve for a call without one."""
-    assert isinstance(check(login(), body=None), Refusal)
+    assert isinstance(check(login(), body=None), LoginRefusal)
 
 
 @pytest.mark.parametrize("offset", [-60, 0, 60])
@@ -127,7 +127,7 @@ def test_the_window_is_inclusive(offset: int) -> None:
 def test_the_window_can_be_set() -> None:
     """The caller may be stricter."""
     result = nip98.check(login(created_at=NOW - 11), url=URL, method="POST", body=BODY, now=NOW, window=10)
-    assert isinstance(result, Refusal)
+    assert isinstance(result, LoginRefusal)
 
 
 def test_a_header_survives_the_trip() -> None:
@@ -176,7 +176,7 @@ def encoded(raw: bytes) -> str:
 def test_a_bad_header_is_refused(header: str) -> None:
     """No scheme, no strict base64, no event, a changed event, too long: each with a reason and no exception."""
     result = nip98.read_header(header)
-    assert isinstance(result, Refusal)
+    assert isinstance(result, LoginRefusal)
     assert result.reason
 
 
@@ -184,18 +184,18 @@ def test_a_bad_header_is_refused(header: str) -> None:
 @given(st.text(max_size=60) | st.binary(max_size=60).map(encoded))
 def test_any_header_gives_a_value(header: str) -> None:
     """Whatever a stranger sends."""
-    assert isinstance(nip98.read_header(header), Refusal)
+    assert isinstance(nip98.read_header(header), LoginRefusal)
 
 
 def test_a_header_that_is_too_long_is_not_even_decoded() -> None:
     """However good the event in it."""
     header = nip98.write_header(signed(KEY, kind=kinds.HTTP_AUTH, content="x" * 20_000))
     result = nip98.read_header(header)
-    assert isinstance(result, Refusal)
+    assert isinstance(result, LoginRefusal)
     assert "longer" in result.reason
 
 
 def test_a_login_by_another_signer_is_no_login() -> None:
     """The signature is checked before anything else."""
     forged = signed(KEY, kind=kinds.HTTP_AUTH).to_json().replace(KEY.pubkey.encode(), key_of(2).pubkey.encode())
-    assert nip98.read_header(encoded(forged)) == Refusal("the login event is not valid: bad_id")
+    assert nip98.read_header(encoded(forged)) == LoginRefusal("the login event is not valid: bad_id")

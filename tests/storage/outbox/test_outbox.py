@@ -24,7 +24,7 @@ from podium_storage.outbox.values import (
     OutboxRow,
     Priority,
     PublishResult,
-    Refused,
+    RelayRefused,
     TryAgain,
 )
 from tests.support.events import NOW, key_of, signed
@@ -195,7 +195,7 @@ async def test_a_refusal_is_final(here: Mirrored) -> None:
     """A final answer ends the row with the relay's words, cut at 500 characters."""
     await add(here)
     (row,) = await here.outbox.due(NOW)
-    (delivery,) = await here.outbox.record([Refused(row.id, "blocked: " + "x" * 1000)], now=NOW)
+    (delivery,) = await here.outbox.record([RelayRefused(row.id, "blocked: " + "x" * 1000)], now=NOW)
     assert delivery.state is DeliveryState.FAILED
     assert delivery.last_message is not None
     assert len(delivery.last_message) == 500
@@ -244,7 +244,7 @@ async def test_results_are_recorded_together(here: Mirrored) -> None:
     results: list[PublishResult] = [
         Accepted(rows[ONE]),
         TryAgain(rows[TWO], NOW + 1),
-        Refused(rows[THREE]),
+        RelayRefused(rows[THREE]),
         Accepted(10**9),
     ]
     assert len(await here.outbox.record(results, now=NOW)) == 3
@@ -270,7 +270,7 @@ async def test_what_has_ended_stays_ended(here: Mirrored, first: str, second: st
     (row,) = await here.outbox.due(NOW)
     results: dict[str, PublishResult] = {
         "accepted": Accepted(row.id),
-        "refused": Refused(row.id),
+        "refused": RelayRefused(row.id),
         "again": TryAgain(row.id, NOW + 1),
     }
     for step in (first, second):

@@ -22,7 +22,7 @@ from podium_daemon.conference.engine import (
     Snapshot,
 )
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.reconcile_loop import RETRY_SECONDS, run_reconcile_loop
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.attendance.attestation import AttendanceSettings, Attestation
@@ -113,10 +113,10 @@ class Attendance:
 
     async def track(
         self, lesson_id: str, pubkey: Pubkey, joined_at: int, left_at: int | None, note: str | None = None
-    ) -> Refused | None:
+    ) -> Rejection | None:
         """Record an interval by hand (the model's `trackLiveAttendance`); the same one twice counts once."""
         if await self._session(lesson_id) is None:
-            return Refused("unknown-session", "there is no such session here", "`podium session list` shows them.")
+            return Rejection(Slug.UNKNOWN_SESSION, "there is no such session here", "`podium session list` shows them.")
         row = IntervalRow(
             connection_id=f"manual:{lesson_id}:{pubkey}:{joined_at}",
             lesson_id=lesson_id,

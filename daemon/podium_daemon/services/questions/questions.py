@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.reconcile_loop import run_reconcile_loop
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.questions.judging import judge, leads, objection_to
@@ -44,11 +44,11 @@ MAX_AHEAD: Final = 600  # seconds, as relays take it
 MAX_BEHIND: Final = 600
 _BY_PERSON: Final = "[lessonId+pubkey]"
 _REFUSALS: Final = {
-    Hold.REMOVED: Refused("not-allowed", "you were removed from this session"),
-    Hold.SILENCED: Refused("not-allowed", "the instructor takes no more questions from you in this session"),
-    Hold.STRANGER: Refused("answer-first", "questions are for those who come", "Answer that you come, or join."),
-    Hold.TOO_MANY: Refused("too-many", "you have asked a lot in a short time", "Wait a minute, then ask again."),
-    Hold.OVER: Refused("session-over", "the session is over", "Ask the instructor in a message."),
+    Hold.REMOVED: Rejection(Slug.NOT_ALLOWED, "you were removed from this session"),
+    Hold.SILENCED: Rejection(Slug.NOT_ALLOWED, "the instructor takes no more questions from you in this session"),
+    Hold.STRANGER: Rejection(Slug.ANSWER_FIRST, "questions are for those who come", "Answer that you come, or join."),
+    Hold.TOO_MANY: Rejection(Slug.TOO_MANY, "you have asked a lot in a short time", "Wait a minute, then ask again."),
+    Hold.OVER: Rejection(Slug.SESSION_OVER, "the session is over", "Ask the instructor in a message."),
 }
 _Person = tuple[str, str]
 _MAX_STRANGERS: Final = 20_000  # people whose questions wait until they answer or join; of the oldest a restart knows
@@ -60,7 +60,7 @@ async def _nothing_against_it(_event: VerifiedEvent) -> str | None:
 
 
 class _No(Exception):  # noqa: N818  (it never leaves this module: it ends the transaction)
-    def __init__(self, refusal: Refused) -> None:
+    def __init__(self, refusal: Rejection) -> None:
         super().__init__(refusal.slug)
         self.refusal = refusal
 
@@ -100,21 +100,23 @@ class Questions:
 
     # -- from people, over HTTP
 
-    async def submit(self, row: LiveSessionRow, event: VerifiedEvent) -> Refused | None:
+    async def submit(self, row: LiveSessionRow, event: VerifiedEvent) -> Rejection | None:
         """Take a signed question, an answer, or the author's deletion of one, and send it to the relays."""
         if await self._objection(event) is not None:
             return _REFUSALS[Hold.TOO_MANY]
         now = int(self._clock.now())
         if not now - MAX_BEHIND <= event.created_at <= now + MAX_AHEAD:
-            return Refused("bad-time", "the event is not dated now", "Set your device's clock, and sign it again.")
+            return Rejection(Slug.BAD_TIME, "the event is not dated now", "Set your device's clock, and sign it again.")
         if event.kind == kinds.DELETION:
             relays = await self._outgoing.relays_of(row.lesson_id)
             return await self._transact(lambda tx: self._withdraw(tx, row, event, relays))
         question = read_question(event)
         if not isinstance(question, Question):
-            return Refused("not-a-question", question.reason, "docs/wire-formats.md says what a question looks like.")
+            return Rejection(
+                Slug.NOT_A_QUESTION, question.reason, "docs/wire-formats.md says what a question looks like."
+            )
         if (question.meeting.pubkey, question.meeting.identifier) != (self._service, row.conference_room_id):
-            return Refused("unknown-session", "the question names another meeting", "Ask it in its own session.")
+            return Rejection(Slug.UNKNOWN_SESSION, "the question names another meeting", "Ask it in its own session.")
         return await self._transact(lambda tx: self._ask(tx, row, event, question))
 
     async def _ask(self, tx: Transaction, row: LiveSessionRow, event: VerifiedEvent, question: Question) -> None:
@@ -124,13 +126,15 @@ class Questions:
         if question.reply_to is not None:
             parent = await tables.questions.where("eventId").equals(question.reply_to).first()
             if parent is None or parent.lesson_id != row.lesson_id:
-                raise _No(Refused("unknown-question", "it answers a question that is not here", "It may be withdrawn."))
+                raise _No(
+                    Rejection(Slug.UNKNOWN_QUESTION, "it answers a question that is not here", "It may be withdrawn.")
+                )
         hold = await objection_to(tables, row, question.pubkey, question.created_at, self._policy)
         if hold is not None:
             raise _No(_REFUSALS[hold])
         await self._keep(tx, row, event, question)
         if not await tables.questions.where("eventId").equals(event.id).modify(state="shown", hold=None):
-            raise _No(Refused("full", "this session takes no more questions", "Ask the instructor in a message."))
+            raise _No(Rejection(Slug.FULL, "this session takes no more questions", "Ask the instructor in a message."))
         _log.info("a question was asked", action="question.asked", session=row.lesson_id, by=event.pubkey)
 
     async def _keep(self, tx: Transaction, row: LiveSessionRow, event: VerifiedEvent, question: Question) -> None:
@@ -139,7 +143,7 @@ class Questions:
             return
         (outcome,) = await self._outgoing.add(tx, [event], lesson_id=row.lesson_id)
         if outcome in (IngestOutcome.DELETED, IngestOutcome.EXPIRED):
-            raise _No(Refused("outdated", f"the question is {outcome}", "Sign it anew."))
+            raise _No(Rejection(Slug.OUTDATED, f"the question is {outcome}", "Sign it anew."))
 
     async def _withdraw(
         self, tx: Transaction, row: LiveSessionRow, event: VerifiedEvent, relays: Sequence[str]
@@ -148,21 +152,21 @@ class Questions:
         named = await table.where("eventId").any_of(nip09.read_deletion(event).ids).to_list()
         own = [one for one in named if one.pubkey == event.pubkey and one.lesson_id == row.lesson_id]
         if not own:
-            raise _No(Refused("unknown-question", "the deletion names no question of its author here"))
+            raise _No(Rejection(Slug.UNKNOWN_QUESTION, "the deletion names no question of its author here"))
         if row.visibility != Visibility.PRIVATE:
             await self._outgoing.add(tx, [event], lesson_id=row.lesson_id, relays=relays)
         await table.bulk_delete([one.id for one in own if one.id is not None])
 
     # -- by whoever leads
 
-    async def moderate(self, row: LiveSessionRow, event_id: str, command: Moderation, by: Pubkey) -> Refused | None:
+    async def moderate(self, row: LiveSessionRow, event_id: str, command: Moderation, by: Pubkey) -> Rejection | None:
         """Show, hide, pin, unpin, or silence the author; the caller has been checked."""
 
         async def scope(tx: Transaction) -> None:
             tables = self._store.within(tx)
             found = await tables.questions.where("eventId").equals(event_id).first()
             if found is None or found.lesson_id != row.lesson_id:
-                raise _No(Refused("unknown-question", "there is no such question here", "It may be withdrawn."))
+                raise _No(Rejection(Slug.UNKNOWN_QUESTION, "there is no such question here", "It may be withdrawn."))
             if command in (Moderation.SILENCE, Moderation.UNSILENCE):
                 await _silence(tables, row, found, wanted=command is Moderation.SILENCE)
             else:
@@ -242,7 +246,7 @@ class Questions:
         if gone:
             await self._store.database.transact(lambda tx: self._tell_anew(self._store.within(tx), sorted(gone)))
 
-    async def _transact(self, scope: _Scope) -> Refused | None:
+    async def _transact(self, scope: _Scope) -> Rejection | None:
         try:
             await self._store.database.transact(scope)
         except _No as no:
@@ -252,15 +256,15 @@ class Questions:
 
 async def _check_pin(tables: BoundTables, found: QuestionRow) -> None:
     if found.state != "shown":
-        raise _No(Refused("not-shown", "only what everybody sees can be pinned", "Show it first."))
+        raise _No(Rejection(Slug.NOT_SHOWN, "only what everybody sees can be pinned", "Show it first."))
     pinned = await tables.questions.where("lessonId").equals(found.lesson_id).and_("pinned").equals(True).count()
     if not found.pinned and pinned >= MAX_PINNED:
-        raise _No(Refused("too-many-pinned", f"{MAX_PINNED} are pinned already", "Unpin one of them first."))
+        raise _No(Rejection(Slug.TOO_MANY_PINNED, f"{MAX_PINNED} are pinned already", "Unpin one of them first."))
 
 
 async def _silence(tables: BoundTables, row: LiveSessionRow, found: QuestionRow, *, wanted: bool) -> None:
     if leads(row, Pubkey(found.pubkey)):
-        raise _No(Refused("not-allowed", "instructor and co-hosts are not silenced"))
+        raise _No(Rejection(Slug.NOT_ALLOWED, "instructor and co-hosts are not silenced"))
     controls = await tables.controls.where("lessonId").equals(row.lesson_id).first()
     controls = controls or RoomControlsRow(lesson_id=row.lesson_id)
     others = tuple(pubkey for pubkey in controls.silenced if pubkey != found.pubkey)

@@ -20,7 +20,7 @@ import structlog
 
 from podium_daemon.relays.addresses import Lookup, Network, is_public
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.services.recording.files import EXTENSION, MadeFile
 from podium_daemon.signers.signer import Signer, SignerUnavailable
 from podium_protocol import blossom
@@ -63,7 +63,7 @@ class BlossomServer:
         self._permitted = tuple(permitted)
         self._tls = tls
 
-    async def keep(self, made: MadeFile) -> str | Refused:
+    async def keep(self, made: MadeFile) -> str | Rejection:
         """Upload a file; its URL once the bytes were fetched back and were the same."""
         try:
             async with asyncio.timeout(self.within):
@@ -72,11 +72,11 @@ class BlossomServer:
             return _failed(f"the upload took longer than {self.within} s", _RETRY)
         except (httpx.HTTPError, OSError, SignerUnavailable) as error:
             return _failed(f"the upload failed: {_words(error)}", _RETRY)
-        if isinstance(answer, Refused):
+        if isinstance(answer, Rejection):
             return answer
         return await self._proven(made, answer)
 
-    async def forget(self, sha256: str) -> Refused | None:
+    async def forget(self, sha256: str) -> Rejection | None:
         """Have the server delete a blob (BUD-02); one that it does not have is deleted already."""
         try:
             async with asyncio.timeout(self.within), self._client() as client:
@@ -94,7 +94,7 @@ class BlossomServer:
         except (TimeoutError, httpx.HTTPError, OSError, SignerUnavailable) as error:
             return _failed(f"the deletion failed: {_words(error)}", "Look at the server; it is tried again each hour.")
 
-    async def _upload(self, made: MadeFile) -> blossom.Descriptor | Refused:
+    async def _upload(self, made: MadeFile) -> blossom.Descriptor | Rejection:
         token = await self._signer.sign(
             blossom.write_upload_token(
                 self._signer.pubkey,
@@ -123,7 +123,7 @@ class BlossomServer:
             return _failed("the server says that it stored something else", "Try again, or use another server.")
         return descriptor
 
-    async def _proven(self, made: MadeFile, descriptor: blossom.Descriptor) -> str | Refused:
+    async def _proven(self, made: MadeFile, descriptor: blossom.Descriptor) -> str | Rejection:
         """The first of the possible URLs behind which the very bytes are."""
         own = f"{self._url}/{made.sha256}{EXTENSION}"
         refused = _failed("nothing could be fetched back", _RETRY)
@@ -208,15 +208,15 @@ async def _little(response: httpx.Response) -> bytes:
     return bytes(body[: blossom.MAX_DESCRIPTOR])
 
 
-def _refused(response: httpx.Response, body: bytes, what: str = "upload") -> Refused:
+def _refused(response: httpx.Response, body: bytes, what: str = "upload") -> Rejection:
     # BUD-01: `X-Reason` is for people and for nothing else; older servers say it in the body
     words = response.headers.get("x-reason") or body[:_MAX_WORDS].decode(errors="replace")
     detail = f"the server refused the {what} ({response.status_code}): {single_line(words, _MAX_WORDS)}"
     return _failed(detail, "Ask its operator whether the service's key may upload files of this size.")
 
 
-def _failed(detail: str, next_step: str) -> Refused:
-    return Refused("blossom", detail, next_step)
+def _failed(detail: str, next_step: str) -> Rejection:
+    return Rejection(Slug.BLOSSOM, detail, next_step)
 
 
 def _words(error: Exception) -> str:

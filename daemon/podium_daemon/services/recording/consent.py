@@ -12,7 +12,7 @@ import msgspec
 
 from podium_daemon.conference.engine import ConferenceEngine, EngineUnavailable, RoomId, Snapshot
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_protocol import tags
 from podium_protocol.events import Pubkey, VerifiedEvent, verify_json
 from podium_protocol.live import fields
@@ -80,19 +80,21 @@ class Consents:
         ids = {row.event_id for row in known}
         await table.bulk_add([row for row in rows if row.event_id not in ids])
 
-    async def take(self, row: LiveSessionRow, event: VerifiedEvent, policy_hash: str) -> Consent | Refused:
+    async def take(self, row: LiveSessionRow, event: VerifiedEvent, policy_hash: str) -> Consent | Rejection:
         """An answer that somebody in the room signed after they had joined: a withdrawal, or a yes after a no."""
         consent = read_consent(event.tags)
         if tags.first(event.tags, "a") != row.lesson_id or consent is None or _is_ambiguous(event):
             detail = "the signed call does not say, once, for which session and whether you agree"
             step = 'Sign it with the tags ["a", session] and ["recording_consent", "yes" or "no", hash of the policy].'
-            return Refused("bad-consent", detail, step)
+            return Rejection(Slug.BAD_CONSENT, detail, step)
         # whoever takes it back need not have read the newest text
         if consent.given and consent.policy_hash != policy_hash:
-            return Refused("policy-changed", "the recording policy is another one by now", "Read it and answer again.")
+            return Rejection(
+                Slug.POLICY_CHANGED, "the recording policy is another one by now", "Read it and answer again."
+            )
         member = await self._store.members.where(_BY_PERSON).equals([row.lesson_id, event.pubkey]).first()
         if member is None:
-            return Refused("not-here", "you have not joined this session", "You are asked when you join.")
+            return Rejection(Slug.NOT_HERE, "you have not joined this session", "You are asked when you join.")
         await self._store.database.transact(lambda tx: self._keep_answer(tx, member, Answer(consent, event)))
         return consent
 

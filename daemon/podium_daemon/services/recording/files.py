@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 
 EXTENSION: Final = ".webm"
 _CHUNK: Final = 1024 * 1024
@@ -37,11 +37,11 @@ class Keeper(Protocol):
         """Its name in the configuration."""
         ...
 
-    async def keep(self, made: MadeFile) -> str | Refused:
+    async def keep(self, made: MadeFile) -> str | Rejection:
         """Keep a file; its URL once the bytes were read back and were the same. The file may have been moved."""
         ...
 
-    async def forget(self, sha256: str) -> Refused | None:
+    async def forget(self, sha256: str) -> Rejection | None:
         """Delete the file with this hash; one that is not there is deleted already."""
         ...
 
@@ -55,7 +55,7 @@ class LocalFiles:
         self._folder = folder
         self._public_url = public_url.rstrip("/")
 
-    async def keep(self, made: MadeFile) -> str | Refused:
+    async def keep(self, made: MadeFile) -> str | Rejection:
         """See `Keeper`."""
         target = self.path_of(made.sha256)
         try:
@@ -63,18 +63,20 @@ class LocalFiles:
             digest, _ = await asyncio.to_thread(digest_of, target)
         except OSError as error:
             detail = f"the recording cannot be kept in {self._folder}: {error.strerror}"
-            return Refused("disk", detail, "Make room or mend the folder, then `podium recording retry`.")
+            return Rejection(Slug.DISK, detail, "Make room or mend the folder, then `podium recording retry`.")
         if digest != made.sha256:
             await asyncio.to_thread(target.unlink, missing_ok=True)
-            return Refused("wrong-hash", "the file was read back and is not what was written", "Look at the disk.")
+            return Rejection(Slug.WRONG_HASH, "the file was read back and is not what was written", "Look at the disk.")
         return self.url_of(made.sha256)
 
-    async def forget(self, sha256: str) -> Refused | None:
+    async def forget(self, sha256: str) -> Rejection | None:
         """See `Keeper`."""
         try:
             await asyncio.to_thread(self.path_of(sha256).unlink, missing_ok=True)
         except OSError as error:
-            return Refused("disk", f"{self.path_of(sha256)} cannot be deleted: {error.strerror}", "Mend the folder.")
+            return Rejection(
+                Slug.DISK, f"{self.path_of(sha256)} cannot be deleted: {error.strerror}", "Mend the folder."
+            )
         return None
 
     def url_of(self, sha256: str) -> str:

@@ -14,8 +14,7 @@ import structlog
 
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.services.recording.ledger import RecordingLedger
-from podium_daemon.signers.instructors import InstructorSigning, Unavailable
-from podium_daemon.signers.instructors import Refused as SignerSaidNo
+from podium_daemon.signers.instructors import InstructorSigning, SigningRefused, Unavailable
 from podium_daemon.signers.signer import Signer, SignerUnavailable
 from podium_daemon.writers.event_writer import EventWriter
 from podium_daemon.writers.live_status import StatusEvents
@@ -48,7 +47,7 @@ class InstructorOrService:
         self._service = service
         self._others = others
 
-    async def sign(self, pubkey: Pubkey, event: UnsignedEvent) -> VerifiedEvent | SignerSaidNo | Unavailable:
+    async def sign(self, pubkey: Pubkey, event: UnsignedEvent) -> VerifiedEvent | SigningRefused | Unavailable:
         """See `InstructorSigning`."""
         if pubkey != self._service.pubkey:
             return await self._others.sign(pubkey, event)
@@ -170,7 +169,7 @@ class RecordingPublisher:
             answer = Unavailable("it signed something else than was asked", is_connected=True)
         late = is_there and now > (row.published_at or now) + _ASK_FOR
         # a person who said no is not asked every hour
-        again = None if late or isinstance(answer, SignerSaidNo) else now + _ASK_AGAIN
+        again = None if late or isinstance(answer, SigningRefused) else now + _ASK_AGAIN
         why = answer.reason if isinstance(answer, Unavailable) else answer.words
         _log.info("the session does not show how its recording stands", action="recording.unattached", why=why)
         return await self._ledger.change(row, attach_at=again)

@@ -17,7 +17,7 @@ import structlog
 from podium_daemon.conference.engine import ConferenceEngine, RecordingChanged, RecordingState, RoomId, Support
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.keyed_locks import KeyedLocks
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.reconcile_loop import run_reconcile_loop
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.recording.consent import Consents, hash_of
@@ -167,12 +167,12 @@ class Recorder:
 
     # -- commands; whoever leads has been checked by the caller
 
-    async def record(self, row: LiveSessionRow, by: Pubkey, *, wanted: bool) -> Refused | None:
+    async def record(self, row: LiveSessionRow, by: Pubkey, *, wanted: bool) -> Rejection | None:
         """Record from now on, or stop until told to go on; the file is made after the end of the session."""
         if self.support is not Support.NATIVE:
             assert row.conference_room_id is not None, "every adopted session has its room"
             unable = await self._engine.start_recording(RoomId(row.conference_room_id), only=())
-            return unable if isinstance(unable, Refused) else None
+            return unable if isinstance(unable, Rejection) else None
         refused = None
         async with self._commands.hold(row.lesson_id):
             if wanted:
@@ -183,49 +183,51 @@ class Recorder:
             _log.info("recording was switched", action="recording.switch", session=row.lesson_id, by=by, wanted=wanted)
         return refused
 
-    async def answer(self, row: LiveSessionRow, event: VerifiedEvent) -> Refused | None:
+    async def answer(self, row: LiveSessionRow, event: VerifiedEvent) -> Rejection | None:
         """Take somebody's signed answer from inside the room. A no pauses the recording before this returns."""
         taken = await self._consents.take(row, event, self.policy(row)[1])
-        if isinstance(taken, Refused):
+        if isinstance(taken, Rejection):
             return taken
         if not taken.given:
             async with self._commands.hold(row.lesson_id):
                 await self._takes.pause(row.lesson_id, "somebody took their consent back", WITHDRAWN)
         return None
 
-    async def retry(self, row: LiveSessionRow) -> Refused | None:
+    async def retry(self, row: LiveSessionRow) -> Rejection | None:
         """Make the recordings that failed once more, out of their tracks."""
         failed = [one for one in await self._ledger.of(row.lesson_id) if one.state == RecordingStage.FAILED]
         if not failed:
-            return Refused("nothing-failed", "no recording of this session has failed", "See `podium recording`.")
+            return Rejection(Slug.NOTHING_FAILED, "no recording of this session has failed", "See `podium recording`.")
         for one in failed:
             await self._ledger.change(one, RecordingStage.PENDING, attempts=0, progress=0, reason=None)
         return None
 
-    async def publish(self, row: LiveSessionRow) -> Refused | None:
+    async def publish(self, row: LiveSessionRow) -> Rejection | None:
         """Publish what whoever leads has looked at, or took back before."""
-        return await self._act(row, _UNPUBLISHED, "nothing-to-publish", lambda one: self._work.publish(one, row))
+        return await self._act(row, _UNPUBLISHED, Slug.NOTHING_TO_PUBLISH, lambda one: self._work.publish(one, row))
 
-    async def unpublish(self, row: LiveSessionRow) -> Refused | None:
+    async def unpublish(self, row: LiveSessionRow) -> Rejection | None:
         """Take it back; it stays here for those who lead."""
-        return await self._act(row, (RecordingStage.AVAILABLE,), "nothing-published", self._work.unpublish)
+        return await self._act(row, (RecordingStage.AVAILABLE,), Slug.NOTHING_PUBLISHED, self._work.unpublish)
 
-    async def delete(self, row: LiveSessionRow) -> Refused | None:
+    async def delete(self, row: LiveSessionRow) -> Rejection | None:
         """Delete the recordings of a session for good: files, links, and people who were told are told."""
-        return await self._act(row, _DELETABLE, "nothing-to-delete", self._work.delete)
+        return await self._act(row, _DELETABLE, Slug.NOTHING_TO_DELETE, self._work.delete)
 
     async def _act(
         self,
         row: LiveSessionRow,
         stages: Collection[RecordingStage],
-        slug: str,
-        act: Callable[[RecordingRow], Awaitable[Refused | None]],
-    ) -> Refused | None:
+        slug: Slug,
+        act: Callable[[RecordingRow], Awaitable[Rejection | None]],
+    ) -> Rejection | None:
         async with self._commands.hold(row.lesson_id):
             fitting = [one for one in await self._ledger.of(row.lesson_id) if one.state in stages]
             if not fitting:
                 words = "no recording of this session is in a state for that"
-                return Refused(slug, words, "See `podium recording`; one that is being made has to be finished first.")
+                return Rejection(
+                    slug, words, "See `podium recording`; one that is being made has to be finished first."
+                )
             for one in fitting:
                 refused = await act(one)
                 if refused is not None:

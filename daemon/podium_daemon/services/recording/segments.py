@@ -13,7 +13,7 @@ import structlog
 
 from podium_daemon.conference.engine import ConferenceEngine, EngineUnavailable, RoomId
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, slug_of
 from podium_daemon.services.recording.consent import Answer, Consents, hash_of
 from podium_daemon.services.recording.ledger import RecordingLedger
 from podium_daemon.services.recording.tracks import Tracks
@@ -91,18 +91,19 @@ class Segments:
         found = objection(room)
         return list(found.people) if found is not None else []
 
-    async def begin(self, row: LiveSessionRow) -> Refused | None:
+    async def begin(self, row: LiveSessionRow) -> Rejection | None:
         """Begin a take, or say why not. While one is on it changes nothing."""
         if row.lesson_id in self._live:
             return None
         self._live.add(row.lesson_id)  # first, so that whoever comes while we look agrees at the door
-        refused: Refused | None = Refused("", "")
+        has_begun = False
         try:
             refused = await self._begun(row)
+            has_begun = refused is None
         finally:
-            if refused is not None:
+            if not has_begun:
                 self._live.discard(row.lesson_id)
-        if refused is None:
+        if has_begun:
             await self._notify(row.lesson_id, BEGUN)
         return refused
 
@@ -140,7 +141,7 @@ class Segments:
 
     # -- inside
 
-    async def _begun(self, row: LiveSessionRow) -> Refused | None:
+    async def _begun(self, row: LiveSessionRow) -> Rejection | None:
         room, answers = await self._room_and_answers(row, await self._consents.roster(row))
         if (found := objection(room)) is not None:
             return _refusal(found, len(room.roster or ()))
@@ -156,7 +157,7 @@ class Segments:
         except EngineUnavailable as error:  # perhaps it did begin: it is told to stop as soon as it is back
             await self._ledger.change(recording, RecordingStage.PAUSED, takes=before, reason=str(error))
             raise
-        if isinstance(begun, Refused):
+        if isinstance(begun, Rejection):
             undone = {"takes": before, "reason": begun.detail, "engine_on": False}
             await self._ledger.change(recording, RecordingStage.PAUSED, **undone)
             return begun
@@ -267,11 +268,11 @@ def _closed(row: RecordingRow, at: float) -> Closed:
     return (*row.takes[:-1], (start, max(at, start)))
 
 
-def _refusal(found: Objection, present: int) -> Refused:
+def _refusal(found: Objection, present: int) -> Rejection:
     detail, step = _OBJECTIONS[found.reason]
     if found.people:
         detail = f"{len(found.people)} of {present} people in the room have not agreed to be recorded"
-    return Refused(found.reason.replace("_", "-"), detail, step)
+    return Rejection(slug_of(found.reason), detail, step)
 
 
 def _room_of(row: LiveSessionRow) -> RoomId:

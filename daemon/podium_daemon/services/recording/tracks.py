@@ -15,7 +15,7 @@ import structlog
 from podium_daemon.conference.engine import Collected, ConferenceEngine, Discarding, RecordedTrack, RoomId, TrackKind
 from podium_daemon.media.job import Layout, MixJob, TrackFile
 from podium_daemon.media.timeline import length, pieces
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_protocol.events import pubkey_or_none
 from podium_storage.table.models import LiveSessionRow, RecordingRow
 
@@ -44,7 +44,7 @@ class Tracks:
         self._folder = folder
         self._engine = engine
 
-    async def collect(self, row: RecordingRow, room: RoomId) -> Refused | None:
+    async def collect(self, row: RecordingRow, room: RoomId) -> Rejection | None:
         """Bring what the engine has recorded so far. What was brought before may come again: it counts once.
 
         Raises:
@@ -55,7 +55,7 @@ class Tracks:
         except OSError as error:
             return _disk(error)
         collected = await self._engine.collect_recording(room, into)
-        if isinstance(collected, Refused):
+        if isinstance(collected, Rejection):
             await asyncio.to_thread(shutil.rmtree, into, ignore_errors=True)
             return collected
         try:
@@ -170,5 +170,7 @@ def _label(track: RecordedTrack) -> str:
     return f"{track.kind} of {track.pubkey[:8] if track.pubkey else 'everybody'}"
 
 
-def _disk(error: OSError) -> Refused:
-    return Refused("disk", f"the tracks cannot be kept: {error.strerror}", "Make room, then `podium recording retry`.")
+def _disk(error: OSError) -> Rejection:
+    return Rejection(
+        Slug.DISK, f"the tracks cannot be kept: {error.strerror}", "Make room, then `podium recording retry`."
+    )

@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.secret_table import digest_of, new_secret
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.live.completion import Allowance, CompletionPolicy, Segment, by_recording, credit
@@ -32,7 +32,7 @@ MAX_OPEN: Final = 20_000  # anybody may open a public recording: the oldest is f
 _BY_LEADERS: Final = (RecordingStage.REVIEW, RecordingStage.AVAILABLE, RecordingStage.UNPUBLISHED)
 _COMING: Final = (RsvpStatus.CONFIRMED.value, RsvpStatus.TENTATIVE.value)
 _BY_RECORDING: Final = "[lessonId+pubkey+sha256]"
-_CLOSED: Final = Refused("viewing", "this player is not open any more", "Open it again with a signed call.")
+_CLOSED: Final = Rejection(Slug.VIEWING, "this player is not open any more", "Open it again with a signed call.")
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,14 +66,16 @@ class Watching:
         self._open = Viewings(store.database, at_most=MAX_OPEN)
         self._allowances: dict[tuple[str, str], Allowance] = {}
 
-    async def open(self, row: LiveSessionRow, login: VerifiedEvent) -> Opened | Refused:
+    async def open(self, row: LiveSessionRow, login: VerifiedEvent) -> Opened | Rejection:
         """Open the newest recording of a session to whoever signed `login`."""
         recording = await self.newest(row, login.pubkey)
         if recording is None:
-            return Refused("no-recording", "there is no recording of this session", "Look again when it has ended.")
+            return Rejection(
+                Slug.NO_RECORDING, "there is no recording of this session", "Look again when it has ended."
+            )
         if not await self.may_watch(row, recording, login.pubkey):
             detail = "this recording is for those who answered yes or maybe, were invited or took part"
-            return Refused("not-allowed", detail, "Sign in with the key with which you answered or joined.")
+            return Rejection(Slug.NOT_ALLOWED, detail, "Sign in with the key with which you answered or joined.")
         secret = new_secret(self._random_bytes)
         seen = await self._store.database.transact(lambda tx: self._keep(tx, recording, login, secret))
         self._forget_old()
@@ -81,7 +83,7 @@ class Watching:
         self._allowances.setdefault(_whose(seen), Allowance.at_first(self._clock.monotonic()))
         return Opened(secret=secret, recording=recording, seen=seen)
 
-    async def report(self, secret: str, played: Sequence[Segment]) -> tuple[WatchRow, int] | Refused:
+    async def report(self, secret: str, played: Sequence[Segment]) -> tuple[WatchRow, int] | Rejection:
         """Credit segments (seconds of the recording, from and to) that a player says were played.
 
         Returns what has been seen, and the recording's length in milliseconds.

@@ -17,7 +17,7 @@ import structlog
 from podium_daemon.conference.engine import EngineUnavailable, RoomId
 from podium_daemon.media.job import Layout, MixDone, MixFailed
 from podium_daemon.media.process import run_mix
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.services.recording.files import Keeper, LocalFiles, MadeFile, digest_of
 from podium_daemon.services.recording.ledger import RecordingLedger
 from podium_daemon.services.recording.publishing import RecordingPublisher
@@ -100,12 +100,12 @@ class RecordingWork:
                 await self._ledger.change(row, RecordingStage.PENDING, progress=0)
             raise
 
-    async def publish(self, row: RecordingRow, session: LiveSessionRow) -> Refused | None:
+    async def publish(self, row: RecordingRow, session: LiveSessionRow) -> Rejection | None:
         """Publish what is kept here: a public one where recordings are kept that anybody may see."""
         is_public = access_of(session, row.access) is RecordingAccess.PUBLIC
         keeper = self._keeper if is_public else self._guarded_keeper
         assert row.sha256 is not None, "what was made has its hash"
-        url: str | Refused = self._guarded_keeper.url_of(row.sha256)
+        url: str | Rejection = self._guarded_keeper.url_of(row.sha256)
         if keeper is not self._guarded_keeper:
             url = await keeper.keep(
                 MadeFile(
@@ -116,16 +116,18 @@ class RecordingWork:
                     title=session.title,
                 )
             )
-        if isinstance(url, Refused):
+        if isinstance(url, Rejection):
             return url
         await self._publisher.publish(row, url, store=keeper.name)
         return None
 
-    async def unpublish(self, row: RecordingRow) -> Refused | None:
+    async def unpublish(self, row: RecordingRow) -> Rejection | None:
         """Take it back: it stays here, for those who lead."""
         assert row.sha256 is not None, "what was made has its hash"
         if not await asyncio.to_thread(self._guarded_keeper.path_of(row.sha256).exists):
-            return Refused("only-copy", f"the only copy is with {row.store}", "Export it if need be, then delete it.")
+            return Rejection(
+                Slug.ONLY_COPY, f"the only copy is with {row.store}", "Export it if need be, then delete it."
+            )
         if row.store == self._keeper.name != self._guarded_keeper.name:
             refused = await self._keeper.forget(row.sha256)
             if refused is not None:
@@ -151,13 +153,15 @@ class RecordingWork:
             return await self._ledger.change(row, attach_at=int(self._clock()) + _AGAIN, reason=refused.detail)
         return await self._ledger.change(row, store=None, reason=None)
 
-    async def forget(self, row: RecordingRow) -> Refused | None:
+    async def forget(self, row: RecordingRow) -> Rejection | None:
         """Delete the file of a recording, and its tracks; says why not where its keeper does not let go of it."""
         keepers = {keeper.name: keeper for keeper in (self._guarded_keeper, self._keeper)}
         keeper = keepers.get(row.store or "")
         if row.sha256 is not None and row.store is not None:
             if keeper is None:
-                return Refused("other-store", f"recordings are not kept by {row.store} any more", "Delete it there.")
+                return Rejection(
+                    Slug.OTHER_STORE, f"recordings are not kept by {row.store} any more", "Delete it there."
+                )
             refused = await keeper.forget(row.sha256) or await self._guarded_keeper.forget(row.sha256)
             if refused is not None:
                 return refused
@@ -208,7 +212,7 @@ class RecordingWork:
         keeper = self._keeper if is_public and not self.settings.review else self._guarded_keeper
         made = MadeFile(path=path, sha256=sha256, size=size, media_type=mixed.media_type, title=session.title)
         url = await keeper.keep(made)
-        if isinstance(url, Refused):
+        if isinstance(url, Rejection):
             raise _NotMade(url.detail)
         about = {"sha256": sha256, "size": size, "length": mixed.length, "media_type": mixed.media_type}
         about |= {"store": keeper.name, "notes": (*mixed.notes, *left_out)}

@@ -29,7 +29,7 @@ from podium_daemon.conference.engine import (
 )
 from podium_daemon.conference.seats import Signalling
 from podium_daemon.conference.signaling import Notice
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.events import Pubkey
 from podium_protocol.live.lifecycle import State
@@ -75,7 +75,7 @@ class RoomControls:
         """Whether everybody in a session's room is muted."""
         return _room(row) in self._muted
 
-    async def mute_all(self, row: LiveSessionRow, by: Pubkey, *, wanted: bool) -> Refused | None:
+    async def mute_all(self, row: LiveSessionRow, by: Pubkey, *, wanted: bool) -> Rejection | None:
         """Silence everybody but those who lead, now and when they open a microphone again; or let that be.
 
         The caller has been checked. Letting it be opens nobody's microphone: people do that themselves.
@@ -98,22 +98,24 @@ class RoomControls:
         """Who may speak though everybody is muted."""
         return self._muted.get(_room(row), ())
 
-    async def mute(self, row: LiveSessionRow, pubkey: Pubkey, kind: TrackKind, by: Pubkey) -> Refused | None:
+    async def mute(self, row: LiveSessionRow, pubkey: Pubkey, kind: TrackKind, by: Pubkey) -> Rejection | None:
         """Silence one person's microphone, camera or screen, once: they may switch it on again."""
         muted = await self._engine.mute(_room(row), pubkey, kind)
-        if isinstance(muted, Refused) and muted.slug != "no-room":
+        if isinstance(muted, Rejection) and muted.slug is not Slug.NO_ROOM:
             return muted
         _log.info("somebody was muted", action="room.mute", session=row.lesson_id, by=by, kind=kind)
         return None
 
-    async def let_speak(self, row: LiveSessionRow, pubkey: Pubkey, by: Pubkey, *, wanted: bool) -> Refused | None:
+    async def let_speak(self, row: LiveSessionRow, pubkey: Pubkey, by: Pubkey, *, wanted: bool) -> Rejection | None:
         """Except one person from mute-all, and tell them; or no longer, which mutes them. Opens no microphone."""
         room = _room(row)
         if self._engine.capabilities.mute is not Support.NATIVE:
             elsewhere = await self._engine.mute(room, pubkey)  # which says where
-            return elsewhere if isinstance(elsewhere, Refused) else None
+            return elsewhere if isinstance(elsewhere, Rejection) else None
         if (before := self._muted.get(room)) is None:
-            return Refused("not-muted", "everybody may speak: mute-all is off", "Mute everybody first, if you want to.")
+            return Rejection(
+                Slug.NOT_MUTED, "everybody may speak: mute-all is off", "Mute everybody first, if you want to."
+            )
         if wanted == (pubkey in before):
             return None
         speakers = (*before, pubkey) if wanted else tuple(one for one in before if one != pubkey)
@@ -126,12 +128,12 @@ class RoomControls:
         _log.info("who may speak was set", action="room.speak", session=row.lesson_id, by=by, wanted=wanted)
         return None
 
-    async def _silence(self, row: LiveSessionRow, speakers: Collection[Pubkey]) -> Refused | None:
+    async def _silence(self, row: LiveSessionRow, speakers: Collection[Pubkey]) -> Rejection | None:
         """Mute everybody but those who lead and these, who are muted no later either where the engine keeps count."""
         leaders = [Pubkey(pubkey) for pubkey in (row.instructor_pubkey, *row.co_hosts)]
-        muted: Done | Refused = await self._engine.mute_all(_room(row), [*leaders, *speakers])
+        muted: Done | Rejection = await self._engine.mute_all(_room(row), [*leaders, *speakers])
         # nobody has come yet: they will be quiet
-        return muted if isinstance(muted, Refused) and muted.slug != "no-room" else None
+        return muted if isinstance(muted, Rejection) and muted.slug is not Slug.NO_ROOM else None
 
     async def _follow_engine(self) -> None:
         async for event in self._engine.events():

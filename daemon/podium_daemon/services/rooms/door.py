@@ -11,7 +11,7 @@ import msgspec
 from podium_daemon.conference.engine import GRANT_SECONDS
 from podium_daemon.conference.events import Connection
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.secret_table import SecretTable
 from podium_daemon.services.rooms.entry import Challenge, Entry, Ticket
 from podium_protocol import tags
@@ -166,13 +166,13 @@ class Joining:
         )
         return msgspec.structs.replace(challenge, nonce=self._challenges.issue(challenge))
 
-    def check(self, row: LiveSessionRow, event: VerifiedEvent, url: str, body: bytes | None) -> JoinProof | Refused:
+    def check(self, row: LiveSessionRow, event: VerifiedEvent, url: str, body: bytes | None) -> JoinProof | Rejection:
         """The proof in a join call, which spends its challenge whatever comes of it."""
         nonce = tags.first(event.tags, "nonce") or ""
         challenge = self._challenges.redeem(nonce)
         # one of another session would bring that one's recording policy with it, which may be none
         if challenge is None or challenge.lesson_id != row.lesson_id:
-            return Refused("bad-proof", "the challenge is unknown, used or too old", "Ask for a new challenge.")
+            return Rejection(Slug.BAD_PROOF, "the challenge is unknown, used or too old", "Ask for a new challenge.")
         shown = challenge.recording_policy_hash or None
         expected = JoinExpectation(
             url=url,
@@ -185,9 +185,9 @@ class Joining:
         )
         proof = check_join_proof(event, expected, int(self._clock.now()))
         if isinstance(proof, ProofRefusal):
-            return Refused("bad-proof", proof.detail, "Ask for a new challenge and sign it.")
+            return Rejection(Slug.BAD_PROOF, proof.detail, "Ask for a new challenge and sign it.")
         if not private.may_attend(row, proof.pubkey):
-            return Refused("not-invited", "this session is private", "Ask the instructor for an invitation.")
+            return Rejection(Slug.NOT_INVITED, "this session is private", "Ask the instructor for an invitation.")
         # without a policy that was shown, a yes is consent to nothing
         return proof if shown else msgspec.structs.replace(proof, consent=None)
 

@@ -16,7 +16,7 @@ from podium_daemon.conference.engine import ConferenceEngine, RoomId, Support
 from podium_daemon.conference.events import LeaveReason, Role
 from podium_daemon.conference.seats import Seat, SeatSocket, Signalling, run_seat
 from podium_daemon.conference.signaling import GivenKey, Hand, KeyHolders, PassedKey, Spotlight, decode_for_daemon
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.services.rooms.hands import RoomHands
 from podium_protocol.events import Pubkey
 from podium_storage.database import Transaction
@@ -83,8 +83,8 @@ class RoomKeys:
             giver.send(KeyHolders(room.holders, room.epoch))
 
 
-_ELSEWHERE = Refused(
-    "not-supported",
+_ELSEWHERE = Rejection(
+    Slug.NOT_SUPPORTED,
     "people are shown by the meeting itself, not by this service",
     "Pin the person in the meeting itself.",
 )
@@ -113,7 +113,7 @@ class RoomSpotlight:
             self._support, Pubkey(row.spotlight) if row is not None and row.spotlight is not None else None
         )
 
-    async def put(self, row: LiveSessionRow, pubkey: Pubkey | None) -> Refused | None:
+    async def put(self, row: LiveSessionRow, pubkey: Pubkey | None) -> Rejection | None:
         """Show somebody large to everybody, or nobody (None)."""
         if self._support is not Support.NATIVE:
             return _ELSEWHERE

@@ -27,7 +27,7 @@ from podium_daemon.conference.seats import Seat, SeatSocket, Signalling, SocketG
 from podium_daemon.conference.signaling import CLOSE_CODES, Notice, Resume
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.keyed_locks import KeyedLocks
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug, slug_of
 from podium_daemon.runtime.supervisor import Stop, uncancelled
 from podium_daemon.services.rooms.door import (
     ADMITTED,
@@ -191,10 +191,10 @@ class Rooms:
         policy = policy_for(row, given.recording_policy)
         return self._joining.challenge(row, url, recording_policy=policy, notice=given.notice)
 
-    async def join(self, row: LiveSessionRow, proof: VerifiedEvent, url: str, body: bytes | None) -> Ticket | Refused:
+    async def join(self, row: LiveSessionRow, proof: VerifiedEvent, url: str, body: bytes | None) -> Ticket | Rejection:
         """Check a signed join proof; the answer is a ticket for the room socket, or why there is none."""
         checked = self._joining.check(row, proof, url, body)
-        if isinstance(checked, Refused):
+        if isinstance(checked, Rejection):
             return checked
         entry = Entry(
             lesson_id=row.lesson_id,
@@ -206,7 +206,7 @@ class Rooms:
         async with self._doors.hold(row.lesson_id):
             decision = await self._decide(row, entry)
             if isinstance(decision, Refuse):
-                return Refused(decision.reason.replace("_", "-"), REFUSE_TEXTS[decision.reason], _when(decision))
+                return Rejection(slug_of(decision.reason), REFUSE_TEXTS[decision.reason], _when(decision))
             await self._joining.keep(row, checked, proof)
         return self._joining.ticket(entry, decision if isinstance(decision, AwaitDoor) else None)
 
@@ -249,10 +249,12 @@ class Rooms:
         self._waiting.wake([row.lesson_id])
         return len(chosen)
 
-    async def remove(self, row: LiveSessionRow, pubkey: Pubkey, reason: str, by: Pubkey) -> int | Refused:
+    async def remove(self, row: LiveSessionRow, pubkey: Pubkey, reason: str, by: Pubkey) -> int | Rejection:
         """End somebody's connections and revoke their admission for this session."""
         if role_of(row, pubkey) is not DoorRole.PARTICIPANT:
-            return Refused("not-allowed", "instructor and co-hosts are not removed", "Edit the session's co-hosts.")
+            return Rejection(
+                Slug.NOT_ALLOWED, "instructor and co-hosts are not removed", "Edit the session's co-hosts."
+            )
         assert row.conference_room_id is not None, "every adopted session has its room"
         room = RoomId(row.conference_room_id)
         # whoever is just being seated is seated first: else that would let them in again
@@ -262,7 +264,7 @@ class Rooms:
             removed = await self._engine.remove(room, pubkey, reason or "The instructor removed you from this session.")
         _log.info("somebody was removed", action="room.removed", session=row.lesson_id, by=by)
         self._waiting.wake([row.lesson_id])
-        return 0 if isinstance(removed, Refused) else len(removed.connections)
+        return 0 if isinstance(removed, Rejection) else len(removed.connections)
 
     def hands(self, row: LiveSessionRow) -> list[Hand]:
         """The raised hands, the first first."""
@@ -284,7 +286,7 @@ class Rooms:
         """Who is shown large to everybody."""
         return await self._spotlight.of(row.lesson_id)
 
-    async def put_spotlight(self, row: LiveSessionRow, pubkey: Pubkey | None, by: Pubkey) -> Refused | None:
+    async def put_spotlight(self, row: LiveSessionRow, pubkey: Pubkey | None, by: Pubkey) -> Rejection | None:
         """Show somebody large to everybody, or nobody (None)."""
         refusal = await self._spotlight.put(row, pubkey)
         if refusal is None:
@@ -373,8 +375,8 @@ class Rooms:
             pubkey=entry.pubkey, device=entry.device, role=Role(entry.role.value), fingerprint=entry.fingerprint
         )
         grant = await self._engine.grant(spec.room, person)
-        seat = grant if isinstance(grant, Refused) else await self._seats.take_seat(grant.token)
-        if isinstance(seat, Refused):
+        seat = grant if isinstance(grant, Rejection) else await self._seats.take_seat(grant.token)
+        if isinstance(seat, Rejection):
             return TurnedAway(seat.slug, seat.detail)
         await self._stand(row, {entry.pubkey}, ADMITTED)
         now = await self._keeper.session(entry.lesson_id)

@@ -11,7 +11,7 @@ from typing import Protocol
 from podium_daemon.conference.engine import RoomId, RoomSpec
 from podium_daemon.conference.service import ConferenceRecord, TrainingConferenceConfig
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_protocol.events import Pubkey
 from podium_protocol.live.lifecycle import State
 from podium_storage.store import Store
@@ -23,11 +23,11 @@ _COMPARED = ("name", "max_participants", "waiting_room", "allow_recording", "e2e
 class Commands(Protocol):
     """The lifecycle's commands."""
 
-    async def start(self, lesson_id: str, by: Pubkey) -> LiveSessionRow | Refused:
+    async def start(self, lesson_id: str, by: Pubkey) -> LiveSessionRow | Rejection:
         """Start."""
         ...
 
-    async def end(self, lesson_id: str, by: Pubkey) -> LiveSessionRow | Refused:
+    async def end(self, lesson_id: str, by: Pubkey) -> LiveSessionRow | Rejection:
         """End."""
         ...
 
@@ -37,7 +37,7 @@ class ByHand(Protocol):
 
     async def track(
         self, lesson_id: str, pubkey: Pubkey, joined_at: int, left_at: int | None, note: str | None = None
-    ) -> Refused | None:
+    ) -> Rejection | None:
         """Record one interval."""
         ...
 
@@ -80,27 +80,31 @@ class CallersSessions:
         lesson_id: str,
         room: RoomId,
         config: TrainingConferenceConfig,
-    ) -> Refused | None:
+    ) -> Rejection | None:
         """Agree to the configuration that the instructor signed; another one takes another signature."""
         row = await self._row(lesson_id)
         if row is None or row.conference_room_id != room:
-            return Refused("unknown-session", "there is no session with this room", "`podium session list` shows them.")
+            return Rejection(
+                Slug.UNKNOWN_SESSION, "there is no session with this room", "`podium session list` shows them."
+            )
         signed = config_of(row)
         differing = [name for name in _COMPARED if getattr(config, name) != getattr(signed, name)]
         if not differing:
             return None
         detail = f"the signed session says otherwise: {', '.join(differing)}"
-        return Refused("other-configuration", detail, "Edit the session first: its event is what everybody relies on.")
+        return Rejection(
+            Slug.OTHER_CONFIGURATION, detail, "Edit the session first: its event is what everybody relies on."
+        )
 
-    async def start(self, lesson_id: str) -> Refused | None:
+    async def start(self, lesson_id: str) -> Rejection | None:
         """Start as the caller; the start messages follow from the state."""
         moved = await self._lifecycle.start(lesson_id, self._by)
-        return moved if isinstance(moved, Refused) else None
+        return moved if isinstance(moved, Rejection) else None
 
-    async def end(self, lesson_id: str) -> Refused | None:
+    async def end(self, lesson_id: str) -> Rejection | None:
         """End as the caller."""
         moved = await self._lifecycle.end(lesson_id, self._by)
-        return moved if isinstance(moved, Refused) else None
+        return moved if isinstance(moved, Rejection) else None
 
     async def _row(self, lesson_id: str) -> LiveSessionRow | None:
         return await self._store.sessions.where("lessonId").equals(lesson_id).first()
@@ -114,10 +118,12 @@ class NotedAttendance:
         self._note = note
         self._clock = clock
 
-    async def track(self, lesson_id: str, pubkey: Pubkey, joined_at: int, left_at: int | None) -> Refused | None:
+    async def track(self, lesson_id: str, pubkey: Pubkey, joined_at: int, left_at: int | None) -> Rejection | None:
         """Record the interval; nobody can vouch for what is still to come."""
         if max(joined_at, left_at or 0) > self._clock.now():
-            return Refused("bad-interval", "the interval lies in the future", "Give Unix seconds that have passed.")
+            return Rejection(
+                Slug.BAD_INTERVAL, "the interval lies in the future", "Give Unix seconds that have passed."
+            )
         return await self._attendance.track(lesson_id, pubkey, joined_at, left_at, self._note)
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from podium_daemon.relays.strangers import FULL
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.writers.event_writer import EventWriter
 from podium_daemon.writers.private_notifications import PrivateNotifications
 from podium_protocol import kinds
@@ -30,8 +30,8 @@ from podium_storage.mirror.fold import IngestOutcome
 from podium_storage.store import Store
 from podium_storage.table.models import LiveSessionRow
 
-E2EE_UNAVAILABLE: Final = Refused(
-    "e2ee-unavailable",
+E2EE_UNAVAILABLE: Final = Rejection(
+    Slug.E2EE_UNAVAILABLE,
     "the conference engine of this service cannot encrypt from end to end",
     "Leave out --e2ee; --private alone keeps the session off the relays.",
 )
@@ -39,28 +39,28 @@ MAX_AHEAD: Final = 600  # seconds; relays and other clients drop what is dated f
 MAX_BEHIND: Final = 3600  # a draft signed later than this would lose against a newer revision: ask for a fresh one
 _OVER: Final = (State.ENDED, State.CANCELLED)
 _COUNT_FOR_NOTHING: Final = {
-    IngestOutcome.SUPERSEDED: Refused(
-        "outdated", "a newer event took the place of this one", "Ask for a fresh draft, sign it and send it."
+    IngestOutcome.SUPERSEDED: Rejection(
+        Slug.OUTDATED, "a newer event took the place of this one", "Ask for a fresh draft, sign it and send it."
     ),
-    IngestOutcome.DELETED: Refused(
-        "outdated", "its author has deleted this event since", "Ask for a fresh draft, sign it and send it."
+    IngestOutcome.DELETED: Rejection(
+        Slug.OUTDATED, "its author has deleted this event since", "Ask for a fresh draft, sign it and send it."
     ),
-    IngestOutcome.EXPIRED: Refused(
-        "expired", "the event's own expiration has passed (NIP-40)", "Leave the expiration out, or set a later one."
+    IngestOutcome.EXPIRED: Rejection(
+        Slug.EXPIRED, "the event's own expiration has passed (NIP-40)", "Leave the expiration out, or set a later one."
     ),
 }
 
 
 _OF_THE_CALLER: Final = frozenset({kinds.DM_RELAY_LIST, kinds.RELAY_LIST})
-_NOT_THEIRS: Final = Refused(
-    "not-the-author", "a relay list is taken from its author only", "Sign the call with the key of the list."
+_NOT_THEIRS: Final = Rejection(
+    Slug.NOT_THE_AUTHOR, "a relay list is taken from its author only", "Sign the call with the key of the list."
 )
 
 
-_NO_ROOM: Final = Refused(
-    "no-room", "the service has no room for more of what others send", "Ask its operator to make room."
+_NO_ROOM: Final = Rejection(
+    Slug.NO_ROOM, "the service has no room for more of what others send", "Ask its operator to make room."
 )
-_TOO_MANY: Final = Refused("too-many", "too much was sent in a short time", "Wait a few minutes, then try again.")
+_TOO_MANY: Final = Rejection(Slug.TOO_MANY, "too much was sent in a short time", "Wait a few minutes, then try again.")
 
 
 async def _nothing_against_it(_event: VerifiedEvent) -> str | None:
@@ -77,7 +77,7 @@ class Submitted(msgspec.Struct, frozen=True):
 
 
 class _Lost(Exception):  # noqa: N818  (it never leaves this module: it ends the transaction)
-    def __init__(self, refusal: Refused) -> None:
+    def __init__(self, refusal: Rejection) -> None:
         super().__init__(refusal.slug)
         self.refusal = refusal
 
@@ -112,7 +112,7 @@ class EventSubmission:
         self._objection = objection
         self._clock = clock
 
-    async def submit(self, events: Sequence[VerifiedEvent], *, by: Pubkey) -> list[Submitted] | Refused:
+    async def submit(self, events: Sequence[VerifiedEvent], *, by: Pubkey) -> list[Submitted] | Rejection:
         """Take all of `events` or none, from whoever signed the call.
 
         What belongs to a session here proves its author itself, and anybody may bring it. Relay lists are taken from
@@ -125,7 +125,7 @@ class EventSubmission:
         submitted: list[Submitted] = []
         for event in events:
             concerned = await self._concerned(event, now, submitted)
-            if isinstance(concerned, Refused):
+            if isinstance(concerned, Rejection):
                 return concerned
             if (why := await self._objection(event)) is not None:
                 return _NO_ROOM if why == FULL else _TOO_MANY
@@ -166,18 +166,18 @@ class EventSubmission:
             return Submitted(event, lesson_id, self._outgoing.relays)
         return Submitted(event, lesson_id, await self._outgoing.relays_of(lesson_id))
 
-    def _sealed(self, event: VerifiedEvent, lesson_id: str) -> Submitted | Refused:
+    def _sealed(self, event: VerifiedEvent, lesson_id: str) -> Submitted | Rejection:
         relays = tuple(self._own_inbox())
         if not relays:
             detail = "private sessions travel by private message, and this service has no relay for those"
-            return Refused("no-relay", detail, "Ask the operator to set `dm = true` on a relay.")
+            return Rejection(Slug.NO_RELAY, detail, "Ask the operator to set `dm = true` on a relay.")
         try:
             private.check_size(event, service=self._news.service)
         except InvalidInput as error:
-            return Refused("too-large", str(error), "Shorten the text, or invite fewer people.")
+            return Rejection(Slug.TOO_LARGE, str(error), "Shorten the text, or invite fewer people.")
         return Submitted(event, lesson_id, relays, private=True)
 
-    async def _concerned(self, event: VerifiedEvent, now: int, before: Sequence[Submitted]) -> Submitted | Refused:
+    async def _concerned(self, event: VerifiedEvent, now: int, before: Sequence[Submitted]) -> Submitted | Rejection:
         """The event with the session that it is about, None for a person's relay list."""
         if flaw := _flaw(event, now):
             return flaw
@@ -191,20 +191,22 @@ class EventSubmission:
             case kinds.DM_RELAY_LIST | kinds.RELAY_LIST:
                 return await self._submitted(event, None)
         detail = f"this service does not take events of kind {event.kind}"
-        return Refused("bad-kind", detail, "Publish it to a relay yourself.")
+        return Rejection(Slug.BAD_KIND, detail, "Publish it to a relay yourself.")
 
-    async def _session(self, event: VerifiedEvent) -> Submitted | Refused:
+    async def _session(self, event: VerifiedEvent) -> Submitted | Rejection:
         session = read_session(event)
         if isinstance(session, NotASession):
-            return Refused("not-a-session", session.reason, "Start from a draft of /api/sessions/draft.")
+            return Rejection(Slug.NOT_A_SESSION, session.reason, "Start from a draft of /api/sessions/draft.")
         if not self._accepts(session):
             detail = "the author is not on the list of instructors, or the session does not name this service"
-            return Refused("not-an-instructor", detail, "Ask the operator to add the key under [instructors] allow.")
+            return Rejection(
+                Slug.NOT_AN_INSTRUCTOR, detail, "Ask the operator to add the key under [instructors] allow."
+            )
         if session.e2ee_required and not self._can_encrypt:
             return E2EE_UNAVAILABLE
         return await self._visible(event, session)
 
-    async def _visible(self, event: VerifiedEvent, session: Session) -> Submitted | Refused:
+    async def _visible(self, event: VerifiedEvent, session: Session) -> Submitted | Rejection:
         known = await self._row(session.lesson_id)
         before = None if known is None else Visibility(known.visibility)
         # other clients leave our own tags out, and then the rules stay as they are
@@ -212,17 +214,21 @@ class EventSubmission:
         is_private = Visibility.PRIVATE in (session.visibility, before if says_nothing else None)
         if before is not None and is_private is not (before is Visibility.PRIVATE):
             detail = f"the session was scheduled as {before}, and people answered because of that"
-            return Refused("visibility-fixed", detail, "Cancel it and schedule another one.")
+            return Rejection(Slug.VISIBILITY_FIXED, detail, "Cancel it and schedule another one.")
         return self._sealed(event, session.lesson_id) if is_private else await self._submitted(event, session.lesson_id)
 
-    async def _rsvp(self, event: VerifiedEvent) -> Submitted | Refused:
+    async def _rsvp(self, event: VerifiedEvent) -> Submitted | Rejection:
         rsvp = read_rsvp(event)
         row = None if rsvp is None else await self._row(str(rsvp.lesson_id))
         # whoever is not invited is told what anybody is told of a session that does not exist
         if rsvp is None or row is None or not private.may_attend(row, event.pubkey):
-            return Refused("unknown-session", "the RSVP names no session of this service", "Look at /api/sessions.")
+            return Rejection(
+                Slug.UNKNOWN_SESSION, "the RSVP names no session of this service", "Look at /api/sessions."
+            )
         if row.state in _OVER:
-            return Refused("session-over", f"the session is {row.state}", "RSVPs are open until the end of a session.")
+            return Rejection(
+                Slug.SESSION_OVER, f"the session is {row.state}", "RSVPs are open until the end of a session."
+            )
         # the mirror knows one answer for each `d`; what counts is one for each person, whatever its `d`
         counted = await self._store.rsvps.where("[lessonId+pubkey]").equals([row.lesson_id, event.pubkey]).first()
         if counted is not None and (-counted.rsvp_time, counted.event_id) < (-event.created_at, event.id):
@@ -231,7 +237,7 @@ class EventSubmission:
             return self._sealed(event, row.lesson_id)
         return await self._submitted(event, row.lesson_id)
 
-    async def _deletion(self, event: VerifiedEvent, before: Sequence[Submitted]) -> Submitted | Refused:
+    async def _deletion(self, event: VerifiedEvent, before: Sequence[Submitted]) -> Submitted | Rejection:
         deletion = nip09.read_deletion(event)
         addresses = [str(address) for address in deletion.addresses]
         for address in addresses:
@@ -244,8 +250,8 @@ class EventSubmission:
         if any((parsed := Address.parse(text)) is not None and parsed.kind == kinds.RSVP for text in addresses):
             lesson_id = await self._private_answer(event, deletion)
             return await self._submitted(event, None) if lesson_id is None else self._sealed(event, lesson_id)
-        return Refused(
-            "unknown-session", "the deletion names nothing of this service", "Publish it to a relay yourself."
+        return Rejection(
+            Slug.UNKNOWN_SESSION, "the deletion names nothing of this service", "Publish it to a relay yourself."
         )
 
     async def _private_answer(self, event: VerifiedEvent, deletion: nip09.Deletion) -> str | None:
@@ -266,10 +272,12 @@ class EventSubmission:
         return await self._store.sessions.where("lessonId").equals(lesson_id).first()
 
 
-def _flaw(event: VerifiedEvent, now: int) -> Refused | None:
+def _flaw(event: VerifiedEvent, now: int) -> Rejection | None:
     if not now - MAX_BEHIND <= event.created_at <= now + MAX_AHEAD:
-        return Refused("bad-time", "the event is not dated now", "Ask for a fresh draft, sign it and send it at once.")
+        return Rejection(
+            Slug.BAD_TIME, "the event is not dated now", "Ask for a fresh draft, sign it and send it at once."
+        )
     most = min(max_bytes_of(event.kind), MAX_EVENT_BYTES)
     if len(event.to_json()) > most:
-        return Refused("too-large", f"an event of this kind is {most} bytes at most", "Shorten its text.")
+        return Rejection(Slug.TOO_LARGE, f"an event of this kind is {most} bytes at most", "Shorten its text.")
     return None

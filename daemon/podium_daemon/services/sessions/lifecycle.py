@@ -11,7 +11,7 @@ import structlog
 
 from podium_daemon.conference.engine import ConferenceEngine, EngineUnavailable, RoomId, RoomOpen, RoomSpec
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug, slug_of
 from podium_daemon.runtime.reconcile_loop import run_reconcile_loop
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.writers.event_writer import EventWriter
@@ -140,15 +140,15 @@ class Lifecycle:
         with self._store.database.changes.subscribe(*tables) as changes:
             await run_reconcile_loop(self.name, self._turn, changes, clock=self._clock, stop=stop)
 
-    async def start(self, lesson_id: str, by: Pubkey) -> LiveSessionRow | Refused:
+    async def start(self, lesson_id: str, by: Pubkey) -> LiveSessionRow | Rejection:
         """Start by the instructor's signed command, from doors-open on."""
         return await self._command(lesson_id, by, Trigger.MANUAL_START, check_manual_start)
 
-    async def reopen(self, lesson_id: str, by: Pubkey) -> LiveSessionRow | Refused:
+    async def reopen(self, lesson_id: str, by: Pubkey) -> LiveSessionRow | Rejection:
         """Open an ended session again shortly after its end."""
         return await self._command(lesson_id, by, Trigger.REOPEN, check_reopen)
 
-    async def end(self, lesson_id: str, by: Pubkey) -> LiveSessionRow | Refused:
+    async def end(self, lesson_id: str, by: Pubkey) -> LiveSessionRow | Rejection:
         """End by the instructor's signed command."""
 
         def check(facts: Facts, _policy: LifecyclePolicy, _now: int) -> Blocked | None:
@@ -162,12 +162,12 @@ class Lifecycle:
         by: Pubkey,
         trigger: Trigger,
         check: Callable[[Facts, LifecyclePolicy, int], Blocked | None],
-    ) -> LiveSessionRow | Refused:
+    ) -> LiveSessionRow | Rejection:
         for _ in range(_TRIES):  # its own event may come back from a relay at the very moment
             answer = await self._try(lesson_id, by, trigger, check)
             if answer is not None:
                 return answer
-        return Refused("busy", "the session changed meanwhile", "Try again.")
+        return Rejection(Slug.BUSY, "the session changed meanwhile", "Try again.")
 
     async def _try(
         self,
@@ -175,18 +175,20 @@ class Lifecycle:
         by: Pubkey,
         trigger: Trigger,
         check: Callable[[Facts, LifecyclePolicy, int], Blocked | None],
-    ) -> LiveSessionRow | Refused | None:
+    ) -> LiveSessionRow | Rejection | None:
         """None: the row changed between the look and the move."""
         row = await self._store.sessions.where("lessonId").equals(lesson_id).first()
         if row is None:
-            return Refused("unknown-session", "there is no such session here", "`podium session list` shows them.")
+            return Rejection(Slug.UNKNOWN_SESSION, "there is no such session here", "`podium session list` shows them.")
         if by != row.instructor_pubkey:
-            return Refused("not-allowed", "only the instructor starts and ends a session", "Use the instructor's key.")
+            return Rejection(
+                Slug.NOT_ALLOWED, "only the instructor starts and ends a session", "Use the instructor's key."
+            )
         now = int(self._clock.now())
         blocked = check(await self._facts(row), self.settings.policy, now)
         if blocked is not None:
             detail = f"the session is {row.state}: {_WORDS[blocked.reason]}"
-            return Refused(blocked.reason.value.replace("_", "-"), detail, "`podium session show` says when it may.")
+            return Rejection(slug_of(blocked.reason), detail, "`podium session show` says when it may.")
         if trigger is not Trigger.MANUAL_END and (refused := await self._open(row)):
             return refused
         return await self._moved(row, trigger, now)
@@ -306,11 +308,11 @@ class Lifecycle:
             observed_since=self._up_since,
         )
 
-    async def _open(self, row: LiveSessionRow) -> Refused | None:
+    async def _open(self, row: LiveSessionRow) -> Rejection | None:
         try:
             opened = await self._engine.open_room(self.settings.room_of(row))
         except EngineUnavailable as error:
-            return Refused("engine", str(error), "It is tried again every half minute.")
+            return Rejection(Slug.ENGINE, str(error), "It is tried again every half minute.")
         return None if isinstance(opened, RoomOpen) else opened
 
     async def _moved(self, row: LiveSessionRow, trigger: Trigger, at: int) -> LiveSessionRow | None:

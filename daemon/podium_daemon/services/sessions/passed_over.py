@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.writers.private_outbox import Letter, PrivateOutbox
 from podium_protocol import kinds, tags
 from podium_protocol.addresses import Address
@@ -82,10 +82,10 @@ class PassedOver:
         lesson_id = str(Address.of(event))
         _log.warning("an event was passed over", action="session.passed_over", session=lesson_id, reason=reason)
 
-    async def listed(self, caller: Pubkey) -> list[PassedOverEvent] | Refused:
+    async def listed(self, caller: Pubkey) -> list[PassedOverEvent] | Rejection:
         """What was not taken, newest first: to an instructor what they signed, to the service's own key all."""
         if caller != self._service and not self._allows(caller):
-            return Refused("not-allowed", "this is shown to instructors of this service", "Sign with your key.")
+            return Rejection(Slug.NOT_ALLOWED, "this is shown to instructors of this service", "Sign with your key.")
         authors = self._instructors() if caller == self._service else {caller}
         wanted = Filter(kinds=(kinds.SESSION,), authors=tuple(sorted(authors)))
         events = await EventQueries(self._store.database).by_filter(wanted)

@@ -10,6 +10,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Header, Request, Response
 
 from podium_daemon.api.sessions import CalendarOut
+from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.web.calendar_feed import CalendarTokens, Entry, Revision, Written, feed, write_entries
 from podium_daemon.web.calendar_revisions import CalendarRevisions
 from podium_daemon.web.context import Context, InContext
@@ -69,7 +70,7 @@ async def show_calendar(
     if owner is None:
         # never an echo of the token: it may be a good one with a letter too many
         detail = "no calendar is at this address, or its address was revoked"
-        raise Problem(HTTPStatus.NOT_FOUND, "unknown-calendar", detail, "`podium calendar` prints the one of today.")
+        raise Problem(Slug.UNKNOWN_CALENDAR, detail, "`podium calendar` prints the one of today.")
     found, face = await _sessions(context, owner), context.calendar()
     # on threads: hundreds of entries take longer than the loop may be kept
     entries = await asyncio.to_thread(_written, context.views, found, face.alarms, await _quiet(context, owner))

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Final
 
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from podium_daemon.conference.redirect import HandOver, WebhookCall
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.web.context import Context, InContext
 from podium_daemon.web.problems import Problem, also, problem
 
 router = APIRouter(prefix="/api/conference", tags=["conference"])
-
-_STATUS: Final = {"bad-signature": HTTPStatus.FORBIDDEN, "bad-webhook": HTTPStatus.BAD_REQUEST}
 
 
 @router.get(
@@ -28,9 +25,9 @@ _STATUS: Final = {"bad-signature": HTTPStatus.FORBIDDEN, "bad-webhook": HTTPStat
 async def enter_meeting(context: InContext, token: str) -> RedirectResponse:
     """Enter a meeting on another server by the address that the room socket gave. Good for one click."""
     entrance = await _hand_over(context).enter(token)
-    if isinstance(entrance, Refused):
+    if isinstance(entrance, Rejection):
         # a person followed a link: say what happened, in the one shape that errors have
-        raise Problem(HTTPStatus.GONE, entrance.slug, entrance.detail, entrance.next_step)
+        raise Problem(entrance.slug, entrance.detail, entrance.next_step, status=HTTPStatus.GONE)
     return RedirectResponse(entrance.url, HTTPStatus.SEE_OTHER)
 
 
@@ -46,7 +43,7 @@ async def receive_webhook(context: InContext, engine: str, request: Request) -> 
     )
     refused = await told.notified(call)
     if refused is not None:
-        raise Problem(_STATUS.get(refused.slug, HTTPStatus.CONFLICT), refused.slug, refused.detail, refused.next_step)
+        raise Problem(refused.slug, refused.detail, refused.next_step)
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
@@ -58,4 +55,4 @@ def _hand_over(context: Context) -> HandOver:
 
 def _unknown() -> Problem:
     detail = "the engine in use has no rooms on another server by that name"
-    return Problem(HTTPStatus.NOT_FOUND, "not-found", detail, "See conference.engine in the configuration.")
+    return Problem(Slug.NOT_FOUND, detail, "See conference.engine in the configuration.")

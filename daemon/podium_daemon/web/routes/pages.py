@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 from fastapi import APIRouter, Request, Response
 
+from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.web.context import InContext
 from podium_daemon.web.guard import HEADERS
 from podium_daemon.web.problems import Problem
@@ -74,7 +75,7 @@ async def session_page(context: InContext, request: Request, reference: str) -> 
 async def page_file(request: Request, name: str) -> Response:
     """A file that the page loads. `name` is looked up among the known ones and never becomes a path on the disk."""
     if name not in page_files():
-        raise Problem(HTTPStatus.NOT_FOUND, "unknown-file", "the page has no such file", "Load the page again.")
+        raise Problem(Slug.UNKNOWN_FILE, "the page has no such file", "Load the page again.")
     return _served(request, name)
 
 

@@ -27,6 +27,7 @@ from podium_daemon.api.recordings import (
     SeenOut,
     WatchingOut,
 )
+from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.web.context import Context, InContext, forbidden, granted
 from podium_daemon.web.login import Caller, OptionalCaller, SignedCall
 from podium_daemon.web.problems import Problem
@@ -250,12 +251,12 @@ def _outside(size: int, headers: Mapping[str, str]) -> Problem:
     detail = f"the file has {size} bytes, and the range lies outside of it"
     kept = {name: value for name, value in headers.items() if name not in _OF_THE_CONTENT}
     own = kept | {"Content-Range": f"bytes */{size}"}
-    return Problem(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "range", detail, "Ask for less.", headers=own)
+    return Problem(Slug.RANGE, detail, "Ask for less.", headers=own)
 
 
 def _no_file() -> Problem:
     detail = "there is no recording at this address, or it is not for you"
-    return Problem(HTTPStatus.NOT_FOUND, "unknown-recording", detail, "Open it from the session's page.")
+    return Problem(Slug.UNKNOWN_RECORDING, detail, "Open it from the session's page.")
 
 
 def _run(row: RecordingRow, session: LiveSessionRow, in_charge: bool) -> RecordingRunOut:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import Final
 
 from fastapi import APIRouter, Request, WebSocket
@@ -26,6 +25,7 @@ from podium_daemon.api.rooms import (
 )
 from podium_daemon.conference.engine import Support, TrackKind
 from podium_daemon.conference.seats import SocketGone
+from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.web.context import Context, InContext, forbidden, granted
 from podium_daemon.web.login import Caller, OptionalCaller
 from podium_daemon.web.problems import Problem
@@ -102,10 +102,10 @@ async def create_join_challenge(context: InContext, caller: OptionalCaller, refe
 async def join_session(context: InContext, reference: str, request: Request) -> JoinOut:
     """Join with one signature: the join proof is the login of this call. The token opens the room socket once."""
     proof = nip98.read_header(request.headers.get("authorization", ""))
-    if isinstance(proof, nip98.Refusal):
+    if isinstance(proof, nip98.LoginRefusal):
         await context.views.resolve(reference)  # what is not there is said before what is wrong with the proof
         next_step = "Sign the challenge of /join/challenge and send it as `Authorization: Nostr ...`."
-        raise Problem(HTTPStatus.UNAUTHORIZED, "bad-proof", proof.reason, next_step)
+        raise Problem(Slug.BAD_PROOF, proof.reason, next_step)
     row = await context.views.resolve(reference, proof.pubkey)
     body = await request.body() or None
     ticket = granted(await context.rooms.join(row, proof, _join_url(context, row), body))

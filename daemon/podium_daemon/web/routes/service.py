@@ -13,6 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from podium_daemon.api.base import EventModel
 from podium_daemon.api.service import NamesOut, RelaysOut, ServiceOut
 from podium_daemon.api.sessions import AcceptedEvent, EventsIn, EventsOut
+from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.web.context import InContext, granted
 from podium_daemon.web.login import Caller
 from podium_daemon.web.metrics import exposition
@@ -81,10 +82,10 @@ async def show_relay_information(context: InContext) -> Response:
     document = context.relay_information()
     if document is None:
         raise Problem(
-            HTTPStatus.NOT_FOUND,
-            "no-relay",
+            Slug.NO_RELAY,
             "this service runs no relay of its own",
             "See GET /api/relays.",
+            status=HTTPStatus.NOT_FOUND,  # 409 is for what cannot be published
         )
     # NIP-11 asks for it: pages of other origins show what a relay is, and there is nothing else here
     headers = {"Access-Control-Allow-Origin": "*"}
@@ -135,4 +136,4 @@ def checked(model: EventModel) -> VerifiedEvent:
 
 
 def _bad_event(detail: str) -> Problem:
-    return Problem(HTTPStatus.BAD_REQUEST, "bad-event", f"the event is not valid: {detail}", "Sign the draft again.")
+    return Problem(Slug.BAD_EVENT, f"the event is not valid: {detail}", "Sign the draft again.")

@@ -17,6 +17,7 @@ from podium_daemon.api.sessions import (
     SessionOut,
     SessionsOut,
 )
+from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.web.context import InContext, granted
 from podium_daemon.web.etags import has_version
 from podium_daemon.web.login import Caller, OptionalCaller
@@ -70,7 +71,7 @@ async def draft_session(context: InContext, caller: Caller, wish: SessionDraftIn
             "Whoever runs the service adds this npub to `allow` under [instructors] in its configuration, and reloads "
             "it (SIGHUP) or starts it again."
         )
-        raise Problem(HTTPStatus.FORBIDDEN, "not-an-instructor", detail, advice)
+        raise Problem(Slug.NOT_AN_INSTRUCTOR, detail, advice)
     return context.drafts.new_session(caller, wish)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from functools import lru_cache
-from http import HTTPStatus
 from typing import Annotated, Final
 
 import msgspec
@@ -18,6 +17,7 @@ from pydantic import Field
 
 from podium_daemon.api.base import EventModel
 from podium_daemon.api.signers import LeftSignerOut, OpenedOut, SignerIn, SignerOut, SigningIn, SigningOut
+from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.signers.page_signer import PageSigner, View
 from podium_daemon.signers.qr import qr_code
 from podium_daemon.web.context import Context, InContext, granted
@@ -50,7 +50,7 @@ def _own(context: Context, request: Request, signer_id: str) -> PageSigner:
     header = request.headers.get("authorization", "")
     if not header.startswith(_SCHEME):
         detail = "this call needs the secret of the connection"
-        raise Problem(HTTPStatus.UNAUTHORIZED, "signer-secret", detail, f"Send `Authorization: {_SCHEME}<secret>`.")
+        raise Problem(Slug.SIGNER_SECRET, detail, f"Send `Authorization: {_SCHEME}<secret>`.")
     return granted(context.signers.find(signer_id, header.removeprefix(_SCHEME)))
 
 
@@ -80,7 +80,7 @@ async def ask_signer(context: InContext, request: Request, signer_id: Hex16, wis
     signer, template = _own(context, request, signer_id), wish.event
     tags = tuple(tuple(tag) for tag in template.tags)
     if () in tags or not _is_sound(wish):
-        raise Problem(HTTPStatus.BAD_REQUEST, "bad-event", "it holds text that is no UTF-8, or an empty tag")
+        raise Problem(Slug.BAD_EVENT, "it holds text that is no UTF-8, or an empty tag")
     event = msgspec.convert(template.model_dump() | {"tags": tags}, UnsignedEvent)
     if (refusal := context.signers.ask(signer, wish.id, event)) is not None:
         granted(refusal)

@@ -7,7 +7,6 @@ that lost the connection comes back with `Authorization: Podium <pass>`: the ext
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from http import HTTPStatus
 from typing import Annotated, Final, TypeAlias
 
 import msgspec
@@ -19,6 +18,7 @@ from podium_daemon.api.base import Model
 from podium_daemon.api.rooms import RoomOut
 from podium_daemon.api.sessions import PassOut
 from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.runtime.secret_table import SecretTable
 from podium_daemon.runtime.secret_table import digest_of as digest_of_secret
 from podium_daemon.web.context import Context, InContext
@@ -62,7 +62,7 @@ async def _viewer(request: Request) -> Pubkey | None:
     pubkey = passes.redeem(header.removeprefix("Podium "))
     if pubkey is None:
         detail = "the pass is unknown, used or too old"
-        raise Problem(HTTPStatus.UNAUTHORIZED, "pass", detail, "Sign in again.")
+        raise Problem(Slug.PASS, detail, "Sign in again.")
     return pubkey
 
 

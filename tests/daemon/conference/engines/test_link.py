@@ -14,7 +14,7 @@ from podium_daemon.conference.engines.link import LinkEngine, LinkSettings
 from podium_daemon.conference.events import ConnectionId, LeaveReason, Left, RoomClosed, RoomId
 from podium_daemon.conference.seats import MAX_UNREAD, LinkSeat, Signalling
 from podium_daemon.conference.signaling import Notice
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.errors import InvalidInput, LocalProtocolError
 from tests.daemon.conference.contract import EngineContract, Guest
@@ -85,7 +85,7 @@ class LinkRig:
     async def join(self, grant: JoinGrant) -> Guest | None:
         """Take a seat."""
         seat = await self.engine.take_seat(grant.token)
-        if isinstance(seat, Refused):
+        if isinstance(seat, Rejection):
             return None
         self.guests.append(LinkGuest(seat))
         return self.guests[-1]
@@ -144,7 +144,7 @@ def test_it_has_advice_for_everything_it_cannot_do(clock: ManualClock) -> None:
     for capability in missing:
         answer = engine.unsupported(capability)
         assert answer == Unsupported(
-            "not-supported",
+            Slug.NOT_SUPPORTED,
             answer.detail,
             answer.next_step,
             capability=capability,
@@ -188,7 +188,7 @@ class TestMeetingUrl:
             engine.check_spec(bare)
         with pytest.raises(InvalidInput):
             await engine.open_room(bare)
-        assert isinstance(await engine.snapshot(ROOM), Refused)
+        assert isinstance(await engine.snapshot(ROOM), Rejection)
 
     def test_a_bad_one_is_refused_wherever_it_comes_from(self, clock: ManualClock) -> None:
         """A URL that leads nowhere good is refused in the configuration and in a session."""
@@ -523,7 +523,7 @@ async def test_three_devices_that_took_a_fourth_grant_early_still_hold_three(eng
     third = granted(await engine.grant(ROOM, new_person(pubkey, "c")))
     assert isinstance(await engine.take_seat(third.token), LinkSeat)
     refused = await engine.take_seat(early.token)
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Rejection)
     assert refused.slug == "too-many-devices"
 
 
@@ -548,5 +548,5 @@ async def test_the_number_of_devices_is_a_setting(clock: ManualClock) -> None:
     pubkey = new_pubkey()
     await engine.take_seat(granted(await engine.grant(ROOM, new_person(pubkey, "first"))).token)
     refused = await engine.grant(ROOM, new_person(pubkey, "second"))
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Rejection)
     assert refused.detail.endswith("devices that may be in the room: 1")

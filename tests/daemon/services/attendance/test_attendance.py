@@ -11,7 +11,7 @@ import pytest
 
 from podium_daemon.conference.engine import LeaveReason, MediaUp
 from podium_daemon.conference.seats import LinkSeat
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection
 from podium_daemon.runtime.reconcile_loop import RETRY_SECONDS
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol import kinds
@@ -136,7 +136,7 @@ async def test_a_start_by_hand_before_the_hour_earns_full_credit() -> None:
     async with world() as here:
         row = await here.schedule(starts_in=840, minutes=90)
         await here.turn()
-        assert not isinstance(await here.lifecycle.start(row.lesson_id, here.instructor.pubkey), Refused)
+        assert not isinstance(await here.lifecycle.start(row.lesson_id, here.instructor.pubkey), Rejection)
         ada, ben = await here.person(), await here.person()
         room = Room(here, row)
         seats = [await room.sit(ada), await room.sit(ben)]
@@ -341,7 +341,7 @@ async def test_the_instructor_can_record_somebody_by_hand() -> None:
         await here.advance(3600)
         (record,) = _records(here, person)
         assert (record.total_duration, record.evidence) == (1800, "manual")
-        assert isinstance(await here.attendance.track("31923:x:y", person.pubkey, 1, 2), Refused)
+        assert isinstance(await here.attendance.track("31923:x:y", person.pubkey, 1, 2), Rejection)
 
 
 async def test_records_bring_attendance_back_to_an_empty_disk() -> None:

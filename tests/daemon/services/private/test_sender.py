@@ -8,7 +8,7 @@ from podium_protocol.events import VerifiedEvent, verify_json
 from podium_protocol.nips import nip13
 from podium_protocol.nips.nip11 import RelayLimits
 from podium_storage.changes import Batch
-from podium_storage.outbox.values import Accepted, Refused
+from podium_storage.outbox.values import Accepted, RelayRefused
 from podium_storage.table.models import LetterRow
 from tests.support.private import edited, opened, scheduled
 from tests.support.world import EVERYTHING, INBOX, OWN_INBOX, World, new_key, world
@@ -157,7 +157,8 @@ async def test_what_a_relay_refuses_is_written_down() -> None:
         await here.post._turn(EVERYTHING)
         rows = await here.outbox.due(here.now)
         answers = [
-            Refused(row.id, "blocked: not you") if row.relay == INBOX else Accepted(row.id, "thanks") for row in rows
+            RelayRefused(row.id, "blocked: not you") if row.relay == INBOX else Accepted(row.id, "thanks")
+            for row in rows
         ]
         await here.outbox.record(answers, now=here.now)
         await here.post._turn(EVERYTHING)

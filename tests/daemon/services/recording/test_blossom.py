@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection
 from podium_daemon.services.recording.blossom import BlossomServer
 from podium_daemon.services.recording.files import MadeFile
 from podium_daemon.signers.signer import LocalSigner
@@ -83,7 +83,7 @@ async def test_a_server_that_breaks_its_word_fails_the_recording(
     """Nothing is published whose bytes were not read back; the reason is for people, without control characters."""
     async with blossom_peer(clock, flaw=flaw) as peer:
         refused = await server(peer, clock).keep(made(tmp_path))
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Rejection)
     assert words in refused.detail
     assert refused.detail.isprintable()
 
@@ -93,7 +93,7 @@ async def test_a_server_that_is_away_fails_the_recording(tmp_path: Path, clock: 
     async with blossom_peer(clock) as peer:
         pass
     refused = await server(peer, clock).keep(made(tmp_path))
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Rejection)
     assert "retry" in refused.next_step
 
 
@@ -101,7 +101,7 @@ async def test_a_slow_server_is_given_up(tmp_path: Path, clock: ManualClock) -> 
     """The configured time is the longest that an upload takes."""
     async with blossom_peer(clock, flaw="slow") as peer:
         refused = await server(peer, clock, within=1).keep(made(tmp_path, 1000))
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Rejection)
     assert "longer than 1 s" in refused.detail
 
 
@@ -121,7 +121,7 @@ async def test_a_link_to_a_private_address_is_not_followed(tmp_path: Path, clock
         file = made(tmp_path)
         inside.blobs[file.sha256], inside.types[file.sha256] = file.path.read_bytes(), "video/webm"
         url = await _kept_after_losing(peer, server(peer, clock, lookup=here), file)
-        assert isinstance(url, Refused)
+        assert isinstance(url, Rejection)
         assert "no public address" in url.detail
         assert inside.hosts == []
 
@@ -138,7 +138,7 @@ async def test_a_link_to_another_host_is_checked_and_pinned(tmp_path: Path, cloc
         assert other.hosts == [peer.elsewhere.removeprefix("http://")]
 
 
-async def _kept_after_losing(peer: BlossomPeer, to: BlossomServer, file: MadeFile) -> str | Refused:
+async def _kept_after_losing(peer: BlossomPeer, to: BlossomServer, file: MadeFile) -> str | Rejection:
     """Keep a file on a server that takes it and does not give it out itself."""
     peer.flaw = "lost"
     return await to.keep(file)
@@ -162,5 +162,5 @@ async def test_a_server_that_keeps_a_blob_is_heard(tmp_path: Path, clock: Manual
         ours = server(peer, clock)
         await ours.keep(file)
         refused = await ours.forget(file.sha256)
-        assert isinstance(refused, Refused)
+        assert isinstance(refused, Rejection)
         assert "refused the deletion (401): this stays" in refused.detail

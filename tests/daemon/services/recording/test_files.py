@@ -6,7 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection
 from podium_daemon.services.recording.files import LocalFiles, MadeFile, digest_of
 
 
@@ -31,7 +31,7 @@ async def test_what_is_read_back_otherwise_is_not_published(tmp_path: Path) -> N
     """A disk that lies: no URL, and nothing under the name of the right file."""
     files = LocalFiles(tmp_path / "kept", "https://live.example.org")
     refused = await files.keep(made(tmp_path / "made", b"content", claimed="0" * 64))
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Rejection)
     assert refused.slug == "wrong-hash"
     assert list((tmp_path / "kept").iterdir()) == []
 
@@ -40,7 +40,7 @@ async def test_a_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     """The system's words, and the next step."""
     (tmp_path / "kept").write_bytes(b"a file")
     refused = await LocalFiles(tmp_path / "kept", "https://x").keep(made(tmp_path / "made", b"content"))
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Rejection)
     assert "retry" in refused.next_step
 
 

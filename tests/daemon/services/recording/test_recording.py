@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from podium_daemon.conference.engine import EngineUnavailable
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.recording.recording import RecordingSettings
 from podium_protocol.events import VerifiedEvent, verify_json
@@ -19,7 +19,7 @@ from tests.support.world import new_key, pubkeys, world
 
 def slug(answer: object) -> str:
     """Why it was refused."""
-    assert isinstance(answer, Refused), answer
+    assert isinstance(answer, Rejection), answer
     return answer.slug
 
 
@@ -33,7 +33,7 @@ class TestConsent:
             seat = await here.sit(consent=False)
             refused = await here.record()
             assert slug(refused) == "not-agreed"
-            assert isinstance(refused, Refused)
+            assert isinstance(refused, Rejection)
             assert refused.detail.startswith("1 of 2 people")
             assert here.engine.calls == []
             assert seat.over is None
@@ -97,7 +97,7 @@ class TestConsent:
             await here.sit()
             refused = await here.record()
             assert slug(refused) == "e2ee"
-            assert isinstance(refused, Refused)
+            assert isinstance(refused, Rejection)
             assert "key" in refused.detail
 
     async def test_a_session_announced_without_recording_has_none(self) -> None:
@@ -332,7 +332,7 @@ class TestEngines:
         """Its words are the answer; the door asks nobody any more; after the end there is no recording."""
         async with studio() as here:
             await here.sit()
-            here.engine.deaf = Refused("full", "the disk of the engine is full")
+            here.engine.deaf = Rejection(Slug.DISK, "the disk of the engine is full")
             assert await here.record() == here.engine.deaf
             assert not here.here.recorder.is_recording(here.lesson_id)
             assert (await here.recording()).state == "paused"

@@ -7,7 +7,7 @@ import os
 import msgspec
 import pytest
 
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection
 from podium_daemon.services.recording import watching as watching_module
 from podium_daemon.services.recording.watching import LASTS, Watching
 from podium_protocol import kinds
@@ -33,7 +33,7 @@ def login(here: World, key: SecretKey) -> VerifiedEvent:
 async def opened(here: Studio, key: SecretKey) -> str:
     """An open player's secret."""
     found = await here.here.watching.open(await here.session(), login(here.here, key))
-    assert not isinstance(found, Refused), found
+    assert not isinstance(found, Rejection), found
     return found.secret
 
 
@@ -44,7 +44,7 @@ async def play(here: Studio, secret: str, begin: float, end: float, step: float 
         upto = min(at + step, end)
         await here.here.clock.advance(upto - at)
         told = await here.here.watching.report(secret, [(at, upto)])
-        assert not isinstance(told, Refused), told
+        assert not isinstance(told, Rejection), told
         row, at = told[0], upto
     assert row is not None
     return row
@@ -69,7 +69,7 @@ async def test_who_watches_it_all_has_a_signed_completion() -> None:
         key = new_key()
         proof = login(here.here, key)
         found = await here.here.watching.open(await here.session(), proof)
-        assert not isinstance(found, Refused)
+        assert not isinstance(found, Rejection)
         row = await play(here, found.secret, 0, 35)
         assert row.completed_at is None
         row = await play(here, found.secret, 35, 36)
@@ -105,7 +105,7 @@ async def test_two_players_do_not_double_the_speed() -> None:
         await here.here.clock.advance(5)
         await here.here.watching.report(one, [(0, 12)])
         told = await here.here.watching.report(two, [(20, 40)])
-        assert not isinstance(told, Refused)
+        assert not isinstance(told, Rejection)
         assert told[0].watched == 12_000
 
 
@@ -136,12 +136,12 @@ async def test_a_restart_of_the_daemon_costs_no_credit() -> None:
             random_bytes=os.urandom,
         )
         told = await here.here.watching.report(secret, [(40, 70)])
-        assert not isinstance(told, Refused)
+        assert not isinstance(told, Rejection)
         assert told[0].watched == 70_000
         for begin in range(70, 120, 10):
             await clock.advance(10)
             told = await here.here.watching.report(secret, [(begin, begin + 10)])
-            assert not isinstance(told, Refused)
+            assert not isinstance(told, Rejection)
         assert (told[0].watched, told[1]) == (120_000, 120_000)
         assert told[0].completed_at is not None
 
@@ -155,7 +155,7 @@ async def test_a_restart_gives_nobody_more_than_the_clock_allows() -> None:
         await here.here.clock.advance(5)
         watching = Watching(here.here.store, policy=CompletionPolicy, clock=here.here.clock, random_bytes=os.urandom)
         told = await watching.report(secret, [(10, 120)])
-        assert not isinstance(told, Refused)
+        assert not isinstance(told, Rejection)
         assert told[0].watched == 20_000
 
 
@@ -169,7 +169,7 @@ async def test_a_full_disk_costs_no_credit() -> None:
         with full_disk(here.here.store), pytest.raises(StoreFull):
             await here.here.watching.report(secret, [(10, 20)])
         told = await here.here.watching.report(secret, [(10, 20)])
-        assert not isinstance(told, Refused)
+        assert not isinstance(told, Rejection)
         assert told[0].watched == 20_000
 
 
@@ -180,7 +180,7 @@ async def test_the_oldest_of_too_many_players_is_forgotten(monkeypatch: pytest.M
         await available(here)
         secrets = [await opened(here, new_key()) for _ in range(4)]
         told = [await here.here.watching.report(secret, [(0, 1)]) for secret in secrets]
-        assert [isinstance(one, Refused) for one in told] == [True, False, False, False]
+        assert [isinstance(one, Rejection) for one in told] == [True, False, False, False]
         await here.here.clock.advance(LASTS + 1)
         await opened(here, new_key())
         ((kept,),) = await here.here.store.database.fetch_all("SELECT count(*) FROM viewings")
@@ -216,7 +216,7 @@ async def test_a_completion_is_never_taken_back() -> None:
         key = new_key()
         row = await play(here, await opened(here, key), 0, 38)
         await here.here.turn()
-        assert not isinstance(await here.here.lifecycle.reopen(here.lesson_id, here.here.instructor.pubkey), Refused)
+        assert not isinstance(await here.here.lifecycle.reopen(here.lesson_id, here.here.instructor.pubkey), Rejection)
         await here.sit(key)
         await here.here.clock.advance(30)
         await here.end()
@@ -233,7 +233,7 @@ async def test_a_report_takes_an_open_player(secret: str) -> None:
     async with studio() as here:
         await available(here)
         refused = await here.here.watching.report(secret, [(0, 10)])
-        assert isinstance(refused, Refused)
+        assert isinstance(refused, Rejection)
         assert refused.slug == "viewing"
 
 
@@ -243,14 +243,14 @@ async def test_a_player_is_open_for_half_a_day() -> None:
         await available(here)
         secret = await opened(here, new_key())
         await here.here.clock.advance(LASTS + 1)
-        assert isinstance(await here.here.watching.report(secret, [(0, 1)]), Refused)
+        assert isinstance(await here.here.watching.report(secret, [(0, 1)]), Rejection)
 
 
 async def test_without_a_recording_there_is_nothing_to_open() -> None:
     """A session that is not recorded, or whose recording failed."""
     async with studio() as here:
         refused = await here.here.watching.open(await here.session(), login(here.here, new_key()))
-        assert isinstance(refused, Refused)
+        assert isinstance(refused, Rejection)
         assert refused.slug == "no-recording"
 
 
@@ -266,7 +266,7 @@ async def test_a_private_recording_is_for_those_it_concerns() -> None:
         for key in (guest, invited, here.here.instructor):
             await opened(here, key)
         refused = await here.here.watching.open(await here.session(), login(here.here, stranger))
-        assert isinstance(refused, Refused)
+        assert isinstance(refused, Rejection)
         assert refused.slug == "not-allowed"
 
 
@@ -281,7 +281,7 @@ async def test_one_for_participants_is_for_those_who_answered_yes_or_maybe() -> 
         await opened(here, people[RsvpStatus.TENTATIVE])
         for key in (people[RsvpStatus.DECLINED], new_key()):
             refused = await here.here.watching.open(await here.session(), login(here.here, key))
-            assert isinstance(refused, Refused)
+            assert isinstance(refused, Rejection)
             assert refused.slug == "not-allowed"
 
 

@@ -13,7 +13,7 @@ import pytest
 from podium_daemon.app.recording_parts import RecordingPlace, join_recorder
 from podium_daemon.conference.engine import EngineUnavailable, RecordingState, TrackKind
 from podium_daemon.media.job import Layout
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.recording.blossom import BlossomServer
 from podium_daemon.services.recording.recording import Recorder, RecordingSettings
@@ -78,7 +78,7 @@ class TestStates:
         async with studio() as here:
             first = await here.recorded(2)
             reopened = await here.here.lifecycle.reopen(here.lesson_id, here.here.instructor.pubkey)
-            assert not isinstance(reopened, Refused)
+            assert not isinstance(reopened, Rejection)
             await here.here.clock.advance(1)
             second = await here.recorded(3)
             assert (first.run, second.run) == (0, 1)
@@ -536,7 +536,7 @@ class TestReview:
         assert ("r", row.url) not in (await here.here.event_of(await here.session())).tags
         assert await self.told(here, person) == {"recording": "sent", "recording_gone": "sent"}
         for act in (recorder.publish, recorder.unpublish, recorder.delete):
-            assert isinstance(await act(await here.session()), Refused)
+            assert isinstance(await act(await here.session()), Rejection)
 
     async def test_of_what_was_never_published_nobody_is_told(self, here: Studio) -> None:
         """It is deleted before anybody knew of it."""
@@ -572,7 +572,7 @@ class TestReview:
         """The refusal says where to look."""
         for act in (here.here.recorder.publish, here.here.recorder.unpublish, here.here.recorder.delete):
             refused = await act(await here.session())
-            assert isinstance(refused, Refused)
+            assert isinstance(refused, Rejection)
             assert "podium recording" in (refused.next_step or "")
 
 

@@ -11,7 +11,7 @@ from podium_protocol.limits import MAX_BACKDATING
 from podium_protocol.nips import nip13, nip17, nip59
 from podium_protocol.nips.nip11 import RelayLimits
 from podium_storage.outbox import outbox as outbox_module
-from podium_storage.outbox.values import Accepted, OutboxRow, Refused
+from podium_storage.outbox.values import Accepted, OutboxRow, RelayRefused
 from podium_storage.table.models import LedgerRow, LiveSessionRow
 from tests.support.world import EVERYTHING, INBOX, World, new_key, world
 
@@ -22,7 +22,7 @@ OTHER_INBOX = "wss://other-inbox.example.org"
 async def refuse(here: World, words: str = COMPLAINT, *, relay: str = INBOX) -> list[VerifiedEvent]:
     """The relay refuses all that is due there; returns what it was."""
     rows = [row for row in await waiting(here) if row.relay == relay]
-    await here.outbox.record([Refused(row.id, words) for row in rows], now=here.now)
+    await here.outbox.record([RelayRefused(row.id, words) for row in rows], now=here.now)
     events = [verify_json(row.event_json) for row in rows]
     return [event for event in events if isinstance(event, VerifiedEvent)]
 
@@ -215,7 +215,7 @@ async def test_nothing_is_sent_again_after_its_time() -> None:
         entry = await entry_of(here, person, session)
         rows = await waiting(here)
         await here.clock.advance(entry.window_ends_at - here.now)
-        await here.outbox.record([Refused(row.id, COMPLAINT) for row in rows], now=here.now)
+        await here.outbox.record([RelayRefused(row.id, COMPLAINT) for row in rows], now=here.now)
         await plan(here)
         entry = await entry_of(here, person, session)
         assert (entry.state, entry.attempts) == ("failed", 1)

@@ -12,7 +12,7 @@ import msgspec
 from podium_daemon.conference.engine import JoinGrant, LeaveReason, Person, Role, Support, TrackKind
 from podium_daemon.conference.engines.link import LinkSettings
 from podium_daemon.conference.seats import LinkSeat
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.rooms.controls import RoomControls
 from podium_protocol.events import Pubkey
@@ -131,7 +131,7 @@ async def test_one_may_speak_while_the_others_are_muted() -> None:
         ada, seat = await here.sit()
         _, other = await here.sit()
         refused = await here.controls.let_speak(here.row, ada.pubkey, here.by, wanted=True)
-        assert isinstance(refused, Refused)
+        assert isinstance(refused, Rejection)
         assert refused.slug == "not-muted"
         await here.controls.mute_all(here.row, here.by, wanted=True)
         for _ in range(2):

@@ -13,7 +13,7 @@ from httpx import Response
 
 from podium_daemon.conference.engine import RoomId, RoomOpen, RoomSpec, Unsupported
 from podium_daemon.conference.signaling import CLOSE_CODES, LeaveReason
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection
 from podium_protocol.events import UnsignedEvent
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.admission import DoorPolicy
@@ -693,7 +693,7 @@ class TestObstacles:
             world.engine.open_room = ending  # type: ignore[method-assign]
             page = await here.open_socket(row, {"type": "hello", "token": token})
             assert await closing(page) == CLOSE_CODES[LeaveReason.ROOM_CLOSED]
-            assert isinstance(await world.engine.snapshot(RoomId(row.conference_room_id or "")), Refused)
+            assert isinstance(await world.engine.snapshot(RoomId(row.conference_room_id or "")), Rejection)
 
 
 class TestDevices:

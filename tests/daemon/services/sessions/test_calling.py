@@ -8,7 +8,7 @@ import pytest
 
 from podium_daemon.conference.engine import RoomId
 from podium_daemon.conference.service import TrainingCallingIntegration
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection
 from podium_daemon.services.sessions.calling import CallersSessions, NotedAttendance, config_of
 from podium_protocol.events import Pubkey
 from tests.support.world import Room, World, new_key, world
@@ -33,7 +33,7 @@ async def test_the_models_five_calls_work_on_the_real_parts() -> None:
         row = await here.schedule(starts_in=600)
         service, person = calling(here, here.instructor.pubkey, "by the register"), new_key()
         created = await service.create_live_session(row, config_of(row))
-        assert not isinstance(created, Refused)
+        assert not isinstance(created, Rejection)
         assert (created.conference_room_id, created.join_url) == (row.conference_room_id, PAGE)
         assert await service.start_live_session(row.lesson_id) is None
         await Room(here, row).sit(person)
@@ -64,7 +64,7 @@ async def test_the_callers_key_is_what_the_lifecycle_judges(call: str) -> None:
             await here.lifecycle.start(row.lesson_id, here.instructor.pubkey)
         before = (await here.row(row.lesson_id)).state
         refused = await getattr(calling(here, new_key().pubkey), call)(row.lesson_id)
-        assert isinstance(refused, Refused)
+        assert isinstance(refused, Rejection)
         assert refused.slug == "not-allowed"
         assert (await here.row(row.lesson_id)).state == before
 
@@ -74,8 +74,8 @@ async def test_what_is_unknown_is_refused_and_counts_nobody() -> None:
     async with world() as here:
         row = await here.schedule(starts_in=600)
         service, unknown = calling(here, here.instructor.pubkey), f"31923:{new_key().pubkey}:x"
-        assert isinstance(await service.start_live_session(unknown), Refused)
-        assert isinstance(await service.track_live_attendance(unknown, new_key().pubkey, 1, 2), Refused)
+        assert isinstance(await service.start_live_session(unknown), Rejection)
+        assert isinstance(await service.track_live_attendance(unknown, new_key().pubkey, 1, 2), Rejection)
         assert (await service.get_conference_details(unknown)).conference_room_id is None
         sessions = CallersSessions(
             here.instructor.pubkey,
@@ -84,4 +84,4 @@ async def test_what_is_unknown_is_refused_and_counts_nobody() -> None:
             page_of=lambda _row: PAGE,
             room_of=here.room_of,
         )
-        assert isinstance(await sessions.set_conference(row.lesson_id, RoomId("another"), config_of(row)), Refused)
+        assert isinstance(await sessions.set_conference(row.lesson_id, RoomId("another"), config_of(row)), Rejection)

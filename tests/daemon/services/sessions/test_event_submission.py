@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection
 from podium_daemon.services.sessions.event_submission import Submitted
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
@@ -50,14 +50,14 @@ def event(
 async def taken(here: World, *events: VerifiedEvent) -> list[Submitted]:
     """The outcome of events that must be taken."""
     outcome = await here.intake.submit(events, by=events[0].pubkey)
-    assert not isinstance(outcome, Refused), outcome
+    assert not isinstance(outcome, Rejection), outcome
     return outcome
 
 
 async def refused(here: World, *events: VerifiedEvent) -> str:
     """The refusal's name; nothing of these events was kept."""
     outcome = await here.intake.submit(events, by=events[0].pubkey)
-    assert isinstance(outcome, Refused), outcome
+    assert isinstance(outcome, Rejection), outcome
     assert outcome.detail
     assert outcome.next_step
     assert await queued(here, events) == []
@@ -144,8 +144,8 @@ async def test_events_are_dated_about_now(seconds: int, is_taken: bool) -> None:
         await here.clock.advance(7200)
         answer = rsvp(here, new_key(), row, at=here.now + seconds)
         outcome = await here.intake.submit([answer], by=answer.pubkey)
-        assert isinstance(outcome, Refused) is not is_taken
-        if isinstance(outcome, Refused):
+        assert isinstance(outcome, Rejection) is not is_taken
+        if isinstance(outcome, Rejection):
             assert outcome.slug == "bad-time"
 
 
@@ -237,7 +237,7 @@ async def test_an_uninvited_answer_is_told_that_there_is_no_such_session() -> No
         elsewhere = rsvp(here, eve, msgspec.structs.replace(row, lesson_id=f"{row.lesson_id}x"))
         before = await here.intake.submit([elsewhere], by=eve.pubkey)
         assert await here.intake.submit([rsvp(here, eve, row)], by=eve.pubkey) == before
-        assert isinstance(before, Refused)
+        assert isinstance(before, Rejection)
 
 
 @pytest.mark.parametrize("known", [True, False])
@@ -366,7 +366,7 @@ async def test_relay_lists_of_others_are_refused() -> None:
         owner, stranger = new_key(), new_key()
         inbox = signed(owner, nip17.write_dm_relays(owner.pubkey, ["wss://a.example.org"], created_at=here.now))
         outcome = await here.intake.submit([inbox], by=stranger.pubkey)
-        assert isinstance(outcome, Refused)
+        assert isinstance(outcome, Rejection)
         assert outcome.slug == "not-the-author"
         assert await here.mirror.get(inbox.id) is None
         assert await queued(here, [inbox]) == []
@@ -384,7 +384,7 @@ async def test_each_kind_has_its_size(kind: int, most: int) -> None:
         over = event(key, kind, here, *tags, content="x" * most)
         assert await refused(here, over) == "too-large"
         outcome = await here.intake.submit([fits], by=key.pubkey)
-        assert not isinstance(outcome, Refused) or outcome.slug != "too-large"
+        assert not isinstance(outcome, Rejection) or outcome.slug != "too-large"
 
 
 async def test_the_same_event_twice_is_no_mistake() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection
 from podium_protocol import kinds, tags
 from podium_protocol.live.lifecycle_rules import Facts, StartPolicy
 from podium_protocol.live.live_status import MeetingStatus, read_meeting
@@ -86,7 +86,7 @@ async def test_a_command_outlives_a_change_at_the_very_moment(changes: int, answ
 
         here.lifecycle._facts = overtaken  # type: ignore[method-assign]
         told = await here.lifecycle.start(row.lesson_id, here.instructor.pubkey)
-        assert (told.slug if isinstance(told, Refused) else told.state) == answer
+        assert (told.slug if isinstance(told, Rejection) else told.state) == answer
 
 
 async def test_only_the_instructor_starts_and_ends() -> None:
@@ -95,17 +95,17 @@ async def test_only_the_instructor_starts_and_ends() -> None:
         row = await here.schedule(starts_in=3600)
         stranger = await here.person()
         refused = await here.lifecycle.start(row.lesson_id, stranger.pubkey)
-        assert isinstance(refused, Refused)
+        assert isinstance(refused, Rejection)
         assert refused.slug == "not-allowed"
         early = await here.lifecycle.start(row.lesson_id, here.instructor.pubkey)
-        assert isinstance(early, Refused)
+        assert isinstance(early, Rejection)
         assert early.slug == "doors-closed"
         await here.advance(3600 - 600)
         started = await here.lifecycle.start(row.lesson_id, here.instructor.pubkey)
-        assert not isinstance(started, Refused)
+        assert not isinstance(started, Rejection)
         assert started.state == "active"
         ended = await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
-        assert not isinstance(ended, Refused)
+        assert not isinstance(ended, Rejection)
         assert (ended.state, ended.end_reason) == ("ended", "manual_end")
 
 
@@ -118,7 +118,7 @@ async def test_a_reopened_session_keeps_its_first_run() -> None:
         await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
         await here.advance(300)
         again = await here.lifecycle.reopen(row.lesson_id, here.instructor.pubkey)
-        assert not isinstance(again, Refused)
+        assert not isinstance(again, Rejection)
         assert again.state == "active"
         start = row.scheduled_at
         assert again.runs == ((start, start + 600), (start + 900, None))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection
 from podium_daemon.writers.private_outbox import rumor_of
 from podium_protocol import kinds
 from podium_protocol.events import UnsignedEvent, VerifiedEvent
@@ -88,13 +88,13 @@ async def test_it_is_listed_logged_and_counted_with_its_reason() -> None:
         assert [line["session"].split(":")[1] for line in told] == [here.instructor.pubkey, other.pubkey]
         assert sum(here.passed_over.counts.values()) == 2
         own = await here.passed_over.listed(here.instructor.pubkey)
-        assert not isinstance(own, Refused)
+        assert not isinstance(own, Rejection)
         assert [(one.event_id, one.title, one.keeps) for one in own] == [(event.id, "Knots", False)]
         assert "another kind" in own[0].reason
         everything = await here.passed_over.listed(here.service.pubkey)
-        assert not isinstance(everything, Refused)
+        assert not isinstance(everything, Rejection)
         assert {one.event_id for one in everything} == {event.id, theirs.id}
-        assert isinstance(await here.passed_over.listed(new_key().pubkey), Refused)
+        assert isinstance(await here.passed_over.listed(new_key().pubkey), Rejection)
 
 
 async def test_a_session_that_is_taken_is_not_listed() -> None:

@@ -20,7 +20,7 @@ from podium_daemon.conference.grants import SeatGrant
 from podium_daemon.conference.redirect import BAD_SIGNATURE, Entrance, WebhookCall
 from podium_daemon.conference.remote_server import RemoteServerEngine
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_protocol.events import Pubkey
 
 _log = structlog.get_logger(__name__)
@@ -56,11 +56,11 @@ class BigBlueButtonEngine(RemoteServerEngine):
         self._api = BigBlueButtonApi(settings, transport)
         self._made: dict[str, Meeting] = {}  # the runs of meetings, for which webhooks were asked
 
-    async def remove(self, room: RoomId, pubkey: Pubkey, reason: str) -> Done | Refused:
+    async def remove(self, room: RoomId, pubkey: Pubkey, reason: str) -> Done | Rejection:
         """See `ConferenceEngine`. Attendance ends, grants are void; to throw out, the meeting's page has a button."""
         removed = self.roster.remove(room, pubkey)
         self._lobby.remove(room, pubkey, reason)
-        return removed if isinstance(removed, Refused) else Done(removed[0].connections, ADVICE[Capability.KICK])
+        return removed if isinstance(removed, Rejection) else Done(removed[0].connections, ADVICE[Capability.KICK])
 
     async def playbacks(self, room: RoomId) -> tuple[Playback, ...]:
         """Where the server published recordings of a room, also after it was closed.
@@ -78,7 +78,7 @@ class BigBlueButtonEngine(RemoteServerEngine):
         """
         return await self._api.is_running(meeting_of(room))
 
-    async def notified(self, call: WebhookCall) -> Refused | None:
+    async def notified(self, call: WebhookCall) -> Rejection | None:
         """See `HandOver`."""
         if len(call.body) > MAX_BODY or not is_signed(
             self._settings.callback, call.body, call.checksum, self._settings.secret
@@ -90,7 +90,7 @@ class BigBlueButtonEngine(RemoteServerEngine):
         told = read_webhook(call.body)
         if told is None:
             self.flaws["not_readable"] += 1
-            return Refused("bad-webhook", "the webhook is signed and cannot be read", "Look for a newer Podium.")
+            return Rejection(Slug.BAD_WEBHOOK, "the webhook is signed and cannot be read", "Look for a newer Podium.")
         for event in told:
             self._take(event)
         return None
@@ -146,7 +146,7 @@ class BigBlueButtonEngine(RemoteServerEngine):
             return
         if event.name == "meeting-ended":
             members = self.roster.members(room)
-            for member in [] if isinstance(members, Refused) else members:
+            for member in [] if isinstance(members, Rejection) else members:
                 self.roster.left(room, member.key, event.at, LeaveReason.UNKNOWN)
         elif event.name == "user-joined" and (person := person_of(event.user)) is not None:
             self.roster.arrived(room, event.user, person, event.at)

@@ -14,7 +14,7 @@ import structlog
 
 from podium_daemon.conference.events import RoomId, TrackKind
 from podium_daemon.conference.values import Collected, RecordedTrack
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_protocol.events import Pubkey
 
 _log = structlog.get_logger(__name__)
@@ -35,7 +35,7 @@ def folder_of(recordings: Path, room: RoomId) -> Path:
     return recordings / "packets" / hashlib.sha256(room.encode()).hexdigest()[:32]
 
 
-async def collect(recordings: Path, room: RoomId, into: Path) -> Collected | Refused:
+async def collect(recordings: Path, room: RoomId, into: Path) -> Collected | Rejection:
     """One WebM a track in `into`, made by a process of its own: an hour of video is seconds of work.
 
     The packets stay where they are, so that it can be done again; the daemon deletes them with the recording.
@@ -43,7 +43,7 @@ async def collect(recordings: Path, room: RoomId, into: Path) -> Collected | Ref
     folder = folder_of(recordings, room)
     packets = await asyncio.to_thread(lambda: sorted(folder.glob("*.rtp")))
     if not packets:
-        return Refused("no-recording", f"nothing was recorded in the room {room!r}", "Start a recording first.")
+        return Rejection(Slug.NO_RECORDING, f"nothing was recorded in the room {room!r}", "Start a recording first.")
     await asyncio.to_thread(into.mkdir, 0o700, parents=True, exist_ok=True)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "podium_daemon.conference.engines.embedded.muxing", str(folder), str(into)),
@@ -60,7 +60,7 @@ async def collect(recordings: Path, room: RoomId, into: Path) -> Collected | Ref
     if process.returncode != 0:
         last = errors.decode("utf-8", "replace").strip().splitlines()[-1:]
         _log.error("a recording could not be read", action="media.collect_failed", room=room, why=last)
-        return Refused("recording-unreadable", "the recorded packets could not be read", "See the daemon's log.")
+        return Rejection(Slug.RECORDING_UNREADABLE, "the recorded packets could not be read", "See the daemon's log.")
     return _collected(room, into, msgspec.json.decode(output, type=list[Muxed]))
 
 

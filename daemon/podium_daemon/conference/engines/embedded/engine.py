@@ -52,7 +52,7 @@ from podium_daemon.conference.grants import SeatGrant
 from podium_daemon.conference.own_signalling import OwnSignallingEngine, no_room
 from podium_daemon.conference.seats import LinkRoom, LinkSeat
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.supervisor import Stop, uncancelled
 from podium_protocol.events import Pubkey
 
@@ -103,7 +103,7 @@ class EmbeddedEngine(OwnSignallingEngine):
 
     # -- what the daemon wants of those in a room
 
-    async def set_permissions(self, room: RoomId, pubkey: Pubkey, publish: Collection[TrackKind]) -> Done | Refused:
+    async def set_permissions(self, room: RoomId, pubkey: Pubkey, publish: Collection[TrackKind]) -> Done | Rejection:
         """See `ConferenceEngine`."""
         if room not in self._rooms:
             return no_room(room)
@@ -113,13 +113,13 @@ class EmbeddedEngine(OwnSignallingEngine):
             self.media.send(Permit(seat.connection.id, seat.publish))
         return Done(tuple(seat.connection.id for seat in seats))
 
-    async def mute(self, room: RoomId, pubkey: Pubkey, kind: TrackKind = TrackKind.AUDIO) -> Done | Refused:
+    async def mute(self, room: RoomId, pubkey: Pubkey, kind: TrackKind = TrackKind.AUDIO) -> Done | Rejection:
         """See `ConferenceEngine`."""
         if room not in self._rooms:
             return no_room(room)
         return self._mute(self._media_seats(room, pubkey), kind)
 
-    async def mute_all(self, room: RoomId, keep: Collection[Pubkey] = ()) -> Done | Refused:
+    async def mute_all(self, room: RoomId, keep: Collection[Pubkey] = ()) -> Done | Rejection:
         """See `ConferenceEngine`. Whoever comes later is muted too, until the room closes or this is said again."""
         if room not in self._rooms:
             return no_room(room)
@@ -133,21 +133,25 @@ class EmbeddedEngine(OwnSignallingEngine):
 
     # -- recording
 
-    async def start_recording(self, room: RoomId, *, only: Collection[Pubkey]) -> Done | Refused:
+    async def start_recording(self, room: RoomId, *, only: Collection[Pubkey]) -> Done | Rejection:
         """See `ConferenceEngine`. PageMessage again, with others, it changes whom from this moment on."""
         if room not in self._rooms:
             return no_room(room)
         spec = self._rooms[room].spec
         if spec.e2ee:
-            return Refused("e2ee", "what is encrypted end to end cannot be recorded here", "Record on your own device.")
+            return Rejection(
+                Slug.E2EE, "what is encrypted end to end cannot be recorded here", "Record on your own device."
+            )
         if not spec.allow_recording:
-            return Refused("no-recording", "this session was scheduled without recording", "Allow it in the session.")
+            return Rejection(
+                Slug.NO_RECORDING, "this session was scheduled without recording", "Allow it in the session."
+            )
         self._recorded[room] = frozenset(only)
         await asyncio.to_thread(folder_of(self._recordings, room).mkdir, 0o700, parents=True, exist_ok=True)
         self._record(room)
         return Done(tuple(seat.connection.id for seat in self._media_seats(room) if seat.connection.pubkey in only))
 
-    async def stop_recording(self, room: RoomId) -> Done | Refused:
+    async def stop_recording(self, room: RoomId) -> Done | Rejection:
         """See `ConferenceEngine`. The files are complete when `RecordingChanged` says that they are ready."""
         if self._recorded.pop(room, None) is not None:
             if self.media.is_up:
@@ -158,10 +162,10 @@ class EmbeddedEngine(OwnSignallingEngine):
             return no_room(room)
         return Done()
 
-    async def collect_recording(self, room: RoomId, into: Path) -> Collected | Refused:
+    async def collect_recording(self, room: RoomId, into: Path) -> Collected | Rejection:
         """See `ConferenceEngine`. One WebM a track, copied without re-encoding, by a process of its own."""
         if room in self._recorded:
-            return Refused("still-recording", "the recording is still running", "Stop it first.")
+            return Rejection(Slug.STILL_RECORDING, "the recording is still running", "Stop it first.")
         return await collect(self._recordings, room, into)
 
     async def discard_recording(self, room: RoomId) -> None:

@@ -19,7 +19,7 @@ from podium_daemon.conference.engines.janus.media import JanusMedia
 from podium_daemon.conference.engines.janus.recordings import convert
 from podium_daemon.conference.engines.janus.settings import JanusSettings
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection
 
 
 class JanusEngine(EmbeddedEngine):
@@ -47,7 +47,7 @@ class JanusEngine(EmbeddedEngine):
             media=media or (lambda host: JanusMedia(settings.place, host, clock=clock)),
         )
 
-    async def collect_recording(self, room: RoomId, into: Path) -> Collected | Refused:
+    async def collect_recording(self, room: RoomId, into: Path) -> Collected | Rejection:
         """See `ConferenceEngine`. Janus's files, one a track, copied without re-encoding."""
         if room not in self._recorded:
             await asyncio.to_thread(convert, folder_of(self._recordings, room), room)

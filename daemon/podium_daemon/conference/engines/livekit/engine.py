@@ -38,7 +38,7 @@ from podium_daemon.conference.redirect import BAD_SIGNATURE, Entrance, WebhookCa
 from podium_daemon.conference.remote_server import RemoteServerEngine
 from podium_daemon.conference.roster import no_room
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_protocol.events import Pubkey
 
 _SILENT: Final = frozenset({LeaveReason.TIMEOUT})
@@ -75,10 +75,10 @@ class LiveKitEngine(RemoteServerEngine):
 
     # -- controls
 
-    async def set_permissions(self, room: RoomId, pubkey: Pubkey, publish: Collection[TrackKind]) -> Done | Refused:
+    async def set_permissions(self, room: RoomId, pubkey: Pubkey, publish: Collection[TrackKind]) -> Done | Rejection:
         """See `ConferenceEngine`. Also for whoever comes back."""
         members = self.roster.members(room, pubkey)
-        if isinstance(members, Refused):
+        if isinstance(members, Rejection):
             return members
         self._publish[room, pubkey] = frozenset(publish)
         done = [
@@ -90,26 +90,26 @@ class LiveKitEngine(RemoteServerEngine):
         ]
         return Done(tuple(done))
 
-    async def mute(self, room: RoomId, pubkey: Pubkey, kind: TrackKind = TrackKind.AUDIO) -> Done | Refused:
+    async def mute(self, room: RoomId, pubkey: Pubkey, kind: TrackKind = TrackKind.AUDIO) -> Done | Rejection:
         """See `ConferenceEngine`."""
         return await self._mute(room, kind, lambda person: person == pubkey)
 
-    async def mute_all(self, room: RoomId, keep: Collection[Pubkey] = ()) -> Done | Refused:
+    async def mute_all(self, room: RoomId, keep: Collection[Pubkey] = ()) -> Done | Rejection:
         """See `ConferenceEngine`."""
         return await self._mute(room, TrackKind.AUDIO, lambda person: person not in keep)
 
-    async def remove(self, room: RoomId, pubkey: Pubkey, reason: str) -> Done | Refused:
+    async def remove(self, room: RoomId, pubkey: Pubkey, reason: str) -> Done | Rejection:
         """See `ConferenceEngine`. A token that was already made is refused when it shows up."""
         members = self.roster.members(room, pubkey)
         removed = self.roster.remove(room, pubkey)
-        if isinstance(removed, Refused) or isinstance(members, Refused):
+        if isinstance(removed, Rejection) or isinstance(members, Rejection):
             return no_room(room)
         self._lobby.remove(room, pubkey, reason)
         for member in members:
             await self.answered(self._server.remove(room_name(room), _identity(member.connection)))
         return removed[0]
 
-    async def start_recording(self, room: RoomId, *, only: Collection[Pubkey]) -> Done | Refused:
+    async def start_recording(self, room: RoomId, *, only: Collection[Pubkey]) -> Done | Rejection:
         """See `ConferenceEngine`. Tracks that those in `only` publish later are recorded too."""
         if self._recorder is None:
             return self.unsupported(Capability.RECORD)
@@ -121,23 +121,23 @@ class LiveKitEngine(RemoteServerEngine):
         if not was_on:
             self._tracks.say_recording(room, RecordingState.STARTED)
         members = self.roster.members(room)
-        agreed = [] if isinstance(members, Refused) else [each for each in members if each.connection.pubkey in only]
+        agreed = [] if isinstance(members, Rejection) else [each for each in members if each.connection.pubkey in only]
         return Done(tuple(member.connection.id for member in agreed))
 
-    async def stop_recording(self, room: RoomId) -> Done | Refused:
+    async def stop_recording(self, room: RoomId) -> Done | Rejection:
         """See `ConferenceEngine`."""
         if self._recorder is None:
             return self.unsupported(Capability.RECORD)
         await self._stop_recording(room)
         return Done()
 
-    async def collect_recording(self, room: RoomId, into: Path) -> Collected | Refused:
+    async def collect_recording(self, room: RoomId, into: Path) -> Collected | Rejection:
         """See `ConferenceEngine`. From the folder that the egress workers write to."""
         if self._recorder is None:
             return self.unsupported(Capability.RECORD)
         return await self.answered(self._recorder.collect(room, into))
 
-    async def notified(self, call: WebhookCall) -> Refused | None:
+    async def notified(self, call: WebhookCall) -> Rejection | None:
         """See `HandOver`."""
         try:
             event = read_webhook(call, self._settings)
@@ -146,7 +146,7 @@ class LiveKitEngine(RemoteServerEngine):
             return BAD_SIGNATURE
         except NotReadable:
             self.flaws["not_readable"] += 1
-            return Refused("bad-webhook", "the webhook is signed and cannot be read", "Look for a newer Podium.")
+            return Rejection(Slug.BAD_WEBHOOK, "the webhook is signed and cannot be read", "Look for a newer Podium.")
         room = self._names.get(event.room.name)
         if self.is_new(event.id) and room is not None:
             await self._take(room, event)
@@ -235,7 +235,7 @@ class LiveKitEngine(RemoteServerEngine):
                 self._tracks.unpublished(room, participant.sid, event.track, event.created_at)
             case "room_finished" if event.room.sid == self._runs.get(room):
                 members = self.roster.members(room)
-                for member in [] if isinstance(members, Refused) else members:
+                for member in [] if isinstance(members, Rejection) else members:
                     self.roster.left(room, member.key, event.created_at, LeaveReason.ROOM_CLOSED)
 
     async def _arrived(self, room: RoomId, participant: api.ParticipantInfo, at: int) -> None:
@@ -263,7 +263,7 @@ class LiveKitEngine(RemoteServerEngine):
         self.flaws["sent_out"] += 1
         await self._server.remove(room_name(room), participant.identity)
 
-    async def _mute(self, room: RoomId, kind: TrackKind, wanted: Callable[[Pubkey], bool]) -> Done | Refused:
+    async def _mute(self, room: RoomId, kind: TrackKind, wanted: Callable[[Pubkey], bool]) -> Done | Rejection:
         if room not in self.roster.rooms:
             return no_room(room)
         done = []

@@ -39,7 +39,7 @@ from podium_daemon.conference.redirect import Entrance, HandOver, WebhookCall
 from podium_daemon.conference.seats import Seat, Signalling
 from podium_daemon.conference.shared_secret import SharedSecret
 from podium_daemon.conference.signaling import Notice
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.errors import InvalidInput
 from tests.daemon.conference.contract import EngineContract, Guest
@@ -100,7 +100,7 @@ class BbbRig:
             patience=2.0,
         )
         self.engine = BigBlueButtonEngine(settings, clock=clock, random_bytes=seeded_bytes())
-        self.refused: list[Refused] = []
+        self.refused: list[Rejection] = []
         self.seats: list[Seat] = []
         server.deliver = self._deliver
         self._browser = httpx.AsyncClient(trust_env=False, timeout=60)
@@ -109,15 +109,15 @@ class BbbRig:
         refused = await self.engine.notified(WebhookCall(body, checksum))
         self.refused.extend([] if refused is None else [refused])
 
-    async def visit(self, grant: JoinGrant) -> Entrance | Refused:
+    async def visit(self, grant: JoinGrant) -> Entrance | Rejection:
         """Take a seat and click on its address."""
         seat = await self.engine.take_seat(grant.token)
-        if isinstance(seat, Refused):
+        if isinstance(seat, Rejection):
             return seat
         self.seats.append(seat)
         return await self.click(await self.address(seat))
 
-    async def click(self, address: str) -> Entrance | Refused:
+    async def click(self, address: str) -> Entrance | Rejection:
         """What the daemon answers to an address of its own."""
         return await self.engine.enter(address.removeprefix(f"{PUBLIC}/api/conference/enter/"))
 
@@ -135,7 +135,7 @@ class BbbRig:
     async def join(self, grant: JoinGrant) -> Guest | None:
         """Click, be sent on, and be in the meeting."""
         entrance = await self.visit(grant)
-        if isinstance(entrance, Refused):
+        if isinstance(entrance, Rejection):
             return None
         answer = await self.follow(entrance)
         if answer.status_code != 302:
@@ -262,7 +262,7 @@ class TestTheWayIn:
         """What a seat is given leads to the daemon and holds neither checksum nor meeting."""
         await rig.engine.open_room(SPEC)
         seat = await rig.engine.take_seat(granted(await rig.engine.grant(ROOM, new_person())).token)
-        assert not isinstance(seat, Refused)
+        assert not isinstance(seat, Rejection)
         address = await rig.address(seat)
         assert "checksum" not in address
         assert meeting_of(ROOM) not in address
@@ -271,10 +271,10 @@ class TestTheWayIn:
         """Whoever copies a used address enters nothing; its owner can go back in."""
         await rig.engine.open_room(SPEC)
         seat = await rig.engine.take_seat(granted(await rig.engine.grant(ROOM, new_person())).token)
-        assert not isinstance(seat, Refused)
+        assert not isinstance(seat, Rejection)
         first = await rig.address(seat)
         assert isinstance(await rig.click(first), Entrance)
-        assert isinstance(await rig.click(first), Refused)
+        assert isinstance(await rig.click(first), Rejection)
         second = await rig.address(seat)
         assert isinstance(await rig.click(second), Entrance)
 
@@ -282,11 +282,11 @@ class TestTheWayIn:
         """A page that was closed leaves nothing in the browser's history that opens the meeting."""
         await rig.engine.open_room(SPEC)
         seat = await rig.engine.take_seat(granted(await rig.engine.grant(ROOM, new_person())).token)
-        assert not isinstance(seat, Refused)
+        assert not isinstance(seat, Rejection)
         address = await rig.address(seat)
         await seat.leave(LeaveReason.LEFT)
         for token in (address, "", "x", "\ud800", "9" * 100_000):
-            assert isinstance(await rig.click(token), Refused)
+            assert isinstance(await rig.click(token), Rejection)
 
     async def test_people_in_the_lobby_are_told_what_everybody_is_told(self, rig: BbbRig) -> None:
         """Notices, the end and a removal arrive on our own page, whatever the meeting's page does."""
@@ -557,7 +557,7 @@ class TestTheServersWord:
         }
         call = WebhookCall(body + (b"&a=b" if spoil == "other body" else b""), changed.get(spoil, checksum))
         answer = await rig.engine.notified(call)
-        assert isinstance(answer, Refused)
+        assert isinstance(answer, Rejection)
         assert answer.slug == "bad-signature"
         assert rig.connection_of(guest.user) == guest.connection
 
@@ -567,7 +567,7 @@ class TestTheServersWord:
         for events in ("x", {"data": 1}, [{"data": {"id": "user-left"}}], [[[[]]]], None):
             checksum, body = rig.server.webhook(PUBLIC + WEBHOOK, events)
             answer = await rig.engine.notified(WebhookCall(body, checksum))
-            assert isinstance(answer, Refused)
+            assert isinstance(answer, Rejection)
             assert answer.slug == "bad-webhook"
         assert rig.engine.flaws["not_readable"] == 5
 
@@ -623,7 +623,7 @@ class TestAServerThatIsAway:
         for text in (str(error.value), repr(error.value), str(logs)):
             assert SECRET not in text
             assert "checksum=" not in text
-        assert isinstance(await rig.engine.snapshot(ROOM), Refused)
+        assert isinstance(await rig.engine.snapshot(ROOM), Rejection)
         rig.server.spoil = None
         await rig.engine.open_room(SPEC)
         await _inside(rig)
@@ -694,7 +694,7 @@ class TestAServerThatIsAway:
         for again in (rig.engine.poll, lambda: rig.engine.open_room(SPEC)):
             rig.server.spoil = spoil
             await rig.engine.close_room(ROOM)
-            assert isinstance(await rig.engine.snapshot(ROOM), Refused)
+            assert isinstance(await rig.engine.snapshot(ROOM), Rejection)
             assert await rig.join(grant) is None
             before = dict(rig.server.meetings)
             assert len(before) == 1

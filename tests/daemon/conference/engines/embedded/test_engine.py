@@ -25,7 +25,7 @@ from podium_daemon.conference.events import (
     TrackKind,
 )
 from podium_daemon.conference.seats import Signalling
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection
 from podium_protocol.events import Pubkey
 from tests.daemon.conference.contract import EngineContract, Guest
 from tests.support.clock import ManualClock
@@ -91,7 +91,7 @@ class MediaRig:
     async def sit(self, grant: JoinGrant) -> MediaGuest | None:
         """Take a seat."""
         seat = await self.engine.take_seat(grant.token)
-        if isinstance(seat, Refused):
+        if isinstance(seat, Rejection):
             return None
         assert isinstance(seat, MediaSeat)
         self.guests.append(MediaGuest(seat))
@@ -268,7 +268,7 @@ async def test_only_those_who_consented_are_recorded(rig: MediaRig, tmp_path: Pa
             await guest.page.publish("audio")
         await settled(lambda: len(reader.all_of(TrackChanged)) == 2, "two microphones")
         still = await rig.engine.collect_recording(ROOM, tmp_path / "out")
-        assert isinstance(still, Refused)
+        assert isinstance(still, Rejection)
         assert still.slug == "still-recording"
         await yes.page.watch()
         await yes.page.hears(no.seat.connection.pubkey, more=10)
@@ -276,7 +276,7 @@ async def test_only_those_who_consented_are_recorded(rig: MediaRig, tmp_path: Pa
         await reader.until(RecordingChanged, lambda one: one.state is RecordingState.READY)
         assert [one.state for one in reader.all_of(RecordingChanged)] == ["started", "stopped", "ready"]
     collected = await rig.engine.collect_recording(ROOM, tmp_path / "out")
-    assert not isinstance(collected, Refused)
+    assert not isinstance(collected, Rejection)
     assert [track.pubkey for track in collected.tracks] == [yes.seat.connection.pubkey]
 
 
@@ -284,7 +284,7 @@ async def test_a_session_without_recording_is_not_recorded(rig: MediaRig) -> Non
     """What was scheduled counts, whatever is clicked."""
     await rig.engine.open_room(msgspec.structs.replace(SPEC, allow_recording=False))
     refused = await rig.engine.start_recording(ROOM, only=())
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Rejection)
     assert refused.slug == "no-recording"
 
 
@@ -292,7 +292,7 @@ async def test_an_encrypted_room_is_not_recorded(rig: MediaRig) -> None:
     """Nobody is told that they are recorded where only noise would be on disk."""
     await rig.engine.open_room(msgspec.structs.replace(SPEC, e2ee=True))
     refused = await rig.engine.start_recording(ROOM, only=())
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, Rejection)
     assert refused.slug == "e2ee"
 
 
@@ -332,5 +332,5 @@ async def test_controls_of_a_closed_room_are_refused(rig: MediaRig) -> None:
         await rig.engine.start_recording(ROOM, only=()),
         await rig.engine.stop_recording(ROOM),
     ):
-        assert isinstance(answer, Refused)
+        assert isinstance(answer, Rejection)
         assert answer.slug == "no-room"

@@ -17,7 +17,7 @@ from podium_daemon.conference.engines.embedded.recorder import RECORD, TrackFile
 from podium_daemon.conference.engines.embedded.rtp import Packet, write_packet
 from podium_daemon.conference.engines.embedded.wire import Exit, Record, Recorded, StopRecording
 from podium_daemon.conference.events import ConnectionId, RecordingState, RoomId, TrackKind
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection
 from tests.support.conference import new_pubkey
 from tests.support.media import House, house, settled
 
@@ -179,7 +179,7 @@ def test_junk_in_a_picture_is_passed_over(tmp_path: Path) -> None:
 async def test_nothing_recorded_is_said_so(tmp_path: Path) -> None:
     """A room in which nobody consented has no recording, and that is a sentence."""
     answer = await collect(tmp_path, ROOM, tmp_path / "out")
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, Rejection)
     assert answer.slug == "no-recording"
 
 

@@ -51,7 +51,7 @@ from podium_daemon.conference.engines.janus.recordings import convert
 from podium_daemon.conference.engines.janus.rooms import JanusRoom
 from podium_daemon.conference.engines.janus.settings import JanusPlace, JanusSettings
 from podium_daemon.conference.seats import Seat
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.events import Pubkey
 from tests.daemon.conference.contract import EngineContract, Guest
@@ -393,7 +393,7 @@ class JanusRig:
     async def join(self, grant: JoinGrant) -> Guest | None:
         """Take a seat."""
         seat = await self.engine.take_seat(grant.token)
-        if isinstance(seat, Refused):
+        if isinstance(seat, Rejection):
             return None
         self.guests.append(JanusGuest(seat))
         return self.guests[-1]
@@ -471,7 +471,7 @@ async def test_the_engine_moves_media_records_and_survives_a_crash(tmp_path: Pat
         teacher = new_person()
         people = (teacher, new_person())
         seats = [await engine.take_seat(granted(await engine.grant(room, one)).token) for one in people]
-        stage, bench = (JanusPage(SeatWay(seat)) for seat in seats if not isinstance(seat, Refused))
+        stage, bench = (JanusPage(SeatWay(seat)) for seat in seats if not isinstance(seat, Rejection))
         await stage.publish("audio", "video")
         await bench.watch()
         assert await bench.sees(teacher.pubkey) == 160

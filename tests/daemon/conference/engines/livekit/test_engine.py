@@ -49,7 +49,7 @@ from podium_daemon.conference.engines.livekit.settings import LiveKitSettings
 from podium_daemon.conference.redirect import Entrance, HandOver, WebhookCall
 from podium_daemon.conference.seats import Seat, Signalling
 from podium_daemon.conference.shared_secret import SharedSecret
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.errors import InvalidInput
 from tests.daemon.conference.contract import EngineContract, Guest
@@ -117,7 +117,7 @@ class LiveKitRig:
             patience=2.0,
         )
         self.engine = LiveKitEngine(self.settings, clock=clock, random_bytes=seeded_bytes())
-        self.refused: list[Refused] = []
+        self.refused: list[Rejection] = []
         self.seats: list[Seat] = []
         server.deliver = self._deliver
 
@@ -125,10 +125,10 @@ class LiveKitRig:
         refused = await self.engine.notified(WebhookCall(body, authorization=authorization))
         self.refused.extend([] if refused is None else [refused])
 
-    async def entrance(self, grant: JoinGrant) -> Entrance | Refused:
+    async def entrance(self, grant: JoinGrant) -> Entrance | Rejection:
         """Take a seat and click on its address."""
         seat = await self.engine.take_seat(grant.token)
-        if isinstance(seat, Refused):
+        if isinstance(seat, Rejection):
             return seat
         self.seats.append(seat)
         frame = await anext(aiter(seat.outgoing()))
@@ -137,7 +137,7 @@ class LiveKitRig:
     async def join(self, grant: JoinGrant) -> Guest | None:
         """Click, be sent on, and be in the room."""
         entrance = await self.entrance(grant)
-        if isinstance(entrance, Refused):
+        if isinstance(entrance, Rejection):
             return None
         client = await self.server.connect(token_of(entrance))
         if client is None or all(each is not client for each in self.server.clients):
@@ -408,7 +408,7 @@ class TestControls:
             await rig.engine.set_permissions(ROOM, new_pubkey(), ()),
             await rig.engine.start_recording(ROOM, only=()),
         ):
-            assert isinstance(answer, Refused)
+            assert isinstance(answer, Rejection)
             assert answer.slug == "no-room"
 
 
@@ -551,7 +551,7 @@ class TestTheServersWord:
         event = rig.server.event(NAME, "participant_left", guest.client.info)
         authorization, body = rig.server.webhook(event, **claims)
         answer = await rig.engine.notified(WebhookCall(body, authorization=authorization))
-        assert isinstance(answer, Refused)
+        assert isinstance(answer, Rejection)
         assert answer.slug == "bad-signature"
         assert await _present(rig) == [guest.connection]
 
@@ -572,7 +572,7 @@ class TestTheServersWord:
             ("x" * 10_000, body),
         ):
             answer = await rig.engine.notified(WebhookCall(sent, authorization=token))
-            assert isinstance(answer, Refused)
+            assert isinstance(answer, Rejection)
             assert answer.slug == "bad-signature"
         assert await _present(rig) == [guest.connection]
 
@@ -581,7 +581,7 @@ class TestTheServersWord:
         for body in (b"[]", b"{", b'{"event": 1}', b'{"participant": []}', b""):
             authorization, _ = rig.server.webhook(body)
             answer = await rig.engine.notified(WebhookCall(body, authorization=authorization))
-            assert isinstance(answer, Refused)
+            assert isinstance(answer, Rejection)
         assert rig.engine.flaws["not_readable"] + rig.engine.flaws["bad_signature"] == 5
 
 
@@ -658,7 +658,7 @@ class TestRecording:
                 await rig.engine.stop_recording(ROOM),
                 await rig.engine.collect_recording(ROOM, Path("x")),
             ):
-                assert isinstance(answer, Refused)
+                assert isinstance(answer, Rejection)
                 assert "recordings" in answer.next_step
 
 
@@ -689,7 +689,7 @@ class TestAServerThatIsAway:
             await rig.engine.open_room(SPEC)
         assert "LiveKit" in str(error.value)
         assert SECRET not in str(error.value) + str(logs)
-        assert isinstance(await rig.engine.snapshot(ROOM), Refused)
+        assert isinstance(await rig.engine.snapshot(ROOM), Rejection)
         rig.server.spoil = None
         await rig.engine.open_room(SPEC)
         await _inside(rig)
@@ -759,7 +759,7 @@ class TestAServerThatIsAway:
         for again in (rig.engine.poll, lambda: rig.engine.open_room(SPEC)):
             rig.server.spoil = spoil
             await rig.engine.close_room(ROOM)
-            assert isinstance(await rig.engine.snapshot(ROOM), Refused)
+            assert isinstance(await rig.engine.snapshot(ROOM), Rejection)
             assert await rig.join(grant) is None
             before = dict(rig.server.rooms)
             assert len(before) == 1
