@@ -1,4 +1,4 @@
-"""What the store needs of a database. `sqlite` is the one there is; PostgreSQL is to follow behind this interface."""
+"""What the store needs of a database. `sqlite` is the only backend; PostgreSQL is to follow behind this interface."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Backend(Protocol):
         """Open a connection that cannot write."""
 
     async def read_identity(self, connection: Connection) -> Identity:
-        """Say whose database this is."""
+        """Read which program the database belongs to."""
 
     async def write_identity(self, connection: Connection, version: int) -> None:
         """Mark the database as ours, at this version, in the open transaction."""
@@ -64,15 +64,15 @@ class Backend(Protocol):
 
 
 class Identity(Protocol):
-    """Whose database a file is."""
+    """Which program a database file belongs to."""
 
     @property
     def is_empty(self) -> bool:
-        """Nothing was ever written to it."""
+        """Whether nothing was ever written to it."""
 
     @property
     def is_ours(self) -> bool:
-        """It carries this application's mark."""
+        """Whether it carries this application's mark."""
 
     @property
     def version(self) -> int:

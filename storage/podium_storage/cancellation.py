@@ -11,7 +11,7 @@ T = TypeVar("T")
 async def settled(future: asyncio.Future[T]) -> T:
     """Wait until `future` is done, however often the caller is cancelled meanwhile, then pass the cancellation on.
 
-    So whoever sees `CancelledError` knows that the work behind it has ended, one way or the other.
+    So a caller that sees `CancelledError` knows that the work behind it has ended, in success or in failure.
     """
     try:
         await ended(future)
@@ -21,7 +21,7 @@ async def settled(future: asyncio.Future[T]) -> T:
 
 
 async def ended(future: asyncio.Future[T]) -> None:
-    """Wait as `settled` does, and leave the result where it is."""
+    """Wait as `settled` does, but leave the result or the error in `future`."""
     cancellation: asyncio.CancelledError | None = None
     while not future.done():
         try:

@@ -36,7 +36,7 @@ class Change(msgspec.Struct, frozen=True):
 class Batch(msgspec.Struct, frozen=True):
     """All that happened since the subscriber last asked, in the order of the commits.
 
-    `resync` says that changes were dropped, since the subscriber was too slow, or that nobody knows whether a commit
+    `resync` says that changes were dropped because the subscriber was too slow, or that it is unknown whether a commit
     took place: read the tables again. What is committed after this batch was taken comes in later batches.
     """
 
@@ -77,11 +77,11 @@ class Subscription:
         return batch
 
     async def wait(self) -> None:
-        """Wait until there is something to take, or the subscription is closed, and leave it there."""
+        """Wait until there is something to take, or the subscription is closed, without taking it."""
         await self._ready.wait()
 
     def take(self) -> Batch | None:
-        """Take what there is now without waiting, or None."""
+        """Take the changes kept so far without waiting, or None if there are none."""
         batch = Batch(tuple(self._pending), self._resync) if self._pending or self._resync else None
         self._pending, self._resync = [], False
         if not self._closed:
@@ -89,22 +89,22 @@ class Subscription:
         return batch
 
     def watch(self, tables: frozenset[str] | None) -> None:
-        """From now on keep the changes of these tables, or of all."""
+        """Keep the changes of these tables from now on; None: of all tables."""
         self._tables = tables
 
     @contextmanager
     def leaving_out_own(self) -> Iterator[None]:
         """Leave out what is committed in this scope by the caller, and by the tasks it starts, until the scope ends.
 
-        Whoever is woken by what it wrote itself is never done: a turn that writes as many rows as the feed keeps would
-        be told to read everything again, and write them again. Other subscribers are told as ever.
+        A service that is woken by its own writes is never done: a turn that writes as many rows as the feed keeps would
+        be told to read everything again, and would write them again. Other subscribers are told as usual.
         """
         scope = _OwnWrites(self)
         token = _own_writes.set(scope)
         try:
             yield
         finally:
-            scope.is_open = False  # a task that outlives the scope keeps its context, and is a stranger from now on
+            scope.is_open = False  # a task that outlives the scope keeps its context, but its writes count from now on
             _own_writes.reset(token)
 
     def close(self) -> None:
@@ -124,7 +124,7 @@ class Subscription:
             self._ready.set()
 
     def lose(self) -> None:
-        """Drop what is kept and say so. Only the feed calls it."""
+        """Drop the kept changes and let the next batch say `resync`. Only the feed calls it."""
         self._pending, self._resync = [], True
         self._ready.set()
 
@@ -168,7 +168,7 @@ class ChangeFeed:
                     subscription.offer(changes)
 
     def resync(self) -> None:
-        """Tell every subscriber to read again: something may have changed that nobody could tell."""
+        """Tell every subscriber to read again: there may have been a change that cannot be named."""
         for subscription in self._subscriptions:
             subscription.lose()
 

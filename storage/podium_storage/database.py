@@ -31,7 +31,7 @@ MAX_SNAPSHOTS: Final = 4  # read transactions at a time; each one costs a thread
 class Database:
     """One writer connection with its lock, one connection for single reads, and a few for snapshots.
 
-    After a commit that raised (`CommitUncertain`) nobody knows whether it is durable. So writes carry a unique key
+    After a commit that raised (`CommitUncertain`) it is unknown whether it is durable. So writes carry a unique key
     and can be made again: `upsert` by a unique index, or INSERT .. ON CONFLICT.
     """
 
@@ -85,12 +85,12 @@ class Database:
         """Run `scope` in one write transaction: committed when it returns, rolled back when it raises.
 
         A caller that is cancelled while it waits for its turn leaves no trace. Once begun, the transaction runs to
-        its end, and only then is the cancellation passed on: seeing `CancelledError` one knows that it is over, not
-        whether it was committed. The scope should wait for nothing but the database, since all other writers wait.
+        its end, and only then is the cancellation passed on: `CancelledError` says that it is over, not whether it was
+        committed. The scope should wait for nothing but the database, since all other writers wait.
 
         Args:
             scope: is given the transaction and must not use it after it returned.
-            tables: table handles may touch these only; None for all. SQL of one's own is not looked at.
+            tables: table handles may touch these only; None for all. The caller's own SQL is not checked.
 
         Raises:
             TransactionMisused: called inside the scope of another transaction, which would wait for itself.
@@ -128,7 +128,7 @@ class Database:
                 await ended(task)
 
     async def fetch_all(self, sql: str, parameters: Sequence[Value] = ()) -> list[SqlRow]:
-        """Read what is committed, on a connection that no writer holds up.
+        """Read committed rows, on a connection that never waits for a writer.
 
         Raises:
             TransactionMisused: called inside the scope of a transaction, whose own writes it would not see.
@@ -138,7 +138,7 @@ class Database:
         return await self._reader.fetch_all(sql, parameters)
 
     async def fetch_one(self, sql: str, parameters: Sequence[Value] = ()) -> SqlRow | None:
-        """Read the first row of what is committed; raises as `fetch_all` does."""
+        """Read the first committed row of the answer; raises as `fetch_all` does."""
         self._refuse_inside("read through the transaction")
         self._refuse_closed()
         return await self._reader.fetch_one(sql, parameters)
@@ -193,7 +193,7 @@ class Database:
     async def _mend(self) -> None:
         """Replace the writer after a failed commit or rollback: closing it undoes whatever it still holds.
 
-        A new connection may also find that the commit took place after all, of which nobody has been told.
+        A new connection may also find that the commit took place after all, which no subscriber has been told.
         """
         if self._suspect:
             await self._writer.close()

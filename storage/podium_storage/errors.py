@@ -1,4 +1,4 @@
-"""What can go wrong in the store, by whose fault and with the next step in the text."""
+"""What can go wrong in the store: each error says whose fault it is, and its text names the next step."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class StoreDamaged(StoreError):  # noqa: N818  (the state says it, "error" adds 
 
 
 def damage_in(error: BaseException) -> StoreDamaged | None:
-    """The damage behind a failure: itself, one of its causes, or one of a group. Nothing helps by being tried again."""
+    """The damage behind a failure: the error itself, one of its causes, or one of a group. Trying again is no use."""
     seen: set[int] = set()
     left: list[BaseException | None] = [error]
     while left:

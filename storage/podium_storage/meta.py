@@ -1,4 +1,4 @@
-"""What a database knows about itself: small named values, and whose it is."""
+"""What a database stores about itself: small named values, and the service it belongs to."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ class Meta:
     """Named values of one database."""
 
     def __init__(self, database: Database) -> None:
-        """Keep them in this database."""
         self._database = database
 
     async def get(self, name: str) -> str | None:
@@ -36,7 +35,7 @@ class Meta:
         await tx.execute(_SET, (name, value))
 
     async def settled(self, name: str, make: Callable[[], str]) -> str:
-        """The value of a name; the first call for it keeps what `make` gives."""
+        """Return the value of a name; the first call for a name stores what `make` returns."""
 
         async def scope(tx: Transaction) -> str:
             row = await tx.fetch_one(_GET, (name,))
@@ -48,7 +47,7 @@ class Meta:
         return await self._database.transact(scope)
 
     async def count(self, name: str) -> int:
-        """Raise a name's number by one, from none to 1; the new number."""
+        """Raise a name's number by one (the first is 1) and return it."""
 
         async def scope(tx: Transaction) -> int:
             row = await tx.fetch_one(_GET, (name,))

@@ -1,4 +1,4 @@
-"""Ways back into rooms and into recordings, kept over the end of a daemon: digests of secrets, never a secret."""
+"""Resume tokens for rooms and for recordings, kept when the daemon restarts: digests of secrets, never a secret."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ FROM returns AS r ORDER BY r.id"""
 
 
 class StoredReturn(msgspec.Struct, frozen=True, kw_only=True):
-    """One way back. Unix seconds.
+    """One resume token. Times are Unix seconds.
 
     Args:
         digest: SHA-256 of the secret.
-        connection: the one that is returned from, in `room`, of `pubkey` with `device` and `role`.
-        until: when it ends; None while the connection is open.
-        last_evidence: when the person was last seen on that connection, if that was written down.
+        connection: the one to resume, in `room`, of `pubkey` with `device` and `role`.
+        until: when the token expires; None while the connection is open.
+        last_evidence: when the person was last seen on that connection, if that was recorded.
     """
 
     digest: bytes
@@ -41,18 +41,17 @@ class StoredReturn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Returns:
-    """The ways back of one database."""
+    """The resume tokens of one database."""
 
     def __init__(self, database: Database) -> None:
-        """Keep them in this database."""
         self._database = database
 
     async def all(self) -> list[StoredReturn]:
-        """Every one, the oldest first."""
+        """Return all tokens, the oldest first."""
         return [_read(row) for row in await self._database.fetch_all(_ALL)]
 
     async def write(self, kept: Sequence[StoredReturn], gone: Collection[bytes]) -> None:
-        """Keep some, with their new ends, and forget those with the digests `gone`, in one transaction."""
+        """Store `kept` and delete the tokens with the digests `gone`, in one transaction."""
 
         async def scope(tx: Transaction) -> None:
             await tx.execute_many(_DROP, ((digest,) for digest in gone))
@@ -97,7 +96,7 @@ class StoredViewing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Viewings:
-    """The open players of one database; anybody may open one, so the oldest of too many are forgotten."""
+    """The open players of one database. Any visitor may open one, so beyond `at_most` the oldest are forgotten."""
 
     def __init__(self, database: Database, *, at_most: int) -> None:
         """Keep `at_most`."""
@@ -105,7 +104,7 @@ class Viewings:
         self._at_most = at_most
 
     async def add(self, tx: Transaction, viewing: StoredViewing, *, now: int) -> None:
-        """Keep one more in the caller's transaction, and forget those whose time is over."""
+        """Store one more in the caller's transaction, and delete expired ones; `now` is Unix seconds."""
         await tx.execute(_SWEEP, (now,))
         await tx.execute(
             _PUT_VIEWINGS,
@@ -114,7 +113,7 @@ class Viewings:
         await tx.execute(_BOUND, (self._at_most,))
 
     async def get(self, digest: bytes, *, now: int) -> StoredViewing | None:
-        """The player with this digest, unless its time is over."""
+        """The player with this digest, or None if there is none or it has expired."""
         row = await self._database.fetch_one(_GET, (digest, now))
         return None if row is None else _read_viewings(row)
 

@@ -1,8 +1,8 @@
-"""What is deleted when: every table has its rule here, and a test fails for one that has none.
+"""When rows are deleted: every table has its rule here, and a test fails for a table that has none.
 
-A session is forgotten as a whole. First its row goes, so that no service acts on what is half there; then everything
-that names it, a few hundred rows a transaction, also after a restart in between. Relays keep its events and may give
-them back: what is dated before the time to be kept is not taken in again (`podium_protocol.live.retention`).
+A session is forgotten as a whole. First its row goes, so that no service acts on a half-deleted session; then all rows
+that name it, a few hundred in a transaction, also after a restart in between. Relays keep its events and may send them
+again: events from before the retention period are not taken in (`podium_protocol.live.retention`).
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def of_a_session() -> list[TableSchema[StoredRow]]:
 
 
 class Retention:
-    """Deletes what is past its time. Every step is short, and done again it does nothing more."""
+    """Deletes rows past their retention. Every step is short and safe to repeat."""
 
     def __init__(self, store: Store, mirror: Mirror, outbox: Outbox, *, service: Pubkey) -> None:
         self._store = store
@@ -114,11 +114,11 @@ class Retention:
         await self._store.database.transact(scope)
 
     async def begun(self) -> list[Forgotten]:
-        """Sessions of which something may be left."""
+        """Sessions whose deletion was begun, of which rows may be left."""
         return [Forgotten(str(lesson), str(room)) for lesson, room in await self._store.database.fetch_all(_NOTED)]
 
     async def delete(self, session: Forgotten, *, but: Collection[str] = ()) -> None:
-        """Delete what belongs to a session, except in the tables `but`: then some of it is left for the next time."""
+        """Delete the rows of a session, except in the tables `but`, which are left for the next time."""
         for name, table in self._tables.items():
             if name not in but:
                 # an index is used where there is one; of what has none, few rows are kept
@@ -131,13 +131,13 @@ class Retention:
             await self._in_steps(_DONE, session.lesson_id)
 
     async def delete_old(self, before: int) -> None:
-        """Delete events of people who are in no session any more, deletions and floors, all made before a time."""
+        """Delete events of people who are in no session any more, and deletions and floors, all from before a time."""
         while rows := await self._store.database.fetch_all(_OLD_EVENTS, (before, self._service)):
             await self._mirror.forget([int(str(row[0])) for row in rows])
         await self._in_steps(_DROP_OLD_FLOORS, before)
 
     async def delete_unused(self) -> None:
-        """Delete the names of relays to which nothing goes any more."""
+        """Delete the names of relays to which no row refers any more."""
         await self._in_steps(_DROP_RELAYS)
 
     async def _forget_events(self, session: Forgotten) -> None:

@@ -1,4 +1,4 @@
-"""Long lists in short turns, so that whatever else waits on the event loop is not held up."""
+"""Long lists in short slices, so that other tasks on the event loop do not wait long."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SLICE: Final = 256  # items of some 10 us each: 3 ms
 
 
 async def in_slices(items: Sequence[T], size: int = SLICE) -> AsyncIterator[Sequence[T]]:
-    """The items in runs of at most `size`, with a turn for others between two runs."""
+    """Yield the items in slices of at most `size`, and let other tasks run between two slices."""
     for start in range(0, len(items), size):
         if start:
             await asyncio.sleep(0)

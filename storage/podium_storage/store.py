@@ -133,8 +133,8 @@ class Store(Tables):
     ) -> T:
         """Run `scope` in one transaction over the declared tables, all or nothing; raises as `Database.transact` does.
 
-        "rw" may write, and waits for its turn. "r" only reads, all of it as of one moment, and waits for nobody.
-        A table that is not declared is refused. What `scope` is given is good until it returns.
+        "rw" may write, and waits for its turn. "r" only reads, all as of one moment, and never waits for a writer.
+        A table that is not declared is refused. The tables handed to `scope` are valid until it returns.
         """
         names = [table if isinstance(table, str) else table.name for table in tables]
         run = self.database.transact if mode == "rw" else self.database.snapshot

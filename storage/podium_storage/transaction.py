@@ -29,7 +29,7 @@ class ReadLog:
         return None if self._anything else frozenset(self._conditions)
 
     def add_anything(self) -> None:
-        """Note SQL of somebody's own: nobody knows what it read, so that every change may matter."""
+        """Note the caller's own SQL: it is unknown what it read, so every change may matter."""
         self._anything = True
 
     def is_touched_by(self, batch: Batch) -> bool:

@@ -58,7 +58,7 @@ _RAISE_FLOOR: Final = """
 INSERT INTO addressFloors (identifier, kind, author, createdAt, eventId) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (identifier, kind, author) DO UPDATE SET createdAt = excluded.createdAt, eventId = excluded.eventId"""
 
-_TEXTS: Final = 2_000  # texts interned at a time: some 5 ms of the loop's
+_TEXTS: Final = 2_000  # texts interned at a time: some 5 ms of the event loop
 _Row = tuple[Value, ...]
 
 
@@ -66,14 +66,14 @@ class MirrorBatch:
     """One batch in one transaction: `read`, then fold events into `standing`, then `write`."""
 
     def __init__(self, tx: Transaction, interner: Interner) -> None:
-        """Begin with nothing known."""
+        """Begin a batch in `tx`; `read` comes first."""
         self.standing = MirrorFold()
         self._tx = tx
         self._interner = interner
         self._atoms: dict[str, int] = {}
 
     async def read(self, entries: Sequence[Entry]) -> None:
-        """Learn what the mirror holds of the ids and addresses that these events touch."""
+        """Read what the mirror holds of the ids and addresses that these events touch."""
         await self._intern(dict.fromkeys(entry.event.pubkey for entry in entries))
         pubkeys = {key: Pubkey(pubkey) for pubkey, key in self._atoms.items()}
         await self._tx.execute(_LOOKUPS)
@@ -89,7 +89,7 @@ class MirrorBatch:
         await self._tx.execute(_FORGET)
 
     async def write(self) -> None:
-        """Make the mirror what the fold said."""
+        """Write the result of the fold to the mirror."""
         standing = self.standing
         if standing.gone:
             await self._tx.execute_many(_DELETE_TAGS, (tag_range(row) for row in standing.gone))

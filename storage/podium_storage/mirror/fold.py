@@ -21,7 +21,7 @@ _EVERY_ID: Final = EventId("")  # lower than any id, hence newer than each event
 
 
 class IngestOutcome(StrEnum):
-    """What became of one event handed to the mirror."""
+    """The outcome for one event handed to the mirror."""
 
     STORED = "stored"
     DUPLICATE = "duplicate"
@@ -81,11 +81,11 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class EventChange(msgspec.Struct, frozen=True):
-    """One step for whoever derives rows: the event is held from now on, or it is dead for good, and `death` says why.
+    """One step for the projections: the event is held from now on, or it is dead for good, and `death` says why.
 
     Dead events are reported even if they were never held: that an RSVP was made and then deleted matters although the
-    deletion came first. A replacement comes before the death of what it replaced. What a replacement means is for the
-    reader of both to say: two events of one address may be about different things, or the newer one unreadable.
+    deletion came first. A replacement comes before the death of the event it replaced. The projection decides what a
+    replacement means: two events of one address may be about different things, or the newer one may be unreadable.
     """
 
     event: VerifiedEvent
@@ -113,27 +113,27 @@ class MirrorFold:
         self._tombstones: set[tuple[EventId, Pubkey]] = set()
 
     def know(self, event_id: EventId) -> None:
-        """Tell that an event with this id is stored."""
+        """Note that an event with this id is stored."""
         self._known.add(event_id)
 
     def hold(self, entry: Entry) -> None:
-        """Tell about a stored event that the batch may replace or delete."""
+        """Note a stored event that the batch may replace or delete."""
         self._known.add(entry.event.id)
         self._held[entry.event.id] = entry
         if entry.address is not None:
             self._newest[entry.address] = entry
 
     def set_floor(self, address: Address, position: Position) -> None:
-        """Tell about a stored floor."""
+        """Note a stored floor."""
         self._floors[address] = position
 
     def set_tombstone(self, event_id: EventId, author: Pubkey) -> None:
-        """Tell that `author` has deleted this id."""
+        """Note that `author` has deleted this id."""
         self._tombstones.add((event_id, author))
 
     @property
     def fresh(self) -> list[Entry]:
-        """What was admitted and is still held at the end of the batch, in order of arrival."""
+        """The events that were admitted and are still held at the end of the batch, in order of arrival."""
         return [entry for entry in self._held.values() if entry.row is None]
 
     def admit(self, entry: Entry, now: int) -> IngestOutcome:
@@ -154,7 +154,7 @@ class MirrorFold:
         return outcome
 
     def expire(self, entry: Entry) -> None:
-        """Let go of a stored event whose time is over."""
+        """Remove a stored event whose NIP-40 time is over."""
         self.hold(entry)
         self._end(entry, Death.EXPIRED)
 
@@ -201,7 +201,7 @@ class MirrorFold:
             self._tombstones.add((event_id, author))
             self.buried[event_id, author] = None
         target = self._held.get(event_id)
-        # NIP-09: nobody deletes another's event, and a deletion of a deletion has no effect
+        # NIP-09: an author deletes only their own events, and a deletion of a deletion has no effect
         if target is not None and target.event.pubkey == author and target.event.kind != kinds.DELETION:
             self._end(target, Death.DELETED)
 

@@ -33,7 +33,7 @@ _NEXT_EXPIRY: Final = "SELECT min(expiresAt) FROM events WHERE expiresAt IS NOT 
 
 
 class Projection(Protocol):
-    """Whoever derives rows from events, in the transaction that stores them."""
+    """Derives rows from events, in the transaction that stores the events."""
 
     async def apply(self, tx: Transaction, effects: Sequence[EventChange], *, received_at: int) -> None:
         """Fold one batch in: events that are held now and events that are dead, in the order in which it happened."""
@@ -41,14 +41,14 @@ class Projection(Protocol):
 
 @runtime_checkable
 class Pruning(Protocol):
-    """A projection that can tell which events stand for nothing any more, so that they need not be kept."""
+    """A projection that knows which events have no effect any more, so that they need not be kept."""
 
     async def idle(self, tx: Transaction, effects: Sequence[EventChange]) -> Sequence[SqlRow]:
-        """Rows (surrogate key, JSON) of such events, by people of this batch, once it was folded in."""
+        """Return rows (surrogate key, JSON) of such events by the authors in this batch, after it was folded in."""
 
 
 class Mirror(EventQueries):
-    """The mirror of one database, and the only one who writes it."""
+    """The mirror of one database; nothing else writes to it."""
 
     def __init__(self, database: Database, interner: Interner, projections: Sequence[Projection] = ()) -> None:
         """Keep `projections` in step with the mirror; they are applied in their order."""
@@ -58,14 +58,14 @@ class Mirror(EventQueries):
         self._projections = tuple(projections)
 
     def within(self, tx: Transaction) -> EventQueries:
-        """The same questions, asked inside a transaction: they see what it wrote."""
+        """The same queries inside a transaction: they see what it wrote."""
         return EventQueries(tx)
 
     async def ingest(self, events: Sequence[VerifiedEvent], *, received_at: int) -> list[IngestOutcome]:
         """Take in a batch in one write transaction; the outcomes are in the order of the events.
 
-        The result is that of taking them one by one. `received_at` (Unix seconds) decides what has expired. The change
-        feed is told of each event that is held from now on (created) and of each that was and is no more (deleted).
+        The result is the same as for one event at a time. `received_at` (Unix seconds) decides what has expired. The
+        change feed is told of each event that is held from now on (created) or no longer (deleted).
 
         Raises:
             StoreError: nothing was stored, except after `CommitUncertain`; the same batch can be given again.
@@ -99,7 +99,7 @@ class Mirror(EventQueries):
     async def forget(self, rows: Sequence[int]) -> None:
         """Remove events, by their surrogate keys, as if they had never come.
 
-        No projection hears of it and no floor is raised: this is for what is past its time, not for what is dead.
+        No projection is told and no floor is raised: use it for events past their retention, not for dead ones.
         """
 
         async def scope(tx: Transaction) -> None:
@@ -110,7 +110,7 @@ class Mirror(EventQueries):
         await self._database.transact(scope)
 
     async def forget_answering(self, wanted: Filter) -> int:
-        """Remove the events that answer a filter as `forget` does; returns their number."""
+        """Remove the events that match a filter, as `forget` does, and return their number."""
 
         async def scope(tx: Transaction) -> int:
             events = await self.within(tx).by_filter(wanted)

@@ -23,7 +23,6 @@ class Watermarks:
     """The last EOSE by (relay, name of the subscription). Times are Unix seconds of our clock."""
 
     def __init__(self, database: Database) -> None:
-        """Keep them in this database."""
         self._database = database
 
     async def get(self, relay: str, subscription: str) -> int | None:
@@ -32,12 +31,12 @@ class Watermarks:
         return row[0] if row is not None and isinstance(row[0], int) else None
 
     async def of(self, subscription: str) -> dict[str, int]:
-        """The same for all relays."""
+        """The last EOSE of this subscription for each relay that sent one."""
         rows = await self._database.fetch_all(_GET_ALL, (subscription,))
         return {str(relay): eose_at for relay, eose_at in rows if isinstance(eose_at, int)}
 
     async def set(self, relay: str, subscription: str, eose_at: int) -> None:
-        """Write down an EOSE. Do so once the events before it are committed, else a crash loses them."""
+        """Store an EOSE. Call it after the events before it are committed, else a crash loses them."""
         await self._database.transact(lambda tx: tx.execute(_SET, (relay, subscription, eose_at)))
 
     async def forget(self, relay: str) -> None:
@@ -46,7 +45,7 @@ class Watermarks:
 
 
 MAX_UNOPENED: Final = 100_000
-"""Wraps remembered that could not be opened; the oldest give way, and are tried once more."""
+"""Most wraps remembered that could not be opened; the oldest are dropped, and tried again if they come again."""
 
 _KNOWN: Final = """
 SELECT eventId FROM openedWraps WHERE eventId IN (SELECT value FROM json_each(?1))
@@ -62,7 +61,6 @@ class OpenedWraps:
     """The ids of opened gift wraps, and when they were opened (Unix seconds)."""
 
     def __init__(self, database: Database) -> None:
-        """Keep them in this database."""
         self._database = database
 
     async def known(self, ids: Collection[EventId]) -> frozenset[EventId]:
@@ -70,16 +68,16 @@ class OpenedWraps:
         return await self._database.snapshot(lambda tx: self.known_within(tx, ids))
 
     async def known_within(self, tx: Transaction, ids: Collection[EventId]) -> frozenset[EventId]:
-        """The same, as the caller's transaction sees it."""
+        """As `known`, but as the caller's transaction sees it."""
         rows = await tx.fetch_all(_KNOWN, (msgspec.json.encode(list(ids)).decode(),))
         return frozenset(EventId(str(row[0])) for row in rows)
 
     async def add_within(self, tx: Transaction, ids: Collection[EventId], *, now: int) -> None:
-        """Remember `ids` in the transaction that writes down what was in them."""
+        """Remember `ids` in the transaction that stores the wraps' content."""
         await tx.execute_many(_ADD, ((event_id, now) for event_id in ids))
 
     async def add_unopened(self, ids: Collection[EventId], *, now: int, at_most: int = MAX_UNOPENED) -> None:
-        """Remember wraps that nobody could open, so that they are not decrypted again; `at_most` of all there were."""
+        """Remember wraps that could not be opened, so that they are not decrypted again; keep the newest `at_most`."""
 
         async def scope(tx: Transaction) -> None:
             await tx.execute_many(_ADD_UNOPENED, ((event_id, now) for event_id in ids))
@@ -89,7 +87,10 @@ class OpenedWraps:
             await self._database.transact(scope)
 
     async def sweep(self, before: int) -> int:
-        """Forget those opened before a time; their number. A wrap read once more changes nothing that is newer."""
+        """Forget those opened before a time (Unix seconds) and return their number.
+
+        A wrap that is read again afterwards changes nothing that is newer.
+        """
 
         async def scope(tx: Transaction) -> int:
             return await tx.execute(_SWEEP, (before,)) + await tx.execute(_SWEEP_UNOPENED, (before,))

@@ -21,7 +21,7 @@ INDEXED_TAGS: Final = ("a", "e", "p")  # all their values; of `d` those that are
 MAX_INDEXED_CHARS: Final = 512  # an address has 327 at most; longer values are compared, not indexed
 TAG_BITS: Final = 16  # a frame of 512 KiB has room for fewer than 65536 different tags
 
-# Only what was verified is ever stored, so that reading it back needs no second look at the signature.
+# Only verified events are ever stored, so reading one back needs no second check of the signature.
 _decode = msgspec.json.Decoder(VerifiedEvent).decode
 
 
@@ -40,7 +40,7 @@ def read_event(json: object) -> VerifiedEvent:
 
 
 async def read_entries(rows: Sequence[SqlRow]) -> list[Entry]:
-    """The events of rows (surrogate key, JSON), without holding up the loop."""
+    """Decode the events of rows (surrogate key, JSON) without blocking the event loop."""
     entries: list[Entry] = []
     async for part in in_slices(rows):
         entries += [Entry.of(read_event(json), key) for key, json in part if isinstance(key, int)]
@@ -114,10 +114,10 @@ class Readable(Protocol):
 
 
 class EventQueries:
-    """Questions to the mirror. Events that have expired are answers until `Mirror.sweep_expired` removed them."""
+    """Queries on the mirror. Expired events are found until `Mirror.sweep_expired` removes them."""
 
     def __init__(self, source: Readable) -> None:
-        """Read from the database, or from the transaction that is given."""
+        """Read from a database, or inside a transaction."""
         self._source = source
 
     async def get(self, event_id: EventId) -> VerifiedEvent | None:
@@ -133,7 +133,7 @@ class EventQueries:
         return await self.newest(Address(kind, pubkey, ""))
 
     async def is_deleted(self, event: SignedEvent) -> bool:
-        """Whether the event is refused from now on: its author deleted it, or a revision that is not older than it."""
+        """Whether the event is refused from now on: its author deleted it, or a revision that is as new or newer."""
         if event.kind == kinds.DELETION:
             return False  # NIP-09: a deletion of a deletion has no effect
         if await self._source.fetch_one(_TOMBSTONE, (id_bytes(event.id), event.pubkey)) is not None:
@@ -143,7 +143,7 @@ class EventQueries:
         return floor is not None and not Position(event.created_at, event.id).outranks(floor)
 
     async def is_address_deleted(self, address: Address) -> bool:
-        """Whether what stood at the address was deleted (or expired) and nothing newer came."""
+        """Whether the address's last revision was deleted (or expired) and no newer one came."""
         return await self._floor(address) is not None and await self.newest(address) is None
 
     async def by_filter(self, wanted: Filter) -> list[VerifiedEvent]:

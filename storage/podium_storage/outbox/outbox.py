@@ -1,6 +1,6 @@
-"""The outbox: signed events on their way to relays, one row for each relay, kept until each has its end.
+"""The outbox: signed events on their way to relays, one row for each relay, kept until its outcome is final.
 
-A row is written in the transaction that changes the state the event tells of (hardening.md, rule 1), and every attempt
+A row is written in the transaction that changes the state the event publishes (hardening.md, rule 1), and every attempt
 sends the bytes that were stored then (rule 4). Nothing marks a row as being sent: after a crash it is simply due again.
 """
 
@@ -62,7 +62,7 @@ class Outbox:
         lesson_id: str | None = None,
         reference: str | None = None,
     ) -> None:
-        """Queue one event for each relay, in the transaction that makes it true; see `add_many_within`."""
+        """Queue one event for each relay, in the transaction that stores what it says; see `add_many_within`."""
         item = OutboxItem(
             event=event,
             relays=tuple(relays),
@@ -100,14 +100,14 @@ class Outbox:
         in_flight: Collection[int] = (),
         paused: Collection[str] = (),
     ) -> list[OutboxRow]:
-        """What can be sent at `now`: in turns between relays, and on each by priority and then by time.
+        """Return rows to send at `now`: relays take turns, and for each relay rows go by priority and then by time.
 
         Args:
             now: rows that are due and have not expired by then.
             limit: rows at most.
             per_relay: rows at most for one relay.
             in_flight: rows (`OutboxRow.id`) that are being sent already.
-            paused: relays that are away, or asked for a pause.
+            paused: relays that cannot be reached, or asked for a pause.
         """
         rows = await self._database.fetch_all(sql.DUE, (now, per_relay, _json(in_flight), _json(paused), limit))
         return [_outbox_row(row) for row in rows]
@@ -118,17 +118,17 @@ class Outbox:
         return row[0] if row is not None and isinstance(row[0], int) else None
 
     async def record(self, results: Sequence[PublishResult], *, now: int) -> list[Delivery]:
-        """Write down what became of attempts, in one transaction, and return how far each has come.
+        """Record the outcomes of attempts in one transaction, and return the delivery state of each.
 
-        What is done stays done, and what was cancelled stays so unless the relay has it. What would be tried again is
-        cancelled where a newer revision (NIP-01) goes to the same relay.
+        A row that is done stays done, and a cancelled one stays cancelled unless the relay has the event. An attempt
+        that would be repeated is cancelled if a newer revision (NIP-01) goes to the same relay.
         """
         return await self._database.transact(lambda tx: self._record(tx, results, now)) if results else []
 
     async def cancel_within(
         self, tx: Transaction, *, now: int, references: Collection[str] = (), lesson_id: str | None = None
     ) -> int:
-        """Stop what has not arrived yet, by its reference and by its session; returns the number of rows."""
+        """Cancel rows that have not arrived yet, by reference and by session; return their number."""
         rows: list[SqlRow] = []
         if references:
             values, parameters = SqliteDialect.values(list(references))
@@ -140,20 +140,20 @@ class Outbox:
         return len(rows)
 
     async def status_of(self, event_id: EventId) -> list[Delivery]:
-        """How far an event has come on each of its relays."""
+        """The delivery state of an event on each of its relays."""
         where = "o.event = (SELECT id FROM outboxEvents WHERE eventId = ?)"
         return await _deliveries(
             await self._database.fetch_all(sql.DELIVERIES.format(where=where), (id_bytes(event_id),))
         )
 
     async def known(self, event_ids: Collection[EventId]) -> set[EventId]:
-        """Those of these events that were ever queued, and not forgotten since."""
+        """The ids among `event_ids` that were queued and not forgotten since."""
         values, parameters = SqliteDialect.values([id_bytes(one) for one in event_ids])
         rows = await self._database.fetch_all(sql.KNOWN.format(ids=values), parameters) if event_ids else []
         return {EventId(str(row[0])) for row in rows}
 
     async def status_of_references(self, references: Collection[str]) -> list[Delivery]:
-        """How far the events of these references have come, in the order in which they were queued."""
+        """The delivery states of the events with these references, in the order in which they were queued."""
         if not references:
             return []
         values, parameters = SqliteDialect.values(list(references))
@@ -161,7 +161,7 @@ class Outbox:
         return await _deliveries(found)
 
     async def relays_of(self, lesson_id: str) -> tuple[str, ...]:
-        """Every relay a session's public events were given to: where a deletion of it has to go too."""
+        """Every relay to which a session's public events were sent: its deletion must go there too."""
         rows = await self._database.fetch_all(sql.RELAYS_OF_LESSON, (lesson_id,))
         return tuple(str(row[0]) for row in rows)
 
@@ -171,11 +171,11 @@ class Outbox:
         return {str(url): count for url, count in rows if isinstance(count, int)}
 
     async def expire(self, now: int) -> int:
-        """Give up what has not arrived before it expired; returns the number of rows."""
+        """Give up rows that expired before they arrived; return their number."""
         return await self._in_steps(lambda tx: self._expire(tx, now))
 
     async def sweep(self, settled_before: int) -> int:
-        """Forget rows that came to their end before that time, and events without a row; returns the number of rows.
+        """Forget rows that became final before that time, and events without a row; return the number of rows.
 
         An event that was forgotten can be queued again, and is then sent again.
         """
@@ -213,7 +213,7 @@ class Outbox:
         return len(rows)
 
     async def _tell(self, tx: Transaction, rows: Sequence[SqlRow]) -> list[Delivery]:
-        """Note how far the rows with these ids have come."""
+        """Read the delivery states of these rows, and note them for the change feed."""
         if not rows:
             return []
         values, parameters = SqliteDialect.values([row[0] for row in rows])

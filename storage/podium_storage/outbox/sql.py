@@ -56,7 +56,7 @@ FROM waiting AS w CROSS JOIN priorities AS p"""  # noqa: S608  (only a constant 
 PENDING: Final = """
 SELECT r.url, count(*) FROM outbox AS o JOIN outboxRelays AS r ON r.id = o.relay
 WHERE o.settledAt IS NULL GROUP BY o.relay ORDER BY r.url"""
-# Messages have a reference: where a person reads them is nobody else's business.
+# Messages have a reference, and are left out: the relays on which a person reads them are private.
 RELAYS_OF_LESSON: Final = """
 SELECT DISTINCT r.url FROM outbox AS o JOIN outboxRelays AS r ON r.id = o.relay
 WHERE o.lesson = (SELECT id FROM atoms WHERE value = ?) AND o.reference IS NULL AND o.state <> 'failed'

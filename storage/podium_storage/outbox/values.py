@@ -1,4 +1,4 @@
-"""The values of the outbox: what goes in, what is due, what a relay made of it, and how far it has come."""
+"""The values of the outbox: items to publish, rows that are due, a relay's answers, and delivery states."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from podium_protocol.events import EventId, SignedEvent
 
 
 class Priority(IntEnum):
-    """What goes first on one relay."""
+    """The order in which events go to one relay."""
 
-    URGENT = 0  # somebody waits for it now: live status, "live now"
+    URGENT = 0  # people wait for it now: live status, "live now"
     NORMAL = 1
     BULK = 2  # refreshes, records
 
 
 class DeliveryState(StrEnum):
-    """What became of one event on one relay."""
+    """The outcome of one event on one relay."""
 
     READY = "ready"
     DONE = "done"
@@ -30,7 +30,7 @@ class OutboxItem(msgspec.Struct, frozen=True, kw_only=True):
     """One event to publish. Times are Unix seconds.
 
     Args:
-        event: sent as it is, on every attempt.
+        event: sent unchanged, on every attempt.
         relays: normalised URLs; each gets a row.
         not_before: not sent earlier; 0 is at once.
         expires_at: not sent at this time or later.
@@ -61,7 +61,7 @@ class OutboxRow(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Delivery(msgspec.Struct, frozen=True, rename="camel"):
-    """How far one event has come on one relay; `last_message` is the relay's words or ours."""
+    """The delivery state of one event on one relay; `last_message` is the relay's text or ours."""
 
     event_id: EventId
     relay: str
@@ -81,7 +81,7 @@ class Accepted(msgspec.Struct, frozen=True):
 
 
 class TryAgain(msgspec.Struct, frozen=True):
-    """It is unknown, or it was put off: the same bytes go out again at `at` (Unix seconds)."""
+    """The outcome is unknown, or the relay asked to wait: send the same bytes again at `at` (Unix seconds)."""
 
     row: int
     at: int

@@ -1,6 +1,6 @@
-"""Attendance rows out of our own records (31953): the memory of a daemon that lost its disk.
+"""Attendance rows from our own records (31953), by which a daemon that lost its disk gets them back.
 
-A row that is there was computed from intervals and knows better; records only fill what is missing.
+A row that exists was computed from intervals and is more exact; records only fill in missing rows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _Attested: TypeAlias = tuple[AttendanceRecord, AuthoredEvent]
 
 
 class AttendanceProjection:
-    """Keeps what the service once attested."""
+    """Keeps the attendance that the service attested earlier."""
 
     def __init__(self, attendance: Table[AttendanceRow], intervals: Table[IntervalRow], *, service: Pubkey) -> None:
         self._attendance = attendance
@@ -33,7 +33,7 @@ class AttendanceProjection:
         self._service = service
 
     async def apply(self, tx: Transaction, effects: Sequence[EventChange], *, received_at: int) -> None:  # noqa: ARG002 (the protocol's)
-        """Add rows for own records of people nobody here has seen."""
+        """Add rows from our own records about people whom this daemon has not observed."""
         held = [effect.event for effect in effects if effect.is_live and effect.event.kind == kinds.ATTENDANCE]
         await self.remember(tx, held)
 
@@ -55,7 +55,7 @@ class AttendanceProjection:
     async def _known_better(
         self, tx: Transaction, known: Sequence[AttendanceRow], records: Mapping[_Person, _Attested]
     ) -> set[_Person]:
-        """Those whose row was computed, or stems from a record that is not older; the others' stretches are dropped."""
+        """People whose row was computed, or is from a record that is not older; intervals of the others are dropped."""
         there = {(row.lesson_id, row.pubkey): row for row in known}
         older = [key for key, row in there.items() if row.record_created_at < records[key][1].created_at]
         if not older:
@@ -87,9 +87,9 @@ def _row(record: AttendanceRecord, event: AuthoredEvent) -> AttendanceRow:
 
 
 def _interval(record: AttendanceRecord, event: AuthoredEvent) -> IntervalRow:
-    """One stretch as long as the credited time, so that further attendance adds to it and takes nothing away.
+    """One interval as long as the credited time, so that further attendance can only add to it.
 
-    Presence is kept as a seat without media: as presence it would not count beside an engine, and it was counted.
+    Presence is kept as a seat without media: as presence it would not count in a session with an engine, but it did.
     """
     by_hand = record.evidence is Evidence.MANUAL
     joined_at = record.joined_at or event.created_at
@@ -108,7 +108,8 @@ def _interval(record: AttendanceRecord, event: AuthoredEvent) -> IntervalRow:
     )
 
 
-# Three ways to die: before the last record of somebody, before the first, and before that of somebody who only watched.
+# Three moments at which the daemon may have died: before the last record of a person, before the first one, and before
+# the one of a person who only watched the recording.
 _OWED: Final = """
 SELECT lesson.value FROM "trainingLiveSessions" AS s JOIN atoms AS lesson ON lesson.id = s."lessonId"
 WHERE s.state = 'ended' AND s.runs <> '[]' AND (
@@ -126,9 +127,9 @@ ORDER BY s."scheduledAt"
 
 
 async def sessions_with_owed_attendance(database: Database) -> list[str]:
-    """The addresses of ended sessions, of whatever age, where somebody's attendance is not final; by their start.
+    """The addresses of ended sessions of any age in which a person's attendance is not final; ordered by start.
 
-    It looks at every interval, so it is for the start of a daemon and for the time after a failure.
+    It reads every interval, so call it only when a daemon starts and after a failure.
 
     Raises:
         StoreError: what the database said.

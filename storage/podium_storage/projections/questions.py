@@ -1,7 +1,7 @@
-"""Rows of questions and answers (kind 1311) out of the mirror, in the transaction that stores them.
+"""Rows of questions and answers (kind 1311) from the mirror, in the transaction that stores the events.
 
-A row begins as held: whether it is shown, a service decides. One whose author deletes it (NIP-09) is gone for good,
-also if the deletion came first. What the service itself pinned before it lost its disk is pinned again.
+A row begins as held, and a service decides whether it is shown. A question that its author deletes (NIP-09) is removed
+for good, also if the deletion came first. Questions that the service pinned before it lost its disk are pinned again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from podium_storage.table.models import LiveSessionRow, QuestionRow
 _OLDEST: Final = 15 * 24 * 3600  # seconds; of sessions that began longer ago nothing is read
 _AHEAD: Final = 600  # seconds, as relays take it
 _LONGEST: Final = 2 * 24 * 3600  # seconds that a session lasts at most, runs it was reopened for among them
-MAX_ROWS: Final = 5_000  # of one session; whoever floods a meeting fills a list and not the disk
+MAX_ROWS: Final = 5_000  # of one session: an attacker who floods a meeting fills a list, not the disk
 
 
 class QuestionProjection:
@@ -37,10 +37,10 @@ class QuestionProjection:
         self._questions = tables.questions
         self._service = service
         self.passed_over: Counter[str] = Counter()
-        """Messages to the room that are about no session, or about one of several, by reason."""
+        """Counts messages to the room that belong to no session, or to one of several, by reason."""
 
     async def apply(self, tx: Transaction, effects: Sequence[EventChange], *, received_at: int) -> None:
-        """Fold a batch in: what is held becomes rows, what is dead is removed."""
+        """Fold a batch in: held events become rows, and rows of dead events are removed."""
         chat = {effect.event.id: effect for effect in effects if effect.event.kind == kinds.LIVE_CHAT}
         if not chat:
             return
@@ -78,7 +78,7 @@ class QuestionProjection:
     async def _meant(self, tx: Transaction, questions: Sequence[Question]) -> list[LiveSessionRow]:
         rooms = sorted({one.meeting.identifier for one in questions})
         rows = await self._sessions.within(tx).where("conferenceRoomId").any_of(rooms).to_list() if rooms else []
-        # a private session has no public meeting: who names one on a relay has it from somewhere else
+        # a private session has no public meeting: the author of such a message has its address from another source
         return [row for row in rows if row.visibility != Visibility.PRIVATE]
 
     async def _by_time(
@@ -86,7 +86,7 @@ class QuestionProjection:
     ) -> list[tuple[LiveSessionRow, list[Question]]]:
         """Messages to the room, with the one public session that was live when they were written.
 
-        By their own time, so that a past that is read later leads to the same session.
+        The message's own time counts, so that events read later lead to the same session.
         """
         young = [one for one in questions if received_at - _OLDEST <= one.created_at <= received_at + _AHEAD]
         self.passed_over["too_old_or_new"] += len(questions) - len(young)

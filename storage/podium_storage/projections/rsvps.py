@@ -1,8 +1,8 @@
-"""Rows derived from events, in the transaction that stores them: who answered what to which session.
+"""RSVP rows from events, in the transaction that stores the events.
 
 One answer counts for each (session, author): the newest `created_at`, at equal times the lowest id. `d` is ignored:
-what replaces an event on relays ends its answer only if it answers to the same session (semantics.md, "RSVPs and
-seats"). When the one that counts is deleted (kind 5) or expires there is no answer, and no older one comes back.
+an event that replaces another on relays ends its answer only if it answers to the same session (semantics.md, "RSVPs
+and seats"). When the answer that counts is deleted (kind 5) or expires, no older one comes back.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from podium_storage.table.schema import TableSchema
 from podium_storage.table.table import Table
 
 FIRST_SEEN: Final = "rsvpFirstSeen"
-"""The sequence that orders RSVPs by arrival; a deleted row's number is not given again."""
+"""The sequence that orders RSVPs by arrival; the number of a deleted row is not used again."""
 
-_PEOPLE: Final = 1_000  # looked up, and written, at a time: some 5 ms of the loop's
+_PEOPLE: Final = 1_000  # looked up, and written, at a time: some 5 ms of the event loop
 _BY_PERSON: Final = "[lessonId+pubkey]"
 _Person = tuple[str, str]
 # CROSS JOIN keeps the order of the loops: SQLite has no figures about a list of values
@@ -46,7 +46,7 @@ WHERE NOT EXISTS (
 
 
 class RsvpFloorRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
-    """The newest dead answer of a person who has none alive."""
+    """The newest dead answer of a person who has no answer that counts."""
 
     lesson_id: InternedText
     pubkey: InternedText
@@ -58,7 +58,7 @@ RSVP_FLOORS: Final = TableSchema("rsvpFloors", RsvpFloorRow, "++id, &[lessonId+p
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """One RSVP and whether it stands; one that is dead still outranks those before it."""
+    """One RSVP, and whether it is still valid; a dead one still outranks older ones."""
 
     rsvp: Rsvp
     held: bool = True
@@ -68,7 +68,7 @@ class RsvpProjection:
     """Keeps `trainingLiveSessionRSVPs` in step with the mirror.
 
     A row keeps what services decide (seat, position, reminder sent). `first_seen` and `first_seen_at` are kept while
-    the same status is only repeated; whoever changes it, or answers again after a deletion, goes to the back.
+    the same status is only repeated; a person who changes it, or answers again after a deletion, goes to the back.
     """
 
     def __init__(self, rsvps: Table[RsvpRow], database: Database, interner: Interner) -> None:
@@ -85,9 +85,9 @@ class RsvpProjection:
         await self.take(tx, await self._deleted(tx, _deletions(effects)), received_at=received_at)
 
     async def idle(self, tx: Transaction, effects: Sequence[EventChange]) -> Sequence[SqlRow]:
-        """Answers in the mirror that do not count: clients mint a new `d` for each, so relays would keep every one.
+        """Return answers in the mirror that do not count: clients use a new `d` for each, so every one would be kept.
 
-        Kept here, one key could fill the disk with answers to one session.
+        Otherwise one key could fill the disk with answers to one session.
         """
         people = {effect.event.pubkey for effect in effects if effect.event.kind == kinds.RSVP}
         if not people:
@@ -95,7 +95,7 @@ class RsvpProjection:
         return await tx.query(_IDLE, (msgspec.json.encode(sorted(people)).decode(),))
 
     async def take(self, tx: Transaction, answers: Sequence[Answer], *, received_at: int) -> None:
-        """Fold answers in that came another way, such as a private session's or a reply to a message."""
+        """Fold in answers from another source, such as those to a private session, or replies to a message."""
         if not answers:
             return
         people = list({(answer.rsvp.lesson_id, answer.rsvp.pubkey): None for answer in answers})
@@ -108,7 +108,7 @@ class RsvpProjection:
         await self._write(tx, book, before, floors)
 
     async def _deleted_beneath(self, tx: Transaction, effects: Sequence[EventChange]) -> set[EventId]:
-        """Of the events under a newer one that was deleted: those that their authors deleted too, by address."""
+        """Among events older than a deleted revision: those that the same deletion covers, by address."""
         buried = [e.event for e in effects if e.event.kind == kinds.RSVP and e.death is Death.BURIED]
         dead: set[EventId] = set()
         for event in buried:
@@ -119,7 +119,7 @@ class RsvpProjection:
         return dead
 
     async def _deleted(self, tx: Transaction, deletions: Sequence[nip09.Deletion]) -> list[Answer]:
-        """Answers that count though the mirror holds another event in their place, and that their authors deleted."""
+        """Deleted answers that counted although the mirror holds another event at their address."""
         if not deletions:
             return []
         authors = list({deletion.author: None for deletion in deletions})
@@ -136,7 +136,7 @@ class RsvpProjection:
         return rows
 
     async def _floor_rows(self, tx: Transaction, people: Sequence[_Person]) -> dict[_Person, RsvpFloorRow]:
-        """Few answers die: unless a session has more dead ones than we ask for, all of them are read at once."""
+        """Read the floors: all of a session at once, unless it has more dead answers than there are people to read."""
         floors, lessons = self._floors.within(tx), list({lesson_id for lesson_id, _ in people})
         found = await floors.where("lessonId").any_of(lessons).limit(len(people) + 1).to_list()
         if len(found) > len(people):
@@ -173,7 +173,7 @@ class RsvpBook:
         self._next_place = next_place
 
     def fold(self, answer: Answer, received_at: int) -> None:
-        """Let one answer count, or be dead."""
+        """Fold in one answer; `received_at` is Unix seconds."""
         rsvp = answer.rsvp
         person, position = (rsvp.lesson_id, rsvp.pubkey), Position(rsvp.created_at, rsvp.event_id)
         row = self.rows.get(person)
@@ -239,7 +239,7 @@ class RsvpBook:
 def _answers(effects: Sequence[EventChange], dead: set[EventId]) -> Iterator[Answer]:
     for effect in effects:
         if (rsvp := read_rsvp(effect.event)) is not None:
-            # what replaced it on relays may answer to another session: then this answer stands
+            # the event that replaced it on relays may answer to another session: then this answer still counts
             is_dead = effect.death in (Death.DELETED, Death.EXPIRED) or effect.event.id in dead
             yield Answer(rsvp, held=not is_dead)
 

@@ -1,4 +1,4 @@
-"""What is counted of sessions, for many of them in three queries: answers, seats, people present, newest recording."""
+"""Counts of many sessions in three queries: answers, seats, people present, and the newest recording."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GROUP BY lesson.id
 
 
 class SessionCounts(msgspec.Struct, kw_only=True):
-    """Of one session: answers by status and by seat, how many people are there, and the newest recording's progress."""
+    """One session's answers by status and by seat, its people present, and the newest recording's progress."""
 
     answers: Counter[str] = msgspec.field(default_factory=Counter)
     seats: Counter[str] = msgspec.field(default_factory=Counter)

@@ -22,7 +22,7 @@ _KEPT_REVISIONS: Final = 30
 _RULES: Final = (
     *("max_participants", "requires_rsvp", "waiting_room", "allow_recording", "e2ee_required", "visibility", "guests"),
 )
-"""What our own tags say: kept where a revision has none. `attendance` and `recording_access` have their own rules."""
+"""The values of our own tags, kept if a revision has none. `attendance` and `recording_access` have other rules."""
 
 
 def room_of(lesson_id: str) -> str:
@@ -37,7 +37,7 @@ def adopted(
     attendance: Visibility = Visibility.PUBLIC,
     recording_access: RecordingAccess = RecordingAccess.PARTICIPANTS,
 ) -> LiveSessionRow:
-    """A new row for a session nobody here has seen; `attendance`, `recording_access`: where it does not say them."""
+    """The row for a session that is new here; `attendance` and `recording_access` apply if it does not say."""
     return LiveSessionRow(
         lesson_id=session.lesson_id,
         conference_room_id=room_of(session.lesson_id),
@@ -60,7 +60,7 @@ def adopted(
 
 
 def revised(row: LiveSessionRow, session: Session, received_at: int) -> LiveSessionRow:
-    """The row after a newer revision; an older one says at most what the one in force leaves open."""
+    """The row after a newer revision. An older revision only fills in what the one in force does not say."""
     if not _position(session).outranks(_in_force(row)):
         return _completed(row, session)
     row = _without_flag(row, session)
@@ -85,11 +85,11 @@ def revised(row: LiveSessionRow, session: Session, received_at: int) -> LiveSess
         status_due_at=received_at,
     )
     if row.state not in (State.SCHEDULED, State.CANCELLED):
-        # what has begun keeps the hour it was announced for: credit and reminders were counted from it
+        # a session that has begun keeps its announced start: credit and reminders were counted from it
         return msgspec.structs.replace(
             changed, scheduled_at=row.scheduled_at, ends_at=row.ends_at, duration=row.duration
         )
-    # whoever was told of the cancellation is reminded anew
+    # people who were told of the cancellation get their reminders again
     is_taken_back = row.state == State.CANCELLED
     if not is_taken_back and (changed.scheduled_at, changed.ends_at) == (row.scheduled_at, row.ends_at):
         return changed
@@ -99,7 +99,7 @@ def revised(row: LiveSessionRow, session: Session, received_at: int) -> LiveSess
 
 
 def flagged(row: LiveSessionRow, event: VerifiedEvent, reason: str) -> LiveSessionRow:
-    """The row beside a newer revision that cannot be read: it stays in force as it is, and says why."""
+    """The row when a newer revision cannot be read: the old one stays in force, with the reason noted."""
     position, unread = Position(event.created_at, event.id), _unread(row)
     if not position.outranks(_in_force(row)) or (unread is not None and not position.outranks(unread)):
         return row
@@ -113,7 +113,7 @@ def flagged(row: LiveSessionRow, event: VerifiedEvent, reason: str) -> LiveSessi
 
 
 def withdrawn(row: LiveSessionRow, reason: str = "") -> LiveSessionRow:
-    """The row after a cancellation by revision or deletion; what becomes of the state, the lifecycle decides."""
+    """The row after a cancellation by revision or deletion; the lifecycle service decides about the state."""
     if row.withdrawn and (row.cancel_reason is not None or not reason):
         return row
     return msgspec.structs.replace(
@@ -122,7 +122,7 @@ def withdrawn(row: LiveSessionRow, reason: str = "") -> LiveSessionRow:
 
 
 def _attendance_after(row: LiveSessionRow, session: Session) -> Visibility:
-    # people came because they were told that it is sealed: no later revision publishes it
+    # people came because they were told that their attendance is sealed: no later revision publishes it
     if row.attendance == Visibility.PRIVATE or session.attendance is None:
         return Visibility(row.attendance)
     return session.attendance
@@ -134,7 +134,7 @@ def _recording_access_after(row: LiveSessionRow, session: Session) -> str | None
 
 
 def _without_flag(row: LiveSessionRow, session: Session) -> LiveSessionRow:
-    """The row as before the revision that could not be read, if this readable one is newer than that."""
+    """The row without the note about an unreadable revision, if this readable one is newer."""
     unread = _unread(row)
     if unread is None or not _position(session).outranks(unread):
         return row
@@ -142,7 +142,7 @@ def _without_flag(row: LiveSessionRow, session: Session) -> LiveSessionRow:
 
 
 def _said_at(row: LiveSessionRow, at: int | None) -> int:
-    """When that was said which the next revision leaves open: `at`, or by the revision that is in force until now."""
+    """The time of the revision that said what the next one leaves open: `at`, or that of the one in force."""
     return row.event_created_at if at is None else at
 
 
@@ -154,7 +154,7 @@ def _with_length(row: LiveSessionRow, session: Session) -> Session:
 
 
 def _kept(row: LiveSessionRow, session: Session) -> dict[str, Any]:
-    """What a revision by a client that knows NIP-52 only leaves as it was; of people it may drop the role."""
+    """The values to keep when a client that knows only NIP-52 wrote the revision; it may drop people's roles."""
     if session.has_rules:
         return {}
     kept = {name: getattr(row, name) for name in _RULES}
@@ -165,7 +165,7 @@ def _kept(row: LiveSessionRow, session: Session) -> dict[str, Any]:
 
 
 def _completed(row: LiveSessionRow, session: Session) -> LiveSessionRow:
-    """The row with what an older revision says and none after it: a slower relay may give it later."""
+    """The row with values that only an older revision gives: a slower relay may deliver it late."""
     changed = _late_rules(row, session) | _late_length(row, session)
     return msgspec.structs.replace(row, **changed, version=row.version + 1) if changed else row
 

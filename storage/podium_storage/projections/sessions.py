@@ -1,7 +1,7 @@
-"""Session rows out of session events (31923) and of our own status events (30313), in the transaction that stored them.
+"""Session rows from session events (31923) and our own status events (30313), in the transaction that stores them.
 
-What an event says (title, times, caps) is written here; what a service decides (start, end, seats) is written by the
-service. A status event of our own key is memory: it brings the state back to a daemon that lost its disk.
+The content of an event (title, times, caps) is written here; what a service decides (start, end, seats) is written by
+the service. A status event of our own key brings the state back to a daemon that lost its disk.
 
 The row follows from the set of revisions that were seen, not from their order (`session_revisions`).
 """
@@ -47,7 +47,7 @@ Accepts = Callable[[Session], bool]
 """Whether this service takes the session over: its instructor is on the allow-list and it names the service."""
 
 PassedOver = Callable[[VerifiedEvent, str], None]
-"""Told of each revision that was not taken, and why; it may be told again of the same one."""
+"""Called with each revision that was not accepted, and why; it may be called again for the same one."""
 _REMEMBERED: Final = "remembered"
 _ORDER: Final = {State.SCHEDULED: 0, State.ACTIVE: 1, State.ENDED: 2, State.CANCELLED: 2}
 _STATE_OF: Final = {
@@ -72,7 +72,7 @@ class SessionProjection:
         limits: SessionLimits = DEFAULT_LIMITS,
         passed_over: PassedOver = lambda _event, _reason: None,
     ) -> None:
-        """`attendance`, `recording_access`, `guests`: where sessions do not say it; `limits`: what is read of them."""
+        """`attendance`, `recording_access`, `guests`: the defaults of sessions; `limits`: bounds on reading them."""
         self._guests = guests
         self._attendance = attendance
         self._recording_access = recording_access
@@ -104,9 +104,9 @@ class SessionProjection:
         await self._sessions.within(tx).bulk_put([row for key, row in rows.items() if row != before.get(key)])
 
     async def remember(self, tx: Transaction, meetings: Sequence[Meeting]) -> None:
-        """Fold in status events of our own that came another way: those of private sessions are in no mirror.
+        """Fold in our own status events from another source: those of private sessions are not in the mirror.
 
-        They come in any order and more than once, so only one that is newer than what is known says anything.
+        They come in any order and more than once, so only one that is newer than the known state counts.
         """
         rows = await self._rows(tx, {meeting.lesson_id for meeting in meetings})
         after = dict(rows)
@@ -138,7 +138,7 @@ class SessionProjection:
         return [meeting for meeting in map(read_meeting, events) if meeting is not None]
 
     async def _held_beside(self, tx: Transaction, fresh: Sequence[LiveSessionRow]) -> list[EventChange]:
-        """What the mirror holds of sessions that an older revision made known: it could not be read when it came."""
+        """Revisions in the mirror that could not be read before an older revision made their session known."""
         addresses = [address for row in fresh if (address := Address.parse(row.lesson_id)) is not None]
         newest = [await EventQueries(tx).newest(address) for address in addresses]
         pairs = zip(fresh, newest, strict=True)
@@ -165,14 +165,14 @@ class SessionProjection:
             self._take(rows, lesson_id, event, received_at)
 
     def _take(self, rows: dict[str, LiveSessionRow], lesson_id: str, event: VerifiedEvent, received_at: int) -> None:
-        """Fold in a revision that stands, or that a newer one replaced: the newer one may be unreadable."""
+        """Fold in a revision, even one that a newer one replaced: the newer one may be unreadable."""
         row, session = rows.get(lesson_id), read_session(event, self._limits)
         if isinstance(session, Session):
             if self._accepts(session):
                 rows[lesson_id] = self._after(row, session, received_at)
                 return
             if names_service(session, self._service):
-                return  # its author is not on the list: the list may grow, and then it is looked at again
+                return  # its author is not on the list; if the list grows, the revision is read again
         reason = session.reason if isinstance(session, NotASession) else UNNAMED
         self._passed_over(event, reason)
         if row is not None:
@@ -189,7 +189,7 @@ class SessionProjection:
 
 
 def _lessons_of(effect: EventChange) -> tuple[str, ...]:
-    """The sessions that an effect on the mirror may change: of a revision its own, of a kind 5 its author's."""
+    """The sessions that an effect may change: a revision its own session, a kind 5 those of its author."""
     event = effect.event
     if event.kind == kinds.SESSION:
         return (str(Address.of(event)),)
@@ -203,7 +203,7 @@ def _deletions(effects: Sequence[EventChange]) -> list[VerifiedEvent]:
 
 
 def _explain(rows: dict[str, LiveSessionRow], effects: Sequence[EventChange]) -> None:
-    """Write down what instructors said when they deleted their sessions (NIP-09), by address or by id."""
+    """Store the reasons that instructors gave when they deleted their sessions (NIP-09), by address or by id."""
     by_event = {row.event_id: lesson_id for lesson_id, row in rows.items()}
     for event in _deletions(effects):
         words = paragraphs(event.content[: 2 * MAX_CANCEL_REASON], MAX_CANCEL_REASON)
@@ -216,7 +216,7 @@ def _explain(rows: dict[str, LiveSessionRow], effects: Sequence[EventChange]) ->
 
 
 def remembered(row: LiveSessionRow, meeting: Meeting) -> LiveSessionRow:
-    """The row with what our own status event says; a state never goes back."""
+    """The row with the state from our own status event; a state never goes back."""
     state = _STATE_OF[meeting.status]
     created = max(row.status_created_at, meeting.created_at)
     if _ORDER[state] <= _ORDER[State(row.state)]:
@@ -238,7 +238,7 @@ def remembered(row: LiveSessionRow, meeting: Meeting) -> LiveSessionRow:
 
 
 def _cancelled_before(row: LiveSessionRow, meeting: Meeting) -> LiveSessionRow:
-    """A cancellation that everybody was told of: NIP-53 has one word for it and for an end."""
+    """The row of a session whose cancellation was published already: NIP-53 has one word for that and for an end."""
     return msgspec.structs.replace(
         row,
         state=State.CANCELLED,
@@ -251,7 +251,7 @@ def _cancelled_before(row: LiveSessionRow, meeting: Meeting) -> LiveSessionRow:
 
 
 def _as_if_new(row: LiveSessionRow, meeting: Meeting) -> LiveSessionRow:
-    """An end that was itself only remembered gives way to a newer status: the session was opened again."""
+    """The row without an end that came from an older status event: the session was reopened since."""
     if row.end_reason != _REMEMBERED or meeting.status is not MeetingStatus.LIVE:
         return row
     return msgspec.structs.replace(row, state=State.SCHEDULED, ended_at=None, end_reason=None)

@@ -26,7 +26,7 @@ CACHED_STATEMENTS: Final = 512  # the queries of the store are few and repeat; P
 class SqliteThread(aiosqlite.Connection):
     """aiosqlite's connection and its thread, with a way to run a function there and keep hold of its future.
 
-    A coroutine of aiosqlite can be cancelled while its statement runs, and then nobody learns how the statement
+    A coroutine of aiosqlite can be cancelled while its statement runs, and then no caller learns how the statement
     ended. The bare future is not a task, so that not even the end of the loop cancels it.
     """
 
@@ -37,7 +37,7 @@ class SqliteThread(aiosqlite.Connection):
         return future
 
     def post(self, function: Callable[[sqlite3.Connection], None]) -> None:
-        """Run a function there that tells its own outcome."""
+        """Run a function on the thread; it reports its own outcome."""
         self._tx.put_nowait((None, partial(function, self.opened())))
 
     def opened(self) -> sqlite3.Connection:
@@ -135,11 +135,11 @@ async def _started(thread: SqliteThread) -> None:
     await thread
 
 
-QUESTIONS_A_HOP: Final = 64  # answered before the loop hears of the first: some 2 ms of lookups
+QUESTIONS_A_HOP: Final = 64  # queries answered in one hop before the event loop is woken: some 2 ms of lookups
 
 
 class SqliteReader(SqliteConnection):
-    """A connection that only reads. What many tasks ask for at once is answered in one hop.
+    """A connection that only reads. Queries of many tasks at once are answered in one hop.
 
     Waking the other thread and being woken by it costs several times what a lookup does.
     """
@@ -161,12 +161,12 @@ class SqliteReader(SqliteConnection):
 
     def _answer(self, connection: sqlite3.Connection) -> None:
         """Answer what is waiting, on the thread of the connection."""
-        # lowered before the first look: a question that comes from now on posts another visit, perhaps for nothing
+        # cleared before the first look: a query that comes from now on posts another hop, perhaps needlessly
         self._is_posted = False
         while self._waiting:
             questions = [self._waiting.popleft() for _ in range(min(len(self._waiting), QUESTIONS_A_HOP))]
             answers = [(question.answer, _asked(connection, question)) for question in questions]
-            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile, and nobody waits
+            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile, and no task waits
                 questions[0].answer.get_loop().call_soon_threadsafe(_deliver, answers)
 
 
@@ -181,14 +181,14 @@ def _asked(connection: sqlite3.Connection, question: _Question) -> list[SqlRow] 
         return connection.execute(question.sql, question.parameters).fetchall()
     except DRIVER_ERRORS as error:
         return classified(error, question.sql)
-    except Exception as error:  # noqa: BLE001  (handed to whoever asked)
+    except Exception as error:  # noqa: BLE001  (handed to the caller)
         return error
 
 
 def _deliver(answers: list[tuple[asyncio.Future[list[SqlRow]], list[SqlRow] | Exception]]) -> None:
     for future, answer in answers:
         if future.done():
-            continue  # whoever asked was cancelled
+            continue  # the caller was cancelled
         if isinstance(answer, Exception):
             future.set_exception(answer)
         else:

@@ -19,7 +19,7 @@ CACHE_SIZE: Final = 131_072  # pairs; a pubkey costs some 300 bytes here, so 40 
 
 
 Read = Callable[[str, Sequence[Value]], Awaitable[list[SqlRow]]]
-"""Whatever rows can be read through."""
+"""Reads rows, on a connection or in a transaction."""
 
 
 class Interner:

@@ -13,13 +13,13 @@ class LiveSessionRow(StoredRow, frozen=True, kw_only=True, rename=model_name):
     """A session as scheduled, and how it went. `duration` is in minutes; `runs` are (start, end or None).
 
     `revisions` are the newest (event id, start): an RSVP may name an older one.
-    `withdrawn`: the newest revision is cancelled or deleted; what becomes of the state is the lifecycle's decision.
+    `withdrawn`: the newest revision is cancelled or deleted; the lifecycle service decides about the state.
     `recording_access`: a `live.session.RecordingAccess`; None is that of a session from before there was one.
     `attendance`: "public" if its records are published, "private" if they are sealed to the person and the instructor.
     `cancel_reason`: the instructor's words for it, cleaned for display.
     `event_id`: the revision in force, the newest that can be read. `unread_*`: a newer one that cannot, and why.
-    `rules_at`, `length_at`: the time of the revision that said the rules, and the duration, where the one in force
-    says none; 0 if nobody here knows such a one.
+    `rules_at`, `length_at`: the time of the revision that gave the rules, and the duration, if the one in force gives
+    none; 0 if no such revision is known here.
     `guests`: a `live.session.Guests`, who may come without a signer; None in rows from before it was read.
     """
 
@@ -74,7 +74,7 @@ class LiveSessionRow(StoredRow, frozen=True, kw_only=True, rename=model_name):
 
     @property
     def began_at(self) -> int | None:
-        """When the session really began, whatever hour it was announced for; a reopening is no new beginning."""
+        """When the session really began, whatever its announced start; a reopening is no new beginning."""
         return self.runs[0][0] if self.runs else self.started_at
 
 
@@ -124,7 +124,7 @@ class AttendanceRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
 class LedgerRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
     """One message to one person about one session: when it is due, what became of it, what each relay said.
 
-    `told_start`: for a move, the start people knew. `revision`: the session event the stored wrap speaks of.
+    `told_start`: for a move, the start people knew. `revision`: the session event that the stored wrap is about.
     """
 
     lesson_id: InternedText
@@ -189,7 +189,7 @@ class OptOutRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
 class QuestionRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
     """One live chat message to a session: a question, or with `reply_to` an answer. `id` is the order of arrival.
 
-    `state` is held (the rule lets whoever leads decide, `hold` says why), shown, or hidden by whoever leads.
+    `state` is held (an instructor or co-host decides, `hold` says why), shown, or hidden by one of them.
     """
 
     lesson_id: InternedText
@@ -205,9 +205,9 @@ class QuestionRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
 
 
 class RoomControlsRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
-    """What whoever leads wants of a room, whichever engine runs it: `muted` sticks, `silenced` may not ask.
+    """The controls that instructor and co-hosts set for a room, for any engine: `muted` sticks, `silenced` may not ask.
 
-    `speakers` may speak though `muted`; `spotlight` is shown large to everybody.
+    `speakers` may speak though `muted`; `spotlight` is shown large to all.
     """
 
     lesson_id: InternedText
@@ -237,7 +237,7 @@ class LetterRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
 
 
 class CalendarEntryRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
-    """The version of a session's entry that a person's calendar was given last; `digest` is of what was written."""
+    """The version of a session's entry that a person's calendar got last; `digest` is the hash of its content."""
 
     lesson_id: InternedText
     pubkey: InternedText
@@ -249,10 +249,10 @@ class CalendarEntryRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
 class RecordingRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
     """The recording of one run of a session; `state` is a `live.recording.RecordingStage`.
 
-    `takes` are the stretches (start, end or None) in Unix seconds in which everybody present had agreed; `recorded` are
+    `takes` are the spans (start, end or None) in Unix seconds in which all people present had agreed; `recorded` are
     the people in them, `consents` the ids of their signed answers. `length` is in milliseconds, `size` in bytes,
     `progress` in percent. `attach_at`: when the instructor's signer is asked (again) for the revision with the URL.
-    `access`: who may see it, as people were told who agreed to it (`live.session.RecordingAccess`); None: participants.
+    `access`: who may see it, as the people who agreed were told (`live.session.RecordingAccess`); None: participants.
     """
 
     lesson_id: InternedText

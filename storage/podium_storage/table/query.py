@@ -172,8 +172,8 @@ class Query(msgspec.Struct, Generic[Row], frozen=True):
     async def each(self) -> AsyncIterator[Row]:
         """The rows one by one, a thousand in memory at a time: `async for row in query.each()`.
 
-        Which rows, and their order, is settled at the beginning. A row is read when its turn comes: it is then as
-        others have left it, and left out if they deleted it. In a transaction nobody else can.
+        Which rows, and their order, is fixed at the beginning. A row is read when its turn comes: it then has the
+        changes that other writers made since, and is left out if they deleted it. In a transaction no other writer can.
         """
         for ids in chunks(await self.primary_keys()):
             rows = await self._store.by_ids(self._tx, self._condition, ids)

@@ -1,4 +1,4 @@
-"""The rows of one table in SQL: what `Table` and `Query` are made of. No call is a statement a row.
+"""The rows of one table in SQL, for `Table` and `Query`. No call makes one statement for each row.
 
 Writes go a thousand rows at a time, each with a constant number of statements, so that the event loop has its turn.
 """
