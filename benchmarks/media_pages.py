@@ -12,10 +12,10 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.rtcconfiguration import RTCBundlePolicy
 
 from benchmarks.speaker import STEPS, Stream, packets
-from podium_daemon.conference.engines.embedded.media_process import Media
-from podium_daemon.conference.engines.embedded.signals import Accept, Offer, PageSignal, Publish, ServerSignal, Watch
-from podium_daemon.conference.engines.embedded.wire import Enter, Frame, PageMessage, Report
 from podium_daemon.conference.events import ConnectionId, RoomId, TrackKind
+from podium_daemon.conference.page_media.media_host import MediaHost
+from podium_daemon.conference.page_media.messages import Enter, Frame, PageMessage, Report
+from podium_daemon.conference.page_media.signals import Accept, Offer, PageSignal, Publish, ServerSignal, Watch
 from podium_protocol.events import Pubkey
 
 _WITHIN: Final = 60.0  # seconds in which everybody is connected, also on a busy machine
@@ -24,10 +24,10 @@ _decode: Final = msgspec.json.Decoder(ServerSignal).decode
 
 
 class Pages:
-    """A `MediaHost`: hands what the engine says to the page that it is for."""
+    """A `MediaObserver`: hands what the engine says to the page that it is for."""
 
     def __init__(self) -> None:
-        self.media: Media | None = None
+        self.media: MediaHost | None = None
         self.is_up = asyncio.Event()
         self._pages: dict[ConnectionId, _Page] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -80,7 +80,7 @@ class Pages:
             )
         )
 
-    # -- as a `MediaHost`
+    # -- as a `MediaObserver`
 
     def media_up(self) -> None:
         """The engine takes commands."""

@@ -19,10 +19,11 @@ from benchmarks.media_pages import Pages
 from benchmarks.namespace import ADDRESS
 from benchmarks.speaker import STEPS, Stream, packets
 from podium_daemon.conference.engines.embedded.connections import use_addresses
-from podium_daemon.conference.engines.embedded.media_process import Media, MediaProcess
-from podium_daemon.conference.engines.embedded.wire import MediaSettings
+from podium_daemon.conference.engines.embedded.media_process import MediaProcess
+from podium_daemon.conference.engines.embedded.wire import ProcessSettings
 from podium_daemon.conference.engines.janus.media import JanusMedia
 from podium_daemon.conference.engines.janus.settings import JanusPlace
+from podium_daemon.conference.page_media.media_host import MediaHost
 from podium_daemon.runtime.supervisor import Stop
 
 _LEAST_SHARE: Final = 0.8  # of the packets: a run that loses more was too much for the machine
@@ -36,7 +37,7 @@ class _Process(Protocol):
 async def embedded(*, watchers: int, seconds: float) -> Run:
     """Podium's own engine."""
     pages = Pages()
-    media = MediaProcess(MediaSettings(addresses=(ADDRESS,)), pages)
+    media = MediaProcess(ProcessSettings(addresses=(ADDRESS,)), pages)
     async with _running(media, pages):
         return await _measured(media, pages, watchers, seconds)
 
@@ -69,7 +70,7 @@ async def sending(*, watchers: int, seconds: float) -> Run:
 
 
 @contextlib.asynccontextmanager
-async def _running(media: Media, pages: Pages) -> AsyncIterator[None]:
+async def _running(media: MediaHost, pages: Pages) -> AsyncIterator[None]:
     use_addresses([ADDRESS])
     pages.media = media
     stop = Stop()

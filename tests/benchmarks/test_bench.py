@@ -14,7 +14,7 @@ from benchmarks.__main__ import WORKS, main, measure
 from benchmarks.interleave import Result, Row, compared, interleaved, quantile
 from benchmarks.settings import Settings
 from benchmarks.speaker import RATE, STEPS, Stream, packets
-from podium_daemon.conference.engines.embedded.rtp import read_packet
+from podium_daemon.conference.page_media.rtp import read_packet
 
 TINY = Settings(rounds=1, events=60, people=6, rows=40, batch=8, watchers=2, watched=0.5, lookups=5)
 KEYS = ["work", "unit", "ours", "peer", "peer_name", "limit", "ratio_to_peer", "ratio_to_limit"]

@@ -18,11 +18,11 @@ import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.rtcconfiguration import RTCBundlePolicy
 
-from podium_daemon.conference.engines.embedded.signals import decode_signal
-from podium_daemon.conference.engines.embedded.wire import Changed, Command, Dropped, Enter, Frame, PageMessage, Report
 from podium_daemon.conference.engines.janus.media import JanusMedia
-from podium_daemon.conference.engines.janus.settings import JanusPlace, JanusSettings
+from podium_daemon.conference.engines.janus.settings import JanusPlace
 from podium_daemon.conference.events import ConnectionId, RoomId, TrackChange, TrackKind
+from podium_daemon.conference.page_media.messages import Changed, Command, Dropped, Enter, Frame, PageMessage, Report
+from podium_daemon.conference.page_media.signals import decode_signal
 from podium_daemon.conference.signaling import FrameFlaw
 from podium_daemon.runtime.clock import SystemClock
 from podium_daemon.runtime.supervisor import Stop
@@ -87,15 +87,16 @@ class JanusPage(MediaPage):
 
 
 class JanusHouse:
-    """A `MediaHost` with a Janus and pages."""
+    """A `MediaObserver` with a Janus and pages."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.settings = JanusSettings(recordings=folder / "recordings", place=JanusPlace(folder=folder / "janus"))
+        self.place = JanusPlace(folder=folder / "janus")
+        self.recordings = folder / "recordings"
         self.reports: list[Report] = []
         self.ups = 0
         self.downs: list[str] = []
-        self.media = JanusMedia(self.settings.place, self, clock=SystemClock())
+        self.media = JanusMedia(self.place, self, clock=SystemClock())
         self.entered: dict[ConnectionId, Enter] = {}
         self._ways: dict[ConnectionId, _Direct] = {}
         self._pages: list[JanusPage] = []
@@ -137,7 +138,7 @@ class JanusHouse:
         for page in self._pages:
             await page.close()
 
-    # -- as a `MediaHost`
+    # -- as a `MediaObserver`
 
     def media_up(self) -> None:
         """As the engine: a new one is told of everybody."""

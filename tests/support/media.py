@@ -11,6 +11,7 @@ import struct
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any, Protocol
 
 import av
@@ -23,11 +24,11 @@ from aiortc.rtcconfiguration import RTCBundlePolicy
 
 from podium_daemon.conference.engines.embedded.connections import Publisher
 from podium_daemon.conference.engines.embedded.datagrams import guard
-from podium_daemon.conference.engines.embedded.media_process import MediaHost
 from podium_daemon.conference.engines.embedded.room import MediaServer as Rooms
-from podium_daemon.conference.engines.embedded.signals import decode_signal
-from podium_daemon.conference.engines.embedded.wire import Changed, Command, Dropped, Enter, Frame, PageMessage, Report
 from podium_daemon.conference.events import ConnectionId, RoomId, TrackChange, TrackKind
+from podium_daemon.conference.page_media.media_host import MediaObserver
+from podium_daemon.conference.page_media.messages import Changed, Command, Dropped, Enter, Frame, PageMessage, Report
+from podium_daemon.conference.page_media.signals import decode_signal
 from podium_daemon.conference.seats import Seat
 from podium_daemon.conference.signaling import FrameFlaw
 from podium_daemon.runtime.supervisor import Stop
@@ -367,13 +368,13 @@ async def house() -> AsyncIterator[House]:
 
 
 class LocalMedia:
-    """A `Media` without a process: the rooms run in this loop, the engine notices nothing."""
+    """A `MediaHost` without a process: the rooms run in this loop, the engine notices nothing."""
 
-    def __init__(self, host: MediaHost) -> None:
+    def __init__(self, observer: MediaObserver) -> None:
         only_loopback()
         self.restarts = 0
         self.is_up = True
-        self._host = host
+        self._observer = observer
         self.rooms = Rooms((), self._report)
         self._commands: asyncio.Queue[Command] = asyncio.Queue()
         self._task = asyncio.create_task(self._obey())
@@ -386,6 +387,9 @@ class LocalMedia:
         """Nothing to keep running."""
         await stop.wait()
 
+    def convert_recording(self, folder: Path, room: RoomId) -> None:
+        """The rooms write packet files."""
+
     async def close(self) -> None:
         """Everybody goes."""
         self._task.cancel()
@@ -397,7 +401,7 @@ class LocalMedia:
             await self.rooms.handle(await self._commands.get())
 
     def _report(self, report: Report) -> None:
-        self._host.media_said(report)
+        self._observer.media_said(report)
 
 
 class SeatWay:

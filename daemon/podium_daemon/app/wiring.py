@@ -24,7 +24,6 @@ from podium_daemon.app import policies
 from podium_daemon.app.recording_parts import RecordingPlace, join_recorder
 from podium_daemon.app.reload import Reloader
 from podium_daemon.conference.engine import RoomId, RoomSpec
-from podium_daemon.conference.engines.embedded.settings import embedded_settings
 from podium_daemon.conference.engines.link import LinkSettings
 from podium_daemon.conference.registry import EngineParts, build_engine, configured_servers
 from podium_daemon.conference.service import TrainingCallingIntegration
@@ -387,8 +386,7 @@ class Daemon:
         )
         link = LinkSettings(heartbeat=config.conference.heartbeat)  # rooms say their meeting themselves: `_room_of`
         servers = configured_servers(config, os.environ)
-        embedded = embedded_settings(config)
-        parts = EngineParts(clock=clock, random_bytes=self._random_bytes, link=link, servers=servers, embedded=embedded)
+        parts = EngineParts(clock=clock, random_bytes=self._random_bytes, link=link, servers=servers)
         self._engine = build_engine(config.conference.chosen_engine, parts)
 
     def _reads_presence(self) -> bool:

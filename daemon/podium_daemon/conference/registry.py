@@ -11,10 +11,10 @@ import msgspec
 
 from podium_daemon.conference.engine import ConferenceEngine, RandomBytes
 from podium_daemon.conference.engines.bigbluebutton.settings import BigBlueButtonSettings
-from podium_daemon.conference.engines.embedded.settings import EmbeddedSettings
-from podium_daemon.conference.engines.janus.settings import JanusPlace, JanusSettings
+from podium_daemon.conference.engines.janus.settings import JanusPlace
 from podium_daemon.conference.engines.link import LinkEngine, LinkSettings
 from podium_daemon.conference.engines.livekit.settings import LiveKitSettings
+from podium_daemon.conference.page_media.settings import PageMediaSettings, page_media_settings
 from podium_daemon.conference.shared_secret import SharedSecret
 from podium_daemon.config import Config
 from podium_daemon.keys.secret_file import read_secret_file
@@ -28,6 +28,7 @@ class Servers(msgspec.Struct, frozen=True, kw_only=True):
     bigbluebutton: BigBlueButtonSettings | None = None
     livekit: LiveKitSettings | None = None
     janus: JanusPlace | None = None
+    page_media: PageMediaSettings | None = None  # of `embedded` and `janus`
 
 
 def configured_servers(config: Config, environment: Mapping[str, str]) -> Servers:
@@ -49,12 +50,13 @@ def configured_servers(config: Config, environment: Mapping[str, str]) -> Server
         )
     if given.engine == "janus":
         return Servers(
+            page_media=page_media_settings(config),
             janus=JanusPlace(
                 folder=config.state_directory / "janus",
                 program=given.janus.program,
                 address=given.janus.address,
                 ports=given.janus.ports,
-            )
+            ),
         )
     if given.engine == "livekit":
         return Servers(
@@ -69,7 +71,7 @@ def configured_servers(config: Config, environment: Mapping[str, str]) -> Server
                 devices=given.devices,
             )
         )
-    return Servers()
+    return Servers(page_media=page_media_settings(config))
 
 
 def _secret(engine: str, path: Path | None, environment: Mapping[str, str]) -> SharedSecret:
@@ -98,7 +100,6 @@ class EngineParts(msgspec.Struct, frozen=True, kw_only=True):
     random_bytes: RandomBytes
     link: LinkSettings = LinkSettings()
     servers: Servers = Servers()
-    embedded: EmbeddedSettings | None = None
 
 
 def _link(parts: EngineParts) -> ConferenceEngine:
@@ -106,20 +107,21 @@ def _link(parts: EngineParts) -> ConferenceEngine:
 
 
 def _embedded(parts: EngineParts) -> ConferenceEngine:
-    if parts.embedded is None:
+    if parts.servers.page_media is None:
         raise _unset("embedded")
-    from podium_daemon.conference.engines.embedded.engine import EmbeddedEngine
+    from podium_daemon.conference.engines.embedded.engine import build_embedded_engine
 
-    return EmbeddedEngine(parts.embedded, clock=parts.clock, random_bytes=parts.random_bytes)
+    return build_embedded_engine(parts.servers.page_media, clock=parts.clock, random_bytes=parts.random_bytes)
 
 
 def _janus(parts: EngineParts) -> ConferenceEngine:
-    if parts.embedded is None or parts.servers.janus is None:
+    if parts.servers.page_media is None or parts.servers.janus is None:
         raise _unset("janus")
-    from podium_daemon.conference.engines.janus.engine import JanusEngine
+    from podium_daemon.conference.engines.janus.engine import build_janus_engine
 
-    settings = JanusSettings(**msgspec.structs.asdict(parts.embedded), place=parts.servers.janus)
-    return JanusEngine(settings, clock=parts.clock, random_bytes=parts.random_bytes)
+    return build_janus_engine(
+        parts.servers.page_media, parts.servers.janus, clock=parts.clock, random_bytes=parts.random_bytes
+    )
 
 
 def _bigbluebutton(parts: EngineParts) -> ConferenceEngine:

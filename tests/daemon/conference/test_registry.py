@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from podium_daemon.conference.engines.bigbluebutton.settings import BigBlueButtonSettings
-from podium_daemon.conference.engines.embedded.settings import EmbeddedSettings
 from podium_daemon.conference.engines.janus.settings import JanusPlace
 from podium_daemon.conference.engines.link import LinkEngine, LinkSettings
 from podium_daemon.conference.engines.livekit.settings import LiveKitSettings
+from podium_daemon.conference.page_media.settings import PageMediaSettings
 from podium_daemon.conference.registry import EngineParts, Servers, build_engine, engine_names
 from podium_daemon.conference.shared_secret import SharedSecret
 from podium_protocol.errors import InvalidInput
@@ -22,6 +22,7 @@ from tests.support.conference import seeded_bytes
 THERE_ARE = "There are: link, embedded, janus, bigbluebutton, livekit"
 SECRET = SharedSecret("a secret of the server".replace(" ", "-"))
 SERVERS = Servers(
+    page_media=PageMediaSettings(recordings=Path("recordings")),
     janus=JanusPlace(folder=Path("janus")),
     bigbluebutton=BigBlueButtonSettings(
         url="https://bbb.example.org/bigbluebutton/", secret=SECRET, public_url="https://podium.example.org"
@@ -42,7 +43,6 @@ def _parts(link: LinkSettings | None = None) -> EngineParts:
         random_bytes=seeded_bytes(),
         link=link or LinkSettings(),
         servers=SERVERS,
-        embedded=EmbeddedSettings(recordings=Path("recordings")),
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from podium_daemon.conference.page_media.settings import page_media_settings
 from podium_daemon.conference.registry import Servers, configured_servers
 from podium_daemon.config import Config
 from podium_protocol.errors import InvalidInput
@@ -45,7 +46,7 @@ def test_a_systemd_credential_serves_where_no_file_is_named(tmp_path: Path) -> N
 def test_secrets_of_engines_that_are_not_used_are_not_read(tmp_path: Path) -> None:
     """A broken file of another engine stops nobody."""
     config = Config.model_validate({"conference": {"bigbluebutton": {"secret_file": tmp_path / "nowhere"}}})
-    assert configured_servers(config, {}) == Servers()
+    assert configured_servers(config, {}) == Servers(page_media=page_media_settings(config))
 
 
 @pytest.mark.parametrize(

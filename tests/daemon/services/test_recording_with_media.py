@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from podium_daemon.conference.engine import Support
-from podium_daemon.conference.engines.embedded.engine import EmbeddedEngine
-from podium_daemon.conference.engines.embedded.settings import EmbeddedSettings
+from podium_daemon.conference.page_media.engine import PageMediaEngine
+from podium_daemon.conference.page_media.settings import PageMediaSettings
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.addresses import Address
 from podium_protocol.keys import SecretKey
@@ -55,8 +55,9 @@ class Socket:
 async def here(tmp_path: Path) -> AsyncIterator[Site]:
     """A site on the embedded engine, with its recorder at work; its clock is the machine's when it is looked at."""
 
-    def make(_settings: object, **parts: object) -> EmbeddedEngine:
-        return EmbeddedEngine(EmbeddedSettings(recordings=tmp_path / "engine"), media=LocalMedia, **parts)  # type: ignore[arg-type]  # the world's
+    def make(_settings: object, **parts: object) -> PageMediaEngine:
+        settings = PageMediaSettings(recordings=tmp_path / "engine")
+        return PageMediaEngine("embedded", settings, media=LocalMedia, **parts)  # type: ignore[arg-type]  # the world's
 
     async with world(engine=make, recordings=tmp_path / "kept", now=time.time()) as found, site(found) as running:
         stop = Stop()

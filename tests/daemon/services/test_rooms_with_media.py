@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from podium_daemon.conference.engines.embedded.engine import EmbeddedEngine
-from podium_daemon.conference.engines.embedded.settings import EmbeddedSettings
+from podium_daemon.conference.page_media.engine import PageMediaEngine
+from podium_daemon.conference.page_media.settings import PageMediaSettings
 from podium_daemon.services.rooms.rooms import Rooms
 from podium_protocol.addresses import Address
 from podium_protocol.keys import SecretKey
@@ -52,9 +52,8 @@ class Socket:
 async def here(tmp_path: Path) -> AsyncIterator[Here]:
     """A site whose rooms are on the embedded engine."""
     async with world() as found:
-        engine = EmbeddedEngine(
-            EmbeddedSettings(recordings=tmp_path), clock=found.clock, random_bytes=os.urandom, media=LocalMedia
-        )
+        settings = PageMediaSettings(recordings=tmp_path)
+        engine = PageMediaEngine("embedded", settings, clock=found.clock, random_bytes=os.urandom, media=LocalMedia)
         found.engine = engine  # type: ignore[assignment]  # the world is built on the link engine
         found.rooms = Rooms(
             found.rooms.settings, store=found.store, engine=engine, clock=found.clock, random_bytes=os.urandom

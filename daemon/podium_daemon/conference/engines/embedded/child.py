@@ -24,9 +24,11 @@ import msgspec
 
 from podium_daemon.conference.engines.embedded.wire import (
     CannotRun,
-    MediaSettings,
+    Ping,
+    Pong,
+    ProcessReport,
+    ProcessSettings,
     Ready,
-    Report,
     commands,
     read_message,
     write_message,
@@ -43,17 +45,17 @@ def main(settings_json: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     os.umask(0o077)
-    settings = msgspec.json.decode(settings_json, type=MediaSettings)
+    settings = msgspec.json.decode(settings_json, type=ProcessSettings)
     import uvloop
 
     uvloop.run(_serve(settings))
     os._exit(0)  # threads of libraries hold nothing that is worth waiting for
 
 
-async def _serve(settings: MediaSettings) -> None:
+async def _serve(settings: ProcessSettings) -> None:
     reader, writer = await asyncio.open_unix_connection(sock=socket.socket(fileno=os.dup(_STDIN)))
 
-    def tell(report: Report) -> None:
+    def tell(report: ProcessReport) -> None:
         if writer.is_closing():  # the daemon has gone: nobody is told any more
             return
         if writer.transport.get_write_buffer_size() > _MAX_UNSENT:
@@ -77,6 +79,9 @@ async def _serve(settings: MediaSettings) -> None:
     tell(Ready(version("aiortc")))
     reports = asyncio.create_task(house.run())
     while (command := await read_message(reader, commands)) is not None:
+        if isinstance(command, Ping):
+            tell(Pong(command.number))
+            continue
         try:
             await house.handle(command)
         except Exception:  # noqa: BLE001  (a boundary: what goes wrong with one person does not end everybody's media)

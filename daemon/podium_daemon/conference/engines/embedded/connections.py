@@ -18,7 +18,8 @@ from aiortc.rtcconfiguration import RTCBundlePolicy
 from aiortc.rtcrtpsender import RTCRtpSender
 
 from podium_daemon.conference.engines.embedded.forwarding import Downlink, Track
-from podium_daemon.conference.engines.embedded.rtp import (
+from podium_daemon.conference.events import TrackKind
+from podium_daemon.conference.page_media.rtp import (
     Nack,
     Packet,
     PictureLost,
@@ -27,9 +28,8 @@ from podium_daemon.conference.engines.embedded.rtp import (
     read_packet,
     write_receiver_report,
 )
-from podium_daemon.conference.engines.embedded.sdp import Description, SdpFlaw, read_description
-from podium_daemon.conference.engines.embedded.switches import PUBLISHED
-from podium_daemon.conference.events import TrackKind
+from podium_daemon.conference.page_media.sdp import Description, SdpFlaw, read_description
+from podium_daemon.conference.page_media.switches import PUBLISHED
 
 CONNECT_WITHIN: Final = 30.0  # seconds from the descriptions to DTLS; a browser that cannot reach us gives up as early
 _MEDIA: Final = {TrackKind.AUDIO: "audio", TrackKind.VIDEO: "video", TrackKind.SCREEN: "video"}

@@ -10,7 +10,9 @@ import random
 from collections.abc import Callable
 from typing import Final
 
-from podium_daemon.conference.engines.embedded.rtp import (
+from podium_daemon.conference.events import TrackKind
+from podium_daemon.conference.page_media.rtp import (
+    CLOCK_RATE,
     Nack,
     Packet,
     Report,
@@ -21,7 +23,6 @@ from podium_daemon.conference.engines.embedded.rtp import (
     write_picture_lost,
     write_sender_report,
 )
-from podium_daemon.conference.events import TrackKind
 
 RING: Final = 512  # packets kept of a track to answer NACKs: half a second of a busy screen
 KEY_FRAME_PAUSE: Final = 0.5  # seconds between two requests for a key frame: each costs the publisher a burst
@@ -32,7 +33,6 @@ _OVERHEAD: Final = 40  # bytes of a packet around its body: many small ones are 
 _REPORT_PAUSE: Final = 0.2  # seconds between two reports that are passed on; browsers send one or two a second
 # bytes a second that one track may bring, so that one publisher cannot fill everybody's line
 _ALLOWANCE: Final = {TrackKind.AUDIO: 40_000.0, TrackKind.VIDEO: 500_000.0, TrackKind.SCREEN: 1_000_000.0}
-CLOCK_RATE: Final = {TrackKind.AUDIO: 48_000, TrackKind.VIDEO: 90_000, TrackKind.SCREEN: 90_000}
 
 Send = Callable[[bytes], None]
 """Puts a packet, RTP or RTCP, on a connection; never waits and never fails."""

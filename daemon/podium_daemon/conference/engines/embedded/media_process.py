@@ -8,7 +8,8 @@ import os
 import random
 import socket
 import sys
-from typing import Final, Protocol
+from pathlib import Path
+from typing import Final
 
 import msgspec
 import structlog
@@ -16,16 +17,17 @@ import structlog
 from podium_daemon.conference.engines.embedded.wire import (
     BrokenWire,
     CannotRun,
-    Command,
-    MediaSettings,
     Ping,
     Pong,
+    ProcessCommand,
+    ProcessSettings,
     Ready,
-    Report,
     read_message,
     reports,
     write_message,
 )
+from podium_daemon.conference.events import RoomId
+from podium_daemon.conference.page_media.media_host import MediaObserver
 from podium_daemon.runtime.clock import Clock, SystemClock
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.errors import PodiumError
@@ -45,39 +47,12 @@ class MediaFailed(PodiumError):  # noqa: N818  (what happened, said in the words
     """The media process could not start; the text gives its reason."""
 
 
-class MediaHost(Protocol):
-    """Whoever uses the process."""
-
-    def media_up(self) -> None:
-        """It runs, and knows nothing yet: tell it everything."""
-
-    def media_down(self, why: str) -> None:
-        """It is gone, and with it all connections."""
-
-    def media_said(self, report: Report) -> None:
-        """It reports something."""
-
-
-class Media(Protocol):
-    """What moves media: a `MediaProcess`, or in a test the rooms themselves."""
-
-    @property
-    def is_up(self) -> bool: ...
-
-    @property
-    def restarts(self) -> int: ...
-
-    def send(self, command: Command) -> None: ...
-
-    async def run(self, stop: Stop) -> None: ...
-
-
 class MediaProcess:
-    """Keeps one running. `send` is dropped while there is none: `media_up` is the time to say everything again."""
+    """A `MediaHost`. Keeps one running; `observer` is told everything that `media_host` says it is told."""
 
-    def __init__(self, settings: MediaSettings, host: MediaHost, *, clock: Clock | None = None) -> None:
+    def __init__(self, settings: ProcessSettings, observer: MediaObserver, *, clock: Clock | None = None) -> None:
         self._settings = settings
-        self._host = host
+        self._observer = observer
         self._clock = clock or SystemClock()
         self._writer: asyncio.StreamWriter | None = None
         self.pid: int | None = None
@@ -88,7 +63,7 @@ class MediaProcess:
         """Whether it takes commands now."""
         return self._writer is not None
 
-    def send(self, command: Command) -> None:
+    def send(self, command: ProcessCommand) -> None:
         """Say something to it, if it is there."""
         if self._writer is None:
             return
@@ -112,6 +87,9 @@ class MediaProcess:
                 return
             self.restarts += 1
 
+    def convert_recording(self, folder: Path, room: RoomId) -> None:
+        """See `MediaHost`. The process writes packet files itself."""
+
     async def _run_once(self, stop: Stop) -> str:
         """One life of the process; returns why it is over."""
         process, reader, writer = await _spawn(self._settings)
@@ -120,7 +98,7 @@ class MediaProcess:
             version = await _ready(reader)
             self.pid, self._writer = process.pid, writer
             _log.info("the media process runs", action="media.up", pid=process.pid, aiortc=version)
-            self._host.media_up()
+            self._observer.media_up()
             why = await self._listen(reader, stop)
         except MediaFailed as error:
             why = str(error)
@@ -128,7 +106,7 @@ class MediaProcess:
             self._writer = self.pid = None
             await _end(process, writer, gently=stop.is_set())
             if not stop.is_set():
-                self._host.media_down(why)
+                self._observer.media_down(why)
         return why
 
     async def _listen(self, reader: asyncio.StreamReader, stop: Stop) -> str:
@@ -147,8 +125,8 @@ class MediaProcess:
         try:
             while (report := await read_message(reader, reports)) is not None:
                 heard[0] = self._clock.monotonic()
-                if not isinstance(report, Pong):
-                    self._host.media_said(report)
+                if not isinstance(report, Ready | CannotRun | Pong):
+                    self._observer.media_said(report)
         except BrokenWire as error:
             return f"it said what it may not: {error}"
         return "it died"
@@ -164,7 +142,7 @@ class MediaProcess:
 
 
 async def _spawn(
-    settings: MediaSettings,
+    settings: ProcessSettings,
 ) -> tuple[asyncio.subprocess.Process, asyncio.StreamReader, asyncio.StreamWriter]:
     # a pair has no name in the file system: nobody else can connect to it
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -9,9 +9,11 @@ from typing import Final
 
 from podium_daemon.conference.engines.embedded.connections import Publisher, Side, Slot, Watcher
 from podium_daemon.conference.engines.embedded.forwarding import Allowance, Track
-from podium_daemon.conference.engines.embedded.rtp import Packet
-from podium_daemon.conference.engines.embedded.sdp import SdpFlaw
-from podium_daemon.conference.engines.embedded.signals import (
+from podium_daemon.conference.events import TrackKind
+from podium_daemon.conference.page_media.messages import Dropped, Enter, Report, Up
+from podium_daemon.conference.page_media.rtp import Packet
+from podium_daemon.conference.page_media.sdp import SdpFlaw
+from podium_daemon.conference.page_media.signals import (
     Accept,
     Begin,
     Failed,
@@ -24,9 +26,7 @@ from podium_daemon.conference.engines.embedded.signals import (
     ServerSignal,
     Watch,
 )
-from podium_daemon.conference.engines.embedded.switches import PUBLISHED, Switches
-from podium_daemon.conference.engines.embedded.wire import Dropped, Enter, Report, Up
-from podium_daemon.conference.events import TrackKind
+from podium_daemon.conference.page_media.switches import PUBLISHED, Switches
 
 MAX_SLOTS: Final = 25  # people whom one can see and hear at once; more than one core forwards
 _DESCRIPTIONS: Final = 1.0  # a second: each takes ten milliseconds; a page makes two, and a few after a bad network

@@ -1,7 +1,6 @@
 """Recording as it comes in: the RTP packets of each track, appended to a file of its own, undecoded.
 
-A file is one line of JSON (`TrackHead`), then records of a time, a length and an RTP packet. It is good up to its last
-whole record, so that a crash loses what was not flushed yet: half a second. `muxing` makes WebM of it afterwards.
+What was not flushed yet is lost in a crash: half a second. `muxing` makes WebM of the files afterwards.
 """
 
 from __future__ import annotations
@@ -12,30 +11,19 @@ import secrets
 import time
 from collections import Counter
 from pathlib import Path
-from struct import Struct as Layout
 from typing import Final
 
 import msgspec
 
-from podium_daemon.conference.engines.embedded.rtp import Packet, write_packet
 from podium_daemon.conference.events import ConnectionId, RoomId, TrackKind
+from podium_daemon.conference.page_media.packet_files import RECORD, TrackHead
+from podium_daemon.conference.page_media.rtp import Packet, write_packet
 from podium_protocol.events import Pubkey
 
 FLUSH_EVERY: Final = 0.5  # seconds, so that a crash loses less than one
-RECORD: Final = Layout("!dH")  # monotonic seconds since the head's `started_at`, length of the packet
 KEY_FRAME_EVERY: Final = 10.0  # seconds: the steps in which one can move through the recording
 _MAX_FILES: Final = 256  # of one line: a page that changes its stream without end does not fill the folder with files
 _MAX_WAITING: Final = 64 * 1024 * 1024  # bytes: the disk has stood still for minutes
-
-
-class TrackHead(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """The first line. `started_at` is in Unix seconds, when the first packet came."""
-
-    room: RoomId
-    connection: ConnectionId
-    pubkey: Pubkey
-    kind: TrackKind
-    started_at: float
 
 
 class TrackFile:

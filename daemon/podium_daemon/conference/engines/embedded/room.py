@@ -12,9 +12,8 @@ from typing import Final
 
 from podium_daemon.conference.engines.embedded.peer import Peer
 from podium_daemon.conference.engines.embedded.recorder import FLUSH_EVERY, Recorder
-from podium_daemon.conference.engines.embedded.rtp import Packet
-from podium_daemon.conference.engines.embedded.signals import PageSignal, ServerSignal, encode_signal
-from podium_daemon.conference.engines.embedded.wire import (
+from podium_daemon.conference.events import ConnectionId, RecordingState, RoomId, TrackKind
+from podium_daemon.conference.page_media.messages import (
     Command,
     Dropped,
     Drops,
@@ -23,15 +22,14 @@ from podium_daemon.conference.engines.embedded.wire import (
     Frame,
     PageMessage,
     Permit,
-    Ping,
-    Pong,
     Record,
     Recorded,
     Report,
     Silence,
     StopRecording,
 )
-from podium_daemon.conference.events import ConnectionId, RecordingState, RoomId, TrackKind
+from podium_daemon.conference.page_media.rtp import Packet
+from podium_daemon.conference.page_media.signals import PageSignal, ServerSignal, encode_signal
 from podium_protocol.events import Pubkey
 
 _SETTLE: Final = 0.03  # seconds: those who come at once are seated at once
@@ -175,8 +173,6 @@ class MediaServer:
             case StopRecording(room) if room in self._rooms:
                 await self._rooms[room].stop_recording()
                 await self._clear(room)
-            case Ping(number):
-                self._tell(Pong(number))
 
     async def close(self) -> None:
         """Everybody goes."""

@@ -1,4 +1,4 @@
-"""Janus in the media process's place: takes the embedded engine's commands, and reports what that would report."""
+"""Janus as a media host: takes commands about seats and rooms, and reports what becomes of them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,15 @@ from typing import Final
 import msgspec
 import structlog
 
-from podium_daemon.conference.engines.embedded.media_process import MediaHost
-from podium_daemon.conference.engines.embedded.signals import ServerSignal, encode_signal
-from podium_daemon.conference.engines.embedded.wire import (
+from podium_daemon.conference.engines.janus.peer import JanusPeer
+from podium_daemon.conference.engines.janus.process import JanusProcess, Secrets
+from podium_daemon.conference.engines.janus.recordings import convert, file_of
+from podium_daemon.conference.engines.janus.rooms import JanusRoom
+from podium_daemon.conference.engines.janus.settings import JanusPlace
+from podium_daemon.conference.engines.janus.wire import JanusGone, JanusLink, JanusRefused, Message
+from podium_daemon.conference.events import ConnectionId, RecordingState, RoomId
+from podium_daemon.conference.page_media.media_host import MediaObserver
+from podium_daemon.conference.page_media.messages import (
     Command,
     Dropped,
     Enter,
@@ -25,13 +31,7 @@ from podium_daemon.conference.engines.embedded.wire import (
     Silence,
     StopRecording,
 )
-from podium_daemon.conference.engines.janus.peer import JanusPeer
-from podium_daemon.conference.engines.janus.process import JanusProcess, Secrets
-from podium_daemon.conference.engines.janus.recordings import file_of
-from podium_daemon.conference.engines.janus.rooms import JanusRoom
-from podium_daemon.conference.engines.janus.settings import JanusPlace
-from podium_daemon.conference.engines.janus.wire import JanusGone, JanusLink, JanusRefused, Message
-from podium_daemon.conference.events import ConnectionId, RecordingState, RoomId
+from podium_daemon.conference.page_media.signals import ServerSignal, encode_signal
 from podium_daemon.runtime.clock import Clock, SystemClock
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.events import Pubkey
@@ -53,11 +53,11 @@ class _Room(msgspec.Struct):
 
 
 class JanusMedia:
-    """A `Media` of the embedded engine. Keeps one Janus running, or adopts one; commands are obeyed in order."""
+    """A `MediaHost`. Keeps one Janus running, or adopts one; commands are obeyed in order."""
 
-    def __init__(self, place: JanusPlace, host: MediaHost, *, clock: Clock | None = None) -> None:
+    def __init__(self, place: JanusPlace, observer: MediaObserver, *, clock: Clock | None = None) -> None:
         self.process = JanusProcess(place)
-        self._host = host
+        self._observer = observer
         self._clock = clock or SystemClock()
         self._link: JanusLink | None = None
         self._handle = 0
@@ -97,13 +97,17 @@ class JanusMedia:
         finally:
             await self.process.end()
 
+    def convert_recording(self, folder: Path, room: RoomId) -> None:
+        """See `MediaHost`. Janus writes a format of its own."""
+        convert(folder, room)
+
     # -- one life of Janus
 
     async def _run_once(self, stop: Stop) -> str:
         try:
             link, self._secrets, adopted = await self.process.connect()
         except JanusGone as error:
-            self._host.media_down(str(error))
+            self._observer.media_down(str(error))
             return str(error)
         listening = asyncio.create_task(link.listen())
         working: list[asyncio.Task[None]] = []
@@ -113,7 +117,7 @@ class JanusMedia:
             self._link = link
             _log.info("Janus runs", action="janus.up", pid=self.process.pid, adopted=adopted)
             working = [asyncio.create_task(work) for work in (self._obey_all(link), _stay(link), _until(stop))]
-            self._host.media_up()
+            self._observer.media_up()
             await asyncio.wait((listening, *working), return_when=asyncio.FIRST_COMPLETED)
         except (JanusGone, JanusRefused) as error:
             return str(error)
@@ -123,7 +127,7 @@ class JanusMedia:
             if not stop.is_set():
                 if not listening.done() or self.process.pid is not None:
                     await self.process.end(gently=False)  # it hangs: whoever cannot be asked is no use
-                self._host.media_down("Janus is gone")
+                self._observer.media_down("Janus is gone")
         return "Janus is gone"
 
     async def _let_go(self, listening: asyncio.Task[None], working: list[asyncio.Task[None]], link: JanusLink) -> None:
@@ -161,7 +165,7 @@ class JanusMedia:
                 await self._exit(connection)
             case PageMessage(connection, signal) if (peer := self._peer(connection)) is not None:
                 if not peer.hear(signal):
-                    self._host.media_said(Dropped(connection, "too_many_messages"))
+                    self._observer.media_said(Dropped(connection, "too_many_messages"))
             case Permit(connection, publish) if (peer := self._peer(connection)) is not None:
                 peer.switches.permit(publish)
             case Silence(connection, kind) if (peer := self._peer(connection)) is not None:
@@ -170,7 +174,7 @@ class JanusMedia:
                 room = await self._room(link, name)
                 is_new, room.folder, room.only = room.folder is None, Path(folder), only
                 if is_new:
-                    self._host.media_said(Recorded(name, RecordingState.STARTED))
+                    self._observer.media_said(Recorded(name, RecordingState.STARTED))
                 self._record(room)
             case StopRecording(name) if name in self._rooms:
                 await self._stop_recording(name)
@@ -181,14 +185,14 @@ class JanusMedia:
         room = await self._room(link, entered.room)
 
         def say(signal: ServerSignal) -> None:
-            self._host.media_said(Frame(entered.connection, encode_signal(signal)))
+            self._observer.media_said(Frame(entered.connection, encode_signal(signal)))
 
         peer = JanusPeer(
             entered,
             room.janus,
             link,
             say=say,
-            tell=self._host.media_said,
+            tell=self._observer.media_said,
             changed=lambda: self._changed(entered.room),
         )
         room.peers[entered.connection] = peer
@@ -259,7 +263,7 @@ class JanusMedia:
             self._record(room)
             for peer in list(room.peers.values()):
                 await peer.settled()
-            self._host.media_said(Recorded(name, RecordingState.STOPPED))
+            self._observer.media_said(Recorded(name, RecordingState.STOPPED))
         await self._clear(name)
 
 

@@ -11,8 +11,12 @@ from typing import Final, Literal
 import msgspec
 import structlog
 
-from podium_daemon.conference.engines.embedded.sdp import SdpFlaw, read_description
-from podium_daemon.conference.engines.embedded.signals import (
+from podium_daemon.conference.engines.janus.rooms import JanusRoom
+from podium_daemon.conference.engines.janus.wire import JanusGone, JanusLink, JanusRefused, Jsep, Message, Stream
+from podium_daemon.conference.events import TrackKind
+from podium_daemon.conference.page_media.messages import Dropped, Enter, Report, Up
+from podium_daemon.conference.page_media.sdp import SdpFlaw, read_description
+from podium_daemon.conference.page_media.signals import (
     Accept,
     Begin,
     Failed,
@@ -25,11 +29,7 @@ from podium_daemon.conference.engines.embedded.signals import (
     ServerSignal,
     Watch,
 )
-from podium_daemon.conference.engines.embedded.switches import PUBLISHED, Switches
-from podium_daemon.conference.engines.embedded.wire import Dropped, Enter, Report, Up
-from podium_daemon.conference.engines.janus.rooms import JanusRoom
-from podium_daemon.conference.engines.janus.wire import JanusGone, JanusLink, JanusRefused, Jsep, Message, Stream
-from podium_daemon.conference.events import TrackKind
+from podium_daemon.conference.page_media.switches import PUBLISHED, Switches
 
 _log = structlog.get_logger(__name__)
 

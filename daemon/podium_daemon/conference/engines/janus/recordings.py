@@ -1,4 +1,4 @@
-"""Janus's recordings: one .mjr file a track, made into the packet files that the embedded engine collects.
+"""Janus's recordings: one .mjr file a track, made into the packet files (`page_media/packet_files.py`).
 
 An .mjr file (Janus's documentation, "Recordings") is "MJR00002" with a JSON head, then records of "MEET", milliseconds
 since its beginning, and an RTP packet, each behind a length. It is good up to its last whole record.
@@ -15,9 +15,9 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from podium_daemon.conference.engines.embedded.recorder import RECORD, TrackHead
-from podium_daemon.conference.engines.embedded.switches import PUBLISHED
 from podium_daemon.conference.events import ConnectionId, RoomId
+from podium_daemon.conference.page_media.packet_files import RECORD, TrackHead
+from podium_daemon.conference.page_media.switches import PUBLISHED
 from podium_protocol.events import Pubkey
 
 _NAME: Final = re.compile(r"janus-([0-9a-f]{64})-([0-9a-f]{32})-[0-9a-f]{8}-(?:audio|video)-([0-9])\.mjr")

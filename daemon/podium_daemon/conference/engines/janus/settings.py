@@ -1,12 +1,10 @@
-"""What the Janus engine can do, what it says about the rest, and what an operator can set."""
+"""Where the Janus engine's Janus is."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import msgspec
-
-from podium_daemon.conference.engines.embedded.settings import EmbeddedSettings
 
 
 class JanusPlace(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,9 +17,3 @@ class JanusPlace(msgspec.Struct, frozen=True, kw_only=True):
     program: str = "janus"
     address: str = ""
     ports: str = ""
-
-
-class JanusSettings(EmbeddedSettings, frozen=True, kw_only=True):
-    """The embedded engine's, and where Janus is."""
-
-    place: JanusPlace

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podium_daemon.conference.engines.embedded.datagrams import Drop, Sort, sort
-from podium_daemon.conference.engines.embedded.wire import Drops
+from podium_daemon.conference.page_media.messages import Drops
 from tests.support.conference import new_pubkey
 from tests.support.media import house, settled
 

@@ -9,9 +9,6 @@ import msgspec
 import pytest
 
 from podium_daemon.conference.engine import Done, JoinGrant, Person, RoomSpec, Snapshot
-from podium_daemon.conference.engines.embedded.engine import EmbeddedEngine
-from podium_daemon.conference.engines.embedded.seat import MediaSeat
-from podium_daemon.conference.engines.embedded.settings import EmbeddedSettings
 from podium_daemon.conference.events import (
     ConnectionId,
     EngineHealth,
@@ -24,6 +21,8 @@ from podium_daemon.conference.events import (
     TrackChanged,
     TrackKind,
 )
+from podium_daemon.conference.page_media.engine import MediaSeat, PageMediaEngine
+from podium_daemon.conference.page_media.settings import PageMediaSettings
 from podium_daemon.conference.seats import Signalling
 from podium_daemon.runtime.outcomes import Rejection
 from podium_protocol.events import Pubkey
@@ -68,8 +67,9 @@ class MediaRig:
     def __init__(self, folder: Path) -> None:
         self.clock = ManualClock()
         self.local: LocalMedia | None = None
-        self.engine = EmbeddedEngine(
-            EmbeddedSettings(recordings=folder),
+        self.engine = PageMediaEngine(
+            "embedded",
+            PageMediaSettings(recordings=folder),
             clock=self.clock,
             random_bytes=seeded_bytes(),
             media=self._media,

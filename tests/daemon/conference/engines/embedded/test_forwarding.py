@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 from podium_daemon.conference.engines.embedded.forwarding import RING, Arrivals, Downlink, Track
-from podium_daemon.conference.engines.embedded.rtp import (
+from podium_daemon.conference.events import TrackKind
+from podium_daemon.conference.page_media.rtp import (
     Nack,
     Packet,
     PictureLost,
@@ -13,7 +14,6 @@ from podium_daemon.conference.engines.embedded.rtp import (
     read_feedback,
     read_packet,
 )
-from podium_daemon.conference.events import TrackKind
 
 
 def _packet(sequence: int, *, timestamp: int | None = None, ssrc: int = 1, size: int = 100) -> Packet:

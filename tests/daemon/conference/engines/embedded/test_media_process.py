@@ -18,13 +18,10 @@ from aioice.ice import StunProtocol
 
 from podium_daemon.conference.engine import Collected, RoomSpec, Snapshot
 from podium_daemon.conference.engines.embedded import media_process
-from podium_daemon.conference.engines.embedded.collecting import folder_of
-from podium_daemon.conference.engines.embedded.engine import EmbeddedEngine
+from podium_daemon.conference.engines.embedded.engine import build_embedded_engine
 from podium_daemon.conference.engines.embedded.media_process import MediaProcess
 from podium_daemon.conference.engines.embedded.recorder import FLUSH_EVERY
-from podium_daemon.conference.engines.embedded.seat import MediaSeat
-from podium_daemon.conference.engines.embedded.settings import EmbeddedSettings
-from podium_daemon.conference.engines.embedded.wire import MediaSettings, Report
+from podium_daemon.conference.engines.embedded.wire import ProcessSettings
 from podium_daemon.conference.events import (
     EngineHealth,
     MediaUp,
@@ -33,6 +30,10 @@ from podium_daemon.conference.events import (
     RoomId,
     TrackChanged,
 )
+from podium_daemon.conference.page_media.engine import MediaSeat, PageMediaEngine
+from podium_daemon.conference.page_media.messages import Report
+from podium_daemon.conference.page_media.recordings import folder_of
+from podium_daemon.conference.page_media.settings import PageMediaSettings
 from podium_daemon.runtime.clock import SystemClock
 from podium_daemon.runtime.supervisor import Stop
 from tests.support.conference import granted, new_person, reading, seeded_bytes
@@ -40,13 +41,13 @@ from tests.support.media import MediaPage, SeatWay, only_loopback, settled
 
 ROOM = RoomId("b0c4")
 SPEC = RoomSpec(room=ROOM, title="Rust for gardeners", allow_recording=True)
-LOOPBACK = MediaSettings(addresses=("127.0.0.1",))
+LOOPBACK = ProcessSettings(addresses=("127.0.0.1",))
 
 
 class Stage:
     """An engine that runs, with its process, and pages on loopback."""
 
-    def __init__(self, engine: EmbeddedEngine) -> None:
+    def __init__(self, engine: PageMediaEngine) -> None:
         self.engine = engine
         self.pages: list[MediaPage] = []
 
@@ -76,8 +77,8 @@ class Stage:
 @contextlib.asynccontextmanager
 async def _stage(folder: Path) -> AsyncIterator[Stage]:
     only_loopback()
-    settings = EmbeddedSettings(recordings=folder, addresses=LOOPBACK.addresses)
-    engine = EmbeddedEngine(settings, clock=SystemClock(), random_bytes=seeded_bytes())
+    settings = PageMediaSettings(recordings=folder, addresses=LOOPBACK.addresses)
+    engine = build_embedded_engine(settings, clock=SystemClock(), random_bytes=seeded_bytes())
     stop = Stop()
     running = asyncio.create_task(engine.run(stop))
     stage = Stage(engine)
@@ -99,7 +100,9 @@ async def test_a_killed_process_is_replaced_and_people_see_each_other_again(tmp_
         await bench.watch()
         assert await bench.sees(teacher.connection.pubkey) == 160
         await stage.killed()
-        assert [one.up for one in reader.all_of(EngineHealth)] == [True, False, True]
+        await settled(
+            lambda: [one.up for one in reader.all_of(EngineHealth)] == [True, False, True], "health that went and came"
+        )
         assert "it died" in reader.all_of(EngineHealth)[1].detail
         for page in (desk, bench):
             await settled(lambda page=page: [one["do"] for one in page.told].count("begin") == 2, "a new beginning")
@@ -246,7 +249,7 @@ async def test_a_process_that_cannot_start_says_why() -> None:
             raise AssertionError(report)
 
     stop, host = Stop(), Host()
-    process = MediaProcess(MediaSettings(addresses=(7,)), host)  # type: ignore[arg-type]  # what is wrong
+    process = MediaProcess(ProcessSettings(addresses=(7,)), host)  # type: ignore[arg-type]  # what is wrong
     running = asyncio.create_task(process.run(stop))
     await settled(lambda: host.whys, "a reason")
     stop.set()

@@ -11,12 +11,13 @@ import av
 import pytest
 
 from podium_daemon.conference.engine import Collected
-from podium_daemon.conference.engines.embedded.collecting import collect, folder_of
-from podium_daemon.conference.engines.embedded.muxing import mux_folder, read_head, read_pieces
-from podium_daemon.conference.engines.embedded.recorder import RECORD, TrackFile, TrackHead
-from podium_daemon.conference.engines.embedded.rtp import Packet, write_packet
-from podium_daemon.conference.engines.embedded.wire import Exit, Record, Recorded, StopRecording
+from podium_daemon.conference.engines.embedded.recorder import TrackFile
 from podium_daemon.conference.events import ConnectionId, RecordingState, RoomId, TrackKind
+from podium_daemon.conference.page_media.messages import Exit, Record, Recorded, StopRecording
+from podium_daemon.conference.page_media.muxing import mux_folder, read_head, read_pieces
+from podium_daemon.conference.page_media.packet_files import RECORD, TrackHead
+from podium_daemon.conference.page_media.recordings import collect, folder_of
+from podium_daemon.conference.page_media.rtp import Packet, write_packet
 from podium_daemon.runtime.outcomes import Rejection
 from tests.support.conference import new_pubkey
 from tests.support.media import House, house, settled

@@ -8,9 +8,9 @@ import pytest
 from aiortc import RTCPeerConnection
 
 from podium_daemon.conference.engines.embedded.peer import MAX_SLOTS
-from podium_daemon.conference.engines.embedded.sdp import MAX_LINES
-from podium_daemon.conference.engines.embedded.wire import Exit, Permit, Silence, Up
 from podium_daemon.conference.events import ConnectionId, TrackChange, TrackKind
+from podium_daemon.conference.page_media.messages import Exit, Permit, Silence, Up
+from podium_daemon.conference.page_media.sdp import MAX_LINES
 from podium_protocol.events import Pubkey
 from tests.support.conference import new_pubkey
 from tests.support.media import House, MediaPage, Picture, house, settled

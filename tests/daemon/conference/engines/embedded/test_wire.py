@@ -7,32 +7,34 @@ import asyncio
 import msgspec
 import pytest
 
-from podium_daemon.conference.engines.embedded.signals import Publish
 from podium_daemon.conference.engines.embedded.wire import (
     MAX_MESSAGE,
     BrokenWire,
-    Changed,
-    Command,
-    Drops,
-    Enter,
-    Exit,
-    Frame,
-    PageMessage,
-    Permit,
     Ping,
     Pong,
+    ProcessCommand,
+    ProcessReport,
     Ready,
-    Record,
-    Report,
-    Silence,
-    StopRecording,
-    Up,
     commands,
     read_message,
     reports,
     write_message,
 )
 from podium_daemon.conference.events import ConnectionId, RoomId, TrackChange, TrackKind
+from podium_daemon.conference.page_media.messages import (
+    Changed,
+    Drops,
+    Enter,
+    Exit,
+    Frame,
+    PageMessage,
+    Permit,
+    Record,
+    Silence,
+    StopRecording,
+    Up,
+)
+from podium_daemon.conference.page_media.signals import Publish
 from tests.support.conference import new_pubkey
 
 C, R = ConnectionId("c"), RoomId("r")
@@ -48,7 +50,7 @@ def _reader(data: bytes) -> asyncio.StreamReader:
 async def test_commands_arrive_as_they_were_sent() -> None:
     """Each of them, one behind the other, then the end."""
     pubkey = new_pubkey()
-    sent: list[Command] = [
+    sent: list[ProcessCommand] = [
         Enter(
             room=R,
             connection=C,
@@ -72,7 +74,7 @@ async def test_commands_arrive_as_they_were_sent() -> None:
 
 async def test_reports_arrive_as_they_were_sent() -> None:
     """The other way."""
-    sent: list[Report] = [
+    sent: list[ProcessReport] = [
         Ready("1.16.0"),
         Frame(C, '{"type":"media"}'),
         Up(C),

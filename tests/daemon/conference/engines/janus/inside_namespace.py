@@ -30,9 +30,14 @@ from podium_daemon.conference.engine import (
     TrackChange,
     TrackKind,
 )
-from podium_daemon.conference.engines.embedded.collecting import collect, folder_of
-from podium_daemon.conference.engines.embedded.signals import Publish
-from podium_daemon.conference.engines.embedded.wire import (
+from podium_daemon.conference.engines.janus import wire
+from podium_daemon.conference.engines.janus.engine import build_janus_engine
+from podium_daemon.conference.engines.janus.media import JanusMedia
+from podium_daemon.conference.engines.janus.process import JanusProcess
+from podium_daemon.conference.engines.janus.recordings import convert
+from podium_daemon.conference.engines.janus.rooms import JanusRoom
+from podium_daemon.conference.engines.janus.settings import JanusPlace
+from podium_daemon.conference.page_media.messages import (
     Exit,
     PageMessage,
     Permit,
@@ -43,13 +48,9 @@ from podium_daemon.conference.engines.embedded.wire import (
     StopRecording,
     Up,
 )
-from podium_daemon.conference.engines.janus import wire
-from podium_daemon.conference.engines.janus.engine import JanusEngine
-from podium_daemon.conference.engines.janus.media import JanusMedia
-from podium_daemon.conference.engines.janus.process import JanusProcess
-from podium_daemon.conference.engines.janus.recordings import convert
-from podium_daemon.conference.engines.janus.rooms import JanusRoom
-from podium_daemon.conference.engines.janus.settings import JanusPlace, JanusSettings
+from podium_daemon.conference.page_media.recordings import collect, folder_of
+from podium_daemon.conference.page_media.settings import PageMediaSettings
+from podium_daemon.conference.page_media.signals import Publish
 from podium_daemon.conference.seats import Seat
 from podium_daemon.runtime.outcomes import Rejection
 from podium_daemon.runtime.supervisor import Stop
@@ -226,14 +227,14 @@ class TestRecording:
         await bench.publish("audio", "video")
         await stage.watch()
         await stage.sees(pupil)
-        folder = folder_of(here.settings.recordings, ROOM)
+        folder = folder_of(here.recordings, ROOM)
         folder.mkdir(parents=True)
         here.media.send(Record(ROOM, str(folder), frozenset({teacher})))
         await bench.sees(teacher, more=12)
         here.media.send(StopRecording(ROOM))
         await settled(lambda: Recorded(ROOM, RecordingState.STOPPED) in here.reports, "the end of the recording")
         assert convert(folder, ROOM) >= 2
-        collected = await collect(here.settings.recordings, ROOM, here.folder / "into")
+        collected = await collect(here.recordings, ROOM, here.folder / "into")
         assert isinstance(collected, Collected)
         assert {(track.kind, track.pubkey) for track in collected.tracks} == {(AUDIO, teacher), (VIDEO, teacher)}
         for track in collected.tracks:
@@ -245,7 +246,7 @@ class TestRecording:
     async def test_whoever_publishes_while_it_runs_is_recorded(self, here: JanusHouse) -> None:
         """A connection made anew gets files of its own; nothing of before is written over."""
         teacher, stage, _, bench = await _two(here, "video")
-        folder = folder_of(here.settings.recordings, ROOM)
+        folder = folder_of(here.recordings, ROOM)
         folder.mkdir(parents=True)
         here.media.send(Record(ROOM, str(folder), frozenset({teacher})))
         await bench.sees(teacher, more=5)
@@ -334,7 +335,7 @@ asyncio.run(main())
 
     async def test_nobody_else_can_reach_it(self, here: JanusHouse) -> None:
         """Sockets, secrets and log are in a folder of ours alone; Janus listens on no TCP port."""
-        folder = here.settings.place.folder
+        folder = here.place.folder
         assert folder.stat().st_mode & 0o077 == 0
         for name in ("secrets", "log", "conf/janus.jcfg"):
             assert (folder / name).stat().st_mode & 0o077 == 0
@@ -385,8 +386,12 @@ class JanusRig:
 
     def __init__(self, folder: Path, place: JanusPlace | None = None) -> None:
         self.clock = ManualClock()
-        settings = JanusSettings(recordings=folder / "recordings", place=place or JanusPlace(folder=folder / "janus"))
-        self.engine = JanusEngine(settings, clock=self.clock, random_bytes=seeded_bytes())
+        self.engine = build_janus_engine(
+            PageMediaSettings(recordings=folder / "recordings"),
+            place or JanusPlace(folder=folder / "janus"),
+            clock=self.clock,
+            random_bytes=seeded_bytes(),
+        )
         self.spec = RoomSpec(room=RoomId("b0c4"), title="Rust for gardeners", allow_recording=True)
         self.guests: list[JanusGuest] = []
 

@@ -8,10 +8,10 @@ from struct import pack
 
 import pytest
 
-from podium_daemon.conference.engines.embedded.muxing import read_head
-from podium_daemon.conference.engines.embedded.recorder import RECORD, TrackHead
 from podium_daemon.conference.engines.janus.recordings import convert, file_of
 from podium_daemon.conference.events import ConnectionId, RoomId, TrackKind
+from podium_daemon.conference.page_media.muxing import read_head
+from podium_daemon.conference.page_media.packet_files import RECORD, TrackHead
 from podium_protocol.events import Pubkey
 
 PUBKEY, CONNECTION, ROOM = Pubkey("a" * 64), ConnectionId("b" * 32), RoomId("b0c4")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from podium_daemon.conference.engines.embedded.signals import Muted, Permitted, Sending, ServerSignal
-from podium_daemon.conference.engines.embedded.switches import Switches
-from podium_daemon.conference.engines.embedded.wire import Changed, Enter, Report
 from podium_daemon.conference.events import ConnectionId, RoomId, TrackChange, TrackKind
+from podium_daemon.conference.page_media.messages import Changed, Enter, Report
+from podium_daemon.conference.page_media.signals import Muted, Permitted, Sending, ServerSignal
+from podium_daemon.conference.page_media.switches import Switches
 from tests.support.conference import new_pubkey
 
 AUDIO, VIDEO, SCREEN = TrackKind.AUDIO, TrackKind.VIDEO, TrackKind.SCREEN

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from podium_daemon.conference.engines.embedded.signals import Muted, Permitted, Sending, ServerSignal
-from podium_daemon.conference.engines.embedded.wire import Changed, Enter, Report
 from podium_daemon.conference.events import TrackChange, TrackKind
+from podium_daemon.conference.page_media.messages import Changed, Enter, Report
+from podium_daemon.conference.page_media.signals import Muted, Permitted, Sending, ServerSignal
 
 PUBLISHED: Final = (TrackKind.AUDIO, TrackKind.VIDEO, TrackKind.SCREEN)
 """The order of a page's media lines."""

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from podium_daemon.conference.engines.embedded.sdp import MAX_SDP
-from podium_daemon.conference.engines.embedded.signals import (
+from podium_daemon.conference.events import ConnectionId, TrackKind
+from podium_daemon.conference.page_media.sdp import MAX_SDP
+from podium_daemon.conference.page_media.signals import (
     MAX_SIGNAL_BYTES,
     Away,
     Begin,
@@ -20,7 +21,6 @@ from podium_daemon.conference.engines.embedded.signals import (
     decode_signal,
     encode_signal,
 )
-from podium_daemon.conference.events import ConnectionId, TrackKind
 from podium_daemon.conference.signaling import FrameFlaw
 
 

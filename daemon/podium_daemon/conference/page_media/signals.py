@@ -11,8 +11,8 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from podium_daemon.conference.engines.embedded.sdp import MAX_SDP
 from podium_daemon.conference.events import ConnectionId, TrackKind
+from podium_daemon.conference.page_media.sdp import MAX_SDP
 from podium_daemon.conference.signaling import FrameFlaw
 
 MAX_SIGNAL_BYTES: Final = MAX_SDP + 4096  # line ends are two characters more in JSON; the room socket takes 64 KiB

@@ -46,7 +46,7 @@ async def collect(recordings: Path, room: RoomId, into: Path) -> Collected | Rej
         return Rejection(Slug.NO_RECORDING, f"nothing was recorded in the room {room!r}", "Start a recording first.")
     await asyncio.to_thread(into.mkdir, 0o700, parents=True, exist_ok=True)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "podium_daemon.conference.engines.embedded.muxing", str(folder), str(into)),
+        *(sys.executable, "-P", "-m", "podium_daemon.conference.page_media.muxing", str(folder), str(into)),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -9,6 +9,10 @@ from collections.abc import Iterator, Sequence
 from struct import Struct, pack, unpack_from
 from typing import Final, NamedTuple
 
+from podium_daemon.conference.events import TrackKind
+
+# ticks a second (RFC 7587, 4.1; RFC 7741, 4.1)
+CLOCK_RATE: Final = {TrackKind.AUDIO: 48_000, TrackKind.VIDEO: 90_000, TrackKind.SCREEN: 90_000}
 _FIXED: Final = Struct("!BBHII")  # RFC 3550, 5.1: V P X CC, M PT, sequence, timestamp, SSRC
 _HEADER: Final = _FIXED.size
 _ONE_BYTE: Final = 0xBEDE  # RFC 8285, 4.2

@@ -1,4 +1,4 @@
-"""The embedded engine's settings out of the configuration."""
+"""Settings of media on the page, out of the configuration."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from podium_daemon.conference.engines.embedded.settings import CREDENTIAL_SECONDS, embedded_settings, page_servers
+from podium_daemon.conference.engines.embedded.engine import process_settings
+from podium_daemon.conference.page_media.settings import CREDENTIAL_SECONDS, page_media_settings, page_servers
 from podium_daemon.config import Config, ConfigError, load_config
 from podium_protocol.errors import InvalidInput
 
@@ -22,13 +23,12 @@ def _config(**values: object) -> Config:
 
 def test_a_fresh_machine_has_rooms_of_its_own() -> None:
     """Nothing configured is the embedded engine without a foreign server; a meeting URL is somebody else's room."""
-    settings = embedded_settings(_config())
+    settings = page_media_settings(_config())
     assert settings is not None
     assert (settings.ice_servers, settings.addresses, settings.turn_secret) == ((), (), None)
-    assert settings.media.stun == ()
-    assert embedded_settings(_config(meeting_url="https://meet.example.org/x")) is None
-    assert embedded_settings(_config(engine="link")) is None
-    assert embedded_settings(_config(meeting_url="https://meet.example.org/x", engine="embedded")) is not None
+    assert page_media_settings(_config(meeting_url="https://meet.example.org/x")) is None
+    assert page_media_settings(_config(engine="link")) is None
+    assert page_media_settings(_config(meeting_url="https://meet.example.org/x", engine="embedded")) is not None
 
 
 def test_settings_are_taken_over(tmp_path: Path) -> None:
@@ -37,24 +37,24 @@ def test_settings_are_taken_over(tmp_path: Path) -> None:
     file.write_text(SECRET)
     file.chmod(0o600)
     urls = ["stun:stun.example.org", "turn:turn.example.org:3478?transport=udp", "turns:[2001:db8::1]:5349"]
-    settings = embedded_settings(
+    settings = page_media_settings(
         _config(ice_servers=urls, turn_secret_file=str(file), media_addresses=["192.0.2.7"], heartbeat=3, devices=2)
     )
     assert settings is not None
     assert (settings.heartbeat, settings.devices, settings.addresses) == (3, 2, ("192.0.2.7",))
-    assert settings.media.stun == ("stun:stun.example.org",)
+    assert process_settings(settings).stun == ("stun:stun.example.org",)
     assert SECRET not in repr(settings)
 
 
 def test_a_turn_server_needs_its_secret(tmp_path: Path) -> None:
     """Without it pages could not use the server: said at the start, with what to do."""
     with pytest.raises(InvalidInput, match="turn_secret_file is needed"):
-        embedded_settings(_config(ice_servers=["turn:turn.example.org"]))
+        page_media_settings(_config(ice_servers=["turn:turn.example.org"]))
     file = tmp_path / "open.secret"
     file.write_text(SECRET)
     file.chmod(0o644)
     with pytest.raises(InvalidInput):
-        embedded_settings(_config(ice_servers=["turn:turn.example.org"], turn_secret_file=str(file)))
+        page_media_settings(_config(ice_servers=["turn:turn.example.org"], turn_secret_file=str(file)))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from aiortc.sdp import SessionDescription
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podium_daemon.conference.engines.embedded.sdp import (
+from podium_daemon.conference.page_media.sdp import (
     MAX_LINES,
     MAX_SDP,
     MID,

@@ -1,6 +1,6 @@
 """Recorded RTP packets made into WebM: sound and pictures are copied as they were sent, nothing is decoded.
 
-Run as `python -P -m podium_daemon.conference.engines.embedded.muxing FROM INTO`, both folders. It writes one line of
+Run as `python -P -m podium_daemon.conference.page_media.muxing FROM INTO`, both folders. It writes one line of
 JSON to stdout, a list of `Muxed`. What a crash cut off at a file's end, and packets that make no sense, are passed
 over.
 """
@@ -21,11 +21,10 @@ import msgspec
 from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 
-from podium_daemon.conference.engines.embedded.collecting import Muxed
-from podium_daemon.conference.engines.embedded.forwarding import CLOCK_RATE
-from podium_daemon.conference.engines.embedded.recorder import RECORD, TrackHead
-from podium_daemon.conference.engines.embedded.rtp import Packet, read_packet
 from podium_daemon.conference.events import TrackKind
+from podium_daemon.conference.page_media.packet_files import RECORD, TrackHead
+from podium_daemon.conference.page_media.recordings import Muxed
+from podium_daemon.conference.page_media.rtp import CLOCK_RATE, Packet, read_packet
 
 _WINDOW: Final = 512  # packets in which what came late finds its place
 _MAX_HEAD: Final = 4096

@@ -1,4 +1,4 @@
-"""What the embedded engine can do, what it says about the rest, and what an operator can set."""
+"""What engines with media on the session's own page can do, and what an operator can set."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from podium_daemon.conference.engines.embedded.signals import IceServer
-from podium_daemon.conference.engines.embedded.wire import MediaSettings
+from podium_daemon.conference.page_media.signals import IceServer
 from podium_daemon.conference.seats import SeatSettings
 from podium_daemon.conference.shared_secret import SharedSecret
 from podium_daemon.conference.values import Capabilities, Support
@@ -29,11 +28,12 @@ CAPABILITIES: Final = Capabilities(
 )
 
 
-class EmbeddedSettings(SeatSettings, frozen=True, kw_only=True):
+class PageMediaSettings(SeatSettings, frozen=True, kw_only=True):
     """`recordings` is the folder in which recordings are kept until they are collected.
 
-    `addresses` of this machine are those to be reached at, none: all but loopback. `ice_servers` are `stun:`, `turn:`
-    and `turns:` URLs (RFC 7064, RFC 7065); `turn_secret` is shared with the TURN servers.
+    `addresses` of this machine are those at which the embedded engine is reached, none: all but loopback.
+    `ice_servers` are `stun:`, `turn:` and `turns:` URLs (RFC 7064, RFC 7065); `turn_secret` is shared with the TURN
+    servers.
     """
 
     recordings: Path
@@ -41,15 +41,9 @@ class EmbeddedSettings(SeatSettings, frozen=True, kw_only=True):
     ice_servers: tuple[str, ...] = ()
     turn_secret: SharedSecret | None = None
 
-    @property
-    def media(self) -> MediaSettings:
-        """What the media process needs of it: no secret."""
-        stun = tuple(url for url in self.ice_servers if url.startswith("stun:"))
-        return MediaSettings(addresses=self.addresses, stun=stun)
 
-
-def embedded_settings(config: Config) -> EmbeddedSettings | None:
-    """What the engine needs to know, or None if another one is configured; Janus's is built on it.
+def page_media_settings(config: Config) -> PageMediaSettings | None:
+    """What the configured engine needs to know, or None if it is none of these.
 
     Raises:
         InvalidInput: the secret cannot be read, or is missing while there are TURN servers; says which.
@@ -65,7 +59,7 @@ def embedded_settings(config: Config) -> EmbeddedSettings | None:
                 "they share with Podium (static-auth-secret of coturn) into a file of mode 0600 and name it there"
             )
         secret = SharedSecret(read_secret_file(given.turn_secret_file).decode("ascii", "replace"))
-    return EmbeddedSettings(
+    return PageMediaSettings(
         recordings=config.recording_directory,
         heartbeat=given.heartbeat,
         devices=given.devices,

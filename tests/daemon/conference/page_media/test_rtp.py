@@ -17,7 +17,7 @@ from aiortc.rtp import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podium_daemon.conference.engines.embedded.rtp import (
+from podium_daemon.conference.page_media.rtp import (
     MAX_MISSING,
     Nack,
     PictureLost,
