@@ -1,4 +1,4 @@
-"""What a reload changed, and what of it a running daemon cannot take over."""
+"""Which keys a reload changed, and which of them take effect only after a restart."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def restart_keys(keys: Iterable[str]) -> tuple[str, ...]:
 
 
 def waiting_keys(started: Config, new: Config) -> tuple[str, ...]:
-    """What `new` says otherwise than the configuration with which the daemon started, and only a restart can change."""
+    """The keys that differ between `new` and the configuration at the start, and that need a restart."""
     waiting = dict.fromkeys(restart_keys(changed_keys(started, new)))
     # both follow from other keys while they are "auto"
     if started.conference.chosen_engine != new.conference.chosen_engine:
@@ -41,7 +41,7 @@ def waiting_keys(started: Config, new: Config) -> tuple[str, ...]:
 
 
 def in_force(started: Config, new: Config) -> Config:
-    """What a daemon that started with `started` goes by once `new` was read: keys that wait for a restart stay."""
+    """The configuration in force after a reload: `new`, but keys that need a restart keep the value of `started`."""
     return _merged(started, new, "") if restart_keys(changed_keys(started, new)) else new
 
 
@@ -57,12 +57,12 @@ def _merged(started: S, new: S, prefix: str) -> S:
 
 
 def needs_restart(key: str) -> bool:
-    """Whether a running daemon cannot take over a change of `key`."""
+    """Whether a change of `key` takes effect only after a restart."""
     return _is_marked(key, "restart")
 
 
 def is_unshown(key: str) -> bool:
-    """Whether the value of `key` is for the daemon alone, such as a meeting's address."""
+    """Whether the value of `key` is never shown to people, such as a meeting's address."""
     return _is_marked(key, "unshown")
 
 

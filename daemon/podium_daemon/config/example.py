@@ -43,7 +43,7 @@ def starting_toml(chosen: dict[str, str]) -> str:
 
 
 def effective_toml(config: Config) -> str:
-    """The values in force as TOML, for people; what is for the daemon alone is left out."""
+    """The values in force as TOML, for people; keys that are never shown are left out."""
     lines = [] if config.relays else ["relays = []"]
     section = ""
     for key in FIELDS:
@@ -60,7 +60,7 @@ def effective_toml(config: Config) -> str:
 
 
 def effective_values(config: Config) -> dict[str, object]:
-    """Dotted key -> value in force, ready for JSON; what is for the daemon alone is "(set, not shown)"."""
+    """Dotted key -> value in force, ready for JSON; a key that is never shown has the value "(set, not shown)"."""
     found: dict[str, object] = {}
     for key in FIELDS:
         value = value_of(config, key)

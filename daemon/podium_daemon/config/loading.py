@@ -1,4 +1,4 @@
-"""Reading a configuration: command line over environment over file over defaults, every problem told at once."""
+"""Reading a configuration: command line over environment over file over defaults; all problems are listed at once."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _text_of(path: Path) -> str:
 
 
 def _anchor(tree: Tree, key: str, folder: Path) -> None:
-    """A relative path in a file is meant from that file's folder, wherever the daemon was started."""
+    """Resolve a relative path in a file from that file's folder, wherever the daemon was started."""
     *sections, name = key.split(".")
     node: object = tree
     for section in sections:
@@ -128,7 +128,7 @@ def _from_overrides(overrides: Mapping[str, object]) -> Iterator[_Setting]:
 
 
 def _value_of(key: str, text: str) -> object:
-    """The text as the key's type: as TOML where it is TOML, a list where a list is due, else as it stands."""
+    """The text as the key's type: parsed as TOML if it is TOML, a list if the key takes one, else unchanged."""
     field = FIELDS.get(key)
     if field is None or field.annotation is str or key in PATHS or "\n" in text:
         return text
@@ -145,7 +145,7 @@ def _is_secret(value: object) -> bool:
 
 
 def _put(tree: Tree, key: str, value: object) -> bool:
-    """Set a dotted key; False where the file has no table to put it into, which validation will tell."""
+    """Set a dotted key; False if the file has no table for it, which validation will report."""
     *sections, name = key.split(".")
     for section in sections:
         child = tree.setdefault(section, {})

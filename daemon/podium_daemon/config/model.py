@@ -102,7 +102,7 @@ class Config(Section):
         return self
 
     def conflicts(self) -> Iterator[tuple[str, str]]:
-        """Keys that are valid each by itself and do not fit together, with what to do; the loader refuses them."""
+        """Yield keys whose valid values contradict each other, with what to do; the loader refuses them."""
         yield from self._conflicts_of_relays()
         yield from self._conflicts_of_recording()
         if self.web.host in _ANY_ADDRESS and not self.web.public_url:
@@ -130,7 +130,7 @@ class Config(Section):
 
 
 def default_config_file() -> Path:
-    """Where a configuration is looked for when none is named."""
+    """The path at which a configuration is looked for when none is named."""
     return platformdirs.user_config_path("podium") / "relays.toml"
 
 

@@ -249,8 +249,8 @@ class Recording(Section):
     )
     review: bool = Field(
         default=True,
-        description="Whoever leads looks at a recording before it is published (`podium recording publish`). false: it "
-        "is published as soon as it is made.",
+        description="The instructor or a co-host looks at a recording before it is published (`podium recording "
+        "publish`). false: it is published as soon as it is made.",
     )
     directory: Location = Field(
         default=None,
@@ -268,10 +268,10 @@ class Recording(Section):
     )
     layout: Literal["speaker", "grid"] = Field(
         default="speaker",
-        description='"speaker": the picture of whoever leads, copied as it was sent. "grid": all cameras, drawn and '
-        "encoded anew, about a minute of one core for each minute.",
+        description='"speaker": the picture of the instructor or a co-host, copied as it was sent. "grid": all '
+        "cameras, drawn and encoded anew, about a minute of one core for each minute.",
     )
-    keep_tracks: bool = Field(default=False, description="Keep everybody's own track beside the finished recording.")
+    keep_tracks: bool = Field(default=False, description="Keep each person's own track beside the finished recording.")
     max_megabytes: Megabytes = Field(default=4096, description="A recording that becomes larger fails.")
     transfer_within: PositiveSeconds = Field(
         default=3600, description="How long an upload, and reading it back, may each take."
@@ -300,7 +300,7 @@ class Web(Section):
     )
     connections_per_address: Connections = Field(
         default=512,
-        description="Of one address. Those from this machine itself are not counted so: a proxy speaks for everybody.",
+        description="Of one address. Those from this machine itself are not counted so: a proxy speaks for all people.",
     )
 
 

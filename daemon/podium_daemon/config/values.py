@@ -47,7 +47,7 @@ def parse_duration(value: object) -> int:
 def format_duration(seconds: int) -> str:
     """The shortest text that `parse_duration` reads as `seconds`."""
     for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")):
-        # a day is said in hours ("24h before"), and so is whatever is no whole number of days
+        # a day is written in hours ("24h before"), and so is each duration that is not a whole number of days
         if seconds >= size and seconds % size == 0 and (size, seconds) != (86_400, 86_400):
             return f"{seconds // size} {unit}"
     return f"{seconds} s"
@@ -221,7 +221,7 @@ ICE_FORM: Final = "a stun:, turn: or turns: URL without a user name, such as tur
 HOST_FORM: Final = "an address to listen on, such as 127.0.0.1 or ::1"
 
 FrozenList = BeforeValidator(_as_tuple)
-"""TOML lists become tuples, so that a configuration is frozen all through."""
+"""TOML lists become tuples, so that the whole configuration is frozen."""
 
 Seconds = Annotated[int, BeforeValidator(parse_duration), Field(ge=0, le=MAX_SECONDS), Form(DURATION_FORM)]
 PositiveSeconds = Annotated[

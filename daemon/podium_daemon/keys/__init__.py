@@ -1,1 +1,1 @@
-"""Secret keys on disk: files, passwords, and what keeps them out of sight."""
+"""Secret keys on disk: files, passwords, and the checks that keep them private."""

@@ -1,4 +1,4 @@
-"""Secret keys in files: made and read so that nobody else can read them, and never echoed.
+"""Secret keys in files: written and read so that no other user can read them, and never echoed.
 
 Order of preference: a file named on the command line, a systemd credential, PODIUM_SECRET_KEY_FILE, the configured
 file; the environment itself only where the configuration allows it. Never an argument: those are in `ps`.
@@ -68,7 +68,7 @@ class KeyPlace(msgspec.Struct, frozen=True):
 def locate_key(
     option: Path | None, configured: Path, environment: MutableMapping[str, str], *, allow_environment: bool
 ) -> KeyPlace:
-    """The place the key is to be taken from.
+    """Find the place from which the key is to be read.
 
     Raises:
         KeyFileError: PODIUM_SECRET_KEY is set, and the configuration does not allow it: another key would be used.
@@ -94,11 +94,11 @@ def locate_key(
 def read_key(place: KeyPlace, environment: MutableMapping[str, str], *, ask: Ask = ask_terminal) -> SecretKey:
     """Read the key; a key in the environment is removed from it, so that child processes do not inherit it.
 
-    An encrypted one (ncryptsec) is opened with the password that `find_password` finds; that takes up to a second and
+    An encrypted key (ncryptsec) is opened with the password from `find_password`; that takes up to a second and
     256 MiB.
 
     Raises:
-        KeyFileError: as `read_key_file`, or the password is wrong or cannot be had.
+        KeyFileError: as `read_key_file`, or the password is wrong or missing.
     """
     if place.path is None:
         return parse_secret(environment.pop(KEY_VARIABLE, ""), KEY_VARIABLE)
@@ -108,7 +108,7 @@ def read_key(place: KeyPlace, environment: MutableMapping[str, str], *, ask: Ask
 def read_stored_key(
     place: KeyPlace, environment: MutableMapping[str, str], *, ask: Ask = ask_terminal
 ) -> nip49.Decrypted:
-    """The key in a file, and whether it ever lay open: one that is stored in the clear does.
+    """Read the key in a file, and whether it was ever stored unencrypted (NIP-49's key security).
 
     Raises:
         KeyFileError: as `read_key`, or the key is in the environment and in no file.
@@ -126,7 +126,7 @@ def read_stored_key(
 
 
 def read_key_file(path: Path, *, is_credential: bool = False) -> SecretKey:
-    """Read an nsec or 64 hex digits from a file that only its owner, who is us, can read (`read_secret_file`).
+    """Read an nsec or 64 hex digits from a file that belongs to us and only we can read (`read_secret_file`).
 
     Raises:
         KeyFileError: missing, not a plain file, open to others, someone else's, encrypted, or no key inside.
@@ -135,7 +135,7 @@ def read_key_file(path: Path, *, is_credential: bool = False) -> SecretKey:
 
 
 def write_key_file(path: Path, secret: SecretKey) -> None:
-    """Store `secret` as an nsec in a new file of mode 0600; it is there whole or not at all.
+    """Store `secret` as an nsec in a new file of mode 0600, complete or not at all.
 
     Raises:
         KeyFileError: the file exists already (it is never overwritten), or the folder cannot be written.
@@ -144,12 +144,12 @@ def write_key_file(path: Path, secret: SecretKey) -> None:
 
 
 def encrypt_key_file(path: Path, stored: nip49.Decrypted, password: str, *, log_n: int) -> None:
-    """Put the encrypted form in the place of the key file at `path`, after a look that it can be opened again.
+    """Replace the key file at `path` by the encrypted key, after a check that it can be decrypted again.
 
-    What a disk or a backup kept of the old bytes is not undone.
+    Copies of the old bytes on the disk or in a backup are not removed.
 
     Raises:
-        KeyFileError: the file cannot be replaced; it is as it was.
+        KeyFileError: the file cannot be replaced; it is unchanged.
         InvalidInput: the password cannot be used.
     """
     salt, nonce = secrets.token_bytes(nip49.SALT_BYTES), secrets.token_bytes(nip49.NONCE_BYTES)

@@ -17,16 +17,16 @@ PASSWORD_CREDENTIAL: Final = "podium.password"  # noqa: S105  (a file's name)
 PASSWORD_FILE_VARIABLE: Final = "PODIUM_PASSWORD_FILE"  # noqa: S105  (a variable's name)
 
 
-class PasswordMissing(KeyFileError):  # noqa: N818  (said to people)
-    """No file names the password, and there is nobody to ask."""
+class PasswordMissing(KeyFileError):  # noqa: N818  (people read it)
+    """No file holds the password, and no terminal is there to ask for it."""
 
 
 Ask = Callable[[str], str | None]
-"""Asks a person a question without showing the answer; None where there is nobody to ask."""
+"""Asks a person a question without showing the answer; None if there is no terminal."""
 
 
 def ask_terminal(question: str) -> str | None:
-    """Ask whoever sits at the terminal of standard input, without echo."""
+    """Ask the person at the terminal of standard input, without echo; None if it is no terminal."""
     if not sys.stdin.isatty():
         return None
     try:
@@ -36,11 +36,11 @@ def ask_terminal(question: str) -> str | None:
 
 
 def find_password(where: str, environment: Mapping[str, str], ask: Ask = ask_terminal) -> str:
-    """The password of the encrypted key in `where`.
+    """Find the password of the encrypted key in `where`.
 
     Raises:
-        KeyFileError: a file of it cannot be read safely.
-        PasswordMissing: there is no file, and nobody to ask.
+        KeyFileError: the file with the password cannot be read safely.
+        PasswordMissing: there is no such file, and no terminal to ask at.
     """
     if directory := environment.get("CREDENTIALS_DIRECTORY"):
         credential = Path(directory) / PASSWORD_CREDENTIAL
@@ -58,10 +58,10 @@ def find_password(where: str, environment: Mapping[str, str], ask: Ask = ask_ter
 
 
 def read_password_file(path: Path, *, is_credential: bool = False) -> str:
-    """The password in a file that nobody else can read; one line end after it is not part of it.
+    """Read the password in a file that no other user can read; one line end after it is not part of it.
 
     Raises:
-        KeyFileError: it cannot be read safely, is not one line of UTF-8.
+        KeyFileError: it cannot be read safely, or is not one line of UTF-8.
     """
     try:
         text = read_secret_file(path, is_credential=is_credential).decode()

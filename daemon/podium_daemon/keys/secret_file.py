@@ -1,4 +1,4 @@
-"""Files that hold secrets: made and read so that nobody else can read them, whole or not at all."""
+"""Files that hold secrets: no other user can read them, and they are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class KeyFileError(InvalidInput):
     """A secret cannot be read or stored safely; the text says which file and what to do, and never the secret."""
 
 
-class KeyFileMissing(KeyFileError):  # noqa: N818  (said to people)
+class KeyFileMissing(KeyFileError):  # noqa: N818  (people read it)
     """There is no such file."""
 
 
 def read_secret_file(path: Path, *, is_credential: bool = False) -> bytes:
-    """The content, at most 4 KiB, of a file that only its owner, who is us, can read.
+    """Read the content, at most 4 KiB, of a file that belongs to us and that only we can read.
 
     A symbolic link may only point into its own folder, as mounted secrets do. A systemd credential may belong to root.
 
@@ -41,7 +41,7 @@ def read_secret_file(path: Path, *, is_credential: bool = False) -> bytes:
 
 
 def write_secret_file(path: Path, content: bytes) -> None:
-    """Store `content` in a new file of mode 0600; it is there whole or not at all.
+    """Store `content` in a new file of mode 0600, complete or not at all.
 
     Raises:
         KeyFileError: the file exists already (it is never overwritten), or the folder cannot be written.
@@ -51,10 +51,10 @@ def write_secret_file(path: Path, content: bytes) -> None:
 
 
 def replace_secret_file(path: Path, content: bytes) -> None:
-    """Put `content` in the place of a file that can be read as `read_secret_file` reads it.
+    """Replace a file that `read_secret_file` accepts by one with `content`.
 
     Raises:
-        KeyFileError: it cannot be read safely, or the folder cannot be written; the file is as it was.
+        KeyFileError: it cannot be read safely, or the folder cannot be written; the file is unchanged.
     """
     read_secret_file(path)
     target = _resolved(path)
@@ -64,7 +64,7 @@ def replace_secret_file(path: Path, content: bytes) -> None:
 
 @contextlib.contextmanager
 def _beside(path: Path, content: bytes) -> Iterator[Path]:
-    """A finished file that is to become `path`; what is left of it afterwards is removed."""
+    """Write a temporary file that is to become `path`, and remove it afterwards if it is still there."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         _write_new(temporary, content)
@@ -88,7 +88,7 @@ def _resolved(path: Path) -> Path:
             raise KeyFileError(f"{path} is a symbolic link to nothing: name the key file itself") from None
         raise KeyFileMissing(f"there is no key file {path}: `podium key new` makes one, --key names another") from None
     if path.is_symlink() and not target.is_relative_to(folder):
-        # whoever may write the link may not be who owns the target
+        # the user who can write the link may not own the target
         raise KeyFileError(f"{path} is a symbolic link to elsewhere: name the key file itself")
     return target
 

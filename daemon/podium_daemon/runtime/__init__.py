@@ -1,1 +1,1 @@
-"""What every part that waits stands on: clock, supervisor, reconcile loop, logs, the state directory."""
+"""What all services are built on: clock, supervisor, reconcile loop, logs, the state directory."""

@@ -1,7 +1,7 @@
-"""How much people may have the daemon store: by key, by session, by address and in all, over HTTP and from relays.
+"""How much strangers may make the daemon store: by key, by session, by address and in all, over HTTP and from relays.
 
-A key costs nothing, and neither does an event. So each is bounded by what one person, one class behind one address and
-one large session need; who takes a new key for each event meets the bucket of all.
+A key costs nothing, and neither does an event. So the limits are what one person, one class behind one address and one
+large session need. An attacker who takes a new key for each event meets the bucket for all.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ OF_AN_ADDRESS: Final = Rate(burst=3_000, per_second=30.0)
 
 IN_ALL: Final = Rate(burst=60_000, per_second=1_000.0)
 
-_EVERYBODY: Final = ""
+_ALL: Final = ""
 
 
 class Allowances:
-    """The buckets of one way in. `refused` counts by the bucket that was empty."""
+    """The buckets of one entry point (HTTP or relays). `refused` counts by the bucket that was empty."""
 
     def __init__(
         self,
@@ -48,13 +48,14 @@ class Allowances:
         self.refused: Counter[str] = Counter()
 
     def take(self, *, key: str = "", session: str = "", address: str = "") -> str | None:
-        """Take one token from each bucket that is named, and from that of all.
+        """Take one token from each bucket that is named, and from the bucket for all.
 
-        Returns the name of the first that is empty ("key", "session", "address", "all"): then none was taken from.
+        Returns None, or the name of the first empty bucket ("key", "session", "address", "all"): then no token was
+        taken.
         """
         now = self._clock.monotonic()
         wanted = [("key", key), ("session", session), ("address", address)]
-        named = [*((kind, name) for kind, name in wanted if name), ("all", _EVERYBODY)]
+        named = [*((kind, name) for kind, name in wanted if name), ("all", _ALL)]
         empty = next((kind for kind, name in named if not self._buckets[kind].holds(name, now)), None)
         if empty is not None:
             self.refused[empty] += 1

@@ -72,7 +72,7 @@ async def wait_until(wall_time: float, stop: Stopping, clock: Clock) -> bool:
 class JumpWatch:
     """Notices that the wall clock and the monotonic clock moved by different amounts: a clock set, or a suspend.
 
-    It only tells. Due times are re-evaluated by whoever waits for them, so that a jump never fires a storm.
+    It only reports. Each service that waits for a due time looks at the clock again, so a jump never fires a storm.
     """
 
     def __init__(self, clock: Clock, *, tolerance: float = JUMP) -> None:

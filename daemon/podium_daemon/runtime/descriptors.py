@@ -1,4 +1,4 @@
-"""Open files and connections: how many the system allows, and what of that is kept back from strangers."""
+"""Open files and connections: how many the system allows, and how many of them are not for strangers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _RESERVE_AT_MOST: Final = 1_024  # relays of the operator's and of recipients (2
 
 
 def raise_limit() -> int:
-    """Raise the process's soft limit of open descriptors to its hard one; how many it may have now.
+    """Raise the process's soft limit of open descriptors to the hard one, and return it.
 
     The soft one is 1,024 on most systems for the sake of `select`, which nothing here uses.
     """
@@ -19,7 +19,7 @@ def raise_limit() -> int:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        except (ValueError, OSError):  # refused by the system: what there is must do
+        except (ValueError, OSError):  # refused by the system: the soft limit stays
             wanted = soft
     return max(soft, wanted)
 

@@ -1,4 +1,4 @@
-"""One lock for each of many things, there only as long as somebody holds it or waits for it."""
+"""One lock for each of many keys, which exists only as long as a task holds it or waits for it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class KeyedLocks:
         self._locks: dict[str, _Counted] = {}
 
     def __len__(self) -> int:
-        """How many are held or waited for."""
+        """The number of locks that are held or waited for."""
         return len(self._locks)
 
     @asynccontextmanager

@@ -71,14 +71,14 @@ def configure(level: str, form: Literal["console", "json"], stream: TextIO | Non
 
 
 def set_level(level: str) -> None:
-    """Change the least that is said, at once; for a reload."""
+    """Change the lowest level that is logged, at once; for a reload."""
     logging.getLogger().setLevel(level.upper())
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
 def scrub(_logger: object, _method: str, event: EventDict) -> MutableMapping[str, object]:
-    """A structlog processor: takes out secrets, content and control characters, and bounds what is left."""
+    """A structlog processor: removes secrets, content and control characters, and limits the length of the rest."""
     return {_plain(name): _scrubbed(name, value, 0) for name, value in event.items()}
 
 

@@ -1,4 +1,4 @@
-"""The one shape of 'no' that services give and interfaces tell: an expected outcome, not an exception."""
+"""The one form in which services refuse a call: an expected outcome, not an exception."""
 
 from __future__ import annotations
 

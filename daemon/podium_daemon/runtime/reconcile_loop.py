@@ -1,4 +1,4 @@
-"""How every service lives: take a turn, then wait for a change, for the time the turn named, or for the end."""
+"""The loop of every service: run a turn, then wait for a change, for the time the turn named, or for the stop."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from podium_storage.errors import StoreDamaged
 
 MAX_SLEEP: Final = 30.0  # seconds: a due time is wall-clock time, and the wall clock may be set meanwhile
 RETRY_SECONDS: Final = 5.0
-BURST: Final = 32  # turns in a row without a rest: a service that has more to do than that is stuck on something
+BURST: Final = 32  # turns in a row without a rest: a service with more to do than that is stuck
 BUSY_PAUSE: Final = 1.0  # seconds between its turns then
 
 _log = structlog.get_logger(__name__)
 _EVERYTHING: Final = Batch((), resync=True)
 
 Turn = Callable[[Batch], Awaitable[float | None]]
-"""Looks at what changed and does what is due; returns the wall-clock time of the next thing due, or None."""
+"""Reads what changed and does what is due; returns the wall-clock time at which it is due again, or None."""
 
 
 class Moment(Protocol):
-    """Something that has happened or will; an `asyncio.Event` is one."""
+    """An event to wait for, such as an `asyncio.Event`."""
 
     async def wait(self) -> object:
-        """Wait until then."""
+        """Wait until it has happened."""
 
 
 async def comes(moment: Moment, stop: Stop) -> bool:
@@ -42,14 +42,14 @@ async def comes(moment: Moment, stop: Stop) -> bool:
 async def run_reconcile_loop(name: str, turn: Turn, changes: Subscription, *, clock: Clock, stop: Stop) -> None:
     """Run `turn` until `stop`; the first batch says `resync`, and so does the one after a failure.
 
-    What a turn writes itself is in no batch: a turn is not over before it has followed from its own writes what there
-    is to follow, or named the time at which it will.
+    A turn's own writes are in no batch: before it returns, a turn must act on its own writes, or name the time at which
+    it will.
 
     A failure that has a name (disk full, signer away) is logged and tried again; nothing was lost, since state is
-    written before anything else happens. A turn that is always due again is a mistake, and is slowed to one a second.
+    written before anything else happens. A turn that is always due again is a bug, and is slowed to one a second.
 
     Raises:
-        StoreDamaged: the database is damaged, and will be so the next time.
+        StoreDamaged: the database is damaged; trying again is no use.
     """
     batch, in_a_row = _EVERYTHING, 0
     while not stop.is_set():
@@ -73,25 +73,25 @@ async def run_reconcile_loop(name: str, turn: Turn, changes: Subscription, *, cl
 async def _next_batch(
     changes: Subscription, due: float | None, *, hurries: bool, clock: Clock, stop: Stop
 ) -> tuple[Batch | None, bool]:
-    """What changed until it was time for the next turn, and whether there was anything to wait for."""
+    """Return what changed until the next turn is due, and whether there was anything to wait for."""
     pause = MAX_SLEEP if due is None else min(max(due - clock.now(), 0.0), MAX_SLEEP)
     batch, rested = None, False
     if pause > 0:
         changed = (await _first_of(changes.wait(), clock.sleep(pause), stop.wait()))[0]
         batch = changes.take()
-        rested = batch is not None or not changed  # a feed that was closed wakes with nothing, again and again
+        rested = batch is not None or not changed  # a closed feed wakes again and again without a batch
     if rested:
         return batch, True
     if hurries:
         await asyncio.sleep(0)  # others take their turn even when this service is never out of work
     else:
-        # changes are not waited for: two services that answer each other's would go on for ever
+        # do not wait for changes: two services that react to each other would go on for ever
         await _first_of(clock.sleep(BUSY_PAUSE), stop.wait())
     return changes.take(), False
 
 
 async def _first_of(*waits: Awaitable[object]) -> list[bool]:
-    """Wait for one; which of them are over then."""
+    """Wait until one is done, and return for each whether it is done."""
     tasks = [asyncio.ensure_future(wait) for wait in waits]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -1,7 +1,7 @@
 """Secrets that stand for a value: random, kept only as a hash, bounded in number and in time.
 
-Only SHA-256 of a secret is kept, so that a dump of our memory or a core file admits nobody. A lookup by hash also takes
-as long for a guess that is nearly right as for any other.
+Only SHA-256 of a secret is kept, so that a dump of our memory or a core file is of no use to an attacker. A lookup by
+hash also takes as long for a guess that is nearly right as for any other.
 """
 
 from __future__ import annotations

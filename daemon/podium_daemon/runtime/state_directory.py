@@ -1,8 +1,8 @@
 """The daemon's folder: private, and held by one daemon at a time.
 
 SQLite means one active daemon. The lock is the kernel's (flock), so that a daemon that was killed leaves none behind.
-It belongs to the open file and would outlive us in a forked child: helpers are started as fresh processes (exec), which
-do not inherit it.
+It belongs to the open file and a forked child would keep it after our end: helper processes are started by exec and do
+not inherit it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PAUSE: Final = 0.05
 _PID: Final = re.compile(r"[1-9][0-9]{0,9}")
 
 
-class AlreadyRunning(PodiumError):  # noqa: N818  (said to people: nothing is broken)
+class AlreadyRunning(PodiumError):  # noqa: N818  (people read it: nothing is broken)
     """Another daemon holds the state directory. `pid` is None where it could not be read."""
 
     def __init__(self, pid: int | None, path: Path) -> None:
@@ -39,13 +39,13 @@ class AlreadyRunning(PodiumError):  # noqa: N818  (said to people: nothing is br
 
 
 class StateLock:
-    """The hold on a state directory, until `release` or the end of the process."""
+    """The lock on a state directory, held until `release` or the end of the process."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor: int | None = descriptor
 
     def release(self) -> None:
-        """Give the directory up. The lock file stays: were it removed, two daemons could hold two files of its name."""
+        """Release the lock. The file stays: if it were removed, two daemons could hold two files of its name."""
         if self._descriptor is not None:
             os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
@@ -61,7 +61,7 @@ class StateLock:
 
 
 def prepare_state_directory(path: Path) -> None:
-    """Make `path` if need be, and take away what others may do in it: it holds keys and who attended what.
+    """Make `path` if it is missing, and close it to other users: it holds keys, and who attended what.
 
     Raises:
         InvalidInput: it is no folder, is someone else's, or cannot be made or written.
@@ -82,7 +82,7 @@ def prepare_state_directory(path: Path) -> None:
 
 
 def lock_state_directory(path: Path) -> StateLock:
-    """Hold `path` for this process and write its pid there.
+    """Lock `path` for this process and write its pid there.
 
     Raises:
         AlreadyRunning: another process holds it.
@@ -120,7 +120,7 @@ def running_daemon(path: Path) -> AlreadyRunning | None:
 
 
 def _lock_soon(descriptor: int) -> bool:
-    """A look by `running_daemon` holds the lock for a moment; a daemon holds it for good."""
+    """Try the lock for a moment: `running_daemon` holds it only briefly, a daemon for as long as it runs."""
     for _ in range(_ATTEMPTS):
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -152,15 +152,15 @@ _DAMAGED: Final = (
 )
 
 
-class DatabaseDamaged(PodiumError):  # noqa: N818  (said to people)
+class DatabaseDamaged(PodiumError):  # noqa: N818  (people read it)
     """The database is damaged; the text names the file and the next step."""
 
     def __init__(self, file: Path, damage: StoreDamaged) -> None:
         super().__init__(_DAMAGED.format(file=file, name=file.name, detail=damage))
 
 
-class DatabaseNotWritten(PodiumError):  # noqa: N818  (said to people)
-    """The disk does not take what the database has to write; the text names the file and the next step."""
+class DatabaseNotWritten(PodiumError):  # noqa: N818  (people read it)
+    """The disk does not accept the database's writes; the text names the file and the next step."""
 
     def __init__(self, file: Path, error: StoreFull | StoreFailed) -> None:
         detail = str(error).partition(" in: ")[0]  # what follows is SQL
@@ -172,7 +172,7 @@ class DatabaseNotWritten(PodiumError):  # noqa: N818  (said to people)
 
 @contextlib.contextmanager
 def explained(file: Path) -> Iterator[None]:
-    """Name the file, and what to do, in whatever failure of the block is the database's.
+    """Turn each failure of the database in the block into an error that names the file and what to do.
 
     Raises:
         DatabaseDamaged: it is damaged, or a service failed because it is.

@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class Stop:
-    """Asks for a stop, and lets whoever waits hear of it at once: services wait on it instead of sleeping."""
+    """Asks for a stop, and wakes all tasks that wait for it at once: services wait on it instead of sleeping."""
 
     def __init__(self, clock: Clock | None = None) -> None:
         """`clock` measures `wait_for`; the machine's by default."""
@@ -71,7 +71,7 @@ class Service(Protocol):
 
 @runtime_checkable
 class Announcing(Protocol):
-    """A service that says when it can be used: those listed after it start then, not before."""
+    """A service that says when it is ready: the services listed after it start only then."""
 
     ready: asyncio.Event
 
@@ -86,12 +86,13 @@ class ServiceFailed(PodiumError):  # noqa: N818  (what happened, said in the wor
 
 
 async def uncancelled(work: Coroutine[Any, Any, T], service: str) -> T:
-    """Await `work` in a task of its own, where a CancelledError that nobody asked for is a failure.
+    """Await `work` in a task of its own, where a CancelledError that the caller did not ask for is a failure.
 
-    It comes from awaiting a task that somebody else cancelled; a task group takes it for an end that it asked for.
+    Such an error comes from awaiting a task that other code cancelled; a task group would take it for its own
+    cancellation.
 
     Raises:
-        ServiceFailed: it ended so; names `service`.
+        ServiceFailed: `work` ended in that way; the error names `service`.
     """
     try:
         return await work
@@ -125,7 +126,7 @@ class Supervisor:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The services that do not run: not yet, or not any more."""
+        """The names of services that do not run yet, or no longer run."""
         running = {one.service.name for one in self._running if not one.task.done()}
         return tuple(service.name for service in self._services if service.name not in running)
 
@@ -164,7 +165,7 @@ class Supervisor:
         _log.info("all services run", action="supervisor.ready", services=len(running))
 
     async def _attend(self, one: _Running) -> None:
-        """Run one service; whatever becomes of it is written down, so that the others can still drain."""
+        """Run one service; a failure is recorded, not raised, so that the others can still drain."""
         name = one.service.name
         try:
             await uncancelled(one.service.run(one.stop), name)
@@ -191,7 +192,7 @@ class Supervisor:
         deadline = self._clock.monotonic() + self._within * _DRAIN_SHARE
         for left, one in zip(range(len(running), 0, -1), reversed(running), strict=True):
             one.stop.set()
-            # an equal share of what is left: one that hangs must not eat the time of those that have yet to drain
+            # an equal share of the rest: one that hangs must not use up the time of those that have yet to drain
             share = (deadline - self._clock.monotonic()) / left
             if not await _happens_within(asyncio.wait([one.task]), share, self._clock):
                 one.overdue = True

@@ -1,8 +1,8 @@
-"""The tasks that a service has beside its own work: none of them ends unheard.
+"""The tasks that a service runs beside its own work: none of them ends unnoticed.
 
-asyncio tells nobody how a task ended that nobody awaits, and to a task group one that ends by a CancelledError of its
-own looks like one that was cancelled. Here a task either must not fail, and ends the service if it does, or is done
-again until it succeeds, and `trouble` says so meanwhile.
+asyncio does not report how a task ended that no other task awaits, and to a task group a task that ends by a
+CancelledError of its own looks like one that was cancelled. Here a task either must not fail, and ends the service if
+it does, or is repeated until it succeeds, and `trouble` says so meanwhile.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from podium_storage.errors import damage_in
 T = TypeVar("T")
 
 FIRST_PAUSE: Final = 5.0
-"""Seconds at least before something that failed is done again; later pauses are longer, up to a minute."""
+"""Least seconds before failed work is tried again; later pauses are longer, up to a minute."""
 
 _log = structlog.get_logger(__name__)
 
@@ -35,9 +35,9 @@ class Watched:
         """`service`: its name, for log and metrics."""
         self.service = service
         self.faults = 0
-        """How often a task ended by an exception that nobody foresaw."""
+        """How often a task ended by an unexpected exception."""
         self.trouble: dict[str, str] = {}
-        """What fails now and is tried again, by the task's name, with the reason."""
+        """Tasks that fail now and are tried again: name -> reason."""
         self._vital: set[asyncio.Task[Any]] = set()
         self._errands: set[asyncio.Task[Any]] = set()
         self._is_open = False
@@ -45,7 +45,7 @@ class Watched:
         self._failure: BaseException | None = None
 
     async def guard(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do the service's own work; what was started beside it ends with it.
+        """Do the service's own work; tasks that were started beside it end with it.
 
         Raises:
             Exception: what ended the work, or the first of the started tasks that failed.
@@ -66,7 +66,7 @@ class Watched:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None] | None:
-        """Start what must not fail; None, and nothing is done, while the service does not run."""
+        """Start a task that must not fail; while the service does not run, nothing is started and None is returned."""
         if not self._is_open:
             work.close()
             return None
@@ -76,7 +76,7 @@ class Watched:
         return task
 
     def errand(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
-        """Start what may fail: that is logged and counted, and whoever awaits the task is told as well."""
+        """Start a task that may fail: its failure is logged and counted, and raised to a task that awaits it."""
         task = asyncio.create_task(work, name=name)
         self._errands.add(task)
         task.add_done_callback(self._errand_ended)
@@ -84,19 +84,19 @@ class Watched:
 
     @property
     def started(self) -> frozenset[str]:
-        """The names of those that must not fail, and are under way."""
+        """The names of running tasks that must not fail."""
         return frozenset(task.get_name() for task in self._vital)
 
     @property
     def errands(self) -> tuple[asyncio.Task[Any], ...]:
-        """Those under way."""
+        """The running tasks that may fail."""
         return tuple(self._errands)
 
     async def persist(self, name: str, work: Callable[[], Awaitable[object]], *, clock: Clock) -> None:
         """Do `work` until it succeeds, with growing pauses.
 
         Raises:
-            StoreDamaged: the database is damaged, and will be so the next time.
+            StoreDamaged: the database is damaged; trying again is no use.
         """
         pauses = delays(random.random)
         while True:
@@ -112,7 +112,7 @@ class Watched:
             await clock.sleep(max(FIRST_PAUSE, next(pauses)))
 
     def note(self, name: str, error: Exception) -> None:
-        """Something failed and will be tried again: log it, with its traceback where nobody foresaw it."""
+        """Log a failure that will be tried again, with its traceback if it was unexpected."""
         self.trouble[name] = str(error) or type(error).__name__
         if isinstance(error, PodiumError):
             _log.warning("will be tried again", action="task.retry", service=self.service, task=name, error=str(error))
@@ -141,5 +141,5 @@ class Watched:
         if not task.cancelled():
             return task.exception()
         if task.cancelling():
-            return None  # somebody asked it to end
+            return None  # it was cancelled on purpose
         return ServiceFailed(self.service, f"lost {task.get_name()!r}, which ended by a cancellation of its own")
