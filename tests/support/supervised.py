@@ -9,7 +9,8 @@ import asyncio
 import sys
 import time
 
-from podium_daemon.runtime.supervisor import ServiceFailed, Stop, Supervisor, stop_on_signals
+from podium_daemon.runtime.supervisor import Stop, Supervisor, stop_on_signals
+from podium_daemon.runtime.tasks import ServiceFailed
 
 
 def say(word: str) -> None:

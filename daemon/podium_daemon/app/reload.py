@@ -11,6 +11,7 @@ import structlog
 from podium_daemon.config import Config
 from podium_daemon.config.changes import changed_keys, in_force, waiting_keys
 from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.runtime.tasks import wait_for_first
 from podium_protocol.errors import PodiumError
 
 _log = structlog.get_logger(__name__)
@@ -33,10 +34,7 @@ class Reloader:
         loop.add_signal_handler(signal.SIGHUP, self._asked.set)
         try:
             while not stop.is_set():
-                waits = asyncio.ensure_future(self._asked.wait()), asyncio.ensure_future(stop.wait())
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-                for wait in waits:
-                    wait.cancel()
+                await wait_for_first(self._asked.wait(), stop.wait())
                 if self._asked.is_set():
                     self._asked.clear()
                     self.reload()

@@ -29,6 +29,7 @@ from podium_daemon.relays.relay_state import (
 from podium_daemon.relays.websocket import SocketLost, WebSocket
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.runtime.tasks import wait_for_first
 from podium_protocol.filters import Filter
 from podium_protocol.limits import MAX_DELAY
 from podium_protocol.nips.nip11 import RelayLimits
@@ -216,19 +217,10 @@ class RelayConnection:
 
     async def run(self, stop: Stop) -> None:
         """Keep the connection until the stop."""
-        running = asyncio.ensure_future(self._keep(stop))
-        stopped = asyncio.ensure_future(stop.wait())
         try:
-            await asyncio.wait((running, stopped), return_when=asyncio.FIRST_COMPLETED)
-            if running.done():
-                running.result()
+            await wait_for_first(self._keep(stop), stop.wait())
         finally:
-            stopped.cancel()
-            running.cancel()
-            await asyncio.wait((running,))
             self.never_run()
-        if not running.cancelled():
-            running.result()
 
     def never_run(self) -> None:
         """Give back what was handed over to a connection that will not be opened any more."""

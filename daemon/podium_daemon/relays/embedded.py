@@ -20,6 +20,7 @@ import structlog
 from podium_daemon.relays.embedded_child import Announcement, RelaySettings
 from podium_daemon.runtime.clock import Clock, SystemClock
 from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.runtime.tasks import wait_for_first
 from podium_protocol.errors import PodiumError
 from podium_protocol.relay import backoff
 
@@ -137,17 +138,15 @@ class EmbeddedRelay:
         """Wait for the stop (True) or for the death of the process (False)."""
         self._process = process
         _log.info("the embedded relay listens", action="relay.embedded_started", url=process.url, pid=process.pid)
-        dead, stopped = asyncio.ensure_future(process.wait()), asyncio.ensure_future(stop.wait())
+        dead = asyncio.ensure_future(process.wait())
         try:
-            await asyncio.wait((dead, stopped), return_when=asyncio.FIRST_COMPLETED)
-            if stopped.done():
+            _, is_stopped = await wait_for_first(dead, stop.wait())
+            if is_stopped:
                 await process.stop()
                 return True
             self._failed(f"ended with status {dead.result()}")
             return False
         finally:
-            dead.cancel()
-            stopped.cancel()
             await process.kill()
             self._process = None
 

@@ -22,6 +22,7 @@ from podium_daemon.relays.pool import RelayPool
 from podium_daemon.relays.syncer import Syncer
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.runtime.tasks import wait_for_first
 from podium_protocol import kinds
 from podium_protocol.errors import PodiumError
 from podium_protocol.events import Pubkey
@@ -106,15 +107,7 @@ class OutboxModel:
 
     async def run(self, stop: Stop) -> None:
         """Look until told to stop."""
-        looking, stopping = asyncio.create_task(self._look()), asyncio.create_task(stop.wait())
-        try:
-            await asyncio.wait((looking, stopping), return_when=asyncio.FIRST_COMPLETED)
-            if looking.done():
-                looking.result()
-        finally:
-            looking.cancel()
-            stopping.cancel()
-            await asyncio.gather(looking, stopping, return_exceptions=True)
+        await wait_for_first(self._look(), stop.wait())
 
     async def _look(self) -> None:
         while True:

@@ -31,7 +31,8 @@ from podium_daemon.relays.publishing import MAX_ON_THE_WAY, OnOutcome, Prepared,
 from podium_daemon.relays.pump import AuthSigner
 from podium_daemon.relays.relay_state import ConnectionOptions, ConnectionState, PoolRelay, RelayStatus, SinceFor
 from podium_daemon.runtime.clock import Clock, SystemClock
-from podium_daemon.runtime.supervisor import Stop, uncancelled
+from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.runtime.tasks import uncancelled
 from podium_protocol import relay_url
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import SignedEvent

@@ -16,7 +16,8 @@ from podium_daemon.relays.pool import RelayPool
 from podium_daemon.relays.publishing import Prepared, PublishOutcome
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.reconcile_loop import run_reconcile_loop
-from podium_daemon.runtime.supervisor import Stop, uncancelled
+from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.runtime.tasks import uncancelled
 from podium_protocol.errors import PodiumError
 from podium_protocol.relay import backoff
 from podium_protocol.relay.verdicts import is_final

@@ -16,7 +16,7 @@ from podium_daemon.relays.incoming import Incoming, OnEose, Sink
 from podium_daemon.relays.relay_state import ConnectionOptions, RelayState
 from podium_daemon.relays.websocket import Received, SocketLost, WebSocket
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.runtime.supervisor import uncancelled
+from podium_daemon.runtime.tasks import uncancelled
 from podium_protocol.events import SignedEvent
 from podium_protocol.messages import EventFrame, NoticeFrame
 from podium_protocol.relay.events import (

@@ -10,6 +10,7 @@ import structlog
 
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.runtime.tasks import wait_for_first
 from podium_protocol.errors import PodiumError
 from podium_storage.changes import Batch, Subscription
 from podium_storage.errors import StoreDamaged
@@ -35,7 +36,7 @@ class Moment(Protocol):
 
 async def comes(moment: Moment, stop: Stop) -> bool:
     """Wait for `moment`; False: the stop came first."""
-    await _first_of(moment.wait(), stop.wait())
+    await wait_for_first(moment.wait(), stop.wait())
     return not stop.is_set()
 
 
@@ -60,7 +61,7 @@ async def run_reconcile_loop(name: str, turn: Turn, changes: Subscription, *, cl
             raise
         except PodiumError as error:
             _log.warning("a service will try again", action="service.retry", service=name, error=str(error))
-            await _first_of(clock.sleep(RETRY_SECONDS), stop.wait())
+            await wait_for_first(clock.sleep(RETRY_SECONDS), stop.wait())
             batch, in_a_row = _EVERYTHING, 0
             continue
         in_a_row += 1
@@ -77,7 +78,7 @@ async def _next_batch(
     pause = MAX_SLEEP if due is None else min(max(due - clock.now(), 0.0), MAX_SLEEP)
     batch, rested = None, False
     if pause > 0:
-        changed = (await _first_of(changes.wait(), clock.sleep(pause), stop.wait()))[0]
+        changed = (await wait_for_first(changes.wait(), clock.sleep(pause), stop.wait()))[0]
         batch = changes.take()
         rested = batch is not None or not changed  # a closed feed wakes again and again without a batch
     if rested:
@@ -86,17 +87,5 @@ async def _next_batch(
         await asyncio.sleep(0)  # others take their turn even when this service is never out of work
     else:
         # do not wait for changes: two services that react to each other would go on for ever
-        await _first_of(clock.sleep(BUSY_PAUSE), stop.wait())
+        await wait_for_first(clock.sleep(BUSY_PAUSE), stop.wait())
     return changes.take(), False
-
-
-async def _first_of(*waits: Awaitable[object]) -> list[bool]:
-    """Wait until one is done, and return for each whether it is done."""
-    tasks = [asyncio.ensure_future(wait) for wait in waits]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        return [task.done() for task in tasks]
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

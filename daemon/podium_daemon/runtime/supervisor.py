@@ -12,14 +12,14 @@ import contextlib
 import faulthandler
 import os
 import signal
-from collections.abc import Awaitable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from types import FrameType
-from typing import Any, Final, Protocol, TypeVar, runtime_checkable
+from typing import Final, Protocol, TypeVar, runtime_checkable
 
 import structlog
 
 from podium_daemon.runtime.clock import Clock, SystemClock
-from podium_protocol.errors import PodiumError
+from podium_daemon.runtime.tasks import ServiceFailed, uncancelled, wait_for_first
 
 STOP_WITHIN: Final = 10.0  # seconds, for all services together
 _DRAIN_SHARE: Final = 0.8  # of that; the rest is for cancelling what did not drain
@@ -74,33 +74,6 @@ class Announcing(Protocol):
     """A service that says when it is ready: the services listed after it start only then."""
 
     ready: asyncio.Event
-
-
-class ServiceFailed(PodiumError):  # noqa: N818  (what happened, said in the words of the log)
-    """A service ended on its own, raised, or would not stop; `service` is its name, the cause is chained."""
-
-    def __init__(self, service: str, what: str) -> None:
-        """`what` completes the sentence that starts with the service's name."""
-        super().__init__(f"service {service!r} {what}")
-        self.service = service
-
-
-async def uncancelled(work: Coroutine[Any, Any, T], service: str) -> T:
-    """Await `work` in a task of its own, where a CancelledError that the caller did not ask for is a failure.
-
-    Such an error comes from awaiting a task that other code cancelled; a task group would take it for its own
-    cancellation.
-
-    Raises:
-        ServiceFailed: `work` ended in that way; the error names `service`.
-    """
-    try:
-        return await work
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        raise ServiceFailed(service, "ended by a cancellation of its own") from error
 
 
 class Supervisor:
@@ -160,7 +133,7 @@ class Supervisor:
             one.task = group.create_task(self._attend(one), name=service.name)
             running.append(one)
             if isinstance(service, Announcing):
-                await _first(service.ready.wait(), self._stopping.wait())
+                await wait_for_first(service.ready.wait(), self._stopping.wait())
         self.ready.set()
         _log.info("all services run", action="supervisor.ready", services=len(running))
 
@@ -243,15 +216,4 @@ def _end_at_once(number: int, _frame: FrameType | None) -> None:
 
 async def _happens_within(event: Awaitable[object], seconds: float, clock: Clock) -> bool:
     """Whether `event` comes before `seconds` are over; it is cancelled if not."""
-    return await _first(event, clock.sleep(max(0.0, seconds))) == 0
-
-
-async def _first(*events: Awaitable[object]) -> int:
-    """Index of the event that comes first, the lowest of several; the others are cancelled."""
-    tasks = [asyncio.ensure_future(event) for event in events]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        return next(index for index, task in enumerate(tasks) if task.done())
-    finally:
-        for task in tasks:
-            task.cancel()
+    return (await wait_for_first(event, clock.sleep(max(0.0, seconds))))[0]

@@ -15,7 +15,6 @@ from typing import Any, Final, TypeVar
 import structlog
 
 from podium_daemon.runtime.clock import Clock
-from podium_daemon.runtime.supervisor import ServiceFailed
 from podium_protocol.errors import PodiumError
 from podium_protocol.relay.backoff import delays
 from podium_storage.errors import damage_in
@@ -26,6 +25,60 @@ FIRST_PAUSE: Final = 5.0
 """Least seconds before failed work is tried again; later pauses are longer, up to a minute."""
 
 _log = structlog.get_logger(__name__)
+
+
+class ServiceFailed(PodiumError):  # noqa: N818  (what happened, said in the words of the log)
+    """A service ended on its own, raised, or would not stop; `service` is its name, the cause is chained."""
+
+    def __init__(self, service: str, what: str) -> None:
+        """`what` completes the sentence that starts with the service's name."""
+        super().__init__(f"service {service!r} {what}")
+        self.service = service
+
+
+async def uncancelled(work: Coroutine[Any, Any, T], service: str) -> T:
+    """Await `work` in a task of its own, where a CancelledError that the caller did not ask for is a failure.
+
+    Such an error comes from awaiting a task that other code cancelled; a task group would take it for its own
+    cancellation.
+
+    Raises:
+        ServiceFailed: `work` ended in that way; the error names `service`.
+    """
+    try:
+        return await work
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ServiceFailed(service, "ended by a cancellation of its own") from error
+
+
+async def wait_for_first(*awaitables: Awaitable[object]) -> tuple[bool, ...]:
+    """Wait until one of these is over; the others are cancelled, and have ended before this returns or raises.
+
+    A task that is to go on is given as `asyncio.wait([task])`: that can be cancelled without it, and does not raise.
+
+    Returns:
+        For each, in order, whether it was over. Several may be.
+
+    Raises:
+        Exception: the first that was raised, in the order of the arguments, be it by one that was over or by one that
+            failed while it was cancelled. Where the caller itself is cancelled, that comes first.
+    """
+    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        over = tuple(task.done() for task in tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+    for end, was_over in zip(ends, over, strict=True):
+        # a loser's CancelledError is the one that it was sent
+        if isinstance(end, BaseException) and (was_over or not isinstance(end, asyncio.CancelledError)):
+            raise end
+    return over
 
 
 class Watched:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.tasks import wait_for_first
 from podium_daemon.signers.signer import SignerRefused, SignerUnavailable
 from podium_protocol.errors import RemoteProtocolError
 from podium_protocol.events import Pubkey, Rejected, SignedEvent, UnsignedEvent, VerifiedEvent, verify_json
@@ -174,13 +175,7 @@ class BunkerClient:
         return pending.answer.result()
 
     async def _wait(self, pending: _Pending, seconds: float) -> None:
-        waits = [asyncio.create_task(self._clock.sleep(seconds)), asyncio.create_task(_until(pending.news))]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+        await wait_for_first(self._clock.sleep(seconds), _until(pending.news))
 
     # -- responses
 

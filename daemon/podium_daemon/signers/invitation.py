@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from podium_daemon.runtime.clock import Clock
+from podium_daemon.runtime.tasks import wait_for_first
 from podium_daemon.signers.signer import SignerUnavailable
 from podium_protocol import kinds
 from podium_protocol.errors import RemoteProtocolError
@@ -62,11 +63,7 @@ class Invitation:
         Raises:
             SignerUnavailable: none came within so many seconds, or too many came without the secret.
         """
-        limit = asyncio.create_task(clock.sleep(within))
-        try:
-            await asyncio.wait((self._signer, limit), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            limit.cancel()
+        await wait_for_first(asyncio.wait([self._signer]), clock.sleep(within))
         if not self._signer.done():
             raise SignerUnavailable(
                 f"no signer came within {within / 60:.0f} minutes: scan a fresh code, and look whether the signer "

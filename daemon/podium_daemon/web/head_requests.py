@@ -9,6 +9,8 @@ from typing import Final
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from podium_daemon.runtime.tasks import wait_for_first
+
 _ASKED: Final = "podium.method"
 
 
@@ -61,13 +63,4 @@ async def _only_head(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -
             begun.set()
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    answering = asyncio.ensure_future(app(scope, receive, head_of))
-    watching = asyncio.ensure_future(begun.wait())
-    try:
-        await asyncio.wait((answering, watching), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        watching.cancel()
-        answering.cancel()  # nothing, if it has ended
-        await asyncio.wait((answering,))
-    if not answering.cancelled():
-        answering.result()
+    await wait_for_first(app(scope, receive, head_of), begun.wait())

@@ -17,6 +17,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.runtime.tasks import wait_for_first
 from podium_daemon.web.accepting import Acceptor
 from podium_daemon.web.connections import Caps, Connections
 from podium_daemon.web.guard import HEADERS
@@ -162,14 +163,12 @@ class WebServer:
     async def run(self, stop: Stop) -> None:
         """Serve until `stop` is set, then finish what is under way for a few seconds."""
         serving = asyncio.create_task(self._server.serve())
-        stopping = asyncio.create_task(stop.wait())
         try:
-            await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+            await wait_for_first(asyncio.wait([serving]), stop.wait())
         finally:
             if isinstance(self._app, Draining):
                 self._app.drain()
             self._server.should_exit = True
-            stopping.cancel()
             await serving
 
 

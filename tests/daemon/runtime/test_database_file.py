@@ -10,7 +10,8 @@ import pytest
 
 from podium_daemon.cli.failures import Exit, exit_code_of
 from podium_daemon.runtime.state_directory import DatabaseDamaged, DatabaseNotWritten, explained
-from podium_daemon.runtime.supervisor import Service, ServiceFailed, Stop, Supervisor
+from podium_daemon.runtime.supervisor import Service, Stop, Supervisor
+from podium_daemon.runtime.tasks import ServiceFailed
 from podium_storage.errors import StoreBusy, StoreDamaged, StoreFailed, StoreFull, WrongDatabase
 from podium_storage.store import Store
 

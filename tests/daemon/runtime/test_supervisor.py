@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from podium_daemon.runtime.supervisor import ServiceFailed, Stop, Supervisor
+from podium_daemon.runtime.supervisor import Stop, Supervisor
+from podium_daemon.runtime.tasks import ServiceFailed
 from tests.support.clock import ManualClock
 
 ROOT = Path(__file__).parents[3]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 from structlog.testing import capture_logs
 
-from podium_daemon.runtime.supervisor import ServiceFailed
-from podium_daemon.runtime.tasks import FIRST_PAUSE, Watched
+from podium_daemon.runtime.tasks import FIRST_PAUSE, ServiceFailed, Watched, wait_for_first
 from podium_storage.errors import StoreDamaged, StoreError
 from tests.support.clock import ManualClock
 from tests.support.soon import soon
@@ -118,3 +118,93 @@ async def test_an_errand_that_fails_is_in_the_log_and_hurts_nobody() -> None:
     assert (logs[0]["action"], logs[0]["task"], tasks.faults) == ("task.failed", "goodbye", 1)
     with pytest.raises(ValueError, match="odd"):
         await errand
+
+
+class TestWaitForFirst:
+    """One of several ends, and nothing of the others stays."""
+
+    async def test_the_first_that_is_over_ends_the_wait(self) -> None:
+        """The others are cancelled, and have cleaned up before the wait returns."""
+        cleaned: list[str] = []
+
+        async def slow() -> None:
+            try:
+                await _for_ever()
+            finally:
+                await asyncio.sleep(0)
+                cleaned.append("slow")
+
+        assert await wait_for_first(slow(), asyncio.sleep(0), slow()) == (False, True, False)
+        assert cleaned == ["slow", "slow"]
+
+    async def test_several_may_be_over(self) -> None:
+        """Each is told of, so that a stop that comes together with news is not missed."""
+        ready = asyncio.Event()
+        ready.set()
+        assert await wait_for_first(ready.wait(), _for_ever(), ready.wait()) == (True, False, True)
+
+    async def test_the_error_of_the_first_is_raised(self) -> None:
+        """Of several errors that of the earlier argument."""
+        with pytest.raises(LookupError):
+            await wait_for_first(_for_ever(), _raise(LookupError()), _raise(OSError()))
+
+    async def test_an_error_of_one_that_was_cancelled_is_raised(self) -> None:
+        """What goes wrong while it cleans up is not swallowed."""
+
+        async def breaks() -> None:
+            try:
+                await _for_ever()
+            finally:
+                raise LookupError
+
+        with pytest.raises(LookupError):
+            await wait_for_first(asyncio.sleep(0), breaks())
+
+    async def test_a_loser_may_end_well_all_the_same(self) -> None:
+        """It was not over when the first was, whatever it makes of its cancellation."""
+
+        async def finishes() -> None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await _for_ever()
+
+        assert await wait_for_first(finishes(), asyncio.sleep(0)) == (False, True)
+
+    async def test_a_cancelled_wait_cancels_all(self) -> None:
+        """All have ended before the cancellation goes on, also where one fails meanwhile."""
+        cleaned: list[int] = []
+
+        async def slow(number: int) -> None:
+            try:
+                await _for_ever()
+            finally:
+                await asyncio.sleep(0)
+                cleaned.append(number)
+                if number == 1:
+                    raise LookupError
+
+        waiting = asyncio.create_task(wait_for_first(slow(1), slow(2)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert cleaned == [1, 2]
+
+    async def test_a_task_that_is_to_go_on_does(self) -> None:
+        """`asyncio.wait` around it is cancelled in its place, and keeps its error for whoever awaits the task."""
+        task = asyncio.create_task(_for_ever())
+        assert await wait_for_first(asyncio.sleep(0), asyncio.wait([task])) == (True, False)
+        assert not task.done()
+        task.cancel()
+        assert await wait_for_first(asyncio.wait([task]), _for_ever()) == (True, False)
+        failing = asyncio.create_task(_raise(LookupError()))
+        assert await wait_for_first(asyncio.wait([failing]), _for_ever()) == (True, False)
+        with pytest.raises(LookupError):
+            await failing
+
+    async def test_one_that_was_cancelled_by_another_is_told(self) -> None:
+        """Its CancelledError is no end that was asked for here, and is raised."""
+        task = asyncio.create_task(_for_ever())
+        asyncio.get_running_loop().call_soon(task.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await wait_for_first(task, _for_ever())

@@ -53,7 +53,8 @@ from podium_daemon.conference.seats import LinkRoom, LinkSeat
 from podium_daemon.conference.signaling import FrameFlaw
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection, Slug
-from podium_daemon.runtime.supervisor import Stop, uncancelled
+from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.runtime.tasks import uncancelled, wait_for_first
 from podium_protocol.events import Pubkey
 
 _log = structlog.get_logger(__name__)
@@ -285,13 +286,7 @@ class PageMediaEngine(OwnSignallingEngine):
     # -- inside
 
     async def _run_media(self, stop: Stop) -> None:
-        wanted = asyncio.create_task(self._wanted.wait())
-        stopping = asyncio.create_task(stop.wait())
-        try:
-            await asyncio.wait((wanted, stopping), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            wanted.cancel()
-            stopping.cancel()
+        await wait_for_first(self._wanted.wait(), stop.wait())
         await self.media.run(stop)
 
     def _media_seats(self, room: RoomId, pubkey: Pubkey | None = None) -> list[MediaSeat]:

@@ -25,6 +25,7 @@ from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.reconcile_loop import RETRY_SECONDS, run_reconcile_loop
 from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.runtime.tasks import wait_for_first
 from podium_daemon.services.attendance.attestation import AttendanceSettings, Attestation
 from podium_daemon.services.attendance.observation import (
     ObservationLog,
@@ -158,10 +159,7 @@ class Attendance:
         collector = asyncio.create_task(collect(), name="collect engine events")
         try:
             while not collector.done():
-                await asyncio.wait(
-                    (collector, woken := asyncio.ensure_future(arrived.wait())), return_when="FIRST_COMPLETED"
-                )
-                woken.cancel()
+                await wait_for_first(asyncio.wait([collector]), arrived.wait())
                 arrived.clear()
                 batch, waiting[:] = list(waiting), []
                 await self._until_stored(partial(self._record, batch), stop)

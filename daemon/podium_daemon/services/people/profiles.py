@@ -14,7 +14,8 @@ import structlog
 
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.reconcile_loop import run_reconcile_loop
-from podium_daemon.runtime.supervisor import Stop, uncancelled
+from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.runtime.tasks import uncancelled, wait_for_first
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.filters import Filter
@@ -144,13 +145,7 @@ class Profiles:
         """Until the next name is due, or there is a new one."""
         next_due = min((claim.due_at for claim in self._claims.values()), default=float("inf"))
         pause = min(max(next_due - self._clock.now(), 0.0), _LONGEST_REST)
-        waits = [asyncio.ensure_future(self._bell.wait()), asyncio.ensure_future(self._clock.sleep(pause))]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+        await wait_for_first(self._bell.wait(), self._clock.sleep(pause))
 
     async def _check(self, pubkey: Pubkey, claim: _Claim, at_once: asyncio.Semaphore) -> None:
         async with at_once:

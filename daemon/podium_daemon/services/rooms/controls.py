@@ -5,7 +5,6 @@ Both are kept in the store, and count for whoever opens a microphone later, on w
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection
 from typing import Final
 
@@ -31,6 +30,7 @@ from podium_daemon.conference.seats import Signalling
 from podium_daemon.conference.signaling import Notice
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.runtime.tasks import wait_for_first
 from podium_protocol.events import Pubkey
 from podium_protocol.live.lifecycle import State
 from podium_storage.database import Transaction
@@ -55,16 +55,7 @@ class RoomControls:
     async def run(self, stop: Stop) -> None:
         """Make what was ordered stick until told to stop."""
         self._muted |= await self._all_remembered()
-        following = asyncio.create_task(self._follow_engine(), name="room controls engine")
-        stopping = asyncio.create_task(stop.wait(), name="room controls stop")
-        try:
-            await asyncio.wait((following, stopping), return_when=asyncio.FIRST_COMPLETED)
-            if following.done() and not stop.is_set():
-                following.result()  # raises what ended it
-        finally:
-            for task in (following, stopping):
-                task.cancel()
-            await asyncio.gather(following, stopping, return_exceptions=True)
+        await wait_for_first(self._follow_engine(), stop.wait())
 
     @property
     def support(self) -> Support:

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from podium_daemon.runtime.tasks import wait_for_first
 from podium_protocol.events import Pubkey
 from podium_protocol.live.admission import DoorRole, WaitReason
 from podium_protocol.live.session import Visibility
@@ -117,11 +118,7 @@ class Waiter:
         Raises:
             SocketGone: what `reading` ended with, so that nobody waits who has left.
         """
-        ringing = asyncio.create_task(self.bell.wait())
-        try:
-            await asyncio.wait((ringing, reading), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            ringing.cancel()
+        await wait_for_first(self.bell.wait(), asyncio.wait([reading]))
         if reading.done():
             reading.result()
 

@@ -19,6 +19,7 @@ from podium_daemon.conference.events import Connection, ConnectionId, Role, Room
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.secret_table import SecretTable, digest_of
 from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.runtime.tasks import wait_for_first
 from podium_protocol.errors import PodiumError
 from podium_protocol.events import Pubkey
 from podium_storage.errors import StoreDamaged
@@ -144,18 +145,12 @@ class ResumeTokens:
     async def run(self, stop: Stop) -> None:
         """Write down what changes until told to stop."""
         await self._recall()
-        stopping = asyncio.create_task(stop.wait())
-        try:
-            is_over = False
-            while not is_over:
-                changing = asyncio.create_task(self._changed.wait())
-                await asyncio.wait((changing, stopping), return_when=asyncio.FIRST_COMPLETED)
-                changing.cancel()
-                self._changed.clear()
-                is_over = stop.is_set()
-                await self._write()
-        finally:
-            stopping.cancel()
+        is_over = False
+        while not is_over:
+            await wait_for_first(self._changed.wait(), stop.wait())
+            self._changed.clear()
+            is_over = stop.is_set()
+            await self._write()
 
     def mint(self, connection: Connection) -> str:
         """See `ResumeSecrets`."""

@@ -28,7 +28,8 @@ from podium_daemon.conference.signaling import CLOSE_CODES, Notice, Resume
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.keyed_locks import KeyedLocks
 from podium_daemon.runtime.outcomes import Rejection, Slug, slug_of
-from podium_daemon.runtime.supervisor import Stop, uncancelled
+from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.runtime.tasks import uncancelled, wait_for_first
 from podium_daemon.services.rooms.door import (
     ADMITTED,
     REFUSE_TEXTS,
@@ -135,18 +136,12 @@ class Rooms:
     async def _look_again(self, stop: Stop) -> None:
         tables = (self._store.sessions.name, self._store.rsvps.name, self._store.intervals.name)
         with self._store.database.changes.subscribe(*tables) as changes:
-            stopping = asyncio.create_task(stop.wait())
-            try:
-                while not stop.is_set():
-                    arriving = asyncio.create_task(changes.wait())
-                    await asyncio.wait((arriving, stopping), return_when=asyncio.FIRST_COMPLETED)
-                    arriving.cancel()
-                    batch = changes.take() or Batch(())
-                    self._tell_the_door(batch)
-                    await self._forget_what_is_over(batch)
-                    self._returns.expire()
-            finally:
-                stopping.cancel()
+            while not stop.is_set():
+                await wait_for_first(changes.wait(), stop.wait())
+                batch = changes.take() or Batch(())
+                self._tell_the_door(batch)
+                await self._forget_what_is_over(batch)
+                self._returns.expire()
 
     def _tell_the_door(self, batch: Batch) -> None:
         if not self._waiting:

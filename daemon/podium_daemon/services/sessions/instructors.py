@@ -10,6 +10,7 @@ import structlog
 
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.runtime.tasks import wait_for_first
 from podium_protocol.errors import PodiumError
 from podium_protocol.events import Pubkey
 from podium_protocol.live.session import Session, names_service
@@ -82,13 +83,7 @@ class Instructors:
             await self._rest(RECHECK_SECONDS if done else RETRY_SECONDS, stop)
 
     async def _rest(self, seconds: float, stop: Stop) -> None:
-        waits = [asyncio.ensure_future(self._again.wait()), asyncio.ensure_future(stop.wait_for(seconds))]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+        await wait_for_first(self._again.wait(), stop.wait_for(seconds))
 
     async def _resolve_all(self) -> bool:
         """Whether every name was answered, and whoever has to know of the list does."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
@@ -14,6 +13,7 @@ from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection, Slug, slug_of
 from podium_daemon.runtime.reconcile_loop import run_reconcile_loop
 from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.runtime.tasks import wait_for_first
 from podium_daemon.writers.event_writer import EventWriter
 from podium_daemon.writers.live_status import StatusEvents
 from podium_daemon.writers.private_outbox import PrivateOutbox, status_letter
@@ -129,10 +129,7 @@ class Lifecycle:
 
     async def run(self, stop: Stop) -> None:
         """Move sessions until told to stop; begins once the relays have told what happened before."""
-        waiting = asyncio.ensure_future(self._caught_up.wait()), asyncio.ensure_future(stop.wait())
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        for task in waiting:
-            task.cancel()
+        await wait_for_first(self._caught_up.wait(), stop.wait())
         if stop.is_set():
             return
         await self._announce()

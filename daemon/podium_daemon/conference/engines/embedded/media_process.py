@@ -30,6 +30,7 @@ from podium_daemon.conference.events import RoomId
 from podium_daemon.conference.page_media.media_host import MediaObserver
 from podium_daemon.runtime.clock import Clock, SystemClock
 from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.runtime.tasks import wait_for_first
 from podium_protocol.errors import PodiumError
 from podium_protocol.relay import backoff
 
@@ -113,13 +114,8 @@ class MediaProcess:
         heard = [self._clock.monotonic()]
         watching = asyncio.create_task(self._watch(heard, stop))
         reading = asyncio.create_task(self._read(reader, heard))
-        try:
-            await asyncio.wait((watching, reading), return_when=asyncio.FIRST_COMPLETED)
-            return watching.result() if watching.done() else reading.result()
-        finally:
-            watching.cancel()
-            reading.cancel()
-            await asyncio.gather(watching, reading, return_exceptions=True)
+        is_stopped, _ = await wait_for_first(watching, reading)
+        return watching.result() if is_stopped else reading.result()
 
     async def _read(self, reader: asyncio.StreamReader, heard: list[float]) -> str:
         try:
