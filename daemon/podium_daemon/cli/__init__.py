@@ -16,6 +16,7 @@ from podium_daemon.cli import (
     attendance,
     backup,
     calendar,
+    certificate,
     config,
     demo,
     doctor,
@@ -82,6 +83,7 @@ app.add_typer(session.app, name="session")
 for _part in (rsvp, attendance, reminders, questions, calendar):
     app.add_typer(_part.app)
 app.add_typer(recording.app, name="recording")
+app.add_typer(certificate.app, name="certificate")
 app.add_typer(key.app, name="key")
 app.add_typer(signer.app, name="signer")
 app.add_typer(relays.app, name="relays")
