@@ -24,6 +24,7 @@ from podium_daemon.relays.pool import PoolRelay, RelayPool
 from podium_daemon.runtime.allowances import Allowances
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.runtime.tasks import Watched
+from podium_daemon.services.attendance.certificates import Certificates
 from podium_daemon.services.people.profiles import Introduction
 from podium_daemon.services.sessions.calling import CallersSessions, NotedAttendance
 from podium_daemon.signers.instructors import InstructorSigners
@@ -131,6 +132,12 @@ class Site:
             controls=here.controls,
             recorder=here.recorder,
             watching=here.watching,
+            certificates=Certificates(
+                here.store,
+                signer=here.signer,
+                name_of=self.views.name_of,
+                service_name=lambda: self.calendar.name,
+            ),
             questions=here.questions,
             calling=self._calling,
             relays=relays,

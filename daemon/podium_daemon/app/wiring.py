@@ -54,6 +54,7 @@ from podium_daemon.runtime.supervisor import Service, Supervisor, stop_on_signal
 from podium_daemon.runtime.tasks import Watched
 from podium_daemon.services.attendance.attendance import Attendance
 from podium_daemon.services.attendance.attestation import AttendanceSettings
+from podium_daemon.services.attendance.certificates import Certificates
 from podium_daemon.services.attendance.observation import ObservationLog
 from podium_daemon.services.attendance.presence import PresenceProjection
 from podium_daemon.services.housekeeping.housekeeping import Housekeeping, kept_from
@@ -875,6 +876,12 @@ class Daemon:
             controls=self._controls,
             recorder=self._recorder,
             watching=self._watching,
+            certificates=Certificates(
+                self._store,
+                signer=self._signer,
+                name_of=lambda pubkey: self._profiles.of(pubkey).name,
+                service_name=lambda: self._config.identity.service_name,
+            ),
             questions=self._questions,
             calling=self._calling,
             relays=self._pool,

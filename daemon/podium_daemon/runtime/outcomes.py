@@ -83,6 +83,7 @@ class Slug(StrEnum):
     NOT_A_SESSION = "not-a-session", HTTPStatus.CONFLICT
     NOT_AGREED = "not-agreed", HTTPStatus.CONFLICT
     NOT_CANCELLED = "not-cancelled", HTTPStatus.CONFLICT
+    NOT_COMPLETED = "not-completed", HTTPStatus.CONFLICT
     NOT_HERE = "not-here", HTTPStatus.CONFLICT
     NOT_LIVE = "not-live", HTTPStatus.CONFLICT
     NOT_MUTED = "not-muted", HTTPStatus.CONFLICT

@@ -16,6 +16,7 @@ from podium_daemon.relays.pool import RelayPool
 from podium_daemon.runtime.allowances import Allowances
 from podium_daemon.runtime.clock import Clock, SystemClock
 from podium_daemon.runtime.outcomes import Rejection, Slug
+from podium_daemon.services.attendance.certificates import Certificates
 from podium_daemon.services.questions.questions import Questions
 from podium_daemon.services.recording.recording import Recorder
 from podium_daemon.services.recording.watching import Watching
@@ -59,6 +60,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     controls: RoomControls
     recorder: Recorder
     watching: Watching
+    certificates: Certificates
     questions: Questions
     calling: CallingOf
     relays: RelayPool

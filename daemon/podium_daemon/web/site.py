@@ -16,6 +16,7 @@ from podium_daemon.web.login import LoginDoor
 from podium_daemon.web.problems import DocumentedApi
 from podium_daemon.web.routes import (
     calendar,
+    certificates,
     conference,
     engines,
     pages,
@@ -36,8 +37,9 @@ def described_api(public_url: str) -> FastAPI:
     """The routes under their documentation, with nothing behind them: enough for /openapi.json."""
     app = DocumentedApi(public_url=public_url)
     problems.install(app)
-    app.include_router(recordings.router)
-    for module in (service, sessions, people, rooms, questions, stream, calendar, conference, engines, signers, pages):
+    for module in (recordings, service, sessions, people, rooms, questions, stream, calendar, certificates):
+        app.include_router(module.router)
+    for module in (conference, engines, signers, pages):
         app.include_router(module.router)
     return app
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from podium_daemon.runtime.outcomes import Refused
+from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.signers.signer import Signer
 from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey, VerifiedEvent
@@ -41,17 +41,15 @@ class Certificates:
         self._name_of = name_of
         self._service_name = service_name
 
-    async def issue(self, session: LiveSessionRow, participant: Pubkey) -> Issued | Refused:
+    async def issue(self, session: LiveSessionRow, participant: Pubkey) -> Issued | Rejection:
         """Sign the certificate of a participant. The same completion is signed as the same event each time.
 
-        Refused with `not-completed` until the session is completed, live or by its recording.
+        Rejected with `not-completed` until the session is completed, live or by its recording.
         """
         record = await self._record(session, participant)
         if record is None:
-            detail = "you have not completed this session"
-            return Refused(
-                "not-completed", detail, "Stay for the time that the session asks for, or watch its recording."
-            )
+            detail, step = "you have not completed this session", "Stay as long as it asks for, or watch its recording."
+            return Rejection(Slug.NOT_COMPLETED, detail, step)
         certificate = Certificate(
             record=record,
             name=self._name_of(participant),

@@ -61,6 +61,12 @@ async def index_page(request: Request) -> Response:
     return _served(request, "index.html")
 
 
+@router.api_route("/verify", methods=["GET", "HEAD"])
+async def verify_page(request: Request) -> Response:
+    """Where certificates are checked; what is checked stands in the fragment, which is not sent."""
+    return _served(request, "verify.html")
+
+
 @router.api_route("/s/{reference}", methods=["GET", "HEAD"])
 async def session_page(context: InContext, request: Request, reference: str) -> Response:
     """One session, or a page that says there is none."""

@@ -146,9 +146,23 @@
  */
 
 /**
+ * @typedef {object} Certificate
+ * @property {string} name
+ * @property {string} npub
+ * @property {string} title
+ * @property {number} startsAt
+ * @property {number} minutes
+ * @property {"live" | "recording"} completedBy
+ * @property {"signature" | "link" | "guest"} assurance
+ * @property {string} serviceName
+ * @property {string} serviceNpub
+ */
+
+/**
  * Our own elements, by their tags.
  *
  * @typedef {object} OwnElements
+ * @property {import("../session/podium-certificate.js").PodiumCertificate} podium-certificate
  * @property {import("../room/podium-consent.js").PodiumConsent} podium-consent
  * @property {import("../room/podium-devices.js").PodiumDevices} podium-devices
  * @property {import("../room/podium-hands.js").PodiumHands} podium-hands

@@ -10,6 +10,7 @@ import "../room/podium-hands.js";
 import "./podium-join.js";
 import "./podium-questions.js";
 import "../room/podium-consent.js";
+import "./podium-certificate.js";
 import "./podium-recording.js";
 import "./podium-rsvp.js";
 import { SessionClient } from "./session-client.js";
@@ -17,6 +18,7 @@ import { clock, inZone, isZone, ownZone, until } from "../core/times.js";
 import { useLiveSession } from "../use-live-session.js";
 
 /** @import { Attendance, LiveSession, Session } from "../core/types.js" */
+/** @import { PodiumCertificate } from "./podium-certificate.js" */
 /** @import { PodiumConsent } from "../room/podium-consent.js" */
 /** @import { PodiumHands } from "../room/podium-hands.js" */
 /** @import { PodiumInstructor } from "./podium-instructor.js" */
@@ -58,6 +60,7 @@ export class PodiumSession extends HTMLElement {
   /** @type {PodiumRecording} */ recording;
   /** @type {HTMLParagraphElement} */ own;
   /** @type {HTMLParagraphElement} */ completion;
+  /** @type {PodiumCertificate} */ certificate;
 
   connectedCallback() {
     const reference = this.getAttribute("reference") ?? decodeURIComponent(location.pathname.split("/").pop() ?? "");
@@ -120,7 +123,8 @@ export class PodiumSession extends HTMLElement {
     this.recording = h("podium-recording");
     this.own = h("p", { class: "own-attendance" });
     this.completion = h("p", { class: "completion" });
-    return h("section", { class: "card", "aria-labelledby": title.id }, title, this.recording, this.own, this.completion);
+    this.certificate = h("podium-certificate");
+    return h("section", { class: "card", "aria-labelledby": title.id }, title, this.recording, this.own, this.completion, this.certificate);
   }
 
   async #checkAddress() {
@@ -220,6 +224,7 @@ export class PodiumSession extends HTMLElement {
     show(this.own, !cancelled);
     setText(this.completion, attendance?.completedAt ? t(`completion.${attendance.completedBy}`) : t("completion.none"));
     show(this.completion, !cancelled && Boolean(attendance));
+    this.certificate.follow(client);
   }
 
   /**

@@ -1,0 +1,60 @@
+// @ts-check
+// The person's own certificate, once they have completed the session: to look at, to print, to keep.
+
+import { action, h, saveFile, setText, show } from "../core/dom.js";
+import { file } from "../core/api.js";
+import { describe, language, t } from "../core/i18n.js";
+
+/** @import { SessionClient } from "../core/types.js" */
+
+const MEDIA_TYPE = "image/svg+xml";
+
+/** `<podium-certificate>`; `follow(client)` after each change. */
+export class PodiumCertificate extends HTMLElement {
+  /** @type {SessionClient | undefined} */ client;
+  /** @type {HTMLImageElement} */ picture;
+  /** @type {HTMLButtonElement} */ open;
+  /** @type {HTMLDivElement} */ acts;
+  /** @type {HTMLParagraphElement} */ failure;
+  /** @type {{ text: string, name: string } | undefined} */ found;
+
+  connectedCallback() {
+    if (this.picture) return;
+    this.picture = h("img", { class: "certificate", alt: t("certificate.picture"), hidden: true });
+    this.failure = h("p", { class: "failure", role: "alert", hidden: true });
+    this.open = action(t("certificate.open"), () => this.#show(), (error) => {
+      setText(this.failure, describe(error));
+      show(this.failure, true);
+    }, { class: "primary" });
+    this.acts = h("div", { class: "buttons", hidden: true },
+      action(t("certificate.print"), () => this.#print(), () => {}),
+      action(t("certificate.save"), () => this.found && saveFile(this.found, MEDIA_TYPE), () => {}),
+      h("a", { class: "button quiet", href: "/verify", target: "_blank" }, t("certificate.check")));
+    this.replaceChildren(h("p", { class: "hint" }, t("certificate.why")), this.open, this.failure, this.picture, this.acts);
+    this.hidden = true;
+  }
+
+  /** @param {SessionClient} client */
+  follow(client) {
+    this.client = client;
+    show(this, Boolean(client.me?.attendance?.completedAt));
+  }
+
+  async #show() {
+    show(this.failure, false);
+    this.found = await file(`${this.client?.path}/certificate.svg?language=${language}`);
+    // a picture in an <img> runs no script and loads nothing, whatever stands in it
+    this.picture.setAttribute("src", `data:${MEDIA_TYPE};charset=utf-8,${encodeURIComponent(this.found.text)}`);
+    show(this.picture, true);
+    show(this.acts, true);
+    show(this.open, false, /** @type {HTMLElement} */ (this.acts.firstElementChild));
+  }
+
+  #print() {
+    document.body.classList.add("prints-certificate");
+    addEventListener("afterprint", () => document.body.classList.remove("prints-certificate"), { once: true });
+    print();
+  }
+}
+
+customElements.define("podium-certificate", PodiumCertificate);

@@ -1,0 +1,3 @@
+// @ts-check
+import "./core/frame.js";
+import "./verify/podium-verify.js";
