@@ -18,8 +18,9 @@ import msgspec
 import pytest
 from fastapi import FastAPI
 
+from podium_daemon.app.core import Core, Current
 from podium_daemon.app.reload import Reloader
-from podium_daemon.app.wiring import Daemon
+from podium_daemon.app.run import Daemon
 from podium_daemon.config import FIELDS, Config, Relay, changed_keys, restart_keys
 from podium_daemon.config.changes import in_force, needs_restart, waiting_keys
 from podium_daemon.config.section import Section
@@ -50,54 +51,57 @@ class Row(NamedTuple):
 
 
 def _lifecycle(name: str) -> Callable[[Daemon], tuple[object, ...]]:
-    return lambda daemon: (getattr(daemon._lifecycle.settings.policy, name),)
+    return lambda daemon: (getattr(daemon.parts.sessions.lifecycle.settings.policy, name),)
 
 
 def _reminders(name: str) -> Callable[[Daemon], tuple[object, ...]]:
     return lambda daemon: (
-        getattr(daemon._reminders.settings.planner.policy, name),
-        getattr(daemon._reminders._wrapper.policy, name),
+        getattr(daemon.parts.messages.reminders.settings.planner.policy, name),
+        getattr(daemon.parts.messages.reminders._wrapper.policy, name),
     )
 
 
 def _offset(message: Message) -> Callable[[Daemon], tuple[object, ...]]:
     def seen(daemon: Daemon) -> tuple[object, ...]:
-        policies = daemon._reminders.settings.planner.policy, daemon._reminders._wrapper.policy
+        policies = (
+            daemon.parts.messages.reminders.settings.planner.policy,
+            daemon.parts.messages.reminders._wrapper.policy,
+        )
         return tuple([each for each in policy.offsets if each.message == message] for policy in policies)
 
     return seen
 
 
 def _attendance(name: str) -> Callable[[Daemon], tuple[object, ...]]:
-    return lambda daemon: (getattr(daemon._attendance.settings.policy, name),)
+    return lambda daemon: (getattr(daemon.parts.attendance.attendance.settings.policy, name),)
 
 
 def _completion(name: str) -> Callable[[Daemon], tuple[object, ...]]:
     return lambda daemon: (
-        getattr(daemon._attendance.settings.completion, name),
-        getattr(daemon._watching._policy(), name),
+        getattr(daemon.parts.attendance.attendance.settings.completion, name),
+        getattr(daemon.parts.rooms.watching._policy(), name),
     )
 
 
 def _relays(daemon: Daemon) -> tuple[object, ...]:
     return (
-        daemon._pool.urls("read"),
-        daemon._pool.urls("dm"),
-        daemon._syncer._read_relays,
-        tuple(daemon._write_relays()),
-        tuple(daemon._dm_relays()),
-        tuple(daemon._views._hints()),
-        tuple(daemon._context().drafts._hints()),
-        tuple(relay.url for relay in daemon._mailboxes._own),
-        tuple(daemon._service_out().relays),
-        tuple(daemon._desk._relays()),
+        daemon.parts.relays.pool.urls("read"),
+        daemon.parts.relays.pool.urls("dm"),
+        daemon.parts.relays.syncer._read_relays,
+        tuple(daemon.parts.core.write_relays()),
+        tuple(daemon.parts.core.dm_relays()),
+        tuple(daemon.web.context.views._hints()),
+        tuple(daemon.web.context.drafts._hints()),
+        tuple(relay.url for relay in daemon.parts.signers.mailboxes._own),
+        tuple(daemon.web.context.service().relays),
+        tuple(daemon.parts.signers.pages._relays()),
     )
 
 
 def _work(daemon: Daemon) -> tuple[object, ...]:
     """The bits that are done for a relay that asks for ten."""
-    daemon._pool._known(normalise(HERE) or "")._information.limits = RelayLimits(min_pow_difficulty=10)
-    return (daemon._mining._bits(), daemon._asked_by([HERE]).work)
+    daemon.parts.relays.pool._known(normalise(HERE) or "")._information.limits = RelayLimits(min_pow_difficulty=10)
+    return (daemon.parts.relays.mining._bits(), daemon.parts.relays.asked_by([HERE]).work)
 
 
 ROW: Final = LiveSessionRow(
@@ -131,27 +135,34 @@ TABLE: Final[Mapping[str, Row]] = {
     "identity.service_name": Row(
         "Others",
         lambda daemon: (
-            *(status.settings.space_name for status in daemon._statuses),
-            daemon._desk.service_name,
-            daemon._calendar_face().name,
-            daemon._face().name,
+            daemon.parts.people.status.settings.space_name,
+            daemon.parts.signers.pages.service_name,
+            daemon.web.context.calendar().name,
+            daemon.parts.people.announcements.face().name,
         ),
     ),
     "instructors.allow": Row(
         (SOMEBODY.pubkey,),
-        lambda daemon: (daemon._instructors.allows(SOMEBODY.pubkey), daemon._service_out().instructors),
+        lambda daemon: (
+            daemon.parts.mirror.instructors.allows(SOMEBODY.pubkey),
+            daemon.web.context.service().instructors,
+        ),
     ),
     "publishing.proof_of_work": Row(7, _work),
-    "outbox.enabled": Row(False, lambda daemon: (daemon._outbox_model.settings.enabled,)),
-    "outbox.indexers": Row(("wss://purple.example.org",), lambda daemon: (daemon._outbox_model.settings.indexers,)),
-    "reminders.confirmation": Row(False, lambda daemon: (daemon._reminders.settings.planner.confirmations,)),
+    "outbox.enabled": Row(False, lambda daemon: (daemon.parts.relays.outbox_model.settings.enabled,)),
+    "outbox.indexers": Row(
+        ("wss://purple.example.org",), lambda daemon: (daemon.parts.relays.outbox_model.settings.indexers,)
+    ),
+    "reminders.confirmation": Row(
+        False, lambda daemon: (daemon.parts.messages.reminders.settings.planner.confirmations,)
+    ),
     "reminders.confirmation_window": Row(7, _reminders("quiet_after_confirmation")),
     "reminders.debounce": Row(7, _reminders("moved_debounce")),
     "reminders.debounce_skip": Row(7, _reminders("moved_at_once_under")),
     "reminders.late_after": Row(7, _reminders("late_after")),
     "reminders.undeliverable_recheck": Row(7, _reminders("recheck_every")),
-    "reminders.prepare_ahead": Row(7, lambda daemon: (daemon._reminders.settings.prepare_ahead,)),
-    "reminders.rewrap_recent": Row(False, lambda daemon: (daemon._reminders.settings.rewrap_recent,)),
+    "reminders.prepare_ahead": Row(7, lambda daemon: (daemon.parts.messages.reminders.settings.prepare_ahead,)),
+    "reminders.rewrap_recent": Row(False, lambda daemon: (daemon.parts.messages.reminders.settings.rewrap_recent,)),
     "reminders.day.enabled": Row(False, _offset(Message.DAY)),
     "reminders.day.before": Row(2 * 86_400, _offset(Message.DAY)),
     "reminders.day.window": Row(7, _offset(Message.DAY)),
@@ -163,17 +174,21 @@ TABLE: Final[Mapping[str, Row]] = {
     "reminders.quarter.window": Row(7, _offset(Message.QUARTER)),
     "reminders.start.enabled": Row(False, _offset(Message.START)),
     "reminders.start.window": Row(7, _offset(Message.START)),
-    "reminders.recording.enabled": Row(False, lambda daemon: (daemon._reminders.settings.planner.recordings,)),
+    "reminders.recording.enabled": Row(
+        False, lambda daemon: (daemon.parts.messages.reminders.settings.planner.recordings,)
+    ),
     "reminders.recording.window": Row(7, _reminders("recording_window")),
-    "lifecycle.start_policy": Row("instructor", lambda daemon: (daemon._lifecycle.settings.start_policy,)),
+    "lifecycle.start_policy": Row(
+        "instructor", lambda daemon: (daemon.parts.sessions.lifecycle.settings.start_policy,)
+    ),
     "lifecycle.doors": Row(
         7,
         lambda daemon: (
-            daemon._lifecycle.settings.policy.doors_before,
-            daemon._rooms.settings.door.doors_before,
-            daemon._rooms._keeper.policy.doors_before,
-            daemon._syncer.doors,
-            daemon._views._doors(),
+            daemon.parts.sessions.lifecycle.settings.policy.doors_before,
+            daemon.parts.rooms.rooms.settings.door.doors_before,
+            daemon.parts.rooms.rooms._keeper.policy.doors_before,
+            daemon.parts.relays.syncer.doors,
+            daemon.web.context.views._doors(),
         ),
     ),
     "lifecycle.no_show": Row(7, _lifecycle("no_show_after")),
@@ -181,17 +196,17 @@ TABLE: Final[Mapping[str, Row]] = {
     "lifecycle.overrun": Row(7, _lifecycle("max_overrun")),
     "lifecycle.arrival_grace": Row(7, _lifecycle("arrival_grace")),
     "lifecycle.reopen": Row(7, _lifecycle("reopen_within")),
-    "lifecycle.unclaimed_seats": Row(7, lambda daemon: (daemon._rsvps.policy.unclaimed_after,)),
-    "lifecycle.live_refresh": Row(7, lambda daemon: tuple(status.settings.refresh for status in daemon._statuses)),
+    "lifecycle.unclaimed_seats": Row(7, lambda daemon: (daemon.parts.messages.rsvps.policy.unclaimed_after,)),
+    "lifecycle.live_refresh": Row(7, lambda daemon: (daemon.parts.people.status.settings.refresh,)),
     "lifecycle.announce_live_event": Row(
-        True, lambda daemon: tuple(status.settings.announce_live_event for status in daemon._statuses)
+        True, lambda daemon: (daemon.parts.people.status.settings.announce_live_event,)
     ),
     "attendance.poll": Row(
         7,
         lambda daemon: (
-            daemon._attendance.settings.poll,
-            daemon._attendance.settings.policy.engine_heartbeat,
-            daemon._lifecycle.settings.policy.presence_grace,
+            daemon.parts.attendance.attendance.settings.poll,
+            daemon.parts.attendance.attendance.settings.policy.engine_heartbeat,
+            daemon.parts.sessions.lifecycle.settings.policy.presence_grace,
         ),
     ),
     "attendance.bridge": Row(7, _attendance("bridge")),
@@ -201,32 +216,44 @@ TABLE: Final[Mapping[str, Row]] = {
     "attendance.minutes": Row(7, _completion("minimum_seconds")),
     "attendance.percent": Row(7, _completion("percent")),
     "attendance.recording_percent": Row(7, _completion("recording_percent")),
-    "attendance.notice": Row("Others are told.", lambda daemon: (daemon._rooms.settings.notice,)),
-    "attendance.publish": Row(False, lambda daemon: (daemon._sessions._attendance(),)),
-    "attendance.retention_days": Row(7, lambda daemon: (daemon._housekeeping.retention_days, daemon._kept_from())),
+    "attendance.notice": Row("Others are told.", lambda daemon: (daemon.parts.rooms.rooms.settings.notice,)),
+    "attendance.publish": Row(False, lambda daemon: (daemon.parts.mirror.projections.sessions._attendance(),)),
+    "attendance.retention_days": Row(
+        7, lambda daemon: (daemon.parts.housekeeping.housekeeping.retention_days, daemon.parts.core.kept_from())
+    ),
     "conference.meeting_url": Row(
         "https://meet.example.org/two",
         lambda daemon: (
-            daemon._lifecycle.settings.room_of(ROW).meeting_url,
-            daemon._rooms.settings.room_of(ROW).meeting_url,
+            daemon.parts.sessions.lifecycle.settings.room_of(ROW).meeting_url,
+            daemon.parts.rooms.rooms.settings.room_of(ROW).meeting_url,
         ),
     ),
     "conference.auto_admit_confirmed": Row(
-        True, lambda daemon: (daemon._rooms.admits_confirmed, daemon._rooms._keeper.policy.auto_admit_confirmed)
+        True,
+        lambda daemon: (
+            daemon.parts.rooms.rooms.admits_confirmed,
+            daemon.parts.rooms.rooms._keeper.policy.auto_admit_confirmed,
+        ),
     ),
-    "conference.resume": Row(7, lambda daemon: (daemon._rooms.settings.resume, daemon._rooms._returns.seconds)),
+    "conference.resume": Row(
+        7, lambda daemon: (daemon.parts.rooms.rooms.settings.resume, daemon.parts.rooms.rooms._returns.seconds)
+    ),
     "recording.policy": Row(
-        "Others.", lambda daemon: (daemon._rooms.settings.recording_policy, daemon._recorder.settings.policy)
+        "Others.",
+        lambda daemon: (
+            daemon.parts.rooms.rooms.settings.recording_policy,
+            daemon.parts.rooms.recorder.settings.policy,
+        ),
     ),
-    "recording.access": Row("public", lambda daemon: (daemon._sessions._recording_access(),)),
-    "recording.review": Row(False, lambda daemon: (daemon._recorder._work.settings.review,)),
-    "recording.layout": Row("grid", lambda daemon: (daemon._recorder._work.settings.layout,)),
-    "recording.keep_tracks": Row(True, lambda daemon: (daemon._recorder._work.settings.keep_tracks,)),
-    "recording.max_megabytes": Row(7, lambda daemon: (daemon._recorder._work.settings.max_megabytes,)),
-    "recording.transfer_within": Row(7, lambda daemon: (daemon._blossom.within,)),
-    "web.connections": Row(20, lambda daemon: (daemon._caps().in_all, daemon._context().connections())),
-    "web.connections_per_address": Row(20, lambda daemon: (daemon._caps().of_an_address,)),
-    "storage.max_megabytes": Row(7, lambda daemon: (daemon._budget._most(),)),
+    "recording.access": Row("public", lambda daemon: (daemon.parts.mirror.projections.sessions._recording_access(),)),
+    "recording.review": Row(False, lambda daemon: (daemon.parts.rooms.recorder._work.settings.review,)),
+    "recording.layout": Row("grid", lambda daemon: (daemon.parts.rooms.recorder._work.settings.layout,)),
+    "recording.keep_tracks": Row(True, lambda daemon: (daemon.parts.rooms.recorder._work.settings.keep_tracks,)),
+    "recording.max_megabytes": Row(7, lambda daemon: (daemon.parts.rooms.recorder._work.settings.max_megabytes,)),
+    "recording.transfer_within": Row(7, lambda daemon: (daemon.parts.rooms.blossom.within,)),
+    "web.connections": Row(20, lambda daemon: (daemon.web.caps().in_all, daemon.web.context.connections())),
+    "web.connections_per_address": Row(20, lambda daemon: (daemon.web.caps().of_an_address,)),
+    "storage.max_megabytes": Row(7, lambda daemon: (daemon.parts.relays.admission.budget._most(),)),
     "logging.level": Row("error", lambda _: (logging.getLogger().level,)),
 }
 """Every key that is not marked RESTART. A new key has its row here, or its mark."""
@@ -244,15 +271,15 @@ async def made(tmp_path: Path) -> AsyncIterator[Made]:
 
         def make(config: Config) -> Daemon:
             logging.getLogger().setLevel(config.logging.level.upper())
-            return Daemon(
-                config,
+            core = Core(
+                current=Current(config),
                 store=store,
                 meta=Meta(store.database),
                 signer=LocalSigner(KEY),
                 clock=ManualClock(),
-                listener=listener,
                 random_bytes=os.urandom,
             )
+            return Daemon(core, listener)
 
         yield make
     logging.getLogger().setLevel(before)
@@ -377,22 +404,25 @@ async def test_relays_are_not_all_taken_away(made: Made, config: Config) -> None
     wanted = _with(_with(config, "relays", ()), "lifecycle.doors", 7)
     with pytest.raises(InvalidInput, match="restart"):
         daemon.apply(in_force(config, wanted))
-    assert (daemon._pool.urls("read"), daemon._syncer.doors) == ((HERE,), config.lifecycle.doors)
+    assert (daemon.parts.relays.pool.urls("read"), daemon.parts.relays.syncer.doors) == (
+        (HERE,),
+        config.lifecycle.doors,
+    )
 
 
 async def test_nobody_is_unreachable_before_they_were_looked_for_where_they_write(made: Made, config: Config) -> None:
     """What our own relays have told does not suffice, unless there is nobody else to ask."""
     daemon = made(_with(config, "outbox.indexers", ("wss://indexer.example.org",)))
-    daemon._syncer._name_of[SOMEBODY.pubkey] = "people-0"
-    daemon._syncer._marks[HERE, "people-0"] = 1
-    assert daemon._has_read_lists(SOMEBODY.pubkey) is None
-    daemon._outbox_model._plan.concern((), [SOMEBODY.pubkey], [HERE])
-    assert daemon._has_read_lists(SOMEBODY.pubkey) is False
-    daemon._outbox_model._plan.lists_were_asked([SOMEBODY.pubkey], 0.0, of_all=True)
-    assert daemon._has_read_lists(SOMEBODY.pubkey) is True
-    daemon._syncer._marks.clear()
-    assert daemon._has_read_lists(SOMEBODY.pubkey) is False
+    daemon.parts.relays.syncer._name_of[SOMEBODY.pubkey] = "people-0"
+    daemon.parts.relays.syncer._marks[HERE, "people-0"] = 1
+    assert daemon.parts.relays.lists_read(SOMEBODY.pubkey) is None
+    daemon.parts.relays.outbox_model._plan.concern((), [SOMEBODY.pubkey], [HERE])
+    assert daemon.parts.relays.lists_read(SOMEBODY.pubkey) is False
+    daemon.parts.relays.outbox_model._plan.lists_were_asked([SOMEBODY.pubkey], 0.0, of_all=True)
+    assert daemon.parts.relays.lists_read(SOMEBODY.pubkey) is True
+    daemon.parts.relays.syncer._marks.clear()
+    assert daemon.parts.relays.lists_read(SOMEBODY.pubkey) is False
     off = made(config)
-    off._syncer._name_of[SOMEBODY.pubkey] = "people-0"
-    off._syncer._marks[HERE, "people-0"] = 1
-    assert off._has_read_lists(SOMEBODY.pubkey) is True
+    off.parts.relays.syncer._name_of[SOMEBODY.pubkey] = "people-0"
+    off.parts.relays.syncer._marks[HERE, "people-0"] = 1
+    assert off.parts.relays.lists_read(SOMEBODY.pubkey) is True

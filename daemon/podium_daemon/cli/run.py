@@ -32,7 +32,7 @@ def run(
     overrides = {"web.host": host, "web.port": port, "logging.level": log_level, "logging.format": log_format}
     caller = caller_of(context)
     config = caller.config(overrides)
-    from podium_daemon.app import wiring as daemon
+    from podium_daemon.app import run as daemon
 
     try:
         daemon.run(config, key_option=caller.key_option)

@@ -43,6 +43,10 @@ async def _nobody() -> None:
     """Nobody waits for the past."""
 
 
+async def _unread(_wraps: Sequence[VerifiedEvent]) -> None:
+    raise AssertionError("the composition root names the reader of the wraps")
+
+
 class GiftWraps:
     """The service that asks for gift wraps.
 
@@ -57,7 +61,7 @@ class GiftWraps:
         self,
         *,
         service: Pubkey,
-        deliver: Deliver,
+        deliver: Deliver = _unread,
         watermarks: Watermarks,
         clock: Clock,
         past_is_read: PastIsRead = _nobody,
@@ -65,7 +69,8 @@ class GiftWraps:
     ) -> None:
         """`patience`: seconds after which a silent relay is no longer waited for."""
         self._filters = wraps_for(service)
-        self._deliver = deliver
+        self.deliver = deliver
+        """Takes the wraps; whoever answers them needs what is read here, and is made after."""
         self._watermarks = watermarks
         self._clock = clock
         self._marks: dict[str, int] = {}
@@ -194,7 +199,7 @@ class GiftWraps:
     async def _take(self, events: Iterable[Incoming]) -> None:
         arrivals = [Arrival(one.relay_url, self._filters, bytes(one.raw)) for one in events]
         if arrivals and (good := await self.verifier.verify(arrivals)):
-            await self._deliver(good)
+            await self.deliver(good)
             self.verifier.remember(good)  # only now: a wrap whose effects were not stored comes again
 
 

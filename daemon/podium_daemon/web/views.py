@@ -34,7 +34,25 @@ UNDELIVERABLE = "undeliverable"
 _SLICE = 20  # sessions written before the loop gets its turn: their naddr and npub are bech32 in Python
 
 
-class Views:
+class PageLinks:
+    """Where the page of a session is."""
+
+    def __init__(self, public_url: str, relay_hints: Callable[[], Sequence[str]]) -> None:
+        self._public_url = public_url.rstrip("/")
+        self._hints = relay_hints
+
+    def naddr(self, row: LiveSessionRow) -> str:
+        """The session's naddr with our relays as hints."""
+        address = Address.parse(row.lesson_id)
+        assert address is not None, "a row's lessonId was parsed before it was stored"
+        return nip19.encode_naddr(address, tuple(self._hints()[:2]))
+
+    def page(self, row: LiveSessionRow) -> str:
+        """Where people join."""
+        return f"{self._public_url}/s/{self.naddr(row)}"
+
+
+class Views(PageLinks):
     """Reads for the routes."""
 
     def __init__(
@@ -52,8 +70,7 @@ class Views:
         self._doors = doors
         self._store = store
         self._service = service
-        self._public_url = public_url.rstrip("/")
-        self._hints = relay_hints
+        super().__init__(public_url, relay_hints)
 
     def may_see(self, row: LiveSessionRow, viewer: Pubkey | None) -> bool:
         """Whether somebody may know of a session: of a private one those it names, and the service itself.
@@ -250,16 +267,6 @@ class Views:
         letters = await self._store.letters.where("lessonId").equals(row.lesson_id).to_list()
         own = [each for each in letters if each.pubkey != self._service and only in (None, each.pubkey)]
         return [_letter(row, each) for each in sorted(own, key=lambda each: (each.due_at, each.id))]
-
-    def naddr(self, row: LiveSessionRow) -> str:
-        """The session's naddr with our relays as hints."""
-        address = Address.parse(row.lesson_id)
-        assert address is not None, "a row's lessonId was parsed before it was stored"
-        return nip19.encode_naddr(address, tuple(self._hints()[:2]))
-
-    def page(self, row: LiveSessionRow) -> str:
-        """Where people join."""
-        return f"{self._public_url}/s/{self.naddr(row)}"
 
 
 def identifier_of(row: LiveSessionRow) -> str:

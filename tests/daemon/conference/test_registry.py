@@ -87,7 +87,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(name: str, said: str) -> N
 def test_an_engine_is_loaded_only_when_it_is_chosen() -> None:
     """The daemon's parts are imported without any engine but the link, which is a page and no more."""
     script = (
-        "import sys, podium_daemon.app.wiring\n"
+        "import sys, podium_daemon.app.run\n"
         "print(*(name for name in sys.modules if name.startswith('podium_daemon.conference.engines.')))"
     )
     done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)

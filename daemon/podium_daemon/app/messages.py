@@ -1,0 +1,109 @@
+"""Builds the services that read and send private messages: answers, seats, reminders, private sessions."""
+
+from __future__ import annotations
+
+import msgspec
+
+from podium_daemon.app import policies
+from podium_daemon.app.core import AllRead, Core
+from podium_daemon.app.mirror import MirrorParts
+from podium_daemon.app.private import PrivateParts
+from podium_daemon.app.relays import RelayParts
+from podium_daemon.config import Config
+from podium_daemon.services.private.sender import PrivateSender
+from podium_daemon.services.reminders.planner import PlannerSettings
+from podium_daemon.services.reminders.reminders import Reminders
+from podium_daemon.services.reminders.replies import Replies
+from podium_daemon.services.reminders.sending import ReminderSettings
+from podium_daemon.services.seats.rsvps import Rsvps
+from podium_daemon.writers.gift_wrapper import Wrapper
+
+
+class MessageParts(msgspec.Struct, frozen=True, kw_only=True):
+    """The services that answer and send private messages, and the seats that the answers are about."""
+
+    replies: Replies
+    rsvps: Rsvps
+    sender: PrivateSender
+    reminders: Reminders
+
+    def apply(self, core: Core) -> None:
+        """Take over a new configuration."""
+        self.rsvps.policy = policies.seat_policy(core.config)
+        self.reminders.settings = reminder_settings(core.config)
+
+
+def build_messages(core: Core, mirror: MirrorParts, private: PrivateParts, relays: RelayParts) -> MessageParts:
+    """Build the services that read and send private messages; from here on the gift wraps have a reader."""
+    replies = _build_replies(core, mirror, private, relays)
+    relays.gift_wraps.deliver = replies.take
+    # not before everything is read that says who wants to be written to
+    may_write = AllRead(replies.caught_up, relays.gift_wraps.remembered)
+    return MessageParts(
+        replies=replies,
+        rsvps=Rsvps(
+            store=core.store, policy=policies.seat_policy(core.config), clock=core.clock, past=replies.caught_up
+        ),
+        sender=PrivateSender(
+            core.signer.secret,
+            store=core.store,
+            mirror=mirror.mirror,
+            outbox=mirror.outbox,
+            own_inbox=core.dm_relays,
+            clock=core.clock,
+            random_bytes=core.random_bytes,
+            past=may_write,
+            lists_read=relays.lists_read,
+            asked_by=relays.asked_by,
+        ),
+        reminders=Reminders(
+            reminder_settings(core.config),
+            store=core.store,
+            mirror=mirror.mirror,
+            outbox=mirror.outbox,
+            wrapper=_build_wrapper(core, relays),
+            clock=core.clock,
+            past=may_write,
+            lists_read=relays.lists_read,
+        ),
+    )
+
+
+def _build_replies(core: Core, mirror: MirrorParts, private: PrivateParts, relays: RelayParts) -> Replies:
+    return Replies(
+        core.signer.secret,
+        store=core.store,
+        mirror=mirror.mirror,
+        outbox=mirror.outbox,
+        rsvps=mirror.projections.rsvps,
+        opened=private.opened,
+        letters=private.letters,
+        others=private.inbox.take,
+        clock=core.clock,
+        random_bytes=core.random_bytes,
+        past=relays.past,
+        remembered=lambda pubkey: private.inbox.remembered.get(pubkey, 0),
+        page_of=core.page_of,
+        asked_by=relays.asked_by,
+    )
+
+
+def _build_wrapper(core: Core, relays: RelayParts) -> Wrapper:
+    return Wrapper(
+        core.signer.secret,
+        policy=policies.reminder_policy(core.config),
+        page_of=core.page_of,
+        clock=core.clock,
+        random_bytes=core.random_bytes,
+        asked_by=relays.asked_by,
+        most_work=core.most_work,
+    )
+
+
+def reminder_settings(config: Config) -> ReminderSettings:
+    """Which messages are sent, and how far ahead they are prepared."""
+    given = config.reminders
+    planner = PlannerSettings(
+        policy=policies.reminder_policy(config), confirmations=given.confirmation, recordings=given.recording.enabled
+    )
+    return ReminderSettings(planner=planner, prepare_ahead=given.prepare_ahead, rewrap_recent=given.rewrap_recent)

@@ -1,0 +1,50 @@
+"""Builds what is written down of private sessions: nothing of them is on a relay in plain."""
+
+from __future__ import annotations
+
+import msgspec
+
+from podium_daemon.app.core import Core
+from podium_daemon.app.mirror import MirrorParts
+from podium_daemon.services.private.inbox import PrivateInbox
+from podium_daemon.writers.private_notifications import PrivateNotifications
+from podium_daemon.writers.private_outbox import PrivateOutbox
+from podium_storage.mirror.progress import OpenedWraps
+
+
+class PrivateParts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is read of and written for private sessions."""
+
+    letters: PrivateOutbox
+    news: PrivateNotifications
+    inbox: PrivateInbox
+    opened: OpenedWraps
+
+
+def build_private(core: Core, mirror: MirrorParts) -> PrivateParts:
+    """Build what is written down of private sessions."""
+    store, derived = core.store, mirror.projections
+    letters = PrivateOutbox(store, core.clock)
+    news = PrivateNotifications(
+        letters,
+        store=store,
+        rsvps=derived.rsvps,
+        service=core.service,
+        page_of=core.page_of,
+        clock=core.clock,
+        name_of=lambda pubkey: mirror.profiles.of(pubkey).name,
+    )
+    opened = OpenedWraps(store.database)
+    inbox = PrivateInbox(
+        news,
+        store=store,
+        mirror=mirror.mirror,
+        sessions=derived.sessions,
+        rsvps=derived.rsvps,
+        attendance=derived.attendance,
+        opened=opened,
+        accepts=mirror.instructors.accepts,
+        clock=core.clock,
+        kept_from=core.kept_from,
+    )
+    return PrivateParts(letters=letters, news=news, inbox=inbox, opened=opened)

@@ -1,0 +1,221 @@
+"""Builds the way from and to the relays: the pool, what is asked of them, and who may write here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any, Final
+
+import msgspec
+
+from podium_daemon.app.core import AllRead, Core
+from podium_daemon.app.mirror import MirrorParts, reads_presence
+from podium_daemon.app.private import PrivateParts
+from podium_daemon.conference.engine import ConferenceEngine
+from podium_daemon.config import Config
+from podium_daemon.relays.embedded import EmbeddedRelay
+from podium_daemon.relays.embedded_child import RelaySettings
+from podium_daemon.relays.embedded_information import document_of
+from podium_daemon.relays.gaps import Gaps
+from podium_daemon.relays.gift_wraps import GiftWraps
+from podium_daemon.relays.incoming import Incoming
+from podium_daemon.relays.outbox_model import OutboxModel, OutboxSettings
+from podium_daemon.relays.pool import RelayPool
+from podium_daemon.relays.strangers import DiskBudget, Strangers
+from podium_daemon.relays.syncer import Syncer
+from podium_daemon.runtime.allowances import Allowances
+from podium_daemon.services.sessions.spreading import Spreading
+from podium_daemon.signers.mining import MiningSigner
+from podium_daemon.writers.gift_wrapper import AskedBy, ListsRead
+from podium_protocol.events import Pubkey
+from podium_protocol.nips.nip11 import Asked, asked_by
+from podium_protocol.relay_url import normalise
+from podium_storage.mirror.progress import Watermarks
+
+SYNC_PATIENCE: Final = 12.0  # seconds; two more than an EOSE may take
+
+
+class Admission(msgspec.Struct, frozen=True, kw_only=True):
+    """What other people may have stored here."""
+
+    allowances: Allowances
+    budget: DiskBudget
+    strangers: Strangers
+    strangers_of_relays: Strangers
+
+
+class RelayParts(msgspec.Struct, frozen=True, kw_only=True):
+    """The pool and the services that read through it."""
+
+    embedded: EmbeddedRelay | None
+    admission: Admission
+    pool: RelayPool
+    syncer: Syncer
+    gift_wraps: GiftWraps
+    outbox_model: OutboxModel
+    gaps: Gaps
+    mining: MiningSigner
+    asked_by: AskedBy
+    lists_read: ListsRead
+    past: AllRead
+
+    def apply(self, core: Core) -> None:
+        """Take over a new configuration, but for the relays: those are moved first."""
+        self.outbox_model.settings = outbox_settings(core.config)
+        self.syncer.doors = core.config.lifecycle.doors
+
+    def relays_changed(self) -> None:
+        """The pool has other relays."""
+        self.syncer.relays_changed()
+        self.gift_wraps.relays_changed()
+
+
+def build_relays(core: Core, mirror: MirrorParts, private: PrivateParts, engine: ConferenceEngine) -> RelayParts:
+    """Build the pool and its readers; who takes the private messages is told to `gift_wraps` afterwards."""
+    clock, admission = core.clock, _build_admission(core, mirror)
+    watermarks = Watermarks(core.store.database)
+    spreading = Spreading(core.store, mirror.outgoing)
+    syncer = _build_syncer(
+        core, mirror=mirror, engine=engine, watermarks=watermarks, spreading=spreading, admission=admission
+    )
+    gift_wraps = GiftWraps(
+        service=core.service,
+        watermarks=watermarks,
+        clock=clock,
+        past_is_read=private.inbox.past_is_read,
+        patience=SYNC_PATIENCE,
+    )
+    pool = _build_pool(core, syncer, gift_wraps)
+    outbox_model = OutboxModel(
+        outbox_settings(core.config),
+        pool=pool,
+        syncer=syncer,
+        mirror=mirror.mirror,
+        spread=lambda indexers: spreading.give_lists(indexers, core.service),
+        clock=clock,
+    )
+    demands = _Demands(core, pool)
+    return RelayParts(
+        embedded=_build_embedded(core),
+        admission=admission,
+        pool=pool,
+        syncer=syncer,
+        gift_wraps=gift_wraps,
+        outbox_model=outbox_model,
+        gaps=Gaps(pool.states, syncer.told_in_part),
+        mining=MiningSigner(core.signer, bits=demands.work_of_ours),
+        asked_by=demands.asked_by,
+        lists_read=core.outside.lists_read or _ListsRead(syncer, outbox_model).of,
+        past=AllRead(syncer.caught_up, gift_wraps.caught_up),
+    )
+
+
+def _build_admission(core: Core, mirror: MirrorParts) -> Admission:
+    budget = DiskBudget(core.store.database, lambda: core.config.storage.max_megabytes * 1_000_000, core.clock)
+    allowances = Allowances(core.clock)
+
+    def is_own(pubkey: Pubkey) -> bool:
+        return mirror.is_own(core, pubkey)
+
+    return Admission(
+        allowances=allowances,
+        budget=budget,
+        strangers=Strangers(allowances, budget, is_own),
+        # a bucket of their own: what relays bring must not use up what pages may send
+        strangers_of_relays=Strangers(Allowances(core.clock), budget, is_own),
+    )
+
+
+def _build_syncer(
+    core: Core,
+    *,
+    mirror: MirrorParts,
+    engine: ConferenceEngine,
+    watermarks: Watermarks,
+    spreading: Spreading,
+    admission: Admission,
+) -> Syncer:
+    return Syncer(
+        mirror=mirror.mirror,
+        store=core.store,
+        watermarks=watermarks,
+        instructors=lambda: mirror.instructors.pubkeys,
+        service=core.service,
+        patience=SYNC_PATIENCE,
+        doors=core.doors(),
+        clock=core.clock,
+        outdated=spreading.catch_up,
+        reads_presence=lambda: reads_presence(engine),
+        kept_from=core.kept_from,
+        objection=admission.strangers_of_relays.objection,
+    )
+
+
+def _build_pool(core: Core, syncer: Syncer, gift_wraps: GiftWraps) -> RelayPool:
+    async def take_in(events: Sequence[Incoming]) -> None:
+        if public := await gift_wraps.take(events):
+            await syncer.take(public)
+
+    async def on_eose(name: str, relay: str, partial: bool) -> None:
+        await gift_wraps.on_eose(name, relay, partial)
+        await syncer.on_eose(name, relay, partial)
+
+    pool = core.outside.pool(core.relays, sink=take_in, on_eose=on_eose, signer=core.sign_in, clock=core.clock)
+    syncer.join(pool)
+    gift_wraps.join(pool)
+    return pool
+
+
+class _Demands:
+    """What relays ask of events of ours, as far as they have said."""
+
+    def __init__(self, core: Core, pool: RelayPool) -> None:
+        self._core = core
+        self._pool = pool
+
+    def asked_by(self, relays: Sequence[str]) -> Asked:
+        return asked_by(self._pool.limits_of(relays), most_work=self._core.most_work())
+
+    def work_of_ours(self) -> int:
+        """Bits of work that our write relays want."""
+        return self.asked_by(self._core.write_relays()).work
+
+
+class _ListsRead:
+    def __init__(self, syncer: Syncer, outbox_model: OutboxModel) -> None:
+        self._syncer = syncer
+        self._outbox_model = outbox_model
+
+    def of(self, pubkey: str) -> bool | None:
+        """Whether all was read of where a person reads messages, on our relays and on theirs; None: not asked yet."""
+        told, looked = self._syncer.has_read_lists(pubkey), self._outbox_model.has_looked(pubkey)
+        if told is False or looked is False:
+            return False
+        return None if told is None or looked is None else True
+
+
+def outbox_settings(config: Config) -> OutboxSettings:
+    """Whose relays are read besides our own."""
+    indexers = tuple(dict.fromkeys(normalise(url) or url for url in config.outbox.indexers))
+    return OutboxSettings(enabled=config.outbox.enabled, indexers=indexers)
+
+
+def _build_embedded(core: Core) -> EmbeddedRelay | None:
+    if not core.config.runs_embedded_relay:
+        return None
+    return EmbeddedRelay(_embedded_settings(core.config), clock=core.clock)
+
+
+def _embedded_settings(config: Config) -> RelaySettings:
+    data = None if config.embedded.in_memory else str(config.state_directory / "relay")
+    return RelaySettings(host=config.embedded.host, port=config.embedded.port, data=data)
+
+
+def relay_information(core: Core) -> dict[str, Any] | None:
+    """What the embedded relay says of itself (NIP-11); None where it does not run."""
+    if not core.config.runs_embedded_relay:
+        return None
+    name = core.config.identity.service_name
+    return document_of(
+        _embedded_settings(core.config), name=name, service=core.service, version=version("podium-nostr")
+    )

@@ -1,0 +1,154 @@
+"""Builds the services of the sessions: their lifecycle, attendance, questions, and what is forgotten in the end."""
+
+from __future__ import annotations
+
+import msgspec
+
+from podium_daemon.app import policies
+from podium_daemon.app.core import Core
+from podium_daemon.app.mirror import MirrorParts
+from podium_daemon.app.people import PeopleParts
+from podium_daemon.app.private import PrivateParts
+from podium_daemon.app.relays import RelayParts
+from podium_daemon.app.rooms import RoomParts
+from podium_daemon.services.attendance.attendance import Attendance
+from podium_daemon.services.attendance.attestation import AttendanceSettings
+from podium_daemon.services.attendance.certificates import Certificates
+from podium_daemon.services.attendance.observation import ObservationLog
+from podium_daemon.services.housekeeping.housekeeping import Housekeeping
+from podium_daemon.services.questions.questions import Questions
+from podium_daemon.services.sessions.event_submission import EventSubmission
+from podium_daemon.services.sessions.lifecycle import Lifecycle, LifecycleSettings
+from podium_protocol.live.lifecycle_rules import StartPolicy
+from podium_storage.retention import Retention
+
+
+class SessionParts(msgspec.Struct, frozen=True, kw_only=True):
+    """What moves sessions, and the way in for signed events about them."""
+
+    intake: EventSubmission
+    lifecycle: Lifecycle
+    questions: Questions
+
+    def apply(self, core: Core) -> None:
+        """Take over a new configuration."""
+        self.lifecycle.settings = lifecycle_settings(core)
+        self.lifecycle.announce_again()
+
+
+class AttendanceParts(msgspec.Struct, frozen=True, kw_only=True):
+    """Who was there, and what they get in writing."""
+
+    attendance: Attendance
+    certificates: Certificates
+
+    def apply(self, core: Core) -> None:
+        """Take over a new configuration."""
+        self.attendance.settings = attendance_settings(core)
+
+
+class HousekeepingParts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is forgotten, and when."""
+
+    housekeeping: Housekeeping
+
+    def apply(self, core: Core) -> None:
+        """Take over a new configuration."""
+        self.housekeeping.retention_days = core.config.attendance.retention_days
+
+
+def build_sessions(
+    core: Core, *, mirror: MirrorParts, private: PrivateParts, relays: RelayParts, people: PeopleParts, rooms: RoomParts
+) -> SessionParts:
+    """Build the lifecycle and what takes signed events and questions from pages."""
+    intake = EventSubmission(
+        core.store,
+        mirror.outgoing,
+        news=private.news,
+        own_inbox=core.dm_relays,
+        can_encrypt=rooms.can_encrypt,
+        accepts=mirror.instructors.accepts,
+        clock=core.clock,
+        objection=relays.admission.strangers.objection,
+    )
+    lifecycle = Lifecycle(
+        lifecycle_settings(core),
+        store=core.store,
+        outgoing=mirror.outgoing,
+        letters=private.letters,
+        status=people.status,
+        engine=rooms.engine,
+        is_instructor=mirror.instructors.allows,
+        notify=core.outside.notify or rooms.rooms.notify,
+        clock=core.clock,
+        caught_up=relays.past,
+        at_start=people.announcements.announce,
+    )
+    questions = Questions(
+        store=core.store,
+        outgoing=mirror.outgoing,
+        projection=mirror.projections.questions,
+        service=core.service,
+        clock=core.clock,
+        objection=relays.admission.strangers.objection,
+    )
+    return SessionParts(intake=intake, lifecycle=lifecycle, questions=questions)
+
+
+def build_attendance(
+    core: Core, *, mirror: MirrorParts, private: PrivateParts, relays: RelayParts, rooms: RoomParts
+) -> AttendanceParts:
+    """Build what follows the engine's room events and attests attendance."""
+    attendance = Attendance(
+        attendance_settings(core),
+        store=core.store,
+        outgoing=mirror.outgoing,
+        letters=private.letters,
+        engine=rooms.engine,
+        signer=relays.mining,
+        gaps=ObservationLog(core.meta, tolerance=3 * core.config.attendance.poll),
+        clock=core.clock,
+    )
+    certificates = Certificates(
+        core.store,
+        signer=core.signer,
+        name_of=lambda pubkey: mirror.profiles.of(pubkey).name,
+        service_name=lambda: core.config.identity.service_name,
+    )
+    return AttendanceParts(attendance=attendance, certificates=certificates)
+
+
+def build_housekeeping(
+    core: Core, *, mirror: MirrorParts, private: PrivateParts, relays: RelayParts, rooms: RoomParts
+) -> HousekeepingParts:
+    """Build what deletes by the rules of retention."""
+    housekeeping = Housekeeping(
+        store=core.store,
+        mirror=mirror.mirror,
+        outbox=mirror.outbox,
+        opened_wraps=private.opened,
+        retention=Retention(core.store, mirror.mirror, mirror.outbox, service=core.service),
+        forget_recordings=rooms.recorder.forget,
+        look_at_the_room=relays.admission.budget.look,
+        retention_days=core.config.attendance.retention_days,
+        clock=core.clock,
+    )
+    return HousekeepingParts(housekeeping=housekeeping)
+
+
+def lifecycle_settings(core: Core) -> LifecycleSettings:
+    """When sessions move, and which rooms they open."""
+    return LifecycleSettings(
+        policy=policies.lifecycle_policy(core.config),
+        start_policy=StartPolicy(core.config.lifecycle.start_policy),
+        room_of=core.room_of,
+    )
+
+
+def attendance_settings(core: Core) -> AttendanceSettings:
+    """How attendance is measured, and what completes a session."""
+    return AttendanceSettings(
+        poll=core.config.attendance.poll,
+        policy=policies.attendance_policy(core.config),
+        completion=policies.completion_policy(core.config),
+    )

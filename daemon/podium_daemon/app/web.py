@@ -1,0 +1,250 @@
+"""Builds the web server: what the routes are given, what the service says of itself, what is counted."""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+
+import msgspec
+
+from podium_daemon.api.service import ServiceOut
+from podium_daemon.app.core import Core
+from podium_daemon.app.parts import Parts
+from podium_daemon.app.relays import relay_information
+from podium_daemon.conference.service import TrainingCallingIntegration
+from podium_daemon.config import Config
+from podium_daemon.runtime import descriptors
+from podium_daemon.runtime.tasks import Watched
+from podium_daemon.services.sessions.calling import CallersSessions, NotedAttendance
+from podium_daemon.web.calendar_feed import Face
+from podium_daemon.web.connections import Caps
+from podium_daemon.web.context import Context
+from podium_daemon.web.drafts import Drafts
+from podium_daemon.web.metrics import Counted
+from podium_daemon.web.server import WebServer
+from podium_daemon.web.site import Site, build_site
+from podium_daemon.web.views import Views
+from podium_protocol.events import Pubkey
+from podium_protocol.nips import nip19
+
+
+class WebParts(msgspec.Struct, frozen=True, kw_only=True):
+    """The site and the server that serves it."""
+
+    context: Context
+    caps: Callable[[], Caps]
+    site: Site
+    server: WebServer
+
+
+def build_web(
+    parts: Parts,
+    listener: socket.socket,
+    *,
+    missing: Callable[[], Sequence[str]],
+    watched: list[Watched],
+) -> WebParts:
+    """Build the site on all other parts; `missing`: the services that do not run, `watched`: their tasks."""
+    core, most = parts.core, descriptors.raise_limit()
+
+    def caps() -> Caps:
+        given = core.config.web
+        return Caps(min(given.connections, descriptors.for_strangers(most)), given.connections_per_address)
+
+    context = _build_context(parts, caps, Readiness(parts, missing, watched), watched)
+    site = build_site(context, hosts=_hosts(core.config))
+    watched.append(site.tasks)
+    parts.mirror.profiles.follow(site.refresh)
+    return WebParts(context=context, caps=caps, site=site, server=WebServer(site, listener, caps=caps))
+
+
+def _build_context(parts: Parts, caps: Callable[[], Caps], ready: Readiness, watched: Sequence[Watched]) -> Context:
+    core, rooms, sessions = parts.core, parts.rooms, parts.sessions
+    return Context(
+        store=core.store,
+        outbox=parts.mirror.outbox,
+        views=_build_views(parts),
+        drafts=_build_drafts(parts),
+        intake=sessions.intake,
+        passed_over=parts.mirror.passed_over,
+        lifecycle=sessions.lifecycle,
+        engine=rooms.engine,
+        rooms=rooms.rooms,
+        controls=rooms.controls,
+        recorder=rooms.recorder,
+        watching=rooms.watching,
+        certificates=parts.attendance.certificates,
+        questions=sessions.questions,
+        calling=Calling(parts),
+        relays=parts.relays.pool,
+        signers=parts.signers.pages,
+        instructor_signers=parts.signers.instructors,
+        clock=core.clock,
+        service=lambda: service_out(parts),
+        ready=ready.trouble,
+        remarks=parts.relays.gaps.remarks,
+        relay_information=lambda: relay_information(core),
+        partial=parts.relays.syncer.told_in_part,
+        allowances=parts.relays.admission.allowances,
+        counted=lambda: [*_counted_of_relays(parts), *_counted_of_sessions(parts, watched)],
+        calendar=lambda: calendar_face(core),
+        service_pubkey=core.service,
+        public_url=core.config.public_url,
+        connections=lambda: caps().in_all,
+    )
+
+
+def _build_views(parts: Parts) -> Views:
+    core = parts.core
+    return Views(
+        core.store,
+        public_url=core.config.public_url,
+        relay_hints=core.write_relays,
+        introduce=parts.mirror.profiles.of,
+        doors=core.doors,
+        service=core.service,
+    )
+
+
+def _build_drafts(parts: Parts) -> Drafts:
+    core = parts.core
+    return Drafts(
+        parts.mirror.mirror,
+        service=core.service,
+        public_url=core.config.public_url,
+        relay_hints=core.write_relays,
+        clock=core.clock,
+        can_encrypt=parts.rooms.can_encrypt,
+        attendance=core.default_attendance,
+    )
+
+
+class Readiness:
+    """Whether the daemon does all of its work."""
+
+    def __init__(self, parts: Parts, missing: Callable[[], Sequence[str]], watched: Sequence[Watched]) -> None:
+        self._parts = parts
+        self._missing = missing
+        self._watched = watched
+
+    def trouble(self) -> str | None:
+        """Why it does not at the moment, in words."""
+        parts = self._parts
+        if parts.people.twins.trouble is not None:
+            return parts.people.twins.trouble
+        if not parts.relays.syncer.caught_up.is_set():
+            return "reading the relays"
+        if missing := self._missing():
+            return f"not running: {', '.join(missing)}"
+        if unserved := parts.relays.gaps.unserved():
+            return f"no relay serves {', '.join(unserved)}: {'; '.join(parts.relays.gaps.remarks())}"
+        if parts.relays.admission.budget.is_reached:
+            return "the database is as large as it may become: what strangers send is refused"
+        troubles = [f"{what} fails and is tried again" for one in self._watched for what in one.trouble]
+        return "; ".join(troubles) or None
+
+
+class Calling:
+    """Makes the model's calling service with the authority of the caller who signed the call."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def __call__(self, by: Pubkey, note: str | None = None) -> TrainingCallingIntegration:
+        """The service for one call; `note` goes with attendance that is corrected by hand."""
+        parts, core = self._parts, self._parts.core
+        sessions = CallersSessions(
+            by,
+            store=core.store,
+            lifecycle=parts.sessions.lifecycle,
+            page_of=core.page_of,
+            room_of=core.room_of,
+        )
+        return TrainingCallingIntegration(
+            engine=parts.rooms.engine,
+            sessions=sessions,
+            attendance=NotedAttendance(parts.attendance.attendance, note=note, clock=core.clock),
+            random_bytes=core.random_bytes,
+        )
+
+
+def service_out(parts: Parts) -> ServiceOut:
+    """What the interface says of the service."""
+    core = parts.core
+    return ServiceOut(
+        service_pubkey=core.service,
+        npub=nip19.encode_npub(core.service),
+        public_url=core.config.public_url,
+        relays=[relay.url for relay in core.relays],
+        instructors=sorted(parts.mirror.instructors.pubkeys),
+        version=version("podium-nostr"),
+        engine=parts.rooms.engine.name,
+        attendance=core.default_attendance(),
+        trouble=parts.people.twins.trouble,
+    )
+
+
+def calendar_face(core: Core) -> Face:
+    """The calendar feed's name and its alarms."""
+    # the message at the start says what is live, which no alarm can know
+    before = (offset.before for offset in core.config.reminders.offsets())
+    return Face(core.config.identity.service_name, tuple(seconds for seconds in before if seconds > 0))
+
+
+def _counted_of_relays(parts: Parts) -> list[Counted]:
+    public, messages = parts.relays.syncer.verifier, parts.relays.gift_wraps.verifier
+    return [
+        Counted("podium_events", "Events from relays.", "outcome", public.dropped | Counter(accepted=public.accepted)),
+        Counted(
+            "podium_gift_wraps",
+            "Gift wraps from relays, before they were opened.",
+            "outcome",
+            messages.dropped | Counter(accepted=messages.accepted),
+        ),
+        Counted(
+            "podium_refused_writes",
+            "Requests and events over what people may send.",
+            "bucket",
+            parts.relays.admission.allowances.refused,
+        ),
+        Counted("podium_messages", "Private messages to the service.", "outcome", parts.messages.replies.counts),
+    ]
+
+
+def _counted_of_sessions(parts: Parts, watched: Sequence[Watched]) -> list[Counted]:
+    mirror = parts.mirror
+    return [
+        Counted(
+            "podium_sessions_passed_over",
+            "Events of instructors that were no sessions here.",
+            "reason",
+            mirror.passed_over.counts,
+        ),
+        Counted(
+            "podium_task_faults",
+            "Failures of tasks that nobody foresaw: each is in the log with its traceback.",
+            "service",
+            {one.service: one.faults for one in watched},
+        ),
+        Counted(
+            "podium_chat_passed_over",
+            "Live chat under the room that is about no session.",
+            "reason",
+            mirror.projections.questions.passed_over,
+        ),
+        Counted(
+            "podium_presence_passed_over",
+            "Presence events that are no evidence of attendance.",
+            "reason",
+            mirror.projections.presence.passed_over,
+        ),
+        Counted("podium_conference_drops", "What was dropped at the rooms.", "reason", parts.rooms.engine.flaws),
+    ]
+
+
+def _hosts(config: Config) -> list[str]:
+    """What a request may be addressed to, beside the public URL's host."""
+    local = [config.web.host, "localhost", "127.0.0.1", "[::1]"]
+    return [*config.web.allowed_hosts, *(f"{host}:{config.web.port}" for host in local)]
