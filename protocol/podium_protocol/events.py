@@ -15,6 +15,7 @@ import msgspec
 from podium_protocol import schnorr
 from podium_protocol.errors import LocalProtocolError
 from podium_protocol.kinds import MAX_KIND
+from podium_protocol.strict_json import RepeatedKey, unique_keys
 from podium_protocol.tags import Tags
 
 Pubkey = NewType("Pubkey", str)  # 64 lowercase hex digits; made by `pubkey_or_none` or by a verified event
@@ -162,26 +163,15 @@ _SAMPLE = SignedEvent(EventId("0" * 64), Pubkey("0" * 64), 0, 0, (), "", "0" * 1
 _COMPACT_SURPLUS: Final = len(_SAMPLE.to_json()) - len(canonical(_SAMPLE))
 
 
-class _LooseJson(Exception):  # noqa: N818  (never leaves this module)
-    pass
-
-
 def _flaw_of_loose_json(raw: bytes) -> Rejected | None:
     """Look for what the typed decoder accepts: repeated keys, and numbers that are not integers."""
     try:
-        json.loads(raw, object_pairs_hook=_no_duplicates, parse_float=_no_float, parse_constant=_no_float)
-    except _LooseJson as error:
+        json.loads(raw, object_pairs_hook=unique_keys, parse_float=_no_float, parse_constant=_no_float)
+    except RepeatedKey as error:
         return Rejected(RejectReason.DUPLICATE_KEY, str(error))
     except (ValueError, RecursionError) as error:
         return Rejected(RejectReason.NOT_JSON, str(error))
     return None
-
-
-def _no_duplicates(pairs: list[tuple[str, object]]) -> None:
-    names = {name for name, _ in pairs}
-    if len(names) != len(pairs):
-        # two readers may take different values of a repeated key: a signature would cover only one of them
-        raise _LooseJson("a key is repeated")
 
 
 def _no_float(text: str) -> NoReturn:

@@ -6,7 +6,6 @@ dropped by the caller; it never ends the seat.
 
 from __future__ import annotations
 
-import json
 import re
 from enum import StrEnum
 from typing import Annotated, Final
@@ -14,6 +13,7 @@ from typing import Annotated, Final
 import msgspec
 
 from podium_daemon.conference.events import ConnectionId, LeaveReason
+from podium_protocol.strict_json import read_json
 
 MAX_FRAME_BYTES: Final = 1024  # a secret's cipher text has some 400, the rest of the longest message 130
 MAX_EPOCH: Final = 0xFFFF  # docs/encryption.md
@@ -181,7 +181,7 @@ def decode_for_daemon(frame: str | bytes) -> Hand | GivenKey | None:
     if _DAEMON_TYPE.search(raw) is None:  # nearly every frame: it is parsed elsewhere
         return None
     try:
-        json.loads(raw, object_pairs_hook=_refuse_repeated_keys)
+        read_json(raw)
         return _daemon_decoder.decode(raw)
     except (ValueError, RecursionError):
         return None
@@ -190,15 +190,9 @@ def decode_for_daemon(frame: str | bytes) -> Hand | GivenKey | None:
 def _decode(raw: bytes) -> ClientMessage | FrameFlaw:
     try:
         envelope = _decode_envelope(raw)
-        json.loads(raw, object_pairs_hook=_refuse_repeated_keys)
+        read_json(raw)
         return _message_decoder.decode(raw) if envelope.type in _KNOWN_TYPES else FrameFlaw.UNKNOWN_TYPE
     except msgspec.ValidationError:
         return FrameFlaw.BAD_SHAPE
     except (ValueError, RecursionError):  # msgspec.DecodeError, bytes that are no UTF-8, a key twice
         return FrameFlaw.NOT_JSON
-
-
-def _refuse_repeated_keys(pairs: list[tuple[str, object]]) -> None:
-    # a proxy that logs the first `type` and we who obey the last would tell two stories
-    if len({key for key, _ in pairs}) != len(pairs):
-        raise ValueError("a key is repeated")

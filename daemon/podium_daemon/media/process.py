@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -11,11 +10,11 @@ from typing import Final
 import msgspec
 
 from podium_daemon.media.job import MixAnswer, MixDone, MixFailed, MixJob, MixProgress
+from podium_daemon.runtime.child_process import kill, python_environment
 
 Told = Callable[[int], Awaitable[None]]
 """Called with the percent that are done."""
 
-_PASSED_ON: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR")
 _MAX_LINE: Final = 1024 * 1024  # the notes of hundreds of tracks
 _answer: Final[msgspec.json.Decoder[MixAnswer]] = msgspec.json.Decoder(MixAnswer)
 
@@ -34,7 +33,7 @@ async def _run(job: MixJob, told: Told) -> MixDone | MixFailed:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,  # decoders write whole lines for each flawed packet
-        env=_environment(),
+        env=python_environment("HOME"),
         limit=_MAX_LINE,
     )
     try:
@@ -43,9 +42,7 @@ async def _run(job: MixJob, told: Told) -> MixDone | MixFailed:
         answer = await _heard(process, told)
         return answer or MixFailed(f"the process that mixes ended with status {await process.wait()}")
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+        await kill(process)
 
 
 async def _heard(process: asyncio.subprocess.Process, told: Told) -> MixDone | MixFailed | None:
@@ -57,9 +54,3 @@ async def _heard(process: asyncio.subprocess.Process, told: Told) -> MixDone | M
             case outcome:
                 return outcome
     return None
-
-
-def _environment() -> dict[str, str]:
-    """As little as it needs: the daemon's own environment may hold secrets."""
-    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    return passed_on | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

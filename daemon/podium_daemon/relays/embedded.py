@@ -7,7 +7,6 @@ Its events survive restarts and crashes where it is given a data directory: Loca
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import sys
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import msgspec
 import structlog
 
 from podium_daemon.relays.embedded_child import Announcement, RelaySettings
+from podium_daemon.runtime.child_process import kill, python_environment
 from podium_daemon.runtime.clock import Clock, SystemClock
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.runtime.tasks import wait_for_first
@@ -26,7 +26,6 @@ from podium_protocol.relay import backoff
 
 START_WITHIN: Final = 20.0  # seconds until it listens; it takes 0.3 on an idle machine
 _STOP_WITHIN: Final = 4.0  # one more than the child gives itself
-_PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "TMPDIR", "RUST_BACKTRACE")
 
 _log = structlog.get_logger(__name__)
 
@@ -55,12 +54,12 @@ class RelayProcess:
             *(sys.executable, "-P", "-m", "podium_daemon.relays.embedded_child", msgspec.json.encode(settings)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env=_environment(),
+            env=python_environment("RUST_BACKTRACE"),
         )
         try:
             return cls(process, await _announced_url(process))
         except BaseException:
-            await _kill(process)
+            await kill(process)
             raise
 
     @property
@@ -86,7 +85,7 @@ class RelayProcess:
 
     async def kill(self) -> None:
         """End it at once, as a crash would."""
-        await _kill(self._process)
+        await kill(self._process)
 
 
 class EmbeddedRelay:
@@ -179,18 +178,6 @@ async def _announced_url(process: asyncio.subprocess.Process) -> str:
             f"the embedded relay cannot start: {announcement.error}; choose another port or data directory for it"
         )
     return announcement.url
-
-
-async def _kill(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        process.kill()
-    await process.wait()
-
-
-def _environment() -> dict[str, str]:
-    """As little as it needs: the daemon's own environment may hold secrets."""
-    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    return passed_on | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 
 def _in_url(host: str) -> str:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Coroutine
 from email.message import Message
-from typing import Any, NoReturn
+from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.web.problems import Problem
+from podium_protocol import strict_json
 
 
 class StrictRoute(APIRoute):
@@ -51,20 +52,9 @@ def read_json(raw: bytes) -> object:
         ValueError: it holds none, or one that two readers could read in two ways.
         RecursionError: it is nested too deeply.
     """
-    value: object = json.loads(raw.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no_number)
+    value = strict_json.read_json(raw)
     json.dumps(value, ensure_ascii=False).encode("utf-8")  # an escaped lone surrogate has no UTF-8 form
     return value
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key is repeated")
-    return found
-
-
-def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number in JSON")
 
 
 def _says_json(content_type: str) -> bool:

@@ -6,7 +6,6 @@ from the other side is read strictly: one response must not have two meanings.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Final, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -19,6 +18,7 @@ from podium_protocol.events import Pubkey, Rejected, UnsignedEvent, VerifiedEven
 from podium_protocol.keys import SecretKey
 from podium_protocol.limits import MAX_DM_RELAYS
 from podium_protocol.nips import nip44
+from podium_protocol.strict_json import read_json
 from podium_protocol.tags import Tags
 
 MAX_ID_CHARS: Final = 256
@@ -265,21 +265,12 @@ def _read(event: VerifiedEvent, secret: SecretKey, kind: type[_Message]) -> _Mes
         raise RemoteProtocolError("the sender's key is not on the curve") from None
     try:
         message = msgspec.json.decode(text, type=kind)
-        json.loads(text, object_pairs_hook=_unrepeated, parse_constant=_no_number)
+        read_json(text)
     except (msgspec.DecodeError, ValueError, RecursionError):
         raise RemoteProtocolError("the content is no remote signing message") from None
     if not 1 <= len(message.id) <= MAX_ID_CHARS:
         raise RemoteProtocolError("the message has no usable id")
     return message
-
-
-def _unrepeated(pairs: list[tuple[str, object]]) -> None:
-    if len({name for name, _ in pairs}) != len(pairs):
-        raise ValueError("a key is repeated")  # two readers would take two different values
-
-
-def _no_number(_: str) -> None:
-    raise ValueError("NaN and Infinity are no JSON")
 
 
 def _utf8(text: str) -> bytes:

@@ -8,7 +8,6 @@ and go-nostr write `"sig":""` into their rumors, and the seal vouches for a rumo
 from __future__ import annotations
 
 import hashlib
-import json
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -32,6 +31,7 @@ from podium_protocol.keys import SecretKey
 from podium_protocol.limits import MAX_BACKDATING, MAX_FUTURE
 from podium_protocol.nips import nip13, nip44
 from podium_protocol.schnorr import Keypair
+from podium_protocol.strict_json import read_json
 from podium_protocol.tags import Tags
 
 ENTROPY_BYTES: Final = 176
@@ -238,7 +238,7 @@ def _read_seal(raw: bytes) -> VerifiedEvent | WrapRejected:
 def _read_rumor(raw: bytes) -> UnsignedEvent | WrapRejected:
     try:
         plain = _decode_rumor(raw)
-        json.loads(raw, object_pairs_hook=_refuse_repetition)  # the typed decoder lets repeated keys pass
+        read_json(raw)  # the typed decoder lets repeated keys pass
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         return WrapRejected(WrapFlaw.BAD_RUMOR, f"not a strict rumor: {error}")
     if plain.sig:
@@ -258,8 +258,3 @@ def _flaw_of_layers(wrap: VerifiedEvent, sealed: VerifiedEvent, rumor: UnsignedE
     if max(wrap.created_at, sealed.created_at, rumor.created_at) > now + MAX_FUTURE:
         return WrapRejected(WrapFlaw.BAD_TIME, "it is dated in the future")
     return None
-
-
-def _refuse_repetition(pairs: list[tuple[str, object]]) -> None:
-    if len({name for name, _ in pairs}) != len(pairs):
-        raise ValueError("a key is repeated")

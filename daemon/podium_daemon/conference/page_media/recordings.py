@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import sys
 from pathlib import Path
-from typing import Final
 
 import msgspec
 import structlog
 
 from podium_daemon.conference.events import RoomId, TrackKind
 from podium_daemon.conference.values import Collected, RecordedTrack
+from podium_daemon.runtime.child_process import python_environment
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_protocol.events import Pubkey
 
 _log = structlog.get_logger(__name__)
-_PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "TMPDIR")
 
 
 class Muxed(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +48,7 @@ async def collect(recordings: Path, room: RoomId, into: Path) -> Collected | Rej
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=_environment(),
+        env=python_environment(),
     )
     try:
         output, errors = await process.communicate()
@@ -67,9 +65,3 @@ async def collect(recordings: Path, room: RoomId, into: Path) -> Collected | Rej
 def _collected(room: RoomId, into: Path, muxed: list[Muxed]) -> Collected:
     tracks = tuple(RecordedTrack(into / one.name, one.kind, one.pubkey, one.started_at) for one in muxed)
     return Collected(room, tracks)
-
-
-def _environment() -> dict[str, str]:
-    """As little as it needs: the daemon's own environment may hold secrets."""
-    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    return passed_on | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

@@ -6,7 +6,6 @@ is the seat's, never one that the message names.
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -14,6 +13,7 @@ import msgspec
 from podium_daemon.conference.events import ConnectionId, TrackKind
 from podium_daemon.conference.page_media.sdp import MAX_SDP
 from podium_daemon.conference.signaling import FrameFlaw
+from podium_protocol.strict_json import read_json
 
 MAX_SIGNAL_BYTES: Final = MAX_SDP + 4096  # line ends are two characters more in JSON; the room socket takes 64 KiB
 _OFFERS: Final = 1 << 31
@@ -153,14 +153,9 @@ def decode_signal(frame: str | bytes) -> PageSignal | FrameFlaw | None:
         raw = frame.encode() if isinstance(frame, str) else frame
         if b'"media"' not in raw or _decode_envelope(raw).type != "media":
             return None
-        json.loads(raw, object_pairs_hook=_refuse_repeated_keys)
+        read_json(raw)
         return _decoder.decode(raw) if len(raw) <= MAX_SIGNAL_BYTES else FrameFlaw.TOO_LARGE
     except msgspec.ValidationError:
         return FrameFlaw.BAD_SHAPE
     except (ValueError, RecursionError):  # no JSON, no UTF-8, a lone surrogate, a key twice
         return FrameFlaw.NOT_JSON
-
-
-def _refuse_repeated_keys(pairs: list[tuple[str, object]]) -> None:
-    if len({key for key, _ in pairs}) != len(pairs):
-        raise ValueError("a key is repeated")

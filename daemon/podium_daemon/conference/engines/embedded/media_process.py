@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
 import socket
 import sys
@@ -28,6 +27,7 @@ from podium_daemon.conference.engines.embedded.wire import (
 )
 from podium_daemon.conference.events import RoomId
 from podium_daemon.conference.page_media.media_host import MediaObserver
+from podium_daemon.runtime.child_process import kill, python_environment
 from podium_daemon.runtime.clock import Clock, SystemClock
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.runtime.tasks import wait_for_first
@@ -39,7 +39,6 @@ PING_EVERY: Final = 5.0  # seconds
 _MISSED_PINGS: Final = 3
 _MAX_UNSENT: Final = 16 * 1024 * 1024  # bytes that it did not take: it hangs
 _STOP_WITHIN: Final = 3.0
-_PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "TMPDIR")
 
 _log = structlog.get_logger(__name__)
 
@@ -152,7 +151,7 @@ async def _spawn(
                 msgspec.json.encode(settings),
             ),
             stdin=theirs.fileno(),
-            env=_environment(),
+            env=python_environment(),
         )
     reader, writer = await asyncio.open_unix_connection(sock=ours)
     return process, reader, writer
@@ -181,12 +180,4 @@ async def _end(process: asyncio.subprocess.Process, writer: asyncio.StreamWriter
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_STOP_WITHIN):
             await process.wait()
-    if process.returncode is None:
-        process.kill()
-    await process.wait()
-
-
-def _environment() -> dict[str, str]:
-    """As little as it needs: the daemon's own environment may hold secrets."""
-    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    return passed_on | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    await kill(process)

@@ -22,6 +22,7 @@ import structlog
 from podium_daemon.conference.engines.janus.settings import JanusPlace
 from podium_daemon.conference.engines.janus.wire import JanusGone, JanusLink, JanusRefused
 from podium_daemon.keys.secret_file import KeyFileError, read_secret_file, replace_secret_file, write_secret_file
+from podium_daemon.runtime.child_process import child_environment
 from podium_protocol.errors import InvalidInput
 
 _log = structlog.get_logger(__name__)
@@ -30,7 +31,6 @@ _START_WITHIN: Final = 10.0  # seconds; it takes 0.15
 _STOP_WITHIN: Final = 3.0
 _LOOK_EVERY: Final = 0.02
 _LONGEST_SOCKET: Final = 107  # bytes of a path (unix(7))
-_PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "TMPDIR")
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_./:+@%=, -]*")
 _OTHER_PLUGINS: Final = ",".join(
     f"libjanus_{name}.so"
@@ -184,7 +184,6 @@ events = false
         binary = shutil.which(self._place.program)
         if binary is None:
             raise JanusGone(f"there is no program {self._place.program!r}: on Debian 12, apt-get install janus")
-        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         log = os.open(self._folder / "log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             self._process = await asyncio.create_subprocess_exec(
@@ -192,7 +191,7 @@ events = false
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=environment,
+                env=child_environment(),
                 start_new_session=True,  # what ends the daemon is not meant for it
             )
         finally:
