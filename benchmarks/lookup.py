@@ -129,9 +129,9 @@ async def _fill(store: Store, count: int, progress: Progress) -> list[Pair]:
     return pairs
 
 
-def _row(lesson_id: str, pubkey: str) -> RsvpRow:
+def _row(session_address: str, pubkey: str) -> RsvpRow:
     return RsvpRow(
-        lesson_id=lesson_id,
+        session_address=session_address,
         pubkey=pubkey,
         status="confirmed",
         rsvp_time=signed_load.FIRST_SECOND,

@@ -82,7 +82,7 @@ WHERE e.createdAt < ? AND (
 class Forgotten(msgspec.Struct, frozen=True):
     """A session that is being forgotten; `room` is the `d` of its status events (30313)."""
 
-    lesson_id: str
+    session_address: str
     room: str
 
 
@@ -107,8 +107,8 @@ class Retention:
 
         async def scope(tx: Transaction) -> None:
             assert row.id is not None, "rows that were read have an id"
-            await tx.execute(_NOTE, (row.lesson_id, row.conference_room_id or ""))
-            await self._outbox.cancel_within(tx, now=now, lesson_id=row.lesson_id)
+            await tx.execute(_NOTE, (row.session_address, row.conference_room_id or ""))
+            await self._outbox.cancel_within(tx, now=now, session_address=row.session_address)
             await self._store.sessions.within(tx).delete(row.id)
 
         await self._store.database.transact(scope)
@@ -124,11 +124,11 @@ class Retention:
                 # an index is used where there is one; of what has none, few rows are kept
                 indexed = "lessonId" in table.schema.by_path
                 named = table.where("lessonId") if indexed else table.where("id").above(0).and_("lessonId")
-                while await named.equals(session.lesson_id).limit(_ROWS).delete() == _ROWS:
+                while await named.equals(session.session_address).limit(_ROWS).delete() == _ROWS:
                     pass
         await self._forget_events(session)
         if not but:
-            await self._in_steps(_DONE, session.lesson_id)
+            await self._in_steps(_DONE, session.session_address)
 
     async def delete_old(self, before: int) -> None:
         """Delete events of people who are in no session any more, and deletions and floors, all from before a time."""
@@ -141,7 +141,7 @@ class Retention:
         await self._in_steps(_DROP_RELAYS)
 
     async def _forget_events(self, session: Forgotten) -> None:
-        own = [Address.parse(session.lesson_id), Address(kinds.MEETING, self._service, session.room)]
+        own = [Address.parse(session.session_address), Address(kinds.MEETING, self._service, session.room)]
         addresses = [address for address in own if address is not None and address.identifier]
         named = tuple(str(address) for address in addresses)
         while await self._mirror.forget_answering(Filter(kinds=_OF_SESSIONS, tags=(("a", named),), limit=_ROWS)):

@@ -27,7 +27,7 @@ DAY, HOUR, QUARTER, LASTS = 9, 6, 3, 8
 class Adopted(msgspec.Struct, frozen=True):
     """The life of the session that was taken over, and what became of the others."""
 
-    lesson_id: str
+    session_address: str
     starts_at: int
     service: str
     instructor: str
@@ -59,19 +59,21 @@ async def adopted(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ado
             starts_at = int(time.time()) + DAY + 3
             ends_at = starts_at + LASTS
             others = await _others(instructor, stranger, service, starts_at)
-            lesson_id = await instructor.schedule(service, "knots", starts_at, ends_at)
+            session_address = await instructor.schedule(service, "knots", starts_at, ends_at)
             await until(lambda: _has_state(site, "scheduled"), "it is taken over")
-            await ada.answer(lesson_id, "accepted")
+            await ada.answer(session_address, "accepted")
             # older clients say it with a label (NIP-52 before 2024)
-            await ben.publish(31925, [["d", "x"], ["a", lesson_id], ["L", "status"], ["l", "tentative", "status"]])
+            await ben.publish(
+                31925, [["d", "x"], ["a", session_address], ["L", "status"], ["l", "tentative", "status"]]
+            )
             await until(lambda: _live_now(ada), "it starts, and those who come are told")
             link = next(word for word in ada.letters[-1].text.split() if word.startswith(site.base))
-            seat = await ada.join(site.base, urlsplit(link).path.rpartition("/")[2], lesson_id)
+            seat = await ada.join(site.base, urlsplit(link).path.rpartition("/")[2], session_address)
             await until(lambda: _has_state(site, "ended"), "it ends")
             await until(lambda: stranger.find(ATTENDANCE, author=service), "the record is on the relay")
             await asyncio.wait_for(seat.closed.wait(), 60)
             yield Adopted(
-                lesson_id=lesson_id,
+                session_address=session_address,
                 starts_at=starts_at,
                 service=service,
                 instructor=instructor.pubkey,
@@ -116,7 +118,7 @@ async def _live_now(person: Outsider) -> bool:
 
 async def test_the_event_of_another_client_is_taken_over(adopted: Adopted) -> None:
     """A plain calendar event with a title, a start, an end and the service's role is a session with all its rules."""
-    assert adopted.shown["lessonId"] == adopted.lesson_id
+    assert adopted.shown["lessonId"] == adopted.session_address
     assert adopted.shown["instructorPubkey"] == adopted.instructor
     assert (adopted.shown["title"], adopted.shown["scheduledAt"]) == ("Knots", adopted.starts_at)
     assert adopted.shown["endsAt"] == adopted.starts_at + LASTS
@@ -128,9 +130,9 @@ async def test_the_event_of_another_client_is_taken_over(adopted: Adopted) -> No
 )
 async def test_what_is_not_for_this_service_is_left_alone(adopted: Adopted, which: str) -> None:
     """Nothing is listed, announced or attested for a session of a stranger or one that does not name the service."""
-    lesson_id = adopted.others[which]
-    assert adopted.listed == [adopted.lesson_id]
-    assert not any(lesson_id in str(event) for event in [*adopted.meetings, *adopted.records])
+    session_address = adopted.others[which]
+    assert adopted.listed == [adopted.session_address]
+    assert not any(session_address in str(event) for event in [*adopted.meetings, *adopted.records])
 
 
 async def test_the_live_status_follows_the_session(adopted: Adopted) -> None:
@@ -166,7 +168,7 @@ async def test_attendance_is_attested_by_the_service(adopted: Adopted) -> None:
     (record,) = adopted.records
     (row,) = adopted.attendance
     assert record["pubkey"] == adopted.service
-    assert first(record, "d") == f"{adopted.lesson_id}:{adopted.ada}"
+    assert first(record, "d") == f"{adopted.session_address}:{adopted.ada}"
     assert (first(record, "p"), first(record, "e")) == (adopted.ada, adopted.seat.proof_id)
     assert first(record, "duration") == str(row["totalDuration"])
     assert LASTS / 2 <= row["totalDuration"] <= LASTS

@@ -103,14 +103,14 @@ async def _live_a_day(bird: Canary, relay_url: str) -> None:
         await ada.open_inbox()
         made = await site.podium("session", "create", "Knots", "--at", "+4s", "--id", "knots", "--json")
         bird.commands["session create"] = made.text.encode()
-        lesson_id = made.json()["lessonId"]
-        await ada.answer(lesson_id, "accepted")
+        session_address = made.json()["lessonId"]
+        await ada.answer(session_address, "accepted")
 
         async def live_now() -> bool:
             return any(letter.subject.startswith("Live now") for letter in ada.letters)
 
         await until(live_now, "messages were signed and sent")
-        seat = await ada.join(site.base, "knots", lesson_id)
+        seat = await ada.join(site.base, "knots", session_address)
         assert seat.is_taken
         said = await asyncio.gather(*(site.podium(*command) for command in READS))
         bird.commands |= {" ".join(command): one.text.encode() for command, one in zip(READS, said, strict=True)}

@@ -32,19 +32,19 @@ class Told:
         self.site = site
         self.service = service
         self.instructor, self.ada, self.ben = people
-        self.lesson_id = ""
+        self.session_address = ""
         self.starts_at = 0
 
     async def schedule(self, start_in: int) -> None:
         """Publish it, and let both answer."""
         self.starts_at = int(time.time()) + start_in
-        self.lesson_id = await self.instructor.schedule(
+        self.session_address = await self.instructor.schedule(
             self.service, "killed", self.starts_at, self.starts_at + LASTS, ["max_participants", "5"]
         )
         await self.instructor.follow(MEETING, author=self.service)
         await until(self.has_status("planned"), "it is taken over")
-        await self.ada.answer(self.lesson_id, "accepted")
-        await self.ben.answer(self.lesson_id, "tentative")
+        await self.ada.answer(self.session_address, "accepted")
+        await self.ben.answer(self.session_address, "tentative")
 
     async def ledger(self) -> list[dict[str, object]]:
         """The daemon's own account."""
@@ -153,7 +153,7 @@ async def test_a_daemon_killed_right_after_the_end_attests_everybody(tmp_path: P
         async with site.running() as daemon:
             await told.schedule(4)
             await until(told.has_status("live"), "it starts")
-            seat = await told.ada.join(site.base, "killed", told.lesson_id)
+            seat = await told.ada.join(site.base, "killed", told.session_address)
             assert seat.is_taken, seat.said
             await until(lambda: _is_listed(told), "she is counted")
             ended = await told.instructor.call("POST", f"{site.base}/api/sessions/killed/end")
@@ -187,7 +187,7 @@ class Stay:
 
 
 async def _sit_and_be_killed(told: Told, daemon: Daemon) -> Stay:
-    stay = Stay(await told.ada.join(told.site.base, "killed", told.lesson_id))
+    stay = Stay(await told.ada.join(told.site.base, "killed", told.session_address))
     assert stay.seat.is_taken, stay.seat.said
 
     async def counted() -> bool:

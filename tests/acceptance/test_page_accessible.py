@@ -102,7 +102,7 @@ class Look(msgspec.Struct, frozen=True):
 def answered(who: Pubkey, number: int, *, status: str = "confirmed", seat: str, position: int | None = None) -> RsvpRow:
     """Somebody's answer to the session that is full."""
     return RsvpRow(
-        lesson_id=LATER.lesson_id,
+        session_address=LATER.session_address,
         pubkey=who,
         status=status,
         rsvp_time=LATER.adopted_at,
@@ -125,7 +125,7 @@ async def daemon(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kept
     rows = Kept([NOW, LATER, ENDED, CANCELLED], rsvps=rsvps)
     profiles = [profile_of(INSTRUCTOR, name="Prof. Grace Hopper")]
     async with kept_house(tmp_path_factory.mktemp("kept"), rows=rows, profiles=profiles) as found:
-        await signed_post(found.base, INSTRUCTOR, f"/api/sessions/{NOW.lesson_id}/start")
+        await signed_post(found.base, INSTRUCTOR, f"/api/sessions/{NOW.session_address}/start")
         yield found
 
 

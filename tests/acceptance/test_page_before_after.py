@@ -42,7 +42,7 @@ def attended(row: LiveSessionRow, seconds: int, completed_by: str | None) -> Att
     """Ada's attendance."""
     at = row.scheduled_at
     return AttendanceRow(
-        lesson_id=row.lesson_id,
+        session_address=row.session_address,
         pubkey=ADA.pubkey,
         joined_at=at,
         left_at=at + seconds,
@@ -59,7 +59,7 @@ def attended(row: LiveSessionRow, seconds: int, completed_by: str | None) -> Att
 def answered(row: LiveSessionRow, who: Pubkey, number: int, *, seat: str, position: int | None = None) -> RsvpRow:
     """Somebody's confirmation."""
     return RsvpRow(
-        lesson_id=row.lesson_id,
+        session_address=row.session_address,
         pubkey=who,
         status="confirmed",
         rsvp_time=row.adopted_at,

@@ -25,7 +25,7 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KeptH
     """A daemon with a session that one participant completed."""
     at = ENDED.scheduled_at
     attended = AttendanceRow(
-        lesson_id=ENDED.lesson_id,
+        session_address=ENDED.session_address,
         pubkey=PARTICIPANT.pubkey,
         joined_at=at,
         left_at=at + 3000,

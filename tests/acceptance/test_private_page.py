@@ -16,8 +16,8 @@ TITLE = "Leases, behind closed doors"
 
 async def _scheduled(here: Here, *guests: str) -> str:
     """A private session; the URL of its page."""
-    lesson_id = await here.submitted(title=TITLE, visibility="private", invited=list(guests))
-    address = Address.parse(lesson_id)
+    session_address = await here.submitted(title=TITLE, visibility="private", invited=list(guests))
+    address = Address.parse(session_address)
     assert address is not None
     return f"{here.stage.base_url}/s/{encode_naddr(address)}"
 

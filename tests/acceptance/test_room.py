@@ -89,12 +89,12 @@ class House(msgspec.Struct, frozen=True):
         await signed_post(self.site.base, self.instructor, "/api/events", {"events": events})
         return str(draft["lessonId"])
 
-    async def shown(self, lesson_id: str) -> Any:
+    async def shown(self, session_address: str) -> Any:
         """A public session as the interface shows it to anybody."""
         async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
-            return (await client.get(f"{self.site.base}/api/sessions/{lesson_id}")).raise_for_status().json()
+            return (await client.get(f"{self.site.base}/api/sessions/{session_address}")).raise_for_status().json()
 
-    async def person(self, key: SecretKey, lesson_id: str) -> tuple[Visitor, Any]:
+    async def person(self, key: SecretKey, session_address: str) -> tuple[Visitor, Any]:
         """Somebody's browser at the page of a session, signed in."""
 
         def encrypt(peer: str, text: str) -> str:
@@ -107,7 +107,7 @@ class House(msgspec.Struct, frozen=True):
         await visitor.context.expose_function("podiumEncrypt", encrypt)
         await visitor.context.expose_function("podiumDecrypt", decrypt)
         await visitor.context.add_init_script(_WATCHED)
-        page = await visitor.open(f"{self.site.base}/s/{lesson_id}")
+        page = await visitor.open(f"{self.site.base}/s/{session_address}")
         await page.get_by_role("button", name="Sign in").first.click()
         await seen(page, "Knots")
         return visitor, page
@@ -174,9 +174,9 @@ async def quiet(page: Any, what: str) -> None:
 
 async def test_three_people_see_hear_and_are_muted(house: House) -> None:
     """They wait, are admitted, see and hear each other, show a screen, are muted for good, and come back."""
-    lesson_id = await house.published(waitingRoom=True)
+    session_address = await house.published(waitingRoom=True)
     (lead, desk), (ada, adas), (ben, bens) = [
-        await house.person(key, lesson_id) for key in (house.instructor, new_key(), new_key())
+        await house.person(key, session_address) for key in (house.instructor, new_key(), new_key())
     ]
     await press_start(desk)
     await join(desk)
@@ -222,8 +222,10 @@ async def encrypted_life(house: House) -> None:
     """An encrypted session with three people, the first of whom comes before the instructor does."""
     keys = [new_key(), new_key()]
     invited = [key.pubkey for key in keys]
-    lesson_id = await house.published(e2eeRequired=True, visibility="private", invited=invited)
-    (lead, desk), (ada, adas), (_, bens) = [await house.person(key, lesson_id) for key in (house.instructor, *keys)]
+    session_address = await house.published(e2eeRequired=True, visibility="private", invited=invited)
+    (lead, desk), (ada, adas), (_, bens) = [
+        await house.person(key, session_address) for key in (house.instructor, *keys)
+    ]
     await press_start(desk)
     await join(adas)
     await seen(adas, "Waiting for the instructor's key.")
@@ -248,9 +250,11 @@ async def encrypted_life(house: House) -> None:
 
 async def test_what_was_recorded_is_watched_and_completes(house: House) -> None:
     """Nothing is recorded before everybody agreed; after the end the film is made, watched, and counts."""
-    lesson_id = await house.published(allowRecording=True)
+    session_address = await house.published(allowRecording=True)
     ada, ben = new_key(), new_key()
-    (_, desk), (visitor, adas), (_, bens) = [await house.person(key, lesson_id) for key in (house.instructor, ada, ben)]
+    (_, desk), (visitor, adas), (_, bens) = [
+        await house.person(key, session_address) for key in (house.instructor, ada, ben)
+    ]
     await press_start(desk)
     await join(desk, consent="Yes, I may be recorded")
     await join(adas, consent="Yes, I may be recorded")
@@ -272,7 +276,7 @@ async def test_what_was_recorded_is_watched_and_completes(house: House) -> None:
     await seen(adas, "The recording is with those who lead, who look at it before it is published.")
     await press(desk, "Publish the recording")
     await seen(adas, "The recording is available.")
-    session = await house.shown(lesson_id)
+    session = await house.shown(session_address)
     assert session["recordingUrl"] == session["joinUrl"], "it is for participants: the page opens it for whom it is"
     await press(adas, "Watch the recording")
     video = adas.locator("podium-recording video")
@@ -287,7 +291,7 @@ async def test_what_was_recorded_is_watched_and_completes(house: House) -> None:
     assert sound > 0
 
     async def credited() -> Any:
-        rows = (await house.site.read("attendance", lesson_id, key=house.site.key_file))["attendance"]
+        rows = (await house.site.read("attendance", session_address, key=house.site.key_file))["attendance"]
         return any(row["pubkey"] == ada.pubkey and row["completedBy"] == "recording" for row in rows)
 
     await until(credited, "her record says so")

@@ -110,9 +110,9 @@ async def test_people_in_the_room_are_accounted_for(tmp_path: Path) -> None:
         site.set(instructors__allow=[instructor.npub])
         async with site.running() as daemon:
             now = int(time.time())
-            lesson_id = await instructor.schedule(service, "knots", now + 2, now + 600)
+            session_address = await instructor.schedule(service, "knots", now + 2, now + 600)
             await until(_has_state(site, "active"), "it starts")
-            seat = await ada.join(site.base, "knots", lesson_id)
+            seat = await ada.join(site.base, "knots", session_address)
             await until(lambda: _attended(site, instructor, 5), "five seconds of attendance up to now")
             daemon.signal(signal.SIGTERM)
             assert await daemon.ended(WITHIN) == 0

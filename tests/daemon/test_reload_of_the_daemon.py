@@ -105,7 +105,7 @@ def _work(daemon: Daemon) -> tuple[object, ...]:
 
 
 ROW: Final = LiveSessionRow(
-    lesson_id=f"31923:{SOMEBODY.pubkey}:knots",
+    session_address=f"31923:{SOMEBODY.pubkey}:knots",
     conference_room_id="room",
     scheduled_at=2_000_000_000,
     ends_at=2_000_003_600,

@@ -95,7 +95,7 @@ async def read(store: Store, tags: Tags) -> tuple[list[tuple[str, str, int, int]
     mirror = Mirror(store.database, store.interner, [projection])
     await mirror.ingest([verified(INSTRUCTOR, kind=kinds.SESSION, tags=tags, created_at=NOW)], received_at=NOW)
     rows = await store.sessions.to_list()
-    return [(row.lesson_id, row.title, row.scheduled_at, row.duration) for row in rows], passed
+    return [(row.session_address, row.title, row.scheduled_at, row.duration) for row in rows], passed
 
 
 TO = ("a", LESSON)
@@ -132,5 +132,5 @@ async def test_an_answer_is_read_in_the_form_in_which_it_is_written(
         mirror = Mirror(store.database, store.interner, [projection])
         event = verified(PERSON, kind=kinds.RSVP, tags=tags, content="I bring a rope.", created_at=NOW)
         await mirror.ingest([event], received_at=NOW)
-        found = [(row.lesson_id, row.status, row.note) for row in await store.rsvps.to_list()]
+        found = [(row.session_address, row.status, row.note) for row in await store.rsvps.to_list()]
     assert found == ([] if status is None else [(LESSON, status, "I bring a rope.")])

@@ -69,7 +69,7 @@ async def test_what_a_room_had_is_kept(tmp_path: Path) -> None:
     raw.close()
     async with await Store.open(path) as store:
         (kept,) = await store.controls.to_list()
-    assert (kept.id, kept.lesson_id, kept.muted, kept.silenced) == (7, "lesson", True, ("somebody",))
+    assert (kept.id, kept.session_address, kept.muted, kept.silenced) == (7, "lesson", True, ("somebody",))
     assert (kept.speakers, kept.spotlight) == ((), None)
 
 
@@ -87,7 +87,12 @@ async def test_the_attendance_of_known_sessions_stays_public(tmp_path: Path) -> 
     raw.close()
     async with await Store.open(path) as store:
         (kept,) = await store.sessions.to_list()
-    assert (kept.lesson_id, kept.instructor_pubkey, kept.runs, kept.version) == ("lesson", "instructor", ((5, 9),), 1)
+    assert (kept.session_address, kept.instructor_pubkey, kept.runs, kept.version) == (
+        "lesson",
+        "instructor",
+        ((5, 9),),
+        1,
+    )
     assert kept.attendance == "public"
 
 

@@ -22,7 +22,7 @@ NUMBERS = st.integers(-2, 2)
 ROWS = st.lists(
     st.builds(
         NoteRow,
-        lesson_id=TEXTS,
+        session_address=TEXTS,
         pubkey=TEXTS,
         status=st.none() | TEXTS,
         star_count=NUMBERS,
@@ -32,13 +32,13 @@ ROWS = st.lists(
     max_size=12,
 )
 FIELDS = {
-    "lessonId": ("lesson_id",),
+    "lessonId": ("session_address",),
     "pubkey": ("pubkey",),
     "status": ("status",),
     "starCount": ("star_count",),
-    "[lessonId+pubkey]": ("lesson_id", "pubkey"),
+    "[lessonId+pubkey]": ("session_address", "pubkey"),
     "[status+starCount]": ("status", "star_count"),
-    "[pubkey+starCount+lessonId]": ("pubkey", "star_count", "lesson_id"),
+    "[pubkey+starCount+lessonId]": ("pubkey", "star_count", "session_address"),
 }
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "above": lambda key, bound: key > bound,

@@ -8,7 +8,7 @@ from podium_storage.table.index_spec import Index
 from podium_storage.transaction import ReadLog
 from tests.support.store import NoteRow
 
-MINE, OTHER = NoteRow(id=1, lesson_id="mine"), NoteRow(id=1, lesson_id="other")
+MINE, OTHER = NoteRow(id=1, session_address="mine"), NoteRow(id=1, session_address="other")
 
 
 def _log(*conditions: Condition) -> ReadLog:
@@ -19,7 +19,7 @@ def _log(*conditions: Condition) -> ReadLog:
 
 
 def _mine() -> Points:
-    return Points(Index(("lessonId",)), ("lesson_id",), frozenset({("mine",)}))
+    return Points(Index(("lessonId",)), ("session_address",), frozenset({("mine",)}))
 
 
 def test_a_row_that_comes_changes_or_goes_is_seen() -> None:

@@ -41,7 +41,7 @@ async def forget(here: World, row: LiveSessionRow, but: Sequence[str] = ()) -> N
         await retention(here).delete(session, but=but)
 
 
-async def fill(here: World, table: TableSchema[StoredRow], lesson_id: str, count: int = 1) -> Table[StoredRow]:
+async def fill(here: World, table: TableSchema[StoredRow], session_address: str, count: int = 1) -> Table[StoredRow]:
     """Rows of a session in one table, whatever its columns are."""
     rows = Table.of(table, here.store.database, here.store.interner)
     known = {column.field: column for column in table.columns}
@@ -51,8 +51,10 @@ async def fill(here: World, table: TableSchema[StoredRow], lesson_id: str, count
             for field in msgspec.structs.fields(table.row_type)
             if field.required
         }
-        unique = {name: f"{lesson_id}{number}" for name in ("pubkey", "event_id", "connection_id") if name in values}
-        await rows.add(table.row_type(**values | unique | {"lesson_id": lesson_id}))
+        unique = {
+            name: f"{session_address}{number}" for name in ("pubkey", "event_id", "connection_id") if name in values
+        }
+        await rows.add(table.row_type(**values | unique | {"session_address": session_address}))
     return rows
 
 
@@ -71,13 +73,13 @@ async def test_what_belongs_to_a_session_goes_with_it() -> None:
     async with world() as here:
         gone, kept = await here.schedule(), await here.schedule()
         for table in of_a_session():
-            await fill(here, table, gone.lesson_id)
-            await fill(here, table, kept.lesson_id)
+            await fill(here, table, gone.session_address)
+            await fill(here, table, kept.session_address)
         await forget(here, gone)
-        assert [row.lesson_id for row in await here.store.sessions.to_list()] == [kept.lesson_id]
+        assert [row.session_address for row in await here.store.sessions.to_list()] == [kept.session_address]
         for table in of_a_session():
             rows = await Table.of(table, here.store.database, here.store.interner).to_list()
-            assert [getattr(row, "lesson_id", None) for row in rows] == [kept.lesson_id], table.name
+            assert [getattr(row, "session_address", None) for row in rows] == [kept.session_address], table.name
 
 
 async def test_it_is_done_in_short_steps() -> None:
@@ -85,7 +87,7 @@ async def test_it_is_done_in_short_steps() -> None:
     async with world() as here:
         row = await here.schedule()
         (ledger,) = [table for table in of_a_session() if table.name == "attendanceIntervals"]
-        rows = await fill(here, ledger, row.lesson_id, count=1_201)
+        rows = await fill(here, ledger, row.session_address, count=1_201)
         with here.store.changes.subscribe("attendanceIntervals", limit=10_000) as changes:
             sizes: list[int] = []
             published = here.store.changes.publish
@@ -106,7 +108,7 @@ async def test_a_restart_in_between_goes_on() -> None:
         await retention(here).begin(row, here.now)
         assert await here.store.rsvps.count() == 1
         left = await retention(here).begun()
-        assert left == [Forgotten(row.lesson_id, row.conference_room_id or "")]
+        assert left == [Forgotten(row.session_address, row.conference_room_id or "")]
         await retention(here).delete(left[0], but=["recordings"])
         assert await here.store.rsvps.count() == 0
         assert await retention(here).begun() == left, "its recordings may still be somewhere"
@@ -122,11 +124,11 @@ async def test_its_events_leave_the_mirror() -> None:
         await here.answer(person, other)
         await here.cancel(row)
         await here.turn()
-        gone = await here.row(row.lesson_id)
+        gone = await here.row(row.session_address)
         await forget(here, gone)
-        named = Filter(tags=(("a", (row.lesson_id,)),))
+        named = Filter(tags=(("a", (row.session_address,)),))
         assert await here.mirror.by_filter(named) == []
-        assert await here.mirror.newest(Address.parse(row.lesson_id) or Address(0, person.pubkey, "")) is None
+        assert await here.mirror.newest(Address.parse(row.session_address) or Address(0, person.pubkey, "")) is None
         assert (
             await here.mirror.newest(Address(kinds.MEETING, here.service.pubkey, gone.conference_room_id or "")) is None
         )
@@ -145,7 +147,7 @@ async def test_what_was_on_its_way_is_not_sent_any_more() -> None:
         event = await here.event_of(row)
 
         async def queue(tx: Transaction) -> None:
-            await here.outgoing.add(tx, [event], lesson_id=row.lesson_id)
+            await here.outgoing.add(tx, [event], session_address=row.session_address)
 
         await here.store.database.transact(queue)
         await forget(here, row)

@@ -33,7 +33,7 @@ async def test_it_is_told_when_the_person_was_last_seen() -> None:
     async with mirrored() as here:
         interval = IntervalRow(
             connection_id="c1",
-            lesson_id="31923:x:y",
+            session_address="31923:x:y",
             pubkey="a" * 64,
             device="laptop",
             joined_at=1_000,

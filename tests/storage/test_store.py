@@ -62,7 +62,7 @@ async def test_a_transaction_over_tables_is_all_or_nothing(tmp_path: Path) -> No
 
         async def scope(db: BoundTables) -> int:
             key = await db.rsvps.add(rsvp("lesson", "person"))
-            await db.opt_outs.add(OptOutRow(pubkey="person", lesson_id="*", created_at=1))
+            await db.opt_outs.add(OptOutRow(pubkey="person", session_address="*", created_at=1))
             await db.tx.execute("UPDATE optOuts SET createdAt = 2")
             if await db.rsvps.count() > 1:
                 raise ValueError
@@ -86,7 +86,7 @@ async def test_a_table_that_was_not_declared_is_refused(tmp_path: Path) -> None:
         async def scope(db: BoundTables) -> None:
             assert await db.rsvps.count() == 0
             with pytest.raises(TransactionMisused, match=r"optOuts is not in .* declared: trainingLiveSessionRSVPs"):
-                await db.opt_outs.add(OptOutRow(pubkey="person", lesson_id="*", created_at=1))
+                await db.opt_outs.add(OptOutRow(pubkey="person", session_address="*", created_at=1))
             with pytest.raises(TransactionMisused, match="optOuts"):
                 await db.opt_outs.all().delete()
             with pytest.raises(TransactionMisused, match="optOuts"):
@@ -141,7 +141,7 @@ async def test_a_read_transaction_sees_one_moment_of_all_tables(tmp_path: Path) 
         reading = asyncio.create_task(store.transaction("r", [store.rsvps, store.opt_outs], scope))
         await read.wait()
         await store.rsvps.add(rsvp("lesson", "person"))
-        await store.opt_outs.add(OptOutRow(pubkey="person", lesson_id="*", created_at=1))
+        await store.opt_outs.add(OptOutRow(pubkey="person", session_address="*", created_at=1))
         written.set()
         assert await reading == [0, 0, 0]
 

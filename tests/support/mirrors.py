@@ -34,7 +34,9 @@ class Mirrored:
 
     async def answers(self) -> dict[tuple[str, str], tuple[str, str]]:
         """Status and event of the RSVP of each (session, person)."""
-        return {(row.lesson_id, row.pubkey): (row.status, row.event_id) for row in await self.store.rsvps.to_list()}
+        return {
+            (row.session_address, row.pubkey): (row.status, row.event_id) for row in await self.store.rsvps.to_list()
+        }
 
     async def ingest(self, *events: VerifiedEvent, at: int = NOW) -> list[str]:
         """The outcomes of one batch."""
@@ -60,10 +62,16 @@ def lesson(key: SecretKey, d: str = "s") -> str:
 
 
 def rsvp(
-    key: SecretKey, lesson_id: str, status: str = "accepted", *, d: str = "r", at: int = NOW, more: Sequence[str] = ()
+    key: SecretKey,
+    session_address: str,
+    status: str = "accepted",
+    *,
+    d: str = "r",
+    at: int = NOW,
+    more: Sequence[str] = (),
 ) -> VerifiedEvent:
     """An RSVP; `more` is one further tag."""
-    tags = (("a", lesson_id), ("d", d), ("status", status), *((tuple(more),) if more else ()))
+    tags = (("a", session_address), ("d", d), ("status", status), *((tuple(more),) if more else ()))
     return verified(key, kind=kinds.RSVP, tags=tags, created_at=at)
 
 

@@ -95,9 +95,9 @@ class Outsider:
         await self.publish(31923, [*tags, *more])
         return f"31923:{self.pubkey}:{identifier}"
 
-    async def answer(self, lesson_id: str, status: str) -> Event:
+    async def answer(self, session_address: str, status: str) -> Event:
         """An RSVP as any calendar client would publish it: `d` is random."""
-        return await self.publish(31925, [["d", secrets.token_hex(8)], ["a", lesson_id], ["status", status]])
+        return await self.publish(31925, [["d", secrets.token_hex(8)], ["a", session_address], ["status", status]])
 
     async def everything(self) -> list[Event]:
         """What the relay has stored, of every kind and every author."""
@@ -164,13 +164,13 @@ class Outsider:
         return await send(method, url, raw, self.sign(27235, tags))
 
     async def join(
-        self, base: str, reference: str, lesson_id: str, *, device: str = "laptop", private: bool = False
+        self, base: str, reference: str, session_address: str, *, device: str = "laptop", private: bool = False
     ) -> Seat:
         """Join with one signature and sit down, as docs/wire-formats.md says ("Joining")."""
         path = f"{base}/api/sessions/{reference}/join"
         ask = self.call("POST", f"{path}/challenge") if private else send("POST", f"{path}/challenge")
         challenge = (await ask).body
-        tags = [["u", challenge["url"]], ["method", "POST"], ["a", lesson_id]]
+        tags = [["u", challenge["url"]], ["method", "POST"], ["a", session_address]]
         tags += [["nonce", challenge["nonce"]], ["device", device]]
         if challenge["recordingPolicyHash"]:
             tags.append(["recording_consent", "yes", challenge["recordingPolicyHash"]])

@@ -49,8 +49,8 @@ class Here(msgspec.Struct, frozen=True):
 
     async def scheduled(self, *, starts_in: int = 300, **fields: object) -> str:
         """A session that the instructor published over the interface; the URL of its page."""
-        lesson_id = await self.submitted(starts_in=starts_in, **fields)
-        return f"{self.stage.base_url}/s/{(await self.shown(lesson_id))['naddr']}"
+        session_address = await self.submitted(starts_in=starts_in, **fields)
+        return f"{self.stage.base_url}/s/{(await self.shown(session_address))['naddr']}"
 
     async def submitted(self, *, starts_in: int = 300, **fields: object) -> str:
         """A session that the instructor signed and handed in; its address."""
@@ -133,7 +133,7 @@ class KeptHouse(msgspec.Struct, frozen=True):
 
     def url(self, row: LiveSessionRow) -> str:
         """The page of a session."""
-        return f"{self.base}/s/{row.lesson_id}"
+        return f"{self.base}/s/{row.session_address}"
 
     async def person(self, secret: SecretKey | None = None, **options: Any) -> Visitor:
         """Somebody's browser."""
@@ -166,10 +166,10 @@ async def kept_house(folder: Path, *, rows: Kept, profiles: Sequence[VerifiedEve
 def kept_session(instructor: Pubkey, name: str, *, starts_in: int = 7200, **fields: Any) -> LiveSessionRow:
     """A session as a daemon holds it; `fields` are the row's."""
     start = int(time.time()) + starts_in
-    lesson_id = str(Address(kinds.SESSION, instructor, name))
+    session_address = str(Address(kinds.SESSION, instructor, name))
     usual: dict[str, Any] = {
-        "lesson_id": lesson_id,
-        "conference_room_id": room_of(lesson_id),
+        "session_address": session_address,
+        "conference_room_id": room_of(session_address),
         "scheduled_at": start,
         "ends_at": start + 3600,
         "duration": 60,
@@ -187,7 +187,7 @@ def kept_session(instructor: Pubkey, name: str, *, starts_in: int = 7200, **fiel
         "invited": (),
         "state": "scheduled",
         "epoch": 0,
-        "event_id": hashlib.sha256(lesson_id.encode()).hexdigest(),
+        "event_id": hashlib.sha256(session_address.encode()).hexdigest(),
         "event_created_at": start - 86400,
         "runs": (),
         "adopted_at": start - 86400,

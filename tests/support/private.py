@@ -48,14 +48,14 @@ async def edited(here: World, row: LiveSessionRow, **fields: object) -> LiveSess
     await taken(
         here, signed(here.instructor, here.draft(msgspec.structs.replace(spec_of(current), **fields), previous))
     )
-    return await here.row(row.lesson_id)
+    return await here.row(row.session_address)
 
 
 async def cancelled(here: World, row: LiveSessionRow) -> LiveSessionRow:
     """The instructor hands in the cancelled revision and its deletion."""
     parts = cancel(await here.event_of(row), here.now)
     await taken(here, signed(here.instructor, parts.revision), signed(here.instructor, parts.deletion))
-    return await here.row(row.lesson_id)
+    return await here.row(row.session_address)
 
 
 async def taken(here: World, *events: VerifiedEvent) -> list[Submitted]:
@@ -69,7 +69,7 @@ def answer(
     here: World, key: SecretKey, row: LiveSessionRow, status: RsvpStatus = RsvpStatus.CONFIRMED, *, at: int = 0
 ) -> UnsignedEvent:
     """Somebody's RSVP, unsigned, dated `at` seconds from now."""
-    address = Address.parse(row.lesson_id)
+    address = Address.parse(row.session_address)
     assert address is not None
     return write_rsvp(address, status, pubkey=key.pubkey, now=here.now + at)
 

@@ -32,7 +32,7 @@ class Studio:
 
     def __init__(self, here: World, row: LiveSessionRow, folder: Path) -> None:
         self.here = here
-        self.lesson_id = row.lesson_id
+        self.session_address = row.session_address
         self.folder = folder
         self._row = row
         assert isinstance(here.engine, RecordingEngine)
@@ -46,7 +46,7 @@ class Studio:
 
     async def join(self, key: SecretKey, *, consent: bool | None = True, policy: str = POLICY) -> VerifiedEvent:
         """Somebody's join proof is kept, as the door keeps it; `consent` None says nothing about recording."""
-        address = Address.parse(self.lesson_id)
+        address = Address.parse(self.session_address)
         assert address is not None
         draft = write_join_proof(
             key.pubkey,
@@ -61,7 +61,7 @@ class Studio:
         )
         proof = signed(key, draft)
         member = RoomMemberRow(
-            lesson_id=self.lesson_id,
+            session_address=self.session_address,
             pubkey=key.pubkey,
             state="admitted",
             role="participant",
@@ -86,7 +86,7 @@ class Studio:
     ) -> VerifiedEvent:
         """A later signed answer; `row`: the session as the policy is about it."""
         tags = (
-            ("a", session or self.lesson_id),
+            ("a", session or self.session_address),
             ("recording_consent", "yes" if given else "no", hash_of(policy_for(row or self._row, policy))),
         )
         return signed(key, nip98.write(key.pubkey, URL, "POST", None, self.here.now, tags))
@@ -97,7 +97,7 @@ class Studio:
 
     async def record(self, *, wanted: bool = True) -> Rejection | None:
         """The instructor's command."""
-        row = await self.here.row(self.lesson_id)
+        row = await self.here.row(self.session_address)
         return await self.here.recorder.record(row, self.here.instructor.pubkey, wanted=wanted)
 
     async def look(self) -> None:
@@ -106,7 +106,7 @@ class Studio:
 
     async def end(self) -> None:
         """The instructor ends the session, and the recorder notices."""
-        await self.here.lifecycle.end(self.lesson_id, self.here.instructor.pubkey)
+        await self.here.lifecycle.end(self.session_address, self.here.instructor.pubkey)
         await self.look()
 
     async def make(self) -> RecordingRow:
@@ -116,11 +116,11 @@ class Studio:
 
     async def recording(self) -> RecordingRow:
         """The newest recording."""
-        return (await self.here.recorder.recordings(await self.here.row(self.lesson_id)))[-1]
+        return (await self.here.recorder.recordings(await self.here.row(self.session_address)))[-1]
 
     async def session(self) -> LiveSessionRow:
         """The session as it is now."""
-        return await self.here.row(self.lesson_id)
+        return await self.here.row(self.session_address)
 
     async def recorded(self, seconds: float = 3, *keys: SecretKey) -> RecordingRow:
         """A whole recording of `keys` (or of somebody), made after the end."""
@@ -142,7 +142,7 @@ async def studio(like: World | None = None, *, now: float | None = None, **field
         ) as here:
             row = await here.schedule(starts_in=0, **({"recording_allowed": True, "recording_access": PUBLIC} | fields))
             await here.turn()
-            found = Studio(here, await here.row(row.lesson_id), folder)
+            found = Studio(here, await here.row(row.session_address), folder)
             try:
                 yield found
             finally:

@@ -268,7 +268,7 @@ class Site:
         consent: bool | None = None,
     ) -> UnsignedEvent:
         """The proof, before it is signed."""
-        address = Address.parse(row.lesson_id)
+        address = Address.parse(row.session_address)
         assert address is not None
         return write_join_proof(
             key.pubkey,

@@ -15,10 +15,10 @@ from podium_storage.table.schema import TableSchema, script
 from podium_storage.table.table import Table
 
 
-class NoteRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+class NoteRow(StoredRow, frozen=True, kw_only=True):
     """One row of the table `notes`."""
 
-    lesson_id: InternedText = "lesson"
+    session_address: InternedText = "lesson"
     pubkey: InternedText = "pubkey"
     status: str | None = None
     star_count: int = 0
@@ -35,10 +35,10 @@ NOTES = TableSchema(
 )
 
 
-class SeatRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+class SeatRow(StoredRow, frozen=True, kw_only=True):
     """One row of the table `seats`, which has a unique index."""
 
-    lesson_id: InternedText
+    session_address: InternedText
     pubkey: InternedText
     number: int
     note: str | None = None
@@ -68,10 +68,10 @@ async def opened(path: Path, *, cache_size: int = 1_000) -> AsyncIterator[TestTa
         yield TestTables(database, cache_size)
 
 
-def rsvp(lesson_id: str, pubkey: str, status: str = "confirmed", *, first_seen: int = 1) -> RsvpRow:
+def rsvp(session_address: str, pubkey: str, status: str = "confirmed", *, first_seen: int = 1) -> RsvpRow:
     """An RSVP of which only the given values matter."""
     return RsvpRow(
-        lesson_id=lesson_id,
+        session_address=session_address,
         pubkey=pubkey,
         status=status,
         rsvp_time=1_800_000_000,

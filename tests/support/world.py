@@ -150,7 +150,7 @@ class World:
                     store,
                     PrivateOutbox(store, self.clock),
                     service=self.service.pubkey,
-                    page_of=lambda row: f"https://podium.example.org/s/{row.lesson_id}",
+                    page_of=lambda row: f"https://podium.example.org/s/{row.session_address}",
                 ),
             ],
         )
@@ -307,8 +307,8 @@ class World:
         assert isinstance(folder, Path)
         return folder
 
-    def _is_recording(self, lesson_id: str) -> bool:
-        return self.recorder.is_recording(lesson_id)
+    def _is_recording(self, session_address: str) -> bool:
+        return self.recorder.is_recording(session_address)
 
     def intake_through(self, outgoing: EventWriter) -> EventSubmission:
         """The door for signed events, with this way out for public ones."""
@@ -365,20 +365,20 @@ class World:
         await self.publish(
             self.instructor, self.draft(msgspec.structs.replace(spec_of(current), starts_at=starts_at), previous)
         )
-        return await self.row(row.lesson_id)
+        return await self.row(row.session_address)
 
     async def cancel(self, row: LiveSessionRow) -> LiveSessionRow:
         """The instructor cancels."""
         cancelled = cancel(await self.event_of(row), self.now)
         await self.publish(self.instructor, cancelled.revision)
         await self.publish(self.instructor, cancelled.deletion)
-        return await self.row(row.lesson_id)
+        return await self.row(row.session_address)
 
     async def answer(
         self, key: SecretKey, row: LiveSessionRow, status: RsvpStatus = RsvpStatus.CONFIRMED, *, revision: bool = False
     ) -> RsvpRow:
         """Somebody RSVPs; with `revision`, to the revision of `row`."""
-        address = Address.parse(row.lesson_id)
+        address = Address.parse(row.session_address)
         assert address is not None
         mine = await self.rsvp(key, row)
         before = mine.rsvp_time if mine else None
@@ -450,21 +450,23 @@ class World:
         room = RoomId(row.conference_room_id or "")
         return RoomSpec(room=room, title=row.title, allow_recording=row.allow_recording)
 
-    async def row(self, lesson_id: str) -> LiveSessionRow:
+    async def row(self, session_address: str) -> LiveSessionRow:
         """A session as it is now."""
-        row = await self.store.sessions.where("lessonId").equals(lesson_id).first()
+        row = await self.store.sessions.where("lessonId").equals(session_address).first()
         assert row is not None
         return row
 
     async def rsvp(self, key: SecretKey, row: LiveSessionRow) -> RsvpRow | None:
         """Somebody's RSVP as it is now."""
-        return await self.store.rsvps.where("[lessonId+pubkey]").equals([row.lesson_id, key.pubkey]).first()
+        return await self.store.rsvps.where("[lessonId+pubkey]").equals([row.session_address, key.pubkey]).first()
 
     async def ledger(self, key: SecretKey, row: LiveSessionRow) -> dict[str, LedgerRow]:
         """Somebody's messages of the present epoch, by name."""
         rows = await self.store.ledger.where("pubkey").equals(key.pubkey).to_list()
-        epoch = (await self.row(row.lesson_id)).epoch
-        return {each.message: each for each in rows if each.lesson_id == row.lesson_id and each.epoch == epoch}
+        epoch = (await self.row(row.session_address)).epoch
+        return {
+            each.message: each for each in rows if each.session_address == row.session_address and each.epoch == epoch
+        }
 
     async def states(self, key: SecretKey, row: LiveSessionRow) -> dict[str, str]:
         """What became of somebody's messages of the present epoch."""
@@ -490,14 +492,14 @@ class World:
 
     async def event_of(self, row: LiveSessionRow) -> VerifiedEvent:
         """The newest revision of a session."""
-        address = Address.parse(row.lesson_id)
+        address = Address.parse(row.session_address)
         assert address is not None
         event = await self.mirror.newest(address)
         assert event is not None
         return event
 
-    async def _notice(self, lesson_id: str, text: str) -> None:
-        self.notices.append((lesson_id, text))
+    async def _notice(self, session_address: str, text: str) -> None:
+        self.notices.append((session_address, text))
 
 
 @asynccontextmanager

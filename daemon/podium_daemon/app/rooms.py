@@ -82,8 +82,8 @@ def build_rooms(
 ) -> RoomParts:
     """Build the rooms and their recorder, which need each other."""
 
-    def is_recording(lesson_id: str) -> bool:
-        return recorder.is_recording(lesson_id)
+    def is_recording(session_address: str) -> bool:
+        return recorder.is_recording(session_address)
 
     rooms = Rooms(
         room_settings(core),

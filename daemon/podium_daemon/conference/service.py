@@ -53,13 +53,13 @@ class Lesson(Protocol):
     """A scheduled live session, known by its address."""
 
     @property
-    def lesson_id(self) -> str: ...
+    def session_address(self) -> str: ...
 
 
 class ConferenceRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What the sessions port knows of a session's conference. `meeting_url` is its own, for engines that need one."""
 
-    lesson_id: str
+    session_address: str
     join_url: str
     is_active: bool = False
     conference_room_id: RoomId | None = None
@@ -71,19 +71,21 @@ class ConferenceRecord(msgspec.Struct, frozen=True, kw_only=True):
 class SessionsPort(Protocol):
     """The lifecycle of sessions, as this service needs it."""
 
-    async def conference_of(self, lesson_id: str) -> ConferenceRecord | None:
+    async def conference_of(self, session_address: str) -> ConferenceRecord | None:
         """What is known, or None for an unknown session."""
         ...
 
-    async def set_conference(self, lesson_id: str, room: RoomId, config: TrainingConferenceConfig) -> Rejection | None:
+    async def set_conference(
+        self, session_address: str, room: RoomId, config: TrainingConferenceConfig
+    ) -> Rejection | None:
         """Keep the room's id and configuration, or why this configuration is not the session's."""
         ...
 
-    async def start(self, lesson_id: str) -> Rejection | None:
+    async def start(self, session_address: str) -> Rejection | None:
         """Make it Active and send the join links; or why not (the instructor is not verified, it has ended)."""
         ...
 
-    async def end(self, lesson_id: str) -> Rejection | None:
+    async def end(self, session_address: str) -> Rejection | None:
         """Make it Ended; or why not."""
         ...
 
@@ -91,7 +93,9 @@ class SessionsPort(Protocol):
 class AttendancePort(Protocol):
     """The attendance rows, as this service needs them."""
 
-    async def track(self, lesson_id: str, pubkey: Pubkey, joined_at: int, left_at: int | None) -> Rejection | None:
+    async def track(
+        self, session_address: str, pubkey: Pubkey, joined_at: int, left_at: int | None
+    ) -> Rejection | None:
         """Record one interval in Unix seconds; open while `left_at` is None. The same interval twice counts once."""
         ...
 
@@ -117,13 +121,13 @@ class TrainingCallingIntegration:
         Raises:
             InvalidInput: the engine lacks a setting; says which.
         """
-        record = await self._sessions.conference_of(lesson.lesson_id)
+        record = await self._sessions.conference_of(lesson.session_address)
         if record is None:
-            return _unknown(lesson.lesson_id)
+            return _unknown(lesson.session_address)
         room = record.conference_room_id or RoomId(self._random_bytes(16).hex())
         if objection := self._engine.check_spec(_spec(room, config, record.meeting_url)):
             return objection
-        if refusal := await self._sessions.set_conference(lesson.lesson_id, room, config):
+        if refusal := await self._sessions.set_conference(lesson.session_address, room, config):
             return refusal
         return LiveSessionRoom(room, record.join_url)
 
@@ -199,5 +203,5 @@ def _spec(room: RoomId, config: TrainingConferenceConfig, meeting_url: str | Non
     )
 
 
-def _unknown(lesson_id: str) -> Rejection:
-    return Rejection(Slug.NO_SESSION, f"there is no session {lesson_id[:300]!r}", "See `podium session list`.")
+def _unknown(session_address: str) -> Rejection:
+    return Rejection(Slug.NO_SESSION, f"there is no session {session_address[:300]!r}", "See `podium session list`.")

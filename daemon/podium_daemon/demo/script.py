@@ -241,7 +241,7 @@ class Story:
                     Filter(
                         kinds=(kinds.ATTENDANCE,),
                         authors=(Pubkey(self._stage.service_pubkey),),
-                        tags=(("a", (self.session.lesson_id,)),),
+                        tags=(("a", (self.session.session_address,)),),
                     )
                 )
                 records = {record.participant: record for record in map(read_attendance_record, events) if record}
@@ -305,7 +305,7 @@ class Story:
         wanted = Filter(
             kinds=(kinds.MEETING,),
             authors=(Pubkey(self._stage.service_pubkey),),
-            tags=(("a", (self.session.lesson_id,)),),
+            tags=(("a", (self.session.session_address,)),),
         )
 
         async def there() -> Meeting | None:

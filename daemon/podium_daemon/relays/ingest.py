@@ -113,7 +113,7 @@ def _answers_what_was_asked(event: VerifiedEvent, filters: tuple[Filter, ...]) -
     """
     rsvp = read_rsvp(event)
     asked = [values for one in filters for name, values in one.tags if name == "a"]
-    return rsvp is not None and (not asked or any(rsvp.lesson_id in values for values in asked))
+    return rsvp is not None and (not asked or any(rsvp.session_address in values for values in asked))
 
 
 def _may_concern_us(parsed: ParsedEvent) -> bool:

@@ -44,12 +44,12 @@ class ParticipantIndex:
             self._lessons_of, self._known = {}, set()
         for change in batch.changes:
             row = change.after or change.before
-            if not isinstance(row, RsvpRow | QuestionRow) or row.lesson_id not in self._known:
+            if not isinstance(row, RsvpRow | QuestionRow) or row.session_address not in self._known:
                 continue
             if change.after is not None:
-                self._lessons_of.setdefault(row.pubkey, set()).add(row.lesson_id)
+                self._lessons_of.setdefault(row.pubkey, set()).add(row.session_address)
             elif isinstance(row, RsvpRow):
-                self._forget(row.pubkey, {row.lesson_id})
+                self._forget(row.pubkey, {row.session_address})
 
     async def follow(self, lessons: Collection[str]) -> None:
         """Have the people of these sessions, and of no others."""
@@ -62,9 +62,9 @@ class ParticipantIndex:
             rows = await self._store.rsvps.where("lessonId").any_of(fresh).to_list()
             self._known.update(fresh)
             for row in sorted(rows, key=lambda row: row.first_seen):
-                self._lessons_of.setdefault(row.pubkey, set()).add(row.lesson_id)
+                self._lessons_of.setdefault(row.pubkey, set()).add(row.session_address)
             for asked in await self._store.questions.where("lessonId").any_of(fresh).to_list():
-                self._lessons_of.setdefault(asked.pubkey, set()).add(asked.lesson_id)
+                self._lessons_of.setdefault(asked.pubkey, set()).add(asked.session_address)
 
     def _forget(self, pubkey: str, lessons: set[str]) -> None:
         left = self._lessons_of.get(pubkey, set()) - lessons

@@ -88,6 +88,6 @@ def _session_of(event: VerifiedEvent) -> str:
     """What the event is about: the session of an answer, the meeting of a question; empty for anything else."""
     rsvp = read_rsvp(event)
     if rsvp is not None:
-        return rsvp.lesson_id
+        return rsvp.session_address
     meeting = fields.address(event.tags, kinds.MEETING)
     return "" if meeting is None else str(meeting)

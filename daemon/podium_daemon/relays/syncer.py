@@ -325,17 +325,19 @@ class Syncer:
     def _read_at_the_doors(self, sessions: Sequence[LiveSessionRow]) -> float:
         """Read a session's answers again as a whole when its doors open; returns when the next doors do."""
         now, upcoming = self._clock.now(), float("inf")
-        self._doors_seen &= {(row.lesson_id, row.epoch) for row in sessions if row.state == "scheduled"}
+        self._doors_seen &= {(row.session_address, row.epoch) for row in sessions if row.state == "scheduled"}
         for row in sessions:
-            opens, key = row.scheduled_at - self.doors, (row.lesson_id, row.epoch)
+            opens, key = row.scheduled_at - self.doors, (row.session_address, row.epoch)
             if row.state != "scheduled" or key in self._doors_seen or private.is_private(row):
                 continue
             if opens > now:
                 upcoming = min(upcoming, opens)
                 continue
             self._doors_seen.add(key)
-            answers = Filter(kinds=(kinds.RSVP,), tags=(("a", (row.lesson_id,)),))
-            self._persist(f"reading the answers to {row.lesson_id}", functools.partial(self._read, None, (answers,)))
+            answers = Filter(kinds=(kinds.RSVP,), tags=(("a", (row.session_address,)),))
+            self._persist(
+                f"reading the answers to {row.session_address}", functools.partial(self._read, None, (answers,))
+            )
         return upcoming
 
     def _ask(self, wanted: dict[str, tuple[Filter, ...]], *, anew: bool) -> None:
@@ -366,12 +368,12 @@ class Syncer:
         return lambda relay: self._marks.get((relay, name))
 
     async def _interests(self, sessions: Sequence[LiveSessionRow]) -> Interests:
-        lessons = [row.lesson_id for row in sessions if _is_open(row)]
+        lessons = [row.session_address for row in sessions if _is_open(row)]
         await self._audience.follow(lessons)
         secret = [row for row in sessions if _is_open(row) and private.is_private(row)]
         # where they read messages must be known before they have answered
         named = [pubkey for row in secret for pubkey in private.people_of(row)]
-        hidden = {row.lesson_id for row in secret}
+        hidden = {row.session_address for row in secret}
         return Interests(
             service=self._service,
             instructors=tuple(sorted(self._instructors())),
@@ -387,7 +389,7 @@ class Syncer:
         """Whom live public sessions name, and who answered them."""
         live = [row for row in sessions if row.state == "active" and not private.is_private(row)]
         named = [pubkey for row in live for pubkey in private.people_of(row)]
-        return tuple(dict.fromkeys((*named, *self._audience.people_of({row.lesson_id for row in live}))))
+        return tuple(dict.fromkeys((*named, *self._audience.people_of({row.session_address for row in live}))))
 
     def _meetings(self, sessions: Sequence[LiveSessionRow]) -> Iterator[str]:
         """What questions name: the live status, its streaming twin, the room; private sessions have none."""

@@ -53,7 +53,7 @@ class Entry(msgspec.Struct, frozen=True):
 class Written(msgspec.Struct, frozen=True):
     """What an entry says; whatever changes in it is a new revision of the entry. Times in Unix seconds."""
 
-    lesson_id: str
+    session_address: str
     starts_at: int
     ends_at: int
     title: str
@@ -84,14 +84,16 @@ class Face(msgspec.Struct, frozen=True):
 
 def write_entries(entries: Iterable[Entry]) -> list[Written]:
     """What the entries say, by start. One that cannot be written is left out and logged: the others are shown."""
-    chosen = sorted(entries, key=lambda entry: (entry.row.scheduled_at, entry.row.lesson_id))
+    chosen = sorted(entries, key=lambda entry: (entry.row.scheduled_at, entry.row.session_address))
     found = []
     for entry in chosen:
         try:
             written = _write(entry)
             _event(written, Revision(0, 0)).to_ical()
         except Exception as error:  # noqa: BLE001  (a boundary: one odd session must not take away everybody's calendar)
-            _log.warning("not in a calendar", action="calendar.left_out", session=entry.row.lesson_id, error=str(error))
+            _log.warning(
+                "not in a calendar", action="calendar.left_out", session=entry.row.session_address, error=str(error)
+            )
         else:
             found.append(written)
     return found
@@ -109,15 +111,15 @@ def feed(entries: Iterable[tuple[Written, Revision]], *, name: str, owner: str) 
     return raw
 
 
-def uid_of(lesson_id: str) -> str:
+def uid_of(session_address: str) -> str:
     """The UID of a session for good: its address, hashed, since a `d` may hold what programs do not take in a UID."""
-    return f"{_hashed(lesson_id)}@podium"
+    return f"{_hashed(session_address)}@podium"
 
 
 def _write(entry: Entry) -> Written:
     row, status = entry.row, _status(entry)
     return Written(
-        lesson_id=row.lesson_id,
+        session_address=row.session_address,
         starts_at=row.scheduled_at,
         ends_at=row.ends_at,
         title=single_line(row.title, _MAX_TITLE),
@@ -132,7 +134,7 @@ def _event(written: Written, revision: Revision) -> Event:
     revised = datetime.fromtimestamp(revision.revised_at, UTC)
     has_length = written.ends_at > written.starts_at  # RFC 5545, 3.8.2.2: DTEND is later than DTSTART, or not there
     event = Event.new(
-        uid=uid_of(written.lesson_id),
+        uid=uid_of(written.session_address),
         sequence=revision.sequence,
         stamp=revised,
         last_modified=revised,

@@ -32,13 +32,13 @@ class CalendarRevisions:
 
         Entries that are in the feed no more are forgotten. Nothing is written while nothing changed.
         """
-        digests = {entry.lesson_id: entry.digest for entry in entries}
+        digests = {entry.session_address: entry.digest for entry in entries}
         known = await self._known(self._store, owner)
-        if {row.lesson_id: row.digest for row in known.values()} != digests:
+        if {row.session_address: row.digest for row in known.values()} != digests:
             known = await self._store.transaction(
                 "rw", [self._store.calendar_entries], lambda tables: self._renew(tables, owner, digests)
             )
-        return [Revision(row.sequence, row.revised_at) for row in (known[entry.lesson_id] for entry in entries)]
+        return [Revision(row.sequence, row.revised_at) for row in (known[entry.session_address] for entry in entries)]
 
     def now(self) -> Revision:
         """The revision of an entry that is written for the first time, or to be kept once."""
@@ -46,7 +46,7 @@ class CalendarRevisions:
 
     async def _known(self, tables: Store | BoundTables, owner: Pubkey) -> dict[str, CalendarEntryRow]:
         rows = await tables.calendar_entries.where("pubkey").equals(owner).to_list()
-        return {row.lesson_id: row for row in rows}
+        return {row.session_address: row for row in rows}
 
     async def _renew(
         self, tables: BoundTables, owner: Pubkey, digests: Mapping[str, str]
@@ -59,14 +59,16 @@ class CalendarRevisions:
         return after
 
 
-def _renewed(before: CalendarEntryRow | None, owner: Pubkey, lesson_id: str, digest: str, now: int) -> CalendarEntryRow:
+def _renewed(
+    before: CalendarEntryRow | None, owner: Pubkey, session_address: str, digest: str, now: int
+) -> CalendarEntryRow:
     if before is not None and before.digest == digest:
         return before
     revision = _after(before, now)
     return CalendarEntryRow(
         id=None if before is None else before.id,
         pubkey=owner,
-        lesson_id=lesson_id,
+        session_address=session_address,
         digest=digest,
         sequence=revision.sequence,
         revised_at=revision.revised_at,

@@ -130,7 +130,7 @@ class Drafts:
         )
         if private.is_private(row):
             private.check_size(event, service=self._service)
-        return DraftOut(lesson_id=row.lesson_id, events=[template(event)])
+        return DraftOut(lesson_id=row.session_address, events=[template(event)])
 
     async def cancellation(self, row: LiveSessionRow, reason: str) -> DraftOut:
         """The cancelled revision and the deletion that follows it.
@@ -139,7 +139,9 @@ class Drafts:
             Problem: 409, the session is over or its event is not in the mirror.
         """
         cancelled = session.cancel(await self._newest(row), int(self._clock.now()), reason)
-        return DraftOut(lesson_id=row.lesson_id, events=[template(cancelled.revision), template(cancelled.deletion)])
+        return DraftOut(
+            lesson_id=row.session_address, events=[template(cancelled.revision), template(cancelled.deletion)]
+        )
 
     async def restoration(self, row: LiveSessionRow) -> DraftOut:
         """The revision that takes a cancellation back: the session as it was.
@@ -166,7 +168,7 @@ class Drafts:
             previous_created_at=max(row.event_created_at, now),  # a deletion of this very second must not reach it
             start_before=spec.starts_at,
         )
-        return DraftOut(lesson_id=row.lesson_id, events=[template(event)])
+        return DraftOut(lesson_id=row.session_address, events=[template(event)])
 
     async def rsvp(
         self, row: LiveSessionRow, author: Pubkey, status: rsvp.RsvpStatus, counted: RsvpRow | None = None
@@ -187,7 +189,7 @@ class Drafts:
             previous_created_at=max(before, default=None),
         )
         return DraftOut(
-            lesson_id=row.lesson_id,
+            lesson_id=row.session_address,
             events=[template(event)],
             notice=_PRIVATE_ANSWER if private.is_private(row) else _PUBLIC_ANSWER,
         )
@@ -205,9 +207,9 @@ class Drafts:
         is_private = spec.effective_visibility is session.Visibility.PRIVATE
         if is_private:
             private.check_size(event, service=self._service)
-        lesson_id = str(Address(kinds.SESSION, author, spec.identifier))
+        session_address = str(Address(kinds.SESSION, author, spec.identifier))
         public = _PUBLIC + (_SEALED if spec.attendance is session.Visibility.PRIVATE else _PUBLISHED)
-        return DraftOut(lesson_id=lesson_id, events=[template(event)], notice=_PRIVATE if is_private else public)
+        return DraftOut(lesson_id=session_address, events=[template(event)], notice=_PRIVATE if is_private else public)
 
     async def _newest(self, row: LiveSessionRow) -> AuthoredEvent:
         event = await self._mirror.newest(_address(row))
@@ -273,6 +275,6 @@ def template(event: UnsignedEvent) -> TemplateModel:
 
 
 def _address(row: LiveSessionRow) -> Address:
-    address = Address.parse(row.lesson_id)
+    address = Address.parse(row.session_address)
     assert address is not None, "a row's lessonId was parsed before it was stored"
     return address

@@ -26,8 +26,8 @@ async def questions_of(store: Store, row: LiveSessionRow, *, leading: bool) -> Q
 
 async def both_views(store: Store, row: LiveSessionRow) -> dict[bool, QuestionsOut]:
     """What those who lead see (True) and what everybody else does, out of one reading."""
-    found = await store.questions.where("lessonId").equals(row.lesson_id).to_list()
-    controls = await store.controls.where("lessonId").equals(row.lesson_id).first()
+    found = await store.questions.where("lessonId").equals(row.session_address).to_list()
+    controls = await store.controls.where("lessonId").equals(row.session_address).first()
     rows = sorted(found, key=lambda one: one.id or 0)
     silenced = frozenset(controls.silenced) if controls else frozenset[str]()
     return {True: _seen(row, rows, silenced, leading=True), False: _seen(row, rows, (), leading=False)}

@@ -43,7 +43,7 @@ class PageLinks:
 
     def naddr(self, row: LiveSessionRow) -> str:
         """The session's naddr with our relays as hints."""
-        address = Address.parse(row.lesson_id)
+        address = Address.parse(row.session_address)
         assert address is not None, "a row's lessonId was parsed before it was stored"
         return nip19.encode_naddr(address, tuple(self._hints()[:2]))
 
@@ -105,7 +105,7 @@ class Views(PageLinks):
                 return _unknown(reference)
             case several:
                 # instructors may use the same name: their addresses tell such sessions apart
-                named = [row.lesson_id if exact else identifier_of(row) for row in several]
+                named = [row.session_address if exact else identifier_of(row) for row in several]
                 detail = f"{reference!r} could be any of {len(named)} sessions: {', '.join(sorted(named)[:5])}"
                 raise Problem(Slug.AMBIGUOUS_SESSION, detail, "Give more of the name, or the naddr.")
 
@@ -115,14 +115,14 @@ class Views(PageLinks):
 
     async def _meant(self, address: Address) -> LiveSessionRow | None:
         """The session at an address, or the one that our live status or somebody's answer at it is about."""
-        lesson_id = str(address)
+        session_address = str(address)
         if address.kind == kinds.MEETING and address.pubkey == self._service:
             return await self._store.sessions.where("conferenceRoomId").equals(address.identifier).first()
         if address.kind == kinds.RSVP:
             answers = self._store.rsvps.where("pubkey").equals(address.pubkey)
             answer = await answers.and_("identifier").equals(address.identifier).first()
-            lesson_id = answer.lesson_id if answer is not None else lesson_id
-        return await self._store.sessions.where("lessonId").equals(lesson_id).first()
+            session_address = answer.session_address if answer is not None else session_address
+        return await self._store.sessions.where("lessonId").equals(session_address).first()
 
     async def sessions(
         self,
@@ -146,20 +146,22 @@ class Views(PageLinks):
             found = found.and_(lambda row: self.may_see(row, viewer))
         ordered = found.reverse() if newest_first else found
         rows = await ordered.offset(offset).limit(limit).to_list()
-        counts = await session_counts(self._store.database, [row.lesson_id for row in rows])
+        counts = await session_counts(self._store.database, [row.session_address for row in rows])
         shown: list[SessionOut] = []
         async for part in in_slices(rows, _SLICE):
-            shown += [self._session(row, counts[row.lesson_id]) for row in part]
+            shown += [self._session(row, counts[row.session_address]) for row in part]
         return shown
 
     async def session(self, row: LiveSessionRow) -> SessionOut:
         """One session with its counts."""
-        return self._session(row, (await session_counts(self._store.database, [row.lesson_id]))[row.lesson_id])
+        return self._session(
+            row, (await session_counts(self._store.database, [row.session_address]))[row.session_address]
+        )
 
     def _session(self, row: LiveSessionRow, counted: SessionCounts) -> SessionOut:
         instructor = self._introduce(Pubkey(row.instructor_pubkey))
         return SessionOut(
-            lesson_id=row.lesson_id,
+            lesson_id=row.session_address,
             naddr=self.naddr(row),
             title=row.title,
             summary=row.summary,
@@ -207,23 +209,23 @@ class Views(PageLinks):
 
     async def rsvps(self, row: LiveSessionRow, only: Pubkey | None) -> list[RsvpOut]:
         """The RSVPs in order of arrival, or just those of `only`."""
-        rows = await self._store.rsvps.where("lessonId").equals(row.lesson_id).to_list()
+        rows = await self._store.rsvps.where("lessonId").equals(row.session_address).to_list()
         unreachable = {one.pubkey for one in await self.unreachable(row, None)}
         chosen = sorted((rsvp for rsvp in rows if only in (None, rsvp.pubkey)), key=lambda rsvp: rsvp.first_seen)
         return [_rsvp(rsvp, rsvp.pubkey in unreachable) for rsvp in chosen]
 
     async def attendance(self, row: LiveSessionRow, only: Pubkey | None) -> list[AttendanceOut]:
         """Attendance in the order people came, or just that of `only`."""
-        rows = await self._store.attendance.where("lessonId").equals(row.lesson_id).to_list()
+        rows = await self._store.attendance.where("lessonId").equals(row.session_address).to_list()
         chosen = sorted((each for each in rows if only in (None, each.pubkey)), key=lambda each: each.joined_at)
         there = {each.pubkey for each in rows}
-        watches = await self._store.watches.where("lessonId").equals(row.lesson_id).to_list()
+        watches = await self._store.watches.where("lessonId").equals(row.session_address).to_list()
         watched = _by_watching([one for one in watches if one.pubkey not in there and only in (None, one.pubkey)])
         return [*(_attendance(each) for each in chosen), *watched]
 
     async def own(self, row: LiveSessionRow, pubkey: Pubkey) -> OwnOut:
         """What one person may know of themselves, read by key: a stream asks whenever it changes."""
-        key = [row.lesson_id, pubkey]
+        key = [row.session_address, pubkey]
         rsvp = await self._store.rsvps.where("[lessonId+pubkey]").equals(key).first()
         attendance = await self._store.attendance.where("[lessonId+pubkey]").equals(key).first()
         watches = await self._store.watches.where("[lessonId+pubkey]").equals(key).to_list()
@@ -240,15 +242,15 @@ class Views(PageLinks):
     async def unreachable(self, row: LiveSessionRow, only: Pubkey | None) -> list[UnreachableOut]:
         """To whom nothing can be sent as things stand, in the order in which that was seen; or just that of `only`."""
         if only is None:
-            ledger = await self._store.ledger.where("lessonId").equals(row.lesson_id).to_list()
-            letters = await self._store.letters.where("lessonId").equals(row.lesson_id).to_list()
+            ledger = await self._store.ledger.where("lessonId").equals(row.session_address).to_list()
+            letters = await self._store.letters.where("lessonId").equals(row.session_address).to_list()
         else:
             ledger = await self._store.ledger.where("pubkey").equals(only).to_list()
             letters = await self._store.letters.where("pubkey").equals(only).to_list()
         tried: dict[str, list[LedgerRow | LetterRow]] = {}
         rows: list[LedgerRow | LetterRow] = [*letters, *(entry for entry in ledger if entry.epoch == row.epoch)]
         for each in rows:
-            if each.lesson_id == row.lesson_id and each.state in _TRIED and each.pubkey != self._service:
+            if each.session_address == row.session_address and each.state in _TRIED and each.pubkey != self._service:
                 tried.setdefault(each.pubkey, []).append(each)
         # whoever has been reached since has named relays meanwhile, whatever was too late for that
         away = {key: own for key, own in tried.items() if max(own, key=_tried_at).state == UNDELIVERABLE}
@@ -256,7 +258,7 @@ class Views(PageLinks):
 
     async def reminders(self, row: LiveSessionRow, only: Pubkey | None) -> list[ReminderOut]:
         """The reminder ledger by due time, or just that of `only`."""
-        rows = await self._store.ledger.where("lessonId").equals(row.lesson_id).to_list()
+        rows = await self._store.ledger.where("lessonId").equals(row.session_address).to_list()
         chosen = sorted((each for each in rows if only in (None, each.pubkey)), key=lambda each: (each.due_at, each.id))
         return [*await self._letters(row, only), *(_reminder(each) for each in chosen)]
 
@@ -264,14 +266,14 @@ class Views(PageLinks):
         """What went to people sealed because the session is private: an undeliverable invitation must be seen."""
         if not private.is_private(row):
             return []
-        letters = await self._store.letters.where("lessonId").equals(row.lesson_id).to_list()
+        letters = await self._store.letters.where("lessonId").equals(row.session_address).to_list()
         own = [each for each in letters if each.pubkey != self._service and only in (None, each.pubkey)]
         return [_letter(row, each) for each in sorted(own, key=lambda each: (each.due_at, each.id))]
 
 
 def identifier_of(row: LiveSessionRow) -> str:
     """The `d` of a session."""
-    return row.lesson_id.split(":", 2)[2]
+    return row.session_address.split(":", 2)[2]
 
 
 def was_cancelled(row: LiveSessionRow) -> bool:

@@ -108,7 +108,7 @@ class StreamHub:
         return self._streams.total()
 
     @contextmanager
-    def listen(self, lesson_id: str, pubkey: Pubkey | None, *, leading: bool = False) -> Iterator[Subscriber]:
+    def listen(self, session_address: str, pubkey: Pubkey | None, *, leading: bool = False) -> Iterator[Subscriber]:
         """Watch one session, on behalf of a person if one has proven who they are; `leading`: they lead it.
 
         Raises:
@@ -117,7 +117,7 @@ class StreamHub:
         if self._closed or self._is_full(pubkey, leading=leading):
             detail = "too many pages are listening"
             raise Problem(Slug.TOO_MANY_STREAMS, detail, "Close other tabs, or try again later.")
-        topic = self._topics.setdefault(lesson_id, Channel())
+        topic = self._topics.setdefault(session_address, Channel())
         listener = Subscriber(topic, pubkey)
         topic.listeners.add(listener)
         self._streams[pubkey] += 1
@@ -127,7 +127,7 @@ class StreamHub:
         finally:
             self._streams -= Counter({pubkey: 1})
             topic.listeners.discard(listener)
-            self._clear(lesson_id, topic)
+            self._clear(session_address, topic)
 
     def _is_full(self, pubkey: Pubkey | None, *, leading: bool) -> bool:
         if pubkey is not None and self._streams[pubkey] >= MAX_OF_ONE_KEY:
@@ -137,11 +137,11 @@ class StreamHub:
             return True
         return self.streams >= places * (1 if leading else _OF_SIGNED)
 
-    async def current(self, lesson_id: str, topic: Channel) -> None:
+    async def current(self, session_address: str, topic: Channel) -> None:
         """Read the session if nobody has yet: a thousand pages that open at once cost one read."""
         async with topic.reading:
             if topic.row is None:
-                await self._read(lesson_id, topic)
+                await self._read(session_address, topic)
                 await self._read_questions(topic)
 
     def refresh(self) -> None:
@@ -165,9 +165,9 @@ class StreamHub:
             )
             self._running = self.tasks.errand(self._run(self._changes), _TELLING)
 
-    def _clear(self, lesson_id: str, topic: Channel) -> None:
-        if not topic.listeners and self._topics.get(lesson_id) is topic:
-            del self._topics[lesson_id]
+    def _clear(self, session_address: str, topic: Channel) -> None:
+        if not topic.listeners and self._topics.get(session_address) is topic:
+            del self._topics[session_address]
         if not self._topics and self._running is not None and self._changes is not None:
             self._running.cancel()
             self._running = None
@@ -189,13 +189,13 @@ class StreamHub:
 
     async def _take(self, batch: Batch) -> None:
         touched = _touched(batch)
-        for lesson_id, topic in list(self._topics.items()):
-            touch = touched.get(lesson_id)
+        for session_address, topic in list(self._topics.items()):
+            touch = touched.get(session_address)
             if touch is None and not batch.resync:
                 continue
             before = topic.digest, topic.questions.get(False)
             async with topic.reading:
-                await self._read(lesson_id, topic)
+                await self._read(session_address, topic)
                 asked = {self._store.questions.name, self._store.controls.name}
                 if touch is None or touch.tables & asked or not topic.questions:
                     await self._read_questions(topic)
@@ -206,8 +206,8 @@ class StreamHub:
                 shown = (topic.digest, topic.questions.get(False)) != before
                 _tell(listener, touch or _Touch(), everything=batch.resync, shown=shown)
 
-    async def _read(self, lesson_id: str, topic: Channel) -> None:
-        topic.row = await self._store.sessions.where("lessonId").equals(lesson_id).first()
+    async def _read(self, session_address: str, topic: Channel) -> None:
+        topic.row = await self._store.sessions.where("lessonId").equals(session_address).first()
         if topic.row is None:
             topic.text = None
             return
@@ -246,11 +246,11 @@ def _touched(batch: Batch) -> dict[str, _Touch]:
     for change in batch.changes:
         row = change.after or change.before
         if isinstance(row, _OfASession):
-            touched[row.lesson_id].tables.add(change.table)
+            touched[row.session_address].tables.add(change.table)
             if isinstance(row, LiveSessionRow):
-                touched[row.lesson_id].session = True
+                touched[row.session_address].session = True
             elif isinstance(row, _OfAPerson):
-                touched[row.lesson_id].people.add(row.pubkey)
+                touched[row.session_address].people.add(row.pubkey)
     return touched
 
 

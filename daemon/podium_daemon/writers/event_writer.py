@@ -31,16 +31,16 @@ class EventWriter:
         """Where our own events go now."""
         return tuple(self._targets())
 
-    async def relays_of(self, lesson_id: str) -> tuple[str, ...]:
+    async def relays_of(self, session_address: str) -> tuple[str, ...]:
         """Every relay that was ever given the session's events, and those of now: a deletion goes to all of them."""
-        return tuple(dict.fromkeys((*self.relays, *await self._outbox.relays_of(lesson_id))))
+        return tuple(dict.fromkeys((*self.relays, *await self._outbox.relays_of(session_address))))
 
     async def add(
         self,
         tx: Transaction,
         events: Sequence[VerifiedEvent],
         *,
-        lesson_id: str | None = None,
+        session_address: str | None = None,
         relays: Sequence[str] | None = None,
     ) -> list[IngestOutcome]:
         """Mirror `events` and queue them for `relays` (every write relay), in the caller's transaction.
@@ -50,7 +50,9 @@ class EventWriter:
         now = int(self._clock.now())
         outcomes = await self.keep(tx, events)
         targets = self.relays if relays is None else tuple(relays)
-        items = [OutboxItem(event=event, relays=targets, not_before=now, lesson_id=lesson_id) for event in events]
+        items = [
+            OutboxItem(event=event, relays=targets, not_before=now, session_address=session_address) for event in events
+        ]
         await self._outbox.add_many_within(tx, items)
         return outcomes
 

@@ -145,10 +145,10 @@ class StatusEvents:
 
     async def _described(self, row: LiveSessionRow) -> meeting.Meeting:
         present, total = await self._counts(row)
-        session = Address.parse(row.lesson_id)
+        session = Address.parse(row.session_address)
         assert session is not None, "a row's lessonId was parsed before it was stored"
         return meeting.Meeting(
-            identifier=row.conference_room_id or room_of(row.lesson_id),
+            identifier=row.conference_room_id or room_of(row.session_address),
             space=self.space,
             session=session,
             title=row.title,
@@ -174,16 +174,16 @@ class StatusEvents:
         return min(row.status_due_at, row.status_created_at + self.settings.refresh)
 
     async def _counts(self, row: LiveSessionRow) -> tuple[int, int]:
-        intervals = await self._store.intervals.where("lessonId").equals(row.lesson_id).to_list()
+        intervals = await self._store.intervals.where("lessonId").equals(row.session_address).to_list()
         present = {interval.pubkey for interval in intervals if interval.left_at is None}
         came = {interval.pubkey for interval in intervals}
         if came or row.state not in (State.SCHEDULED, State.ACTIVE):
             return len(present), len(came)
-        answers = self._store.rsvps.where("lessonId").equals(row.lesson_id)
+        answers = self._store.rsvps.where("lessonId").equals(row.session_address)
         return 0, await answers.and_("status").equals(RsvpStatus.CONFIRMED.value).count()
 
     async def _pinned(self, row: LiveSessionRow) -> tuple[EventId, ...]:
-        questions = self._store.questions.where("lessonId").equals(row.lesson_id).and_("pinned").equals(True)
+        questions = self._store.questions.where("lessonId").equals(row.session_address).and_("pinned").equals(True)
         return tuple(EventId(each.event_id) for each in await questions.to_list() if each.state == "shown")
 
     @property

@@ -64,24 +64,24 @@ class PrivateNotifications:
         """
         topic = topics.SESSION if event.kind == kinds.SESSION else topics.DELETION
         people = (*private.people_of(row), self.service)
-        await self._letters.add(tx, self._copies(event, row.lesson_id, people, topic))
+        await self._letters.add(tx, self._copies(event, row.session_address, people, topic))
         if event.kind == kinds.SESSION:
             await self._letters.add(tx, await self._invitations(tx, row, event, before))
             await self.forget_uninvited(tx, row)
 
-    async def remember(self, tx: Transaction, lesson_id: str, event: VerifiedEvent) -> None:
+    async def remember(self, tx: Transaction, session_address: str, event: VerifiedEvent) -> None:
         """Send a participant's signed event to ourselves: a daemon that lost its disk reads it again."""
         kind = topics.RSVP if event.kind == kinds.RSVP else topics.DELETION
         # one topic for each person: nobody's answer takes the place of another's
-        await self._letters.add(tx, self._copies(event, lesson_id, (self.service,), f"{kind}:{event.pubkey}"))
+        await self._letters.add(tx, self._copies(event, session_address, (self.service,), f"{kind}:{event.pubkey}"))
 
     async def forget_uninvited(self, tx: Transaction, row: LiveSessionRow) -> None:
         """Whoever is not invited any more has no answer and no seat, and hears nothing more."""
-        rsvps = await self._store.rsvps.within(tx).where("lessonId").equals(row.lesson_id).to_list()
+        rsvps = await self._store.rsvps.within(tx).where("lessonId").equals(row.session_address).to_list()
         people = {*private.people_of(row), self.service}
         dead = [Answer(_rsvp(each), held=False) for each in rsvps if each.pubkey not in people]
         await self._rsvps.take(tx, dead, received_at=int(self._clock.now()))
-        kept = await self._store.letters.within(tx).where("lessonId").equals(row.lesson_id).to_list()
+        kept = await self._store.letters.within(tx).where("lessonId").equals(row.session_address).to_list()
         stale = [each.id for each in kept if each.topic in _FOR_GUESTS and each.pubkey not in people]
         await self._store.letters.within(tx).bulk_delete([key for key in stale if key is not None])
 
@@ -92,8 +92,8 @@ class PrivateNotifications:
 
         Who has answered hears of a move or a cancellation from the reminders, like everybody else.
         """
-        rsvps = await self._store.rsvps.within(tx).where("lessonId").equals(row.lesson_id).to_list()
-        kept = await self._store.letters.within(tx).where("lessonId").equals(row.lesson_id).to_list()
+        rsvps = await self._store.rsvps.within(tx).where("lessonId").equals(row.session_address).to_list()
+        kept = await self._store.letters.within(tx).where("lessonId").equals(row.session_address).to_list()
         told = {each.pubkey: LedgerState(each.state) for each in kept if each.topic == topics.INVITATION}
         answered = {each.pubkey for each in rsvps}
         quiet = await self._opted_out(tx, row)
@@ -107,7 +107,7 @@ class PrivateNotifications:
         """Who said `stop` of this session, or `stop all`."""
         people = list(private.people_of(row))
         found = await self._store.opt_outs.within(tx).where("pubkey").any_of(people).to_list()
-        return {each.pubkey for each in found if each.lesson_id in (ALL, row.lesson_id)}
+        return {each.pubkey for each in found if each.session_address in (ALL, row.session_address)}
 
     def _invitation(
         self, row: LiveSessionRow, event: VerifiedEvent, recipient: Pubkey, reached: Collection[str]
@@ -125,17 +125,18 @@ class PrivateNotifications:
         )
         rumor = private.write_invitation(words, service=self.service, recipient=recipient, created_at=event.created_at)
         return Letter(
-            lesson_id=row.lesson_id,
+            session_address=row.session_address,
             recipient=recipient,
             topic=topics.INVITATION,
             rumor=rumor,
             expires_at=row.ends_at,
         )
 
-    def _copies(self, event: VerifiedEvent, lesson_id: str, people: Sequence[Pubkey], topic: str) -> list[Letter]:
+    def _copies(self, event: VerifiedEvent, session_address: str, people: Sequence[Pubkey], topic: str) -> list[Letter]:
         rumor = private.write_copy(event, service=self.service)
         return [
-            Letter(lesson_id=lesson_id, recipient=pubkey, topic=topic, rumor=rumor) for pubkey in dict.fromkeys(people)
+            Letter(session_address=session_address, recipient=pubkey, topic=topic, rumor=rumor)
+            for pubkey in dict.fromkeys(people)
         ]
 
 
@@ -145,7 +146,7 @@ def _shown(row: LiveSessionRow) -> tuple[object, ...]:
 
 def _rsvp(row: RsvpRow) -> Rsvp:
     return Rsvp(
-        lesson_id=row.lesson_id,
+        session_address=row.session_address,
         pubkey=Pubkey(row.pubkey),
         status=RsvpStatus(row.status),
         created_at=row.rsvp_time,

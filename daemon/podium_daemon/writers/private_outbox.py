@@ -34,7 +34,7 @@ _decode: Final = msgspec.json.Decoder(UnsignedEvent).decode
 class Letter(msgspec.Struct, frozen=True, kw_only=True):
     """A rumor by the service for one person. `expires_at` (Unix seconds): nobody needs it from then on."""
 
-    lesson_id: str
+    session_address: str
     recipient: Pubkey
     topic: str
     rumor: UnsignedEvent
@@ -54,16 +54,16 @@ class PrivateOutbox:
             return
         now = int(self._clock.now())
         table = self._store.letters.within(tx)
-        keys = [[letter.lesson_id, letter.recipient, letter.topic] for letter in letters]
+        keys = [[letter.session_address, letter.recipient, letter.topic] for letter in letters]
         known = {
-            (row.lesson_id, row.pubkey, row.topic, row.rumor_id)
+            (row.session_address, row.pubkey, row.topic, row.rumor_id)
             for row in await table.where(_BY_KEY).any_of(keys).to_list()
         }
         written: dict[int, tuple[bytes, str]] = {}  # one copy goes to hundreds: it is written once
         for rumor in {id(letter.rumor): letter.rumor for letter in letters}.values():
             written[id(rumor)] = (_encode(rumor), rumor.id)
         fresh = [_row(letter, *written[id(letter.rumor)], now=now) for letter in letters]
-        changed = [row for row in fresh if (row.lesson_id, row.pubkey, row.topic, row.rumor_id) not in known]
+        changed = [row for row in fresh if (row.session_address, row.pubkey, row.topic, row.rumor_id) not in known]
         await table.upsert(changed, by=_BY_KEY)
 
 
@@ -71,12 +71,12 @@ def attendance_letters(row: LiveSessionRow, record: UnsignedEvent, participant: 
     """An attendance record for the one it is about, for the instructor, and for its author: ourselves."""
     topic = f"{ATTENDANCE}:{participant}"
     recipients = dict.fromkeys((participant, Pubkey(row.instructor_pubkey), record.pubkey))
-    return [Letter(lesson_id=row.lesson_id, recipient=one, topic=topic, rumor=record) for one in recipients]
+    return [Letter(session_address=row.session_address, recipient=one, topic=topic, rumor=record) for one in recipients]
 
 
 def status_letter(row: LiveSessionRow, rumor: UnsignedEvent) -> Letter:
     """The status for ourselves: no 30313 of a private session is on any relay, and a lost disk must not forget it."""
-    return Letter(lesson_id=row.lesson_id, recipient=rumor.pubkey, topic=STATUS, rumor=rumor)
+    return Letter(session_address=row.session_address, recipient=rumor.pubkey, topic=STATUS, rumor=rumor)
 
 
 def rumor_of(row: LetterRow) -> UnsignedEvent:
@@ -86,7 +86,7 @@ def rumor_of(row: LetterRow) -> UnsignedEvent:
 
 def _row(letter: Letter, rumor: bytes, rumor_id: str, *, now: int) -> LetterRow:
     return LetterRow(
-        lesson_id=letter.lesson_id,
+        session_address=letter.session_address,
         pubkey=letter.recipient,
         topic=letter.topic,
         state=LedgerState.SCHEDULED,

@@ -55,7 +55,7 @@ class AttendanceRecord(msgspec.Struct, frozen=True, kw_only=True):
     proof_id: EventId | None = None
 
     @property
-    def lesson_id(self) -> str:
+    def session_address(self) -> str:
         """The session address."""
         return str(self.session)
 

@@ -42,7 +42,7 @@ class JoinExpectation(msgspec.Struct, frozen=True, kw_only=True):
         url: the join call's, built from the configured public URL.
         method: that of the join call.
         body: that of the join call.
-        lesson_id: the session address.
+        session_address: the session address.
         nonce: issued by the daemon.
         issued_at: when that was, in Unix seconds.
         policy_hash: SHA-256 (hex) of the recording policy that was shown, or None if none was.
@@ -53,7 +53,7 @@ class JoinExpectation(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     method: str
     body: bytes | None
-    lesson_id: str
+    session_address: str
     nonce: str
     issued_at: int
     policy_hash: str | None = None
@@ -67,7 +67,7 @@ class JoinProof(msgspec.Struct, frozen=True, kw_only=True):
     pubkey: Pubkey
     event_id: EventId
     created_at: int
-    lesson_id: str
+    session_address: str
     nonce: str
     device: str
     fingerprint: str | None
@@ -147,7 +147,7 @@ def check_join_proof(event: VerifiedEvent, expected: JoinExpectation, now: int) 
         pubkey=event.pubkey,
         event_id=event.id,
         created_at=event.created_at,
-        lesson_id=expected.lesson_id,
+        session_address=expected.session_address,
         nonce=expected.nonce,
         device=tags.first(event.tags, "device") or "",
         fingerprint=tags.first(event.tags, "fingerprint"),
@@ -159,7 +159,7 @@ def _flaw(rows: Tags, expected: JoinExpectation, now: int) -> ProofRefusal | Non
     # a proof that names two sessions, or says yes and no, could be shown to two judges with two results
     if any(fields.is_repeated(rows, name) for name in _OWN_TAGS):
         return ProofRefusal(RefusalReason.REPEATED_TAG, "the proof has a tag twice")
-    if tags.first(rows, "a") != expected.lesson_id:
+    if tags.first(rows, "a") != expected.session_address:
         return ProofRefusal(RefusalReason.WRONG_SESSION, "the proof is for another session")
     if tags.first(rows, "nonce") != expected.nonce:
         return ProofRefusal(RefusalReason.WRONG_NONCE, "the proof does not answer this challenge: ask for a new one")

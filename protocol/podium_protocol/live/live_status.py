@@ -112,7 +112,7 @@ class Meeting(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int = 0
 
     @property
-    def lesson_id(self) -> str:
+    def session_address(self) -> str:
         """The session address."""
         return str(self.session)
 

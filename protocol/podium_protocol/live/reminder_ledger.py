@@ -22,7 +22,7 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the ledger with the facts its sending depends on, as they are now.
 
     Args:
-        lesson_id: the session address.
+        session_address: the session address.
         epoch: the session's when the row was planned.
         message: what the message is about.
         pubkey: the recipient.
@@ -35,7 +35,7 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
         live: the session is Active; a "Live now" waits for it.
     """
 
-    lesson_id: str
+    session_address: str
     epoch: int
     message: Message
     pubkey: Pubkey
@@ -121,4 +121,4 @@ def _needless(row: LedgerRow) -> str | None:
 
 
 def _recipient(row: LedgerRow) -> tuple[str, int, str]:
-    return row.lesson_id, row.epoch, row.pubkey
+    return row.session_address, row.epoch, row.pubkey

@@ -22,7 +22,7 @@ SKEW: Final = 600  # seconds by which the clock of the person who replies may be
 class Told(msgspec.Struct, frozen=True):
     """One message that a person got, about one session; `is_open`: the session is scheduled or active."""
 
-    lesson_id: str
+    session_address: str
     at: int
     rumor_id: EventId
     is_open: bool
@@ -48,11 +48,11 @@ def session_meant(reply: Reply, told: Sequence[Told], *, named: Collection[str],
     quoted = [one for one in told if one.rumor_id in named]
     if quoted:
         is_late = reply.status is not None and not quoted[0].is_open
-        return Unclear.OVER if is_late else quoted[0].lesson_id
+        return Unclear.OVER if is_late else quoted[0].session_address
     # people are told of a recording after the end, and a `stop` means those messages too
     known = [one for one in told if one.at <= at + SKEW and (one.is_open or reply.status is None)]
     if not known:
         return Unclear.STRANGER if not told else Unclear.OVER
     newest = max(known, key=lambda one: one.at)
-    together = {one.lesson_id for one in known if newest.at - one.at < TOGETHER}
-    return newest.lesson_id if len(together) == 1 else Unclear.AMBIGUOUS
+    together = {one.session_address for one in known if newest.at - one.at < TOGETHER}
+    return newest.session_address if len(together) == 1 else Unclear.AMBIGUOUS

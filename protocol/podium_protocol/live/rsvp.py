@@ -49,7 +49,7 @@ class Rsvp(msgspec.Struct, frozen=True, kw_only=True):
     `identifier` is the event's own `d`, by which its author may delete it; None for an answer that is no such event.
     """
 
-    lesson_id: str
+    session_address: str
     pubkey: Pubkey
     status: RsvpStatus
     created_at: int
@@ -94,7 +94,7 @@ def read_rsvp(event: AuthoredEvent) -> Rsvp | None:
     if session is None or status is None:
         return None
     return Rsvp(
-        lesson_id=str(session),
+        session_address=str(session),
         pubkey=event.pubkey,
         status=status,
         created_at=event.created_at,

@@ -24,10 +24,10 @@ _PREFIX: Final = "podium:said"
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):
-    """One such message. `lesson_id` is `ALL` for `stop all`; `rumor_id` is the message's id, `at` its time."""
+    """One such message. `session_address` is `ALL` for `stop all`; `rumor_id` is the message's id, `at` its time."""
 
     pubkey: Pubkey
-    lesson_id: str
+    session_address: str
     reply: Reply
     at: int
     rumor_id: EventId
@@ -39,11 +39,13 @@ def write_said(said: Said, *, service: Pubkey) -> UnsignedEvent:
     topic = "stop" if status is None else "answer"
     rows = tags.build(
         (
-            ("d", f"{_PREFIX}:{topic}:{said.pubkey}:{said.lesson_id}"),
+            ("d", f"{_PREFIX}:{topic}:{said.pubkey}:{said.session_address}"),
             ("p", said.pubkey),
             ("e", said.rumor_id),
-            ("a", said.lesson_id) if said.lesson_id != ALL else None,
-            ("status", status.wire) if status is not None else ("stop", "all" if said.lesson_id == ALL else "session"),
+            ("a", said.session_address) if said.session_address != ALL else None,
+            ("status", status.wire)
+            if status is not None
+            else ("stop", "all" if said.session_address == ALL else "session"),
         )
     )
     return UnsignedEvent(service, said.at, kinds.APPLICATION_DATA, rows, "")
@@ -60,8 +62,8 @@ def read_said(event: AuthoredEvent) -> Said | None:
     is_complete = reply is Reply.STOP_ALL or (address is not None and address.kind == kinds.SESSION)
     if pubkey is None or rumor_id is None or reply is None or not is_complete:
         return None
-    lesson_id = ALL if reply is Reply.STOP_ALL else str(address)
-    return Said(pubkey=pubkey, lesson_id=lesson_id, reply=reply, at=event.created_at, rumor_id=rumor_id)
+    session_address = ALL if reply is Reply.STOP_ALL else str(address)
+    return Said(pubkey=pubkey, session_address=session_address, reply=reply, at=event.created_at, rumor_id=rumor_id)
 
 
 def _reply(status: str | None, stop: str | None) -> Reply | None:

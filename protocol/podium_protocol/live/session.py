@@ -117,7 +117,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     """The first web link in `r`. Before the session has ended it may be any reference; the 30313's comes first."""
 
     @property
-    def lesson_id(self) -> str:
+    def session_address(self) -> str:
         """The session address, the key of every table."""
         return str(self.address)
 

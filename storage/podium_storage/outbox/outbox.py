@@ -59,7 +59,7 @@ class Outbox:
         not_before: int = 0,
         expires_at: int | None = None,
         priority: Priority = Priority.NORMAL,
-        lesson_id: str | None = None,
+        session_address: str | None = None,
         reference: str | None = None,
     ) -> None:
         """Queue one event for each relay, in the transaction that stores what it says; see `add_many_within`."""
@@ -69,7 +69,7 @@ class Outbox:
             not_before=not_before,
             expires_at=expires_at,
             priority=priority,
-            lesson_id=lesson_id,
+            session_address=session_address,
             reference=reference,
         )
         await self.add_many_within(tx, [item])
@@ -84,7 +84,9 @@ class Outbox:
             raise LocalProtocolError("an event was to be published and no relay was named for it")
         if not items:
             return
-        lessons = await self._interner.ids(tx, {item.lesson_id for item in items if item.lesson_id is not None})
+        lessons = await self._interner.ids(
+            tx, {item.session_address for item in items if item.session_address is not None}
+        )
         relays = dict.fromkeys(relay for item in items for relay in item.relays)
         await tx.execute_many(sql.ADD_EVENT, (_event_row(item.event) for item in items))
         await tx.execute_many(sql.ADD_RELAY, ((relay,) for relay in relays))
@@ -126,16 +128,16 @@ class Outbox:
         return await self._database.transact(lambda tx: self._record(tx, results, now)) if results else []
 
     async def cancel_within(
-        self, tx: Transaction, *, now: int, references: Collection[str] = (), lesson_id: str | None = None
+        self, tx: Transaction, *, now: int, references: Collection[str] = (), session_address: str | None = None
     ) -> int:
         """Cancel rows that have not arrived yet, by reference and by session; return their number."""
         rows: list[SqlRow] = []
         if references:
             values, parameters = SqliteDialect.values(list(references))
             rows += await tx.fetch_all(sql.CANCEL.format(which=f"reference IN ({values})"), (now, *parameters))
-        if lesson_id is not None:
+        if session_address is not None:
             which = "lesson = (SELECT id FROM atoms WHERE value = ?)"
-            rows += await tx.fetch_all(sql.CANCEL.format(which=which), (now, lesson_id))
+            rows += await tx.fetch_all(sql.CANCEL.format(which=which), (now, session_address))
         await self._tell(tx, rows)
         return len(rows)
 
@@ -160,9 +162,9 @@ class Outbox:
         found = await self._database.fetch_all(sql.DELIVERIES.format(where=f"o.reference IN ({values})"), parameters)
         return await _deliveries(found)
 
-    async def relays_of(self, lesson_id: str) -> tuple[str, ...]:
+    async def relays_of(self, session_address: str) -> tuple[str, ...]:
         """Every relay to which a session's public events were sent: its deletion must go there too."""
-        rows = await self._database.fetch_all(sql.RELAYS_OF_LESSON, (lesson_id,))
+        rows = await self._database.fetch_all(sql.RELAYS_OF_LESSON, (session_address,))
         return tuple(str(row[0]) for row in rows)
 
     async def pending_by_relay(self) -> dict[str, int]:
@@ -230,7 +232,7 @@ def _event_row(event: SignedEvent) -> tuple[Value, ...]:
 
 def _new_rows(items: Sequence[OutboxItem], lessons: dict[str, int]) -> Iterator[tuple[Value, ...]]:
     for item in items:
-        lesson = None if item.lesson_id is None else lessons[item.lesson_id]
+        lesson = None if item.session_address is None else lessons[item.session_address]
         event_id = id_bytes(item.event.id)
         for relay in item.relays:
             yield event_id, relay, item.priority, item.not_before, item.expires_at, lesson, item.reference

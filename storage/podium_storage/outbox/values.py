@@ -34,7 +34,7 @@ class OutboxItem(msgspec.Struct, frozen=True, kw_only=True):
         relays: normalised URLs; each gets a row.
         not_before: not sent earlier; 0 is at once.
         expires_at: not sent at this time or later.
-        lesson_id: the session it belongs to.
+        session_address: the session it belongs to.
         reference: what the caller knows it by, such as `reminder:17`.
     """
 
@@ -43,7 +43,7 @@ class OutboxItem(msgspec.Struct, frozen=True, kw_only=True):
     not_before: int = 0
     expires_at: int | None = None
     priority: Priority = Priority.NORMAL
-    lesson_id: str | None = None
+    session_address: str | None = None
     reference: str | None = None
 
 
@@ -69,7 +69,7 @@ class Delivery(msgspec.Struct, frozen=True, rename="camel"):
     attempts: int
     next_attempt_at: int
     last_message: str | None
-    lesson_id: str | None
+    session_address: str | None
     reference: str | None
 
 

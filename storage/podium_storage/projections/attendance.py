@@ -43,7 +43,7 @@ class AttendanceProjection:
         for event in sorted(events, key=lambda event: event.created_at):
             record = read_attendance_record(event) if event.pubkey == self._service else None
             if record is not None and record.joined_at is not None:
-                records[record.lesson_id, record.participant] = (record, event)
+                records[record.session_address, record.participant] = (record, event)
         if not records:
             return
         known = await self._attendance.within(tx).where(_BY_PERSON).any_of([list(key) for key in records]).to_list()
@@ -56,21 +56,21 @@ class AttendanceProjection:
         self, tx: Transaction, known: Sequence[AttendanceRow], records: Mapping[_Person, _Attested]
     ) -> set[_Person]:
         """People whose row was computed, or is from a record that is not older; intervals of the others are dropped."""
-        there = {(row.lesson_id, row.pubkey): row for row in known}
+        there = {(row.session_address, row.pubkey): row for row in known}
         older = [key for key, row in there.items() if row.record_created_at < records[key][1].created_at]
         if not older:
             return set(there)
         intervals = await self._intervals.within(tx).where(_BY_PERSON).any_of([list(key) for key in older]).to_list()
-        computed = {(row.lesson_id, row.pubkey) for row in intervals if row.leave_reason != _REMEMBERED}
-        replaced = {(row.lesson_id, row.pubkey) for row in intervals} - computed
-        stale = [row.id for row in intervals if (row.lesson_id, row.pubkey) in replaced and row.id is not None]
+        computed = {(row.session_address, row.pubkey) for row in intervals if row.leave_reason != _REMEMBERED}
+        replaced = {(row.session_address, row.pubkey) for row in intervals} - computed
+        stale = [row.id for row in intervals if (row.session_address, row.pubkey) in replaced and row.id is not None]
         await self._intervals.within(tx).bulk_delete(stale)
         return set(there) - replaced
 
 
 def _row(record: AttendanceRecord, event: AuthoredEvent) -> AttendanceRow:
     return AttendanceRow(
-        lesson_id=record.lesson_id,
+        session_address=record.session_address,
         pubkey=record.participant,
         joined_at=record.joined_at or event.created_at,
         left_at=record.left_at,
@@ -96,7 +96,7 @@ def _interval(record: AttendanceRecord, event: AuthoredEvent) -> IntervalRow:
     left_at = joined_at + record.total_duration
     return IntervalRow(
         connection_id=f"record:{event.id}",
-        lesson_id=record.lesson_id,
+        session_address=record.session_address,
         pubkey=record.participant,
         device="record",
         joined_at=joined_at,

@@ -62,7 +62,7 @@ class QuestionProjection:
     ) -> None:
         """Add rows for messages to one session, also those that came another way; known ones stay as they are."""
         table = self._questions.within(tx)
-        room = MAX_ROWS - await table.where("lessonId").equals(session.lesson_id).count()
+        room = MAX_ROWS - await table.where("lessonId").equals(session.session_address).count()
         known = await table.where("eventId").any_of([one.event_id for one in questions]).to_list()
         there = {row.event_id for row in known}
         fresh = [one for one in questions if one.event_id not in there][: max(room, 0)]
@@ -99,7 +99,7 @@ class QuestionProjection:
         for one in young:
             live = [row for row in public if _was_live(row, one.created_at)]
             if len(live) == 1:
-                found.setdefault(live[0].lesson_id, (live[0], []))[1].append(one)
+                found.setdefault(live[0].session_address, (live[0], []))[1].append(one)
             else:
                 self.passed_over["several_live" if live else "nothing_live"] += 1
         return list(found.values())
@@ -118,7 +118,7 @@ def _was_live(row: LiveSessionRow, at: int) -> bool:
 
 def _row(session: LiveSessionRow, question: Question, pinned: Collection[EventId], received_at: int) -> QuestionRow:
     return QuestionRow(
-        lesson_id=session.lesson_id,
+        session_address=session.session_address,
         pubkey=question.pubkey,
         event_id=question.event_id,
         text=question.text,

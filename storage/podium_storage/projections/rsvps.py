@@ -45,10 +45,10 @@ WHERE NOT EXISTS (
 )"""
 
 
-class RsvpFloorRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+class RsvpFloorRow(StoredRow, frozen=True, kw_only=True):
     """The newest dead answer of a person who has no answer that counts."""
 
-    lesson_id: InternedText
+    session_address: InternedText
     pubkey: InternedText
     created_at: int
     event_id: str
@@ -98,7 +98,7 @@ class RsvpProjection:
         """Fold in answers from another source, such as those to a private session, or replies to a message."""
         if not answers:
             return
-        people = list({(answer.rsvp.lesson_id, answer.rsvp.pubkey): None for answer in answers})
+        people = list({(answer.rsvp.session_address, answer.rsvp.pubkey): None for answer in answers})
         before = await self._rows(tx, people)
         floors = await self._floor_rows(tx, people)
         book = RsvpBook(before, floors, next_place=await sequences.reserve(tx, FIRST_SEEN, len(answers)))
@@ -132,16 +132,16 @@ class RsvpProjection:
         rows: dict[_Person, RsvpRow] = {}
         async for part in in_slices(people, _PEOPLE):
             found = await self._rsvps.within(tx).where(_BY_PERSON).any_of(part).to_list()
-            rows |= {(row.lesson_id, row.pubkey): row for row in found}
+            rows |= {(row.session_address, row.pubkey): row for row in found}
         return rows
 
     async def _floor_rows(self, tx: Transaction, people: Sequence[_Person]) -> dict[_Person, RsvpFloorRow]:
         """Read the floors: all of a session at once, unless it has more dead answers than there are people to read."""
-        floors, lessons = self._floors.within(tx), list({lesson_id for lesson_id, _ in people})
+        floors, lessons = self._floors.within(tx), list({session_address for session_address, _ in people})
         found = await floors.where("lessonId").any_of(lessons).limit(len(people) + 1).to_list()
         if len(found) > len(people):
             found = await floors.where(_BY_PERSON).any_of(people).to_list()
-        return {(row.lesson_id, row.pubkey): row for row in found}
+        return {(row.session_address, row.pubkey): row for row in found}
 
     async def _write(
         self,
@@ -175,7 +175,7 @@ class RsvpBook:
     def fold(self, answer: Answer, received_at: int) -> None:
         """Fold in one answer; `received_at` is Unix seconds."""
         rsvp = answer.rsvp
-        person, position = (rsvp.lesson_id, rsvp.pubkey), Position(rsvp.created_at, rsvp.event_id)
+        person, position = (rsvp.session_address, rsvp.pubkey), Position(rsvp.created_at, rsvp.event_id)
         row = self.rows.get(person)
         outranks_row = row is None or position.outranks(_position(row.rsvp_time, row.event_id))
         if answer.held:
@@ -189,7 +189,7 @@ class RsvpBook:
         status = rsvp.status.value
         if row is None:
             return RsvpRow(
-                lesson_id=rsvp.lesson_id,
+                session_address=rsvp.session_address,
                 pubkey=rsvp.pubkey,
                 status=status,
                 rsvp_time=rsvp.created_at,
@@ -226,10 +226,10 @@ class RsvpBook:
 
     def _raise_floor(self, person: _Person, position: Position) -> None:
         if self._is_above_floor(person, position):
-            lesson_id, pubkey = person
+            session_address, pubkey = person
             self.floors[person] = RsvpFloorRow(
                 id=self.floors[person].id if person in self.floors else None,
-                lesson_id=lesson_id,
+                session_address=session_address,
                 pubkey=pubkey,
                 created_at=position.created_at,
                 event_id=position.id,
@@ -264,7 +264,7 @@ def _covers(deletion: nip09.Deletion, row: RsvpRow) -> bool:
 
 def _rsvp_of(row: RsvpRow) -> Rsvp:
     return Rsvp(
-        lesson_id=row.lesson_id,
+        session_address=row.session_address,
         pubkey=Pubkey(row.pubkey),
         status=RsvpStatus(row.status),
         created_at=row.rsvp_time,

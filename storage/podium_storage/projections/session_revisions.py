@@ -25,9 +25,9 @@ _RULES: Final = (
 """The values of our own tags, kept if a revision has none. `attendance` and `recording_access` have other rules."""
 
 
-def room_of(lesson_id: str) -> str:
+def room_of(session_address: str) -> str:
     """The model's `conferenceRoomId`: the `d` of the 30313. It names the session without showing its address."""
-    return hashlib.sha256(lesson_id.encode()).hexdigest()[:32]
+    return hashlib.sha256(session_address.encode()).hexdigest()[:32]
 
 
 def adopted(
@@ -39,8 +39,8 @@ def adopted(
 ) -> LiveSessionRow:
     """The row for a session that is new here; `attendance` and `recording_access` apply if it does not say."""
     return LiveSessionRow(
-        lesson_id=session.lesson_id,
-        conference_room_id=room_of(session.lesson_id),
+        session_address=session.session_address,
+        conference_room_id=room_of(session.session_address),
         instructor_pubkey=session.instructor,
         # a session that was over before we knew of it needs no announcement
         state=State.CANCELLED if session.cancelled else State.SCHEDULED,

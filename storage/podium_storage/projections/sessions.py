@@ -88,7 +88,9 @@ class SessionProjection:
         meetings = self._own_meetings(effects)
         if not told and not meetings:
             return
-        named = {lesson for _, lessons in told for lesson in lessons} | {meeting.lesson_id for meeting in meetings}
+        named = {lesson for _, lessons in told for lesson in lessons} | {
+            meeting.session_address for meeting in meetings
+        }
         before = await self._rows(tx, named)
         rows = dict(before)
         for effect, lessons in told:
@@ -98,8 +100,8 @@ class SessionProjection:
         # a relay may have told the status before the session: what is new here is remembered from the mirror
         meetings += await self._told_before(tx, [rows[key] for key in rows.keys() - before.keys()])
         for meeting in meetings:
-            if (row := rows.get(meeting.lesson_id)) is not None:
-                rows[meeting.lesson_id] = remembered(row, meeting)
+            if (row := rows.get(meeting.session_address)) is not None:
+                rows[meeting.session_address] = remembered(row, meeting)
         _explain(rows, effects)
         await self._sessions.within(tx).bulk_put([row for key, row in rows.items() if row != before.get(key)])
 
@@ -108,20 +110,20 @@ class SessionProjection:
 
         They come in any order and more than once, so only one that is newer than the known state counts.
         """
-        rows = await self._rows(tx, {meeting.lesson_id for meeting in meetings})
+        rows = await self._rows(tx, {meeting.session_address for meeting in meetings})
         after = dict(rows)
         for meeting in sorted(meetings, key=lambda meeting: meeting.created_at):
-            row = after.get(meeting.lesson_id)
+            row = after.get(meeting.session_address)
             if row is not None and meeting.created_at > row.status_created_at:
                 ends_withdrawn = row.withdrawn and meeting.status is MeetingStatus.ENDED
-                after[meeting.lesson_id] = (
+                after[meeting.session_address] = (
                     _cancelled_before(row, meeting) if ends_withdrawn else remembered(_as_if_new(row, meeting), meeting)
                 )
         await self._sessions.within(tx).bulk_put([row for key, row in after.items() if row != rows[key]])
 
     async def _rows(self, tx: Transaction, lessons: set[str]) -> dict[str, LiveSessionRow]:
         found = await self._sessions.within(tx).where("lessonId").any_of(sorted(lessons)).to_list()
-        return {row.lesson_id: row for row in found}
+        return {row.session_address: row for row in found}
 
     def _own_meetings(self, effects: Sequence[EventChange]) -> list[Meeting]:
         own = (
@@ -139,7 +141,7 @@ class SessionProjection:
 
     async def _held_beside(self, tx: Transaction, fresh: Sequence[LiveSessionRow]) -> list[EventChange]:
         """Revisions in the mirror that could not be read before an older revision made their session known."""
-        addresses = [address for row in fresh if (address := Address.parse(row.lesson_id)) is not None]
+        addresses = [address for row in fresh if (address := Address.parse(row.session_address)) is not None]
         newest = [await EventQueries(tx).newest(address) for address in addresses]
         pairs = zip(fresh, newest, strict=True)
         return [
@@ -151,32 +153,34 @@ class SessionProjection:
     ) -> None:
         event = effect.event
         if event.kind == kinds.DELETION:
-            for lesson_id in lessons:
+            for session_address in lessons:
                 # the mirror holds one revision of an address: this may speak of the one before, which we show
-                if (row := rows.get(lesson_id)) is not None and row.event_created_at <= event.created_at:
-                    rows[lesson_id] = withdrawn(row)
+                if (row := rows.get(session_address)) is not None and row.event_created_at <= event.created_at:
+                    rows[session_address] = withdrawn(row)
             return
-        (lesson_id,) = lessons
-        row = rows.get(lesson_id)
+        (session_address,) = lessons
+        row = rows.get(session_address)
         if effect.death in (Death.DELETED, Death.BURIED):
             if row is not None and event.id in (row.event_id, row.unread_event_id):
-                rows[lesson_id] = withdrawn(row)
+                rows[session_address] = withdrawn(row)
         elif effect.death is not Death.EXPIRED:
-            self._take(rows, lesson_id, event, received_at)
+            self._take(rows, session_address, event, received_at)
 
-    def _take(self, rows: dict[str, LiveSessionRow], lesson_id: str, event: VerifiedEvent, received_at: int) -> None:
+    def _take(
+        self, rows: dict[str, LiveSessionRow], session_address: str, event: VerifiedEvent, received_at: int
+    ) -> None:
         """Fold in a revision, even one that a newer one replaced: the newer one may be unreadable."""
-        row, session = rows.get(lesson_id), read_session(event, self._limits)
+        row, session = rows.get(session_address), read_session(event, self._limits)
         if isinstance(session, Session):
             if self._accepts(session):
-                rows[lesson_id] = self._after(row, session, received_at)
+                rows[session_address] = self._after(row, session, received_at)
                 return
             if names_service(session, self._service):
                 return  # its author is not on the list; if the list grows, the revision is read again
         reason = session.reason if isinstance(session, NotASession) else UNNAMED
         self._passed_over(event, reason)
         if row is not None:
-            rows[lesson_id] = flagged(row, event, reason)
+            rows[session_address] = flagged(row, event, reason)
 
     def _after(self, row: LiveSessionRow | None, session: Session, received_at: int) -> LiveSessionRow:
         if row is None:
@@ -204,15 +208,15 @@ def _deletions(effects: Sequence[EventChange]) -> list[VerifiedEvent]:
 
 def _explain(rows: dict[str, LiveSessionRow], effects: Sequence[EventChange]) -> None:
     """Store the reasons that instructors gave when they deleted their sessions (NIP-09), by address or by id."""
-    by_event = {row.event_id: lesson_id for lesson_id, row in rows.items()}
+    by_event = {row.event_id: session_address for session_address, row in rows.items()}
     for event in _deletions(effects):
         words = paragraphs(event.content[: 2 * MAX_CANCEL_REASON], MAX_CANCEL_REASON)
         deletion = read_deletion(event)
         named = {str(one) for one in deletion.addresses} | {by_event.get(one, "") for one in deletion.ids}
-        for lesson_id in named & rows.keys() if words and words != NO_CANCEL_REASON else ():
-            row = rows[lesson_id]
+        for session_address in named & rows.keys() if words and words != NO_CANCEL_REASON else ():
+            row = rows[session_address]
             if row.withdrawn and row.cancel_reason is None and row.instructor_pubkey == event.pubkey:
-                rows[lesson_id] = msgspec.structs.replace(row, cancel_reason=words, version=row.version + 1)
+                rows[session_address] = msgspec.structs.replace(row, cancel_reason=words, version=row.version + 1)
 
 
 def remembered(row: LiveSessionRow, meeting: Meeting) -> LiveSessionRow:

@@ -23,11 +23,13 @@ InternedText = Annotated[str, Interned()]
 
 def model_name(field: str) -> str:
     """A field's name in JSON and SQL: the model's camelCase, with its one abbreviation in capitals."""
+    if field == "session_address":
+        return "lessonId"  # the model's name; inside, a session is known by its address
     first, *rest = field.split("_")
     return first + "".join("RSVP" if part == "rsvp" else part.capitalize() for part in rest)
 
 
-class StoredRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class StoredRow(msgspec.Struct, frozen=True, kw_only=True, rename=model_name):
     """A row of a declared table. `id` is None until the table has given it one."""
 
     id: int | None = None

@@ -1,4 +1,4 @@
-"""The rows of the model's tables and of ours. Times are Unix seconds (UTC); `lesson_id` is a session's address.
+"""The rows of the model's tables and of ours. Times are Unix seconds (UTC); `session_address` is a session's address.
 
 `LiveSessionRow`, `RsvpRow` and `AttendanceRow` extend the model's `LiveSessionContent`, `LiveSessionRSVP` and
 `LiveSessionAttendance`; their names in JSON and SQL are the model's camelCase ones.
@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
-from podium_storage.table.columns import InternedText, StoredRow, model_name
+from podium_storage.table.columns import InternedText, StoredRow
 
 
-class LiveSessionRow(StoredRow, frozen=True, kw_only=True, rename=model_name):
+class LiveSessionRow(StoredRow, frozen=True, kw_only=True):
     """A session as scheduled, and how it went. `duration` is in minutes; `runs` are (start, end or None).
 
     `revisions` are the newest (event id, start): an RSVP may name an older one.
@@ -23,7 +23,7 @@ class LiveSessionRow(StoredRow, frozen=True, kw_only=True, rename=model_name):
     `guests`: a `live.session.Guests`, who may come without a signer; None in rows from before it was read.
     """
 
-    lesson_id: InternedText
+    session_address: InternedText
     conference_room_id: str | None = None
     scheduled_at: int
     ends_at: int
@@ -78,13 +78,13 @@ class LiveSessionRow(StoredRow, frozen=True, kw_only=True, rename=model_name):
         return self.runs[0][0] if self.runs else self.started_at
 
 
-class RsvpRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+class RsvpRow(StoredRow, frozen=True, kw_only=True):
     """One person's answer. `first_seen` is the order of arrival and strictly increases; `rsvp_time` can be forged.
 
     `note`: their words, cleaned for display. `identifier`: the `d` of their event, which a deletion may name.
     """
 
-    lesson_id: InternedText
+    session_address: InternedText
     pubkey: InternedText
     status: str
     rsvp_time: int
@@ -100,13 +100,13 @@ class RsvpRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
     identifier: str | None = None
 
 
-class AttendanceRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+class AttendanceRow(StoredRow, frozen=True, kw_only=True):
     """What one person attended. `total_duration` is in seconds, the union of all devices' intervals.
 
     `evidence` and `assurance` are those of `podium_protocol.live.attendance`.
     """
 
-    lesson_id: InternedText
+    session_address: InternedText
     pubkey: InternedText
     joined_at: int
     left_at: int | None = None
@@ -121,13 +121,13 @@ class AttendanceRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
     assurance: str = "signature"
 
 
-class LedgerRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+class LedgerRow(StoredRow, frozen=True, kw_only=True):
     """One message to one person about one session: when it is due, what became of it, what each relay said.
 
     `told_start`: for a move, the start people knew. `revision`: the session event that the stored wrap is about.
     """
 
-    lesson_id: InternedText
+    session_address: InternedText
     epoch: int
     message: str
     pubkey: InternedText
@@ -144,11 +144,11 @@ class LedgerRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
     revision: str | None = None
 
 
-class IntervalRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+class IntervalRow(StoredRow, frozen=True, kw_only=True):
     """One connection of one device to a room; `left_at` is None while it lasts, `media`: it was up."""
 
     connection_id: str
-    lesson_id: InternedText
+    session_address: InternedText
     pubkey: InternedText
     device: str
     joined_at: int
@@ -160,13 +160,13 @@ class IntervalRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
     media: bool = False
 
 
-class RoomMemberRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+class RoomMemberRow(StoredRow, frozen=True, kw_only=True):
     """One person's standing in one room: arrived, admitted, removed; `assurance` says how they proved their key.
 
     `proof_event` is the signed join proof (JSON): the evidence of identity, and of `consent` to be recorded.
     """
 
-    lesson_id: InternedText
+    session_address: InternedText
     pubkey: InternedText
     state: str
     role: str
@@ -178,21 +178,21 @@ class RoomMemberRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
     assurance: str
 
 
-class OptOutRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
-    """A person who wants no reminders of one session, or of any when `lesson_id` is "*"."""
+class OptOutRow(StoredRow, frozen=True, kw_only=True):
+    """A person who wants no reminders of one session, or of any when `session_address` is "*"."""
 
     pubkey: InternedText
-    lesson_id: InternedText
+    session_address: InternedText
     created_at: int
 
 
-class QuestionRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+class QuestionRow(StoredRow, frozen=True, kw_only=True):
     """One live chat message to a session: a question, or with `reply_to` an answer. `id` is the order of arrival.
 
     `state` is held (an instructor or co-host decides, `hold` says why), shown, or hidden by one of them.
     """
 
-    lesson_id: InternedText
+    session_address: InternedText
     pubkey: InternedText
     event_id: str
     text: str
@@ -204,26 +204,26 @@ class QuestionRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
     pinned: bool = False
 
 
-class RoomControlsRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+class RoomControlsRow(StoredRow, frozen=True, kw_only=True):
     """The controls that instructor and co-hosts set for a room, for any engine: `muted` sticks, `silenced` may not ask.
 
     `speakers` may speak though `muted`; `spotlight` is shown large to all.
     """
 
-    lesson_id: InternedText
+    session_address: InternedText
     muted: bool = False
     silenced: tuple[str, ...] = ()
     speakers: tuple[str, ...] = ()
     spotlight: str | None = None
 
 
-class LetterRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+class LetterRow(StoredRow, frozen=True, kw_only=True):
     """The newest gift-wrapped rumor on one topic of a private session to one person; `state` is a `LedgerState`.
 
     `rumor` is its JSON until a relay has it, then empty. `topic` is for people too: `session`, `invitation`, ...
     """
 
-    lesson_id: InternedText
+    session_address: InternedText
     pubkey: InternedText
     topic: str
     state: str
@@ -236,17 +236,17 @@ class LetterRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
     updated_at: int
 
 
-class CalendarEntryRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+class CalendarEntryRow(StoredRow, frozen=True, kw_only=True):
     """The version of a session's entry that a person's calendar got last; `digest` is the hash of its content."""
 
-    lesson_id: InternedText
+    session_address: InternedText
     pubkey: InternedText
     digest: str
     sequence: int
     revised_at: int
 
 
-class RecordingRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+class RecordingRow(StoredRow, frozen=True, kw_only=True):
     """The recording of one run of a session; `state` is a `live.recording.RecordingStage`.
 
     `takes` are the spans (start, end or None) in Unix seconds in which all people present had agreed; `recorded` are
@@ -255,7 +255,7 @@ class RecordingRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
     `access`: who may see it, as the people who agreed were told (`live.session.RecordingAccess`); None: participants.
     """
 
-    lesson_id: InternedText
+    session_address: InternedText
     run: int
     state: str
     takes: tuple[tuple[float, float | None], ...] = ()
@@ -280,10 +280,10 @@ class RecordingRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
     access: str | None = None
 
 
-class RecordingConsentRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+class RecordingConsentRow(StoredRow, frozen=True, kw_only=True):
     """A signed answer to a session's recording policy, yes or no, kept as evidence; `event` is its JSON."""
 
-    lesson_id: InternedText
+    session_address: InternedText
     pubkey: InternedText
     event_id: str
     given: bool
@@ -292,13 +292,13 @@ class RecordingConsentRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
     kept_at: int
 
 
-class WatchRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+class WatchRow(StoredRow, frozen=True, kw_only=True):
     """What one person has seen of one recording: disjoint, sorted `spans` in its milliseconds, `watched` their sum.
 
     `proof_id` is the login that opened the player last. `record_created_at`: of the attendance record that says so.
     """
 
-    lesson_id: InternedText
+    session_address: InternedText
     pubkey: InternedText
     sha256: str
     spans: tuple[tuple[int, int], ...] = ()

@@ -59,19 +59,19 @@ async def test_the_view_follows_the_session(here: Site) -> None:
     """Scheduled with the seconds left, answered, live, attending, ended: each as the model says it."""
     row = await here.here.schedule(starts_in=600)
     async with PodiumClient(here.base, new_key(), now=here.here.clock.now) as podium:
-        hook = LiveSessionHook(podium, row.lesson_id, now=here.here.clock.now)
+        hook = LiveSessionHook(podium, row.session_address, now=here.here.clock.now)
         assert hook.view.is_loading
         before = await hook.refresh()
         assert (before.is_loading, before.is_scheduled, before.time_until_start) == (False, True, 600)
         assert (before.rsvp_status, before.can_rsvp, before.error) == (None, True, None)
         await hook.rsvp(RsvpStatus.TENTATIVE)
         assert hook.view.rsvp_status is RsvpStatus.TENTATIVE
-        await here.here.lifecycle.start(row.lesson_id, here.here.instructor.pubkey)
+        await here.here.lifecycle.start(row.session_address, here.here.instructor.pubkey)
         assert await hook.join_session() == "https://meet.example.org/room"
         assert (hook.view.is_live, hook.view.is_attending, hook.view.time_until_start) == (True, True, None)
         await hook.leave_session()
         assert not hook.view.is_attending
-        await here.here.lifecycle.end(row.lesson_id, here.here.instructor.pubkey)
+        await here.here.lifecycle.end(row.session_address, here.here.instructor.pubkey)
         ended = await hook.refresh()
         assert (ended.is_ended, ended.can_rsvp, ended.has_recording) == (True, False, False)
         assert ended.content is not None

@@ -63,9 +63,9 @@ async def test_a_session_from_its_wish_to_its_cancellation(here: Site, podium: P
     """Create, look, edit and cancel: every field comes back typed, under the address that was given."""
     cohost = new_key().pubkey
     asked = wish(here, max_participants=5, requires_rsvp=True, waiting_room=True, co_hosts=(cohost,), identifier="k-1")
-    lesson_id = await podium.create_session(asked)
+    session_address = await podium.create_session(asked)
     shown = await podium.session("k-1")
-    assert (shown.lesson_id, shown.identifier, shown.state) == (lesson_id, "k-1", "scheduled")
+    assert (shown.lesson_id, shown.identifier, shown.state) == (session_address, "k-1", "scheduled")
     assert (shown.title, shown.scheduled_at, shown.duration, shown.max_participants) == (
         asked.title,
         asked.scheduled_at,
@@ -73,13 +73,13 @@ async def test_a_session_from_its_wish_to_its_cancellation(here: Site, podium: P
         5,
     )
     assert (shown.requires_rsvp, shown.waiting_room, shown.timezone) == (True, True, "Europe/Berlin")
-    assert [one.lesson_id for one in await podium.sessions("scheduled")] == [lesson_id]
-    await podium.edit_session(lesson_id, SessionChanges(title="Ropes", max_participants=None, duration=30))
+    assert [one.lesson_id for one in await podium.sessions("scheduled")] == [session_address]
+    await podium.edit_session(session_address, SessionChanges(title="Ropes", max_participants=None, duration=30))
     edited = await podium.session(shown.naddr)
     assert (edited.title, edited.max_participants, edited.duration) == ("Ropes", None, 30)
     assert edited.waiting_room
-    await podium.cancel_session(lesson_id, "no rope")
-    assert (await here.here.row(lesson_id)).withdrawn
+    await podium.cancel_session(session_address, "no rope")
+    assert (await here.here.row(session_address)).withdrawn
 
 
 async def test_an_answer_is_seen_by_its_author_and_the_instructor(
@@ -88,39 +88,39 @@ async def test_an_answer_is_seen_by_its_author_and_the_instructor(
     """RSVPs, attendance and reminders are typed; others see their own rows only."""
     row = await here.here.schedule()
     ada, ben = open_client(new_key()), open_client(new_key())
-    await ada.rsvp(row.lesson_id, RsvpStatus.CONFIRMED)
-    await ben.rsvp(row.lesson_id, RsvpStatus.DECLINED)
+    await ada.rsvp(row.session_address, RsvpStatus.CONFIRMED)
+    await ben.rsvp(row.session_address, RsvpStatus.DECLINED)
     await here.here.turn()
-    assert {(one.pubkey, one.status) for one in await podium.rsvps(row.lesson_id)} == {
+    assert {(one.pubkey, one.status) for one in await podium.rsvps(row.session_address)} == {
         (ada.pubkey, "confirmed"),
         (ben.pubkey, "declined"),
     }
-    (own,) = await ada.rsvps(row.lesson_id)
+    (own,) = await ada.rsvps(row.session_address)
     assert (own.pubkey, own.seat) == (ada.pubkey, "held")
-    ledger = await podium.reminders(row.lesson_id)
+    ledger = await podium.reminders(row.session_address)
     assert sum(ledger.summary.values()) == len(ledger.reminders) > 0
-    assert await ada.attendance(row.lesson_id) == ()
+    assert await ada.attendance(row.session_address) == ()
 
 
 async def test_the_calling_service_has_the_models_names(here: Site, podium: PodiumClient) -> None:
     """Create, start, details, attendance by hand and end, over HTTP."""
     row = await here.here.schedule(starts_in=600)
-    session = await podium.session(row.lesson_id)
+    session = await podium.session(row.session_address)
     room = await podium.calling.create_live_session(session, TrainingConferenceConfig.of(session))
     assert (room.conference_room_id, room.join_url) == (row.conference_room_id, session.join_url)
-    await podium.calling.start_live_session(row.lesson_id)
-    details = await podium.calling.get_conference_details(row.lesson_id)
+    await podium.calling.start_live_session(row.session_address)
+    details = await podium.calling.get_conference_details(row.session_address)
     assert (details.conference_room_id, details.is_active, details.participant_count) == (
         row.conference_room_id,
         True,
         0,
     )
     person, now = new_key().pubkey, here.here.now
-    await podium.calling.track_live_attendance(row.lesson_id, person, now - 60, now, note="seen in the hall")
-    (interval,) = await here.here.store.intervals.where("lessonId").equals(row.lesson_id).to_list()
+    await podium.calling.track_live_attendance(row.session_address, person, now - 60, now, note="seen in the hall")
+    (interval,) = await here.here.store.intervals.where("lessonId").equals(row.session_address).to_list()
     assert (interval.pubkey, interval.note) == (person, "seen in the hall")
-    assert await podium.calling.end_live_session(row.lesson_id) is None
-    assert (await here.here.row(row.lesson_id)).state == "ended"
+    assert await podium.calling.end_live_session(row.session_address) is None
+    assert (await here.here.row(row.session_address)).state == "ended"
 
 
 async def test_a_refusal_has_its_slug_and_its_advice(here: Site, open_client: Open) -> None:
@@ -132,7 +132,7 @@ async def test_a_refusal_has_its_slug_and_its_advice(here: Site, open_client: Op
     assert caught.value.next_step in str(caught.value)
     row = await here.here.schedule()
     with pytest.raises(ApiProblem, match="instructor"):
-        await stranger.start(row.lesson_id)
+        await stranger.start(row.session_address)
 
 
 async def test_a_private_session_from_its_invitation_to_a_seat(here: Site, open_client: Open) -> None:
@@ -143,16 +143,16 @@ async def test_a_private_session_from_its_invitation_to_a_seat(here: Site, open_
     wish = SessionWish(
         title="Knots", scheduled_at=here.here.now + 600, duration=60, visibility="private", invited=(guest.pubkey,)
     )
-    lesson_id = await leader.create_session(wish)
-    assert lesson_id in [one.lesson_id for one in await guest.sessions()]
-    await guest.rsvp(lesson_id, RsvpStatus.CONFIRMED)
-    assert [one.status for one in await leader.rsvps(lesson_id)] == ["confirmed"]
-    await leader.edit_session(lesson_id, SessionChanges(title="Other knots"))
-    assert (await guest.session(lesson_id)).title == "Other knots"
-    assert (await guest.challenge(lesson_id)).lesson_id == lesson_id
+    session_address = await leader.create_session(wish)
+    assert session_address in [one.lesson_id for one in await guest.sessions()]
+    await guest.rsvp(session_address, RsvpStatus.CONFIRMED)
+    assert [one.status for one in await leader.rsvps(session_address)] == ["confirmed"]
+    await leader.edit_session(session_address, SessionChanges(title="Other knots"))
+    assert (await guest.session(session_address)).title == "Other knots"
+    assert (await guest.challenge(session_address)).lesson_id == session_address
     for call in (stranger.session, stranger.challenge, stranger.rsvps):
         with pytest.raises(ApiProblem) as caught:
-            await call(lesson_id)
+            await call(session_address)
         assert (caught.value.status, caught.value.slug) == (404, "unknown-session")
 
 
@@ -160,14 +160,14 @@ async def test_without_a_key_one_reads_what_everybody_may(here: Site, open_clien
     """Sessions and the service are public; what needs a signature says so and sends nothing unsigned."""
     row = await here.here.schedule()
     reader = open_client(None)
-    assert (await reader.session(row.lesson_id)).title == row.title
+    assert (await reader.session(row.session_address)).title == row.title
     assert (await reader.service()).service_pubkey == here.here.service.pubkey
     assert [relay.state for relay in await reader.relays()]
     with pytest.raises(ApiProblem) as caught:
-        await reader.rsvps(row.lesson_id)
+        await reader.rsvps(row.session_address)
     assert caught.value.status == 401
     with pytest.raises(DraftRefused):
-        await reader.join(row.lesson_id)
+        await reader.join(row.session_address)
     draft = await open_client(here.here.instructor).draft_session(wish(here))
     with pytest.raises(LocalProtocolError):
         reader.sign(draft)

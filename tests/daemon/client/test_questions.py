@@ -30,24 +30,24 @@ async def test_a_question_from_asking_to_taking_it_back() -> None:
         key = new_key()
         await here.here.answer(key, row)
         async with client(here, key) as ada, client(here, here.here.instructor) as lead, client(here) as reader:
-            asked = await ada.questions.ask(row.lesson_id, "Why a bowline?")
-            (question,) = (await lead.questions.list(row.lesson_id)).questions
+            asked = await ada.questions.ask(row.session_address, "Why a bowline?")
+            (question,) = (await lead.questions.list(row.session_address)).questions
             assert (question.id, question.text, question.role, question.state) == (
                 asked,
                 "Why a bowline?",
                 "participant",
                 "shown",
             )
-            answered = await lead.questions.ask(row.lesson_id, "It holds.", answer_to=question)
-            await lead.questions.decide(row.lesson_id, asked, "pin")
-            (seen,) = (await reader.questions.list(row.lesson_id)).questions
+            answered = await lead.questions.ask(row.session_address, "It holds.", answer_to=question)
+            await lead.questions.decide(row.session_address, asked, "pin")
+            (seen,) = (await reader.questions.list(row.session_address)).questions
             assert (seen.pinned, [one.id for one in seen.answers]) == (True, [answered])
-            hidden = await lead.questions.decide(row.lesson_id, asked, "hide")
+            hidden = await lead.questions.decide(row.session_address, asked, "hide")
             assert [(one.state, len(one.answers)) for one in hidden.questions] == [("hidden", 1)]
-            assert (await reader.questions.list(row.lesson_id)).total == 0, "an answer goes with its question"
-            await ada.questions.withdraw(row.lesson_id, asked)
-            assert [one.id for one in (await lead.questions.list(row.lesson_id)).questions] == [answered]
-            assert (await reader.questions.list(row.lesson_id)).total == 0
+            assert (await reader.questions.list(row.session_address)).total == 0, "an answer goes with its question"
+            await ada.questions.withdraw(row.session_address, asked)
+            assert [one.id for one in (await lead.questions.list(row.session_address)).questions] == [answered]
+            assert (await reader.questions.list(row.session_address)).total == 0
 
 
 async def test_a_refusal_is_told() -> None:
@@ -56,11 +56,11 @@ async def test_a_refusal_is_told() -> None:
         row = await here.here.schedule()
         async with client(here, new_key()) as stranger, client(here) as reader:
             with pytest.raises(ApiProblem, match="questions are for those who come"):
-                await stranger.questions.ask(row.lesson_id, "Why?")
+                await stranger.questions.ask(row.session_address, "Why?")
             with pytest.raises(ApiProblem, match="only the instructor"):
-                await stranger.questions.decide(row.lesson_id, "ab" * 32, "hide")
+                await stranger.questions.decide(row.session_address, "ab" * 32, "hide")
             with pytest.raises(LocalProtocolError, match="no key"):
-                await reader.questions.ask(row.lesson_id, "Why?")
+                await reader.questions.ask(row.session_address, "Why?")
 
 
 async def test_a_hand_goes_up_and_is_taken_down() -> None:
@@ -70,7 +70,7 @@ async def test_a_hand_goes_up_and_is_taken_down() -> None:
         await here.here.turn()
         key = new_key()
         async with client(here, key) as ada, client(here, here.here.instructor) as lead:
-            seat = await ada.join(row.lesson_id)
+            seat = await ada.join(row.session_address)
 
             async def up() -> bool:
                 return seat.hand
@@ -80,8 +80,8 @@ async def test_a_hand_goes_up_and_is_taken_down() -> None:
 
             await seat.raise_hand()
             await until(up, "the room agrees")
-            assert [hand.pubkey for hand in (await lead.room(row.lesson_id)).hands] == [key.pubkey]
-            assert (await lead.leading.lower_hands(row.lesson_id)).hands == ()
+            assert [hand.pubkey for hand in (await lead.room(row.session_address)).hands] == [key.pubkey]
+            assert (await lead.leading.lower_hands(row.session_address)).hands == ()
             await until(down, "the person is told")
             await seat.raise_hand()
             await until(up, "the room agrees again")
@@ -89,7 +89,7 @@ async def test_a_hand_goes_up_and_is_taken_down() -> None:
             await until(down, "and again")
             for command in (lead.leading.mute_all, lead.leading.record):
                 with pytest.raises(ApiProblem, match="cannot"):
-                    await command(row.lesson_id, on=True)
+                    await command(row.session_address, on=True)
             await seat.leave()
 
 
@@ -108,21 +108,21 @@ async def test_the_instructor_leads_people_in_a_room() -> None:
             await found.turn()
             key = new_key()
             async with client(here, key) as ada, client(here, found.instructor) as lead:
-                seat = await ada.join(row.lesson_id)
-                await lead.leading.mute(row.lesson_id, key.pubkey, "video")
+                seat = await ada.join(row.session_address)
+                await lead.leading.mute(row.session_address, key.pubkey, "video")
                 assert engine.said == [("mute", key.pubkey, "video")]
                 with pytest.raises(ApiProblem, match="everybody may speak"):
-                    await lead.leading.let_speak(row.lesson_id, key.pubkey)
-                await lead.leading.mute_all(row.lesson_id, on=True)
-                assert (await lead.leading.let_speak(row.lesson_id, key.pubkey)).speakers == (key.pubkey,)
-                assert (await ada.room(row.lesson_id)).speakers == (), "for those who lead"
-                assert (await lead.leading.let_speak(row.lesson_id, key.pubkey, on=False)).speakers == ()
-                room = await lead.leading.spotlight(row.lesson_id, key.pubkey)
+                    await lead.leading.let_speak(row.session_address, key.pubkey)
+                await lead.leading.mute_all(row.session_address, on=True)
+                assert (await lead.leading.let_speak(row.session_address, key.pubkey)).speakers == (key.pubkey,)
+                assert (await ada.room(row.session_address)).speakers == (), "for those who lead"
+                assert (await lead.leading.let_speak(row.session_address, key.pubkey, on=False)).speakers == ()
+                room = await lead.leading.spotlight(row.session_address, key.pubkey)
                 assert (room.spotlight.support, room.spotlight.pubkey, room.auto_admit) == ("native", key.pubkey, False)
 
                 async def lit() -> bool:
                     return seat.spotlight == key.pubkey
 
                 await until(lit, "the seat hears who is large")
-                assert (await lead.leading.spotlight(row.lesson_id, None)).spotlight.pubkey is None
+                assert (await lead.leading.spotlight(row.session_address, None)).spotlight.pubkey is None
                 await seat.leave()

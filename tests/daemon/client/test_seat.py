@@ -31,7 +31,7 @@ async def here() -> AsyncIterator[Site]:
 async def live(here: Site) -> LiveSessionRow:
     """A session that has begun."""
     row = await here.here.schedule(starts_in=600)
-    started = await here.here.lifecycle.start(row.lesson_id, here.here.instructor.pubkey)
+    started = await here.here.lifecycle.start(row.session_address, here.here.instructor.pubkey)
     assert isinstance(started, LiveSessionRow)
     return started
 
@@ -50,10 +50,10 @@ async def present(here: Site, row: LiveSessionRow) -> int:
 async def test_a_join_takes_a_seat_and_leaving_frees_it(here: Site, live: LiveSessionRow) -> None:
     """One signature, the meeting's address, and a goodbye that the engine notices."""
     async with client(here, new_key()) as podium:
-        seat = await podium.join(live.lesson_id)
+        seat = await podium.join(live.session_address)
         assert seat.meeting_url == "https://meet.example.org/room"
         assert await present(here, live) == 1
-        assert (await podium.room(live.lesson_id)).participant_count == 1
+        assert (await podium.room(live.session_address)).participant_count == 1
         await seat.leave()
         assert seat.closed.is_set()
         await until(lambda: _is(here, live, 0), "nobody is there")
@@ -66,7 +66,7 @@ async def _is(here: Site, row: LiveSessionRow, count: int) -> bool:
 async def test_a_lost_seat_is_taken_again_without_a_signature(here: Site, live: LiveSessionRow) -> None:
     """The resume secret is good for one return, and the new seat has one of its own."""
     async with client(here, new_key()) as podium:
-        seat = await podium.join(live.lesson_id)
+        seat = await podium.join(live.session_address)
         with pytest.raises(LocalProtocolError):
             await seat.come_back()
         await seat.drop()
@@ -84,17 +84,17 @@ async def test_an_end_and_a_removal_are_told(here: Site, live: LiveSessionRow) -
     ada_key = new_key()
     async with boss, client(here, ada_key) as ada, client(here, new_key()) as ben:
         heard: list[RoomMessage] = []
-        removed, stays = await ada.join(live.lesson_id), await ben.join(live.lesson_id, heard=heard.append)
-        await boss.remove(live.lesson_id, ada_key.pubkey, "Please come back rested.")
+        removed, stays = await ada.join(live.session_address), await ben.join(live.session_address, heard=heard.append)
+        await boss.remove(live.session_address, ada_key.pubkey, "Please come back rested.")
         await removed.until_closed()
         assert removed.removed_because == "Please come back rested."
         assert not removed.has_ended
-        await boss.end(live.lesson_id)
+        await boss.end(live.session_address)
         await stays.until_closed()
         assert (stays.has_ended, stays.removed_because) == (True, None)
         assert [message.type for message in heard][-1] == "ended"
         with pytest.raises(ApiProblem):
-            await ada.join(live.lesson_id)
+            await ada.join(live.session_address)
 
 
 async def test_who_waits_is_told_when_the_door_says_no(here: Site) -> None:
@@ -102,9 +102,9 @@ async def test_who_waits_is_told_when_the_door_says_no(here: Site) -> None:
     row = await here.here.schedule(starts_in=600, waiting_room=True)
     key = new_key()
     async with client(here, key) as podium, client(here, here.here.instructor) as boss:
-        joining = asyncio.create_task(podium.join(row.lesson_id))
+        joining = asyncio.create_task(podium.join(row.session_address))
         await until(lambda: _somebody_waits(boss, row), "somebody waits")
-        await boss.remove(row.lesson_id, key.pubkey)
+        await boss.remove(row.session_address, key.pubkey)
         with pytest.raises(TurnedAway) as caught:
             await joining
         assert caught.value.reason == "denied"
@@ -115,30 +115,30 @@ async def test_the_waiting_room_is_left_when_patience_ends(here: Site) -> None:
     row = await here.here.schedule(starts_in=600, waiting_room=True)
     async with client(here, new_key()) as podium, client(here, here.here.instructor) as boss:
         with pytest.raises(StillWaiting) as caught:
-            await podium.join(row.lesson_id, patience=0.3)
+            await podium.join(row.session_address, patience=0.3)
         assert caught.value.reason == "not_started"
         await until(lambda: _nobody_waits(boss, row), "nobody waits")
 
 
 async def _nobody_waits(boss: PodiumClient, row: LiveSessionRow) -> bool:
-    return (await boss.room(row.lesson_id)).waiting_count == 0
+    return (await boss.room(row.session_address)).waiting_count == 0
 
 
 async def test_who_waits_is_seated_when_let_in(here: Site) -> None:
     """The join goes on where it was as soon as the instructor opens."""
     row = await here.here.schedule(starts_in=600, waiting_room=True)
-    await here.here.lifecycle.start(row.lesson_id, here.here.instructor.pubkey)
+    await here.here.lifecycle.start(row.session_address, here.here.instructor.pubkey)
     async with client(here, new_key()) as podium, client(here, here.here.instructor) as boss:
-        joining = asyncio.create_task(podium.join(row.lesson_id))
+        joining = asyncio.create_task(podium.join(row.session_address))
         await until(lambda: _somebody_waits(boss, row), "somebody waits")
-        await boss.admit(row.lesson_id)
+        await boss.admit(row.session_address)
         seat = await joining
         assert seat.waits_for == "instructor"
         await seat.leave()
 
 
 async def _somebody_waits(boss: PodiumClient, row: LiveSessionRow) -> bool:
-    return (await boss.room(row.lesson_id)).waiting_count == 1
+    return (await boss.room(row.session_address)).waiting_count == 1
 
 
 async def test_a_seat_beats_and_drops_what_is_no_message() -> None:

@@ -33,14 +33,14 @@ JOIN = "https://podium.example.org/s/naddr1x"
 class Lesson(msgspec.Struct, frozen=True):
     """What the service needs of a lesson."""
 
-    lesson_id: str = LESSON
+    session_address: str = LESSON
 
 
 class SessionsInMemory:
     """Scheduled, Active, Ended, with one known session; a start needs a verified instructor."""
 
     def __init__(self) -> None:
-        self.records = {LESSON: ConferenceRecord(lesson_id=LESSON, join_url=JOIN)}
+        self.records = {LESSON: ConferenceRecord(session_address=LESSON, join_url=JOIN)}
         self.verified = True
         self.told: list[str] = []
 
@@ -48,26 +48,26 @@ class SessionsInMemory:
         """Change what is known of the session."""
         self.records[LESSON] = msgspec.structs.replace(self.records[LESSON], **changes)
 
-    async def conference_of(self, lesson_id: str) -> ConferenceRecord | None:
+    async def conference_of(self, session_address: str) -> ConferenceRecord | None:
         """See `SessionsPort`."""
-        return self.records.get(lesson_id)
+        return self.records.get(session_address)
 
-    async def set_conference(self, lesson_id: str, room: RoomId, config: TrainingConferenceConfig) -> None:
+    async def set_conference(self, session_address: str, room: RoomId, config: TrainingConferenceConfig) -> None:
         """See `SessionsPort`."""
-        assert lesson_id == LESSON
+        assert session_address == LESSON
         self.change(conference_room_id=room, config=config)
 
-    async def start(self, lesson_id: str) -> Rejection | None:
+    async def start(self, session_address: str) -> Rejection | None:
         """See `SessionsPort`."""
         if not self.verified:
             return Rejection(Slug.INSTRUCTOR_UNVERIFIED, "the instructor is not verified")
-        self.told.append(lesson_id)
+        self.told.append(session_address)
         self.change(is_active=True)
         return None
 
-    async def end(self, lesson_id: str) -> Rejection | None:
+    async def end(self, session_address: str) -> Rejection | None:
         """See `SessionsPort`."""
-        if not self.records[lesson_id].is_active:
+        if not self.records[session_address].is_active:
             return Rejection(Slug.WRONG_STATE, "the session is not active")
         self.change(is_active=False)
         return None
@@ -79,9 +79,11 @@ class AttendanceInMemory:
     def __init__(self) -> None:
         self.rows: list[tuple[str, Pubkey, int, int | None]] = []
 
-    async def track(self, lesson_id: str, pubkey: Pubkey, joined_at: int, left_at: int | None) -> Rejection | None:
+    async def track(
+        self, session_address: str, pubkey: Pubkey, joined_at: int, left_at: int | None
+    ) -> Rejection | None:
         """See `AttendancePort`."""
-        self.rows.append((lesson_id, pubkey, joined_at, left_at))
+        self.rows.append((session_address, pubkey, joined_at, left_at))
         return None
 
 
@@ -192,9 +194,9 @@ async def test_a_start_opens_the_room_and_then_sends_the_links(stage: Stage) -> 
     seen: list[int | None] = []
     start = stage.sessions.start
 
-    async def watching(lesson_id: str) -> Rejection | None:
+    async def watching(session_address: str) -> Rejection | None:
         seen.append(await stage.present())
-        return await start(lesson_id)
+        return await start(session_address)
 
     stage.sessions.start = watching  # type: ignore[method-assign]  # looks, then does the same
     assert await stage.service.start_live_session(LESSON) is None
@@ -248,9 +250,9 @@ async def test_a_recording_that_the_end_attaches_is_returned(stage: Stage) -> No
     await stage.service.start_live_session(LESSON)
     end = stage.sessions.end
 
-    async def attaching(lesson_id: str) -> Rejection | None:
+    async def attaching(session_address: str) -> Rejection | None:
         stage.sessions.change(recording_url="https://podium.example.org/recordings/2.webm")
-        return await end(lesson_id)
+        return await end(session_address)
 
     stage.sessions.end = attaching  # type: ignore[method-assign]  # does the same, and attaches
     assert await stage.service.end_live_session(LESSON) == "https://podium.example.org/recordings/2.webm"

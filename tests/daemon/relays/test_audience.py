@@ -29,7 +29,7 @@ async def test_people_stand_in_the_order_in_which_they_came(here: World) -> None
     await here.answer(ada, first)
     await here.answer(ben, second)
     with here.store.changes.subscribe(here.store.rsvps.name) as changes:
-        await audience.follow([first.lesson_id, second.lesson_id])
+        await audience.follow([first.session_address, second.session_address])
         await here.answer(cem, first)
         audience.note(changes.take() or Batch(()))
     assert audience.people == (ada.pubkey, ben.pubkey, cem.pubkey)
@@ -40,9 +40,9 @@ async def test_who_asks_belongs_to_it(here: World) -> None:
     row, ada = await here.schedule(), new_key()
     audience = ParticipantIndex(here.store)
     with here.store.changes.subscribe(here.store.questions.name) as changes:
-        await audience.follow([row.lesson_id])
+        await audience.follow([row.session_address])
         question = QuestionRow(
-            lesson_id=row.lesson_id,
+            session_address=row.session_address,
             pubkey=ada.pubkey,
             event_id="ab" * 32,
             text="Why?",
@@ -53,7 +53,7 @@ async def test_who_asks_belongs_to_it(here: World) -> None:
         audience.note(changes.take() or Batch(()))
     assert audience.people == (ada.pubkey,)
     again = ParticipantIndex(here.store)
-    await again.follow([row.lesson_id])
+    await again.follow([row.session_address])
     assert again.people == (ada.pubkey,)
 
 
@@ -67,14 +67,14 @@ async def test_it_is_what_the_store_says_after_any_changes(here: World) -> None:
         for step in range(40):
             number, person = order.randrange(3), order.choice(people)
             if (number, person) in given and order.random() < 0.5:
-                lesson, pubkey = rows[number].lesson_id, person.pubkey
+                lesson, pubkey = rows[number].session_address, person.pubkey
                 await here.store.rsvps.where("[lessonId+pubkey]").equals([lesson, pubkey]).delete()
             elif (number, person) not in given:
                 await here.answer(person, rows[number], RsvpStatus.TENTATIVE)
                 given.add((number, person))
             taken = changes.take() or Batch(())
             audience.note(Batch((), resync=True) if step % 9 == 8 else taken)
-            open_lessons = [row.lesson_id for row in rows if order.random() < 0.8]
+            open_lessons = [row.session_address for row in rows if order.random() < 0.8]
             await audience.follow(open_lessons)
             stored = await here.store.rsvps.where("lessonId").any_of(open_lessons).to_list()
             assert set(audience.people) == {row.pubkey for row in stored}
@@ -85,10 +85,10 @@ async def test_one_more_answer_reads_nothing_again(here: World) -> None:
     """A flood of answers costs what the answers cost: the store is not asked for those that are known."""
     row = await here.schedule()
     audience = ParticipantIndex(here.store)
-    await audience.follow([row.lesson_id])
+    await audience.follow([row.session_address])
     with here.store.changes.subscribe(here.store.rsvps.name) as changes:
         await here.answer(new_key(), row)
         audience.note(changes.take() or Batch(()))
     here.store.rsvps.where = None  # type: ignore[method-assign, assignment]  # whoever asks it fails
-    await audience.follow([row.lesson_id])
+    await audience.follow([row.session_address])
     assert len(audience) == 1

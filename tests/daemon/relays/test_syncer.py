@@ -151,7 +151,7 @@ async def test_presence_is_read_while_a_session_is_live_and_also_when_it_names_a
             await relay.publish(signed(guest, draft))
 
         async def stays(*, closed: bool) -> bool:
-            found = await here.store.intervals.where("lessonId").equals(row.lesson_id).to_list()
+            found = await here.store.intervals.where("lessonId").equals(row.session_address).to_list()
             return [stay.left_at is not None for stay in found] == [closed]
 
         await say(f"{kinds.MEETING}:{here.service.pubkey}:{row.conference_room_id}", here.now)
@@ -215,7 +215,7 @@ class TestAsking:
             await sync.session()
             row = await sync.row()
             rsvps = await relay.until_asked("rsvps-0")
-            assert rsvps[-1][0]["#a"] == [row.lesson_id]
+            assert rsvps[-1][0]["#a"] == [row.session_address]
             key = new_key()
             await relay.publish(sync.answer(key))
             people = await relay.until_asked("people-0")
@@ -232,7 +232,7 @@ class TestAsking:
             await here.clock.advance(200)
             await sync.session()
             await relay.until_asked("rsvps-0")
-            assert row.lesson_id not in str(relay.wire.messages)
+            assert row.session_address not in str(relay.wire.messages)
 
     async def test_a_changed_subscription_replaces_the_old_one(self) -> None:
         """A second session is asked for by the same name, with both addresses."""

@@ -24,7 +24,7 @@ async def _read_again(anew: World, before: World, row: LiveSessionRow) -> LiveSe
     events = await before.mirror.by_filter(Filter(kinds=(kinds.SESSION, kinds.RSVP, kinds.DM_RELAY_LIST)))
     await anew.mirror.ingest(events[::-1], received_at=anew.now)
     await anew.turn()
-    return await anew.row(row.lesson_id)
+    return await anew.row(row.session_address)
 
 
 async def _lost_disk(
@@ -124,8 +124,8 @@ async def test_what_was_said_by_message_is_remembered_without_the_messages() -> 
             await anew.replies.past_is_read()
             await anew.turn()
             assert [await status_of(anew, ada, row) for row in (one, two)] == ["declined", "confirmed"]
-            quiet = {(row.pubkey, row.lesson_id) for row in await anew.store.opt_outs.to_list()}
-            assert quiet == {(ben.pubkey, one.lesson_id), (cem.pubkey, "*")}
+            quiet = {(row.pubkey, row.session_address) for row in await anew.store.opt_outs.to_list()}
+            assert quiet == {(ben.pubkey, one.session_address), (cem.pubkey, "*")}
             assert [anew.letters(key) for key in (ada, ben, cem)] == [[], [], []]
             assert anew.replies.counts["ambiguous"] == 0
 

@@ -17,14 +17,14 @@ WHAT_COUNTS = (
 )
 
 
-async def edited_elsewhere(here: World, lesson_id: str, keep: tuple[str, ...], at: int) -> LiveSessionRow:
+async def edited_elsewhere(here: World, session_address: str, keep: tuple[str, ...], at: int) -> LiveSessionRow:
     """Another client publishes the next revision with these tags only."""
-    row = await here.row(lesson_id)
+    row = await here.row(session_address)
     before = await here.event_of(row)
     kept = tuple(tag for tag in before.tags if tag[0] in keep)
     draft = UnsignedEvent(before.pubkey, before.created_at + at, before.kind, kept, before.content)
     await here.publish(here.instructor, draft)
-    return await here.row(lesson_id)
+    return await here.row(session_address)
 
 
 PLAIN = ("d", "title", "start", "start_tzid", "p")
@@ -43,7 +43,7 @@ async def test_what_was_in_force_is_in_force_again(edits: tuple[tuple[str, ...],
     async with world() as here:
         row = await here.schedule(max_participants=7, rsvp_required=True, waiting_room=True, recording_allowed=True)
         for keep in edits:
-            row = await edited_elsewhere(here, row.lesson_id, keep, at=5)
+            row = await edited_elsewhere(here, row.session_address, keep, at=5)
         assert (row.max_participants, row.duration, row.waiting_room) == (7, 90, True)
         await here.turn()
         await here.deliver()
@@ -54,7 +54,7 @@ async def test_what_was_in_force_is_in_force_again(edits: tuple[tuple[str, ...],
             await replay(here, anew)
             if not relays_first:
                 await anew.mirror.ingest(events, received_at=anew.now)
-            after = await anew.row(row.lesson_id)
+            after = await anew.row(row.session_address)
             assert {name: getattr(after, name) for name in WHAT_COUNTS} == {
                 name: getattr(row, name) for name in WHAT_COUNTS
             }
@@ -64,11 +64,11 @@ async def test_what_was_deleted_does_not_come_back() -> None:
     """The copies are older than the deletion: they revive nothing."""
     async with world() as here:
         row = await here.schedule(max_participants=7)
-        row = await edited_elsewhere(here, row.lesson_id, ("d", "start"), at=5)
+        row = await edited_elsewhere(here, row.session_address, ("d", "start"), at=5)
         await here.turn()
         await here.deliver()
         await here.clock.advance(60)
-        tags = (("a", row.lesson_id),)
+        tags = (("a", row.session_address),)
         await here.publish(here.instructor, UnsignedEvent(here.instructor.pubkey, here.now, kinds.DELETION, tags, ""))
         async with world(like=here) as anew:
             events = await here.mirror.by_filter(Filter(kinds=(kinds.SESSION, kinds.DELETION)))
@@ -86,7 +86,7 @@ async def test_a_revision_that_is_too_long_to_be_sealed_is_left_out() -> None:
             before.pubkey, before.created_at + 1, before.kind, (*before.tags, ("x", "x" * 14_000)), before.content
         )
         await here.publish(here.instructor, long)
-        row = await edited_elsewhere(here, row.lesson_id, ("d", "start"), at=5)
+        row = await edited_elsewhere(here, row.session_address, ("d", "start"), at=5)
         await here.turn()
         kept = [letter.topic for letter in await here.store.letters.to_list()]
         assert kept == [f"unread:{row.event_id}"]

@@ -73,7 +73,7 @@ async def enter(here: Site, key: SecretKey, row: LiveSessionRow) -> MediaPage:
     way = Socket()
     page = MediaPage(way)
     asked = await here.challenge(row)
-    address = Address.parse(row.lesson_id)
+    address = Address.parse(row.session_address)
     assert address is not None
     proof = write_join_proof(
         key.pubkey,
@@ -103,7 +103,7 @@ async def test_what_was_said_and_shown_is_the_recording(here: Site, tmp_path: Pa
     """The instructor's picture is copied, both voices are in it, the link is on the session, and no packet is kept."""
     row = await here.here.schedule(starts_in=0, recording_allowed=True, recording_access=RecordingAccess.PUBLIC)
     await here.here.turn()
-    row = await here.here.row(row.lesson_id)
+    row = await here.here.row(row.session_address)
     assert here.here.recorder.support is Support.NATIVE
     teacher, student = await enter(here, here.here.instructor, row), await enter(here, new_key(), row)
     catch_up(here)
@@ -117,7 +117,7 @@ async def test_what_was_said_and_shown_is_the_recording(here: Site, tmp_path: Pa
     catch_up(here)
     for page in (teacher, student):
         await page.close()
-    await here.here.lifecycle.end(row.lesson_id, here.here.instructor.pubkey)
+    await here.here.lifecycle.end(row.session_address, here.here.instructor.pubkey)
 
     async def made() -> RecordingRow | None:
         await here.here.clock.advance(1)
@@ -132,6 +132,6 @@ async def test_what_was_said_and_shown_is_the_recording(here: Site, tmp_path: Pa
     assert found.length > 1
     assert found.volume(0, found.length) > 0.05
     assert len(found.payloads()) > 10
-    assert (await here.here.row(row.lesson_id)).recording_url == done.url
+    assert (await here.here.row(row.session_address)).recording_url == done.url
     assert list((tmp_path / "engine").rglob("*.rtp")) == []
     assert list((tmp_path / "kept" / "work").iterdir()) == []

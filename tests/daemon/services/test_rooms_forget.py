@@ -43,10 +43,10 @@ async def _held(here: Site) -> LiveSessionRow:
     )
     await (
         here.here.store.sessions.where("lessonId")
-        .equals(row.lesson_id)
+        .equals(row.session_address)
         .modify(state="active", runs=((here.here.now, None),), started_at=here.here.now)
     )
-    row = await here.here.row(row.lesson_id)
+    row = await here.here.row(row.session_address)
     page = await here.enter(key, row)
     await page.socket.send('{"type":"hand","up":true}')
     await soon(lambda: bool(here.here.rooms.hands(row)))
@@ -74,7 +74,7 @@ async def test_after_many_sessions_nothing_is_kept() -> None:
             rows = [await _held(here) for _ in range(SESSIONS)]
             assert len(here.here.rooms._keys._rooms) == len(here.here.controls._muted) == SESSIONS
             for row in rows:
-                await here.here.lifecycle.end(row.lesson_id, Pubkey(row.instructor_pubkey))
+                await here.here.lifecycle.end(row.session_address, Pubkey(row.instructor_pubkey))
             await soon(lambda: not any(map(len, _kept_by(here))))  # type: ignore[arg-type]  # all are sized
             stop.set()
             await controls
@@ -85,18 +85,18 @@ async def test_mute_all_sticks_to_a_session_that_is_opened_again() -> None:
     async with world(engine=AbleEngine) as here:
         row = await here.schedule(starts_in=0)
         await here.turn()
-        row = await here.row(row.lesson_id)
+        row = await here.row(row.session_address)
         engine = here.engine
         assert isinstance(engine, AbleEngine)
         engine.said = []
         stop = Stop(here.clock)
         running = asyncio.create_task(here.controls.run(stop))
         await here.controls.mute_all(row, here.instructor.pubkey, wanted=True)
-        await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
+        await here.lifecycle.end(row.session_address, here.instructor.pubkey)
         await soon(lambda: not here.controls._muted)
         another = RoomControls(store=here.store, engine=engine)
         assert await another._all_remembered() == {}, "of a session that is over"
-        await here.lifecycle.reopen(row.lesson_id, here.instructor.pubkey)
+        await here.lifecycle.reopen(row.session_address, here.instructor.pubkey)
         await soon(lambda: here.controls.is_muted(row))
         assert len(await another._all_remembered()) == 1
         stop.set()
@@ -110,8 +110,8 @@ async def test_people_are_warned_of_the_end_once_even_if_nobody_hears_it() -> No
         await here.turn()
         told: list[int | None] = []
 
-        async def notify(lesson_id: str, _text: str) -> None:
-            told.append((await here.row(lesson_id)).warned_at)
+        async def notify(session_address: str, _text: str) -> None:
+            told.append((await here.row(session_address)).warned_at)
 
         here.lifecycle._notify = notify
         await here.advance(301)

@@ -70,12 +70,12 @@ async def here(tmp_path: Path) -> AsyncIterator[Here]:
 async def _live(here: Site) -> LiveSessionRow:
     row = await here.here.schedule(starts_in=0)
     await here.here.turn()
-    return await here.here.row(row.lesson_id)
+    return await here.here.row(row.session_address)
 
 
 async def _ticket(here: Site, key: SecretKey, row: LiveSessionRow, fingerprint: str, *, device: str = "laptop") -> str:
     asked = await here.challenge(row)
-    address = Address.parse(row.lesson_id)
+    address = Address.parse(row.session_address)
     assert address is not None
     proof = write_join_proof(
         key.pubkey,

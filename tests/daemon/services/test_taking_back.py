@@ -38,12 +38,12 @@ async def test_it_is_scheduled_again_and_people_are_told_and_reminded() -> None:
         await here.cancel(row)
         await here.turn()
         await here.deliver()
-        assert (await here.row(row.lesson_id)).state == "cancelled"
+        assert (await here.row(row.session_address)).state == "cancelled"
         assert (await here.states(ada, row))["cancelled"] == "sent"
         await here.advance(60)
         await saved_again(here, event)
         await here.turn()
-        after = await here.row(row.lesson_id)
+        after = await here.row(row.session_address)
         assert (after.state, after.withdrawn, after.epoch) == ("scheduled", False, row.epoch + 1)
         assert (after.ended_at, after.end_reason, after.scheduled_at) == (None, None, row.scheduled_at)
         await here.turn()
@@ -66,7 +66,7 @@ async def test_what_nobody_was_told_of_is_not_taken_back_in_words() -> None:
         await here.cancel(row)
         await saved_again(here, event)
         await here.turn()
-        assert (await here.row(row.lesson_id)).state == "scheduled"
+        assert (await here.row(row.session_address)).state == "scheduled"
         assert not {"cancelled", "restored"} & (await here.states(ada, row)).keys()
 
 
@@ -78,7 +78,7 @@ async def test_another_time_goes_with_it() -> None:
         await here.turn()
         await saved_again(here, event, start=row.scheduled_at + 3600)
         await here.turn()
-        after = await here.row(row.lesson_id)
+        after = await here.row(row.session_address)
         assert (after.state, after.scheduled_at, after.duration) == ("scheduled", row.scheduled_at + 3600, 90)
 
 
@@ -89,12 +89,12 @@ async def test_a_live_session_goes_on() -> None:
         await here.advance(900)
         await here.cancel(row)
         await here.turn()
-        ended = await here.row(row.lesson_id)
+        ended = await here.row(row.session_address)
         assert (ended.state, ended.end_reason) == ("ended", "withdrawn")
         await here.advance(30)
         await saved_again(here, event)
         await here.turn()
-        after = await here.row(row.lesson_id)
+        after = await here.row(row.session_address)
         assert (after.state, len(after.runs), after.runs[0][1]) == ("active", 2, ended.ended_at)
 
 
@@ -108,14 +108,14 @@ async def test_after_its_time_it_stays_over(starts_in: int) -> None:
         await here.advance(starts_in + 1800)
         await saved_again(here, event)
         await here.turn()
-        assert (await here.row(row.lesson_id)).state == "cancelled"
+        assert (await here.row(row.session_address)).state == "cancelled"
 
 
 async def test_over_http_a_draft_takes_it_back() -> None:
     """The draft is the session as it was, newer than its deletion; of what is not cancelled there is none."""
     async with site() as here:
         row = await here.here.schedule(max_participants=7, waiting_room=True)
-        path = f"/api/sessions/{row.lesson_id}"
+        path = f"/api/sessions/{row.session_address}"
         refused = await here.post(f"{path}/restore/draft", here.here.instructor, {})
         assert (refused.status_code, refused.json()["type"]) == (409, "urn:podium:problem:not-cancelled")
         await here.here.cancel(row)

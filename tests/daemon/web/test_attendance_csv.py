@@ -20,7 +20,7 @@ def interval(**changes: object) -> IntervalRow:
     """One stretch of an hour."""
     values: dict[str, object] = {
         "connection_id": "c",
-        "lesson_id": "l",
+        "session_address": "l",
         "pubkey": "ab" * 32,
         "device": "laptop",
         "joined_at": 1_800_000_000,

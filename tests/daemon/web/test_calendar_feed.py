@@ -20,7 +20,7 @@ from podium_storage.table.models import LiveSessionRow, RsvpRow
 
 PAGE = "https://live.example.org/s/naddr1x"
 ROW = LiveSessionRow(
-    lesson_id=f"31923:{'a' * 64}:knots",
+    session_address=f"31923:{'a' * 64}:knots",
     scheduled_at=1_900_000_800,
     ends_at=1_900_006_200,
     duration=90,
@@ -45,7 +45,7 @@ ROW = LiveSessionRow(
 )
 FIRST = Revision(1, 1_800_000_000)
 RSVP = RsvpRow(
-    lesson_id=ROW.lesson_id,
+    session_address=ROW.session_address,
     pubkey="b" * 64,
     status="confirmed",
     rsvp_time=1,
@@ -117,12 +117,12 @@ def edges(name: str) -> Iterable[int]:
 def test_two_readers_find_every_hour_around_a_change_of_the_clock(name: str) -> None:
     """Start and end are the same instants for both, an end in the repeated hour included."""
     rows = [
-        row(lesson_id=f"31923:x:{at}.{minutes}", timezone=name, scheduled_at=at, ends_at=at + minutes * 60)
+        row(session_address=f"31923:x:{at}.{minutes}", timezone=name, scheduled_at=at, ends_at=at + minutes * 60)
         for at in edges(name)
         for minutes in (30, 60, 90)
     ]
     assert len(rows) > 400
-    assert read_twice(rows) == {uid_of(one.lesson_id): (one.scheduled_at, one.ends_at) for one in rows}
+    assert read_twice(rows) == {uid_of(one.session_address): (one.scheduled_at, one.ends_at) for one in rows}
 
 
 @pytest.mark.parametrize("number", range(4))
@@ -131,11 +131,11 @@ def test_two_readers_find_the_hour_in_every_zone(number: int) -> None:
     names = sorted(name for name in available_timezones() if zone_or_none(name))[number::4]
     assert len(names) > 100
     rows = [
-        row(lesson_id=f"31923:x:{name}{start}", timezone=name, scheduled_at=start, ends_at=start + 5400)
+        row(session_address=f"31923:x:{name}{start}", timezone=name, scheduled_at=start, ends_at=start + 5400)
         for name in names
         for start in (1_900_000_800, 1_909_999_800)
     ]
-    assert read_twice(rows) == {uid_of(one.lesson_id): (one.scheduled_at, one.ends_at) for one in rows}
+    assert read_twice(rows) == {uid_of(one.session_address): (one.scheduled_at, one.ends_at) for one in rows}
     words = feed_of([Entry(one, None, PAGE) for one in rows]).decode().replace("\r\n ", "")
     assert all(name in words for name in names)
 
@@ -147,7 +147,7 @@ def test_two_readers_find_the_hour_in_every_zone(number: int) -> None:
 def test_any_hour_of_any_zone_comes_back(name: str, start: int, minutes: int, cancelled: bool) -> None:
     """Whatever the rules of a zone were or will be: the instants are what was written."""
     one = row(timezone=name, scheduled_at=start, ends_at=start + minutes * 60, withdrawn=cancelled)
-    assert read_twice([one]) == {uid_of(one.lesson_id): (one.scheduled_at, one.ends_at)}
+    assert read_twice([one]) == {uid_of(one.session_address): (one.scheduled_at, one.ends_at)}
 
 
 def read_twice(rows: Iterable[LiveSessionRow]) -> dict[str, tuple[int, int]]:
@@ -167,9 +167,9 @@ def read_twice(rows: Iterable[LiveSessionRow]) -> dict[str, tuple[int, int]]:
 
 def test_a_session_that_cannot_be_written_is_left_out() -> None:
     """One odd row takes nothing from those who have others in their calendar."""
-    odd = row(lesson_id="31923:x:odd", scheduled_at=10**15, ends_at=10**15 + 60)
+    odd = row(session_address="31923:x:odd", scheduled_at=10**15, ends_at=10**15 + 60)
     (event,) = read([Entry(odd, None, PAGE), Entry(ROW, None, PAGE)]).vevent_list
-    assert event.uid.value == uid_of(ROW.lesson_id)
+    assert event.uid.value == uid_of(ROW.session_address)
 
 
 def test_a_session_without_length_has_no_end() -> None:
@@ -233,7 +233,7 @@ def test_the_version_of_an_entry_is_in_it() -> None:
     event = vobject.readOne(feed([(written, Revision(7, 1_850_000_000))], name="x", owner="y").decode()).vevent
     at = datetime.fromtimestamp(1_850_000_000, UTC)
     assert (event.sequence.value, event.dtstamp.value, event.last_modified.value) == ("7", at, at)
-    assert event.uid.value == uid_of(ROW.lesson_id) != uid_of("31923:x:y")
+    assert event.uid.value == uid_of(ROW.session_address) != uid_of("31923:x:y")
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_whatever_an_entry_says_is_in_its_digest(entry: Entry) -> None:
 
 def test_the_same_sessions_give_the_same_bytes() -> None:
     """No time of day and no random UID in the feed, whatever the order: else every fetch would look like a change."""
-    other = Entry(row(lesson_id="31923:x:y", scheduled_at=1_900_000_000), None, PAGE)
+    other = Entry(row(session_address="31923:x:y", scheduled_at=1_900_000_000), None, PAGE)
     entries = [Entry(ROW, RSVP, PAGE), other]
     assert feed_of(entries) == feed_of(list(reversed(entries)))
 

@@ -16,7 +16,7 @@ from tests.support.world import World, world
 
 ADA, EVE = Pubkey("a" * 64), Pubkey("e" * 64)
 KNOTS = Written("31923:x:knots", 1_900_000_800, 1_900_006_200, "Knots", "Ropes", "https://x.org/s/1", "CONFIRMED", ())
-BENDS = msgspec.structs.replace(KNOTS, lesson_id="31923:x:bends")
+BENDS = msgspec.structs.replace(KNOTS, session_address="31923:x:bends")
 
 
 @pytest.fixture
@@ -50,7 +50,10 @@ async def test_versions_are_each_persons_own(here: World) -> None:
     assert await revisions.of(ADA, [KNOTS, BENDS]) == before
     assert await revisions.of(ADA, [BENDS]) == before[1:]
     kept = await here.store.calendar_entries.all().to_list()
-    assert {(row.pubkey, row.lesson_id) for row in kept} == {(ADA, BENDS.lesson_id), (EVE, KNOTS.lesson_id)}
+    assert {(row.pubkey, row.session_address) for row in kept} == {
+        (ADA, BENDS.session_address),
+        (EVE, KNOTS.session_address),
+    }
 
 
 async def test_a_lost_disk_does_not_lower_a_number(here: World) -> None:

@@ -201,7 +201,7 @@ async def test_the_path_counts_as_it_was_sent(desk: Desk) -> None:
     """An escaped character is not its plain one: a login covers the spelling that was signed and no other."""
     here, key = desk.here, new_key()
     row = await here.here.schedule()
-    plain = f"/api/sessions/{row.lesson_id}/rsvps"
+    plain = f"/api/sessions/{row.session_address}/rsvps"
     escaped = plain.replace(":", "%3A")
     for path in (plain, escaped):
         assert (await here.call("GET", path, by=key)).status_code == 200

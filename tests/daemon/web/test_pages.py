@@ -45,7 +45,7 @@ async def test_the_index_is_html_under_the_strict_policy(here: Site) -> None:
 async def test_a_session_has_its_page(here: Site) -> None:
     """`/s/{naddr}` is the shell of the session's page, and so is its address and a prefix of its `d`."""
     row = await here.here.schedule()
-    for reference in (here.views.naddr(row), row.lesson_id, row.lesson_id.split(":")[2][:6]):
+    for reference in (here.views.naddr(row), row.session_address, row.session_address.split(":")[2][:6]):
         answer = await here.client.get(f"{here.base}/s/{reference}")
         assert answer.status_code == 200
         assert b"<podium-session>" in answer.content

@@ -40,7 +40,7 @@ async def here() -> AsyncIterator[Here]:
         row = await scheduled(running.here, ada, starts_in=600, co_hosts=guests(dora))
         await taken(running.here, signed(ada, answer(running.here, ada, row)))
         await running.here.turn()
-        yield Here(running, await running.here.row(row.lesson_id), ada, dora, eve)
+        yield Here(running, await running.here.row(row.session_address), ada, dora, eve)
 
 
 READS = ("", "rsvps", "attendance", "reminders", "room", "calendar.ics")
@@ -69,7 +69,7 @@ def detail(response: httpx.Response, *names: str) -> str:
 @pytest.mark.parametrize("what", READS)
 async def test_the_people_of_a_session_read_it(here: Here, what: str) -> None:
     """Instructor, co-host and guest; by naddr and by the beginning of its name."""
-    identifier = here.row.lesson_id.rpartition(":")[2]
+    identifier = here.row.session_address.rpartition(":")[2]
     for key in (here.site.here.instructor, here.dora, here.ada):
         for path in (here.site.path_of(here.row), f"/api/sessions/{identifier[:6]}"):
             response = await here.site.get(f"{path}/{what}".rstrip("/"), key)
@@ -79,7 +79,7 @@ async def test_the_people_of_a_session_read_it(here: Here, what: str) -> None:
 @pytest.mark.parametrize("what", READS)
 async def test_a_stranger_reads_what_anybody_reads_of_nothing(here: Here, what: str) -> None:
     """Signed or not: the same answer as for a session that does not exist, to the letter."""
-    identifier = here.row.lesson_id.rpartition(":")[2]
+    identifier = here.row.session_address.rpartition(":")[2]
     for key in (here.eve, None):
         found, missing = [
             await here.site.get(f"/api/sessions/{name}/{what}".rstrip("/"), key)
@@ -92,7 +92,7 @@ async def test_a_stranger_reads_what_anybody_reads_of_nothing(here: Here, what: 
 @pytest.mark.parametrize("what", sorted(CALLS))
 async def test_a_stranger_can_do_nothing(here: Here, what: str) -> None:
     """Every call that changes or composes something has the answer of a session that does not exist."""
-    identifier = here.row.lesson_id.rpartition(":")[2]
+    identifier = here.row.session_address.rpartition(":")[2]
     found, missing = [
         await here.site.post(f"/api/sessions/{name}/{what}", here.eve, CALLS[what])
         for name in (identifier, "nothing-here")
@@ -105,7 +105,7 @@ async def test_lists_leave_it_out(here: Here) -> None:
     """The list of everybody has no private session; that of its people has it."""
     for key, there in ((None, False), (here.eve, False), (here.ada, True), (here.dora, True)):
         listed = (await here.site.get("/api/sessions", key)).json()["sessions"]
-        assert (here.row.lesson_id in [one["lessonId"] for one in listed]) is there
+        assert (here.row.session_address in [one["lessonId"] for one in listed]) is there
 
 
 async def test_the_operator_sees_it(here: Here) -> None:
@@ -132,7 +132,7 @@ async def test_a_guest_joins(here: Here) -> None:
 
 async def test_the_room_socket_says_the_same_of_nothing(here: Here) -> None:
     """Without a ticket it closes in the same way, whether there is such a session or not."""
-    nobody = msgspec.structs.replace(here.row, lesson_id=f"{here.row.lesson_id}-not")
+    nobody = msgspec.structs.replace(here.row, session_address=f"{here.row.session_address}-not")
     codes = []
     for row in (here.row, nobody):
         page = await here.site.open_socket(row, {"type": "hello", "token": "guessed"})

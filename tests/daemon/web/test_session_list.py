@@ -28,12 +28,12 @@ async def many(here: Site, count: int) -> list[str]:
     row = await here.here.schedule(starts_in=3600)
     rows = [
         msgspec.structs.replace(
-            row, id=None, lesson_id=f"{row.lesson_id}{number}", scheduled_at=row.scheduled_at + number
+            row, id=None, session_address=f"{row.session_address}{number}", scheduled_at=row.scheduled_at + number
         )
         for number in range(1, count)
     ]
     await here.here.store.sessions.bulk_put(rows)
-    return [row.lesson_id, *(each.lesson_id for each in rows)]
+    return [row.session_address, *(each.session_address for each in rows)]
 
 
 async def test_parts_make_the_whole(here: Site) -> None:
@@ -75,7 +75,7 @@ async def test_a_hundred_sessions_cost_as_many_reads_as_one(here: Site) -> None:
 def _interval(row: LiveSessionRow, key: SecretKey, device: str, left_at: int | None) -> IntervalRow:
     return IntervalRow(
         connection_id=device,
-        lesson_id=row.lesson_id,
+        session_address=row.session_address,
         pubkey=key.pubkey,
         device=device,
         joined_at=1,

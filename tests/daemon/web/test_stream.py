@@ -264,7 +264,7 @@ async def test_streams_have_a_share_for_those_who_signed_in_and_for_leaders(here
         with contextlib.suppress(Problem):
             for taken in range(places):  # noqa: B007  (how many it were is the answer)
                 pubkey = new_key().pubkey if signed else None
-                stack.enter_context(news.listen(row.lesson_id, pubkey, leading=leading))
+                stack.enter_context(news.listen(row.session_address, pubkey, leading=leading))
             taken += 1
         return taken
 

@@ -36,10 +36,10 @@ async def test_an_event_is_mirrored_and_queued_for_every_write_relay() -> None:
     async with world() as here:
         event = status(here)
         here.outgoing._targets = lambda: [RELAY, OTHER]
-        assert await added(here, event, lesson_id="31923:x:y") == [IngestOutcome.STORED]
+        assert await added(here, event, session_address="31923:x:y") == [IngestOutcome.STORED]
         assert await here.mirror.newest(Address(kinds.MEETING, here.service.pubkey, "x")) == event
         deliveries = await here.outbox.status_of(EventId(event.id))
-        assert {one.relay: one.lesson_id for one in deliveries} == {RELAY: "31923:x:y", OTHER: "31923:x:y"}
+        assert {one.relay: one.session_address for one in deliveries} == {RELAY: "31923:x:y", OTHER: "31923:x:y"}
 
 
 async def test_a_failed_transaction_leaves_neither() -> None:
@@ -77,8 +77,8 @@ async def test_a_session_s_relays_are_all_that_ever_had_it() -> None:
     """Relays that were configured once are remembered with the session."""
     async with world() as here:
         row = await here.schedule()
-        await added(here, status(here), relays=[OTHER], lesson_id=row.lesson_id)
-        assert set(await here.outgoing.relays_of(row.lesson_id)) == {RELAY, OTHER}
+        await added(here, status(here), relays=[OTHER], session_address=row.session_address)
+        assert set(await here.outgoing.relays_of(row.session_address)) == {RELAY, OTHER}
         assert await here.outgoing.relays_of("31923:nobody:x") == (RELAY,)
 
 

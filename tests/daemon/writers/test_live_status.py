@@ -43,7 +43,7 @@ async def present(
     await here.store.intervals.put(
         IntervalRow(
             connection_id=f"{pubkey}{device}",
-            lesson_id=row.lesson_id,
+            session_address=row.session_address,
             pubkey=pubkey,
             device=device,
             joined_at=here.now,
@@ -86,9 +86,9 @@ async def test_each_state_is_told_as_its_status(state: str, status: MeetingStatu
         (event,) = await status_of(here).of(row)
         meeting = read_meeting(event)
         assert meeting is not None
-        assert (meeting.status, meeting.lesson_id, meeting.identifier) == (
+        assert (meeting.status, meeting.session_address, meeting.identifier) == (
             status,
-            row.lesson_id,
+            row.session_address,
             row.conference_room_id,
         )
         assert event.pubkey == here.service.pubkey
@@ -168,7 +168,7 @@ async def test_a_private_session_is_remembered_by_ourselves() -> None:
         assert rumor is not None
         told = read_meeting(rumor)
         assert told is not None
-        assert (told.lesson_id, told.status, rumor.created_at) == (row.lesson_id, "live", here.now + 6)
+        assert (told.session_address, told.status, rumor.created_at) == (row.session_address, "live", here.now + 6)
 
 
 async def test_streaming_clients_can_be_told_as_well() -> None:
@@ -216,10 +216,10 @@ async def test_the_room_is_open_while_something_is_on_or_near() -> None:
         await here.clock.advance(opens - here.now)
         assert await status.keep_space() == here.now + 4 * 3600
         assert await state_of_the_room(here) == (2, "open")
-        await here.store.sessions.put(msgspec.structs.replace(await here.row(row.lesson_id), state="active"))
+        await here.store.sessions.put(msgspec.structs.replace(await here.row(row.session_address), state="active"))
         assert await status.keep_space() == here.now + 4 * 3600
         assert await state_of_the_room(here) == (2, "open")
-        await here.store.sessions.put(msgspec.structs.replace(await here.row(row.lesson_id), state="ended"))
+        await here.store.sessions.put(msgspec.structs.replace(await here.row(row.session_address), state="ended"))
         assert await status.keep_space() is None
         assert await state_of_the_room(here) == (3, "closed")
 

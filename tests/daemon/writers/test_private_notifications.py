@@ -58,15 +58,17 @@ async def test_everybody_named_gets_the_signed_session() -> None:
         assert opened(here, stranger) == []
 
 
-@pytest.mark.parametrize("lesson_id", ["*", "another"])
-async def test_who_wants_no_messages_at_all_is_not_invited_in_words(lesson_id: str) -> None:
+@pytest.mark.parametrize("session_address", ["*", "another"])
+async def test_who_wants_no_messages_at_all_is_not_invited_in_words(session_address: str) -> None:
     """`stop all` covers invitations; `stop` of another session does not. The signed session comes either way."""
     async with world() as here:
         ada = await here.person()
-        await here.store.opt_outs.put(OptOutRow(pubkey=ada.pubkey, lesson_id=lesson_id, created_at=here.now))
+        await here.store.opt_outs.put(
+            OptOutRow(pubkey=ada.pubkey, session_address=session_address, created_at=here.now)
+        )
         await scheduled(here, ada)
         await here.turn()
-        assert len(opened(here, ada, kinds.PRIVATE_MESSAGE)) == (lesson_id != "*")
+        assert len(opened(here, ada, kinds.PRIVATE_MESSAGE)) == (session_address != "*")
         assert len(opened(here, ada, kinds.GENERIC_REPOST)) == 1
 
 
@@ -137,7 +139,7 @@ async def test_a_cancellation_is_told_sealed(answers: bool) -> None:
         row = await cancelled(here, row)
         await here.turn()
         await here.turn()
-        assert (await here.row(row.lesson_id)).state == "cancelled"
+        assert (await here.row(row.session_address)).state == "cancelled"
         assert [event.kind for event in copies(opened(here, ada))][-2:] == [kinds.SESSION, kinds.DELETION]
         subjects = [tags.first(one.tags, "subject") for one in opened(here, ada, kinds.PRIVATE_MESSAGE)]
         assert subjects.count("Cancelled: Know your rights") == 1
@@ -183,11 +185,11 @@ async def test_attendance_is_attested_to_the_person_the_instructor_and_ourselves
         row = await scheduled(here, ada, ben, starts_in=600)
         await here.turn()
         await here.advance(600)
-        room = Room(here, await here.row(row.lesson_id))
+        room = Room(here, await here.row(row.session_address))
         seat = await room.sit(ada)
         await here.advance(3000)
         await room.leave(seat)
-        await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
+        await here.lifecycle.end(row.session_address, here.instructor.pubkey)
         await here.turn()
         await here.turn()
         for key in (ada, here.instructor, here.service):
@@ -205,10 +207,10 @@ async def test_a_public_session_can_seal_its_attendance() -> None:
         await here.open_inbox(here.instructor)
         row = await here.schedule(starts_in=0, attendance=Visibility.PRIVATE)
         await here.turn()
-        seat = await Room(here, await here.row(row.lesson_id)).sit(ada)
+        seat = await Room(here, await here.row(row.session_address)).sit(ada)
         await here.advance(3000)
         await Room(here, row).leave(seat)
-        await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
+        await here.lifecycle.end(row.session_address, here.instructor.pubkey)
         await here.turn()
         await here.turn()
         for key in (ada, here.instructor, here.service):
@@ -229,6 +231,6 @@ async def test_many_guests_are_written_to_at_little_cost() -> None:
     async with world() as here:
         keys = [new_key() for _ in range(200)]
         row = await scheduled(here, *keys)
-        rows = await here.store.letters.where("lessonId").equals(row.lesson_id).to_list()
+        rows = await here.store.letters.where("lessonId").equals(row.session_address).to_list()
         assert len(rows) == 2 * len(keys) + 2
         assert len({one.rumor_id for one in rows if one.topic == "session"}) == 1

@@ -15,7 +15,7 @@ from tests.support.world import World, new_key, world
 def letter(here: World, content: str = "one", **changes: object) -> Letter:
     """Something to say to somebody."""
     rumor = UnsignedEvent(here.service.pubkey, here.now, kinds.PRIVATE_MESSAGE, (), content)
-    said = Letter(lesson_id="31923:x:y", recipient=here.instructor.pubkey, topic="session", rumor=rumor)
+    said = Letter(session_address="31923:x:y", recipient=here.instructor.pubkey, topic="session", rumor=rumor)
     return msgspec.structs.replace(said, **changes)
 
 
@@ -56,7 +56,7 @@ async def test_new_words_on_a_topic_take_the_place_of_the_old() -> None:
         assert (rumor_of(row).content, row.state) == ("two", "scheduled")
 
 
-@pytest.mark.parametrize("change", ["lesson_id", "recipient", "topic"])
+@pytest.mark.parametrize("change", ["session_address", "recipient", "topic"])
 async def test_other_topics_people_and_sessions_have_letters_of_their_own(change: str) -> None:
     """One takes the place of another only where all three are the same."""
     async with world() as here:

@@ -27,7 +27,7 @@ def ledger(person: str = "a", **facts: object) -> list[LedgerRow]:
     """The rows of one person, planned long before."""
     return [
         LedgerRow(
-            lesson_id="lesson",
+            session_address="lesson",
             epoch=0,
             message=row.message,
             pubkey=Pubkey(person),
@@ -86,7 +86,7 @@ def test_people_and_sessions_do_not_hide_each_other() -> None:
     """The nearest is looked for per person, session and epoch."""
     late = [row for row in ledger("a") if row.message is Message.DAY]
     near = [row for row in ledger("b") if row.message is Message.HOUR]
-    other = [msgspec.structs.replace(row, lesson_id="other", window_ends_at=START) for row in late]
+    other = [msgspec.structs.replace(row, session_address="other", window_ends_at=START) for row in late]
     rows = [msgspec.structs.replace(late[0], window_ends_at=START), *near, *other]
     assert {each.verdict for each in resolve_due(rows, START - HOUR)} == {Verdict.SEND}
 
@@ -144,7 +144,7 @@ def test_news_does_not_hide_reminders_nor_the_reverse() -> None:
     moved = plan_moved(START - HOUR, START, now=START - HOUR, new_ends_at=START + HOUR)
     assert moved is not None
     news = LedgerRow(
-        lesson_id="lesson",
+        session_address="lesson",
         epoch=0,
         message=Message.MOVED,
         pubkey=Pubkey("a"),
@@ -159,7 +159,7 @@ def test_a_recording_is_old_news_after_14_days() -> None:
     """Then it is missed."""
     planned = plan_recording(now=START)
     row = LedgerRow(
-        lesson_id="lesson",
+        session_address="lesson",
         epoch=0,
         message=Message.RECORDING,
         pubkey=Pubkey("a"),

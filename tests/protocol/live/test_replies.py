@@ -75,8 +75,8 @@ def test_an_answer_never_lands_on_a_session_that_is_over_or_untold(messages: lis
     """The outcome is a session that was told of, open unless it is a stop, and the only one within the hour."""
     found = meant(reply, messages)
     if not isinstance(found, Unclear):
-        own = [one for one in messages if one.lesson_id == found and (one.is_open or reply is Reply.STOP)]
-        others = [one for one in messages if one.lesson_id != found and (one.is_open or reply is Reply.STOP)]
+        own = [one for one in messages if one.session_address == found and (one.is_open or reply is Reply.STOP)]
+        others = [one for one in messages if one.session_address != found and (one.is_open or reply is Reply.STOP)]
         newest = max(one.at for one in own)
         assert all(newest - one.at >= TOGETHER for one in others)
 

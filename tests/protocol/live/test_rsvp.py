@@ -44,7 +44,7 @@ def test_the_words_of_nip_52_are_the_models_statuses(word: str, status: RsvpStat
     """Accepted is confirmed, the others keep their names, both ways."""
     rsvp = read(("a", str(SESSION)), ("d", "x"), ("status", word))
     assert rsvp is not None
-    assert (rsvp.status, status.wire, rsvp.lesson_id, rsvp.pubkey) == (status, word, str(SESSION), GUEST.pubkey)
+    assert (rsvp.status, status.wire, rsvp.session_address, rsvp.pubkey) == (status, word, str(SESSION), GUEST.pubkey)
 
 
 @pytest.mark.parametrize("word", ["ACCEPTED", "Accepted", " accepted", "accepted\n", "\tAccEpted "])
@@ -91,7 +91,7 @@ def test_the_first_session_counts() -> None:
     """One event answers to one session: others in it are not answered too, other kinds are passed over."""
     rsvp = read(("a", DATE_BASED), ("a", str(SESSION)), ("a", str(OTHER)), ("status", "accepted"))
     assert rsvp is not None
-    assert rsvp.lesson_id == str(SESSION)
+    assert rsvp.session_address == str(SESSION)
 
 
 def test_another_kind_is_no_rsvp() -> None:
@@ -141,7 +141,7 @@ def test_only_sessions_are_answered() -> None:
 
 _ANSWERS = st.builds(
     Rsvp,
-    lesson_id=st.just(str(SESSION)),
+    session_address=st.just(str(SESSION)),
     pubkey=st.just(GUEST.pubkey),
     status=st.sampled_from(RsvpStatus),
     created_at=st.integers(0, 3),

@@ -13,13 +13,13 @@ from tests.support.events import NOW, key_of
 
 SERVICE, ADA, INSTRUCTOR = key_of(1).pubkey, key_of(2).pubkey, key_of(3).pubkey
 LESSON = f"{kinds.SESSION}:{INSTRUCTOR}:knots"
-SAID = Said(pubkey=ADA, lesson_id=LESSON, reply=Reply.NO, at=NOW, rumor_id=EventId("a" * 64))
+SAID = Said(pubkey=ADA, session_address=LESSON, reply=Reply.NO, at=NOW, rumor_id=EventId("a" * 64))
 
 
 @pytest.mark.parametrize("reply", list(Reply))
 def test_what_was_said_is_read_as_it_was_written(reply: Reply) -> None:
     """All of it, and the same words make the same rumor: a repetition is none."""
-    said = msgspec.structs.replace(SAID, reply=reply, lesson_id=ALL if reply is Reply.STOP_ALL else LESSON)
+    said = msgspec.structs.replace(SAID, reply=reply, session_address=ALL if reply is Reply.STOP_ALL else LESSON)
     rumor = write_said(said, service=SERVICE)
     assert read_said(rumor) == said
     assert write_said(said, service=SERVICE).id == rumor.id

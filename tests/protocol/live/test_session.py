@@ -50,7 +50,7 @@ def test_a_signed_session_is_read() -> None:
     event = verified(INSTRUCTOR, kind=31923, tags=BASE, content="Bring a rope.")
     session = read_session(event)
     assert isinstance(session, Session)
-    assert session.lesson_id == f"31923:{INSTRUCTOR.pubkey}:knots"
+    assert session.session_address == f"31923:{INSTRUCTOR.pubkey}:knots"
     assert (session.event_id, session.created_at, session.instructor) == (event.id, NOW, INSTRUCTOR.pubkey)
     assert (session.starts_at, session.ends_at, session.duration_minutes) == (START, END, 60)
     assert (session.title, session.description) == ("Knots", "Bring a rope.")
@@ -302,4 +302,4 @@ _ROWS = st.lists(st.lists(_WORDS | st.text(max_size=8), min_size=1, max_size=5).
 def test_no_tags_make_the_reader_fail(rows: Tags, content: str) -> None:
     """Whatever the tags are, the answer is a session with a usable address or a reason."""
     result = read_session(UnsignedEvent(INSTRUCTOR.pubkey, NOW, 31923, (*rows, *BASE), content))
-    assert isinstance(result, NotASession) or result.lesson_id.startswith("31923:")
+    assert isinstance(result, NotASession) or result.session_address.startswith("31923:")

@@ -342,7 +342,7 @@ def expected_answers(everything: Sequence[VerifiedEvent], now: int) -> dict[tupl
     made: dict[tuple[str, str], list[VerifiedEvent]] = {}
     for event in everything:
         if (answer := read_rsvp(event)) is not None:
-            made.setdefault((answer.lesson_id, answer.pubkey), []).append(event)
+            made.setdefault((answer.session_address, answer.pubkey), []).append(event)
     counts = {person: _newest(events) for person, events in made.items()}
     stand = {
         person: event

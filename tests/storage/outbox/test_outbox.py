@@ -59,7 +59,7 @@ async def add(
     not_before: int = 0,
     expires_at: int | None = None,
     priority: Priority = Priority.NORMAL,
-    lesson_id: str | None = None,
+    session_address: str | None = None,
     reference: str | None = None,
 ) -> None:
     item = OutboxItem(
@@ -68,7 +68,7 @@ async def add(
         not_before=not_before,
         expires_at=expires_at,
         priority=priority,
-        lesson_id=lesson_id,
+        session_address=session_address,
         reference=reference,
     )
     await add_all(here, [item])
@@ -111,7 +111,7 @@ async def test_queueing_is_part_of_the_transaction(here: Mirrored) -> None:
     """When the state change fails, nothing was queued (hardening.md, rule 1)."""
 
     async def scope(tx: Transaction) -> None:
-        await here.outbox.add_within(tx, event(), [ONE], lesson_id=HERE, reference="reminder:1")
+        await here.outbox.add_within(tx, event(), [ONE], session_address=HERE, reference="reminder:1")
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
@@ -284,21 +284,21 @@ async def test_what_has_ended_stays_ended(here: Mirrored, first: str, second: st
 
 async def test_cancelling_by_reference_and_by_session(here: Mirrored) -> None:
     """Only what still waits is cancelled: by its references, by its session, and within the caller's transaction."""
-    await add(here, "a", reference="reminder:1", lesson_id=HERE)
-    await add(here, "b", (ONE, TWO), reference="reminder:2", lesson_id=HERE)
-    await add(here, "c", reference="reminder:3", lesson_id=lesson(ALICE, "other"))
+    await add(here, "a", reference="reminder:1", session_address=HERE)
+    await add(here, "b", (ONE, TWO), reference="reminder:2", session_address=HERE)
+    await add(here, "c", reference="reminder:3", session_address=lesson(ALICE, "other"))
     await add(here, "d")
     (row,) = [row for row in await here.outbox.due(NOW) if row.event_id == event("a").id]
     await here.outbox.record([Accepted(row.id)], now=NOW)
 
-    async def cancel(*references: str, lesson_id: str | None = None) -> int:
+    async def cancel(*references: str, session_address: str | None = None) -> int:
         return await here.store.database.transact(
-            lambda tx: here.outbox.cancel_within(tx, now=NOW, references=references, lesson_id=lesson_id)
+            lambda tx: here.outbox.cancel_within(tx, now=NOW, references=references, session_address=session_address)
         )
 
     assert await cancel("reminder:3", "reminder:1", "none") == 1
-    assert await cancel(lesson_id=HERE) == 2
-    assert await cancel(lesson_id="31923:nobody:x") == 0
+    assert await cancel(session_address=HERE) == 2
+    assert await cancel(session_address="31923:nobody:x") == 0
     assert await cancel() == 0
     assert await texts(await here.outbox.due(NOW)) == [("d", "one")]
     assert await states(here, "a") == {ONE: "done"}
@@ -307,10 +307,10 @@ async def test_cancelling_by_reference_and_by_session(here: Mirrored) -> None:
 
 async def test_status_by_reference(here: Mirrored) -> None:
     """Whoever queued an event finds it again by the reference, with its session and how far it came."""
-    await add(here, "a", (ONE, TWO), reference="reminder:1", lesson_id=HERE)
+    await add(here, "a", (ONE, TWO), reference="reminder:1", session_address=HERE)
     await add(here, "b", reference="reminder:2")
     found = await here.outbox.status_of_references(["reminder:1", "reminder:9"])
-    assert [(one.event_id, one.relay, one.lesson_id, one.reference) for one in found] == [
+    assert [(one.event_id, one.relay, one.session_address, one.reference) for one in found] == [
         (event("a").id, ONE, HERE, "reminder:1"),
         (event("a").id, TWO, HERE, "reminder:1"),
     ]

@@ -67,7 +67,7 @@ async def test_a_record_brings_a_row_and_a_stretch_back(store: Store) -> None:
     await mirror_of(store).ingest([event := record(at=NOW + 5000)], received_at=NOW + 9000)
     assert await row_of(store) == AttendanceRow(
         id=1,
-        lesson_id=LESSON,
+        session_address=LESSON,
         pubkey=ADA.pubkey,
         joined_at=JOINED,
         left_at=LEFT,
@@ -115,7 +115,7 @@ async def test_of_two_records_the_newer_one_is_remembered(store: Store, newest_f
 async def test_what_was_computed_here_knows_better(store: Store) -> None:
     """A row that is there came from intervals: a record that a relay gives back changes nothing."""
     own = AttendanceRow(
-        lesson_id=LESSON, pubkey=ADA.pubkey, joined_at=1, total_duration=1, join_count=1, evidence="engine"
+        session_address=LESSON, pubkey=ADA.pubkey, joined_at=1, total_duration=1, join_count=1, evidence="engine"
     )
     await store.attendance.put(own)
     before = await row_of(store)

@@ -14,7 +14,7 @@ from podium_storage.table.models import AttendanceRow, IntervalRow, LiveSessionR
 ADA = "aa" * 32
 LESSON = f"31923:{'bb' * 32}:knots"
 ENDED = LiveSessionRow(
-    lesson_id=LESSON,
+    session_address=LESSON,
     scheduled_at=1000,
     ends_at=4600,
     duration=60,
@@ -37,13 +37,19 @@ ENDED = LiveSessionRow(
     adopted_at=1000,
 )
 STAY = IntervalRow(
-    connection_id="c", lesson_id=LESSON, pubkey=ADA, device="d", joined_at=1000, last_evidence=1000, source="engine"
+    connection_id="c",
+    session_address=LESSON,
+    pubkey=ADA,
+    device="d",
+    joined_at=1000,
+    last_evidence=1000,
+    source="engine",
 )
 FINAL = AttendanceRow(
-    lesson_id=LESSON, pubkey=ADA, joined_at=1000, total_duration=5, join_count=1, evidence="engine", final=True
+    session_address=LESSON, pubkey=ADA, joined_at=1000, total_duration=5, join_count=1, evidence="engine", final=True
 )
 SO_FAR = msgspec.structs.replace(FINAL, final=False)
-WATCHED = WatchRow(lesson_id=LESSON, pubkey=ADA, sha256="cd" * 32, completed_at=9000, updated_at=9000)
+WATCHED = WatchRow(session_address=LESSON, pubkey=ADA, sha256="cd" * 32, completed_at=9000, updated_at=9000)
 ATTESTED = msgspec.structs.replace(WATCHED, record_created_at=9000)
 COMPLETED = msgspec.structs.replace(FINAL, completed_at=9000, completed_by="recording")
 

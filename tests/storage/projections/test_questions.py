@@ -22,7 +22,7 @@ from tests.support.events import NOW, key_of, seeded, verified, verify_or_fail
 SERVICE, ADA, BEN = (key_of(number) for number in range(1, 4))
 LESSON = f"31923:{key_of(9).pubkey}:knots"
 SESSION = LiveSessionRow(
-    lesson_id=LESSON,
+    session_address=LESSON,
     conference_room_id="room-1",
     scheduled_at=NOW,
     ends_at=NOW + 3600,
@@ -80,7 +80,7 @@ async def test_what_arrives_is_held(store: Store) -> None:
     assert await rows(store) == [
         QuestionRow(
             id=1,
-            lesson_id=LESSON,
+            session_address=LESSON,
             pubkey=ADA.pubkey,
             event_id=event.id,
             text="Why 0?",
@@ -128,17 +128,17 @@ def to_room(at: int, *, identifier: str = "podium") -> VerifiedEvent:
 
 async def live(store: Store, number: int, *runs: tuple[int, int | None], visibility: str = "public") -> str:
     """A session that was live in these runs; returns its address."""
-    lesson_id = f"{LESSON}-{number}"
+    session_address = f"{LESSON}-{number}"
     row = msgspec.structs.replace(
         SESSION,
-        lesson_id=lesson_id,
+        session_address=session_address,
         conference_room_id=f"room-of-{number}",
         state="active" if runs[-1][1] is None else "ended",
         runs=runs,
         visibility=visibility,
     )
     await store.sessions.add(row)
-    return lesson_id
+    return session_address
 
 
 async def test_chat_under_the_room_is_about_what_was_live_then(store: Store) -> None:
@@ -147,7 +147,7 @@ async def test_chat_under_the_room_is_about_what_was_live_then(store: Store) -> 
     on = await live(store, 2, (NOW + 200, None))
     await live(store, 3, (NOW, None), visibility="private")
     await mirror_of(store).ingest([to_room(NOW + 50), to_room(NOW + 250)], received_at=NOW + 300)
-    assert {(row.lesson_id, row.created_at) for row in await rows(store)} == {(over, NOW + 50), (on, NOW + 250)}
+    assert {(row.session_address, row.created_at) for row in await rows(store)} == {(over, NOW + 50), (on, NOW + 250)}
 
 
 async def test_chat_under_the_room_that_could_be_about_several_is_passed_over(store: Store) -> None:

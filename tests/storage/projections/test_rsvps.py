@@ -23,8 +23,8 @@ ALICE, BOB, TEACHER = (key_of(number) for number in (1, 2, 3))
 HERE, THERE = lesson(TEACHER, "here"), lesson(TEACHER, "there")
 
 
-async def row_of(here: Mirrored, key: SecretKey = ALICE, lesson_id: str = HERE) -> RsvpRow | None:
-    return await here.store.rsvps.where("[lessonId+pubkey]").equals([lesson_id, key.pubkey]).first()
+async def row_of(here: Mirrored, key: SecretKey = ALICE, session_address: str = HERE) -> RsvpRow | None:
+    return await here.store.rsvps.where("[lessonId+pubkey]").equals([session_address, key.pubkey]).first()
 
 
 async def place_of(here: Mirrored, key: SecretKey = ALICE) -> tuple[int, int]:
@@ -47,7 +47,7 @@ async def test_an_rsvp_becomes_a_row() -> None:
         await here.ingest(event)
         assert await row_of(here) == RsvpRow(
             id=1,
-            lesson_id=HERE,
+            session_address=HERE,
             pubkey=ALICE.pubkey,
             status="tentative",
             rsvp_time=NOW - 5,
@@ -169,9 +169,11 @@ async def test_a_newer_answer_after_a_deletion_counts() -> None:
         assert (await place_of(here))[1] == NOW + 9
 
 
-def unaddressed(lesson_id: str, *, at: int, status: str = "accepted", note: str = "") -> VerifiedEvent:
+def unaddressed(session_address: str, *, at: int, status: str = "accepted", note: str = "") -> VerifiedEvent:
     """An answer without a `d`, as some clients write them: each replaces the one before on relays."""
-    return verified(ALICE, kind=kinds.RSVP, tags=(("a", lesson_id), ("status", status)), content=note, created_at=at)
+    return verified(
+        ALICE, kind=kinds.RSVP, tags=(("a", session_address), ("status", status)), content=note, created_at=at
+    )
 
 
 TWO_SESSIONS = {
@@ -357,7 +359,7 @@ async def test_the_feed_tells_of_rows() -> None:
 async def test_answers_that_came_by_message_follow_the_same_rules() -> None:
     """An answer that is no public event competes with those that are, and can be withdrawn."""
     told = Rsvp(
-        lesson_id=HERE,
+        session_address=HERE,
         pubkey=ALICE.pubkey,
         status=RsvpStatus.DECLINED,
         created_at=5,

@@ -123,7 +123,7 @@ async def test_a_session_becomes_a_row(store: Store) -> None:
         summary="About ropes", max_participants="7", rsvp="required", waiting_room="on", recording="allowed"
     )
     row = await folded(store, event, at=NOW + 5)
-    assert (row.lesson_id, row.instructor_pubkey, row.title, row.summary) == (
+    assert (row.session_address, row.instructor_pubkey, row.title, row.summary) == (
         str(ADDRESS),
         INSTRUCTOR.pubkey,
         "Knots",

@@ -30,7 +30,7 @@ class Status(StrEnum):
     row=st.builds(
         NoteRow,
         id=st.integers(1, 2**63 - 1),
-        lesson_id=TEXTS,
+        session_address=TEXTS,
         pubkey=TEXTS,
         status=st.none() | TEXTS,
         star_count=st.integers(-(2**63), 2**63 - 1),
@@ -49,7 +49,7 @@ def test_a_row_comes_back_as_it_was(row: NoteRow) -> None:
     assert codec.decode(values, {number: text for text, number in ids.items()}) == row
 
 
-class RunsRow(StoredRow, frozen=True, kw_only=True, rename="camel"):
+class RunsRow(StoredRow, frozen=True, kw_only=True):
     """A row with lists in a list, as sessions have."""
 
     runs: tuple[tuple[int, int | None], ...]
@@ -64,7 +64,7 @@ def test_nested_lists_keep_their_types() -> None:
 
 def test_a_word_of_an_enumeration_is_a_text() -> None:
     """A StrEnum member goes where a text goes."""
-    row = NoteRow(id=1, status=Status.YES, lesson_id=Status.YES)
+    row = NoteRow(id=1, status=Status.YES, session_address=Status.YES)
     values = RowCodec(NOTES).encode(row, {"yes": 5, "pubkey": 6})
     assert values[1:4] == [5, 6, "yes"]
 
@@ -98,8 +98,8 @@ def test_a_value_of_another_type_is_refused_by_name(field: str, value: object) -
 
 def test_an_interned_column_takes_texts_only() -> None:
     """A number where a lesson belongs is refused before anything is looked up."""
-    fields: dict[str, Any] = {"lesson_id": 5}
-    with pytest.raises(BadRow, match="lesson_id and pubkey are texts"):
+    fields: dict[str, Any] = {"session_address": 5}
+    with pytest.raises(BadRow, match="session_address and pubkey are texts"):
         RowCodec(NOTES).texts_in([NoteRow(**fields)])
 
 

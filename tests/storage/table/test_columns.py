@@ -20,7 +20,7 @@ class Part(msgspec.Struct, frozen=True):
     text: str
 
 
-class EveryKind(StoredRow, frozen=True, kw_only=True, rename="camel"):
+class EveryKind(StoredRow, frozen=True, kw_only=True):
     """One field of each kind."""
 
     a_number: int

@@ -39,7 +39,7 @@ def test_a_multi_entry_row_matches_by_any_element() -> None:
 
 def test_columns_with_one_value_are_known() -> None:
     """What every row has in common needs no place in the order."""
-    index, fields = Index(("lessonId", "pubkey")), ("lesson_id", "pubkey")
+    index, fields = Index(("lessonId", "pubkey")), ("session_address", "pubkey")
     assert fixed_columns(Points(index, fields, frozenset({("a", "b")}))) == 2
     assert fixed_columns(Points(index, fields, frozenset({("a", "b"), ("a", "c")}))) == 0
     assert fixed_columns(Ranges(index, fields, (KeyRange(("a", "b"), ("a", "c")),))) == 1

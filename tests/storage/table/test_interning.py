@@ -66,14 +66,14 @@ async def test_ids_of_a_transaction_that_was_undone_are_forgotten(tmp_path: Path
         with pytest.raises(ValueError, match=r"^$"):
             await tables.database.transact(undone)
         assert tables.interner.known("ghost", None) is None
-        await tables.notes.add(NoteRow(lesson_id="real", pubkey="person"))
+        await tables.notes.add(NoteRow(session_address="real", pubkey="person"))
         assert await _atoms(tables) == [(1, "real"), (2, "person")] or await _atoms(tables) == [
             (1, "person"),
             (2, "real"),
         ]
-        assert [row.lesson_id for row in await tables.notes.to_list()] == ["real"]
-        await tables.notes.add(NoteRow(lesson_id="ghost", pubkey="person"))
-        assert [row.lesson_id for row in await tables.notes.to_list()] == ["real", "ghost"]
+        assert [row.session_address for row in await tables.notes.to_list()] == ["real"]
+        await tables.notes.add(NoteRow(session_address="ghost", pubkey="person"))
+        assert [row.session_address for row in await tables.notes.to_list()] == ["real", "ghost"]
 
 
 async def test_what_a_transaction_minted_is_not_cached_by_its_own_reads(tmp_path: Path) -> None:
@@ -81,8 +81,8 @@ async def test_what_a_transaction_minted_is_not_cached_by_its_own_reads(tmp_path
     async with opened(tmp_path / "a.db") as tables:
 
         async def undone(tx: Transaction) -> None:
-            await tables.notes.within(tx).add(NoteRow(lesson_id="ghost", pubkey="phantom"))
-            assert [row.lesson_id for row in await tables.notes.within(tx).to_list()] == ["ghost"]
+            await tables.notes.within(tx).add(NoteRow(session_address="ghost", pubkey="phantom"))
+            assert [row.session_address for row in await tables.notes.within(tx).to_list()] == ["ghost"]
             raise ValueError
 
         with pytest.raises(ValueError, match=r"^$"):
@@ -135,6 +135,9 @@ async def test_a_text_without_utf8_is_refused(tmp_path: Path) -> None:
     async with opened(tmp_path / "a.db") as tables:
         with pytest.raises(BadRow):
             await tables.seats.bulk_add(
-                [SeatRow(lesson_id="l", pubkey="p", number=1), SeatRow(lesson_id="\ud800", pubkey="p", number=2)]
+                [
+                    SeatRow(session_address="l", pubkey="p", number=1),
+                    SeatRow(session_address="\ud800", pubkey="p", number=2),
+                ]
             )
         assert await _atoms(tables) == []

@@ -19,11 +19,11 @@ from tests.support.store import NoteRow, SeatRow, opened
 
 
 def _note(lesson: str, stars: int = 0, pubkey: str = "p") -> NoteRow:
-    return NoteRow(lesson_id=lesson, pubkey=pubkey, star_count=stars)
+    return NoteRow(session_address=lesson, pubkey=pubkey, star_count=stars)
 
 
 def _seat(number: int) -> SeatRow:
-    return SeatRow(lesson_id="l", pubkey=f"p{number}", number=number)
+    return SeatRow(session_address="l", pubkey=f"p{number}", number=number)
 
 
 async def test_it_fires_for_rows_in_range_and_for_no_others(tmp_path: Path) -> None:
@@ -47,9 +47,9 @@ async def test_it_fires_for_rows_in_range_and_for_no_others(tmp_path: Path) -> N
             await tables.notes.update(inside, star_count=2)
             assert await anext(live) == [2]
             assert runs == 3
-            await tables.notes.update(outside, lesson_id="mine")
+            await tables.notes.update(outside, session_address="mine")
             assert await anext(live) == [8, 2] or runs == 4
-            await tables.notes.update(inside, lesson_id="other")
+            await tables.notes.update(inside, session_address="other")
             assert await anext(live) == [8]
             await tables.notes.delete(inside)
             await tables.notes.delete(outside)

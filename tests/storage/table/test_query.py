@@ -21,7 +21,7 @@ async def _fill(tables: TestTables, count: int = 12) -> None:
     await tables.notes.bulk_add(
         [
             NoteRow(
-                lesson_id=f"lesson {number % 3}",
+                session_address=f"lesson {number % 3}",
                 pubkey=f"person {number % 4}",
                 status=["open", "closed", None][number % 3],
                 star_count=count - number,
@@ -178,7 +178,7 @@ async def test_modify_changes_what_the_query_finds(tmp_path: Path) -> None:
         assert await query.modify(status="new", done=True) == 4
         assert await query.modify(done=True) == 0
         assert await query.limit(1).modify(lambda row: msgspec.structs.replace(row, star_count=100)) == 1
-        assert await query.and_(lambda row: row.star_count == 100).modify(lesson_id="moved") == 1
+        assert await query.and_(lambda row: row.star_count == 100).modify(session_address="moved") == 1
         assert await _ids(tables.notes.where("lessonId").equals("moved")) == [1]
         assert await _ids(tables.notes.where("status").equals("new")) == [1, 4, 7, 10]
         with pytest.raises(BadRow, match="no field 'nobody'"):

@@ -84,7 +84,7 @@ async def test_each_declared_index_is_a_real_one(tmp_path: Path) -> None:
     [
         (RsvpRow, "id, lessonId", "rows are kept under"),
         (RsvpRow, "++pubkey", "rows are kept under"),
-        (RsvpRow, "++id, lesson_id", "RsvpRow has no 'lesson_id'|no column"),
+        (RsvpRow, "++id, session_address", "RsvpRow has no 'session_address'|no column"),
         (RsvpRow, "++id, lessonID", "RsvpRow has no 'lessonID'"),
         (RsvpRow, "++id, [lessonId+nobody]", "RsvpRow has no 'nobody'"),
         (RsvpRow, "++id, *status", "no tuple"),

@@ -16,7 +16,7 @@ from tests.support.store import NoteRow, SeatRow, opened
 
 
 def _seat(number: int, pubkey: str = "p", **fields: Any) -> SeatRow:
-    return SeatRow(lesson_id="lesson", pubkey=f"{pubkey}{number}", number=number, **fields)
+    return SeatRow(session_address="lesson", pubkey=f"{pubkey}{number}", number=number, **fields)
 
 
 def _with_id(row: SeatRow, key: int) -> SeatRow:
@@ -26,7 +26,7 @@ def _with_id(row: SeatRow, key: int) -> SeatRow:
 async def test_what_was_added_can_be_got(tmp_path: Path) -> None:
     """`add` returns the key under which `get` finds the row; what is not there is None."""
     async with opened(tmp_path / "a.db") as tables:
-        row = NoteRow(lesson_id="l", pubkey="p", status="s", star_count=3, done=True, labels=("a",), body=b"\0\1")
+        row = NoteRow(session_address="l", pubkey="p", status="s", star_count=3, done=True, labels=("a",), body=b"\0\1")
         key = await tables.notes.add(row)
         assert await tables.notes.get(key) == msgspec.structs.replace(row, id=key)
         assert await tables.notes.get(key + 1) is None
@@ -95,7 +95,10 @@ async def test_upsert_goes_by_a_unique_index(tmp_path: Path) -> None:
     """Rows found by the index keep their id, others are added, and doing it again changes nothing."""
     async with opened(tmp_path / "a.db") as tables:
         await tables.seats.bulk_add([_seat(1), _seat(2)])
-        rows = [SeatRow(lesson_id="lesson", pubkey="p2", number=20), SeatRow(lesson_id="lesson", pubkey="p3", number=3)]
+        rows = [
+            SeatRow(session_address="lesson", pubkey="p2", number=20),
+            SeatRow(session_address="lesson", pubkey="p3", number=3),
+        ]
         with tables.database.changes.subscribe() as changes:
             assert await tables.seats.upsert(rows, "[lessonId+pubkey]") == [2, 3]
             first = changes.take()
@@ -134,9 +137,9 @@ async def test_update_changes_some_fields(tmp_path: Path) -> None:
         assert await tables.seats.update(key, number=2, note="n") == 1
         assert await tables.seats.update(key, number=2) == 0
         assert await tables.seats.update(key + 1, number=9) == 0
-        assert await tables.seats.get(key) == SeatRow(id=key, lesson_id="lesson", pubkey="p1", number=2, note="n")
+        assert await tables.seats.get(key) == SeatRow(id=key, session_address="lesson", pubkey="p1", number=2, note="n")
         for bad in ({"nobody": 1}, {"id": 5}, {"lessonId": "x"}):
-            with pytest.raises(BadRow, match="that can change: there are lesson_id, pubkey, number, note"):
+            with pytest.raises(BadRow, match="that can change: there are session_address, pubkey, number, note"):
                 await tables.seats.update(key, **bad)
         with pytest.raises(BadRow, match=r"SeatRow\.number"):
             await tables.seats.update(key, number="2")
@@ -179,7 +182,7 @@ async def test_a_table_within_a_transaction_is_part_of_it(tmp_path: Path) -> Non
         async def scope(tx: Transaction) -> None:
             seats, notes = tables.seats.within(tx), tables.notes.within(tx)
             key = await seats.add(_seat(1))
-            await notes.add(NoteRow(lesson_id="lesson"))
+            await notes.add(NoteRow(session_address="lesson"))
             assert await seats.get(key) is not None
             assert await notes.where("lessonId").equals("lesson").count() == 1
             if await seats.count() == 1:
@@ -247,11 +250,11 @@ async def test_hostile_text_is_only_text(tmp_path: Path) -> None:
     """Quotes, SQL, NUL and everything else in values goes in and comes out, and is found."""
     async with opened(tmp_path / "a.db") as tables:
         texts = ["'; DROP TABLE notes; --", '"', "a\0b", "a", "", "\x7f\u202e", "💥", "%_", "[1]", "null"]
-        await tables.notes.bulk_add([NoteRow(lesson_id=text, pubkey=text, status=text) for text in texts])
+        await tables.notes.bulk_add([NoteRow(session_address=text, pubkey=text, status=text) for text in texts])
         for text in texts:
             for path in ("lessonId", "status"):
                 found = await tables.notes.where(path).equals(text).to_list()
-                assert [(row.lesson_id, row.pubkey, row.status) for row in found] == [(text, text, text)]
+                assert [(row.session_address, row.pubkey, row.status) for row in found] == [(text, text, text)]
                 found = await tables.notes.where(path).any_of([text, "not there"]).to_list()
                 assert [row.status for row in found] == [text]
             assert await tables.notes.where("[lessonId+pubkey]").equals([text, text]).count() == 1

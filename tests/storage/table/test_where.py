@@ -16,7 +16,7 @@ LESSONS = ["a", "b", "c", "ca", "cb", "d", "é", "\ue000", "\U0010ffff", "\U0010
 
 async def _fill(tables: TestTables) -> None:
     # interned in another order than that of the texts, so that an order by id shows
-    rows = [NoteRow(lesson_id=text, pubkey="p", status=text, star_count=at) for at, text in enumerate(LESSONS)]
+    rows = [NoteRow(session_address=text, pubkey="p", status=text, star_count=at) for at, text in enumerate(LESSONS)]
     await tables.notes.bulk_add([*rows[::-2], *rows[::2][::-1]])
 
 
@@ -54,8 +54,8 @@ async def test_each_word_on_text(
     async with opened(tmp_path / "a.db") as tables:
         await _fill(tables)
         query = getattr(tables.notes.where(path), word)(*arguments, **options)
-        assert [row.lesson_id for row in await query.to_list()] == expected
-        assert [row.lesson_id for row in await query.reverse().to_list()] == expected[::-1]
+        assert [row.session_address for row in await query.to_list()] == expected
+        assert [row.session_address for row in await query.reverse().to_list()] == expected[::-1]
         assert await query.count() == len(expected)
 
 
@@ -88,9 +88,9 @@ async def test_each_word_on_a_compound_index(
     """Keys of several interned columns compare one column after the other, by text."""
     async with opened(tmp_path / "a.db") as tables:
         pairs = [("c", "q"), ("a", "q"), ("b", "p"), ("c", "p"), ("b", "q"), ("a", "p")]
-        await tables.notes.bulk_add([NoteRow(lesson_id=lesson, pubkey=person) for lesson, person in pairs])
+        await tables.notes.bulk_add([NoteRow(session_address=lesson, pubkey=person) for lesson, person in pairs])
         query = getattr(tables.notes.where("[lessonId+pubkey]"), word)(*arguments)
-        assert [row.lesson_id + row.pubkey for row in await query.to_list()] == expected
+        assert [row.session_address + row.pubkey for row in await query.to_list()] == expected
 
 
 async def test_numbers_compare_as_numbers(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ async def test_each_element_of_a_multi_entry_column_is_a_key(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "path", ["body", "nobody", "[pubkey+lessonId]", "[starCount+lessonId]", "lesson_id", "", "id; --"]
+    "path", ["body", "nobody", "[pubkey+lessonId]", "[starCount+lessonId]", "session_address", "", "id; --"]
 )
 async def test_where_without_an_index_is_refused_and_names_those_there_are(tmp_path: Path, path: str) -> None:
     """A query that would read every row is refused; the error lists what can be asked."""

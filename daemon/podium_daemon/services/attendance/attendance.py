@@ -113,14 +113,14 @@ class Attendance:
             await asyncio.gather(reader, return_exceptions=True)
 
     async def track(
-        self, lesson_id: str, pubkey: Pubkey, joined_at: int, left_at: int | None, note: str | None = None
+        self, session_address: str, pubkey: Pubkey, joined_at: int, left_at: int | None, note: str | None = None
     ) -> Rejection | None:
         """Record an interval by hand (the model's `trackLiveAttendance`); the same one twice counts once."""
-        if await self._session(lesson_id) is None:
+        if await self._session(session_address) is None:
             return Rejection(Slug.UNKNOWN_SESSION, "there is no such session here", "`podium session list` shows them.")
         row = IntervalRow(
-            connection_id=f"manual:{lesson_id}:{pubkey}:{joined_at}",
-            lesson_id=lesson_id,
+            connection_id=f"manual:{session_address}:{pubkey}:{joined_at}",
+            session_address=session_address,
             pubkey=pubkey,
             device="manual",
             joined_at=joined_at,
@@ -180,9 +180,11 @@ class Attendance:
         lessons = await self._lessons_of({move.connection.room for move in moves})
         known = await self._intervals_of([move.connection.id for move in moves])
         for move in moves:
-            lesson_id = lessons.get(move.connection.room)
-            if lesson_id is not None and (
-                row := after_move(known.get(move.connection.id), move, lesson_id=lesson_id, source=self._source)
+            session_address = lessons.get(move.connection.room)
+            if session_address is not None and (
+                row := after_move(
+                    known.get(move.connection.id), move, session_address=session_address, source=self._source
+                )
             ):
                 known[move.connection.id] = row
         await self._store.intervals.upsert(list(known.values()), by="connectionId")
@@ -192,7 +194,7 @@ class Attendance:
         await self._gaps.heartbeat(now)
         active = (
             await self._store.intervals.where("lessonId")
-            .any_of([row.lesson_id for row in await self._open_sessions(now)])
+            .any_of([row.session_address for row in await self._open_sessions(now)])
             .to_list()
         )
         open_rows = {row.connection_id: row for row in active if row.left_at is None and not is_by_event(row)}
@@ -202,11 +204,11 @@ class Attendance:
                 continue
             snapshot = await self._engine.snapshot(RoomId(session.conference_room_id))
             if isinstance(snapshot, Snapshot):
-                mine = {key: row for key, row in open_rows.items() if row.lesson_id == session.lesson_id}
+                mine = {key: row for key, row in open_rows.items() if row.session_address == session.session_address}
                 changed = reconciled(
                     mine,
                     snapshot.present,
-                    lesson_id=session.lesson_id,
+                    session_address=session.session_address,
                     source=self._source,
                     now=now,
                     heartbeat=self.settings.poll,
@@ -215,11 +217,11 @@ class Attendance:
 
     async def _close_lapsed(self, rows: Sequence[IntervalRow], now: int) -> None:
         """Close stays that presence events told of, and tell of no more: nobody reports that they ended."""
-        lessons = sorted({row.lesson_id for row in rows})
+        lessons = sorted({row.session_address for row in rows})
         sessions = await self._store.sessions.where("lessonId").any_of(lessons).to_list() if lessons else []
-        ends = {row.lesson_id: row.ended_at for row in sessions if row.state == State.ENDED}
+        ends = {row.session_address: row.ended_at for row in sessions if row.state == State.ENDED}
         policy = self.settings.policy
-        found = [lapsed(row, ended_at=ends.get(row.lesson_id), now=now, policy=policy) for row in rows]
+        found = [lapsed(row, ended_at=ends.get(row.session_address), now=now, policy=policy) for row in rows]
         await self._store.intervals.upsert([row for row in found if row is not None], by="connectionId")
 
     async def _close_what_a_former_run_left_open(self) -> None:
@@ -245,21 +247,21 @@ class Attendance:
             await self._poll(now)
             self._poll_at = self._clock.now() + self.settings.poll
             batch = msgspec.structs.replace(batch, resync=True)  # time passed: those present have more credit now
-        for lesson_id, people in (await self._touched(batch, now) | dict.fromkeys(owed, _ALL)).items():
-            session = await self._session(lesson_id)
+        for session_address, people in (await self._touched(batch, now) | dict.fromkeys(owed, _ALL)).items():
+            session = await self._session(session_address)
             if session is not None and session.runs:
                 await self._settler.settle(session, people, now)
         return self._poll_at
 
     async def _touched(self, batch: Batch, now: int) -> dict[str, frozenset[str]]:
         touched: dict[str, set[str]] = defaultdict(set)
-        everybody = {row.lesson_id for row in await self._open_sessions(now)} if batch.resync else set()
+        everybody = {row.session_address for row in await self._open_sessions(now)} if batch.resync else set()
         for change in batch.changes:
             row = change.after or change.before
             if isinstance(row, LiveSessionRow):
-                everybody.add(row.lesson_id)
+                everybody.add(row.session_address)
             elif isinstance(row, IntervalRow) or (isinstance(row, WatchRow) and row.completed_at is not None):
-                touched[row.lesson_id].add(row.pubkey)
+                touched[row.session_address].add(row.pubkey)
         return {lesson: frozenset(people) for lesson, people in touched.items()} | dict.fromkeys(everybody, _ALL)
 
     # -- reads
@@ -276,12 +278,14 @@ class Attendance:
     def _just_ended(self, row: LiveSessionRow, now: int) -> bool:
         return row.state == State.ENDED and row.ended_at is not None and now - row.ended_at < 2 * self.settings.poll
 
-    async def _session(self, lesson_id: str) -> LiveSessionRow | None:
-        return await self._store.sessions.where("lessonId").equals(lesson_id).first()
+    async def _session(self, session_address: str) -> LiveSessionRow | None:
+        return await self._store.sessions.where("lessonId").equals(session_address).first()
 
     async def _lessons_of(self, rooms: set[RoomId]) -> dict[RoomId, str]:
         rows = await self._store.sessions.where("conferenceRoomId").any_of(sorted(rooms)).to_list()
-        return {RoomId(row.conference_room_id): row.lesson_id for row in rows if row.conference_room_id is not None}
+        return {
+            RoomId(row.conference_room_id): row.session_address for row in rows if row.conference_room_id is not None
+        }
 
     async def _intervals_of(self, connections: Sequence[str]) -> dict[str, IntervalRow]:
         rows = await self._store.intervals.where("connectionId").any_of(list(dict.fromkeys(connections))).to_list()

@@ -129,7 +129,7 @@ class Attestation:
         completed = self._completed(session, seen, before, now)
         return AttendanceRow(
             id=before.id if before else None,
-            lesson_id=session.lesson_id,
+            session_address=session.session_address,
             pubkey=pubkey,
             joined_at=seen.joined_at,
             left_at=seen.left_at,
@@ -180,7 +180,7 @@ class Attestation:
 
         async def scope(tx: Transaction) -> None:
             await self._store.watches.within(tx).upsert([row], by="[lessonId+pubkey+sha256]")
-            await self._outgoing.add(tx, records, lesson_id=session.lesson_id)
+            await self._outgoing.add(tx, records, session_address=session.session_address)
             await self._letters.add(tx, sealed)
 
         await self._store.database.transact(scope)
@@ -223,27 +223,27 @@ class Attestation:
 
         async def scope(tx: Transaction) -> None:
             await self._store.attendance.within(tx).upsert(rows, by="[lessonId+pubkey]")
-            await self._outgoing.add(tx, records, lesson_id=session.lesson_id)
+            await self._outgoing.add(tx, records, session_address=session.session_address)
             await self._letters.add(tx, sealed)
 
         await self._store.database.transact(scope)
-        _log.info("attendance settled", action="attendance.settled", session=session.lesson_id, people=len(rows))
+        _log.info("attendance settled", action="attendance.settled", session=session.session_address, people=len(rows))
 
     # -- reads
 
     async def _by_person(self, session: LiveSessionRow, people: frozenset[str]) -> dict[str, list[IntervalRow]]:
         if people:
-            keys = [[session.lesson_id, pubkey] for pubkey in people]
+            keys = [[session.session_address, pubkey] for pubkey in people]
             rows = await self._store.intervals.where("[lessonId+pubkey]").any_of(keys).to_list()
         else:
-            rows = await self._store.intervals.where("lessonId").equals(session.lesson_id).to_list()
+            rows = await self._store.intervals.where("lessonId").equals(session.session_address).to_list()
         found: dict[str, list[IntervalRow]] = defaultdict(list)
         for row in rows:
             found[row.pubkey].append(row)
         return found
 
     async def _rows_of(self, session: LiveSessionRow, people: Mapping[str, object]) -> dict[str, AttendanceRow]:
-        keys = [[session.lesson_id, pubkey] for pubkey in people]
+        keys = [[session.session_address, pubkey] for pubkey in people]
         rows = await self._store.attendance.where("[lessonId+pubkey]").any_of(keys).to_list()
         return {row.pubkey: row for row in rows}
 
@@ -251,21 +251,25 @@ class Attestation:
         """Those of `people` (or of all, for an empty set) who have completed the session by its recording."""
         table = self._store.watches
         if people:
-            rows = await table.where("[lessonId+pubkey]").any_of([[session.lesson_id, one] for one in people]).to_list()
+            rows = (
+                await table.where("[lessonId+pubkey]")
+                .any_of([[session.session_address, one] for one in people])
+                .to_list()
+            )
         else:
-            rows = await table.where("lessonId").equals(session.lesson_id).to_list()
+            rows = await table.where("lessonId").equals(session.session_address).to_list()
         done = [row for row in rows if row.completed_at is not None]
         # the first counts, where somebody watched the recordings of two runs
         return {row.pubkey: row for row in sorted(done, key=lambda row: row.completed_at or 0, reverse=True)}
 
     async def _members_of(self, session: LiveSessionRow, people: Mapping[str, object]) -> dict[str, RoomMemberRow]:
-        keys = [[session.lesson_id, pubkey] for pubkey in people]
+        keys = [[session.session_address, pubkey] for pubkey in people]
         rows = await self._store.members.where("[lessonId+pubkey]").any_of(keys).to_list()
         return {row.pubkey: row for row in rows}
 
 
 def _address(session: LiveSessionRow) -> Address:
-    address = Address.parse(session.lesson_id)
+    address = Address.parse(session.session_address)
     assert address is not None, "a row's lessonId was parsed before it was stored"
     return address
 

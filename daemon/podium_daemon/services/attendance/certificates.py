@@ -61,7 +61,7 @@ class Certificates:
         return Issued(certificate, event)
 
     async def _record(self, session: LiveSessionRow, participant: Pubkey) -> AttendanceRecord | None:
-        key = [session.lesson_id, participant]
+        key = [session.session_address, participant]
         attended = await self._store.attendance.where("[lessonId+pubkey]").equals(key).first()
         if attended is not None and attended.completed_at is not None:
             return _attended(session, attended, attended.completed_at)
@@ -98,6 +98,6 @@ def _watched(session: LiveSessionRow, at: int, row: WatchRow) -> AttendanceRecor
 
 
 def _address(session: LiveSessionRow) -> Address:
-    address = Address.parse(session.lesson_id)
+    address = Address.parse(session.session_address)
     assert address is not None, "a row's lessonId was parsed before it was stored"
     return address

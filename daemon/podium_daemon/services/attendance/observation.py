@@ -78,7 +78,7 @@ def reconciled(
     open_rows: Mapping[str, IntervalRow],
     present: Sequence[Present],
     *,
-    lesson_id: str,
+    session_address: str,
     source: str,
     now: int,
     heartbeat: int,
@@ -89,7 +89,7 @@ def reconciled(
     for connection, one in seen.items():
         row = open_rows.get(connection) or IntervalRow(
             connection_id=connection,
-            lesson_id=lesson_id,
+            session_address=session_address,
             pubkey=one.connection.pubkey,
             device=one.connection.device,
             joined_at=one.joined_at,
@@ -104,7 +104,7 @@ def reconciled(
 
 
 def after_move(
-    row: IntervalRow | None, move: Joined | MediaUp | Left, *, lesson_id: str, source: str
+    row: IntervalRow | None, move: Joined | MediaUp | Left, *, session_address: str, source: str
 ) -> IntervalRow | None:
     """The row after a join, the first media or a leave, or None where it changes nothing: the event came before."""
     if isinstance(move, Joined):
@@ -112,7 +112,7 @@ def after_move(
             return None
         return IntervalRow(
             connection_id=move.connection.id,
-            lesson_id=lesson_id,
+            session_address=session_address,
             pubkey=move.connection.pubkey,
             device=move.connection.device,
             joined_at=move.at,

@@ -65,7 +65,7 @@ class PresenceProjection:
         since = received_at - _LONGEST
         rows = await tables.sessions.where("scheduledAt").above(since).to_list()
         live = [row for row in rows if row.state == State.ACTIVE and not private.is_private(row)]
-        keys = [[row.lesson_id, pubkey] for row in live for pubkey in beats]
+        keys = [[row.session_address, pubkey] for row in live for pubkey in beats]
         stays = await _stays(tables, keys)
         guests = await _guests(tables, keys)
         changed: list[IntervalRow] = []
@@ -95,11 +95,11 @@ class PresenceProjection:
             self.passed_over["several_live" if meant else "nothing_live"] += 1
             return
         for row in live:
-            stay = stays.get((row.lesson_id, beat.pubkey))
+            stay = stays.get((row.session_address, beat.pubkey))
             if row not in meant:
                 if stay is not None and stay.left_at is None:
                     yield self._ended(stay, beat.received_at, LeaveReason.LEFT)
-            elif self._is_let_in(row, beat, guests.get((row.lesson_id, beat.pubkey))):
+            elif self._is_let_in(row, beat, guests.get((row.session_address, beat.pubkey))):
                 yield from self._extended(stay, row, beat)
             else:
                 self.passed_over["not_let_in"] += 1
@@ -131,8 +131,8 @@ class PresenceProjection:
         if stay is not None and stay.left_at is None:
             yield self._ended(stay, now, LeaveReason.UNKNOWN)
         yield IntervalRow(
-            connection_id=f"{BY_EVENT}{row.lesson_id}:{beat.pubkey}:{now}",
-            lesson_id=row.lesson_id,
+            connection_id=f"{BY_EVENT}{row.session_address}:{beat.pubkey}:{now}",
+            session_address=row.session_address,
             pubkey=beat.pubkey,
             device="nostr",
             joined_at=now,
@@ -154,15 +154,15 @@ async def _stays(tables: BoundTables, keys: Sequence[list[str]]) -> dict[_Person
     """The last stay by event of each person in each session."""
     rows = await tables.intervals.where(_BY_PERSON).any_of(keys).to_list()
     by_event = sorted(filter(is_by_event, rows), key=lambda row: row.joined_at)
-    return {(row.lesson_id, row.pubkey): row for row in by_event}
+    return {(row.session_address, row.pubkey): row for row in by_event}
 
 
 async def _guests(tables: BoundTables, keys: Sequence[list[str]]) -> dict[_Person, Knock]:
     """Those who have answered, or were let in or sent away before, as they stand at the door."""
     rsvps = await tables.rsvps.where(_BY_PERSON).any_of(keys).to_list()
     members = await tables.members.where(_BY_PERSON).any_of(keys).to_list()
-    answered = {(row.lesson_id, row.pubkey): row for row in rsvps}
-    standing = {(row.lesson_id, row.pubkey): row for row in members}
+    answered = {(row.session_address, row.pubkey): row for row in rsvps}
+    standing = {(row.session_address, row.pubkey): row for row in members}
     return {one: _knock(answered.get(one), standing.get(one)) for one in answered.keys() | standing.keys()}
 
 

@@ -102,13 +102,13 @@ class Housekeeping:
         for row in await self._store.sessions.where("scheduledAt").below(before).to_list():
             if row.state in _OVER and max(row.ended_at or 0, row.ends_at) < before:
                 await self._retention.begin(row, now)
-                _log.info("a session is forgotten", action="retention.session", session=row.lesson_id)
+                _log.info("a session is forgotten", action="retention.session", session=row.session_address)
 
     async def _go_on_forgetting(self) -> None:
         for session in await self._retention.begun():
             # who agreed to be recorded is kept as long as the recording is there (semantics.md, "Room, consent,
             # recording"): its file may be on a server that is away
-            gone = await self._forget_recordings(session.lesson_id)
+            gone = await self._forget_recordings(session.session_address)
             await self._retention.delete(session, but=() if gone else self._evidence)
 
 

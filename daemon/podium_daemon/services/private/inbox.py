@@ -176,7 +176,7 @@ class PrivateInbox:
         if not isinstance(item.event, VerifiedEvent) or not isinstance(session, Session):
             self.counts["no_session"] += 1
             return
-        before = await self._row(tx, session.lesson_id)
+        before = await self._row(tx, session.session_address)
         is_public = session.visibility is Visibility.PUBLIC and not (before and private.is_private(before))
         if is_public and item.sender == self._news.service and self._accepts(session):
             # a revision that relays hold no more, and on which the session still rests
@@ -189,7 +189,7 @@ class PrivateInbox:
             self.counts["not_ours"] += 1
             return
         (outcome,) = await self._mirror.ingest_within(tx, [item.event], received_at=now)
-        row = await self._row(tx, session.lesson_id)
+        row = await self._row(tx, session.session_address)
         if outcome is not IngestOutcome.STORED or row is None:
             return
         self.counts["session"] += 1
@@ -200,7 +200,7 @@ class PrivateInbox:
 
     async def _take_statuses(self, tx: Transaction, items: Sequence[_Item]) -> list[EventId]:
         found = [(item.wrap_id, meeting) for item in items if (meeting := read_meeting(item.event)) is not None]
-        known = [(key, one) for key, one in found if await self._row(tx, one.lesson_id) is not None]
+        known = [(key, one) for key, one in found if await self._row(tx, one.session_address) is not None]
         await self._sessions.remember(tx, [meeting for _, meeting in known])
         return [key for key, _ in known]
 
@@ -209,13 +209,13 @@ class PrivateInbox:
     async def _take_said(self, tx: Transaction, items: Sequence[_Item], now: int) -> list[EventId]:
         """What people said by message before the disk was lost: it counts again, whatever else is known yet."""
         words = [said for item in items if (said := read_said(item.event)) is not None]
-        lessons = sorted({said.lesson_id for said in words})
+        lessons = sorted({said.session_address for said in words})
         rows = await self._store.sessions.within(tx).where("lessonId").any_of(lessons).to_list()
-        sessions = {row.lesson_id: row for row in rows}
-        words = [said for said in words if _counts(said, sessions.get(said.lesson_id))]
+        sessions = {row.session_address: row for row in rows}
+        words = [said for said in words if _counts(said, sessions.get(said.session_address))]
         answers = [Answer(rsvp) for said in words if (rsvp := _rsvp_of(said)) is not None]
         opt_outs = [
-            OptOutRow(pubkey=said.pubkey, lesson_id=said.lesson_id, created_at=said.at)
+            OptOutRow(pubkey=said.pubkey, session_address=said.session_address, created_at=said.at)
             for said in words
             if said.reply.status is None
         ]
@@ -228,11 +228,11 @@ class PrivateInbox:
 
     async def _take_answers(self, tx: Transaction, items: Sequence[_Item], now: int) -> list[EventId]:
         good = [(item, rsvp) for item in items if (rsvp := read_rsvp(item.event)) is not None]
-        lessons = sorted({rsvp.lesson_id for _, rsvp in good})
+        lessons = sorted({rsvp.session_address for _, rsvp in good})
         rows = await self._store.sessions.within(tx).where("lessonId").any_of(lessons).to_list()
-        sessions = {row.lesson_id: row for row in rows}
+        sessions = {row.session_address: row for row in rows}
         # else the session, or the revision that invites them, may come yet
-        known = [(item, rsvp) for item, rsvp in good if _is_invited(sessions.get(rsvp.lesson_id), rsvp)]
+        known = [(item, rsvp) for item, rsvp in good if _is_invited(sessions.get(rsvp.session_address), rsvp)]
         for is_signed, part in groupby(known, key=lambda one: isinstance(one[0].event, VerifiedEvent)):
             if is_signed:
                 events = [item.event for item, _ in part if isinstance(item.event, VerifiedEvent)]
@@ -253,7 +253,7 @@ class PrivateInbox:
             return False
         if isinstance(item.event, VerifiedEvent):
             (outcome,) = await self._mirror.ingest_within(tx, [item.event], received_at=now)
-            after = None if row is None else await self._row(tx, row.lesson_id)
+            after = None if row is None else await self._row(tx, row.session_address)
             if after is not None and outcome is IngestOutcome.STORED and item.sender != self._news.service:
                 await self._news.announce(tx, after, item.event, row)
         await self._rsvps.take(tx, dead, received_at=now)
@@ -277,8 +277,8 @@ class PrivateInbox:
             if row.event_id in deletion.ids or (row.rsvp_time <= event.created_at and _identifier(row) in addresses)
         ]
 
-    async def _row(self, tx: Transaction, lesson_id: str) -> LiveSessionRow | None:
-        return await self._store.sessions.within(tx).where("lessonId").equals(lesson_id).first()
+    async def _row(self, tx: Transaction, session_address: str) -> LiveSessionRow | None:
+        return await self._store.sessions.within(tx).where("lessonId").equals(session_address).first()
 
 
 _ORDER: Final = (*(kinds.SESSION, kinds.MEETING, kinds.ATTENDANCE), kinds.APPLICATION_DATA, kinds.RSVP, kinds.DELETION)
@@ -293,7 +293,13 @@ def _rsvp_of(said: Said) -> Rsvp | None:
     status = said.reply.status
     if status is None:
         return None
-    return Rsvp(lesson_id=said.lesson_id, pubkey=said.pubkey, status=status, created_at=said.at, event_id=said.rumor_id)
+    return Rsvp(
+        session_address=said.session_address,
+        pubkey=said.pubkey,
+        status=status,
+        created_at=said.at,
+        event_id=said.rumor_id,
+    )
 
 
 def _is_invited(row: LiveSessionRow | None, rsvp: Rsvp) -> bool:
@@ -301,14 +307,14 @@ def _is_invited(row: LiveSessionRow | None, rsvp: Rsvp) -> bool:
 
 
 def _identifier(row: RsvpRow) -> str:
-    address = Address.parse(row.lesson_id)
+    address = Address.parse(row.session_address)
     assert address is not None, "a row's lessonId was parsed before it was stored"
     return rsvp_identifier(address)
 
 
 def _rsvp(row: RsvpRow) -> Rsvp:
     return Rsvp(
-        lesson_id=row.lesson_id,
+        session_address=row.session_address,
         pubkey=Pubkey(row.pubkey),
         status=RsvpStatus(row.status),
         created_at=row.rsvp_time,

@@ -157,7 +157,7 @@ class PrivateSender:
             relays=relays,
             not_before=now,
             expires_at=row.expires_at,
-            lesson_id=row.lesson_id,
+            session_address=row.session_address,
             reference=_reference(row),
         )
 

@@ -27,10 +27,10 @@ class Judged(msgspec.Struct, frozen=True):
 
 async def askers(tables: BoundTables, row: LiveSessionRow, pubkeys: Collection[str]) -> dict[str, Asker]:
     """What is known of people in one session; `asked` is left empty."""
-    keys = [[row.lesson_id, pubkey] for pubkey in pubkeys]
+    keys = [[row.session_address, pubkey] for pubkey in pubkeys]
     answered = {one.pubkey: one.status for one in await tables.rsvps.where(_BY_PERSON).any_of(keys).to_list()}
     standing = {one.pubkey: one.state for one in await tables.members.where(_BY_PERSON).any_of(keys).to_list()}
-    controls = await tables.controls.where("lessonId").equals(row.lesson_id).first()
+    controls = await tables.controls.where("lessonId").equals(row.session_address).first()
     return {
         pubkey: Asker(
             leads=leads(row, Pubkey(pubkey)),
@@ -45,7 +45,7 @@ async def askers(tables: BoundTables, row: LiveSessionRow, pubkeys: Collection[s
 
 async def history(tables: BoundTables, row: LiveSessionRow, pubkeys: Collection[str]) -> dict[str, list[QuestionRow]]:
     """Everything these people have asked in one session, in the order of arrival."""
-    keys = [[row.lesson_id, pubkey] for pubkey in pubkeys]
+    keys = [[row.session_address, pubkey] for pubkey in pubkeys]
     found: dict[str, list[QuestionRow]] = {pubkey: [] for pubkey in pubkeys}
     for one in sorted(await tables.questions.where(_BY_PERSON).any_of(keys).to_list(), key=_place):
         found[one.pubkey].append(one)
@@ -66,7 +66,9 @@ async def judge(tables: BoundTables, row: LiveSessionRow, held: Iterable[Questio
     rows = sorted(held, key=_place)
     people = {one.pubkey for one in rows}
     known, asked = await askers(tables, row, people), await history(tables, row, people)
-    strangers = await tables.questions.where("lessonId").equals(row.lesson_id).and_("hold").equals("stranger").count()
+    strangers = (
+        await tables.questions.where("lessonId").equals(row.session_address).and_("hold").equals("stranger").count()
+    )
     kept: list[QuestionRow] = []
     forgotten: list[int] = []
     for one in rows:

@@ -108,7 +108,7 @@ class Questions:
         if not now - MAX_BEHIND <= event.created_at <= now + MAX_AHEAD:
             return Rejection(Slug.BAD_TIME, "the event is not dated now", "Set your device's clock, and sign it again.")
         if event.kind == kinds.DELETION:
-            relays = await self._outgoing.relays_of(row.lesson_id)
+            relays = await self._outgoing.relays_of(row.session_address)
             return await self._transact(lambda tx: self._withdraw(tx, row, event, relays))
         question = read_question(event)
         if not isinstance(question, Question):
@@ -125,7 +125,7 @@ class Questions:
             return  # sent twice, or a relay was quicker
         if question.reply_to is not None:
             parent = await tables.questions.where("eventId").equals(question.reply_to).first()
-            if parent is None or parent.lesson_id != row.lesson_id:
+            if parent is None or parent.session_address != row.session_address:
                 raise _No(
                     Rejection(Slug.UNKNOWN_QUESTION, "it answers a question that is not here", "It may be withdrawn.")
                 )
@@ -135,13 +135,13 @@ class Questions:
         await self._keep(tx, row, event, question)
         if not await tables.questions.where("eventId").equals(event.id).modify(state="shown", hold=None):
             raise _No(Rejection(Slug.FULL, "this session takes no more questions", "Ask the instructor in a message."))
-        _log.info("a question was asked", action="question.asked", session=row.lesson_id, by=event.pubkey)
+        _log.info("a question was asked", action="question.asked", session=row.session_address, by=event.pubkey)
 
     async def _keep(self, tx: Transaction, row: LiveSessionRow, event: VerifiedEvent, question: Question) -> None:
         if row.visibility == Visibility.PRIVATE:
             await self._projection.take(tx, row, [question], received_at=int(self._clock.now()))
             return
-        (outcome,) = await self._outgoing.add(tx, [event], lesson_id=row.lesson_id)
+        (outcome,) = await self._outgoing.add(tx, [event], session_address=row.session_address)
         if outcome in (IngestOutcome.DELETED, IngestOutcome.EXPIRED):
             raise _No(Rejection(Slug.OUTDATED, f"the question is {outcome}", "Sign it anew."))
 
@@ -150,11 +150,11 @@ class Questions:
     ) -> None:
         table = self._store.questions.within(tx)
         named = await table.where("eventId").any_of(nip09.read_deletion(event).ids).to_list()
-        own = [one for one in named if one.pubkey == event.pubkey and one.lesson_id == row.lesson_id]
+        own = [one for one in named if one.pubkey == event.pubkey and one.session_address == row.session_address]
         if not own:
             raise _No(Rejection(Slug.UNKNOWN_QUESTION, "the deletion names no question of its author here"))
         if row.visibility != Visibility.PRIVATE:
-            await self._outgoing.add(tx, [event], lesson_id=row.lesson_id, relays=relays)
+            await self._outgoing.add(tx, [event], session_address=row.session_address, relays=relays)
         await table.bulk_delete([one.id for one in own if one.id is not None])
 
     # -- by whoever leads
@@ -165,7 +165,7 @@ class Questions:
         async def scope(tx: Transaction) -> None:
             tables = self._store.within(tx)
             found = await tables.questions.where("eventId").equals(event_id).first()
-            if found is None or found.lesson_id != row.lesson_id:
+            if found is None or found.session_address != row.session_address:
                 raise _No(Rejection(Slug.UNKNOWN_QUESTION, "there is no such question here", "It may be withdrawn."))
             if command in (Moderation.SILENCE, Moderation.UNSILENCE):
                 await _silence(tables, row, found, wanted=command is Moderation.SILENCE)
@@ -174,7 +174,7 @@ class Questions:
 
         refused = await self._transact(scope)
         if refused is None:
-            _log.info("a question was moderated", action=f"question.{command}", session=row.lesson_id, by=by)
+            _log.info("a question was moderated", action=f"question.{command}", session=row.session_address, by=by)
         return refused
 
     async def _change(self, tables: BoundTables, row: LiveSessionRow, found: QuestionRow, command: Moderation) -> None:
@@ -190,7 +190,7 @@ class Questions:
                 after = msgspec.structs.replace(found, pinned=False)
         await tables.questions.put(after)
         if _is_told(found) != _is_told(after):
-            await self._tell_anew(tables, [row.lesson_id])
+            await self._tell_anew(tables, [row.session_address])
 
     async def _tell_anew(self, tables: BoundTables, lessons: Iterable[str]) -> None:
         """Pins are part of the public status: have it published again."""
@@ -213,14 +213,14 @@ class Questions:
         by_lesson: dict[str, set[int]] = {}
         for row in held:
             if row.id is not None:
-                by_lesson.setdefault(row.lesson_id, set()).add(row.id)
-        for lesson_id, ids in by_lesson.items():
-            await self._store.database.transact(partial(self._judge, lesson_id=lesson_id, ids=ids))
+                by_lesson.setdefault(row.session_address, set()).add(row.id)
+        for session_address, ids in by_lesson.items():
+            await self._store.database.transact(partial(self._judge, session_address=session_address, ids=ids))
         return None
 
-    async def _judge(self, tx: Transaction, lesson_id: str, ids: Collection[int]) -> None:
+    async def _judge(self, tx: Transaction, session_address: str, ids: Collection[int]) -> None:
         tables = self._store.within(tx)
-        row = await tables.sessions.where("lessonId").equals(lesson_id).first()
+        row = await tables.sessions.where("lessonId").equals(session_address).first()
         found = await tables.questions.bulk_get(sorted(ids))
         held = [one for one in found if one is not None and one.state == "held"]
         if row is None or not held:
@@ -229,17 +229,17 @@ class Questions:
         await tables.questions.bulk_delete(judged.forgotten)
         await tables.questions.bulk_put(judged.kept)
         for one in judged.kept:
-            self._strangers.pop((lesson_id, one.pubkey), None)
-        strangers = [(lesson_id, one.pubkey) for one in judged.kept if one.hold == Hold.STRANGER]
+            self._strangers.pop((session_address, one.pubkey), None)
+        strangers = [(session_address, one.pubkey) for one in judged.kept if one.hold == Hold.STRANGER]
         self._strangers |= dict.fromkeys(strangers)
         while len(self._strangers) > _MAX_STRANGERS:
             del self._strangers[next(iter(self._strangers))]
         if any(_is_told(one) for one in judged.kept):
-            await self._tell_anew(tables, [lesson_id])
+            await self._tell_anew(tables, [session_address])
 
     async def _follow_deletions(self, batch: Batch) -> None:
         gone = {
-            change.before.lesson_id
+            change.before.session_address
             for change in batch.changes
             if change.after is None and isinstance(change.before, QuestionRow) and _is_told(change.before)
         }
@@ -257,7 +257,7 @@ class Questions:
 async def _check_pin(tables: BoundTables, found: QuestionRow) -> None:
     if found.state != "shown":
         raise _No(Rejection(Slug.NOT_SHOWN, "only what everybody sees can be pinned", "Show it first."))
-    pinned = await tables.questions.where("lessonId").equals(found.lesson_id).and_("pinned").equals(True).count()
+    pinned = await tables.questions.where("lessonId").equals(found.session_address).and_("pinned").equals(True).count()
     if not found.pinned and pinned >= MAX_PINNED:
         raise _No(Rejection(Slug.TOO_MANY_PINNED, f"{MAX_PINNED} are pinned already", "Unpin one of them first."))
 
@@ -265,8 +265,8 @@ async def _check_pin(tables: BoundTables, found: QuestionRow) -> None:
 async def _silence(tables: BoundTables, row: LiveSessionRow, found: QuestionRow, *, wanted: bool) -> None:
     if leads(row, Pubkey(found.pubkey)):
         raise _No(Rejection(Slug.NOT_ALLOWED, "instructor and co-hosts are not silenced"))
-    controls = await tables.controls.where("lessonId").equals(row.lesson_id).first()
-    controls = controls or RoomControlsRow(lesson_id=row.lesson_id)
+    controls = await tables.controls.where("lessonId").equals(row.session_address).first()
+    controls = controls or RoomControlsRow(session_address=row.session_address)
     others = tuple(pubkey for pubkey in controls.silenced if pubkey != found.pubkey)
     silenced = (*others, found.pubkey) if wanted else others
     await tables.controls.upsert([msgspec.structs.replace(controls, silenced=silenced)], by="lessonId")
@@ -283,4 +283,4 @@ def _created(batch: Batch) -> Sequence[QuestionRow]:
 
 def _people(batch: Batch) -> set[_Person]:
     rows = (change.after or change.before for change in batch.changes)
-    return {(row.lesson_id, row.pubkey) for row in rows if isinstance(row, RsvpRow | RoomMemberRow)}
+    return {(row.session_address, row.pubkey) for row in rows if isinstance(row, RsvpRow | RoomMemberRow)}

@@ -51,9 +51,9 @@ class Consents:
             return None
         return frozenset(one.connection.pubkey for one in snapshot.present)
 
-    async def answers(self, lesson_id: str, people: Collection[Pubkey], policy_hash: str) -> dict[Pubkey, Answer]:
+    async def answers(self, session_address: str, people: Collection[Pubkey], policy_hash: str) -> dict[Pubkey, Answer]:
         """The signed yes of each who agrees to this policy now; who is missing does not."""
-        keys = [[lesson_id, pubkey] for pubkey in people]
+        keys = [[session_address, pubkey] for pubkey in people]
         members = await self._store.members.where(_BY_PERSON).any_of(keys).to_list()
         kept = await self._store.consents.where(_BY_PERSON).any_of(keys).to_list()
         texts: dict[str, list[str]] = {one.pubkey: [] for one in members if one.consent is True}
@@ -71,10 +71,10 @@ class Consents:
                 await asyncio.sleep(0)
         return found
 
-    async def keep(self, tx: Transaction, lesson_id: str, answers: Mapping[Pubkey, Answer]) -> None:
+    async def keep(self, tx: Transaction, session_address: str, answers: Mapping[Pubkey, Answer]) -> None:
         """Keep the events with the recording; the same event again changes nothing."""
         now = int(self._clock.now())
-        rows = [_row(lesson_id, answer, now) for answer in answers.values()]
+        rows = [_row(session_address, answer, now) for answer in answers.values()]
         table = self._store.consents.within(tx)
         known = await table.where("eventId").any_of([row.event_id for row in rows]).to_list()
         ids = {row.event_id for row in known}
@@ -83,7 +83,7 @@ class Consents:
     async def take(self, row: LiveSessionRow, event: VerifiedEvent, policy_hash: str) -> Consent | Rejection:
         """An answer that somebody in the room signed after they had joined: a withdrawal, or a yes after a no."""
         consent = read_consent(event.tags)
-        if tags.first(event.tags, "a") != row.lesson_id or consent is None or _is_ambiguous(event):
+        if tags.first(event.tags, "a") != row.session_address or consent is None or _is_ambiguous(event):
             detail = "the signed call does not say, once, for which session and whether you agree"
             step = 'Sign it with the tags ["a", session] and ["recording_consent", "yes" or "no", hash of the policy].'
             return Rejection(Slug.BAD_CONSENT, detail, step)
@@ -92,7 +92,7 @@ class Consents:
             return Rejection(
                 Slug.POLICY_CHANGED, "the recording policy is another one by now", "Read it and answer again."
             )
-        member = await self._store.members.where(_BY_PERSON).equals([row.lesson_id, event.pubkey]).first()
+        member = await self._store.members.where(_BY_PERSON).equals([row.session_address, event.pubkey]).first()
         if member is None:
             return Rejection(Slug.NOT_HERE, "you have not joined this session", "You are asked when you join.")
         await self._store.database.transact(lambda tx: self._keep_answer(tx, member, Answer(consent, event)))
@@ -102,7 +102,7 @@ class Consents:
         now = int(self._clock.now())
         changed = msgspec.structs.replace(member, consent=answer.consent.given, updated_at=now)
         await self._store.members.within(tx).put(changed)
-        await self.keep(tx, member.lesson_id, {answer.event.pubkey: answer})
+        await self.keep(tx, member.session_address, {answer.event.pubkey: answer})
 
 
 def hash_of(policy: str) -> str:
@@ -127,9 +127,9 @@ def _is_ambiguous(event: VerifiedEvent) -> bool:
     return any(fields.is_repeated(event.tags, name) for name in ("a", "recording_consent"))
 
 
-def _row(lesson_id: str, answer: Answer, now: int) -> RecordingConsentRow:
+def _row(session_address: str, answer: Answer, now: int) -> RecordingConsentRow:
     return RecordingConsentRow(
-        lesson_id=lesson_id,
+        session_address=session_address,
         pubkey=answer.event.pubkey,
         event_id=answer.event.id,
         given=answer.consent.given,

@@ -25,22 +25,22 @@ class RecordingLedger:
         self._store = store
         self._clock = clock
 
-    async def session(self, lesson_id: str) -> LiveSessionRow | None:
+    async def session(self, session_address: str) -> LiveSessionRow | None:
         """The session as it is now."""
-        return await self._store.sessions.where("lessonId").equals(lesson_id).first()
+        return await self._store.sessions.where("lessonId").equals(session_address).first()
 
-    async def within(self, tx: Transaction, lesson_id: str) -> LiveSessionRow | None:
+    async def within(self, tx: Transaction, session_address: str) -> LiveSessionRow | None:
         """The session as a transaction has left it."""
-        return await self._store.sessions.within(tx).where("lessonId").equals(lesson_id).first()
+        return await self._store.sessions.within(tx).where("lessonId").equals(session_address).first()
 
-    async def of(self, lesson_id: str) -> list[RecordingRow]:
+    async def of(self, session_address: str) -> list[RecordingRow]:
         """The recordings of a session, one for each run of it, in order."""
-        rows = await self._store.recordings.where("lessonId").equals(lesson_id).to_list()
+        rows = await self._store.recordings.where("lessonId").equals(session_address).to_list()
         return sorted(rows, key=lambda row: row.run)
 
     async def current(self, row: LiveSessionRow) -> RecordingRow | None:
         """The recording of the run that is live, or was last."""
-        return await self._store.recordings.where(_BY_RUN).equals([row.lesson_id, _run(row)]).first()
+        return await self._store.recordings.where(_BY_RUN).equals([row.session_address, _run(row)]).first()
 
     async def in_stages(self, *stages: RecordingStage) -> list[RecordingRow]:
         """All recordings in these stages."""
@@ -53,7 +53,11 @@ class RecordingLedger:
             return known
         now = int(self._clock.now())
         fresh = RecordingRow(
-            lesson_id=row.lesson_id, run=_run(row), state=RecordingStage.PAUSED, created_at=now, updated_at=now
+            session_address=row.session_address,
+            run=_run(row),
+            state=RecordingStage.PAUSED,
+            created_at=now,
+            updated_at=now,
         )
         (key,) = await self._store.recordings.upsert([fresh], by=_BY_RUN)
         return msgspec.structs.replace(fresh, id=key)
@@ -90,7 +94,7 @@ class RecordingLedger:
     async def _show(
         self, tx: Transaction, row: RecordingRow, stage: RecordingStage, also: With | None, *, is_news: bool
     ) -> None:
-        session = await self.within(tx, row.lesson_id)
+        session = await self.within(tx, row.session_address)
         if session is None:
             return
         after = session

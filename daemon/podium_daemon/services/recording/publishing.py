@@ -106,7 +106,7 @@ class RecordingPublisher:
         self, row: RecordingRow, to: RecordingStage, url: str | None, fields: dict[str, object]
     ) -> RecordingRow:
         for attempt in range(_ATTEMPTS):
-            session = await self._ledger.session(row.lesson_id)
+            session = await self._ledger.session(row.session_address)
             try:
                 return await self._written(row, session, to, url, fields)
             except _Stale:
@@ -135,14 +135,14 @@ class RecordingPublisher:
         async def also(tx: Transaction, found: LiveSessionRow) -> LiveSessionRow:
             if found.version != session.version:
                 raise _Stale("the session was written meanwhile: try again")
-            await self._outgoing.add(tx, events, lesson_id=row.lesson_id)
+            await self._outgoing.add(tx, events, session_address=row.session_address)
             await self._letters.add(tx, [] if memory is None else [status_letter(shown, memory)])
             return self._status.refreshed_at(shown, created_at)
 
         if not is_public and to is RecordingStage.AVAILABLE:
             fields = fields | {"attach_at": None}  # people are told in private, and the session's page is known
         done = await self._ledger.change(row, to, also, **fields)
-        _log.info("a recording is shown otherwise", action=f"recording.{to}", session=row.lesson_id, run=row.run)
+        _log.info("a recording is shown otherwise", action=f"recording.{to}", session=row.session_address, run=row.run)
         return done
 
     async def attach(self, row: RecordingRow) -> RecordingRow:
@@ -151,7 +151,7 @@ class RecordingPublisher:
         """
         now = int(self._clock.now())
         is_there = row.state == RecordingStage.AVAILABLE
-        address = Address.parse(row.lesson_id)
+        address = Address.parse(row.session_address)
         newest = await self._mirror.newest(address) if address is not None else None
         if newest is None or row.url is None:
             return await self._ledger.change(row, attach_at=None)
@@ -175,11 +175,11 @@ class RecordingPublisher:
         return await self._ledger.change(row, attach_at=again)
 
     async def _attached(self, row: RecordingRow, revision: VerifiedEvent, at: int | None) -> RecordingRow:
-        relays = await self._outgoing.relays_of(row.lesson_id)
+        relays = await self._outgoing.relays_of(row.session_address)
 
         async def also(tx: Transaction, _session: LiveSessionRow) -> LiveSessionRow:
-            await self._outgoing.add(tx, [revision], lesson_id=row.lesson_id, relays=relays)
-            found = await self._ledger.within(tx, row.lesson_id)  # the mirror has just written a newer one
+            await self._outgoing.add(tx, [revision], session_address=row.session_address, relays=relays)
+            found = await self._ledger.within(tx, row.session_address)  # the mirror has just written a newer one
             assert found is not None, "a session whose recording is changed is there"
             return found
 

@@ -125,9 +125,9 @@ class Recorder:
 
     # -- looks
 
-    def is_recording(self, lesson_id: str) -> bool:
+    def is_recording(self, session_address: str) -> bool:
         """Whether a session is being recorded: newcomers then agree before they enter."""
-        return self._takes.is_active(lesson_id)
+        return self._takes.is_active(session_address)
 
     @property
     def support(self) -> Support:
@@ -139,9 +139,9 @@ class Recorder:
         text = policy_for(row, self.settings.policy)
         return text, hash_of(text)
 
-    async def session(self, lesson_id: str) -> LiveSessionRow | None:
+    async def session(self, session_address: str) -> LiveSessionRow | None:
         """The session of a recording."""
-        return await self._ledger.session(lesson_id)
+        return await self._ledger.session(session_address)
 
     async def by_hash(self, sha256: str) -> RecordingRow | None:
         """The recording whose file has this hash, if it is kept here."""
@@ -154,7 +154,7 @@ class Recorder:
 
     async def recordings(self, row: LiveSessionRow) -> list[RecordingRow]:
         """The recordings of a session, one for each run."""
-        return await self._ledger.of(row.lesson_id)
+        return await self._ledger.of(row.session_address)
 
     async def undecided(self, row: LiveSessionRow) -> list[Pubkey]:
         """Who of those in the room has not agreed: for whoever leads to decide what follows."""
@@ -162,7 +162,7 @@ class Recorder:
 
     async def evidence(self, row: LiveSessionRow) -> list[RecordingConsentRow]:
         """Every signed answer that is kept with the session's recordings, in the order in which they were kept."""
-        rows = await self._store.consents.where("lessonId").equals(row.lesson_id).to_list()
+        rows = await self._store.consents.where("lessonId").equals(row.session_address).to_list()
         return sorted(rows, key=lambda one: one.id or 0)
 
     # -- commands; whoever leads has been checked by the caller
@@ -174,13 +174,15 @@ class Recorder:
             unable = await self._engine.start_recording(RoomId(row.conference_room_id), only=())
             return unable if isinstance(unable, Rejection) else None
         refused = None
-        async with self._commands.hold(row.lesson_id):
+        async with self._commands.hold(row.session_address):
             if wanted:
                 refused = await self._takes.begin(row)
             else:
-                await self._takes.pause(row.lesson_id, "whoever leads stopped it", STOPPED)
+                await self._takes.pause(row.session_address, "whoever leads stopped it", STOPPED)
         if refused is None:
-            _log.info("recording was switched", action="recording.switch", session=row.lesson_id, by=by, wanted=wanted)
+            _log.info(
+                "recording was switched", action="recording.switch", session=row.session_address, by=by, wanted=wanted
+            )
         return refused
 
     async def answer(self, row: LiveSessionRow, event: VerifiedEvent) -> Rejection | None:
@@ -189,13 +191,13 @@ class Recorder:
         if isinstance(taken, Rejection):
             return taken
         if not taken.given:
-            async with self._commands.hold(row.lesson_id):
-                await self._takes.pause(row.lesson_id, "somebody took their consent back", WITHDRAWN)
+            async with self._commands.hold(row.session_address):
+                await self._takes.pause(row.session_address, "somebody took their consent back", WITHDRAWN)
         return None
 
     async def retry(self, row: LiveSessionRow) -> Rejection | None:
         """Make the recordings that failed once more, out of their tracks."""
-        failed = [one for one in await self._ledger.of(row.lesson_id) if one.state == RecordingStage.FAILED]
+        failed = [one for one in await self._ledger.of(row.session_address) if one.state == RecordingStage.FAILED]
         if not failed:
             return Rejection(Slug.NOTHING_FAILED, "no recording of this session has failed", "See `podium recording`.")
         for one in failed:
@@ -221,8 +223,8 @@ class Recorder:
         slug: Slug,
         act: Callable[[RecordingRow], Awaitable[Rejection | None]],
     ) -> Rejection | None:
-        async with self._commands.hold(row.lesson_id):
-            fitting = [one for one in await self._ledger.of(row.lesson_id) if one.state in stages]
+        async with self._commands.hold(row.session_address):
+            fitting = [one for one in await self._ledger.of(row.session_address) if one.state in stages]
             if not fitting:
                 words = "no recording of this session is in a state for that"
                 return Rejection(
@@ -234,16 +236,19 @@ class Recorder:
                     return refused
         return None
 
-    async def forget(self, lesson_id: str) -> bool:
+    async def forget(self, session_address: str) -> bool:
         """Delete the files of a session's recordings; False while one is being made, or cannot be deleted."""
-        rows = await self._ledger.of(lesson_id)
+        rows = await self._ledger.of(session_address)
         if any(row.state in _BEING_MADE for row in rows):
             return False
         refusals = [await self._work.forget(row) for row in rows]
         for refused in refusals:
             if refused is not None:
                 _log.warning(
-                    "a recording is not deleted yet", action="recording.keep", session=lesson_id, why=refused.detail
+                    "a recording is not deleted yet",
+                    action="recording.keep",
+                    session=session_address,
+                    why=refused.detail,
                 )
         return not any(refusals)
 
@@ -252,8 +257,10 @@ class Recorder:
     async def _turn(self, batch: Batch) -> float | None:
         doubtful = None if batch.resync else _answered(batch)
         for row in await self._ledger.in_stages(RecordingStage.RECORDING, RecordingStage.PAUSED):
-            async with self._commands.hold(row.lesson_id):
-                await self._takes.attend(row, None if doubtful is None else doubtful.get(row.lesson_id, frozenset()))
+            async with self._commands.hold(row.session_address):
+                await self._takes.attend(
+                    row, None if doubtful is None else doubtful.get(row.session_address, frozenset())
+                )
         return None
 
     async def _make(self, _batch: Batch) -> float | None:
@@ -270,7 +277,7 @@ class Recorder:
 
     async def _is_early(self, row: RecordingRow) -> bool:
         """Whether the engine may still be finishing its files; it is not waited for very long."""
-        session = await self._ledger.session(row.lesson_id)
+        session = await self._ledger.session(row.session_address)
         is_unready = session is not None and session.conference_room_id in self._unready
         if is_unready and self._clock.now() - row.updated_at < _FILES_WITHIN:
             return True
@@ -292,11 +299,13 @@ class Recorder:
     async def _engine_failed(self, event: RecordingChanged) -> None:
         """People must not believe that they are recorded, or whoever leads that there will be a recording."""
         row = await self._store.sessions.where("conferenceRoomId").equals(event.room).first()
-        if row is None or not self.is_recording(row.lesson_id):
+        if row is None or not self.is_recording(row.session_address):
             return
-        _log.error("the engine's recorder failed", action="recording.engine", session=row.lesson_id, why=event.detail)
-        async with self._commands.hold(row.lesson_id):
-            await self._takes.pause(row.lesson_id, f"{_ENGINE_ENDED}: {event.detail}", STOPPED)
+        _log.error(
+            "the engine's recorder failed", action="recording.engine", session=row.session_address, why=event.detail
+        )
+        async with self._commands.hold(row.session_address):
+            await self._takes.pause(row.session_address, f"{_ENGINE_ENDED}: {event.detail}", STOPPED)
 
 
 async def _until_stopped(stop: Stop, *works: Coroutine[Any, Any, None]) -> None:
@@ -320,5 +329,5 @@ def _answered(batch: Batch) -> dict[str, frozenset[str]]:
     for change in batch.changes:
         row = change.after or change.before
         if isinstance(row, RoomMemberRow):
-            found[row.lesson_id].add(row.pubkey)
+            found[row.session_address].add(row.pubkey)
     return {lesson: frozenset(people) for lesson, people in found.items()}

@@ -25,7 +25,7 @@ from podium_storage.table.models import LiveSessionRow, RecordingRow
 
 _log = structlog.get_logger(__name__)
 Notify = Callable[[str, str], Awaitable[None]]
-"""Tell everybody in a session's room a line of text: `await notify(lesson_id, text)`."""
+"""Tell everybody in a session's room a line of text: `await notify(session_address, text)`."""
 
 BEGUN: Final = "This session is being recorded from now on."
 STOPPED: Final = "The recording was stopped."
@@ -77,9 +77,9 @@ class Segments:
         self._only: dict[str, frozenset[Pubkey]] = {}  # whom the engine records, all of whom agree
         self._agreed: dict[str, str] = {}  # to this text
 
-    def is_active(self, lesson_id: str) -> bool:
+    def is_active(self, session_address: str) -> bool:
         """Whether a session is being recorded: newcomers then agree before they enter."""
-        return lesson_id in self._live
+        return session_address in self._live
 
     def invalidate_consents(self) -> None:
         """The policy has other words now: whom it is about is asked again."""
@@ -93,43 +93,43 @@ class Segments:
 
     async def begin(self, row: LiveSessionRow) -> Rejection | None:
         """Begin a take, or say why not. While one is on it changes nothing."""
-        if row.lesson_id in self._live:
+        if row.session_address in self._live:
             return None
-        self._live.add(row.lesson_id)  # first, so that whoever comes while we look agrees at the door
+        self._live.add(row.session_address)  # first, so that whoever comes while we look agrees at the door
         has_begun = False
         try:
             refused = await self._begun(row)
             has_begun = refused is None
         finally:
             if not has_begun:
-                self._live.discard(row.lesson_id)
+                self._live.discard(row.session_address)
         if has_begun:
-            await self._notify(row.lesson_id, BEGUN)
+            await self._notify(row.session_address, BEGUN)
         return refused
 
-    async def pause(self, lesson_id: str, reason: str, words: str) -> None:
+    async def pause(self, session_address: str, reason: str, words: str) -> None:
         """Close the take, then stop the engine: what it captures in between is cut off with the take."""
-        session = await self._ledger.session(lesson_id)
+        session = await self._ledger.session(session_address)
         row = None if session is None else await self._ledger.current(session)
         if session is None or row is None or row.state != RecordingStage.RECORDING:
             return
         row = await self.close(row, reason)
-        _log.info("a recording was paused", action="recording.paused", session=lesson_id, why=reason)
+        _log.info("a recording was paused", action="recording.paused", session=session_address, why=reason)
         await self._halt(row, session)
-        await self._notify(lesson_id, words)
+        await self._notify(session_address, words)
 
     async def close(self, row: RecordingRow, reason: str | None) -> RecordingRow:
         """End the take in the ledger."""
         row = await self._ledger.change(
             row, RecordingStage.PAUSED, takes=_closed(row, self._clock.now()), reason=reason
         )
-        self._off(row.lesson_id)
+        self._off(row.session_address)
         return row
 
     async def attend(self, stale: RecordingRow, doubtful: frozenset[str] | None) -> None:
         """Look at a recording that is not over. `doubtful`: whose answer may have changed; None for everybody's."""
-        session = await self._ledger.session(stale.lesson_id)
-        row = next((one for one in await self._ledger.of(stale.lesson_id) if one.id == stale.id), None)
+        session = await self._ledger.session(stale.session_address)
+        row = next((one for one in await self._ledger.of(stale.session_address) if one.id == stale.id), None)
         if session is None or row is None:
             return
         if session.state != State.ACTIVE or row.run != len(session.runs) - 1:
@@ -161,8 +161,8 @@ class Segments:
             undone = {"takes": before, "reason": begun.detail, "engine_on": False}
             await self._ledger.change(recording, RecordingStage.PAUSED, **undone)
             return begun
-        self._only[row.lesson_id] = frozenset(answers)
-        self._agreed[row.lesson_id] = self._policy(row)
+        self._only[row.session_address] = frozenset(answers)
+        self._agreed[row.session_address] = self._policy(row)
         return None
 
     async def _check(self, row: RecordingRow, session: LiveSessionRow, doubtful: frozenset[str] | None) -> None:
@@ -173,20 +173,20 @@ class Segments:
         roster = await self._consents.roster(session)
         if roster is None:
             return  # those who were there had agreed, and nobody enters without
-        if self._agreed.get(row.lesson_id) != self._policy(session):  # the session says something else by now
+        if self._agreed.get(row.session_address) != self._policy(session):  # the session says something else by now
             doubtful = None
-        recorded = self._only.get(row.lesson_id, frozenset())
+        recorded = self._only.get(row.session_address, frozenset())
         everybody = roster if doubtful is None else roster & doubtful
         room, answers = await self._room_and_answers(session, everybody | (roster - recorded))
         found = objection(room)
         if found is not None and found.reason is not ObjectionReason.NOBODY_PRESENT:
-            await self.pause(row.lesson_id, _refusal(found, len(roster)).detail, WITHDRAWN)
+            await self.pause(row.session_address, _refusal(found, len(roster)).detail, WITHDRAWN)
             return
-        self._agreed[row.lesson_id] = self._policy(session)
+        self._agreed[row.session_address] = self._policy(session)
         if not recorded.issuperset(answers):
             await self._write(row, None, answers, takes=row.takes, access=row.access)
             await self._engine.start_recording(_room_of(session), only=sorted(recorded.union(answers)))
-            self._only[row.lesson_id] = recorded.union(answers)
+            self._only[row.session_address] = recorded.union(answers)
 
     async def _halt(self, row: RecordingRow, session: LiveSessionRow) -> None:
         """Stop the engine and bring its files. One that is away is tried again with the next turn."""
@@ -203,7 +203,7 @@ class Segments:
 
     async def _finish(self, row: RecordingRow, session: LiveSessionRow) -> None:
         """The session is over: what was recorded is made, if anything was."""
-        self._off(row.lesson_id)
+        self._off(row.session_address)
         try:
             await self._engine.stop_recording(_room_of(session))
         except EngineUnavailable as error:
@@ -229,7 +229,7 @@ class Segments:
         """A take with these people, together with their signed answers."""
 
         async def also(tx: Transaction, session: LiveSessionRow) -> LiveSessionRow:
-            await self._consents.keep(tx, row.lesson_id, answers)
+            await self._consents.keep(tx, row.session_address, answers)
             return session
 
         people = tuple(dict.fromkeys((*row.recorded, *sorted(answers))))
@@ -241,9 +241,9 @@ class Segments:
     async def _room_and_answers(
         self, row: LiveSessionRow, roster: frozenset[Pubkey] | None
     ) -> tuple[Room, dict[Pubkey, Answer]]:
-        session = await self._ledger.session(row.lesson_id) or row
+        session = await self._ledger.session(row.session_address) or row
         policy_hash = hash_of(self._policy(session))
-        answers = await self._consents.answers(row.lesson_id, roster or (), policy_hash)
+        answers = await self._consents.answers(row.session_address, roster or (), policy_hash)
         room = Room(
             state=State(session.state),
             allowed=session.allow_recording,
@@ -254,10 +254,10 @@ class Segments:
         )
         return room, answers
 
-    def _off(self, lesson_id: str) -> None:
-        self._live.discard(lesson_id)
-        self._only.pop(lesson_id, None)
-        self._agreed.pop(lesson_id, None)
+    def _off(self, session_address: str) -> None:
+        self._live.discard(session_address)
+        self._only.pop(session_address, None)
+        self._agreed.pop(session_address, None)
 
 
 def _closed(row: RecordingRow, at: float) -> Closed:

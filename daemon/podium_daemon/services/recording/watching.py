@@ -120,7 +120,7 @@ class Watching:
 
     async def newest(self, row: LiveSessionRow, pubkey: Pubkey) -> RecordingRow | None:
         """The recording that a session shows to somebody: that of the last run that has one."""
-        rows = await self._store.recordings.where("lessonId").equals(row.lesson_id).to_list()
+        rows = await self._store.recordings.where("lessonId").equals(row.session_address).to_list()
         stages = _BY_LEADERS if _leads(row, pubkey) else (RecordingStage.AVAILABLE,)
         shown = [one for one in rows if one.state in stages and one.sha256]
         return max(shown, key=lambda one: one.run, default=None)
@@ -133,7 +133,7 @@ class Watching:
             return False
         if access_of(row, recording.access) is RecordingAccess.PUBLIC or pubkey in row.invited:
             return True
-        key = [row.lesson_id, pubkey]
+        key = [row.session_address, pubkey]
         answers = await self._store.rsvps.where("[lessonId+pubkey]").equals(key).to_list()
         attended = await self._store.attendance.where("[lessonId+pubkey]").equals(key).count()
         return bool(attended) or any(answer.status in _COMING for answer in answers)
@@ -143,7 +143,7 @@ class Watching:
         now = int(self._clock.now())
         viewing = StoredViewing(
             digest=digest_of(secret),
-            lesson=recording.lesson_id,
+            lesson=recording.session_address,
             pubkey=login.pubkey,
             sha256=recording.sha256,
             length=recording.length or 0,
@@ -153,7 +153,7 @@ class Watching:
         table = self._store.watches.within(tx)
         before = await table.where(_BY_RECORDING).equals([viewing.lesson, viewing.pubkey, viewing.sha256]).first()
         fresh = before or WatchRow(
-            lesson_id=recording.lesson_id, pubkey=login.pubkey, sha256=recording.sha256, updated_at=now
+            session_address=recording.session_address, pubkey=login.pubkey, sha256=recording.sha256, updated_at=now
         )
         row = msgspec.structs.replace(fresh, proof_id=login.id, updated_at=now)
         await table.upsert([row], by=_BY_RECORDING)
@@ -174,7 +174,7 @@ class Watching:
         done = by_recording(seconds, length / 1000, now=at, policy=self._policy())
         if done is None:
             return after
-        _log.info("somebody watched the recording", action="recording.watched", session=before.lesson_id)
+        _log.info("somebody watched the recording", action="recording.watched", session=before.session_address)
         return msgspec.structs.replace(after, completed_at=done.at)
 
     def _recalled(self, before: WatchRow, now: float) -> Allowance:

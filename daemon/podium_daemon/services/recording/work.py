@@ -84,7 +84,7 @@ class RecordingWork:
             EngineUnavailable: the engine does not answer, and it has not been asked often enough to give up.
             PodiumError: something else is away that is worth waiting for; it is pending again.
         """
-        session = await self._ledger.session(row.lesson_id)
+        session = await self._ledger.session(row.session_address)
         if session is None or session.conference_room_id is None:
             return await self._ledger.change(row, RecordingStage.FAILED, reason="its session is not known any more")
         try:
@@ -92,7 +92,7 @@ class RecordingWork:
             row = await self._ledger.change(row, RecordingStage.PROCESSING, progress=0, reason=None)
             return await self._made(row, session)
         except _NotMade as error:
-            _log.error("a recording failed", action="recording.failed", session=row.lesson_id, why=error.reason)
+            _log.error("a recording failed", action="recording.failed", session=row.session_address, why=error.reason)
             return await self._ledger.change(row, RecordingStage.FAILED, reason=error.reason)
         except PodiumError:
             # the signer or the disk of the database: it is tried again, from the tracks
@@ -228,6 +228,6 @@ class RecordingWork:
 
     async def _discard(self, row: RecordingRow, session: LiveSessionRow) -> None:
         """Have the engine forget the media too, unless another run of the session still needs them."""
-        runs = await self._ledger.of(row.lesson_id)
+        runs = await self._ledger.of(row.session_address)
         if all(run.state in _MADE for run in runs) and session.conference_room_id is not None:
             await self._tracks.discard(RoomId(session.conference_room_id))

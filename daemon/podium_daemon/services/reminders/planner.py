@@ -262,7 +262,7 @@ def _row(
     session: LiveSessionRow, recipient: Recipient, planned: PlannedMessage, told_start: int | None, now: int
 ) -> LedgerRow:
     return LedgerRow(
-        lesson_id=session.lesson_id,
+        session_address=session.session_address,
         epoch=session.epoch,
         message=planned.message,
         pubkey=recipient.pubkey,

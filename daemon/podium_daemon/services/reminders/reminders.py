@@ -109,22 +109,22 @@ class Reminders:
             rows = await sessions.where("lessonId").any_of(sorted(touched)).to_list() if touched else []
         for row in rows:
             if row.scheduled_at > now - LOOK_BACK:
-                await self._plan_session(row, touched.get(row.lesson_id), now)
+                await self._plan_session(row, touched.get(row.session_address), now)
 
     async def _plan_session(self, session: LiveSessionRow, people: set[str] | None, now: int) -> None:
         async def scope(tx: Transaction) -> int:
             bound = self._store.within(tx)
             if people is None:
-                lesson = session.lesson_id
+                lesson = session.session_address
                 rsvps = await bound.rsvps.where("lessonId").equals(lesson).to_list()
                 came = await bound.attendance.where("lessonId").equals(lesson).to_list()
                 ledger = await bound.ledger.where("lessonId").equals(lesson).to_list()
             else:
-                keys = [[session.lesson_id, pubkey] for pubkey in people]
+                keys = [[session.session_address, pubkey] for pubkey in people]
                 rsvps = await bound.rsvps.where("[lessonId+pubkey]").any_of(keys).to_list()
                 came = await bound.attendance.where("[lessonId+pubkey]").any_of(keys).to_list()
                 whole = await bound.ledger.where("pubkey").any_of(list(people)).to_list()
-                ledger = [row for row in whole if row.lesson_id == session.lesson_id]
+                ledger = [row for row in whole if row.session_address == session.session_address]
             planned = self._planned(session, rsvps, came, ledger, now)
             await bound.ledger.upsert(planned, by=_BY_KEY)
             return len(planned)
@@ -186,7 +186,7 @@ class Reminders:
         rows = await self._store.ledger.within(tx).bulk_get(list(told))
         after = [_accounted(row, told[row.id], now) for row in rows if row is not None and row.id is not None]
         await self._store.ledger.within(tx).bulk_put(after)
-        reminded = [[row.lesson_id, row.pubkey] for row in after if _is_reminder(row)]
+        reminded = [[row.session_address, row.pubkey] for row in after if _is_reminder(row)]
         if reminded:
             await self._store.rsvps.within(tx).where("[lessonId+pubkey]").any_of(reminded).modify(reminder_sent=True)
 
@@ -228,9 +228,9 @@ def _touched(batch: Batch) -> dict[str, set[str] | None]:
     for change in batch.changes:
         row = change.after or change.before
         if isinstance(row, LiveSessionRow) and _concerns_everybody(change.before, change.after):
-            touched[row.lesson_id] = None
+            touched[row.session_address] = None
         elif isinstance(row, RsvpRow | AttendanceRow):
-            people = touched.setdefault(row.lesson_id, set())
+            people = touched.setdefault(row.session_address, set())
             if people is not None:
                 people.add(row.pubkey)
     return touched

@@ -246,7 +246,12 @@ class Replies:
         """What was said, for ourselves; the newest `stop` and the newest answer of each person and session."""
         service = self._secret.pubkey
         topic = f"{'said' if said.reply.status else 'stop'}:{said.pubkey}"
-        return Letter(lesson_id=said.lesson_id, recipient=service, topic=topic, rumor=write_said(said, service=service))
+        return Letter(
+            session_address=said.session_address,
+            recipient=service,
+            topic=topic,
+            rumor=write_said(said, service=service),
+        )
 
     async def _people(self, tx: Transaction, pubkeys: Sequence[str]) -> dict[Pubkey, Correspondent]:
         """Everybody who was written to or has an RSVP; the others are strangers."""
@@ -259,17 +264,17 @@ class Replies:
         invited = await bound.letters.where("pubkey").any_of(pubkeys).to_list()
         ledger += [row for row in invited if row.state in _TOLD and row.topic == INVITATION]
         rsvps = await bound.rsvps.where("pubkey").any_of(pubkeys).to_list()
-        lessons = sorted({row.lesson_id for row in ledger} | {row.lesson_id for row in rsvps})
+        lessons = sorted({row.session_address for row in ledger} | {row.session_address for row in rsvps})
         rows = await bound.sessions.where("lessonId").any_of(lessons).to_list()
-        sessions = {row.lesson_id: row for row in rows}
+        sessions = {row.session_address: row for row in rows}
         people: dict[Pubkey, Correspondent] = defaultdict(Correspondent)
         for told, row in told_of(ledger, rsvps, sessions):
             person = people[Pubkey(row.pubkey)]
             person.told.append(told)
-            adopted_at = sessions[told.lesson_id].adopted_at
+            adopted_at = sessions[told.session_address].adopted_at
             person.known_since = adopted_at if person.known_since is None else min(person.known_since, adopted_at)
             if told.is_open:
-                person.open[told.lesson_id] = sessions[told.lesson_id]
+                person.open[told.session_address] = sessions[told.session_address]
         return people
 
     async def _explain(self, tx: Transaction, outcome: Outcome, people: dict[Pubkey, Correspondent], now: int) -> None:
@@ -302,14 +307,16 @@ class Replies:
             outcome.done.append(letter.wrap_id)
             is_old = now - letter.at >= _EXPLAIN_WITHIN or is_old_answer(letter.at, person.known_since or 0)
             if not is_old and (row := session_spoken_of(letter, person, self._secret.pubkey)) is not None:
-                asked[row.lesson_id, letter.sender] = letter, row
+                asked[row.session_address, letter.sender] = letter, row
         if not asked:
             return
         bound = self._store.within(tx)
-        keys = [[lesson_id, pubkey, HELP] for lesson_id, pubkey in asked]
+        keys = [[session_address, pubkey, HELP] for session_address, pubkey in asked]
         told = await bound.letters.where("[lessonId+pubkey+topic]").any_of(keys).to_list()
         quiet = await bound.opt_outs.where("pubkey").any_of([pubkey for _, pubkey in asked]).to_list()
-        known = {(row.lesson_id, row.pubkey) for row in told} | {(row.lesson_id, row.pubkey) for row in quiet}
+        known = {(row.session_address, row.pubkey) for row in told} | {
+            (row.session_address, row.pubkey) for row in quiet
+        }
         fresh = [key for key in asked if key not in known and (ALL, key[1]) not in known]
         await self._letters.add(tx, [self._help_with(*asked[key], now) for key in fresh])
 
@@ -324,7 +331,9 @@ class Replies:
             reply_to=letter.rumor_id,
         )
         expires_at = now + _EXPLAIN_WITHIN
-        return Letter(lesson_id=row.lesson_id, recipient=letter.sender, topic=HELP, rumor=rumor, expires_at=expires_at)
+        return Letter(
+            session_address=row.session_address, recipient=letter.sender, topic=HELP, rumor=rumor, expires_at=expires_at
+        )
 
     def _wrapped(
         self, letter: Heard, why: Unclear, titles: Sequence[str], relays: Sequence[str], now: int

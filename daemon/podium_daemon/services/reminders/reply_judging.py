@@ -71,12 +71,16 @@ def decide(letter: Heard, person: Correspondent, outcome: Outcome) -> None:
     outcome.done.append(letter.wrap_id)
     status = letter.reply.status
     outcome.said.append(
-        Said(pubkey=letter.sender, lesson_id=meant, reply=letter.reply, at=letter.at, rumor_id=letter.rumor_id)
+        Said(pubkey=letter.sender, session_address=meant, reply=letter.reply, at=letter.at, rumor_id=letter.rumor_id)
     )
     if status is None:
-        outcome.opt_outs[letter.sender, meant] = OptOutRow(pubkey=letter.sender, lesson_id=meant, created_at=letter.at)
+        outcome.opt_outs[letter.sender, meant] = OptOutRow(
+            pubkey=letter.sender, session_address=meant, created_at=letter.at
+        )
         return
-    rsvp = Rsvp(lesson_id=meant, pubkey=letter.sender, status=status, created_at=letter.at, event_id=letter.rumor_id)
+    rsvp = Rsvp(
+        session_address=meant, pubkey=letter.sender, status=status, created_at=letter.at, event_id=letter.rumor_id
+    )
     outcome.answers.append(Answer(rsvp))
 
 
@@ -85,10 +89,10 @@ def session_spoken_of(letter: Heard, person: Correspondent, service: Pubkey) -> 
 
     Where the service has the key of a person, words that name no message of ours are for that person.
     """
-    open_ones = [one for one in person.told if one.lesson_id in person.open]
+    open_ones = [one for one in person.told if one.session_address in person.open]
     named = [one for one in open_ones if one.rumor_id in letter.named]
     newest = max(named or open_ones, key=lambda one: one.at, default=None)
-    row = None if newest is None else person.open[newest.lesson_id]
+    row = None if newest is None else person.open[newest.session_address]
     return None if row is None or (row.instructor_pubkey == service and not named) else row
 
 
@@ -99,15 +103,15 @@ def told_of(
 
     The latter is what a daemon knows that lost its disk. It cannot say what came last, hence the same time for all.
     """
-    written = {(row.lesson_id, row.pubkey) for row in ledger}
+    written = {(row.session_address, row.pubkey) for row in ledger}
     for row in ledger:
-        if (session := sessions.get(row.lesson_id)) is not None:
+        if (session := sessions.get(row.session_address)) is not None:
             is_open = _is_open(session, row.pubkey)
-            yield Told(row.lesson_id, row.due_at, EventId(row.rumor_id or ""), is_open), row
+            yield Told(row.session_address, row.due_at, EventId(row.rumor_id or ""), is_open), row
     for answer in rsvps:
-        session = sessions.get(answer.lesson_id)
-        if session is not None and (answer.lesson_id, answer.pubkey) not in written:
-            yield Told(answer.lesson_id, 0, EventId(""), _is_open(session, answer.pubkey)), answer
+        session = sessions.get(answer.session_address)
+        if session is not None and (answer.session_address, answer.pubkey) not in written:
+            yield Told(answer.session_address, 0, EventId(""), _is_open(session, answer.pubkey)), answer
 
 
 def _is_open(session: LiveSessionRow, pubkey: str) -> bool:

@@ -74,8 +74,8 @@ class Rewrapper:
         """The row with its one other wrap, which is made now unless it was made before."""
         if row.attempts > 1:
             return None if (kept := stored_wrap(row)) is None else (row, kept)
-        session = await self._store.sessions.where("lessonId").equals(row.lesson_id).first()
-        rsvp = await self._store.rsvps.where("[lessonId+pubkey]").equals([row.lesson_id, row.pubkey]).first()
+        session = await self._store.sessions.where("lessonId").equals(row.session_address).first()
+        rsvp = await self._store.rsvps.where("[lessonId+pubkey]").equals([row.session_address, row.pubkey]).first()
         if session is None or self._work.puts_off(asked):
             return None  # so many want work in one turn that the refusals stay
         if (wrapped := await made(asked, lambda: self._wrapper.wrap_again(row, session, rsvp, asked))) is None:

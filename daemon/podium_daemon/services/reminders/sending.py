@@ -73,8 +73,8 @@ class Sender:
         """Judge every row that is due, and hand over what goes out; begins a turn."""
         self.work.begin()
         rows = [row for state in (LedgerState.SCHEDULED, LedgerState.PREPARED) for row in await self.due(state, now)]
-        for lesson_id, own in _by_lesson(rows).items():
-            session = await self._store.sessions.where("lessonId").equals(lesson_id).first()
+        for session_address, own in _by_lesson(rows).items():
+            session = await self._store.sessions.where("lessonId").equals(session_address).first()
             if session is not None:
                 await self._send(session, own, now)
 
@@ -126,8 +126,8 @@ class Sender:
     async def prepare(self, now: int) -> None:
         """Wrap what will be due soon, so that the moment itself costs only the sending."""
         rows = await self.due(LedgerState.SCHEDULED, now + self.settings.prepare_ahead)
-        for lesson_id, own in _by_lesson(rows).items():
-            session = await self._store.sessions.where("lessonId").equals(lesson_id).first()
+        for session_address, own in _by_lesson(rows).items():
+            session = await self._store.sessions.where("lessonId").equals(session_address).first()
             if session is None or session.state in (State.ENDED, State.CANCELLED):
                 continue
             rsvps = await self._rsvps_of(session, own)
@@ -200,7 +200,7 @@ class Sender:
         return [row for row in rows if not self.unread.holds(row.id)]
 
     async def _rsvps_of(self, session: LiveSessionRow, rows: Sequence[LedgerRow]) -> dict[str, RsvpRow]:
-        keys = [[session.lesson_id, pubkey] for pubkey in {row.pubkey for row in rows}]
+        keys = [[session.session_address, pubkey] for pubkey in {row.pubkey for row in rows}]
         found = await self._store.rsvps.where("[lessonId+pubkey]").any_of(keys).to_list()
         return {row.pubkey: row for row in found}
 
@@ -208,7 +208,7 @@ class Sender:
         self, session: LiveSessionRow, rows: Sequence[LedgerRow], rsvps: dict[str, RsvpRow], now: int
     ) -> list[rules.LedgerRow]:
         people = sorted({row.pubkey for row in rows})
-        keys = [[session.lesson_id, pubkey] for pubkey in people]
+        keys = [[session.session_address, pubkey] for pubkey in people]
         intervals = await self._store.intervals.where("[lessonId+pubkey]").any_of(keys).to_list()
         came = await self._store.attendance.where("[lessonId+pubkey]").any_of(keys).to_list()
         quiet = await self._store.opt_outs.where("pubkey").any_of(people).to_list()
@@ -217,7 +217,7 @@ class Sender:
         stopped = {row.pubkey for row in quiet if _covers(row, session)}
         return [
             rules.LedgerRow(
-                lesson_id=row.lesson_id,
+                session_address=row.session_address,
                 epoch=row.epoch,
                 message=Message(row.message),
                 pubkey=Pubkey(row.pubkey),
@@ -250,7 +250,7 @@ def outbox_item(row: LedgerRow, event: SignedEvent | VerifiedEvent, relays: tupl
         not_before=row.due_at,
         expires_at=row.window_ends_at,
         priority=Priority.URGENT if row.message == Message.START else Priority.NORMAL,
-        lesson_id=row.lesson_id,
+        session_address=row.session_address,
         reference=f"{REFERENCE}{row.id}",
     )
 
@@ -264,7 +264,7 @@ def ledger_id(reference: str | None) -> int | None:
 def _by_lesson(rows: Sequence[LedgerRow]) -> dict[str, list[LedgerRow]]:
     found: dict[str, list[LedgerRow]] = defaultdict(list)
     for row in rows:
-        found[row.lesson_id].append(row)
+        found[row.session_address].append(row)
     return found
 
 
@@ -284,4 +284,4 @@ def _undeliverable(row: LedgerRow, now: int) -> LedgerRow:
 
 
 def _covers(row: OptOutRow, session: LiveSessionRow) -> bool:
-    return row.lesson_id in (ALL, session.lesson_id)
+    return row.session_address in (ALL, session.session_address)

@@ -76,13 +76,15 @@ class RoomControls:
             if refusal := await self._silence(row, ()):
                 return refusal
             self._muted[room] = ()
-            await self._keep(row.lesson_id, muted=True)
+            await self._keep(row.session_address, muted=True)
         else:
-            await self._keep(row.lesson_id, muted=False)  # first: a room that opens now is muted as it is written down
+            await self._keep(
+                row.session_address, muted=False
+            )  # first: a room that opens now is muted as it is written down
             self._muted.pop(room, None)
             if isinstance(self._engine, Lifting):
                 await self._engine.lift_mute_all(room)
-        _log.info("mute-all was set", action="room.mute_all", session=row.lesson_id, by=by, wanted=wanted)
+        _log.info("mute-all was set", action="room.mute_all", session=row.session_address, by=by, wanted=wanted)
         return None
 
     def speakers(self, row: LiveSessionRow) -> tuple[Pubkey, ...]:
@@ -94,7 +96,7 @@ class RoomControls:
         muted = await self._engine.mute(_room(row), pubkey, kind)
         if isinstance(muted, Rejection) and muted.slug is not Slug.NO_ROOM:
             return muted
-        _log.info("somebody was muted", action="room.mute", session=row.lesson_id, by=by, kind=kind)
+        _log.info("somebody was muted", action="room.mute", session=row.session_address, by=by, kind=kind)
         return None
 
     async def let_speak(self, row: LiveSessionRow, pubkey: Pubkey, by: Pubkey, *, wanted: bool) -> Rejection | None:
@@ -113,10 +115,10 @@ class RoomControls:
         if refusal := await self._silence(row, speakers):
             return refusal
         self._muted[room] = speakers
-        await self._keep(row.lesson_id, muted=True, speakers=speakers)
+        await self._keep(row.session_address, muted=True, speakers=speakers)
         if isinstance(self._engine, Signalling):
             await self._engine.tell(room, _MAY_SPEAK if wanted else _MUTED_AGAIN, pubkey)
-        _log.info("who may speak was set", action="room.speak", session=row.lesson_id, by=by, wanted=wanted)
+        _log.info("who may speak was set", action="room.speak", session=row.session_address, by=by, wanted=wanted)
         return None
 
     async def _silence(self, row: LiveSessionRow, speakers: Collection[Pubkey]) -> Rejection | None:
@@ -144,10 +146,12 @@ class RoomControls:
                 if speakers is not None and one.role is Role.PARTICIPANT and one.pubkey not in speakers:
                     await self._engine.mute(one.room, one.pubkey, TrackKind.AUDIO)
 
-    async def _keep(self, lesson_id: str, *, muted: bool, speakers: tuple[Pubkey, ...] = ()) -> None:
+    async def _keep(self, session_address: str, *, muted: bool, speakers: tuple[Pubkey, ...] = ()) -> None:
         async def scope(tx: Transaction) -> None:
             table = self._store.controls.within(tx)
-            row = await table.where("lessonId").equals(lesson_id).first() or RoomControlsRow(lesson_id=lesson_id)
+            row = await table.where("lessonId").equals(session_address).first() or RoomControlsRow(
+                session_address=session_address
+            )
             await table.upsert([msgspec.structs.replace(row, muted=muted, speakers=speakers)], by="lessonId")
 
         await self._store.database.transact(scope)
@@ -156,14 +160,14 @@ class RoomControls:
         session = await self._store.sessions.where("conferenceRoomId").equals(room).first()
         if session is None:
             return {}
-        row = await self._store.controls.where("lessonId").equals(session.lesson_id).first()
+        row = await self._store.controls.where("lessonId").equals(session.session_address).first()
         return {room: tuple(map(Pubkey, row.speakers))} if row is not None and row.muted else {}
 
     async def _all_remembered(self) -> dict[RoomId, tuple[Pubkey, ...]]:
-        muted = {row.lesson_id: row.speakers for row in await self._store.controls.to_list() if row.muted}
+        muted = {row.session_address: row.speakers for row in await self._store.controls.to_list() if row.muted}
         rows = await self._store.sessions.where("lessonId").any_of(list(muted)).to_list()
         lasting = [row for row in rows if row.state not in (State.ENDED, State.CANCELLED)]
-        return {_room(row): tuple(map(Pubkey, muted[row.lesson_id])) for row in lasting}
+        return {_room(row): tuple(map(Pubkey, muted[row.session_address])) for row in lasting}
 
 
 def _room(row: LiveSessionRow) -> RoomId:

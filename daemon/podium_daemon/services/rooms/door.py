@@ -65,26 +65,26 @@ class DoorKeeper:
     """Asks the store and then the rules."""
 
     def __init__(
-        self, store: Store, policy: DoorPolicy, recording: Callable[[str], bool] = lambda _lesson_id: False
+        self, store: Store, policy: DoorPolicy, recording: Callable[[str], bool] = lambda _session_address: False
     ) -> None:
         self._store = store
         self.policy = policy
         self._recording = recording
 
-    async def session(self, lesson_id: str) -> LiveSessionRow | None:
+    async def session(self, session_address: str) -> LiveSessionRow | None:
         """The session as it is now."""
-        return await self._store.sessions.where("lessonId").equals(lesson_id).first()
+        return await self._store.sessions.where("lessonId").equals(session_address).first()
 
-    async def member(self, lesson_id: str, pubkey: Pubkey) -> RoomMemberRow | None:
+    async def member(self, session_address: str, pubkey: Pubkey) -> RoomMemberRow | None:
         """Somebody's standing in the room."""
-        return await self._store.members.where("[lessonId+pubkey]").equals([lesson_id, pubkey]).first()
+        return await self._store.members.where("[lessonId+pubkey]").equals([session_address, pubkey]).first()
 
     async def decide(
         self, row: LiveSessionRow, entry: Entry, devices: Collection[tuple[Pubkey, str]], now: int
     ) -> Admission:
         """Whether `entry` comes in now; `devices` are the (pubkey, device) in the room."""
-        member = await self.member(row.lesson_id, entry.pubkey)
-        rsvp = await self._store.rsvps.where("[lessonId+pubkey]").equals([row.lesson_id, entry.pubkey]).first()
+        member = await self.member(row.session_address, entry.pubkey)
+        rsvp = await self._store.rsvps.where("[lessonId+pubkey]").equals([row.session_address, entry.pubkey]).first()
         own = {device for pubkey, device in devices if pubkey == entry.pubkey} - {entry.device}
         knock = Knock(
             role=entry.role,
@@ -104,14 +104,16 @@ class DoorKeeper:
             rsvp_required=row.requires_rsvp,
             waiting_room=row.waiting_room,
             free_seats=await self._free_seats(row, entry, present),
-            recording=self._recording(row.lesson_id),
+            recording=self._recording(row.session_address),
         )
 
     async def _free_seats(self, row: LiveSessionRow, entry: Entry, present: Collection[Pubkey]) -> int | None:
         """Seats that nobody holds by RSVP and nobody sits on without one."""
         if row.max_participants is None:
             return None
-        held = await self._store.rsvps.where("lessonId").equals(row.lesson_id).and_("seat").equals("held").to_list()
+        held = (
+            await self._store.rsvps.where("lessonId").equals(row.session_address).and_("seat").equals("held").to_list()
+        )
         taken = {each.pubkey for each in held}
         taken |= {pubkey for pubkey in present if role_of(row, pubkey) is DoorRole.PARTICIPANT}
         return max(row.max_participants - len(taken - {entry.pubkey}), 0)
@@ -155,7 +157,7 @@ class Joining:
         challenge = Challenge(
             url=url,
             nonce="",
-            lesson_id=row.lesson_id,
+            session_address=row.session_address,
             issued_at=now,
             expires_at=now + WINDOW,
             recording_policy=policy,
@@ -171,14 +173,14 @@ class Joining:
         nonce = tags.first(event.tags, "nonce") or ""
         challenge = self._challenges.redeem(nonce)
         # one of another session would bring that one's recording policy with it, which may be none
-        if challenge is None or challenge.lesson_id != row.lesson_id:
+        if challenge is None or challenge.session_address != row.session_address:
             return Rejection(Slug.BAD_PROOF, "the challenge is unknown, used or too old", "Ask for a new challenge.")
         shown = challenge.recording_policy_hash or None
         expected = JoinExpectation(
             url=url,
             method="POST",
             body=body,
-            lesson_id=row.lesson_id,
+            session_address=row.session_address,
             nonce=nonce,
             issued_at=challenge.issued_at,
             policy_hash=shown,
@@ -193,11 +195,11 @@ class Joining:
 
     async def keep(self, row: LiveSessionRow, proof: JoinProof, event: VerifiedEvent) -> None:
         """Keep the proof of somebody who may come to the door; their standing stays what it was."""
-        key = [row.lesson_id, proof.pubkey]
+        key = [row.session_address, proof.pubkey]
         before = await self._store.members.where(_BY_PERSON).equals(key).first()
         member = RoomMemberRow(
             id=before.id if before else None,
-            lesson_id=row.lesson_id,
+            session_address=row.session_address,
             pubkey=proof.pubkey,
             state=before.state if before else ARRIVED,
             role=role_of(row, proof.pubkey),
@@ -210,9 +212,9 @@ class Joining:
         )
         await self._store.members.upsert([member], by=_BY_PERSON)
 
-    async def fingerprint_of(self, lesson_id: str, connection: Connection) -> str | None:
+    async def fingerprint_of(self, session_address: str, connection: Connection) -> str | None:
         """The browser's certificate in the newest proof of somebody who returns; None if another device signed it."""
-        member = await self._store.members.where(_BY_PERSON).equals([lesson_id, connection.pubkey]).first()
+        member = await self._store.members.where(_BY_PERSON).equals([session_address, connection.pubkey]).first()
         if member is None or member.proof_event is None or member.device != connection.device:
             return None
         proof = verify_json(member.proof_event.encode())

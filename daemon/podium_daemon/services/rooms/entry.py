@@ -23,7 +23,7 @@ class Challenge(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str
     nonce: str
-    lesson_id: str
+    session_address: str
     issued_at: int
     expires_at: int
     recording_policy: str
@@ -46,7 +46,7 @@ class Guest(msgspec.Struct, frozen=True, kw_only=True):
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """Who a ticket lets to the door; `returning` passes the waiting room. `fingerprint` is their browser's, signed."""
 
-    lesson_id: str
+    session_address: str
     pubkey: Pubkey
     device: str
     role: DoorRole
@@ -132,9 +132,9 @@ class WaitingRoom:
     def __bool__(self) -> bool:
         return bool(self._waiting)
 
-    def of(self, lesson_id: str) -> list[Waiter]:
+    def of(self, session_address: str) -> list[Waiter]:
         """Those who wait for one session, the first first."""
-        return list(self._waiting.get(lesson_id, ()))
+        return list(self._waiting.get(session_address, ()))
 
     def lessons(self) -> list[str]:
         """The sessions for which somebody waits."""
@@ -142,23 +142,23 @@ class WaitingRoom:
 
     def enter(self, waiter: Waiter) -> None:
         """Somebody comes to the door; an older socket of the same device is told that it was replaced."""
-        for other in self.of(waiter.entry.lesson_id):
+        for other in self.of(waiter.entry.session_address):
             if (other.entry.pubkey, other.entry.device) == (waiter.entry.pubkey, waiter.entry.device):
                 other.replaced = True
                 other.bell.set()
-        self._waiting.setdefault(waiter.entry.lesson_id, {})[waiter] = None
+        self._waiting.setdefault(waiter.entry.session_address, {})[waiter] = None
 
     def leave(self, waiter: Waiter) -> None:
         """Somebody is no longer at the door."""
-        waiting = self._waiting.get(waiter.entry.lesson_id, {})
+        waiting = self._waiting.get(waiter.entry.session_address, {})
         waiting.pop(waiter, None)
         if not waiting:
-            self._waiting.pop(waiter.entry.lesson_id, None)
+            self._waiting.pop(waiter.entry.session_address, None)
 
     def devices_before(self, entry: Entry, waiter: Waiter | None) -> set[tuple[Pubkey, str]]:
         """A person's devices that wait already, or those of them that came before `waiter`."""
         found: set[tuple[Pubkey, str]] = set()
-        for other in self.of(entry.lesson_id):
+        for other in self.of(entry.session_address):
             if other is waiter:
                 break
             if other.entry.pubkey == entry.pubkey and not other.replaced:
@@ -167,16 +167,16 @@ class WaitingRoom:
 
     def wake(self, lessons: Iterable[str]) -> None:
         """Have everybody at these doors ask again."""
-        for lesson_id in lessons:
-            for waiter in self.of(lesson_id):
+        for session_address in lessons:
+            for waiter in self.of(session_address):
                 waiter.bell.set()
 
-    def wake_some(self, lesson_id: str, pubkeys: Collection[str] = ()) -> None:
+    def wake_some(self, session_address: str, pubkeys: Collection[str] = ()) -> None:
         """Have these people ask again, and those who wait for a seat: what happened may be news to nobody else.
 
         With everybody woken for everybody's arrival, a full door would cost the square of the people at it.
         """
-        for waiter in self.of(lesson_id):
+        for waiter in self.of(session_address):
             # whoever has no reason yet is being decided on, perhaps on facts that are old now
             if waiter.entry.pubkey in pubkeys or waiter.reason in (None, WaitReason.FULL):
                 waiter.bell.set()

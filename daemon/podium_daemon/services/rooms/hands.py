@@ -33,52 +33,52 @@ class RaisedHands:
         self._seats: dict[str, Counter[Pubkey]] = {}
         self._changes: dict[tuple[str, Pubkey], deque[float]] = {}
 
-    def of(self, lesson_id: str) -> list[Hand]:
+    def of(self, session_address: str) -> list[Hand]:
         """The raised hands in one room, the first first."""
-        return list(self._raised.get(lesson_id, {}).values())
+        return list(self._raised.get(session_address, {}).values())
 
-    def is_raised(self, lesson_id: str, pubkey: Pubkey) -> bool:
+    def is_raised(self, session_address: str, pubkey: Pubkey) -> bool:
         """Whether somebody's hand is up."""
-        return pubkey in self._raised.get(lesson_id, {})
+        return pubkey in self._raised.get(session_address, {})
 
-    def sit(self, lesson_id: str, pubkey: Pubkey) -> None:
+    def sit(self, session_address: str, pubkey: Pubkey) -> None:
         """Somebody takes a seat, perhaps one more."""
-        self._seats.setdefault(lesson_id, Counter())[pubkey] += 1
+        self._seats.setdefault(session_address, Counter())[pubkey] += 1
 
-    def stand(self, lesson_id: str, pubkey: Pubkey) -> None:
+    def stand(self, session_address: str, pubkey: Pubkey) -> None:
         """Somebody leaves a seat; with the last one the hand goes down."""
-        seats = self._seats.get(lesson_id, Counter())
+        seats = self._seats.get(session_address, Counter())
         seats[pubkey] -= 1
         if seats[pubkey] > 0:
             return
         del seats[pubkey]
-        self._changes.pop((lesson_id, pubkey), None)
-        self.lower(lesson_id, pubkey)
+        self._changes.pop((session_address, pubkey), None)
+        self.lower(session_address, pubkey)
         if not seats:
-            self._seats.pop(lesson_id, None)
+            self._seats.pop(session_address, None)
 
-    def put(self, lesson_id: str, pubkey: Pubkey, *, up: bool, at: int, monotonic: float) -> bool:
+    def put(self, session_address: str, pubkey: Pubkey, *, up: bool, at: int, monotonic: float) -> bool:
         """Raise or lower one's own hand. False: too often, and nothing changed. The same again is no change."""
-        if up == self.is_raised(lesson_id, pubkey):
+        if up == self.is_raised(session_address, pubkey):
             return True
-        changes = self._changes.setdefault((lesson_id, pubkey), deque())
+        changes = self._changes.setdefault((session_address, pubkey), deque())
         while changes and changes[0] <= monotonic - WINDOW:
             changes.popleft()
         if len(changes) >= CHANGES:
             return False
         changes.append(monotonic)
         if up:
-            self._raised.setdefault(lesson_id, {})[pubkey] = Hand(pubkey, at)
+            self._raised.setdefault(session_address, {})[pubkey] = Hand(pubkey, at)
         else:
-            self.lower(lesson_id, pubkey)
+            self.lower(session_address, pubkey)
         return True
 
-    def lower(self, lesson_id: str, pubkey: Pubkey) -> bool:
+    def lower(self, session_address: str, pubkey: Pubkey) -> bool:
         """Take somebody's hand down; whether it was up."""
-        raised = self._raised.get(lesson_id, {})
+        raised = self._raised.get(session_address, {})
         was_up = raised.pop(pubkey, None) is not None
         if was_up and not raised:
-            del self._raised[lesson_id]
+            del self._raised[session_address]
         return was_up
 
 
@@ -90,31 +90,31 @@ class RoomHands:
         self._clock = clock
         self._hands = RaisedHands()
 
-    def of(self, lesson_id: str) -> list[Hand]:
+    def of(self, session_address: str) -> list[Hand]:
         """The raised hands in one room, the first first."""
-        return self._hands.of(lesson_id)
+        return self._hands.of(session_address)
 
-    def sit(self, lesson_id: str, seat: Seat) -> None:
+    def sit(self, session_address: str, seat: Seat) -> None:
         """Somebody takes a seat."""
-        self._hands.sit(lesson_id, seat.connection.pubkey)
+        self._hands.sit(session_address, seat.connection.pubkey)
 
-    def stand(self, lesson_id: str, seat: Seat) -> None:
+    def stand(self, session_address: str, seat: Seat) -> None:
         """Somebody's seat is over."""
-        self._hands.stand(lesson_id, seat.connection.pubkey)
+        self._hands.stand(session_address, seat.connection.pubkey)
 
-    async def lower(self, lesson_id: str, room: RoomId, pubkeys: Collection[Pubkey] | None) -> int:
+    async def lower(self, session_address: str, room: RoomId, pubkeys: Collection[Pubkey] | None) -> int:
         """Take these hands down, or all (None), and tell their owners; returns how many were up."""
-        chosen = [hand.pubkey for hand in self.of(lesson_id) if pubkeys is None or hand.pubkey in pubkeys]
+        chosen = [hand.pubkey for hand in self.of(session_address) if pubkeys is None or hand.pubkey in pubkeys]
         for pubkey in chosen:
-            self._hands.lower(lesson_id, pubkey)
+            self._hands.lower(session_address, pubkey)
             await self._seats.tell(room, HandState(up=False), pubkey)
         return len(chosen)
 
-    async def put(self, lesson_id: str, seat: Seat, *, up: bool) -> None:
+    async def put(self, session_address: str, seat: Seat, *, up: bool) -> None:
         """Somebody raises or lowers their own hand; all their devices hear what counts."""
         pubkey, room = seat.connection.pubkey, seat.connection.room
         at, monotonic = int(self._clock.now()), self._clock.monotonic()
-        if self._hands.put(lesson_id, pubkey, up=up, at=at, monotonic=monotonic):
+        if self._hands.put(session_address, pubkey, up=up, at=at, monotonic=monotonic):
             await self._seats.tell(room, HandState(up=up), pubkey)  # on every device of theirs
         else:
-            seat.send(HandState(up=self._hands.is_raised(lesson_id, pubkey)))
+            seat.send(HandState(up=self._hands.is_raised(session_address, pubkey)))

@@ -48,15 +48,15 @@ class RoomKeys:
         self._seats = seats
         self._rooms: dict[str, _Room] = {}
 
-    def sit(self, lesson_id: str, seat: Seat) -> None:
+    def sit(self, session_address: str, seat: Seat) -> None:
         """Somebody takes a seat: the page that gives out the secret hears of it."""
-        room = self._rooms.setdefault(lesson_id, _Room())
+        room = self._rooms.setdefault(session_address, _Room())
         room.seats[seat.connection.id] = seat
         self._tell(room)
 
-    def stand(self, lesson_id: str, seat: Seat) -> None:
+    def stand(self, session_address: str, seat: Seat) -> None:
         """Somebody's seat is over: those who stay are to have a new secret."""
-        room = self._rooms.get(lesson_id)
+        room = self._rooms.get(session_address)
         if room is not None and room.seats.pop(seat.connection.id, None) is not None:
             self._tell(room)
 
@@ -64,15 +64,15 @@ class RoomKeys:
         """The sessions whose keys are known."""
         return list(self._rooms)
 
-    def forget(self, lesson_id: str) -> None:
+    def forget(self, session_address: str) -> None:
         """A session is over."""
-        self._rooms.pop(lesson_id, None)
+        self._rooms.pop(session_address, None)
 
-    async def give(self, lesson_id: str, seat: Seat, key: GivenKey) -> None:
+    async def give(self, session_address: str, seat: Seat, key: GivenKey) -> None:
         """Pass a key on, if it comes from the page that gives them, and goes to somebody who is there."""
-        room = self._rooms.get(lesson_id)
+        room = self._rooms.get(session_address)
         if room is None or room.giver is not seat or key.to not in room.holders:
-            _log.info("a key was not passed on", action="room.key_dropped", session=lesson_id)
+            _log.info("a key was not passed on", action="room.key_dropped", session=session_address)
             return
         room.epoch = max(room.epoch, key.epoch)
         message = PassedKey(sender=seat.connection.pubkey, ciphertext=key.ciphertext)
@@ -106,9 +106,9 @@ class RoomSpotlight:
         self._seats: Signalling = engine
         self._support = engine.capabilities.screen_share  # whoever shows screens shows people
 
-    async def of(self, lesson_id: str) -> SpotlightState:
+    async def of(self, session_address: str) -> SpotlightState:
         """Who is shown large in a session's room."""
-        row = await self._store.controls.where("lessonId").equals(lesson_id).first()
+        row = await self._store.controls.where("lessonId").equals(session_address).first()
         return SpotlightState(
             self._support, Pubkey(row.spotlight) if row is not None and row.spotlight is not None else None
         )
@@ -118,20 +118,22 @@ class RoomSpotlight:
         if self._support is not Support.NATIVE:
             return _ELSEWHERE
         assert row.conference_room_id is not None, "every adopted session has its room"
-        await self._keep(row.lesson_id, pubkey)
+        await self._keep(row.session_address, pubkey)
         await self._seats.tell(RoomId(row.conference_room_id), Spotlight(pubkey))
         return None
 
-    async def sit(self, lesson_id: str, seat: Seat) -> None:
+    async def sit(self, session_address: str, seat: Seat) -> None:
         """Somebody takes a seat: whom they are to see large they are told, unless it is nobody."""
-        lit = await self.of(lesson_id)
+        lit = await self.of(session_address)
         if lit.pubkey is not None:
             seat.send(Spotlight(lit.pubkey))
 
-    async def _keep(self, lesson_id: str, pubkey: Pubkey | None) -> None:
+    async def _keep(self, session_address: str, pubkey: Pubkey | None) -> None:
         async def scope(tx: Transaction) -> None:
             table = self._store.controls.within(tx)
-            row = await table.where("lessonId").equals(lesson_id).first() or RoomControlsRow(lesson_id=lesson_id)
+            row = await table.where("lessonId").equals(session_address).first() or RoomControlsRow(
+                session_address=session_address
+            )
             await table.upsert([msgspec.structs.replace(row, spotlight=pubkey)], by="lessonId")
 
         await self._store.database.transact(scope)
@@ -173,22 +175,22 @@ class RoomTalk:
         self._keys = keys
         self._spotlight = spotlight
 
-    async def run_seat(self, lesson_id: str, seat: Seat, socket: SeatSocket, *, encrypted: bool) -> LeaveReason:
+    async def run_seat(self, session_address: str, seat: Seat, socket: SeatSocket, *, encrypted: bool) -> LeaveReason:
         """`seats.run_seat`; `encrypted`: the session requires end-to-end encryption."""
 
         async def heard(message: Hand | GivenKey) -> None:
             match message:
                 case Hand(up):
-                    await self._hands.put(lesson_id, seat, up=up)
+                    await self._hands.put(session_address, seat, up=up)
                 case GivenKey():
-                    await self._keys.give(lesson_id, seat, message)
+                    await self._keys.give(session_address, seat, message)
 
-        self._hands.sit(lesson_id, seat)
+        self._hands.sit(session_address, seat)
         if encrypted:
-            self._keys.sit(lesson_id, seat)
+            self._keys.sit(session_address, seat)
         try:
-            await self._spotlight.sit(lesson_id, seat)
+            await self._spotlight.sit(session_address, seat)
             return await run_seat(seat, _TakenOut(socket, heard))
         finally:
-            self._hands.stand(lesson_id, seat)
-            self._keys.stand(lesson_id, seat)
+            self._hands.stand(session_address, seat)
+            self._keys.stand(session_address, seat)

@@ -96,7 +96,7 @@ class Rooms:
         engine: ConferenceEngine,
         clock: Clock,
         random_bytes: Callable[[int], bytes],
-        recording: Callable[[str], bool] = lambda _lesson_id: False,
+        recording: Callable[[str], bool] = lambda _session_address: False,
     ) -> None:
         """`recording`: whether a session is being recorded now; newcomers then agree before they enter."""
         assert isinstance(engine, Signalling), "engines whose door is not our socket come with their own hand-over"
@@ -153,20 +153,22 @@ class Rooms:
         for change in batch.changes:
             row = change.after or change.before
             if isinstance(row, LiveSessionRow):
-                self._waiting.wake([row.lesson_id])
+                self._waiting.wake([row.session_address])
             elif isinstance(row, RsvpRow | IntervalRow):
-                answered.setdefault(row.lesson_id, set()).add(row.pubkey)
-        for lesson_id, people in answered.items():
-            self._waiting.wake_some(lesson_id, people)
+                answered.setdefault(row.session_address, set()).add(row.pubkey)
+        for session_address, people in answered.items():
+            self._waiting.wake_some(session_address, people)
 
     async def _forget_what_is_over(self, batch: Batch) -> None:
         """What is known of rooms while their sessions last."""
         changed = {
-            row.lesson_id
+            row.session_address
             for change in batch.changes
             if isinstance(row := change.after or change.before, LiveSessionRow)
         }
-        known = [lesson_id for lesson_id in self._keys.lessons() if batch.resync or lesson_id in changed]
+        known = [
+            session_address for session_address in self._keys.lessons() if batch.resync or session_address in changed
+        ]
         if not known:
             return
         try:
@@ -175,8 +177,8 @@ class Rooms:
             raise
         except StoreError:
             return  # with the next change
-        for lesson_id in set(known) - {row.lesson_id for row in rows if row.state not in _OVER}:
-            self._keys.forget(lesson_id)
+        for session_address in set(known) - {row.session_address for row in rows if row.state not in _OVER}:
+            self._keys.forget(session_address)
 
     # -- joining
 
@@ -192,22 +194,22 @@ class Rooms:
         if isinstance(checked, Rejection):
             return checked
         entry = Entry(
-            lesson_id=row.lesson_id,
+            session_address=row.session_address,
             pubkey=proof.pubkey,
             device=checked.device,
             role=role_of(row, proof.pubkey),
             fingerprint=checked.fingerprint,
         )
-        async with self._doors.hold(row.lesson_id):
+        async with self._doors.hold(row.session_address):
             decision = await self._decide(row, entry)
             if isinstance(decision, Refuse):
                 return Rejection(slug_of(decision.reason), REFUSE_TEXTS[decision.reason], _when(decision))
             await self._joining.keep(row, checked, proof)
         return self._joining.ticket(entry, decision if isinstance(decision, AwaitDoor) else None)
 
-    async def serve(self, lesson_id: str, socket: SeatSocket) -> None:
+    async def serve(self, session_address: str, socket: SeatSocket) -> None:
         """One room socket from its first message to its end: the door, the waiting room, the seat."""
-        entry = await self._greeted(lesson_id, socket)
+        entry = await self._greeted(session_address, socket)
         if entry is None:
             await socket.close(_CLOSE_GREETING, "send a fresh ticket first")
             return
@@ -216,11 +218,11 @@ class Rooms:
         except SocketGone:
             return
         if seat is not None:
-            await self._sit(lesson_id, seat, socket)
+            await self._sit(session_address, seat, socket)
 
-    async def notify(self, lesson_id: str, text: str) -> None:
+    async def notify(self, session_address: str, text: str) -> None:
         """Tell everybody in the room a line."""
-        row = await self._keeper.session(lesson_id)
+        row = await self._keeper.session(session_address)
         if row is not None and row.conference_room_id is not None:
             await self._seats.tell(RoomId(row.conference_room_id), Notice(text))
 
@@ -231,17 +233,19 @@ class Rooms:
         present = await self._present(row)
         waiting = [
             Guest(pubkey=one.entry.pubkey, waiting=True, role=one.entry.role, since=one.since, waiting_for=one.reason)
-            for one in self._waiting.of(row.lesson_id)
+            for one in self._waiting.of(row.session_address)
         ]
         return [*present, *waiting]
 
     async def admit(self, row: LiveSessionRow, pubkeys: Collection[Pubkey] | None, by: Pubkey) -> int:
         """Let people in, or everybody who waits (None); it sticks for the session, on every device."""
-        chosen = {one.entry.pubkey for one in self._waiting.of(row.lesson_id)} if pubkeys is None else set(pubkeys)
-        async with self._doors.hold(row.lesson_id):
+        chosen = (
+            {one.entry.pubkey for one in self._waiting.of(row.session_address)} if pubkeys is None else set(pubkeys)
+        )
+        async with self._doors.hold(row.session_address):
             await self._stand(row, chosen, ADMITTED)
-        _log.info("people admitted", action="room.admitted", session=row.lesson_id, by=by, people=len(chosen))
-        self._waiting.wake([row.lesson_id])
+        _log.info("people admitted", action="room.admitted", session=row.session_address, by=by, people=len(chosen))
+        self._waiting.wake([row.session_address])
         return len(chosen)
 
     async def remove(self, row: LiveSessionRow, pubkey: Pubkey, reason: str, by: Pubkey) -> int | Rejection:
@@ -253,23 +257,23 @@ class Rooms:
         assert row.conference_room_id is not None, "every adopted session has its room"
         room = RoomId(row.conference_room_id)
         # whoever is just being seated is seated first: else that would let them in again
-        async with self._doors.hold(row.lesson_id):
+        async with self._doors.hold(row.session_address):
             await self._stand(row, {pubkey}, REMOVED)
             self._returns.forget(room, pubkey)
             removed = await self._engine.remove(room, pubkey, reason or "The instructor removed you from this session.")
-        _log.info("somebody was removed", action="room.removed", session=row.lesson_id, by=by)
-        self._waiting.wake([row.lesson_id])
+        _log.info("somebody was removed", action="room.removed", session=row.session_address, by=by)
+        self._waiting.wake([row.session_address])
         return 0 if isinstance(removed, Rejection) else len(removed.connections)
 
     def hands(self, row: LiveSessionRow) -> list[Hand]:
         """The raised hands, the first first."""
-        return self._hands.of(row.lesson_id)
+        return self._hands.of(row.session_address)
 
     async def lower_hands(self, row: LiveSessionRow, pubkeys: Collection[Pubkey] | None, by: Pubkey) -> int:
         """Take hands down, or all of them (None)."""
         assert row.conference_room_id is not None, "every adopted session has its room"
-        lowered = await self._hands.lower(row.lesson_id, RoomId(row.conference_room_id), pubkeys)
-        _log.info("hands were lowered", action="room.hands", session=row.lesson_id, by=by, people=lowered)
+        lowered = await self._hands.lower(row.session_address, RoomId(row.conference_room_id), pubkeys)
+        _log.info("hands were lowered", action="room.hands", session=row.session_address, by=by, people=lowered)
         return lowered
 
     @property
@@ -279,18 +283,18 @@ class Rooms:
 
     async def spotlight(self, row: LiveSessionRow) -> SpotlightState:
         """Who is shown large to everybody."""
-        return await self._spotlight.of(row.lesson_id)
+        return await self._spotlight.of(row.session_address)
 
     async def put_spotlight(self, row: LiveSessionRow, pubkey: Pubkey | None, by: Pubkey) -> Rejection | None:
         """Show somebody large to everybody, or nobody (None)."""
         refusal = await self._spotlight.put(row, pubkey)
         if refusal is None:
-            _log.info("the spotlight was set", action="room.spotlight", session=row.lesson_id, by=by)
+            _log.info("the spotlight was set", action="room.spotlight", session=row.session_address, by=by)
         return refusal
 
     # -- inside
 
-    async def _greeted(self, lesson_id: str, socket: SeatSocket) -> Entry | None:
+    async def _greeted(self, session_address: str, socket: SeatSocket) -> Entry | None:
         try:
             async with asyncio.timeout(self.settings.greeting):
                 greeting = read_greeting(await socket.receive())
@@ -300,23 +304,23 @@ class Rooms:
             case Hello(token):
                 entry = self._joining.redeem(token)
             case Return(secret):
-                entry = await self._returning(lesson_id, secret)
+                entry = await self._returning(session_address, secret)
             case None:
                 return None
-        return entry if entry is not None and entry.lesson_id == lesson_id else None
+        return entry if entry is not None and entry.session_address == session_address else None
 
-    async def _returning(self, lesson_id: str, secret: str) -> Entry | None:
+    async def _returning(self, session_address: str, secret: str) -> Entry | None:
         connection = await self._returns.redeem(secret)
-        row = await self._keeper.session(lesson_id)
+        row = await self._keeper.session(session_address)
         if connection is None or row is None or connection.room != row.conference_room_id:
             return None
         return Entry(
-            lesson_id=lesson_id,
+            session_address=session_address,
             pubkey=connection.pubkey,
             device=connection.device,
             role=role_of(row, connection.pubkey),
             returning=True,
-            fingerprint=await self._joining.fingerprint_of(lesson_id, connection),
+            fingerprint=await self._joining.fingerprint_of(session_address, connection),
         )
 
     async def _seated(self, entry: Entry, socket: SeatSocket) -> Seat | None:
@@ -346,10 +350,10 @@ class Rooms:
 
     async def _asked(self, waiter: Waiter) -> Seat | AwaitDoor | TurnedAway:
         """What the door says now. One at a time: two who ask for the last seat must not both be told yes."""
-        async with self._doors.hold(waiter.entry.lesson_id):
+        async with self._doors.hold(waiter.entry.session_address):
             if waiter.replaced:
                 return TurnedAway("replaced", "This device joined again in another page.")
-            row = await self._keeper.session(waiter.entry.lesson_id)
+            row = await self._keeper.session(waiter.entry.session_address)
             decision = Refuse(RefuseReason.ENDED) if row is None else await self._decide(row, waiter.entry, waiter)
             match decision:
                 case Refuse(reason):
@@ -374,23 +378,23 @@ class Rooms:
         if isinstance(seat, Rejection):
             return TurnedAway(seat.slug, seat.detail)
         await self._stand(row, {entry.pubkey}, ADMITTED)
-        now = await self._keeper.session(entry.lesson_id)
+        now = await self._keeper.session(entry.session_address)
         if now is None or now.state in _OVER:
             # it ended while they came in, and its room was closed before we opened it again
             await self._engine.close_room(spec.room)
         return seat
 
-    async def _sit(self, lesson_id: str, seat: Seat, socket: SeatSocket) -> None:
+    async def _sit(self, session_address: str, seat: Seat, socket: SeatSocket) -> None:
         connection = seat.connection
         seat.send(Resume(self._returns.mint(connection), self.settings.resume))
-        row = await self._keeper.session(lesson_id)
+        row = await self._keeper.session(session_address)
         encrypted = row is not None and row.e2ee_required
         reason: LeaveReason | None = None
         try:
-            reason = await self._talk.run_seat(lesson_id, seat, socket, encrypted=encrypted)
+            reason = await self._talk.run_seat(session_address, seat, socket, encrypted=encrypted)
         finally:
             self._returns.left(connection.id, for_good=reason in _NO_RETURN)
-            self._waiting.wake_some(lesson_id)
+            self._waiting.wake_some(session_address)
 
     async def _decide(
         self, row: LiveSessionRow, entry: Entry, waiter: Waiter | None = None
@@ -417,7 +421,7 @@ class Rooms:
 
     async def _stand(self, row: LiveSessionRow, pubkeys: Collection[Pubkey], state: str) -> None:
         now = int(self._clock.now())
-        keys = [[row.lesson_id, pubkey] for pubkey in pubkeys]
+        keys = [[row.session_address, pubkey] for pubkey in pubkeys]
         known = {
             each.pubkey: each for each in await self._store.members.where("[lessonId+pubkey]").any_of(keys).to_list()
         }
@@ -425,7 +429,7 @@ class Rooms:
             msgspec.structs.replace(known[pubkey], state=state, updated_at=now)
             if pubkey in known
             else RoomMemberRow(
-                lesson_id=row.lesson_id,
+                session_address=row.session_address,
                 pubkey=pubkey,
                 state=state,
                 role=role_of(row, pubkey),

@@ -60,19 +60,23 @@ class Rsvps:
     async def _turn(self, batch: Batch) -> float | None:
         now = self._clock.now()
         rows = await self._store.sessions.where("scheduledAt").above(int(now) - 3 * 24 * 3600).to_list()
-        sessions = {row.lesson_id: row for row in rows if row.state in _OPEN}
-        self._rests = {lesson_id: at for lesson_id, at in self._rests.items() if at > now}
-        for lesson_id in self._put_off.keys() - sessions.keys():
-            del self._put_off[lesson_id]
-        for lesson_id, people in self._touched(batch, sessions, now).items():
-            if self._rests.get(lesson_id, 0.0) > now:
-                self._put_off[lesson_id] = None
+        sessions = {row.session_address: row for row in rows if row.state in _OPEN}
+        self._rests = {session_address: at for session_address, at in self._rests.items() if at > now}
+        for session_address in self._put_off.keys() - sessions.keys():
+            del self._put_off[session_address]
+        for session_address, people in self._touched(batch, sessions, now).items():
+            if self._rests.get(session_address, 0.0) > now:
+                self._put_off[session_address] = None
                 continue
-            self._put_off.pop(lesson_id, None)
-            seen = await self._settle(sessions[lesson_id], people, int(now))
-            self._rests[lesson_id] = now + seen / _ROWS_PER_SECOND
+            self._put_off.pop(session_address, None)
+            seen = await self._settle(sessions[session_address], people, int(now))
+            self._rests[session_address] = now + seen / _ROWS_PER_SECOND
         frees = [row.scheduled_at + self.policy.unclaimed_after for row in sessions.values() if row.max_participants]
-        due = [at for at in (*frees, *(self._rests.get(lesson_id, 0.0) for lesson_id in self._put_off)) if at > now]
+        due = [
+            at
+            for at in (*frees, *(self._rests.get(session_address, 0.0) for session_address in self._put_off))
+            if at > now
+        ]
         return min(due, default=None)
 
     def _touched(
@@ -85,18 +89,20 @@ class Rsvps:
         for change in batch.changes:
             row = change.after or change.before
             if isinstance(row, LiveSessionRow):
-                touched[row.lesson_id] = None
+                touched[row.session_address] = None
             elif (
                 isinstance(row, RsvpRow | RoomMemberRow)
-                and (people := touched.setdefault(row.lesson_id, set())) is not None
+                and (people := touched.setdefault(row.session_address, set())) is not None
             ):
                 people.add(row.pubkey)
         # the moment at which unclaimed seats free is nobody's change
-        touched |= dict.fromkeys(row.lesson_id for row in sessions.values() if self._frees_now(row, now))
+        touched |= dict.fromkeys(row.session_address for row in sessions.values() if self._frees_now(row, now))
         return {
-            lesson_id: None if people is None or sessions[lesson_id].max_participants is not None else frozenset(people)
-            for lesson_id, people in touched.items()
-            if lesson_id in sessions
+            session_address: None
+            if people is None or sessions[session_address].max_participants is not None
+            else frozenset(people)
+            for session_address, people in touched.items()
+            if session_address in sessions
         }
 
     def _frees_now(self, row: LiveSessionRow, now: float) -> bool:
@@ -111,9 +117,11 @@ class Rsvps:
         async def scope(tx: Transaction) -> int:
             rsvps = self._store.rsvps.within(tx)
             if people is None:
-                rows = await rsvps.where("lessonId").equals(session.lesson_id).to_list()
+                rows = await rsvps.where("lessonId").equals(session.session_address).to_list()
             else:
-                rows = await rsvps.where(_BY_PERSON).any_of([[session.lesson_id, key] for key in people]).to_list()
+                rows = (
+                    await rsvps.where(_BY_PERSON).any_of([[session.session_address, key] for key in people]).to_list()
+                )
             before = _allocation(rows)
             after = await self._allocate(tx, session, rows, now)
             changed = _seated(_flagged(rows, session), after, rows)
@@ -122,7 +130,9 @@ class Rsvps:
             old = _old_answers(session, rows)
             await self._tell(tx, session, [change for change in told if change.kind in _MESSAGE], old, now)
             if changed:
-                _log.info("seats settled", action="seats.settled", session=session.lesson_id, changed=len(changed))
+                _log.info(
+                    "seats settled", action="seats.settled", session=session.session_address, changed=len(changed)
+                )
             return len(rows)
 
         return await self._store.database.transact(scope)
@@ -132,7 +142,7 @@ class Rsvps:
     ) -> seats.Allocation:
         came: set[str] = set()
         if session.max_participants is not None:
-            members = await self._store.members.within(tx).where("lessonId").equals(session.lesson_id).to_list()
+            members = await self._store.members.within(tx).where("lessonId").equals(session.session_address).to_list()
             came = {member.pubkey for member in members if member.proof_id is not None}
         requests = (
             seats.SeatRequest(
@@ -162,7 +172,7 @@ class Rsvps:
             plan = _planned(change, session, is_old=change.pubkey in old, now=now)
             rows.append(
                 LedgerRow(
-                    lesson_id=session.lesson_id,
+                    session_address=session.session_address,
                     epoch=session.epoch,
                     message=plan.message,
                     pubkey=change.pubkey,
@@ -210,7 +220,7 @@ def _flagged(rows: Sequence[RsvpRow], session: LiveSessionRow) -> list[RsvpRow]:
 
 def _answer(row: RsvpRow) -> Rsvp:
     return Rsvp(
-        lesson_id=row.lesson_id,
+        session_address=row.session_address,
         pubkey=Pubkey(row.pubkey),
         status=RsvpStatus(row.status),
         created_at=row.rsvp_time,

@@ -23,11 +23,11 @@ _COMPARED = ("name", "max_participants", "waiting_room", "allow_recording", "e2e
 class Commands(Protocol):
     """The lifecycle's commands."""
 
-    async def start(self, lesson_id: str, by: Pubkey) -> LiveSessionRow | Rejection:
+    async def start(self, session_address: str, by: Pubkey) -> LiveSessionRow | Rejection:
         """Start."""
         ...
 
-    async def end(self, lesson_id: str, by: Pubkey) -> LiveSessionRow | Rejection:
+    async def end(self, session_address: str, by: Pubkey) -> LiveSessionRow | Rejection:
         """End."""
         ...
 
@@ -36,7 +36,7 @@ class ByHand(Protocol):
     """Attendance that a person vouches for."""
 
     async def track(
-        self, lesson_id: str, pubkey: Pubkey, joined_at: int, left_at: int | None, note: str | None = None
+        self, session_address: str, pubkey: Pubkey, joined_at: int, left_at: int | None, note: str | None = None
     ) -> Rejection | None:
         """Record one interval."""
         ...
@@ -60,13 +60,13 @@ class CallersSessions:
         self._page_of = page_of
         self._room_of = room_of
 
-    async def conference_of(self, lesson_id: str) -> ConferenceRecord | None:
+    async def conference_of(self, session_address: str) -> ConferenceRecord | None:
         """What the session's row says: every adopted session has its room."""
-        row = await self._row(lesson_id)
+        row = await self._row(session_address)
         if row is None or row.conference_room_id is None:
             return None
         return ConferenceRecord(
-            lesson_id=lesson_id,
+            session_address=session_address,
             join_url=self._page_of(row),
             is_active=row.state == State.ACTIVE,
             conference_room_id=RoomId(row.conference_room_id),
@@ -77,12 +77,12 @@ class CallersSessions:
 
     async def set_conference(
         self,
-        lesson_id: str,
+        session_address: str,
         room: RoomId,
         config: TrainingConferenceConfig,
     ) -> Rejection | None:
         """Agree to the configuration that the instructor signed; another one takes another signature."""
-        row = await self._row(lesson_id)
+        row = await self._row(session_address)
         if row is None or row.conference_room_id != room:
             return Rejection(
                 Slug.UNKNOWN_SESSION, "there is no session with this room", "`podium session list` shows them."
@@ -96,18 +96,18 @@ class CallersSessions:
             Slug.OTHER_CONFIGURATION, detail, "Edit the session first: its event is what everybody relies on."
         )
 
-    async def start(self, lesson_id: str) -> Rejection | None:
+    async def start(self, session_address: str) -> Rejection | None:
         """Start as the caller; the start messages follow from the state."""
-        moved = await self._lifecycle.start(lesson_id, self._by)
+        moved = await self._lifecycle.start(session_address, self._by)
         return moved if isinstance(moved, Rejection) else None
 
-    async def end(self, lesson_id: str) -> Rejection | None:
+    async def end(self, session_address: str) -> Rejection | None:
         """End as the caller."""
-        moved = await self._lifecycle.end(lesson_id, self._by)
+        moved = await self._lifecycle.end(session_address, self._by)
         return moved if isinstance(moved, Rejection) else None
 
-    async def _row(self, lesson_id: str) -> LiveSessionRow | None:
-        return await self._store.sessions.where("lessonId").equals(lesson_id).first()
+    async def _row(self, session_address: str) -> LiveSessionRow | None:
+        return await self._store.sessions.where("lessonId").equals(session_address).first()
 
 
 class NotedAttendance:
@@ -118,13 +118,15 @@ class NotedAttendance:
         self._note = note
         self._clock = clock
 
-    async def track(self, lesson_id: str, pubkey: Pubkey, joined_at: int, left_at: int | None) -> Rejection | None:
+    async def track(
+        self, session_address: str, pubkey: Pubkey, joined_at: int, left_at: int | None
+    ) -> Rejection | None:
         """Record the interval; nobody can vouch for what is still to come."""
         if max(joined_at, left_at or 0) > self._clock.now():
             return Rejection(
                 Slug.BAD_INTERVAL, "the interval lies in the future", "Give Unix seconds that have passed."
             )
-        return await self._attendance.track(lesson_id, pubkey, joined_at, left_at, self._note)
+        return await self._attendance.track(session_address, pubkey, joined_at, left_at, self._note)
 
 
 def config_of(row: LiveSessionRow) -> TrainingConferenceConfig:

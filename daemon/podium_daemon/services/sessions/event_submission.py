@@ -71,7 +71,7 @@ class Submitted(msgspec.Struct, frozen=True):
     """One event that is on its way. A private one reaches `relays` sealed, and only the service can open it there."""
 
     event: VerifiedEvent
-    lesson_id: str | None
+    session_address: str | None
     relays: tuple[str, ...]
     private: bool = False
 
@@ -147,10 +147,12 @@ class EventSubmission:
         return submitted
 
     async def _take(self, tx: Transaction, one: Submitted) -> IngestOutcome:
-        if not one.private or one.lesson_id is None:
-            (outcome,) = await self._outgoing.add(tx, [one.event], lesson_id=one.lesson_id, relays=one.relays)
+        if not one.private or one.session_address is None:
+            (outcome,) = await self._outgoing.add(
+                tx, [one.event], session_address=one.session_address, relays=one.relays
+            )
             return outcome
-        sessions = self._store.sessions.within(tx).where("lessonId").equals(one.lesson_id)
+        sessions = self._store.sessions.within(tx).where("lessonId").equals(one.session_address)
         before = await sessions.first()
         (outcome,) = await self._outgoing.keep(tx, [one.event])
         row = await sessions.first()
@@ -158,15 +160,15 @@ class EventSubmission:
             if one.event.pubkey == row.instructor_pubkey and one.event.kind != kinds.RSVP:
                 await self._news.announce(tx, row, one.event, before)
             else:
-                await self._news.remember(tx, row.lesson_id, one.event)
+                await self._news.remember(tx, row.session_address, one.event)
         return outcome
 
-    async def _submitted(self, event: VerifiedEvent, lesson_id: str | None) -> Submitted:
-        if lesson_id is None or event.kind not in (kinds.DELETION, kinds.SESSION):
-            return Submitted(event, lesson_id, self._outgoing.relays)
-        return Submitted(event, lesson_id, await self._outgoing.relays_of(lesson_id))
+    async def _submitted(self, event: VerifiedEvent, session_address: str | None) -> Submitted:
+        if session_address is None or event.kind not in (kinds.DELETION, kinds.SESSION):
+            return Submitted(event, session_address, self._outgoing.relays)
+        return Submitted(event, session_address, await self._outgoing.relays_of(session_address))
 
-    def _sealed(self, event: VerifiedEvent, lesson_id: str) -> Submitted | Rejection:
+    def _sealed(self, event: VerifiedEvent, session_address: str) -> Submitted | Rejection:
         relays = tuple(self._own_inbox())
         if not relays:
             detail = "private sessions travel by private message, and this service has no relay for those"
@@ -175,7 +177,7 @@ class EventSubmission:
             private.check_size(event, service=self._news.service)
         except InvalidInput as error:
             return Rejection(Slug.TOO_LARGE, str(error), "Shorten the text, or invite fewer people.")
-        return Submitted(event, lesson_id, relays, private=True)
+        return Submitted(event, session_address, relays, private=True)
 
     async def _concerned(self, event: VerifiedEvent, now: int, before: Sequence[Submitted]) -> Submitted | Rejection:
         """The event with the session that it is about, None for a person's relay list."""
@@ -207,7 +209,7 @@ class EventSubmission:
         return await self._visible(event, session)
 
     async def _visible(self, event: VerifiedEvent, session: Session) -> Submitted | Rejection:
-        known = await self._row(session.lesson_id)
+        known = await self._row(session.session_address)
         before = None if known is None else Visibility(known.visibility)
         # other clients leave our own tags out, and then the rules stay as they are
         says_nothing = session.cancelled or not session.has_rules
@@ -215,11 +217,15 @@ class EventSubmission:
         if before is not None and is_private is not (before is Visibility.PRIVATE):
             detail = f"the session was scheduled as {before}, and people answered because of that"
             return Rejection(Slug.VISIBILITY_FIXED, detail, "Cancel it and schedule another one.")
-        return self._sealed(event, session.lesson_id) if is_private else await self._submitted(event, session.lesson_id)
+        return (
+            self._sealed(event, session.session_address)
+            if is_private
+            else await self._submitted(event, session.session_address)
+        )
 
     async def _rsvp(self, event: VerifiedEvent) -> Submitted | Rejection:
         rsvp = read_rsvp(event)
-        row = None if rsvp is None else await self._row(str(rsvp.lesson_id))
+        row = None if rsvp is None else await self._row(str(rsvp.session_address))
         # whoever is not invited is told what anybody is told of a session that does not exist
         if rsvp is None or row is None or not private.may_attend(row, event.pubkey):
             return Rejection(
@@ -230,26 +236,28 @@ class EventSubmission:
                 Slug.SESSION_OVER, f"the session is {row.state}", "RSVPs are open until the end of a session."
             )
         # the mirror knows one answer for each `d`; what counts is one for each person, whatever its `d`
-        counted = await self._store.rsvps.where("[lessonId+pubkey]").equals([row.lesson_id, event.pubkey]).first()
+        counted = await self._store.rsvps.where("[lessonId+pubkey]").equals([row.session_address, event.pubkey]).first()
         if counted is not None and (-counted.rsvp_time, counted.event_id) < (-event.created_at, event.id):
             return _COUNT_FOR_NOTHING[IngestOutcome.SUPERSEDED]
         if private.is_private(row):
-            return self._sealed(event, row.lesson_id)
-        return await self._submitted(event, row.lesson_id)
+            return self._sealed(event, row.session_address)
+        return await self._submitted(event, row.session_address)
 
     async def _deletion(self, event: VerifiedEvent, before: Sequence[Submitted]) -> Submitted | Rejection:
         deletion = nip09.read_deletion(event)
         addresses = [str(address) for address in deletion.addresses]
         for address in addresses:
-            together = next((one for one in before if one.lesson_id == address), None)
+            together = next((one for one in before if one.session_address == address), None)
             row = await self._row(address)
             if (together is not None and together.private) or (row is not None and private.is_private(row)):
                 return self._sealed(event, address)
             if together is not None or row is not None:
                 return await self._submitted(event, address)
         if any((parsed := Address.parse(text)) is not None and parsed.kind == kinds.RSVP for text in addresses):
-            lesson_id = await self._private_answer(event, deletion)
-            return await self._submitted(event, None) if lesson_id is None else self._sealed(event, lesson_id)
+            session_address = await self._private_answer(event, deletion)
+            return (
+                await self._submitted(event, None) if session_address is None else self._sealed(event, session_address)
+            )
         return Rejection(
             Slug.UNKNOWN_SESSION, "the deletion names nothing of this service", "Publish it to a relay yourself."
         )
@@ -257,19 +265,19 @@ class EventSubmission:
     async def _private_answer(self, event: VerifiedEvent, deletion: nip09.Deletion) -> str | None:
         """The private session to which a deleted answer was given: the deletion itself would tell relays of it."""
         answers = await self._store.rsvps.where("pubkey").equals(event.pubkey).to_list()
-        lessons = [answer.lesson_id for answer in answers]
+        lessons = [answer.session_address for answer in answers]
         rows = await self._store.sessions.where("lessonId").any_of(lessons).to_list()
-        secret = {row.lesson_id for row in rows if private.is_private(row)}
+        secret = {row.session_address for row in rows if private.is_private(row)}
         held = [await self._outgoing.held(address) for address in deletion.addresses if address.kind == kinds.RSVP]
-        named = [rsvp.lesson_id for one in held if one is not None and (rsvp := read_rsvp(one)) is not None]
-        named += [answer.lesson_id for answer in answers if answer.event_id in deletion.ids]
+        named = [rsvp.session_address for one in held if one is not None and (rsvp := read_rsvp(one)) is not None]
+        named += [answer.session_address for answer in answers if answer.event_id in deletion.ids]
         if named:
-            return next((lesson_id for lesson_id in named if lesson_id in secret), None)
+            return next((session_address for session_address in named if session_address in secret), None)
         # it names what nobody here knows: rather kept back than shown, if it may be about a private session
         return min(secret, default=None)
 
-    async def _row(self, lesson_id: str) -> LiveSessionRow | None:
-        return await self._store.sessions.where("lessonId").equals(lesson_id).first()
+    async def _row(self, session_address: str) -> LiveSessionRow | None:
+        return await self._store.sessions.where("lessonId").equals(session_address).first()
 
 
 def _flaw(event: VerifiedEvent, now: int) -> Rejection | None:

@@ -56,7 +56,7 @@ _WORDS: Final = {
 }
 
 Notify = Callable[[str, str], Awaitable[None]]
-"""Tell everybody in a session's room a line of text: `await notify(lesson_id, text)`."""
+"""Tell everybody in a session's room a line of text: `await notify(session_address, text)`."""
 
 
 class CaughtUp(Protocol):
@@ -137,44 +137,44 @@ class Lifecycle:
         with self._store.database.changes.subscribe(*tables) as changes:
             await run_reconcile_loop(self.name, self._turn, changes, clock=self._clock, stop=stop)
 
-    async def start(self, lesson_id: str, by: Pubkey) -> LiveSessionRow | Rejection:
+    async def start(self, session_address: str, by: Pubkey) -> LiveSessionRow | Rejection:
         """Start by the instructor's signed command, from doors-open on."""
-        return await self._command(lesson_id, by, Trigger.MANUAL_START, check_manual_start)
+        return await self._command(session_address, by, Trigger.MANUAL_START, check_manual_start)
 
-    async def reopen(self, lesson_id: str, by: Pubkey) -> LiveSessionRow | Rejection:
+    async def reopen(self, session_address: str, by: Pubkey) -> LiveSessionRow | Rejection:
         """Open an ended session again shortly after its end."""
-        return await self._command(lesson_id, by, Trigger.REOPEN, check_reopen)
+        return await self._command(session_address, by, Trigger.REOPEN, check_reopen)
 
-    async def end(self, lesson_id: str, by: Pubkey) -> LiveSessionRow | Rejection:
+    async def end(self, session_address: str, by: Pubkey) -> LiveSessionRow | Rejection:
         """End by the instructor's signed command."""
 
         def check(facts: Facts, _policy: LifecyclePolicy, _now: int) -> Blocked | None:
             return None if facts.state is State.ACTIVE else Blocked(BlockReason.WRONG_STATE, None)
 
-        return await self._command(lesson_id, by, Trigger.MANUAL_END, check)
+        return await self._command(session_address, by, Trigger.MANUAL_END, check)
 
     async def _command(
         self,
-        lesson_id: str,
+        session_address: str,
         by: Pubkey,
         trigger: Trigger,
         check: Callable[[Facts, LifecyclePolicy, int], Blocked | None],
     ) -> LiveSessionRow | Rejection:
         for _ in range(_TRIES):  # its own event may come back from a relay at the very moment
-            answer = await self._try(lesson_id, by, trigger, check)
+            answer = await self._try(session_address, by, trigger, check)
             if answer is not None:
                 return answer
         return Rejection(Slug.BUSY, "the session changed meanwhile", "Try again.")
 
     async def _try(
         self,
-        lesson_id: str,
+        session_address: str,
         by: Pubkey,
         trigger: Trigger,
         check: Callable[[Facts, LifecyclePolicy, int], Blocked | None],
     ) -> LiveSessionRow | Rejection | None:
         """None: the row changed between the look and the move."""
-        row = await self._store.sessions.where("lessonId").equals(lesson_id).first()
+        row = await self._store.sessions.where("lessonId").equals(session_address).first()
         if row is None:
             return Rejection(Slug.UNKNOWN_SESSION, "there is no such session here", "`podium session list` shows them.")
         if by != row.instructor_pubkey:
@@ -198,7 +198,7 @@ class Lifecycle:
             rows = await self._store.sessions.where("scheduledAt").above(now - _LOOK_BACK).to_list()
             self._leads, self._wakeups, self._look_at_all_at = {}, {}, now + _LOOK_AT_ALL_EVERY
         else:
-            due = {lesson_id for lesson_id, at in self._wakeups.items() if at <= now}
+            due = {session_address for session_address, at in self._wakeups.items() if at <= now}
             rows = await self._read(self._named(batch) | due, now)
         for row in rows:
             self._note(row, await self._attend(row, now))
@@ -230,16 +230,16 @@ class Lifecycle:
         """What a batch can move: thousands who join and leave do not move a session, their instructor does."""
         rows = (change.after or change.before for change in batch.changes)
         return {
-            row.lesson_id
+            row.session_address
             for row in rows
             if isinstance(row, LiveSessionRow)
-            or (isinstance(row, IntervalRow) and self._leads.get(row.lesson_id) == row.pubkey)
+            or (isinstance(row, IntervalRow) and self._leads.get(row.session_address) == row.pubkey)
         }
 
     async def _read(self, lessons: set[str], now: int) -> list[LiveSessionRow]:
-        for lesson_id in lessons:
-            self._wakeups.pop(lesson_id, None)
-            self._leads.pop(lesson_id, None)
+        for session_address in lessons:
+            self._wakeups.pop(session_address, None)
+            self._leads.pop(session_address, None)
         if not lessons:
             return []
         rows = await self._store.sessions.where("lessonId").any_of(sorted(lessons)).to_list()
@@ -247,9 +247,9 @@ class Lifecycle:
 
     def _note(self, row: LiveSessionRow, wakeup: int | None) -> None:
         if wakeup is not None:
-            self._wakeups[row.lesson_id] = wakeup
+            self._wakeups[row.session_address] = wakeup
         if row.state in (State.SCHEDULED, State.ACTIVE):
-            self._leads[row.lesson_id] = row.instructor_pubkey
+            self._leads[row.session_address] = row.instructor_pubkey
 
     async def _attend(self, row: LiveSessionRow, now: int) -> int | None:
         """Do what the session needs now; when it is next worth a look, if nothing changes before."""
@@ -287,7 +287,7 @@ class Lifecycle:
     async def _facts(self, row: LiveSessionRow) -> Facts:
         seen: Sequence[IntervalRow] = ()
         if row.state == State.ACTIVE or row.scheduled_at <= self._clock.now():  # before that nobody's presence counts
-            key = [row.lesson_id, row.instructor_pubkey]
+            key = [row.session_address, row.instructor_pubkey]
             seen = await self._store.intervals.where("[lessonId+pubkey]").equals(key).to_list()
         return Facts(
             state=State(row.state),
@@ -316,7 +316,9 @@ class Lifecycle:
         after = moved(row, trigger, at)
         if not await self._commit(row, after):
             return None
-        _log.info("a session moved", action="session.moved", session=row.lesson_id, trigger=trigger, state=after.state)
+        _log.info(
+            "a session moved", action="session.moved", session=row.session_address, trigger=trigger, state=after.state
+        )
         if after.state in (State.ENDED, State.CANCELLED) and after.conference_room_id is not None:
             await self._engine.close_room(RoomId(after.conference_room_id))
         return after
@@ -324,11 +326,11 @@ class Lifecycle:
     async def _warn(self, row: LiveSessionRow, ends_at: int, now: int) -> None:
         # written down first: a daemon that dies in between does not warn twice
         if await self._put(row, msgspec.structs.replace(row, warned_at=now, version=row.version + 1)):
-            await self._notify(row.lesson_id, f"This session ends in {max(1, round((ends_at - now) / 60))} min.")
+            await self._notify(row.session_address, f"This session ends in {max(1, round((ends_at - now) / 60))} min.")
 
     async def _block(self, row: LiveSessionRow, reason: str) -> None:
         if row.blocked_reason != reason:
-            _log.warning("a session cannot start", action="session.blocked", session=row.lesson_id, reason=reason)
+            _log.warning("a session cannot start", action="session.blocked", session=row.session_address, reason=reason)
             await self._put(row, msgspec.structs.replace(row, blocked_reason=reason, version=row.version + 1))
 
     async def _commit(self, before: LiveSessionRow, after: LiveSessionRow) -> bool:
@@ -345,7 +347,7 @@ class Lifecycle:
             if not await self._is_current(tx, before):
                 return False
             await self._store.sessions.within(tx).put(row)
-            await self._outgoing.add(tx, events, lesson_id=row.lesson_id)
+            await self._outgoing.add(tx, events, session_address=row.session_address)
             await self._letters.add(tx, [] if memory is None else [status_letter(row, memory)])
             return True
 

@@ -43,7 +43,7 @@ class PassedOverEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One event that was not taken. `keeps`: an older revision of its address stays in force here."""
 
     event_id: EventId
-    lesson_id: str
+    session_address: str
     author: Pubkey
     title: str
     created_at: int
@@ -79,8 +79,8 @@ class PassedOver:
         if len(self._told) > _REMEMBERED:
             self._told.popitem(last=False)
         self.counts[reason] += 1
-        lesson_id = str(Address.of(event))
-        _log.warning("an event was passed over", action="session.passed_over", session=lesson_id, reason=reason)
+        session_address = str(Address.of(event))
+        _log.warning("an event was passed over", action="session.passed_over", session=session_address, reason=reason)
 
     async def listed(self, caller: Pubkey) -> list[PassedOverEvent] | Rejection:
         """What was not taken, newest first: to an instructor what they signed, to the service's own key all."""
@@ -99,7 +99,7 @@ class PassedOver:
 
     async def _rows(self, lessons: Sequence[str]) -> set[str]:
         found = await self._store.sessions.where("lessonId").any_of(lessons).to_list()
-        return {row.lesson_id for row in found}
+        return {row.session_address for row in found}
 
 
 class UnreadNotices:
@@ -141,7 +141,9 @@ class UnreadNotices:
 
     def _copy(self, row: LiveSessionRow, event: VerifiedEvent) -> Letter:
         rumor = private.write_copy(event, service=self._service)
-        return Letter(lesson_id=row.lesson_id, recipient=self._service, topic=f"kept:{event.id}", rumor=rumor)
+        return Letter(
+            session_address=row.session_address, recipient=self._service, topic=f"kept:{event.id}", rumor=rumor
+        )
 
     def _letter(self, row: LiveSessionRow) -> Letter:
         told = Unread(
@@ -154,7 +156,7 @@ class UnreadNotices:
         instructor = Pubkey(row.instructor_pubkey)
         created_at = row.unread_created_at or row.event_created_at
         return Letter(
-            lesson_id=row.lesson_id,
+            session_address=row.session_address,
             recipient=instructor,
             topic=f"unread:{row.event_id}",
             rumor=write_unread(told, service=self._service, recipient=instructor, created_at=created_at),
@@ -168,19 +170,19 @@ def _still_said(row: LiveSessionRow, replaced: Mapping[EventId, VerifiedEvent]) 
         return  # each of its revisions was sent to ourselves when it came
     for event in replaced.values():
         rests = event.id == row.event_id or event.created_at in (row.rules_at, row.length_at)
-        if str(Address.of(event)) == row.lesson_id and rests:
+        if str(Address.of(event)) == row.session_address and rests:
             yield event
 
 
 def _listed(event: VerifiedEvent, reason: str, rows: set[str]) -> PassedOverEvent:
-    lesson_id = str(Address.of(event))
+    session_address = str(Address.of(event))
     title = tags.first(event.tags, "title") or tags.first(event.tags, "name") or ""
     return PassedOverEvent(
         event_id=event.id,
-        lesson_id=lesson_id,
+        session_address=session_address,
         author=event.pubkey,
         title=single_line(title, _MAX_TITLE),
         created_at=event.created_at,
         reason=reason,
-        keeps=lesson_id in rows,
+        keeps=session_address in rows,
     )

@@ -38,12 +38,14 @@ class Spreading:
         addresses = {str(Address.of(event)) for event in outdated if event.kind == kinds.SESSION}
         rows = await self._store.sessions.where("lessonId").any_of(sorted(addresses)).to_list()
         for row in rows:
-            address = Address.parse(row.lesson_id)
+            address = Address.parse(row.session_address)
             newest = None if address is None or private.is_private(row) else await self._outgoing.held(address)
             if newest is None:
                 continue
-            _log.info("a relay has an older revision", action="session.spread", session=row.lesson_id, relay=relay)
-            await self._queue(newest, row.lesson_id, relay)
+            _log.info(
+                "a relay has an older revision", action="session.spread", session=row.session_address, relay=relay
+            )
+            await self._queue(newest, row.session_address, relay)
 
     async def give_lists(self, relays: Sequence[str], service: Pubkey) -> None:
         """Queue the service's profile and its lists of relays for `relays`, where people look for such."""
@@ -54,8 +56,8 @@ class Spreading:
             await self._queue(newest, None, *relays)
             self._given[kind] = newest.id, tuple(relays)
 
-    async def _queue(self, event: VerifiedEvent, lesson_id: str | None, *relays: str) -> None:
+    async def _queue(self, event: VerifiedEvent, session_address: str | None, *relays: str) -> None:
         async def scope(tx: Transaction) -> None:
-            await self._outgoing.add(tx, [event], lesson_id=lesson_id, relays=relays)
+            await self._outgoing.add(tx, [event], session_address=session_address, relays=relays)
 
         await self._store.database.transact(scope)

@@ -93,12 +93,12 @@ async def show_session_calendar(context: InContext, caller: OptionalCaller, refe
     row = await context.views.resolve(reference, caller)
     rsvp = None
     if caller is not None and caller != row.instructor_pubkey:
-        rsvp = await context.store.rsvps.where("[lessonId+pubkey]").equals([row.lesson_id, caller]).first()
+        rsvp = await context.store.rsvps.where("[lessonId+pubkey]").equals([row.session_address, caller]).first()
     # no alarms: it is kept once, beside the calendar that may be subscribed to and has them
     entries = _written(context.views, [(row, rsvp)], ())
     # nothing is kept of who asks, since that is anybody: each copy counts as newer than the one before
     revision = CalendarRevisions(context.store, context.clock).now()
-    raw = _composed(entries, [revision] * len(entries), context.calendar().name, row.lesson_id)
+    raw = _composed(entries, [revision] * len(entries), context.calendar().name, row.session_address)
     headers = {"Cache-Control": "no-store", "Content-Disposition": 'attachment; filename="podium-session.ics"'}
     return Response(raw, media_type=_MEDIA_TYPE, headers=headers)
 
@@ -111,25 +111,25 @@ async def _sessions(context: Context, owner: Pubkey) -> list[Found]:
     store = context.store
     since = int(context.clock.now()) - _LOOK_BACK
     answers = await store.rsvps.where("pubkey").equals(owner).to_list()
-    mine = {answer.lesson_id: answer for answer in answers if answer.status in _COMES}
+    mine = {answer.session_address: answer for answer in answers if answer.status in _COMES}
     attended = await store.sessions.where("lessonId").any_of(sorted(mine)).to_list()
     led = await store.sessions.where("scheduledAt").above(since).and_("instructorPubkey").equals(owner).to_list()
-    rows = {row.lesson_id: row for row in (*attended, *led) if row.scheduled_at > since}
+    rows = {row.session_address: row for row in (*attended, *led) if row.scheduled_at > since}
     newest = sorted(rows.values(), key=lambda row: row.scheduled_at, reverse=True)[:_MOST]
-    return [(row, None if row.instructor_pubkey == owner else mine.get(row.lesson_id)) for row in newest]
+    return [(row, None if row.instructor_pubkey == owner else mine.get(row.session_address)) for row in newest]
 
 
 async def _quiet(context: Context, owner: Pubkey) -> frozenset[str]:
     """What somebody said `stop` to: sessions, or every session ("*")."""
     rows = await context.store.opt_outs.where("pubkey").equals(owner).to_list()
-    return frozenset(row.lesson_id for row in rows)
+    return frozenset(row.session_address for row in rows)
 
 
 def _written(
     views: Views, found: Sequence[Found], alarms: tuple[int, ...], quiet: Collection[str] = ()
 ) -> list[Written]:
     return write_entries(
-        Entry(row, rsvp, views.page(row), () if {row.lesson_id, _EVERY_SESSION} & set(quiet) else alarms)
+        Entry(row, rsvp, views.page(row), () if {row.session_address, _EVERY_SESSION} & set(quiet) else alarms)
         for row, rsvp in found
     )
 

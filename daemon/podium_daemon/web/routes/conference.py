@@ -47,7 +47,7 @@ async def create_live_session(
 async def start_live_session(context: InContext, caller: Caller, reference: str) -> ConferenceDetailsOut:
     """The model's `startLiveSession`: open the room, start, send the join links."""
     row = await _led(context, reference, caller)
-    granted(await context.calling(caller).start_live_session(row.lesson_id))
+    granted(await context.calling(caller).start_live_session(row.session_address))
     return await _details(context, row, caller)
 
 
@@ -55,7 +55,7 @@ async def start_live_session(context: InContext, caller: Caller, reference: str)
 async def end_live_session(context: InContext, caller: Caller, reference: str) -> RecordingOut:
     """The model's `endLiveSession`: the recording's address, or null while there is none."""
     row = await _led(context, reference, caller)
-    return RecordingOut(recording_url=granted(await context.calling(caller).end_live_session(row.lesson_id)))
+    return RecordingOut(recording_url=granted(await context.calling(caller).end_live_session(row.session_address)))
 
 
 @router.post("/attendance/manual")
@@ -65,14 +65,14 @@ async def track_live_attendance(
     """The model's `trackLiveAttendance`: vouch for somebody's time, with a note. The same interval counts once."""
     row = await _led(context, reference, caller)
     calling = context.calling(caller, wish.note or None)
-    granted(await calling.track_live_attendance(row.lesson_id, wish.pubkey, wish.joined_at, wish.left_at))
+    granted(await calling.track_live_attendance(row.session_address, wish.pubkey, wish.joined_at, wish.left_at))
     return ManualAttendanceOut(
-        lesson_id=row.lesson_id, pubkey=wish.pubkey, joined_at=wish.joined_at, left_at=wish.left_at
+        lesson_id=row.session_address, pubkey=wish.pubkey, joined_at=wish.joined_at, left_at=wish.left_at
     )
 
 
 async def _details(context: Context, row: LiveSessionRow, caller: Pubkey) -> ConferenceDetailsOut:
-    details = await context.calling(caller).get_conference_details(row.lesson_id)
+    details = await context.calling(caller).get_conference_details(row.session_address)
     return ConferenceDetailsOut(
         conference_room_id=details.conference_room_id,
         is_active=details.is_active,

@@ -29,7 +29,7 @@ _FILES: Final[dict[CsvFormat, str]] = {"csv": "attendance.csv", "csv-intervals":
 async def draft_rsvp(context: InContext, caller: Caller, reference: str, wish: RsvpDraftIn) -> DraftOut:
     """Compose the caller's RSVP for them to sign."""
     row = await context.views.resolve(reference, caller)
-    counted = await context.store.rsvps.where("[lessonId+pubkey]").equals([row.lesson_id, caller]).first()
+    counted = await context.store.rsvps.where("[lessonId+pubkey]").equals([row.session_address, caller]).first()
     return await context.drafts.rsvp(row, caller, RsvpStatus(wish.status), counted)
 
 
@@ -57,7 +57,9 @@ async def list_attendance(
     if format == "csv":
         text = attendance_csv.people(await context.views.attendance(row, None))
     else:
-        text = attendance_csv.intervals(await context.store.intervals.where("lessonId").equals(row.lesson_id).to_list())
+        text = attendance_csv.intervals(
+            await context.store.intervals.where("lessonId").equals(row.session_address).to_list()
+        )
     headers = {"Content-Disposition": f'attachment; filename="{_FILES[format]}"'}
     return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
 

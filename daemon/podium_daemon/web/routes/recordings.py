@@ -57,7 +57,7 @@ async def show_recording(context: InContext, caller: OptionalCaller, reference: 
     in_charge = leads(row, caller)
     policy, policy_hash = context.recorder.policy(row)
     return RecordingsOut(
-        is_recording=context.recorder.is_recording(row.lesson_id),
+        is_recording=context.recorder.is_recording(row.session_address),
         policy=policy,
         policy_hash=policy_hash,
         recordings=[_run(one, row, in_charge) for one in await context.recorder.recordings(row)],
@@ -115,7 +115,7 @@ async def list_recording_consents(context: InContext, caller: Caller, reference:
     policy, policy_hash = context.recorder.policy(row)
     rows = await context.recorder.evidence(row)
     return ConsentEventsOut(
-        lesson_id=row.lesson_id, policy=policy, policy_hash=policy_hash, consents=[_consent(one) for one in rows]
+        lesson_id=row.session_address, policy=policy, policy_hash=policy_hash, consents=[_consent(one) for one in rows]
     )
 
 
@@ -155,7 +155,7 @@ async def recording_file(context: InContext, caller: OptionalCaller, request: Re
     """A recording's file; parts of it where a Range asks for them."""
     sha256 = name.removesuffix(".webm")
     row = await context.recorder.by_hash(sha256) if is_sha256(sha256) and name.endswith(".webm") else None
-    session = None if row is None else await context.recorder.session(row.lesson_id)
+    session = None if row is None else await context.recorder.session(row.session_address)
     if row is None or session is None:
         raise _no_file()
     secret = request.query_params.get("pass", "")

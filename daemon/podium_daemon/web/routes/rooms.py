@@ -87,7 +87,7 @@ async def create_join_challenge(context: InContext, caller: OptionalCaller, refe
     return ChallengeOut(
         url=given.url,
         method="POST",
-        lesson_id=row.lesson_id,
+        lesson_id=row.session_address,
         nonce=given.nonce,
         expires_at=given.expires_at,
         recording_policy=given.recording_policy,
@@ -123,11 +123,13 @@ async def join_session(context: InContext, reference: str, request: Request) -> 
 async def room_socket(context: InContext, reference: str, socket: WebSocket) -> None:
     """The seat: the first message brings the token, beats keep the seat, closing it is leaving."""
     try:
-        lesson_id = (await context.views.resolve(reference, context.service_pubkey)).lesson_id
+        session_address = (await context.views.resolve(reference, context.service_pubkey)).session_address
     except Problem:
-        lesson_id = ""  # no ticket opens it: a stranger learns no more of a private session than of one that is not
+        session_address = (
+            ""  # no ticket opens it: a stranger learns no more of a private session than of one that is not
+        )
     await socket.accept()
-    await context.rooms.serve(lesson_id, RoomSocket(socket))
+    await context.rooms.serve(session_address, RoomSocket(socket))
 
 
 @router.get("/room")
@@ -154,7 +156,7 @@ async def show_room(context: InContext, caller: Caller, reference: str) -> RoomO
         people=people if leads(row, caller) else [],
         hands=_hands(context, row) if leads(row, caller) else [],
         mute_all=_control(context.controls.support, active=context.controls.is_muted(row)),
-        recording=_control(context.recorder.support, active=context.recorder.is_recording(row.lesson_id)),
+        recording=_control(context.recorder.support, active=context.recorder.is_recording(row.session_address)),
         speakers=list(context.controls.speakers(row)) if leads(row, caller) else [],
         spotlight=await _spotlight(context, row),
         auto_admit=context.rooms.admits_confirmed,

@@ -70,7 +70,7 @@ async def submit_events(context: InContext, caller: Caller, body: EventsIn) -> E
     submitted = granted(await context.intake.submit([checked(model) for model in body.events], by=caller))
     return EventsOut(
         accepted=[
-            AcceptedEvent(id=one.event.id, kind=one.event.kind, lesson_id=one.lesson_id, relays=list(one.relays))
+            AcceptedEvent(id=one.event.id, kind=one.event.kind, lesson_id=one.session_address, relays=list(one.relays))
             for one in submitted
         ]
     )

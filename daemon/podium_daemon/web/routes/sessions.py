@@ -83,7 +83,7 @@ async def list_passed_over(context: InContext, caller: Caller) -> PassedOversOut
         events=[
             PassedOverOut(
                 event_id=one.event_id,
-                lesson_id=one.lesson_id,
+                lesson_id=one.session_address,
                 author=one.author,
                 title=one.title,
                 created_at=one.created_at,
@@ -123,18 +123,18 @@ async def draft_restoration(context: InContext, caller: Caller, reference: str) 
 async def start_session(context: InContext, caller: Caller, reference: str) -> SessionOut:
     """Start now. The login of this call is the instructor's signed command."""
     row = await context.views.resolve(reference, caller)
-    return await context.views.session(granted(await context.lifecycle.start(row.lesson_id, caller)))
+    return await context.views.session(granted(await context.lifecycle.start(row.session_address, caller)))
 
 
 @router.post("/{reference}/end")
 async def end_session(context: InContext, caller: Caller, reference: str) -> SessionOut:
     """End now."""
     row = await context.views.resolve(reference, caller)
-    return await context.views.session(granted(await context.lifecycle.end(row.lesson_id, caller)))
+    return await context.views.session(granted(await context.lifecycle.end(row.session_address, caller)))
 
 
 @router.post("/{reference}/reopen")
 async def reopen_session(context: InContext, caller: Caller, reference: str) -> SessionOut:
     """Open a session again shortly after its end; a second run is added, the first stays."""
     row = await context.views.resolve(reference, caller)
-    return await context.views.session(granted(await context.lifecycle.reopen(row.lesson_id, caller)))
+    return await context.views.session(granted(await context.lifecycle.reopen(row.session_address, caller)))

@@ -99,7 +99,7 @@ class _Stream:
         self, context: Context, row: LiveSessionRow, viewer: Pubkey | None, passes: Passes, last_id: str
     ) -> None:
         self._context = context
-        self._lesson_id = row.lesson_id
+        self._session_address = row.session_address
         self._leading = leads(row, viewer)
         self._viewer = viewer
         self._passes = passes
@@ -108,13 +108,13 @@ class _Stream:
     async def events(self, watch: StreamHub) -> AsyncGenerator[str, None]:
         ends_at = self._context.clock.monotonic() + MAX_SECONDS
         secret = None
-        with watch.listen(self._lesson_id, self._viewer, leading=self._leading) as listener:
+        with watch.listen(self._session_address, self._viewer, leading=self._leading) as listener:
             try:
                 yield "retry: 2000\n\n"
                 if self._viewer is not None:
                     secret = self._passes.issue(self._viewer)
                     yield _event("pass", PassOut(secret=secret, seconds=PASS_SECONDS).model_dump_json(by_alias=True))
-                await watch.current(self._lesson_id, listener.topic)
+                await watch.current(self._session_address, listener.topic)
                 while not listener.closed and self._context.clock.monotonic() < ends_at:
                     for text in await self._news(listener):
                         yield text
@@ -156,7 +156,7 @@ class _Stream:
             news += self._fresh("unreachable", _rows(await views.unreachable(row, None)))
         if changed & {store.attendance.name, store.watches.name}:
             news += self._fresh("attendance", _rows(await views.attendance(row, None)))
-        room: RoomOut = await show_room(self._context, viewer, row.lesson_id)
+        room: RoomOut = await show_room(self._context, viewer, row.session_address)
         return [*news, *self._fresh("room", _json(room))]
 
     def _fresh(self, name: str, text: str, digest: str | None = None) -> list[str]:

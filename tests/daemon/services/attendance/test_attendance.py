@@ -25,7 +25,7 @@ from tests.support.world import Room, World, world
 
 
 async def _seen(here: World, row: LiveSessionRow, key: SecretKey) -> AttendanceRow | None:
-    return await here.store.attendance.where("[lessonId+pubkey]").equals([row.lesson_id, key.pubkey]).first()
+    return await here.store.attendance.where("[lessonId+pubkey]").equals([row.session_address, key.pubkey]).first()
 
 
 def _records(here: World, key: SecretKey) -> list[AttendanceRecord]:
@@ -60,7 +60,7 @@ async def test_who_stays_completes_and_gets_a_signed_record() -> None:
         assert attended.completed_at == row.scheduled_at + 1800
         assert attended.completed_by == "live"
         await Room(here, row).leave(seat)
-        await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
+        await here.lifecycle.end(row.session_address, here.instructor.pubkey)
         await here.turn()
         first, final = _records(here, person)
         assert first.completed is not None
@@ -136,7 +136,7 @@ async def test_a_start_by_hand_before_the_hour_earns_full_credit() -> None:
     async with world() as here:
         row = await here.schedule(starts_in=840, minutes=90)
         await here.turn()
-        assert not isinstance(await here.lifecycle.start(row.lesson_id, here.instructor.pubkey), Rejection)
+        assert not isinstance(await here.lifecycle.start(row.session_address, here.instructor.pubkey), Rejection)
         ada, ben = await here.person(), await here.person()
         room = Room(here, row)
         seats = [await room.sit(ada), await room.sit(ben)]
@@ -146,7 +146,7 @@ async def test_a_start_by_hand_before_the_hour_earns_full_credit() -> None:
         assert seen.total_duration == 600  # and their page says so before the hour has come
         await room.leave(seats[1])
         await _beat(here, 600, seats[0])
-        await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
+        await here.lifecycle.end(row.session_address, here.instructor.pubkey)
         await here.turn()
         (whole,), (half,) = _records(here, ada)[-1:], _records(here, ben)[-1:]
         assert (whole.total_duration, half.total_duration) == (1200, 600)
@@ -212,7 +212,7 @@ async def test_a_daemon_that_died_right_after_the_end_makes_the_final_record(pol
         await _beat(here, 600, seat)
         await Room(here, row).sit(ben)  # and of him there is no row when it ends
         await here.clock.advance(5)
-        await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
+        await here.lifecycle.end(row.session_address, here.instructor.pubkey)
         before = await _seen(here, row, ada)
         assert before is not None
         assert not before.final
@@ -241,7 +241,7 @@ async def test_what_was_closed_before_the_daemon_died_is_settled_too() -> None:
         seat = await room.sit(ada)
         await here.clock.advance(300)
         await room.leave(seat)
-        await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
+        await here.lifecycle.end(row.session_address, here.instructor.pubkey)
         await here.clock.advance(125)
         assert await _seen(here, row, ada) is None
         async with _restarted(here):
@@ -259,7 +259,7 @@ async def test_a_full_disk_around_the_end_costs_nobody_their_attendance() -> Non
         await here.clock.advance(60)
         async with _restarted(here):
             await soon(lambda: _is_counted(here, row, ada))
-            await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
+            await here.lifecycle.end(row.session_address, here.instructor.pubkey)
             with full_disk(here.store):
                 await seat.leave(LeaveReason.LEFT)
                 for _ in range(30):
@@ -322,7 +322,7 @@ async def test_a_seat_is_attested_by_what_it_had(told: str) -> None:
         await _beat(here, 600, *seats)
         for seat in seats:
             await room.leave(seat)
-        await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
+        await here.lifecycle.end(row.session_address, here.instructor.pubkey)
         await here.turn()
         (adas,), (bens,) = _records(here, ada), _records(here, ben)
         assert (adas.evidence, bens.evidence) == ("engine", "presence")
@@ -337,7 +337,7 @@ async def test_the_instructor_can_record_somebody_by_hand() -> None:
         await here.turn()
         person = await here.person()
         for _ in range(2):
-            await here.attendance.track(row.lesson_id, person.pubkey, row.scheduled_at, row.scheduled_at + 1800)
+            await here.attendance.track(row.session_address, person.pubkey, row.scheduled_at, row.scheduled_at + 1800)
         await here.advance(3600)
         (record,) = _records(here, person)
         assert (record.total_duration, record.evidence) == (1800, "manual")
@@ -353,7 +353,7 @@ async def test_records_bring_attendance_back_to_an_empty_disk() -> None:
         seat = await Room(here, row).sit(person)
         await _beat(here, 2400, seat)
         await Room(here, row).leave(seat)
-        await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
+        await here.lifecycle.end(row.session_address, here.instructor.pubkey)
         await here.turn()
         before = await _seen(here, row, person)
         async with world(like=here) as anew:
@@ -361,7 +361,7 @@ async def test_records_bring_attendance_back_to_an_empty_disk() -> None:
             await anew.mirror.ingest([await here.event_of(row)], received_at=anew.now)
             await anew.mirror.ingest(here.published(kinds.MEETING)[-1:], received_at=anew.now)
             await anew.turn()
-            assert (await anew.row(row.lesson_id)).state == "ended"
+            assert (await anew.row(row.session_address)).state == "ended"
             assert anew.published(kinds.ATTENDANCE) == []
             after = await _seen(anew, row, person)
         assert before is not None
@@ -384,7 +384,7 @@ async def test_who_leaves_within_a_second_is_not_shown_as_present() -> None:
         await _beat(here, 60, seat)
         await (
             here.store.intervals.where("lessonId")
-            .equals(row.lesson_id)
+            .equals(row.session_address)
             .modify(left_at=row.scheduled_at, leave_reason="left")
         )
         await here.turn()

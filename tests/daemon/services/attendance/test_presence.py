@@ -25,7 +25,7 @@ ELSEWHERE = f"{kinds.SPACE}:{'b' * 64}:somewhere"
 async def _live(here: World, **fields: object) -> LiveSessionRow:
     row = await here.schedule(starts_in=0, minutes=60, **fields)
     await here.turn()
-    return await here.row(row.lesson_id)
+    return await here.row(row.session_address)
 
 
 async def _guest(here: World, row: LiveSessionRow, status: RsvpStatus = RsvpStatus.CONFIRMED) -> SecretKey:
@@ -49,13 +49,13 @@ async def _say(here: World, key: SecretKey, room: str, *, ahead: int = 0) -> Non
 
 
 async def _stays(here: World, row: LiveSessionRow, key: SecretKey) -> list[IntervalRow]:
-    found = await here.store.intervals.where("[lessonId+pubkey]").equals([row.lesson_id, key.pubkey]).to_list()
+    found = await here.store.intervals.where("[lessonId+pubkey]").equals([row.session_address, key.pubkey]).to_list()
     return sorted(found, key=lambda stay: stay.joined_at)
 
 
 async def _credit(here: World, row: LiveSessionRow, key: SecretKey) -> tuple[int, int, str] | None:
     await here.turn()
-    found = await here.store.attendance.where("[lessonId+pubkey]").equals([row.lesson_id, key.pubkey]).first()
+    found = await here.store.attendance.where("[lessonId+pubkey]").equals([row.session_address, key.pubkey]).first()
     return None if found is None else (found.total_duration, found.join_count, found.evidence)
 
 
@@ -71,7 +71,7 @@ async def test_presence_events_are_one_stay_of_a_guest_and_are_attested_as_prese
         assert await _credit(here, row, guest) == (270, 1, Evidence.PRESENCE)
         (stay,) = await _stays(here, row, guest)
         assert (stay.joined_at, stay.left_at) == (here.now - 720, here.now - 450)
-        await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
+        await here.lifecycle.end(row.session_address, here.instructor.pubkey)
         await here.turn()
         records = [read_attendance_record(event) for event in here.published(kinds.ATTENDANCE)]
         told = [(one.total_duration, one.evidence, one.assurance) for one in records if one is not None]
@@ -85,7 +85,7 @@ async def test_credit_ends_with_the_session() -> None:
         guest = await _guest(here, row)
         await _say(here, guest, _meeting(here, row))
         await here.clock.advance(40)
-        await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
+        await here.lifecycle.end(row.session_address, here.instructor.pubkey)
         await here.turn()
         await here.advance(60)
         assert await _credit(here, row, guest) == (40, 1, Evidence.PRESENCE)
@@ -154,7 +154,9 @@ async def test_only_people_whom_the_door_lets_in_are_present() -> None:
         declined = await _guest(here, row, RsvpStatus.DECLINED)
         for key in (invited, stranger, declined, here.instructor):
             await _say(here, key, _meeting(here, row))
-        there = {stay.pubkey for stay in await here.store.intervals.where("lessonId").equals(row.lesson_id).to_list()}
+        there = {
+            stay.pubkey for stay in await here.store.intervals.where("lessonId").equals(row.session_address).to_list()
+        }
         assert there == {invited.pubkey, here.instructor.pubkey}
         assert here.presence.passed_over == {"not_let_in": 2}
 
@@ -214,7 +216,7 @@ async def test_who_was_removed_is_not_present() -> None:
         guest = await _guest(here, row)
         for state, counts in (("removed", False), ("admitted", True)):
             member = RoomMemberRow(
-                lesson_id=row.lesson_id,
+                session_address=row.session_address,
                 pubkey=guest.pubkey,
                 state=state,
                 role="participant",
@@ -243,7 +245,7 @@ async def test_stays_are_counted_as_the_rule_counts_the_events(pauses: tuple[int
             await _say(here, guest, room)
             beats.append(Presence(guest.pubkey, room, here.now, here.now))
         await here.advance(400)
-        runs = [Run(*run) for run in (await here.row(row.lesson_id)).runs]
+        runs = [Run(*run) for run in (await here.row(row.session_address)).runs]
         by_rule = attend(presence_intervals(beats, rooms), runs, now=here.now, has_engine=False)
         kept = [rule_interval(stay) for stay in await _stays(here, row, guest)]
         assert attend(kept, runs, now=here.now, has_engine=False) == by_rule

@@ -52,7 +52,7 @@ async def attended(here: World, row: LiveSessionRow, key: SecretKey) -> None:
     """Somebody's traces in a session: attendance, an interval, and a proof with consent."""
     await here.store.attendance.put(
         AttendanceRow(
-            lesson_id=row.lesson_id,
+            session_address=row.session_address,
             pubkey=key.pubkey,
             joined_at=row.scheduled_at,
             total_duration=60,
@@ -62,8 +62,8 @@ async def attended(here: World, row: LiveSessionRow, key: SecretKey) -> None:
     )
     await here.store.intervals.put(
         IntervalRow(
-            connection_id=f"{row.lesson_id}:{key.pubkey}",
-            lesson_id=row.lesson_id,
+            connection_id=f"{row.session_address}:{key.pubkey}",
+            session_address=row.session_address,
             pubkey=key.pubkey,
             device="laptop",
             joined_at=row.scheduled_at,
@@ -74,7 +74,7 @@ async def attended(here: World, row: LiveSessionRow, key: SecretKey) -> None:
     )
     await here.store.members.put(
         RoomMemberRow(
-            lesson_id=row.lesson_id,
+            session_address=row.session_address,
             pubkey=key.pubkey,
             state="admitted",
             role="participant",
@@ -88,7 +88,7 @@ async def attended(here: World, row: LiveSessionRow, key: SecretKey) -> None:
 async def traces(here: World, row: LiveSessionRow) -> tuple[int, int, int]:
     """How many rows of attendance, intervals and proofs there are."""
     tables = (here.store.attendance, here.store.intervals, here.store.members)
-    counts = [len(await table.where("lessonId").equals(row.lesson_id).to_list()) for table in tables]
+    counts = [len(await table.where("lessonId").equals(row.session_address).to_list()) for table in tables]
     return counts[0], counts[1], counts[2]
 
 
@@ -97,7 +97,7 @@ async def ended(here: World, minutes: int = 60) -> LiveSessionRow:
     row = await here.schedule(starts_in=0, minutes=minutes)
     await here.turn()
     await here.advance(minutes * 60)
-    over = await here.row(row.lesson_id)
+    over = await here.row(row.session_address)
     assert over.state == "ended"
     await attended(here, over, new_key())
     return over
@@ -121,7 +121,12 @@ async def test_questions_go_with_the_attendance() -> None:
     async with world() as here:
         row = await ended(here)
         question = QuestionRow(
-            lesson_id=row.lesson_id, pubkey="a" * 64, event_id="b" * 64, text="Why?", created_at=0, first_seen_at=0
+            session_address=row.session_address,
+            pubkey="a" * 64,
+            event_id="b" * 64,
+            text="Why?",
+            created_at=0,
+            first_seen_at=0,
         )
         await here.store.questions.add(question)
         await keeping(here).sweep()
@@ -178,7 +183,10 @@ async def test_a_recording_and_the_consent_to_it_go_together(tmp_path: Path) -> 
     """As long as the file cannot be deleted, the signed yes of those who are in it is kept with it."""
     async with world(recordings=tmp_path) as here:
         row = await ended(here)
-        file, recording = tmp_path / f"{'ab' * 32}.webm", RecordingRow(lesson_id=row.lesson_id, run=0, **_AVAILABLE)
+        file, recording = (
+            tmp_path / f"{'ab' * 32}.webm",
+            RecordingRow(session_address=row.session_address, run=0, **_AVAILABLE),
+        )
         file.mkdir()  # it cannot be deleted
         await here.store.recordings.add(recording)
         await here.clock.advance(2 * YEAR * DAY)
@@ -198,9 +206,9 @@ async def test_a_recording_that_is_being_made_is_not_deleted(tmp_path: Path) -> 
     async with world(recordings=tmp_path) as here:
         row = await ended(here)
         await here.store.recordings.add(
-            RecordingRow(lesson_id=row.lesson_id, run=0, **_AVAILABLE | {"state": "processing"})
+            RecordingRow(session_address=row.session_address, run=0, **_AVAILABLE | {"state": "processing"})
         )
-        assert not await here.recorder.forget(row.lesson_id)
+        assert not await here.recorder.forget(row.session_address)
 
 
 async def test_expired_events_leave_the_mirror() -> None:
@@ -208,7 +216,7 @@ async def test_expired_events_leave_the_mirror() -> None:
     async with world() as here:
         row, key = await here.schedule(), new_key()
         expires = here.now + 60
-        tags = (("d", "x"), ("a", row.lesson_id), ("status", "accepted"), ("expiration", str(expires)))
+        tags = (("d", "x"), ("a", row.session_address), ("status", "accepted"), ("expiration", str(expires)))
         event = signed(key, UnsignedEvent(key.pubkey, here.now, kinds.RSVP, tags, ""))
         await here.mirror.ingest([event], received_at=here.now)
         own = Address.of(event)

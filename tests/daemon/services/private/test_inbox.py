@@ -147,9 +147,9 @@ async def test_nobody_deletes_for_somebody_else() -> None:
         row = await scheduled(here, ada, ben)
         yes = answer(here, ada, row)
         await seal(here, ada, yes)
-        await seal(here, ben, as_rumor(ben, kinds.DELETION, ("e", yes.id), ("a", row.lesson_id), at=here.now + 1))
+        await seal(here, ben, as_rumor(ben, kinds.DELETION, ("e", yes.id), ("a", row.session_address), at=here.now + 1))
         assert await status_of(here, ada, row) == "confirmed"
-        assert not (await here.row(row.lesson_id)).withdrawn
+        assert not (await here.row(row.session_address)).withdrawn
 
 
 async def test_what_a_stranger_says_of_the_state_is_nothing() -> None:
@@ -166,13 +166,13 @@ async def test_what_a_stranger_says_of_the_state_is_nothing() -> None:
                 kinds.MEETING,
                 ("d", "x"),
                 ("a", f"30312:{ada.pubkey}:podium"),
-                ("a", row.lesson_id),
+                ("a", row.session_address),
                 ("status", "ended"),
                 ("starts", str(here.now)),
                 at=here.now,
             ),
         )
-        assert (await here.row(row.lesson_id)).state == "scheduled"
+        assert (await here.row(row.session_address)).state == "scheduled"
         assert here.private_inbox.counts["other_kind"] == 1
 
 
@@ -221,19 +221,19 @@ async def test_nothing_of_the_past_counts_before_all_of_it_is_there() -> None:
         row = await scheduled(before, ada, starts_in=600)
         await before.turn()
         await before.advance(600)
-        await before.lifecycle.end(row.lesson_id, before.instructor.pubkey)
+        await before.lifecycle.end(row.session_address, before.instructor.pubkey)
         await before.turn()
-        ended = await before.row(row.lesson_id)
+        ended = await before.row(row.session_address)
         async with world(like=before) as after:
             own = [one for one in before.sent if ("p", before.service.pubkey) in one.tags]
             await after.replies.take(own[:1])
             assert await after.store.sessions.to_list() == []
             await replay(before, after)
-            back = await after.row(row.lesson_id)
+            back = await after.row(row.session_address)
             assert (ended.state, back.state) == ("ended", "ended")
             assert back.runs == ended.runs
             await after.turn()
-            assert (await after.row(row.lesson_id)).state == "ended"
+            assert (await after.row(row.session_address)).state == "ended"
             assert after.letters(ada) == []
 
 
@@ -246,7 +246,7 @@ async def test_a_lost_disk_gives_back_answers_in_their_order_and_attendance() ->
             await taken(before, signed(key, answer(before, key, row, at=seconds)))
         await before.turn()
         await before.advance(600)
-        room = Room(before, await before.row(row.lesson_id))
+        room = Room(before, await before.row(row.session_address))
         seat = await room.sit(ben)
         await before.advance(2400)
         await room.leave(seat)
@@ -265,7 +265,7 @@ async def test_a_lost_disk_gives_back_answers_in_their_order_and_attendance() ->
                 attended.completed_at,
             )
             assert back.completed_at is not None
-            assert (await after.row(row.lesson_id)).state == "active"
+            assert (await after.row(row.session_address)).state == "active"
 
 
 async def test_a_lost_disk_gives_back_the_newest_revision_and_tells_nobody_again() -> None:
@@ -283,7 +283,7 @@ async def test_a_lost_disk_gives_back_the_newest_revision_and_tells_nobody_again
                 await after.open_inbox(key)
             await replay(before, after)
             await after.turn()
-            back = await after.row(row.lesson_id)
+            back = await after.row(row.session_address)
             assert (back.title, back.invited, back.event_id) == ("Third", (ben.pubkey,), row.event_id)
             assert opened(after, ada) == opened(after, ben) == []
 
@@ -301,7 +301,7 @@ async def test_a_lost_disk_does_not_revive_a_cancelled_session() -> None:
             await after.open_inbox(ada)
             await replay(before, after)
             await after.turn()
-            assert (await after.row(row.lesson_id)).state == "cancelled"
+            assert (await after.row(row.session_address)).state == "cancelled"
             assert opened(after, ada) == []
 
 
@@ -313,11 +313,11 @@ async def test_our_own_copy_that_comes_back_changes_nothing() -> None:
         await taken(here, signed(ada, answer(here, ada, row)))
         await here.turn()
         await here.advance(600)
-        await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
-        await here.lifecycle.reopen(row.lesson_id, here.instructor.pubkey)
+        await here.lifecycle.end(row.session_address, here.instructor.pubkey)
+        await here.lifecycle.reopen(row.session_address, here.instructor.pubkey)
         await here.turn()
-        now = await here.row(row.lesson_id)
+        now = await here.row(row.session_address)
         await replay(here, here)
         await here.turn()
-        assert await here.row(row.lesson_id) == now
+        assert await here.row(row.session_address) == now
         assert now.state == "active"

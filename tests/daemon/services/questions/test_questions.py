@@ -42,7 +42,7 @@ async def arrive(here: World, *events: VerifiedEvent) -> None:
 
 async def rows(here: World, row: LiveSessionRow) -> list[QuestionRow]:
     """The session's questions in the order of arrival."""
-    return await here.store.questions.where("lessonId").equals(row.lesson_id).to_list()
+    return await here.store.questions.where("lessonId").equals(row.session_address).to_list()
 
 
 async def states(here: World, row: LiveSessionRow) -> list[tuple[str, str | None]]:
@@ -77,7 +77,12 @@ async def test_a_stranger_who_answers_is_heard(here: World) -> None:
     await here.questions._turn(batch)
     assert await states(here, row) == [("shown", None), ("held", "stranger")]
     member = RoomMemberRow(
-        lesson_id=row.lesson_id, pubkey=ben.pubkey, state="admitted", role="participant", updated_at=0, assurance="x"
+        session_address=row.session_address,
+        pubkey=ben.pubkey,
+        state="admitted",
+        role="participant",
+        updated_at=0,
+        assurance="x",
     )
     with here.store.changes.subscribe() as changes:
         await here.store.members.put(member)
@@ -127,7 +132,7 @@ async def test_what_concerns_others_is_nothing_of_ours(here: World) -> None:
         Address(kinds.MEETING, here.service.pubkey, "another"),
     ):
         await arrive(here, signed(key, write_question(meeting, "Why?", pubkey=key.pubkey, now=here.now)))
-    await here.store.sessions.where("lessonId").equals(row.lesson_id).modify(visibility="private")
+    await here.store.sessions.where("lessonId").equals(row.session_address).modify(visibility="private")
     await arrive(here, written(here, row, key))
     assert await rows(here, row) == []
 
@@ -175,7 +180,7 @@ async def test_a_question_after_the_end_waits(here: World) -> None:
     await here.turn()
     key = await guest(here, row)
     in_time = written(here, row, key, "In time?")
-    await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
+    await here.lifecycle.end(row.session_address, here.instructor.pubkey)
     await here.clock.advance(90)
     await arrive(here, in_time, written(here, row, key, "Too late?"))
     assert await states(here, row) == [("shown", None), ("held", "over")]

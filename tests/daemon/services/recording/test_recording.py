@@ -118,7 +118,9 @@ class TestConsent:
         async with world() as here:
             row = await here.schedule(starts_in=0, recording_allowed=True)
             await here.turn()
-            answer = await here.recorder.record(await here.row(row.lesson_id), here.instructor.pubkey, wanted=True)
+            answer = await here.recorder.record(
+                await here.row(row.session_address), here.instructor.pubkey, wanted=True
+            )
             assert slug(answer) == "not-supported"
 
     async def test_only_those_who_agreed_are_recorded(self) -> None:
@@ -129,8 +131,8 @@ class TestConsent:
             await here.sit(ben)
             assert await here.record() is None
             assert here.engine.calls == [("start", tuple(sorted(pubkeys(ada, ben))))]
-            assert here.here.recorder.is_recording(here.lesson_id)
-            assert here.here.notices[-1] == (here.lesson_id, "This session is being recorded from now on.")
+            assert here.here.recorder.is_recording(here.session_address)
+            assert here.here.notices[-1] == (here.session_address, "This session is being recorded from now on.")
 
     async def test_the_signed_answers_are_kept_with_the_recording(self) -> None:
         """Consent events are kept: each is the person's own, and says yes to this policy."""
@@ -154,12 +156,12 @@ class TestNewcomers:
         """The flag that the door looks at is up exactly as long as a take is on."""
         async with studio() as here:
             door = here.here.rooms._keeper._recording
-            assert not door(here.lesson_id)
+            assert not door(here.session_address)
             await here.sit()
             await here.record()
-            assert door(here.lesson_id)
+            assert door(here.session_address)
             await here.record(wanted=False)
-            assert not door(here.lesson_id)
+            assert not door(here.session_address)
 
     async def test_the_flag_is_up_before_the_room_is_looked_at(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Whoever comes between the look and the start was asked at the door already."""
@@ -169,7 +171,7 @@ class TestNewcomers:
             snapshot = here.engine.snapshot
 
             async def spied(room: object) -> object:
-                seen.append(here.here.recorder.is_recording(here.lesson_id))
+                seen.append(here.here.recorder.is_recording(here.session_address))
                 return await snapshot(room)  # type: ignore[arg-type]  # passed on as it came
 
             monkeypatch.setattr(here.engine, "snapshot", spied)
@@ -334,7 +336,7 @@ class TestEngines:
             await here.sit()
             here.engine.deaf = Rejection(Slug.DISK, "the disk of the engine is full")
             assert await here.record() == here.engine.deaf
-            assert not here.here.recorder.is_recording(here.lesson_id)
+            assert not here.here.recorder.is_recording(here.session_address)
             assert (await here.recording()).state == "paused"
             await here.end()
             assert await here.here.recorder.recordings(await here.session()) == []
@@ -347,7 +349,7 @@ class TestEngines:
             here.engine.away = True
             with pytest.raises(EngineUnavailable):
                 await here.record()
-            assert not here.here.recorder.is_recording(here.lesson_id)
+            assert not here.here.recorder.is_recording(here.session_address)
             assert (await here.recording()).state == "paused"
             here.engine.away = False
             await here.look()
@@ -363,7 +365,7 @@ class TestEngines:
             await here.record()
             try:
                 here.engine.fail_recording(here.here.room_of(await here.session()).room)
-                await soon(lambda: not here.here.recorder.is_recording(here.lesson_id))
+                await soon(lambda: not here.here.recorder.is_recording(here.session_address))
                 await soon(lambda: here.here.notices[-1][1] == "The recording was stopped.")
                 assert "the disk is full" in ((await here.recording()).reason or "")
             finally:

@@ -216,7 +216,9 @@ async def test_a_completion_is_never_taken_back() -> None:
         key = new_key()
         row = await play(here, await opened(here, key), 0, 38)
         await here.here.turn()
-        assert not isinstance(await here.here.lifecycle.reopen(here.lesson_id, here.here.instructor.pubkey), Rejection)
+        assert not isinstance(
+            await here.here.lifecycle.reopen(here.session_address, here.here.instructor.pubkey), Rejection
+        )
         await here.sit(key)
         await here.here.clock.advance(30)
         await here.end()
@@ -286,7 +288,7 @@ async def test_one_for_participants_is_for_those_who_answered_yes_or_maybe() -> 
 
 
 async def _attended(here: Studio, key: SecretKey) -> AttendanceRow:
-    key_of = [here.lesson_id, key.pubkey]
+    key_of = [here.session_address, key.pubkey]
     row = await here.here.store.attendance.where("[lessonId+pubkey]").equals(key_of).first()
     assert row is not None
     return row

@@ -77,7 +77,7 @@ class TestStates:
         """semantics.md, "Reopen": a second run never overwrites the first; the session shows the newest."""
         async with studio() as here:
             first = await here.recorded(2)
-            reopened = await here.here.lifecycle.reopen(here.lesson_id, here.here.instructor.pubkey)
+            reopened = await here.here.lifecycle.reopen(here.session_address, here.here.instructor.pubkey)
             assert not isinstance(reopened, Rejection)
             await here.here.clock.advance(1)
             second = await here.recorded(3)
@@ -197,10 +197,10 @@ class TestCrashes:
             row = await here.recording()
             assert row.state == "paused"
             assert "started again" in (row.reason or "")
-            assert not again.is_recording(here.lesson_id)
+            assert not again.is_recording(here.session_address)
             await again._turn(EVERYTHING)
             assert here.engine.calls[-2:] == [("stop", ()), ("collect", ())]
-            await here.here.lifecycle.end(here.lesson_id, here.here.instructor.pubkey)
+            await here.here.lifecycle.end(here.session_address, here.here.instructor.pubkey)
             await again._turn(EVERYTHING)
             await again._make(EVERYTHING)
             assert (await here.recording()).state == "available"

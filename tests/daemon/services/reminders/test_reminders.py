@@ -54,7 +54,9 @@ async def test_a_turn_reads_the_sessions_that_changed_and_no_other() -> None:
     """Among many sessions a quiet turn reads none, and an answer to one reads that one."""
     async with world() as here:
         row, person = await here.schedule(), await here.person()
-        others = [msgspec.structs.replace(row, id=None, lesson_id=f"31923:{'a' * 64}:{number}") for number in range(60)]
+        others = [
+            msgspec.structs.replace(row, id=None, session_address=f"31923:{'a' * 64}:{number}") for number in range(60)
+        ]
         await here.store.sessions.bulk_put(others)
         await here.turn()
         with here.store.changes.subscribe(here.store.rsvps.name) as changes, reading(here.store.database) as reads:
@@ -287,7 +289,7 @@ async def test_the_rumor_is_the_same_for_the_same_message() -> None:
         await here.answer(person, row)
         await here.turn()
         entry = (await here.ledger(person, row))["confirmation"]
-        session, rsvp = await here.row(row.lesson_id), await here.rsvp(person, row)
+        session, rsvp = await here.row(row.session_address), await here.rsvp(person, row)
         again = here.reminders._sender._wrapper.wrap(entry, session, rsvp)
         assert again.rumor_id == entry.rumor_id
         assert tags.first(again.event.tags, "p") == person.pubkey
@@ -364,7 +366,7 @@ async def _until_quiet(here: World, reminders: Reminders) -> _Work:
 
 def _confirmed(here: World, row: LiveSessionRow, pubkey: str) -> RsvpRow:
     return RsvpRow(
-        lesson_id=row.lesson_id,
+        session_address=row.session_address,
         pubkey=pubkey,
         status=RsvpStatus.CONFIRMED,
         rsvp_time=here.now,
@@ -386,9 +388,9 @@ async def test_live_now_is_sent_when_the_session_is_started_early_by_hand(early:
             await here.turn()
             await here.clock.advance(60)
         await here.advance(row.scheduled_at - early - here.now)
-        room = Room(here, await here.row(row.lesson_id))
+        room = Room(here, await here.row(row.session_address))
         await room.sit(there)
-        assert isinstance(await here.lifecycle.start(row.lesson_id, here.instructor.pubkey), LiveSessionRow)
+        assert isinstance(await here.lifecycle.start(row.session_address, here.instructor.pubkey), LiveSessionRow)
         started = here.now
         await here.turn()
         assert here.letters(person)[-1] == f"Live now: {TITLE}"
@@ -413,7 +415,7 @@ async def test_live_now_follows_a_start_that_comes_late() -> None:
         await here.advance(3600)
         await here.advance(25 * 60)
         assert f"Live now: {TITLE}" not in here.letters(person)
-        assert isinstance(await here.lifecycle.start(row.lesson_id, here.instructor.pubkey), LiveSessionRow)
+        assert isinstance(await here.lifecycle.start(row.session_address, here.instructor.pubkey), LiveSessionRow)
         await here.turn()
         assert here.letters(person)[-1] == f"Live now: {TITLE}"
         assert "It starts now." in texts_of(here, person)[-1]
@@ -429,7 +431,7 @@ async def test_a_session_that_never_begins_holds_no_message_for_ever() -> None:
         here.listed.clear()
         for _ in range(4):
             await here.advance(3600)
-        assert (await here.row(row.lesson_id)).state == "ended"
+        assert (await here.row(row.session_address)).state == "ended"
         assert (await here.states(person, row))["start"] == "missed"
 
 

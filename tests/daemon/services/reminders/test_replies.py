@@ -218,7 +218,7 @@ async def test_stop_all_ends_all_messages() -> None:
         await here.advance(2 * DAY)
         assert here.letters(person)[before:] == []
         (opt_out,) = await here.store.opt_outs.to_list()
-        assert (opt_out.pubkey, opt_out.lesson_id) == (person.pubkey, "*")
+        assert (opt_out.pubkey, opt_out.session_address) == (person.pubkey, "*")
 
 
 async def test_the_newest_answer_wins_whichever_way_it_came() -> None:
@@ -359,7 +359,7 @@ async def test_many_replies_in_one_batch_are_all_read() -> None:
             await here.answer(person, row)
         await here.clock.advance(1)
         await here.replies.take([wrapped(here, person, message(here, person, "no")) for person in people])
-        rsvps = await here.store.rsvps.where("lessonId").equals(row.lesson_id).to_list()
+        rsvps = await here.store.rsvps.where("lessonId").equals(row.session_address).to_list()
         assert {rsvp.pubkey for rsvp in rsvps if rsvp.status == "declined"} == set(pubkeys(*people))
         assert here.replies.counts["rsvp"] == 250
 

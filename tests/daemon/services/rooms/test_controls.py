@@ -71,7 +71,7 @@ async def stage(*, runs: bool = True, **fields: object) -> AsyncIterator[Stage]:
         )
         engine.said = []
         controls = RoomControls(store=here.store, engine=engine)
-        found = Stage(here, await here.row(row.lesson_id), engine, controls)
+        found = Stage(here, await here.row(row.session_address), engine, controls)
         stop = Stop()
         running = asyncio.create_task(controls.run(stop)) if runs else None
         try:

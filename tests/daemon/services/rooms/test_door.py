@@ -39,7 +39,11 @@ async def asked(
 ) -> Admission:
     """What the door says to somebody, with these (pubkey, device) in the room."""
     entry = Entry(
-        lesson_id=row.lesson_id, pubkey=key.pubkey, device=device, role=role_of(row, key.pubkey), returning=returning
+        session_address=row.session_address,
+        pubkey=key.pubkey,
+        device=device,
+        role=role_of(row, key.pubkey),
+        returning=returning,
     )
     keeper = DoorKeeper(here.store, policy or DoorPolicy())
     return await keeper.decide(row, entry, present, here.now)
@@ -49,14 +53,14 @@ async def live(here: World, **fields: object) -> LiveSessionRow:
     """A session that runs."""
     row = await here.schedule(starts_in=0, **fields)
     await here.turn()
-    return await here.row(row.lesson_id)
+    return await here.row(row.session_address)
 
 
 async def stand(here: World, row: LiveSessionRow, key: SecretKey, state: str) -> None:
     """Somebody's standing."""
     await here.store.members.put(
         RoomMemberRow(
-            lesson_id=row.lesson_id,
+            session_address=row.session_address,
             pubkey=key.pubkey,
             state=state,
             role="participant",
@@ -124,7 +128,7 @@ async def test_a_policy_that_was_replaced_counts_from_then_on() -> None:
         row, key = await live(here, waiting_room=True), new_key()
         await here.answer(key, row)
         keeper = DoorKeeper(here.store, DoorPolicy())
-        entry = Entry(lesson_id=row.lesson_id, pubkey=key.pubkey, device="a", role=DoorRole.PARTICIPANT)
+        entry = Entry(session_address=row.session_address, pubkey=key.pubkey, device="a", role=DoorRole.PARTICIPANT)
         assert isinstance(await keeper.decide(row, entry, (), here.now), AwaitDoor)
         keeper.policy = DoorPolicy(auto_admit_confirmed=True)
         assert isinstance(await keeper.decide(row, entry, (), here.now), Admit)
@@ -140,7 +144,7 @@ async def test_seats_are_those_nobody_holds_or_sits_on() -> None:
         await here.answer(declined, row, RsvpStatus.DECLINED)
         await here.turn()
         await here.advance(60)
-        row = await here.row(row.lesson_id)
+        row = await here.row(row.session_address)
         staff = [(here.instructor.pubkey, "a"), (co_host.pubkey, "a")]
         one_walk_in = [*staff, (walk_in.pubkey, "a"), (walk_in.pubkey, "b")]
         assert isinstance(await asked(here, row, late, present=one_walk_in), Admit)
@@ -176,7 +180,7 @@ async def test_nobody_enters_beyond_the_cap(cap: int, held: set[int], present: s
 def rsvp(row: LiveSessionRow, pubkey: Pubkey, number: int) -> RsvpRow:
     """Somebody who holds a seat."""
     return RsvpRow(
-        lesson_id=row.lesson_id,
+        session_address=row.session_address,
         pubkey=pubkey,
         status="confirmed",
         rsvp_time=1,
@@ -199,14 +203,16 @@ async def test_newcomers_agree_while_it_is_recorded() -> None:
     """While the room is recorded, whoever has not agreed waits outside; of another room nothing is asked."""
     async with world() as here:
         row, other, key = await live(here), await live(here), new_key()
-        recorded = {row.lesson_id}
+        recorded = {row.session_address}
         keeper = DoorKeeper(here.store, DoorPolicy(), recorded.__contains__)
-        entry = Entry(lesson_id=row.lesson_id, pubkey=key.pubkey, device="laptop", role=DoorRole.PARTICIPANT)
+        entry = Entry(
+            session_address=row.session_address, pubkey=key.pubkey, device="laptop", role=DoorRole.PARTICIPANT
+        )
         assert await keeper.decide(row, entry, (), here.now) == AwaitDoor(WaitReason.CONSENT_REQUIRED)
         assert isinstance(await keeper.decide(other, entry, (), here.now), Admit)
         await here.store.members.put(
             RoomMemberRow(
-                lesson_id=row.lesson_id,
+                session_address=row.session_address,
                 pubkey=key.pubkey,
                 state=ADMITTED,
                 role="participant",

@@ -80,7 +80,7 @@ async def live(here: Site) -> LiveSessionRow:
     """A session that runs."""
     row = await here.here.schedule(starts_in=0)
     await here.here.turn()
-    return await here.here.row(row.lesson_id)
+    return await here.here.row(row.session_address)
 
 
 async def raised(here: Site, row: LiveSessionRow, by: SecretKey | None = None) -> list[str]:

@@ -31,8 +31,8 @@ async def live(here: Site, *people: SecretKey, encrypted: bool = True) -> LiveSe
     invited = tuple(person.pubkey for person in people)
     private = Visibility.PRIVATE if encrypted else Visibility.PUBLIC
     row = await here.here.schedule(starts_in=60, e2ee_required=encrypted, visibility=private, invited=invited)
-    await here.here.store.sessions.where("lessonId").equals(row.lesson_id).modify(state="active")
-    return await here.here.row(row.lesson_id)
+    await here.here.store.sessions.where("lessonId").equals(row.session_address).modify(state="active")
+    return await here.here.row(row.session_address)
 
 
 async def told(page: Page, kind: str) -> Any:
@@ -104,7 +104,7 @@ async def test_rooms_without_encryption_know_no_keys(here: Site) -> None:
     row = await live(here, encrypted=False)
     lead, adas = await here.enter(here.here.instructor, row), await here.enter(ada, row)
     await give(lead, ada.pubkey)
-    await here.here.rooms.notify(row.lesson_id, "a line")
+    await here.here.rooms.notify(row.session_address, "a line")
     for page in (lead, adas):
         seen = []
         while not seen or seen[-1]["type"] != "notice":

@@ -52,7 +52,7 @@ async def seen(file: Path, seat: Connection, at: int) -> None:
         await store.intervals.put(
             IntervalRow(
                 connection_id=seat.id,
-                lesson_id="31923:x:y",
+                session_address="31923:x:y",
                 pubkey=seat.pubkey,
                 device=seat.device,
                 joined_at=at,

@@ -41,12 +41,12 @@ async def live(here: Site, **fields: object) -> LiveSessionRow:
     """A session that runs."""
     row = await here.here.schedule(starts_in=0, **fields)
     await here.here.turn()
-    return await here.here.row(row.lesson_id)
+    return await here.here.row(row.session_address)
 
 
 async def member(here: Site, row: LiveSessionRow, key: SecretKey) -> RoomMemberRow | None:
     """Somebody's standing."""
-    return await here.here.store.members.where("[lessonId+pubkey]").equals([row.lesson_id, key.pubkey]).first()
+    return await here.here.store.members.where("[lessonId+pubkey]").equals([row.session_address, key.pubkey]).first()
 
 
 async def waiting(page: Page, reason: str) -> None:
@@ -99,7 +99,7 @@ async def edited(here: Site, row: LiveSessionRow, **fields: object) -> LiveSessi
     assert isinstance(session, Session)
     spec = msgspec.structs.replace(spec_of(session), **fields)
     await here.here.publish(here.here.instructor, here.here.draft(spec, previous))
-    return await here.here.row(row.lesson_id)
+    return await here.here.row(row.session_address)
 
 
 def slug(answer: Response) -> str:
@@ -179,10 +179,10 @@ class TestProof:
         tags: Mapping[str, tuple[tuple[str, ...], ...]] = {
             "url": replaced(good, "u", here.base + here.path_of(other, "join")),
             "method": replaced(good, "method", "GET"),
-            "session": replaced(good, "a", other.lesson_id),
+            "session": replaced(good, "a", other.session_address),
             "device": replaced(good, "device", "my laptop#2"),
             "no device": tuple(row for row in good.tags if row[0] != "device"),
-            "twice": (*good.tags, ("a", other.lesson_id)),
+            "twice": (*good.tags, ("a", other.session_address)),
             "body": (*good.tags, ("payload", "0" * 64)),
         }
         wrong = UnsignedEvent(
@@ -385,7 +385,7 @@ class TestGreeting:
         """A room that does not exist closes like any room for whoever has no ticket: it might be a private one."""
         async with site() as here:
             row = await here.here.schedule()
-            nothing = msgspec.structs.replace(row, lesson_id=f"{row.lesson_id}-not")
+            nothing = msgspec.structs.replace(row, session_address=f"{row.session_address}-not")
             codes = [
                 await closing(await here.open_socket(one, {"type": "hello", "token": "x"})) for one in (row, nothing)
             ]
@@ -687,7 +687,7 @@ class TestObstacles:
             open_room = world.engine.open_room
 
             async def ending(spec: RoomSpec) -> RoomOpen | Unsupported:
-                await world.lifecycle.end(row.lesson_id, world.instructor.pubkey)
+                await world.lifecycle.end(row.session_address, world.instructor.pubkey)
                 return await open_room(spec)
 
             world.engine.open_room = ending  # type: ignore[method-assign]
@@ -902,7 +902,7 @@ class TestServing:
         inside = await here.enter(here.here.instructor, row)
         page = await here.knock(outside, row)
         await waiting(page, "instructor")
-        await here.here.rooms.notify(row.lesson_id, "This session ends in 5 min.")
+        await here.here.rooms.notify(row.session_address, "This session ends in 5 min.")
         assert await reading(inside) == {"type": "notice", "text": "This session ends in 5 min."}
         await admit(here, row, outside)
         assert (await reading(page))["type"] == "welcome"

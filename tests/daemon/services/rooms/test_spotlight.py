@@ -38,7 +38,7 @@ async def live(here: Site) -> LiveSessionRow:
     """A session that runs."""
     row = await here.here.schedule(starts_in=0)
     await here.here.turn()
-    return await here.here.row(row.lesson_id)
+    return await here.here.row(row.session_address)
 
 
 async def test_everybody_is_told_who_is_large(here: Site) -> None:
@@ -63,7 +63,7 @@ async def test_it_is_kept(here: Site) -> None:
     row, ada = await live(here), new_key()
     await here.here.controls.mute_all(row, here.here.instructor.pubkey, wanted=False)
     assert await here.here.rooms.put_spotlight(row, ada.pubkey, here.here.instructor.pubkey) is None
-    lit = await RoomSpotlight(here.here.store, here.here.engine).of(row.lesson_id)
+    lit = await RoomSpotlight(here.here.store, here.here.engine).of(row.session_address)
     assert (lit.support, lit.pubkey) == (Support.NATIVE, ada.pubkey)
     (kept,) = await here.here.store.controls.to_list()
     assert (kept.spotlight, kept.muted) == (ada.pubkey, False)

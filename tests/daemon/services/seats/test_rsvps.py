@@ -32,8 +32,8 @@ async def test_nothing_is_kept_of_sessions_that_are_over() -> None:
             row = await here.schedule(starts_in=0, max_participants=2)
             await here.answer(await here.person(), row)
             await here.turn()
-            here.rsvps._put_off[row.lesson_id] = None
-            await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
+            here.rsvps._put_off[row.session_address] = None
+            await here.lifecycle.end(row.session_address, here.instructor.pubkey)
         await here.advance(3600)
         assert (here.rsvps._rests, here.rsvps._put_off) == ({}, {})
 

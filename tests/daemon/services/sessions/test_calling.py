@@ -35,9 +35,9 @@ async def test_the_models_five_calls_work_on_the_real_parts() -> None:
         created = await service.create_live_session(row, config_of(row))
         assert not isinstance(created, Rejection)
         assert (created.conference_room_id, created.join_url) == (row.conference_room_id, PAGE)
-        assert await service.start_live_session(row.lesson_id) is None
+        assert await service.start_live_session(row.session_address) is None
         await Room(here, row).sit(person)
-        details = await service.get_conference_details(row.lesson_id)
+        details = await service.get_conference_details(row.session_address)
         assert (details.conference_room_id, details.is_active, details.participant_count) == (
             row.conference_room_id,
             True,
@@ -45,14 +45,14 @@ async def test_the_models_five_calls_work_on_the_real_parts() -> None:
         )
         other, began = new_key(), row.scheduled_at
         await here.clock.advance(600 + 1900)
-        assert await service.track_live_attendance(row.lesson_id, other.pubkey, began, began + 1800) is None
-        assert await service.end_live_session(row.lesson_id) is None
+        assert await service.track_live_attendance(row.session_address, other.pubkey, began, began + 1800) is None
+        assert await service.end_live_session(row.session_address) is None
         await here.turn()
-        attended = await here.store.attendance.where("lessonId").equals(row.lesson_id).to_list()
+        attended = await here.store.attendance.where("lessonId").equals(row.session_address).to_list()
         assert {(one.pubkey, one.total_duration, one.evidence) for one in attended} >= {
             (other.pubkey, 1800, "manual"),
         }
-        assert (await here.row(row.lesson_id)).state == "ended"
+        assert (await here.row(row.session_address)).state == "ended"
 
 
 @pytest.mark.parametrize("call", ["start_live_session", "end_live_session"])
@@ -61,12 +61,12 @@ async def test_the_callers_key_is_what_the_lifecycle_judges(call: str) -> None:
     async with world() as here:
         row = await here.schedule(starts_in=600)
         if call == "end_live_session":
-            await here.lifecycle.start(row.lesson_id, here.instructor.pubkey)
-        before = (await here.row(row.lesson_id)).state
-        refused = await getattr(calling(here, new_key().pubkey), call)(row.lesson_id)
+            await here.lifecycle.start(row.session_address, here.instructor.pubkey)
+        before = (await here.row(row.session_address)).state
+        refused = await getattr(calling(here, new_key().pubkey), call)(row.session_address)
         assert isinstance(refused, Rejection)
         assert refused.slug == "not-allowed"
-        assert (await here.row(row.lesson_id)).state == before
+        assert (await here.row(row.session_address)).state == before
 
 
 async def test_what_is_unknown_is_refused_and_counts_nobody() -> None:
@@ -84,4 +84,6 @@ async def test_what_is_unknown_is_refused_and_counts_nobody() -> None:
             page_of=lambda _row: PAGE,
             room_of=here.room_of,
         )
-        assert isinstance(await sessions.set_conference(row.lesson_id, RoomId("another"), config_of(row)), Rejection)
+        assert isinstance(
+            await sessions.set_conference(row.session_address, RoomId("another"), config_of(row)), Rejection
+        )

@@ -35,7 +35,7 @@ def session(here: World, **changes: object) -> VerifiedEvent:
 
 def rsvp(here: World, key: SecretKey, row: LiveSessionRow, *, at: int | None = None) -> VerifiedEvent:
     """Somebody's yes."""
-    address = Address.parse(row.lesson_id)
+    address = Address.parse(row.session_address)
     assert address is not None
     return signed(key, write_rsvp(address, RsvpStatus.CONFIRMED, pubkey=key.pubkey, now=here.now if at is None else at))
 
@@ -76,7 +76,7 @@ async def test_a_session_becomes_a_row_and_goes_to_the_relays() -> None:
         made = session(here)
         (one,) = await taken(here, made)
         assert (one.event, one.relays) == (made, (RELAY,))
-        assert (await here.row(one.lesson_id or "")).title == "Knots"
+        assert (await here.row(one.session_address or "")).title == "Knots"
         (row,) = await here.outbox.due(here.now)
         assert (row.event_id, row.relay, row.event_json) == (made.id, RELAY, made.to_json())
 
@@ -86,7 +86,7 @@ async def test_an_rsvp_becomes_a_row() -> None:
     async with world() as here:
         row, key = await here.schedule(), new_key()
         (one,) = await taken(here, rsvp(here, key, row))
-        assert one.lesson_id == row.lesson_id
+        assert one.session_address == row.session_address
         stored = await here.rsvp(key, row)
         assert stored is not None
         assert stored.status == "confirmed"
@@ -99,8 +99,8 @@ async def test_a_cancellation_is_two_events_in_one_step() -> None:
         parts = cancel(await here.event_of(row), here.now)
         found = await taken(here, signed(here.instructor, parts.revision), signed(here.instructor, parts.deletion))
         assert [one.event.kind for one in found] == [kinds.SESSION, kinds.DELETION]
-        assert {one.lesson_id for one in found} == {row.lesson_id}
-        assert (await here.row(row.lesson_id)).withdrawn
+        assert {one.session_address for one in found} == {row.session_address}
+        assert (await here.row(row.session_address)).withdrawn
         assert await taken(here, *(one.event for one in found)) == found  # who did not hear the answer asks again
 
 
@@ -177,7 +177,7 @@ async def test_a_private_session_is_taken_and_not_published() -> None:
         event = session(here, visibility=Visibility.PRIVATE)
         (one,) = await taken(here, event)
         assert (one.private, one.relays) == (True, (OWN_INBOX,))
-        assert (await here.row(one.lesson_id or "")).visibility == "private"
+        assert (await here.row(one.session_address or "")).visibility == "private"
         assert await queued(here, [event]) == []
 
 
@@ -208,7 +208,7 @@ async def test_another_clients_cancellation_of_a_private_session_is_sealed() -> 
         bare = event(here.instructor, kinds.SESSION, here, d, named, ("title", ""), ("status", "cancelled"), at=1)
         (one,) = await taken(here, bare)
         assert one.private
-        assert (await here.row(one.lesson_id or "")).withdrawn
+        assert (await here.row(one.session_address or "")).withdrawn
         assert await queued(here, [bare]) == []
 
 
@@ -233,8 +233,8 @@ async def test_an_uninvited_answer_is_told_that_there_is_no_such_session() -> No
     """A stranger who knows the address learns nothing from the refusal."""
     async with world() as here:
         (one,) = await taken(here, session(here, visibility=Visibility.PRIVATE))
-        row, eve = await here.row(one.lesson_id or ""), new_key()
-        elsewhere = rsvp(here, eve, msgspec.structs.replace(row, lesson_id=f"{row.lesson_id}x"))
+        row, eve = await here.row(one.session_address or ""), new_key()
+        elsewhere = rsvp(here, eve, msgspec.structs.replace(row, session_address=f"{row.session_address}x"))
         before = await here.intake.submit([elsewhere], by=eve.pubkey)
         assert await here.intake.submit([rsvp(here, eve, row)], by=eve.pubkey) == before
         assert isinstance(before, Rejection)
@@ -246,7 +246,7 @@ async def test_taking_a_private_answer_back_is_not_published(known: bool) -> Non
     async with world() as here:
         ada = new_key()
         (one,) = await taken(here, session(here, visibility=Visibility.PRIVATE, invited=(ada.pubkey,)))
-        row = await here.row(one.lesson_id or "")
+        row = await here.row(one.session_address or "")
         yes = rsvp(here, ada, row)
         await taken(here, yes)
         address = str(Address.of(yes)) if known else f"31925:{ada.pubkey}:of-another-client"
@@ -262,7 +262,7 @@ async def test_taking_a_public_answer_back_is_published_though_there_is_a_privat
     async with world() as here:
         ada, row = new_key(), await here.schedule()
         (one,) = await taken(here, session(here, visibility=Visibility.PRIVATE, invited=(ada.pubkey,)))
-        await taken(here, rsvp(here, ada, await here.row(one.lesson_id or "")))
+        await taken(here, rsvp(here, ada, await here.row(one.session_address or "")))
         yes = rsvp(here, ada, row)
         await taken(here, yes)
         gone = event(ada, kinds.DELETION, here, ("a", str(Address.of(yes))), ("k", "31925"), at=1)
@@ -284,12 +284,12 @@ async def test_an_rsvp_to_nothing_here_is_refused() -> None:
     """An answer to a session nobody here knows, or to none at all, is not ours to publish."""
     async with world() as here:
         row, key = await here.schedule(), new_key()
-        elsewhere = msgspec.structs.replace(row, lesson_id=f"31923:{new_key().pubkey}:x")
+        elsewhere = msgspec.structs.replace(row, session_address=f"31923:{new_key().pubkey}:x")
         assert await refused(here, rsvp(here, key, elsewhere)) == "unknown-session"
         assert (
             await refused(here, event(key, kinds.RSVP, here, ("d", "x"), ("status", "accepted"))) == "unknown-session"
         )
-        wrong = event(key, kinds.RSVP, here, ("d", "x"), ("a", row.lesson_id), ("status", "confirmed"))
+        wrong = event(key, kinds.RSVP, here, ("d", "x"), ("a", row.session_address), ("status", "confirmed"))
         assert await refused(here, wrong) == "unknown-session"
 
 
@@ -311,9 +311,9 @@ async def test_a_deletion_must_be_of_something_here() -> None:
     """Only the author's own session or RSVP can be deleted through this door."""
     async with world() as here:
         row, key = await here.schedule(), new_key()
-        address = Address.parse(row.lesson_id)
+        address = Address.parse(row.session_address)
         assert address is not None
-        foreign = signed(key, UnsignedEvent(key.pubkey, here.now, kinds.DELETION, (("a", row.lesson_id),), ""))
+        foreign = signed(key, UnsignedEvent(key.pubkey, here.now, kinds.DELETION, (("a", row.session_address),), ""))
         assert await refused(here, foreign) == "unknown-session"
         unknown = nip09.write_deletion(
             key.pubkey, created_at=here.now, addresses=[Address(kinds.SESSION, key.pubkey, "x")]
@@ -322,7 +322,7 @@ async def test_a_deletion_must_be_of_something_here() -> None:
         assert await refused(here, event(key, kinds.DELETION, here, ("e", "0" * 64))) == "unknown-session"
         own = nip09.write_deletion(here.instructor.pubkey, created_at=here.now, addresses=[address])
         (one,) = await taken(here, signed(here.instructor, own))
-        assert one.lesson_id == row.lesson_id
+        assert one.session_address == row.session_address
 
 
 async def test_an_rsvp_can_be_deleted() -> None:
@@ -357,7 +357,7 @@ async def test_relay_lists_are_taken() -> None:
         lists = nip65.RelayList(read=("wss://a.example.org",), write=("wss://b.example.org",))
         outbox = nip65.write_relay_list(key.pubkey, lists, created_at=here.now)
         found = await taken(here, signed(key, inbox), signed(key, outbox))
-        assert [one.lesson_id for one in found] == [None, None]
+        assert [one.session_address for one in found] == [None, None]
 
 
 async def test_relay_lists_of_others_are_refused() -> None:
@@ -379,7 +379,7 @@ async def test_each_kind_has_its_size(kind: int, most: int) -> None:
     """40 KB of an answer are no answer: what strangers may write is as large as its kind needs."""
     async with world() as here:
         row, key = await here.schedule(), new_key()
-        tags = (("a", row.lesson_id), ("d", "x"), ("status", "accepted"), ("relay", "wss://a.example"))
+        tags = (("a", row.session_address), ("d", "x"), ("status", "accepted"), ("relay", "wss://a.example"))
         fits = event(key, kind, here, *tags, content="x" * (most - 700))
         over = event(key, kind, here, *tags, content="x" * most)
         assert await refused(here, over) == "too-large"
@@ -411,7 +411,7 @@ async def test_an_edit_that_loses_against_a_newer_one_is_told() -> None:
         second = here.draft(msgspec.structs.replace(spec_of(read), title="second"), previous)
         await taken(here, signed(here.instructor, second))
         assert await refused(here, signed(here.instructor, first)) == "outdated"
-        assert (await here.row(row.lesson_id)).title == "second"
+        assert (await here.row(row.session_address)).title == "second"
 
 
 async def test_an_answer_that_loses_against_a_newer_one_is_told() -> None:
@@ -438,7 +438,7 @@ async def test_an_edit_after_a_cancellation_is_told() -> None:
         await here.clock.advance(60)
         await here.cancel(row)
         assert await refused(here, edit) == "outdated"
-        assert (await here.row(row.lesson_id)).withdrawn
+        assert (await here.row(row.session_address)).withdrawn
 
 
 async def test_an_expired_event_is_refused() -> None:
@@ -460,7 +460,7 @@ async def test_a_private_session_stays_private_when_an_edit_knows_nothing_of_it(
         tags = (*kept, ("title", "Renamed"))
         edit = signed(here.instructor, UnsignedEvent(first.pubkey, first.created_at + 1, first.kind, tags, ""))
         (one,) = await taken(here, edit)
-        row = await here.row(known.lesson_id or "")
+        row = await here.row(known.session_address or "")
         assert (one.private, row.title, row.visibility) == (True, "Renamed", "private")
         assert await queued(here, [edit]) == []
 

@@ -21,9 +21,9 @@ async def test_a_session_is_announced_started_and_ended_on_time() -> None:
         row = await here.schedule(starts_in=3600, minutes=60)
         await here.turn()
         await here.advance(3600)
-        assert (await here.row(row.lesson_id)).state == "active"
+        assert (await here.row(row.session_address)).state == "active"
         await here.advance(3600)
-        ended = await here.row(row.lesson_id)
+        ended = await here.row(row.session_address)
         assert (ended.state, ended.end_reason) == ("ended", "duration_elapsed")
         assert ended.runs == ((row.scheduled_at, row.ends_at),)
         meetings = [read_meeting(event) for event in here.published(kinds.MEETING)]
@@ -62,12 +62,12 @@ async def test_an_instructor_who_left_the_list_blocks_the_start() -> None:
         row = await here.schedule(starts_in=60)
         here.listed.clear()
         await here.advance(60)
-        blocked = await here.row(row.lesson_id)
+        blocked = await here.row(row.session_address)
         assert blocked.state == "scheduled"
         assert "not on the list" in (blocked.blocked_reason or "")
         here.listed.add(here.instructor.pubkey)
         await here.advance(30)
-        assert (await here.row(row.lesson_id)).state == "active"
+        assert (await here.row(row.session_address)).state == "active"
 
 
 @pytest.mark.parametrize(("changes", "answer"), [(1, "active"), (2, "active"), (3, "busy")])
@@ -85,7 +85,7 @@ async def test_a_command_outlives_a_change_at_the_very_moment(changes: int, answ
             return found
 
         here.lifecycle._facts = overtaken  # type: ignore[method-assign]
-        told = await here.lifecycle.start(row.lesson_id, here.instructor.pubkey)
+        told = await here.lifecycle.start(row.session_address, here.instructor.pubkey)
         assert (told.slug if isinstance(told, Rejection) else told.state) == answer
 
 
@@ -94,17 +94,17 @@ async def test_only_the_instructor_starts_and_ends() -> None:
     async with world() as here:
         row = await here.schedule(starts_in=3600)
         stranger = await here.person()
-        refused = await here.lifecycle.start(row.lesson_id, stranger.pubkey)
+        refused = await here.lifecycle.start(row.session_address, stranger.pubkey)
         assert isinstance(refused, Rejection)
         assert refused.slug == "not-allowed"
-        early = await here.lifecycle.start(row.lesson_id, here.instructor.pubkey)
+        early = await here.lifecycle.start(row.session_address, here.instructor.pubkey)
         assert isinstance(early, Rejection)
         assert early.slug == "doors-closed"
         await here.advance(3600 - 600)
-        started = await here.lifecycle.start(row.lesson_id, here.instructor.pubkey)
+        started = await here.lifecycle.start(row.session_address, here.instructor.pubkey)
         assert not isinstance(started, Rejection)
         assert started.state == "active"
-        ended = await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
+        ended = await here.lifecycle.end(row.session_address, here.instructor.pubkey)
         assert not isinstance(ended, Rejection)
         assert (ended.state, ended.end_reason) == ("ended", "manual_end")
 
@@ -115,9 +115,9 @@ async def test_a_reopened_session_keeps_its_first_run() -> None:
         row = await here.schedule(starts_in=0, minutes=60)
         await here.turn()
         await here.advance(600)
-        await here.lifecycle.end(row.lesson_id, here.instructor.pubkey)
+        await here.lifecycle.end(row.session_address, here.instructor.pubkey)
         await here.advance(300)
-        again = await here.lifecycle.reopen(row.lesson_id, here.instructor.pubkey)
+        again = await here.lifecycle.reopen(row.session_address, here.instructor.pubkey)
         assert not isinstance(again, Rejection)
         assert again.state == "active"
         start = row.scheduled_at
@@ -129,9 +129,9 @@ async def test_nobody_came_under_the_instructor_policy() -> None:
     async with world(start_policy=StartPolicy.INSTRUCTOR) as here:
         row = await here.schedule(starts_in=60)
         await here.advance(60)
-        assert (await here.row(row.lesson_id)).state == "scheduled"
+        assert (await here.row(row.session_address)).state == "scheduled"
         await here.advance(1800)
-        ended = await here.row(row.lesson_id)
+        ended = await here.row(row.session_address)
         assert (ended.state, ended.end_reason) == ("ended", "no_show")
 
 
@@ -143,7 +143,7 @@ async def test_a_cancelled_session_never_starts() -> None:
         await here.cancel(row)
         await here.turn()
         await here.advance(3600)
-        assert (await here.row(row.lesson_id)).state == "cancelled"
+        assert (await here.row(row.session_address)).state == "cancelled"
         assert tags.first(here.published(kinds.MEETING)[-1].tags, "status") == "ended"
 
 
@@ -154,9 +154,9 @@ async def test_a_reschedule_begins_a_new_epoch() -> None:
         moved = await here.move(row, row.scheduled_at + 3600)
         assert (moved.epoch, moved.moved_from) == (1, row.scheduled_at)
         await here.advance(3600)
-        assert (await here.row(row.lesson_id)).state == "scheduled"
+        assert (await here.row(row.session_address)).state == "scheduled"
         await here.advance(3600)
-        assert (await here.row(row.lesson_id)).state == "active"
+        assert (await here.row(row.session_address)).state == "active"
 
 
 async def test_people_in_the_room_are_warned_before_the_end() -> None:
@@ -166,7 +166,7 @@ async def test_people_in_the_room_are_warned_before_the_end() -> None:
         await here.turn()
         await here.advance(25 * 60)
         await here.advance(60)
-        assert here.notices == [(row.lesson_id, "This session ends in 5 min.")]
+        assert here.notices == [(row.session_address, "This session ends in 5 min.")]
 
 
 async def test_a_turn_reads_what_changed_or_is_due_and_no_other_session() -> None:
@@ -175,7 +175,7 @@ async def test_a_turn_reads_what_changed_or_is_due_and_no_other_session() -> Non
         rows = [await here.schedule(starts_in=3600 + number) for number in range(30)]
         await here.store.sessions.bulk_put(
             [
-                msgspec.structs.replace(rows[0], id=None, lesson_id=f"31923:{'a' * 64}:{number}", state="ended")
+                msgspec.structs.replace(rows[0], id=None, session_address=f"31923:{'a' * 64}:{number}", state="ended")
                 for number in range(60)
             ]
         )
@@ -189,14 +189,14 @@ async def test_a_turn_reads_what_changed_or_is_due_and_no_other_session() -> Non
                 assert await here.lifecycle._turn(Batch(())) == due
             assert quiet.count == 0
             await here.store.sessions.put(
-                msgspec.structs.replace(await here.row(rows[9].lesson_id), withdrawn=True, version=9)
+                msgspec.structs.replace(await here.row(rows[9].session_address), withdrawn=True, version=9)
             )
             batch = changes.take()
             assert batch is not None
             with reading(here.store.database) as one:
                 await here.lifecycle._turn(batch)
             assert one.rows_of(table) == 1
-        assert (await here.row(rows[9].lesson_id)).state == "cancelled"
+        assert (await here.row(rows[9].session_address)).state == "cancelled"
         await here.lifecycle._turn(Batch(()))  # sees to what has just moved
         await here.clock.advance(3600 + 29 - 900)
         with reading(here.store.database) as doors:
@@ -216,7 +216,7 @@ async def test_a_session_that_waits_for_its_instructor_is_looked_at_again() -> N
         here.listed.add(here.instructor.pubkey)
         await here.clock.advance(30)
         await here.lifecycle._turn(Batch(()))
-        assert (await here.row(row.lesson_id)).state == "active"
+        assert (await here.row(row.session_address)).state == "active"
 
 
 async def test_what_is_asked_for_while_it_is_announced_is_announced_again() -> None:
@@ -263,7 +263,7 @@ async def test_the_room_follows_the_sessions() -> None:
     async with world() as here:
         await here.lifecycle._announce()
         row = await here.schedule(starts_in=12 * 3600, minutes=60)
-        while (await here.row(row.lesson_id)).state != "ended":
+        while (await here.row(row.session_address)).state != "ended":
             due = await here.lifecycle._turn(Batch(()))
             assert due is not None
             await here.clock.advance(max(0, due - here.now))

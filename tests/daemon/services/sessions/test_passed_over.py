@@ -40,12 +40,12 @@ async def test_the_instructor_is_told_once_with_the_reason() -> None:
     async with world() as here:
         row = await here.schedule()
         await edited_elsewhere(here, row, end="soon")
-        await edited_elsewhere(here, await here.row(row.lesson_id), title=None, name=None)
+        await edited_elsewhere(here, await here.row(row.session_address), title=None, name=None)
         (letter,) = await notices(here)
-        assert (letter.pubkey, letter.lesson_id) == (here.instructor.pubkey, row.lesson_id)
+        assert (letter.pubkey, letter.session_address) == (here.instructor.pubkey, row.session_address)
         assert "Know your rights" in rumor_of(letter).content
         await edited_elsewhere(here, row, end=str(row.ends_at), title=row.title)
-        healed = await here.row(row.lesson_id)
+        healed = await here.row(row.session_address)
         assert healed.unread_reason is None
         await edited_elsewhere(here, healed, end="soon")
         assert len(await notices(here)) == 2
@@ -56,9 +56,9 @@ async def test_of_what_is_over_nobody_is_told(state: str) -> None:
     """The flag is kept, and there is nothing to put right."""
     async with world() as here:
         row = await here.schedule()
-        await here.store.sessions.where("lessonId").equals(row.lesson_id).modify(state=state)
+        await here.store.sessions.where("lessonId").equals(row.session_address).modify(state=state)
         await edited_elsewhere(here, row, end="soon")
-        assert (await here.row(row.lesson_id)).unread_reason is not None
+        assert (await here.row(row.session_address)).unread_reason is not None
         assert await notices(here) == []
 
 
@@ -67,10 +67,10 @@ async def test_an_unreadable_edit_of_a_live_session_ends_nothing() -> None:
     async with world() as here:
         row = await here.schedule(starts_in=900)
         await here.advance(900)
-        assert (await here.row(row.lesson_id)).state == "active"
+        assert (await here.row(row.session_address)).state == "active"
         await edited_elsewhere(here, row, start="1", end="2")
         await here.turn()
-        after = await here.row(row.lesson_id)
+        after = await here.row(row.session_address)
         assert (after.state, after.withdrawn, after.runs) == ("active", False, ((here.now, None),))
 
 
@@ -104,4 +104,4 @@ async def test_a_session_that_is_taken_is_not_listed() -> None:
         assert await here.passed_over.listed(here.service.pubkey) == []
         edit = await edited_elsewhere(here, row, end="soon")
         (one,) = await here.passed_over.listed(here.service.pubkey)
-        assert (one.event_id, one.lesson_id, one.keeps) == (edit.id, row.lesson_id, True)
+        assert (one.event_id, one.session_address, one.keeps) == (edit.id, row.session_address, True)

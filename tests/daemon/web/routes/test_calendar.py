@@ -90,7 +90,7 @@ async def test_an_unchanged_calendar_is_not_sent_again(here: Site) -> None:
         assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag), given
     assert (await fetch(here, url, If_None_Match='"other"')).status_code == 200
     await here.here.clock.advance(5)
-    await here.here.move(await here.here.row(row.lesson_id), row.scheduled_at + 3600)
+    await here.here.move(await here.here.row(row.session_address), row.scheduled_at + 3600)
     changed = await fetch(here, url, If_None_Match=tag)
     assert changed.status_code == 200
     assert changed.headers["etag"] != tag
@@ -115,7 +115,7 @@ async def test_every_change_is_a_newer_version(here: Site) -> None:
     await here.here.move(row, row.scheduled_at + 3600)
     seen += versions(await fetch(here, url))
     await here.here.clock.advance(1)
-    await here.here.cancel(await here.here.row(row.lesson_id))
+    await here.here.cancel(await here.here.row(row.session_address))
     seen += versions(await fetch(here, url))
     for before, after in pairwise(seen):
         assert all(new > old for old, new in zip(before, after, strict=True))
@@ -142,7 +142,7 @@ async def test_who_said_stop_is_not_rung(here: Site, every: bool) -> None:
     here.calendar = Face("Podium", (900,))
     row, ada = await here.here.schedule(), new_key()
     await here.here.answer(ada, row)
-    stop = OptOutRow(pubkey=ada.pubkey, lesson_id="*" if every else row.lesson_id, created_at=here.here.now)
+    stop = OptOutRow(pubkey=ada.pubkey, session_address="*" if every else row.session_address, created_at=here.here.now)
     await here.here.store.opt_outs.put(stop)
     assert "valarm" not in vobject.readOne((await fetch(here, await address(here, ada))).text).vevent.contents
 
@@ -152,9 +152,9 @@ async def test_one_odd_session_does_not_take_the_others(here: Site) -> None:
     rows, ada = [await here.here.schedule(starts_in=3600 * hours) for hours in (1, 2)], new_key()
     for row in rows:
         await here.here.answer(ada, row)
-    odd = await here.here.row(rows[0].lesson_id)
+    odd = await here.here.row(rows[0].session_address)
     await here.here.store.sessions.put(msgspec.structs.replace(odd, ends_at=10**15))
-    assert list(titles(await fetch(here, await address(here, ada)))) == [uid_of(rows[1].lesson_id)]
+    assert list(titles(await fetch(here, await address(here, ada)))) == [uid_of(rows[1].session_address)]
 
 
 async def test_a_revoked_address_is_gone(here: Site) -> None:
@@ -201,7 +201,7 @@ async def test_one_session_for_anybodys_calendar(here: Site) -> None:
     assert answer.headers["content-type"] == "text/calendar; charset=utf-8"
     assert answer.headers["content-disposition"] == 'attachment; filename="podium-session.ics"'
     ((uid, status),) = titles(answer).items()
-    assert (uid, status) == (uid_of(row.lesson_id), "CONFIRMED")
+    assert (uid, status) == (uid_of(row.session_address), "CONFIRMED")
     event: Any = vobject.readOne(answer.text).vevent
     assert event.dtstart.value.timestamp() == row.scheduled_at
     assert event.url.value == here.views.page(row)

@@ -29,7 +29,7 @@ async def attended(here: Site, minutes: int) -> tuple[LiveSessionRow, SecretKey]
         await world.turn()
     await room.leave(seat)
     await world.turn()
-    return await world.row(row.lesson_id), participant
+    return await world.row(row.session_address), participant
 
 
 async def test_who_completed_a_session_gets_a_signed_certificate() -> None:
@@ -40,7 +40,11 @@ async def test_who_completed_a_session_gets_a_signed_certificate() -> None:
         event = verify(msgspec.convert(first["event"], SignedEvent))
         assert isinstance(event, VerifiedEvent)
         assert event.pubkey == here.here.service.pubkey
-        assert (first["participant"], first["lessonId"], first["minutes"]) == (participant.pubkey, row.lesson_id, 46)
+        assert (first["participant"], first["lessonId"], first["minutes"]) == (
+            participant.pubkey,
+            row.session_address,
+            46,
+        )
         assert (first["completedBy"], first["assurance"], first["serviceName"]) == ("live", "signature", "Podium")
         assert find_certificate(first["link"].encode()) == event
         again = (await here.get(here.path_of(row, "certificate"), participant)).json()
@@ -73,7 +77,11 @@ async def test_who_watched_the_recording_gets_one_that_says_so() -> None:
         row = await here.here.schedule(starts_in=1200)
         watcher = new_key()
         watched = WatchRow(
-            lesson_id=row.lesson_id, pubkey=watcher.pubkey, sha256="a" * 64, updated_at=1, completed_at=here.here.now
+            session_address=row.session_address,
+            pubkey=watcher.pubkey,
+            sha256="a" * 64,
+            updated_at=1,
+            completed_at=here.here.now,
         )
         await here.here.store.watches.put(watched)
         found = (await here.get(here.path_of(row, "certificate"), watcher)).json()

@@ -60,12 +60,12 @@ async def test_a_session_from_its_room_to_its_end(here: Site, row: LiveSessionRo
     assert created.json() == {"conferenceRoomId": row.conference_room_id, "joinUrl": here.views.page(row)}
     started = await here.post(f"{path}/start", boss)
     assert started.json() == {"conferenceRoomId": row.conference_room_id, "isActive": True, "participantCount": 0}
-    assert (await here.here.row(row.lesson_id)).state == "active"
+    assert (await here.here.row(row.session_address)).state == "active"
     await here.enter(new_key(), row)
     assert (await here.get(path, boss)).json()["participantCount"] == 1
     ended = await here.post(f"{path}/end", boss)
     assert (ended.status_code, ended.json()) == (200, {"recordingUrl": None})
-    assert (await here.here.row(row.lesson_id)).state == "ended"
+    assert (await here.here.row(row.session_address)).state == "ended"
     assert await present(here, row) is None
 
 
@@ -111,7 +111,7 @@ async def test_only_leaders_run_the_conference(here: Site, row: LiveSessionRow) 
         assert (await here.call(method, path, body=body)).status_code == 401, path
     assert (await here.get(here.path_of(led, "conference"), cohost)).status_code == 200
     assert (await here.post(here.path_of(led, "conference", "start"), cohost)).status_code == 403
-    assert (await here.here.row(led.lesson_id)).state == "scheduled"
+    assert (await here.here.row(led.session_address)).state == "scheduled"
 
 
 async def test_attendance_by_hand_counts_once_and_keeps_its_note(here: Site, row: LiveSessionRow) -> None:
@@ -120,7 +120,7 @@ async def test_attendance_by_hand_counts_once_and_keeps_its_note(here: Site, row
     for _ in range(2):
         answer = await manual(here, row, person, now - 900, now, note="the camera was broken")
         assert answer.status_code == 200, answer.text
-    (interval,) = await here.here.store.intervals.where("lessonId").equals(row.lesson_id).to_list()
+    (interval,) = await here.here.store.intervals.where("lessonId").equals(row.session_address).to_list()
     assert (interval.pubkey, interval.joined_at, interval.left_at) == (person.pubkey, now - 900, now)
     assert (interval.source, interval.note) == ("manual", "the camera was broken")
 
@@ -133,4 +133,4 @@ async def test_nobody_vouches_for_the_future_or_backwards(
     now = here.here.now
     answer = await manual(here, row, new_key(), now + joined, None if left is None else now + left)
     assert (answer.status_code, answer.json()["type"]) == (400, "urn:podium:problem:bad-interval")
-    assert await here.here.store.intervals.where("lessonId").equals(row.lesson_id).to_list() == []
+    assert await here.here.store.intervals.where("lessonId").equals(row.session_address).to_list() == []

@@ -44,8 +44,8 @@ class School:
         """A session that anybody may enter now."""
         world = self.here.here
         row = await world.schedule(starts_in=300)
-        await world.lifecycle.start(row.lesson_id, world.instructor.pubkey)
-        return await world.row(row.lesson_id)
+        await world.lifecycle.start(row.session_address, world.instructor.pubkey)
+        return await world.row(row.session_address)
 
 
 async def read_until(page: Page, kind: str) -> dict[str, object]:

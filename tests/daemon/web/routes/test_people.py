@@ -73,7 +73,7 @@ async def lesson() -> AsyncIterator[Class]:
 
 def address_of(row: LiveSessionRow) -> Address:
     """The session's address."""
-    found = Address.parse(row.lesson_id)
+    found = Address.parse(row.session_address)
     assert found is not None
     return found
 
@@ -238,7 +238,7 @@ async def test_a_stranger_s_formula_is_text_in_the_export(lesson: Class) -> None
     row = await here.schedule()
     interval = IntervalRow(
         connection_id="manual:1",
-        lesson_id=row.lesson_id,
+        session_address=row.session_address,
         pubkey=lesson.ada.pubkey,
         device="manual",
         joined_at=here.now,

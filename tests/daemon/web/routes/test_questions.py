@@ -209,7 +209,7 @@ async def test_who_is_let_in_may_ask_without_an_rsvp(here: Site) -> None:
     """Somebody in the room asks; somebody at its door does not."""
     row = await here.here.schedule(starts_in=0, waiting_room=True)
     await here.here.turn()
-    row = await here.here.row(row.lesson_id)
+    row = await here.here.row(row.session_address)
     key = new_key()
     page = await here.knock(key, row)
     assert slug(await send(here, row, question(here, row, key))) == "answer-first"

@@ -35,7 +35,7 @@ async def answered(here: Site, key: SecretKey, row: LiveSessionRow, *, given: bo
     """Answer the policy from inside the room, with one signed call."""
     path = here.path_of(row, "recording", "consent")
     answer = ("recording_consent", "yes" if given else "no", hash_of(policy_for(row, POLICY)))
-    draft = nip98.write(key.pubkey, here.base + path, "POST", None, here.here.now, (("a", row.lesson_id), answer))
+    draft = nip98.write(key.pubkey, here.base + path, "POST", None, here.here.now, (("a", row.session_address), answer))
     header = {"Authorization": nip98.write_header(signed(key, draft))}
     return await here.client.post(here.base + path, headers=header)
 

@@ -119,9 +119,9 @@ async def test_sessions_are_listed_by_start_and_state() -> None:
         late, soon = await here.here.schedule(starts_in=9000), await here.here.schedule(starts_in=60)
         await here.here.advance(60)
         listed = (await here.get("/api/sessions")).json()["sessions"]
-        assert [one["lessonId"] for one in listed] == [soon.lesson_id, late.lesson_id]
+        assert [one["lessonId"] for one in listed] == [soon.session_address, late.session_address]
         active = (await here.get("/api/sessions?state=active")).json()["sessions"]
-        assert [one["lessonId"] for one in active] == [soon.lesson_id]
+        assert [one["lessonId"] for one in active] == [soon.session_address]
         assert (await here.get("/api/sessions?state=ended")).json() == {"sessions": [], "next": None}
         assert (await here.get("/api/sessions?state=running")).status_code == 422
 
@@ -378,7 +378,7 @@ class TestCommands:
                 for command in ("start", "end", "reopen"):
                     answer = await here.post(here.path_of(row, command), key)
                     assert (answer.status_code, answer.json()["type"]) == (403, "urn:podium:problem:not-allowed")
-            assert (await here.here.row(row.lesson_id)).state == "scheduled"
+            assert (await here.here.row(row.session_address)).state == "scheduled"
 
     async def test_a_command_at_the_wrong_time_says_so(self) -> None:
         """Before the doors open nothing starts, what is not live does not end, what did not end is not reopened."""
@@ -398,7 +398,7 @@ class TestCommands:
             assert (await here.call("POST", path, headers={"Authorization": header})).status_code == 200
             await here.post(here.path_of(row, "reopen"), here.here.instructor)
             assert (await here.call("POST", path, headers={"Authorization": header})).status_code == 401
-            assert (await here.here.row(row.lesson_id)).state == "active"
+            assert (await here.here.row(row.session_address)).state == "active"
 
 
 class TestReferences:
@@ -411,15 +411,15 @@ class TestReferences:
         """
         async with site() as here:
             row = await here.here.schedule()
-            naddr, d = here.views.naddr(row), row.lesson_id.split(":", 2)[2]
+            naddr, d = here.views.naddr(row), row.session_address.split(":", 2)[2]
             bare = nip19.encode_naddr(Address(31923, here.here.instructor.pubkey, d))
             status = nip19.encode_naddr(Address(30313, here.here.service.pubkey, row.conference_room_id or ""))
             guest = new_key()
             rsvp = await here.here.answer(guest, row)
             answered = nip19.encode_naddr(Address(31925, guest.pubkey, rsvp.identifier or ""))
-            for name in (status, answered, naddr, bare, naddr.upper(), f"nostr:{naddr}", row.lesson_id, d, d[:5]):
+            for name in (status, answered, naddr, bare, naddr.upper(), f"nostr:{naddr}", row.session_address, d, d[:5]):
                 answer = await here.get(f"/api/sessions/{name}")
-                assert (answer.status_code, answer.json().get("lessonId")) == (200, row.lesson_id), name
+                assert (answer.status_code, answer.json().get("lessonId")) == (200, row.session_address), name
 
     @pytest.mark.parametrize(
         ("name", "status"),
@@ -452,7 +452,7 @@ class TestReferences:
             "pubkey": row.instructor_pubkey,
             "upper": row.instructor_pubkey.upper(),
             "other": new_key().pubkey,
-            "d": row.lesson_id.split(":", 2)[2],
+            "d": row.session_address.split(":", 2)[2],
             "npub": nip19.encode_npub(new_key().pubkey),
         }
         answer = await here.get(f"/api/sessions/{name.format(**values)}")
