@@ -21,27 +21,27 @@ from podium_protocol.live.rsvp import RsvpStatus
 async def main(url: str, key_file: Path) -> None:
     async with PodiumClient(url, read_key_file(key_file)) as podium:
         wish = SessionWish(title="Knots for beginners", scheduled_at=int(time.time()) + 600, duration=30)
-        session_address = await podium.create_session(wish)  # drafted by the daemon, looked at and signed here
-        session = await podium.session(session_address)
+        lesson_id = await podium.create_session(wish)  # drafted by the daemon, looked at and signed here
+        session = await podium.session(lesson_id)
         print(f"scheduled: {session.naddr}")
 
-        hook = podium.live_session(session_address)  # the model's useLiveSession
+        hook = podium.live_session(lesson_id)  # the model's useLiveSession
         await hook.rsvp(RsvpStatus.CONFIRMED)
         print(f"answered: {hook.view.rsvp_status}, starts in {hook.view.time_until_start} s")
 
         room = await podium.calling.create_live_session(session, TrainingConferenceConfig.of(session))
-        await podium.calling.start_live_session(session_address)
+        await podium.calling.start_live_session(lesson_id)
         print(f"live: {room.join_url}")
 
         await hook.join_session()
-        details = await podium.calling.get_conference_details(session_address)
+        details = await podium.calling.get_conference_details(lesson_id)
         print(f"attending: {hook.view.is_attending}, {details.participant_count} in the room")
         await hook.leave_session()
 
-        recording = await podium.calling.end_live_session(session_address)
+        recording = await podium.calling.end_live_session(lesson_id)
         view = await hook.refresh()
         print(f"ended: {view.is_ended}, recording: {recording}")
-        for one in await podium.attendance(session_address):
+        for one in await podium.attendance(lesson_id):
             print(f"attended: {one.npub} for {one.total_duration} s")
 
 

@@ -15,5 +15,5 @@ class RemoteProtocolError(PodiumError):
     """The other side broke the rules: a relay, a client, a signer or a file."""
 
 
-class InvalidInput(PodiumError):  # noqa: N818  (people read it, and "error" adds nothing)
+class InvalidInput(PodiumError):
     """A person or a configuration file gave a value that cannot be used; the text names what was expected."""

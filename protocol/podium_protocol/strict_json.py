@@ -6,7 +6,7 @@ import json
 from typing import NoReturn
 
 
-class RepeatedKey(ValueError):  # noqa: N818  (what was found, said in the words of a refusal)
+class RepeatedKey(ValueError):
     """An object has a key twice: a proxy that looks at the first value and we who obey the last would disagree."""
 
 

@@ -9,15 +9,15 @@ class StoreError(PodiumError):
     """Root of what the database answers; its text names what was being done."""
 
 
-class StoreClosed(StoreError):  # noqa: N818  (the state says it, "error" adds nothing)
+class StoreClosed(StoreError):
     """The store was closed, or is being closed, while it was asked for something."""
 
 
-class StoreBusy(StoreError):  # noqa: N818  (the state says it, "error" adds nothing)
+class StoreBusy(StoreError):
     """Another process held the write lock for longer than the busy time-out. Nothing was written: try again."""
 
 
-class ConstraintViolated(StoreError):  # noqa: N818  (the state says it, "error" adds nothing)
+class ConstraintViolated(StoreError):
     """A row breaks a rule of the schema (type, NOT NULL, CHECK, foreign key)."""
 
 
@@ -25,15 +25,15 @@ class NotUnique(ConstraintViolated):
     """A row has the same unique key as another one; the text names the columns."""
 
 
-class StoreFull(StoreError):  # noqa: N818  (the state says it, "error" adds nothing)
+class StoreFull(StoreError):
     """There is no space left on the device. The transaction was rolled back: make room, then try again."""
 
 
-class StoreFailed(StoreError):  # noqa: N818  (the state says it, "error" adds nothing)
+class StoreFailed(StoreError):
     """The device or the file system failed (an I/O error), or memory ran out. The transaction was rolled back."""
 
 
-class StoreDamaged(StoreError):  # noqa: N818  (the state says it, "error" adds nothing)
+class StoreDamaged(StoreError):
     """The file is not a database, or is damaged. Restore a backup, or start empty: the relays hold the record."""
 
 
@@ -52,11 +52,11 @@ def damage_in(error: BaseException) -> StoreDamaged | None:
     return None
 
 
-class CommitUncertain(StoreError):  # noqa: N818  (the state says it, "error" adds nothing)
+class CommitUncertain(StoreError):
     """COMMIT itself raised. What was written may still be durable: write it again under the same unique keys."""
 
 
-class TransactionLost(StoreError):  # noqa: N818  (the state says it, "error" adds nothing)
+class TransactionLost(StoreError):
     """The database ended the transaction after an error inside it; the scope went on regardless and was stopped."""
 
 
@@ -64,17 +64,17 @@ class WrongDatabase(InvalidInput):
     """The file belongs to another program, to a newer Podium, or to one whose migrations were edited."""
 
 
-class TransactionMisused(LocalProtocolError):  # noqa: N818  (the state says it, "error" adds nothing)
+class TransactionMisused(LocalProtocolError):
     """A transaction was nested, used after its end, or used for a table or an access it did not declare."""
 
 
-class BadSchema(LocalProtocolError):  # noqa: N818  (the state says it, "error" adds nothing)
+class BadSchema(LocalProtocolError):
     """A table declaration cannot be read; the text names the bad token."""
 
 
-class BadQuery(LocalProtocolError):  # noqa: N818  (the state says it, "error" adds nothing)
+class BadQuery(LocalProtocolError):
     """A query asks for what the schema does not offer; the text names what there is."""
 
 
-class BadRow(LocalProtocolError):  # noqa: N818  (the state says it, "error" adds nothing)
+class BadRow(LocalProtocolError):
     """A row or a key holds a value that its column cannot keep; the text names the column."""

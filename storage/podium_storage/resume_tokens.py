@@ -69,8 +69,8 @@ def _read(row: SqlRow) -> StoredReturn:
 
 
 _COLUMNS: Final = "digest, lesson, pubkey, sha256, length, until"
-_PUT_VIEWINGS: Final = f"INSERT INTO viewings ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"  # noqa: S608  (our own names)
-_GET: Final = f"SELECT {_COLUMNS} FROM viewings WHERE digest = ? AND until > ?"  # noqa: S608  (our own names)
+_PUT_VIEWINGS: Final = f"INSERT INTO viewings ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"
+_GET: Final = f"SELECT {_COLUMNS} FROM viewings WHERE digest = ? AND until > ?"
 _SWEEP: Final = "DELETE FROM viewings WHERE until <= ?"
 _BOUND: Final = "DELETE FROM viewings WHERE id <= (SELECT max(id) FROM viewings) - ?"
 

@@ -28,7 +28,7 @@ class Client(msgspec.Struct):
     lost_at: float | None = None
 
 
-class Gone(Exception):  # noqa: N818  (an answer)
+class Gone(Exception):
     """There is no such thing."""
 
 

@@ -18,7 +18,7 @@ class Exit(IntEnum):
     SIGNER = 5
 
 
-class CommandFailed(PodiumError):  # noqa: N818  (said to people)
+class CommandFailed(PodiumError):
     """A command did not do what it was asked to; the text says why and what to do."""
 
     def __init__(self, text: str, exit_code: Exit = Exit.FAILED) -> None:

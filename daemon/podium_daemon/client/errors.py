@@ -5,11 +5,11 @@ from __future__ import annotations
 from podium_protocol.errors import PodiumError, RemoteProtocolError
 
 
-class DaemonUnreachable(PodiumError):  # noqa: N818  (what happened)
+class DaemonUnreachable(PodiumError):
     """Nobody answers at the daemon's address, or the connection broke: it is not known whether the call was done."""
 
 
-class ApiProblem(PodiumError):  # noqa: N818  (the word of RFC 9457)
+class ApiProblem(PodiumError):
     """The daemon refused a call: its words and its advice.
 
     Args:
@@ -27,11 +27,11 @@ class ApiProblem(PodiumError):  # noqa: N818  (the word of RFC 9457)
         self.next_step = next_step
 
 
-class DraftRefused(RemoteProtocolError):  # noqa: N818  (said to people)
+class DraftRefused(RemoteProtocolError):
     """The daemon put something before us that was not asked for. Nothing was signed."""
 
 
-class TurnedAway(PodiumError):  # noqa: N818  (what happened)
+class TurnedAway(PodiumError):
     """The door of a room says no; `reason` is stable, the text is for people."""
 
     def __init__(self, reason: str, text: str) -> None:
@@ -39,7 +39,7 @@ class TurnedAway(PodiumError):  # noqa: N818  (what happened)
         self.reason = reason
 
 
-class StillWaiting(PodiumError):  # noqa: N818  (what happened)
+class StillWaiting(PodiumError):
     """The waiting room did not open in the time that was given; `reason` is the last one that was told."""
 
     def __init__(self, reason: str) -> None:

@@ -64,7 +64,7 @@ class Signalling(Protocol):
         ...
 
 
-class SocketGone(Exception):  # noqa: N818  (a socket that closes is no error)
+class SocketGone(Exception):
     """The browser's socket is closed. `clean`: the browser sent the first close frame, so somebody was alive there."""
 
     def __init__(self, *, clean: bool) -> None:

@@ -51,26 +51,26 @@ class InRoomControls:
             support=support,
         )
 
-    async def set_permissions(self, room: RoomId, pubkey: Pubkey, publish: Collection[TrackKind]) -> Done | Rejection:  # noqa: ARG002  (the answer is the same for all)
+    async def set_permissions(self, room: RoomId, pubkey: Pubkey, publish: Collection[TrackKind]) -> Done | Rejection:
         """See `ConferenceEngine`."""
         return self.unsupported(Capability.MUTE)
 
-    async def mute(self, room: RoomId, pubkey: Pubkey, kind: TrackKind = TrackKind.AUDIO) -> Done | Rejection:  # noqa: ARG002  (same)
+    async def mute(self, room: RoomId, pubkey: Pubkey, kind: TrackKind = TrackKind.AUDIO) -> Done | Rejection:
         """See `ConferenceEngine`."""
         return self.unsupported(Capability.MUTE)
 
-    async def mute_all(self, room: RoomId, keep: Collection[Pubkey] = ()) -> Done | Rejection:  # noqa: ARG002  (same)
+    async def mute_all(self, room: RoomId, keep: Collection[Pubkey] = ()) -> Done | Rejection:
         """See `ConferenceEngine`."""
         return self.unsupported(Capability.MUTE_ALL)
 
-    async def start_recording(self, room: RoomId, *, only: Collection[Pubkey]) -> Done | Rejection:  # noqa: ARG002  (same)
+    async def start_recording(self, room: RoomId, *, only: Collection[Pubkey]) -> Done | Rejection:
         """See `ConferenceEngine`."""
         return self.unsupported(Capability.RECORD)
 
-    async def stop_recording(self, room: RoomId) -> Done | Rejection:  # noqa: ARG002  (same)
+    async def stop_recording(self, room: RoomId) -> Done | Rejection:
         """See `ConferenceEngine`."""
         return self.unsupported(Capability.RECORD)
 
-    async def collect_recording(self, room: RoomId, into: Path) -> Collected | Rejection:  # noqa: ARG002  (same)
+    async def collect_recording(self, room: RoomId, into: Path) -> Collected | Rejection:
         """See `ConferenceEngine`."""
         return self.unsupported(Capability.RECORD)

@@ -19,7 +19,7 @@ GRANT_SECONDS: Final = 300  # long enough for a slow page and a permission dialo
 RandomBytes = Callable[[int], bytes]  # `secrets.token_bytes`, or a seeded source in a test
 
 
-class EngineUnavailable(RemoteProtocolError):  # noqa: N818  (said to people: the server is away, not broken)
+class EngineUnavailable(RemoteProtocolError):
     """The engine's server did not answer or refused us; nothing is known to have happened. Try again after a pause."""
 
 

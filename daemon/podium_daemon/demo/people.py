@@ -29,7 +29,7 @@ from podium_protocol.relay.verdicts import Done, Verdict
 _ANSWER_SECONDS = 10.0
 
 
-class RefusedByRelay(Exception):  # noqa: N818  (what happened)
+class RefusedByRelay(Exception):
     """The relay does not serve what was asked; the text has its words."""
 
 

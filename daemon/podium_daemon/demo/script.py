@@ -41,7 +41,7 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     saw: str = ""
 
 
-class Failed(Exception):  # noqa: N818  (ends the story; the step says what was not seen)
+class Failed(Exception):
     """What should have been observed was not."""
 
 

@@ -82,7 +82,7 @@ class Stage(msgspec.Struct, frozen=True):
     log_file: Path
 
 
-class DaemonFailed(Exception):  # noqa: N818  (what happened)
+class DaemonFailed(Exception):
     """The daemon did not come up, or ended; the text has the end of its log."""
 
 

@@ -17,7 +17,7 @@ PASSWORD_CREDENTIAL: Final = "podium.password"  # noqa: S105  (a file's name)
 PASSWORD_FILE_VARIABLE: Final = "PODIUM_PASSWORD_FILE"  # noqa: S105  (a variable's name)
 
 
-class PasswordMissing(KeyFileError):  # noqa: N818  (people read it)
+class PasswordMissing(KeyFileError):
     """No file holds the password, and no terminal is there to ask for it."""
 
 

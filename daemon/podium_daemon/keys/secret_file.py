@@ -20,7 +20,7 @@ class KeyFileError(InvalidInput):
     """A secret cannot be read or stored safely; the text says which file and what to do, and never the secret."""
 
 
-class KeyFileMissing(KeyFileError):  # noqa: N818  (people read it)
+class KeyFileMissing(KeyFileError):
     """There is no such file."""
 
 

@@ -26,7 +26,7 @@ Told = Callable[[int], None]
 """Called with the percent that are done, once for each."""
 
 
-class _TooLarge(Exception):  # noqa: N818  (it never leaves this module)
+class _TooLarge(Exception):
     """The file has grown over what is allowed: a disk is not filled by one recording."""
 
 

@@ -44,7 +44,7 @@ _log = structlog.get_logger(__name__)
 _STATES_AWAY = frozenset((ConnectionState.WAITING, ConnectionState.PENALTY, ConnectionState.STOPPED))
 
 
-class _Refused(Exception):  # noqa: N818  (an outcome, used inside the module only)
+class _Refused(Exception):
     """The URL must not, or cannot, be connected to."""
 
 

@@ -30,7 +30,7 @@ _STOP_WITHIN: Final = 4.0  # one more than the child gives itself
 _log = structlog.get_logger(__name__)
 
 
-class EmbeddedRelayFailed(PodiumError):  # noqa: N818  (what happened, said in the words of the log)
+class EmbeddedRelayFailed(PodiumError):
     """The relay's process could not start; the text gives its reason and the next step."""
 
 

@@ -36,7 +36,7 @@ _PINGS_AT_ONCE: Final = 16  # in one piece of the stream; honest relays ping onc
 _log = structlog.get_logger(__name__)
 
 
-class Ended(Exception):  # noqa: N818  (an outcome, used inside the package only)
+class Ended(Exception):
     """We end the connection ourselves; the text says why."""
 
 

@@ -38,7 +38,7 @@ _protocol_log = logging.getLogger("podium_daemon.relays.websocket.frames")
 _protocol_log.setLevel(logging.WARNING)
 
 
-class SocketLost(PodiumError):  # noqa: N818  (what happened, said in the words of the status page)
+class SocketLost(PodiumError):
     """There is no connection, or none any more; the text says why, in words for people."""
 
     def __init__(self, why: str, *, oversized: bool = False) -> None:

@@ -27,7 +27,7 @@ _PAUSE: Final = 0.05
 _PID: Final = re.compile(r"[1-9][0-9]{0,9}")
 
 
-class AlreadyRunning(PodiumError):  # noqa: N818  (people read it: nothing is broken)
+class AlreadyRunning(PodiumError):
     """Another daemon holds the state directory. `pid` is None where it could not be read."""
 
     def __init__(self, pid: int | None, path: Path) -> None:
@@ -152,14 +152,14 @@ _DAMAGED: Final = (
 )
 
 
-class DatabaseDamaged(PodiumError):  # noqa: N818  (people read it)
+class DatabaseDamaged(PodiumError):
     """The database is damaged; the text names the file and the next step."""
 
     def __init__(self, file: Path, damage: StoreDamaged) -> None:
         super().__init__(_DAMAGED.format(file=file, name=file.name, detail=damage))
 
 
-class DatabaseNotWritten(PodiumError):  # noqa: N818  (people read it)
+class DatabaseNotWritten(PodiumError):
     """The disk does not accept the database's writes; the text names the file and the next step."""
 
     def __init__(self, file: Path, error: StoreFull | StoreFailed) -> None:

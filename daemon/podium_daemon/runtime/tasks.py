@@ -27,7 +27,7 @@ FIRST_PAUSE: Final = 5.0
 _log = structlog.get_logger(__name__)
 
 
-class ServiceFailed(PodiumError):  # noqa: N818  (what happened, said in the words of the log)
+class ServiceFailed(PodiumError):
     """A service ended on its own, raised, or would not stop; `service` is its name, the cause is chained."""
 
     def __init__(self, service: str, what: str) -> None:

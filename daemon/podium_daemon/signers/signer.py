@@ -11,7 +11,7 @@ from podium_protocol.events import Pubkey, Rejected, UnsignedEvent, VerifiedEven
 from podium_protocol.keys import SecretKey
 
 
-class SignerUnavailable(PodiumError):  # noqa: N818  (said to people: the signer is away, not broken)
+class SignerUnavailable(PodiumError):
     """The signer did not answer, refused, or returned something else than was asked; nothing was signed."""
 
 

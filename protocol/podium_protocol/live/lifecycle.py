@@ -81,7 +81,7 @@ MEANING: Final[Mapping[Trigger, str]] = MappingProxyType(
 )
 
 
-class IllegalMove(LocalProtocolError):  # noqa: N818  (the field's word, as in h11)
+class IllegalMove(LocalProtocolError):
     """The table has no such move. Nothing was changed."""
 
 

@@ -57,7 +57,7 @@ TRANSITIONS: Final[Mapping[RecordingStage, frozenset[RecordingStage]]] = Mapping
 )
 
 
-class IllegalStage(LocalProtocolError):  # noqa: N818  (as `lifecycle.IllegalMove`)
+class IllegalStage(LocalProtocolError):
     """The table has no such move. Nothing was changed."""
 
 

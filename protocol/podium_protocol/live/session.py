@@ -137,7 +137,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
         return self.ends_at - self.starts_at
 
 
-class _Flaw(Exception):  # noqa: N818  (never leaves this module: it carries the reason out of nested readers)
+class _Flaw(Exception):
     pass
 
 

@@ -46,13 +46,13 @@ CROSS JOIN outbox AS o ON o.id = d.id
 CROSS JOIN outboxEvents AS e ON e.id = o.event
 CROSS JOIN outboxRelays AS r ON r.id = o.relay
 WHERE d.place <= (SELECT most FROM share)
-ORDER BY d.place, o.priority, o.nextAttemptAt, o.id LIMIT ?5"""  # noqa: S608  (only a constant is put in)
+ORDER BY d.place, o.priority, o.nextAttemptAt, o.id LIMIT ?5"""
 NEXT_DUE: Final = f"""{WAITING}
 SELECT min((
   SELECT i.nextAttemptAt FROM outbox AS i
   WHERE i.settledAt IS NULL AND i.relay = w.relay AND i.priority = p.priority AND i.nextAttemptAt > ?
   ORDER BY i.nextAttemptAt LIMIT 1))
-FROM waiting AS w CROSS JOIN priorities AS p"""  # noqa: S608  (only a constant is put in)
+FROM waiting AS w CROSS JOIN priorities AS p"""
 PENDING: Final = """
 SELECT r.url, count(*) FROM outbox AS o JOIN outboxRelays AS r ON r.id = o.relay
 WHERE o.settledAt IS NULL GROUP BY o.relay ORDER BY r.url"""

@@ -50,9 +50,6 @@ def classified(error: Exception, doing: str) -> errors.StoreError | errors.BadRo
     return kind(f"{error} ({name}) in: {' '.join(doing.split())[:200]}")
 
 
-# ruff: noqa: S608  (identifiers come from the declared schema and are quoted; values are parameters)
-
-
 def quoted(name: str) -> str:
     """An identifier of the declared schema, quoted: camelCase is kept, and a keyword is a name like any other."""
     return '"' + name.replace('"', '""') + '"'

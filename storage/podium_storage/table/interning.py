@@ -12,9 +12,6 @@ from podium_storage.database import Transaction
 from podium_storage.errors import StoreDamaged
 from podium_storage.sqlite import SqliteDialect
 
-# ruff: noqa: S608  (values are parameters)
-
-
 CACHE_SIZE: Final = 131_072  # pairs; a pubkey costs some 300 bytes here, so 40 MB when full
 
 

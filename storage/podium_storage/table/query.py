@@ -1,4 +1,3 @@
-# ruff: noqa: S608  (identifiers come from the declared schema and are quoted; values are parameters)
 """Queries: immutable, built word by word, run by the last word (`first`, `to_list`, `count`, `modify`, ...)."""
 
 from __future__ import annotations

@@ -75,9 +75,6 @@ class Hooks(Generic[Row]):
             hook(row, tx)
 
 
-# ruff: noqa: S608  (identifiers come from the declared schema and are quoted; values are parameters)
-
-
 class RowStore(Generic[Row]):
     """Reads and writes rows of one table; every write notes its changes and calls the hooks."""
 

@@ -14,9 +14,6 @@ from podium_storage.table.columns import Column, ColumnKind, StoredRow
 from podium_storage.table.conditions import Both, Condition, Either, Everything, Key, KeyRange, Points, Ranges, Scalar
 from podium_storage.table.schema import TableSchema
 
-# ruff: noqa: S608  (identifiers come from the declared schema and are quoted; values are parameters)
-
-
 AtomId = Callable[[str], int | None]
 """The id of an interned text if it is known without asking the database."""
 
@@ -197,9 +194,6 @@ def _bounded(name: str, keys: KeyRange) -> Sql:
 
 def _after(bound: Key | None, shared: Key) -> Key | None:
     return None if bound is None else bound[len(shared) :]
-
-
-# ruff: noqa: S608  (identifiers come from the declared schema and are quoted; values are parameters)
 
 
 MAX_SEARCHES: Final = 400  # in one query; SQLite joins 500 SELECTs at most

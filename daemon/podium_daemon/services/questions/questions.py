@@ -59,7 +59,7 @@ async def _nothing_against_it(_event: VerifiedEvent) -> str | None:
     return None
 
 
-class _No(Exception):  # noqa: N818  (it never leaves this module: it ends the transaction)
+class _No(Exception):
     def __init__(self, refusal: Rejection) -> None:
         super().__init__(refusal.slug)
         self.refusal = refusal

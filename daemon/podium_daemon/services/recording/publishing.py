@@ -36,7 +36,7 @@ _ASK_AGAIN: Final = 3600
 _ASK_FOR: Final = 14 * 24 * 3600  # seconds after the publication
 
 
-class _Stale(PodiumError):  # noqa: N818  (it never leaves this module)
+class _Stale(PodiumError):
     """The session was written meanwhile."""
 
 

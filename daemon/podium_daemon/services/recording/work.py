@@ -48,7 +48,7 @@ _MADE: Final = frozenset(
 )
 
 
-class _NotMade(Exception):  # noqa: N818  (it never leaves this module)
+class _NotMade(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason

@@ -76,7 +76,7 @@ class Submitted(msgspec.Struct, frozen=True):
     private: bool = False
 
 
-class _Lost(Exception):  # noqa: N818  (it never leaves this module: it ends the transaction)
+class _Lost(Exception):
     def __init__(self, refusal: Rejection) -> None:
         super().__init__(refusal.slug)
         self.refusal = refusal

@@ -239,7 +239,7 @@ class _OpenFile(FileResponse):
             await super().__call__(_for_the_whole(scope), receive, send)
 
 
-class _MalformedRange(Exception):  # noqa: N818  (said of what came)
+class _MalformedRange(Exception):
     """The range ends before it begins, or says neither (RFC 9110, 14.1.1)."""
 
 

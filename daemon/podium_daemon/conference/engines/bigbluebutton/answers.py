@@ -16,7 +16,7 @@ _MAX_DEPTH: Final = 12
 _MAX_ELEMENTS: Final = 100_000
 
 
-class NotAnAnswer(Exception):  # noqa: N818  (said of what came)
+class NotAnAnswer(Exception):
     """What came is not what BigBlueButton sends; the text says why."""
 
 

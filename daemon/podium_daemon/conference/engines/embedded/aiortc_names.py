@@ -39,7 +39,7 @@ _NAMES: Final[Mapping[str, Mapping[str, tuple[str, ...] | None]]] = {
 }
 
 
-class NamesMissing(PodiumError):  # noqa: N818  (what is so, said to people)
+class NamesMissing(PodiumError):
     """The installed aiortc is not one the forwarder works on; says which name is missing and what to install."""
 
 
@@ -60,7 +60,7 @@ async def check_names() -> None:
             "aioice.ice": ice,
             "StunProtocol": ice.StunProtocol,
             "CandidatePair": ice.CandidatePair,
-            "Connection": transceiver.sender.transport.transport._connection,  # noqa: SLF001  (what is looked for)
+            "Connection": transceiver.sender.transport.transport._connection,
         }
         flaws = list(_flaws(owners))
     finally:

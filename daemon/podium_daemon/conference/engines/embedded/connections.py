@@ -83,7 +83,7 @@ class _Connection:
 
     def _send(self, data: bytes) -> None:
         """Encrypt and send, at once: aiortc's coroutine waits for nothing."""
-        step = self._transport._send_rtp(data)  # noqa: SLF001  (see aiortc_names)
+        step = self._transport._send_rtp(data)
         try:
             step.send(None)
         except StopIteration:
@@ -217,7 +217,7 @@ class Watcher(_Connection):
             name = f"slot-{len(self.slots)}"
             transceivers = {kind: self._add(kind, name) for kind in PUBLISHED}
             lines = {
-                kind: Downlink(kind, one.sender._ssrc, send=self._send, cname=name.encode())  # noqa: SLF001  (see aiortc_names)
+                kind: Downlink(kind, one.sender._ssrc, send=self._send, cname=name.encode())
                 for kind, one in transceivers.items()
             }
             self._lines |= {line.ssrc: line for line in lines.values()}
@@ -264,7 +264,7 @@ class Watcher(_Connection):
         transceiver = self.pc.addTransceiver(_MEDIA[kind], "sendonly")
         transceiver.setCodecPreferences(self._codecs[_MEDIA[kind]])
         # browsers hold the sound and picture of one stream together: never those of two people
-        transceiver.sender._stream_id = f"{stream}-screen" if kind is TrackKind.SCREEN else stream  # noqa: SLF001  (see aiortc_names)
+        transceiver.sender._stream_id = f"{stream}-screen" if kind is TrackKind.SCREEN else stream
         self._take_over(transceiver)
         return transceiver
 

@@ -58,7 +58,7 @@ def sort(data: bytes) -> Sort | Drop:
 
 _stun_received = ice.StunProtocol.datagram_received
 _data_received = ice.Connection.data_received
-_recv_next = RTCDtlsTransport._recv_next  # noqa: SLF001  (see aiortc_names)
+_recv_next = RTCDtlsTransport._recv_next
 
 
 def guard(counts: Counter[str]) -> None:
@@ -109,7 +109,7 @@ def _take(protocol: ice.StunProtocol, data: bytes, addr: tuple[object, ...]) -> 
 
 def _pass_on(protocol: ice.StunProtocol, data: bytes, addr: tuple[object, ...]) -> Drop | None:
     connection = protocol.receiver
-    if connection._queue.qsize() >= _MAX_UNREAD:  # noqa: SLF001  (see aiortc_names)
+    if connection._queue.qsize() >= _MAX_UNREAD:
         return Drop.FLOOD
     if not _is_known(protocol, (str(addr[0]), int(str(addr[1])))):
         return Drop.STRANGER
@@ -123,8 +123,8 @@ def _is_known(protocol: ice.StunProtocol, addr: Address) -> bool:
     if addr in known:
         return True
     connection = protocol.receiver
-    pairs = (pair.remote_addr == addr for pair in connection._check_list)  # noqa: SLF001  (see aiortc_names)
-    early = (check[1] == addr for check in connection._early_checks)  # noqa: SLF001  (checks that came before its answer)
+    pairs = (pair.remote_addr == addr for pair in connection._check_list)
+    early = (check[1] == addr for check in connection._early_checks)
     if any(pairs) or any(early):
         known.add(addr)
         return True

@@ -43,7 +43,7 @@ _STOP_WITHIN: Final = 3.0
 _log = structlog.get_logger(__name__)
 
 
-class MediaFailed(PodiumError):  # noqa: N818  (what happened, said in the words of the log)
+class MediaFailed(PodiumError):
     """The media process could not start; the text gives its reason."""
 
 

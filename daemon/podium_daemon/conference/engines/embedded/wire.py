@@ -64,7 +64,7 @@ reports: Final[msgspec.msgpack.Decoder[ProcessReport]] = msgspec.msgpack.Decoder
 _encoder: Final = msgspec.msgpack.Encoder()
 
 
-class BrokenWire(RemoteProtocolError):  # noqa: N818  (what is so)
+class BrokenWire(RemoteProtocolError):
     """The other end said something that is no message of ours."""
 
 

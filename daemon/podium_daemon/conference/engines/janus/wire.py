@@ -25,11 +25,11 @@ _ANSWER_WITHIN: Final = 10.0  # seconds; it takes a millisecond
 _PLUGIN: Final = "janus.plugin.videoroom"
 
 
-class JanusGone(RemoteProtocolError):  # noqa: N818  (what happened)
+class JanusGone(RemoteProtocolError):
     """The connection to Janus is over, or it does not answer."""
 
 
-class JanusRefused(RemoteProtocolError):  # noqa: N818  (what it did)
+class JanusRefused(RemoteProtocolError):
     """Janus said no; `code` is its own."""
 
     def __init__(self, code: int, reason: str) -> None:

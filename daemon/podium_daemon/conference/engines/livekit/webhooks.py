@@ -15,11 +15,11 @@ MAX_BODY: Final = 64 * 1024  # bytes; one event has a few kB
 _LONGEST_TOKEN: Final = 4096
 
 
-class NotTheServers(Exception):  # noqa: N818  (said of a webhook)
+class NotTheServers(Exception):
     """The webhook is not signed by the server."""
 
 
-class NotReadable(Exception):  # noqa: N818  (said of a webhook)
+class NotReadable(Exception):
     """The webhook is signed, and is none."""
 
 
