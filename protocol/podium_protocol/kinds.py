@@ -7,7 +7,6 @@ from typing import Final
 METADATA: Final = 0
 DELETION: Final = 5  # NIP-09
 REACTION: Final = 7  # NIP-25; sealed, to a private message (NIP-17)
-BADGE_AWARD: Final = 8  # NIP-58
 SEAL: Final = 13  # NIP-59
 PRIVATE_MESSAGE: Final = 14  # NIP-17
 GENERIC_REPOST: Final = 16  # NIP-18: how signed events of private sessions travel, sealed
@@ -25,7 +24,6 @@ LIVE_EVENT: Final = 30311  # NIP-53
 SPACE: Final = 30312  # NIP-53: the room
 MEETING: Final = 30313  # NIP-53: the live status of one session
 SESSION: Final = 31923  # NIP-52: time-based calendar event
-CALENDAR: Final = 31924  # NIP-52
 RSVP: Final = 31925  # NIP-52
 HANDLER: Final = 31990  # NIP-89: which kinds an application opens
 ATTENDANCE: Final = 31953  # ours: addressable attendance record, see docs/wire-formats.md

@@ -37,17 +37,6 @@ class EventFrame(msgspec.Struct, frozen=True, array_like=True, tag="EVENT", gc=F
     subscription_id: SubscriptionId
     raw: msgspec.Raw
 
-    def peek_id(self) -> str | None:
-        """Read the id that the event claims, in about a microsecond, or None.
-
-        Use it only to drop a copy of an event whose id was seen **and whose signature was good**. It proves nothing, so
-        never mark it as seen.
-        """
-        try:
-            return _decode_id(self.raw).id
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
-            return None
-
 
 class OkFrame(msgspec.Struct, frozen=True, array_like=True, tag="OK", gc=False):
     """The relay's answer to an EVENT or AUTH of ours."""
@@ -103,13 +92,8 @@ class FrameRejected(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
-class _WithId(msgspec.Struct):
-    id: str
-
-
 _frames: Final[msgspec.json.Decoder[RelayFrame]] = msgspec.json.Decoder(RelayFrame)
 _decode_frame: Final = _frames.decode
-_decode_id: Final = msgspec.json.Decoder(_WithId).decode
 _decode_label: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_text: Final = msgspec.json.Decoder(str).decode
 _encode: Final = msgspec.json.Encoder().encode

@@ -76,20 +76,6 @@ def parse_local_time(text: str, zone_name: str, fold: int | None = None) -> int:
     return epoch
 
 
-def minutes_between(starts_at: int, ends_at: int) -> int:
-    """The model's `duration` of a session that is given by its end.
-
-    Raises:
-        InvalidInput: the end is not after the start, or not a whole number of minutes after it.
-    """
-    if ends_at <= starts_at:
-        raise InvalidInput("the end is not after the start: give a later end")
-    minutes, rest = divmod(ends_at - starts_at, 60)
-    if rest:
-        raise InvalidInput("the duration is counted in whole minutes: give an end on a full minute after the start")
-    return minutes
-
-
 def offset_name(offset: timedelta) -> str:
     """`UTC+01:00`, or `UTC` where there is no difference."""
     total = int(offset.total_seconds())

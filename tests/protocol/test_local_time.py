@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podium_protocol.errors import InvalidInput
-from podium_protocol.times import minutes_between, offset_name, parse_local_time
+from podium_protocol.times import offset_name, parse_local_time
 
 _ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "Pacific/Apia")
 
@@ -101,12 +101,3 @@ def test_every_instant_can_be_typed(at: int, zone: str) -> None:
 def test_offsets_have_names(hours: float, name: str) -> None:
     """Sign, hours and minutes, and plain UTC for none."""
     assert offset_name(timedelta(hours=hours)) == name
-
-
-def test_a_duration_from_two_times() -> None:
-    """Whole minutes between the start and a later end."""
-    assert minutes_between(1000, 1000 + 5400) == 90
-    with pytest.raises(InvalidInput, match="not after the start"):
-        minutes_between(1000, 1000)
-    with pytest.raises(InvalidInput, match="whole minutes"):
-        minutes_between(1000, 1090)

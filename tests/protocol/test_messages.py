@@ -179,29 +179,6 @@ def test_no_array_raises(label: str, rest: list[object]) -> None:
 
 
 @pytest.mark.parametrize(
-    "raw",
-    [
-        EVENT.to_json(),
-        EVENT.to_json().replace(b'"id"', b'"i\\u0064"'),
-        b'{"content":"\\"id\\":\\"' + b"f" * 64 + b'\\"","x":{"id":"no"},"id":"%b"}' % ID.encode(),
-    ],
-)
-def test_the_id_can_be_peeked_at(raw: bytes) -> None:
-    """It is the event's own id, not one that stands in its content or deeper."""
-    frame = messages.decode(b'["EVENT","a",' + raw + b"]")
-    assert isinstance(frame, EventFrame)
-    assert frame.peek_id() == ID
-
-
-@pytest.mark.parametrize("raw", [b"5", b"{}", b"[]", b'{"id":5}', b'{"id":"\xff"}', b'{"id":null}'])
-def test_peeking_finds_nothing_in_what_is_no_event(raw: bytes) -> None:
-    """A peek at rubbish is None; the ladder will say what is wrong with it."""
-    frame = messages.decode(b'["EVENT","a",' + raw + b"]")
-    assert isinstance(frame, EventFrame)
-    assert frame.peek_id() is None
-
-
-@pytest.mark.parametrize(
     "theirs",
     [
         RelayMessage.eose("live"),

@@ -63,16 +63,6 @@ def load_config(
     return config.remember(lambda: load_config(path, overrides, environment=environment))
 
 
-def _validated(tree: Tree, origins: Mapping[str, str], otherwise: str) -> Config:
-    try:
-        config = Config.model_validate(tree)
-    except ValidationError as error:
-        raise ConfigError(explain(error, origins, otherwise)) from None
-    if conflicts := list(config.conflicts()):
-        raise ConfigError(Problem(source_of(key, origins) or otherwise, key, text) for key, text in conflicts)
-    return config
-
-
 def _read(path: Path) -> Tree:
     text = _text_of(path)
     if line := find_secret(text):

@@ -20,11 +20,6 @@ class Piece(msgspec.Struct, frozen=True):
     end: float
     at: float
 
-    @property
-    def over_at(self) -> float:
-        """Where it ends in the file."""
-        return self.at + self.end - self.begin
-
 
 def pieces(started_at: float, takes: Iterable[tuple[float, float]]) -> Iterator[Piece]:
     """The stretches of a track whose first moment was `started_at` (Unix seconds, as those of the takes)."""

@@ -14,7 +14,7 @@ from podium_daemon.relays.publishing import Pacer, PublishWindow
 from podium_daemon.runtime.clock import Clock
 from podium_protocol.filters import Filter
 from podium_protocol.filters import backfill as since_last_eose
-from podium_protocol.limits import MAX_FRAME_BYTES, STABLE_AFTER
+from podium_protocol.limits import MAX_FRAME_BYTES
 from podium_protocol.nips.nip11 import RelayLimits
 from podium_protocol.relay import backoff
 from podium_protocol.relay.events import Published
@@ -93,7 +93,6 @@ class ConnectionOptions(msgspec.Struct, frozen=True, kw_only=True):
     idle_close: float = 60.0  # for relays that were not configured
     tick: float = 1.0  # how often time-outs are looked at
     penalty: float = 900.0
-    stable_after: float = STABLE_AFTER
     # Above it a frame cannot be skipped and costs the connection; between this and MAX_FRAME_BYTES it is dropped.
     max_socket_frame: int = 8 * MAX_FRAME_BYTES
     max_socket_frame_of_strangers: int = MAX_FRAME_BYTES

@@ -1,4 +1,4 @@
-"""Time for the daemon: an injected clock, waiting for wall-clock moments, and noticing that the clock jumped.
+"""Time for the daemon: an injected clock, and noticing that it jumped.
 
 Due times are wall-clock epochs, durations are monotonic. No sleep is longer than 30 s, and each is followed by another
 look at the wall clock, so that a clock that was set, or a machine that slept, is noticed (docs/hardening.md, rule 5).
@@ -56,17 +56,6 @@ class Stopping(Protocol):
     async def wait_for(self, seconds: float) -> bool:
         """Whether the stop came within `seconds`."""
         ...
-
-
-async def wait_until(wall_time: float, stop: Stopping, clock: Clock) -> bool:
-    """Wait for a wall-clock moment (Unix seconds). True: it is due. False: the stop came first.
-
-    The clock is looked at again every 30 s at the latest: set forward, the wait ends early; set back, it goes on.
-    """
-    while (remaining := wall_time - clock.now()) > 0:
-        if await stop.wait_for(min(remaining, LONGEST_SLEEP)):
-            return False
-    return True
 
 
 class JumpWatch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from enum import StrEnum
 
 import msgspec
@@ -87,17 +87,6 @@ def resolve_due(rows: Iterable[LedgerRow], now: int, policy: ReminderPolicy = DE
             key = _recipient(row)
             nearest[key] = max(row.due_at, nearest.get(key, row.due_at))
     return tuple(_resolve(row, now, nearest, policy) for row in due)
-
-
-def drop_unsent(rows: Iterable[LedgerRow], epoch: int) -> Iterator[LedgerRow]:
-    """The unsent rows that a reschedule to `epoch` makes void (a cancellation passes an epoch that no row has)."""
-    return (row for row in rows if row.epoch != epoch and row.state.is_unsent)
-
-
-def next_recheck(checked_at: int, starts_at: int, policy: ReminderPolicy = DEFAULT_POLICY) -> int | None:
-    """When to look for an undeliverable recipient's kind 10050 again: hourly until the start, then never."""
-    again = checked_at + policy.recheck_every
-    return again if again < starts_at else None
 
 
 def _resolve(row: LedgerRow, now: int, nearest: dict[tuple[str, int, str], int], policy: ReminderPolicy) -> Resolution:

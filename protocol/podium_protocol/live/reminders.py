@@ -145,26 +145,6 @@ class ReminderPolicy(msgspec.Struct, frozen=True):
         """The configured offset of `message`, or None: not a reminder, or switched off."""
         return next((each for each in self.offsets if each.message is message), None)
 
-    @classmethod
-    def with_offsets(
-        cls, *, day: int | None = 86_400, hour: int | None = 3600, quarter: int | None = 900
-    ) -> ReminderPolicy:
-        """Other offsets; None switches one off. Each window keeps its share of the offset (24 h: 2 h are a twelfth)."""
-        wanted = {Message.DAY: day, Message.HOUR: hour, Message.QUARTER: quarter, Message.START: 0}
-        pairs = ((each, wanted[each.message]) for each in cls().offsets)
-        return cls(tuple(_moved(each, before, before) for each, before in pairs if before is not None))
-
-    @classmethod
-    def compressed(cls, *, day: int, hour: int, quarter: int) -> ReminderPolicy:
-        """The same reminders in the same words within seconds, for the demo. Quiet times shrink with the quarter."""
-        wanted = {Message.DAY: day, Message.HOUR: hour, Message.QUARTER: quarter, Message.START: 0}
-        return cls(
-            tuple(_moved(each, wanted[each.message], each.spoken) for each in cls().offsets),
-            quiet_after_confirmation=600 * quarter // 900,
-            moved_debounce=600 * quarter // 900,
-            moved_at_once_under=1800 * quarter // 900,
-        )
-
 
 DEFAULT_POLICY: Final = ReminderPolicy()
 
@@ -290,8 +270,3 @@ def _planned_state(due: int, now: int, confirmed_at: int | None, policy: Reminde
     if confirmed_at is not None and 0 <= due - confirmed_at <= policy.quiet_after_confirmation:
         return LedgerState.SKIPPED
     return LedgerState.SCHEDULED
-
-
-def _moved(offset: Offset, before: int, spoken: int) -> Offset:
-    closes = offset.closes * before // offset.before if offset.before else offset.closes
-    return Offset(offset.message, before, closes, spoken)

@@ -80,16 +80,6 @@ class SeatChange(msgspec.Struct, frozen=True):
     position: int | None = None
 
 
-def queue_time(status: RsvpStatus, seen_at: int, before: RsvpStatus | None, queued_since: int | None) -> int:
-    """`first_seen` of an answer that arrives at `seen_at` (Unix seconds).
-
-    A person who was confirmed already keeps their place; any other goes to the back.
-    """
-    if before is RsvpStatus.CONFIRMED and status is RsvpStatus.CONFIRMED and queued_since is not None:
-        return queued_since
-    return seen_at
-
-
 def allocate(
     requests: Iterable[SeatRequest], cap: int | None, *, now: int, starts_at: int, policy: SeatPolicy = DEFAULT_POLICY
 ) -> Allocation:

@@ -9,23 +9,16 @@ import msgspec
 from podium_protocol import kinds, tags
 from podium_protocol.addresses import Address
 from podium_protocol.errors import LocalProtocolError
-from podium_protocol.events import EventId, Pubkey, SignedEvent, UnsignedEvent, VerifiedEvent, hex_bytes
+from podium_protocol.events import EventId, Pubkey, UnsignedEvent, VerifiedEvent, hex_bytes
 
 
 class Deletion(msgspec.Struct, frozen=True):
-    """What one author asks relays to delete, and when. It covers only the author's own events: see `covers`."""
+    """What one author asks relays to delete, and when."""
 
     author: Pubkey
     created_at: int
     ids: tuple[EventId, ...]
     addresses: tuple[Address, ...]
-
-    def covers(self, event: UnsignedEvent | SignedEvent) -> bool:
-        """Whether `event` is to be deleted. An address covers the revisions up to the request's own time."""
-        if event.pubkey != self.author or event.kind == kinds.DELETION:
-            return False  # an author deletes only their own events, and a deletion cannot be undone by another one
-        address = Address.of(event)
-        return event.id in self.ids or (address in self.addresses and event.created_at <= self.created_at)
 
 
 def write_deletion(

@@ -29,7 +29,6 @@ _BY_ID: Final = "SELECT id, json FROM events WHERE eventId IN ({ids})"
 _DELETE: Final = "DELETE FROM events WHERE id = ?"
 _DELETE_TAGS: Final = "DELETE FROM eventTags WHERE id BETWEEN ? AND ?"
 _UNBURY: Final = "DELETE FROM tombstones WHERE eventId = ? AND author = (SELECT id FROM atoms WHERE value = ?)"
-_NEXT_EXPIRY: Final = "SELECT min(expiresAt) FROM events WHERE expiresAt IS NOT NULL"
 
 
 class Projection(Protocol):
@@ -120,11 +119,6 @@ class Mirror(EventQueries):
             return len(found)
 
         return await self._database.transact(scope)
-
-    async def next_expiry(self) -> int | None:
-        """When the next held event expires (Unix seconds)."""
-        row = await self._database.fetch_one(_NEXT_EXPIRY)
-        return row[0] if row is not None and isinstance(row[0], int) else None
 
     async def _sweep(self, tx: Transaction, now: int) -> int:
         batch = MirrorBatch(tx, self._interner)

@@ -142,10 +142,6 @@ class EventQueries:
         floor = None if address is None else await self._floor(address)
         return floor is not None and not Position(event.created_at, event.id).outranks(floor)
 
-    async def is_address_deleted(self, address: Address) -> bool:
-        """Whether the address's last revision was deleted (or expired) and no newer one came."""
-        return await self._floor(address) is not None and await self.newest(address) is None
-
     async def by_filter(self, wanted: Filter) -> list[VerifiedEvent]:
         """The events that answer the filter, newest first, at equal times the lowest id first (NIP-01).
 

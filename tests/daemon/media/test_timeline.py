@@ -41,4 +41,4 @@ def test_nothing_outside_of_a_take_is_ever_used(started_at: float, given_spans: 
     for piece in pieces(started_at, takes):
         begin, end = started_at + piece.begin, started_at + piece.end
         assert any(start - SHORTEST <= begin and end <= stop + SHORTEST for start, stop in takes)
-        assert -SHORTEST <= piece.at <= piece.over_at <= length(takes) + SHORTEST
+        assert -SHORTEST <= piece.at <= piece.at + piece.end - piece.begin <= length(takes) + SHORTEST

@@ -1,4 +1,4 @@
-"""The clock: waiting for wall-clock moments, and noticing jumps."""
+"""The clock: noticing jumps."""
 
 from __future__ import annotations
 
@@ -9,57 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podium_daemon.runtime.clock import LONGEST_SLEEP, ClockWatch, JumpWatch, SystemClock, wait_until
+from podium_daemon.runtime.clock import LONGEST_SLEEP, ClockWatch, JumpWatch, SystemClock
 from podium_daemon.runtime.supervisor import Stop
 from tests.support.clock import ManualClock
-
-
-async def test_wait_until_returns_true_when_the_moment_is_due() -> None:
-    """A wait ends at its wall-clock moment, not before."""
-    clock = ManualClock()
-    waiting = asyncio.create_task(wait_until(clock.now() + 100, Stop(clock), clock))
-    await clock.advance(99.9)
-    assert not waiting.done()
-    await clock.advance(0.1)
-    assert waiting.result() is True
-
-
-async def test_wait_until_a_past_moment_returns_at_once() -> None:
-    """What is already due is not slept for."""
-    clock = ManualClock()
-    assert await wait_until(clock.now() - 1, Stop(clock), clock) is True
-
-
-async def test_wait_until_ends_with_false_when_stopped() -> None:
-    """A stop ends the wait at once and says that the moment has not come."""
-    clock = ManualClock()
-    stop = Stop(clock)
-    waiting = asyncio.create_task(wait_until(clock.now() + 100, stop, clock))
-    await clock.until_sleeping()
-    stop.set()
-    assert await waiting is False
-
-
-async def test_wait_until_notices_a_clock_set_forward_within_thirty_seconds() -> None:
-    """After a jump over the moment, the wait ends at the next look."""
-    clock = ManualClock()
-    waiting = asyncio.create_task(wait_until(clock.now() + 86_400, Stop(clock), clock))
-    await clock.until_sleeping()
-    clock.jump(90_000)
-    await clock.advance(LONGEST_SLEEP)
-    assert waiting.result() is True
-
-
-async def test_wait_until_goes_on_when_the_clock_is_set_back() -> None:
-    """A clock set back by an hour makes the wait an hour longer."""
-    clock = ManualClock()
-    waiting = asyncio.create_task(wait_until(clock.now() + 60, Stop(clock), clock))
-    await clock.until_sleeping()
-    clock.jump(-3600)
-    await clock.advance(3659)
-    assert not waiting.done()
-    await clock.advance(1)
-    assert waiting.result() is True
 
 
 @pytest.mark.parametrize("step", [61.0, -61.0, 3600.0, -3600.0])

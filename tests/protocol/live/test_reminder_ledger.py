@@ -12,8 +12,6 @@ from podium_protocol.live.reminder_ledger import (
     LedgerRow,
     Resolution,
     Verdict,
-    drop_unsent,
-    next_recheck,
     resolve_due,
 )
 from podium_protocol.live.reminders import LedgerState, Message, Standing, plan, plan_moved, plan_recording
@@ -169,25 +167,6 @@ def test_a_recording_is_old_news_after_14_days() -> None:
     )
     assert verdicts([row], START + 14 * DAY - 1) == {Message.RECORDING: Verdict.SEND}
     assert verdicts([row], START + 14 * DAY) == {Message.RECORDING: Verdict.MISSED}
-
-
-def test_a_reschedule_drops_what_is_unsent() -> None:
-    """Rows of the new epoch, and those that are sent or on their way, stay."""
-    rows = [msgspec.structs.replace(row, state=state) for row in ledger() for state in LedgerState]
-    dropped = list(drop_unsent(rows, epoch=1))
-    assert {row.state for row in dropped} == {
-        LedgerState.SCHEDULED,
-        LedgerState.PREPARED,
-        LedgerState.FAILED,
-        LedgerState.UNDELIVERABLE,
-    }
-    assert list(drop_unsent(rows, epoch=0)) == []
-
-
-def test_the_undeliverable_are_looked_up_hourly_until_the_start() -> None:
-    """Then never."""
-    assert next_recheck(START - 2 * HOUR, START) == START - HOUR
-    assert next_recheck(START - HOUR, START) is None
 
 
 @given(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from podium_protocol.live.reminders import (
     LedgerState,
     Message,
+    Offset,
     PlannedMessage,
     ReminderPolicy,
     Standing,
@@ -174,21 +175,10 @@ def test_standing_follows_from_rsvp_seat_and_attendance(
     assert Standing.of(status, waitlisted=waitlisted, attended=attended) is standing
 
 
-def test_windows_keep_their_share_of_other_offsets() -> None:
-    """Half the offset, half the window; an offset can be switched off; the words follow the offset."""
-    policy = ReminderPolicy.with_offsets(day=12 * HOUR, hour=None, quarter=600)
-    assert [(each.message, each.before, each.closes, each.spoken) for each in policy.offsets] == [
-        (Message.DAY, 12 * HOUR, HOUR, 12 * HOUR),
-        (Message.QUARTER, 600, 0, 600),
-        (Message.START, 0, -900, 0),
-    ]
-    assert policy.offset(Message.HOUR) is None
-    assert ReminderPolicy.with_offsets() == ReminderPolicy()
-
-
 def test_compressed_time_keeps_the_words() -> None:
     """A show of some seconds sends the same messages, and no quiet time swallows them."""
-    policy = ReminderPolicy.compressed(day=12, hour=8, quarter=4)
+    spoken = ((Message.DAY, 12, DAY), (Message.HOUR, 8, HOUR), (Message.QUARTER, 4, 900), (Message.START, 0, 0))
+    policy = ReminderPolicy(tuple(Offset(message, before, 0, words) for message, before, words in spoken), 2, 2, 7)
     rows = plan(START, Standing.SEATED, now=START - 20, confirmed_at=START - 20, policy=policy)
     assert [(row.due_at - START, row.state) for row in rows] == [
         (-12, LedgerState.SCHEDULED),
@@ -196,7 +186,6 @@ def test_compressed_time_keeps_the_words() -> None:
         (-4, LedgerState.SCHEDULED),
         (0, LedgerState.SCHEDULED),
     ]
-    assert [each.spoken for each in policy.offsets] == [DAY, HOUR, 900, 0]
 
 
 @given(st.integers(START - 3 * DAY, START + DAY), st.none() | st.integers(START - 3 * DAY, START + DAY))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +16,6 @@ from podium_protocol.live.seats import (
     allocate,
     changes,
     free_seats,
-    queue_time,
 )
 
 START = 10_000
@@ -115,21 +113,6 @@ def test_an_rsvp_during_the_session_takes_no_seat_from_a_holder() -> None:
     requests = [wants("a", 1, holds_seat=True), wants("b", START + 5)]
     assert give(requests, 1, now=LATER) == ("a", "b")
     assert give(requests, 2, now=LATER) == ("ab", "")
-
-
-@pytest.mark.parametrize(
-    ("before", "status", "queued"),
-    [
-        (None, RsvpStatus.CONFIRMED, 50),
-        (RsvpStatus.CONFIRMED, RsvpStatus.CONFIRMED, 7),
-        (RsvpStatus.DECLINED, RsvpStatus.CONFIRMED, 50),
-        (RsvpStatus.TENTATIVE, RsvpStatus.CONFIRMED, 50),
-        (RsvpStatus.CONFIRMED, RsvpStatus.DECLINED, 50),
-    ],
-)
-def test_who_comes_back_goes_to_the_back(before: RsvpStatus | None, status: RsvpStatus, queued: int) -> None:
-    """A second click on "confirm" keeps the place; leaving and coming back does not."""
-    assert queue_time(status, 50, before, 7) == queued
 
 
 def test_each_change_is_told_once() -> None:

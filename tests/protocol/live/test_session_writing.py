@@ -260,10 +260,10 @@ def test_the_deletion_covers_all_revisions_and_no_later_one() -> None:
         ("k", "31923"),
     )
     asked = read_deletion(published(deletion))
-    assert asked.covers(first)
-    assert asked.covers(revision)
+    assert set(asked.ids) == {first.id, revision.id}
+    assert first.created_at < revision.created_at <= asked.created_at
     fresh = written(previous=published(revision), now=NOW + 5)
-    assert not asked.covers(fresh)
+    assert fresh.created_at > asked.created_at
     assert ("status", "cancelled") not in fresh.tags
 
 

@@ -24,7 +24,7 @@ from podium_protocol.live.message_texts import (
     spoken_time,
     write_message,
 )
-from podium_protocol.live.reminders import Message, ReminderPolicy
+from podium_protocol.live.reminders import Message, Offset, ReminderPolicy
 from tests.support.events import key_of
 
 START = 1_796_144_400  # 2026-12-01 18:00 in Berlin
@@ -126,14 +126,14 @@ def test_tomorrow_is_not_said_of_today() -> None:
 
 def test_other_offsets_have_other_words() -> None:
     """Two hours before, "1 hour" would be wrong."""
-    policy = ReminderPolicy.with_offsets(day=2 * DAY, hour=2 * HOUR)
+    policy = ReminderPolicy((Offset(Message.DAY, 2 * DAY, 0, 2 * DAY), Offset(Message.HOUR, 2 * HOUR, 0, 2 * HOUR)))
     assert text(Message.DAY, policy=policy).startswith("Knots starting in 2 days\n")
     assert text(Message.HOUR, policy=policy).startswith("Knots starting in 2 hours\n")
 
 
 def test_compressed_time_keeps_the_models_words() -> None:
     """A show of seconds sends the four headlines."""
-    policy = ReminderPolicy.compressed(day=12, hour=8, quarter=4)
+    policy = ReminderPolicy((Offset(Message.DAY, 12, 0, DAY), Offset(Message.HOUR, 8, 0, HOUR)))
     assert text(Message.DAY, policy=policy).startswith("Tomorrow: Knots at 18:00\n")
     assert text(Message.HOUR, policy=policy).startswith("Knots starting in 1 hour\n")
 

@@ -5,7 +5,6 @@ import pytest
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.errors import LocalProtocolError
-from podium_protocol.events import VerifiedEvent
 from podium_protocol.nips import nip09
 from podium_protocol.nips.nip09 import Deletion
 from tests.support.events import NOW, key_of, signed, verified
@@ -89,28 +88,3 @@ def test_names_count_once() -> None:
 def test_another_kind_deletes_nothing() -> None:
     """A note with `e` tags is a note."""
     assert nip09.read_deletion(verified(AUTHOR, kind=1, tags=(("e", SESSION.id),))).ids == ()
-
-
-def test_a_deletion_covers_the_event_it_names() -> None:
-    """By its id, whenever it was made."""
-    assert deletion(("e", SESSION.id), created_at=NOW - 500).covers(SESSION)
-    assert not deletion(("e", signed(AUTHOR).id)).covers(SESSION)
-
-
-@pytest.mark.parametrize(("created_at", "covered"), [(NOW - 1, False), (NOW, True), (NOW + 1, True)])
-def test_an_address_covers_revisions_up_to_the_request(created_at: int, covered: bool) -> None:
-    """A revision that came later stays."""
-    assert deletion(("a", str(ADDRESS)), created_at=created_at).covers(SESSION) is covered
-
-
-def test_nobody_deletes_anothers_event() -> None:
-    """An id can be named by anybody; it counts only from the event's author."""
-    theirs = nip09.read_deletion(verified(STRANGER, kind=kinds.DELETION, tags=(("e", SESSION.id),)))
-    assert theirs.ids == (SESSION.id,)
-    assert not theirs.covers(SESSION)
-
-
-def test_a_deletion_cannot_be_deleted() -> None:
-    """NIP-09: it has no effect."""
-    first: VerifiedEvent = verified(AUTHOR, kind=kinds.DELETION, tags=(("e", SESSION.id),))
-    assert not deletion(("e", first.id)).covers(first)

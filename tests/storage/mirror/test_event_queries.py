@@ -146,14 +146,3 @@ async def test_a_deletion_is_never_deleted(here: Mirrored) -> None:
     """A tombstone for a deletion has no effect (NIP-09)."""
     await here.ingest(deletion(CAROL, e=[POOL[13].id]))
     assert not await here.mirror.is_deleted(POOL[13])
-
-
-async def test_an_address_is_deleted_until_something_newer_comes(here: Mirrored) -> None:
-    """Deleted is an address where a deletion was and nothing newer is; an address nobody wrote to is not."""
-    address = Address(kinds.SESSION, ALICE.pubkey, "s")
-    assert not await here.mirror.is_address_deleted(address)
-    await here.ingest(deletion(ALICE, e=[POOL[0].id], at=NOW + 1))
-    assert await here.mirror.is_address_deleted(address)
-    await here.ingest(session(ALICE, at=NOW + 1))
-    assert not await here.mirror.is_address_deleted(address)
-    assert not await here.mirror.is_address_deleted(Address(kinds.SESSION, CAROL.pubkey, "s"))

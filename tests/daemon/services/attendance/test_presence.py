@@ -13,10 +13,11 @@ from podium_protocol.live.attendance import Evidence, attend
 from podium_protocol.live.attendance_record import read_attendance_record
 from podium_protocol.live.lifecycle import Run
 from podium_protocol.live.live_status import SPACE_IDENTIFIER
-from podium_protocol.live.presence import Presence, presence_intervals
+from podium_protocol.live.presence import Presence
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_storage.table.models import IntervalRow, LiveSessionRow, RoomMemberRow
 from tests.support.able_engine import AbleEngine
+from tests.support.presence import presence_intervals
 from tests.support.world import Room, World, new_key, world
 
 ELSEWHERE = f"{kinds.SPACE}:{'b' * 64}:somewhere"
