@@ -12,7 +12,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.rtcconfiguration import RTCBundlePolicy
 
 from benchmarks.speaker import STEPS, Stream, packets
-from podium_daemon.conference.events import ConnectionId, RoomId, TrackKind
+from podium_daemon.conference.events import ConnectionId, RoomId
 from podium_daemon.conference.page_media.media_host import MediaHost
 from podium_daemon.conference.page_media.messages import Enter, Frame, PageMessage, Report
 from podium_daemon.conference.page_media.signals import Accept, Offer, PageSignal, Publish, ServerSignal, Watch
@@ -74,7 +74,6 @@ class Pages:
                 room=RoomId("room"),
                 connection=page.connection,
                 pubkey=Pubkey(page.connection.encode().hex().ljust(64, "0")),
-                publish=frozenset(TrackKind),
                 silenced=frozenset(),
                 fingerprint=None,
             )

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
-from podium_daemon.conference.engine import ConferenceEngine, JoinGrant, Person
+from podium_daemon.conference.engine import ConferenceEngine, Person
 from podium_daemon.conference.events import EngineEvent, Joined, Left, Role
 from podium_protocol.events import Pubkey
 from podium_protocol.keys import SecretKey
@@ -25,18 +25,12 @@ def new_pubkey() -> Pubkey:
 
 def new_person(pubkey: Pubkey | None = None, device: str = "laptop", role: Role = Role.PARTICIPANT) -> Person:
     """Somebody, on one device."""
-    return Person(pubkey=pubkey or new_pubkey(), device=device, role=role, name="a guest")
+    return Person(pubkey=pubkey or new_pubkey(), device=device, role=role)
 
 
 def seeded_bytes(seed: int = 1) -> Callable[[int], bytes]:
     """A random source that a failing test can repeat."""
     return random.Random(seed).randbytes
-
-
-def granted(answer: object) -> JoinGrant:
-    """The answer, which must be a grant."""
-    assert isinstance(answer, JoinGrant), answer
-    return answer
 
 
 class EventReader:

@@ -48,7 +48,6 @@ class FakeBigBlueButton:
         self.bad_checksums = 0
         self.hooks: dict[str, str] = {}
         self.has_webhooks = True
-        self.recordings: dict[str, list[tuple[str, str]]] = {}
         self.deliver: Callable[[str, bytes], Awaitable[None]] | None = None
         self.spoil: Callable[[Call], Awaitable[Reply | None]] | None = None
         self._numbers = itertools.count(1)
@@ -75,10 +74,8 @@ class FakeBigBlueButton:
         return {
             "create": self._create,
             "join": self._join,
-            "isMeetingRunning": self._is_running,
             "getMeetingInfo": self._info,
             "end": self._end,
-            "getRecordings": self._recordings,
             "hooks/create": self._hook,
         }
 
@@ -139,11 +136,6 @@ class FakeBigBlueButton:
         await self._tell(meeting, "user-joined", user)
         return Reply(302, headers=(("Location", f"/html5client/join?sessionToken={user.internal}"),))
 
-    async def _is_running(self, given: dict[str, str]) -> Reply:
-        meeting = self.meetings.get(given["meetingID"])
-        running = "true" if meeting is not None and meeting.users else "false"
-        return _xml(f"<returncode>SUCCESS</returncode><running>{running}</running>")
-
     async def _info(self, given: dict[str, str]) -> Reply:
         meeting = self.meetings.get(given["meetingID"])
         if meeting is None:
@@ -165,16 +157,6 @@ class FakeBigBlueButton:
             return failed("notFound", "We could not find a meeting with that meeting ID")
         await self._tell(meeting, "meeting-ended")
         return _xml("<returncode>SUCCESS</returncode><messageKey>sentEndMeetingRequest</messageKey>")
-
-    async def _recordings(self, given: dict[str, str]) -> Reply:
-        formats = "".join(
-            f"<format><type>{kind}</type><url>{escape(url)}</url></format>"
-            for kind, url in self.recordings.get(given["meetingID"], [])
-        )
-        return _xml(
-            "<returncode>SUCCESS</returncode><recordings><recording><playback>"
-            f"{formats}</playback></recording></recordings>"
-        )
 
     async def _hook(self, given: dict[str, str]) -> Reply:
         if not self.has_webhooks:

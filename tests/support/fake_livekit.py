@@ -94,7 +94,6 @@ class FakeLiveKit:
             "RoomService/ListParticipants": (api.ListParticipantsRequest, "roomAdmin", self._participants),
             "RoomService/RemoveParticipant": (api.RoomParticipantIdentity, "roomAdmin", self._remove),
             "RoomService/MutePublishedTrack": (api.MuteRoomTrackRequest, "roomAdmin", self._mute),
-            "RoomService/UpdateParticipant": (api.UpdateParticipantRequest, "roomAdmin", self._update),
             "Egress/StartTrackEgress": (api.TrackEgressRequest, "roomRecord", self._record),
             "Egress/StopEgress": (api.StopEgressRequest, "roomRecord", self._stop_egress),
             "Egress/ListEgress": (api.ListEgressRequest, "roomRecord", self._list_egress),
@@ -207,11 +206,6 @@ class FakeLiveKit:
                 track.muted = given.muted
                 return api.MuteRoomTrackResponse(track=track)
         raise Gone
-
-    async def _update(self, given: api.UpdateParticipantRequest) -> api.ParticipantInfo:
-        info = self._client(given.room, given.identity).info
-        info.permission.CopyFrom(given.permission)
-        return info
 
     async def _record(self, given: api.TrackEgressRequest) -> api.EgressInfo:
         tracks = [(client, track) for client in self._in(given.room_name) for track in client.info.tracks]

@@ -108,7 +108,6 @@ class JanusHouse:
             room=RoomId("r"),
             connection=name,
             pubkey=pubkey,
-            publish=frozenset(TrackKind),
             silenced=frozenset(),
             fingerprint=None,
         )

@@ -290,7 +290,6 @@ class House:
             room=RoomId("r"),
             connection=name,
             pubkey=pubkey,
-            publish=frozenset(TrackKind),
             silenced=frozenset(),
             fingerprint=None,
         )

@@ -7,11 +7,13 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 
+import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from podium_daemon.conference.events import ConnectionId, LeaveReason
+from podium_daemon.conference.engine import Person
+from podium_daemon.conference.events import ConnectionId, LeaveReason, RoomId
 from podium_daemon.conference.seats import SeatSocket, Signalling, SocketGone, run_seat
 from podium_daemon.runtime.outcomes import Rejection
 
@@ -44,18 +46,18 @@ class ServerSocket(SeatSocket):
 
 
 class SeatServer:
-    """Takes a token as the first frame, then runs the seat. `ends` are the outcomes of the seats it ran."""
+    """Takes a person as the first frame, then runs the seat. `ends` are the outcomes of those it ran."""
 
-    def __init__(self, engine: Signalling) -> None:
+    def __init__(self, engine: Signalling, room: RoomId) -> None:
         self.engine = engine
+        self.room = room
         self.ends: asyncio.Queue[LeaveReason] = asyncio.Queue()
         self.port = 0
 
     async def handle(self, connection: ServerConnection) -> None:
         """One browser."""
-        token = await connection.recv()
-        assert isinstance(token, str)
-        seat = await self.engine.take_seat(token)
+        person = msgspec.json.decode(await connection.recv(), type=Person)
+        seat = await self.engine.take_seat(self.room, person)
         if isinstance(seat, Rejection):
             await connection.close(REFUSED, seat.slug)
             return
@@ -63,9 +65,9 @@ class SeatServer:
 
 
 @contextlib.asynccontextmanager
-async def seat_server(engine: Signalling) -> AsyncIterator[SeatServer]:
+async def seat_server(engine: Signalling, room: RoomId) -> AsyncIterator[SeatServer]:
     """A server on a free port of the loopback."""
-    server = SeatServer(engine)
+    server = SeatServer(engine, room)
     async with serve(server.handle, "127.0.0.1", 0, close_timeout=1) as listening:
         server.port = listening.sockets[0].getsockname()[1]
         yield server
@@ -99,16 +101,16 @@ class Page:
         return self.socket.close_code
 
 
-async def sit_down(server: SeatServer, token: str) -> Page:
-    """Open a page with a token and read its welcome."""
-    page = await knock(server, token)
+async def sit_down(server: SeatServer, person: Person) -> Page:
+    """Open a person's page and read its welcome."""
+    page = await knock(server, person)
     page.welcome = await page.read()
     assert page.welcome["type"] == "welcome"
     return page
 
 
-async def knock(server: SeatServer, token: str) -> Page:
-    """Open a page with a token, whatever comes of it."""
+async def knock(server: SeatServer, person: Person) -> Page:
+    """Open a person's page, whatever comes of it."""
     socket = await connect(f"ws://127.0.0.1:{server.port}/", proxy=None, ping_interval=None)
-    await socket.send(token)
+    await socket.send(msgspec.json.encode(person))
     return Page(socket)

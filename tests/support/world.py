@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from podium_daemon.app.recording_parts import RecordingPlace, join_recorder
-from podium_daemon.conference.engine import JoinGrant, Person, RoomId, RoomSpec
+from podium_daemon.conference.engine import Person, RoomId, RoomSpec
 from podium_daemon.conference.engines.link import LinkEngine, LinkSettings
 from podium_daemon.conference.events import EngineHealth, LeaveReason
 from podium_daemon.conference.seats import LinkSeat
@@ -538,9 +538,7 @@ class Room:
         """Somebody takes a seat."""
         spec = self._here.room_of(self._row)
         await self._here.engine.open_room(spec)
-        grant = await self._here.engine.grant(spec.room, Person(pubkey=key.pubkey, device=device))
-        assert isinstance(grant, JoinGrant), grant
-        seat = await self._here.engine.take_seat(grant.token)
+        seat = await self._here.engine.take_seat(spec.room, Person(pubkey=key.pubkey, device=device))
         assert isinstance(seat, LinkSeat), seat
         await self.observe()
         return seat

@@ -32,14 +32,11 @@ from podium_daemon.conference.events import (
     TrackKind,
 )
 from podium_daemon.conference.values import (
-    GRANT_SECONDS,
     Capabilities,
     Capability,
     Collected,
     Done,
     EngineUnavailable,
-    GrantKind,
-    JoinGrant,
     Person,
     Present,
     RandomBytes,
@@ -55,7 +52,6 @@ from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.events import Pubkey
 
 __all__ = [
-    "GRANT_SECONDS",
     "Capabilities",
     "Capability",
     "Collected",
@@ -67,8 +63,6 @@ __all__ = [
     "EngineEvent",
     "EngineHealth",
     "EngineUnavailable",
-    "GrantKind",
-    "JoinGrant",
     "Joined",
     "LeaveReason",
     "Left",
@@ -148,25 +142,7 @@ class ConferenceEngine(Protocol):
         ...
 
     async def close_room(self, room: RoomId) -> Done:
-        """End every connection, void every grant. Idempotent; an unknown room is already closed."""
-        ...
-
-    async def grant(
-        self,
-        room: RoomId,
-        person: Person,
-        *,
-        ttl: int = GRANT_SECONDS,
-        publish: Collection[TrackKind] = tuple(TrackKind),
-    ) -> JoinGrant | Rejection:
-        """Let one device of a person in, once, within `ttl` seconds; `publish` is what they may send.
-
-        Where `capabilities.mute` is not NATIVE the engine cannot hold anybody to `publish`.
-        """
-        ...
-
-    async def set_permissions(self, room: RoomId, pubkey: Pubkey, publish: Collection[TrackKind]) -> Done | Rejection:
-        """Change what a person may send, on all their devices."""
+        """End every connection. Idempotent; an unknown room is already closed."""
         ...
 
     async def mute(self, room: RoomId, pubkey: Pubkey, kind: TrackKind = TrackKind.AUDIO) -> Done | Rejection:
@@ -178,7 +154,7 @@ class ConferenceEngine(Protocol):
         ...
 
     async def remove(self, room: RoomId, pubkey: Pubkey, reason: str) -> Done | Rejection:
-        """End a person's connections and void their grants. `reason` is shown to them."""
+        """End a person's connections; what they still hold opens nothing. `reason` is shown to them."""
         ...
 
     async def start_recording(self, room: RoomId, *, only: Collection[Pubkey]) -> Done | Rejection:

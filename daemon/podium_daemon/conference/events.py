@@ -94,7 +94,7 @@ class RoomOpened(Fact, frozen=True, kw_only=True, tag="roomOpened"):
 
 
 class RoomClosed(Fact, frozen=True, kw_only=True, tag="roomClosed"):
-    """Nobody is in the room any more, and all its grants are void."""
+    """Nobody is in the room any more, and no entrance to it is good."""
 
     room: RoomId
 

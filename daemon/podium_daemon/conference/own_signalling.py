@@ -1,6 +1,6 @@
-"""What engines have in common whose door is the daemon's own WebSocket: rooms, grants, seats, heartbeats, events.
+"""What engines have in common whose door is the daemon's own WebSocket: rooms, seats, heartbeats, events.
 
-A grant takes a seat, a WebSocket with heartbeats. The daemon's restart ends every seat, and nothing of them is
+A seat is a WebSocket with heartbeats. The daemon's restart ends every seat, and nothing of them is
 remembered. An engine adds what is behind the door: `link` hands out a URL, `embedded` moves media.
 """
 
@@ -9,18 +9,15 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
 import structlog
 
 from podium_daemon.conference.engine import (
-    GRANT_SECONDS,
     Capabilities,
     Capability,
     Done,
-    GrantKind,
-    JoinGrant,
     Person,
     Present,
     RandomBytes,
@@ -40,9 +37,7 @@ from podium_daemon.conference.events import (
     RoomClosed,
     RoomId,
     RoomOpened,
-    TrackKind,
 )
-from podium_daemon.conference.grants import GrantBook, SeatGrant
 from podium_daemon.conference.journal import EventJournal
 from podium_daemon.conference.seats import LinkRoom, LinkSeat, SeatSettings
 from podium_daemon.conference.signaling import Ended, FrameFlaw, Removed, ServerMessage, Welcome
@@ -50,7 +45,6 @@ from podium_daemon.conference.unsupported_controls import InRoomControls
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.supervisor import Stop
-from podium_protocol.errors import LocalProtocolError
 from podium_protocol.events import Pubkey
 
 _log = structlog.get_logger(__name__)
@@ -78,7 +72,6 @@ class OwnSignallingEngine(InRoomControls, ABC):
         self._seating = settings
         self._clock = clock
         self._random_bytes = random_bytes
-        self._grants = GrantBook(random_bytes, devices=settings.devices)
         self._rooms: dict[RoomId, LinkRoom] = {}
         self._doors = asyncio.Lock()  # a room that closes is closed before one of its name opens
         self._silence: OrderedDict[ConnectionId, LinkSeat] = OrderedDict()  # longest silent first
@@ -97,8 +90,8 @@ class OwnSignallingEngine(InRoomControls, ABC):
         """The address of somebody else's meeting, told with the welcome."""
         return None
 
-    def new_seat(self, connection: Connection, grant: SeatGrant) -> LinkSeat:  # noqa: ARG002  (for engines with media)
-        """The seat of a redeemed grant."""
+    def new_seat(self, connection: Connection, person: Person) -> LinkSeat:  # noqa: ARG002  (for engines with media)
+        """The seat of a new connection."""
         return LinkSeat(connection, self, wall=self._clock.now(), monotonic=self._clock.monotonic())
 
     def room_opened(self, room: LinkRoom) -> None:
@@ -129,9 +122,8 @@ class OwnSignallingEngine(InRoomControls, ABC):
             before = now
 
     async def sweep(self) -> int:
-        """End every seat that was silent for too long, and forget old grants; returns how many seats."""
+        """End every seat that was silent for too long; returns how many."""
         now, ended = self._clock.monotonic(), 0
-        self._grants.expire(now)
         while (seat := next(iter(self._silence.values()), None)) is not None and self._is_silent(seat, now):
             self.end(seat, LeaveReason.TIMEOUT)
             ended += 1
@@ -160,43 +152,22 @@ class OwnSignallingEngine(InRoomControls, ABC):
             closed = self._rooms.pop(room, None)
             if closed is None:
                 return Done()
-            self._grants.revoke(room)
             ended = await self._end_all(closed.seats(), LeaveReason.ROOM_CLOSED, Ended())
             self.room_closed(closed)
             self._journal.append(RoomClosed(id=f"{closed.run}/closed", at=self._now(), room=room))
             return Done(ended)
 
-    async def grant(
-        self,
-        room: RoomId,
-        person: Person,
-        *,
-        ttl: int = GRANT_SECONDS,
-        publish: Collection[TrackKind] = tuple(TrackKind),
-    ) -> JoinGrant | Rejection:
-        """See `ConferenceEngine`. A fourth device is refused; the same device again replaces itself."""
-        if ttl <= 0:
-            raise LocalProtocolError("a grant is good for at least a second")
-        if room not in self._rooms:
-            return no_room(room)
-        if refusal := self._rooms[room].too_many_devices(person):
-            return refusal
-        token = self._grants.issue(SeatGrant(room, person, self._clock.monotonic() + ttl, frozenset(publish)))
-        return JoinGrant(kind=GrantKind.SEAT, token=token, expires_at=self._now() + ttl)
-
-    async def take_seat(self, token: str) -> LinkSeat | Rejection:
+    async def take_seat(self, room: RoomId, person: Person) -> LinkSeat | Rejection:
         """See `Signalling`."""
-        grant = self._grants.redeem(token, self._clock.monotonic())
-        if grant is None:
-            detail = "this admission is not known here: it was used, has expired or was withdrawn"
-            return Rejection(Slug.SEAT_TOKEN, detail, "Join again.")
-        room = self._rooms[grant.room]  # a closed room has no grants
-        if refusal := room.too_many_devices(grant.person):
+        opened = self._rooms.get(room)
+        if opened is None:
+            return no_room(room)
+        if refusal := opened.too_many_devices(person):
             return refusal
-        replaced = room.seat_of(grant.person)
+        replaced = opened.seat_of(person)
         if replaced is not None:
             self.end(replaced, LeaveReason.REPLACED, Removed("This device joined again in another page."))
-        return self._seat(room, grant)
+        return self._seat(opened, person)
 
     async def tell(self, room: RoomId, message: ServerMessage, pubkey: Pubkey | None = None) -> int:
         """See `Signalling`."""
@@ -211,7 +182,6 @@ class OwnSignallingEngine(InRoomControls, ABC):
         """See `ConferenceEngine`. Where a kick does not reach into the room, says what is left to do there."""
         if room not in self._rooms:
             return no_room(room)
-        self._grants.revoke(room, pubkey)
         ended = await self._end_all(self._seats_of(room, pubkey), LeaveReason.REMOVED, Removed(reason))
         return Done(ended, self._advice.get(Capability.KICK, ""))
 
@@ -261,12 +231,11 @@ class OwnSignallingEngine(InRoomControls, ABC):
                 await asyncio.sleep(0)
         return tuple(seat.connection.id for seat in seats)
 
-    def _seat(self, room: LinkRoom, grant: SeatGrant) -> LinkSeat:
-        person = grant.person
+    def _seat(self, room: LinkRoom, person: Person) -> LinkSeat:
         connection = Connection(
-            ConnectionId(self._random_bytes(16).hex()), grant.room, person.pubkey, person.device, person.role
+            ConnectionId(self._random_bytes(16).hex()), room.spec.room, person.pubkey, person.device, person.role
         )
-        seat = self.new_seat(connection, grant)
+        seat = self.new_seat(connection, person)
         room.put(seat)
         self._silence[connection.id] = seat
         seat.send(Welcome(connection.id, self._seating.heartbeat, self.meeting_of(room)))

@@ -10,8 +10,7 @@ from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
-from podium_daemon.conference.engine import Connection, ConnectionId, LeaveReason, RandomBytes, RoomId
-from podium_daemon.conference.grants import SeatGrant
+from podium_daemon.conference.engine import Connection, ConnectionId, LeaveReason, Person, RandomBytes, RoomId
 from podium_daemon.conference.seats import LinkSeat
 from podium_daemon.conference.signaling import Ended, FrameFlaw, MeetingAt, Removed, ServerMessage, Welcome
 from podium_daemon.runtime.clock import Clock
@@ -20,12 +19,12 @@ from podium_daemon.runtime.secret_table import SecretTable, digest_of
 from podium_protocol.events import Pubkey
 
 _HEARTBEAT = 15  # seconds; beats say nothing here, and keep proxies from closing a silent socket
-_MAX_PLACES: Final = 200_000  # far more than there are seats: grants are limited
+_MAX_PLACES: Final = 200_000  # far more than there are seats
 
 
 class _Place(msgspec.Struct):
     seat: LinkSeat
-    grant: SeatGrant
+    person: Person
     digest: bytes = b""
 
 
@@ -43,9 +42,8 @@ class Lobby:
         """On which devices somebody is seated."""
         return set(self._places.get(room, {}).get(pubkey, {}))
 
-    def take(self, grant: SeatGrant) -> LinkSeat:
+    def take(self, room: RoomId, person: Person) -> LinkSeat:
         """Seat one device; an older seat of the same device is over."""
-        room, person = grant.room, grant.person
         place = self._places.get(room, {}).get(person.pubkey, {}).get(person.device)
         if place is not None:
             self.end(place.seat, LeaveReason.REPLACED, Removed("This device joined again in another page."))
@@ -53,18 +51,18 @@ class Lobby:
             ConnectionId(self._random_bytes(16).hex()), room, person.pubkey, person.device, person.role
         )
         seat = LinkSeat(connection, self, wall=self._clock.now(), monotonic=self._clock.monotonic())
-        place = _Place(seat, grant)
+        place = _Place(seat, person)
         self._places.setdefault(room, {}).setdefault(person.pubkey, {})[person.device] = place
         seat.send(Welcome(connection.id, _HEARTBEAT, self._address(place)))
         return seat
 
-    def enter(self, token: str) -> SeatGrant | None:
-        """Spend an address: the grant of its seat, or None. The seat is sent the next one, for a way back in."""
+    def enter(self, token: str) -> tuple[RoomId, Person] | None:
+        """Spend an address: who is seated and where, or None. The seat is sent the next one, for a way back in."""
         place = self._addresses.get(token)
         if place is None:
             return None
         place.seat.send(MeetingAt(self._address(place)))
-        return place.grant
+        return place.seat.connection.room, place.person
 
     def tell(self, room: RoomId, message: ServerMessage, pubkey: Pubkey | None = None) -> int:
         """Send a message to everybody who is seated, or to one person's devices; returns to how many."""

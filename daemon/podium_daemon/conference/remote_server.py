@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Final, Protocol, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
@@ -17,23 +17,19 @@ from weakref import WeakValueDictionary
 import structlog
 
 from podium_daemon.conference.engine import (
-    GRANT_SECONDS,
     Capabilities,
     Capability,
     Done,
     EngineEvent,
     EngineUnavailable,
-    JoinGrant,
     Person,
     RandomBytes,
     RoomId,
     RoomOpen,
     RoomSpec,
     Snapshot,
-    TrackKind,
     Unsupported,
 )
-from podium_daemon.conference.grants import SeatGrant
 from podium_daemon.conference.redirect import ENTERED_ALREADY, Entrance, Lobby
 from podium_daemon.conference.roster import Roster, no_room
 from podium_daemon.conference.seats import Seat
@@ -126,7 +122,7 @@ class RemoteServerEngine(InRoomControls, ABC):
         """Compare an open room with the server's own list."""
 
     @abstractmethod
-    async def entrance(self, grant: SeatGrant) -> Entrance:
+    async def entrance(self, room: RoomId, person: Person) -> Entrance:
         """Make the server's entrance for one person; the room is open, and made if the server let it go."""
 
     @abstractmethod
@@ -152,7 +148,6 @@ class RemoteServerEngine(InRoomControls, ABC):
 
     async def poll(self) -> None:
         """Compare every open room with the server's own list. An answer that does not come is told as bad health."""
-        self.roster.expire()
         # each by itself: one meeting that the server refuses to end, or hangs over, says nothing of the others
         ends: list[Call] = [partial(self._end_at_last, name) for name in self._unended]
         looks: list[Call] = [partial(self._look, room) for room in self.roster.rooms]
@@ -194,21 +189,11 @@ class RemoteServerEngine(InRoomControls, ABC):
             self._lobby.close(room)
             return self.roster.close(room)
 
-    async def grant(
-        self,
-        room: RoomId,
-        person: Person,
-        *,
-        ttl: int = GRANT_SECONDS,
-        publish: Collection[TrackKind] = tuple(TrackKind),
-    ) -> JoinGrant | Rejection:
-        """See `ConferenceEngine`. A seat in the lobby; the entrance is made when somebody there clicks."""
-        return self.roster.issue(room, person, ttl, self._lobby.devices(room, person.pubkey), publish)
-
-    async def take_seat(self, token: str) -> Seat | Rejection:
-        """See `Signalling`. The seat is the line to the browser; who is in the room, the server says."""
-        grant = self.roster.redeem(token)
-        return grant if isinstance(grant, Rejection) else self._lobby.take(grant)
+    async def take_seat(self, room: RoomId, person: Person) -> Seat | Rejection:
+        """See `Signalling`. A seat in the lobby; the entrance is made at the click, and the server says who is in."""
+        if refusal := self.roster.too_many_devices(room, person, self._lobby.devices(room, person.pubkey)):
+            return refusal
+        return self._lobby.take(room, person)
 
     async def tell(self, room: RoomId, message: ServerMessage, pubkey: Pubkey | None = None) -> int:
         """See `Signalling`."""
@@ -216,15 +201,16 @@ class RemoteServerEngine(InRoomControls, ABC):
 
     async def enter(self, token: str) -> Entrance | Rejection:
         """See `HandOver`."""
-        grant = self._lobby.enter(token)
-        if grant is None:
+        seated = self._lobby.enter(token)
+        if seated is None:
             return ENTERED_ALREADY
-        async with self._door(self.name_of(grant.room)):
-            opened = self.roster.rooms.get(grant.room)
+        room, person = seated
+        async with self._door(self.name_of(room)):
+            opened = self.roster.rooms.get(room)
             if opened is None:
-                return no_room(grant.room)
+                return no_room(room)
             await self._make(opened.spec)
-            return await self.entrance(grant)
+            return await self.entrance(room, person)
 
     async def snapshot(self, room: RoomId) -> Snapshot | Rejection:
         """See `ConferenceEngine`. As of the last poll and the webhooks since."""

@@ -1,7 +1,7 @@
 """Who is in the rooms of an engine whose server is another program. No I/O.
 
 The server knows people by keys the engine gave out; this book turns what the server says, by push or by a list, into
-connections, each with one join and one leave, and holds the grants that were not yet used.
+connections, each with one join and one leave.
 """
 
 from __future__ import annotations
@@ -16,9 +16,7 @@ from podium_daemon.conference.engine import (
     ConnectionId,
     Done,
     EngineHealth,
-    GrantKind,
     Joined,
-    JoinGrant,
     LeaveReason,
     Left,
     MediaUp,
@@ -32,13 +30,10 @@ from podium_daemon.conference.engine import (
     RoomOpened,
     RoomSpec,
     Snapshot,
-    TrackKind,
 )
-from podium_daemon.conference.grants import GrantBook, SeatGrant
 from podium_daemon.conference.journal import EventJournal
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection, Slug
-from podium_protocol.errors import LocalProtocolError
 from podium_protocol.events import Pubkey
 
 _SKEW: Final = 120  # seconds a server's clock may be behind ours before we believe our own
@@ -68,7 +63,7 @@ class OpenRoom(msgspec.Struct):
 
 
 class Roster:
-    """The rooms, people, unused grants and events of one engine."""
+    """The rooms, people and events of one engine."""
 
     def __init__(
         self, *, clock: Clock, random_bytes: RandomBytes, devices: int, remembered: int, keys_return: bool
@@ -78,7 +73,6 @@ class Roster:
         self._clock = clock
         self._random_bytes = random_bytes
         self._devices = devices
-        self._grants = GrantBook(random_bytes, devices=devices)
         self._order = 0
         self.run = random_bytes(8).hex()
         """Different for each start of the daemon: the beginning of ids that no connection gives."""
@@ -129,7 +123,6 @@ class Roster:
         closed = self.rooms.get(room)
         if closed is None:
             return Done()
-        self._grants.revoke(room)
         ended = [self._end(closed, member, self.now(), LeaveReason.ROOM_CLOSED) for member in _all(closed)]
         del self.rooms[room]
         self.journal.append(RoomClosed(id=f"{closed.run}/closed", at=self.now(), room=room))
@@ -137,35 +130,17 @@ class Roster:
 
     # -- the way in
 
-    def issue(
-        self,
-        room: RoomId,
-        person: Person,
-        ttl: int,
-        seated: Collection[str],
-        publish: Collection[TrackKind] = tuple(TrackKind),
-    ) -> JoinGrant | Rejection:
-        """A grant of a seat in the lobby; `seated` are the person's devices there."""
-        if ttl <= 0:
-            raise LocalProtocolError("a grant is good for at least a second")
-        if room not in self.rooms:
+    def too_many_devices(self, room: RoomId, person: Person, seated: Collection[str]) -> Rejection | None:
+        """Why one more device of a person may not come in; `seated` are those in the lobby. None: it may."""
+        opened = self.rooms.get(room)
+        if opened is None:
             return no_room(room)
-        if refusal := self._too_many_devices(self.rooms[room], person, seated):
-            return refusal
-        token = self._grants.issue(SeatGrant(room, person, self._clock.monotonic() + ttl, frozenset(publish)))
-        return JoinGrant(kind=GrantKind.SEAT, token=token, expires_at=self.now() + ttl)
-
-    def redeem(self, token: str) -> SeatGrant | Rejection:
-        """Spend a token; its room is open."""
-        grant = self._grants.redeem(token, self._clock.monotonic())
-        if grant is None:
-            detail = "this admission is not known here: it was used, has expired or was withdrawn"
-            return Rejection(Slug.SEAT_TOKEN, detail, "Join again.")
-        return grant
-
-    def expire(self) -> None:
-        """Forget grants that are too old."""
-        self._grants.expire(self._clock.monotonic())
+        devices = {member.connection.device for member in _all(opened, person.pubkey)} | set(seated)
+        if person.device in devices or len(devices) < self._devices:
+            return None
+        # as in the link engine: the newest loses
+        detail = f"this key is on all the devices that may be in the room: {self._devices}"
+        return Rejection(Slug.TOO_MANY_DEVICES, detail, "Leave on one of them, then join again.")
 
     def issued(self, room: RoomId, entrance: str, pubkey: Pubkey) -> None:
         """An entrance was given out; `entrance` is what the server will show of it."""
@@ -254,7 +229,6 @@ class Roster:
         opened = self.rooms.get(room)
         if opened is None:
             return no_room(room)
-        self._grants.revoke(room, pubkey)
         given = [entrance for entrance, holder in opened.issued.items() if holder == pubkey]
         members = _all(opened, pubkey)
         ended = tuple(self._bar(opened, member, self.now(), LeaveReason.REMOVED) for member in members)
@@ -303,14 +277,6 @@ class Roster:
         """A server's time, unless its clock is ahead of ours or far behind: nobody joins in the future."""
         now = self.now()
         return int(at) if now - _SKEW <= int(at) <= now else now
-
-    def _too_many_devices(self, room: OpenRoom, person: Person, seated: Collection[str]) -> Rejection | None:
-        devices = {member.connection.device for member in _all(room, person.pubkey)} | set(seated)
-        if person.device in devices or len(devices) < self._devices:
-            return None
-        # as in the link engine: the newest loses
-        detail = f"this key is on all the devices that may be in the room: {self._devices}"
-        return Rejection(Slug.TOO_MANY_DEVICES, detail, "Leave on one of them, then join again.")
 
 
 def no_room(room: RoomId) -> Rejection:

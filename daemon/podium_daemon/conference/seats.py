@@ -15,9 +15,9 @@ import msgspec
 
 from podium_daemon.conference.engine import Person, RoomSpec
 from podium_daemon.conference.events import Connection, LeaveReason, RoomId
-from podium_daemon.conference.grants import MAX_DEVICES
 from podium_daemon.conference.journal import REMEMBERED_EVENTS
 from podium_daemon.conference.signaling import CLOSE_CODES, Beat, FrameFlaw, Leave, ServerMessage, decode, encode
+from podium_daemon.conference.values import MAX_DEVICES
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey
@@ -53,10 +53,14 @@ class Seat(Protocol):
 
 @runtime_checkable
 class Signalling(Protocol):
-    """What an engine adds whose grants are of kind SEAT."""
+    """What an engine adds that seats people on the daemon's own socket."""
 
-    async def take_seat(self, token: str) -> Seat | Rejection:
-        """Spend a grant's token. The token is spent even if the answer is no."""
+    async def take_seat(self, room: RoomId, person: Person) -> Seat | Rejection:
+        """Seat one device of a person whom the daemon has admitted; an older seat of the same device is over.
+
+        Refused where the room is not open (`no-room`), or the person is in it on as many devices as may be
+        (`too-many-devices`).
+        """
         ...
 
     async def tell(self, room: RoomId, message: ServerMessage, pubkey: Pubkey | None = None) -> int:

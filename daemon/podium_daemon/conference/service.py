@@ -195,7 +195,6 @@ def _spec(room: RoomId, config: TrainingConferenceConfig, meeting_url: str | Non
     return RoomSpec(
         room=room,
         title=config.name,
-        max_participants=config.max_participants,
         # a recorder on the server would hold the key (semantics.md, E2EE)
         allow_recording=config.allow_recording and not config.e2ee_required,
         e2ee=config.e2ee_required,

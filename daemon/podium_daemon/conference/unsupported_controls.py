@@ -51,10 +51,6 @@ class InRoomControls:
             support=support,
         )
 
-    async def set_permissions(self, room: RoomId, pubkey: Pubkey, publish: Collection[TrackKind]) -> Done | Rejection:
-        """See `ConferenceEngine`."""
-        return self.unsupported(Capability.MUTE)
-
     async def mute(self, room: RoomId, pubkey: Pubkey, kind: TrackKind = TrackKind.AUDIO) -> Done | Rejection:
         """See `ConferenceEngine`."""
         return self.unsupported(Capability.MUTE)

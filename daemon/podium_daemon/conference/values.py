@@ -1,4 +1,4 @@
-"""What goes into an engine and comes back: rooms, people, grants, answers."""
+"""What goes into an engine and comes back: rooms, people, answers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from podium_protocol.errors import LocalProtocolError, RemoteProtocolError
 from podium_protocol.events import Pubkey
 from podium_protocol.live import fields
 
-GRANT_SECONDS: Final = 300  # long enough for a slow page and a permission dialogue, too short to be passed around
+MAX_DEVICES: Final = 3  # of one pubkey in one room (semantics.md, Attendance)
 RandomBytes = Callable[[int], bytes]  # `secrets.token_bytes`, or a seeded source in a test
 
 
@@ -67,7 +67,6 @@ class RoomSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     room: RoomId
     title: str
-    max_participants: int | None = None  # the engine's own cap, if it has one; seats are the daemon's policy
     allow_recording: bool = False
     e2ee: bool = False
     meeting_url: str | None = None
@@ -77,7 +76,7 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody the daemon has identified and admitted. An engine takes no identity from a browser.
 
     `device` is the one of the join proof, and so is `fingerprint`, the browser's DTLS certificate ("sha-256 AB:..."),
-    where the proof names one. `name` comes from a stranger: for display only, and escaped there.
+    where the proof names one.
 
     Raises:
         LocalProtocolError: a device no join proof can have.
@@ -86,7 +85,6 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     pubkey: Pubkey
     device: str
     role: Role = Role.PARTICIPANT
-    name: str = ""
     fingerprint: str | None = None
 
     def __post_init__(self) -> None:
@@ -97,26 +95,6 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     def identity(self) -> str:
         """`<pubkey>#<device>`, the name under which engines with names of their own know this connection."""
         return f"{self.pubkey}#{self.device}"
-
-
-class GrantKind(StrEnum):
-    """How a grant is used."""
-
-    SEAT = "seat"  # the daemon's own WebSocket: see `seats.Signalling`
-    TOKEN = "token"  # noqa: S105  (a kind, not a secret) handed with `url` to the engine's client library in the page
-    REDIRECT = "redirect"  # the browser goes to `url`, minted at the click and never stored
-
-
-class JoinGrant(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """One device of one person may join one room until `expires_at`. Whoever holds it, joins: never log it."""
-
-    kind: GrantKind
-    expires_at: int
-    token: str = ""
-    url: str = ""
-
-    def __repr__(self) -> str:
-        return f"<JoinGrant {self.kind} until {self.expires_at}>"
 
 
 class RoomOpen(msgspec.Struct, frozen=True):

@@ -101,7 +101,6 @@ class Slug(StrEnum):
     RECORDING_NOT_ALLOWED = "recording-not-allowed", HTTPStatus.CONFLICT
     RECORDING_UNREADABLE = "recording-unreadable", HTTPStatus.CONFLICT
     ROSTER_UNKNOWN = "roster-unknown", HTTPStatus.CONFLICT
-    SEAT_TOKEN = "seat-token", HTTPStatus.CONFLICT
     SESSION_OVER = "session-over", HTTPStatus.CONFLICT
     SIGNER_NOT_CONNECTED = "signer-not-connected", HTTPStatus.CONFLICT
     STILL_RECORDING = "still-recording", HTTPStatus.CONFLICT

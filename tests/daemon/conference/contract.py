@@ -12,8 +12,7 @@ from podium_daemon.conference.engine import (
     Capability,
     ConferenceEngine,
     Done,
-    GrantKind,
-    JoinGrant,
+    Person,
     RoomOpen,
     RoomSpec,
     Snapshot,
@@ -32,7 +31,7 @@ from podium_daemon.conference.events import (
     RoomOpened,
 )
 from podium_daemon.runtime.outcomes import Rejection
-from tests.support.conference import EventReader, granted, new_person, new_pubkey, reading
+from tests.support.conference import EventReader, new_person, new_pubkey, reading
 
 
 class Guest(Protocol):
@@ -65,8 +64,8 @@ class Rig(Protocol):
         """A room this engine can open."""
         ...
 
-    async def join(self, grant: JoinGrant) -> Guest | None:
-        """Use a grant; None if the engine refuses it."""
+    async def join(self, person: Person) -> Guest | Rejection:
+        """Let somebody into the room as the daemon does, or why the engine refuses it."""
         ...
 
     async def pass_time(self, seconds: int) -> None:
@@ -78,9 +77,9 @@ class Rig(Protocol):
         ...
 
 
-async def _joined(rig: Rig, room: RoomId, device: str = "laptop") -> Guest:
-    guest = await rig.join(granted(await rig.engine.grant(room, new_person(device=device))))
-    assert guest is not None
+async def _joined(rig: Rig, person: Person | None = None) -> Guest:
+    guest = await rig.join(person or new_person())
+    assert not isinstance(guest, Rejection), guest
     return guest
 
 
@@ -116,7 +115,7 @@ class EngineContract:
         """A room that is open stays as it is, and its opening is told once."""
         async with reading(rig.engine) as reader:
             assert await rig.engine.open_room(rig.spec) == RoomOpen(rig.spec.room, created=True)
-            guest = await _joined(rig, rig.spec.room)
+            guest = await _joined(rig)
             assert await rig.engine.open_room(rig.spec) == RoomOpen(rig.spec.room, created=False)
             assert await _present(rig, rig.spec.room) == {guest.connection}
             await reader.joined(guest.connection)
@@ -149,7 +148,7 @@ class EngineContract:
         """Whoever asks about a closed room learns that it is closed, with the next step."""
         nowhere = RoomId("never-opened")
         for answer in (
-            await rig.engine.grant(nowhere, new_person()),
+            await rig.join(new_person()),
             await rig.engine.snapshot(nowhere),
             await rig.engine.remove(nowhere, new_pubkey(), "away"),
         ):
@@ -157,65 +156,20 @@ class EngineContract:
             assert answer.slug == "no-room"
             assert answer.next_step
 
-    async def test_a_grant_lets_its_person_in_as_who_they_are(self, rig: Rig) -> None:
-        """Room, key, device and role of a connection are those of the grant, whatever the browser says."""
+    async def test_a_person_is_let_in_as_who_they_are(self, rig: Rig) -> None:
+        """Room, key, device and role of a connection are those the daemon gave, whatever the browser says."""
         await rig.engine.open_room(rig.spec)
         person = new_person(device="phone-2", role=Role.CO_HOST)
         async with reading(rig.engine) as reader:
-            guest = await rig.join(granted(await rig.engine.grant(rig.spec.room, person)))
-            assert guest is not None
+            guest = await _joined(rig, person)
             connection = (await reader.joined(guest.connection)).connection
         assert (connection.room, connection.pubkey) == (rig.spec.room, person.pubkey)
         assert (connection.device, connection.role) == ("phone-2", Role.CO_HOST)
 
-    async def test_a_grant_is_good_once(self, rig: Rig) -> None:
-        """Somebody who copied a used grant stays outside."""
-        await rig.engine.open_room(rig.spec)
-        grant = granted(await rig.engine.grant(rig.spec.room, new_person()))
-        guest = await rig.join(grant)
-        assert guest is not None
-        assert await rig.join(grant) is None
-        assert await _present(rig, rig.spec.room) == {guest.connection}
-
-    async def test_a_grant_expires(self, rig: Rig) -> None:
-        """A grant says when it ends, is good just before, and is not at that moment."""
-        await rig.engine.open_room(rig.spec)
-        early = granted(await rig.engine.grant(rig.spec.room, new_person(), ttl=60))
-        late = granted(await rig.engine.grant(rig.spec.room, new_person(), ttl=60))
-        assert early.expires_at == late.expires_at == rig.now() + 60
-        await rig.pass_time(59)
-        assert await rig.join(early) is not None
-        await rig.pass_time(1)
-        assert await rig.join(late) is None
-
-    async def test_a_made_up_grant_is_refused(self, rig: Rig) -> None:
-        """Guessing, cutting or lengthening a token, or a token of another alphabet, admits nobody."""
-        await rig.engine.open_room(rig.spec)
-        real = granted(await rig.engine.grant(rig.spec.room, new_person()))
-        for token in ("", "x", real.token[:-1], real.token + "A", real.token.upper(), "\ud800", "9" * 100_000):
-            assert await rig.join(msgspec.structs.replace(real, token=token)) is None
-        assert await rig.join(real) is not None
-
-    async def test_a_grant_does_not_show_itself(self, rig: Rig) -> None:
-        """A grant that lands in a log line or a traceback gives no room away."""
-        await rig.engine.open_room(rig.spec)
-        grant = granted(await rig.engine.grant(rig.spec.room, new_person()))
-        secrets = [secret for secret in (grant.token, grant.url) if secret]
-        assert secrets
-        assert not any(secret in text for secret in secrets for text in (repr(grant), str(grant), f"{grant}"))
-
-    async def test_closing_voids_grants(self, rig: Rig) -> None:
-        """A grant of a room's first run does not open its second."""
-        await rig.engine.open_room(rig.spec)
-        grant = granted(await rig.engine.grant(rig.spec.room, new_person()))
-        await rig.engine.close_room(rig.spec.room)
-        await rig.engine.open_room(rig.spec)
-        assert await rig.join(grant) is None
-
     async def test_closing_ends_everybody_and_then_the_room(self, rig: Rig) -> None:
         """Whoever is connected at the end leaves at the end, before the room is told closed."""
         await rig.engine.open_room(rig.spec)
-        guests = [await _joined(rig, rig.spec.room) for _ in range(3)]
+        guests = [await _joined(rig) for _ in range(3)]
         await rig.pass_time(12)
         async with reading(rig.engine) as reader:
             await rig.engine.close_room(rig.spec.room)
@@ -225,36 +179,32 @@ class EngineContract:
             assert {(end.reason, end.at) for end in ends} == {(LeaveReason.ROOM_CLOSED, rig.now())}
             assert reader.kept[-1] == closed
 
-    async def test_removing_ends_every_device_and_voids_grants(self, rig: Rig) -> None:
-        """Somebody who is thrown out is out on all devices and cannot return on what they still hold."""
+    async def test_removing_ends_every_device(self, rig: Rig) -> None:
+        """Somebody who is thrown out is out on all devices, and nobody else is."""
         await rig.engine.open_room(rig.spec)
-        bystander = await _joined(rig, rig.spec.room)
+        bystander = await _joined(rig)
         pubkey = new_pubkey()
-        grants = [
-            granted(await rig.engine.grant(rig.spec.room, new_person(pubkey, device))) for device in ("a", "b", "c")
-        ]
-        inside = [await rig.join(grant) for grant in grants[:2]]
+        inside = [await _joined(rig, new_person(pubkey, device)) for device in ("a", "b")]
         done = await rig.engine.remove(rig.spec.room, pubkey, "asked to leave")
         assert isinstance(done, Done)
-        assert set(done.connections) == {guest.connection for guest in inside if guest is not None}
+        assert set(done.connections) == {guest.connection for guest in inside}
         assert len(done.connections) == 2
-        assert await rig.join(grants[2]) is None
         assert await _present(rig, rig.spec.room) == {bystander.connection}
         async with reading(rig.engine) as reader:
             for connection in done.connections:
                 assert (await reader.left(connection)).reason is LeaveReason.REMOVED
 
     async def test_somebody_removed_can_be_let_in_again(self, rig: Rig) -> None:
-        """The deny list is the daemon's: a new grant is good."""
+        """The deny list is the daemon's: a new admission is good."""
         await rig.engine.open_room(rig.spec)
         person = new_person()
         await rig.engine.remove(rig.spec.room, person.pubkey, "by mistake")
-        assert await rig.join(granted(await rig.engine.grant(rig.spec.room, person))) is not None
+        await _joined(rig, person)
 
     async def test_each_join_has_one_leave(self, rig: Rig) -> None:
         """However often a connection ends, one end is told, at the engine's time."""
         await rig.engine.open_room(rig.spec)
-        guest = await _joined(rig, rig.spec.room)
+        guest = await _joined(rig)
         joined_at = rig.now()
         await rig.pass_time(40)
         await guest.leave()
@@ -272,8 +222,7 @@ class EngineContract:
         person = new_person()
         seen = set()
         for _ in range(3):
-            guest = await rig.join(granted(await rig.engine.grant(rig.spec.room, person)))
-            assert guest is not None
+            guest = await _joined(rig, person)
             seen.add(guest.connection)
             await guest.leave()
         assert len(seen) == 3
@@ -282,10 +231,7 @@ class EngineContract:
         """A page that was reloaded before its old socket died is in the room once."""
         await rig.engine.open_room(rig.spec)
         person = new_person()
-        first = await rig.join(granted(await rig.engine.grant(rig.spec.room, person)))
-        second = await rig.join(granted(await rig.engine.grant(rig.spec.room, person)))
-        assert first is not None
-        assert second is not None
+        first, second = await _joined(rig, person), await _joined(rig, person)
         assert await _present(rig, rig.spec.room) == {second.connection}
         async with reading(rig.engine) as reader:
             assert (await reader.left(first.connection)).reason is LeaveReason.REPLACED
@@ -294,24 +240,19 @@ class EngineContract:
         """With three devices of one key in the room a fourth stays outside until one leaves; the three may return."""
         await rig.engine.open_room(rig.spec)
         pubkey = new_pubkey()
-        guests = [
-            await rig.join(granted(await rig.engine.grant(rig.spec.room, new_person(pubkey, device))))
-            for device in ("one", "two", "three")
-        ]
-        refused = await rig.engine.grant(rig.spec.room, new_person(pubkey, "four"))
+        guests = [await _joined(rig, new_person(pubkey, device)) for device in ("one", "two", "three")]
+        refused = await rig.join(new_person(pubkey, "four"))
         assert isinstance(refused, Rejection)
         assert refused.slug == "too-many-devices"
         assert refused.next_step
-        again = await rig.join(granted(await rig.engine.grant(rig.spec.room, new_person(pubkey, "three"))))
-        assert again is not None
-        assert guests[0] is not None
+        await _joined(rig, new_person(pubkey, "three"))
         await guests[0].leave()
-        assert await rig.join(granted(await rig.engine.grant(rig.spec.room, new_person(pubkey, "four")))) is not None
+        await _joined(rig, new_person(pubkey, "four"))
 
     async def test_a_lost_connection_ends_at_its_last_sign_of_life(self, rig: Rig) -> None:
         """Somebody whose network died gets no credit for the time until it was noticed."""
         await rig.engine.open_room(rig.spec)
-        guest = await _joined(rig, rig.spec.room)
+        guest = await _joined(rig)
         await rig.pass_time(30)
         lost_at = rig.now()
         await guest.vanish()
@@ -324,7 +265,7 @@ class EngineContract:
     async def test_a_frozen_browser_is_noticed(self, rig: Rig) -> None:
         """An open socket with nobody behind it is no presence."""
         await rig.engine.open_room(rig.spec)
-        frozen, alive = await _joined(rig, rig.spec.room), await _joined(rig, rig.spec.room)
+        frozen, alive = await _joined(rig), await _joined(rig)
         await rig.pass_time(30)
         frozen_at = rig.now()
         frozen.freeze()
@@ -340,7 +281,7 @@ class EngineContract:
         await rig.engine.open_room(rig.spec)
         async with reading(rig.engine) as first:
             for _ in range(3):
-                await (await _joined(rig, rig.spec.room)).leave()
+                await (await _joined(rig)).leave()
             await rig.engine.close_room(rig.spec.room)
             await first.until(RoomClosed)
         async with reading(rig.engine) as second:
@@ -358,7 +299,7 @@ class EngineContract:
         async with reading(rig.engine) as reader:
             await rig.engine.open_room(rig.spec)
             await reader.until(RoomOpened)
-        guest = await _joined(rig, rig.spec.room)
+        guest = await _joined(rig)
         await guest.leave()
         async with reading(rig.engine, reader):
             await reader.left(guest.connection)
@@ -376,9 +317,8 @@ class EngineContract:
                 step = choose.choice(("join", "join", "join", "leave", "vanish", "freeze", "remove", "wait"))
                 if step == "join":
                     person = new_person(choose.choice(people), choose.choice("abcd"))
-                    answer = await rig.engine.grant(rig.spec.room, person)
-                    guest = None if isinstance(answer, Rejection) else await rig.join(answer)
-                    guests.extend([guest] if guest is not None else [])
+                    guest = await rig.join(person)
+                    guests.extend([] if isinstance(guest, Rejection) else [guest])
                 elif step == "remove":
                     await rig.engine.remove(rig.spec.room, choose.choice(people), "out")
                 elif step == "wait":
@@ -387,7 +327,7 @@ class EngineContract:
                     choose.choice(guests).freeze()
                 elif guests:
                     await (choose.choice(guests).leave() if step == "leave" else choose.choice(guests).vanish())
-            last = await _joined(rig, rig.spec.room)
+            last = await _joined(rig)
             await reader.joined(last.connection)
             assert _present_by_events(reader) == await _present(rig, rig.spec.room)
             assert len(_present_by_events(reader)) > 1
@@ -396,7 +336,7 @@ class EngineContract:
         """Each present connection has its join and its last sign of life, neither in the future."""
         await rig.engine.open_room(rig.spec)
         start = rig.now()
-        guest = await _joined(rig, rig.spec.room)
+        guest = await _joined(rig)
         await rig.pass_time(60)
         snapshot = await rig.engine.snapshot(rig.spec.room)
         assert isinstance(snapshot, Snapshot)
@@ -410,12 +350,9 @@ class EngineContract:
         engine, room = rig.engine, rig.spec.room
         await engine.open_room(rig.spec)
         guest = new_person()
-        assert await rig.join(granted(await engine.grant(room, guest))) is not None
+        await _joined(rig, guest)
         answers = {
-            Capability.MUTE: (
-                await engine.mute(room, guest.pubkey),
-                await engine.set_permissions(room, guest.pubkey, ()),
-            ),
+            Capability.MUTE: (await engine.mute(room, guest.pubkey),),
             Capability.MUTE_ALL: (await engine.mute_all(room, keep=()),),
             Capability.RECORD: (
                 await engine.start_recording(room, only={guest.pubkey}),
@@ -435,7 +372,7 @@ class EngineContract:
         """Where a kick does not reach into the room, the answer says what a person has to do there."""
         await rig.engine.open_room(rig.spec)
         person = new_person()
-        await rig.join(granted(await rig.engine.grant(rig.spec.room, person)))
+        await _joined(rig, person)
         done = await rig.engine.remove(rig.spec.room, person.pubkey, "out")
         assert isinstance(done, Done)
         native = rig.engine.capabilities.kick is Support.NATIVE
@@ -461,10 +398,3 @@ class EngineContract:
             health = await reader.until(EngineHealth)
         assert health.up
         assert reader.kept[0] == health
-
-    async def test_a_grant_has_what_its_kind_needs(self, rig: Rig) -> None:
-        """A seat has a token, a redirect an address, a client library both."""
-        await rig.engine.open_room(rig.spec)
-        grant = granted(await rig.engine.grant(rig.spec.room, new_person()))
-        assert bool(grant.token) == (grant.kind is not GrantKind.REDIRECT)
-        assert bool(grant.url) == (grant.kind is not GrantKind.SEAT)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from podium_daemon.conference.engine import Person, RoomSpec
+from podium_daemon.conference.engine import RoomSpec
 from podium_daemon.conference.engines.link import LinkEngine, LinkSettings
 from podium_daemon.conference.events import LeaveReason, RoomId
 from podium_daemon.conference.seats import MAX_UNREAD, LinkSeat, SocketGone, run_seat
@@ -15,7 +15,7 @@ from podium_daemon.conference.signaling import CLOSE_CODES, Notice, Resume
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.rooms.resume_tokens import ResumeSecrets
 from tests.support.clock import ManualClock
-from tests.support.conference import granted, new_person, reading, seeded_bytes
+from tests.support.conference import new_person, reading, seeded_bytes
 from tests.support.seat_server import REFUSED, SeatServer, knock, seat_server, sit_down
 
 ROOM = RoomId("b0c4")
@@ -44,19 +44,15 @@ async def engine(clock: ManualClock) -> AsyncIterator[LinkEngine]:
 @pytest.fixture
 async def server(engine: LinkEngine) -> AsyncIterator[SeatServer]:
     """A WebSocket server around the engine."""
-    async with seat_server(engine) as server:
+    async with seat_server(engine, ROOM) as server:
         yield server
-
-
-async def _token(engine: LinkEngine, person: Person | None = None) -> str:
-    return granted(await engine.grant(ROOM, person or new_person())).token
 
 
 async def test_a_page_sits_down_and_says_goodbye(clock: ManualClock, engine: LinkEngine, server: SeatServer) -> None:
     """The page learns the meeting's address, stays while it beats, and its goodbye is the end."""
     start = int(clock.now())
     async with reading(engine) as reader:
-        page = await sit_down(server, await _token(engine))
+        page = await sit_down(server, new_person())
         assert page.welcome == {
             "type": "welcome",
             "connection": page.connection,
@@ -78,7 +74,7 @@ async def test_a_page_sits_down_and_says_goodbye(clock: ManualClock, engine: Lin
 async def test_a_closed_tab_is_a_goodbye(clock: ManualClock, engine: LinkEngine, server: SeatServer) -> None:
     """A browser that closes the socket properly was there until then."""
     async with reading(engine) as reader:
-        page = await sit_down(server, await _token(engine))
+        page = await sit_down(server, new_person())
         await clock.advance(9)
         await page.socket.close(1001)
         end = await reader.left(page.connection)
@@ -90,7 +86,7 @@ async def test_a_cut_connection_ends_at_the_last_beat(
 ) -> None:
     """TCP that dies without a close frame is presence until the last sign of life."""
     async with reading(engine) as reader:
-        page = await sit_down(server, await _token(engine))
+        page = await sit_down(server, new_person())
         await clock.advance(4)
         await page.say("beat")
         await (await page.socket.ping())
@@ -106,8 +102,8 @@ async def test_a_frozen_page_is_closed(clock: ManualClock, engine: LinkEngine, s
     """A page whose socket still answers pings but that does not beat is out after three heartbeats."""
     start = int(clock.now())
     async with reading(engine) as reader:
-        frozen = await sit_down(server, await _token(engine))
-        alive = await sit_down(server, await _token(engine))
+        frozen = await sit_down(server, new_person())
+        alive = await sit_down(server, new_person())
         for _ in range(3):
             await clock.advance(5)
             await alive.say("beat")
@@ -128,7 +124,7 @@ async def test_somebody_who_lost_the_socket_returns_with_the_secret(
     """The secret that came over the seat brings the same person and device back as a new connection."""
     book, person = ResumeSecrets(clock, seeded_bytes(9)), new_person()
     async with reading(engine) as reader:
-        page = await sit_down(server, await _token(engine, person))
+        page = await sit_down(server, person)
         lost = (await reader.joined(page.connection)).connection
         await engine.tell(ROOM, Resume(book.mint(lost), 120), person.pubkey)
         secret = str((await page.read())["secret"])
@@ -138,22 +134,23 @@ async def test_somebody_who_lost_the_socket_returns_with_the_secret(
         await clock.advance(30)
         known = book.redeem(secret)
         assert known == lost
-        back = await sit_down(server, await _token(engine, new_person(known.pubkey, known.device)))
+        back = await sit_down(server, new_person(known.pubkey, known.device))
         again = (await reader.joined(back.connection)).connection
         await back.socket.close()
     assert (again.pubkey, again.device) == (lost.pubkey, lost.device)
     assert again.id != lost.id
 
 
-async def test_a_used_token_opens_nothing(engine: LinkEngine, server: SeatServer) -> None:
-    """A second page with the same token is closed with the refusal, the first stays."""
-    token = await _token(engine)
-    first = await sit_down(server, token)
-    second = await knock(server, token)
-    assert await second.closed() == REFUSED
+async def test_a_refused_page_is_closed(engine: LinkEngine, server: SeatServer) -> None:
+    """A person's fourth page is closed with the refusal, the first stays."""
+    person = new_person()
+    pages = [await sit_down(server, new_person(person.pubkey, device)) for device in "abc"]
+    refused = await knock(server, new_person(person.pubkey, "d"))
+    assert await refused.closed() == REFUSED
     await engine.tell(ROOM, Notice("hello"))
-    assert (await first.read())["text"] == "hello"
-    await first.socket.close()
+    assert (await pages[0].read())["text"] == "hello"
+    for page in pages:
+        await page.socket.close()
 
 
 @pytest.mark.parametrize(
@@ -168,7 +165,7 @@ async def test_the_page_is_told_before_the_socket_closes(
 ) -> None:
     """An ended room or a kick reaches the page as a message, then as the close code."""
     person = new_person()
-    page = await sit_down(server, await _token(engine, person))
+    page = await sit_down(server, person)
     await (engine.close_room(ROOM) if act == "close" else engine.remove(ROOM, person.pubkey, "Be kind."))
     assert await page.read() == last
     assert await page.closed() == CLOSE_CODES[reason]
@@ -177,7 +174,7 @@ async def test_the_page_is_told_before_the_socket_closes(
 
 async def test_garbage_from_a_page_does_not_close_its_socket(engine: LinkEngine, server: SeatServer) -> None:
     """Bad frames are dropped and counted; the page is still told things."""
-    page = await sit_down(server, await _token(engine))
+    page = await sit_down(server, new_person())
     for frame in ("{", b"\x00\xff", '{"type":"beat","type":"beat"}', "y" * 2000):
         await page.socket.send(frame)
     await page.say("sing")
@@ -192,8 +189,8 @@ async def test_a_server_that_stops_drops_its_pages(clock: ManualClock, engine: L
     """A daemon that goes down did not hear its pages leave: they end at their last sign of life."""
     start = int(clock.now())
     async with reading(engine) as reader:
-        async with seat_server(engine) as server:
-            page = await sit_down(server, await _token(engine))
+        async with seat_server(engine, ROOM) as server:
+            page = await sit_down(server, new_person())
             await clock.advance(3)
         end = await reader.left(page.connection)
         await page.closed()
@@ -224,7 +221,7 @@ class _StuckSocket:
 
 async def test_a_send_that_is_stuck_ends_with_its_socket(clock: ManualClock, engine: LinkEngine) -> None:
     """A browser that does not read loses its seat by time-out or by its unread messages, and the pump ends."""
-    seat = await engine.take_seat(await _token(engine))
+    seat = await engine.take_seat(ROOM, new_person())
     assert isinstance(seat, LinkSeat)
     socket = _StuckSocket()
     pump = asyncio.create_task(run_seat(seat, socket))
@@ -243,7 +240,7 @@ async def test_a_socket_that_cannot_be_written_frees_the_seat(engine: LinkEngine
         async def send(self, frame: str) -> None:
             raise SocketGone(clean=not frame)
 
-    seat = await engine.take_seat(await _token(engine))
+    seat = await engine.take_seat(ROOM, new_person())
     assert isinstance(seat, LinkSeat)
     socket = Deaf()
     pump = asyncio.create_task(run_seat(seat, socket))
@@ -260,7 +257,7 @@ async def test_a_failure_in_the_pump_frees_the_seat(engine: LinkEngine) -> None:
         async def receive(self) -> str:
             raise ZeroDivisionError
 
-    seat = await engine.take_seat(await _token(engine))
+    seat = await engine.take_seat(ROOM, new_person())
     assert isinstance(seat, LinkSeat)
     with pytest.raises(ExceptionGroup) as error:
         await run_seat(seat, Broken())

@@ -22,7 +22,7 @@ from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey
 from tests.support.clock import ManualClock
-from tests.support.conference import granted, new_person, new_pubkey, reading, seeded_bytes
+from tests.support.conference import new_person, new_pubkey, reading, seeded_bytes
 from tests.support.events import key_of
 
 INSTRUCTOR = key_of(1).pubkey
@@ -218,7 +218,7 @@ async def test_a_refused_second_start_spares_the_room_people_are_in(stage: Stage
     """A start that is refused when the room was open before throws nobody out."""
     room = await stage.created()
     await stage.service.start_live_session(LESSON)
-    await stage.engine.take_seat(granted(await stage.engine.grant(room.conference_room_id, new_person())).token)
+    await stage.engine.take_seat(room.conference_room_id, new_person())
     stage.sessions.verified = False
     assert isinstance(await stage.service.start_live_session(LESSON), Rejection)
     assert await stage.present() == 1
@@ -283,7 +283,7 @@ async def test_an_engine_that_records_is_stopped_before_its_room_closes() -> Non
 def test_an_encrypted_room_is_not_recorded(e2ee: bool, recorded: bool) -> None:
     """A recorder on the server would hold the key, so required encryption goes before allowed recording."""
     spec = _spec(RoomId("r"), config(e2ee=e2ee), None)
-    assert (spec.e2ee, spec.allow_recording, spec.max_participants) == (e2ee, recorded, 50)
+    assert (spec.e2ee, spec.allow_recording) == (e2ee, recorded)
 
 
 async def test_a_refused_end_closes_nothing(stage: Stage) -> None:
@@ -305,7 +305,7 @@ async def test_details_count_people_not_devices(stage: Stage) -> None:
     await stage.service.start_live_session(LESSON)
     pubkey = new_pubkey()
     for person in (new_person(pubkey, "phone"), new_person(pubkey, "laptop"), new_person()):
-        await stage.engine.take_seat(granted(await stage.engine.grant(room, person)).token)
+        await stage.engine.take_seat(room, person)
     live = ConferenceDetails(room, is_active=True, participant_count=2)
     assert await stage.service.get_conference_details(LESSON) == live
 

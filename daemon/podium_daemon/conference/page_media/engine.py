@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from podium_daemon.conference.engine import Collected, Done, RandomBytes, RoomSpec, Unsupported
+from podium_daemon.conference.engine import Collected, Done, Person, RandomBytes, RoomSpec, Unsupported
 from podium_daemon.conference.events import (
     Connection,
     ConnectionId,
@@ -27,7 +27,6 @@ from podium_daemon.conference.events import (
     TrackChanged,
     TrackKind,
 )
-from podium_daemon.conference.grants import SeatGrant
 from podium_daemon.conference.own_signalling import OwnSignallingEngine, no_room
 from podium_daemon.conference.page_media.media_host import MediaHost, MediaObserver
 from podium_daemon.conference.page_media.messages import (
@@ -38,7 +37,6 @@ from podium_daemon.conference.page_media.messages import (
     Exit,
     Frame,
     PageMessage,
-    Permit,
     Record,
     Recorded,
     Report,
@@ -63,15 +61,14 @@ _MAX_REASONS: Final = 64  # names of counters; there are about thirty
 
 
 class MediaSeat(LinkSeat):
-    """A `Seat`. `publish` and `silenced` are what the media host is told, and told again when it was restarted."""
+    """A `Seat`. `silenced` is told to the media host, and told again when it was restarted."""
 
     def __init__(
-        self, connection: Connection, engine: PageMediaEngine, grant: SeatGrant, *, wall: float, monotonic: float
+        self, connection: Connection, engine: PageMediaEngine, person: Person, *, wall: float, monotonic: float
     ) -> None:
         super().__init__(connection, engine, wall=wall, monotonic=monotonic)
-        self.publish = grant.publish
         self.silenced: set[TrackKind] = set()
-        self.fingerprint = grant.person.fingerprint
+        self.fingerprint = person.fingerprint
         self.changes = 0
         self._engine = engine
 
@@ -134,16 +131,6 @@ class PageMediaEngine(OwnSignallingEngine):
         return None
 
     # -- what the daemon wants of those in a room
-
-    async def set_permissions(self, room: RoomId, pubkey: Pubkey, publish: Collection[TrackKind]) -> Done | Rejection:
-        """See `ConferenceEngine`."""
-        if room not in self._rooms:
-            return no_room(room)
-        seats = self._media_seats(room, pubkey)
-        for seat in seats:
-            seat.publish = frozenset(publish)
-            self.media.send(Permit(seat.connection.id, seat.publish))
-        return Done(tuple(seat.connection.id for seat in seats))
 
     async def mute(self, room: RoomId, pubkey: Pubkey, kind: TrackKind = TrackKind.AUDIO) -> Done | Rejection:
         """See `ConferenceEngine`."""
@@ -215,10 +202,10 @@ class PageMediaEngine(OwnSignallingEngine):
         else:
             seat.say(Away())
 
-    def new_seat(self, connection: Connection, grant: SeatGrant) -> LinkSeat:
+    def new_seat(self, connection: Connection, person: Person) -> LinkSeat:
         """See `OwnSignallingEngine`."""
         wall, monotonic = self._clock.now(), self._clock.monotonic()
-        return MediaSeat(connection, self, grant, wall=wall, monotonic=monotonic)
+        return MediaSeat(connection, self, person, wall=wall, monotonic=monotonic)
 
     def room_opened(self, room: LinkRoom) -> None:  # noqa: ARG002  (any room will do)
         """See `OwnSignallingEngine`."""
@@ -299,7 +286,6 @@ class PageMediaEngine(OwnSignallingEngine):
                 room=connection.room,
                 connection=connection.id,
                 pubkey=connection.pubkey,
-                publish=seat.publish,
                 silenced=frozenset(seat.silenced),
                 fingerprint=seat.fingerprint,
                 ice_servers=page_servers(self._settings.ice_servers, self._turn_secret, self._now()),

@@ -23,7 +23,6 @@ class Enter(msgspec.Struct, frozen=True, tag="enter", kw_only=True):
     room: RoomId
     connection: ConnectionId
     pubkey: Pubkey
-    publish: frozenset[TrackKind]
     silenced: frozenset[TrackKind]
     fingerprint: str | None
     ice_servers: tuple[IceServer, ...] = ()
@@ -40,13 +39,6 @@ class PageMessage(msgspec.Struct, frozen=True, tag="said"):
 
     connection: ConnectionId
     signal: PageSignal
-
-
-class Permit(msgspec.Struct, frozen=True, tag="permit"):
-    """What they may send from now on."""
-
-    connection: ConnectionId
-    publish: frozenset[TrackKind]
 
 
 class Silence(msgspec.Struct, frozen=True, tag="silence"):
@@ -70,7 +62,7 @@ class StopRecording(msgspec.Struct, frozen=True, tag="stopRecording"):
     room: RoomId
 
 
-Command = Enter | Exit | PageMessage | Permit | Silence | Record | StopRecording
+Command = Enter | Exit | PageMessage | Silence | Record | StopRecording
 
 
 class Frame(msgspec.Struct, frozen=True, tag="frame"):

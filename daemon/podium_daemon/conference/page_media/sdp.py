@@ -19,7 +19,6 @@ MID: Final = "urn:ietf:params:rtp-hdrext:sdes:mid"
 LEVEL: Final = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 _CODECS: Final = {"audio": "opus/48000/2", "video": "VP8/90000"}
 _FEEDBACK: Final = ("nack", "nack pli", "ccm fir")
-_DIRECTIONS: Final = ("sendrecv", "sendonly", "recvonly", "inactive")
 _SETUP: Final = ("actpass", "active", "passive")
 _MEDIA: Final = re.compile(r"m=(audio|video) \d{1,5} UDP/TLS/RTP/SAVPF((?: \d{1,3}){1,64})")
 _ATTRIBUTE: Final = re.compile(r"a=([a-z-]{1,32})(?::(.{1,512}))?")

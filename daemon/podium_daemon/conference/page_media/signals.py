@@ -70,10 +70,9 @@ class IceServer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Begin(_Signal, frozen=True, tag="begin", kw_only=True, rename="camel"):
-    """Media is there: make both connections, and drop those of before. `publish` is what the person may send."""
+    """Media is there: make both connections, and drop those of before."""
 
     ice_servers: tuple[IceServer, ...] = ()
-    publish: tuple[TrackKind, ...] = ()
 
 
 class Accept(_Signal, frozen=True, tag="accept", kw_only=True):
@@ -112,12 +111,6 @@ class Muted(_Signal, frozen=True, tag="muted", kw_only=True):
     turn: int
 
 
-class Permitted(_Signal, frozen=True, tag="permitted", kw_only=True):
-    """What the person may send from now on."""
-
-    publish: tuple[TrackKind, ...]
-
-
 class Failed(_Signal, frozen=True, tag="failed", kw_only=True):
     """A connection did not come about or broke; the page tries again after a pause."""
 
@@ -129,7 +122,7 @@ class Away(_Signal, frozen=True, tag="away", kw_only=True):
     """Media is not there at the moment; `begin` follows when it is."""
 
 
-ServerSignal = Begin | Accept | Offer | Lines | Muted | Permitted | Failed | Away
+ServerSignal = Begin | Accept | Offer | Lines | Muted | Failed | Away
 
 
 class _Envelope(msgspec.Struct):

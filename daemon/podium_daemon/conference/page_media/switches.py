@@ -1,4 +1,4 @@
-"""What somebody may send, wants to send, and really sends: one rule for the embedded engine and Janus. No I/O."""
+"""What a person wants to send, and really sends: one rule for the embedded engine and Janus. No I/O."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 from podium_daemon.conference.events import TrackChange, TrackKind
 from podium_daemon.conference.page_media.messages import Changed, Enter, Report
-from podium_daemon.conference.page_media.signals import Muted, Permitted, Sending, ServerSignal
+from podium_daemon.conference.page_media.signals import Muted, Sending, ServerSignal
 
 PUBLISHED: Final = (TrackKind.AUDIO, TrackKind.VIDEO, TrackKind.SCREEN)
 """The order of a page's media lines."""
@@ -25,7 +25,6 @@ class Switches:
         changed: Callable[[TrackKind], None],
     ) -> None:
         self._connection = entered.connection
-        self._publish = set(entered.publish)
         self._silenced = set(entered.silenced)
         self._off: set[TrackKind] = set()
         self._live: set[TrackKind] = set()
@@ -39,18 +38,13 @@ class Switches:
             self._say(Muted(kind=kind, turn=self._turn))
 
     @property
-    def may_publish(self) -> tuple[TrackKind, ...]:
-        """What they may send."""
-        return tuple(sorted(self._publish))
-
-    @property
     def is_publishing(self) -> bool:
         """Whether anything of theirs comes."""
         return bool(self._live)
 
     def is_on(self, kind: TrackKind) -> bool:
         """Whether this kind is passed on."""
-        return kind in self._publish and kind not in self._silenced and kind not in self._off
+        return kind not in self._silenced and kind not in self._off
 
     def sends(self, kind: TrackKind) -> bool:
         """Whether this kind comes, and is passed on."""
@@ -88,15 +82,6 @@ class Switches:
         self._say(Muted(kind=kind, turn=self._turn))
         if was_on:
             self._switched(kind, on=False)
-
-    def permit(self, publish: frozenset[TrackKind]) -> None:
-        """What they may send from now on."""
-        before = {kind for kind in PUBLISHED if self.is_on(kind)}
-        self._publish = set(publish)
-        self._say(Permitted(publish=self.may_publish))
-        for kind in PUBLISHED:
-            if self.is_on(kind) != (kind in before):
-                self._switched(kind, on=kind not in before)
 
     def _switched(self, kind: TrackKind, *, on: bool) -> None:
         if kind in self._live:

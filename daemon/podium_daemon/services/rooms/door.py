@@ -8,7 +8,6 @@ from typing import Final
 
 import msgspec
 
-from podium_daemon.conference.engine import GRANT_SECONDS
 from podium_daemon.conference.events import Connection
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection, Slug
@@ -130,6 +129,7 @@ _SEALED: Final = (
 _BY_PERSON = "[lessonId+pubkey]"
 
 MAX_ISSUED: Final = 20_000
+TICKET_SECONDS: Final = 300  # long enough for a slow page and a permission dialogue, too short to be passed around
 """Challenges or tickets at a time: who asks for a challenge has proven nothing yet, so memory is bounded."""
 
 
@@ -145,7 +145,7 @@ class Joining:
         self._store = store
         self._clock = clock
         self._challenges: SecretTable[Challenge] = SecretTable(clock, random_bytes, maximum=MAX_ISSUED, seconds=WINDOW)
-        self._tickets: SecretTable[Entry] = SecretTable(clock, random_bytes, maximum=MAX_ISSUED, seconds=GRANT_SECONDS)
+        self._tickets: SecretTable[Entry] = SecretTable(clock, random_bytes, maximum=MAX_ISSUED, seconds=TICKET_SECONDS)
 
     def challenge(self, row: LiveSessionRow, url: str, *, recording_policy: str, notice: str) -> Challenge:
         """A nonce with everything the proof must answer; the policy is shown where recording is allowed.
@@ -224,7 +224,7 @@ class Joining:
         """The right to open one room socket."""
         return Ticket(
             token=self._tickets.issue(entry),
-            expires_at=int(self._clock.now()) + GRANT_SECONDS,
+            expires_at=int(self._clock.now()) + TICKET_SECONDS,
             waiting_for=obstacle.reason if obstacle else None,
         )
 

@@ -373,8 +373,7 @@ class Rooms:
         person = Person(
             pubkey=entry.pubkey, device=entry.device, role=Role(entry.role.value), fingerprint=entry.fingerprint
         )
-        grant = await self._engine.grant(spec.room, person)
-        seat = grant if isinstance(grant, Rejection) else await self._seats.take_seat(grant.token)
+        seat = await self._seats.take_seat(spec.room, person)
         if isinstance(seat, Rejection):
             return TurnedAway(seat.slug, seat.detail)
         await self._stand(row, {entry.pubkey}, ADMITTED)

@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podium_daemon.conference.engine import Capability, Done, JoinGrant, RoomSpec, Snapshot, Support, Unsupported
+from podium_daemon.conference.engine import Capability, Done, Person, RoomSpec, Snapshot, Support, Unsupported
 from podium_daemon.conference.engines.link import LinkEngine, LinkSettings
 from podium_daemon.conference.events import ConnectionId, LeaveReason, Left, RoomClosed, RoomId
 from podium_daemon.conference.seats import MAX_UNREAD, LinkSeat, Signalling
 from podium_daemon.conference.signaling import Notice
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.supervisor import Stop
-from podium_protocol.errors import InvalidInput, LocalProtocolError
+from podium_protocol.errors import InvalidInput
 from tests.daemon.conference.contract import EngineContract, Guest
 from tests.support.clock import ManualClock
-from tests.support.conference import granted, new_person, new_pubkey, reading, seeded_bytes
+from tests.support.conference import new_person, new_pubkey, reading, seeded_bytes
 
 ROOM = RoomId("b0c4")
 SPEC = RoomSpec(room=ROOM, title="Rust for gardeners", meeting_url="https://meet.example.org/rust?pwd=hunter2")
@@ -34,7 +34,7 @@ def _checked(clock: ManualClock, url: str) -> Unsupported | None:
 
 
 async def _seat(engine: LinkEngine, device: str = "laptop") -> LinkSeat:
-    seat = await engine.take_seat(granted(await engine.grant(ROOM, new_person(device=device))).token)
+    seat = await engine.take_seat(ROOM, new_person(device=device))
     assert isinstance(seat, LinkSeat)
     return seat
 
@@ -82,11 +82,11 @@ class LinkRig:
         self.spec = SPEC
         self.guests: list[LinkGuest] = []
 
-    async def join(self, grant: JoinGrant) -> Guest | None:
+    async def join(self, person: Person) -> Guest | Rejection:
         """Take a seat."""
-        seat = await self.engine.take_seat(grant.token)
+        seat = await self.engine.take_seat(ROOM, person)
         if isinstance(seat, Rejection):
-            return None
+            return seat
         self.guests.append(LinkGuest(seat))
         return self.guests[-1]
 
@@ -129,7 +129,7 @@ async def engine(clock: ManualClock) -> LinkEngine:
 
 
 def test_it_is_what_it_says(clock: ManualClock) -> None:
-    """Its attendance is presence, it remembers nothing, its grants are seats, nobody hears the URL unadmitted."""
+    """Its attendance is presence, it remembers nothing, it has seats, nobody hears the URL unadmitted."""
     engine = _engine(clock)
     assert (engine.name, engine.evidence, engine.history) == ("link", "presence", False)
     assert isinstance(engine, Signalling)
@@ -199,12 +199,11 @@ class TestMeetingUrl:
                 assert "hunter2" not in str(error.value)
 
     async def test_no_event_and_no_answer_but_the_welcome_tells_it(self, engine: LinkEngine) -> None:
-        """The meeting's password is in no event, grant or snapshot that others could read."""
-        grant = await engine.grant(ROOM, new_person())
+        """The meeting's password is in no event or snapshot that others could read."""
         await _seat(engine)
         async with reading(engine) as reader:
             await reader.joined((await _seat(engine, "phone")).connection.id)
-        for told in (*reader.kept, grant, await engine.snapshot(ROOM)):
+        for told in (*reader.kept, await engine.snapshot(ROOM)):
             assert b"hunter2" not in msgspec.json.encode(told)
 
 
@@ -269,14 +268,6 @@ class TestSilence:
         snapshot = await engine.snapshot(ROOM)
         assert isinstance(snapshot, Snapshot)
         assert [(one.joined_at, one.last_evidence) for one in snapshot.present] == [(start, start + 4)]
-
-    async def test_a_sweep_forgets_grants_nobody_used(self, clock: ManualClock, engine: LinkEngine) -> None:
-        """Memory does not fill up with grants of people who never came."""
-        for _ in range(10):
-            await engine.grant(ROOM, new_person(), ttl=60)
-        await clock.advance(60)
-        await engine.sweep()
-        assert len(engine._grants) == 0
 
     async def test_whoever_left_leaves_nothing_behind(self, engine: LinkEngine) -> None:
         """People who come and go during a long session do not add up in memory."""
@@ -426,7 +417,7 @@ class TestMessages:
         """A notice reaches the room, or all devices of one person, and says how many that were."""
         pubkey = new_pubkey()
         for device in ("a", "b"):
-            await engine.take_seat(granted(await engine.grant(ROOM, new_person(pubkey, device))).token)
+            await engine.take_seat(ROOM, new_person(pubkey, device))
         other = await _seat(engine)
         assert await engine.tell(ROOM, Notice("ends in 5 minutes")) == 3
         assert await engine.tell(ROOM, Notice("only you"), pubkey) == 2
@@ -456,14 +447,14 @@ class TestMessages:
     async def test_the_page_hears_why_it_is_over(self, engine: LinkEngine, act: str, last: dict[str, str]) -> None:
         """The last message of a seat that is taken away says so."""
         person = new_person()
-        seat = await engine.take_seat(granted(await engine.grant(ROOM, person)).token)
+        seat = await engine.take_seat(ROOM, person)
         assert isinstance(seat, LinkSeat)
         if act == "remove":
             await engine.remove(ROOM, person.pubkey, "Be kind.")
         elif act == "close":
             await engine.close_room(ROOM)
         else:
-            await engine.take_seat(granted(await engine.grant(ROOM, person)).token)
+            await engine.take_seat(ROOM, person)
         frames = [msgspec.json.decode(frame) async for frame in seat.outgoing()]
         assert frames[1:] == [last]
 
@@ -514,25 +505,6 @@ class TestManyPeople:
         assert {end.reason for end in ends} == {LeaveReason.LEFT, LeaveReason.ROOM_CLOSED}
 
 
-async def test_three_devices_that_took_a_fourth_grant_early_still_hold_three(engine: LinkEngine) -> None:
-    """Grants are cheap to ask for, seats are not: four grants of one key end in three seats."""
-    pubkey = new_pubkey()
-    early = granted(await engine.grant(ROOM, new_person(pubkey, "early")))
-    for device in ("a", "b"):
-        await engine.take_seat(granted(await engine.grant(ROOM, new_person(pubkey, device))).token)
-    third = granted(await engine.grant(ROOM, new_person(pubkey, "c")))
-    assert isinstance(await engine.take_seat(third.token), LinkSeat)
-    refused = await engine.take_seat(early.token)
-    assert isinstance(refused, Rejection)
-    assert refused.slug == "too-many-devices"
-
-
-async def test_a_grant_needs_a_lifetime(engine: LinkEngine) -> None:
-    """A grant that has expired when it is made is the caller's error."""
-    with pytest.raises(LocalProtocolError):
-        await engine.grant(ROOM, new_person(), ttl=0)
-
-
 @pytest.mark.parametrize("setting", ["heartbeat", "missed_heartbeats", "devices", "remembered_events"])
 @pytest.mark.parametrize("value", [0, -1])
 def test_settings_that_cannot_work_are_refused(clock: ManualClock, setting: str, value: int) -> None:
@@ -546,7 +518,7 @@ async def test_the_number_of_devices_is_a_setting(clock: ManualClock) -> None:
     engine = _engine(clock, devices=1)
     await engine.open_room(SPEC)
     pubkey = new_pubkey()
-    await engine.take_seat(granted(await engine.grant(ROOM, new_person(pubkey, "first"))).token)
-    refused = await engine.grant(ROOM, new_person(pubkey, "second"))
+    await engine.take_seat(ROOM, new_person(pubkey, "first"))
+    refused = await engine.take_seat(ROOM, new_person(pubkey, "second"))
     assert isinstance(refused, Rejection)
     assert refused.detail.endswith("devices that may be in the room: 1")

@@ -86,7 +86,7 @@ def test_what_we_say_has_a_type_and_the_pages_spelling() -> None:
         "do": "lines",
         "lines": [{"mid": "0", "kind": "audio", "connection": "c", "pubkey": "ab", "on": True}],
     }
-    begin = json.loads(encode_signal(Begin(ice_servers=(IceServer("turn:x", "u", "p"),), publish=(TrackKind.AUDIO,))))
+    begin = json.loads(encode_signal(Begin(ice_servers=(IceServer("turn:x", "u", "p"),))))
     assert begin["iceServers"] == [{"urls": "turn:x", "username": "u", "credential": "p"}]
     assert json.loads(encode_signal(Away())) == {"type": "media", "do": "away"}
 

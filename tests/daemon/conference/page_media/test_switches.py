@@ -1,4 +1,4 @@
-"""What somebody may send, wants to send and really sends, without a Janus."""
+"""What somebody wants to send and really sends, without a media host."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from podium_daemon.conference.events import ConnectionId, RoomId, TrackChange, TrackKind
 from podium_daemon.conference.page_media.messages import Changed, Enter, Report
-from podium_daemon.conference.page_media.signals import Muted, Permitted, Sending, ServerSignal
+from podium_daemon.conference.page_media.signals import Muted, Sending, ServerSignal
 from podium_daemon.conference.page_media.switches import Switches
 from tests.support.conference import new_pubkey
 
@@ -16,9 +16,7 @@ AUDIO, VIDEO, SCREEN = TrackKind.AUDIO, TrackKind.VIDEO, TrackKind.SCREEN
 class Desk:
     """Somebody's switches, and what they said to whom."""
 
-    def __init__(
-        self, *, publish: frozenset[TrackKind] = frozenset(TrackKind), silenced: tuple[TrackKind, ...] = ()
-    ) -> None:
+    def __init__(self, *, silenced: tuple[TrackKind, ...] = ()) -> None:
         self.page: list[ServerSignal] = []
         self.told: list[tuple[TrackKind, TrackChange]] = []
         self.changed: list[TrackKind] = []
@@ -26,7 +24,6 @@ class Desk:
             room=RoomId("r"),
             connection=ConnectionId("c"),
             pubkey=new_pubkey(),
-            publish=publish,
             silenced=frozenset(silenced),
             fingerprint=None,
         )
@@ -86,14 +83,3 @@ def test_switching_off_a_microphone_mutes_and_a_camera_ends(kind: TrackKind, cha
     desk.switches.came(kind)
     desk.send(*(other for other in TrackKind if other is not kind))
     assert desk.told[-1] == (kind, change)
-
-
-def test_what_may_not_be_sent_is_off_and_comes_back() -> None:
-    """Permissions change what is passed on, whatever the page says."""
-    desk = Desk(publish=frozenset({AUDIO}))
-    assert desk.switches.may_publish == (AUDIO,)
-    assert not desk.switches.is_on(VIDEO)
-    desk.switches.permit(frozenset({VIDEO}))
-    assert desk.page == [Permitted(publish=(VIDEO,))]
-    assert [desk.switches.is_on(kind) for kind in (AUDIO, VIDEO, SCREEN)] == [False, True, False]
-    assert set(desk.changed) == {AUDIO, VIDEO}

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from podium_daemon.conference.engine import JoinGrant, LeaveReason, Person, Role, Support, TrackKind
+from podium_daemon.conference.engine import LeaveReason, Person, Role, Support, TrackKind
 from podium_daemon.conference.engines.link import LinkSettings
 from podium_daemon.conference.seats import LinkSeat
 from podium_daemon.runtime.outcomes import Rejection
@@ -40,9 +40,7 @@ class Stage:
         role = Role.INSTRUCTOR if found.pubkey == self.by else Role.PARTICIPANT
         spec = self.here.room_of(self.row)
         await self.engine.open_room(spec)
-        grant = await self.engine.grant(spec.room, Person(pubkey=found.pubkey, device="laptop", role=role))
-        assert isinstance(grant, JoinGrant)
-        seat = await self.engine.take_seat(grant.token)
+        seat = await self.engine.take_seat(spec.room, Person(pubkey=found.pubkey, device="laptop", role=role))
         assert isinstance(seat, LinkSeat)
         return found, seat
 

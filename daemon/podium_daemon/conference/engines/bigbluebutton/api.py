@@ -12,7 +12,6 @@ from podium_daemon.conference.engine import EngineUnavailable, Person, Role
 from podium_daemon.conference.engines.bigbluebutton.answers import Answer, NotAnAnswer, read_answer
 from podium_daemon.conference.engines.bigbluebutton.settings import BigBlueButtonSettings
 from podium_daemon.conference.engines.bigbluebutton.signing import call_url, person_of
-from podium_protocol.live import fields
 from podium_protocol.text import single_line
 
 MAX_ANSWER: Final = 2 * 1024 * 1024  # bytes; a meeting of 1,000 people is told in 400 kB
@@ -74,14 +73,6 @@ class Attendees(msgspec.Struct, frozen=True):
     people: dict[str, Person]
     with_media: frozenset[str]
     strangers: int
-    recording: bool
-
-
-class Playback(msgspec.Struct, frozen=True):
-    """A published recording: what kind of page it is (`presentation`, `video`), and where."""
-
-    kind: str
-    url: str
 
 
 class BigBlueButtonApi:
@@ -114,22 +105,16 @@ class BigBlueButtonApi:
 
     def join_url(self, meeting: str, made: Meeting, user: str, person: Person) -> str:
         """The signed address that lets `person` into this run of the meeting."""
-        name = single_line(person.name, _MAX_NAME) or f"{person.pubkey[:8]}"
         role = "VIEWER" if person.role is Role.PARTICIPANT else "MODERATOR"
         parameters = {
             "meetingID": meeting,
-            "fullName": name,
+            "fullName": person.pubkey[:8],
             "userID": user,
             "role": role,
             "createTime": made.create_time,
             "redirect": "true",
         }
         return self._url("join", parameters)
-
-    async def is_running(self, meeting: str) -> bool:
-        """Whether somebody is in the meeting."""
-        answer = await self._call("isMeetingRunning", meetingID=meeting)
-        return answer.ok and answer.root.value("running") == "true"
 
     async def attendees(self, meeting: str) -> Attendees | None:
         """Who is in the meeting; None if the server has no such meeting (any more)."""
@@ -142,22 +127,13 @@ class BigBlueButtonApi:
         users = [each.value("userID") for each in attendees]
         people = {user: person for user in users if (person := person_of(user)) is not None}
         with_media = frozenset(each.value("userID") for each in attendees if any(map(each.is_true, _MEDIA)))
-        return Attendees(people, with_media, len(users) - len(people), answer.root.value("recording") == "true")
+        return Attendees(people, with_media, len(users) - len(people))
 
     async def end(self, meeting: str) -> None:
         """End the meeting for everybody; one that is not there is ended."""
         answer = await self._call("end", meetingID=meeting)
         if not answer.ok and answer.key != "notFound":
             raise EngineUnavailable(f"BigBlueButton did not end the meeting: {_words(answer)}")
-
-    async def recordings(self, meeting: str) -> tuple[Playback, ...]:
-        """The published recordings of a meeting; it can take the server hours to make them."""
-        answer = await self._call("getRecordings", meetingID=meeting, state="published")
-        if not answer.ok:
-            return ()
-        formats = answer.root.all("recordings", "recording", "playback", "format")
-        found = [Playback(each.value("type")[:32], each.value("url")) for each in formats]
-        return tuple(each for each in found if fields.web_url(each.url) is not None)
 
     async def hook(self, meeting: str) -> bool:
         """Ask for webhooks about a meeting; False where the server has none to send."""

@@ -11,12 +11,11 @@ from typing import Final
 import httpx
 import structlog
 
-from podium_daemon.conference.engine import Capability, Done, LeaveReason, Origin, RandomBytes, RoomId, RoomSpec
-from podium_daemon.conference.engines.bigbluebutton.api import BigBlueButtonApi, Meeting, Playback
+from podium_daemon.conference.engine import Capability, Done, LeaveReason, Origin, Person, RandomBytes, RoomId, RoomSpec
+from podium_daemon.conference.engines.bigbluebutton.api import BigBlueButtonApi, Meeting
 from podium_daemon.conference.engines.bigbluebutton.settings import ADVICE, CAPABILITIES, BigBlueButtonSettings
 from podium_daemon.conference.engines.bigbluebutton.signing import is_signed, meeting_of, person_of, user_of
 from podium_daemon.conference.engines.bigbluebutton.webhooks import MAX_BODY, WebhookEvent, read_webhook
-from podium_daemon.conference.grants import SeatGrant
 from podium_daemon.conference.redirect import BAD_SIGNATURE, Entrance, WebhookCall
 from podium_daemon.conference.remote_server import RemoteServerEngine
 from podium_daemon.runtime.clock import Clock
@@ -57,26 +56,10 @@ class BigBlueButtonEngine(RemoteServerEngine):
         self._made: dict[str, Meeting] = {}  # the runs of meetings, for which webhooks were asked
 
     async def remove(self, room: RoomId, pubkey: Pubkey, reason: str) -> Done | Rejection:
-        """See `ConferenceEngine`. Attendance ends, grants are void; to throw out, the meeting's page has a button."""
+        """See `ConferenceEngine`. Attendance ends, entrances are void; the meeting's page has a button to remove."""
         removed = self.roster.remove(room, pubkey)
         self._lobby.remove(room, pubkey, reason)
         return removed if isinstance(removed, Rejection) else Done(removed[0].connections, ADVICE[Capability.KICK])
-
-    async def playbacks(self, room: RoomId) -> tuple[Playback, ...]:
-        """Where the server published recordings of a room, also after it was closed.
-
-        Raises:
-            EngineUnavailable: the server did not answer.
-        """
-        return await self._api.recordings(meeting_of(room))
-
-    async def is_running(self, room: RoomId) -> bool:
-        """Whether somebody is in the meeting now, as the server says.
-
-        Raises:
-            EngineUnavailable: the server did not answer.
-        """
-        return await self._api.is_running(meeting_of(room))
 
     async def notified(self, call: WebhookCall) -> Rejection | None:
         """See `HandOver`."""
@@ -129,11 +112,11 @@ class BigBlueButtonEngine(RemoteServerEngine):
         for user in () if attendees is None else attendees.with_media:
             self.roster.media_up(room, user, self.roster.now(), origin=Origin.SNAPSHOT)
 
-    async def entrance(self, grant: SeatGrant) -> Entrance:
+    async def entrance(self, room: RoomId, person: Person) -> Entrance:
         """See `RemoteServerEngine`."""
-        meeting, person = meeting_of(grant.room), grant.person
+        meeting = meeting_of(room)
         user = user_of(person, self._random_bytes(16))
-        self.roster.issued(grant.room, user, person.pubkey)
+        self.roster.issued(room, user, person.pubkey)
         return Entrance(self._api.join_url(meeting, self._made[meeting], user, person))
 
     async def close_connections(self) -> None:

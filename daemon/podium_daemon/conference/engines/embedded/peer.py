@@ -70,7 +70,7 @@ class Peer:
 
     def begin(self) -> None:
         """Let the page make its connections."""
-        self._say(Begin(ice_servers=self._ice_servers, publish=self._switches.may_publish))
+        self._say(Begin(ice_servers=self._ice_servers))
         self._switches.begin()
 
     @property
@@ -170,10 +170,6 @@ class Peer:
     def silence(self, kind: TrackKind) -> None:
         """Pass nothing of a kind on until they switch it on again."""
         self._switches.silence(kind)
-
-    def permit(self, publish: frozenset[TrackKind]) -> None:
-        """What they may send from now on."""
-        self._switched(lambda: self._switches.permit(publish))
 
     async def close(self) -> None:
         """Their seat is over."""

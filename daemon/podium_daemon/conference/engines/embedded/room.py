@@ -21,7 +21,6 @@ from podium_daemon.conference.page_media.messages import (
     Exit,
     Frame,
     PageMessage,
-    Permit,
     Record,
     Recorded,
     Report,
@@ -164,8 +163,6 @@ class MediaServer:
                 await self._exit(connection)
             case PageMessage(connection, signal) if connection in self._seats:
                 self._said(connection, signal)
-            case Permit(connection, publish) if connection in self._seats:
-                self._seats[connection][1].permit(publish)
             case Silence(connection, kind) if connection in self._seats:
                 self._seats[connection][1].silence(kind)
             case Record(room, folder, only):

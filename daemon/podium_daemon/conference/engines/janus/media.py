@@ -25,7 +25,6 @@ from podium_daemon.conference.page_media.messages import (
     Exit,
     Frame,
     PageMessage,
-    Permit,
     Record,
     Recorded,
     Silence,
@@ -166,8 +165,6 @@ class JanusMedia:
             case PageMessage(connection, signal) if (peer := self._peer(connection)) is not None:
                 if not peer.hear(signal):
                     self._observer.media_said(Dropped(connection, "too_many_messages"))
-            case Permit(connection, publish) if (peer := self._peer(connection)) is not None:
-                peer.switches.permit(publish)
             case Silence(connection, kind) if (peer := self._peer(connection)) is not None:
                 peer.switches.silence(kind)
             case Record(name, folder, only):

@@ -75,7 +75,7 @@ class JanusPeer:
 
     def begin(self) -> None:
         """Let the page make its connections."""
-        self._say(Begin(ice_servers=self._servers, publish=self.switches.may_publish))
+        self._say(Begin(ice_servers=self._servers))
         self.switches.begin()
 
     async def run(self) -> None:

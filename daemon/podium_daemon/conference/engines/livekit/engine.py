@@ -21,6 +21,7 @@ from podium_daemon.conference.engine import (
     EngineUnavailable,
     LeaveReason,
     Origin,
+    Person,
     RandomBytes,
     RecordingState,
     RoomId,
@@ -33,7 +34,6 @@ from podium_daemon.conference.engines.livekit.server import LiveKitServer
 from podium_daemon.conference.engines.livekit.settings import ADVICE, LiveKitSettings
 from podium_daemon.conference.engines.livekit.tracks import TrackBook
 from podium_daemon.conference.engines.livekit.webhooks import NotReadable, NotTheServers, read_webhook
-from podium_daemon.conference.grants import SeatGrant
 from podium_daemon.conference.redirect import BAD_SIGNATURE, Entrance, WebhookCall
 from podium_daemon.conference.remote_server import RemoteServerEngine
 from podium_daemon.conference.roster import no_room
@@ -71,24 +71,8 @@ class LiveKitEngine(RemoteServerEngine):
             None if settings.recordings is None else Recorder(self._server, settings.recordings, random_bytes)
         )
         self._runs: dict[RoomId, str] = {}
-        self._publish: dict[tuple[RoomId, Pubkey], frozenset[TrackKind]] = {}  # where it differs from the grant
 
     # -- controls
-
-    async def set_permissions(self, room: RoomId, pubkey: Pubkey, publish: Collection[TrackKind]) -> Done | Rejection:
-        """See `ConferenceEngine`. Also for whoever comes back."""
-        members = self.roster.members(room, pubkey)
-        if isinstance(members, Rejection):
-            return members
-        self._publish[room, pubkey] = frozenset(publish)
-        done = [
-            member.connection.id
-            for member in members
-            if await self.answered(
-                self._server.permit(room_name(room), _identity(member.connection), frozenset(publish))
-            )
-        ]
-        return Done(tuple(done))
 
     async def mute(self, room: RoomId, pubkey: Pubkey, kind: TrackKind = TrackKind.AUDIO) -> Done | Rejection:
         """See `ConferenceEngine`."""
@@ -175,16 +159,13 @@ class LiveKitEngine(RemoteServerEngine):
         with contextlib.suppress(EngineUnavailable):  # its workers stop with the room
             await self._stop_recording(room)
         self._runs.pop(room, None)
-        self._publish = {key: value for key, value in self._publish.items() if key[0] != room}
         self._tracks.forget(room)
 
-    async def entrance(self, grant: SeatGrant) -> Entrance:
+    async def entrance(self, room: RoomId, person: Person) -> Entrance:
         """See `RemoteServerEngine`."""
-        room, person = grant.room, grant.person
-        publish = self._publish.get((room, person.pubkey), grant.publish)
         entrance = self._random_bytes(16).hex()
         self.roster.issued(room, entrance, person.pubkey)
-        return Entrance(self._server.entrance(room_name(room), self._runs[room], person, publish, entrance))
+        return Entrance(self._server.entrance(room_name(room), self._runs[room], person, entrance))
 
     async def look_further(self) -> None:
         """See `RemoteServerEngine`. Whether recordings are written."""

@@ -16,12 +16,15 @@ RUN: Final = "podium.run"
 ENTRANCE: Final = "podium.entrance"
 """Attributes of a token. A participant cannot change them: no token allows it."""
 
-_SOURCES: Final = {
-    TrackKind.AUDIO: (api.TrackSource.MICROPHONE,),
-    TrackKind.VIDEO: (api.TrackSource.CAMERA,),
-    TrackKind.SCREEN: (api.TrackSource.SCREEN_SHARE, api.TrackSource.SCREEN_SHARE_AUDIO),
+_KINDS: Final = {
+    api.TrackSource.MICROPHONE: TrackKind.AUDIO,
+    api.TrackSource.CAMERA: TrackKind.VIDEO,
+    api.TrackSource.SCREEN_SHARE: TrackKind.SCREEN,
+    api.TrackSource.SCREEN_SHARE_AUDIO: TrackKind.SCREEN,
 }
-_KINDS: Final = {source: kind for kind, sources in _SOURCES.items() for source in sources}
+SOURCES: Final = tuple(_KINDS)
+"""What may be sent."""
+
 _REASONS: Final = {
     api.DisconnectReason.CLIENT_INITIATED: LeaveReason.LEFT,
     api.DisconnectReason.DUPLICATE_IDENTITY: LeaveReason.REPLACED,
@@ -49,11 +52,6 @@ def person_of(participant: api.ParticipantInfo) -> Person | None:
     except ValueError:
         return None
     return Person(pubkey=pubkey, device=device, role=role)
-
-
-def sources_of(publish: frozenset[TrackKind]) -> list[api.TrackSource]:
-    """What may be sent, as LiveKit's sources."""
-    return [source for kind in TrackKind if kind in publish for source in _SOURCES[kind]]
 
 
 def kind_of(track: api.TrackInfo) -> TrackKind | None:

@@ -11,8 +11,8 @@ import aiohttp
 from google.protobuf.message import DecodeError
 from livekit import api
 
-from podium_daemon.conference.engine import EngineUnavailable, Person, TrackKind
-from podium_daemon.conference.engines.livekit.identities import ENTRANCE, ROLE, RUN, sources_of
+from podium_daemon.conference.engine import EngineUnavailable, Person
+from podium_daemon.conference.engines.livekit.identities import ENTRANCE, ROLE, RUN, SOURCES
 from podium_daemon.conference.engines.livekit.settings import LiveKitSettings
 from podium_protocol.text import single_line
 
@@ -50,13 +50,13 @@ class LiveKitServer:
 
     # -- people
 
-    def entrance(self, name: str, run: str, person: Person, publish: frozenset[TrackKind], entrance: str) -> str:
+    def entrance(self, name: str, run: str, person: Person, entrance: str) -> str:
         """The address of the front end with a token in it: for one room, one identity, 5 minutes. Never stored."""
         grants = api.VideoGrants(
             room_join=True,
             room=name,
-            can_publish=bool(publish),
-            can_publish_sources=[api.TrackSource.Name(source).lower() for source in sources_of(publish)],
+            can_publish=True,
+            can_publish_sources=[api.TrackSource.Name(source).lower() for source in SOURCES],
             can_subscribe=True,
             can_publish_data=True,
             can_update_own_metadata=False,
@@ -64,7 +64,7 @@ class LiveKitServer:
         token = (
             api.AccessToken(self._settings.api_key, self._settings.secret.reveal())
             .with_identity(person.identity)
-            .with_name(single_line(person.name, 64) or person.pubkey[:8])
+            .with_name(person.pubkey[:8])
             .with_attributes({ROLE: person.role.value, RUN: run, ENTRANCE: entrance})
             .with_ttl(dt.timedelta(seconds=_TOKEN_SECONDS))
             .with_grants(grants)
@@ -88,17 +88,6 @@ class LiveKitServer:
         """Silence one track; False if it is gone."""
         request = api.MuteRoomTrackRequest(room=name, identity=identity, track_sid=track, muted=True)
         return await self._unless_gone(self._calls.room.mute_published_track(request)) is not None
-
-    async def permit(self, name: str, identity: str, publish: frozenset[TrackKind]) -> bool:
-        """Change what somebody may send; False if they are gone."""
-        permission = api.ParticipantPermission(
-            can_subscribe=True,
-            can_publish=bool(publish),
-            can_publish_data=True,
-            can_publish_sources=sources_of(publish),
-        )
-        request = api.UpdateParticipantRequest(room=name, identity=identity, permission=permission)
-        return await self._unless_gone(self._calls.room.update_participant(request)) is not None
 
     # -- recording
 

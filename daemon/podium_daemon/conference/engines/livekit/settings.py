@@ -8,10 +8,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from podium_daemon.conference.grants import MAX_DEVICES
 from podium_daemon.conference.journal import REMEMBERED_EVENTS
 from podium_daemon.conference.shared_secret import SharedSecret
-from podium_daemon.conference.values import Capabilities, Capability, Support
+from podium_daemon.conference.values import MAX_DEVICES, Capabilities, Capability, Support
 from podium_protocol.errors import InvalidInput
 from podium_protocol.live import fields
 

@@ -69,8 +69,6 @@ export class Media {
     this.hasBegun = false; // an engine without media never begins
     /** @type {Record<Kind, MediaStreamTrack | null>} */
     this.own = { audio: null, video: null, screen: null };
-    /** @type {Kind[]} */
-    this.may = [];
     /** @type {Set<Kind>} */
     this.mutedHere = new Set(); // what was muted by whoever leads, until one switches it on again
     /** @type {Map<string, Other>} */
@@ -90,7 +88,6 @@ export class Media {
       offer: () => this.#offered(message),
       lines: () => this.#lined(message.lines),
       muted: () => this.#muted(message),
-      permitted: () => this.#permitted(message.publish),
       failed: () => this.#again(message.side),
       away: () => this.#gone(),
     };
@@ -103,9 +100,9 @@ export class Media {
    * @param {Kind} kind
    */
   async turnOn(kind) {
-    if (!this.may.includes(kind)) return;
+    if (!this.hasBegun) return;
     const track = await (kind === "screen" ? openScreen() : openDevice(kind, WISHES[kind]));
-    if (this.state === "over" || !this.may.includes(kind)) return track.stop(); // it took the person a while
+    if (this.state === "over") return track.stop(); // it took the person a while
     this.own[kind]?.stop();
     this.own[kind] = track;
     this.mutedHere.delete(kind);
@@ -164,11 +161,10 @@ export class Media {
   }
 
   /** @param {Message} how */
-  #begin({ iceServers = [], publish = [] }) {
+  #begin({ iceServers = [] }) {
     this.hasBegun = true;
     this.#servers = iceServers;
     this.#vain = { publish: 0, watch: 0 };
-    this.#permit(publish);
     this.#move("connecting");
     this.#publish();
     this.#watch();
@@ -184,7 +180,6 @@ export class Media {
 
   async #publish() {
     this.#drop("publish");
-    if (this.may.length === 0) return;
     const peer = this.#connect("publish");
     await this.#guarded("publish", this.#offer(peer));
   }
@@ -230,20 +225,6 @@ export class Media {
     this.#turn = turn;
     this.mutedHere.add(kind);
     this.turnOff(kind);
-  }
-
-  /** @param {Kind[]} kinds */
-  #permitted(kinds) {
-    const fewer = this.may.length === 0 && kinds.length > 0;
-    this.#permit(kinds);
-    if (fewer) this.#publish();
-  }
-
-  /** @param {Kind[]} kinds */
-  #permit(kinds) {
-    this.may = KINDS.filter((kind) => kinds.includes(kind));
-    for (const kind of KINDS) if (this.own[kind] && !this.may.includes(kind)) this.turnOff(kind);
-    this.changed();
   }
 
   // -- receiving

@@ -144,7 +144,7 @@ export class PodiumRoom extends HTMLElement {
    */
   #showSwitch(kind, media) {
     const button = this.switches[kind];
-    show(button, media.may.includes(kind));
+    show(button, media.hasBegun);
     button.setAttribute("aria-pressed", String(media.own[kind] !== null));
     const was = button.dataset.muted === "true";
     const muted = media.mutedHere.has(kind);

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from podium_daemon.conference.engine import Done, JoinGrant, Person, RoomSpec, Snapshot
+from podium_daemon.conference.engine import Done, Person, RoomSpec, Snapshot
 from podium_daemon.conference.events import (
     ConnectionId,
     EngineHealth,
@@ -28,7 +28,7 @@ from podium_daemon.runtime.outcomes import Rejection
 from podium_protocol.events import Pubkey
 from tests.daemon.conference.contract import EngineContract, Guest
 from tests.support.clock import ManualClock
-from tests.support.conference import EventReader, granted, new_person, new_pubkey, reading, seeded_bytes
+from tests.support.conference import EventReader, new_person, new_pubkey, reading, seeded_bytes
 from tests.support.media import LocalMedia, MediaPage, SeatWay, settled
 
 ROOM = RoomId("b0c4")
@@ -81,27 +81,26 @@ class MediaRig:
         self.local = LocalMedia(host)  # type: ignore[arg-type]  # the engine
         return self.local
 
-    async def join(self, grant: JoinGrant) -> Guest | None:
+    async def join(self, person: Person) -> Guest | Rejection:
         """Take a seat, and ask for a connection."""
-        guest = await self.sit(grant)
-        if guest is not None:
+        guest = await self.sit(person)
+        if not isinstance(guest, Rejection):
             await guest.page.watch()
         return guest
 
-    async def sit(self, grant: JoinGrant) -> MediaGuest | None:
+    async def sit(self, person: Person) -> MediaGuest | Rejection:
         """Take a seat."""
-        seat = await self.engine.take_seat(grant.token)
+        seat = await self.engine.take_seat(ROOM, person)
         if isinstance(seat, Rejection):
-            return None
+            return seat
         assert isinstance(seat, MediaSeat)
         self.guests.append(MediaGuest(seat))
         return self.guests[-1]
 
-    async def person(self, person: Person | None = None, **limits: object) -> MediaGuest:
+    async def person(self, person: Person | None = None) -> MediaGuest:
         """Somebody who is let in."""
-        grant = await self.engine.grant(ROOM, person or new_person(), **limits)  # type: ignore[arg-type]  # shorthand
-        guest = await self.sit(granted(grant))
-        assert guest is not None
+        guest = await self.sit(person or new_person())
+        assert not isinstance(guest, Rejection)
         return guest
 
     async def pass_time(self, seconds: int) -> None:
@@ -143,7 +142,7 @@ async def _changes(reader: EventReader, pubkey: Pubkey) -> list[tuple[TrackKind,
 
 
 async def test_it_is_what_it_says(rig: MediaRig) -> None:
-    """Its attendance is evidence of an engine, its grants are seats, and it does all there is to do."""
+    """Its attendance is evidence of an engine, it has seats, and it does all there is to do."""
     assert (rig.engine.name, rig.engine.evidence, rig.engine.history) == ("embedded", "engine", False)
     assert isinstance(rig.engine, Signalling)
     support = msgspec.to_builtins(rig.engine.capabilities)
@@ -218,23 +217,6 @@ async def test_a_mute_reaches_every_device(rig: MediaRig) -> None:
         assert (await _changes(reader, pubkey))[2:] == [(TrackKind.AUDIO, TrackChange.MUTED)] * 2
 
 
-async def test_a_grant_holds_people_to_what_they_may_send(rig: MediaRig) -> None:
-    """Whoever may only speak shows nothing, until they are allowed to."""
-    await rig.engine.open_room(SPEC)
-    person = new_person()
-    guest = await rig.person(person, publish={TrackKind.AUDIO})
-    async with reading(rig.engine) as reader:
-        await guest.page.was_told("begin", publish=["audio"])
-        await guest.page.publish("video", "audio")
-        await reader.until(TrackChanged)
-        await rig.engine.set_permissions(ROOM, person.pubkey, tuple(TrackKind))
-        await reader.until(TrackChanged, lambda one: one.kind is TrackKind.VIDEO)
-        assert await _changes(reader, person.pubkey) == [
-            (TrackKind.AUDIO, TrackChange.PUBLISHED),
-            (TrackKind.VIDEO, TrackChange.PUBLISHED),
-        ]
-
-
 async def test_a_signature_names_the_browser(rig: MediaRig) -> None:
     """The certificate of the join proof is the one the page must have."""
     await rig.engine.open_room(SPEC)
@@ -297,10 +279,10 @@ async def test_an_encrypted_room_is_not_recorded(rig: MediaRig) -> None:
 
 
 async def test_a_process_that_died_is_told_everything_again(rig: MediaRig) -> None:
-    """Seats stay, engine health says that nothing was seen for a while, mutes and permissions are as before."""
+    """Seats stay, engine health says that nothing was seen for a while, mutes are as before."""
     await rig.engine.open_room(SPEC)
     pubkey = new_pubkey()
-    guest = await rig.person(new_person(pubkey), publish={TrackKind.AUDIO})
+    guest = await rig.person(new_person(pubkey))
     await rig.engine.mute(ROOM, pubkey)
     await guest.page.was_told("muted", turn=1)
     assert rig.local is not None
@@ -315,7 +297,7 @@ async def test_a_process_that_died_is_told_everything_again(rig: MediaRig) -> No
         guest.page.told.clear()
         rig.engine.media_up()
         await reader.until(EngineHealth, lambda one: one.up and one != reader.kept[0])
-        await guest.page.was_told("begin", publish=["audio"])
+        await guest.page.was_told("begin")
         await guest.page.was_told("muted", kind="audio", turn=1)
         snapshot = await rig.engine.snapshot(ROOM)
         assert isinstance(snapshot, Snapshot)
@@ -328,7 +310,6 @@ async def test_controls_of_a_closed_room_are_refused(rig: MediaRig) -> None:
     for answer in (
         await rig.engine.mute(ROOM, pubkey),
         await rig.engine.mute_all(ROOM),
-        await rig.engine.set_permissions(ROOM, pubkey, ()),
         await rig.engine.start_recording(ROOM, only=()),
         await rig.engine.stop_recording(ROOM),
     ):

@@ -36,7 +36,7 @@ from podium_daemon.conference.page_media.recordings import folder_of
 from podium_daemon.conference.page_media.settings import PageMediaSettings
 from podium_daemon.runtime.clock import SystemClock
 from podium_daemon.runtime.supervisor import Stop
-from tests.support.conference import granted, new_person, reading, seeded_bytes
+from tests.support.conference import new_person, reading, seeded_bytes
 from tests.support.media import MediaPage, SeatWay, only_loopback, settled
 
 ROOM = RoomId("b0c4")
@@ -59,7 +59,7 @@ class Stage:
 
     async def sit(self) -> tuple[MediaSeat, MediaPage]:
         """Somebody in the room, whose page begins when media is there."""
-        seat = await self.engine.take_seat(granted(await self.engine.grant(ROOM, new_person())).token)
+        seat = await self.engine.take_seat(ROOM, new_person())
         assert isinstance(seat, MediaSeat)
         page = MediaPage(SeatWay(seat))
         self.pages.append(page)

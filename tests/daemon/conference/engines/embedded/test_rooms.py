@@ -9,7 +9,7 @@ from aiortc import RTCPeerConnection
 
 from podium_daemon.conference.engines.embedded.peer import MAX_SLOTS
 from podium_daemon.conference.events import ConnectionId, TrackChange, TrackKind
-from podium_daemon.conference.page_media.messages import Exit, Permit, Silence, Up
+from podium_daemon.conference.page_media.messages import Exit, Silence, Up
 from podium_daemon.conference.page_media.sdp import MAX_LINES
 from podium_protocol.events import Pubkey
 from tests.support.conference import new_pubkey
@@ -146,21 +146,6 @@ async def test_whoever_comes_muted_is_silent_from_the_first_packet(here: House) 
     assert here.changes(teacher) == [(VIDEO, TrackChange.PUBLISHED)]
     await stage.sending()
     assert await bench.hears(teacher) > 3000
-
-
-async def test_what_may_not_be_sent_is_not_passed_on(here: House) -> None:
-    """A browser that sends its camera without permission sends it for nothing; a permission may come later."""
-    teacher, stage, _, bench = await _two(here, "audio", "video")
-    await bench.sees(teacher)
-    await here.rooms.handle(Permit(_of(teacher), frozenset({AUDIO})))
-    await stage.was_told("permitted", publish=["audio"])
-    await here.changed(teacher, VIDEO, TrackChange.UNPUBLISHED)
-    await bench.line(teacher, "video", on=False)
-    await stage.sending()  # unmuting oneself is no permission
-    await bench.hears(teacher, more=20)
-    assert here.changes(teacher).count((VIDEO, TrackChange.PUBLISHED)) == 1
-    await here.rooms.handle(Permit(_of(teacher), frozenset(TrackKind)))
-    assert await bench.sees(teacher) == 160
 
 
 async def test_a_camera_that_is_switched_off_is_gone(here: House) -> None:

@@ -21,9 +21,9 @@ from podium_daemon.conference.engine import (
     ConnectionId,
     Done,
     EngineHealth,
-    JoinGrant,
     LeaveReason,
     MediaUp,
+    Person,
     RecordingChanged,
     RoomId,
     RoomSpec,
@@ -40,7 +40,6 @@ from podium_daemon.conference.engines.janus.settings import JanusPlace
 from podium_daemon.conference.page_media.messages import (
     Exit,
     PageMessage,
-    Permit,
     Record,
     Recorded,
     RecordingState,
@@ -57,7 +56,7 @@ from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.events import Pubkey
 from tests.daemon.conference.contract import EngineContract, Guest
 from tests.support.clock import ManualClock
-from tests.support.conference import granted, new_person, new_pubkey, reading, seeded_bytes
+from tests.support.conference import new_person, new_pubkey, reading, seeded_bytes
 from tests.support.janus import JanusHouse, JanusPage, janus_house, only_here
 from tests.support.media import SeatWay, settled
 
@@ -198,16 +197,6 @@ class TestControls:
         await bench.watch()
         await bench.sees(teacher, more=5)
         assert not any(bench.loudness.values())
-
-    async def test_what_may_not_be_sent_is_not_passed_on(self, here: JanusHouse) -> None:
-        """Taken away and given back, while the connection stands."""
-        teacher, stage, _, bench = await _two(here, "video")
-        await bench.sees(teacher)
-        here.media.send(Permit(_of(teacher), frozenset()))
-        await settled(lambda: bench.lines == [], "no lines")
-        await stage.was_told("permitted", publish=[])
-        here.media.send(Permit(_of(teacher), frozenset(TrackKind)))
-        assert await bench.sees(teacher) == 160
 
     async def test_a_room_token_opens_once(self, here: JanusHouse) -> None:
         """No token of a join that was made is good any more, and none is in a log."""
@@ -395,11 +384,11 @@ class JanusRig:
         self.spec = RoomSpec(room=RoomId("b0c4"), title="Rust for gardeners", allow_recording=True)
         self.guests: list[JanusGuest] = []
 
-    async def join(self, grant: JoinGrant) -> Guest | None:
+    async def join(self, person: Person) -> Guest | Rejection:
         """Take a seat."""
-        seat = await self.engine.take_seat(grant.token)
+        seat = await self.engine.take_seat(self.spec.room, person)
         if isinstance(seat, Rejection):
-            return None
+            return seat
         self.guests.append(JanusGuest(seat))
         return self.guests[-1]
 
@@ -475,7 +464,7 @@ async def test_the_engine_moves_media_records_and_survives_a_crash(tmp_path: Pat
         await engine.open_room(rig.spec)
         teacher = new_person()
         people = (teacher, new_person())
-        seats = [await engine.take_seat(granted(await engine.grant(room, one)).token) for one in people]
+        seats = [await engine.take_seat(room, one) for one in people]
         stage, bench = (JanusPage(SeatWay(seat)) for seat in seats if not isinstance(seat, Rejection))
         await stage.publish("audio", "video")
         await bench.watch()

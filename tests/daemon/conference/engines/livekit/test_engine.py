@@ -27,11 +27,11 @@ from podium_daemon.conference.engine import (
     Done,
     EngineHealth,
     EngineUnavailable,
-    JoinGrant,
     LeaveReason,
     Left,
     MediaUp,
     Origin,
+    Person,
     RecordingChanged,
     RecordingState,
     Role,
@@ -54,7 +54,7 @@ from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.errors import InvalidInput
 from tests.daemon.conference.contract import EngineContract, Guest
 from tests.support.clock import ManualClock
-from tests.support.conference import granted, new_person, new_pubkey, reading, seeded_bytes
+from tests.support.conference import new_person, new_pubkey, reading, seeded_bytes
 from tests.support.fake_livekit import Client, FakeLiveKit, failed
 from tests.support.http_stage import Call, Reply, http_stage
 from tests.support.soon import soon
@@ -125,23 +125,23 @@ class LiveKitRig:
         refused = await self.engine.notified(WebhookCall(body, authorization=authorization))
         self.refused.extend([] if refused is None else [refused])
 
-    async def entrance(self, grant: JoinGrant) -> Entrance | Rejection:
+    async def entrance(self, person: Person) -> Entrance | Rejection:
         """Take a seat and click on its address."""
-        seat = await self.engine.take_seat(grant.token)
+        seat = await self.engine.take_seat(ROOM, person)
         if isinstance(seat, Rejection):
             return seat
         self.seats.append(seat)
         frame = await anext(aiter(seat.outgoing()))
         return await self.engine.enter(json.loads(frame)["meetingUrl"].removeprefix(f"{PUBLIC}/api/conference/enter/"))
 
-    async def join(self, grant: JoinGrant) -> Guest | None:
+    async def join(self, person: Person) -> Guest | Rejection:
         """Click, be sent on, and be in the room."""
-        entrance = await self.entrance(grant)
+        entrance = await self.entrance(person)
         if isinstance(entrance, Rejection):
-            return None
+            return entrance
         client = await self.server.connect(token_of(entrance))
-        if client is None or all(each is not client for each in self.server.clients):
-            return None
+        assert client is not None
+        assert any(each is client for each in self.server.clients)
         return BrowserInLiveKit(self, client, self.seats[-1], self.connection_of(client))
 
     def connection_of(self, client: Client) -> ConnectionId:
@@ -202,7 +202,7 @@ class TestLiveKitContract(EngineContract):
 
 
 async def _inside(rig: LiveKitRig, device: str = "laptop", role: Role = Role.PARTICIPANT) -> BrowserInLiveKit:
-    guest = await rig.join(granted(await rig.engine.grant(ROOM, new_person(device=device, role=role))))
+    guest = await rig.join(new_person(device=device, role=role))
     assert isinstance(guest, BrowserInLiveKit)
     return guest
 
@@ -298,7 +298,7 @@ class TestTokens:
         """Nothing in it lets its holder run the room, hide, record, or change who they are."""
         await rig.engine.open_room(SPEC)
         person = new_person(device="phone", role=Role.CO_HOST)
-        entrance = await rig.entrance(granted(await rig.engine.grant(ROOM, person)))
+        entrance = await rig.entrance(person)
         assert isinstance(entrance, Entrance)
         parts = urlsplit(entrance.url)
         assert f"{parts.scheme}://{parts.netloc}{parts.path}" == f"{FRONT_END}/custom"
@@ -317,21 +317,10 @@ class TestTokens:
         }
         assert token_of(entrance) not in repr(entrance)
 
-    async def test_what_may_be_sent_is_in_the_token(self, rig: LiveKitRig) -> None:
-        """A listener's token sends nothing; a speaker's sends sound and no picture."""
-        await rig.engine.open_room(SPEC)
-        listener = await rig.join(granted(await rig.engine.grant(ROOM, new_person(), publish=())))
-        speaker = await rig.join(granted(await rig.engine.grant(ROOM, new_person(), publish=[TrackKind.AUDIO])))
-        assert isinstance(listener, BrowserInLiveKit)
-        assert isinstance(speaker, BrowserInLiveKit)
-        assert await rig.server.publish(listener.client, MICROPHONE) is None
-        assert await rig.server.publish(speaker.client, CAMERA) is None
-        assert await rig.server.publish(speaker.client, MICROPHONE) is not None
-
     async def test_a_token_of_an_earlier_run_is_sent_out(self, rig: LiveKitRig) -> None:
         """The server would take it for five minutes; we do not."""
         await rig.engine.open_room(SPEC)
-        entrance = await rig.entrance(granted(await rig.engine.grant(ROOM, new_person())))
+        entrance = await rig.entrance(new_person())
         assert isinstance(entrance, Entrance)
         await rig.engine.close_room(ROOM)
         await rig.engine.open_room(SPEC)
@@ -348,7 +337,7 @@ class TestTokens:
         """Used or unused, told by webhook or found by asking: it lets nobody back in. A new admission does."""
         await rig.engine.open_room(SPEC)
         person = new_person()
-        entrance = await rig.entrance(granted(await rig.engine.grant(ROOM, person)))
+        entrance = await rig.entrance(person)
         assert isinstance(entrance, Entrance)
         if used_before:
             await rig.server.connect(token_of(entrance))
@@ -360,7 +349,7 @@ class TestTokens:
         assert rig.server.clients == []
         assert await _present(rig) == []
         rig.server.sends_webhooks = True
-        assert await rig.join(granted(await rig.engine.grant(ROOM, person))) is not None
+        assert isinstance(await rig.join(person), BrowserInLiveKit)
 
 
 class TestControls:
@@ -387,25 +376,11 @@ class TestControls:
         assert set(done.connections) == {guest.connection for guest in guests[1:]}
         assert [track.muted for track in tracks if track is not None] == [False, True, True]
 
-    async def test_permissions_change_now_and_for_the_return(self, rig: LiveKitRig) -> None:
-        """Whoever may not speak any more cannot get around it by joining again."""
-        await rig.engine.open_room(SPEC)
-        person = new_person()
-        guest = await rig.join(granted(await rig.engine.grant(ROOM, person)))
-        assert isinstance(guest, BrowserInLiveKit)
-        assert await rig.engine.set_permissions(ROOM, person.pubkey, ()) == Done((guest.connection,))
-        assert await rig.server.publish(guest.client, MICROPHONE) is None
-        await guest.leave()
-        back = await rig.join(granted(await rig.engine.grant(ROOM, person)))
-        assert isinstance(back, BrowserInLiveKit)
-        assert await rig.server.publish(back.client, MICROPHONE) is None
-
     async def test_controls_of_a_room_that_is_not_open_are_refused(self, rig: LiveKitRig) -> None:
         """Each says so by the slug that means it."""
         for answer in (
             await rig.engine.mute(ROOM, new_pubkey()),
             await rig.engine.mute_all(ROOM),
-            await rig.engine.set_permissions(ROOM, new_pubkey(), ()),
             await rig.engine.start_recording(ROOM, only=()),
         ):
             assert isinstance(answer, Rejection)
@@ -443,8 +418,7 @@ class TestTheServersWord:
         await rig.engine.open_room(SPEC)
         told = await _inside(rig)
         rig.server.sends_webhooks = False
-        grant = granted(await rig.engine.grant(ROOM, new_person()))
-        entrance = await rig.entrance(grant)
+        entrance = await rig.entrance(new_person())
         assert isinstance(entrance, Entrance)
         client = await rig.server.connect(token_of(entrance))
         assert client is not None
@@ -464,7 +438,7 @@ class TestTheServersWord:
         """Joins, tracks and leaves come with the next list."""
         rig.server.sends_webhooks = False
         await rig.engine.open_room(SPEC)
-        entrance = await rig.entrance(granted(await rig.engine.grant(ROOM, new_person())))
+        entrance = await rig.entrance(new_person())
         assert isinstance(entrance, Entrance)
         client = await rig.server.connect(token_of(entrance))
         assert client is not None
@@ -508,7 +482,7 @@ class TestTheServersWord:
         """A leave that overtakes its join leaves nobody behind; a join told again after the leave is no return."""
         await rig.engine.open_room(SPEC)
         rig.server.sends_webhooks = False
-        entrance = await rig.entrance(granted(await rig.engine.grant(ROOM, new_person())))
+        entrance = await rig.entrance(new_person())
         assert isinstance(entrance, Entrance)
         client = await rig.server.connect(token_of(entrance))
         assert client is not None
@@ -748,10 +722,9 @@ class TestAServerThatIsAway:
         assert snapshot.present[0].last_evidence == rig.now()
 
     async def test_a_room_that_could_not_be_ended_is_ended_later(self, rig: LiveKitRig) -> None:
-        """Here it is over at once, with its people and grants; the server is told when it answers again."""
+        """Here it is over at once, with its people; the server is told when it answers again."""
         await rig.engine.open_room(SPEC)
         guest = await _inside(rig)
-        grant = granted(await rig.engine.grant(ROOM, new_person()))
 
         async def spoil(_call: Call) -> Reply | None:
             return Reply(500)
@@ -760,7 +733,7 @@ class TestAServerThatIsAway:
             rig.server.spoil = spoil
             await rig.engine.close_room(ROOM)
             assert isinstance(await rig.engine.snapshot(ROOM), Rejection)
-            assert await rig.join(grant) is None
+            assert isinstance(await rig.entrance(new_person()), Rejection)
             before = dict(rig.server.rooms)
             assert len(before) == 1
             rig.server.spoil = None
