@@ -9,7 +9,7 @@ Value = int | float | str | bytes | None
 SqlRow = tuple[Value, ...]
 
 
-class Connection(Protocol):
+class BackendConnection(Protocol):
     """One connection. Calls are executed in the order in which they were made, each in one hop to another thread.
 
     Every method raises `StoreError` and its kinds, and never an exception of the driver.
@@ -47,23 +47,23 @@ class Connection(Protocol):
 class Backend(Protocol):
     """One database that connections are opened to."""
 
-    async def open_writer(self) -> Connection:
+    async def open_writer(self) -> BackendConnection:
         """Open a connection that may write."""
 
-    async def open_reader(self) -> Connection:
+    async def open_reader(self) -> BackendConnection:
         """Open a connection that cannot write."""
 
-    async def read_identity(self, connection: Connection) -> Identity:
+    async def read_identity(self, connection: BackendConnection) -> FileIdentity:
         """Read which program the database belongs to."""
 
-    async def write_identity(self, connection: Connection, version: int) -> None:
+    async def write_identity(self, connection: BackendConnection, version: int) -> None:
         """Mark the database as ours, at this version, in the open transaction."""
 
     def statements(self, script: str) -> list[str]:
         """Split the text of a migration into its statements."""
 
 
-class Identity(Protocol):
+class FileIdentity(Protocol):
     """Which program a database file belongs to."""
 
     @property

@@ -44,7 +44,7 @@ class Batch(msgspec.Struct, frozen=True):
     resync: bool = False
 
 
-class Subscription:
+class ChangeSubscription:
     """One subscriber's changes, kept until it asks for them: an async iterator of `Batch`, ended by `close`.
 
     The writer only appends to a bounded list, so that a slow subscriber neither delays a commit nor fills the memory.
@@ -132,7 +132,7 @@ class Subscription:
 class _OwnWrites:
     """The scope of `leaving_out_own`, as the tasks within it see it."""
 
-    def __init__(self, subscription: Subscription) -> None:
+    def __init__(self, subscription: ChangeSubscription) -> None:
         self.subscription = subscription
         self.is_open = True
 
@@ -144,15 +144,15 @@ class ChangeFeed:
     """Where committed changes go, and where subscribers come for them."""
 
     def __init__(self) -> None:
-        self._subscriptions: set[Subscription] = set()
+        self._subscriptions: set[ChangeSubscription] = set()
         self._closed = False
 
-    def subscribe(self, *tables: str, limit: int = DEFAULT_LIMIT) -> Subscription:
+    def subscribe(self, *tables: str, limit: int = DEFAULT_LIMIT) -> ChangeSubscription:
         """Subscribe to some tables, or to all when none is named: `with feed.subscribe("outbox") as changes: ...`.
 
         `limit` is the number of changes kept for a subscriber that does not ask for them.
         """
-        subscription = Subscription(self, frozenset(tables) or None, limit)
+        subscription = ChangeSubscription(self, frozenset(tables) or None, limit)
         if self._closed:
             subscription.close()
         else:
@@ -172,7 +172,7 @@ class ChangeFeed:
         for subscription in self._subscriptions:
             subscription.lose()
 
-    def forget(self, subscription: Subscription) -> None:
+    def forget(self, subscription: ChangeSubscription) -> None:
         """Stop delivering to a subscription."""
         self._subscriptions.discard(subscription)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, Self, TypeVar
 
 from podium_storage import migrations
-from podium_storage.backend import Backend, Connection, SqlRow, Value
+from podium_storage.backend import Backend, BackendConnection, SqlRow, Value
 from podium_storage.cancellation import ended, settled
 from podium_storage.changes import ChangeFeed
 from podium_storage.errors import CommitUncertain, StoreClosed, StoreError, TransactionLost, TransactionMisused
@@ -35,12 +35,12 @@ class Database:
     and can be made again: `upsert` by a unique index, or INSERT .. ON CONFLICT.
     """
 
-    def __init__(self, backend: Backend, writer: Connection, reader: Connection) -> None:
+    def __init__(self, backend: Backend, writer: BackendConnection, reader: BackendConnection) -> None:
         self.changes = ChangeFeed()
         self._backend = backend
         self._writer = writer
         self._reader = reader
-        self._idle: list[Connection] = []
+        self._idle: list[BackendConnection] = []
         self._snapshots = asyncio.Semaphore(MAX_SNAPSHOTS)
         self._lock = asyncio.Lock()
         self._suspect = False
@@ -212,7 +212,7 @@ class Database:
             transaction.end()
             await self._retire(connection)
 
-    async def _retire(self, connection: Connection) -> None:
+    async def _retire(self, connection: BackendConnection) -> None:
         try:
             await connection.rollback()
         except BaseException:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from podium_storage.backend import Connection, SqlRow, Value
+from podium_storage.backend import BackendConnection, SqlRow, Value
 from podium_storage.changes import Batch, Change
 from podium_storage.errors import StoreError, TransactionLost, TransactionMisused
 from podium_storage.table.conditions import Condition
@@ -51,7 +51,9 @@ Mode = Literal["r", "rw"]
 class Transaction:
     """A transaction, valid inside its scope only. Pass it on; it is not found by itself."""
 
-    def __init__(self, database: Database, connection: Connection, mode: Mode, tables: frozenset[str] | None) -> None:
+    def __init__(
+        self, database: Database, connection: BackendConnection, mode: Mode, tables: frozenset[str] | None
+    ) -> None:
         self.database = database
         self.mode = mode
         self.reads: ReadLog | None = None

@@ -27,7 +27,7 @@ from podium_daemon.config.section import Section
 from podium_daemon.signers.signer import LocalSigner
 from podium_protocol.errors import InvalidInput
 from podium_protocol.keys import SecretKey
-from podium_protocol.live.reminders import Message
+from podium_protocol.live.reminders import ReminderMessage
 from podium_protocol.nips.nip11 import RelayLimits
 from podium_protocol.relay_url import normalise
 from podium_storage.meta import Meta
@@ -61,7 +61,7 @@ def _reminders(name: str) -> Callable[[Daemon], tuple[object, ...]]:
     )
 
 
-def _offset(message: Message) -> Callable[[Daemon], tuple[object, ...]]:
+def _offset(message: ReminderMessage) -> Callable[[Daemon], tuple[object, ...]]:
     def seen(daemon: Daemon) -> tuple[object, ...]:
         policies = (
             daemon.parts.messages.reminders.settings.planner.policy,
@@ -163,17 +163,17 @@ TABLE: Final[Mapping[str, Row]] = {
     "reminders.undeliverable_recheck": Row(7, _reminders("recheck_every")),
     "reminders.prepare_ahead": Row(7, lambda daemon: (daemon.parts.messages.reminders.settings.prepare_ahead,)),
     "reminders.rewrap_recent": Row(False, lambda daemon: (daemon.parts.messages.reminders.settings.rewrap_recent,)),
-    "reminders.day.enabled": Row(False, _offset(Message.DAY)),
-    "reminders.day.before": Row(2 * 86_400, _offset(Message.DAY)),
-    "reminders.day.window": Row(7, _offset(Message.DAY)),
-    "reminders.hour.enabled": Row(False, _offset(Message.HOUR)),
-    "reminders.hour.before": Row(7200, _offset(Message.HOUR)),
-    "reminders.hour.window": Row(7, _offset(Message.HOUR)),
-    "reminders.quarter.enabled": Row(False, _offset(Message.QUARTER)),
-    "reminders.quarter.before": Row(600, _offset(Message.QUARTER)),
-    "reminders.quarter.window": Row(7, _offset(Message.QUARTER)),
-    "reminders.start.enabled": Row(False, _offset(Message.START)),
-    "reminders.start.window": Row(7, _offset(Message.START)),
+    "reminders.day.enabled": Row(False, _offset(ReminderMessage.DAY)),
+    "reminders.day.before": Row(2 * 86_400, _offset(ReminderMessage.DAY)),
+    "reminders.day.window": Row(7, _offset(ReminderMessage.DAY)),
+    "reminders.hour.enabled": Row(False, _offset(ReminderMessage.HOUR)),
+    "reminders.hour.before": Row(7200, _offset(ReminderMessage.HOUR)),
+    "reminders.hour.window": Row(7, _offset(ReminderMessage.HOUR)),
+    "reminders.quarter.enabled": Row(False, _offset(ReminderMessage.QUARTER)),
+    "reminders.quarter.before": Row(600, _offset(ReminderMessage.QUARTER)),
+    "reminders.quarter.window": Row(7, _offset(ReminderMessage.QUARTER)),
+    "reminders.start.enabled": Row(False, _offset(ReminderMessage.START)),
+    "reminders.start.window": Row(7, _offset(ReminderMessage.START)),
     "reminders.recording.enabled": Row(
         False, lambda daemon: (daemon.parts.messages.reminders.settings.planner.recordings,)
     ),

@@ -7,7 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from podium_protocol import limits
 from podium_protocol.events import EventId, SignedEvent
 from podium_protocol.relay.events import AuthNeeded, Published
-from podium_protocol.relay.verdicts import Done, Unknown
+from podium_protocol.relay.verdicts import EventAccepted, Unknown
 from tests.support.talk import EVENT, OTHER, Talk
 
 _words = st.sampled_from(["", "auth-required: x", "error: x", "duplicate: x", "rate-limited: x", "pow: 9", "nonsense"])
@@ -18,8 +18,8 @@ _events = st.sampled_from([EVENT, OTHER])
 class Conversation(RuleBasedStateMachine):
     """Whatever a relay sends and a caller does, in any order.
 
-    No exception; each publication has exactly one outcome, except that a `Done` may follow a time-out; never two logins
-    in flight; no more signatures asked for than the cap.
+    No exception; each publication has exactly one outcome, except that it may be accepted after a time-out; never two
+    logins in flight; no more signatures asked for than the cap.
     """
 
     def __init__(self) -> None:
@@ -114,7 +114,7 @@ class Conversation(RuleBasedStateMachine):
                 self.timed_out.add(told.event_id)
         else:
             assert told.event_id in self.timed_out, "two outcomes"
-            assert isinstance(told.verdict, Done)
+            assert isinstance(told.verdict, EventAccepted)
             self.timed_out.remove(told.event_id)
 
     def teardown(self) -> None:

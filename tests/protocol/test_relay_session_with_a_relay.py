@@ -17,7 +17,7 @@ from podium_protocol.messages import EventFrame
 from podium_protocol.nips import nip17, nip42, nip59
 from podium_protocol.relay.events import AuthAnswered, AuthNeeded, EndOfStored, Published, SessionEvent
 from podium_protocol.relay.session import RelaySession
-from podium_protocol.relay.verdicts import Done, Pow
+from podium_protocol.relay.verdicts import EventAccepted, Pow
 from tests.support.relays import new_key, running_relay, signed
 
 pytestmark = pytest.mark.real_peer
@@ -62,9 +62,9 @@ async def test_events_are_published_and_come_back() -> None:
         pump = Pump(session, socket)
         stored, live = signed(key, "stored"), signed(key, "live")
         session.publish(stored, time.monotonic())
-        assert (await pump.until(Published)).verdict == Done()
+        assert (await pump.until(Published)).verdict == EventAccepted()
         session.publish(stored, time.monotonic())
-        assert isinstance((await pump.until(Published)).verdict, Done)
+        assert isinstance((await pump.until(Published)).verdict, EventAccepted)
         session.subscribe("live", [Filter(authors=(key.pubkey,))], time.monotonic())
         frame = await pump.until(EventFrame)
         assert _id_of(frame) == stored.id
@@ -100,8 +100,8 @@ async def test_a_relay_that_wants_to_know_us_gets_a_login() -> None:
         challenge = (await pump.until(AuthNeeded)).challenge
         login = key.sign(nip42.write_auth(key.pubkey, relay.url, challenge, now), os.urandom(32))
         session.authenticate(login, time.monotonic())
-        assert await pump.until(AuthAnswered) == AuthAnswered(Done())
-        assert (await pump.until(Published)).verdict == Done()
+        assert await pump.until(AuthAnswered) == AuthAnswered(EventAccepted())
+        assert (await pump.until(Published)).verdict == EventAccepted()
         frame = await pump.until(EventFrame)
         event = verify_json(frame.raw)
         assert isinstance(event, VerifiedEvent)

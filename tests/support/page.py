@@ -16,7 +16,7 @@ import httpx
 import msgspec
 import pytest
 
-from podium_daemon.demo.stage import Plan, Stage, raised
+from podium_daemon.demo.stage import DemoPlan, DemoStage, raised
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import Pubkey, UnsignedEvent, VerifiedEvent, verify
@@ -35,7 +35,7 @@ from tests.support.wheel import installed_wheel
 class Here(msgspec.Struct, frozen=True):
     """A daemon, a browser, and the instructor's key."""
 
-    stage: Stage
+    stage: DemoStage
     browser: Any
     instructor: SecretKey
 
@@ -74,9 +74,9 @@ class Here(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def page_house(plan: Plan | None = None, *flags: str) -> AsyncIterator[Here]:
+async def page_house(plan: DemoPlan | None = None, *flags: str) -> AsyncIterator[Here]:
     """A daemon out of the wheel, and a browser with these flags, for as long as the block runs."""
-    plan = plan or Plan(start_in=600, lasts=60, day=500, hour=400, quarter=300)
+    plan = plan or DemoPlan(start_in=600, lasts=60, day=500, hour=400, quarter=300)
     instructor, wheel = new_key(), installed_wheel()
     with pytest.MonkeyPatch.context() as patch:
         for name, value in wheel.environment.items():

@@ -20,7 +20,7 @@ from podium_daemon.conference.engine import Person, RoomId, RoomSpec
 from podium_daemon.conference.engines.link import LinkEngine, LinkSettings
 from podium_daemon.conference.events import EngineHealth, LeaveReason
 from podium_daemon.conference.seats import LinkSeat
-from podium_daemon.services.attendance.attendance import Attendance
+from podium_daemon.services.attendance.attendance import AttendanceService
 from podium_daemon.services.attendance.attestation import AttendanceSettings
 from podium_daemon.services.attendance.observation import ObservationLog
 from podium_daemon.services.attendance.presence import PresenceProjection
@@ -30,15 +30,15 @@ from podium_daemon.services.questions.questions import Questions
 from podium_daemon.services.recording.recording import RecordingSettings
 from podium_daemon.services.recording.watching import Watching
 from podium_daemon.services.reminders.planner import PlannerSettings
-from podium_daemon.services.reminders.reminders import Reminders
+from podium_daemon.services.reminders.reminders import ReminderService
 from podium_daemon.services.reminders.replies import Replies
 from podium_daemon.services.reminders.sending import ReminderSettings
 from podium_daemon.services.rooms.controls import RoomControls
 from podium_daemon.services.rooms.rooms import Rooms, RoomSettings
-from podium_daemon.services.seats.rsvps import Rsvps
+from podium_daemon.services.seats.rsvps import SeatService
 from podium_daemon.services.sessions.event_submission import EventSubmission
 from podium_daemon.services.sessions.lifecycle import Lifecycle, LifecycleSettings
-from podium_daemon.services.sessions.passed_over import PassedOver, UnreadNotices
+from podium_daemon.services.sessions.passed_over import PassedOverEvents, UnreadNotices
 from podium_daemon.signers.instructors import SigningRefused, Unavailable
 from podium_daemon.signers.signer import LocalSigner
 from podium_daemon.writers.event_writer import EventWriter
@@ -59,13 +59,13 @@ from podium_protocol.live.rsvp import RsvpStatus, write_rsvp
 from podium_protocol.live.seats import SeatPolicy
 from podium_protocol.live.session import Session, SessionSpec, cancel, write_session
 from podium_protocol.nips import nip17, nip59
-from podium_protocol.nips.nip11 import Asked, RelayLimits, asked_by
+from podium_protocol.nips.nip11 import RelayLimits, RequiredByRelays, asked_by
 from podium_storage.changes import Batch
 from podium_storage.meta import Meta
 from podium_storage.mirror.mirror import Mirror
 from podium_storage.mirror.progress import OpenedWraps
 from podium_storage.outbox.outbox import Outbox
-from podium_storage.outbox.values import Accepted
+from podium_storage.outbox.values import RelayAccepted
 from podium_storage.projections.attendance import AttendanceProjection
 from podium_storage.projections.questions import QuestionProjection
 from podium_storage.projections.rsvps import RsvpProjection
@@ -120,7 +120,7 @@ class World:
         self.listed = {self.instructor.pubkey}
         self.outbox = Outbox(store.database, store.interner)
         projection = RsvpProjection(store.rsvps, store.database, store.interner)
-        self.passed_over = PassedOver(
+        self.passed_over = PassedOverEvents(
             store,
             service=self.service.pubkey,
             allows=lambda pubkey: pubkey in self.listed,
@@ -244,8 +244,8 @@ class World:
             clock=self.clock,
             caught_up=asyncio.Event(),
         )
-        self.rsvps = Rsvps(store=self.store, policy=SeatPolicy(), clock=self.clock)
-        self.attendance = Attendance(
+        self.rsvps = SeatService(store=self.store, policy=SeatPolicy(), clock=self.clock)
+        self.attendance = AttendanceService(
             AttendanceSettings(),
             store=self.store,
             outgoing=self.outgoing,
@@ -264,7 +264,7 @@ class World:
             asked_by=self._asked_by,
             most_work=lambda: MOST_WORK,
         )
-        self.reminders = Reminders(
+        self.reminders = ReminderService(
             ReminderSettings(planner=PlannerSettings(policy=policy)),
             store=self.store,
             mirror=self.mirror,
@@ -437,7 +437,7 @@ class World:
                 event = verify_json(row.event_json)
                 assert isinstance(event, VerifiedEvent)
                 self.sent.append(event)
-            await self.outbox.record([Accepted(row.id) for row in rows], now=self.now)
+            await self.outbox.record([RelayAccepted(row.id) for row in rows], now=self.now)
 
     # -- looks
 
@@ -472,7 +472,7 @@ class World:
         """What became of somebody's messages of the present epoch."""
         return {name: each.state for name, each in (await self.ledger(key, row)).items()}
 
-    def _asked_by(self, relays: Sequence[str]) -> Asked:
+    def _asked_by(self, relays: Sequence[str]) -> RequiredByRelays:
         return asked_by([self.limits[relay] for relay in relays if relay in self.limits], most_work=MOST_WORK)
 
     def letters(self, key: SecretKey) -> list[str]:

@@ -12,10 +12,10 @@ from podium_daemon.app.relays import RelayParts
 from podium_daemon.config import Config
 from podium_daemon.services.private.sender import PrivateSender
 from podium_daemon.services.reminders.planner import PlannerSettings
-from podium_daemon.services.reminders.reminders import Reminders
+from podium_daemon.services.reminders.reminders import ReminderService
 from podium_daemon.services.reminders.replies import Replies
 from podium_daemon.services.reminders.sending import ReminderSettings
-from podium_daemon.services.seats.rsvps import Rsvps
+from podium_daemon.services.seats.rsvps import SeatService
 from podium_daemon.writers.gift_wrapper import Wrapper
 
 
@@ -23,9 +23,9 @@ class MessageParts(msgspec.Struct, frozen=True, kw_only=True):
     """The services that answer and send private messages, and the seats that the answers are about."""
 
     replies: Replies
-    rsvps: Rsvps
+    rsvps: SeatService
     sender: PrivateSender
-    reminders: Reminders
+    reminders: ReminderService
 
     def apply(self, core: Core) -> None:
         """Take over a new configuration."""
@@ -41,7 +41,7 @@ def build_messages(core: Core, mirror: MirrorParts, private: PrivateParts, relay
     may_write = AllRead(replies.caught_up, relays.gift_wraps.remembered)
     return MessageParts(
         replies=replies,
-        rsvps=Rsvps(
+        rsvps=SeatService(
             store=core.store, policy=policies.seat_policy(core.config), clock=core.clock, past=replies.caught_up
         ),
         sender=PrivateSender(
@@ -56,7 +56,7 @@ def build_messages(core: Core, mirror: MirrorParts, private: PrivateParts, relay
             lists_read=relays.lists_read,
             asked_by=relays.asked_by,
         ),
-        reminders=Reminders(
+        reminders=ReminderService(
             reminder_settings(core.config),
             store=core.store,
             mirror=mirror.mirror,

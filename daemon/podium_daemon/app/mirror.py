@@ -12,7 +12,7 @@ from podium_daemon.config.values import is_nip05
 from podium_daemon.services.attendance.presence import PresenceProjection
 from podium_daemon.services.people.profiles import Profiles
 from podium_daemon.services.sessions.instructors import Instructors
-from podium_daemon.services.sessions.passed_over import PassedOver, UnreadNotices
+from podium_daemon.services.sessions.passed_over import PassedOverEvents, UnreadNotices
 from podium_daemon.writers.event_writer import EventWriter
 from podium_daemon.writers.private_outbox import PrivateOutbox
 from podium_protocol import kinds
@@ -43,7 +43,7 @@ class MirrorParts(msgspec.Struct, frozen=True, kw_only=True):
     """The mirror, who may hold sessions in it, and the way out."""
 
     instructors: Instructors
-    passed_over: PassedOver
+    passed_over: PassedOverEvents
     projections: Projections
     mirror: Mirror
     profiles: Profiles
@@ -75,7 +75,7 @@ def build_mirror(core: Core, engine: ConferenceEngine) -> MirrorParts:
         changed=look_at_sessions_again,
         clock=core.clock,
     )
-    passed_over = PassedOver(
+    passed_over = PassedOverEvents(
         store,
         service=core.service,
         allows=instructors.allows,
@@ -106,7 +106,7 @@ def build_mirror(core: Core, engine: ConferenceEngine) -> MirrorParts:
 
 
 def _build_projections(
-    core: Core, engine: ConferenceEngine, instructors: Instructors, passed_over: PassedOver
+    core: Core, engine: ConferenceEngine, instructors: Instructors, passed_over: PassedOverEvents
 ) -> Projections:
     store = core.store
     return Projections(

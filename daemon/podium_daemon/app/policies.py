@@ -7,7 +7,7 @@ from podium_protocol.live.admission import DoorPolicy
 from podium_protocol.live.attendance import AttendancePolicy
 from podium_protocol.live.completion import CompletionMode, CompletionPolicy
 from podium_protocol.live.lifecycle_rules import LifecyclePolicy
-from podium_protocol.live.reminders import Message, Offset, ReminderPolicy
+from podium_protocol.live.reminders import Offset, ReminderMessage, ReminderPolicy
 from podium_protocol.live.seats import SeatPolicy
 from podium_protocol.live.session_spec import SessionLimits
 
@@ -36,7 +36,7 @@ def reminder_policy(config: Config) -> ReminderPolicy:
     given = config.reminders
     return ReminderPolicy(
         offsets=tuple(
-            Offset(Message(offset.name), offset.before, offset.before - offset.window, offset.before)
+            Offset(ReminderMessage(offset.name), offset.before, offset.before - offset.window, offset.before)
             for offset in given.offsets()
         ),
         quiet_after_confirmation=given.confirmation_window,

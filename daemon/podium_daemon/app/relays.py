@@ -28,7 +28,7 @@ from podium_daemon.services.sessions.spreading import Spreading
 from podium_daemon.signers.mining import MiningSigner
 from podium_daemon.writers.gift_wrapper import AskedBy, ListsRead
 from podium_protocol.events import Pubkey
-from podium_protocol.nips.nip11 import Asked, asked_by
+from podium_protocol.nips.nip11 import RequiredByRelays, asked_by
 from podium_protocol.relay_url import normalise
 from podium_storage.mirror.progress import Watermarks
 
@@ -173,7 +173,7 @@ class _Demands:
         self._core = core
         self._pool = pool
 
-    def asked_by(self, relays: Sequence[str]) -> Asked:
+    def asked_by(self, relays: Sequence[str]) -> RequiredByRelays:
         return asked_by(self._pool.limits_of(relays), most_work=self._core.most_work())
 
     def work_of_ours(self) -> int:

@@ -11,7 +11,7 @@ from podium_daemon.app.people import PeopleParts
 from podium_daemon.app.private import PrivateParts
 from podium_daemon.app.relays import RelayParts
 from podium_daemon.app.rooms import RoomParts
-from podium_daemon.services.attendance.attendance import Attendance
+from podium_daemon.services.attendance.attendance import AttendanceService
 from podium_daemon.services.attendance.attestation import AttendanceSettings
 from podium_daemon.services.attendance.certificates import Certificates
 from podium_daemon.services.attendance.observation import ObservationLog
@@ -39,7 +39,7 @@ class SessionParts(msgspec.Struct, frozen=True, kw_only=True):
 class AttendanceParts(msgspec.Struct, frozen=True, kw_only=True):
     """Who was there, and what they get in writing."""
 
-    attendance: Attendance
+    attendance: AttendanceService
     certificates: Certificates
 
     def apply(self, core: Core) -> None:
@@ -99,7 +99,7 @@ def build_attendance(
     core: Core, *, mirror: MirrorParts, private: PrivateParts, relays: RelayParts, rooms: RoomParts
 ) -> AttendanceParts:
     """Build what follows the engine's room events and attests attendance."""
-    attendance = Attendance(
+    attendance = AttendanceService(
         attendance_settings(core),
         store=core.store,
         outgoing=mirror.outgoing,

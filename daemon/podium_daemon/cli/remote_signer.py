@@ -15,7 +15,7 @@ from podium_daemon.relays.mailboxes import Mailboxes
 from podium_daemon.relays.pool import PoolRelay
 from podium_daemon.runtime.clock import SystemClock
 from podium_daemon.runtime.supervisor import Stop
-from podium_daemon.signers.invitation import Invitation
+from podium_daemon.signers.invitation import SignerInvitation
 from podium_daemon.signers.known_bunkers import KnownBunker, KnownBunkers
 from podium_daemon.signers.remote_connection import PATIENCE, RemoteSignerConnection
 from podium_daemon.signers.signer import SignerUnavailable
@@ -184,7 +184,7 @@ def invite(
 async def _invited(
     line: RemoteSignerConnection, client: SecretKey, relays: Sequence[str], show: Callable[[str], None], patience: float
 ) -> KnownBunker:
-    invitation = Invitation(client, relays, name=NAME, random_bytes=secrets.token_bytes)
+    invitation = SignerInvitation(client, relays, name=NAME, random_bytes=secrets.token_bytes)
     saying = asyncio.create_task(_say_what_is_waited_for(patience))
     try:
         return await line.accept(invitation, relays, show)

@@ -12,7 +12,7 @@ from podium_daemon.client.seat import RoomMessage, RoomSeat
 from podium_daemon.client.values import Attendance, Rsvp, Session
 from podium_protocol.errors import PodiumError
 from podium_protocol.events import Pubkey
-from podium_protocol.live.lifecycle import State
+from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.rsvp import RsvpStatus
 
 
@@ -142,14 +142,14 @@ class LiveSessionHook:
         return own, next((one for one in rows if one.pubkey == me), None)
 
     def _viewed(self, session: Session, rsvp: Rsvp | None, attendance: Attendance | None) -> LiveSessionView:
-        is_scheduled, is_live = session.state == State.SCHEDULED, session.state == State.ACTIVE
+        is_scheduled, is_live = session.state == SessionState.SCHEDULED, session.state == SessionState.ACTIVE
         return LiveSessionView(
             lesson=session,
             content=_content(session),
             is_loading=False,
             is_scheduled=is_scheduled,
             is_live=is_live,
-            is_ended=session.state == State.ENDED,
+            is_ended=session.state == SessionState.ENDED,
             has_recording=session.recording_url is not None,
             time_until_start=max(0, session.scheduled_at - int(self._now())) if is_scheduled else None,
             rsvp_status=None if rsvp is None else RsvpStatus(rsvp.status),

@@ -24,7 +24,7 @@ from podium_protocol.messages import EventFrame
 from podium_protocol.nips import nip17, nip42, nip59
 from podium_protocol.relay.events import AuthNeeded, EndOfStored, Published, SessionEvent, SubscriptionClosed
 from podium_protocol.relay.session import RelaySession
-from podium_protocol.relay.verdicts import Done, Verdict
+from podium_protocol.relay.verdicts import EventAccepted, Verdict
 
 _ANSWER_SECONDS = 10.0
 
@@ -153,7 +153,7 @@ async def open_wire(url: str) -> AsyncIterator[Wire]:
                 await pumping
 
 
-class Letter(msgspec.Struct, frozen=True):
+class UnwrappedMessage(msgspec.Struct, frozen=True):
     """A private message that was really unwrapped. `due_at` is the rumor's own time, `at` when it arrived."""
 
     subject: str
@@ -163,7 +163,7 @@ class Letter(msgspec.Struct, frozen=True):
     rumor_id: EventId
 
 
-class Person:
+class DemoPerson:
     """Somebody with a key, on their own connection."""
 
     def __init__(self, name: str, wire: Wire, base_url: str, secret: SecretKey | None = None) -> None:
@@ -177,18 +177,18 @@ class Person:
         """Sign and publish on one's own socket; the relay must say OK."""
         signed = self.secret.sign(event, secrets.token_bytes(32))
         answer = await self.wire.publish(signed)
-        is_taken = isinstance(answer, Done)
+        is_taken = isinstance(answer, EventAccepted)
         if not is_taken:
             raise AssertionError(f"the relay refused {self.name}'s event: {answer.message}")
         return VerifiedEvent(**msgspec.structs.asdict(signed))
 
 
-class Participant(Person):
+class Participant(DemoPerson):
     """Somebody who answers, reads messages and joins."""
 
     def __init__(self, name: str, wire: Wire, base_url: str) -> None:
         super().__init__(name, wire, base_url)
-        self.letters: list[Letter] = []
+        self.letters: list[UnwrappedMessage] = []
         self.copies = 0
         self.rejected: list[str] = []
         self._arrived = asyncio.Condition()
@@ -207,7 +207,7 @@ class Participant(Person):
                 self.copies += 1
                 return
             subject = tags.first(rumor.tags, "subject") or ""
-            self.letters.append(Letter(subject, rumor.content, rumor.created_at, time.time(), rumor.id))
+            self.letters.append(UnwrappedMessage(subject, rumor.content, rumor.created_at, time.time(), rumor.id))
             self._tell()
 
         wanted = Filter(kinds=(kinds.GIFT_WRAP,), tags=(("p", (self.secret.pubkey,)),))
@@ -218,7 +218,7 @@ class Participant(Person):
         now = int(time.time())
         await self.publish(write_rsvp(session, status, pubkey=self.secret.pubkey, now=now, revision_id=revision))
 
-    async def letter(self, wanted: Callable[[Letter], bool], seconds: float) -> Letter:
+    async def letter(self, wanted: Callable[[UnwrappedMessage], bool], seconds: float) -> UnwrappedMessage:
         """The first letter that is wanted, once it arrives.
 
         Raises:

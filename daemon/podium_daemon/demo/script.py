@@ -15,8 +15,8 @@ import msgspec
 from podium_daemon.client import SessionWish
 from podium_daemon.client.values import Attendance, Counts
 from podium_daemon.client.values import Session as ShownSession
-from podium_daemon.demo.people import Letter, Participant, Person, open_wire
-from podium_daemon.demo.stage import MEETING_URL, Plan, Stage
+from podium_daemon.demo.people import DemoPerson, Participant, UnwrappedMessage, open_wire
+from podium_daemon.demo.stage import MEETING_URL, DemoPlan, DemoStage
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey, UnsignedEvent, VerifiedEvent
 from podium_protocol.filters import Filter
@@ -41,14 +41,14 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
     saw: str = ""
 
 
-class Failed(Exception):
+class StepFailed(Exception):
     """What should have been observed was not."""
 
 
 class Story:
     """One session's life with an instructor and three participants."""
 
-    def __init__(self, plan: Plan, stage: Stage, instructor: SecretKey) -> None:
+    def __init__(self, plan: DemoPlan, stage: DemoStage, instructor: SecretKey) -> None:
         self._plan = plan
         self._stage = stage
         self._instructor_key = instructor
@@ -61,7 +61,7 @@ class Story:
                 return await stack.enter_async_context(open_wire(self._stage.relay_url))
 
             base = self._stage.base_url
-            self.instructor = Person("instructor", await wire(), base, self._instructor_key)
+            self.instructor = DemoPerson("instructor", await wire(), base, self._instructor_key)
             self.ada = Participant("first participant", await wire(), base)
             self.ben = Participant("second participant", await wire(), base)
             self.cem = Participant("third participant", await wire(), base)
@@ -70,7 +70,7 @@ class Story:
             for name, act in self._acts():
                 try:
                     saw = await act()
-                except (Failed, TimeoutError, AssertionError, OSError) as error:
+                except (StepFailed, TimeoutError, AssertionError, OSError) as error:
                     yield Step(name, ok=False, saw=str(error) or "nothing of it was seen in time")
                     return
                 except Exception as error:  # noqa: BLE001  (a demo reports what went wrong as a step that failed)
@@ -127,7 +127,7 @@ class Story:
         event = await self._seen(Filter(kinds=(kinds.SESSION,), authors=(self.instructor.secret.pubkey,)))
         session = read_session(event)
         if not isinstance(session, Session) or session.title != TITLE:
-            raise Failed(f"the relay holds something else: {event}")
+            raise StepFailed(f"the relay holds something else: {event}")
         self.session = session
         return f"kind 31923 {event.id[:8]} on the relay, starts in {self.starts_at - int(time.time())} s"
 
@@ -157,12 +157,12 @@ class Story:
         due = self.starts_at - before
         patience = max(due - time.time(), 0) + _PATIENCE
 
-        def is_it(letter: Letter) -> bool:
+        def is_it(letter: UnwrappedMessage) -> bool:
             return letter.due_at == due and not self._is_answer(letter)
 
         letters = [await person.letter(is_it, patience) for person in (self.ada, self.ben)]
         if link and not all(self._links(letter) for letter in letters):
-            raise Failed("the message has no link to join")
+            raise StepFailed("the message has no link to join")
         late = max(letter.at for letter in letters) - due
         return f"two unwrapped, {late:.1f} s after they were due: {letters[0].subject!r}"
 
@@ -179,7 +179,7 @@ class Story:
         self.ada_chair = await self.ada.join(self.reference)
         self.ben_chair = await self.ben.join(self.reference)
         if self.ada_chair.meeting_url != MEETING_URL:
-            raise Failed(f"the room leads to {self.ada_chair.meeting_url}")
+            raise StepFailed(f"the room leads to {self.ada_chair.meeting_url}")
         return "two joined by the link of the message, one signature each, and were given the meeting"
 
     async def _present(self) -> str:
@@ -227,7 +227,7 @@ class Story:
         async with asyncio.timeout(ends_at - time.time() + _PATIENCE):
             await self.ada_chair.until_closed()
         if not self.ada_chair.has_ended:
-            raise Failed("the room closed without saying that the session has ended")
+            raise StepFailed("the room closed without saying that the session has ended")
         meeting = await self._meeting(MeetingStatus.ENDED)
         return f"the room closed, kind 30313 says ended at {(meeting.ends_at or 0) - ends_at:+d} s from the schedule"
 
@@ -256,7 +256,7 @@ class Story:
         if ada.completed is None or ada.completed.way is not CompletionWay.LIVE or ada.join_count != 2:
             return None
         if ben.completed is not None or self.cem.secret.pubkey in records:
-            raise Failed("somebody was credited who did not stay")
+            raise StepFailed("somebody was credited who did not stay")
         return (
             f"kind 31953 read by a stranger: one {ada.total_duration} s, {ada.join_count} joins, completed; "
             f"the other {ben.total_duration} s, not completed"
@@ -264,10 +264,10 @@ class Story:
 
     async def _silence(self) -> str:
         if self.cem.letters or any(person.rejected for person in self._people):
-            raise Failed(f"unexpected messages: {self.cem.letters} {[person.rejected for person in self._people]}")
+            raise StepFailed(f"unexpected messages: {self.cem.letters} {[person.rejected for person in self._people]}")
         counts = [len(person.letters) for person in (self.ada, self.ben)]
         if counts != [5, 5]:
-            raise Failed(f"expected five messages each, there were {counts}")
+            raise StepFailed(f"expected five messages each, there were {counts}")
         return "five messages each to those who come, each once; none to the one who declined"
 
     # -- seeing
@@ -282,15 +282,15 @@ class Story:
     async def _attended(self) -> tuple[Attendance, ...]:
         return await self.instructor.podium.attendance(self.session.address.identifier)
 
-    def _is_answer(self, letter: Letter) -> bool:
+    def _is_answer(self, letter: UnwrappedMessage) -> bool:
         """Whether a letter answers an RSVP: it is due at no offset."""
         offsets = (self._plan.day, self._plan.hour, self._plan.quarter, 0)
         return letter.due_at not in {self.starts_at - before for before in offsets}
 
-    def _links(self, letter: Letter) -> bool:
+    def _links(self, letter: UnwrappedMessage) -> bool:
         return any(True for _ in self._links_of(letter))
 
-    def _links_of(self, letter: Letter) -> list[str]:
+    def _links_of(self, letter: UnwrappedMessage) -> list[str]:
         words = letter.text.split()
         return [word for word in words if word.startswith(f"{self._stage.base_url}/s/naddr1")]
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from podium_daemon.demo.script import Step, Story, new_key
-from podium_daemon.demo.stage import DaemonFailed, Plan, raised
+from podium_daemon.demo.stage import DaemonFailed, DemoPlan, raised
 
 _MEANING = {
     "daemon": "the daemon is up",
@@ -124,7 +124,7 @@ class _TableShow:
 
 async def _play(relay: str | None, show: _JsonShow | _TableShow) -> int:
     began, steps, ok = time.monotonic(), 0, False
-    plan, instructor = Plan(), new_key()
+    plan, instructor = DemoPlan(), new_key()
     with show:
         show.begin("daemon")
         try:

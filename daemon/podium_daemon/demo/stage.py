@@ -63,7 +63,7 @@ format = "json"
 """
 
 
-class Plan(msgspec.Struct, frozen=True):
+class DemoPlan(msgspec.Struct, frozen=True):
     """Seconds: how long after scheduling it starts, how long it lasts, and when the reminders are due before it."""
 
     start_in: int = 22
@@ -73,7 +73,7 @@ class Plan(msgspec.Struct, frozen=True):
     quarter: int = 6
 
 
-class Stage(msgspec.Struct, frozen=True):
+class DemoStage(msgspec.Struct, frozen=True):
     """Where the daemon is."""
 
     base_url: str
@@ -87,13 +87,15 @@ class DaemonFailed(Exception):
 
 
 @asynccontextmanager
-async def raised(plan: Plan, *, instructor: SecretKey, service: SecretKey, relay: str | None) -> AsyncIterator[Stage]:
+async def raised(
+    plan: DemoPlan, *, instructor: SecretKey, service: SecretKey, relay: str | None
+) -> AsyncIterator[DemoStage]:
     """Run `podium run` for as long as the block runs, and stop it with SIGTERM."""
     with TemporaryDirectory(prefix="podium-demo-") as folder:
         home = Path(folder)
         ports = _free_ports(2)
         config = _write_files(home, plan, instructor=instructor, service=service, relay=relay, ports=ports)
-        stage = Stage(
+        stage = DemoStage(
             base_url=f"http://127.0.0.1:{ports[0]}",
             relay_url=relay or f"ws://127.0.0.1:{ports[1]}",
             service_pubkey=service.pubkey,
@@ -112,7 +114,7 @@ async def raised(plan: Plan, *, instructor: SecretKey, service: SecretKey, relay
 
 
 def _write_files(
-    home: Path, plan: Plan, *, instructor: SecretKey, service: SecretKey, relay: str | None, ports: list[int]
+    home: Path, plan: DemoPlan, *, instructor: SecretKey, service: SecretKey, relay: str | None, ports: list[int]
 ) -> Path:
     web_port, relay_port = ports
     key_file = home / "service.key"
@@ -137,7 +139,7 @@ def _write_files(
     return config
 
 
-async def _wait_until_ready(stage: Stage, process: asyncio.subprocess.Process) -> None:
+async def _wait_until_ready(stage: DemoStage, process: asyncio.subprocess.Process) -> None:
     until = time.monotonic() + START_SECONDS
     async with httpx.AsyncClient(trust_env=False, timeout=2.0) as client:
         while time.monotonic() < until and process.returncode is None:

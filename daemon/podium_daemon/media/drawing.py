@@ -16,7 +16,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from podium_daemon.media.job import Layout, TrackFile
-from podium_daemon.media.timeline import Piece
+from podium_daemon.media.timeline import TrackPiece
 from podium_daemon.media.tracks import Notes, frames
 
 WIDTH: Final = 1280
@@ -33,7 +33,7 @@ Plane = NDArray[np.uint8]
 class _Source:
     """One camera or screen: the newest frame at each moment."""
 
-    def __init__(self, track: TrackFile, piece: Piece, notes: Notes) -> None:
+    def __init__(self, track: TrackFile, piece: TrackPiece, notes: Notes) -> None:
         self.track = track
         self.piece = piece
         self.frame: VideoFrame | None = None

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from podium_daemon.media.timeline import Piece
+from podium_daemon.media.timeline import TrackPiece
 
 
 class Layout(StrEnum):
@@ -24,7 +24,7 @@ class TrackFile(msgspec.Struct, frozen=True, kw_only=True):
 
     path: str
     is_video: bool
-    pieces: tuple[Piece, ...]
+    pieces: tuple[TrackPiece, ...]
     label: str
     rank: int | None = None
 

@@ -18,7 +18,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from podium_daemon.media.job import TrackFile
-from podium_daemon.media.timeline import Piece
+from podium_daemon.media.timeline import TrackPiece
 from podium_daemon.media.tracks import Notes, open_track, packets
 
 IN_WEBM: Final = frozenset({"vp8", "vp9", "av1"})
@@ -87,7 +87,7 @@ def _by_time(shot: Shot) -> tuple[float, int, int]:
     return shot[:3]
 
 
-def _shots_of(number: int, track: TrackFile, piece: Piece, notes: Notes) -> Iterator[Shot]:
+def _shots_of(number: int, track: TrackFile, piece: TrackPiece, notes: Notes) -> Iterator[Shot]:
     assert track.rank is not None, "asked for those that may be shown"
     for time, packet in packets(track, notes):
         if time >= piece.end:

@@ -12,7 +12,7 @@ from av.audio.resampler import AudioResampler
 from numpy.typing import NDArray
 
 from podium_daemon.media.job import TrackFile
-from podium_daemon.media.timeline import Piece
+from podium_daemon.media.timeline import TrackPiece
 from podium_daemon.media.tracks import Notes, frames
 
 RATE: Final = 48_000  # Opus has no other
@@ -36,7 +36,7 @@ class Placed:
         self.sound = sound
 
 
-def placed(track: TrackFile, piece: Piece, notes: Notes) -> Iterator[Placed]:
+def placed(track: TrackFile, piece: TrackPiece, notes: Notes) -> Iterator[Placed]:
     """What of a track's sound belongs to one piece of it, in order."""
     for time, sound in _steady(track, notes):
         if time >= piece.end:

@@ -13,7 +13,7 @@ import msgspec
 SHORTEST = 0.001  # seconds
 
 
-class Piece(msgspec.Struct, frozen=True):
+class TrackPiece(msgspec.Struct, frozen=True):
     """A stretch of a track, from `begin` to `end` in its own seconds, that is heard or seen from `at` on."""
 
     begin: float
@@ -21,13 +21,13 @@ class Piece(msgspec.Struct, frozen=True):
     at: float
 
 
-def pieces(started_at: float, takes: Iterable[tuple[float, float]]) -> Iterator[Piece]:
+def pieces(started_at: float, takes: Iterable[tuple[float, float]]) -> Iterator[TrackPiece]:
     """The stretches of a track whose first moment was `started_at` (Unix seconds, as those of the takes)."""
     before = 0.0
     for start, end in takes:
         begin = max(start - started_at, 0.0)
         if end - started_at > begin + SHORTEST:
-            yield Piece(begin, end - started_at, before + started_at + begin - start)
+            yield TrackPiece(begin, end - started_at, before + started_at + begin - start)
         before += max(end - start, 0.0)
 
 

@@ -18,10 +18,10 @@ from podium_daemon.relays.paged_fetch import FetchQueue
 from podium_daemon.relays.publishing import OnOutcome, Prepared, PublishOutcome
 from podium_daemon.relays.pump import AuthSigner, Idle, Misbehaved, Pump
 from podium_daemon.relays.relay_state import (
+    CollectingSubscription,
     ConnectionOptions,
     ConnectionState,
     PoolRelay,
-    Question,
     RelayState,
     RelayStatus,
     SinceFor,
@@ -34,7 +34,7 @@ from podium_protocol.filters import Filter
 from podium_protocol.limits import MAX_DELAY
 from podium_protocol.nips.nip11 import RelayLimits
 from podium_protocol.relay import backoff
-from podium_protocol.relay.verdicts import Blocked, Unknown, Violation
+from podium_protocol.relay.verdicts import BlockedByRelay, Unknown, Violation
 from podium_storage.errors import damage_in
 
 Resolve = Callable[[str], Awaitable[Destination | AddressRefused]]
@@ -100,7 +100,7 @@ class RelayConnection:
         self._delays = backoff.delays(random.random)
         self._again_at = 0.0  # monotonic, while waiting
         self._last_error: str | None = None
-        self._verdict: Unknown | Blocked = Unknown("not connected")  # on what cannot be sent, while it is away
+        self._verdict: Unknown | BlockedByRelay = Unknown("not connected")  # on what cannot be sent, while it is away
         self._connections = 0
         self._connected_since: float | None = None
         self.last_used = clock.monotonic()
@@ -136,13 +136,13 @@ class RelayConnection:
     def publish(self, event: Prepared, tell: OnOutcome) -> None:
         """Queue an event; `tell` gets its outcome, at once if the relay is away."""
         if self.state in _STATES_AWAY:
-            retry_after = None if isinstance(self._verdict, Blocked) else self._wait_left()
+            retry_after = None if isinstance(self._verdict, BlockedByRelay) else self._wait_left()
             tell(PublishOutcome(event.id, self.url, self._verdict, retry_after))
             return
         self._books.window.add(event, tell)
         self._wake()
 
-    def ask(self, name: str, wanted: Filter, question: Question) -> None:
+    def ask(self, name: str, wanted: Filter, question: CollectingSubscription) -> None:
         """Ask once; `question` hears at once if the relay is away."""
         if self.state in _STATES_AWAY:
             question.on_end(self._verdict.message)
@@ -327,7 +327,7 @@ class RelayConnection:
         self._last_error = away.why
         self._again_at = self._clock.monotonic() + away.seconds
         words = f"not connected: {away.why}"
-        self._verdict = Blocked(words) if away.is_final else Unknown(words)
+        self._verdict = BlockedByRelay(words) if away.is_final else Unknown(words)
         self._enter(away.state)
         if away.state is not ConnectionState.STOPPED:
             _log.info("relay away", action="relay.away", relay=self.url, why=away.why, seconds=round(away.seconds, 1))

@@ -37,7 +37,7 @@ _KEYS_OF_A_REQ: Final = 200  # a thousand pages: each that opens must not send a
 _AT_ONCE: Final = 16  # events between two looks at the rest of the loop: each costs the hearer a signature check
 
 
-class Receiver(Protocol):
+class MailboxReceiver(Protocol):
     """Whoever reads a mailbox."""
 
     def receive(self, raw: bytes) -> None:
@@ -58,7 +58,7 @@ class _Head(msgspec.Struct):
 class Mailbox:
     """One key on its relays."""
 
-    def __init__(self, owner: Mailboxes, key: Pubkey, relays: tuple[str, ...], hearer: Receiver) -> None:
+    def __init__(self, owner: Mailboxes, key: Pubkey, relays: tuple[str, ...], hearer: MailboxReceiver) -> None:
         self.key = key
         self.relays = relays
         self.hearer = hearer
@@ -162,7 +162,7 @@ class Mailboxes:
         finally:
             await asyncio.gather(*self._tasks.errands, return_exceptions=True)
 
-    def open(self, key: Pubkey, relays: Sequence[str], hearer: Receiver) -> Mailbox:
+    def open(self, key: Pubkey, relays: Sequence[str], hearer: MailboxReceiver) -> Mailbox:
         """A mailbox for `key` on `relays`; one that was there before under this key is given up.
 
         Raises:

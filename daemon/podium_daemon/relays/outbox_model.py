@@ -17,7 +17,7 @@ from podium_daemon.relays.addresses import AddressRefused, Network, leads_outsid
 from podium_daemon.relays.ingest import Arrival
 from podium_daemon.relays.interests import PER_FILTER, Interests
 from podium_daemon.relays.outbox_plan import Errand, Plan
-from podium_daemon.relays.paged_fetch import RelayAnswer
+from podium_daemon.relays.paged_fetch import FetchedFromRelay
 from podium_daemon.relays.pool import RelayPool
 from podium_daemon.relays.syncer import Syncer
 from podium_daemon.runtime.clock import Clock
@@ -168,7 +168,7 @@ class OutboxModel:
                 groups += authors[:middle], authors[middle:]
         self._plan.was_asked(errand, self._clock.now(), answered=answered)
 
-    async def _ask(self, url: str, filters: Sequence[Filter], people: int) -> RelayAnswer | None:
+    async def _ask(self, url: str, filters: Sequence[Filter], people: int) -> FetchedFromRelay | None:
         """Ask one relay and take in what it gives; None: it may not be asked, or was not done in time."""
         at_most = len(filters) * _EVENTS + _EVENTS_EACH * people
         async with self._places:

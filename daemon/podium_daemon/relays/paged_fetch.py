@@ -25,7 +25,7 @@ NEVER_A_CAP: Final = 20
 MAX_BYTES: Final = 128 * 1024 * 1024  # of one relay's answer to one filter
 
 
-class RelayAnswer(msgspec.Struct, frozen=True):
+class FetchedFromRelay(msgspec.Struct, frozen=True):
     """What one relay had. `problem`: why it may have more; None where the answer is complete."""
 
     relay_url: str
@@ -42,7 +42,7 @@ class RelayAnswer(msgspec.Struct, frozen=True):
 class FetchResult(msgspec.Struct, frozen=True):
     """One answer for each relay asked. The same event may stand in several, and not all copies need be good."""
 
-    answers: tuple[RelayAnswer, ...]
+    answers: tuple[FetchedFromRelay, ...]
 
     @property
     def events(self) -> Iterator[Incoming]:
@@ -225,7 +225,7 @@ class PagedFetch:
         self._problem: str | None = None
         self._is_worth_retrying = False
 
-    async def run(self, within: float) -> RelayAnswer:
+    async def run(self, within: float) -> FetchedFromRelay:
         """The relay's answer, after `within` seconds at most from when it could be asked: some allow few at once."""
         try:
             async with self._connection.turns.turn(), asyncio.timeout(within):
@@ -234,7 +234,7 @@ class PagedFetch:
                         break
         except TimeoutError:
             self._problem, self._is_worth_retrying = f"it was not done within {within:g} s", True
-        return RelayAnswer(self._connection.url, tuple(self._events), self._problem, self._is_worth_retrying)
+        return FetchedFromRelay(self._connection.url, tuple(self._events), self._problem, self._is_worth_retrying)
 
     async def _read(self, wanted: Filter) -> bool:
         """Read one filter to its end. Whether it is worth going on with others."""

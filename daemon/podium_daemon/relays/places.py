@@ -34,7 +34,7 @@ _WINDOW: Final = 10.0
 _LOOK_EVERY: Final = 0.05
 
 
-class Guest(Protocol):
+class PlaceHolder(Protocol):
     """A relay that has a place."""
 
     @property
@@ -77,7 +77,7 @@ class Places:
         self._asked = 0
         self._asked_since = 0.0
 
-    def ask(self, url: str, whose: str, guests: Mapping[str, Guest], now: float) -> Admitted | NoPlace:
+    def ask(self, url: str, whose: str, guests: Mapping[str, PlaceHolder], now: float) -> Admitted | NoPlace:
         """A place for a relay that has none, on behalf of a recipient ("" for nobody's); `guests` have places now."""
         self._whose = {one: recipient for one, recipient in self._whose.items() if one in guests}
         if len(guests) < SHORT:
@@ -98,11 +98,11 @@ class Places:
             self._whose[url] = whose
         return Admitted(instead_of)
 
-    def _has_enough(self, whose: str, guests: Mapping[str, Guest]) -> bool:
+    def _has_enough(self, whose: str, guests: Mapping[str, PlaceHolder]) -> bool:
         own = [url for url, recipient in self._whose.items() if recipient == whose and whose]
         return sum(not guests[url].is_idle for url in own) >= EACH
 
-    def _leaving(self, guests: Mapping[str, Guest], now: float) -> str | None:
+    def _leaving(self, guests: Mapping[str, PlaceHolder], now: float) -> str | None:
         idle = [(guest.is_punished, guest.last_used, url) for url, guest in guests.items() if guest.is_idle]
         if idle:
             is_punished, _, url = min(idle)

@@ -25,7 +25,7 @@ from podium_daemon.relays.addresses import (
 )
 from podium_daemon.relays.connection import RelayConnection
 from podium_daemon.relays.incoming import Incoming, OnEose, Sink
-from podium_daemon.relays.paged_fetch import MAX_BYTES, FetchResult, PagedFetch, RelayAnswer
+from podium_daemon.relays.paged_fetch import MAX_BYTES, FetchedFromRelay, FetchResult, PagedFetch
 from podium_daemon.relays.places import MAX_STRANGERS, NoPlace, Places
 from podium_daemon.relays.publishing import MAX_ON_THE_WAY, OnOutcome, Prepared, PublishOutcome, recipient_of
 from podium_daemon.relays.pump import AuthSigner
@@ -38,15 +38,15 @@ from podium_protocol.errors import InvalidInput
 from podium_protocol.events import SignedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.nips.nip11 import RelayLimits
-from podium_protocol.relay.verdicts import Blocked, Unknown, Violation
+from podium_protocol.relay.verdicts import BlockedByRelay, Unknown, Violation
 
 __all__ = [
     "FetchResult",
+    "FetchedFromRelay",
     "Incoming",
     "PoolRelay",
     "Prepared",
     "PublishOutcome",
-    "RelayAnswer",
     "RelayPool",
     "RelayStatus",
 ]
@@ -271,7 +271,9 @@ class RelayPool:
         normal = self.ensure(url, recipient_of(handed[0].json) if handed else "")
         if isinstance(normal, AddressRefused):
             later = normal.retry_after
-            verdict = Blocked(f"not sent: {normal.reason}") if later is None else Unknown(f"waiting: {normal.reason}")
+            verdict = (
+                BlockedByRelay(f"not sent: {normal.reason}") if later is None else Unknown(f"waiting: {normal.reason}")
+            )
             for event in handed:
                 tell(PublishOutcome(event.id, normal.url, verdict, later, was_tried=False))
             return
@@ -302,10 +304,10 @@ class RelayPool:
 
     async def _fetch_one(
         self, url: str, filters: Sequence[Filter], within: float, at_most: int, max_bytes: int
-    ) -> RelayAnswer:
+    ) -> FetchedFromRelay:
         normal = self.ensure(url)
         if isinstance(normal, AddressRefused):
-            return RelayAnswer(normal.url, (), normal.reason)
+            return FetchedFromRelay(normal.url, (), normal.reason)
         return await PagedFetch(self._known(normal), filters, at_most, max_bytes).run(within)
 
     # -- running -------------------------------------------------------------------------------------------------------

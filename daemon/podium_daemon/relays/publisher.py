@@ -25,7 +25,7 @@ from podium_storage.changes import Batch
 from podium_storage.errors import StoreDamaged
 from podium_storage.outbox import outbox as outbox_module
 from podium_storage.outbox.outbox import Outbox
-from podium_storage.outbox.values import Accepted, OutboxRow, PublishResult, RelayRefused, TryAgain
+from podium_storage.outbox.values import OutboxRow, PublishResult, RelayAccepted, RelayRefused, TryAgain
 from podium_storage.store import Store
 
 _log = structlog.get_logger(__name__)
@@ -116,7 +116,7 @@ class Publisher:
             # no place is a reason to wait, however often, and never to give up
             return TryAgain(row.id, int(self._clock.now() + outcome.retry_after) + 1, words)
         if outcome.is_done:
-            return Accepted(row.id, words)
+            return RelayAccepted(row.id, words)
         if is_final(outcome.verdict) and outcome.retry_after is None:
             _log.warning("a relay refused an event", action="publish.refused", relay=outcome.relay_url, words=words)
             return RelayRefused(row.id, words)

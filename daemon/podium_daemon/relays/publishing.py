@@ -15,7 +15,7 @@ from podium_protocol.events import EventId, SignedEvent
 from podium_protocol.relay import backoff
 from podium_protocol.relay.events import Published
 from podium_protocol.relay.session import RelaySession
-from podium_protocol.relay.verdicts import Blocked, Done, RateLimited, Unknown, Verdict, is_final
+from podium_protocol.relay.verdicts import BlockedByRelay, EventAccepted, RateLimited, Unknown, Verdict, is_final
 
 PER_MINUTE: Final = 5_800
 """LocalRelay drops a connection without a word at 6,000 messages a minute, and its setting does not change that."""
@@ -113,7 +113,7 @@ class PublishOutcome(msgspec.Struct, frozen=True):
     @property
     def is_done(self) -> bool:
         """Whether the relay has the event."""
-        return isinstance(self.verdict, Done)
+        return isinstance(self.verdict, EventAccepted)
 
 
 OnOutcome = Callable[[PublishOutcome], None]
@@ -214,11 +214,11 @@ class PublishWindow:
         verdict = published.verdict
         if isinstance(verdict, RateLimited):
             self.pause.refused(now)
-        elif isinstance(verdict, Done):
+        elif isinstance(verdict, EventAccepted):
             self.pause.accepted(now)
         self._tell(items, verdict, None if is_final(verdict) else self.pause.left(now))
 
-    def refuse_queued(self, verdict: RateLimited | Unknown | Blocked, retry_after: float | None) -> None:
+    def refuse_queued(self, verdict: RateLimited | Unknown | BlockedByRelay, retry_after: float | None) -> None:
         """Give back what has not been sent: whoever handed it over is not kept waiting for a relay that is away."""
         items, self._queue = self._queue, deque()
         self._tell(items, verdict, retry_after)
@@ -230,7 +230,7 @@ class PublishWindow:
             if self.max_message_bytes is not None and size + _FRAME > self.max_message_bytes:
                 self._queue.popleft()
                 words = f"not sent: it has {size + _FRAME} bytes, and the relay takes {self.max_message_bytes} at most"
-                self._tell([item], Blocked(words), None)
+                self._tell([item], BlockedByRelay(words), None)
                 continue
             if self._on_the_way and self._bytes + size > MAX_BYTES_ON_THE_WAY:
                 return
@@ -244,7 +244,7 @@ class PublishWindow:
             yield item
 
     def _tell(self, items: Iterable[_Item], verdict: Verdict, retry_after: float | None) -> None:
-        name = "done" if isinstance(verdict, Done) else "refused" if is_final(verdict) else "unknown"
+        name = "done" if isinstance(verdict, EventAccepted) else "refused" if is_final(verdict) else "unknown"
         for item in items:
             self.counts[name] += 1
             item.tell(PublishOutcome(item.event.id, self._url, verdict, retry_after))

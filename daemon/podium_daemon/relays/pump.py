@@ -36,15 +36,15 @@ _PINGS_AT_ONCE: Final = 16  # in one piece of the stream; honest relays ping onc
 _log = structlog.get_logger(__name__)
 
 
-class Ended(Exception):
+class ConnectionEnded(Exception):
     """We end the connection ourselves; the text says why."""
 
 
-class Idle(Ended):
+class Idle(ConnectionEnded):
     """There was nothing to do for a while on a relay that is not configured."""
 
 
-class Misbehaved(Ended):
+class Misbehaved(ConnectionEnded):
     """The relay's faults weigh too much."""
 
 
@@ -92,7 +92,7 @@ class Pump:
             async with asyncio.TaskGroup() as self._tasks:
                 for task in (self._read(), self._write(), self._watch()):
                     self._tasks.create_task(uncancelled(task, f"relay {self._books.url}"))
-        except* (SocketLost, Ended) as ended:
+        except* (SocketLost, ConnectionEnded) as ended:
             why = ended.exceptions[0]
         raise why
 

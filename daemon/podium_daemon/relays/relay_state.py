@@ -20,7 +20,7 @@ from podium_protocol.relay import backoff
 from podium_protocol.relay.events import Published
 from podium_protocol.relay.session import RelaySession
 from podium_protocol.relay.shared_subscriptions import SharedSubscriptions
-from podium_protocol.relay.verdicts import Done, RateLimited, Verdict, Violation, is_final
+from podium_protocol.relay.verdicts import EventAccepted, RateLimited, Verdict, Violation, is_final
 
 
 class PoolRelay(msgspec.Struct, frozen=True):
@@ -107,7 +107,7 @@ SinceFor = Callable[[str], int | None]
 """From a relay's URL to the Unix time at which it last had no more stored events; None: read everything."""
 
 
-class Question(Protocol):
+class CollectingSubscription(Protocol):
     """A subscription whose answer is collected and not handed on."""
 
     def on_event(self, raw: msgspec.Raw) -> None:
@@ -153,7 +153,7 @@ class RelayState:
         self._closed: dict[str, str] = {}
         self._clock = clock
         self._wanted: dict[str, _Wanted] = {}
-        self._questions: dict[str, Question] = {}
+        self._questions: dict[str, CollectingSubscription] = {}
         self._ask_again_at: dict[str, float] = {}
         self._asking_delays = backoff.delays(random)
 
@@ -193,7 +193,7 @@ class RelayState:
         self._closed.pop(name, None)
         self.shared.unsubscribe(name, self._clock.monotonic())
 
-    def ask(self, name: str, wanted: Filter, question: Question) -> None:
+    def ask(self, name: str, wanted: Filter, question: CollectingSubscription) -> None:
         """Ask once; `question` gets the answer, or hears why there is none."""
         self._questions[name] = question
         self.session.subscribe(name, (wanted,), self._clock.monotonic())
@@ -203,7 +203,7 @@ class RelayState:
         if self._questions.pop(name, None) is not None:
             self.session.unsubscribe(name)
 
-    def question(self, name: str) -> Question | None:
+    def question(self, name: str) -> CollectingSubscription | None:
         """The question that goes by this name, if one does."""
         return self._questions.get(name)
 
@@ -213,7 +213,7 @@ class RelayState:
         """The relay said what becomes of a publication; a final refusal is kept for people to see."""
         self.window.settle(published, self._clock.monotonic())
         verdict = published.verdict
-        if isinstance(verdict, Done):
+        if isinstance(verdict, EventAccepted):
             self.last_ok_at = self._clock.now()
         elif is_final(verdict):
             count = 1 if self.last_refusal is None else self.last_refusal.count + 1

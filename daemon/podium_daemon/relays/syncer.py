@@ -12,7 +12,7 @@ import structlog
 from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.ingest import Arrival, EventVerifier
 from podium_daemon.relays.interests import FACE, PEOPLE, Interests, ParticipantIndex
-from podium_daemon.relays.paged_fetch import RelayAnswer
+from podium_daemon.relays.paged_fetch import FetchedFromRelay
 from podium_daemon.relays.pool import RelayPool
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.reconcile_loop import run_reconcile_loop
@@ -55,7 +55,7 @@ async def _nothing_against_it(_event: VerifiedEvent) -> str | None:
     return None
 
 
-class Watch(Protocol):
+class EventWatch(Protocol):
     """Whoever looks at events before they are stored."""
 
     async def __call__(self, events: Sequence[VerifiedEvent], *, live: bool) -> None:
@@ -124,7 +124,7 @@ class Syncer:
         self._doors_seen: set[tuple[str, int]] = set()
         self._audience = ParticipantIndex(store)
         self._rests_until = 0.0
-        self.watch: Watch = _nobody
+        self.watch: EventWatch = _nobody
         """Looks at what is new before it is stored."""
         self.verifier = EventVerifier(clock.now)
         self.caught_up = asyncio.Event()
@@ -265,7 +265,7 @@ class Syncer:
             self.partial[relay, name] = answer.problem
             await self._clock.sleep(next(pauses))
 
-    async def _read(self, relay: str | None, filters: tuple[Filter, ...]) -> tuple[RelayAnswer, ...]:
+    async def _read(self, relay: str | None, filters: tuple[Filter, ...]) -> tuple[FetchedFromRelay, ...]:
         """Read everything that answers `filters` on one relay or on all, and store it."""
         assert self._pool is not None, "the composition root joins the pool"
         relays = None if relay is None else [relay]

@@ -12,7 +12,7 @@ from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.runtime.tasks import wait_for_first
 from podium_protocol.errors import PodiumError
-from podium_storage.changes import Batch, Subscription
+from podium_storage.changes import Batch, ChangeSubscription
 from podium_storage.errors import StoreDamaged
 
 MAX_SLEEP: Final = 30.0  # seconds: a due time is wall-clock time, and the wall clock may be set meanwhile
@@ -40,7 +40,7 @@ async def comes(moment: Moment, stop: Stop) -> bool:
     return not stop.is_set()
 
 
-async def run_reconcile_loop(name: str, turn: Turn, changes: Subscription, *, clock: Clock, stop: Stop) -> None:
+async def run_reconcile_loop(name: str, turn: Turn, changes: ChangeSubscription, *, clock: Clock, stop: Stop) -> None:
     """Run `turn` until `stop`; the first batch says `resync`, and so does the one after a failure.
 
     A turn's own writes are in no batch: before it returns, a turn must act on its own writes, or name the time at which
@@ -72,7 +72,7 @@ async def run_reconcile_loop(name: str, turn: Turn, changes: Subscription, *, cl
 
 
 async def _next_batch(
-    changes: Subscription, due: float | None, *, hurries: bool, clock: Clock, stop: Stop
+    changes: ChangeSubscription, due: float | None, *, hurries: bool, clock: Clock, stop: Stop
 ) -> tuple[Batch | None, bool]:
     """Return what changed until the next turn is due, and whether there was anything to wait for."""
     pause = MAX_SLEEP if due is None else min(max(due - clock.now(), 0.0), MAX_SLEEP)

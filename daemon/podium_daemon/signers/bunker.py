@@ -29,7 +29,7 @@ _SILENT_AFTER: Final = 15.0  # seconds; then somebody is told what is waited for
 RandomBytes = Callable[[int], bytes]
 
 
-class Channel(Protocol):
+class BunkerChannel(Protocol):
     """The relays between us and the signer."""
 
     async def send(self, event: SignedEvent) -> str | None:
@@ -65,7 +65,7 @@ class BunkerClient:
         self,
         client: SecretKey,
         signer: Pubkey,
-        channel: Channel,
+        channel: BunkerChannel,
         *,
         listener: Listener,
         clock: Clock,

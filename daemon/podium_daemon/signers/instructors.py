@@ -17,7 +17,7 @@ import structlog
 from podium_daemon.keys.secret_file import KeyFileError
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.signers.known_bunkers import KnownBunker, KnownBunkers
-from podium_daemon.signers.remote_connection import PATIENCE, RemoteSignerConnection, Transport
+from podium_daemon.signers.remote_connection import PATIENCE, RemoteSignerConnection, SignerTransport
 from podium_daemon.signers.signer import SignerRefused, SignerUnavailable
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey, UnsignedEvent, VerifiedEvent
@@ -72,7 +72,7 @@ class InstructorSigners:
     def __init__(
         self,
         files: KnownBunkers,
-        office: Transport,
+        office: SignerTransport,
         *,
         clock: Clock,
         random_bytes: Callable[[int], bytes],

@@ -24,7 +24,7 @@ _MAX_WRONG: Final = 200  # answers without the secret: whoever floods us ends th
 _SECRET_BYTES: Final = 16
 
 
-class Invitation:
+class SignerInvitation:
     """One URL to show, good for one signer. It hears a mailbox until the signer has come."""
 
     def __init__(

@@ -18,10 +18,10 @@ from podium_daemon.runtime.secret_table import SecretTable, digest_of
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.runtime.tasks import Watched
 from podium_daemon.signers.instructors import InstructorSigners
-from podium_daemon.signers.invitation import Invitation
+from podium_daemon.signers.invitation import SignerInvitation
 from podium_daemon.signers.known_bunkers import KnownBunker
 from podium_daemon.signers.page_signer import PageSigner, Purpose
-from podium_daemon.signers.remote_connection import PATIENCE, RemoteSignerConnection, Transport
+from podium_daemon.signers.remote_connection import PATIENCE, RemoteSignerConnection, SignerTransport
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey, UnsignedEvent
 from podium_protocol.keys import SecretKey
@@ -50,7 +50,7 @@ class PageSignerRegistry:
 
     def __init__(
         self,
-        office: Transport,
+        office: SignerTransport,
         *,
         relays: Callable[[], Sequence[str]],
         instructors: InstructorSigners,
@@ -150,7 +150,7 @@ class PageSignerRegistry:
         if url is not None:
             return lambda: line.connect(url, name=self.service_name, page=self._public_url)
         relays = self._relays()
-        invitation = Invitation(
+        invitation = SignerInvitation(
             key, relays, name=self.service_name, url=self._public_url, random_bytes=self._random_bytes
         )
         return lambda: line.accept(invitation, relays, signer.show)

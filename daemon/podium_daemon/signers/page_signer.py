@@ -30,7 +30,7 @@ MAX_ASKED: Final = 16
 _GOODBYE_WITHIN: Final = 10.0
 
 
-class Asked(msgspec.Struct, frozen=True):
+class SigningRequest(msgspec.Struct, frozen=True):
     """One request. `event` once it is signed; `words` say what went wrong: from a stranger, made safe to show."""
 
     id: str
@@ -53,7 +53,7 @@ class View(msgspec.Struct, frozen=True):
     page: str | None
     is_slow: bool
     problem: str | None
-    asked: tuple[Asked, ...]
+    asked: tuple[SigningRequest, ...]
 
 
 class PageSigner:
@@ -75,7 +75,7 @@ class PageSigner:
         self._page: str | None = None
         self._is_slow = False
         self._problem: str | None = None
-        self._asked: dict[str, Asked] = {}
+        self._asked: dict[str, SigningRequest] = {}
         self._changed = asyncio.Event()
         self._hurry = False
 
@@ -193,18 +193,18 @@ class PageSigner:
             )
         if len(self._asked) >= MAX_ASKED:
             del self._asked[done[0]]  # the oldest that was read, or will not be
-        self._note(Asked(request_id, "asked"))
+        self._note(SigningRequest(request_id, "asked"))
         return self._sign(request_id, event)
 
     async def _sign(self, request_id: str, event: UnsignedEvent) -> None:
         try:
             signed = await self.line.sign(event)
         except SignerRefused as error:
-            answer = Asked(request_id, "refused", words=str(error))
+            answer = SigningRequest(request_id, "refused", words=str(error))
         except SignerUnavailable as error:
-            answer = Asked(request_id, "failed", words=str(error))
+            answer = SigningRequest(request_id, "failed", words=str(error))
         else:
-            answer = Asked(request_id, "signed", signed)
+            answer = SigningRequest(request_id, "signed", signed)
         if request_id in self._asked:
             self._note(answer)
         if all(one.state != "asked" for one in self._asked.values()):
@@ -233,7 +233,8 @@ class PageSigner:
             return
         self._state, self._problem = "over", why
         self._asked = {
-            one.id: Asked(one.id, "failed", words=why) if one.state == "asked" else one for one in self._asked.values()
+            one.id: SigningRequest(one.id, "failed", words=why) if one.state == "asked" else one
+            for one in self._asked.values()
         }
         for task in self.tasks - {asyncio.current_task()}:
             task.cancel()
@@ -241,7 +242,7 @@ class PageSigner:
 
     # -- inside
 
-    def _note(self, asked: Asked) -> None:
+    def _note(self, asked: SigningRequest) -> None:
         self._asked[asked.id] = asked
         self._change()
 

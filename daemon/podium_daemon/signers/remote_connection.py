@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.signers.bunker import BunkerClient, BunkerSigner, Listener
-from podium_daemon.signers.invitation import ASKED_KINDS, Invitation
+from podium_daemon.signers.invitation import ASKED_KINDS, SignerInvitation
 from podium_daemon.signers.known_bunkers import KnownBunker
 from podium_daemon.signers.signer import SignerUnavailable
 from podium_protocol.errors import InvalidInput
@@ -42,7 +42,7 @@ class Post(Protocol):
     def close(self) -> None: ...
 
 
-class Transport(Protocol):
+class SignerTransport(Protocol):
     """Where mailboxes are."""
 
     def open(self, key: Pubkey, relays: Sequence[str], hearer: Receiver) -> Post: ...
@@ -54,7 +54,7 @@ class RemoteSignerConnection:
     def __init__(
         self,
         client: SecretKey,
-        office: Transport,
+        office: SignerTransport,
         *,
         listener: Listener,
         clock: Clock,
@@ -74,7 +74,9 @@ class RemoteSignerConnection:
 
     # -- pairing
 
-    async def accept(self, invitation: Invitation, relays: Sequence[str], show: Callable[[str], None]) -> KnownBunker:
+    async def accept(
+        self, invitation: SignerInvitation, relays: Sequence[str], show: Callable[[str], None]
+    ) -> KnownBunker:
         """Wait for the signer that was shown the invitation's URL; `show` gets it once we listen.
 
         Raises:

@@ -22,7 +22,7 @@ import structlog
 from icalendar import STATUS, Alarm, Calendar, Event
 
 from podium_protocol.events import Pubkey, pubkey_or_none
-from podium_protocol.live.lifecycle import State
+from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.message_texts import spoken_time
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.text import paragraphs, single_line
@@ -168,7 +168,7 @@ def _status(entry: Entry) -> STATUS:
 
 
 def _is_cancelled(row: LiveSessionRow) -> bool:
-    return row.state == State.CANCELLED or (row.withdrawn and row.state == State.SCHEDULED)
+    return row.state == SessionState.CANCELLED or (row.withdrawn and row.state == SessionState.SCHEDULED)
 
 
 def _description(entry: Entry) -> str:

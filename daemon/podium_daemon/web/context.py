@@ -24,7 +24,7 @@ from podium_daemon.services.rooms.controls import RoomControls
 from podium_daemon.services.rooms.rooms import Rooms
 from podium_daemon.services.sessions.event_submission import EventSubmission
 from podium_daemon.services.sessions.lifecycle import Lifecycle
-from podium_daemon.services.sessions.passed_over import PassedOver
+from podium_daemon.services.sessions.passed_over import PassedOverEvents
 from podium_daemon.signers.instructors import InstructorSigners
 from podium_daemon.signers.page_registry import PageSignerRegistry
 from podium_daemon.web.calendar_feed import Face
@@ -53,7 +53,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     views: Views
     drafts: Drafts
     intake: EventSubmission
-    passed_over: PassedOver
+    passed_over: PassedOverEvents
     lifecycle: Lifecycle
     engine: ConferenceEngine
     rooms: Rooms

@@ -12,7 +12,7 @@ from podium_daemon.runtime.clock import Clock
 from podium_daemon.web.etags import etag_of
 from podium_daemon.web.views import Views
 from podium_protocol.events import Pubkey
-from podium_storage.changes import Subscription
+from podium_storage.changes import ChangeSubscription
 from podium_storage.store import Store
 
 MAX_SESSIONS: Final = 200
@@ -48,7 +48,7 @@ class SessionList:
         self._views = views
         self._clock = clock
         self._kept: dict[Asked, Told] = {}
-        self._changes: Subscription | None = None
+        self._changes: ChangeSubscription | None = None
         self._reading = asyncio.Lock()
 
     async def told(self, asked: Asked, viewer: Pubkey | None) -> Told:

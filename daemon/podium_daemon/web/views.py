@@ -19,7 +19,7 @@ from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import Pubkey
 from podium_protocol.live import fields, private
-from podium_protocol.live.lifecycle import State, Trigger
+from podium_protocol.live.lifecycle import SessionState, Trigger
 from podium_protocol.live.recording import RecordingStage, access_of
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.live.session import Visibility
@@ -278,7 +278,7 @@ def identifier_of(row: LiveSessionRow) -> str:
 
 def was_cancelled(row: LiveSessionRow) -> bool:
     """Whether a session is over, or will be in a moment, only because it was cancelled or deleted."""
-    return row.withdrawn and (row.state != State.ENDED or row.end_reason == Trigger.WITHDRAWN)
+    return row.withdrawn and (row.state != SessionState.ENDED or row.end_reason == Trigger.WITHDRAWN)
 
 
 def leads(row: LiveSessionRow, caller: Pubkey | None) -> bool:

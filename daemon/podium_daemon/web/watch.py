@@ -16,7 +16,7 @@ from podium_daemon.web.problems import Problem
 from podium_daemon.web.question_views import both_views
 from podium_daemon.web.views import Views, leads
 from podium_protocol.events import Pubkey
-from podium_storage.changes import Batch, Subscription
+from podium_storage.changes import Batch, ChangeSubscription
 from podium_storage.store import Store
 from podium_storage.table.models import (
     AttendanceRow,
@@ -99,7 +99,7 @@ class StreamHub:
         self._streams: Counter[Pubkey | None] = Counter()
         self._closed = False
         self.tasks = Watched("web")
-        self._changes: Subscription | None = None
+        self._changes: ChangeSubscription | None = None
         self._running: asyncio.Task[None] | None = None
 
     @property
@@ -173,7 +173,7 @@ class StreamHub:
             self._running = None
             self._changes.close()
 
-    async def _run(self, changes: Subscription) -> None:
+    async def _run(self, changes: ChangeSubscription) -> None:
         async for batch in changes:
             try:
                 await self._take(batch)

@@ -14,10 +14,10 @@ from podium_protocol.events import Pubkey, Rejected, SignedEvent, UnsignedEvent,
 from podium_protocol.filters import Filter
 from podium_protocol.keys import SecretKey
 from podium_protocol.live import message_texts as texts
-from podium_protocol.live.reminders import Message, ReminderPolicy, is_start_in_time
+from podium_protocol.live.reminders import ReminderMessage, ReminderPolicy, is_start_in_time
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.nips import nip17, nip44, nip59
-from podium_protocol.nips.nip11 import NOTHING_ASKED, Asked
+from podium_protocol.nips.nip11 import NOTHING_ASKED, RequiredByRelays
 from podium_storage.mirror.queries import EventQueries
 from podium_storage.table.models import LedgerRow, LiveSessionRow, RsvpRow
 
@@ -25,11 +25,11 @@ _PER_QUERY = 1_000
 _MINUTES_BACK = 60
 _KEPT_KEYS = 20_000  # conversation keys of recipients: 35 us each to make, and everybody gets several messages
 
-AskedBy = Callable[[Sequence[str]], Asked]
+AskedBy = Callable[[Sequence[str]], RequiredByRelays]
 """What relays are known to ask of an event that is to go to all of them."""
 
 
-def nothing_asked(_: Sequence[str]) -> Asked:
+def nothing_asked(_: Sequence[str]) -> RequiredByRelays:
     """An `AskedBy` of relays that take everything."""
     return NOTHING_ASKED
 
@@ -53,7 +53,7 @@ class Work:
         self.is_put_off = False
         """Whether something waits for the next turn."""
 
-    def puts_off(self, asked: Asked) -> bool:
+    def puts_off(self, asked: RequiredByRelays) -> bool:
         """Whether a wrap has to wait for the next turn, since enough was mined in this one; else it is counted."""
         if not asked.work:
             return False
@@ -62,7 +62,7 @@ class Work:
         return self._left < 0
 
 
-async def made(asked: Asked, make: Callable[[], _T]) -> _T:
+async def made(asked: RequiredByRelays, make: Callable[[], _T]) -> _T:
     """What `make` returns: on a thread where it has to be mined, which takes too long for the event loop."""
     return await asyncio.to_thread(make) if asked.work else make()
 
@@ -99,7 +99,7 @@ class Wrapper:
         self._keys: dict[str, bytes] = {}
 
     def wrap(
-        self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None, asked: Asked = NOTHING_ASKED
+        self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None, asked: RequiredByRelays = NOTHING_ASKED
     ) -> Wrapped:
         """Render, seal and wrap one message as `asked`; about 0.4 ms, and the work that is asked for (see `made`).
 
@@ -108,7 +108,9 @@ class Wrapper:
         now = int(self._clock.now())
         return self._wrapped(self._rumor(row, session, rsvp, now), row, session, now, asked)
 
-    def wrap_again(self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None, asked: Asked) -> Wrapped | None:
+    def wrap_again(
+        self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None, asked: RequiredByRelays
+    ) -> Wrapped | None:
         """The message that `row` was wrapped with before, for a relay that wants another wrap: the same rumor.
 
         None: it cannot be written again word for word, since what it speaks of has changed.
@@ -129,7 +131,11 @@ class Wrapper:
 
     def _rumor(self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None, now: int) -> UnsignedEvent:
         rendered = texts.render(
-            Message(row.message), self._subject(row, session, rsvp), due_at=row.due_at, now=now, policy=self.policy
+            ReminderMessage(row.message),
+            self._subject(row, session, rsvp),
+            due_at=row.due_at,
+            now=now,
+            policy=self.policy,
         )
         return texts.write_message(
             rendered, service=self._secret.pubkey, recipient=Pubkey(row.pubkey), due_at=row.due_at
@@ -141,7 +147,7 @@ class Wrapper:
         row: LedgerRow,
         session: LiveSessionRow,
         now: int,
-        asked: Asked,
+        asked: RequiredByRelays,
     ) -> Wrapped:
         recipient = Pubkey(row.pubkey)
         event = nip59.gift_wrap(
@@ -199,7 +205,7 @@ _LOOKED_AT_A_SECOND: Final = 500
 NOT_READ: Final = "not all relays have told yet where the recipient reads private messages"
 
 
-class Unread:
+class RecipientsUnread:
     """Rows whose recipient names no relays as far as was read, while not all was: nobody may call them unreachable."""
 
     def __init__(self, lists_read: ListsRead) -> None:

@@ -13,7 +13,7 @@ from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey, UnsignedEvent, VerifiedEvent
 from podium_protocol.live import live_status as meeting
-from podium_protocol.live.lifecycle import State
+from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.live.session import Visibility
 from podium_protocol.nips import nip13
@@ -73,7 +73,7 @@ class StatusEvents:
         if await self._is_open():
             held = await self._mirror.newest(self.space)
             return held.created_at + meeting.SPACE_REFRESH_EVERY if held is not None else None
-        following = await self._session(State.SCHEDULED)
+        following = await self._session(SessionState.SCHEDULED)
         return following.scheduled_at - meeting.SPACE_AHEAD if following is not None else None
 
     async def announce_space(self, *, anew: bool = False, not_before: int = 0) -> VerifiedEvent | None:
@@ -108,12 +108,12 @@ class StatusEvents:
 
     async def _is_open(self) -> bool:
         """Whether something is live or soon to be. Private sessions do not count: the room would tell of them."""
-        if await self._session(State.ACTIVE) is not None:
+        if await self._session(SessionState.ACTIVE) is not None:
             return True
-        following = await self._session(State.SCHEDULED)
+        following = await self._session(SessionState.SCHEDULED)
         return following is not None and following.scheduled_at <= self._clock.now() + meeting.SPACE_AHEAD
 
-    async def _session(self, state: State) -> LiveSessionRow | None:
+    async def _session(self, state: SessionState) -> LiveSessionRow | None:
         """The first public session in a state; what began before `_LOOK_BACK` is over, whatever its row says."""
         since = self._store.sessions.where("scheduledAt").above(int(self._clock.now()) - _LOOK_BACK)
         public = since.and_("state").equals(state.value).and_("visibility").equals(Visibility.PUBLIC.value)
@@ -153,7 +153,7 @@ class StatusEvents:
             session=session,
             title=row.title,
             summary=row.summary,
-            status=meeting.MeetingStatus.of(State(row.state)),
+            status=meeting.MeetingStatus.of(SessionState(row.state)),
             starts_at=row.runs[0][0] if row.runs else row.scheduled_at,
             ends_at=row.ended_at or row.ends_at,
             current_participants=present,
@@ -164,7 +164,7 @@ class StatusEvents:
 
     def refreshed_at(self, row: LiveSessionRow, created_at: int) -> LiveSessionRow:
         """The row once its status was written at `created_at`: a live one is told again before clients call it dead."""
-        due = created_at + self.settings.refresh if row.state == State.ACTIVE else None
+        due = created_at + self.settings.refresh if row.state == SessionState.ACTIVE else None
         return msgspec.structs.replace(row, status_created_at=created_at, status_due_at=due)
 
     def due_at(self, row: LiveSessionRow) -> int | None:
@@ -177,7 +177,7 @@ class StatusEvents:
         intervals = await self._store.intervals.where("lessonId").equals(row.session_address).to_list()
         present = {interval.pubkey for interval in intervals if interval.left_at is None}
         came = {interval.pubkey for interval in intervals}
-        if came or row.state not in (State.SCHEDULED, State.ACTIVE):
+        if came or row.state not in (SessionState.SCHEDULED, SessionState.ACTIVE):
             return len(present), len(came)
         answers = self._store.rsvps.where("lessonId").equals(row.session_address)
         return 0, await answers.and_("status").equals(RsvpStatus.CONFIRMED.value).count()

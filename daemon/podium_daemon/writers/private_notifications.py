@@ -19,7 +19,7 @@ from podium_protocol.live.rsvp import Rsvp, RsvpStatus
 from podium_protocol.live.said import ALL
 from podium_protocol.nips import nip19
 from podium_storage.database import Transaction
-from podium_storage.projections.rsvps import Answer, RsvpProjection
+from podium_storage.projections.rsvps import FoldedRsvp, RsvpProjection
 from podium_storage.store import Store
 from podium_storage.table.models import LiveSessionRow, RsvpRow
 
@@ -79,7 +79,7 @@ class PrivateNotifications:
         """Whoever is not invited any more has no answer and no seat, and hears nothing more."""
         rsvps = await self._store.rsvps.within(tx).where("lessonId").equals(row.session_address).to_list()
         people = {*private.people_of(row), self.service}
-        dead = [Answer(_rsvp(each), held=False) for each in rsvps if each.pubkey not in people]
+        dead = [FoldedRsvp(_rsvp(each), held=False) for each in rsvps if each.pubkey not in people]
         await self._rsvps.take(tx, dead, received_at=int(self._clock.now()))
         kept = await self._store.letters.within(tx).where("lessonId").equals(row.session_address).to_list()
         stale = [each.id for each in kept if each.topic in _FOR_GUESTS and each.pubkey not in people]

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from podium_protocol.live.lifecycle import State
+from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.rsvp import RsvpStatus
 
 
@@ -48,7 +48,7 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
         recording: the room is being recorded now.
     """
 
-    state: State
+    state: SessionState
     scheduled_start: int
     rsvp_required: bool = False
     waiting_room: bool = False
@@ -134,16 +134,16 @@ def decide(knock: Knock, door: Door, now: int, policy: DoorPolicy = DEFAULT_POLI
 
 
 def _refusal(knock: Knock, door: Door, now: int, policy: DoorPolicy) -> Refuse | None:
-    if door.state is State.CANCELLED:
+    if door.state is SessionState.CANCELLED:
         return Refuse(RefuseReason.CANCELLED)
-    if door.state is State.ENDED:
+    if door.state is SessionState.ENDED:
         return Refuse(RefuseReason.ENDED)
     if knock.denied and not knock.role.is_staff:
         return Refuse(RefuseReason.DENIED)
     if knock.devices >= policy.max_devices:
         return Refuse(RefuseReason.TOO_MANY_DEVICES)
     opens_at = door.scheduled_start - policy.doors_before
-    if door.state is State.SCHEDULED and now < opens_at and not knock.role.is_staff:
+    if door.state is SessionState.SCHEDULED and now < opens_at and not knock.role.is_staff:
         return Refuse(RefuseReason.DOORS_CLOSED, opens_at)
     return None
 
@@ -156,7 +156,7 @@ def _obstacle(knock: Knock, door: Door, policy: DoorPolicy) -> AwaitDoor | None:
 
 
 def _reason_to_wait(knock: Knock, door: Door, policy: DoorPolicy) -> WaitReason | None:
-    if door.state is State.SCHEDULED:
+    if door.state is SessionState.SCHEDULED:
         return WaitReason.NOT_STARTED
     if not knock.has_seat and door.free_seats == 0:
         return WaitReason.FULL  # also for those whom the instructor lets in: the cap is the room's

@@ -74,7 +74,7 @@ class Interval(msgspec.Struct, frozen=True, kw_only=True):
         return Evidence.PRESENCE if self.evidence is Evidence.ENGINE and not self.media else self.evidence
 
 
-class Attendance(msgspec.Struct, frozen=True, kw_only=True):
+class AttendanceOfPerson(msgspec.Struct, frozen=True, kw_only=True):
     """The model's `LiveSessionAttendance` of one person.
 
     `joined_at` is the first arrival in the room, even if before the start; `left_at` the last leave, None while
@@ -101,7 +101,7 @@ def attend(
     gaps: Iterable[Span] = (),
     has_engine: bool = True,
     policy: AttendancePolicy = DEFAULT_POLICY,
-) -> Attendance | None:
+) -> AttendanceOfPerson | None:
     """One person's attendance, or None if nothing that counts is known of them. O(n log n).
 
     Args:
@@ -122,7 +122,7 @@ def attend(
     stays = union((span for span, _ in present), bridge=policy.bridge)
     credited = clip(stays, credit_windows(runs, now))
     still_there = lasting and any(each.end is None and span.end >= now for span, each in present)
-    return Attendance(
+    return AttendanceOfPerson(
         joined_at=min(span.start for span, _ in present),
         left_at=None if still_there else max(span.end for span, _ in present),
         total_duration=seconds(credited),

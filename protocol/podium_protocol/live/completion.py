@@ -23,28 +23,28 @@ SHORTEST: Final = 500
 Segment = tuple[float, float]
 
 
-class Allowance(msgspec.Struct, frozen=True):
+class ReportAllowance(msgspec.Struct, frozen=True):
     """How many seconds of the recording a viewer may report at the moment `at` (monotonic seconds)."""
 
     seconds: float
     at: float
 
     @classmethod
-    def at_first(cls, now: float) -> Allowance:
+    def at_first(cls, now: float) -> ReportAllowance:
         """The allowance of a viewer who has just begun; `now` is monotonic seconds."""
         return cls(FIRST_ALLOWANCE, now)
 
-    def after(self, now: float) -> Allowance:
+    def after(self, now: float) -> ReportAllowance:
         """The allowance at the later moment `now` (monotonic seconds)."""
         passed = min(max(now - self.at, 0.0), LONGEST_SILENCE)
-        return Allowance(min(self.seconds + FASTEST * passed, FASTEST * LONGEST_SILENCE), max(now, self.at))
+        return ReportAllowance(min(self.seconds + FASTEST * passed, FASTEST * LONGEST_SILENCE), max(now, self.at))
 
 
 class Credit(msgspec.Struct, frozen=True):
     """The spans a viewer has watched after a report, in milliseconds, and the rest of the allowance."""
 
     spans: tuple[Span, ...]
-    allowance: Allowance
+    allowance: ReportAllowance
 
     @property
     def watched(self) -> int:
@@ -53,7 +53,12 @@ class Credit(msgspec.Struct, frozen=True):
 
 
 def credit(
-    spans: Iterable[tuple[int, int]], reported: Sequence[Segment], *, length: int, allowance: Allowance, now: float
+    spans: Iterable[tuple[int, int]],
+    reported: Sequence[Segment],
+    *,
+    length: int,
+    allowance: ReportAllowance,
+    now: float,
 ) -> Credit:
     """Add the segments that were `reported` (from and to, in seconds of the recording) to what a viewer has seen.
 
@@ -74,7 +79,7 @@ def credit(
         if played >= SHORTEST:
             fresh.append(Span(start, start + played))
             budget -= played
-    return Credit(union([*before, *fresh]), Allowance(budget / 1000, left.at))
+    return Credit(union([*before, *fresh]), ReportAllowance(budget / 1000, left.at))
 
 
 def _milliseconds(segment: Segment, length: int) -> tuple[int, int]:

@@ -16,7 +16,7 @@ import msgspec
 from podium_protocol.errors import LocalProtocolError
 
 
-class State(StrEnum):
+class SessionState(StrEnum):
     """The model's session states, and cancelled."""
 
     SCHEDULED = "scheduled"
@@ -43,22 +43,22 @@ class Trigger(StrEnum):
     TAKEN_BACK = "taken back"
 
 
-TRANSITIONS: Final[Mapping[tuple[State, Trigger], State]] = MappingProxyType(
+TRANSITIONS: Final[Mapping[tuple[SessionState, Trigger], SessionState]] = MappingProxyType(
     {
-        (State.SCHEDULED, Trigger.CLOCK_START): State.ACTIVE,
-        (State.SCHEDULED, Trigger.INSTRUCTOR_CAME): State.ACTIVE,
-        (State.SCHEDULED, Trigger.MANUAL_START): State.ACTIVE,
-        (State.SCHEDULED, Trigger.RESCHEDULE): State.SCHEDULED,
-        (State.SCHEDULED, Trigger.NO_SHOW): State.ENDED,
-        (State.SCHEDULED, Trigger.LAPSE): State.ENDED,
-        (State.SCHEDULED, Trigger.CANCEL): State.CANCELLED,
-        (State.ACTIVE, Trigger.MANUAL_END): State.ENDED,
-        (State.ACTIVE, Trigger.DURATION_ELAPSED): State.ENDED,
-        (State.ACTIVE, Trigger.OVERRUN_LIMIT): State.ENDED,
-        (State.ACTIVE, Trigger.WITHDRAWN): State.ENDED,
-        (State.ENDED, Trigger.REOPEN): State.ACTIVE,
-        (State.CANCELLED, Trigger.TAKEN_BACK): State.SCHEDULED,
-        (State.ENDED, Trigger.TAKEN_BACK): State.ACTIVE,
+        (SessionState.SCHEDULED, Trigger.CLOCK_START): SessionState.ACTIVE,
+        (SessionState.SCHEDULED, Trigger.INSTRUCTOR_CAME): SessionState.ACTIVE,
+        (SessionState.SCHEDULED, Trigger.MANUAL_START): SessionState.ACTIVE,
+        (SessionState.SCHEDULED, Trigger.RESCHEDULE): SessionState.SCHEDULED,
+        (SessionState.SCHEDULED, Trigger.NO_SHOW): SessionState.ENDED,
+        (SessionState.SCHEDULED, Trigger.LAPSE): SessionState.ENDED,
+        (SessionState.SCHEDULED, Trigger.CANCEL): SessionState.CANCELLED,
+        (SessionState.ACTIVE, Trigger.MANUAL_END): SessionState.ENDED,
+        (SessionState.ACTIVE, Trigger.DURATION_ELAPSED): SessionState.ENDED,
+        (SessionState.ACTIVE, Trigger.OVERRUN_LIMIT): SessionState.ENDED,
+        (SessionState.ACTIVE, Trigger.WITHDRAWN): SessionState.ENDED,
+        (SessionState.ENDED, Trigger.REOPEN): SessionState.ACTIVE,
+        (SessionState.CANCELLED, Trigger.TAKEN_BACK): SessionState.SCHEDULED,
+        (SessionState.ENDED, Trigger.TAKEN_BACK): SessionState.ACTIVE,
     }
 )
 
@@ -92,7 +92,7 @@ class Run(msgspec.Struct, frozen=True):
     end: int | None = None
 
 
-def move(state: State, trigger: Trigger) -> State:
+def move(state: SessionState, trigger: Trigger) -> SessionState:
     """Return the state after `trigger`.
 
     Raises:
@@ -130,8 +130,8 @@ def end_run(runs: tuple[Run, ...], at: int) -> tuple[Run, ...]:
 def mermaid() -> str:
     """The table as a Mermaid state diagram."""
     rows = [f"    {_name(state)} --> {_name(after)}: {trigger}" for (state, trigger), after in TRANSITIONS.items()]
-    final = [f"    {_name(state)} --> [*]" for state in (State.ENDED, State.CANCELLED)]
-    return "\n".join(("stateDiagram-v2", f"    [*] --> {_name(State.SCHEDULED)}", *rows, *final))
+    final = [f"    {_name(state)} --> [*]" for state in (SessionState.ENDED, SessionState.CANCELLED)]
+    return "\n".join(("stateDiagram-v2", f"    [*] --> {_name(SessionState.SCHEDULED)}", *rows, *final))
 
 
 def document() -> str:
@@ -161,5 +161,5 @@ def document() -> str:
     )
 
 
-def _name(state: State) -> str:
+def _name(state: SessionState) -> str:
     return state.value.capitalize()

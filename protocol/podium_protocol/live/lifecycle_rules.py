@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from podium_protocol.live.lifecycle import State, Trigger
+from podium_protocol.live.lifecycle import SessionState, Trigger
 
 
 class StartPolicy(StrEnum):
@@ -58,7 +58,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         observed_since: since when the daemon has been up: before that no person could enter.
     """
 
-    state: State
+    state: SessionState
     scheduled_start: int
     scheduled_end: int
     started_at: int | None = None
@@ -131,12 +131,12 @@ DEFAULT_POLICY: Final = LifecyclePolicy()
 
 def decide(facts: Facts, policy: LifecyclePolicy, now: int) -> Decision:
     """What the session needs at `now`. Every trigger it names is a legal move from `facts.state`."""
-    if facts.state is State.SCHEDULED:
+    if facts.state is SessionState.SCHEDULED:
         return _decide_scheduled(facts, policy, now)
-    if facts.state is State.ACTIVE:
+    if facts.state is SessionState.ACTIVE:
         return _decide_active(facts, policy, now)
     if not facts.cancelled and now < facts.scheduled_end:
-        if facts.state is State.CANCELLED:
+        if facts.state is SessionState.CANCELLED:
             return TakeBack()
         if facts.ended_by_withdrawal and facts.instructor_verified:
             return Start(Trigger.TAKEN_BACK)
@@ -157,9 +157,9 @@ def doors_open_at(facts: Facts, policy: LifecyclePolicy) -> int:
 
 def doors_open(facts: Facts, policy: LifecyclePolicy, now: int) -> bool:
     """Whether people may come to the waiting room now."""
-    if facts.state is State.SCHEDULED:
+    if facts.state is SessionState.SCHEDULED:
         return not facts.cancelled and now >= doors_open_at(facts, policy)
-    return facts.state is State.ACTIVE
+    return facts.state is SessionState.ACTIVE
 
 
 def planned_end(facts: Facts) -> int:
@@ -169,7 +169,7 @@ def planned_end(facts: Facts) -> int:
 
 def check_manual_start(facts: Facts, policy: LifecyclePolicy, now: int) -> Blocked | None:
     """Why a signed start command is refused, or None: it goes through from doors-open on, by a verified instructor."""
-    if facts.state is not State.SCHEDULED:
+    if facts.state is not SessionState.SCHEDULED:
         return Blocked(BlockReason.WRONG_STATE, None)
     if facts.cancelled:
         return Blocked(BlockReason.CANCELLED, None)
@@ -194,7 +194,7 @@ def check_reopen(facts: Facts, policy: LifecyclePolicy, now: int) -> Blocked | N
 
 def reopens_until(facts: Facts, policy: LifecyclePolicy) -> int | None:
     """The last second at which the session can be reopened, or None: it did not end, or was never live."""
-    if facts.state is not State.ENDED or facts.ended_at is None or facts.started_at is None:
+    if facts.state is not SessionState.ENDED or facts.ended_at is None or facts.started_at is None:
         return None
     return facts.ended_at + policy.reopen_within
 

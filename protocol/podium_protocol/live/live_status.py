@@ -16,7 +16,7 @@ from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey, UnsignedEvent
 from podium_protocol.live import fields
 from podium_protocol.live.fields import AuthoredEvent, next_created_at
-from podium_protocol.live.lifecycle import State
+from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.tags import Tags
 from podium_protocol.text import single_line
 
@@ -53,16 +53,16 @@ class MeetingStatus(StrEnum):
     ENDED = "ended"
 
     @classmethod
-    def of(cls, state: State) -> MeetingStatus:
+    def of(cls, state: SessionState) -> MeetingStatus:
         """The status that shows `state`. NIP-53 has no word for cancelled: such a meeting is `ended`."""
         return _STATUS_OF[state]
 
 
 _STATUS_OF: Final = {
-    State.SCHEDULED: MeetingStatus.PLANNED,
-    State.ACTIVE: MeetingStatus.LIVE,
-    State.ENDED: MeetingStatus.ENDED,
-    State.CANCELLED: MeetingStatus.ENDED,
+    SessionState.SCHEDULED: MeetingStatus.PLANNED,
+    SessionState.ACTIVE: MeetingStatus.LIVE,
+    SessionState.ENDED: MeetingStatus.ENDED,
+    SessionState.CANCELLED: MeetingStatus.ENDED,
 }
 
 

@@ -15,7 +15,7 @@ import msgspec
 from babel.dates import format_date
 
 from podium_protocol.events import Pubkey, UnsignedEvent
-from podium_protocol.live.reminders import DEFAULT_POLICY, Message, ReminderPolicy
+from podium_protocol.live.reminders import DEFAULT_POLICY, ReminderMessage, ReminderPolicy
 from podium_protocol.live.replies import Unclear
 from podium_protocol.nips import nip17
 from podium_protocol.text import single_line
@@ -97,19 +97,19 @@ def N_(message: str) -> str:  # noqa: N802  (gettext's name for a sentence that 
 
 
 _HEADLINES: Final = {
-    Message.CONFIRMATION: N_("You are confirmed: {title}"),
-    Message.WAITLISTED: N_("You are number {position} on the waiting list: {title}"),
-    Message.PROMOTED: N_("A seat became free, you are confirmed: {title}"),
-    Message.DAY: N_("Tomorrow: {title} at {time}"),
-    Message.HOUR: N_("{title} starting in 1 hour"),
-    Message.QUARTER: N_("{title} starting soon - Join Now"),
-    Message.START: N_("Live now: {title}"),
-    Message.MOVED: N_("Moved: {title}"),
-    Message.CANCELLED: N_("Cancelled: {title}"),
-    Message.RESTORED: N_("It takes place after all: {title}"),
-    Message.RECORDING: N_("Recording available: {title}"),
-    Message.RECORDING_GONE: N_("Recording not available any more: {title}"),
-    Message.NO_SHOW: N_("Did not take place: {title}"),
+    ReminderMessage.CONFIRMATION: N_("You are confirmed: {title}"),
+    ReminderMessage.WAITLISTED: N_("You are number {position} on the waiting list: {title}"),
+    ReminderMessage.PROMOTED: N_("A seat became free, you are confirmed: {title}"),
+    ReminderMessage.DAY: N_("Tomorrow: {title} at {time}"),
+    ReminderMessage.HOUR: N_("{title} starting in 1 hour"),
+    ReminderMessage.QUARTER: N_("{title} starting soon - Join Now"),
+    ReminderMessage.START: N_("Live now: {title}"),
+    ReminderMessage.MOVED: N_("Moved: {title}"),
+    ReminderMessage.CANCELLED: N_("Cancelled: {title}"),
+    ReminderMessage.RESTORED: N_("It takes place after all: {title}"),
+    ReminderMessage.RECORDING: N_("Recording available: {title}"),
+    ReminderMessage.RECORDING_GONE: N_("Recording not available any more: {title}"),
+    ReminderMessage.NO_SHOW: N_("Did not take place: {title}"),
 }
 _TENTATIVE: Final = N_("You may come: {title}")
 _REMAINING: Final = N_("{title} starting {relative}")
@@ -120,7 +120,7 @@ _ANSWER: Final = N_(
 )
 _JOIN: Final = N_("Join: {url}")
 _PAGE: Final = N_("The session's page: {url}")
-_SEATED: Final = frozenset({Message.CONFIRMATION, Message.PROMOTED, Message.HOUR})
+_SEATED: Final = frozenset({ReminderMessage.CONFIRMATION, ReminderMessage.PROMOTED, ReminderMessage.HOUR})
 _DOORS: Final = 900  # seconds before the start
 _STOP: Final = N_("Reply stop all to get no more messages.")
 _HOUR: Final = 3600
@@ -128,7 +128,7 @@ _DAY: Final = 86_400
 
 
 def render(
-    message: Message,
+    message: ReminderMessage,
     subject: Subject,
     *,
     due_at: int,
@@ -187,23 +187,23 @@ def _headline(template: str, subject: Subject, at: int, language: Language) -> s
     )
 
 
-def _template(message: Message, subject: Subject, at: int, policy: ReminderPolicy, *, late: bool) -> str:
-    if message is Message.CONFIRMATION and subject.tentative:
+def _template(message: ReminderMessage, subject: Subject, at: int, policy: ReminderPolicy, *, late: bool) -> str:
+    if message is ReminderMessage.CONFIRMATION and subject.tentative:
         return _TENTATIVE
     if message in _TIMED and (late or not _holds(message, subject, at, policy)):
-        return _REMAINING_JOIN if message is Message.QUARTER else _REMAINING
+        return _REMAINING_JOIN if message is ReminderMessage.QUARTER else _REMAINING
     return _HEADLINES[message]
 
 
-_TIMED: Final = frozenset({Message.DAY, Message.HOUR, Message.QUARTER})
+_TIMED: Final = frozenset({ReminderMessage.DAY, ReminderMessage.HOUR, ReminderMessage.QUARTER})
 
 
-def _holds(message: Message, subject: Subject, at: int, policy: ReminderPolicy) -> bool:
+def _holds(message: ReminderMessage, subject: Subject, at: int, policy: ReminderPolicy) -> bool:
     """Whether the model's words for a reminder are true when it is sent in time."""
     offset = policy.offset(message)
-    if message is Message.QUARTER or offset is None:
+    if message is ReminderMessage.QUARTER or offset is None:
         return True
-    if message is Message.HOUR:
+    if message is ReminderMessage.HOUR:
         return offset.spoken == _HOUR
     if offset.before != offset.spoken:  # time is compressed for the demo
         return offset.spoken == _DAY
@@ -212,20 +212,20 @@ def _holds(message: Message, subject: Subject, at: int, policy: ReminderPolicy) 
     return there - here == timedelta(days=1)
 
 
-def _body(message: Message, subject: Subject, at: int, language: Language) -> Iterator[str]:
+def _body(message: ReminderMessage, subject: Subject, at: int, language: Language) -> Iterator[str]:
     say = language.catalogue.gettext
     when = spoken_time(subject.starts_at, subject.timezone, language)
-    if message is Message.RECORDING:
+    if message is ReminderMessage.RECORDING:
         yield say(N_("You can watch the session of {when}:")).format(when=when)
         yield subject.join_url  # the page checks who may watch and gives credit; a link to the file would do neither
         yield say(_STOP)
         return
-    if message is Message.RECORDING_GONE:
+    if message is ReminderMessage.RECORDING_GONE:
         yield say(N_("The recording of the session of {when} was taken back by those who lead it.")).format(when=when)
         yield say(_PAGE).format(url=subject.join_url)
         yield say(_STOP)
         return
-    if message is Message.MOVED and subject.moved_from is not None:
+    if message is ReminderMessage.MOVED and subject.moved_from is not None:
         before = spoken_time(subject.moved_from, subject.timezone, language)
         yield say(N_("From: {before}\nTo: {when}")).format(before=before, when=when)
     else:
@@ -233,14 +233,14 @@ def _body(message: Message, subject: Subject, at: int, language: Language) -> It
     yield from _closing(message, subject, at, language)
 
 
-def _closing(message: Message, subject: Subject, at: int, language: Language) -> Iterator[str]:
+def _closing(message: ReminderMessage, subject: Subject, at: int, language: Language) -> Iterator[str]:
     say = language.catalogue.gettext
-    if message is Message.CANCELLED:
+    if message is ReminderMessage.CANCELLED:
         yield say(N_("The instructor cancelled the session."))
         if subject.cancel_reason:
             yield say(N_("Reason: {reason}")).format(reason=subject.cancel_reason)
         yield say(_PAGE).format(url=subject.join_url)
-    elif message is Message.NO_SHOW:
+    elif message is ReminderMessage.NO_SHOW:
         yield say(N_("The instructor did not come."))
         yield say(_PAGE).format(url=subject.join_url)
     else:
@@ -253,9 +253,9 @@ def _closing(message: Message, subject: Subject, at: int, language: Language) ->
     yield say(_STOP)
 
 
-def _may_join(message: Message, ahead: int) -> bool:
+def _may_join(message: ReminderMessage, ahead: int) -> bool:
     """Whether the link leads into the room; before, and for people without a seat, it leads to the session's page."""
-    if message in (Message.QUARTER, Message.START):
+    if message in (ReminderMessage.QUARTER, ReminderMessage.START):
         return True
     return message in _SEATED and ahead <= _DOORS
 

@@ -16,7 +16,7 @@ import msgspec
 from podium_protocol.errors import LocalProtocolError
 from podium_protocol.events import Pubkey
 from podium_protocol.live.join_proof import Consent
-from podium_protocol.live.lifecycle import State
+from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.session_spec import RecordingAccess, Visibility
 
 
@@ -90,7 +90,7 @@ class Objection(msgspec.Struct, frozen=True):
     people: tuple[Pubkey, ...] = ()
 
 
-class Room(msgspec.Struct, frozen=True, kw_only=True):
+class RoomToRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The room as the rule sees it.
 
     Args:
@@ -102,7 +102,7 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
         answers: the newest signed answer of each person.
     """
 
-    state: State
+    state: SessionState
     allowed: bool
     e2ee: bool
     roster: Collection[Pubkey] | None
@@ -115,13 +115,13 @@ def agrees(answer: Consent | None, policy_hash: str) -> bool:
     return answer is not None and answer.given and answer.policy_hash == policy_hash
 
 
-def objection(room: Room) -> Objection | None:
+def objection(room: RoomToRecord) -> Objection | None:
     """Why `room` must not be recorded now, or None."""
     if room.e2ee:  # the recorder would hold the key
         return Objection(ObjectionReason.E2EE)
     if not room.allowed:
         return Objection(ObjectionReason.NOT_ALLOWED)
-    if room.state is not State.ACTIVE:
+    if room.state is not SessionState.ACTIVE:
         return Objection(ObjectionReason.NOT_LIVE)
     if room.roster is None:
         return Objection(ObjectionReason.ROSTER_UNKNOWN)

@@ -11,14 +11,14 @@ from podium_protocol.events import Pubkey
 from podium_protocol.live.reminders import (
     DEFAULT_POLICY,
     LedgerState,
-    Message,
+    ReminderMessage,
     ReminderPolicy,
     Standing,
     receives,
 )
 
 
-class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
+class DueReminder(msgspec.Struct, frozen=True, kw_only=True):
     """One row of the ledger with the facts its sending depends on, as they are now.
 
     Args:
@@ -37,7 +37,7 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
 
     session_address: str
     epoch: int
-    message: Message
+    message: ReminderMessage
     pubkey: Pubkey
     due_at: int
     window_ends_at: int
@@ -48,7 +48,7 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
     live: bool = True
 
 
-class Verdict(StrEnum):
+class ReminderVerdict(StrEnum):
     """What to do with a row that is due."""
 
     SEND = "send"
@@ -62,19 +62,21 @@ class Verdict(StrEnum):
         return _STATE_OF.get(self)
 
 
-_STATE_OF = {Verdict.MISSED: LedgerState.MISSED, Verdict.SKIPPED: LedgerState.SKIPPED}
+_STATE_OF = {ReminderVerdict.MISSED: LedgerState.MISSED, ReminderVerdict.SKIPPED: LedgerState.SKIPPED}
 
 
 class Resolution(msgspec.Struct, frozen=True):
     """The verdict on one row. With `late`, the text is rendered again with the real remaining time."""
 
-    row: LedgerRow
-    verdict: Verdict
+    row: DueReminder
+    verdict: ReminderVerdict
     late: bool = False
     reason: str = ""
 
 
-def resolve_due(rows: Iterable[LedgerRow], now: int, policy: ReminderPolicy = DEFAULT_POLICY) -> tuple[Resolution, ...]:
+def resolve_due(
+    rows: Iterable[DueReminder], now: int, policy: ReminderPolicy = DEFAULT_POLICY
+) -> tuple[Resolution, ...]:
     """The verdicts on those of `rows` that are due and were not sent yet; the others are left out. Linear.
 
     After a down-time several reminders of one person may be due at once: only the nearest to the start whose window is
@@ -89,25 +91,27 @@ def resolve_due(rows: Iterable[LedgerRow], now: int, policy: ReminderPolicy = DE
     return tuple(_resolve(row, now, nearest, policy) for row in due)
 
 
-def _resolve(row: LedgerRow, now: int, nearest: dict[tuple[str, int, str], int], policy: ReminderPolicy) -> Resolution:
+def _resolve(
+    row: DueReminder, now: int, nearest: dict[tuple[str, int, str], int], policy: ReminderPolicy
+) -> Resolution:
     if now >= row.window_ends_at:
-        return Resolution(row, Verdict.MISSED, reason="its time had passed")
+        return Resolution(row, ReminderVerdict.MISSED, reason="its time had passed")
     if row.message.is_offset and row.due_at < nearest[_recipient(row)]:
-        return Resolution(row, Verdict.MISSED, reason="a nearer reminder is due")
+        return Resolution(row, ReminderVerdict.MISSED, reason="a nearer reminder is due")
     if reason := _needless(row):
-        return Resolution(row, Verdict.SKIPPED, reason=reason)
-    if row.message is Message.START and not row.live:
-        return Resolution(row, Verdict.HOLD, reason="the session is not live")
-    return Resolution(row, Verdict.SEND, late=now - row.due_at > policy.late_after)
+        return Resolution(row, ReminderVerdict.SKIPPED, reason=reason)
+    if row.message is ReminderMessage.START and not row.live:
+        return Resolution(row, ReminderVerdict.HOLD, reason="the session is not live")
+    return Resolution(row, ReminderVerdict.SEND, late=now - row.due_at > policy.late_after)
 
 
-def _needless(row: LedgerRow) -> str | None:
+def _needless(row: DueReminder) -> str | None:
     if row.opted_out:
         return "the recipient asked for no more messages"
     if not receives(row.message, row.standing):
         return f"the recipient is {row.standing}"
-    return "the recipient is in the room" if row.message is Message.START and row.present else None
+    return "the recipient is in the room" if row.message is ReminderMessage.START and row.present else None
 
 
-def _recipient(row: LedgerRow) -> tuple[str, int, str]:
+def _recipient(row: DueReminder) -> tuple[str, int, str]:
     return row.session_address, row.epoch, row.pubkey

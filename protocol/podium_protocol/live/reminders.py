@@ -19,7 +19,7 @@ import msgspec
 from podium_protocol.live.rsvp import RsvpStatus
 
 
-class Message(StrEnum):
+class ReminderMessage(StrEnum):
     """What a message is about; the `offset` of its row in the ledger."""
 
     CONFIRMATION = "confirmation"
@@ -42,7 +42,7 @@ class Message(StrEnum):
         return self in _OFFSETS
 
 
-_OFFSETS: Final = frozenset({Message.DAY, Message.HOUR, Message.QUARTER, Message.START})
+_OFFSETS: Final = frozenset({ReminderMessage.DAY, ReminderMessage.HOUR, ReminderMessage.QUARTER, ReminderMessage.START})
 
 
 class LedgerState(StrEnum):
@@ -92,19 +92,19 @@ class Standing(StrEnum):
 
 _COMING: Final = frozenset({Standing.SEATED, Standing.TENTATIVE})
 _AUDIENCE: Final = {
-    Message.CONFIRMATION: _COMING,
-    Message.WAITLISTED: frozenset({Standing.WAITLISTED}),
-    Message.PROMOTED: frozenset({Standing.SEATED}),
-    Message.DAY: _COMING,
-    Message.HOUR: _COMING,
-    Message.QUARTER: _COMING,
-    Message.START: _COMING,
-    Message.MOVED: _COMING | {Standing.WAITLISTED},
-    Message.CANCELLED: _COMING | {Standing.WAITLISTED},
-    Message.RESTORED: _COMING | {Standing.WAITLISTED},
-    Message.RECORDING: _COMING | {Standing.WAITLISTED, Standing.ATTENDED},
-    Message.RECORDING_GONE: frozenset(Standing),  # all who were told that it is there
-    Message.NO_SHOW: _COMING | {Standing.ATTENDED},
+    ReminderMessage.CONFIRMATION: _COMING,
+    ReminderMessage.WAITLISTED: frozenset({Standing.WAITLISTED}),
+    ReminderMessage.PROMOTED: frozenset({Standing.SEATED}),
+    ReminderMessage.DAY: _COMING,
+    ReminderMessage.HOUR: _COMING,
+    ReminderMessage.QUARTER: _COMING,
+    ReminderMessage.START: _COMING,
+    ReminderMessage.MOVED: _COMING | {Standing.WAITLISTED},
+    ReminderMessage.CANCELLED: _COMING | {Standing.WAITLISTED},
+    ReminderMessage.RESTORED: _COMING | {Standing.WAITLISTED},
+    ReminderMessage.RECORDING: _COMING | {Standing.WAITLISTED, Standing.ATTENDED},
+    ReminderMessage.RECORDING_GONE: frozenset(Standing),  # all who were told that it is there
+    ReminderMessage.NO_SHOW: _COMING | {Standing.ATTENDED},
 }
 
 
@@ -118,7 +118,7 @@ class Offset(msgspec.Struct, frozen=True):
         spoken: the offset that its words name. It differs from `before` only where time is compressed for the demo.
     """
 
-    message: Message
+    message: ReminderMessage
     before: int
     closes: int
     spoken: int
@@ -128,10 +128,10 @@ class ReminderPolicy(msgspec.Struct, frozen=True):
     """Seconds."""
 
     offsets: tuple[Offset, ...] = (
-        Offset(Message.DAY, 86_400, 7200, 86_400),
-        Offset(Message.HOUR, 3600, 1200, 3600),
-        Offset(Message.QUARTER, 900, 0, 900),
-        Offset(Message.START, 0, -900, 0),
+        Offset(ReminderMessage.DAY, 86_400, 7200, 86_400),
+        Offset(ReminderMessage.HOUR, 3600, 1200, 3600),
+        Offset(ReminderMessage.QUARTER, 900, 0, 900),
+        Offset(ReminderMessage.START, 0, -900, 0),
     )
     quiet_after_confirmation: int = 600
     moved_debounce: int = 600
@@ -141,7 +141,7 @@ class ReminderPolicy(msgspec.Struct, frozen=True):
     no_show_window: int = 86_400
     recheck_every: int = 3600
 
-    def offset(self, message: Message) -> Offset | None:
+    def offset(self, message: ReminderMessage) -> Offset | None:
         """The configured offset of `message`, or None: not a reminder, or switched off."""
         return next((each for each in self.offsets if each.message is message), None)
 
@@ -152,13 +152,13 @@ DEFAULT_POLICY: Final = ReminderPolicy()
 class PlannedMessage(msgspec.Struct, frozen=True):
     """A row for the ledger. `window_ends_at` is the first second that is too late; both in Unix seconds."""
 
-    message: Message
+    message: ReminderMessage
     due_at: int
     window_ends_at: int
     state: LedgerState = LedgerState.SCHEDULED
 
 
-def receives(message: Message, standing: Standing) -> bool:
+def receives(message: ReminderMessage, standing: Standing) -> bool:
     """Whether a person of this standing is sent `message`."""
     return standing in _AUDIENCE[message]
 
@@ -181,7 +181,7 @@ def plan(
     rows = []
     for offset in policy.offsets:
         if receives(offset.message, standing):
-            start = began_at if began_at is not None and offset.message is Message.START else starts_at
+            start = began_at if began_at is not None and offset.message is ReminderMessage.START else starts_at
             due = start - offset.before
             state = _planned_state(due, now, confirmed_at, policy)
             if began_at is not None and due > began_at:
@@ -201,7 +201,7 @@ def plan_answer(standing: Standing, *, now: int, ends_at: int, is_old: bool = Fa
     An answer that `is_old` is planned as `skipped_late`: see `is_old_answer`.
     """
     state = LedgerState.SKIPPED_LATE if is_old else LedgerState.SCHEDULED
-    for message in (Message.CONFIRMATION, Message.WAITLISTED):
+    for message in (ReminderMessage.CONFIRMATION, ReminderMessage.WAITLISTED):
         if receives(message, standing):
             return PlannedMessage(message, now, max(ends_at, now + 1), state)
     return None
@@ -217,7 +217,7 @@ def is_old_answer(answered_at: int, known_since: int) -> bool:
 
 def plan_promotion(*, now: int, ends_at: int) -> PlannedMessage:
     """Plan the message that a waitlisted person got a seat. Times are Unix seconds."""
-    return PlannedMessage(Message.PROMOTED, now, max(ends_at, now + 1))
+    return PlannedMessage(ReminderMessage.PROMOTED, now, max(ends_at, now + 1))
 
 
 def plan_moved(
@@ -231,32 +231,34 @@ def plan_moved(
     if told_start == new_start:
         return None
     at_once = new_start - now < policy.moved_at_once_under
-    return PlannedMessage(Message.MOVED, now if at_once else now + policy.moved_debounce, max(new_ends_at, now + 1))
+    return PlannedMessage(
+        ReminderMessage.MOVED, now if at_once else now + policy.moved_debounce, max(new_ends_at, now + 1)
+    )
 
 
 def plan_cancelled(*, now: int, ends_at: int) -> PlannedMessage:
     """Plan the message that the session was cancelled; it makes sense until the old end, `ends_at`."""
-    return PlannedMessage(Message.CANCELLED, now, max(ends_at, now + 1))
+    return PlannedMessage(ReminderMessage.CANCELLED, now, max(ends_at, now + 1))
 
 
 def plan_restored(*, now: int, ends_at: int) -> PlannedMessage:
     """Plan the message that the cancellation was taken back."""
-    return PlannedMessage(Message.RESTORED, now, max(ends_at, now + 1))
+    return PlannedMessage(ReminderMessage.RESTORED, now, max(ends_at, now + 1))
 
 
 def plan_no_show(*, now: int, policy: ReminderPolicy = DEFAULT_POLICY) -> PlannedMessage:
     """Plan the message that the session did not take place because the instructor did not come."""
-    return PlannedMessage(Message.NO_SHOW, now, now + policy.no_show_window)
+    return PlannedMessage(ReminderMessage.NO_SHOW, now, now + policy.no_show_window)
 
 
 def plan_recording(*, now: int, policy: ReminderPolicy = DEFAULT_POLICY) -> PlannedMessage:
     """Plan the message that the recording was published at `now`."""
-    return PlannedMessage(Message.RECORDING, now, now + policy.recording_window)
+    return PlannedMessage(ReminderMessage.RECORDING, now, now + policy.recording_window)
 
 
 def plan_recording_gone(*, now: int, policy: ReminderPolicy = DEFAULT_POLICY) -> PlannedMessage:
     """Plan the message that the recording was withdrawn or deleted at `now`, for people who were told of it."""
-    return PlannedMessage(Message.RECORDING_GONE, now, now + policy.recording_window)
+    return PlannedMessage(ReminderMessage.RECORDING_GONE, now, now + policy.recording_window)
 
 
 def expires_at(planned: PlannedMessage, ends_at: int) -> int:

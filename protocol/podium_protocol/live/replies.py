@@ -19,7 +19,7 @@ TOGETHER: Final = 3600  # seconds: of messages this close to each other, either 
 SKEW: Final = 600  # seconds by which the clock of the person who replies may be behind ours
 
 
-class Told(msgspec.Struct, frozen=True):
+class MessageAboutSession(msgspec.Struct, frozen=True):
     """One message that a person got, about one session; `is_open`: the session is scheduled or active."""
 
     session_address: str
@@ -36,7 +36,9 @@ class Unclear(StrEnum):
     OVER = "session_over"
 
 
-def session_meant(reply: Reply, told: Sequence[Told], *, named: Collection[str], at: int) -> str | Unclear:
+def session_meant(
+    reply: Reply, told: Sequence[MessageAboutSession], *, named: Collection[str], at: int
+) -> str | Unclear:
     """Return the session that `reply` is about, or why it is unclear. Do not call it for `stop all`, which needs none.
 
     Args:

@@ -25,7 +25,7 @@ from podium_protocol.live.session_writing import (
     LIVE_SESSION,
     MAX_CANCEL_REASON,
     Cancellation,
-    Role,
+    SessionRole,
     attach_recording,
     cancel,
     write_session,
@@ -40,9 +40,9 @@ __all__ = [
     "Guests",
     "NotASession",
     "RecordingAccess",
-    "Role",
     "Session",
     "SessionLimits",
+    "SessionRole",
     "SessionSpec",
     "Visibility",
     "attach_recording",
@@ -319,7 +319,7 @@ class _People(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, rows: Tags, limits: SessionLimits) -> _People:
-        found: dict[str, dict[Pubkey, None]] = {role: {} for role in Role}
+        found: dict[str, dict[Pubkey, None]] = {role: {} for role in SessionRole}
         named = [row for row in tags.named(rows, "p") if len(row) > 3 and row[3] in found]
         if len(named) > limits.max_people + 20:  # each key costs a check on the curve
             raise _Flaw(f"names more than {limits.max_people} people")
@@ -327,4 +327,4 @@ class _People(msgspec.Struct, frozen=True):
             if pubkey := pubkey_or_none(row[1]):
                 found[row[3]][pubkey] = None
         all_named = tuple(dict.fromkeys(tags.values(rows, "p")))
-        return cls(all_named, tuple(found[Role.CO_HOST]), tuple(found[Role.INVITED]))
+        return cls(all_named, tuple(found[SessionRole.CO_HOST]), tuple(found[SessionRole.INVITED]))

@@ -36,7 +36,7 @@ NO_CANCEL_REASON: Final = "The session is cancelled."
 """What our kind 5 says where the instructor gave no reason."""
 
 
-class Role(StrEnum):
+class SessionRole(StrEnum):
     """Role of a `p` tag in a session."""
 
     INSTRUCTOR = "instructor"
@@ -197,10 +197,10 @@ def _tags_of(
             ("start_tzid", spec.timezone),
             ("t", LIVE_SESSION),
             *(("t", tag) for tag in dict.fromkeys(spec.hashtags) if tag != LIVE_SESSION),
-            ("p", instructor, relay, Role.INSTRUCTOR.value),
-            ("p", service, relay, Role.SERVICE.value),
-            *_people(spec.co_hosts, Role.CO_HOST),
-            *_people(spec.invited, Role.INVITED),
+            ("p", instructor, relay, SessionRole.INSTRUCTOR.value),
+            ("p", service, relay, SessionRole.SERVICE.value),
+            *_people(spec.co_hosts, SessionRole.CO_HOST),
+            *_people(spec.invited, SessionRole.INVITED),
             ("location", join_url),
             ("max_participants", str(cap)) if cap is not None else None,
             ("rsvp", "required" if spec.rsvp_required else "optional"),
@@ -216,7 +216,7 @@ def _tags_of(
     )
 
 
-def _people(pubkeys: Iterable[Pubkey], role: Role) -> Iterator[Tag]:
+def _people(pubkeys: Iterable[Pubkey], role: SessionRole) -> Iterator[Tag]:
     return (("p", pubkey, "", role.value) for pubkey in dict.fromkeys(pubkeys))
 
 
@@ -226,7 +226,7 @@ def _kept(previous: AuthoredEvent | None) -> Iterator[Tag]:
 
 def _is_owned(row: Tag) -> bool:
     if row[0] == "p":
-        return len(row) > 3 and row[3] in set(Role)
+        return len(row) > 3 and row[3] in set(SessionRole)
     if row[0] == "location":  # a link is a former join page; an address or a room number is kept
         return fields.web_url(row[1] if len(row) > 1 else None) is not None
     return row[0] in _OWNED

@@ -43,7 +43,7 @@ class RelayLimits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 NO_LIMITS: Final = RelayLimits()
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class RequiredByRelays(msgspec.Struct, frozen=True, kw_only=True):
     """What one event must fulfil so that several relays accept it.
 
     `backdating`: seconds that a gift wrap may be dated back. A limit on future times asks nothing of us, since our
@@ -54,10 +54,10 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     work: int = 0
 
 
-NOTHING_ASKED: Final = Asked()
+NOTHING_ASKED: Final = RequiredByRelays()
 
 
-def asked_by(limits: Iterable[RelayLimits], *, most_work: int = 0) -> Asked:
+def asked_by(limits: Iterable[RelayLimits], *, most_work: int = 0) -> RequiredByRelays:
     """What relays with these limits ask of one event that goes to all of them: the tightest limit counts.
 
     A relay that asks for more than `most_work` bits will refuse the event, and no work is done for it.
@@ -65,7 +65,7 @@ def asked_by(limits: Iterable[RelayLimits], *, most_work: int = 0) -> Asked:
     known = tuple(limits)
     bits = (one.min_pow_difficulty for one in known if one.min_pow_difficulty <= most_work)
     backdating = min((one.backdating for one in known), default=MAX_BACKDATING)
-    return Asked(backdating=backdating, work=max(bits, default=0))
+    return RequiredByRelays(backdating=backdating, work=max(bits, default=0))
 
 
 class _Document(msgspec.Struct):

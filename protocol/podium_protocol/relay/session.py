@@ -37,8 +37,24 @@ from podium_protocol.relay.events import (
     SubscriptionClosed,
 )
 from podium_protocol.relay.login import LoginStage, RelayLogin
-from podium_protocol.relay.subscriptions import Allowance, Publication, Resume, Stage, Subscription, pop_due, remember
-from podium_protocol.relay.verdicts import AuthRequired, Done, Misbehaviour, RateLimited, Unknown, Verdict, Violation
+from podium_protocol.relay.subscriptions import (
+    LiveEventAllowance,
+    Publication,
+    Resume,
+    Subscription,
+    SubscriptionStage,
+    pop_due,
+    remember,
+)
+from podium_protocol.relay.verdicts import (
+    AuthRequired,
+    EventAccepted,
+    Misbehaviour,
+    RateLimited,
+    Unknown,
+    Verdict,
+    Violation,
+)
 
 _VIOLATIONS: Final[dict[FrameFlaw, Violation]] = {
     FrameFlaw.TOO_LARGE: Violation.OVERSIZED_FRAME,
@@ -75,7 +91,7 @@ class RelaySession:
         # so that late frames are told from invented ones
         self._parted: dict[str, float] = {}
         self._overdue: dict[EventId, float] = {}
-        self._live = Allowance()
+        self._live = LiveEventAllowance()
         self._notices = 0
         self._last_notice = ""
         self._out: list[bytes] = []
@@ -177,7 +193,7 @@ class RelaySession:
             self._events.append(Published(event_id, Unknown("the connection was lost before the relay answered")))
         self._reset()
         for subscription in self._subscriptions.values():
-            subscription.stage = Stage.IDLE
+            subscription.stage = SubscriptionStage.IDLE
 
     def receive(self, frame: bytes | str, now: float) -> None:
         """Take one text frame from the relay; bad ones are counted, and the connection goes on."""
@@ -243,7 +259,7 @@ class RelaySession:
         if subscription is None or not subscription.is_open():
             self._on_stray(frame.subscription_id, Violation.UNKNOWN_SUBSCRIPTION)
             return
-        stored = subscription.stage is Stage.STORED
+        stored = subscription.stage is SubscriptionStage.STORED
         if subscription.take_stored() if stored else self._live.take(self._now):
             self._events.append(frame)
         else:
@@ -261,17 +277,17 @@ class RelaySession:
                 self._end(subscription_id, subscription)
 
     def _end(self, subscription_id: str, subscription: Subscription) -> None:
-        subscription.stage, subscription.is_end_held = Stage.LIVE, False
+        subscription.stage, subscription.is_end_held = SubscriptionStage.LIVE, False
         self._eose_due.pop(subscription_id, None)
         self._events.append(EndOfStored(subscription_id, partial=False))
 
     def _miss_eose(self, subscription_id: str, subscription: Subscription) -> None:
         """Take a NOTICE instead of an EOSE for a refusal: older relays refuse that way and never send CLOSED."""
         if subscription.has_stored or subscription.notices_before == self._notices:
-            subscription.stage = Stage.LIVE
+            subscription.stage = SubscriptionStage.LIVE
             self._events.append(EndOfStored(subscription_id, partial=True))
             return
-        subscription.stage = Stage.CLOSED
+        subscription.stage = SubscriptionStage.CLOSED
         self._out.append(messages.encode_close(subscription_id))
         self._part(subscription_id)
         words = f"answered by a notice alone: {self._last_notice}"
@@ -286,11 +302,11 @@ class RelaySession:
         self._part(subscription_id)
         verdict = verdicts.of_closed(text)
         if isinstance(verdict, AuthRequired) and self._is_worth_a_login(subscription):
-            subscription.stage = Stage.WAITING
+            subscription.stage = SubscriptionStage.WAITING
             self._waiting_subscriptions[subscription_id] = subscription
             self._pursue_login(subscription)
         else:
-            subscription.stage = Stage.CLOSED
+            subscription.stage = SubscriptionStage.CLOSED
             self._events.append(SubscriptionClosed(subscription_id, verdict))
 
     def _on_stray(self, subscription_id: str, violation: Violation) -> None:
@@ -326,7 +342,7 @@ class RelaySession:
             self._on_login_answer(frame)
         elif self._overdue.pop(frame.event_id, None) is None:
             self._blame(Violation.UNSOLICITED_OK)
-        elif isinstance(verdict := verdicts.of_ok(frame.accepted, frame.message), Done):
+        elif isinstance(verdict := verdicts.of_ok(frame.accepted, frame.message), EventAccepted):
             self._events.append(Published(frame.event_id, verdict))  # late, but the caller still wants to know
 
     def _finish(self, event_id: EventId, verdict: Verdict) -> None:
@@ -369,7 +385,7 @@ class RelaySession:
         self.has_answered = True
         self._login.answer(frame.accepted)
         if frame.accepted:
-            self._events.append(AuthAnswered(Done(frame.message[: limits.MAX_MESSAGE_CHARS])))
+            self._events.append(AuthAnswered(EventAccepted(frame.message[: limits.MAX_MESSAGE_CHARS])))
             self._retry_waiting()
             self._ask_as_known()
             return
@@ -407,7 +423,7 @@ class RelaySession:
         self._login_due = None
         subscriptions, self._waiting_subscriptions = self._waiting_subscriptions, {}
         for subscription_id, subscription in subscriptions.items():
-            subscription.stage = Stage.CLOSED
+            subscription.stage = SubscriptionStage.CLOSED
             self._events.append(SubscriptionClosed(subscription_id, verdict))
         for event_id in tuple(self._waiting_publications):
             self._finish(event_id, verdict)
@@ -432,7 +448,7 @@ class RelaySession:
         """Forget the state of the last connection."""
         self.has_answered = False
         self._login, self._login_due = RelayLogin(), None
-        self._live = Allowance()
+        self._live = LiveEventAllowance()
         self._out = []
         self._publications, self._waiting_publications, self._waiting_subscriptions = {}, {}, {}
         self._eose_due, self._ok_due = {}, {}

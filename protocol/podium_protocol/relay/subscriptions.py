@@ -16,7 +16,7 @@ Resume = Callable[[tuple[Filter, ...]], Sequence[Filter]]
 _Key = TypeVar("_Key", bound=str)
 
 
-class Stage(Enum):
+class SubscriptionStage(Enum):
     """Where a subscription stands on the present connection."""
 
     IDLE = auto()  # not asked for yet
@@ -32,7 +32,7 @@ class Subscription:
     def __init__(self, filters: tuple[Filter, ...], resume: Resume | None) -> None:
         self.filters = filters
         self.sent = filters
-        self.stage = Stage.IDLE
+        self.stage = SubscriptionStage.IDLE
         self.has_ended = False
         self.is_end_held = False  # the relay did not know us when it said that this was all
         self.was_retried = False  # after a login, on this connection
@@ -46,7 +46,12 @@ class Subscription:
         """Note that the REQ is sent now, and return its filters; `again`: the same ones as before."""
         if self._resume is not None and not again:
             self.sent = tuple(self._resume(self.filters))
-        self.stage, self.has_ended, self.is_end_held, self.logins_before = Stage.STORED, False, False, logins
+        self.stage, self.has_ended, self.is_end_held, self.logins_before = (
+            SubscriptionStage.STORED,
+            False,
+            False,
+            logins,
+        )
         self.has_stored = False
         limited = [one.limit for one in self.sent if one.limit is not None]
         self._quota = sum(limited) + STORED_SLACK if len(limited) == len(self.sent) else math.inf
@@ -54,7 +59,7 @@ class Subscription:
 
     def is_open(self) -> bool:
         """Whether the relay may send events for it."""
-        return self.stage in (Stage.STORED, Stage.LIVE)
+        return self.stage in (SubscriptionStage.STORED, SubscriptionStage.LIVE)
 
     def take_stored(self) -> bool:
         """Whether one more stored event is within what the filters' `limit` asked for."""
@@ -72,7 +77,7 @@ class Publication:
         self.logins_before = 0
 
 
-class Allowance:
+class LiveEventAllowance:
     """How many events after EOSE are taken: a bucket that fills with time, so that bursts pass and floods do not."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ import msgspec
 from podium_protocol.limits import MAX_MESSAGE_CHARS, PENALTY_HALF_LIFE, PENALTY_SCORE
 
 
-class Done(msgspec.Struct, frozen=True, tag=True):
+class EventAccepted(msgspec.Struct, frozen=True, tag=True):
     """The relay has the event, or had it already, or has a newer revision of it."""
 
     message: str = ""
@@ -37,7 +37,7 @@ class Restricted(msgspec.Struct, frozen=True, tag=True):
     message: str = ""
 
 
-class Blocked(msgspec.Struct, frozen=True, tag=True):
+class BlockedByRelay(msgspec.Struct, frozen=True, tag=True):
     """The relay does not take this event, or anything from its author: final for this relay."""
 
     message: str = ""
@@ -63,7 +63,7 @@ class Unknown(msgspec.Struct, frozen=True, tag=True):
     message: str = ""
 
 
-Verdict = Done | RateLimited | AuthRequired | Restricted | Blocked | Pow | Invalid | Unknown
+Verdict = EventAccepted | RateLimited | AuthRequired | Restricted | BlockedByRelay | Pow | Invalid | Unknown
 
 _PREFIX: Final = re.compile(r"\s*([A-Za-z-]{1,32})\s*:")
 _NUMBER: Final = re.compile(r"(?<![0-9])[0-9]{1,3}(?![0-9])")
@@ -75,26 +75,26 @@ _ABOUT_TIME: Final = re.compile(
 )
 
 _BY_PREFIX: Final[dict[str, Callable[[str], Verdict]]] = {
-    "duplicate": Done,
-    "replaced": Done,  # an addressable event whose newer revision the relay has
+    "duplicate": EventAccepted,
+    "replaced": EventAccepted,  # an addressable event whose newer revision the relay has
     "rate-limited": RateLimited,
     "auth-required": AuthRequired,
     "restricted": Restricted,
-    "blocked": Blocked,
-    "deleted": Blocked,
-    "mute": Blocked,  # no client was subscribed to an ephemeral event: it was not delivered, and will not be
+    "blocked": BlockedByRelay,
+    "deleted": BlockedByRelay,
+    "mute": BlockedByRelay,  # no client was subscribed to an ephemeral event: it was not delivered, and will not be
 }
 
 
 def of_ok(accepted: bool, message: str) -> Verdict:
     """The verdict on a publication, from the OK that answers it."""
-    return Done(message[:MAX_MESSAGE_CHARS]) if accepted else _of_refusal(message)
+    return EventAccepted(message[:MAX_MESSAGE_CHARS]) if accepted else _of_refusal(message)
 
 
 def of_closed(message: str) -> Verdict:
-    """The verdict on a subscription, from the CLOSED that ends it. Never `Done`: the relay sends nothing more."""
+    """The verdict on a subscription, from the CLOSED that ends it. Never `EventAccepted`: nothing more is sent."""
     verdict = _of_refusal(message)
-    return Unknown(verdict.message) if isinstance(verdict, Done) else verdict
+    return Unknown(verdict.message) if isinstance(verdict, EventAccepted) else verdict
 
 
 def is_final(verdict: Verdict) -> bool:

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from podium_storage.backend import Backend, Connection
+from podium_storage.backend import Backend, BackendConnection
 from podium_storage.errors import BadSchema, WrongDatabase
 from podium_storage.sqlite import SqliteDialect
 
@@ -56,7 +56,7 @@ def checked(migrations: Sequence[Migration]) -> tuple[Migration, ...]:
     return tuple(migrations)
 
 
-async def migrate(backend: Backend, connection: Connection, migrations: Sequence[Migration]) -> None:
+async def migrate(backend: Backend, connection: BackendConnection, migrations: Sequence[Migration]) -> None:
     """Bring the database to the newest of `migrations`, each in its own transaction.
 
     Raises:
@@ -67,7 +67,7 @@ async def migrate(backend: Backend, connection: Connection, migrations: Sequence
         await _step(backend, connection, migrations, number)
 
 
-async def _refuse_strangers(backend: Backend, connection: Connection, newest: int) -> None:
+async def _refuse_strangers(backend: Backend, connection: BackendConnection, newest: int) -> None:
     identity = await backend.read_identity(connection)
     if not (identity.is_ours or identity.is_empty):
         raise WrongDatabase("the database belongs to another program: give the path of a Podium database or a new one")
@@ -78,7 +78,7 @@ async def _refuse_strangers(backend: Backend, connection: Connection, newest: in
         )
 
 
-async def _step(backend: Backend, connection: Connection, migrations: Sequence[Migration], number: int) -> None:
+async def _step(backend: Backend, connection: BackendConnection, migrations: Sequence[Migration], number: int) -> None:
     migration = migrations[number - 1]
     await connection.begin(write=True)
     try:
@@ -93,7 +93,7 @@ async def _step(backend: Backend, connection: Connection, migrations: Sequence[M
         raise
 
 
-async def _is_applied(connection: Connection, migration: Migration, number: int) -> bool:
+async def _is_applied(connection: BackendConnection, migration: Migration, number: int) -> bool:
     applied = await connection.fetch_one("SELECT name, digest FROM migrations WHERE number = ?", (number,))
     if applied is not None and applied != (migration.name, migration.digest):
         raise WrongDatabase(
@@ -103,7 +103,7 @@ async def _is_applied(connection: Connection, migration: Migration, number: int)
     return applied is not None
 
 
-async def _apply(backend: Backend, connection: Connection, migration: Migration, number: int) -> None:
+async def _apply(backend: Backend, connection: BackendConnection, migration: Migration, number: int) -> None:
     for statement in backend.statements(migration.sql):
         await connection.execute(statement)
     await connection.execute(

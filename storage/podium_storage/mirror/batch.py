@@ -15,7 +15,7 @@ from podium_protocol.events import EventId, Pubkey
 from podium_protocol.nips import nip09
 from podium_storage.backend import SqlRow, Value
 from podium_storage.database import Transaction
-from podium_storage.mirror.fold import Entry, MirrorFold, Position
+from podium_storage.mirror.fold import MirrorEntry, MirrorFold, Position
 from podium_storage.mirror.queries import id_bytes, indexed_tags, read_entries, tag_range
 from podium_storage.slices import in_slices
 from podium_storage.table.interning import Interner
@@ -72,7 +72,7 @@ class MirrorBatch:
         self._interner = interner
         self._atoms: dict[str, int] = {}
 
-    async def read(self, entries: Sequence[Entry]) -> None:
+    async def read(self, entries: Sequence[MirrorEntry]) -> None:
         """Read what the mirror holds of the ids and addresses that these events touch."""
         await self._intern(dict.fromkeys(entry.event.pubkey for entry in entries))
         pubkeys = {key: Pubkey(pubkey) for pubkey, key in self._atoms.items()}
@@ -102,7 +102,7 @@ class MirrorBatch:
             await self._intern(dict.fromkeys(address.pubkey for address in standing.raised))
             await self._tx.execute_many(_RAISE_FLOOR, _floor_rows(standing.raised, self._atoms))
 
-    async def _insert(self, fresh: Sequence[Entry]) -> None:
+    async def _insert(self, fresh: Sequence[MirrorEntry]) -> None:
         tags: list[dict[tuple[str, str], None]] = []
         texts: dict[str, None] = {}
         async for part in in_slices(fresh):
@@ -123,7 +123,7 @@ class MirrorBatch:
             self._atoms |= await self._interner.ids(self._tx, part)
 
 
-def _lookups(entries: Sequence[Entry], atoms: Mapping[str, int]) -> Iterator[_Row]:
+def _lookups(entries: Sequence[MirrorEntry], atoms: Mapping[str, int]) -> Iterator[_Row]:
     for entry in entries:
         event, address, author = entry.event, entry.address, atoms[entry.event.pubkey]
         yield False, id_bytes(event.id), author, event.kind, None if address is None else address.identifier
@@ -133,7 +133,7 @@ def _lookups(entries: Sequence[Entry], atoms: Mapping[str, int]) -> Iterator[_Ro
             yield from ((True, None, author, area.kind, area.identifier) for area in deletion.addresses)
 
 
-def _event_rows(entries: Sequence[Entry], first: int, atoms: Mapping[str, int]) -> Iterator[_Row]:
+def _event_rows(entries: Sequence[MirrorEntry], first: int, atoms: Mapping[str, int]) -> Iterator[_Row]:
     for row, entry in enumerate(entries, first):
         event, address = entry.event, entry.address
         identifier = None if address is None else address.identifier

@@ -61,7 +61,7 @@ class Position(msgspec.Struct, frozen=True):
         return self.created_at > other.created_at or (self.created_at == other.created_at and self.id < other.id)
 
 
-class Entry(msgspec.Struct, frozen=True):
+class MirrorEntry(msgspec.Struct, frozen=True):
     """An event with what the rules look at; `row` is its surrogate key, None if it is not stored."""
 
     event: VerifiedEvent
@@ -107,8 +107,8 @@ class MirrorFold:
         self.raised: dict[Address, Position] = {}  # floors that are higher now
         self.buried: dict[tuple[EventId, Pubkey], None] = {}  # new tombstones, in order
         self._known: set[EventId] = set()
-        self._held: dict[EventId, Entry] = {}
-        self._newest: dict[Address, Entry] = {}
+        self._held: dict[EventId, MirrorEntry] = {}
+        self._newest: dict[Address, MirrorEntry] = {}
         self._floors: dict[Address, Position] = {}
         self._tombstones: set[tuple[EventId, Pubkey]] = set()
 
@@ -116,7 +116,7 @@ class MirrorFold:
         """Note that an event with this id is stored."""
         self._known.add(event_id)
 
-    def hold(self, entry: Entry) -> None:
+    def hold(self, entry: MirrorEntry) -> None:
         """Note a stored event that the batch may replace or delete."""
         self._known.add(entry.event.id)
         self._held[entry.event.id] = entry
@@ -132,11 +132,11 @@ class MirrorFold:
         self._tombstones.add((event_id, author))
 
     @property
-    def fresh(self) -> list[Entry]:
+    def fresh(self) -> list[MirrorEntry]:
         """The events that were admitted and are still held at the end of the batch, in order of arrival."""
         return [entry for entry in self._held.values() if entry.row is None]
 
-    def admit(self, entry: Entry, now: int) -> IngestOutcome:
+    def admit(self, entry: MirrorEntry, now: int) -> IngestOutcome:
         """Fold one event in; `now` is the Unix second it was received at."""
         if kinds.is_ephemeral(entry.event.kind):
             return IngestOutcome.EPHEMERAL
@@ -153,12 +153,12 @@ class MirrorFold:
                 self._raise_floor(entry.address, entry.position, death)
         return outcome
 
-    def expire(self, entry: Entry) -> None:
+    def expire(self, entry: MirrorEntry) -> None:
         """Remove a stored event whose NIP-40 time is over."""
         self.hold(entry)
         self._end(entry, Death.EXPIRED)
 
-    def _judge(self, entry: Entry, now: int) -> IngestOutcome:
+    def _judge(self, entry: MirrorEntry, now: int) -> IngestOutcome:
         if entry.expires_at is not None and entry.expires_at <= now:
             return IngestOutcome.EXPIRED
         event, address = entry.event, entry.address
@@ -173,13 +173,13 @@ class MirrorFold:
             return IngestOutcome.SUPERSEDED
         return IngestOutcome.STORED
 
-    def _death(self, entry: Entry, outcome: IngestOutcome) -> Death:
+    def _death(self, entry: MirrorEntry, outcome: IngestOutcome) -> Death:
         """Why an event that came does not count; a floor may be that of all revisions, or of one that was deleted."""
         floor = None if entry.address is None else self._floors.get(entry.address)
         is_named = (entry.event.id, entry.event.pubkey) in self._tombstones or floor is None or floor.id == _EVERY_ID
         return Death.BURIED if outcome is IngestOutcome.DELETED and not is_named else _DEATHS[outcome]
 
-    def _admit(self, entry: Entry) -> None:
+    def _admit(self, entry: MirrorEntry) -> None:
         replaced = None if entry.address is None else self._newest.get(entry.address)
         self.effects.append(EventChange(entry.event, is_live=True))
         self.hold(entry)
@@ -205,7 +205,7 @@ class MirrorFold:
         if target is not None and target.event.pubkey == author and target.event.kind != kinds.DELETION:
             self._end(target, Death.DELETED)
 
-    def _end(self, entry: Entry, death: Death) -> None:
+    def _end(self, entry: MirrorEntry, death: Death) -> None:
         if entry.address is None:
             self._drop(entry, death)
         else:
@@ -222,7 +222,7 @@ class MirrorFold:
             is_named = position.id in (_EVERY_ID, newest.event.id)
             self._drop(newest, death if is_named else _BENEATH[death])
 
-    def _drop(self, entry: Entry, death: Death) -> None:
+    def _drop(self, entry: MirrorEntry, death: Death) -> None:
         del self._held[entry.event.id]
         self._known.discard(entry.event.id)
         self.effects.append(EventChange(entry.event, is_live=False, death=death))

@@ -13,7 +13,7 @@ from podium_storage.backend import SqlRow
 from podium_storage.changes import Change, ChangeKind
 from podium_storage.database import Database, Transaction
 from podium_storage.mirror.batch import MirrorBatch
-from podium_storage.mirror.fold import Entry, EventChange, IngestOutcome
+from podium_storage.mirror.fold import EventChange, IngestOutcome, MirrorEntry
 from podium_storage.mirror.queries import EventQueries, id_bytes, read_entries, tag_range
 from podium_storage.slices import in_slices
 from podium_storage.sqlite import SqliteDialect
@@ -75,9 +75,9 @@ class Mirror(EventQueries):
         self, tx: Transaction, events: Sequence[VerifiedEvent], *, received_at: int
     ) -> list[IngestOutcome]:
         """Do as `ingest` does in the caller's transaction, beside the state that the events stand for."""
-        entries: list[Entry] = []
+        entries: list[MirrorEntry] = []
         async for part in in_slices(events):
-            entries += map(Entry.of, part)
+            entries += map(MirrorEntry.of, part)
         batch = MirrorBatch(tx, self._interner)
         await batch.read([entry for entry in entries if not kinds.is_ephemeral(entry.event.kind)])
         outcomes: list[IngestOutcome] = []
@@ -133,7 +133,7 @@ class Mirror(EventQueries):
             if isinstance(projection, Pruning) and (rows := await projection.idle(tx, effects)):
                 await self._forget(tx, await read_entries(rows))
 
-    async def _forget(self, tx: Transaction, entries: Sequence[Entry]) -> None:
+    async def _forget(self, tx: Transaction, entries: Sequence[MirrorEntry]) -> None:
         rows = [entry.row for entry in entries if entry.row is not None]
         await tx.execute_many(_DELETE_TAGS, (tag_range(row) for row in rows))
         await tx.execute_many(_DELETE, ((row,) for row in rows))

@@ -13,7 +13,7 @@ from podium_protocol.events import EventId, Pubkey, SignedEvent, VerifiedEvent
 from podium_protocol.filters import Filter
 from podium_storage.backend import SqlRow, Value
 from podium_storage.errors import BadQuery, StoreDamaged
-from podium_storage.mirror.fold import Entry, Position
+from podium_storage.mirror.fold import MirrorEntry, Position
 from podium_storage.slices import in_slices
 from podium_storage.sqlite import SqliteDialect
 
@@ -39,11 +39,11 @@ def read_event(json: object) -> VerifiedEvent:
         ) from None
 
 
-async def read_entries(rows: Sequence[SqlRow]) -> list[Entry]:
+async def read_entries(rows: Sequence[SqlRow]) -> list[MirrorEntry]:
     """Decode the events of rows (surrogate key, JSON) without blocking the event loop."""
-    entries: list[Entry] = []
+    entries: list[MirrorEntry] = []
     async for part in in_slices(rows):
-        entries += [Entry.of(read_event(json), key) for key, json in part if isinstance(key, int)]
+        entries += [MirrorEntry.of(read_event(json), key) for key, json in part if isinstance(key, int)]
     return entries
 
 
@@ -57,7 +57,7 @@ def is_indexable(value: str) -> bool:
     return len(value) <= MAX_INDEXED_CHARS
 
 
-def indexed_tags(entry: Entry) -> dict[tuple[str, str], None]:
+def indexed_tags(entry: MirrorEntry) -> dict[tuple[str, str], None]:
     """The tags of an event that have rows of their own: pairs of name and value, each once, in order."""
     identifier = None if entry.address is None else entry.address.identifier
     return {

@@ -21,12 +21,12 @@ from podium_storage.database import Database, Transaction
 from podium_storage.mirror.queries import id_bytes
 from podium_storage.outbox import sql
 from podium_storage.outbox.values import (
-    Accepted,
     Delivery,
     OutboxItem,
     OutboxRow,
     Priority,
     PublishResult,
+    RelayAccepted,
     RelayRefused,
     TryAgain,
 )
@@ -194,7 +194,9 @@ class Outbox:
     async def _record(self, tx: Transaction, results: Sequence[PublishResult], now: int) -> list[Delivery]:
         texts = [result.message[:MAX_MESSAGE_CHARS] for result in results]
         pairs = list(zip(results, texts, strict=True))
-        await tx.execute_many(sql.ACCEPT, [(now, text, one.row) for one, text in pairs if isinstance(one, Accepted)])
+        await tx.execute_many(
+            sql.ACCEPT, [(now, text, one.row) for one, text in pairs if isinstance(one, RelayAccepted)]
+        )
         await tx.execute_many(
             sql.REFUSE, [(now, text, one.row) for one, text in pairs if isinstance(one, RelayRefused)]
         )

@@ -73,7 +73,7 @@ class Delivery(msgspec.Struct, frozen=True, rename="camel"):
     reference: str | None
 
 
-class Accepted(msgspec.Struct, frozen=True):
+class RelayAccepted(msgspec.Struct, frozen=True):
     """The relay has it: OK true, or `duplicate:`."""
 
     row: int
@@ -95,4 +95,4 @@ class RelayRefused(msgspec.Struct, frozen=True):
     message: str = ""
 
 
-PublishResult = Accepted | TryAgain | RelayRefused
+PublishResult = RelayAccepted | TryAgain | RelayRefused

@@ -57,7 +57,7 @@ class RsvpFloorRow(StoredRow, frozen=True, kw_only=True):
 RSVP_FLOORS: Final = TableSchema("rsvpFloors", RsvpFloorRow, "++id, &[lessonId+pubkey]")
 
 
-class Answer(msgspec.Struct, frozen=True):
+class FoldedRsvp(msgspec.Struct, frozen=True):
     """One RSVP, and whether it is still valid; a dead one still outranks older ones."""
 
     rsvp: Rsvp
@@ -78,7 +78,7 @@ class RsvpProjection:
 
     async def apply(self, tx: Transaction, effects: Sequence[EventChange], *, received_at: int) -> None:
         """Fold a batch of the mirror in; `received_at` is in Unix seconds."""
-        answers: list[Answer] = []
+        answers: list[FoldedRsvp] = []
         async for part in in_slices(effects):
             answers += _answers(part, dead=await self._deleted_beneath(tx, part))
         await self.take(tx, answers, received_at=received_at)
@@ -94,7 +94,7 @@ class RsvpProjection:
             return ()
         return await tx.query(_IDLE, (msgspec.json.encode(sorted(people)).decode(),))
 
-    async def take(self, tx: Transaction, answers: Sequence[Answer], *, received_at: int) -> None:
+    async def take(self, tx: Transaction, answers: Sequence[FoldedRsvp], *, received_at: int) -> None:
         """Fold in answers from another source, such as those to a private session, or replies to a message."""
         if not answers:
             return
@@ -118,7 +118,7 @@ class RsvpProjection:
                 dead.add(event.id)
         return dead
 
-    async def _deleted(self, tx: Transaction, deletions: Sequence[nip09.Deletion]) -> list[Answer]:
+    async def _deleted(self, tx: Transaction, deletions: Sequence[nip09.Deletion]) -> list[FoldedRsvp]:
         """Deleted answers that counted although the mirror holds another event at their address."""
         if not deletions:
             return []
@@ -126,7 +126,7 @@ class RsvpProjection:
         rows: list[RsvpRow] = []
         async for part in in_slices(authors, _PEOPLE):
             rows += await self._rsvps.within(tx).where("pubkey").any_of(part).to_list()
-        return [Answer(_rsvp_of(row), held=False) for row in rows if any(_covers(one, row) for one in deletions)]
+        return [FoldedRsvp(_rsvp_of(row), held=False) for row in rows if any(_covers(one, row) for one in deletions)]
 
     async def _rows(self, tx: Transaction, people: Sequence[_Person]) -> dict[_Person, RsvpRow]:
         rows: dict[_Person, RsvpRow] = {}
@@ -172,7 +172,7 @@ class RsvpBook:
         self.floors = dict(floors)
         self._next_place = next_place
 
-    def fold(self, answer: Answer, received_at: int) -> None:
+    def fold(self, answer: FoldedRsvp, received_at: int) -> None:
         """Fold in one answer; `received_at` is Unix seconds."""
         rsvp = answer.rsvp
         person, position = (rsvp.session_address, rsvp.pubkey), Position(rsvp.created_at, rsvp.event_id)
@@ -236,12 +236,12 @@ class RsvpBook:
             )
 
 
-def _answers(effects: Sequence[EventChange], dead: set[EventId]) -> Iterator[Answer]:
+def _answers(effects: Sequence[EventChange], dead: set[EventId]) -> Iterator[FoldedRsvp]:
     for effect in effects:
         if (rsvp := read_rsvp(effect.event)) is not None:
             # the event that replaced it on relays may answer to another session: then this answer still counts
             is_dead = effect.death in (Death.DELETED, Death.EXPIRED) or effect.event.id in dead
-            yield Answer(rsvp, held=not is_dead)
+            yield FoldedRsvp(rsvp, held=not is_dead)
 
 
 def _deletions(effects: Sequence[EventChange]) -> list[nip09.Deletion]:

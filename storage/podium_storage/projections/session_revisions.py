@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from podium_protocol.events import EventId, VerifiedEvent
-from podium_protocol.live.lifecycle import State
+from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.session import RecordingAccess, Session, Visibility
 from podium_storage.mirror.fold import Position
 from podium_storage.table.models import LiveSessionRow
@@ -43,7 +43,7 @@ def adopted(
         conference_room_id=room_of(session.session_address),
         instructor_pubkey=session.instructor,
         # a session that was over before we knew of it needs no announcement
-        state=State.CANCELLED if session.cancelled else State.SCHEDULED,
+        state=SessionState.CANCELLED if session.cancelled else SessionState.SCHEDULED,
         withdrawn=session.cancelled,
         cancel_reason=session.cancel_reason or None,
         epoch=0,
@@ -84,13 +84,13 @@ def revised(row: LiveSessionRow, session: Session, received_at: int) -> LiveSess
         version=row.version + 1,
         status_due_at=received_at,
     )
-    if row.state not in (State.SCHEDULED, State.CANCELLED):
+    if row.state not in (SessionState.SCHEDULED, SessionState.CANCELLED):
         # a session that has begun keeps its announced start: credit and reminders were counted from it
         return msgspec.structs.replace(
             changed, scheduled_at=row.scheduled_at, ends_at=row.ends_at, duration=row.duration
         )
     # people who were told of the cancellation get their reminders again
-    is_taken_back = row.state == State.CANCELLED
+    is_taken_back = row.state == SessionState.CANCELLED
     if not is_taken_back and (changed.scheduled_at, changed.ends_at) == (row.scheduled_at, row.ends_at):
         return changed
     return msgspec.structs.replace(
@@ -185,7 +185,7 @@ def _late_rules(row: LiveSessionRow, session: Session) -> dict[str, Any]:
 def _late_length(row: LiveSessionRow, session: Session) -> dict[str, Any]:
     if row.length_at is None or not (session.has_end and session.ends_at) or session.created_at <= row.length_at:
         return {}
-    if row.state != State.SCHEDULED:
+    if row.state != SessionState.SCHEDULED:
         return {"length_at": session.created_at}
     ends_at = row.scheduled_at + session.duration_seconds
     return {"ends_at": ends_at, "duration": session.duration_minutes, "length_at": session.created_at}

@@ -17,7 +17,7 @@ from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.filters import Filter
-from podium_protocol.live.lifecycle import State
+from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.live_status import Meeting, MeetingStatus, read_meeting
 from podium_protocol.live.session import (
     UNNAMED,
@@ -49,11 +49,11 @@ Accepts = Callable[[Session], bool]
 PassedOver = Callable[[VerifiedEvent, str], None]
 """Called with each revision that was not accepted, and why; it may be called again for the same one."""
 _REMEMBERED: Final = "remembered"
-_ORDER: Final = {State.SCHEDULED: 0, State.ACTIVE: 1, State.ENDED: 2, State.CANCELLED: 2}
+_ORDER: Final = {SessionState.SCHEDULED: 0, SessionState.ACTIVE: 1, SessionState.ENDED: 2, SessionState.CANCELLED: 2}
 _STATE_OF: Final = {
-    MeetingStatus.PLANNED: State.SCHEDULED,
-    MeetingStatus.LIVE: State.ACTIVE,
-    MeetingStatus.ENDED: State.ENDED,
+    MeetingStatus.PLANNED: SessionState.SCHEDULED,
+    MeetingStatus.LIVE: SessionState.ACTIVE,
+    MeetingStatus.ENDED: SessionState.ENDED,
 }
 
 
@@ -223,9 +223,9 @@ def remembered(row: LiveSessionRow, meeting: Meeting) -> LiveSessionRow:
     """The row with the state from our own status event; a state never goes back."""
     state = _STATE_OF[meeting.status]
     created = max(row.status_created_at, meeting.created_at)
-    if _ORDER[state] <= _ORDER[State(row.state)]:
+    if _ORDER[state] <= _ORDER[SessionState(row.state)]:
         return msgspec.structs.replace(row, status_created_at=created)
-    ended_at = meeting.ends_at if state is State.ENDED else None
+    ended_at = meeting.ends_at if state is SessionState.ENDED else None
     return msgspec.structs.replace(
         row,
         state=state,
@@ -236,7 +236,7 @@ def remembered(row: LiveSessionRow, meeting: Meeting) -> LiveSessionRow:
         recording_url=meeting.recording_url or row.recording_url,
         recording_state="available" if meeting.recording_url else row.recording_state,
         status_created_at=created,
-        status_due_at=None if state is State.ENDED else row.status_due_at,
+        status_due_at=None if state is SessionState.ENDED else row.status_due_at,
         version=row.version + 1,
     )
 
@@ -245,7 +245,7 @@ def _cancelled_before(row: LiveSessionRow, meeting: Meeting) -> LiveSessionRow:
     """The row of a session whose cancellation was published already: NIP-53 has one word for that and for an end."""
     return msgspec.structs.replace(
         row,
-        state=State.CANCELLED,
+        state=SessionState.CANCELLED,
         ended_at=meeting.ends_at,
         end_reason=_REMEMBERED,
         status_created_at=meeting.created_at,
@@ -258,4 +258,4 @@ def _as_if_new(row: LiveSessionRow, meeting: Meeting) -> LiveSessionRow:
     """The row without an end that came from an older status event: the session was reopened since."""
     if row.end_reason != _REMEMBERED or meeting.status is not MeetingStatus.LIVE:
         return row
-    return msgspec.structs.replace(row, state=State.SCHEDULED, ended_at=None, end_reason=None)
+    return msgspec.structs.replace(row, state=SessionState.SCHEDULED, ended_at=None, end_reason=None)

@@ -13,7 +13,7 @@ import msgspec
 
 from podium_protocol.errors import InvalidInput
 from podium_storage import errors
-from podium_storage.backend import Connection
+from podium_storage.backend import BackendConnection
 from podium_storage.sqlite.connection import SqliteConnection, SqliteReader
 
 APPLICATION_ID: Final = 0x506F6469  # "Podi", in the header of the file: `file` and our own check read it
@@ -79,7 +79,7 @@ class SqliteBackend:
         """Open a connection that only reads."""
         return await SqliteReader.open(self.path, _READER_PRAGMAS)
 
-    async def read_identity(self, connection: Connection) -> SqliteIdentity:
+    async def read_identity(self, connection: BackendConnection) -> SqliteIdentity:
         """Read application_id and user_version."""
         row = await connection.fetch_one(
             "SELECT a.application_id, v.user_version, NOT EXISTS (SELECT 1 FROM sqlite_schema)"
@@ -92,7 +92,7 @@ class SqliteBackend:
             is_empty=bool(empty) and application == 0, is_ours=application == APPLICATION_ID, version=version
         )
 
-    async def write_identity(self, connection: Connection, version: int) -> None:
+    async def write_identity(self, connection: BackendConnection, version: int) -> None:
         """Write application_id and user_version; both are rolled back with the transaction."""
         await connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         await connection.execute(f"PRAGMA user_version = {int(version)}")

@@ -12,7 +12,7 @@ from podium_protocol.live.admission import DoorPolicy
 from podium_protocol.live.attendance import AttendancePolicy
 from podium_protocol.live.completion import CompletionMode, CompletionPolicy
 from podium_protocol.live.lifecycle_rules import LifecyclePolicy
-from podium_protocol.live.reminders import Message, Offset, ReminderPolicy
+from podium_protocol.live.reminders import Offset, ReminderMessage, ReminderPolicy
 from podium_protocol.live.seats import SeatPolicy
 
 
@@ -85,7 +85,7 @@ def test_each_key_of_attendance_reaches_its_rule() -> None:
 def test_a_reminder_is_sent_no_later_than_its_window_after_it_was_due(before: int, window: int) -> None:
     """An offset is due `before` the start, and closes `window` seconds after that."""
     config = configured(reminders__hour__before=before, reminders__hour__window=window)
-    offset = policies.reminder_policy(config).offset(Message.HOUR)
+    offset = policies.reminder_policy(config).offset(ReminderMessage.HOUR)
     assert offset is not None
     assert offset.before - offset.closes == window
     assert (offset.before, offset.spoken) == (before, before)
@@ -96,7 +96,7 @@ def test_a_reminder_can_be_switched_off(name: str) -> None:
     """What is switched off is not in the policy, and the others stay."""
     config = configured(**{f"reminders__{name}__enabled": False})
     policy = policies.reminder_policy(config)
-    assert policy.offset(Message(name)) is None
+    assert policy.offset(ReminderMessage(name)) is None
     assert len(policy.offsets) == 3
 
 
@@ -114,4 +114,4 @@ def test_the_other_numbers_of_reminders_reach_their_rules() -> None:
     policy = policies.reminder_policy(config)
     assert (policy.quiet_after_confirmation, policy.moved_debounce, policy.moved_at_once_under) == (1, 2, 3)
     assert (policy.late_after, policy.recheck_every, policy.recording_window) == (4, 5, 6)
-    assert policy.offset(Message.START) == Offset(Message.START, 0, -7, 0)
+    assert policy.offset(ReminderMessage.START) == Offset(ReminderMessage.START, 0, -7, 0)

@@ -10,7 +10,7 @@ from podium_daemon.demo.people import RefusedByRelay, open_wire
 from podium_daemon.relays.embedded_child import RelaySettings
 from podium_protocol.events import VerifiedEvent
 from podium_protocol.filters import Filter
-from podium_protocol.relay.verdicts import AuthRequired, Done
+from podium_protocol.relay.verdicts import AuthRequired, EventAccepted
 from tests.support.narrow_relay import narrow_relay
 from tests.support.relays import new_key, running_relay, signed
 
@@ -38,5 +38,5 @@ async def test_people_log_in_to_a_relay_that_asks() -> None:
             with pytest.raises(RefusedByRelay, match="auth-required"):
                 await wire.fetch(Filter(kinds=(1,)))
             wire.log_in_as(key)
-            assert isinstance(await wire.publish(event), Done)
+            assert isinstance(await wire.publish(event), EventAccepted)
             assert [one.id for one in await wire.fetch(Filter(kinds=(1,)))] == [event.id]

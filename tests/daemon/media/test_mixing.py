@@ -13,7 +13,7 @@ import pytest
 
 from podium_daemon.media.job import Layout, MixDone, MixFailed, MixJob, TrackFile
 from podium_daemon.media.mixing import mix
-from podium_daemon.media.timeline import Piece
+from podium_daemon.media.timeline import TrackPiece
 from tests.support.clips import Finished, payloads, write_picture, write_tone
 
 
@@ -33,12 +33,12 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def sound(path: Path, at: float = 0.0, *, begin: float = 0.0, end: float = 60.0) -> TrackFile:
     """A microphone that is heard from `at` on."""
-    return TrackFile(path=str(path), is_video=False, pieces=(Piece(begin, end, at),), label=path.name)
+    return TrackFile(path=str(path), is_video=False, pieces=(TrackPiece(begin, end, at),), label=path.name)
 
 
 def sight(path: Path, at: float = 0.0, *, rank: int | None = 1, begin: float = 0.0, end: float = 60.0) -> TrackFile:
     """A camera or a screen that is seen from `at` on."""
-    return TrackFile(path=str(path), is_video=True, pieces=(Piece(begin, end, at),), label=path.name, rank=rank)
+    return TrackFile(path=str(path), is_video=True, pieces=(TrackPiece(begin, end, at),), label=path.name, rank=rank)
 
 
 def mixed(tmp_path: Path, *tracks: TrackFile, length: float = 30.0, layout: Layout = Layout.SPEAKER) -> MixDone:

@@ -10,7 +10,7 @@ import pytest
 from podium_daemon.media import process
 from podium_daemon.media.job import Layout, MixDone, MixFailed, MixJob, TrackFile
 from podium_daemon.media.process import run_mix
-from podium_daemon.media.timeline import Piece
+from podium_daemon.media.timeline import TrackPiece
 from tests.support.clips import write_picture, write_tone
 
 
@@ -21,7 +21,7 @@ async def nothing(_percent: int) -> None:
 def job(folder: Path, path: Path, *, layout: Layout = Layout.SPEAKER, turns: int = 1) -> MixJob:
     """One track, again and again."""
     is_video = layout is Layout.GRID
-    pieces = tuple(Piece(0, 60, 2.0 * turn) for turn in range(turns))
+    pieces = tuple(TrackPiece(0, 60, 2.0 * turn) for turn in range(turns))
     track = TrackFile(path=str(path), is_video=is_video, pieces=pieces, label="x", rank=0)
     return MixJob(output=str(folder / "out.webm"), tracks=(track,), length=1000, layout=layout)
 

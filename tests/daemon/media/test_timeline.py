@@ -6,24 +6,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podium_daemon.media.timeline import SHORTEST, Piece, length, pieces
+from podium_daemon.media.timeline import SHORTEST, TrackPiece, length, pieces
 
 
 @pytest.mark.parametrize(
     ("started_at", "takes", "expected"),
     [
-        (100.0, [(100.0, 110.0)], [Piece(0, 10, 0)]),
-        (104.0, [(100.0, 110.0)], [Piece(0, 6, 4)]),
-        (90.0, [(100.0, 110.0)], [Piece(10, 20, 0)]),
+        (100.0, [(100.0, 110.0)], [TrackPiece(0, 10, 0)]),
+        (104.0, [(100.0, 110.0)], [TrackPiece(0, 6, 4)]),
+        (90.0, [(100.0, 110.0)], [TrackPiece(10, 20, 0)]),
         (120.0, [(100.0, 110.0)], []),
         (110.0, [(100.0, 110.0)], []),
-        (100.0, [(100.0, 110.0), (200.0, 205.0)], [Piece(0, 10, 0), Piece(100, 105, 10)]),
-        (202.0, [(100.0, 110.0), (200.0, 205.0)], [Piece(0, 3, 12)]),
-        (100.0, [(100.0, 100.0), (101.0, 102.0)], [Piece(1, 2, 0)]),
+        (100.0, [(100.0, 110.0), (200.0, 205.0)], [TrackPiece(0, 10, 0), TrackPiece(100, 105, 10)]),
+        (202.0, [(100.0, 110.0), (200.0, 205.0)], [TrackPiece(0, 3, 12)]),
+        (100.0, [(100.0, 100.0), (101.0, 102.0)], [TrackPiece(1, 2, 0)]),
         (100.0, [], []),
     ],
 )
-def test_takes_follow_each_other(started_at: float, takes: list[tuple[float, float]], expected: list[Piece]) -> None:
+def test_takes_follow_each_other(
+    started_at: float, takes: list[tuple[float, float]], expected: list[TrackPiece]
+) -> None:
     """A track is cut to the takes, and moved to where they are in the file."""
     assert list(pieces(started_at, takes)) == expected
 

@@ -16,7 +16,7 @@ from podium_daemon.relays.embedded import EmbeddedRelay, EmbeddedRelayFailed, Re
 from podium_daemon.relays.embedded_child import RelaySettings
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.filters import Filter
-from podium_protocol.relay.verdicts import Done
+from podium_protocol.relay.verdicts import EventAccepted
 from tests.support.clock import ManualClock
 from tests.support.pools import running_pool
 from tests.support.relays import new_key, running_relay, signed
@@ -65,7 +65,7 @@ async def test_it_becomes_ready_and_serves_on_a_free_port() -> None:
         await relay.ready.wait()
         assert relay.url is not None
         async with running_pool(relay.url) as pool:
-            assert isinstance((await pool.publish(relay.url, signed(new_key(), "hello"))).verdict, Done)
+            assert isinstance((await pool.publish(relay.url, signed(new_key(), "hello"))).verdict, EventAccepted)
 
 
 async def test_it_stops_with_the_service_and_leaves_no_process() -> None:

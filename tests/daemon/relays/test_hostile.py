@@ -21,7 +21,7 @@ from podium_protocol.events import SignedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.limits import MAX_AUTH_ATTEMPTS, MAX_FRAME_BYTES, MAX_MESSAGE_CHARS
 from podium_protocol.nips import nip42
-from podium_protocol.relay.verdicts import Done, Unknown, Violation
+from podium_protocol.relay.verdicts import EventAccepted, Unknown, Violation
 from tests.support.clock import ManualClock
 from tests.support.pools import PoolInTest, running_pool
 from tests.support.relays import new_key, running_relay, signed
@@ -395,7 +395,7 @@ async def test_lies_in_an_ok_are_this_relays_lies_only() -> None:
     async with running_relay() as good, scripted_relay(lie) as bad, running_pool(good.url, bad.url) as pool:
         event = signed(KEY, "hello")
         forged = SignedEvent(event.id, event.pubkey, 5, 1, (), "", event.sig)
-        assert (await pool.publish(bad.url, forged)).verdict == Done()
+        assert (await pool.publish(bad.url, forged)).verdict == EventAccepted()
         assert not (await pool.publish(good.url, forged)).is_done
         await pool.until_state(bad.url, counted("unsolicited_ok"))
 

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from podium_daemon.relays.incoming import Incoming
-from podium_daemon.relays.mailboxes import Mailboxes, Receiver
+from podium_daemon.relays.mailboxes import Mailboxes, MailboxReceiver
 from podium_daemon.runtime.clock import SystemClock
 from podium_daemon.signers.known_bunkers import KnownBunker
 from podium_daemon.signers.remote_connection import RemoteSignerConnection
@@ -177,6 +177,6 @@ async def test_many_mailboxes_share_subscriptions() -> None:
     assert not office._shards
 
 
-def hearer() -> Receiver:
+def hearer() -> MailboxReceiver:
     """Somebody who listens."""
     return Ear()

@@ -14,7 +14,7 @@ import pytest
 from podium_daemon.relays.addresses import leads_outside
 from podium_daemon.relays.outbox_model import OutboxModel, OutboxSettings
 from podium_daemon.relays.outbox_plan import AGAIN, POLL
-from podium_daemon.relays.paged_fetch import RelayAnswer
+from podium_daemon.relays.paged_fetch import FetchedFromRelay
 from podium_daemon.relays.pool import PoolRelay
 from podium_daemon.relays.publisher import Publisher
 from podium_daemon.relays.syncer import Syncer
@@ -28,7 +28,7 @@ from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus, write_rsvp
 from podium_protocol.live.session_spec import SessionSpec
 from podium_protocol.nips import nip17, nip65
-from podium_protocol.relay.verdicts import Done
+from podium_protocol.relay.verdicts import EventAccepted
 from podium_storage.changes import Batch
 from podium_storage.mirror.progress import Watermarks
 from tests.support.memory_relay import memory_relay
@@ -123,7 +123,7 @@ async def give(url: str, *events: SignedEvent) -> None:
     async with running_pool(PoolRelay(url)) as pool:
         await pool.opened(url)
         for event in events:
-            assert isinstance((await pool.publish(url, event)).verdict, Done)
+            assert isinstance((await pool.publish(url, event)).verdict, EventAccepted)
 
 
 def session(here: World, *invited: SecretKey, by: SecretKey | None = None) -> VerifiedEvent:
@@ -355,7 +355,7 @@ class TestHostileLists:
         async with scripted_relay(pour) as relay, running_pool() as pool:
             result = await pool.fetch([relay.url], (Filter(kinds=(1,)),), max_bytes=100_000)
             (told,) = result.answers
-            assert isinstance(told, RelayAnswer)
+            assert isinstance(told, FetchedFromRelay)
             assert told.problem is not None
             assert "more than is read" in told.problem
             assert sum(len(bytes(one.raw)) for one in told.events) <= 200_000

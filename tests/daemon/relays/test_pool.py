@@ -19,7 +19,15 @@ from podium_protocol.events import SignedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.keys import SecretKey
 from podium_protocol.nips import nip42
-from podium_protocol.relay.verdicts import AuthRequired, Blocked, Done, Invalid, Pow, RateLimited, Unknown
+from podium_protocol.relay.verdicts import (
+    AuthRequired,
+    BlockedByRelay,
+    EventAccepted,
+    Invalid,
+    Pow,
+    RateLimited,
+    Unknown,
+)
 from podium_storage.errors import StoreDamaged, damage_in
 from tests.support.clock import ManualClock
 from tests.support.pools import Inbox, PoolInTest, running_pool
@@ -188,13 +196,13 @@ async def test_outcomes_of_a_real_relay_are_told_apart() -> None:
     deletion = signed(key, kind=5, tags=(("e", event.id),))
     forged = SignedEvent(event.id, event.pubkey, event.created_at, 1, (), "other", event.sig)
     async with running_relay() as relay, running_pool(relay.url) as pool:
-        assert (await pool.publish(relay.url, event)).verdict == Done()
-        assert isinstance((await pool.publish(relay.url, event)).verdict, Done)
+        assert (await pool.publish(relay.url, event)).verdict == EventAccepted()
+        assert isinstance((await pool.publish(relay.url, event)).verdict, EventAccepted)
         outcome = await pool.publish(relay.url, forged)
         assert isinstance(outcome.verdict, Invalid)
         assert outcome.retry_after is None
         await pool.publish(relay.url, deletion)
-        assert isinstance((await pool.publish(relay.url, event)).verdict, Blocked)
+        assert isinstance((await pool.publish(relay.url, event)).verdict, BlockedByRelay)
         state = pool.state_of(relay.url)
         assert (state.published, state.refused, state.unknown) == (3, 2, 0)
         assert state.last_ok_at is not None
@@ -299,7 +307,12 @@ async def test_a_relay_that_says_rate_limited_is_left_alone_for_a_while() -> Non
         running_pool(relay.url, clock=clock) as pool,
     ):
         outcomes = [await pool.publish(relay.url, signed(key, f"number {number}")) for number in range(4)]
-        assert [type(outcome.verdict) for outcome in outcomes] == [Done, Done, RateLimited, RateLimited]
+        assert [type(outcome.verdict) for outcome in outcomes] == [
+            EventAccepted,
+            EventAccepted,
+            RateLimited,
+            RateLimited,
+        ]
         assert outcomes[2].retry_after == 30
         assert pool.state_of(relay.url).publishing_paused_until == clock.now() + 30
         await clock.advance(30)
@@ -361,7 +374,7 @@ async def test_a_strangers_relay_on_a_private_address_is_refused_for_good() -> N
     """A recipient cannot make us connect to our own machine."""
     async with running_relay() as relay, running_pool(permitted=()) as pool:
         outcome = await pool.publish(relay.url, signed(new_key(), "hello"))
-        assert isinstance(outcome.verdict, Blocked)
+        assert isinstance(outcome.verdict, BlockedByRelay)
         assert outcome.retry_after is None
         assert "no public address" in outcome.verdict.message
         found = await pool.fetch([relay.url], [NOTES])
@@ -373,7 +386,7 @@ async def test_what_is_no_relay_is_refused_for_good() -> None:
     """Nonsense in a relay list is an outcome, not an error."""
     async with running_pool() as pool:
         outcome = await pool.publish("https://example.org", signed(new_key(), "hello"))
-        assert isinstance(outcome.verdict, Blocked)
+        assert isinstance(outcome.verdict, BlockedByRelay)
         assert (await pool.fetch(["nonsense"], [NOTES])).is_partial
         with pytest.raises(InvalidInput, match="no ws or wss URL"):
             pool.subscribe("notes", [NOTES], relays=["nonsense"])

@@ -20,7 +20,7 @@ from podium_daemon.relays.publishing import (
 from podium_protocol.events import EventId
 from podium_protocol.relay.events import Published
 from podium_protocol.relay.session import RelaySession
-from podium_protocol.relay.verdicts import Blocked, Done, RateLimited, Unknown
+from podium_protocol.relay.verdicts import BlockedByRelay, EventAccepted, RateLimited, Unknown
 from tests.support.relays import new_key, signed
 
 URL = "wss://relay.example.org"
@@ -61,7 +61,7 @@ def test_events_go_out_unchanged_and_are_told_done() -> None:
     bench.add(event)
     assert bench.feed() == [b'["EVENT",' + event.json + b"]"]
     bench.answer(event)
-    assert bench.told == [PublishOutcome(event.id, URL, Done())]
+    assert bench.told == [PublishOutcome(event.id, URL, EventAccepted())]
     assert bench.window.on_the_way == bench.window.queued == 0
 
 
@@ -165,7 +165,7 @@ def test_what_is_queued_is_given_back_when_the_relay_is_away() -> None:
     """A lost connection answers everybody at once."""
     bench = Bench()
     bench.add(prepared(1), prepared(2))
-    bench.window.refuse_queued(Blocked("no such place"), None)
+    bench.window.refuse_queued(BlockedByRelay("no such place"), None)
     assert [outcome.retry_after for outcome in bench.told] == [None, None]
     assert bench.window.queued == 0
 

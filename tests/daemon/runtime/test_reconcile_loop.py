@@ -11,7 +11,7 @@ import pytest
 from podium_daemon.runtime.reconcile_loop import BURST, BUSY_PAUSE, MAX_SLEEP, RETRY_SECONDS, run_reconcile_loop
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.errors import PodiumError
-from podium_storage.changes import Batch, Change, ChangeFeed, ChangeKind, Subscription
+from podium_storage.changes import Batch, Change, ChangeFeed, ChangeKind, ChangeSubscription
 from podium_storage.errors import StoreDamaged, StoreFull
 from tests.support.clock import ManualClock
 
@@ -25,7 +25,7 @@ class Worker:
         self.clock = ManualClock()
         self.stop = Stop(self.clock)
         self.feed = ChangeFeed()
-        self.changes: Subscription = self.feed.subscribe(TABLE)
+        self.changes: ChangeSubscription = self.feed.subscribe(TABLE)
         self.batches: list[Batch] = []
         self._turn = turn
         self._news = asyncio.Condition()

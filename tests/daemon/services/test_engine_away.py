@@ -7,7 +7,7 @@ import os
 from podium_daemon.conference.engine import EngineUnavailable, RoomOpen, RoomSpec, Unsupported
 from podium_daemon.conference.engines.link import LinkEngine, LinkSettings
 from podium_daemon.runtime.outcomes import Rejection
-from podium_protocol.live.lifecycle import State
+from podium_protocol.live.lifecycle import SessionState
 from tests.support.site import site
 from tests.support.world import World, world
 
@@ -36,17 +36,17 @@ async def test_a_session_waits_for_the_engine_and_others_do_not() -> None:
     async with world() as here:
         ending = await here.schedule(starts_in=60, minutes=15)
         await here.advance(61)
-        assert (await here.row(ending.session_address)).state == State.ACTIVE
+        assert (await here.row(ending.session_address)).state == SessionState.ACTIVE
         engine = _away(here)
         waiting = await here.schedule(starts_in=10)
         await here.advance(20)
         row = await here.row(waiting.session_address)
-        assert (row.state, row.blocked_reason) == (State.SCHEDULED, "the server did not answer")
+        assert (row.state, row.blocked_reason) == (SessionState.SCHEDULED, "the server did not answer")
         await here.advance(16 * 60)
-        assert (await here.row(ending.session_address)).state == State.ENDED
+        assert (await here.row(ending.session_address)).state == SessionState.ENDED
         engine.is_away = False
         await here.advance(30)
-        assert (await here.row(waiting.session_address)).state == State.ACTIVE
+        assert (await here.row(waiting.session_address)).state == SessionState.ACTIVE
 
 
 async def test_a_start_by_hand_is_refused_with_the_reason() -> None:
@@ -57,7 +57,7 @@ async def test_a_start_by_hand_is_refused_with_the_reason() -> None:
         refused = await here.lifecycle.start(row.session_address, here.instructor.pubkey)
         assert isinstance(refused, Rejection)
         assert refused.detail == "the server did not answer"
-        assert (await here.row(row.session_address)).state == State.SCHEDULED
+        assert (await here.row(row.session_address)).state == SessionState.SCHEDULED
 
 
 async def test_somebody_at_the_door_is_told_and_can_come_again() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from podium_daemon.runtime.clock import SystemClock
 from podium_daemon.signers.instructors import InstructorSigners, SigningRefused, Unavailable
-from podium_daemon.signers.invitation import Invitation
+from podium_daemon.signers.invitation import SignerInvitation
 from podium_daemon.signers.known_bunkers import KnownBunker, KnownBunkers
 from podium_daemon.signers.remote_connection import RemoteSignerConnection
 from podium_protocol.events import UnsignedEvent, VerifiedEvent
@@ -174,7 +174,7 @@ async def test_ndks_signer_signs_what_the_service_asks_for(tmp_path: Path) -> No
     async with running_relay() as relay, ndk_signer(relay.url) as signer, mailboxes(relay.url) as office:
         client, clock = new_key(), SystemClock()
         line = RemoteSignerConnection(client, office, listener=Silent(), clock=clock, random_bytes=os.urandom)
-        invitation = Invitation(client, [relay.url], name="Podium", random_bytes=os.urandom)
+        invitation = SignerInvitation(client, [relay.url], name="Podium", random_bytes=os.urandom)
         scans: list[asyncio.Task[None]] = []
         known = await line.accept(
             invitation, [relay.url], lambda uri: scans.append(asyncio.create_task(signer.scan(uri)))

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from podium_daemon.signers.invitation import Invitation
+from podium_daemon.signers.invitation import SignerInvitation
 from podium_daemon.signers.signer import SignerUnavailable
 from podium_protocol.keys import SecretKey
 from podium_protocol.nips import nip46
@@ -24,7 +24,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.client = new_key()
-        self.invitation = Invitation(
+        self.invitation = SignerInvitation(
             self.client, RELAYS, name="Podium", url="https://podium.example", random_bytes=os.urandom
         )
         self.shown = nip46.parse_client(self.invitation.url)

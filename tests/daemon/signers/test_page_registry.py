@@ -20,7 +20,7 @@ from podium_daemon.signers.page_registry import (
     OPENED_A_MINUTE_FROM_ONE,
     PageSignerRegistry,
 )
-from podium_daemon.signers.page_signer import MAX_ASKED, Asked, PageSigner, Purpose, State, View
+from podium_daemon.signers.page_signer import MAX_ASKED, PageSigner, Purpose, SigningRequest, State, View
 from podium_protocol import kinds
 from podium_protocol.events import UnsignedEvent, VerifiedEvent
 from podium_protocol.nips.nip46 import Request, Response
@@ -81,7 +81,7 @@ class Scene:
         """Something to sign."""
         return UnsignedEvent(self.bunker.user.pubkey, 1_800_000_000, kinds.RSVP, (("d", "x"),), content)
 
-    async def answer(self, signer: PageSigner, request_id: str = "one") -> Asked:
+    async def answer(self, signer: PageSigner, request_id: str = "one") -> SigningRequest:
         """What became of a request."""
         await soon(lambda: any(one.id == request_id and one.state != "asked" for one in signer.view.asked))
         return next(one for one in signer.view.asked if one.id == request_id)
@@ -142,7 +142,7 @@ async def test_what_the_signer_says_no_to_is_told(scene: Scene) -> None:
     signer = await scene.paired()
     scene.bunker.behaviour = lambda request: [Response(request.id, error="not today")]
     scene.desk.ask(signer, "no", scene.draft())
-    assert await scene.answer(signer, "no") == Asked("no", "refused", None, "the signer refused: not today")
+    assert await scene.answer(signer, "no") == SigningRequest("no", "refused", None, "the signer refused: not today")
 
     def cheat(request: Request) -> list[Response]:
         return [Response(request.id, result=scene.bunker.signed(request, content="x").to_json().decode())]

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from podium_daemon.runtime.clock import SystemClock
-from podium_daemon.signers.invitation import Invitation
+from podium_daemon.signers.invitation import SignerInvitation
 from podium_daemon.signers.known_bunkers import KnownBunker
 from podium_daemon.signers.remote_connection import RemoteSignerConnection
 from podium_daemon.signers.signer import SignerUnavailable
@@ -46,7 +46,7 @@ class Scene:
 async def test_the_user_may_be_another_key_than_the_signers() -> None:
     """NIP-46 keeps the two apart; the user is asked for, whichever side invited."""
     scene = Scene()
-    invitation = Invitation(scene.client, RELAYS, name="Podium", random_bytes=os.urandom)
+    invitation = SignerInvitation(scene.client, RELAYS, name="Podium", random_bytes=os.urandom)
     known = await scene.line.accept(invitation, RELAYS, scene.office.scan)
     assert known == KnownBunker(scene.bunker.key.pubkey, scene.bunker.user.pubkey, RELAYS, scene.client)
     assert scene.line.pubkey != known.signer

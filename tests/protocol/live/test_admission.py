@@ -20,11 +20,11 @@ from podium_protocol.live.admission import (
     WaitReason,
     decide,
 )
-from podium_protocol.live.lifecycle import State
+from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.rsvp import RsvpStatus
 
 START = 10_000
-LIVE = Door(state=State.ACTIVE, scheduled_start=START)
+LIVE = Door(state=SessionState.ACTIVE, scheduled_start=START)
 GUEST = Knock()
 IN = Admit(DoorRole.PARTICIPANT)
 STAFF = (DoorRole.INSTRUCTOR, DoorRole.CO_HOST)
@@ -42,7 +42,7 @@ def test_an_open_session_lets_everybody_in() -> None:
 
 def test_the_doors_open_a_quarter_of_an_hour_before() -> None:
     """Earlier people are told when to come back; from then on they wait for the start."""
-    soon = Door(state=State.SCHEDULED, scheduled_start=START)
+    soon = Door(state=SessionState.SCHEDULED, scheduled_start=START)
     assert ask(door=soon, now=START - 901) == Refuse(RefuseReason.DOORS_CLOSED, START - 900)
     assert ask(door=soon, now=START - 900) == AwaitDoor(WaitReason.NOT_STARTED)
 
@@ -53,9 +53,9 @@ def test_a_session_that_was_started_early_has_open_doors() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "reason"), [(State.ENDED, RefuseReason.ENDED), (State.CANCELLED, RefuseReason.CANCELLED)]
+    ("state", "reason"), [(SessionState.ENDED, RefuseReason.ENDED), (SessionState.CANCELLED, RefuseReason.CANCELLED)]
 )
-def test_nobody_enters_what_is_over(state: State, reason: RefuseReason) -> None:
+def test_nobody_enters_what_is_over(state: SessionState, reason: RefuseReason) -> None:
     """Not even the instructor, who reopens it first."""
     door = msgspec.structs.replace(LIVE, state=state)
     for role in DoorRole:
@@ -77,7 +77,9 @@ def test_the_waiting_room_denies_by_default() -> None:
 @pytest.mark.parametrize("role", STAFF)
 def test_instructor_and_co_hosts_always_pass(role: DoorRole) -> None:
     """Before the doors, past every list and into a full room, on rejoin too (jitsi-meet#7561)."""
-    door = Door(state=State.SCHEDULED, scheduled_start=START, rsvp_required=True, waiting_room=True, free_seats=0)
+    door = Door(
+        state=SessionState.SCHEDULED, scheduled_start=START, rsvp_required=True, waiting_room=True, free_seats=0
+    )
     assert ask(Knock(role=role, denied=True), door, now=0) == Admit(role)
 
 
@@ -135,7 +137,7 @@ _KNOCKS = st.builds(
 )
 _DOORS = st.builds(
     Door,
-    state=st.sampled_from(State),
+    state=st.sampled_from(SessionState),
     scheduled_start=st.just(START),
     rsvp_required=st.booleans(),
     waiting_room=st.booleans(),
@@ -149,7 +151,7 @@ def test_no_participant_enters_past_a_closed_door(knock: Knock, door: Door, now:
     """Whoever is let in was allowed to by every single rule."""
     if decide(knock, door, now) != IN:
         return
-    assert door.state is State.ACTIVE
+    assert door.state is SessionState.ACTIVE
     assert not knock.denied
     assert knock.devices < 3
     assert knock.has_seat or door.free_seats != 0

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podium_protocol.live.attendance import (
-    Attendance,
+    AttendanceOfPerson,
     AttendancePolicy,
     Evidence,
     Interval,
@@ -34,7 +34,9 @@ def stay(start: int, end: int | None = None, *, seen: int = 0, evidence: Evidenc
     return Interval(start=start, end=end, last_seen=seen, evidence=evidence)
 
 
-def of(*stays: Interval, runs: tuple[Run, ...] = RUN, now: int = END + 9999, gaps: tuple[Span, ...] = ()) -> Attendance:
+def of(
+    *stays: Interval, runs: tuple[Run, ...] = RUN, now: int = END + 9999, gaps: tuple[Span, ...] = ()
+) -> AttendanceOfPerson:
     """The attendance that these connections make."""
     found = attend(stays, runs, now=now, gaps=gaps)
     assert found is not None

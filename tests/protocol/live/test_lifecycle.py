@@ -14,7 +14,7 @@ from podium_protocol.live.lifecycle import (
     TRANSITIONS,
     IllegalMove,
     Run,
-    State,
+    SessionState,
     Trigger,
     begin_run,
     document,
@@ -24,11 +24,11 @@ from podium_protocol.live.lifecycle import (
 )
 
 ROOT = Path(__file__).parents[3]
-EVERY_PAIR = [(state, trigger) for state in State for trigger in Trigger]
+EVERY_PAIR = [(state, trigger) for state in SessionState for trigger in Trigger]
 
 
 @pytest.mark.parametrize(("state", "trigger"), EVERY_PAIR)
-def test_a_move_is_in_the_table_or_refused(state: State, trigger: Trigger) -> None:
+def test_a_move_is_in_the_table_or_refused(state: SessionState, trigger: Trigger) -> None:
     """Each of all pairs either leads where the table says or raises and says what would be possible."""
     if (state, trigger) in TRANSITIONS:
         assert move(state, trigger) is TRANSITIONS[state, trigger]
@@ -41,15 +41,15 @@ def test_the_states_of_the_model_lead_into_each_other() -> None:
     """Scheduled, active, ended; cancelled only before the start; out of cancelled leads only taking it back."""
     arrows = {(state, after) for (state, _), after in TRANSITIONS.items()}
     assert arrows == {
-        (State.SCHEDULED, State.ACTIVE),
-        (State.SCHEDULED, State.SCHEDULED),
-        (State.SCHEDULED, State.ENDED),
-        (State.SCHEDULED, State.CANCELLED),
-        (State.ACTIVE, State.ENDED),
-        (State.ENDED, State.ACTIVE),
-        (State.CANCELLED, State.SCHEDULED),
+        (SessionState.SCHEDULED, SessionState.ACTIVE),
+        (SessionState.SCHEDULED, SessionState.SCHEDULED),
+        (SessionState.SCHEDULED, SessionState.ENDED),
+        (SessionState.SCHEDULED, SessionState.CANCELLED),
+        (SessionState.ACTIVE, SessionState.ENDED),
+        (SessionState.ENDED, SessionState.ACTIVE),
+        (SessionState.CANCELLED, SessionState.SCHEDULED),
     }
-    out = {trigger for state, trigger in TRANSITIONS if state is State.CANCELLED}
+    out = {trigger for state, trigger in TRANSITIONS if state is SessionState.CANCELLED}
     assert out == {Trigger.TAKEN_BACK}
 
 
@@ -57,7 +57,7 @@ def test_an_illegal_move_is_our_own_fault() -> None:
     """It is a local error, and the table cannot be changed by whoever meets it."""
     assert issubclass(IllegalMove, LocalProtocolError)
     with pytest.raises(TypeError):
-        TRANSITIONS[State.CANCELLED, Trigger.REOPEN] = State.ACTIVE  # type: ignore[index]  # the point of the test
+        TRANSITIONS[SessionState.CANCELLED, Trigger.REOPEN] = SessionState.ACTIVE  # type: ignore[index]  # the point of the test
 
 
 def test_the_diagram_has_every_arrow() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podium_protocol.live.lifecycle import TRANSITIONS, State, Trigger
+from podium_protocol.live.lifecycle import TRANSITIONS, SessionState, Trigger
 from podium_protocol.live.lifecycle_rules import (
     Blocked,
     BlockReason,
@@ -32,9 +32,9 @@ from podium_protocol.live.lifecycle_rules import (
 
 START, END = 100_000, 105_400
 POLICY = LifecyclePolicy()
-SCHEDULED = Facts(state=State.SCHEDULED, scheduled_start=START, scheduled_end=END, instructor_verified=True)
-ACTIVE = msgspec.structs.replace(SCHEDULED, state=State.ACTIVE, started_at=START, warned=True)
-ENDED = msgspec.structs.replace(ACTIVE, state=State.ENDED, ended_at=END)
+SCHEDULED = Facts(state=SessionState.SCHEDULED, scheduled_start=START, scheduled_end=END, instructor_verified=True)
+ACTIVE = msgspec.structs.replace(SCHEDULED, state=SessionState.ACTIVE, started_at=START, warned=True)
+ENDED = msgspec.structs.replace(ACTIVE, state=SessionState.ENDED, ended_at=END)
 BY_INSTRUCTOR = msgspec.structs.replace(SCHEDULED, start_policy=StartPolicy.INSTRUCTOR)
 
 
@@ -177,7 +177,7 @@ def test_reopening_is_possible_for_half_an_hour() -> None:
     late = check_reopen(ENDED, POLICY, END + 1801)
     assert late is not None
     assert late.reason is BlockReason.TOO_LATE
-    for change in ({"started_at": None}, {"ended_at": None}, {"state": State.ACTIVE}):
+    for change in ({"started_at": None}, {"ended_at": None}, {"state": SessionState.ACTIVE}):
         wrong = check_reopen(msgspec.structs.replace(ENDED, **change), POLICY, END)  # type: ignore[arg-type]  # one of three
         assert wrong is not None
         assert wrong.reason is BlockReason.WRONG_STATE
@@ -192,7 +192,7 @@ def test_reopening_is_possible_for_half_an_hour() -> None:
 
 def test_a_cancellation_is_taken_back_within_the_session_s_time() -> None:
     """Before its end it is scheduled again, or live again if it was; from then on it stays over."""
-    again = msgspec.structs.replace(SCHEDULED, state=State.CANCELLED)
+    again = msgspec.structs.replace(SCHEDULED, state=SessionState.CANCELLED)
     assert ask(again, START - 5) == TakeBack()
     assert ask(again, END - 1) == TakeBack()
     assert ask(again, END) == Wait(None)
@@ -207,7 +207,7 @@ def test_a_cancellation_is_taken_back_within_the_session_s_time() -> None:
 _TIMES = st.integers(START - 2000, END + 6000)
 _FACTS = st.builds(
     Facts,
-    state=st.sampled_from(State),
+    state=st.sampled_from(SessionState),
     scheduled_start=st.just(START),
     scheduled_end=st.just(END),
     started_at=st.none() | _TIMES,
@@ -236,7 +236,7 @@ def test_every_decision_is_a_legal_move_or_lies_ahead(facts: Facts, now: int) ->
             assert (facts.state, Trigger.TAKEN_BACK) in TRANSITIONS
             assert now < facts.scheduled_end
         case Wait(until) | Blocked(_, until):
-            assert until is None or until > now or facts.state is State.ENDED
+            assert until is None or until > now or facts.state is SessionState.ENDED
         case Warn(ends_at):
             assert ends_at > now
 

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from podium_protocol.live.lifecycle import IllegalMove, Run, State, Trigger, begin_run, end_run, move
+from podium_protocol.live.lifecycle import IllegalMove, Run, SessionState, Trigger, begin_run, end_run, move
 from podium_protocol.live.lifecycle_rules import (
     Cancel,
     End,
@@ -39,12 +39,12 @@ class SessionLife(RuleBasedStateMachine):
         self.now = START - 3600
         self.runs: tuple[Run, ...] = ()
         self.warnings = 0
-        self.history = [State.SCHEDULED]
+        self.history = [SessionState.SCHEDULED]
 
     @initialize(policy=st.sampled_from(StartPolicy), verified=st.booleans())
     def schedule(self, policy: StartPolicy, verified: bool) -> None:
         self.facts = Facts(
-            state=State.SCHEDULED,
+            state=SessionState.SCHEDULED,
             scheduled_start=START,
             scheduled_end=END,
             instructor_verified=verified,
@@ -57,10 +57,10 @@ class SessionLife(RuleBasedStateMachine):
     def go(self, trigger: Trigger, at: int | None = None) -> None:
         state = move(self.facts.state, trigger)
         moment = self.now if at is None else at
-        if state is State.ACTIVE:
+        if state is SessionState.ACTIVE:
             self.runs = begin_run(self.runs, moment)
             self.change(started_at=moment, ended_at=None, warned=False)
-        elif state is State.ENDED and self.facts.state is State.ACTIVE:
+        elif state is SessionState.ENDED and self.facts.state is SessionState.ACTIVE:
             self.runs = end_run(self.runs, moment)
             self.change(ended_at=moment, ended_by_withdrawal=trigger is Trigger.WITHDRAWN)
         self.change(state=state)
@@ -116,7 +116,7 @@ class SessionLife(RuleBasedStateMachine):
             self.go(Trigger.MANUAL_START)
             self.settle()
 
-    @precondition(lambda self: self.facts.state is State.ACTIVE)
+    @precondition(lambda self: self.facts.state is SessionState.ACTIVE)
     @rule()
     def end_by_hand(self) -> None:
         self.go(Trigger.MANUAL_END)
@@ -151,7 +151,7 @@ class SessionLife(RuleBasedStateMachine):
     @invariant()
     def runs_are_whole(self) -> None:
         lasting = [run for run in self.runs if run.end is None]
-        assert len(lasting) == (1 if self.facts.state is State.ACTIVE else 0)
+        assert len(lasting) == (1 if self.facts.state is SessionState.ACTIVE else 0)
         for run in self.runs:
             assert run.start >= START - 900
             if run.end is not None:
@@ -159,16 +159,16 @@ class SessionLife(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_overdue(self) -> None:
-        if self.facts.state is State.ACTIVE:
+        if self.facts.state is SessionState.ACTIVE:
             assert self.now < planned_end(self.facts) + POLICY.max_overrun
-        if self.facts.state is State.SCHEDULED:
+        if self.facts.state is SessionState.SCHEDULED:
             assert self.now < max(END, START + POLICY.no_show_after)
 
     @invariant()
     def states_follow_the_table(self) -> None:
         for before, after in pairwise(self.history):
-            assert before is not State.CANCELLED or after is State.SCHEDULED
-            assert after is not State.CANCELLED or before is State.SCHEDULED
+            assert before is not SessionState.CANCELLED or after is SessionState.SCHEDULED
+            assert after is not SessionState.CANCELLED or before is SessionState.SCHEDULED
         assert self.warnings <= len(self.runs)
 
 

@@ -8,7 +8,7 @@ import pytest
 from podium_protocol import tags
 from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, UnsignedEvent
-from podium_protocol.live.lifecycle import State
+from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.live_status import (
     Meeting,
     MeetingStatus,
@@ -119,13 +119,13 @@ def test_a_refresh_is_newer() -> None:
 @pytest.mark.parametrize(
     ("state", "status"),
     [
-        (State.SCHEDULED, MeetingStatus.PLANNED),
-        (State.ACTIVE, MeetingStatus.LIVE),
-        (State.ENDED, MeetingStatus.ENDED),
-        (State.CANCELLED, MeetingStatus.ENDED),
+        (SessionState.SCHEDULED, MeetingStatus.PLANNED),
+        (SessionState.ACTIVE, MeetingStatus.LIVE),
+        (SessionState.ENDED, MeetingStatus.ENDED),
+        (SessionState.CANCELLED, MeetingStatus.ENDED),
     ],
 )
-def test_states_have_their_status(state: State, status: MeetingStatus) -> None:
+def test_states_have_their_status(state: SessionState, status: MeetingStatus) -> None:
     """NIP-53 has no word for cancelled."""
     assert MeetingStatus.of(state) is status
 

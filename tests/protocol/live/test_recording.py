@@ -9,14 +9,14 @@ import pytest
 
 from podium_protocol.events import Pubkey
 from podium_protocol.live.join_proof import Consent
-from podium_protocol.live.lifecycle import State
+from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.recording import (
     TRANSITIONS,
     IllegalStage,
     Objection,
     ObjectionReason,
     RecordingStage,
-    Room,
+    RoomToRecord,
     access_of,
     agrees,
     moved,
@@ -27,8 +27,8 @@ from podium_protocol.live.recording import (
 ADA, BEN = Pubkey("a" * 64), Pubkey("b" * 64)
 POLICY = "1" * 64
 YES, NO, OLD = Consent(True, POLICY), Consent(False, POLICY), Consent(True, "2" * 64)
-ROOM = Room(
-    state=State.ACTIVE,
+ROOM = RoomToRecord(
+    state=SessionState.ACTIVE,
     allowed=True,
     e2ee=False,
     roster=(ADA, BEN),
@@ -47,8 +47,8 @@ def test_a_room_in_which_everybody_agreed_may_be_recorded() -> None:
     [
         ({"e2ee": True}, ObjectionReason.E2EE, ()),
         ({"allowed": False}, ObjectionReason.NOT_ALLOWED, ()),
-        ({"state": State.SCHEDULED}, ObjectionReason.NOT_LIVE, ()),
-        ({"state": State.ENDED}, ObjectionReason.NOT_LIVE, ()),
+        ({"state": SessionState.SCHEDULED}, ObjectionReason.NOT_LIVE, ()),
+        ({"state": SessionState.ENDED}, ObjectionReason.NOT_LIVE, ()),
         ({"roster": None}, ObjectionReason.ROSTER_UNKNOWN, ()),
         ({"roster": ()}, ObjectionReason.NOBODY_PRESENT, ()),
         ({"answers": {ADA: YES}}, ObjectionReason.NOT_AGREED, (BEN,)),

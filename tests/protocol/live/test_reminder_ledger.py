@@ -9,22 +9,22 @@ from hypothesis import strategies as st
 
 from podium_protocol.events import Pubkey
 from podium_protocol.live.reminder_ledger import (
-    LedgerRow,
+    DueReminder,
+    ReminderVerdict,
     Resolution,
-    Verdict,
     resolve_due,
 )
-from podium_protocol.live.reminders import LedgerState, Message, Standing, plan, plan_moved, plan_recording
+from podium_protocol.live.reminders import LedgerState, ReminderMessage, Standing, plan, plan_moved, plan_recording
 
 START = 1_000_000
 DAY, HOUR, MINUTE = 86_400, 3600, 60
-REMINDERS = (Message.DAY, Message.HOUR, Message.QUARTER, Message.START)
+REMINDERS = (ReminderMessage.DAY, ReminderMessage.HOUR, ReminderMessage.QUARTER, ReminderMessage.START)
 
 
-def ledger(person: str = "a", **facts: object) -> list[LedgerRow]:
+def ledger(person: str = "a", **facts: object) -> list[DueReminder]:
     """The rows of one person, planned long before."""
     return [
-        LedgerRow(
+        DueReminder(
             session_address="lesson",
             epoch=0,
             message=row.message,
@@ -37,12 +37,12 @@ def ledger(person: str = "a", **facts: object) -> list[LedgerRow]:
     ]
 
 
-def verdicts(rows: list[LedgerRow], now: int) -> dict[Message, Verdict]:
+def verdicts(rows: list[DueReminder], now: int) -> dict[ReminderMessage, ReminderVerdict]:
     """The verdict on each row that is due."""
     return {each.row.message: each.verdict for each in resolve_due(rows, now)}
 
 
-def only(message: Message, **facts: object) -> Resolution:
+def only(message: ReminderMessage, **facts: object) -> Resolution:
     """The verdict on one reminder at its own time."""
     rows = [row for row in ledger(**facts) if row.message is message]
     (resolution,) = resolve_due(rows, rows[0].due_at)
@@ -52,41 +52,50 @@ def only(message: Message, **facts: object) -> Resolution:
 def test_a_reminder_is_sent_when_it_is_due() -> None:
     """Not a second before; the others wait."""
     assert verdicts(ledger(), START - DAY - 1) == {}
-    assert verdicts(ledger(), START - DAY) == {Message.DAY: Verdict.SEND}
+    assert verdicts(ledger(), START - DAY) == {ReminderMessage.DAY: ReminderVerdict.SEND}
 
 
 @pytest.mark.parametrize(
     ("back", "sent", "missed"),
     [
-        (START - 3 * HOUR, {Message.DAY}, set()),
-        (START - 2 * HOUR, set(), {Message.DAY}),
-        (START - 50 * MINUTE, {Message.HOUR}, {Message.DAY}),
-        (START - 20 * MINUTE, set(), {Message.DAY, Message.HOUR}),
-        (START - 10 * MINUTE, {Message.QUARTER}, {Message.DAY, Message.HOUR}),
-        (START + 5 * MINUTE, {Message.START}, {Message.DAY, Message.HOUR, Message.QUARTER}),
+        (START - 3 * HOUR, {ReminderMessage.DAY}, set()),
+        (START - 2 * HOUR, set(), {ReminderMessage.DAY}),
+        (START - 50 * MINUTE, {ReminderMessage.HOUR}, {ReminderMessage.DAY}),
+        (START - 20 * MINUTE, set(), {ReminderMessage.DAY, ReminderMessage.HOUR}),
+        (START - 10 * MINUTE, {ReminderMessage.QUARTER}, {ReminderMessage.DAY, ReminderMessage.HOUR}),
+        (
+            START + 5 * MINUTE,
+            {ReminderMessage.START},
+            {ReminderMessage.DAY, ReminderMessage.HOUR, ReminderMessage.QUARTER},
+        ),
         (START + 15 * MINUTE, set(), {*REMINDERS}),
     ],
 )
-def test_after_a_down_time_only_the_nearest_is_sent(back: int, sent: set[Message], missed: set[Message]) -> None:
+def test_after_a_down_time_only_the_nearest_is_sent(
+    back: int, sent: set[ReminderMessage], missed: set[ReminderMessage]
+) -> None:
     """The rest are missed; each has its window."""
     found = verdicts(ledger(), back)
-    assert {message for message, verdict in found.items() if verdict is Verdict.SEND} == sent
-    assert {message for message, verdict in found.items() if verdict is Verdict.MISSED} == missed
+    assert {message for message, verdict in found.items() if verdict is ReminderVerdict.SEND} == sent
+    assert {message for message, verdict in found.items() if verdict is ReminderVerdict.MISSED} == missed
 
 
 def test_of_two_open_windows_the_nearer_to_the_start_counts() -> None:
     """Also where an operator's windows overlap."""
     rows = [msgspec.structs.replace(row, window_ends_at=START + HOUR) for row in ledger()]
-    assert verdicts(rows, START - 30 * MINUTE) == {Message.DAY: Verdict.MISSED, Message.HOUR: Verdict.SEND}
+    assert verdicts(rows, START - 30 * MINUTE) == {
+        ReminderMessage.DAY: ReminderVerdict.MISSED,
+        ReminderMessage.HOUR: ReminderVerdict.SEND,
+    }
 
 
 def test_people_and_sessions_do_not_hide_each_other() -> None:
     """The nearest is looked for per person, session and epoch."""
-    late = [row for row in ledger("a") if row.message is Message.DAY]
-    near = [row for row in ledger("b") if row.message is Message.HOUR]
+    late = [row for row in ledger("a") if row.message is ReminderMessage.DAY]
+    near = [row for row in ledger("b") if row.message is ReminderMessage.HOUR]
     other = [msgspec.structs.replace(row, session_address="other", window_ends_at=START) for row in late]
     rows = [msgspec.structs.replace(late[0], window_ends_at=START), *near, *other]
-    assert {each.verdict for each in resolve_due(rows, START - HOUR)} == {Verdict.SEND}
+    assert {each.verdict for each in resolve_due(rows, START - HOUR)} == {ReminderVerdict.SEND}
 
 
 def test_a_minute_is_not_late() -> None:
@@ -106,67 +115,67 @@ def test_what_is_settled_is_left_alone(state: LedgerState) -> None:
 
 def test_a_prepared_message_is_sent_like_a_scheduled_one() -> None:
     """It is merely wrapped already."""
-    assert only(Message.DAY, state=LedgerState.PREPARED).verdict is Verdict.SEND
+    assert only(ReminderMessage.DAY, state=LedgerState.PREPARED).verdict is ReminderVerdict.SEND
 
 
 @pytest.mark.parametrize("standing", [Standing.DECLINED, Standing.WAITLISTED, Standing.NONE])
 def test_whoever_is_no_longer_coming_is_skipped(standing: Standing) -> None:
     """What counts is the standing when it is due, not when it was planned."""
-    resolution = only(Message.HOUR, standing=standing)
-    assert (resolution.verdict, resolution.verdict.state) == (Verdict.SKIPPED, LedgerState.SKIPPED)
+    resolution = only(ReminderMessage.HOUR, standing=standing)
+    assert (resolution.verdict, resolution.verdict.state) == (ReminderVerdict.SKIPPED, LedgerState.SKIPPED)
     assert standing in resolution.reason
 
 
 def test_stop_means_stop() -> None:
     """Whoever opted out gets nothing."""
-    assert only(Message.HOUR, opted_out=True).verdict is Verdict.SKIPPED
+    assert only(ReminderMessage.HOUR, opted_out=True).verdict is ReminderVerdict.SKIPPED
 
 
 def test_live_now_is_not_told_to_those_in_the_room() -> None:
     """Other reminders are."""
-    assert only(Message.START, present=True).verdict is Verdict.SKIPPED
-    assert only(Message.QUARTER, present=True).verdict is Verdict.SEND
+    assert only(ReminderMessage.START, present=True).verdict is ReminderVerdict.SKIPPED
+    assert only(ReminderMessage.QUARTER, present=True).verdict is ReminderVerdict.SEND
 
 
 def test_live_now_waits_for_the_session() -> None:
     """It is held while the session is not live, and missed when that takes too long."""
-    assert only(Message.START, live=False).verdict is Verdict.HOLD
+    assert only(ReminderMessage.START, live=False).verdict is ReminderVerdict.HOLD
     rows = ledger(live=False)[-1:]
-    assert verdicts(rows, START + 14 * MINUTE) == {Message.START: Verdict.HOLD}
-    assert verdicts(rows, START + 15 * MINUTE) == {Message.START: Verdict.MISSED}
-    assert only(Message.QUARTER, live=False).verdict is Verdict.SEND
+    assert verdicts(rows, START + 14 * MINUTE) == {ReminderMessage.START: ReminderVerdict.HOLD}
+    assert verdicts(rows, START + 15 * MINUTE) == {ReminderMessage.START: ReminderVerdict.MISSED}
+    assert only(ReminderMessage.QUARTER, live=False).verdict is ReminderVerdict.SEND
 
 
 def test_news_does_not_hide_reminders_nor_the_reverse() -> None:
     """A move that is due beside a reminder is sent too."""
     moved = plan_moved(START - HOUR, START, now=START - HOUR, new_ends_at=START + HOUR)
     assert moved is not None
-    news = LedgerRow(
+    news = DueReminder(
         session_address="lesson",
         epoch=0,
-        message=Message.MOVED,
+        message=ReminderMessage.MOVED,
         pubkey=Pubkey("a"),
         due_at=moved.due_at,
         window_ends_at=moved.window_ends_at,
     )
     found = verdicts([*ledger(), news], START - 40 * MINUTE)
-    assert (found[Message.MOVED], found[Message.HOUR]) == (Verdict.SEND, Verdict.SEND)
+    assert (found[ReminderMessage.MOVED], found[ReminderMessage.HOUR]) == (ReminderVerdict.SEND, ReminderVerdict.SEND)
 
 
 def test_a_recording_is_old_news_after_14_days() -> None:
     """Then it is missed."""
     planned = plan_recording(now=START)
-    row = LedgerRow(
+    row = DueReminder(
         session_address="lesson",
         epoch=0,
-        message=Message.RECORDING,
+        message=ReminderMessage.RECORDING,
         pubkey=Pubkey("a"),
         due_at=planned.due_at,
         window_ends_at=planned.window_ends_at,
         standing=Standing.ATTENDED,
     )
-    assert verdicts([row], START + 14 * DAY - 1) == {Message.RECORDING: Verdict.SEND}
-    assert verdicts([row], START + 14 * DAY) == {Message.RECORDING: Verdict.MISSED}
+    assert verdicts([row], START + 14 * DAY - 1) == {ReminderMessage.RECORDING: ReminderVerdict.SEND}
+    assert verdicts([row], START + 14 * DAY) == {ReminderMessage.RECORDING: ReminderVerdict.MISSED}
 
 
 @given(
@@ -176,12 +185,12 @@ def test_a_recording_is_old_news_after_14_days() -> None:
 def test_no_order_of_down_times_sends_twice_or_loses_a_row(wakes: list[int], live: bool) -> None:
     """Whenever the daemon looks, each row is settled at most once, at most one reminder goes out per look, in order."""
     rows = {row.message: msgspec.structs.replace(row, live=live) for row in ledger()}
-    sent: list[Message] = []
+    sent: list[ReminderMessage] = []
     for now in wakes:
         found = resolve_due(rows.values(), now)
-        assert sum(each.verdict is Verdict.SEND for each in found) <= 1
+        assert sum(each.verdict is ReminderVerdict.SEND for each in found) <= 1
         for each in found:
-            if each.verdict is not Verdict.HOLD:
+            if each.verdict is not ReminderVerdict.HOLD:
                 state = each.verdict.state or LedgerState.SENT
                 rows[each.row.message] = msgspec.structs.replace(each.row, state=state)
                 sent += [each.row.message] if state is LedgerState.SENT else []

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from podium_protocol.live.reminders import (
     LedgerState,
-    Message,
     Offset,
     PlannedMessage,
+    ReminderMessage,
     ReminderPolicy,
     Standing,
     expires_at,
@@ -33,7 +33,7 @@ END = START + 3600
 DAY, HOUR, MINUTE = 86_400, 3600, 60
 
 
-def states(now: int, **more: int) -> dict[Message, LedgerState]:
+def states(now: int, **more: int) -> dict[ReminderMessage, LedgerState]:
     """The states of a seated person's reminders, planned at `now`."""
     return {row.message: row.state for row in plan(START, Standing.SEATED, now=now, **more)}
 
@@ -41,10 +41,10 @@ def states(now: int, **more: int) -> dict[Message, LedgerState]:
 def test_the_four_reminders_of_the_model_with_their_windows() -> None:
     """24 h until 2 h before, 1 h until 20 min before, 15 min until the start, the start for 15 min."""
     assert plan(START, Standing.SEATED, now=START - 10 * DAY) == (
-        PlannedMessage(Message.DAY, START - DAY, START - 2 * HOUR),
-        PlannedMessage(Message.HOUR, START - HOUR, START - 20 * MINUTE),
-        PlannedMessage(Message.QUARTER, START - 15 * MINUTE, START),
-        PlannedMessage(Message.START, START, START + 15 * MINUTE),
+        PlannedMessage(ReminderMessage.DAY, START - DAY, START - 2 * HOUR),
+        PlannedMessage(ReminderMessage.HOUR, START - HOUR, START - 20 * MINUTE),
+        PlannedMessage(ReminderMessage.QUARTER, START - 15 * MINUTE, START),
+        PlannedMessage(ReminderMessage.START, START, START + 15 * MINUTE),
     )
 
 
@@ -62,18 +62,18 @@ def test_tentative_people_are_reminded_like_confirmed_ones() -> None:
 
 def test_an_offset_that_is_past_when_the_rsvp_appears_is_never_sent() -> None:
     """Skipped late, not sent late (cal.com#10749); exactly on time is not late."""
-    assert states(START - 2 * HOUR)[Message.DAY] is LedgerState.SKIPPED_LATE
-    assert states(START - DAY)[Message.DAY] is LedgerState.SCHEDULED
-    assert states(START - DAY + 1)[Message.DAY] is LedgerState.SKIPPED_LATE
+    assert states(START - 2 * HOUR)[ReminderMessage.DAY] is LedgerState.SKIPPED_LATE
+    assert states(START - DAY)[ReminderMessage.DAY] is LedgerState.SCHEDULED
+    assert states(START - DAY + 1)[ReminderMessage.DAY] is LedgerState.SKIPPED_LATE
     assert set(states(START + 1).values()) == {LedgerState.SKIPPED_LATE}
 
 
 def test_a_reminder_right_after_the_confirmation_is_skipped() -> None:
     """Within ten minutes, inclusive; what comes later is sent."""
     near = START - HOUR - 600
-    assert states(near, confirmed_at=near)[Message.HOUR] is LedgerState.SKIPPED
-    assert states(near - 1, confirmed_at=near - 1)[Message.HOUR] is LedgerState.SCHEDULED
-    assert states(near, confirmed_at=near)[Message.QUARTER] is LedgerState.SCHEDULED
+    assert states(near, confirmed_at=near)[ReminderMessage.HOUR] is LedgerState.SKIPPED
+    assert states(near - 1, confirmed_at=near - 1)[ReminderMessage.HOUR] is LedgerState.SCHEDULED
+    assert states(near, confirmed_at=near)[ReminderMessage.QUARTER] is LedgerState.SCHEDULED
 
 
 def test_an_old_confirmation_skips_nothing() -> None:
@@ -86,8 +86,8 @@ def test_a_reschedule_arms_again_what_lies_ahead() -> None:
     later = plan(START + 3 * DAY, Standing.SEATED, now=START - HOUR)
     assert {row.state for row in later} == {LedgerState.SCHEDULED}
     sooner = {row.message: row.state for row in plan(START, Standing.SEATED, now=START - 30 * MINUTE)}
-    assert sooner[Message.HOUR] is LedgerState.SKIPPED_LATE
-    assert sooner[Message.QUARTER] is LedgerState.SCHEDULED
+    assert sooner[ReminderMessage.HOUR] is LedgerState.SKIPPED_LATE
+    assert sooner[ReminderMessage.QUARTER] is LedgerState.SCHEDULED
 
 
 def test_who_answers_is_confirmed_once_or_told_the_place() -> None:
@@ -95,9 +95,9 @@ def test_who_answers_is_confirmed_once_or_told_the_place() -> None:
     answers = {standing: plan_answer(standing, now=START - DAY, ends_at=END) for standing in Standing}
     kinds = {standing: row.message for standing, row in answers.items() if row is not None}
     assert kinds == {
-        Standing.SEATED: Message.CONFIRMATION,
-        Standing.TENTATIVE: Message.CONFIRMATION,
-        Standing.WAITLISTED: Message.WAITLISTED,
+        Standing.SEATED: ReminderMessage.CONFIRMATION,
+        Standing.TENTATIVE: ReminderMessage.CONFIRMATION,
+        Standing.WAITLISTED: ReminderMessage.WAITLISTED,
     }
 
 
@@ -112,7 +112,7 @@ def test_a_move_is_told_after_the_debounce() -> None:
     """Ten minutes later, or at once if the new start is less than half an hour away."""
     now = START - DAY
     assert plan_moved(START, START + HOUR, now=now, new_ends_at=END + HOUR) == PlannedMessage(
-        Message.MOVED, now + 600, END + HOUR
+        ReminderMessage.MOVED, now + 600, END + HOUR
     )
     soon = plan_moved(START, now + 1799, now=now, new_ends_at=END)
     edge = plan_moved(START, now + 1800, now=now, new_ends_at=END)
@@ -129,14 +129,14 @@ def test_a_move_there_and_back_is_not_told() -> None:
 @pytest.mark.parametrize(
     ("message", "audience"),
     [
-        (Message.MOVED, {Standing.SEATED, Standing.TENTATIVE, Standing.WAITLISTED}),
-        (Message.CANCELLED, {Standing.SEATED, Standing.TENTATIVE, Standing.WAITLISTED}),
-        (Message.PROMOTED, {Standing.SEATED}),
-        (Message.RECORDING, {Standing.SEATED, Standing.TENTATIVE, Standing.WAITLISTED, Standing.ATTENDED}),
-        (Message.NO_SHOW, {Standing.SEATED, Standing.TENTATIVE, Standing.ATTENDED}),
+        (ReminderMessage.MOVED, {Standing.SEATED, Standing.TENTATIVE, Standing.WAITLISTED}),
+        (ReminderMessage.CANCELLED, {Standing.SEATED, Standing.TENTATIVE, Standing.WAITLISTED}),
+        (ReminderMessage.PROMOTED, {Standing.SEATED}),
+        (ReminderMessage.RECORDING, {Standing.SEATED, Standing.TENTATIVE, Standing.WAITLISTED, Standing.ATTENDED}),
+        (ReminderMessage.NO_SHOW, {Standing.SEATED, Standing.TENTATIVE, Standing.ATTENDED}),
     ],
 )
-def test_news_has_its_audience(message: Message, audience: set[Standing]) -> None:
+def test_news_has_its_audience(message: ReminderMessage, audience: set[Standing]) -> None:
     """The recording goes to all who did not decline and to everybody who attended."""
     assert {standing for standing in Standing if receives(message, standing)} == audience
 
@@ -177,7 +177,12 @@ def test_standing_follows_from_rsvp_seat_and_attendance(
 
 def test_compressed_time_keeps_the_words() -> None:
     """A show of some seconds sends the same messages, and no quiet time swallows them."""
-    spoken = ((Message.DAY, 12, DAY), (Message.HOUR, 8, HOUR), (Message.QUARTER, 4, 900), (Message.START, 0, 0))
+    spoken = (
+        (ReminderMessage.DAY, 12, DAY),
+        (ReminderMessage.HOUR, 8, HOUR),
+        (ReminderMessage.QUARTER, 4, 900),
+        (ReminderMessage.START, 0, 0),
+    )
     policy = ReminderPolicy(tuple(Offset(message, before, 0, words) for message, before, words in spoken), 2, 2, 7)
     rows = plan(START, Standing.SEATED, now=START - 20, confirmed_at=START - 20, policy=policy)
     assert [(row.due_at - START, row.state) for row in rows] == [
@@ -202,7 +207,7 @@ def test_what_is_scheduled_lies_ahead_in_an_open_window(now: int, confirmed_at: 
 def test_live_now_is_due_when_the_session_begins(began_at: int) -> None:
     """Early or late, with its window from there; nothing else is due after it."""
     rows = {row.message: row for row in plan(START, Standing.SEATED, now=0, began_at=began_at)}
-    live = rows.pop(Message.START)
+    live = rows.pop(ReminderMessage.START)
     assert (live.due_at, live.window_ends_at, live.state) == (began_at, began_at + 900, LedgerState.SCHEDULED)
     assert {row.state for row in rows.values() if row.due_at > began_at} <= {LedgerState.SKIPPED}
     assert {row.state for row in rows.values() if row.due_at <= began_at} <= {LedgerState.SCHEDULED}

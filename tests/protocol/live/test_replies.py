@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from podium_protocol.events import EventId
 from podium_protocol.live.message_texts import explain
-from podium_protocol.live.replies import SKEW, TOGETHER, Told, Unclear, session_meant
+from podium_protocol.live.replies import SKEW, TOGETHER, MessageAboutSession, Unclear, session_meant
 from podium_protocol.live.rsvp import Reply
 
 NOW = 1_800_000_000
@@ -17,12 +17,12 @@ DAY = 86_400
 ANSWERS = (Reply.YES, Reply.MAYBE, Reply.NO)
 
 
-def told(lesson: str, ago: int, *, is_open: bool = True) -> Told:
+def told(lesson: str, ago: int, *, is_open: bool = True) -> MessageAboutSession:
     """A message about a session, so many seconds ago; its rumor is named after both."""
-    return Told(lesson, NOW - ago, EventId(f"{lesson}-{ago}"), is_open)
+    return MessageAboutSession(lesson, NOW - ago, EventId(f"{lesson}-{ago}"), is_open)
 
 
-def meant(reply: Reply, messages: Sequence[Told], *named: str) -> str | Unclear:
+def meant(reply: Reply, messages: Sequence[MessageAboutSession], *named: str) -> str | Unclear:
     """The session a reply of now is about."""
     return session_meant(reply, messages, named=named, at=NOW)
 
@@ -71,7 +71,9 @@ def test_strangers_mean_nothing() -> None:
     st.lists(st.builds(told, st.sampled_from("abc"), st.integers(0, 3 * TOGETHER), is_open=st.booleans()), max_size=6),
     st.sampled_from([*ANSWERS, Reply.STOP]),
 )
-def test_an_answer_never_lands_on_a_session_that_is_over_or_untold(messages: list[Told], reply: Reply) -> None:
+def test_an_answer_never_lands_on_a_session_that_is_over_or_untold(
+    messages: list[MessageAboutSession], reply: Reply
+) -> None:
     """The outcome is a session that was told of, open unless it is a stop, and the only one within the hour."""
     found = meant(reply, messages)
     if not isinstance(found, Unclear):

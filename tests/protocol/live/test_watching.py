@@ -13,8 +13,8 @@ from podium_protocol.live.completion import (
     FASTEST,
     FIRST_ALLOWANCE,
     LONGEST_SILENCE,
-    Allowance,
     Credit,
+    ReportAllowance,
     by_recording,
     credit,
 )
@@ -26,7 +26,7 @@ SECONDS = LENGTH / 1000
 def watched(reports: list[tuple[float, list[tuple[float, float]]]], *, length: int = LENGTH) -> Credit:
     """The credit after reports, each some seconds after the one before."""
     now = 100.0
-    so_far = Credit((), Allowance.at_first(now))
+    so_far = Credit((), ReportAllowance.at_first(now))
     for pause, segments in reports:
         now += pause
         so_far = credit(so_far.spans, segments, length=length, allowance=so_far.allowance, now=now)
@@ -102,8 +102,8 @@ def test_what_reaches_beyond_the_recording_is_cut() -> None:
 
 def test_a_clock_that_goes_back_gives_nothing() -> None:
     """The allowance never grows by a time that has not passed."""
-    before = Allowance(10.0, 100.0)
-    assert before.after(50.0) == Allowance(10.0, 100.0)
+    before = ReportAllowance(10.0, 100.0)
+    assert before.after(50.0) == ReportAllowance(10.0, 100.0)
 
 
 times = st.floats(min_value=0, max_value=70)

@@ -20,8 +20,8 @@ from podium_protocol.relay.events import (
 )
 from podium_protocol.relay.verdicts import (
     AuthRequired,
-    Blocked,
-    Done,
+    BlockedByRelay,
+    EventAccepted,
     Invalid,
     RateLimited,
     Restricted,
@@ -217,7 +217,7 @@ def test_a_publication_leaves_and_its_ok_is_told() -> None:
     talk.publish()
     assert talk.session.data_to_send() == [b'["EVENT",' + EVENT.to_json() + b"]"]
     talk.hears("OK", EVENT.id, True, "")
-    assert talk.told() == [Published(EVENT.id, Done())]
+    assert talk.told() == [Published(EVENT.id, EventAccepted())]
     assert talk.session.next_deadline() is None
 
 
@@ -227,7 +227,7 @@ def test_a_duplicate_is_done(accepted: bool) -> None:
     talk = Talk()
     talk.publish()
     talk.hears("OK", EVENT.id, accepted, "duplicate: have it")
-    assert talk.told() == [Published(EVENT.id, Done("duplicate: have it"))]
+    assert talk.told() == [Published(EVENT.id, EventAccepted("duplicate: have it"))]
 
 
 def test_stored_bytes_are_published_unchanged() -> None:
@@ -259,7 +259,7 @@ def test_a_late_ok_is_told_once() -> None:
     talk.later(20)
     talk.told()
     talk.hears("OK", EVENT.id, True, "")
-    assert talk.told() == [Published(EVENT.id, Done())]
+    assert talk.told() == [Published(EVENT.id, EventAccepted())]
     assert talk.faults() == {}
     talk.hears("OK", EVENT.id, True, "")
     assert (talk.told(), talk.faults()) == ([], {Violation.UNSOLICITED_OK: 1})
@@ -274,7 +274,7 @@ def test_a_retry_has_one_outcome() -> None:
     talk.told()
     talk.hears("OK", EVENT.id, True, "")
     talk.hears("OK", EVENT.id, True, "")
-    assert talk.told() == [Published(EVENT.id, Done())]
+    assert talk.told() == [Published(EVENT.id, EventAccepted())]
     assert talk.faults() == {Violation.UNSOLICITED_OK: 1}
 
 
@@ -365,7 +365,7 @@ def test_a_challenge_is_answered_as_soon_as_it_comes_and_everything_is_asked_aga
     talk.hears("OK", login.id, True, "")
     assert talk.sent() == as_json([req()])
     talk.hears("EOSE", "live")
-    assert talk.told() == [AuthAnswered(Done()), EndOfStored("live", partial=False)]
+    assert talk.told() == [AuthAnswered(EventAccepted()), EndOfStored("live", partial=False)]
 
 
 def test_without_leave_to_log_in_a_challenge_is_only_noted() -> None:
@@ -395,7 +395,7 @@ def test_the_end_of_what_strangers_are_told_is_not_the_end() -> None:
     talk.hears("EOSE", "live")
     assert talk.told() == [AuthNeeded("c1")]
     talk.hears("OK", talk.login("c1").id, True, "")
-    assert talk.told() == [AuthAnswered(Done())]
+    assert talk.told() == [AuthAnswered(EventAccepted())]
     talk.hears("EOSE", "live")
     assert talk.told() == [EndOfStored("live", partial=False)]
 
@@ -454,7 +454,7 @@ def test_a_refused_subscription_is_asked_for_once_more_after_a_login() -> None:
     login = talk.login("c1")
     assert talk.labels() == [("AUTH", login.id)]
     talk.hears("OK", login.id, True, "")
-    assert talk.told() == [AuthAnswered(Done())]
+    assert talk.told() == [AuthAnswered(EventAccepted())]
     assert talk.sent() == as_json([req()])
     talk.hears("EOSE", "live")
     assert talk.told() == [EndOfStored("live", partial=False)]
@@ -473,7 +473,7 @@ def test_a_refused_publication_is_sent_once_more_after_a_login() -> None:
     talk.hears("OK", login.id, True, "")
     assert talk.session.data_to_send() == [first]
     talk.hears("OK", EVENT.id, True, "")
-    assert talk.told() == [AuthAnswered(Done()), Published(EVENT.id, Done())]
+    assert talk.told() == [AuthAnswered(EventAccepted()), Published(EVENT.id, EventAccepted())]
 
 
 def test_one_login_serves_all_that_wait() -> None:
@@ -492,7 +492,7 @@ def test_one_login_serves_all_that_wait() -> None:
     talk.hears("CLOSED", "two", "auth-required: x")
     talk.hears("OK", login.id, True, "")
     talk.hears("OK", OTHER.id, False, "auth-required: x")
-    assert talk.told() == [AuthAnswered(Done())]
+    assert talk.told() == [AuthAnswered(EventAccepted())]
     assert talk.labels() == [("REQ", "one"), ("REQ", "two"), ("EVENT", EVENT.id), ("EVENT", OTHER.id)]
 
 
@@ -659,7 +659,7 @@ def test_a_login_that_is_not_answered_leaves_the_outcome_unknown() -> None:
     talk.later(20)
     assert [type(event.verdict) for event in talk.told() if isinstance(event, Published)] == [Unknown]
     talk.hears("OK", login.id, True, "")
-    assert talk.told() == [AuthAnswered(Done())]
+    assert talk.told() == [AuthAnswered(EventAccepted())]
     assert talk.faults() == {}
 
 
@@ -821,7 +821,7 @@ def test_an_ok_without_words_settles_the_publication_and_is_no_fault() -> None:
         event = signed(key_of(1), content=str(number))
         talk.session.publish(event, talk.now)
         talk.hears("OK", event.id, True)
-        assert talk.told() == [Published(event.id, Done())]
+        assert talk.told() == [Published(event.id, EventAccepted())]
     assert talk.faults() == {}
 
 
@@ -943,7 +943,7 @@ def test_a_connection_proves_itself_by_an_answer() -> None:
     talk.publish()
     talk.hears("OK", EVENT.id, False, "blocked: no")
     assert talk.session.has_answered
-    assert talk.told()[-1] == Published(EVENT.id, Blocked("blocked: no"))
+    assert talk.told()[-1] == Published(EVENT.id, BlockedByRelay("blocked: no"))
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import pytest
 from podium_protocol.relay import verdicts
 from podium_protocol.relay.verdicts import (
     AuthRequired,
-    Blocked,
-    Done,
+    BlockedByRelay,
+    EventAccepted,
     Invalid,
     Pow,
     RateLimited,
@@ -19,20 +19,20 @@ from podium_protocol.relay.verdicts import (
 @pytest.mark.parametrize("message", ["", "pow: difficulty 25>=24", "duplicate: already have this event", "error: what"])
 def test_ok_true_is_done_whatever_it_says(message: str) -> None:
     """The boolean decides; the words are kept for the ledger."""
-    assert verdicts.of_ok(True, message) == Done(message)
+    assert verdicts.of_ok(True, message) == EventAccepted(message)
 
 
 @pytest.mark.parametrize(
     ("message", "kind"),
     [
-        ("duplicate: already have this event", Done),
-        ("replaced: have newer event", Done),
+        ("duplicate: already have this event", EventAccepted),
+        ("replaced: have newer event", EventAccepted),
         ("rate-limited: slow down there chief", RateLimited),
         ("auth-required: we only accept events from registered users", AuthRequired),
         ("restricted: not allowed to write.", Restricted),
-        ("blocked: you are banned from posting here", Blocked),
-        ("deleted: user requested deletion", Blocked),
-        ("mute: no one was listening to your ephemeral event", Blocked),
+        ("blocked: you are banned from posting here", BlockedByRelay),
+        ("deleted: user requested deletion", BlockedByRelay),
+        ("mute: no one was listening to your ephemeral event", BlockedByRelay),
         ("error: could not connect to the database", Unknown),
         ("", Unknown),
         ("go away", Unknown),
@@ -40,7 +40,7 @@ def test_ok_true_is_done_whatever_it_says(message: str) -> None:
         ("blocked", Unknown),
         (": blocked", Unknown),
         ("  Rate-Limited : slow", RateLimited),
-        ("BLOCKED: no", Blocked),
+        ("BLOCKED: no", BlockedByRelay),
     ],
 )
 def test_a_refusal_is_read_by_its_prefix(message: str, kind: type[Verdict]) -> None:
@@ -103,11 +103,11 @@ def test_long_words_are_cut() -> None:
 @pytest.mark.parametrize(
     ("verdict", "final"),
     [
-        (Done(), True),
+        (EventAccepted(), True),
         (RateLimited(), False),
         (AuthRequired(), True),
         (Restricted(), True),
-        (Blocked(), True),
+        (BlockedByRelay(), True),
         (Pow(), True),
         (Invalid(), True),
         (Unknown(), False),

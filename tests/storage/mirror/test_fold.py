@@ -14,7 +14,7 @@ from podium_protocol.addresses import Address
 from podium_protocol.events import VerifiedEvent
 from podium_protocol.live.rsvp import read_rsvp
 from podium_protocol.nips import nip40
-from podium_storage.mirror.fold import Entry, IngestOutcome, MirrorFold, Position
+from podium_storage.mirror.fold import IngestOutcome, MirrorEntry, MirrorFold, Position
 from tests.support.events import NOW, key_of, verified
 from tests.support.mirrors import deletion, lesson, mirrored, rsvp, session
 
@@ -387,7 +387,7 @@ def test_the_fold_does_not_know_the_order(events: list[VerifiedEvent], now: int)
     """Whatever the order of arrival, what is held is what NIP-01, 09 and 40 say of the set."""
     standing = MirrorFold()
     for event in events:
-        standing.admit(Entry.of(event), now)
+        standing.admit(MirrorEntry.of(event), now)
     assert {entry.event.id for entry in standing.fresh} == expected_held(events, now)
 
 
@@ -412,7 +412,7 @@ async def test_a_batch_is_its_events_one_by_one(events: list[VerifiedEvent], siz
     Answers that do not count are not kept: whether one of them, or its copy, is new, known or replaced is not told.
     """
     standing = MirrorFold()
-    one_by_one = [standing.admit(Entry.of(event), 0).value for event in events]
+    one_by_one = [standing.admit(MirrorEntry.of(event), 0).value for event in events]
     async with mirrored() as here:
         outcomes = [one for batch in batches(events, sizes) for one in await here.ingest(*batch, at=0)]
     live = ("stored", "duplicate", "superseded")

@@ -12,7 +12,7 @@ from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import VerifiedEvent, verify_json
 from podium_protocol.filters import Filter
-from podium_storage.backend import Connection, SqlRow, Value
+from podium_storage.backend import BackendConnection, SqlRow, Value
 from podium_storage.changes import ChangeKind
 from podium_storage.database import Transaction
 from podium_storage.errors import StoreDamaged
@@ -27,7 +27,7 @@ ALICE, BOB = key_of(1), key_of(2)
 class CountingConnection:
     """The writer's connection, which counts its statements."""
 
-    def __init__(self, inner: Connection) -> None:
+    def __init__(self, inner: BackendConnection) -> None:
         self.inner = inner
         self.statements = 0
 

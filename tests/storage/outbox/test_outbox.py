@@ -18,12 +18,12 @@ from podium_storage.meta import Meta
 from podium_storage.outbox import sql as outbox_sql
 from podium_storage.outbox.outbox import TABLE
 from podium_storage.outbox.values import (
-    Accepted,
     DeliveryState,
     OutboxItem,
     OutboxRow,
     Priority,
     PublishResult,
+    RelayAccepted,
     RelayRefused,
     TryAgain,
 )
@@ -102,7 +102,7 @@ async def test_queueing_twice_is_queueing_once(here: Mirrored) -> None:
     await add(here, relays=(TWO, THREE))
     rows = await here.outbox.due(NOW)
     assert sorted(row.relay for row in rows) == sorted([ONE, TWO, THREE])
-    await here.outbox.record([Accepted(row.id) for row in rows], now=NOW)
+    await here.outbox.record([RelayAccepted(row.id) for row in rows], now=NOW)
     await add(here, relays=(ONE, TWO, THREE))
     assert await here.outbox.due(NOW) == []
 
@@ -172,11 +172,11 @@ async def test_an_accepted_row_is_done(here: Mirrored) -> None:
     """OK true ends the row on that relay and on no other; the words are kept."""
     await add(here, relays=(ONE, TWO))
     (row,) = [row for row in await here.outbox.due(NOW) if row.relay == ONE]
-    (delivery,) = await here.outbox.record([Accepted(row.id, "thanks")], now=NOW)
+    (delivery,) = await here.outbox.record([RelayAccepted(row.id, "thanks")], now=NOW)
     assert (delivery.state, delivery.attempts, delivery.last_message) == (DeliveryState.DONE, 1, "thanks")
     assert await states(here) == {ONE: "done", TWO: "ready"}
     assert await here.outbox.pending_by_relay() == {TWO: 1}
-    (again,) = await here.outbox.record([Accepted(row.id, "duplicate: have it")], now=NOW + 1)
+    (again,) = await here.outbox.record([RelayAccepted(row.id, "duplicate: have it")], now=NOW + 1)
     assert again == delivery
 
 
@@ -242,10 +242,10 @@ async def test_results_are_recorded_together(here: Mirrored) -> None:
     await add(here, relays=(ONE, TWO, THREE))
     rows = {row.relay: row.id for row in await here.outbox.due(NOW)}
     results: list[PublishResult] = [
-        Accepted(rows[ONE]),
+        RelayAccepted(rows[ONE]),
         TryAgain(rows[TWO], NOW + 1),
         RelayRefused(rows[THREE]),
-        Accepted(10**9),
+        RelayAccepted(10**9),
     ]
     assert len(await here.outbox.record(results, now=NOW)) == 3
     assert await states(here) == {ONE: "done", TWO: "ready", THREE: "failed"}
@@ -269,7 +269,7 @@ async def test_what_has_ended_stays_ended(here: Mirrored, first: str, second: st
     await add(here, reference="r")
     (row,) = await here.outbox.due(NOW)
     results: dict[str, PublishResult] = {
-        "accepted": Accepted(row.id),
+        "accepted": RelayAccepted(row.id),
         "refused": RelayRefused(row.id),
         "again": TryAgain(row.id, NOW + 1),
     }
@@ -289,7 +289,7 @@ async def test_cancelling_by_reference_and_by_session(here: Mirrored) -> None:
     await add(here, "c", reference="reminder:3", session_address=lesson(ALICE, "other"))
     await add(here, "d")
     (row,) = [row for row in await here.outbox.due(NOW) if row.event_id == event("a").id]
-    await here.outbox.record([Accepted(row.id)], now=NOW)
+    await here.outbox.record([RelayAccepted(row.id)], now=NOW)
 
     async def cancel(*references: str, session_address: str | None = None) -> int:
         return await here.store.database.transact(
@@ -337,7 +337,7 @@ async def test_sweeping_forgets_what_has_ended(here: Mirrored) -> None:
     await add(here, "b")
     rows = await here.outbox.due(NOW)
     ended = [row for row in rows if row.event_id == event("b").id or row.relay == ONE]
-    await here.outbox.record([Accepted(row.id) for row in ended], now=NOW)
+    await here.outbox.record([RelayAccepted(row.id) for row in ended], now=NOW)
     assert await here.outbox.sweep(NOW) == 0
     assert await here.outbox.sweep(NOW + 1) == 2
     assert await states(here, "b") == {}
@@ -351,7 +351,7 @@ async def test_the_feed_tells_of_deliveries(here: Mirrored) -> None:
     with here.store.changes.subscribe(TABLE) as changes:
         await add(here, reference="r")
         (row,) = await here.outbox.due(NOW)
-        await here.outbox.record([Accepted(row.id)], now=NOW)
+        await here.outbox.record([RelayAccepted(row.id)], now=NOW)
         batch = changes.take()
     assert batch is not None
     created, updated = batch.changes

@@ -14,7 +14,7 @@ from podium_protocol.live.rsvp import Rsvp, RsvpStatus
 from podium_storage import migrations
 from podium_storage.backend import Value
 from podium_storage.changes import ChangeKind
-from podium_storage.projections.rsvps import RSVP_FLOORS, Answer
+from podium_storage.projections.rsvps import RSVP_FLOORS, FoldedRsvp
 from podium_storage.table.models import RsvpRow
 from tests.support.events import NOW, key_of, verified
 from tests.support.mirrors import Mirrored, deletion, lesson, mirrored, rsvp
@@ -368,14 +368,14 @@ async def test_answers_that_came_by_message_follow_the_same_rules() -> None:
     async with mirrored() as here:
         await here.ingest(rsvp(ALICE, HERE, at=4))
 
-        async def take(answer: Answer) -> None:
+        async def take(answer: FoldedRsvp) -> None:
             await here.store.database.transact(lambda tx: here.projection.take(tx, [answer], received_at=NOW))
 
-        await take(Answer(msgspec.structs.replace(told, created_at=3)))
+        await take(FoldedRsvp(msgspec.structs.replace(told, created_at=3)))
         assert (await here.answers())[HERE, ALICE.pubkey][0] == "confirmed"
-        await take(Answer(told))
+        await take(FoldedRsvp(told))
         assert (await here.answers())[HERE, ALICE.pubkey] == ("declined", told.event_id)
-        await take(Answer(told, held=False))
+        await take(FoldedRsvp(told, held=False))
         assert await here.answers() == {}
 
 

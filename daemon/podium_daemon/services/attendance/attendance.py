@@ -40,8 +40,8 @@ from podium_daemon.writers.event_writer import EventWriter
 from podium_daemon.writers.private_outbox import PrivateOutbox
 from podium_protocol.events import Pubkey
 from podium_protocol.live.attendance import Evidence
-from podium_protocol.live.lifecycle import State
-from podium_storage.changes import Batch, Subscription
+from podium_protocol.live.lifecycle import SessionState
+from podium_storage.changes import Batch, ChangeSubscription
 from podium_storage.errors import StoreDamaged, StoreError
 from podium_storage.projections.attendance import sessions_with_owed_attendance
 from podium_storage.store import Store
@@ -52,7 +52,7 @@ _log = structlog.get_logger(__name__)
 _ALL: Final[frozenset[str]] = frozenset()  # stands for everybody of a session
 
 
-class Attendance:
+class AttendanceService:
     """Owns intervals and attendance rows."""
 
     name = "attendance"
@@ -95,7 +95,7 @@ class Attendance:
             await self._until_stored(self._close_what_a_former_run_left_open, stop)
             await self._observe(changes, stop)
 
-    async def _observe(self, changes: Subscription, stop: Stop) -> None:
+    async def _observe(self, changes: ChangeSubscription, stop: Stop) -> None:
         reader = asyncio.create_task(self._read_events(stop), name="engine events")
         try:
             turns = asyncio.create_task(
@@ -219,7 +219,7 @@ class Attendance:
         """Close stays that presence events told of, and tell of no more: nobody reports that they ended."""
         lessons = sorted({row.session_address for row in rows})
         sessions = await self._store.sessions.where("lessonId").any_of(lessons).to_list() if lessons else []
-        ends = {row.session_address: row.ended_at for row in sessions if row.state == State.ENDED}
+        ends = {row.session_address: row.ended_at for row in sessions if row.state == SessionState.ENDED}
         policy = self.settings.policy
         found = [lapsed(row, ended_at=ends.get(row.session_address), now=now, policy=policy) for row in rows]
         await self._store.intervals.upsert([row for row in found if row is not None], by="connectionId")
@@ -273,10 +273,16 @@ class Attendance:
     async def _open_sessions(self, now: int) -> list[LiveSessionRow]:
         """Sessions whose people may be in the room now, and those that ended a moment ago."""
         rows = await self._store.sessions.where("scheduledAt").above(now - 3 * 24 * 3600).to_list()
-        return [row for row in rows if row.state in (State.SCHEDULED, State.ACTIVE) or self._just_ended(row, now)]
+        return [
+            row
+            for row in rows
+            if row.state in (SessionState.SCHEDULED, SessionState.ACTIVE) or self._just_ended(row, now)
+        ]
 
     def _just_ended(self, row: LiveSessionRow, now: int) -> bool:
-        return row.state == State.ENDED and row.ended_at is not None and now - row.ended_at < 2 * self.settings.poll
+        return (
+            row.state == SessionState.ENDED and row.ended_at is not None and now - row.ended_at < 2 * self.settings.poll
+        )
 
     async def _session(self, session_address: str) -> LiveSessionRow | None:
         return await self._store.sessions.where("lessonId").equals(session_address).first()

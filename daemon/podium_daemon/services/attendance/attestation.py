@@ -20,7 +20,7 @@ from podium_protocol.events import EventId, Pubkey, UnsignedEvent, VerifiedEvent
 from podium_protocol.live import attendance as rules
 from podium_protocol.live.attendance_record import AttendanceRecord, write_attendance_record
 from podium_protocol.live.completion import Completion, CompletionPolicy, CompletionWay, by_attendance
-from podium_protocol.live.lifecycle import Run, State
+from podium_protocol.live.lifecycle import Run, SessionState
 from podium_protocol.live.private import seals_attendance
 from podium_storage.database import Transaction
 from podium_storage.store import Store
@@ -88,7 +88,7 @@ class Attestation:
         before = await self._rows_of(session, by_person)
         members = await self._members_of(session, by_person)
         watched = await self._watched_by(session, people)
-        over = session.state != State.ACTIVE
+        over = session.state != SessionState.ACTIVE
         rows: list[AttendanceRow] = []
         records: list[VerifiedEvent] = []
         sealed: list[Letter] = []
@@ -145,14 +145,14 @@ class Attestation:
         )
 
     def _completed(
-        self, session: LiveSessionRow, seen: rules.Attendance, before: AttendanceRow | None, now: int
+        self, session: LiveSessionRow, seen: rules.AttendanceOfPerson, before: AttendanceRow | None, now: int
     ) -> Completion | None:
         if before is not None and before.completed_at is not None:
             return Completion(CompletionWay(before.completed_by or CompletionWay.LIVE), before.completed_at)
         return by_attendance(
             seen.credited,
             scheduled_seconds=session.ends_at - session.scheduled_at,
-            actual_seconds=None if session.state == State.ACTIVE else _actual_seconds(session, now),
+            actual_seconds=None if session.state == SessionState.ACTIVE else _actual_seconds(session, now),
             policy=self.settings.completion,
         )
 

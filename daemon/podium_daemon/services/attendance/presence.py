@@ -20,7 +20,7 @@ from podium_protocol.events import Pubkey
 from podium_protocol.live import private
 from podium_protocol.live.admission import Admit, Door, DoorPolicy, DoorRole, Knock, decide
 from podium_protocol.live.attendance import AttendancePolicy, Evidence
-from podium_protocol.live.lifecycle import State
+from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.live_status import SPACE_IDENTIFIER
 from podium_protocol.live.presence import Presence, read_presence
 from podium_protocol.live.rsvp import RsvpStatus
@@ -64,7 +64,7 @@ class PresenceProjection:
         tables = self._store.within(tx)
         since = received_at - _LONGEST
         rows = await tables.sessions.where("scheduledAt").above(since).to_list()
-        live = [row for row in rows if row.state == State.ACTIVE and not private.is_private(row)]
+        live = [row for row in rows if row.state == SessionState.ACTIVE and not private.is_private(row)]
         keys = [[row.session_address, pubkey] for row in live for pubkey in beats]
         stays = await _stays(tables, keys)
         guests = await _guests(tables, keys)
@@ -114,7 +114,7 @@ class PresenceProjection:
         if not (has_answered or knock.role.is_staff or beat.pubkey in row.invited):
             return False
         door = Door(
-            state=State(row.state),
+            state=SessionState(row.state),
             scheduled_start=row.scheduled_at,
             rsvp_required=row.requires_rsvp,
             waiting_room=row.waiting_room,

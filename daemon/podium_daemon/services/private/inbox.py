@@ -33,7 +33,7 @@ from podium_storage.mirror.fold import IngestOutcome
 from podium_storage.mirror.mirror import Mirror
 from podium_storage.mirror.progress import OpenedWraps
 from podium_storage.projections.attendance import AttendanceProjection
-from podium_storage.projections.rsvps import Answer, RsvpProjection
+from podium_storage.projections.rsvps import FoldedRsvp, RsvpProjection
 from podium_storage.projections.sessions import SessionProjection
 from podium_storage.store import Store
 from podium_storage.table.models import LiveSessionRow, OptOutRow, RsvpRow
@@ -213,7 +213,7 @@ class PrivateInbox:
         rows = await self._store.sessions.within(tx).where("lessonId").any_of(lessons).to_list()
         sessions = {row.session_address: row for row in rows}
         words = [said for said in words if _counts(said, sessions.get(said.session_address))]
-        answers = [Answer(rsvp) for said in words if (rsvp := _rsvp_of(said)) is not None]
+        answers = [FoldedRsvp(rsvp) for said in words if (rsvp := _rsvp_of(said)) is not None]
         opt_outs = [
             OptOutRow(pubkey=said.pubkey, session_address=said.session_address, created_at=said.at)
             for said in words
@@ -238,7 +238,7 @@ class PrivateInbox:
                 events = [item.event for item, _ in part if isinstance(item.event, VerifiedEvent)]
                 await self._mirror.ingest_within(tx, events, received_at=now)
             else:
-                await self._rsvps.take(tx, [Answer(rsvp) for _, rsvp in part], received_at=now)
+                await self._rsvps.take(tx, [FoldedRsvp(rsvp) for _, rsvp in part], received_at=now)
         self.counts["rsvp"] += len(known)
         self.counts["no_rsvp"] += len(items) - len(good)
         read = {item.wrap_id for item, _ in good}
@@ -268,11 +268,13 @@ class PrivateInbox:
         own = [row for row in rows if private.is_private(row) and row.instructor_pubkey == event.pubkey]
         return own[0] if own and isinstance(event, VerifiedEvent) else None
 
-    async def _deleted_answers(self, tx: Transaction, event: AuthoredEvent, deletion: nip09.Deletion) -> list[Answer]:
+    async def _deleted_answers(
+        self, tx: Transaction, event: AuthoredEvent, deletion: nip09.Deletion
+    ) -> list[FoldedRsvp]:
         rows = await self._store.rsvps.within(tx).where("pubkey").equals(event.pubkey).to_list()
         addresses = {address.identifier for address in deletion.addresses if address.kind == kinds.RSVP}
         return [
-            Answer(_rsvp(row), held=False)
+            FoldedRsvp(_rsvp(row), held=False)
             for row in rows
             if row.event_id in deletion.ids or (row.rsvp_time <= event.created_at and _identifier(row) in addresses)
         ]

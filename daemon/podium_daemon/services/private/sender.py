@@ -21,7 +21,7 @@ from podium_daemon.writers.gift_wrapper import (
     NOT_READ,
     AskedBy,
     ListsRead,
-    Unread,
+    RecipientsUnread,
     Work,
     inboxes_of,
     made,
@@ -33,7 +33,7 @@ from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.reminders import LedgerState
 from podium_protocol.nips import nip59
-from podium_protocol.nips.nip11 import Asked
+from podium_protocol.nips.nip11 import RequiredByRelays
 from podium_storage.changes import Batch
 from podium_storage.database import Transaction
 from podium_storage.mirror import mirror as mirror_module
@@ -90,7 +90,7 @@ class PrivateSender:
         self._asked_by = asked_by
         self._work = Work()
         self._look_again_at = 0
-        self._unread = Unread(lists_read)
+        self._unread = RecipientsUnread(lists_read)
 
     async def run(self, stop: Stop) -> None:
         """Send until told to stop; begins once it is read who wants no messages (any more)."""
@@ -141,7 +141,7 @@ class PrivateSender:
                 await asyncio.sleep(0)
         await self._commit(rows, settled, items)
 
-    def _item(self, row: LetterRow, relays: tuple[str, ...], asked: Asked, now: int) -> OutboxItem:
+    def _item(self, row: LetterRow, relays: tuple[str, ...], asked: RequiredByRelays, now: int) -> OutboxItem:
         wrap = nip59.gift_wrap(
             rumor_of(row),
             self._secret,

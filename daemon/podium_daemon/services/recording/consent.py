@@ -25,7 +25,7 @@ _BY_PERSON = "[lessonId+pubkey]"
 _BATCH: Final = 100  # signatures verified before the loop gets its turn: about 10 ms
 
 
-class Answer(msgspec.Struct, frozen=True):
+class SignedConsent(msgspec.Struct, frozen=True):
     """What somebody signed, and the event in which they did."""
 
     consent: Consent
@@ -51,7 +51,9 @@ class Consents:
             return None
         return frozenset(one.connection.pubkey for one in snapshot.present)
 
-    async def answers(self, session_address: str, people: Collection[Pubkey], policy_hash: str) -> dict[Pubkey, Answer]:
+    async def answers(
+        self, session_address: str, people: Collection[Pubkey], policy_hash: str
+    ) -> dict[Pubkey, SignedConsent]:
         """The signed yes of each who agrees to this policy now; who is missing does not."""
         keys = [[session_address, pubkey] for pubkey in people]
         members = await self._store.members.where(_BY_PERSON).any_of(keys).to_list()
@@ -63,7 +65,7 @@ class Consents:
         for row in kept:
             if row.pubkey in texts and row.given:
                 texts[row.pubkey].append(row.event)
-        found: dict[Pubkey, Answer] = {}
+        found: dict[Pubkey, SignedConsent] = {}
         for done, (pubkey, events) in enumerate(texts.items(), 1):
             if (answer := _newest(pubkey, events, policy_hash)) is not None:
                 found[Pubkey(pubkey)] = answer
@@ -71,7 +73,7 @@ class Consents:
                 await asyncio.sleep(0)
         return found
 
-    async def keep(self, tx: Transaction, session_address: str, answers: Mapping[Pubkey, Answer]) -> None:
+    async def keep(self, tx: Transaction, session_address: str, answers: Mapping[Pubkey, SignedConsent]) -> None:
         """Keep the events with the recording; the same event again changes nothing."""
         now = int(self._clock.now())
         rows = [_row(session_address, answer, now) for answer in answers.values()]
@@ -95,10 +97,10 @@ class Consents:
         member = await self._store.members.where(_BY_PERSON).equals([row.session_address, event.pubkey]).first()
         if member is None:
             return Rejection(Slug.NOT_HERE, "you have not joined this session", "You are asked when you join.")
-        await self._store.database.transact(lambda tx: self._keep_answer(tx, member, Answer(consent, event)))
+        await self._store.database.transact(lambda tx: self._keep_answer(tx, member, SignedConsent(consent, event)))
         return consent
 
-    async def _keep_answer(self, tx: Transaction, member: RoomMemberRow, answer: Answer) -> None:
+    async def _keep_answer(self, tx: Transaction, member: RoomMemberRow, answer: SignedConsent) -> None:
         now = int(self._clock.now())
         changed = msgspec.structs.replace(member, consent=answer.consent.given, updated_at=now)
         await self._store.members.within(tx).put(changed)
@@ -110,24 +112,24 @@ def hash_of(policy: str) -> str:
     return hashlib.sha256(policy.encode()).hexdigest()
 
 
-def _newest(pubkey: str, events: Collection[str], policy_hash: str) -> Answer | None:
+def _newest(pubkey: str, events: Collection[str], policy_hash: str) -> SignedConsent | None:
     answers = [answer for text in events if (answer := _read(text)) is not None]
     fitting = [one for one in answers if one.event.pubkey == pubkey and one.consent == Consent(True, policy_hash)]
     return max(fitting, key=lambda one: one.event.created_at, default=None)
 
 
 @lru_cache(maxsize=10_000)
-def _read(text: str) -> Answer | None:
+def _read(text: str) -> SignedConsent | None:
     event = verify_json(text.encode())
     consent = read_consent(event.tags) if isinstance(event, VerifiedEvent) else None
-    return Answer(consent, event) if isinstance(event, VerifiedEvent) and consent is not None else None
+    return SignedConsent(consent, event) if isinstance(event, VerifiedEvent) and consent is not None else None
 
 
 def _is_ambiguous(event: VerifiedEvent) -> bool:
     return any(fields.is_repeated(event.tags, name) for name in ("a", "recording_consent"))
 
 
-def _row(session_address: str, answer: Answer, now: int) -> RecordingConsentRow:
+def _row(session_address: str, answer: SignedConsent, now: int) -> RecordingConsentRow:
     return RecordingConsentRow(
         session_address=session_address,
         pubkey=answer.event.pubkey,

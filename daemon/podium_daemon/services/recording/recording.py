@@ -28,7 +28,7 @@ from podium_daemon.services.recording.segments import STOPPED, WITHDRAWN, Notify
 from podium_daemon.services.recording.tracks import Tracks
 from podium_daemon.services.recording.work import RecordingWork, WorkSettings
 from podium_protocol.events import Pubkey, VerifiedEvent
-from podium_protocol.live.lifecycle import State
+from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.recording import RecordingStage, policy_for
 from podium_storage.changes import Batch
 from podium_storage.store import Store
@@ -158,7 +158,7 @@ class Recorder:
 
     async def undecided(self, row: LiveSessionRow) -> list[Pubkey]:
         """Who of those in the room has not agreed: for whoever leads to decide what follows."""
-        return await self._takes.undecided(row) if row.state == State.ACTIVE else []
+        return await self._takes.undecided(row) if row.state == SessionState.ACTIVE else []
 
     async def evidence(self, row: LiveSessionRow) -> list[RecordingConsentRow]:
         """Every signed answer that is kept with the session's recordings, in the order in which they were kept."""

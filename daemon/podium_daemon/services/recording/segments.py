@@ -14,12 +14,19 @@ import structlog
 from podium_daemon.conference.engine import ConferenceEngine, EngineUnavailable, RoomId
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection, slug_of
-from podium_daemon.services.recording.consent import Answer, Consents, hash_of
+from podium_daemon.services.recording.consent import Consents, SignedConsent, hash_of
 from podium_daemon.services.recording.ledger import RecordingLedger
 from podium_daemon.services.recording.tracks import Tracks
 from podium_protocol.events import Pubkey
-from podium_protocol.live.lifecycle import State
-from podium_protocol.live.recording import Objection, ObjectionReason, RecordingStage, Room, access_of, objection
+from podium_protocol.live.lifecycle import SessionState
+from podium_protocol.live.recording import (
+    Objection,
+    ObjectionReason,
+    RecordingStage,
+    RoomToRecord,
+    access_of,
+    objection,
+)
 from podium_storage.database import Transaction
 from podium_storage.table.models import LiveSessionRow, RecordingRow
 
@@ -132,7 +139,7 @@ class Segments:
         row = next((one for one in await self._ledger.of(stale.session_address) if one.id == stale.id), None)
         if session is None or row is None:
             return
-        if session.state != State.ACTIVE or row.run != len(session.runs) - 1:
+        if session.state != SessionState.ACTIVE or row.run != len(session.runs) - 1:
             await self._finish(row, session)
         elif row.state == RecordingStage.RECORDING:
             await self._check(row, session, doubtful)
@@ -221,7 +228,7 @@ class Segments:
         self,
         row: RecordingRow,
         to: RecordingStage | None,
-        answers: Mapping[Pubkey, Answer],
+        answers: Mapping[Pubkey, SignedConsent],
         *,
         takes: Closed,
         access: str | None,
@@ -240,12 +247,12 @@ class Segments:
 
     async def _room_and_answers(
         self, row: LiveSessionRow, roster: frozenset[Pubkey] | None
-    ) -> tuple[Room, dict[Pubkey, Answer]]:
+    ) -> tuple[RoomToRecord, dict[Pubkey, SignedConsent]]:
         session = await self._ledger.session(row.session_address) or row
         policy_hash = hash_of(self._policy(session))
         answers = await self._consents.answers(row.session_address, roster or (), policy_hash)
-        room = Room(
-            state=State(session.state),
+        room = RoomToRecord(
+            state=SessionState(session.state),
             allowed=session.allow_recording,
             e2ee=session.e2ee_required,
             roster=roster,

@@ -16,7 +16,7 @@ from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.secret_table import digest_of, new_secret
 from podium_protocol.events import Pubkey, VerifiedEvent
-from podium_protocol.live.completion import Allowance, CompletionPolicy, Segment, by_recording, credit
+from podium_protocol.live.completion import CompletionPolicy, ReportAllowance, Segment, by_recording, credit
 from podium_protocol.live.recording import RecordingStage, access_of
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.live.session import RecordingAccess
@@ -64,7 +64,7 @@ class Watching:
         self._clock = clock
         self._random_bytes = random_bytes
         self._open = Viewings(store.database, at_most=MAX_OPEN)
-        self._allowances: dict[tuple[str, str], Allowance] = {}
+        self._allowances: dict[tuple[str, str], ReportAllowance] = {}
 
     async def open(self, row: LiveSessionRow, login: VerifiedEvent) -> Opened | Rejection:
         """Open the newest recording of a session to whoever signed `login`."""
@@ -80,7 +80,7 @@ class Watching:
         seen = await self._store.database.transact(lambda tx: self._keep(tx, recording, login, secret))
         self._forget_old()
         # one allowance for a person, whatever the number of their players: two tabs do not double the speed
-        self._allowances.setdefault(_whose(seen), Allowance.at_first(self._clock.monotonic()))
+        self._allowances.setdefault(_whose(seen), ReportAllowance.at_first(self._clock.monotonic()))
         return Opened(secret=secret, recording=recording, seen=seen)
 
     async def report(self, secret: str, played: Sequence[Segment]) -> tuple[WatchRow, int] | Rejection:
@@ -177,9 +177,9 @@ class Watching:
         _log.info("somebody watched the recording", action="recording.watched", session=before.session_address)
         return msgspec.structs.replace(after, completed_at=done.at)
 
-    def _recalled(self, before: WatchRow, now: float) -> Allowance:
+    def _recalled(self, before: WatchRow, now: float) -> ReportAllowance:
         """After a restart: what may have been played since the last report, and nothing that was left before it."""
-        return Allowance(0.0, now - max(self._clock.now() - before.updated_at, 0.0))
+        return ReportAllowance(0.0, now - max(self._clock.now() - before.updated_at, 0.0))
 
     async def _viewing(self, secret: str) -> StoredViewing | None:
         return await self._open.get(digest_of(secret), now=int(self._clock.now()))

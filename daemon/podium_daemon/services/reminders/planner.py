@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 
 from podium_protocol.live import reminders as rules
-from podium_protocol.live.lifecycle import State
-from podium_protocol.live.reminders import LedgerState, Message, PlannedMessage, ReminderPolicy, Standing
+from podium_protocol.live.lifecycle import SessionState
+from podium_protocol.live.reminders import LedgerState, PlannedMessage, ReminderMessage, ReminderPolicy, Standing
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_storage.table.models import LedgerRow, LiveSessionRow, RsvpRow
 
@@ -81,7 +81,7 @@ def by_person(rows: Iterable[LedgerRow]) -> Mapping[str, list[LedgerRow]]:
 
 
 _NOT_THEN = "the session was moved or cancelled"
-_OF_RECORDINGS = (Message.RECORDING, Message.RECORDING_GONE)
+_OF_RECORDINGS = (ReminderMessage.RECORDING, ReminderMessage.RECORDING_GONE)
 _TAKEN_BACK = ("unpublished", "deleted")
 _PLANNED = frozenset({LedgerState.SCHEDULED, LedgerState.PREPARED})
 _REMEMBERED = "remembered"  # by a service that lost its disk: people were told then
@@ -96,16 +96,16 @@ def _owed(
     settings: PlannerSettings,
     now: int,
 ) -> Iterator[_Owed]:
-    match State(session.state):
-        case State.SCHEDULED | State.ACTIVE if not session.withdrawn:
+    match SessionState(session.state):
+        case SessionState.SCHEDULED | SessionState.ACTIVE if not session.withdrawn:
             yield from _before_and_during(session, recipient, ledger, settings)
-        case State.CANCELLED if session.end_reason != _REMEMBERED:
+        case SessionState.CANCELLED if session.end_reason != _REMEMBERED:
             yield from _news(rules.plan_cancelled(now=session.ended_at or now, ends_at=session.ends_at), recipient)
-        case State.ENDED if session.end_reason == "no_show":
+        case SessionState.ENDED if session.end_reason == "no_show":
             yield from _news(rules.plan_no_show(now=session.ended_at or now, policy=settings.policy), recipient)
     if settings.recordings and session.recording_state == "available":
         yield from _news(rules.plan_recording(now=now, policy=settings.policy), recipient)
-    was_told = any(row.message == Message.RECORDING and row.state == LedgerState.SENT for row in ledger)
+    was_told = any(row.message == ReminderMessage.RECORDING and row.state == LedgerState.SENT for row in ledger)
     if was_told and session.recording_state in _TAKEN_BACK:
         yield from _news(rules.plan_recording_gone(now=now, policy=settings.policy), recipient)
 
@@ -125,7 +125,7 @@ def _before_and_during(
         at = session.moved_at or session.adopted_at
         yield from _news(rules.plan_restored(now=at, ends_at=session.ends_at), recipient)
     appeared = max(recipient.rsvp.first_seen_at, session.moved_at or session.adopted_at)
-    promoted = next((row.due_at for row in ledger if row.message == Message.PROMOTED), None)
+    promoted = next((row.due_at for row in ledger if row.message == ReminderMessage.PROMOTED), None)
     confirmed_at = _time_of_answer(answer, ledger)
     told_at = promoted if promoted is not None else confirmed_at
     for planned in rules.plan(
@@ -138,14 +138,14 @@ def _before_and_during(
     ):
         yield planned, None
     moved = _moved(session, recipient.rsvp, ledger, settings.policy)
-    if moved is not None and rules.receives(Message.MOVED, recipient.standing):
+    if moved is not None and rules.receives(ReminderMessage.MOVED, recipient.standing):
         yield moved
 
 
 def _was_told_cancelled(ledger: Sequence[LedgerRow]) -> bool:
     """Whether the last they heard of it may be that it is cancelled: it takes place after all."""
-    told = [row for row in ledger if row.message == Message.CANCELLED and row.state in _ON_THE_WIRE]
-    restored = [row.epoch for row in ledger if row.message == Message.RESTORED]
+    told = [row for row in ledger if row.message == ReminderMessage.CANCELLED and row.state in _ON_THE_WIRE]
+    restored = [row.epoch for row in ledger if row.message == ReminderMessage.RESTORED]
     return bool(told) and max(row.epoch for row in told) >= max(restored, default=-1)
 
 
@@ -154,7 +154,7 @@ def _answer(
 ) -> PlannedMessage | None:
     """One answer to an RSVP, not one an epoch; the place on the waiting list is told with the seat's own change."""
     assert recipient.rsvp is not None, "only RSVPs are answered"
-    told = {Message.CONFIRMATION, Message.WAITLISTED, Message.PROMOTED}
+    told = {ReminderMessage.CONFIRMATION, ReminderMessage.WAITLISTED, ReminderMessage.PROMOTED}
     if not settings.confirmations or any(row.message in told for row in ledger):
         return None
     planned = rules.plan_answer(
@@ -163,13 +163,15 @@ def _answer(
         ends_at=session.ends_at,
         is_old=rules.is_old_answer(recipient.rsvp.rsvp_time, session.adopted_at),
     )
-    return None if planned is None or planned.message is Message.WAITLISTED else planned
+    return None if planned is None or planned.message is ReminderMessage.WAITLISTED else planned
 
 
 def _time_of_answer(answer: PlannedMessage | None, ledger: Sequence[LedgerRow]) -> int | None:
     if answer is not None:
         return answer.due_at if answer.state == LedgerState.SCHEDULED else None
-    told = (row for row in ledger if row.message == Message.CONFIRMATION and row.state != LedgerState.SKIPPED_LATE)
+    told = (
+        row for row in ledger if row.message == ReminderMessage.CONFIRMATION and row.state != LedgerState.SKIPPED_LATE
+    )
     return next((row.due_at for row in told), None)
 
 
@@ -189,13 +191,14 @@ def _told_start(session: LiveSessionRow, ledger: Sequence[LedgerRow]) -> int:
     untold = [
         row
         for row in ledger
-        if row.message == Message.MOVED
+        if row.message == ReminderMessage.MOVED
         and row.epoch < session.epoch
         and row.told_start is not None
         and (LedgerState(row.state).is_unsent or row.state == LedgerState.CANCELLED)
     ]
     sent = max(
-        (row.epoch for row in ledger if row.message == Message.MOVED and row.state == LedgerState.SENT), default=-1
+        (row.epoch for row in ledger if row.message == ReminderMessage.MOVED and row.state == LedgerState.SENT),
+        default=-1,
     )
     first = min((row for row in untold if row.epoch > sent), key=lambda row: row.epoch, default=None)
     return session.moved_from if first is None or first.told_start is None else first.told_start
@@ -209,11 +212,11 @@ def _news(planned: PlannedMessage, recipient: Recipient) -> Iterator[_Owed]:
 def _begun(row: LedgerRow, session: LiveSessionRow, policy: ReminderPolicy, now: int) -> LedgerRow | None:
     """The reminder as it is owed now that the session has begun at another moment than it was planned for."""
     began_at = session.began_at
-    message, state = Message(row.message), LedgerState(row.state)
+    message, state = ReminderMessage(row.message), LedgerState(row.state)
     is_ahead = message.is_offset and state.is_unsent and row.epoch == session.epoch
-    if session.state != State.ACTIVE or began_at is None or not is_ahead:
+    if session.state != SessionState.ACTIVE or began_at is None or not is_ahead:
         return None
-    if message is not Message.START:
+    if message is not ReminderMessage.START:
         if row.due_at <= began_at:
             return None
         return msgspec.structs.replace(row, state=LedgerState.SKIPPED, wrap=None, reason=_BEGUN, updated_at=now)
@@ -227,9 +230,9 @@ def _begun(row: LedgerRow, session: LiveSessionRow, policy: ReminderPolicy, now:
 def _is_void(row: LedgerRow, session: LiveSessionRow) -> bool:
     if not LedgerState(row.state).is_unsent:
         return False
-    over = session.state == State.CANCELLED and row.message != Message.CANCELLED
-    gone = session.recording_state in _TAKEN_BACK and row.message == Message.RECORDING
-    back = session.recording_state == "available" and row.message == Message.RECORDING_GONE
+    over = session.state == SessionState.CANCELLED and row.message != ReminderMessage.CANCELLED
+    gone = session.recording_state in _TAKEN_BACK and row.message == ReminderMessage.RECORDING
+    back = session.recording_state == "available" and row.message == ReminderMessage.RECORDING_GONE
     return over or gone or back or row.epoch != session.epoch
 
 
@@ -243,8 +246,8 @@ def _by_other_offsets(row: LedgerRow, session: LiveSessionRow, policy: ReminderP
 
     One whose time by the new offsets is past keeps the old time: nobody gets a reminder at the moment of a reload.
     """
-    is_ahead = Message(row.message).is_offset and row.state in _PLANNED and row.epoch == session.epoch
-    if session.state != State.SCHEDULED or not is_ahead:
+    is_ahead = ReminderMessage(row.message).is_offset and row.state in _PLANNED and row.epoch == session.epoch
+    if session.state != SessionState.SCHEDULED or not is_ahead:
         return None
     offset = next((each for each in policy.offsets if each.message == row.message), None)
     if offset is None:

@@ -18,7 +18,7 @@ from podium_daemon.services.reminders.sending import LOOK_BACK, REFERENCE, Remin
 from podium_daemon.writers.gift_wrapper import ListsRead, Wrapper
 from podium_protocol import kinds
 from podium_protocol.events import VerifiedEvent
-from podium_protocol.live.reminders import LedgerState, Message, ReminderPolicy
+from podium_protocol.live.reminders import LedgerState, ReminderMessage, ReminderPolicy
 from podium_storage.changes import Batch
 from podium_storage.database import Transaction
 from podium_storage.mirror import mirror as mirror_module
@@ -33,7 +33,7 @@ _log = structlog.get_logger(__name__)
 _BY_KEY: Final = "[lessonId+epoch+message+pubkey]"
 
 
-class Reminders:
+class ReminderService:
     """Owns the ledger."""
 
     name = "reminders"
@@ -265,4 +265,4 @@ def _accounted(row: LedgerRow, deliveries: Sequence[Delivery], now: int) -> Ledg
 
 
 def _is_reminder(row: LedgerRow) -> bool:
-    return row.state == LedgerState.SENT and Message(row.message).is_offset
+    return row.state == LedgerState.SENT and ReminderMessage(row.message).is_offset

@@ -8,11 +8,11 @@ import msgspec
 
 from podium_protocol.events import EventId, Pubkey
 from podium_protocol.live import private
-from podium_protocol.live.lifecycle import State
-from podium_protocol.live.replies import Told, Unclear, session_meant
+from podium_protocol.live.lifecycle import SessionState
+from podium_protocol.live.replies import MessageAboutSession, Unclear, session_meant
 from podium_protocol.live.rsvp import Reply, Rsvp
 from podium_protocol.live.said import ALL, Said
-from podium_storage.projections.rsvps import Answer
+from podium_storage.projections.rsvps import FoldedRsvp
 from podium_storage.table.models import LedgerRow, LetterRow, LiveSessionRow, OptOutRow, RsvpRow
 
 
@@ -31,7 +31,7 @@ class Heard(msgspec.Struct, frozen=True):
 class Outcome(msgspec.Struct):
     """What a batch of letters comes to."""
 
-    answers: list[Answer] = []
+    answers: list[FoldedRsvp] = []
     opt_outs: dict[tuple[str, str], OptOutRow] = {}
     unclear: list[tuple[Heard, Unclear]] = []
     puzzling: list[Heard] = []
@@ -45,7 +45,7 @@ class Correspondent(msgspec.Struct):
     `told` by us, what is `open` for them by its address, and `known_since` when this disk knows of the first of it.
     """
 
-    told: list[Told] = []
+    told: list[MessageAboutSession] = []
     open: dict[str, LiveSessionRow] = {}
     known_since: int | None = None
 
@@ -81,7 +81,7 @@ def decide(letter: Heard, person: Correspondent, outcome: Outcome) -> None:
     rsvp = Rsvp(
         session_address=meant, pubkey=letter.sender, status=status, created_at=letter.at, event_id=letter.rumor_id
     )
-    outcome.answers.append(Answer(rsvp))
+    outcome.answers.append(FoldedRsvp(rsvp))
 
 
 def session_spoken_of(letter: Heard, person: Correspondent, service: Pubkey) -> LiveSessionRow | None:
@@ -98,7 +98,7 @@ def session_spoken_of(letter: Heard, person: Correspondent, service: Pubkey) -> 
 
 def told_of(
     ledger: Sequence[LedgerRow | LetterRow], rsvps: Sequence[RsvpRow], sessions: dict[str, LiveSessionRow]
-) -> Iterator[tuple[Told, LedgerRow | LetterRow | RsvpRow]]:
+) -> Iterator[tuple[MessageAboutSession, LedgerRow | LetterRow | RsvpRow]]:
     """What each person was told, and what they answered to without our remembering that we told them of it.
 
     The latter is what a daemon knows that lost its disk. It cannot say what came last, hence the same time for all.
@@ -107,14 +107,14 @@ def told_of(
     for row in ledger:
         if (session := sessions.get(row.session_address)) is not None:
             is_open = _is_open(session, row.pubkey)
-            yield Told(row.session_address, row.due_at, EventId(row.rumor_id or ""), is_open), row
+            yield MessageAboutSession(row.session_address, row.due_at, EventId(row.rumor_id or ""), is_open), row
     for answer in rsvps:
         session = sessions.get(answer.session_address)
         if session is not None and (answer.session_address, answer.pubkey) not in written:
-            yield Told(answer.session_address, 0, EventId(""), _is_open(session, answer.pubkey)), answer
+            yield MessageAboutSession(answer.session_address, 0, EventId(""), _is_open(session, answer.pubkey)), answer
 
 
 def _is_open(session: LiveSessionRow, pubkey: str) -> bool:
     """Whether this person can still answer; who is not invited any more cannot."""
-    is_held = session.state in (State.SCHEDULED, State.ACTIVE) and not session.withdrawn
+    is_held = session.state in (SessionState.SCHEDULED, SessionState.ACTIVE) and not session.withdrawn
     return is_held and private.may_attend(session, pubkey)

@@ -18,7 +18,7 @@ from podium_daemon.writers.gift_wrapper import Work, Wrapper, made, stored_wrap
 from podium_protocol.events import SignedEvent, VerifiedEvent
 from podium_protocol.live.reminders import LedgerState
 from podium_protocol.nips import nip59
-from podium_protocol.nips.nip11 import Asked
+from podium_protocol.nips.nip11 import RequiredByRelays
 from podium_protocol.relay import verdicts
 from podium_protocol.relay.verdicts import Invalid, Pow
 from podium_storage.database import Transaction
@@ -62,7 +62,7 @@ class Rewrapper:
                 await asyncio.sleep(0)
         return await self._commit(items, now)
 
-    def _complaints(self, said: Sequence[Delivery], *, recent: bool) -> dict[str, Asked]:
+    def _complaints(self, said: Sequence[Delivery], *, recent: bool) -> dict[str, RequiredByRelays]:
         """What relays ask of another wrap, while none has the message: a copy would only show its real time."""
         most_work = self._wrapper.most_work()
         found = {one.relay: _asked_for(one, recent=recent, most_work=most_work) for one in said}
@@ -70,7 +70,9 @@ class Rewrapper:
             return {}
         return {relay: asked for relay, asked in found.items() if asked is not None}
 
-    async def _again(self, row: LedgerRow, asked: Asked) -> tuple[LedgerRow, SignedEvent | VerifiedEvent] | None:
+    async def _again(
+        self, row: LedgerRow, asked: RequiredByRelays
+    ) -> tuple[LedgerRow, SignedEvent | VerifiedEvent] | None:
         """The row with its one other wrap, which is made now unless it was made before."""
         if row.attempts > 1:
             return None if (kept := stored_wrap(row)) is None else (row, kept)
@@ -98,20 +100,20 @@ class Rewrapper:
         return bool(items) and await self._store.database.transact(scope)
 
 
-def _asked_for(delivery: Delivery, *, recent: bool, most_work: int) -> Asked | None:
+def _asked_for(delivery: Delivery, *, recent: bool, most_work: int) -> RequiredByRelays | None:
     """What a relay that refused asks of another wrap; None where it asks for none, or for more than is done."""
     if delivery.state is not DeliveryState.FAILED:
         return None
     verdict = verdicts.of_ok(accepted=False, message=delivery.last_message or "")
     if isinstance(verdict, Invalid) and verdict.about_time and recent:
-        return Asked(backdating=nip59.RECENT)
+        return RequiredByRelays(backdating=nip59.RECENT)
     if isinstance(verdict, Pow) and verdict.bits is not None and verdict.bits <= most_work:
-        return Asked(work=verdict.bits)
+        return RequiredByRelays(work=verdict.bits)
     return None
 
 
-def _all_of(asked: Collection[Asked]) -> Asked:
-    return Asked(backdating=min(one.backdating for one in asked), work=max(one.work for one in asked))
+def _all_of(asked: Collection[RequiredByRelays]) -> RequiredByRelays:
+    return RequiredByRelays(backdating=min(one.backdating for one in asked), work=max(one.work for one in asked))
 
 
 def _unserved(

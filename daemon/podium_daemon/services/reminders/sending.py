@@ -13,7 +13,7 @@ from podium_daemon.services.reminders.planner import PlannerSettings, Recipient
 from podium_daemon.writers.gift_wrapper import (
     NOT_READ,
     ListsRead,
-    Unread,
+    RecipientsUnread,
     Work,
     Wrapper,
     inboxes_of,
@@ -22,8 +22,8 @@ from podium_daemon.writers.gift_wrapper import (
 )
 from podium_protocol.events import Pubkey, SignedEvent, VerifiedEvent
 from podium_protocol.live import reminder_ledger as rules
-from podium_protocol.live.lifecycle import State
-from podium_protocol.live.reminders import LedgerState, Message
+from podium_protocol.live.lifecycle import SessionState
+from podium_protocol.live.reminders import LedgerState, ReminderMessage
 from podium_protocol.live.said import ALL
 from podium_storage.database import Transaction
 from podium_storage.mirror.mirror import Mirror
@@ -62,7 +62,7 @@ class Sender:
         lists_read: ListsRead,
     ) -> None:
         self.settings = settings
-        self.unread = Unread(lists_read)
+        self.unread = RecipientsUnread(lists_read)
         self.work = Work()
         self._store = store
         self._mirror = mirror
@@ -87,7 +87,7 @@ class Sender:
         items: list[OutboxItem] = []
         for done, resolution in enumerate(rules.resolve_due(facts, now, self.settings.planner.policy), 1):
             row = by_fact[resolution.row]
-            if resolution.verdict is rules.Verdict.SEND:
+            if resolution.verdict is rules.ReminderVerdict.SEND:
                 relays = inboxes.get(row.pubkey, ())
                 if not relays and self.unread.keeps(row.id, row.pubkey, row.updated_at, now):
                     settled += _waiting(row)
@@ -128,7 +128,7 @@ class Sender:
         rows = await self.due(LedgerState.SCHEDULED, now + self.settings.prepare_ahead)
         for session_address, own in _by_lesson(rows).items():
             session = await self._store.sessions.where("lessonId").equals(session_address).first()
-            if session is None or session.state in (State.ENDED, State.CANCELLED):
+            if session is None or session.state in (SessionState.ENDED, SessionState.CANCELLED):
                 continue
             rsvps = await self._rsvps_of(session, own)
             inboxes = await inboxes_of(self._mirror, [row.pubkey for row in own])
@@ -206,7 +206,7 @@ class Sender:
 
     async def _facts(
         self, session: LiveSessionRow, rows: Sequence[LedgerRow], rsvps: dict[str, RsvpRow], now: int
-    ) -> list[rules.LedgerRow]:
+    ) -> list[rules.DueReminder]:
         people = sorted({row.pubkey for row in rows})
         keys = [[session.session_address, pubkey] for pubkey in people]
         intervals = await self._store.intervals.where("[lessonId+pubkey]").any_of(keys).to_list()
@@ -216,10 +216,10 @@ class Sender:
         attended = {row.pubkey for row in came}
         stopped = {row.pubkey for row in quiet if _covers(row, session)}
         return [
-            rules.LedgerRow(
+            rules.DueReminder(
                 session_address=row.session_address,
                 epoch=row.epoch,
-                message=Message(row.message),
+                message=ReminderMessage(row.message),
                 pubkey=Pubkey(row.pubkey),
                 due_at=row.due_at,
                 window_ends_at=_window_of(row, session, now),
@@ -229,7 +229,7 @@ class Sender:
                 ).standing,
                 opted_out=row.pubkey in stopped,
                 present=row.pubkey in present,
-                live=session.state == State.ACTIVE,
+                live=session.state == SessionState.ACTIVE,
             )
             for row in rows
         ]
@@ -237,7 +237,7 @@ class Sender:
 
 def _window_of(row: LedgerRow, session: LiveSessionRow, now: int) -> int:
     """The window of "Live now" is counted from the actual start: before that it has no end."""
-    waits = row.message == Message.START and session.state == State.SCHEDULED and not session.withdrawn
+    waits = row.message == ReminderMessage.START and session.state == SessionState.SCHEDULED and not session.withdrawn
     return max(row.window_ends_at, now + 1) if waits else row.window_ends_at
 
 
@@ -249,7 +249,7 @@ def outbox_item(row: LedgerRow, event: SignedEvent | VerifiedEvent, relays: tupl
         relays=relays,
         not_before=row.due_at,
         expires_at=row.window_ends_at,
-        priority=Priority.URGENT if row.message == Message.START else Priority.NORMAL,
+        priority=Priority.URGENT if row.message == ReminderMessage.START else Priority.NORMAL,
         session_address=row.session_address,
         reference=f"{REFERENCE}{row.id}",
     )

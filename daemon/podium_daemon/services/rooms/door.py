@@ -12,7 +12,7 @@ from podium_daemon.conference.events import Connection
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.secret_table import SecretTable
-from podium_daemon.services.rooms.entry import Challenge, Entry, Ticket
+from podium_daemon.services.rooms.entry import JoinChallenge, RoomTicket, TicketHolder
 from podium_protocol import tags
 from podium_protocol.events import Pubkey, VerifiedEvent, verify_json
 from podium_protocol.live import private
@@ -28,7 +28,7 @@ from podium_protocol.live.admission import (
     decide,
 )
 from podium_protocol.live.join_proof import WINDOW, JoinExpectation, JoinProof, ProofRefusal, check_join_proof
-from podium_protocol.live.lifecycle import State
+from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_storage.store import Store
 from podium_storage.table.models import LiveSessionRow, RoomMemberRow
@@ -79,7 +79,7 @@ class DoorKeeper:
         return await self._store.members.where("[lessonId+pubkey]").equals([session_address, pubkey]).first()
 
     async def decide(
-        self, row: LiveSessionRow, entry: Entry, devices: Collection[tuple[Pubkey, str]], now: int
+        self, row: LiveSessionRow, entry: TicketHolder, devices: Collection[tuple[Pubkey, str]], now: int
     ) -> Admission:
         """Whether `entry` comes in now; `devices` are the (pubkey, device) in the room."""
         member = await self.member(row.session_address, entry.pubkey)
@@ -96,9 +96,9 @@ class DoorKeeper:
         )
         return decide(knock, await self._door(row, entry, {pubkey for pubkey, _ in devices}), now, self.policy)
 
-    async def _door(self, row: LiveSessionRow, entry: Entry, present: Collection[Pubkey]) -> Door:
+    async def _door(self, row: LiveSessionRow, entry: TicketHolder, present: Collection[Pubkey]) -> Door:
         return Door(
-            state=State(row.state),
+            state=SessionState(row.state),
             scheduled_start=row.scheduled_at,
             rsvp_required=row.requires_rsvp,
             waiting_room=row.waiting_room,
@@ -106,7 +106,7 @@ class DoorKeeper:
             recording=self._recording(row.session_address),
         )
 
-    async def _free_seats(self, row: LiveSessionRow, entry: Entry, present: Collection[Pubkey]) -> int | None:
+    async def _free_seats(self, row: LiveSessionRow, entry: TicketHolder, present: Collection[Pubkey]) -> int | None:
         """Seats that nobody holds by RSVP and nobody sits on without one."""
         if row.max_participants is None:
             return None
@@ -144,17 +144,21 @@ class Joining:
     def __init__(self, store: Store, *, clock: Clock, random_bytes: Callable[[int], bytes]) -> None:
         self._store = store
         self._clock = clock
-        self._challenges: SecretTable[Challenge] = SecretTable(clock, random_bytes, maximum=MAX_ISSUED, seconds=WINDOW)
-        self._tickets: SecretTable[Entry] = SecretTable(clock, random_bytes, maximum=MAX_ISSUED, seconds=TICKET_SECONDS)
+        self._challenges: SecretTable[JoinChallenge] = SecretTable(
+            clock, random_bytes, maximum=MAX_ISSUED, seconds=WINDOW
+        )
+        self._tickets: SecretTable[TicketHolder] = SecretTable(
+            clock, random_bytes, maximum=MAX_ISSUED, seconds=TICKET_SECONDS
+        )
 
-    def challenge(self, row: LiveSessionRow, url: str, *, recording_policy: str, notice: str) -> Challenge:
+    def challenge(self, row: LiveSessionRow, url: str, *, recording_policy: str, notice: str) -> JoinChallenge:
         """A nonce with everything the proof must answer; the policy is shown where recording is allowed.
 
         `notice` is what this service adds to what becomes of the attendance.
         """
         now = int(self._clock.now())
         policy = recording_policy if row.allow_recording else ""
-        challenge = Challenge(
+        challenge = JoinChallenge(
             url=url,
             nonce="",
             session_address=row.session_address,
@@ -220,14 +224,14 @@ class Joining:
         proof = verify_json(member.proof_event.encode())
         return tags.first(proof.tags, "fingerprint") if isinstance(proof, VerifiedEvent) else None
 
-    def ticket(self, entry: Entry, obstacle: AwaitDoor | None) -> Ticket:
+    def ticket(self, entry: TicketHolder, obstacle: AwaitDoor | None) -> RoomTicket:
         """The right to open one room socket."""
-        return Ticket(
+        return RoomTicket(
             token=self._tickets.issue(entry),
             expires_at=int(self._clock.now()) + TICKET_SECONDS,
             waiting_for=obstacle.reason if obstacle else None,
         )
 
-    def redeem(self, token: str) -> Entry | None:
+    def redeem(self, token: str) -> TicketHolder | None:
         """Whose ticket it was, once."""
         return self._tickets.redeem(token)

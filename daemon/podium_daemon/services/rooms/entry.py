@@ -14,7 +14,7 @@ from podium_protocol.live.admission import DoorRole, WaitReason
 from podium_protocol.live.session import Visibility
 
 
-class Challenge(msgspec.Struct, frozen=True, kw_only=True):
+class JoinChallenge(msgspec.Struct, frozen=True, kw_only=True):
     """What a join proof must answer. `recording_policy` is empty where nothing is recorded. Times in Unix seconds.
 
     `notice` says what becomes of the attendance, and ends with `own_notice`, what this service adds; `attendance` says
@@ -43,7 +43,7 @@ class Guest(msgspec.Struct, frozen=True, kw_only=True):
     waiting_for: str | None = None
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class TicketHolder(msgspec.Struct, frozen=True, kw_only=True):
     """Who a ticket lets to the door; `returning` passes the waiting room. `fingerprint` is their browser's, signed."""
 
     session_address: str
@@ -54,7 +54,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str | None = None
 
 
-class Ticket(msgspec.Struct, frozen=True, kw_only=True):
+class RoomTicket(msgspec.Struct, frozen=True, kw_only=True):
     """Opens the room socket once. `waiting_for` says why the person will wait, or None if they enter."""
 
     token: str
@@ -84,7 +84,7 @@ class Waiting(msgspec.Struct, frozen=True, tag="waiting"):
     text: str
 
 
-class TurnedAway(msgspec.Struct, frozen=True, tag="refused"):
+class EntryRefused(msgspec.Struct, frozen=True, tag="refused"):
     """Told before the socket closes."""
 
     reason: str
@@ -105,7 +105,7 @@ def read_greeting(frame: str | bytes) -> Hello | Return | None:
 class Waiter:
     """One socket at the door, since `since` (Unix seconds). Its `bell` rings when it is worth asking again."""
 
-    def __init__(self, entry: Entry, since: int) -> None:
+    def __init__(self, entry: TicketHolder, since: int) -> None:
         self.entry = entry
         self.since = since
         self.reason: WaitReason | None = None
@@ -155,7 +155,7 @@ class WaitingRoom:
         if not waiting:
             self._waiting.pop(waiter.entry.session_address, None)
 
-    def devices_before(self, entry: Entry, waiter: Waiter | None) -> set[tuple[Pubkey, str]]:
+    def devices_before(self, entry: TicketHolder, waiter: Waiter | None) -> set[tuple[Pubkey, str]]:
         """A person's devices that wait already, or those of them that came before `waiter`."""
         found: set[tuple[Pubkey, str]] = set()
         for other in self.of(entry.session_address):

@@ -40,13 +40,13 @@ from podium_daemon.services.rooms.door import (
     role_of,
 )
 from podium_daemon.services.rooms.entry import (
-    Challenge,
-    Entry,
+    EntryRefused,
     Guest,
     Hello,
+    JoinChallenge,
     Return,
-    Ticket,
-    TurnedAway,
+    RoomTicket,
+    TicketHolder,
     Waiter,
     Waiting,
     WaitingRoom,
@@ -57,7 +57,7 @@ from podium_daemon.services.rooms.resume_tokens import ResumeTokens
 from podium_daemon.services.rooms.room_messages import RoomKeys, RoomSpotlight, RoomTalk, SpotlightState
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.live.admission import Admit, AwaitDoor, DoorPolicy, DoorRole, Refuse, RefuseReason
-from podium_protocol.live.lifecycle import State
+from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.recording import policy_for
 from podium_storage.changes import Batch
 from podium_storage.errors import StoreDamaged, StoreError
@@ -69,7 +69,7 @@ _CLOSE_REFUSED: Final = 4010
 _CLOSE_GREETING: Final = 4011
 _CLOSE_REPLACED: Final = CLOSE_CODES[LeaveReason.REPLACED]
 _NO_RETURN: Final = (LeaveReason.LEFT, LeaveReason.REMOVED, LeaveReason.ROOM_CLOSED, LeaveReason.REPLACED)
-_OVER: Final = (State.ENDED, State.CANCELLED)
+_OVER: Final = (SessionState.ENDED, SessionState.CANCELLED)
 
 
 class RoomSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -182,18 +182,20 @@ class Rooms:
 
     # -- joining
 
-    async def challenge(self, row: LiveSessionRow, url: str) -> Challenge:
+    async def challenge(self, row: LiveSessionRow, url: str) -> JoinChallenge:
         """A nonce with everything the proof must answer; good for 60 s and one join."""
         given = self.settings
         policy = policy_for(row, given.recording_policy)
         return self._joining.challenge(row, url, recording_policy=policy, notice=given.notice)
 
-    async def join(self, row: LiveSessionRow, proof: VerifiedEvent, url: str, body: bytes | None) -> Ticket | Rejection:
+    async def join(
+        self, row: LiveSessionRow, proof: VerifiedEvent, url: str, body: bytes | None
+    ) -> RoomTicket | Rejection:
         """Check a signed join proof; the answer is a ticket for the room socket, or why there is none."""
         checked = self._joining.check(row, proof, url, body)
         if isinstance(checked, Rejection):
             return checked
-        entry = Entry(
+        entry = TicketHolder(
             session_address=row.session_address,
             pubkey=proof.pubkey,
             device=checked.device,
@@ -294,7 +296,7 @@ class Rooms:
 
     # -- inside
 
-    async def _greeted(self, session_address: str, socket: SeatSocket) -> Entry | None:
+    async def _greeted(self, session_address: str, socket: SeatSocket) -> TicketHolder | None:
         try:
             async with asyncio.timeout(self.settings.greeting):
                 greeting = read_greeting(await socket.receive())
@@ -309,12 +311,12 @@ class Rooms:
                 return None
         return entry if entry is not None and entry.session_address == session_address else None
 
-    async def _returning(self, session_address: str, secret: str) -> Entry | None:
+    async def _returning(self, session_address: str, secret: str) -> TicketHolder | None:
         connection = await self._returns.redeem(secret)
         row = await self._keeper.session(session_address)
         if connection is None or row is None or connection.room != row.conference_room_id:
             return None
-        return Entry(
+        return TicketHolder(
             session_address=session_address,
             pubkey=connection.pubkey,
             device=connection.device,
@@ -323,7 +325,7 @@ class Rooms:
             fingerprint=await self._joining.fingerprint_of(session_address, connection),
         )
 
-    async def _seated(self, entry: Entry, socket: SeatSocket) -> Seat | None:
+    async def _seated(self, entry: TicketHolder, socket: SeatSocket) -> Seat | None:
         """Hold the socket until its person has a seat, or is turned away (None)."""
         waiter = Waiter(entry, int(self._clock.now()))
         reading = asyncio.create_task(_read_until_gone(socket))
@@ -332,7 +334,7 @@ class Rooms:
             while True:
                 waiter.bell.clear()
                 match await self._asked(waiter):
-                    case TurnedAway() as refusal:
+                    case EntryRefused() as refusal:
                         await _say(socket, refusal)
                         await socket.close(_CLOSE_REPLACED if waiter.replaced else _CLOSE_REFUSED, refusal.reason)
                         return None
@@ -348,34 +350,34 @@ class Rooms:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
 
-    async def _asked(self, waiter: Waiter) -> Seat | AwaitDoor | TurnedAway:
+    async def _asked(self, waiter: Waiter) -> Seat | AwaitDoor | EntryRefused:
         """What the door says now. One at a time: two who ask for the last seat must not both be told yes."""
         async with self._doors.hold(waiter.entry.session_address):
             if waiter.replaced:
-                return TurnedAway("replaced", "This device joined again in another page.")
+                return EntryRefused("replaced", "This device joined again in another page.")
             row = await self._keeper.session(waiter.entry.session_address)
             decision = Refuse(RefuseReason.ENDED) if row is None else await self._decide(row, waiter.entry, waiter)
             match decision:
                 case Refuse(reason):
-                    return TurnedAway(reason, REFUSE_TEXTS[reason])
+                    return EntryRefused(reason, REFUSE_TEXTS[reason])
                 case Admit() if row is not None:
                     return await self._take_seat(row, waiter.entry)
                 case AwaitDoor():
                     return decision
         raise AssertionError("every decision was looked at")
 
-    async def _take_seat(self, row: LiveSessionRow, entry: Entry) -> Seat | TurnedAway:
+    async def _take_seat(self, row: LiveSessionRow, entry: TicketHolder) -> Seat | EntryRefused:
         spec = self.settings.room_of(row)
         try:
             await self._engine.open_room(spec)  # staff may come before the doors open
         except EngineUnavailable:
-            return TurnedAway("engine", "The room's server does not answer. Join again in a moment.")
+            return EntryRefused("engine", "The room's server does not answer. Join again in a moment.")
         person = Person(
             pubkey=entry.pubkey, device=entry.device, role=Role(entry.role.value), fingerprint=entry.fingerprint
         )
         seat = await self._seats.take_seat(spec.room, person)
         if isinstance(seat, Rejection):
-            return TurnedAway(seat.slug, seat.detail)
+            return EntryRefused(seat.slug, seat.detail)
         await self._stand(row, {entry.pubkey}, ADMITTED)
         now = await self._keeper.session(entry.session_address)
         if now is None or now.state in _OVER:
@@ -396,7 +398,7 @@ class Rooms:
             self._waiting.wake_some(session_address)
 
     async def _decide(
-        self, row: LiveSessionRow, entry: Entry, waiter: Waiter | None = None
+        self, row: LiveSessionRow, entry: TicketHolder, waiter: Waiter | None = None
     ) -> Admit | AwaitDoor | Refuse:
         devices = {(present.connection.pubkey, present.connection.device) for present in (await self._snapshot(row))}
         devices |= self._waiting.devices_before(entry, waiter)
@@ -446,7 +448,7 @@ async def _read_until_gone(socket: SeatSocket) -> None:
         await socket.receive()
 
 
-async def _say(socket: SeatSocket, message: Waiting | TurnedAway) -> None:
+async def _say(socket: SeatSocket, message: Waiting | EntryRefused) -> None:
     await socket.send(msgspec.json.encode(message).decode())
 
 

@@ -14,7 +14,7 @@ from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.events import EventId, Pubkey
 from podium_protocol.live import reminders as messages
 from podium_protocol.live import seats
-from podium_protocol.live.lifecycle import State
+from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.rsvp import Rsvp, RsvpStatus, needs_reconfirmation
 from podium_storage.changes import Batch
 from podium_storage.database import Transaction
@@ -22,19 +22,19 @@ from podium_storage.store import Store
 from podium_storage.table.models import LedgerRow, LiveSessionRow, RoomMemberRow, RsvpRow
 
 _log = structlog.get_logger(__name__)
-_OPEN: Final = (State.SCHEDULED, State.ACTIVE)
+_OPEN: Final = (SessionState.SCHEDULED, SessionState.ACTIVE)
 _BY_PERSON: Final = "[lessonId+pubkey]"
 _ROWS_PER_SECOND: Final = 2_000  # a capped session of 10,000 is looked at as a whole once in 5 s, not once a batch
 _HELD: Final = "held"
 _WAITING: Final = "waiting"
 _NONE: Final = "none"
 _MESSAGE: Final = {
-    seats.SeatChangeKind.PROMOTED: messages.Message.PROMOTED,
-    seats.SeatChangeKind.WAITLISTED: messages.Message.WAITLISTED,
+    seats.SeatChangeKind.PROMOTED: messages.ReminderMessage.PROMOTED,
+    seats.SeatChangeKind.WAITLISTED: messages.ReminderMessage.WAITLISTED,
 }
 
 
-class Rsvps:
+class SeatService:
     """Owns the seat columns of the RSVP rows."""
 
     name = "rsvps"
@@ -187,7 +187,7 @@ class Rsvps:
 
 
 def _planned(change: seats.SeatChange, session: LiveSessionRow, *, is_old: bool, now: int) -> messages.PlannedMessage:
-    if _MESSAGE[change.kind] is messages.Message.PROMOTED:
+    if _MESSAGE[change.kind] is messages.ReminderMessage.PROMOTED:
         return messages.plan_promotion(now=now, ends_at=session.ends_at)
     plan = messages.plan_answer(messages.Standing.WAITLISTED, now=now, ends_at=session.ends_at, is_old=is_old)
     assert plan is not None, "waitlisted people are told so"

@@ -13,7 +13,7 @@ from podium_daemon.conference.service import ConferenceRecord, TrainingConferenc
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_protocol.events import Pubkey
-from podium_protocol.live.lifecycle import State
+from podium_protocol.live.lifecycle import SessionState
 from podium_storage.store import Store
 from podium_storage.table.models import LiveSessionRow
 
@@ -68,7 +68,7 @@ class CallersSessions:
         return ConferenceRecord(
             session_address=session_address,
             join_url=self._page_of(row),
-            is_active=row.state == State.ACTIVE,
+            is_active=row.state == SessionState.ACTIVE,
             conference_room_id=RoomId(row.conference_room_id),
             config=config_of(row),
             meeting_url=self._room_of(row).meeting_url,

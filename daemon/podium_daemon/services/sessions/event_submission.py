@@ -21,7 +21,7 @@ from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.limits import MAX_EVENT_BYTES, max_bytes_of
 from podium_protocol.live import private
-from podium_protocol.live.lifecycle import State
+from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.rsvp import read_rsvp
 from podium_protocol.live.session import NotASession, Session, Visibility, read_session
 from podium_protocol.nips import nip09
@@ -37,7 +37,7 @@ E2EE_UNAVAILABLE: Final = Rejection(
 )
 MAX_AHEAD: Final = 600  # seconds; relays and other clients drop what is dated further ahead (wire-formats.md)
 MAX_BEHIND: Final = 3600  # a draft signed later than this would lose against a newer revision: ask for a fresh one
-_OVER: Final = (State.ENDED, State.CANCELLED)
+_OVER: Final = (SessionState.ENDED, SessionState.CANCELLED)
 _COUNT_FOR_NOTHING: Final = {
     IngestOutcome.SUPERSEDED: Rejection(
         Slug.OUTDATED, "a newer event took the place of this one", "Ask for a fresh draft, sign it and send it."

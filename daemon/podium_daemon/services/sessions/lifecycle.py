@@ -18,7 +18,7 @@ from podium_daemon.writers.event_writer import EventWriter
 from podium_daemon.writers.live_status import StatusEvents
 from podium_daemon.writers.private_outbox import PrivateOutbox, status_letter
 from podium_protocol.events import Pubkey
-from podium_protocol.live.lifecycle import Run, State, Trigger, begin_run, end_run, move
+from podium_protocol.live.lifecycle import Run, SessionState, Trigger, begin_run, end_run, move
 from podium_protocol.live.lifecycle_rules import (
     Blocked,
     BlockReason,
@@ -149,7 +149,7 @@ class Lifecycle:
         """End by the instructor's signed command."""
 
         def check(facts: Facts, _policy: LifecyclePolicy, _now: int) -> Blocked | None:
-            return None if facts.state is State.ACTIVE else Blocked(BlockReason.WRONG_STATE, None)
+            return None if facts.state is SessionState.ACTIVE else Blocked(BlockReason.WRONG_STATE, None)
 
         return await self._command(session_address, by, Trigger.MANUAL_END, check)
 
@@ -248,7 +248,7 @@ class Lifecycle:
     def _note(self, row: LiveSessionRow, wakeup: int | None) -> None:
         if wakeup is not None:
             self._wakeups[row.session_address] = wakeup
-        if row.state in (State.SCHEDULED, State.ACTIVE):
+        if row.state in (SessionState.SCHEDULED, SessionState.ACTIVE):
             self._leads[row.session_address] = row.instructor_pubkey
 
     async def _attend(self, row: LiveSessionRow, now: int) -> int | None:
@@ -286,11 +286,13 @@ class Lifecycle:
 
     async def _facts(self, row: LiveSessionRow) -> Facts:
         seen: Sequence[IntervalRow] = ()
-        if row.state == State.ACTIVE or row.scheduled_at <= self._clock.now():  # before that nobody's presence counts
+        if (
+            row.state == SessionState.ACTIVE or row.scheduled_at <= self._clock.now()
+        ):  # before that nobody's presence counts
             key = [row.session_address, row.instructor_pubkey]
             seen = await self._store.intervals.where("[lessonId+pubkey]").equals(key).to_list()
         return Facts(
-            state=State(row.state),
+            state=SessionState(row.state),
             scheduled_start=row.scheduled_at,
             scheduled_end=row.ends_at,
             started_at=row.started_at,
@@ -319,7 +321,7 @@ class Lifecycle:
         _log.info(
             "a session moved", action="session.moved", session=row.session_address, trigger=trigger, state=after.state
         )
-        if after.state in (State.ENDED, State.CANCELLED) and after.conference_room_id is not None:
+        if after.state in (SessionState.ENDED, SessionState.CANCELLED) and after.conference_room_id is not None:
             await self._engine.close_room(RoomId(after.conference_room_id))
         return after
 
@@ -337,7 +339,7 @@ class Lifecycle:
         """Store the row together with the signed events that show it; False if somebody else was quicker."""
         events = await self._status.of(after)
         # not every ten minutes, as for strangers: where it moved, or where something came after the end
-        is_news = after.state != before.state or after.state == State.ENDED
+        is_news = after.state != before.state or after.state == SessionState.ENDED
         memory = await self._status.memory_of(after) if is_news else None
         written = [event.created_at for event in events] if memory is None else [memory.created_at]
         created_at = max(written, default=int(self._clock.now()))
@@ -376,16 +378,16 @@ def moved(row: LiveSessionRow, trigger: Trigger, at: int) -> LiveSessionRow:
     Raises:
         IllegalMove: not in the table.
     """
-    before, after = State(row.state), move(State(row.state), trigger)
+    before, after = SessionState(row.state), move(SessionState(row.state), trigger)
     runs = tuple(Run(*run) for run in row.runs)
     changed = msgspec.structs.replace(row, state=after.value, blocked_reason=None)
-    if after is State.ACTIVE:
+    if after is SessionState.ACTIVE:
         runs = begin_run(runs, at)
         changed = msgspec.structs.replace(changed, started_at=at, ended_at=None, end_reason=None, warned_at=None)
-    elif after is State.SCHEDULED:
+    elif after is SessionState.SCHEDULED:
         changed = msgspec.structs.replace(changed, ended_at=None, end_reason=None, warned_at=None)
-    elif after in (State.ENDED, State.CANCELLED):
-        if before is State.ACTIVE:
+    elif after in (SessionState.ENDED, SessionState.CANCELLED):
+        if before is SessionState.ACTIVE:
             runs = end_run(runs, max(at, runs[-1].start))
         changed = msgspec.structs.replace(changed, ended_at=at, end_reason=trigger.value.replace(" ", "_"))
     return msgspec.structs.replace(changed, runs=tuple((run.start, run.end) for run in runs))

@@ -21,7 +21,7 @@ from podium_protocol.errors import InvalidInput
 from podium_protocol.events import EventId, Pubkey, VerifiedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.live import private
-from podium_protocol.live.lifecycle import State
+from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.session import SessionLimits, objection_to
 from podium_protocol.live.session_spec import DEFAULT_LIMITS
 from podium_protocol.live.unread import Unread, write_unread
@@ -36,7 +36,7 @@ _log = structlog.get_logger(__name__)
 MAX_LISTED: Final = 500
 _MAX_TITLE: Final = 200
 _REMEMBERED: Final = 1_000  # events told of already: lists of instructors change, and then all are looked at again
-_RUNNING: Final = (State.SCHEDULED, State.ACTIVE)
+_RUNNING: Final = (SessionState.SCHEDULED, SessionState.ACTIVE)
 
 
 class PassedOverEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +51,7 @@ class PassedOverEvent(msgspec.Struct, frozen=True, kw_only=True):
     keeps: bool
 
 
-class PassedOver:
+class PassedOverEvents:
     """Counts and lists events of instructors that are no sessions here. `counts`: by reason, since the start."""
 
     def __init__(

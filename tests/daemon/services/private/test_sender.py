@@ -8,7 +8,7 @@ from podium_protocol.events import VerifiedEvent, verify_json
 from podium_protocol.nips import nip13
 from podium_protocol.nips.nip11 import RelayLimits
 from podium_storage.changes import Batch
-from podium_storage.outbox.values import Accepted, RelayRefused
+from podium_storage.outbox.values import RelayAccepted, RelayRefused
 from podium_storage.table.models import LetterRow
 from tests.support.private import edited, opened, scheduled
 from tests.support.world import EVERYTHING, INBOX, OWN_INBOX, World, new_key, world
@@ -157,7 +157,7 @@ async def test_what_a_relay_refuses_is_written_down() -> None:
         await here.post._turn(EVERYTHING)
         rows = await here.outbox.due(here.now)
         answers = [
-            RelayRefused(row.id, "blocked: not you") if row.relay == INBOX else Accepted(row.id, "thanks")
+            RelayRefused(row.id, "blocked: not you") if row.relay == INBOX else RelayAccepted(row.id, "thanks")
             for row in rows
         ]
         await here.outbox.record(answers, now=here.now)
@@ -200,7 +200,7 @@ async def test_an_old_answer_of_a_relay_says_nothing_of_a_newer_letter() -> None
         await here.post._turn(EVERYTHING)
         late = await here.outbox.due(here.now)
         await edited(here, row, title="Other knots")
-        await here.outbox.record([Accepted(one.id) for one in late], now=here.now)
+        await here.outbox.record([RelayAccepted(one.id) for one in late], now=here.now)
         await here.turn()
         assert len(opened(here, ada, kinds.GENERIC_REPOST)) == 1
         assert (await letters(here, ada.pubkey))["session"].state == "sent"

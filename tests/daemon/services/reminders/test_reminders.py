@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from podium_daemon.runtime.supervisor import Stop
-from podium_daemon.services.reminders.reminders import Reminders
+from podium_daemon.services.reminders.reminders import ReminderService
 from podium_daemon.writers.gift_wrapper import ASKED_WITHIN, LOOK_AGAIN, NOT_READ, Work
 from podium_protocol import kinds, tags
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.lifecycle_rules import StartPolicy
-from podium_protocol.live.reminders import Message
+from podium_protocol.live.reminders import ReminderMessage
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.nips import nip13, nip40
 from podium_protocol.nips.nip11 import RelayLimits
@@ -339,7 +339,7 @@ class _Work(msgspec.Struct):
     writes: int = 0
 
 
-async def _until_quiet(here: World, reminders: Reminders) -> _Work:
+async def _until_quiet(here: World, reminders: ReminderService) -> _Work:
     """Start the service as after a restart, and count what it does until it rests (or does not)."""
     work, stop, taken = _Work(), Stop(here.clock), reminders._turn
 
@@ -449,9 +449,9 @@ async def test_a_reload_moves_and_drops_what_was_planned_and_not_sent() -> None:
         before = here.reminders.settings
         offsets = {each.message: each for each in before.planner.policy.offsets}
         new = (
-            msgspec.structs.replace(offsets[Message.DAY], before=47 * 3600, closes=10 * 3600),
-            msgspec.structs.replace(offsets[Message.QUARTER], before=72 * 3600),
-            offsets[Message.START],
+            msgspec.structs.replace(offsets[ReminderMessage.DAY], before=47 * 3600, closes=10 * 3600),
+            msgspec.structs.replace(offsets[ReminderMessage.QUARTER], before=72 * 3600),
+            offsets[ReminderMessage.START],
         )
         policy = msgspec.structs.replace(before.planner.policy, offsets=new)
         planner = msgspec.structs.replace(before.planner, policy=policy)

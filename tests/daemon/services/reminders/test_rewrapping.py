@@ -11,7 +11,7 @@ from podium_protocol.limits import MAX_BACKDATING
 from podium_protocol.nips import nip13, nip17, nip59
 from podium_protocol.nips.nip11 import RelayLimits
 from podium_storage.outbox import outbox as outbox_module
-from podium_storage.outbox.values import Accepted, OutboxRow, RelayRefused
+from podium_storage.outbox.values import OutboxRow, RelayAccepted, RelayRefused
 from podium_storage.table.models import LedgerRow, LiveSessionRow
 from tests.support.world import EVERYTHING, INBOX, World, new_key, world
 
@@ -171,7 +171,7 @@ async def test_what_another_relay_has_is_not_sent_again() -> None:
         await here.answer(person, session)
         await plan(here)
         rows = await waiting(here)
-        await here.outbox.record([Accepted(row.id) for row in rows if row.relay == OTHER_INBOX], now=here.now)
+        await here.outbox.record([RelayAccepted(row.id) for row in rows if row.relay == OTHER_INBOX], now=here.now)
         await refuse(here)
         await plan(here)
         assert await waiting(here) == []

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podium_daemon.services.rooms.door import ADMITTED, REFUSE_TEXTS, REMOVED, WAIT_TEXTS, DoorKeeper, role_of
-from podium_daemon.services.rooms.entry import Entry
+from podium_daemon.services.rooms.entry import TicketHolder
 from podium_protocol.events import Pubkey
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.admission import (
@@ -38,7 +38,7 @@ async def asked(
     policy: DoorPolicy | None = None,
 ) -> Admission:
     """What the door says to somebody, with these (pubkey, device) in the room."""
-    entry = Entry(
+    entry = TicketHolder(
         session_address=row.session_address,
         pubkey=key.pubkey,
         device=device,
@@ -128,7 +128,9 @@ async def test_a_policy_that_was_replaced_counts_from_then_on() -> None:
         row, key = await live(here, waiting_room=True), new_key()
         await here.answer(key, row)
         keeper = DoorKeeper(here.store, DoorPolicy())
-        entry = Entry(session_address=row.session_address, pubkey=key.pubkey, device="a", role=DoorRole.PARTICIPANT)
+        entry = TicketHolder(
+            session_address=row.session_address, pubkey=key.pubkey, device="a", role=DoorRole.PARTICIPANT
+        )
         assert isinstance(await keeper.decide(row, entry, (), here.now), AwaitDoor)
         keeper.policy = DoorPolicy(auto_admit_confirmed=True)
         assert isinstance(await keeper.decide(row, entry, (), here.now), Admit)
@@ -205,7 +207,7 @@ async def test_newcomers_agree_while_it_is_recorded() -> None:
         row, other, key = await live(here), await live(here), new_key()
         recorded = {row.session_address}
         keeper = DoorKeeper(here.store, DoorPolicy(), recorded.__contains__)
-        entry = Entry(
+        entry = TicketHolder(
             session_address=row.session_address, pubkey=key.pubkey, device="laptop", role=DoorRole.PARTICIPANT
         )
         assert await keeper.decide(row, entry, (), here.now) == AwaitDoor(WaitReason.CONSENT_REQUIRED)

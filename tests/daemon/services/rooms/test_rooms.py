@@ -921,11 +921,11 @@ class TestServing:
     async def test_secrets_are_in_no_representation(self, here: Site) -> None:
         """A ticket or a resume secret printed by mistake is not a leak."""
         row, key = await live(here), new_key()
-        from podium_daemon.services.rooms.entry import Ticket
+        from podium_daemon.services.rooms.entry import RoomTicket
 
         asked = await here.challenge(row)
         proof = signed(key, here.proof(key, row, "laptop", asked))
         url = here.base + here.path_of(row, "join")
         ticket = await here.here.rooms.join(row, proof, url, None)
-        assert isinstance(ticket, Ticket)
+        assert isinstance(ticket, RoomTicket)
         assert ticket.token not in repr(ticket)

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from podium_daemon.conference.seats import SocketGone
-from podium_daemon.services.rooms.entry import Entry, Waiter, WaitingRoom
+from podium_daemon.services.rooms.entry import TicketHolder, Waiter, WaitingRoom
 from podium_protocol.events import Pubkey
 from podium_protocol.live.admission import DoorRole, WaitReason
 
@@ -17,7 +17,7 @@ HERE, THERE = "31923:x:here", "31923:x:there"
 
 def waiter(pubkey: Pubkey, device: str = "laptop", *, lesson: str = HERE, reason: WaitReason | None = None) -> Waiter:
     """Somebody at a door, who was told a reason."""
-    found = Waiter(Entry(session_address=lesson, pubkey=pubkey, device=device, role=DoorRole.PARTICIPANT), 1)
+    found = Waiter(TicketHolder(session_address=lesson, pubkey=pubkey, device=device, role=DoorRole.PARTICIPANT), 1)
     found.reason = reason
     return found
 
