@@ -23,7 +23,7 @@ from podium_daemon.conference.engines.janus.settings import JanusPlace
 from podium_daemon.conference.events import ConnectionId, RoomId, TrackChange, TrackKind
 from podium_daemon.conference.page_media.messages import Changed, Command, Dropped, Enter, Frame, PageMessage, Report
 from podium_daemon.conference.page_media.signals import decode_signal
-from podium_daemon.conference.signaling import FrameFlaw
+from podium_daemon.conference.signaling import SignalFlaw
 from podium_daemon.runtime.clock import SystemClock
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.events import Pubkey
@@ -169,7 +169,7 @@ class _Direct:
         """As the seat does it."""
         signal = decode_signal(frame)
         assert signal is not None
-        assert not isinstance(signal, FrameFlaw), signal
+        assert not isinstance(signal, SignalFlaw), signal
         command: Command = PageMessage(self._connection, signal)
         self._media.send(command)
 

@@ -22,7 +22,7 @@ from aiortc import MediaStreamTrack, RTCCertificate, RTCConfiguration, RTCPeerCo
 from aiortc.mediastreams import MediaStreamError
 from aiortc.rtcconfiguration import RTCBundlePolicy
 
-from podium_daemon.conference.engines.embedded.connections import Publisher
+from podium_daemon.conference.engines.embedded.connections import PublisherConnection
 from podium_daemon.conference.engines.embedded.datagrams import guard
 from podium_daemon.conference.engines.embedded.room import MediaServer as Rooms
 from podium_daemon.conference.events import ConnectionId, RoomId, TrackChange, TrackKind
@@ -30,7 +30,7 @@ from podium_daemon.conference.page_media.media_host import MediaObserver
 from podium_daemon.conference.page_media.messages import Changed, Command, Dropped, Enter, Frame, PageMessage, Report
 from podium_daemon.conference.page_media.signals import decode_signal
 from podium_daemon.conference.seats import Seat
-from podium_daemon.conference.signaling import FrameFlaw
+from podium_daemon.conference.signaling import SignalFlaw
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.events import Pubkey
 from tests.support.until import until
@@ -309,7 +309,7 @@ class House:
         """Wait until something was told of somebody's track."""
         await settled(lambda: self.changes(pubkey).count((kind, change)) >= times, f"{kind} {change}")
 
-    def publisher(self, pubkey: Pubkey) -> Publisher:
+    def publisher(self, pubkey: Pubkey) -> PublisherConnection:
         """The connection on which somebody publishes."""
         publisher = self.rooms._seats[ConnectionId(pubkey[:16])][1]._publisher
         assert publisher is not None
@@ -344,7 +344,7 @@ class _Direct:
         """As the seat does it."""
         signal = decode_signal(frame)
         assert signal is not None
-        assert not isinstance(signal, FrameFlaw), signal
+        assert not isinstance(signal, SignalFlaw), signal
         await self._rooms.handle(PageMessage(self._connection, signal))
 
     async def get(self) -> str:

@@ -40,7 +40,7 @@ from podium_daemon.conference.events import (
 )
 from podium_daemon.conference.journal import EventJournal
 from podium_daemon.conference.seats import LinkRoom, LinkSeat, SeatSettings
-from podium_daemon.conference.signaling import Ended, FrameFlaw, Removed, ServerMessage, Welcome
+from podium_daemon.conference.signaling import Ended, Removed, ServerMessage, SignalFlaw, Welcome
 from podium_daemon.conference.unsupported_controls import InRoomControls
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection, Slug
@@ -204,7 +204,7 @@ class OwnSignallingEngine(InRoomControls, ABC):
         seat.evidence = self._clock.monotonic()
         self._silence.move_to_end(seat.connection.id)
 
-    def flawed(self, flaw: FrameFlaw) -> None:
+    def flawed(self, flaw: SignalFlaw) -> None:
         """See `SeatHost`."""
         self.flaws[flaw] += 1
 

@@ -12,7 +12,7 @@ import msgspec
 
 from podium_daemon.conference.engine import Connection, ConnectionId, LeaveReason, Person, RandomBytes, RoomId
 from podium_daemon.conference.seats import LinkSeat
-from podium_daemon.conference.signaling import Ended, FrameFlaw, MeetingAt, Removed, ServerMessage, Welcome
+from podium_daemon.conference.signaling import Ended, MeetingAt, Removed, ServerMessage, SignalFlaw, Welcome
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.secret_table import SecretTable, digest_of
@@ -86,7 +86,7 @@ class Lobby:
     def heard(self, seat: LinkSeat) -> None:
         """See `SeatHost`. A page that is open says nothing of who is in the room."""
 
-    def flawed(self, flaw: FrameFlaw) -> None:
+    def flawed(self, flaw: SignalFlaw) -> None:
         """See `SeatHost`. Nothing that a page says here has an effect."""
 
     def end(self, seat: LinkSeat, reason: LeaveReason, last: ServerMessage | None = None) -> None:

@@ -16,7 +16,7 @@ import msgspec
 from podium_daemon.conference.engine import Person, RoomSpec
 from podium_daemon.conference.events import Connection, LeaveReason, RoomId
 from podium_daemon.conference.journal import REMEMBERED_EVENTS
-from podium_daemon.conference.signaling import CLOSE_CODES, Beat, FrameFlaw, Leave, ServerMessage, decode, encode
+from podium_daemon.conference.signaling import CLOSE_CODES, Beat, Leave, ServerMessage, SignalFlaw, decode, encode
 from podium_daemon.conference.values import MAX_DEVICES
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_protocol.errors import InvalidInput
@@ -147,7 +147,7 @@ class SeatHost(Protocol):
     def heard(self, seat: LinkSeat) -> None:
         """A sign of life came from the seat's browser."""
 
-    def flawed(self, flaw: FrameFlaw) -> None:
+    def flawed(self, flaw: SignalFlaw) -> None:
         """A frame was dropped."""
 
     def end(self, seat: LinkSeat, reason: LeaveReason) -> None:
@@ -189,7 +189,7 @@ class LinkSeat:
                 await self.leave(LeaveReason.LEFT)
             case flaw:
                 self._host.flawed(flaw)
-                if flaw is FrameFlaw.UNKNOWN_TYPE:
+                if flaw is SignalFlaw.UNKNOWN_TYPE:
                     self.beat()
 
     async def leave(self, reason: LeaveReason) -> None:

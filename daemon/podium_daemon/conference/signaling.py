@@ -117,7 +117,7 @@ class Leave(msgspec.Struct, frozen=True, tag="leave", forbid_unknown_fields=True
     """The person leaves."""
 
 
-class Hand(msgspec.Struct, frozen=True, tag="hand", forbid_unknown_fields=True):
+class HandMessage(msgspec.Struct, frozen=True, tag="hand", forbid_unknown_fields=True):
     """The person raises or lowers their hand. It is for the daemon and never comes to an engine."""
 
     up: bool
@@ -137,7 +137,7 @@ class GivenKey(msgspec.Struct, frozen=True, tag="key", forbid_unknown_fields=Tru
 ClientMessage = Beat | Leave
 
 
-class FrameFlaw(StrEnum):
+class SignalFlaw(StrEnum):
     """Why a frame was dropped; the name of the counter that is raised."""
 
     TOO_LARGE = "too_large"
@@ -152,7 +152,7 @@ class _Envelope(msgspec.Struct):
 
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _message_decoder: Final[msgspec.json.Decoder[ClientMessage]] = msgspec.json.Decoder(Beat | Leave)
-_daemon_decoder: Final[msgspec.json.Decoder[Hand | GivenKey]] = msgspec.json.Decoder(Hand | GivenKey)
+_daemon_decoder: Final[msgspec.json.Decoder[HandMessage | GivenKey]] = msgspec.json.Decoder(HandMessage | GivenKey)
 _DAEMON_TYPE: Final = re.compile(rb'"(?:hand|key)"')
 _KNOWN_TYPES: Final = frozenset({"beat", "leave"})
 
@@ -162,18 +162,18 @@ def encode(message: ServerMessage) -> str:
     return msgspec.json.encode(message).decode()
 
 
-def decode(frame: str | bytes) -> ClientMessage | FrameFlaw:
+def decode(frame: str | bytes) -> ClientMessage | SignalFlaw:
     """Read one frame from a browser."""
     if len(frame) > MAX_FRAME_BYTES:  # a character is at least a byte: nothing long is encoded only to be measured
-        return FrameFlaw.TOO_LARGE
+        return SignalFlaw.TOO_LARGE
     try:
         raw = frame.encode() if isinstance(frame, str) else frame
     except UnicodeEncodeError:  # a lone surrogate
-        return FrameFlaw.NOT_JSON
-    return _decode(raw) if len(raw) <= MAX_FRAME_BYTES else FrameFlaw.TOO_LARGE
+        return SignalFlaw.NOT_JSON
+    return _decode(raw) if len(raw) <= MAX_FRAME_BYTES else SignalFlaw.TOO_LARGE
 
 
-def decode_for_daemon(frame: str | bytes) -> Hand | GivenKey | None:
+def decode_for_daemon(frame: str | bytes) -> HandMessage | GivenKey | None:
     """What a frame from a browser says to the daemon, as strictly as `decode`; None for every other frame."""
     if len(frame) > MAX_FRAME_BYTES:
         return None
@@ -187,12 +187,12 @@ def decode_for_daemon(frame: str | bytes) -> Hand | GivenKey | None:
         return None
 
 
-def _decode(raw: bytes) -> ClientMessage | FrameFlaw:
+def _decode(raw: bytes) -> ClientMessage | SignalFlaw:
     try:
         envelope = _decode_envelope(raw)
         read_json(raw)
-        return _message_decoder.decode(raw) if envelope.type in _KNOWN_TYPES else FrameFlaw.UNKNOWN_TYPE
+        return _message_decoder.decode(raw) if envelope.type in _KNOWN_TYPES else SignalFlaw.UNKNOWN_TYPE
     except msgspec.ValidationError:
-        return FrameFlaw.BAD_SHAPE
+        return SignalFlaw.BAD_SHAPE
     except (ValueError, RecursionError):  # msgspec.DecodeError, bytes that are no UTF-8, a key twice
-        return FrameFlaw.NOT_JSON
+        return SignalFlaw.NOT_JSON

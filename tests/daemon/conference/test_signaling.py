@@ -14,15 +14,15 @@ from podium_daemon.conference.signaling import (
     MAX_FRAME_BYTES,
     Beat,
     Ended,
-    FrameFlaw,
     GivenKey,
-    Hand,
+    HandMessage,
     HandState,
     Leave,
     Notice,
     Removed,
     Resume,
     ServerMessage,
+    SignalFlaw,
     Welcome,
     decode,
     decode_for_daemon,
@@ -64,39 +64,39 @@ def test_a_goodbye_is_read() -> None:
 @pytest.mark.parametrize(
     ("frame", "flaw"),
     [
-        ("", FrameFlaw.NOT_JSON),
-        ("{", FrameFlaw.NOT_JSON),
-        ('{"type":"beat"}x', FrameFlaw.NOT_JSON),
-        ('{"type":"beat"}{"type":"leave"}', FrameFlaw.NOT_JSON),
-        ("{'type':'beat'}", FrameFlaw.NOT_JSON),
-        ('{"type":"beat",}', FrameFlaw.NOT_JSON),
-        ('{"type":"beat","n":NaN}', FrameFlaw.NOT_JSON),
-        (b"\xff\xfe{}", FrameFlaw.NOT_JSON),
-        (b'{"type":"be\xffat"}', FrameFlaw.NOT_JSON),
-        ('{"type":"\ud800"}', FrameFlaw.NOT_JSON),
-        ('{"type":"beat","type":"leave"}', FrameFlaw.NOT_JSON),
-        ('{"type":"leave","\\u0074ype":"beat"}', FrameFlaw.NOT_JSON),
-        ('{"type":"beat","x":' + "[" * (MAX_FRAME_BYTES - 19), FrameFlaw.NOT_JSON),
-        ("[" * MAX_FRAME_BYTES, FrameFlaw.BAD_SHAPE),
-        ("null", FrameFlaw.BAD_SHAPE),
-        ("1e9", FrameFlaw.BAD_SHAPE),
-        ('"beat"', FrameFlaw.BAD_SHAPE),
-        ('["beat"]', FrameFlaw.BAD_SHAPE),
-        ("{}", FrameFlaw.BAD_SHAPE),
-        ('{"type":null}', FrameFlaw.BAD_SHAPE),
-        ('{"type":["beat"]}', FrameFlaw.BAD_SHAPE),
-        ('{"type":"beat","pubkey":"someone else"}', FrameFlaw.BAD_SHAPE),
-        ('{"type":"leave","reason":"bored"}', FrameFlaw.BAD_SHAPE),
-        ('{"type":"Beat"}', FrameFlaw.UNKNOWN_TYPE),
-        ('{"type":""}', FrameFlaw.UNKNOWN_TYPE),
-        ('{"type":"offer","sdp":"v=0"}', FrameFlaw.UNKNOWN_TYPE),
-        ('{"type":"welcome","connection":"c","heartbeat":1}', FrameFlaw.UNKNOWN_TYPE),
-        (" " * MAX_FRAME_BYTES + '{"type":"beat"}', FrameFlaw.TOO_LARGE),
-        (b"x" * (MAX_FRAME_BYTES + 1), FrameFlaw.TOO_LARGE),
-        ("é" * MAX_FRAME_BYTES, FrameFlaw.TOO_LARGE),
+        ("", SignalFlaw.NOT_JSON),
+        ("{", SignalFlaw.NOT_JSON),
+        ('{"type":"beat"}x', SignalFlaw.NOT_JSON),
+        ('{"type":"beat"}{"type":"leave"}', SignalFlaw.NOT_JSON),
+        ("{'type':'beat'}", SignalFlaw.NOT_JSON),
+        ('{"type":"beat",}', SignalFlaw.NOT_JSON),
+        ('{"type":"beat","n":NaN}', SignalFlaw.NOT_JSON),
+        (b"\xff\xfe{}", SignalFlaw.NOT_JSON),
+        (b'{"type":"be\xffat"}', SignalFlaw.NOT_JSON),
+        ('{"type":"\ud800"}', SignalFlaw.NOT_JSON),
+        ('{"type":"beat","type":"leave"}', SignalFlaw.NOT_JSON),
+        ('{"type":"leave","\\u0074ype":"beat"}', SignalFlaw.NOT_JSON),
+        ('{"type":"beat","x":' + "[" * (MAX_FRAME_BYTES - 19), SignalFlaw.NOT_JSON),
+        ("[" * MAX_FRAME_BYTES, SignalFlaw.BAD_SHAPE),
+        ("null", SignalFlaw.BAD_SHAPE),
+        ("1e9", SignalFlaw.BAD_SHAPE),
+        ('"beat"', SignalFlaw.BAD_SHAPE),
+        ('["beat"]', SignalFlaw.BAD_SHAPE),
+        ("{}", SignalFlaw.BAD_SHAPE),
+        ('{"type":null}', SignalFlaw.BAD_SHAPE),
+        ('{"type":["beat"]}', SignalFlaw.BAD_SHAPE),
+        ('{"type":"beat","pubkey":"someone else"}', SignalFlaw.BAD_SHAPE),
+        ('{"type":"leave","reason":"bored"}', SignalFlaw.BAD_SHAPE),
+        ('{"type":"Beat"}', SignalFlaw.UNKNOWN_TYPE),
+        ('{"type":""}', SignalFlaw.UNKNOWN_TYPE),
+        ('{"type":"offer","sdp":"v=0"}', SignalFlaw.UNKNOWN_TYPE),
+        ('{"type":"welcome","connection":"c","heartbeat":1}', SignalFlaw.UNKNOWN_TYPE),
+        (" " * MAX_FRAME_BYTES + '{"type":"beat"}', SignalFlaw.TOO_LARGE),
+        (b"x" * (MAX_FRAME_BYTES + 1), SignalFlaw.TOO_LARGE),
+        ("é" * MAX_FRAME_BYTES, SignalFlaw.TOO_LARGE),
     ],
 )
-def test_a_flawed_frame_is_named(frame: str | bytes, flaw: FrameFlaw) -> None:
+def test_a_flawed_frame_is_named(frame: str | bytes, flaw: SignalFlaw) -> None:
     """Every kind of garbage is a value with its flaw."""
     assert decode(frame) is flaw
 
@@ -112,7 +112,7 @@ def test_the_largest_frame_is_still_read() -> None:
 )
 def test_no_frame_raises(frame: str | bytes) -> None:
     """Whatever a stranger sends, the answer is a message or a flaw."""
-    assert isinstance(decode(frame), Beat | Leave | FrameFlaw)
+    assert isinstance(decode(frame), Beat | Leave | SignalFlaw)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_no_frame_raises(frame: str | bytes) -> None:
 def test_a_hand_is_read_as_strictly_as_the_rest(frame: str | bytes, up: bool | None) -> None:
     """Exactly the message of a hand, or nothing; a flawed one never raises."""
     found = decode_for_daemon(frame)
-    assert found == (None if up is None else Hand(up))
+    assert found == (None if up is None else HandMessage(up))
 
 
 def test_a_key_is_read_as_strictly_as_the_rest() -> None:

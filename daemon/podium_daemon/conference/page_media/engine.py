@@ -48,7 +48,7 @@ from podium_daemon.conference.page_media.recordings import collect, folder_of
 from podium_daemon.conference.page_media.settings import CAPABILITIES, PageMediaSettings, page_servers
 from podium_daemon.conference.page_media.signals import Away, PageSignal, ServerSignal, decode_signal, encode_signal
 from podium_daemon.conference.seats import LinkRoom, LinkSeat
-from podium_daemon.conference.signaling import FrameFlaw
+from podium_daemon.conference.signaling import SignalFlaw
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.supervisor import Stop
@@ -77,7 +77,7 @@ class MediaSeat(LinkSeat):
         match decode_signal(frame):
             case None:
                 await super().receive(frame)
-            case FrameFlaw() as flaw:
+            case SignalFlaw() as flaw:
                 self._engine.flawed(flaw)
             case message:
                 if self.over is None:

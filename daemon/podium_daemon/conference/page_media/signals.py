@@ -12,7 +12,7 @@ import msgspec
 
 from podium_daemon.conference.events import ConnectionId, TrackKind
 from podium_daemon.conference.page_media.sdp import MAX_SDP
-from podium_daemon.conference.signaling import FrameFlaw
+from podium_daemon.conference.signaling import SignalFlaw
 from podium_protocol.strict_json import read_json
 
 MAX_SIGNAL_BYTES: Final = MAX_SDP + 4096  # line ends are two characters more in JSON; the room socket takes 64 KiB
@@ -138,17 +138,17 @@ def encode_signal(signal: ServerSignal) -> str:
     return msgspec.json.encode(signal).decode()
 
 
-def decode_signal(frame: str | bytes) -> PageSignal | FrameFlaw | None:
+def decode_signal(frame: str | bytes) -> PageSignal | SignalFlaw | None:
     """A media message from a page, what is wrong with it, or None if the frame is none."""
     if len(frame) > MAX_SIGNAL_BYTES:
-        return FrameFlaw.TOO_LARGE
+        return SignalFlaw.TOO_LARGE
     try:
         raw = frame.encode() if isinstance(frame, str) else frame
         if b'"media"' not in raw or _decode_envelope(raw).type != "media":
             return None
         read_json(raw)
-        return _decoder.decode(raw) if len(raw) <= MAX_SIGNAL_BYTES else FrameFlaw.TOO_LARGE
+        return _decoder.decode(raw) if len(raw) <= MAX_SIGNAL_BYTES else SignalFlaw.TOO_LARGE
     except msgspec.ValidationError:
-        return FrameFlaw.BAD_SHAPE
+        return SignalFlaw.BAD_SHAPE
     except (ValueError, RecursionError):  # no JSON, no UTF-8, a lone surrogate, a key twice
-        return FrameFlaw.NOT_JSON
+        return SignalFlaw.NOT_JSON

@@ -15,7 +15,14 @@ import structlog
 from podium_daemon.conference.engine import ConferenceEngine, RoomId, Support
 from podium_daemon.conference.events import LeaveReason, Role
 from podium_daemon.conference.seats import Seat, SeatSocket, Signalling, run_seat
-from podium_daemon.conference.signaling import GivenKey, Hand, KeyHolders, PassedKey, Spotlight, decode_for_daemon
+from podium_daemon.conference.signaling import (
+    GivenKey,
+    HandMessage,
+    KeyHolders,
+    PassedKey,
+    Spotlight,
+    decode_for_daemon,
+)
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.services.rooms.hands import RoomHands
 from podium_protocol.events import Pubkey
@@ -145,7 +152,7 @@ _BEAT: Final = '{"type":"beat"}'
 class _TakenOut:
     """A socket whose messages for the daemon are taken out: the engine hears a sign of life in their place."""
 
-    def __init__(self, socket: SeatSocket, heard: Callable[[Hand | GivenKey], Awaitable[None]]) -> None:
+    def __init__(self, socket: SeatSocket, heard: Callable[[HandMessage | GivenKey], Awaitable[None]]) -> None:
         self._socket = socket
         self._heard = heard
 
@@ -178,9 +185,9 @@ class RoomTalk:
     async def run_seat(self, session_address: str, seat: Seat, socket: SeatSocket, *, encrypted: bool) -> LeaveReason:
         """`seats.run_seat`; `encrypted`: the session requires end-to-end encryption."""
 
-        async def heard(message: Hand | GivenKey) -> None:
+        async def heard(message: HandMessage | GivenKey) -> None:
             match message:
-                case Hand(up):
+                case HandMessage(up):
                     await self._hands.put(session_address, seat, up=up)
                 case GivenKey():
                     await self._keys.give(session_address, seat, message)

@@ -21,7 +21,7 @@ from podium_daemon.conference.page_media.signals import (
     decode_signal,
     encode_signal,
 )
-from podium_daemon.conference.signaling import FrameFlaw
+from podium_daemon.conference.signaling import SignalFlaw
 
 
 @pytest.mark.parametrize(
@@ -50,23 +50,23 @@ def test_other_messages_are_left_to_others(frame: str) -> None:
 @pytest.mark.parametrize(
     ("frame", "flaw"),
     [
-        ('{"type":"media"}', FrameFlaw.BAD_SHAPE),
-        ('{"type":"media","do":"begin"}', FrameFlaw.BAD_SHAPE),
-        ('{"type":"media","do":"publish"}', FrameFlaw.BAD_SHAPE),
-        ('{"type":"media","do":"publish","sdp":7}', FrameFlaw.BAD_SHAPE),
-        ('{"type":"media","do":"publish","sdp":"v=0","pubkey":"aa"}', FrameFlaw.BAD_SHAPE),
-        ('{"type":"media","do":"watch","offer":-1,"sdp":""}', FrameFlaw.BAD_SHAPE),
-        ('{"type":"media","do":"watch","offer":99999999999,"sdp":""}', FrameFlaw.BAD_SHAPE),
-        ('{"type":"media","do":"sending","audio":1,"video":false,"screen":false}', FrameFlaw.BAD_SHAPE),
-        ('{"type":"media","do":"watch","do":"publish","sdp":"x"}', FrameFlaw.NOT_JSON),
-        ('{"type":"media","do":"watch"', FrameFlaw.NOT_JSON),
-        ('{"type":"media","do":"publish","sdp":"\ud800"}', FrameFlaw.NOT_JSON),
-        (b'{"type":"media","do":"publish","sdp":"\xff"}', FrameFlaw.NOT_JSON),
-        ("[" * 5000 + '"media"', FrameFlaw.BAD_SHAPE),
-        ('{"type":"media","do":"publish","sdp":"' + "x" * MAX_SIGNAL_BYTES + '"}', FrameFlaw.TOO_LARGE),
+        ('{"type":"media"}', SignalFlaw.BAD_SHAPE),
+        ('{"type":"media","do":"begin"}', SignalFlaw.BAD_SHAPE),
+        ('{"type":"media","do":"publish"}', SignalFlaw.BAD_SHAPE),
+        ('{"type":"media","do":"publish","sdp":7}', SignalFlaw.BAD_SHAPE),
+        ('{"type":"media","do":"publish","sdp":"v=0","pubkey":"aa"}', SignalFlaw.BAD_SHAPE),
+        ('{"type":"media","do":"watch","offer":-1,"sdp":""}', SignalFlaw.BAD_SHAPE),
+        ('{"type":"media","do":"watch","offer":99999999999,"sdp":""}', SignalFlaw.BAD_SHAPE),
+        ('{"type":"media","do":"sending","audio":1,"video":false,"screen":false}', SignalFlaw.BAD_SHAPE),
+        ('{"type":"media","do":"watch","do":"publish","sdp":"x"}', SignalFlaw.NOT_JSON),
+        ('{"type":"media","do":"watch"', SignalFlaw.NOT_JSON),
+        ('{"type":"media","do":"publish","sdp":"\ud800"}', SignalFlaw.NOT_JSON),
+        (b'{"type":"media","do":"publish","sdp":"\xff"}', SignalFlaw.NOT_JSON),
+        ("[" * 5000 + '"media"', SignalFlaw.BAD_SHAPE),
+        ('{"type":"media","do":"publish","sdp":"' + "x" * MAX_SIGNAL_BYTES + '"}', SignalFlaw.TOO_LARGE),
     ],
 )
-def test_a_flawed_message_is_named(frame: str | bytes, flaw: FrameFlaw) -> None:
+def test_a_flawed_message_is_named(frame: str | bytes, flaw: SignalFlaw) -> None:
     """It is counted under that name and dropped; the seat stays."""
     assert decode_signal(frame) is flaw
 

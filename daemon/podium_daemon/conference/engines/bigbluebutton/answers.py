@@ -48,7 +48,7 @@ class Element(msgspec.Struct, frozen=True):
         return [Element(found) for found in self._found.iterfind("/".join(path))]
 
 
-class Answer(msgspec.Struct, frozen=True):
+class ServerAnswer(msgspec.Struct, frozen=True):
     """A `response`: whether the call succeeded, and the server's key and words for it."""
 
     ok: bool
@@ -57,7 +57,7 @@ class Answer(msgspec.Struct, frozen=True):
     root: Element
 
 
-def read_answer(body: bytes) -> Answer:
+def read_answer(body: bytes) -> ServerAnswer:
     """Read an answer.
 
     Raises:
@@ -67,7 +67,7 @@ def read_answer(body: bytes) -> Answer:
     code = root.value("returncode")
     if root.name != "response" or code not in ("SUCCESS", "FAILED"):
         raise NotAnAnswer("it is no `response` with a return code")
-    return Answer(code == "SUCCESS", root.value("messageKey")[:100], root.value("message")[:300], root)
+    return ServerAnswer(code == "SUCCESS", root.value("messageKey")[:100], root.value("message")[:300], root)
 
 
 def _parse(body: bytes) -> Element:

@@ -9,7 +9,7 @@ import httpx
 import msgspec
 
 from podium_daemon.conference.engine import EngineUnavailable, Person, Role
-from podium_daemon.conference.engines.bigbluebutton.answers import Answer, NotAnAnswer, read_answer
+from podium_daemon.conference.engines.bigbluebutton.answers import NotAnAnswer, ServerAnswer, read_answer
 from podium_daemon.conference.engines.bigbluebutton.settings import BigBlueButtonSettings
 from podium_daemon.conference.engines.bigbluebutton.signing import call_url, person_of
 from podium_protocol.text import single_line
@@ -58,7 +58,7 @@ class EngineHttp:
 _MAX_NAME = 64  # characters of a name or title that are sent
 
 
-class Meeting(msgspec.Struct, frozen=True):
+class ServerMeeting(msgspec.Struct, frozen=True):
     """A meeting as the server made it; `create_time` tells this run of it from an earlier one."""
 
     create_time: str
@@ -86,7 +86,7 @@ class BigBlueButtonApi:
         """The API's version; says that the server is there, not that the secret is right."""
         return (await self._call("")).root.value("version")[:32]
 
-    async def create(self, meeting: str, title: str, *, record: bool) -> Meeting:
+    async def create(self, meeting: str, title: str, *, record: bool) -> ServerMeeting:
         """Make the meeting, or find it made: the same call twice is one meeting."""
         answer = await self._call(
             "create",
@@ -101,9 +101,9 @@ class BigBlueButtonApi:
         create_time = answer.root.value("createTime")
         if not answer.ok or not create_time.isdigit():
             raise EngineUnavailable(f"BigBlueButton did not make the meeting: {_words(answer)}")
-        return Meeting(create_time)
+        return ServerMeeting(create_time)
 
-    def join_url(self, meeting: str, made: Meeting, user: str, person: Person) -> str:
+    def join_url(self, meeting: str, made: ServerMeeting, user: str, person: Person) -> str:
         """The signed address that lets `person` into this run of the meeting."""
         role = "VIEWER" if person.role is Role.PARTICIPANT else "MODERATOR"
         parameters = {
@@ -147,7 +147,7 @@ class BigBlueButtonApi:
         """Close the connections."""
         await self._http.aclose()
 
-    async def _call(self, call: str, **parameters: str) -> Answer:
+    async def _call(self, call: str, **parameters: str) -> ServerAnswer:
         body = await self._http.get(self._url(call, parameters))
         try:
             return read_answer(body)
@@ -164,7 +164,7 @@ def _flag(value: bool) -> str:
     return "true" if value else "false"
 
 
-def _words(answer: Answer) -> str:
+def _words(answer: ServerAnswer) -> str:
     if answer.key == "checksumError":
         return "it does not know our checksum: is conference.bigbluebutton.secret_file the server's secret?"
     return single_line(f"{answer.key} {answer.message}", 200)

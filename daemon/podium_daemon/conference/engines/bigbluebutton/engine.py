@@ -12,7 +12,7 @@ import httpx
 import structlog
 
 from podium_daemon.conference.engine import Capability, Done, LeaveReason, Origin, Person, RandomBytes, RoomId, RoomSpec
-from podium_daemon.conference.engines.bigbluebutton.api import BigBlueButtonApi, Meeting
+from podium_daemon.conference.engines.bigbluebutton.api import BigBlueButtonApi, ServerMeeting
 from podium_daemon.conference.engines.bigbluebutton.settings import ADVICE, CAPABILITIES, BigBlueButtonSettings
 from podium_daemon.conference.engines.bigbluebutton.signing import is_signed, meeting_of, person_of, user_of
 from podium_daemon.conference.engines.bigbluebutton.webhooks import MAX_BODY, WebhookEvent, read_webhook
@@ -53,7 +53,7 @@ class BigBlueButtonEngine(RemoteServerEngine):
         )
         self._settings = settings
         self._api = BigBlueButtonApi(settings, transport)
-        self._made: dict[str, Meeting] = {}  # the runs of meetings, for which webhooks were asked
+        self._made: dict[str, ServerMeeting] = {}  # the runs of meetings, for which webhooks were asked
 
     async def remove(self, room: RoomId, pubkey: Pubkey, reason: str) -> Done | Rejection:
         """See `ConferenceEngine`. Attendance ends, entrances are void; the meeting's page has a button to remove."""

@@ -117,7 +117,7 @@ class _Connection:
             over(why)
 
 
-class Publisher(_Connection):
+class PublisherConnection(_Connection):
     """Where somebody's microphone, camera and screen come in."""
 
     def __init__(

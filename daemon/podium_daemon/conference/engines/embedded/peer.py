@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from podium_daemon.conference.engines.embedded.connections import Publisher, Side, Slot, Watcher
+from podium_daemon.conference.engines.embedded.connections import PublisherConnection, Side, Slot, Watcher
 from podium_daemon.conference.engines.embedded.forwarding import Allowance, Track
 from podium_daemon.conference.events import TrackKind
 from podium_daemon.conference.page_media.messages import Dropped, Enter, Report, Up
@@ -56,7 +56,7 @@ class Peer:
         self._ice_servers = entered.ice_servers
         self._say, self._tell, self._changed, self._record = say, tell, changed, record
         self._switches = Switches(entered, say=say, tell=tell, changed=lambda _: changed())
-        self._publisher: Publisher | None = None
+        self._publisher: PublisherConnection | None = None
         self._watcher: Watcher | None = None
         self._offers = 0
         self._awaiting: int | None = None  # the number of the offer that is not answered yet
@@ -113,7 +113,7 @@ class Peer:
                 self._say(Failed(side=side, reason="the description could not be used"))
 
     async def _accept_offer(self, sdp: str) -> None:
-        publisher = Publisher(
+        publisher = PublisherConnection(
             self._stun, heard=self._on_packet, up=self._on_up, over=lambda why: self._on_over("publish", why)
         )
         answer: str | SdpFlaw | None = None

@@ -15,7 +15,7 @@ from podium_daemon.conference.engines.janus.process import JanusProcess, Secrets
 from podium_daemon.conference.engines.janus.recordings import convert, file_of
 from podium_daemon.conference.engines.janus.rooms import JanusRoom
 from podium_daemon.conference.engines.janus.settings import JanusPlace
-from podium_daemon.conference.engines.janus.wire import JanusGone, JanusLink, JanusRefused, Message
+from podium_daemon.conference.engines.janus.wire import JanusGone, JanusLink, JanusMessage, JanusRefused
 from podium_daemon.conference.events import ConnectionId, RecordingState, RoomId
 from podium_daemon.conference.page_media.media_host import MediaObserver
 from podium_daemon.conference.page_media.messages import (
@@ -264,7 +264,7 @@ class JanusMedia:
         await self._clear(name)
 
 
-def _ignore(_message: Message) -> None:
+def _ignore(_message: JanusMessage) -> None:
     """Nothing is told unasked on the handle that manages rooms."""
 
 

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from podium_daemon.conference.engines.janus.rooms import JanusRoom
-from podium_daemon.conference.engines.janus.wire import JanusGone, JanusLink, JanusRefused, Jsep, Message, Stream
+from podium_daemon.conference.engines.janus.wire import JanusGone, JanusLink, JanusMessage, JanusRefused, Jsep, Stream
 from podium_daemon.conference.events import TrackKind
 from podium_daemon.conference.page_media.messages import Dropped, Enter, Report, Up
 from podium_daemon.conference.page_media.sdp import SdpFlaw, read_description
@@ -291,7 +291,7 @@ class JanusPeer:
 
     # -- what Janus says unasked
 
-    def _on_publisher(self, message: Message) -> None:
+    def _on_publisher(self, message: JanusMessage) -> None:
         match message.janus:
             case "webrtcup":
                 self._on_up()
@@ -303,7 +303,7 @@ class JanusPeer:
             case "hangup":
                 self._jobs.put_nowait(lambda: self._ended("publish", message.reason or "hung up"))
 
-    def _on_watcher(self, message: Message) -> None:
+    def _on_watcher(self, message: JanusMessage) -> None:
         match message.janus:
             case "webrtcup":
                 self._on_up()

@@ -76,7 +76,7 @@ class _Error(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-class Message(msgspec.Struct, frozen=True):
+class JanusMessage(msgspec.Struct, frozen=True):
     """A message from Janus."""
 
     janus: str
@@ -98,8 +98,8 @@ class Message(msgspec.Struct, frozen=True):
         return self.plugindata.data
 
 
-Listener = Callable[[Message], None]
-_decode: Final = msgspec.json.Decoder(Message).decode
+Listener = Callable[[JanusMessage], None]
+_decode: Final = msgspec.json.Decoder(JanusMessage).decode
 
 
 class JanusLink:
@@ -110,7 +110,7 @@ class JanusLink:
         self._secret = secret
         self._session = 0
         self._numbers = itertools.count(1)
-        self._waiting: dict[str, asyncio.Future[Message]] = {}
+        self._waiting: dict[str, asyncio.Future[JanusMessage]] = {}
         self._listeners: dict[int, Listener] = {}
         self._alive = ""
         self._is_over = False
@@ -155,7 +155,7 @@ class JanusLink:
         """Make the session. `listen` runs by now."""
         self._session = (await self.request("create")).data.id
 
-    async def request(self, what: str, handle: int = 0, **fields: object) -> Message:
+    async def request(self, what: str, handle: int = 0, **fields: object) -> JanusMessage:
         """Ask, and wait for the answer.
 
         Raises:
@@ -189,7 +189,7 @@ class JanusLink:
         with contextlib.suppress(JanusRefused, JanusGone):
             await self.request("detach", handle)
 
-    async def ask(self, handle: int, body: Mapping[str, object], jsep: Jsep | None = None) -> Message:
+    async def ask(self, handle: int, body: Mapping[str, object], jsep: Jsep | None = None) -> JanusMessage:
         """A request to the plugin."""
         fields: dict[str, object] = {"body": body} if jsep is None else {"body": body, "jsep": jsep}
         return await self.request("message", handle, **fields)
@@ -198,14 +198,14 @@ class JanusLink:
         """End the connection, and with it the session."""
         await self._connection.close()
 
-    async def _answer(self, transaction: str, text: str) -> Message:
+    async def _answer(self, transaction: str, text: str) -> JanusMessage:
         if self._is_over:
             raise JanusGone("Janus is gone")
         waiting = self._waiting[transaction] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(_ANSWER_WITHIN):
                 await self._connection.send(text)
-                answer: Message = await waiting
+                answer: JanusMessage = await waiting
                 return answer
         except TimeoutError:
             raise JanusGone(f"Janus did not answer within {_ANSWER_WITHIN:g} s") from None

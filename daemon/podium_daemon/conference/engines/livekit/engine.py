@@ -29,7 +29,7 @@ from podium_daemon.conference.engine import (
     TrackKind,
 )
 from podium_daemon.conference.engines.livekit.identities import ENTRANCE, RUN, kind_of, person_of, reason_of, room_name
-from podium_daemon.conference.engines.livekit.recording import Recorder
+from podium_daemon.conference.engines.livekit.recording import EgressRecorder
 from podium_daemon.conference.engines.livekit.server import LiveKitServer
 from podium_daemon.conference.engines.livekit.settings import ADVICE, LiveKitSettings
 from podium_daemon.conference.engines.livekit.tracks import TrackBook
@@ -68,7 +68,7 @@ class LiveKitEngine(RemoteServerEngine):
         self._server = LiveKitServer(settings)
         self._tracks = TrackBook(self.roster)
         self._recorder = (
-            None if settings.recordings is None else Recorder(self._server, settings.recordings, random_bytes)
+            None if settings.recordings is None else EgressRecorder(self._server, settings.recordings, random_bytes)
         )
         self._runs: dict[RoomId, str] = {}
 

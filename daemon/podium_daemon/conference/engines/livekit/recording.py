@@ -34,7 +34,7 @@ class _Running(msgspec.Struct):
     stopping: bool = False
 
 
-class Recorder:
+class EgressRecorder:
     """The recordings of one server's rooms. Files get names of ours, and only those are collected."""
 
     def __init__(self, server: LiveKitServer, folder: Path, random_bytes: RandomBytes) -> None:

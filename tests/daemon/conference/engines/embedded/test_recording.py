@@ -11,7 +11,7 @@ import av
 import pytest
 
 from podium_daemon.conference.engine import Collected
-from podium_daemon.conference.engines.embedded.recorder import TrackFile
+from podium_daemon.conference.engines.embedded.recorder import OpenTrackFile
 from podium_daemon.conference.events import ConnectionId, RecordingState, RoomId, TrackKind
 from podium_daemon.conference.page_media.messages import Exit, Record, Recorded, StopRecording
 from podium_daemon.conference.page_media.muxing import mux_folder, read_head, read_pieces
@@ -187,7 +187,7 @@ async def test_nothing_recorded_is_said_so(tmp_path: Path) -> None:
 def test_a_disk_that_takes_a_part_only_is_told(tmp_path: Path) -> None:
     """A write that ends early says so to nobody: the rest is written too, or the recording fails with the reason."""
     head = TrackHead(room=ROOM, connection=ConnectionId("c"), pubkey=new_pubkey(), kind=TrackKind.AUDIO, started_at=0.0)
-    file = TrackFile(tmp_path / "one.rtp", head, 1, 0.0)
+    file = OpenTrackFile(tmp_path / "one.rtp", head, 1, 0.0)
     file.append(b"x" * 1000)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, before[1]))  # the kernel's own short write: up to there, then none
