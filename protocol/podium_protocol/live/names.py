@@ -1,0 +1,53 @@
+"""What people are called in lists: their name, told apart where two have the same, else the short form of their key."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+from podium_protocol.events import Pubkey
+from podium_protocol.nips.nip19 import encode_npub
+from podium_protocol.text import single_line
+
+MAX_SHOWN: Final = 60
+"""Characters of a name; what tells it apart comes on top."""
+
+_MARK: Final = re.compile(r"\((…|\.\.\.)[^)]*\)?")
+_HEAD: Final = 10  # "npub1" and five more, as the page shortens keys
+_TAIL: Final = 6
+
+
+def short_npub(pubkey: Pubkey) -> str:
+    """The beginning and the end of the npub (NIP-19), which is what people compare."""
+    npub = encode_npub(pubkey)
+    return f"{npub[:_HEAD]}…{npub[-_TAIL:]}"
+
+
+def shown_names(names: Mapping[Pubkey, str]) -> dict[Pubkey, str]:
+    """What to call each of the people in one list.
+
+    A name is one line without controls. Where two read the same (NFKC, without regard to case), each gets the end of
+    its key beside it: a name can be taken by anybody, a key cannot. Without a name it is the short npub.
+    """
+    cleaned = {pubkey: _own(name) for pubkey, name in names.items()}
+    taken = Counter(_looks_of(name) for name in cleaned.values() if name)
+    return {pubkey: _shown(pubkey, name, taken) for pubkey, name in cleaned.items()}
+
+
+def _own(name: str) -> str:
+    # what only this module writes: by it a participant could pass for another one's key
+    line = _MARK.sub("", single_line(name, MAX_SHOWN))
+    return "" if _looks_of(line).startswith("npub1") else line.strip()
+
+
+def _shown(pubkey: Pubkey, name: str, taken: Counter[str]) -> str:
+    if not name:
+        return short_npub(pubkey)
+    return name if taken[_looks_of(name)] == 1 else f"{name} (…{encode_npub(pubkey)[-_TAIL:]})"
+
+
+def _looks_of(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).casefold()
