@@ -10,9 +10,10 @@ import msgspec
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey
 from podium_protocol.filters import Filter
+from podium_protocol.live.attendance import Assurance
 from podium_storage.changes import Batch
 from podium_storage.store import Store
-from podium_storage.table.models import QuestionRow, RsvpRow
+from podium_storage.table.models import QuestionRow, RoomMemberRow, RsvpRow
 
 
 class ParticipantIndex:
@@ -44,9 +45,9 @@ class ParticipantIndex:
             self._lessons_of, self._known = {}, set()
         for change in batch.changes:
             row = change.after or change.before
-            if not isinstance(row, RsvpRow | QuestionRow) or row.session_address not in self._known:
+            if not isinstance(row, RsvpRow | QuestionRow | RoomMemberRow) or row.session_address not in self._known:
                 continue
-            if change.after is not None:
+            if change.after is not None and _has_relays(row):
                 self._lessons_of.setdefault(row.pubkey, set()).add(row.session_address)
             elif isinstance(row, RsvpRow):
                 self._forget(row.pubkey, {row.session_address})
@@ -65,6 +66,9 @@ class ParticipantIndex:
                 self._lessons_of.setdefault(row.pubkey, set()).add(row.session_address)
             for asked in await self._store.questions.where("lessonId").any_of(fresh).to_list():
                 self._lessons_of.setdefault(asked.pubkey, set()).add(asked.session_address)
+            for member in await self._store.members.where("lessonId").any_of(fresh).to_list():
+                if _has_relays(member):
+                    self._lessons_of.setdefault(member.pubkey, set()).add(member.session_address)
 
     def _forget(self, pubkey: str, lessons: set[str]) -> None:
         left = self._lessons_of.get(pubkey, set()) - lessons
@@ -72,6 +76,11 @@ class ParticipantIndex:
             self._lessons_of[pubkey] = left
         else:
             self._lessons_of.pop(pubkey, None)
+
+
+def _has_relays(row: RsvpRow | QuestionRow | RoomMemberRow) -> bool:
+    """Guests' keys are the service's: no relay knows them, and none is to hear of them."""
+    return not isinstance(row, RoomMemberRow) or row.assurance != Assurance.GUEST
 
 
 PER_FILTER: Final = 250  # values in one list: 250 keys are 17 KB of REQ, and relays refuse large ones
@@ -120,6 +129,8 @@ class Interests(msgspec.Struct, frozen=True, kw_only=True):
         wanted[FACE] = (Filter(kinds=(kinds.METADATA, kinds.HANDLER), authors=(self.service,)),)
         for number, part in enumerate(_parts(self.instructors)):
             wanted[f"sessions-{number}"] = (Filter(kinds=(kinds.SESSION, kinds.DELETION), authors=part),)
+        named = dict.fromkeys((*self.instructors, *self.invited))
+        for number, part in enumerate(_parts(named)):
             wanted[f"profiles-{number}"] = (Filter(kinds=(kinds.METADATA,), authors=part),)
         for number, part in enumerate(_parts(self.lessons)):
             wanted[f"rsvps-{number}"] = (Filter(kinds=(kinds.RSVP,), tags=(("a", part),)),)
@@ -129,6 +140,8 @@ class Interests(msgspec.Struct, frozen=True, kw_only=True):
             wanted[f"presence-{number}"] = (Filter(kinds=(kinds.ROOM_PRESENCE,), authors=part),)
         for number, part in enumerate(_parts(self.people)):
             wanted[f"{PEOPLE}{number}"] = (Filter(kinds=(kinds.DM_RELAY_LIST, kinds.DELETION), authors=part),)
+            # apart from their lists of message relays: a relay that stops at its limit must not tell those in part
+            wanted[f"names-{number}"] = (Filter(kinds=(kinds.METADATA,), authors=part),)
         return wanted
 
 

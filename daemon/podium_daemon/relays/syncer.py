@@ -163,7 +163,8 @@ class Syncer:
 
     async def _follow(self, stop: Stop) -> None:
         self.tasks.start(self._lose_patience(), "patience")
-        tables = (self._store.sessions.name, self._store.rsvps.name, self._store.questions.name)
+        store = self._store
+        tables = (store.sessions.name, store.rsvps.name, store.questions.name, store.members.name)
         with self._store.changes.subscribe(*tables) as changes:
             await run_reconcile_loop(self.name, self._turn, changes, clock=self._clock, stop=stop)
 

@@ -11,7 +11,7 @@ from podium_daemon.relays.interests import ParticipantIndex
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_storage.changes import Batch
-from podium_storage.table.models import QuestionRow
+from podium_storage.table.models import QuestionRow, RoomMemberRow
 from tests.support.world import World, new_key, world
 
 
@@ -55,6 +55,30 @@ async def test_who_asks_belongs_to_it(here: World) -> None:
     again = ParticipantIndex(here.store)
     await again.follow([row.session_address])
     assert again.people == (ada.pubkey,)
+
+
+@pytest.mark.parametrize(("assurance", "is_there"), [("signature", True), ("link", True), ("guest", False)])
+async def test_who_joined_without_an_answer_belongs_to_it(here: World, assurance: str, is_there: bool) -> None:
+    """Their name is looked for, and their message relays. A guest's key is the service's own: no relay hears of it."""
+    row, ada = await here.schedule(), new_key()
+    audience, member = (
+        ParticipantIndex(here.store),
+        RoomMemberRow(
+            session_address=row.session_address,
+            pubkey=ada.pubkey,
+            state="admitted",
+            role="participant",
+            updated_at=here.now,
+            assurance=assurance,
+        ),
+    )
+    with here.store.changes.subscribe(here.store.members.name) as changes:
+        await audience.follow([row.session_address])
+        await here.store.members.add(member)
+        audience.note(changes.take() or Batch(()))
+    again = ParticipantIndex(here.store)
+    await again.follow([row.session_address])
+    assert (audience.people == (ada.pubkey,), again.people == (ada.pubkey,)) == (is_there, is_there)
 
 
 async def test_it_is_what_the_store_says_after_any_changes(here: World) -> None:

@@ -51,6 +51,7 @@ def test_each_kind_of_interest_has_its_filter() -> None:
     wanted = Interests(service=SERVICE, instructors=instructors, lessons=lessons(1), people=answered).subscriptions()
     assert wanted["sessions-0"] == (Filter(kinds=(kinds.SESSION, kinds.DELETION), authors=instructors),)
     assert wanted["profiles-0"] == (Filter(kinds=(kinds.METADATA,), authors=instructors),)
+    assert wanted["names-0"] == (Filter(kinds=(kinds.METADATA,), authors=answered),)
     assert wanted["rsvps-0"] == (Filter(kinds=(kinds.RSVP,), tags=(("a", lessons(1)),)),)
     assert wanted["people-0"] == (Filter(kinds=(kinds.DM_RELAY_LIST, kinds.DELETION), authors=answered),)
 
@@ -92,10 +93,10 @@ def test_long_lists_are_parted_and_lose_nobody(count: int, sessions: int) -> Non
 
 @given(st.integers(0, 2 * PER_FILTER + 5))
 @settings(max_examples=40)
-def test_one_more_person_changes_one_subscription(count: int) -> None:
+def test_one_more_person_changes_one_subscription_of_each_kind(count: int) -> None:
     """Who comes last goes into the last group: the others are not asked for again."""
     before = Interests(service=SERVICE, people=people(count)).subscriptions()
     after = Interests(service=SERVICE, people=people(count + 1)).subscriptions()
     changed = [name for name in after if before.get(name) != after[name]]
-    assert changed == [f"people-{count // PER_FILTER}"]
+    assert changed == [f"people-{count // PER_FILTER}", f"names-{count // PER_FILTER}"]
     assert before.keys() <= after.keys()

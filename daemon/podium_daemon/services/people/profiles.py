@@ -1,12 +1,13 @@
-"""Who the instructors say they are: names out of kind 0, and NIP-05 names that were looked up and are again each hour.
+"""Who people say they are: names out of kind 0; for instructors also NIP-05 names, looked up and again each hour.
 
 Kept in memory: the mirror has the events, and a name that was good before the daemon stopped is asked about anew.
+NIP-05 names of participants are never looked up: each would send the daemon to a server of a stranger's choice.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -30,6 +31,8 @@ RETRY_SECONDS: Final = 300
 TRUSTED_SECONDS: Final = 24 * 3600  # a name whose domain has not answered for this long is not shown any more
 _AT_ONCE: Final = 8  # look-ups: each is up to ten seconds of a stranger's server
 _LONGEST_REST: Final = 30.0
+MOST: Final = 20_000  # participants' names that are kept, some 5 MB; the others are read again when they are needed
+_AUTHORS: Final = 250  # of one query: a profile has up to 32 kB
 
 Lookup = Callable[[str], Awaitable[Pubkey | None]]
 """The key behind a NIP-05 name now; None if the name says nothing. Raises OSError when nobody answers."""
@@ -51,7 +54,7 @@ class _Claim(msgspec.Struct):
 
 
 class Profiles:
-    """The instructors' profiles. `of` is for everybody, at any time."""
+    """The profiles of instructors, always there, and of participants, once `load` was asked for them."""
 
     name = "profiles"
 
@@ -72,17 +75,34 @@ class Profiles:
         self._profiles: dict[Pubkey, Profile] = {}
         self._claims: dict[Pubkey, _Claim] = {}
         self._read: frozenset[Pubkey] = frozenset()
+        self._participants: dict[Pubkey, str] = {}
+        self._changes_seen = 0
         self._listeners: list[Callable[[], None]] = []
         self._bell = asyncio.Event()
 
     def of(self, pubkey: Pubkey) -> Introduction:
-        """What may be shown of somebody now."""
+        """What may be shown of a person now."""
         claim = self._claims.get(pubkey)
         is_theirs = claim is not None and claim.verified_at is not None
-        return Introduction(self._profiles.get(pubkey, Profile()).name, claim.text if claim and is_theirs else None)
+        profile = self._profiles.get(pubkey)
+        name = self._participants.get(pubkey, "") if profile is None else profile.name
+        return Introduction(name, claim.text if claim and is_theirs else None)
+
+    async def load(self, people: Iterable[Pubkey]) -> None:
+        """Have the names of these people at hand for `of`: those that are not, are read out of the mirror."""
+        missing = [one for one in dict.fromkeys(people) if one not in self._read and one not in self._participants]
+        for start in range(0, len(missing), _AUTHORS):
+            part = missing[start : start + _AUTHORS]
+            seen = -1
+            while seen != self._changes_seen:  # what came while we read could be newer than what was read
+                seen = self._changes_seen
+                names = await self._names_of(part)
+            self._participants |= names
+        for oldest in list(self._participants)[: max(0, len(self._participants) - MOST)]:
+            del self._participants[oldest]
 
     def follow(self, told: Callable[[], None]) -> None:
-        """Have `told` called after anything that `of` says has changed."""
+        """Have `told` called after anything that `of` says, and that was asked for, has changed."""
         self._listeners.append(told)
 
     async def run(self, stop: Stop) -> None:
@@ -102,18 +122,40 @@ class Profiles:
         anew = listed if batch.resync else (listed - self._read) | (listed & frozenset(_authors(batch)))
         before = {pubkey: self.of(pubkey) for pubkey in anew}
         if anew:
-            newest: dict[Pubkey, VerifiedEvent] = {}
-            wanted = Filter(kinds=(kinds.METADATA,), authors=tuple(sorted(anew)))
-            for event in await self._mirror.by_filter(wanted):
-                newest.setdefault(event.pubkey, event)
+            newest = await self._newest_of(anew)
             for pubkey in anew:
                 self._take(pubkey, newest.get(pubkey))
         for gone in self._read - listed:
             self._profiles.pop(gone, None)
             self._claims.pop(gone, None)
         self._read = listed
-        if any(self.of(pubkey) != shown for pubkey, shown in before.items()):
+        renamed = await self._follow_participants(batch)
+        if renamed or any(self.of(pubkey) != shown for pubkey, shown in before.items()):
             self._tell()
+
+    async def _follow_participants(self, batch: Batch) -> bool:
+        """Whether one of the names that are at hand is another now."""
+        self._changes_seen += 1
+        changed = frozenset(self._participants) & (self._participants.keys() if batch.resync else set(_authors(batch)))
+        if len(changed) > _AUTHORS:
+            self._participants.clear()  # they are read again when they are needed
+            return True
+        names = await self._names_of(changed)
+        renamed = {pubkey: name for pubkey, name in names.items() if self._participants.get(pubkey) != name}
+        self._participants |= renamed
+        return bool(renamed)
+
+    async def _names_of(self, people: Collection[Pubkey]) -> dict[Pubkey, str]:
+        newest = await self._newest_of(people)
+        return {pubkey: _name_in(newest.get(pubkey)) for pubkey in people}
+
+    async def _newest_of(self, people: Collection[Pubkey]) -> dict[Pubkey, VerifiedEvent]:
+        if not people:
+            return {}
+        newest: dict[Pubkey, VerifiedEvent] = {}
+        for event in await self._mirror.by_filter(Filter(kinds=(kinds.METADATA,), authors=tuple(sorted(people)))):
+            newest.setdefault(event.pubkey, event)
+        return newest
 
     def _take(self, pubkey: Pubkey, event: VerifiedEvent | None) -> None:
         profile = (read_profile(event) if event is not None else None) or Profile()
@@ -164,6 +206,11 @@ class Profiles:
                 claim.verified_at = self._clock.now() if found == pubkey else None
         if self.of(pubkey) != before:
             self._tell()
+
+
+def _name_in(event: VerifiedEvent | None) -> str:
+    profile = read_profile(event) if event is not None else None
+    return profile.name if profile is not None else ""
 
 
 def _authors(batch: Batch) -> Iterator[Pubkey]:

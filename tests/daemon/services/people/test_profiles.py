@@ -7,7 +7,10 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.services.people import profiles
 from podium_daemon.services.people.profiles import (
     RECHECK_SECONDS,
     RETRY_SECONDS,
@@ -184,3 +187,30 @@ async def test_a_domain_that_is_away_keeps_its_names_for_a_day() -> None:
         here.directory.says["ada@example.org"] = ADA.pubkey
         await here.later(RETRY_SECONDS + 60)
         await here.shows("ada", "ada@example.org")
+
+
+async def test_a_participants_name_is_read_when_it_is_needed_and_followed() -> None:
+    """Names of people who are no instructors come out of the mirror on demand, and change with their profile."""
+    async with registry() as here:
+        await here.says(BEN, name="ben", nip05="ben@example.org")
+        assert here.profiles.of(BEN.pubkey) == Introduction()
+        await here.profiles.load([BEN.pubkey, ADA.pubkey])
+        assert here.profiles.of(BEN.pubkey) == Introduction("ben")
+        told = here.told
+        await here.says(BEN, name="Benjamin")
+        await here.shows("Benjamin", key=BEN)
+        assert here.told == told + 1
+        assert here.directory.looks == [], "a participant's NIP-05 name is a server of a stranger's choice"
+
+
+async def test_many_participants_are_kept_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest names go first, and are read again when they are needed."""
+    monkeypatch.setattr(profiles, "MOST", 2)
+    async with registry() as here:
+        keys = [new_key() for _ in range(3)]
+        for key in keys:
+            await here.says(key, name=key.pubkey[:8])
+            await here.profiles.load([key.pubkey])
+        assert [here.profiles.of(key.pubkey).name for key in keys] == ["", keys[1].pubkey[:8], keys[2].pubkey[:8]]
+        await here.profiles.load([keys[0].pubkey])
+        assert here.profiles.of(keys[0].pubkey).name == keys[0].pubkey[:8]
