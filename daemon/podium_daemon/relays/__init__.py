@@ -1,1 +1,1 @@
-"""Relays: connections, publishing, fetching, and the one that runs inside."""
+"""Relays: connections, publishing, fetching, and the embedded relay."""

@@ -1,8 +1,8 @@
 """Where a relay URL leads, and whether we may go there.
 
-A URL out of an event or a profile is a stranger's way to make this machine connect to a place of their choice. So its
-host is resolved once, addresses that are not plainly public are left out, and the connection is made to one of those
-that remain, not to whatever the name says next (DNS rebinding). What the operator configured is not held to this.
+With a URL in an event or a profile a stranger can make this machine connect to a place of their choice. So its host is
+resolved once, addresses that are not plainly public are left out, and the connection is made to one of those that
+remain, not to what the name resolves to later (DNS rebinding). URLs that the operator configured are not restricted.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ class Destination(msgspec.Struct, frozen=True):
 
 
 class AddressRefused(msgspec.Struct, frozen=True):
-    """An expected outcome: the URL leads nowhere, or where strangers must not send us.
+    """An expected outcome: the URL leads nowhere, or to a place where strangers must not send us.
 
-    `is_lasting`: trying again is of no use. A name server may merely be away.
+    `is_lasting`: trying again is of no use; otherwise the name server may only be down.
     """
 
     url: str
     reason: str
     is_lasting: bool = True
-    retry_after: float | None = None  # seconds, where there was no place for it
+    retry_after: float | None = None  # seconds, if there was no free place for the relay
 
 
 async def resolve_public(
     url: str, lookup: Lookup, *, permitted: Iterable[Network] = ()
 ) -> Destination | AddressRefused:
-    """Where a stranger's URL leads, if it is safe to go there.
+    """Resolve a stranger's URL to its destination, if it is safe to connect to.
 
     `permitted` are networks that the operator allows although they are not public.
     """
@@ -75,7 +75,7 @@ async def resolve_public(
 
 
 async def resolve_configured(url: str, lookup: Lookup) -> Destination | AddressRefused:
-    """Where the operator's URL leads, private addresses included."""
+    """Resolve the operator's URL to its destination; private addresses are allowed."""
     if (normal := relay_url.normalise(url)) is None:
         return AddressRefused(url[:200], "it is no ws or wss URL")
     host, port, is_secure = _parts(normal)
@@ -87,7 +87,7 @@ def is_public(text: str) -> bool:
     """Whether an address is an ordinary public unicast one, by the special-purpose registries of IANA.
 
     Written out and not left to `ipaddress.is_global`, whose answers differ between versions of Python, and which takes
-    multicast and addresses with an IPv4 address inside (6to4, NAT64) for global.
+    multicast and addresses that contain an IPv4 address (6to4, NAT64) for global.
     """
     try:
         address = ipaddress.ip_address(text)
@@ -99,7 +99,7 @@ def is_public(text: str) -> bool:
 
 
 def leads_outside(url: str, permitted: Iterable[Network] = ()) -> bool:
-    """Whether a relay's URL may lead beyond this machine and its network, as far as can be told without asking.
+    """Whether a relay's URL may lead beyond this machine and its network, as far as the URL alone tells.
 
     `permitted` are networks that count as outside although they are not public.
     """
@@ -115,7 +115,7 @@ class SystemLookup:
     """Asks the system's resolver, on threads of its own.
 
     Not on the loop's default threads: a dead name server would hold those for half a minute, and the process waits for
-    them when it exits. These are daemon threads, which nobody waits for.
+    them when it exits. These are daemon threads, for which it does not wait.
     """
 
     def __init__(self) -> None:
@@ -153,7 +153,7 @@ def _ask_system(host: str, port: int, answer: asyncio.Future[tuple[str, ...] | O
     try:
         answer.get_loop().call_soon_threadsafe(settle)
     except RuntimeError:
-        return  # the loop is closed: nobody waits any more
+        return  # the loop is closed: no task waits any more
 
 
 async def _look_up(url: str, host: str, port: int, lookup: Lookup) -> tuple[str, ...] | AddressRefused:

@@ -49,7 +49,7 @@ class _Refused(Exception):
 
 
 class _Away(msgspec.Struct, frozen=True):
-    """There is no connection, and for how long none is tried. `is_final`: what was to be sent there never will be."""
+    """There is no connection; how long none is tried. `is_final`: queued events will never be sent to this relay."""
 
     state: ConnectionState
     why: str
@@ -105,12 +105,12 @@ class RelayConnection:
         self._connected_since: float | None = None
         self.last_used = clock.monotonic()
         self.farewell = "the daemon is stopping"
-        """Why it ends when it does, in words."""
+        """Why the connection ends, in words."""
 
     # -- what is wanted ------------------------------------------------------------------------------------------------
 
     def subscribe(self, name: str, filters: tuple[Filter, ...], since_for: SinceFor | None = None) -> None:
-        """Want events, now and after each reconnect; the same name again replaces the filters.
+        """Ask for events, now and after each reconnect; a second call with the name replaces the filters.
 
         Raises:
             LocalProtocolError: a name or filters that NIP-01 does not allow.
@@ -119,22 +119,22 @@ class RelayConnection:
         self._wake()
 
     def unsubscribe(self, name: str) -> None:
-        """Want them no more."""
+        """End a subscription."""
         self._books.unsubscribe(name)
         self.turns.look_again()
         self._wake()
 
     def filters_of(self, name: str) -> tuple[Filter, ...] | None:
-        """What the relay was last asked for by this name, to hold its events against."""
+        """The filters last sent to the relay under this name, against which its events are checked."""
         return self._books.shared.filters_of(name)
 
     @property
     def limits(self) -> RelayLimits:
-        """What the relay said it allows (NIP-11), the last time it was asked."""
+        """The limits that the relay named when it was last asked (NIP-11)."""
         return self._information.limits
 
     def publish(self, event: Prepared, tell: OnOutcome) -> None:
-        """Queue an event; `tell` gets its outcome, at once if the relay is away."""
+        """Queue an event; `tell` is called with its outcome, at once if the relay cannot be reached."""
         if self.state in _STATES_AWAY:
             retry_after = None if isinstance(self._verdict, BlockedByRelay) else self._wait_left()
             tell(PublishOutcome(event.id, self.url, self._verdict, retry_after))
@@ -151,19 +151,19 @@ class RelayConnection:
         self._wake()
 
     def withdraw(self, name: str) -> None:
-        """Forget a question."""
+        """Drop a question."""
         self._books.withdraw(name)
         self._wake()
 
     def report_violation(self, *violations: Violation) -> None:
-        """Hold faults against the relay that only a look into its events shows."""
+        """Count faults of the relay that were found in its events."""
         self._books.report_violation(*violations)
 
     # -- how it is doing -----------------------------------------------------------------------------------------------
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is wanted of it, so that it may be forgotten."""
+        """Whether the relay has nothing to do, so that it may be dropped."""
         return not self._books.has_work
 
     @property
@@ -172,7 +172,7 @@ class RelayConnection:
         return self.state is ConnectionState.PENALTY
 
     def silent_for(self, now: float) -> float:
-        """Seconds (`now` is monotonic) for which it has had events to take and has answered nothing."""
+        """Seconds for which events were sent and the relay has answered nothing; `now` is monotonic seconds."""
         return self._books.window.silent_for(now)
 
     async def until(self, *states: ConnectionState) -> None:
@@ -181,7 +181,7 @@ class RelayConnection:
             await self._changed.wait()
 
     def status(self) -> RelayStatus:
-        """A snapshot."""
+        """The state of the connection now."""
         books, window, now = self._books, self._books.window, self._clock.monotonic()
         paused = window.pause.left(now)
         return RelayStatus(
@@ -223,7 +223,7 @@ class RelayConnection:
             self.never_run()
 
     def never_run(self) -> None:
-        """Give back what was handed over to a connection that will not be opened any more."""
+        """Return all queued events and questions of a connection that will never be opened as failed."""
         self._away(_Away(ConnectionState.STOPPED, self.farewell, 0.0))
 
     async def _keep(self, stop: Stop) -> None:
@@ -239,9 +239,9 @@ class RelayConnection:
                 await stop.wait_for(away.seconds)
 
     async def _connect_once(self) -> _Away | None:
-        """Open a connection and use it up. Why it ended and what follows; None: there was nothing left to do."""
+        """Open a connection and run it to its end; return why it ended and what follows, or None if nothing is left."""
         if self._books.is_banned():
-            return self._penalty(self._last_error or "")  # what it did weighs longer than one penalty
+            return self._penalty(self._last_error or "")  # its faults outlast one penalty
         self._enter(ConnectionState.CONNECTING)
         try:
             await self._use(await self._open())
@@ -284,7 +284,7 @@ class RelayConnection:
             asking.cancel()
             raise
         try:
-            self._books.on_connecting(await asking)  # before the first question: it may allow few
+            self._books.on_connecting(await asking)  # before the first REQ: the relay may allow few
         except BaseException:
             socket.abandon()
             raise
@@ -323,7 +323,7 @@ class RelayConnection:
             await socket.close()
 
     def _away(self, away: _Away) -> None:
-        """Note that the relay is away, and give back what was to be sent there."""
+        """Note that the relay cannot be reached, and return its queued events to their callers."""
         self._last_error = away.why
         self._again_at = self._clock.monotonic() + away.seconds
         words = f"not connected: {away.why}"

@@ -1,6 +1,6 @@
 """The embedded relay: keeps a child process with nostr-sdk's LocalRelay running, so that a fresh machine works.
 
-Its events survive restarts and crashes where it is given a data directory: LocalRelay says OK after LMDB has committed
+With a data directory its events survive restarts and crashes: LocalRelay says OK after LMDB has committed
 (200 kills in a row lost none). A child that dies is started again on the same port, with backoff.
 """
 
@@ -38,7 +38,6 @@ class RelayProcess:
     """One run of the child process."""
 
     def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
-        """Made by `start`."""
         self._process = process
         self.url = url
         self.pid = process.pid
@@ -68,11 +67,11 @@ class RelayProcess:
         return urlsplit(self.url).port or 0
 
     async def wait(self) -> int:
-        """Wait for its end. The exit status; negative: the signal that ended it."""
+        """Wait for the process to end and return its exit status; negative: the signal that ended it."""
         return await self._process.wait()
 
     async def stop(self) -> None:
-        """Let it finish, and kill it if it takes longer than a few seconds."""
+        """Ask the process to finish, and kill it after a few seconds."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
@@ -104,7 +103,7 @@ class EmbeddedRelay:
 
     @property
     def url(self) -> str | None:
-        """Where it listens, or None before its first start. It does not change afterwards."""
+        """The URL at which it listens, or None before its first start. It does not change afterwards."""
         return None if self._settings.port is None else f"ws://{_in_url(self._settings.host)}:{self._settings.port}"
 
     @property
@@ -116,7 +115,7 @@ class EmbeddedRelay:
         """Run the relay until the stop, starting it again when it dies.
 
         Raises:
-            EmbeddedRelayFailed: the very first start did not work, which waiting would not mend.
+            EmbeddedRelayFailed: the first start failed, which waiting would not repair.
         """
         process = await RelayProcess.start(self._settings)
         self._settings = msgspec.structs.replace(self._settings, port=process.port)

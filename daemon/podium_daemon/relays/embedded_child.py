@@ -28,7 +28,7 @@ _SHUTDOWN_WITHIN: Final = 3.0  # seconds
 
 
 class RelaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What LocalRelay 0.45.1 lets one set. `port` None: a free one. `data` None: the events are kept in memory.
+    """The settings of LocalRelay 0.45.1. `port` None: a free one. `data` None: the events are kept in memory.
 
     The limits are generous, since LocalRelay cannot exempt its own daemon from them.
     """
@@ -41,7 +41,7 @@ class RelaySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
     max_connections: int | None = None
     max_filter_limit: int | None = None  # LocalRelay's own default: 500 events a REQ
     login: Literal["none", "read", "write", "both"] = "none"  # NIP-42
-    guard_messages: bool = False  # gift wraps to nobody but their recipient, who has to log in
+    guard_messages: bool = False  # gift wraps are served only to their recipient, who has to log in
     min_pow: int | None = None
 
 

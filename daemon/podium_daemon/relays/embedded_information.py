@@ -13,7 +13,7 @@ _EVENTS_OF_A_REQ: Final = 500  # LocalRelay's own default
 
 
 def document_of(settings: RelaySettings, *, name: str, service: Pubkey, version: str) -> dict[str, Any]:
-    """What the embedded relay is and allows; `service` is the key of whoever runs it."""
+    """The relay's name and limits for NIP-11; `service` is the key of the service that runs it."""
     return {
         "name": f"{name}: relay",
         "description": "The relay of a Podium service: sessions, answers, messages and attendance records.",

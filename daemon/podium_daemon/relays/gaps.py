@@ -1,4 +1,4 @@
-"""What the relays to be read do not tell us: what they refuse, and whose past they have not told whole."""
+"""What is missing of the relays that are read: subscriptions they refuse, and a past that was read only in part."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ _MAX_WORDS: Final = 200
 
 
 class Gaps:
-    """A look at the pool and at what was read, whenever somebody asks."""
+    """Reads the gaps from the pool and from the syncer, whenever a caller asks."""
 
     def __init__(
         self, states: Callable[[], Iterable[RelayStatus]], partial: Callable[[], Mapping[str, Mapping[str, str]]]
     ) -> None:
-        """`partial`: by relay and subscription, why the past is not told whole."""
+        """`partial`: by relay and subscription, why the past was read only in part."""
         self._states = states
         self._partial = partial
 
     def unserved(self) -> list[str]:
-        """The subscriptions that no relay serves: what they ask for is not known here."""
+        """The subscriptions that no relay serves: the events they ask for are missing here."""
         names = [set(gaps) for gaps in self._all().values()]
         return sorted(set.intersection(*names)) if names else []
 
     def remarks(self) -> list[str]:
-        """A line for each gap, with the relay's words, fit to be shown."""
+        """One line for each gap, with the relay's words made safe to show."""
         return [
             f"{url} does not serve {name}: {single_line(words, _MAX_WORDS)}"
             for url, gaps in self._all().items()

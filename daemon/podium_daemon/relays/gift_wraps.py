@@ -1,6 +1,6 @@
-"""Private messages to the service, from its own message relays: verified like everything else, then handed on.
+"""Private messages to the service, from its own message relays: verified like all events, then handed on.
 
-They are kept out of the mirror: what is in them is nobody else's business, and most of what strangers send is noise.
+They are kept out of the mirror: their content is private, and most of what strangers send is noise.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from podium_storage.mirror.progress import Watermarks
 
 SUBSCRIPTION: Final = "wraps"
 _READ_WITHIN: Final = 60.0  # seconds for what one relay kept
-_READ_AT_MOST: Final = 50_000  # wraps: strangers write them, and as many as they like
+_READ_AT_MOST: Final = 50_000  # wraps: strangers may write as many as they like
 _BATCH: Final = 500  # wraps a transaction
 
 _log = structlog.get_logger(__name__)
 
 Deliver = Callable[[Sequence[VerifiedEvent]], Awaitable[None]]
-"""Takes gift wraps whose signatures are good; returns once it is written down what was in them."""
+"""Takes gift wraps whose signatures are good; returns once their content is stored."""
 
 
 PastIsRead = Callable[[], Awaitable[None]]
-"""Told once that every message relay has told its past, or was too slow to; returns once that is written down."""
+"""Called once, when the past of every message relay is read or was too slow; returns once that is stored."""
 
 
-async def _nobody() -> None:
-    """Nobody waits for the past."""
+async def _ignore_past() -> None:
+    """The default: no caller waits for the past."""
 
 
 async def _unread(_wraps: Sequence[VerifiedEvent]) -> None:
@@ -50,9 +50,9 @@ async def _unread(_wraps: Sequence[VerifiedEvent]) -> None:
 class GiftWraps:
     """The service that asks for gift wraps.
 
-    `caught_up` is set once the past is read, or was waited for long enough, and whoever waits for it knows.
+    `caught_up` is set once the past is read, or was waited for long enough, and `past_is_read` has returned.
     `remembered` is set once it is also sure that we have what we sealed for ourselves, such as who said `stop`: on a
-    disk that has never read a message relay, one of them at least has to tell its past, however long that takes.
+    disk that has never read a message relay, the past of at least one must be read, however long that takes.
     """
 
     name = "gift wraps"
@@ -64,7 +64,7 @@ class GiftWraps:
         deliver: Deliver = _unread,
         watermarks: Watermarks,
         clock: Clock,
-        past_is_read: PastIsRead = _nobody,
+        past_is_read: PastIsRead = _ignore_past,
         patience: float = 12.0,
     ) -> None:
         """`patience`: seconds after which a silent relay is no longer waited for."""
@@ -74,30 +74,30 @@ class GiftWraps:
         self._watermarks = watermarks
         self._clock = clock
         self._marks: dict[str, int] = {}
-        self._stored: Counter[str] = Counter()  # how many a relay gave since it last said that this was all
+        self._stored: Counter[str] = Counter()  # by relay: stored events since its last EOSE
         self._readings: dict[str, asyncio.Task[None]] = {}
         self._pool: RelayPool | None = None
         self._known: set[str] = set()
         self._outstanding: set[str] = set()
         self._past_is_read = past_is_read
         self._patience = patience
-        self._read_now: dict[str, int] = {}  # when which relay told its past, until that is written down
+        self._read_now: dict[str, int] = {}  # by relay: when its past was read, until that is stored
         self.caught_up = asyncio.Event()
         self.remembered = asyncio.Event()
         self.tasks = Watched(self.name)
         self.verifier = EventVerifier(clock.now)
 
     def join(self, pool: RelayPool) -> None:
-        """Name the pool that brings the wraps."""
+        """Set the pool that delivers the wraps."""
         self._pool = pool
         self._known = set(pool.urls("dm"))
         self._outstanding = set(self._known)
 
     async def run(self, stop: Stop) -> None:
-        """Ask the message relays for what came since, and for what comes."""
+        """Ask the message relays for wraps since the last time, and for new ones, until the stop."""
         assert self._pool is not None, "the composition root joins the pool"
         self._marks = await self._watermarks.of(SUBSCRIPTION)
-        # the relays go on for a moment after the stop, and what they say is read at the next start
+        # the relays go on for a moment after the stop; what they send is read at the next start
         await self.tasks.guard(self._ask(self._pool, stop))
 
     async def _ask(self, pool: RelayPool, stop: Stop) -> None:
@@ -112,7 +112,7 @@ class GiftWraps:
             pool.unsubscribe(SUBSCRIPTION)
 
     def relays_changed(self) -> None:
-        """The pool has other message relays: new ones are read from their beginning, those that are gone are left."""
+        """Follow a change of the pool's message relays: new ones are read from their beginning, old ones are left."""
         assert self._pool is not None, "the composition root joins the pool"
         before, self._known = self._known, set(self._pool.urls("dm"))
         self._outstanding &= self._known
@@ -123,7 +123,7 @@ class GiftWraps:
         self._subscribe(self._pool)
 
     async def take(self, events: Sequence[Incoming]) -> list[Incoming]:
-        """Take what answers to our subscription out of a relay's batch; what is left is for others."""
+        """Take the events of our subscription from a relay's batch, and return the rest."""
         own = [one for one in events if _is_ours(one)]
         self._stored.update(one.relay_url for one in own)
         await self._take(own)
@@ -132,8 +132,8 @@ class GiftWraps:
     async def on_eose(self, name: str, relay: str, partial: bool) -> None:
         """The pool's EOSE listener: from here on a restart need not read further back than two days.
 
-        A relay gives a few hundred wraps for one REQ and then EOSE, whatever else came while the daemon was down: where
-        it may have more, the rest is read page by page first.
+        A relay gives a few hundred wraps for one REQ and then EOSE, even if more came while the daemon was down: if it
+        may have more, the rest is read page by page first.
         """
         if name != SUBSCRIPTION or partial:
             return
@@ -149,12 +149,12 @@ class GiftWraps:
             self._readings[relay] = reading
 
     async def _read_past(self, relay: str, now: int) -> None:
-        """Read what the relay kept and store it; `now` is when it said that this was all."""
+        """Read the relay's stored wraps and store them; `now` is the time of its EOSE."""
         if await self._read(relay):
             await self._is_read(relay, now)
 
     async def _read(self, relay: str) -> bool:
-        """Whether everything was read, or as much as we take at most."""
+        """Read all wraps up to our limit; whether that was completed."""
         assert self._pool is not None, "the composition root joins the pool"
         filters = backfill(self._filters, self._marks.get(relay))
         result = await self._pool.fetch([relay], filters, within=_READ_WITHIN, at_most=_READ_AT_MOST)
@@ -180,7 +180,7 @@ class GiftWraps:
         await self._write_marks()
 
     async def _write_marks(self) -> None:
-        """Only now: what waits for the rest of the past is in memory, and a crash would lose it."""
+        """Store the marks, only now: wraps that wait for the rest of the past are in memory, and a crash loses them."""
         for relay, now in list(self._read_now.items()):
             self._marks[relay] = now
             await self._watermarks.set(relay, SUBSCRIPTION, now)
@@ -191,7 +191,7 @@ class GiftWraps:
             _log.warning("nobody is written to before a message relay has told its past", action="wraps.unread")
 
     async def _lose_patience(self) -> None:
-        """Go on without relays that say nothing; a service without message relays has no past to read."""
+        """Go on without silent relays; a service without message relays has no past to read."""
         if self._outstanding:
             await self._clock.sleep(self._patience)
         await self.tasks.persist("looking at what waited", self._catch_up, clock=self._clock)

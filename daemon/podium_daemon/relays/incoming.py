@@ -1,4 +1,4 @@
-"""What comes in from relays, before anybody has looked at it."""
+"""Events from relays before they are checked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 class Incoming(msgspec.Struct, frozen=True, gc=False):
     """One event as a relay sent it: `raw` is its JSON, and nothing about it has been checked.
 
-    It is for a subscription that is open; whether it answers its filters, is sound and new is for the ingest to find.
+    Its subscription is open; the ingest checks whether it matches the filters, is valid and new.
     """
 
     relay_url: str
@@ -19,7 +19,7 @@ class Incoming(msgspec.Struct, frozen=True, gc=False):
 
 
 Sink = Callable[[Sequence[Incoming]], Awaitable[None]]
-"""Takes events in batches of one relay, in the relay's order. While it waits, that relay's socket is not read."""
+"""Takes events of one relay in batches, in the relay's order. While it waits, that relay's socket is not read."""
 
 OnEose = Callable[[str, str, bool], Awaitable[None]]
-"""Told (subscription, relay URL, partial) after the sink has returned from every event that came before."""
+"""Called with (subscription, relay URL, partial) after the sink has returned from every event that came before."""

@@ -1,7 +1,7 @@
-"""A relay's own word on its limits (NIP-11): asked over HTTP at the very address that its WebSocket is opened to.
+"""The limits that a relay names (NIP-11), asked over HTTP at the same address to which its WebSocket is opened.
 
 The guard of `addresses` has chosen that address; nothing is resolved again, no redirect is followed, and little is read
-in little time. A relay that says nothing of itself has no limits that we know of.
+in little time. A relay without the document has no limits that we know of.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from podium_protocol.errors import RemoteProtocolError
 from podium_protocol.nips.nip11 import MEDIA_TYPE, NO_LIMITS, RelayLimits, read_limits
 
 MAX_BYTES: Final = 64 * 1024
-WITHIN: Final = 3.0  # seconds for all of it: the relay's first questions wait for it
+WITHIN: Final = 3.0  # seconds in all: the first REQs to the relay wait for it
 _GOOD_FOR: Final = 3600.0  # seconds
-_AGAIN_AFTER: Final = 600.0  # seconds after none was had
+_AGAIN_AFTER: Final = 600.0  # seconds until the next try after a failure
 
 _log = structlog.get_logger(__name__)
 
@@ -31,7 +31,7 @@ async def fetch_limits(to: Destination, *, tls: ssl.SSLContext, within: float = 
     """Ask a relay for its information document.
 
     Raises:
-        OSError: there is none to go by: nobody answers in time, an error, a redirect, or something else.
+        OSError: no usable document came: no answer in time, an error, a redirect, or other content.
     """
     try:
         async with asyncio.timeout(within):
@@ -65,17 +65,16 @@ async def _fetched(to: Destination, tls: ssl.SSLContext) -> bytes:
 
 
 class Information:
-    """What one relay says of itself, kept over its connections and asked again now and then."""
+    """One relay's limits, kept over its connections and asked for again once an hour."""
 
     def __init__(self, *, tls: ssl.SSLContext, clock: Clock) -> None:
-        """Know nothing yet."""
         self._tls = tls
         self._clock = clock
         self._again_at = float("-inf")
         self.limits = NO_LIMITS
 
     async def read(self, to: Destination) -> RelayLimits:
-        """Its limits, asked for if the last answer is old; what was known stays where it does not answer now."""
+        """Return the limits, asking again if the last answer is old; without a new answer the old limits stay."""
         if self._clock.monotonic() < self._again_at:
             return self.limits
         self._again_at = self._clock.monotonic() + _AGAIN_AFTER

@@ -1,8 +1,8 @@
-"""The ingest verifier's upper rungs: what a relay sent becomes a verified event in the mirror, or a counted drop.
+"""The last checks of the ingest: what a relay sent becomes a verified event in the mirror, or a counted drop.
 
-Frame size, JSON and the subscription were checked by the conversation. Here: shape, filter, time window, id, signature,
-then duplicates. Nothing is marked seen before its signature is good, or a bad copy from one relay would block the good
-copy from another.
+Frame size, JSON and the subscription were checked by the relay session. Here: shape, filter, time window, id,
+signature, then duplicates. No id is marked as seen before its signature is good, or a bad copy from one relay would
+block the good copy from another.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Arrival(msgspec.Struct, frozen=True):
 
 
 class EventVerifier:
-    """Judges arrivals in batches. `dropped` counts what was refused, by reason."""
+    """Checks arrivals in batches. `dropped` counts the refused ones by reason."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
@@ -46,7 +46,7 @@ class EventVerifier:
         self.accepted = 0
 
     def has_seen(self, event_id: EventId) -> bool:
-        """Whether a good event with this id passed here: a copy of it needs no look."""
+        """Whether a good event with this id was stored: copies of it need no check."""
         return event_id in self._seen
 
     async def verify(self, arrivals: Sequence[Arrival]) -> list[VerifiedEvent]:
@@ -107,9 +107,9 @@ def _refusal(parsed: ParsedEvent, filters: tuple[Filter, ...], now: float) -> st
 
 
 def _answers_what_was_asked(event: VerifiedEvent, filters: tuple[Filter, ...]) -> bool:
-    """Whether an RSVP says something, to a session it was asked for: a filter is content with any `a` of an event.
+    """Whether an RSVP answers a session that the filters ask for: a filter matches any `a` tag of an event.
 
-    Else one key could fill the mirror with answers to sessions that nobody holds.
+    Otherwise one key could fill the mirror with answers to sessions that do not exist.
     """
     rsvp = read_rsvp(event)
     asked = [values for one in filters for name, values in one.tags if name == "a"]

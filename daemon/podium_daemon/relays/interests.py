@@ -1,4 +1,4 @@
-"""What the daemon asks relays for: subscriptions that follow from the instructors, the sessions and the people."""
+"""The subscriptions of the daemon, which follow from the instructors, the sessions and the people."""
 
 from __future__ import annotations
 
@@ -17,25 +17,24 @@ from podium_storage.table.models import QuestionRow, RoomMemberRow, RsvpRow
 
 
 class ParticipantIndex:
-    """The people of some sessions, in the order in which they came: ten thousand are not read again for one more."""
+    """The people of some sessions in order of arrival; one more person does not make it read ten thousand again."""
 
     def __init__(self, store: Store) -> None:
-        """Know nobody yet."""
         self._store = store
         self._lessons_of: dict[str, set[str]] = {}
         self._known: set[str] = set()
 
     def __len__(self) -> int:
-        """How many people there are."""
+        """The number of people."""
         return len(self._lessons_of)
 
     @property
     def people(self) -> tuple[Pubkey, ...]:
-        """Those who have answered; who came later stands behind."""
+        """The people who have answered, in order of arrival."""
         return tuple(map(Pubkey, self._lessons_of))
 
     def people_of(self, lessons: Collection[str]) -> tuple[Pubkey, ...]:
-        """Those who have answered one of these sessions; who came later stands behind."""
+        """The people who have answered one of these sessions, in order of arrival."""
         wanted = set(lessons)
         return tuple(Pubkey(one) for one, theirs in self._lessons_of.items() if not wanted.isdisjoint(theirs))
 
@@ -86,10 +85,10 @@ def _has_relays(row: RsvpRow | QuestionRow | RoomMemberRow) -> bool:
 PER_FILTER: Final = 250  # values in one list: 250 keys are 17 KB of REQ, and relays refuse large ones
 
 PEOPLE: Final = "people-"
-"""What begins the names of subscriptions that ask for people's lists of message relays."""
+"""The prefix of the names of subscriptions that ask for people's lists of message relays."""
 
 FACE: Final = "face"
-"""The subscription that asks for the service's own profile and handler; it is read whole after each start."""
+"""The subscription for the service's own profile and handler; it is read completely after each start."""
 
 _OWN_KINDS: Final = (
     kinds.SPACE,
@@ -102,17 +101,17 @@ _OWN_KINDS: Final = (
 
 
 def wraps_for(service: Pubkey) -> tuple[Filter, ...]:
-    """The private messages to the service: asked of its message relays, and two days back (`filters.backfill`)."""
+    """The filters for private messages to the service: its message relays get them, two days back."""
     return (Filter(kinds=(kinds.GIFT_WRAP,), tags=(("p", (service,)),)),)
 
 
 class Interests(msgspec.Struct, frozen=True, kw_only=True):
     """Whose events matter now. `people` have answered to an open session or asked; `lessons` are its addresses.
 
-    `invited` are those whom open sessions name: they are read where they write, before they have answered.
-    `meetings` are the addresses of the public ones' live status: questions name those.
+    `invited` are the people whom open sessions name: their own relays are read before they have answered.
+    `meetings` are the addresses of the live status of public sessions: questions name those.
     `attendees` are the people of live sessions for whom presence events are evidence. They are asked for by author and
-    not by room: whoever leaves names another room (NIP-53), and a filter for ours would not see that.
+    not by room: a person who leaves names another room (NIP-53), and a filter for ours would not see that.
     """
 
     service: Pubkey
@@ -124,7 +123,7 @@ class Interests(msgspec.Struct, frozen=True, kw_only=True):
     attendees: tuple[Pubkey, ...] = ()
 
     def subscriptions(self) -> dict[str, tuple[Filter, ...]]:
-        """The filters of each subscription, by its name; a name's filters change only when what it asks for does."""
+        """The filters of each subscription by name; the filters of a name change only if its content changes."""
         wanted: dict[str, tuple[Filter, ...]] = {"own": (Filter(kinds=_OWN_KINDS, authors=(self.service,)),)}
         wanted[FACE] = (Filter(kinds=(kinds.METADATA, kinds.HANDLER), authors=(self.service,)),)
         for number, part in enumerate(_parts(self.instructors)):
@@ -146,7 +145,7 @@ class Interests(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _parts(values: Collection[str]) -> Iterator[tuple[Pubkey, ...]]:
-    """The values in groups; what is added goes into the last group, so that the others are not asked for again."""
+    """The values in groups; new values go into the last group, so that the other groups are not asked for again."""
     rows: Sequence[str] = tuple(values)
     for start in range(0, len(rows), PER_FILTER):
         yield tuple(Pubkey(value) for value in rows[start : start + PER_FILTER])

@@ -1,8 +1,8 @@
 """Mailboxes on relays: ephemeral events to keys that we made for one conversation each, such as with a remote signer.
 
 One pool serves them all, apart from the pool of the sessions: strangers choose some of these relays and can write to
-any of these keys. The operator's relays are joined while somebody has a mailbox there. Others come out of `bunker://`
-URLs, so they pass the guard of `addresses`, and are left once nothing is wanted of them.
+any of these keys. The operator's relays are used while there is a mailbox on them. Others come from `bunker://` URLs,
+so they pass the guard of `addresses`, and are left when no mailbox needs them.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ T = TypeVar("T")
 
 _OPEN_WITHIN: Final = 10.0  # seconds for one of the relays to listen with us
 _LOOK_BACK: Final = 600  # seconds; the other side's clock may be behind ours
-_KEYS_OF_A_REQ: Final = 200  # a thousand pages: each that opens must not send all the keys again
-_AT_ONCE: Final = 16  # events between two looks at the rest of the loop: each costs the hearer a signature check
+_KEYS_OF_A_REQ: Final = 200  # with a thousand pages open, one more must not make us send all the keys again
+_AT_ONCE: Final = 16  # events before the event loop gets a turn: each costs the receiver a signature check
 
 
 class MailboxReceiver(Protocol):
     """Whoever reads a mailbox."""
 
     def receive(self, raw: bytes) -> None:
-        """One event to the mailbox's key, unchecked. From anybody."""
+        """Take one unchecked event to the mailbox's key; any stranger may have sent it."""
         ...
 
     @property
     def unanswered(self) -> tuple[SignedEvent, ...]:
-        """What to bring again to a relay that was lost and came back: relays keep none of it."""
+        """The events to send again to a relay that was lost and came back: relays do not store them."""
         ...
 
 
@@ -65,14 +65,14 @@ class Mailbox:
         self._owner = owner
         self.heard = asyncio.Condition()
         self.listening = 0
-        self._given_over: dict[str, int] = {}  # by relay: the connection over which it got something
+        self._given_over: dict[str, int] = {}  # by relay: the number of the connection over which it got an event
 
     async def listens(self) -> str | None:
-        """Wait until a relay listens with us, so that no answer is missed; None, else why none does."""
+        """Wait until a relay serves our subscription, so that no answer is missed; None, or the reason if none does."""
         return None if await self._reopened(0) else self._owner.problems_of(self.relays)
 
     async def send(self, event: SignedEvent) -> str | None:
-        """Bring an event to every relay; None once one has it, else why none has.
+        """Send an event to every relay; None once one has it, else the reason why none has.
 
         A relay that comes back meanwhile gets it then.
         """
@@ -82,17 +82,17 @@ class Mailbox:
         return self._owner.problems_of(self.relays)
 
     def close(self) -> None:
-        """Give the mailbox up."""
+        """Close the mailbox and drop its key from the relays."""
         self._owner.forget(self)
 
     async def on_eose(self, relay: str, connection: int) -> None:
-        """A relay listens, for the first time or again, over its connection of this number."""
+        """Note that a relay serves the mailbox, over its connection of this number."""
         async with self.heard:
             self.listening += 1
             self.heard.notify_all()
         if self._given_over.get(relay, connection) != connection:
-            # It was away, and whoever answered meanwhile was not heard. Not awaited: the relay's OK comes through
-            # the very task that tells us of this. Never over the same connection: a signer would ask its person twice.
+            # The relay was lost, and answers in the meantime were missed. Not awaited: the relay's OK comes through
+            # the same task that calls this. Never over the same connection: a signer would ask its person twice.
             del self._given_over[relay]
             for event in self.hearer.unanswered:
                 self._owner.keep(self._give(relay, event))
@@ -101,7 +101,7 @@ class Mailbox:
         flights = [self._owner.keep(self._give(url, event)) for url in self.relays]
         for flight in asyncio.as_completed(flights):
             if await flight:
-                return True  # the slower relays get it too, and are not waited for
+                return True  # the slower relays get it too, but we do not wait for them
         return False
 
     async def _give(self, url: str, event: SignedEvent) -> bool:
@@ -120,7 +120,7 @@ class Mailbox:
 
 
 class Mailboxes:
-    """The service that keeps them."""
+    """The service that keeps the mailboxes and their relays."""
 
     name = "mailboxes"
 
@@ -133,7 +133,7 @@ class Mailboxes:
         lookup: Lookup | None = None,
         permitted: Iterable[Network] = (),
     ) -> None:
-        """`own`: relays of the operator's, which need no guard; `signer` signs logins there."""
+        """`own`: the operator's relays, which need no guard; `signer` signs logins to them."""
         self._own = tuple(own)
         self._clock = clock
         self._boxes: dict[Pubkey, Mailbox] = {}
@@ -150,7 +150,7 @@ class Mailboxes:
         )
 
     def use(self, own: Iterable[PoolRelay]) -> None:
-        """Take other relays of the operator's."""
+        """Replace the operator's relays."""
         self._own = tuple(own)
         if self._boxes:
             self.pool.configure(self._own)
@@ -184,7 +184,7 @@ class Mailboxes:
         return box
 
     def forget(self, box: Mailbox) -> None:
-        """Give a mailbox up; again changes nothing."""
+        """Close a mailbox; safe to call twice."""
         if self._boxes.get(box.key) is not box:
             return
         del self._boxes[box.key]
@@ -193,11 +193,11 @@ class Mailboxes:
         self._leave_if_empty()
 
     def keep(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Do something beside; waited for at the end."""
+        """Run `work` as a task of this service, which waits for it at its end."""
         return self._tasks.errand(work, "bringing an event to a signer's relay")
 
     def problems_of(self, relays: Sequence[str]) -> str:
-        """Why no relay of these does what was wanted, in words."""
+        """Why none of these relays does what was asked, in words."""
         states = [one for one in self.pool.states() if one.url in relays]
         away = [f"{one.url} ({one.last_error or one.state.value})" for one in states]
         is_open = any(one.state is ConnectionState.OPEN for one in states)
@@ -259,7 +259,7 @@ class Mailboxes:
             return []
         named = {tag[1] for tag in head.tags if len(tag) > 1 and tag[0] == "p"}
         boxes = [box for key in named if (box := self._boxes.get(Pubkey(key))) is not None]
-        # none of them: it may be for a mailbox that was just given up
+        # no mailbox has the key: the event may be for one that was just closed
         return [box for box in boxes if event.relay_url in box.relays]
 
 

@@ -1,7 +1,7 @@
-"""Reads people where they write: their relay lists, and on the relays in these their answers, deletions and inboxes.
+"""Reads people's own relays: their relay lists, and on the listed relays their answers, deletions and inboxes.
 
-Sources: NIP-65 (the outbox model), NIP-17 (kind 10050). The relays are strangers': they are reached as recipients'
-relays are (`addresses`, `places`), are given a few seconds, and what they send climbs the same verifier as everything.
+Sources: NIP-65 (the outbox model), NIP-17 (kind 10050). Strangers choose these relays: they are guarded as recipients'
+relays are (`addresses`, `places`), have a few seconds to answer, and their events pass the same checks as all others.
 """
 
 from __future__ import annotations
@@ -36,25 +36,25 @@ _log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 LOOK_EVERY: Final = 5.0
-"""Seconds between two looks at what is due."""
+"""Seconds between two checks of what is due."""
 
 WITHIN: Final = 10.0
 """Seconds that a relay has for its answer."""
 
 AT_ONCE: Final = 16
-"""Relays asked at the same time: those that hang take that many of the places, and no more."""
+"""Relays asked at the same time: relays that hang block no more places than that."""
 
 MAX_BYTES: Final = 4 * 1024 * 1024
-"""Of one relay's answer about one group of people."""
+"""Bytes of one relay's answer about one group of people."""
 
 _EVENTS_EACH: Final = 10  # of each author, on average
 _EVENTS: Final = 200
-_ASKED_AT_MOST: Final = 24  # questions to one relay in a round: a group that is too much is asked about in halves
+_ASKED_AT_MOST: Final = 24  # questions to one relay in a round: a group whose answer is too large is halved
 _PART: Final = 500  # events a transaction
 _DELETED_SINCE: Final = 15 * 24 * 3600
 
 Spread = Callable[[Sequence[str]], Awaitable[None]]
-"""Gives the service's own lists to these relays, those that have them left out."""
+"""Publishes the service's own lists to those of these relays that do not have them."""
 
 
 class OutboxSettings(msgspec.Struct, frozen=True):
@@ -65,7 +65,7 @@ class OutboxSettings(msgspec.Struct, frozen=True):
 
 
 class OutboxModel:
-    """The service that looks."""
+    """The service that reads people's own relays."""
 
     name = "outbox model"
 
@@ -81,7 +81,7 @@ class OutboxModel:
         within: float = WITHIN,
         permitted: Iterable[Network] = (),
     ) -> None:
-        """`within`: seconds that a relay has. `permitted`: networks that count as public; the pool has its own."""
+        """`within`: seconds for a relay to answer. `permitted`: networks that count as public, as for the pool."""
         self.settings = settings
         """A reload replaces it."""
         self._pool = pool
@@ -97,16 +97,16 @@ class OutboxModel:
 
     @property
     def is_on(self) -> bool:
-        """Whether anybody is asked: a machine with private relays only, and no indexer, stays among its own."""
+        """Whether other relays are asked: with private relays only, and no indexer, no other relay is."""
         given = self.settings
         return given.enabled and bool(given.indexers or any(leads_outside(url, self._permitted) for url in self._own()))
 
     def has_looked(self, pubkey: str) -> bool | None:
-        """Whether somebody was looked for where they write, as far as that is done; None: they do not matter (yet)."""
+        """Whether the person's own relays were read as far as possible; None: the person is not of interest (yet)."""
         return self._plan.has_looked(Pubkey(pubkey)) if self.is_on else True
 
     async def run(self, stop: Stop) -> None:
-        """Look until told to stop."""
+        """Read until the stop."""
         await wait_for_first(self._look(), stop.wait())
 
     async def _look(self) -> None:
@@ -149,10 +149,10 @@ class OutboxModel:
         self._plan.lists_were_asked(people, self._clock.now(), of_all=answered)
 
     async def _run_errand(self, errand: Errand, interests: Interests) -> None:
-        """Ask one relay about those who write there; whoever has too much there spoils it for nobody else."""
+        """Ask one relay about the people who write to it; one author with too many events does not hide the others."""
         refused = self._pool.ensure(errand.url)
         if isinstance(refused, AddressRefused) and refused.retry_after is not None:
-            return  # no place now: it stays due
+            return  # no free place now: the errand stays due
         groups, answered = list(_parts(errand.authors)), False
         for _ in range(max(_ASKED_AT_MOST, 2 * len(groups))):
             if not groups:
@@ -189,7 +189,7 @@ class OutboxModel:
         return answer
 
     async def _learn(self, people: Collection[Pubkey]) -> None:
-        """Take from the mirror where people write."""
+        """Read from the mirror to which relays people write."""
         for part in _parts(tuple(dict.fromkeys(people)), 1_000):
             events = await self._mirror.by_filter(Filter(kinds=(kinds.RELAY_LIST,), authors=part))
             self._plan.write_to({event.pubkey: nip65.read_relay_list(event).write for event in events})
@@ -202,13 +202,13 @@ _FLAGS: Final = ("read", "write", "dm")
 
 
 def _filters(interests: Interests, authors: tuple[Pubkey, ...], now: int) -> Iterator[Filter]:
-    """What is read of people who write to a relay; private sessions are named to none."""
+    """The filters for people who write to a relay; the relay is told of no private session."""
     yield Filter(kinds=(kinds.RELAY_LIST, kinds.DM_RELAY_LIST), authors=authors)
     for part in _parts(interests.lessons):
         yield Filter(kinds=(kinds.RSVP,), authors=authors, tags=(("a", part),))
     if leading := tuple(author for author in authors if author in interests.instructors):
         yield Filter(kinds=(kinds.SESSION, kinds.METADATA), authors=leading)
-    # people delete many other things: these come last, and only those of late
+    # people delete many other things too: deletions come last, and only recent ones
     yield Filter(kinds=(kinds.DELETION,), authors=authors, since=now - _DELETED_SINCE)
 
 
@@ -218,7 +218,7 @@ def _parts(values: Sequence[T], size: int = PER_FILTER) -> Iterator[tuple[T, ...
 
 
 async def _all_of(work: Sequence[Awaitable[T]]) -> list[T]:
-    """Do all of it, and only then raise what the first of them raised: nothing goes on unheard."""
+    """Await all, and only then raise the first exception: no failure goes unnoticed."""
     ended = await asyncio.gather(*work, return_exceptions=True)
     for one in ended:
         if isinstance(one, BaseException):

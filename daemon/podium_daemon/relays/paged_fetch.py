@@ -1,7 +1,7 @@
 """Reading everything a relay has stored for a filter, although it answers one REQ with a few hundred events at most.
 
-No I/O: `Pager` says what to ask next. Events are only peeked at, so a relay that lies about times or ids spoils nothing
-but its own answer. Sources: NIP-01 ("Newer events should appear first"; `since` and `until` are inclusive).
+No I/O: `Pager` says what to ask next. Events are only peeked at, so a relay that lies about times or ids spoils only
+its own answer. Sources: NIP-01 ("Newer events should appear first"; `since` and `until` are inclusive).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from podium_protocol.relay.verdicts import Violation
 
 PAGE: Final = 500  # what relays commonly give for one REQ
 NEVER_A_CAP: Final = 20
-"""Events below which an answer is a relay's last: none is known to give so few at a time."""
+"""An answer with fewer events is a relay's last: no relay is known to give so few at a time."""
 
 MAX_BYTES: Final = 128 * 1024 * 1024  # of one relay's answer to one filter
 
@@ -31,7 +31,7 @@ class FetchedFromRelay(msgspec.Struct, frozen=True):
     relay_url: str
     events: tuple[Incoming, ...]
     problem: str | None = None
-    is_worth_retrying: bool = False  # it refused, or was away or slow: another time it may tell more
+    is_worth_retrying: bool = False  # it refused, was slow or could not be reached: another time it may give more
 
     @property
     def is_partial(self) -> bool:
@@ -40,7 +40,7 @@ class FetchedFromRelay(msgspec.Struct, frozen=True):
 
 
 class FetchResult(msgspec.Struct, frozen=True):
-    """One answer for each relay asked. The same event may stand in several, and not all copies need be good."""
+    """One answer for each relay asked. The same event may be in several, and not every copy need be valid."""
 
     answers: tuple[FetchedFromRelay, ...]
 
@@ -78,7 +78,7 @@ class Pager:
         page: int = PAGE,
         max_bytes: int = MAX_BYTES,
     ) -> None:
-        """`seen`: ids that other filters of the same relay brought; they are not taken twice. `page`: events a REQ."""
+        """`seen`: ids from other filters of the same relay, which are skipped. `page`: events in one REQ."""
         self._max_bytes = max_bytes
         self._wanted = wanted
         self._page = page
@@ -92,15 +92,15 @@ class Pager:
         self.problem: str | None = None
 
     def next_filter(self) -> Filter | None:
-        """What to ask for now, or None when all is read."""
+        """The next filter to ask for, or None when all is read."""
         if self._is_over:
             return None
-        # later pages repeat a second of the page before, so that only the first may ask for just what is left
+        # later pages repeat a second of the page before, so only the first may ask for exactly the rest
         limit = self._page if self._largest else min(self._page, self._left)
         return msgspec.structs.replace(self._wanted, until=self._until, limit=limit)
 
     def take(self, page: Iterable[msgspec.Raw]) -> tuple[list[msgspec.Raw], list[Violation]]:
-        """The events of a page that are new, and what the relay did wrong in it. Then `next_filter` moves on."""
+        """Take a page: return its new events and the relay's faults in it. Then `next_filter` moves on."""
         fresh: list[msgspec.Raw] = []
         faults: list[Violation] = []
         times: dict[str, int] = {}  # by id: a relay may begin a page again after a login
@@ -136,7 +136,7 @@ class Pager:
             self._leave_second(self._until)
 
     def _leave_second(self, second: int) -> None:
-        """Go on before a second that fills a page by itself: what else it holds cannot be asked for."""
+        """Skip a second that fills a page by itself: the rest of it cannot be asked for."""
         self.problem = "it has more events of one second than it gives at once"
         self._until = second - 1
         self._is_over = self._until < (self._wanted.since or 0)
@@ -163,7 +163,7 @@ class _Page:
     """Collects the answer to one REQ."""
 
     def __init__(self, room: int) -> None:
-        """`room`: bytes; a relay that sends more, whatever it was asked for, is heard no further."""
+        """`room`: bytes; a relay that sends more than that is not read any further."""
         self._room = room
         self.events: list[msgspec.Raw] = []
         self.ended: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
@@ -183,17 +183,17 @@ class _Page:
 
 
 class FetchQueue:
-    """Who may ask one relay now: first come, first served, as many at once as it leaves room for."""
+    """The queue for one relay: first come, first served, with as many fetches at once as it has room for."""
 
     def __init__(self, room: Callable[[], int | None]) -> None:
-        """`room`: how many at once; None: as many as one likes. It may change at any time: then `look_again`."""
+        """`room`: how many at once; None: no limit. When it changes, call `look_again`."""
         self._room = room
         self._asking: list[object] = []
         self._changed = asyncio.Event()
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Wait for one's turn, and have it for as long as the block runs."""
+        """Wait for a turn, and keep it while the block runs."""
         self._asking.append(ticket := object())
         try:
             while (room := self._room()) is not None and self._asking.index(ticket) >= room:
@@ -204,7 +204,7 @@ class FetchQueue:
             self.look_again()
 
     def look_again(self) -> None:
-        """There may be more room."""
+        """Check again how much room there is."""
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
@@ -237,7 +237,7 @@ class PagedFetch:
         return FetchedFromRelay(self._connection.url, tuple(self._events), self._problem, self._is_worth_retrying)
 
     async def _read(self, wanted: Filter) -> bool:
-        """Read one filter to its end. Whether it is worth going on with others."""
+        """Read one filter to its end; whether it is worth going on with others."""
         page = min(PAGE, self._connection.limits.max_limit or PAGE)
         pager = Pager(wanted, at_most=self._left, seen=self._seen, page=page, max_bytes=self._max_bytes)
         while (page_filter := pager.next_filter()) is not None:

@@ -1,8 +1,8 @@
-"""Who has a place among the relays that are open on recipients' behalf: there are few, and strangers name the relays.
+"""Places for relays that are opened for recipients: there are few places, and strangers name the relays.
 
-No place is a reason to wait and never to give up. A relay that answers keeps its place as long as there is something to
-do; one that only hangs loses it to whoever waits, and gets another from what is left over. While places are short, one
-recipient has a few at a time, whatever number of relays they name. Times are monotonic seconds.
+A relay without a place waits, and its events are never given up. A relay that answers keeps its place as long as there
+is something to do; one that hangs loses its place to a relay that waits, and later gets one that is left over. While
+places are short, one recipient has a few at a time, however many relays they name. Times are monotonic seconds.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from typing import Final, Protocol
 import msgspec
 
 MAX_STRANGERS: Final = 256
-"""Relays open on recipients' behalf: ten thousand recipients with ten invented relays each must not exhaust us."""
+"""Relays open for recipients: ten thousand recipients with ten invented relays each must not exhaust us."""
 
 SHORT: Final = MAX_STRANGERS // 2
-"""Places in use from which on they are dealt out with care."""
+"""From this many places in use on, places count as short."""
 
 EACH: Final = 3
-"""Places that one recipient has at a time while they are short: as many relays as NIP-17 would have them name."""
+"""Places of one recipient at a time while places are short: as many relays as NIP-17 asks people to name."""
 
 PATIENCE: Final = 5.0
-"""Seconds in which a relay has to show that it does something, while others wait."""
+"""Seconds within which a relay must answer while other relays wait."""
 
 _HUNG_FOR: Final = 60.0
 _HUNG_AT_MOST: Final = 3600.0
 _REMEMBERED: Final = 10_000
 _FIRST_WAIT: Final = 1.0
-_SERVED_A_SECOND: Final = 100.0  # relays, about: so many who wait need not ask again within the same second
+_SERVED_A_SECOND: Final = 100.0  # about so many relays get a place in a second, so more need not ask again within it
 _WINDOW: Final = 10.0
 _LOOK_EVERY: Final = 0.05
 
@@ -39,19 +39,19 @@ class PlaceHolder(Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is wanted of it."""
+        """Whether the relay has nothing to do."""
         ...
 
     @property
     def is_punished(self) -> bool:
-        """Whether it misbehaved, and is left alone for a while."""
+        """Whether the relay misbehaved and is left alone for a while."""
         ...
 
     @property
     def last_used(self) -> float: ...
 
     def silent_for(self, now: float) -> float:
-        """Seconds for which it has had something to answer and has not; 0 where it has nothing."""
+        """Seconds for which the relay has owed an answer; 0 if it owes none."""
         ...
 
 
@@ -62,18 +62,18 @@ class Admitted(msgspec.Struct, frozen=True):
 
 
 class NoPlace(msgspec.Struct, frozen=True):
-    """There is none now; worth asking again after so many seconds."""
+    """There is no place now; ask again after so many seconds."""
 
     seconds: float
 
 
 class Places:
-    """Deals them out."""
+    """Assigns the places."""
 
     def __init__(self) -> None:
         self._whose: dict[str, str] = {}
         self._hung: dict[str, tuple[float, float]] = {}  # relay: until when others come first, and for how long
-        self._full_until = 0.0  # nobody is asked to leave before: thousands may want a place at once
+        self._full_until = 0.0  # no relay has to leave before this time: thousands may want a place at once
         self._asked = 0
         self._asked_since = 0.0
 
@@ -122,7 +122,7 @@ class Places:
             del self._hung[next(iter(self._hung))]
 
     def _later(self, now: float) -> NoPlace:
-        """The more ask in vain, the later each asks again: they do not all come at once."""
+        """The more relays ask in vain, the later each asks again, so that they do not all come at once."""
         if now - self._asked_since > _WINDOW:
             self._asked, self._asked_since = 0, now
         self._asked += 1

@@ -1,7 +1,7 @@
-"""All relays together: what is wanted of them, publishing, fetching, and how they are doing.
+"""All relays together: subscriptions, publishing, fetching, and the state of each relay.
 
-Configured relays are kept open. Others, such as the message relays of recipients, are opened when there is something
-to do there and closed again; a stranger chose their URLs, so they are guarded (`addresses`) and never told who we are.
+Configured relays are kept open. Others, such as the message relays of recipients, are opened when there is something to
+do there and closed again; a stranger chose their URLs, so they are guarded (`addresses`) and we never log in to them.
 """
 
 from __future__ import annotations
@@ -52,16 +52,16 @@ __all__ = [
 ]
 
 MAX_IN_HAND: Final = 2 * MAX_ON_THE_WAY
-"""Events of one fan-out that a relay has not answered: what is on the way, and as much again to follow it."""
+"""Events of one fan-out that a relay has not answered: those on their way, and as many again to follow."""
 
-_MAKING: Final = 0.01  # seconds that others wait while events are made
+_MAKING: Final = 0.01  # seconds that the event loop may be blocked while events are made
 
 Flag = Literal["read", "write", "dm"]
 
 
 class _Subscription(msgspec.Struct, frozen=True):
     filters: tuple[Filter, ...]
-    relays: frozenset[str] | None  # None: whatever is configured with `read`
+    relays: frozenset[str] | None  # None: all relays configured with `read`
     since_for: SinceFor | None
 
 
@@ -86,7 +86,7 @@ class RelayPool:
         """Nothing is opened before `run`; subscriptions may be made before.
 
         `sink` takes the events of subscriptions. `signer` signs logins to relays configured with `auth`. `permitted`:
-        networks that are not public where strangers' relays may be all the same.
+        networks that are not public, but where strangers' relays may be.
 
         Raises:
             InvalidInput: a relay's URL is none, or is listed twice.
@@ -111,7 +111,7 @@ class RelayPool:
     # -- the relays ----------------------------------------------------------------------------------------------------
 
     def configure(self, relays: Iterable[PoolRelay]) -> None:
-        """Take a new list of configured relays; connections that did not change stay as they are.
+        """Replace the list of configured relays; connections to unchanged relays stay open.
 
         Raises:
             InvalidInput: a relay's URL is none, or is listed twice. Nothing has changed then.
@@ -128,10 +128,10 @@ class RelayPool:
                 self._configured[url] = self._make(relay, is_configured=True)
 
     def ensure(self, url: str, whose: str = "") -> str | AddressRefused:
-        """Make a relay known that is not configured, to be opened when there is something to do. Its normal URL.
+        """Add a relay that is not configured, to be opened when there is something to do; return its normalised URL.
 
-        Where its host leads is looked at each time it is opened. `whose`: the recipient on whose behalf, who gets a
-        fair share of the places (`places`). Where there is none now, the refusal says when to ask again.
+        Its host is resolved and checked each time it is opened. `whose`: the recipient for whom it is, who gets a fair
+        share of the places (`places`). If there is no place now, the refusal says when to ask again.
         """
         if (normal := relay_url.normalise(url)) is None:
             return AddressRefused(url[:200], "it is no ws or wss URL")
@@ -151,15 +151,15 @@ class RelayPool:
         return tuple(url for url, one in self._configured.items() if getattr(one.relay, flag))
 
     def states(self) -> tuple[RelayStatus, ...]:
-        """How the configured relays are doing, then the others that are known."""
+        """The state of each configured relay, then of the other known ones."""
         return tuple(one.status() for one in (*self._configured.values(), *self._strangers.values()))
 
     def limits_of(self, urls: Iterable[str]) -> tuple[RelayLimits, ...]:
-        """What those of `urls` that are known said they allow (NIP-11); nobody is asked for it."""
+        """The limits of the known relays among `urls` (NIP-11), as last read; no request is made."""
         return tuple(connection.limits for url in urls if (connection := self._find(url)) is not None)
 
     def connections_of(self, url: str) -> int:
-        """How many connections to a relay were opened so far; 0 where it is not known."""
+        """The number of connections to a relay that were opened so far; 0 for an unknown relay."""
         connection = self._find(url)
         return 0 if connection is None else connection.status().connections
 
@@ -172,7 +172,7 @@ class RelayPool:
         await self._known(url).until(*states)
 
     def report_violation(self, url: str, *violations: Violation) -> None:
-        """Hold faults against a relay that only a look into its events shows; too many put it in the penalty box."""
+        """Count faults of a relay that were found in its events; too many put it in the penalty box."""
         if (connection := self._find(url)) is not None:
             connection.report_violation(*violations)
 
@@ -186,11 +186,10 @@ class RelayPool:
         relays: Iterable[str] | None = None,
         since_for: SinceFor | None = None,
     ) -> None:
-        """Want events, over all reconnects; the same name again replaces the filters, and the relays.
+        """Ask for events, over all reconnects; a second call with the name replaces the filters and the relays.
 
-        `relays` None: all that are configured with `read`, also later on. `since_for(url)` is the Unix time at which
-        that relay last said that it had no more stored events; an hour before it (two days for gift wraps) is where a
-        REQ starts.
+        `relays` None: all that are configured with `read`, also in future. `since_for(url)` is the Unix time of that
+        relay's last EOSE; a REQ starts one hour before it (two days for gift wraps).
 
         Raises:
             LocalProtocolError: a name or filters that NIP-01 does not allow.
@@ -205,7 +204,7 @@ class RelayPool:
         """Replace the filters of a live subscription; the relays and the rest stay.
 
         Raises:
-            KeyError: there is none of that name.
+            KeyError: there is no subscription of that name.
             LocalProtocolError: filters that NIP-01 does not allow.
         """
         subscription = msgspec.structs.replace(self._subscriptions[name], filters=tuple(filters))
@@ -213,27 +212,27 @@ class RelayPool:
         self._subscriptions[name] = subscription
 
     def unsubscribe(self, name: str) -> None:
-        """Want them no more."""
+        """End a subscription."""
         if self._subscriptions.pop(name, None) is not None:
             for connection in self._all():
                 connection.unsubscribe(name)
 
     def filters_of(self, url: str, name: str) -> tuple[Filter, ...]:
-        """What that relay was last asked for by this name, to hold its events against; empty if nothing."""
+        """The filters last sent to that relay under this name, against which its events are checked; may be empty."""
         connection = self._find(url)
         return (connection.filters_of(name) or ()) if connection is not None else ()
 
     # -- publishing ----------------------------------------------------------------------------------------------------
 
     async def publish(self, url: str, event: SignedEvent | Prepared) -> PublishOutcome:
-        """Publish one event at one relay, and wait for what becomes of it.
+        """Publish one event at one relay, and wait for its outcome.
 
-        A relay that is away is not waited for: the outcome says when to try again.
+        It does not wait for a relay that cannot be reached: the outcome then says when to try again.
         """
         told: asyncio.Future[PublishOutcome] = asyncio.get_running_loop().create_future()
 
         def tell(outcome: PublishOutcome) -> None:
-            if not told.done():  # whoever waited may have been cancelled
+            if not told.done():  # the task that waited may have been cancelled
                 told.set_result(outcome)
 
         self._hand_over(url, [_prepared(event)], tell)
@@ -251,13 +250,13 @@ class RelayPool:
                 wave = self._wave(left, MAX_IN_HAND - in_hand)
                 self._hand_over(url, wave, outcomes.put_nowait)
                 is_more, in_hand = bool(wave), in_hand + len(wave)
-                await asyncio.sleep(0)  # to make them may have taken its time
+                await asyncio.sleep(0)  # making them may have taken long
             else:
                 yield await outcomes.get()
                 in_hand -= 1
 
     def _wave(self, events: Iterator[SignedEvent | Prepared], room: int) -> list[Prepared]:
-        """The next of them, as many as there is room for and the event loop can wait for."""
+        """The next events: as many as there is room for, made within the time that the event loop can be blocked."""
         until = self._clock.monotonic() + _MAKING
         wave: list[Prepared] = []
         for event in islice(events, room):
@@ -294,9 +293,9 @@ class RelayPool:
     ) -> FetchResult:
         """Read all that relays have stored for the filters, page after page, from all of them at once.
 
-        `relays` None: those configured with `read`. `within`: seconds for each. `at_most`: events of each.
-        `max_bytes`: of each one's answer to each filter. A relay that is away, slow, or refuses has a `problem` in its
-        answer, beside what it gave until then.
+        `relays` None: those configured with `read`. `within`: seconds for each. `at_most`: events of each. `max_bytes`:
+        size of each one's answer to each filter. The answer of a relay that cannot be reached, is slow or refuses has a
+        `problem`, besides the events that it gave until then.
         """
         urls = dict.fromkeys(self.urls("read") if relays is None else relays)
         answers = await asyncio.gather(*(self._fetch_one(url, filters, within, at_most, max_bytes) for url in urls))

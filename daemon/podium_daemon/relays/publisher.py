@@ -1,4 +1,4 @@
-"""Empties the outbox: each relay gets what is due at its own pace, and its answers are written down in batches."""
+"""Empties the outbox: each relay gets the due events at its own pace, and its answers are stored in batches."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _GATHER: Final = 0.02  # seconds: answers that come within it share a transactio
 
 
 class Publisher:
-    """The outbox loop. State was written first: what is lost here is simply due again."""
+    """The outbox loop. State was written first: an attempt that is lost here is simply due again."""
 
     name = "publisher"
 
@@ -49,19 +49,19 @@ class Publisher:
         clock: Clock,
         may_send: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`may_send`: whether anything is to be sent at all; what is due waits meanwhile."""
+        """`may_send`: whether events may be sent at all; otherwise due rows wait."""
         self._may_send = may_send
         self._outbox = outbox
         self._store = store
         self._pool = pool
         self._clock = clock
-        self._flying: set[int] = set()  # rows handed to the pool whose answer is not written down
+        self._flying: set[int] = set()  # rows handed to the pool whose answer is not stored yet
         self._unanswered: Counter[str] = Counter()
         self._answers: list[PublishResult] = []
         self._answered = asyncio.Event()
 
     async def run(self, stop: Stop) -> None:
-        """Publish until told to stop; what is under way then is due again at the next start."""
+        """Publish until the stop; rows whose answer is still missing then are due again at the next start."""
         tasks: set[asyncio.Task[None]] = set()
         try:
             async with asyncio.TaskGroup() as group:
@@ -81,7 +81,7 @@ class Publisher:
         await self._outbox.expire(now)
         if not self._may_send():
             return None
-        # a late answer holds up nothing: what falls due meanwhile takes a flight of its own
+        # a late answer delays nothing: rows that fall due meanwhile are sent in a flight of their own
         full = [relay for relay, count in self._unanswered.items() if count >= _PER_RELAY]
         rows = await self._outbox.due(now, per_relay=_PER_RELAY, in_flight=self._flying, paused=full)
         by_relay: dict[str, list[OutboxRow]] = {}
@@ -113,14 +113,14 @@ class Publisher:
     def _result(self, row: OutboxRow, outcome: PublishOutcome) -> PublishResult:
         words = outcome.verdict.message
         if not outcome.was_tried and outcome.retry_after is not None:
-            # no place is a reason to wait, however often, and never to give up
+            # without a free place a row waits, however often, and is never given up
             return TryAgain(row.id, int(self._clock.now() + outcome.retry_after) + 1, words)
         if outcome.is_done:
             return RelayAccepted(row.id, words)
         if is_final(outcome.verdict) and outcome.retry_after is None:
             _log.warning("a relay refused an event", action="publish.refused", relay=outcome.relay_url, words=words)
             return RelayRefused(row.id, words)
-        # outcome unknown: the same bytes go out again, later each time
+        # outcome unknown: send the same bytes again, with growing pauses
         wait = next(islice(backoff.delays(random.random), min(row.attempts, 10), None))
         at = int(self._clock.now() + max(wait, outcome.retry_after or 0.0)) + 1
         return TryAgain(row.id, at, words)
@@ -138,9 +138,9 @@ class Publisher:
             try:
                 await self._outbox.record(batch, now=int(self._clock.now()))
             except StoreDamaged:
-                raise  # nothing gets better by waiting
+                raise  # waiting is no use
             except PodiumError as error:
-                # what was not written down is due again; the relay will know its copy
+                # a row whose answer was not stored is due again; the relay answers a copy with `duplicate:`
                 _log.warning("answers were not written down", action="publish.retry", error=str(error))
             finally:
                 self._flying.difference_update(answer.row for answer in batch)

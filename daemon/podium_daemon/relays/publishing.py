@@ -1,4 +1,4 @@
-"""What is to be published at one relay: a queue, a window of publications on their way, and what became of each.
+"""Publications to one relay: a queue, a window of those on their way, and the outcome of each.
 
 No I/O: the connection calls `feed` when there may be room and `settle` with the relay's answers. Times are monotonic.
 """
@@ -30,7 +30,7 @@ class Pacer:
     """
 
     def __init__(self, per_minute: int = PER_MINUTE) -> None:
-        """Allow `per_minute` messages, at once if need be."""
+        """Allow `per_minute` messages, even all at once."""
         self._limit = per_minute
         self._buckets: deque[tuple[int, int]] = deque()
         self._sum = 0
@@ -57,16 +57,16 @@ class RateLimitPause:
         self.until = 0.0
 
     def left(self, now: float) -> float:
-        """Seconds until publishing goes on; 0 if nothing holds it."""
+        """Seconds until publishing goes on; 0 without a pause."""
         return max(0.0, self.until - now)
 
     def refused(self, now: float) -> None:
-        """Note a `rate-limited:`; those of what was already on its way when the pause began are the same refusal."""
+        """Note a `rate-limited:`; answers to events sent before the pause began count as the same refusal."""
         if self.left(now) == 0:
             self.until = now + next(self._delays)
 
     def accepted(self, now: float) -> None:
-        """Note that the relay took something: the next pause starts small again."""
+        """Note that the relay accepted an event: the next pause starts small again."""
         if self.until and self.left(now) == 0:
             self._delays = backoff.rate_limit_delays()
             self.until = 0.0
@@ -78,7 +78,7 @@ MAX_ON_THE_WAY: Final = 500
 BURST_BESIDE_SUBSCRIPTIONS: Final = 500
 BREATH: Final = 0.25  # seconds
 """LocalRelay 0.45.1 prefers reading to passing on live events, and forgets those beyond its thousand: a connection that
-published 3,000 without a pause missed 700, and others' RSVPs would be among them. Hence a breath after each burst."""
+published 3,000 without a pause missed 700, possibly RSVPs of other people. So we pause after each burst."""
 
 MAX_BYTES_ON_THE_WAY: Final = 256 * 1024
 """What a slow line still carries within the 20 s that an OK may take."""
@@ -99,7 +99,7 @@ class Prepared(msgspec.Struct, frozen=True):
 
 
 class PublishOutcome(msgspec.Struct, frozen=True):
-    """What became of one event at one relay.
+    """The outcome of one event at one relay.
 
     `retry_after`: seconds before the same bytes are worth sending there again. None: the relay has it, or it is final.
     """
@@ -108,7 +108,7 @@ class PublishOutcome(msgspec.Struct, frozen=True):
     relay_url: str
     verdict: Verdict
     retry_after: float | None = None
-    was_tried: bool = True  # False: there was no place for the relay, which says nothing of it
+    was_tried: bool = True  # False: there was no free place for the relay, so this says nothing about the relay
 
     @property
     def is_done(self) -> bool:
@@ -132,7 +132,7 @@ _decode_addressed: Final = msgspec.json.Decoder(_Addressed).decode
 
 
 def recipient_of(event_json: bytes) -> str:
-    """Whom a message is for, by its first `p` tag; "" where it names nobody."""
+    """The recipient of a message, by its first `p` tag; "" if it has none."""
     try:
         tags = _decode_addressed(event_json).tags
     except msgspec.DecodeError:
@@ -159,22 +159,22 @@ class PublishWindow:
 
     @property
     def queued(self) -> int:
-        """How many have not been sent."""
+        """How many have not been sent yet."""
         return len(self._queue)
 
     @property
     def on_the_way(self) -> int:
-        """How many have been sent and not answered."""
+        """How many were sent and have not been answered."""
         return len(self._on_the_way)
 
     def add(self, event: Prepared, tell: OnOutcome) -> None:
         """Queue one event; `tell` is called once, with its outcome."""
         if not self._queue and not self._on_the_way:
-            self._waits_since = None  # it has something to answer from the next look on
+            self._waits_since = None  # the relay owes an answer from the next check on
         self._queue.append(_Item(event, tell))
 
     def silent_for(self, now: float) -> float:
-        """Seconds since it was first seen to have something to answer, or last answered; 0 where it has nothing."""
+        """Seconds since the relay began to owe an answer, or last answered; 0 if it owes none."""
         if not self._queue and not self._on_the_way:
             self._waits_since = None
             return 0.0
@@ -183,9 +183,9 @@ class PublishWindow:
         return now - self._waits_since
 
     def feed(self, session: RelaySession, now: float, *, beside_subscriptions: bool = False) -> float | None:
-        """Hand to the session what the window, the pace and a pause allow.
+        """Hand events to the session, as many as the window, the pace and a pause allow.
 
-        Seconds after which to call again even if nothing happens; None: an answer will be the occasion.
+        Returns the seconds after which to call again even if nothing happens; None: call again after an answer.
         """
         if not self._queue:
             return None
@@ -204,7 +204,7 @@ class PublishWindow:
         return BREATH - quiet if self._queue and not self._on_the_way else None
 
     def settle(self, published: Published, now: float) -> None:
-        """Take the relay's answer. One that comes after a time-out is no news: the same bytes are sent again anyway."""
+        """Take the relay's answer. One after a time-out is ignored: the same bytes are sent again anyway."""
         items = self._on_the_way.pop(published.event_id, None)
         if items is None:
             return

@@ -1,4 +1,4 @@
-"""The pump of one open connection: frames from the socket into the session, and what comes out of it to where it goes.
+"""The pump of one open connection: it brings frames from the socket to the session, and the session's output onwards.
 
 Three tasks: one reads, one writes, one looks at the clock. While the sink waits the socket is not read, so that a
 consumer that is behind slows the relay down instead of filling the memory.
@@ -30,7 +30,7 @@ from podium_protocol.relay.events import (
 from podium_protocol.relay.verdicts import Violation
 
 AuthSigner = Callable[[str, str], Awaitable[SignedEvent]]
-"""From (relay URL, challenge) to the signed login (`nip42.write_auth`). It may take its time, and it may raise."""
+"""From (relay URL, challenge) to the signed login (`nip42.write_auth`). It may take long, and it may raise."""
 
 _PINGS_AT_ONCE: Final = 16  # in one piece of the stream; honest relays ping once in half a minute
 _log = structlog.get_logger(__name__)
@@ -78,7 +78,7 @@ class Pump:
         self._tasks: asyncio.TaskGroup | None = None
 
     def wake(self) -> None:
-        """There may be something to send."""
+        """Tell the pump that there may be something to send."""
         self._work.set()
 
     async def run(self) -> NoReturn:
@@ -86,7 +86,7 @@ class Pump:
 
         Raises:
             SocketLost: the relay, or the network, ended it.
-            Ended: we did.
+            Ended: we ended it.
         """
         try:
             async with asyncio.TaskGroup() as self._tasks:
@@ -121,7 +121,7 @@ class Pump:
             raise
 
     async def _hand_on(self) -> None:
-        """Take what the session has to tell, and bring it where it belongs, events first."""
+        """Take the session's output and deliver it, events first."""
         batch: list[Incoming] = []
         later: list[SessionEvent] = []
         url = self._books.url
@@ -146,10 +146,10 @@ class Pump:
                 await self._on_end(end)
         finally:
             self._is_handing_on = False
-            self._heard_at = self._clock.monotonic()  # it was we who did not listen
+            self._heard_at = self._clock.monotonic()  # the silence was ours: we did not read
 
     def _note(self, event: SessionEvent) -> bool:
-        """Deal at once with what waits for nothing. Whether it was of that kind."""
+        """Handle an event of the session that needs no waiting; whether it was one of these."""
         match event:
             case Published():
                 self._books.on_published(event)
@@ -175,7 +175,7 @@ class Pump:
                 raise AssertionError(f"not an end: {event!r}")
 
     async def _log_in(self, challenge: str) -> None:
-        """Have the challenge signed. Whatever goes wrong there fails what waits for the login, and nothing else."""
+        """Have the challenge signed. A failure there fails only the requests that wait for the login."""
         assert self._signer is not None  # or the session would not have asked
         try:
             login = await self._signer(self._books.url, challenge)
@@ -236,7 +236,7 @@ class Pump:
             raise Idle("nothing to do there")
 
     def _check_life(self, now: float) -> None:
-        """Half-open connections never end by themselves: ask for a sign of life after a silence."""
+        """Ping after a silence: half-open connections never end by themselves."""
         if self._pinged_at is not None and self._heard_at >= self._pinged_at:
             self._pinged_at = None
         if self._pinged_at is not None:

@@ -1,4 +1,4 @@
-"""What is configured for a relay, how it is doing, and the numbers its connection keeps to."""
+"""The configuration of a relay, its state, and the limits of its connection."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from podium_protocol.relay.verdicts import EventAccepted, RateLimited, Verdict, 
 
 
 class PoolRelay(msgspec.Struct, frozen=True):
-    """One relay of the configuration. `auth`: it may learn who we are (NIP-42)."""
+    """One configured relay. `auth`: we may log in to it (NIP-42)."""
 
     url: str
     read: bool = True
@@ -46,7 +46,7 @@ class ConnectionState(StrEnum):
 
 
 class RelayRefusal(msgspec.Struct, frozen=True):
-    """What a relay refused for good since the start: the last one's words, when it came, and how many there were."""
+    """Final refusals of a relay since the start: its last words, when they came, and how many there were."""
 
     words: str
     at: float
@@ -54,7 +54,7 @@ class RelayRefusal(msgspec.Struct, frozen=True):
 
 
 class RelayStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How one relay is doing. Times are Unix seconds, None for never; words are for people."""
+    """The state of one relay. Times are Unix seconds, None for never; words are for people."""
 
     url: str
     is_configured: bool
@@ -111,11 +111,11 @@ class CollectingSubscription(Protocol):
     """A subscription whose answer is collected and not handed on."""
 
     def on_event(self, raw: msgspec.Raw) -> None:
-        """One event of the answer, unchecked."""
+        """Take one event of the answer, unchecked."""
         ...
 
     def on_end(self, problem: str | None) -> None:
-        """Nothing more comes; `problem` says why that may not be all."""
+        """Note the end of the answer; `problem` says why it may be incomplete."""
         ...
 
 
@@ -125,7 +125,7 @@ class _Wanted(msgspec.Struct, frozen=True):
 
 
 class RelayState:
-    """One relay's. Nothing here waits or touches a socket."""
+    """The subscriptions, publications and faults of one relay. Nothing here waits or touches a socket."""
 
     def __init__(
         self,
@@ -159,25 +159,25 @@ class RelayState:
 
     @property
     def closed(self) -> dict[str, str]:
-        """What the relay does not serve, or has no room for, with the reason in words."""
+        """Subscriptions that the relay does not serve or has no room for, with the reason in words."""
         return self._closed | self.shared.unserved
 
     # -- what is wanted ------------------------------------------------------------------------------------------------
 
     @property
     def has_work(self) -> bool:
-        """Whether a connection is needed, or of use right now."""
+        """Whether a connection is needed or useful now."""
         return bool(
             self.is_configured or self._wanted or self._questions or self.window.queued or self.window.on_the_way
         )
 
     @property
     def has_subscriptions(self) -> bool:
-        """Whether live events are wanted."""
+        """Whether there are subscriptions to live events."""
         return bool(self._wanted)
 
     def subscribe(self, name: str, filters: tuple[Filter, ...], since_for: SinceFor | None) -> None:
-        """Want events, over all connections; the same name again replaces the filters.
+        """Ask for events, over all connections; a second call with the name replaces the filters.
 
         Raises:
             LocalProtocolError: a name or filters that NIP-01 does not allow.
@@ -187,7 +187,7 @@ class RelayState:
         self._wanted[name] = wanted
 
     def unsubscribe(self, name: str) -> None:
-        """Want them no more."""
+        """End a subscription."""
         self._wanted.pop(name, None)
         self._ask_again_at.pop(name, None)
         self._closed.pop(name, None)
@@ -199,7 +199,7 @@ class RelayState:
         self.session.subscribe(name, (wanted,), self._clock.monotonic())
 
     def withdraw(self, name: str) -> None:
-        """Forget a question, answered or not."""
+        """Drop a question, answered or not."""
         if self._questions.pop(name, None) is not None:
             self.session.unsubscribe(name)
 
@@ -210,7 +210,7 @@ class RelayState:
     # -- what happens --------------------------------------------------------------------------------------------------
 
     def on_published(self, published: Published) -> None:
-        """The relay said what becomes of a publication; a final refusal is kept for people to see."""
+        """Take the relay's answer to a publication; a final refusal is kept for people to see."""
         self.window.settle(published, self._clock.monotonic())
         verdict = published.verdict
         if isinstance(verdict, EventAccepted):
@@ -220,11 +220,11 @@ class RelayState:
             self.last_refusal = RelayRefusal(verdict.message, self._clock.now(), count)
 
     def owner_of(self, subscription_id: str, raw: msgspec.Raw) -> str:
-        """Which subscription an event is for, where several share a REQ."""
+        """The subscription to which an event belongs, if several share a REQ."""
         return self.shared.owner_of(subscription_id, raw)
 
     def on_end_of_stored(self, subscription_id: str, *, partial: bool) -> tuple[str, ...]:
-        """Stored events of a REQ are over. The subscriptions for which that is news; a question hears of it here."""
+        """Take the EOSE of a REQ; return the subscriptions for which it is news. Questions are told here."""
         if not partial:
             self.last_eose_at = self._clock.now()
         if (question := self._questions.get(subscription_id)) is not None:
@@ -236,7 +236,7 @@ class RelayState:
         return self.shared.end(subscription_id, partial=partial)
 
     def on_notice(self, words: str) -> None:
-        """The relay has words for people: the last are shown, and new ones logged, ten seconds apart at least."""
+        """Take a NOTICE: the last one is shown to people, and new ones are logged, at least ten seconds apart."""
         now = self._clock.monotonic()
         if words != self.last_notice and now >= self._notices_logged_at + _BETWEEN_NOTICES:
             self._notices_logged_at = now
@@ -244,7 +244,7 @@ class RelayState:
         self.last_notice = words
 
     def on_closed(self, subscription_id: str, verdict: Verdict) -> None:
-        """The relay ended a REQ. Where it may serve it later, it is asked again, with growing delays."""
+        """Take a CLOSED. If the relay may serve the REQ later, it is asked again, with growing delays."""
         now = self._clock.monotonic()
         if isinstance(verdict, RateLimited):
             self.window.pause.refused(now)
@@ -261,7 +261,7 @@ class RelayState:
             self._ask_again_at |= dict.fromkeys(names, at)
 
     def on_connecting(self, limits: RelayLimits) -> None:
-        """A connection is about to be used, to a relay with these limits."""
+        """Note that a connection is about to be used, to a relay with these limits."""
         self.shared.heed(limits, self._clock.monotonic())
         self.shared.connected()
         self.window.max_message_bytes = limits.max_message_length
@@ -269,24 +269,24 @@ class RelayState:
             _log.warning("a relay has no room", action="relay.no_room", relay=self.url, subscriptions=dict(unserved))
 
     def on_connected(self) -> None:
-        """A connection is open, and the session asks for everything again by itself."""
+        """Note that a connection is open; the session itself asks for everything again."""
         self._ask_again_at.clear()
         self._closed.clear()
 
     def settle_disconnected(self) -> None:
-        """The session said what became of publications that were on their way; what else it said is of no use now."""
+        """Take the outcomes of publications that were on their way; the session's other events are of no use now."""
         for event in self.session.events_received():
             if isinstance(event, Published):
                 self.on_published(event)
 
     def on_disconnected(self, why: str) -> None:
-        """There is no connection: questions will not be answered."""
+        """Note that the connection ended: open questions fail."""
         for name, question in tuple(self._questions.items()):
             self.withdraw(name)
             question.on_end(why)
 
     def tick(self, now: float) -> None:
-        """Ask again for what the relay closed, where it is due."""
+        """Ask again for closed subscriptions that are due."""
         due = [name for name, at in self._ask_again_at.items() if at <= now]
         for name in due:
             del self._ask_again_at[name]
@@ -295,12 +295,12 @@ class RelayState:
             self._asking_delays = backoff.delays(random)
 
     def report_violation(self, *violations: Violation) -> None:
-        """Hold faults against the relay."""
+        """Count faults of the relay."""
         for violation in violations:
             self.session.misbehaviour.add(violation, self._clock.monotonic())
 
     def is_banned(self) -> bool:
-        """Whether it misbehaves so much that it should be left alone for a while."""
+        """Whether the relay misbehaves so much that it should be left alone for a while."""
         return self.session.misbehaviour.is_banned(self._clock.monotonic())
 
     def _ask(self, name: str, wanted: _Wanted) -> None:

@@ -1,6 +1,6 @@
-"""Whether the daemon stores what somebody else wrote: within what they may have, and while there is room on the disk.
+"""Whether the daemon stores a stranger's event: only within the stranger's allowance, and while the disk has room.
 
-What the service and its instructors write is stored whatever strangers do: that is what the room is kept for.
+Events of the service and its instructors are always stored: the budget keeps room for them.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from podium_protocol.live.rsvp import read_rsvp
 from podium_storage.database import Database
 
 FULL: Final = "disk"
-"""The objection where the budget is reached; the others are names of buckets."""
+"""The objection when the budget is used up; the other objections are names of buckets."""
 
 _LOOK_EVERY: Final = 5.0  # seconds
 USED_BYTES: Final = """
 SELECT (p.page_count - f.freelist_count) * s.page_size
 FROM pragma_page_count AS p, pragma_freelist_count AS f, pragma_page_size AS s"""
-"""The bytes of a database that hold something."""
+"""Returns the bytes of the database that are in use."""
 
 _log = structlog.get_logger(__name__)
 
@@ -45,7 +45,7 @@ class DiskBudget:
         self.is_reached = False
 
     async def look(self) -> bool:
-        """Whether it is reached: as it was a moment ago, for this is asked for each batch."""
+        """Whether the budget is used up, as of some seconds ago, since this is asked for each batch."""
         now = self._clock.monotonic()
         if now >= self._look_at:
             self._look_at = now + _LOOK_EVERY
@@ -68,7 +68,7 @@ class DiskBudget:
 
 
 class Strangers:
-    """One way in for what others wrote. `is_own` says whose events are always stored."""
+    """The limits on one source of other people's events. `is_own` says whose events are always stored."""
 
     def __init__(self, allowances: Allowances, budget: DiskBudget | None, is_own: Callable[[Pubkey], bool]) -> None:
         self._allowances = allowances
@@ -76,7 +76,7 @@ class Strangers:
         self._is_own = is_own
 
     async def objection(self, event: VerifiedEvent) -> str | None:
-        """Why an event is not stored now: `FULL`, or the name of an empty bucket; None where it is."""
+        """Why an event is not stored now: `FULL`, or the name of an empty bucket; None if it may be stored."""
         if self._is_own(event.pubkey):
             return None
         if self._budget is not None and await self._budget.look():
@@ -85,7 +85,7 @@ class Strangers:
 
 
 def _session_of(event: VerifiedEvent) -> str:
-    """What the event is about: the session of an answer, the meeting of a question; empty for anything else."""
+    """The session of an answer, or the meeting of a question; empty for any other event."""
     rsvp = read_rsvp(event)
     if rsvp is not None:
         return rsvp.session_address

@@ -1,4 +1,4 @@
-"""Keeps the mirror in step with the relays: asks for what matters, and knows when the past has been read."""
+"""Keeps the mirror in step with the relays: asks for the events that matter, and knows when the past has been read."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ from podium_storage.table.models import LiveSessionRow
 
 _log = structlog.get_logger(__name__)
 
-FULL_READ_EVERY: Final = 24 * 3600  # seconds: everything is read again once a day, in case a relay lost its tail
+FULL_READ_EVERY: Final = 24 * 3600  # seconds: all is read again once a day, in case a relay lost its newest events
 _LOOK_BACK: Final = 15 * 24 * 3600  # sessions that began longer ago get no more answers or messages
 _READ_WITHIN: Final = 60.0  # seconds for the past of one subscription on one relay
 _READ_AT_MOST: Final = 200_000  # events
 _BATCH: Final = 500  # events a transaction
 _HELD_AT_MOST: Final = 2_000  # events of one subscription on one relay that wait for its past
-_PEOPLE_PER_SECOND: Final = 2_000  # past that many, relays are not asked anew for each single answer of a flood
+_PEOPLE_PER_SECOND: Final = 2_000  # above it, relays are not asked anew for each single answer of a flood
 OWN: Final = "own"
 _FIRST: Final = (OWN, "sessions-0")
 """Subscriptions that tell what happened before: our own status and records, and the instructors' sessions."""
 
 
 Outdated = Callable[[Sequence[VerifiedEvent], str], Awaitable[None]]
-"""Told of events that were replaced, and which relay (its URL) gave them."""
+"""Called with events that were replaced, and the URL of the relay that gave them."""
 
 
 async def _nothing_against_it(_event: VerifiedEvent) -> str | None:
@@ -59,16 +59,16 @@ class EventWatch(Protocol):
     """Whoever looks at events before they are stored."""
 
     async def __call__(self, events: Sequence[VerifiedEvent], *, live: bool) -> None:
-        """`live`: they came after the relay had told the past of our own events."""
+        """`live`: they came after the relay's EOSE for our own events."""
         ...
 
 
-async def _nobody(events: Sequence[VerifiedEvent], *, live: bool) -> None:
-    """Nobody looks."""
+async def _watch_nothing(events: Sequence[VerifiedEvent], *, live: bool) -> None:
+    """The default `Watch`, which does nothing."""
 
 
 class Syncer:
-    """The mirror's feed. `caught_up` is set once every read relay has told its past, or was too slow to."""
+    """Feeds the mirror. `caught_up` is set once the past of every read relay was read, or the relay was too slow."""
 
     name = "syncer"
 
@@ -88,12 +88,12 @@ class Syncer:
         reads_presence: Callable[[], bool] = lambda: False,
         objection: Callable[[VerifiedEvent], Awaitable[str | None]] = _nothing_against_it,
     ) -> None:
-        """Seconds: `patience` after which a silent relay is no longer waited for, `doors` before a session opens.
+        """`patience`: seconds to wait for a silent relay. `doors`: seconds before the start at which a session opens.
 
         `kept_from` (Unix seconds): sessions that ended before are forgotten, and no relay brings them back.
-        `outdated`: told which events of a relay newer ones have replaced.
+        `outdated`: called with the events of a relay that newer ones have replaced.
         `reads_presence`: whether presence events (kind 10312) are evidence of attendance here.
-        `objection`: why an event of somebody else is not stored now (`Strangers.objection`).
+        `objection`: why a stranger's event is not stored now (`Strangers.objection`).
         """
         self._mirror = mirror
         self._store = store
@@ -103,7 +103,7 @@ class Syncer:
         self._read_relays: tuple[str, ...] = ()
         self._patience = patience
         self.doors = doors
-        """Seconds before a session opens; a reload replaces it."""
+        """Seconds before the start at which a session opens; a reload replaces it."""
         self._clock = clock
         self._kept_from = kept_from
         self._outdated = outdated
@@ -116,11 +116,11 @@ class Syncer:
         self._pool: RelayPool | None = None
         self._held: dict[tuple[str, str], list[Arrival]] = {}
         self._pasts: dict[tuple[str, str], asyncio.Task[None] | None] = {}
-        self._name_of: dict[Pubkey, str] = {}  # whose lists of relays are asked for, and by which subscription
+        self._name_of: dict[Pubkey, str] = {}  # people whose lists of relays are asked for: by which subscription
         self.partial: dict[tuple[str, str], str] = {}
-        """Relays and subscriptions whose past was not told whole, with the reason; it is asked for again."""
+        """Relays and subscriptions whose past was read only in part, with the reason; it is asked for again."""
         self.interests: Interests | None = None
-        """Whose events matter, as of the last turn."""
+        """The people and sessions of interest, as of the last turn."""
         self._doors_seen: set[tuple[str, int]] = set()
         self._audience = ParticipantIndex(store)
         self._rests_until = 0.0
@@ -131,7 +131,7 @@ class Syncer:
         self.tasks = Watched(self.name)
 
     def join(self, pool: RelayPool) -> None:
-        """Name the pool whose sink and EOSE listener this is."""
+        """Set the pool whose sink and EOSE listener this is."""
         self._pool = pool
         self._read_relays = pool.urls("read")
         self._outstanding = {(relay, name) for relay in self._read_relays for name in _FIRST}
@@ -139,7 +139,7 @@ class Syncer:
             self._catch_up("no relay is to be read")
 
     def relays_changed(self) -> None:
-        """The pool has other relays: the past of new ones is read, what was known of those that are gone is dropped."""
+        """Follow a change of the pool's relays: the past of new ones is read, the state of removed ones is dropped."""
         assert self._pool is not None, "the composition root joins the pool"
         before, self._read_relays = set(self._read_relays), self._pool.urls("read")
         now = set(self._read_relays)
@@ -157,7 +157,7 @@ class Syncer:
             self._catch_up("no relay is left whose past is not read")
 
     async def run(self, stop: Stop) -> None:
-        """Follow the sessions and their people until told to stop."""
+        """Follow the sessions and their people until the stop."""
         self._marks = await self._remembered_marks()
         await self.tasks.guard(self._follow(stop))
 
@@ -169,7 +169,7 @@ class Syncer:
             await run_reconcile_loop(self.name, self._turn, changes, clock=self._clock, stop=stop)
 
     async def take(self, events: Sequence[Incoming]) -> None:
-        """The pool's sink: judge a batch and store what is good. The relay waits meanwhile."""
+        """The pool's sink: check a batch and store the good events. The relay's socket is not read meanwhile."""
         arrivals: list[Arrival] = []
         for event in events:
             filters = self._asked.get(event.subscription)
@@ -183,7 +183,7 @@ class Syncer:
         await self._store_good(arrivals)
 
     async def admit(self, arrivals: Sequence[Arrival]) -> None:
-        """Judge what was read elsewhere than in a subscription, and store what is good."""
+        """Check events that did not come by a subscription, and store the good ones."""
         await self._store_good(arrivals)
 
     async def _store_good(self, arrivals: Sequence[Arrival]) -> None:
@@ -210,17 +210,17 @@ class Syncer:
     async def _tell_outdated(
         self, events: Sequence[VerifiedEvent], outcomes: Sequence[IngestOutcome], relays: Collection[str]
     ) -> None:
-        """Tell of what newer events have replaced; of a batch of several relays nobody knows which gave which."""
+        """Report events that newer ones have replaced; in a batch of several relays it is unknown which gave which."""
         pairs = zip(events, outcomes, strict=True)
         old = [event for event, outcome in pairs if outcome is IngestOutcome.SUPERSEDED]
         if old and self._outdated is not None and len(relays) == 1:
             await self._outdated(old, *relays)
 
     async def on_eose(self, name: str, relay: str, partial: bool) -> None:
-        """The pool's EOSE listener: one subscription on one relay has no more stored events, or says so.
+        """The pool's EOSE listener: one relay says that it has no more stored events for one subscription.
 
-        A relay gives a few hundred events for one REQ and then EOSE, whatever else it has: where nothing was read
-        before, the past is read again page by page, and so it is where the relay did not say in time that this was all.
+        A relay gives a few hundred events for one REQ and then EOSE, even if it has more. So the past is read page by
+        page if nothing was read before, or if no EOSE came in time.
         """
         filters = self._asked.get(name)
         if filters is None or partial or (relay, name) in self._marks:
@@ -232,31 +232,31 @@ class Syncer:
             self._pasts[relay, name] = self._persist(f"reading {name} of {relay}", read)
 
     def told_in_part(self) -> dict[str, dict[str, str]]:
-        """By relay and subscription: why the past is not told whole, in words."""
+        """By relay and subscription: why the past was read only in part, in words."""
         found: dict[str, dict[str, str]] = {}
         for (relay, name), why in self.partial.items():
             found.setdefault(relay, {})[name] = why
         return found
 
     def has_read_lists(self, pubkey: str) -> bool | None:
-        """Whether every relay has told all it has of where somebody reads messages; None: nobody asks for that.
+        """Whether all relays were read for the person's message relays; None: they are not asked for it.
 
-        Who named no relays on one that was not read whole may be reached all the same.
+        A person without message relays may still have named some on a relay that was not read completely.
         """
         if (name := self._name_of.get(Pubkey(pubkey))) is None:
             return None
         return all((relay, name) in self._marks for relay in self._read_relays)
 
     def has_read_face(self) -> bool:
-        """Whether every relay has told since the start whether it holds a profile of the service's key."""
+        """Whether every relay was read since the start for a profile of the service's key."""
         return bool(self._read_relays) and all((relay, FACE) in self._marks for relay in self._read_relays)
 
     async def _read_past(self, name: str, relay: str, filters: tuple[Filter, ...]) -> None:
-        """Read the past of one subscription on one relay and store it, as long as the same is asked for."""
+        """Read the past of one subscription on one relay and store it, unless its filters change meanwhile."""
         pauses = backoff.rate_limit_delays()
         while self._asked.get(name) == filters and relay in self._read_relays:
             (answer,) = await self._read(relay, filters)
-            if self._asked.get(name) == filters:  # else what is asked for now was not read
+            if self._asked.get(name) == filters:  # else the present filters were not read
                 await self._is_read(name, relay, partial=answer.is_partial)
             if answer.problem is None:
                 return
@@ -292,7 +292,7 @@ class Syncer:
             self._catch_up("every relay has told its past")
 
     async def _let_in(self, relay: str, name: str) -> None:
-        """Store what waited for the past; what cannot be stored goes on waiting."""
+        """Store the events that waited for the past; those that cannot be stored go on waiting."""
         key = relay, name
         while held := self._held.get(key):
             self._held[key] = []
@@ -315,7 +315,7 @@ class Syncer:
         sessions = await self._store.sessions.where("scheduledAt").above(int(now) - _LOOK_BACK).to_list()
         self.interests = await self._interests(sessions)
         wanted = self.interests.subscriptions()
-        # a relay may have lost events and got them back from elsewhere with old dates
+        # a relay may have lost events and got them back from other relays, with old dates
         anew = now >= self._read_again_at
         if anew:
             self._read_again_at = now + FULL_READ_EVERY
@@ -353,12 +353,12 @@ class Syncer:
             if not anew and self._asked.get(name) == filters:
                 continue
             if name in self._asked:
-                # what a changed filter asks for besides was never read: the marks of the old one say nothing of it
+                # the additional part of a changed filter was never read: the marks of the old filter do not cover it
                 self._marks = {key: mark for key, mark in self._marks.items() if key[1] != name}
             self._asked[name] = filters
             if name.startswith(PEOPLE):
                 self._name_of |= {author: name for one in filters for author in one.authors or ()}
-            # what comes before the past was read waits, so that it is taken in after it
+            # new events wait until the past was read, so that they are stored after it
             for relay in self._read_relays:
                 if (relay, name) not in self._marks:
                     self._held.setdefault((relay, name), [])
@@ -372,7 +372,7 @@ class Syncer:
         lessons = [row.session_address for row in sessions if _is_open(row)]
         await self._audience.follow(lessons)
         secret = [row for row in sessions if _is_open(row) and private.is_private(row)]
-        # where they read messages must be known before they have answered
+        # people's message relays must be known before they have answered
         named = [pubkey for row in secret for pubkey in private.people_of(row)]
         hidden = {row.session_address for row in secret}
         return Interests(
@@ -387,13 +387,13 @@ class Syncer:
         )
 
     def _attendees(self, sessions: Sequence[LiveSessionRow]) -> tuple[Pubkey, ...]:
-        """Whom live public sessions name, and who answered them."""
+        """The people whom live public sessions name, and those who answered them."""
         live = [row for row in sessions if row.state == "active" and not private.is_private(row)]
         named = [pubkey for row in live for pubkey in private.people_of(row)]
         return tuple(dict.fromkeys((*named, *self._audience.people_of({row.session_address for row in live}))))
 
     def _meetings(self, sessions: Sequence[LiveSessionRow]) -> Iterator[str]:
-        """What questions name: the live status, its streaming twin, the room; private sessions have none."""
+        """The addresses that questions name: live status, its streaming twin, the room; private sessions have none."""
         public = [row for row in sessions if _is_open(row) and row.visibility != Visibility.PRIVATE]
         if public:
             yield f"{kinds.SPACE}:{self._service}:{SPACE_IDENTIFIER}"
@@ -424,5 +424,5 @@ class Syncer:
 
 
 def _is_open(row: LiveSessionRow) -> bool:
-    """Whether answers and messages still matter: also just after the end, when records are read and recordings told."""
+    """Whether answers and messages still matter, also just after the end: records are read, recordings announced."""
     return row.state in ("scheduled", "active", "ended")

@@ -39,7 +39,7 @@ _protocol_log.setLevel(logging.WARNING)
 
 
 class SocketLost(PodiumError):
-    """There is no connection, or none any more; the text says why, in words for people."""
+    """There is no connection (any more); the text says why, in words for people."""
 
     def __init__(self, why: str, *, oversized: bool = False) -> None:
         """`oversized`: the relay sent a frame above the limit, which cannot be skipped."""
@@ -59,7 +59,6 @@ class WebSocket:
     """An open connection. `receive` is for one task only; every method may raise `SocketLost`."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, protocol: ClientProtocol) -> None:
-        """Made by `open`."""
         self._reader = reader
         self._writer = writer
         self._protocol = protocol
@@ -129,7 +128,7 @@ class WebSocket:
             raise SocketLost(_words_of(error)) from None
 
     async def close(self) -> None:
-        """Say goodbye, wait two seconds at most for the relay to close, and end the connection. Never raises."""
+        """Send a close frame, wait two seconds at most for the relay's, and end the connection. Never raises."""
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(_CLOSE_WITHIN):
                 if self._protocol.state is OPEN:
@@ -140,7 +139,7 @@ class WebSocket:
         await self._end()
 
     def abandon(self) -> None:
-        """End the connection at once: there is nobody to say goodbye to."""
+        """End the connection at once, without a close frame: the relay is gone."""
         self._writer.transport.abort()
 
     async def _end(self) -> None:

@@ -1,1 +1,1 @@
-"""Who signs: a local key file today, a remote signer later, behind one interface."""
+"""Signers: a local key file, or a remote signer (NIP-46), behind one interface."""

@@ -1,7 +1,7 @@
-"""A signer that lives elsewhere (NIP-46): asked over relays, and believed only as far as it can be checked.
+"""A remote signer (NIP-46): it is asked over relays, and all its answers are checked.
 
-A person may have to agree to each signature. That time is theirs: what is timed is whether a relay takes the request,
-and a signer that is silent is said to be silent, not dead.
+A person may have to agree to each signature, which may take long. So the time-out is for a relay to take the request,
+and a silent signer is reported as silent, not as dead.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from podium_protocol.text import single_line
 
 _MAX_WORDS: Final = 200
 _MAX_PAGES: Final = 3  # to agree on, for one request: a signer must not keep a person busy for ever
-_SILENT_AFTER: Final = 15.0  # seconds; then somebody is told what is waited for
+_SILENT_AFTER: Final = 15.0  # seconds; then the listener is told that the signer has not answered
 
 RandomBytes = Callable[[int], bytes]
 
@@ -33,19 +33,19 @@ class BunkerChannel(Protocol):
     """The relays between us and the signer."""
 
     async def send(self, event: SignedEvent) -> str | None:
-        """Bring an event to every relay; None once one of them has it, else why none has."""
+        """Send an event to every relay; None once one of them has it, else the reason why none has."""
         ...
 
 
 class Listener(Protocol):
-    """Whoever is told what a person may have to do."""
+    """Is told what a person may have to do."""
 
     def open_page(self, url: str) -> None:
-        """The signer wants a person to agree on this page; `url` is http(s)."""
+        """Show the page on which the signer wants its person to agree; `url` is http(s)."""
         ...
 
     def still_waiting(self) -> None:
-        """The signer has not answered yet."""
+        """Note that the signer has not answered yet."""
         ...
 
 
@@ -59,7 +59,7 @@ class _Pending:
 
 
 class BunkerClient:
-    """Our side of the conversation with one signer. `dropped` counts what relays brought and was no answer."""
+    """Our side of the conversation with one signer. `dropped` counts events from relays that were no answer."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class BunkerClient:
     # -- requests
 
     async def connect(self, secret: str | None, *, perms: Sequence[int], name: str, url: str = "") -> None:
-        """Introduce ourselves; `secret` is the bunker URL's, good for one client. `name` and `url` are for display.
+        """Connect to the signer; `secret` is the bunker URL's, good for one client. `name` and `url` are for display.
 
         Raises:
             SignerUnavailable: no answer, or a refusal.
@@ -97,7 +97,7 @@ class BunkerClient:
             raise SignerUnavailable("the signer answered `connect` with something else than an agreement")
 
     async def get_public_key(self) -> Pubkey:
-        """Whose key it signs with; not always the signer's own.
+        """Ask for the public key it signs with, which is not always the signer's own.
 
         Raises:
             SignerUnavailable: no answer, a refusal, or no public key.
@@ -121,7 +121,7 @@ class BunkerClient:
             raise SignerUnavailable(str(error)) from None
 
     async def switch_relays(self) -> tuple[str, ...]:
-        """Where the signer wants to be asked from now on; empty where nothing changes.
+        """Ask for the relays that the signer wants to use from now on; empty if nothing changes.
 
         Raises:
             SignerUnavailable: no answer, or it does not know the method.
@@ -136,13 +136,13 @@ class BunkerClient:
         """Tell the signer that this client will not come again.
 
         Raises:
-            SignerUnavailable: it did not hear it, or refused.
+            SignerUnavailable: no answer, or a refusal.
         """
         await self._ask("logout")
 
     @property
     def unanswered(self) -> tuple[SignedEvent, ...]:
-        """Requests under way, to be sent again as they are where a relay was lost: relays keep none of this."""
+        """The open requests, to be sent again unchanged after a relay was lost: relays do not store them."""
         return tuple(pending.event for pending in self._pending.values())
 
     async def _ask(self, method: str, *params: str) -> str:
@@ -169,7 +169,7 @@ class BunkerClient:
                 silent_at = None
                 self._listener.still_waiting()
             await self._wait(pending, (deadline if silent_at is None else min(silent_at, deadline)) - now)
-            if pending.has_page:  # whoever agrees there has all the time again
+            if pending.has_page:  # a person who agrees there has the full time again
                 pending.has_page = False
                 deadline, silent_at = self._clock.monotonic() + self._patience, None
         return pending.answer.result()
@@ -180,12 +180,12 @@ class BunkerClient:
     # -- responses
 
     def receive(self, raw: bytes) -> None:
-        """Take one event of the relays, unchecked; what is no answer of our signer to an open request is counted."""
+        """Take one unchecked event; one that is no answer of our signer to an open request is counted and dropped."""
         event = verify_json(raw)
         if isinstance(event, Rejected):
             self.dropped[event.reason.value] += 1
         elif event.pubkey != self._signer:
-            self.dropped["stranger"] += 1  # anybody can write to our key: only the known signer is heard
+            self.dropped["stranger"] += 1  # an attacker can write to our key: only the known signer's events count
         else:
             self._read(event)
 
@@ -225,10 +225,10 @@ async def _until(event: asyncio.Event) -> None:
 
 
 class BunkerSigner:
-    """A `Signer` whose key is elsewhere."""
+    """A `Signer` whose key is with a remote signer."""
 
     def __init__(self, client: BunkerClient, user: Pubkey) -> None:
-        """`user`: whose key it is, as `get_public_key` said when the connection was made."""
+        """`user`: the public key that `get_public_key` returned when the connection was made."""
         self._client = client
         self._user = user
 

@@ -1,7 +1,7 @@
-"""Signers that instructors left with the service: it can ask them for the next revision of a session of theirs.
+"""Connections to signers that instructors left with the service, which asks them for revisions of their sessions.
 
-Nothing is connected until something is to be signed. Whoever asks gets a value and never an exception: a signer that is
-away or says no is an ordinary day.
+No connection is opened until an event is to be signed. The caller gets a value and never an exception: a signer that
+is silent or refuses is an ordinary case.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ _GOODBYE_WITHIN: Final = 10.0  # seconds; a signer need not be there for us to f
 
 
 class SigningRefused(msgspec.Struct, frozen=True):
-    """The signer, or its person, said no; `words` are made safe to show. Asking again asks a person again."""
+    """The signer, or its person, refused; `words` are made safe to show. Asking again asks a person again."""
 
     words: str
 
 
 class Unavailable(msgspec.Struct, frozen=True):
-    """There is no signer, it is silent or away, or it gave back something else than was asked: nothing was signed.
+    """There is no signer, it is silent, or it returned another event than it was asked to sign: nothing was signed.
 
-    `is_connected`: the instructor left one, and it may answer another time.
+    `is_connected`: the instructor left a connection, and the signer may answer another time.
     """
 
     reason: str
@@ -43,13 +43,13 @@ class Unavailable(msgspec.Struct, frozen=True):
 
 
 class InstructorSigning(Protocol):
-    """What a service needs that publishes in an instructor's name."""
+    """What a service needs to publish in an instructor's name."""
 
     async def sign(self, pubkey: Pubkey, event: UnsignedEvent) -> VerifiedEvent | SigningRefused | Unavailable: ...
 
 
 class _Log:
-    """Nobody sits here: what the signer wants of its person is for the log."""
+    """A listener without a person: what the signer wants of its person is logged."""
 
     def __init__(self, instructor: Pubkey) -> None:
         self._instructor = instructor
@@ -67,7 +67,7 @@ class _Log:
 
 
 class InstructorSigners:
-    """The signers, one of each instructor, in files of mode 0600 that their own public keys name."""
+    """The signers, one for each instructor, in files of mode 0600 named by the instructor's public key."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class InstructorSigners:
         self._lines: dict[Pubkey, _Shared] = {}
 
     async def sign(self, pubkey: Pubkey, event: UnsignedEvent) -> VerifiedEvent | SigningRefused | Unavailable:
-        """Have `event` signed by the instructor's own signer. It may take its person minutes to agree."""
+        """Have `event` signed by the instructor's signer. Its person may take minutes to agree."""
         try:
             known = await self.find(pubkey)
             if known is None:
@@ -98,7 +98,7 @@ class InstructorSigners:
             return Unavailable(str(error), is_connected=True)
 
     async def find(self, pubkey: Pubkey) -> KnownBunker | None:
-        """The connection that somebody left.
+        """The connection that the instructor left, or None.
 
         Raises:
             KeyFileError: a file cannot be read safely, or is damaged.
@@ -106,7 +106,7 @@ class InstructorSigners:
         return await asyncio.to_thread(self._files.get, pubkey)
 
     async def keep(self, known: KnownBunker) -> None:
-        """Take over a connection whose signer has proven whose key it holds; it replaces the one before.
+        """Store a connection whose signer has proven which key it holds; it replaces the one before.
 
         Raises:
             KeyFileError: the folder cannot be written.
@@ -115,7 +115,7 @@ class InstructorSigners:
         _log.info("an instructor left a signer", action="signer.kept", instructor=known.user, signer=known.signer)
 
     async def forget(self, pubkey: Pubkey) -> bool:
-        """Remove somebody's connection, and tell the signer if it is there. Whether there was one.
+        """Remove the instructor's connection, and tell the signer if it answers; whether there was one.
 
         Raises:
             KeyFileError: as `find`.
@@ -123,7 +123,7 @@ class InstructorSigners:
         known = await self.find(pubkey)
         if known is None:
             return False
-        await asyncio.to_thread(self._files.forget, known.user)  # first: the key goes, whoever hears of it
+        await asyncio.to_thread(self._files.forget, known.user)  # first: the key is removed even if no signer answers
         line = self._line_to(known)
         try:
             async with asyncio.timeout(_GOODBYE_WITHIN):
@@ -167,7 +167,7 @@ class InstructorSigners:
 
 
 class _Shared:
-    """One line for all that is asked of a signer at the same time."""
+    """One connection for all requests to a signer at the same time."""
 
     def __init__(self, line: RemoteSignerConnection) -> None:
         self.line = line

@@ -1,4 +1,4 @@
-"""An invitation to a remote signer (NIP-46, `nostrconnect://`): we show where we listen, the signer comes to us."""
+"""An invitation to a remote signer (NIP-46, `nostrconnect://`): we show where we listen, and the signer connects."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from podium_protocol.keys import SecretKey
 from podium_protocol.nips import nip46
 
 ASKED_KINDS: Final = (kinds.SESSION, kinds.RSVP, kinds.DELETION, kinds.LIVE_CHAT, kinds.HTTP_AUTH)
-"""What signers are told that they will be asked for; they may ask their person about each event all the same."""
+"""The kinds that signers are told we will ask for; they may still ask their person about each event."""
 
-_MAX_WRONG: Final = 200  # answers without the secret: whoever floods us ends this invitation and nothing else
+_MAX_WRONG: Final = 200  # answers without the secret: an attacker who floods us ends only this invitation
 _SECRET_BYTES: Final = 16
 
 
@@ -36,7 +36,7 @@ class SignerInvitation:
         url: str = "",
         random_bytes: Callable[[int], bytes],
     ) -> None:
-        """`name` and `url` are what the signer may call us by."""
+        """`name` and `url` are for the signer to show."""
         self._client = client
         self._secret = random_bytes(_SECRET_BYTES).hex()
         self._signer: asyncio.Future[Pubkey] = asyncio.get_running_loop().create_future()
@@ -54,14 +54,14 @@ class SignerInvitation:
 
     @property
     def unanswered(self) -> tuple[SignedEvent, ...]:
-        """Nothing was asked."""
+        """Return nothing: an invitation has no open requests."""
         return ()
 
     async def accepted(self, clock: Clock, within: float) -> Pubkey:
-        """The key of the signer that came with the secret.
+        """Wait for the signer that knows the secret, and return its key.
 
         Raises:
-            SignerUnavailable: none came within so many seconds, or too many came without the secret.
+            SignerUnavailable: none answered within `within` seconds, or too many answered without the secret.
         """
         await wait_for_first(asyncio.wait([self._signer]), clock.sleep(within))
         if not self._signer.done():
@@ -72,7 +72,7 @@ class SignerInvitation:
         return self._signer.result()
 
     def receive(self, raw: bytes) -> None:
-        """Take one event of the relays, unchecked; what is no answer with our secret is counted."""
+        """Take one unchecked event; one that is no answer with our secret is counted and dropped."""
         if self._signer.done():
             return
         if (signer := self._signer_of(raw)) is not None:
@@ -93,7 +93,7 @@ class SignerInvitation:
             self.dropped["unreadable"] += 1
             return None
         result = answer.result if isinstance(answer, nip46.Granted) else ""
-        # anybody can write to our key: only whoever was shown the URL knows the secret (NIP-46, "MUST validate")
+        # an attacker can write to our key; only the signer that was shown the URL knows the secret ("MUST validate")
         if hmac.compare_digest(result.encode(errors="replace"), self._secret.encode()):
             return event.pubkey
         self.dropped["wrong_secret"] += 1

@@ -20,7 +20,7 @@ _SUFFIX: Final = ".json"
 
 
 class KnownBunker(msgspec.Struct, frozen=True):
-    """One signer: `client` is our key there, `user` whose key it signs with."""
+    """One signer: `client` is our key there, `user` the public key that it signs with."""
 
     signer: Pubkey
     user: Pubkey
@@ -39,12 +39,12 @@ class KnownBunkers:
     """The files of one folder, one for each signer, or one for each user: a signer may hold the keys of several."""
 
     def __init__(self, folder: Path, *, by: Literal["signer", "user"] = "signer") -> None:
-        """`by`: whose key names a connection here."""
+        """`by`: whether the signer's key or the user's key names a file."""
         self._folder = folder
         self._by = by
 
     def all(self) -> list[KnownBunker]:
-        """Those that can be read, in the order of their keys.
+        """The connections, in the order of their keys.
 
         Raises:
             KeyFileError: as `get`.
@@ -53,7 +53,7 @@ class KnownBunkers:
         return [known for key in found if key is not None and (known := self.get(key)) is not None]
 
     def get(self, key: Pubkey) -> KnownBunker | None:
-        """The connection of this name, or None where there is none.
+        """The connection of this key, or None.
 
         Raises:
             KeyFileError: the file cannot be read safely, or is damaged.
@@ -67,10 +67,10 @@ class KnownBunkers:
         return known
 
     def add(self, known: KnownBunker) -> Path:
-        """Keep a new connection; the path of its file.
+        """Store a new connection and return the path of its file.
 
         Raises:
-            KeyFileError: there is one of this name already, or the folder cannot be written.
+            KeyFileError: there is one of this key already, or the folder cannot be written.
         """
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -80,10 +80,10 @@ class KnownBunkers:
         return self._path(self._key_of(known))
 
     def move(self, known: KnownBunker, relays: Sequence[str]) -> KnownBunker:
-        """Note the relays on which a known signer says it is now; they come first, and the older ones are kept.
+        """Store the relays that a known signer names now; they come first, and the older ones are kept.
 
-        A URL may be older than what the signer said last, so that only asking on all of them finds it. The same key
-        goes on being our client. What is kept now is returned; the file is replaced as a whole.
+        A URL may be older than what the signer said last, so only asking on all of them finds it. Our client key stays
+        the same. Returns what is stored now; the file is replaced as a whole.
 
         Raises:
             KeyFileError: as `get`, or the folder cannot be written.

@@ -1,4 +1,4 @@
-"""A signer that first does the work that relays ask for (NIP-13): an event is mined before it is signed and stored."""
+"""A signer that first does the proof of work that relays ask for (NIP-13), before the event is signed and stored."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from podium_protocol.nips import nip13
 
 
 class MiningSigner:
-    """Signs through another signer what goes to relays that may ask for work."""
+    """Mines events for relays that ask for work, and signs them through another signer."""
 
     def __init__(self, signer: Signer, *, bits: Callable[[], int]) -> None:
-        """`bits`: the work that is to be done now, 0 for none."""
+        """`bits`: the work to do now, 0 for none."""
         self._signer = signer
         self._bits = bits
         self._turn = asyncio.Lock()  # one event at a time: threads that compute slow the event loop down
@@ -25,7 +25,7 @@ class MiningSigner:
         return self._signer.pubkey
 
     async def sign(self, event: UnsignedEvent) -> VerifiedEvent:
-        """Mine on a thread if need be, and sign; see `Signer.sign`. Logins and what else is not stored is not mined."""
+        """Mine on a thread if needed, and sign; see `Signer.sign`. Logins and other ephemeral events are not mined."""
         bits = 0 if kinds.is_ephemeral(event.kind) else self._bits()
         if bits:
             async with self._turn:

@@ -1,8 +1,8 @@
 """Remote signers for pages: a browser without an extension asks its person's signer (NIP-46) through the daemon.
 
-The daemon holds the client key and the relays, in memory only; the page holds a secret, without which nobody can ask
-for anything over its connection. What a signer gives back was compared with what was asked for. A restart ends all of
-it, and a person who sits in a room keeps the seat: no heartbeat is signed.
+The daemon holds the client key and the relays, in memory only; the page holds a secret, without which a caller cannot
+use its connection. What a signer returns is compared with what was asked for. A restart ends all these connections, but
+a person who is in a room keeps the seat: no heartbeat is signed.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from podium_protocol.keys import SecretKey
 from podium_protocol.nips import nip46
 
 MAX_OPEN: Final = 2_000
-"""Connections at once; a new one takes the place of the oldest that no signer has come to."""
+"""Connections at once; a new one takes the place of the oldest one without a signer."""
 
 IDLE_SECONDS: Final = 12 * 3600.0
-"""A page that asked for nothing for so long has to be connected again."""
+"""Seconds without a request after which a page has to connect again."""
 
 OPENED_A_MINUTE: Final = 120
-"""By everybody together: each costs a subscription on our relays."""
+"""New connections of all pages together: each costs a subscription on our relays."""
 
 OPENED_A_MINUTE_FROM_ONE: Final = 12
-"""From one address. Behind a proxy all have the same one; the proxy limits its own."""
+"""New connections from one address. Behind a proxy all have the same address; the proxy limits its own clients."""
 
 _SWEEP: Final = 15.0
 _KEY_BYTES: Final = 32
 
 
 class PageSignerRegistry:
-    """The service that holds them."""
+    """The service that holds the connections of all pages."""
 
     name = "signers"
 
@@ -60,7 +60,7 @@ class PageSignerRegistry:
         clock: Clock,
         random_bytes: Callable[[int], bytes],
     ) -> None:
-        """`relays`: ours, where signers are invited to; `service_name` and `public_url` are what signers may show."""
+        """`relays`: ours, to which signers are invited; `service_name` and `public_url` are for signers to show."""
         self._office = office
         self._relays = relays
         self._instructors = instructors
@@ -75,7 +75,7 @@ class PageSignerRegistry:
         self.closed = False
 
     async def run(self, stop: Stop) -> None:
-        """Give up what nobody uses, until the stop; then all of it."""
+        """Close unused connections until the stop, then all of them."""
         while not await stop.wait_for(_SWEEP):
             self._sweep()
         self.close()
@@ -86,7 +86,7 @@ class PageSignerRegistry:
         await asyncio.gather(*self._tasks.errands, return_exceptions=True)
 
     def open(self, address: str, purpose: Purpose, bunker: str | None) -> tuple[PageSigner, str] | Rejection:
-        """A new connection for a page at `address`, and the secret that its page needs from now on.
+        """Open a connection for a page at `address`; return it with the secret that the page needs from now on.
 
         `bunker`: the URL that the person's signer showed; None: we show one to the signer.
         """
@@ -101,7 +101,7 @@ class PageSignerRegistry:
         return signer, secret
 
     def find(self, signer_id: str, secret: str) -> PageSigner | Rejection:
-        """The connection of a page that has its secret."""
+        """Return the connection with this id, if `secret` is its page's."""
         signer = self._open.get(secret)
         if signer is None or signer.id != signer_id:
             return Rejection(Slug.UNKNOWN_SIGNER, "there is no such connection any more", "Connect the signer again.")
@@ -109,7 +109,7 @@ class PageSignerRegistry:
         return signer
 
     def ask(self, signer: PageSigner, request_id: str, event: UnsignedEvent) -> Rejection | None:
-        """Have an event signed; `PageSigner.view` tells what becomes of it. The same id again asks nothing twice."""
+        """Ask for a signature; `PageSigner.view` shows the result. A second call with the id does not ask again."""
         work = signer.ask(request_id, event)
         if isinstance(work, Rejection):
             return work
@@ -118,7 +118,7 @@ class PageSignerRegistry:
         return None
 
     def leave(self, signer: PageSigner) -> None:
-        """The person is done with it: the signer is told, and the key is gone."""
+        """End a connection at the person's wish: tell the signer, and drop the key."""
         self._open.discard(signer.digest)
         if signer.is_connected:
             signer.give_up("the connection was ended")
@@ -127,7 +127,7 @@ class PageSignerRegistry:
             signer.end("the connection was ended")
 
     def close(self) -> None:
-        """Let nobody wait for news any more: the server stops."""
+        """Wake all callers that wait for news: the server stops."""
         self.closed = True
         for signer in self._open:
             signer.hurry()

@@ -1,4 +1,4 @@
-"""One page's remote signer: paired, then asked for signatures, and seen from the page in versions."""
+"""One page's remote signer: paired, then asked for signatures. The page sees its state as numbered versions."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from podium_protocol.events import Pubkey, UnsignedEvent, VerifiedEvent
 from podium_protocol.nips import nip98
 
 Purpose = Literal["page", "service"]
-"""A page signs in and acts with it; or an instructor leaves it with the service (`InstructorSigners`)."""
+"""The page signs in with it, or an instructor leaves it with the service (`InstructorSigners`)."""
 
 State = Literal["pairing", "connected", "kept", "over"]
 
 MAX_ASKED: Final = 16
-"""Requests that one page may have open, and answers that wait for it to come and read them."""
+"""The most requests that one page may have open, and the most answers that wait for it to read them."""
 
 _GOODBYE_WITHIN: Final = 10.0
 
@@ -40,7 +40,7 @@ class SigningRequest(msgspec.Struct, frozen=True):
 
 
 class View(msgspec.Struct, frozen=True):
-    """How the connection stands. `version` grows with each change.
+    """The state of the connection. `version` grows with each change.
 
     `page`: http(s), where the signer wants its person to agree; `is_slow`: it has not answered for a while.
     """
@@ -57,11 +57,11 @@ class View(msgspec.Struct, frozen=True):
 
 
 class PageSigner:
-    """A connection, and the `Listener` of its line."""
+    """A connection, which is also the `Listener` of its signer."""
 
     line: RemoteSignerConnection
     digest: bytes
-    """Of the secret that the page has."""
+    """The hash of the secret that the page has."""
 
     def __init__(self, signer_id: str, purpose: Purpose, *, clock: Clock) -> None:
         self.id = signer_id
@@ -81,19 +81,19 @@ class PageSigner:
 
     @property
     def is_connected(self) -> bool:
-        """A signer is there and can be asked."""
+        """Whether a signer is connected and can be asked."""
         return self._state == "connected"
 
     @property
     def is_over(self) -> bool:
-        """Nothing more can be asked of it."""
+        """Whether the connection has ended."""
         return self._state in ("kept", "over")
 
     # -- what the page sees
 
     @property
     def view(self) -> View:
-        """How it stands now."""
+        """The state now."""
         known = self.line.known
         return View(
             id=self.id,
@@ -108,7 +108,7 @@ class PageSigner:
         )
 
     async def news(self, seen: int, within: float) -> View:
-        """The view as soon as it is another than version `seen`, or after `within` seconds."""
+        """Wait until the view differs from version `seen`, for `within` seconds at most, and return it."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
                 while self._version == seen and not self._hurry:
@@ -116,7 +116,7 @@ class PageSigner:
         return self.view
 
     def hurry(self) -> None:
-        """Let nobody wait for news any more."""
+        """Wake all callers that wait for news."""
         self._hurry = True
         self._change()
 
@@ -135,7 +135,7 @@ class PageSigner:
     # -- pairing
 
     def show(self, url: str) -> None:
-        """The page may show this to the person's signer now: we listen."""
+        """Let the page show this URL to the person's signer: we listen now."""
         self._url = url
         self._change()
 
@@ -144,7 +144,7 @@ class PageSigner:
         pairing: Callable[[], Coroutine[Any, Any, KnownBunker]],
         hand_over: Callable[[], Coroutine[Any, Any, None]] | None,
     ) -> None:
-        """See the pairing through, and then hand the connection over, where that is its purpose."""
+        """Wait for the pairing, and then hand the connection over if that is its purpose."""
         try:
             await pairing()
             if hand_over is not None:
@@ -160,17 +160,17 @@ class PageSigner:
     async def hand_over(
         self, instructors: InstructorSigners, is_instructor: Callable[[Pubkey], bool], public_url: str
     ) -> None:
-        """Leave the signer with the service, once it has proven with one signature whose key it holds.
+        """Hand the connection to the service, once the signer has proven by one signature which key it holds.
 
         Raises:
-            SignerUnavailable: it is no instructor's, or it does not sign.
-            KeyFileError: the connection cannot be kept.
+            SignerUnavailable: the key is not an instructor's, or the signer does not sign.
+            KeyFileError: the connection cannot be stored.
         """
         known = self.line.known
         assert known is not None, "it is paired"
         if not is_instructor(known.user):
             raise SignerUnavailable("this key is not on the service's list of instructors: ask its operator")
-        # `get_public_key` is a claim; whoever is believed on it could put their signer in an instructor's place
+        # `get_public_key` is only a claim: with it an attacker could put their own signer in an instructor's place
         url = f"{public_url.rstrip('/')}/api/service/signer"
         proof = nip98.write(known.user, url, "PUT", None, int(self._clock.now()), (("nonce", self.id),))
         await self.line.sign(proof)
@@ -179,7 +179,7 @@ class PageSigner:
     # -- asking
 
     def ask(self, request_id: str, event: UnsignedEvent) -> Coroutine[Any, Any, None] | Rejection | None:
-        """The work of one request; None where it is under way already: a page that lost an answer asks again."""
+        """Return the work of one request; None if it is under way already: a page that lost an answer asks again."""
         if request_id in self._asked:
             return None
         if not self.is_connected:
@@ -223,12 +223,12 @@ class PageSigner:
             self.line.close()
 
     def end(self, why: str) -> None:
-        """Nothing more can be asked; `why` is told to the page. What is under way is given up."""
+        """End the connection and its open requests; `why` is shown on the page."""
         self.give_up(why)
         self.line.close()
 
     def give_up(self, why: str) -> None:
-        """As `end`, and the line stays for a goodbye."""
+        """As `end`, but the connection to the signer stays open for `say_goodbye`."""
         if self.is_over:
             return
         self._state, self._problem = "over", why

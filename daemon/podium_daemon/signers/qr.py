@@ -1,4 +1,4 @@
-"""QR codes (ISO/IEC 18004) as a matrix, for whoever draws them: the terminal, or the page."""
+"""QR codes (ISO/IEC 18004) as a matrix, which the terminal or the page draws."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 import segno
 
 QUIET_ZONE: Final = 4
-"""Light modules around the code, which the standard asks for; not part of `rows`."""
+"""The width of the light border around the code that the standard asks for, in modules; it is not part of `rows`."""
 
 
 class QrCode(msgspec.Struct, frozen=True):
@@ -18,12 +18,12 @@ class QrCode(msgspec.Struct, frozen=True):
 
     @property
     def size(self) -> int:
-        """Modules on each side."""
+        """The number of modules on each side."""
         return len(self.rows)
 
 
 def qr_code(text: str) -> QrCode:
-    """The code for a text of up to 2,900 bytes; the lowest error correction, since screens do not get dirty."""
+    """Make the code for a text of up to 2,900 bytes, with the lowest error correction: screens do not get dirty."""
     code = segno.make_qr(text, error="l", boost_error=True)
     return QrCode(tuple("".join("1" if module else "0" for module in row) for row in code.matrix))
 

@@ -1,4 +1,4 @@
-"""Our end of a connection to one remote signer: paired by its URL or by ours, then asked, over a mailbox on relays."""
+"""Our end of a connection to one remote signer over a mailbox on relays: paired by its URL or by ours, then asked."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOVE_WITHIN: Final = 2.0  # seconds for a signer to say where it is from now on
 
 
 class Receiver(Protocol):
-    """Whoever reads a mailbox."""
+    """Reads a mailbox."""
 
     def receive(self, raw: bytes) -> None: ...
     @property
@@ -61,7 +61,7 @@ class RemoteSignerConnection:
         random_bytes: Callable[[int], bytes],
         patience: float = PATIENCE,
     ) -> None:
-        """`client`: our key for this signer alone."""
+        """`client`: our key, used for this signer only."""
         self._client = client
         self._office = office
         self._listener = listener
@@ -80,7 +80,7 @@ class RemoteSignerConnection:
         """Wait for the signer that was shown the invitation's URL; `show` gets it once we listen.
 
         Raises:
-            SignerUnavailable: none came in time, or it does not say whose key it holds.
+            SignerUnavailable: none answered in time, or it does not say which key it holds.
         """
         await self._open(relays, invitation)
         show(invitation.url)
@@ -88,10 +88,10 @@ class RemoteSignerConnection:
         return await self._introduced(self._talk_to(signer), signer)
 
     async def connect(self, url: nip46.BunkerUrl, *, name: str, page: str = "") -> KnownBunker:
-        """Introduce ourselves to the signer behind a `bunker://` URL; `name` and `page` are for display.
+        """Connect to the signer behind a `bunker://` URL; `name` and `page` are for display.
 
         Raises:
-            SignerUnavailable: it does not answer, refuses, or does not say whose key it holds.
+            SignerUnavailable: it does not answer, refuses, or does not say which key it holds.
         """
         bunker = self._bunker_of(url.signer)
         await self._open(url.relays, bunker)
@@ -99,7 +99,7 @@ class RemoteSignerConnection:
         return await self._introduced(bunker, url.signer)
 
     async def resume(self, known: KnownBunker) -> None:
-        """Come back to a signer that let our key in before; it is not asked anything yet.
+        """Reconnect to a signer that accepted our key before; it is not asked anything yet.
 
         Raises:
             SignerUnavailable: none of its relays can be reached.
@@ -111,7 +111,7 @@ class RemoteSignerConnection:
 
     @property
     def pubkey(self) -> Pubkey:
-        """Whose key it signs with."""
+        """The public key that it signs with."""
         assert self.known is not None, "it is asked only once it is paired"
         return self.known.user
 
@@ -124,18 +124,18 @@ class RemoteSignerConnection:
         """Tell the signer that this client will not come again.
 
         Raises:
-            SignerUnavailable: it did not hear it, or refused.
+            SignerUnavailable: no answer, or a refusal.
         """
         assert self._bunker is not None, "it is asked only once it is paired"
         await self._bunker.log_out()
 
     async def send(self, event: SignedEvent) -> str | None:
-        """Bring an event to the signer's relays; see `Channel.send`."""
+        """Send an event to the signer's relays; see `Channel.send`."""
         assert self._post is not None, "nothing is sent before it is opened"
         return await self._post.send(event)
 
     def close(self) -> None:
-        """Leave the relays. Again changes nothing."""
+        """Close the mailbox; safe to call twice."""
         if self._post is not None:
             self._post.close()
             self._post = None
@@ -170,7 +170,7 @@ class RemoteSignerConnection:
         return bunker
 
     async def _introduced(self, bunker: BunkerClient, signer: Pubkey) -> KnownBunker:
-        # NIP-46: "compliant clients should send a switch_relays request immediately"; nobody waits long for it
+        # NIP-46: "compliant clients should send a switch_relays request immediately"; we do not wait long for it
         moving = asyncio.create_task(bunker.switch_relays())
         try:
             user = await bunker.get_public_key()

@@ -16,7 +16,7 @@ class SignerUnavailable(PodiumError):
 
 
 class SignerRefused(SignerUnavailable):
-    """The signer, or its person, said no."""
+    """The signer, or its person, refused."""
 
 
 class Signer(Protocol):
@@ -38,7 +38,7 @@ RandomBytes = Callable[[int], bytes]
 
 
 class LocalSigner:
-    """Signs with a `SecretKey`; each signature is verified before it leaves, so a fault of the machine stays here."""
+    """Signs with a `SecretKey` and verifies each signature, so that a hardware fault is never published."""
 
     def __init__(self, secret: SecretKey, *, random_bytes: RandomBytes = secrets.token_bytes) -> None:
         self.secret = secret

@@ -1,1 +1,1 @@
-"""What several services write: signed events, letters by gift wrap, the live status."""
+"""What several services write: signed events, private messages by gift wrap, the live status."""

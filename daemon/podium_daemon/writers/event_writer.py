@@ -1,4 +1,4 @@
-"""State first: a signed event goes into the mirror and the outbox inside the transaction that changes the state."""
+"""Writes a signed event to the mirror and the outbox, inside the transaction that changes the state."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Targets = Callable[[], Sequence[str]]
 
 
 class EventWriter:
-    """Where services hand over what they have signed."""
+    """Takes the events that services have signed."""
 
     def __init__(self, mirror: Mirror, outbox: Outbox, targets: Targets, clock: Clock) -> None:
         self._mirror = mirror
@@ -28,11 +28,11 @@ class EventWriter:
 
     @property
     def relays(self) -> tuple[str, ...]:
-        """Where our own events go now."""
+        """The relays to which our own events go now."""
         return tuple(self._targets())
 
     async def relays_of(self, session_address: str) -> tuple[str, ...]:
-        """Every relay that was ever given the session's events, and those of now: a deletion goes to all of them."""
+        """Every relay that ever got the session's events, and the present ones: a deletion goes to all of them."""
         return tuple(dict.fromkeys((*self.relays, *await self._outbox.relays_of(session_address))))
 
     async def add(
@@ -45,7 +45,8 @@ class EventWriter:
     ) -> list[IngestOutcome]:
         """Mirror `events` and queue them for `relays` (every write relay), in the caller's transaction.
 
-        Returns what the mirror made of each; whoever minds that one counts for nothing ends the transaction.
+        Returns the mirror's outcome for each. A caller that needs every event to count must check them, and raise to
+        roll the transaction back.
         """
         now = int(self._clock.now())
         outcomes = await self.keep(tx, events)
@@ -57,9 +58,9 @@ class EventWriter:
         return outcomes
 
     async def keep(self, tx: Transaction, events: Sequence[VerifiedEvent]) -> list[IngestOutcome]:
-        """Mirror `events` and give them to no relay: those of private sessions travel sealed, as letters."""
+        """Mirror `events` and send them to no relay: those of private sessions are sent in gift wraps."""
         return await self._mirror.ingest_within(tx, events, received_at=int(self._clock.now()))
 
     async def held(self, address: Address) -> VerifiedEvent | None:
-        """The revision of an address that counts."""
+        """The revision of an address that counts, or None."""
         return await self._mirror.newest(address)

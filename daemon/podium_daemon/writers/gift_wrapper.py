@@ -1,4 +1,4 @@
-"""From a ledger row to a signed gift wrap: the words, the seal, the wrap, and where it goes."""
+"""From a ledger row to a signed gift wrap: the text, the seal, the wrap, and the relays it goes to."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from podium_storage.table.models import LedgerRow, LiveSessionRow, RsvpRow
 
 _PER_QUERY = 1_000
 _MINUTES_BACK = 60
-_KEPT_KEYS = 20_000  # conversation keys of recipients: 35 us each to make, and everybody gets several messages
+_KEPT_KEYS = 20_000  # conversation keys of recipients: 35 us each to make, and each recipient gets several messages
 
 AskedBy = Callable[[Sequence[str]], RequiredByRelays]
 """What relays are known to ask of an event that is to go to all of them."""
@@ -35,7 +35,7 @@ def nothing_asked(_: Sequence[str]) -> RequiredByRelays:
 
 
 MAX_MINED: Final = 50
-"""Wraps that are mined in one turn, some 5 s at 16 bits: nobody's relay may keep the messages of all others waiting."""
+"""Wraps mined in one turn, some 5 s at 16 bits: the relays of one recipient must not delay all other messages."""
 
 _T = TypeVar("_T")
 
@@ -51,7 +51,7 @@ class Work:
         """Begin a turn."""
         self._left = self._most
         self.is_put_off = False
-        """Whether something waits for the next turn."""
+        """Whether a wrap waits for the next turn."""
 
     def puts_off(self, asked: RequiredByRelays) -> bool:
         """Whether a wrap has to wait for the next turn, since enough was mined in this one; else it is counted."""
@@ -88,7 +88,7 @@ class Wrapper:
         asked_by: AskedBy = nothing_asked,
         most_work: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`asked_by`: what the recipients' relays are known to ask of a wrap; `most_work`: the bits that are done."""
+        """`asked_by`: what recipients' relays ask of a wrap; `most_work`: the most bits of work that are done."""
         self.most_work = most_work
         self.asked_by = asked_by
         self._secret = secret
@@ -103,7 +103,7 @@ class Wrapper:
     ) -> Wrapped:
         """Render, seal and wrap one message as `asked`; about 0.4 ms, and the work that is asked for (see `made`).
 
-        Late ones say the time that really remains.
+        A late message names the time that really remains.
         """
         now = int(self._clock.now())
         return self._wrapped(self._rumor(row, session, rsvp, now), row, session, now, asked)
@@ -113,7 +113,7 @@ class Wrapper:
     ) -> Wrapped | None:
         """The message that `row` was wrapped with before, for a relay that wants another wrap: the same rumor.
 
-        None: it cannot be written again word for word, since what it speaks of has changed.
+        None: the same text cannot be written again, since the session or the RSVP has changed.
         """
         now = int(self._clock.now())
         for written_at in self._times_of_writing(row, now):
@@ -123,7 +123,7 @@ class Wrapper:
         return None
 
     def _times_of_writing(self, row: LedgerRow, now: int) -> Iterator[int]:
-        """When the text may have been written: in time, or late, when it says the minutes that remained then."""
+        """The times at which the text may have been written: in time, or late, when it names the remaining minutes."""
         first_late = row.due_at + self.policy.late_after + 1
         yield row.due_at
         yield from range(now, max(first_late, now - _MINUTES_BACK * 60), -60)
@@ -154,7 +154,7 @@ class Wrapper:
             rumor,
             self._secret,
             recipient,
-            now=max(now, row.due_at),  # it is sent then, and no relay is to find it too old
+            now=max(now, row.due_at),  # it is sent then, and no relay must find it too old
             entropy=self._random_bytes(nip59.ENTROPY_BYTES),
             conversation_key=self._key(recipient),
             expiration=max(session.ends_at, row.window_ends_at),
@@ -177,7 +177,7 @@ class Wrapper:
         )
 
     def _began_at(self, session: LiveSessionRow) -> int | None:
-        """None where it began in time: the words are then those that were prepared, to the letter."""
+        """When the session began; None if in time, so that the text equals the prepared one exactly."""
         began_at = session.began_at
         in_time = began_at is not None and is_start_in_time(session.scheduled_at, began_at, self.policy)
         return None if in_time else began_at
@@ -192,13 +192,13 @@ class Wrapper:
 
 
 ListsRead = Callable[[str], bool | None]
-"""Whether every relay has told where somebody reads messages; None: no relay is asked for it (yet)."""
+"""Whether every relay was read for the person's message relays; None: no relay is asked for them (yet)."""
 
 ASKED_WITHIN: Final = 60
-"""Seconds in which relays are asked about somebody new."""
+"""Seconds in which relays are asked about a new person."""
 
 LOOK_AGAIN: Final = 3
-"""Seconds between two looks at those of whom the relays have not told all."""
+"""Seconds between two checks of people about whom not all relays were read."""
 
 _LOOKED_AT_A_SECOND: Final = 500
 
@@ -211,25 +211,25 @@ class RecipientsUnread:
     def __init__(self, lists_read: ListsRead) -> None:
         self._lists_read = lists_read
         self._rows: set[int] = set()
-        self._before = 0  # how many there were at the last look
+        self._before = 0  # how many there were at the last check
         self.again_at = 0
-        """When (Unix) to look at those rows again."""
+        """When (Unix seconds) to check those rows again."""
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def look_again(self, now: int, *, told_more: bool) -> None:
-        """Begin a turn; `told_more`: somebody's list came."""
+        """Begin a turn; `told_more`: a new list of relays came."""
         if told_more or now >= self.again_at:
             self._before = len(self._rows)
             self._rows.clear()
 
     def holds(self, row_id: int | None) -> bool:
-        """Whether a row was looked at lately, in vain."""
+        """Whether a row was checked recently, without success."""
         return row_id in self._rows
 
     def keeps(self, row_id: int | None, pubkey: str, since: int, now: int) -> bool:
-        """Whether a row without relays has to wait; it changed at `since` (Unix)."""
+        """Whether a row without relays has to wait; it changed at `since` (Unix seconds)."""
         was_read = self._lists_read(pubkey)
         if was_read or (was_read is None and now - since >= ASKED_WITHIN) or row_id is None:
             return False
@@ -240,7 +240,7 @@ class RecipientsUnread:
 
 
 async def inboxes_of(mirror: EventQueries, pubkeys: Collection[str]) -> dict[str, tuple[str, ...]]:
-    """Where people read private messages: their kind 10050 and nowhere else (NIP-17); who has none is left out."""
+    """People's message relays, from their kind 10050 only (NIP-17); people without one are left out."""
     asked = [Pubkey(pubkey) for pubkey in sorted(set(pubkeys))]
     found: dict[str, tuple[str, ...]] = {}
     for start in range(0, len(asked), _PER_QUERY):
@@ -251,7 +251,7 @@ async def inboxes_of(mirror: EventQueries, pubkeys: Collection[str]) -> dict[str
 
 
 def stored_wrap(row: LedgerRow) -> VerifiedEvent | None:
-    """The wrap a row keeps, read back; None where it has none or the bytes are damaged."""
+    """Read the wrap that a row stores; None if it has none or the bytes are damaged."""
     if row.wrap is None:
         return None
     event = verify_json(row.wrap)

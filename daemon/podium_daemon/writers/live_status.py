@@ -34,7 +34,7 @@ class _WrittenBy(TypedDict):
 
 
 class StatusSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the public events say of the service; `refresh` in seconds."""
+    """The service's details in the public events; `refresh` in seconds."""
 
     space_name: str
     public_url: str
@@ -43,7 +43,7 @@ class StatusSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StatusEvents:
-    """Composes and signs them; whoever changes the state stores them with it."""
+    """Composes and signs the events; the service that changes the state stores them in the same transaction."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class StatusEvents:
         clock: Clock,
     ) -> None:
         self.settings = settings
-        """What they say of the service; a reload replaces it."""
+        """The service's details in the events; a reload replaces them."""
         self._store = store
         self._mirror = mirror
         self._outgoing = outgoing
@@ -65,7 +65,7 @@ class StatusEvents:
         self.space = Address(kinds.SPACE, signer.pubkey, SPACE_IDENTIFIER)
 
     async def keep_space(self) -> int | None:
-        """Publish the room if it says something else, or is open and getting old; when to look again (Unix), if ever.
+        """Publish the room if it has changed, or is open and getting old; return when to check again (Unix), if ever.
 
         Call it after each change of a session as well: that may open or close the room.
         """
@@ -77,9 +77,9 @@ class StatusEvents:
         return following.scheduled_at - meeting.SPACE_AHEAD if following is not None else None
 
     async def announce_space(self, *, anew: bool = False, not_before: int = 0) -> VerifiedEvent | None:
-        """Publish the room if it is new or says something else than the one on the relays, or `anew`; what went out.
+        """Publish the room if it is new or differs from the one on the relays, or `anew`; return the event, if any.
 
-        `not_before`: the time (Unix) it is dated at the earliest.
+        `not_before`: its earliest `created_at` (Unix seconds).
         """
         before = await self._mirror.newest(self.space)
         earliest = max(before.created_at if before else 0, not_before - 1)
@@ -130,7 +130,7 @@ class StatusEvents:
         return [await self._signer.sign(write(described, **self._written_by(row))) for write in writers]
 
     async def memory_of(self, row: LiveSessionRow) -> UnsignedEvent | None:
-        """The status of a private session as a rumor, which only we read again; None for a public one."""
+        """The status of a private session as a rumor, which only we read; None for a public session."""
         if row.visibility != Visibility.PRIVATE:
             return None
         return meeting.write_meeting(await self._described(row), **self._written_by(row))
@@ -168,7 +168,7 @@ class StatusEvents:
         return msgspec.structs.replace(row, status_created_at=created_at, status_due_at=due)
 
     def due_at(self, row: LiveSessionRow) -> int | None:
-        """When the status of a live session is told again; sooner than was written where `refresh` is shorter now."""
+        """When the status of a live session is published again; sooner than stored if `refresh` is shorter now."""
         if row.status_due_at is None or not row.status_created_at:
             return row.status_due_at
         return min(row.status_due_at, row.status_created_at + self.settings.refresh)

@@ -1,6 +1,6 @@
-"""What happens to a private session, told to those it concerns: its revisions, its end, and words for people.
+"""Messages about a private session to the people in it: its revisions, its end, and text for people.
 
-Everything goes into the transaction that stores what is told, as letters; the post sends them.
+They are queued as letters in the transaction that stores the change; the private sender sends them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FOR_GUESTS: Final = (topics.SESSION, topics.DELETION, topics.INVITATION)
 class PrivateNotifications:
     """Writes the letters of private sessions.
 
-    `page_of` gives the address at which people join; `name_of` somebody's own name, or "" where it is not known.
+    `page_of` gives the address at which people join; `name_of` a person's own name, or "" if it is not known.
     """
 
     def __init__(
@@ -54,13 +54,13 @@ class PrivateNotifications:
     async def announce(
         self, tx: Transaction, row: LiveSessionRow, event: VerifiedEvent, before: LiveSessionRow | None
     ) -> None:
-        """Send a revision of the session, or its deletion, to everybody it names and to ourselves.
+        """Send a revision of the session, or its deletion, to all people it names and to ourselves.
 
         Args:
             tx: the transaction that stored `event`.
             row: the session as it is now.
             event: signed by the instructor.
-            before: the session as it was, or None if nobody here knew it.
+            before: the session as it was, or None if it was not known here.
         """
         topic = topics.SESSION if event.kind == kinds.SESSION else topics.DELETION
         people = (*private.people_of(row), self.service)
@@ -72,11 +72,11 @@ class PrivateNotifications:
     async def remember(self, tx: Transaction, session_address: str, event: VerifiedEvent) -> None:
         """Send a participant's signed event to ourselves: a daemon that lost its disk reads it again."""
         kind = topics.RSVP if event.kind == kinds.RSVP else topics.DELETION
-        # one topic for each person: nobody's answer takes the place of another's
+        # one topic for each person: one person's answer must not take the place of another's
         await self._letters.add(tx, self._copies(event, session_address, (self.service,), f"{kind}:{event.pubkey}"))
 
     async def forget_uninvited(self, tx: Transaction, row: LiveSessionRow) -> None:
-        """Whoever is not invited any more has no answer and no seat, and hears nothing more."""
+        """Remove answer, seat and pending messages of people who are no longer invited."""
         rsvps = await self._store.rsvps.within(tx).where("lessonId").equals(row.session_address).to_list()
         people = {*private.people_of(row), self.service}
         dead = [FoldedRsvp(_rsvp(each), held=False) for each in rsvps if each.pubkey not in people]
@@ -88,9 +88,9 @@ class PrivateNotifications:
     async def _invitations(
         self, tx: Transaction, row: LiveSessionRow, event: VerifiedEvent, before: LiveSessionRow | None
     ) -> list[Letter]:
-        """For each guest who knows nothing yet, or knows something that is wrong now.
+        """Letters to guests who were told nothing yet, or something that is wrong now.
 
-        Who has answered hears of a move or a cancellation from the reminders, like everybody else.
+        People who have answered are told of a move or a cancellation by the reminders, as in public sessions.
         """
         rsvps = await self._store.rsvps.within(tx).where("lessonId").equals(row.session_address).to_list()
         kept = await self._store.letters.within(tx).where("lessonId").equals(row.session_address).to_list()
@@ -104,7 +104,7 @@ class PrivateNotifications:
         return [self._invitation(row, event, pubkey, reached) for pubkey in owed if pubkey != row.instructor_pubkey]
 
     async def _opted_out(self, tx: Transaction, row: LiveSessionRow) -> set[str]:
-        """Who said `stop` of this session, or `stop all`."""
+        """The people who said `stop` for this session, or `stop all`."""
         people = list(private.people_of(row))
         found = await self._store.opt_outs.within(tx).where("pubkey").any_of(people).to_list()
         return {each.pubkey for each in found if each.session_address in (ALL, row.session_address)}

@@ -1,4 +1,4 @@
-"""What private sessions have to say by gift wrap: put down in the transaction that makes it true, sent by the post.
+"""Messages of private sessions by gift wrap: queued in the transaction that changes the state, sent by the sender.
 
 One letter for each (session, recipient, topic): a newer one on the topic takes the place of one that is not sent yet.
 """
@@ -24,7 +24,7 @@ STATUS: Final = "status"
 RSVP: Final = "rsvp"
 ATTENDANCE: Final = "attendance"
 HELP: Final = "help"
-"""What can be said by message: one letter for each person and session, since a second one would be a nuisance."""
+"""The explanation of what can be said by message: one letter for each person and session, not a second one."""
 
 _BY_KEY: Final = "[lessonId+pubkey+topic]"
 _encode: Final = msgspec.json.Encoder().encode
@@ -32,7 +32,7 @@ _decode: Final = msgspec.json.Decoder(UnsignedEvent).decode
 
 
 class Letter(msgspec.Struct, frozen=True, kw_only=True):
-    """A rumor by the service for one person. `expires_at` (Unix seconds): nobody needs it from then on."""
+    """A rumor by the service for one person. `expires_at` (Unix seconds): from then on it is of no use."""
 
     session_address: str
     recipient: Pubkey
@@ -42,14 +42,14 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PrivateOutbox:
-    """Where services hand over what nobody but the recipient may read."""
+    """Queues rumors that only the recipient may read."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
 
     async def add(self, tx: Transaction, letters: Sequence[Letter]) -> None:
-        """Put letters down in the caller's transaction; one that was put down before in the same words stays."""
+        """Queue letters in the caller's transaction; one that was queued before with the same content stays."""
         if not letters:
             return
         now = int(self._clock.now())
@@ -59,7 +59,7 @@ class PrivateOutbox:
             (row.session_address, row.pubkey, row.topic, row.rumor_id)
             for row in await table.where(_BY_KEY).any_of(keys).to_list()
         }
-        written: dict[int, tuple[bytes, str]] = {}  # one copy goes to hundreds: it is written once
+        written: dict[int, tuple[bytes, str]] = {}  # one rumor goes to hundreds of people: it is encoded once
         for rumor in {id(letter.rumor): letter.rumor for letter in letters}.values():
             written[id(rumor)] = (_encode(rumor), rumor.id)
         fresh = [_row(letter, *written[id(letter.rumor)], now=now) for letter in letters]
@@ -68,19 +68,19 @@ class PrivateOutbox:
 
 
 def attendance_letters(row: LiveSessionRow, record: UnsignedEvent, participant: Pubkey) -> list[Letter]:
-    """An attendance record for the one it is about, for the instructor, and for its author: ourselves."""
+    """The letters of an attendance record: to the participant, to the instructor, and to ourselves."""
     topic = f"{ATTENDANCE}:{participant}"
     recipients = dict.fromkeys((participant, Pubkey(row.instructor_pubkey), record.pubkey))
     return [Letter(session_address=row.session_address, recipient=one, topic=topic, rumor=record) for one in recipients]
 
 
 def status_letter(row: LiveSessionRow, rumor: UnsignedEvent) -> Letter:
-    """The status for ourselves: no 30313 of a private session is on any relay, and a lost disk must not forget it."""
+    """The letter of a status to ourselves: a private session has no 30313 on relays, and a disk can be lost."""
     return Letter(session_address=row.session_address, recipient=rumor.pubkey, topic=STATUS, rumor=rumor)
 
 
 def rumor_of(row: LetterRow) -> UnsignedEvent:
-    """The rumor that a row keeps."""
+    """Read the rumor that a row stores."""
     return _decode(row.rumor)
 
 
