@@ -1,1 +1,1 @@
-"""The daemon's HTTP face: routes, login, guards."""
+"""The daemon's HTTP interface: routes, login, guards."""

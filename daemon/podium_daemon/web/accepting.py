@@ -16,9 +16,9 @@ from podium_daemon.runtime.clock import Clock, SystemClock
 from podium_daemon.web.connections import SAY_AGAIN, Connections
 
 PAUSE: Final = 0.5
-"""Seconds without a call of `accept` after one for which there was no descriptor."""
+"""Seconds to pause after an `accept` that failed for want of a descriptor."""
 
-_AT_ONCE: Final = 16  # connections between two looks at the rest of the loop
+_AT_ONCE: Final = 16  # connections accepted before the event loop gets a turn
 _log = structlog.get_logger(__name__)
 
 
@@ -60,7 +60,7 @@ class Acceptor:
             except (BlockingIOError, InterruptedError):
                 return
             except ConnectionAbortedError:
-                continue  # gone before we came to it
+                continue  # closed before we accepted it
             except OSError as error:  # EMFILE, ENFILE, ENOBUFS, ENOMEM
                 self._pause(error)
                 return
@@ -79,7 +79,7 @@ class Acceptor:
         try:
             await self._loop.connect_accepted_socket(self._protocol, connection)
         except OSError:
-            connection.close()  # it was gone again
+            connection.close()  # the peer had closed it already
 
     def _pause(self, error: OSError) -> None:
         self._loop.remove_reader(self._listener)

@@ -49,7 +49,7 @@ def people(rows: Iterable[AttendanceOut]) -> str:
 
 
 def intervals(rows: Iterable[IntervalRow]) -> str:
-    """One row per stretch in the room."""
+    """One row per interval in the room."""
     head = ("pubkey", "device", "joined", "left", "source", "leave_reason", "note")
     return _csv(
         head,
@@ -77,7 +77,7 @@ def _csv(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def harmless(cell: str) -> str:
-    """The cell so that no spreadsheet takes it for a formula (CSV injection)."""
+    """Return the cell changed so that no spreadsheet takes it for a formula (CSV injection)."""
     return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
 
 

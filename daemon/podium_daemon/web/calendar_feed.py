@@ -1,7 +1,7 @@
 """One person's sessions as an iCalendar object (RFC 5545), for any calendar program to subscribe to.
 
-Values in, bytes out: the same entries give the same bytes, so that their hash is the feed's ETag. Escaping and line
-folding are the library's; what strangers wrote loses its controls before (hardening.md).
+The same entries give the same bytes, so that their hash is the feed's ETag. The library does escaping and line folding;
+control characters in strangers' texts are removed before (hardening.md).
 
 Times are in UTC and the zone stands in the text. With VTIMEZONE three of eight readers read summer an hour off, and an
 hour that happens twice has no local spelling at all (RFC 5545 has no fold): an end in it came before its start.
@@ -39,7 +39,7 @@ _WAITING: Final = "waiting"
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One session in one person's calendar. `rsvp` is None for those who lead it; `page` is where people join.
+    """One session in one person's calendar. `rsvp` is None for instructor and co-hosts; `page` is where people join.
 
     `alarms`: at how many seconds before the start the person wants to be reminded.
     """
@@ -51,7 +51,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Written(msgspec.Struct, frozen=True):
-    """What an entry says; whatever changes in it is a new revision of the entry. Times in Unix seconds."""
+    """The content of an entry; any change in it is a new revision of the entry. Times in Unix seconds."""
 
     session_address: str
     starts_at: int
@@ -64,33 +64,33 @@ class Written(msgspec.Struct, frozen=True):
 
     @property
     def digest(self) -> str:
-        """The same for the same words and times."""
+        """A hash of the content, equal for equal texts and times."""
         return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:32]
 
 
 class Revision(msgspec.Struct, frozen=True):
-    """Which version of an entry this is: its SEQUENCE, and when it came to be (Unix seconds)."""
+    """The version of an entry: its SEQUENCE, and when it was made (Unix seconds)."""
 
     sequence: int
     revised_at: int
 
 
 class Face(msgspec.Struct, frozen=True):
-    """What all calendars of a service have: its name, and the reminder offsets (seconds) for the alarms in feeds."""
+    """The settings of all calendars of a service: its name, and the reminder offsets (seconds) for alarms in feeds."""
 
     name: str = "Podium"
     alarms: tuple[int, ...] = ()
 
 
 def write_entries(entries: Iterable[Entry]) -> list[Written]:
-    """What the entries say, by start. One that cannot be written is left out and logged: the others are shown."""
+    """Make the content of the entries, by start. One that cannot be written is logged and left out."""
     chosen = sorted(entries, key=lambda entry: (entry.row.scheduled_at, entry.row.session_address))
     found = []
     for entry in chosen:
         try:
             written = _write(entry)
             _event(written, Revision(0, 0)).to_ical()
-        except Exception as error:  # noqa: BLE001  (a boundary: one odd session must not take away everybody's calendar)
+        except Exception as error:  # noqa: BLE001  (a boundary: one odd session must not break a person's calendar)
             _log.warning(
                 "not in a calendar", action="calendar.left_out", session=entry.row.session_address, error=str(error)
             )
@@ -100,7 +100,7 @@ def write_entries(entries: Iterable[Entry]) -> list[Written]:
 
 
 def feed(entries: Iterable[tuple[Written, Revision]], *, name: str, owner: str) -> bytes:
-    """The calendar named `name`; `owner` tells the calendars of one service apart."""
+    """Write the calendar named `name`; `owner` tells the calendars of one service apart."""
     uid = f"{_hashed(owner)}@podium"
     calendar = Calendar.new(
         prodid=_PRODID, name=single_line(name, _MAX_TITLE), method="PUBLISH", refresh_interval=_REFRESH, uid=uid
@@ -112,7 +112,7 @@ def feed(entries: Iterable[tuple[Written, Revision]], *, name: str, owner: str) 
 
 
 def uid_of(session_address: str) -> str:
-    """The UID of a session for good: its address, hashed, since a `d` may hold what programs do not take in a UID."""
+    """The permanent UID of a session: a hash of its address, since a `d` may hold characters no UID can have."""
     return f"{_hashed(session_address)}@podium"
 
 
@@ -162,7 +162,7 @@ def _status(entry: Entry) -> STATUS:
     if _is_cancelled(entry.row):
         return STATUS.CANCELLED
     rsvp = entry.rsvp
-    # whoever is on the waiting list has no seat to rely on
+    # a person on the waiting list has no seat to rely on
     unsure = rsvp is not None and (rsvp.status != RsvpStatus.CONFIRMED or rsvp.seat == _WAITING)
     return STATUS.TENTATIVE if unsure else STATUS.CONFIRMED
 
@@ -208,11 +208,11 @@ class CalendarTokens:
         return f"{pubkey}{await self._proof(pubkey)}"
 
     async def revoke(self, pubkey: Pubkey) -> None:
-        """Make every token given to this person so far worthless."""
+        """Revoke every token given to this person so far."""
         await self._meta.count(_name_of(pubkey))
 
     async def owner(self, token: str) -> Pubkey | None:
-        """Whose token this is; None for one that was revoked, or that we never made."""
+        """The person of a token; None if it was revoked, or never made here."""
         match = _TOKEN.fullmatch(token)
         pubkey = pubkey_or_none(match[1]) if match else None
         if match is None or pubkey is None:

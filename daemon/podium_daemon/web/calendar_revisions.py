@@ -1,8 +1,8 @@
-"""Which version of an entry somebody's calendar program was given: kept, so that a number never goes back.
+"""The version of each entry that a person's calendar program got last: stored, so that a number never goes back.
 
-An entry is personal (a seat, a place in the waiting list), so no revision of the session says when it changed. What was
-written is compared with what was written before; a difference of whatever kind raises SEQUENCE, DTSTAMP and
-LAST-MODIFIED (RFC 5545, 3.8.7). Numbers come from the clock: a counter would begin again after a lost disk.
+An entry is personal (a seat, a place in the waiting list), so no revision of the session says when it changed. The
+content is compared with the content before; any difference raises SEQUENCE, DTSTAMP and LAST-MODIFIED (RFC 5545,
+3.8.7). Numbers come from the clock: a counter would begin again after a lost disk.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class CalendarRevisions:
         self._clock = clock
 
     async def of(self, owner: Pubkey, entries: Sequence[Written]) -> list[Revision]:
-        """The revisions of all entries of somebody's feed, in their order; new ones for those that changed.
+        """The revisions of all entries of a person's feed, in their order; new ones for those that changed.
 
-        Entries that are in the feed no more are forgotten. Nothing is written while nothing changed.
+        Entries that are no longer in the feed are deleted. Nothing is written if nothing changed.
         """
         digests = {entry.session_address: entry.digest for entry in entries}
         known = await self._known(self._store, owner)
@@ -41,7 +41,7 @@ class CalendarRevisions:
         return [Revision(row.sequence, row.revised_at) for row in (known[entry.session_address] for entry in entries)]
 
     def now(self) -> Revision:
-        """The revision of an entry that is written for the first time, or to be kept once."""
+        """The revision of an entry that is written for the first time, or for a single download."""
         return _after(None, int(self._clock.now()))
 
     async def _known(self, tables: Store | BoundTables, owner: Pubkey) -> dict[str, CalendarEntryRow]:

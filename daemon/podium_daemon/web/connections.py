@@ -1,8 +1,8 @@
 """The open HTTP connections: how many there may be, and which is closed when one more comes.
 
-Whoever opens a connection has proven nothing yet. So the cap refuses nobody while there is a connection that does no
-work: the one that has been idle for longest makes room. Idle is one without a whole request, and a WebSocket to which
-the daemon has said nothing. What works is left alone.
+A caller that opens a connection has proven nothing yet. So at the cap no caller is refused while there is an idle
+connection: the one that has been idle for longest is closed. Idle is a connection without a complete request, and a
+WebSocket to which the daemon has sent nothing. Connections at work are never closed.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import structlog
 from podium_daemon.runtime.clock import Clock, SystemClock
 
 SAY_AGAIN: Final = 600.0
-"""Seconds between two lines of the log that say the same: a flood must not become one of the log."""
+"""Seconds between two equal lines in the log: a flood of connections must not flood the log."""
 
 _log = structlog.get_logger(__name__)
 
 
 class Caps(NamedTuple):
-    """At most so many connections `in_all`, and of one address (IPv6: one /64) that is not this machine's own."""
+    """The most connections `in_all`, and of one address (IPv6: one /64) that is not this machine's own."""
 
     in_all: int
     of_an_address: int
@@ -48,7 +48,7 @@ class Connections:
         return len(self._origins)
 
     def has_room_for(self, address: str, coming: int) -> bool:
-        """Whether one more may come from `address`, beside `coming` that are about to be open; idle ones make room."""
+        """Whether one more from `address` may open, besides `coming` that are about to; idle ones are closed for it."""
         caps, origin = self._caps(), origin_of(address)
         if origin and self._counts[origin] >= caps.of_an_address and not self._end_one(self._idle_of.get(origin, {})):
             return self._refuse(f"{caps.of_an_address} of one address")
@@ -57,20 +57,20 @@ class Connections:
         return True
 
     def opened(self, transport: asyncio.BaseTransport, address: str) -> None:
-        """A connection is open, and idle."""
+        """Note a new connection, which is idle."""
         origin = origin_of(address)
         self._origins[transport] = origin
         self._counts[origin] += 1
         self.rests(transport)
 
     def rests(self, transport: asyncio.BaseTransport) -> None:
-        """It waits for its peer. One that is idle already keeps its place in the row."""
+        """Note that a connection waits for its peer; one that is idle already keeps its place in the order."""
         if (origin := self._origins.get(transport)) is not None and transport not in self._idle:
             self._idle[transport] = None
             self._idle_of.setdefault(origin, {})[transport] = None
 
     def works(self, transport: asyncio.BaseTransport) -> None:
-        """There is something to do for it: it is left alone."""
+        """Note that a connection has work, so that it is not closed."""
         if transport not in self._idle:
             return
         del self._idle[transport]
@@ -80,7 +80,7 @@ class Connections:
             del self._idle_of[origin]
 
     def closed(self, transport: asyncio.BaseTransport) -> None:
-        """It is closed; again changes nothing."""
+        """Note that a connection was closed; safe to call twice."""
         if transport not in self._origins:
             return
         self.works(transport)
@@ -110,7 +110,7 @@ class Connections:
 
 
 def origin_of(address: str) -> str:
-    """What is counted as one address; empty for this machine's own, where a proxy speaks for everybody."""
+    """The part of an address that is counted as one; empty for this machine's own, where a proxy speaks for all."""
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,4 +1,4 @@
-"""What every route is given: the parts the composition root joined."""
+"""The parts of the daemon that every route is given by the composition root."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 
 class CallingOf(Protocol):
-    """The model's calling service in the hands of the signer of a call; `note` goes with attendance by hand."""
+    """The model's calling service for the signer of a call; `note` goes with attendance recorded by hand."""
 
     def __call__(self, by: Pubkey, note: str | None = None) -> TrainingCallingIntegration: ...
 
@@ -89,12 +89,12 @@ InContext = Annotated[Context, Depends(_context)]
 
 
 def granted(outcome: T | Rejection) -> T:
-    """The outcome, or a problem document that says why not."""
+    """Return the outcome, or raise its rejection as a problem document."""
     if isinstance(outcome, Rejection):
         raise Problem(outcome.slug, outcome.detail, outcome.next_step)
     return outcome
 
 
 def forbidden(detail: str) -> Problem:
-    """A refusal for want of a role."""
+    """The problem for a caller without the needed role."""
     return Problem(Slug.NOT_ALLOWED, detail, "Sign the call with the instructor's key.")

@@ -1,4 +1,4 @@
-"""Templates for people to sign: the daemon composes, the key stays with its owner."""
+"""Templates for people to sign: the daemon composes them, and the key stays with its owner."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Drafts:
         can_encrypt: bool = False,
         attendance: Callable[[], session.Visibility] = lambda: session.Visibility.PUBLIC,
     ) -> None:
-        """`can_encrypt`: the conference engine does so from end to end. `attendance`: of wishes that do not say."""
+        """`can_encrypt`: the engine has end-to-end encryption. `attendance`: the default of a new session."""
         self._attendance = attendance
         self._can_encrypt = can_encrypt
         self._mirror = mirror
@@ -59,10 +59,10 @@ class Drafts:
         self._clock = clock
 
     def new_session(self, author: Pubkey, wish: SessionDraftIn) -> DraftOut:
-        """A first revision.
+        """Compose a first revision.
 
         Raises:
-            InvalidInput: the wish cannot be had; says each reason.
+            InvalidInput: the wish is not possible; says each reason.
             Problem: 409, the engine cannot do what is asked for.
         """
         spec = session.SessionSpec(
@@ -92,10 +92,10 @@ class Drafts:
         return self._session(spec, author, None)
 
     async def edit(self, row: LiveSessionRow, wish: SessionEditIn) -> DraftOut:
-        """The next revision with the fields of `wish` that were given.
+        """Compose the next revision with the fields of `wish` that were given.
 
         Raises:
-            InvalidInput: the wish cannot be had.
+            InvalidInput: the wish is not possible.
             Problem: 409, the session is over, its event is not in the mirror, or its attendance was to be sealed.
         """
         previous = await self._newest(row)
@@ -133,7 +133,7 @@ class Drafts:
         return DraftOut(lesson_id=row.session_address, events=[template(event)])
 
     async def cancellation(self, row: LiveSessionRow, reason: str) -> DraftOut:
-        """The cancelled revision and the deletion that follows it.
+        """Compose the cancelled revision and the deletion that follows it.
 
         Raises:
             Problem: 409, the session is over or its event is not in the mirror.
@@ -144,10 +144,10 @@ class Drafts:
         )
 
     async def restoration(self, row: LiveSessionRow) -> DraftOut:
-        """The revision that takes a cancellation back: the session as it was.
+        """Compose the revision that takes a cancellation back: the session as before.
 
         Raises:
-            InvalidInput: it cannot be had any more.
+            InvalidInput: it is no longer possible.
             Problem: 409, it is not cancelled, or its time is over.
         """
         now = int(self._clock.now())
@@ -165,7 +165,7 @@ class Drafts:
             join_url=self._page(spec.identifier, Pubkey(row.instructor_pubkey)),
             now=now,
             previous=previous,
-            previous_created_at=max(row.event_created_at, now),  # a deletion of this very second must not reach it
+            previous_created_at=max(row.event_created_at, now),  # a deletion of this same second must not cover it
             start_before=spec.starts_at,
         )
         return DraftOut(lesson_id=row.session_address, events=[template(event)])
@@ -173,7 +173,7 @@ class Drafts:
     async def rsvp(
         self, row: LiveSessionRow, author: Pubkey, status: rsvp.RsvpStatus, counted: RsvpRow | None = None
     ) -> DraftOut:
-        """An answer to the revision that is published now; newer than the one that is `counted`, from any client."""
+        """Compose an answer to the present revision; it is newer than the answer that is `counted`."""
         address = _address(row)
         own = await self._mirror.newest(Address(kinds.RSVP, author, rsvp.rsvp_identifier(address)))
         before = [own.created_at] if own is not None else []
@@ -228,7 +228,7 @@ class Drafts:
 
 
 def _spec_in_force(row: LiveSessionRow, newest: session.Session | session.NotASession) -> session.SessionSpec:
-    """Where an edit starts: the newest revision, with what it leaves open or nobody can read as it is in force."""
+    """The spec from which an edit starts: the newest revision; what it leaves open or unreadable is as in force."""
     if isinstance(newest, session.Session) and newest.has_rules and newest.has_end:
         return session.spec_of(newest)
     in_force = session.SessionSpec(
@@ -257,14 +257,14 @@ def _spec_in_force(row: LiveSessionRow, newest: session.Session | session.NotASe
 
 
 def _identifier(title: str) -> str:
-    """A `d` that people can type the beginning of: the title's letters, and a tail that makes it unique."""
+    """A `d` whose beginning people can type: letters of the title, and a random end that makes it unique."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     words = "-".join(re.findall("[a-z0-9]+", plain))[:40].strip("-")
     return f"{words}-{secrets.token_hex(4)}" if words else secrets.token_hex(8)
 
 
 def template(event: UnsignedEvent) -> TemplateModel:
-    """An unsigned event as the interface gives it."""
+    """An unsigned event in the form of the API."""
     return TemplateModel(
         pubkey=event.pubkey,
         created_at=event.created_at,

@@ -6,7 +6,7 @@ import hashlib
 
 
 def etag_of(body: bytes) -> str:
-    """The tag of these bytes, the same in every run of the daemon."""
+    """The ETag of these bytes, the same after a restart."""
     return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 

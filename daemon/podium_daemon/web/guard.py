@@ -1,6 +1,6 @@
-"""What every request passes before a route sees it: Host, Origin, secrets, size, and the headers of every answer.
+"""The checks before every route: Host, Origin, secrets, size; and the headers of every answer.
 
-Written as plain ASGI, so that WebSocket upgrades pass the same door.
+Written as plain ASGI, so that WebSocket upgrades pass the same checks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from podium_daemon.web.connections import origin_of
 from podium_daemon.web.problems import Problem
 
 MAX_BODY_BYTES: Final = 256 * 1024  # a signed session with its description is under 64 KiB; four fit
-BODY_SECONDS: Final = 20.0  # for the next piece of a body: whoever sends nothing holds a task and a connection
+BODY_SECONDS: Final = 20.0  # for the next piece of a body: a silent caller would hold a task and a connection
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _ONCE: Final = ("host", "origin", "authorization")
 _SECRET: Final = re.compile(rb"n(?:crypt)?sec1[02-9ac-hj-np-z]{6}", re.IGNORECASE)
@@ -31,7 +31,7 @@ _HEADERS: Final = {
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:; "
         "connect-src 'self'; font-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; "
         "worker-src 'self'; "
-        # one policy, which knows one URL: that of the worker that encrypts media (page/room/frame-keys.js)
+        # one policy, which allows one URL: that of the worker that encrypts media (page/room/frame-keys.js)
         "require-trusted-types-for 'script'; trusted-types podium-frames"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -42,7 +42,7 @@ _HEADERS: Final = {
     "Cache-Control": "no-store",
 }
 HEADERS: Final[Mapping[str, str]] = MappingProxyType(_HEADERS)
-"""The headers of every answer, unless a route says something else by one of these names."""
+"""The headers of every answer, unless a route sets one of them itself."""
 
 
 class Guard:
@@ -51,7 +51,7 @@ class Guard:
     def __init__(
         self, app: ASGIApp, *, public_url: str, hosts: Collection[str], allowances: Allowances | None = None
     ) -> None:
-        """Let pass what is addressed to `hosts` (`name` or `name:port`) and comes from `public_url`'s origin.
+        """Accept requests addressed to `hosts` (`name` or `name:port`) that come from `public_url`'s origin.
 
         `allowances`: how many requests that may write something one address, and all of them, may send.
         """
@@ -77,10 +77,10 @@ class Guard:
     def _refusal(self, scope: Scope) -> Problem | None:
         headers = Headers(scope=scope)
         if any(len(headers.getlist(name)) > 1 for name in _ONCE):
-            # a proxy in front may believe the one and we the other
+            # of two values, a proxy in front may use the one and we the other
             detail = f"one of the headers {', '.join(_ONCE)} is given twice"
             return Problem(Slug.HEADER_TWICE, detail, "Send each of them once.")
-        # DNS rebinding sends no Origin on a plain GET: the Host is looked at on every request, without exception
+        # DNS rebinding sends no Origin on a plain GET: the Host is checked on every request, without exception
         if headers.get("host", "").lower() not in self._hosts:
             detail = f"this daemon does not answer to the host {headers.get('host', '')!r}"
             return Problem(Slug.WRONG_HOST, detail, "Use the address of web.public_url.")
@@ -119,7 +119,7 @@ def _capped(receive: Receive) -> Receive:
 
     async def counted() -> Message:
         nonlocal left, more
-        if not more:  # what comes now is the end of the connection, whenever that is
+        if not more:  # the next message is the end of the connection, which may come at any time
             return await receive()
         try:
             async with asyncio.timeout(BODY_SECONDS):
@@ -149,7 +149,7 @@ def _with_headers(send: Send) -> Send:
 
 
 def _with_words(scope: Scope, receive: Receive, send: Send) -> Send:
-    """A `send` that tells an upgrade which no route wants why it is denied."""
+    """A `send` that gives the reason when an upgrade without a route is denied."""
     accepted = False
 
     async def telling(message: Message) -> None:

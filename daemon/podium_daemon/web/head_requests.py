@@ -1,4 +1,4 @@
-"""HEAD wherever GET is answered (RFC 9110, 9.3.2): the head of what GET would answer, and nothing after it."""
+"""HEAD for every GET route (RFC 9110, 9.3.2): the head of the answer to GET, without the body."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ASKED: Final = "podium.method"
 
 
 def method_asked(request: Request) -> str:
-    """The method the caller sent and signed; a route that knows GET alone reads a HEAD as GET."""
+    """The method that the caller sent and signed; a route that only handles GET sees a HEAD as GET."""
     method: str = request.scope.get(_ASKED, request.method)
     return method
 
@@ -24,7 +24,7 @@ class HeadRequests:
     """ASGI middleware: a HEAD that no route takes is asked again as a GET."""
 
     def __init__(self, app: ASGIApp) -> None:
-        """Stand before `app`."""
+        """Pass requests on to `app`."""
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -34,12 +34,12 @@ class HeadRequests:
             return
         first = _Unless405(send)
         await self._app(dict(scope), receive, first)
-        if first.is_refused:  # by the routing, which reads no body and runs nothing
+        if first.is_refused:  # by the routing, which reads no body and runs no code of a route
             await _only_head(self._app, {**scope, "method": "GET", _ASKED: "HEAD"}, receive, send)
 
 
 class _Unless405:
-    """Passes an answer on, unless it is that the method is not allowed."""
+    """Passes an answer on, unless it is 405."""
 
     def __init__(self, send: Send) -> None:
         self._send = send

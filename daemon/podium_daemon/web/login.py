@@ -1,4 +1,4 @@
-"""Who is calling: NIP-98 on each request, each signed event good for one call, or for the reads of one second."""
+"""The login of each call (NIP-98): a signed event is good for one call, or for the reads of one second."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NEXT_STEP: Final = (
 
 
 class UsedLogins:
-    """Ids of login events seen inside the window, so that a captured header cannot be played again.
+    """Ids of login events seen inside the window, so that an attacker cannot replay a captured header.
 
     Kept in memory: events signed before the daemon started are refused instead, which closes the gap of a restart.
     """
@@ -38,7 +38,7 @@ class UsedLogins:
         return len(self._ids)
 
     def take(self, event: VerifiedEvent, *, reads: bool = False) -> bool:
-        """Whether this is the event's first use; a second call with the same event says no.
+        """Note a use of the event; whether it is allowed, that is, the first one.
 
         A call that only `reads` may come again within a second: without a nonce, whose place NIP-98 does not name, a
         client that asks twice in one second signs the same event twice.
@@ -65,7 +65,7 @@ class LoginDoor:
         self._used = UsedLogins(clock)
 
     def url_of(self, request: Request) -> str:
-        """The absolute URL the caller must have signed: built from the configuration, never from the Host header.
+        """The absolute URL that the caller must have signed: built from the configuration, never from the Host header.
 
         The path is the one that was sent: unescaped, a `%3F` in it would pass for the beginning of a query.
         """
@@ -74,10 +74,10 @@ class LoginDoor:
         return f"{self._public_url}{path}{f'?{query}' if query else ''}"
 
     async def check(self, request: Request) -> VerifiedEvent:
-        """The caller's login event.
+        """Check the request's login and return its event.
 
         Raises:
-            Problem: 401, saying which check failed.
+            Problem: 401, with the check that failed.
         """
         header = request.headers.get("authorization")
         if header is None:
@@ -120,10 +120,10 @@ SignedCall = Annotated[VerifiedEvent, Depends(_signed_call)]
 """The login itself, for calls whose signature is kept as evidence."""
 
 
-async def _optional_caller(request: Request) -> Pubkey | None:  # /openapi.json marks what is refused without a login
+async def _optional_caller(request: Request) -> Pubkey | None:  # /openapi.json marks the routes that need a login
     door: LoginDoor = request.app.state.login_door
     return (await door.check(request)).pubkey if "authorization" in request.headers else None
 
 
 OptionalCaller = Annotated[Pubkey | None, Depends(_optional_caller)]
-"""Whoever signed the call, or None where nobody did; a login that is there must be good."""
+"""The key that signed the call, or None for an unsigned call; a bad login is refused."""

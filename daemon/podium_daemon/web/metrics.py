@@ -11,13 +11,13 @@ from prometheus_client.registry import Collector
 
 
 class Counted(msgspec.Struct, frozen=True):
-    """One family of counters: how often each name came up since the start.
+    """One family of counters: how often each name was counted since the start.
 
     Args:
         name: of the family, without `_total`.
         text: what is counted, for people.
-        label: what the names are.
-        values: ours, and never what a stranger wrote: each name is a time series.
+        label: what the names stand for.
+        values: counts by name. Names are ours and never a stranger's text: each is a time series.
     """
 
     name: str
@@ -27,12 +27,12 @@ class Counted(msgspec.Struct, frozen=True):
 
 
 def nothing_counted() -> Sequence[Counted]:
-    """For parts that count nothing."""
+    """No counters."""
     return ()
 
 
 def exposition(counted: Sequence[Counted]) -> bytes:
-    """The text that is scraped."""
+    """The metrics in the Prometheus text format."""
     registry = CollectorRegistry()
     registry.register(_Families(counted))
     return generate_latest(REGISTRY) + generate_latest(registry)

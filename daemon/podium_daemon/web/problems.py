@@ -29,15 +29,15 @@ _MAX_FLAWS: Final = 10
 
 
 class Problem(HTTPException):
-    """A refusal that is told to the caller.
+    """A refusal that is sent to the caller.
 
-    It is one of Starlette's own, since FastAPI turns whatever else is raised while it reads a body into a plain 400.
+    It extends Starlette's exception, since FastAPI turns any other one raised while it reads a body into a plain 400.
 
     Args:
         slug: the last part of the problem's type; it knows the HTTP status.
         detail: what was wrong with this request.
         next_step: what the caller can do about it.
-        status: where another one is the contract.
+        status: instead of the slug's, if the contract demands another one.
         headers: further headers of the answer.
     """
 
@@ -58,12 +58,12 @@ class Problem(HTTPException):
         self.next_step = single_line(next_step, _MAX_WORDS)
 
     def response(self) -> JSONResponse:
-        """The answer: it works for a request and for an upgrade that is denied."""
+        """The answer to a request, or to a WebSocket upgrade that is denied."""
         return _document(self.status, self.slug, self.detail, self.next_step, self.headers)
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of `app` a problem document; what nobody foresaw is logged and told without its inside."""
+    """Make every error of `app` a problem document; an unexpected one is logged, and its details are not sent."""
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _bad_shape)
     app.add_exception_handler(HTTPException, _http)
@@ -198,13 +198,13 @@ class DocumentedApi(FastAPI):
             redoc_url=None,
             responses=PROBLEMS,
             generate_unique_id_function=_operation_id,
-            redirect_slashes=False,  # a login names one URL: whoever was sent elsewhere could not use theirs
+            redirect_slashes=False,  # a login is for one URL: after a redirect it would not be valid
         )
 
     def openapi(self) -> dict[str, Any]:
         """The document; FastAPI makes it once."""
         document = super().openapi()
-        # FastAPI takes models of further answers for application/json alone, so this one is put in by hand
+        # FastAPI takes models of further answers for application/json only, so this one is added by hand
         document["components"]["schemas"]["Problem"] = _PROBLEM
         return document
 

@@ -1,4 +1,4 @@
-"""Questions as people see them: everybody what is shown, those who lead what waits or is hidden besides."""
+"""Questions as people see them: all see those that are shown; instructor and co-hosts also see held and hidden ones."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _State = Literal["shown", "held", "hidden"]
 
 
 async def questions_of(store: Store, row: LiveSessionRow, *, leading: bool) -> QuestionsOut:
-    """The questions of a session with their answers, for those who lead or for everybody else."""
+    """The questions of a session with their answers, for instructor and co-hosts (`leading`) or for all others."""
     return (await both_views(store, row))[leading]
 
 
 async def both_views(store: Store, row: LiveSessionRow) -> dict[bool, QuestionsOut]:
-    """What those who lead see (True) and what everybody else does, out of one reading."""
+    """Both views from one read: that of instructor and co-hosts (True), and that of all others (False)."""
     found = await store.questions.where("lessonId").equals(row.session_address).to_list()
     controls = await store.controls.where("lessonId").equals(row.session_address).first()
     rows = sorted(found, key=lambda one: one.id or 0)
@@ -37,7 +37,7 @@ def _seen(
     row: LiveSessionRow, rows: Sequence[QuestionRow], silenced: Collection[str], *, leading: bool
 ) -> QuestionsOut:
     answers, alone = _answers(row, rows)
-    asked = [one for one in alone if leading or _is_for_everybody(row, one)]
+    asked = [one for one in alone if leading or _is_public(row, one)]
     pinned = [one for one in asked if one.pinned]
     listed = [*pinned, *[one for one in asked if not one.pinned][-MAX_LISTED:]]
     questions = [
@@ -53,22 +53,22 @@ def _seen(
     return QuestionsOut(questions=questions, total=len(asked))
 
 
-def _is_for_everybody(row: LiveSessionRow, one: QuestionRow) -> bool:
-    # an answer whose question is gone would stand there like a statement
+def _is_public(row: LiveSessionRow, one: QuestionRow) -> bool:
+    # an answer whose question is gone would look like a statement of its own
     return one.state == _SHOWN and not (one.reply_to is not None and leads(row, Pubkey(one.pubkey)))
 
 
 def _answers(
     row: LiveSessionRow, rows: Sequence[QuestionRow]
 ) -> tuple[dict[str, list[QuestionRow]], list[QuestionRow]]:
-    """What those who lead replied, by the question that it began with, and all other rows.
+    """The replies of instructor and co-hosts, by the question at the start of the thread, and all other rows.
 
-    Others who reply ask a question of their own.
+    A reply of another participant counts as a question.
     """
     root: dict[str, str] = {one.event_id: one.event_id for one in rows}
     answers: dict[str, list[QuestionRow]] = {}
     alone: list[QuestionRow] = []
-    for one in rows:  # in the order of arrival: what is replied to nearly always came first
+    for one in rows:  # in order of arrival: a question nearly always comes before its reply
         if one.reply_to in root and leads(row, Pubkey(one.pubkey)):
             root[one.event_id] = root[one.reply_to]
             answers.setdefault(root[one.event_id], []).append(one)

@@ -58,7 +58,7 @@ class _QuietServer(uvicorn.Server):
 
 
 HEAD_SECONDS: Final = 20.0
-"""For the head of a request: connections that say nothing are closed, or a few hundred of them would use up all."""
+"""Seconds for the head of a request: silent connections are closed, or a few hundred would use up all of them."""
 
 
 class _StrictHttp(H11Protocol):
@@ -124,7 +124,7 @@ def _connections_of(protocol: _StrictHttp | _StrictWebSocket) -> Connections:
 
 @runtime_checkable
 class Draining(Protocol):
-    """An application with answers that go on until somebody ends them."""
+    """An application with answers that go on until they are ended."""
 
     def drain(self) -> None:
         """End them now: the server waits for every answer."""
@@ -155,13 +155,13 @@ class WebServer:
             timeout_graceful_shutdown=drain_seconds,
             lifespan="off",
         )
-        self._app: object = app  # what it can do beside answering is asked when the server stops
+        self._app: object = app  # whether it is `Draining` is checked when the server stops
         config.connections = self.connections = Connections(caps)
         self._server = _QuietServer(config)
         self._server.listener = listener
 
     async def run(self, stop: Stop) -> None:
-        """Serve until `stop` is set, then finish what is under way for a few seconds."""
+        """Serve until the stop, then finish open requests for a few seconds."""
         serving = asyncio.create_task(self._server.serve())
         try:
             await wait_for_first(asyncio.wait([serving]), stop.wait())
@@ -173,7 +173,7 @@ class WebServer:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Bind the address before anything else starts, so that a taken port is said at once.
+    """Bind the address before anything else starts, so that a taken port is reported at once.
 
     Raises:
         InvalidInput: the port is in use or the address is not this machine's; says which setting to change.

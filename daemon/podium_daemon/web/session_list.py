@@ -1,4 +1,4 @@
-"""The list of sessions, kept while nothing in it changes: every open page asks for it again and again."""
+"""The list of sessions, cached until something in it changes: every open page asks for it again and again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from podium_storage.changes import ChangeSubscription
 from podium_storage.store import Store
 
 MAX_SESSIONS: Final = 200
-"""In one answer: a few milliseconds of work each hundred."""
+"""The most sessions in one answer: each hundred is a few milliseconds of work."""
 
 _KEEP_SECONDS: Final = 60.0  # names and settings that are in no table change, too
 _MOST: Final = 64  # lists kept; strangers choose what they ask for
@@ -40,7 +40,7 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class SessionList:
-    """Reads lists; of what anybody may see each part once, until something in it changes."""
+    """Reads lists; each part of the public list is read once, until something in it changes."""
 
     def __init__(self, store: Store, views: Views, clock: Clock) -> None:
         """Follow this store's changes from the first list on."""
@@ -52,7 +52,7 @@ class SessionList:
         self._reading = asyncio.Lock()
 
     async def told(self, asked: Asked, viewer: Pubkey | None) -> Told:
-        """The part that was asked for, as far as `viewer` may see it."""
+        """Return the part that was asked for, as far as `viewer` may see it."""
         if viewer is not None:
             return await self._read(asked, viewer)
         async with self._reading:  # a thousand pages that ask at once cost one read
@@ -66,7 +66,7 @@ class SessionList:
             return told
 
     def refresh(self) -> None:
-        """Something that no table holds has changed, such as a name."""
+        """Note a change that is in no table, such as a name."""
         self._kept.clear()
 
     def _forget_what_changed(self) -> None:

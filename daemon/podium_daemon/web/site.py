@@ -1,4 +1,4 @@
-"""The whole HTTP application, put together."""
+"""The whole HTTP application."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from podium_daemon.web.watch import StreamHub
 
 
 def described_api(public_url: str) -> FastAPI:
-    """The routes under their documentation, with nothing behind them: enough for /openapi.json."""
+    """The routes without the parts behind them: enough for /openapi.json."""
     app = DocumentedApi(public_url=public_url)
     problems.install(app)
     for module in (recordings, service, sessions, people, rooms, questions, stream, calendar, certificates):
@@ -57,12 +57,12 @@ def build_api(context: Context) -> FastAPI:
 
 
 def build_site(context: Context, *, hosts: Collection[str]) -> Site:
-    """What the server serves: every request passes the guard first."""
+    """Build the application with its guard, which every request passes first."""
     return Site(build_api(context), public_url=context.public_url, hosts=hosts)
 
 
 class Site(Guard):
-    """The guard before the application, and the application's long answers for the server to end."""
+    """The guarded application, whose long answers the server can end."""
 
     def __init__(self, app: FastAPI, *, public_url: str, hosts: Collection[str]) -> None:
         allowances = app.state.context.allowances
@@ -73,7 +73,7 @@ class Site(Guard):
         self.tasks = self._watch.tasks
 
     def refresh(self) -> None:
-        """Somebody's name has changed: tell the pages that are open."""
+        """Tell the open pages that a person's name has changed."""
         self._list.refresh()
         self._watch.refresh()
 

@@ -1,6 +1,6 @@
 """JSON bodies read strictly: UTF-8, no key twice, no NaN, nothing that has no UTF-8 form, and only as JSON.
 
-FastAPI's own reader takes UTF-16, repeated keys and lone surrogates; the last break whatever writes the text again.
+FastAPI's own reader takes UTF-16, repeated keys and lone surrogates; the last make later writers of the text fail.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class _StrictRequest(Request):
 
 
 def read_json(raw: bytes) -> object:
-    """The value that `raw` holds.
+    """Parse `raw` strictly and return its value.
 
     Raises:
-        ValueError: it holds none, or one that two readers could read in two ways.
+        ValueError: it is not JSON, or two readers could read it in two ways.
         RecursionError: it is nested too deeply.
     """
     value = strict_json.read_json(raw)

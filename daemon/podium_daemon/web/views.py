@@ -1,4 +1,4 @@
-"""Rows of the store as the interface shows them."""
+"""Rows of the store in the form of the API."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from podium_storage.store import Store
 from podium_storage.table.models import AttendanceRow, LedgerRow, LetterRow, LiveSessionRow, RsvpRow, WatchRow
 
 UNDELIVERABLE = "undeliverable"
-_SLICE = 20  # sessions written before the loop gets its turn: their naddr and npub are bech32 in Python
+_SLICE = 20  # sessions written before the event loop gets a turn: their naddr and npub are bech32 in Python
 
 
 class PageLinks:
@@ -48,7 +48,7 @@ class PageLinks:
         return nip19.encode_naddr(address, tuple(self._hints()[:2]))
 
     def page(self, row: LiveSessionRow) -> str:
-        """Where people join."""
+        """The address of the session's page, where people join."""
         return f"{self._public_url}/s/{self.naddr(row)}"
 
 
@@ -65,7 +65,7 @@ class Views(PageLinks):
         doors: Callable[[], int],
         service: Pubkey | None = None,
     ) -> None:
-        """`introduce` says who somebody is; `doors` how many seconds before its start a session can be entered."""
+        """`introduce` gives a person's names; `doors`: seconds before the start at which a session can be entered."""
         self._introduce = introduce
         self._doors = doors
         self._store = store
@@ -73,9 +73,9 @@ class Views(PageLinks):
         super().__init__(public_url, relay_hints)
 
     def may_see(self, row: LiveSessionRow, viewer: Pubkey | None) -> bool:
-        """Whether somebody may know of a session: of a private one those it names, and the service itself.
+        """Whether `viewer` may know of a session: of a private one only the people it names, and the service itself.
 
-        An answer needs an invitation, and is forgotten with it: so those who have answered are among them.
+        An answer needs an invitation, and is deleted with it: so people who have answered are among them.
         """
         return private.may_attend(row, viewer) or (viewer is not None and viewer == self._service)
 
@@ -84,7 +84,7 @@ class Views(PageLinks):
 
         The naddr may be that of its live status or of an answer to it: the service is the handler of those as well.
 
-        Every route asks here and says who calls: to a stranger (None, too) a private session is one that is not there.
+        Every route calls this with its caller: for a stranger (or None) a private session does not exist.
 
         Raises:
             Problem: 404 for none, 409 for several.
@@ -114,7 +114,7 @@ class Views(PageLinks):
         return self._introduce(pubkey).name
 
     async def _meant(self, address: Address) -> LiveSessionRow | None:
-        """The session at an address, or the one that our live status or somebody's answer at it is about."""
+        """The session at an address, or the one that the live status or the RSVP at that address is about."""
         session_address = str(address)
         if address.kind == kinds.MEETING and address.pubkey == self._service:
             return await self._store.sessions.where("conferenceRoomId").equals(address.identifier).first()
@@ -175,7 +175,7 @@ class Views(PageLinks):
             instructor_npub=nip19.encode_npub(Pubkey(row.instructor_pubkey)),
             instructor_name=instructor.name,
             instructor_nip05=instructor.nip05,
-            # a link there is this page, or a meeting that is for those who were let in
+            # a link there is this page, or a meeting only for people who were let in
             location=None if fields.web_url(row.location) else row.location,
             doors_open_at=row.scheduled_at - self._doors(),
             max_participants=row.max_participants,
@@ -224,7 +224,7 @@ class Views(PageLinks):
         return [*(_attendance(each) for each in chosen), *watched]
 
     async def own(self, row: LiveSessionRow, pubkey: Pubkey) -> OwnOut:
-        """What one person may know of themselves, read by key: a stream asks whenever it changes."""
+        """A person's own rows, read by key: a stream asks on each change."""
         key = [row.session_address, pubkey]
         rsvp = await self._store.rsvps.where("[lessonId+pubkey]").equals(key).first()
         attendance = await self._store.attendance.where("[lessonId+pubkey]").equals(key).first()
@@ -240,7 +240,7 @@ class Views(PageLinks):
         )
 
     async def unreachable(self, row: LiveSessionRow, only: Pubkey | None) -> list[UnreachableOut]:
-        """To whom nothing can be sent as things stand, in the order in which that was seen; or just that of `only`."""
+        """People to whom no message can be sent now, in the order in which that was noticed; or only `only`."""
         if only is None:
             ledger = await self._store.ledger.where("lessonId").equals(row.session_address).to_list()
             letters = await self._store.letters.where("lessonId").equals(row.session_address).to_list()
@@ -252,7 +252,7 @@ class Views(PageLinks):
         for each in rows:
             if each.session_address == row.session_address and each.state in _TRIED and each.pubkey != self._service:
                 tried.setdefault(each.pubkey, []).append(each)
-        # whoever has been reached since has named relays meanwhile, whatever was too late for that
+        # a person who was reached since has named relays meanwhile, even if some messages were too late for that
         away = {key: own for key, own in tried.items() if max(own, key=_tried_at).state == UNDELIVERABLE}
         return [_unreachable(pubkey, away[pubkey]) for pubkey in sorted(away, key=lambda key: _tried_at(away[key][0]))]
 
@@ -263,7 +263,7 @@ class Views(PageLinks):
         return [*await self._letters(row, only), *(_reminder(each) for each in chosen)]
 
     async def _letters(self, row: LiveSessionRow, only: Pubkey | None) -> list[ReminderOut]:
-        """What went to people sealed because the session is private: an undeliverable invitation must be seen."""
+        """The sealed messages of a private session: an undeliverable invitation must be visible."""
         if not private.is_private(row):
             return []
         letters = await self._store.letters.where("lessonId").equals(row.session_address).to_list()
@@ -282,7 +282,7 @@ def was_cancelled(row: LiveSessionRow) -> bool:
 
 
 def leads(row: LiveSessionRow, caller: Pubkey | None) -> bool:
-    """Whether the caller runs this session: its instructor or a co-host."""
+    """Whether the caller is the session's instructor or a co-host."""
     return caller is not None and (caller == row.instructor_pubkey or caller in row.co_hosts)
 
 
@@ -326,7 +326,7 @@ _MAX_NOTICE: Final = 200
 
 
 def relay_out(relay: RelayStatus, pending: int, partial: Mapping[str, str]) -> RelayOut:
-    """One relay as it stands; `pending` events wait for it, `partial` is what it has not told whole."""
+    """The state of one relay; `pending` events wait for it, `partial` are subscriptions read only in part."""
     last = relay.last_refusal
     return RelayOut(
         url=relay.url,
@@ -345,7 +345,7 @@ def relay_out(relay: RelayStatus, pending: int, partial: Mapping[str, str]) -> R
 
 
 def _by_watching(rows: Sequence[WatchRow]) -> list[AttendanceOut]:
-    """Those who were never there and have completed the session by its recording, each once."""
+    """People who never attended and have completed the session by its recording, each once."""
     done = sorted((row for row in rows if row.completed_at is not None), key=lambda row: row.completed_at or 0)
     first = {row.pubkey: row for row in reversed(done)}
     return [

@@ -1,4 +1,4 @@
-"""Which streams have news: one look at the change feed for all of them, one read of a session for all who watch it."""
+"""Tells streams about news: the change feed is read once for all streams, and a session once for all who watch it."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from podium_storage.table.models import (
 
 MAX_STREAMS: Final = 2_000  # each is an open connection; beyond that a page asks again after a while
 _OF_CONNECTIONS: Final = 0.75  # streams at most, so that plain calls find a connection too
-_OF_ANYBODY: Final = 0.5  # of the streams; the rest is for those who signed in
-_OF_SIGNED: Final = 0.9  # the rest is for those who lead
+_OF_ANYBODY: Final = 0.5  # of the streams; the rest is for people who signed in
+_OF_SIGNED: Final = 0.9  # the rest is for instructors and co-hosts
 MAX_OF_ONE_KEY: Final = 12  # a person's tabs and devices
-RETRY_SECONDS: Final = 2.0  # until what could not be told is tried again
-SETTLE_SECONDS: Final = 0.25  # thousands answer at once: what comes within this time is told in one go
+RETRY_SECONDS: Final = 2.0  # until news that could not be sent is tried again
+SETTLE_SECONDS: Final = 0.25  # thousands answer at once: changes within this time are sent together
 _TELLING: Final = "telling open pages what changed"
 
 _OfAPerson: TypeAlias = (
@@ -49,7 +49,7 @@ _OfASession: TypeAlias = LiveSessionRow | RoomControlsRow | _OfAPerson
 class Channel:
     """One watched session. `text` is its public view as JSON, `digest` stands for it; None once it is gone.
 
-    `questions` are those of leaders (True) and of everybody else, as JSON with a digest.
+    `questions` are the views of instructor and co-hosts (True) and of all others, as JSON with a digest.
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Channel:
 
 
 class Subscriber:
-    """One stream: rung when the session's public view changed, or a row of its own person, or any row for a leader."""
+    """One stream: notified when the session's public view or a row of its person changed, or, if leading, any row."""
 
     def __init__(self, topic: Channel, pubkey: Pubkey | None) -> None:
         self.topic = topic
@@ -74,7 +74,7 @@ class Subscriber:
         self._bell = asyncio.Event()
 
     def notify(self) -> None:
-        """There is news."""
+        """Tell the stream that there is news."""
         self._bell.set()
 
     async def rung_within(self, seconds: float) -> bool:
@@ -88,7 +88,7 @@ class Subscriber:
 
 
 class StreamHub:
-    """Reads the change feed while anybody watches."""
+    """Reads the change feed while there are streams."""
 
     def __init__(self, store: Store, views: Views, *, connections: Callable[[], int] = lambda: MAX_STREAMS * 2) -> None:
         """`connections`: how many the server takes at once; streams are a part of them."""
@@ -104,12 +104,12 @@ class StreamHub:
 
     @property
     def streams(self) -> int:
-        """How many are open."""
+        """The number of open streams."""
         return self._streams.total()
 
     @contextmanager
     def listen(self, session_address: str, pubkey: Pubkey | None, *, leading: bool = False) -> Iterator[Subscriber]:
-        """Watch one session, on behalf of a person if one has proven who they are; `leading`: they lead it.
+        """Watch one session, for `pubkey` if the caller has proven it; `leading`: instructor or co-host.
 
         Raises:
             Problem: 503, too many streams are open.
@@ -138,14 +138,14 @@ class StreamHub:
         return self.streams >= places * (1 if leading else _OF_SIGNED)
 
     async def current(self, session_address: str, topic: Channel) -> None:
-        """Read the session if nobody has yet: a thousand pages that open at once cost one read."""
+        """Read the session if no stream has yet: a thousand pages that open at once cost one read."""
         async with topic.reading:
             if topic.row is None:
                 await self._read(session_address, topic)
                 await self._read_questions(topic)
 
     def refresh(self) -> None:
-        """Something that no table holds has changed: look at what is watched again."""
+        """Note a change that is in no table: read the watched sessions again."""
         if self._changes is not None:
             self._changes.lose()
 
@@ -183,7 +183,7 @@ class StreamHub:
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 self.tasks.trouble.pop(_TELLING, None)
-            await asyncio.sleep(SETTLE_SECONDS)  # the pace of the wire: no rule of a session hangs on it
+            await asyncio.sleep(SETTLE_SECONDS)  # only the pace of sending: no rule of a session depends on it
         for topic in list(self._topics.values()):
             self._end(topic)
 
@@ -233,7 +233,7 @@ def digest_of(text: str) -> str:
 
 
 class _Touch:
-    """What changed of one session: in which tables, and whose rows."""
+    """The changes of one session: in which tables, and whose rows."""
 
     def __init__(self) -> None:
         self.tables: set[str] = set()
@@ -257,7 +257,7 @@ def _touched(batch: Batch) -> dict[str, _Touch]:
 def _tell(listener: Subscriber, touch: _Touch, *, everything: bool, shown: bool) -> None:
     assert listener.topic.row is not None, "it was read just now"
     leading = leads(listener.topic.row, listener.pubkey)
-    # not on each change of the public view: a thousand who answer would make each other read a million times
+    # not on each change of the public view: a thousand people who answer would cause a million reads
     if listener.pubkey is not None and (everything or touch.session or listener.pubkey in touch.people):
         listener.own_changed = True
     if leading:

@@ -49,7 +49,7 @@ from podium_storage.table.models import IntervalRow, LiveSessionRow, WatchRow
 
 _log = structlog.get_logger(__name__)
 
-_ALL: Final[frozenset[str]] = frozenset()  # stands for everybody of a session
+_ALL: Final[frozenset[str]] = frozenset()  # stands for all people of a session
 
 
 class AttendanceService:
@@ -80,7 +80,7 @@ class AttendanceService:
 
     @property
     def settings(self) -> AttendanceSettings:
-        """The numbers in force; a reload replaces them."""
+        """The settings in force; a reload replaces them."""
         return self._settler.settings
 
     @settings.setter
@@ -88,9 +88,9 @@ class AttendanceService:
         self._settler.settings = settings
 
     async def run(self, stop: Stop) -> None:
-        """Observe until told to stop."""
+        """Observe until the stop."""
         tables = (self._store.sessions.name, self._store.intervals.name, self._store.watches.name)
-        # before anything is written: what a former run left open is a change that has to be settled
+        # subscribed before anything is written: intervals that a former run left open have to be settled
         with self._store.database.changes.subscribe(*tables) as changes:
             await self._until_stored(self._close_what_a_former_run_left_open, stop)
             await self._observe(changes, stop)
@@ -107,7 +107,7 @@ class AttendanceService:
                 turns.cancel()
                 await reader  # raises what ended it
             await turns
-            await self._turn(changes.take() or Batch(()))  # what came between the last turn and the stop
+            await self._turn(changes.take() or Batch(()))  # changes between the last turn and the stop
         finally:
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
@@ -135,7 +135,7 @@ class AttendanceService:
     # -- from the engine to intervals
 
     async def _until_stored(self, write: Callable[[], Awaitable[None]], stop: Stop) -> None:
-        """Write again until there is room on the disk: an engine tells who came once."""
+        """Repeat the write until there is room on the disk: an engine reports each join only once."""
         while not stop.is_set():
             try:
                 await write()
@@ -169,7 +169,7 @@ class AttendanceService:
             await asyncio.gather(collector, return_exceptions=True)
 
     async def _record(self, events: Sequence[EngineEvent]) -> None:
-        """Write a batch of events; each names its connection, so a copy changes nothing."""
+        """Write a batch of events; each names its connection, so a repeated event changes nothing."""
         moves = [event for event in events if isinstance(event, Joined | MediaUp | Left)]
         if any(isinstance(event, EngineHealth) and not event.up for event in events):
             await self._close_all(int(self._clock.now()), "engine_lost")
@@ -216,7 +216,7 @@ class AttendanceService:
                 await self._store.intervals.upsert(changed, by="connectionId")
 
     async def _close_lapsed(self, rows: Sequence[IntervalRow], now: int) -> None:
-        """Close stays that presence events told of, and tell of no more: nobody reports that they ended."""
+        """Close intervals from presence events that stopped coming: no event reports the end of such a stay."""
         lessons = sorted({row.session_address for row in rows})
         sessions = await self._store.sessions.where("lessonId").any_of(lessons).to_list() if lessons else []
         ends = {row.session_address: row.ended_at for row in sessions if row.state == SessionState.ENDED}
@@ -235,18 +235,18 @@ class AttendanceService:
         by_engine = [row for row in rows if not is_by_event(row)]
         ended = [closed(row, min(row.last_evidence + self.settings.poll, now), reason) for row in by_engine]
         await self._store.intervals.upsert(ended, by="connectionId")
-        await self._close_lapsed([row for row in rows if is_by_event(row)], now)  # the relays go on telling of these
+        await self._close_lapsed([row for row in rows if is_by_event(row)], now)  # presence still comes from relays
 
     # -- from intervals to rows and records
 
     async def _turn(self, batch: Batch) -> float | None:
         now = int(self._clock.now())
-        # at the start and after a failure: what was not settled then, whatever its age
+        # at the start and after a failure: sessions that are not settled, whatever their age
         owed = await sessions_with_owed_attendance(self._store.database) if batch.resync else []
         if self._clock.now() >= self._poll_at:
             await self._poll(now)
             self._poll_at = self._clock.now() + self.settings.poll
-            batch = msgspec.structs.replace(batch, resync=True)  # time passed: those present have more credit now
+            batch = msgspec.structs.replace(batch, resync=True)  # time passed: people present have more credit now
         for session_address, people in (await self._touched(batch, now) | dict.fromkeys(owed, _ALL)).items():
             session = await self._session(session_address)
             if session is not None and session.runs:
@@ -255,14 +255,14 @@ class AttendanceService:
 
     async def _touched(self, batch: Batch, now: int) -> dict[str, frozenset[str]]:
         touched: dict[str, set[str]] = defaultdict(set)
-        everybody = {row.session_address for row in await self._open_sessions(now)} if batch.resync else set()
+        whole = {row.session_address for row in await self._open_sessions(now)} if batch.resync else set()
         for change in batch.changes:
             row = change.after or change.before
             if isinstance(row, LiveSessionRow):
-                everybody.add(row.session_address)
+                whole.add(row.session_address)
             elif isinstance(row, IntervalRow) or (isinstance(row, WatchRow) and row.completed_at is not None):
                 touched[row.session_address].add(row.pubkey)
-        return {lesson: frozenset(people) for lesson, people in touched.items()} | dict.fromkeys(everybody, _ALL)
+        return {lesson: frozenset(people) for lesson, people in touched.items()} | dict.fromkeys(whole, _ALL)
 
     # -- reads
 

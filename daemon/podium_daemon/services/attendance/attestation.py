@@ -1,4 +1,4 @@
-"""Attendance rows and signed records out of intervals: computed, attested, stored in one transaction."""
+"""Attendance rows and signed records from intervals: computed, signed and stored in one transaction."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from podium_storage.store import Store
 from podium_storage.table.models import AttendanceRow, IntervalRow, LiveSessionRow, RoomMemberRow, WatchRow
 
 _log = structlog.get_logger(__name__)
-_BATCH: Final = 200  # people computed and signed before the loop gets its turn: about 15 ms
+_BATCH: Final = 200  # people computed and signed before the event loop gets a turn: about 15 ms
 
 
 class AttendanceSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +39,7 @@ class AttendanceSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Known(NamedTuple):
-    """What is stored of one person: their attendance so far, and how they joined."""
+    """The stored rows of one person: the attendance so far, and how they joined."""
 
     row: AttendanceRow | None
     member: RoomMemberRow | None
@@ -47,21 +47,21 @@ class Known(NamedTuple):
 
     @property
     def proof_id(self) -> str | None:
-        """Id of their join proof."""
+        """The event id of their join proof, if any."""
         if self.member is not None and self.member.proof_id is not None:
             return self.member.proof_id
         return self.row.proof_id if self.row else None
 
     @property
     def assurance(self) -> rules.Assurance:
-        """How they proved who they are. The instructor's word for somebody (a stay by hand) is a signature too."""
+        """How they proved who they are. An interval that the instructor recorded by hand is signed too."""
         said = [one.assurance for one in (self.member, self.row) if one is not None]
-        # whoever was let in by hand has "instructor" there until they join
+        # a person who was let in by hand has "instructor" there until they join
         return next((known for known in rules.Assurance if known in said[:1]), rules.Assurance.SIGNATURE)
 
 
 class Attestation:
-    """Settles one session's people."""
+    """Computes and attests the attendance of one session's people."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Attestation:
         self._gaps = gaps
 
     async def settle(self, session: LiveSessionRow, people: frozenset[str], now: int) -> None:
-        """Compute, attest and store what `people` attended so far, or everybody for an empty set."""
+        """Compute, attest and store the attendance of `people` so far; an empty set stands for all people."""
         by_person = await self._by_person(session, people)
         before = await self._rows_of(session, by_person)
         members = await self._members_of(session, by_person)
@@ -115,7 +115,7 @@ class Attestation:
         before = known.row
         remembers = any(row.leave_reason == REMEMBERED for row in intervals)
         if before is not None and all(row.leave_reason == REMEMBERED for row in intervals):
-            return before  # the record itself knows better than the stretch that stands for it
+            return before  # the record itself is more exact than the interval that stands for it
         seen = rules.attend(
             [rule_interval(row) for row in intervals],
             _runs(session),
@@ -157,7 +157,7 @@ class Attestation:
         )
 
     async def _settle_watchers(self, session: LiveSessionRow, watched: Iterable[WatchRow], now: int) -> None:
-        """Attest the completion of those who were never there and have watched the recording."""
+        """Attest the completion of people who never attended and have watched the recording."""
         for row in watched:
             if row.record_created_at or row.completed_at is None:
                 continue
@@ -166,7 +166,7 @@ class Attestation:
                 participant=Pubkey(row.pubkey),
                 total_duration=0,
                 join_count=0,
-                evidence=rules.Evidence.PRESENCE,  # a page's word, held against the clock
+                evidence=rules.Evidence.PRESENCE,  # reported by a page, and limited by the clock
                 completed=Completion(CompletionWay.RECORDING, row.completed_at),
                 proof_id=EventId(row.proof_id) if row.proof_id else None,
             )
@@ -248,7 +248,7 @@ class Attestation:
         return {row.pubkey: row for row in rows}
 
     async def _watched_by(self, session: LiveSessionRow, people: frozenset[str]) -> dict[str, WatchRow]:
-        """Those of `people` (or of all, for an empty set) who have completed the session by its recording."""
+        """The people (an empty set stands for all) who have completed the session by its recording."""
         table = self._store.watches
         if people:
             rows = (
@@ -259,7 +259,7 @@ class Attestation:
         else:
             rows = await table.where("lessonId").equals(session.session_address).to_list()
         done = [row for row in rows if row.completed_at is not None]
-        # the first counts, where somebody watched the recordings of two runs
+        # the first counts if a person watched the recordings of two runs
         return {row.pubkey: row for row in sorted(done, key=lambda row: row.completed_at or 0, reverse=True)}
 
     async def _members_of(self, session: LiveSessionRow, people: Mapping[str, object]) -> dict[str, RoomMemberRow]:
@@ -275,10 +275,10 @@ def _address(session: LiveSessionRow) -> Address:
 
 
 def _by_recording(row: AttendanceRow | None, watched: WatchRow | None) -> AttendanceRow | None:
-    """The row with a completion by the recording, where attendance has not completed the session before."""
+    """The row with a completion by the recording, unless attendance completed the session earlier."""
     if row is None or watched is None or watched.completed_at is None:
         return row
-    # the record of somebody who had only watched is replaced by that of their attendance, and is older than it
+    # the record of a person who had only watched is replaced by the newer one of their attendance
     row = msgspec.structs.replace(row, record_created_at=max(row.record_created_at, watched.record_created_at))
     if row.completed_at is not None and row.completed_at <= watched.completed_at:
         return row
@@ -293,7 +293,7 @@ def _is_to_attest(row: AttendanceRow, before: AttendanceRow | None, *, over: boo
 
 
 def _gone(before: AttendanceRow | None, intervals: Sequence[IntervalRow]) -> AttendanceRow | None:
-    """The row of somebody who left within the second in which they came: it says that they are not there."""
+    """The row of a person who left within the second in which they came: it says that they are not there."""
     ends = [row.left_at for row in intervals if row.left_at is not None]
     if before is None or before.left_at is not None or len(ends) < len(intervals):
         return before

@@ -1,4 +1,4 @@
-"""Interval rows out of what the engine tells: joins, leaves, and the list it gives when asked. Pure."""
+"""Interval rows from the engine's reports: joins, leaves, and the list it gives when asked. Pure."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from podium_storage.table.models import IntervalRow
 
 _ALIVE: Final = "attendance.alive_at"
 _GAPS: Final = "attendance.gaps"
-_KEPT: Final = 100  # the newest; older ones belong to sessions long settled
+_KEPT: Final = 100  # the newest gaps; older ones belong to sessions long settled
 _decode_gaps = msgspec.json.Decoder(tuple[Span, ...]).decode
 
 
 class Memory(Protocol):
-    """A durable place for small texts."""
+    """Durable storage for small texts."""
 
     async def get(self, key: str) -> str | None: ...
     async def set(self, key: str, value: str) -> None: ...
 
 
 class ObservationLog:
-    """Remembers when the daemon watched, across restarts."""
+    """Remembers, across restarts, when the daemon was observing."""
 
     def __init__(self, memory: Memory, *, tolerance: int) -> None:
-        """A silence of up to `tolerance` seconds is a slow poll and no gap."""
+        """A silence of up to `tolerance` seconds counts as a slow poll, not as a gap."""
         self._memory = memory
         self._tolerance = tolerance
         self.spans: tuple[Span, ...] = ()
 
     async def on_start(self, now: int) -> None:
-        """The daemon starts: what passed since it was last alive is a gap."""
+        """Note the start of the daemon: the time since its last sign of life is a gap. `now` is Unix seconds."""
         stored = await self._memory.get(_GAPS)
         self.spans = _decode_gaps(stored) if stored else ()
         alive = int(await self._memory.get(_ALIVE) or now)
@@ -44,7 +44,7 @@ class ObservationLog:
         await self.heartbeat(now)
 
     async def heartbeat(self, now: int) -> None:
-        """Somebody watches at `now`."""
+        """Note that the daemon is observing at `now` (Unix seconds)."""
         await self._memory.set(_ALIVE, str(now))
 
 
@@ -52,23 +52,23 @@ REMEMBERED = "remembered"
 """Leave reason of the interval that stands for an attendance record read back from the relays."""
 
 BY_EVENT: Final = "presence:"
-"""What begins the connection ids of stays that presence events (kind 10312) tell of; no engine's begin so."""
+"""The prefix of connection ids of intervals from presence events (kind 10312); no engine uses it."""
 
 
 def is_by_event(row: IntervalRow) -> bool:
-    """Whether presence events tell of it, and no engine: an engine that does not list it says nothing about it."""
+    """Whether the interval comes from presence events and not from an engine, whose list says nothing about it."""
     return row.connection_id.startswith(BY_EVENT)
 
 
 def credited_until(row: IntervalRow, policy: AttendancePolicy) -> int:
-    """When the stay ended, or ends (Unix seconds) if there is no more evidence of it."""
+    """When the interval ended, or will end (Unix seconds) without further evidence."""
     if row.left_at is not None:
         return row.left_at
     return row.last_evidence + (policy.presence_heartbeat if is_by_event(row) else policy.engine_heartbeat)
 
 
 def lapsed(row: IntervalRow, *, ended_at: int | None, now: int, policy: AttendancePolicy) -> IntervalRow | None:
-    """The open row closed where its credit has run out by `now`, or its session ended before; None where it goes on."""
+    """The open row, closed if its credit has run out by `now` or its session ended; None if it goes on."""
     until = credited_until(row, policy)
     until = until if ended_at is None else min(until, ended_at)
     return closed(row, until, LeaveReason.UNKNOWN) if until <= now else None
@@ -83,7 +83,7 @@ def reconciled(
     now: int,
     heartbeat: int,
 ) -> list[IntervalRow]:
-    """What a snapshot changes: evidence for those present, a join that was missed, a leave that was missed."""
+    """The changes from a snapshot: evidence for people present, missed joins, and missed leaves."""
     seen = {one.connection.id: one for one in present}
     changed = []
     for connection, one in seen.items():
@@ -106,7 +106,7 @@ def reconciled(
 def after_move(
     row: IntervalRow | None, move: Joined | MediaUp | Left, *, session_address: str, source: str
 ) -> IntervalRow | None:
-    """The row after a join, the first media or a leave, or None where it changes nothing: the event came before."""
+    """The row after a join, the first media or a leave; None if it changes nothing since the event came before."""
     if isinstance(move, Joined):
         if row is not None:
             return None
@@ -126,12 +126,12 @@ def after_move(
 
 
 def closed(row: IntervalRow, at: int, reason: str) -> IntervalRow:
-    """The row, ended at `at`."""
+    """The row, ended at `at` (Unix seconds) for `reason`."""
     return msgspec.structs.replace(row, left_at=max(at, row.joined_at), leave_reason=reason)
 
 
 def rule_interval(row: IntervalRow) -> Interval:
-    """The row as the arithmetic takes it."""
+    """The row as an `Interval` for the arithmetic."""
     return Interval(
         start=row.joined_at,
         end=row.left_at,

@@ -1,7 +1,7 @@
-"""Presence events (kind 10312, NIP-53) become intervals, where the engine knows nothing of media (semantics.md).
+"""Presence events (kind 10312, NIP-53) become intervals, if the engine reports no media (semantics.md).
 
-They are folded in where the mirror takes an event in: it holds the newest of each author, so a copy or a replay of an
-older one never gets here.
+They are folded in when the mirror takes an event in: it holds only the newest of each author, so a copy or a replay of
+an older one never gets here.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _Person: TypeAlias = tuple[str, str]
 
 
 class PresenceProjection:
-    """Keeps the intervals of those who say by kind 10312 that they are in a live public session."""
+    """Keeps the intervals of people who say by kind 10312 that they are in a live public session."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class PresenceProjection:
         policy: Callable[[], AttendancePolicy],
         door: Callable[[], DoorPolicy],
     ) -> None:
-        """`counts`: whether presence is evidence here, which it is not beside an engine that knows of media."""
+        """`counts`: whether presence is evidence here; it is not with an engine that reports media."""
         self._store = store
         self._service = service
         self._space = str(Address(kinds.SPACE, service, SPACE_IDENTIFIER))
@@ -54,10 +54,10 @@ class PresenceProjection:
         self._policy = policy
         self._door = door
         self.passed_over: Counter[str] = Counter()
-        """Presence events that count for nothing, by reason, since the start."""
+        """The number of presence events without effect since the start, by reason."""
 
     async def apply(self, tx: Transaction, effects: Sequence[EventChange], *, received_at: int) -> None:
-        """Fold a batch in: a stay begins, goes on, or ends because its person is somewhere else."""
+        """Fold a batch in: an interval begins, goes on, or ends because the person is in another room."""
         beats = self._beats(effects, received_at)
         if not beats:
             return
@@ -74,7 +74,7 @@ class PresenceProjection:
         await tables.intervals.upsert(changed, by="connectionId")
 
     def _beats(self, effects: Sequence[EventChange], received_at: int) -> dict[Pubkey, Presence]:
-        """The newest of each person that was made just now."""
+        """The newest event of each person, if it was made just now."""
         events = [one.event for one in effects if one.is_live and one.event.kind == kinds.ROOM_PRESENCE]
         if not self._counts():
             self.passed_over.update("engine" for _ in events)
@@ -108,7 +108,7 @@ class PresenceProjection:
         return str(Address(kinds.MEETING, self._service, row.conference_room_id or ""))
 
     def _is_let_in(self, row: LiveSessionRow, beat: Presence, guest: Knock | None) -> bool:
-        """Whether the door would let them in now; strangers, whom it may let in too, would fill the disk with rows."""
+        """Whether the door would let the person in now. Strangers are left out: they could fill the disk with rows."""
         knock = msgspec.structs.replace(guest or Knock(), role=_role(row, beat.pubkey))
         has_answered = knock.rsvp not in (None, RsvpStatus.DECLINED)
         if not (has_answered or knock.role.is_staff or beat.pubkey in row.invited):
@@ -118,14 +118,14 @@ class PresenceProjection:
             scheduled_start=row.scheduled_at,
             rsvp_required=row.requires_rsvp,
             waiting_room=row.waiting_room,
-            free_seats=None if row.max_participants is None else 0,  # by an event nobody takes a seat
+            free_seats=None if row.max_participants is None else 0,  # an event does not take a seat
         )
         return isinstance(decide(knock, door, beat.received_at, self._door()), Admit)
 
     def _extended(self, stay: IntervalRow | None, row: LiveSessionRow, beat: Presence) -> Iterator[IntervalRow]:
         now, policy = beat.received_at, self._policy()
         if stay is not None and now <= credited_until(stay, policy) + policy.bridge:
-            # whoever is back within the bridge never left: else two rooms in turn would make a row with each event
+            # a person who is back within the bridge never left: else two rooms in turn would make a row for each event
             yield msgspec.structs.replace(stay, last_evidence=now, left_at=None, leave_reason=None)
             return
         if stay is not None and stay.left_at is None:
@@ -151,14 +151,14 @@ def _role(row: LiveSessionRow, pubkey: Pubkey) -> DoorRole:
 
 
 async def _stays(tables: BoundTables, keys: Sequence[list[str]]) -> dict[_Person, IntervalRow]:
-    """The last stay by event of each person in each session."""
+    """The last interval from presence events of each person in each session."""
     rows = await tables.intervals.where(_BY_PERSON).any_of(keys).to_list()
     by_event = sorted(filter(is_by_event, rows), key=lambda row: row.joined_at)
     return {(row.session_address, row.pubkey): row for row in by_event}
 
 
 async def _guests(tables: BoundTables, keys: Sequence[list[str]]) -> dict[_Person, Knock]:
-    """Those who have answered, or were let in or sent away before, as they stand at the door."""
+    """The facts at the door about people who have answered, or were let in or removed before."""
     rsvps = await tables.rsvps.where(_BY_PERSON).any_of(keys).to_list()
     members = await tables.members.where(_BY_PERSON).any_of(keys).to_list()
     answered = {(row.session_address, row.pubkey): row for row in rsvps}

@@ -1,1 +1,1 @@
-"""What is forgotten, and when."""
+"""Deletion of old data."""

@@ -1,4 +1,4 @@
-"""What is done once an hour: expired events, settled rows and sessions past their time are forgotten."""
+"""The hourly cleaning: it deletes expired events, settled rows and sessions past their retention."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from podium_storage.store import Store
 _log = structlog.get_logger(__name__)
 _EVERY: Final = 3600.0
 _KEEP_SETTLED: Final = 30 * 24 * 3600
-_KEEP_OPENED: Final = 30 * 24 * 3600  # relays are asked for gift wraps two days back; a restart after longer comes late
+_KEEP_OPENED: Final = 30 * 24 * 3600  # relays are asked for gift wraps two days back; this covers a longer outage too
 _DAY: Final = 24 * 3600
 _KEEP_EVENTS: Final = 90 * _DAY  # of people who are in no session: they may answer to one that is announced long before
 _OVER: Final = ("ended", "cancelled")
 
 
 ForgetRecordings = Callable[[str], Awaitable[bool]]
-"""Deletes the files of a session's recordings, by its `lessonId`; says whether all of them are gone."""
+"""Deletes the files of a session's recordings, by its `lessonId`; returns whether all of them are gone."""
 
 
 class Housekeeping:
-    """Sweeps."""
+    """The service that deletes old data once an hour."""
 
     name = "housekeeping"
 
@@ -48,17 +48,17 @@ class Housekeeping:
         clock: Clock,
         look_at_the_room: Callable[[], Awaitable[bool]],
     ) -> None:
-        """Join what is swept.
+        """Take the parts that hold old data.
 
         Args:
-            store: for the sessions.
-            mirror: for events that expire.
-            outbox: for rows that are settled.
-            opened_wraps: for those that were dealt with.
+            store: holds the sessions.
+            mirror: holds events that expire.
+            outbox: holds settled rows.
+            opened_wraps: holds the ids of opened gift wraps.
             retention: deletes sessions.
             forget_recordings: deletes their files.
             retention_days: how long a session and all that belongs to it is kept after its end; 0: for ever.
-            clock: says when it is.
+            clock: the daemon's.
             look_at_the_room: measures the database (`DiskBudget.look`).
         """
         self._store = store
@@ -73,19 +73,19 @@ class Housekeeping:
         self._clock = clock
 
     async def run(self, stop: Stop) -> None:
-        """Sweep now and every hour until told to stop."""
+        """Clean now and every hour until the stop."""
         while True:
             try:
                 await self.sweep()
             except StoreDamaged:
-                raise  # it will be so the next time
+                raise  # trying again is no use
             except PodiumError as error:
                 _log.warning("sweeping failed and is tried again", action="sweep.retry", error=str(error))
             if await stop.wait_for(_EVERY):
                 return
 
     async def sweep(self) -> None:
-        """Forget what nobody needs any more."""
+        """Delete all data past its time, once."""
         now = int(self._clock.now())
         await self._mirror.sweep_expired(now)
         await self._outbox.sweep(now - _KEEP_SETTLED)
@@ -96,7 +96,7 @@ class Housekeeping:
             await self._begin_to_forget(before, now)
             await self._retention.delete_old(min(before, now - _KEEP_EVENTS))
         await self._go_on_forgetting()
-        await self._look_at_the_room()  # what was deleted makes room, and nobody may be asking for it
+        await self._look_at_the_room()  # measure the room again after the deletion, even if no request comes to ask
 
     async def _begin_to_forget(self, before: int, now: int) -> None:
         for row in await self._store.sessions.where("scheduledAt").below(before).to_list():
@@ -113,5 +113,5 @@ class Housekeeping:
 
 
 def kept_from(now: int, retention_days: int) -> int:
-    """The Unix second before which nothing is kept; 0 where everything is."""
+    """The Unix second before which no session is kept; 0 if all are kept."""
     return now - retention_days * _DAY if retention_days else 0

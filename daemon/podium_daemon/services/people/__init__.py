@@ -1,1 +1,1 @@
-"""People: names, profiles, and where they are reached."""
+"""People: names, profiles, and their relays."""

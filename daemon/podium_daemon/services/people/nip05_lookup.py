@@ -1,4 +1,4 @@
-"""NIP-05 names over HTTPS, on behalf of a stranger's text: pinned to a public address, no redirects, little read."""
+"""NIP-05 look-ups over HTTPS. The name is a stranger's text: public addresses only, no redirects, a small answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from podium_daemon.relays.addresses import Lookup, Network, is_public
 from podium_protocol.events import Pubkey, pubkey_or_none
 
 MAX_BYTES: Final = 64 * 1024
-WITHIN: Final = 10.0  # seconds for all of it: a server that sends a byte now and then is never late by the byte
+WITHIN: Final = 10.0  # seconds in all: a time-out between bytes would not stop a server that sends them slowly
 _GONE: Final = (httpx.codes.NOT_FOUND, httpx.codes.GONE)
 
 
@@ -35,12 +35,12 @@ async def look_up(
     tls: ssl.SSLContext | None = None,
     port: int = 443,
 ) -> Pubkey | None:
-    """The key that `local@domain` names now (NIP-05), or None where the domain says that it names none.
+    """Return the key that `local@domain` names now (NIP-05), or None if the domain does not know the name.
 
-    `permitted` are networks that are not public and may be asked all the same; `tls` says whom to trust.
+    `permitted` are networks that are not public but may be asked; `tls` holds the trusted authorities.
 
     Raises:
-        OSError: there is no answer to go by: nobody, an error, a redirect, nonsense, or an address that is not public.
+        OSError: no usable answer: none at all, an error, a redirect, other content, or an address that is not public.
     """
     local, _, domain = name.rpartition("@")
     local = local or "_"
@@ -62,7 +62,7 @@ async def look_up(
 
 
 async def _fetched(origin: str, domain: str, local: str, tls: ssl.SSLContext | None) -> bytes | None:
-    """The document with the name, or None if there is none at its place."""
+    """The document with the name, or None if the server has none at its URL."""
     # TLS and Host name the domain, the socket goes to the checked address; a small body may unpack to a large one
     headers = {"Host": domain, "Accept-Encoding": "identity"}
     async with (

@@ -28,14 +28,14 @@ _log = structlog.get_logger(__name__)
 
 RECHECK_SECONDS: Final = 3600
 RETRY_SECONDS: Final = 300
-TRUSTED_SECONDS: Final = 24 * 3600  # a name whose domain has not answered for this long is not shown any more
-_AT_ONCE: Final = 8  # look-ups: each is up to ten seconds of a stranger's server
+TRUSTED_SECONDS: Final = 24 * 3600  # a name whose domain has not answered for this long is no longer shown
+_AT_ONCE: Final = 8  # look-ups: a stranger's server may delay each for up to ten seconds
 _LONGEST_REST: Final = 30.0
 MOST: Final = 20_000  # participants' names that are kept, some 5 MB; the others are read again when they are needed
 _AUTHORS: Final = 250  # of one query: a profile has up to 32 kB
 
 Lookup = Callable[[str], Awaitable[Pubkey | None]]
-"""The key behind a NIP-05 name now; None if the name says nothing. Raises OSError when nobody answers."""
+"""Returns the key that a NIP-05 name names now, or None if the domain does not know it. Raises OSError: no answer."""
 
 
 class Introduction(msgspec.Struct, frozen=True):
@@ -46,7 +46,7 @@ class Introduction(msgspec.Struct, frozen=True):
 
 
 class _Claim(msgspec.Struct):
-    """One person's NIP-05 name; `verified_at` is None unless it led to them the last time there was an answer."""
+    """One person's NIP-05 name; `verified_at` is None unless the last answer named the person's key."""
 
     text: str
     due_at: float
@@ -106,7 +106,7 @@ class Profiles:
         self._listeners.append(told)
 
     async def run(self, stop: Stop) -> None:
-        """Read profiles as they come, and look their NIP-05 names up."""
+        """Read profiles as they come, and look their NIP-05 names up, until the stop."""
         with self._changes.subscribe(TABLE) as changes:
             async with asyncio.TaskGroup() as group:
                 checking = group.create_task(uncancelled(self._check_for_ever(), self.name))
@@ -184,7 +184,7 @@ class Profiles:
             await self._rest()
 
     async def _rest(self) -> None:
-        """Until the next name is due, or there is a new one."""
+        """Wait until the next name is due, or a new one comes."""
         next_due = min((claim.due_at for claim in self._claims.values()), default=float("inf"))
         pause = min(max(next_due - self._clock.now(), 0.0), _LONGEST_REST)
         await wait_for_first(self._bell.wait(), self._clock.sleep(pause))
@@ -202,7 +202,7 @@ class Profiles:
                     claim.verified_at = None
             else:
                 claim.due_at = self._clock.now() + RECHECK_SECONDS
-                # a claim costs nothing: only the domain can say whose name it is (NIP-05)
+                # any attacker can claim a name: only the domain can say whose it is (NIP-05)
                 claim.verified_at = self._clock.now() if found == pubkey else None
         if self.of(pubkey) != before:
             self._tell()

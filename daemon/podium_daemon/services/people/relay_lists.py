@@ -24,7 +24,7 @@ async def announce_relay_lists(
     write: Sequence[str],
     dm: Sequence[str],
 ) -> None:
-    """Publish kind 10002 and 10050 where they say something else than those on the relays."""
+    """Publish kind 10002 and 10050 if they differ from those on the relays."""
     now = int(clock.now())
     lists = nip65.RelayList(read=tuple(read), write=tuple(write))
     drafts = [nip65.write_relay_list(signer.pubkey, lists, created_at=now)]

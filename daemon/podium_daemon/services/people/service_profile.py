@@ -1,4 +1,4 @@
-"""The service's face: its profile (kind 0) and the handler that says what Podium opens (NIP-89)."""
+"""The service's own profile (kind 0), and its handler, which says which kinds Podium opens (NIP-89)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _OPENS: Final = (kinds.SESSION, kinds.RSVP, kinds.MEETING)
 
 
 class ServiceFace(msgspec.Struct, frozen=True, kw_only=True):
-    """What the service says of itself. `nip05`: its name at the public URL, where that can have one."""
+    """The service's own description. `nip05`: its name at the public URL, if that can have one."""
 
     name: str
     public_url: str
@@ -38,7 +38,7 @@ class ServiceFace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def handler_of(service: Pubkey) -> Address:
-    """The address under which a service says what it opens."""
+    """The address of a service's handler event."""
     return Address(kinds.HANDLER, service, HANDLER_IDENTIFIER)
 
 
@@ -52,10 +52,10 @@ async def announce_profile(
     clock: Clock,
     profile_is_known: bool,
 ) -> None:
-    """Publish handler and profile where they say something else than those on the relays.
+    """Publish handler and profile if they differ from those on the relays.
 
-    A profile that the service did not write is left: its key may be a person's own, with their name and picture.
-    Unless `profile_is_known`, some relay has not told yet whether there is one, and none is written.
+    A profile that the service did not write is left unchanged: the key may be a person's own, with their name and
+    picture. Without `profile_is_known`, some relay may still have such a profile, and none is written.
     """
     now, hint = int(clock.now()), next(iter(outgoing.relays), "")
     handler = handler_of(signer.pubkey)

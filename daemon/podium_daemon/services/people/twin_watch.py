@@ -1,4 +1,4 @@
-"""Another daemon with our key: both would send everything twice, so each of them stops sending and says so.
+"""Detects another daemon with our key: both would send everything twice, so each of them stops sending and says so.
 
 A daemon announces its room (30312) anew at each start. One that is at work already sees an announcement by its own key
 that it did not make, stops, and answers with one of its own, by which the other sees the same and stops too. What was
@@ -27,7 +27,7 @@ from podium_storage.outbox.outbox import Outbox
 
 _RETRY: Final = 5.0  # seconds
 _AHEAD: Final = 5
-"""Seconds: several revisions within one second are dated ahead, by the life before this one too."""
+"""Seconds: several revisions within one second are dated ahead, also by this daemon before its restart."""
 
 _log = structlog.get_logger(__name__)
 
@@ -35,7 +35,7 @@ Announce = Callable[[], Awaitable[None]]
 
 
 class TwinWatch:
-    """The service that looks out for it. `trouble` says what was seen, and stays until the daemon is started again."""
+    """The service that looks for another daemon. `trouble` says what was seen, and stays until a restart."""
 
     name = "twin watch"
 
@@ -51,7 +51,7 @@ class TwinWatch:
         caught_up: Moment,
         clock: Clock,
     ) -> None:
-        """`space`: our room. What this daemon makes is in `outbox` and `mirror` before it is on any relay.
+        """`space`: our room. This daemon's own events are in `outbox` and `mirror` before they are on any relay.
 
         `announce` publishes the room anew; `answer` too, dated at a time (Unix) at the earliest, and past a publisher
         that has stopped.
@@ -72,11 +72,11 @@ class TwinWatch:
 
     @property
     def may_send(self) -> bool:
-        """Whether nobody else was seen to send in our name."""
+        """Whether no other daemon with our key was seen."""
         return self.trouble is None
 
     async def look(self, events: Sequence[VerifiedEvent], *, live: bool) -> None:
-        """Look at what relays brought, before it is stored; `live`: after the relay had told its past."""
+        """Check new events before they are stored; `live`: they came after the relay's EOSE for our own events."""
         own = [event for event in events if event.pubkey == self._service and self._concerns_us(event)]
         if not live:
             self._past.update(event.id for event in own)
@@ -91,13 +91,13 @@ class TwinWatch:
                 return
 
     async def _is_held(self, event: VerifiedEvent) -> bool:
-        """Whether it, or a newer revision, is in the mirror: a relay that was away long brings what was forgotten."""
+        """Whether the mirror has the event or a newer revision: a relay that was down may send what was deleted."""
         address = Address.of(event)
         held = None if address is None else await self._mirror.newest(address)
         return held is not None and (held.id == event.id or held.created_at > event.created_at)
 
     async def run(self, stop: Stop) -> None:
-        """Announce ourselves once the past is read, and answer the first other one that is seen."""
+        """Announce ourselves once the past is read, and answer the first other daemon that is seen."""
         for moment, act in ((self._caught_up, self._announce), (self._seen, self._answer_it)):
             if not await comes(moment, stop):
                 return
@@ -107,7 +107,7 @@ class TwinWatch:
         await stop.wait()
 
     async def _answer_it(self) -> None:
-        """The other one has not begun later than its event is dated, whatever its clock says."""
+        """Answer the other daemon: it began no later than its event is dated, whatever its clock says."""
         await self._answer(self._seen_at + _AHEAD + 1)
 
     async def _done(self, act: Announce) -> bool:
@@ -129,7 +129,7 @@ class TwinWatch:
         self._seen.set()
 
     def _concerns_us(self, event: VerifiedEvent) -> bool:
-        """Our own room and its meetings: in the single-user default the key is a person's, who may host others."""
+        """Whether it is our room or one of its meetings: a person's key (single-user default) may host other rooms."""
         if event.kind == kinds.SPACE:
             return str(Address.of(event)) == self._space
         return event.kind == kinds.MEETING and self._space in values(event.tags, "a")

@@ -1,1 +1,1 @@
-"""Private sessions: what comes and goes by gift wrap."""
+"""Private sessions: events received and sent by gift wrap."""

@@ -1,7 +1,7 @@
-"""What comes to the service by gift wrap about private sessions: answers from other clients, and our own memory.
+"""Gift wraps to the service about private sessions: answers from other clients, and copies sealed for ourselves.
 
-Wraps are dated at random, so the past comes in any order: nothing of it is believed before all of it is there, else a
-session that has ended would be started again. What names a session that is not known yet waits for it.
+Wraps are dated at random, so the past comes in any order: it has no effect before all of it is there, else a session
+that has ended would be started again. An event about a session that is not known yet waits for the session.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ _BY_SERVICE: Final = (kinds.MEETING, kinds.ATTENDANCE, kinds.APPLICATION_DATA)
 _BY_PEOPLE: Final = (kinds.RSVP, kinds.DELETION)
 
 Opened: TypeAlias = tuple[EventId, nip59.Unwrapped]
-"""The id of a gift wrap, and what was in it."""
+"""The id of a gift wrap, and its content."""
 
 
 class _Item(msgspec.Struct, frozen=True):
-    """One event that came sealed: signed by its author where it is a `VerifiedEvent`, vouched for by the seal else."""
+    """One sealed event: a `VerifiedEvent` is signed by its author, any other is vouched for by the seal only."""
 
     wrap_id: EventId
     sender: Pubkey
@@ -60,7 +60,7 @@ class _Item(msgspec.Struct, frozen=True):
 
 
 class PrivateInbox:
-    """Reads rumors that are no letters. `counts` says what became of them, by name."""
+    """Reads rumors that are not private messages. `counts` holds their outcomes by name."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class PrivateInbox:
         clock: Clock,
         kept_from: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`kept_from` (Unix seconds): sessions that ended before are forgotten and stay so."""
+        """`kept_from` (Unix seconds): sessions that ended before are deleted, and are not restored."""
         self._news = news
         self._store = store
         self._mirror = mirror
@@ -90,14 +90,14 @@ class PrivateInbox:
         self._waiting: dict[EventId, _Item] = {}
         self._past_is_read = False
         self.remembered: dict[Pubkey, int] = {}
-        """When those whose words came back to us last said something (Unix seconds)."""
+        """By person: the time (Unix seconds) of the newest message that our own copies remember."""
         self.counts: Counter[str] = Counter()
 
     async def take(self, opened: Sequence[Opened]) -> None:
-        """Deal with what was sealed for us; each has its effects once, restarts included.
+        """Handle rumors that were sealed for us; each has its effect once, also across restarts.
 
         Raises:
-            StoreError: nothing was stored; the same can be given again.
+            StoreError: nothing was stored; the same rumors can be given again.
         """
         now = int(self._clock.now())
         items = [item for one in opened if (item := self._item(*one, now)) is not None]
@@ -109,7 +109,7 @@ class PrivateInbox:
             await self._settle(items, now)
 
     async def past_is_read(self) -> None:
-        """Every message relay has told its past: from now on what comes counts at once."""
+        """Note that the past of every message relay was read: from now on events take effect at once."""
         self._past_is_read = True
         if self._waiting:
             await self._settle(list(self._waiting.values()), int(self._clock.now()))
@@ -118,7 +118,7 @@ class PrivateInbox:
         self._waiting |= {item.wrap_id: item for item in items}
         if (excess := len(self._waiting) - at_most) <= 0:
             return
-        # never our own memory: strangers could make us forget who said stop
+        # never our own copies: an attacker could make us forget who said stop
         strange = [key for key, item in self._waiting.items() if item.sender != self._news.service]
         for key in strange[:excess]:
             del self._waiting[key]
@@ -144,7 +144,7 @@ class PrivateInbox:
         return _Item(wrap_id, sender, event)
 
     async def _settle(self, items: Sequence[_Item], now: int) -> None:
-        """Give items their effect, sessions first, each kind in the order in which it was said; the rest waits."""
+        """Apply items, sessions first, each kind in the order of its own times; the rest waits."""
         in_order = sorted(items, key=lambda item: item.event.created_at)
         done = frozenset(await self._store.database.transact(lambda tx: self._apply(tx, in_order, now)))
         self._waiting = {key: item for key, item in self._waiting.items() if key not in done}
@@ -171,7 +171,7 @@ class PrivateInbox:
     # -- sessions
 
     async def _take_session(self, tx: Transaction, item: _Item, now: int) -> None:
-        """A private session whose instructor's client sent it, or our own copy of one that came over HTTP."""
+        """Take a private session from its instructor's client, or our own copy of one that came over HTTP."""
         session = read_session(item.event)
         if not isinstance(item.event, VerifiedEvent) or not isinstance(session, Session):
             self.counts["no_session"] += 1
@@ -179,7 +179,7 @@ class PrivateInbox:
         before = await self._row(tx, session.session_address)
         is_public = session.visibility is Visibility.PUBLIC and not (before and private.is_private(before))
         if is_public and item.sender == self._news.service and self._accepts(session):
-            # a revision that relays hold no more, and on which the session still rests
+            # a revision that relays no longer hold, but whose rules the session still has
             await self._mirror.ingest_within(tx, [item.event], received_at=now)
             self.counts["session"] += 1
             return
@@ -194,7 +194,7 @@ class PrivateInbox:
             return
         self.counts["session"] += 1
         if item.sender == self._news.service:
-            await self._news.forget_uninvited(tx, row)  # those it names were told when it was handed in
+            await self._news.forget_uninvited(tx, row)  # the people it names were told when it was submitted
         else:
             await self._news.announce(tx, row, item.event, before)
 
@@ -207,7 +207,7 @@ class PrivateInbox:
     # -- answers
 
     async def _take_said(self, tx: Transaction, items: Sequence[_Item], now: int) -> list[EventId]:
-        """What people said by message before the disk was lost: it counts again, whatever else is known yet."""
+        """Restore what people said by message before the disk was lost, whatever else is known yet."""
         words = [said for item in items if (said := read_said(item.event)) is not None]
         lessons = sorted({said.session_address for said in words})
         rows = await self._store.sessions.within(tx).where("lessonId").any_of(lessons).to_list()
@@ -231,7 +231,7 @@ class PrivateInbox:
         lessons = sorted({rsvp.session_address for _, rsvp in good})
         rows = await self._store.sessions.within(tx).where("lessonId").any_of(lessons).to_list()
         sessions = {row.session_address: row for row in rows}
-        # else the session, or the revision that invites them, may come yet
+        # else the session, or the revision that invites them, may still come
         known = [(item, rsvp) for item, rsvp in good if _is_invited(sessions.get(rsvp.session_address), rsvp)]
         for is_signed, part in groupby(known, key=lambda one: isinstance(one[0].event, VerifiedEvent)):
             if is_signed:
@@ -245,7 +245,7 @@ class PrivateInbox:
         return [*(item.wrap_id for item, _ in known), *(item.wrap_id for item in items if item.wrap_id not in read)]
 
     async def _take_deletion(self, tx: Transaction, item: _Item, now: int) -> bool:
-        """A deletion of a session by its instructor, or of an answer by its author; False while it names neither."""
+        """Take a deletion of a session by its instructor, or of an answer by its author; False if it is neither yet."""
         deletion = nip09.read_deletion(item.event)
         row = await self._deleted_session(tx, item.event, deletion.addresses)
         dead = await self._deleted_answers(tx, item.event, deletion)
@@ -287,7 +287,7 @@ _ORDER: Final = (*(kinds.SESSION, kinds.MEETING, kinds.ATTENDANCE), kinds.APPLIC
 
 
 def _counts(said: Said, row: LiveSessionRow | None) -> bool:
-    """Whether these words still do: nobody who is not invited any more has an answer."""
+    """Whether what was said still counts: a person who is no longer invited has no answer."""
     return row is None or said.reply.status is None or private.may_attend(row, said.pubkey)
 
 

@@ -1,7 +1,7 @@
-"""The post of private sessions: letters are sealed and wrapped when they are due, and accounted for.
+"""Sends the messages of private sessions: letters are sealed and wrapped when due, and their delivery is recorded.
 
-They go where the recipient reads private messages (kind 10050) and nowhere else; who names no such relay is looked up
-again hourly, and at once when they say where (semantics.md, "Reminders").
+They go only to the relays on which the recipient reads private messages (kind 10050). A recipient who names none is
+looked up again each hour, and at once when their list comes (semantics.md, "Reminders").
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ from podium_storage.table.models import LetterRow
 
 _log = structlog.get_logger(__name__)
 REFERENCE: Final = "letter:"
-"""Before the number of a letter and the beginning of its rumor's id, in the outbox' references."""
+"""The prefix of a letter's reference in the outbox, before its number and the beginning of its rumor's id."""
 
-_BATCH: Final = 25  # wraps made before the loop gets its turn: about 10 ms
+_BATCH: Final = 25  # wraps made before the event loop gets a turn: about 10 ms
 _AT_ONCE: Final = 400  # letters of one turn
 _RECHECK_EVERY: Final = 3600  # seconds
 _WAITS: Final = 15 * 24 * 3600  # seconds after which an undeliverable letter stays so; sessions end long before
@@ -74,9 +74,9 @@ class PrivateSender:
         lists_read: ListsRead = lambda _: True,
         asked_by: AskedBy = nothing_asked,
     ) -> None:
-        """`past`: when everything is read that says who wants to be written to; None: it is.
+        """`past`: when all `stop` messages of the past are read; None: they are.
 
-        `lists_read`: whether all was read of where somebody reads messages; only then are they unreachable.
+        `lists_read`: whether all relays were read for a person's message relays; only then is the person unreachable.
         `asked_by`: what the recipients' relays are known to ask of a wrap.
         """
         self._past = past
@@ -93,7 +93,7 @@ class PrivateSender:
         self._unread = RecipientsUnread(lists_read)
 
     async def run(self, stop: Stop) -> None:
-        """Send until told to stop; begins once it is read who wants no messages (any more)."""
+        """Send until the stop; begins once it is known who wants no messages (any more)."""
         if self._past is not None and not await comes(self._past, stop):
             return
         tables = (self._store.letters.name, mirror_module.TABLE, outbox_module.TABLE)
@@ -119,7 +119,7 @@ class PrivateSender:
     # -- sending
 
     async def _send(self, rows: Sequence[LetterRow], now: int) -> None:
-        """The wrap is stored with its outbox rows before it is first sent: a retry sends the same bytes."""
+        """Store each wrap with its outbox rows before it is first sent: a retry sends the same bytes."""
         inboxes = await inboxes_of(self._mirror, [row.pubkey for row in rows])
         inboxes[self._secret.pubkey] = tuple(self._own_inbox())
         settled: list[LetterRow] = []
@@ -170,7 +170,7 @@ class PrivateSender:
         async def scope(tx: Transaction) -> None:
             table = self._store.letters.within(tx)
             current = await table.bulk_get([row.id for row in before if row.id is not None])
-            # a letter may have been replaced or dropped while this one was wrapped: then it is due again, or not at all
+            # the letter may have been replaced or dropped while it was wrapped: then it is due again, or not at all
             untouched = {row.id for row, read in zip(current, before, strict=True) if row == read}
             await table.bulk_put([row for row in after if row.id in untouched])
             going = {_reference(row) for row in after if row.id in untouched}
@@ -181,7 +181,7 @@ class PrivateSender:
     # -- accounting
 
     async def _account(self, batch: Batch, now: int) -> None:
-        """Write down what the relays said."""
+        """Store the relays' answers."""
         if batch.resync:
             references = {_reference(row) for row in await self._in_state(LedgerState.CLAIMED, 2**31)}
         else:
@@ -201,7 +201,7 @@ class PrivateSender:
         await table.bulk_put([_accounted(known[name], said, now) for name, said in told.items() if name in known])
 
     async def _look_again(self, batch: Batch, now: int) -> None:
-        """Who still names no relays costs a look and no write, and none once the letter is too late."""
+        """Look recipients' relays up again: one who names none costs a read and no write, until it is too late."""
         if batch.resync or now >= self._look_again_at:
             self._look_again_at = now + _RECHECK_EVERY
             state = LedgerState.UNDELIVERABLE
@@ -220,7 +220,7 @@ class PrivateSender:
 
 
 def _message_relay_lists(batch: Batch) -> set[str]:
-    """Whose list of message relays (kind 10050) came."""
+    """The people whose list of message relays (kind 10050) came."""
     events = (change.after for change in batch.changes)
     return {event.pubkey for event in events if isinstance(event, VerifiedEvent) and event.kind == kinds.DM_RELAY_LIST}
 
@@ -250,5 +250,5 @@ def _accounted(row: LetterRow, deliveries: Sequence[Delivery], now: int) -> Lett
     elif DeliveryState.READY not in states:
         state = LedgerState.FAILED
     if (state, said) == (row.state, row.relays):
-        return row  # where everything is read again, most of it is known
+        return row  # after a resync most rows are known already
     return msgspec.structs.replace(row, state=state, rumor=rumor, relays=said, updated_at=now)

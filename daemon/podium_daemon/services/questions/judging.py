@@ -1,4 +1,4 @@
-"""The facts behind the rule who may ask, read from the store, and the rule applied to what came from relays."""
+"""The facts for the rule who may ask, read from the store, and the rule applied to questions from relays."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from podium_protocol.live.questions import Asker, AskingPolicy, Hold, objection
 from podium_storage.store import BoundTables
 from podium_storage.table.models import LiveSessionRow, QuestionRow
 
-MAX_STRANGERS: Final = 200  # questions of one session that wait since nobody knows who asks; more are forgotten
+MAX_STRANGERS: Final = 200  # waiting questions of strangers in one session; more are dropped
 _BY_PERSON: Final = "[lessonId+pubkey]"
 _OVER: Final = ("ended", "cancelled")
 
 
 class Judged(msgspec.Struct, frozen=True):
-    """What became of some questions: rows to write, and rows (ids) that are not kept."""
+    """The outcome for some questions: rows to write, and ids of rows to delete."""
 
     kept: tuple[QuestionRow, ...]
     forgotten: tuple[int, ...]
 
 
 async def askers(tables: BoundTables, row: LiveSessionRow, pubkeys: Collection[str]) -> dict[str, Asker]:
-    """What is known of people in one session; `asked` is left empty."""
+    """The facts about people in one session; `asked` is left empty."""
     keys = [[row.session_address, pubkey] for pubkey in pubkeys]
     answered = {one.pubkey: one.status for one in await tables.rsvps.where(_BY_PERSON).any_of(keys).to_list()}
     standing = {one.pubkey: one.state for one in await tables.members.where(_BY_PERSON).any_of(keys).to_list()}
@@ -44,7 +44,7 @@ async def askers(tables: BoundTables, row: LiveSessionRow, pubkeys: Collection[s
 
 
 async def history(tables: BoundTables, row: LiveSessionRow, pubkeys: Collection[str]) -> dict[str, list[QuestionRow]]:
-    """Everything these people have asked in one session, in the order of arrival."""
+    """All questions of these people in one session, in order of arrival."""
     keys = [[row.session_address, pubkey] for pubkey in pubkeys]
     found: dict[str, list[QuestionRow]] = {pubkey: [] for pubkey in pubkeys}
     for one in sorted(await tables.questions.where(_BY_PERSON).any_of(keys).to_list(), key=_place):
@@ -55,14 +55,14 @@ async def history(tables: BoundTables, row: LiveSessionRow, pubkeys: Collection[
 async def objection_to(
     tables: BoundTables, row: LiveSessionRow, pubkey: Pubkey, at: int, policy: AskingPolicy
 ) -> Hold | None:
-    """Why somebody's next question is not taken, or None."""
+    """Why a person's next question is not taken, or None."""
     asker = (await askers(tables, row, [pubkey]))[pubkey]
     asked = tuple(one.created_at for one in (await history(tables, row, [pubkey]))[pubkey])
     return objection(msgspec.structs.replace(asker, asked=asked), at, ended_at(row), policy)
 
 
 async def judge(tables: BoundTables, row: LiveSessionRow, held: Iterable[QuestionRow], policy: AskingPolicy) -> Judged:
-    """Apply the rule to questions that wait, in the order of arrival."""
+    """Apply the rule to held questions, in order of arrival."""
     rows = sorted(held, key=_place)
     people = {one.pubkey for one in rows}
     known, asked = await askers(tables, row, people), await history(tables, row, people)
@@ -85,17 +85,17 @@ async def judge(tables: BoundTables, row: LiveSessionRow, held: Iterable[Questio
 
 
 def leads(row: LiveSessionRow, pubkey: Pubkey) -> bool:
-    """Whether somebody is the session's instructor or a co-host."""
+    """Whether `pubkey` is the session's instructor or a co-host."""
     return pubkey == row.instructor_pubkey or pubkey in row.co_hosts
 
 
 def ended_at(row: LiveSessionRow) -> int | None:
-    """When the session ended, if it has."""
+    """When the session ended (Unix seconds), or None."""
     return (row.ended_at or row.ends_at) if row.state in _OVER else None
 
 
 def _before(one: QuestionRow, asked: Iterable[QuestionRow], most: int) -> tuple[int, ...]:
-    # more than `most` say nothing more: whoever floods must not cost the square of what they send
+    # more than `most` would change nothing: an attacker who floods must not cause quadratic work
     earlier = takewhile(lambda other: _place(other) < _place(one), asked)
     return tuple(other.created_at for other in islice(earlier, most))
 

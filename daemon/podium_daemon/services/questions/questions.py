@@ -1,7 +1,8 @@
-"""Questions and answers: who may ask is one rule, what is shown is decided here, and whoever leads has the last word.
+"""Questions and answers: one rule says who may ask, this service decides what is shown, and the instructor or a co-host
+can override it.
 
-From relays a question comes into the mirror and waits as held; over HTTP it is judged before it is taken. In a private
-session questions are handed to the daemon alone and are never published.
+A question from relays is stored in the mirror and waits as held; over HTTP it is judged before it is taken. The
+questions of a private session are given to the daemon only, and are never published.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ _REFUSALS: Final = {
     Hold.OVER: Rejection(Slug.SESSION_OVER, "the session is over", "Ask the instructor in a message."),
 }
 _Person = tuple[str, str]
-_MAX_STRANGERS: Final = 20_000  # people whose questions wait until they answer or join; of the oldest a restart knows
+_MAX_STRANGERS: Final = 20_000  # people whose questions wait until they answer or join; beyond it, until a restart
 _Scope = Callable[[Transaction], Awaitable[None]]
 
 
@@ -81,7 +82,7 @@ class Questions:
         policy: AskingPolicy = DEFAULT_POLICY,
         objection: Callable[[VerifiedEvent], Awaitable[str | None]] = _nothing_against_it,
     ) -> None:
-        """`objection`: why an event of somebody else is not stored now (`Strangers.objection`)."""
+        """`objection`: why a stranger's event is not stored now (`Strangers.objection`)."""
         self._store = store
         self._outgoing = outgoing
         self._projection = projection
@@ -92,7 +93,7 @@ class Questions:
         self._strangers: dict[_Person, None] = {}
 
     async def run(self, stop: Stop) -> None:
-        """Judge what comes from relays until told to stop."""
+        """Judge questions from relays until the stop."""
         store = self._store
         tables = (store.questions.name, store.rsvps.name, store.members.name)
         with store.changes.subscribe(*tables) as changes:
@@ -101,7 +102,7 @@ class Questions:
     # -- from people, over HTTP
 
     async def submit(self, row: LiveSessionRow, event: VerifiedEvent) -> Rejection | None:
-        """Take a signed question, an answer, or the author's deletion of one, and send it to the relays."""
+        """Take a signed question or answer, or its author's deletion of one, and queue it for the relays."""
         if await self._objection(event) is not None:
             return _REFUSALS[Hold.TOO_MANY]
         now = int(self._clock.now())
@@ -157,10 +158,10 @@ class Questions:
             await self._outgoing.add(tx, [event], session_address=row.session_address, relays=relays)
         await table.bulk_delete([one.id for one in own if one.id is not None])
 
-    # -- by whoever leads
+    # -- by the instructor or a co-host
 
     async def moderate(self, row: LiveSessionRow, event_id: str, command: Moderation, by: Pubkey) -> Rejection | None:
-        """Show, hide, pin, unpin, or silence the author; the caller has been checked."""
+        """Show, hide, pin or unpin a question, or silence its author; `by` was checked by the caller."""
 
         async def scope(tx: Transaction) -> None:
             tables = self._store.within(tx)
@@ -193,7 +194,7 @@ class Questions:
             await self._tell_anew(tables, [row.session_address])
 
     async def _tell_anew(self, tables: BoundTables, lessons: Iterable[str]) -> None:
-        """Pins are part of the public status: have it published again."""
+        """Have the public status published again, since it names the pinned questions."""
         now = int(self._clock.now())
         for row in await tables.sessions.where("lessonId").any_of(lessons).to_list():
             await tables.sessions.put(msgspec.structs.replace(row, status_due_at=now, version=row.version + 1))
@@ -201,7 +202,7 @@ class Questions:
     # -- from relays
 
     async def _turn(self, batch: Batch) -> float | None:
-        """Judge what is new, and strangers' questions again once they are none any more."""
+        """Judge new questions, and those of strangers again once these have answered or joined."""
         if batch.resync:
             held = await self._store.questions.where("state").equals("held").to_list()
         else:
@@ -273,7 +274,7 @@ async def _silence(tables: BoundTables, row: LiveSessionRow, found: QuestionRow,
 
 
 def _is_told(row: QuestionRow) -> bool:
-    """Whether the public status names it."""
+    """Whether the public status names the question."""
     return row.pinned and row.state == "shown"
 
 

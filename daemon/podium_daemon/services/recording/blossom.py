@@ -1,7 +1,7 @@
 """Recordings on a Blossom server (BUD-01, BUD-02, BUD-11): uploaded with a signed token, fetched back and compared.
 
-The server is the operator's choice and may be in a private network. What it says of itself is a stranger's word: a link
-to another host is followed only to a public address, that address is the one connected to, and no redirect is followed.
+The operator chooses the server, which may be in a private network. Its answers are a stranger's: a link to another host
+is followed only to a public address, the connection goes to that address, and no redirect is followed.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class BlossomServer:
     ) -> None:
         """`within`: seconds that an upload, and reading it back, may each take.
 
-        `permitted` are networks that a link of the server may lead into although they are not public.
+        `permitted` are networks into which a link of the server may lead although they are not public.
         """
         self._url = url.rstrip("/")
         self._signer = signer
@@ -64,7 +64,7 @@ class BlossomServer:
         self._tls = tls
 
     async def keep(self, made: MadeFile) -> str | Rejection:
-        """Upload a file; its URL once the bytes were fetched back and were the same."""
+        """Upload a file; return its URL once the bytes were fetched back and were equal."""
         try:
             async with asyncio.timeout(self.within):
                 answer = await self._upload(made)
@@ -77,7 +77,7 @@ class BlossomServer:
         return await self._proven(made, answer)
 
     async def forget(self, sha256: str) -> Rejection | None:
-        """Have the server delete a blob (BUD-02); one that it does not have is deleted already."""
+        """Have the server delete a blob (BUD-02); one that it does not have counts as deleted."""
         try:
             async with asyncio.timeout(self.within), self._client() as client:
                 now = int(self._clock.now())
@@ -124,7 +124,7 @@ class BlossomServer:
         return descriptor
 
     async def _proven(self, made: MadeFile, descriptor: blossom.Descriptor) -> str | Rejection:
-        """The first of the possible URLs behind which the very bytes are."""
+        """The first of the possible URLs that serves exactly these bytes."""
         own = f"{self._url}/{made.sha256}{EXTENSION}"
         refused = _failed("nothing could be fetched back", _RETRY)
         for url in dict.fromkeys((own, descriptor.url or own)):
@@ -160,7 +160,7 @@ class BlossomServer:
         return None if digest.hexdigest() == made.sha256 else "its hash is another one"
 
     async def _target(self, url: str) -> tuple[str, dict[str, str], dict[str, str]]:
-        """Where to connect, with what TLS and Host must name: the host for the operator's server, else an address.
+        """Where to connect, and the TLS and Host names: the host for the operator's server, else a checked address.
 
         Raises:
             OSError: the link leads to no public address.
@@ -209,7 +209,7 @@ async def _little(response: httpx.Response) -> bytes:
 
 
 def _refused(response: httpx.Response, body: bytes, what: str = "upload") -> Rejection:
-    # BUD-01: `X-Reason` is for people and for nothing else; older servers say it in the body
+    # BUD-01: `X-Reason` is only for people; older servers give the reason in the body
     words = response.headers.get("x-reason") or body[:_MAX_WORDS].decode(errors="replace")
     detail = f"the server refused the {what} ({response.status_code}): {single_line(words, _MAX_WORDS)}"
     return _failed(detail, "Ask its operator whether the service's key may upload files of this size.")

@@ -1,4 +1,4 @@
-"""Who is in a room, who of them has signed yes to being recorded, and the signed answers as evidence."""
+"""Who is in a room, which of them have signed yes to being recorded, and the signed answers as evidence."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from podium_storage.store import Store
 from podium_storage.table.models import LiveSessionRow, RecordingConsentRow, RoomMemberRow
 
 _BY_PERSON = "[lessonId+pubkey]"
-_BATCH: Final = 100  # signatures verified before the loop gets its turn: about 10 ms
+_BATCH: Final = 100  # signatures verified before the event loop gets a turn: about 10 ms
 
 
 class SignedConsent(msgspec.Struct, frozen=True):
@@ -41,7 +41,7 @@ class Consents:
         self._clock = clock
 
     async def roster(self, row: LiveSessionRow) -> frozenset[Pubkey] | None:
-        """Who is in the room now; None where the engine does not say: nothing is assumed of people then."""
+        """The people in the room now; None if the engine does not say: then nothing is assumed about them."""
         assert row.conference_room_id is not None, "every adopted session has its room"
         try:
             snapshot = await self._engine.snapshot(RoomId(row.conference_room_id))
@@ -83,13 +83,13 @@ class Consents:
         await table.bulk_add([row for row in rows if row.event_id not in ids])
 
     async def take(self, row: LiveSessionRow, event: VerifiedEvent, policy_hash: str) -> Consent | Rejection:
-        """An answer that somebody in the room signed after they had joined: a withdrawal, or a yes after a no."""
+        """Take an answer that a person signed after joining the room: a withdrawal, or a yes after a no."""
         consent = read_consent(event.tags)
         if tags.first(event.tags, "a") != row.session_address or consent is None or _is_ambiguous(event):
             detail = "the signed call does not say, once, for which session and whether you agree"
             step = 'Sign it with the tags ["a", session] and ["recording_consent", "yes" or "no", hash of the policy].'
             return Rejection(Slug.BAD_CONSENT, detail, step)
-        # whoever takes it back need not have read the newest text
+        # a person who withdraws consent need not have read the newest text
         if consent.given and consent.policy_hash != policy_hash:
             return Rejection(
                 Slug.POLICY_CHANGED, "the recording policy is another one by now", "Read it and answer again."

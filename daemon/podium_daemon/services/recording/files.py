@@ -1,6 +1,6 @@
-"""Where finished recordings are kept: a folder that the daemon serves, or a Blossom server. Each is read back.
+"""Storage of finished recordings: a folder that the daemon serves, or a Blossom server. Each file is read back.
 
-A URL is given out only after the bytes behind it were read again and their hash was right (semantics.md).
+A URL is published only after its bytes were read again and their hash was right (semantics.md).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _CHUNK: Final = 1024 * 1024
 
 
 class MadeFile(msgspec.Struct, frozen=True, kw_only=True):
-    """A finished recording on this machine. `size` in bytes; `title` says in words what it is of."""
+    """A finished recording on this machine. `size` in bytes; `title` describes it for people."""
 
     path: Path
     sha256: str
@@ -30,7 +30,7 @@ class MadeFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Keeper(Protocol):
-    """A place for recordings."""
+    """Stores recordings."""
 
     @property
     def name(self) -> str:
@@ -38,11 +38,11 @@ class Keeper(Protocol):
         ...
 
     async def keep(self, made: MadeFile) -> str | Rejection:
-        """Keep a file; its URL once the bytes were read back and were the same. The file may have been moved."""
+        """Store a file; return its URL once the bytes were read back and were equal. The file may have been moved."""
         ...
 
     async def forget(self, sha256: str) -> Rejection | None:
-        """Delete the file with this hash; one that is not there is deleted already."""
+        """Delete the file with this hash; a missing one counts as deleted."""
         ...
 
 
@@ -80,11 +80,11 @@ class LocalFiles:
         return None
 
     def url_of(self, sha256: str) -> str:
-        """Where the recording with this hash is served."""
+        """The URL at which the recording with this hash is served."""
         return f"{self._public_url}/recordings/{sha256}{EXTENSION}"
 
     def path_of(self, sha256: str) -> Path:
-        """Where the recording with this hash is, or would be."""
+        """The path of the recording with this hash, whether or not it exists."""
         return self._folder / f"{sha256}{EXTENSION}"
 
 
@@ -103,7 +103,7 @@ def digest_of(path: Path) -> tuple[str, int]:
 
 
 def _move(source: Path, target: Path) -> None:
-    """Move within the folder's file system, so that the name never stands for half a file, and survive a crash."""
+    """Move within one file system, so that the name never stands for half a file, even after a crash."""
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     source.chmod(0o600)
     with source.open("rb") as file:

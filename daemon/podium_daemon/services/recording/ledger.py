@@ -1,4 +1,4 @@
-"""The rows of recordings: every change is checked against the table of states and shown on the session's row."""
+"""The rows of recordings: every change is checked against the table of states and copied to the session's row."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from podium_storage.store import Store
 from podium_storage.table.models import LiveSessionRow, RecordingRow
 
 With = Callable[[Transaction, LiveSessionRow], Awaitable[LiveSessionRow]]
-"""More to do in the transaction that changes a recording; gives the session's row as it shall be written."""
+"""More work in the transaction that changes a recording; returns the session's row to write."""
 
 _BY_RUN = "[lessonId+run]"
 
 
 class RecordingLedger:
-    """State first: what is done to engines and files follows what is written here."""
+    """State first: engines and files are changed after the rows were written here."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
 
     async def session(self, session_address: str) -> LiveSessionRow | None:
-        """The session as it is now."""
+        """Read the session."""
         return await self._store.sessions.where("lessonId").equals(session_address).first()
 
     async def within(self, tx: Transaction, session_address: str) -> LiveSessionRow | None:
-        """The session as a transaction has left it."""
+        """Read the session inside a transaction."""
         return await self._store.sessions.within(tx).where("lessonId").equals(session_address).first()
 
     async def of(self, session_address: str) -> list[RecordingRow]:
@@ -39,7 +39,7 @@ class RecordingLedger:
         return sorted(rows, key=lambda row: row.run)
 
     async def current(self, row: LiveSessionRow) -> RecordingRow | None:
-        """The recording of the run that is live, or was last."""
+        """The recording of the live run, or else of the last one."""
         return await self._store.recordings.where(_BY_RUN).equals([row.session_address, _run(row)]).first()
 
     async def in_stages(self, *stages: RecordingStage) -> list[RecordingRow]:
@@ -47,7 +47,7 @@ class RecordingLedger:
         return await self._store.recordings.where("state").any_of([stage.value for stage in stages]).to_list()
 
     async def open(self, row: LiveSessionRow) -> RecordingRow:
-        """The recording of the run that is live; a new one is paused until its first take begins."""
+        """The recording of the live run; a new one is paused until its first segment begins."""
         known = await self.current(row)
         if known is not None:
             return known
@@ -63,17 +63,17 @@ class RecordingLedger:
         return msgspec.structs.replace(fresh, id=key)
 
     async def forget(self, row: RecordingRow) -> None:
-        """Delete a recording that never had a take."""
+        """Delete a recording that never had a segment."""
         assert row.id is not None, "rows that were read have an id"
         await self._store.recordings.delete(row.id)
 
     async def change(
         self, row: RecordingRow, to: RecordingStage | None = None, also: With | None = None, /, **fields: object
     ) -> RecordingRow:
-        """Move a recording on and set some of its fields; returns it as it is then.
+        """Move a recording to a stage and set some of its fields; return the new row.
 
         Raises:
-            IllegalStage: somebody else moved it meanwhile, or the move is not in the table. Nothing was changed.
+            IllegalStage: another task moved it meanwhile, or the move is not in the table. Nothing was changed.
         """
         assert row.id is not None, "rows that were read have an id"
         key = row.id
@@ -98,13 +98,13 @@ class RecordingLedger:
         if session is None:
             return
         after = session
-        # a second run that is being recorded takes nothing away from the recording of the first
+        # a second run that is being recorded does not change the recording of the first
         if is_news and stage.shown != "none":
             after = msgspec.structs.replace(after, recording_state=stage.shown)
         if also is not None:
             after = await also(tx, after)
         if is_news or after != session:
-            # the version wakes whoever looks at the session: its page, its door
+            # the version wakes the readers of the session: its page, its door
             version = max(session.version, after.version) + 1
             await self._store.sessions.within(tx).put(msgspec.structs.replace(after, version=version))
 

@@ -1,6 +1,6 @@
-"""A finished recording becomes known: the session's row, the live status (30313), the session itself (31923).
+"""Publishes a finished recording: in the session's row, the live status (30313) and the session itself (31923).
 
-People are told by the reminders, which look at the session's row.
+The reminders service tells people: it follows the session's row.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class _Stale(PodiumError):
 
 
 class InstructorOrService:
-    """The service signs for an instructor whose key it has itself; for others their own signers are asked."""
+    """Signs as the service for an instructor whose key it has, and asks other instructors' own signers."""
 
     def __init__(self, service: Signer, others: InstructorSigning) -> None:
         self._service = service
@@ -58,7 +58,7 @@ class InstructorOrService:
 
 
 class RecordingPublisher:
-    """Writes what others read."""
+    """Writes the session's row, the live status and the session event."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class RecordingPublisher:
         page_of: Callable[[LiveSessionRow], str],
         clock: Clock,
     ) -> None:
-        """`page_of`: the address of a session's page, which stands where a recording is not anybody's."""
+        """`page_of`: the address of a session's page, published instead of the file if a recording is not public."""
         self._ledger = ledger
         self._status = status
         self._letters = letters
@@ -86,17 +86,17 @@ class RecordingPublisher:
         """Make a recording available under `url`: row, session and live status in one transaction.
 
         Raises:
-            IllegalStage: it was not being processed.
+            IllegalStage: the recording was not being processed.
         """
         now = int(self._clock.now())
         fields |= {"url": url, "published_at": now, "attach_at": now, "progress": 100, "reason": None}
         return await self._shown_as(row, RecordingStage.AVAILABLE, url, fields)
 
     async def withdraw(self, row: RecordingRow, to: RecordingStage, **fields: object) -> RecordingRow:
-        """Take a recording back: it is in no status and on no page any more, in one transaction. `attach` removes `r`.
+        """Withdraw a recording from status and page, in one transaction. `attach` then removes the `r` tag.
 
         Raises:
-            IllegalStage: it is not there to be taken back.
+            IllegalStage: the recording is not available.
         """
         was_told = row.attach_at is not None or row.attached_at is not None
         fields = {"attach_at": int(self._clock.now()) if was_told else None} | fields
@@ -124,7 +124,7 @@ class RecordingPublisher:
     ) -> RecordingRow:
         if session is None:
             return await self._ledger.change(row, to, **fields)
-        # signed outside of the transaction, and only good for the very row that it shows
+        # signed outside of the transaction, and valid only for the row from which it was made
         is_public = access_of(session, row.access) is RecordingAccess.PUBLIC
         told_url = url if is_public or url is None else self._page_of(session)
         shown = msgspec.structs.replace(session, recording_state=to.shown, recording_url=told_url)
@@ -146,8 +146,9 @@ class RecordingPublisher:
         return done
 
     async def attach(self, row: RecordingRow) -> RecordingRow:
-        """Ask the instructor's signer for the session's next revision: with the URL, or without that of one that was
-        taken back; later again if it is away.
+        """Ask the instructor's signer for the session's next revision, with the recording's URL or without it.
+
+        The URL of a withdrawn recording is removed. If the signer does not answer, it is asked again later.
         """
         now = int(self._clock.now())
         is_there = row.state == RecordingStage.AVAILABLE
@@ -168,7 +169,7 @@ class RecordingPublisher:
                 return await self._attached(row, answer, now if is_there else None)
             answer = Unavailable("it signed something else than was asked", is_connected=True)
         late = is_there and now > (row.published_at or now) + _ASK_FOR
-        # a person who said no is not asked every hour
+        # a person who refused is not asked again every hour
         again = None if late or isinstance(answer, SigningRefused) else now + _ASK_AGAIN
         why = answer.reason if isinstance(answer, Unavailable) else answer.words
         _log.info("the session does not show how its recording stands", action="recording.unattached", why=why)
@@ -179,7 +180,7 @@ class RecordingPublisher:
 
         async def also(tx: Transaction, _session: LiveSessionRow) -> LiveSessionRow:
             await self._outgoing.add(tx, [revision], session_address=row.session_address, relays=relays)
-            found = await self._ledger.within(tx, row.session_address)  # the mirror has just written a newer one
+            found = await self._ledger.within(tx, row.session_address)  # the mirror has just written a newer row
             assert found is not None, "a session whose recording is changed is there"
             return found
 

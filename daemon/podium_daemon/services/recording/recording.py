@@ -1,6 +1,6 @@
-"""Recording a session: the service that owns recordings, the answers to their policy, and what becomes of them.
+"""Recording a session: the service that owns recordings and the answers to their policy.
 
-Segments are begun and ended in `recording_takes`, files made in `recording_work`; here they are told when.
+`segments` begins and ends segments, `work` makes the files; this service tells them when.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ _ENGINE_ENDED: Final = "the engine ended it"
 
 
 class RecordingSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`policy`: the words that people agree to; who may see the recording of their session is added to them."""
+    """`policy`: the text that people agree to; a sentence on who may see the recording is added to it."""
 
     policy: str
     work: WorkSettings = WorkSettings()
 
 
 class Recorder:
-    """Owns recordings. One command or look at a time for each session."""
+    """Owns recordings. For each session it handles one command or check at a time."""
 
     name = "recording"
 
@@ -90,11 +90,11 @@ class Recorder:
             clock=clock,
         )
         self._commands = KeyedLocks()
-        self._unready: set[RoomId] = set()  # whose files the engine has not finished
+        self._unready: set[RoomId] = set()  # rooms whose files the engine has not finished
 
     @property
     def settings(self) -> RecordingSettings:
-        """What is in force; a reload replaces it. A policy with other words has to be agreed to anew."""
+        """The settings in force; a reload replaces them. People have to agree again to a changed policy."""
         return self._settings
 
     @settings.setter
@@ -104,7 +104,7 @@ class Recorder:
         self._takes.invalidate_consents()
 
     async def run(self, stop: Stop) -> None:
-        """Watch over what is recorded, and make what was, until told to stop."""
+        """Check what is being recorded, and make the files of what was, until the stop."""
         await self.resume()
         store = self._store
         watched = (store.sessions.name, store.intervals.name, store.members.name, store.recordings.name)
@@ -117,16 +117,16 @@ class Recorder:
             await _until_stopped(stop, looking, making, self._follow_engine())
 
     async def resume(self) -> None:
-        """After a start: what was being made is made again, what was being recorded is paused."""
+        """After a restart: make unfinished files again, and pause what was being recorded."""
         for row in await self._ledger.in_stages(RecordingStage.PROCESSING):
             await self._ledger.change(row, RecordingStage.PENDING, progress=0)
         for row in await self._ledger.in_stages(RecordingStage.RECORDING):
             await self._takes.close(row, _RESTARTED)
 
-    # -- looks
+    # -- reads
 
     def is_recording(self, session_address: str) -> bool:
-        """Whether a session is being recorded: newcomers then agree before they enter."""
+        """Whether a session is being recorded: newcomers must then agree before they enter."""
         return self._takes.is_active(session_address)
 
     @property
@@ -140,16 +140,16 @@ class Recorder:
         return text, hash_of(text)
 
     async def session(self, session_address: str) -> LiveSessionRow | None:
-        """The session of a recording."""
+        """Read the session."""
         return await self._ledger.session(session_address)
 
     async def by_hash(self, sha256: str) -> RecordingRow | None:
-        """The recording whose file has this hash, if it is kept here."""
+        """The recording whose file has this hash, or None if it is not stored here."""
         found = await self._store.recordings.where("sha256").equals(sha256).to_list()
         return next((one for one in found if one.store == LocalFiles.name and one.state in _KEPT), None)
 
     def file_of(self, sha256: str) -> Path:
-        """Where the file with this hash is, if it is kept here."""
+        """The path of the file with this hash, if it is stored here."""
         return self._files.path_of(sha256)
 
     async def recordings(self, row: LiveSessionRow) -> list[RecordingRow]:
@@ -161,14 +161,14 @@ class Recorder:
         return await self._takes.undecided(row) if row.state == SessionState.ACTIVE else []
 
     async def evidence(self, row: LiveSessionRow) -> list[RecordingConsentRow]:
-        """Every signed answer that is kept with the session's recordings, in the order in which they were kept."""
+        """Every signed answer stored with the session's recordings, in the order of storing."""
         rows = await self._store.consents.where("lessonId").equals(row.session_address).to_list()
         return sorted(rows, key=lambda one: one.id or 0)
 
-    # -- commands; whoever leads has been checked by the caller
+    # -- commands; the caller has checked that `by` is the instructor or a co-host
 
     async def record(self, row: LiveSessionRow, by: Pubkey, *, wanted: bool) -> Rejection | None:
-        """Record from now on, or stop until told to go on; the file is made after the end of the session."""
+        """Start recording, or stop until the next start; the file is made after the end of the session."""
         if self.support is not Support.NATIVE:
             assert row.conference_room_id is not None, "every adopted session has its room"
             unable = await self._engine.start_recording(RoomId(row.conference_room_id), only=())
@@ -178,7 +178,7 @@ class Recorder:
             if wanted:
                 refused = await self._takes.begin(row)
             else:
-                await self._takes.pause(row.session_address, "whoever leads stopped it", STOPPED)
+                await self._takes.pause(row.session_address, "the instructor or a co-host stopped it", STOPPED)
         if refused is None:
             _log.info(
                 "recording was switched", action="recording.switch", session=row.session_address, by=by, wanted=wanted
@@ -186,17 +186,17 @@ class Recorder:
         return refused
 
     async def answer(self, row: LiveSessionRow, event: VerifiedEvent) -> Rejection | None:
-        """Take somebody's signed answer from inside the room. A no pauses the recording before this returns."""
+        """Take a participant's signed answer from inside the room. A no pauses the recording before this returns."""
         taken = await self._consents.take(row, event, self.policy(row)[1])
         if isinstance(taken, Rejection):
             return taken
         if not taken.given:
             async with self._commands.hold(row.session_address):
-                await self._takes.pause(row.session_address, "somebody took their consent back", WITHDRAWN)
+                await self._takes.pause(row.session_address, "a participant withdrew their consent", WITHDRAWN)
         return None
 
     async def retry(self, row: LiveSessionRow) -> Rejection | None:
-        """Make the recordings that failed once more, out of their tracks."""
+        """Make failed recordings again from their tracks."""
         failed = [one for one in await self._ledger.of(row.session_address) if one.state == RecordingStage.FAILED]
         if not failed:
             return Rejection(Slug.NOTHING_FAILED, "no recording of this session has failed", "See `podium recording`.")
@@ -205,15 +205,15 @@ class Recorder:
         return None
 
     async def publish(self, row: LiveSessionRow) -> Rejection | None:
-        """Publish what whoever leads has looked at, or took back before."""
+        """Publish a recording that was reviewed, or withdrawn before."""
         return await self._act(row, _UNPUBLISHED, Slug.NOTHING_TO_PUBLISH, lambda one: self._work.publish(one, row))
 
     async def unpublish(self, row: LiveSessionRow) -> Rejection | None:
-        """Take it back; it stays here for those who lead."""
+        """Withdraw the recording; instructor and co-hosts can still see it here."""
         return await self._act(row, (RecordingStage.AVAILABLE,), Slug.NOTHING_PUBLISHED, self._work.unpublish)
 
     async def delete(self, row: LiveSessionRow) -> Rejection | None:
-        """Delete the recordings of a session for good: files, links, and people who were told are told."""
+        """Delete the recordings of a session for good, with files and links, and tell the people who knew of them."""
         return await self._act(row, _DELETABLE, Slug.NOTHING_TO_DELETE, self._work.delete)
 
     async def _act(
@@ -237,7 +237,7 @@ class Recorder:
         return None
 
     async def forget(self, session_address: str) -> bool:
-        """Delete the files of a session's recordings; False while one is being made, or cannot be deleted."""
+        """Delete the files of a session's recordings; False if one is being made, or cannot be deleted."""
         rows = await self._ledger.of(session_address)
         if any(row.state in _BEING_MADE for row in rows):
             return False
@@ -276,7 +276,7 @@ class Recorder:
         return min((float(at) for at in waiting if at is not None), default=None)
 
     async def _is_early(self, row: RecordingRow) -> bool:
-        """Whether the engine may still be finishing its files; it is not waited for very long."""
+        """Whether the engine may still be finishing its files; the wait for it is short."""
         session = await self._ledger.session(row.session_address)
         is_unready = session is not None and session.conference_room_id in self._unready
         if is_unready and self._clock.now() - row.updated_at < _FILES_WITHIN:
@@ -297,7 +297,7 @@ class Recorder:
                 await self._engine_failed(event)
 
     async def _engine_failed(self, event: RecordingChanged) -> None:
-        """People must not believe that they are recorded, or whoever leads that there will be a recording."""
+        """Pause and say so: people must not think they are recorded, nor the instructor that there will be a file."""
         row = await self._store.sessions.where("conferenceRoomId").equals(event.room).first()
         if row is None or not self.is_recording(row.session_address):
             return
@@ -309,7 +309,7 @@ class Recorder:
 
 
 async def _until_stopped(stop: Stop, *works: Coroutine[Any, Any, None]) -> None:
-    """Run all until the stop; then the first finishes its turn, the others are ended: mixing may take minutes."""
+    """Run all until the stop; then the first finishes its turn, and the others are cancelled: mixing takes minutes."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -324,7 +324,7 @@ async def _until_stopped(stop: Stop, *works: Coroutine[Any, Any, None]) -> None:
 
 
 def _answered(batch: Batch) -> dict[str, frozenset[str]]:
-    """Whose standing in which room has changed: they may have taken their consent back."""
+    """By room, the people whose row has changed: they may have withdrawn their consent."""
     found: dict[str, set[str]] = defaultdict(set)
     for change in batch.changes:
         row = change.after or change.before

@@ -1,7 +1,7 @@
-"""Takes: the stretches in which everybody present has agreed, begun and ended on the engine.
+"""Segments (takes): the spans in which all people present have agreed, begun and ended on the engine.
 
-The rule is `protocol.live.recording`; it is asked before a take and whenever the room or an answer changes. What is
-ordered is written down first: a take that is closed here is cut there, whatever an engine goes on to capture.
+The rule is `protocol.live.recording`; it is asked before a segment and whenever the room or an answer changes. Each
+order is stored before it is given: a segment that is closed here ends there, whatever the engine captures afterwards.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from podium_storage.table.models import LiveSessionRow, RecordingRow
 
 _log = structlog.get_logger(__name__)
 Notify = Callable[[str, str], Awaitable[None]]
-"""Tell everybody in a session's room a line of text: `await notify(session_address, text)`."""
+"""Shows a line of text to all people in a session's room: `await notify(session_address, text)`."""
 
 BEGUN: Final = "This session is being recorded from now on."
 STOPPED: Final = "The recording was stopped."
@@ -59,7 +59,7 @@ Closed = tuple[tuple[float, float | None], ...]
 
 
 class Segments:
-    """Begins, watches over and ends them. Callers see to it that one session has one call at a time."""
+    """Begins, checks and ends segments. Callers must make only one call at a time for a session."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Segments:
         notify: Notify,
         clock: Clock,
     ) -> None:
-        """`policy` gives the text that people of a session agree to, as it is in force."""
+        """`policy` returns the text in force that people of a session agree to."""
         self._engine = engine
         self._ledger = ledger
         self._consents = consents
@@ -81,28 +81,28 @@ class Segments:
         self._notify = notify
         self._clock = clock
         self._live: set[str] = set()
-        self._only: dict[str, frozenset[Pubkey]] = {}  # whom the engine records, all of whom agree
-        self._agreed: dict[str, str] = {}  # to this text
+        self._only: dict[str, frozenset[Pubkey]] = {}  # the people whom the engine records; all of them agree
+        self._agreed: dict[str, str] = {}  # the text to which they agreed
 
     def is_active(self, session_address: str) -> bool:
-        """Whether a session is being recorded: newcomers then agree before they enter."""
+        """Whether a session is being recorded: newcomers must then agree before they enter."""
         return session_address in self._live
 
     def invalidate_consents(self) -> None:
-        """The policy has other words now: whom it is about is asked again."""
+        """Note that the policy has changed: all people who are recorded must agree again."""
         self._only.clear()
 
     async def undecided(self, row: LiveSessionRow) -> list[Pubkey]:
-        """Who of those in the room has not agreed."""
+        """The people in the room who have not agreed."""
         room, _ = await self._room_and_answers(row, await self._consents.roster(row))
         found = objection(room)
         return list(found.people) if found is not None else []
 
     async def begin(self, row: LiveSessionRow) -> Rejection | None:
-        """Begin a take, or say why not. While one is on it changes nothing."""
+        """Begin a segment, or return why not. During a segment it changes nothing."""
         if row.session_address in self._live:
             return None
-        self._live.add(row.session_address)  # first, so that whoever comes while we look agrees at the door
+        self._live.add(row.session_address)  # first, so that people who come during the check agree at the door
         has_begun = False
         try:
             refused = await self._begun(row)
@@ -115,7 +115,7 @@ class Segments:
         return refused
 
     async def pause(self, session_address: str, reason: str, words: str) -> None:
-        """Close the take, then stop the engine: what it captures in between is cut off with the take."""
+        """Close the segment, then stop the engine: what it captures in between is cut off."""
         session = await self._ledger.session(session_address)
         row = None if session is None else await self._ledger.current(session)
         if session is None or row is None or row.state != RecordingStage.RECORDING:
@@ -126,7 +126,7 @@ class Segments:
         await self._notify(session_address, words)
 
     async def close(self, row: RecordingRow, reason: str | None) -> RecordingRow:
-        """End the take in the ledger."""
+        """End the segment in the ledger."""
         row = await self._ledger.change(
             row, RecordingStage.PAUSED, takes=_closed(row, self._clock.now()), reason=reason
         )
@@ -134,7 +134,7 @@ class Segments:
         return row
 
     async def attend(self, stale: RecordingRow, doubtful: frozenset[str] | None) -> None:
-        """Look at a recording that is not over. `doubtful`: whose answer may have changed; None for everybody's."""
+        """Check a recording that is not over. `doubtful`: people whose answer may have changed; None for all."""
         session = await self._ledger.session(stale.session_address)
         row = next((one for one in await self._ledger.of(stale.session_address) if one.id == stale.id), None)
         if session is None or row is None:
@@ -153,15 +153,15 @@ class Segments:
         if (found := objection(room)) is not None:
             return _refusal(found, len(room.roster or ()))
         recording = await self._ledger.open(row)
-        if recording.engine_on:  # the engine may still run from before: its files are brought first
+        if recording.engine_on:  # the engine may still run from before: its files are collected first
             await self._halt(recording, row)
         before = recording.takes
         takes = (*before, (self._clock.now(), None))
-        access = access_of(row, recording.access) if before else access_of(row)  # of several takes the narrower
+        access = access_of(row, recording.access) if before else access_of(row)  # of several segments the narrower
         recording = await self._write(recording, RecordingStage.RECORDING, answers, takes=takes, access=access)
         try:
             begun = await self._engine.start_recording(_room_of(row), only=sorted(answers))
-        except EngineUnavailable as error:  # perhaps it did begin: it is told to stop as soon as it is back
+        except EngineUnavailable as error:  # it may have begun: it is told to stop as soon as it answers again
             await self._ledger.change(recording, RecordingStage.PAUSED, takes=before, reason=str(error))
             raise
         if isinstance(begun, Rejection):
@@ -173,18 +173,18 @@ class Segments:
         return None
 
     async def _check(self, row: RecordingRow, session: LiveSessionRow, doubtful: frozenset[str] | None) -> None:
-        """Pause where somebody in the room does not agree any more; record those who came and do.
+        """Pause if a person in the room no longer agrees; record newcomers who agree.
 
-        Only newcomers and the doubtful are asked about: a thousand arrivals are not a million looks.
+        Only newcomers and doubtful people are checked: a thousand arrivals must not cost a million checks.
         """
         roster = await self._consents.roster(session)
         if roster is None:
-            return  # those who were there had agreed, and nobody enters without
-        if self._agreed.get(row.session_address) != self._policy(session):  # the session says something else by now
+            return  # the people who were there had agreed, and no person enters without agreeing
+        if self._agreed.get(row.session_address) != self._policy(session):  # the session's policy has changed since
             doubtful = None
         recorded = self._only.get(row.session_address, frozenset())
-        everybody = roster if doubtful is None else roster & doubtful
-        room, answers = await self._room_and_answers(session, everybody | (roster - recorded))
+        to_check = roster if doubtful is None else roster & doubtful
+        room, answers = await self._room_and_answers(session, to_check | (roster - recorded))
         found = objection(room)
         if found is not None and found.reason is not ObjectionReason.NOBODY_PRESENT:
             await self.pause(row.session_address, _refusal(found, len(roster)).detail, WITHDRAWN)
@@ -196,7 +196,7 @@ class Segments:
             self._only[row.session_address] = recorded.union(answers)
 
     async def _halt(self, row: RecordingRow, session: LiveSessionRow) -> None:
-        """Stop the engine and bring its files. One that is away is tried again with the next turn."""
+        """Stop the engine and collect its files. An engine that does not answer is tried again at the next turn."""
         room = _room_of(session)
         try:
             await self._engine.stop_recording(room)
@@ -209,7 +209,7 @@ class Segments:
         await self._ledger.change(row, engine_on=False)
 
     async def _finish(self, row: RecordingRow, session: LiveSessionRow) -> None:
-        """The session is over: what was recorded is made, if anything was."""
+        """After the session: hand the recording over to be made, if there is anything in it."""
         self._off(row.session_address)
         try:
             await self._engine.stop_recording(_room_of(session))
@@ -217,9 +217,9 @@ class Segments:
             _log.warning("the engine was not told to stop", action="recording.finish", reason=str(error))
         now = self._clock.now()
         ended = dict(enumerate(end for _, end in session.runs)).get(row.run)
-        # runs end on whole seconds, rounded down: what was said in the last one is part of it
+        # runs end on whole seconds, rounded down: the last second belongs to the recording
         takes = _closed(row, now if ended is None else min(ended + 1.0, now))
-        if not takes:  # opened, and refused by the engine: there is nothing to make a file of
+        if not takes:  # it was opened, and the engine refused: there is nothing to make a file from
             await self._ledger.forget(row)
             return
         await self._ledger.change(row, RecordingStage.PENDING, takes=takes, engine_on=False, reason=None)
@@ -233,7 +233,7 @@ class Segments:
         takes: Closed,
         access: str | None,
     ) -> RecordingRow:
-        """A take with these people, together with their signed answers."""
+        """Store a segment with these people, together with their signed answers."""
 
         async def also(tx: Transaction, session: LiveSessionRow) -> LiveSessionRow:
             await self._consents.keep(tx, row.session_address, answers)
@@ -268,7 +268,7 @@ class Segments:
 
 
 def _closed(row: RecordingRow, at: float) -> Closed:
-    """The takes with the last one ended."""
+    """The segments, with the last one ended."""
     if not row.takes or row.takes[-1][1] is not None:
         return row.takes
     start = row.takes[-1][0]

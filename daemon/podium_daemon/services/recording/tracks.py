@@ -1,4 +1,4 @@
-"""The tracks of a recording on this machine: brought here from the engine, written down, and made into a job."""
+"""The tracks of a recording on this machine: collected from the engine, listed, and made into a mixing job."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LEADERS: Final = 2  # ranks of one kind: the instructor's, then the co-hosts'
 
 
 class _Track(msgspec.Struct, frozen=True):
-    """A collected file: its name in the folder of its list."""
+    """A collected file, by its name in the folder of its list."""
 
     name: str
     kind: TrackKind
@@ -38,14 +38,14 @@ _decode: Final = msgspec.json.Decoder(tuple[_Track, ...]).decode
 
 
 class Tracks:
-    """A folder for each recording, and in it one for each time that something was collected."""
+    """The tracks in a folder for each recording, with one subfolder for each collection."""
 
     def __init__(self, folder: Path, engine: ConferenceEngine) -> None:
         self._folder = folder
         self._engine = engine
 
     async def collect(self, row: RecordingRow, room: RoomId) -> Rejection | None:
-        """Bring what the engine has recorded so far. What was brought before may come again: it counts once.
+        """Copy what the engine has recorded so far to this machine. A track that comes again counts once.
 
         Raises:
             EngineUnavailable: the engine does not answer.
@@ -67,14 +67,14 @@ class Tracks:
     async def job(
         self, row: RecordingRow, session: LiveSessionRow, layout: Layout, max_bytes: int
     ) -> tuple[MixJob, tuple[str, ...]]:
-        """What to make out of all that was collected, and notes on what is left out of it.
+        """The mixing job for all collected tracks, and notes on tracks that are left out.
 
         Raises:
             OSError: the tracks cannot be read.
         """
         found = await asyncio.to_thread(_read_lists, self._place(row))
         takes = [(start, end) for start, end in row.takes if end is not None]
-        # an engine has been told whom to record; whoever is in it all the same has not agreed
+        # an engine has been told whom to record; any other person in its files has not agreed
         agreed = [track for track in found if track.pubkey is None or track.pubkey in row.recorded]
         notes = tuple(f"{_label(track)}: left out, not agreed to" for track in found if track not in agreed)
         files = [_file(track, session, takes) for track in agreed]
@@ -85,11 +85,11 @@ class Tracks:
         return job, notes
 
     async def clear(self, row: RecordingRow) -> None:
-        """Delete them."""
+        """Delete the tracks of a recording."""
         await asyncio.to_thread(shutil.rmtree, self._place(row), ignore_errors=True)
 
     async def discard(self, room: RoomId) -> None:
-        """Have the engine delete what it has recorded in a room, if it keeps such a thing."""
+        """Have the engine delete its files of a room, if it keeps any."""
         if isinstance(self._engine, Discarding):
             await self._engine.discard_recording(room)
 
@@ -106,11 +106,11 @@ def _fresh_folder(place: Path) -> Path:
 
 
 def _write_list(into: Path, collected: Collected) -> None:
-    """Write down what the files are, whole or not at all: a crash in between leaves a folder that does not count."""
+    """Write the list of files, complete or not at all: a crash in between leaves a folder that does not count."""
     tracks = [
         _Track(track.path.name, track.kind, track.pubkey, track.started_at)
         for track in collected.tracks
-        # names are the daemon's; a path that leads elsewhere would have us read another file to everybody
+        # names are made by the daemon; a path that leads outside would have us publish another file
         if track.path.parent.resolve() == into.resolve() and not track.path.is_symlink()
     ]
     temporary = into / f".{_LIST}"
@@ -122,12 +122,12 @@ def _write_list(into: Path, collected: Collected) -> None:
 
 
 def _read_lists(place: Path) -> list[RecordedTrack]:
-    """Every track once: engines may give all they have, each time they are asked."""
+    """Read every track once: engines may give all their files at each collection."""
     found: dict[tuple[TrackKind, str | None, float], RecordedTrack] = {}
     lists = sorted(place.glob(f"*/{_LIST}"), key=lambda path: int(path.parent.name), reverse=True)
     for path in lists:
         for track in _read_list(path):
-            # the newest copy is the longest: it may have been asked for while it was still being written
+            # the newest copy is the longest: an earlier one may have been made during the recording
             found.setdefault((track.kind, track.pubkey, track.started_at), track)
     return sorted(found.values(), key=lambda track: track.started_at)
 

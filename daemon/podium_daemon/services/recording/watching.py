@@ -1,7 +1,7 @@
-"""Watching a recording: one signed login opens it, played segments earn credit, enough of them complete the session.
+"""Watching a recording: one signed login opens it, played segments earn credit, and enough credit is completion.
 
-The credit is `protocol.live.watching`: distinct seconds, and no more of them than the clock allows. What is completed
-here is attested by the attendance service, which looks at the rows.
+The rule is `protocol.live.completion`: distinct seconds, and no more of them than the clock allows. The attendance
+service, which follows the rows, attests a completion.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from podium_storage.table.models import LiveSessionRow, RecordingRow, WatchRow
 
 _log = structlog.get_logger(__name__)
 LASTS: Final = 12 * 3600  # seconds; a long recording with a long pause
-MAX_OPEN: Final = 20_000  # anybody may open a public recording: the oldest is forgotten
+MAX_OPEN: Final = 20_000  # any visitor may open a public recording: beyond it the oldest player is forgotten
 _BY_LEADERS: Final = (RecordingStage.REVIEW, RecordingStage.AVAILABLE, RecordingStage.UNPUBLISHED)
 _COMING: Final = (RsvpStatus.CONFIRMED.value, RsvpStatus.TENTATIVE.value)
 _BY_RECORDING: Final = "[lessonId+pubkey+sha256]"
@@ -36,7 +36,7 @@ _CLOSED: Final = Rejection(Slug.VIEWING, "this player is not open any more", "Op
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
-    """An open player: its secret, the recording, and what its person has seen of it so far."""
+    """An open player: its secret, the recording, and what the viewer has seen of it so far."""
 
     secret: str
     recording: RecordingRow
@@ -47,8 +47,10 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Watching:
-    """Opens players and takes their reports. Players and what was seen are in the store, so that a restart costs nobody
-    what they watched; allowances are in memory, and after a restart taken from the last report.
+    """Opens players and takes their reports.
+
+    Players and watched spans are in the store, so that no viewer loses them by a restart; allowances are in memory, and
+    after a restart follow from the last report.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class Watching:
         self._allowances: dict[tuple[str, str], ReportAllowance] = {}
 
     async def open(self, row: LiveSessionRow, login: VerifiedEvent) -> Opened | Rejection:
-        """Open the newest recording of a session to whoever signed `login`."""
+        """Open the newest recording of a session for the person who signed `login`."""
         recording = await self.newest(row, login.pubkey)
         if recording is None:
             return Rejection(
@@ -84,9 +86,9 @@ class Watching:
         return Opened(secret=secret, recording=recording, seen=seen)
 
     async def report(self, secret: str, played: Sequence[Segment]) -> tuple[WatchRow, int] | Rejection:
-        """Credit segments (seconds of the recording, from and to) that a player says were played.
+        """Credit segments (from and to, in seconds of the recording) that a player reports as played.
 
-        Returns what has been seen, and the recording's length in milliseconds.
+        Returns the watched spans, and the recording's length in milliseconds.
         """
         viewing = await self._viewing(secret)
         if viewing is None:
@@ -97,7 +99,7 @@ class Watching:
             key = [viewing.lesson, viewing.pubkey, viewing.sha256]
             before = await table.where(_BY_RECORDING).equals(key).first()
             if before is None:
-                return None  # it was deleted with the session's attendance (retention)
+                return None  # the row was deleted with the session's attendance (retention)
             after = self._credited(before, played, viewing.length)
             if after.spans != before.spans or after.completed_at != before.completed_at:
                 await table.put(after)
@@ -106,27 +108,27 @@ class Watching:
         try:
             row = await self._store.database.transact(scope)
         except StoreError:
-            # what was not stored was not credited: the allowance is taken from the last report that was
+            # a report that was not stored earns no credit: the allowance follows from the last stored one
             self._allowances.pop((viewing.sha256, viewing.pubkey), None)
             raise
         return _CLOSED if row is None else (row, viewing.length)
 
     async def opens(self, secret: str, row: LiveSessionRow, recording: RecordingRow) -> bool:
-        """Whether a player's secret lets its holder read the file of a recording, as it stands now."""
+        """Whether a player's secret lets its holder read the file of a recording now."""
         viewing = await self._viewing(secret)
         if viewing is None or viewing.sha256 != recording.sha256:
             return False
         return await self.may_watch(row, recording, Pubkey(viewing.pubkey))
 
     async def newest(self, row: LiveSessionRow, pubkey: Pubkey) -> RecordingRow | None:
-        """The recording that a session shows to somebody: that of the last run that has one."""
+        """The recording of a session that `pubkey` is shown: that of the last run that has one."""
         rows = await self._store.recordings.where("lessonId").equals(row.session_address).to_list()
         stages = _BY_LEADERS if _leads(row, pubkey) else (RecordingStage.AVAILABLE,)
         shown = [one for one in rows if one.state in stages and one.sha256]
         return max(shown, key=lambda one: one.run, default=None)
 
     async def may_watch(self, row: LiveSessionRow, recording: RecordingRow, pubkey: Pubkey) -> bool:
-        """Whether somebody may see a recording of the session: as semantics.md has it, "Who may see it"."""
+        """Whether `pubkey` may see a recording of the session (semantics.md, "Who may see it")."""
         if _leads(row, pubkey):
             return True
         if recording.state != RecordingStage.AVAILABLE:
@@ -169,12 +171,12 @@ class Watching:
             before, spans=tuple(tuple(span) for span in earned.spans), watched=earned.watched, updated_at=at
         )
         if before.completed_at is not None:
-            return after  # never taken back, and never later than it was
+            return after  # a completion is never withdrawn, and never becomes later
         seconds = [(start / 1000, end / 1000) for start, end in after.spans]
         done = by_recording(seconds, length / 1000, now=at, policy=self._policy())
         if done is None:
             return after
-        _log.info("somebody watched the recording", action="recording.watched", session=before.session_address)
+        _log.info("a viewer watched the recording", action="recording.watched", session=before.session_address)
         return msgspec.structs.replace(after, completed_at=done.at)
 
     def _recalled(self, before: WatchRow, now: float) -> ReportAllowance:

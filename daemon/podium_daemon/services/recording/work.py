@@ -1,7 +1,7 @@
-"""From tracks to a published recording: collected, mixed in a process of its own, kept, read back, made known.
+"""From tracks to a published recording: collected, mixed in a process of its own, stored, read back, published.
 
-Each step is written down before the next one begins. A daemon that died in the middle begins again with the tracks it
-has collected; what failed says why, keeps its tracks and can be tried again.
+Each step is stored before the next one begins. A daemon that died in the middle begins again with the tracks it has
+collected; a failed recording says why, keeps its tracks and can be tried again.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from podium_protocol.live.session import RecordingAccess
 from podium_storage.table.models import LiveSessionRow, RecordingRow
 
 _log = structlog.get_logger(__name__)
-ATTEMPTS: Final = 60  # to reach an engine that is away, one every five seconds
-_TOLD_EVERY: Final = 5  # percent: a progress bar needs no more, and each is a transaction
+ATTEMPTS: Final = 60  # to reach an engine that does not answer, one every five seconds
+_TOLD_EVERY: Final = 5  # percent: a progress bar needs no more, and each step is a transaction
 _MEGABYTE: Final = 1_000_000
 _AGAIN: Final = 3600  # seconds until a server that did not delete a file is asked again
 
 
 class WorkSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How recordings are made; `review`: whoever leads looks at them before they are published."""
+    """How recordings are made; `review`: the instructor or a co-host checks them before they are published."""
 
     layout: Layout = Layout.SPEAKER
     keep_tracks: bool = False
@@ -68,7 +68,7 @@ class RecordingWork:
         publisher: RecordingPublisher,
         clock: Callable[[], float],
     ) -> None:
-        """`guarded_keeper`: where those go that not anybody may see, whatever the others do."""
+        """`guarded_keeper`: stores recordings that are not public, wherever the others are stored."""
         self.settings = settings
         self._ledger = ledger
         self._tracks = tracks
@@ -82,7 +82,7 @@ class RecordingWork:
 
         Raises:
             EngineUnavailable: the engine does not answer, and it has not been asked often enough to give up.
-            PodiumError: something else is away that is worth waiting for; it is pending again.
+            PodiumError: another part, such as the signer or the disk, fails for now; the recording is pending again.
         """
         session = await self._ledger.session(row.session_address)
         if session is None or session.conference_room_id is None:
@@ -95,13 +95,13 @@ class RecordingWork:
             _log.error("a recording failed", action="recording.failed", session=row.session_address, why=error.reason)
             return await self._ledger.change(row, RecordingStage.FAILED, reason=error.reason)
         except PodiumError:
-            # the signer or the disk of the database: it is tried again, from the tracks
+            # the signer or the disk of the database failed: it is tried again, from the tracks
             if row.state == RecordingStage.PROCESSING:
                 await self._ledger.change(row, RecordingStage.PENDING, progress=0)
             raise
 
     async def publish(self, row: RecordingRow, session: LiveSessionRow) -> Rejection | None:
-        """Publish what is kept here: a public one where recordings are kept that anybody may see."""
+        """Publish a recording that is stored here; a public one is stored where public recordings are."""
         is_public = access_of(session, row.access) is RecordingAccess.PUBLIC
         keeper = self._keeper if is_public else self._guarded_keeper
         assert row.sha256 is not None, "what was made has its hash"
@@ -122,7 +122,7 @@ class RecordingWork:
         return None
 
     async def unpublish(self, row: RecordingRow) -> Rejection | None:
-        """Take it back: it stays here, for those who lead."""
+        """Withdraw a recording: it stays here for instructor and co-hosts."""
         assert row.sha256 is not None, "what was made has its hash"
         if not await asyncio.to_thread(self._guarded_keeper.path_of(row.sha256).exists):
             return Rejection(
@@ -136,12 +136,12 @@ class RecordingWork:
         return None
 
     async def delete(self, row: RecordingRow) -> None:
-        """Delete it: from pages and status at once, then the file; one that a server keeps is tried again each hour."""
+        """Delete a recording from pages and status at once, then its file; a server that fails is tried each hour."""
         row = await self._publisher.withdraw(row, RecordingStage.DELETED, attach_at=int(self._clock()))
-        await self._file_gone(row)  # the link in the session's event takes the instructor's signer: see `settle`
+        await self._file_gone(row)  # removing the link from the session needs the instructor's signer: see `settle`
 
     async def settle(self, row: RecordingRow) -> RecordingRow:
-        """What is left to do of a recording: its file if it is deleted, its link in the session's event."""
+        """Finish the rest of a recording: the file of a deleted one, and the link in the session's event."""
         if row.state == RecordingStage.DELETED:
             row = await self._file_gone(row)
         return row if row.state == RecordingStage.DELETED and row.store else await self._publisher.attach(row)
@@ -154,7 +154,7 @@ class RecordingWork:
         return await self._ledger.change(row, store=None, reason=None)
 
     async def forget(self, row: RecordingRow) -> Rejection | None:
-        """Delete the file of a recording, and its tracks; says why not where its keeper does not let go of it."""
+        """Delete the file and the tracks of a recording; return why not if its keeper does not delete it."""
         keepers = {keeper.name: keeper for keeper in (self._guarded_keeper, self._keeper)}
         keeper = keepers.get(row.store or "")
         if row.sha256 is not None and row.store is not None:
@@ -177,7 +177,7 @@ class RecordingWork:
             await self._ledger.change(row, attempts=row.attempts + 1)
             raise
         if refused is not None:
-            # a room that is gone has nothing more to give; what was collected before may be all there is
+            # a room that is gone gives no more tracks; those collected before may be all there are
             _log.info("nothing more was collected", action="recording.collect", why=refused.detail)
 
     async def _made(self, row: RecordingRow, session: LiveSessionRow) -> RecordingRow:
@@ -227,7 +227,7 @@ class RecordingWork:
         return done
 
     async def _discard(self, row: RecordingRow, session: LiveSessionRow) -> None:
-        """Have the engine forget the media too, unless another run of the session still needs them."""
+        """Have the engine delete its media too, unless another run of the session still needs them."""
         runs = await self._ledger.of(row.session_address)
         if all(run.state in _MADE for run in runs) and session.conference_room_id is not None:
             await self._tracks.discard(RoomId(session.conference_room_id))

@@ -1,1 +1,1 @@
-"""Reminders: planned, wrapped, sent and accounted for; and the answers to them."""
+"""Reminders: planned, wrapped, sent, with their delivery recorded; and the answers to them."""

@@ -1,6 +1,6 @@
-"""Which messages somebody is owed: ledger rows out of sessions, RSVPs and attendance. Level-triggered and idempotent.
+"""Which messages a person is to get: ledger rows from sessions, RSVPs and attendance. Level-triggered and idempotent.
 
-Whatever happened while nobody looked, planning again from the rows as they are gives the same ledger.
+Whatever changed while the daemon was down, planning again from the present rows gives the same ledger.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _BEGUN: Final = "the session has begun"
 
 
 class Recipient(msgspec.Struct, frozen=True, kw_only=True):
-    """One person as far as the messages of one session go."""
+    """The facts about one person that decide about the messages of one session."""
 
     pubkey: str
     rsvp: RsvpRow | None
@@ -29,14 +29,14 @@ class Recipient(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def standing(self) -> Standing:
-        """What they are to the session."""
+        """Their standing in the session."""
         status = RsvpStatus(self.rsvp.status) if self.rsvp else None
         waitlisted = self.rsvp is not None and self.rsvp.seat == "waiting"
         return Standing.of(status, waitlisted=waitlisted, attended=self.attended)
 
 
 class PlannerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`confirmations`: whether RSVPs are confirmed; `recordings`: whether their publication is told."""
+    """`confirmations`: whether RSVPs are confirmed; `recordings`: whether people are told of recordings."""
 
     policy: ReminderPolicy
     confirmations: bool = True
@@ -51,13 +51,13 @@ def plan_for(
     settings: PlannerSettings,
     now: int,
 ) -> list[LedgerRow]:
-    """The rows to write for one person: new ones, and those that became void.
+    """Return the rows to write for one person: new ones, and those that became void.
 
     Args:
-        session: as it is.
-        recipient: as they are.
-        ledger: their rows for this session, of every epoch.
-        settings: what is sent.
+        session: its present row.
+        recipient: the present facts about the person.
+        ledger: the person's rows for this session, of every epoch.
+        settings: which messages are sent.
         now: Unix seconds.
     """
     void = [_void(row, now) for row in ledger if _is_void(row, session)]
@@ -84,7 +84,7 @@ _NOT_THEN = "the session was moved or cancelled"
 _OF_RECORDINGS = (ReminderMessage.RECORDING, ReminderMessage.RECORDING_GONE)
 _TAKEN_BACK = ("unpublished", "deleted")
 _PLANNED = frozenset({LedgerState.SCHEDULED, LedgerState.PREPARED})
-_REMEMBERED = "remembered"  # by a service that lost its disk: people were told then
+_REMEMBERED = "remembered"  # restored by a service that lost its disk: people were told before
 _ON_THE_WIRE = (LedgerState.CLAIMED, LedgerState.SENT)
 _Owed = tuple[PlannedMessage, int | None]
 
@@ -152,7 +152,7 @@ def _was_told_cancelled(ledger: Sequence[LedgerRow]) -> bool:
 def _answer(
     session: LiveSessionRow, recipient: Recipient, ledger: Sequence[LedgerRow], settings: PlannerSettings
 ) -> PlannedMessage | None:
-    """One answer to an RSVP, not one an epoch; the place on the waiting list is told with the seat's own change."""
+    """One answer to an RSVP, not one for each epoch; the seat's own change tells the place on the waiting list."""
     assert recipient.rsvp is not None, "only RSVPs are answered"
     told = {ReminderMessage.CONFIRMATION, ReminderMessage.WAITLISTED, ReminderMessage.PROMOTED}
     if not settings.confirmations or any(row.message in told for row in ledger):
@@ -186,7 +186,7 @@ def _moved(session: LiveSessionRow, rsvp: RsvpRow, ledger: Sequence[LedgerRow], 
 
 
 def _told_start(session: LiveSessionRow, ledger: Sequence[LedgerRow]) -> int:
-    """The start this person was last told: that of before the first move nobody has told them of yet."""
+    """The start that this person was last told: the one before the first move of which they were not told yet."""
     assert session.moved_from is not None, "asked for moved sessions only"
     untold = [
         row
@@ -210,7 +210,7 @@ def _news(planned: PlannedMessage, recipient: Recipient) -> Iterator[_Owed]:
 
 
 def _begun(row: LedgerRow, session: LiveSessionRow, policy: ReminderPolicy, now: int) -> LedgerRow | None:
-    """The reminder as it is owed now that the session has begun at another moment than it was planned for."""
+    """The reminder after the session began at another time than it was planned for; None if nothing changes."""
     began_at = session.began_at
     message, state = ReminderMessage(row.message), LedgerState(row.state)
     is_ahead = message.is_offset and state.is_unsent and row.epoch == session.epoch
@@ -242,9 +242,9 @@ def _void(row: LedgerRow, now: int) -> LedgerRow:
 
 
 def _by_other_offsets(row: LedgerRow, session: LiveSessionRow, policy: ReminderPolicy, now: int) -> LedgerRow | None:
-    """A reminder that was planned before the offsets were configured anew; None where nothing changes for it.
+    """A reminder planned before the offsets were changed, with its new times; None if nothing changes.
 
-    One whose time by the new offsets is past keeps the old time: nobody gets a reminder at the moment of a reload.
+    If its new time is past it keeps the old one: a reload must not send reminders at once.
     """
     is_ahead = ReminderMessage(row.message).is_offset and row.state in _PLANNED and row.epoch == session.epoch
     if session.state != SessionState.SCHEDULED or not is_ahead:

@@ -1,4 +1,4 @@
-"""Private messages to people: planned into the ledger, wrapped before they are due, sent once, and accounted for."""
+"""Private messages to people: planned in the ledger, wrapped before they are due, sent once, with delivery recorded."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class ReminderService:
         past: Moment | None = None,
         lists_read: ListsRead = lambda _: True,
     ) -> None:
-        """`past`: when everything is read that says who wants to be written to; None: it is.
+        """`past`: when all `stop` messages of the past are read; None: they are.
 
-        `lists_read`: whether all was read of where somebody reads messages; only then are they unreachable.
+        `lists_read`: whether all relays were read for a person's message relays; only then is the person unreachable.
         """
         self._past = past
         self._wrapper = wrapper
@@ -67,7 +67,7 @@ class ReminderService:
 
     @property
     def settings(self) -> ReminderSettings:
-        """What is sent when; a reload replaces it."""
+        """The settings in force; a reload replaces them."""
         return self._sender.settings
 
     @settings.setter
@@ -80,7 +80,7 @@ class ReminderService:
         return self.settings.planner.policy
 
     async def run(self, stop: Stop) -> None:
-        """Plan, prepare and send until told to stop; begins once it is read who wants no messages (any more)."""
+        """Plan, prepare and send until the stop; begins once it is known who wants no messages (any more)."""
         if self._past is not None and not await comes(self._past, stop):
             return
         names = (table.name for table in (self._store.sessions, self._store.rsvps, self._store.attendance))
@@ -157,7 +157,7 @@ class ReminderService:
     # -- accounting
 
     async def _account(self, batch: Batch, now: int) -> None:
-        """Write down what the relays said."""
+        """Store the relays' answers."""
         if batch.resync:
             claimed = (
                 await self._store.ledger.where("[state+dueAt]")
@@ -175,7 +175,7 @@ class ReminderService:
             await self._store.database.transact(lambda tx: self._write_down(tx, told, now))
 
     async def _told(self, references: Collection[str]) -> dict[int, list[Delivery]]:
-        """What the relays said, by ledger row."""
+        """The relays' answers by ledger row."""
         told: dict[int, list[Delivery]] = defaultdict(list)
         for one in await self._outbox.status_of_references(sorted(references)):
             if (row_id := ledger_id(one.reference)) is not None:
@@ -191,9 +191,9 @@ class ReminderService:
             await self._store.rsvps.within(tx).where("[lessonId+pubkey]").any_of(reminded).modify(reminder_sent=True)
 
     async def _retry_undeliverable(self, batch: Batch, now: int) -> None:
-        """Look again where people read messages: at once when they say so, else hourly, until the message is too late.
+        """Look people's message relays up again: at once when a list comes, else hourly, until it is too late.
 
-        Whoever still says nothing costs a look and no write.
+        A person who still names none costs a read and no write.
         """
         if batch.resync or now >= self._look_again_at:
             self._look_again_at = now + self._policy.recheck_every
@@ -208,7 +208,7 @@ class ReminderService:
     # -- reads
 
     async def _next_due(self, now: int) -> float | None:
-        """When a message is to be wrapped or sent next."""
+        """The next time at which a message is to be wrapped or sent."""
         times: list[float] = []
         for state, ahead in ((LedgerState.SCHEDULED, self.settings.prepare_ahead), (LedgerState.PREPARED, 0)):
             query = self._store.ledger.where("[state+dueAt]").between([state, now + 1], [state, 2**53])
@@ -223,11 +223,11 @@ class ReminderService:
 
 
 def _touched(batch: Batch) -> dict[str, set[str] | None]:
-    """Sessions that a batch asks to plan again, with the people concerned, or None for everybody."""
+    """Sessions to plan again after a batch, with the people concerned; None for all people."""
     touched: dict[str, set[str] | None] = {}
     for change in batch.changes:
         row = change.after or change.before
-        if isinstance(row, LiveSessionRow) and _concerns_everybody(change.before, change.after):
+        if isinstance(row, LiveSessionRow) and _concerns_all(change.before, change.after):
             touched[row.session_address] = None
         elif isinstance(row, RsvpRow | AttendanceRow):
             people = touched.setdefault(row.session_address, set())
@@ -237,13 +237,13 @@ def _touched(batch: Batch) -> dict[str, set[str] | None]:
 
 
 def _message_relay_lists(batch: Batch) -> set[str]:
-    """Whose list of message relays (kind 10050) came."""
+    """The people whose list of message relays (kind 10050) came."""
     events = (change.after for change in batch.changes)
     return {event.pubkey for event in events if isinstance(event, VerifiedEvent) and event.kind == kinds.DM_RELAY_LIST}
 
 
-def _concerns_everybody(before: object, after: object) -> bool:
-    """Whether a change of a session row changes what people are owed; a refreshed status does not."""
+def _concerns_all(before: object, after: object) -> bool:
+    """Whether a change of a session row changes people's messages; a refreshed status does not."""
     if not isinstance(before, LiveSessionRow) or not isinstance(after, LiveSessionRow):
         return True
     named = ("epoch", "state", "withdrawn", "moved_at", "recording_state", "title")
@@ -257,10 +257,10 @@ def _accounted(row: LedgerRow, deliveries: Sequence[Delivery], now: int) -> Ledg
         state = LedgerState.SENT
     elif DeliveryState.READY not in states:
         state = LedgerState.FAILED
-    # a relay that was given a second wrap is heard on that one
+    # of a relay that got a second wrap, the answer to that one counts
     said = tuple({one.relay: one.last_message or one.state.value for one in deliveries}.items())
     if (state, said) == (row.state, row.relays):
-        return row  # where everything is read again, most of it is known
+        return row  # after a resync most rows are known already
     return msgspec.structs.replace(row, state=state, relays=said, updated_at=now)
 
 

@@ -1,9 +1,9 @@
-"""RSVPs and opt-outs by message: somebody answers a reminder with yes, maybe, no, stop or stop all.
+"""RSVPs and opt-outs by message: a participant answers a reminder with yes, maybe, no, stop or stop all.
 
-What was said is also sealed for ourselves, so that a lost disk forgets none of it. What was said while we were away is
-judged once everything is read that it may be about. The sender is who signed the seal. Everything that is no such
-answer is counted and forgotten. Only to people to whom we wrote first we answer back: to an answer that we cannot
-place, and once for each session to what is no answer, with what can be said. So nobody is written to in a loop.
+Each answer is also sealed for ourselves, so that it survives a lost disk. Answers from the time when the daemon was
+down are judged once all events that they may be about are read. The sender is the key that signed the seal. All other
+messages are counted and dropped. We write back only to people to whom we wrote first: to an answer that we cannot
+place, and once for each session, to a message that is no answer, with what can be said. So no loop of messages arises.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ from podium_storage.store import Store
 from podium_storage.table.models import LedgerRow, LetterRow, LiveSessionRow
 
 _log = structlog.get_logger(__name__)
-_BATCH: Final = 100  # wraps opened in one go on a thread: some 40 ms
-_WRAPS: Final = 25  # messages wrapped before others get their turn: about 10 ms
+_BATCH: Final = 100  # wraps opened at a time on a thread: some 40 ms
+_WRAPS: Final = 25  # messages wrapped before the event loop gets a turn: about 10 ms
 _TOLD: Final = (LedgerState.CLAIMED, LedgerState.SENT, LedgerState.FAILED)  # failed: a lost OK may still have arrived
 _EXPLAIN_WITHIN: Final = 24 * 3600  # seconds; an older reply was read again after a loss, and its writer has moved on
 _WRITTEN: Final = (kinds.PRIVATE_MESSAGE, kinds.REACTION)
@@ -68,9 +68,10 @@ def _nothing_remembered(_pubkey: Pubkey) -> int:
 
 
 class Replies:
-    """Reads gift wraps. `counts` says what became of them, by name.
+    """Reads gift wraps. `counts` holds their outcomes by name.
 
-    `caught_up` is set once everything that was said while we were away has its effect: until then nobody is written to.
+    `caught_up` is set once all messages from the time when the daemon was down have had their effect. Until then no
+    message is sent.
     """
 
     name = "replies"
@@ -93,23 +94,23 @@ class Replies:
         page_of: Callable[[LiveSessionRow], str] | None = None,
         asked_by: AskedBy = nothing_asked,
     ) -> None:
-        """Join what replies need.
+        """Take the parts that replies need.
 
         Args:
-            secret: the service's.
-            store: for what people were told, and for what they say.
-            mirror: for where people read messages.
-            outbox: takes what is written back.
+            secret: the service's key.
+            store: holds what people were told, and takes their answers.
+            mirror: holds people's lists of message relays.
+            outbox: takes the messages that are written back.
             rsvps: takes answers.
             opened: the wraps that had their effect.
-            letters: take what we seal for ourselves.
-            others: is given every rumor that is no letter, before the letters of its batch are read.
-            clock: says when it is.
-            random_bytes: makes wraps.
+            letters: takes the copies that we seal for ourselves.
+            others: gets every rumor that is no message, before the messages of its batch are read.
+            clock: the daemon's.
+            random_bytes: the entropy of wraps.
             past: when sessions, RSVPs and our own memory are read; None: they are.
             page_of: gives the address of a session's page.
-            remembered: when somebody last said something that our own memory has (Unix seconds), 0 for never.
-            asked_by: what the recipients' relays are known to ask of a wrap.
+            remembered: the time (Unix seconds) of a person's newest message among our own copies, 0 for none.
+            asked_by: what recipients' relays are known to ask of a wrap.
         """
         self._secret = secret
         self._asked_by = asked_by
@@ -134,7 +135,7 @@ class Replies:
         self.tasks = Watched(self.name)
 
     async def run(self, stop: Stop) -> None:
-        """Wait for the past and judge what was said in it, until told to stop."""
+        """Wait for the past and judge the messages in it, until the stop."""
         if self._past is None or await comes(self._past, stop):
             await self.tasks.guard(self._catch_up(stop))
 
@@ -144,15 +145,15 @@ class Replies:
         await stop.wait()
 
     async def past_is_read(self) -> None:
-        """Judge what was said while we were away, in the order in which it was said; then what comes counts at once.
+        """Judge messages from the time when the daemon was down, in their order; from then on each counts at once.
 
         Raises:
-            StoreError: not everything was stored; call it again.
+            StoreError: not all was stored; call it again.
         """
         now = int(self._clock.now())
         while self._waiting and not self.caught_up.is_set():
             part = sorted(self._waiting.values(), key=lambda letter: letter.at)[:_BATCH]
-            # before the disk was lost it was judged with more knowledge than there is now
+            # it was judged before the disk was lost, with more facts than there are now
             known = [letter.wrap_id for letter in part if letter.at <= self._remembered(letter.sender)]
             await self._judge([letter for letter in part if letter.wrap_id not in known], now, known)
             for letter in part:
@@ -160,7 +161,7 @@ class Replies:
         self.caught_up.set()
 
     async def take(self, wraps: Sequence[VerifiedEvent]) -> None:
-        """Deal with gift wraps whose signatures are good; each has its effects once, restarts included.
+        """Handle gift wraps whose signatures are good; each has its effect once, also across restarts.
 
         Raises:
             StoreError: nothing of the batch at hand was stored; the same wraps can be given again.
@@ -185,14 +186,14 @@ class Replies:
             await self._judge(letters, now)
             return
         self._waiting |= {letter.wrap_id: letter for letter in letters}
-        # what says nothing goes first, then the oldest
+        # messages without an answer are dropped first, then the oldest
         in_order = sorted(self._waiting, key=lambda key: self._waiting[key].reply is not None)
         for key in in_order[: max(0, len(self._waiting) - MAX_PAST)]:
             del self._waiting[key]
             self.counts["dropped"] += 1
 
     async def _judge(self, letters: Sequence[Heard], now: int, known: Sequence[EventId] = ()) -> None:
-        """Give letters their effect; `known` are wraps of such as had theirs."""
+        """Apply messages; `known` are wraps of messages that were applied before."""
         if letters or known:
             outcome = await self._store.database.transact(lambda tx: self._apply(tx, letters, now, known))
             self._account(outcome, now)
@@ -213,7 +214,7 @@ class Replies:
                 return None
         meant_for = tuple(tags.values(rumor.tags, "p"))
         if meant_for and self._secret.pubkey not in meant_for:
-            # words that were meant for others, sealed once more for us by somebody's client
+            # a message to another recipient, which a client sealed for us again
             self.counts["not_to_us"] += 1
             return None
         return Heard(
@@ -243,7 +244,7 @@ class Replies:
         return outcome
 
     def _memory_of(self, said: Said) -> Letter:
-        """What was said, for ourselves; the newest `stop` and the newest answer of each person and session."""
+        """The copy for ourselves: the newest `stop` and the newest answer of each person and session."""
         service = self._secret.pubkey
         topic = f"{'said' if said.reply.status else 'stop'}:{said.pubkey}"
         return Letter(
@@ -254,7 +255,7 @@ class Replies:
         )
 
     async def _people(self, tx: Transaction, pubkeys: Sequence[str]) -> dict[Pubkey, Correspondent]:
-        """Everybody who was written to or has an RSVP; the others are strangers."""
+        """The people who were written to or have an RSVP; all others are strangers."""
         bound = self._store.within(tx)
         ledger: list[LedgerRow | LetterRow] = [
             row
@@ -278,7 +279,7 @@ class Replies:
         return people
 
     async def _explain(self, tx: Transaction, outcome: Outcome, people: dict[Pubkey, Correspondent], now: int) -> None:
-        """Write back to those who may wonder: people we know, who wrote lately and were not told already."""
+        """Explain an unclear answer to people we know, who wrote recently and have not been told already."""
         asked = {
             letter.sender: (letter, why)
             for letter, why in outcome.unclear
@@ -299,7 +300,7 @@ class Replies:
         await self._outbox.add_many_within(tx, items)
 
     async def _help(self, tx: Transaction, outcome: Outcome, people: dict[Pubkey, Correspondent], now: int) -> None:
-        """Say what can be said, once for each person and session, to people we know who wrote lately."""
+        """Explain what can be said, once for each person and session, to people we know who wrote recently."""
         asked: dict[tuple[str, Pubkey], tuple[Heard, LiveSessionRow]] = {}
         for letter in outcome.puzzling:
             if (person := people.get(letter.sender)) is None:
@@ -358,7 +359,7 @@ class Replies:
         )
 
     def _account(self, outcome: Outcome, now: int) -> None:
-        """Count what is stored now; who said what is in no log."""
+        """Count what is stored now; the log does not say who said what."""
         self.counts["rsvp"] += len(outcome.answers)
         self.counts["opt_out"] += len(outcome.opt_outs)
         for letter, why in outcome.unclear:
@@ -377,7 +378,7 @@ class Replies:
 
 
 def _hopeless(wraps: Sequence[VerifiedEvent], opened: Sequence[nip59.Unwrapped | nip59.WrapRejected]) -> list[EventId]:
-    """Wraps that will never open; one that is dated ahead may, once its time has come."""
+    """The wraps that can never be opened; one that is dated ahead may be, once its time has come."""
     return [
         wrap.id
         for wrap, one in zip(wraps, opened, strict=True)

@@ -1,4 +1,4 @@
-"""What a message to the service comes to, given what its writer was told. No I/O: `Replies` reads and writes."""
+"""The effect of a message to the service, given what its sender was told. No I/O: `Replies` reads and writes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from podium_storage.table.models import LedgerRow, LetterRow, LiveSessionRow, Op
 
 
 class Heard(msgspec.Struct, frozen=True):
-    """What somebody wrote to us; `reply` is None where we do not understand it."""
+    """A message to us; `reply` is None if we do not understand it."""
 
     wrap_id: EventId
     rumor_id: EventId
@@ -29,7 +29,7 @@ class Heard(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct):
-    """What a batch of letters comes to."""
+    """The effects of a batch of messages."""
 
     answers: list[FoldedRsvp] = []
     opt_outs: dict[tuple[str, str], OptOutRow] = {}
@@ -40,9 +40,10 @@ class Outcome(msgspec.Struct):
 
 
 class Correspondent(msgspec.Struct):
-    """What we know of somebody who writes.
+    """The facts about the sender of a message.
 
-    `told` by us, what is `open` for them by its address, and `known_since` when this disk knows of the first of it.
+    `told`: the messages they got from us. `open`: the sessions they can answer, by address. `known_since`: since when
+    this disk has known of them.
     """
 
     told: list[MessageAboutSession] = []
@@ -51,19 +52,19 @@ class Correspondent(msgspec.Struct):
 
 
 def decide(letter: Heard, person: Correspondent, outcome: Outcome) -> None:
-    """Add what one message comes to."""
+    """Add the effect of one message to `outcome`."""
     if letter.reply is None:
         outcome.puzzling.append(letter)
         return
     if letter.is_reaction and not any(one.rumor_id in letter.named for one in person.told):
-        return  # it reacts to something else
+        return  # it reacts to another event
     meant: str | Unclear
     if letter.reply is Reply.STOP_ALL:
-        meant = ALL if person.told else Unclear.STRANGER  # else strangers without number could fill the table
+        meant = ALL if person.told else Unclear.STRANGER  # else any number of strangers could fill the table
     else:
         meant = session_meant(letter.reply, person.told, named=letter.named, at=letter.at)
     if isinstance(meant, Unclear) and letter.is_reaction:
-        outcome.done.append(letter.wrap_id)  # a thumb under a cancellation asks for no answer
+        outcome.done.append(letter.wrap_id)  # a thumb under a cancellation needs no answer
         return
     if isinstance(meant, Unclear):
         outcome.unclear.append((letter, meant))
@@ -85,9 +86,9 @@ def decide(letter: Heard, person: Correspondent, outcome: Outcome) -> None:
 
 
 def session_spoken_of(letter: Heard, person: Correspondent, service: Pubkey) -> LiveSessionRow | None:
-    """The open session that somebody wrote about, or was told of last.
+    """The open session that the sender wrote about, or was told of last.
 
-    Where the service has the key of a person, words that name no message of ours are for that person.
+    If the service's key is a person's, a message that names none of ours is for that person.
     """
     open_ones = [one for one in person.told if one.session_address in person.open]
     named = [one for one in open_ones if one.rumor_id in letter.named]
@@ -101,7 +102,7 @@ def told_of(
 ) -> Iterator[tuple[MessageAboutSession, LedgerRow | LetterRow | RsvpRow]]:
     """What each person was told, and what they answered to without our remembering that we told them of it.
 
-    The latter is what a daemon knows that lost its disk. It cannot say what came last, hence the same time for all.
+    A daemon that lost its disk knows only the latter, not their order, so all have the same time.
     """
     written = {(row.session_address, row.pubkey) for row in ledger}
     for row in ledger:

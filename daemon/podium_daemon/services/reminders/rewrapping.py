@@ -1,7 +1,7 @@
-"""Messages that a relay refused for their date or for want of work: wrapped once more, around the same rumor.
+"""Messages that a relay refused for their date or for missing proof of work: the same rumor is wrapped once more.
 
-NIP-59 dates wraps up to two days back, and some relays take nothing that old (docs/wire-formats.md, trap 5). What a
-relay asks for without having said so in advance (NIP-11), such as proof of work, is done for it the second time.
+NIP-59 dates wraps up to two days back, and some relays accept no event that old (docs/wire-formats.md, trap 5). What a
+relay asks for without having named it in advance (NIP-11), such as proof of work, is done in the second wrap.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from podium_storage.store import Store
 from podium_storage.table.models import LedgerRow
 
 _log = structlog.get_logger(__name__)
-_BATCH: Final = 25  # wraps made before the loop gets its turn: about 10 ms
+_BATCH: Final = 25  # wraps made before the event loop gets a turn: about 10 ms
 
 
 class Rewrapper:
-    """Gives each message one other wrap, for all relays that want one."""
+    """Makes one other wrap of a message, for all relays that ask for one."""
 
     def __init__(self, *, store: Store, outbox: Outbox, wrapper: Wrapper) -> None:
         self._store = store
@@ -41,9 +41,9 @@ class Rewrapper:
         self._work = Work()
 
     async def send_again(self, told: Mapping[int, Sequence[Delivery]], now: int, *, recent: bool = True) -> bool:
-        """Answer complaints among what relays said of ledger rows (by their ids). Whether anything goes out again.
+        """Answer the complaints among relays' answers (by ledger row id); whether any message is sent again.
 
-        `recent`: whether complaints of the date are answered; they are final else.
+        `recent`: whether complaints about the date are answered; otherwise they are final.
         """
         self._work.begin()
         complaints = {row_id: self._complaints(said, recent=recent) for row_id, said in told.items()}
@@ -79,14 +79,14 @@ class Rewrapper:
         session = await self._store.sessions.where("lessonId").equals(row.session_address).first()
         rsvp = await self._store.rsvps.where("[lessonId+pubkey]").equals([row.session_address, row.pubkey]).first()
         if session is None or self._work.puts_off(asked):
-            return None  # so many want work in one turn that the refusals stay
+            return None  # too many wraps need work in this turn: the refusals stay
         if (wrapped := await made(asked, lambda: self._wrapper.wrap_again(row, session, rsvp, asked))) is None:
             return None
         again = msgspec.structs.replace(row, wrap=wrapped.event.to_json(), attempts=row.attempts + 1)
         return again, wrapped.event
 
     async def _commit(self, items: Mapping[int, tuple[LedgerRow, OutboxItem]], now: int) -> bool:
-        """The wrap is stored before it is first sent (semantics.md, "Once"): both in one transaction."""
+        """Store the wraps and queue them in one transaction, before they are first sent (semantics.md, "Once")."""
 
         async def scope(tx: Transaction) -> bool:
             ledger = self._store.ledger.within(tx)
@@ -119,6 +119,6 @@ def _all_of(asked: Collection[RequiredByRelays]) -> RequiredByRelays:
 def _unserved(
     said: Sequence[Delivery], complaining: Collection[str], event: SignedEvent | VerifiedEvent
 ) -> tuple[str, ...]:
-    """The relays that complained and were not given `event` yet."""
+    """The relays that complained and were not sent `event` yet."""
     given = {one.relay for one in said if one.event_id == event.id}
     return tuple(relay for relay in complaining if relay not in given)

@@ -1,4 +1,4 @@
-"""Sending what is due: wrapped ahead of time, judged at the moment, stored with its outbox rows in one transaction."""
+"""Sends due messages: wrapped ahead of time, judged when due, stored with their outbox rows in one transaction."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ from podium_storage.store import Store
 from podium_storage.table.models import LedgerRow, LiveSessionRow, OptOutRow, RsvpRow
 
 REFERENCE: Final = "reminder:"
-"""Before the number of a ledger row in the outbox' references."""
+"""The prefix of a ledger row's reference in the outbox, before its number."""
 
 LOOK_BACK: Final = 15 * 24 * 3600  # seconds; the longest window, that of a recording, is 14 days
 _ROWS: Final = 500  # rows a transaction
-_BATCH: Final = 25  # wraps made before the loop gets its turn: about 10 ms
+_BATCH: Final = 25  # wraps made before the event loop gets a turn: about 10 ms
 
 
 class ReminderSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds. `rewrap_recent`: a relay that refuses a back-dated wrap gets one of the last ten minutes."""
+    """Seconds. `rewrap_recent`: a relay that refuses a back-dated wrap gets one from the last ten minutes."""
 
     planner: PlannerSettings
     prepare_ahead: int = 600
@@ -70,7 +70,7 @@ class Sender:
         self._wrapper = wrapper
 
     async def send_due(self, now: int) -> None:
-        """Judge every row that is due, and hand over what goes out; begins a turn."""
+        """Judge every due row and queue the messages to send; begins a turn. `now` is Unix seconds."""
         self.work.begin()
         rows = [row for state in (LedgerState.SCHEDULED, LedgerState.PREPARED) for row in await self.due(state, now)]
         for session_address, own in _by_lesson(rows).items():
@@ -108,7 +108,7 @@ class Sender:
     async def _claimed(
         self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None, *, relays: tuple[str, ...], now: int
     ) -> tuple[LedgerRow, list[OutboxItem]] | None:
-        """What becomes of a row that is sent now; None if it is put off for the work that its relays ask for."""
+        """The row as it is sent now; None if it is put off for the work that its relays ask for."""
         if not relays:
             return _undeliverable(row, now), []
         kept = stored_wrap(row) if row.revision == session.event_id else None
@@ -124,7 +124,7 @@ class Sender:
         return claimed, [item]
 
     async def prepare(self, now: int) -> None:
-        """Wrap what will be due soon, so that the moment itself costs only the sending."""
+        """Wrap messages that will be due soon, so that they only have to be sent at that time."""
         rows = await self.due(LedgerState.SCHEDULED, now + self.settings.prepare_ahead)
         for session_address, own in _by_lesson(rows).items():
             session = await self._store.sessions.where("lessonId").equals(session_address).first()
@@ -162,7 +162,7 @@ class Sender:
         )
 
     async def commit(self, rows: Sequence[LedgerRow], items: Sequence[OutboxItem]) -> None:
-        """The wrap is stored before it is first sent (semantics.md, "Once"): both in one transaction."""
+        """Store the wraps and queue them in one transaction, before they are first sent (semantics.md, "Once")."""
         if not rows:
             return
 
@@ -176,7 +176,7 @@ class Sender:
         await self._store.database.transact(scope)
 
     async def send_to_those_found(self, rows: Sequence[LedgerRow], now: int) -> None:
-        """Schedule undeliverable messages of those who name relays for private messages by now."""
+        """Schedule undeliverable messages of people who name message relays by now."""
         inboxes = await inboxes_of(self._mirror, [row.pubkey for row in rows])
         found = [row for row in rows if row.pubkey in inboxes]
         for start in range(0, len(found), _ROWS):
@@ -188,7 +188,7 @@ class Sender:
     # -- reads
 
     async def undeliverable(self, now: int) -> list[LedgerRow]:
-        """Rows that wait for their recipient to name relays for private messages, and are not too late yet."""
+        """Rows that wait for their recipient to name message relays, and are not too late yet."""
         state, soon = LedgerState.UNDELIVERABLE, now + self.settings.prepare_ahead + 1
         query = self._store.ledger.where("[state+dueAt]").between([state, now - LOOK_BACK], [state, soon])
         return await query.and_("windowEndsAt").above(now).to_list()
@@ -242,7 +242,7 @@ def _window_of(row: LedgerRow, session: LiveSessionRow, now: int) -> int:
 
 
 def outbox_item(row: LedgerRow, event: SignedEvent | VerifiedEvent, relays: tuple[str, ...]) -> OutboxItem:
-    """A row's message on its way to relays."""
+    """Make the outbox item of a row's message."""
     assert row.id is not None, "it came from the store"
     return OutboxItem(
         event=event,
@@ -256,7 +256,7 @@ def outbox_item(row: LedgerRow, event: SignedEvent | VerifiedEvent, relays: tupl
 
 
 def ledger_id(reference: str | None) -> int | None:
-    """The ledger row an outbox reference names."""
+    """The number of the ledger row that an outbox reference names, or None."""
     number = (reference or "").removeprefix(REFERENCE)
     return int(number) if number.isascii() and number.isdigit() else None
 
@@ -269,7 +269,7 @@ def _by_lesson(rows: Sequence[LedgerRow]) -> dict[str, list[LedgerRow]]:
 
 
 def _waiting(row: LedgerRow) -> list[LedgerRow]:
-    """The row with the reason, unless it says so already; `updated_at` stays, since nothing became of it."""
+    """The row with the reason, unless it has it already; `updated_at` stays, since its state is the same."""
     return [] if row.reason == NOT_READ else [msgspec.structs.replace(row, reason=NOT_READ)]
 
 

@@ -1,1 +1,1 @@
-"""Rooms: the door, the waiting room, what is said over a seat, and the leader's controls."""
+"""Rooms: the door, the waiting room, messages over a seat, and the controls of instructor and co-hosts."""

@@ -1,6 +1,6 @@
-"""Muting: the engine silences people; that mute-all sticks, and who may speak all the same, is ours.
+"""Muting: the engine silences people; this service makes mute-all stick, and keeps who may speak in spite of it.
 
-Both are kept in the store, and count for whoever opens a microphone later, on whichever engine, until mute-all is off.
+Both are in the store, and apply to each microphone that is opened later, on any engine, until mute-all is off.
 """
 
 from __future__ import annotations
@@ -50,26 +50,26 @@ class RoomControls:
     def __init__(self, *, store: Store, engine: ConferenceEngine) -> None:
         self._store = store
         self._engine = engine
-        self._muted: dict[RoomId, tuple[Pubkey, ...]] = {}  # with those who may speak all the same
+        self._muted: dict[RoomId, tuple[Pubkey, ...]] = {}  # with the people who may speak nevertheless
 
     async def run(self, stop: Stop) -> None:
-        """Make what was ordered stick until told to stop."""
+        """Keep applying mute-all to rooms until the stop."""
         self._muted |= await self._all_remembered()
         await wait_for_first(self._follow_engine(), stop.wait())
 
     @property
     def support(self) -> Support:
-        """Who can mute everybody with this engine."""
+        """Who can mute all people with this engine."""
         return self._engine.capabilities.mute_all
 
     def is_muted(self, row: LiveSessionRow) -> bool:
-        """Whether everybody in a session's room is muted."""
+        """Whether mute-all is on in a session's room."""
         return _room(row) in self._muted
 
     async def mute_all(self, row: LiveSessionRow, by: Pubkey, *, wanted: bool) -> Rejection | None:
-        """Silence everybody but those who lead, now and when they open a microphone again; or let that be.
+        """Switch mute-all on or off: it silences all but instructor and co-hosts, also when they unmute again.
 
-        The caller has been checked. Letting it be opens nobody's microphone: people do that themselves.
+        The caller has been checked. Switching it off opens no microphone: people do that themselves.
         """
         room = _room(row)
         if wanted:
@@ -78,9 +78,7 @@ class RoomControls:
             self._muted[room] = ()
             await self._keep(row.session_address, muted=True)
         else:
-            await self._keep(
-                row.session_address, muted=False
-            )  # first: a room that opens now is muted as it is written down
+            await self._keep(row.session_address, muted=False)  # first: a room that opens now follows what is stored
             self._muted.pop(room, None)
             if isinstance(self._engine, Lifting):
                 await self._engine.lift_mute_all(room)
@@ -88,22 +86,22 @@ class RoomControls:
         return None
 
     def speakers(self, row: LiveSessionRow) -> tuple[Pubkey, ...]:
-        """Who may speak though everybody is muted."""
+        """The people who may speak although mute-all is on."""
         return self._muted.get(_room(row), ())
 
     async def mute(self, row: LiveSessionRow, pubkey: Pubkey, kind: TrackKind, by: Pubkey) -> Rejection | None:
-        """Silence one person's microphone, camera or screen, once: they may switch it on again."""
+        """Switch off one person's microphone, camera or screen, once: they may switch it on again."""
         muted = await self._engine.mute(_room(row), pubkey, kind)
         if isinstance(muted, Rejection) and muted.slug is not Slug.NO_ROOM:
             return muted
-        _log.info("somebody was muted", action="room.mute", session=row.session_address, by=by, kind=kind)
+        _log.info("a participant was muted", action="room.mute", session=row.session_address, by=by, kind=kind)
         return None
 
     async def let_speak(self, row: LiveSessionRow, pubkey: Pubkey, by: Pubkey, *, wanted: bool) -> Rejection | None:
-        """Except one person from mute-all, and tell them; or no longer, which mutes them. Opens no microphone."""
+        """Exempt one person from mute-all and tell them, or end that, which mutes them. It opens no microphone."""
         room = _room(row)
         if self._engine.capabilities.mute is not Support.NATIVE:
-            elsewhere = await self._engine.mute(room, pubkey)  # which says where
+            elsewhere = await self._engine.mute(room, pubkey)  # the answer names the place
             return elsewhere if isinstance(elsewhere, Rejection) else None
         if (before := self._muted.get(room)) is None:
             return Rejection(
@@ -122,10 +120,10 @@ class RoomControls:
         return None
 
     async def _silence(self, row: LiveSessionRow, speakers: Collection[Pubkey]) -> Rejection | None:
-        """Mute everybody but those who lead and these, who are muted no later either where the engine keeps count."""
+        """Mute all but instructor, co-hosts and `speakers`, also later on an engine that remembers mute-all."""
         leaders = [Pubkey(pubkey) for pubkey in (row.instructor_pubkey, *row.co_hosts)]
         muted: Done | Rejection = await self._engine.mute_all(_room(row), [*leaders, *speakers])
-        # nobody has come yet: they will be quiet
+        # the room is not open yet: people who come will be muted
         return muted if isinstance(muted, Rejection) and muted.slug is not Slug.NO_ROOM else None
 
     async def _follow_engine(self) -> None:
@@ -139,7 +137,7 @@ class RoomControls:
         match event:
             case RoomClosed(room=room):
                 self._muted.pop(room, None)
-            case RoomOpened(room=room):  # also of a session that was opened again: mute-all sticks
+            case RoomOpened(room=room):  # also of a session that was reopened: mute-all sticks
                 self._muted |= await self._remembered(room)
             case TrackChanged(connection=one, kind=TrackKind.AUDIO, change=TrackChange.PUBLISHED | TrackChange.UNMUTED):
                 speakers = self._muted.get(one.room)

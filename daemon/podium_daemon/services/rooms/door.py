@@ -1,4 +1,4 @@
-"""Joining with one signature: a challenge is given out; the proof that answers it is kept, and worth a ticket."""
+"""Joining with one signature: a challenge is given out; the proof that answers it is stored and earns a ticket."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ REFUSE_TEXTS = {
 
 
 def role_of(row: LiveSessionRow, pubkey: Pubkey) -> DoorRole:
-    """Who somebody is in a session."""
+    """The role of `pubkey` in a session."""
     if pubkey == row.instructor_pubkey:
         return DoorRole.INSTRUCTOR
     return DoorRole.CO_HOST if pubkey in row.co_hosts else DoorRole.PARTICIPANT
 
 
 class DoorKeeper:
-    """Asks the store and then the rules."""
+    """Reads the facts from the store and applies the rules of admission."""
 
     def __init__(
         self, store: Store, policy: DoorPolicy, recording: Callable[[str], bool] = lambda _session_address: False
@@ -71,17 +71,17 @@ class DoorKeeper:
         self._recording = recording
 
     async def session(self, session_address: str) -> LiveSessionRow | None:
-        """The session as it is now."""
+        """Read the session."""
         return await self._store.sessions.where("lessonId").equals(session_address).first()
 
     async def member(self, session_address: str, pubkey: Pubkey) -> RoomMemberRow | None:
-        """Somebody's standing in the room."""
+        """Read a person's row in the room, or None."""
         return await self._store.members.where("[lessonId+pubkey]").equals([session_address, pubkey]).first()
 
     async def decide(
         self, row: LiveSessionRow, entry: TicketHolder, devices: Collection[tuple[Pubkey, str]], now: int
     ) -> Admission:
-        """Whether `entry` comes in now; `devices` are the (pubkey, device) in the room."""
+        """Decide whether `entry` comes in now; `devices` are the (pubkey, device) pairs in the room."""
         member = await self.member(row.session_address, entry.pubkey)
         rsvp = await self._store.rsvps.where("[lessonId+pubkey]").equals([row.session_address, entry.pubkey]).first()
         own = {device for pubkey, device in devices if pubkey == entry.pubkey} - {entry.device}
@@ -129,12 +129,12 @@ _SEALED: Final = (
 _BY_PERSON = "[lessonId+pubkey]"
 
 MAX_ISSUED: Final = 20_000
+"""Most challenges or tickets at a time: a caller who asks for a challenge has proven nothing, so memory is bounded."""
 TICKET_SECONDS: Final = 300  # long enough for a slow page and a permission dialogue, too short to be passed around
-"""Challenges or tickets at a time: who asks for a challenge has proven nothing yet, so memory is bounded."""
 
 
 def notice_of(row: LiveSessionRow) -> str:
-    """What whoever joins a session has to know of their attendance."""
+    """The text on attendance that a person is shown before joining a session."""
     return _SEALED if private.seals_attendance(row) else _PUBLISHED
 
 
@@ -154,7 +154,7 @@ class Joining:
     def challenge(self, row: LiveSessionRow, url: str, *, recording_policy: str, notice: str) -> JoinChallenge:
         """A nonce with everything the proof must answer; the policy is shown where recording is allowed.
 
-        `notice` is what this service adds to what becomes of the attendance.
+        `notice` is what this service adds to the text on attendance.
         """
         now = int(self._clock.now())
         policy = recording_policy if row.allow_recording else ""
@@ -173,10 +173,10 @@ class Joining:
         return msgspec.structs.replace(challenge, nonce=self._challenges.issue(challenge))
 
     def check(self, row: LiveSessionRow, event: VerifiedEvent, url: str, body: bytes | None) -> JoinProof | Rejection:
-        """The proof in a join call, which spends its challenge whatever comes of it."""
+        """Check the proof in a join call; its challenge is used up even if the proof is refused."""
         nonce = tags.first(event.tags, "nonce") or ""
         challenge = self._challenges.redeem(nonce)
-        # one of another session would bring that one's recording policy with it, which may be none
+        # a challenge of another session would bring that session's recording policy, which may be none
         if challenge is None or challenge.session_address != row.session_address:
             return Rejection(Slug.BAD_PROOF, "the challenge is unknown, used or too old", "Ask for a new challenge.")
         shown = challenge.recording_policy_hash or None
@@ -198,7 +198,7 @@ class Joining:
         return proof if shown else msgspec.structs.replace(proof, consent=None)
 
     async def keep(self, row: LiveSessionRow, proof: JoinProof, event: VerifiedEvent) -> None:
-        """Keep the proof of somebody who may come to the door; their standing stays what it was."""
+        """Store the proof of a person who may come to the door; the rest of their row is unchanged."""
         key = [row.session_address, proof.pubkey]
         before = await self._store.members.where(_BY_PERSON).equals(key).first()
         member = RoomMemberRow(
@@ -217,7 +217,7 @@ class Joining:
         await self._store.members.upsert([member], by=_BY_PERSON)
 
     async def fingerprint_of(self, session_address: str, connection: Connection) -> str | None:
-        """The browser's certificate in the newest proof of somebody who returns; None if another device signed it."""
+        """The browser's certificate in a returning person's newest proof; None if another device signed that."""
         member = await self._store.members.where(_BY_PERSON).equals([session_address, connection.pubkey]).first()
         if member is None or member.proof_event is None or member.device != connection.device:
             return None

@@ -1,4 +1,4 @@
-"""What passes between a browser at the door and the rooms service: challenges, tickets, first and waiting messages."""
+"""Messages between a browser at the door and the rooms service: challenges, tickets, first and waiting messages."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from podium_protocol.live.session import Visibility
 class JoinChallenge(msgspec.Struct, frozen=True, kw_only=True):
     """What a join proof must answer. `recording_policy` is empty where nothing is recorded. Times in Unix seconds.
 
-    `notice` says what becomes of the attendance, and ends with `own_notice`, what this service adds; `attendance` says
-    it in a word.
+    `notice` says how the attendance is used, and ends with `own_notice`, which this service adds; `attendance` says it
+    in one word.
     """
 
     url: str
@@ -34,7 +34,7 @@ class JoinChallenge(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Guest(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody in the room or at its door, and for what they wait there."""
+    """A person in the room or at its door, and what they wait for."""
 
     pubkey: Pubkey
     waiting: bool
@@ -72,13 +72,13 @@ class Hello(msgspec.Struct, frozen=True, tag="hello", forbid_unknown_fields=True
 
 
 class Return(msgspec.Struct, frozen=True, tag="return", forbid_unknown_fields=True):
-    """The first message of somebody who lost the socket: the resume secret of the lost seat."""
+    """The first message of a person who lost the socket: the resume secret of the lost seat."""
 
     secret: str
 
 
 class Waiting(msgspec.Struct, frozen=True, tag="waiting"):
-    """Told on each change of the reason to wait."""
+    """Sent on each change of the reason to wait."""
 
     reason: str
     text: str
@@ -95,7 +95,7 @@ _greeting: Final[msgspec.json.Decoder[Hello | Return]] = msgspec.json.Decoder(He
 
 
 def read_greeting(frame: str | bytes) -> Hello | Return | None:
-    """The first message of a socket, or None if it is none."""
+    """Parse the first message of a socket, or None if it is neither of the two."""
     try:
         return _greeting.decode(frame)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
@@ -103,7 +103,7 @@ def read_greeting(frame: str | bytes) -> Hello | Return | None:
 
 
 class Waiter:
-    """One socket at the door, since `since` (Unix seconds). Its `bell` rings when it is worth asking again."""
+    """One socket at the door, since `since` (Unix seconds). Its `bell` is set when the door should be asked again."""
 
     def __init__(self, entry: TicketHolder, since: int) -> None:
         self.entry = entry
@@ -113,10 +113,10 @@ class Waiter:
         self.bell = asyncio.Event()
 
     async def next_look(self, reading: asyncio.Task[None]) -> None:
-        """Wait until the bell rings.
+        """Wait until the bell is set.
 
         Raises:
-            SocketGone: what `reading` ended with, so that nobody waits who has left.
+            SocketGone: the person left: `reading` ended with it.
         """
         await wait_for_first(self.bell.wait(), asyncio.wait([reading]))
         if reading.done():
@@ -124,7 +124,7 @@ class Waiter:
 
 
 class WaitingRoom:
-    """The waiting rooms of all sessions. A device waits once; the newest socket of it is the one that counts."""
+    """The waiting rooms of all sessions. A device waits once; its newest socket counts."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, dict[Waiter, None]] = {}
@@ -133,15 +133,15 @@ class WaitingRoom:
         return bool(self._waiting)
 
     def of(self, session_address: str) -> list[Waiter]:
-        """Those who wait for one session, the first first."""
+        """The sockets that wait for one session, in order of arrival."""
         return list(self._waiting.get(session_address, ()))
 
     def lessons(self) -> list[str]:
-        """The sessions for which somebody waits."""
+        """The sessions for which people wait."""
         return list(self._waiting)
 
     def enter(self, waiter: Waiter) -> None:
-        """Somebody comes to the door; an older socket of the same device is told that it was replaced."""
+        """Add a socket at the door; an older one of the same device is told that it was replaced."""
         for other in self.of(waiter.entry.session_address):
             if (other.entry.pubkey, other.entry.device) == (waiter.entry.pubkey, waiter.entry.device):
                 other.replaced = True
@@ -149,7 +149,7 @@ class WaitingRoom:
         self._waiting.setdefault(waiter.entry.session_address, {})[waiter] = None
 
     def leave(self, waiter: Waiter) -> None:
-        """Somebody is no longer at the door."""
+        """Remove a socket from the door."""
         waiting = self._waiting.get(waiter.entry.session_address, {})
         waiting.pop(waiter, None)
         if not waiting:
@@ -166,17 +166,17 @@ class WaitingRoom:
         return found
 
     def wake(self, lessons: Iterable[str]) -> None:
-        """Have everybody at these doors ask again."""
+        """Have all people at these doors ask again."""
         for session_address in lessons:
             for waiter in self.of(session_address):
                 waiter.bell.set()
 
     def wake_some(self, session_address: str, pubkeys: Collection[str] = ()) -> None:
-        """Have these people ask again, and those who wait for a seat: what happened may be news to nobody else.
+        """Have these people ask again, and those who wait for a seat: for all others nothing has changed.
 
-        With everybody woken for everybody's arrival, a full door would cost the square of the people at it.
+        If each arrival woke all people, a full door would cost the square of their number.
         """
         for waiter in self.of(session_address):
-            # whoever has no reason yet is being decided on, perhaps on facts that are old now
+            # a person without a reason is being decided on, perhaps with facts that are old now
             if waiter.entry.pubkey in pubkeys or waiter.reason in (None, WaitReason.FULL):
                 waiter.bell.set()

@@ -14,19 +14,19 @@ from podium_daemon.conference.signaling import HandState
 from podium_daemon.runtime.clock import Clock
 from podium_protocol.events import Pubkey
 
-CHANGES: Final = 10  # of one person in `WINDOW`: a hand that waves is no signal
+CHANGES: Final = 10  # of one person in `WINDOW`: more is waving, not a signal
 WINDOW: Final = 30.0  # seconds
 
 
 class Hand(msgspec.Struct, frozen=True):
-    """Somebody's raised hand, since `since` (Unix seconds)."""
+    """A participant's raised hand, since `since` (Unix seconds)."""
 
     pubkey: Pubkey
     since: int
 
 
 class RaisedHands:
-    """The hands in all rooms. One for each person, whatever the number of their devices."""
+    """The raised hands in all rooms: one for each person, however many devices they have."""
 
     def __init__(self) -> None:
         self._raised: dict[str, dict[Pubkey, Hand]] = {}
@@ -38,15 +38,15 @@ class RaisedHands:
         return list(self._raised.get(session_address, {}).values())
 
     def is_raised(self, session_address: str, pubkey: Pubkey) -> bool:
-        """Whether somebody's hand is up."""
+        """Whether the person's hand is raised."""
         return pubkey in self._raised.get(session_address, {})
 
     def sit(self, session_address: str, pubkey: Pubkey) -> None:
-        """Somebody takes a seat, perhaps one more."""
+        """Note that a person takes a seat, perhaps a further one."""
         self._seats.setdefault(session_address, Counter())[pubkey] += 1
 
     def stand(self, session_address: str, pubkey: Pubkey) -> None:
-        """Somebody leaves a seat; with the last one the hand goes down."""
+        """Note that a person leaves a seat; with their last one the hand goes down."""
         seats = self._seats.get(session_address, Counter())
         seats[pubkey] -= 1
         if seats[pubkey] > 0:
@@ -58,7 +58,10 @@ class RaisedHands:
             self._seats.pop(session_address, None)
 
     def put(self, session_address: str, pubkey: Pubkey, *, up: bool, at: int, monotonic: float) -> bool:
-        """Raise or lower one's own hand. False: too often, and nothing changed. The same again is no change."""
+        """Raise or lower the person's own hand; False if they did so too often: then nothing is changed.
+
+        Repeating the same state is no change.
+        """
         if up == self.is_raised(session_address, pubkey):
             return True
         changes = self._changes.setdefault((session_address, pubkey), deque())
@@ -74,7 +77,7 @@ class RaisedHands:
         return True
 
     def lower(self, session_address: str, pubkey: Pubkey) -> bool:
-        """Take somebody's hand down; whether it was up."""
+        """Lower the person's hand; whether it was raised."""
         raised = self._raised.get(session_address, {})
         was_up = raised.pop(pubkey, None) is not None
         if was_up and not raised:
@@ -83,7 +86,7 @@ class RaisedHands:
 
 
 class RoomHands:
-    """Hands over the rooms' sockets, whichever engine seats people."""
+    """Raised hands, as messages over the rooms' sockets, with any engine."""
 
     def __init__(self, seats: Signalling, clock: Clock) -> None:
         self._seats = seats
@@ -95,15 +98,15 @@ class RoomHands:
         return self._hands.of(session_address)
 
     def sit(self, session_address: str, seat: Seat) -> None:
-        """Somebody takes a seat."""
+        """Note that a person takes a seat."""
         self._hands.sit(session_address, seat.connection.pubkey)
 
     def stand(self, session_address: str, seat: Seat) -> None:
-        """Somebody's seat is over."""
+        """Note that a person's seat has ended."""
         self._hands.stand(session_address, seat.connection.pubkey)
 
     async def lower(self, session_address: str, room: RoomId, pubkeys: Collection[Pubkey] | None) -> int:
-        """Take these hands down, or all (None), and tell their owners; returns how many were up."""
+        """Lower these hands, or all (None), and tell their owners; return how many were raised."""
         chosen = [hand.pubkey for hand in self.of(session_address) if pubkeys is None or hand.pubkey in pubkeys]
         for pubkey in chosen:
             self._hands.lower(session_address, pubkey)
@@ -111,10 +114,10 @@ class RoomHands:
         return len(chosen)
 
     async def put(self, session_address: str, seat: Seat, *, up: bool) -> None:
-        """Somebody raises or lowers their own hand; all their devices hear what counts."""
+        """Raise or lower the hand of the person in `seat`; all their devices are told the result."""
         pubkey, room = seat.connection.pubkey, seat.connection.room
         at, monotonic = int(self._clock.now()), self._clock.monotonic()
         if self._hands.put(session_address, pubkey, up=up, at=at, monotonic=monotonic):
-            await self._seats.tell(room, HandState(up=up), pubkey)  # on every device of theirs
+            await self._seats.tell(room, HandState(up=up), pubkey)  # on every device of the person
         else:
             seat.send(HandState(up=self._hands.is_raised(session_address, pubkey)))

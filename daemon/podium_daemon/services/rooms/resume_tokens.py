@@ -1,7 +1,7 @@
-"""The secret with which somebody who lost the socket returns without a new signature.
+"""The secret with which a person who lost the socket returns without a new signature.
 
-It belongs to the daemon's admission (the rooms service): that decides whether the person may come back, then asks the
-engine for a new grant. A return is a new connection. Only SHA-256 of a secret is kept.
+The rooms service decides whether the person may come back, then asks the engine for a new grant. A return is a new
+connection. Only SHA-256 of a secret is kept.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MAX_KEPT: Final = 200_000  # far more than there are seats: rooms and devices a
 
 
 class Kept(msgspec.Struct):
-    """A way back from one connection; `until` is None while that is open."""
+    """The resume token of one connection; `until` is None while the connection is open."""
 
     connection: Connection
     digest: bytes
@@ -39,7 +39,7 @@ class Kept(msgspec.Struct):
 
 
 class ResumeSecrets:
-    """The resume secrets of the connections that are open or ended a moment ago. Times are monotonic seconds."""
+    """The resume secrets of connections that are open or have just ended. Times are monotonic seconds."""
 
     def __init__(self, clock: Clock, random_bytes: RandomBytes, *, seconds: int = RESUME_SECONDS) -> None:
         """Keep each secret for `seconds` after its connection ended."""
@@ -62,12 +62,12 @@ class ResumeSecrets:
         return secret
 
     def recall(self, connection: Connection, digest: bytes, until: float) -> None:
-        """Take back what `changes` told before a restart."""
+        """Restore a token that `changes` returned before a restart."""
         self._secrets.restore(digest, connection.id, until - self._clock.monotonic())
         self._kept[connection.id] = Kept(connection, digest, until)
 
     def left(self, connection: ConnectionId) -> None:
-        """The connection ended: its time to return runs from here. Said twice, the first counts."""
+        """Note that the connection ended: the time to return begins. Of two calls the first counts."""
         kept = self._kept.get(connection)
         if kept is not None and kept.until is None:
             kept.until = self._clock.monotonic() + self.seconds
@@ -75,7 +75,7 @@ class ResumeSecrets:
             self._changed[connection] = None
 
     def redeem(self, secret: str) -> Connection | None:
-        """The connection a secret returns from, once; None if it is unknown, spent, withdrawn or too old."""
+        """Use a secret up and return its connection; None if it is unknown, used, withdrawn or expired."""
         found = self._secrets.get(secret)
         if found is None:
             return None
@@ -91,14 +91,14 @@ class ResumeSecrets:
                 self.drop(kept.connection.id)
 
     def expire(self) -> None:
-        """Forget what is too old; called once in a while."""
+        """Delete expired secrets; called now and then."""
         now = self._clock.monotonic()
         for kept in list(self._kept.values()):
             if kept.until is not None and now >= kept.until:
                 self.drop(kept.connection.id)
 
     def drop(self, connection: ConnectionId) -> None:
-        """Withdraw the secret of one connection: its person said goodbye there. Their other devices keep theirs."""
+        """Withdraw the secret of a connection that the person ended. Those of their other devices stay valid."""
         kept = self._kept.pop(connection, None)
         if kept is not None:
             self._secrets.discard(kept.digest)
@@ -106,18 +106,18 @@ class ResumeSecrets:
             self._gone[kept.digest] = None
 
     def changes(self) -> tuple[list[Kept], list[bytes]]:
-        """What to keep over a restart and the digests to forget, since the last call."""
+        """Return the tokens to store and the digests to delete since the last call."""
         changed, self._changed = self._changed, {}
         gone, self._gone = self._gone, {}
         return [self._kept[connection] for connection in changed], list(gone)
 
     def not_kept(self, kept: Iterable[Kept], gone: Iterable[bytes]) -> None:
-        """These changes could not be written down: they are told again."""
+        """Note that these changes could not be stored: the next `changes` returns them again."""
         self._gone = dict.fromkeys([*gone, *self._gone])
         self._changed |= dict.fromkeys(one.connection.id for one in kept if self._kept.get(one.connection.id) is one)
 
 
-_SIGN_OF_LIFE: Final = 60  # seconds between two that attendance writes down: a seat was lost up to so much later
+_SIGN_OF_LIFE: Final = 60  # seconds between two that attendance stores: the seat may have been lost that much later
 _log = structlog.get_logger(__name__)
 
 
@@ -125,7 +125,7 @@ class ResumeTokens:
     """The resume secrets of all rooms."""
 
     def __init__(self, store: Store, *, clock: Clock, random_bytes: RandomBytes, seconds: int) -> None:
-        """Each lasts `seconds` after its connection ended."""
+        """Make each secret valid for `seconds` after its connection ended."""
         self._stored = Returns(store.database)
         self._book = ResumeSecrets(clock, random_bytes, seconds=seconds)
         self._clock = clock
@@ -135,7 +135,7 @@ class ResumeTokens:
 
     @property
     def seconds(self) -> int:
-        """How long each lasts; a reload replaces it."""
+        """Seconds for which each is valid; a reload replaces it."""
         return self._book.seconds
 
     @seconds.setter
@@ -143,7 +143,7 @@ class ResumeTokens:
         self._book.seconds = seconds
 
     async def run(self, stop: Stop) -> None:
-        """Write down what changes until told to stop."""
+        """Store changes until the stop."""
         await self._recall()
         is_over = False
         while not is_over:
@@ -159,31 +159,31 @@ class ResumeTokens:
         return secret
 
     def left(self, connection: ConnectionId, *, for_good: bool) -> None:
-        """A connection ended. `for_good`: its person does not come back this way."""
+        """Note that a connection ended. `for_good`: its secret is withdrawn."""
         if for_good:
             self._book.drop(connection)
         self._book.left(connection)
         self._changed.set()
 
     async def redeem(self, secret: str) -> Connection | None:
-        """The connection a secret returns from, once, also one of this database's last daemon."""
+        """Use a secret up and return its connection, also one from before the daemon's restart."""
         await self._recall()
         connection = self._book.redeem(secret)
         self._changed.set()
         return connection
 
     def forget(self, room: RoomId, pubkey: Pubkey) -> None:
-        """Withdraw a removed person's ways back."""
+        """Withdraw a removed person's secrets."""
         self._book.forget(room, pubkey)
         self._changed.set()
 
     def expire(self) -> None:
-        """Forget what is too old; called once in a while."""
+        """Delete expired secrets; called now and then."""
         self._book.expire()
         self._changed.set()
 
     async def _recall(self) -> None:
-        """Take back what the last daemon kept, before anybody asks for it."""
+        """Restore the stored tokens before the first request for one."""
         async with self._recalling:
             if self._is_recalled:
                 return
@@ -200,7 +200,7 @@ class ResumeTokens:
     def _end_of(self, one: StoredReturn) -> int | None:
         if one.until is not None:
             return one.until
-        # it was open when the daemon died, so nobody wrote down when it ended
+        # it was open when the daemon died, so the time of its end was not stored
         return None if one.last_evidence is None else one.last_evidence + _SIGN_OF_LIFE + self.seconds
 
     async def _write(self) -> None:
@@ -210,9 +210,9 @@ class ResumeTokens:
         try:
             await self._stored.write([self._row(one) for one in kept], gone)
         except StoreDamaged:
-            raise  # it will be so the next time
+            raise  # trying again is no use
         except PodiumError as error:
-            self._book.not_kept(kept, gone)  # with the next change: a room is no worse for it meanwhile
+            self._book.not_kept(kept, gone)  # stored with the next change: meanwhile rooms work without it
             _log.warning("ways back were not written down", action="room.returns_unkept", error=str(error))
 
     def _row(self, one: Kept) -> StoredReturn:

@@ -1,7 +1,7 @@
-"""The secrets of rooms with end-to-end encryption: passed on between browsers as cipher text (docs/encryption.md).
+"""The secrets of rooms with end-to-end encryption: forwarded between browsers as cipher text (docs/encryption.md).
 
-One page gives them out: the instructor's that has been in the room for longest. The daemon tells it who is there, and
-carries what it encrypted to each of them; the daemon has no key to read it with.
+One page gives them out: that of the instructor's device that has been in the room for longest. The daemon tells it who
+is there, and forwards what it encrypted to each of them; the daemon has no key to decrypt it.
 """
 
 from __future__ import annotations
@@ -43,40 +43,40 @@ class _Room(msgspec.Struct):
 
     @property
     def holders(self) -> tuple[str, ...]:
-        """Everybody but the page that gives; the instructor too, if another device of theirs is there."""
+        """All seats but the page that gives; the instructor too, if another device of theirs is there."""
         giver = self.giver
         return tuple(dict.fromkeys(seat.connection.pubkey for seat in self.seats.values() if seat is not giver))
 
 
 class RoomKeys:
-    """Who is in the rooms that are encrypted, and the highest epoch of each."""
+    """The people in the encrypted rooms, and the highest epoch of each room."""
 
     def __init__(self, seats: Signalling) -> None:
         self._seats = seats
         self._rooms: dict[str, _Room] = {}
 
     def sit(self, session_address: str, seat: Seat) -> None:
-        """Somebody takes a seat: the page that gives out the secret hears of it."""
+        """Note a new seat, and tell the page that gives out the secret."""
         room = self._rooms.setdefault(session_address, _Room())
         room.seats[seat.connection.id] = seat
         self._tell(room)
 
     def stand(self, session_address: str, seat: Seat) -> None:
-        """Somebody's seat is over: those who stay are to have a new secret."""
+        """Note the end of a seat: the people who stay must get a new secret."""
         room = self._rooms.get(session_address)
         if room is not None and room.seats.pop(seat.connection.id, None) is not None:
             self._tell(room)
 
     def lessons(self) -> list[str]:
-        """The sessions whose keys are known."""
+        """The sessions with an encrypted room."""
         return list(self._rooms)
 
     def forget(self, session_address: str) -> None:
-        """A session is over."""
+        """Drop the state of a session that has ended."""
         self._rooms.pop(session_address, None)
 
     async def give(self, session_address: str, seat: Seat, key: GivenKey) -> None:
-        """Pass a key on, if it comes from the page that gives them, and goes to somebody who is there."""
+        """Forward a key, if it comes from the page that gives them out, and its recipient is in the room."""
         room = self._rooms.get(session_address)
         if room is None or room.giver is not seat or key.to not in room.holders:
             _log.info("a key was not passed on", action="room.key_dropped", session=session_address)
@@ -98,7 +98,7 @@ _ELSEWHERE = Rejection(
 
 
 class SpotlightState(msgspec.Struct, frozen=True):
-    """Whether this service can do it with this engine, and who is shown large."""
+    """Whether a spotlight works with this engine, and the person who is shown large."""
 
     support: Support
     pubkey: Pubkey | None
@@ -111,17 +111,17 @@ class RoomSpotlight:
         assert isinstance(engine, Signalling), "engines whose door is not our socket show people elsewhere"
         self._store = store
         self._seats: Signalling = engine
-        self._support = engine.capabilities.screen_share  # whoever shows screens shows people
+        self._support = engine.capabilities.screen_share  # an engine that shows screens shows people too
 
     async def of(self, session_address: str) -> SpotlightState:
-        """Who is shown large in a session's room."""
+        """The person who is shown large in a session's room."""
         row = await self._store.controls.where("lessonId").equals(session_address).first()
         return SpotlightState(
             self._support, Pubkey(row.spotlight) if row is not None and row.spotlight is not None else None
         )
 
     async def put(self, row: LiveSessionRow, pubkey: Pubkey | None) -> Rejection | None:
-        """Show somebody large to everybody, or nobody (None)."""
+        """Show one person large to all, or no person (None)."""
         if self._support is not Support.NATIVE:
             return _ELSEWHERE
         assert row.conference_room_id is not None, "every adopted session has its room"
@@ -130,7 +130,7 @@ class RoomSpotlight:
         return None
 
     async def sit(self, session_address: str, seat: Seat) -> None:
-        """Somebody takes a seat: whom they are to see large they are told, unless it is nobody."""
+        """Tell a new seat who is shown large, if anyone is."""
         lit = await self.of(session_address)
         if lit.pubkey is not None:
             seat.send(Spotlight(lit.pubkey))
@@ -150,7 +150,7 @@ _BEAT: Final = '{"type":"beat"}'
 
 
 class _TakenOut:
-    """A socket whose messages for the daemon are taken out: the engine hears a sign of life in their place."""
+    """A socket that filters out messages to the daemon: the engine gets a sign of life in their place."""
 
     def __init__(self, socket: SeatSocket, heard: Callable[[HandMessage | GivenKey], Awaitable[None]]) -> None:
         self._socket = socket
@@ -175,7 +175,7 @@ class _TakenOut:
 
 
 class RoomTalk:
-    """Runs the seats of all rooms, whichever engine gave them out."""
+    """Runs the seats of all rooms, on any engine."""
 
     def __init__(self, hands: RoomHands, keys: RoomKeys, spotlight: RoomSpotlight) -> None:
         self._hands = hands

@@ -1,6 +1,6 @@
 """The rooms' door: one signed proof joins, the waiting room holds, the instructor admits, the engine seats.
 
-Policy is here and the same on every engine; the engine is asked for a seat only when somebody is let in.
+The policy is here and the same for every engine; the engine is asked for a seat only when a person is let in.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ _OVER: Final = (SessionState.ENDED, SessionState.CANCELLED)
 
 
 class RoomSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`resume` and `greeting` (until a socket says who it is) in seconds; the texts are shown before somebody joins."""
+    """`resume` and `greeting` (time for a socket's first message) in seconds; the texts are shown before a join."""
 
     door: DoorPolicy
     resume: int
@@ -84,7 +84,7 @@ class RoomSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rooms:
-    """Who may be where. Standing is in the store; who waits on a socket right now is in memory."""
+    """Who may be in which room. People's rows are in the store; the sockets that wait now are in memory."""
 
     name = "rooms"
 
@@ -98,7 +98,7 @@ class Rooms:
         random_bytes: Callable[[int], bytes],
         recording: Callable[[str], bool] = lambda _session_address: False,
     ) -> None:
-        """`recording`: whether a session is being recorded now; newcomers then agree before they enter."""
+        """`recording`: whether a session is being recorded now; newcomers must then agree before they enter."""
         assert isinstance(engine, Signalling), "engines whose door is not our socket come with their own hand-over"
         self._settings = settings
         self._store = store
@@ -117,7 +117,7 @@ class Rooms:
 
     @property
     def settings(self) -> RoomSettings:
-        """The numbers in force; a reload replaces them."""
+        """The settings in force; a reload replaces them."""
         return self._settings
 
     @settings.setter
@@ -128,7 +128,7 @@ class Rooms:
         self._waiting.wake(self._waiting.lessons())
 
     async def run(self, stop: Stop) -> None:
-        """Look again at those who wait whenever a session, an RSVP or a room changes."""
+        """Decide again about people who wait whenever a session, an RSVP or a room changes, until the stop."""
         async with asyncio.TaskGroup() as group:
             group.create_task(uncancelled(self._returns.run(stop), self.name), name="ways back into rooms")
             await self._look_again(stop)
@@ -160,7 +160,7 @@ class Rooms:
             self._waiting.wake_some(session_address, people)
 
     async def _forget_what_is_over(self, batch: Batch) -> None:
-        """What is known of rooms while their sessions last."""
+        """Drop the state of rooms whose sessions have ended."""
         changed = {
             row.session_address
             for change in batch.changes
@@ -210,7 +210,7 @@ class Rooms:
         return self._joining.ticket(entry, decision if isinstance(decision, AwaitDoor) else None)
 
     async def serve(self, session_address: str, socket: SeatSocket) -> None:
-        """One room socket from its first message to its end: the door, the waiting room, the seat."""
+        """Serve one room socket from its first message to its end: the door, the waiting room, the seat."""
         entry = await self._greeted(session_address, socket)
         if entry is None:
             await socket.close(_CLOSE_GREETING, "send a fresh ticket first")
@@ -223,7 +223,7 @@ class Rooms:
             await self._sit(session_address, seat, socket)
 
     async def notify(self, session_address: str, text: str) -> None:
-        """Tell everybody in the room a line."""
+        """Show a line of text to all people in the room."""
         row = await self._keeper.session(session_address)
         if row is not None and row.conference_room_id is not None:
             await self._seats.tell(RoomId(row.conference_room_id), Notice(text))
@@ -231,7 +231,7 @@ class Rooms:
     # -- what the instructor does at the door
 
     async def guests(self, row: LiveSessionRow) -> list[Guest]:
-        """Who is in the room, then who waits."""
+        """The people in the room, then those who wait."""
         present = await self._present(row)
         waiting = [
             Guest(pubkey=one.entry.pubkey, waiting=True, role=one.entry.role, since=one.since, waiting_for=one.reason)
@@ -240,7 +240,7 @@ class Rooms:
         return [*present, *waiting]
 
     async def admit(self, row: LiveSessionRow, pubkeys: Collection[Pubkey] | None, by: Pubkey) -> int:
-        """Let people in, or everybody who waits (None); it sticks for the session, on every device."""
+        """Let these people in, or all who wait (None), for the session, on every device; return their number."""
         chosen = (
             {one.entry.pubkey for one in self._waiting.of(row.session_address)} if pubkeys is None else set(pubkeys)
         )
@@ -251,19 +251,19 @@ class Rooms:
         return len(chosen)
 
     async def remove(self, row: LiveSessionRow, pubkey: Pubkey, reason: str, by: Pubkey) -> int | Rejection:
-        """End somebody's connections and revoke their admission for this session."""
+        """End a person's connections and revoke their admission for this session."""
         if role_of(row, pubkey) is not DoorRole.PARTICIPANT:
             return Rejection(
                 Slug.NOT_ALLOWED, "instructor and co-hosts are not removed", "Edit the session's co-hosts."
             )
         assert row.conference_room_id is not None, "every adopted session has its room"
         room = RoomId(row.conference_room_id)
-        # whoever is just being seated is seated first: else that would let them in again
+        # if the person is just being seated, that ends first: else it would let them in again
         async with self._doors.hold(row.session_address):
             await self._stand(row, {pubkey}, REMOVED)
             self._returns.forget(room, pubkey)
             removed = await self._engine.remove(room, pubkey, reason or "The instructor removed you from this session.")
-        _log.info("somebody was removed", action="room.removed", session=row.session_address, by=by)
+        _log.info("a person was removed", action="room.removed", session=row.session_address, by=by)
         self._waiting.wake([row.session_address])
         return 0 if isinstance(removed, Rejection) else len(removed.connections)
 
@@ -272,7 +272,7 @@ class Rooms:
         return self._hands.of(row.session_address)
 
     async def lower_hands(self, row: LiveSessionRow, pubkeys: Collection[Pubkey] | None, by: Pubkey) -> int:
-        """Take hands down, or all of them (None)."""
+        """Lower these hands, or all of them (None); return how many were raised."""
         assert row.conference_room_id is not None, "every adopted session has its room"
         lowered = await self._hands.lower(row.session_address, RoomId(row.conference_room_id), pubkeys)
         _log.info("hands were lowered", action="room.hands", session=row.session_address, by=by, people=lowered)
@@ -280,15 +280,15 @@ class Rooms:
 
     @property
     def admits_confirmed(self) -> bool:
-        """Whether those who confirmed pass the waiting room by themselves."""
+        """Whether people who confirmed skip the waiting room."""
         return self.settings.door.auto_admit_confirmed
 
     async def spotlight(self, row: LiveSessionRow) -> SpotlightState:
-        """Who is shown large to everybody."""
+        """The person who is shown large to all."""
         return await self._spotlight.of(row.session_address)
 
     async def put_spotlight(self, row: LiveSessionRow, pubkey: Pubkey | None, by: Pubkey) -> Rejection | None:
-        """Show somebody large to everybody, or nobody (None)."""
+        """Show one person large to all, or no person (None)."""
         refusal = await self._spotlight.put(row, pubkey)
         if refusal is None:
             _log.info("the spotlight was set", action="room.spotlight", session=row.session_address, by=by)
@@ -381,7 +381,7 @@ class Rooms:
         await self._stand(row, {entry.pubkey}, ADMITTED)
         now = await self._keeper.session(entry.session_address)
         if now is None or now.state in _OVER:
-            # it ended while they came in, and its room was closed before we opened it again
+            # the session ended while they came in, and its room was closed before we opened it again
             await self._engine.close_room(spec.room)
         return seat
 
@@ -444,7 +444,7 @@ class Rooms:
 
 
 async def _read_until_gone(socket: SeatSocket) -> None:
-    while True:  # beats of those who wait say nothing we do not know
+    while True:  # heartbeats of people who wait tell nothing new
         await socket.receive()
 
 

@@ -1,4 +1,4 @@
-"""Seats and the waiting list: who holds one, who waits where, who moved up; each with the message that tells them."""
+"""Seats and the waiting list: it assigns seats and places, and plans the message that tells each person."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from podium_storage.table.models import LedgerRow, LiveSessionRow, RoomMemberRow
 _log = structlog.get_logger(__name__)
 _OPEN: Final = (SessionState.SCHEDULED, SessionState.ACTIVE)
 _BY_PERSON: Final = "[lessonId+pubkey]"
-_ROWS_PER_SECOND: Final = 2_000  # a capped session of 10,000 is looked at as a whole once in 5 s, not once a batch
+_ROWS_PER_SECOND: Final = 2_000  # a capped session of 10,000 is settled as a whole once in 5 s, not for each batch
 _HELD: Final = "held"
 _WAITING: Final = "waiting"
 _NONE: Final = "none"
@@ -40,17 +40,17 @@ class SeatService:
     name = "rsvps"
 
     def __init__(self, *, store: Store, policy: seats.SeatPolicy, clock: Clock, past: Moment | None = None) -> None:
-        """`past`: when every answer that was given before is read; None: it is."""
+        """`past`: when all earlier answers are read; None: they are."""
         self._past = past
         self._store = store
         self.policy = policy
-        """When seats free; a reload replaces it."""
+        """When unclaimed seats become free; a reload replaces it."""
         self._clock = clock
         self._rests: dict[str, float] = {}
         self._put_off: dict[str, None] = {}
 
     async def run(self, stop: Stop) -> None:
-        """Give out seats until told to stop; begins once the answers are read that were given before."""
+        """Assign seats until the stop; begins once all earlier answers are read."""
         if self._past is not None and not await comes(self._past, stop):
             return
         tables = (self._store.sessions.name, self._store.rsvps.name, self._store.members.name)
@@ -82,7 +82,7 @@ class SeatService:
     def _touched(
         self, batch: Batch, sessions: dict[str, LiveSessionRow], now: float
     ) -> dict[str, frozenset[str] | None]:
-        """Sessions to settle, with the people concerned; None stands for everybody."""
+        """Sessions to settle, with the people concerned; None stands for all people."""
         if batch.resync:
             return dict.fromkeys(sessions)
         touched: dict[str, set[str] | None] = dict.fromkeys(self._put_off)
@@ -95,7 +95,7 @@ class SeatService:
                 and (people := touched.setdefault(row.session_address, set())) is not None
             ):
                 people.add(row.pubkey)
-        # the moment at which unclaimed seats free is nobody's change
+        # no row changes at the time when unclaimed seats become free
         touched |= dict.fromkeys(row.session_address for row in sessions.values() if self._frees_now(row, now))
         return {
             session_address: None
@@ -111,7 +111,7 @@ class SeatService:
     async def _settle(self, session: LiveSessionRow, people: frozenset[str] | None, now: int) -> int:
         """Read, decide and write in one transaction, so that a seat is never given twice; returns the rows read.
 
-        Where there is no cap everybody who confirms has a seat, and only the rows of `people` are looked at.
+        Without a cap each person who confirms has a seat, and only the rows of `people` are read.
         """
 
         async def scope(tx: Transaction) -> int:
@@ -195,7 +195,7 @@ def _planned(change: seats.SeatChange, session: LiveSessionRow, *, is_old: bool,
 
 
 def _old_answers(session: LiveSessionRow, rows: Sequence[RsvpRow]) -> frozenset[str]:
-    """Those who get their first place now and answered before the session was known here."""
+    """The people who get their first place now, but answered before the session was known here."""
     return frozenset(
         row.pubkey for row in rows if row.seat == _NONE and messages.is_old_answer(row.rsvp_time, session.adopted_at)
     )
@@ -208,7 +208,7 @@ def _allocation(rows: Sequence[RsvpRow]) -> seats.Allocation:
 
 
 def _flagged(rows: Sequence[RsvpRow], session: LiveSessionRow) -> list[RsvpRow]:
-    """The rows, with a mark on answers that were given to another start (wire-formats.md)."""
+    """The rows, with a flag on answers that were given to another start (wire-formats.md)."""
     starts = {EventId(event_id): start for event_id, start in session.revisions}
     return [
         msgspec.structs.replace(
@@ -230,7 +230,7 @@ def _answer(row: RsvpRow) -> Rsvp:
 
 
 def _seated(rows: Sequence[RsvpRow], after: seats.Allocation, before: Sequence[RsvpRow]) -> list[RsvpRow]:
-    """The rows that are different now."""
+    """The rows that have changed."""
     seated, positions = frozenset(after.seated), after.positions()
     changed = []
     for row, old in zip(rows, before, strict=True):

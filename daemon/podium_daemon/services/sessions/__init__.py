@@ -1,1 +1,1 @@
-"""Sessions: who may hold them, how they are submitted, and their life through time."""
+"""Sessions: who may hold them, how they are submitted, and their lifecycle."""

@@ -1,6 +1,6 @@
 """The ports of the model's calling service on the store and the running services, one pair for each signed call.
 
-Who calls is part of the port, so that the lifecycle judges the same key whichever door a command came through.
+The caller's key is part of the port, so that the lifecycle checks the same key however a command came in.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ class Commands(Protocol):
     """The lifecycle's commands."""
 
     async def start(self, session_address: str, by: Pubkey) -> LiveSessionRow | Rejection:
-        """Start."""
+        """Start the session as `by`."""
         ...
 
     async def end(self, session_address: str, by: Pubkey) -> LiveSessionRow | Rejection:
-        """End."""
+        """End the session as `by`."""
         ...
 
 
 class ByHand(Protocol):
-    """Attendance that a person vouches for."""
+    """Records attendance by hand."""
 
     async def track(
         self, session_address: str, pubkey: Pubkey, joined_at: int, left_at: int | None, note: str | None = None
@@ -43,7 +43,7 @@ class ByHand(Protocol):
 
 
 class CallersSessions:
-    """The `SessionsPort` of somebody's signed call."""
+    """The `SessionsPort` of one caller."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class CallersSessions:
         self._room_of = room_of
 
     async def conference_of(self, session_address: str) -> ConferenceRecord | None:
-        """What the session's row says: every adopted session has its room."""
+        """Return the conference from the session's row: every adopted session has its room."""
         row = await self._row(session_address)
         if row is None or row.conference_room_id is None:
             return None
@@ -81,7 +81,7 @@ class CallersSessions:
         room: RoomId,
         config: TrainingConferenceConfig,
     ) -> Rejection | None:
-        """Agree to the configuration that the instructor signed; another one takes another signature."""
+        """Accept the configuration that the instructor signed; a different one needs a new signature."""
         row = await self._row(session_address)
         if row is None or row.conference_room_id != room:
             return Rejection(
@@ -97,7 +97,7 @@ class CallersSessions:
         )
 
     async def start(self, session_address: str) -> Rejection | None:
-        """Start as the caller; the start messages follow from the state."""
+        """Start as the caller; the state change sends the start messages."""
         moved = await self._lifecycle.start(session_address, self._by)
         return moved if isinstance(moved, Rejection) else None
 
@@ -111,7 +111,7 @@ class CallersSessions:
 
 
 class NotedAttendance:
-    """The `AttendancePort` of somebody's signed call, with the reason they gave."""
+    """The `AttendancePort` of one caller, with the reason they gave."""
 
     def __init__(self, attendance: ByHand, *, note: str | None, clock: Clock) -> None:
         self._attendance = attendance
@@ -121,7 +121,7 @@ class NotedAttendance:
     async def track(
         self, session_address: str, pubkey: Pubkey, joined_at: int, left_at: int | None
     ) -> Rejection | None:
-        """Record the interval; nobody can vouch for what is still to come."""
+        """Record the interval; one that ends in the future is refused."""
         if max(joined_at, left_at or 0) > self._clock.now():
             return Rejection(
                 Slug.BAD_INTERVAL, "the interval lies in the future", "Give Unix seconds that have passed."

@@ -1,6 +1,6 @@
-"""Signed events that people hand to the daemon over HTTP: checked, mirrored and queued for the relays in one step.
+"""Signed events that callers submit over HTTP: checked, mirrored and queued for the relays in one step.
 
-What belongs to a private session is mirrored and given to no relay: it travels sealed (`private_news`).
+Events of a private session are mirrored but sent to no relay: they travel sealed (`private_notifications`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ E2EE_UNAVAILABLE: Final = Rejection(
     "the conference engine of this service cannot encrypt from end to end",
     "Leave out --e2ee; --private alone keeps the session off the relays.",
 )
-MAX_AHEAD: Final = 600  # seconds; relays and other clients drop what is dated further ahead (wire-formats.md)
+MAX_AHEAD: Final = 600  # seconds; relays and other clients drop events dated further ahead (wire-formats.md)
 MAX_BEHIND: Final = 3600  # a draft signed later than this would lose against a newer revision: ask for a fresh one
 _OVER: Final = (SessionState.ENDED, SessionState.CANCELLED)
 _COUNT_FOR_NOTHING: Final = {
@@ -68,7 +68,7 @@ async def _nothing_against_it(_event: VerifiedEvent) -> str | None:
 
 
 class Submitted(msgspec.Struct, frozen=True):
-    """One event that is on its way. A private one reaches `relays` sealed, and only the service can open it there."""
+    """One accepted event. A private one reaches `relays` sealed, and only the service can open it there."""
 
     event: VerifiedEvent
     session_address: str | None
@@ -83,7 +83,7 @@ class _Lost(Exception):
 
 
 class EventSubmission:
-    """Takes what concerns a session here, and nothing else: the daemon is no open door to its relays."""
+    """Accepts only events that concern a session here: the daemon must not be an open gateway to its relays."""
 
     name = "intake"
 
@@ -99,9 +99,9 @@ class EventSubmission:
         clock: Clock,
         objection: Callable[[VerifiedEvent], Awaitable[str | None]] = _nothing_against_it,
     ) -> None:
-        """`own_inbox`: where the service reads messages; `can_encrypt`: the engine does so from end to end.
+        """`own_inbox`: the service's message relays; `can_encrypt`: whether the engine has end-to-end encryption.
 
-        `objection`: why an event of somebody else is not stored now (`Strangers.objection`).
+        `objection`: why a stranger's event is not stored now (`Strangers.objection`).
         """
         self._store = store
         self._outgoing = outgoing
@@ -113,10 +113,10 @@ class EventSubmission:
         self._clock = clock
 
     async def submit(self, events: Sequence[VerifiedEvent], *, by: Pubkey) -> list[Submitted] | Rejection:
-        """Take all of `events` or none, from whoever signed the call.
+        """Accept all of `events` or none, from the caller `by`.
 
-        What belongs to a session here proves its author itself, and anybody may bring it. Relay lists are taken from
-        their author alone: everybody's are public, and whoever hands them in would fill our disk and our relays with
+        An event of a session here proves its author by its signature, so any caller may submit it. Relay lists are
+        accepted only from their author: all lists are public, and an attacker could fill our disk and our relays with
         those of strangers.
         """
         if any(event.kind in _OF_THE_CALLER and event.pubkey != by for event in events):
@@ -131,14 +131,14 @@ class EventSubmission:
                 return _NO_ROOM if why == FULL else _TOO_MANY
             submitted.append(concerned)
 
-        # a cancellation that is handed in again finds its revision deleted, by its own other half
+        # a cancellation that is submitted again finds its revision deleted, by its own kind 5
         meant = {IngestOutcome.DELETED} if any(event.kind == kinds.DELETION for event in events) else set()
 
         async def scope(tx: Transaction) -> None:
             for one in submitted:
                 outcome = await self._take(tx, one)
                 if outcome not in meant and (lost := _COUNT_FOR_NOTHING.get(outcome)):
-                    raise _Lost(lost)  # whoever hands it in believes that it counts
+                    raise _Lost(lost)  # the caller must know that it does not count
 
         try:
             await self._store.database.transact(scope)
@@ -180,7 +180,7 @@ class EventSubmission:
         return Submitted(event, session_address, relays, private=True)
 
     async def _concerned(self, event: VerifiedEvent, now: int, before: Sequence[Submitted]) -> Submitted | Rejection:
-        """The event with the session that it is about, None for a person's relay list."""
+        """The event with the session that it is about; no session for a person's relay list."""
         if flaw := _flaw(event, now):
             return flaw
         match event.kind:
@@ -211,7 +211,7 @@ class EventSubmission:
     async def _visible(self, event: VerifiedEvent, session: Session) -> Submitted | Rejection:
         known = await self._row(session.session_address)
         before = None if known is None else Visibility(known.visibility)
-        # other clients leave our own tags out, and then the rules stay as they are
+        # other clients leave our own tags out, and then the rules stay unchanged
         says_nothing = session.cancelled or not session.has_rules
         is_private = Visibility.PRIVATE in (session.visibility, before if says_nothing else None)
         if before is not None and is_private is not (before is Visibility.PRIVATE):
@@ -226,7 +226,7 @@ class EventSubmission:
     async def _rsvp(self, event: VerifiedEvent) -> Submitted | Rejection:
         rsvp = read_rsvp(event)
         row = None if rsvp is None else await self._row(str(rsvp.session_address))
-        # whoever is not invited is told what anybody is told of a session that does not exist
+        # a caller who is not invited gets the same answer as for a session that does not exist
         if rsvp is None or row is None or not private.may_attend(row, event.pubkey):
             return Rejection(
                 Slug.UNKNOWN_SESSION, "the RSVP names no session of this service", "Look at /api/sessions."
@@ -235,7 +235,7 @@ class EventSubmission:
             return Rejection(
                 Slug.SESSION_OVER, f"the session is {row.state}", "RSVPs are open until the end of a session."
             )
-        # the mirror knows one answer for each `d`; what counts is one for each person, whatever its `d`
+        # the mirror holds one answer for each `d`; but only one for each person counts, whatever its `d`
         counted = await self._store.rsvps.where("[lessonId+pubkey]").equals([row.session_address, event.pubkey]).first()
         if counted is not None and (-counted.rsvp_time, counted.event_id) < (-event.created_at, event.id):
             return _COUNT_FOR_NOTHING[IngestOutcome.SUPERSEDED]
@@ -263,7 +263,7 @@ class EventSubmission:
         )
 
     async def _private_answer(self, event: VerifiedEvent, deletion: nip09.Deletion) -> str | None:
-        """The private session to which a deleted answer was given: the deletion itself would tell relays of it."""
+        """The private session to which a deleted answer belongs: the deletion itself would reveal it to relays."""
         answers = await self._store.rsvps.where("pubkey").equals(event.pubkey).to_list()
         lessons = [answer.session_address for answer in answers]
         rows = await self._store.sessions.where("lessonId").any_of(lessons).to_list()
@@ -273,7 +273,7 @@ class EventSubmission:
         named += [answer.session_address for answer in answers if answer.event_id in deletion.ids]
         if named:
             return next((session_address for session_address in named if session_address in secret), None)
-        # it names what nobody here knows: rather kept back than shown, if it may be about a private session
+        # it names an unknown event, which may be about a private session: keep it back rather than publish it
         return min(secret, default=None)
 
     async def _row(self, session_address: str) -> LiveSessionRow | None:

@@ -21,11 +21,11 @@ RECHECK_SECONDS: Final = 3600
 RETRY_SECONDS: Final = 60
 
 Lookup = Callable[[str], Awaitable[Pubkey | None]]
-"""The key behind a NIP-05 name now; None if the name says nothing. Raises OSError when nobody answers."""
+"""Returns the key that a NIP-05 name names now, or None if the domain does not know it. Raises OSError: no answer."""
 
 
 class Instructors:
-    """The allow-list. A name that cannot be reached keeps the key it had; one that says another key loses it."""
+    """The allow-list. A name whose domain does not answer keeps its key; one that names another key changes to that."""
 
     name = "instructors"
 
@@ -39,7 +39,7 @@ class Instructors:
         changed: Callable[[], Awaitable[None]],
         clock: Clock,
     ) -> None:
-        """`changed` is called after the list grew or shrank: sessions that wait for it are looked at again."""
+        """`changed` is called after the list grew or shrank: sessions that wait for it are checked again."""
         self._service = service
         self._keys = frozenset(keys) or (frozenset({service}) if not names else frozenset())
         self._names = tuple(names)
@@ -51,7 +51,7 @@ class Instructors:
         self._told = self.pubkeys
 
     def replace(self, keys: Sequence[Pubkey], names: Sequence[str]) -> None:
-        """Take over another list; its keys count at once, its names are resolved now."""
+        """Replace the list; its keys count at once, its names are resolved now."""
         self._keys = frozenset(keys) or (frozenset({self._service}) if not names else frozenset())
         self._names = tuple(names)
         self._resolved = {name: key for name, key in self._resolved.items() if name in names}
@@ -59,7 +59,7 @@ class Instructors:
 
     @property
     def pubkeys(self) -> frozenset[Pubkey]:
-        """Everybody on the list now."""
+        """The keys on the list now."""
         return self._keys | frozenset(self._resolved.values())
 
     @property
@@ -68,11 +68,11 @@ class Instructors:
         return dict(self._resolved)
 
     def allows(self, pubkey: Pubkey) -> bool:
-        """Whether somebody may hold sessions here."""
+        """Whether `pubkey` may hold sessions here."""
         return pubkey in self._keys or pubkey in self._resolved.values()
 
     def accepts(self, session: Session) -> bool:
-        """Whether this service takes a session over: an instructor of ours signed it, and it names the service."""
+        """Whether this service takes a session over: one of our instructors signed it, and it names the service."""
         return self.allows(session.instructor) and names_service(session, self._service)
 
     async def run(self, stop: Stop) -> None:
@@ -86,13 +86,13 @@ class Instructors:
         await wait_for_first(self._again.wait(), stop.wait_for(seconds))
 
     async def _resolve_all(self) -> bool:
-        """Whether every name was answered, and whoever has to know of the list does."""
+        """Resolve all names; whether every domain answered and `changed` succeeded."""
         answers = await asyncio.gather(*(self._resolve(name) for name in self._names))
         if (now := self.pubkeys) != self._told:
             try:
                 await self._changed()
             except StoreDamaged:
-                raise  # it will be so the next time
+                raise  # trying again is no use
             except PodiumError as error:
                 _log.warning("sessions will be looked at again", action="instructors.retry", error=str(error))
                 return False
@@ -108,7 +108,7 @@ class Instructors:
             )
             return False
         if name not in self._names:
-            return True  # the list was replaced meanwhile: an answer about somebody who was taken off is nobody's right
+            return True  # the list was replaced meanwhile: the answers belong to the old list
         if found is None:
             self._resolved.pop(name, None)
             _log.warning("a NIP-05 name names no key", action="instructors.unknown", nip05=name)

@@ -1,4 +1,4 @@
-"""Sessions through time: doors, start, warning, end, cancellation, reopening; each with its status event."""
+"""The lifecycle of sessions: doors, start, warning, end, cancellation, reopening; each with its status event."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ from podium_storage.table.models import IntervalRow, LiveSessionRow
 
 _log = structlog.get_logger(__name__)
 _LOOK_EVERY: Final = 30  # seconds; the list of instructors changes without a change of any row
-_LOOK_AT_ALL_EVERY: Final = 3600  # seconds; in between only what changed or is due is read
-_LOOK_BACK: Final = 8 * 24 * 3600  # seconds; what was scheduled longer ago has ended, whatever the policy
+_LOOK_AT_ALL_EVERY: Final = 3600  # seconds; in between only changed and due sessions are read
+_LOOK_BACK: Final = 8 * 24 * 3600  # seconds; a session scheduled longer ago has ended, whatever the policy
 _TRIES: Final = 3
 _WORDS: Final = {
     BlockReason.INSTRUCTOR_UNVERIFIED: "the instructor is not on the list of verified instructors",
@@ -56,18 +56,18 @@ _WORDS: Final = {
 }
 
 Notify = Callable[[str, str], Awaitable[None]]
-"""Tell everybody in a session's room a line of text: `await notify(session_address, text)`."""
+"""Shows a line of text to all people in a session's room: `await notify(session_address, text)`."""
 
 
 class CaughtUp(Protocol):
     """What is known once the past has been read; an `asyncio.Event` is one."""
 
     async def wait(self) -> object:
-        """Wait until then."""
+        """Wait until the past has been read."""
 
 
 class LifecycleSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """When sessions move, and what their rooms are."""
+    """When sessions change state, and what their rooms are."""
 
     policy: LifecyclePolicy
     start_policy: StartPolicy = StartPolicy.CLOCK
@@ -94,15 +94,15 @@ class Lifecycle:
         caught_up: CaughtUp,
         at_start: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
-        """`caught_up`: the past has been read; then `at_start` announces what else the service is.
+        """`caught_up`: set when the past has been read; then `at_start` publishes the service's other events.
 
-        It returns whether it could say all of it; if not, it is called again.
+        `at_start` returns whether it could publish all of them; if not, it is called again.
         """
         self._settings = settings
         self._at_start = at_start
         self._is_announced = True
         self._announce_at = 0.0
-        self._room_at: float | None = None  # when the room is looked at again; None before it was announced
+        self._room_at: float | None = None  # when the room is checked again; None before it was announced
         self._store = store
         self._outgoing = outgoing
         self._letters = letters
@@ -119,7 +119,7 @@ class Lifecycle:
 
     @property
     def settings(self) -> LifecycleSettings:
-        """When sessions move; a reload replaces it, and every session is looked at again."""
+        """The settings in force; a reload replaces them, and every session is checked again."""
         return self._settings
 
     @settings.setter
@@ -128,7 +128,7 @@ class Lifecycle:
         self._look_at_all_at = 0
 
     async def run(self, stop: Stop) -> None:
-        """Move sessions until told to stop; begins once the relays have told what happened before."""
+        """Change the state of sessions until the stop; begins once the past was read from the relays."""
         await wait_for_first(self._caught_up.wait(), stop.wait())
         if stop.is_set():
             return
@@ -142,7 +142,7 @@ class Lifecycle:
         return await self._command(session_address, by, Trigger.MANUAL_START, check_manual_start)
 
     async def reopen(self, session_address: str, by: Pubkey) -> LiveSessionRow | Rejection:
-        """Open an ended session again shortly after its end."""
+        """Reopen a session by the instructor's signed command, shortly after its end."""
         return await self._command(session_address, by, Trigger.REOPEN, check_reopen)
 
     async def end(self, session_address: str, by: Pubkey) -> LiveSessionRow | Rejection:
@@ -160,7 +160,7 @@ class Lifecycle:
         trigger: Trigger,
         check: Callable[[Facts, LifecyclePolicy, int], Blocked | None],
     ) -> LiveSessionRow | Rejection:
-        for _ in range(_TRIES):  # its own event may come back from a relay at the very moment
+        for _ in range(_TRIES):  # its own event may come back from a relay at the same moment
             answer = await self._try(session_address, by, trigger, check)
             if answer is not None:
                 return answer
@@ -173,7 +173,7 @@ class Lifecycle:
         trigger: Trigger,
         check: Callable[[Facts, LifecyclePolicy, int], Blocked | None],
     ) -> LiveSessionRow | Rejection | None:
-        """None: the row changed between the look and the move."""
+        """Try one move; None if the row changed between the read and the write."""
         row = await self._store.sessions.where("lessonId").equals(session_address).first()
         if row is None:
             return Rejection(Slug.UNKNOWN_SESSION, "there is no such session here", "`podium session list` shows them.")
@@ -209,11 +209,11 @@ class Lifecycle:
         return min([*self._wakeups.values(), self._look_at_all_at, *announce, *room])
 
     def announce_again(self) -> None:
-        """Compare what the service says of itself with what is on the relays, at the next turn."""
+        """Compare the service's own events with those on the relays, at the next turn."""
         self._is_announced, self._announce_at = False, 0.0
 
     async def _announce(self) -> None:
-        self._is_announced = True  # before it is done: a reload meanwhile asks for another
+        self._is_announced = True  # set before it is done: a reload meanwhile asks for another
         try:
             if self._at_start is not None and not await self._at_start():
                 self._is_announced, self._announce_at = False, self._clock.now() + _LOOK_EVERY
@@ -227,7 +227,7 @@ class Lifecycle:
         self._room_at = float("inf") if due is None else due
 
     def _named(self, batch: Batch) -> set[str]:
-        """What a batch can move: thousands who join and leave do not move a session, their instructor does."""
+        """The sessions that a batch can change: of joins and leaves only those of the instructor matter."""
         rows = (change.after or change.before for change in batch.changes)
         return {
             row.session_address
@@ -252,7 +252,7 @@ class Lifecycle:
             self._leads[row.session_address] = row.instructor_pubkey
 
     async def _attend(self, row: LiveSessionRow, now: int) -> int | None:
-        """Do what the session needs now; when it is next worth a look, if nothing changes before."""
+        """Do what the session needs now; return when to check it next if nothing changes before."""
         facts = await self._facts(row)
         looks_again: int | None = None
         match decide(facts, self.settings.policy, now):
@@ -281,7 +281,7 @@ class Lifecycle:
         if doors_open(facts, self.settings.policy, now):
             await self._open(row)
         due = (next_wakeup(facts, self.settings.policy, now), status_due, looks_again)
-        # the row that was written with a fresh status names the time of the next one
+        # the row that was stored with a new status has the time of the next one
         return now if is_stale else min((time for time in due if time is not None and time > now), default=None)
 
     async def _facts(self, row: LiveSessionRow) -> Facts:
@@ -326,7 +326,7 @@ class Lifecycle:
         return after
 
     async def _warn(self, row: LiveSessionRow, ends_at: int, now: int) -> None:
-        # written down first: a daemon that dies in between does not warn twice
+        # stored first: a daemon that dies in between must not warn twice
         if await self._put(row, msgspec.structs.replace(row, warned_at=now, version=row.version + 1)):
             await self._notify(row.session_address, f"This session ends in {max(1, round((ends_at - now) / 60))} min.")
 
@@ -336,7 +336,7 @@ class Lifecycle:
             await self._put(row, msgspec.structs.replace(row, blocked_reason=reason, version=row.version + 1))
 
     async def _commit(self, before: LiveSessionRow, after: LiveSessionRow) -> bool:
-        """Store the row together with the signed events that show it; False if somebody else was quicker."""
+        """Store the row together with the signed events that show it; False if another task changed the row first."""
         events = await self._status.of(after)
         # not every ten minutes, as for strangers: where it moved, or where something came after the end
         is_news = after.state != before.state or after.state == SessionState.ENDED
@@ -356,7 +356,7 @@ class Lifecycle:
         return await self._store.database.transact(scope)
 
     async def _put(self, before: LiveSessionRow, after: LiveSessionRow) -> bool:
-        """Store the row; False if somebody else was quicker."""
+        """Store the row; False if another task changed it first."""
 
         async def scope(tx: Transaction) -> bool:
             if not await self._is_current(tx, before):
@@ -376,7 +376,7 @@ def moved(row: LiveSessionRow, trigger: Trigger, at: int) -> LiveSessionRow:
     """The row after a legal move.
 
     Raises:
-        IllegalMove: not in the table.
+        IllegalMove: the table has no such move.
     """
     before, after = SessionState(row.state), move(SessionState(row.state), trigger)
     runs = tuple(Run(*run) for run in row.runs)

@@ -1,7 +1,7 @@
-"""What instructors signed and this service did not take: logged, counted, listed with the reason, and told to them.
+"""Events of instructors that this service did not take: logged, counted, listed with the reason, and reported to them.
 
-A revision that cannot be read leaves the one before in force (`podium_storage.projections.session_revisions`); its
-instructor, who sees their change in their own client, hears once that it does not count here.
+A revision that cannot be read leaves the one before in force (`podium_storage.projections.session_revisions`). Its
+instructor, who sees the change in their own client, is told once that it does not count here.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class PassedOverEvents:
         self.counts: Counter[str] = Counter()
 
     def note(self, event: VerifiedEvent, reason: str) -> None:
-        """Log and count one event, if an instructor of ours signed it."""
+        """Log and count one event, if one of our instructors signed it."""
         if event.id in self._told or not self._allows(event.pubkey):
             return
         self._told[event.id] = None
@@ -83,7 +83,7 @@ class PassedOverEvents:
         _log.warning("an event was passed over", action="session.passed_over", session=session_address, reason=reason)
 
     async def listed(self, caller: Pubkey) -> list[PassedOverEvent] | Rejection:
-        """What was not taken, newest first: to an instructor what they signed, to the service's own key all."""
+        """List the events, newest first: an instructor sees those they signed, the service's own key sees all."""
         if caller != self._service and not self._allows(caller):
             return Rejection(Slug.NOT_ALLOWED, "this is shown to instructors of this service", "Sign with your key.")
         authors = self._instructors() if caller == self._service else {caller}
@@ -103,10 +103,10 @@ class PassedOverEvents:
 
 
 class UnreadNotices:
-    """What follows from a revision that says less than the one it replaced, in the transaction that stores it.
+    """Handles a revision that says less than the one it replaced, in the transaction that stores it.
 
-    The instructor of an unreadable one gets a letter, one for each revision in force. What the replaced one said, and
-    no relay holds any more, goes to the service itself: a lost disk must not forget the rules of a session.
+    The instructor of an unreadable revision gets a letter, one for each revision in force. A copy of the replaced
+    revision, which relays no longer hold, goes to the service itself: a session's rules must survive a lost disk.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class UnreadNotices:
         await self._letters.add(tx, [self._copy(row, event) for row, event in kept])
 
     def _fits(self, event: VerifiedEvent) -> bool:
-        """Whether a copy can be sealed and passes relays; a larger public session is not remembered so."""
+        """Whether a copy can be sealed and is accepted by relays; a larger public session is not copied."""
         try:
             private.check_size(event, service=self._service)
         except InvalidInput:
@@ -165,9 +165,9 @@ class UnreadNotices:
 
 
 def _still_said(row: LiveSessionRow, replaced: Mapping[EventId, VerifiedEvent]) -> Iterator[VerifiedEvent]:
-    """The replaced revisions of a public session on which it still rests: in force, or for its rules or its length."""
+    """The replaced revisions of a public session that still count: in force, or for its rules or its length."""
     if private.is_private(row):
-        return  # each of its revisions was sent to ourselves when it came
+        return  # each of its revisions was copied to ourselves when it came
     for event in replaced.values():
         rests = event.id == row.event_id or event.created_at in (row.rules_at, row.length_at)
         if str(Address.of(event)) == row.session_address and rests:

@@ -1,6 +1,6 @@
-"""What relays lack: the newest revision of a session they have in an older one; at indexers, the service's own lists.
+"""Sends relays what they lack: newer revisions of sessions, and to indexers the service's own lists.
 
-An instructor's client writes to its own relays; whoever reads on another one would come at the old hour.
+An instructor's client writes to its own relays; a participant who reads another relay would come at the old time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LISTS: Final = (kinds.METADATA, kinds.RELAY_LIST, kinds.DM_RELAY_LIST)
 
 
 class Spreading:
-    """Queues the newest revisions; one that a relay was given before is not queued again."""
+    """Queues the newest revisions; one that was sent to a relay before is not queued again."""
 
     def __init__(self, store: Store, outgoing: EventWriter) -> None:
         self._store = store
@@ -32,7 +32,7 @@ class Spreading:
         self._given: dict[int, tuple[EventId, tuple[str, ...]]] = {}
 
     async def catch_up(self, outdated: Sequence[VerifiedEvent], relay: str) -> None:
-        """`relay` gave these events, which newer ones have replaced; of private sessions it is given nothing."""
+        """Queue the newest revisions for `relay`, which sent these outdated ones; none of private sessions."""
         if relay not in self._outgoing.relays:
             return
         addresses = {str(Address.of(event)) for event in outdated if event.kind == kinds.SESSION}
@@ -48,7 +48,7 @@ class Spreading:
             await self._queue(newest, row.session_address, relay)
 
     async def give_lists(self, relays: Sequence[str], service: Pubkey) -> None:
-        """Queue the service's profile and its lists of relays for `relays`, where people look for such."""
+        """Queue the service's profile and relay lists for `relays`, where people look for such lists."""
         for kind in _LISTS if relays else ():
             newest = await self._outgoing.held(Address(kind, service, ""))
             if newest is None or self._given.get(kind) == (newest.id, tuple(relays)):

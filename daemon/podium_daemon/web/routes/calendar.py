@@ -1,4 +1,4 @@
-"""Calendars to subscribe to: one address for each person, which is a secret like a password."""
+"""Calendars to subscribe to: one address for each person, to be kept secret like a password."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ InTokens = Annotated[CalendarTokens, Depends(_tokens)]
 
 @router.post("/api/calendar")
 async def create_calendar_address(context: InContext, tokens: InTokens, caller: Caller) -> CalendarOut:
-    """The address of the caller's calendar. Whoever knows it can read it."""
+    """The address of the caller's calendar. Any person who knows the address can read the calendar."""
     return await _address(context, tokens, caller)
 
 
 @router.post("/api/calendar/revoke")
 async def revoke_calendar_address(context: InContext, tokens: InTokens, caller: Caller) -> CalendarOut:
-    """Make the addresses given to the caller so far worthless; the answer is a new one."""
+    """Revoke the calendar addresses given to the caller so far; the answer is a new one."""
     await tokens.revoke(caller)
     return await _address(context, tokens, caller)
 
@@ -65,14 +65,14 @@ async def revoke_calendar_address(context: InContext, tokens: InTokens, caller: 
 async def show_calendar(
     context: InContext, tokens: InTokens, token: str, if_none_match: Annotated[str | None, Header()] = None
 ) -> Response:
-    """The sessions somebody leads or answered `confirmed` or `tentative` to, as iCalendar (RFC 5545)."""
+    """The sessions that a person leads, or answered `confirmed` or `tentative` to, as iCalendar (RFC 5545)."""
     owner = await tokens.owner(token)
     if owner is None:
         # never an echo of the token: it may be a good one with a letter too many
         detail = "no calendar is at this address, or its address was revoked"
         raise Problem(Slug.UNKNOWN_CALENDAR, detail, "`podium calendar` prints the one of today.")
     found, face = await _sessions(context, owner), context.calendar()
-    # on threads: hundreds of entries take longer than the loop may be kept
+    # on threads: hundreds of entries take longer than the event loop may be blocked
     entries = await asyncio.to_thread(_written, context.views, found, face.alarms, await _quiet(context, owner))
     revisions = await CalendarRevisions(context.store, context.clock).of(owner, entries)
     raw = await asyncio.to_thread(_composed, entries, revisions, face.name, owner)
@@ -89,7 +89,7 @@ async def show_calendar(
 
 @router.get("/api/sessions/{reference}/calendar.ics", response_class=Response, responses=_ONE_SESSION)
 async def show_session_calendar(context: InContext, caller: OptionalCaller, reference: str) -> Response:
-    """One session as iCalendar (RFC 5545), to be put into a calendar once. A private one for its people only."""
+    """One session as iCalendar (RFC 5545), to add to a calendar once. A private session only for its people."""
     row = await context.views.resolve(reference, caller)
     rsvp = None
     if caller is not None and caller != row.instructor_pubkey:
@@ -120,7 +120,7 @@ async def _sessions(context: Context, owner: Pubkey) -> list[Found]:
 
 
 async def _quiet(context: Context, owner: Pubkey) -> frozenset[str]:
-    """What somebody said `stop` to: sessions, or every session ("*")."""
+    """The sessions for which a person said `stop`, or "*" for all."""
     rows = await context.store.opt_outs.where("pubkey").equals(owner).to_list()
     return frozenset(row.session_address for row in rows)
 

@@ -1,4 +1,4 @@
-"""The model's calling service over HTTP, for those who lead a session: its room, start, end, attendance by hand."""
+"""The model's calling service over HTTP, for instructor and co-hosts: room, start, end, attendance by hand."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def end_live_session(context: InContext, caller: Caller, reference: str) -
 async def track_live_attendance(
     context: InContext, caller: Caller, reference: str, wish: ManualAttendanceIn
 ) -> ManualAttendanceOut:
-    """The model's `trackLiveAttendance`: vouch for somebody's time, with a note. The same interval counts once."""
+    """The model's `trackLiveAttendance`: vouch for a person's time, with a note. The same interval counts once."""
     row = await _led(context, reference, caller)
     calling = context.calling(caller, wish.note or None)
     granted(await calling.track_live_attendance(row.session_address, wish.pubkey, wish.joined_at, wish.left_at))

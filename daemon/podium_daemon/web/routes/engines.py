@@ -1,4 +1,4 @@
-"""What rooms on another server need of the daemon's address: the click that enters, and the server's webhooks."""
+"""The routes for rooms on another server: the link by which people enter, and the server's webhooks."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ router = APIRouter(prefix="/api/conference", tags=["conference"])
     | problem(HTTPStatus.GONE, "the address was used, or is too old"),
 )
 async def enter_meeting(context: InContext, token: str) -> RedirectResponse:
-    """Enter a meeting on another server by the address that the room socket gave. Good for one click."""
+    """Enter a meeting on another server by the address that the room socket gave. It works once."""
     entrance = await _hand_over(context).enter(token)
     if isinstance(entrance, Rejection):
-        # a person followed a link: say what happened, in the one shape that errors have
+        # a person followed a link: say what happened, in the form of all errors
         raise Problem(entrance.slug, entrance.detail, entrance.next_step, status=HTTPStatus.GONE)
     return RedirectResponse(entrance.url, HTTPStatus.SEE_OTHER)
 
 
 @router.post("/webhook/{engine}", status_code=HTTPStatus.NO_CONTENT, response_class=Response)
 async def receive_webhook(context: InContext, engine: str, request: Request) -> Response:
-    """What an engine's server tells about its rooms, signed by that server."""
+    """Take a webhook that an engine's server has signed, about its rooms."""
     told = _hand_over(context)
     if engine != context.engine.name:
         raise _unknown()

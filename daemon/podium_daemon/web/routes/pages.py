@@ -1,4 +1,4 @@
-"""The page: HTML shells and the files they load, all out of the wheel. Nothing is made up from a request's path."""
+"""The page: HTML shells and the files they load, all from the wheel. No path on disk is made from a request's path."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ MEDIA_TYPES: Final = {
     ".json": "application/json",
     ".svg": "image/svg+xml",
 }
-# kept by browsers, and asked about each time: an upgraded daemon must not meet half of the old page
+# browsers keep the files but ask each time: after an upgrade, new files must not meet old ones
 _CACHE: Final = "no-cache"
 _HOST: Final = re.compile(r"([a-z0-9.-]{1,253}|\[[0-9a-f:]{2,39}\])(:[0-9]{1,5})?")
 
 
 class PageFile(msgspec.Struct, frozen=True):
-    """One file as it is served."""
+    """One file with its headers."""
 
     content: bytes
     media_type: str
@@ -45,7 +45,7 @@ class PageFile(msgspec.Struct, frozen=True):
 
 @cache
 def page_files() -> dict[str, PageFile]:
-    """Every file of the page by its path below the folder; read once, since they change with the program only."""
+    """Every file of the page by its path below the folder; read once, since they change only with the program."""
     files: dict[str, PageFile] = {}
     for path in sorted(FOLDER.rglob("*")):
         if path.suffix in MEDIA_TYPES:
@@ -86,11 +86,11 @@ async def page_file(request: Request, name: str) -> Response:
 
 
 def recording_origin(url: str | None) -> str | None:
-    """The origin of a recording, written so that it can stand in a policy; None where that cannot be."""
+    """The origin of a recording in a form that is safe in a CSP header; None if there is none."""
     if fields.web_url(url) is None:
         return None
     parts = urlsplit(url or "")
-    # a `;` or `,` in a host would end the directive or the policy, and what follows would be the stranger's own
+    # a `;` or `,` in a host would end the directive or the policy, and a stranger could add their own
     return f"{parts.scheme}://{parts.netloc.lower()}" if _HOST.fullmatch(parts.netloc.lower()) else None
 
 
@@ -104,7 +104,7 @@ def _served(
         headers["Content-Security-Policy"] = HEADERS["Content-Security-Policy"].replace(
             "media-src 'self'", f"media-src 'self' {media_from}"
         )
-        # browsers keep the policy of the answer they have when they are told "not modified"
+        # on "not modified" browsers keep the policy of the answer that they have
         headers["ETag"] = f'"{hashlib.sha256((file.etag + media_from).encode()).hexdigest()[:32]}"'
     known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
     if status is HTTPStatus.OK and headers["ETag"] in known:

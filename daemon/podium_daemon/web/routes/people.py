@@ -1,4 +1,4 @@
-"""RSVPs, attendance and reminders of one session. Leaders see everybody, others see themselves."""
+"""RSVPs, attendance and reminders of one session. Instructor and co-hosts see all people, others see themselves."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def list_attendance(
     reference: str,
     format: CsvFormat | None = None,  # noqa: A002 (the query's word)
 ) -> AttendancesOut | Response:
-    """Attendance as observed so far; `format=csv` for one row per person, `csv-intervals` for each stretch."""
+    """Attendance as observed so far; `format=csv` for one row per person, `csv-intervals` for each interval."""
     row = await context.views.resolve(reference, caller)
     only = _only(context, row, caller)
     if format is None:
@@ -66,7 +66,7 @@ async def list_attendance(
 
 @router.get("/reminders")
 async def list_reminders(context: InContext, caller: Caller, reference: str) -> RemindersOut:
-    """The ledger: for each person and message what became of it, and what the relays said."""
+    """The ledger: for each person and message its state, and the relays' answers."""
     row = await context.views.resolve(reference, caller)
     only = _only(context, row, caller)
     rows = await context.views.reminders(row, only)
@@ -75,5 +75,5 @@ async def list_reminders(context: InContext, caller: Caller, reference: str) -> 
 
 
 def _only(context: Context, row: LiveSessionRow, caller: Pubkey) -> Pubkey | None:
-    """Whose rows the caller may see: everybody's (None), or their own."""
+    """Whose rows the caller may see: those of all people (None), or their own."""
     return None if leads(row, caller) or caller == context.service_pubkey else caller

@@ -1,4 +1,4 @@
-"""Questions to a session: anybody reads what is shown, people ask, those who lead answer and moderate."""
+"""Questions to a session: visitors read those that are shown, people ask, instructor and co-hosts moderate."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/api/sessions/{reference}/questions", tags=["question
 
 @router.get("")
 async def list_questions(context: InContext, caller: OptionalCaller, reference: str) -> QuestionsOut:
-    """What was asked and answered; signed by somebody who leads, also what waits or is hidden."""
+    """Questions and answers; to a call signed by instructor or co-host also those that wait or are hidden."""
     row = await context.views.resolve(reference, caller)
     return await questions_of(context.store, row, leading=leads(row, caller))
 
@@ -29,11 +29,11 @@ async def submit_question(context: InContext, caller: OptionalCaller, reference:
     """Take a question, an answer, or its author's deletion: its signature is the login. Of a private session, the call
     is signed besides.
     """
-    # not as the author: anybody has some event of somebody, and would learn by it to what they are invited
+    # not as the author: an attacker who has an event of a person would learn to what that person is invited
     row = await context.views.resolve(reference, caller)
     event = checked(wish.event)
     granted(await context.questions.submit(row, event))
-    return AskedOut(id=event.id)  # and no list: whoever holds an event of somebody need not be them
+    return AskedOut(id=event.id)  # and no list: the caller who has a person's event need not be that person
 
 
 @router.post("/{question}/{command}")

@@ -1,4 +1,4 @@
-"""Recordings: how they stand, the answers to their policy, the file itself, and credit for watching it."""
+"""Recordings: their state, the answers to their policy, the file itself, and credit for watching it."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ router = APIRouter(tags=["recording"], route_class=StrictRoute)
 _SESSION: Final = "/api/sessions/{reference}"
 _ONE_RANGE: Final = re.compile(r"bytes=[0-9]{0,18}-[0-9]{0,18}", re.IGNORECASE)
 _PUBLIC_CACHE: Final = "public, max-age=31536000, immutable"  # the name is the hash: it never stands for something else
-_OF_THE_CONTENT: Final = frozenset({"content-length", "content-type"})  # what a problem has of its own
+_OF_THE_CONTENT: Final = frozenset({"content-length", "content-type"})  # headers that a problem sets itself
 _PRIVATE_CACHE: Final = "private, no-cache"
 _player = HTTPBase(scheme="Podium", scheme_name="Player", description="The secret of an open player.", auto_error=False)
 
 
 @router.get(f"{_SESSION}/recording")
 async def show_recording(context: InContext, caller: OptionalCaller, reference: str) -> RecordingsOut:
-    """The recordings of a session, one for each run of it. Whoever leads and signs the call sees what went wrong."""
+    """The recordings of a session, one for each run of it. Instructor and co-hosts also see why one failed."""
     row = await context.views.resolve(reference, caller)
     in_charge = leads(row, caller)
     policy, policy_hash = context.recorder.policy(row)
@@ -78,7 +78,7 @@ async def answer_recording_policy(context: InContext, call: SignedCall, referenc
 
 @router.post(f"{_SESSION}/recording/retry")
 async def retry_recording(context: InContext, caller: Caller, reference: str) -> RecordingsOut:
-    """Make a recording that failed once more, out of the tracks that were kept."""
+    """Make a failed recording again from the tracks that were kept."""
     row = await _led(context, reference, caller)
     granted(await context.recorder.retry(row))
     return await show_recording(context, caller, reference)
@@ -86,7 +86,7 @@ async def retry_recording(context: InContext, caller: Caller, reference: str) ->
 
 @router.post(f"{_SESSION}/recording/publish")
 async def publish_recording(context: InContext, caller: Caller, reference: str) -> RecordingsOut:
-    """Publish what was looked at, or taken back: links are written, people are told."""
+    """Publish a recording that was reviewed, or withdrawn before: links are written, and people are told."""
     row = await _led(context, reference, caller)
     granted(await context.recorder.publish(row))
     return await show_recording(context, caller, reference)
@@ -94,7 +94,7 @@ async def publish_recording(context: InContext, caller: Caller, reference: str) 
 
 @router.post(f"{_SESSION}/recording/unpublish")
 async def unpublish_recording(context: InContext, caller: Caller, reference: str) -> RecordingsOut:
-    """Take it back: no link any more, and only those who lead can see it."""
+    """Withdraw the recording: its links are removed, and only instructor and co-hosts can see it."""
     row = await _led(context, reference, caller)
     granted(await context.recorder.unpublish(row))
     return await show_recording(context, caller, reference)
@@ -102,7 +102,7 @@ async def unpublish_recording(context: InContext, caller: Caller, reference: str
 
 @router.post(f"{_SESSION}/recording/delete")
 async def delete_recording(context: InContext, caller: Caller, reference: str) -> RecordingsOut:
-    """Delete it for good: the file, here and on Blossom, and every link; people who were told of it are told."""
+    """Delete the recording for good: the file, here and on Blossom, and every link. People who knew of it are told."""
     row = await _led(context, reference, caller)
     granted(await context.recorder.delete(row))
     return await show_recording(context, caller, reference)
@@ -110,7 +110,7 @@ async def delete_recording(context: InContext, caller: Caller, reference: str) -
 
 @router.get(f"{_SESSION}/recording/consents")
 async def list_recording_consents(context: InContext, caller: Caller, reference: str) -> ConsentEventsOut:
-    """The signed answers that are kept with the recording, for whoever leads."""
+    """The signed answers that are kept with the recording, for instructor and co-hosts."""
     row = await _led(context, reference, caller)
     policy, policy_hash = context.recorder.policy(row)
     rows = await context.recorder.evidence(row)
@@ -121,7 +121,7 @@ async def list_recording_consents(context: InContext, caller: Caller, reference:
 
 @router.post(f"{_SESSION}/watching")
 async def open_player(context: InContext, call: SignedCall, reference: str) -> WatchingOut:
-    """Open the session's recording. One signature: reports of what was played go with the secret."""
+    """Open the session's recording with one signature; reports of what was played then use the secret."""
     row = await context.views.resolve(reference, call.pubkey)
     opened = granted(await context.watching.open(row, call))
     recording = opened.recording
@@ -152,7 +152,7 @@ async def report_played(
 
 @router.api_route("/recordings/{name}", methods=["GET", "HEAD"], include_in_schema=False)
 async def recording_file(context: InContext, caller: OptionalCaller, request: Request, name: str) -> Response:
-    """A recording's file; parts of it where a Range asks for them."""
+    """A recording's file, or the parts of it that a Range asks for."""
     sha256 = name.removesuffix(".webm")
     row = await context.recorder.by_hash(sha256) if is_sha256(sha256) and name.endswith(".webm") else None
     session = None if row is None else await context.recorder.session(row.session_address)
@@ -161,7 +161,7 @@ async def recording_file(context: InContext, caller: OptionalCaller, request: Re
     secret = request.query_params.get("pass", "")
     is_private = not _is_public(session, row)
     if is_private and not await _may_read(context, session, row, caller, secret):
-        # somebody followed the link of a message: the name proves it
+        # a person followed the link of a message: the name proves it
         if "text/html" in request.headers.get("accept", ""):
             return RedirectResponse(context.views.page(session), HTTPStatus.SEE_OTHER)
         raise _no_file()
@@ -203,7 +203,7 @@ async def _file(path: Path, row: RecordingRow, request: Request, *, is_private: 
 
 
 class _OpenFile(FileResponse):
-    """A file that is open already: no link and no deletion comes between finding and reading it.
+    """A file that is open already, so that it cannot be replaced or deleted between the check and the read.
 
     Starlette refuses a range that it does not understand, and gives a HEAD a part. RFC 9110 (14.2) has both ignored.
     """
@@ -261,7 +261,7 @@ def _no_file() -> Problem:
 
 def _run(row: RecordingRow, session: LiveSessionRow, in_charge: bool) -> RecordingRunOut:
     is_told = row.state != RecordingStage.DELETED and (in_charge or _is_public(session, row))
-    # others are led to the page, which opens it for whom it is
+    # other callers are sent to the page, which opens it for people who may see it
     return RecordingRunOut(
         run=row.run,
         state=row.state,

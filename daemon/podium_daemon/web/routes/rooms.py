@@ -1,4 +1,4 @@
-"""The door of a room: challenge, join, the room socket, and what the instructor does at the door."""
+"""The routes of a room: challenge, join, the room socket, and the commands of instructor and co-hosts."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ class RoomSocket:
         """The next data frame; raises `SocketGone`."""
         try:
             message = await self._socket.receive()
-        except (RuntimeError, WebSocketDisconnect) as error:  # it was closed before this call
+        except (RuntimeError, WebSocketDisconnect) as error:  # the socket was closed before this call
             raise SocketGone(clean=False) from error
         if message["type"] == "websocket.disconnect":
-            # a lost connection is told by uvicorn as code 1005 without a reason, a close frame always has one; codes
-            # of broken rules (a giant frame, text that is none) are uvicorn's own, and say nothing of the person
+            # uvicorn reports a lost connection as code 1005 without a reason, a close frame always has one; codes for
+            # broken rules (a giant frame, invalid text) are uvicorn's own, and say nothing about the person
             code = message.get("code", 0)
             raise SocketGone(clean="reason" in message and (code in _GOODBYES or code >= _OWN_GOODBYES))
         text: str | None = message.get("text")
@@ -103,7 +103,7 @@ async def join_session(context: InContext, reference: str, request: Request) -> 
     """Join with one signature: the join proof is the login of this call. The token opens the room socket once."""
     proof = nip98.read_header(request.headers.get("authorization", ""))
     if isinstance(proof, nip98.LoginRefusal):
-        await context.views.resolve(reference)  # what is not there is said before what is wrong with the proof
+        await context.views.resolve(reference)  # an unknown session is reported before a flaw of the proof
         next_step = "Sign the challenge of /join/challenge and send it as `Authorization: Nostr ...`."
         raise Problem(Slug.BAD_PROOF, proof.reason, next_step)
     row = await context.views.resolve(reference, proof.pubkey)
@@ -121,7 +121,7 @@ async def join_session(context: InContext, reference: str, request: Request) -> 
 
 @router.websocket("/room")
 async def room_socket(context: InContext, reference: str, socket: WebSocket) -> None:
-    """The seat: the first message brings the token, beats keep the seat, closing it is leaving."""
+    """The seat: the first message brings the token, heartbeats keep the seat, closing the socket leaves it."""
     try:
         session_address = (await context.views.resolve(reference, context.service_pubkey)).session_address
     except Problem:
@@ -174,7 +174,7 @@ async def admit_participants(context: InContext, caller: Caller, reference: str,
 
 @router.post("/room/remove")
 async def remove_participant(context: InContext, caller: Caller, reference: str, wish: RemoveIn) -> RoomOut:
-    """Remove somebody; the admission is revoked for this session."""
+    """Remove a person; their admission is revoked for this session."""
     row = await _led(context, reference, caller)
     granted(await context.rooms.remove(row, Pubkey(wish.pubkey), wish.reason, caller))
     return await show_room(context, caller, reference)
@@ -182,7 +182,7 @@ async def remove_participant(context: InContext, caller: Caller, reference: str,
 
 @router.post("/room/hands/lower")
 async def lower_hands(context: InContext, caller: Caller, reference: str, wish: LowerIn) -> RoomOut:
-    """Take raised hands down."""
+    """Lower raised hands."""
     row = await _led(context, reference, caller)
     pubkeys = None if wish.everybody else [Pubkey(pubkey) for pubkey in wish.pubkeys]
     granted(await context.rooms.lower_hands(row, pubkeys, caller))
@@ -191,7 +191,7 @@ async def lower_hands(context: InContext, caller: Caller, reference: str, wish: 
 
 @router.post("/room/mute-all")
 async def mute_everybody(context: InContext, caller: Caller, reference: str, wish: SwitchIn) -> RoomOut:
-    """Silence everybody but those who lead, and whoever opens a microphone later; or let that be."""
+    """Switch mute-all on or off: it mutes all but instructor and co-hosts, also microphones that are opened later."""
     row = await _led(context, reference, caller)
     granted(await context.controls.mute_all(row, caller, wanted=wish.on))
     return await show_room(context, caller, reference)
@@ -199,7 +199,7 @@ async def mute_everybody(context: InContext, caller: Caller, reference: str, wis
 
 @router.post("/room/mute")
 async def mute_participant(context: InContext, caller: Caller, reference: str, wish: MuteIn) -> RoomOut:
-    """Silence one person's microphone, camera or screen; they may switch it on again."""
+    """Switch off one person's microphone, camera or screen; they may switch it on again."""
     row = await _led(context, reference, caller)
     granted(await context.controls.mute(row, Pubkey(wish.pubkey), TrackKind(wish.kind), caller))
     return await show_room(context, caller, reference)
@@ -207,7 +207,7 @@ async def mute_participant(context: InContext, caller: Caller, reference: str, w
 
 @router.post("/room/speak")
 async def let_participant_speak(context: InContext, caller: Caller, reference: str, wish: SpeakIn) -> RoomOut:
-    """Let one person speak though everybody is muted, or no longer; they are told and switch it on themselves."""
+    """Let one person speak although mute-all is on, or no longer; they are told, and switch it on themselves."""
     row = await _led(context, reference, caller)
     granted(await context.controls.let_speak(row, Pubkey(wish.pubkey), caller, wanted=wish.on))
     return await show_room(context, caller, reference)
@@ -215,7 +215,7 @@ async def let_participant_speak(context: InContext, caller: Caller, reference: s
 
 @router.post("/room/spotlight")
 async def spotlight_participant(context: InContext, caller: Caller, reference: str, wish: SpotlightIn) -> RoomOut:
-    """Show one person large to everybody, or nobody."""
+    """Show one person large to all, or no person."""
     row = await _led(context, reference, caller)
     chosen = None if wish.pubkey is None else Pubkey(wish.pubkey)
     granted(await context.rooms.put_spotlight(row, chosen, caller))
@@ -224,7 +224,7 @@ async def spotlight_participant(context: InContext, caller: Caller, reference: s
 
 @router.post("/room/recording")
 async def switch_recording(context: InContext, caller: Caller, reference: str, wish: SwitchIn) -> RoomOut:
-    """Record from now on, once everybody in the room has agreed; or stop."""
+    """Record from now on, once all people in the room have agreed; or stop."""
     row = await _led(context, reference, caller)
     granted(await context.recorder.record(row, caller, wanted=wish.on))
     return await show_room(context, caller, reference)

@@ -1,4 +1,4 @@
-"""The service itself: what it is, its relays, its health, and the door for signed events."""
+"""The service itself: its description, its relays, its health, and the submission of signed events."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def show_service(context: InContext) -> ServiceOut:
 
 @router.get("/.well-known/nostr.json")
 async def list_names(context: InContext, response: Response, name: str | None = None) -> NamesOut:
-    """Whom this domain vouches for (NIP-05): the service as `_` and who is on the allow-list; with `name`, that one.
+    """The keys this domain vouches for (NIP-05): the service as `_`, and the allow-list; with `name`, only that one.
 
     Pages of any origin may read it, as NIP-05 demands.
     """
@@ -52,7 +52,7 @@ async def list_names(context: InContext, response: Response, name: str | None = 
 
 @router.get("/api/relays")
 async def list_relays(context: InContext) -> RelaysOut:
-    """The configured relays as they stand."""
+    """The configured relays and their state."""
     pending, partial = await context.outbox.pending_by_relay(), context.partial()
     return RelaysOut(
         relays=[
@@ -63,9 +63,9 @@ async def list_relays(context: InContext) -> RelaysOut:
 
 @router.post("/api/events")
 async def submit_events(context: InContext, caller: Caller, body: EventsIn) -> EventsOut:
-    """Take signed events of sessions here, mirror them and send them to the relays: all or none.
+    """Take signed events of sessions here, mirror them and send them to the relays: all of them or none.
 
-    What belongs to a session anybody may bring; relay lists are taken from their author only.
+    Any caller may submit an event of a session; a relay list is taken from its author only.
     """
     submitted = granted(await context.intake.submit([checked(model) for model in body.events], by=caller))
     return EventsOut(
@@ -78,16 +78,16 @@ async def submit_events(context: InContext, caller: Caller, body: EventsIn) -> E
 
 @router.get("/api/relay-information", responses=_RELAY_INFORMATION)
 async def show_relay_information(context: InContext) -> Response:
-    """The information document (NIP-11) of the daemon's own relay, which a proxy in front of it answers with."""
+    """The information document (NIP-11) of the daemon's own relay, for a proxy in front of it to serve."""
     document = context.relay_information()
     if document is None:
         raise Problem(
             Slug.NO_RELAY,
             "this service runs no relay of its own",
             "See GET /api/relays.",
-            status=HTTPStatus.NOT_FOUND,  # 409 is for what cannot be published
+            status=HTTPStatus.NOT_FOUND,  # 409 is for events that cannot be published
         )
-    # NIP-11 asks for it: pages of other origins show what a relay is, and there is nothing else here
+    # NIP-11 asks for it: pages of other origins show the document, and nothing else is served here
     headers = {"Access-Control-Allow-Origin": "*"}
     return Response(msgspec.json.encode(document), media_type=nip11.MEDIA_TYPE, headers=headers)
 
@@ -100,7 +100,7 @@ async def check_health() -> str:
 
 @router.get("/readyz", response_class=PlainTextResponse, responses=_NOT_READY)
 async def check_readiness(context: InContext) -> Response:
-    """Whether the daemon does all of its work; 503 with the reason if not. What single relays refuse is said too."""
+    """Whether all parts of the daemon work; 503 with the reason if not. It also says what single relays refuse."""
     reason = context.ready()
     if reason is None:
         return PlainTextResponse("\n".join(["ready", *context.remarks(), ""]))
@@ -114,7 +114,7 @@ async def show_metrics(context: InContext) -> Response:
 
 
 def checked(model: EventModel) -> VerifiedEvent:
-    """The event if its id and signature are good.
+    """Return the event if its id and signature are good.
 
     Raises:
         Problem: 400, naming the flaw.

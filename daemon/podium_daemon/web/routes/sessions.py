@@ -1,4 +1,4 @@
-"""Sessions: look at them, draft, start and end them."""
+"""Sessions: list and show them, draft, start and end them."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ async def list_sessions(
 
 @router.post("/draft")
 async def draft_session(context: InContext, caller: Caller, wish: SessionDraftIn) -> DraftOut:
-    """Compose a session for the caller to sign; whoever may hold none here is told so before they sign more."""
+    """Compose a session for the caller to sign; a caller who may hold none here is refused before they sign more."""
     if caller not in context.service().instructors:
         detail = f"{nip19.encode_npub(caller)} is not on this service's list of instructors"
         advice = (
-            "Whoever runs the service adds this npub to `allow` under [instructors] in its configuration, and reloads "
-            "it (SIGHUP) or starts it again."
+            "The operator of the service adds this npub to `allow` under [instructors] in its configuration, and "
+            "reloads it (SIGHUP) or starts it again."
         )
         raise Problem(Slug.NOT_AN_INSTRUCTOR, detail, advice)
     return context.drafts.new_session(caller, wish)
@@ -77,7 +77,7 @@ async def draft_session(context: InContext, caller: Caller, wish: SessionDraftIn
 
 @router.get("/passed-over")
 async def list_passed_over(context: InContext, caller: Caller) -> PassedOversOut:
-    """What instructors signed elsewhere and is no session here, with the reason; the service's own key sees all."""
+    """Events that the caller signed elsewhere and that are no sessions here, with the reason; the service sees all."""
     found = granted(await context.passed_over.listed(caller))
     return PassedOversOut(
         events=[
@@ -115,7 +115,7 @@ async def draft_cancellation(context: InContext, caller: Caller, reference: str,
 
 @router.post("/{reference}/restore/draft")
 async def draft_restoration(context: InContext, caller: Caller, reference: str) -> DraftOut:
-    """Compose the revision that takes a cancellation back, within the session's time: it takes place after all."""
+    """Compose the revision that takes a cancellation back, within the session's time, so that it takes place."""
     return await context.drafts.restoration(await context.views.resolve(reference, caller))
 
 
@@ -135,6 +135,6 @@ async def end_session(context: InContext, caller: Caller, reference: str) -> Ses
 
 @router.post("/{reference}/reopen")
 async def reopen_session(context: InContext, caller: Caller, reference: str) -> SessionOut:
-    """Open a session again shortly after its end; a second run is added, the first stays."""
+    """Reopen a session shortly after its end; a second run is added, the first stays."""
     row = await context.views.resolve(reference, caller)
     return await context.views.session(granted(await context.lifecycle.reopen(row.session_address, caller)))

@@ -1,7 +1,7 @@
 """Remote signers (NIP-46) for pages, through the daemon; and the signer that an instructor left with the service.
 
-A page that opens a connection gets a secret for it, and sends it as `Authorization: Podium-Signer <secret>`. Nobody
-else can see the connection or ask for anything over it.
+A page that opens a connection gets a secret for it, and sends it as `Authorization: Podium-Signer <secret>`. No other
+caller can see the connection or use it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from podium_protocol.nips import nip19
 router = APIRouter(tags=["signers"], route_class=StrictRoute)
 
 LONGEST_WAIT: Final = 25
-"""Seconds that a look may wait for news: proxies end what is silent for a minute."""
+"""Seconds that a request may wait for news: proxies end connections that are silent for a minute."""
 
 _SCHEME: Final = "Podium-Signer "
 _WITH_SECRET: Final = [
@@ -70,13 +70,13 @@ async def open_signer(context: InContext, request: Request, wish: SignerIn) -> O
 async def show_signer(
     context: InContext, request: Request, signer_id: Hex16, seen: Seen = -1, wait: Wait = 0
 ) -> SignerOut:
-    """How the connection stands, at once or as soon as that is another version than `seen`."""
+    """The state of the connection, at once or as soon as its version is another than `seen`."""
     return await _shown(await _own(context, request, signer_id).news(seen, wait))
 
 
 @router.post("/api/signers/{signer_id}/requests", dependencies=_WITH_SECRET)
 async def ask_signer(context: InContext, request: Request, signer_id: Hex16, wish: SigningIn) -> SignerOut:
-    """Ask for a signature. A person may have to agree: the answer comes with a later look at the connection."""
+    """Ask for a signature. A person may have to agree: read the result with a later request for the connection."""
     signer, template = _own(context, request, signer_id), wish.event
     tags = tuple(tuple(tag) for tag in template.tags)
     if () in tags or not _is_sound(wish):
@@ -89,7 +89,7 @@ async def ask_signer(context: InContext, request: Request, signer_id: Hex16, wis
 
 @router.delete("/api/signers/{signer_id}", dependencies=_WITH_SECRET)
 async def close_signer(context: InContext, request: Request, signer_id: Hex16) -> SignerOut:
-    """End the connection: the signer is told, and our key for it is gone."""
+    """End the connection: the signer is told, and our key for it is deleted."""
     signer = _own(context, request, signer_id)
     context.signers.leave(signer)
     return await _shown(signer.view)
@@ -106,7 +106,7 @@ async def show_left_signer(context: InContext, caller: Caller) -> LeftSignerOut:
 
 @router.delete("/api/service/signer")
 async def forget_left_signer(context: InContext, caller: Caller) -> LeftSignerOut:
-    """Take that signer back: our key for it is gone, and the signer is told if it is there."""
+    """Remove that signer: our key for it is deleted, and the signer is told if it answers."""
     await context.instructor_signers.forget(caller)
     return LeftSignerOut(signer=None, relays=[])
 

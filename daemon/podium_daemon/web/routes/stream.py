@@ -1,7 +1,8 @@
 """A session as it changes, over server-sent events (WHATWG HTML, section 9.2).
 
-Anybody gets the public view. Who signs the call (NIP-98) also gets what is theirs, and a leader gets the lists. A page
-that lost the connection comes back with `Authorization: Podium <pass>`: the extension need not ask the person again.
+Any visitor gets the public view. A caller who signs (NIP-98) also gets their own rows, and instructor and co-hosts get
+the lists. A page that lost the connection returns with `Authorization: Podium <pass>`, so that the extension need not
+ask the person again.
 """
 
 from __future__ import annotations
@@ -33,21 +34,21 @@ from podium_storage.table.models import LiveSessionRow
 
 router = APIRouter(prefix="/api/sessions/{reference}", tags=["sessions"])
 
-BEAT_SECONDS: Final = 4.0  # proxies end what is silent; a page in the background beats its seat by it
-LEADER_SECONDS: Final = 1.0  # who waits at the door is in memory and in no table: leaders are looked after by the clock
+BEAT_SECONDS: Final = 4.0  # proxies end silent connections; a page in the background times its heartbeats by it
+LEADER_SECONDS: Final = 1.0  # people at the door are in memory and in no table: leaders' views are read by the clock
 MAX_SECONDS: Final = 3600.0  # a stream then ends, and the page opens the next one
 MAX_ROWS: Final = 1_000  # of one list in one event; the signed reads have all
 PASS_SECONDS: Final = 300
 _MAX_PASSES: Final = 4_000
-_NO_QUESTIONS: Final = digest_of(NOTHING.model_dump_json(by_alias=True))  # nobody is told that there are none
+_NO_QUESTIONS: Final = digest_of(NOTHING.model_dump_json(by_alias=True))  # an empty list is not sent at first
 
 
 Passes: TypeAlias = SecretTable[Pubkey]
-"""Secrets that stand for a proven key, each good for one more stream."""
+"""Secrets that stand for a proven key, each valid for one more stream."""
 
 
 def new_passes(clock: Clock, random_bytes: Callable[[int], bytes]) -> Passes:
-    """A pass holds while its stream is open, and `PASS_SECONDS` more."""
+    """Make the table of passes; a pass is valid while its stream is open, and `PASS_SECONDS` longer."""
     return SecretTable(clock, random_bytes, maximum=_MAX_PASSES)
 
 
@@ -73,12 +74,12 @@ _ANSWER: Final = also("text/event-stream", _EVENTS)
 
 @router.get("/events", response_class=StreamingResponse, responses=_ANSWER)
 async def stream_session(context: InContext, viewer: Viewer, reference: str, request: Request) -> StreamingResponse:
-    """The session whenever it changes. `Last-Event-ID` leaves out the view that the caller has already."""
+    """The session, sent again on each change. `Last-Event-ID` leaves out the view that the caller has already."""
     row = await context.views.resolve(reference, viewer)
     stream = _Stream(context, row, viewer, request.app.state.passes, request.headers.get("last-event-id", ""))
     watch: StreamHub = request.app.state.watch
     events = stream.events(watch)
-    first = await anext(events)  # here a refusal still is an answer
+    first = await anext(events)  # here a refusal can still be the answer's status
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(_joined(first, events), media_type="text/event-stream", headers=headers)
 
@@ -127,7 +128,7 @@ class _Stream:
     async def _news(self, listener: Subscriber) -> list[str]:
         topic = listener.topic
         if topic.row is None or topic.text is None or not self._context.views.may_see(topic.row, self._viewer):
-            listener.closed = True  # it is gone, or is private and this person is not invited any more
+            listener.closed = True  # the session is gone, or is private and this person is no longer invited
             return []
         news = self._fresh("session", topic.text, topic.digest)
         news += self._fresh("questions", *topic.questions[leads(topic.row, self._viewer)])
@@ -172,7 +173,7 @@ class _Stream:
 
 
 def _event(name: str, text: str, event_id: str | None = None) -> str:
-    # JSON holds no bare line break, so that no text of a stranger can end the field and begin another
+    # JSON has no bare line break, so no text of a stranger can end the field and begin another
     return f"event: {name}\n{f'id: {event_id}{chr(10)}' if event_id else ''}data: {text}\n\n"
 
 
