@@ -143,7 +143,7 @@ class RelayConnection:
         self._wake()
 
     def ask(self, name: str, wanted: Filter, question: CollectingSubscription) -> None:
-        """Ask once; `question` hears at once if the relay is away."""
+        """Ask once; `question` is told at once if the relay cannot be reached."""
         if self.state in _STATES_AWAY:
             question.on_end(self._verdict.message)
             return

@@ -70,7 +70,7 @@ class GiftWraps:
         """`patience`: seconds after which a silent relay is no longer waited for."""
         self._filters = wraps_for(service)
         self.deliver = deliver
-        """Takes the wraps; whoever answers them needs what is read here, and is made after."""
+        """Takes the wraps. It is set later: the part that answers them needs what is read here."""
         self._watermarks = watermarks
         self._clock = clock
         self._marks: dict[str, int] = {}

@@ -38,7 +38,7 @@ _AT_ONCE: Final = 16  # events before the event loop gets a turn: each costs the
 
 
 class MailboxReceiver(Protocol):
-    """Whoever reads a mailbox."""
+    """Reads a mailbox."""
 
     def receive(self, raw: bytes) -> None:
         """Take one unchecked event to the mailbox's key; any stranger may have sent it."""
@@ -163,7 +163,7 @@ class Mailboxes:
             await asyncio.gather(*self._tasks.errands, return_exceptions=True)
 
     def open(self, key: Pubkey, relays: Sequence[str], hearer: MailboxReceiver) -> Mailbox:
-        """A mailbox for `key` on `relays`; one that was there before under this key is given up.
+        """Open a mailbox for `key` on `relays`; an older one for this key is closed.
 
         Raises:
             InvalidInput: none of the relays may be connected to.

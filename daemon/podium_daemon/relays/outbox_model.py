@@ -169,7 +169,7 @@ class OutboxModel:
         self._plan.was_asked(errand, self._clock.now(), answered=answered)
 
     async def _ask(self, url: str, filters: Sequence[Filter], people: int) -> FetchedFromRelay | None:
-        """Ask one relay and take in what it gives; None: it may not be asked, or was not done in time."""
+        """Ask one relay and store its answer; None: it may not be asked, or was too slow."""
         at_most = len(filters) * _EVENTS + _EVENTS_EACH * people
         async with self._places:
             if isinstance(self._pool.ensure(url), AddressRefused):

@@ -26,7 +26,7 @@ MAX_BYTES: Final = 128 * 1024 * 1024  # of one relay's answer to one filter
 
 
 class FetchedFromRelay(msgspec.Struct, frozen=True):
-    """What one relay had. `problem`: why it may have more; None where the answer is complete."""
+    """One relay's events. `problem`: why it may have more; None if the answer is complete."""
 
     relay_url: str
     events: tuple[Incoming, ...]
@@ -226,7 +226,7 @@ class PagedFetch:
         self._is_worth_retrying = False
 
     async def run(self, within: float) -> FetchedFromRelay:
-        """The relay's answer, after `within` seconds at most from when it could be asked: some allow few at once."""
+        """Read and return the relay's answer within `within` seconds, counted from its turn in the queue."""
         try:
             async with self._connection.turns.turn(), asyncio.timeout(within):
                 for wanted in self._filters:

@@ -219,7 +219,7 @@ class PublishWindow:
         self._tell(items, verdict, None if is_final(verdict) else self.pause.left(now))
 
     def refuse_queued(self, verdict: RateLimited | Unknown | BlockedByRelay, retry_after: float | None) -> None:
-        """Give back what has not been sent: whoever handed it over is not kept waiting for a relay that is away."""
+        """Return the unsent events to their callers, who then do not wait for a relay that cannot be reached."""
         items, self._queue = self._queue, deque()
         self._tell(items, verdict, retry_after)
 

@@ -45,7 +45,7 @@ class Idle(ConnectionEnded):
 
 
 class Misbehaved(ConnectionEnded):
-    """The relay's faults weigh too much."""
+    """The relay's faults are too many."""
 
 
 class Pump:

@@ -108,7 +108,7 @@ SinceFor = Callable[[str], int | None]
 
 
 class CollectingSubscription(Protocol):
-    """A subscription whose answer is collected and not handed on."""
+    """A one-time subscription whose answer is collected, not handed on."""
 
     def on_event(self, raw: msgspec.Raw) -> None:
         """Take one event of the answer, unchecked."""
@@ -194,7 +194,7 @@ class RelayState:
         self.shared.unsubscribe(name, self._clock.monotonic())
 
     def ask(self, name: str, wanted: Filter, question: CollectingSubscription) -> None:
-        """Ask once; `question` gets the answer, or hears why there is none."""
+        """Ask once; `question` gets the answer, or the reason why there is none."""
         self._questions[name] = question
         self.session.subscribe(name, (wanted,), self._clock.monotonic())
 
@@ -204,7 +204,7 @@ class RelayState:
             self.session.unsubscribe(name)
 
     def question(self, name: str) -> CollectingSubscription | None:
-        """The question that goes by this name, if one does."""
+        """The question with this name, if there is one."""
         return self._questions.get(name)
 
     # -- what happens --------------------------------------------------------------------------------------------------

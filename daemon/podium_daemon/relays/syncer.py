@@ -56,7 +56,7 @@ async def _nothing_against_it(_event: VerifiedEvent) -> str | None:
 
 
 class EventWatch(Protocol):
-    """Whoever looks at events before they are stored."""
+    """Sees new events before they are stored."""
 
     async def __call__(self, events: Sequence[VerifiedEvent], *, live: bool) -> None:
         """`live`: they came after the relay's EOSE for our own events."""
@@ -64,7 +64,7 @@ class EventWatch(Protocol):
 
 
 async def _watch_nothing(events: Sequence[VerifiedEvent], *, live: bool) -> None:
-    """The default `Watch`, which does nothing."""
+    """The default `EventWatch`, which does nothing."""
 
 
 class Syncer:
@@ -124,7 +124,7 @@ class Syncer:
         self._doors_seen: set[tuple[str, int]] = set()
         self._audience = ParticipantIndex(store)
         self._rests_until = 0.0
-        self.watch: EventWatch = _nobody
+        self.watch: EventWatch = _watch_nothing
         """Looks at what is new before it is stored."""
         self.verifier = EventVerifier(clock.now)
         self.caught_up = asyncio.Event()
@@ -267,7 +267,7 @@ class Syncer:
             await self._clock.sleep(next(pauses))
 
     async def _read(self, relay: str | None, filters: tuple[Filter, ...]) -> tuple[FetchedFromRelay, ...]:
-        """Read everything that answers `filters` on one relay or on all, and store it."""
+        """Read all events that match `filters` on one relay or on all, and store them."""
         assert self._pool is not None, "the composition root joins the pool"
         relays = None if relay is None else [relay]
         result = await self._pool.fetch(relays, filters, within=_READ_WITHIN, at_most=_READ_AT_MOST)

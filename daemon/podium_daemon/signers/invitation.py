@@ -25,7 +25,7 @@ _SECRET_BYTES: Final = 16
 
 
 class SignerInvitation:
-    """One URL to show, good for one signer. It hears a mailbox until the signer has come."""
+    """One URL to show, good for one signer. It reads a mailbox until the signer has answered."""
 
     def __init__(
         self,

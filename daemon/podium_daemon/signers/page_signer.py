@@ -31,7 +31,7 @@ _GOODBYE_WITHIN: Final = 10.0
 
 
 class SigningRequest(msgspec.Struct, frozen=True):
-    """One request. `event` once it is signed; `words` say what went wrong: from a stranger, made safe to show."""
+    """One request. `event` once signed; `words` say what went wrong: a stranger's text, made safe to show."""
 
     id: str
     state: Literal["asked", "signed", "refused", "failed"]
@@ -192,7 +192,7 @@ class PageSigner:
                 Slug.TOO_MANY_REQUESTS, "the signer is asked for too much at once", "Answer what it asks first."
             )
         if len(self._asked) >= MAX_ASKED:
-            del self._asked[done[0]]  # the oldest that was read, or will not be
+            del self._asked[done[0]]  # the oldest answer, read or not
         self._note(SigningRequest(request_id, "asked"))
         return self._sign(request_id, event)
 

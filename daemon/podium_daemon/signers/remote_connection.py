@@ -43,7 +43,7 @@ class Post(Protocol):
 
 
 class SignerTransport(Protocol):
-    """Where mailboxes are."""
+    """Opens mailboxes."""
 
     def open(self, key: Pubkey, relays: Sequence[str], hearer: Receiver) -> Post: ...
 
@@ -77,7 +77,7 @@ class RemoteSignerConnection:
     async def accept(
         self, invitation: SignerInvitation, relays: Sequence[str], show: Callable[[str], None]
     ) -> KnownBunker:
-        """Wait for the signer that was shown the invitation's URL; `show` gets it once we listen.
+        """Wait for the signer that was shown the invitation's URL; `show` is called with the URL once we listen.
 
         Raises:
             SignerUnavailable: none answered in time, or it does not say which key it holds.

@@ -277,7 +277,7 @@ def identifier_of(row: LiveSessionRow) -> str:
 
 
 def was_cancelled(row: LiveSessionRow) -> bool:
-    """Whether a session is over, or will be in a moment, only because it was cancelled or deleted."""
+    """Whether a session has ended, or is about to end, only because it was cancelled or deleted."""
     return row.withdrawn and (row.state != SessionState.ENDED or row.end_reason == Trigger.WITHDRAWN)
 
 

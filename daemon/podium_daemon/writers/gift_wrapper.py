@@ -26,7 +26,7 @@ _MINUTES_BACK = 60
 _KEPT_KEYS = 20_000  # conversation keys of recipients: 35 us each to make, and each recipient gets several messages
 
 AskedBy = Callable[[Sequence[str]], RequiredByRelays]
-"""What relays are known to ask of an event that is to go to all of them."""
+"""Returns what these relays are known to ask of an event that goes to all of them."""
 
 
 def nothing_asked(_: Sequence[str]) -> RequiredByRelays:
@@ -54,7 +54,7 @@ class Work:
         """Whether a wrap waits for the next turn."""
 
     def puts_off(self, asked: RequiredByRelays) -> bool:
-        """Whether a wrap has to wait for the next turn, since enough was mined in this one; else it is counted."""
+        """Whether a wrap has to wait for the next turn because enough was mined in this one; if not, count it."""
         if not asked.work:
             return False
         self._left -= 1
@@ -63,7 +63,7 @@ class Work:
 
 
 async def made(asked: RequiredByRelays, make: Callable[[], _T]) -> _T:
-    """What `make` returns: on a thread where it has to be mined, which takes too long for the event loop."""
+    """Call `make` and return its result; on a thread if it has to mine, which takes too long for the event loop."""
     return await asyncio.to_thread(make) if asked.work else make()
 
 
@@ -111,7 +111,7 @@ class Wrapper:
     def wrap_again(
         self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None, asked: RequiredByRelays
     ) -> Wrapped | None:
-        """The message that `row` was wrapped with before, for a relay that wants another wrap: the same rumor.
+        """Wrap the message of `row` again, with the same rumor, for a relay that asks for another wrap.
 
         None: the same text cannot be written again, since the session or the RSVP has changed.
         """
@@ -206,7 +206,7 @@ NOT_READ: Final = "not all relays have told yet where the recipient reads privat
 
 
 class RecipientsUnread:
-    """Rows whose recipient names no relays as far as was read, while not all was: nobody may call them unreachable."""
+    """Rows whose recipient has no known relays while not all was read: they must not be called unreachable yet."""
 
     def __init__(self, lists_read: ListsRead) -> None:
         self._lists_read = lists_read

@@ -107,14 +107,14 @@ class StatusEvents:
         return signed
 
     async def _is_open(self) -> bool:
-        """Whether something is live or soon to be. Private sessions do not count: the room would tell of them."""
+        """Whether a session is live or starts soon. Private sessions do not count: the room would reveal them."""
         if await self._session(SessionState.ACTIVE) is not None:
             return True
         following = await self._session(SessionState.SCHEDULED)
         return following is not None and following.scheduled_at <= self._clock.now() + meeting.SPACE_AHEAD
 
     async def _session(self, state: SessionState) -> LiveSessionRow | None:
-        """The first public session in a state; what began before `_LOOK_BACK` is over, whatever its row says."""
+        """The first public session in a state; one that began before `_LOOK_BACK` is over, whatever its row says."""
         since = self._store.sessions.where("scheduledAt").above(int(self._clock.now()) - _LOOK_BACK)
         public = since.and_("state").equals(state.value).and_("visibility").equals(Visibility.PUBLIC.value)
         return await public.and_("withdrawn").equals(False).first()
@@ -163,7 +163,7 @@ class StatusEvents:
         )
 
     def refreshed_at(self, row: LiveSessionRow, created_at: int) -> LiveSessionRow:
-        """The row once its status was written at `created_at`: a live one is told again before clients call it dead."""
+        """The row after its status was written at `created_at`; a live one is due before clients think it ended."""
         due = created_at + self.settings.refresh if row.state == SessionState.ACTIVE else None
         return msgspec.structs.replace(row, status_created_at=created_at, status_due_at=due)
 

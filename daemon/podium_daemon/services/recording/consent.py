@@ -26,7 +26,7 @@ _BATCH: Final = 100  # signatures verified before the event loop gets a turn: ab
 
 
 class SignedConsent(msgspec.Struct, frozen=True):
-    """What somebody signed, and the event in which they did."""
+    """A participant's answer, and the event in which they signed it."""
 
     consent: Consent
     event: VerifiedEvent
@@ -54,7 +54,7 @@ class Consents:
     async def answers(
         self, session_address: str, people: Collection[Pubkey], policy_hash: str
     ) -> dict[Pubkey, SignedConsent]:
-        """The signed yes of each who agrees to this policy now; who is missing does not."""
+        """The signed yes of each person who agrees to this policy now; people who are missing do not agree."""
         keys = [[session_address, pubkey] for pubkey in people]
         members = await self._store.members.where(_BY_PERSON).any_of(keys).to_list()
         kept = await self._store.consents.where(_BY_PERSON).any_of(keys).to_list()
@@ -74,7 +74,7 @@ class Consents:
         return found
 
     async def keep(self, tx: Transaction, session_address: str, answers: Mapping[Pubkey, SignedConsent]) -> None:
-        """Keep the events with the recording; the same event again changes nothing."""
+        """Store the events with the recording; storing one twice changes nothing."""
         now = int(self._clock.now())
         rows = [_row(session_address, answer, now) for answer in answers.values()]
         table = self._store.consents.within(tx)

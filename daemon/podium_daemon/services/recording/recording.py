@@ -157,7 +157,7 @@ class Recorder:
         return await self._ledger.of(row.session_address)
 
     async def undecided(self, row: LiveSessionRow) -> list[Pubkey]:
-        """Who of those in the room has not agreed: for whoever leads to decide what follows."""
+        """The people in the room who have not agreed; the instructor or a co-host decides what to do."""
         return await self._takes.undecided(row) if row.state == SessionState.ACTIVE else []
 
     async def evidence(self, row: LiveSessionRow) -> list[RecordingConsentRow]:

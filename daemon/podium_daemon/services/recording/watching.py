@@ -81,7 +81,7 @@ class Watching:
         secret = new_secret(self._random_bytes)
         seen = await self._store.database.transact(lambda tx: self._keep(tx, recording, login, secret))
         self._forget_old()
-        # one allowance for a person, whatever the number of their players: two tabs do not double the speed
+        # one allowance for a person, however many players they have: two tabs do not double the speed
         self._allowances.setdefault(_whose(seen), ReportAllowance.at_first(self._clock.monotonic()))
         return Opened(secret=secret, recording=recording, seen=seen)
 
@@ -180,7 +180,7 @@ class Watching:
         return msgspec.structs.replace(after, completed_at=done.at)
 
     def _recalled(self, before: WatchRow, now: float) -> ReportAllowance:
-        """After a restart: what may have been played since the last report, and nothing that was left before it."""
+        """The allowance after a restart: the time since the last report, without what was left before it."""
         return ReportAllowance(0.0, now - max(self._clock.now() - before.updated_at, 0.0))
 
     async def _viewing(self, secret: str) -> StoredViewing | None:

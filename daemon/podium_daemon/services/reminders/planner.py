@@ -143,7 +143,7 @@ def _before_and_during(
 
 
 def _was_told_cancelled(ledger: Sequence[LedgerRow]) -> bool:
-    """Whether the last they heard of it may be that it is cancelled: it takes place after all."""
+    """Whether the person may have been told last that the session is cancelled, although it takes place."""
     told = [row for row in ledger if row.message == ReminderMessage.CANCELLED and row.state in _ON_THE_WIRE]
     restored = [row.epoch for row in ledger if row.message == ReminderMessage.RESTORED]
     return bool(told) and max(row.epoch for row in told) >= max(restored, default=-1)

@@ -100,7 +100,7 @@ def session_spoken_of(letter: Heard, person: Correspondent, service: Pubkey) -> 
 def told_of(
     ledger: Sequence[LedgerRow | LetterRow], rsvps: Sequence[RsvpRow], sessions: dict[str, LiveSessionRow]
 ) -> Iterator[tuple[MessageAboutSession, LedgerRow | LetterRow | RsvpRow]]:
-    """What each person was told, and what they answered to without our remembering that we told them of it.
+    """The messages that each person got, and sessions that they answered without a record that we told them.
 
     A daemon that lost its disk knows only the latter, not their order, so all have the same time.
     """
@@ -116,6 +116,6 @@ def told_of(
 
 
 def _is_open(session: LiveSessionRow, pubkey: str) -> bool:
-    """Whether this person can still answer; who is not invited any more cannot."""
+    """Whether this person can still answer; a person who is no longer invited cannot."""
     is_held = session.state in (SessionState.SCHEDULED, SessionState.ACTIVE) and not session.withdrawn
     return is_held and private.may_attend(session, pubkey)

@@ -63,7 +63,7 @@ class Rewrapper:
         return await self._commit(items, now)
 
     def _complaints(self, said: Sequence[Delivery], *, recent: bool) -> dict[str, RequiredByRelays]:
-        """What relays ask of another wrap, while none has the message: a copy would only show its real time."""
+        """What relays ask of another wrap; nothing once a relay has the message: a copy would reveal its real time."""
         most_work = self._wrapper.most_work()
         found = {one.relay: _asked_for(one, recent=recent, most_work=most_work) for one in said}
         if any(one.state is DeliveryState.DONE for one in said):
@@ -73,7 +73,7 @@ class Rewrapper:
     async def _again(
         self, row: LedgerRow, asked: RequiredByRelays
     ) -> tuple[LedgerRow, SignedEvent | VerifiedEvent] | None:
-        """The row with its one other wrap, which is made now unless it was made before."""
+        """The row with its other wrap, which is made now unless it was made before."""
         if row.attempts > 1:
             return None if (kept := stored_wrap(row)) is None else (row, kept)
         session = await self._store.sessions.where("lessonId").equals(row.session_address).first()
@@ -101,7 +101,7 @@ class Rewrapper:
 
 
 def _asked_for(delivery: Delivery, *, recent: bool, most_work: int) -> RequiredByRelays | None:
-    """What a relay that refused asks of another wrap; None where it asks for none, or for more than is done."""
+    """What a relay that refused asks of another wrap; None if it asks for nothing, or for more than we do."""
     if delivery.state is not DeliveryState.FAILED:
         return None
     verdict = verdicts.of_ok(accepted=False, message=delivery.last_message or "")

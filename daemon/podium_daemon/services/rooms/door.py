@@ -107,7 +107,7 @@ class DoorKeeper:
         )
 
     async def _free_seats(self, row: LiveSessionRow, entry: TicketHolder, present: Collection[Pubkey]) -> int | None:
-        """Seats that nobody holds by RSVP and nobody sits on without one."""
+        """The number of seats that are neither held by RSVP nor taken by a person without one."""
         if row.max_participants is None:
             return None
         held = (
@@ -152,7 +152,7 @@ class Joining:
         )
 
     def challenge(self, row: LiveSessionRow, url: str, *, recording_policy: str, notice: str) -> JoinChallenge:
-        """A nonce with everything the proof must answer; the policy is shown where recording is allowed.
+        """Make a nonce with all that the proof must answer; the policy is shown if recording is allowed.
 
         `notice` is what this service adds to the text on attendance.
         """
@@ -225,7 +225,7 @@ class Joining:
         return tags.first(proof.tags, "fingerprint") if isinstance(proof, VerifiedEvent) else None
 
     def ticket(self, entry: TicketHolder, obstacle: AwaitDoor | None) -> RoomTicket:
-        """The right to open one room socket."""
+        """Make a ticket, with which one room socket can be opened."""
         return RoomTicket(
             token=self._tickets.issue(entry),
             expires_at=int(self._clock.now()) + TICKET_SECONDS,
@@ -233,5 +233,5 @@ class Joining:
         )
 
     def redeem(self, token: str) -> TicketHolder | None:
-        """Whose ticket it was, once."""
+        """Use a ticket up and return its entry; None if it is unknown or was used."""
         return self._tickets.redeem(token)

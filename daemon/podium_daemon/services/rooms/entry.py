@@ -15,7 +15,7 @@ from podium_protocol.live.session import Visibility
 
 
 class JoinChallenge(msgspec.Struct, frozen=True, kw_only=True):
-    """What a join proof must answer. `recording_policy` is empty where nothing is recorded. Times in Unix seconds.
+    """What a join proof must answer. `recording_policy` is empty if nothing is recorded. Times in Unix seconds.
 
     `notice` says how the attendance is used, and ends with `own_notice`, which this service adds; `attendance` says it
     in one word.
@@ -44,7 +44,7 @@ class Guest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TicketHolder(msgspec.Struct, frozen=True, kw_only=True):
-    """Who a ticket lets to the door; `returning` passes the waiting room. `fingerprint` is their browser's, signed."""
+    """The person a ticket is for; `returning`: skips the waiting room. `fingerprint`: their browser's, signed."""
 
     session_address: str
     pubkey: Pubkey
@@ -85,7 +85,7 @@ class Waiting(msgspec.Struct, frozen=True, tag="waiting"):
 
 
 class EntryRefused(msgspec.Struct, frozen=True, tag="refused"):
-    """Told before the socket closes."""
+    """Sent before the socket closes."""
 
     reason: str
     text: str
@@ -156,7 +156,7 @@ class WaitingRoom:
             self._waiting.pop(waiter.entry.session_address, None)
 
     def devices_before(self, entry: TicketHolder, waiter: Waiter | None) -> set[tuple[Pubkey, str]]:
-        """A person's devices that wait already, or those of them that came before `waiter`."""
+        """The person's devices that wait already, or only those that came before `waiter`."""
         found: set[tuple[Pubkey, str]] = set()
         for other in self.of(entry.session_address):
             if other is waiter:

@@ -183,7 +183,7 @@ class Rooms:
     # -- joining
 
     async def challenge(self, row: LiveSessionRow, url: str) -> JoinChallenge:
-        """A nonce with everything the proof must answer; good for 60 s and one join."""
+        """Make a nonce with all that the proof must answer; valid for 60 s and one join."""
         given = self.settings
         policy = policy_for(row, given.recording_policy)
         return self._joining.challenge(row, url, recording_policy=policy, notice=given.notice)
@@ -191,7 +191,7 @@ class Rooms:
     async def join(
         self, row: LiveSessionRow, proof: VerifiedEvent, url: str, body: bytes | None
     ) -> RoomTicket | Rejection:
-        """Check a signed join proof; the answer is a ticket for the room socket, or why there is none."""
+        """Check a signed join proof; return a ticket for the room socket, or why there is none."""
         checked = self._joining.check(row, proof, url, body)
         if isinstance(checked, Rejection):
             return checked
@@ -351,7 +351,7 @@ class Rooms:
             await asyncio.gather(reading, return_exceptions=True)
 
     async def _asked(self, waiter: Waiter) -> Seat | AwaitDoor | EntryRefused:
-        """What the door says now. One at a time: two who ask for the last seat must not both be told yes."""
+        """Ask the door for one person at a time: two who ask for the last seat must not both get it."""
         async with self._doors.hold(waiter.entry.session_address):
             if waiter.replaced:
                 return EntryRefused("replaced", "This device joined again in another page.")

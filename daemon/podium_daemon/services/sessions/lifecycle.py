@@ -286,9 +286,7 @@ class Lifecycle:
 
     async def _facts(self, row: LiveSessionRow) -> Facts:
         seen: Sequence[IntervalRow] = ()
-        if (
-            row.state == SessionState.ACTIVE or row.scheduled_at <= self._clock.now()
-        ):  # before that nobody's presence counts
+        if row.state == SessionState.ACTIVE or row.scheduled_at <= self._clock.now():  # before that no presence counts
             key = [row.session_address, row.instructor_pubkey]
             seen = await self._store.intervals.where("[lessonId+pubkey]").equals(key).to_list()
         return Facts(
@@ -338,7 +336,7 @@ class Lifecycle:
     async def _commit(self, before: LiveSessionRow, after: LiveSessionRow) -> bool:
         """Store the row together with the signed events that show it; False if another task changed the row first."""
         events = await self._status.of(after)
-        # not every ten minutes, as for strangers: where it moved, or where something came after the end
+        # not every ten minutes, as for other people: only on a change of state, or on news after the end
         is_news = after.state != before.state or after.state == SessionState.ENDED
         memory = await self._status.memory_of(after) if is_news else None
         written = [event.created_at for event in events] if memory is None else [memory.created_at]

@@ -35,7 +35,7 @@ from podium_storage.table.models import LiveSessionRow
 _log = structlog.get_logger(__name__)
 MAX_LISTED: Final = 500
 _MAX_TITLE: Final = 200
-_REMEMBERED: Final = 1_000  # events told of already: lists of instructors change, and then all are looked at again
+_REMEMBERED: Final = 1_000  # events already reported: when the list of instructors changes, all are checked again
 _RUNNING: Final = (SessionState.SCHEDULED, SessionState.ACTIVE)
 
 
@@ -52,7 +52,7 @@ class PassedOverEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PassedOverEvents:
-    """Counts and lists events of instructors that are no sessions here. `counts`: by reason, since the start."""
+    """Counts and lists instructors' events that are not sessions here. `counts`: by reason, since the start."""
 
     def __init__(
         self,
