@@ -1,6 +1,6 @@
 """Who people say they are: names out of kind 0; for instructors also NIP-05 names, looked up and again each hour.
 
-Kept in memory: the mirror has the events, and a name that was good before the daemon stopped is asked about anew.
+They are kept in memory: the mirror has the events, and after a restart each NIP-05 name is looked up again.
 NIP-05 names of participants are never looked up: each would send the daemon to a server of a stranger's choice.
 """
 
