@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Final, Self, TypeVar
 
 from podium_storage import migrations
-from podium_storage.backend import Backend, BackendConnection, SqlRow, Value
-from podium_storage.cancellation import ended, settled
+from podium_storage.backend import Backend, BackendConnection, SqlRow, Value, ended, settled
 from podium_storage.changes import ChangeFeed
 from podium_storage.errors import CommitUncertain, StoreClosed, StoreError, TransactionLost, TransactionMisused
 from podium_storage.migrations import Migration

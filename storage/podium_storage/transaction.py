@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from podium_storage.backend import BackendConnection, SqlRow, Value
 from podium_storage.changes import Batch, Change
 from podium_storage.errors import StoreError, TransactionLost, TransactionMisused
-from podium_storage.table.conditions import Condition
+from podium_storage.table.where import Condition
 
 
 class ReadLog:

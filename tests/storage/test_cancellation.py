@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from podium_storage.cancellation import settled
+from podium_storage.backend import settled
 
 
 async def test_the_result_comes_through() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from podium_storage.changes import Batch, Change, ChangeKind
-from podium_storage.table.conditions import EVERYTHING, Condition, Points
-from podium_storage.table.index_spec import Index
+from podium_storage.table.schema import Index
+from podium_storage.table.where import EVERYTHING, Condition, Points
 from podium_storage.transaction import ReadLog
 from tests.support.store import NoteRow
 

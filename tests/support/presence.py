@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from podium_protocol.live.attendance import DEFAULT_POLICY, AttendancePolicy, Evidence, Interval
-from podium_protocol.live.presence import Presence
+from podium_protocol.live.attendance import DEFAULT_POLICY, AttendancePolicy, Evidence, Interval, Presence
 
 
 def presence_intervals(

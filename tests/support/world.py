@@ -62,8 +62,7 @@ from podium_protocol.nips import nip17, nip59
 from podium_protocol.nips.nip11 import RelayLimits, RequiredByRelays, asked_by
 from podium_storage.changes import Batch
 from podium_storage.meta import Meta
-from podium_storage.mirror.mirror import Mirror
-from podium_storage.mirror.progress import OpenedWraps
+from podium_storage.mirror.mirror import Mirror, OpenedWraps
 from podium_storage.outbox.outbox import Outbox
 from podium_storage.outbox.values import RelayAccepted
 from podium_storage.projections.attendance import AttendanceProjection

@@ -9,7 +9,7 @@ from podium_daemon.app.mirror import MirrorParts
 from podium_daemon.services.private.inbox import PrivateInbox
 from podium_daemon.writers.private_notifications import PrivateNotifications
 from podium_daemon.writers.private_outbox import PrivateOutbox
-from podium_storage.mirror.progress import OpenedWraps
+from podium_storage.mirror.mirror import OpenedWraps
 
 
 class PrivateParts(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,7 +30,7 @@ from podium_daemon.writers.gift_wrapper import AskedBy, ListsRead
 from podium_protocol.events import Pubkey
 from podium_protocol.nips.nip11 import RequiredByRelays, asked_by
 from podium_protocol.relay_url import normalise
-from podium_storage.mirror.progress import Watermarks
+from podium_storage.mirror.mirror import Watermarks
 
 SYNC_PATIENCE: Final = 12.0  # seconds; two more than an EOSE may take
 

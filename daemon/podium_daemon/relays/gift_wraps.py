@@ -22,7 +22,7 @@ from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.runtime.tasks import Watched
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.filters import backfill
-from podium_storage.mirror.progress import Watermarks
+from podium_storage.mirror.mirror import Watermarks
 
 SUBSCRIPTION: Final = "wraps"
 _READ_WITHIN: Final = 60.0  # seconds for what one relay kept

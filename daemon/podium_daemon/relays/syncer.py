@@ -28,8 +28,7 @@ from podium_protocol.live.session import Visibility
 from podium_protocol.relay import backoff
 from podium_storage.changes import Batch
 from podium_storage.mirror.fold import IngestOutcome
-from podium_storage.mirror.mirror import Mirror
-from podium_storage.mirror.progress import Watermarks
+from podium_storage.mirror.mirror import Mirror, Watermarks
 from podium_storage.store import Store
 from podium_storage.table.models import LiveSessionRow
 

@@ -25,7 +25,7 @@ from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.live.session import Visibility
 from podium_protocol.nips import nip19
 from podium_protocol.text import single_line
-from podium_storage.projections.session_counts import SessionCounts, session_counts
+from podium_storage.projections.sessions import SessionCounts, session_counts
 from podium_storage.slices import in_slices
 from podium_storage.store import Store
 from podium_storage.table.models import AttendanceRow, LedgerRow, LetterRow, LiveSessionRow, RsvpRow, WatchRow

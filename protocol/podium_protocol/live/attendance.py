@@ -15,6 +15,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from podium_protocol import kinds, tags
+from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.live.lifecycle import Run
 
 
@@ -205,3 +207,26 @@ def _lasts(runs: Sequence[Run]) -> bool:
 
 def _until(runs: Sequence[Run], now: int) -> int:
     return now if _lasts(runs) or not runs else max(run.end for run in runs if run.end is not None)
+
+
+_MAX_ADDRESS: Final = 400
+
+
+class Presence(msgspec.Struct, frozen=True):
+    """One kind 10312 event: `room` is its first `a`, which may be any room anywhere."""
+
+    pubkey: Pubkey
+    room: str
+    created_at: int
+    received_at: int
+
+
+def read_presence(event: VerifiedEvent, received_at: int, policy: AttendancePolicy = DEFAULT_POLICY) -> Presence | None:
+    """Read a presence event, or None: it must have been made within 120 s of `received_at`, so old ones do not count.
+
+    An event without an `a` names no room: its sender has left.
+    """
+    if event.kind != kinds.ROOM_PRESENCE or abs(event.created_at - received_at) > policy.presence_skew:
+        return None
+    room = (tags.first(event.tags, "a") or "")[:_MAX_ADDRESS]
+    return Presence(event.pubkey, room, event.created_at, received_at)

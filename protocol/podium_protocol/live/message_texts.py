@@ -309,3 +309,28 @@ def explain(why: Unclear, reply: str, titles: Sequence[str], language: Language 
     listed = "\n".join(f"- {single_line(title, MAX_TITLE)}" for title in titles[:_MAX_TITLES])
     sections = (say(_WHICH), say(_HOW).format(reply=reply), listed, say(_ALL))
     return Rendered(say(_WHICH), "\n\n".join(section for section in sections if section))
+
+
+class Unread(msgspec.Struct, frozen=True, kw_only=True):
+    """A session whose older revision stays in force, and the reason. `page` is where it can be edited."""
+
+    title: str
+    starts_at: int
+    timezone: str
+    reason: str
+    page: str
+
+
+def write_unread(told: Unread, *, service: Pubkey, recipient: Pubkey, created_at: int) -> UnsignedEvent:
+    """Write the kind 14 rumor (NIP-17) for the instructor; with the revision's `created_at` it is always the same."""
+    title = single_line(told.title, MAX_TITLE)
+    headline = f"Your last change could not be read: {title}"
+    text = "\n\n".join(
+        (
+            headline,
+            f"Reason: {told.reason}.",
+            f"The session stays as it was: {spoken_time(told.starts_at, told.timezone)}.",
+            f"Put this right where you made the change, or edit the session here: {told.page}",
+        )
+    )
+    return nip17.write_message(service, recipient, text, created_at=created_at, subject=headline)

@@ -19,7 +19,6 @@ from podium_storage.backend import SqlRow, Value
 from podium_storage.changes import Change, ChangeKind
 from podium_storage.database import Database, Transaction
 from podium_storage.mirror.queries import id_bytes
-from podium_storage.outbox import sql
 from podium_storage.outbox.values import (
     Delivery,
     OutboxItem,
@@ -33,6 +32,101 @@ from podium_storage.outbox.values import (
 from podium_storage.slices import in_slices
 from podium_storage.sqlite import SqliteDialect
 from podium_storage.table.interning import Interner
+
+_ADD_EVENT: Final = """
+INSERT INTO outboxEvents (eventId, json, createdAt, address) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"""
+_ADD_RELAY: Final = "INSERT INTO outboxRelays (url) VALUES (?) ON CONFLICT DO NOTHING"
+_ADD: Final = """
+INSERT INTO outbox (event, relay, state, priority, notBefore, nextAttemptAt, expiresAt, lesson, reference)
+SELECT e.id, r.id, 'ready', ?3, ?4, ?4, ?5, ?6, ?7 FROM outboxEvents AS e CROSS JOIN outboxRelays AS r
+WHERE e.eventId = ?1 AND r.url = ?2
+ON CONFLICT DO NOTHING"""
+
+# Relays that something waits for, one index seek each, however many rows wait.
+WAITING: Final = """
+WITH RECURSIVE waiting (relay) AS (
+  SELECT min(relay) FROM outbox WHERE settledAt IS NULL
+  UNION ALL
+  SELECT (SELECT min(o.relay) FROM outbox AS o WHERE o.settledAt IS NULL AND o.relay > w.relay)
+  FROM waiting AS w WHERE w.relay IS NOT NULL
+), priorities (priority) AS (VALUES (0), (1), (2))"""
+# What relay w may be sent at priority p: ?1 is now, ?3 the rows in flight.
+_DUE_THERE: Final = """
+    SELECT i.id FROM outbox AS i
+    WHERE i.settledAt IS NULL AND i.relay = w.relay AND i.priority = p.priority AND i.nextAttemptAt <= ?1
+      AND (i.expiresAt IS NULL OR i.expiresAt > ?1) AND +i.id NOT IN (SELECT value FROM json_each(?3))
+    ORDER BY i.nextAttemptAt"""
+# ?2 is the most for one relay, ?4 the relays that pause, ?5 the most in all. The share of each relay is reckoned first:
+# a fan-out has tens of thousands of rows due, and a few hundred are asked for.
+_DUE: Final = f"""{WAITING}, ready (relay) AS MATERIALIZED (
+  SELECT w.relay FROM waiting AS w
+  WHERE w.relay NOT IN (SELECT id FROM outboxRelays WHERE url IN (SELECT value FROM json_each(?4)))
+    AND EXISTS (SELECT 1 FROM priorities AS p WHERE EXISTS ({_DUE_THERE}))
+), share (most) AS MATERIALIZED (
+  SELECT min(?2, (?5 + count(*) - 1) / max(count(*), 1)) FROM ready
+), due (id, place) AS (
+  SELECT o.id, row_number() OVER (PARTITION BY o.relay ORDER BY o.priority, o.nextAttemptAt, o.id)
+  FROM ready AS w CROSS JOIN priorities AS p CROSS JOIN outbox AS o
+  WHERE o.id IN ({_DUE_THERE} LIMIT (SELECT most FROM share))
+)
+SELECT o.id, lower(hex(e.eventId)), e.json, r.url, o.priority, o.attempts, o.nextAttemptAt, o.expiresAt
+FROM due AS d
+CROSS JOIN outbox AS o ON o.id = d.id
+CROSS JOIN outboxEvents AS e ON e.id = o.event
+CROSS JOIN outboxRelays AS r ON r.id = o.relay
+WHERE d.place <= (SELECT most FROM share)
+ORDER BY d.place, o.priority, o.nextAttemptAt, o.id LIMIT ?5"""
+_NEXT_DUE: Final = f"""{WAITING}
+SELECT min((
+  SELECT i.nextAttemptAt FROM outbox AS i
+  WHERE i.settledAt IS NULL AND i.relay = w.relay AND i.priority = p.priority AND i.nextAttemptAt > ?
+  ORDER BY i.nextAttemptAt LIMIT 1))
+FROM waiting AS w CROSS JOIN priorities AS p"""
+_PENDING: Final = """
+SELECT r.url, count(*) FROM outbox AS o JOIN outboxRelays AS r ON r.id = o.relay
+WHERE o.settledAt IS NULL GROUP BY o.relay ORDER BY r.url"""
+# Messages have a reference, and are left out: the relays on which a person reads them are private.
+_RELAYS_OF_LESSON: Final = """
+SELECT DISTINCT r.url FROM outbox AS o JOIN outboxRelays AS r ON r.id = o.relay
+WHERE o.lesson = (SELECT id FROM atoms WHERE value = ?) AND o.reference IS NULL AND o.state <> 'failed'
+ORDER BY r.url"""
+_KNOWN: Final = "SELECT lower(hex(eventId)) FROM outboxEvents WHERE eventId IN ({ids})"
+_DELIVERIES: Final = """
+SELECT lower(hex(e.eventId)), r.url, o.state, o.attempts, o.nextAttemptAt, o.lastMessage,
+  (SELECT value FROM atoms WHERE id = o.lesson), o.reference
+FROM outbox AS o JOIN outboxEvents AS e ON e.id = o.event JOIN outboxRelays AS r ON r.id = o.relay
+WHERE {where} ORDER BY o.id"""
+
+# What is done stays done. A row that was cancelled while it was being sent, and arrived, is done.
+_ACCEPT: Final = """
+UPDATE outbox SET state = 'done', attempts = attempts + 1, settledAt = ?, lastMessage = ?
+WHERE id = ? AND state <> 'done'"""
+_REFUSE: Final = """
+UPDATE outbox SET state = 'failed', attempts = attempts + 1, settledAt = ?, lastMessage = ?
+WHERE id = ? AND state = 'ready'"""
+_TRY_AGAIN: Final = """
+UPDATE outbox SET attempts = attempts + 1, nextAttemptAt = ?, lastMessage = ? WHERE id = ? AND state = 'ready'"""
+# A relay that knows the newer revision may answer the older one with `error:` for ever (LocalRelay does).
+_SUPERSEDE: Final = """
+UPDATE outbox SET state = 'cancelled', settledAt = ?1
+WHERE id = ?2 AND state = 'ready' AND EXISTS (
+  SELECT 1 FROM outboxEvents AS mine
+  JOIN outboxEvents AS newer ON newer.address = mine.address AND (
+    newer.createdAt > mine.createdAt OR newer.createdAt = mine.createdAt AND newer.eventId < mine.eventId)
+  JOIN outbox AS other ON other.event = newer.id AND other.relay = outbox.relay
+  WHERE mine.id = outbox.event)"""
+_CANCEL: Final = """
+UPDATE outbox SET state = 'cancelled', settledAt = ? WHERE settledAt IS NULL AND {which} RETURNING id"""
+_EXPIRE: Final = """
+UPDATE outbox SET state = 'failed', settledAt = ?1, lastMessage = 'expired' || coalesce(': ' || lastMessage, '')
+WHERE id IN (SELECT id FROM outbox WHERE settledAt IS NULL AND expiresAt IS NOT NULL AND expiresAt <= ?1 LIMIT ?2)
+RETURNING id"""
+_SWEEP_ROWS: Final = """
+DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE settledAt IS NOT NULL AND settledAt < ? LIMIT ?)
+RETURNING event"""
+_SWEEP_EVENTS: Final = """
+DELETE FROM outboxEvents WHERE id IN ({ids}) AND NOT EXISTS (SELECT 1 FROM outbox WHERE event = outboxEvents.id)"""
+
 
 TABLE: Final = "outbox"
 """The outbox' name in the change feed: keys are event ids; `after` is a `Delivery`, or None for a new event."""
@@ -88,9 +182,9 @@ class Outbox:
             tx, {item.session_address for item in items if item.session_address is not None}
         )
         relays = dict.fromkeys(relay for item in items for relay in item.relays)
-        await tx.execute_many(sql.ADD_EVENT, (_event_row(item.event) for item in items))
-        await tx.execute_many(sql.ADD_RELAY, ((relay,) for relay in relays))
-        await tx.execute_many(sql.ADD, _new_rows(items, lessons))
+        await tx.execute_many(_ADD_EVENT, (_event_row(item.event) for item in items))
+        await tx.execute_many(_ADD_RELAY, ((relay,) for relay in relays))
+        await tx.execute_many(_ADD, _new_rows(items, lessons))
         tx.note(*(Change(TABLE, ChangeKind.CREATED, item.event.id) for item in items))
 
     async def due(
@@ -111,12 +205,12 @@ class Outbox:
             in_flight: rows (`OutboxRow.id`) that are being sent already.
             paused: relays that cannot be reached, or asked for a pause.
         """
-        rows = await self._database.fetch_all(sql.DUE, (now, per_relay, _json(in_flight), _json(paused), limit))
+        rows = await self._database.fetch_all(_DUE, (now, per_relay, _json(in_flight), _json(paused), limit))
         return [_outbox_row(row) for row in rows]
 
     async def next_due(self, after: int = -1) -> int | None:
         """The first time later than `after` at which a row falls due, or None."""
-        row = await self._database.fetch_one(sql.NEXT_DUE, (after,))
+        row = await self._database.fetch_one(_NEXT_DUE, (after,))
         return row[0] if row is not None and isinstance(row[0], int) else None
 
     async def record(self, results: Sequence[PublishResult], *, now: int) -> list[Delivery]:
@@ -134,24 +228,22 @@ class Outbox:
         rows: list[SqlRow] = []
         if references:
             values, parameters = SqliteDialect.values(list(references))
-            rows += await tx.fetch_all(sql.CANCEL.format(which=f"reference IN ({values})"), (now, *parameters))
+            rows += await tx.fetch_all(_CANCEL.format(which=f"reference IN ({values})"), (now, *parameters))
         if session_address is not None:
             which = "lesson = (SELECT id FROM atoms WHERE value = ?)"
-            rows += await tx.fetch_all(sql.CANCEL.format(which=which), (now, session_address))
+            rows += await tx.fetch_all(_CANCEL.format(which=which), (now, session_address))
         await self._tell(tx, rows)
         return len(rows)
 
     async def status_of(self, event_id: EventId) -> list[Delivery]:
         """The delivery state of an event on each of its relays."""
         where = "o.event = (SELECT id FROM outboxEvents WHERE eventId = ?)"
-        return await _deliveries(
-            await self._database.fetch_all(sql.DELIVERIES.format(where=where), (id_bytes(event_id),))
-        )
+        return await _deliveries(await self._database.fetch_all(_DELIVERIES.format(where=where), (id_bytes(event_id),)))
 
     async def known(self, event_ids: Collection[EventId]) -> set[EventId]:
         """The ids among `event_ids` that were queued and not forgotten since."""
         values, parameters = SqliteDialect.values([id_bytes(one) for one in event_ids])
-        rows = await self._database.fetch_all(sql.KNOWN.format(ids=values), parameters) if event_ids else []
+        rows = await self._database.fetch_all(_KNOWN.format(ids=values), parameters) if event_ids else []
         return {EventId(str(row[0])) for row in rows}
 
     async def status_of_references(self, references: Collection[str]) -> list[Delivery]:
@@ -159,17 +251,17 @@ class Outbox:
         if not references:
             return []
         values, parameters = SqliteDialect.values(list(references))
-        found = await self._database.fetch_all(sql.DELIVERIES.format(where=f"o.reference IN ({values})"), parameters)
+        found = await self._database.fetch_all(_DELIVERIES.format(where=f"o.reference IN ({values})"), parameters)
         return await _deliveries(found)
 
     async def relays_of(self, session_address: str) -> tuple[str, ...]:
         """Every relay to which a session's public events were sent: its deletion must go there too."""
-        rows = await self._database.fetch_all(sql.RELAYS_OF_LESSON, (session_address,))
+        rows = await self._database.fetch_all(_RELAYS_OF_LESSON, (session_address,))
         return tuple(str(row[0]) for row in rows)
 
     async def pending_by_relay(self) -> dict[str, int]:
         """Number of rows that wait, for each relay that has any."""
-        rows = await self._database.fetch_all(sql.PENDING)
+        rows = await self._database.fetch_all(_PENDING)
         return {str(url): count for url, count in rows if isinstance(count, int)}
 
     async def expire(self, now: int) -> int:
@@ -194,26 +286,22 @@ class Outbox:
     async def _record(self, tx: Transaction, results: Sequence[PublishResult], now: int) -> list[Delivery]:
         texts = [result.message[:MAX_MESSAGE_CHARS] for result in results]
         pairs = list(zip(results, texts, strict=True))
-        await tx.execute_many(
-            sql.ACCEPT, [(now, text, one.row) for one, text in pairs if isinstance(one, RelayAccepted)]
-        )
-        await tx.execute_many(
-            sql.REFUSE, [(now, text, one.row) for one, text in pairs if isinstance(one, RelayRefused)]
-        )
+        await tx.execute_many(_ACCEPT, [(now, text, one.row) for one, text in pairs if isinstance(one, RelayAccepted)])
+        await tx.execute_many(_REFUSE, [(now, text, one.row) for one, text in pairs if isinstance(one, RelayRefused)])
         again = [(one, text) for one, text in pairs if isinstance(one, TryAgain)]
-        await tx.execute_many(sql.TRY_AGAIN, [(one.at, text, one.row) for one, text in again])
-        await tx.execute_many(sql.SUPERSEDE, [(now, one.row) for one, _ in again])
+        await tx.execute_many(_TRY_AGAIN, [(one.at, text, one.row) for one, text in again])
+        await tx.execute_many(_SUPERSEDE, [(now, one.row) for one, _ in again])
         return await self._tell(tx, [(result.row,) for result in results])
 
     async def _expire(self, tx: Transaction, now: int) -> int:
-        rows = await tx.fetch_all(sql.EXPIRE, (now, _SWEEP))
+        rows = await tx.fetch_all(_EXPIRE, (now, _SWEEP))
         await self._tell(tx, rows)
         return len(rows)
 
     async def _sweep(self, tx: Transaction, settled_before: int) -> int:
-        rows = await tx.fetch_all(sql.SWEEP_ROWS, (settled_before, _SWEEP))
+        rows = await tx.fetch_all(_SWEEP_ROWS, (settled_before, _SWEEP))
         values, parameters = SqliteDialect.values(list({row[0] for row in rows}))
-        await tx.execute(sql.SWEEP_EVENTS.format(ids=values), parameters)
+        await tx.execute(_SWEEP_EVENTS.format(ids=values), parameters)
         return len(rows)
 
     async def _tell(self, tx: Transaction, rows: Sequence[SqlRow]) -> list[Delivery]:
@@ -221,7 +309,7 @@ class Outbox:
         if not rows:
             return []
         values, parameters = SqliteDialect.values([row[0] for row in rows])
-        found = await tx.fetch_all(sql.DELIVERIES.format(where=f"o.id IN ({values})"), parameters)
+        found = await tx.fetch_all(_DELIVERIES.format(where=f"o.id IN ({values})"), parameters)
         deliveries = await _deliveries(found)
         tx.note(*(Change(TABLE, ChangeKind.UPDATED, one.event_id, after=one) for one in deliveries))
         return deliveries

@@ -8,6 +8,7 @@ The row follows from the set of revisions that were seen, not from their order (
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -34,10 +35,11 @@ from podium_protocol.live.session_spec import DEFAULT_LIMITS
 from podium_protocol.live.session_writing import MAX_CANCEL_REASON, NO_CANCEL_REASON
 from podium_protocol.nips.nip09 import read_deletion
 from podium_protocol.text import paragraphs
-from podium_storage.database import Transaction
+from podium_storage.database import Database, Transaction
 from podium_storage.mirror.fold import Death, EventChange
 from podium_storage.mirror.queries import EventQueries
 from podium_storage.projections.session_revisions import adopted, flagged, revised, room_of, withdrawn
+from podium_storage.sqlite import SqliteDialect
 from podium_storage.table.models import LiveSessionRow
 from podium_storage.table.table import Table
 
@@ -259,3 +261,54 @@ def _as_if_new(row: LiveSessionRow, meeting: Meeting) -> LiveSessionRow:
     if row.end_reason != _REMEMBERED or meeting.status is not MeetingStatus.LIVE:
         return row
     return msgspec.structs.replace(row, state=SessionState.SCHEDULED, ended_at=None, end_reason=None)
+
+
+_ASKED: Final = "FROM json_each(?) AS asked CROSS JOIN atoms AS lesson ON lesson.value = asked.value"
+_ANSWERS: Final = f"""
+SELECT lesson.value, r.status, r.seat, COUNT(*) {_ASKED}
+CROSS JOIN "trainingLiveSessionRSVPs" AS r ON r."lessonId" = lesson.id
+GROUP BY lesson.id, r.status, r.seat
+"""
+_PRESENT: Final = f"""
+SELECT lesson.value, COUNT(DISTINCT i.pubkey) {_ASKED}
+CROSS JOIN "attendanceIntervals" AS i ON i."lessonId" = lesson.id
+WHERE i."leftAt" IS NULL GROUP BY lesson.id
+"""
+_RECORDINGS: Final = f"""
+SELECT lesson.value, r.state, r.progress, MAX(r.run) {_ASKED}
+CROSS JOIN "recordings" AS r ON r."lessonId" = lesson.id
+GROUP BY lesson.id
+"""  # with MAX, SQLite takes the other columns from the row that has it
+
+
+class SessionCounts(msgspec.Struct, kw_only=True):
+    """One session's answers by status and by seat, its people present, and the newest recording's progress."""
+
+    answers: Counter[str] = msgspec.field(default_factory=Counter)
+    seats: Counter[str] = msgspec.field(default_factory=Counter)
+    present: int = 0
+    recording: str | None = None
+    progress: int = 0
+
+
+async def session_counts(database: Database, lessons: Sequence[str]) -> dict[str, SessionCounts]:
+    """The counts of each of these sessions.
+
+    Raises:
+        StoreError: what the database said.
+    """
+    found = {lesson: SessionCounts() for lesson in lessons}
+    asked = (SqliteDialect.json(list(found)),)
+    for lesson, status, seat, count in await database.fetch_all(_ANSWERS, asked):
+        found[str(lesson)].answers[str(status)] += _number(count)
+        found[str(lesson)].seats[str(seat)] += _number(count)
+    for lesson, count in await database.fetch_all(_PRESENT, asked):
+        found[str(lesson)].present = _number(count)
+    for lesson, state, progress, _ in await database.fetch_all(_RECORDINGS, asked):
+        found[str(lesson)].recording, found[str(lesson)].progress = str(state), _number(progress)
+    return found
+
+
+def _number(value: object) -> int:
+    assert isinstance(value, int), "counts are whole numbers"
+    return value

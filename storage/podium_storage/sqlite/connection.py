@@ -13,8 +13,7 @@ from typing import Final, NamedTuple, Self, TypeVar
 
 import aiosqlite
 
-from podium_storage.backend import SqlRow, Value
-from podium_storage.cancellation import settled
+from podium_storage.backend import SqlRow, Value, settled
 from podium_storage.errors import StoreClosed
 from podium_storage.sqlite.dialect import DRIVER_ERRORS, classified
 

@@ -14,11 +14,20 @@ from podium_storage.errors import BadQuery, BadRow
 from podium_storage.sqlite import quoted
 from podium_storage.table.codec import chunks, turned
 from podium_storage.table.columns import StoredRow
-from podium_storage.table.conditions import EVERYTHING, Both, Condition, Either, Scalar, fixed_columns, keys_of
-from podium_storage.table.index_spec import Index
 from podium_storage.table.row_store import RowStore, key_of
+from podium_storage.table.schema import Index
 from podium_storage.table.sql import Sql
-from podium_storage.table.where import WhereClause, find_index
+from podium_storage.table.where import (
+    EVERYTHING,
+    Both,
+    Condition,
+    Either,
+    Scalar,
+    WhereClause,
+    find_index,
+    fixed_columns,
+    keys_of,
+)
 
 Row = TypeVar("Row", bound=StoredRow)
 

@@ -18,11 +18,10 @@ from podium_storage.sqlite import SqliteDialect, quoted
 from podium_storage.table import interning as sequences
 from podium_storage.table.codec import RowCodec, chunks, turned
 from podium_storage.table.columns import StoredRow
-from podium_storage.table.conditions import Condition
-from podium_storage.table.index_spec import Index
 from podium_storage.table.interning import Interner, Read
-from podium_storage.table.schema import TableSchema
+from podium_storage.table.schema import Index, TableSchema
 from podium_storage.table.sql import Compiler, Sql
+from podium_storage.table.where import Condition
 
 Row = TypeVar("Row", bound=StoredRow)
 

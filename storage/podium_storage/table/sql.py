@@ -11,8 +11,8 @@ from podium_storage.backend import Value
 from podium_storage.errors import BadQuery
 from podium_storage.sqlite import SqliteDialect, quoted
 from podium_storage.table.columns import Column, ColumnKind, StoredRow
-from podium_storage.table.conditions import Both, Condition, Either, Everything, Key, KeyRange, Points, Ranges, Scalar
 from podium_storage.table.schema import TableSchema
+from podium_storage.table.where import Both, Condition, Either, Everything, Key, KeyRange, Points, Ranges, Scalar
 
 AtomId = Callable[[str], int | None]
 """The id of an interned text if it is known without asking the database."""

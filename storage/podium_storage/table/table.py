@@ -11,13 +11,11 @@ from podium_storage.database import Database, Transaction
 from podium_storage.errors import BadQuery, BadRow
 from podium_storage.table.codec import chunks
 from podium_storage.table.columns import StoredRow
-from podium_storage.table.conditions import NOTHING, Key, Points, keys_of
-from podium_storage.table.index_spec import Index
 from podium_storage.table.interning import Interner
 from podium_storage.table.query import Query
 from podium_storage.table.row_store import Hooks, RowStore, key_of
-from podium_storage.table.schema import TableSchema
-from podium_storage.table.where import KeyLike, WhereClause, find_index
+from podium_storage.table.schema import Index, TableSchema
+from podium_storage.table.where import NOTHING, Key, KeyLike, Points, WhereClause, find_index, keys_of
 
 Row = TypeVar("Row", bound=StoredRow)
 T = TypeVar("T")

@@ -24,7 +24,7 @@ from podium_protocol.events import SignedEvent, UnsignedEvent, VerifiedEvent
 from podium_protocol.keys import SecretKey
 from podium_protocol.nips import nip42
 from podium_storage.errors import StoreError
-from podium_storage.mirror.progress import Watermarks
+from podium_storage.mirror.mirror import Watermarks
 from tests.support.clock import ManualClock
 from tests.support.mirrors import Mirrored, mirrored
 from tests.support.pools import running_pool

@@ -30,7 +30,7 @@ from podium_protocol.live.session_spec import SessionSpec
 from podium_protocol.nips import nip17, nip65
 from podium_protocol.relay.verdicts import EventAccepted
 from podium_storage.changes import Batch
-from podium_storage.mirror.progress import Watermarks
+from podium_storage.mirror.mirror import Watermarks
 from tests.support.memory_relay import memory_relay
 from tests.support.pools import LOOPBACK, PoolInTest, running_pool
 from tests.support.relays import running_relay

@@ -5,13 +5,12 @@ from __future__ import annotations
 import pytest
 
 from podium_daemon.relays.strangers import FULL, DiskBudget, Strangers
-from podium_daemon.runtime.allowances import Allowances
+from podium_daemon.runtime.allowances import Allowances, Rate
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import UnsignedEvent, VerifiedEvent
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus, write_rsvp
-from podium_protocol.token_buckets import Rate
 from tests.support.world import World, new_key, signed, world
 
 

@@ -24,7 +24,7 @@ from podium_protocol.live.rsvp import RsvpStatus, write_rsvp
 from podium_protocol.live.session import SessionSpec, cancel
 from podium_protocol.nips import nip17
 from podium_storage.errors import StoreFull
-from podium_storage.mirror.progress import Watermarks
+from podium_storage.mirror.mirror import Watermarks
 from podium_storage.table.models import LiveSessionRow, RsvpRow
 from tests.support.memory_relay import MemoryRelay, memory_relay
 from tests.support.narrow_relay import narrow_relay

@@ -14,7 +14,7 @@ from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.addresses import Address
 from podium_protocol.live.rsvp import RsvpStatus, write_rsvp
 from podium_protocol.live.session import SessionSpec
-from podium_storage.mirror.progress import Watermarks
+from podium_storage.mirror.mirror import Watermarks
 from tests.support.relays import running_relay
 from tests.support.world import new_key, world
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from podium_daemon.runtime.allowances import Allowances
-from podium_protocol.token_buckets import Rate
+from podium_daemon.runtime.allowances import Allowances, Rate
 from tests.support.clock import ManualClock
 
 ONE, MANY = Rate(1, 0.1), Rate(100, 1)

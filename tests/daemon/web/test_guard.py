@@ -11,9 +11,9 @@ import pytest_asyncio
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from podium_daemon.runtime.allowances import Rate
 from podium_daemon.web import guard
 from podium_daemon.web.guard import MAX_BODY_BYTES, int_or
-from podium_protocol.token_buckets import Rate
 from tests.support.relays import new_key
 from tests.support.site import Site, site
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from podium_protocol.live.presence import Presence, read_presence
+from podium_protocol.live.attendance import Presence, read_presence
 from tests.support.events import NOW, key_of, verified
 
 GUEST = key_of(2)

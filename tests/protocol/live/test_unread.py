@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from podium_protocol.live.unread import Unread, write_unread
+from podium_protocol.live.message_texts import Unread, write_unread
 from tests.support.events import NOW, key_of
 
 SERVICE, INSTRUCTOR = key_of(1), key_of(2)

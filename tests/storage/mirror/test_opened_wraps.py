@@ -8,7 +8,7 @@ import pytest
 
 from podium_protocol.events import EventId
 from podium_storage.database import Transaction
-from podium_storage.mirror.progress import OpenedWraps
+from podium_storage.mirror.mirror import OpenedWraps
 from tests.support.mirrors import mirrored
 
 ONE, TWO, THREE = (EventId(digit * 64) for digit in "12a")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from podium_storage.mirror.progress import Watermarks
+from podium_storage.mirror.mirror import Watermarks
 from tests.support.mirrors import mirrored
 
 ONE, TWO = "wss://one.example", "wss://two.example"

@@ -15,7 +15,7 @@ from podium_protocol.events import SignedEvent
 from podium_storage.changes import ChangeKind
 from podium_storage.database import Transaction
 from podium_storage.meta import Meta
-from podium_storage.outbox import sql as outbox_sql
+from podium_storage.outbox import outbox as outbox_sql
 from podium_storage.outbox.outbox import TABLE
 from podium_storage.outbox.values import (
     DeliveryState,
@@ -362,7 +362,7 @@ async def test_the_feed_tells_of_deliveries(here: Mirrored) -> None:
 
 async def test_what_is_due_is_found_through_an_index(here: Mirrored) -> None:
     """Asking what is due goes through the index of each relay: rows that wait for tomorrow are not looked at."""
-    for sql, parameters in ((outbox_sql.DUE, (NOW, 100, "[]", "[]", 500)), (outbox_sql.NEXT_DUE, (NOW,))):
+    for sql, parameters in ((outbox_sql._DUE, (NOW, 100, "[]", "[]", 500)), (outbox_sql._NEXT_DUE, (NOW,))):
         plan = [str(row[3]) for row in await here.store.database.fetch_all(f"EXPLAIN QUERY PLAN {sql}", parameters)]
         assert any("outboxDue (relay=? AND priority=? AND nextAttemptAt" in step for step in plan), plan
         assert not any(step in {"SCAN o", "SCAN i", "SCAN e", "SCAN r"} or "SCAN outbox" in step for step in plan), plan

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from podium_storage.table.conditions import Key, KeyRange, Points, Ranges, fixed_columns
-from podium_storage.table.index_spec import Index
+from podium_storage.table.schema import Index
+from podium_storage.table.where import Key, KeyRange, Points, Ranges, fixed_columns
 from tests.support.store import NoteRow
 
 

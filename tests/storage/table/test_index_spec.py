@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from podium_storage.errors import BadSchema
-from podium_storage.table.index_spec import Index, parse
+from podium_storage.table.schema import Index, parse_indexes
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from podium_storage.table.index_spec import Index, parse
 )
 def test_reads_each_form(text: str, expected: tuple[Index, ...]) -> None:
     """Each mark and each combination that Dexie knows is read into the index it means."""
-    spec = parse(text)
+    spec = parse_indexes(text)
     assert spec.is_auto
     assert spec.primary == Index(("id",), is_unique=True)
     assert spec.indexes == expected
@@ -35,7 +35,7 @@ def test_reads_each_form(text: str, expected: tuple[Index, ...]) -> None:
 )
 def test_reads_a_primary_key_that_does_not_count_up(text: str, columns: tuple[str, ...]) -> None:
     """A primary key without `++` is read as one that comes with the row."""
-    spec = parse(text)
+    spec = parse_indexes(text)
     assert not spec.is_auto
     assert spec.primary == Index(columns, is_unique=True)
 
@@ -81,11 +81,11 @@ def test_reads_a_primary_key_that_does_not_count_up(text: str, columns: tuple[st
 def test_refuses_and_names_the_bad_token(text: str, token: str, why: str) -> None:
     """A declaration that cannot be read is refused, and the error holds the token and the reason."""
     with pytest.raises(BadSchema) as refusal:
-        parse(text)
+        parse_indexes(text)
     assert f"bad index {token}" in str(refusal.value)
     assert why in str(refusal.value)
 
 
 def test_path_is_the_name_a_query_uses() -> None:
     """The path of an index is written as in the declaration, without its marks."""
-    assert [index.path for index in parse("++id, &a, *b, &[a+b]").indexes] == ["a", "b", "[a+b]"]
+    assert [index.path for index in parse_indexes("++id, &a, *b, &[a+b]").indexes] == ["a", "b", "[a+b]"]

@@ -11,7 +11,7 @@ import pytest
 
 from podium_storage.changes import DEFAULT_LIMIT, Batch, Change, ChangeKind
 from podium_storage.database import Transaction
-from podium_storage.table.live_query import live_query
+from podium_storage.store import live_query
 from podium_storage.table.table import Table
 from podium_storage.table.where import MIN_KEY
 from podium_storage.transaction import ReadLog

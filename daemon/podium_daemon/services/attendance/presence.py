@@ -19,10 +19,9 @@ from podium_protocol.addresses import Address
 from podium_protocol.events import Pubkey
 from podium_protocol.live import private
 from podium_protocol.live.admission import Admit, Door, DoorPolicy, DoorRole, Knock, decide
-from podium_protocol.live.attendance import AttendancePolicy, Evidence
+from podium_protocol.live.attendance import AttendancePolicy, Evidence, Presence, read_presence
 from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.live_status import SPACE_IDENTIFIER
-from podium_protocol.live.presence import Presence, read_presence
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_storage.database import Transaction
 from podium_storage.mirror.fold import EventChange

@@ -11,8 +11,7 @@ from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.errors import PodiumError
 from podium_storage.errors import StoreDamaged
-from podium_storage.mirror.mirror import Mirror
-from podium_storage.mirror.progress import OpenedWraps
+from podium_storage.mirror.mirror import Mirror, OpenedWraps
 from podium_storage.outbox.outbox import Outbox
 from podium_storage.retention import Retention
 from podium_storage.store import Store

@@ -30,8 +30,7 @@ from podium_protocol.live.session import Session, Visibility, read_session
 from podium_protocol.nips import nip09, nip59
 from podium_storage.database import Transaction
 from podium_storage.mirror.fold import IngestOutcome
-from podium_storage.mirror.mirror import Mirror
-from podium_storage.mirror.progress import OpenedWraps
+from podium_storage.mirror.mirror import Mirror, OpenedWraps
 from podium_storage.projections.attendance import AttendanceProjection
 from podium_storage.projections.rsvps import FoldedRsvp, RsvpProjection
 from podium_storage.projections.sessions import SessionProjection

@@ -39,8 +39,7 @@ from podium_protocol.live.rsvp import is_courtesy, read_reaction, read_reply
 from podium_protocol.live.said import ALL, Said, write_said
 from podium_protocol.nips import nip17, nip40, nip59
 from podium_storage.database import Transaction
-from podium_storage.mirror.mirror import Mirror
-from podium_storage.mirror.progress import OpenedWraps
+from podium_storage.mirror.mirror import Mirror, OpenedWraps
 from podium_storage.outbox.outbox import Outbox
 from podium_storage.outbox.values import OutboxItem
 from podium_storage.projections.rsvps import RsvpProjection

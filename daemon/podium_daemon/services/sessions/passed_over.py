@@ -22,9 +22,9 @@ from podium_protocol.events import EventId, Pubkey, VerifiedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.live import private
 from podium_protocol.live.lifecycle import SessionState
+from podium_protocol.live.message_texts import Unread, write_unread
 from podium_protocol.live.session import SessionLimits, objection_to
 from podium_protocol.live.session_spec import DEFAULT_LIMITS
-from podium_protocol.live.unread import Unread, write_unread
 from podium_protocol.text import single_line
 from podium_storage.database import Transaction
 from podium_storage.mirror.fold import Death, EventChange

@@ -9,11 +9,10 @@ from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import UnsignedEvent
 from podium_protocol.keys import SecretKey
-from podium_protocol.live.attendance import Evidence, attend
+from podium_protocol.live.attendance import Evidence, Presence, attend
 from podium_protocol.live.attendance_record import read_attendance_record
 from podium_protocol.live.lifecycle import Run
 from podium_protocol.live.live_status import SPACE_IDENTIFIER
-from podium_protocol.live.presence import Presence
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_storage.table.models import IntervalRow, LiveSessionRow, RoomMemberRow
 from tests.support.able_engine import AbleEngine

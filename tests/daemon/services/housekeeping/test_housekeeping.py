@@ -15,7 +15,7 @@ from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, UnsignedEvent
 from podium_protocol.keys import SecretKey
 from podium_storage.database import Transaction
-from podium_storage.mirror.progress import OpenedWraps
+from podium_storage.mirror.mirror import OpenedWraps
 from podium_storage.retention import Retention
 from podium_storage.table.models import (
     AttendanceRow,

@@ -19,7 +19,7 @@ from podium_daemon.writers.live_status import StatusEvents, StatusSettings
 from podium_protocol import kinds
 from podium_protocol.events import UnsignedEvent, VerifiedEvent
 from podium_protocol.live.session import SessionSpec
-from podium_storage.mirror.progress import Watermarks
+from podium_storage.mirror.mirror import Watermarks
 from tests.support.pools import PoolInTest, running_pool
 from tests.support.relays import running_relay
 from tests.support.world import World, signed, world

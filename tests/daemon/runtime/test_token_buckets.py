@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podium_protocol.token_buckets import Buckets, Rate
+from podium_daemon.runtime.allowances import Buckets, Rate
 
 
 @given(
