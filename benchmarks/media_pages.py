@@ -14,8 +14,15 @@ from aiortc.rtcconfiguration import RTCBundlePolicy
 from benchmarks.speaker import STEPS, Stream, packets
 from podium_daemon.conference.events import ConnectionId, RoomId
 from podium_daemon.conference.page_media.media_host import MediaHost
-from podium_daemon.conference.page_media.messages import Enter, Frame, PageMessage, Report
-from podium_daemon.conference.page_media.signals import Accept, Offer, PageSignal, Publish, ServerSignal, Watch
+from podium_daemon.conference.page_media.messages import AddSeat, Frame, PageMessage, Report
+from podium_daemon.conference.page_media.signals import (
+    Accept,
+    Offer,
+    PageSignal,
+    PublishOffer,
+    ServerSignal,
+    WatchAnswer,
+)
 from podium_protocol.events import Pubkey
 
 _WITHIN: Final = 60.0  # seconds in which everybody is connected, also on a busy machine
@@ -50,7 +57,7 @@ class Pages:
         pages = [Watcher(self, ConnectionId(f"watcher-{number}")) for number in range(count)]
         for page in pages:
             self._seat(page)
-            page.say(Watch())
+            page.say(WatchAnswer())
         await asyncio.wait_for(asyncio.gather(*(page.receives.wait() for page in pages)), _WITHIN)
 
     async def close(self) -> None:
@@ -70,7 +77,7 @@ class Pages:
         self._pages[page.connection] = page
         self._tasks.append(asyncio.create_task(page.listen()))
         self.media.send(
-            Enter(
+            AddSeat(
                 room=RoomId("room"),
                 connection=page.connection,
                 pubkey=Pubkey(page.connection.encode().hex().ljust(64, "0")),
@@ -138,7 +145,7 @@ class Speaker(_Page):
             self.pc.addTransceiver(media, "sendonly")
         self.take_over()
         await self.pc.setLocalDescription(await self.pc.createOffer())
-        self.say(Publish(sdp=self.pc.localDescription.sdp))
+        self.say(PublishOffer(sdp=self.pc.localDescription.sdp))
 
     async def hear(self, signal: ServerSignal) -> None:
         """The answer."""
@@ -188,7 +195,7 @@ class Watcher(_Page):
             self.take_over()
             self._shorten()
             await self.pc.setLocalDescription(await self.pc.createAnswer())
-            self.say(Watch(offer=signal.offer, sdp=self.pc.localDescription.sdp))
+            self.say(WatchAnswer(offer=signal.offer, sdp=self.pc.localDescription.sdp))
 
     def _shorten(self) -> None:
         """Decrypt media where it comes in: aiortc's way would take more of the machine than what is measured."""

@@ -10,7 +10,7 @@ from collections.abc import Collection
 import msgspec
 
 from podium_daemon.conference.engine import (
-    Done,
+    ControlDone,
     RoomId,
     Support,
     TrackChange,
@@ -18,7 +18,7 @@ from podium_daemon.conference.engine import (
     TrackKind,
 )
 from podium_daemon.conference.engines.link import CAPABILITIES, LinkEngine
-from podium_daemon.conference.seats import LinkSeat
+from podium_daemon.conference.seats import SocketSeat
 from podium_daemon.runtime.outcomes import Rejection
 from podium_protocol.events import Pubkey
 
@@ -31,7 +31,7 @@ class AbleEngine(LinkEngine):
     )
     said: list[tuple[str, ...]]
 
-    def open_microphone(self, seat: LinkSeat) -> TrackChanged:
+    def open_microphone(self, seat: SocketSeat) -> TrackChanged:
         """Somebody begins to speak."""
         event = TrackChanged(
             id=f"{seat.connection.id}/audio",
@@ -43,16 +43,16 @@ class AbleEngine(LinkEngine):
         self._journal.append(event)
         return event
 
-    async def mute(self, room: RoomId, pubkey: Pubkey, kind: TrackKind = TrackKind.AUDIO) -> Done | Rejection:  # noqa: ARG002  (one room)
+    async def mute(self, room: RoomId, pubkey: Pubkey, kind: TrackKind = TrackKind.AUDIO) -> ControlDone | Rejection:  # noqa: ARG002  (one room)
         """See `ConferenceEngine`."""
         self.said.append(("mute", pubkey, kind))
-        return Done()
+        return ControlDone()
 
     async def lift_mute_all(self, room: RoomId) -> None:  # noqa: ARG002  (one room)
-        """See `Lifting`."""
+        """See `LiftsMuteAll`."""
         self.said.append(("lift",))
 
-    async def mute_all(self, room: RoomId, keep: Collection[Pubkey] = ()) -> Done | Rejection:  # noqa: ARG002  (one room)
+    async def mute_all(self, room: RoomId, keep: Collection[Pubkey] = ()) -> ControlDone | Rejection:  # noqa: ARG002  (one room)
         """See `ConferenceEngine`."""
         self.said.append(("mute_all", *keep))
-        return Done()
+        return ControlDone()

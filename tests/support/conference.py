@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
 from podium_daemon.conference.engine import ConferenceEngine, Person
-from podium_daemon.conference.events import EngineEvent, Joined, Left, Role
+from podium_daemon.conference.events import EngineEvent, Joined, Left, RoomRole
 from podium_protocol.events import Pubkey
 from podium_protocol.keys import SecretKey
 
@@ -23,7 +23,7 @@ def new_pubkey() -> Pubkey:
     return SecretKey(os.urandom(32)).pubkey
 
 
-def new_person(pubkey: Pubkey | None = None, device: str = "laptop", role: Role = Role.PARTICIPANT) -> Person:
+def new_person(pubkey: Pubkey | None = None, device: str = "laptop", role: RoomRole = RoomRole.PARTICIPANT) -> Person:
     """Somebody, on one device."""
     return Person(pubkey=pubkey or new_pubkey(), device=device, role=role)
 

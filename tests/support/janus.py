@@ -21,9 +21,9 @@ from aiortc.rtcconfiguration import RTCBundlePolicy
 from podium_daemon.conference.engines.janus.media import JanusMedia
 from podium_daemon.conference.engines.janus.settings import JanusPlace
 from podium_daemon.conference.events import ConnectionId, RoomId, TrackChange, TrackKind
-from podium_daemon.conference.page_media.messages import Changed, Command, Dropped, Enter, Frame, PageMessage, Report
+from podium_daemon.conference.page_media.messages import AddSeat, Changed, Command, Dropped, Frame, PageMessage, Report
 from podium_daemon.conference.page_media.signals import decode_signal
-from podium_daemon.conference.signaling import SignalFlaw
+from podium_daemon.conference.signaling import SeatFrameFlaw
 from podium_daemon.runtime.clock import SystemClock
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.events import Pubkey
@@ -97,14 +97,14 @@ class JanusHouse:
         self.ups = 0
         self.downs: list[str] = []
         self.media = JanusMedia(self.place, self, clock=SystemClock())
-        self.entered: dict[ConnectionId, Enter] = {}
+        self.entered: dict[ConnectionId, AddSeat] = {}
         self._ways: dict[ConnectionId, _Direct] = {}
         self._pages: list[JanusPage] = []
 
     async def enter(self, pubkey: Pubkey, **fields: object) -> JanusPage:
         """Somebody new, in the room `r`; the connection is named after the key."""
         name = ConnectionId(pubkey[:32])
-        entered = Enter(
+        entered = AddSeat(
             room=RoomId("r"),
             connection=name,
             pubkey=pubkey,
@@ -169,7 +169,7 @@ class _Direct:
         """As the seat does it."""
         signal = decode_signal(frame)
         assert signal is not None
-        assert not isinstance(signal, SignalFlaw), signal
+        assert not isinstance(signal, SeatFrameFlaw), signal
         command: Command = PageMessage(self._connection, signal)
         self._media.send(command)
 

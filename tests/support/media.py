@@ -27,10 +27,10 @@ from podium_daemon.conference.engines.embedded.datagrams import guard
 from podium_daemon.conference.engines.embedded.room import MediaServer as Rooms
 from podium_daemon.conference.events import ConnectionId, RoomId, TrackChange, TrackKind
 from podium_daemon.conference.page_media.media_host import MediaObserver
-from podium_daemon.conference.page_media.messages import Changed, Command, Dropped, Enter, Frame, PageMessage, Report
+from podium_daemon.conference.page_media.messages import AddSeat, Changed, Command, Dropped, Frame, PageMessage, Report
 from podium_daemon.conference.page_media.signals import decode_signal
 from podium_daemon.conference.seats import Seat
-from podium_daemon.conference.signaling import SignalFlaw
+from podium_daemon.conference.signaling import SeatFrameFlaw
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.events import Pubkey
 from tests.support.until import until
@@ -286,7 +286,7 @@ class House:
     async def enter(self, pubkey: Pubkey, **fields: object) -> MediaPage:
         """Somebody new, in the room `r`; the connection is named after the key."""
         name = ConnectionId(pubkey[:16])
-        entered = Enter(
+        entered = AddSeat(
             room=RoomId("r"),
             connection=name,
             pubkey=pubkey,
@@ -344,7 +344,7 @@ class _Direct:
         """As the seat does it."""
         signal = decode_signal(frame)
         assert signal is not None
-        assert not isinstance(signal, SignalFlaw), signal
+        assert not isinstance(signal, SeatFrameFlaw), signal
         await self._rooms.handle(PageMessage(self._connection, signal))
 
     async def get(self) -> str:

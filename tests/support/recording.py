@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from podium_daemon.conference.seats import LinkSeat
+from podium_daemon.conference.seats import SocketSeat
 from podium_daemon.runtime.outcomes import Rejection
 from podium_daemon.services.recording.consent import hash_of
 from podium_protocol.addresses import Address
@@ -38,7 +38,9 @@ class Studio:
         assert isinstance(here.engine, RecordingEngine)
         self.engine: RecordingEngine = here.engine
 
-    async def sit(self, key: SecretKey | None = None, *, consent: bool | None = True, policy: str = POLICY) -> LinkSeat:
+    async def sit(
+        self, key: SecretKey | None = None, *, consent: bool | None = True, policy: str = POLICY
+    ) -> SocketSeat:
         """Somebody joins with a signed proof and takes a seat."""
         key = key or new_key()
         await self.join(key, consent=consent, policy=policy)
@@ -91,7 +93,7 @@ class Studio:
         )
         return signed(key, nip98.write(key.pubkey, URL, "POST", None, self.here.now, tags))
 
-    async def leave(self, seat: LinkSeat) -> None:
+    async def leave(self, seat: SocketSeat) -> None:
         """Somebody goes."""
         await Room(self.here, self._row).leave(seat)
 

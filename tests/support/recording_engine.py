@@ -16,7 +16,7 @@ import msgspec
 from podium_daemon.conference.engine import (
     Capabilities,
     Collected,
-    Done,
+    ControlDone,
     EngineUnavailable,
     RecordedTrack,
     RecordingChanged,
@@ -55,7 +55,7 @@ class RecordingEngine(LinkEngine):
         """Forget everything on disk."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    async def start_recording(self, room: RoomId, *, only: Collection[Pubkey]) -> Done | Rejection:
+    async def start_recording(self, room: RoomId, *, only: Collection[Pubkey]) -> ControlDone | Rejection:
         """See `ConferenceEngine`; a second call while it records adds people."""
         self._reach()
         self.calls.append(("start", tuple(sorted(only))))
@@ -64,9 +64,9 @@ class RecordingEngine(LinkEngine):
         begun = self._begun.setdefault(room, {})
         for pubkey in only:
             begun.setdefault(pubkey, self._clock.now())
-        return Done()
+        return ControlDone()
 
-    async def stop_recording(self, room: RoomId) -> Done | Rejection:
+    async def stop_recording(self, room: RoomId) -> ControlDone | Rejection:
         """See `ConferenceEngine`."""
         self._reach()
         self.calls.append(("stop", ()))
@@ -78,7 +78,7 @@ class RecordingEngine(LinkEngine):
         for kind, pubkey, begun, ended in self.extra:
             await self._write(room, kind, pubkey, begun, ended)
         self.extra.clear()
-        return Done()
+        return ControlDone()
 
     async def collect_recording(self, room: RoomId, into: Path) -> Collected | Rejection:
         """See `ConferenceEngine`: everything so far, each time."""

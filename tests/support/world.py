@@ -19,7 +19,7 @@ from podium_daemon.app.recording_parts import RecordingPlace, join_recorder
 from podium_daemon.conference.engine import Person, RoomId, RoomSpec
 from podium_daemon.conference.engines.link import LinkEngine, LinkSettings
 from podium_daemon.conference.events import EngineHealth, LeaveReason
-from podium_daemon.conference.seats import LinkSeat
+from podium_daemon.conference.seats import SocketSeat
 from podium_daemon.services.attendance.attendance import AttendanceService
 from podium_daemon.services.attendance.attestation import AttendanceSettings
 from podium_daemon.services.attendance.observation import ObservationLog
@@ -533,16 +533,16 @@ class Room:
         self._here = here
         self._row = row
 
-    async def sit(self, key: SecretKey, device: str = "laptop") -> LinkSeat:
+    async def sit(self, key: SecretKey, device: str = "laptop") -> SocketSeat:
         """Somebody takes a seat."""
         spec = self._here.room_of(self._row)
         await self._here.engine.open_room(spec)
         seat = await self._here.engine.take_seat(spec.room, Person(pubkey=key.pubkey, device=device))
-        assert isinstance(seat, LinkSeat), seat
+        assert isinstance(seat, SocketSeat), seat
         await self.observe()
         return seat
 
-    async def leave(self, seat: LinkSeat) -> None:
+    async def leave(self, seat: SocketSeat) -> None:
         """Somebody says goodbye."""
         await seat.leave(LeaveReason.LEFT)
         await self.observe()

@@ -23,10 +23,10 @@ from podium_daemon.conference.events import (
     Origin,
     RecordingChanged,
     RecordingState,
-    Role,
     RoomClosed,
     RoomId,
     RoomOpened,
+    RoomRole,
     TrackChange,
     TrackChanged,
     TrackKind,
@@ -35,7 +35,7 @@ from podium_daemon.conference.values import (
     Capabilities,
     Capability,
     Collected,
-    Done,
+    ControlDone,
     EngineUnavailable,
     Person,
     Present,
@@ -58,15 +58,15 @@ __all__ = [
     "ConferenceEngine",
     "Connection",
     "ConnectionId",
-    "Discarding",
-    "Done",
+    "ControlDone",
+    "DiscardsRecordings",
     "EngineEvent",
     "EngineHealth",
     "EngineUnavailable",
     "Joined",
     "LeaveReason",
     "Left",
-    "Lifting",
+    "LiftsMuteAll",
     "MediaUp",
     "Origin",
     "Person",
@@ -75,11 +75,11 @@ __all__ = [
     "RecordedTrack",
     "RecordingChanged",
     "RecordingState",
-    "Role",
     "RoomClosed",
     "RoomId",
     "RoomOpen",
     "RoomOpened",
+    "RoomRole",
     "RoomSpec",
     "Snapshot",
     "Support",
@@ -141,30 +141,30 @@ class ConferenceEngine(Protocol):
         """
         ...
 
-    async def close_room(self, room: RoomId) -> Done:
+    async def close_room(self, room: RoomId) -> ControlDone:
         """End every connection. Idempotent; an unknown room is already closed."""
         ...
 
-    async def mute(self, room: RoomId, pubkey: Pubkey, kind: TrackKind = TrackKind.AUDIO) -> Done | Rejection:
+    async def mute(self, room: RoomId, pubkey: Pubkey, kind: TrackKind = TrackKind.AUDIO) -> ControlDone | Rejection:
         """Silence a person's tracks of one kind. They can unmute themselves; engines unmute nobody."""
         ...
 
-    async def mute_all(self, room: RoomId, keep: Collection[Pubkey] = ()) -> Done | Rejection:
+    async def mute_all(self, room: RoomId, keep: Collection[Pubkey] = ()) -> ControlDone | Rejection:
         """Silence everybody's microphone but those of `keep`, once. The daemon repeats it to make it stick."""
         ...
 
-    async def remove(self, room: RoomId, pubkey: Pubkey, reason: str) -> Done | Rejection:
+    async def remove(self, room: RoomId, pubkey: Pubkey, reason: str) -> ControlDone | Rejection:
         """End a person's connections; what they still hold opens nothing. `reason` is shown to them."""
         ...
 
-    async def start_recording(self, room: RoomId, *, only: Collection[Pubkey]) -> Done | Rejection:
+    async def start_recording(self, room: RoomId, *, only: Collection[Pubkey]) -> ControlDone | Rejection:
         """Record, and of the people in the room only those in `only`: they have consented.
 
         Said again while it records, with others, it changes whom from that moment on.
         """
         ...
 
-    async def stop_recording(self, room: RoomId) -> Done | Rejection:
+    async def stop_recording(self, room: RoomId) -> ControlDone | Rejection:
         """Stop. Idempotent."""
         ...
 
@@ -186,7 +186,7 @@ class ConferenceEngine(Protocol):
 
 
 @runtime_checkable
-class Lifting(Protocol):
+class LiftsMuteAll(Protocol):
     """What an engine adds that keeps newcomers silent by itself after `mute_all`."""
 
     async def lift_mute_all(self, room: RoomId) -> None:
@@ -195,7 +195,7 @@ class Lifting(Protocol):
 
 
 @runtime_checkable
-class Discarding(Protocol):
+class DiscardsRecordings(Protocol):
     """What an engine adds that keeps recorded media of its own after they were collected."""
 
     async def discard_recording(self, room: RoomId) -> None:

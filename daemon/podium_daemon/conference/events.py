@@ -23,7 +23,7 @@ class Origin(StrEnum):
     SNAPSHOT = "snapshot"
 
 
-class Role(StrEnum):
+class RoomRole(StrEnum):
     """What somebody is in a room."""
 
     INSTRUCTOR = "instructor"
@@ -76,7 +76,7 @@ class Connection(msgspec.Struct, frozen=True, rename="camel"):
     room: RoomId
     pubkey: Pubkey
     device: str
-    role: Role
+    role: RoomRole
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", rename="camel"):

@@ -17,7 +17,7 @@ import structlog
 from podium_daemon.conference.engine import (
     Capabilities,
     Capability,
-    Done,
+    ControlDone,
     Person,
     Present,
     RandomBytes,
@@ -39,9 +39,9 @@ from podium_daemon.conference.events import (
     RoomOpened,
 )
 from podium_daemon.conference.journal import EventJournal
-from podium_daemon.conference.seats import LinkRoom, LinkSeat, SeatSettings
-from podium_daemon.conference.signaling import Ended, Removed, ServerMessage, SignalFlaw, Welcome
-from podium_daemon.conference.unsupported_controls import InRoomControls
+from podium_daemon.conference.seats import SeatedRoom, SeatSettings, SocketSeat
+from podium_daemon.conference.signaling import Removed, RoomEnded, SeatFrameFlaw, ServerMessage, Welcome
+from podium_daemon.conference.unsupported_controls import UnsupportedControls
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.supervisor import Stop
@@ -54,7 +54,7 @@ _BATCH: Final = 256  # seats ended before the loop gets its turn: under 1 ms
 _SEEN_TO_GO: Final = frozenset({LeaveReason.LEFT, LeaveReason.REMOVED, LeaveReason.ROOM_CLOSED})
 
 
-class OwnSignallingEngine(InRoomControls, ABC):
+class OwnSignallingEngine(UnsupportedControls, ABC):
     """Most of a `ConferenceEngine` and all of a `Signalling`."""
 
     def __init__(
@@ -67,14 +67,14 @@ class OwnSignallingEngine(InRoomControls, ABC):
         clock: Clock,
         random_bytes: RandomBytes,
     ) -> None:
-        """`clock` is believed; `random_bytes` are unguessable; `advice` as in `InRoomControls`."""
+        """`clock` is believed; `random_bytes` are unguessable; `advice` as in `UnsupportedControls`."""
         super().__init__(name, capabilities, advice)
         self._seating = settings
         self._clock = clock
         self._random_bytes = random_bytes
-        self._rooms: dict[RoomId, LinkRoom] = {}
+        self._rooms: dict[RoomId, SeatedRoom] = {}
         self._doors = asyncio.Lock()  # a room that closes is closed before one of its name opens
-        self._silence: OrderedDict[ConnectionId, LinkSeat] = OrderedDict()  # longest silent first
+        self._silence: OrderedDict[ConnectionId, SocketSeat] = OrderedDict()  # longest silent first
         self.flaws: Counter[str] = Counter()  # frames dropped, by reason; metrics read it
         self._run = random_bytes(8).hex()
         self._journal = EventJournal(self._run, settings.remembered_events)
@@ -86,24 +86,24 @@ class OwnSignallingEngine(InRoomControls, ABC):
     def check_spec(self, spec: RoomSpec) -> Unsupported | None:
         """See `ConferenceEngine`."""
 
-    def meeting_of(self, room: LinkRoom) -> str | None:  # noqa: ARG002  (for engines whose rooms are somebody else's)
+    def meeting_of(self, room: SeatedRoom) -> str | None:  # noqa: ARG002  (for engines whose rooms are somebody else's)
         """The address of somebody else's meeting, told with the welcome."""
         return None
 
-    def new_seat(self, connection: Connection, person: Person) -> LinkSeat:  # noqa: ARG002  (for engines with media)
+    def new_seat(self, connection: Connection, person: Person) -> SocketSeat:  # noqa: ARG002  (for engines with media)
         """The seat of a new connection."""
-        return LinkSeat(connection, self, wall=self._clock.now(), monotonic=self._clock.monotonic())
+        return SocketSeat(connection, self, wall=self._clock.now(), monotonic=self._clock.monotonic())
 
-    def room_opened(self, room: LinkRoom) -> None:
+    def room_opened(self, room: SeatedRoom) -> None:
         """A room was opened just now, before anybody is told."""
 
-    def room_closed(self, room: LinkRoom) -> None:
+    def room_closed(self, room: SeatedRoom) -> None:
         """Everybody was sent out of a room, and nobody was told yet that it is closed."""
 
-    def seat_taken(self, seat: LinkSeat) -> None:
+    def seat_taken(self, seat: SocketSeat) -> None:
         """Somebody sits, and everybody was told."""
 
-    def seat_left(self, seat: LinkSeat) -> None:
+    def seat_left(self, seat: SocketSeat) -> None:
         """A seat is over."""
 
     # -- the seats' own work
@@ -140,24 +140,24 @@ class OwnSignallingEngine(InRoomControls, ABC):
             if room is not None:
                 room.spec = spec
                 return RoomOpen(spec.room, created=False)
-            room = LinkRoom(spec, self._random_bytes(8).hex(), devices=self._seating.devices)
+            room = SeatedRoom(spec, self._random_bytes(8).hex(), devices=self._seating.devices)
             self._rooms[spec.room] = room
             self.room_opened(room)
             self._journal.append(RoomOpened(id=f"{room.run}/opened", at=self._now(), room=spec.room))
             return RoomOpen(spec.room, created=True)
 
-    async def close_room(self, room: RoomId) -> Done:
+    async def close_room(self, room: RoomId) -> ControlDone:
         """See `ConferenceEngine`."""
         async with self._doors:
             closed = self._rooms.pop(room, None)
             if closed is None:
-                return Done()
-            ended = await self._end_all(closed.seats(), LeaveReason.ROOM_CLOSED, Ended())
+                return ControlDone()
+            ended = await self._end_all(closed.seats(), LeaveReason.ROOM_CLOSED, RoomEnded())
             self.room_closed(closed)
             self._journal.append(RoomClosed(id=f"{closed.run}/closed", at=self._now(), room=room))
-            return Done(ended)
+            return ControlDone(ended)
 
-    async def take_seat(self, room: RoomId, person: Person) -> LinkSeat | Rejection:
+    async def take_seat(self, room: RoomId, person: Person) -> SocketSeat | Rejection:
         """See `Signalling`."""
         opened = self._rooms.get(room)
         if opened is None:
@@ -178,12 +178,12 @@ class OwnSignallingEngine(InRoomControls, ABC):
                 await asyncio.sleep(0)
         return len(seats)
 
-    async def remove(self, room: RoomId, pubkey: Pubkey, reason: str) -> Done | Rejection:
+    async def remove(self, room: RoomId, pubkey: Pubkey, reason: str) -> ControlDone | Rejection:
         """See `ConferenceEngine`. Where a kick does not reach into the room, says what is left to do there."""
         if room not in self._rooms:
             return no_room(room)
         ended = await self._end_all(self._seats_of(room, pubkey), LeaveReason.REMOVED, Removed(reason))
-        return Done(ended, self._advice.get(Capability.KICK, ""))
+        return ControlDone(ended, self._advice.get(Capability.KICK, ""))
 
     async def snapshot(self, room: RoomId) -> Snapshot | Rejection:
         """See `ConferenceEngine`."""
@@ -199,16 +199,16 @@ class OwnSignallingEngine(InRoomControls, ABC):
         """See `ConferenceEngine`."""
         return self._journal.follow()
 
-    def heard(self, seat: LinkSeat) -> None:
+    def heard(self, seat: SocketSeat) -> None:
         """See `SeatHost`."""
         seat.evidence = self._clock.monotonic()
         self._silence.move_to_end(seat.connection.id)
 
-    def flawed(self, flaw: SignalFlaw) -> None:
+    def flawed(self, flaw: SeatFrameFlaw) -> None:
         """See `SeatHost`."""
         self.flaws[flaw] += 1
 
-    def end(self, seat: LinkSeat, reason: LeaveReason, last: ServerMessage | None = None) -> None:
+    def end(self, seat: SocketSeat, reason: LeaveReason, last: ServerMessage | None = None) -> None:
         """End a seat, once, with a last message. Whoever fell silent too long ago was not there any more."""
         if seat.over is not None:
             return
@@ -223,7 +223,7 @@ class OwnSignallingEngine(InRoomControls, ABC):
         self.seat_left(seat)
 
     async def _end_all(
-        self, seats: list[LinkSeat], reason: LeaveReason, last: ServerMessage
+        self, seats: list[SocketSeat], reason: LeaveReason, last: ServerMessage
     ) -> tuple[ConnectionId, ...]:
         for done, seat in enumerate(seats, start=1):
             self.end(seat, reason, last)
@@ -231,7 +231,7 @@ class OwnSignallingEngine(InRoomControls, ABC):
                 await asyncio.sleep(0)
         return tuple(seat.connection.id for seat in seats)
 
-    def _seat(self, room: LinkRoom, person: Person) -> LinkSeat:
+    def _seat(self, room: SeatedRoom, person: Person) -> SocketSeat:
         connection = Connection(
             ConnectionId(self._random_bytes(16).hex()), room.spec.room, person.pubkey, person.device, person.role
         )
@@ -243,10 +243,10 @@ class OwnSignallingEngine(InRoomControls, ABC):
         self.seat_taken(seat)
         return seat
 
-    def _seats_of(self, room: RoomId, pubkey: Pubkey | None = None) -> list[LinkSeat]:
+    def _seats_of(self, room: RoomId, pubkey: Pubkey | None = None) -> list[SocketSeat]:
         return self._rooms[room].seats(pubkey) if room in self._rooms else []
 
-    def _is_silent(self, seat: LinkSeat, now: float) -> bool:
+    def _is_silent(self, seat: SocketSeat, now: float) -> bool:
         return now - seat.evidence > self._seating.heartbeat * self._seating.missed_heartbeats
 
     def _now(self) -> int:

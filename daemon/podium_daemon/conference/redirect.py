@@ -11,8 +11,8 @@ from typing import Final, Protocol, runtime_checkable
 import msgspec
 
 from podium_daemon.conference.engine import Connection, ConnectionId, LeaveReason, Person, RandomBytes, RoomId
-from podium_daemon.conference.seats import LinkSeat
-from podium_daemon.conference.signaling import Ended, MeetingAt, Removed, ServerMessage, SignalFlaw, Welcome
+from podium_daemon.conference.seats import SocketSeat
+from podium_daemon.conference.signaling import MeetingAt, Removed, RoomEnded, SeatFrameFlaw, ServerMessage, Welcome
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.secret_table import SecretTable, digest_of
@@ -23,12 +23,12 @@ _MAX_PLACES: Final = 200_000  # far more than there are seats
 
 
 class _Place(msgspec.Struct):
-    seat: LinkSeat
+    seat: SocketSeat
     person: Person
     digest: bytes = b""
 
 
-class Lobby:
+class RedirectSeats:
     """The seats of one engine, and the addresses they were given."""
 
     def __init__(self, *, clock: Clock, random_bytes: RandomBytes, public_url: str) -> None:
@@ -42,7 +42,7 @@ class Lobby:
         """On which devices somebody is seated."""
         return set(self._places.get(room, {}).get(pubkey, {}))
 
-    def take(self, room: RoomId, person: Person) -> LinkSeat:
+    def take(self, room: RoomId, person: Person) -> SocketSeat:
         """Seat one device; an older seat of the same device is over."""
         place = self._places.get(room, {}).get(person.pubkey, {}).get(person.device)
         if place is not None:
@@ -50,7 +50,7 @@ class Lobby:
         connection = Connection(
             ConnectionId(self._random_bytes(16).hex()), room, person.pubkey, person.device, person.role
         )
-        seat = LinkSeat(connection, self, wall=self._clock.now(), monotonic=self._clock.monotonic())
+        seat = SocketSeat(connection, self, wall=self._clock.now(), monotonic=self._clock.monotonic())
         place = _Place(seat, person)
         self._places.setdefault(room, {}).setdefault(person.pubkey, {})[person.device] = place
         seat.send(Welcome(connection.id, _HEARTBEAT, self._address(place)))
@@ -79,17 +79,17 @@ class Lobby:
     def close(self, room: RoomId) -> None:
         """End everybody's seats."""
         for seat in self._seats(room):
-            self.end(seat, LeaveReason.ROOM_CLOSED, Ended())
+            self.end(seat, LeaveReason.ROOM_CLOSED, RoomEnded())
 
     # -- what seats ask
 
-    def heard(self, seat: LinkSeat) -> None:
+    def heard(self, seat: SocketSeat) -> None:
         """See `SeatHost`. A page that is open says nothing of who is in the room."""
 
-    def flawed(self, flaw: SignalFlaw) -> None:
+    def flawed(self, flaw: SeatFrameFlaw) -> None:
         """See `SeatHost`. Nothing that a page says here has an effect."""
 
-    def end(self, seat: LinkSeat, reason: LeaveReason, last: ServerMessage | None = None) -> None:
+    def end(self, seat: SocketSeat, reason: LeaveReason, last: ServerMessage | None = None) -> None:
         """End a seat, once, with a last message; its address opens nothing any more."""
         if seat.over is not None:
             return
@@ -111,7 +111,7 @@ class Lobby:
         place.digest = digest_of(token)
         return self._enter + token
 
-    def _seats(self, room: RoomId, pubkey: Pubkey | None = None) -> list[LinkSeat]:
+    def _seats(self, room: RoomId, pubkey: Pubkey | None = None) -> list[SocketSeat]:
         people = self._places.get(room, {})
         chosen = people.values() if pubkey is None else (people.get(pubkey, {}),)
         return [place.seat for devices in chosen for place in devices.values()]
@@ -148,7 +148,7 @@ class WebhookCall(msgspec.Struct, frozen=True):
 
 
 @runtime_checkable
-class HandOver(Protocol):
+class RedirectEngine(Protocol):
     """What an engine adds whose rooms are on another server."""
 
     async def enter(self, token: str) -> Entrance | Rejection:

@@ -19,7 +19,7 @@ import structlog
 from podium_daemon.conference.engine import (
     Capabilities,
     Capability,
-    Done,
+    ControlDone,
     EngineEvent,
     EngineUnavailable,
     Person,
@@ -30,11 +30,11 @@ from podium_daemon.conference.engine import (
     Snapshot,
     Unsupported,
 )
-from podium_daemon.conference.redirect import ENTERED_ALREADY, Entrance, Lobby
+from podium_daemon.conference.redirect import ENTERED_ALREADY, Entrance, RedirectSeats
 from podium_daemon.conference.roster import Roster, no_room
 from podium_daemon.conference.seats import Seat
 from podium_daemon.conference.signaling import ServerMessage
-from podium_daemon.conference.unsupported_controls import InRoomControls
+from podium_daemon.conference.unsupported_controls import UnsupportedControls
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection
 from podium_daemon.runtime.supervisor import Stop
@@ -51,7 +51,7 @@ _AT_ONCE: Final = 8  # calls of one poll: a server that hangs over one meeting k
 _REMEMBERED_WEBHOOKS: Final = 4096
 
 
-class ServedSettings(Protocol):
+class RemoteServerSettings(Protocol):
     """What every such engine is set up with; see the engines' own settings."""
 
     @property
@@ -64,8 +64,8 @@ class ServedSettings(Protocol):
     def remembered_events(self) -> int: ...
 
 
-class RemoteServerEngine(InRoomControls, ABC):
-    """Most of a `ConferenceEngine`, all of a `Signalling`, and half of a `HandOver`."""
+class RemoteServerEngine(UnsupportedControls, ABC):
+    """Most of a `ConferenceEngine`, all of a `Signalling`, and half of a `RedirectEngine`."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class RemoteServerEngine(InRoomControls, ABC):
         capabilities: Capabilities,
         advice: Mapping[Capability, str],
         *,
-        settings: ServedSettings,
+        settings: RemoteServerSettings,
         clock: Clock,
         random_bytes: RandomBytes,
         keys_return: bool,
@@ -89,7 +89,7 @@ class RemoteServerEngine(InRoomControls, ABC):
             remembered=settings.remembered_events,
             keys_return=keys_return,
         )
-        self._lobby = Lobby(clock=clock, random_bytes=random_bytes, public_url=settings.public_url)
+        self._lobby = RedirectSeats(clock=clock, random_bytes=random_bytes, public_url=settings.public_url)
         # a room that closes is closed before one of its name opens; a lock lives as long as somebody uses it
         self._doors: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._at_once = asyncio.Semaphore(_AT_ONCE)
@@ -173,12 +173,12 @@ class RemoteServerEngine(InRoomControls, ABC):
                 await self._make(spec)
             return self.roster.open(spec)
 
-    async def close_room(self, room: RoomId) -> Done:
+    async def close_room(self, room: RoomId) -> ControlDone:
         """See `ConferenceEngine`. It is over here in any case; the server is told when it answers."""
         name = self.name_of(room)
         async with self._door(name):
             if room not in self.roster.rooms:
-                return Done()
+                return ControlDone()
             await self.room_closing(room)
             self._names.pop(name, None)  # what the server tells of this end is no news
             self._unended.add(name)
@@ -200,7 +200,7 @@ class RemoteServerEngine(InRoomControls, ABC):
         return self._lobby.tell(room, message, pubkey)
 
     async def enter(self, token: str) -> Entrance | Rejection:
-        """See `HandOver`."""
+        """See `RedirectEngine`."""
         seated = self._lobby.enter(token)
         if seated is None:
             return ENTERED_ALREADY

@@ -14,7 +14,7 @@ import msgspec
 from podium_daemon.conference.engine import (
     Connection,
     ConnectionId,
-    Done,
+    ControlDone,
     EngineHealth,
     Joined,
     LeaveReason,
@@ -118,15 +118,15 @@ class Roster:
         self.journal.append(RoomOpened(id=f"{room.run}/opened", at=self.now(), room=spec.room))
         return RoomOpen(spec.room, created=True)
 
-    def close(self, room: RoomId) -> Done:
+    def close(self, room: RoomId) -> ControlDone:
         """Everybody leaves, then the room is closed; one that is not open stays so."""
         closed = self.rooms.get(room)
         if closed is None:
-            return Done()
+            return ControlDone()
         ended = [self._end(closed, member, self.now(), LeaveReason.ROOM_CLOSED) for member in _all(closed)]
         del self.rooms[room]
         self.journal.append(RoomClosed(id=f"{closed.run}/closed", at=self.now(), room=room))
-        return Done(tuple(ended))
+        return ControlDone(tuple(ended))
 
     # -- the way in
 
@@ -224,7 +224,7 @@ class Roster:
 
     # -- what the daemon asks
 
-    def remove(self, room: RoomId, pubkey: Pubkey) -> tuple[Done, list[str]] | Rejection:
+    def remove(self, room: RoomId, pubkey: Pubkey) -> tuple[ControlDone, list[str]] | Rejection:
         """Take away a person's connections and entrances; returns the server's keys to throw out."""
         opened = self.rooms.get(room)
         if opened is None:
@@ -233,7 +233,7 @@ class Roster:
         members = _all(opened, pubkey)
         ended = tuple(self._bar(opened, member, self.now(), LeaveReason.REMOVED) for member in members)
         opened.barred.update(given)
-        return Done(ended), [member.key for member in members]
+        return ControlDone(ended), [member.key for member in members]
 
     def connection(self, room: RoomId, key: str) -> Connection | None:
         """The connection that stands under a key."""

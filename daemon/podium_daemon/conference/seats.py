@@ -16,7 +16,7 @@ import msgspec
 from podium_daemon.conference.engine import Person, RoomSpec
 from podium_daemon.conference.events import Connection, LeaveReason, RoomId
 from podium_daemon.conference.journal import REMEMBERED_EVENTS
-from podium_daemon.conference.signaling import CLOSE_CODES, Beat, Leave, ServerMessage, SignalFlaw, decode, encode
+from podium_daemon.conference.signaling import CLOSE_CODES, Beat, Leave, SeatFrameFlaw, ServerMessage, decode, encode
 from podium_daemon.conference.values import MAX_DEVICES
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_protocol.errors import InvalidInput
@@ -144,17 +144,17 @@ MAX_UNREAD: Final = 64  # a browser that lets this many messages lie has stopped
 class SeatHost(Protocol):
     """What a seat asks of its engine."""
 
-    def heard(self, seat: LinkSeat) -> None:
+    def heard(self, seat: SocketSeat) -> None:
         """A sign of life came from the seat's browser."""
 
-    def flawed(self, flaw: SignalFlaw) -> None:
+    def flawed(self, flaw: SeatFrameFlaw) -> None:
         """A frame was dropped."""
 
-    def end(self, seat: LinkSeat, reason: LeaveReason) -> None:
+    def end(self, seat: SocketSeat, reason: LeaveReason) -> None:
         """The seat is over; heard before, it ends now."""
 
 
-class LinkSeat:
+class SocketSeat:
     """A `Seat`. Join and later moments are monotonic seconds, told as the join's wall time plus what has passed since.
 
     So a clock that jumps while somebody sits here changes neither how long they were present nor the order of events.
@@ -189,7 +189,7 @@ class LinkSeat:
                 await self.leave(LeaveReason.LEFT)
             case flaw:
                 self._host.flawed(flaw)
-                if flaw is SignalFlaw.UNKNOWN_TYPE:
+                if flaw is SeatFrameFlaw.UNKNOWN_TYPE:
                     self.beat()
 
     async def leave(self, reason: LeaveReason) -> None:
@@ -230,29 +230,29 @@ class LinkSeat:
             await self._changed.wait()
 
 
-class LinkRoom:
+class SeatedRoom:
     """`run` makes the ids of this opening's events differ from those of an earlier one."""
 
     def __init__(self, spec: RoomSpec, run: str, *, devices: int) -> None:
         self.spec = spec
         self._devices = devices
         self.run = run
-        self._people: dict[Pubkey, dict[str, LinkSeat]] = {}
+        self._people: dict[Pubkey, dict[str, SocketSeat]] = {}
 
-    def seats(self, pubkey: Pubkey | None = None) -> list[LinkSeat]:
+    def seats(self, pubkey: Pubkey | None = None) -> list[SocketSeat]:
         """The seats of one person, or all."""
         people = self._people.values() if pubkey is None else (self._people.get(pubkey, {}),)
         return [seat for devices in people for seat in devices.values()]
 
-    def seat_of(self, person: Person) -> LinkSeat | None:
+    def seat_of(self, person: Person) -> SocketSeat | None:
         """Where this device of this person sits."""
         return self._people.get(person.pubkey, {}).get(person.device)
 
-    def put(self, seat: LinkSeat) -> None:
+    def put(self, seat: SocketSeat) -> None:
         """Let a seat be taken; the device has none."""
         self._people.setdefault(seat.connection.pubkey, {})[seat.connection.device] = seat
 
-    def clear(self, seat: LinkSeat) -> None:
+    def clear(self, seat: SocketSeat) -> None:
         """Let a seat be free again."""
         devices = self._people[seat.connection.pubkey]
         del devices[seat.connection.device]

@@ -61,7 +61,7 @@ class Removed(msgspec.Struct, frozen=True, rename="camel", tag="removed"):
     reason: str
 
 
-class Ended(msgspec.Struct, frozen=True, rename="camel", tag="ended"):
+class RoomEnded(msgspec.Struct, frozen=True, rename="camel", tag="ended"):
     """The room was closed; the socket closes."""
 
 
@@ -106,7 +106,9 @@ class PassedKey(msgspec.Struct, frozen=True, tag="key"):
         return "<PassedKey>"
 
 
-ServerMessage = Welcome | Resume | Notice | Removed | Ended | HandState | MeetingAt | Spotlight | KeyHolders | PassedKey
+ServerMessage = (
+    Welcome | Resume | Notice | Removed | RoomEnded | HandState | MeetingAt | Spotlight | KeyHolders | PassedKey
+)
 
 
 class Beat(msgspec.Struct, frozen=True, tag="beat", forbid_unknown_fields=True):
@@ -137,7 +139,7 @@ class GivenKey(msgspec.Struct, frozen=True, tag="key", forbid_unknown_fields=Tru
 ClientMessage = Beat | Leave
 
 
-class SignalFlaw(StrEnum):
+class SeatFrameFlaw(StrEnum):
     """Why a frame was dropped; the name of the counter that is raised."""
 
     TOO_LARGE = "too_large"
@@ -162,15 +164,15 @@ def encode(message: ServerMessage) -> str:
     return msgspec.json.encode(message).decode()
 
 
-def decode(frame: str | bytes) -> ClientMessage | SignalFlaw:
+def decode(frame: str | bytes) -> ClientMessage | SeatFrameFlaw:
     """Read one frame from a browser."""
     if len(frame) > MAX_FRAME_BYTES:  # a character is at least a byte: nothing long is encoded only to be measured
-        return SignalFlaw.TOO_LARGE
+        return SeatFrameFlaw.TOO_LARGE
     try:
         raw = frame.encode() if isinstance(frame, str) else frame
     except UnicodeEncodeError:  # a lone surrogate
-        return SignalFlaw.NOT_JSON
-    return _decode(raw) if len(raw) <= MAX_FRAME_BYTES else SignalFlaw.TOO_LARGE
+        return SeatFrameFlaw.NOT_JSON
+    return _decode(raw) if len(raw) <= MAX_FRAME_BYTES else SeatFrameFlaw.TOO_LARGE
 
 
 def decode_for_daemon(frame: str | bytes) -> HandMessage | GivenKey | None:
@@ -187,12 +189,12 @@ def decode_for_daemon(frame: str | bytes) -> HandMessage | GivenKey | None:
         return None
 
 
-def _decode(raw: bytes) -> ClientMessage | SignalFlaw:
+def _decode(raw: bytes) -> ClientMessage | SeatFrameFlaw:
     try:
         envelope = _decode_envelope(raw)
         read_json(raw)
-        return _message_decoder.decode(raw) if envelope.type in _KNOWN_TYPES else SignalFlaw.UNKNOWN_TYPE
+        return _message_decoder.decode(raw) if envelope.type in _KNOWN_TYPES else SeatFrameFlaw.UNKNOWN_TYPE
     except msgspec.ValidationError:
-        return SignalFlaw.BAD_SHAPE
+        return SeatFrameFlaw.BAD_SHAPE
     except (ValueError, RecursionError):  # msgspec.DecodeError, bytes that are no UTF-8, a key twice
-        return SignalFlaw.NOT_JSON
+        return SeatFrameFlaw.NOT_JSON

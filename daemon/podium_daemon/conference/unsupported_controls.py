@@ -10,7 +10,7 @@ from podium_daemon.conference.engine import (
     Capabilities,
     Capability,
     Collected,
-    Done,
+    ControlDone,
     Support,
     Unsupported,
 )
@@ -30,7 +30,7 @@ _WORDS: Final = {
 }
 
 
-class InRoomControls:
+class UnsupportedControls:
     """The methods of `ConferenceEngine` that say no; an engine overrides those it can do."""
 
     def __init__(self, name: str, capabilities: Capabilities, advice: Mapping[Capability, str]) -> None:
@@ -51,19 +51,19 @@ class InRoomControls:
             support=support,
         )
 
-    async def mute(self, room: RoomId, pubkey: Pubkey, kind: TrackKind = TrackKind.AUDIO) -> Done | Rejection:
+    async def mute(self, room: RoomId, pubkey: Pubkey, kind: TrackKind = TrackKind.AUDIO) -> ControlDone | Rejection:
         """See `ConferenceEngine`."""
         return self.unsupported(Capability.MUTE)
 
-    async def mute_all(self, room: RoomId, keep: Collection[Pubkey] = ()) -> Done | Rejection:
+    async def mute_all(self, room: RoomId, keep: Collection[Pubkey] = ()) -> ControlDone | Rejection:
         """See `ConferenceEngine`."""
         return self.unsupported(Capability.MUTE_ALL)
 
-    async def start_recording(self, room: RoomId, *, only: Collection[Pubkey]) -> Done | Rejection:
+    async def start_recording(self, room: RoomId, *, only: Collection[Pubkey]) -> ControlDone | Rejection:
         """See `ConferenceEngine`."""
         return self.unsupported(Capability.RECORD)
 
-    async def stop_recording(self, room: RoomId) -> Done | Rejection:
+    async def stop_recording(self, room: RoomId) -> ControlDone | Rejection:
         """See `ConferenceEngine`."""
         return self.unsupported(Capability.RECORD)
 

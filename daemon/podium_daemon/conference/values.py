@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from podium_daemon.conference.events import Connection, ConnectionId, Role, RoomId, TrackKind
+from podium_daemon.conference.events import Connection, ConnectionId, RoomId, RoomRole, TrackKind
 from podium_daemon.runtime.outcomes import Rejection
 from podium_protocol.errors import LocalProtocolError, RemoteProtocolError
 from podium_protocol.events import Pubkey
@@ -84,7 +84,7 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
 
     pubkey: Pubkey
     device: str
-    role: Role = Role.PARTICIPANT
+    role: RoomRole = RoomRole.PARTICIPANT
     fingerprint: str | None = None
 
     def __post_init__(self) -> None:
@@ -104,7 +104,7 @@ class RoomOpen(msgspec.Struct, frozen=True):
     created: bool
 
 
-class Done(msgspec.Struct, frozen=True):
+class ControlDone(msgspec.Struct, frozen=True):
     """It was done, to `connections`. `still_to_do` is what is left for a person to do in the room itself."""
 
     connections: tuple[ConnectionId, ...] = ()

@@ -11,18 +11,18 @@ from podium_daemon.config.example import (
 )
 from podium_daemon.config.loading import load_config
 from podium_daemon.config.model import FIELDS, Config, default_config_file
-from podium_daemon.config.problems import ConfigError, ConfigProblem
-from podium_daemon.config.reminders import EnabledOffset, RemindersSection
+from podium_daemon.config.problems import ConfigError, Problem
+from podium_daemon.config.reminders import Offset, Reminders
 from podium_daemon.config.sections import (
-    AttendanceSection,
+    Attendance,
     Conference,
     Embedded,
-    IdentitySection,
-    InstructorsSection,
-    LifecycleSection,
+    Identity,
+    Instructors,
+    Lifecycle,
     Logging,
-    RecordingSection,
-    RelaySection,
+    Recording,
+    Relay,
     Storage,
     Web,
 )
@@ -30,20 +30,20 @@ from podium_daemon.config.values import format_duration, parse_duration
 
 __all__ = [
     "FIELDS",
-    "AttendanceSection",
+    "Attendance",
     "Conference",
     "Config",
     "ConfigError",
-    "ConfigProblem",
     "Embedded",
-    "EnabledOffset",
-    "IdentitySection",
-    "InstructorsSection",
-    "LifecycleSection",
+    "Identity",
+    "Instructors",
+    "Lifecycle",
     "Logging",
-    "RecordingSection",
-    "RelaySection",
-    "RemindersSection",
+    "Offset",
+    "Problem",
+    "Recording",
+    "Relay",
+    "Reminders",
     "Storage",
     "Web",
     "changed_keys",

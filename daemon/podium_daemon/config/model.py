@@ -11,19 +11,19 @@ import platformdirs
 from pydantic import Field, PrivateAttr
 from pydantic.fields import FieldInfo
 
-from podium_daemon.config.reminders import RemindersSection
+from podium_daemon.config.reminders import Reminders
 from podium_daemon.config.section import Section
 from podium_daemon.config.sections import (
-    AttendanceSection,
+    Attendance,
     Conference,
     Embedded,
-    IdentitySection,
-    InstructorsSection,
-    LifecycleSection,
+    Identity,
+    Instructors,
+    Lifecycle,
     Logging,
-    OutboxSection,
+    Outbox,
     Publishing,
-    RecordingSection,
+    Recording,
     RelayList,
     Storage,
     Web,
@@ -37,16 +37,16 @@ class Config(Section):
     """One valid configuration. Durations are whole seconds."""
 
     relays: RelayList = Field(default=(), description="Where to read and publish. Empty: the embedded relay.")
-    identity: IdentitySection = Field(default_factory=IdentitySection)
-    instructors: InstructorsSection = Field(default_factory=InstructorsSection)
+    identity: Identity = Field(default_factory=Identity)
+    instructors: Instructors = Field(default_factory=Instructors)
     embedded: Embedded = Field(default_factory=Embedded)
     publishing: Publishing = Field(default_factory=Publishing)
-    outbox: OutboxSection = Field(default_factory=OutboxSection)
-    reminders: RemindersSection = Field(default_factory=RemindersSection)
-    lifecycle: LifecycleSection = Field(default_factory=LifecycleSection)
-    attendance: AttendanceSection = Field(default_factory=AttendanceSection)
+    outbox: Outbox = Field(default_factory=Outbox)
+    reminders: Reminders = Field(default_factory=Reminders)
+    lifecycle: Lifecycle = Field(default_factory=Lifecycle)
+    attendance: Attendance = Field(default_factory=Attendance)
     conference: Conference = Field(default_factory=Conference)
-    recording: RecordingSection = Field(default_factory=RecordingSection)
+    recording: Recording = Field(default_factory=Recording)
     web: Web = Field(default_factory=Web)
     storage: Storage = Field(default_factory=Storage)
     logging: Logging = Field(default_factory=Logging)

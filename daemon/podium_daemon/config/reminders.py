@@ -59,7 +59,7 @@ class RecordingReminder(Section):
     window: PositiveSeconds = Field(default=14 * 86_400, description="How long after publication it may still be sent.")
 
 
-class EnabledOffset(NamedTuple):
+class Offset(NamedTuple):
     """One enabled reminder around the start. Seconds."""
 
     name: Literal["day", "hour", "quarter", "start"]
@@ -67,7 +67,7 @@ class EnabledOffset(NamedTuple):
     window: int
 
 
-class RemindersSection(Section):
+class Reminders(Section):
     """Private messages to those who confirmed or answered tentatively."""
 
     confirmation: bool = Field(default=True, description="Confirm each RSVP by one message.")
@@ -95,9 +95,9 @@ class RemindersSection(Section):
     start: StartReminder = Field(default_factory=StartReminder)
     recording: RecordingReminder = Field(default_factory=RecordingReminder)
 
-    def offsets(self) -> tuple[EnabledOffset, ...]:
+    def offsets(self) -> tuple[Offset, ...]:
         """The enabled reminders around the start, earliest first."""
         before: tuple[tuple[Literal["day", "hour", "quarter"], BeforeStart], ...]
         before = (("day", self.day), ("hour", self.hour), ("quarter", self.quarter))
-        found = [EnabledOffset(name, reminder.before, reminder.window) for name, reminder in before if reminder.enabled]
-        return (*found, *([EnabledOffset("start", 0, self.start.window)] if self.start.enabled else []))
+        found = [Offset(name, reminder.before, reminder.window) for name, reminder in before if reminder.enabled]
+        return (*found, *([Offset("start", 0, self.start.window)] if self.start.enabled else []))

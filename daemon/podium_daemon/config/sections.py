@@ -40,7 +40,7 @@ _POLICY: Final = (
 )
 
 
-class IdentitySection(Section):
+class Identity(Section):
     """Who the daemon is."""
 
     key_file: Location = Field(
@@ -56,7 +56,7 @@ class IdentitySection(Section):
     service_name: Name = Field(default="Podium", description="What people see as the sender's name.")
 
 
-class RelaySection(Section):
+class Relay(Section):
     """One relay."""
 
     url: RelayUrl = Field(description="Where it is: wss://, or ws:// on networks you trust.")
@@ -92,7 +92,7 @@ class Embedded(Section):
     )
 
 
-class InstructorsSection(Section):
+class Instructors(Section):
     """Who may hold sessions here."""
 
     allow: Annotated[tuple[Instructor, ...], FrozenList] = Field(
@@ -101,7 +101,7 @@ class InstructorsSection(Section):
     )
 
 
-class OutboxSection(Section):
+class Outbox(Section):
     """Where people are found who write to relays of their own choice (NIP-65, the outbox model)."""
 
     enabled: bool = Field(
@@ -117,7 +117,7 @@ class OutboxSection(Section):
     )
 
 
-class LifecycleSection(Section):
+class Lifecycle(Section):
     """When sessions open, start and end."""
 
     start_policy: Literal["clock", "instructor"] = Field(
@@ -149,7 +149,7 @@ class LifecycleSection(Section):
     )
 
 
-class AttendanceSection(Section):
+class Attendance(Section):
     """What counts as having been there."""
 
     poll: PositiveSeconds = Field(default=60, description="How often the engine is asked who is there.")
@@ -234,7 +234,7 @@ class Conference(Section):
         return "link" if self.meeting_url else "embedded"
 
 
-class RecordingSection(Section):
+class Recording(Section):
     """Recordings and the consent to them."""
 
     policy: Text = Field(
@@ -338,4 +338,4 @@ def _as_items(value: object) -> list[Any] | None:
     return value if isinstance(value, list) else None
 
 
-RelayList = Annotated[tuple[RelaySection, ...], BeforeValidator(_listed)]
+RelayList = Annotated[tuple[Relay, ...], BeforeValidator(_listed)]

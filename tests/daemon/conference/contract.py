@@ -11,7 +11,7 @@ import pytest
 from podium_daemon.conference.engine import (
     Capability,
     ConferenceEngine,
-    Done,
+    ControlDone,
     Person,
     RoomOpen,
     RoomSpec,
@@ -25,10 +25,10 @@ from podium_daemon.conference.events import (
     Joined,
     LeaveReason,
     Left,
-    Role,
     RoomClosed,
     RoomId,
     RoomOpened,
+    RoomRole,
 )
 from podium_daemon.runtime.outcomes import Rejection
 from tests.support.conference import EventReader, new_person, new_pubkey, reading
@@ -134,10 +134,10 @@ class EngineContract:
 
     async def test_closing_is_idempotent(self, rig: Rig) -> None:
         """Closing what is closed, or was never open, is done without a word."""
-        assert await rig.engine.close_room(RoomId("never-opened")) == Done()
+        assert await rig.engine.close_room(RoomId("never-opened")) == ControlDone()
         await rig.engine.open_room(rig.spec)
-        assert await rig.engine.close_room(rig.spec.room) == Done()
-        assert await rig.engine.close_room(rig.spec.room) == Done()
+        assert await rig.engine.close_room(rig.spec.room) == ControlDone()
+        assert await rig.engine.close_room(rig.spec.room) == ControlDone()
         async with reading(rig.engine) as reader:
             await reader.until(RoomClosed)
             await rig.engine.open_room(rig.spec)
@@ -159,12 +159,12 @@ class EngineContract:
     async def test_a_person_is_let_in_as_who_they_are(self, rig: Rig) -> None:
         """Room, key, device and role of a connection are those the daemon gave, whatever the browser says."""
         await rig.engine.open_room(rig.spec)
-        person = new_person(device="phone-2", role=Role.CO_HOST)
+        person = new_person(device="phone-2", role=RoomRole.CO_HOST)
         async with reading(rig.engine) as reader:
             guest = await _joined(rig, person)
             connection = (await reader.joined(guest.connection)).connection
         assert (connection.room, connection.pubkey) == (rig.spec.room, person.pubkey)
-        assert (connection.device, connection.role) == ("phone-2", Role.CO_HOST)
+        assert (connection.device, connection.role) == ("phone-2", RoomRole.CO_HOST)
 
     async def test_closing_ends_everybody_and_then_the_room(self, rig: Rig) -> None:
         """Whoever is connected at the end leaves at the end, before the room is told closed."""
@@ -186,7 +186,7 @@ class EngineContract:
         pubkey = new_pubkey()
         inside = [await _joined(rig, new_person(pubkey, device)) for device in ("a", "b")]
         done = await rig.engine.remove(rig.spec.room, pubkey, "asked to leave")
-        assert isinstance(done, Done)
+        assert isinstance(done, ControlDone)
         assert set(done.connections) == {guest.connection for guest in inside}
         assert len(done.connections) == 2
         assert await _present(rig, rig.spec.room) == {bystander.connection}
@@ -374,7 +374,7 @@ class EngineContract:
         person = new_person()
         await _joined(rig, person)
         done = await rig.engine.remove(rig.spec.room, person.pubkey, "out")
-        assert isinstance(done, Done)
+        assert isinstance(done, ControlDone)
         native = rig.engine.capabilities.kick is Support.NATIVE
         assert bool(done.still_to_do) == (not native)
 

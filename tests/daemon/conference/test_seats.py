@@ -10,7 +10,7 @@ import pytest
 from podium_daemon.conference.engine import RoomSpec
 from podium_daemon.conference.engines.link import LinkEngine, LinkSettings
 from podium_daemon.conference.events import LeaveReason, RoomId
-from podium_daemon.conference.seats import MAX_UNREAD, LinkSeat, SocketGone, run_seat
+from podium_daemon.conference.seats import MAX_UNREAD, SocketGone, SocketSeat, run_seat
 from podium_daemon.conference.signaling import CLOSE_CODES, Notice, Resume
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.rooms.resume_tokens import ResumeSecrets
@@ -222,7 +222,7 @@ class _StuckSocket:
 async def test_a_send_that_is_stuck_ends_with_its_socket(clock: ManualClock, engine: LinkEngine) -> None:
     """A browser that does not read loses its seat by time-out or by its unread messages, and the pump ends."""
     seat = await engine.take_seat(ROOM, new_person())
-    assert isinstance(seat, LinkSeat)
+    assert isinstance(seat, SocketSeat)
     socket = _StuckSocket()
     pump = asyncio.create_task(run_seat(seat, socket))
     await clock.until_sleeping()
@@ -241,7 +241,7 @@ async def test_a_socket_that_cannot_be_written_frees_the_seat(engine: LinkEngine
             raise SocketGone(clean=not frame)
 
     seat = await engine.take_seat(ROOM, new_person())
-    assert isinstance(seat, LinkSeat)
+    assert isinstance(seat, SocketSeat)
     socket = Deaf()
     pump = asyncio.create_task(run_seat(seat, socket))
     async with reading(engine) as reader:
@@ -258,7 +258,7 @@ async def test_a_failure_in_the_pump_frees_the_seat(engine: LinkEngine) -> None:
             raise ZeroDivisionError
 
     seat = await engine.take_seat(ROOM, new_person())
-    assert isinstance(seat, LinkSeat)
+    assert isinstance(seat, SocketSeat)
     with pytest.raises(ExceptionGroup) as error:
         await run_seat(seat, Broken())
     assert error.group_contains(ZeroDivisionError)

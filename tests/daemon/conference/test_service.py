@@ -7,7 +7,7 @@ import inspect
 import msgspec
 import pytest
 
-from podium_daemon.conference.engine import Done, Snapshot, Support, Unsupported
+from podium_daemon.conference.engine import ControlDone, Snapshot, Support, Unsupported
 from podium_daemon.conference.engines.link import CAPABILITIES, LinkEngine, LinkSettings
 from podium_daemon.conference.events import RoomClosed, RoomId, RoomOpened
 from podium_daemon.conference.service import (
@@ -265,9 +265,9 @@ async def test_an_engine_that_records_is_stopped_before_its_room_closes() -> Non
         capabilities = msgspec.structs.replace(CAPABILITIES, record=Support.NATIVE)  # type: ignore[misc]  # another engine
         rooms_when_stopped: list[bool]
 
-        async def stop_recording(self, room: RoomId) -> Done | Rejection:
+        async def stop_recording(self, room: RoomId) -> ControlDone | Rejection:
             self.rooms_when_stopped.append(isinstance(await self.snapshot(room), Snapshot))
-            return Done()
+            return ControlDone()
 
     engine = Recording(LinkSettings(), clock=ManualClock(), random_bytes=seeded_bytes())
     engine.rooms_when_stopped = []

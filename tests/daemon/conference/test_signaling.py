@@ -13,7 +13,6 @@ from podium_daemon.conference.signaling import (
     CLOSE_CODES,
     MAX_FRAME_BYTES,
     Beat,
-    Ended,
     GivenKey,
     HandMessage,
     HandState,
@@ -21,8 +20,9 @@ from podium_daemon.conference.signaling import (
     Notice,
     Removed,
     Resume,
+    RoomEnded,
+    SeatFrameFlaw,
     ServerMessage,
-    SignalFlaw,
     Welcome,
     decode,
     decode_for_daemon,
@@ -41,7 +41,7 @@ from podium_daemon.conference.signaling import (
         (Resume("s3", 120), {"type": "resume", "secret": "s3", "seconds": 120}),
         (Notice("ends soon — «5 min»"), {"type": "notice", "text": "ends soon — «5 min»"}),
         (Removed("Be kind."), {"type": "removed", "reason": "Be kind."}),
-        (Ended(), {"type": "ended"}),
+        (RoomEnded(), {"type": "ended"}),
         (HandState(up=False), {"type": "hand", "up": False}),
     ],
 )
@@ -64,39 +64,39 @@ def test_a_goodbye_is_read() -> None:
 @pytest.mark.parametrize(
     ("frame", "flaw"),
     [
-        ("", SignalFlaw.NOT_JSON),
-        ("{", SignalFlaw.NOT_JSON),
-        ('{"type":"beat"}x', SignalFlaw.NOT_JSON),
-        ('{"type":"beat"}{"type":"leave"}', SignalFlaw.NOT_JSON),
-        ("{'type':'beat'}", SignalFlaw.NOT_JSON),
-        ('{"type":"beat",}', SignalFlaw.NOT_JSON),
-        ('{"type":"beat","n":NaN}', SignalFlaw.NOT_JSON),
-        (b"\xff\xfe{}", SignalFlaw.NOT_JSON),
-        (b'{"type":"be\xffat"}', SignalFlaw.NOT_JSON),
-        ('{"type":"\ud800"}', SignalFlaw.NOT_JSON),
-        ('{"type":"beat","type":"leave"}', SignalFlaw.NOT_JSON),
-        ('{"type":"leave","\\u0074ype":"beat"}', SignalFlaw.NOT_JSON),
-        ('{"type":"beat","x":' + "[" * (MAX_FRAME_BYTES - 19), SignalFlaw.NOT_JSON),
-        ("[" * MAX_FRAME_BYTES, SignalFlaw.BAD_SHAPE),
-        ("null", SignalFlaw.BAD_SHAPE),
-        ("1e9", SignalFlaw.BAD_SHAPE),
-        ('"beat"', SignalFlaw.BAD_SHAPE),
-        ('["beat"]', SignalFlaw.BAD_SHAPE),
-        ("{}", SignalFlaw.BAD_SHAPE),
-        ('{"type":null}', SignalFlaw.BAD_SHAPE),
-        ('{"type":["beat"]}', SignalFlaw.BAD_SHAPE),
-        ('{"type":"beat","pubkey":"someone else"}', SignalFlaw.BAD_SHAPE),
-        ('{"type":"leave","reason":"bored"}', SignalFlaw.BAD_SHAPE),
-        ('{"type":"Beat"}', SignalFlaw.UNKNOWN_TYPE),
-        ('{"type":""}', SignalFlaw.UNKNOWN_TYPE),
-        ('{"type":"offer","sdp":"v=0"}', SignalFlaw.UNKNOWN_TYPE),
-        ('{"type":"welcome","connection":"c","heartbeat":1}', SignalFlaw.UNKNOWN_TYPE),
-        (" " * MAX_FRAME_BYTES + '{"type":"beat"}', SignalFlaw.TOO_LARGE),
-        (b"x" * (MAX_FRAME_BYTES + 1), SignalFlaw.TOO_LARGE),
-        ("é" * MAX_FRAME_BYTES, SignalFlaw.TOO_LARGE),
+        ("", SeatFrameFlaw.NOT_JSON),
+        ("{", SeatFrameFlaw.NOT_JSON),
+        ('{"type":"beat"}x', SeatFrameFlaw.NOT_JSON),
+        ('{"type":"beat"}{"type":"leave"}', SeatFrameFlaw.NOT_JSON),
+        ("{'type':'beat'}", SeatFrameFlaw.NOT_JSON),
+        ('{"type":"beat",}', SeatFrameFlaw.NOT_JSON),
+        ('{"type":"beat","n":NaN}', SeatFrameFlaw.NOT_JSON),
+        (b"\xff\xfe{}", SeatFrameFlaw.NOT_JSON),
+        (b'{"type":"be\xffat"}', SeatFrameFlaw.NOT_JSON),
+        ('{"type":"\ud800"}', SeatFrameFlaw.NOT_JSON),
+        ('{"type":"beat","type":"leave"}', SeatFrameFlaw.NOT_JSON),
+        ('{"type":"leave","\\u0074ype":"beat"}', SeatFrameFlaw.NOT_JSON),
+        ('{"type":"beat","x":' + "[" * (MAX_FRAME_BYTES - 19), SeatFrameFlaw.NOT_JSON),
+        ("[" * MAX_FRAME_BYTES, SeatFrameFlaw.BAD_SHAPE),
+        ("null", SeatFrameFlaw.BAD_SHAPE),
+        ("1e9", SeatFrameFlaw.BAD_SHAPE),
+        ('"beat"', SeatFrameFlaw.BAD_SHAPE),
+        ('["beat"]', SeatFrameFlaw.BAD_SHAPE),
+        ("{}", SeatFrameFlaw.BAD_SHAPE),
+        ('{"type":null}', SeatFrameFlaw.BAD_SHAPE),
+        ('{"type":["beat"]}', SeatFrameFlaw.BAD_SHAPE),
+        ('{"type":"beat","pubkey":"someone else"}', SeatFrameFlaw.BAD_SHAPE),
+        ('{"type":"leave","reason":"bored"}', SeatFrameFlaw.BAD_SHAPE),
+        ('{"type":"Beat"}', SeatFrameFlaw.UNKNOWN_TYPE),
+        ('{"type":""}', SeatFrameFlaw.UNKNOWN_TYPE),
+        ('{"type":"offer","sdp":"v=0"}', SeatFrameFlaw.UNKNOWN_TYPE),
+        ('{"type":"welcome","connection":"c","heartbeat":1}', SeatFrameFlaw.UNKNOWN_TYPE),
+        (" " * MAX_FRAME_BYTES + '{"type":"beat"}', SeatFrameFlaw.TOO_LARGE),
+        (b"x" * (MAX_FRAME_BYTES + 1), SeatFrameFlaw.TOO_LARGE),
+        ("é" * MAX_FRAME_BYTES, SeatFrameFlaw.TOO_LARGE),
     ],
 )
-def test_a_flawed_frame_is_named(frame: str | bytes, flaw: SignalFlaw) -> None:
+def test_a_flawed_frame_is_named(frame: str | bytes, flaw: SeatFrameFlaw) -> None:
     """Every kind of garbage is a value with its flaw."""
     assert decode(frame) is flaw
 
@@ -112,7 +112,7 @@ def test_the_largest_frame_is_still_read() -> None:
 )
 def test_no_frame_raises(frame: str | bytes) -> None:
     """Whatever a stranger sends, the answer is a message or a flaw."""
-    assert isinstance(decode(frame), Beat | Leave | SignalFlaw)
+    assert isinstance(decode(frame), Beat | Leave | SeatFrameFlaw)
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ from podium_daemon.conference.events import (
     MediaUp,
     RecordingChanged,
     RecordingState,
-    Role,
     RoomClosed,
     RoomId,
     RoomOpened,
+    RoomRole,
     TrackChange,
     TrackChanged,
     TrackKind,
@@ -51,7 +51,7 @@ def test_every_capability_has_an_answer() -> None:
 
 def test_events_travel_as_json_and_back() -> None:
     """Each event has a type of its own in JSON, with the page's spelling of its fields."""
-    connection = Connection(ConnectionId("c"), RoomId("r"), new_pubkey(), "laptop", Role.INSTRUCTOR)
+    connection = Connection(ConnectionId("c"), RoomId("r"), new_pubkey(), "laptop", RoomRole.INSTRUCTOR)
     events: list[EngineEvent] = [
         RoomOpened(id="1", at=1, room=RoomId("r")),
         RoomClosed(id="2", at=2, room=RoomId("r")),

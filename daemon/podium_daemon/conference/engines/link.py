@@ -9,7 +9,7 @@ from typing import Final
 
 from podium_daemon.conference.engine import RandomBytes, RoomSpec, Unsupported
 from podium_daemon.conference.own_signalling import OwnSignallingEngine
-from podium_daemon.conference.seats import LinkRoom, SeatSettings
+from podium_daemon.conference.seats import SeatedRoom, SeatSettings
 from podium_daemon.conference.values import Capabilities, Capability, Support
 from podium_daemon.runtime.clock import Clock
 from podium_protocol.errors import InvalidInput
@@ -86,6 +86,6 @@ class LinkEngine(OwnSignallingEngine):
         check_url(url)
         return self.unsupported(Capability.E2EE) if spec.e2ee else None
 
-    def meeting_of(self, room: LinkRoom) -> str | None:
+    def meeting_of(self, room: SeatedRoom) -> str | None:
         """The session's own meeting, or the configured one."""
         return room.spec.meeting_url or self._settings.meeting_url

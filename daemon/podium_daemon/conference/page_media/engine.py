@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from podium_daemon.conference.engine import Collected, Done, Person, RandomBytes, RoomSpec, Unsupported
+from podium_daemon.conference.engine import Collected, ControlDone, Person, RandomBytes, RoomSpec, Unsupported
 from podium_daemon.conference.events import (
     Connection,
     ConnectionId,
@@ -30,15 +30,15 @@ from podium_daemon.conference.events import (
 from podium_daemon.conference.own_signalling import OwnSignallingEngine, no_room
 from podium_daemon.conference.page_media.media_host import MediaHost, MediaObserver
 from podium_daemon.conference.page_media.messages import (
+    AddSeat,
     Changed,
     Dropped,
     Drops,
-    Enter,
-    Exit,
     Frame,
     PageMessage,
     Record,
     Recorded,
+    RemoveSeat,
     Report,
     Silence,
     StopRecording,
@@ -47,8 +47,8 @@ from podium_daemon.conference.page_media.messages import (
 from podium_daemon.conference.page_media.recordings import collect, folder_of
 from podium_daemon.conference.page_media.settings import CAPABILITIES, PageMediaSettings, page_servers
 from podium_daemon.conference.page_media.signals import Away, PageSignal, ServerSignal, decode_signal, encode_signal
-from podium_daemon.conference.seats import LinkRoom, LinkSeat
-from podium_daemon.conference.signaling import SignalFlaw
+from podium_daemon.conference.seats import SeatedRoom, SocketSeat
+from podium_daemon.conference.signaling import SeatFrameFlaw
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.supervisor import Stop
@@ -60,7 +60,7 @@ _log = structlog.get_logger(__name__)
 _MAX_REASONS: Final = 64  # names of counters; there are about thirty
 
 
-class MediaSeat(LinkSeat):
+class MediaSeat(SocketSeat):
     """A `Seat`. `silenced` is told to the media host, and told again when it was restarted."""
 
     def __init__(
@@ -77,7 +77,7 @@ class MediaSeat(LinkSeat):
         match decode_signal(frame):
             case None:
                 await super().receive(frame)
-            case SignalFlaw() as flaw:
+            case SeatFrameFlaw() as flaw:
                 self._engine.flawed(flaw)
             case message:
                 if self.over is None:
@@ -132,13 +132,13 @@ class PageMediaEngine(OwnSignallingEngine):
 
     # -- what the daemon wants of those in a room
 
-    async def mute(self, room: RoomId, pubkey: Pubkey, kind: TrackKind = TrackKind.AUDIO) -> Done | Rejection:
+    async def mute(self, room: RoomId, pubkey: Pubkey, kind: TrackKind = TrackKind.AUDIO) -> ControlDone | Rejection:
         """See `ConferenceEngine`."""
         if room not in self._rooms:
             return no_room(room)
         return self._mute(self._media_seats(room, pubkey), kind)
 
-    async def mute_all(self, room: RoomId, keep: Collection[Pubkey] = ()) -> Done | Rejection:
+    async def mute_all(self, room: RoomId, keep: Collection[Pubkey] = ()) -> ControlDone | Rejection:
         """See `ConferenceEngine`. Whoever comes later is muted too, until the room closes or this is said again."""
         if room not in self._rooms:
             return no_room(room)
@@ -147,12 +147,12 @@ class PageMediaEngine(OwnSignallingEngine):
         return self._mute(seats, TrackKind.AUDIO)
 
     async def lift_mute_all(self, room: RoomId) -> None:
-        """See `Lifting`."""
+        """See `LiftsMuteAll`."""
         self._quiet.pop(room, None)
 
     # -- recording
 
-    async def start_recording(self, room: RoomId, *, only: Collection[Pubkey]) -> Done | Rejection:
+    async def start_recording(self, room: RoomId, *, only: Collection[Pubkey]) -> ControlDone | Rejection:
         """See `ConferenceEngine`. Said again, with others, it changes whom from this moment on."""
         if room not in self._rooms:
             return no_room(room)
@@ -168,9 +168,11 @@ class PageMediaEngine(OwnSignallingEngine):
         self._recorded[room] = frozenset(only)
         await asyncio.to_thread(folder_of(self._recordings, room).mkdir, 0o700, parents=True, exist_ok=True)
         self._record(room)
-        return Done(tuple(seat.connection.id for seat in self._media_seats(room) if seat.connection.pubkey in only))
+        return ControlDone(
+            tuple(seat.connection.id for seat in self._media_seats(room) if seat.connection.pubkey in only)
+        )
 
-    async def stop_recording(self, room: RoomId) -> Done | Rejection:
+    async def stop_recording(self, room: RoomId) -> ControlDone | Rejection:
         """See `ConferenceEngine`. The files are complete when `RecordingChanged` says that they are ready."""
         if self._recorded.pop(room, None) is not None:
             if self.media.is_up:
@@ -179,7 +181,7 @@ class PageMediaEngine(OwnSignallingEngine):
                 self._recording_changed(room, RecordingState.STOPPED)
         elif room not in self._rooms:
             return no_room(room)
-        return Done()
+        return ControlDone()
 
     async def collect_recording(self, room: RoomId, into: Path) -> Collected | Rejection:
         """See `ConferenceEngine`. One WebM a track, copied without re-encoding, by a process of its own."""
@@ -189,7 +191,7 @@ class PageMediaEngine(OwnSignallingEngine):
         return await collect(self._recordings, room, into)
 
     async def discard_recording(self, room: RoomId) -> None:
-        """See `Discarding`."""
+        """See `DiscardsRecordings`."""
         if room not in self._recorded:
             await asyncio.to_thread(shutil.rmtree, folder_of(self._recordings, room), ignore_errors=True)
 
@@ -202,23 +204,23 @@ class PageMediaEngine(OwnSignallingEngine):
         else:
             seat.say(Away())
 
-    def new_seat(self, connection: Connection, person: Person) -> LinkSeat:
+    def new_seat(self, connection: Connection, person: Person) -> SocketSeat:
         """See `OwnSignallingEngine`."""
         wall, monotonic = self._clock.now(), self._clock.monotonic()
         return MediaSeat(connection, self, person, wall=wall, monotonic=monotonic)
 
-    def room_opened(self, room: LinkRoom) -> None:  # noqa: ARG002  (any room will do)
+    def room_opened(self, room: SeatedRoom) -> None:  # noqa: ARG002  (any room will do)
         """See `OwnSignallingEngine`."""
         self._wanted.set()
 
-    def room_closed(self, room: LinkRoom) -> None:
+    def room_closed(self, room: SeatedRoom) -> None:
         """See `OwnSignallingEngine`."""
         name = room.spec.room
         self._quiet.pop(name, None)
         if self._recorded.pop(name, None) is not None:
             self.media.send(StopRecording(name))
 
-    def seat_taken(self, seat: LinkSeat) -> None:
+    def seat_taken(self, seat: SocketSeat) -> None:
         """See `OwnSignallingEngine`."""
         assert isinstance(seat, MediaSeat), "made by new_seat"
         self._seats[seat.connection.id] = seat
@@ -230,10 +232,10 @@ class PageMediaEngine(OwnSignallingEngine):
         else:
             seat.say(Away())
 
-    def seat_left(self, seat: LinkSeat) -> None:
+    def seat_left(self, seat: SocketSeat) -> None:
         """See `OwnSignallingEngine`."""
         del self._seats[seat.connection.id]
-        self.media.send(Exit(seat.connection.id))
+        self.media.send(RemoveSeat(seat.connection.id))
 
     # -- what the media host says
 
@@ -282,7 +284,7 @@ class PageMediaEngine(OwnSignallingEngine):
     def _enter(self, seat: MediaSeat) -> None:
         connection = seat.connection
         self.media.send(
-            Enter(
+            AddSeat(
                 room=connection.room,
                 connection=connection.id,
                 pubkey=connection.pubkey,
@@ -292,11 +294,11 @@ class PageMediaEngine(OwnSignallingEngine):
             )
         )
 
-    def _mute(self, seats: Collection[MediaSeat], kind: TrackKind) -> Done:
+    def _mute(self, seats: Collection[MediaSeat], kind: TrackKind) -> ControlDone:
         for seat in seats:
             seat.silenced.add(kind)
             self.media.send(Silence(seat.connection.id, kind))
-        return Done(tuple(seat.connection.id for seat in seats))
+        return ControlDone(tuple(seat.connection.id for seat in seats))
 
     def _record(self, room: RoomId) -> None:
         self.media.send(Record(room, str(folder_of(self._recordings, room)), self._recorded[room]))

@@ -14,7 +14,7 @@ from podium_daemon.conference.page_media.signals import IceServer, PageSignal
 from podium_protocol.events import Pubkey
 
 
-class Enter(msgspec.Struct, frozen=True, tag="enter", kw_only=True):
+class AddSeat(msgspec.Struct, frozen=True, tag="enter", kw_only=True):
     """Somebody sits in a room. `fingerprint` is the certificate that their browser must have.
 
     `ice_servers` is what their page may use to reach us.
@@ -28,7 +28,7 @@ class Enter(msgspec.Struct, frozen=True, tag="enter", kw_only=True):
     ice_servers: tuple[IceServer, ...] = ()
 
 
-class Exit(msgspec.Struct, frozen=True, tag="exit"):
+class RemoveSeat(msgspec.Struct, frozen=True, tag="exit"):
     """Their seat is over."""
 
     connection: ConnectionId
@@ -62,7 +62,7 @@ class StopRecording(msgspec.Struct, frozen=True, tag="stopRecording"):
     room: RoomId
 
 
-Command = Enter | Exit | PageMessage | Silence | Record | StopRecording
+Command = AddSeat | RemoveSeat | PageMessage | Silence | Record | StopRecording
 
 
 class Frame(msgspec.Struct, frozen=True, tag="frame"):

@@ -32,7 +32,7 @@ _MAX_SIDE: Final = 4096  # pixels: a publisher can claim 16,383 and have us set 
 _STDOUT: Final = 1
 
 
-class Piece(NamedTuple):
+class EncodedFrame(NamedTuple):
     """An Opus packet or a VP8 frame; `at` in ticks of the track's clock since its first packet."""
 
     at: int
@@ -61,7 +61,7 @@ def read_head(file: BinaryIO) -> TrackHead | None:
         return None
 
 
-def read_pieces(file: BinaryIO, kind: TrackKind) -> Iterator[Piece]:
+def read_pieces(file: BinaryIO, kind: TrackKind) -> Iterator[EncodedFrame]:
     """What is to be seen or heard, in order."""
     ordered = _in_order(_packets(file))
     return _sounds(ordered) if kind is TrackKind.AUDIO else _pictures(ordered)
@@ -123,16 +123,16 @@ def _payload(packet: Packet) -> bytes:
     return packet.body[: -packet.body[-1]] if packet.padded else packet.body
 
 
-def _sounds(packets: Iterator[tuple[int, Packet]]) -> Iterator[Piece]:
+def _sounds(packets: Iterator[tuple[int, Packet]]) -> Iterator[EncodedFrame]:
     ticks, last = _Ticks(), -1
     for _, packet in packets:
         at, data = ticks.since(packet.timestamp), _payload(packet)
         if data and at > last:
             last = at
-            yield Piece(at, is_key=True, data=data)
+            yield EncodedFrame(at, is_key=True, data=data)
 
 
-def _pictures(packets: Iterator[tuple[int, Packet]]) -> Iterator[Piece]:
+def _pictures(packets: Iterator[tuple[int, Packet]]) -> Iterator[EncodedFrame]:
     """Whole frames from the first key frame on."""
     ticks, last, begun = _Ticks(), -1, False
     for frame in _frames(packets):
@@ -142,7 +142,7 @@ def _pictures(packets: Iterator[tuple[int, Packet]]) -> Iterator[Piece]:
         at = ticks.since(frame.timestamp)
         if begun and at > last:
             last = at
-            yield Piece(at, is_key, data)
+            yield EncodedFrame(at, is_key, data)
 
 
 def _size_of(key_frame: bytes) -> tuple[int, int] | None:
@@ -192,7 +192,7 @@ def _vp8_part(payload: bytes) -> tuple[bool, bytes] | None:
     return (bool(first & 0x10) and not first & 0x07, payload[size:]) if len(payload) > size else None
 
 
-def _mux_or_nothing(kind: TrackKind, pieces: Iterator[Piece], path: Path) -> bool:
+def _mux_or_nothing(kind: TrackKind, pieces: Iterator[EncodedFrame], path: Path) -> bool:
     """As `_mux`; one person's odd packets do not cost the others their recording."""
     try:
         return _mux(kind, pieces, path)
@@ -202,7 +202,7 @@ def _mux_or_nothing(kind: TrackKind, pieces: Iterator[Piece], path: Path) -> boo
         return False
 
 
-def _mux(kind: TrackKind, pieces: Iterator[Piece], path: Path) -> bool:
+def _mux(kind: TrackKind, pieces: Iterator[EncodedFrame], path: Path) -> bool:
     """Write a WebM; False, and no file, if there are no pieces."""
     first = next(pieces, None)
     if first is None:

@@ -12,7 +12,7 @@ import msgspec
 
 from podium_daemon.conference.events import ConnectionId, TrackKind
 from podium_daemon.conference.page_media.sdp import MAX_SDP
-from podium_daemon.conference.signaling import SignalFlaw
+from podium_daemon.conference.signaling import SeatFrameFlaw
 from podium_protocol.strict_json import read_json
 
 MAX_SIGNAL_BYTES: Final = MAX_SDP + 4096  # line ends are two characters more in JSON; the room socket takes 64 KiB
@@ -25,13 +25,13 @@ class _Signal(msgspec.Struct, frozen=True, tag_field="do", forbid_unknown_fields
     type: Literal["media"] = "media"
 
 
-class Publish(_Signal, frozen=True, tag="publish", kw_only=True):
+class PublishOffer(_Signal, frozen=True, tag="publish", kw_only=True):
     """The page's offer: microphone, camera and screen as three media lines, in this order."""
 
     sdp: str
 
 
-class Watch(_Signal, frozen=True, tag="watch", kw_only=True):
+class WatchAnswer(_Signal, frozen=True, tag="watch", kw_only=True):
     """The page's answer to our `offer`, or None to ask for a new connection."""
 
     offer: Count | None = None
@@ -55,7 +55,7 @@ class Sending(_Signal, frozen=True, tag="sending", kw_only=True):
         return on
 
 
-PageSignal = Publish | Watch | Sending
+PageSignal = PublishOffer | WatchAnswer | Sending
 
 
 class IceServer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -111,7 +111,7 @@ class Muted(_Signal, frozen=True, tag="muted", kw_only=True):
     turn: int
 
 
-class Failed(_Signal, frozen=True, tag="failed", kw_only=True):
+class ConnectionFailed(_Signal, frozen=True, tag="failed", kw_only=True):
     """A connection did not come about or broke; the page tries again after a pause."""
 
     side: Literal["publish", "watch"]
@@ -122,7 +122,7 @@ class Away(_Signal, frozen=True, tag="away", kw_only=True):
     """Media is not there at the moment; `begin` follows when it is."""
 
 
-ServerSignal = Begin | Accept | Offer | Lines | Muted | Failed | Away
+ServerSignal = Begin | Accept | Offer | Lines | Muted | ConnectionFailed | Away
 
 
 class _Envelope(msgspec.Struct):
@@ -130,7 +130,7 @@ class _Envelope(msgspec.Struct):
 
 
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
-_decoder: Final[msgspec.json.Decoder[PageSignal]] = msgspec.json.Decoder(Publish | Watch | Sending)
+_decoder: Final[msgspec.json.Decoder[PageSignal]] = msgspec.json.Decoder(PublishOffer | WatchAnswer | Sending)
 
 
 def encode_signal(signal: ServerSignal) -> str:
@@ -138,17 +138,17 @@ def encode_signal(signal: ServerSignal) -> str:
     return msgspec.json.encode(signal).decode()
 
 
-def decode_signal(frame: str | bytes) -> PageSignal | SignalFlaw | None:
+def decode_signal(frame: str | bytes) -> PageSignal | SeatFrameFlaw | None:
     """A media message from a page, what is wrong with it, or None if the frame is none."""
     if len(frame) > MAX_SIGNAL_BYTES:
-        return SignalFlaw.TOO_LARGE
+        return SeatFrameFlaw.TOO_LARGE
     try:
         raw = frame.encode() if isinstance(frame, str) else frame
         if b'"media"' not in raw or _decode_envelope(raw).type != "media":
             return None
         read_json(raw)
-        return _decoder.decode(raw) if len(raw) <= MAX_SIGNAL_BYTES else SignalFlaw.TOO_LARGE
+        return _decoder.decode(raw) if len(raw) <= MAX_SIGNAL_BYTES else SeatFrameFlaw.TOO_LARGE
     except msgspec.ValidationError:
-        return SignalFlaw.BAD_SHAPE
+        return SeatFrameFlaw.BAD_SHAPE
     except (ValueError, RecursionError):  # no JSON, no UTF-8, a lone surrogate, a key twice
-        return SignalFlaw.NOT_JSON
+        return SeatFrameFlaw.NOT_JSON

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from podium_daemon.conference.events import TrackChange, TrackKind
-from podium_daemon.conference.page_media.messages import Changed, Enter, Report
+from podium_daemon.conference.page_media.messages import AddSeat, Changed, Report
 from podium_daemon.conference.page_media.signals import Muted, Sending, ServerSignal
 
 PUBLISHED: Final = (TrackKind.AUDIO, TrackKind.VIDEO, TrackKind.SCREEN)
@@ -18,7 +18,7 @@ class Switches:
 
     def __init__(
         self,
-        entered: Enter,
+        entered: AddSeat,
         *,
         say: Callable[[ServerSignal], None],
         tell: Callable[[Report], None],

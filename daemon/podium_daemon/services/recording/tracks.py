@@ -12,7 +12,14 @@ from typing import Final
 import msgspec
 import structlog
 
-from podium_daemon.conference.engine import Collected, ConferenceEngine, Discarding, RecordedTrack, RoomId, TrackKind
+from podium_daemon.conference.engine import (
+    Collected,
+    ConferenceEngine,
+    DiscardsRecordings,
+    RecordedTrack,
+    RoomId,
+    TrackKind,
+)
 from podium_daemon.media.job import Layout, MixJob, TrackFile
 from podium_daemon.media.timeline import length, pieces
 from podium_daemon.runtime.outcomes import Rejection, Slug
@@ -90,7 +97,7 @@ class Tracks:
 
     async def discard(self, room: RoomId) -> None:
         """Have the engine delete its files of a room, if it keeps any."""
-        if isinstance(self._engine, Discarding):
+        if isinstance(self._engine, DiscardsRecordings):
             await self._engine.discard_recording(room)
 
     def _place(self, row: RecordingRow) -> Path:

@@ -13,14 +13,14 @@ import structlog
 
 from podium_daemon.conference.engine import (
     ConferenceEngine,
-    Done,
+    ControlDone,
     EngineEvent,
     EngineUnavailable,
-    Lifting,
-    Role,
+    LiftsMuteAll,
     RoomClosed,
     RoomId,
     RoomOpened,
+    RoomRole,
     Support,
     TrackChange,
     TrackChanged,
@@ -80,7 +80,7 @@ class RoomControls:
         else:
             await self._keep(row.session_address, muted=False)  # first: a room that opens now follows what is stored
             self._muted.pop(room, None)
-            if isinstance(self._engine, Lifting):
+            if isinstance(self._engine, LiftsMuteAll):
                 await self._engine.lift_mute_all(room)
         _log.info("mute-all was set", action="room.mute_all", session=row.session_address, by=by, wanted=wanted)
         return None
@@ -122,7 +122,7 @@ class RoomControls:
     async def _silence(self, row: LiveSessionRow, speakers: Collection[Pubkey]) -> Rejection | None:
         """Mute all but instructor, co-hosts and `speakers`, also later on an engine that remembers mute-all."""
         leaders = [Pubkey(pubkey) for pubkey in (row.instructor_pubkey, *row.co_hosts)]
-        muted: Done | Rejection = await self._engine.mute_all(_room(row), [*leaders, *speakers])
+        muted: ControlDone | Rejection = await self._engine.mute_all(_room(row), [*leaders, *speakers])
         # the room is not open yet: people who come will be muted
         return muted if isinstance(muted, Rejection) and muted.slug is not Slug.NO_ROOM else None
 
@@ -141,7 +141,7 @@ class RoomControls:
                 self._muted |= await self._remembered(room)
             case TrackChanged(connection=one, kind=TrackKind.AUDIO, change=TrackChange.PUBLISHED | TrackChange.UNMUTED):
                 speakers = self._muted.get(one.room)
-                if speakers is not None and one.role is Role.PARTICIPANT and one.pubkey not in speakers:
+                if speakers is not None and one.role is RoomRole.PARTICIPANT and one.pubkey not in speakers:
                     await self._engine.mute(one.room, one.pubkey, TrackKind.AUDIO)
 
     async def _keep(self, session_address: str, *, muted: bool, speakers: tuple[Pubkey, ...] = ()) -> None:

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from podium_daemon.conference.engine import RandomBytes
-from podium_daemon.conference.events import Connection, ConnectionId, Role, RoomId
+from podium_daemon.conference.events import Connection, ConnectionId, RoomId, RoomRole
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.secret_table import SecretTable, digest_of
 from podium_daemon.runtime.supervisor import Stop
@@ -230,4 +230,6 @@ class ResumeTokens:
 
 
 def _connection(one: StoredReturn) -> Connection:
-    return Connection(ConnectionId(one.connection), RoomId(one.room), Pubkey(one.pubkey), one.device, Role(one.role))
+    return Connection(
+        ConnectionId(one.connection), RoomId(one.room), Pubkey(one.pubkey), one.device, RoomRole(one.role)
+    )

@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from podium_daemon.conference.engine import ConferenceEngine, RoomId, Support
-from podium_daemon.conference.events import LeaveReason, Role
+from podium_daemon.conference.events import LeaveReason, RoomRole
 from podium_daemon.conference.seats import Seat, SeatSocket, Signalling, run_seat
 from podium_daemon.conference.signaling import (
     GivenKey,
@@ -39,7 +39,7 @@ class _Room(msgspec.Struct):
 
     @property
     def giver(self) -> Seat | None:
-        return next((seat for seat in self.seats.values() if seat.connection.role is Role.INSTRUCTOR), None)
+        return next((seat for seat in self.seats.values() if seat.connection.role is RoomRole.INSTRUCTOR), None)
 
     @property
     def holders(self) -> tuple[str, ...]:

@@ -17,8 +17,8 @@ from podium_daemon.conference.engine import (
     EngineUnavailable,
     Person,
     Present,
-    Role,
     RoomId,
+    RoomRole,
     RoomSpec,
     Snapshot,
 )
@@ -373,7 +373,7 @@ class Rooms:
         except EngineUnavailable:
             return EntryRefused("engine", "The room's server does not answer. Join again in a moment.")
         person = Person(
-            pubkey=entry.pubkey, device=entry.device, role=Role(entry.role.value), fingerprint=entry.fingerprint
+            pubkey=entry.pubkey, device=entry.device, role=RoomRole(entry.role.value), fingerprint=entry.fingerprint
         )
         seat = await self._seats.take_seat(spec.room, person)
         if isinstance(seat, Rejection):

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from podium_daemon.conference.redirect import HandOver, WebhookCall
+from podium_daemon.conference.redirect import RedirectEngine, WebhookCall
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.web.context import Context, InContext
 from podium_daemon.web.problems import Problem, also, problem
@@ -47,8 +47,8 @@ async def receive_webhook(context: InContext, engine: str, request: Request) -> 
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
-def _hand_over(context: Context) -> HandOver:
-    if not isinstance(context.engine, HandOver):
+def _hand_over(context: Context) -> RedirectEngine:
+    if not isinstance(context.engine, RedirectEngine):
         raise _unknown()
     return context.engine
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podium_daemon.conference.engine import Capability, Done, Person, RoomSpec, Snapshot, Support, Unsupported
+from podium_daemon.conference.engine import Capability, ControlDone, Person, RoomSpec, Snapshot, Support, Unsupported
 from podium_daemon.conference.engines.link import LinkEngine, LinkSettings
 from podium_daemon.conference.events import ConnectionId, LeaveReason, Left, RoomClosed, RoomId
-from podium_daemon.conference.seats import MAX_UNREAD, LinkSeat, Signalling
+from podium_daemon.conference.seats import MAX_UNREAD, Signalling, SocketSeat
 from podium_daemon.conference.signaling import Notice
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.supervisor import Stop
@@ -33,9 +33,9 @@ def _checked(clock: ManualClock, url: str) -> Unsupported | None:
     return _engine(clock).check_spec(msgspec.structs.replace(SPEC, meeting_url=url))
 
 
-async def _seat(engine: LinkEngine, device: str = "laptop") -> LinkSeat:
+async def _seat(engine: LinkEngine, device: str = "laptop") -> SocketSeat:
     seat = await engine.take_seat(ROOM, new_person(device=device))
-    assert isinstance(seat, LinkSeat)
+    assert isinstance(seat, SocketSeat)
     return seat
 
 
@@ -51,7 +51,7 @@ async def _lefts(engine: LinkEngine) -> list[Left]:
 class LinkGuest:
     """A page on a seat."""
 
-    def __init__(self, seat: LinkSeat) -> None:
+    def __init__(self, seat: SocketSeat) -> None:
         self.seat = seat
         self.beats = True
 
@@ -448,7 +448,7 @@ class TestMessages:
         """The last message of a seat that is taken away says so."""
         person = new_person()
         seat = await engine.take_seat(ROOM, person)
-        assert isinstance(seat, LinkSeat)
+        assert isinstance(seat, SocketSeat)
         if act == "remove":
             await engine.remove(ROOM, person.pubkey, "Be kind.")
         elif act == "close":
@@ -486,7 +486,7 @@ class TestManyPeople:
         for _ in range(600):
             await _seat(engine)
         closed, opened = await asyncio.gather(engine.close_room(ROOM), engine.open_room(SPEC))
-        assert isinstance(closed, Done)
+        assert isinstance(closed, ControlDone)
         assert getattr(opened, "created", None) is True
         snapshot = await engine.snapshot(ROOM)
         assert isinstance(snapshot, Snapshot)

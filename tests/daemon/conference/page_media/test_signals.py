@@ -15,21 +15,21 @@ from podium_daemon.conference.page_media.signals import (
     IceServer,
     LineOf,
     Lines,
-    Publish,
+    PublishOffer,
     Sending,
-    Watch,
+    WatchAnswer,
     decode_signal,
     encode_signal,
 )
-from podium_daemon.conference.signaling import SignalFlaw
+from podium_daemon.conference.signaling import SeatFrameFlaw
 
 
 @pytest.mark.parametrize(
     ("frame", "read"),
     [
-        ('{"type":"media","do":"publish","sdp":"v=0"}', Publish(sdp="v=0")),
-        ('{"type":"media","do":"watch"}', Watch()),
-        ('{"do":"watch","offer":3,"sdp":"v=0","type":"media"}', Watch(offer=3, sdp="v=0")),
+        ('{"type":"media","do":"publish","sdp":"v=0"}', PublishOffer(sdp="v=0")),
+        ('{"type":"media","do":"watch"}', WatchAnswer()),
+        ('{"do":"watch","offer":3,"sdp":"v=0","type":"media"}', WatchAnswer(offer=3, sdp="v=0")),
         (
             '{"type":"media","do":"sending","audio":true,"video":false,"screen":false,"turn":2}',
             Sending(audio=True, video=False, screen=False, turn=2),
@@ -50,23 +50,23 @@ def test_other_messages_are_left_to_others(frame: str) -> None:
 @pytest.mark.parametrize(
     ("frame", "flaw"),
     [
-        ('{"type":"media"}', SignalFlaw.BAD_SHAPE),
-        ('{"type":"media","do":"begin"}', SignalFlaw.BAD_SHAPE),
-        ('{"type":"media","do":"publish"}', SignalFlaw.BAD_SHAPE),
-        ('{"type":"media","do":"publish","sdp":7}', SignalFlaw.BAD_SHAPE),
-        ('{"type":"media","do":"publish","sdp":"v=0","pubkey":"aa"}', SignalFlaw.BAD_SHAPE),
-        ('{"type":"media","do":"watch","offer":-1,"sdp":""}', SignalFlaw.BAD_SHAPE),
-        ('{"type":"media","do":"watch","offer":99999999999,"sdp":""}', SignalFlaw.BAD_SHAPE),
-        ('{"type":"media","do":"sending","audio":1,"video":false,"screen":false}', SignalFlaw.BAD_SHAPE),
-        ('{"type":"media","do":"watch","do":"publish","sdp":"x"}', SignalFlaw.NOT_JSON),
-        ('{"type":"media","do":"watch"', SignalFlaw.NOT_JSON),
-        ('{"type":"media","do":"publish","sdp":"\ud800"}', SignalFlaw.NOT_JSON),
-        (b'{"type":"media","do":"publish","sdp":"\xff"}', SignalFlaw.NOT_JSON),
-        ("[" * 5000 + '"media"', SignalFlaw.BAD_SHAPE),
-        ('{"type":"media","do":"publish","sdp":"' + "x" * MAX_SIGNAL_BYTES + '"}', SignalFlaw.TOO_LARGE),
+        ('{"type":"media"}', SeatFrameFlaw.BAD_SHAPE),
+        ('{"type":"media","do":"begin"}', SeatFrameFlaw.BAD_SHAPE),
+        ('{"type":"media","do":"publish"}', SeatFrameFlaw.BAD_SHAPE),
+        ('{"type":"media","do":"publish","sdp":7}', SeatFrameFlaw.BAD_SHAPE),
+        ('{"type":"media","do":"publish","sdp":"v=0","pubkey":"aa"}', SeatFrameFlaw.BAD_SHAPE),
+        ('{"type":"media","do":"watch","offer":-1,"sdp":""}', SeatFrameFlaw.BAD_SHAPE),
+        ('{"type":"media","do":"watch","offer":99999999999,"sdp":""}', SeatFrameFlaw.BAD_SHAPE),
+        ('{"type":"media","do":"sending","audio":1,"video":false,"screen":false}', SeatFrameFlaw.BAD_SHAPE),
+        ('{"type":"media","do":"watch","do":"publish","sdp":"x"}', SeatFrameFlaw.NOT_JSON),
+        ('{"type":"media","do":"watch"', SeatFrameFlaw.NOT_JSON),
+        ('{"type":"media","do":"publish","sdp":"\ud800"}', SeatFrameFlaw.NOT_JSON),
+        (b'{"type":"media","do":"publish","sdp":"\xff"}', SeatFrameFlaw.NOT_JSON),
+        ("[" * 5000 + '"media"', SeatFrameFlaw.BAD_SHAPE),
+        ('{"type":"media","do":"publish","sdp":"' + "x" * MAX_SIGNAL_BYTES + '"}', SeatFrameFlaw.TOO_LARGE),
     ],
 )
-def test_a_flawed_message_is_named(frame: str | bytes, flaw: SignalFlaw) -> None:
+def test_a_flawed_message_is_named(frame: str | bytes, flaw: SeatFrameFlaw) -> None:
     """It is counted under that name and dropped; the seat stays."""
     assert decode_signal(frame) is flaw
 
@@ -74,7 +74,7 @@ def test_a_flawed_message_is_named(frame: str | bytes, flaw: SignalFlaw) -> None
 def test_the_longest_description_fits_into_a_message() -> None:
     """What may be said can be said, and the room socket's 64 KiB are not reached."""
     frame = json.dumps({"type": "media", "do": "publish", "sdp": "a=x\r\n" * (MAX_SDP // 16)})
-    assert isinstance(decode_signal(frame), Publish)
+    assert isinstance(decode_signal(frame), PublishOffer)
     assert MAX_SIGNAL_BYTES < 64 * 1024
 
 

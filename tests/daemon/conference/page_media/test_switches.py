@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from podium_daemon.conference.events import ConnectionId, RoomId, TrackChange, TrackKind
-from podium_daemon.conference.page_media.messages import Changed, Enter, Report
+from podium_daemon.conference.page_media.messages import AddSeat, Changed, Report
 from podium_daemon.conference.page_media.signals import Muted, Sending, ServerSignal
 from podium_daemon.conference.page_media.switches import Switches
 from tests.support.conference import new_pubkey
@@ -20,7 +20,7 @@ class Desk:
         self.page: list[ServerSignal] = []
         self.told: list[tuple[TrackKind, TrackChange]] = []
         self.changed: list[TrackKind] = []
-        entered = Enter(
+        entered = AddSeat(
             room=RoomId("r"),
             connection=ConnectionId("c"),
             pubkey=new_pubkey(),

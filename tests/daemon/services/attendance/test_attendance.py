@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from podium_daemon.conference.engine import LeaveReason, MediaUp
-from podium_daemon.conference.seats import LinkSeat
+from podium_daemon.conference.seats import SocketSeat
 from podium_daemon.runtime.outcomes import Rejection
 from podium_daemon.runtime.reconcile_loop import RETRY_SECONDS
 from podium_daemon.runtime.supervisor import Stop
@@ -299,7 +299,7 @@ class _MediaEngine(AbleEngine):
 
     evidence = "engine"  # type: ignore[assignment,misc]  # the link engine's is its own
 
-    def media_up(self, seat: LinkSeat) -> None:
+    def media_up(self, seat: SocketSeat) -> None:
         """Its media connection is there."""
         self._journal.append(MediaUp(id=f"{seat.connection.id}/media", at=0, connection=seat.connection))
 

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from podium_daemon.conference.engine import LeaveReason, Person, Role, Support, TrackKind
+from podium_daemon.conference.engine import LeaveReason, Person, RoomRole, Support, TrackKind
 from podium_daemon.conference.engines.link import LinkSettings
-from podium_daemon.conference.seats import LinkSeat
+from podium_daemon.conference.seats import SocketSeat
 from podium_daemon.runtime.outcomes import Rejection
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.rooms.controls import RoomControls
@@ -34,17 +34,17 @@ class Stage:
         self.controls = controls
         self.by = Pubkey(here.instructor.pubkey)
 
-    async def sit(self, key: SecretKey | None = None) -> tuple[SecretKey, LinkSeat]:
+    async def sit(self, key: SecretKey | None = None) -> tuple[SecretKey, SocketSeat]:
         """Somebody comes in."""
         found = key or new_key()
-        role = Role.INSTRUCTOR if found.pubkey == self.by else Role.PARTICIPANT
+        role = RoomRole.INSTRUCTOR if found.pubkey == self.by else RoomRole.PARTICIPANT
         spec = self.here.room_of(self.row)
         await self.engine.open_room(spec)
         seat = await self.engine.take_seat(spec.room, Person(pubkey=found.pubkey, device="laptop", role=role))
-        assert isinstance(seat, LinkSeat)
+        assert isinstance(seat, SocketSeat)
         return found, seat
 
-    async def frames(self, seat: LinkSeat) -> list[str]:
+    async def frames(self, seat: SocketSeat) -> list[str]:
         """What a seat was told, up to its end."""
         await seat.leave(LeaveReason.LEFT)
         return [frame async for frame in seat.outgoing()]

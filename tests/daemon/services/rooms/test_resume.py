@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from podium_daemon.conference.events import Connection, ConnectionId, Role, RoomId
+from podium_daemon.conference.events import Connection, ConnectionId, RoomId, RoomRole
 from podium_daemon.runtime.secret_table import digest_of
 from podium_daemon.services.rooms.resume_tokens import RESUME_SECONDS, ResumeSecrets
 from tests.support.clock import ManualClock
@@ -14,7 +14,7 @@ ROOM = RoomId("r1")
 
 
 def _connection(name: str = "c1", room: RoomId = ROOM) -> Connection:
-    return Connection(ConnectionId(name), room, new_pubkey(), "laptop", Role.PARTICIPANT)
+    return Connection(ConnectionId(name), room, new_pubkey(), "laptop", RoomRole.PARTICIPANT)
 
 
 @pytest.fixture

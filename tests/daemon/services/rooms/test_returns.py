@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
-from podium_daemon.conference.events import Connection, ConnectionId, Role, RoomId
+from podium_daemon.conference.events import Connection, ConnectionId, RoomId, RoomRole
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.rooms.resume_tokens import ResumeTokens
 from podium_storage.resume_tokens import Returns
@@ -25,7 +25,7 @@ SECONDS = 120
 
 def connection(name: str = "c1") -> Connection:
     """Somebody's seat."""
-    return Connection(ConnectionId(name), ROOM, new_pubkey(), "laptop", Role.PARTICIPANT)
+    return Connection(ConnectionId(name), ROOM, new_pubkey(), "laptop", RoomRole.PARTICIPANT)
 
 
 @asynccontextmanager

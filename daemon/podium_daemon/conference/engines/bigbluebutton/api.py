@@ -8,7 +8,7 @@ from typing import Final
 import httpx
 import msgspec
 
-from podium_daemon.conference.engine import EngineUnavailable, Person, Role
+from podium_daemon.conference.engine import EngineUnavailable, Person, RoomRole
 from podium_daemon.conference.engines.bigbluebutton.answers import NotAnAnswer, ServerAnswer, read_answer
 from podium_daemon.conference.engines.bigbluebutton.settings import BigBlueButtonSettings
 from podium_daemon.conference.engines.bigbluebutton.signing import call_url, person_of
@@ -58,7 +58,7 @@ class EngineHttp:
 _MAX_NAME = 64  # characters of a name or title that are sent
 
 
-class ServerMeeting(msgspec.Struct, frozen=True):
+class MeetingRun(msgspec.Struct, frozen=True):
     """A meeting as the server made it; `create_time` tells this run of it from an earlier one."""
 
     create_time: str
@@ -86,7 +86,7 @@ class BigBlueButtonApi:
         """The API's version; says that the server is there, not that the secret is right."""
         return (await self._call("")).root.value("version")[:32]
 
-    async def create(self, meeting: str, title: str, *, record: bool) -> ServerMeeting:
+    async def create(self, meeting: str, title: str, *, record: bool) -> MeetingRun:
         """Make the meeting, or find it made: the same call twice is one meeting."""
         answer = await self._call(
             "create",
@@ -101,11 +101,11 @@ class BigBlueButtonApi:
         create_time = answer.root.value("createTime")
         if not answer.ok or not create_time.isdigit():
             raise EngineUnavailable(f"BigBlueButton did not make the meeting: {_words(answer)}")
-        return ServerMeeting(create_time)
+        return MeetingRun(create_time)
 
-    def join_url(self, meeting: str, made: ServerMeeting, user: str, person: Person) -> str:
+    def join_url(self, meeting: str, made: MeetingRun, user: str, person: Person) -> str:
         """The signed address that lets `person` into this run of the meeting."""
-        role = "VIEWER" if person.role is Role.PARTICIPANT else "MODERATOR"
+        role = "VIEWER" if person.role is RoomRole.PARTICIPANT else "MODERATOR"
         parameters = {
             "meetingID": meeting,
             "fullName": person.pubkey[:8],

@@ -11,8 +11,17 @@ from typing import Final
 import httpx
 import structlog
 
-from podium_daemon.conference.engine import Capability, Done, LeaveReason, Origin, Person, RandomBytes, RoomId, RoomSpec
-from podium_daemon.conference.engines.bigbluebutton.api import BigBlueButtonApi, ServerMeeting
+from podium_daemon.conference.engine import (
+    Capability,
+    ControlDone,
+    LeaveReason,
+    Origin,
+    Person,
+    RandomBytes,
+    RoomId,
+    RoomSpec,
+)
+from podium_daemon.conference.engines.bigbluebutton.api import BigBlueButtonApi, MeetingRun
 from podium_daemon.conference.engines.bigbluebutton.settings import ADVICE, CAPABILITIES, BigBlueButtonSettings
 from podium_daemon.conference.engines.bigbluebutton.signing import is_signed, meeting_of, person_of, user_of
 from podium_daemon.conference.engines.bigbluebutton.webhooks import MAX_BODY, WebhookEvent, read_webhook
@@ -26,7 +35,7 @@ _log = structlog.get_logger(__name__)
 
 
 class BigBlueButtonEngine(RemoteServerEngine):
-    """A `ConferenceEngine`, `Signalling` and `HandOver` for a BigBlueButton server (2.5 or newer)."""
+    """A `ConferenceEngine`, `Signalling` and `RedirectEngine` for a BigBlueButton server (2.5 or newer)."""
 
     name: Final = "bigbluebutton"
     capabilities: Final = CAPABILITIES
@@ -53,16 +62,18 @@ class BigBlueButtonEngine(RemoteServerEngine):
         )
         self._settings = settings
         self._api = BigBlueButtonApi(settings, transport)
-        self._made: dict[str, ServerMeeting] = {}  # the runs of meetings, for which webhooks were asked
+        self._made: dict[str, MeetingRun] = {}  # the runs of meetings, for which webhooks were asked
 
-    async def remove(self, room: RoomId, pubkey: Pubkey, reason: str) -> Done | Rejection:
+    async def remove(self, room: RoomId, pubkey: Pubkey, reason: str) -> ControlDone | Rejection:
         """See `ConferenceEngine`. Attendance ends, entrances are void; the meeting's page has a button to remove."""
         removed = self.roster.remove(room, pubkey)
         self._lobby.remove(room, pubkey, reason)
-        return removed if isinstance(removed, Rejection) else Done(removed[0].connections, ADVICE[Capability.KICK])
+        return (
+            removed if isinstance(removed, Rejection) else ControlDone(removed[0].connections, ADVICE[Capability.KICK])
+        )
 
     async def notified(self, call: WebhookCall) -> Rejection | None:
-        """See `HandOver`."""
+        """See `RedirectEngine`."""
         if len(call.body) > MAX_BODY or not is_signed(
             self._settings.callback, call.body, call.checksum, self._settings.secret
         ):

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote, urlencode
 
-from podium_daemon.conference.engine import Person, Role, RoomId
+from podium_daemon.conference.engine import Person, RoomId, RoomRole
 from podium_daemon.conference.shared_secret import SharedSecret
 from podium_protocol.events import Pubkey
 
@@ -54,4 +54,4 @@ def person_of(user: str) -> Person | None:
     if found is None:
         return None
     pubkey, device, role = found.groups()
-    return Person(pubkey=Pubkey(pubkey), device=device, role=Role(role))
+    return Person(pubkey=Pubkey(pubkey), device=device, role=RoomRole(role))

@@ -75,19 +75,19 @@ async def _serve(settings: ProcessSettings) -> None:
         tell(CannotRun(str(error) or type(error).__name__))
         await writer.drain()
         os._exit(_EXIT_FAILED)
-    house = MediaServer(settings.stun, tell, drops)
+    server = MediaServer(settings.stun, tell, drops)
     tell(Ready(version("aiortc")))
-    reports = asyncio.create_task(house.run())
+    reports = asyncio.create_task(server.run())
     while (command := await read_message(reader, commands)) is not None:
         if isinstance(command, Ping):
             tell(Pong(command.number))
             continue
         try:
-            await house.handle(command)
+            await server.handle(command)
         except Exception:  # noqa: BLE001  (a boundary: what goes wrong with one person does not end everybody's media)
             traceback.print_exc()
     reports.cancel()
-    await house.close()
+    await server.close()
 
 
 if __name__ == "__main__":

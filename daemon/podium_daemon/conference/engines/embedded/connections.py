@@ -199,7 +199,7 @@ class Slot:
         return self.transceivers[kind].mid
 
 
-class Watcher(_Connection):
+class WatcherConnection(_Connection):
     """Where somebody receives everybody else: one connection with many media lines, offered by us."""
 
     def __init__(self, stun: Sequence[str], *, up: Callable[[], None], over: Over) -> None:

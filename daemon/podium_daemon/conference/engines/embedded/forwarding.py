@@ -38,7 +38,7 @@ Send = Callable[[bytes], None]
 """Puts a packet, RTP or RTCP, on a connection; never waits and never fails."""
 
 
-class Allowance:
+class RateLimit:
     """A bucket of `burst` that fills by `rate` a second."""
 
     def __init__(self, rate: float, burst: float) -> None:
@@ -115,7 +115,7 @@ class Track:
         self._asked_at = [float("-inf")] * RING
         self._highest: int | None = None
         self._arrivals = Arrivals(CLOCK_RATE[kind])
-        self._allowance = Allowance(_ALLOWANCE[kind], 3 * _ALLOWANCE[kind])
+        self._allowance = RateLimit(_ALLOWANCE[kind], 3 * _ALLOWANCE[kind])
         self._key_frame_at = float("-inf")
         self._wants_key_frame = False
         self._heard_at = float("-inf")
@@ -215,7 +215,7 @@ class Downlink:
         self._shift: int | None = None
         self._first: int | None = None  # until the line is too far from it for anything older to come
         self._time_shift: int | None = None
-        self._again = Allowance(_AGAIN_A_SECOND, 2 * _AGAIN_A_SECOND)
+        self._again = RateLimit(_AGAIN_A_SECOND, 2 * _AGAIN_A_SECOND)
 
     def follow(self, track: Track | None, now: float) -> None:
         """Carry another track, or none."""

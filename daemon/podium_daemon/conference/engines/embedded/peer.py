@@ -7,24 +7,24 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from podium_daemon.conference.engines.embedded.connections import PublisherConnection, Side, Slot, Watcher
-from podium_daemon.conference.engines.embedded.forwarding import Allowance, Track
+from podium_daemon.conference.engines.embedded.connections import PublisherConnection, Side, Slot, WatcherConnection
+from podium_daemon.conference.engines.embedded.forwarding import RateLimit, Track
 from podium_daemon.conference.events import TrackKind
-from podium_daemon.conference.page_media.messages import Dropped, Enter, Report, Up
+from podium_daemon.conference.page_media.messages import AddSeat, Dropped, Report, Up
 from podium_daemon.conference.page_media.rtp import Packet
 from podium_daemon.conference.page_media.sdp import SdpFlaw
 from podium_daemon.conference.page_media.signals import (
     Accept,
     Begin,
-    Failed,
+    ConnectionFailed,
     LineOf,
     Lines,
     Offer,
     PageSignal,
-    Publish,
+    PublishOffer,
     Sending,
     ServerSignal,
-    Watch,
+    WatchAnswer,
 )
 from podium_daemon.conference.page_media.switches import PUBLISHED, Switches
 
@@ -41,7 +41,7 @@ class Peer:
 
     def __init__(
         self,
-        entered: Enter,
+        entered: AddSeat,
         stun: tuple[str, ...],
         *,
         say: Callable[[ServerSignal], None],
@@ -57,12 +57,12 @@ class Peer:
         self._say, self._tell, self._changed, self._record = say, tell, changed, record
         self._switches = Switches(entered, say=say, tell=tell, changed=lambda _: changed())
         self._publisher: PublisherConnection | None = None
-        self._watcher: Watcher | None = None
+        self._watcher: WatcherConnection | None = None
         self._offers = 0
         self._awaiting: int | None = None  # the number of the offer that is not answered yet
         self._behind = False  # more slots are wanted than were offered
         self._is_up = False
-        self._allowance = Allowance(_DESCRIPTIONS, _DESCRIPTIONS_AT_ONCE)
+        self._allowance = RateLimit(_DESCRIPTIONS, _DESCRIPTIONS_AT_ONCE)
         self._doing = asyncio.Lock()  # one description at a time
         self._others: dict[str, Peer] = {}
         self._lines: tuple[LineOf, ...] = ()
@@ -94,11 +94,11 @@ class Peer:
         match signal:
             case Sending():
                 self._switched(lambda: self._switches.switch(signal))
-            case Publish(sdp=sdp):
+            case PublishOffer(sdp=sdp):
                 await self._described("publish", lambda: self._accept_offer(sdp))
-            case Watch(offer=None):
+            case WatchAnswer(offer=None):
                 await self._described("watch", self._watch_anew)
-            case Watch(offer=number, sdp=sdp):
+            case WatchAnswer(offer=number, sdp=sdp):
                 await self._described("watch", lambda: self._accept_answer(number, sdp))
 
     async def _described(self, side: Side, work: Callable[[], Awaitable[None]]) -> None:
@@ -110,7 +110,7 @@ class Peer:
                 await work()
             except Exception:  # noqa: BLE001  (a boundary: aiortc raises whatever it likes at odd descriptions)
                 self._drop(_FLAWED)
-                self._say(Failed(side=side, reason="the description could not be used"))
+                self._say(ConnectionFailed(side=side, reason="the description could not be used"))
 
     async def _accept_offer(self, sdp: str) -> None:
         publisher = PublisherConnection(
@@ -132,7 +132,7 @@ class Peer:
 
     async def _watch_anew(self) -> None:
         await self._close_watcher()
-        self._watcher = Watcher(self._stun, up=self._on_up, over=lambda why: self._on_over("watch", why))
+        self._watcher = WatcherConnection(self._stun, up=self._on_up, over=lambda why: self._on_over("watch", why))
         self._watcher.grow(max(1, len(self._others)))
         await self._offer()
         self._changed()
@@ -207,7 +207,7 @@ class Peer:
         if self._publisher is not None:
             self._publisher.report(now)
 
-    def _seat_others(self, watcher: Watcher) -> None:
+    def _seat_others(self, watcher: WatcherConnection) -> None:
         now = time.monotonic()
         for slot in watcher.slots:
             if slot.owner is not None and slot.owner not in self._others:
@@ -226,7 +226,7 @@ class Peer:
             if line.track is not track:
                 line.follow(track, now)
 
-    def _lines_of(self, watcher: Watcher) -> list[LineOf]:
+    def _lines_of(self, watcher: WatcherConnection) -> list[LineOf]:
         found = []
         for slot in watcher.slots:
             other = self._others.get(slot.owner or "")
@@ -255,7 +255,7 @@ class Peer:
             self._tell(Up(self.connection))
 
     def _on_over(self, side: Side, why: str) -> None:
-        self._say(Failed(side=side, reason=why))
+        self._say(ConnectionFailed(side=side, reason=why))
         task = asyncio.ensure_future(self._close_publisher() if side == "publish" else self._close_watcher())
         self._closing.add(task)  # asyncio itself holds tasks weakly
         task.add_done_callback(self._closing.discard)
@@ -275,7 +275,7 @@ class Peer:
 
     def _refuse(self, side: Side, flaw: SdpFlaw) -> None:
         self._drop(flaw.value)
-        self._say(Failed(side=side, reason=f"the description was refused: {flaw.value}"))
+        self._say(ConnectionFailed(side=side, reason=f"the description was refused: {flaw.value}"))
 
     def _drop(self, reason: str) -> None:
         self._tell(Dropped(self.connection, reason))

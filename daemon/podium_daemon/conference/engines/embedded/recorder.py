@@ -26,7 +26,7 @@ _MAX_FILES: Final = 256  # of one line: a page that changes its stream without e
 _MAX_WAITING: Final = 64 * 1024 * 1024  # bytes: the disk has stood still for minutes
 
 
-class OpenTrackFile:
+class PacketFile:
     """One track from its first packet to its last, or to another stream under the same line."""
 
     def __init__(self, path: Path, head: TrackHead, ssrc: int, now: float) -> None:
@@ -69,7 +69,7 @@ class OpenTrackFile:
         return len(self._waiting) > _MAX_WAITING
 
 
-class RoomRecorder:
+class PacketRecorder:
     """The recording of one room."""
 
     def __init__(self, room: RoomId, folder: Path, only: frozenset[Pubkey]) -> None:
@@ -77,8 +77,8 @@ class RoomRecorder:
         self.only = only
         self._room = room
         self._folder = folder
-        self._files: dict[tuple[ConnectionId, TrackKind], OpenTrackFile] = {}
-        self._closed: list[OpenTrackFile] = []
+        self._files: dict[tuple[ConnectionId, TrackKind], PacketFile] = {}
+        self._closed: list[PacketFile] = []
         self._opened: Counter[tuple[ConnectionId, TrackKind]] = Counter()
         self._writing = asyncio.Lock()
 
@@ -118,16 +118,16 @@ class RoomRecorder:
         if any(file.is_stuck for file in self._files.values()):
             raise OSError("the disk is too slow")
 
-    def _open(self, connection: ConnectionId, pubkey: Pubkey, kind: TrackKind, ssrc: int, now: float) -> OpenTrackFile:
+    def _open(self, connection: ConnectionId, pubkey: Pubkey, kind: TrackKind, ssrc: int, now: float) -> PacketFile:
         self._opened[connection, kind] += 1
         if before := self._files.pop((connection, kind), None):
             self._closed.append(before)
         head = TrackHead(room=self._room, connection=connection, pubkey=pubkey, kind=kind, started_at=time.time())
         path = self._folder / f"{secrets.token_hex(16)}.rtp"
-        self._files[connection, kind] = OpenTrackFile(path, head, ssrc, now)
+        self._files[connection, kind] = PacketFile(path, head, ssrc, now)
         return self._files[connection, kind]
 
 
-def _append_all(waiting: list[tuple[OpenTrackFile, bytes]]) -> None:
+def _append_all(waiting: list[tuple[PacketFile, bytes]]) -> None:
     for file, data in waiting:
         file.append(data)

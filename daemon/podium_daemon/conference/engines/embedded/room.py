@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Final
 
 from podium_daemon.conference.engines.embedded.peer import Peer
-from podium_daemon.conference.engines.embedded.recorder import FLUSH_EVERY, RoomRecorder
+from podium_daemon.conference.engines.embedded.recorder import FLUSH_EVERY, PacketRecorder
 from podium_daemon.conference.events import ConnectionId, RecordingState, RoomId, TrackKind
 from podium_daemon.conference.page_media.messages import (
+    AddSeat,
     Command,
     Dropped,
     Drops,
-    Enter,
-    Exit,
     Frame,
     PageMessage,
     Record,
     Recorded,
+    RemoveSeat,
     Report,
     Silence,
     StopRecording,
@@ -36,7 +36,7 @@ _REPORT_EVERY: Final = 1.0  # seconds between two receiver reports
 _MAX_UNHEARD: Final = 32  # messages of one page that wait while its last one is worked on
 
 
-class MediaRoom:
+class ForwardedRoom:
     """One room. Everybody receives everybody else who publishes."""
 
     def __init__(self, room: RoomId, tell: Callable[[Report], None]) -> None:
@@ -44,7 +44,7 @@ class MediaRoom:
         self._room = room
         self._tell = tell
         self._settling: asyncio.TimerHandle | None = None
-        self._recorder: RoomRecorder | None = None
+        self._recorder: PacketRecorder | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def changed(self) -> None:
@@ -78,7 +78,7 @@ class MediaRoom:
     def record(self, folder: Path, only: frozenset[Pubkey]) -> None:
         """Begin, or change whom."""
         if self._recorder is None:
-            self._recorder = RoomRecorder(self._room, folder, only)
+            self._recorder = PacketRecorder(self._room, folder, only)
             self._tell(Recorded(self._room, RecordingState.STARTED))
             self._start(self._write(self._recorder))
             return
@@ -96,13 +96,13 @@ class MediaRoom:
         if self._recorder is not None and self._recorder.add(peer.connection, peer.pubkey, kind, packet, now):
             peer.tracks[kind].want_key_frame(now)
 
-    async def _write(self, recorder: RoomRecorder) -> None:
+    async def _write(self, recorder: PacketRecorder) -> None:
         while self._recorder is recorder:
             await asyncio.sleep(FLUSH_EVERY)
             if self._recorder is recorder:
                 await self._flush(recorder, None)
 
-    async def _flush(self, recorder: RoomRecorder, then: RecordingState | None) -> None:
+    async def _flush(self, recorder: PacketRecorder, then: RecordingState | None) -> None:
         try:
             await recorder.flush()
         except OSError as error:
@@ -139,7 +139,7 @@ class MediaServer:
         self._stun = stun
         self._tell = tell
         self._drops = Counter[str]() if drops is None else drops
-        self._rooms: dict[RoomId, MediaRoom] = {}
+        self._rooms: dict[RoomId, ForwardedRoom] = {}
         self._seats: dict[ConnectionId, tuple[RoomId, Peer, asyncio.Queue[PageSignal], asyncio.Task[None]]] = {}
 
     async def run(self) -> None:
@@ -157,9 +157,9 @@ class MediaServer:
     async def handle(self, command: Command) -> None:
         """One command; those about somebody who is not here came too late and are nothing."""
         match command:
-            case Enter():
+            case AddSeat():
                 self._enter(command)
-            case Exit(connection):
+            case RemoveSeat(connection):
                 await self._exit(connection)
             case PageMessage(connection, signal) if connection in self._seats:
                 self._said(connection, signal)
@@ -181,7 +181,7 @@ class MediaServer:
             self._tell(Drops(dict(self._drops)))
             self._drops.clear()
 
-    def _enter(self, entered: Enter) -> None:
+    def _enter(self, entered: AddSeat) -> None:
         room = self._room(entered.room)
 
         def say(signal: ServerSignal) -> None:
@@ -218,9 +218,9 @@ class MediaServer:
         except asyncio.QueueFull:
             self._tell(Dropped(connection, "too_many_messages"))
 
-    def _room(self, name: RoomId) -> MediaRoom:
+    def _room(self, name: RoomId) -> ForwardedRoom:
         if name not in self._rooms:
-            self._rooms[name] = MediaRoom(name, self._tell)
+            self._rooms[name] = ForwardedRoom(name, self._tell)
         return self._rooms[name]
 
 

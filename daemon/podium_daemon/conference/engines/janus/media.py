@@ -19,14 +19,14 @@ from podium_daemon.conference.engines.janus.wire import JanusGone, JanusLink, Ja
 from podium_daemon.conference.events import ConnectionId, RecordingState, RoomId
 from podium_daemon.conference.page_media.media_host import MediaObserver
 from podium_daemon.conference.page_media.messages import (
+    AddSeat,
     Command,
     Dropped,
-    Enter,
-    Exit,
     Frame,
     PageMessage,
     Record,
     Recorded,
+    RemoveSeat,
     Silence,
     StopRecording,
 )
@@ -158,9 +158,9 @@ class JanusMedia:
 
     async def _obey(self, link: JanusLink, command: Command) -> None:
         match command:
-            case Enter():
+            case AddSeat():
                 await self._enter(link, command)
-            case Exit(connection):
+            case RemoveSeat(connection):
                 await self._exit(connection)
             case PageMessage(connection, signal) if (peer := self._peer(connection)) is not None:
                 if not peer.hear(signal):
@@ -178,7 +178,7 @@ class JanusMedia:
 
     # -- people
 
-    async def _enter(self, link: JanusLink, entered: Enter) -> None:
+    async def _enter(self, link: JanusLink, entered: AddSeat) -> None:
         room = await self._room(link, entered.room)
 
         def say(signal: ServerSignal) -> None:

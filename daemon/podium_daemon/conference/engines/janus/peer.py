@@ -14,20 +14,20 @@ import structlog
 from podium_daemon.conference.engines.janus.rooms import JanusRoom
 from podium_daemon.conference.engines.janus.wire import JanusGone, JanusLink, JanusMessage, JanusRefused, Jsep, Stream
 from podium_daemon.conference.events import TrackKind
-from podium_daemon.conference.page_media.messages import Dropped, Enter, Report, Up
+from podium_daemon.conference.page_media.messages import AddSeat, Dropped, Report, Up
 from podium_daemon.conference.page_media.sdp import SdpFlaw, read_description
 from podium_daemon.conference.page_media.signals import (
     Accept,
     Begin,
-    Failed,
+    ConnectionFailed,
     LineOf,
     Lines,
     Offer,
     PageSignal,
-    Publish,
+    PublishOffer,
     Sending,
     ServerSignal,
-    Watch,
+    WatchAnswer,
 )
 from podium_daemon.conference.page_media.switches import PUBLISHED, Switches
 
@@ -45,7 +45,7 @@ class JanusPeer:
 
     def __init__(
         self,
-        entered: Enter,
+        entered: AddSeat,
         room: JanusRoom,
         link: JanusLink,
         *,
@@ -105,11 +105,11 @@ class JanusPeer:
         match signal:
             case Sending():
                 self.switches.switch(signal)
-            case Publish(sdp=sdp):
+            case PublishOffer(sdp=sdp):
                 self._jobs.put_nowait(lambda: self._described("publish", lambda: self._accept_offer(sdp)))
-            case Watch(offer=None):
+            case WatchAnswer(offer=None):
                 self._jobs.put_nowait(lambda: self._described("watch", self._watch_anew))
-            case Watch(offer=number, sdp=sdp):
+            case WatchAnswer(offer=number, sdp=sdp):
                 self._jobs.put_nowait(lambda: self._described("watch", lambda: self._accept_answer(number, sdp)))
         return True
 
@@ -317,7 +317,7 @@ class JanusPeer:
 
     async def _ended(self, side: Side, why: str) -> None:
         await (self._close_publisher() if side == "publish" else self._close_watcher())
-        self._say(Failed(side=side, reason=why[:100]))
+        self._say(ConnectionFailed(side=side, reason=why[:100]))
         self._changed()
 
     async def _described(self, side: Side, work: Job) -> None:
@@ -330,7 +330,7 @@ class JanusPeer:
 
     def _refuse(self, side: Side, flaw: SdpFlaw) -> None:
         self._tell(Dropped(self.connection, flaw.value))
-        self._say(Failed(side=side, reason=f"the description was refused: {flaw.value}"))
+        self._say(ConnectionFailed(side=side, reason=f"the description was refused: {flaw.value}"))
 
 
 def _carrying(stream: Stream, published: tuple[str, str] | None) -> Stream:

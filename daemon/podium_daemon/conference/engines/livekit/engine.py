@@ -17,7 +17,7 @@ from podium_daemon.conference.engine import (
     Capability,
     Collected,
     Connection,
-    Done,
+    ControlDone,
     EngineUnavailable,
     LeaveReason,
     Origin,
@@ -46,7 +46,7 @@ _HERE: Final = frozenset({api.ParticipantInfo.State.JOINED, api.ParticipantInfo.
 
 
 class LiveKitEngine(RemoteServerEngine):
-    """A `ConferenceEngine`, `Signalling` and `HandOver` for a LiveKit server."""
+    """A `ConferenceEngine`, `Signalling` and `RedirectEngine` for a LiveKit server."""
 
     name: Final = "livekit"
     evidence: Final = "engine"
@@ -74,15 +74,15 @@ class LiveKitEngine(RemoteServerEngine):
 
     # -- controls
 
-    async def mute(self, room: RoomId, pubkey: Pubkey, kind: TrackKind = TrackKind.AUDIO) -> Done | Rejection:
+    async def mute(self, room: RoomId, pubkey: Pubkey, kind: TrackKind = TrackKind.AUDIO) -> ControlDone | Rejection:
         """See `ConferenceEngine`."""
         return await self._mute(room, kind, lambda person: person == pubkey)
 
-    async def mute_all(self, room: RoomId, keep: Collection[Pubkey] = ()) -> Done | Rejection:
+    async def mute_all(self, room: RoomId, keep: Collection[Pubkey] = ()) -> ControlDone | Rejection:
         """See `ConferenceEngine`."""
         return await self._mute(room, TrackKind.AUDIO, lambda person: person not in keep)
 
-    async def remove(self, room: RoomId, pubkey: Pubkey, reason: str) -> Done | Rejection:
+    async def remove(self, room: RoomId, pubkey: Pubkey, reason: str) -> ControlDone | Rejection:
         """See `ConferenceEngine`. A token that was already made is refused when it shows up."""
         members = self.roster.members(room, pubkey)
         removed = self.roster.remove(room, pubkey)
@@ -93,7 +93,7 @@ class LiveKitEngine(RemoteServerEngine):
             await self.answered(self._server.remove(room_name(room), _identity(member.connection)))
         return removed[0]
 
-    async def start_recording(self, room: RoomId, *, only: Collection[Pubkey]) -> Done | Rejection:
+    async def start_recording(self, room: RoomId, *, only: Collection[Pubkey]) -> ControlDone | Rejection:
         """See `ConferenceEngine`. Tracks that those in `only` publish later are recorded too."""
         if self._recorder is None:
             return self.unsupported(Capability.RECORD)
@@ -106,14 +106,14 @@ class LiveKitEngine(RemoteServerEngine):
             self._tracks.say_recording(room, RecordingState.STARTED)
         members = self.roster.members(room)
         agreed = [] if isinstance(members, Rejection) else [each for each in members if each.connection.pubkey in only]
-        return Done(tuple(member.connection.id for member in agreed))
+        return ControlDone(tuple(member.connection.id for member in agreed))
 
-    async def stop_recording(self, room: RoomId) -> Done | Rejection:
+    async def stop_recording(self, room: RoomId) -> ControlDone | Rejection:
         """See `ConferenceEngine`."""
         if self._recorder is None:
             return self.unsupported(Capability.RECORD)
         await self._stop_recording(room)
-        return Done()
+        return ControlDone()
 
     async def collect_recording(self, room: RoomId, into: Path) -> Collected | Rejection:
         """See `ConferenceEngine`. From the folder that the egress workers write to."""
@@ -122,7 +122,7 @@ class LiveKitEngine(RemoteServerEngine):
         return await self.answered(self._recorder.collect(room, into))
 
     async def notified(self, call: WebhookCall) -> Rejection | None:
-        """See `HandOver`."""
+        """See `RedirectEngine`."""
         try:
             event = read_webhook(call, self._settings)
         except NotTheServers:
@@ -244,7 +244,7 @@ class LiveKitEngine(RemoteServerEngine):
         self.flaws["sent_out"] += 1
         await self._server.remove(room_name(room), participant.identity)
 
-    async def _mute(self, room: RoomId, kind: TrackKind, wanted: Callable[[Pubkey], bool]) -> Done | Rejection:
+    async def _mute(self, room: RoomId, kind: TrackKind, wanted: Callable[[Pubkey], bool]) -> ControlDone | Rejection:
         if room not in self.roster.rooms:
             return no_room(room)
         done = []
@@ -256,7 +256,7 @@ class LiveKitEngine(RemoteServerEngine):
             muted = [await self._server.mute(room_name(room), participant.identity, track) for track in open_ones]
             if any(muted) and (connection := self.roster.connection(room, participant.sid)) is not None:
                 done.append(connection.id)
-        return Done(tuple(done))
+        return ControlDone(tuple(done))
 
     async def _stop_recording(self, room: RoomId) -> None:
         if self._recorder is not None and await self.answered(self._recorder.stop(room)):

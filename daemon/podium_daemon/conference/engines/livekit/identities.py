@@ -7,7 +7,7 @@ from typing import Final
 
 from livekit import api
 
-from podium_daemon.conference.engine import LeaveReason, Person, Role, RoomId, TrackKind
+from podium_daemon.conference.engine import LeaveReason, Person, RoomId, RoomRole, TrackKind
 from podium_protocol.events import Pubkey, pubkey_or_none
 from podium_protocol.live import fields
 
@@ -48,7 +48,7 @@ def person_of(participant: api.ParticipantInfo) -> Person | None:
     if pubkey is None or fields.device(device) is None or participant.kind != api.ParticipantInfo.Kind.STANDARD:
         return None
     try:
-        role = Role(participant.attributes.get(ROLE, Role.PARTICIPANT))
+        role = RoomRole(participant.attributes.get(ROLE, RoomRole.PARTICIPANT))
     except ValueError:
         return None
     return Person(pubkey=pubkey, device=device, role=role)

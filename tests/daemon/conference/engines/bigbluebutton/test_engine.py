@@ -25,8 +25,8 @@ from podium_daemon.conference.engine import (
     MediaUp,
     Origin,
     Person,
-    Role,
     RoomId,
+    RoomRole,
     RoomSpec,
     Snapshot,
     Support,
@@ -34,7 +34,7 @@ from podium_daemon.conference.engine import (
 from podium_daemon.conference.engines.bigbluebutton.engine import BigBlueButtonEngine
 from podium_daemon.conference.engines.bigbluebutton.settings import WEBHOOK, BigBlueButtonSettings
 from podium_daemon.conference.engines.bigbluebutton.signing import meeting_of
-from podium_daemon.conference.redirect import Entrance, HandOver, WebhookCall
+from podium_daemon.conference.redirect import Entrance, RedirectEngine, WebhookCall
 from podium_daemon.conference.seats import Seat, Signalling
 from podium_daemon.conference.shared_secret import SharedSecret
 from podium_daemon.conference.signaling import Notice
@@ -212,7 +212,7 @@ class TestBigBlueButtonContract(EngineContract):
             yield here
 
 
-async def _inside(rig: BbbRig, device: str = "laptop", role: Role = Role.PARTICIPANT) -> BrowserInBbb:
+async def _inside(rig: BbbRig, device: str = "laptop", role: RoomRole = RoomRole.PARTICIPANT) -> BrowserInBbb:
     guest = await rig.join(new_person(device=device, role=role))
     assert isinstance(guest, BrowserInBbb)
     return guest
@@ -234,7 +234,7 @@ def test_it_is_what_it_says() -> None:
     )
     engine = BigBlueButtonEngine(settings, clock=ManualClock(), random_bytes=seeded_bytes())
     assert (engine.name, engine.evidence, engine.history) == ("bigbluebutton", "engine", False)
-    assert isinstance(engine, HandOver)
+    assert isinstance(engine, RedirectEngine)
     assert isinstance(engine, Signalling)
     assert engine.capabilities.live_admit is Support.NATIVE
     for capability in (Capability.MUTE_ALL, Capability.RECORD, Capability.KICK):
@@ -301,7 +301,7 @@ class TestTheWayIn:
     async def test_the_signed_address_says_who_and_for_which_run(self, rig: BbbRig) -> None:
         """Name, role, user id and this run of the meeting are signed with SHA-256."""
         await rig.engine.open_room(SPEC)
-        person = new_person(device="phone", role=Role.CO_HOST)
+        person = new_person(device="phone", role=RoomRole.CO_HOST)
         entrance = await rig.visit(person)
         assert isinstance(entrance, Entrance)
         given = dict(parse_qsl(urlsplit(entrance.url).query))
@@ -476,14 +476,14 @@ class TestTheServersWord:
     async def test_a_restart_of_the_daemon_finds_who_is_there(self, rig: BbbRig) -> None:
         """A second engine on the same meeting takes over its people, with connections of its own."""
         await rig.engine.open_room(SPEC)
-        guest = await _inside(rig, role=Role.INSTRUCTOR)
+        guest = await _inside(rig, role=RoomRole.INSTRUCTOR)
         second = BigBlueButtonEngine(rig.engine._settings, clock=rig.clock, random_bytes=seeded_bytes(2))
         await second.open_room(SPEC)
         await second.poll()
         snapshot = await second.snapshot(ROOM)
         assert isinstance(snapshot, Snapshot)
         (one,) = snapshot.present
-        assert (one.connection.pubkey, one.connection.role) == (guest.user.user_id[:64], Role.INSTRUCTOR)
+        assert (one.connection.pubkey, one.connection.role) == (guest.user.user_id[:64], RoomRole.INSTRUCTOR)
         assert one.connection.id != guest.connection
         await second._api.aclose()
 

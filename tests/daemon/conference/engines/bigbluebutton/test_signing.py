@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podium_daemon.conference.engine import Person, Role, RoomId
+from podium_daemon.conference.engine import Person, RoomId, RoomRole
 from podium_daemon.conference.engines.bigbluebutton.signing import call_url, is_signed, meeting_of, person_of, user_of
 from podium_daemon.conference.engines.bigbluebutton.webhooks import read_webhook
 from podium_daemon.conference.shared_secret import SharedSecret
@@ -44,11 +44,11 @@ def test_other_checksums_are_not(checksum: str) -> None:
 
 def test_a_user_id_names_its_person_and_no_two_are_alike() -> None:
     """The way back from what the server says to who it is."""
-    person = new_person(device="tablet-1", role=Role.CO_HOST)
+    person = new_person(device="tablet-1", role=RoomRole.CO_HOST)
     one, two = user_of(person, b"1" * 16), user_of(person, b"2" * 16)
     assert one != two
     found = person_of(one)
-    assert found == Person(pubkey=person.pubkey, device="tablet-1", role=Role.CO_HOST)
+    assert found == Person(pubkey=person.pubkey, device="tablet-1", role=RoomRole.CO_HOST)
     assert person_of(one + "\n") is None
 
 

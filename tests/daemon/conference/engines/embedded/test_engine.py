@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from podium_daemon.conference.engine import Done, Person, RoomSpec, Snapshot
+from podium_daemon.conference.engine import ControlDone, Person, RoomSpec, Snapshot
 from podium_daemon.conference.events import (
     ConnectionId,
     EngineHealth,
@@ -174,7 +174,7 @@ async def test_mute_all_reaches_those_who_come_later(rig: MediaRig) -> None:
         await stage.page.publish("audio")
         await reader.until(TrackChanged)
         done = await rig.engine.mute_all(ROOM, keep={teacher})
-        assert done == Done((bench.connection,))
+        assert done == ControlDone((bench.connection,))
         newcomer = await rig.person(new_person(late))
         for guest in (bench, newcomer):
             await guest.page.was_told("muted", kind="audio")
@@ -211,7 +211,7 @@ async def test_a_mute_reaches_every_device(rig: MediaRig) -> None:
             await guest.page.publish("audio")
         await settled(lambda: len(reader.all_of(TrackChanged)) == 2, "two microphones")
         done = await rig.engine.mute(ROOM, pubkey)
-        assert isinstance(done, Done)
+        assert isinstance(done, ControlDone)
         assert set(done.connections) == {guest.connection for guest in guests}
         await settled(lambda: len(reader.all_of(TrackChanged)) == 4, "two mutes")
         assert (await _changes(reader, pubkey))[2:] == [(TrackKind.AUDIO, TrackChange.MUTED)] * 2
@@ -245,7 +245,7 @@ async def test_only_those_who_consented_are_recorded(rig: MediaRig, tmp_path: Pa
     yes, no = await rig.person(), await rig.person()
     async with reading(rig.engine) as reader:
         done = await rig.engine.start_recording(ROOM, only={yes.seat.connection.pubkey})
-        assert done == Done((yes.connection,))
+        assert done == ControlDone((yes.connection,))
         for guest in (yes, no):
             await guest.page.publish("audio")
         await settled(lambda: len(reader.all_of(TrackChanged)) == 2, "two microphones")
@@ -254,7 +254,7 @@ async def test_only_those_who_consented_are_recorded(rig: MediaRig, tmp_path: Pa
         assert still.slug == "still-recording"
         await yes.page.watch()
         await yes.page.hears(no.seat.connection.pubkey, more=10)
-        assert await rig.engine.stop_recording(ROOM) == await rig.engine.stop_recording(ROOM) == Done()
+        assert await rig.engine.stop_recording(ROOM) == await rig.engine.stop_recording(ROOM) == ControlDone()
         await reader.until(RecordingChanged, lambda one: one.state is RecordingState.READY)
         assert [one.state for one in reader.all_of(RecordingChanged)] == ["started", "stopped", "ready"]
     collected = await rig.engine.collect_recording(ROOM, tmp_path / "out")

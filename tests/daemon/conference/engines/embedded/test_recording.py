@@ -11,9 +11,9 @@ import av
 import pytest
 
 from podium_daemon.conference.engine import Collected
-from podium_daemon.conference.engines.embedded.recorder import OpenTrackFile
+from podium_daemon.conference.engines.embedded.recorder import PacketFile
 from podium_daemon.conference.events import ConnectionId, RecordingState, RoomId, TrackKind
-from podium_daemon.conference.page_media.messages import Exit, Record, Recorded, StopRecording
+from podium_daemon.conference.page_media.messages import Record, Recorded, RemoveSeat, StopRecording
 from podium_daemon.conference.page_media.muxing import mux_folder, read_head, read_pieces
 from podium_daemon.conference.page_media.packet_files import RECORD, TrackHead
 from podium_daemon.conference.page_media.recordings import collect, folder_of
@@ -116,7 +116,7 @@ async def test_a_withdrawal_ends_that_persons_tracks_at_once(here: House, tmp_pa
         await page.publish("audio")
     await _grown(tmp_path, 2, 500)
     await here.rooms.handle(Record(ROOM, str(tmp_path), frozenset(people[:1])))
-    await here.rooms.handle(Exit(ConnectionId(people[0][:16])))
+    await here.rooms.handle(RemoveSeat(ConnectionId(people[0][:16])))
     await here.rooms.handle(StopRecording(ROOM))
     sizes = _sizes(tmp_path)
     await pages[0].watch()
@@ -187,7 +187,7 @@ async def test_nothing_recorded_is_said_so(tmp_path: Path) -> None:
 def test_a_disk_that_takes_a_part_only_is_told(tmp_path: Path) -> None:
     """A write that ends early says so to nobody: the rest is written too, or the recording fails with the reason."""
     head = TrackHead(room=ROOM, connection=ConnectionId("c"), pubkey=new_pubkey(), kind=TrackKind.AUDIO, started_at=0.0)
-    file = OpenTrackFile(tmp_path / "one.rtp", head, 1, 0.0)
+    file = PacketFile(tmp_path / "one.rtp", head, 1, 0.0)
     file.append(b"x" * 1000)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, before[1]))  # the kernel's own short write: up to there, then none

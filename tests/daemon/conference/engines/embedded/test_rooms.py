@@ -9,7 +9,7 @@ from aiortc import RTCPeerConnection
 
 from podium_daemon.conference.engines.embedded.peer import MAX_SLOTS
 from podium_daemon.conference.events import ConnectionId, TrackChange, TrackKind
-from podium_daemon.conference.page_media.messages import Exit, Silence, Up
+from podium_daemon.conference.page_media.messages import RemoveSeat, Silence, Up
 from podium_daemon.conference.page_media.sdp import MAX_LINES
 from podium_protocol.events import Pubkey
 from tests.support.conference import new_pubkey
@@ -94,7 +94,7 @@ async def test_a_room_that_fills_up_gets_more_lines(here: House) -> None:
     assert pupil.watching is not None
     lines = len(pupil.watching.getTransceivers())
     free = await pupil.line(people[0], "audio")
-    await here.rooms.handle(Exit(_of(people[0])))
+    await here.rooms.handle(RemoveSeat(_of(people[0])))
     newcomer = new_pubkey()
     page = await here.enter(newcomer)
     await page.publish("audio")
@@ -163,12 +163,12 @@ async def test_leaving_ends_the_connections(here: House) -> None:
     """Whoever is removed neither sends nor receives, and their line is free."""
     teacher, stage, pupil, bench = await _two(here, "video")
     await bench.sees(teacher)
-    await here.rooms.handle(Exit(_of(teacher)))
+    await here.rooms.handle(RemoveSeat(_of(teacher)))
     await settled(lambda: bench.lines == [], "no line")
     for page, side in ((stage, "publishing"), (bench, "watching")):
         pc = getattr(page, side)
         assert isinstance(pc, RTCPeerConnection)
-        await here.rooms.handle(Exit(_of(pupil)))
+        await here.rooms.handle(RemoveSeat(_of(pupil)))
         await settled(lambda pc=pc: pc.connectionState == "closed", f"{side} is closed")
 
 

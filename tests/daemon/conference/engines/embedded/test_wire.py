@@ -22,18 +22,18 @@ from podium_daemon.conference.engines.embedded.wire import (
 )
 from podium_daemon.conference.events import ConnectionId, RoomId, TrackChange, TrackKind
 from podium_daemon.conference.page_media.messages import (
+    AddSeat,
     Changed,
     Drops,
-    Enter,
-    Exit,
     Frame,
     PageMessage,
     Record,
+    RemoveSeat,
     Silence,
     StopRecording,
     Up,
 )
-from podium_daemon.conference.page_media.signals import Publish
+from podium_daemon.conference.page_media.signals import PublishOffer
 from tests.support.conference import new_pubkey
 
 C, R = ConnectionId("c"), RoomId("r")
@@ -50,19 +50,19 @@ async def test_commands_arrive_as_they_were_sent() -> None:
     """Each of them, one behind the other, then the end."""
     pubkey = new_pubkey()
     sent: list[ProcessCommand] = [
-        Enter(
+        AddSeat(
             room=R,
             connection=C,
             pubkey=pubkey,
             silenced=frozenset({TrackKind.AUDIO}),
             fingerprint="sha-256 AB",
         ),
-        PageMessage(C, Publish(sdp="v=0")),
+        PageMessage(C, PublishOffer(sdp="v=0")),
         Silence(C, TrackKind.VIDEO),
         Record(R, "/folder", frozenset({pubkey})),
         StopRecording(R),
         Ping(7),
-        Exit(C),
+        RemoveSeat(C),
     ]
     reader = _reader(b"".join(map(write_message, sent)))
     assert [await read_message(reader, commands) for _ in sent] == sent

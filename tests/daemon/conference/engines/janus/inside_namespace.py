@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 from podium_daemon.conference.engine import (
     Collected,
     ConnectionId,
-    Done,
+    ControlDone,
     EngineHealth,
     LeaveReason,
     MediaUp,
@@ -38,18 +38,18 @@ from podium_daemon.conference.engines.janus.recordings import convert
 from podium_daemon.conference.engines.janus.rooms import JanusRoom
 from podium_daemon.conference.engines.janus.settings import JanusPlace
 from podium_daemon.conference.page_media.messages import (
-    Exit,
     PageMessage,
     Record,
     Recorded,
     RecordingState,
+    RemoveSeat,
     Silence,
     StopRecording,
     Up,
 )
 from podium_daemon.conference.page_media.recordings import collect, folder_of
 from podium_daemon.conference.page_media.settings import PageMediaSettings
-from podium_daemon.conference.page_media.signals import Publish
+from podium_daemon.conference.page_media.signals import PublishOffer
 from podium_daemon.conference.seats import Seat
 from podium_daemon.runtime.outcomes import Rejection
 from podium_daemon.runtime.supervisor import Stop
@@ -127,7 +127,7 @@ class TestMedia:
         """The lines of somebody who left carry nothing; somebody new is received on the same connection."""
         teacher, _, _, bench = await _two(here, "video")
         await bench.sees(teacher)
-        here.media.send(Exit(_of(teacher)))
+        here.media.send(RemoveSeat(_of(teacher)))
         await settled(lambda: bench.lines == [], "no lines")
         other = new_pubkey()
         stage = await here.enter(other)
@@ -146,7 +146,7 @@ class TestMedia:
         """What a stranger wrote ends neither Janus nor anybody else's media."""
         teacher, stage, _, bench = await _two(here, "video")
         for sdp in ("", "v=0\r\n", "\x00" * 100, "a" * 100_000):
-            here.media.send(PageMessage(_of(teacher), Publish(sdp=sdp)))
+            here.media.send(PageMessage(_of(teacher), PublishOffer(sdp=sdp)))
         await settled(lambda: len(here.drops()) == 4, "drops")
         assert len([one for one in stage.told if one["do"] == "failed"]) == 4
         assert await bench.sees(teacher) == 160
@@ -470,7 +470,7 @@ async def test_the_engine_moves_media_records_and_survives_a_crash(tmp_path: Pat
         await bench.watch()
         assert await bench.sees(teacher.pubkey) == 160
         await reader.until(MediaUp)
-        assert isinstance(await engine.mute_all(room), Done)
+        assert isinstance(await engine.mute_all(room), ControlDone)
         await bench.line(teacher.pubkey, "audio", on=False)
         await engine.start_recording(room, only={teacher.pubkey})
         await bench.sees(teacher.pubkey, more=8)

@@ -24,7 +24,7 @@ from podium_daemon.conference.engine import (
     Capability,
     Collected,
     ConnectionId,
-    Done,
+    ControlDone,
     EngineHealth,
     EngineUnavailable,
     LeaveReason,
@@ -34,8 +34,8 @@ from podium_daemon.conference.engine import (
     Person,
     RecordingChanged,
     RecordingState,
-    Role,
     RoomId,
+    RoomRole,
     RoomSpec,
     Snapshot,
     Support,
@@ -46,7 +46,7 @@ from podium_daemon.conference.engine import (
 from podium_daemon.conference.engines.livekit.engine import LiveKitEngine
 from podium_daemon.conference.engines.livekit.identities import room_name
 from podium_daemon.conference.engines.livekit.settings import LiveKitSettings
-from podium_daemon.conference.redirect import Entrance, HandOver, WebhookCall
+from podium_daemon.conference.redirect import Entrance, RedirectEngine, WebhookCall
 from podium_daemon.conference.seats import Seat, Signalling
 from podium_daemon.conference.shared_secret import SharedSecret
 from podium_daemon.runtime.outcomes import Rejection
@@ -201,7 +201,7 @@ class TestLiveKitContract(EngineContract):
                 yield here
 
 
-async def _inside(rig: LiveKitRig, device: str = "laptop", role: Role = Role.PARTICIPANT) -> BrowserInLiveKit:
+async def _inside(rig: LiveKitRig, device: str = "laptop", role: RoomRole = RoomRole.PARTICIPANT) -> BrowserInLiveKit:
     guest = await rig.join(new_person(device=device, role=role))
     assert isinstance(guest, BrowserInLiveKit)
     return guest
@@ -234,7 +234,7 @@ def test_it_is_what_it_says() -> None:
     )
     engine = LiveKitEngine(settings, clock=ManualClock(), random_bytes=seeded_bytes())
     assert (engine.name, engine.evidence, engine.history) == ("livekit", "engine", False)
-    assert isinstance(engine, HandOver)
+    assert isinstance(engine, RedirectEngine)
     assert isinstance(engine, Signalling)
     assert engine.capabilities.mute_all is Support.NATIVE
     assert engine.capabilities.record is Support.NONE
@@ -297,7 +297,7 @@ class TestTokens:
     async def test_a_token_is_for_one_room_one_identity_and_five_minutes(self, rig: LiveKitRig) -> None:
         """Nothing in it lets its holder run the room, hide, record, or change who they are."""
         await rig.engine.open_room(SPEC)
-        person = new_person(device="phone", role=Role.CO_HOST)
+        person = new_person(device="phone", role=RoomRole.CO_HOST)
         entrance = await rig.entrance(person)
         assert isinstance(entrance, Entrance)
         parts = urlsplit(entrance.url)
@@ -362,9 +362,9 @@ class TestControls:
         tracks = [await rig.server.publish(one.client, source) for source in (MICROPHONE, CAMERA)]
         others = await rig.server.publish(other.client, MICROPHONE)
         pubkey = type(new_pubkey())(_pubkey(one))
-        assert await rig.engine.mute(ROOM, pubkey) == Done((one.connection,))
+        assert await rig.engine.mute(ROOM, pubkey) == ControlDone((one.connection,))
         assert [track.muted for track in (*tracks, others) if track is not None] == [True, False, False]
-        assert await rig.engine.mute(ROOM, pubkey) == Done()
+        assert await rig.engine.mute(ROOM, pubkey) == ControlDone()
 
     async def test_mute_all_spares_those_who_are_kept(self, rig: LiveKitRig) -> None:
         """Everybody else's microphone is silent."""
@@ -372,7 +372,7 @@ class TestControls:
         guests = [await _inside(rig) for _ in range(3)]
         tracks = [await rig.server.publish(guest.client, MICROPHONE) for guest in guests]
         done = await rig.engine.mute_all(ROOM, keep={type(new_pubkey())(_pubkey(guests[0]))})
-        assert isinstance(done, Done)
+        assert isinstance(done, ControlDone)
         assert set(done.connections) == {guest.connection for guest in guests[1:]}
         assert [track.muted for track in tracks if track is not None] == [False, True, True]
 
@@ -455,14 +455,14 @@ class TestTheServersWord:
     async def test_a_restart_of_the_daemon_finds_who_is_there(self, rig: LiveKitRig) -> None:
         """A second engine on the same room takes over its people, with their roles."""
         await rig.engine.open_room(SPEC)
-        guest = await _inside(rig, role=Role.INSTRUCTOR)
+        guest = await _inside(rig, role=RoomRole.INSTRUCTOR)
         second = LiveKitEngine(rig.settings, clock=rig.clock, random_bytes=seeded_bytes(2))
         await second.open_room(SPEC)
         await second.poll()
         snapshot = await second.snapshot(ROOM)
         assert isinstance(snapshot, Snapshot)
         (one,) = snapshot.present
-        assert (one.connection.pubkey, one.connection.role) == (_pubkey(guest), Role.INSTRUCTOR)
+        assert (one.connection.pubkey, one.connection.role) == (_pubkey(guest), RoomRole.INSTRUCTOR)
         assert one.connection.id != guest.connection
         assert rig.server.clients != []
         await second._server.aclose()
@@ -569,7 +569,7 @@ class TestRecording:
         await rig.server.publish(agreed.client, MICROPHONE)
         await rig.server.publish(other.client, MICROPHONE)
         only = {type(new_pubkey())(_pubkey(agreed))}
-        assert await rig.engine.start_recording(ROOM, only=only) == Done((agreed.connection,))
+        assert await rig.engine.start_recording(ROOM, only=only) == ControlDone((agreed.connection,))
         await rig.server.publish(agreed.client, CAMERA)
         await rig.server.publish(other.client, CAMERA)
         await rig.engine.start_recording(ROOM, only=only)
