@@ -24,7 +24,7 @@ class AttendanceOut(Model):
 
 
 class AttendancesOut(Model):
-    attendance: list[AttendanceOut]
+    attendance: tuple[AttendanceOut, ...]
 
 
 class ManualAttendanceIn(Model):

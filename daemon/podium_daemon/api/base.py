@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
+from podium_protocol.errors import InvalidInput
+from podium_protocol.events import UnsignedEvent
 
 # pydantic's own engine (Rust): unlike in `re`, `$` is the very end; \A and \z are unknown to readers of /openapi.json
 Hex64 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -17,6 +21,19 @@ class Model(BaseModel):
     """Strict and frozen: an unknown field is a mistake worth telling."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, strict=True)
+
+
+def whole(answer: Model) -> dict[str, object]:
+    """The JSON value of an answer, under the wire's names; what a newer daemon added is there if it was let through."""
+    fields = type(answer).model_fields
+    known = {field.alias or name: _whole(getattr(answer, name)) for name, field in fields.items()}
+    return known | (answer.model_extra or {})
+
+
+def _whole(value: object) -> object:
+    if isinstance(value, Model):
+        return whole(value)
+    return list(map(_whole, value)) if isinstance(value, list | tuple) else value
 
 
 class EventModel(Model):
@@ -43,3 +60,15 @@ class TemplateModel(Model):
     kind: int
     tags: list[list[str]]
     content: str
+
+    def unsigned(self) -> UnsignedEvent:
+        """The event itself.
+
+        Raises:
+            InvalidInput: no event has such fields (NIP-01).
+        """
+        fields = self.model_dump() | {"tags": tuple(map(tuple, self.tags))}
+        try:
+            return msgspec.convert(fields, UnsignedEvent)
+        except msgspec.ValidationError as error:
+            raise InvalidInput(f"that is no event to sign: {error}") from None

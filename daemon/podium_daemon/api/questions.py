@@ -39,11 +39,11 @@ class QuestionOut(AnswerOut):
     hold: Annotated[str | None, Field(description="Why it waits: stranger, removed, silenced, too_many, over.")]
     pinned: bool
     silenced: Annotated[bool, Field(description="Its author may not ask any more; told to those who lead.")]
-    answers: list[AnswerOut]
+    answers: tuple[AnswerOut, ...]
 
 
 class QuestionsOut(Model):
     """Pinned ones first, then in the order of arrival. `total` counts those that are left out too."""
 
-    questions: list[QuestionOut]
+    questions: tuple[QuestionOut, ...]
     total: int

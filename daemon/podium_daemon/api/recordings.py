@@ -23,7 +23,7 @@ class RecordingRunOut(Model):
     media_type: str | None
     published_at: int | None
     reason: str | None
-    notes: list[str]
+    notes: tuple[str, ...]
 
 
 class RecordingsOut(Model):
@@ -32,8 +32,8 @@ class RecordingsOut(Model):
     is_recording: bool
     policy: str
     policy_hash: str
-    recordings: list[RecordingRunOut]
-    undecided: list[str]
+    recordings: tuple[RecordingRunOut, ...]
+    undecided: tuple[str, ...]
 
 
 class RecordingOut(Model):
@@ -59,7 +59,7 @@ class ConsentEventsOut(Model):
     lesson_id: str
     policy: Annotated[str, Field(description="the text in force; answers name theirs by its SHA-256")]
     policy_hash: str
-    consents: list[ConsentEventOut]
+    consents: tuple[ConsentEventOut, ...]
 
 
 class SeenOut(Model):
@@ -73,7 +73,7 @@ class SeenOut(Model):
 class WatchingOut(Model):
     """An open player. Reports carry `Authorization: Podium <secret>`."""
 
-    secret: str
+    secret: Annotated[str, Field(repr=False)]
     url: Annotated[str, Field(description="what to play")]
     media_type: str
     length: float

@@ -31,7 +31,7 @@ class JoinOut(Model):
     state: Literal["admitted", "waiting"]
     reason: str | None
     socket_url: str
-    token: str
+    token: Annotated[str, Field(repr=False)]
     expires_at: int
 
 
@@ -74,11 +74,11 @@ class RoomOut(Model):
     is_active: bool
     participant_count: int
     waiting_count: int
-    people: list[RoomPerson]
-    hands: list[HandOut]
+    people: tuple[RoomPerson, ...]
+    hands: tuple[HandOut, ...]
     mute_all: ControlOut
     recording: ControlOut
-    speakers: list[str]
+    speakers: tuple[str, ...]
     spotlight: SpotlightOut
     auto_admit: bool
 

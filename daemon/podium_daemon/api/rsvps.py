@@ -27,7 +27,7 @@ class RsvpOut(Model):
 
 
 class RsvpsOut(Model):
-    rsvps: list[RsvpOut]
+    rsvps: tuple[RsvpOut, ...]
 
 
 class RelayAnswer(Model):
@@ -42,7 +42,7 @@ class ReminderOut(Model):
     epoch: int
     due_at: int
     state: str
-    relays: list[RelayAnswer]
+    relays: tuple[RelayAnswer, ...]
     reason: str | None
     attempts: int
 
@@ -52,10 +52,12 @@ class UnreachableOut(Model):
 
     pubkey: str
     npub: str
-    messages: list[str]
+    messages: tuple[str, ...]
 
 
 class RemindersOut(Model):
-    reminders: list[ReminderOut]
+    reminders: tuple[ReminderOut, ...]
     summary: dict[str, int]
-    unreachable: Annotated[list[UnreachableOut], Field(description="To whom nothing can be sent as things stand.")]
+    unreachable: Annotated[
+        tuple[UnreachableOut, ...], Field(description="To whom nothing can be sent as things stand.")
+    ]

@@ -31,15 +31,15 @@ class RelayOut(Model):
 
 
 class RelaysOut(Model):
-    relays: list[RelayOut]
+    relays: tuple[RelayOut, ...]
 
 
 class ServiceOut(Model):
     service_pubkey: str
     npub: str
     public_url: str
-    relays: list[str]
-    instructors: list[str]
+    relays: tuple[str, ...]
+    instructors: tuple[str, ...]
     version: str
     engine: str
     attendance: Annotated[str, Field(description="Of sessions that do not say: public or private.")]

@@ -80,7 +80,7 @@ class DraftOut(Model):
     """Templates to sign and send to `/api/events`, in this order."""
 
     lesson_id: str
-    events: list[TemplateModel]
+    events: tuple[TemplateModel, ...]
     notice: str = ""
 
 
@@ -92,11 +92,11 @@ class AcceptedEvent(Model):
     id: str
     kind: int
     lesson_id: str | None
-    relays: list[str]
+    relays: tuple[str, ...]
 
 
 class EventsOut(Model):
-    accepted: list[AcceptedEvent]
+    accepted: tuple[AcceptedEvent, ...]
 
 
 class Counts(Model):
@@ -154,9 +154,14 @@ class SessionOut(Model):
     join_url: str
     epoch: int
 
+    @property
+    def identifier(self) -> str:
+        """The `d` of the session's address."""
+        return self.lesson_id.split(":", 2)[-1]
+
 
 class SessionsOut(Model):
-    sessions: list[SessionOut]
+    sessions: tuple[SessionOut, ...]
     next: Annotated[int | None, Field(description="`offset` of those that follow; null: these are the last.")]
 
 
@@ -171,11 +176,11 @@ class PassedOverOut(Model):
 
 
 class PassedOversOut(Model):
-    events: list[PassedOverOut]
+    events: tuple[PassedOverOut, ...]
 
 
 class PassOut(Model):
-    secret: str
+    secret: Annotated[str, Field(repr=False)]
     seconds: int
 
 

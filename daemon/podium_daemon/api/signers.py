@@ -39,19 +39,19 @@ class SignerOut(Model):
     version: int
     state: Literal["pairing", "connected", "kept", "over"]
     uri: str | None
-    qr: Annotated[list[str] | None, Field(description='rows of a QR code: "1" is dark; without the quiet zone')]
+    qr: Annotated[tuple[str, ...] | None, Field(description='rows of a QR code: "1" is dark; without the quiet zone')]
     pubkey: str | None
     npub: str | None
     page: Annotated[str | None, Field(description="http(s): where the signer wants its person to agree")]
     is_slow: bool
     problem: str | None
-    requests: list[SigningOut]
+    requests: tuple[SigningOut, ...]
 
 
 class OpenedOut(Model):
     """`secret` is told once: without it nobody can use the connection."""
 
-    secret: str
+    secret: Annotated[str, Field(repr=False)]
     signer: SignerOut
 
 
@@ -59,4 +59,4 @@ class LeftSignerOut(Model):
     """The signer that the caller left with the service; null for none."""
 
     signer: str | None
-    relays: list[str]
+    relays: tuple[str, ...]

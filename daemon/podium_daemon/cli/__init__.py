@@ -32,7 +32,7 @@ from podium_daemon.cli import (
     signer,
 )
 from podium_daemon.cli.caller import CONFIG_VARIABLE, Caller
-from podium_daemon.cli.failures import Exit, exit_code_of
+from podium_daemon.cli.failures import Exit, exit_code_of, sentence_of
 from podium_daemon.cli.options import helped
 from podium_daemon.cli.output import note
 from podium_daemon.config.problems import find_secret
@@ -52,7 +52,7 @@ class PodiumGroup(TyperGroup):
             _refuse_secrets(given)
             return super().main(_globals_first(given), *rest, **extra)
         except PodiumError as error:
-            note(f"podium: {error}")
+            note(f"podium: {sentence_of(error)}")
             sys.exit(exit_code_of(error))
         except BrokenPipeError:
             # whoever read us has gone, as in `| head`; what is buffered must not fail again at exit
@@ -122,7 +122,8 @@ def _globals(
 
     # what a command prints is for programs too: words of the parts it uses go to standard error, and only warnings
     logs.configure("warning", "console")
-    context.obj = Caller(config_file, state, key_file, url, bunker, context.call_on_close)
+    context.obj = caller = Caller(config_file, state, key_file, url, bunker)
+    context.call_on_close(caller.close)
 
 
 def main() -> None:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from podium_daemon.cli.api_client import decode, session_path
 from podium_daemon.cli.caller import caller_of
 from podium_daemon.cli.failures import CommandFailed
 from podium_daemon.cli.new_file import write_new_file
 from podium_daemon.cli.options import Json, SessionReference, helped
-from podium_daemon.cli.output import note, print_json, table
+from podium_daemon.cli.output import note, print_answers, table
 from podium_daemon.cli.session_reference import plain_reference
 from podium_daemon.cli.session_view import npub_or_hex
 from podium_daemon.cli.times import shown_length, shown_time
-from podium_daemon.client.values import Attendance, Attendances
+
+if TYPE_CHECKING:
+    from podium_daemon.api.attendance import AttendanceOut
 
 app = typer.Typer()
 
@@ -41,18 +43,19 @@ def attendance(
     intervals: IntervalsFile = None,
     as_json: Json = False,
 ) -> None:
-    api, _ = caller_of(context).signing_api()
-    path = session_path(plain_reference(api, session), "attendance")
-    for file, form in ((csv, "csv"), (intervals, "csv-intervals")):
+    caller = caller_of(context)
+    podium = caller.signing()
+    reference = caller.run(plain_reference(podium, session))
+    for file, is_intervals in ((csv, False), (intervals, True)):
         if file is not None:
-            _write(file, api.get(path, {"format": form}))
+            _write(file, caller.run(podium.attendance_csv(reference, intervals=is_intervals)))
     if csv is None and intervals is None:
-        _show(api.get(path), as_json=as_json)
+        _show(caller.run(podium.attendance(reference)), as_json=as_json)
 
 
-def _show(raw: bytes, *, as_json: bool) -> None:
+def _show(rows: Sequence[AttendanceOut], *, as_json: bool) -> None:
     if as_json:
-        print_json(decode(raw, dict))
+        print_answers("attendance", rows)
         return
     table(
         ("person", "joined", "left", "present", "joins", "completed", "evidence"),
@@ -66,13 +69,13 @@ def _show(raw: bytes, *, as_json: bool) -> None:
                 _completed(one),
                 one.evidence,
             )
-            for one in decode(raw, Attendances).attendance
+            for one in rows
         ),
         empty="Nobody has been there yet.",
     )
 
 
-def _completed(one: Attendance) -> str:
+def _completed(one: AttendanceOut) -> str:
     return "" if one.completed_at is None else f"{one.completed_by or 'yes'}, {shown_time(one.completed_at)}"
 
 

@@ -6,12 +6,10 @@ from typing import Annotated
 
 import typer
 
-from podium_daemon.cli.api_client import decode
 from podium_daemon.cli.caller import caller_of
 from podium_daemon.cli.confirming import confirm
 from podium_daemon.cli.options import Json, Yes, helped
 from podium_daemon.cli.output import note, print_json, say
-from podium_daemon.client.values import Calendar
 
 app = typer.Typer()
 Revoke = Annotated[bool, typer.Option("--revoke", help="Make the addresses given out so far worthless first.")]
@@ -29,10 +27,10 @@ Revoke = Annotated[bool, typer.Option("--revoke", help="Make the addresses given
 def calendar(context: typer.Context, revoke: Revoke = False, yes: Yes = False, as_json: Json = False) -> None:
     if revoke:
         confirm("Make every calendar that is subscribed to your address stop working?", yes=yes)
-    api, _ = caller_of(context).signing_api()
-    raw = api.post("/api/calendar/revoke" if revoke else "/api/calendar", {})
+    caller = caller_of(context)
+    url = caller.run(caller.signing().calendar(revoke=revoke))
     if as_json:
-        print_json(decode(raw, dict))
+        print_json({"url": url})
         return
-    say(decode(raw, Calendar).url)
+    say(url)
     note("Keep it to yourself: whoever knows this address can read your calendar.")

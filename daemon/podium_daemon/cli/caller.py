@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-import msgspec
 import typer
 
-from podium_daemon.cli.api_client import Api, CallerSigner
 from podium_daemon.config import Config, default_config_file, load_config
 from podium_daemon.keys.key_file import KeyFileMissing, KeyPlace, locate_key, read_key
 from podium_daemon.keys.key_password import PasswordMissing
@@ -19,19 +18,45 @@ from podium_daemon.signers.known_bunkers import KnownBunkers
 from podium_protocol.errors import InvalidInput
 from podium_protocol.keys import SecretKey
 
+if TYPE_CHECKING:
+    from podium_daemon.client import PodiumClient
+    from podium_daemon.signers.signer import Signer
+
 CONFIG_VARIABLE: Final = "PODIUM_CONFIG"
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+T = TypeVar("T")
 
 
-class Caller(msgspec.Struct, frozen=True):
-    """The options of one call, not yet looked at; `at_end` runs what is given to it when the command is over."""
+class Caller:
+    """The options of one command, not yet looked at, and the event loop on which it talks to a daemon and a signer."""
 
-    config_option: Path | None = None
-    state_option: Path | None = None
-    key_option: Path | None = None
-    url_option: str | None = None
-    bunker_option: str | None = None
-    at_end: Callable[[Callable[[], None]], object] | None = None
+    def __init__(
+        self,
+        config_option: Path | None = None,
+        state_option: Path | None = None,
+        key_option: Path | None = None,
+        url_option: str | None = None,
+        bunker_option: str | None = None,
+    ) -> None:
+        self.config_option = config_option
+        self.state_option = state_option
+        self.key_option = key_option
+        self.url_option = url_option
+        self.bunker_option = bunker_option
+        self._runner = asyncio.Runner()
+        self._opened: list[Callable[[], Coroutine[Any, Any, None]]] = []
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """What `work` gives. Between two calls a person can be asked: Ctrl-C ends only what runs on the loop."""
+        return self._runner.run(work)
+
+    def close(self) -> None:
+        """End the connections of this command."""
+        try:
+            while self._opened:
+                self.run(self._opened.pop()())
+        finally:
+            self._runner.close()
 
     @property
     def config_file(self) -> Path | None:
@@ -70,8 +95,8 @@ class Caller(msgspec.Struct, frozen=True):
         """The remote signers that are connected."""
         return KnownBunkers(self.config().state_directory / "signers")
 
-    def signer(self, config: Config) -> CallerSigner:
-        """Whoever signs for the caller: the remote signer of --bunker, else the caller's key.
+    def signer(self, config: Config) -> SecretKey | Signer:
+        """What signs for the caller: the remote signer of --bunker, else the caller's key.
 
         Raises:
             KeyFileError: the key cannot be read safely.
@@ -84,38 +109,46 @@ class Caller(msgspec.Struct, frozen=True):
             raise InvalidInput("--bunker and --key name two signers: give one of them")
         from podium_daemon.cli.remote_signer import RemoteSigner, find_signer
 
-        remote = RemoteSigner(find_signer(self.bunker_option, self.bunkers()))
-        if self.at_end is not None:
-            self.at_end(remote.close)
+        remote = RemoteSigner(self.run(find_signer(self.bunker_option, self.bunkers())))
+        self._opened.append(remote.close)
         return remote
 
-    def api(self, config: Config, secret: CallerSigner | None) -> Api:
+    def daemon(self, config: Config, signer: SecretKey | Signer | None) -> PodiumClient:
         """The daemon to talk to.
 
         Logins name the address that is called. Only where --url is loopback and the configuration names a public URL
         do they name that one: it is the same daemon behind its proxy. A daemon is never asked what to sign.
+
+        Raises:
+            InvalidInput: --url is no address of a daemon.
         """
+        from podium_daemon.client import PodiumClient
+
         url = self.url_option or config.public_url
         is_tunnel = bool(config.web.public_url) and _is_loopback(url)
-        return Api(url, secret, signed_url=config.public_url if is_tunnel else None)
+        try:
+            podium = PodiumClient(url, signer, signed_url=config.public_url if is_tunnel else None)
+        except InvalidInput as error:
+            raise InvalidInput(f"--url: {error}") from None
+        self._opened.append(podium.close)
+        return podium
 
-    def reading_api(self) -> Api:
-        """For what everybody may read: signed where there is a key, unsigned where there is none to be had."""
+    def reading(self) -> PodiumClient:
+        """For what anybody may read: signed where there is a key, unsigned where there is none to be had."""
         config = self.config()
         if self.bunker_option is not None:
-            return self.api(config, None)  # nobody is asked to agree to a look at what is public
+            return self.daemon(config, None)  # nobody is asked to agree to a look at what is public
         try:
-            return self.api(config, self.secret(config))
+            return self.daemon(config, self.secret(config))
         except (KeyFileMissing, PasswordMissing):
             if self.key_option is not None:
                 raise
-            return self.api(config, None)
+            return self.daemon(config, None)
 
-    def signing_api(self) -> tuple[Api, CallerSigner]:
+    def signing(self) -> PodiumClient:
         """For what only a known caller may see or do."""
         config = self.config()
-        signer = self.signer(config)
-        return self.api(config, signer), signer
+        return self.daemon(config, self.signer(config))
 
 
 def caller_of(context: typer.Context) -> Caller:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
 
 from podium_protocol.errors import InvalidInput, PodiumError
 
@@ -26,20 +27,36 @@ class CommandFailed(PodiumError):
         self.exit_code = exit_code
 
 
+_EXIT_CODES: Final = {"login": Exit.SIGNER, "signer": Exit.SIGNER, "no-relay": Exit.NO_RELAY}
+"""By the slug of what the daemon refused."""
+
+
 def exit_code_of(error: PodiumError) -> Exit:
     """The exit code that tells scripts whose turn it is."""
+    if isinstance(error, CommandFailed):
+        return error.exit_code
+    from podium_daemon.client.errors import ApiProblem, DraftRefused
     from podium_daemon.config import ConfigError
     from podium_daemon.keys.key_file import KeyFileError
     from podium_daemon.relays.embedded import EmbeddedRelayFailed
     from podium_daemon.runtime.state_directory import AlreadyRunning
     from podium_daemon.signers.signer import SignerUnavailable
 
-    if isinstance(error, CommandFailed):
-        return error.exit_code
+    if isinstance(error, ApiProblem):
+        return _EXIT_CODES.get(error.slug, Exit.FAILED)
     if isinstance(error, ConfigError | AlreadyRunning):
         return Exit.CONFIG
-    if isinstance(error, KeyFileError | SignerUnavailable):
+    if isinstance(error, KeyFileError | SignerUnavailable | DraftRefused):
         return Exit.SIGNER
     if isinstance(error, EmbeddedRelayFailed):
         return Exit.NO_RELAY
     return Exit.USAGE if isinstance(error, InvalidInput) else Exit.FAILED
+
+
+def sentence_of(error: PodiumError) -> str:
+    """What went wrong, and what a person at a terminal can do about it."""
+    from podium_daemon.client.errors import DaemonUnreachable
+
+    if isinstance(error, DaemonUnreachable) and error.is_closed:
+        return f"{error}: start it with `podium run`, or name it with --url"
+    return str(error)

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -17,6 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 from podium_protocol.text import paragraphs, single_line
+
+if TYPE_CHECKING:
+    from podium_daemon.api.base import Model
 
 _MAX_CELL: Final = 300
 _MAX_TEXT: Final = 200_000
@@ -41,6 +44,20 @@ def note(text: str) -> None:
 def print_json(value: object) -> None:
     """Print JSON in ASCII: whatever a stranger wrote stays complete, and harmless on a terminal."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=True) + "\n")
+
+
+def print_answer(answer: Model) -> None:
+    """Print what the daemon answered as JSON, fields that this version does not know included."""
+    from podium_daemon.api.base import whole
+
+    print_json(whole(answer))
+
+
+def print_answers(name: str, answers: Iterable[Model]) -> None:
+    """Print a list of the daemon's answer under its name; as `print_answer`."""
+    from podium_daemon.api.base import whole
+
+    print_json({name: [whole(one) for one in answers]})
 
 
 def fields(rows: Mapping[str, object]) -> None:

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import secrets
-import time
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from podium_daemon.cli.api_client import Api, decode, session_path
 from podium_daemon.cli.caller import caller_of
-from podium_daemon.cli.failures import CommandFailed
 from podium_daemon.cli.options import Json, SessionReference, helped
-from podium_daemon.cli.output import clean, note, print_json, say, table
+from podium_daemon.cli.output import clean, note, print_answer, say, table
 from podium_daemon.cli.session_reference import find_session, plain_reference
 from podium_daemon.cli.times import shown_time
-from podium_daemon.client.questions import Question, QuestionList
-from podium_daemon.client.values import Service
-from podium_protocol import kinds
-from podium_protocol.addresses import Address
 from podium_protocol.errors import InvalidInput, LocalProtocolError
-from podium_protocol.events import EventId, Pubkey
-from podium_protocol.live.questions import Moderation, write_question
+from podium_protocol.live.questions import Moderation
+
+if TYPE_CHECKING:
+    from podium_daemon.api.questions import QuestionOut
+    from podium_daemon.client import PodiumClient
 
 app = typer.Typer()
 
@@ -53,12 +48,12 @@ AnswerTo = Annotated[str | None, typer.Option("--answer-to", help="The beginning
     ),
 )
 def questions(context: typer.Context, session: SessionReference, as_json: Json = False) -> None:
-    api = caller_of(context).reading_api()
-    raw = api.get(session_path(plain_reference(api, session), "questions"))
+    caller = caller_of(context)
+    podium = caller.reading()
+    found = caller.run(podium.questions.list(caller.run(plain_reference(podium, session))))
     if as_json:
-        print_json(decode(raw, dict))
+        print_answer(found)
         return
-    found = decode(raw, QuestionList)
     table(
         ("id", "who", "when", "state", "text"),
         [line for one in found.questions for line in _lines(one)],
@@ -82,29 +77,17 @@ def ask(
     text: Annotated[str, typer.Argument(help="The question, 1,000 characters at most.")],
     answer_to: AnswerTo = None,
 ) -> None:
-    api, signer = caller_of(context).signing_api()
-    found = find_session(api, session).value
-    parent = None if answer_to is None else _named(api, found.naddr, answer_to)
-    service = decode(api.get("/api/service"), Service)
-    meeting = Address.parse(f"{kinds.MEETING}:{service.service_pubkey}:{found.conference_room_id}")
-    if meeting is None:
-        raise CommandFailed("the daemon gave no address of a meeting. Nothing was signed")
+    caller = caller_of(context)
+    podium = caller.signing()
+    found = caller.run(find_session(podium, session))
+    parent = None if answer_to is None else caller.run(_named(podium, found.naddr, answer_to))
     try:
-        draft = write_question(
-            meeting,
-            text,
-            pubkey=signer.pubkey,
-            now=int(time.time()),
-            reply_to=EventId(parent.id) if parent else None,
-            asker=Pubkey(parent.pubkey) if parent else None,
-        )
+        event_id = caller.run(podium.questions.ask(found, text, answer_to=parent))
     except LocalProtocolError as error:
         raise InvalidInput(f"TEXT: {error}") from None
-    event = signer.sign(draft, secrets.token_bytes(32))
-    api.post(session_path(found.naddr, "questions"), {"event": event})
     if found.visibility != "private":
         note(_PUBLIC)
-    say(f"{'answered' if parent else 'asked'}: {clean(found.title)}, {event.id[:_SHORT]}")
+    say(f"{'answered' if parent else 'asked'}: {clean(found.title)}, {event_id[:_SHORT]}")
 
 
 @app.command(
@@ -123,27 +106,28 @@ def moderate(
         Decision, typer.Argument(metavar="DECISION", help="What becomes of it: " + ", ".join(Decision) + ".")
     ],
 ) -> None:
-    api, _ = caller_of(context).signing_api()
-    reference = plain_reference(api, session)
-    found = _named(api, reference, question)
-    api.post(session_path(reference, "questions", found.id, decision.value), {})
+    caller = caller_of(context)
+    podium = caller.signing()
+    reference = caller.run(plain_reference(podium, session))
+    found = caller.run(_named(podium, reference, question))
+    caller.run(podium.questions.decide(reference, found.id, decision.value))
     say(f"{decision.value}: {clean(found.text)}")
 
 
-def _named(api: Api, reference: str, beginning: str) -> Question:
-    listed = decode(api.get(session_path(reference, "questions")), QuestionList).questions
+async def _named(podium: PodiumClient, reference: str, beginning: str) -> QuestionOut:
+    listed = (await podium.questions.list(reference)).questions
     found = [one for one in listed if beginning and one.id.startswith(beginning.lower())]
     if len(found) != 1:
         raise InvalidInput(f"{len(found)} questions have an id that begins like that; see `podium questions`")
     return found[0]
 
 
-def _lines(one: Question) -> list[tuple[str, str, str, str, str]]:
+def _lines(one: QuestionOut) -> list[tuple[str, str, str, str, str]]:
     own = (one.id[:_SHORT], one.npub or one.pubkey, shown_time(one.created_at), _state(one), one.text)
     answers = [("", f"{answer.role}", shown_time(answer.created_at), "answer", answer.text) for answer in one.answers]
     return [own, *answers]
 
 
-def _state(one: Question) -> str:
+def _state(one: QuestionOut) -> str:
     marks = [one.state if one.state != "shown" else "", one.hold or "", "pinned" if one.pinned else ""]
     return ", ".join(mark for mark in marks if mark) or "shown"

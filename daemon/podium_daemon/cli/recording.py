@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 import typer
 from typer.core import TyperGroup
 
-from podium_daemon.cli.api_client import Api, decode, session_path
-from podium_daemon.cli.caller import caller_of
+from podium_daemon.cli.caller import Caller, caller_of
 from podium_daemon.cli.confirming import confirm
 from podium_daemon.cli.failures import CommandFailed
 from podium_daemon.cli.new_file import new_file, write_new_file
 from podium_daemon.cli.options import Json, SessionReference, Yes, helped
-from podium_daemon.cli.output import note, print_json, say, table
+from podium_daemon.cli.output import note, print_answer, say, table
 from podium_daemon.cli.session_reference import plain_reference
 from podium_daemon.cli.session_view import npub_or_hex
 from podium_daemon.cli.times import shown_length
-from podium_daemon.client.values import ConsentEvents, RecordingRun, Recordings
 from podium_protocol.events import Rejected, verify_json
+
+if TYPE_CHECKING:
+    from podium_daemon.api.recordings import ConsentEventsOut, RecordingRunOut, RecordingsOut
+    from podium_daemon.client import PodiumClient
+
+    Act = Callable[[PodiumClient, str], Coroutine[Any, Any, RecordingsOut]]
 
 _SHOW: Final = "show"
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A folder that does not exist yet.")]
@@ -50,8 +55,7 @@ app = typer.Typer(cls=_ShowsByDefault, no_args_is_help=True, help="Recordings an
     ),
 )
 def show(context: typer.Context, session: SessionReference, as_json: Json = False) -> None:
-    api, _ = caller_of(context).signing_api()
-    _print(api.get(session_path(plain_reference(api, session), "recording")), as_json=as_json)
+    _act(context, session, lambda podium, found: podium.recordings.list(found), as_json=as_json)
 
 
 @app.command(
@@ -78,8 +82,7 @@ def stop(context: typer.Context, session: SessionReference) -> None:
     help=helped("Make a recording that failed once more, out of its tracks.", "podium recording retry knots"),
 )
 def retry(context: typer.Context, session: SessionReference, as_json: Json = False) -> None:
-    api, _ = caller_of(context).signing_api()
-    _print(api.post(session_path(plain_reference(api, session), "recording", "retry"), {}), as_json=as_json)
+    _act(context, session, lambda podium, found: podium.recordings.retry(found), as_json=as_json)
 
 
 @app.command(
@@ -90,7 +93,7 @@ def retry(context: typer.Context, session: SessionReference, as_json: Json = Fal
     ),
 )
 def publish(context: typer.Context, session: SessionReference, as_json: Json = False) -> None:
-    _act(context, session, "publish", as_json=as_json)
+    _act(context, session, lambda podium, found: podium.recordings.publish(found), as_json=as_json)
 
 
 @app.command(
@@ -101,7 +104,7 @@ def publish(context: typer.Context, session: SessionReference, as_json: Json = F
     ),
 )
 def unpublish(context: typer.Context, session: SessionReference, as_json: Json = False) -> None:
-    _act(context, session, "unpublish", as_json=as_json)
+    _act(context, session, lambda podium, found: podium.recordings.unpublish(found), as_json=as_json)
 
 
 @app.command(
@@ -113,7 +116,7 @@ def unpublish(context: typer.Context, session: SessionReference, as_json: Json =
 )
 def delete(context: typer.Context, session: SessionReference, yes: Yes = False, as_json: Json = False) -> None:
     confirm(f"Delete the recordings of {session} for good?", yes=yes)
-    _act(context, session, "delete", as_json=as_json)
+    _act(context, session, lambda podium, found: podium.recordings.delete(found), as_json=as_json)
 
 
 @app.command(
@@ -124,10 +127,11 @@ def delete(context: typer.Context, session: SessionReference, yes: Yes = False, 
     ),
 )
 def export(context: typer.Context, session: SessionReference, folder: Folder) -> None:
-    api, _ = caller_of(context).signing_api()
-    reference = plain_reference(api, session)
-    consents = api.get(session_path(reference, "recording", "consents"))
-    runs = decode(api.get(session_path(reference, "recording")), Recordings).recordings
+    caller = caller_of(context)
+    podium = caller.signing()
+    reference = caller.run(plain_reference(podium, session))
+    consents = caller.run(podium.recordings.consents(reference))
+    runs = caller.run(podium.recordings.list(reference)).recordings
     try:
         folder.mkdir(mode=0o700)
     except OSError as error:
@@ -135,25 +139,27 @@ def export(context: typer.Context, session: SessionReference, folder: Folder) ->
     _save_consents(consents, folder)
     for run in runs:
         if run.sha256 is not None and run.url is not None:
-            _save(api, run, folder / f"{run.sha256}.webm")
+            _save(caller, podium, run, folder / f"{run.sha256}.webm")
 
 
-def _act(context: typer.Context, session: str, act: str, *, as_json: bool) -> None:
-    api, _ = caller_of(context).signing_api()
-    _print(api.post(session_path(plain_reference(api, session), "recording", act), {}), as_json=as_json)
+def _act(context: typer.Context, session: str, act: Act, *, as_json: bool) -> None:
+    caller = caller_of(context)
+    podium = caller.signing()
+    reference = caller.run(plain_reference(podium, session))
+    _print(caller.run(act(podium, reference)), as_json=as_json)
 
 
 def _switch(context: typer.Context, session: str, *, on: bool) -> None:
-    api, _ = caller_of(context).signing_api()
-    api.post(session_path(plain_reference(api, session), "room", "recording"), {"on": on})
+    caller = caller_of(context)
+    podium = caller.signing()
+    caller.run(podium.leading.record(caller.run(plain_reference(podium, session)), on=on))
     say("It is being recorded." if on else "It is not being recorded.")
 
 
-def _print(raw: bytes, *, as_json: bool) -> None:
+def _print(found: RecordingsOut, *, as_json: bool) -> None:
     if as_json:
-        print_json(decode(raw, dict))
+        print_answer(found)
         return
-    found = decode(raw, Recordings)
     if found.is_recording:
         say("It is being recorded now.")
     for pubkey in found.undecided:
@@ -175,25 +181,26 @@ def _print(raw: bytes, *, as_json: bool) -> None:
     )
 
 
-def _save_consents(raw: bytes, folder: Path) -> None:
+def _save_consents(found: ConsentEventsOut, folder: Path) -> None:
     """Write them as the daemon gave them, and say which of them do not verify: evidence is worth its signature."""
-    found = decode(raw, ConsentEvents)
-    write_new_file(folder / "consents.json", msgspec.json.format(raw, indent=2) + b"\n")
-    bad = [one for one in found.consents if isinstance(verify_json(bytes(one.event)), Rejected)]
+    from podium_daemon.api.base import whole
+
+    write_new_file(folder / "consents.json", msgspec.json.format(msgspec.json.encode(whole(found)), indent=2) + b"\n")
+    bad = [one for one in found.consents if isinstance(verify_json(one.event.model_dump_json().encode()), Rejected)]
     for one in bad:
         note(f"The answer of {npub_or_hex(one.pubkey)} has no good signature.")
     note(f"Wrote {len(found.consents)} signed answers to {folder / 'consents.json'}.")
 
 
-def _save(api: Api, run: RecordingRun, path: Path) -> None:
+def _save(caller: Caller, podium: PodiumClient, run: RecordingRunOut, path: Path) -> None:
     digest = hashlib.sha256()
     with new_file(path) as temporary, temporary.open("wb") as file:
 
-        def take(piece: bytes) -> None:
+        def keep(piece: bytes) -> None:
             digest.update(piece)
             file.write(piece)
 
-        api.download(run.url or "", f"/recordings/{run.sha256}.webm", take)
+        caller.run(podium.recordings.download(run, keep))
         if digest.hexdigest() != run.sha256:
             raise CommandFailed(f"what is at {run.url} is not the recording: its hash is another one")
     note(f"Wrote {path}.")

@@ -6,27 +6,28 @@ import asyncio
 import secrets
 import time
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import msgspec
 import typer
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidURI, WebSocketException
 
-from podium_daemon.cli.api_client import DaemonUnreachable, decode
 from podium_daemon.cli.caller import Caller, caller_of
 from podium_daemon.cli.failures import CommandFailed, Exit
 from podium_daemon.cli.options import Json, helped
 from podium_daemon.cli.output import print_json, table
 from podium_daemon.cli.times import shown_time
-from podium_daemon.client.values import Relay, Relays, Service
 from podium_daemon.config import Config
 from podium_daemon.keys.key_file import new_secret
 from podium_protocol import kinds, messages
+from podium_protocol.errors import RemoteProtocolError
 from podium_protocol.events import SignedEvent, UnsignedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.limits import MAX_FRAME_BYTES
 from podium_protocol.text import single_line
+
+if TYPE_CHECKING:
+    from podium_daemon.api.service import RelayOut
 
 _WITHIN: Final = 10.0  # seconds, as for an EOSE (docs/hardening.md)
 _GOODBYE: Final = 1.0
@@ -130,7 +131,7 @@ def check(context: typer.Context, as_json: Json = False) -> None:
         raise CommandFailed(
             "no relays are listed, and no daemon runs that would have its own: `podium run` starts one", Exit.NO_RELAY
         )
-    answers = asyncio.run(_probe_all(urls))
+    answers = caller.run(_probe_all(urls))
     if as_json:
         print_json({"relays": [_object(url, answers[url], known.get(url)) for url in urls]})
     else:
@@ -141,19 +142,22 @@ def check(context: typer.Context, as_json: Json = False) -> None:
         raise CommandFailed("no relay answers: correct their URLs, or list others", Exit.NO_RELAY)
 
 
-def _known_to_daemon(caller: Caller, config: Config) -> dict[str, Relay]:
+def _known_to_daemon(caller: Caller, config: Config) -> dict[str, RelayOut]:
+    from podium_daemon.client import DaemonUnreachable
+
     try:
-        raw = caller.api(config, None).get("/api/relays")
+        return {relay.url: relay for relay in caller.run(caller.daemon(config, None).relays())}
     except DaemonUnreachable:
         return {}
-    return {relay.url: relay for relay in decode(raw, Relays).relays}
 
 
 def _trouble_of_daemon(caller: Caller, config: Config) -> str | None:
     """Why the daemon sends nothing to any relay."""
+    from podium_daemon.client import ApiProblem, DaemonUnreachable
+
     try:
-        return decode(caller.api(config, None).get("/api/service"), Service).trouble
-    except (DaemonUnreachable, CommandFailed):
+        return caller.run(caller.daemon(config, None).service()).trouble
+    except (DaemonUnreachable, ApiProblem, RemoteProtocolError):
         return None
 
 
@@ -162,13 +166,13 @@ async def _probe_all(urls: Iterable[str]) -> dict[str, str | None]:
     return dict(zip(asked, await asyncio.gather(*map(probe, asked)), strict=True))
 
 
-def _row(url: str, trouble: str | None, known: Relay | None) -> tuple[object, ...]:
+def _row(url: str, trouble: str | None, known: RelayOut | None) -> tuple[object, ...]:
     if known is None:
         return url, _answers(trouble), None, None, None, None, None
     return url, _answers(trouble), known.state, known.pending, known.last_error, _refused(known), known.last_notice
 
 
-def _refused(relay: Relay) -> str:
+def _refused(relay: RelayOut) -> str:
     """What the relay takes from us or serves us no more, in its own words."""
     found = [f"{name}: {words}" for name, words in (relay.partial | relay.closed_subscriptions).items()]
     if (last := relay.last_refusal) is not None:
@@ -181,7 +185,7 @@ def _answers(trouble: str | None) -> str:
     return "yes" if trouble is None else f"no: {trouble}"
 
 
-def _object(url: str, trouble: str | None, known: Relay | None) -> dict[str, object]:
+def _object(url: str, trouble: str | None, known: RelayOut | None) -> dict[str, object]:
     refusal = None if known is None else known.last_refusal
     return {
         "url": url,
@@ -189,7 +193,7 @@ def _object(url: str, trouble: str | None, known: Relay | None) -> dict[str, obj
         "state": None if known is None else known.state,
         "pending": None if known is None else known.pending,
         "lastError": None if known is None else known.last_error,
-        "lastRefusal": None if refusal is None else msgspec.structs.asdict(refusal),
+        "lastRefusal": None if refusal is None else refusal.model_dump(),
         "lastNotice": None if known is None else known.last_notice,
         "closedSubscriptions": {} if known is None else known.closed_subscriptions,
         "partial": {} if known is None else known.partial,

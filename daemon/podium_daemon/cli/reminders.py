@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
-from podium_daemon.cli.api_client import decode, session_path
 from podium_daemon.cli.caller import caller_of
 from podium_daemon.cli.options import Json, SessionReference, helped
-from podium_daemon.cli.output import print_json, say, table
+from podium_daemon.cli.output import print_answer, say, table
 from podium_daemon.cli.session_reference import plain_reference
 from podium_daemon.cli.session_view import npub_or_hex
 from podium_daemon.cli.times import shown_time
-from podium_daemon.client.values import Reminder, Reminders
+
+if TYPE_CHECKING:
+    from podium_daemon.api.rsvps import ReminderOut
 
 app = typer.Typer()
 
@@ -25,12 +28,12 @@ app = typer.Typer()
     ),
 )
 def reminders(context: typer.Context, session: SessionReference, as_json: Json = False) -> None:
-    api, _ = caller_of(context).signing_api()
-    raw = api.get(session_path(plain_reference(api, session), "reminders"))
+    caller = caller_of(context)
+    podium = caller.signing()
+    ledger = caller.run(podium.reminders(caller.run(plain_reference(podium, session))))
     if as_json:
-        print_json(decode(raw, dict))
+        print_answer(ledger)
         return
-    ledger = decode(raw, Reminders)
     table(
         ("person", "message", "due", "state", "remarks"),
         (
@@ -45,7 +48,7 @@ def reminders(context: typer.Context, session: SessionReference, as_json: Json =
         say(f"{len(ledger.unreachable)} cannot be reached: they name no relays for private messages (kind 10050).")
 
 
-def _remarks(one: Reminder) -> str:
+def _remarks(one: ReminderOut) -> str:
     said = [f"{answer.relay}: {answer.said}" for answer in one.relays]
     tries = [f"{one.attempts} attempts"] if one.attempts > 1 else []
     return "; ".join([*([one.reason] if one.reason else []), *said, *tries])

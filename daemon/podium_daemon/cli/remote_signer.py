@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Final
 
 from podium_daemon.cli.options import pubkey_of
 from podium_daemon.cli.output import note
@@ -20,14 +20,13 @@ from podium_daemon.signers.known_bunkers import KnownBunker, KnownBunkers
 from podium_daemon.signers.remote_connection import PATIENCE, RemoteSignerConnection
 from podium_daemon.signers.signer import SignerUnavailable
 from podium_protocol.errors import InvalidInput
-from podium_protocol.events import Pubkey, SignedEvent, UnsignedEvent
+from podium_protocol.events import Pubkey, SignedEvent, UnsignedEvent, VerifiedEvent
 from podium_protocol.keys import SecretKey
 from podium_protocol.nips import nip42, nip46
 
 NAME: Final = "Podium"
 _GOODBYE_WITHIN: Final = 10.0  # seconds; a signer need not be there for us to forget it
 _SAY_EVERY: Final = 30.0  # seconds
-T = TypeVar("T")
 
 
 class TerminalListener:
@@ -44,82 +43,67 @@ class TerminalListener:
         )
 
 
-class _Line:
-    """A line to one signer, on a loop that runs while somebody waits for it."""
+@contextlib.asynccontextmanager
+async def _connected(
+    client: SecretKey, relays: Sequence[str], patience: float = PATIENCE
+) -> AsyncIterator[RemoteSignerConnection]:
+    """A connection to one signer over these relays."""
+    clock = SystemClock()
+    stop = Stop(clock)
 
-    def __init__(self, client: SecretKey, relays: Sequence[str], patience: float = PATIENCE) -> None:
-        self._runner = asyncio.Runner()
-        self._client = client
-        self._clock = SystemClock()
-        self._stop = Stop(self._clock)
-        self._mailboxes = Mailboxes(
-            [PoolRelay(url, dm=False) for url in relays], clock=self._clock, signer=self._sign_in
-        )
-        self._running: asyncio.Task[None] | None = None
-        self.signer = RemoteSignerConnection(
-            client,
-            self._mailboxes,
-            listener=TerminalListener(),
-            clock=self._clock,
-            random_bytes=secrets.token_bytes,
-            patience=patience,
+    async def sign_in(relay_url: str, challenge: str) -> SignedEvent:
+        return client.sign(
+            nip42.write_auth(client.pubkey, relay_url, challenge, int(clock.now())), secrets.token_bytes(32)
         )
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self._runner.run(self._beside_the_relays(work))
-
-    def close(self) -> None:
-        try:
-            self._runner.run(self._end())
-        finally:
-            self._runner.close()
-
-    async def _beside_the_relays(self, work: Coroutine[Any, Any, T]) -> T:
-        if self._running is None:
-            self._running = asyncio.create_task(self._mailboxes.run(self._stop))
-        return await work
-
-    async def _end(self) -> None:
-        self.signer.close()
-        self._stop.set()
-        if self._running is not None:
-            await self._running
-
-    async def _sign_in(self, relay_url: str, challenge: str) -> SignedEvent:
-        draft = nip42.write_auth(self._client.pubkey, relay_url, challenge, int(self._clock.now()))
-        return self._client.sign(draft, secrets.token_bytes(32))
+    mailboxes = Mailboxes([PoolRelay(url, dm=False) for url in relays], clock=clock, signer=sign_in)
+    connection = RemoteSignerConnection(
+        client,
+        mailboxes,
+        listener=TerminalListener(),
+        clock=clock,
+        random_bytes=secrets.token_bytes,
+        patience=patience,
+    )
+    running = asyncio.create_task(mailboxes.run(stop))
+    try:
+        yield connection
+    finally:
+        connection.close()
+        stop.set()
+        await running
 
 
 class RemoteSigner:
-    """A `CallerSigner` elsewhere. Opened at the first signature; `close` it at the end of the command."""
+    """A `Signer` elsewhere. Connected at the first signature; `close` it at the end of the command."""
 
     def __init__(self, known: KnownBunker) -> None:
         self._known = known
-        self._line: _Line | None = None
+        self._opened = contextlib.AsyncExitStack()
+        self._connection: RemoteSignerConnection | None = None
 
     @property
     def pubkey(self) -> Pubkey:
         return self._known.user
 
-    def sign(self, event: UnsignedEvent, _aux: bytes) -> SignedEvent:
+    async def sign(self, event: UnsignedEvent) -> VerifiedEvent:
         """Have `event` signed.
 
         Raises:
             SignerUnavailable: see `BunkerClient.sign`.
         """
-        if self._line is None:
-            self._line = _Line(self._known.client, self._known.relays)
-            self._line.run(self._line.signer.resume(self._known))
-        return self._line.run(self._line.signer.sign(event))
+        if self._connection is None:
+            opening = _connected(self._known.client, self._known.relays)
+            self._connection = await self._opened.enter_async_context(opening)
+            await self._connection.resume(self._known)
+        return await self._connection.sign(event)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Leave the relays, where they were ever joined."""
-        if self._line is not None:
-            self._line.close()
-            self._line = None
+        await self._opened.aclose()
 
 
-def find_signer(named: str, known: KnownBunkers) -> KnownBunker:
+async def find_signer(named: str, known: KnownBunkers) -> KnownBunker:
     """The signer that `--bunker` names: one that is connected, by its key or its URL, or a new one by its URL.
 
     The URL of one that is connected may name relays that are new: the signer moved, and is asked there too from now on.
@@ -131,14 +115,14 @@ def find_signer(named: str, known: KnownBunkers) -> KnownBunker:
     if named.strip().startswith("bunker://"):
         url = nip46.parse_bunker(named)
         found = known.get(url.signer)
-        return connect(url, known) if found is None else known.move(found, url.relays)
+        return await connect(url, known) if found is None else known.move(found, url.relays)
     found = known.get(pubkey_of(named, "--bunker"))
     if found is None:
         raise InvalidInput("--bunker: that signer is not connected: give its bunker:// URL once, see `podium signer`")
     return found
 
 
-def connect(url: nip46.BunkerUrl, known: KnownBunkers) -> KnownBunker:
+async def connect(url: nip46.BunkerUrl, known: KnownBunkers) -> KnownBunker:
     """Introduce a fresh client key to a signer, and keep it once the signer let it in.
 
     One that is connected, and names relays that are new, has moved: those are noted, and our key there stays.
@@ -151,16 +135,13 @@ def connect(url: nip46.BunkerUrl, known: KnownBunkers) -> KnownBunker:
         if (moved := known.move(found, url.relays)) != found:
             return moved
         raise InvalidInput("that signer is connected already: `podium signer forget` first, for a new connection")
-    line = _Line(new_secret(), url.relays)
-    try:
-        made = line.run(line.signer.connect(url, name=NAME))
-    finally:
-        line.close()
+    async with _connected(new_secret(), url.relays) as connection:
+        made = await connection.connect(url, name=NAME)
     known.add(made)
     return made
 
 
-def invite(
+async def invite(
     relays: Sequence[str], known: KnownBunkers, *, show: Callable[[str], None], patience: float = PATIENCE
 ) -> KnownBunker:
     """Wait for a signer that was shown our `nostrconnect://` URL, and keep the connection in the place of an older one.
@@ -170,26 +151,17 @@ def invite(
         KeyFileError: the connection cannot be kept.
     """
     client = new_secret()
-    line = _Line(client, relays, patience)
-    try:
-        made = line.run(_invited(line.signer, client, relays, show, patience))
-    finally:
-        line.close()
+    invitation = SignerInvitation(client, relays, name=NAME, random_bytes=secrets.token_bytes)
+    async with _connected(client, relays, patience) as connection:
+        saying = asyncio.create_task(_say_what_is_waited_for(patience))
+        try:
+            made = await connection.accept(invitation, relays, show)
+        finally:
+            saying.cancel()
     with contextlib.suppress(InvalidInput):  # there was none
         known.forget(made.signer)
     known.add(made)
     return made
-
-
-async def _invited(
-    line: RemoteSignerConnection, client: SecretKey, relays: Sequence[str], show: Callable[[str], None], patience: float
-) -> KnownBunker:
-    invitation = SignerInvitation(client, relays, name=NAME, random_bytes=secrets.token_bytes)
-    saying = asyncio.create_task(_say_what_is_waited_for(patience))
-    try:
-        return await line.accept(invitation, relays, show)
-    finally:
-        saying.cancel()
 
 
 async def _say_what_is_waited_for(patience: float) -> None:
@@ -200,16 +172,10 @@ async def _say_what_is_waited_for(patience: float) -> None:
         left -= _SAY_EVERY
 
 
-def say_goodbye(known: KnownBunker) -> None:
+async def say_goodbye(known: KnownBunker) -> None:
     """Tell a signer that this client will not come again, if it hears it."""
-    line = _Line(known.client, known.relays)
-    try:
+    async with _connected(known.client, known.relays) as connection:
         with contextlib.suppress(SignerUnavailable, TimeoutError):
-            line.run(asyncio.wait_for(_log_out(line.signer, known), _GOODBYE_WITHIN))
-    finally:
-        line.close()
-
-
-async def _log_out(line: RemoteSignerConnection, known: KnownBunker) -> None:
-    await line.resume(known)
-    await line.log_out()
+            async with asyncio.timeout(_GOODBYE_WITHIN):
+                await connection.resume(known)
+                await connection.log_out()

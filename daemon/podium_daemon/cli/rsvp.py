@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from podium_daemon.cli.api_client import decode, session_path
 from podium_daemon.cli.caller import caller_of
 from podium_daemon.cli.options import Json, SessionReference, helped
-from podium_daemon.cli.output import clean, note, print_json, say, table
+from podium_daemon.cli.output import clean, note, print_answers, say, table
 from podium_daemon.cli.session_reference import find_session, plain_reference
 from podium_daemon.cli.signing import sign_and_send
 from podium_daemon.cli.times import shown_time
-from podium_daemon.client.values import Draft, Rsvp, Rsvps
-from podium_protocol import kinds
+from podium_protocol.live.rsvp import RsvpStatus
+
+if TYPE_CHECKING:
+    from podium_daemon.api.rsvps import RsvpOut
 
 app = typer.Typer()
-
-
-class Status(StrEnum):
-    """The model's answers."""
-
-    CONFIRMED = "confirmed"
-    TENTATIVE = "tentative"
-    DECLINED = "declined"
-
-
-_ON_THE_WIRE = {Status.CONFIRMED: "accepted", Status.TENTATIVE: "tentative", Status.DECLINED: "declined"}  # NIP-52
 
 
 @app.command(
@@ -40,12 +29,15 @@ _ON_THE_WIRE = {Status.CONFIRMED: "accepted", Status.TENTATIVE: "tentative", Sta
     ),
 )
 def rsvp(
-    context: typer.Context, session: SessionReference, status: Annotated[Status, typer.Argument(help="Your answer.")]
+    context: typer.Context,
+    session: SessionReference,
+    status: Annotated[RsvpStatus, typer.Argument(help="Your answer.")],
 ) -> None:
-    api, secret = caller_of(context).signing_api()
-    found = find_session(api, session).value
-    draft = decode(api.post(session_path(found.naddr, "rsvp", "draft"), {"status": status.value}), Draft)
-    sign_and_send(api, secret, draft, [(kinds.RSVP, (("a", found.lesson_id), ("status", _ON_THE_WIRE[status])))])
+    caller = caller_of(context)
+    podium = caller.signing()
+    found = caller.run(find_session(podium, session))
+    draft = caller.run(podium.draft_rsvp(found, status))
+    caller.run(sign_and_send(podium, draft))
     if draft.notice:
         note(draft.notice)
     say(f"{status.value}: {clean(found.title)}, {shown_time(found.scheduled_at, found.timezone)}")
@@ -60,12 +52,12 @@ def rsvp(
     ),
 )
 def rsvps(context: typer.Context, session: SessionReference, as_json: Json = False) -> None:
-    api, _ = caller_of(context).signing_api()
-    raw = api.get(session_path(plain_reference(api, session), "rsvps"))
+    caller = caller_of(context)
+    podium = caller.signing()
+    rows = caller.run(podium.rsvps(caller.run(plain_reference(podium, session))))
     if as_json:
-        print_json(decode(raw, dict))
+        print_answers("rsvps", rows)
         return
-    rows = decode(raw, Rsvps).rsvps
     table(
         ("person", "answer", "when", "seat", "remarks"),
         ((one.npub, one.status, shown_time(one.rsvp_time), _seat(one), _remarks(one)) for one in rows),
@@ -73,11 +65,11 @@ def rsvps(context: typer.Context, session: SessionReference, as_json: Json = Fal
     )
 
 
-def _seat(one: Rsvp) -> str:
+def _seat(one: RsvpOut) -> str:
     return f"{one.seat or ''} {one.position}" if one.position is not None else one.seat or ""
 
 
-def _remarks(one: Rsvp) -> str:
+def _remarks(one: RsvpOut) -> str:
     remarks = {
         "answered for another time": one.needs_reconfirmation,
         "reminded": one.reminder_sent,

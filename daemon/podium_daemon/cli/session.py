@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from podium_daemon.cli import session_writing
-from podium_daemon.cli.api_client import ApiProblem, decode, session_path
 from podium_daemon.cli.caller import caller_of
 from podium_daemon.cli.confirming import confirm
 from podium_daemon.cli.options import Json, SessionReference, Yes, helped
-from podium_daemon.cli.output import clean, note, print_json, table
-from podium_daemon.cli.session_reference import find_session, list_sessions, plain_reference
+from podium_daemon.cli.output import clean, note, print_answers, table
+from podium_daemon.cli.session_reference import find_session, plain_reference
 from podium_daemon.cli.session_view import show_session
 from podium_daemon.cli.signing import sign_and_send
 from podium_daemon.cli.times import shown_time
-from podium_daemon.client.looking import Expectation
-from podium_daemon.client.values import Draft, PassedOvers
-from podium_protocol import kinds
+from podium_protocol.live.lifecycle import SessionState
+
+if TYPE_CHECKING:
+    from podium_daemon.api.sessions import SessionOut
+    from podium_daemon.client import PodiumClient
+
+    Order = Callable[[PodiumClient, str], Coroutine[Any, Any, SessionOut]]
 
 app = typer.Typer(no_args_is_help=True, help="Schedule sessions and run them.")
 app.add_typer(session_writing.app)
-
-
-class State(StrEnum):
-    """Where a session is."""
-
-    SCHEDULED = "scheduled"
-    ACTIVE = "active"
-    ENDED = "ended"
-    CANCELLED = "cancelled"
 
 
 @app.command(
@@ -41,13 +35,13 @@ class State(StrEnum):
 )
 def list_(
     context: typer.Context,
-    state: Annotated[State | None, typer.Option("--only", help="Only those in this state.")] = None,
+    state: Annotated[SessionState | None, typer.Option("--only", help="Only those in this state.")] = None,
     as_json: Json = False,
 ) -> None:
-    api = caller_of(context).reading_api()
-    found = list_sessions(api, state)
+    caller = caller_of(context)
+    found = caller.run(caller.reading().sessions(state))
     if as_json:
-        print_json({"sessions": [decode(one.raw, dict) for one in found]})
+        print_answers("sessions", found)
         return
     table(
         ("start", "state", "title", "confirmed", "session"),
@@ -59,7 +53,7 @@ def list_(
                 f"{one.counts.confirmed}" + (f" of {one.max_participants}" if one.max_participants else ""),
                 one.identifier,
             )
-            for one in (each.value for each in found)
+            for one in found
         ),
         empty="No sessions yet. `podium session create` schedules one.",
     )
@@ -70,15 +64,17 @@ def list_(
     help=helped("Show one session.", "podium session show naddr1...", "podium session show knots --json"),
 )
 def show(context: typer.Context, session: SessionReference, as_json: Json = False) -> None:
+    from podium_daemon.client import ApiProblem
+
     caller = caller_of(context)
     try:
-        found = find_session(caller.reading_api(), session)
+        found = caller.run(find_session(caller.reading(), session))
     except ApiProblem as problem:
         if problem.slug != "unknown-session" or caller.bunker_option is None:
             raise
-        api, _ = caller.signing_api()  # it may be a private one: to unsigned calls those are not there
-        found = find_session(api, session)
-    show_session(found.raw, as_json=as_json)
+        # it may be a private one: to unsigned calls those are not there
+        found = caller.run(find_session(caller.signing(), session))
+    show_session(found, as_json=as_json)
 
 
 @app.command(
@@ -92,10 +88,10 @@ def show(context: typer.Context, session: SessionReference, as_json: Json = Fals
     ),
 )
 def passed_over(context: typer.Context, as_json: Json = False) -> None:
-    api, _ = caller_of(context).signing_api()
-    raw = api.get("/api/sessions/passed-over")
+    caller = caller_of(context)
+    found = caller.run(caller.signing().passed_over())
     if as_json:
-        print_json(decode(raw, dict))
+        print_answers("events", found)
         return
     table(
         ("signed", "title", "session", "reason", ""),
@@ -107,7 +103,7 @@ def passed_over(context: typer.Context, as_json: Json = False) -> None:
                 one.reason,
                 "the revision before stays in force" if one.keeps else "",
             )
-            for one in decode(raw, PassedOvers).events
+            for one in found
         ),
         empty="Nothing was passed over.",
     )
@@ -121,7 +117,7 @@ def passed_over(context: typer.Context, as_json: Json = False) -> None:
     ),
 )
 def start(context: typer.Context, session: SessionReference, as_json: Json = False) -> None:
-    _command(context, session, "start", as_json=as_json)
+    _command(context, session, lambda podium, found: podium.start(found), as_json=as_json)
 
 
 @app.command(
@@ -129,7 +125,7 @@ def start(context: typer.Context, session: SessionReference, as_json: Json = Fal
     help=helped("End a session now. It can be opened again for a while.", "podium session end knots"),
 )
 def end(context: typer.Context, session: SessionReference, as_json: Json = False) -> None:
-    _command(context, session, "end", as_json=as_json)
+    _command(context, session, lambda podium, found: podium.end(found), as_json=as_json)
 
 
 @app.command(
@@ -139,7 +135,7 @@ def end(context: typer.Context, session: SessionReference, as_json: Json = False
     ),
 )
 def reopen(context: typer.Context, session: SessionReference, as_json: Json = False) -> None:
-    _command(context, session, "reopen", as_json=as_json)
+    _command(context, session, lambda podium, found: podium.reopen(found), as_json=as_json)
 
 
 @app.command(
@@ -157,16 +153,15 @@ def cancel(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    api, secret = caller_of(context).signing_api()
-    found = find_session(api, session).value
+    caller = caller_of(context)
+    podium = caller.signing()
+    found = caller.run(find_session(podium, session))
     if not yes:
         note(f"{clean(found.title)}, {shown_time(found.scheduled_at, found.timezone)}")
     confirm("Cancel this session for everybody?", yes=yes)
-    draft = decode(api.post(session_path(found.naddr, "cancel", "draft"), {"reason": reason}), Draft)
-    revision: Expectation = (kinds.SESSION, (("d", found.identifier), ("status", "cancelled")))
-    deletion: Expectation = (kinds.DELETION, (("a", found.lesson_id), ("k", str(kinds.SESSION))))
-    sign_and_send(api, secret, draft, [revision, deletion])
-    show_session(find_session(api, found.naddr).raw, as_json=as_json)
+    draft = caller.run(podium.draft_cancellation(found, reason))
+    caller.run(sign_and_send(podium, draft))
+    show_session(caller.run(podium.session(found.naddr)), as_json=as_json)
 
 
 @app.command(
@@ -178,14 +173,16 @@ def cancel(
     ),
 )
 def restore(context: typer.Context, session: SessionReference, as_json: Json = False) -> None:
-    api, secret = caller_of(context).signing_api()
-    found = find_session(api, session).value
-    draft = decode(api.post(session_path(found.naddr, "restore", "draft"), {}), Draft)
-    sign_and_send(api, secret, draft, [(kinds.SESSION, (("d", found.identifier), ("start", str(found.scheduled_at))))])
-    show_session(find_session(api, found.naddr).raw, as_json=as_json)
+    caller = caller_of(context)
+    podium = caller.signing()
+    found = caller.run(find_session(podium, session))
+    draft = caller.run(podium.draft_restoration(found))
+    caller.run(sign_and_send(podium, draft))
+    show_session(caller.run(podium.session(found.naddr)), as_json=as_json)
 
 
-def _command(context: typer.Context, session: str, name: str, *, as_json: bool) -> None:
-    api, _ = caller_of(context).signing_api()
-    raw = api.post(session_path(plain_reference(api, session), name), {})
-    show_session(raw, as_json=as_json)
+def _command(context: typer.Context, session: str, order: Order, *, as_json: bool) -> None:
+    caller = caller_of(context)
+    podium = caller.signing()
+    reference = caller.run(plain_reference(podium, session))
+    show_session(caller.run(order(podium, reference)), as_json=as_json)

@@ -3,39 +3,31 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import msgspec
-
-from podium_daemon.cli.api_client import Api, decode, session_path
-from podium_daemon.client.values import Session
 from podium_protocol.addresses import Address
 from podium_protocol.errors import InvalidInput
 from podium_protocol.nips import nip19
+
+if TYPE_CHECKING:
+    from podium_daemon.api.sessions import SessionOut
+    from podium_daemon.client import PodiumClient
 
 _ENTITY: Final = re.compile(r"(nostr:)?n(sec|cryptsec|pub|profile|event|addr|ote)1", re.IGNORECASE)
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._~-]{1,512}")
 
 
-class Found(msgspec.Struct, frozen=True):
-    """A session and the daemon's words for it."""
-
-    value: Session
-    raw: bytes
-
-
-def find_session(api: Api, reference: str) -> Found:
+async def find_session(podium: PodiumClient, reference: str) -> SessionOut:
     """The session named by naddr, address or the beginning of its `d`.
 
     Raises:
         InvalidInput: it names something else, or more than one.
-        CommandFailed: the daemon does not know it, or cannot be asked.
+        ApiProblem: the daemon does not know it.
     """
-    raw = api.get(session_path(plain_reference(api, reference)))
-    return Found(decode(raw, Session), raw)
+    return await podium.session(await plain_reference(podium, reference))
 
 
-def plain_reference(api: Api, reference: str) -> str:
+async def plain_reference(podium: PodiumClient, reference: str) -> str:
     """The reference in a form that no proxy and no router reads otherwise: an naddr, or plain characters.
 
     A path with escaped characters may be signed in one spelling and checked in another.
@@ -47,32 +39,11 @@ def plain_reference(api: Api, reference: str) -> str:
         return nip19.encode_naddr(nip19.parse_address(trimmed))
     if (address := Address.parse(trimmed)) is not None:
         return nip19.encode_naddr(address)
-    return trimmed if _PLAIN.fullmatch(trimmed) else _by_prefix(api, trimmed)
+    return trimmed if _PLAIN.fullmatch(trimmed) else await _by_prefix(podium, trimmed)
 
 
-def list_sessions(api: Api, state: str | None = None) -> list[Found]:
-    """All sessions by start, or those in one state, asked for part by part.
-
-    Raises:
-        CommandFailed: the daemon cannot be asked, or answers something else.
-    """
-    query = {} if state is None else {"state": state}
-    part = decode(api.get("/api/sessions", query), _Part)
-    raw = part.sessions
-    while part.next is not None and part.sessions:
-        part = decode(api.get("/api/sessions", {**query, "offset": str(part.next)}), _Part)
-        raw += part.sessions
-    return [Found(decode(bytes(one), Session), bytes(one)) for one in raw]
-
-
-class _Part(msgspec.Struct):
-    sessions: list[msgspec.Raw]
-    next: int | None = None
-
-
-def _by_prefix(api: Api, prefix: str) -> str:
-    sessions = [found.value for found in list_sessions(api)]
-    matching = [one for one in sessions if one.identifier.startswith(prefix)]
+async def _by_prefix(podium: PodiumClient, prefix: str) -> str:
+    matching = [one for one in await podium.sessions() if one.identifier.startswith(prefix)]
     exact = [one for one in matching if one.identifier == prefix]
     found = exact or matching
     if len(found) != 1:

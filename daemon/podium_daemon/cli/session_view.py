@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from podium_daemon.cli.api_client import decode
-from podium_daemon.cli.output import fields, print_json
+from typing import TYPE_CHECKING
+
+from podium_daemon.cli.output import fields, print_answer
 from podium_daemon.cli.times import shown_time
-from podium_daemon.client.values import Session
 from podium_protocol.events import pubkey_or_none
 from podium_protocol.nips.nip19 import encode_npub
 
+if TYPE_CHECKING:
+    from podium_daemon.api.sessions import SessionOut
 
-def show_session(raw: bytes, *, as_json: bool) -> None:
-    """Print the daemon's answer: as it is, or for people.
 
-    Raises:
-        CommandFailed: it is no session.
-    """
+def show_session(one: SessionOut, *, as_json: bool) -> None:
+    """Print a session: as the daemon gave it, or for people."""
     if as_json:
-        print_json(decode(raw, dict))
+        print_answer(one)
     else:
-        one = decode(raw, Session)
         fields(_rows(one))
 
 
-def _rows(one: Session) -> dict[str, object]:
+def _rows(one: SessionOut) -> dict[str, object]:
     zone = one.timezone
     return {
         "title": one.title,
@@ -48,19 +46,19 @@ def _rows(one: Session) -> dict[str, object]:
     }
 
 
-def _answers(one: Session) -> str:
+def _answers(one: SessionOut) -> str:
     counts = one.counts
     return f"{counts.confirmed} confirmed, {counts.tentative} tentative, {counts.declined} declined"
 
 
-def _seats(one: Session) -> str | None:
+def _seats(one: SessionOut) -> str | None:
     if one.max_participants is None:
         return None
     waiting = f", {one.waiting_count} waiting" if one.waiting_count else ""
     return f"{one.seats_taken} of {one.max_participants} taken{waiting}"
 
 
-def _rules(one: Session) -> str:
+def _rules(one: SessionOut) -> str:
     rules = {
         "RSVP required": one.requires_rsvp,
         "waiting room": one.waiting_room,

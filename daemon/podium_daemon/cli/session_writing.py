@@ -6,12 +6,11 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from podium_daemon.cli.api_client import decode, session_path
-from podium_daemon.cli.caller import caller_of
+from podium_daemon.cli.caller import Caller, caller_of
 from podium_daemon.cli.failures import CommandFailed
 from podium_daemon.cli.options import Json, SessionReference, helped, pubkey_of
 from podium_daemon.cli.output import note
@@ -19,16 +18,16 @@ from podium_daemon.cli.session_reference import find_session
 from podium_daemon.cli.session_view import show_session
 from podium_daemon.cli.signing import sign_and_send
 from podium_daemon.cli.times import checked_zone, minutes_of, start_of
-from podium_daemon.client.values import Draft, Session
 from podium_daemon.config.values import is_nip05
-from podium_protocol import kinds
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey
-from podium_protocol.live.session_spec import DEFAULT_LIMITS, RecordingAccess, Visibility
+from podium_protocol.live.session_spec import RecordingAccess, Visibility
 from podium_protocol.nips.nip19 import encode_npub
-from podium_protocol.tags import Tag
-from podium_protocol.text import single_line
 
+if TYPE_CHECKING:
+    from podium_daemon.api.base import Model
+
+M = TypeVar("M", bound="Model")
 Look = Callable[[str], Awaitable[Pubkey | None]]
 """From a NIP-05 name to its key, or None; raises OSError where there is no answer to go by."""
 
@@ -155,32 +154,35 @@ def create(
     identifier: Identifier = None,
     as_json: Json = False,
 ) -> None:
-    zone = checked_zone(tz)
-    wish = _given(
+    from podium_daemon.api.sessions import SessionDraftIn
+
+    caller, zone = caller_of(context), checked_zone(tz)
+    wish = _wish(
+        SessionDraftIn,
         title=title,
         summary=summary,
         description=description,
-        scheduledAt=start_of(at, zone, int(time.time())),
+        scheduled_at=start_of(at, zone, int(time.time())),
         duration=minutes_of(duration),
         timezone=zone,
-        maxParticipants=seats or None,
-        requiresRSVP=_is_required(rsvp),
-        waitingRoom=waiting_room,
-        allowRecording=record,
-        recordingAccess=recording_access,
-        attendance=attendance,
-        e2eeRequired=e2ee,
+        max_participants=seats or None,
+        requires_rsvp=_is_required(rsvp),
+        waiting_room=waiting_room,
+        allow_recording=record,
+        recording_access=_value(recording_access),
+        attendance=_value(attendance),
+        e2ee_required=e2ee,
         visibility="private" if private or e2ee else "public",
-        coHosts=_people(co_host, "--co-host"),
-        invited=_people(invite, "--invite"),
+        co_hosts=_people(caller, co_host, "--co-host"),
+        invited=_people(caller, invite, "--invite"),
         identifier=identifier,
     )
-    api, secret = caller_of(context).signing_api()
-    draft = decode(api.post("/api/sessions/draft", wish), Draft)
-    sign_and_send(api, secret, draft, [(kinds.SESSION, _asked_for(wish))])
+    podium = caller.signing()
+    draft = caller.run(podium.draft_session(wish))
+    caller.run(sign_and_send(podium, draft))
     if draft.notice:
         note(draft.notice)
-    show_session(find_session(api, draft.lesson_id).raw, as_json=as_json)
+    show_session(caller.run(podium.session(draft.lesson_id)), as_json=as_json)
 
 
 @app.command(
@@ -211,59 +213,55 @@ def edit(
     invite: Invited = None,
     as_json: Json = False,
 ) -> None:
-    api, secret = caller_of(context).signing_api()
-    before = find_session(api, session).value
+    from podium_daemon.api.sessions import SessionEditIn
+
+    caller = caller_of(context)
+    podium = caller.signing()
+    before = caller.run(find_session(podium, session))
     zone = checked_zone(tz or before.timezone)
-    wish = _given(
+    wish = _wish(
+        SessionEditIn,
         title=title,
         summary=summary,
         description=description,
-        scheduledAt=None if at is None else start_of(at, zone, int(time.time())),
+        scheduled_at=None if at is None else start_of(at, zone, int(time.time())),
         duration=None if duration is None else minutes_of(duration),
         timezone=None if tz is None else zone,
-        requiresRSVP=_is_required(rsvp),
-        waitingRoom=waiting_room,
-        allowRecording=record,
-        recordingAccess=recording_access,
-        attendance=attendance,
-        coHosts=_people(co_host, "--co-host"),
-        invited=_people(invite, "--invite"),
+        requires_rsvp=_is_required(rsvp),
+        waiting_room=waiting_room,
+        allow_recording=record,
+        recording_access=_value(recording_access),
+        attendance=_value(attendance),
+        co_hosts=_people(caller, co_host, "--co-host"),
+        invited=_people(caller, invite, "--invite"),
+        **({} if seats is None else {"max_participants": seats or None}),
     )
-    if seats is not None:
-        wish["maxParticipants"] = seats or None
-    if not wish:
+    if not wish.model_fields_set:
         raise InvalidInput("nothing to change: give at least one option, see `podium session edit --help`")
-    draft = decode(api.post(session_path(before.naddr, "draft"), wish), Draft)
-    expected = (("d", before.identifier), *_asked_for(_merged(before, wish)))
-    sign_and_send(api, secret, draft, [(kinds.SESSION, expected)])
-    show_session(find_session(api, before.naddr).raw, as_json=as_json)
+    draft = caller.run(podium.draft_edit(before, wish))
+    caller.run(sign_and_send(podium, draft))
+    show_session(caller.run(podium.session(before.naddr)), as_json=as_json)
 
 
-def _given(**fields: object) -> dict[str, object]:
-    return {name: value for name, value in fields.items() if value is not None}
+def _wish(model: type[M], **fields: object) -> M:
+    """A wish with what was given; an option that was left out stays out."""
+    from pydantic import ValidationError
+
+    given = {name: value for name, value in fields.items() if value is not None or name == "max_participants"}
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        flaws = error.errors(include_url=False, include_input=False)
+        raise CommandFailed("; ".join(f"{flaw['loc'][0]}: {flaw['msg']}" for flaw in flaws)) from None
+
+
+def _value(choice: StrEnum | None) -> str | None:
+    return None if choice is None else choice.value
 
 
 def _is_required(rsvp: RsvpPolicy | None) -> bool | None:
     return None if rsvp is None else rsvp is RsvpPolicy.REQUIRED
 
 
-def _people(texts: list[str] | None, option: str) -> object:
-    return asyncio.run(named_people(texts, option)) if texts else None
-
-
-def _merged(before: Session, wish: dict[str, object]) -> dict[str, object]:
-    """What the next revision must say: the duration alone moves the end too, and private it stays."""
-    known = {"title": before.title, "scheduledAt": before.scheduled_at, "duration": before.duration}
-    return known | {"visibility": before.visibility} | wish
-
-
-def _asked_for(wish: dict[str, object]) -> tuple[Tag, ...]:
-    begins, minutes = wish["scheduledAt"], wish["duration"]
-    assert isinstance(begins, int)
-    assert isinstance(minutes, int)
-    title = single_line(str(wish["title"]), DEFAULT_LIMITS.max_title)  # as it is written into the event
-    private = (("visibility", "private"),) if wish.get("visibility") == "private" else ()
-    # sealed in any case where the session is private
-    sealed = "private" if private else wish.get("attendance")
-    attendance = (("attendance", str(sealed)),) if sealed else ()
-    return (("title", title), ("start", str(begins)), ("end", str(begins + minutes * 60)), *private, *attendance)
+def _people(caller: Caller, texts: list[str] | None, option: str) -> Sequence[Pubkey] | None:
+    return caller.run(named_people(texts, option)) if texts else None

@@ -62,10 +62,11 @@ def connect(
     from podium_daemon.cli import remote_signer
 
     if bunker is not None:
-        made = remote_signer.connect(nip46.parse_bunker(bunker), caller.bunkers())
+        made = caller.run(remote_signer.connect(nip46.parse_bunker(bunker), caller.bunkers()))
     else:
         relays = _relays(caller, relay or [])
-        made = remote_signer.invite(relays, caller.bunkers(), show=_Shower(relays), patience=minutes * 60.0)
+        patience = minutes * 60.0
+        made = caller.run(remote_signer.invite(relays, caller.bunkers(), show=_Shower(relays), patience=patience))
     rows = {"signer": nip19.encode_npub(made.signer), "user": nip19.encode_npub(made.user)}
     if as_json:
         print_json({**rows, "relays": list(made.relays)})
@@ -109,13 +110,13 @@ def forget(
     for_service: ForService = False,
     yes: Yes = False,
 ) -> None:
-    from podium_daemon.cli import remote_signer, service_signer
+    from podium_daemon.cli import remote_signer
 
     caller = caller_of(context)
     if for_service or signer is not None:
         confirm("Forget this signer? Connecting it again takes its QR code or bunker:// URL.", yes=yes)
     if for_service:
-        service_signer.take_back(caller.signing_api()[0])
+        caller.run(caller.signing().left_signer.take_back())
         say("the service has no signer of yours any more")
         return
     if signer is None:
@@ -124,7 +125,7 @@ def forget(
     known = bunkers.get(pubkey)
     bunkers.forget(pubkey)  # first: the key goes, whether the signer hears of it or not (NIP-46, "logout")
     if known is not None:
-        remote_signer.say_goodbye(known)
+        caller.run(remote_signer.say_goodbye(known))
     say(f"forgotten: {nip19.encode_npub(pubkey)}")
 
 
@@ -149,7 +150,7 @@ class _Shower:
 def _leave(caller: Caller, bunker: str | None, *, as_json: bool) -> None:
     from podium_daemon.cli import service_signer
 
-    left = service_signer.leave(caller.api(caller.config(), None), bunker)
+    left = service_signer.leave(caller, bunker)
     if as_json:
         print_json({"user": left.npub})
     else:
@@ -164,13 +165,11 @@ def _connected(caller: Caller) -> list[dict[str, list[str] | str]]:
 
 
 def _left(caller: Caller) -> list[dict[str, list[str] | str]]:
-    from podium_daemon.cli import service_signer
-
-    api, signer = caller.signing_api()
-    left = service_signer.left_by(api)
-    if left.signer is None:
+    podium = caller.signing()
+    left = caller.run(podium.left_signer.show())
+    if left.signer is None or podium.pubkey is None:
         return []
-    return [{"signer": left.signer, "user": nip19.encode_npub(signer.pubkey), "relays": left.relays}]
+    return [{"signer": left.signer, "user": nip19.encode_npub(podium.pubkey), "relays": list(left.relays)}]
 
 
 def _read_url() -> str:

@@ -3,11 +3,12 @@
 `async with PodiumClient("http://127.0.0.1:7448", secret) as podium: await podium.sessions()`
 """
 
+from podium_daemon.api.sessions import SessionDraftIn as SessionWish
+from podium_daemon.api.sessions import SessionEditIn as SessionChanges
 from podium_daemon.client.errors import ApiProblem, DaemonUnreachable, DraftRefused, StillWaiting, TurnedAway
 from podium_daemon.client.hook import LiveSessionContent, LiveSessionHook, LiveSessionView
 from podium_daemon.client.podium import PodiumClient
 from podium_daemon.client.seat import RoomSeat
-from podium_daemon.client.wishes import SessionChanges, SessionWish
 
 __all__ = [
     "ApiProblem",

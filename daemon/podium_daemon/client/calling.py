@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import msgspec
-
+from podium_daemon.api.attendance import ManualAttendanceOut
+from podium_daemon.api.recordings import RecordingOut
+from podium_daemon.api.rooms import ConferenceConfigIn, ConferenceDetailsOut, ConferenceRoomOut
+from podium_daemon.api.sessions import SessionOut
 from podium_daemon.client.transport import Transport, session_path
-from podium_daemon.client.values import ConferenceDetails, LiveSessionRoom, ManualAttendance, Recording, Session
 from podium_protocol.events import Pubkey
 
 
-class TrainingConferenceConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class TrainingConferenceConfig(ConferenceConfigIn):
     """The model's "Conference Configuration". The daemon agrees to what the instructor signed, and to nothing else."""
 
-    name: str
-    waiting_room: bool
-    allow_recording: bool
-    e2ee_required: bool
-    instructor_pubkey: str
-    max_participants: int | None = None
-
     @classmethod
-    def of(cls, session: Session) -> TrainingConferenceConfig:
+    def of(cls, session: SessionOut) -> TrainingConferenceConfig:
         """As the session says."""
         return cls(
             name=session.title,
@@ -50,25 +44,25 @@ class TrainingCalling:
         """Call through this transport."""
         self._transport = transport
 
-    async def create_live_session(self, lesson: Lesson, config: TrainingConferenceConfig) -> LiveSessionRoom:
+    async def create_live_session(self, lesson: Lesson, config: TrainingConferenceConfig) -> ConferenceRoomOut:
         """The session's room and join page; a second time gives the same."""
-        return await self._transport.post(session_path(lesson.lesson_id, "conference"), LiveSessionRoom, config)
+        return await self._transport.post(session_path(lesson.lesson_id, "conference"), ConferenceRoomOut, config)
 
     async def start_live_session(self, lesson_id: str) -> None:
         """Open the room, start the session, send the join links."""
-        await self._transport.post(session_path(lesson_id, "conference", "start"), ConferenceDetails)
+        await self._transport.post(session_path(lesson_id, "conference", "start"), ConferenceDetailsOut)
 
     async def end_live_session(self, lesson_id: str) -> str | None:
         """End it; the recording's address, or None while there is none."""
-        return (await self._transport.post(session_path(lesson_id, "conference", "end"), Recording)).recording_url
+        return (await self._transport.post(session_path(lesson_id, "conference", "end"), RecordingOut)).recording_url
 
     async def track_live_attendance(
         self, lesson_id: str, pubkey: Pubkey, joined_at: int, left_at: int | None = None, *, note: str = ""
     ) -> None:
         """Vouch for somebody's time in Unix seconds; the same interval twice counts once."""
         body = {"pubkey": pubkey, "joinedAt": joined_at, "leftAt": left_at, "note": note}
-        await self._transport.post(session_path(lesson_id, "attendance", "manual"), ManualAttendance, body)
+        await self._transport.post(session_path(lesson_id, "attendance", "manual"), ManualAttendanceOut, body)
 
-    async def get_conference_details(self, lesson_id: str) -> ConferenceDetails:
+    async def get_conference_details(self, lesson_id: str) -> ConferenceDetailsOut:
         """The room, whether the session is live, how many people are in it."""
-        return await self._transport.get(session_path(lesson_id, "conference"), ConferenceDetails)
+        return await self._transport.get(session_path(lesson_id, "conference"), ConferenceDetailsOut)

@@ -6,7 +6,16 @@ from podium_protocol.errors import PodiumError, RemoteProtocolError
 
 
 class DaemonUnreachable(PodiumError):
-    """Nobody answers at the daemon's address, or the connection broke: it is not known whether the call was done."""
+    """No answer from the daemon's address, or the connection broke: it is not known whether the call was done.
+
+    Args:
+        text: what happened.
+        is_closed: nothing could be connected to, so the call was not done.
+    """
+
+    def __init__(self, text: str, *, is_closed: bool = False) -> None:
+        super().__init__(text)
+        self.is_closed = is_closed
 
 
 class ApiProblem(PodiumError):

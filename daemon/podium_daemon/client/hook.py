@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from podium_daemon.client.seat import RoomMessage, RoomSeat
-from podium_daemon.client.values import Attendance, Rsvp, Session
+from podium_daemon.api.attendance import AttendanceOut
+from podium_daemon.api.rsvps import RsvpOut
+from podium_daemon.api.sessions import SessionOut
+from podium_daemon.client.seat import RoomSeat
 from podium_protocol.errors import PodiumError
-from podium_protocol.events import Pubkey
 from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.rsvp import RsvpStatus
+
+if TYPE_CHECKING:
+    from podium_daemon.client.podium import PodiumClient
 
 
 def _model_name(field: str) -> str:
@@ -38,7 +42,7 @@ class LiveSessionContent(
 class LiveSessionView(msgspec.Struct, frozen=True, kw_only=True, rename=_model_name):
     """What the model's hook returns, without its functions. `time_until_start` and `attendance_duration` in seconds."""
 
-    lesson: Session | None = None
+    lesson: SessionOut | None = None
     content: LiveSessionContent | None = None
     is_loading: bool = True
     error: str | None = None
@@ -54,47 +58,10 @@ class LiveSessionView(msgspec.Struct, frozen=True, kw_only=True, rename=_model_n
     recording_url: str | None = None
 
 
-class HookClient(Protocol):
-    """What the hook needs of a client."""
-
-    @property
-    def pubkey(self) -> Pubkey | None:
-        """Who calls."""
-        ...
-
-    async def session(self, reference: str) -> Session:
-        """One session."""
-        ...
-
-    async def rsvps(self, reference: str) -> tuple[Rsvp, ...]:
-        """Answers."""
-        ...
-
-    async def attendance(self, reference: str) -> tuple[Attendance, ...]:
-        """Attendance."""
-        ...
-
-    async def rsvp(self, reference: str, status: RsvpStatus) -> None:
-        """Answer."""
-        ...
-
-    async def join(
-        self,
-        reference: str,
-        *,
-        consent: bool | None = None,
-        device: str | None = None,
-        patience: float = 15.0,
-        heard: Callable[[RoomMessage], None] = ...,
-    ) -> RoomSeat:
-        """Sit down."""
-        ...
-
-
 class LiveSessionHook:
     """`view` is the newest value; `refresh` asks the daemon. Made by `PodiumClient.live_session`."""
 
-    def __init__(self, client: HookClient, reference: str, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, client: PodiumClient, reference: str, *, now: Callable[[], float] = time.time) -> None:
         """Look at one session through a client."""
         self._client = client
         self._reference = reference
@@ -132,7 +99,7 @@ class LiveSessionHook:
             await seat.leave()
         await self.refresh()
 
-    async def _own(self, session: Session) -> tuple[Rsvp | None, Attendance | None]:
+    async def _own(self, session: SessionOut) -> tuple[RsvpOut | None, AttendanceOut | None]:
         me = self._client.pubkey
         if me is None:
             return None, None
@@ -141,7 +108,7 @@ class LiveSessionHook:
         own = next((one for one in rsvps if one.pubkey == me), None)
         return own, next((one for one in rows if one.pubkey == me), None)
 
-    def _viewed(self, session: Session, rsvp: Rsvp | None, attendance: Attendance | None) -> LiveSessionView:
+    def _viewed(self, session: SessionOut, rsvp: RsvpOut | None, attendance: AttendanceOut | None) -> LiveSessionView:
         is_scheduled, is_live = session.state == SessionState.SCHEDULED, session.state == SessionState.ACTIVE
         return LiveSessionView(
             lesson=session,
@@ -160,7 +127,7 @@ class LiveSessionHook:
         )
 
 
-def _content(session: Session) -> LiveSessionContent:
+def _content(session: SessionOut) -> LiveSessionContent:
     return LiveSessionContent(
         scheduled_at=session.scheduled_at,
         duration=session.duration,

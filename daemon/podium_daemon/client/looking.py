@@ -7,12 +7,36 @@ from typing import Final
 
 from podium_protocol import kinds, tags
 from podium_protocol.events import Pubkey, UnsignedEvent
+from podium_protocol.live.session_spec import DEFAULT_LIMITS
 from podium_protocol.tags import Tag
+from podium_protocol.text import single_line
 
 _MAX_SKEW: Final = 600  # a later revision may be dated a second or more ahead; nobody accepts ten minutes
 
 Expectation = tuple[int, Sequence[Tag]]
 """The kind of one event, and tags it must have with exactly these values and no other."""
+
+
+def revision_tags(
+    title: str, begins: int, minutes: int | None, *, private: bool, attendance: str | None
+) -> tuple[Tag, ...]:
+    """The tags that a revision of a session must have, exactly.
+
+    Args:
+        title: as it was asked for.
+        begins: Unix seconds.
+        minutes: its length; None where the end stays as it was.
+        private: only people who are named may see it.
+        attendance: what was asked for of the records; those of a private session are sealed in any case.
+    """
+    found = [("title", single_line(title, DEFAULT_LIMITS.max_title)), ("start", str(begins))]  # as they are written
+    if minutes is not None:
+        found.append(("end", str(begins + minutes * 60)))
+    if private:
+        found += [("visibility", "private"), ("attendance", "private")]
+    elif attendance is not None:
+        found.append(("attendance", attendance))
+    return tuple(found)
 
 
 def flaw_of(events: Sequence[UnsignedEvent], expected: Sequence[Expectation], author: Pubkey, now: int) -> str | None:

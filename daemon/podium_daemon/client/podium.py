@@ -5,47 +5,42 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, Self
+from typing import Self
 from urllib.parse import urlsplit
 
-from msgspec import UNSET
-
+from podium_daemon.api.attendance import AttendanceOut, AttendancesOut
+from podium_daemon.api.rooms import ChallengeOut, JoinOut, RoomOut
+from podium_daemon.api.rsvps import RemindersOut, RsvpOut, RsvpsOut
+from podium_daemon.api.service import RelayOut, RelaysOut, ServiceOut
+from podium_daemon.api.sessions import (
+    AcceptedEvent,
+    CalendarOut,
+    DraftOut,
+    EventsOut,
+    PassedOverOut,
+    PassedOversOut,
+    SessionDraftIn,
+    SessionEditIn,
+    SessionOut,
+    SessionsOut,
+)
 from podium_daemon.client.calling import TrainingCalling
 from podium_daemon.client.errors import DraftRefused
 from podium_daemon.client.hook import LiveSessionHook
-from podium_daemon.client.looking import Expectation, flaw_of
+from podium_daemon.client.left_signer import LeftSigner
+from podium_daemon.client.looking import Expectation, flaw_of, revision_tags
 from podium_daemon.client.questions import LiveQuestions, RoomLeading
+from podium_daemon.client.recordings import LiveRecordings
 from podium_daemon.client.seat import RoomMessage, RoomSeat
 from podium_daemon.client.transport import Transport, session_path
-from podium_daemon.client.values import (
-    Accepted,
-    AcceptedEvents,
-    Attendance,
-    Attendances,
-    Calendar,
-    Challenge,
-    Draft,
-    Relay,
-    Relays,
-    Reminders,
-    Room,
-    Rsvp,
-    Rsvps,
-    Service,
-    Session,
-    Sessions,
-    Ticket,
-)
-from podium_daemon.client.wishes import SessionChanges, SessionWish, tags_of
+from podium_daemon.signers.signer import Signer
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
-from podium_protocol.errors import RemoteProtocolError
-from podium_protocol.events import Pubkey, SignedEvent
+from podium_protocol.errors import InvalidInput, RemoteProtocolError
+from podium_protocol.events import Pubkey, SignedEvent, UnsignedEvent
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.join_proof import Consent, write_join_proof
 from podium_protocol.live.rsvp import RsvpStatus
-
-_PRIVATE: Final = ("visibility", "private")
 
 
 class PodiumClient:
@@ -58,7 +53,7 @@ class PodiumClient:
     def __init__(
         self,
         base_url: str,
-        secret: SecretKey | None = None,
+        secret: SecretKey | Signer | None = None,
         *,
         signed_url: str | None = None,
         now: Callable[[], float] = time.time,
@@ -68,7 +63,7 @@ class PodiumClient:
 
         Args:
             base_url: scheme, host and port of the daemon.
-            secret: signs every call; it stays here.
+            secret: signs every call; it stays here. Or a signer elsewhere.
             signed_url: the daemon's `web.public_url`, where that is another (a tunnel, a proxy).
             now: wall clock, Unix seconds.
             random_bytes: unguessable bytes.
@@ -83,6 +78,10 @@ class PodiumClient:
         """Questions and answers."""
         self.leading = RoomLeading(self._transport)
         """Raised hands, mute-all, recording."""
+        self.recordings = LiveRecordings(self._transport)
+        """Recordings and the consents to them."""
+        self.left_signer = LeftSigner(self._transport)
+        """The signer that the caller leaves with the service."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -97,53 +96,66 @@ class PodiumClient:
     @property
     def pubkey(self) -> Pubkey | None:
         """Who calls, or None."""
-        secret = self._transport.secret
-        return None if secret is None else secret.pubkey
+        return self._transport.pubkey
+
+    @property
+    def signed_url(self) -> str:
+        """The address that logins name."""
+        return self._transport.signed_url
 
     # -- looking
 
-    async def service(self) -> Service:
+    async def service(self) -> ServiceOut:
         """What the service is."""
-        return await self._transport.get("/api/service", Service)
+        return await self._transport.get("/api/service", ServiceOut)
 
-    async def relays(self) -> tuple[Relay, ...]:
+    async def relays(self) -> tuple[RelayOut, ...]:
         """Its relays as they stand."""
-        return (await self._transport.get("/api/relays", Relays)).relays
+        return (await self._transport.get("/api/relays", RelaysOut)).relays
 
-    async def sessions(self, state: str | None = None) -> tuple[Session, ...]:
+    async def sessions(self, state: str | None = None) -> tuple[SessionOut, ...]:
         """All sessions by start, or those in one state."""
         query = {} if state is None else {"state": state}
-        found = await self._transport.get("/api/sessions", Sessions, query)
+        found = await self._transport.get("/api/sessions", SessionsOut, query)
         sessions = found.sessions
         while found.next is not None and found.sessions:
-            found = await self._transport.get("/api/sessions", Sessions, {**query, "offset": str(found.next)})
+            found = await self._transport.get("/api/sessions", SessionsOut, {**query, "offset": str(found.next)})
             sessions += found.sessions
         return sessions
 
-    async def session(self, reference: str) -> Session:
+    async def session(self, reference: str) -> SessionOut:
         """One session."""
-        return await self._transport.get(session_path(reference), Session)
+        return await self._transport.get(session_path(reference), SessionOut)
 
-    async def rsvps(self, reference: str) -> tuple[Rsvp, ...]:
+    async def passed_over(self) -> tuple[PassedOverOut, ...]:
+        """What instructors signed elsewhere and is no session here, newest first."""
+        return (await self._transport.get("/api/sessions/passed-over", PassedOversOut)).events
+
+    async def rsvps(self, reference: str) -> tuple[RsvpOut, ...]:
         """Everybody's answers for those who lead, one's own for others."""
-        return (await self._transport.get(session_path(reference, "rsvps"), Rsvps)).rsvps
+        return (await self._transport.get(session_path(reference, "rsvps"), RsvpsOut)).rsvps
 
-    async def attendance(self, reference: str) -> tuple[Attendance, ...]:
+    async def attendance(self, reference: str) -> tuple[AttendanceOut, ...]:
         """Everybody's attendance for those who lead, one's own for others."""
-        return (await self._transport.get(session_path(reference, "attendance"), Attendances)).attendance
+        return (await self._transport.get(session_path(reference, "attendance"), AttendancesOut)).attendance
 
-    async def reminders(self, reference: str) -> Reminders:
+    async def attendance_csv(self, reference: str, *, intervals: bool = False) -> bytes:
+        """The same as a table: one row a person, or one a stay."""
+        query = {"format": "csv-intervals" if intervals else "csv"}
+        return await self._transport.get_raw(session_path(reference, "attendance"), query)
+
+    async def reminders(self, reference: str) -> RemindersOut:
         """What became of each message."""
-        return await self._transport.get(session_path(reference, "reminders"), Reminders)
+        return await self._transport.get(session_path(reference, "reminders"), RemindersOut)
 
-    async def room(self, reference: str) -> Room:
+    async def room(self, reference: str) -> RoomOut:
         """Who is in the room; people are shown to leaders."""
-        return await self._transport.get(session_path(reference, "room"), Room)
+        return await self._transport.get(session_path(reference, "room"), RoomOut)
 
     async def calendar(self, *, revoke: bool = False) -> str:
         """The secret address of the caller's calendar; `revoke` makes those given out before worthless."""
         path = "/api/calendar/revoke" if revoke else "/api/calendar"
-        return (await self._transport.post(path, Calendar)).url
+        return (await self._transport.post(path, CalendarOut)).url
 
     def live_session(self, reference: str) -> LiveSessionHook:
         """The model's `useLiveSession` for one session."""
@@ -151,98 +163,116 @@ class PodiumClient:
 
     # -- drafts: the daemon composes, we look, sign and hand in
 
-    async def draft_session(self, wish: SessionWish) -> Draft:
+    async def draft_session(self, wish: SessionDraftIn) -> DraftOut:
         """A first revision to sign; raises `DraftRefused` if it is not what was asked for."""
-        draft = await self._transport.post("/api/sessions/draft", Draft, wish)
-        wanted = tags_of(wish.title, wish.scheduled_at, wish.duration)
+        draft = await self._transport.post("/api/sessions/draft", DraftOut, wish)
         own = (("d", wish.identifier),) if wish.identifier else ()
-        is_private = wish.e2ee_required or wish.visibility == _PRIVATE[1]
-        return self._looked_at(draft, [(kinds.SESSION, (*own, *wanted, *((_PRIVATE,) if is_private else ())))])
+        is_private = wish.e2ee_required or wish.visibility == "private"
+        wanted = revision_tags(
+            wish.title, wish.scheduled_at, wish.duration, private=is_private, attendance=wish.attendance
+        )
+        return self._looked_at(draft, [(kinds.SESSION, (*own, *wanted))])
 
-    async def draft_edit(self, reference: str, changes: SessionChanges) -> Draft:
+    async def draft_edit(self, reference: str | SessionOut, changes: SessionEditIn) -> DraftOut:
         """The next revision to sign; raises as `draft_session`."""
-        before = await self.session(reference)
-        draft = await self._transport.post(session_path(before.naddr, "draft"), Draft, changes)
-        title = before.title if changes.title is UNSET else changes.title
-        begins = before.scheduled_at if changes.scheduled_at is UNSET else changes.scheduled_at
-        wanted = tags_of(title, begins, before.duration if changes.duration is UNSET else changes.duration)
-        if changes.scheduled_at is UNSET and changes.duration is UNSET:
-            wanted = wanted[:2]  # an end that is no whole number of minutes away stays as it is
-        if before.visibility == _PRIVATE[1]:
-            wanted = (*wanted, _PRIVATE)
+        before = await self._transport.session(reference)
+        draft = await self._transport.post(session_path(before.naddr, "draft"), DraftOut, changes)
+        begins = before.scheduled_at if changes.scheduled_at is None else changes.scheduled_at
+        minutes = before.duration if changes.duration is None else changes.duration
+        wanted = revision_tags(
+            before.title if changes.title is None else changes.title,
+            begins,
+            # an end that is no whole number of minutes away stays as it is
+            None if changes.scheduled_at is None and changes.duration is None else minutes,
+            private=before.visibility == "private",
+            attendance=changes.attendance,
+        )
         return self._looked_at(draft, [(kinds.SESSION, (("d", before.identifier), *wanted))])
 
-    async def draft_cancellation(self, reference: str, reason: str = "") -> Draft:
+    async def draft_cancellation(self, reference: str | SessionOut, reason: str = "") -> DraftOut:
         """The cancelled revision and its deletion; raises as `draft_session`."""
-        before = await self.session(reference)
-        draft = await self._transport.post(session_path(before.naddr, "cancel", "draft"), Draft, {"reason": reason})
+        before = await self._transport.session(reference)
+        draft = await self._transport.post(session_path(before.naddr, "cancel", "draft"), DraftOut, {"reason": reason})
         revision: Expectation = (kinds.SESSION, (("d", before.identifier), ("status", "cancelled")))
         deletion: Expectation = (kinds.DELETION, (("a", before.lesson_id), ("k", str(kinds.SESSION))))
         return self._looked_at(draft, [revision, deletion])
 
-    async def draft_rsvp(self, reference: str, status: RsvpStatus) -> Draft:
+    async def draft_restoration(self, reference: str | SessionOut) -> DraftOut:
+        """The revision that takes a cancellation back; raises as `draft_session`."""
+        before = await self._transport.session(reference)
+        draft = await self._transport.post(session_path(before.naddr, "restore", "draft"), DraftOut)
+        wanted = (("d", before.identifier), ("start", str(before.scheduled_at)))
+        return self._looked_at(draft, [(kinds.SESSION, wanted)])
+
+    async def draft_rsvp(self, reference: str | SessionOut, status: RsvpStatus) -> DraftOut:
         """The caller's answer; raises as `draft_session`."""
-        session = await self.session(reference)
+        session = await self._transport.session(reference)
         body = {"status": status.value}
-        draft = await self._transport.post(session_path(session.naddr, "rsvp", "draft"), Draft, body)
+        draft = await self._transport.post(session_path(session.naddr, "rsvp", "draft"), DraftOut, body)
         return self._looked_at(draft, [(kinds.RSVP, (("a", session.lesson_id), ("status", status.wire)))])
 
-    def sign(self, draft: Draft) -> tuple[SignedEvent, ...]:
+    async def sign(self, draft: DraftOut) -> tuple[SignedEvent, ...]:
         """Sign its events, in their order.
 
         Raises:
-            DraftRefused: one is by another author.
+            DraftRefused: one is by another author, or no event.
             LocalProtocolError: this client has no key.
+            SignerUnavailable: a signer elsewhere did not sign.
         """
-        if any(event.pubkey != self.pubkey for event in draft.events if self.pubkey is not None):
+        events = _events_of(draft)
+        if any(event.pubkey != self.pubkey for event in events if self.pubkey is not None):
             raise DraftRefused("the draft has an event of another author than this key. Nothing was signed")
-        return tuple(self._transport.sign(event) for event in draft.events)
+        return tuple([await self._transport.sign(event) for event in events])
 
-    async def submit(self, events: Sequence[SignedEvent]) -> tuple[Accepted, ...]:
+    async def submit(self, events: Sequence[SignedEvent]) -> tuple[AcceptedEvent, ...]:
         """Hand signed events to the daemon, which sends them to the relays: all or none."""
-        return (await self._transport.post("/api/events", AcceptedEvents, {"events": events})).accepted
+        return (await self._transport.post("/api/events", EventsOut, {"events": events})).accepted
 
-    async def create_session(self, wish: SessionWish) -> str:
+    async def create_session(self, wish: SessionDraftIn) -> str:
         """Draft, sign and submit; the address of the session."""
         draft = await self.draft_session(wish)
-        await self.submit(self.sign(draft))
+        await self.submit(await self.sign(draft))
         return draft.lesson_id
 
-    async def edit_session(self, reference: str, changes: SessionChanges) -> None:
+    async def edit_session(self, reference: str | SessionOut, changes: SessionEditIn) -> None:
         """Draft, sign and submit the next revision."""
-        await self.submit(self.sign(await self.draft_edit(reference, changes)))
+        await self.submit(await self.sign(await self.draft_edit(reference, changes)))
 
-    async def cancel_session(self, reference: str, reason: str = "") -> None:
+    async def cancel_session(self, reference: str | SessionOut, reason: str = "") -> None:
         """Draft, sign and submit the cancellation."""
-        await self.submit(self.sign(await self.draft_cancellation(reference, reason)))
+        await self.submit(await self.sign(await self.draft_cancellation(reference, reason)))
 
-    async def rsvp(self, reference: str, status: RsvpStatus) -> None:
+    async def restore_session(self, reference: str | SessionOut) -> None:
+        """Draft, sign and submit the revision that takes a cancellation back."""
+        await self.submit(await self.sign(await self.draft_restoration(reference)))
+
+    async def rsvp(self, reference: str | SessionOut, status: RsvpStatus) -> None:
         """Draft, sign and submit the caller's answer."""
-        await self.submit(self.sign(await self.draft_rsvp(reference, status)))
+        await self.submit(await self.sign(await self.draft_rsvp(reference, status)))
 
     # -- commands of those who lead
 
-    async def start(self, reference: str) -> Session:
+    async def start(self, reference: str) -> SessionOut:
         """Start now."""
-        return await self._transport.post(session_path(reference, "start"), Session)
+        return await self._transport.post(session_path(reference, "start"), SessionOut)
 
-    async def end(self, reference: str) -> Session:
+    async def end(self, reference: str) -> SessionOut:
         """End now."""
-        return await self._transport.post(session_path(reference, "end"), Session)
+        return await self._transport.post(session_path(reference, "end"), SessionOut)
 
-    async def reopen(self, reference: str) -> Session:
+    async def reopen(self, reference: str) -> SessionOut:
         """Open again shortly after the end."""
-        return await self._transport.post(session_path(reference, "reopen"), Session)
+        return await self._transport.post(session_path(reference, "reopen"), SessionOut)
 
-    async def admit(self, reference: str, pubkeys: Sequence[Pubkey] | None = None) -> Room:
+    async def admit(self, reference: str, pubkeys: Sequence[Pubkey] | None = None) -> RoomOut:
         """Let these people in, or everybody who waits (None)."""
         body = {"everybody": True} if pubkeys is None else {"pubkeys": pubkeys}
-        return await self._transport.post(session_path(reference, "room", "admit"), Room, body)
+        return await self._transport.post(session_path(reference, "room", "admit"), RoomOut, body)
 
-    async def remove(self, reference: str, pubkey: Pubkey, reason: str = "") -> Room:
+    async def remove(self, reference: str, pubkey: Pubkey, reason: str = "") -> RoomOut:
         """Remove somebody for the rest of the session."""
         body = {"pubkey": pubkey, "reason": reason}
-        return await self._transport.post(session_path(reference, "room", "remove"), Room, body)
+        return await self._transport.post(session_path(reference, "room", "remove"), RoomOut, body)
 
     # -- the room
 
@@ -276,11 +306,11 @@ class PodiumClient:
         url, direct = self._socket_url(ticket), self._transport.is_direct
         return await RoomSeat.take(url, greeting, patience=patience, direct=direct, heard=heard)
 
-    async def challenge(self, reference: str) -> Challenge:
+    async def challenge(self, reference: str) -> ChallengeOut:
         """What a join proof has to answer, with the recording policy and the notice to show before it is signed."""
-        return await self._transport.post(session_path(reference, "join", "challenge"), Challenge)
+        return await self._transport.post(session_path(reference, "join", "challenge"), ChallengeOut)
 
-    async def _ticket(self, session: Session, asked: Challenge, consent: bool | None, device: str) -> Ticket:
+    async def _ticket(self, session: SessionOut, asked: ChallengeOut, consent: bool | None, device: str) -> JoinOut:
         path = session_path(session.naddr, "join")
         # else a daemon could have a proof signed that another daemon takes
         if asked.url != self._transport.signed_url + path or asked.lesson_id != session.lesson_id:
@@ -300,9 +330,9 @@ class PodiumClient:
             now=int(self._transport.now()),
             consent=Consent(consent, policy) if policy and consent is not None else None,
         )
-        return await self._transport.post_proof(path, Ticket, self._transport.sign(proof))
+        return await self._transport.post_proof(path, JoinOut, await self._transport.sign(proof))
 
-    def _socket_url(self, ticket: Ticket) -> str:
+    def _socket_url(self, ticket: JoinOut) -> str:
         """The socket on the host that we talk to: the token goes nowhere else."""
         named, own = urlsplit(ticket.socket_url), urlsplit(self._transport.url)
         public = urlsplit(self._transport.signed_url)
@@ -311,8 +341,15 @@ class PodiumClient:
         scheme = "wss" if own.scheme == "https" else "ws"
         return named._replace(scheme=scheme, netloc=own.netloc).geturl()
 
-    def _looked_at(self, draft: Draft, expected: Sequence[Expectation]) -> Draft:
+    def _looked_at(self, draft: DraftOut, expected: Sequence[Expectation]) -> DraftOut:
         author = self.pubkey
-        if author is not None and (flaw := flaw_of(draft.events, expected, author, int(self._transport.now()))):
+        if author is not None and (flaw := flaw_of(_events_of(draft), expected, author, int(self._transport.now()))):
             raise DraftRefused(f"the daemon asked us to sign {flaw}. Nothing was signed")
         return draft
+
+
+def _events_of(draft: DraftOut) -> tuple[UnsignedEvent, ...]:
+    try:
+        return tuple(template.unsigned() for template in draft.events)
+    except InvalidInput as error:
+        raise DraftRefused(f"the daemon asked us to sign what is no event: {error}. Nothing was signed") from None

@@ -11,35 +11,36 @@ from urllib.parse import urlencode, urlsplit
 
 import httpx
 import msgspec
+from pydantic import ValidationError
 
+from podium_daemon.api.base import Model
+from podium_daemon.api.problems import TYPE, ProblemDocument
+from podium_daemon.api.sessions import SessionOut
 from podium_daemon.client.errors import ApiProblem, DaemonUnreachable
+from podium_daemon.config.values import origin_of
+from podium_daemon.signers.signer import LocalSigner, Signer
 from podium_protocol.addresses import Address
 from podium_protocol.errors import InvalidInput, LocalProtocolError, RemoteProtocolError
-from podium_protocol.events import SignedEvent, UnsignedEvent
+from podium_protocol.events import Pubkey, SignedEvent, UnsignedEvent
 from podium_protocol.keys import SecretKey
 from podium_protocol.nips import nip19, nip98
 
-T = TypeVar("T")
+M = TypeVar("M", bound=Model)
 
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _MAX_ANSWER: Final = 64 * 1024 * 1024  # the attendance of a very large session
+_MAX_FLAWS: Final = 3
 _PLAIN: Final = re.compile(r"[A-Za-z0-9._~-]{1,2048}")
 _TIMEOUT: Final = httpx.Timeout(60, connect=10)
 
 
-class _ProblemDocument(msgspec.Struct):
-    type: str = ""
-    detail: str = ""
-    next: str = ""
-
-
 class Transport:
-    """Calls one daemon; `secret` None calls without a login, for what everybody may read."""
+    """Calls one daemon; `signer` None calls without a login, for what anybody may read."""
 
     def __init__(
         self,
         url: str,
-        secret: SecretKey | None,
+        signer: SecretKey | Signer | None,
         *,
         signed_url: str | None = None,
         now: Callable[[], float] = time.time,
@@ -50,68 +51,124 @@ class Transport:
         Raises:
             InvalidInput: no http(s) URL without a path.
         """
-        self.url = _origin(url)
-        self.signed_url = self.url if signed_url is None else _origin(signed_url)
-        self.secret = secret
+        self.url = checked_url(url)
+        self.signed_url = self.url if signed_url is None else checked_url(signed_url)
+        self.signer = LocalSigner(signer, random_bytes=random_bytes) if isinstance(signer, SecretKey) else signer
         self.now = now
         self.random_bytes = random_bytes
-        # a proxy in the environment cannot reach this machine's loopback; redirects would carry the login elsewhere
-        self.is_direct = urlsplit(self.url).hostname in _LOOPBACK
-        self._client = httpx.AsyncClient(timeout=_TIMEOUT, trust_env=not self.is_direct, follow_redirects=False)
+        self.is_direct = _is_loopback(self.url)
+        self._client = self._open(self.url)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
 
-    async def get(self, path: str, kind: type[T], query: Mapping[str, str] | None = None) -> T:
-        """A GET.
+    @property
+    def pubkey(self) -> Pubkey | None:
+        """Who calls, or None."""
+        return None if self.signer is None else self.signer.pubkey
+
+    async def get(
+        self, path: str, kind: type[M], query: Mapping[str, str] | None = None, *, authorization: str = ""
+    ) -> M:
+        """A GET; `authorization` stands in the place of a login where a secret of the daemon's stands for the caller.
 
         Raises:
-            DaemonUnreachable: nobody answers.
+            DaemonUnreachable: no answer.
             ApiProblem: a refusal.
             RemoteProtocolError: an answer of another shape.
         """
+        return _decoded(await self.get_raw(path, query, authorization=authorization), kind)
+
+    async def get_raw(self, path: str, query: Mapping[str, str] | None = None, *, authorization: str = "") -> bytes:
+        """The body of a GET as it came; raises as `get`."""
         full = path + (f"?{urlencode(query)}" if query else "")
-        return _decoded(await self._call("GET", full, None, self._login("GET", full, None)), kind)
+        return await self._call("GET", full, None, authorization or await self._login("GET", full, None))
 
-    async def post(self, path: str, kind: type[T], body: object = None) -> T:
+    async def post(self, path: str, kind: type[M], body: Model | Mapping[str, object] | None = None) -> M:
         """A POST of a value as JSON; raises as `get`."""
-        raw = None if body is None else msgspec.json.encode(body)
-        return _decoded(await self._call("POST", path, raw, self._login("POST", path, raw)), kind)
+        if isinstance(body, Model):
+            raw: bytes | None = body.model_dump_json(by_alias=True, exclude_unset=True).encode()
+        else:
+            raw = None if body is None else msgspec.json.encode(body)
+        return _decoded(await self._call("POST", path, raw, await self._login("POST", path, raw)), kind)
 
-    async def post_proof(self, path: str, kind: type[T], proof: SignedEvent) -> T:
+    async def session(self, reference: str | SessionOut) -> SessionOut:
+        """The session of this name; one that is known already is not asked for again. Raises as `get`."""
+        if isinstance(reference, SessionOut):
+            return reference
+        return await self.get(session_path(reference), SessionOut)
+
+    async def post_proof(self, path: str, kind: type[M], proof: SignedEvent) -> M:
         """A POST without a body whose login is this event; raises as `get`."""
-        return _decoded(await self._call("POST", path, None, proof), kind)
+        return _decoded(await self._call("POST", path, None, nip98.write_header(proof)), kind)
 
-    def sign(self, event: UnsignedEvent) -> SignedEvent:
-        """Sign with the caller's key.
+    async def delete(self, path: str, kind: type[M], *, authorization: str = "") -> M:
+        """A DELETE; raises as `get`."""
+        return _decoded(
+            await self._call("DELETE", path, None, authorization or await self._login("DELETE", path, None)), kind
+        )
+
+    async def download(self, url: str, own_path: str, write: Callable[[bytes], object]) -> None:
+        """Read a file piece by piece: of this daemon, where `url` ends with `own_path`, else from wherever it is.
 
         Raises:
-            LocalProtocolError: there is none.
+            DaemonUnreachable: it could not be read.
+            ApiProblem: a refusal.
         """
-        if self.secret is None:
-            raise LocalProtocolError("this client has no key: give it one to sign with")
-        return self.secret.sign(event, self.random_bytes(32))
+        is_ours = url.endswith(own_path)
+        target = self.url + own_path if is_ours else url
+        login = await self._login("GET", own_path, None) if is_ours else ""
+        headers = {"Authorization": login} if login else {}
+        try:
+            async with self._open(target) as client, client.stream("GET", target, headers=headers) as response:
+                if not response.is_success:
+                    raise _problem(response, await self._read(response))
+                async for piece in response.aiter_bytes():
+                    write(piece)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise DaemonUnreachable(f"{target} could not be read ({type(error).__name__}): {error}") from None
 
-    def _login(self, method: str, path: str, body: bytes | None) -> SignedEvent | None:
-        if self.secret is None:
-            return None
+    async def sign(self, event: UnsignedEvent) -> SignedEvent:
+        """Sign as the caller.
+
+        Raises:
+            LocalProtocolError: this client has no key.
+            SignerUnavailable: a signer elsewhere did not sign.
+        """
+        if self.signer is None:
+            raise LocalProtocolError("this client has no key: give it one to sign with")
+        return await self.signer.sign(event)
+
+    async def _login(self, method: str, path: str, body: bytes | None) -> str:
+        if self.signer is None:
+            return ""
         # the nonce tells two equal calls within a second apart: each login is good for one call
         nonce = ("nonce", self.random_bytes(8).hex())
         url = self.signed_url + path
-        return self.sign(nip98.write(self.secret.pubkey, url, method, body, int(self.now()), (nonce,)))
+        login = nip98.write(self.signer.pubkey, url, method, body, int(self.now()), (nonce,))
+        return nip98.write_header(await self.signer.sign(login))
 
-    async def _call(self, method: str, path: str, body: bytes | None, login: SignedEvent | None) -> bytes:
+    @staticmethod
+    def _open(url: str) -> httpx.AsyncClient:
+        # a proxy in the environment cannot reach this machine's loopback; redirects would carry the login elsewhere
+        return httpx.AsyncClient(timeout=_TIMEOUT, trust_env=not _is_loopback(url), follow_redirects=False)
+
+    async def _call(self, method: str, path: str, body: bytes | None, authorization: str) -> bytes:
         headers = {"Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/json"
-        if login is not None:
-            headers["Authorization"] = nip98.write_header(login)
+        if authorization:
+            headers["Authorization"] = authorization
         try:
             async with self._client.stream(method, self.url + path, content=body, headers=headers) as response:
                 raw = await self._read(response)
+        except httpx.ConnectError as error:
+            raise DaemonUnreachable(f"no daemon answers at {self.url} ({error})", is_closed=True) from None
         except httpx.HTTPError as error:
-            raise DaemonUnreachable(f"no answer from {self.url} ({type(error).__name__}): {error}") from None
+            raise DaemonUnreachable(
+                f"the daemon at {self.url} did not answer ({type(error).__name__}): {error}"
+            ) from None
         if not response.is_success:
             raise _problem(response, raw)
         return raw
@@ -121,7 +178,9 @@ class Transport:
         async for chunk in response.aiter_bytes():
             raw += chunk
             if len(raw) > _MAX_ANSWER:
-                raise RemoteProtocolError(f"the answer of {self.url} is longer than {_MAX_ANSWER} bytes")
+                raise RemoteProtocolError(
+                    f"the answer of {self.url} is longer than {_MAX_ANSWER} bytes: is it a Podium daemon?"
+                )
         return bytes(raw)
 
 
@@ -144,31 +203,39 @@ def session_path(reference: str, *rest: str) -> str:
     return "/".join(("/api/sessions", plain, *rest))
 
 
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    if (
-        parts.scheme not in ("http", "https")
-        or not parts.hostname
-        or parts.path not in ("", "/")
-        or "@" in parts.netloc
-    ):
+def checked_url(url: str) -> str:
+    """Scheme, host and port of a daemon's address, without a slash at the end.
+
+    Raises:
+        InvalidInput: anything else.
+    """
+    origin = origin_of(url)
+    if origin is None:
         raise InvalidInput("expected the address of a daemon, such as http://127.0.0.1:7448")
-    return f"{parts.scheme}://{parts.netloc}"
+    return origin
 
 
-def _decoded(raw: bytes, kind: type[T]) -> T:
+def _is_loopback(url: str) -> bool:
+    return urlsplit(url).hostname in _LOOPBACK
+
+
+def _decoded(raw: bytes, kind: type[M]) -> M:
     try:
-        return msgspec.json.decode(raw, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return kind.model_validate_json(raw, extra="allow")  # a newer daemon may say more
+    except ValidationError as error:
+        flaws = "; ".join(
+            f"{'.'.join(map(str, flaw['loc']))}: {flaw['msg']}".removeprefix(": ")
+            for flaw in error.errors(include_url=False, include_input=False)[:_MAX_FLAWS]
+        )
         raise RemoteProtocolError(
-            f"the answer cannot be understood ({error}): is this a Podium daemon of the same version?"
+            f"the answer cannot be understood ({flaws}): is this the address of a Podium daemon of the same version?"
         ) from None
 
 
 def _problem(response: httpx.Response, raw: bytes) -> ApiProblem:
     try:
-        document = msgspec.json.decode(raw, type=_ProblemDocument)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        document = _ProblemDocument()
-    detail = document.detail or f"the daemon answered {response.status_code}"
-    return ApiProblem(response.status_code, document.type.rpartition(":")[2], detail, document.next)
+        document = ProblemDocument.model_validate_json(raw)
+    except ValidationError:
+        detail = f"{response.url} answered {response.status_code}: is it the address of a Podium daemon?"
+        return ApiProblem(response.status_code, "", detail, "")
+    return ApiProblem(response.status_code, document.type.removeprefix(TYPE), document.detail, document.next)

@@ -12,13 +12,14 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from podium_daemon.api.attendance import AttendanceOut
+from podium_daemon.api.base import TemplateModel
+from podium_daemon.api.sessions import Counts, SessionOut
 from podium_daemon.client import SessionWish
-from podium_daemon.client.values import Attendance, Counts
-from podium_daemon.client.values import Session as ShownSession
 from podium_daemon.demo.people import DemoPerson, Participant, UnwrappedMessage, open_wire
 from podium_daemon.demo.stage import MEETING_URL, DemoPlan, DemoStage
 from podium_protocol import kinds
-from podium_protocol.events import Pubkey, UnsignedEvent, VerifiedEvent
+from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.attendance_record import AttendanceRecord, read_attendance_record
@@ -123,7 +124,7 @@ class Story:
         draft = await podium.draft_session(wish)
         # the draft's shortest session is a minute; the instructor's client may sign any end it likes
         events = tuple(_ends(event, self.starts_at + self._plan.lasts) for event in draft.events)
-        await podium.submit(podium.sign(msgspec.structs.replace(draft, events=events)))
+        await podium.submit(await podium.sign(draft.model_copy(update={"events": events})))
         event = await self._seen(Filter(kinds=(kinds.SESSION,), authors=(self.instructor.secret.pubkey,)))
         session = read_session(event)
         if not isinstance(session, Session) or session.title != TITLE:
@@ -276,10 +277,10 @@ class Story:
     def _people(self) -> tuple[Participant, ...]:
         return self.ada, self.ben, self.cem
 
-    async def _shown(self) -> ShownSession:
+    async def _shown(self) -> SessionOut:
         return await self.instructor.podium.session(self.session.address.identifier)
 
-    async def _attended(self) -> tuple[Attendance, ...]:
+    async def _attended(self) -> tuple[AttendanceOut, ...]:
         return await self.instructor.podium.attendance(self.session.address.identifier)
 
     def _is_answer(self, letter: UnwrappedMessage) -> bool:
@@ -322,11 +323,11 @@ class Story:
         return seen
 
 
-def _ends(event: UnsignedEvent, at: int) -> UnsignedEvent:
+def _ends(event: TemplateModel, at: int) -> TemplateModel:
     if event.kind != kinds.SESSION:
         return event
-    rows = tuple(("end", str(at)) if row[0] == "end" else row for row in event.tags)
-    return msgspec.structs.replace(event, tags=rows)
+    rows = [["end", str(at)] if row[0] == "end" else row for row in event.tags]
+    return event.model_copy(update={"tags": rows})
 
 
 def new_key() -> SecretKey:

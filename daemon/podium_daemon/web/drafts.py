@@ -130,7 +130,7 @@ class Drafts:
         )
         if private.is_private(row):
             private.check_size(event, service=self._service)
-        return DraftOut(lesson_id=row.session_address, events=[template(event)])
+        return DraftOut(lesson_id=row.session_address, events=(template(event),))
 
     async def cancellation(self, row: LiveSessionRow, reason: str) -> DraftOut:
         """Compose the cancelled revision and the deletion that follows it.
@@ -140,7 +140,7 @@ class Drafts:
         """
         cancelled = session.cancel(await self._newest(row), int(self._clock.now()), reason)
         return DraftOut(
-            lesson_id=row.session_address, events=[template(cancelled.revision), template(cancelled.deletion)]
+            lesson_id=row.session_address, events=(template(cancelled.revision), template(cancelled.deletion))
         )
 
     async def restoration(self, row: LiveSessionRow) -> DraftOut:
@@ -168,7 +168,7 @@ class Drafts:
             previous_created_at=max(row.event_created_at, now),  # a deletion of this same second must not cover it
             start_before=spec.starts_at,
         )
-        return DraftOut(lesson_id=row.session_address, events=[template(event)])
+        return DraftOut(lesson_id=row.session_address, events=(template(event),))
 
     async def rsvp(
         self, row: LiveSessionRow, author: Pubkey, status: rsvp.RsvpStatus, counted: RsvpRow | None = None
@@ -190,7 +190,7 @@ class Drafts:
         )
         return DraftOut(
             lesson_id=row.session_address,
-            events=[template(event)],
+            events=(template(event),),
             notice=_PRIVATE_ANSWER if private.is_private(row) else _PUBLIC_ANSWER,
         )
 
@@ -209,7 +209,7 @@ class Drafts:
             private.check_size(event, service=self._service)
         session_address = str(Address(kinds.SESSION, author, spec.identifier))
         public = _PUBLIC + (_SEALED if spec.attendance is session.Visibility.PRIVATE else _PUBLISHED)
-        return DraftOut(lesson_id=session_address, events=[template(event)], notice=_PRIVATE if is_private else public)
+        return DraftOut(lesson_id=session_address, events=(template(event),), notice=_PRIVATE if is_private else public)
 
     async def _newest(self, row: LiveSessionRow) -> AuthoredEvent:
         event = await self._mirror.newest(_address(row))

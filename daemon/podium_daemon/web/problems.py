@@ -12,16 +12,16 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from pydantic.json_schema import GenerateJsonSchema
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
+from podium_daemon.api.problems import MEDIA_TYPE, TYPE, ProblemDocument
 from podium_daemon.conference.engine import EngineUnavailable
 from podium_daemon.runtime.outcomes import Slug
 from podium_protocol.errors import InvalidInput
 from podium_protocol.text import single_line
 from podium_storage.errors import StoreError
-
-MEDIA_TYPE: Final = "application/problem+json"
 
 _log = structlog.get_logger(__name__)
 _MAX_WORDS: Final = 1000
@@ -123,14 +123,10 @@ async def _unforeseen(request: HTTPConnection, error: Exception) -> JSONResponse
 def _document(
     status: HTTPStatus, slug: str, detail: str, next_step: str, headers: Mapping[str, str] | None
 ) -> JSONResponse:
-    body = {
-        "type": f"urn:podium:problem:{slug}",
-        "title": status.phrase,
-        "status": status.value,
-        "detail": detail,
-        "next": next_step,
-    }
-    return JSONResponse(body, status.value, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+    document = ProblemDocument(
+        type=f"{TYPE}{slug}", title=status.phrase, status=status.value, detail=detail, next=next_step
+    )
+    return JSONResponse(document.model_dump(), status.value, headers=dict(headers or {}), media_type=MEDIA_TYPE)
 
 
 def _route(request: HTTPConnection) -> str:
@@ -138,18 +134,11 @@ def _route(request: HTTPConnection) -> str:
     return str(getattr(request.scope.get("route"), "path", ""))
 
 
-_PROBLEM: Final = {
-    "type": "object",
-    "title": "Problem",
-    "required": ["type", "title", "status", "detail", "next"],
-    "properties": {
-        "type": {"type": "string", "description": "urn:podium:problem:<slug>; the slug is stable, for machines"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "what was wrong with this request"},
-        "next": {"type": "string", "description": "what the caller can do about it"},
-    },
-}
+class _Untitled(GenerateJsonSchema):
+    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002  (pydantic's signature)
+        return False
+
+
 _PROBLEM_BY_NAME: Final = {"$ref": "#/components/schemas/Problem"}
 _WHEN: Final = {
     HTTPStatus.BAD_REQUEST: "the body, a value or an event is not valid",
@@ -205,7 +194,7 @@ class DocumentedApi(FastAPI):
         """The document; FastAPI makes it once."""
         document = super().openapi()
         # FastAPI takes models of further answers for application/json only, so this one is added by hand
-        document["components"]["schemas"]["Problem"] = _PROBLEM
+        document["components"]["schemas"]["Problem"] = ProblemDocument.model_json_schema(schema_generator=_Untitled)
         return document
 
 

@@ -13,7 +13,7 @@ from podium_storage.store import Store
 from podium_storage.table.models import LiveSessionRow, QuestionRow
 
 MAX_LISTED: Final = 300  # the newest, and every pinned one
-NOTHING: Final = QuestionsOut(questions=[], total=0)
+NOTHING: Final = QuestionsOut(questions=(), total=0)
 _SHOWN: Final = "shown"
 _Role = Literal["instructor", "co-host", "participant"]
 _State = Literal["shown", "held", "hidden"]
@@ -50,7 +50,7 @@ def _seen(
         )
         for one in listed
     ]
-    return QuestionsOut(questions=questions, total=len(asked))
+    return QuestionsOut(questions=tuple(questions), total=len(asked))
 
 
 def _is_public(row: LiveSessionRow, one: QuestionRow) -> bool:
@@ -97,7 +97,7 @@ def _question(
         hold=one.hold if leading else None,
         pinned=one.pinned,
         silenced=one.pubkey in silenced,
-        answers=[_said(row, answer) for answer in answers],
+        answers=tuple(_said(row, answer) for answer in answers),
     )
 
 

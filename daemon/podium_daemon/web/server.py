@@ -15,13 +15,14 @@ from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from podium_daemon.api.problems import MEDIA_TYPE
 from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.runtime.tasks import wait_for_first
 from podium_daemon.web.accepting import Acceptor
 from podium_daemon.web.connections import Caps, Connections
 from podium_daemon.web.guard import HEADERS
-from podium_daemon.web.problems import MEDIA_TYPE, Problem
+from podium_daemon.web.problems import Problem
 from podium_protocol.errors import InvalidInput
 
 _log = structlog.get_logger(__name__)

@@ -82,6 +82,6 @@ class SessionList:
             asked.state, viewer, newest_first=asked.order == "newest", limit=asked.limit + 1, offset=asked.offset
         )
         following = asked.offset + asked.limit if len(shown) > asked.limit else None
-        answer = SessionsOut(sessions=shown[: asked.limit], next=following)
+        answer = SessionsOut(sessions=tuple(shown[: asked.limit]), next=following)
         body = answer.model_dump_json(by_alias=True).encode()
         return Told(body, etag_of(body), self._clock.monotonic())

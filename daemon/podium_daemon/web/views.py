@@ -318,7 +318,7 @@ def _unreachable(pubkey: str, rows: Sequence[LedgerRow | LetterRow]) -> Unreacha
     return UnreachableOut(
         pubkey=pubkey,
         npub=nip19.encode_npub(Pubkey(pubkey)),
-        messages=[row.message if isinstance(row, LedgerRow) else row.topic.partition(":")[0] for row in missing],
+        messages=tuple(row.message if isinstance(row, LedgerRow) else row.topic.partition(":")[0] for row in missing),
     )
 
 
@@ -388,7 +388,7 @@ def _letter(row: LiveSessionRow, letter: LetterRow) -> ReminderOut:
         epoch=row.epoch,
         due_at=letter.due_at,
         state=letter.state,
-        relays=[RelayAnswer(relay=relay, said=said) for relay, said in letter.relays],
+        relays=tuple(RelayAnswer(relay=relay, said=said) for relay, said in letter.relays),
         reason=letter.reason,
         attempts=int(letter.state not in ("scheduled", UNDELIVERABLE)),
     )
@@ -402,7 +402,7 @@ def _reminder(row: LedgerRow) -> ReminderOut:
         epoch=row.epoch,
         due_at=row.due_at,
         state=row.state,
-        relays=[RelayAnswer(relay=relay, said=said) for relay, said in row.relays],
+        relays=tuple(RelayAnswer(relay=relay, said=said) for relay, said in row.relays),
         reason=row.reason,
         attempts=row.attempts,
     )

@@ -13,6 +13,7 @@ import pytest
 import structlog
 from typer.testing import CliRunner, Result
 
+from podium_daemon.api.sessions import AcceptedEvent, SessionOut
 from podium_daemon.cli import app
 from podium_daemon.keys.key_file import write_key_file
 from podium_protocol import kinds
@@ -22,6 +23,7 @@ from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus, write_rsvp
 from podium_protocol.live.session import SessionSpec, cancel, write_session
 from podium_protocol.nips.nip19 import encode_naddr
+from tests.support.answers import answer
 from tests.support.relays import new_key
 from tests.support.scripted_daemon import Call, Reply, ScriptedDaemon, as_json, scripted_daemon
 
@@ -105,7 +107,7 @@ class Knots:
         daemon.routes |= {
             "POST /api/sessions/draft": self.draft,
             "POST /api/events": self.take,
-            "GET /api/sessions": as_json({"sessions": [self.shown()]}),
+            "GET /api/sessions": as_json({"sessions": [self.shown()], "next": None}),
             "GET /api/sessions/knots": as_json(self.shown()),
             f"GET {base}": as_json(self.shown()),
             f"POST {base}/draft": self.draft_edit,
@@ -122,6 +124,8 @@ class Knots:
             "summary": "",
             "description": "",
             "state": "scheduled",
+            "visibility": "public",
+            "recordingState": "none",
             "scheduledAt": STARTS_AT,
             "duration": 60,
             "endsAt": STARTS_AT + 3600,
@@ -136,7 +140,7 @@ class Knots:
             "joinUrl": f"https://live.example.org/s/{self.naddr}",
             "epoch": 0,
         }
-        return values | changes
+        return answer(SessionOut, **values) | changes
 
     def event(self, **changes: object) -> UnsignedEvent:
         """The session's event."""
@@ -195,7 +199,10 @@ class Knots:
         events = [verify(msgspec.convert(event, SignedEvent)) for event in call.body["events"]]
         assert all(isinstance(event, VerifiedEvent) for event in events)
         self.sent += [event for event in events if isinstance(event, VerifiedEvent)]
-        rows = [{"id": event.id, "lessonId": str(self.address), "relays": self.relays} for event in self.sent]
+        rows = [
+            answer(AcceptedEvent, id=event.id, kind=event.kind, lessonId=str(self.address), relays=self.relays)
+            for event in self.sent
+        ]
         return as_json({"accepted": rows})
 
 

@@ -203,7 +203,7 @@ def test_a_title_that_the_terminal_cannot_show_does_not_end_a_command(knots: Kno
 
 def test_a_reader_that_goes_away_is_no_error_worth_a_traceback(knots: Knots, daemon: ScriptedDaemon) -> None:
     """`podium session list | head -1` ends quietly."""
-    daemon.routes["GET /api/sessions"] = as_json({"sessions": [knots.shown()] * 5000})
+    daemon.routes["GET /api/sessions"] = as_json({"sessions": [knots.shown()] * 5000, "next": None})
     command = [sys.executable, "-m", "podium_daemon", "--url", daemon.url, "session", "list"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -224,7 +224,8 @@ def test_a_tunnel_to_the_daemon_is_signed_for_its_public_url(own_home: Path) -> 
         (None, "https://live.example.org"),
     ]:
         caller = Caller(config_option=config_file, url_option=url)
-        assert caller.api(caller.config(), None).signed_url == signed
+        assert caller.daemon(caller.config(), None).signed_url == signed
+        caller.close()
 
 
 def test_what_the_parts_of_a_command_log_goes_to_standard_error(podium: CommandLine) -> None:

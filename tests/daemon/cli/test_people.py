@@ -9,27 +9,30 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from podium_daemon.api.attendance import AttendanceOut
+from podium_daemon.api.rsvps import ReminderOut, RemindersOut, RsvpOut
 from podium_protocol import kinds, tags
 from podium_protocol.events import Pubkey
 from podium_protocol.nips.nip19 import encode_npub
 from tests.daemon.cli.conftest import STARTS_AT, CommandLine, Knots
+from tests.support.answers import answer
 from tests.support.scripted_daemon import Call, Reply, ScriptedDaemon, as_json
 
 CSV = b"pubkey,joined\r\nab,2026-12-01T12:00:00Z\r\n"
 
 
 @pytest.mark.parametrize(
-    ("answer", "on_the_wire"), [("confirmed", "accepted"), ("tentative", "tentative"), ("declined", "declined")]
+    ("status", "on_the_wire"), [("confirmed", "accepted"), ("tentative", "tentative"), ("declined", "declined")]
 )
-def test_an_answer_is_signed_and_sent(podium: CommandLine, knots: Knots, answer: str, on_the_wire: str) -> None:
+def test_an_answer_is_signed_and_sent(podium: CommandLine, knots: Knots, status: str, on_the_wire: str) -> None:
     """The model's answers become the statuses of NIP-52, signed with the caller's key."""
-    done = podium("rsvp", "knots", answer)
+    done = podium("rsvp", "knots", status)
     assert done.exit_code == 0, done.output
     (event,) = knots.sent
     assert (event.kind, event.pubkey) == (kinds.RSVP, knots.author.pubkey)
     assert tags.first(event.tags, "status") == on_the_wire
     assert tags.first(event.tags, "a") == str(knots.address)
-    assert done.stdout.startswith(f"{answer}: Knots, ")
+    assert done.stdout.startswith(f"{status}: Knots, ")
 
 
 @pytest.mark.parametrize(("name", "value"), [("status", "accepted"), ("a", "31923:{}:other")])
@@ -54,17 +57,17 @@ def test_rsvps_shows_seats_positions_and_what_is_amiss(
     podium: CommandLine, knots: Knots, daemon: ScriptedDaemon, stranger: Pubkey
 ) -> None:
     """Each person stands in a line with answer, seat and remarks."""
-    row = {
-        "pubkey": stranger,
-        "npub": encode_npub(stranger),
-        "status": "confirmed",
-        "rsvpTime": STARTS_AT - 86_400,
-        "seat": "waitlisted",
-        "position": 3,
-        "needsReconfirmation": True,
-        "reminderSent": False,
-        "undeliverable": True,
-    }
+    row = answer(
+        RsvpOut,
+        pubkey=stranger,
+        npub=encode_npub(stranger),
+        status="confirmed",
+        rsvpTime=STARTS_AT - 86_400,
+        seat="waitlisted",
+        position=3,
+        needsReconfirmation=True,
+        undeliverable=True,
+    )
     daemon.routes["GET /api/sessions/knots/rsvps"] = as_json({"rsvps": [row]})
     line = podium("rsvps", "knots").stdout.splitlines()[1]
     assert encode_npub(stranger) in line
@@ -81,7 +84,7 @@ def test_nobody_is_said_in_words(podium: CommandLine, daemon: ScriptedDaemon) ->
     daemon.routes |= {
         f"{base}/rsvps": as_json({"rsvps": []}),
         f"{base}/attendance": as_json({"attendance": []}),
-        f"{base}/reminders": as_json({"reminders": [], "summary": {}}),
+        f"{base}/reminders": as_json(answer(RemindersOut)),
     }
     for command in ("rsvps", "attendance", "reminders"):
         done = podium(command, "knots")
@@ -94,16 +97,16 @@ def test_attendance_shows_time_joins_and_completion(
     podium: CommandLine, daemon: ScriptedDaemon, stranger: Pubkey
 ) -> None:
     """Each person stands in a line with how long they were there and what it was worth."""
-    row = {
-        "pubkey": stranger,
-        "joinedAt": STARTS_AT,
-        "leftAt": None,
-        "totalDuration": 3909,
-        "joinCount": 2,
-        "evidence": "presence",
-        "completedAt": STARTS_AT + 1800,
-        "completedBy": "live",
-    }
+    row = answer(
+        AttendanceOut,
+        pubkey=stranger,
+        joinedAt=STARTS_AT,
+        totalDuration=3909,
+        joinCount=2,
+        evidence="presence",
+        completedAt=STARTS_AT + 1800,
+        completedBy="live",
+    )
     daemon.routes["GET /api/sessions/knots/attendance"] = as_json({"attendance": [row]})
     line = podium("attendance", "knots").stdout.splitlines()[1]
     assert encode_npub(stranger) in line
@@ -152,18 +155,19 @@ def test_an_existing_file_is_left_as_it_was(podium: CommandLine, tmp_path: Path)
 @pytest.mark.usefixtures("knots")
 def test_reminders_shows_what_the_relays_said(podium: CommandLine, daemon: ScriptedDaemon, stranger: Pubkey) -> None:
     """The ledger names person, message, state, the relays' words and the sums."""
-    row = {
-        "pubkey": stranger,
-        "npub": encode_npub(stranger),
-        "message": "hour",
-        "dueAt": STARTS_AT - 3600,
-        "state": "failed",
-        "relays": [{"relay": "wss://a.example.org", "said": "blocked: no\x1b[2J"}],
-        "reason": "every relay refused",
-        "attempts": 4,
-    }
+    row = answer(
+        ReminderOut,
+        pubkey=stranger,
+        npub=encode_npub(stranger),
+        message="hour",
+        dueAt=STARTS_AT - 3600,
+        state="failed",
+        relays=[{"relay": "wss://a.example.org", "said": "blocked: no\x1b[2J"}],
+        reason="every relay refused",
+        attempts=4,
+    )
     daemon.routes["GET /api/sessions/knots/reminders"] = as_json(
-        {"reminders": [row], "summary": {"failed": 1, "sent": 5}}
+        answer(RemindersOut, reminders=[row], summary={"failed": 1, "sent": 5})
     )
     done = podium("reminders", "knots")
     assert "every relay refused; wss://a.example.org: blocked: no[2J; 4 attempts" in done.stdout
@@ -171,6 +175,6 @@ def test_reminders_shows_what_the_relays_said(podium: CommandLine, daemon: Scrip
     assert json.loads(podium("reminders", "knots", "--json").stdout)["summary"] == {"failed": 1, "sent": 5}
     cut = {"pubkey": stranger, "npub": encode_npub(stranger), "messages": ["hour"]}
     daemon.routes["GET /api/sessions/knots/reminders"] = as_json(
-        {"reminders": [row], "summary": {"undeliverable": 1}, "unreachable": [cut]}
+        answer(RemindersOut, reminders=[row], summary={"undeliverable": 1}, unreachable=[cut])
     )
     assert podium("reminders", "knots").stdout.splitlines()[-1].startswith("1 cannot be reached:")

@@ -7,9 +7,11 @@ import json
 import msgspec
 import pytest
 
+from podium_daemon.api.service import ServiceOut
 from podium_protocol import kinds
 from podium_protocol.events import SignedEvent, VerifiedEvent, verify
 from tests.daemon.cli.conftest import STARTS_AT, CommandLine, Knots
+from tests.support.answers import answer
 from tests.support.events import key_of
 from tests.support.scripted_daemon import Call, Reply, ScriptedDaemon, as_json
 
@@ -62,7 +64,7 @@ def heard(knots: Knots, daemon: ScriptedDaemon) -> Heard:
     found = Heard()
     shown = json.loads(daemon.routes["GET /api/sessions/knots"].content) | {"conferenceRoomId": ROOM}  # type: ignore[union-attr]  # a plain reply
     listed = as_json({"questions": [QUESTION, OTHER], "total": 5})
-    service = {"servicePubkey": SERVICE.pubkey, "npub": "npub1", "publicUrl": "http://x.example"}
+    service = answer(ServiceOut, servicePubkey=SERVICE.pubkey)
     daemon.routes |= {
         "GET /api/sessions/knots": as_json(shown),
         "GET /api/service": as_json(service),

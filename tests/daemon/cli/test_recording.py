@@ -7,9 +7,12 @@ import json
 
 import pytest
 
+from podium_daemon.api.recordings import RecordingRunOut
+from podium_daemon.api.rooms import RoomOut
 from podium_protocol.nips import nip98
 from podium_protocol.nips.nip19 import encode_npub
 from tests.daemon.cli.conftest import CommandLine, Knots
+from tests.support.answers import answer
 from tests.support.relays import new_key
 from tests.support.scripted_daemon import Call, Reply, ScriptedDaemon, as_json
 
@@ -19,8 +22,7 @@ DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 def run(daemon: ScriptedDaemon, **changes: object) -> dict[str, object]:
     """One recording as the daemon tells it."""
-    values = {
-        "run": 0,
+    values: dict[str, object] = {
         "state": "available",
         "progress": 100,
         "url": f"{daemon.url}/recordings/{DIGEST}.webm",
@@ -29,10 +31,8 @@ def run(daemon: ScriptedDaemon, **changes: object) -> dict[str, object]:
         "length": 3725.4,
         "mediaType": "video/webm",
         "publishedAt": 1,
-        "reason": None,
-        "notes": [],
     }
-    return values | changes
+    return answer(RecordingRunOut, **(values | changes))
 
 
 def told(*runs: dict[str, object], **more: object) -> Reply:
@@ -84,7 +84,7 @@ def test_retry_start_and_stop_are_signed_calls(podium: CommandLine, knots: Knots
     def switch(call: Call) -> Reply:
         assert call.caller == knots.author.pubkey
         seen.append(call.body)
-        return as_json({})
+        return as_json(answer(RoomOut))
 
     daemon.routes["POST /api/sessions/knots/room/recording"] = switch
     daemon.routes["POST /api/sessions/knots/recording/retry"] = told(run(daemon, state="pending"))

@@ -13,8 +13,10 @@ import pytest
 from typer.testing import Result
 from websockets.asyncio.server import ServerConnection, serve
 
+from podium_daemon.api.service import RelayOut, ServiceOut
 from podium_daemon.cli.relays import probe
 from tests.daemon.cli.conftest import CommandLine
+from tests.support.answers import answer
 from tests.support.relays import running_relay
 from tests.support.scripted_daemon import as_json, scripted_daemon
 
@@ -112,7 +114,7 @@ async def test_each_relay_is_listed_with_the_daemons_view(own_home: Path) -> Non
     """What was asked now stands beside what the daemon says, for configured relays and the daemon's own."""
     with scripted_daemon() as daemon:
         async with running_relay() as one, running_relay() as own:
-            known = {"url": own.url, "state": "connected", "lastError": "it was away", "pending": 7}
+            known = answer(RelayOut, url=own.url, state="connected", lastError="it was away", pending=7)
             daemon.routes = {"GET /api/relays": as_json({"relays": [known]})}
             done = await _check(own_home, daemon.url, f'relays = ["{one.url}"]\n', "--json")
     assert done.exit_code == 0, done.output
@@ -130,7 +132,7 @@ async def test_what_a_relay_refuses_is_shown(own_home: Path) -> None:
         async with running_relay() as relay:
             refusal = {"words": "blocked: \x1b[2Jnot you", "at": 1_800_000_000, "count": 3}
             closed = {"wraps": "restricted: members only"}
-            known = {"url": relay.url, "state": "open", "lastRefusal": refusal, "closedSubscriptions": closed}
+            known = answer(RelayOut, url=relay.url, state="open", lastRefusal=refusal, closedSubscriptions=closed)
             known |= {"lastNotice": "closing at noon", "partial": {"people-1": "it refused: busy"}}
             daemon.routes = {"GET /api/relays": as_json({"relays": [known]})}
             done = await _check(own_home, daemon.url, "", "--json")
@@ -149,10 +151,10 @@ async def test_a_daemon_that_sends_nothing_says_why(own_home: Path) -> None:
     """Relays may all be well while another daemon with the same key made this one stop."""
     with scripted_daemon() as daemon:
         async with running_relay() as relay:
-            about = {"servicePubkey": "0" * 64, "npub": "npub1", "publicUrl": daemon.url}
+            about = answer(ServiceOut, trouble="another daemon works with this key")
             daemon.routes = {
-                "GET /api/relays": as_json({"relays": [{"url": relay.url, "state": "open"}]}),
-                "GET /api/service": as_json(about | {"trouble": "another daemon works with this key"}),
+                "GET /api/relays": as_json({"relays": [answer(RelayOut, url=relay.url, state="open")]}),
+                "GET /api/service": as_json(about),
             }
             done = await _check(own_home, daemon.url, "")
     assert (done.exit_code, "another daemon works with this key" in done.stderr) == (1, True)

@@ -204,14 +204,17 @@ def test_list_asks_for_one_state(podium: CommandLine, daemon: ScriptedDaemon) ->
 
 def test_an_empty_list_says_what_to_do(podium: CommandLine, daemon: ScriptedDaemon) -> None:
     """Nothing to show is said in words."""
-    daemon.routes["GET /api/sessions"] = as_json({"sessions": []})
+    daemon.routes["GET /api/sessions"] = as_json({"sessions": [], "next": None})
     assert "podium session create" in podium("session", "list").stdout
 
 
-def test_json_is_the_daemons_own(podium: CommandLine, knots: Knots) -> None:
+def test_json_is_the_daemons_own(podium: CommandLine, knots: Knots, daemon: ScriptedDaemon) -> None:
     """--json prints the answer as it came, fields this version does not know included."""
-    assert json.loads(podium("session", "list", "--json").stdout) == {"sessions": [knots.shown()]}
-    assert json.loads(podium("session", "show", "knots", "--json").stdout) == knots.shown()
+    newer = knots.shown(mood="good", counts={"confirmed": 2, "tentative": 1, "declined": 0, "perhaps": [1]})
+    daemon.routes["GET /api/sessions"] = as_json({"sessions": [newer], "next": None})
+    daemon.routes["GET /api/sessions/knots"] = as_json(newer)
+    assert json.loads(podium("session", "list", "--json").stdout) == {"sessions": [newer]}
+    assert json.loads(podium("session", "show", "knots", "--json").stdout) == newer
 
 
 def test_show_names_what_matters(podium: CommandLine, knots: Knots) -> None:
@@ -236,7 +239,7 @@ def test_an_identifier_with_other_characters_is_found_in_the_list(
     """Characters that a URL would escape never get into a signed path; a prefix of several is refused."""
     named = knots.shown(lessonId=f"31923:{knots.author.pubkey}:knots & ropes/2")
     other = knots.shown(lessonId=f"31923:{knots.author.pubkey}:knots & ropes/3")
-    daemon.routes["GET /api/sessions"] = as_json({"sessions": [named, other]})
+    daemon.routes["GET /api/sessions"] = as_json({"sessions": [named, other], "next": None})
     assert podium("session", "show", "knots & ropes/2").exit_code == 0
     assert daemon.calls[-1].path == f"/api/sessions/{knots.naddr}"
     ambiguous = podium("session", "show", "knots & ropes/")
@@ -326,7 +329,7 @@ def test_strangers_text_cannot_write_on_the_terminal(
     hostile = "[red]x[/red]\x1b[2J\x9b31m\u202e\r\nstart: never"
     session = knots.shown(**{field: hostile})
     daemon.routes["GET /api/sessions/knots"] = as_json(session)
-    daemon.routes["GET /api/sessions"] = as_json({"sessions": [session]})
+    daemon.routes["GET /api/sessions"] = as_json({"sessions": [session], "next": None})
     for command in (("show", "knots"), ("list",), ("show", "knots", "--json")):
         done = podium("session", *command)
         assert done.exit_code == 0

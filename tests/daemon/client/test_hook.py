@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
+from podium_daemon.api.sessions import SessionOut
 from podium_daemon.client import LiveSessionContent, LiveSessionView, PodiumClient
 from podium_daemon.client.hook import LiveSessionHook
 from podium_protocol.live.rsvp import RsvpStatus
+from tests.support.answers import answer
 from tests.support.scripted_daemon import as_json, scripted_daemon
 from tests.support.site import Site, site
 from tests.support.vectors import DATA
@@ -80,17 +82,9 @@ async def test_the_view_follows_the_session(here: Site) -> None:
 
 async def test_a_failure_is_told_and_forgets_nothing() -> None:
     """While the daemon cannot be asked, the error is there, and the last known session too."""
-    shown = {
-        "lessonId": f"31923:{'a' * 64}:knots",
-        "naddr": "knots",
-        "title": "Knots",
-        "state": "scheduled",
-        "scheduledAt": 2_000_000_000,
-        "duration": 60,
-        "endsAt": 2_000_003_600,
-        "instructorPubkey": "a" * 64,
-        "joinUrl": "https://live.example.org/s/x",
-    }
+    shown = answer(
+        SessionOut, lessonId=f"31923:{'a' * 64}:knots", naddr="knots", title="Knots", scheduledAt=2_000_000_000
+    )
     with scripted_daemon() as daemon:
         daemon.routes["GET /api/sessions/knots"] = as_json(shown)
         async with PodiumClient(daemon.url) as podium:

@@ -9,6 +9,8 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from podium_daemon.api.rooms import ChallengeOut, JoinOut
+from podium_daemon.api.sessions import DraftOut, SessionOut
 from podium_daemon.client import ApiProblem, DaemonUnreachable, DraftRefused, PodiumClient, SessionChanges, SessionWish
 from podium_daemon.client.calling import TrainingConferenceConfig
 from podium_daemon.client.transport import session_path
@@ -19,6 +21,7 @@ from podium_protocol.events import UnsignedEvent
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.nips import nip19
+from tests.support.answers import answer
 from tests.support.scripted_daemon import ScriptedDaemon, as_json, scripted_daemon
 from tests.support.site import Site, site
 from tests.support.world import new_key
@@ -170,7 +173,7 @@ async def test_without_a_key_one_reads_what_everybody_may(here: Site, open_clien
         await reader.join(row.session_address)
     draft = await open_client(here.here.instructor).draft_session(wish(here))
     with pytest.raises(LocalProtocolError):
-        reader.sign(draft)
+        await reader.sign(draft)
 
 
 async def test_a_calendar_address_can_be_had_and_revoked(podium: PodiumClient) -> None:
@@ -215,22 +218,22 @@ class Lying:
         self.naddr = nip19.encode_naddr(self.address)
         self.base = f"/api/sessions/{self.naddr}"
         daemon.routes[f"GET {self.base}"] = as_json(
-            {
-                "lessonId": str(self.address),
-                "naddr": self.naddr,
-                "title": "Knots",
-                "state": "scheduled",
-                "scheduledAt": self.now + 7200,
-                "duration": 60,
-                "endsAt": self.now + 10_800,
-                "instructorPubkey": self.address.pubkey,
-                "joinUrl": "https://live.example.org/s/x",
-            }
+            answer(
+                SessionOut,
+                lessonId=str(self.address),
+                naddr=self.naddr,
+                title="Knots",
+                state="scheduled",
+                scheduledAt=self.now + 7200,
+                duration=60,
+                endsAt=self.now + 10_800,
+                instructorPubkey=self.address.pubkey,
+            )
         )
 
     def composes(self, path: str, *events: UnsignedEvent) -> None:
         """Answer a draft with these events."""
-        body = {"lessonId": str(self.address), "events": events}
+        body = answer(DraftOut, lessonId=str(self.address), events=events)
         self.daemon.routes[f"POST {self.base}{path}"] = as_json(body)
         self.daemon.routes["POST /api/events"] = as_json({"accepted": []})
 
@@ -290,7 +293,8 @@ async def test_a_public_event_for_a_private_wish_is_not_signed(lying: Lying) -> 
     """A daemon that leaves out the word private gets no signature: relays would show it to everybody."""
     start = lying.now + 600
     tags = (("d", "knots"), ("title", "Knots"), ("start", str(start)), ("end", str(start + 3600)))
-    draft = {"lessonId": str(lying.address), "events": [declining(lying, kind=kinds.SESSION, tags=tags)]}
+    event = declining(lying, kind=kinds.SESSION, tags=tags)
+    draft = answer(DraftOut, lessonId=str(lying.address), events=[event])
     lying.daemon.routes["POST /api/sessions/draft"] = as_json(draft)
     wish = SessionWish(title="Knots", scheduled_at=start, duration=60, visibility="private")
     async with PodiumClient(lying.daemon.url, lying.key) as podium:
@@ -319,7 +323,7 @@ async def test_an_edit_that_moves_the_session_is_not_signed(lying: Lying) -> Non
 async def test_a_join_proof_for_another_place_is_not_signed(lying: Lying, field: str) -> None:
     """A daemon cannot collect proofs that another daemon would take."""
     url = lying.daemon.url + lying.base + "/join"
-    challenge: dict[str, object] = {"url": url, "lessonId": str(lying.address), "nonce": "n" * 20, "expiresAt": 1}
+    challenge = answer(ChallengeOut, url=url, lessonId=str(lying.address), nonce="n" * 20, expiresAt=1)
     challenge[field] = "https://other.example.org/api/sessions/x/join"
     lying.daemon.routes[f"POST {lying.base}/join/challenge"] = as_json(challenge)
     async with PodiumClient(lying.daemon.url, lying.key) as podium:
@@ -331,8 +335,8 @@ async def test_a_join_proof_for_another_place_is_not_signed(lying: Lying, field:
 async def test_the_ticket_goes_to_no_other_host(lying: Lying) -> None:
     """A daemon that names somebody else's socket is not followed there."""
     url = lying.daemon.url + lying.base + "/join"
-    challenge = {"url": url, "lessonId": str(lying.address), "nonce": "n" * 20, "expiresAt": 1}
-    ticket = {"state": "admitted", "socketUrl": "wss://other.example.org/room", "token": "t", "expiresAt": 1}
+    challenge = answer(ChallengeOut, url=url, lessonId=str(lying.address), nonce="n" * 20, expiresAt=1)
+    ticket = answer(JoinOut, socketUrl="wss://other.example.org/room", token="t", expiresAt=1)
     lying.daemon.routes[f"POST {lying.base}/join/challenge"] = as_json(challenge)
     lying.daemon.routes[f"POST {lying.base}/join"] = as_json(ticket)
     async with PodiumClient(lying.daemon.url, lying.key) as podium:

@@ -37,7 +37,7 @@ async def draft_rsvp(context: InContext, caller: Caller, reference: str, wish: R
 async def list_rsvps(context: InContext, caller: Caller, reference: str) -> RsvpsOut:
     """RSVPs with seats and waiting-list positions."""
     row = await context.views.resolve(reference, caller)
-    return RsvpsOut(rsvps=await context.views.rsvps(row, _only(context, row, caller)))
+    return RsvpsOut(rsvps=tuple(await context.views.rsvps(row, _only(context, row, caller))))
 
 
 @router.get("/attendance", response_model=AttendancesOut, responses=also("text/csv", "Rows as JSON, or as CSV."))
@@ -51,7 +51,7 @@ async def list_attendance(
     row = await context.views.resolve(reference, caller)
     only = _only(context, row, caller)
     if format is None:
-        return AttendancesOut(attendance=await context.views.attendance(row, only))
+        return AttendancesOut(attendance=tuple(await context.views.attendance(row, only)))
     if only is not None:
         raise forbidden("only the instructor and co-hosts export attendance")
     if format == "csv":
@@ -69,8 +69,8 @@ async def list_reminders(context: InContext, caller: Caller, reference: str) -> 
     """The ledger: for each person and message its state, and the relays' answers."""
     row = await context.views.resolve(reference, caller)
     only = _only(context, row, caller)
-    rows = await context.views.reminders(row, only)
-    unreachable = await context.views.unreachable(row, only)
+    rows = tuple(await context.views.reminders(row, only))
+    unreachable = tuple(await context.views.unreachable(row, only))
     return RemindersOut(reminders=rows, summary=dict(Counter(each.state for each in rows)), unreachable=unreachable)
 
 

@@ -60,8 +60,8 @@ async def show_recording(context: InContext, caller: OptionalCaller, reference: 
         is_recording=context.recorder.is_recording(row.session_address),
         policy=policy,
         policy_hash=policy_hash,
-        recordings=[_run(one, row, in_charge) for one in await context.recorder.recordings(row)],
-        undecided=list(await context.recorder.undecided(row)) if in_charge else [],
+        recordings=tuple(_run(one, row, in_charge) for one in await context.recorder.recordings(row)),
+        undecided=tuple(await context.recorder.undecided(row)) if in_charge else (),
     )
 
 
@@ -115,7 +115,10 @@ async def list_recording_consents(context: InContext, caller: Caller, reference:
     policy, policy_hash = context.recorder.policy(row)
     rows = await context.recorder.evidence(row)
     return ConsentEventsOut(
-        lesson_id=row.session_address, policy=policy, policy_hash=policy_hash, consents=[_consent(one) for one in rows]
+        lesson_id=row.session_address,
+        policy=policy,
+        policy_hash=policy_hash,
+        consents=tuple(_consent(one) for one in rows),
     )
 
 
@@ -274,7 +277,7 @@ def _run(row: RecordingRow, session: LiveSessionRow, in_charge: bool) -> Recordi
         media_type=row.media_type,
         published_at=row.published_at,
         reason=row.reason if in_charge else None,
-        notes=list(row.notes) if in_charge else [],
+        notes=tuple(row.notes) if in_charge else (),
     )
 
 

@@ -153,11 +153,11 @@ async def show_room(context: InContext, caller: Caller, reference: str) -> RoomO
         is_active=row.state == "active",
         participant_count=len({guest.pubkey for guest in guests if not guest.waiting}),
         waiting_count=len({guest.pubkey for guest in guests if guest.waiting}),
-        people=people if leads(row, caller) else [],
-        hands=_hands(context, row) if leads(row, caller) else [],
+        people=tuple(people) if leads(row, caller) else (),
+        hands=_hands(context, row) if leads(row, caller) else (),
         mute_all=_control(context.controls.support, active=context.controls.is_muted(row)),
         recording=_control(context.recorder.support, active=context.recorder.is_recording(row.session_address)),
-        speakers=list(context.controls.speakers(row)) if leads(row, caller) else [],
+        speakers=tuple(context.controls.speakers(row)) if leads(row, caller) else (),
         spotlight=await _spotlight(context, row),
         auto_admit=context.rooms.admits_confirmed,
     )
@@ -230,9 +230,9 @@ async def switch_recording(context: InContext, caller: Caller, reference: str, w
     return await show_room(context, caller, reference)
 
 
-def _hands(context: Context, row: LiveSessionRow) -> list[HandOut]:
+def _hands(context: Context, row: LiveSessionRow) -> tuple[HandOut, ...]:
     hands = context.rooms.hands(row)
-    return [HandOut(pubkey=hand.pubkey, npub=nip19.encode_npub(hand.pubkey), since=hand.since) for hand in hands]
+    return tuple(HandOut(pubkey=hand.pubkey, npub=nip19.encode_npub(hand.pubkey), since=hand.since) for hand in hands)
 
 
 async def _spotlight(context: Context, row: LiveSessionRow) -> SpotlightOut:

@@ -55,9 +55,9 @@ async def list_relays(context: InContext) -> RelaysOut:
     """The configured relays and their state."""
     pending, partial = await context.outbox.pending_by_relay(), context.partial()
     return RelaysOut(
-        relays=[
+        relays=tuple(
             relay_out(relay, pending.get(relay.url, 0), partial.get(relay.url, {})) for relay in context.relays.states()
-        ]
+        )
     )
 
 
@@ -69,10 +69,10 @@ async def submit_events(context: InContext, caller: Caller, body: EventsIn) -> E
     """
     submitted = granted(await context.intake.submit([checked(model) for model in body.events], by=caller))
     return EventsOut(
-        accepted=[
-            AcceptedEvent(id=one.event.id, kind=one.event.kind, lesson_id=one.session_address, relays=list(one.relays))
+        accepted=tuple(
+            AcceptedEvent(id=one.event.id, kind=one.event.kind, lesson_id=one.session_address, relays=tuple(one.relays))
             for one in submitted
-        ]
+        )
     )
 
 

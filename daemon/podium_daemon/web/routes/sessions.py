@@ -80,7 +80,7 @@ async def list_passed_over(context: InContext, caller: Caller) -> PassedOversOut
     """Events that the caller signed elsewhere and that are no sessions here, with the reason; the service sees all."""
     found = granted(await context.passed_over.listed(caller))
     return PassedOversOut(
-        events=[
+        events=tuple(
             PassedOverOut(
                 event_id=one.event_id,
                 lesson_id=one.session_address,
@@ -91,7 +91,7 @@ async def list_passed_over(context: InContext, caller: Caller) -> PassedOversOut
                 keeps=one.keeps,
             )
             for one in found
-        ]
+        )
     )
 
 

@@ -10,7 +10,6 @@ import asyncio
 from functools import lru_cache
 from typing import Annotated, Final
 
-import msgspec
 from fastapi import APIRouter, Query, Request, Security
 from fastapi.security.http import HTTPBase
 from pydantic import Field
@@ -24,7 +23,6 @@ from podium_daemon.web.context import Context, InContext, granted
 from podium_daemon.web.login import Caller
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.strict_json import StrictRoute
-from podium_protocol.events import UnsignedEvent
 from podium_protocol.nips import nip19
 
 router = APIRouter(tags=["signers"], route_class=StrictRoute)
@@ -78,11 +76,9 @@ async def show_signer(
 async def ask_signer(context: InContext, request: Request, signer_id: Hex16, wish: SigningIn) -> SignerOut:
     """Ask for a signature. A person may have to agree: read the result with a later request for the connection."""
     signer, template = _own(context, request, signer_id), wish.event
-    tags = tuple(tuple(tag) for tag in template.tags)
-    if () in tags or not _is_sound(wish):
+    if [] in template.tags or not _is_sound(wish):
         raise Problem(Slug.BAD_EVENT, "it holds text that is no UTF-8, or an empty tag")
-    event = msgspec.convert(template.model_dump() | {"tags": tags}, UnsignedEvent)
-    if (refusal := context.signers.ask(signer, wish.id, event)) is not None:
+    if (refusal := context.signers.ask(signer, wish.id, template.unsigned())) is not None:
         granted(refusal)
     return await _shown(signer.view)
 
@@ -100,15 +96,15 @@ async def show_left_signer(context: InContext, caller: Caller) -> LeftSignerOut:
     """The signer that the caller left with the service, so that it can publish revisions in their name."""
     known = await context.instructor_signers.find(caller)
     if known is None:
-        return LeftSignerOut(signer=None, relays=[])
-    return LeftSignerOut(signer=nip19.encode_npub(known.signer), relays=list(known.relays))
+        return LeftSignerOut(signer=None, relays=())
+    return LeftSignerOut(signer=nip19.encode_npub(known.signer), relays=tuple(known.relays))
 
 
 @router.delete("/api/service/signer")
 async def forget_left_signer(context: InContext, caller: Caller) -> LeftSignerOut:
     """Remove that signer: our key for it is deleted, and the signer is told if it answers."""
     await context.instructor_signers.forget(caller)
-    return LeftSignerOut(signer=None, relays=[])
+    return LeftSignerOut(signer=None, relays=())
 
 
 async def _shown(view: View) -> SignerOut:
@@ -123,7 +119,7 @@ async def _shown(view: View) -> SignerOut:
         page=view.page,
         is_slow=view.is_slow,
         problem=view.problem,
-        requests=[
+        requests=tuple(
             SigningOut(
                 id=one.id,
                 state=one.state,
@@ -131,13 +127,13 @@ async def _shown(view: View) -> SignerOut:
                 words=one.words,
             )
             for one in view.asked
-        ],
+        ),
     )
 
 
 @lru_cache(maxsize=64)
-def _rows_of(url: str) -> list[str]:
-    return list(qr_code(url).rows)
+def _rows_of(url: str) -> tuple[str, ...]:
+    return qr_code(url).rows
 
 
 def _is_sound(wish: SigningIn) -> bool:

@@ -1,0 +1,23 @@
+"""Errors as RFC 9457 problem details."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from podium_daemon.api.base import Model
+
+MEDIA_TYPE = "application/problem+json"
+TYPE = "urn:podium:problem:"
+"""What the slug of a problem's type follows."""
+
+
+class ProblemDocument(Model):
+    model_config = ConfigDict(title="Problem", extra="ignore")  # RFC 9457 lets problems have more fields
+
+    type: Annotated[str, Field(description=f"{TYPE}<slug>; the slug is stable, for machines")]
+    title: str
+    status: int
+    detail: Annotated[str, Field(description="what was wrong with this request")]
+    next: Annotated[str, Field(description="what the caller can do about it")]
