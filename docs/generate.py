@@ -56,7 +56,8 @@ def _configuration(defaults: Config) -> Iterator[str]:
 
 def _http_api(schema: dict[str, Any]) -> Iterator[str]:
     yield from ("# HTTP interface", "", "<!-- Written by docs/generate.py from /openapi.json. -->", "")
-    yield "Calls are signed with NIP-98 where a login is named. Field names are the model's; times are Unix seconds."
+    yield "Calls are signed with NIP-98 where a login is named, or carry the token of `POST /api/login` as `Bearer`."
+    yield "Field names are the model's; times are Unix seconds."
     yield "Errors are problem documents (RFC 9457) that say what to do next. `/openapi.json` has every shape."
     for path, methods in schema["paths"].items():
         for method in (name for name in _METHODS if name in methods):

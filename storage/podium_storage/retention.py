@@ -40,6 +40,7 @@ RULES: Final = {
     "unopenedWraps": "a month after they were seen, and the oldest past 100,000",
     "returns": "two minutes after the connection",
     "viewings": "half a day after the player was opened, and the oldest past a bound",
+    "logins": "with their end, a week after signing in, and the oldest of one key past fifty",
     "forgottenSessions": "once nothing belongs to them any more",
     "watermarks": "one for each relay and subscription of the configuration",
     "meta": "one for each name in the code",

@@ -310,8 +310,9 @@ async def test_ones_own_attendance_and_completion(house: KeptHouse) -> None:
     visitor = await house.person(ADA)
     for name, (own, completion) in expected.items():
         page = await visitor.open(house.url(rows[name]))
-        await seen(page, "Sign in to see your attendance.")
-        await press(page, "Sign in")
+        if not visitor.signed:
+            await seen(page, "Sign in to see your attendance.")
+            await press(page, "Sign in")
         await seen(page, own)
         if completion is None:
             assert not await page.locator(".completion").is_visible()

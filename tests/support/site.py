@@ -186,13 +186,22 @@ class Site:
         body: object = None,
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        token: str | None = None,
     ) -> httpx.Response:
-        """One request, signed by `by`; `body` is sent as JSON, `content` as it is."""
+        """One request, signed by `by` or with a login's `token`; `body` is sent as JSON, `content` as it is."""
         raw = json.dumps(body).encode() if body is not None else content
         sent = {"Content-Type": "application/json"} if body is not None else {}
         if by is not None:
             sent["Authorization"] = nip98.write_header(self.login(by, method, path, raw))
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token}"
         return await self.client.request(method, self.base + path, content=raw, headers=sent | dict(headers or {}))
+
+    async def sign_in(self, key: SecretKey) -> str:
+        """The token that one signed login is answered with."""
+        answer = await self.post("/api/login", key)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["token"])
 
     def login(self, key: SecretKey, method: str, path: str, body: bytes | None = None) -> SignedEvent:
         """The signed login of one call."""

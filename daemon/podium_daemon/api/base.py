@@ -14,6 +14,7 @@ from podium_protocol.events import UnsignedEvent
 # pydantic's own engine (Rust): unlike in `re`, `$` is the very end; \A and \z are unknown to readers of /openapi.json
 Hex64 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Time = Annotated[int, Field(ge=0, le=2**53 - 1)]
+Author = Annotated[Hex64 | None, Field(description="who will sign it, where the call itself has no login")]
 Kind = Annotated[int, Field(ge=0, le=65_535)]
 
 

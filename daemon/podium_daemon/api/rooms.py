@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from podium_daemon.api.base import Hex64, Model
+from podium_daemon.api.login import SignedInOut
 
 
 class ChallengeOut(Model):
@@ -26,13 +27,17 @@ class ChallengeOut(Model):
 
 
 class JoinOut(Model):
-    """`admitted` or `waiting`; either way the room socket takes the token."""
+    """`admitted` or `waiting`; either way the room socket takes the token.
+
+    `login`: what `POST /api/login` answers with, where the join proof has the tag `["login", "yes"]`.
+    """
 
     state: Literal["admitted", "waiting"]
     reason: str | None
     socket_url: str
     token: Annotated[str, Field(repr=False)]
     expires_at: int
+    login: SignedInOut | None = None
 
 
 class RoomPerson(Model):

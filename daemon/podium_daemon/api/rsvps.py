@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from podium_daemon.api.base import Model
+from podium_daemon.api.base import Author, Model
 
 
 class RsvpDraftIn(Model):
     status: Literal["confirmed", "tentative", "declined"]
+    pubkey: Author = None
 
 
 class RsvpOut(Model):

@@ -7,10 +7,11 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from podium_daemon.api.base import EventModel, Hex64, Model, TemplateModel, Time
+from podium_daemon.api.base import Author, EventModel, Hex64, Model, TemplateModel, Time
 
 
 class SessionDraftIn(Model):
+    pubkey: Author = None
     title: str
     summary: str = ""
     description: str = ""

@@ -37,12 +37,12 @@ class Slug(StrEnum):
 
     BAD_PROOF = "bad-proof", HTTPStatus.UNAUTHORIZED
     LOGIN = "login", HTTPStatus.UNAUTHORIZED
-    PASS = "pass", HTTPStatus.UNAUTHORIZED
     SIGNER_SECRET = "signer-secret", HTTPStatus.UNAUTHORIZED
     VIEWING = "viewing", HTTPStatus.UNAUTHORIZED
 
     BAD_SIGNATURE = "bad-signature", HTTPStatus.FORBIDDEN
     DENIED = "denied", HTTPStatus.FORBIDDEN
+    NEEDS_KEY = "needs-key", HTTPStatus.FORBIDDEN
     NOT_ALLOWED = "not-allowed", HTTPStatus.FORBIDDEN
     NOT_AN_INSTRUCTOR = "not-an-instructor", HTTPStatus.FORBIDDEN
     NOT_INVITED = "not-invited", HTTPStatus.FORBIDDEN

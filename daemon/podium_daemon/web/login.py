@@ -1,21 +1,35 @@
-"""The login of each call (NIP-98): a signed event is good for one call, or for the reads of one second."""
+"""Who is calling: a token that one signed login was answered with, or NIP-98 on each request.
+
+Each signed event is good for one call, or for the reads of one second. Tokens travel in `Authorization` alone: no
+cookie, so no other site can have a browser send them.
+"""
 
 from __future__ import annotations
 
+import secrets
 from collections import deque
-from typing import Annotated, Final
+from collections.abc import Callable
+from typing import Annotated, Final, Literal, cast
 
+import msgspec
 from fastapi import Depends, Request, Security
 from fastapi.security.http import HTTPBase
 
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Slug
+from podium_daemon.runtime.secret_table import digest_of, new_secret
 from podium_daemon.web.head_requests import method_asked
 from podium_daemon.web.problems import Problem
 from podium_protocol.events import EventId, Pubkey, VerifiedEvent
 from podium_protocol.nips import nip98
+from podium_storage.logins import Logins, StoredLogin
 
 WINDOW_SECONDS: Final = 60
+LOGIN_SECONDS: Final = 7 * 24 * 3600
+"""How long one signed login lasts."""
+
+_MAX_TOKEN: Final = 64  # characters
+_BEARER: Final = "bearer "
 _READS: Final = frozenset({"GET", "HEAD"})
 _NEXT_STEP: Final = (
     "Sign a fresh kind 27235 event for this URL, method and body (NIP-98) and send it as `Authorization: Nostr ...`."
@@ -56,13 +70,99 @@ class UsedLogins:
         return True
 
 
+Assurance = Literal["key", "link", "guest"]
+"""How a person was known: by their own signature, by a link that was sent to them alone, or by a name they gave."""
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who made a call. A login by link or as a guest is good for the session `session_address` and no other.
+
+    `login_id` is of the login that their token stands for, `event_id` of the event with which they signed the call.
+    """
+
+    pubkey: Pubkey
+    assurance: Assurance = "key"
+    session_address: str | None = None
+    login_id: int | None = None
+    event_id: EventId | None = None
+
+    @property
+    def has_key(self) -> bool:
+        """Whether they signed, now or at their login: nothing less lets anybody lead."""
+        return self.assurance == "key"
+
+
+class IssuedLogin(msgspec.Struct, frozen=True):
+    """A token, told once; it ends at `expires_at` (Unix seconds)."""
+
+    token: str
+    expires_at: int
+
+    def __repr__(self) -> str:
+        return f"<IssuedLogin until {self.expires_at}>"
+
+
+class LoginTokens:
+    """Gives out the tokens that stand for a login, finds whose they are, and takes them back."""
+
+    def __init__(
+        self, logins: Logins, clock: Clock, random_bytes: Callable[[int], bytes] = secrets.token_bytes
+    ) -> None:
+        """Keep the digests of tokens in `logins`."""
+        self._logins = logins
+        self._clock = clock
+        self._random_bytes = random_bytes
+
+    async def issue(self, caller: Caller, expires_at: int | None = None) -> IssuedLogin:
+        """A token that stands for this caller from now on, a week or until `expires_at`."""
+        now = int(self._clock.now())
+        token = new_secret(self._random_bytes)
+        login = StoredLogin(
+            digest=digest_of(token),
+            pubkey=caller.pubkey,
+            assurance=caller.assurance,
+            lesson=caller.session_address,
+            created_at=now,
+            expires_at=expires_at or now + LOGIN_SECONDS,
+        )
+        await self._logins.add(login)
+        return IssuedLogin(token, login.expires_at)
+
+    async def find(self, token: str) -> Caller:
+        """Whose token it is.
+
+        Raises:
+            Problem: 401, it is unknown, has ended or was taken back; says which of the last two.
+        """
+        found = await self._logins.find(digest_of(token)) if len(token) <= _MAX_TOKEN else None
+        if found is None:
+            raise _unauthorised("this login is not known here")
+        if found.revoked_at is not None:
+            raise _unauthorised("this login was signed out")
+        if found.expires_at <= self._clock.now():
+            raise _unauthorised("this login has ended")
+        return Caller(Pubkey(found.pubkey), cast("Assurance", found.assurance), found.lesson, found.id)
+
+    async def revoke(self, caller: Caller, *, everywhere: bool) -> None:
+        """Sign out the login of this call, or all of the person.
+
+        Who came by a link ends the logins of that session only: it may have been passed on.
+        """
+        now = int(self._clock.now())
+        if everywhere:
+            await self._logins.revoke_all(caller.pubkey, now, lesson=caller.session_address)
+        elif caller.login_id is not None:
+            await self._logins.revoke(caller.login_id, now)
+
+
 class LoginDoor:
     """Checks the Authorization header of requests against the configured public URL."""
 
-    def __init__(self, *, public_url: str, clock: Clock) -> None:
+    def __init__(self, *, public_url: str, clock: Clock, tokens: LoginTokens) -> None:
         self._public_url = public_url.rstrip("/")
         self._clock = clock
         self._used = UsedLogins(clock)
+        self.tokens = tokens
 
     def url_of(self, request: Request) -> str:
         """The absolute URL that the caller must have signed: built from the configuration, never from the Host header.
@@ -73,8 +173,20 @@ class LoginDoor:
         query = bytes(request.scope["query_string"]).decode("latin-1")
         return f"{self._public_url}{path}{f'?{query}' if query else ''}"
 
+    async def caller(self, request: Request) -> Caller:
+        """Who made the call: by their token, or by the signed login of this call.
+
+        Raises:
+            Problem: 401, saying which check failed.
+        """
+        header = request.headers.get("authorization", "")
+        if header[: len(_BEARER)].lower() == _BEARER:
+            return await self.tokens.find(header[len(_BEARER) :].strip())
+        event = await self.check(request)
+        return Caller(event.pubkey, event_id=event.id)
+
     async def check(self, request: Request) -> VerifiedEvent:
-        """Check the request's login and return its event.
+        """The signed login (NIP-98) of this call.
 
         Raises:
             Problem: 401, with the check that failed.
@@ -100,15 +212,31 @@ def _unauthorised(detail: str) -> Problem:
     return Problem(Slug.LOGIN, detail, _NEXT_STEP)
 
 
-_scheme = HTTPBase(scheme="Nostr", description="A signed kind 27235 event in base64 (NIP-98).", auto_error=False)
+_scheme = HTTPBase(
+    scheme="Nostr",
+    description="A signed kind 27235 event in base64 (NIP-98); or `Bearer` and the token of POST /api/login.",
+    auto_error=False,
+)
 
 
-async def _caller(request: Request, _described: Annotated[object, Security(_scheme)]) -> Pubkey:
+async def _any_caller(request: Request, _described: Annotated[object, Security(_scheme)]) -> Caller:
     door: LoginDoor = request.app.state.login_door
-    return (await door.check(request)).pubkey
+    return await door.caller(request)
 
 
-Caller = Annotated[Pubkey, Depends(_caller)]
+AnyCaller = Annotated[Caller, Depends(_any_caller)]
+"""Who signed in, also by a link or as a guest."""
+
+
+async def _key_caller(caller: AnyCaller) -> Caller:
+    if not caller.has_key:
+        detail = "this needs a key of your own: you came by a link or as a guest"
+        raise Problem(Slug.NEEDS_KEY, detail, "Sign in with your key.")
+    return caller
+
+
+KeyCaller = Annotated[Caller, Depends(_key_caller)]
+"""Who signed in with their own key."""
 
 
 async def _signed_call(request: Request, _described: Annotated[object, Security(_scheme)]) -> VerifiedEvent:
@@ -120,10 +248,34 @@ SignedCall = Annotated[VerifiedEvent, Depends(_signed_call)]
 """The login itself, for calls whose signature is kept as evidence."""
 
 
-async def _optional_caller(request: Request) -> Pubkey | None:  # /openapi.json marks the routes that need a login
+async def _optional_caller(request: Request) -> Caller | None:  # /openapi.json marks what is refused without a login
     door: LoginDoor = request.app.state.login_door
-    return (await door.check(request)).pubkey if "authorization" in request.headers else None
+    return await door.caller(request) if "authorization" in request.headers else None
 
 
-OptionalCaller = Annotated[Pubkey | None, Depends(_optional_caller)]
-"""The key that signed the call, or None for an unsigned call; a bad login is refused."""
+OptionalCaller = Annotated[Caller | None, Depends(_optional_caller)]
+"""Who made the call, or None where it says nothing of that; a login that is there must be good."""
+
+
+def author_of(caller: Caller | None, pubkey: str | None) -> Pubkey:
+    """Who a draft is for: the caller, or `pubkey` in a call without a login.
+
+    Raises:
+        Problem: 401, it is neither; 400, they are two people.
+    """
+    if caller is not None and pubkey in (None, caller.pubkey):
+        return caller.pubkey
+    if caller is not None:
+        detail = "the call has the login of one person, and asks for the draft of another"
+        raise Problem(Slug.BAD_PUBKEY, detail, "Leave the login or `pubkey` out.")
+    if pubkey is None:
+        raise _unauthorised("this call needs a signed login, or the `pubkey` of who will sign")
+    return Pubkey(pubkey)
+
+
+def _tokens(request: Request) -> LoginTokens:
+    door: LoginDoor = request.app.state.login_door
+    return door.tokens
+
+
+InLogins = Annotated[LoginTokens, Depends(_tokens)]

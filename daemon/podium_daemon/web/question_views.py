@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Final, Literal, cast
 
 from podium_daemon.api.questions import AnswerOut, QuestionOut, QuestionsOut
-from podium_daemon.web.views import leads
+from podium_daemon.web.views import is_led_by
 from podium_protocol.events import Pubkey
 from podium_protocol.nips import nip19
 from podium_storage.store import Store
@@ -54,8 +54,8 @@ def _seen(
 
 
 def _is_public(row: LiveSessionRow, one: QuestionRow) -> bool:
-    # an answer whose question is gone would look like a statement of its own
-    return one.state == _SHOWN and not (one.reply_to is not None and leads(row, Pubkey(one.pubkey)))
+    # an answer whose question is gone would stand there like a statement
+    return one.state == _SHOWN and not (one.reply_to is not None and is_led_by(row, one.pubkey))
 
 
 def _answers(
@@ -68,8 +68,8 @@ def _answers(
     root: dict[str, str] = {one.event_id: one.event_id for one in rows}
     answers: dict[str, list[QuestionRow]] = {}
     alone: list[QuestionRow] = []
-    for one in rows:  # in order of arrival: a question nearly always comes before its reply
-        if one.reply_to in root and leads(row, Pubkey(one.pubkey)):
+    for one in rows:  # in the order of arrival: what is replied to nearly always came first
+        if one.reply_to in root and is_led_by(row, one.pubkey):
             root[one.event_id] = root[one.reply_to]
             answers.setdefault(root[one.event_id], []).append(one)
         else:

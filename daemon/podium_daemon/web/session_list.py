@@ -10,8 +10,8 @@ import msgspec
 from podium_daemon.api.sessions import SessionsOut
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.web.etags import etag_of
+from podium_daemon.web.login import Caller
 from podium_daemon.web.views import Views
-from podium_protocol.events import Pubkey
 from podium_storage.changes import ChangeSubscription
 from podium_storage.store import Store
 
@@ -51,8 +51,8 @@ class SessionList:
         self._changes: ChangeSubscription | None = None
         self._reading = asyncio.Lock()
 
-    async def told(self, asked: Asked, viewer: Pubkey | None) -> Told:
-        """Return the part that was asked for, as far as `viewer` may see it."""
+    async def told(self, asked: Asked, viewer: Caller | None) -> Told:
+        """The part that was asked for, as far as `viewer` may see it."""
         if viewer is not None:
             return await self._read(asked, viewer)
         async with self._reading:  # a thousand pages that ask at once cost one read
@@ -77,7 +77,7 @@ class SessionList:
         if self._changes.take() is not None:
             self._kept.clear()
 
-    async def _read(self, asked: Asked, viewer: Pubkey | None) -> Told:
+    async def _read(self, asked: Asked, viewer: Caller | None) -> Told:
         shown = await self._views.sessions(
             asked.state, viewer, newest_first=asked.order == "newest", limit=asked.limit + 1, offset=asked.offset
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Collection
 
 from fastapi import FastAPI
@@ -12,13 +11,14 @@ from podium_daemon.web.calendar_feed import CalendarTokens
 from podium_daemon.web.context import Context
 from podium_daemon.web.guard import Guard
 from podium_daemon.web.head_requests import HeadRequests
-from podium_daemon.web.login import LoginDoor
+from podium_daemon.web.login import LoginDoor, LoginTokens
 from podium_daemon.web.problems import DocumentedApi
 from podium_daemon.web.routes import (
     calendar,
     certificates,
     conference,
     engines,
+    login,
     pages,
     people,
     questions,
@@ -31,13 +31,14 @@ from podium_daemon.web.routes import (
 )
 from podium_daemon.web.session_list import SessionList
 from podium_daemon.web.watch import StreamHub
+from podium_storage.logins import Logins
 
 
 def described_api(public_url: str) -> FastAPI:
     """The routes without the parts behind them: enough for /openapi.json."""
     app = DocumentedApi(public_url=public_url)
     problems.install(app)
-    for module in (recordings, service, sessions, people, rooms, questions, stream, calendar, certificates):
+    for module in (recordings, service, login, sessions, people, rooms, questions, stream, calendar, certificates):
         app.include_router(module.router)
     for module in (conference, engines, signers, pages):
         app.include_router(module.router)
@@ -49,10 +50,13 @@ def build_api(context: Context) -> FastAPI:
     app = described_api(context.public_url)
     app.state.context = context
     app.state.calendar_tokens = CalendarTokens(context.store.database)
-    app.state.login_door = LoginDoor(public_url=context.public_url, clock=context.clock)
+    app.state.login_door = LoginDoor(
+        public_url=context.public_url,
+        clock=context.clock,
+        tokens=LoginTokens(Logins(context.store.database), context.clock),
+    )
     app.state.watch = StreamHub(context.store, context.views, connections=context.connections)
     app.state.session_list = SessionList(context.store, context.views, context.clock)
-    app.state.passes = stream.new_passes(context.clock, secrets.token_bytes)
     return app
 
 

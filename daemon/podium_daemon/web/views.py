@@ -14,6 +14,7 @@ from podium_daemon.api.sessions import Counts, SessionOut
 from podium_daemon.relays.relay_state import RelayStatus
 from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.services.people.profiles import Introduction
+from podium_daemon.web.login import Caller
 from podium_daemon.web.problems import Problem
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
@@ -72,14 +73,18 @@ class Views(PageLinks):
         self._service = service
         super().__init__(public_url, relay_hints)
 
-    def may_see(self, row: LiveSessionRow, viewer: Pubkey | None) -> bool:
-        """Whether `viewer` may know of a session: of a private one only the people it names, and the service itself.
+    def may_see(self, row: LiveSessionRow, viewer: Caller | None) -> bool:
+        """Whether somebody may know of a session: of a private one those it names, who came by its link, the service.
 
         An answer needs an invitation, and is deleted with it: so people who have answered are among them.
         """
-        return private.may_attend(row, viewer) or (viewer is not None and viewer == self._service)
+        if viewer is None:
+            return private.may_attend(row, None)
+        if viewer.session_address is not None:
+            return viewer.session_address == row.session_address
+        return private.may_attend(row, viewer.pubkey) or viewer.pubkey == self._service
 
-    async def resolve(self, reference: str, viewer: Pubkey | None = None) -> LiveSessionRow:
+    async def resolve(self, reference: str, viewer: Caller | None = None) -> LiveSessionRow:
         """The session that an naddr, an address, or a unique prefix of its `d` names, as far as `viewer` may know.
 
         The naddr may be that of its live status or of an answer to it: the service is the handler of those as well.
@@ -127,7 +132,7 @@ class Views(PageLinks):
     async def sessions(
         self,
         state: str | None,
-        viewer: Pubkey | None = None,
+        viewer: Caller | None = None,
         *,
         newest_first: bool = False,
         limit: int,
@@ -281,9 +286,17 @@ def was_cancelled(row: LiveSessionRow) -> bool:
     return row.withdrawn and (row.state != SessionState.ENDED or row.end_reason == Trigger.WITHDRAWN)
 
 
-def leads(row: LiveSessionRow, caller: Pubkey | None) -> bool:
-    """Whether the caller is the session's instructor or a co-host."""
-    return caller is not None and (caller == row.instructor_pubkey or caller in row.co_hosts)
+def is_led_by(row: LiveSessionRow, pubkey: str) -> bool:
+    """Whether this is the key of the session's instructor or of a co-host."""
+    return pubkey in (row.instructor_pubkey, *row.co_hosts)
+
+
+def leads(row: LiveSessionRow, caller: Caller | None) -> bool:
+    """Whether the caller runs this session: its instructor or a co-host, who signed in with their key.
+
+    A link that went to one of them may have been passed on.
+    """
+    return caller is not None and caller.has_key and is_led_by(row, caller.pubkey)
 
 
 def _unknown(reference: str) -> LiveSessionRow:

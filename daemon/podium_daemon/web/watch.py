@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 
 from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.runtime.tasks import Watched
+from podium_daemon.web.login import Caller
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.question_views import both_views
 from podium_daemon.web.views import Views, leads
@@ -64,9 +65,9 @@ class Channel:
 class Subscriber:
     """One stream: notified when the session's public view or a row of its person changed, or, if leading, any row."""
 
-    def __init__(self, topic: Channel, pubkey: Pubkey | None) -> None:
+    def __init__(self, topic: Channel, viewer: Caller | None) -> None:
         self.topic = topic
-        self.pubkey = pubkey
+        self.viewer = viewer
         self.own_changed = True
         self.changed: set[str] = set()
         self.changed_all = True
@@ -108,17 +109,18 @@ class StreamHub:
         return self._streams.total()
 
     @contextmanager
-    def listen(self, session_address: str, pubkey: Pubkey | None, *, leading: bool = False) -> Iterator[Subscriber]:
-        """Watch one session, for `pubkey` if the caller has proven it; `leading`: instructor or co-host.
+    def listen(self, session_address: str, viewer: Caller | None, *, leading: bool = False) -> Iterator[Subscriber]:
+        """Watch one session, on behalf of a person if one has proven who they are; `leading`: they lead it.
 
         Raises:
             Problem: 503, too many streams are open.
         """
+        pubkey = viewer.pubkey if viewer else None
         if self._closed or self._is_full(pubkey, leading=leading):
             detail = "too many pages are listening"
             raise Problem(Slug.TOO_MANY_STREAMS, detail, "Close other tabs, or try again later.")
         topic = self._topics.setdefault(session_address, Channel())
-        listener = Subscriber(topic, pubkey)
+        listener = Subscriber(topic, viewer)
         topic.listeners.add(listener)
         self._streams[pubkey] += 1
         self._start()
@@ -148,6 +150,15 @@ class StreamHub:
         """Note a change that is in no table: read the watched sessions again."""
         if self._changes is not None:
             self._changes.lose()
+
+    def end_logins(self, of: Caller, *, everywhere: bool) -> None:
+        """A person signed out: end the streams of this login, or all of theirs. Who is still signed in comes back."""
+        for topic in self._topics.values():
+            for listener in topic.listeners:
+                viewer = listener.viewer
+                if viewer is not None and viewer.pubkey == of.pubkey and (everywhere or viewer.login_id == of.login_id):
+                    listener.closed = True
+                    listener.notify()
 
     def close(self) -> None:
         """End every stream, and begin no other: the server stops."""
@@ -256,9 +267,9 @@ def _touched(batch: Batch) -> dict[str, _Touch]:
 
 def _tell(listener: Subscriber, touch: _Touch, *, everything: bool, shown: bool) -> None:
     assert listener.topic.row is not None, "it was read just now"
-    leading = leads(listener.topic.row, listener.pubkey)
-    # not on each change of the public view: a thousand people who answer would cause a million reads
-    if listener.pubkey is not None and (everything or touch.session or listener.pubkey in touch.people):
+    leading, viewer = leads(listener.topic.row, listener.viewer), listener.viewer
+    # not on each change of the public view: a thousand who answer would make each other read a million times
+    if viewer is not None and (everything or touch.session or viewer.pubkey in touch.people):
         listener.own_changed = True
     if leading:
         listener.changed |= touch.tables

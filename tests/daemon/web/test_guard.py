@@ -278,7 +278,7 @@ class TestHeaders:
             ("GET", "/api/sessions/nothing", 404),
             ("GET", "/nowhere", 404),
             ("DELETE", "/api/sessions", 405),
-            ("POST", "/api/events", 401),
+            ("POST", "/api/calendar", 401),
         ],
     )
     async def test_every_answer_carries_them(self, here: Site, method: str, path: str, status: int) -> None:
@@ -409,10 +409,10 @@ class TestFloods:
         """Whoever sends them, and whatever they say: 429, and calls that only read are answered as ever."""
         async with site() as here:
             here.allowances._buckets["all"].rate = Rate(3, 0.1)
-            answers = [await here.call("POST", "/api/events", body={"events": []}) for _ in range(5)]
+            answers = [await here.call("POST", "/api/calendar") for _ in range(5)]
             assert [answer.status_code for answer in answers] == [401, 401, 401, 429, 429]
             assert answers[-1].json()["type"] == "urn:podium:problem:too-many"
             assert (await here.get("/api/service")).status_code == 200
             assert here.allowances.refused == {"all": 2}
             await here.here.clock.advance(10)
-            assert (await here.call("POST", "/api/events", body={"events": []})).status_code == 401
+            assert (await here.call("POST", "/api/calendar")).status_code == 401

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from typing import Any
@@ -13,15 +12,14 @@ from typing import Any
 import httpx
 import pytest
 
-from podium_daemon.runtime.secret_table import digest_of
 from podium_daemon.web import watch
+from podium_daemon.web.login import Caller
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.routes import stream
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.nips import nip98
 from podium_storage.table.models import LiveSessionRow
-from tests.support.clock import ManualClock
 from tests.support.relays import new_key
 from tests.support.site import WITHIN, Site, site
 from tests.support.soon import soon
@@ -153,16 +151,35 @@ async def test_the_instructor_sees_who_waits(here: Site) -> None:
         assert [(one["pubkey"], one["state"]) for one in room["people"]] == [(person.pubkey, "waiting")]
 
 
-async def test_a_pass_brings_a_lost_stream_back_once(here: Site) -> None:
-    """The pass of a stream opens the next one as the same person; used a second time it is refused."""
+async def test_a_token_brings_a_lost_stream_back(here: Site) -> None:
+    """One login opens a stream as its person, and the next one after the line was lost."""
     row = await here.here.schedule()
     person = new_key()
-    async with opened(here, row, person) as heard:
-        secret = (await heard.until("pass"))["secret"]
-    async with opened(here, row, Authorization=f"Podium {secret}") as heard:
-        assert (await heard.until("me"))["pubkey"] == person.pubkey
-    async with opened(here, row, Authorization=f"Podium {secret}") as heard:
-        assert heard.response.status_code == 401
+    token = await here.sign_in(person)
+    for _ in range(2):
+        async with opened(here, row, Authorization=f"Bearer {token}") as heard:
+            assert (await heard.until("me"))["pubkey"] == person.pubkey
+
+
+async def test_signing_out_ends_the_streams_of_that_login(here: Site) -> None:
+    """The stream of a token that was signed out ends at once; that of another login goes on, until it is everywhere."""
+    row = await here.here.schedule()
+    person = new_key()
+    here_token, there_token = await here.sign_in(person), await here.sign_in(person)
+    async with (
+        opened(here, row, Authorization=f"Bearer {here_token}") as ended,
+        opened(here, row, Authorization=f"Bearer {there_token}") as other,
+    ):
+        await ended.until("me")
+        await other.until("me")
+        await here.call("POST", "/api/login/end", body={}, token=here_token)
+        with pytest.raises(AssertionError, match="the stream ended"):
+            await ended.until("never")
+        await here.here.answer(person, row)
+        assert (await other.until("me"))["rsvp"]["status"] == "confirmed"
+        await here.call("POST", "/api/login/end", body={"everywhere": True}, token=await here.sign_in(person))
+        with pytest.raises(AssertionError, match="the stream ended"):
+            await other.until("never")
 
 
 @pytest.mark.parametrize("header", ["Podium x", "Nostr e30=", "Bearer x", "Podium " + "a" * 500])
@@ -214,21 +231,6 @@ async def test_hostile_text_stays_inside_its_field(here: Site) -> None:
         assert "event: me" in session["summary"]
 
 
-async def test_a_pass_lasts_a_while_after_its_stream() -> None:
-    """While the stream is open it does not age; afterwards it is good for some minutes."""
-    clock = ManualClock()
-    passes = stream.new_passes(clock, os.urandom)
-    person = new_key().pubkey
-    kept, late = passes.issue(person), passes.issue(person)
-    await clock.advance(10 * stream.PASS_SECONDS)
-    passes.expire_in(digest_of(kept), stream.PASS_SECONDS)
-    passes.expire_in(digest_of(late), stream.PASS_SECONDS)
-    await clock.advance(stream.PASS_SECONDS - 1)
-    assert passes.redeem(kept) == person
-    await clock.advance(2)
-    assert passes.redeem(late) is None
-
-
 async def test_streams_end_when_the_server_stops(here: Site) -> None:
     """A stop is not held up by an open page: its stream ends as a whole answer does."""
     row = await here.here.schedule()
@@ -263,8 +265,8 @@ async def test_streams_have_a_share_for_those_who_signed_in_and_for_leaders(here
         taken = 0
         with contextlib.suppress(Problem):
             for taken in range(places):  # noqa: B007  (how many it were is the answer)
-                pubkey = new_key().pubkey if signed else None
-                stack.enter_context(news.listen(row.session_address, pubkey, leading=leading))
+                viewer = Caller(new_key().pubkey) if signed else None
+                stack.enter_context(news.listen(row.session_address, viewer, leading=leading))
             taken += 1
         return taken
 

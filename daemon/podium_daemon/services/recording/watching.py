@@ -15,7 +15,7 @@ import structlog
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.secret_table import digest_of, new_secret
-from podium_protocol.events import Pubkey, VerifiedEvent
+from podium_protocol.events import EventId, Pubkey
 from podium_protocol.live.completion import CompletionPolicy, ReportAllowance, Segment, by_recording, credit
 from podium_protocol.live.recording import RecordingStage, access_of
 from podium_protocol.live.rsvp import RsvpStatus
@@ -68,18 +68,18 @@ class Watching:
         self._open = Viewings(store.database, at_most=MAX_OPEN)
         self._allowances: dict[tuple[str, str], ReportAllowance] = {}
 
-    async def open(self, row: LiveSessionRow, login: VerifiedEvent) -> Opened | Rejection:
-        """Open the newest recording of a session for the person who signed `login`."""
-        recording = await self.newest(row, login.pubkey)
+    async def open(self, row: LiveSessionRow, pubkey: Pubkey, login_id: EventId | None = None) -> Opened | Rejection:
+        """Open the newest recording of a session to a person; `login_id` is of the event that they signed for it."""
+        recording = await self.newest(row, pubkey)
         if recording is None:
             return Rejection(
                 Slug.NO_RECORDING, "there is no recording of this session", "Look again when it has ended."
             )
-        if not await self.may_watch(row, recording, login.pubkey):
+        if not await self.may_watch(row, recording, pubkey):
             detail = "this recording is for those who answered yes or maybe, were invited or took part"
             return Rejection(Slug.NOT_ALLOWED, detail, "Sign in with the key with which you answered or joined.")
         secret = new_secret(self._random_bytes)
-        seen = await self._store.database.transact(lambda tx: self._keep(tx, recording, login, secret))
+        seen = await self._store.database.transact(lambda tx: self._keep(tx, recording, pubkey, login_id, secret))
         self._forget_old()
         # one allowance for a person, however many players they have: two tabs do not double the speed
         self._allowances.setdefault(_whose(seen), ReportAllowance.at_first(self._clock.monotonic()))
@@ -140,13 +140,15 @@ class Watching:
         attended = await self._store.attendance.where("[lessonId+pubkey]").equals(key).count()
         return bool(attended) or any(answer.status in _COMING for answer in answers)
 
-    async def _keep(self, tx: Transaction, recording: RecordingRow, login: VerifiedEvent, secret: str) -> WatchRow:
+    async def _keep(
+        self, tx: Transaction, recording: RecordingRow, pubkey: Pubkey, login_id: EventId | None, secret: str
+    ) -> WatchRow:
         assert recording.sha256 is not None, "a recording that is available has its hash"
         now = int(self._clock.now())
         viewing = StoredViewing(
             digest=digest_of(secret),
             lesson=recording.session_address,
-            pubkey=login.pubkey,
+            pubkey=pubkey,
             sha256=recording.sha256,
             length=recording.length or 0,
             until=now + LASTS,
@@ -155,9 +157,9 @@ class Watching:
         table = self._store.watches.within(tx)
         before = await table.where(_BY_RECORDING).equals([viewing.lesson, viewing.pubkey, viewing.sha256]).first()
         fresh = before or WatchRow(
-            session_address=recording.session_address, pubkey=login.pubkey, sha256=recording.sha256, updated_at=now
+            session_address=recording.session_address, pubkey=pubkey, sha256=recording.sha256, updated_at=now
         )
-        row = msgspec.structs.replace(fresh, proof_id=login.id, updated_at=now)
+        row = msgspec.structs.replace(fresh, proof_id=login_id or fresh.proof_id, updated_at=now)
         await table.upsert([row], by=_BY_RECORDING)
         return row
 

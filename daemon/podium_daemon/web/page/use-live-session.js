@@ -63,7 +63,7 @@ export function useLiveSession(source, { consent = async () => null } = {}) {
     hasRecording: () => recordingUrl(client.session) !== null,
     timeUntilStart: () => timeUntilStart(client.session),
 
-    rsvpStatus: () => client.me?.rsvp?.status ?? null,
+    rsvpStatus: () => client.me?.rsvp?.status ?? client.answered,
     canRSVP: () => OPEN_STATES.includes(client.session?.state ?? ""),
 
     isAttending: () => client.seat?.state === "seated",

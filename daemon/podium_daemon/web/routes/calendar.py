@@ -15,7 +15,7 @@ from podium_daemon.web.calendar_feed import CalendarTokens, Entry, Revision, Wri
 from podium_daemon.web.calendar_revisions import CalendarRevisions
 from podium_daemon.web.context import Context, InContext
 from podium_daemon.web.etags import etag_of, has_version
-from podium_daemon.web.login import Caller, OptionalCaller
+from podium_daemon.web.login import KeyCaller, OptionalCaller
 from podium_daemon.web.problems import Problem, also
 from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.views import Views
@@ -49,16 +49,16 @@ InTokens = Annotated[CalendarTokens, Depends(_tokens)]
 
 
 @router.post("/api/calendar")
-async def create_calendar_address(context: InContext, tokens: InTokens, caller: Caller) -> CalendarOut:
-    """The address of the caller's calendar. Any person who knows the address can read the calendar."""
-    return await _address(context, tokens, caller)
+async def create_calendar_address(context: InContext, tokens: InTokens, caller: KeyCaller) -> CalendarOut:
+    """The address of the caller's calendar. Whoever knows it can read it."""
+    return await _address(context, tokens, caller.pubkey)
 
 
 @router.post("/api/calendar/revoke")
-async def revoke_calendar_address(context: InContext, tokens: InTokens, caller: Caller) -> CalendarOut:
-    """Revoke the calendar addresses given to the caller so far; the answer is a new one."""
-    await tokens.revoke(caller)
-    return await _address(context, tokens, caller)
+async def revoke_calendar_address(context: InContext, tokens: InTokens, caller: KeyCaller) -> CalendarOut:
+    """Make the addresses given to the caller so far worthless; the answer is a new one."""
+    await tokens.revoke(caller.pubkey)
+    return await _address(context, tokens, caller.pubkey)
 
 
 @router.get("/calendar/{token}.ics", response_class=Response, responses=_ANSWERS)
@@ -92,8 +92,8 @@ async def show_session_calendar(context: InContext, caller: OptionalCaller, refe
     """One session as iCalendar (RFC 5545), to add to a calendar once. A private session only for its people."""
     row = await context.views.resolve(reference, caller)
     rsvp = None
-    if caller is not None and caller != row.instructor_pubkey:
-        rsvp = await context.store.rsvps.where("[lessonId+pubkey]").equals([row.session_address, caller]).first()
+    if caller is not None and caller.pubkey != row.instructor_pubkey:
+        rsvp = await context.store.rsvps.where("[lessonId+pubkey]").equals([row.session_address, caller.pubkey]).first()
     # no alarms: it is kept once, beside the calendar that may be subscribed to and has them
     entries = _written(context.views, [(row, rsvp)], ())
     # nothing is kept of who asks, since that is anybody: each copy counts as newer than the one before

@@ -12,7 +12,7 @@ from podium_daemon.api.certificates import CertificateIn, CertificateOut, Checke
 from podium_daemon.services.attendance.certificates import Issued
 from podium_daemon.web.certificate_picture import draw_certificate
 from podium_daemon.web.context import Context, InContext, granted
-from podium_daemon.web.login import Caller
+from podium_daemon.web.login import AnyCaller, Caller
 from podium_daemon.web.strict_json import StrictRoute
 from podium_protocol.events import SignedEvent
 from podium_protocol.live.certificate import (
@@ -32,7 +32,7 @@ Language = Annotated[Literal["en", "de"], Query(description="Of the sentences on
 
 
 @router.get(f"{_SESSION}/certificate")
-async def show_certificate(context: InContext, caller: Caller, reference: str) -> CertificateOut:
+async def show_certificate(context: InContext, caller: AnyCaller, reference: str) -> CertificateOut:
     """The caller's own certificate, once they have completed the session. The service signs it for them alone.
 
     `certificate.svg` beside it is the picture (`?language=en` or `de`).
@@ -44,7 +44,7 @@ async def show_certificate(context: InContext, caller: Caller, reference: str) -
 # generators of clients know no pictures
 @router.get(f"{_SESSION}/certificate.svg", include_in_schema=False)
 async def draw_own_certificate(
-    context: InContext, caller: Caller, reference: str, language: Language = "en"
+    context: InContext, caller: AnyCaller, reference: str, language: Language = "en"
 ) -> Response:
     """The caller's own certificate as a picture of A4 across, which holds the signed record and its QR code."""
     issued, zone = await _issued(context, reference, caller)
@@ -73,7 +73,7 @@ async def check_certificate(context: InContext, body: CertificateIn) -> CheckedC
 
 async def _issued(context: Context, reference: str, caller: Caller) -> tuple[Issued, ZoneInfo]:
     row = await context.views.resolve(reference, caller)
-    issued = granted(await context.certificates.issue(row, caller))
+    issued = granted(await context.certificates.issue(row, caller.pubkey))
     return issued, zone_or_none(row.timezone or "UTC") or ZoneInfo("UTC")
 
 

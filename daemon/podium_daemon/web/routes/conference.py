@@ -9,7 +9,7 @@ from podium_daemon.api.recordings import RecordingOut
 from podium_daemon.api.rooms import ConferenceConfigIn, ConferenceDetailsOut, ConferenceRoomOut
 from podium_daemon.conference.service import TrainingConferenceConfig
 from podium_daemon.web.context import Context, InContext, forbidden, granted
-from podium_daemon.web.login import Caller
+from podium_daemon.web.login import Caller, KeyCaller
 from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.views import leads
 from podium_protocol.events import Pubkey
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/api/sessions/{reference}", tags=["conference"], rout
 
 
 @router.get("/conference")
-async def get_conference_details(context: InContext, caller: Caller, reference: str) -> ConferenceDetailsOut:
+async def get_conference_details(context: InContext, caller: KeyCaller, reference: str) -> ConferenceDetailsOut:
     """The model's `getConferenceDetails`: the room, whether the session is live, and how many people are in it."""
     row = await _led(context, reference, caller)
     return await _details(context, row, caller)
@@ -27,7 +27,7 @@ async def get_conference_details(context: InContext, caller: Caller, reference: 
 
 @router.post("/conference")
 async def create_live_session(
-    context: InContext, caller: Caller, reference: str, wish: ConferenceConfigIn
+    context: InContext, caller: KeyCaller, reference: str, wish: ConferenceConfigIn
 ) -> ConferenceRoomOut:
     """The model's `createLiveSession`: the room of the session. The configuration has to be the signed one."""
     row = await _led(context, reference, caller)
@@ -39,40 +39,42 @@ async def create_live_session(
         e2ee_required=wish.e2ee_required,
         instructor_pubkey=Pubkey(wish.instructor_pubkey),
     )
-    room = granted(await context.calling(caller).create_live_session(row, config))
+    room = granted(await context.calling(caller.pubkey).create_live_session(row, config))
     return ConferenceRoomOut(conference_room_id=room.conference_room_id, join_url=room.join_url)
 
 
 @router.post("/conference/start")
-async def start_live_session(context: InContext, caller: Caller, reference: str) -> ConferenceDetailsOut:
+async def start_live_session(context: InContext, caller: KeyCaller, reference: str) -> ConferenceDetailsOut:
     """The model's `startLiveSession`: open the room, start, send the join links."""
     row = await _led(context, reference, caller)
-    granted(await context.calling(caller).start_live_session(row.session_address))
+    granted(await context.calling(caller.pubkey).start_live_session(row.session_address))
     return await _details(context, row, caller)
 
 
 @router.post("/conference/end")
-async def end_live_session(context: InContext, caller: Caller, reference: str) -> RecordingOut:
+async def end_live_session(context: InContext, caller: KeyCaller, reference: str) -> RecordingOut:
     """The model's `endLiveSession`: the recording's address, or null while there is none."""
     row = await _led(context, reference, caller)
-    return RecordingOut(recording_url=granted(await context.calling(caller).end_live_session(row.session_address)))
+    return RecordingOut(
+        recording_url=granted(await context.calling(caller.pubkey).end_live_session(row.session_address))
+    )
 
 
 @router.post("/attendance/manual")
 async def track_live_attendance(
-    context: InContext, caller: Caller, reference: str, wish: ManualAttendanceIn
+    context: InContext, caller: KeyCaller, reference: str, wish: ManualAttendanceIn
 ) -> ManualAttendanceOut:
     """The model's `trackLiveAttendance`: vouch for a person's time, with a note. The same interval counts once."""
     row = await _led(context, reference, caller)
-    calling = context.calling(caller, wish.note or None)
+    calling = context.calling(caller.pubkey, wish.note or None)
     granted(await calling.track_live_attendance(row.session_address, wish.pubkey, wish.joined_at, wish.left_at))
     return ManualAttendanceOut(
         lesson_id=row.session_address, pubkey=wish.pubkey, joined_at=wish.joined_at, left_at=wish.left_at
     )
 
 
-async def _details(context: Context, row: LiveSessionRow, caller: Pubkey) -> ConferenceDetailsOut:
-    details = await context.calling(caller).get_conference_details(row.session_address)
+async def _details(context: Context, row: LiveSessionRow, caller: Caller) -> ConferenceDetailsOut:
+    details = await context.calling(caller.pubkey).get_conference_details(row.session_address)
     return ConferenceDetailsOut(
         conference_room_id=details.conference_room_id,
         is_active=details.is_active,
@@ -80,7 +82,7 @@ async def _details(context: Context, row: LiveSessionRow, caller: Pubkey) -> Con
     )
 
 
-async def _led(context: Context, reference: str, caller: Pubkey) -> LiveSessionRow:
+async def _led(context: Context, reference: str, caller: Caller) -> LiveSessionRow:
     row = await context.views.resolve(reference, caller)
     if not leads(row, caller):
         raise forbidden("only the instructor and co-hosts run the conference")

@@ -12,7 +12,7 @@ from podium_daemon.api.rsvps import RemindersOut, RsvpDraftIn, RsvpsOut
 from podium_daemon.api.sessions import DraftOut
 from podium_daemon.web import attendance_csv
 from podium_daemon.web.context import Context, InContext, forbidden
-from podium_daemon.web.login import Caller
+from podium_daemon.web.login import AnyCaller, Caller, OptionalCaller, author_of
 from podium_daemon.web.problems import also
 from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.views import leads
@@ -26,15 +26,16 @@ _FILES: Final[dict[CsvFormat, str]] = {"csv": "attendance.csv", "csv-intervals":
 
 
 @router.post("/rsvp/draft")
-async def draft_rsvp(context: InContext, caller: Caller, reference: str, wish: RsvpDraftIn) -> DraftOut:
-    """Compose the caller's RSVP for them to sign."""
+async def draft_rsvp(context: InContext, caller: OptionalCaller, reference: str, wish: RsvpDraftIn) -> DraftOut:
+    """Compose the RSVP of the caller, or of `pubkey`, for them to sign: what they sign is all the proof there is."""
+    author = author_of(caller, wish.pubkey)
     row = await context.views.resolve(reference, caller)
-    counted = await context.store.rsvps.where("[lessonId+pubkey]").equals([row.session_address, caller]).first()
-    return await context.drafts.rsvp(row, caller, RsvpStatus(wish.status), counted)
+    counted = await context.store.rsvps.where("[lessonId+pubkey]").equals([row.session_address, author]).first()
+    return await context.drafts.rsvp(row, author, RsvpStatus(wish.status), counted)
 
 
 @router.get("/rsvps")
-async def list_rsvps(context: InContext, caller: Caller, reference: str) -> RsvpsOut:
+async def list_rsvps(context: InContext, caller: AnyCaller, reference: str) -> RsvpsOut:
     """RSVPs with seats and waiting-list positions."""
     row = await context.views.resolve(reference, caller)
     return RsvpsOut(rsvps=tuple(await context.views.rsvps(row, _only(context, row, caller))))
@@ -43,7 +44,7 @@ async def list_rsvps(context: InContext, caller: Caller, reference: str) -> Rsvp
 @router.get("/attendance", response_model=AttendancesOut, responses=also("text/csv", "Rows as JSON, or as CSV."))
 async def list_attendance(
     context: InContext,
-    caller: Caller,
+    caller: AnyCaller,
     reference: str,
     format: CsvFormat | None = None,  # noqa: A002 (the query's word)
 ) -> AttendancesOut | Response:
@@ -65,8 +66,8 @@ async def list_attendance(
 
 
 @router.get("/reminders")
-async def list_reminders(context: InContext, caller: Caller, reference: str) -> RemindersOut:
-    """The ledger: for each person and message its state, and the relays' answers."""
+async def list_reminders(context: InContext, caller: AnyCaller, reference: str) -> RemindersOut:
+    """The ledger: for each person and message what became of it, and what the relays said."""
     row = await context.views.resolve(reference, caller)
     only = _only(context, row, caller)
     rows = tuple(await context.views.reminders(row, only))
@@ -74,6 +75,6 @@ async def list_reminders(context: InContext, caller: Caller, reference: str) -> 
     return RemindersOut(reminders=rows, summary=dict(Counter(each.state for each in rows)), unreachable=unreachable)
 
 
-def _only(context: Context, row: LiveSessionRow, caller: Pubkey) -> Pubkey | None:
-    """Whose rows the caller may see: those of all people (None), or their own."""
-    return None if leads(row, caller) or caller == context.service_pubkey else caller
+def _only(context: Context, row: LiveSessionRow, caller: Caller) -> Pubkey | None:
+    """Whose rows the caller may see: everybody's (None), or their own."""
+    return None if leads(row, caller) or caller.pubkey == context.service_pubkey else caller.pubkey

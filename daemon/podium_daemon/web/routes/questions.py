@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from podium_daemon.api.base import Hex64
 from podium_daemon.api.questions import AskedOut, QuestionIn, QuestionsOut
 from podium_daemon.web.context import InContext, forbidden, granted
-from podium_daemon.web.login import Caller, OptionalCaller
+from podium_daemon.web.login import KeyCaller, OptionalCaller
 from podium_daemon.web.question_views import questions_of
 from podium_daemon.web.routes.service import checked
 from podium_daemon.web.strict_json import StrictRoute
@@ -38,11 +38,11 @@ async def submit_question(context: InContext, caller: OptionalCaller, reference:
 
 @router.post("/{question}/{command}")
 async def moderate_question(
-    context: InContext, caller: Caller, reference: str, question: Hex64, command: Moderation
+    context: InContext, caller: KeyCaller, reference: str, question: Hex64, command: Moderation
 ) -> QuestionsOut:
     """Show, hide, pin or unpin a question, or silence its author for this session."""
     row = await context.views.resolve(reference, caller)
     if not leads(row, caller):
         raise forbidden("only the instructor and co-hosts moderate questions")
-    granted(await context.questions.moderate(row, question, command, caller))
+    granted(await context.questions.moderate(row, question, command, caller.pubkey))
     return await questions_of(context.store, row, leading=True)

@@ -29,7 +29,7 @@ from podium_daemon.api.recordings import (
 )
 from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.web.context import Context, InContext, forbidden, granted
-from podium_daemon.web.login import Caller, OptionalCaller, SignedCall
+from podium_daemon.web.login import AnyCaller, Caller, KeyCaller, OptionalCaller, SignedCall
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.views import leads
@@ -70,47 +70,47 @@ async def answer_recording_policy(context: InContext, call: SignedCall, referenc
     """Answer the recording policy from inside the room. The answer is in the tags of the signed call: `a` and
     `recording_consent`, as in a join proof. A no pauses the recording before this call returns.
     """
-    row = await context.views.resolve(reference, call.pubkey)
+    row = await context.views.resolve(reference, Caller(call.pubkey))
     granted(await context.recorder.answer(row, call))
     consent = read_consent(call.tags)
     return ConsentAnswerOut(given=consent is not None and consent.given)
 
 
 @router.post(f"{_SESSION}/recording/retry")
-async def retry_recording(context: InContext, caller: Caller, reference: str) -> RecordingsOut:
-    """Make a failed recording again from the tracks that were kept."""
+async def retry_recording(context: InContext, caller: KeyCaller, reference: str) -> RecordingsOut:
+    """Make a recording that failed once more, out of the tracks that were kept."""
     row = await _led(context, reference, caller)
     granted(await context.recorder.retry(row))
     return await show_recording(context, caller, reference)
 
 
 @router.post(f"{_SESSION}/recording/publish")
-async def publish_recording(context: InContext, caller: Caller, reference: str) -> RecordingsOut:
-    """Publish a recording that was reviewed, or withdrawn before: links are written, and people are told."""
+async def publish_recording(context: InContext, caller: KeyCaller, reference: str) -> RecordingsOut:
+    """Publish what was looked at, or taken back: links are written, people are told."""
     row = await _led(context, reference, caller)
     granted(await context.recorder.publish(row))
     return await show_recording(context, caller, reference)
 
 
 @router.post(f"{_SESSION}/recording/unpublish")
-async def unpublish_recording(context: InContext, caller: Caller, reference: str) -> RecordingsOut:
-    """Withdraw the recording: its links are removed, and only instructor and co-hosts can see it."""
+async def unpublish_recording(context: InContext, caller: KeyCaller, reference: str) -> RecordingsOut:
+    """Take it back: no link any more, and only those who lead can see it."""
     row = await _led(context, reference, caller)
     granted(await context.recorder.unpublish(row))
     return await show_recording(context, caller, reference)
 
 
 @router.post(f"{_SESSION}/recording/delete")
-async def delete_recording(context: InContext, caller: Caller, reference: str) -> RecordingsOut:
-    """Delete the recording for good: the file, here and on Blossom, and every link. People who knew of it are told."""
+async def delete_recording(context: InContext, caller: KeyCaller, reference: str) -> RecordingsOut:
+    """Delete it for good: the file, here and on Blossom, and every link; people who were told of it are told."""
     row = await _led(context, reference, caller)
     granted(await context.recorder.delete(row))
     return await show_recording(context, caller, reference)
 
 
 @router.get(f"{_SESSION}/recording/consents")
-async def list_recording_consents(context: InContext, caller: Caller, reference: str) -> ConsentEventsOut:
-    """The signed answers that are kept with the recording, for instructor and co-hosts."""
+async def list_recording_consents(context: InContext, caller: KeyCaller, reference: str) -> ConsentEventsOut:
+    """The signed answers that are kept with the recording, for whoever leads."""
     row = await _led(context, reference, caller)
     policy, policy_hash = context.recorder.policy(row)
     rows = await context.recorder.evidence(row)
@@ -123,10 +123,10 @@ async def list_recording_consents(context: InContext, caller: Caller, reference:
 
 
 @router.post(f"{_SESSION}/watching")
-async def open_player(context: InContext, call: SignedCall, reference: str) -> WatchingOut:
-    """Open the session's recording with one signature; reports of what was played then use the secret."""
-    row = await context.views.resolve(reference, call.pubkey)
-    opened = granted(await context.watching.open(row, call))
+async def open_player(context: InContext, caller: AnyCaller, reference: str) -> WatchingOut:
+    """Open the session's recording: reports of what was played go with the secret."""
+    row = await context.views.resolve(reference, caller)
+    opened = granted(await context.watching.open(row, caller.pubkey, caller.event_id))
     recording = opened.recording
     url = recording.url or ""
     # a browser's player cannot send a header: the secret opens the one file that it is for
@@ -172,11 +172,11 @@ async def recording_file(context: InContext, caller: OptionalCaller, request: Re
 
 
 async def _may_read(
-    context: Context, session: LiveSessionRow, row: RecordingRow, caller: Pubkey | None, secret: str
+    context: Context, session: LiveSessionRow, row: RecordingRow, caller: Caller | None, secret: str
 ) -> bool:
     if secret and await context.watching.opens(secret, session, row):
         return True
-    return caller is not None and await context.watching.may_watch(session, row, caller)
+    return caller is not None and await context.watching.may_watch(session, row, caller.pubkey)
 
 
 def _is_public(session: LiveSessionRow, row: RecordingRow) -> bool:
@@ -297,7 +297,7 @@ def _seen(row: WatchRow, length: int) -> SeenOut:
     return SeenOut(watched=row.watched / 1000, percent=percent, completed_at=row.completed_at)
 
 
-async def _led(context: Context, reference: str, caller: Pubkey) -> LiveSessionRow:
+async def _led(context: Context, reference: str, caller: Caller) -> LiveSessionRow:
     row = await context.views.resolve(reference, caller)
     if not leads(row, caller):
         raise forbidden("only the instructor and co-hosts look after the recording")

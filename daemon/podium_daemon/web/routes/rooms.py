@@ -27,10 +27,12 @@ from podium_daemon.conference.engine import Support, TrackKind
 from podium_daemon.conference.seats import SocketGone
 from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.web.context import Context, InContext, forbidden, granted
-from podium_daemon.web.login import Caller, OptionalCaller
+from podium_daemon.web.login import Caller, InLogins, KeyCaller, OptionalCaller
 from podium_daemon.web.problems import Problem
+from podium_daemon.web.routes.login import signed_in
 from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.views import leads
+from podium_protocol import tags
 from podium_protocol.events import Pubkey
 from podium_protocol.nips import nip19, nip98
 from podium_storage.table.models import LiveSessionRow
@@ -99,14 +101,17 @@ async def create_join_challenge(context: InContext, caller: OptionalCaller, refe
 
 
 @router.post("/join")
-async def join_session(context: InContext, reference: str, request: Request) -> JoinOut:
-    """Join with one signature: the join proof is the login of this call. The token opens the room socket once."""
+async def join_session(context: InContext, logins: InLogins, reference: str, request: Request) -> JoinOut:
+    """Join with one signature: the join proof is the login of this call. The token opens the room socket once.
+
+    A proof with the tag `["login", "yes"]` signs in besides: it answers a nonce of ours, so it was made just now.
+    """
     proof = nip98.read_header(request.headers.get("authorization", ""))
     if isinstance(proof, nip98.LoginRefusal):
         await context.views.resolve(reference)  # an unknown session is reported before a flaw of the proof
         next_step = "Sign the challenge of /join/challenge and send it as `Authorization: Nostr ...`."
         raise Problem(Slug.BAD_PROOF, proof.reason, next_step)
-    row = await context.views.resolve(reference, proof.pubkey)
+    row = await context.views.resolve(reference, Caller(proof.pubkey))
     body = await request.body() or None
     ticket = granted(await context.rooms.join(row, proof, _join_url(context, row), body))
     base = context.public_url.replace("http", "ws", 1)
@@ -116,6 +121,7 @@ async def join_session(context: InContext, reference: str, request: Request) -> 
         socket_url=f"{base}/api/sessions/{context.views.naddr(row)}/room",
         token=ticket.token,
         expires_at=ticket.expires_at,
+        login=await signed_in(logins, proof.pubkey) if tags.first(proof.tags, "login") == "yes" else None,
     )
 
 
@@ -123,7 +129,7 @@ async def join_session(context: InContext, reference: str, request: Request) -> 
 async def room_socket(context: InContext, reference: str, socket: WebSocket) -> None:
     """The seat: the first message brings the token, heartbeats keep the seat, closing the socket leaves it."""
     try:
-        session_address = (await context.views.resolve(reference, context.service_pubkey)).session_address
+        session_address = (await context.views.resolve(reference, Caller(context.service_pubkey))).session_address
     except Problem:
         session_address = (
             ""  # no ticket opens it: a stranger learns no more of a private session than of one that is not
@@ -133,7 +139,7 @@ async def room_socket(context: InContext, reference: str, socket: WebSocket) -> 
 
 
 @router.get("/room")
-async def show_room(context: InContext, caller: Caller, reference: str) -> RoomOut:
+async def show_room(context: InContext, caller: KeyCaller, reference: str) -> RoomOut:
     """Who is in the room and who waits; leaders see people, others see counts."""
     row = await context.views.resolve(reference, caller)
     guests = await context.rooms.guests(row)
@@ -164,69 +170,69 @@ async def show_room(context: InContext, caller: Caller, reference: str) -> RoomO
 
 
 @router.post("/room/admit")
-async def admit_participants(context: InContext, caller: Caller, reference: str, wish: AdmitIn) -> RoomOut:
+async def admit_participants(context: InContext, caller: KeyCaller, reference: str, wish: AdmitIn) -> RoomOut:
     """Let people in from the waiting room."""
     row = await _led(context, reference, caller)
     pubkeys = None if wish.everybody else [Pubkey(pubkey) for pubkey in wish.pubkeys]
-    granted(await context.rooms.admit(row, pubkeys, caller))
+    granted(await context.rooms.admit(row, pubkeys, caller.pubkey))
     return await show_room(context, caller, reference)
 
 
 @router.post("/room/remove")
-async def remove_participant(context: InContext, caller: Caller, reference: str, wish: RemoveIn) -> RoomOut:
-    """Remove a person; their admission is revoked for this session."""
+async def remove_participant(context: InContext, caller: KeyCaller, reference: str, wish: RemoveIn) -> RoomOut:
+    """Remove somebody; the admission is revoked for this session."""
     row = await _led(context, reference, caller)
-    granted(await context.rooms.remove(row, Pubkey(wish.pubkey), wish.reason, caller))
+    granted(await context.rooms.remove(row, Pubkey(wish.pubkey), wish.reason, caller.pubkey))
     return await show_room(context, caller, reference)
 
 
 @router.post("/room/hands/lower")
-async def lower_hands(context: InContext, caller: Caller, reference: str, wish: LowerIn) -> RoomOut:
-    """Lower raised hands."""
+async def lower_hands(context: InContext, caller: KeyCaller, reference: str, wish: LowerIn) -> RoomOut:
+    """Take raised hands down."""
     row = await _led(context, reference, caller)
     pubkeys = None if wish.everybody else [Pubkey(pubkey) for pubkey in wish.pubkeys]
-    granted(await context.rooms.lower_hands(row, pubkeys, caller))
+    granted(await context.rooms.lower_hands(row, pubkeys, caller.pubkey))
     return await show_room(context, caller, reference)
 
 
 @router.post("/room/mute-all")
-async def mute_everybody(context: InContext, caller: Caller, reference: str, wish: SwitchIn) -> RoomOut:
-    """Switch mute-all on or off: it mutes all but instructor and co-hosts, also microphones that are opened later."""
+async def mute_everybody(context: InContext, caller: KeyCaller, reference: str, wish: SwitchIn) -> RoomOut:
+    """Silence everybody but those who lead, and whoever opens a microphone later; or let that be."""
     row = await _led(context, reference, caller)
-    granted(await context.controls.mute_all(row, caller, wanted=wish.on))
+    granted(await context.controls.mute_all(row, caller.pubkey, wanted=wish.on))
     return await show_room(context, caller, reference)
 
 
 @router.post("/room/mute")
-async def mute_participant(context: InContext, caller: Caller, reference: str, wish: MuteIn) -> RoomOut:
-    """Switch off one person's microphone, camera or screen; they may switch it on again."""
+async def mute_participant(context: InContext, caller: KeyCaller, reference: str, wish: MuteIn) -> RoomOut:
+    """Silence one person's microphone, camera or screen; they may switch it on again."""
     row = await _led(context, reference, caller)
-    granted(await context.controls.mute(row, Pubkey(wish.pubkey), TrackKind(wish.kind), caller))
+    granted(await context.controls.mute(row, Pubkey(wish.pubkey), TrackKind(wish.kind), caller.pubkey))
     return await show_room(context, caller, reference)
 
 
 @router.post("/room/speak")
-async def let_participant_speak(context: InContext, caller: Caller, reference: str, wish: SpeakIn) -> RoomOut:
-    """Let one person speak although mute-all is on, or no longer; they are told, and switch it on themselves."""
+async def let_participant_speak(context: InContext, caller: KeyCaller, reference: str, wish: SpeakIn) -> RoomOut:
+    """Let one person speak though everybody is muted, or no longer; they are told and switch it on themselves."""
     row = await _led(context, reference, caller)
-    granted(await context.controls.let_speak(row, Pubkey(wish.pubkey), caller, wanted=wish.on))
+    granted(await context.controls.let_speak(row, Pubkey(wish.pubkey), caller.pubkey, wanted=wish.on))
     return await show_room(context, caller, reference)
 
 
 @router.post("/room/spotlight")
-async def spotlight_participant(context: InContext, caller: Caller, reference: str, wish: SpotlightIn) -> RoomOut:
-    """Show one person large to all, or no person."""
+async def spotlight_participant(context: InContext, caller: KeyCaller, reference: str, wish: SpotlightIn) -> RoomOut:
+    """Show one person large to everybody, or nobody."""
     row = await _led(context, reference, caller)
     chosen = None if wish.pubkey is None else Pubkey(wish.pubkey)
-    granted(await context.rooms.put_spotlight(row, chosen, caller))
+    granted(await context.rooms.put_spotlight(row, chosen, caller.pubkey))
     return await show_room(context, caller, reference)
 
 
 @router.post("/room/recording")
-async def switch_recording(context: InContext, caller: Caller, reference: str, wish: SwitchIn) -> RoomOut:
-    """Record from now on, once all people in the room have agreed; or stop."""
+async def switch_recording(context: InContext, caller: KeyCaller, reference: str, wish: SwitchIn) -> RoomOut:
+    """Record from now on, once everybody in the room has agreed; or stop."""
     row = await _led(context, reference, caller)
-    granted(await context.recorder.record(row, caller, wanted=wish.on))
+    granted(await context.recorder.record(row, caller.pubkey, wanted=wish.on))
     return await show_room(context, caller, reference)
 
 
@@ -244,7 +250,7 @@ def _control(support: Support, *, active: bool) -> ControlOut:
     return ControlOut(support=support.value, active=active)
 
 
-async def _led(context: Context, reference: str, caller: Pubkey) -> LiveSessionRow:
+async def _led(context: Context, reference: str, caller: Caller) -> LiveSessionRow:
     row = await context.views.resolve(reference, caller)
     if not leads(row, caller):
         raise forbidden("only the instructor and co-hosts decide who is in the room")

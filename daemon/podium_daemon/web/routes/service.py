@@ -15,7 +15,7 @@ from podium_daemon.api.service import NamesOut, RelaysOut, ServiceOut
 from podium_daemon.api.sessions import AcceptedEvent, EventsIn, EventsOut
 from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.web.context import InContext, granted
-from podium_daemon.web.login import Caller
+from podium_daemon.web.login import OptionalCaller
 from podium_daemon.web.metrics import exposition
 from podium_daemon.web.problems import Problem, also
 from podium_daemon.web.strict_json import StrictRoute
@@ -62,12 +62,14 @@ async def list_relays(context: InContext) -> RelaysOut:
 
 
 @router.post("/api/events")
-async def submit_events(context: InContext, caller: Caller, body: EventsIn) -> EventsOut:
-    """Take signed events of sessions here, mirror them and send them to the relays: all of them or none.
+async def submit_events(context: InContext, caller: OptionalCaller, body: EventsIn) -> EventsOut:
+    """Take signed events of sessions here, mirror them and send them to the relays: all or none.
 
-    Any caller may submit an event of a session; a relay list is taken from its author only.
+    What belongs to a session is its own proof, and anybody may bring it: this call needs no login. Relay lists are
+    taken from their author only, who signs the call or signed in.
     """
-    submitted = granted(await context.intake.submit([checked(model) for model in body.events], by=caller))
+    events = [checked(model) for model in body.events]
+    submitted = granted(await context.intake.submit(events, by=caller.pubkey if caller is not None else None))
     return EventsOut(
         accepted=tuple(
             AcceptedEvent(id=one.event.id, kind=one.event.kind, lesson_id=one.session_address, relays=tuple(one.relays))

@@ -20,7 +20,7 @@ from podium_daemon.api.sessions import (
 from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.web.context import InContext, granted
 from podium_daemon.web.etags import has_version
-from podium_daemon.web.login import Caller, OptionalCaller
+from podium_daemon.web.login import KeyCaller, OptionalCaller, author_of
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.session_list import MAX_SESSIONS, Asked, SessionList
 from podium_daemon.web.strict_json import StrictRoute
@@ -63,22 +63,23 @@ async def list_sessions(
 
 
 @router.post("/draft")
-async def draft_session(context: InContext, caller: Caller, wish: SessionDraftIn) -> DraftOut:
-    """Compose a session for the caller to sign; a caller who may hold none here is refused before they sign more."""
-    if caller not in context.service().instructors:
-        detail = f"{nip19.encode_npub(caller)} is not on this service's list of instructors"
+async def draft_session(context: InContext, caller: OptionalCaller, wish: SessionDraftIn) -> DraftOut:
+    """Compose a session for the caller, or `pubkey`, to sign; who may hold none here is told so before they sign."""
+    author = author_of(caller, wish.pubkey)
+    if author not in context.service().instructors:
+        detail = f"{nip19.encode_npub(author)} is not on this service's list of instructors"
         advice = (
             "The operator of the service adds this npub to `allow` under [instructors] in its configuration, and "
             "reloads it (SIGHUP) or starts it again."
         )
         raise Problem(Slug.NOT_AN_INSTRUCTOR, detail, advice)
-    return context.drafts.new_session(caller, wish)
+    return context.drafts.new_session(author, wish)
 
 
 @router.get("/passed-over")
-async def list_passed_over(context: InContext, caller: Caller) -> PassedOversOut:
-    """Events that the caller signed elsewhere and that are no sessions here, with the reason; the service sees all."""
-    found = granted(await context.passed_over.listed(caller))
+async def list_passed_over(context: InContext, caller: KeyCaller) -> PassedOversOut:
+    """What instructors signed elsewhere and is no session here, with the reason; the service's own key sees all."""
+    found = granted(await context.passed_over.listed(caller.pubkey))
     return PassedOversOut(
         events=tuple(
             PassedOverOut(
@@ -102,39 +103,39 @@ async def show_session(context: InContext, caller: OptionalCaller, reference: st
 
 
 @router.post("/{reference}/draft")
-async def draft_edit(context: InContext, caller: Caller, reference: str, wish: SessionEditIn) -> DraftOut:
+async def draft_edit(context: InContext, caller: KeyCaller, reference: str, wish: SessionEditIn) -> DraftOut:
     """Compose the next revision; only the instructor's signature makes it count."""
     return await context.drafts.edit(await context.views.resolve(reference, caller), wish)
 
 
 @router.post("/{reference}/cancel/draft")
-async def draft_cancellation(context: InContext, caller: Caller, reference: str, wish: CancelDraftIn) -> DraftOut:
+async def draft_cancellation(context: InContext, caller: KeyCaller, reference: str, wish: CancelDraftIn) -> DraftOut:
     """Compose the cancelled revision and its deletion, to be signed in this order."""
     return await context.drafts.cancellation(await context.views.resolve(reference, caller), wish.reason)
 
 
 @router.post("/{reference}/restore/draft")
-async def draft_restoration(context: InContext, caller: Caller, reference: str) -> DraftOut:
-    """Compose the revision that takes a cancellation back, within the session's time, so that it takes place."""
+async def draft_restoration(context: InContext, caller: KeyCaller, reference: str) -> DraftOut:
+    """Compose the revision that takes a cancellation back, within the session's time: it takes place after all."""
     return await context.drafts.restoration(await context.views.resolve(reference, caller))
 
 
 @router.post("/{reference}/start")
-async def start_session(context: InContext, caller: Caller, reference: str) -> SessionOut:
+async def start_session(context: InContext, caller: KeyCaller, reference: str) -> SessionOut:
     """Start now. The login of this call is the instructor's signed command."""
     row = await context.views.resolve(reference, caller)
-    return await context.views.session(granted(await context.lifecycle.start(row.session_address, caller)))
+    return await context.views.session(granted(await context.lifecycle.start(row.session_address, caller.pubkey)))
 
 
 @router.post("/{reference}/end")
-async def end_session(context: InContext, caller: Caller, reference: str) -> SessionOut:
+async def end_session(context: InContext, caller: KeyCaller, reference: str) -> SessionOut:
     """End now."""
     row = await context.views.resolve(reference, caller)
-    return await context.views.session(granted(await context.lifecycle.end(row.session_address, caller)))
+    return await context.views.session(granted(await context.lifecycle.end(row.session_address, caller.pubkey)))
 
 
 @router.post("/{reference}/reopen")
-async def reopen_session(context: InContext, caller: Caller, reference: str) -> SessionOut:
-    """Reopen a session shortly after its end; a second run is added, the first stays."""
+async def reopen_session(context: InContext, caller: KeyCaller, reference: str) -> SessionOut:
+    """Open a session again shortly after its end; a second run is added, the first stays."""
     row = await context.views.resolve(reference, caller)
-    return await context.views.session(granted(await context.lifecycle.reopen(row.session_address, caller)))
+    return await context.views.session(granted(await context.lifecycle.reopen(row.session_address, caller.pubkey)))

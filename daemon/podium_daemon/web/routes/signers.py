@@ -20,7 +20,7 @@ from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.signers.page_signer import PageSigner, View
 from podium_daemon.signers.qr import qr_code
 from podium_daemon.web.context import Context, InContext, granted
-from podium_daemon.web.login import Caller
+from podium_daemon.web.login import KeyCaller
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.strict_json import StrictRoute
 from podium_protocol.nips import nip19
@@ -92,18 +92,18 @@ async def close_signer(context: InContext, request: Request, signer_id: Hex16) -
 
 
 @router.get("/api/service/signer")
-async def show_left_signer(context: InContext, caller: Caller) -> LeftSignerOut:
+async def show_left_signer(context: InContext, caller: KeyCaller) -> LeftSignerOut:
     """The signer that the caller left with the service, so that it can publish revisions in their name."""
-    known = await context.instructor_signers.find(caller)
+    known = await context.instructor_signers.find(caller.pubkey)
     if known is None:
         return LeftSignerOut(signer=None, relays=())
     return LeftSignerOut(signer=nip19.encode_npub(known.signer), relays=tuple(known.relays))
 
 
 @router.delete("/api/service/signer")
-async def forget_left_signer(context: InContext, caller: Caller) -> LeftSignerOut:
+async def forget_left_signer(context: InContext, caller: KeyCaller) -> LeftSignerOut:
     """Remove that signer: our key for it is deleted, and the signer is told if it answers."""
-    await context.instructor_signers.forget(caller)
+    await context.instructor_signers.forget(caller.pubkey)
     return LeftSignerOut(signer=None, relays=())
 
 

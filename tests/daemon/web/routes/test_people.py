@@ -274,7 +274,8 @@ class TestAnswering:
         async with site() as here:
             row, key = await here.here.schedule(), new_key()
             body = {"status": "confirmed", "pubkey": new_key().pubkey}
-            assert (await here.post(here.path_of(row, "rsvp", "draft"), key, body)).status_code == 422
+            refused = await here.post(here.path_of(row, "rsvp", "draft"), key, body)
+            assert (refused.status_code, refused.json()["type"]) == (400, "urn:podium:problem:bad-pubkey")
 
     async def test_an_answer_names_the_revision_it_was_given_to(self) -> None:
         """So that a move can ask again."""

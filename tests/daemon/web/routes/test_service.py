@@ -208,10 +208,13 @@ class TestEvents:
         assert await here.here.outbox.pending_by_relay() == {}
 
     @one_loop
-    async def test_without_a_login_nothing_is_taken(self, here: Site) -> None:
-        """Even a good event needs somebody who hands it in."""
-        assert (await here.post("/api/events", None, {"events": [await good(here)]})).status_code == 401
+    async def test_a_signed_event_needs_no_login(self, here: Site) -> None:
+        """It is its own proof, whoever hands it in; one that was changed on the way is refused as ever."""
+        forged = await good(here) | {"content": "changed"}
+        assert (await here.post("/api/events", None, {"events": [forged]})).status_code == 400
         assert await here.here.store.sessions.to_list() == []
+        assert (await here.post("/api/events", None, {"events": [await good(here)]})).status_code == 200
+        assert len(await here.here.store.sessions.to_list()) == 1
 
     async def test_text_without_a_utf8_form_is_refused(self) -> None:
         """Half a surrogate pair in a title cannot be hashed, stored or sent."""

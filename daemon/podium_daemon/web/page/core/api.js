@@ -1,13 +1,16 @@
 // @ts-check
-// Calls to the daemon. Every signed call carries its own login.
+// Calls to the daemon. One signature signs in; from then on calls carry the token that it was answered with.
 
-import { PodiumError, login, sign } from "../signer/signer.js";
+import { PodiumError, login, pubkey, sign } from "../signer/signer.js";
+import { forgetLogin, keepLogin, keptLogin } from "./login.js";
 
-/** @import { Draft, Service } from "./types.js" */
+/** @import { Draft, Login, Service, Trouble } from "./types.js" */
 
 let skew = 0;
 /** @type {Promise<Service> | null} */
 let service = null;
+/** @type {Promise<Login> | null} */
+let signingIn = null;
 
 /** The daemon's time, Unix seconds: logins with a wrong clock are refused, and a countdown would lie. */
 export function now() {
@@ -55,7 +58,7 @@ export async function newerThan(etag, path) {
 }
 
 /**
- * A call signed by the person.
+ * A call of the person, who signs in first where they have not: one signature.
  *
  * @param {string} method
  * @param {string} path
@@ -63,30 +66,88 @@ export async function newerThan(etag, path) {
  * @returns {Promise<any>}
  */
 export async function signed(method, path, body) {
-  return call(method, path, body, { Authorization: await authorization(method, path, body) });
+  return (await withLogin(method, path, body)).json();
 }
 
 /**
- * A signed call whose answer is a file: its text and its name.
- *
- * @param {string} path
- */
-export async function file(path) {
-  const answer = await send("GET", path, undefined, { Authorization: await authorization("GET", path) });
-  const name = /filename="([A-Za-z0-9._-]+)"/.exec(answer.headers.get("content-disposition") ?? "")?.[1];
-  return { text: await answer.text(), name: name ?? "podium.csv" };
-}
-
-/**
- * The login of one call, for those who send it themselves.
+ * A call of the person if they are signed in, else of anybody: no signature.
  *
  * @param {string} method
  * @param {string} path
  * @param {unknown} [body]
+ * @returns {Promise<any>}
  */
-export async function authorization(method, path, body) {
+export async function known(method, path, body) {
+  return keptLogin() === null ? plain(method, path, body) : signed(method, path, body);
+}
+
+/**
+ * A call of the person whose answer is a file: its text and its name.
+ *
+ * @param {string} path
+ */
+export async function file(path) {
+  const answer = await withLogin("GET", path);
+  const name = /filename="([A-Za-z0-9._-]+)"/.exec(answer.headers.get("content-disposition") ?? "")?.[1];
+  return { text: await answer.text(), name: name ?? "podium.csv" };
+}
+
+/** The login that is kept, else a new one: one signature. */
+export async function signIn() {
+  const kept = keptLogin();
+  if (kept !== null) return kept;
+  signingIn ??= askToSignIn().finally(() => {
+    signingIn = null;
+  });
+  return signingIn;
+}
+
+/**
+ * Sign out here, or everywhere. What the daemon cannot be told is forgotten here all the same.
+ *
+ * @param {boolean} everywhere
+ */
+export async function signOut(everywhere) {
+  const kept = keptLogin();
+  if (kept === null) return;
+  try {
+    await call("POST", "/api/login/end", { everywhere }, bearer(kept));
+  } catch (error) {
+    if (everywhere && /** @type {Trouble} */ (error).slug !== "login") throw error; // other browsers are still signed in
+  }
+  forgetLogin(kept.token);
+}
+
+/** @returns {Promise<Login>} */
+async function askToSignIn() {
   const { publicUrl } = await aboutService();
-  return login(publicUrl.replace(/\/$/, "") + path, method, encoded(body), now());
+  const path = "/api/login";
+  await pubkey();
+  const header = await login(publicUrl.replace(/\/$/, "") + path, "POST", "", now());
+  const made = await withHeader("POST", path, header);
+  keepLogin(made);
+  return made;
+}
+
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} [body]
+ */
+async function withLogin(method, path, body) {
+  const kept = await signIn();
+  try {
+    return await send(method, path, body, bearer(kept));
+  } catch (error) {
+    if (/** @type {Trouble} */ (error).slug !== "login") throw error;
+    forgetLogin(kept.token); // it has ended, or was signed out elsewhere
+    return send(method, path, body, bearer(await signIn()));
+  }
+}
+
+/** @param {Login} how */
+function bearer({ token }) {
+  return { Authorization: `Bearer ${token}` };
 }
 
 /**
@@ -102,7 +163,7 @@ export function withHeader(method, path, header) {
 }
 
 /**
- * Sign the events of a draft in their order and hand them in.
+ * Sign the events of a draft in their order and hand them in. They are their own proof: there is no login around them.
  *
  * @param {Draft} draft
  */
@@ -112,7 +173,7 @@ export async function signAndSubmit(draft) {
     const { kind, created_at, tags, content } = template;
     events.push(await sign({ kind, created_at, tags, content }));
   }
-  return signed("POST", "/api/events", { events });
+  return known("POST", "/api/events", { events });
 }
 
 /** @param {unknown} body */

@@ -1,7 +1,7 @@
 // @ts-check
 // Server-sent events over fetch: EventSource cannot send a login.
 
-import { authorization, refusal, request } from "./api.js";
+import { refusal, request } from "./api.js";
 
 /** @import { Trouble } from "./types.js" */
 
@@ -18,18 +18,16 @@ const LONGEST_PAUSE = 30000;
 /** Follow a session's events, and come back when the connection is lost, until `close`. */
 export class Stream {
   /**
-   * `on.event(name, data)`, `on.beat()` for every sign of life, `on.state("live" | "lost")`, `on.refused(error)`.
-   * With `signed` the first call carries a login, later ones the pass that came with the last stream; with `pass` the
-   * first one carries that.
+   * `on.event(name, data)`, `on.beat()` for every sign of life, `on.state("live" | "lost")`, `on.refused(error)` where
+   * the login is not good any more. `token` is that of the person, or null for what anybody is told.
    *
    * @param {string} path
-   * @param {{ signed: boolean, pass?: string | null, on: Listener }} how
+   * @param {{ token: string | null, on: Listener }} how
    */
-  constructor(path, { signed, pass = null, on }) {
+  constructor(path, { token, on }) {
     this.path = path;
     this.on = on;
-    this.signed = signed;
-    this.pass = pass;
+    this.token = token;
     this.lastId = "";
     this.abort = new AbortController();
   }
@@ -69,7 +67,7 @@ export class Stream {
         const error = /** @type {Trouble} */ (thrown);
         if (this.abort.signal.aborted) return;
         if (!before && error.slug !== "offline") return refused(error);
-        if (error.slug === "pass") {
+        if (error.slug === "login") {
           this.on.refused(error); // the page goes on as a stranger and offers to sign in again
           return;
         }
@@ -101,8 +99,7 @@ export class Stream {
     /** @type {Record<string, string>} */
     const headers = { Accept: "text/event-stream" };
     if (this.lastId) headers["Last-Event-ID"] = this.lastId;
-    if (this.pass) headers.Authorization = `Podium ${this.pass}`;
-    else if (this.signed) headers.Authorization = await authorization("GET", this.path);
+    if (this.token) headers.Authorization = `Bearer ${this.token}`;
     const answer = await request(this.path, { headers, signal: this.abort.signal });
     if (!answer.ok) throw await refusal(answer);
     return /** @type {ReadableStream<Uint8Array<ArrayBuffer>>} */ (answer.body);
@@ -137,8 +134,6 @@ export class Stream {
     }
     if (fields.id) this.lastId = fields.id;
     if (!fields.data) return;
-    const data = JSON.parse(fields.data);
-    if (fields.event === "pass") this.pass = data.secret;
-    this.on.event(fields.event, data);
+    this.on.event(fields.event, JSON.parse(fields.data));
   }
 }

@@ -5,6 +5,7 @@
 /** @typedef {"instructor" | "co-host" | "participant"} Role */
 /** @typedef {"confirmed" | "tentative" | "declined"} RsvpStatus */
 /** @typedef {{ pubkey: string, npub: string }} Person */
+/** @typedef {Person & { token: string, expiresAt: number }} Login */
 /** @typedef {{ [field: string]: any }} Message */
 
 /**

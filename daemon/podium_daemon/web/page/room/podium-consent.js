@@ -1,7 +1,7 @@
 // @ts-check
 // While one sits in a room that may be recorded: whether it is, and the way to take a consent back, or to give it.
 
-import { aboutService, exactNow, plain, withHeader } from "../core/api.js";
+import { aboutService, exactNow, known, withHeader } from "../core/api.js";
 import { action, announce, freshId, h, setText, show } from "../core/dom.js";
 import { describe, t } from "../core/i18n.js";
 import { login } from "../signer/signer.js";
@@ -40,7 +40,7 @@ export class PodiumConsent extends HTMLElement {
 
   /** The policy is shown first; the second press signs. */
   async #offer() {
-    const { policy, policyHash } = await plain("GET", `${this.client.path}/recording`);
+    const { policy, policyHash } = await known("GET", `${this.client.path}/recording`);
     if (this.policy.hidden || this.policy.textContent !== policy) {
       setText(this.policy, policy);
       show(this.policy, true);
@@ -53,7 +53,7 @@ export class PodiumConsent extends HTMLElement {
   }
 
   async #takeBack() {
-    const { policyHash } = await plain("GET", `${this.client.path}/recording`);
+    const { policyHash } = await known("GET", `${this.client.path}/recording`);
     await this.#sign("no", policyHash);
     announce(t("consent.withdrawn"));
   }

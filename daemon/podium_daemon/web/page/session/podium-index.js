@@ -4,6 +4,7 @@
 import { aboutService, newerThan, plain, signAndSubmit, signed } from "../core/api.js";
 import { action, announce, freshId, h, keyed, setText, show } from "../core/dom.js";
 import { describe, t } from "../core/i18n.js";
+import { keptLogin } from "../core/login.js";
 import { npubOf } from "../core/npub.js";
 import "./podium-session-form.js";
 import { shortNpub } from "../signer/podium-identity.js";
@@ -52,6 +53,7 @@ export class PodiumIndex extends HTMLElement {
     this.kept = new Map();
     this.pause = REFRESH;
     this.#look();
+    if (keptLogin() !== null) this.#askForPrivate().catch((error) => this.#failed(error));
     this.woken = () => void (document.hidden || this.#look());
     document.addEventListener("visibilitychange", this.woken);
     aboutService().then(({ trouble }) => trouble && this.prepend(h("p", { class: "failure", role: "alert" }, t("service.twin"))), () => {});
@@ -99,7 +101,7 @@ export class PodiumIndex extends HTMLElement {
     const form = h("podium-session-form");
     form.create(async (/** @type {SessionFields} */ fields) => {
       await mayHoldSessions();
-      const draft = await signed("POST", "/api/sessions/draft", fields);
+      const draft = await plain("POST", "/api/sessions/draft", { ...fields, pubkey: await pubkey() });
       await signAndSubmit(draft);
       announce(t("form.saved"));
       location.assign(`/s/${await naddrOf(draft.lessonId, fields.visibility)}`);
@@ -125,7 +127,7 @@ export class PodiumIndex extends HTMLElement {
     return changed;
   }
 
-  /** Private sessions are told to those they name, who sign for it; asked once, since each look is a signature. */
+  /** Private sessions are told to those they name, who are signed in for it. */
   async #askForPrivate() {
     const { sessions } = await signed("GET", "/api/sessions?order=newest&limit=200");
     this.private = sessions.filter((/** @type {Session} */ { visibility }) => visibility === "private");

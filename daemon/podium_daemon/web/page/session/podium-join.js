@@ -118,7 +118,6 @@ export class PodiumJoin extends HTMLElement {
   async #join() {
     show(this.failure, false);
     await this.hook.joinSession();
-    if (!this.client.isSignedIn && this.client.seat) await this.client.signIn(); // for the attendance so far
   }
 
   /** @param {Trouble} error */

@@ -1,5 +1,5 @@
 // @ts-check
-// Credit for watching a recording: one signature opens it, then what is really played is reported until it is enough.
+// Credit for watching a recording: it is opened, then what is really played is reported until it is enough.
 
 import { refusal, request, signed } from "../core/api.js";
 import { action, announce, h, setText, show, webUrl } from "../core/dom.js";

@@ -20,7 +20,7 @@ export class PodiumPrivateDoor extends HTMLElement {
     };
     const enter = action(t("identity.show"), () => signIn(reference), failed, { class: "primary" });
     this.replaceChildren(h("p", {}, t("unknown.private")), h("podium-signer-help"), enter, failure);
-    if (SessionClient.isKnown(reference)) showSession(); // the person loaded the page again
+    SessionClient.isKnown(reference).then((isKnown) => isKnown && showSession()); // signed in before
   }
 }
 
@@ -30,12 +30,7 @@ export class PodiumPrivateDoor extends HTMLElement {
  * @param {string} reference
  */
 async function signIn(reference) {
-  const client = new SessionClient(reference);
-  try {
-    await client.signIn();
-  } finally {
-    client.close(); // the session's own element goes on with the pass that came
-  }
+  await SessionClient.enter(reference);
   showSession();
 }
 

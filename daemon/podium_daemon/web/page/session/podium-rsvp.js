@@ -4,7 +4,7 @@
 import { action, announce, freshId, h, setText, show } from "../core/dom.js";
 import { describe, t } from "../core/i18n.js";
 
-/** @import { LiveSession, RsvpStatus, Session, SessionClient, Trouble } from "../core/types.js" */
+/** @import { LiveSession, Me, RsvpStatus, Session, SessionClient, Trouble } from "../core/types.js" */
 
 /** @type {RsvpStatus[]} */
 const STATUSES = ["confirmed", "tentative", "declined"];
@@ -66,9 +66,7 @@ export class PodiumRsvp extends HTMLElement {
     for (const button of this.buttons) {
       button.setAttribute("aria-pressed", String(button.dataset.status === hook.rsvpStatus));
     }
-    const known = hook.rsvpStatus ? t(`rsvp.is.${hook.rsvpStatus}`) : t(me ? "rsvp.is.none" : "rsvp.is.unknown");
-    const again = me?.rsvp?.needsReconfirmation ? ` ${t("rsvp.reconfirm")}` : "";
-    setText(this.answer, known + again);
+    setText(this.answer, answerText(hook.rsvpStatus, me));
     const isCut = Boolean(me?.rsvp?.undeliverable) && hook.rsvpStatus !== "declined";
     setText(this.unreachable, isCut ? t("rsvp.unreachable") : "");
     show(this.unreachable, isCut);
@@ -79,6 +77,16 @@ export class PodiumRsvp extends HTMLElement {
     setText(this.seats, seatsText(session));
     setText(this.open, t(session.visibility === "private" ? "rsvp.private" : "rsvp.public"));
   }
+}
+
+/**
+ * @param {RsvpStatus | null} status
+ * @param {Me | null} me
+ */
+function answerText(status, me) {
+  if (status === null) return t(me ? "rsvp.is.none" : "rsvp.is.unknown");
+  const more = me === null ? "rsvp.sign-in" : me.rsvp?.needsReconfirmation ? "rsvp.reconfirm" : null;
+  return more === null ? t(`rsvp.is.${status}`) : `${t(`rsvp.is.${status}`)} ${t(more)}`;
 }
 
 /**

@@ -1,7 +1,8 @@
 // @ts-check
 // One session as this page knows it: what the daemon tells, who the person is, and the seat. No DOM in here.
 
-import { aboutService, exactNow, file, now, plain, signAndSubmit, signed, withHeader } from "../core/api.js";
+import { aboutService, exactNow, file, known, now, plain, signAndSubmit, signIn, signOut, signed, withHeader } from "../core/api.js";
+import { forgetLogin, keepLogin, keptLogin, onLoginChange } from "../core/login.js";
 import { Cipher } from "../room/cipher.js";
 import { Keyring, canSealFrames } from "../room/frame-keys.js";
 import { hasMedia, makeCertificate } from "../room/media.js";
@@ -14,6 +15,9 @@ import { Stream } from "../core/stream.js";
 const DEVICE_KEY = "podium.device";
 const ENGINES_HERE = ["embedded", "janus"]; // those whose media `media.js` takes
 
+/** @type {Lists} */
+const NO_LISTS = { rsvps: null, reminders: null, unreachable: null, attendance: null, room: null };
+
 /** Observable: `subscribe(listener)` is told after each change. */
 export class SessionClient {
   /** @type {Set<() => void>} */
@@ -25,6 +29,8 @@ export class SessionClient {
   /** @type {Promise<void> | null} */
   #signingIn = null;
   #told = false;
+  /** @type {(() => void) | null} */
+  #forget = null;
 
   /** @param {string} reference */
   constructor(reference) {
@@ -36,7 +42,7 @@ export class SessionClient {
     this.me = null;
     this.meSince = 0;
     /** @type {Lists} */
-    this.lists = { rsvps: null, reminders: null, unreachable: null, attendance: null, room: null };
+    this.lists = { ...NO_LISTS };
     /** @type {Question[]} */
     this.questions = [];
     this.questionsTotal = 0;
@@ -44,6 +50,8 @@ export class SessionClient {
     this.seat = null;
     this.isLoading = true;
     this.isSignedIn = false;
+    /** @type {RsvpStatus | null} */
+    this.answered = answeredBefore(reference); // what the person answered here without signing in: an answer proves itself, and signs nobody in
     this.isOnline = true;
     /** @type {Trouble | null} */
     this.error = null;
@@ -61,12 +69,13 @@ export class SessionClient {
   }
 
   /**
-   * Whether somebody signed in to this session in this tab and may come back without a signature.
+   * Whether the person who is signed in to this browser may see a session that strangers are not told of.
    *
    * @param {string} reference
    */
-  static isKnown(reference) {
-    return kept(`podium.pass.${reference}`) !== null;
+  static async isKnown(reference) {
+    if (keptLogin() === null) return false;
+    return known("GET", `/api/sessions/${encodeURIComponent(reference)}`).then(() => true, () => false);
   }
 
   /**
@@ -75,15 +84,8 @@ export class SessionClient {
    * @param {string} reference
    */
   static async enter(reference) {
-    const client = new SessionClient(reference);
-    try {
-      await client.signIn();
-    } finally {
-      client.close(); // its page goes on with the pass that came
-    }
-    const { naddr } = /** @type {Session} */ (client.session); // `signIn` waits for it
-    keep(`podium.pass.${naddr}`, kept(client.#passKey));
-    return naddr;
+    await signInAs(await pubkey());
+    return (await signed("GET", `/api/sessions/${encodeURIComponent(reference)}`)).naddr;
   }
 
   get leads() {
@@ -97,6 +99,7 @@ export class SessionClient {
   /** Begin with the public view, which needs no signer; or as the person who loaded the page again. */
   open() {
     aboutService().then(({ engine }) => this.#change({ showsMedia: ENGINES_HERE.includes(engine) }), () => {});
+    this.#forget ??= onLoginChange(() => this.#loginChanged());
     this.#opening ??= this.#begin()
       .catch((error) => this.#change({ error }))
       .finally(() => this.#change({ isLoading: false }));
@@ -105,16 +108,20 @@ export class SessionClient {
 
   /** End the stream and the seat. */
   close() {
+    this.#forget?.();
+    this.#forget = null;
     this.#stream?.close();
     if (this.seat && !this.seat.isOver) this.seat.leave();
   }
 
-  /** Prove who one is, once; from then on the stream tells what is one's own. */
+  /** Prove who one is, once a week; from then on the stream tells what is one's own. */
   async signIn() {
-    if (this.isSignedIn && this.me?.pubkey === (await pubkey())) return; // the extension may hold another key by now
+    const own = await pubkey();
+    if (this.isSignedIn && this.me?.pubkey === own) return; // the extension may hold another key by now
     // after the public stream, never beside it: the one that comes later replaces the other
     this.#signingIn ??= Promise.resolve(this.#opening)
-      .then(() => this.#follow(true))
+      .then(() => signInAs(own))
+      .then(() => this.#follow())
       .finally(() => {
         this.#signingIn = null;
       });
@@ -123,14 +130,27 @@ export class SessionClient {
   }
 
   /**
-   * Answer: the daemon drafts, the person signs.
+   * Sign out here, or on every device of the person.
+   *
+   * @param {boolean} [everywhere]
+   */
+  async signOut(everywhere = false) {
+    await signOut(everywhere);
+  }
+
+  /**
+   * Answer with one signature, that of the answer itself: the daemon drafts it for whoever will sign.
    *
    * @param {RsvpStatus} status
    */
   async rsvp(status) {
-    await this.signIn();
-    await this.#submit("/rsvp/draft", { status });
-    await this.#when(() => this.me?.rsvp?.status === status);
+    const own = await pubkey();
+    const draft = { status, pubkey: own };
+    const isOwn = this.isSignedIn && this.me?.pubkey === own;
+    const call = isOwn || this.session?.visibility === "private" ? signed : plain; // to a stranger a private one is not there
+    await signAndSubmit(await call("POST", `${this.path}/rsvp/draft`, draft));
+    if (isOwn) await this.#when(() => this.me?.rsvp?.status === status);
+    else this.#answer(status);
   }
 
   /** The challenge of the next join: with the notice and the recording policy to show first. */
@@ -150,6 +170,7 @@ export class SessionClient {
     const hash = asked.recordingPolicyHash;
     if (hash !== (consent?.policyHash ?? "")) throw new PodiumError("policy-changed");
     const extra = [["a", asked.lessonId], ["nonce", asked.nonce], ["device", device()]];
+    if (!this.isSignedIn) extra.push(["login", "yes"]); // whoever proves their key to enter need not prove it again
     if (hash) extra.push(["recording_consent", consent?.given ? "yes" : "no", hash]);
     const media = await this.#media();
     if (media) extra.push(["fingerprint", media.fingerprint]);
@@ -157,6 +178,7 @@ export class SessionClient {
     const ticket = await withHeader("POST", `${this.path}/join`, header);
     const seat = new Seat(here(ticket.socketUrl), ticket.token, () => this.#change({}), media);
     this.#change({ seat });
+    if (ticket.login) keepLogin(ticket.login); // the stream follows it
     await seat.settled;
     return seat;
   }
@@ -325,15 +347,24 @@ export class SessionClient {
   // -- inside
 
   async #begin() {
-    const pass = kept(this.#passKey);
-    if (pass) {
+    const before = keptLogin();
+    if (before !== null) {
       try {
-        return await this.#follow(true, pass);
-      } catch {
-        keep(this.#passKey, null); // too old, or the daemon was started again: a stranger for now
+        return await this.#follow();
+      } catch (error) {
+        if (/** @type {Trouble} */ (error).slug !== "login") throw error;
+        forgetLogin(before.token); // it has ended: a stranger for now
       }
     }
-    return this.#follow(false);
+    return this.#follow();
+  }
+
+  /** Somebody signed in or out, here or in another tab. */
+  async #loginChanged() {
+    await Promise.allSettled([this.#opening, this.#signingIn]);
+    if ((keptLogin()?.token ?? null) === (this.#stream?.token ?? null)) return;
+    if (keptLogin() === null) this.#change({ isSignedIn: false, me: null, lists: { ...NO_LISTS } });
+    await this.#follow().catch((error) => this.#change({ error }));
   }
 
   /** What a room with media needs, if this one has any: a certificate, and the means to encrypt where that is required. */
@@ -352,10 +383,6 @@ export class SessionClient {
     // ten seconds are an epoch at most, so that a page that was loaded again begins above what it gave before
     const earliest = () => Math.min(0xffff, Math.max(0, Math.floor((exactNow() - scheduledAt + 86400) / 10)));
     return { ...made, cipher, keyring: new Keyring({ room: /** @type {string} */ (room), leader, nip44: own, use, earliest }) };
-  }
-
-  get #passKey() {
-    return `podium.pass.${this.reference}`;
   }
 
   /** @param {Template} template */
@@ -377,33 +404,23 @@ export class SessionClient {
     this.#take("session", await signed("POST", this.path + path));
   }
 
-  /**
-   * @param {boolean} asPerson
-   * @param {string | null} [pass]
-   */
-  async #follow(asPerson, pass = null) {
+  /** Follow the session as the person who is signed in, or as a stranger. */
+  async #follow() {
+    const token = keptLogin()?.token ?? null;
     const stream = new Stream(`${this.path}/events`, {
-      signed: asPerson,
-      pass,
+      token,
       on: {
         event: (name, data) => this.#take(name, data),
         beat: () => this.seat?.beat(),
         state: (state) => this.#change({ isOnline: state === "live" }),
-        refused: () => this.#signedOut(),
+        refused: () => forgetLogin(token ?? ""), // the page goes on as a stranger and offers to sign in again
       },
     });
-    if (asPerson && !pass) await pubkey();
     await stream.open();
     this.#stream?.close(); // the public one stays until the signed one is there
     this.#stream = stream;
-    this.#change({ isSignedIn: asPerson });
+    this.#change({ isSignedIn: token !== null });
     await this.#when(() => this.session !== null);
-  }
-
-  #signedOut() {
-    keep(this.#passKey, null);
-    this.#change({ isSignedIn: false, me: null });
-    this.#follow(false).catch((error) => this.#change({ error }));
   }
 
   /**
@@ -414,7 +431,6 @@ export class SessionClient {
     if (name === "session") this.#change({ session: data, error: null });
     else if (name === "me") this.#own(data);
     else if (name === "questions") this.#change({ questions: data.questions, questionsTotal: data.total });
-    else if (name === "pass") keep(this.#passKey, data.secret);
     else if (name in this.lists) this.#list(name, data);
   }
 
@@ -422,7 +438,14 @@ export class SessionClient {
   #own(me) {
     const counted = this.me?.attendance?.totalDuration;
     const meSince = counted === me.attendance?.totalDuration ? this.meSince : exactNow();
+    if (this.answered) this.#answer(null);
     this.#change({ me, meSince });
+  }
+
+  /** @param {RsvpStatus | null} answered */
+  #answer(answered) {
+    keep(answerKey(this.reference), answered);
+    this.#change({ answered });
   }
 
   /**
@@ -464,6 +487,28 @@ export class SessionClient {
       }, 5000);
     });
   }
+}
+
+/** @param {string} reference */
+function answerKey(reference) {
+  return `podium.answered.${reference}`;
+}
+
+/** @param {string} reference */
+function answeredBefore(reference) {
+  const found = kept(answerKey(reference));
+  return found === "confirmed" || found === "tentative" || found === "declined" ? found : null;
+}
+
+/**
+ * The login of this key: one of another key makes room for it.
+ *
+ * @param {string} own
+ */
+async function signInAs(own) {
+  const before = keptLogin();
+  if (before !== null && before.pubkey !== own) await signOut(false);
+  return signIn();
 }
 
 /** This tab's name as a device: a page that is loaded again takes the same place. */

@@ -24,8 +24,10 @@ export class PodiumIdentity extends HTMLElement {
     const connect = action(t("remote.use"), async () => {
       if (await connectRemote()) await client.signIn();
     }, failed, { class: "quiet" });
+    const signOut = action(t("identity.out"), () => client.signOut(), failed, { class: "quiet", hidden: true });
+    const everywhere = action(t("identity.out.everywhere"), () => client.signOut(true), failed, { class: "quiet", hidden: true });
     const disconnect = action(t("remote.disconnect"), disconnectRemote, failed, { class: "quiet", hidden: true });
-    this.replaceChildren(h("div", { class: "identity" }, own, signIn, connect, disconnect, hint, failure));
+    this.replaceChildren(h("div", { class: "identity" }, own, signIn, connect, signOut, everywhere, disconnect, hint, failure));
     const update = async () => {
       const { me, isSignedIn } = client;
       setText(own, me ? t("identity.you", { npub: shortNpub(me.npub), role: t(`role.${me.role}`) }) : "");
@@ -34,6 +36,8 @@ export class PodiumIdentity extends HTMLElement {
       show(hint, !isSignedIn);
       if (isSignedIn) show(failure, false);
       const isRemote = (await remoteSigner()) !== null;
+      show(signOut, client.isSignedIn && !isRemote, own); // disconnecting signs out as well
+      show(everywhere, client.isSignedIn, own);
       show(connect, !isRemote && !client.isSignedIn, own);
       show(disconnect, isRemote);
     };

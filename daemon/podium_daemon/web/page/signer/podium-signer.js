@@ -2,6 +2,7 @@
 // Remote signers for people without an extension, or beside it: a code to scan, a field for `bunker://`, and a line that says
 // what the signer waits for.
 
+import { signOut } from "../core/api.js";
 import { action, freshId, h, setText, show, webUrl } from "../core/dom.js";
 import { describe, t } from "../core/i18n.js";
 import { drawQr } from "./qr.js";
@@ -247,10 +248,6 @@ export async function connectRemote() {
 /** Sign with it no more: the daemon forgets it, and the page is loaded again as a stranger's. */
 export async function disconnectRemote() {
   await (await remoteSigner())?.close();
-  try {
-    for (const key of Object.keys(sessionStorage)) if (key.startsWith("podium.pass.")) sessionStorage.removeItem(key);
-  } catch {
-    // nothing was kept
-  }
+  await signOut(false);
   location.reload();
 }

@@ -1,0 +1,92 @@
+"""Logins that outlive a restart: digests of tokens, never a token."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from podium_storage.backend import SqlRow
+from podium_storage.database import Database, Transaction
+
+MAX_OF_ONE_KEY: Final = 50
+"""A person's browsers; the oldest login is forgotten for one more."""
+
+_COLUMNS: Final = "id, digest, pubkey, assurance, lesson, createdAt, expiresAt, revokedAt"
+_PUT: Final = """
+INSERT INTO logins (digest, pubkey, assurance, lesson, createdAt, expiresAt) VALUES (?, ?, ?, ?, ?, ?)"""
+_GET: Final = f"SELECT {_COLUMNS} FROM logins WHERE digest = ?"
+_SWEEP: Final = "DELETE FROM logins WHERE expiresAt <= ?"
+_BOUND: Final = """
+DELETE FROM logins WHERE pubkey = ? AND id NOT IN (SELECT id FROM logins WHERE pubkey = ? ORDER BY id DESC LIMIT ?)"""
+_REVOKE_ONE: Final = "UPDATE logins SET revokedAt = ? WHERE id = ? AND revokedAt IS NULL"
+_REVOKE: Final = "UPDATE logins SET revokedAt = ? WHERE pubkey = ? AND revokedAt IS NULL"
+_REVOKE_OF_A_SESSION: Final = f"{_REVOKE} AND lesson = ?"
+
+
+class StoredLogin(msgspec.Struct, frozen=True, kw_only=True):
+    """One login. Unix seconds.
+
+    Args:
+        id: of its row; None before it is stored.
+        digest: SHA-256 of its token.
+        pubkey: whose it is.
+        assurance: how they were known: `key`, `link` or `guest`.
+        lesson: address of the session that it is limited to, or None.
+        created_at: when they signed in.
+        expires_at: when it ends.
+        revoked_at: when it was taken back, or None.
+    """
+
+    id: int | None = None
+    digest: bytes
+    pubkey: str
+    assurance: str
+    lesson: str | None
+    created_at: int
+    expires_at: int
+    revoked_at: int | None = None
+
+
+class Logins:
+    """The logins of one database."""
+
+    def __init__(self, database: Database) -> None:
+        """Keep them in this database."""
+        self._database = database
+
+    async def add(self, login: StoredLogin) -> None:
+        """Keep one more, and forget those that have ended."""
+
+        async def scope(tx: Transaction) -> None:
+            await self.add_within(tx, login)
+
+        await self._database.transact(scope)
+
+    async def add_within(self, tx: Transaction, login: StoredLogin) -> None:
+        """The same in the caller's transaction."""
+        await tx.execute(_SWEEP, (login.created_at,))
+        fields = (login.digest, login.pubkey, login.assurance, login.lesson, login.created_at, login.expires_at)
+        await tx.execute(_PUT, fields)
+        await tx.execute(_BOUND, (login.pubkey, login.pubkey, MAX_OF_ONE_KEY))
+
+    async def find(self, digest: bytes) -> StoredLogin | None:
+        """The login whose token has this digest, also one that has ended."""
+        row = await self._database.fetch_one(_GET, (digest,))
+        return None if row is None else _read(row)
+
+    async def revoke(self, login_id: int, now: int) -> None:
+        """Take one back."""
+        await self._database.transact(lambda tx: tx.execute(_REVOKE_ONE, (now, login_id)))
+
+    async def revoke_all(self, pubkey: str, now: int, *, lesson: str | None = None) -> None:
+        """Take all of a person's back, or those that are limited to one session."""
+        if lesson is None:
+            await self._database.transact(lambda tx: tx.execute(_REVOKE, (now, pubkey)))
+        else:
+            await self._database.transact(lambda tx: tx.execute(_REVOKE_OF_A_SESSION, (now, pubkey, lesson)))
+
+
+def _read(row: SqlRow) -> StoredLogin:
+    fields = dict(zip(StoredLogin.__struct_fields__, row, strict=True))
+    return msgspec.convert(fields, StoredLogin, builtin_types=(bytes,))
