@@ -1,4 +1,4 @@
-"""The configuration's numbers as the rules want them."""
+"""The configuration's values as policies of the rules."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from podium_protocol.live.session_spec import SessionLimits
 
 
 def session_limits(config: Config) -> SessionLimits:
-    """What is read of session events."""
+    """The bounds on reading session events."""
     return SessionLimits(default_duration_minutes=config.lifecycle.default_minutes)
 
 
 def lifecycle_policy(config: Config) -> LifecyclePolicy:
-    """When sessions move."""
+    """When sessions change state."""
     given = config.lifecycle
     return LifecyclePolicy(
         doors_before=given.doors,
@@ -72,7 +72,7 @@ def completion_policy(config: Config) -> CompletionPolicy:
 
 
 def door_policy(config: Config) -> DoorPolicy:
-    """Who enters."""
+    """Who may enter a room."""
     return DoorPolicy(
         doors_before=config.lifecycle.doors,
         auto_admit_confirmed=config.conference.auto_admit_confirmed,
@@ -81,5 +81,5 @@ def door_policy(config: Config) -> DoorPolicy:
 
 
 def seat_policy(config: Config) -> SeatPolicy:
-    """When unclaimed seats free."""
+    """When unclaimed seats become free."""
     return SeatPolicy(unclaimed_after=config.lifecycle.unclaimed_seats)

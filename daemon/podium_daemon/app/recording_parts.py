@@ -26,7 +26,7 @@ from podium_storage.table.models import LiveSessionRow
 
 
 class RecordingPlace(msgspec.Struct, frozen=True, kw_only=True):
-    """Where recordings are made and kept; `keeper` None: in `folder`, which the daemon serves."""
+    """The folder in which recordings are made, and the keeper that stores them; None: `folder`, which we serve."""
 
     folder: Path
     public_url: str
@@ -47,7 +47,7 @@ def join_recorder(
     page_of: Callable[[LiveSessionRow], str],
     clock: Clock,
 ) -> Recorder:
-    """A recorder with all that it needs."""
+    """Build a recorder with all its parts."""
     ledger = RecordingLedger(store, clock)
     publisher = RecordingPublisher(
         ledger,

@@ -29,7 +29,7 @@ class Reloader:
         self._asked = asyncio.Event()
 
     async def run(self, stop: Stop) -> None:
-        """Reload whenever asked, until told to stop."""
+        """Reload on each SIGHUP, until the stop."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self._asked.set)
         try:
@@ -42,7 +42,7 @@ class Reloader:
             loop.remove_signal_handler(signal.SIGHUP)
 
     def reload(self) -> None:
-        """Read the file again now. What is wrong with it is logged, and the old configuration stays in force."""
+        """Read the file again now. If it is invalid, the problems are logged and the old values stay in force."""
         old = self.config
         try:
             fresh = old.reload()

@@ -55,7 +55,7 @@ class PodiumGroup(TyperGroup):
             note(f"podium: {sentence_of(error)}")
             sys.exit(exit_code_of(error))
         except BrokenPipeError:
-            # whoever read us has gone, as in `| head`; what is buffered must not fail again at exit
+            # the reader of our output has gone, as in `| head`; the buffered rest must not fail again at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(Exit.FAILED)
 

@@ -1,4 +1,4 @@
-"""Who calls and whom: the options that stand before or after every command."""
+"""The caller's key and the daemon to call: the options that stand before or after every command."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Caller:
         return load_config(self.config_file, {"storage.state_directory": state, **(overrides or {})})
 
     def key_place(self, config: Config) -> KeyPlace:
-        """Where the caller's key is.
+        """Find the caller's key.
 
         Raises:
             KeyFileError: it must not be taken from there.
@@ -100,7 +100,7 @@ class Caller:
 
         Raises:
             KeyFileError: the key cannot be read safely.
-            InvalidInput: --bunker names no signer, or stands beside --key.
+            InvalidInput: --bunker names no signer, or is given together with --key.
             SignerUnavailable: it could not be connected.
         """
         if self.bunker_option is None:
@@ -146,7 +146,7 @@ class Caller:
             return self.daemon(config, None)
 
     def signing(self) -> PodiumClient:
-        """For what only a known caller may see or do."""
+        """The daemon and the signer, for calls that need a login."""
         config = self.config()
         return self.daemon(config, self.signer(config))
 

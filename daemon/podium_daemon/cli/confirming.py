@@ -1,4 +1,4 @@
-"""Asking before what cannot be taken back. Where nobody can be asked, nothing is done without `--yes`."""
+"""A question before a command that cannot be undone. Without a terminal, nothing is done unless `--yes` is given."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ async def examine(
 
 
 def check_key(config: Config, environment: MutableMapping[str, str], option: Path | None) -> Check:
-    """Whether the key can be read, and by nobody else."""
+    """Whether the key can be read, and by no other user."""
     try:
         place = locate_key(
             option, config.key_file, environment, allow_environment=config.identity.allow_environment_key
@@ -250,7 +250,7 @@ def check_aiortc(version: str) -> Check:
 
 
 def check_clock(now: float, is_monotonic: bool) -> Check:
-    """Whether the wall clock can be right at all. Nobody outside is asked for the time."""
+    """Whether the wall clock can be right at all. No server is asked for the time."""
     if now < _RELEASED:
         advice = "Set the clock, or start a time service such as systemd-timesyncd or chrony."
         return Check("clock", Verdict.FAIL, "the clock stands before this program was written", advice)

@@ -32,7 +32,7 @@ _EXIT_CODES: Final = {"login": Exit.SIGNER, "signer": Exit.SIGNER, "no-relay": E
 
 
 def exit_code_of(error: PodiumError) -> Exit:
-    """The exit code that tells scripts whose turn it is."""
+    """The exit code of an error, by which scripts can tell what to do."""
     if isinstance(error, CommandFailed):
         return error.exit_code
     from podium_daemon.client.errors import ApiProblem, DraftRefused

@@ -1,4 +1,4 @@
-"""`podium questions`, `ask` and `moderate`: what people ask in a session, and what becomes of it."""
+"""`podium questions`, `ask` and `moderate`: the questions of a session, and the decisions about them."""
 
 from __future__ import annotations
 

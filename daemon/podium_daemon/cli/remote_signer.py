@@ -1,4 +1,4 @@
-"""The caller's signature from a remote signer: `--bunker` in the place of `--key`, so that the key is never here."""
+"""The caller's signature from a remote signer: `--bunker` instead of `--key`, so that the key is never here."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SAY_EVERY: Final = 30.0  # seconds
 
 
 class TerminalListener:
-    """Tells whoever sits before the command what their signer wants."""
+    """Tells the person at the terminal what their signer wants."""
 
     def open_page(self, url: str) -> None:
         """Name the page."""

@@ -26,7 +26,7 @@ def leave(caller: Caller, bunker: str | None) -> SignerOut:
     opened = caller.run(left.connect(bunker))
     try:
         seen = caller.run(_followed(left, opened))
-    except BaseException:  # Ctrl-C too: nobody waits for a signer any more
+    except BaseException:  # Ctrl-C too: the command no longer waits for a signer
         with contextlib.suppress(PodiumError):
             caller.run(left.give_up(opened))
         raise

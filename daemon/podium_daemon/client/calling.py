@@ -1,4 +1,4 @@
-"""The model's `TrainingCallingIntegration` over HTTP, for those who lead a session."""
+"""The model's `TrainingCallingIntegration` over HTTP, for instructor and co-hosts."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from podium_protocol.events import Pubkey
 
 
 class TrainingConferenceConfig(ConferenceConfigIn):
-    """The model's "Conference Configuration". The daemon agrees to what the instructor signed, and to nothing else."""
+    """The model's "Conference Configuration". The daemon accepts only the one that the instructor signed."""
 
     @classmethod
     def of(cls, session: SessionOut) -> TrainingConferenceConfig:
-        """As the session says."""
+        """The configuration of the session."""
         return cls(
             name=session.title,
             waiting_room=session.waiting_room,
@@ -45,7 +45,7 @@ class TrainingCalling:
         self._transport = transport
 
     async def create_live_session(self, lesson: Lesson, config: TrainingConferenceConfig) -> ConferenceRoomOut:
-        """The session's room and join page; a second time gives the same."""
+        """Return the session's room and join page; a second call returns the same."""
         return await self._transport.post(session_path(lesson.lesson_id, "conference"), ConferenceRoomOut, config)
 
     async def start_live_session(self, lesson_id: str) -> None:
@@ -53,13 +53,13 @@ class TrainingCalling:
         await self._transport.post(session_path(lesson_id, "conference", "start"), ConferenceDetailsOut)
 
     async def end_live_session(self, lesson_id: str) -> str | None:
-        """End it; the recording's address, or None while there is none."""
+        """End the session; return the recording's address, or None while there is none."""
         return (await self._transport.post(session_path(lesson_id, "conference", "end"), RecordingOut)).recording_url
 
     async def track_live_attendance(
         self, lesson_id: str, pubkey: Pubkey, joined_at: int, left_at: int | None = None, *, note: str = ""
     ) -> None:
-        """Vouch for somebody's time in Unix seconds; the same interval twice counts once."""
+        """Vouch for a person's time (Unix seconds); the same interval twice counts once."""
         body = {"pubkey": pubkey, "joinedAt": joined_at, "leftAt": left_at, "note": note}
         await self._transport.post(session_path(lesson_id, "attendance", "manual"), ManualAttendanceOut, body)
 

@@ -1,4 +1,4 @@
-"""What can go wrong between a program and a daemon. Each says whose turn it is."""
+"""What can go wrong between a program and a daemon. Each error says which side has to act."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class DaemonUnreachable(PodiumError):
 
 
 class ApiProblem(PodiumError):
-    """The daemon refused a call: its words and its advice.
+    """The daemon refused a call, with its reason and its advice.
 
     Args:
         status: HTTP status.
@@ -37,11 +37,11 @@ class ApiProblem(PodiumError):
 
 
 class DraftRefused(RemoteProtocolError):
-    """The daemon put something before us that was not asked for. Nothing was signed."""
+    """The daemon composed an event that was not asked for. Nothing was signed."""
 
 
 class TurnedAway(PodiumError):
-    """The door of a room says no; `reason` is stable, the text is for people."""
+    """The door of a room refused the person; `reason` is stable, the text is for people."""
 
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(text or reason)
@@ -49,7 +49,7 @@ class TurnedAway(PodiumError):
 
 
 class StillWaiting(PodiumError):
-    """The waiting room did not open in the time that was given; `reason` is the last one that was told."""
+    """The person was not let in within the given time; `reason` is the last reason to wait."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"not let in yet: {reason or 'no reason was told'}")

@@ -1,4 +1,4 @@
-"""The model's `useLiveSession`: everything a program shows of one session, as one value, and the four things to do."""
+"""The model's `useLiveSession`: all that a program shows of one session, as one value, and its four functions."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class LiveSessionHook:
     """`view` is the newest value; `refresh` asks the daemon. Made by `PodiumClient.live_session`."""
 
     def __init__(self, client: PodiumClient, reference: str, *, now: Callable[[], float] = time.time) -> None:
-        """Look at one session through a client."""
+        """Show one session, through a client."""
         self._client = client
         self._reference = reference
         self._now = now
@@ -70,7 +70,7 @@ class LiveSessionHook:
         self.view = LiveSessionView()
 
     async def refresh(self) -> LiveSessionView:
-        """Ask the daemon; what goes wrong is told in `error`, and the last known session stays."""
+        """Ask the daemon and return the new view; a failure is in `error`, and the last known session stays."""
         try:
             session = await self._client.session(self._reference)
             rsvp, attendance = await self._own(session)
@@ -81,19 +81,19 @@ class LiveSessionHook:
         return self.view
 
     async def rsvp(self, status: RsvpStatus) -> None:
-        """Answer; raises as `PodiumClient.rsvp`."""
+        """Send the caller's RSVP; raises as `PodiumClient.rsvp`."""
         await self._client.rsvp(self._reference, status)
         await self.refresh()
 
     async def join_session(self, *, consent: bool | None = None, patience: float = 15.0) -> str | None:
-        """Sit down; where the meeting is, or None if it is on the session's own page. Raises as `PodiumClient.join`."""
+        """Join; return the meeting's address, or None if it is on the session's page. Raises as `PodiumClient.join`."""
         if self._seat is None or self._seat.closed.is_set():
             self._seat = await self._client.join(self._reference, consent=consent, patience=patience)
         await self.refresh()
         return self._seat.meeting_url
 
     async def leave_session(self) -> None:
-        """Get up; does nothing for those who do not sit."""
+        """Leave the seat, if there is one."""
         seat, self._seat = self._seat, None
         if seat is not None and not seat.closed.is_set():
             await seat.leave()
@@ -104,7 +104,7 @@ class LiveSessionHook:
         if me is None:
             return None, None
         rsvps, rows = await self._client.rsvps(session.naddr), await self._client.attendance(session.naddr)
-        # those who lead are shown everybody's
+        # instructor and co-hosts get the rows of all people
         own = next((one for one in rsvps if one.pubkey == me), None)
         return own, next((one for one in rows if one.pubkey == me), None)
 

@@ -1,4 +1,4 @@
-"""A look at what a daemon composed: a key must not sign whatever a server puts before it."""
+"""The check of events that a daemon composed: a key must not sign any event that a server sends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from podium_protocol.live.session_spec import DEFAULT_LIMITS
 from podium_protocol.tags import Tag
 from podium_protocol.text import single_line
 
-_MAX_SKEW: Final = 600  # a later revision may be dated a second or more ahead; nobody accepts ten minutes
+_MAX_SKEW: Final = 600  # a later revision may be dated a second or more ahead; relays do not accept ten minutes
 
 Expectation = tuple[int, Sequence[Tag]]
 """The kind of one event, and tags it must have with exactly these values and no other."""
@@ -40,7 +40,7 @@ def revision_tags(
 
 
 def flaw_of(events: Sequence[UnsignedEvent], expected: Sequence[Expectation], author: Pubkey, now: int) -> str | None:
-    """What keeps `author` from signing `events`, in words, or None."""
+    """Return why `author` must not sign `events`, in words, or None."""
     if len(events) != len(expected):
         return f"{len(events)} events instead of {len(expected)}"
     for event, expectation in zip(events, expected, strict=True):

@@ -1,4 +1,4 @@
-"""The client: sessions, answers, attendance, reminders, rooms, and drafts that are looked at before they are signed."""
+"""The client: sessions, RSVPs, attendance, reminders, rooms, and drafts that are checked before they are signed."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ from podium_protocol.live.rsvp import RsvpStatus
 class PodiumClient:
     """One person's view of one daemon. A session is named by naddr, address, or the beginning of its `d`.
 
-    Every call raises `DaemonUnreachable` where nobody answers, `ApiProblem` where the daemon refuses, and
-    `RemoteProtocolError` where its answer is none.
+    Every call raises `DaemonUnreachable` without an answer, `ApiProblem` if the daemon refuses, and
+    `RemoteProtocolError` if the answer has another form.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class PodiumClient:
         now: Callable[[], float] = time.time,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
-        """Talk to `base_url` with this key; without one, read what everybody may.
+        """Talk to `base_url` with this key; without a key, only public data can be read.
 
         Args:
             base_url: scheme, host and port of the daemon.
@@ -69,7 +69,7 @@ class PodiumClient:
             random_bytes: unguessable bytes.
 
         Raises:
-            InvalidInput: an address that is none.
+            InvalidInput: `base_url` or `signed_url` is not a valid address.
         """
         self._transport = Transport(base_url, secret, signed_url=signed_url, now=now, random_bytes=random_bytes)
         self.calling = TrainingCalling(self._transport)
@@ -90,12 +90,12 @@ class PodiumClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections; seats stay until they are left."""
+        """Close the connections; seats stay until `leave`."""
         await self._transport.close()
 
     @property
     def pubkey(self) -> Pubkey | None:
-        """Who calls, or None."""
+        """The caller's public key, or None."""
         return self._transport.pubkey
 
     @property
@@ -103,14 +103,14 @@ class PodiumClient:
         """The address that logins name."""
         return self._transport.signed_url
 
-    # -- looking
+    # -- reads
 
     async def service(self) -> ServiceOut:
-        """What the service is."""
+        """The service's keys, relays and engine."""
         return await self._transport.get("/api/service", ServiceOut)
 
     async def relays(self) -> tuple[RelayOut, ...]:
-        """Its relays as they stand."""
+        """The service's relays and their state."""
         return (await self._transport.get("/api/relays", RelaysOut)).relays
 
     async def sessions(self, state: str | None = None) -> tuple[SessionOut, ...]:
@@ -132,11 +132,11 @@ class PodiumClient:
         return (await self._transport.get("/api/sessions/passed-over", PassedOversOut)).events
 
     async def rsvps(self, reference: str) -> tuple[RsvpOut, ...]:
-        """Everybody's answers for those who lead, one's own for others."""
+        """The RSVPs of all people for instructor and co-hosts, else the caller's own."""
         return (await self._transport.get(session_path(reference, "rsvps"), RsvpsOut)).rsvps
 
     async def attendance(self, reference: str) -> tuple[AttendanceOut, ...]:
-        """Everybody's attendance for those who lead, one's own for others."""
+        """The attendance of all people for instructor and co-hosts, else the caller's own."""
         return (await self._transport.get(session_path(reference, "attendance"), AttendancesOut)).attendance
 
     async def attendance_csv(self, reference: str, *, intervals: bool = False) -> bytes:
@@ -145,15 +145,15 @@ class PodiumClient:
         return await self._transport.get_raw(session_path(reference, "attendance"), query)
 
     async def reminders(self, reference: str) -> RemindersOut:
-        """What became of each message."""
+        """The ledger: the state of each message."""
         return await self._transport.get(session_path(reference, "reminders"), RemindersOut)
 
     async def room(self, reference: str) -> RoomOut:
-        """Who is in the room; people are shown to leaders."""
+        """The room; its people are listed for instructor and co-hosts only."""
         return await self._transport.get(session_path(reference, "room"), RoomOut)
 
     async def calendar(self, *, revoke: bool = False) -> str:
-        """The secret address of the caller's calendar; `revoke` makes those given out before worthless."""
+        """The secret address of the caller's calendar; `revoke` ends those given out before."""
         path = "/api/calendar/revoke" if revoke else "/api/calendar"
         return (await self._transport.post(path, CalendarOut)).url
 
@@ -161,10 +161,10 @@ class PodiumClient:
         """The model's `useLiveSession` for one session."""
         return LiveSessionHook(self, reference)
 
-    # -- drafts: the daemon composes, we look, sign and hand in
+    # -- drafts: the daemon composes, we check, sign and submit
 
     async def draft_session(self, wish: SessionDraftIn) -> DraftOut:
-        """A first revision to sign; raises `DraftRefused` if it is not what was asked for."""
+        """Draft a first revision to sign; raises `DraftRefused` if it is not what was asked for."""
         draft = await self._transport.post("/api/sessions/draft", DraftOut, wish)
         own = (("d", wish.identifier),) if wish.identifier else ()
         is_private = wish.e2ee_required or wish.visibility == "private"
@@ -174,7 +174,7 @@ class PodiumClient:
         return self._looked_at(draft, [(kinds.SESSION, (*own, *wanted))])
 
     async def draft_edit(self, reference: str | SessionOut, changes: SessionEditIn) -> DraftOut:
-        """The next revision to sign; raises as `draft_session`."""
+        """Draft the next revision to sign; raises as `draft_session`."""
         before = await self._transport.session(reference)
         draft = await self._transport.post(session_path(before.naddr, "draft"), DraftOut, changes)
         begins = before.scheduled_at if changes.scheduled_at is None else changes.scheduled_at
@@ -190,7 +190,7 @@ class PodiumClient:
         return self._looked_at(draft, [(kinds.SESSION, (("d", before.identifier), *wanted))])
 
     async def draft_cancellation(self, reference: str | SessionOut, reason: str = "") -> DraftOut:
-        """The cancelled revision and its deletion; raises as `draft_session`."""
+        """Draft the cancelled revision and its deletion; raises as `draft_session`."""
         before = await self._transport.session(reference)
         draft = await self._transport.post(session_path(before.naddr, "cancel", "draft"), DraftOut, {"reason": reason})
         revision: Expectation = (kinds.SESSION, (("d", before.identifier), ("status", "cancelled")))
@@ -205,7 +205,7 @@ class PodiumClient:
         return self._looked_at(draft, [(kinds.SESSION, wanted)])
 
     async def draft_rsvp(self, reference: str | SessionOut, status: RsvpStatus) -> DraftOut:
-        """The caller's answer; raises as `draft_session`."""
+        """Draft the caller's RSVP; raises as `draft_session`."""
         session = await self._transport.session(reference)
         body = {"status": status.value}
         draft = await self._transport.post(session_path(session.naddr, "rsvp", "draft"), DraftOut, body)
@@ -225,11 +225,11 @@ class PodiumClient:
         return tuple([await self._transport.sign(event) for event in events])
 
     async def submit(self, events: Sequence[SignedEvent]) -> tuple[AcceptedEvent, ...]:
-        """Hand signed events to the daemon, which sends them to the relays: all or none."""
+        """Submit signed events to the daemon, which sends them to the relays: all of them or none."""
         return (await self._transport.post("/api/events", EventsOut, {"events": events})).accepted
 
     async def create_session(self, wish: SessionDraftIn) -> str:
-        """Draft, sign and submit; the address of the session."""
+        """Draft, sign and submit a session; return its address."""
         draft = await self.draft_session(wish)
         await self.submit(await self.sign(draft))
         return draft.lesson_id
@@ -247,30 +247,30 @@ class PodiumClient:
         await self.submit(await self.sign(await self.draft_restoration(reference)))
 
     async def rsvp(self, reference: str | SessionOut, status: RsvpStatus) -> None:
-        """Draft, sign and submit the caller's answer."""
+        """Draft, sign and submit the caller's RSVP."""
         await self.submit(await self.sign(await self.draft_rsvp(reference, status)))
 
-    # -- commands of those who lead
+    # -- commands of instructor and co-hosts
 
     async def start(self, reference: str) -> SessionOut:
-        """Start now."""
+        """Start the session now."""
         return await self._transport.post(session_path(reference, "start"), SessionOut)
 
     async def end(self, reference: str) -> SessionOut:
-        """End now."""
+        """End the session now."""
         return await self._transport.post(session_path(reference, "end"), SessionOut)
 
     async def reopen(self, reference: str) -> SessionOut:
-        """Open again shortly after the end."""
+        """Reopen the session shortly after its end."""
         return await self._transport.post(session_path(reference, "reopen"), SessionOut)
 
     async def admit(self, reference: str, pubkeys: Sequence[Pubkey] | None = None) -> RoomOut:
-        """Let these people in, or everybody who waits (None)."""
+        """Let these people in, or all who wait (None)."""
         body = {"everybody": True} if pubkeys is None else {"pubkeys": pubkeys}
         return await self._transport.post(session_path(reference, "room", "admit"), RoomOut, body)
 
     async def remove(self, reference: str, pubkey: Pubkey, reason: str = "") -> RoomOut:
-        """Remove somebody for the rest of the session."""
+        """Remove a person for the rest of the session."""
         body = {"pubkey": pubkey, "reason": reason}
         return await self._transport.post(session_path(reference, "room", "remove"), RoomOut, body)
 
@@ -285,18 +285,18 @@ class PodiumClient:
         patience: float = 15.0,
         heard: Callable[[RoomMessage], None] = lambda _message: None,
     ) -> RoomSeat:
-        """Join with one signature and sit down.
+        """Join with one signature and take a seat.
 
         Args:
             reference: the session.
-            consent: to the recording policy of `challenge`; None says nothing, and where one is shown that is refused.
+            consent: to the recording policy of `challenge`; None is no answer, which is refused if a policy is shown.
             device: a name for this device; a second join with it replaces the first.
             patience: seconds to stay in the waiting room.
             heard: called with every message of the room.
 
         Raises:
-            TurnedAway: the door says no.
-            StillWaiting: nobody opened it in time.
+            TurnedAway: the door refused the caller.
+            StillWaiting: the caller was not let in in time.
             DraftRefused: the daemon asked to sign a proof for another place. Nothing was signed.
         """
         session = await self.session(reference)
@@ -307,12 +307,12 @@ class PodiumClient:
         return await RoomSeat.take(url, greeting, patience=patience, direct=direct, heard=heard)
 
     async def challenge(self, reference: str) -> ChallengeOut:
-        """What a join proof has to answer, with the recording policy and the notice to show before it is signed."""
+        """Ask for the challenge of a join proof, with the recording policy and the notice to show before signing."""
         return await self._transport.post(session_path(reference, "join", "challenge"), ChallengeOut)
 
     async def _ticket(self, session: SessionOut, asked: ChallengeOut, consent: bool | None, device: str) -> JoinOut:
         path = session_path(session.naddr, "join")
-        # else a daemon could have a proof signed that another daemon takes
+        # else a daemon could have a proof signed that another daemon accepts
         if asked.url != self._transport.signed_url + path or asked.lesson_id != session.lesson_id:
             raise DraftRefused("the daemon asked for a join proof for another place or session. Nothing was signed")
         address, pubkey = Address.parse(session.lesson_id), self.pubkey
@@ -333,7 +333,7 @@ class PodiumClient:
         return await self._transport.post_proof(path, JoinOut, await self._transport.sign(proof))
 
     def _socket_url(self, ticket: JoinOut) -> str:
-        """The socket on the host that we talk to: the token goes nowhere else."""
+        """The socket's URL on the host that we talk to: the token must go nowhere else."""
         named, own = urlsplit(ticket.socket_url), urlsplit(self._transport.url)
         public = urlsplit(self._transport.signed_url)
         if named.scheme not in ("ws", "wss") or named.netloc != public.netloc:

@@ -1,4 +1,4 @@
-"""Questions to a session over HTTP: read, ask, answer, take back; and what those who lead do about them."""
+"""Questions to a session over HTTP: read, ask, answer, withdraw; and the decisions of instructor and co-hosts."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class LiveQuestions:
         self._transport = transport
 
     async def list(self, reference: str) -> QuestionsOut:
-        """What the caller may see."""
+        """The questions that the caller may see."""
         return await self._transport.get(session_path(reference, "questions"), QuestionsOut)
 
     async def ask(self, reference: str | SessionOut, text: str, *, answer_to: QuestionOut | None = None) -> str:
-        """Sign a question, or an answer, and hand it in; its event id.
+        """Sign and submit a question, or an answer; return its event id.
 
         Raises:
             LocalProtocolError: no text, more than 1,000 characters, or a client without a key.
@@ -53,14 +53,14 @@ class LiveQuestions:
         )
 
     async def withdraw(self, reference: str | SessionOut, question_id: str) -> None:
-        """Take one's own question back, here and on the relays (NIP-09)."""
+        """Withdraw the caller's own question, here and on the relays (NIP-09)."""
         session = await self._transport.session(reference)
         rows = (("e", question_id), ("k", str(kinds.LIVE_CHAT)))
         deletion = UnsignedEvent(self._author(), int(self._transport.now()), kinds.DELETION, rows, "")
         await self._say(session, deletion)
 
     async def decide(self, reference: str, question_id: str, decision: Decision) -> QuestionsOut:
-        """What becomes of a question, or with `silence` of its author; for those who lead."""
+        """Decide about a question, or with `silence` about its author; for instructor and co-hosts."""
         return await self._transport.post(session_path(reference, "questions", question_id, decision), QuestionsOut)
 
     async def _say(self, session: SessionOut, event: UnsignedEvent) -> str:
@@ -74,39 +74,39 @@ class LiveQuestions:
 
 
 class RoomLeading:
-    """`podium.leading`: what is done to a room and to people in it. Every call raises as `PodiumClient`'s do."""
+    """`podium.leading`: commands on a room and the people in it. Every call raises as `PodiumClient`'s do."""
 
     def __init__(self, transport: Transport) -> None:
         """Call through this transport."""
         self._transport = transport
 
     async def lower_hands(self, reference: str, pubkeys: tuple[Pubkey, ...] | None = None) -> RoomOut:
-        """Take these people's hands down, or all (None)."""
+        """Lower these people's hands, or all (None)."""
         body = {"everybody": True} if pubkeys is None else {"pubkeys": pubkeys}
         return await self._transport.post(session_path(reference, "room", "hands", "lower"), RoomOut, body)
 
     async def mute_all(self, reference: str, *, on: bool) -> RoomOut:
-        """Silence everybody but those who lead, also whoever opens a microphone later; or let that be."""
+        """Switch mute-all on or off: it mutes all but instructor and co-hosts, also later."""
         return await self._transport.post(session_path(reference, "room", "mute-all"), RoomOut, {"on": on})
 
     async def mute(
         self, reference: str, pubkey: Pubkey, kind: Literal["audio", "video", "screen"] = "audio"
     ) -> RoomOut:
-        """Silence one person's microphone, camera or screen; they may switch it on again."""
+        """Switch off one person's microphone, camera or screen; they may switch it on again."""
         return await self._transport.post(
             session_path(reference, "room", "mute"), RoomOut, {"pubkey": pubkey, "kind": kind}
         )
 
     async def let_speak(self, reference: str, pubkey: Pubkey, *, on: bool = True) -> RoomOut:
-        """Except one person from mute-all, or no longer. They are told, and switch their microphone on themselves."""
+        """Exempt one person from mute-all, or no longer. They are told, and switch their microphone on themselves."""
         return await self._transport.post(
             session_path(reference, "room", "speak"), RoomOut, {"pubkey": pubkey, "on": on}
         )
 
     async def spotlight(self, reference: str, pubkey: Pubkey | None) -> RoomOut:
-        """Show one person large to everybody, or nobody (None)."""
+        """Show one person large to all, or no person (None)."""
         return await self._transport.post(session_path(reference, "room", "spotlight"), RoomOut, {"pubkey": pubkey})
 
     async def record(self, reference: str, *, on: bool) -> RoomOut:
-        """Record from now on, once everybody in the room has agreed; or stop."""
+        """Record from now on, once all people in the room have agreed; or stop."""
         return await self._transport.post(session_path(reference, "room", "recording"), RoomOut, {"on": on})

@@ -1,4 +1,4 @@
-"""A place in a room: a socket that beats until it is left, and that can be taken again after it was lost."""
+"""A seat in a room: a socket with heartbeats until it is left, which can be resumed after it was lost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_FRAME: Final = 64 * 1024
 
 
 class RoomMessage(msgspec.Struct, frozen=True, rename="camel"):
-    """What a room says, as far as a seat needs it. `type` names the message (docs/wire-formats.md, "Joining")."""
+    """A message of a room, as far as a seat needs it. `type` names the message (docs/wire-formats.md, "Joining")."""
 
     type: str
     heartbeat: int = 0
@@ -53,21 +53,21 @@ class RoomSeat:
         self._seated = False
         self._refused: RoomMessage | None = None
         self.meeting_url: str | None = None
-        """Where the meeting is, if it is somebody else's."""
+        """The meeting's address, if it is on another server."""
         self.waits_for = ""
-        """The last reason to wait that the door told."""
+        """The door's last reason to wait."""
         self.has_ended = False
         """Whether the room said that the session is over."""
         self.removed_because: str | None = None
-        """What the instructor gave as the reason, or None."""
+        """The instructor's reason, or None."""
         self.hand = False
-        """Whether one's hand is up."""
+        """Whether the person's hand is raised."""
         self.spotlight: str | None = None
-        """Who is shown large to everybody."""
+        """The person who is shown large to all."""
         self.flaws = 0
-        """How many frames of the room were no messages; they are dropped."""
+        """The number of dropped frames that were no messages."""
         self.closed = asyncio.Event()
-        """Set once the socket is closed, whoever closed it."""
+        """Set once the socket is closed, by either side."""
         self._tasks = [asyncio.create_task(self._read(), name="seat reader")]
 
     @classmethod
@@ -86,13 +86,13 @@ class RoomSeat:
             url: of the room socket.
             greeting: the ticket of a join, or the secret of a seat that was lost.
             patience: seconds to stay in the waiting room.
-            direct: past any proxy of the environment.
+            direct: without a proxy from the environment.
             heard: called with every message of the room.
 
         Raises:
-            TurnedAway: the door says no.
-            StillWaiting: it did not open in time.
-            DaemonUnreachable: the socket could not be opened, or was closed without a word.
+            TurnedAway: the door refused the person.
+            StillWaiting: the person was not let in in time.
+            DaemonUnreachable: the socket could not be opened, or was closed without a message.
         """
         try:
             socket = await connect(url, proxy=None if direct else True, compression=None, max_size=_MAX_FRAME)
@@ -107,25 +107,25 @@ class RoomSeat:
         return seat
 
     async def leave(self) -> None:
-        """Say goodbye."""
+        """Leave the seat and close the socket."""
         with contextlib.suppress(ConnectionClosed):
             await self._socket.send('{"type":"leave"}')
         await self._socket.close()
         await self._stop()
 
     async def raise_hand(self, *, up: bool = True) -> None:
-        """Raise one's hand, or lower it; `hand` follows once the room agrees."""
+        """Raise or lower the person's hand; `hand` changes once the room confirms it."""
         with contextlib.suppress(ConnectionClosed):
             await self._socket.send(f'{{"type":"hand","up":{"true" if up else "false"}}}')
 
     async def drop(self) -> None:
-        """Be gone without a word, as a tunnel does it; `come_back` takes the seat again."""
+        """Drop the connection without a message, as in a tunnel; `come_back` resumes the seat."""
         self._socket.transport.abort()
         await self._socket.wait_closed()
         await self._stop()
 
     async def come_back(self, *, patience: float = 15.0) -> RoomSeat:
-        """Take the seat again after the socket was lost, with the resume secret: no second signature.
+        """Resume the seat after the socket was lost, with the resume secret: no second signature is needed.
 
         Raises:
             LocalProtocolError: the seat is not lost, or never had a secret.
@@ -138,7 +138,7 @@ class RoomSeat:
         return await RoomSeat.take(self._url, greeting, patience=patience, direct=self._direct, heard=self._heard)
 
     async def until_closed(self) -> None:
-        """Stay until the seat is over; the attributes then say why."""
+        """Wait until the seat ends; the attributes then say why."""
         await self.closed.wait()
         await self._stop()
 
@@ -175,7 +175,7 @@ class RoomSeat:
             self.flaws += 1
             return
         match message.type:
-            case "welcome" | "meeting":  # the latter when the address before was used
+            case "welcome" | "meeting":  # the latter once the former address was used
                 self.meeting_url = message.meeting_url
                 self._heartbeat = max(1, message.heartbeat or self._heartbeat)
             case "resume":  # it follows the welcome

@@ -46,7 +46,7 @@ class Transport:
         now: Callable[[], float] = time.time,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
-        """Talk to `url`; logins name `signed_url`, the address the daemon believes it has, where it differs.
+        """Talk to `url`; logins name `signed_url`, the daemon's configured public address, if it differs.
 
         Raises:
             InvalidInput: no http(s) URL without a path.
@@ -86,7 +86,7 @@ class Transport:
         return await self._call("GET", full, None, authorization or await self._login("GET", full, None))
 
     async def post(self, path: str, kind: type[M], body: Model | Mapping[str, object] | None = None) -> M:
-        """A POST of a value as JSON; raises as `get`."""
+        """Send a POST with a value as JSON; raises as `get`."""
         if isinstance(body, Model):
             raw: bytes | None = body.model_dump_json(by_alias=True, exclude_unset=True).encode()
         else:
@@ -100,7 +100,7 @@ class Transport:
         return await self.get(session_path(reference), SessionOut)
 
     async def post_proof(self, path: str, kind: type[M], proof: SignedEvent) -> M:
-        """A POST without a body whose login is this event; raises as `get`."""
+        """Send a POST without a body whose login is this event; raises as `get`."""
         return _decoded(await self._call("POST", path, None, nip98.write_header(proof)), kind)
 
     async def delete(self, path: str, kind: type[M], *, authorization: str = "") -> M:
@@ -185,7 +185,7 @@ class Transport:
 
 
 def session_path(reference: str, *rest: str) -> str:
-    """The path of a session's resource, in characters that no proxy and no router reads otherwise.
+    """The path of a session's resource, in characters that every proxy and router reads alike.
 
     A path with escaped characters may be signed in one spelling and checked in another.
 
@@ -194,7 +194,7 @@ def session_path(reference: str, *rest: str) -> str:
     """
     address = Address.parse(reference)
     if address is None and reference.startswith(("nostr:", "naddr1")):
-        nip19.parse_address(reference)  # raises for what is none
+        nip19.parse_address(reference)  # raises if it is none
         plain = reference.removeprefix("nostr:")
     else:
         plain = reference if address is None else nip19.encode_naddr(address)

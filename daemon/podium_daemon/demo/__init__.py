@@ -1,6 +1,6 @@
 """`podium demo`: a whole session in under 90 seconds, seen from outside the daemon.
 
-The people here have their own keys, sockets and client code. Of the daemon they share nothing but the protocol package.
+The people here have their own keys, sockets and client code. They share only the protocol package with the daemon.
 """
 
 from podium_daemon.demo.show import run

@@ -1,4 +1,4 @@
-"""The instructor and the participants: a key, a socket, and nothing of the daemon's."""
+"""The instructor and the participants: each has a key and a socket, and shares no code with the daemon."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ class UnwrappedMessage(msgspec.Struct, frozen=True):
 
 
 class DemoPerson:
-    """Somebody with a key, on their own connection."""
+    """A person with a key, on their own connection."""
 
     def __init__(self, name: str, wire: Wire, base_url: str, secret: SecretKey | None = None) -> None:
         self.name = name
@@ -174,7 +174,7 @@ class DemoPerson:
         self.podium = PodiumClient(base_url, self.secret)
 
     async def publish(self, event: UnsignedEvent) -> VerifiedEvent:
-        """Sign and publish on one's own socket; the relay must say OK."""
+        """Sign and publish on the person's own socket; the relay must answer OK."""
         signed = self.secret.sign(event, secrets.token_bytes(32))
         answer = await self.wire.publish(signed)
         is_taken = isinstance(answer, EventAccepted)
@@ -184,7 +184,7 @@ class DemoPerson:
 
 
 class Participant(DemoPerson):
-    """Somebody who answers, reads messages and joins."""
+    """A participant who answers, reads messages and joins."""
 
     def __init__(self, name: str, wire: Wire, base_url: str) -> None:
         super().__init__(name, wire, base_url)
@@ -194,7 +194,7 @@ class Participant(DemoPerson):
         self._arrived = asyncio.Condition()
 
     async def open_inbox(self, relay: str, service: str) -> None:
-        """Publish where messages are read (kind 10050) and listen there; nothing but the service's letters count."""
+        """Publish a list of message relays (kind 10050) and listen there; only the service's letters count."""
         await self.publish(nip17.write_dm_relays(self.secret.pubkey, [relay], created_at=int(time.time())))
 
         def heard(event: VerifiedEvent) -> None:
@@ -214,12 +214,12 @@ class Participant(DemoPerson):
         await self.wire.listen([wanted], heard)
 
     async def answer(self, session: Address, status: RsvpStatus, revision: EventId) -> None:
-        """RSVP from one's own socket, as any Nostr client would."""
+        """Send an RSVP on the person's own socket, as any Nostr client would."""
         now = int(time.time())
         await self.publish(write_rsvp(session, status, pubkey=self.secret.pubkey, now=now, revision_id=revision))
 
     async def letter(self, wanted: Callable[[UnwrappedMessage], bool], seconds: float) -> UnwrappedMessage:
-        """The first letter that is wanted, once it arrives.
+        """Wait for the first letter that `wanted` accepts.
 
         Raises:
             TimeoutError: it did not.
@@ -232,7 +232,7 @@ class Participant(DemoPerson):
                 await self._arrived.wait()
 
     async def join(self, reference: str) -> RoomSeat:
-        """Join with one signature and sit down."""
+        """Join with one signature and take a seat."""
         return await self.podium.join(reference, consent=True)
 
     def _tell(self) -> None:

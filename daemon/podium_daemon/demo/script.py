@@ -1,4 +1,4 @@
-"""The story: every step is something seen from outside the daemon, on the relay, in an inbox or over HTTP."""
+"""The script: every step is observed from outside the daemon, on the relay, in an inbox or over HTTP."""
 
 from __future__ import annotations
 
@@ -317,7 +317,7 @@ class Story:
 
     async def _until(self, look: Callable[[], Awaitable[T | None]], seconds: float = _PATIENCE) -> T:
         async with asyncio.timeout(max(seconds, 1.0)):
-            # it looks from outside, where nobody rings a bell
+            # it polls, since nothing outside the daemon signals the change
             while (seen := await look()) is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.25)
         return seen

@@ -78,7 +78,7 @@ class Drawing:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing comes any more."""
+        """Whether all frames were drawn."""
         return all(source.is_over for source in self._sources)
 
     def write_until(self, time: float) -> None:
@@ -92,7 +92,7 @@ class Drawing:
             self.seen = at
 
     def finish(self) -> None:
-        """Write what the encoder holds back."""
+        """Write the frames that the encoder has delayed."""
         self._output.mux(self._stream.encode(None))
 
     def _canvas(self, at: float) -> Plane:

@@ -1,4 +1,4 @@
-"""What the process that mixes is told, and what it answers: one JSON document a line."""
+"""The messages to and from the process that mixes: one JSON document a line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from podium_daemon.media.timeline import TrackPiece
 
 
 class Layout(StrEnum):
-    """What is seen: the one who speaks, copied as it was sent; or all cameras, drawn and encoded anew (slow)."""
+    """The picture: that of the speaker, copied as it was sent; or all cameras, drawn and encoded anew (slow)."""
 
     SPEAKER = "speaker"
     GRID = "grid"
@@ -40,13 +40,13 @@ class MixJob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MixProgress(msgspec.Struct, frozen=True, tag="progress"):
-    """How far it is, in percent."""
+    """The progress in percent."""
 
     percent: int
 
 
 class MixDone(msgspec.Struct, frozen=True, tag="done", kw_only=True):
-    """The file is there. `length` in milliseconds; `notes` say what was left out and why."""
+    """The file is finished. `length` in milliseconds; `notes` say what was left out and why."""
 
     length: int
     media_type: str

@@ -27,7 +27,7 @@ Told = Callable[[int], None]
 
 
 class _TooLarge(Exception):
-    """The file has grown over what is allowed: a disk is not filled by one recording."""
+    """The file has grown beyond the limit: one recording must not fill the disk."""
 
 
 class Seen(Protocol):

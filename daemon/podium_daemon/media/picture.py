@@ -56,11 +56,11 @@ class Picture:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing comes any more."""
+        """Whether all pictures were written."""
         return self._next is None
 
     def write_until(self, time: float) -> None:
-        """Write everything that is seen before `time` (seconds of the file)."""
+        """Write all pictures before `time` (seconds of the file)."""
         while self._next is not None and self._next.time < time:
             packet = self._next.packet
             # two in one millisecond would be refused by the file's format
@@ -73,7 +73,7 @@ class Picture:
             self._next = next(self._shots, None)
 
     def finish(self) -> None:
-        """A copied stream holds nothing back."""
+        """Do nothing: a copied stream has no delayed packets."""
 
 
 def shots(tracks: Sequence[TrackFile], notes: Notes) -> Iterator[Shot]:
@@ -99,7 +99,7 @@ def _shots_of(number: int, track: TrackFile, piece: TrackPiece, notes: Notes) ->
 def chosen(every: Iterator[Shot]) -> Iterator[Shot]:
     """Of all shots those that are seen: one picture at a time, each begun with a key frame.
 
-    A picture goes before those of a higher rank, and before an older one of its own: somebody who switches the camera
+    A picture goes before those of a higher rank, and before an older one of its own: a person who switches the camera
     off and on sends a new track.
     """
     current: Shot | None = None

@@ -1,4 +1,4 @@
-"""Starting the process that mixes, and listening to it."""
+"""Starts the process that mixes, and reads its answers."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _answer: Final[msgspec.json.Decoder[MixAnswer]] = msgspec.json.Decoder(MixAnswer
 
 
 async def run_mix(job: MixJob, told: Told) -> MixDone | MixFailed:
-    """Do the job in a process of its own; cancelled, it is killed. A process that crashes is a failure like others."""
+    """Do the job in a process of its own, which is killed on cancellation. A crash is returned as `MixFailed`."""
     try:
         return await _run(job, told)
-    except (OSError, ValueError) as error:  # no process can be had, or it says something else than answers
+    except (OSError, ValueError) as error:  # the process cannot be started, or its output is not an answer
         return MixFailed(f"the process that mixes cannot be used: {error}")
 
 

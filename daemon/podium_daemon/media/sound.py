@@ -1,4 +1,4 @@
-"""All microphones as one: decoded, put where they belong, added up, and kept from clipping."""
+"""All microphones mixed: decoded, placed in time, added up, and kept from clipping."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Mixer:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing comes any more."""
+        """Whether all sound was mixed."""
         return not (self._coming or self._sources or self._left)
 
     def next_slice(self, start: int, count: int) -> Sound:
@@ -109,7 +109,7 @@ class Mixer:
         return self._limiter.apply(mixed)
 
     def _pour(self, source: Iterator[Placed], mixed: Sound, start: int) -> bool:
-        """Take from one source until it is past the slice; whether there may be more."""
+        """Take sound from one source up to the end of the slice; whether there may be more."""
         for one in source:
             self._add(mixed, start, one)
             if one.at + one.sound.shape[1] >= start + mixed.shape[1]:
@@ -128,7 +128,7 @@ class Mixer:
 
 
 class Limiter:
-    """Turns the volume down where many speak at once, at once, and up again slowly."""
+    """Turns the volume down immediately where many speak at the same time, and up again slowly."""
 
     def __init__(self) -> None:
         self._gain = 1.0

@@ -1,7 +1,7 @@
-"""From the clock on the wall to the time in the file: what was not recorded leaves no hole.
+"""From wall-clock time to time in the file: time that was not recorded leaves no gap.
 
-A recording has takes, the stretches in which everybody had agreed. They are put one after the other, and of each track
-only what lies inside a take is used: whatever an engine captured before, between or after is never read.
+A recording has takes, the spans in which all people present had agreed. They follow one another in the file, and only
+the parts of a track inside a take are used: what an engine captured before, between or after them is never read.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ SHORTEST = 0.001  # seconds
 
 
 class TrackPiece(msgspec.Struct, frozen=True):
-    """A stretch of a track, from `begin` to `end` in its own seconds, that is heard or seen from `at` on."""
+    """A part of a track, from `begin` to `end` in its own seconds, that is played from `at` on in the file."""
 
     begin: float
     end: float
@@ -22,7 +22,7 @@ class TrackPiece(msgspec.Struct, frozen=True):
 
 
 def pieces(started_at: float, takes: Iterable[tuple[float, float]]) -> Iterator[TrackPiece]:
-    """The stretches of a track whose first moment was `started_at` (Unix seconds, as those of the takes)."""
+    """The parts of a track that began at `started_at` (Unix seconds, as those of the takes)."""
     before = 0.0
     for start, end in takes:
         begin = max(start - started_at, 0.0)

@@ -1,7 +1,7 @@
 """Reading one track's file: packets or decoded frames with the track's own time, which begins at 0.
 
 The bytes inside came from people's browsers. Flawed packets are skipped, a file that cannot be read further ends there,
-and both are noted: one broken track does not cost everybody the recording.
+and both are noted: one broken track must not spoil the whole recording.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Frame = TypeVar("Frame", AudioFrame, VideoFrame)
 
 # no playlist, image sequence or network protocol: such a file could name others for us to read
 _OPTIONS: Final = {"protocol_whitelist": "file", "format_whitelist": "matroska,webm,ogg,ivf,wav,mov,mp4"}
-_MOST_FLAWS: Final = 200  # in a row; then it is no media any more
+_MOST_FLAWS: Final = 200  # in a row; then the file counts as not being media
 
 
 class TimedPacket(NamedTuple):
@@ -34,7 +34,7 @@ class TimedPacket(NamedTuple):
 
 
 class Notes:
-    """What was left out, in the order in which it was noticed; each once."""
+    """Notes on what was left out, in the order in which it was noticed; each once."""
 
     def __init__(self) -> None:
         self._lines: dict[str, None] = {}
