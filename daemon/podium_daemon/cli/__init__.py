@@ -14,20 +14,16 @@ from typer.core import TyperGroup
 
 from podium_daemon.cli import (
     attendance,
-    backup,
     calendar,
     certificate,
-    config,
-    demo,
+    daemon,
     doctor,
-    init,
     key,
     questions,
     recording,
     relays,
     reminders,
     rsvp,
-    run,
     session,
     signer,
 )
@@ -77,8 +73,7 @@ app = typer.Typer(
     ),
     epilog="Exit codes: 0 ok, 1 failed, 2 usage, 3 configuration, 4 no relay, 5 signer.",
 )
-for _part in (run, demo, init):
-    app.add_typer(_part.app)
+app.add_typer(daemon.app)
 app.add_typer(session.app, name="session")
 for _part in (rsvp, attendance, reminders, questions, calendar):
     app.add_typer(_part.app)
@@ -87,9 +82,8 @@ app.add_typer(certificate.app, name="certificate")
 app.add_typer(key.app, name="key")
 app.add_typer(signer.app, name="signer")
 app.add_typer(relays.app, name="relays")
-app.add_typer(config.app, name="config")
-for _part in (doctor, backup):
-    app.add_typer(_part.app)
+app.add_typer(daemon.config_app, name="config")
+app.add_typer(doctor.app)
 
 
 def _print_version(wanted: bool) -> None:

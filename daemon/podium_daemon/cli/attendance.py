@@ -11,8 +11,7 @@ import typer
 
 from podium_daemon.cli.caller import caller_of
 from podium_daemon.cli.failures import CommandFailed
-from podium_daemon.cli.new_file import write_new_file
-from podium_daemon.cli.options import Json, SessionReference, helped
+from podium_daemon.cli.options import Json, SessionReference, helped, write_new_file
 from podium_daemon.cli.output import note, print_answers, table
 from podium_daemon.cli.session_reference import plain_reference
 from podium_daemon.cli.session_view import npub_or_hex

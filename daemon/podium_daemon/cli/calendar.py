@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from podium_daemon.cli.caller import caller_of
-from podium_daemon.cli.confirming import confirm
-from podium_daemon.cli.options import Json, Yes, helped
+from podium_daemon.cli.options import Json, Yes, confirm, helped
 from podium_daemon.cli.output import note, print_json, say
 
 app = typer.Typer()

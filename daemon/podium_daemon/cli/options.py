@@ -1,12 +1,18 @@
-"""Arguments and options that several commands share, and the help that begins with examples."""
+"""What several commands share: options, a question to the person, and files that are never written over."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import secrets
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from podium_daemon.cli.failures import CommandFailed, Exit
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey
 from podium_protocol.nips.nip19 import parse_pubkey
@@ -35,3 +41,51 @@ def pubkey_of(text: str, option: str) -> Pubkey:
         return parse_pubkey(text)
     except InvalidInput as error:
         raise InvalidInput(f"{option}: {error}") from None
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask on the terminal, unless the person said `--yes` already; "no" ends the command.
+
+    Raises:
+        CommandFailed: standard input is no terminal. A script that lost its input must not answer by silence.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise CommandFailed(
+            f"nothing was done: {question} There is no terminal to answer on. Add --yes to do it unasked", Exit.USAGE
+        )
+    typer.confirm(question, abort=True)
+
+
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A temporary file of mode 0600 beside `path`, to be filled; it becomes `path` if nothing fails.
+
+    Raises:
+        CommandFailed: `path` exists already, or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        try:
+            yield temporary
+            os.link(temporary, path)  # unlike rename, it does not replace
+        finally:
+            temporary.unlink(missing_ok=True)
+    except FileExistsError:
+        raise CommandFailed(f"{path} exists already and was left as it is: name another file") from None
+    except OSError as error:
+        raise CommandFailed(f"{path} cannot be written: {error.strerror}") from None
+
+
+def write_new_file(path: Path, content: bytes) -> None:
+    """Write `content` to `path`, which must not exist.
+
+    Raises:
+        CommandFailed: as `new_file`.
+    """
+    with new_file(path) as temporary, temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

@@ -12,10 +12,8 @@ import typer
 from typer.core import TyperGroup
 
 from podium_daemon.cli.caller import Caller, caller_of
-from podium_daemon.cli.confirming import confirm
 from podium_daemon.cli.failures import CommandFailed
-from podium_daemon.cli.new_file import new_file, write_new_file
-from podium_daemon.cli.options import Json, SessionReference, Yes, helped
+from podium_daemon.cli.options import Json, SessionReference, Yes, confirm, helped, new_file, write_new_file
 from podium_daemon.cli.output import note, print_answer, say, table
 from podium_daemon.cli.session_reference import plain_reference
 from podium_daemon.cli.session_view import npub_or_hex

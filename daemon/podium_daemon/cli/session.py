@@ -9,8 +9,7 @@ import typer
 
 from podium_daemon.cli import session_writing
 from podium_daemon.cli.caller import caller_of
-from podium_daemon.cli.confirming import confirm
-from podium_daemon.cli.options import Json, SessionReference, Yes, helped
+from podium_daemon.cli.options import Json, SessionReference, Yes, confirm, helped
 from podium_daemon.cli.output import clean, note, print_answers, table
 from podium_daemon.cli.session_reference import find_session, plain_reference
 from podium_daemon.cli.session_view import show_session

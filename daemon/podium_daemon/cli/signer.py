@@ -12,8 +12,7 @@ from urllib.parse import urlsplit
 import typer
 
 from podium_daemon.cli.caller import Caller, caller_of
-from podium_daemon.cli.confirming import confirm
-from podium_daemon.cli.options import Json, Yes, helped
+from podium_daemon.cli.options import Json, Yes, confirm, helped
 from podium_daemon.cli.output import fields, note, print_json, say, table
 from podium_protocol.errors import InvalidInput, LocalProtocolError
 from podium_protocol.limits import MAX_DM_RELAYS

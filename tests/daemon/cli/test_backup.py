@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from podium_daemon.cli.backup import copy_database
+from podium_daemon.cli.daemon import copy_database
 from podium_daemon.cli.failures import CommandFailed
 from tests.daemon.cli.conftest import CommandLine
 

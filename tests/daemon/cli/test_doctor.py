@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from podium_daemon.cli import doctor_checks as doctor
-from podium_daemon.cli.doctor_checks import Check, Verdict
+from podium_daemon.cli import doctor
+from podium_daemon.cli.doctor import Check, Verdict
 from podium_daemon.config import Config, load_config
 from podium_daemon.keys.key_file import write_key_file
 from podium_daemon.runtime.state_directory import lock_state_directory
