@@ -1,1 +1,1 @@
-"""The shapes of the HTTP interface, shared by server, client and command line."""
+"""The models of the HTTP interface, shared by server, client and command line."""

@@ -1,4 +1,4 @@
-"""Who was there. Lengths in seconds, times in Unix seconds."""
+"""Attendance. Lengths in seconds, times in Unix seconds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from podium_daemon.api.rsvps import RsvpOut
 class AttendanceOut(Model):
     pubkey: str
     npub: str
-    joined_at: Annotated[int | None, Field(description="null for somebody who only watched the recording")]
+    joined_at: Annotated[int | None, Field(description="null for a person who only watched the recording")]
     left_at: int | None
     total_duration: int
     join_count: int
@@ -42,7 +42,7 @@ class ManualAttendanceOut(Model):
 
 
 class OwnOut(Model):
-    """What the service holds on one person in one session: told to nobody but them."""
+    """What the service stores about one person in one session: sent only to that person."""
 
     pubkey: str
     npub: str

@@ -1,4 +1,4 @@
-"""What all shapes of the HTTP interface stand on. Names are the model's, in camelCase; times are Unix seconds, UTC."""
+"""The base of all models of the HTTP interface. Names are the model's, in camelCase; times are Unix seconds, UTC."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Kind = Annotated[int, Field(ge=0, le=65_535)]
 
 
 class Model(BaseModel):
-    """Strict and frozen: an unknown field is a mistake worth telling."""
+    """Strict and frozen: an unknown field is refused."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, strict=True)
 
 
 def whole(answer: Model) -> dict[str, object]:
-    """The JSON value of an answer, under the wire's names; what a newer daemon added is there if it was let through."""
+    """The JSON value of an answer, with the wire's names; fields that a newer daemon added are kept if allowed."""
     fields = type(answer).model_fields
     known = {field.alias or name: _whole(getattr(answer, name)) for name, field in fields.items()}
     return known | (answer.model_extra or {})
@@ -52,7 +52,7 @@ class EventModel(Model):
 
 
 class TemplateModel(Model):
-    """An event for the caller to sign: fill in nothing but `id` and `sig`."""
+    """An event for the caller to sign: fill in only `id` and `sig`."""
 
     model_config = ConfigDict(alias_generator=None)  # the wire's names
 

@@ -1,4 +1,4 @@
-"""What the HTTP interface takes and gives of certificates."""
+"""Certificates of completion."""
 
 from __future__ import annotations
 

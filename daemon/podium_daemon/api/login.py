@@ -8,7 +8,7 @@ from podium_daemon.api.base import Model
 
 
 class SignedInOut(Model):
-    """`token` is told once."""
+    """`token` is sent only once."""
 
     token: str
     expires_at: int

@@ -10,7 +10,7 @@ from podium_daemon.api.base import Model
 
 MEDIA_TYPE = "application/problem+json"
 TYPE = "urn:podium:problem:"
-"""What the slug of a problem's type follows."""
+"""The part of a problem's type before its slug."""
 
 
 class ProblemDocument(Model):

@@ -22,7 +22,7 @@ class AskedOut(Model):
 
 
 class AnswerOut(Model):
-    """What somebody who leads has said to a question."""
+    """The answer of instructor or co-host to a question."""
 
     id: str
     pubkey: str
@@ -34,7 +34,7 @@ class AnswerOut(Model):
 
 
 class QuestionOut(AnswerOut):
-    """`hold` and every state but shown are told to those who lead only."""
+    """`hold`, and every state but shown, are sent to instructor and co-hosts only."""
 
     hold: Annotated[str | None, Field(description="Why it waits: stranger, removed, silenced, too_many, over.")]
     pinned: bool
@@ -43,7 +43,7 @@ class QuestionOut(AnswerOut):
 
 
 class QuestionsOut(Model):
-    """Pinned ones first, then in the order of arrival. `total` counts those that are left out too."""
+    """Pinned questions first, then in order of arrival. `total` also counts those that are left out."""
 
     questions: tuple[QuestionOut, ...]
     total: int

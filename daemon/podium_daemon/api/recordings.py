@@ -1,4 +1,4 @@
-"""Recordings as the interface shows them, and what players report. Lengths in seconds, times in Unix seconds."""
+"""Recordings, and the reports of players. Lengths in seconds, times in Unix seconds."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from podium_daemon.api.base import EventModel, Model
 
 
 class RecordingRunOut(Model):
-    """The recording of one run. `reason` and `notes` are told to those who lead."""
+    """The recording of one run. `reason` and `notes` are sent to instructor and co-hosts."""
 
     run: int
     state: str
     progress: Annotated[int, Field(description="percent, while it is processed")]
     access: Annotated[str, Field(description="who may see it: participants, or public")]
-    url: Annotated[str | None, Field(description="of the file; not told to everybody where it is for participants")]
+    url: Annotated[str | None, Field(description="of the file; a recording for participants is not public")]
     sha256: str | None
     size: Annotated[int | None, Field(description="bytes")]
     length: float | None
@@ -27,7 +27,7 @@ class RecordingRunOut(Model):
 
 
 class RecordingsOut(Model):
-    """`undecided`, told to those who lead: who in the room has not agreed."""
+    """`undecided`, sent to instructor and co-hosts: people in the room who have not agreed."""
 
     is_recording: bool
     policy: str
@@ -63,7 +63,7 @@ class ConsentEventsOut(Model):
 
 
 class SeenOut(Model):
-    """What somebody has seen of a recording, each second once."""
+    """What the caller has seen of a recording; each second counts once."""
 
     watched: float
     percent: int
@@ -81,7 +81,7 @@ class WatchingOut(Model):
 
 
 class PlayedIn(Model):
-    """Stretches of the recording that were played since the last report, in their order."""
+    """Segments of the recording that were played since the last report, in their order."""
 
     segments: Annotated[
         list[Annotated[list[float], Field(min_length=2, max_length=2, description="from and to")]],

@@ -1,4 +1,4 @@
-"""Rooms: the way in, who is there, what those who lead do; and the model's calling service."""
+"""Rooms: joining, the people in them, the controls of instructor and co-hosts; and the model's calling service."""
 
 from __future__ import annotations
 
@@ -56,21 +56,21 @@ class HandOut(Model):
 
 
 class ControlOut(Model):
-    """`support` says who can do it: this service (native), people in the meeting itself (in_room), nobody (none)."""
+    """`support`: this service can do it (native), people can in the meeting itself (in_room), or neither (none)."""
 
     support: Literal["native", "in_room", "none"]
     active: bool
 
 
 class SpotlightOut(Model):
-    """Who is shown large to everybody; `support` as of a control."""
+    """The person who is shown large to all; `support` as in a control."""
 
     support: Literal["native", "in_room", "none"]
     pubkey: str | None
 
 
 class RoomOut(Model):
-    """`people`, `hands` in the order of raising, and `speakers`, who may speak though muted, are for those who lead.
+    """`people`, `hands` (in order) and `speakers` (exempt from mute-all) are for instructor and co-hosts.
 
     `auto_admit`: confirmed RSVPs pass the waiting room.
     """
@@ -89,7 +89,7 @@ class RoomOut(Model):
 
 
 class LowerIn(Model):
-    """Whose hands to take down: pubkeys, or everybody's."""
+    """Whose hands to lower: those of `pubkeys`, or all."""
 
     pubkeys: Sequence[Hex64] = ()
     everybody: bool = False
@@ -110,13 +110,13 @@ class SpeakIn(Model):
 
 
 class SpotlightIn(Model):
-    """Whom to show large to everybody; null: nobody."""
+    """The person to show large to all; null: no person."""
 
     pubkey: Hex64 | None
 
 
 class AdmitIn(Model):
-    """Whom to let in: pubkeys, or everybody who waits."""
+    """Whom to let in: `pubkeys`, or all who wait."""
 
     pubkeys: Sequence[Hex64] = ()
     everybody: bool = False

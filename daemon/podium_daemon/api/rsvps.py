@@ -1,4 +1,4 @@
-"""Answers to an invitation, and what becomes of the messages that follow from them."""
+"""RSVPs, and the state of the messages that follow from them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class ReminderOut(Model):
 
 
 class UnreachableOut(Model):
-    """Somebody who names no relays for private messages (kind 10050), and what could not be sent to them."""
+    """A person who names no relays for private messages (kind 10050), and the messages that could not be sent."""
 
     pubkey: str
     npub: str

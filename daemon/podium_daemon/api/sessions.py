@@ -1,4 +1,4 @@
-"""Sessions: drafts to sign, what was accepted, and sessions as they are shown."""
+"""Sessions: drafts to sign, accepted events, and sessions as they are shown."""
 
 from __future__ import annotations
 
@@ -186,6 +186,6 @@ class PassOut(Model):
 
 
 class CalendarOut(Model):
-    """Where the caller's calendar is; to be kept like a password."""
+    """The address of the caller's calendar; keep it secret like a password."""
 
     url: str

@@ -19,7 +19,7 @@ class SignerIn(Model):
 
 
 class SigningIn(Model):
-    """`id` is the page's own: the same again asks the person nothing twice."""
+    """`id` is chosen by the page: a repeated request does not ask the person twice."""
 
     id: Annotated[str, Field(min_length=1, max_length=64)]
     event: TemplateModel
@@ -33,7 +33,7 @@ class SigningOut(Model):
 
 
 class SignerOut(Model):
-    """One connection. `version` grows with each change; `uri` and `qr` are there while a signer is waited for."""
+    """One connection. `version` grows with each change; `uri` and `qr` are set while it waits for a signer."""
 
     id: str
     version: int
@@ -49,7 +49,7 @@ class SignerOut(Model):
 
 
 class OpenedOut(Model):
-    """`secret` is told once: without it nobody can use the connection."""
+    """`secret` is sent only once: without it the connection cannot be used."""
 
     secret: Annotated[str, Field(repr=False)]
     signer: SignerOut

@@ -1,4 +1,4 @@
-"""What every builder of `app` is given: the configuration in force, the service's key, the store, the clock."""
+"""The common parts for every builder of `app`: the configuration in force, the service's key, the store, the clock."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Current:
 
 
 class Outside(msgspec.Struct, frozen=True, kw_only=True):
-    """What the parts meet the world through. Tests put other things in; None: what the configuration names."""
+    """The daemon's connections to the outside, which tests replace; None: what the configuration names."""
 
     pool: type[RelayPool] = RelayPool
     engine: Callable[[Core], ConferenceEngine] | None = None
@@ -72,7 +72,7 @@ class Outside(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Core(msgspec.Struct, frozen=True, kw_only=True):
-    """What the parts of the daemon have in common."""
+    """The common parts of the daemon."""
 
     current: Current
     store: Store
@@ -107,15 +107,15 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
         return [relay.url for relay in self.relays if relay.dm]
 
     def meeting_relays(self) -> list[str]:
-        """Where a signer that never heard of us can talk with us."""
+        """The relays on which a signer that does not know us yet can reach us."""
         return [relay.url for relay in self.relays if relay.read and relay.write][:MAX_DM_RELAYS]
 
     def most_work(self) -> int:
-        """Bits of work (NIP-13) that an event of ours gets at most."""
+        """The most bits of proof of work (NIP-13) for one of our events."""
         return self.config.publishing.proof_of_work
 
     def kept_from(self) -> int:
-        """The Unix second before which nothing is kept."""
+        """The Unix second before which no session is kept."""
         return kept_from(int(self.clock.now()), self.config.attendance.retention_days)
 
     def doors(self) -> int:
@@ -130,19 +130,19 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
         return PageLinks(self.config.public_url, self.write_relays).page(row)
 
     def room_of(self, row: LiveSessionRow) -> RoomSpec:
-        """The room of a session, as the engine is to open it."""
+        """The specification of a session's room, for the engine to open it."""
         assert row.conference_room_id is not None, "every adopted session has its room"
         return RoomSpec(
             room=RoomId(row.conference_room_id),
             title=row.title,
             allow_recording=row.allow_recording,
             e2ee=row.e2ee_required,
-            # without a meeting of its own the session's page is all there is to open
+            # without a meeting of its own, the room is on the session's page
             meeting_url=self.config.conference.meeting_url or self.page_of(row),
         )
 
     async def key_of(self, name: str) -> Pubkey | None:
-        """The key behind a NIP-05 name now. Raises OSError when its server does not answer."""
+        """Look up the key that a NIP-05 name names now. Raises OSError when its server does not answer."""
         return await look_up(name, self.outside.lookup)
 
     async def sign_in(self, relay_url: str, challenge: str) -> SignedEvent:
@@ -152,7 +152,7 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AllRead:
-    """Set once all of several events are."""
+    """An event that is set once all of several events are."""
 
     def __init__(self, *events: asyncio.Event) -> None:
         self._events = events

@@ -37,7 +37,7 @@ def build_messages(core: Core, mirror: MirrorParts, private: PrivateParts, relay
     """Build the services that read and send private messages; from here on the gift wraps have a reader."""
     replies = _build_replies(core, mirror, private, relays)
     relays.gift_wraps.deliver = replies.take
-    # not before everything is read that says who wants to be written to
+    # not before all `stop` messages of the past are read
     may_write = AllRead(replies.caught_up, relays.gift_wraps.remembered)
     return MessageParts(
         replies=replies,

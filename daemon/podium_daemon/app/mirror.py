@@ -1,4 +1,4 @@
-"""Builds the mirror of the relays' events with what is derived from it, and the way out for events of our own."""
+"""Builds the mirror of the relays' events with its projections, and the writer and publisher of our own events."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from podium_storage.projections.sessions import SessionProjection
 
 
 class Projections(msgspec.Struct, frozen=True, kw_only=True):
-    """The rows that are derived from events."""
+    """The projections, which derive rows from events."""
 
     rsvps: RsvpProjection
     sessions: SessionProjection
@@ -40,7 +40,7 @@ class Projections(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MirrorParts(msgspec.Struct, frozen=True, kw_only=True):
-    """The mirror, who may hold sessions in it, and the way out."""
+    """The mirror, the list of instructors, and the writer and publisher of our own events."""
 
     instructors: Instructors
     passed_over: PassedOverEvents
@@ -51,7 +51,7 @@ class MirrorParts(msgspec.Struct, frozen=True, kw_only=True):
     outgoing: EventWriter
 
     def is_own(self, core: Core, pubkey: Pubkey) -> bool:
-        """Whether it is the service's key or an instructor's."""
+        """Whether `pubkey` is the service's key or an instructor's."""
         return pubkey == core.service or self.instructors.allows(pubkey)
 
     def apply(self, core: Core) -> None:
@@ -60,7 +60,7 @@ class MirrorParts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def build_mirror(core: Core, engine: ConferenceEngine) -> MirrorParts:
-    """Build the mirror; `engine` says whether presence events are evidence of attendance beside it."""
+    """Build the mirror; `engine` decides whether presence events are evidence of attendance."""
     store = core.store
 
     async def look_at_sessions_again() -> None:
@@ -134,7 +134,7 @@ def _build_projections(
 
 
 async def _look_again(core: Core, mirror: Mirror, sessions: SessionProjection) -> None:
-    """The list of instructors changed: sessions that were passed over may be ours now."""
+    """Read sessions again after the list of instructors changed: some that were not taken may be ours now."""
     events = await mirror.by_filter(Filter(kinds=(kinds.SESSION,)))
     effects = [EventChange(event, is_live=True) for event in events]
     now = int(core.clock.now())
@@ -142,7 +142,7 @@ async def _look_again(core: Core, mirror: Mirror, sessions: SessionProjection) -
 
 
 def reads_presence(engine: ConferenceEngine) -> bool:
-    """Presence events count only beside an engine that knows nothing of media (docs/semantics.md)."""
+    """Whether presence events count: only with an engine that reports no media (docs/semantics.md)."""
     return engine.evidence == "presence"
 
 

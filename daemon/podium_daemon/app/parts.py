@@ -1,4 +1,4 @@
-"""The one place where the parts of the daemon are joined: for `podium run`, and with other outsides for tests."""
+"""The one place where the parts of the daemon are joined: for `podium run`, and for tests with a replaced `Outside`."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     housekeeping: HousekeepingParts
 
     def services(self) -> list[Service]:
-        """What is to be run, in the order in which it starts; it stops in the reverse order."""
+        """The services in the order in which they start; they stop in the reverse order."""
         relays, people, messages, sessions = self.relays, self.people, self.messages, self.sessions
         own_relay = [] if relays.embedded is None else [relays.embedded]
         return [
@@ -95,7 +95,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
             self.signers.mailboxes.use(relays)
         for feature in self._features():
             feature.apply(core)
-        core.store.changes.resync()  # what was due by the old numbers may be due earlier by the new ones
+        core.store.changes.resync()  # by the new settings, work may be due earlier than by the old ones
 
     def _features(self) -> list[_Feature]:
         return [

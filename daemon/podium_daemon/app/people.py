@@ -1,4 +1,4 @@
-"""Builds who the service is towards other people, and the signers of theirs that it talks with."""
+"""Builds the service's public profile, and the connections to people's remote signers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from podium_protocol.nips import nip05
 
 
 class PeopleParts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the service says of itself, and what sends it as long as nobody else does with the same key."""
+    """The service's own events, and the watch that stops sending if another daemon has the same key."""
 
     status: StatusEvents
     announcements: Announcements
@@ -48,7 +48,7 @@ class SignerParts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Announcements:
-    """Says who the service is and where it writes."""
+    """Publishes the service's profile and relay lists."""
 
     def __init__(self, core: Core, mirror: MirrorParts, relays: RelayParts) -> None:
         self._core = core
@@ -56,13 +56,13 @@ class Announcements:
         self._relays = relays
 
     def face(self) -> ServiceFace:
-        """What the profile says."""
+        """The content of the profile."""
         config = self._core.config
         url = config.public_url
         return ServiceFace(name=config.identity.service_name, public_url=url, nip05=nip05.root_name(url))
 
     async def announce(self) -> bool:
-        """Publish profile and lists where they have changed; False where the profile has to wait for a relay."""
+        """Publish profile and lists if they have changed; False if the profile has to wait for a relay."""
         core, mirror = self._core, self._mirror
         # a person's own profile may be on the relay that is slow; a key that is the service's alone has none to lose
         is_known = self._relays.syncer.has_read_face() or not mirror.instructors.allows(core.service)
@@ -121,7 +121,7 @@ def _build_twin_watch(core: Core, mirror: MirrorParts, relays: RelayParts, statu
     async def answer(not_before: int) -> None:
         event = await status.announce_space(anew=True, not_before=not_before)
         assert event is not None, "it was asked for anew"
-        # the outbox has it too, and is stopped: the other daemon must hear of us all the same
+        # the outbox has it too but is stopped: the other daemon must still be told
         await asyncio.gather(*(relays.pool.publish(relay, event) for relay in core.write_relays()))
 
     return TwinWatch(
@@ -137,7 +137,7 @@ def _build_twin_watch(core: Core, mirror: MirrorParts, relays: RelayParts, statu
 
 
 def build_signers(core: Core, mirror: MirrorParts) -> SignerParts:
-    """Build what talks with remote signers (NIP-46)."""
+    """Build the connections to remote signers (NIP-46)."""
     mailboxes = Mailboxes(core.relays, clock=core.clock, signer=core.sign_in)
     instructors = InstructorSigners(
         KnownBunkers(core.config.state_directory / "instructor-signers", by="user"),
@@ -159,7 +159,7 @@ def build_signers(core: Core, mirror: MirrorParts) -> SignerParts:
 
 
 def status_settings(config: Config) -> StatusSettings:
-    """What the room and the live status say of the service."""
+    """The service's details in the room and the live status."""
     return StatusSettings(
         space_name=config.identity.service_name,
         public_url=config.public_url,

@@ -1,4 +1,4 @@
-"""Builds what is written down of private sessions: nothing of them is on a relay in plain."""
+"""Builds the parts for private sessions: no relay gets any of their events in the clear."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from podium_storage.mirror.mirror import OpenedWraps
 
 
 class PrivateParts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is read of and written for private sessions."""
+    """The parts that read and write events of private sessions."""
 
     letters: PrivateOutbox
     news: PrivateNotifications
@@ -22,7 +22,7 @@ class PrivateParts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def build_private(core: Core, mirror: MirrorParts) -> PrivateParts:
-    """Build what is written down of private sessions."""
+    """Build the parts for private sessions."""
     store, derived = core.store, mirror.projections
     letters = PrivateOutbox(store, core.clock)
     news = PrivateNotifications(

@@ -1,4 +1,4 @@
-"""Builds the way from and to the relays: the pool, what is asked of them, and who may write here."""
+"""Builds the connections to relays: the pool, the subscriptions, and the limits on strangers' events."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SYNC_PATIENCE: Final = 12.0  # seconds; two more than an EOSE may take
 
 
 class Admission(msgspec.Struct, frozen=True, kw_only=True):
-    """What other people may have stored here."""
+    """The limits on storing other people's events."""
 
     allowances: Allowances
     budget: DiskBudget
@@ -60,18 +60,18 @@ class RelayParts(msgspec.Struct, frozen=True, kw_only=True):
     past: AllRead
 
     def apply(self, core: Core) -> None:
-        """Take over a new configuration, but for the relays: those are moved first."""
+        """Take over a new configuration, except for the relays, which are replaced before."""
         self.outbox_model.settings = outbox_settings(core.config)
         self.syncer.doors = core.config.lifecycle.doors
 
     def relays_changed(self) -> None:
-        """The pool has other relays."""
+        """Tell the readers that the pool's relays have changed."""
         self.syncer.relays_changed()
         self.gift_wraps.relays_changed()
 
 
 def build_relays(core: Core, mirror: MirrorParts, private: PrivateParts, engine: ConferenceEngine) -> RelayParts:
-    """Build the pool and its readers; who takes the private messages is told to `gift_wraps` afterwards."""
+    """Build the pool and its readers; the receiver of private messages is set on `gift_wraps` afterwards."""
     clock, admission = core.clock, _build_admission(core, mirror)
     watermarks = Watermarks(core.store.database)
     spreading = Spreading(core.store, mirror.outgoing)
@@ -121,7 +121,7 @@ def _build_admission(core: Core, mirror: MirrorParts) -> Admission:
         allowances=allowances,
         budget=budget,
         strangers=Strangers(allowances, budget, is_own),
-        # a bucket of their own: what relays bring must not use up what pages may send
+        # buckets of their own: events from relays must not use up the allowance of pages
         strangers_of_relays=Strangers(Allowances(core.clock), budget, is_own),
     )
 
@@ -167,7 +167,7 @@ def _build_pool(core: Core, syncer: Syncer, gift_wraps: GiftWraps) -> RelayPool:
 
 
 class _Demands:
-    """What relays ask of events of ours, as far as they have said."""
+    """What relays ask of our events, as far as they have said."""
 
     def __init__(self, core: Core, pool: RelayPool) -> None:
         self._core = core
@@ -187,7 +187,7 @@ class _ListsRead:
         self._outbox_model = outbox_model
 
     def of(self, pubkey: str) -> bool | None:
-        """Whether all was read of where a person reads messages, on our relays and on theirs; None: not asked yet."""
+        """Whether the person's message relays were read on our relays and on theirs; None: not asked yet."""
         told, looked = self._syncer.has_read_lists(pubkey), self._outbox_model.has_looked(pubkey)
         if told is False or looked is False:
             return False
@@ -212,7 +212,7 @@ def _embedded_settings(config: Config) -> RelaySettings:
 
 
 def relay_information(core: Core) -> dict[str, Any] | None:
-    """What the embedded relay says of itself (NIP-11); None where it does not run."""
+    """The embedded relay's information document (NIP-11); None if it does not run."""
     if not core.config.runs_embedded_relay:
         return None
     name = core.config.identity.service_name

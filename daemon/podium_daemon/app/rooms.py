@@ -1,4 +1,4 @@
-"""Builds the engine, the rooms on it, and the recorder of what happens in them."""
+"""Builds the engine, the rooms on it, and their recorder."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from podium_daemon.writers.private_outbox import PrivateOutbox
 
 
 class RoomParts(msgspec.Struct, frozen=True, kw_only=True):
-    """The rooms, what is done to them, and what is recorded there."""
+    """The rooms, their controls, and their recordings."""
 
     engine: ConferenceEngine
     rooms: Rooms
@@ -65,7 +65,7 @@ def build_engine(core: Core) -> ConferenceEngine:
     parts = EngineParts(
         clock=core.clock,
         random_bytes=core.random_bytes,
-        link=LinkSettings(heartbeat=config.conference.heartbeat),  # rooms say their meeting themselves: `room_of`
+        link=LinkSettings(heartbeat=config.conference.heartbeat),  # `room_of` gives the meeting of each room
         servers=configured_servers(config, os.environ),
     )
     return registry.build_engine(config.conference.chosen_engine, parts)
@@ -176,7 +176,7 @@ def _build_recorder(
 
 
 def room_settings(core: Core) -> RoomSettings:
-    """Who enters a room, and what it says."""
+    """The rules of entering a room, and the texts shown there."""
     config = core.config
     return RoomSettings(
         door=policies.door_policy(config),
@@ -188,7 +188,7 @@ def room_settings(core: Core) -> RoomSettings:
 
 
 def recording_settings(config: Config) -> RecordingSettings:
-    """What is made of a recording."""
+    """How recordings are made."""
     given = config.recording
     work = WorkSettings(
         layout=Layout(given.layout),

@@ -115,7 +115,7 @@ def _service_key(config: Config, key_option: Path | None) -> SecretKey:
 
 
 async def _greet(config: Config, signer: LocalSigner, supervisor: Supervisor) -> None:
-    """Say where everything is and what to type next, once it runs."""
+    """Print where everything is and what to type next, once the daemon runs."""
     await supervisor.ready.wait()
     relays = ", ".join(relay.url for relay in relays_of(config))
     text = _GREETING.format(

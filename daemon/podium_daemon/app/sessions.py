@@ -1,4 +1,4 @@
-"""Builds the services of the sessions: their lifecycle, attendance, questions, and what is forgotten in the end."""
+"""Builds the services of the sessions: their lifecycle, attendance, questions, and their deletion at the end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from podium_storage.retention import Retention
 
 
 class SessionParts(msgspec.Struct, frozen=True, kw_only=True):
-    """What moves sessions, and the way in for signed events about them."""
+    """The lifecycle of sessions, and the submission of signed events about them."""
 
     intake: EventSubmission
     lifecycle: Lifecycle
@@ -37,7 +37,7 @@ class SessionParts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AttendanceParts(msgspec.Struct, frozen=True, kw_only=True):
-    """Who was there, and what they get in writing."""
+    """Attendance and certificates."""
 
     attendance: AttendanceService
     certificates: Certificates
@@ -48,7 +48,7 @@ class AttendanceParts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HousekeepingParts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is forgotten, and when."""
+    """The deletion of old data."""
 
     housekeeping: Housekeeping
 
@@ -60,7 +60,7 @@ class HousekeepingParts(msgspec.Struct, frozen=True, kw_only=True):
 def build_sessions(
     core: Core, *, mirror: MirrorParts, private: PrivateParts, relays: RelayParts, people: PeopleParts, rooms: RoomParts
 ) -> SessionParts:
-    """Build the lifecycle and what takes signed events and questions from pages."""
+    """Build the lifecycle, and the services that take signed events and questions from pages."""
     intake = EventSubmission(
         core.store,
         mirror.outgoing,
@@ -98,7 +98,7 @@ def build_sessions(
 def build_attendance(
     core: Core, *, mirror: MirrorParts, private: PrivateParts, relays: RelayParts, rooms: RoomParts
 ) -> AttendanceParts:
-    """Build what follows the engine's room events and attests attendance."""
+    """Build the services that follow the engine's room events and attest attendance."""
     attendance = AttendanceService(
         attendance_settings(core),
         store=core.store,
@@ -121,7 +121,7 @@ def build_attendance(
 def build_housekeeping(
     core: Core, *, mirror: MirrorParts, private: PrivateParts, relays: RelayParts, rooms: RoomParts
 ) -> HousekeepingParts:
-    """Build what deletes by the rules of retention."""
+    """Build the service that deletes data by the rules of retention."""
     housekeeping = Housekeeping(
         store=core.store,
         mirror=mirror.mirror,
@@ -137,7 +137,7 @@ def build_housekeeping(
 
 
 def lifecycle_settings(core: Core) -> LifecycleSettings:
-    """When sessions move, and which rooms they open."""
+    """When sessions change state, and which rooms they open."""
     return LifecycleSettings(
         policy=policies.lifecycle_policy(core.config),
         start_policy=StartPolicy(core.config.lifecycle.start_policy),

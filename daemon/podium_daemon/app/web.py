@@ -1,4 +1,4 @@
-"""Builds the web server: what the routes are given, what the service says of itself, what is counted."""
+"""Builds the web server: the parts for the routes, the description of the service, and the counters."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _build_drafts(parts: Parts) -> Drafts:
 
 
 class Readiness:
-    """Whether the daemon does all of its work."""
+    """Whether all parts of the daemon work."""
 
     def __init__(self, parts: Parts, missing: Callable[[], Sequence[str]], watched: Sequence[Watched]) -> None:
         self._parts = parts
@@ -130,7 +130,7 @@ class Readiness:
         self._watched = watched
 
     def trouble(self) -> str | None:
-        """Why it does not at the moment, in words."""
+        """Why some part does not work now, in words; None if all do."""
         parts = self._parts
         if parts.people.twins.trouble is not None:
             return parts.people.twins.trouble
@@ -171,7 +171,7 @@ class Calling:
 
 
 def service_out(parts: Parts) -> ServiceOut:
-    """What the interface says of the service."""
+    """The service's description for the API."""
     core = parts.core
     return ServiceOut(
         service_pubkey=core.service,
@@ -188,7 +188,7 @@ def service_out(parts: Parts) -> ServiceOut:
 
 def calendar_face(core: Core) -> Face:
     """The calendar feed's name and its alarms."""
-    # the message at the start says what is live, which no alarm can know
+    # the message at the start is sent when the session is live, which no alarm can know
     before = (offset.before for offset in core.config.reminders.offsets())
     return Face(core.config.identity.service_name, tuple(seconds for seconds in before if seconds > 0))
 
@@ -224,7 +224,7 @@ def _counted_of_sessions(parts: Parts, watched: Sequence[Watched]) -> list[Count
         ),
         Counted(
             "podium_task_faults",
-            "Failures of tasks that nobody foresaw: each is in the log with its traceback.",
+            "Unexpected failures of tasks: each is in the log with its traceback.",
             "service",
             {one.service: one.faults for one in watched},
         ),
@@ -245,6 +245,6 @@ def _counted_of_sessions(parts: Parts, watched: Sequence[Watched]) -> list[Count
 
 
 def _hosts(config: Config) -> list[str]:
-    """What a request may be addressed to, beside the public URL's host."""
+    """The hosts to which a request may be addressed, besides that of the public URL."""
     local = [config.web.host, "localhost", "127.0.0.1", "[::1]"]
     return [*config.web.allowed_hosts, *(f"{host}:{config.web.port}" for host in local)]

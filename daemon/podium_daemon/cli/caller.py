@@ -137,7 +137,7 @@ class Caller:
         """For what anybody may read: signed where there is a key, unsigned where there is none to be had."""
         config = self.config()
         if self.bunker_option is not None:
-            return self.daemon(config, None)  # nobody is asked to agree to a look at what is public
+            return self.daemon(config, None)  # no person is asked to agree to a read of public data
         try:
             return self.daemon(config, self.secret(config))
         except (KeyFileMissing, PasswordMissing):

@@ -26,7 +26,7 @@ _PUBLIC = "Public: anybody can read on the relays who asked what."
 
 
 class Decision(StrEnum):
-    """What becomes of a question, or (silence) of whoever asked it."""
+    """A decision about a question, or (silence) about its author."""
 
     SHOW = Moderation.SHOW.value
     HIDE = Moderation.HIDE.value

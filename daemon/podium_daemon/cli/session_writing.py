@@ -36,7 +36,7 @@ async def named_people(texts: Sequence[str], option: str, look: Look | None = No
     """People named by hex, npub, nprofile, nostr: URI or NIP-05 name, in their order.
 
     Raises:
-        InvalidInput: a text is none of these, or names nobody; a secret key is refused and not repeated.
+        InvalidInput: a text is none of these, or its name has no key; a secret key is refused and not repeated.
         CommandFailed: a name could not be looked up.
     """
     # a mistake in one text is told before a domain is asked for another

@@ -40,7 +40,7 @@ class LiveRecordings:
         return await self._transport.get(session_path(reference, "recording", "consents"), ConsentEventsOut)
 
     async def download(self, run: RecordingRunOut, write: Callable[[bytes], object]) -> None:
-        """Hand a recording's file to `write`, piece by piece; whoever needs it compares its SHA-256."""
+        """Hand a recording's file to `write`, piece by piece; its SHA-256 is not checked here."""
         await self._transport.download(run.url or "", f"/recordings/{run.sha256}.webm", write)
 
     async def _act(self, reference: str, act: str) -> RecordingsOut:

@@ -257,7 +257,7 @@ class Story:
         if ada.completed is None or ada.completed.way is not CompletionWay.LIVE or ada.join_count != 2:
             return None
         if ben.completed is not None or self.cem.secret.pubkey in records:
-            raise StepFailed("somebody was credited who did not stay")
+            raise StepFailed("a participant who did not stay was credited")
         return (
             f"kind 31953 read by a stranger: one {ada.total_duration} s, {ada.join_count} joins, completed; "
             f"the other {ben.total_duration} s, not completed"

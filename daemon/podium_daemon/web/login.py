@@ -177,7 +177,7 @@ class LoginDoor:
         """Who made the call: by their token, or by the signed login of this call.
 
         Raises:
-            Problem: 401, saying which check failed.
+            Problem: 401, with the check that failed.
         """
         header = request.headers.get("authorization", "")
         if header[: len(_BEARER)].lower() == _BEARER:

@@ -152,7 +152,7 @@ _WHEN: Final = {
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "the body does not say that it is JSON",
     HTTPStatus.MISDIRECTED_REQUEST: "the daemon does not answer to this host",
     HTTPStatus.UNPROCESSABLE_ENTITY: "the request has the wrong shape",
-    HTTPStatus.TOO_MANY_REQUESTS: "the caller, or everybody together, asks for too much at once",
+    HTTPStatus.TOO_MANY_REQUESTS: "the caller, or all callers together, ask for too much at once",
     HTTPStatus.SERVICE_UNAVAILABLE: "the database or the conference engine did not take it: try again",
 }
 

@@ -68,7 +68,7 @@ def _answers(
     root: dict[str, str] = {one.event_id: one.event_id for one in rows}
     answers: dict[str, list[QuestionRow]] = {}
     alone: list[QuestionRow] = []
-    for one in rows:  # in the order of arrival: what is replied to nearly always came first
+    for one in rows:  # in order of arrival: a question nearly always comes before its reply
         if one.reply_to in root and is_led_by(row, one.pubkey):
             root[one.event_id] = root[one.reply_to]
             answers.setdefault(root[one.event_id], []).append(one)

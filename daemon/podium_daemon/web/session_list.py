@@ -52,7 +52,7 @@ class SessionList:
         self._reading = asyncio.Lock()
 
     async def told(self, asked: Asked, viewer: Caller | None) -> Told:
-        """The part that was asked for, as far as `viewer` may see it."""
+        """Return the part that was asked for, as far as `viewer` may see it."""
         if viewer is not None:
             return await self._read(asked, viewer)
         async with self._reading:  # a thousand pages that ask at once cost one read

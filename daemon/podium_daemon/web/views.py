@@ -74,7 +74,7 @@ class Views(PageLinks):
         super().__init__(public_url, relay_hints)
 
     def may_see(self, row: LiveSessionRow, viewer: Caller | None) -> bool:
-        """Whether somebody may know of a session: of a private one those it names, who came by its link, the service.
+        """Whether `viewer` may know of a session: of a private one only its people, holders of its link, the service.
 
         An answer needs an invitation, and is deleted with it: so people who have answered are among them.
         """

@@ -110,7 +110,7 @@ class StreamHub:
 
     @contextmanager
     def listen(self, session_address: str, viewer: Caller | None, *, leading: bool = False) -> Iterator[Subscriber]:
-        """Watch one session, on behalf of a person if one has proven who they are; `leading`: they lead it.
+        """Watch one session, for `pubkey` if the caller has proven it; `leading`: instructor or co-host.
 
         Raises:
             Problem: 503, too many streams are open.
@@ -268,7 +268,7 @@ def _touched(batch: Batch) -> dict[str, _Touch]:
 def _tell(listener: Subscriber, touch: _Touch, *, everything: bool, shown: bool) -> None:
     assert listener.topic.row is not None, "it was read just now"
     leading, viewer = leads(listener.topic.row, listener.viewer), listener.viewer
-    # not on each change of the public view: a thousand who answer would make each other read a million times
+    # not on each change of the public view: a thousand people who answer would cause a million reads
     if viewer is not None and (everything or touch.session or viewer.pubkey in touch.people):
         listener.own_changed = True
     if leading:

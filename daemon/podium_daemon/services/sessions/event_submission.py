@@ -113,7 +113,7 @@ class EventSubmission:
         self._clock = clock
 
     async def submit(self, events: Sequence[VerifiedEvent], *, by: Pubkey | None) -> list[Submitted] | Rejection:
-        """Take all of `events` or none, from `by`, or from a call that nobody signed (None).
+        """Accept all of `events` or none, from the caller `by`, or from an unsigned call (None).
 
         An event of a session here proves its author by its signature, so any caller may submit it. Relay lists are
         accepted only from their author: all lists are public, and an attacker could fill our disk and our relays with

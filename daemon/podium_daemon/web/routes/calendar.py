@@ -50,13 +50,13 @@ InTokens = Annotated[CalendarTokens, Depends(_tokens)]
 
 @router.post("/api/calendar")
 async def create_calendar_address(context: InContext, tokens: InTokens, caller: KeyCaller) -> CalendarOut:
-    """The address of the caller's calendar. Whoever knows it can read it."""
+    """The address of the caller's calendar. Any person who knows the address can read the calendar."""
     return await _address(context, tokens, caller.pubkey)
 
 
 @router.post("/api/calendar/revoke")
 async def revoke_calendar_address(context: InContext, tokens: InTokens, caller: KeyCaller) -> CalendarOut:
-    """Make the addresses given to the caller so far worthless; the answer is a new one."""
+    """Revoke the calendar addresses given to the caller so far; the answer is a new one."""
     await tokens.revoke(caller.pubkey)
     return await _address(context, tokens, caller.pubkey)
 

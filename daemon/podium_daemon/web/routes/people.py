@@ -67,7 +67,7 @@ async def list_attendance(
 
 @router.get("/reminders")
 async def list_reminders(context: InContext, caller: AnyCaller, reference: str) -> RemindersOut:
-    """The ledger: for each person and message what became of it, and what the relays said."""
+    """The ledger: for each person and message its state, and the relays' answers."""
     row = await context.views.resolve(reference, caller)
     only = _only(context, row, caller)
     rows = tuple(await context.views.reminders(row, only))
@@ -76,5 +76,5 @@ async def list_reminders(context: InContext, caller: AnyCaller, reference: str) 
 
 
 def _only(context: Context, row: LiveSessionRow, caller: Caller) -> Pubkey | None:
-    """Whose rows the caller may see: everybody's (None), or their own."""
+    """Whose rows the caller may see: those of all people (None), or their own."""
     return None if leads(row, caller) or caller.pubkey == context.service_pubkey else caller.pubkey

@@ -78,7 +78,7 @@ async def answer_recording_policy(context: InContext, call: SignedCall, referenc
 
 @router.post(f"{_SESSION}/recording/retry")
 async def retry_recording(context: InContext, caller: KeyCaller, reference: str) -> RecordingsOut:
-    """Make a recording that failed once more, out of the tracks that were kept."""
+    """Make a failed recording again from the tracks that were kept."""
     row = await _led(context, reference, caller)
     granted(await context.recorder.retry(row))
     return await show_recording(context, caller, reference)
@@ -86,7 +86,7 @@ async def retry_recording(context: InContext, caller: KeyCaller, reference: str)
 
 @router.post(f"{_SESSION}/recording/publish")
 async def publish_recording(context: InContext, caller: KeyCaller, reference: str) -> RecordingsOut:
-    """Publish what was looked at, or taken back: links are written, people are told."""
+    """Publish a recording that was reviewed, or withdrawn before: links are written, and people are told."""
     row = await _led(context, reference, caller)
     granted(await context.recorder.publish(row))
     return await show_recording(context, caller, reference)
@@ -94,7 +94,7 @@ async def publish_recording(context: InContext, caller: KeyCaller, reference: st
 
 @router.post(f"{_SESSION}/recording/unpublish")
 async def unpublish_recording(context: InContext, caller: KeyCaller, reference: str) -> RecordingsOut:
-    """Take it back: no link any more, and only those who lead can see it."""
+    """Withdraw the recording: its links are removed, and only instructor and co-hosts can see it."""
     row = await _led(context, reference, caller)
     granted(await context.recorder.unpublish(row))
     return await show_recording(context, caller, reference)
@@ -102,7 +102,7 @@ async def unpublish_recording(context: InContext, caller: KeyCaller, reference: 
 
 @router.post(f"{_SESSION}/recording/delete")
 async def delete_recording(context: InContext, caller: KeyCaller, reference: str) -> RecordingsOut:
-    """Delete it for good: the file, here and on Blossom, and every link; people who were told of it are told."""
+    """Delete the recording for good: the file, here and on Blossom, and every link. People who knew of it are told."""
     row = await _led(context, reference, caller)
     granted(await context.recorder.delete(row))
     return await show_recording(context, caller, reference)
@@ -110,7 +110,7 @@ async def delete_recording(context: InContext, caller: KeyCaller, reference: str
 
 @router.get(f"{_SESSION}/recording/consents")
 async def list_recording_consents(context: InContext, caller: KeyCaller, reference: str) -> ConsentEventsOut:
-    """The signed answers that are kept with the recording, for whoever leads."""
+    """The signed answers that are kept with the recording, for instructor and co-hosts."""
     row = await _led(context, reference, caller)
     policy, policy_hash = context.recorder.policy(row)
     rows = await context.recorder.evidence(row)

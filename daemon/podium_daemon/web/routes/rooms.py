@@ -180,7 +180,7 @@ async def admit_participants(context: InContext, caller: KeyCaller, reference: s
 
 @router.post("/room/remove")
 async def remove_participant(context: InContext, caller: KeyCaller, reference: str, wish: RemoveIn) -> RoomOut:
-    """Remove somebody; the admission is revoked for this session."""
+    """Remove a person; their admission is revoked for this session."""
     row = await _led(context, reference, caller)
     granted(await context.rooms.remove(row, Pubkey(wish.pubkey), wish.reason, caller.pubkey))
     return await show_room(context, caller, reference)
@@ -188,7 +188,7 @@ async def remove_participant(context: InContext, caller: KeyCaller, reference: s
 
 @router.post("/room/hands/lower")
 async def lower_hands(context: InContext, caller: KeyCaller, reference: str, wish: LowerIn) -> RoomOut:
-    """Take raised hands down."""
+    """Lower raised hands."""
     row = await _led(context, reference, caller)
     pubkeys = None if wish.everybody else [Pubkey(pubkey) for pubkey in wish.pubkeys]
     granted(await context.rooms.lower_hands(row, pubkeys, caller.pubkey))
@@ -197,7 +197,7 @@ async def lower_hands(context: InContext, caller: KeyCaller, reference: str, wis
 
 @router.post("/room/mute-all")
 async def mute_everybody(context: InContext, caller: KeyCaller, reference: str, wish: SwitchIn) -> RoomOut:
-    """Silence everybody but those who lead, and whoever opens a microphone later; or let that be."""
+    """Switch mute-all on or off: it mutes all but instructor and co-hosts, also microphones that are opened later."""
     row = await _led(context, reference, caller)
     granted(await context.controls.mute_all(row, caller.pubkey, wanted=wish.on))
     return await show_room(context, caller, reference)
@@ -205,7 +205,7 @@ async def mute_everybody(context: InContext, caller: KeyCaller, reference: str, 
 
 @router.post("/room/mute")
 async def mute_participant(context: InContext, caller: KeyCaller, reference: str, wish: MuteIn) -> RoomOut:
-    """Silence one person's microphone, camera or screen; they may switch it on again."""
+    """Switch off one person's microphone, camera or screen; they may switch it on again."""
     row = await _led(context, reference, caller)
     granted(await context.controls.mute(row, Pubkey(wish.pubkey), TrackKind(wish.kind), caller.pubkey))
     return await show_room(context, caller, reference)
@@ -213,7 +213,7 @@ async def mute_participant(context: InContext, caller: KeyCaller, reference: str
 
 @router.post("/room/speak")
 async def let_participant_speak(context: InContext, caller: KeyCaller, reference: str, wish: SpeakIn) -> RoomOut:
-    """Let one person speak though everybody is muted, or no longer; they are told and switch it on themselves."""
+    """Let one person speak although mute-all is on, or no longer; they are told, and switch it on themselves."""
     row = await _led(context, reference, caller)
     granted(await context.controls.let_speak(row, Pubkey(wish.pubkey), caller.pubkey, wanted=wish.on))
     return await show_room(context, caller, reference)
@@ -221,7 +221,7 @@ async def let_participant_speak(context: InContext, caller: KeyCaller, reference
 
 @router.post("/room/spotlight")
 async def spotlight_participant(context: InContext, caller: KeyCaller, reference: str, wish: SpotlightIn) -> RoomOut:
-    """Show one person large to everybody, or nobody."""
+    """Show one person large to all, or no person."""
     row = await _led(context, reference, caller)
     chosen = None if wish.pubkey is None else Pubkey(wish.pubkey)
     granted(await context.rooms.put_spotlight(row, chosen, caller.pubkey))
@@ -230,7 +230,7 @@ async def spotlight_participant(context: InContext, caller: KeyCaller, reference
 
 @router.post("/room/recording")
 async def switch_recording(context: InContext, caller: KeyCaller, reference: str, wish: SwitchIn) -> RoomOut:
-    """Record from now on, once everybody in the room has agreed; or stop."""
+    """Record from now on, once all people in the room have agreed; or stop."""
     row = await _led(context, reference, caller)
     granted(await context.recorder.record(row, caller.pubkey, wanted=wish.on))
     return await show_room(context, caller, reference)

@@ -63,7 +63,7 @@ async def list_relays(context: InContext) -> RelaysOut:
 
 @router.post("/api/events")
 async def submit_events(context: InContext, caller: OptionalCaller, body: EventsIn) -> EventsOut:
-    """Take signed events of sessions here, mirror them and send them to the relays: all or none.
+    """Take signed events of sessions here, mirror them and send them to the relays: all of them or none.
 
     What belongs to a session is its own proof, and anybody may bring it: this call needs no login. Relay lists are
     taken from their author only, who signs the call or signed in.

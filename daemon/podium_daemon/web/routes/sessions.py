@@ -78,7 +78,7 @@ async def draft_session(context: InContext, caller: OptionalCaller, wish: Sessio
 
 @router.get("/passed-over")
 async def list_passed_over(context: InContext, caller: KeyCaller) -> PassedOversOut:
-    """What instructors signed elsewhere and is no session here, with the reason; the service's own key sees all."""
+    """Events that the caller signed elsewhere and that are no sessions here, with the reason; the service sees all."""
     found = granted(await context.passed_over.listed(caller.pubkey))
     return PassedOversOut(
         events=tuple(
@@ -116,7 +116,7 @@ async def draft_cancellation(context: InContext, caller: KeyCaller, reference: s
 
 @router.post("/{reference}/restore/draft")
 async def draft_restoration(context: InContext, caller: KeyCaller, reference: str) -> DraftOut:
-    """Compose the revision that takes a cancellation back, within the session's time: it takes place after all."""
+    """Compose the revision that takes a cancellation back, within the session's time, so that it takes place."""
     return await context.drafts.restoration(await context.views.resolve(reference, caller))
 
 
@@ -136,6 +136,6 @@ async def end_session(context: InContext, caller: KeyCaller, reference: str) -> 
 
 @router.post("/{reference}/reopen")
 async def reopen_session(context: InContext, caller: KeyCaller, reference: str) -> SessionOut:
-    """Open a session again shortly after its end; a second run is added, the first stays."""
+    """Reopen a session shortly after its end; a second run is added, the first stays."""
     row = await context.views.resolve(reference, caller)
     return await context.views.session(granted(await context.lifecycle.reopen(row.session_address, caller.pubkey)))

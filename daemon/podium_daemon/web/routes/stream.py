@@ -30,7 +30,7 @@ BEAT_SECONDS: Final = 4.0  # proxies end silent connections; a page in the backg
 LEADER_SECONDS: Final = 1.0  # people at the door are in memory and in no table: leaders' views are read by the clock
 MAX_SECONDS: Final = 3600.0  # a stream then ends, and the page opens the next one
 MAX_ROWS: Final = 1_000  # of one list in one event; the signed reads have all
-_NO_QUESTIONS: Final = digest_of(NOTHING.model_dump_json(by_alias=True))  # nobody is told that there are none
+_NO_QUESTIONS: Final = digest_of(NOTHING.model_dump_json(by_alias=True))  # an empty list is not sent at first
 
 
 _EVENTS: Final = "session, questions, me; rsvps, reminders, unreachable, attendance and room for leaders"
@@ -41,7 +41,7 @@ _ANSWER: Final = also("text/event-stream", _EVENTS)
 async def stream_session(
     context: InContext, viewer: OptionalCaller, reference: str, request: Request
 ) -> StreamingResponse:
-    """The session whenever it changes. `Last-Event-ID` leaves out the view that the caller has already."""
+    """The session, sent again on each change. `Last-Event-ID` leaves out the view that the caller has already."""
     row = await context.views.resolve(reference, viewer)
     stream = _Stream(context, row, viewer, request.headers.get("last-event-id", ""))
     watch: StreamHub = request.app.state.watch
