@@ -13,7 +13,7 @@ from tests.acceptance.test_page_media import _HEARD, _SOMEBODY_ELSE, FLAGS, Here
 from tests.acceptance.test_room import encrypted_life, room_house
 from tests.support.browsers import chromium
 from tests.support.installed import Site, free_port
-from tests.support.page import press, seen
+from tests.support.page import open_tab, press, seen
 from tests.support.relays import new_key
 from tests.support.until import until
 
@@ -60,6 +60,7 @@ async def test_two_browsers_see_and_hear_each_other_through_janus(here: Here) ->
         await _comes(page, _HEARD, "the other's microphone is heard")
     await press(desk, "Share screen")
     await _comes(bench, 'document.querySelector("podium-room .tile.screen video")?.videoWidth > 0', "a screen")
+    await open_tab(desk, "Lead")
     await press(desk, "Mute everybody")
     await seen(bench, "Microphone: you were muted by the instructor.")
 

@@ -91,7 +91,7 @@ async def test_the_button_leads_into_the_meeting_and_back_in_again(here: Here, s
     assert played.users()[0].role == "MODERATOR"
 
     async def counted() -> bool:
-        return "1" in await page.locator("podium-join").inner_text()
+        return "1 person is here." in await page.locator("podium-people").inner_text()
 
     await until(counted, "somebody is in the room")
     assert played.bad_checksums == 0

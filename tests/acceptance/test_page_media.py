@@ -17,7 +17,7 @@ from podium_protocol.events import UnsignedEvent
 from podium_protocol.keys import SecretKey
 from tests.support.browsers import Visitor, chromium, visit
 from tests.support.installed import Site, free_port
-from tests.support.page import press, press_start, seen, signed_post
+from tests.support.page import open_tab, press, press_start, seen, signed_post
 from tests.support.relays import new_key
 from tests.support.until import until
 
@@ -135,6 +135,7 @@ async def test_two_browsers_see_and_hear_each_other(here: Here) -> None:
     await press(desk, "Share screen")
     await _comes(bench, 'document.querySelector("podium-room .tile.screen video")?.videoWidth > 0', "a screen")
 
+    await open_tab(desk, "Lead")
     await press(desk, "Mute everybody")
     await seen(bench, "Microphone: you were muted by the instructor.")
     assert await bench.get_by_role("button", name="Microphone").get_attribute("aria-pressed") == "false"

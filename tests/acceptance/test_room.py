@@ -20,7 +20,7 @@ from podium_protocol.nips import nip44
 from podium_protocol.nips.nip19 import encode_npub
 from tests.support.browsers import Visitor, chromium, visit
 from tests.support.installed import Site
-from tests.support.page import press, press_start, seen, signed_post
+from tests.support.page import open_tab, press, press_start, seen, signed_post
 from tests.support.relays import new_key, running_relay
 from tests.support.until import until
 from tests.support.wheel import installed_wheel
@@ -193,13 +193,15 @@ async def test_three_people_see_hear_and_are_muted(house: House) -> None:
     await switch_on(adas, "Share screen")
     await counted(bens, "Ada's screen", screens=0)
 
+    await open_tab(desk, "Lead")
     await press(desk, "Mute everybody")
     for page in (adas, bens):
-        await page.locator('podium-room button[aria-pressed="false"]', has_text="Microphone").wait_for()
+        await page.locator('.stage-bar button[aria-pressed="false"]', has_text="Microphone").wait_for()
     await quiet(desk, "the instructor hears nobody")
     await switch_on(bens, "Microphone")
     await quiet(desk, "whoever opens a microphone later is muted too")
 
+    await open_tab(desk, "People")
     await ada.context.set_offline(True)
     await seen(desk, "2 people are here.")
     await ada.context.set_offline(False)
@@ -238,7 +240,8 @@ async def encrypted_life(house: House) -> None:
         await counted(page, "two pictures", people=1, pictures=20)
     await counted(adas, "sound", sound=0.01)
 
-    await desk.get_by_role("button", name="Show large").first.click()  # Ada came first
+    shown = encode_npub(keys[0].pubkey)[:10]
+    await desk.locator("podium-people").get_by_role("button", name=f"Show large: {shown}").click()
     for page in (desk, bens):
         await page.locator("podium-room .tile.large video:not([hidden])").wait_for()
 
@@ -263,10 +266,13 @@ async def test_what_was_recorded_is_watched_and_completes(house: House) -> None:
         await seen(page, "You are in the room.")
         await switch_on(page, "Microphone", "Camera")
     await counted(bens, "the instructor's picture", people=0, pictures=20)
+    await open_tab(desk, "Lead")
     await press(desk, "Record")
     await seen(desk, "1 of 3 people in the room have not agreed to be recorded")
     await press(bens, "Leave")
+    await open_tab(desk, "People")
     await seen(desk, "2 people are here.")
+    await open_tab(desk, "Lead")
     await press(desk, "Record")
     await seen(adas, "This session is being recorded.")
     begun = (await adas.evaluate(_COUNTED))["pictures"]

@@ -20,7 +20,7 @@ from podium_protocol.nips.nip19 import encode_npub
 from tests.support.axe import flaws, installed_axe
 from tests.support.browsers import Visitor, chromium, visit
 from tests.support.installed import Site, free_port
-from tests.support.page import close_windows, press, seen, signed_post
+from tests.support.page import close_windows, open_tab, press, seen, signed_post
 from tests.support.relays import new_key
 from tests.support.until import until
 
@@ -147,7 +147,7 @@ def about(person: str, what: str) -> str:
 async def choose(page: Any, person: str, what: str) -> None:
     """In somebody's tile, by keyboard alone."""
     tile = page.locator("podium-room .tile", has=page.locator(f'.tile-name[title="{person}"]'))
-    await tile.locator("summary").focus()
+    await tile.locator("button.more").focus()
     await page.keyboard.press("Enter")
     await tile.get_by_role("button", name=about(person, what)).focus()
     await page.keyboard.press("Enter")
@@ -178,14 +178,16 @@ async def test_the_instructor_leads_a_room(here: Here, pictures: Path) -> None:
     await press(bens, "Microphone")
     await large(desk, npubs["ben"], "now Ben speaks")
 
+    await open_tab(desk, "Lead")
     await press(desk, "Mute everybody")
-    await bens.locator('podium-room button[aria-pressed="false"]', has_text="Microphone").wait_for()
-    await desk.locator("podium-instructor").get_by_role("button", name=about(npubs["ada"], "Let speak")).click()
+    await bens.locator('.stage-bar button[aria-pressed="false"]', has_text="Microphone").wait_for()
+    await open_tab(desk, "People")
+    await desk.locator("podium-people").get_by_role("button", name=about(npubs["ada"], "Let speak")).click()
     await seen(adas, "The instructor lets you speak.")
     for page in (bens, adas):
         await press(page, "Microphone")
     await is_true(desk, _LOUD, "Ada may speak", npubs["ada"])
-    await bens.locator('podium-room button[aria-pressed="false"]', has_text="Microphone").wait_for()
+    await bens.locator('.stage-bar button[aria-pressed="false"]', has_text="Microphone").wait_for()
     assert await adas.get_by_role("button", name="Microphone").get_attribute("aria-pressed") == "true"
 
     await choose(desk, npubs["ben"], "Show large")
@@ -194,8 +196,9 @@ async def test_the_instructor_leads_a_room(here: Here, pictures: Path) -> None:
     _, cems = await here.comes(new_key(), url)
     await enter(cems)
     await large(cems, npubs["ben"], "a newcomer sees Ben large")
-    await desk.locator("podium-room .tile.large summary").click()
+    await desk.locator("podium-room .tile.large > button.more").click()
     await examine({"room-lead": desk, "room": cems}, pictures)
+    await open_tab(desk, "Lead")
     await press(desk, "Show nobody large")
     await large(adas, None, "nobody is large")
 
@@ -232,7 +235,7 @@ async def test_devices_are_tried_before_others_see_them(here: Here, pictures: Pa
     await is_true(adas, f"(wanted) => ({_OWN_CAMERA}) === wanted", "the camera that was chosen", wanted)
     await adas.evaluate("sessionStorage.setItem('podium.chosen.audio', 'pulled-out')")
     await press(adas, "Microphone")
-    await adas.locator('podium-room button[aria-pressed="true"]', has_text="Microphone").wait_for()
+    await adas.locator('.stage-bar button[aria-pressed="true"]', has_text="Microphone").wait_for()
     assert await adas.evaluate("sessionStorage.getItem('podium.chosen.audio')") is None
     assert ada.errors == []
 
@@ -248,29 +251,32 @@ _TWENTY: Final = """() => {
   media.changed();
 }"""
 _COUNTED: Final = """() => {
-  const tiles = [...document.querySelectorAll("podium-room .tile")];
-  const pictures = tiles.filter((tile) => !tile.classList.contains("chip"));
-  const heights = pictures.map((tile) => tile.getBoundingClientRect().height);
-  const list = document.querySelector("podium-room .tiles").getBoundingClientRect();
-  const lines = tiles.map((tile) => tile.querySelector(".tile-line").getBoundingClientRect().height);
-  const chips = tiles.length - pictures.length;
-  return { chips, pictures: pictures.length, least: Math.min(...heights), line: Math.max(...lines), high: list.height };
+  const boxes = [...document.querySelectorAll("podium-room .tile")].map((tile) => tile.getBoundingClientRect());
+  const names = [...document.querySelectorAll("podium-room .tile-line")];
+  const isOut = ({ left, top, right, bottom }) => left < 0 || top < 0 || right > innerWidth || bottom > innerHeight;
+  return {
+    tiles: boxes.length,
+    sizes: new Set(boxes.map(({ width, height }) => `${width}x${height}`)).size,
+    least: Math.min(...boxes.map(({ height }) => height)),
+    line: Math.max(...names.map((line) => line.getBoundingClientRect().height)),
+    out: boxes.filter(isOut).length,
+  };
 }"""
 
 
 async def test_twenty_people_fit(here: Here, pictures: Path) -> None:
-    """Those with a camera share the room's place in small tiles, those without are chips, on a desk and on a phone."""
+    """With a camera or without, all have tiles of one size that are in sight at once, on a desk and on a phone."""
     _, page = await here.comes(new_key(), await here.started())
     await enter(page)
     await is_true(page, "document.querySelector('podium-room').media.state === 'live'", "all that comes has come")
     await page.evaluate(_TWENTY)
     for size in SIZES.values():
         await page.set_viewport_size(size)
+        await is_true(page, f"({_COUNTED})().out === 0", "the tiles have moved into the window")
         shown = await page.evaluate(_COUNTED)
-        assert (shown["pictures"], shown["chips"]) == (12, 8), "one of the eight is oneself"
-        assert shown["least"] >= 48
+        assert (shown["tiles"], shown["sizes"], shown["out"]) == (20, 1, 0), "one of the twenty is oneself"
+        assert shown["least"] >= 66
         assert shown["line"] <= 32, "the name hides no picture"
-        assert shown["high"] <= size["height"], "everybody at one look"
         assert await page.evaluate("document.documentElement.scrollWidth") <= size["width"]
         await page.screenshot(path=pictures / f"room-twenty-{size['width']}.png", full_page=True)
 

@@ -102,6 +102,14 @@ async def press(page: Any, name: str) -> None:
     await page.get_by_role("button", name=name, exact=True).click()
 
 
+async def open_tab(page: Any, name: str) -> None:
+    """Open a tab of the panel in the room, by the tab itself or by the button in the bar."""
+    tab = page.get_by_role("tab", name=name)
+    if not await tab.is_visible():
+        await page.locator(".stage-bar").get_by_role("button", name=name).click()
+    await tab.click()
+
+
 async def press_start(page: Any) -> None:
     """Start the session, before the hour or not."""
     await page.get_by_role("button", name=re.compile(r"^Start now(, \d+ min early)?$")).click()

@@ -43,7 +43,9 @@ class JoinOut(Model):
 class RoomPerson(Model):
     pubkey: str
     npub: str
-    state: Literal["present", "waiting"]
+    state: Annotated[
+        Literal["present", "waiting", "removed"], Field(description="removed: turned away until they are admitted")
+    ]
     role: str
     since: int
     waiting_for: Annotated[str | None, Field(description="why they are not let in yet")] = None

@@ -43,6 +43,14 @@ class Guest(msgspec.Struct, frozen=True, kw_only=True):
     waiting_for: str | None = None
 
 
+class Removed(msgspec.Struct, frozen=True, kw_only=True):
+    """A person who was removed at `since` and is turned away until they are let back in."""
+
+    pubkey: Pubkey
+    role: DoorRole
+    since: int
+
+
 class TicketHolder(msgspec.Struct, frozen=True, kw_only=True):
     """The person a ticket is for; `returning`: skips the waiting room. `fingerprint`: their browser's, signed."""
 

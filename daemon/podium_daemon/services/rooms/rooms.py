@@ -44,6 +44,7 @@ from podium_daemon.services.rooms.entry import (
     Guest,
     Hello,
     JoinChallenge,
+    Removed,
     Return,
     RoomTicket,
     TicketHolder,
@@ -238,6 +239,14 @@ class Rooms:
             for one in self._waiting.of(row.session_address)
         ]
         return [*present, *waiting]
+
+    async def removed(self, row: LiveSessionRow) -> list[Removed]:
+        """Who was removed from this session and not let back in since."""
+        members = self._store.members.where("lessonId").equals(row.session_address).and_("state").equals(REMOVED)
+        return [
+            Removed(pubkey=Pubkey(one.pubkey), role=role_of(row, Pubkey(one.pubkey)), since=one.updated_at)
+            for one in await members.to_list()
+        ]
 
     async def admit(self, row: LiveSessionRow, pubkeys: Collection[Pubkey] | None, by: Pubkey) -> int:
         """Let these people in, or all who wait (None), for the session, on every device; return their number."""

@@ -154,6 +154,8 @@ async def show_room(context: InContext, caller: KeyCaller, reference: str) -> Ro
         )
         for guest in guests
     ]
+    if leads(row, caller):
+        people += await _removed(context, row)
     return RoomOut(
         conference_room_id=row.conference_room_id,
         is_active=row.state == "active",
@@ -234,6 +236,15 @@ async def switch_recording(context: InContext, caller: KeyCaller, reference: str
     row = await _led(context, reference, caller)
     granted(await context.recorder.record(row, caller.pubkey, wanted=wish.on))
     return await show_room(context, caller, reference)
+
+
+async def _removed(context: Context, row: LiveSessionRow) -> list[RoomPerson]:
+    return [
+        RoomPerson(
+            pubkey=one.pubkey, npub=nip19.encode_npub(one.pubkey), state="removed", role=one.role, since=one.since
+        )
+        for one in await context.rooms.removed(row)
+    ]
 
 
 def _hands(context: Context, row: LiveSessionRow) -> tuple[HandOut, ...]:

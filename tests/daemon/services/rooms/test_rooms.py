@@ -790,6 +790,15 @@ class TestKick:
         await admit(here, row, key)
         await here.enter(key, row)
 
+    async def test_who_was_removed_is_listed_until_they_are_let_back_in(self, here: Site) -> None:
+        """Those who lead read whom they removed; others do not; who is admitted again is not listed any more."""
+        row, key = await live(here), new_key()
+        await closing_after(here, row, key)
+        assert await removed(here, row, here.here.instructor) == [key.pubkey]
+        assert await removed(here, row, new_key()) == []
+        await admit(here, row, key)
+        assert await removed(here, row, here.here.instructor) == []
+
     async def test_leaders_are_not_removed(self, here: Site) -> None:
         """Instructor and co-hosts stay, whoever asks."""
         co_host = new_key()
@@ -803,6 +812,12 @@ class TestKick:
         row, key = await live(here), new_key()
         assert (await kick(here, row, key)).status_code == 200
         assert slug(await here.join(key, row)) == "denied"
+
+
+async def removed(here: Site, row: LiveSessionRow, by: SecretKey) -> list[str]:
+    """Whom the room's view lists as removed."""
+    people = (await here.get(here.path_of(row, "room"), by)).json()["people"]
+    return [one["pubkey"] for one in people if one["state"] == "removed"]
 
 
 async def closing_after(here: Site, row: LiveSessionRow, key: SecretKey) -> None:

@@ -80,7 +80,7 @@
 /** @typedef {Person & { role: Role, rsvp: Rsvp | null, attendance: Attendance | null }} Me */
 /** @typedef {Person & { message: string, state: string, dueAt: number, reason: string | null, relays: { relay: string, said: string }[] }} Reminder */
 /** @typedef {Person & { messages: string[] }} Unreachable */
-/** @typedef {Person & { state: "present" | "waiting", role: string, since: number, waitingFor: string | null }} RoomPerson */
+/** @typedef {Person & { state: "present" | "waiting" | "removed", role: string, since: number, waitingFor: string | null }} RoomPerson */
 /** @typedef {{ support: "native" | "in_room" | "none", active: boolean }} Control */
 
 /**
@@ -166,8 +166,11 @@
  * @property {import("../session/podium-certificate.js").PodiumCertificate} podium-certificate
  * @property {import("../room/podium-consent.js").PodiumConsent} podium-consent
  * @property {import("../room/podium-devices.js").PodiumDevices} podium-devices
- * @property {import("../room/podium-hands.js").PodiumHands} podium-hands
+ * @property {import("../room/podium-panel.js").PodiumPanel} podium-panel
+ * @property {import("../room/podium-people.js").PodiumPeople} podium-people
  * @property {import("../room/podium-room.js").PodiumRoom} podium-room
+ * @property {import("../room/podium-stage.js").PodiumStage} podium-stage
+ * @property {import("../session/podium-answers.js").PodiumAnswers} podium-answers
  * @property {import("../session/podium-instructor.js").PodiumInstructor} podium-instructor
  * @property {import("../session/podium-join.js").PodiumJoin} podium-join
  * @property {import("../session/podium-player.js").PodiumPlayer} podium-player

@@ -3,13 +3,16 @@
 
 import { action, announce, setText, show } from "../core/dom.js";
 import { describe, t } from "../core/i18n.js";
-import { npubOf } from "../core/npub.js";
-import { shortNpub } from "../signer/podium-identity.js";
+import { nameOf } from "./avatar.js";
+import { withIcon } from "./icons.js";
 
 /** @import { Props } from "../core/dom.js" */
 /** @import { SessionClient } from "../core/types.js" */
 
 /** @typedef {"mute" | "camera-off" | "screen-off" | "speak" | "spotlight" | "remove"} Act */
+
+/** @type {Record<Act, string>} */
+const ICONS = { mute: "audio-off", "camera-off": "video-off", "screen-off": "screen-off", speak: "speak", spotlight: "spotlight", remove: "remove" };
 
 /** Buttons about one person; `update()` after each change. `only`: which of them, in this order. */
 export class PersonActions {
@@ -23,7 +26,7 @@ export class PersonActions {
     this.client = client;
     this.pubkey = pubkey;
     this.done = done;
-    this.who = shortNpub(npubOf(pubkey));
+    this.who = nameOf(client, pubkey);
     /** @type {(text: string) => void} */
     this.failed = () => {};
     /** @type {Record<Act, () => HTMLButtonElement>} */
@@ -35,7 +38,7 @@ export class PersonActions {
       spotlight: () => this.#make("door.spotlight", (button) => client.spotlight(isOn(button) ? null : pubkey), { "aria-pressed": "false" }),
       remove: () => this.#make("door.remove", () => client.remove(pubkey, ""), { class: "danger" }),
     };
-    this.buttons = new Map(only.map((name) => [name, made[name]()]));
+    this.buttons = new Map(only.map((name) => [name, withIcon(made[name](), ICONS[name])]));
   }
 
   get nodes() {
@@ -85,7 +88,7 @@ export class PersonActions {
       this.done();
     };
     const name = t("door.of", { what: t(key), npub: this.who });
-    return action(t(key), guarded, (error) => this.failed(describe(error)), { class: "quiet", "aria-label": name, ...props });
+    return action(t(key), guarded, (error) => this.failed(describe(error)), { class: "quiet", "aria-label": name, title: t(key), ...props });
   }
 }
 

@@ -1,11 +1,11 @@
 // @ts-check
-// The room itself, where the engine moves media: oneself, the others as a grid or with the speaker large, and the switches.
+// The room itself, where the engine moves media: oneself, the others as a grid or with one of them large, and the switches.
 
 import { deviceTrouble } from "./devices.js";
 import { action, announce, h, keyed, setText, show } from "../core/dom.js";
 import { t } from "../core/i18n.js";
-import { npubOf } from "../core/npub.js";
-import { shortNpub } from "../signer/podium-identity.js";
+import { nameOf } from "../parts/avatar.js";
+import { withIcon } from "../parts/icons.js";
 import { Tiles } from "./room-tiles.js";
 
 /** @import { Kind, Media, SessionClient, Trouble } from "../core/types.js" */
@@ -20,14 +20,15 @@ const STAYS_LARGE = 3; // looks for which a speaker stays large after falling si
 
 /** @type {Kind[]} */
 const SWITCHES = ["audio", "video", "screen"];
+const HAS_SCREEN = Boolean(globalThis.navigator?.mediaDevices?.getDisplayMedia); // phones have none
 
-/** `<podium-room>`; built by `setUp(client)`. Shows itself while there is media. */
+/** `<podium-room>`; built by `setUp(client)`. Shows itself while there is media; `switches` and `views` are for the bar. */
 export class PodiumRoom extends HTMLElement {
   /** @type {SessionClient} */ client;
   /** @type {string} */ view;
   /** @type {string | null} */ large;
+  /** @type {string | null} */ pinned;
   /** @type {number} */ quietFor;
-  /** @type {HTMLParagraphElement} */ status;
   /** @type {HTMLParagraphElement} */ lit;
   /** @type {HTMLParagraphElement} */ failure;
   /** @type {Tiles} */ tiles;
@@ -44,16 +45,16 @@ export class PodiumRoom extends HTMLElement {
     this.view = "grid";
     this.large = null;
     this.quietFor = 0;
-    this.status = h("p", { class: "status", role: "status" });
+    this.pinned = null;
     this.lit = h("p", { class: "hint", role: "status" });
     this.failure = h("p", { class: "failure", role: "alert", hidden: true });
-    this.tiles = new Tiles({ client, play: (node, track) => this.#play(node, track), failure: this.failure });
+    const play = (/** @type {Playing} */ node, /** @type {MediaStreamTrack | null} */ track) => this.#play(node, track);
+    this.tiles = new Tiles({ client, play, failure: this.failure, pin: (key) => this.#pin(key) });
     this.sounds = h("div", { hidden: true });
     this.unmute = h("button", { type: "button", class: "primary", hidden: true, on: { click: () => this.#sound() } }, t("room.sound"));
     this.switches = /** @type {Record<Kind, HTMLButtonElement>} */ (Object.fromEntries(SWITCHES.map((kind) => [kind, this.#switch(kind)])));
     this.views = h("button", { type: "button", "aria-pressed": "false", on: { click: () => this.#turnView() } }, t("room.speaker-view"));
-    const bar = h("div", { class: "buttons", role: "toolbar", "aria-label": t("room.switches") }, ...Object.values(this.switches), this.views);
-    this.replaceChildren(this.status, this.unmute, this.lit, this.tiles.list, this.sounds, bar, this.failure);
+    this.replaceChildren(this.unmute, this.lit, this.failure, this.tiles.box, this.sounds);
     client.subscribe(() => this.#update());
     this.#update();
   }
@@ -78,7 +79,9 @@ export class PodiumRoom extends HTMLElement {
       if (media.own[kind]) await media.turnOff(kind);
       else await media.turnOn(kind);
     };
-    return action(t(`room.${kind}`), run, (error) => this.#failed(kind, error), { "aria-pressed": "false" });
+    const button = action("", run, (error) => this.#failed(kind, error), { "aria-pressed": "false" });
+    button.replaceChildren(h("span", { class: "long" }, t(`room.${kind}`)), h("span", { class: "short" }, t(`room.${kind}.short`)));
+    return withIcon(button, `${kind}-off`);
   }
 
   /**
@@ -97,6 +100,12 @@ export class PodiumRoom extends HTMLElement {
     this.#update();
   }
 
+  /** @param {string | null} key */
+  #pin(key) {
+    this.pinned = key;
+    this.#update();
+  }
+
   // -- who is there
 
   #update() {
@@ -105,16 +114,16 @@ export class PodiumRoom extends HTMLElement {
     if (media === null) {
       clearInterval(this.listening ?? undefined);
       this.listening = null;
-      this.tiles.show([]);
+      this.tiles.show([], { large: null, speaker: null, pinned: null });
       this.#playSounds([]);
+      for (const kind of SWITCHES) show(this.switches[kind], false);
       return;
     }
     this.listening ??= setInterval(() => this.#listen(), LISTEN_EVERY);
-    setText(this.status, this.#trouble(media));
-    show(this.status, this.status.textContent !== "");
     for (const kind of SWITCHES) this.#showSwitch(kind, media);
     this.#showLit();
-    this.tiles.show(this.#wanted(media));
+    const tiles = wantedTiles(media, this.client.me?.pubkey ?? null);
+    this.tiles.show(tiles, { large: this.#largest(tiles), speaker: this.large, pinned: this.pinned });
     this.#playSounds([...media.others.values()].filter((one) => one.tracks.audio));
   }
 
@@ -123,9 +132,11 @@ export class PodiumRoom extends HTMLElement {
     keyed(this.sounds, heard, (one) => one.connection, () => h("audio", { autoplay: true }), (node, one) => this.#play(node, one.tracks.audio ?? null));
   }
 
-  /** @param {Media} media */
-  #trouble(media) {
+  /** What to say about the connection; nothing while all is well. */
+  get trouble() {
+    const { media } = this;
     if (this.client.seat?.state === "returning") return t("room.trouble.seat");
+    if (media === null) return "";
     if (media.state === "trouble") return [t(`room.trouble.${media.lacks}`), media.isStuck ? t("room.trouble.network") : ""].join(" ").trim();
     if (media.cipher && !media.cipher.hasSecret) return t("room.no-secret");
     return media.state === "live" ? "" : t(`room.state.${media.state}`);
@@ -134,7 +145,7 @@ export class PodiumRoom extends HTMLElement {
   #showLit() {
     const spotlight = this.client.seat?.spotlight ?? null;
     const isOwn = spotlight !== null && spotlight === this.client.me?.pubkey;
-    setText(this.lit, isOwn ? t("room.lit.you") : spotlight ? t("room.lit", { who: shortNpub(npubOf(spotlight)) }) : "");
+    setText(this.lit, isOwn ? t("room.lit.you") : spotlight ? t("room.lit", { who: nameOf(this.client, spotlight) }) : "");
     show(this.lit, spotlight !== null);
   }
 
@@ -144,36 +155,23 @@ export class PodiumRoom extends HTMLElement {
    */
   #showSwitch(kind, media) {
     const button = this.switches[kind];
-    show(button, media.hasBegun);
+    show(button, media.hasBegun && (kind !== "screen" || HAS_SCREEN));
     button.setAttribute("aria-pressed", String(media.own[kind] !== null));
+    withIcon(button, media.own[kind] === null && kind !== "screen" ? `${kind}-off` : kind);
     const was = button.dataset.muted === "true";
     const muted = media.mutedHere.has(kind);
     button.dataset.muted = String(muted);
     if (muted && !was) announce(t("room.muted", { what: t(`room.${kind}`) }));
   }
 
-  /** @param {Media} media */
-  #wanted(media) {
-    /** @type {Tile[]} */
-    const tiles = [];
-    const own = { pubkey: this.client.me?.pubkey ?? null, isOwn: true, sound: media.own.audio !== null };
-    tiles.push({ key: "own", ...own, track: media.own.video });
-    if (media.own.screen) tiles.push({ key: "own-screen", ...own, track: media.own.screen, isScreen: true });
-    for (const { connection, pubkey, tracks } of media.others.values()) {
-      const other = { pubkey, connection, sound: Boolean(tracks.audio), locked: media.cipher?.locked.has(pubkey) ?? false };
-      tiles.push({ key: connection, ...other, track: tracks.video ?? null });
-      if (tracks.screen) tiles.push({ key: `${connection}-screen`, ...other, track: tracks.screen, isScreen: true });
-    }
-    const large = this.#largest(tiles.filter((tile) => !tile.isOwn));
-    return tiles.map((tile) => ({ ...tile, isLarge: tile.key === large }));
-  }
-
   /**
-   * Whom the instructor put there; else a screen that is shown is what people came to see; else whoever speaks.
+   * Whom the person pinned, or the instructor put there; else a screen, which is what people came to see; else who speaks.
    *
-   * @param {Tile[]} others
+   * @param {Tile[]} tiles
    */
-  #largest(others) {
+  #largest(tiles) {
+    const others = tiles.filter((tile) => !tile.isOwn);
+    if (others.some((tile) => tile.key === this.pinned)) return this.pinned;
     const spotlight = this.client.seat?.spotlight ?? null;
     const lit = others.filter((tile) => tile.pubkey === spotlight);
     if (lit.length > 0) return (lit.find((tile) => tile.isScreen) ?? lit.find((tile) => tile.track) ?? lit[0]).key;
@@ -198,7 +196,7 @@ export class PodiumRoom extends HTMLElement {
 
   #sound() {
     for (const node of /** @type {Iterable<HTMLAudioElement>} */ (this.sounds.children)) node.play().catch(() => {});
-    show(this.unmute, false, this.views);
+    show(this.unmute, false, this.switches.audio);
   }
 
   async #listen() {
@@ -213,9 +211,28 @@ export class PodiumRoom extends HTMLElement {
     if (loudest !== null && (this.large === null || this.quietFor >= STAYS_LARGE)) {
       this.large = loudest;
       this.quietFor = 0;
-      if (this.view === "speaker") this.#update();
+      this.#update();
     }
   }
+}
+
+/**
+ * @param {Media} media
+ * @param {string | null} me
+ * @returns {Tile[]}
+ */
+function wantedTiles(media, me) {
+  /** @type {Tile[]} */
+  const tiles = [];
+  const own = { pubkey: me, isOwn: true, sound: media.own.audio !== null };
+  tiles.push({ key: "own", ...own, track: media.own.video });
+  if (media.own.screen) tiles.push({ key: "own-screen", ...own, track: media.own.screen, isScreen: true });
+  for (const { connection, pubkey, tracks } of media.others.values()) {
+    const other = { pubkey, connection, sound: Boolean(tracks.audio), locked: media.cipher?.locked.has(pubkey) ?? false };
+    tiles.push({ key: connection, ...other, track: tracks.video ?? null });
+    if (tracks.screen) tiles.push({ key: `${connection}-screen`, ...other, track: tracks.screen, isScreen: true });
+  }
+  return tiles;
 }
 
 customElements.define("podium-room", PodiumRoom);

@@ -6,12 +6,12 @@ import { action, freshId, h, setText, show, webUrl } from "../core/dom.js";
 import { describe, has, language, t } from "../core/i18n.js";
 import "../room/podium-devices.js";
 import { hasMedia } from "../room/media.js";
-import "../room/podium-room.js";
+import "../room/podium-stage.js";
 import { clock, inZone, ownZone } from "../core/times.js";
 
 /** @import { Challenge, LiveSession, Session, SessionClient, Trouble } from "../core/types.js" */
 /** @import { PodiumDevices } from "../room/podium-devices.js" */
-/** @import { PodiumRoom } from "../room/podium-room.js" */
+/** @import { PodiumStage } from "../room/podium-stage.js" */
 /** @import { Seat } from "../room/seat.js" */
 
 /** `<podium-join>`; built by `setUp(client)`, which gives the `consent` of the hook, then `follow(hook)`. */
@@ -25,7 +25,7 @@ export class PodiumJoin extends HTMLElement {
   /** @type {HTMLAnchorElement} */ meeting;
   /** @type {HTMLParagraphElement} */ duration;
   /** @type {HTMLParagraphElement} */ here;
-  /** @type {PodiumRoom} */ stage;
+  /** @type {PodiumStage} */ stage;
   /** @type {PodiumDevices} */ devices;
   /** @type {HTMLParagraphElement} */ without;
   /** @type {HTMLDialogElement} */ dialog;
@@ -37,6 +37,7 @@ export class PodiumJoin extends HTMLElement {
   /** @type {HTMLParagraphElement} */ audience;
   /** @type {HTMLInputElement[]} */ radios;
   /** @type {HTMLFieldSetElement} */ recording;
+  /** @type {HTMLElement} */ card;
 
   /** @param {SessionClient} client */
   setUp(client) {
@@ -49,7 +50,7 @@ export class PodiumJoin extends HTMLElement {
     this.meeting = h("a", { class: "button primary", target: "_blank", rel: "noopener noreferrer", hidden: true }, t("join.meeting"));
     this.duration = h("p", { class: "duration" });
     this.here = h("p", { class: "hint" });
-    this.stage = h("podium-room"); // what an engine with media shows; `link` has none
+    this.stage = h("podium-stage");
     this.stage.setUp(client);
     this.devices = h("podium-devices");
     this.devices.setUp(client);
@@ -57,12 +58,10 @@ export class PodiumJoin extends HTMLElement {
     this.dialog = this.#makeDialog();
     const title = h("h2", { id: freshId("join"), tabindex: "-1" }, t("join.title"));
     this.heading = title;
-    const buttons = h("div", { class: "buttons" }, this.join, this.meeting, this.leave);
-    this.replaceChildren(
-      h("section", { class: "card", "aria-labelledby": title.id },
-        title, this.status, this.notice, this.without, this.stage, this.devices, buttons, this.duration, this.here, this.failure),
-      this.dialog,
-    );
+    this.card = h("section", { class: "card", "aria-labelledby": title.id },
+      title, this.status, this.notice, this.without, this.devices, h("div", { class: "buttons" }, this.join, this.leave), this.duration, this.here, this.failure);
+    this.stage.putElsewhere(this.meeting);
+    this.replaceChildren(this.card, this.stage, this.dialog);
   }
 
   /** @param {LiveSession} hook */
@@ -70,6 +69,7 @@ export class PodiumJoin extends HTMLElement {
     this.hook = hook;
     hook.subscribe(() => this.#update());
     this.#update();
+    this.stage.follow(hook);
   }
 
   /**
@@ -134,27 +134,41 @@ export class PodiumJoin extends HTMLElement {
     const soon = hook.isScheduled && session !== null && (client.leads || session.doorsOpenAt <= exactNow()); // those who lead pass before
     show(this, hook.isLive || soon || (seat !== null && !seat.isOver));
     const inside = seat !== null && !seat.isOver;
-    this.#say(statusText(seat, hook, session));
-    setText(this.notice, noticeText(seat));
-    show(this.notice, Boolean(seat?.notice));
+    const seated = inside && ["seated", "returning"].includes(seat.state);
     const comes = client.showsMedia && (inside || ((hook.isLive || soon) && client.me !== null));
+    this.#say([statusText(seat, hook, session), noticeText(seat), comes && !hasMedia ? lackText() : ""], seated);
+    show(this.card, !seated);
     this.devices.offer(comes && hasMedia);
-    setText(this.without, t(globalThis.isSecureContext ? "room.no-webrtc" : "room.no-https"));
-    show(this.without, comes && !hasMedia);
     setText(this.join, t(seat?.isOver ? "join.again" : "join.join"));
     show(this.leave, inside, this.heading);
     show(this.join, !inside && (hook.isLive || soon), inside ? this.leave : this.heading);
     this.#meeting(seat);
-    setText(this.duration, t("join.duration", { time: clock(hook.attendanceDuration) }));
-    show(this.duration, hook.isAttending || hook.attendanceDuration > 0);
-    setText(this.here, session ? t("join.here", { count: session.participantCount }) : "");
-    show(this.here, hook.isLive);
+    this.#count(seated);
   }
 
-  /** @param {string} text */
-  #say(text) {
-    if (this.status.textContent !== text) setText(this.status, text);
-    show(this.status, text !== "");
+  /** @param {boolean} seated */
+  #count(seated) {
+    const { hook, client } = this;
+    setText(this.duration, t("join.duration", { time: clock(hook.attendanceDuration) }));
+    show(this.duration, hook.isAttending || hook.attendanceDuration > 0);
+    setText(this.here, client.session && !seated ? t("join.here", { count: client.session.participantCount }) : "");
+    show(this.here, hook.isLive && !seated);
+  }
+
+  /**
+   * On the card, or on the stage: in one place, so that nothing is read out twice.
+   *
+   * @param {string[]} texts
+   * @param {boolean} seated
+   */
+  #say(texts, seated) {
+    const { stage } = this;
+    for (const [place, here] of /** @type {[PodiumJoin | PodiumStage, boolean][]} */ ([[this, !seated], [stage, seated]])) {
+      [place.status, place.notice, place.without].forEach((node, index) => {
+        setText(node, here ? texts[index] : "");
+        show(node, here && texts[index] !== "");
+      });
+    }
   }
 
   /** @param {Seat | null} seat */
@@ -164,8 +178,12 @@ export class PodiumJoin extends HTMLElement {
     const elsewhere = url !== null && new URL(url).origin + new URL(url).pathname !== location.origin + location.pathname;
     if (elsewhere) this.meeting.setAttribute("href", url);
     else this.meeting.removeAttribute("href");
-    show(this.meeting, elsewhere, this.leave);
+    show(this.meeting, elsewhere, this.stage.leave);
   }
+}
+
+function lackText() {
+  return t(globalThis.isSecureContext ? "room.no-webrtc" : "room.no-https");
 }
 
 /**

@@ -23,6 +23,14 @@ export class PodiumQuestions extends HTMLElement {
   /** @type {HTMLOListElement} */ list;
   /** @type {HTMLFormElement} */ form;
   /** @type {HTMLParagraphElement} */ open;
+  /** @type {Set<string>} */
+  #unread = new Set();
+
+  /** How many came since the list was last in sight. */
+  get fresh() {
+    if (this.checkVisibility()) this.#unread.clear();
+    return this.#unread.size;
+  }
 
   /** @param {SessionClient} client */
   setUp(client) {
@@ -82,6 +90,7 @@ export class PodiumQuestions extends HTMLElement {
     this.known = new Set(questions.map((one) => one.id));
     if (!before) return;
     const fresh = questions.filter((one) => !before.has(one.id) && one.pubkey !== this.client.me?.pubkey);
+    for (const { id } of fresh) this.#unread.add(id);
     if (fresh.length > 0) announce(t("questions.new", { count: fresh.length }));
   }
 }

@@ -5,8 +5,9 @@ import { aboutService } from "../core/api.js";
 import { action, announce, freshId, h, saveFile, setText, show, webUrl } from "../core/dom.js";
 import { describe, t } from "../core/i18n.js";
 import { shortNpub } from "../signer/podium-identity.js";
+import "./podium-answers.js";
 import "./podium-instructor.js";
-import "../room/podium-hands.js";
+import "../room/podium-people.js";
 import "./podium-join.js";
 import "./podium-questions.js";
 import "../room/podium-consent.js";
@@ -20,11 +21,13 @@ import { useLiveSession } from "../use-live-session.js";
 /** @import { Attendance, LiveSession, Session } from "../core/types.js" */
 /** @import { PodiumCertificate } from "./podium-certificate.js" */
 /** @import { PodiumConsent } from "../room/podium-consent.js" */
-/** @import { PodiumHands } from "../room/podium-hands.js" */
+/** @import { PodiumPeople } from "../room/podium-people.js" */
+/** @import { PodiumAnswers } from "./podium-answers.js" */
 /** @import { PodiumInstructor } from "./podium-instructor.js" */
 /** @import { PodiumJoin } from "./podium-join.js" */
 /** @import { PodiumQuestions } from "./podium-questions.js" */
 /** @import { PodiumRecording } from "./podium-recording.js" */
+/** @import { PodiumStage } from "../room/podium-stage.js" */
 /** @import { PodiumRsvp } from "./podium-rsvp.js" */
 /** @import { PodiumIdentity } from "../signer/podium-identity.js" */
 
@@ -49,7 +52,8 @@ export class PodiumSession extends HTMLElement {
   /** @type {HTMLElement} */ about;
   /** @type {PodiumRsvp} */ rsvp;
   /** @type {PodiumInstructor} */ instructor;
-  /** @type {PodiumHands} */ hands;
+  /** @type {PodiumPeople} */ people;
+  /** @type {PodiumAnswers} */ answers;
   /** @type {PodiumQuestions} */ questions;
   /** @type {HTMLElement} */ ended;
   /** @type {HTMLParagraphElement} */ offline;
@@ -75,9 +79,11 @@ export class PodiumSession extends HTMLElement {
     this.instructor.setUp(client);
     this.recording.setUp(client);
     this.consent.setUp(client);
-    this.hands.setUp(client);
+    this.people.setUp(client);
+    this.answers.setUp(client);
     this.questions.setUp(client);
     for (const identity of /** @type {NodeListOf<PodiumIdentity>} */ (document.querySelectorAll("podium-identity"))) identity.client = client;
+    this.#addTabs(join.stage);
     hook.subscribe(() => this.#update());
     this.#update();
     client.open();
@@ -86,6 +92,19 @@ export class PodiumSession extends HTMLElement {
 
   disconnectedCallback() {
     this.client.close();
+  }
+
+  /**
+   * What stands in the panel while one sits in the room.
+   *
+   * @param {PodiumStage} stage
+   */
+  #addTabs(stage) {
+    const { client, people, questions, instructor, answers, join, consent } = this;
+    stage.addTab({ id: "people", elements: [people], count: () => people.pending });
+    stage.addTab({ id: "questions", elements: [questions], count: () => questions.fresh });
+    stage.addTab({ id: "lead", elements: [instructor, answers], isOffered: () => client.leads });
+    stage.addTab({ id: "settings", elements: [join.devices, consent] });
   }
 
   #build() {
@@ -104,7 +123,8 @@ export class PodiumSession extends HTMLElement {
     this.about = h("section", { class: "card", "aria-labelledby": about.id }, about, this.description);
     this.rsvp = h("podium-rsvp");
     this.instructor = h("podium-instructor");
-    this.hands = h("podium-hands");
+    this.people = h("podium-people");
+    this.answers = h("podium-answers");
     this.questions = h("podium-questions");
     this.ended = this.#buildEnded();
     this.offline = h("p", { class: "failure", role: "status", hidden: true }, t("session.offline"));
@@ -114,7 +134,7 @@ export class PodiumSession extends HTMLElement {
     this.article = h("article", { hidden: true },
       h("header", { class: "hero" }, this.badge, this.heading, this.by, this.summary, this.countdown, this.times, this.calendar, this.blocked, this.unread, this.reason),
       h("podium-signer-help"),
-      this.join, this.consent, this.hands, this.ended, this.instructor, this.rsvp, this.questions, this.about);
+      this.join, this.consent, this.ended, this.instructor, this.people, this.answers, this.rsvp, this.questions, this.about);
     this.replaceChildren(this.offline, this.failure, this.loading, this.article);
   }
 

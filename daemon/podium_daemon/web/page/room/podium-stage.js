@@ -1,0 +1,206 @@
+// @ts-check
+// The page while one sits in the room: a line on top, the people or the way to the meeting, the panel, and the bar.
+
+import { exactNow } from "../core/api.js";
+import { action, h, setText, show } from "../core/dom.js";
+import { t } from "../core/i18n.js";
+import { clock } from "../core/times.js";
+import { icon, withIcon } from "../parts/icons.js";
+import "./podium-panel.js";
+import "./podium-room.js";
+
+/** @import { LiveSession, Session, SessionClient } from "../core/types.js" */
+/** @import { PodiumPanel, Tab } from "./podium-panel.js" */
+/** @import { PodiumRoom } from "./podium-room.js" */
+
+const WIDE = "(min-width: 68rem) and (min-height: 36rem)"; // the panel takes no picture's place here
+const MANY = 8; // buttons from which on a phone has no room for their words
+
+/** @typedef {{ clock: HTMLElement, left: HTMLElement, locked: HTMLElement, recording: HTMLElement }} Chips */
+
+/**
+ * `<podium-stage>`; built by `setUp(client)`, then `addTab(tab)` for each tab of the panel and `follow(hook)`. Shows itself,
+ * and nothing else of the page, while one sits in the room.
+ */
+export class PodiumStage extends HTMLElement {
+  /** @type {SessionClient} */ client;
+  /** @type {LiveSession} */ hook;
+  /** @type {PodiumRoom} */ room;
+  /** @type {PodiumPanel} */ panel;
+  /** @type {HTMLHeadingElement} */ heading;
+  /** @type {Chips} */ chips;
+  /** @type {HTMLElement} */ status;
+  /** @type {HTMLElement} */ trouble;
+  /** @type {HTMLElement} */ handUp;
+  /** @type {HTMLElement} */ notice;
+  /** @type {HTMLElement} */ without;
+  /** @type {HTMLButtonElement} */ hand;
+  /** @type {HTMLButtonElement} */ leave;
+  /** @type {HTMLElement} */ bar;
+  /** @type {HTMLElement} */ notes;
+  /** @type {HTMLElement} */ elsewhere;
+  /** @type {Map<string, HTMLButtonElement>} */ toggles;
+  /** @type {boolean} */ isIn;
+  /** @type {boolean} */ wantsFocus;
+
+  /** @param {SessionClient} client */
+  setUp(client) {
+    this.client = client;
+    this.hidden = true;
+    this.isIn = false;
+    this.wantsFocus = false;
+    this.toggles = new Map();
+    this.room = h("podium-room");
+    this.room.setUp(client);
+    this.panel = h("podium-panel");
+    this.panel.setUp(() => this.#showToggles());
+    this.trouble = h("p", { class: "stage-line", role: "status", hidden: true });
+    this.handUp = h("p", { class: "toast", role: "status", hidden: true }, t("hands.up"));
+    this.notice = h("p", { class: "toast", role: "status", dir: "auto", hidden: true });
+    this.without = h("p", { class: "warning", role: "status", hidden: true });
+    this.notes = h("div", { class: "notes" }, this.notice, this.handUp);
+    this.elsewhere = h("div", { class: "elsewhere" }, this.without);
+    const main = h("div", { class: "stage-main" }, this.room, this.elsewhere, this.notes);
+    this.replaceChildren(this.#makeTop(), this.trouble, main, this.panel, this.#makeBar());
+  }
+
+  /** @param {LiveSession} hook */
+  follow(hook) {
+    this.hook = hook;
+    hook.subscribe(() => this.#update());
+    this.#update();
+  }
+
+  /**
+   * Another tab in the panel, with a button in the bar. `isOffered` and `count` are asked after each change.
+   *
+   * @param {Tab} tab
+   */
+  addTab(tab) {
+    this.panel.add(tab);
+    const toggle = withIcon(h("button", { type: "button", "aria-expanded": "false", "data-tab": tab.id }, t(`tab.${tab.id}`)), tab.id);
+    toggle.addEventListener("click", () => (this.panel.opened === tab.id ? this.panel.close() : this.panel.open(tab.id, toggle)));
+    toggle.append(h("span", { class: "count", hidden: true }));
+    this.toggles.set(tab.id, toggle);
+    this.bar.insertBefore(toggle, this.leave);
+  }
+
+  /**
+   * What stands in the middle where people do not see each other on this page.
+   *
+   * @param {HTMLElement[]} nodes
+   */
+  putElsewhere(...nodes) {
+    this.elsewhere.append(...nodes);
+  }
+
+  #makeTop() {
+    this.heading = h("h1", { dir: "auto", tabindex: "-1" });
+    const chip = (/** @type {string} */ name, /** @type {Node[]} */ ...inside) => h("span", { class: `chip ${name}` }, ...inside);
+    this.chips = {
+      clock: chip("clock"),
+      left: chip("left"),
+      locked: chip("locked", icon("lock"), h("span", {}, t("stage.locked"))),
+      recording: chip("recording", h("span", { class: "dot" }), h("span", { class: "long" }, t("consent.recording-now")), h("span", { class: "short", "aria-hidden": "true" }, t("stage.recording"))),
+    };
+    this.chips.recording.setAttribute("role", "status");
+    this.status = h("p", { class: "status", role: "status" });
+    const views = withIcon(this.room.views, "spotlight");
+    views.classList.add("quiet");
+    return h("header", { class: "stage-top" }, this.heading, ...Object.values(this.chips), this.status, views);
+  }
+
+  #makeBar() {
+    const { client } = this;
+    const raise = () => client.seat?.raise(!client.seat.hand);
+    this.hand = withIcon(h("button", { type: "button", "aria-pressed": "false", "aria-label": t("hands.raise"), title: t("hands.raise"), on: { click: raise } }, t("hands.short")), "hand");
+    this.leave = withIcon(action(t("join.leave"), () => this.hook.leaveSession(), () => {}, { class: "leave" }), "leave");
+    const { switches } = this.room;
+    const gap = h("span", { class: "gap" });
+    this.bar = h("div", { class: "stage-bar", role: "toolbar", "aria-label": t("room.switches") },
+      switches.audio, switches.video, switches.screen, this.hand, gap, this.leave);
+    return this.bar;
+  }
+
+  #update() {
+    const { client } = this;
+    const { session, seat } = client;
+    const isIn = session !== null && ["seated", "returning"].includes(seat?.state ?? "");
+    if (isIn !== this.isIn) this.#turn(isIn);
+    if (!isIn || session === null) return;
+    setText(this.heading, session.title);
+    this.#showChips(session);
+    show(this.elsewhere, this.room.hidden);
+    setText(this.trouble, this.#trouble());
+    show(this.trouble, this.trouble.textContent !== "");
+    show(this.hand, !client.leads, this.leave);
+    const up = Boolean(seat?.hand);
+    this.hand.setAttribute("aria-pressed", String(up));
+    show(this.handUp, up);
+    show(this.room.views, !this.room.hidden && (this.room.media?.others.size ?? 0) > 1, this.leave);
+    this.panel.update();
+    this.#showToggles();
+    if (this.wantsFocus) this.#focusFirst();
+  }
+
+  /** One line, and only while something is wrong. */
+  #trouble() {
+    if (this.client.seat?.state === "returning") return t("room.trouble.seat");
+    return this.room.trouble || (this.client.isOnline ? "" : t("session.offline"));
+  }
+
+  /** @param {Session} session */
+  #showChips(session) {
+    const { clock: time, left, locked, recording } = this.chips;
+    setText(time, clock(this.hook.attendanceDuration));
+    time.title = t("join.duration", { time: time.textContent });
+    const minutes = Math.ceil((session.endsAt - exactNow()) / 60);
+    const starts = Math.ceil((session.scheduledAt - exactNow()) / 60);
+    const isEarly = session.state === "scheduled";
+    setText(left, isEarly ? t("stage.starts", { minutes: Math.max(0, starts) }) : minutes > 0 ? t("stage.left", { minutes }) : t("stage.over"));
+    show(locked, session.e2eeRequired);
+    show(recording, session.isRecording);
+  }
+
+  #showToggles() {
+    for (const tab of this.panel.tabs) {
+      const toggle = /** @type {HTMLButtonElement} */ (this.toggles.get(tab.id));
+      show(toggle, !tab.button.hidden, this.leave);
+      toggle.setAttribute("aria-expanded", String(this.panel.opened === tab.id));
+      const badge = /** @type {HTMLElement} */ (toggle.lastElementChild);
+      setText(badge, tab.badge.textContent ?? "");
+      show(badge, !tab.badge.hidden);
+    }
+    this.dataset.panel = this.panel.opened ?? "";
+    const shown = [...this.bar.querySelectorAll("button")].filter((button) => !button.hidden);
+    this.bar.dataset.many = String(shown.length > MANY);
+  }
+
+  /** @param {boolean} isIn */
+  #turn(isIn) {
+    this.isIn = isIn;
+    document.documentElement.classList.toggle("in-room", isIn);
+    this.panel.borrow(isIn);
+    show(this, isIn);
+    this.wantsFocus = isIn;
+    if (!isIn) return this.panel.close();
+    this.heading.focus();
+    this.panel.update();
+    if (this.client.leads && matchMedia(WIDE).matches) this.panel.open("people");
+  }
+
+  /** The microphone, once it is there; where the person has gone elsewhere meanwhile they stay. */
+  #focusFirst() {
+    const { activeElement } = document;
+    if (activeElement !== this.heading && activeElement !== document.body) {
+      this.wantsFocus = false;
+      return;
+    }
+    const { audio } = this.room.switches;
+    if (audio.hidden) return;
+    this.wantsFocus = false;
+    audio.focus();
+  }
+}
+
+customElements.define("podium-stage", PodiumStage);

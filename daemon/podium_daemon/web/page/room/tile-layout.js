@@ -1,0 +1,164 @@
+// @ts-check
+// Where the tiles of a room stand in the box that there is: a grid of one size, or one large with the others as a strip. Arithmetic only.
+
+/** @typedef {{ x: number, y: number, width: number, height: number }} Box */
+/** @typedef {{ key: string, isOwn?: boolean, isScreen?: boolean }} Placeable */
+/** @typedef {{ width: number, height: number, large?: string | null, speaker?: string | null, page?: number }} Wish */
+/** @typedef {{ boxes: Map<string, Box>, large: string | null, pages: number, page: number, isFloating: boolean }} Layout */
+
+const MOST = 25; // tiles at once: more faces than that nobody follows, and a browser decodes no more in time
+const GAP = 8;
+const WIDEST = 16 / 9; // width to height of a tile: a camera's
+const TALLEST = 3 / 4; // on a phone that is held upright
+const LEAST = { width: 88, height: 66 }; // px: a face and the button of its menu
+
+/**
+ * The place of each tile that is shown, by its key. `large` stands alone, `speaker` is on every page.
+ *
+ * @template {Placeable} Tile
+ * @param {Tile[]} tiles
+ * @param {Wish} wish
+ * @returns {Layout}
+ */
+export function layOut(tiles, { width, height, large = null, speaker = null, page = 0 }) {
+  const own = tiles.find((tile) => tile.isOwn && !tile.isScreen) ?? null;
+  const main = tiles.find((tile) => tile.key === large) ?? null;
+  const rest = tiles.filter((tile) => tile !== own && tile !== main);
+  const area = { width: Math.max(width, 1), height: Math.max(height, 1) };
+  if (main) return asStrip(main, own === main ? null : own, rest, { area, speaker, page });
+  return asGrid(own, rest, { area, speaker, page });
+}
+
+/**
+ * @template {Placeable} Tile
+ * @param {Tile | null} own
+ * @param {Tile[]} rest
+ * @param {{ area: { width: number, height: number }, speaker: string | null, page: number }} how
+ * @returns {Layout}
+ */
+function asGrid(own, rest, { area, speaker, page }) {
+  const room = capacity(area);
+  const each = Math.max(1, own && rest.length >= room ? room - 1 : room);
+  const shown = paged(rest, { each, page, speaker });
+  const small = corner(area);
+  const boxes = grid(Math.max(1, shown.items.length), area);
+  const isFloating = own !== null && shown.items.length > 0 && boxes[0].width >= 2 * small.width && boxes[0].height >= 2 * small.height;
+  const inGrid = isFloating || own === null ? shown.items : [...shown.items, own];
+  const places = grid(inGrid.length, area);
+  const found = new Map(inGrid.map((tile, index) => [tile.key, places[index]]));
+  if (isFloating && own) found.set(own.key, small);
+  return { boxes: found, large: null, pages: shown.pages, page: shown.page, isFloating };
+}
+
+/**
+ * @template {Placeable} Tile
+ * @param {Tile} main
+ * @param {Tile | null} own
+ * @param {Tile[]} rest
+ * @param {{ area: { width: number, height: number }, speaker: string | null, page: number }} how
+ * @returns {Layout}
+ */
+function asStrip(main, own, rest, { area, speaker, page }) {
+  const beside = area.width > area.height;
+  const size = beside ? clamp(area.width * 0.2, LEAST.width, 240) : clamp(area.height * 0.18, LEAST.height, 150);
+  const tile = beside ? { width: size, height: size / WIDEST } : { width: size * (4 / 3), height: size };
+  const length = beside ? area.height : area.width;
+  const step = (beside ? tile.height : tile.width) + GAP;
+  const fits = clamp(Math.floor((length + GAP) / step), 1, MOST - 1);
+  const shown = paged(rest, { each: Math.max(1, fits - (own ? 1 : 0)), page, speaker });
+  const strip = own ? [...shown.items, own] : shown.items;
+  const full = strip.length === 0 ? area : beside ? { ...area, width: area.width - size - GAP } : { ...area, height: area.height - size - GAP };
+  const start = Math.max(0, (length - strip.length * step + GAP) / 2);
+  /** @type {Map<string, Box>} */
+  const boxes = new Map([[main.key, rounded({ x: 0, y: 0, ...full })]]);
+  strip.forEach(({ key }, index) => {
+    const along = start + index * step;
+    const at = beside ? { x: area.width - tile.width, y: along } : { x: along, y: area.height - tile.height };
+    boxes.set(key, rounded({ ...at, ...tile }));
+  });
+  return { boxes, large: main.key, pages: shown.pages, page: shown.page, isFloating: false };
+}
+
+/**
+ * So many boxes of one size, as large as they can be, the last row in the middle.
+ *
+ * @param {number} count
+ * @param {{ width: number, height: number }} area
+ * @returns {Box[]}
+ */
+export function grid(count, area) {
+  let best = { width: 0, height: 0, columns: 1 };
+  for (let columns = 1; columns <= count; columns += 1) {
+    const tile = fitted(columns, Math.ceil(count / columns), area);
+    if (tile.width * tile.height > best.width * best.height) best = { ...tile, columns };
+  }
+  const rows = Math.ceil(count / best.columns);
+  const top = (area.height - rows * best.height - (rows - 1) * GAP) / 2;
+  return Array.from({ length: count }, (_, index) => {
+    const row = Math.floor(index / best.columns);
+    const inRow = Math.min(best.columns, count - row * best.columns);
+    const left = (area.width - inRow * best.width - (inRow - 1) * GAP) / 2;
+    const x = left + (index % best.columns) * (best.width + GAP);
+    return rounded({ x, y: top + row * (best.height + GAP), width: best.width, height: best.height });
+  });
+}
+
+/**
+ * @param {number} columns
+ * @param {number} rows
+ * @param {{ width: number, height: number }} area
+ */
+function fitted(columns, rows, area) {
+  const width = Math.max(1, (area.width - (columns - 1) * GAP) / columns);
+  const height = Math.max(1, (area.height - (rows - 1) * GAP) / rows);
+  return { width: Math.min(width, height * WIDEST), height: Math.min(height, width / TALLEST) };
+}
+
+/**
+ * How many tiles a box holds that can still be told apart.
+ *
+ * @param {{ width: number, height: number }} area
+ */
+export function capacity({ width, height }) {
+  const columns = Math.floor((width + GAP) / (LEAST.width + GAP));
+  const rows = Math.floor((height + GAP) / (LEAST.height + GAP));
+  return clamp(columns * rows, 1, MOST);
+}
+
+/** @param {{ width: number, height: number }} area */
+function corner({ width, height }) {
+  const upright = height > width;
+  const size = clamp(Math.min(width, height) * 0.26, LEAST.width, 220);
+  const tile = upright ? { width: size, height: size / TALLEST } : { width: size, height: size / WIDEST };
+  return rounded({ x: width - tile.width - GAP, y: height - tile.height - GAP, ...tile });
+}
+
+/**
+ * The tiles of one page; who speaks takes the last place of a page that is not theirs.
+ *
+ * @template {Placeable} Tile
+ * @param {Tile[]} items
+ * @param {{ each: number, page: number, speaker: string | null }} how
+ */
+function paged(items, { each, page, speaker }) {
+  const pages = Math.max(1, Math.ceil(items.length / each));
+  const at = clamp(page, 0, pages - 1);
+  const found = items.slice(at * each, (at + 1) * each);
+  const speaks = items.find((tile) => tile.key === speaker);
+  if (speaks && !found.includes(speaks)) found.splice(found.length === each ? each - 1 : found.length, 1, speaks);
+  return { items: found, pages, page: at };
+}
+
+/** @param {Box} box */
+function rounded({ x, y, width, height }) {
+  return { x: Math.floor(x), y: Math.floor(y), width: Math.floor(width), height: Math.floor(height) };
+}
+
+/**
+ * @param {number} value
+ * @param {number} least
+ * @param {number} most
+ */
+function clamp(value, least, most) {
+  return Math.max(least, Math.min(most, value));
+}

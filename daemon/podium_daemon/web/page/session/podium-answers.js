@@ -1,0 +1,179 @@
+// @ts-check
+// Who answered and what became of each message, and who attended: for those who lead.
+
+import { action, announce, h, keyed, saveFile, setText, show } from "../core/dom.js";
+import { describe, t } from "../core/i18n.js";
+import { clock, inZone, ownZone } from "../core/times.js";
+import { shortNpub } from "../signer/podium-identity.js";
+import { section } from "../parts/section.js";
+import { seatsText } from "./podium-rsvp.js";
+
+/** @import { Attendance, Lists, Person, Reminder, Session, SessionClient, Trouble, Unreachable } from "../core/types.js" */
+
+/** `<podium-answers>`; built by `setUp(client)`. */
+export class PodiumAnswers extends HTMLElement {
+  /** @type {SessionClient} */ client;
+  /** @type {HTMLParagraphElement} */ failure;
+  /** @type {HTMLTableSectionElement} */ rsvpRows;
+  /** @type {HTMLParagraphElement} */ rsvpSummary;
+  /** @type {HTMLParagraphElement} */ undeliverable;
+  /** @type {HTMLUListElement} */ unreached;
+  /** @type {HTMLTableElement} */ answersTable;
+  /** @type {HTMLTableSectionElement} */ attendanceRows;
+  /** @type {HTMLParagraphElement} */ nobodyCame;
+  /** @type {HTMLTableElement} */ attendanceTable;
+
+  /** @param {SessionClient} client */
+  setUp(client) {
+    this.client = client;
+    this.hidden = true;
+    this.failure = h("p", { class: "failure", role: "alert", hidden: true });
+    this.replaceChildren(this.#answers(), this.#attendance());
+    client.subscribe(() => this.#update());
+  }
+
+  #answers() {
+    this.rsvpRows = h("tbody");
+    this.rsvpSummary = h("p", { class: "hint" });
+    this.undeliverable = h("p", { class: "warning" });
+    this.unreached = h("ul", { class: "people" });
+    this.answersTable = tableOf("answers.title", ["answers.person", "answers.answer", "answers.seat", "answers.reminders"], this.rsvpRows);
+    return section("answers.title", this.rsvpSummary, this.undeliverable, this.unreached, this.answersTable);
+  }
+
+  #attendance() {
+    this.attendanceRows = h("tbody");
+    this.nobodyCame = h("p", { class: "hint" }, t("attendance.nobody"));
+    const csv = this.#file("attendance.csv", "csv");
+    const intervals = this.#file("attendance.intervals", "csv-intervals");
+    const names = ["answers.person", "attendance.joined", "attendance.duration", "attendance.joins", "attendance.completed"];
+    this.attendanceTable = tableOf("attendance.title", names, this.attendanceRows);
+    return section("attendance.title", this.nobodyCame, this.attendanceTable, h("div", { class: "buttons" }, csv, intervals), this.failure);
+  }
+
+  /**
+   * @param {string} key
+   * @param {string} format
+   */
+  #file(key, format) {
+    const run = async () => {
+      show(this.failure, false);
+      saveFile(await this.client.attendanceFile(format), "text/csv");
+      announce(t("lead.done", { what: t(key) }));
+    };
+    return action(t(key), run, (/** @type {Trouble} */ error) => {
+      setText(this.failure, describe(error));
+      show(this.failure, true);
+    });
+  }
+
+  #update() {
+    const { client } = this;
+    show(this, client.session !== null && client.leads);
+    if (this.hidden) return;
+    this.#showAnswers(client.lists);
+    this.#showAttendance(client.lists.attendance?.items ?? []);
+  }
+
+  /** @param {Lists} lists */
+  #showAnswers(lists) {
+    const rsvps = lists.rsvps?.items ?? [];
+    show(this.answersTable, rsvps.length > 0);
+    const session = /** @type {Session} */ (this.client.session); // `#update` ends before this where there is none
+    const seats = session.maxParticipants === null ? "" : `. ${seatsText(session)}`;
+    setText(this.rsvpSummary, t("answers.summary", session.counts) + seats);
+    const unreachable = lists.unreachable?.items ?? [];
+    const missing = lists.unreachable?.total ?? 0;
+    keyed(this.unreached, unreachable, (one) => one.pubkey, unreachedItem, sayWhat);
+    show(this.unreached, missing > 0);
+    setText(this.undeliverable, missing ? t("answers.undeliverable", { count: missing }) : "");
+    show(this.undeliverable, missing > 0);
+    const reminders = Map.groupBy ? Map.groupBy(lists.reminders?.items ?? [], (one) => one.pubkey) : grouped(lists.reminders?.items ?? []);
+    keyed(this.rsvpRows, rsvps, (rsvp) => rsvp.pubkey,
+      (rsvp) => row(rsvp, ["answers.answer", "answers.seat", "answers.reminders"]),
+      (node, rsvp) => fill(node, [
+        [t(`rsvp.short.${rsvp.status}`), rsvp.note].filter(Boolean).join("\n"),
+        rsvp.seat === "waiting" ? t("answers.place", { position: rsvp.position }) : t(`seat-of.${rsvp.seat}`),
+        (reminders.get(rsvp.pubkey) ?? []).map(reminderText).join("\n") || "–",
+      ]));
+  }
+
+  /** @param {Attendance[]} items */
+  #showAttendance(items) {
+    show(this.nobodyCame, items.length === 0);
+    show(this.attendanceTable, items.length > 0);
+    const names = ["attendance.joined", "attendance.duration", "attendance.joins", "attendance.completed"];
+    keyed(this.attendanceRows, items, (one) => one.pubkey, (one) => row(one, names),
+      (node, one) => fill(node, [
+        one.joinedAt === null ? "–" : inZone(one.joinedAt, ownZone, { withDate: false }),
+        clock(one.totalDuration),
+        String(one.joinCount),
+        one.completedAt ? t(`completion.short.${one.completedBy}`) : "–",
+      ]));
+  }
+}
+
+/**
+ * @param {string} caption
+ * @param {string[]} names
+ * @param {HTMLElement} body
+ */
+function tableOf(caption, names, body) {
+  const head = h("thead", {}, h("tr", {}, ...names.map((name) => h("th", { scope: "col" }, t(name)))));
+  return h("table", {}, h("caption", { class: "unseen" }, t(caption)), head, body);
+}
+
+/**
+ * @param {Person} person
+ * @param {string[]} names
+ */
+function row(person, names) {
+  const cells = names.map((name) => h("td", { "data-label": t(name) }));
+  return h("tr", {}, h("th", { scope: "row", title: person.npub }, shortNpub(person.npub)), ...cells);
+}
+
+/**
+ * @param {HTMLElement} node
+ * @param {string[]} texts
+ */
+function fill(node, texts) {
+  texts.forEach((text, index) => setText(node.children[index + 1], text));
+}
+
+/** @param {Unreachable} one */
+function unreachedItem(one) {
+  const item = h("li", {}, h("span", { title: one.npub }, shortNpub(one.npub)), h("span", { class: "hint" }));
+  sayWhat(item, one);
+  return item;
+}
+
+/**
+ * What did not reach somebody.
+ *
+ * @param {HTMLElement} item
+ * @param {Unreachable} one
+ */
+function sayWhat(item, one) {
+  setText(/** @type {HTMLElement} */ (item.querySelector(".hint")), [...new Set(one.messages)].map((name) => t(`message.${name}`)).join(", "));
+}
+
+/**
+ * One reminder of one person: what, when or what became of it, and the words of relays that refused it.
+ *
+ * @param {Reminder} one
+ */
+function reminderText(one) {
+  const what = t(`message.${one.message}`);
+  if (one.state === "scheduled") return t("reminder.scheduled", { what, time: inZone(one.dueAt, ownZone, { withDate: false }) });
+  const why = one.reason ?? (one.state === "failed" ? one.relays.map(({ relay, said }) => `${relay}: ${said}`).join("; ") : "");
+  return `${what}: ${t(`reminder.${one.state}`)}${why ? ` – ${why}` : ""}`;
+}
+
+/** @param {Reminder[]} items */
+function grouped(items) {
+  const map = new Map();
+  for (const item of items) map.set(item.pubkey, [...(map.get(item.pubkey) ?? []), item]);
+  return map;
+}
+
+customElements.define("podium-answers", PodiumAnswers);
