@@ -1,1 +1,1 @@
-"""Where people meet: one engine interface (`base`), its engines, and the model's calling service on top (`service`)."""
+"""Conferences: one engine interface (`engine`), its engines, and the model's calling service on top (`service`)."""

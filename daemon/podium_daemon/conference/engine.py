@@ -1,7 +1,7 @@
-"""The conference engine: it moves people and media and reports facts. Policy stays in the daemon.
+"""The conference engine: it moves people and media and reports facts. The daemon keeps the policy.
 
-Waiting room, consent, sticky mute-all, deny list and attendance are the daemon's and the same on every engine. What an
-engine cannot do it says, as a value that names the capability and what a person can do instead.
+Waiting room, consent, sticky mute-all, deny list and attendance are the daemon's and the same for every engine. For
+what an engine cannot do it returns a value that names the capability and what a person can do instead.
 """
 
 from __future__ import annotations
@@ -103,17 +103,17 @@ class ConferenceEngine(Protocol):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it can do. Does not change while the daemon runs."""
+        """What the engine can do; constant while the daemon runs."""
         ...
 
     @property
     def evidence(self) -> Literal["engine", "presence"]:
-        """What its joins and leaves can prove: media in its own room, once it was up, or presence on our page."""
+        """What its joins and leaves prove: media in its own room, once it was up, or presence on our page."""
         ...
 
     @property
     def history(self) -> bool:
-        """Whether `events` tells, after a restart of the daemon, what happened meanwhile."""
+        """Whether `events` reports, after a restart of the daemon, what happened meanwhile."""
         ...
 
     @property
@@ -126,7 +126,7 @@ class ConferenceEngine(Protocol):
         ...
 
     def check_spec(self, spec: RoomSpec) -> Unsupported | None:
-        """What of `spec` this engine cannot promise; asked when a session is scheduled, not only at its start.
+        """Return what this engine cannot provide of `spec`, or None. Called when a session is scheduled, too.
 
         Raises:
             InvalidInput: a setting is missing or bad; says which.
@@ -146,11 +146,11 @@ class ConferenceEngine(Protocol):
         ...
 
     async def mute(self, room: RoomId, pubkey: Pubkey, kind: TrackKind = TrackKind.AUDIO) -> ControlDone | Rejection:
-        """Silence a person's tracks of one kind. They can unmute themselves; engines unmute nobody."""
+        """Mute a person's tracks of one kind. They can unmute themselves; engines never unmute people."""
         ...
 
     async def mute_all(self, room: RoomId, keep: Collection[Pubkey] = ()) -> ControlDone | Rejection:
-        """Silence everybody's microphone but those of `keep`, once. The daemon repeats it to make it stick."""
+        """Mute all microphones but those of `keep`, once. The daemon repeats it to make it stick."""
         ...
 
     async def remove(self, room: RoomId, pubkey: Pubkey, reason: str) -> ControlDone | Rejection:
@@ -158,9 +158,9 @@ class ConferenceEngine(Protocol):
         ...
 
     async def start_recording(self, room: RoomId, *, only: Collection[Pubkey]) -> ControlDone | Rejection:
-        """Record, and of the people in the room only those in `only`: they have consented.
+        """Record only those people in the room who are in `only`: they have consented.
 
-        Said again while it records, with others, it changes whom from that moment on.
+        A second call while it records changes who is recorded from then on.
         """
         ...
 
@@ -169,7 +169,7 @@ class ConferenceEngine(Protocol):
         ...
 
     async def collect_recording(self, room: RoomId, into: Path) -> Collected | Rejection:
-        """Bring the recording's files into the folder `into`, under names the daemon makes.
+        """Copy the recording's files into the folder `into`, under names that the daemon makes.
 
         After `RecordingState.READY` they are complete. Also once the room is closed, and again: what was brought before
         is known by its person, kind and `started_at`, which is the time of its first packet.
@@ -177,26 +177,26 @@ class ConferenceEngine(Protocol):
         ...
 
     async def snapshot(self, room: RoomId) -> Snapshot | Rejection:
-        """Who is in the room now. Agrees with the events told so far."""
+        """The people in the room now; it agrees with the events reported so far."""
         ...
 
     def events(self) -> AsyncIterator[EngineEvent]:
-        """Everything from now on, and what is still remembered from before. Each caller gets all of it."""
+        """All events from now on, and those that are still remembered. Each caller gets all of them."""
         ...
 
 
 @runtime_checkable
 class LiftsMuteAll(Protocol):
-    """What an engine adds that keeps newcomers silent by itself after `mute_all`."""
+    """An engine that itself keeps newcomers muted after `mute_all`."""
 
     async def lift_mute_all(self, room: RoomId) -> None:
-        """Let whoever comes from now on speak; opens nobody's microphone. Idempotent."""
+        """Let newcomers speak from now on; it opens no microphone. Idempotent."""
         ...
 
 
 @runtime_checkable
 class DiscardsRecordings(Protocol):
-    """What an engine adds that keeps recorded media of its own after they were collected."""
+    """An engine that keeps recorded media of its own after they were collected."""
 
     async def discard_recording(self, room: RoomId) -> None:
         """Delete what was recorded in a room, unless it is being recorded now. Idempotent."""

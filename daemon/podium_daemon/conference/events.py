@@ -17,14 +17,14 @@ ConnectionId = NewType("ConnectionId", str)  # unique for ever: a return is a ne
 
 
 class Origin(StrEnum):
-    """How the engine came to know: it was told, or it compared a list of who is there."""
+    """How the engine learned it: it was told, or it compared a list of the people present."""
 
     PUSH = "push"
     SNAPSHOT = "snapshot"
 
 
 class RoomRole(StrEnum):
-    """What somebody is in a room."""
+    """A person's role in a room."""
 
     INSTRUCTOR = "instructor"
     CO_HOST = "co-host"
@@ -32,7 +32,7 @@ class RoomRole(StrEnum):
 
 
 class TrackKind(StrEnum):
-    """What somebody can publish."""
+    """A kind of track that a person can publish."""
 
     AUDIO = "audio"
     VIDEO = "video"
@@ -80,7 +80,7 @@ class Connection(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", rename="camel"):
-    """What every event carries."""
+    """The fields of every event."""
 
     id: str
     at: int
@@ -94,13 +94,13 @@ class RoomOpened(Fact, frozen=True, kw_only=True, tag="roomOpened"):
 
 
 class RoomClosed(Fact, frozen=True, kw_only=True, tag="roomClosed"):
-    """Nobody is in the room any more, and no entrance to it is good."""
+    """The room is empty and closed, and no entrance to it is valid any more."""
 
     room: RoomId
 
 
 class Joined(Fact, frozen=True, kw_only=True, tag="joined"):
-    """Somebody is in the room."""
+    """A person has joined the room."""
 
     connection: Connection
 
@@ -119,7 +119,7 @@ class Left(Fact, frozen=True, kw_only=True, tag="left"):
 
 
 class TrackChanged(Fact, frozen=True, kw_only=True, tag="trackChanged"):
-    """Somebody's microphone, camera or screen changed."""
+    """A person's microphone, camera or screen changed."""
 
     connection: Connection
     kind: TrackKind
@@ -135,7 +135,7 @@ class RecordingChanged(Fact, frozen=True, kw_only=True, tag="recordingChanged"):
 
 
 class EngineHealth(Fact, frozen=True, kw_only=True, tag="engineHealth"):
-    """Whether the engine can be believed. `up=False` makes open intervals unknown, never absent, until a snapshot."""
+    """Whether the reports are reliable. `up=False`: open intervals are unknown, not absent, until a snapshot."""
 
     up: bool
     detail: str = ""

@@ -13,7 +13,7 @@ from typing import Final
 
 from podium_daemon.conference.events import EngineEvent, EngineHealth
 
-REMEMBERED_EVENTS: Final = 16_384  # everybody of a room of 5,000 joining, dropping and returning; about 10 MB
+REMEMBERED_EVENTS: Final = 16_384  # all people of a room of 5,000 join, drop and return; about 10 MB
 
 
 class EventJournal:

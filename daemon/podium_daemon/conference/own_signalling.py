@@ -1,4 +1,4 @@
-"""What engines have in common whose door is the daemon's own WebSocket: rooms, seats, heartbeats, events.
+"""The common part of engines whose door is the daemon's own WebSocket: rooms, seats, heartbeats, events.
 
 A seat is a WebSocket with heartbeats. The daemon's restart ends every seat, and nothing of them is
 remembered. An engine adds what is behind the door: `link` hands out a URL, `embedded` moves media.
@@ -49,7 +49,7 @@ from podium_protocol.events import Pubkey
 
 _log = structlog.get_logger(__name__)
 
-_BATCH: Final = 256  # seats ended before the loop gets its turn: under 1 ms
+_BATCH: Final = 256  # seats ended before the event loop gets a turn: under 1 ms
 
 _SEEN_TO_GO: Final = frozenset({LeaveReason.LEFT, LeaveReason.REMOVED, LeaveReason.ROOM_CLOSED})
 
@@ -67,13 +67,13 @@ class OwnSignallingEngine(UnsupportedControls, ABC):
         clock: Clock,
         random_bytes: RandomBytes,
     ) -> None:
-        """`clock` is believed; `random_bytes` are unguessable; `advice` as in `UnsupportedControls`."""
+        """`random_bytes` returns unguessable bytes; `advice` is that of `UnsupportedControls`."""
         super().__init__(name, capabilities, advice)
         self._seating = settings
         self._clock = clock
         self._random_bytes = random_bytes
         self._rooms: dict[RoomId, SeatedRoom] = {}
-        self._doors = asyncio.Lock()  # a room that closes is closed before one of its name opens
+        self._doors = asyncio.Lock()  # a room must be closed completely before one of the same name opens
         self._silence: OrderedDict[ConnectionId, SocketSeat] = OrderedDict()  # longest silent first
         self.flaws: Counter[str] = Counter()  # frames dropped, by reason; metrics read it
         self._run = random_bytes(8).hex()
@@ -86,8 +86,8 @@ class OwnSignallingEngine(UnsupportedControls, ABC):
     def check_spec(self, spec: RoomSpec) -> Unsupported | None:
         """See `ConferenceEngine`."""
 
-    def meeting_of(self, room: SeatedRoom) -> str | None:  # noqa: ARG002  (for engines whose rooms are somebody else's)
-        """The address of somebody else's meeting, told with the welcome."""
+    def meeting_of(self, room: SeatedRoom) -> str | None:  # noqa: ARG002  (for engines with rooms on other servers)
+        """The address of a meeting on another server, sent with the welcome message."""
         return None
 
     def new_seat(self, connection: Connection, person: Person) -> SocketSeat:  # noqa: ARG002  (for engines with media)
@@ -95,25 +95,25 @@ class OwnSignallingEngine(UnsupportedControls, ABC):
         return SocketSeat(connection, self, wall=self._clock.now(), monotonic=self._clock.monotonic())
 
     def room_opened(self, room: SeatedRoom) -> None:
-        """A room was opened just now, before anybody is told."""
+        """Called when a room was opened, before the event is reported."""
 
     def room_closed(self, room: SeatedRoom) -> None:
-        """Everybody was sent out of a room, and nobody was told yet that it is closed."""
+        """Called when all people have left a room, before its end is reported."""
 
     def seat_taken(self, seat: SocketSeat) -> None:
-        """Somebody sits, and everybody was told."""
+        """Called when a person has taken a seat and the event was reported."""
 
     def seat_left(self, seat: SocketSeat) -> None:
-        """A seat is over."""
+        """Called when a seat has ended."""
 
     # -- the seats' own work
 
     async def run(self, stop: Stop) -> None:
-        """End silent seats, once a heartbeat, until told to stop."""
+        """End silent seats, once a heartbeat, until the stop."""
         before, skipped = self._clock.monotonic(), False
         while not await stop.wait_for(self._seating.heartbeat):
             now = self._clock.monotonic()
-            # if it was us who slept, the beats lie in the sockets' buffers: let them be read before anybody is judged
+            # if this process slept, heartbeats wait in the sockets' buffers: read them before any seat is judged
             skipped = now - before > 2 * self._seating.heartbeat and not skipped
             if skipped:
                 _log.warning("the daemon was stalled; seats get another heartbeat", action=f"{self._name}.stalled")
@@ -122,7 +122,7 @@ class OwnSignallingEngine(UnsupportedControls, ABC):
             before = now
 
     async def sweep(self) -> int:
-        """End every seat that was silent for too long; returns how many."""
+        """End every seat that was silent for too long; return their number."""
         now, ended = self._clock.monotonic(), 0
         while (seat := next(iter(self._silence.values()), None)) is not None and self._is_silent(seat, now):
             self.end(seat, LeaveReason.TIMEOUT)
@@ -209,7 +209,7 @@ class OwnSignallingEngine(UnsupportedControls, ABC):
         self.flaws[flaw] += 1
 
     def end(self, seat: SocketSeat, reason: LeaveReason, last: ServerMessage | None = None) -> None:
-        """End a seat, once, with a last message. Whoever fell silent too long ago was not there any more."""
+        """End a seat, once, with a last message. A seat that was silent for too long ends at its last evidence."""
         if seat.over is not None:
             return
         now, connection = self._clock.monotonic(), seat.connection
@@ -254,5 +254,5 @@ class OwnSignallingEngine(UnsupportedControls, ABC):
 
 
 def no_room(room: RoomId) -> Rejection:
-    """The answer where a room is not open."""
+    """The rejection for a room that is not open."""
     return Rejection(Slug.NO_ROOM, f"the room {room!r} is not open", "Open it, then ask again.")

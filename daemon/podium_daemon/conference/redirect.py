@@ -1,7 +1,7 @@
-"""Seats before rooms that are on another server: the daemon's socket stays the line to the browser.
+"""Seats for rooms on another server: the daemon's socket stays the connection to the browser.
 
-Whoever is seated here is given an address of ours, good for one click while the seat is taken; the click is answered
-with the server's signed entrance, and the next address is sent. The seat is no attendance: the server says who is in.
+A seated person is given an address of ours, good for one click while the seat is taken; the click is answered with the
+server's signed entrance, and the next address is sent. The seat is no attendance: the server reports who is in.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.secret_table import SecretTable, digest_of
 from podium_protocol.events import Pubkey
 
-_HEARTBEAT = 15  # seconds; beats say nothing here, and keep proxies from closing a silent socket
+_HEARTBEAT = 15  # seconds; heartbeats only keep proxies from closing a silent socket here
 _MAX_PLACES: Final = 200_000  # far more than there are seats
 
 
@@ -39,11 +39,11 @@ class RedirectSeats:
         self._addresses: SecretTable[_Place] = SecretTable(clock, random_bytes, maximum=_MAX_PLACES)
 
     def devices(self, room: RoomId, pubkey: Pubkey) -> set[str]:
-        """On which devices somebody is seated."""
+        """The devices on which a person is seated."""
         return set(self._places.get(room, {}).get(pubkey, {}))
 
     def take(self, room: RoomId, person: Person) -> SocketSeat:
-        """Seat one device; an older seat of the same device is over."""
+        """Seat one device; an older seat of the same device ends."""
         place = self._places.get(room, {}).get(person.pubkey, {}).get(person.device)
         if place is not None:
             self.end(place.seat, LeaveReason.REPLACED, Removed("This device joined again in another page."))
@@ -57,7 +57,7 @@ class RedirectSeats:
         return seat
 
     def enter(self, token: str) -> tuple[RoomId, Person] | None:
-        """Spend an address: who is seated and where, or None. The seat is sent the next one, for a way back in."""
+        """Use an address up: return the room and the person, or None. The seat is sent the next one, for a return."""
         place = self._addresses.get(token)
         if place is None:
             return None
@@ -65,7 +65,7 @@ class RedirectSeats:
         return place.seat.connection.room, place.person
 
     def tell(self, room: RoomId, message: ServerMessage, pubkey: Pubkey | None = None) -> int:
-        """Send a message to everybody who is seated, or to one person's devices; returns to how many."""
+        """Send a message to all seats of a room, or to one person's devices; return their number."""
         seats = self._seats(room, pubkey)
         for seat in seats:
             seat.send(message)
@@ -77,20 +77,20 @@ class RedirectSeats:
             self.end(seat, LeaveReason.REMOVED, Removed(reason))
 
     def close(self, room: RoomId) -> None:
-        """End everybody's seats."""
+        """End all seats of a room."""
         for seat in self._seats(room):
             self.end(seat, LeaveReason.ROOM_CLOSED, RoomEnded())
 
     # -- what seats ask
 
     def heard(self, seat: SocketSeat) -> None:
-        """See `SeatHost`. A page that is open says nothing of who is in the room."""
+        """See `SeatHost`. An open page does not show that its person is in the room."""
 
     def flawed(self, flaw: SeatFrameFlaw) -> None:
-        """See `SeatHost`. Nothing that a page says here has an effect."""
+        """See `SeatHost`. No message of a page has an effect here."""
 
     def end(self, seat: SocketSeat, reason: LeaveReason, last: ServerMessage | None = None) -> None:
-        """End a seat, once, with a last message; its address opens nothing any more."""
+        """End a seat, once, with a last message; its address is void."""
         if seat.over is not None:
             return
         seat.finish(reason, last)
@@ -128,7 +128,7 @@ BAD_SIGNATURE: Final = Rejection(
 
 
 class Entrance(msgspec.Struct, frozen=True):
-    """Where the browser goes now. It is signed: never stored, never logged."""
+    """The signed address to which the browser is sent: never stored, never logged."""
 
     url: str
 
@@ -137,7 +137,7 @@ class Entrance(msgspec.Struct, frozen=True):
 
 
 class WebhookCall(msgspec.Struct, frozen=True):
-    """A webhook as it came: the body's bytes, `checksum` of the query and `Authorization` of the head, or empty."""
+    """A webhook: the body's bytes, `checksum` of the query and `Authorization` of the head, or empty."""
 
     body: bytes
     checksum: str = ""
@@ -149,10 +149,10 @@ class WebhookCall(msgspec.Struct, frozen=True):
 
 @runtime_checkable
 class RedirectEngine(Protocol):
-    """What an engine adds whose rooms are on another server."""
+    """The additional methods of an engine whose rooms are on another server."""
 
     async def enter(self, token: str) -> Entrance | Rejection:
-        """Spend the address that a seat was given; the seat is sent the next one.
+        """Use up the address that a seat was given; the seat is sent the next one.
 
         Raises:
             EngineUnavailable: the server did not answer.

@@ -23,7 +23,7 @@ from podium_protocol.errors import InvalidInput
 
 
 class Servers(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings of the engine in use; the others' secrets are not even read."""
+    """The settings of the engine in use; secrets of other engines are not read."""
 
     bigbluebutton: BigBlueButtonSettings | None = None
     livekit: LiveKitSettings | None = None
@@ -32,7 +32,7 @@ class Servers(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def configured_servers(config: Config, environment: Mapping[str, str]) -> Servers:
-    """What the configured engine needs to know of its server.
+    """The settings of the configured engine's server.
 
     Raises:
         InvalidInput: its section lacks something, or its secret cannot be read; says which.
@@ -94,7 +94,7 @@ def _read(engine: str, path: Path, *, is_credential: bool) -> SharedSecret:
 
 
 class EngineParts(msgspec.Struct, frozen=True, kw_only=True):
-    """What engines are built from: the daemon's clock and randomness, and the settings of each kind."""
+    """The parts of every engine: the daemon's clock and randomness, and the settings of each kind."""
 
     clock: Clock
     random_bytes: RandomBytes
@@ -159,7 +159,7 @@ _ENGINES: Final[dict[str, Callable[[EngineParts], ConferenceEngine]]] = {
 
 
 def engine_names() -> tuple[str, ...]:
-    """The engines there are."""
+    """The names of all engines."""
     return tuple(_ENGINES)
 
 

@@ -1,7 +1,7 @@
-"""What engines have in common whose rooms are on another program's server: lobby, roster, polling, health, ends.
+"""The common part of engines whose rooms are on another program's server: lobby, roster, polling, health, ends.
 
-The server says who is there, by webhook and when it is asked; the lobby is the line to the browsers. An engine adds the
-server's own language.
+The server reports who is there, by webhook and when it is asked; the lobby is the connection to the browsers. An engine
+adds the server's own API.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ Call: TypeAlias = Callable[[], Awaitable[None]]
 
 _log = structlog.get_logger(__name__)
 
-DOWN_AFTER: Final = 3  # polls without an answer: one lost packet is no outage
-_AT_ONCE: Final = 8  # calls of one poll: a server that hangs over one meeting keeps the others waiting no longer
+DOWN_AFTER: Final = 3  # polls without an answer: one lost packet is not an outage
+_AT_ONCE: Final = 8  # calls of one poll: a server that hangs over one meeting must not delay the others
 _REMEMBERED_WEBHOOKS: Final = 4096
 
 
 class RemoteServerSettings(Protocol):
-    """What every such engine is set up with; see the engines' own settings."""
+    """The common settings of these engines; see the engines' own settings."""
 
     @property
     def public_url(self) -> str: ...
@@ -78,7 +78,7 @@ class RemoteServerEngine(UnsupportedControls, ABC):
         random_bytes: RandomBytes,
         keys_return: bool,
     ) -> None:
-        """`clock` is believed; `random_bytes` are unguessable; `keys_return` as in `Roster`."""
+        """`random_bytes` returns unguessable bytes; `keys_return` is that of `Roster`."""
         super().__init__(name, capabilities, advice)
         self._pace = settings.poll
         self._random_bytes = random_bytes
@@ -90,11 +90,11 @@ class RemoteServerEngine(UnsupportedControls, ABC):
             keys_return=keys_return,
         )
         self._lobby = RedirectSeats(clock=clock, random_bytes=random_bytes, public_url=settings.public_url)
-        # a room that closes is closed before one of its name opens; a lock lives as long as somebody uses it
+        # a room must be closed completely before one of its name opens; a lock exists as long as a task uses it
         self._doors: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._at_once = asyncio.Semaphore(_AT_ONCE)
         self._names: dict[str, RoomId] = {}  # by the server's name for them
-        self._unended: set[str] = set()  # names of rooms that are over here, of which the server was not told yet
+        self._unended: set[str] = set()  # names of rooms that were closed here, but not yet on the server
         self._seen: OrderedDict[str, None] = OrderedDict()  # webhooks that were taken
         self._silent = 0  # polls in a row without an answer
         self.flaws: Counter[str] = Counter()  # webhooks refused, strangers seen, people sent out, by reason
@@ -103,19 +103,19 @@ class RemoteServerEngine(UnsupportedControls, ABC):
 
     @abstractmethod
     def name_of(self, room: RoomId) -> str:
-        """What the server calls a room."""
+        """The server's name for a room."""
 
     @abstractmethod
     async def reach(self) -> None:
-        """Ask the server anything."""
+        """Make any call to the server, to see that it answers."""
 
     @abstractmethod
     async def make_room(self, spec: RoomSpec) -> None:
-        """Make the room on the server, or find it made."""
+        """Make the room on the server, unless it is there already."""
 
     @abstractmethod
     async def end_room(self, name: str) -> None:
-        """End a room on the server; one that is not there is ended."""
+        """End a room on the server; a missing one counts as ended."""
 
     @abstractmethod
     async def look(self, room: RoomId) -> None:
@@ -123,22 +123,22 @@ class RemoteServerEngine(UnsupportedControls, ABC):
 
     @abstractmethod
     async def entrance(self, room: RoomId, person: Person) -> Entrance:
-        """Make the server's entrance for one person; the room is open, and made if the server let it go."""
+        """Make the server's entrance for one person; the room is open, and made again if the server dropped it."""
 
     @abstractmethod
     async def close_connections(self) -> None:
-        """The daemon stops."""
+        """Close the connections to the server when the daemon stops."""
 
     async def look_further(self) -> None:
-        """What else is to be looked at in a poll."""
+        """Make the engine's further calls of a poll."""
 
     async def room_closing(self, room: RoomId) -> None:
-        """A room is about to be closed."""
+        """Called before a room is closed."""
 
     # -- the server's work
 
     async def run(self, stop: Stop) -> None:
-        """Ask who is there, now and every `poll` seconds, until told to stop."""
+        """Ask the server who is there, now and every `poll` seconds, until the stop."""
         try:
             await self.poll()
             while not await stop.wait_for(self._pace):
@@ -147,8 +147,8 @@ class RemoteServerEngine(UnsupportedControls, ABC):
             await self.close_connections()
 
     async def poll(self) -> None:
-        """Compare every open room with the server's own list. An answer that does not come is told as bad health."""
-        # each by itself: one meeting that the server refuses to end, or hangs over, says nothing of the others
+        """Compare every open room with the server's own list. A missing answer is reported as bad health."""
+        # each separately: one meeting that the server refuses to end, or hangs over, must not affect the others
         ends: list[Call] = [partial(self._end_at_last, name) for name in self._unended]
         looks: list[Call] = [partial(self._look, room) for room in self.roster.rooms]
         if not looks and not self.roster.is_up:
@@ -165,7 +165,7 @@ class RemoteServerEngine(UnsupportedControls, ABC):
         return self.unsupported(Capability.E2EE) if spec.e2ee else None
 
     async def open_room(self, spec: RoomSpec) -> RoomOpen | Unsupported:
-        """See `ConferenceEngine`. The room is made now, so that a wrong secret is heard of before people come."""
+        """See `ConferenceEngine`. The room is made now, so that a wrong secret is noticed before people come."""
         if objection := self.check_spec(spec):
             return objection
         async with self._door(self.name_of(spec.room)):
@@ -174,13 +174,13 @@ class RemoteServerEngine(UnsupportedControls, ABC):
             return self.roster.open(spec)
 
     async def close_room(self, room: RoomId) -> ControlDone:
-        """See `ConferenceEngine`. It is over here in any case; the server is told when it answers."""
+        """See `ConferenceEngine`. The room is closed here in any case; the server is told when it answers."""
         name = self.name_of(room)
         async with self._door(name):
             if room not in self.roster.rooms:
                 return ControlDone()
             await self.room_closing(room)
-            self._names.pop(name, None)  # what the server tells of this end is no news
+            self._names.pop(name, None)  # the server's report of this end is no news
             self._unended.add(name)
             try:
                 await self._end(name)
@@ -190,7 +190,7 @@ class RemoteServerEngine(UnsupportedControls, ABC):
             return self.roster.close(room)
 
     async def take_seat(self, room: RoomId, person: Person) -> Seat | Rejection:
-        """See `Signalling`. A seat in the lobby; the entrance is made at the click, and the server says who is in."""
+        """See `Signalling`. A seat in the lobby: the entrance is made at the click, the server reports who is in."""
         if refusal := self.roster.too_many_devices(room, person, self._lobby.devices(room, person.pubkey)):
             return refusal
         return self._lobby.take(room, person)
@@ -223,7 +223,7 @@ class RemoteServerEngine(UnsupportedControls, ABC):
     # -- for engines
 
     def is_new(self, webhook: str) -> bool:
-        """Whether a webhook was not taken yet: the server sends again what it saw no answer to."""
+        """Whether a webhook is new: the server repeats those without an answer."""
         if webhook in self._seen:
             return False
         self._seen[webhook] = None
@@ -232,7 +232,7 @@ class RemoteServerEngine(UnsupportedControls, ABC):
         return True
 
     async def answered(self, call: Awaitable[T]) -> T:
-        """What the server says, and that it does."""
+        """Await a call to the server, and note whether the server answered."""
         answer = await call
         self._silent = 0
         self.roster.say_health(up=True)
@@ -261,7 +261,7 @@ class RemoteServerEngine(UnsupportedControls, ABC):
         await self.answered(self.reach())
 
     async def _look(self, room: RoomId) -> None:
-        if room in self.roster.rooms:  # it may have been closed meanwhile
+        if room in self.roster.rooms:  # the room may have been closed meanwhile
             await self.answered(self.look(room))
 
     async def _end_at_last(self, name: str) -> None:
@@ -272,7 +272,7 @@ class RemoteServerEngine(UnsupportedControls, ABC):
     async def _make(self, spec: RoomSpec) -> None:
         name = self.name_of(spec.room)
         if name in self._unended:
-            await self._end(name)  # else people of the run before would be in this one
+            await self._end(name)  # else people of the former run would be in this one
         await self.answered(self.make_room(spec))
         self._names[name] = spec.room
 

@@ -1,7 +1,7 @@
-"""Who is in the rooms of an engine whose server is another program. No I/O.
+"""The people in the rooms of an engine whose server is another program. No I/O.
 
-The server knows people by keys the engine gave out; this book turns what the server says, by push or by a list, into
-connections, each with one join and one leave.
+The server knows people by keys that the engine gave out; the roster turns the server's reports, pushed or as a list,
+into connections, each with one join and one leave.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_protocol.events import Pubkey
 
-_SKEW: Final = 120  # seconds a server's clock may be behind ours before we believe our own
+_SKEW: Final = 120  # seconds a server's clock may be behind ours before we use our own
 
 
 class Member(msgspec.Struct):
-    """A connection that stands; times in Unix seconds. `since` orders it against lists that were asked for."""
+    """An open connection; times in Unix seconds. `since` orders it against lists that were asked for."""
 
     connection: Connection
     key: str
@@ -51,13 +51,13 @@ class Member(msgspec.Struct):
 
 
 class OpenRoom(msgspec.Struct):
-    """An open room: its members by the server's key, and the keys that are over for us."""
+    """An open room: its members by the server's key, and the keys that are no longer valid."""
 
     spec: RoomSpec
     run: str
     members: dict[str, Member] = msgspec.field(default_factory=dict)
     people: dict[Pubkey, dict[str, Member]] = msgspec.field(default_factory=dict)  # the same, by person
-    barred: set[str] = msgspec.field(default_factory=set)  # removed or replaced: what the server still says is no news
+    barred: set[str] = msgspec.field(default_factory=set)  # removed or replaced: later reports on them are ignored
     issued: dict[str, Pubkey] = msgspec.field(default_factory=dict)  # entrances given out, and to whom
     gone: dict[str, int] = msgspec.field(default_factory=dict)  # key -> order of its leave
 
@@ -75,7 +75,7 @@ class Roster:
         self._devices = devices
         self._order = 0
         self.run = random_bytes(8).hex()
-        """Different for each start of the daemon: the beginning of ids that no connection gives."""
+        """Different for each start of the daemon: the prefix of ids that do not come from a connection."""
         self._changes = 0
         self._is_up: bool | None = None
         self.rooms: dict[RoomId, OpenRoom] = {}
@@ -86,7 +86,7 @@ class Roster:
         return int(self._clock.now())
 
     def mark(self) -> int:
-        """A moment, taken before a list is asked for and given to `reconcile` with it."""
+        """Return a mark, taken before a list is asked for and given to `reconcile` with the list."""
         self._order += 1
         return self._order
 
@@ -98,7 +98,7 @@ class Roster:
         return self._is_up is True
 
     def say_health(self, up: bool, detail: str = "") -> None:
-        """The server can be believed, or not; told when it changes."""
+        """Note whether the server's reports are reliable; a change is reported."""
         if up is self._is_up:
             return
         self._is_up = up
@@ -119,7 +119,7 @@ class Roster:
         return RoomOpen(spec.room, created=True)
 
     def close(self, room: RoomId) -> ControlDone:
-        """Everybody leaves, then the room is closed; one that is not open stays so."""
+        """End all connections, then close the room; one that is not open stays so."""
         closed = self.rooms.get(room)
         if closed is None:
             return ControlDone()
@@ -128,7 +128,7 @@ class Roster:
         self.journal.append(RoomClosed(id=f"{closed.run}/closed", at=self.now(), room=room))
         return ControlDone(tuple(ended))
 
-    # -- the way in
+    # -- entrances
 
     def too_many_devices(self, room: RoomId, person: Person, seated: Collection[str]) -> Rejection | None:
         """Why one more device of a person may not come in; `seated` are those in the lobby. None: it may."""
@@ -138,20 +138,20 @@ class Roster:
         devices = {member.connection.device for member in _all(opened, person.pubkey)} | set(seated)
         if person.device in devices or len(devices) < self._devices:
             return None
-        # as in the link engine: the newest loses
+        # as in the link engine: the newest device is refused
         detail = f"this key is on all the devices that may be in the room: {self._devices}"
         return Rejection(Slug.TOO_MANY_DEVICES, detail, "Leave on one of them, then join again.")
 
     def issued(self, room: RoomId, entrance: str, pubkey: Pubkey) -> None:
-        """An entrance was given out; `entrance` is what the server will show of it."""
+        """Note that an entrance was given out; `entrance` is how the server will name it."""
         self.rooms[room].issued[entrance] = pubkey
 
-    # -- what the server says
+    # -- reports of the server
 
     def arrived(
         self, room: RoomId, key: str, person: Person, at: float, *, origin: Origin = Origin.PUSH, entrance: str = ""
     ) -> bool:
-        """Somebody is in the server's room under `key`. False if that is over for us: they should not be there."""
+        """Note that a person is in the server's room under `key`; False if `key` is no longer valid."""
         opened = self.rooms.get(room)
         if opened is None or key in opened.barred or entrance in opened.barred:
             return False
@@ -170,23 +170,23 @@ class Roster:
         return True
 
     def left(self, room: RoomId, key: str, at: float, reason: LeaveReason) -> None:
-        """Somebody is not in the server's room any more, as it says at `at`."""
+        """Note that a person has left the server's room, by its report at `at` (Unix seconds)."""
         opened = self.rooms.get(room)
         if opened is None:
             return
         if (member := opened.members.get(key)) is not None:
             self._end(opened, member, max(self._believed(at), member.joined_at), reason)
         elif not self._keys_return:
-            opened.gone[key] = self.mark()  # the join that is told after this is late
+            opened.gone[key] = self.mark()  # a join that is reported after this is late
 
     def heard(self, room: RoomId, key: str) -> None:
-        """A sign of life."""
+        """Note a sign of life."""
         opened = self.rooms.get(room)
         if opened is not None and (member := opened.members.get(key)) is not None:
             member.evidence = max(member.evidence, self.now())
 
     def media_up(self, room: RoomId, key: str, at: float, *, origin: Origin = Origin.PUSH) -> None:
-        """Media flows between somebody and the server; told once."""
+        """Note that media flows between a person and the server; it is reported once."""
         opened = self.rooms.get(room)
         member = None if opened is None else opened.members.get(key)
         if member is None or member.has_media:
@@ -202,19 +202,19 @@ class Roster:
     ) -> list[str]:
         """Compare with the server's own list, asked for at `mark`; returns keys that should not be there.
 
-        `entrances`: by which entrance each key came, where the server shows that apart from the key.
+        `entrances`: the entrance of each key, if the server shows it apart from the key.
         """
         opened = self.rooms.get(room)
         if opened is None:
             return []
         for member in _all(opened):
-            # who came while the list was under way is missing from it for no reason
+            # a person who came while the list was under way is missing from it
             if member.key not in people and member.since < mark:
                 self._end(opened, member, member.evidence, LeaveReason.UNKNOWN, Origin.SNAPSHOT)
         unwanted = []
         for key, person in people.items():
             if opened.gone.get(key, 0) > mark:
-                continue  # went while the list was under way
+                continue  # the person left while the list was under way
             entrance = (entrances or {}).get(key, "")
             if self.arrived(room, key, person, self.now(), origin=Origin.SNAPSHOT, entrance=entrance):
                 self.heard(room, key)
@@ -225,7 +225,7 @@ class Roster:
     # -- what the daemon asks
 
     def remove(self, room: RoomId, pubkey: Pubkey) -> tuple[ControlDone, list[str]] | Rejection:
-        """Take away a person's connections and entrances; returns the server's keys to throw out."""
+        """Remove a person's connections and entrances; return the server's keys to remove."""
         opened = self.rooms.get(room)
         if opened is None:
             return no_room(room)
@@ -236,12 +236,12 @@ class Roster:
         return ControlDone(ended), [member.key for member in members]
 
     def connection(self, room: RoomId, key: str) -> Connection | None:
-        """The connection that stands under a key."""
+        """The open connection under a key, or None."""
         member = self.rooms[room].members.get(key) if room in self.rooms else None
         return None if member is None else member.connection
 
     def members(self, room: RoomId, pubkey: Pubkey | None = None) -> list[Member] | Rejection:
-        """Who is there."""
+        """The people in a room, or the devices of one person."""
         opened = self.rooms.get(room)
         return no_room(room) if opened is None else _all(opened, pubkey)
 
@@ -274,13 +274,13 @@ class Roster:
         return connection.id
 
     def _believed(self, at: float) -> int:
-        """A server's time, unless its clock is ahead of ours or far behind: nobody joins in the future."""
+        """A server's time, or ours if its clock is ahead of ours or far behind: a join cannot be in the future."""
         now = self.now()
         return int(at) if now - _SKEW <= int(at) <= now else now
 
 
 def no_room(room: RoomId) -> Rejection:
-    """The refusal of whatever is asked about a room that is not open."""
+    """The rejection for a room that is not open."""
     return Rejection(Slug.NO_ROOM, f"the room {room!r} is not open", "Open it, then ask again.")
 
 

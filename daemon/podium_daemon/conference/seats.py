@@ -24,14 +24,14 @@ from podium_protocol.events import Pubkey
 
 
 class Seat(Protocol):
-    """One browser's place in a room. Over once, for one reason; everything after that is ignored."""
+    """One browser's place in a room. It ends once, for one reason; later frames are ignored."""
 
     @property
     def connection(self) -> Connection: ...
 
     @property
     def over(self) -> LeaveReason | None:
-        """Why the seat is over, or None while it is taken."""
+        """Why the seat has ended, or None while it is taken."""
         ...
 
     async def receive(self, frame: str | bytes) -> None:
@@ -39,11 +39,11 @@ class Seat(Protocol):
         ...
 
     def outgoing(self) -> AsyncIterator[str]:
-        """The text frames for the browser, in order; ends when the seat is over. Read by one reader."""
+        """The text frames for the browser, in order; ends with the seat. For one reader only."""
         ...
 
     def send(self, message: ServerMessage) -> None:
-        """Put a message into the line for the browser; a browser that reads nothing loses its seat."""
+        """Queue a message for the browser; a browser that does not read loses its seat."""
         ...
 
     async def leave(self, reason: LeaveReason) -> None:
@@ -53,10 +53,10 @@ class Seat(Protocol):
 
 @runtime_checkable
 class Signalling(Protocol):
-    """What an engine adds that seats people on the daemon's own socket."""
+    """The additional methods of an engine that seats people on the daemon's own socket."""
 
     async def take_seat(self, room: RoomId, person: Person) -> Seat | Rejection:
-        """Seat one device of a person whom the daemon has admitted; an older seat of the same device is over.
+        """Seat one device of a person whom the daemon has admitted; an older seat of the same device ends.
 
         Refused where the room is not open (`no-room`), or the person is in it on as many devices as may be
         (`too-many-devices`).
@@ -64,12 +64,12 @@ class Signalling(Protocol):
         ...
 
     async def tell(self, room: RoomId, message: ServerMessage, pubkey: Pubkey | None = None) -> int:
-        """Send a message to everybody in a room, or to one person's devices; returns to how many."""
+        """Send a message to all people in a room, or to one person's devices; return the number of seats."""
         ...
 
 
 class SocketGone(Exception):
-    """The browser's socket is closed. `clean`: the browser sent the first close frame, so somebody was alive there."""
+    """The browser's socket is closed. `clean`: the browser sent the first close frame, so it was alive then."""
 
     def __init__(self, *, clean: bool) -> None:
         super().__init__("closed" if clean else "lost")
@@ -77,7 +77,7 @@ class SocketGone(Exception):
 
 
 class SeatSocket(Protocol):
-    """What a WebSocket has to offer.
+    """The methods that a seat needs of a WebSocket.
 
     The server underneath caps the size of frames, and pings: that is what ends a `send` into a half-open connection.
     """
@@ -104,9 +104,9 @@ class SeatSocket(Protocol):
 
 
 async def run_seat(seat: Seat, socket: SeatSocket) -> LeaveReason:
-    """Pump frames between a seat and its socket until either is over; then both are. Returns why.
+    """Pump frames between a seat and its socket until either ends, then end both; return the reason.
 
-    Cancelled, it leaves the seat as DROPPED: the browser did not say that it goes.
+    On cancellation it ends the seat as DROPPED: the browser did not say that it leaves.
     """
     try:
         async with asyncio.TaskGroup() as group:
@@ -138,26 +138,26 @@ async def _write(seat: Seat, socket: SeatSocket) -> None:
     await socket.close(CLOSE_CODES[reason], reason.value)
 
 
-MAX_UNREAD: Final = 64  # a browser that lets this many messages lie has stopped reading
+MAX_UNREAD: Final = 64  # a browser with this many unread messages has stopped reading
 
 
 class SeatHost(Protocol):
-    """What a seat asks of its engine."""
+    """The methods of its engine that a seat calls."""
 
     def heard(self, seat: SocketSeat) -> None:
-        """A sign of life came from the seat's browser."""
+        """Note a sign of life from the seat's browser."""
 
     def flawed(self, flaw: SeatFrameFlaw) -> None:
-        """A frame was dropped."""
+        """Count a dropped frame."""
 
     def end(self, seat: SocketSeat, reason: LeaveReason) -> None:
-        """The seat is over; heard before, it ends now."""
+        """End the seat."""
 
 
 class SocketSeat:
-    """A `Seat`. Join and later moments are monotonic seconds, told as the join's wall time plus what has passed since.
+    """A `Seat`. Times are monotonic inside, and reported as the join's wall time plus the seconds since.
 
-    So a clock that jumps while somebody sits here changes neither how long they were present nor the order of events.
+    So a clock that jumps while a person is seated changes neither how long they were present nor the order of events.
     """
 
     def __init__(self, connection: Connection, host: SeatHost, *, wall: float, monotonic: float) -> None:
@@ -176,12 +176,12 @@ class SocketSeat:
         return int(self._wall + monotonic - self.joined)
 
     def beat(self) -> None:
-        """The browser gave a sign of life."""
+        """Note a sign of life from the browser."""
         if self.over is None:
             self._host.heard(self)
 
     async def receive(self, frame: str | bytes) -> None:
-        """See `Seat`. A type we do not know is a newer page's and a sign of life; other flaws are not."""
+        """See `Seat`. A message of an unknown type, from a newer page, is a sign of life; other flaws are not."""
         match decode(frame):
             case Beat():
                 self.beat()
@@ -194,7 +194,7 @@ class SocketSeat:
 
     async def leave(self, reason: LeaveReason) -> None:
         """See `Seat`."""
-        if reason is LeaveReason.LEFT:  # a message or a close frame: somebody was there to send it
+        if reason is LeaveReason.LEFT:  # a message or a close frame shows that the browser was alive
             self.beat()
         self._host.end(self, reason)
 
@@ -203,7 +203,7 @@ class SocketSeat:
         self.pass_on(encode(message))
 
     def pass_on(self, frame: str) -> None:
-        """Put a text frame into the line for the browser; one that reads nothing loses its seat."""
+        """Queue a text frame for the browser; a browser that does not read loses its seat."""
         if self.over is not None:
             return
         if len(self._unread) >= MAX_UNREAD:
@@ -213,7 +213,7 @@ class SocketSeat:
         self._changed.set()
 
     def finish(self, reason: LeaveReason, last: ServerMessage | None) -> None:
-        """Called by the engine, once: say a last thing, if any, and be over."""
+        """End the seat with a last message, if any. The engine calls it once."""
         if last is not None:
             self._unread.append(encode(last))
         self.over = reason
@@ -245,26 +245,26 @@ class SeatedRoom:
         return [seat for devices in people for seat in devices.values()]
 
     def seat_of(self, person: Person) -> SocketSeat | None:
-        """Where this device of this person sits."""
+        """The seat of this device of this person, or None."""
         return self._people.get(person.pubkey, {}).get(person.device)
 
     def put(self, seat: SocketSeat) -> None:
-        """Let a seat be taken; the device has none."""
+        """Add a seat; its device must have none."""
         self._people.setdefault(seat.connection.pubkey, {})[seat.connection.device] = seat
 
     def clear(self, seat: SocketSeat) -> None:
-        """Let a seat be free again."""
+        """Remove a seat."""
         devices = self._people[seat.connection.pubkey]
         del devices[seat.connection.device]
         if not devices:
             del self._people[seat.connection.pubkey]
 
     def too_many_devices(self, person: Person) -> Rejection | None:
-        """Refuse one device too many, but never a device that is here: it may come back and replace itself."""
+        """Reject a device beyond the limit, but never one that is seated: it may return and replace itself."""
         devices = self._people.get(person.pubkey, {})
         if person.device in devices or len(devices) < self._devices:
             return None
-        # the newest loses: were it the oldest, one forgotten page that joins again by itself would throw out the others
+        # the newest is refused: if the oldest were ended, a forgotten page that rejoins by itself would end the others
         detail = f"this key is on all the devices that may be in the room: {self._devices}"
         return Rejection(Slug.TOO_MANY_DEVICES, detail, "Leave on one of them, then join again.")
 
@@ -272,7 +272,7 @@ class SeatedRoom:
 class SeatSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`heartbeat` is in seconds; `devices` are of one person.
 
-    A seat that is silent for longer than `missed_heartbeats * heartbeat` is over.
+    A seat that is silent for longer than `missed_heartbeats * heartbeat` ends.
 
     Raises:
         InvalidInput: a number below 1.

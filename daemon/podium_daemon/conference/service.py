@@ -57,7 +57,7 @@ class Lesson(Protocol):
 
 
 class ConferenceRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What the sessions port knows of a session's conference. `meeting_url` is its own, for engines that need one."""
+    """A session's conference, as the sessions port stores it. `meeting_url`: its own, for engines that need one."""
 
     session_address: str
     join_url: str
@@ -69,29 +69,29 @@ class ConferenceRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionsPort(Protocol):
-    """The lifecycle of sessions, as this service needs it."""
+    """The methods of the lifecycle of sessions that this service needs."""
 
     async def conference_of(self, session_address: str) -> ConferenceRecord | None:
-        """What is known, or None for an unknown session."""
+        """The session's conference, or None for an unknown session."""
         ...
 
     async def set_conference(
         self, session_address: str, room: RoomId, config: TrainingConferenceConfig
     ) -> Rejection | None:
-        """Keep the room's id and configuration, or why this configuration is not the session's."""
+        """Store the room's id and configuration; return why not if the configuration is not the session's."""
         ...
 
     async def start(self, session_address: str) -> Rejection | None:
-        """Make it Active and send the join links; or why not (the instructor is not verified, it has ended)."""
+        """Make the session Active and send the join links; return why not (unverified instructor, ended)."""
         ...
 
     async def end(self, session_address: str) -> Rejection | None:
-        """Make it Ended; or why not."""
+        """Make the session Ended; return why not."""
         ...
 
 
 class AttendancePort(Protocol):
-    """The attendance rows, as this service needs them."""
+    """The method of the attendance service that this service needs."""
 
     async def track(
         self, session_address: str, pubkey: Pubkey, joined_at: int, left_at: int | None
@@ -114,9 +114,9 @@ class TrainingCallingIntegration:
     async def create_live_session(
         self, lesson: Lesson, config: TrainingConferenceConfig
     ) -> LiveSessionRoom | Rejection:
-        """Give a session its room and its join page; a second time keeps the room. The engine opens it at the start.
+        """Give a session its room and its join page; a second call keeps the room. The engine opens it at the start.
 
-        What the engine cannot promise is refused here, when there is time to choose otherwise.
+        A requirement that the engine cannot meet is refused here, while there is time to choose otherwise.
 
         Raises:
             InvalidInput: the engine lacks a setting; says which.
@@ -132,7 +132,7 @@ class TrainingCallingIntegration:
         return LiveSessionRoom(room, record.join_url)
 
     async def start_live_session(self, lesson_id: str) -> Rejection | None:
-        """Open the room, start the session, send the join links. Nothing is left open if the start is refused.
+        """Open the room, start the session, send the join links. If the start is refused, the room is closed again.
 
         Raises:
             InvalidInput: the engine lacks a setting; says which.
@@ -142,7 +142,7 @@ class TrainingCallingIntegration:
             return _unknown(lesson_id)
         if record.conference_room_id is None or record.config is None:
             return Rejection(Slug.NO_CONFERENCE, "this session has no conference room", "Create it first.")
-        # the room first: a join link must not arrive before what it leads to
+        # the room first: a join link must not arrive before its room is open
         opened = await self._engine.open_room(_spec(record.conference_room_id, record.config, record.meeting_url))
         if not isinstance(opened, RoomOpen):
             return opened
@@ -152,7 +152,7 @@ class TrainingCallingIntegration:
         return refusal
 
     async def end_live_session(self, lesson_id: str) -> str | Rejection | None:
-        """End the session and close its room. The recording's URL, or None if there is none or it is not ready."""
+        """End the session and close its room; return the recording's URL, or None if there is none (yet)."""
         record = await self._sessions.conference_of(lesson_id)
         if record is None:
             return _unknown(lesson_id)
@@ -167,7 +167,7 @@ class TrainingCallingIntegration:
     async def track_live_attendance(
         self, lesson_id: str, pubkey: str, joined_at: int, left_at: int | None = None
     ) -> Rejection | None:
-        """Record that somebody was there, from `joined_at` to `left_at` in Unix seconds, or still is."""
+        """Record that a person was there from `joined_at` to `left_at` (Unix seconds); None: they still are."""
         person = pubkey_or_none(pubkey)
         if person is None:
             return Rejection(Slug.BAD_PUBKEY, "this is no public key in hex", "Give 64 lowercase hex digits.")

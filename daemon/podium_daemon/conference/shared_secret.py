@@ -10,15 +10,15 @@ _SHORTEST: Final = 16  # characters; servers make 32 and more
 
 
 class SharedSecret:
-    """Held for signing and checking. `reveal` is the only way to the text."""
+    """A secret for signing and checking. Only `reveal` returns its text."""
 
     __slots__ = ("_text",)
 
     def __init__(self, text: str) -> None:
-        """Take the secret as it stands in its file; white space around it is dropped.
+        """Take the secret from its file; white space around it is dropped.
 
         Raises:
-            InvalidInput: it is too short to be one, or holds what no server makes.
+            InvalidInput: it is too short for a secret, or has characters that no server uses.
         """
         text = text.strip()
         if len(text) < _SHORTEST or not text.isascii() or not text.isprintable() or " " in text:
@@ -26,7 +26,7 @@ class SharedSecret:
         self._text = text
 
     def reveal(self) -> str:
-        """The text, for a signature. Never for a log, a message or an address that is kept."""
+        """Return the text, for a signature only: never for a log, a message or an address that is stored."""
         return self._text
 
     def __repr__(self) -> str:

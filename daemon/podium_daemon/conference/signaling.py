@@ -1,7 +1,7 @@
-"""What the page and the daemon say to each other on a seat: small JSON objects with a `type`. No I/O.
+"""Messages between the page and the daemon on a seat: small JSON objects with a `type`. No I/O.
 
-Decoding is strict: a size cap, UTF-8, one object, no key twice, no field we do not know. What is flawed is counted and
-dropped by the caller; it never ends the seat.
+Decoding is strict: a size cap, UTF-8, one object, no key twice, no unknown field. The caller counts and drops a flawed
+message; it never ends the seat.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CLOSE_CODES: Final[dict[LeaveReason, int]] = {
 
 
 class Welcome(msgspec.Struct, frozen=True, rename="camel", tag="welcome", omit_defaults=True):
-    """The first message: beat every `heartbeat` seconds; the meeting is at `meeting_url`, if it is somebody else's."""
+    """The first message: send a beat every `heartbeat` seconds. `meeting_url`: the meeting, if on another server."""
 
     connection: ConnectionId
     heartbeat: int
@@ -49,7 +49,7 @@ class Resume(msgspec.Struct, frozen=True, rename="camel", tag="resume"):
 
 
 class Notice(msgspec.Struct, frozen=True, rename="camel", tag="notice", omit_defaults=True):
-    """A line to show to the person. `about` names it for pages that say it in another language."""
+    """A line to show to the person. `about` names it for pages that show it in another language."""
 
     text: str
     about: str = ""
@@ -66,7 +66,7 @@ class RoomEnded(msgspec.Struct, frozen=True, rename="camel", tag="ended"):
 
 
 class MeetingAt(msgspec.Struct, frozen=True, rename="camel", tag="meeting"):
-    """The meeting is at another address from now on: the one given before was used."""
+    """The next address of the meeting: the one sent before was used."""
 
     meeting_url: str
 
@@ -75,19 +75,19 @@ class MeetingAt(msgspec.Struct, frozen=True, rename="camel", tag="meeting"):
 
 
 class HandState(msgspec.Struct, frozen=True, rename="camel", tag="hand"):
-    """Whether the person's hand is up, as the room has it: a leader may take it down."""
+    """Whether the person's hand is raised, as the room has it: instructor and co-hosts may lower it."""
 
     up: bool
 
 
 class Spotlight(msgspec.Struct, frozen=True, rename="camel", tag="spotlight"):
-    """Who is shown large to everybody, or nobody (None). Told whenever it changes, and to newcomers."""
+    """The person who is shown large to all, or None. Sent on each change, and to newcomers."""
 
     pubkey: str | None
 
 
 class KeyHolders(msgspec.Struct, frozen=True, rename="camel", tag="key-holders"):
-    """To the one page of the instructor that gives out the room's secret: who is to have it.
+    """To the one page of the instructor that gives out the room's secret: the people who must get it.
 
     `epoch` is the highest that was given in this room, or -1.
     """
@@ -97,7 +97,7 @@ class KeyHolders(msgspec.Struct, frozen=True, rename="camel", tag="key-holders")
 
 
 class PassedKey(msgspec.Struct, frozen=True, tag="key"):
-    """The room's secret of an epoch, as `sender` encrypted it to this person (NIP-44)."""
+    """The room's secret of an epoch, which `sender` encrypted to this person (NIP-44)."""
 
     sender: str = msgspec.field(name="from")
     ciphertext: str
@@ -120,13 +120,13 @@ class Leave(msgspec.Struct, frozen=True, tag="leave", forbid_unknown_fields=True
 
 
 class HandMessage(msgspec.Struct, frozen=True, tag="hand", forbid_unknown_fields=True):
-    """The person raises or lowers their hand. It is for the daemon and never comes to an engine."""
+    """The person raises or lowers their hand. It is for the daemon; no engine sees it."""
 
     up: bool
 
 
 class GivenKey(msgspec.Struct, frozen=True, tag="key", forbid_unknown_fields=True):
-    """The room's secret of an epoch, encrypted to `to`. The daemon passes it on; it never comes to an engine."""
+    """The room's secret of an epoch, encrypted to `to`. The daemon forwards it; no engine sees it."""
 
     to: str
     epoch: Annotated[int, msgspec.Meta(ge=0, le=MAX_EPOCH)]
@@ -176,7 +176,7 @@ def decode(frame: str | bytes) -> ClientMessage | SeatFrameFlaw:
 
 
 def decode_for_daemon(frame: str | bytes) -> HandMessage | GivenKey | None:
-    """What a frame from a browser says to the daemon, as strictly as `decode`; None for every other frame."""
+    """Read a frame for the daemon, as strictly as `decode`; None for every other frame."""
     if len(frame) > MAX_FRAME_BYTES:
         return None
     raw = frame.encode(errors="replace") if isinstance(frame, str) else frame

@@ -1,4 +1,4 @@
-"""The answers of an engine whose controls live in the room's own page: named, with what a person can do there."""
+"""The answers of an engine whose controls are in the room's own page: they name what a person can do there."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _WORDS: Final = {
 
 
 class UnsupportedControls:
-    """The methods of `ConferenceEngine` that say no; an engine overrides those it can do."""
+    """The methods of `ConferenceEngine`, each of which refuses; an engine overrides those that it supports."""
 
     def __init__(self, name: str, capabilities: Capabilities, advice: Mapping[Capability, str]) -> None:
-        """Answer for the engine `name`; `advice` tells a person what to do about each capability it lacks."""
+        """Answer for the engine `name`; `advice` says what a person can do about each missing capability."""
         self._name = name
         self._answers = capabilities
         self._advice = advice

@@ -1,4 +1,4 @@
-"""What goes into an engine and comes back: rooms, people, answers."""
+"""The arguments and results of engines: rooms, people, answers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Capability(StrEnum):
 
 
 class Support(StrEnum):
-    """Who can do it: the daemon through this engine, people inside the room's own page, or nobody."""
+    """Who can do it: the daemon through this engine (native), people in the room's own page, or neither."""
 
     NATIVE = "native"
     IN_ROOM = "in_room"
@@ -63,7 +63,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RoomSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What a room shall be. `meeting_url` is for engines that hand out somebody else's room."""
+    """The requirements on a room. `meeting_url` is for engines whose rooms are on another server."""
 
     room: RoomId
     title: str
@@ -73,10 +73,10 @@ class RoomSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody the daemon has identified and admitted. An engine takes no identity from a browser.
+    """A person whom the daemon has identified and admitted. An engine takes no identity from a browser.
 
-    `device` is the one of the join proof, and so is `fingerprint`, the browser's DTLS certificate ("sha-256 AB:..."),
-    where the proof names one.
+    `device` comes from the join proof, as does `fingerprint`, that of the browser's DTLS certificate
+    ("sha-256 AB:..."), if the proof names one.
 
     Raises:
         LocalProtocolError: a device no join proof can have.
@@ -105,7 +105,7 @@ class RoomOpen(msgspec.Struct, frozen=True):
 
 
 class ControlDone(msgspec.Struct, frozen=True):
-    """It was done, to `connections`. `still_to_do` is what is left for a person to do in the room itself."""
+    """The control was applied to `connections`. `still_to_do` is what a person has to do in the room itself."""
 
     connections: tuple[ConnectionId, ...] = ()
     still_to_do: str = ""
@@ -121,7 +121,7 @@ class Unsupported(Rejection, frozen=True, kw_only=True):
 class Present(msgspec.Struct, frozen=True):
     """A connection that is in the room, with Unix seconds of its join and of the last sign of life.
 
-    `has_media`: its media was up, which `MediaUp` has told.
+    `has_media`: its media was up, which `MediaUp` has reported.
     """
 
     connection: Connection
@@ -131,7 +131,7 @@ class Present(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """Who is in the room at `at`."""
+    """The connections in the room at `at` (Unix seconds)."""
 
     room: RoomId
     at: int
@@ -148,7 +148,7 @@ class RecordedTrack(msgspec.Struct, frozen=True):
 
 
 class Collected(msgspec.Struct, frozen=True):
-    """A recording, brought to this machine."""
+    """A recording that was copied to this machine."""
 
     room: RoomId
     tracks: tuple[RecordedTrack, ...]

@@ -1,4 +1,4 @@
-"""The link engine: the room is somebody else's meeting URL; we hand it out and see who keeps our page open.
+"""The link engine: the room is a meeting URL on another server; we hand it out and see who keeps our page open.
 
 The seat is the attendance, so it is presence on our page and not media: `evidence = presence`.
 """
@@ -21,7 +21,7 @@ CAPABILITIES: Final = Capabilities(
     kick=Support.IN_ROOM,
     record=Support.IN_ROOM,
     record_per_participant=Support.NONE,
-    live_admit=Support.NATIVE,  # nobody is told the URL before the daemon admits them
+    live_admit=Support.NATIVE,  # people are told the URL only after the daemon admits them
     screen_share=Support.IN_ROOM,
     e2ee=Support.NONE,
 )

@@ -1,1 +1,1 @@
-"""The parts that engines share whose media the session's own page sends and receives."""
+"""The common parts of engines whose media the session's own page sends and receives."""

@@ -139,7 +139,7 @@ class PageMediaEngine(OwnSignallingEngine):
         return self._mute(self._media_seats(room, pubkey), kind)
 
     async def mute_all(self, room: RoomId, keep: Collection[Pubkey] = ()) -> ControlDone | Rejection:
-        """See `ConferenceEngine`. Whoever comes later is muted too, until the room closes or this is said again."""
+        """See `ConferenceEngine`. Newcomers are muted too, until the room closes or the next call."""
         if room not in self._rooms:
             return no_room(room)
         self._quiet[room] = kept = frozenset(keep)

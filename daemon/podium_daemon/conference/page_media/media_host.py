@@ -1,4 +1,4 @@
-"""The two ends between which media is moved: the engine, and what runs and feeds the program that moves it."""
+"""The interfaces between an engine and the host that runs the program which moves media."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from podium_daemon.runtime.supervisor import Stop
 
 
 class MediaObserver(Protocol):
-    """What a media host tells what it does: the engine."""
+    """Receives a media host's reports; the engine is one."""
 
     def media_up(self) -> None:
-        """The host runs, and knows nothing yet: it has to be told everything."""
+        """Note that the host runs with no state: it must be told all rooms and seats."""
 
     def media_down(self, why: str) -> None:
-        """The host is gone, and with it all connections."""
+        """Note that the host has ended, and with it all connections."""
 
     def media_said(self, report: Report) -> None:
-        """The host reports something."""
+        """Take a report of the host."""
 
 
 class MediaHost(Protocol):
-    """What moves the media of an engine, and starts again what does when it dies."""
+    """Moves the media of an engine, and restarts the program that does when it dies."""
 
     @property
     def is_up(self) -> bool:
-        """Whether it takes commands now."""
+        """Whether the host takes commands now."""
         ...
 
     @property
     def restarts(self) -> int:
-        """How often it was started again since the start of the daemon."""
+        """The number of restarts since the start of the daemon."""
         ...
 
     def send(self, command: Command) -> None:
-        """Give it a command; dropped while it is down. Never waits."""
+        """Send a command; it is dropped while the host is down. Never waits."""
         ...
 
     async def run(self, stop: Stop) -> None:
-        """Keep it running until the stop."""
+        """Keep the program running until the stop."""
         ...
 
     def convert_recording(self, folder: Path, room: RoomId) -> None:

@@ -1,4 +1,4 @@
-"""What an engine tells the program that moves its media, and what that reports: values only.
+"""The commands of an engine to the program that moves its media, and its reports: values only.
 
 The program is a process of our own or a Janus.
 """
@@ -15,9 +15,9 @@ from podium_protocol.events import Pubkey
 
 
 class AddSeat(msgspec.Struct, frozen=True, tag="enter", kw_only=True):
-    """Somebody sits in a room. `fingerprint` is the certificate that their browser must have.
+    """A person takes a seat in a room. `fingerprint` is that of the certificate that their browser must have.
 
-    `ice_servers` is what their page may use to reach us.
+    `ice_servers` are the servers through which their page may reach us.
     """
 
     room: RoomId
@@ -29,27 +29,27 @@ class AddSeat(msgspec.Struct, frozen=True, tag="enter", kw_only=True):
 
 
 class RemoveSeat(msgspec.Struct, frozen=True, tag="exit"):
-    """Their seat is over."""
+    """A person's seat has ended."""
 
     connection: ConnectionId
 
 
 class PageMessage(msgspec.Struct, frozen=True, tag="said"):
-    """Their page said something."""
+    """A message from a person's page."""
 
     connection: ConnectionId
     signal: PageSignal
 
 
 class Silence(msgspec.Struct, frozen=True, tag="silence"):
-    """Pass nothing of this kind on until they unmute themselves."""
+    """Forward no track of this kind until the person unmutes it."""
 
     connection: ConnectionId
     kind: TrackKind
 
 
 class Record(msgspec.Struct, frozen=True, tag="record"):
-    """Record the people of `only` in a room, into new files of `folder`; said again, with others, it changes whom."""
+    """Record the people of `only` in a room, into new files of `folder`; a second one changes who is recorded."""
 
     room: RoomId
     folder: str
@@ -66,7 +66,7 @@ Command = AddSeat | RemoveSeat | PageMessage | Silence | Record | StopRecording
 
 
 class Frame(msgspec.Struct, frozen=True, tag="frame"):
-    """A text frame for somebody's page."""
+    """A text frame for a person's page."""
 
     connection: ConnectionId
     text: str
@@ -79,7 +79,7 @@ class Up(msgspec.Struct, frozen=True, tag="up"):
 
 
 class Changed(msgspec.Struct, frozen=True, tag="changed"):
-    """What somebody publishes."""
+    """The tracks that a person publishes."""
 
     connection: ConnectionId
     kind: TrackKind
@@ -87,20 +87,20 @@ class Changed(msgspec.Struct, frozen=True, tag="changed"):
 
 
 class Dropped(msgspec.Struct, frozen=True, tag="dropped"):
-    """Something of somebody's page was flawed and dropped; `reason` is the name of the counter."""
+    """A flawed message of a person's page was dropped; `reason` is the name of the counter."""
 
     connection: ConnectionId
     reason: str
 
 
 class Drops(msgspec.Struct, frozen=True, tag="drops"):
-    """How many datagrams from anybody were dropped since the last of these, by the name of the counter."""
+    """The number of datagrams from any sender that were dropped since the last report, by counter name."""
 
     counts: dict[str, Annotated[int, msgspec.Meta(ge=0)]]
 
 
 class Recorded(msgspec.Struct, frozen=True, tag="recorded"):
-    """What became of a recording."""
+    """A change in the state of a recording."""
 
     room: RoomId
     state: RecordingState

@@ -1,8 +1,7 @@
 """Recorded RTP packets made into WebM: sound and pictures are copied as they were sent, nothing is decoded.
 
 Run as `python -P -m podium_daemon.conference.page_media.muxing FROM INTO`, both folders. It writes one line of
-JSON to stdout, a list of `Muxed`. What a crash cut off at a file's end, and packets that make no sense, are passed
-over.
+JSON to stdout, a list of `Muxed`. A record cut off by a crash, and invalid packets, are skipped.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from podium_daemon.conference.page_media.packet_files import RECORD, TrackHead
 from podium_daemon.conference.page_media.recordings import Muxed
 from podium_daemon.conference.page_media.rtp import CLOCK_RATE, Packet, read_packet
 
-_WINDOW: Final = 512  # packets in which what came late finds its place
+_WINDOW: Final = 512  # packets within which a late one is put into its place
 _MAX_HEAD: Final = 4096
 _MAX_SIDE: Final = 4096  # pixels: a publisher can claim 16,383 and have us set memory aside for them
 _STDOUT: Final = 1
@@ -41,7 +40,7 @@ class EncodedFrame(NamedTuple):
 
 
 def mux_folder(packets: Path, into: Path) -> list[Muxed]:
-    """A WebM for every track of `packets` in which there is something to see or hear."""
+    """Make a WebM for every track of `packets` that has media in it."""
     made = []
     for path in sorted(packets.glob("*.rtp")):
         with path.open("rb") as file:
@@ -62,7 +61,7 @@ def read_head(file: BinaryIO) -> TrackHead | None:
 
 
 def read_pieces(file: BinaryIO, kind: TrackKind) -> Iterator[EncodedFrame]:
-    """What is to be seen or heard, in order."""
+    """Read the sound packets or the pictures of a track, in order."""
     ordered = _in_order(_packets(file))
     return _sounds(ordered) if kind is TrackKind.AUDIO else _pictures(ordered)
 
@@ -193,7 +192,7 @@ def _vp8_part(payload: bytes) -> tuple[bool, bytes] | None:
 
 
 def _mux_or_nothing(kind: TrackKind, pieces: Iterator[EncodedFrame], path: Path) -> bool:
-    """As `_mux`; one person's odd packets do not cost the others their recording."""
+    """As `_mux`, but a failure is swallowed: one person's invalid packets must not spoil the other tracks."""
     try:
         return _mux(kind, pieces, path)
     except (av.FFmpegError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Recordings on their way from the media process to the daemon: where they lie, and how they are brought."""
+"""The folders of recordings by the media process, and their collection by the daemon."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Muxed(msgspec.Struct, frozen=True, kw_only=True):
-    """One file that `muxing` made; `started_at` in Unix seconds. It tells them as a list in JSON."""
+    """One file that `muxing` made, as it prints them in JSON; `started_at` in Unix seconds."""
 
     name: str
     kind: TrackKind
@@ -29,12 +29,12 @@ class Muxed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def folder_of(recordings: Path, room: RoomId) -> Path:
-    """Where a room's packets lie; the name is ours, whatever a room is called."""
+    """The folder of a room's packets; its name is ours, whatever the room is called."""
     return recordings / "packets" / hashlib.sha256(room.encode()).hexdigest()[:32]
 
 
 async def collect(recordings: Path, room: RoomId, into: Path) -> Collected | Rejection:
-    """One WebM a track in `into`, made by a process of its own: an hour of video is seconds of work.
+    """Make one WebM for each track in `into`, in a process of its own: an hour of video is seconds of work.
 
     The packets stay where they are, so that it can be done again; the daemon deletes them with the recording.
     """

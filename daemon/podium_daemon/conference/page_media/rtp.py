@@ -1,4 +1,4 @@
-"""RTP and RTCP as bytes: what a forwarder reads and rewrites, and nothing of what is inside. No I/O, no clock.
+"""RTP and RTCP as bytes: the headers that a forwarder reads and rewrites, not the media inside. No I/O, no clock.
 
 Every function takes bytes that a stranger's browser sent. What cannot be read is None.
 """
@@ -30,7 +30,7 @@ MAX_MISSING: Final = 512  # sequence numbers read from one NACK: the ring holds 
 class Packet(NamedTuple):
     """One RTP packet. `body` is everything after the header and its extensions, padding included.
 
-    `level` is how loud it is, the one byte of RFC 6464, where its sender says so: pages show by it who speaks.
+    `level` is its loudness, the one byte of RFC 6464, if its sender gives it: pages show by it who speaks.
     """
 
     marker: bool
@@ -66,7 +66,7 @@ class PictureLost(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What a receiver report says of one stream (RFC 3550, 6.4.2). `lost` is cumulative, `fraction` of 256."""
+    """A receiver report on one stream (RFC 3550, 6.4.2). `lost` is cumulative, `fraction` is in 256ths."""
 
     ssrc: int
     fraction: int
@@ -113,10 +113,10 @@ def read_packet(data: bytes, mid_id: int | None = None, level_id: int | None = N
 def write_packet(
     packet: Packet, *, payload_type: int, sequence: int, timestamp: int, ssrc: int, level_id: int | None = None
 ) -> bytes:
-    """The packet under another name.
+    """Write the packet with another SSRC, payload type, sequence number and timestamp.
 
-    Extensions stay behind, since their numbers were agreed with its sender and not with others; but for the loudness,
-    under the id agreed with the receiver (1 to 14), if there is one.
+    Extensions are dropped, since their ids were negotiated with its sender only; except the loudness, under the id
+    negotiated with the receiver (1 to 14), if there is one.
     """
     first = 0xA0 if packet.padded else 0x80
     second = payload_type | (0x80 if packet.marker else 0)
@@ -133,7 +133,7 @@ def newer(one: int, other: int, bits: int = 16) -> bool:
 
 
 def read_feedback(data: bytes) -> Iterator[Feedback]:
-    """What we care for in a compound RTCP packet, until its end or its first flaw."""
+    """Read the feedback that we use from a compound RTCP packet, up to its end or its first flaw."""
     place = 0
     while place + 4 <= len(data):
         first, kind, words = unpack_from("!BBH", data, place)
@@ -155,7 +155,7 @@ def write_sender_report(report: SenderReport, *, packets: int, octets: int, cnam
 
 
 def write_receiver_report(own: int, reports: Sequence[Report]) -> bytes:
-    """How well streams arrive; 31 of them at most."""
+    """Write a receiver report on how streams arrive, at most 31 of them."""
     blocks = b"".join(
         pack("!IB", one.ssrc, one.fraction)
         + max(-0x800000, min(one.lost, 0x7FFFFF)).to_bytes(3, "big", signed=True)

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 import msgspec
 
-MAX_SDP: Final = 48 * 1024  # characters; the answer of somebody who watches 25 people has about 40,000
+MAX_SDP: Final = 48 * 1024  # characters; the answer of a participant who watches 25 people has about 40,000
 MAX_LINES: Final = 96  # media lines: 25 people with microphone, camera and screen, and some spare
 MID: Final = "urn:ietf:params:rtp-hdrext:sdes:mid"
 LEVEL: Final = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
@@ -69,10 +69,10 @@ class Description(msgspec.Struct, frozen=True):
 def read_description(
     text: str, kind: Literal["offer", "answer"], expected: tuple[str, ...], fingerprint: str | None
 ) -> Description | SdpFlaw:
-    """Read what a browser sent.
+    """Read a description from a browser, and return it or the reason to drop it.
 
     Args:
-        text: as it came.
+        text: the description, unchanged.
         kind: offers come with `setup` actpass, answers with a decision.
         expected: the kinds of the media lines, in order.
         fingerprint: of the join proof, "sha-256 AB:...", or None if it names none.
@@ -87,7 +87,7 @@ def read_description(
         return flaw
     (certificate,) = reader.fingerprints
     if fingerprint is not None and certificate != fingerprint:
-        # else whoever carries the offer could put their own certificate into it and listen in
+        # else an attacker who relays the offer could put their own certificate into it and listen in
         return SdpFlaw.OTHER_CERTIFICATE
     return Description(tuple(reader.lines), certificate, _written(reader.lines, certificate))
 
@@ -98,7 +98,7 @@ class _Reader:
         self.fingerprints: set[str] = set()
 
     def take(self, line: str) -> bool:
-        """Note what a line says; False if it is broken. What we do not know is passed over."""
+        """Read one line; False if it is broken. Unknown lines are ignored."""
         if line.startswith("m="):
             return self._begin(line)
         if not line.startswith("a="):

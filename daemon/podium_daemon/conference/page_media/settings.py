@@ -1,4 +1,4 @@
-"""What engines with media on the session's own page can do, and what an operator can set."""
+"""The capabilities and the settings of engines with media on the session's own page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CAPABILITIES: Final = Capabilities(
     record_per_participant=Support.NATIVE,
     live_admit=Support.NATIVE,
     screen_share=Support.NATIVE,
-    e2ee=Support.NATIVE,  # what browsers encrypt is passed on as it is; keys go over the room's socket
+    e2ee=Support.NATIVE,  # encrypted media is forwarded unchanged; keys go over the room's socket
 )
 
 
@@ -43,7 +43,7 @@ class PageMediaSettings(SeatSettings, frozen=True, kw_only=True):
 
 
 def page_media_settings(config: Config) -> PageMediaSettings | None:
-    """What the configured engine needs to know, or None if it is none of these.
+    """The settings of the configured engine, or None if it is another kind of engine.
 
     Raises:
         InvalidInput: the secret cannot be read, or is missing while there are TURN servers; says which.

@@ -1,7 +1,7 @@
-"""What the page and the media process say to each other on the room socket: JSON objects of the type `media`. No I/O.
+"""Messages between the page and the media process on the room socket: JSON objects of the type `media`. No I/O.
 
-From the page they are strict: a size cap, one object, no key twice, no field we do not know. The person they are about
-is the seat's, never one that the message names.
+Messages from the page are read strictly: a size cap, one object, no key twice, no unknown field. They are always about
+the person of the seat, never about one that the message names.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class WatchAnswer(_Signal, frozen=True, tag="watch", kw_only=True):
 
 
 class Sending(_Signal, frozen=True, tag="sending", kw_only=True):
-    """What the person has switched on. `turn` is that of the last `muted` the page has seen.
+    """The tracks that the person has switched on. `turn` is that of the last `muted` the page has seen.
 
     A page that unmutes before it has heard that it was muted does not undo the muting.
     """
@@ -70,7 +70,7 @@ class IceServer(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Begin(_Signal, frozen=True, tag="begin", kw_only=True, rename="camel"):
-    """Media is there: make both connections, and drop those of before."""
+    """Media is available: make both connections, and drop former ones."""
 
     ice_servers: tuple[IceServer, ...] = ()
 
@@ -82,14 +82,14 @@ class Accept(_Signal, frozen=True, tag="accept", kw_only=True):
 
 
 class Offer(_Signal, frozen=True, tag="offer", kw_only=True):
-    """Our offer for what the page receives; its number is to be given with the answer."""
+    """Our offer of the tracks that the page receives; the answer must have its number."""
 
     offer: int
     sdp: str
 
 
 class LineOf(msgspec.Struct, frozen=True):
-    """Whose track comes on which media line, and whether anything comes at present."""
+    """Whose track comes on a media line, and whether packets come at present."""
 
     mid: str
     kind: TrackKind
@@ -99,7 +99,7 @@ class LineOf(msgspec.Struct, frozen=True):
 
 
 class Lines(_Signal, frozen=True, tag="lines", kw_only=True):
-    """What comes on the media lines of the newest offer; those not named are silent."""
+    """The tracks on the media lines of the newest offer; lines that are not named are silent."""
 
     lines: tuple[LineOf, ...]
 
@@ -119,7 +119,7 @@ class ConnectionFailed(_Signal, frozen=True, tag="failed", kw_only=True):
 
 
 class Away(_Signal, frozen=True, tag="away", kw_only=True):
-    """Media is not there at the moment; `begin` follows when it is."""
+    """Media is not available at the moment; `begin` follows when it is."""
 
 
 ServerSignal = Begin | Accept | Offer | Lines | Muted | ConnectionFailed | Away
@@ -139,7 +139,7 @@ def encode_signal(signal: ServerSignal) -> str:
 
 
 def decode_signal(frame: str | bytes) -> PageSignal | SeatFrameFlaw | None:
-    """A media message from a page, what is wrong with it, or None if the frame is none."""
+    """Read a media message from a page: the message, its flaw, or None if the frame is no media message."""
     if len(frame) > MAX_SIGNAL_BYTES:
         return SeatFrameFlaw.TOO_LARGE
     try:

@@ -1,1 +1,1 @@
-"""BigBlueButton: rooms of a server that somebody else runs, entered by signed addresses."""
+"""BigBlueButton: rooms of a separate server, entered by signed addresses."""

@@ -17,7 +17,7 @@ _MAX_ELEMENTS: Final = 100_000
 
 
 class NotAnAnswer(Exception):
-    """What came is not what BigBlueButton sends; the text says why."""
+    """The bytes are not an answer of BigBlueButton; the text says why."""
 
 
 class Element(msgspec.Struct, frozen=True):
@@ -27,12 +27,12 @@ class Element(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """Its tag."""
+        """The element's tag."""
         return self._found.tag
 
     @property
     def text(self) -> str:
-        """The text before its first child, as it stands."""
+        """The text before the first child, unchanged."""
         return self._found.text or ""
 
     def value(self, name: str) -> str:
@@ -61,7 +61,7 @@ def read_answer(body: bytes) -> ServerAnswer:
     """Read an answer.
 
     Raises:
-        NotAnAnswer: it is none.
+        NotAnAnswer: `body` is not an answer.
     """
     root = _parse(body)
     code = root.value("returncode")

@@ -24,7 +24,7 @@ class EngineHttp:
         """`who` names the server in errors; `patience` is seconds for a whole answer."""
         self._who = who
         self._patience = patience
-        # a redirect would carry the signature to whoever the answer names
+        # a redirect would send the signature to the host that the answer names
         self._client = httpx.AsyncClient(timeout=patience, follow_redirects=False, trust_env=False, transport=transport)
 
     async def get(self, url: str) -> bytes:
@@ -68,7 +68,7 @@ _MEDIA: Final = ("isListeningOnly", "hasJoinedVoice", "hasVideo")
 
 
 class Attendees(msgspec.Struct, frozen=True):
-    """Who is in a meeting: ours by their user ids, those who send or hear media, how many came by another front end."""
+    """The people in a meeting: ours by their user ids, those with media, and how many came by another front end."""
 
     people: dict[str, Person]
     with_media: frozenset[str]
@@ -87,7 +87,7 @@ class BigBlueButtonApi:
         return (await self._call("")).root.value("version")[:32]
 
     async def create(self, meeting: str, title: str, *, record: bool) -> MeetingRun:
-        """Make the meeting, or find it made: the same call twice is one meeting."""
+        """Make the meeting, unless it is there already: two equal calls give one meeting."""
         answer = await self._call(
             "create",
             meetingID=meeting,
@@ -130,13 +130,13 @@ class BigBlueButtonApi:
         return Attendees(people, with_media, len(users) - len(people))
 
     async def end(self, meeting: str) -> None:
-        """End the meeting for everybody; one that is not there is ended."""
+        """End the meeting for all people; a missing one counts as ended."""
         answer = await self._call("end", meetingID=meeting)
         if not answer.ok and answer.key != "notFound":
             raise EngineUnavailable(f"BigBlueButton did not end the meeting: {_words(answer)}")
 
     async def hook(self, meeting: str) -> bool:
-        """Ask for webhooks about a meeting; False where the server has none to send."""
+        """Ask for webhooks about a meeting; False if the server does not send any."""
         try:
             answer = await self._call("hooks/create", callbackURL=self._settings.callback, meetingID=meeting)
         except EngineUnavailable:

@@ -1,6 +1,6 @@
-"""The BigBlueButton engine: somebody else's server, entered by addresses that are signed at the click.
+"""The BigBlueButton engine: a separate server, entered by addresses that are signed at the click.
 
-What the server says, by webhook and when asked, is the attendance (`evidence = engine`). It does not say why somebody
+The server's reports, by webhook and when asked, are the attendance (`evidence = engine`). It does not say why a person
 left, and notices a lost browser only after a while; mute, remove and record are buttons in its own page.
 """
 
@@ -58,7 +58,7 @@ class BigBlueButtonEngine(RemoteServerEngine):
             settings=settings,
             clock=clock,
             random_bytes=random_bytes,
-            keys_return=True,  # whoever reloads the meeting's page leaves and comes back under the same user id
+            keys_return=True,  # a person who reloads the meeting's page leaves and returns under the same user id
         )
         self._settings = settings
         self._api = BigBlueButtonApi(settings, transport)

@@ -1,4 +1,4 @@
-"""What the BigBlueButton engine can do, what it says about the rest, and what an operator sets."""
+"""The capabilities of the BigBlueButton engine, its advice on the rest, and the operator's settings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CAPABILITIES: Final = Capabilities(
     kick=Support.IN_ROOM,  # the API has no call for it
     record=Support.IN_ROOM,
     record_per_participant=Support.NONE,
-    live_admit=Support.NATIVE,  # nobody gets a signed address before the daemon admits them
+    live_admit=Support.NATIVE,  # people get a signed address only after the daemon admits them
     screen_share=Support.IN_ROOM,
     e2ee=Support.NONE,
 )
@@ -61,5 +61,5 @@ class BigBlueButtonSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def callback(self) -> str:
-        """Where the server sends its webhooks."""
+        """The address to which the server sends its webhooks."""
         return self.public_url + WEBHOOK

@@ -23,7 +23,7 @@ _USER: Final = re.compile(r"([0-9a-f]{64})#([A-Za-z0-9_-]{1,64})#(instructor|co-
 
 
 def call_url(base: str, call: str, parameters: Mapping[str, str], secret: SharedSecret) -> str:
-    """The signed address of an API call; `base` ends in `/bigbluebutton/`. Whoever has it can make the call."""
+    """The signed address of an API call; `base` ends in `/bigbluebutton/`. A caller that has it can make the call."""
     query = urlencode(parameters, quote_via=quote)
     checksum = hashlib.sha256(f"{call}{query}{secret.reveal()}".encode()).hexdigest()
     return f"{base}api/{call}?{query}{'&' if query else ''}checksum={checksum}"
@@ -49,7 +49,7 @@ def user_of(person: Person, nonce: bytes) -> str:
 
 
 def person_of(user: str) -> Person | None:
-    """Whom an entrance was for, or None if it is not one of ours: somebody who came by another front end."""
+    """The person of an entrance, or None if it is not one of ours: the person came by another front end."""
     found = _USER.fullmatch(user)
     if found is None:
         return None

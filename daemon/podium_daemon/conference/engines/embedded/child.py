@@ -1,4 +1,4 @@
-"""The media process: rooms, connections and packets, and nothing else. It has no key, no database and no network name.
+"""The media process: only rooms, connections and packets. It has no key, no database and no network name.
 
 Run as `python -P -m podium_daemon.conference.engines.embedded.child SETTINGS` with a socket as its stdin, on
 which it and the daemon speak `wire`. It lives until that socket is closed, which also happens when the daemon dies,
@@ -56,7 +56,7 @@ async def _serve(settings: ProcessSettings) -> None:
     reader, writer = await asyncio.open_unix_connection(sock=socket.socket(fileno=os.dup(_STDIN)))
 
     def tell(report: ProcessReport) -> None:
-        if writer.is_closing():  # the daemon has gone: nobody is told any more
+        if writer.is_closing():  # the daemon has gone: reports have no reader
             return
         if writer.transport.get_write_buffer_size() > _MAX_UNSENT:
             os._exit(_EXIT_FAILED)
@@ -84,7 +84,7 @@ async def _serve(settings: ProcessSettings) -> None:
             continue
         try:
             await server.handle(command)
-        except Exception:  # noqa: BLE001  (a boundary: what goes wrong with one person does not end everybody's media)
+        except Exception:  # noqa: BLE001  (a boundary: a failure with one person must not end the others' media)
             traceback.print_exc()
     reports.cancel()
     await server.close()

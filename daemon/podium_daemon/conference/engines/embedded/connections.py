@@ -39,11 +39,11 @@ _KILOBITS: Final = {TrackKind.AUDIO: 64, TrackKind.VIDEO: 1200, TrackKind.SCREEN
 _MEDIA_HEAD: Final = re.compile(r"(?m)^m=(?:audio|video) [^\n]*\nc=[^\n]*\n")
 
 Over = Callable[[str], None]
-"""Told once, with the reason, when a connection did not come about or broke."""
+"""Called once, with the reason, when a connection could not be made or broke."""
 
 
 def use_addresses(addresses: Sequence[str]) -> None:
-    """Be reached at these addresses of this machine; none: at all but loopback, or at loopback if there is no other."""
+    """Set the addresses of this machine to be reached at; none: all but loopback, or loopback if there is no other."""
     original = ice.get_host_addresses
 
     def chosen(use_ipv4: bool, use_ipv6: bool) -> list[str]:
@@ -54,7 +54,7 @@ def use_addresses(addresses: Sequence[str]) -> None:
 
 
 class _Connection:
-    """What both have in common: their beginning, what comes in, what goes out, their end."""
+    """The common part of both connections: start, incoming and outgoing packets, end."""
 
     def __init__(self, stun: Sequence[str], *, up: Callable[[], None], over: Over) -> None:
         # an empty list is no list: aiortc's default would ask a foreign STUN server
@@ -67,14 +67,14 @@ class _Connection:
         self.pc.on("connectionstatechange", self._look)
 
     async def close(self) -> None:
-        """End it without a word."""
+        """Close the connection."""
         self._over = None
         if self._deadline is not None:
             self._deadline.cancel()
         await self.pc.close()
 
     def _take_over(self, transceiver: RTCRtpTransceiver) -> None:
-        """Keep aiortc from starting decoders, encoders and reports of its own, and hear what comes out of SRTP."""
+        """Keep aiortc from starting its own decoders, encoders and reports, and take the packets from SRTP."""
         for end, name in ((transceiver.receiver, "receive"), (transceiver.sender, "send")):
             end.__dict__[name] = _nothing
         self._transport = transceiver.sender.transport
@@ -118,7 +118,7 @@ class _Connection:
 
 
 class PublisherConnection(_Connection):
-    """Where somebody's microphone, camera and screen come in."""
+    """The connection on which a person's microphone, camera and screen arrive."""
 
     def __init__(
         self,
@@ -200,7 +200,7 @@ class Slot:
 
 
 class WatcherConnection(_Connection):
-    """Where somebody receives everybody else: one connection with many media lines, offered by us."""
+    """The connection on which a person receives all others: many media lines, offered by us."""
 
     def __init__(self, stun: Sequence[str], *, up: Callable[[], None], over: Over) -> None:
         super().__init__(stun, up=up, over=over)

@@ -1,8 +1,8 @@
-"""What comes in on the sockets of media, looked at before aioice and aiortc do: anybody can send anything to a port.
+"""Checks datagrams on the media sockets before aioice and aiortc see them: an attacker can send anything to a port.
 
 aiortc ends a connection at a datagram that it cannot read (it looks for the first byte of an empty one), and uvloop
 closes a socket whose datagram raised (a STUN attribute of the wrong length does in aioice). aioice passes on what is
-not STUN, whoever sent it. Here all of that is a drop that is counted.
+not STUN, from any sender. Here all of these are dropped and counted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _STUN_COOKIE: Final = bytes.fromhex("2112a442")
 _STUN_HEADER: Final = 20  # bytes; RFC 8489, 5
 _DTLS_RECORD: Final = 13  # bytes; RFC 6347, 4.1; records of DTLS 1.3 with the short header carry 16 bytes of ciphertext
 _RTP_HEADER: Final = 12  # bytes; RFC 3550, 5.1; SRTCP has 8 of its own and 4 of an index
-_MAX_UNREAD: Final = 1024  # datagrams of one connection that wait for DTLS: nobody reads them before ICE is through
+_MAX_UNREAD: Final = 1024  # datagrams of one connection that wait for DTLS: they are not read before ICE has ended
 
 
 class Sort(StrEnum):
@@ -44,7 +44,7 @@ class Drop(StrEnum):
 
 
 def sort(data: bytes) -> Sort | Drop:
-    """Tell what a datagram is, or why it is nothing."""
+    """Classify a datagram, or return why it is dropped."""
     first = data[0] if data else -1
     if 0 <= first <= 3:
         is_stun = len(data) >= _STUN_HEADER and data[4:8] == _STUN_COOKIE
@@ -62,7 +62,7 @@ _recv_next = RTCDtlsTransport._recv_next
 
 
 def guard(counts: Counter[str]) -> None:
-    """Look at every datagram of this process's connections from now on; drops are added to `counts`.
+    """Check every datagram of this process's connections from now on; drops are added to `counts`.
 
     Sockets of connections that are there already are looked at too.
     """
@@ -118,7 +118,7 @@ def _pass_on(protocol: ice.StunProtocol, data: bytes, addr: tuple[object, ...]) 
 
 
 def _is_known(protocol: ice.StunProtocol, addr: Address) -> bool:
-    """Whether somebody who knows the password has sent a check from there (RFC 8445, 7.3.1.3), now or before."""
+    """Whether a check with the right password came from this address (RFC 8445, 7.3.1.3), now or before."""
     known: set[Address] = protocol.__dict__.setdefault("known_addresses", set())
     if addr in known:
         return True

@@ -1,4 +1,4 @@
-"""Forwarding without decoding: a track that somebody publishes, and the media lines on which others receive it.
+"""Forwarding without decoding: a track that a person publishes, and the media lines on which others receive it.
 
 Packets are rewritten to the line's own SSRC, payload type and sequence numbers, so that a line can be given from one
 publisher to another and through mutes without a negotiation. Times are monotonic seconds, given by the caller.
@@ -31,7 +31,7 @@ _ASK_PAUSE: Final = 0.05  # seconds until the same packet is asked for again
 _AGAIN_A_SECOND: Final = 512.0  # packets a receiver may ask for again: more of them is no loss but an attack
 _OVERHEAD: Final = 40  # bytes of a packet around its body: many small ones are a burden too
 _REPORT_PAUSE: Final = 0.2  # seconds between two reports that are passed on; browsers send one or two a second
-# bytes a second that one track may bring, so that one publisher cannot fill everybody's line
+# bytes a second that one track may bring, so that one publisher cannot fill all receivers' lines
 _ALLOWANCE: Final = {TrackKind.AUDIO: 40_000.0, TrackKind.VIDEO: 500_000.0, TrackKind.SCREEN: 1_000_000.0}
 
 Send = Callable[[bytes], None]
@@ -58,7 +58,7 @@ class RateLimit:
 
 
 class Arrivals:
-    """What a receiver report tells about a stream (RFC 3550, appendix A.3 and A.8)."""
+    """The statistics of a stream for receiver reports (RFC 3550, appendix A.3 and A.8)."""
 
     def __init__(self, clock_rate: int) -> None:
         self._clock_rate = clock_rate
@@ -71,7 +71,7 @@ class Arrivals:
         self._reported: tuple[int, float] | None = None
 
     def add(self, packet: Packet, now: float) -> None:
-        """A packet came."""
+        """Note a packet; `now` is monotonic seconds."""
         self._received += 1
         if self._first is None:
             self._first = self._highest = packet.sequence
@@ -83,11 +83,11 @@ class Arrivals:
         self._transit = transit
 
     def heard(self, report: SenderReport, now: float) -> None:
-        """A sender report came."""
+        """Note a sender report; `now` is monotonic seconds."""
         self._reported = (report.ntp >> 16 & 0xFFFFFFFF, now)
 
     def report(self, ssrc: int, now: float) -> Report | None:
-        """What to tell since the last call; None if nothing ever came."""
+        """The report on packets since the last call; None if no packet ever came."""
         if self._first is None:
             return None
         expected = self._highest - self._first + 1
@@ -101,10 +101,10 @@ class Arrivals:
 
 
 class Track:
-    """What one person publishes of one kind: microphone, camera or screen."""
+    """One person's track of one kind: microphone, camera or screen."""
 
     def __init__(self, kind: TrackKind, *, ask: Send) -> None:
-        """`ask` reaches the publisher, for what is missing."""
+        """`ask` sends feedback to the publisher, to ask for missing packets."""
         self.kind = kind
         self.lines: list[Downlink] = []
         self.ssrc: int | None = None
@@ -121,7 +121,7 @@ class Track:
         self._heard_at = float("-inf")
 
     def take(self, packet: Packet, now: float, *, silent: bool) -> bool:
-        """A packet came from the publisher; `silent`: it is muted here. Whether it was passed on."""
+        """Take a packet from the publisher; `silent`: the track is muted here. Whether it was forwarded."""
         if packet.ssrc != self.ssrc:
             self._begin(packet.ssrc)
         self._arrivals.add(packet, now)
@@ -165,14 +165,14 @@ class Track:
         if packet is not None and packet.sequence == sequence:
             return packet
         is_recent = self._highest is not None and (self._highest - sequence) & 0xFFFF < RING
-        # everybody misses what never came here: it is asked for once, not once for each of them
+        # all receivers miss a packet that never came here: it is asked for once, not once for each of them
         if is_recent and self.ssrc is not None and now - self._asked_at[place] > _ASK_PAUSE:
             self._asked_at[place] = now
             self._ask(write_nack(self._own, self.ssrc, [sequence]))
         return None
 
     def report(self, now: float) -> Report | None:
-        """What to tell the publisher about how this arrives."""
+        """The receiver report for the publisher, or None."""
         return None if self.ssrc is None else self._arrivals.report(self.ssrc, now)
 
     def _begin(self, ssrc: int) -> None:
@@ -197,7 +197,7 @@ class Track:
 
 
 class Downlink:
-    """One media line on which somebody receives."""
+    """One media line on which a person receives."""
 
     def __init__(self, kind: TrackKind, ssrc: int, *, send: Send, cname: bytes) -> None:
         self.kind = kind
@@ -218,7 +218,7 @@ class Downlink:
         self._again = RateLimit(_AGAIN_A_SECOND, 2 * _AGAIN_A_SECOND)
 
     def follow(self, track: Track | None, now: float) -> None:
-        """Carry another track, or none."""
+        """Forward another track, or none."""
         if self.track is not None:
             self.track.lines.remove(self)
         self.track = track
@@ -228,11 +228,11 @@ class Downlink:
             track.want_key_frame(now)
 
     def pause(self) -> None:
-        """Nothing comes for a while: what comes next continues our numbers, on the clock of before."""
+        """Pause: later packets continue our sequence numbers and the same clock."""
         self._shift = None
 
     def restart(self) -> None:
-        """Something else comes next, with a clock of its own."""
+        """Prepare for another stream with a clock of its own."""
         self._shift = self._time_shift = None
 
     def forward(self, packet: Packet) -> None:
@@ -253,7 +253,7 @@ class Downlink:
         self._put(packet, sequence, timestamp)
 
     def asked_again(self, nack: Nack, now: float) -> int:
-        """The receiver misses packets; returns how many were sent again."""
+        """Send packets again that the receiver misses; return their number."""
         sent = 0
         if self.track is None or self._shift is None or self._time_shift is None or self.payload_type is None:
             return sent
@@ -269,7 +269,7 @@ class Downlink:
         return sent
 
     def pass_report(self, report: SenderReport) -> None:
-        """The publisher's clock, in our timestamps."""
+        """Forward the publisher's sender report, in our timestamps."""
         if self._time_shift is None:
             return
         timestamp = (report.timestamp + self._time_shift) & 0xFFFFFFFF

@@ -1,4 +1,4 @@
-"""The daemon's side of the media process: starts it, speaks with it, notices that it hangs or dies, starts it again."""
+"""The daemon's side of the media process: starts it, talks to it, and restarts it when it hangs or dies."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class MediaFailed(PodiumError):
 
 
 class MediaProcess:
-    """A `MediaHost`. Keeps one running; `observer` is told everything that `media_host` says it is told."""
+    """A `MediaHost` that keeps one media process running; `observer` gets its reports."""
 
     def __init__(self, settings: ProcessSettings, observer: MediaObserver, *, clock: Clock | None = None) -> None:
         self._settings = settings
@@ -60,11 +60,11 @@ class MediaProcess:
 
     @property
     def is_up(self) -> bool:
-        """Whether it takes commands now."""
+        """Whether the process takes commands now."""
         return self._writer is not None
 
     def send(self, command: ProcessCommand) -> None:
-        """Say something to it, if it is there."""
+        """Send a command to the process, if it runs."""
         if self._writer is None:
             return
         if self._writer.transport.get_write_buffer_size() > _MAX_UNSENT:
@@ -139,7 +139,7 @@ class MediaProcess:
 async def _spawn(
     settings: ProcessSettings,
 ) -> tuple[asyncio.subprocess.Process, asyncio.StreamReader, asyncio.StreamWriter]:
-    # a pair has no name in the file system: nobody else can connect to it
+    # a socket pair has no name in the file system: no other process can connect to it
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     with theirs:
         process = await asyncio.create_subprocess_exec(

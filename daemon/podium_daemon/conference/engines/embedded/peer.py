@@ -37,7 +37,7 @@ _STALE: Final = "stale_answer"
 
 
 class Peer:
-    """Made when a seat is taken, gone when it is over. `say` reaches the page, `tell` the daemon."""
+    """A seated device, until its seat ends. `say` sends to the page, `tell` to the daemon."""
 
     def __init__(
         self,
@@ -158,7 +158,7 @@ class Peer:
         self._say(Offer(offer=self._offers, sdp=await self._watcher.offer()))
 
     def _switched(self, change: Callable[[], None]) -> None:
-        """Make a change, and ask for a picture to begin with where something is passed on again."""
+        """Make a change, and ask for a key frame of each track that is forwarded again."""
         was_on = {kind for kind in self.tracks if self._switches.is_on(kind)}
         change()
         for kind, track in self.tracks.items():
@@ -168,18 +168,18 @@ class Peer:
     # -- what the daemon says
 
     def silence(self, kind: TrackKind) -> None:
-        """Pass nothing of a kind on until they switch it on again."""
+        """Stop forwarding a kind until the person switches it on again."""
         self._switches.silence(kind)
 
     async def close(self) -> None:
-        """Their seat is over."""
+        """Close the connections of an ended seat."""
         await self._close_publisher()
         await self._close_watcher()
 
     # -- what others publish
 
     def watch(self, others: Mapping[str, Peer]) -> None:
-        """Receive these, as far as there are slots; called when anything changed."""
+        """Receive these people, as far as there are slots; called after each change."""
         self._others = dict(list(others.items())[:MAX_SLOTS])
         if self._watcher is None:
             return
@@ -203,7 +203,7 @@ class Peer:
                 self._behind = True
 
     def report(self, now: float) -> None:
-        """Tell the page how what it publishes arrives."""
+        """Send the page receiver reports on its tracks."""
         if self._publisher is not None:
             self._publisher.report(now)
 

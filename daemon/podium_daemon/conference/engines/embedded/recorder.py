@@ -37,7 +37,7 @@ class PacketFile:
         self._waiting = bytearray(msgspec.json.encode(head) + b"\n")
 
     def add(self, packet: Packet, now: float) -> None:
-        """A packet; on disk after the next flush."""
+        """Add a packet; it is on disk after the next flush."""
         raw = write_packet(
             packet,
             payload_type=packet.payload_type,
@@ -48,7 +48,7 @@ class PacketFile:
         self._waiting += RECORD.pack(now - self._began, len(raw)) + raw
 
     def take(self) -> bytes:
-        """What is not on disk yet."""
+        """Take the bytes that are not on disk yet."""
         waiting, self._waiting = bytes(self._waiting), bytearray()
         return waiting
 
@@ -59,7 +59,7 @@ class PacketFile:
             OSError: the disk is full, or gone.
         """
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        # buffered, since a single write may take a part of it and say so to nobody
+        # buffered, since a single unbuffered write may silently take only a part
         with open(descriptor, "ab") as file:  # noqa: PTH123  (a descriptor, not a path)
             file.write(data)
 

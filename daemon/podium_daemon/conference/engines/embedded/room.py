@@ -37,7 +37,7 @@ _MAX_UNHEARD: Final = 32  # messages of one page that wait while its last one is
 
 
 class ForwardedRoom:
-    """One room. Everybody receives everybody else who publishes."""
+    """One room. Each person receives all others who publish."""
 
     def __init__(self, room: RoomId, tell: Callable[[Report], None]) -> None:
         self.peers: dict[ConnectionId, Peer] = {}
@@ -48,7 +48,7 @@ class ForwardedRoom:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def changed(self) -> None:
-        """Somebody came, went, began or stopped: look again, soon and once for all."""
+        """Note that a person came, left, began or stopped; all changes within a moment are handled together."""
         if self._settling is None:
             self._settling = asyncio.get_running_loop().call_later(_SETTLE, self._settle)
 
@@ -64,7 +64,7 @@ class ForwardedRoom:
             await peer.catch_up()
 
     def report(self, now: float) -> None:
-        """Tell every publisher how its packets arrive."""
+        """Send every publisher receiver reports."""
         for peer in self.peers.values():
             peer.report(now)
 
@@ -76,7 +76,7 @@ class ForwardedRoom:
         return self._recorder is not None
 
     def record(self, folder: Path, only: frozenset[Pubkey]) -> None:
-        """Begin, or change whom."""
+        """Begin to record, or change who is recorded."""
         if self._recorder is None:
             self._recorder = PacketRecorder(self._room, folder, only)
             self._tell(Recorded(self._room, RecordingState.STARTED))
@@ -86,13 +86,13 @@ class ForwardedRoom:
         self._recorder.keep_only(only, gone)
 
     async def stop_recording(self) -> None:
-        """End it; what was recorded is on disk when this returns."""
+        """End the recording; all of it is on disk when this returns."""
         recorder, self._recorder = self._recorder, None
         if recorder is not None:
             await self._flush(recorder, RecordingState.STOPPED)
 
     def keep(self, peer: Peer, kind: TrackKind, packet: Packet, now: float) -> None:
-        """A packet was passed on."""
+        """Record a forwarded packet, if its person is recorded."""
         if self._recorder is not None and self._recorder.add(peer.connection, peer.pubkey, kind, packet, now):
             peer.tracks[kind].want_key_frame(now)
 
@@ -121,7 +121,7 @@ class ForwardedRoom:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """The last one has gone."""
+        """Close the room after the last person has left."""
         if self._settling is not None:
             self._settling.cancel()
         await self.stop_recording()
@@ -130,7 +130,7 @@ class ForwardedRoom:
 
 
 class MediaServer:
-    """All rooms: takes the daemon's commands, tells it what happens."""
+    """All rooms: takes the daemon's commands, and reports to it."""
 
     def __init__(
         self, stun: tuple[str, ...], tell: Callable[[Report], None], drops: Counter[str] | None = None
@@ -155,7 +155,7 @@ class MediaServer:
             self._tell_drops()
 
     async def handle(self, command: Command) -> None:
-        """One command; those about somebody who is not here came too late and are nothing."""
+        """Handle one command; one about a person who is no longer here came too late and is ignored."""
         match command:
             case AddSeat():
                 self._enter(command)
@@ -172,7 +172,7 @@ class MediaServer:
                 await self._clear(room)
 
     async def close(self) -> None:
-        """Everybody goes."""
+        """Close all rooms."""
         for connection in list(self._seats):
             await self._exit(connection)
 

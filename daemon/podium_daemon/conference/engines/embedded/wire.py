@@ -1,7 +1,7 @@
-"""What the daemon and its media process say to each other: msgpack behind a length, on a socket pair. Strict both ways.
+"""Messages between the daemon and its media process: msgpack after a length, on a socket pair. Strict both ways.
 
-The media process reads strangers' packets. Were one of them to take it over, it could say what is below, and the
-reports of `media_host`, and no more.
+The media process reads strangers' packets. An attacker who took it over could send only the messages below and the
+reports of `media_host`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ T = TypeVar("T")
 
 
 class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the process is started with.
+    """The settings with which the process is started.
 
     Args:
         addresses: of this machine, to be reached at; none: all but loopback, or loopback if there is no other.
-        stun: servers (`stun:host:port`) that are asked for our address as others see it; none: nobody is.
+        stun: servers (`stun:host:port`) that are asked for our public address; none: no server is asked.
     """
 
     addresses: tuple[str, ...] = ()
@@ -33,25 +33,25 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class Ping(msgspec.Struct, frozen=True, tag="ping"):
-    """Are you alive?"""
+    """A request for a `Pong`."""
 
     number: int
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
-    """It runs, on this aiortc."""
+    """The process runs, with this version of aiortc."""
 
     aiortc: str
 
 
 class CannotRun(msgspec.Struct, frozen=True, tag="cannotRun"):
-    """It ends at once, and why."""
+    """The process cannot run and ends at once, with the reason."""
 
     why: str
 
 
 class Pong(msgspec.Struct, frozen=True, tag="pong"):
-    """Alive."""
+    """The answer to a `Ping`."""
 
     number: int
 
@@ -65,7 +65,7 @@ _encoder: Final = msgspec.msgpack.Encoder()
 
 
 class BrokenWire(RemoteProtocolError):
-    """The other end said something that is no message of ours."""
+    """The other side sent bytes that are not a valid message."""
 
 
 def write_message(message: ProcessCommand | ProcessReport) -> bytes:

@@ -1,4 +1,4 @@
-"""Janus as a media host: takes commands about seats and rooms, and reports what becomes of them."""
+"""Janus as a media host: takes commands about seats and rooms, and reports their state."""
 
 from __future__ import annotations
 
@@ -66,15 +66,15 @@ class JanusMedia:
         self._seats: dict[ConnectionId, RoomId] = {}
         self.restarts = 0
         self.adopted = 0
-        """How many rooms of a former daemon were taken over."""
+        """The number of rooms that were adopted from a former daemon."""
 
     @property
     def is_up(self) -> bool:
-        """Whether it takes commands now."""
+        """Whether Janus takes commands now."""
         return self._link is not None
 
     def send(self, command: Command) -> None:
-        """Say something to it, if it is there."""
+        """Send a command to Janus, if it runs."""
         if self._link is not None:
             self._commands.put_nowait(command)
 
@@ -125,7 +125,7 @@ class JanusMedia:
             await self._let_go(listening, working, link)
             if not stop.is_set():
                 if not listening.done() or self.process.pid is not None:
-                    await self.process.end(gently=False)  # it hangs: whoever cannot be asked is no use
+                    await self.process.end(gently=False)  # it hangs and does not answer
                 self._observer.media_down("Janus is gone")
         return "Janus is gone"
 
@@ -153,7 +153,7 @@ class JanusMedia:
                 _log.warning("Janus refused a command", action="janus.refused", code=refused.code)
             except JanusGone:
                 raise
-            except Exception:  # noqa: BLE001  (a boundary: one odd command must not end everybody's media)
+            except Exception:  # noqa: BLE001  (a boundary: one odd command must not end all people's media)
                 _log.exception("a command to Janus failed", action="janus.failed")
 
     async def _obey(self, link: JanusLink, command: Command) -> None:

@@ -1,4 +1,4 @@
-"""One person's device at Janus: a handle on which they publish, another on which they receive everybody else."""
+"""One person's device at Janus: a handle on which they publish, and one on which they receive all others."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _MEDIA: Final = {TrackKind.AUDIO: "audio", TrackKind.VIDEO: "video", TrackKind.S
 
 
 class JanusPeer:
-    """Made when a seat is taken, gone when it is over. Its work is done in order, by `run`."""
+    """A seated device, until its seat ends. `run` does its work in order."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class JanusPeer:
         self.switches.begin()
 
     async def run(self) -> None:
-        """Do what is asked, one thing after the other, until cancelled."""
+        """Do the queued jobs one after the other, until cancelled."""
         while True:
             job = await self._jobs.get()
             try:
@@ -87,12 +87,12 @@ class JanusPeer:
             except JanusRefused as refused:
                 _log.info("Janus refused something", action="janus.refused", code=refused.code)
             except JanusGone:
-                return  # it is told to everybody at once
+                return  # the end of Janus is handled for all peers at once
             except Exception:  # noqa: BLE001  (a boundary: one person's odd message must not end what follows it)
                 _log.exception("a media message failed", action="janus.failed")
 
     async def close(self) -> None:
-        """Their seat is over; `run` is cancelled by now."""
+        """Release the handles of an ended seat; `run` must have been cancelled."""
         await self._close_watcher()
         await self._close_publisher()
 
@@ -114,7 +114,7 @@ class JanusPeer:
         return True
 
     def watch(self, others: Mapping[str, JanusPeer]) -> None:
-        """Receive these; called when anything changed."""
+        """Receive these people; called after each change."""
         self._others = {other.feed: other for other in list(others.values())[:MAX_WATCHED]}
         self._jobs.put_nowait(self._keep_up)
 
@@ -141,7 +141,7 @@ class JanusPeer:
 
     @property
     def feed(self) -> str:
-        """Who they are at Janus: another one with each connection, so that others notice that it is new."""
+        """The person's id at Janus: a new one for each connection, so that others notice the new one."""
         return f"{self.connection}-{self._publications}"
 
     # -- publishing
@@ -161,7 +161,7 @@ class JanusPeer:
             await self._ended("publish", "Janus gave no answer")
             return
         self._mids = {line.mid: kind for kind, line in zip(PUBLISHED, offer.lines, strict=True)}
-        # whoever was muted stays so on a new connection
+        # a person who was muted stays muted on a new connection
         for kind in PUBLISHED:
             if not self.switches.is_on(kind):
                 await self._moderate(kind)
@@ -232,7 +232,7 @@ class JanusPeer:
         await self._negotiate({**body, "autoupdate": False, "use_msid": True, "streams": _named(wanted)})
 
     async def _reuse(self, wanted: set[tuple[str, str]]) -> set[tuple[str, str]]:
-        """Let lines whose publisher is gone carry somebody else; what no line is left for."""
+        """Reuse lines whose publisher is gone for other people; return the tracks without a line."""
         missing = wanted - {(stream.feed_id, stream.feed_mid) for stream in self._streams}
         switched: dict[str, tuple[str, str]] = {}
         for stream in self._streams:

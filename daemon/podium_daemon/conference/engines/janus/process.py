@@ -1,7 +1,7 @@
 """A Janus of our own: its configuration, its start, and its adoption when it outlived the daemon.
 
 It runs as the daemon's user, reads nothing of /etc/janus, loads the VideoRoom only, and listens on unix sockets in a
-folder that nobody else can enter. It is left running when the daemon dies: the next one finds it by its sockets.
+folder that no other user can enter. It goes on running when the daemon dies: the next one finds it by its sockets.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _OTHER_TRANSPORTS: Final = ",".join(f"libjanus_{name}.so" for name in ("http", "
 
 
 class Secrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What whoever speaks to this Janus has to know; made anew at each start."""
+    """The secrets that a client of this Janus needs; new ones at each start."""
 
     api: str
     admin: str
@@ -74,7 +74,7 @@ class JanusProcess:
         """The process that holds the pid file, if it is ours."""
         with contextlib.suppress(OSError, ValueError):
             pid = int((self._folder / "pid").read_text("ascii"))
-            # a pid is given to somebody else after a while: only a Janus on this folder is ours to end
+            # a pid may belong to another process later: only a Janus on this folder is ours to end
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
             if os.fsencode(self._folder / "conf") in words:
                 return pid
@@ -112,7 +112,7 @@ class JanusProcess:
     # -- inside
 
     async def _is_gone(self, pid: int) -> bool:
-        # one that was adopted is no child of ours: nobody tells when it ends
+        # an adopted Janus is not our child process: the system does not report its end
         for _ in range(round(_STOP_WITHIN / _LOOK_EVERY)):
             if self.pid != pid or (self._process is not None and self._process.returncode is not None):
                 return True

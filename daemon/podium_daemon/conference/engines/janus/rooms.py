@@ -10,7 +10,7 @@ from podium_daemon.conference.engines.janus.wire import JanusLink, JanusRefused,
 from podium_daemon.conference.events import RoomId
 
 _EXISTS: Final = 427
-_NO_SUCH: Final = (426, 428, 429)  # no such room, no such feed, nobody of that id
+_NO_SUCH: Final = (426, 428, 429)  # no such room, no such feed, no participant of that id
 _PUBLISHERS: Final = 1000  # seats are the daemon's policy
 
 
@@ -34,13 +34,13 @@ class JanusRoom:
                 permanent=False,
                 is_private=True,
                 publishers=_PUBLISHERS,
-                lock_record=True,  # else whoever holds a publisher's handle could record
+                lock_record=True,  # else a publisher could start a recording
                 audiocodec="opus",
                 videocodec="vp8",
                 bitrate=0,
                 fir_freq=10,
                 notify_joining=False,
-                allowed=[secrets.token_hex(16)],  # an empty list would let everybody in
+                allowed=[secrets.token_hex(16)],  # an empty list would let any client in
             )
         except JanusRefused as refused:
             if refused.code != _EXISTS:
@@ -50,7 +50,7 @@ class JanusRoom:
         return False
 
     async def destroy(self) -> None:
-        """Send everybody out and forget the room; one that is not there is forgotten."""
+        """Remove all people and delete the room; a missing one counts as deleted."""
         await self._unless_gone("destroy", permanent=False)
 
     async def admit(self, token: str) -> None:
@@ -58,11 +58,11 @@ class JanusRoom:
         await self._ask("allowed", action="add", allowed=[token])
 
     async def spend(self, token: str) -> None:
-        """Let nobody in with it any more."""
+        """Revoke a token."""
         await self._ask("allowed", action="remove", allowed=[token])
 
     async def moderate(self, who: str, mid: str, *, mute: bool) -> None:
-        """Pass nothing of a media line on, or everything again; they cannot change it themselves."""
+        """Stop or resume forwarding a media line; the participant cannot change that."""
         await self._unless_gone("moderate", id=who, mid=mid, mute=mute)
 
     async def _forget_tokens(self) -> None:

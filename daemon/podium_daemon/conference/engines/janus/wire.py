@@ -1,4 +1,4 @@
-"""Janus's API on its WebSocket over a unix socket: requests with answers, and what it tells unasked.
+"""Janus's API on its WebSocket over a unix socket: requests with answers, and unsolicited messages.
 
 The shapes are those of Janus's documentation ("The Janus API", "VideoRoom plugin"). Some hold room tokens: nothing of a
 message is ever logged.
@@ -30,7 +30,7 @@ class JanusGone(RemoteProtocolError):
 
 
 class JanusRefused(RemoteProtocolError):
-    """Janus said no; `code` is its own."""
+    """Janus refused; `code` is Janus's own."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(f"Janus refused ({code}): {reason[:200]}")
@@ -45,7 +45,7 @@ class Jsep(msgspec.Struct, frozen=True):
 
 
 class Stream(msgspec.Struct, frozen=True):
-    """A media line of a subscription: whose it carries, and which of theirs."""
+    """A media line of a subscription: the publisher and the track that it carries."""
 
     mid: str = ""
     type: str = ""
@@ -54,7 +54,7 @@ class Stream(msgspec.Struct, frozen=True):
 
 
 class RoomReply(msgspec.Struct, frozen=True):
-    """What the plugin says, as far as we read it."""
+    """The part of the plugin's reply that we use."""
 
     videoroom: str = ""
     error_code: int = 0
@@ -94,7 +94,7 @@ class JanusMessage(msgspec.Struct, frozen=True):
 
     @property
     def reply(self) -> RoomReply:
-        """What the plugin says."""
+        """The plugin's reply."""
         return self.plugindata.data
 
 
@@ -120,7 +120,7 @@ class JanusLink:
         """Connect to the socket at `path`.
 
         Raises:
-            JanusGone: there is nobody.
+            JanusGone: no Janus answers.
         """
         try:
             connection = await unix_connect(
@@ -138,7 +138,7 @@ class JanusLink:
         return cls(connection, secret)
 
     async def listen(self) -> None:
-        """Read until the connection is over; then whoever waits is told."""
+        """Read until the connection ends; then all open requests fail."""
         try:
             async for frame in self._connection:
                 self._take(frame)
@@ -178,13 +178,13 @@ class JanusLink:
         return answer
 
     async def attach(self, listener: Listener) -> int:
-        """A handle of the plugin; `listener` is told what nobody asked for."""
+        """Attach a handle of the plugin; `listener` gets messages that answer no request."""
         handle = (await self.request("attach", plugin=_PLUGIN)).data.id
         self._listeners[handle] = listener
         return handle
 
     async def detach(self, handle: int) -> None:
-        """Give a handle back; its connection ends. One that is gone is given back."""
+        """Detach a handle, which ends its connection; a missing one counts as detached."""
         self._listeners.pop(handle, None)
         with contextlib.suppress(JanusRefused, JanusGone):
             await self.request("detach", handle)

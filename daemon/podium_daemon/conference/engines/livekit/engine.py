@@ -1,7 +1,7 @@
 """The LiveKit engine: rooms of a LiveKit server, entered through a LiveKit Meet page with a token made at the click.
 
-What the server says, by webhook and when asked, is the attendance (`evidence = engine`). It was written against the
-library's own messages and a played server; no LiveKit server was run (docs/engines.md).
+The server's reports, by webhook and when asked, are the attendance (`evidence = engine`). The engine was written
+against the library's own messages and a simulated server; no LiveKit server was run (docs/engines.md).
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ class LiveKitEngine(RemoteServerEngine):
         await self._server.aclose()
 
     async def look(self, room: RoomId) -> None:
-        """See `RemoteServerEngine`. Whoever should not be there is sent out."""
+        """See `RemoteServerEngine`. People who should not be there are removed."""
         mark = self.roster.mark()
         listed = await self._server.participants(room_name(room))
         there = [each for each in listed or [] if each.state in _HERE]

@@ -59,7 +59,7 @@ class EgressRecorder:
                 await self.published(room, participant, track)
 
     async def published(self, room: RoomId, participant: api.ParticipantInfo, track: api.TrackInfo) -> None:
-        """Somebody sends a track: it is recorded if the room is, they agreed, and it is not yet."""
+        """Note a new track: it is recorded if the room is, the person agreed, and it is not recorded yet."""
         running, kind = self._rooms.get(room), kind_of(track)
         pubkey = pubkey_or_none(participant.identity.partition("#")[0])
         if running is None or running.stopping or kind is None or pubkey not in running.only:

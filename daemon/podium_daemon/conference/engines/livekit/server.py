@@ -33,7 +33,7 @@ class LiveKitServer:
     # -- rooms
 
     async def make_room(self, name: str) -> str:
-        """Make a room, or find it made; returns the id of this run of it, which an earlier one does not have."""
+        """Make a room, unless it is there already; return the id of this run, which no earlier run had."""
         request = api.CreateRoomRequest(name=name, empty_timeout=_EMPTY_SECONDS, departure_timeout=_EMPTY_SECONDS)
         room = await self._said(self._calls.room.create_room(request))
         if not room.sid:
@@ -41,11 +41,11 @@ class LiveKitServer:
         return room.sid
 
     async def end_room(self, name: str) -> None:
-        """Delete a room and send everybody out; one that is not there is ended."""
+        """Delete a room and remove all people; a missing one counts as ended."""
         await self._unless_gone(self._calls.room.delete_room(api.DeleteRoomRequest(room=name)))
 
     async def reach(self) -> None:
-        """Ask for no rooms: says whether the server is there and knows our key."""
+        """Ask for an empty list of rooms, to see whether the server answers and knows our key."""
         await self._said(self._calls.room.list_rooms(api.ListRoomsRequest(names=["podium"])))
 
     # -- people
@@ -80,7 +80,7 @@ class LiveKitServer:
         return None if answer is None else list(answer.participants)
 
     async def remove(self, name: str, identity: str) -> None:
-        """Send somebody out; whoever is not there is out."""
+        """Remove a person; a missing one counts as removed."""
         request = api.RoomParticipantIdentity(room=name, identity=identity)
         await self._unless_gone(self._calls.room.remove_participant(request))
 

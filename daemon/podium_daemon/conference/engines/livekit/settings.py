@@ -74,7 +74,7 @@ class LiveKitSettings(msgspec.Struct, frozen=True, kw_only=True):
             kick=Support.NATIVE,
             record=record,
             record_per_participant=record,
-            live_admit=Support.NATIVE,  # nobody gets a token before the daemon admits them
+            live_admit=Support.NATIVE,  # people get a token only after the daemon admits them
             screen_share=Support.IN_ROOM,
             e2ee=Support.NONE,
         )

@@ -27,20 +27,20 @@ class TrackBook:
         self._changes = 0
 
     def published(self, room: RoomId, key: str, track: api.TrackInfo, at: int) -> None:
-        """A track is there."""
+        """Note a new track."""
         known = self._tracks.setdefault(room, {}).setdefault(key, {})
         if track.sid not in known and self._roster.connection(room, key) is not None:
             known[track.sid] = track
             self._tell(room, key, track, TrackChange.PUBLISHED, at)
 
     def unpublished(self, room: RoomId, key: str, track: api.TrackInfo, at: int) -> None:
-        """A track is gone."""
+        """Note the end of a track."""
         known = self._tracks.get(room, {}).get(key, {}).pop(track.sid, None)
         if known is not None:
             self._tell(room, key, known, TrackChange.UNPUBLISHED, at)
 
     def compare(self, room: RoomId, key: str, tracks: Iterable[api.TrackInfo]) -> None:
-        """The server's own list of somebody's tracks."""
+        """Compare with the server's own list of a person's tracks."""
         now, there = self._roster.now(), {track.sid: track for track in tracks}
         known = self._tracks.setdefault(room, {}).setdefault(key, {})
         for track in list(known.values()):
@@ -56,11 +56,11 @@ class TrackBook:
             known[track.sid] = track
 
     def forget(self, room: RoomId) -> None:
-        """The room is closed."""
+        """Drop the tracks of a closed room."""
         self._tracks.pop(room, None)
 
     def say_recording(self, room: RoomId, state: RecordingState) -> None:
-        """The recorder changed."""
+        """Report a change of the recorder."""
         self._changes += 1
         name = f"{self._roster.run}/recording/{self._changes}"
         self._roster.journal.append(RecordingChanged(id=name, at=self._roster.now(), room=room, state=state))

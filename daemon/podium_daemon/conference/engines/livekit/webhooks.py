@@ -20,7 +20,7 @@ class NotTheServers(Exception):
 
 
 class NotReadable(Exception):
-    """The webhook is signed, and is none."""
+    """The webhook is signed, but its content is not an event."""
 
 
 def read_webhook(call: WebhookCall, settings: LiveKitSettings) -> api.WebhookEvent:
