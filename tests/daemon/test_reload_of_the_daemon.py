@@ -23,7 +23,7 @@ from podium_daemon.app.reload import Reloader
 from podium_daemon.app.run import Daemon
 from podium_daemon.config import FIELDS, Config, Relay, changed_keys, restart_keys
 from podium_daemon.config.changes import in_force, needs_restart, waiting_keys
-from podium_daemon.config.section import Section
+from podium_daemon.config.values import Section
 from podium_daemon.signers.signer import LocalSigner
 from podium_protocol.errors import InvalidInput
 from podium_protocol.keys import SecretKey

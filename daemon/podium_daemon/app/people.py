@@ -12,8 +12,7 @@ from podium_daemon.app.relays import RelayParts
 from podium_daemon.config import Config
 from podium_daemon.relays.mailboxes import Mailboxes
 from podium_daemon.relays.publisher import Publisher
-from podium_daemon.services.people.relay_lists import announce_relay_lists
-from podium_daemon.services.people.service_profile import ServiceFace, announce_profile
+from podium_daemon.services.people.service_profile import ServiceFace, announce_profile, announce_relay_lists
 from podium_daemon.services.people.twin_watch import TwinWatch
 from podium_daemon.signers.instructors import InstructorSigners
 from podium_daemon.signers.known_bunkers import KnownBunkers

@@ -13,19 +13,18 @@ from podium_daemon.app.mirror import MirrorParts, reads_presence
 from podium_daemon.app.private import PrivateParts
 from podium_daemon.conference.engine import ConferenceEngine
 from podium_daemon.config import Config
-from podium_daemon.relays.embedded import EmbeddedRelay
+from podium_daemon.relays.embedded import EmbeddedRelay, document_of
 from podium_daemon.relays.embedded_child import RelaySettings
-from podium_daemon.relays.embedded_information import document_of
-from podium_daemon.relays.gaps import Gaps
 from podium_daemon.relays.gift_wraps import GiftWraps
 from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.outbox_model import OutboxModel, OutboxSettings
 from podium_daemon.relays.pool import RelayPool
+from podium_daemon.relays.relay_state import Gaps
 from podium_daemon.relays.strangers import DiskBudget, Strangers
 from podium_daemon.relays.syncer import Syncer
 from podium_daemon.runtime.allowances import Allowances
 from podium_daemon.services.sessions.spreading import Spreading
-from podium_daemon.signers.mining import MiningSigner
+from podium_daemon.signers.signer import MiningSigner
 from podium_daemon.writers.gift_wrapper import AskedBy, ListsRead
 from podium_protocol.events import Pubkey
 from podium_protocol.nips.nip11 import RequiredByRelays, asked_by

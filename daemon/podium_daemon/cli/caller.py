@@ -12,8 +12,7 @@ from urllib.parse import urlsplit
 import typer
 
 from podium_daemon.config import Config, default_config_file, load_config
-from podium_daemon.keys.key_file import KeyFileMissing, KeyPlace, locate_key, read_key
-from podium_daemon.keys.key_password import PasswordMissing
+from podium_daemon.keys.key_file import KeyFileMissing, KeyPlace, PasswordMissing, locate_key, read_key
 from podium_daemon.signers.known_bunkers import KnownBunkers
 from podium_protocol.errors import InvalidInput
 from podium_protocol.keys import SecretKey

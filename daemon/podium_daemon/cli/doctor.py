@@ -28,8 +28,7 @@ from podium_daemon.cli.options import Json, helped
 from podium_daemon.cli.output import print_json, say, table
 from podium_daemon.cli.relays import probe
 from podium_daemon.config import Config
-from podium_daemon.keys.key_file import KeyFileError, locate_key, read_key
-from podium_daemon.keys.key_password import PasswordMissing
+from podium_daemon.keys.key_file import KeyFileError, PasswordMissing, locate_key, read_key
 from podium_daemon.relays.strangers import USED_BYTES
 from podium_daemon.runtime.state_directory import running_daemon
 from podium_protocol import kinds

@@ -17,13 +17,14 @@ from podium_daemon.keys.key_file import (
     KeyFileError,
     KeyPlace,
     KeySource,
+    ask_terminal,
     encrypt_key_file,
     new_secret,
     parse_secret,
+    read_password_file,
     read_stored_key,
     write_key_file,
 )
-from podium_daemon.keys.key_password import ask_terminal, read_password_file
 from podium_protocol.keys import SecretKey
 from podium_protocol.limits import MAX_SCRYPT_LOG_N
 from podium_protocol.nips.nip19 import encode_npub

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from podium_daemon.config.model import FIELDS, Config
-from podium_daemon.config.section import Section
+from podium_daemon.config.values import Section
 
 S = TypeVar("S", bound=Section)
 

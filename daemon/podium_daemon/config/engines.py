@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from podium_daemon.config.section import RESTART, Section
-from podium_daemon.config.values import Location, PlainAddress, PortRange, PositiveSeconds, ServerUrl, SocketUrl, Text
+from podium_daemon.config.values import (
+    RESTART,
+    Location,
+    PlainAddress,
+    PortRange,
+    PositiveSeconds,
+    Section,
+    ServerUrl,
+    SocketUrl,
+    Text,
+)
 
 
 class BigBlueButton(Section):

@@ -10,9 +10,8 @@ from typing import Final
 
 from podium_daemon.config.changes import is_unshown, needs_restart, value_of
 from podium_daemon.config.model import FIELDS, Config
-from podium_daemon.config.section import Section
 from podium_daemon.config.sections import Relay
-from podium_daemon.config.values import DURATION_FORM, Form, format_duration
+from podium_daemon.config.values import DURATION_FORM, Form, Section, format_duration
 
 _WIDTH: Final = 118
 _HEAD: Final = """\

@@ -12,7 +12,6 @@ from pydantic import Field, PrivateAttr
 from pydantic.fields import FieldInfo
 
 from podium_daemon.config.reminders import Reminders
-from podium_daemon.config.section import Section
 from podium_daemon.config.sections import (
     Attendance,
     Conference,
@@ -28,7 +27,7 @@ from podium_daemon.config.sections import (
     Storage,
     Web,
 )
-from podium_daemon.config.values import AnchoredPath
+from podium_daemon.config.values import AnchoredPath, Section
 
 _ANY_ADDRESS: Final = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104  (to refuse them as part of a link)
 

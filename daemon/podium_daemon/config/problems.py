@@ -13,9 +13,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from podium_daemon.config.model import FIELDS, Config
-from podium_daemon.config.section import Section
 from podium_daemon.config.sections import Relay
-from podium_daemon.config.values import Form
+from podium_daemon.config.values import Form, Section
 from podium_protocol.errors import InvalidInput
 from podium_protocol.text import single_line
 

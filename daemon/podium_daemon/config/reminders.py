@@ -6,8 +6,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field
 
-from podium_daemon.config.section import Section
-from podium_daemon.config.values import PositiveSeconds, Seconds
+from podium_daemon.config.values import PositiveSeconds, Seconds, Section
 
 
 class BeforeStart(Section):

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BeforeValidator, Field
 
 from podium_daemon.config.engines import BigBlueButton, Janus, LiveKit
-from podium_daemon.config.section import RESTART, UNSHOWN, Section
 from podium_daemon.config.values import (
+    RESTART,
+    UNSHOWN,
     Address,
     BudgetMegabytes,
     Connections,
@@ -30,6 +31,7 @@ from podium_daemon.config.values import (
     PublicUrl,
     RelayUrl,
     Seconds,
+    Section,
     Text,
     WorkBits,
 )

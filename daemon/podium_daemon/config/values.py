@@ -1,15 +1,16 @@
-"""The kinds of values a configuration file holds, each with the words that say what is expected."""
+"""The kinds of values a configuration file holds, with the words for what is expected; the base of its sections."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 from urllib.parse import urlsplit
 
 import msgspec
-from pydantic import BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from podium_protocol.errors import PodiumError
 from podium_protocol.nips.nip13 import MAX_WORK
@@ -255,3 +256,16 @@ ListenHost = Annotated[str, _matching(_HOST, HOST_FORM), Form(HOST_FORM)]
 HostHeader = Annotated[
     str, _matching(_HOST_HEADER, "a host name, perhaps with a port, such as live.example.org"), Form("a host name")
 ]
+
+
+RESTART: Final[JsonDict] = {"restart": True}
+"""Marks a key whose change needs a restart: SIGHUP does not apply it."""
+
+UNSHOWN: Final[JsonDict] = {"unshown": True}
+"""Marks a key whose value is never shown to people."""
+
+
+class Section(BaseModel):
+    """A section: strict (a quoted number is no number), frozen, and unknown keys are refused."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)

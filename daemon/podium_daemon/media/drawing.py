@@ -15,8 +15,7 @@ from av.container import OutputContainer
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from podium_daemon.media.job import Layout, TrackFile
-from podium_daemon.media.timeline import TrackPiece
+from podium_daemon.media.job import Layout, TrackFile, TrackPiece
 from podium_daemon.media.tracks import Notes, frames
 
 WIDTH: Final = 1280

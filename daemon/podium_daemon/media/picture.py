@@ -17,8 +17,7 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from podium_daemon.media.job import TrackFile
-from podium_daemon.media.timeline import TrackPiece
+from podium_daemon.media.job import TrackFile, TrackPiece
 from podium_daemon.media.tracks import Notes, open_track, packets
 
 IN_WEBM: Final = frozenset({"vp8", "vp9", "av1"})

@@ -11,8 +11,7 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from numpy.typing import NDArray
 
-from podium_daemon.media.job import TrackFile
-from podium_daemon.media.timeline import TrackPiece
+from podium_daemon.media.job import TrackFile, TrackPiece
 from podium_daemon.media.tracks import Notes, frames
 
 RATE: Final = 48_000  # Opus has no other

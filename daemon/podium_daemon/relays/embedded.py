@@ -10,7 +10,7 @@ import asyncio
 import random
 import sys
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -22,6 +22,8 @@ from podium_daemon.runtime.clock import Clock, SystemClock
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.runtime.tasks import wait_for_first
 from podium_protocol.errors import PodiumError
+from podium_protocol.events import Pubkey
+from podium_protocol.limits import MAX_FILTERS
 from podium_protocol.relay import backoff
 
 START_WITHIN: Final = 20.0  # seconds until it listens; it takes 0.3 on an idle machine
@@ -181,3 +183,26 @@ async def _announced_url(process: asyncio.subprocess.Process) -> str:
 
 def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
+
+
+_NIPS: Final = (1, 9, 11, 42)
+_EVENTS_OF_A_REQ: Final = 500  # LocalRelay's own default
+
+
+def document_of(settings: RelaySettings, *, name: str, service: Pubkey, version: str) -> dict[str, Any]:
+    """The relay's name and limits for NIP-11; `service` is the key of the service that runs it."""
+    return {
+        "name": f"{name}: relay",
+        "description": "The relay of a Podium service: sessions, answers, messages and attendance records.",
+        "pubkey": service,
+        "supported_nips": list(_NIPS),
+        "software": "podium",
+        "version": version,
+        "limitation": {
+            "max_subscriptions": settings.max_subscriptions,
+            "max_filters": MAX_FILTERS,
+            "max_limit": settings.max_filter_limit or _EVENTS_OF_A_REQ,
+            "min_pow_difficulty": settings.min_pow or 0,
+            "auth_required": settings.login != "none",
+        },
+    }

@@ -11,9 +11,8 @@ import av
 import msgspec
 import pytest
 
-from podium_daemon.media.job import Layout, MixDone, MixFailed, MixJob, TrackFile
+from podium_daemon.media.job import Layout, MixDone, MixFailed, MixJob, TrackFile, TrackPiece
 from podium_daemon.media.mixing import mix
-from podium_daemon.media.timeline import TrackPiece
 from tests.support.clips import Finished, payloads, write_picture, write_tone
 
 

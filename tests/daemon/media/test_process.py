@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from podium_daemon.media import process
-from podium_daemon.media.job import Layout, MixDone, MixFailed, MixJob, TrackFile
-from podium_daemon.media.process import run_mix
-from podium_daemon.media.timeline import TrackPiece
+from podium_daemon.media import job as process
+from podium_daemon.media.job import Layout, MixDone, MixFailed, MixJob, TrackFile, TrackPiece, run_mix
 from tests.support.clips import write_picture, write_tone
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podium_daemon.media.timeline import SHORTEST, TrackPiece, length, pieces
+from podium_daemon.media.job import SHORTEST, TrackPiece, length, pieces
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import json
 
 import nostr_sdk as sdk
 
+from podium_daemon.relays.embedded import document_of
 from podium_daemon.relays.embedded_child import RelaySettings
-from podium_daemon.relays.embedded_information import document_of
 from podium_protocol.nips.nip11 import RelayLimits, read_limits
 from tests.support.relays import new_key
 

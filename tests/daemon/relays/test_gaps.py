@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from podium_daemon.relays.gaps import Gaps
-from podium_daemon.relays.relay_state import PoolRelay
+from podium_daemon.relays.relay_state import Gaps, PoolRelay
 from podium_protocol.filters import Filter
 from podium_protocol.limits import EOSE_TIMEOUT
 from tests.support.clock import ManualClock

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from podium_daemon.relays.embedded_child import RelaySettings
-from podium_daemon.signers.mining import MiningSigner
-from podium_daemon.signers.signer import LocalSigner
+from podium_daemon.signers.signer import LocalSigner, MiningSigner
 from podium_protocol import kinds
 from podium_protocol.events import UnsignedEvent
 from podium_protocol.nips import nip13

@@ -1,7 +1,11 @@
-"""The service's own profile (kind 0), and its handler, which says which kinds Podium opens (NIP-89)."""
+"""What the service says of itself: its profile (kind 0), its handler (NIP-89) and its relay lists.
+
+The handler says which kinds Podium opens; the lists say where it writes (NIP-65) and reads private messages (NIP-17).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -15,7 +19,7 @@ from podium_protocol.addresses import Address
 from podium_protocol.events import Pubkey, UnsignedEvent, VerifiedEvent
 from podium_protocol.live.fields import next_created_at
 from podium_protocol.live.profile import is_service_profile, write_service_profile
-from podium_protocol.nips import nip13, nip89
+from podium_protocol.nips import nip13, nip17, nip65, nip89
 from podium_storage.mirror.mirror import Mirror
 from podium_storage.store import Store
 
@@ -97,3 +101,30 @@ async def _publish(
     created_at = next_created_at(draft.created_at, before.created_at if before else None)
     signed = await signer.sign(UnsignedEvent(draft.pubkey, created_at, draft.kind, draft.tags, draft.content))
     await store.database.transact(lambda tx: outgoing.add(tx, [signed]))
+
+
+async def announce_relay_lists(
+    *,
+    store: Store,
+    mirror: Mirror,
+    outgoing: EventWriter,
+    signer: Signer,
+    clock: Clock,
+    read: Sequence[str],
+    write: Sequence[str],
+    dm: Sequence[str],
+) -> None:
+    """Publish kind 10002 and 10050 if they differ from those on the relays."""
+    now = int(clock.now())
+    lists = nip65.RelayList(read=tuple(read), write=tuple(write))
+    drafts = [nip65.write_relay_list(signer.pubkey, lists, created_at=now)]
+    if dm:
+        drafts.append(nip17.write_dm_relays(signer.pubkey, dm, created_at=now))
+    for draft in drafts:
+        before = await mirror.newest_replaceable(draft.kind, signer.pubkey)
+        if before is not None and nip13.without_nonce(before.tags) == draft.tags:
+            continue
+        created_at = max(now, before.created_at + 1) if before else now
+        event = UnsignedEvent(draft.pubkey, created_at, draft.kind, draft.tags, draft.content)
+        signed = await signer.sign(event)
+        await store.database.transact(lambda tx, signed=signed: outgoing.add(tx, [signed]))  # type: ignore[misc]

@@ -20,8 +20,7 @@ from podium_daemon.conference.engine import (
     RoomId,
     TrackKind,
 )
-from podium_daemon.media.job import Layout, MixJob, TrackFile
-from podium_daemon.media.timeline import length, pieces
+from podium_daemon.media.job import Layout, MixJob, TrackFile, length, pieces
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_protocol.events import pubkey_or_none
 from podium_storage.table.models import LiveSessionRow, RecordingRow

@@ -15,8 +15,7 @@ import msgspec
 import structlog
 
 from podium_daemon.conference.engine import EngineUnavailable, RoomId
-from podium_daemon.media.job import Layout, MixDone, MixFailed
-from podium_daemon.media.process import run_mix
+from podium_daemon.media.job import Layout, MixDone, MixFailed, run_mix
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.services.recording.files import Keeper, LocalFiles, MadeFile, digest_of
 from podium_daemon.services.recording.ledger import RecordingLedger

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from podium_daemon.services.people.relay_lists import announce_relay_lists
-from podium_daemon.signers.mining import MiningSigner
+from podium_daemon.services.people.service_profile import announce_relay_lists
+from podium_daemon.signers.signer import MiningSigner
 from podium_protocol import kinds
 from podium_protocol.events import VerifiedEvent
 from podium_protocol.nips import nip13, nip17, nip65

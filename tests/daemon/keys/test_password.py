@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from podium_daemon.keys.key_password import PasswordMissing, find_password, read_password_file
+from podium_daemon.keys.key_file import PasswordMissing, find_password, read_password_file
 from podium_daemon.keys.secret_file import KeyFileError
 
 
