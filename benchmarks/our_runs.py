@@ -105,7 +105,7 @@ async def _deliver(store: Store, publisher: Publisher, people: int) -> int:
         running = asyncio.create_task(publisher.run(stop))
         while done < people:
             await changes.wait()
-            batch = changes.take()
+            batch = changes.take_changes()
             done += 0 if batch is None else sum(map(_is_delivery, batch.changes))
     stop.set()
     await running

@@ -37,7 +37,7 @@ class Address(msgspec.Struct, frozen=True, order=True):
         return cls(kind, pubkey, identifier)
 
     @classmethod
-    def of(cls, event: UnsignedEvent | SignedEvent) -> Self | None:
+    def from_event(cls, event: UnsignedEvent | SignedEvent) -> Self | None:
         """The address an event is stored under, or None if its kind has no address (NIP-01, "Kinds")."""
         if kinds.is_addressable(event.kind):
             return cls(event.kind, event.pubkey, tags.first(event.tags, "d") or "")

@@ -71,7 +71,7 @@ class ChangeSubscription:
     async def __anext__(self) -> Batch:
         """Wait for the next batch; stops when the subscription or the database was closed and nothing is left."""
         await self._ready.wait()
-        batch = self.take()
+        batch = self.take_changes()
         if batch is None:
             raise StopAsyncIteration
         return batch
@@ -80,7 +80,7 @@ class ChangeSubscription:
         """Wait until there is something to take, or the subscription is closed, without taking it."""
         await self._ready.wait()
 
-    def take(self) -> Batch | None:
+    def take_changes(self) -> Batch | None:
         """Take the changes kept so far without waiting, or None if there are none."""
         batch = Batch(tuple(self._pending), self._resync) if self._pending or self._resync else None
         self._pending, self._resync = [], False
@@ -119,11 +119,11 @@ class ChangeSubscription:
             return  # it will read everything again anyway
         self._pending += changes if self._tables is None else [c for c in changes if c.table in self._tables]
         if len(self._pending) > self._limit:
-            self.lose()
+            self.drop_changes()
         elif self._pending:
             self._ready.set()
 
-    def lose(self) -> None:
+    def drop_changes(self) -> None:
         """Drop the kept changes and let the next batch say `resync`. Only the feed calls it."""
         self._pending, self._resync = [], True
         self._ready.set()
@@ -170,7 +170,7 @@ class ChangeFeed:
     def resync(self) -> None:
         """Tell every subscriber to read again: there may have been a change that cannot be named."""
         for subscription in self._subscriptions:
-            subscription.lose()
+            subscription.drop_changes()
 
     def forget(self, subscription: ChangeSubscription) -> None:
         """Stop delivering to a subscription."""

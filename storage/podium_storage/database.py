@@ -171,7 +171,7 @@ class Database:
             with contextlib.suppress(StoreError):
                 await self._mend()
             raise
-        transaction.tell()
+        transaction.publish_changes()
         return result
 
     async def _commit(self, transaction: Transaction) -> None:

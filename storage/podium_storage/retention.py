@@ -101,7 +101,9 @@ class Retention:
         self._mirror = mirror
         self._outbox = outbox
         self._service = service
-        self._tables = {table.name: Table.of(table, store.database, store.interner) for table in of_a_session()}
+        self._tables = {
+            table.name: Table.from_schema(table, store.database, store.interner) for table in of_a_session()
+        }
 
     async def begin(self, row: LiveSessionRow, now: int) -> None:
         """Delete a session's row, and note in the same transaction that the rest is to follow."""

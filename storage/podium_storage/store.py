@@ -126,20 +126,20 @@ class Store(Tables):
         """Take an open database; `Store.open` opens one."""
         self.database = database
         self.interner = interner = Interner()  # the mirror and the outbox share it: it knows what is not committed
-        self.sessions = Table.of(schema.SESSIONS, database, interner)
-        self.rsvps = Table.of(schema.RSVPS, database, interner)
-        self.attendance = Table.of(schema.ATTENDANCE, database, interner)
-        self.ledger = Table.of(schema.LEDGER, database, interner)
-        self.intervals = Table.of(schema.INTERVALS, database, interner)
-        self.members = Table.of(schema.MEMBERS, database, interner)
-        self.opt_outs = Table.of(schema.OPT_OUTS, database, interner)
-        self.questions = Table.of(schema.QUESTIONS, database, interner)
-        self.controls = Table.of(schema.ROOM_CONTROLS, database, interner)
-        self.letters = Table.of(schema.LETTERS, database, interner)
-        self.recordings = Table.of(schema.RECORDINGS, database, interner)
-        self.consents = Table.of(schema.RECORDING_CONSENTS, database, interner)
-        self.watches = Table.of(schema.WATCHES, database, interner)
-        self.calendar_entries = Table.of(schema.CALENDAR_ENTRIES, database, interner)
+        self.sessions = Table.from_schema(schema.SESSIONS, database, interner)
+        self.rsvps = Table.from_schema(schema.RSVPS, database, interner)
+        self.attendance = Table.from_schema(schema.ATTENDANCE, database, interner)
+        self.ledger = Table.from_schema(schema.LEDGER, database, interner)
+        self.intervals = Table.from_schema(schema.INTERVALS, database, interner)
+        self.members = Table.from_schema(schema.MEMBERS, database, interner)
+        self.opt_outs = Table.from_schema(schema.OPT_OUTS, database, interner)
+        self.questions = Table.from_schema(schema.QUESTIONS, database, interner)
+        self.controls = Table.from_schema(schema.ROOM_CONTROLS, database, interner)
+        self.letters = Table.from_schema(schema.LETTERS, database, interner)
+        self.recordings = Table.from_schema(schema.RECORDINGS, database, interner)
+        self.consents = Table.from_schema(schema.RECORDING_CONSENTS, database, interner)
+        self.watches = Table.from_schema(schema.WATCHES, database, interner)
+        self.calendar_entries = Table.from_schema(schema.CALENDAR_ENTRIES, database, interner)
 
     @classmethod
     async def open(cls, path: Path | str, migrations: Sequence[Migration] | None = None) -> Self:

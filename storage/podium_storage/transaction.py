@@ -101,7 +101,7 @@ class Transaction:
         self._check(write=False)
         return await self._guarded(self._connection.fetch_all(sql, parameters))
 
-    def note(self, *changes: Change) -> None:
+    def queue_changes(self, *changes: Change) -> None:
         """Hand changes to the change feed after COMMIT; they are dropped on rollback."""
         self._check(write=True)
         self._changes += changes
@@ -146,7 +146,7 @@ class Transaction:
         self._open = False
         await self._connection.commit()
 
-    def tell(self) -> None:
+    def publish_changes(self) -> None:
         """Run what waited for the commit. Only the database calls it."""
         for callback in self._after_commit:
             callback()

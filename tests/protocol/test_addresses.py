@@ -78,13 +78,13 @@ def test_another_spelling_is_no_address(text: str) -> None:
 )
 def test_an_event_is_stored_under_its_address(kind: int, tags: Tags, identifier: str) -> None:
     """Addressable events under their first `d`, replaceable ones without an identifier (NIP-01)."""
-    assert Address.of(signed(key_of(1), kind=kind, tags=tags)) == Address(kind, PUBKEY, identifier)
+    assert Address.from_event(signed(key_of(1), kind=kind, tags=tags)) == Address(kind, PUBKEY, identifier)
 
 
 @pytest.mark.parametrize("kind", [1, 5, 14, 1059, 9999, 20000, 22242, 27235, 29999, 40000])
 def test_other_events_have_no_address(kind: int) -> None:
     """Regular and ephemeral ones."""
-    assert Address.of(signed(key_of(1), kind=kind, tags=(("d", "x"),))) is None
+    assert Address.from_event(signed(key_of(1), kind=kind, tags=(("d", "x"),))) is None
 
 
 @settings(max_examples=100, deadline=None)

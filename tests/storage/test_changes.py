@@ -24,7 +24,7 @@ async def test_what_was_published_since_comes_as_one_batch() -> None:
         feed.publish(_changes(1, 2))
         feed.publish(_changes(3))
         assert await anext(subscription) == Batch(tuple(_changes(1, 2, 3)))
-        assert subscription.take() is None
+        assert subscription.take_changes() is None
 
 
 async def test_a_waiting_subscriber_is_woken() -> None:
@@ -43,10 +43,10 @@ async def test_only_the_subscribed_tables_are_told() -> None:
     feed = ChangeFeed()
     with feed.subscribe("a") as some, feed.subscribe() as everything:
         feed.publish([_change(1, "b"), _change(2, "a")])
-        assert some.take() == Batch((_change(2, "a"),))
-        assert everything.take() == Batch((_change(1, "b"), _change(2, "a")))
+        assert some.take_changes() == Batch((_change(2, "a"),))
+        assert everything.take_changes() == Batch((_change(1, "b"), _change(2, "a")))
         feed.publish(_changes(3, table="b"))
-        assert some.take() is None
+        assert some.take_changes() is None
 
 
 async def test_a_slow_subscriber_is_told_to_read_again() -> None:
@@ -57,10 +57,10 @@ async def test_a_slow_subscriber_is_told_to_read_again() -> None:
         feed.publish(_changes(3, 4))
         feed.publish(_changes(5))
         assert slow._pending == []
-        assert slow.take() == Batch((), resync=True)
-        assert quick.take() == Batch(tuple(_changes(1, 2, 3, 4, 5)))
+        assert slow.take_changes() == Batch((), resync=True)
+        assert quick.take_changes() == Batch(tuple(_changes(1, 2, 3, 4, 5)))
         feed.publish(_changes(6))
-        assert slow.take() == Batch(tuple(_changes(6)))
+        assert slow.take_changes() == Batch(tuple(_changes(6)))
 
 
 @pytest.mark.parametrize("keys", [[], [1]])
@@ -79,7 +79,7 @@ async def test_a_subscription_that_was_closed_is_forgotten() -> None:
     with feed.subscribe() as subscription:
         pass
     feed.publish(_changes(1))
-    assert subscription.take() is None
+    assert subscription.take_changes() is None
     assert feed._subscriptions == set()
 
 
@@ -101,8 +101,8 @@ async def test_a_subscriber_can_leave_out_what_it_writes_itself() -> None:
             await elsewhere
             await asyncio.create_task(_publish_when(begun, feed, 3))
         feed.publish(_changes(4))
-        assert own.take() == Batch(tuple(_changes(2, 4)))
-        assert other.take() == Batch(tuple(_changes(1, 2, 3, 4)))
+        assert own.take_changes() == Batch(tuple(_changes(2, 4)))
+        assert other.take_changes() == Batch(tuple(_changes(1, 2, 3, 4)))
 
 
 async def test_a_task_that_outlives_the_scope_is_heard() -> None:
@@ -113,7 +113,7 @@ async def test_a_task_that_outlives_the_scope_is_heard() -> None:
             left_running = asyncio.create_task(_publish_when(begun := asyncio.Event(), feed, 1))
         begun.set()
         await left_running
-        assert own.take() == Batch(tuple(_changes(1)))
+        assert own.take_changes() == Batch(tuple(_changes(1)))
 
 
 async def _publish_when(begun: asyncio.Event, feed: ChangeFeed, key: int) -> None:

@@ -68,14 +68,14 @@ async def test_a_scope_that_raises_is_undone(tmp_path: Path) -> None:
 
         async def scope(tx: Transaction) -> None:
             await _insert(tx, 1)
-            tx.note(Change("items", ChangeKind.CREATED, 1))
+            tx.queue_changes(Change("items", ChangeKind.CREATED, 1))
             tx.after_commit(lambda: told.append("committed"))
             raise LookupError("mine")
 
         with database.changes.subscribe() as changes:
             with pytest.raises(LookupError, match="mine"):
                 await database.transact(scope)
-            assert changes.take() is None
+            assert changes.take_changes() is None
         assert told == []
         assert await _ids(database) == []
 
@@ -87,9 +87,9 @@ async def test_changes_are_told_after_the_commit(tmp_path: Path) -> None:
 
             async def scope(tx: Transaction) -> None:
                 await _insert(tx, 1)
-                tx.note(Change("items", ChangeKind.CREATED, 1))
+                tx.queue_changes(Change("items", ChangeKind.CREATED, 1))
                 await tx.fetch_all("SELECT 1")
-                assert changes.take() is None
+                assert changes.take_changes() is None
 
             writing = asyncio.create_task(database.transact(scope))
             assert await anext(changes) == Batch((Change("items", ChangeKind.CREATED, 1),))
@@ -339,7 +339,7 @@ async def test_a_transaction_is_of_no_use_after_its_scope(tmp_path: Path) -> Non
             with pytest.raises(TransactionMisused, match="has ended"):
                 await tx.fetch_all("SELECT 1")
             with pytest.raises(TransactionMisused, match="has ended"):
-                tx.note()
+                tx.queue_changes()
 
 
 async def test_a_snapshot_sees_one_moment(tmp_path: Path) -> None:
@@ -369,7 +369,7 @@ async def test_a_snapshot_cannot_write(tmp_path: Path) -> None:
             with pytest.raises(TransactionMisused, match="only reads"):
                 await tx.execute("DELETE FROM items")
             with pytest.raises(TransactionMisused, match="only reads"):
-                tx.note()
+                tx.queue_changes()
             await tx.fetch_all("INSERT INTO items (id) VALUES (1) RETURNING id")
 
         with pytest.raises(StoreError, match="readonly"):
@@ -483,7 +483,7 @@ async def test_a_commit_that_fails_is_uncertain_and_the_next_one_works(tmp_path:
         with database.changes.subscribe() as changes:
             with pytest.raises(CommitUncertain):
                 await database.transact(scope)
-            assert changes.take() == Batch((), resync=True)
+            assert changes.take_changes() == Batch((), resync=True)
         await database.transact(lambda tx: _insert(tx, 2))
         assert database._writer is not writer
         assert await _ids(database) == [2]

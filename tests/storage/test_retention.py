@@ -43,7 +43,7 @@ async def forget(here: World, row: LiveSessionRow, but: Sequence[str] = ()) -> N
 
 async def fill(here: World, table: TableSchema[StoredRow], session_address: str, count: int = 1) -> Table[StoredRow]:
     """Rows of a session in one table, whatever its columns are."""
-    rows = Table.of(table, here.store.database, here.store.interner)
+    rows = Table.from_schema(table, here.store.database, here.store.interner)
     known = {column.field: column for column in table.columns}
     for number in range(count):
         values = {
@@ -78,7 +78,7 @@ async def test_what_belongs_to_a_session_goes_with_it() -> None:
         await forget(here, gone)
         assert [row.session_address for row in await here.store.sessions.to_list()] == [kept.session_address]
         for table in of_a_session():
-            rows = await Table.of(table, here.store.database, here.store.interner).to_list()
+            rows = await Table.from_schema(table, here.store.database, here.store.interner).to_list()
             assert [getattr(row, "session_address", None) for row in rows] == [kept.session_address], table.name
 
 
@@ -93,7 +93,7 @@ async def test_it_is_done_in_short_steps() -> None:
             published = here.store.changes.publish
             here.store.changes.publish = lambda told: (sizes.append(len(told)), published(told))[1]  # type: ignore[method-assign]
             await forget(here, row)
-            batch = changes.take()
+            batch = changes.take_changes()
         assert batch is not None
         assert len(batch.changes) == 1_201
         assert max(sizes) == 500

@@ -155,7 +155,7 @@ async def test_the_store_tells_changes_and_runs_live_queries(tmp_path: Path) -> 
                 assert await anext(live) == 0
                 await store.rsvps.add(rsvp("lesson", "person"))
                 assert await anext(live) == 1
-            batch = changes.take()
+            batch = changes.take_changes()
         assert batch is not None
         assert [(change.kind, change.key) for change in batch.changes] == [(ChangeKind.CREATED, 1)]
 

@@ -37,7 +37,7 @@ async def scheduled(here: World, *invited: SecretKey, starts_in: int = 48 * 3600
     )
     event = signed(here.instructor, here.draft(msgspec.structs.replace(spec, **fields)))
     await taken(here, event)
-    return await here.row(str(Address.of(event)))
+    return await here.row(str(Address.from_event(event)))
 
 
 async def edited(here: World, row: LiveSessionRow, **fields: object) -> LiveSessionRow:
@@ -90,13 +90,13 @@ async def seal(here: World, key: SecretKey, rumor: UnsignedEvent) -> None:
     """Somebody sends a rumor to the service, and it is read."""
     entropy = os.urandom(nip59.ENTROPY_BYTES)
     wrap = nip59.gift_wrap(rumor, key, here.service.pubkey, now=here.now, entropy=entropy)
-    await here.replies.take([VerifiedEvent(*msgspec.structs.astuple(wrap))])
+    await here.replies.handle_wraps([VerifiedEvent(*msgspec.structs.astuple(wrap))])
 
 
 async def replay(source: World, target: World) -> None:
     """A service that lost its disk reads what it had sealed for itself, in an order that says nothing."""
     wraps = [event for event in source.sent if tags.first(event.tags, "p") == source.service.pubkey]
-    await target.replies.take(sorted(wraps, key=lambda wrap: wrap.id))
+    await target.replies.handle_wraps(sorted(wraps, key=lambda wrap: wrap.id))
     await target.private_inbox.past_is_read()
 
 

@@ -57,8 +57,8 @@ class TestTables:
     def __init__(self, database: Database, cache_size: int) -> None:
         self.database = database
         self.interner = Interner(cache_size)
-        self.notes = Table.of(NOTES, database, self.interner)
-        self.seats = Table.of(SEATS, database, self.interner)
+        self.notes = Table.from_schema(NOTES, database, self.interner)
+        self.seats = Table.from_schema(SEATS, database, self.interner)
 
 
 @asynccontextmanager

@@ -126,7 +126,7 @@ class World:
             instructors=lambda: frozenset(self.listed),
         )
         sessions = SessionProjection(
-            store.sessions, service=self.service.pubkey, accepts=self.accepts, passed_over=self.passed_over.note
+            store.sessions, service=self.service.pubkey, accepts=self.accepts, passed_over=self.passed_over.record_event
         )
         attendance = AttendanceProjection(store.attendance, store.intervals, service=self.service.pubkey)
         self.presence = presence = PresenceProjection(
@@ -201,7 +201,7 @@ class World:
             rsvps=projection,
             opened=OpenedWraps(store.database),
             letters=self.letters_out,
-            others=self.private_inbox.take,
+            others=self.private_inbox.handle_messages,
             remembered=lambda pubkey: self.private_inbox.remembered.get(pubkey, 0),
             page_of=lambda row: f"http://x.example/s/{row.id}",
             clock=self.clock,

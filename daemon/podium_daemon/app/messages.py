@@ -36,7 +36,7 @@ class MessageParts(msgspec.Struct, frozen=True, kw_only=True):
 def build_messages(core: Core, mirror: MirrorParts, private: PrivateParts, relays: RelayParts) -> MessageParts:
     """Build the services that read and send private messages; from here on the gift wraps have a reader."""
     replies = _build_replies(core, mirror, private, relays)
-    relays.gift_wraps.deliver = replies.take
+    relays.gift_wraps.deliver = replies.handle_wraps
     # not before all `stop` messages of the past are read
     may_write = AllRead(replies.caught_up, relays.gift_wraps.remembered)
     return MessageParts(
@@ -78,7 +78,7 @@ def _build_replies(core: Core, mirror: MirrorParts, private: PrivateParts, relay
         rsvps=mirror.projections.rsvps,
         opened=private.opened,
         letters=private.letters,
-        others=private.inbox.take,
+        others=private.inbox.handle_messages,
         clock=core.clock,
         random_bytes=core.random_bytes,
         past=relays.past,

@@ -118,7 +118,7 @@ def _build_projections(
             attendance=core.default_attendance,
             guests=Guests(core.config.conference.guests),
             limits=policies.session_limits(core.config),
-            passed_over=passed_over.note,
+            passed_over=passed_over.record_event,
             recording_access=lambda: RecordingAccess(core.config.recording.access),
         ),
         attendance=AttendanceProjection(store.attendance, store.intervals, service=core.service),

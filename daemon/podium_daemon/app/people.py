@@ -98,7 +98,7 @@ def build_people(core: Core, mirror: MirrorParts, relays: RelayParts) -> PeopleP
         clock=core.clock,
     )
     twins = _build_twin_watch(core, mirror, relays, status)
-    relays.syncer.watch = twins.look
+    relays.syncer.watch = twins.inspect_events
     return PeopleParts(
         status=status,
         announcements=Announcements(core, mirror, relays),

@@ -32,7 +32,7 @@ def build_private(core: Core, mirror: MirrorParts) -> PrivateParts:
         service=core.service,
         page_of=core.page_of,
         clock=core.clock,
-        name_of=lambda pubkey: mirror.profiles.of(pubkey).name,
+        name_of=lambda pubkey: mirror.profiles.profile_of(pubkey).name,
     )
     opened = OpenedWraps(store.database)
     inbox = PrivateInbox(

@@ -152,8 +152,8 @@ def _build_syncer(
 
 def _build_pool(core: Core, syncer: Syncer, gift_wraps: GiftWraps) -> RelayPool:
     async def take_in(events: Sequence[Incoming]) -> None:
-        if public := await gift_wraps.take(events):
-            await syncer.take(public)
+        if public := await gift_wraps.extract_wraps(events):
+            await syncer.apply_events(public)
 
     async def on_eose(name: str, relay: str, partial: bool) -> None:
         await gift_wraps.on_eose(name, relay, partial)

@@ -112,7 +112,7 @@ def build_attendance(
     certificates = Certificates(
         core.store,
         signer=core.signer,
-        name_of=lambda pubkey: mirror.profiles.of(pubkey).name,
+        name_of=lambda pubkey: mirror.profiles.profile_of(pubkey).name,
         service_name=lambda: core.config.identity.service_name,
     )
     return AttendanceParts(attendance=attendance, certificates=certificates)

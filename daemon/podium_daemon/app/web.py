@@ -102,7 +102,7 @@ def _build_views(parts: Parts) -> Views:
         core.store,
         public_url=core.config.public_url,
         relay_hints=core.write_relays,
-        introduce=parts.mirror.profiles.of,
+        introduce=parts.mirror.profiles.profile_of,
         doors=core.doors,
         service=core.service,
     )

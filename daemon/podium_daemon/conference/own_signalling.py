@@ -169,7 +169,7 @@ class OwnSignallingEngine(UnsupportedControls, ABC):
             self.end(replaced, LeaveReason.REPLACED, Removed("This device joined again in another page."))
         return self._seat(opened, person)
 
-    async def tell(self, room: RoomId, message: ServerMessage, pubkey: Pubkey | None = None) -> int:
+    async def send_message(self, room: RoomId, message: ServerMessage, pubkey: Pubkey | None = None) -> int:
         """See `Signalling`."""
         seats = self._seats_of(room, pubkey)
         for done, seat in enumerate(seats, start=1):

@@ -118,7 +118,7 @@ class RemoteServerEngine(UnsupportedControls, ABC):
         """End a room on the server; a missing one counts as ended."""
 
     @abstractmethod
-    async def look(self, room: RoomId) -> None:
+    async def compare_room(self, room: RoomId) -> None:
         """Compare an open room with the server's own list."""
 
     @abstractmethod
@@ -195,7 +195,7 @@ class RemoteServerEngine(UnsupportedControls, ABC):
             return refusal
         return self._lobby.take(room, person)
 
-    async def tell(self, room: RoomId, message: ServerMessage, pubkey: Pubkey | None = None) -> int:
+    async def send_message(self, room: RoomId, message: ServerMessage, pubkey: Pubkey | None = None) -> int:
         """See `Signalling`."""
         return self._lobby.tell(room, message, pubkey)
 
@@ -262,7 +262,7 @@ class RemoteServerEngine(UnsupportedControls, ABC):
 
     async def _look(self, room: RoomId) -> None:
         if room in self.roster.rooms:  # the room may have been closed meanwhile
-            await self.answered(self.look(room))
+            await self.answered(self.compare_room(room))
 
     async def _end_at_last(self, name: str) -> None:
         async with self._door(name):

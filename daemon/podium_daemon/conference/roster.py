@@ -169,7 +169,7 @@ class Roster:
         self.journal.append(Joined(id=f"{connection.id}/joined", at=joined_at, origin=origin, connection=connection))
         return True
 
-    def left(self, room: RoomId, key: str, at: float, reason: LeaveReason) -> None:
+    def note_departure(self, room: RoomId, key: str, at: float, reason: LeaveReason) -> None:
         """Note that a person has left the server's room, by its report at `at` (Unix seconds)."""
         opened = self.rooms.get(room)
         if opened is None:

@@ -63,7 +63,7 @@ class Signalling(Protocol):
         """
         ...
 
-    async def tell(self, room: RoomId, message: ServerMessage, pubkey: Pubkey | None = None) -> int:
+    async def send_message(self, room: RoomId, message: ServerMessage, pubkey: Pubkey | None = None) -> int:
         """Send a message to all people in a room, or to one person's devices; return the number of seats."""
         ...
 

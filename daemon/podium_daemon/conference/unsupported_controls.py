@@ -41,7 +41,7 @@ class UnsupportedControls:
 
     def unsupported(self, capability: Capability) -> Unsupported:
         """The answer to a request for `capability`."""
-        support = self._answers.of(capability)
+        support = self._answers.support_of(capability)
         where = "from here; people do it in the room" if support is Support.IN_ROOM else "at all"
         return Unsupported(
             Slug.NOT_SUPPORTED,

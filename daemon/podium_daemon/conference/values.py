@@ -56,7 +56,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     screen_share: Support
     e2ee: Support
 
-    def of(self, capability: Capability) -> Support:
+    def support_of(self, capability: Capability) -> Support:
         """The answer for one capability."""
         answer: Support = getattr(self, capability.value)
         return answer

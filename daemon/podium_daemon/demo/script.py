@@ -54,7 +54,7 @@ class Story:
         self._stage = stage
         self._instructor_key = instructor
 
-    async def tell(self) -> AsyncIterator[Step]:
+    async def play_steps(self) -> AsyncIterator[Step]:
         """Play the steps one by one; ends after the first that fails."""
         async with AsyncExitStack() as stack:
 

@@ -131,7 +131,7 @@ async def _play(relay: str | None, show: _JsonShow | _TableShow) -> int:
             async with raised(plan, instructor=instructor, service=new_key(), relay=relay) as stage:
                 show.step(Step("daemon", ok=True, saw=f"{stage.base_url} answers, relay {stage.relay_url}"))
                 steps = 1
-                async for step in Story(plan, stage, instructor).tell():
+                async for step in Story(plan, stage, instructor).play_steps():
                     show.step(step)
                     steps, ok = steps + 1, step.ok
         except DaemonFailed as error:

@@ -51,7 +51,7 @@ class _Source:
     def is_over(self) -> bool:
         return self._next is None
 
-    def look(self, time: float) -> VideoFrame | None:
+    def frame_at(self, time: float) -> VideoFrame | None:
         """The frame to show at `time`; None if there is none, or none for long."""
         while self._next is not None and self._next[0] <= time:
             self.shown_at, self.frame = self._next
@@ -99,7 +99,7 @@ class Drawing:
         planes = _planes(canvas, WIDTH, HEIGHT)
         for plane, colour in zip(planes, _BLACK, strict=True):
             plane[:] = colour
-        looks = [(source, source.look(at)) for source in self._sources]
+        looks = [(source, source.frame_at(at)) for source in self._sources]
         live = [(source, frame) for source, frame in looks if frame is not None]
         if self._layout is Layout.SPEAKER:
             live = sorted(live, key=lambda pair: pair[0].track.rank or 0)[:1]

@@ -142,12 +142,12 @@ class RelayConnection:
         self._books.window.add(event, tell)
         self._wake()
 
-    def ask(self, name: str, wanted: Filter, question: CollectingSubscription) -> None:
+    def open_query(self, name: str, wanted: Filter, question: CollectingSubscription) -> None:
         """Ask once; `question` is told at once if the relay cannot be reached."""
         if self.state in _STATES_AWAY:
             question.on_end(self._verdict.message)
             return
-        self._books.ask(name, wanted, question)
+        self._books.open_query(name, wanted, question)
         self._wake()
 
     def withdraw(self, name: str) -> None:

@@ -96,7 +96,7 @@ class GiftWraps:
     async def run(self, stop: Stop) -> None:
         """Ask the message relays for wraps since the last time, and for new ones, until the stop."""
         assert self._pool is not None, "the composition root joins the pool"
-        self._marks = await self._watermarks.of(SUBSCRIPTION)
+        self._marks = await self._watermarks.watermarks_of(SUBSCRIPTION)
         # the relays go on for a moment after the stop; what they send is read at the next start
         await self.tasks.guard(self._ask(self._pool, stop))
 
@@ -122,7 +122,7 @@ class GiftWraps:
             self._readings.pop(relay).cancel()
         self._subscribe(self._pool)
 
-    async def take(self, events: Sequence[Incoming]) -> list[Incoming]:
+    async def extract_wraps(self, events: Sequence[Incoming]) -> list[Incoming]:
         """Take the events of our subscription from a relay's batch, and return the rest."""
         own = [one for one in events if _is_ours(one)]
         self._stored.update(one.relay_url for one in own)

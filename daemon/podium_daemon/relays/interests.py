@@ -38,7 +38,7 @@ class ParticipantIndex:
         wanted = set(lessons)
         return tuple(Pubkey(one) for one, theirs in self._lessons_of.items() if not wanted.isdisjoint(theirs))
 
-    def note(self, batch: Batch) -> None:
+    def apply(self, batch: Batch) -> None:
         """Take in what changed since; after a `resync` everything is read again."""
         if batch.resync:
             self._lessons_of, self._known = {}, set()
@@ -51,7 +51,7 @@ class ParticipantIndex:
             elif isinstance(row, RsvpRow):
                 self._forget(row.pubkey, {row.session_address})
 
-    async def follow(self, lessons: Collection[str]) -> None:
+    async def track(self, lessons: Collection[str]) -> None:
         """Have the people of these sessions, and of no others."""
         if over := self._known.difference(lessons):
             self._known -= over

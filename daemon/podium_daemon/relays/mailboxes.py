@@ -95,10 +95,10 @@ class Mailbox:
             # the same task that calls this. Never over the same connection: a signer would ask its person twice.
             del self._given_over[relay]
             for event in self.hearer.unanswered:
-                self._owner.keep(self._give(relay, event))
+                self._owner.run_in_background(self._give(relay, event))
 
     async def _is_taken(self, event: SignedEvent) -> bool:
-        flights = [self._owner.keep(self._give(url, event)) for url in self.relays]
+        flights = [self._owner.run_in_background(self._give(url, event)) for url in self.relays]
         for flight in asyncio.as_completed(flights):
             if await flight:
                 return True  # the slower relays get it too, but we do not wait for them
@@ -192,7 +192,7 @@ class Mailboxes:
             self._part(url, box.key)
         self._leave_if_empty()
 
-    def keep(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    def run_in_background(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run `work` as a task of this service, which waits for it at its end."""
         return self._tasks.errand(work, "bringing an event to a signer's relay")
 

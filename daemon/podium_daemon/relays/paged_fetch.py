@@ -99,7 +99,7 @@ class Pager:
         limit = self._page if self._largest else min(self._page, self._left)
         return msgspec.structs.replace(self._wanted, until=self._until, limit=limit)
 
-    def take(self, page: Iterable[msgspec.Raw]) -> tuple[list[msgspec.Raw], list[Violation]]:
+    def add_page(self, page: Iterable[msgspec.Raw]) -> tuple[list[msgspec.Raw], list[Violation]]:
         """Take a page: return its new events and the relay's faults in it. Then `next_filter` moves on."""
         fresh: list[msgspec.Raw] = []
         faults: list[Violation] = []
@@ -192,7 +192,7 @@ class FetchQueue:
         self._changed = asyncio.Event()
 
     @contextlib.asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    async def wait_turn(self) -> AsyncIterator[None]:
         """Wait for a turn, and keep it while the block runs."""
         self._asking.append(ticket := object())
         try:
@@ -228,7 +228,7 @@ class PagedFetch:
     async def run(self, within: float) -> FetchedFromRelay:
         """Read and return the relay's answer within `within` seconds, counted from its turn in the queue."""
         try:
-            async with self._connection.turns.turn(), asyncio.timeout(within):
+            async with self._connection.turns.wait_turn(), asyncio.timeout(within):
                 for wanted in self._filters:
                     if not await self._read(wanted):
                         break
@@ -250,7 +250,7 @@ class PagedFetch:
     async def _read_page(self, wanted: Filter, pager: Pager) -> str | None:
         name, page = f"fetch:{next(_numbers)}", _Page(2 * self._max_bytes)
         try:
-            self._connection.ask(name, wanted, page)
+            self._connection.open_query(name, wanted, page)
             problem = await page.ended
         finally:
             self._connection.withdraw(name)
@@ -258,7 +258,7 @@ class PagedFetch:
         return problem
 
     def _take(self, name: str, page: _Page, pager: Pager) -> None:
-        fresh, faults = pager.take(page.events)
+        fresh, faults = pager.add_page(page.events)
         self._connection.report_violation(*faults)
         self._left -= len(fresh)
         self._events += (Incoming(self._connection.url, name, raw) for raw in fresh)

@@ -194,7 +194,7 @@ class RelayState:
         self._closed.pop(name, None)
         self.shared.unsubscribe(name, self._clock.monotonic())
 
-    def ask(self, name: str, wanted: Filter, question: CollectingSubscription) -> None:
+    def open_query(self, name: str, wanted: Filter, question: CollectingSubscription) -> None:
         """Ask once; `question` gets the answer, or the reason why there is none."""
         self._questions[name] = question
         self.session.subscribe(name, (wanted,), self._clock.monotonic())

@@ -81,7 +81,7 @@ class Strangers:
             return None
         if self._budget is not None and await self._budget.look():
             return FULL
-        return self._allowances.take(key=event.pubkey, session=_session_of(event))
+        return self._allowances.take_token(key=event.pubkey, session=_session_of(event))
 
 
 def _session_of(event: VerifiedEvent) -> str:

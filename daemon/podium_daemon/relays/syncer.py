@@ -167,7 +167,7 @@ class Syncer:
         with self._store.changes.subscribe(*tables) as changes:
             await run_reconcile_loop(self.name, self._turn, changes, clock=self._clock, stop=stop)
 
-    async def take(self, events: Sequence[Incoming]) -> None:
+    async def apply_events(self, events: Sequence[Incoming]) -> None:
         """The pool's sink: check a batch and store the good events. The relay's socket is not read meanwhile."""
         arrivals: list[Arrival] = []
         for event in events:
@@ -307,7 +307,7 @@ class Syncer:
 
     async def _turn(self, batch: Batch) -> float | None:
         now = self._clock.now()
-        self._audience.note(batch)
+        self._audience.apply(batch)
         sessions_changed = batch.resync or any(isinstance(change.after, LiveSessionRow) for change in batch.changes)
         if now < self._rests_until and not sessions_changed:
             return self._rests_until
@@ -369,7 +369,7 @@ class Syncer:
 
     async def _interests(self, sessions: Sequence[LiveSessionRow]) -> Interests:
         lessons = [row.session_address for row in sessions if _is_open(row)]
-        await self._audience.follow(lessons)
+        await self._audience.track(lessons)
         secret = [row for row in sessions if _is_open(row) and private.is_private(row)]
         # people's message relays must be known before they have answered
         named = [pubkey for row in secret for pubkey in private.people_of(row)]

@@ -46,7 +46,7 @@ class Buckets(Generic[K]):
         """Whether `tokens` could be taken at `now` (monotonic seconds)."""
         return self._left(name, now) >= tokens
 
-    def take(self, name: K, now: float, tokens: float = 1.0) -> bool:
+    def take_tokens(self, name: K, now: float, tokens: float = 1.0) -> bool:
         """Take `tokens` at `now` (monotonic seconds) and return True, or take none and return False."""
         left = self._left(name, now)
         if left < tokens:
@@ -99,7 +99,7 @@ class Allowances:
         }
         self.refused: Counter[str] = Counter()
 
-    def take(self, *, key: str = "", session: str = "", address: str = "") -> str | None:
+    def take_token(self, *, key: str = "", session: str = "", address: str = "") -> str | None:
         """Take one token from each bucket that is named, and from the bucket for all.
 
         Returns None, or the name of the first empty bucket ("key", "session", "address", "all"): then no token was
@@ -113,5 +113,5 @@ class Allowances:
             self.refused[empty] += 1
             return empty
         for kind, name in named:
-            self._buckets[kind].take(name, now)
+            self._buckets[kind].take_tokens(name, now)
         return None

@@ -72,7 +72,7 @@ class JumpWatch:
         self.jumps = 0
         """How many jumps were seen."""
 
-    def look(self) -> float:
+    def measure_jump(self) -> float:
         """Seconds the wall clock jumped since the last look: positive forward, 0.0 if it did not."""
         offset = self._clock.now() - self._clock.monotonic()
         step = offset - self._offset
@@ -97,4 +97,4 @@ class ClockWatch:
     async def run(self, stop: Stopping) -> None:
         """Look until told to stop."""
         while not await stop.wait_for(LONGEST_SLEEP):
-            self.watch.look()
+            self.watch.measure_jump()

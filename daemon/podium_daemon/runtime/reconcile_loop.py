@@ -79,7 +79,7 @@ async def _next_batch(
     batch, rested = None, False
     if pause > 0:
         changed = (await wait_for_first(changes.wait(), clock.sleep(pause), stop.wait()))[0]
-        batch = changes.take()
+        batch = changes.take_changes()
         rested = batch is not None or not changed  # a closed feed wakes again and again without a batch
     if rested:
         return batch, True
@@ -88,4 +88,4 @@ async def _next_batch(
     else:
         # do not wait for changes: two services that react to each other would go on for ever
         await wait_for_first(clock.sleep(BUSY_PAUSE), stop.wait())
-    return changes.take(), False
+    return changes.take_changes(), False

@@ -158,13 +158,13 @@ class Watched:
             except Exception as error:
                 if damage_in(error) is not None:
                     raise
-                self.note(name, error)
+                self.log_failure(name, error)
             else:
                 self.trouble.pop(name, None)
                 return
             await clock.sleep(max(FIRST_PAUSE, next(pauses)))
 
-    def note(self, name: str, error: Exception) -> None:
+    def log_failure(self, name: str, error: Exception) -> None:
         """Log a failure that will be tried again, with its traceback if it was unexpected."""
         self.trouble[name] = str(error) or type(error).__name__
         if isinstance(error, PodiumError):

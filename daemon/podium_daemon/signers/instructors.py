@@ -105,7 +105,7 @@ class InstructorSigners:
         """
         return await asyncio.to_thread(self._files.get, pubkey)
 
-    async def keep(self, known: KnownBunker) -> None:
+    async def save_connection(self, known: KnownBunker) -> None:
         """Store a connection whose signer has proven which key it holds; it replaces the one before.
 
         Raises:

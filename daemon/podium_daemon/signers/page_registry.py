@@ -108,9 +108,9 @@ class PageSignerRegistry:
         signer.last_used = self._clock.monotonic()
         return signer
 
-    def ask(self, signer: PageSigner, request_id: str, event: UnsignedEvent) -> Rejection | None:
+    def request_signature(self, signer: PageSigner, request_id: str, event: UnsignedEvent) -> Rejection | None:
         """Ask for a signature; `PageSigner.view` shows the result. A second call with the id does not ask again."""
-        work = signer.ask(request_id, event)
+        work = signer.request_signature(request_id, event)
         if isinstance(work, Rejection):
             return work
         if work is not None:

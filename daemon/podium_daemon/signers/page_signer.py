@@ -174,11 +174,11 @@ class PageSigner:
         url = f"{public_url.rstrip('/')}/api/service/signer"
         proof = nip98.write(known.user, url, "PUT", None, int(self._clock.now()), (("nonce", self.id),))
         await self.line.sign(proof)
-        await instructors.keep(known)
+        await instructors.save_connection(known)
 
     # -- asking
 
-    def ask(self, request_id: str, event: UnsignedEvent) -> Coroutine[Any, Any, None] | Rejection | None:
+    def request_signature(self, request_id: str, event: UnsignedEvent) -> Coroutine[Any, Any, None] | Rejection | None:
         """Return the work of one request; None if it is under way already: a page that lost an answer asks again."""
         if request_id in self._asked:
             return None

@@ -27,7 +27,7 @@ class CalendarRevisions:
         self._store = store
         self._clock = clock
 
-    async def of(self, owner: Pubkey, entries: Sequence[Written]) -> list[Revision]:
+    async def revisions_of(self, owner: Pubkey, entries: Sequence[Written]) -> list[Revision]:
         """The revisions of all entries of a person's feed, in their order; new ones for those that changed.
 
         Entries that are no longer in the feed are deleted. Nothing is written if nothing changed.

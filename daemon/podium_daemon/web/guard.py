@@ -93,7 +93,11 @@ class Guard:
             detail = "the address holds what looks like a SECRET key (nsec). It was not used, stored or repeated"
             advice = "It may be in histories and logs by now: make a new key. Give the public key (npub) instead."
             return Problem(Slug.SECRET_KEY, detail, advice)
-        if unsafe and self._allowances is not None and self._allowances.take(address=_origin_of(scope)) is not None:
+        if (
+            unsafe
+            and self._allowances is not None
+            and self._allowances.take_token(address=_origin_of(scope)) is not None
+        ):
             detail = "too many requests that write something came in a short time"
             return Problem(Slug.TOO_MANY, detail, "Wait a minute, then try again.")
         return _too_large() if int_or(headers.get("content-length"), 0) > MAX_BODY_BYTES else None

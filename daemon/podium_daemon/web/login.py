@@ -51,7 +51,7 @@ class UsedLogins:
     def __len__(self) -> int:
         return len(self._ids)
 
-    def take(self, event: VerifiedEvent, *, reads: bool = False) -> bool:
+    def use_login(self, event: VerifiedEvent, *, reads: bool = False) -> bool:
         """Note a use of the event; whether it is allowed, that is, the first one.
 
         A call that only `reads` may come again within a second: without a nonce, whose place NIP-98 does not name, a
@@ -203,7 +203,7 @@ class LoginDoor:
         login = nip98.check(event, url=url, method=method, body=body or None, now=now, window=WINDOW_SECONDS)
         if isinstance(login, nip98.LoginRefusal):
             raise _unauthorised(login.reason)
-        if not self._used.take(event, reads=method in _READS):
+        if not self._used.use_login(event, reads=method in _READS):
             raise _unauthorised("this login event was used before, or was signed before the daemon started")
         return event
 

@@ -74,7 +74,7 @@ class SessionList:
             store = self._store
             tables = (store.sessions, store.rsvps, store.intervals, store.recordings)
             self._changes = store.changes.subscribe(*(table.name for table in tables), limit=1)
-        if self._changes.take() is not None:
+        if self._changes.take_changes() is not None:
             self._kept.clear()
 
     async def _read(self, asked: Asked, viewer: Caller | None) -> Told:

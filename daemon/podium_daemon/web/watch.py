@@ -149,7 +149,7 @@ class StreamHub:
     def refresh(self) -> None:
         """Note a change that is in no table: read the watched sessions again."""
         if self._changes is not None:
-            self._changes.lose()
+            self._changes.drop_changes()
 
     def end_logins(self, of: Caller, *, everywhere: bool) -> None:
         """A person signed out: end the streams of this login, or all of theirs. Who is still signed in comes back."""
@@ -189,8 +189,8 @@ class StreamHub:
             try:
                 await self._take(batch)
             except Exception as error:  # noqa: BLE001  (a boundary: the streams live on and are told once it works again)
-                self.tasks.note(_TELLING, error)
-                changes.lose()
+                self.tasks.log_failure(_TELLING, error)
+                changes.drop_changes()
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 self.tasks.trouble.pop(_TELLING, None)

@@ -49,7 +49,7 @@ class EventWriter:
         roll the transaction back.
         """
         now = int(self._clock.now())
-        outcomes = await self.keep(tx, events)
+        outcomes = await self.mirror_only(tx, events)
         targets = self.relays if relays is None else tuple(relays)
         items = [
             OutboxItem(event=event, relays=targets, not_before=now, session_address=session_address) for event in events
@@ -57,7 +57,7 @@ class EventWriter:
         await self._outbox.add_many_within(tx, items)
         return outcomes
 
-    async def keep(self, tx: Transaction, events: Sequence[VerifiedEvent]) -> list[IngestOutcome]:
+    async def mirror_only(self, tx: Transaction, events: Sequence[VerifiedEvent]) -> list[IngestOutcome]:
         """Mirror `events` and send them to no relay: those of private sessions are sent in gift wraps."""
         return await self._mirror.ingest_within(tx, events, received_at=int(self._clock.now()))
 

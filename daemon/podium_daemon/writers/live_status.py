@@ -119,7 +119,7 @@ class StatusEvents:
         public = since.and_("state").equals(state.value).and_("visibility").equals(Visibility.PUBLIC.value)
         return await public.and_("withdrawn").equals(False).first()
 
-    async def of(self, row: LiveSessionRow) -> list[VerifiedEvent]:
+    async def status_events_of(self, row: LiveSessionRow) -> list[VerifiedEvent]:
         """The events that show `row`, newer than the last ones; none for a private session."""
         if row.visibility == Visibility.PRIVATE:
             return []
@@ -153,7 +153,7 @@ class StatusEvents:
             session=session,
             title=row.title,
             summary=row.summary,
-            status=meeting.MeetingStatus.of(SessionState(row.state)),
+            status=meeting.MeetingStatus.from_state(SessionState(row.state)),
             starts_at=row.runs[0][0] if row.runs else row.scheduled_at,
             ends_at=row.ended_at or row.ends_at,
             current_participants=present,

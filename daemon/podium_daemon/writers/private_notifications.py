@@ -80,7 +80,7 @@ class PrivateNotifications:
         rsvps = await self._store.rsvps.within(tx).where("lessonId").equals(row.session_address).to_list()
         people = {*private.people_of(row), self.service}
         dead = [FoldedRsvp(_rsvp(each), held=False) for each in rsvps if each.pubkey not in people]
-        await self._rsvps.take(tx, dead, received_at=int(self._clock.now()))
+        await self._rsvps.fold_answers(tx, dead, received_at=int(self._clock.now()))
         kept = await self._store.letters.within(tx).where("lessonId").equals(row.session_address).to_list()
         stale = [each.id for each in kept if each.topic in _FOR_GUESTS and each.pubkey not in people]
         await self._store.letters.within(tx).bulk_delete([key for key in stale if key is not None])

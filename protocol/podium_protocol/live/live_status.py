@@ -53,7 +53,7 @@ class MeetingStatus(StrEnum):
     ENDED = "ended"
 
     @classmethod
-    def of(cls, state: SessionState) -> MeetingStatus:
+    def from_state(cls, state: SessionState) -> MeetingStatus:
         """The status that shows `state`. NIP-53 has no word for cancelled: such a meeting is `ended`."""
         return _STATUS_OF[state]
 
@@ -86,7 +86,7 @@ class Meeting(msgspec.Struct, frozen=True, kw_only=True):
         space: address of the room.
         session: address of the session.
         title: the session's.
-        status: see `MeetingStatus.of`.
+        status: see `MeetingStatus.from_state`.
         starts_at: planned start, and the actual one from the moment it is live.
         ends_at: planned end, and the actual one once it has ended.
         summary: the session's.

@@ -80,7 +80,7 @@ def may_attend(session: Guarded, pubkey: str | None) -> bool:
 
 def write_copy(event: SignedEvent, *, service: Pubkey) -> UnsignedEvent:
     """Write the kind 16 rumor that holds `event` whole. It has the event's time, so a repetition has the same id."""
-    address = Address.of(event)
+    address = Address.from_event(event)
     rows = tags.build(
         (
             ("e", event.id, ""),  # NIP-18 wants a relay in the third place, but no relay has this event

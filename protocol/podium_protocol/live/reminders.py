@@ -79,7 +79,7 @@ class Standing(StrEnum):
     NONE = "none"  # merely tagged, or nothing at all
 
     @classmethod
-    def of(cls, status: RsvpStatus | None, *, waitlisted: bool = False, attended: bool = False) -> Standing:
+    def from_answer(cls, status: RsvpStatus | None, *, waitlisted: bool = False, attended: bool = False) -> Standing:
         """The standing that follows from RSVP, seat and attendance."""
         if status is RsvpStatus.CONFIRMED:
             return cls.WAITLISTED if waitlisted else cls.SEATED

@@ -198,7 +198,7 @@ def _read(event: AuthoredEvent, limits: SessionLimits) -> Session:
     rows = event.tags
     if event.kind != kinds.SESSION:
         raise _Flaw(f"kind {event.kind} is no session")
-    people = _People.of(rows, limits)
+    people = _People.from_rows(rows, limits)
     hashtags = tuple(dict.fromkeys(tags.values(rows, "t")))
     if LIVE_SESSION not in hashtags and not people.named:
         raise _Flaw("a calendar event of another kind: no live-session hashtag and nobody is named")
@@ -318,7 +318,7 @@ class _People(msgspec.Struct, frozen=True):
     invited: tuple[Pubkey, ...]
 
     @classmethod
-    def of(cls, rows: Tags, limits: SessionLimits) -> _People:
+    def from_rows(cls, rows: Tags, limits: SessionLimits) -> _People:
         found: dict[str, dict[Pubkey, None]] = {role: {} for role in SessionRole}
         named = [row for row in tags.named(rows, "p") if len(row) > 3 and row[3] in found]
         if len(named) > limits.max_people + 20:  # each key costs a check on the curve

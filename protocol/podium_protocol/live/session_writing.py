@@ -96,7 +96,7 @@ def write_session(
         LocalProtocolError: `previous` is another session's.
     """
     address = Address(kinds.SESSION, instructor, spec.identifier)
-    if previous is not None and Address.of(previous) != address:
+    if previous is not None and Address.from_event(previous) != address:
         raise LocalProtocolError("the revision to replace belongs to another session")
     start = _start_of(previous) if start_before is None else start_before
     problems = problems_of(spec, now, start_before=start, limits=limits)
@@ -150,7 +150,7 @@ def cancel(previous: AuthoredEvent, now: int, reason: str = "") -> Cancellation:
     Raises:
         LocalProtocolError: `previous` is no session event.
     """
-    address = Address.of(previous)
+    address = Address.from_event(previous)
     if previous.kind != kinds.SESSION or address is None:
         raise LocalProtocolError("only a session event can be cancelled here")
     kept = tuple(row for row in previous.tags if row[0] not in ("status", "reason"))

@@ -46,7 +46,7 @@ class RelayLogin:
         """Whether a login is being signed, or waits for its answer."""
         return self.stage in (LoginStage.ASKED, LoginStage.SENT)
 
-    def ask(self) -> str:
+    def ask_signature(self) -> str:
         """Note that the caller is asked to sign the newest challenge, and return it."""
         assert self.challenge is not None
         self.stage, self._tried = LoginStage.ASKED, self.challenge

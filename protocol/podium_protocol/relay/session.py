@@ -368,7 +368,7 @@ class RelaySession:
 
     def _ask_for_login(self) -> None:
         self._login_due = self._now + limits.AUTH_TIMEOUT
-        self._events.append(AuthNeeded(self._login.ask()))
+        self._events.append(AuthNeeded(self._login.ask_signature()))
 
     def _ask_for_login_or_fail(self, verdict: Verdict) -> None:
         if self._login.may_ask() and self._wants_login():

@@ -81,7 +81,7 @@ class MirrorBatch:
         for (event_id,) in await self._tx.fetch_all(_STORED):
             self.standing.know(_event_id(event_id))
         for entry in await read_entries(await self._tx.fetch_all(_AT_STAKE)):
-            self.standing.hold(entry)
+            self.standing.add_stored(entry)
         for row in await self._tx.fetch_all(_FLOORS):
             self.standing.set_floor(*_floor(row, pubkeys))
         for event_id, author in await self._tx.fetch_all(_TOMBSTONES):

@@ -70,9 +70,9 @@ class MirrorEntry(msgspec.Struct, frozen=True):
     row: int | None = None
 
     @classmethod
-    def of(cls, event: VerifiedEvent, row: int | None = None) -> Self:
+    def from_event(cls, event: VerifiedEvent, row: int | None = None) -> Self:
         """Read the tags once."""
-        return cls(event, Address.of(event), nip40.expiration(event), row)
+        return cls(event, Address.from_event(event), nip40.expiration(event), row)
 
     @property
     def position(self) -> Position:
@@ -116,7 +116,7 @@ class MirrorFold:
         """Note that an event with this id is stored."""
         self._known.add(event_id)
 
-    def hold(self, entry: MirrorEntry) -> None:
+    def add_stored(self, entry: MirrorEntry) -> None:
         """Note a stored event that the batch may replace or delete."""
         self._known.add(entry.event.id)
         self._held[entry.event.id] = entry
@@ -155,7 +155,7 @@ class MirrorFold:
 
     def expire(self, entry: MirrorEntry) -> None:
         """Remove a stored event whose NIP-40 time is over."""
-        self.hold(entry)
+        self.add_stored(entry)
         self._end(entry, Death.EXPIRED)
 
     def _judge(self, entry: MirrorEntry, now: int) -> IngestOutcome:
@@ -182,7 +182,7 @@ class MirrorFold:
     def _admit(self, entry: MirrorEntry) -> None:
         replaced = None if entry.address is None else self._newest.get(entry.address)
         self.effects.append(EventChange(entry.event, is_live=True))
-        self.hold(entry)
+        self.add_stored(entry)
         if replaced is not None:
             self._drop(replaced, Death.SUPERSEDED)
         if entry.event.kind == kinds.DELETION:

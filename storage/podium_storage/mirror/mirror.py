@@ -83,7 +83,7 @@ class Mirror(EventQueries):
         """Do as `ingest` does in the caller's transaction, beside the state that the events stand for."""
         entries: list[MirrorEntry] = []
         async for part in in_slices(events):
-            entries += map(MirrorEntry.of, part)
+            entries += map(MirrorEntry.from_event, part)
         batch = MirrorBatch(tx, self._interner)
         await batch.read([entry for entry in entries if not kinds.is_ephemeral(entry.event.kind)])
         outcomes: list[IngestOutcome] = []
@@ -146,13 +146,13 @@ class Mirror(EventQueries):
         deletions = [entry.event for entry in entries if entry.event.kind == kinds.DELETION]
         buried = ((id_bytes(one), event.pubkey) for event in deletions for one in nip09.read_deletion(event).ids)
         await tx.execute_many(_UNBURY, buried)
-        tx.note(*(Change(TABLE, ChangeKind.DELETED, entry.event.id, before=entry.event) for entry in entries))
+        tx.queue_changes(*(Change(TABLE, ChangeKind.DELETED, entry.event.id, before=entry.event) for entry in entries))
 
     async def _settle(self, tx: Transaction, batch: MirrorBatch, received_at: int) -> None:
         await batch.write()
         effects, gone, fresh = batch.standing.effects, batch.standing.gone.values(), batch.standing.fresh
-        tx.note(*(Change(TABLE, ChangeKind.DELETED, event.id, before=event) for event in gone))
-        tx.note(*(Change(TABLE, ChangeKind.CREATED, entry.event.id, after=entry.event) for entry in fresh))
+        tx.queue_changes(*(Change(TABLE, ChangeKind.DELETED, event.id, before=event) for event in gone))
+        tx.queue_changes(*(Change(TABLE, ChangeKind.CREATED, entry.event.id, after=entry.event) for entry in fresh))
         if effects:
             for projection in self._projections:
                 await projection.apply(tx, effects, received_at=received_at)
@@ -179,7 +179,7 @@ class Watermarks:
         row = await self._database.fetch_one(_GET, (relay, subscription))
         return row[0] if row is not None and isinstance(row[0], int) else None
 
-    async def of(self, subscription: str) -> dict[str, int]:
+    async def watermarks_of(self, subscription: str) -> dict[str, int]:
         """The last EOSE of this subscription for each relay that sent one."""
         rows = await self._database.fetch_all(_GET_ALL, (subscription,))
         return {str(relay): eose_at for relay, eose_at in rows if isinstance(eose_at, int)}

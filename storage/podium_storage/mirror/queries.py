@@ -43,7 +43,7 @@ async def read_entries(rows: Sequence[SqlRow]) -> list[MirrorEntry]:
     """Decode the events of rows (surrogate key, JSON) without blocking the event loop."""
     entries: list[MirrorEntry] = []
     async for part in in_slices(rows):
-        entries += [MirrorEntry.of(read_event(json), key) for key, json in part if isinstance(key, int)]
+        entries += [MirrorEntry.from_event(read_event(json), key) for key, json in part if isinstance(key, int)]
     return entries
 
 
@@ -138,7 +138,7 @@ class EventQueries:
             return False  # NIP-09: a deletion of a deletion has no effect
         if await self._source.fetch_one(_TOMBSTONE, (id_bytes(event.id), event.pubkey)) is not None:
             return True
-        address = Address.of(event)
+        address = Address.from_event(event)
         floor = None if address is None else await self._floor(address)
         return floor is not None and not Position(event.created_at, event.id).outranks(floor)
 

@@ -185,7 +185,7 @@ class Outbox:
         await tx.execute_many(_ADD_EVENT, (_event_row(item.event) for item in items))
         await tx.execute_many(_ADD_RELAY, ((relay,) for relay in relays))
         await tx.execute_many(_ADD, _new_rows(items, lessons))
-        tx.note(*(Change(TABLE, ChangeKind.CREATED, item.event.id) for item in items))
+        tx.queue_changes(*(Change(TABLE, ChangeKind.CREATED, item.event.id) for item in items))
 
     async def due(
         self,
@@ -311,12 +311,12 @@ class Outbox:
         values, parameters = SqliteDialect.values([row[0] for row in rows])
         found = await tx.fetch_all(_DELIVERIES.format(where=f"o.id IN ({values})"), parameters)
         deliveries = await _deliveries(found)
-        tx.note(*(Change(TABLE, ChangeKind.UPDATED, one.event_id, after=one) for one in deliveries))
+        tx.queue_changes(*(Change(TABLE, ChangeKind.UPDATED, one.event_id, after=one) for one in deliveries))
         return deliveries
 
 
 def _event_row(event: SignedEvent) -> tuple[Value, ...]:
-    address = Address.of(event)
+    address = Address.from_event(event)
     return id_bytes(event.id), event.to_json(), event.created_at, None if address is None else str(address)
 
 

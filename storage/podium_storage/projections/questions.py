@@ -53,11 +53,11 @@ class QuestionProjection:
         to_meetings = [one for one in questions if one.meeting.kind != kinds.SPACE]
         for row in await self._meant(tx, to_meetings):
             mine = [one for one in to_meetings if one.meeting.identifier == row.conference_room_id]
-            await self.take(tx, row, mine, received_at=received_at)
+            await self.add_questions(tx, row, mine, received_at=received_at)
         for row, mine in await self._by_time(tx, to_room, received_at):
-            await self.take(tx, row, mine, received_at=received_at)
+            await self.add_questions(tx, row, mine, received_at=received_at)
 
-    async def take(
+    async def add_questions(
         self, tx: Transaction, session: LiveSessionRow, questions: Sequence[Question], *, received_at: int
     ) -> None:
         """Add rows for messages to one session, also those that came another way; known ones stay as they are."""

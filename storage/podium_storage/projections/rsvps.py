@@ -74,15 +74,15 @@ class RsvpProjection:
     def __init__(self, rsvps: Table[RsvpRow], database: Database, interner: Interner) -> None:
         """Write to this table, which belongs to this database."""
         self._rsvps = rsvps
-        self._floors = Table.of(RSVP_FLOORS, database, interner)
+        self._floors = Table.from_schema(RSVP_FLOORS, database, interner)
 
     async def apply(self, tx: Transaction, effects: Sequence[EventChange], *, received_at: int) -> None:
         """Fold a batch of the mirror in; `received_at` is in Unix seconds."""
         answers: list[FoldedRsvp] = []
         async for part in in_slices(effects):
             answers += _answers(part, dead=await self._deleted_beneath(tx, part))
-        await self.take(tx, answers, received_at=received_at)
-        await self.take(tx, await self._deleted(tx, _deletions(effects)), received_at=received_at)
+        await self.fold_answers(tx, answers, received_at=received_at)
+        await self.fold_answers(tx, await self._deleted(tx, _deletions(effects)), received_at=received_at)
 
     async def idle(self, tx: Transaction, effects: Sequence[EventChange]) -> Sequence[SqlRow]:
         """Return answers in the mirror that do not count: clients use a new `d` for each, so every one would be kept.
@@ -94,7 +94,7 @@ class RsvpProjection:
             return ()
         return await tx.query(_IDLE, (msgspec.json.encode(sorted(people)).decode(),))
 
-    async def take(self, tx: Transaction, answers: Sequence[FoldedRsvp], *, received_at: int) -> None:
+    async def fold_answers(self, tx: Transaction, answers: Sequence[FoldedRsvp], *, received_at: int) -> None:
         """Fold in answers from another source, such as those to a private session, or replies to a message."""
         if not answers:
             return
@@ -112,7 +112,7 @@ class RsvpProjection:
         buried = [e.event for e in effects if e.event.kind == kinds.RSVP and e.death is Death.BURIED]
         dead: set[EventId] = set()
         for event in buried:
-            address = str(Address.of(event))
+            address = str(Address.from_event(event))
             wanted = Filter(kinds=(kinds.DELETION,), authors=(event.pubkey,), tags=(("a", (address,)),))
             if any(one.created_at >= event.created_at for one in await EventQueries(tx).by_filter(wanted)):
                 dead.add(event.id)

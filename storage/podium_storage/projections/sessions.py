@@ -198,7 +198,7 @@ def _lessons_of(effect: EventChange) -> tuple[str, ...]:
     """The sessions that an effect may change: a revision its own session, a kind 5 those of its author."""
     event = effect.event
     if event.kind == kinds.SESSION:
-        return (str(Address.of(event)),)
+        return (str(Address.from_event(event)),)
     if event.kind != kinds.DELETION or not effect.is_live:
         return ()
     return tuple(str(one) for one in read_deletion(event).addresses if one.kind == kinds.SESSION)

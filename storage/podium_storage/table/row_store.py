@@ -121,7 +121,7 @@ class RowStore(Generic[Row]):
             ready = [self.hooks.before_create(row, tx) for row in await self._numbered(tx, chunk)]
             await self._write(tx, self._insert, ready)
             await self._add_sides(tx, ready, self._sides)
-            tx.note(*(Change(self.schema.name, ChangeKind.CREATED, key_of(row), None, row) for row in ready))
+            tx.queue_changes(*(Change(self.schema.name, ChangeKind.CREATED, key_of(row), None, row) for row in ready))
             keys += map(key_of, ready)
         return keys
 
@@ -139,7 +139,7 @@ class RowStore(Generic[Row]):
                 self.hooks.before_delete(row, tx)
             sql, parameters = SqliteDialect.values([key_of(row) for row in chunk])
             count += await tx.execute(f'DELETE FROM {quoted(self.schema.name)} WHERE "id" IN ({sql})', parameters)
-            tx.note(*(Change(self.schema.name, ChangeKind.DELETED, key_of(row), row, None) for row in chunk))
+            tx.queue_changes(*(Change(self.schema.name, ChangeKind.DELETED, key_of(row), row, None) for row in chunk))
         return count
 
     def _reader(self, tx: Transaction | None, condition: Condition) -> Read:
@@ -162,7 +162,7 @@ class RowStore(Generic[Row]):
         sql = f'UPDATE {quoted(self.schema.name)} SET {assignments} WHERE "id" = ?'
         await self._write(tx, sql, after, changed)
         await self._renew_sides(tx, after, [index for index in self._sides if index.path in names])
-        tx.note(*(Change(self.schema.name, ChangeKind.UPDATED, key_of(new), old, new) for old, new in ready))
+        tx.queue_changes(*(Change(self.schema.name, ChangeKind.UPDATED, key_of(new), old, new) for old, new in ready))
         return len(ready)
 
     async def _numbered(self, tx: Transaction, rows: Sequence[Row]) -> list[Row]:

@@ -29,13 +29,13 @@ class Table(Generic[Row]):
     """
 
     def __init__(self, store: RowStore[Row], tx: Transaction | None = None) -> None:
-        """Bind rows to a transaction, or to none; `Table.of` makes one from a declaration."""
+        """Bind rows to a transaction, or to none; `Table.from_schema` makes one from a declaration."""
         self._store = store
         self._tx = tx
         self._by_id = (store.schema.spec.primary, ("id",))
 
     @classmethod
-    def of(cls, schema: TableSchema[Row], database: Database, interner: Interner) -> Table[Row]:
+    def from_schema(cls, schema: TableSchema[Row], database: Database, interner: Interner) -> Table[Row]:
         """The table of this declaration. All tables of a database share one interner."""
         return cls(RowStore(schema, database, interner))
 

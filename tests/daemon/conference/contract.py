@@ -360,7 +360,7 @@ class EngineContract:
             ),
         }
         for capability, given in answers.items():
-            support = engine.capabilities.of(capability)
+            support = engine.capabilities.support_of(capability)
             for answer in given:
                 assert isinstance(answer, Unsupported) == (support is not Support.NATIVE)
                 if isinstance(answer, Unsupported):

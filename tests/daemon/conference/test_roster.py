@@ -51,7 +51,7 @@ async def test_a_list_that_was_asked_for_before_somebody_came_does_not_send_them
     roster.arrived(ROOM, "gone", gone, roster.now())
     mark = roster.mark()
     roster.arrived(ROOM, "late", late, roster.now())
-    roster.left(ROOM, "gone", roster.now(), LeaveReason.LEFT)
+    roster.note_departure(ROOM, "gone", roster.now(), LeaveReason.LEFT)
     roster.reconcile(ROOM, {"early": early, "gone": gone}, mark)
     assert _present(roster) == [early.pubkey, late.pubkey]
     assert [left.connection.pubkey for left in await _lefts(roster)] == [gone.pubkey, early.pubkey, late.pubkey]
@@ -76,7 +76,7 @@ def test_a_key_comes_back_only_where_keys_do() -> None:
     for keys_return in (True, False):
         roster, person = _roster(keys_return=keys_return), new_person()
         roster.arrived(ROOM, "a", person, roster.now())
-        roster.left(ROOM, "a", roster.now(), LeaveReason.UNKNOWN)
+        roster.note_departure(ROOM, "a", roster.now(), LeaveReason.UNKNOWN)
         assert roster.arrived(ROOM, "a", person, roster.now())
         assert bool(_present(roster)) == keys_return
 
@@ -96,7 +96,7 @@ def test_nothing_is_known_of_a_room_that_is_not_open() -> None:
     roster, person = _roster(), new_person()
     roster.close(ROOM)
     assert not roster.arrived(ROOM, "a", person, roster.now())
-    roster.left(ROOM, "a", roster.now(), LeaveReason.LEFT)
+    roster.note_departure(ROOM, "a", roster.now(), LeaveReason.LEFT)
     assert roster.reconcile(ROOM, {"a": person}, roster.mark()) == []
     assert isinstance(roster.snapshot(ROOM), Rejection)
 

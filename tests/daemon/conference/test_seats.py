@@ -113,7 +113,7 @@ async def test_a_frozen_page_is_closed(clock: ManualClock, engine: LinkEngine, s
         end = await reader.left(frozen.connection)
         assert await frozen.closed() == CLOSE_CODES[LeaveReason.TIMEOUT]
     assert (end.at, end.reason) == (start, LeaveReason.TIMEOUT)
-    await engine.tell(ROOM, Notice("still here"))
+    await engine.send_message(ROOM, Notice("still here"))
     assert await alive.read() == {"type": "notice", "text": "still here"}
     await alive.socket.close()
 
@@ -126,11 +126,11 @@ async def test_somebody_who_lost_the_socket_returns_with_the_secret(
     async with reading(engine) as reader:
         page = await sit_down(server, person)
         lost = (await reader.joined(page.connection)).connection
-        await engine.tell(ROOM, Resume(book.mint(lost), 120), person.pubkey)
+        await engine.send_message(ROOM, Resume(book.mint(lost), 120), person.pubkey)
         secret = str((await page.read())["secret"])
         page.socket.transport.abort()
         await reader.left(page.connection)
-        book.left(lost.id)
+        book.connection_ended(lost.id)
         await clock.advance(30)
         known = book.redeem(secret)
         assert known == lost
@@ -147,7 +147,7 @@ async def test_a_refused_page_is_closed(engine: LinkEngine, server: SeatServer) 
     pages = [await sit_down(server, new_person(person.pubkey, device)) for device in "abc"]
     refused = await knock(server, new_person(person.pubkey, "d"))
     assert await refused.closed() == REFUSED
-    await engine.tell(ROOM, Notice("hello"))
+    await engine.send_message(ROOM, Notice("hello"))
     assert (await pages[0].read())["text"] == "hello"
     for page in pages:
         await page.socket.close()
@@ -179,7 +179,7 @@ async def test_garbage_from_a_page_does_not_close_its_socket(engine: LinkEngine,
         await page.socket.send(frame)
     await page.say("sing")
     await (await page.socket.ping())
-    await engine.tell(ROOM, Notice("ok"))
+    await engine.send_message(ROOM, Notice("ok"))
     assert (await page.read())["text"] == "ok"
     assert sum(engine.flaws.values()) == 5
     await page.socket.close()

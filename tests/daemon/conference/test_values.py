@@ -46,7 +46,7 @@ def test_every_capability_has_an_answer() -> None:
     """The fields of the answers are the capabilities, one each."""
     assert set(Capabilities.__struct_fields__) == set(Capability)
     answers = Capabilities(**dict.fromkeys(Capability, Support.IN_ROOM))
-    assert all(answers.of(capability) is Support.IN_ROOM for capability in Capability)
+    assert all(answers.support_of(capability) is Support.IN_ROOM for capability in Capability)
 
 
 def test_events_travel_as_json_and_back() -> None:

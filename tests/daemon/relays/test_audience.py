@@ -29,9 +29,9 @@ async def test_people_stand_in_the_order_in_which_they_came(here: World) -> None
     await here.answer(ada, first)
     await here.answer(ben, second)
     with here.store.changes.subscribe(here.store.rsvps.name) as changes:
-        await audience.follow([first.session_address, second.session_address])
+        await audience.track([first.session_address, second.session_address])
         await here.answer(cem, first)
-        audience.note(changes.take() or Batch(()))
+        audience.apply(changes.take_changes() or Batch(()))
     assert audience.people == (ada.pubkey, ben.pubkey, cem.pubkey)
 
 
@@ -40,7 +40,7 @@ async def test_who_asks_belongs_to_it(here: World) -> None:
     row, ada = await here.schedule(), new_key()
     audience = ParticipantIndex(here.store)
     with here.store.changes.subscribe(here.store.questions.name) as changes:
-        await audience.follow([row.session_address])
+        await audience.track([row.session_address])
         question = QuestionRow(
             session_address=row.session_address,
             pubkey=ada.pubkey,
@@ -50,10 +50,10 @@ async def test_who_asks_belongs_to_it(here: World) -> None:
             first_seen_at=here.now,
         )
         await here.store.questions.add(question)
-        audience.note(changes.take() or Batch(()))
+        audience.apply(changes.take_changes() or Batch(()))
     assert audience.people == (ada.pubkey,)
     again = ParticipantIndex(here.store)
-    await again.follow([row.session_address])
+    await again.track([row.session_address])
     assert again.people == (ada.pubkey,)
 
 
@@ -73,11 +73,11 @@ async def test_who_joined_without_an_answer_belongs_to_it(here: World, assurance
         ),
     )
     with here.store.changes.subscribe(here.store.members.name) as changes:
-        await audience.follow([row.session_address])
+        await audience.track([row.session_address])
         await here.store.members.add(member)
-        audience.note(changes.take() or Batch(()))
+        audience.apply(changes.take_changes() or Batch(()))
     again = ParticipantIndex(here.store)
-    await again.follow([row.session_address])
+    await again.track([row.session_address])
     assert (audience.people == (ada.pubkey,), again.people == (ada.pubkey,)) == (is_there, is_there)
 
 
@@ -96,10 +96,10 @@ async def test_it_is_what_the_store_says_after_any_changes(here: World) -> None:
             elif (number, person) not in given:
                 await here.answer(person, rows[number], RsvpStatus.TENTATIVE)
                 given.add((number, person))
-            taken = changes.take() or Batch(())
-            audience.note(Batch((), resync=True) if step % 9 == 8 else taken)
+            taken = changes.take_changes() or Batch(())
+            audience.apply(Batch((), resync=True) if step % 9 == 8 else taken)
             open_lessons = [row.session_address for row in rows if order.random() < 0.8]
-            await audience.follow(open_lessons)
+            await audience.track(open_lessons)
             stored = await here.store.rsvps.where("lessonId").any_of(open_lessons).to_list()
             assert set(audience.people) == {row.pubkey for row in stored}
             assert len(audience) == len(audience.people)
@@ -109,10 +109,10 @@ async def test_one_more_answer_reads_nothing_again(here: World) -> None:
     """A flood of answers costs what the answers cost: the store is not asked for those that are known."""
     row = await here.schedule()
     audience = ParticipantIndex(here.store)
-    await audience.follow([row.session_address])
+    await audience.track([row.session_address])
     with here.store.changes.subscribe(here.store.rsvps.name) as changes:
         await here.answer(new_key(), row)
-        audience.note(changes.take() or Batch(()))
+        audience.apply(changes.take_changes() or Batch(()))
     here.store.rsvps.where = None  # type: ignore[method-assign, assignment]  # whoever asks it fails
-    await audience.follow([row.session_address])
+    await audience.track([row.session_address])
     assert len(audience) == 1

@@ -35,7 +35,7 @@ def read_all(stored: list[Stored], wanted: Filter, cap: int, at_most: int = 10_0
     for _ in range(5 * len(stored) + 5):
         if (asked := pager.next_filter()) is None:
             return found, pager
-        fresh, faults = pager.take(page_of(stored, asked, cap))
+        fresh, faults = pager.add_page(page_of(stored, asked, cap))
         assert not faults
         found += [(event["created_at"], int(event["id"], 16)) for event in map(msgspec.json.decode, fresh)]
     raise AssertionError("paging does not end")
@@ -79,10 +79,10 @@ def test_a_page_that_was_begun_again_after_a_login_is_no_larger_for_it() -> None
     """Else a second that fills a page by itself would look like the end of what the relay has."""
     pager = Pager(Filter(), at_most=10_000)
     newest = [raw(200, number) for number in range(60)]
-    pager.take(newest + newest)
+    pager.add_page(newest + newest)
     same_second = [raw(100, 1_000 + number) for number in range(60)]
-    pager.take(same_second)
-    pager.take(same_second)
+    pager.add_page(same_second)
+    pager.add_page(same_second)
     asked = pager.next_filter()
     assert asked is not None
     assert asked.until == 99
@@ -127,7 +127,7 @@ def test_lies_about_time_do_not_move_the_pages(bad: msgspec.Raw, violation: Viol
     """An event outside what was asked for is dropped and counted, and the good ones of the page stay."""
     pager = Pager(Filter(since=50, until=200), at_most=1000)
     good = [raw(150, number) for number in range(100, 130)]
-    fresh, faults = pager.take([bad, *good])
+    fresh, faults = pager.add_page([bad, *good])
     assert len(fresh) == 30
     assert faults == [violation]
     assert pager.next_filter() == Filter(since=50, until=150, limit=PAGE)
@@ -139,7 +139,7 @@ def test_a_relay_that_repeats_itself_for_ever_is_left() -> None:
     same = [raw(7, number) for number in range(30)]
     pages = 0
     while pager.next_filter() is not None:
-        pager.take(same if pages == 0 else [])
+        pager.add_page(same if pages == 0 else [])
         pages += 1
         assert pages < 10
 
@@ -152,5 +152,5 @@ def test_several_filters_of_one_relay_bring_each_event_once() -> None:
     for wanted in (Filter(kinds=(1,)), Filter(kinds=(1,), until=80)):
         pager = Pager(wanted, at_most=1000, seen=seen)
         while (asked := pager.next_filter()) is not None:
-            taken += pager.take(page_of(stored, asked, 50))[0]
+            taken += pager.add_page(page_of(stored, asked, 50))[0]
     assert len(taken) == 100

@@ -79,7 +79,7 @@ async def reading(
         watermarks=Watermarks(here.store.database),
         clock=clock or SystemClock(),
     )
-    async with running_pool(relay, sink=wraps.take, on_eose=wraps.on_eose, **options) as pool:
+    async with running_pool(relay, sink=wraps.extract_wraps, on_eose=wraps.on_eose, **options) as pool:
         wraps.join(pool)
         stop = Stop()
         running = asyncio.create_task(wraps.run(stop))
@@ -197,7 +197,7 @@ async def test_relays_that_are_not_for_messages_are_not_asked(tmp_path: Path) ->
         wraps = GiftWraps(
             service=service.pubkey, deliver=reader.take, watermarks=Watermarks(here.store.database), clock=SystemClock()
         )
-        async with running_pool(PoolRelay(relay.url, dm=False), sink=wraps.take) as pool:
+        async with running_pool(PoolRelay(relay.url, dm=False), sink=wraps.extract_wraps) as pool:
             wraps.join(pool)
             stop = Stop()
             running = asyncio.create_task(wraps.run(stop))
@@ -216,8 +216,8 @@ async def test_hostile_copies_are_dropped_and_the_good_one_is_read() -> None:
         wraps = GiftWraps(
             service=service.pubkey, deliver=reader.take, watermarks=Watermarks(here.store.database), clock=SystemClock()
         )
-        rest = await wraps.take([incoming(each) for each in (bad, wrap_for(new_key()), late, good, good)])
-        await wraps.take([incoming(good)])
+        rest = await wraps.extract_wraps([incoming(each) for each in (bad, wrap_for(new_key()), late, good, good)])
+        await wraps.extract_wraps([incoming(good)])
     assert (rest, set(reader.read)) == ([], {good.id})
     assert wraps.verifier.dropped == {"bad_signature": 1, "not_asked_for": 1, "from_the_future": 1, "duplicate": 1}
 
@@ -232,9 +232,9 @@ async def test_what_could_not_be_stored_comes_again() -> None:
             service=service.pubkey, deliver=reader.take, watermarks=Watermarks(here.store.database), clock=SystemClock()
         )
         with pytest.raises(StoreError):
-            await wraps.take([wrap])
+            await wraps.extract_wraps([wrap])
         reader.refuses = False
-        await wraps.take([wrap])
+        await wraps.extract_wraps([wrap])
     assert len(reader.read) == 1
 
 
@@ -246,7 +246,7 @@ async def test_other_subscriptions_are_left_to_others() -> None:
         wraps = GiftWraps(
             service=service.pubkey, deliver=reader.take, watermarks=Watermarks(here.store.database), clock=SystemClock()
         )
-        assert await wraps.take([theirs[0], incoming(wrap_for(service)), theirs[1]]) == theirs
+        assert await wraps.extract_wraps([theirs[0], incoming(wrap_for(service)), theirs[1]]) == theirs
     assert len(reader.read) == 1
 
 
@@ -281,7 +281,7 @@ async def waiting(here: Mirrored, relay: PoolRelay, past: Past, clock: Clock) ->
         past_is_read=past.is_read,
         patience=12.0,
     )
-    async with running_pool(relay, sink=wraps.take, on_eose=wraps.on_eose) as pool:
+    async with running_pool(relay, sink=wraps.extract_wraps, on_eose=wraps.on_eose) as pool:
         wraps.join(pool)
         stop = Stop()
         running = asyncio.create_task(wraps.run(stop))

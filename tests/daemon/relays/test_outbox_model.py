@@ -98,7 +98,9 @@ async def looking(
         clock=here.clock,
     )
     spreading = Spreading(here.store, here.outgoing)
-    async with running_pool(PoolRelay(own), sink=syncer.take, on_eose=syncer.on_eose, permitted=tuple(public)) as pool:
+    async with running_pool(
+        PoolRelay(own), sink=syncer.apply_events, on_eose=syncer.on_eose, permitted=tuple(public)
+    ) as pool:
         syncer.join(pool)
         model = OutboxModel(
             given,

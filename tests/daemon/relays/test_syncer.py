@@ -117,7 +117,7 @@ class Sync:
 async def syncing(
     here: World,
     *relays: MemoryRelay,
-    sink: Callable[[Sync], Callable[[Sequence[Incoming]], Awaitable[None]]] = lambda sync: sync.syncer.take,
+    sink: Callable[[Sync], Callable[[Sequence[Incoming]], Awaitable[None]]] = lambda sync: sync.syncer.apply_events,
 ) -> AsyncIterator[Sync]:
     """A syncer and a pool that run."""
     sync = Sync(here, *relays)
@@ -384,7 +384,7 @@ class TestTakingIn:
                 if failures < 2 and any(event.subscription == "rsvps-0" for event in events):
                     failures += 1
                     raise StoreFull("no space left")
-                await sync.syncer.take(events)
+                await sync.syncer.apply_events(events)
 
             return take
 

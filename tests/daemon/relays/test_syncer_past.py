@@ -45,7 +45,7 @@ async def test_more_answers_than_a_page_come_back_in_the_order_they_were_given()
             doors=900,
             clock=clock,
         )
-        pool = RelayPool([PoolRelay(relay.url)], sink=syncer.take, on_eose=syncer.on_eose, clock=clock)
+        pool = RelayPool([PoolRelay(relay.url)], sink=syncer.apply_events, on_eose=syncer.on_eose, clock=clock)
         syncer.join(pool)
         stop = Stop(clock)
         async with asyncio.TaskGroup() as group, asyncio.timeout(60):

@@ -20,8 +20,8 @@ def test_a_jump_of_more_than_a_minute_is_counted(step: float) -> None:
     clock = ManualClock()
     watch = JumpWatch(clock)
     clock.jump(step)
-    assert watch.look() == pytest.approx(step)
-    assert watch.look() == 0.0
+    assert watch.measure_jump() == pytest.approx(step)
+    assert watch.measure_jump() == 0.0
     assert watch.jumps == 1
 
 
@@ -32,7 +32,7 @@ def test_small_steps_are_never_a_jump(steps: list[float]) -> None:
     watch = JumpWatch(clock)
     for step in steps:
         clock.jump(step * 0.999)
-        assert watch.look() == 0.0
+        assert watch.measure_jump() == 0.0
     assert watch.jumps == 0
 
 

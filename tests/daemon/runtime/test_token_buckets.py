@@ -18,23 +18,23 @@ def test_never_more_than_the_burst_and_the_rate(burst: int, per_second: float, s
     buckets, now, given_out = Buckets[str](Rate(burst, per_second)), 0.0, 0
     for pause, tokens in steps:
         now += pause
-        given_out += tokens if buckets.take("a", now, tokens) else 0
+        given_out += tokens if buckets.take_tokens("a", now, tokens) else 0
         assert given_out <= burst + now * per_second + 1e-6
 
 
 def test_one_name_takes_nothing_from_another() -> None:
     """Each has a bucket of its own, which fills again."""
     buckets = Buckets[str](Rate(2, 0.5))
-    assert [buckets.take("a", 0.0) for _ in range(3)] == [True, True, False]
-    assert buckets.take("b", 0.0)
-    assert not buckets.take("a", 1.9)
-    assert buckets.take("a", 2.0)
+    assert [buckets.take_tokens("a", 0.0) for _ in range(3)] == [True, True, False]
+    assert buckets.take_tokens("b", 0.0)
+    assert not buckets.take_tokens("a", 1.9)
+    assert buckets.take_tokens("a", 2.0)
 
 
 def test_a_clock_that_goes_back_gives_nothing() -> None:
     """No token comes of it, and none is lost."""
     buckets = Buckets[str](Rate(1, 1))
-    assert buckets.take("a", 10.0)
+    assert buckets.take_tokens("a", 10.0)
     assert not buckets.holds("a", 0.0)
 
 
@@ -42,7 +42,7 @@ def test_names_are_bounded() -> None:
     """Strangers have as many as they like: the one that asked longest ago is forgotten."""
     buckets = Buckets[int](Rate(1, 0), at_most=3)
     for name in range(5):
-        buckets.take(name, 0.0)
+        buckets.take_tokens(name, 0.0)
     assert len(buckets) == 3
     assert buckets.holds(0, 0.0)
     assert not buckets.holds(4, 0.0)

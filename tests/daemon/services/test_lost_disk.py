@@ -87,7 +87,7 @@ async def _say(here: World, key: SecretKey, text: str, *, to: str | None = None)
     rumor = nip17.write_message(key.pubkey, here.service.pubkey, text, created_at=here.now, reply_to=reply_to)
     entropy = os.urandom(nip59.ENTROPY_BYTES)
     wrap = verify_or_fail(nip59.gift_wrap(rumor, key, here.service.pubkey, now=here.now, entropy=entropy))
-    await here.replies.take([wrap])
+    await here.replies.handle_wraps([wrap])
     await here.turn()
     return wrap
 
@@ -117,7 +117,7 @@ async def test_what_was_said_by_message_is_remembered_without_the_messages() -> 
         await here.clock.advance(60)
         async with world(like=here) as anew:
             anew.replies.caught_up.clear()
-            await anew.replies.take(said)  # the messages are on the relay as well
+            await anew.replies.handle_wraps(said)  # the messages are on the relay as well
             await replay(here, anew)
             for row in (one, two):
                 await _read_again(anew, here, row)
@@ -158,7 +158,7 @@ async def test_strangers_cannot_push_out_what_the_service_remembers(monkeypatch:
         await _say(here, ada, "stop")
         async with world(like=here) as anew:
             own = [event for event in here.sent if tags.first(event.tags, "p") == here.service.pubkey]
-            await anew.replies.take(own)
+            await anew.replies.handle_wraps(own)
             for _ in range(6):
                 stranger = new_key()
                 await seal(anew, stranger, as_rumor(stranger, kinds.RSVP, ("d", "x"), at=anew.now))

@@ -55,7 +55,7 @@ class Scene:
 async def scene(tmp_path: Path) -> Scene:
     """The signer was left."""
     made = Scene(tmp_path)
-    await made.signers().keep(made.known)
+    await made.signers().save_connection(made.known)
     return made
 
 
@@ -151,8 +151,8 @@ async def test_a_new_signer_replaces_the_old_one(scene: Scene) -> None:
     other = KnownBunker(scene.known.signer, new_key().pubkey, ("wss://one.example",), new_key())
     newer = KnownBunker(new_key().pubkey, scene.known.user, ("wss://two.example",), new_key())
     signers = scene.signers()
-    await signers.keep(other)
-    await signers.keep(newer)
+    await signers.save_connection(other)
+    await signers.save_connection(newer)
     found = await signers.find(scene.known.user)
     assert found is not None
     assert found.signer == newer.signer
@@ -182,7 +182,7 @@ async def test_ndks_signer_signs_what_the_service_asks_for(tmp_path: Path) -> No
         line.close()
         assert known.user == signer.pubkey
         files = KnownBunkers(tmp_path / "kept", by="user")
-        await InstructorSigners(files, office, clock=clock, random_bytes=os.urandom).keep(known)
+        await InstructorSigners(files, office, clock=clock, random_bytes=os.urandom).save_connection(known)
         again = InstructorSigners(files, office, clock=clock, random_bytes=os.urandom)
         draft = UnsignedEvent(known.user, 1_800_000_000, 31923, (("d", "knots"),), "Grüße")
         signed = await again.sign(known.user, draft)

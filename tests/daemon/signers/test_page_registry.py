@@ -109,7 +109,7 @@ async def test_a_page_is_paired_by_its_code_and_gets_signatures(scene: Scene) ->
     view = await scene.until(signer, "connected")
     assert (view.user, view.url) == (scene.bunker.user.pubkey, None)
     for _ in range(2):
-        assert scene.desk.ask(signer, "one", scene.draft()) is None
+        assert scene.desk.request_signature(signer, "one", scene.draft()) is None
     answer = await scene.answer(signer)
     assert isinstance(answer.event, VerifiedEvent)
     assert answer.event.content == "Grüße"
@@ -141,14 +141,14 @@ async def test_what_the_signer_says_no_to_is_told(scene: Scene) -> None:
     """A refusal in its words, a changed event as a failure; the connection stays."""
     signer = await scene.paired()
     scene.bunker.behaviour = lambda request: [Response(request.id, error="not today")]
-    scene.desk.ask(signer, "no", scene.draft())
+    scene.desk.request_signature(signer, "no", scene.draft())
     assert await scene.answer(signer, "no") == SigningRequest("no", "refused", None, "the signer refused: not today")
 
     def cheat(request: Request) -> list[Response]:
         return [Response(request.id, result=scene.bunker.signed(request, content="x").to_json().decode())]
 
     scene.bunker.behaviour = cheat
-    scene.desk.ask(signer, "lie", scene.draft())
+    scene.desk.request_signature(signer, "lie", scene.draft())
     lie = await scene.answer(signer, "lie")
     assert (lie.state, lie.event) == ("failed", None)
     assert "another content than was asked for" in lie.words
@@ -162,7 +162,7 @@ async def test_a_page_to_agree_on_is_told_and_forgotten(scene: Scene) -> None:
         Response(request.id, result="auth_url", error="javascript:alert(1)"),
         Response(request.id, result="auth_url", error="https://signer.example/agree"),
     ]
-    scene.desk.ask(signer, "one", scene.draft())
+    scene.desk.request_signature(signer, "one", scene.draft())
     await soon(lambda: signer.view.page is not None)
     assert signer.view.page == "https://signer.example/agree"
     asked = scene.bunker.requests[-1]
@@ -177,10 +177,10 @@ async def test_another_author_is_not_asked_for(scene: Scene) -> None:
     """A page that thinks it is somebody else is told so, and the person is not bothered."""
     signer = await scene.paired()
     draft = UnsignedEvent(ScriptedBunker().user.pubkey, 1, 1, (), "")
-    told = scene.desk.ask(signer, "one", draft)
+    told = scene.desk.request_signature(signer, "one", draft)
     assert isinstance(told, Rejection)
     assert told.slug == "bad-pubkey"
-    told = scene.desk.ask(scene.open(), "one", scene.draft())
+    told = scene.desk.request_signature(scene.open(), "one", scene.draft())
     assert isinstance(told, Rejection)
     assert told.slug == "signer-not-connected"
 
@@ -190,8 +190,8 @@ async def test_requests_are_bounded(scene: Scene) -> None:
     signer = await scene.paired()
     scene.office.is_deaf = True
     for number in range(MAX_ASKED):
-        assert scene.desk.ask(signer, str(number), scene.draft(str(number))) is None
-    told = scene.desk.ask(signer, "more", scene.draft())
+        assert scene.desk.request_signature(signer, str(number), scene.draft(str(number))) is None
+    told = scene.desk.request_signature(signer, "more", scene.draft())
     assert isinstance(told, Rejection)
     assert told.slug == "too-many-requests"
     await soon(lambda: len(scene.bunker.requests) == 2)  # who it is, and where: none of these came through
@@ -206,7 +206,7 @@ async def test_news_come_when_there_are_some(scene: Scene) -> None:
     look = asyncio.create_task(signer.news(signer.view.version, 60))
     await asyncio.sleep(0)
     assert not look.done()
-    scene.desk.ask(signer, "one", scene.draft())
+    scene.desk.request_signature(signer, "one", scene.draft())
     assert (await look).asked[0].state == "asked"
     look = asyncio.create_task(signer.news(signer.view.version, 60))
     await asyncio.sleep(0)
@@ -284,7 +284,7 @@ async def test_an_instructor_leaves_a_signer_after_one_proof(scene: Scene) -> No
     known = await scene.instructors.find(scene.bunker.user.pubkey)
     assert known is not None
     assert known.relays == RELAYS
-    assert isinstance(scene.desk.ask(signer, "one", scene.draft()), Rejection)
+    assert isinstance(scene.desk.request_signature(signer, "one", scene.draft()), Rejection)
     assert isinstance(await scene.instructors.sign(known.user, scene.draft()), VerifiedEvent)
 
 

@@ -370,7 +370,7 @@ async def test_used_logins_are_forgotten_when_they_are_too_old_to_pass() -> None
     used, key = UsedLogins(clock), new_key()
     for _ in range(100):
         event = signed(key, UnsignedEvent(key.pubkey, int(clock.now()) + 60, 27235, (), os.urandom(4).hex()))
-        assert used.take(event)
-        assert not used.take(event)
+        assert used.use_login(event)
+        assert not used.use_login(event)
         await clock.advance(10)
     assert len(used) <= 13

@@ -83,7 +83,7 @@ async def test_each_state_is_told_as_its_status(state: str, status: MeetingStatu
     """Planned, live and ended are NIP-53's words for it; a cancelled session is over."""
     async with world() as here:
         row = msgspec.structs.replace(await here.schedule(), state=state)
-        (event,) = await status_of(here).of(row)
+        (event,) = await status_of(here).status_events_of(row)
         meeting = read_meeting(event)
         assert meeting is not None
         assert (meeting.status, meeting.session_address, meeting.identifier) == (
@@ -101,7 +101,7 @@ async def test_people_are_counted_and_never_named() -> None:
         here_now = await present(here, row)
         await present(here, row, device="b", key=here_now)
         gone = await present(here, row, left=here.now)
-        (event,) = await status_of(here).of(row)
+        (event,) = await status_of(here).status_events_of(row)
         meeting = read_meeting(event)
         assert meeting is not None
         assert (meeting.current_participants, meeting.total_participants) == (1, 2)
@@ -117,7 +117,7 @@ async def test_until_people_come_registrations_are_counted() -> None:
         row = await here.schedule()
 
         async def total(state: str) -> int:
-            shown = read_meeting((await status_of(here).of(msgspec.structs.replace(row, state=state)))[0])
+            shown = read_meeting((await status_of(here).status_events_of(msgspec.structs.replace(row, state=state)))[0])
             assert shown is not None
             assert shown.current_participants <= 1
             return shown.total_participants
@@ -133,12 +133,12 @@ async def test_the_times_are_the_actual_ones_once_there_are() -> None:
     """Before the start the scheduled times are told, afterwards when it really began and ended."""
     async with world() as here:
         row = await here.schedule()
-        planned = read_meeting((await status_of(here).of(row))[0])
+        planned = read_meeting((await status_of(here).status_events_of(row))[0])
         assert planned is not None
         assert (planned.starts_at, planned.ends_at) == (row.scheduled_at, row.ends_at)
         began, ended = row.scheduled_at + 120, row.scheduled_at + 900
         over = msgspec.structs.replace(row, state="ended", runs=((began, ended),), ended_at=ended)
-        told = read_meeting((await status_of(here).of(over))[0])
+        told = read_meeting((await status_of(here).status_events_of(over))[0])
         assert told is not None
         assert (told.starts_at, told.ends_at) == (began, ended)
 
@@ -147,7 +147,7 @@ async def test_each_status_is_newer_than_the_last() -> None:
     """Two changes in one second: the second counts on every relay."""
     async with world() as here:
         row = await here.schedule()
-        (event,) = await status_of(here).of(msgspec.structs.replace(row, status_created_at=here.now + 5))
+        (event,) = await status_of(here).status_events_of(msgspec.structs.replace(row, status_created_at=here.now + 5))
         assert event.created_at == here.now + 6
 
 
@@ -155,7 +155,7 @@ async def test_a_private_session_is_told_nobody() -> None:
     """Nothing public is written about it."""
     async with world() as here:
         row = msgspec.structs.replace(await here.schedule(), visibility="private")
-        assert await status_of(here, announce_live_event=True).of(row) == []
+        assert await status_of(here, announce_live_event=True).status_events_of(row) == []
 
 
 async def test_a_private_session_is_remembered_by_ourselves() -> None:
@@ -175,7 +175,7 @@ async def test_streaming_clients_can_be_told_as_well() -> None:
     """With the option on the same state goes out as kind 30311 too."""
     async with world() as here:
         row = await here.schedule()
-        events = await status_of(here, announce_live_event=True).of(row)
+        events = await status_of(here, announce_live_event=True).status_events_of(row)
         assert [event.kind for event in events] == [kinds.MEETING, kinds.LIVE_EVENT]
         assert len({tags.first(event.tags, "status") for event in events}) == 1
 
@@ -193,7 +193,7 @@ async def test_only_a_live_session_is_told_again(state: str, due: int | None) ->
 async def test_the_session_s_relay_is_given_as_a_hint() -> None:
     """Whoever reads the status knows where to look for the session."""
     async with world() as here:
-        (event,) = await status_of(here).of(await here.schedule())
+        (event,) = await status_of(here).status_events_of(await here.schedule())
         assert RELAY in {value for tag in event.tags for value in tag}
 
 

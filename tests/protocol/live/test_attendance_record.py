@@ -86,14 +86,14 @@ def test_a_final_record_replaces_the_first() -> None:
     final = write_attendance_record(
         RECORD, service=SERVICE.pubkey, title="Knots", now=NOW, previous_created_at=first.created_at
     )
-    assert Address.of(first) == Address.of(final)
+    assert Address.from_event(first) == Address.from_event(final)
     assert final.created_at == first.created_at + 1
 
 
 def test_the_address_of_a_record_can_be_parsed() -> None:
     """Also for the longest identifier a session may have."""
     record = msgspec.structs.replace(RECORD, session=Address(31923, INSTRUCTOR.pubkey, "x" * 119))
-    address = Address.of(written(record))
+    address = Address.from_event(written(record))
     assert Address.parse(str(address)) == address
 
 

@@ -127,7 +127,7 @@ def test_a_refresh_is_newer() -> None:
 )
 def test_states_have_their_status(state: SessionState, status: MeetingStatus) -> None:
     """NIP-53 has no word for cancelled."""
-    assert MeetingStatus.of(state) is status
+    assert MeetingStatus.from_state(state) is status
 
 
 def test_what_is_written_is_read_back() -> None:

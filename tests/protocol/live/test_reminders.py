@@ -172,7 +172,7 @@ def test_standing_follows_from_rsvp_seat_and_attendance(
     status: RsvpStatus | None, waitlisted: bool, attended: bool, standing: Standing
 ) -> None:
     """Whoever declined and came anyway has attended."""
-    assert Standing.of(status, waitlisted=waitlisted, attended=attended) is standing
+    assert Standing.from_answer(status, waitlisted=waitlisted, attended=attended) is standing
 
 
 def test_compressed_time_keeps_the_words() -> None:

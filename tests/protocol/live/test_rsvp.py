@@ -103,7 +103,7 @@ def test_what_is_written_is_read_back_and_replaces_itself() -> None:
     """`d` follows from the session, so a change of mind has the same address, and is newer."""
     first = write_rsvp(SESSION, RsvpStatus.CONFIRMED, pubkey=GUEST.pubkey, now=NOW, revision_id=EventId("a" * 64))
     second = write_rsvp(SESSION, RsvpStatus.DECLINED, pubkey=GUEST.pubkey, now=NOW, previous_created_at=NOW, note="ill")
-    assert Address.of(first) == Address.of(second)
+    assert Address.from_event(first) == Address.from_event(second)
     assert second.created_at == NOW + 1
     one, two = read_rsvp(first), read_rsvp(second)
     assert one is not None

@@ -21,7 +21,7 @@ def test_a_handler_names_its_kinds_and_where_an_naddr_goes() -> None:
         identifier="podium", name="Learning", about="Courses", url="https://x.example/s/<bech32>", opens=(31923, 30313)
     )
     event = write_handler(handler, pubkey=SERVICE.pubkey, created_at=NOW)
-    assert Address.of(event) == OURS
+    assert Address.from_event(event) == OURS
     assert list(tags.values(event.tags, "k")) == ["31923", "30313"]
     assert list(tags.named(event.tags, "web")) == [("web", "https://x.example/s/<bech32>", "naddr")]
     assert tags.first(event.tags, "alt") == "Application for live sessions: Learning"

@@ -314,7 +314,7 @@ def _deleted(event: VerifiedEvent, everything: Sequence[VerifiedEvent]) -> bool:
     requests = [one for one in everything if one.kind == kinds.DELETION and one.pubkey == event.pubkey]
     if event.kind == kinds.DELETION:
         return False
-    address = str(Address.of(event))
+    address = str(Address.from_event(event))
     return any(
         ("e", event.id) in one.tags or (("a", address) in one.tags and event.created_at <= one.created_at)
         for one in requests
@@ -329,7 +329,7 @@ def expected_held(everything: Sequence[VerifiedEvent], now: int) -> set[str]:
     """What must stay of a set of events, by a rule that does not know of any order."""
     revisions: dict[object, list[VerifiedEvent]] = {}
     for event in everything:
-        revisions.setdefault(Address.of(event) or event.id, []).append(event)
+        revisions.setdefault(Address.from_event(event) or event.id, []).append(event)
     newest = map(_newest, revisions.values())
     return {event.id for event in newest if not _deleted(event, everything) and not nip40.is_expired(event, now)}
 
@@ -387,7 +387,7 @@ def test_the_fold_does_not_know_the_order(events: list[VerifiedEvent], now: int)
     """Whatever the order of arrival, what is held is what NIP-01, 09 and 40 say of the set."""
     standing = MirrorFold()
     for event in events:
-        standing.admit(MirrorEntry.of(event), now)
+        standing.admit(MirrorEntry.from_event(event), now)
     assert {entry.event.id for entry in standing.fresh} == expected_held(events, now)
 
 
@@ -412,7 +412,7 @@ async def test_a_batch_is_its_events_one_by_one(events: list[VerifiedEvent], siz
     Answers that do not count are not kept: whether one of them, or its copy, is new, known or replaced is not told.
     """
     standing = MirrorFold()
-    one_by_one = [standing.admit(MirrorEntry.of(event), 0).value for event in events]
+    one_by_one = [standing.admit(MirrorEntry.from_event(event), 0).value for event in events]
     async with mirrored() as here:
         outcomes = [one for batch in batches(events, sizes) for one in await here.ingest(*batch, at=0)]
     live = ("stored", "duplicate", "superseded")

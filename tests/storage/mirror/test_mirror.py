@@ -197,7 +197,7 @@ async def test_the_feed_tells_what_is_held_and_what_is_no_more() -> None:
         await here.ingest(old)
         with here.store.changes.subscribe(TABLE) as changes:
             await here.ingest(middle, new, old)
-            batch = changes.take()
+            batch = changes.take_changes()
         assert batch is not None
         assert [(change.kind, change.key, change.before, change.after) for change in batch.changes] == [
             (ChangeKind.DELETED, old.id, old, None),
@@ -214,7 +214,7 @@ async def test_copies_are_not_told() -> None:
         watching.told.clear()
         with here.store.changes.subscribe(TABLE) as changes:
             await mirror.ingest([event, event], received_at=NOW)
-            assert changes.take() is None
+            assert changes.take_changes() is None
         assert watching.told == []
 
 
@@ -271,7 +271,7 @@ async def test_sweeping_removes_what_expired_and_nothing_else() -> None:
         await here.ingest(*short, lasting, at=NOW - 1)
         with here.store.changes.subscribe(TABLE) as changes:
             assert await here.mirror.sweep_expired(NOW + 2) == 3
-            batch = changes.take()
+            batch = changes.take_changes()
         assert batch is not None
         assert {(change.kind, change.key) for change in batch.changes} == {
             (ChangeKind.DELETED, event.id) for event in short[:3]

@@ -22,7 +22,7 @@ async def test_a_watermark_is_kept_by_relay_and_subscription(tmp_path: Path) -> 
         assert await marks.get(ONE, "sessions") == 10
         assert await marks.get(ONE, "wraps") == 20
         assert await marks.get(TWO, "wraps") is None
-        assert await marks.of("sessions") == {ONE: 10, TWO: 30}
+        assert await marks.watermarks_of("sessions") == {ONE: 10, TWO: 30}
 
 
 async def test_a_clock_that_was_ahead_does_not_stay_ahead() -> None:
@@ -41,4 +41,4 @@ async def test_a_relay_can_be_read_anew() -> None:
         await marks.set(ONE, "sessions", 1)
         await marks.set(TWO, "sessions", 2)
         await marks.forget(ONE)
-        assert await marks.of("sessions") == {TWO: 2}
+        assert await marks.watermarks_of("sessions") == {TWO: 2}

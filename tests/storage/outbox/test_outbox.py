@@ -352,7 +352,7 @@ async def test_the_feed_tells_of_deliveries(here: Mirrored) -> None:
         await add(here, reference="r")
         (row,) = await here.outbox.due(NOW)
         await here.outbox.record([RelayAccepted(row.id)], now=NOW)
-        batch = changes.take()
+        batch = changes.take_changes()
     assert batch is not None
     created, updated = batch.changes
     assert (created.kind, created.key, created.after) == (ChangeKind.CREATED, event().id, None)

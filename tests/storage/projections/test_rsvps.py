@@ -351,7 +351,7 @@ async def test_the_feed_tells_of_rows() -> None:
         with here.store.changes.subscribe("trainingLiveSessionRSVPs") as changes:
             for event in (*events, deletion(ALICE, e=[events[1].id])):
                 await here.ingest(event)
-            batch = changes.take()
+            batch = changes.take_changes()
         assert batch is not None
         assert [change.kind for change in batch.changes] == [ChangeKind.CREATED, ChangeKind.UPDATED, ChangeKind.DELETED]
 
@@ -369,7 +369,7 @@ async def test_answers_that_came_by_message_follow_the_same_rules() -> None:
         await here.ingest(rsvp(ALICE, HERE, at=4))
 
         async def take(answer: FoldedRsvp) -> None:
-            await here.store.database.transact(lambda tx: here.projection.take(tx, [answer], received_at=NOW))
+            await here.store.database.transact(lambda tx: here.projection.fold_answers(tx, [answer], received_at=NOW))
 
         await take(FoldedRsvp(msgspec.structs.replace(told, created_at=3)))
         assert (await here.answers())[HERE, ALICE.pubkey][0] == "confirmed"

@@ -101,9 +101,9 @@ async def test_upsert_goes_by_a_unique_index(tmp_path: Path) -> None:
         ]
         with tables.database.changes.subscribe() as changes:
             assert await tables.seats.upsert(rows, "[lessonId+pubkey]") == [2, 3]
-            first = changes.take()
+            first = changes.take_changes()
             assert await tables.seats.upsert(rows, "[lessonId+pubkey]") == [2, 3]
-            assert changes.take() is None
+            assert changes.take_changes() is None
         assert first is not None
         assert [change.kind for change in first.changes] == [ChangeKind.CREATED, ChangeKind.UPDATED]
         assert [(row.id, row.number) for row in await tables.seats.to_list()] == [(1, 1), (2, 20), (3, 3)]
@@ -164,7 +164,7 @@ async def test_each_write_tells_the_row_before_and_after(tmp_path: Path) -> None
             await tables.seats.update(key, note="n")
             await tables.seats.put(_with_id(_seat(1), key))
             await tables.seats.delete(key)
-            batch = changes.take()
+            batch = changes.take_changes()
         old, new = _with_id(_seat(1), key), _with_id(_seat(1, note="n"), key)
         assert batch is not None
         assert batch.changes == (

@@ -84,7 +84,7 @@ class MediaSeat(SocketSeat):
                     self.beat()
                     self._engine.signal(self, message)
 
-    def say(self, signal: ServerSignal) -> None:
+    def send_signal(self, signal: ServerSignal) -> None:
         """Say something about media."""
         self.pass_on(encode_signal(signal))
 
@@ -202,7 +202,7 @@ class PageMediaEngine(OwnSignallingEngine):
         if self.media.is_up:
             self.media.send(PageMessage(seat.connection.id, message))
         else:
-            seat.say(Away())
+            seat.send_signal(Away())
 
     def new_seat(self, connection: Connection, person: Person) -> SocketSeat:
         """See `OwnSignallingEngine`."""
@@ -230,7 +230,7 @@ class PageMediaEngine(OwnSignallingEngine):
         if self.media.is_up:
             self._enter(seat)
         else:
-            seat.say(Away())
+            seat.send_signal(Away())
 
     def seat_left(self, seat: SocketSeat) -> None:
         """See `OwnSignallingEngine`."""
@@ -251,7 +251,7 @@ class PageMediaEngine(OwnSignallingEngine):
         """See `MediaObserver`. Media is gone; who is here is still known, but was not seen to receive anything."""
         self._health(up=False, detail=why)
         for seat in list(self._seats.values()):
-            seat.say(Away())
+            seat.send_signal(Away())
 
     def media_said(self, report: Report) -> None:
         """See `MediaObserver`. Reports about seats that are over came too late and are nothing."""

@@ -81,7 +81,7 @@ def read_description(
         return SdpFlaw.TOO_LARGE
     reader = _Reader()
     for line in text.splitlines():
-        if not reader.take(line):
+        if not reader.read_line(line):
             return SdpFlaw.BAD_LINE
     if flaw := reader.flaw(kind, expected):
         return flaw
@@ -97,7 +97,7 @@ class _Reader:
         self.lines: list[MediaLine] = []
         self.fingerprints: set[str] = set()
 
-    def take(self, line: str) -> bool:
+    def read_line(self, line: str) -> bool:
         """Read one line; False if it is broken. Unknown lines are ignored."""
         if line.startswith("m="):
             return self._begin(line)

@@ -107,7 +107,7 @@ class AttendanceService:
                 turns.cancel()
                 await reader  # raises what ended it
             await turns
-            await self._turn(changes.take() or Batch(()))  # changes between the last turn and the stop
+            await self._turn(changes.take_changes() or Batch(()))  # changes between the last turn and the stop
         finally:
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)

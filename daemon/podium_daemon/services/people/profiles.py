@@ -80,7 +80,7 @@ class Profiles:
         self._listeners: list[Callable[[], None]] = []
         self._bell = asyncio.Event()
 
-    def of(self, pubkey: Pubkey) -> Introduction:
+    def profile_of(self, pubkey: Pubkey) -> Introduction:
         """What may be shown of a person now."""
         claim = self._claims.get(pubkey)
         is_theirs = claim is not None and claim.verified_at is not None
@@ -120,7 +120,7 @@ class Profiles:
     async def _turn(self, batch: Batch) -> None:
         listed = frozenset(self._instructors())
         anew = listed if batch.resync else (listed - self._read) | (listed & frozenset(_authors(batch)))
-        before = {pubkey: self.of(pubkey) for pubkey in anew}
+        before = {pubkey: self.profile_of(pubkey) for pubkey in anew}
         if anew:
             newest = await self._newest_of(anew)
             for pubkey in anew:
@@ -130,7 +130,7 @@ class Profiles:
             self._claims.pop(gone, None)
         self._read = listed
         renamed = await self._follow_participants(batch)
-        if renamed or any(self.of(pubkey) != shown for pubkey, shown in before.items()):
+        if renamed or any(self.profile_of(pubkey) != shown for pubkey, shown in before.items()):
             self._tell()
 
     async def _follow_participants(self, batch: Batch) -> bool:
@@ -191,7 +191,7 @@ class Profiles:
 
     async def _check(self, pubkey: Pubkey, claim: _Claim, at_once: asyncio.Semaphore) -> None:
         async with at_once:
-            before = self.of(pubkey)
+            before = self.profile_of(pubkey)
             try:
                 found = await self._lookup(claim.text)
             except OSError as error:
@@ -204,7 +204,7 @@ class Profiles:
                 claim.due_at = self._clock.now() + RECHECK_SECONDS
                 # any attacker can claim a name: only the domain can say whose it is (NIP-05)
                 claim.verified_at = self._clock.now() if found == pubkey else None
-        if self.of(pubkey) != before:
+        if self.profile_of(pubkey) != before:
             self._tell()
 
 

@@ -75,7 +75,7 @@ class TwinWatch:
         """Whether no other daemon with our key was seen."""
         return self.trouble is None
 
-    async def look(self, events: Sequence[VerifiedEvent], *, live: bool) -> None:
+    async def inspect_events(self, events: Sequence[VerifiedEvent], *, live: bool) -> None:
         """Check new events before they are stored; `live`: they came after the relay's EOSE for our own events."""
         own = [event for event in events if event.pubkey == self._service and self._concerns_us(event)]
         if not live:
@@ -92,7 +92,7 @@ class TwinWatch:
 
     async def _is_held(self, event: VerifiedEvent) -> bool:
         """Whether the mirror has the event or a newer revision: a relay that was down may send what was deleted."""
-        address = Address.of(event)
+        address = Address.from_event(event)
         held = None if address is None else await self._mirror.newest(address)
         return held is not None and (held.id == event.id or held.created_at > event.created_at)
 
@@ -131,5 +131,5 @@ class TwinWatch:
     def _concerns_us(self, event: VerifiedEvent) -> bool:
         """Whether it is our room or one of its meetings: a person's key (single-user default) may host other rooms."""
         if event.kind == kinds.SPACE:
-            return str(Address.of(event)) == self._space
+            return str(Address.from_event(event)) == self._space
         return event.kind == kinds.MEETING and self._space in values(event.tags, "a")

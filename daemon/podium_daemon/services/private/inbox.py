@@ -92,7 +92,7 @@ class PrivateInbox:
         """By person: the time (Unix seconds) of the newest message that our own copies remember."""
         self.counts: Counter[str] = Counter()
 
-    async def take(self, opened: Sequence[Opened]) -> None:
+    async def handle_messages(self, opened: Sequence[Opened]) -> None:
         """Handle rumors that were sealed for us; each has its effect once, also across restarts.
 
         Raises:
@@ -218,7 +218,7 @@ class PrivateInbox:
             for said in words
             if said.reply.status is None
         ]
-        await self._rsvps.take(tx, answers, received_at=now)
+        await self._rsvps.fold_answers(tx, answers, received_at=now)
         await self._store.opt_outs.within(tx).upsert(opt_outs, by="[pubkey+lessonId]")
         for said in words:
             self.remembered[said.pubkey] = max(said.at, self.remembered.get(said.pubkey, 0))
@@ -237,7 +237,7 @@ class PrivateInbox:
                 events = [item.event for item, _ in part if isinstance(item.event, VerifiedEvent)]
                 await self._mirror.ingest_within(tx, events, received_at=now)
             else:
-                await self._rsvps.take(tx, [FoldedRsvp(rsvp) for _, rsvp in part], received_at=now)
+                await self._rsvps.fold_answers(tx, [FoldedRsvp(rsvp) for _, rsvp in part], received_at=now)
         self.counts["rsvp"] += len(known)
         self.counts["no_rsvp"] += len(items) - len(good)
         read = {item.wrap_id for item, _ in good}
@@ -255,7 +255,7 @@ class PrivateInbox:
             after = None if row is None else await self._row(tx, row.session_address)
             if after is not None and outcome is IngestOutcome.STORED and item.sender != self._news.service:
                 await self._news.announce(tx, after, item.event, row)
-        await self._rsvps.take(tx, dead, received_at=now)
+        await self._rsvps.fold_answers(tx, dead, received_at=now)
         self.counts["deletion"] += 1
         return True
 

@@ -140,7 +140,7 @@ class Questions:
 
     async def _keep(self, tx: Transaction, row: LiveSessionRow, event: VerifiedEvent, question: Question) -> None:
         if row.visibility == Visibility.PRIVATE:
-            await self._projection.take(tx, row, [question], received_at=int(self._clock.now()))
+            await self._projection.add_questions(tx, row, [question], received_at=int(self._clock.now()))
             return
         (outcome,) = await self._outgoing.add(tx, [event], session_address=row.session_address)
         if outcome in (IngestOutcome.DELETED, IngestOutcome.EXPIRED):

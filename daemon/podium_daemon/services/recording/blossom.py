@@ -63,7 +63,7 @@ class BlossomServer:
         self._permitted = tuple(permitted)
         self._tls = tls
 
-    async def keep(self, made: MadeFile) -> str | Rejection:
+    async def store_file(self, made: MadeFile) -> str | Rejection:
         """Upload a file; return its URL once the bytes were fetched back and were equal."""
         try:
             async with asyncio.timeout(self.within):

@@ -73,7 +73,9 @@ class Consents:
                 await asyncio.sleep(0)
         return found
 
-    async def keep(self, tx: Transaction, session_address: str, answers: Mapping[Pubkey, SignedConsent]) -> None:
+    async def store_answers(
+        self, tx: Transaction, session_address: str, answers: Mapping[Pubkey, SignedConsent]
+    ) -> None:
         """Store the events with the recording; storing one twice changes nothing."""
         now = int(self._clock.now())
         rows = [_row(session_address, answer, now) for answer in answers.values()]
@@ -82,7 +84,7 @@ class Consents:
         ids = {row.event_id for row in known}
         await table.bulk_add([row for row in rows if row.event_id not in ids])
 
-    async def take(self, row: LiveSessionRow, event: VerifiedEvent, policy_hash: str) -> Consent | Rejection:
+    async def accept_answer(self, row: LiveSessionRow, event: VerifiedEvent, policy_hash: str) -> Consent | Rejection:
         """Take an answer that a person signed after joining the room: a withdrawal, or a yes after a no."""
         consent = read_consent(event.tags)
         if tags.first(event.tags, "a") != row.session_address or consent is None or _is_ambiguous(event):
@@ -104,7 +106,7 @@ class Consents:
         now = int(self._clock.now())
         changed = msgspec.structs.replace(member, consent=answer.consent.given, updated_at=now)
         await self._store.members.within(tx).put(changed)
-        await self.keep(tx, member.session_address, {answer.event.pubkey: answer})
+        await self.store_answers(tx, member.session_address, {answer.event.pubkey: answer})
 
 
 def hash_of(policy: str) -> str:

@@ -37,7 +37,7 @@ class Keeper(Protocol):
         """Its name in the configuration."""
         ...
 
-    async def keep(self, made: MadeFile) -> str | Rejection:
+    async def store_file(self, made: MadeFile) -> str | Rejection:
         """Store a file; return its URL once the bytes were read back and were equal. The file may have been moved."""
         ...
 
@@ -55,7 +55,7 @@ class LocalFiles:
         self._folder = folder
         self._public_url = public_url.rstrip("/")
 
-    async def keep(self, made: MadeFile) -> str | Rejection:
+    async def store_file(self, made: MadeFile) -> str | Rejection:
         """See `Keeper`."""
         target = self.path_of(made.sha256)
         try:

@@ -33,7 +33,7 @@ class RecordingLedger:
         """Read the session inside a transaction."""
         return await self._store.sessions.within(tx).where("lessonId").equals(session_address).first()
 
-    async def of(self, session_address: str) -> list[RecordingRow]:
+    async def recordings_of(self, session_address: str) -> list[RecordingRow]:
         """The recordings of a session, one for each run of it, in order."""
         rows = await self._store.recordings.where("lessonId").equals(session_address).to_list()
         return sorted(rows, key=lambda row: row.run)

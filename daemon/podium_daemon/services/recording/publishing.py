@@ -128,7 +128,7 @@ class RecordingPublisher:
         is_public = access_of(session, row.access) is RecordingAccess.PUBLIC
         told_url = url if is_public or url is None else self._page_of(session)
         shown = msgspec.structs.replace(session, recording_state=to.shown, recording_url=told_url)
-        events, memory = await self._status.of(shown), await self._status.memory_of(shown)
+        events, memory = await self._status.status_events_of(shown), await self._status.memory_of(shown)
         told = [event.created_at for event in events] + ([] if memory is None else [memory.created_at])
         created_at = max(told, default=session.status_created_at)
 

@@ -154,7 +154,7 @@ class Recorder:
 
     async def recordings(self, row: LiveSessionRow) -> list[RecordingRow]:
         """The recordings of a session, one for each run."""
-        return await self._ledger.of(row.session_address)
+        return await self._ledger.recordings_of(row.session_address)
 
     async def undecided(self, row: LiveSessionRow) -> list[Pubkey]:
         """The people in the room who have not agreed; the instructor or a co-host decides what to do."""
@@ -187,7 +187,7 @@ class Recorder:
 
     async def answer(self, row: LiveSessionRow, event: VerifiedEvent) -> Rejection | None:
         """Take a participant's signed answer from inside the room. A no pauses the recording before this returns."""
-        taken = await self._consents.take(row, event, self.policy(row)[1])
+        taken = await self._consents.accept_answer(row, event, self.policy(row)[1])
         if isinstance(taken, Rejection):
             return taken
         if not taken.given:
@@ -197,7 +197,9 @@ class Recorder:
 
     async def retry(self, row: LiveSessionRow) -> Rejection | None:
         """Make failed recordings again from their tracks."""
-        failed = [one for one in await self._ledger.of(row.session_address) if one.state == RecordingStage.FAILED]
+        failed = [
+            one for one in await self._ledger.recordings_of(row.session_address) if one.state == RecordingStage.FAILED
+        ]
         if not failed:
             return Rejection(Slug.NOTHING_FAILED, "no recording of this session has failed", "See `podium recording`.")
         for one in failed:
@@ -224,7 +226,7 @@ class Recorder:
         act: Callable[[RecordingRow], Awaitable[Rejection | None]],
     ) -> Rejection | None:
         async with self._commands.hold(row.session_address):
-            fitting = [one for one in await self._ledger.of(row.session_address) if one.state in stages]
+            fitting = [one for one in await self._ledger.recordings_of(row.session_address) if one.state in stages]
             if not fitting:
                 words = "no recording of this session is in a state for that"
                 return Rejection(
@@ -238,7 +240,7 @@ class Recorder:
 
     async def forget(self, session_address: str) -> bool:
         """Delete the files of a session's recordings; False if one is being made, or cannot be deleted."""
-        rows = await self._ledger.of(session_address)
+        rows = await self._ledger.recordings_of(session_address)
         if any(row.state in _BEING_MADE for row in rows):
             return False
         refusals = [await self._work.forget(row) for row in rows]
@@ -258,7 +260,7 @@ class Recorder:
         doubtful = None if batch.resync else _answered(batch)
         for row in await self._ledger.in_stages(RecordingStage.RECORDING, RecordingStage.PAUSED):
             async with self._commands.hold(row.session_address):
-                await self._takes.attend(
+                await self._takes.reconcile(
                     row, None if doubtful is None else doubtful.get(row.session_address, frozenset())
                 )
         return None
@@ -271,7 +273,7 @@ class Recorder:
         now = self._clock.now()
         for row in await self._ledger.in_stages(*_SETTLED):
             if row.attach_at is not None and row.attach_at <= now:
-                await self._work.settle(row)
+                await self._work.finish_recording(row)
         waiting = [one.attach_at for one in await self._ledger.in_stages(*_SETTLED)]
         return min((float(at) for at in waiting if at is not None), default=None)
 

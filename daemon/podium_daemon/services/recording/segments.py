@@ -133,10 +133,10 @@ class Segments:
         self._off(row.session_address)
         return row
 
-    async def attend(self, stale: RecordingRow, doubtful: frozenset[str] | None) -> None:
+    async def reconcile(self, stale: RecordingRow, doubtful: frozenset[str] | None) -> None:
         """Check a recording that is not over. `doubtful`: people whose answer may have changed; None for all."""
         session = await self._ledger.session(stale.session_address)
-        row = next((one for one in await self._ledger.of(stale.session_address) if one.id == stale.id), None)
+        row = next((one for one in await self._ledger.recordings_of(stale.session_address) if one.id == stale.id), None)
         if session is None or row is None:
             return
         if session.state != SessionState.ACTIVE or row.run != len(session.runs) - 1:
@@ -236,7 +236,7 @@ class Segments:
         """Store a segment with these people, together with their signed answers."""
 
         async def also(tx: Transaction, session: LiveSessionRow) -> LiveSessionRow:
-            await self._consents.keep(tx, row.session_address, answers)
+            await self._consents.store_answers(tx, row.session_address, answers)
             return session
 
         people = tuple(dict.fromkeys((*row.recorded, *sorted(answers))))

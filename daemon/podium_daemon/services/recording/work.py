@@ -106,7 +106,7 @@ class RecordingWork:
         assert row.sha256 is not None, "what was made has its hash"
         url: str | Rejection = self._guarded_keeper.url_of(row.sha256)
         if keeper is not self._guarded_keeper:
-            url = await keeper.keep(
+            url = await keeper.store_file(
                 MadeFile(
                     path=self._guarded_keeper.path_of(row.sha256),
                     sha256=row.sha256,
@@ -139,7 +139,7 @@ class RecordingWork:
         row = await self._publisher.withdraw(row, RecordingStage.DELETED, attach_at=int(self._clock()))
         await self._file_gone(row)  # removing the link from the session needs the instructor's signer: see `settle`
 
-    async def settle(self, row: RecordingRow) -> RecordingRow:
+    async def finish_recording(self, row: RecordingRow) -> RecordingRow:
         """Finish the rest of a recording: the file of a deleted one, and the link in the session's event."""
         if row.state == RecordingStage.DELETED:
             row = await self._file_gone(row)
@@ -210,7 +210,7 @@ class RecordingWork:
         is_public = access_of(session, row.access) is RecordingAccess.PUBLIC
         keeper = self._keeper if is_public and not self.settings.review else self._guarded_keeper
         made = MadeFile(path=path, sha256=sha256, size=size, media_type=mixed.media_type, title=session.title)
-        url = await keeper.keep(made)
+        url = await keeper.store_file(made)
         if isinstance(url, Rejection):
             raise _NotMade(url.detail)
         about = {"sha256": sha256, "size": size, "length": mixed.length, "media_type": mixed.media_type}
@@ -227,6 +227,6 @@ class RecordingWork:
 
     async def _discard(self, row: RecordingRow, session: LiveSessionRow) -> None:
         """Have the engine delete its media too, unless another run of the session still needs them."""
-        runs = await self._ledger.of(row.session_address)
+        runs = await self._ledger.recordings_of(row.session_address)
         if all(run.state in _MADE for run in runs) and session.conference_room_id is not None:
             await self._tracks.discard(RoomId(session.conference_room_id))

@@ -32,7 +32,7 @@ class Recipient(msgspec.Struct, frozen=True, kw_only=True):
         """Their standing in the session."""
         status = RsvpStatus(self.rsvp.status) if self.rsvp else None
         waitlisted = self.rsvp is not None and self.rsvp.seat == "waiting"
-        return Standing.of(status, waitlisted=waitlisted, attended=self.attended)
+        return Standing.from_answer(status, waitlisted=waitlisted, attended=self.attended)
 
 
 class PlannerSettings(msgspec.Struct, frozen=True, kw_only=True):

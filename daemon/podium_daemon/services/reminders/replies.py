@@ -159,7 +159,7 @@ class Replies:
                 self._waiting.pop(letter.wrap_id, None)
         self.caught_up.set()
 
-    async def take(self, wraps: Sequence[VerifiedEvent]) -> None:
+    async def handle_wraps(self, wraps: Sequence[VerifiedEvent]) -> None:
         """Handle gift wraps whose signatures are good; each has its effect once, also across restarts.
 
         Raises:
@@ -234,7 +234,7 @@ class Replies:
         outcome = Outcome(done=list(known))
         for letter in letters:
             decide(letter, people.get(letter.sender, Correspondent()), outcome)
-        await self._rsvps.take(tx, outcome.answers, received_at=now)
+        await self._rsvps.fold_answers(tx, outcome.answers, received_at=now)
         await self._store.within(tx).opt_outs.upsert(list(outcome.opt_outs.values()), by="[pubkey+lessonId]")
         await self._letters.add(tx, [self._memory_of(said) for said in outcome.said])
         await self._explain(tx, outcome, people, now)

@@ -115,7 +115,7 @@ class RoomControls:
         self._muted[room] = speakers
         await self._keep(row.session_address, muted=True, speakers=speakers)
         if isinstance(self._engine, Signalling):
-            await self._engine.tell(room, _MAY_SPEAK if wanted else _MUTED_AGAIN, pubkey)
+            await self._engine.send_message(room, _MAY_SPEAK if wanted else _MUTED_AGAIN, pubkey)
         _log.info("who may speak was set", action="room.speak", session=row.session_address, by=by, wanted=wanted)
         return None
 

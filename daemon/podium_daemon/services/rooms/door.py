@@ -197,7 +197,7 @@ class Joining:
         # without a policy that was shown, a yes is consent to nothing
         return proof if shown else msgspec.structs.replace(proof, consent=None)
 
-    async def keep(self, row: LiveSessionRow, proof: JoinProof, event: VerifiedEvent) -> None:
+    async def record_join(self, row: LiveSessionRow, proof: JoinProof, event: VerifiedEvent) -> None:
         """Store the proof of a person who may come to the door; the rest of their row is unchanged."""
         key = [row.session_address, proof.pubkey]
         before = await self._store.members.where(_BY_PERSON).equals(key).first()

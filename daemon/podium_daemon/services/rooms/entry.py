@@ -140,7 +140,7 @@ class WaitingRoom:
     def __bool__(self) -> bool:
         return bool(self._waiting)
 
-    def of(self, session_address: str) -> list[Waiter]:
+    def waiting_for(self, session_address: str) -> list[Waiter]:
         """The sockets that wait for one session, in order of arrival."""
         return list(self._waiting.get(session_address, ()))
 
@@ -150,7 +150,7 @@ class WaitingRoom:
 
     def enter(self, waiter: Waiter) -> None:
         """Add a socket at the door; an older one of the same device is told that it was replaced."""
-        for other in self.of(waiter.entry.session_address):
+        for other in self.waiting_for(waiter.entry.session_address):
             if (other.entry.pubkey, other.entry.device) == (waiter.entry.pubkey, waiter.entry.device):
                 other.replaced = True
                 other.bell.set()
@@ -166,7 +166,7 @@ class WaitingRoom:
     def devices_before(self, entry: TicketHolder, waiter: Waiter | None) -> set[tuple[Pubkey, str]]:
         """The person's devices that wait already, or only those that came before `waiter`."""
         found: set[tuple[Pubkey, str]] = set()
-        for other in self.of(entry.session_address):
+        for other in self.waiting_for(entry.session_address):
             if other is waiter:
                 break
             if other.entry.pubkey == entry.pubkey and not other.replaced:
@@ -176,7 +176,7 @@ class WaitingRoom:
     def wake(self, lessons: Iterable[str]) -> None:
         """Have all people at these doors ask again."""
         for session_address in lessons:
-            for waiter in self.of(session_address):
+            for waiter in self.waiting_for(session_address):
                 waiter.bell.set()
 
     def wake_some(self, session_address: str, pubkeys: Collection[str] = ()) -> None:
@@ -184,7 +184,7 @@ class WaitingRoom:
 
         If each arrival woke all people, a full door would cost the square of their number.
         """
-        for waiter in self.of(session_address):
+        for waiter in self.waiting_for(session_address):
             # a person without a reason is being decided on, perhaps with facts that are old now
             if waiter.entry.pubkey in pubkeys or waiter.reason in (None, WaitReason.FULL):
                 waiter.bell.set()

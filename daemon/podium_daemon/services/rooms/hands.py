@@ -33,7 +33,7 @@ class RaisedHands:
         self._seats: dict[str, Counter[Pubkey]] = {}
         self._changes: dict[tuple[str, Pubkey], deque[float]] = {}
 
-    def of(self, session_address: str) -> list[Hand]:
+    def hands_in(self, session_address: str) -> list[Hand]:
         """The raised hands in one room, the first first."""
         return list(self._raised.get(session_address, {}).values())
 
@@ -41,11 +41,11 @@ class RaisedHands:
         """Whether the person's hand is raised."""
         return pubkey in self._raised.get(session_address, {})
 
-    def sit(self, session_address: str, pubkey: Pubkey) -> None:
+    def add_seat(self, session_address: str, pubkey: Pubkey) -> None:
         """Note that a person takes a seat, perhaps a further one."""
         self._seats.setdefault(session_address, Counter())[pubkey] += 1
 
-    def stand(self, session_address: str, pubkey: Pubkey) -> None:
+    def remove_seat(self, session_address: str, pubkey: Pubkey) -> None:
         """Note that a person leaves a seat; with their last one the hand goes down."""
         seats = self._seats.get(session_address, Counter())
         seats[pubkey] -= 1
@@ -57,7 +57,7 @@ class RaisedHands:
         if not seats:
             self._seats.pop(session_address, None)
 
-    def put(self, session_address: str, pubkey: Pubkey, *, up: bool, at: int, monotonic: float) -> bool:
+    def set_hand(self, session_address: str, pubkey: Pubkey, *, up: bool, at: int, monotonic: float) -> bool:
         """Raise or lower the person's own hand; False if they did so too often: then nothing is changed.
 
         Repeating the same state is no change.
@@ -93,31 +93,31 @@ class RoomHands:
         self._clock = clock
         self._hands = RaisedHands()
 
-    def of(self, session_address: str) -> list[Hand]:
+    def hands_in(self, session_address: str) -> list[Hand]:
         """The raised hands in one room, the first first."""
-        return self._hands.of(session_address)
+        return self._hands.hands_in(session_address)
 
-    def sit(self, session_address: str, seat: Seat) -> None:
+    def add_seat(self, session_address: str, seat: Seat) -> None:
         """Note that a person takes a seat."""
-        self._hands.sit(session_address, seat.connection.pubkey)
+        self._hands.add_seat(session_address, seat.connection.pubkey)
 
-    def stand(self, session_address: str, seat: Seat) -> None:
+    def remove_seat(self, session_address: str, seat: Seat) -> None:
         """Note that a person's seat has ended."""
-        self._hands.stand(session_address, seat.connection.pubkey)
+        self._hands.remove_seat(session_address, seat.connection.pubkey)
 
     async def lower(self, session_address: str, room: RoomId, pubkeys: Collection[Pubkey] | None) -> int:
         """Lower these hands, or all (None), and tell their owners; return how many were raised."""
-        chosen = [hand.pubkey for hand in self.of(session_address) if pubkeys is None or hand.pubkey in pubkeys]
+        chosen = [hand.pubkey for hand in self.hands_in(session_address) if pubkeys is None or hand.pubkey in pubkeys]
         for pubkey in chosen:
             self._hands.lower(session_address, pubkey)
-            await self._seats.tell(room, HandState(up=False), pubkey)
+            await self._seats.send_message(room, HandState(up=False), pubkey)
         return len(chosen)
 
-    async def put(self, session_address: str, seat: Seat, *, up: bool) -> None:
+    async def set_hand(self, session_address: str, seat: Seat, *, up: bool) -> None:
         """Raise or lower the hand of the person in `seat`; all their devices are told the result."""
         pubkey, room = seat.connection.pubkey, seat.connection.room
         at, monotonic = int(self._clock.now()), self._clock.monotonic()
-        if self._hands.put(session_address, pubkey, up=up, at=at, monotonic=monotonic):
-            await self._seats.tell(room, HandState(up=up), pubkey)  # on every device of the person
+        if self._hands.set_hand(session_address, pubkey, up=up, at=at, monotonic=monotonic):
+            await self._seats.send_message(room, HandState(up=up), pubkey)  # on every device of the person
         else:
             seat.send(HandState(up=self._hands.is_raised(session_address, pubkey)))

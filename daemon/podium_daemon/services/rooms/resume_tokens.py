@@ -66,7 +66,7 @@ class ResumeSecrets:
         self._secrets.restore(digest, connection.id, until - self._clock.monotonic())
         self._kept[connection.id] = Kept(connection, digest, until)
 
-    def left(self, connection: ConnectionId) -> None:
+    def connection_ended(self, connection: ConnectionId) -> None:
         """Note that the connection ended: the time to return begins. Of two calls the first counts."""
         kept = self._kept.get(connection)
         if kept is not None and kept.until is None:
@@ -158,11 +158,11 @@ class ResumeTokens:
         self._changed.set()
         return secret
 
-    def left(self, connection: ConnectionId, *, for_good: bool) -> None:
+    def connection_ended(self, connection: ConnectionId, *, for_good: bool) -> None:
         """Note that a connection ended. `for_good`: its secret is withdrawn."""
         if for_good:
             self._book.drop(connection)
-        self._book.left(connection)
+        self._book.connection_ended(connection)
         self._changed.set()
 
     async def redeem(self, secret: str) -> Connection | None:

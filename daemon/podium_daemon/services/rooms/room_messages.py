@@ -55,13 +55,13 @@ class RoomKeys:
         self._seats = seats
         self._rooms: dict[str, _Room] = {}
 
-    def sit(self, session_address: str, seat: Seat) -> None:
+    def add_seat(self, session_address: str, seat: Seat) -> None:
         """Note a new seat, and tell the page that gives out the secret."""
         room = self._rooms.setdefault(session_address, _Room())
         room.seats[seat.connection.id] = seat
         self._tell(room)
 
-    def stand(self, session_address: str, seat: Seat) -> None:
+    def remove_seat(self, session_address: str, seat: Seat) -> None:
         """Note the end of a seat: the people who stay must get a new secret."""
         room = self._rooms.get(session_address)
         if room is not None and room.seats.pop(seat.connection.id, None) is not None:
@@ -75,7 +75,7 @@ class RoomKeys:
         """Drop the state of a session that has ended."""
         self._rooms.pop(session_address, None)
 
-    async def give(self, session_address: str, seat: Seat, key: GivenKey) -> None:
+    async def pass_key(self, session_address: str, seat: Seat, key: GivenKey) -> None:
         """Forward a key, if it comes from the page that gives them out, and its recipient is in the room."""
         room = self._rooms.get(session_address)
         if room is None or room.giver is not seat or key.to not in room.holders:
@@ -83,7 +83,7 @@ class RoomKeys:
             return
         room.epoch = max(room.epoch, key.epoch)
         message = PassedKey(sender=seat.connection.pubkey, ciphertext=key.ciphertext)
-        await self._seats.tell(seat.connection.room, message, Pubkey(key.to))
+        await self._seats.send_message(seat.connection.room, message, Pubkey(key.to))
 
     def _tell(self, room: _Room) -> None:
         if (giver := room.giver) is not None:
@@ -113,25 +113,25 @@ class RoomSpotlight:
         self._seats: Signalling = engine
         self._support = engine.capabilities.screen_share  # an engine that shows screens shows people too
 
-    async def of(self, session_address: str) -> SpotlightState:
+    async def spotlight_of(self, session_address: str) -> SpotlightState:
         """The person who is shown large in a session's room."""
         row = await self._store.controls.where("lessonId").equals(session_address).first()
         return SpotlightState(
             self._support, Pubkey(row.spotlight) if row is not None and row.spotlight is not None else None
         )
 
-    async def put(self, row: LiveSessionRow, pubkey: Pubkey | None) -> Rejection | None:
+    async def set_spotlight(self, row: LiveSessionRow, pubkey: Pubkey | None) -> Rejection | None:
         """Show one person large to all, or no person (None)."""
         if self._support is not Support.NATIVE:
             return _ELSEWHERE
         assert row.conference_room_id is not None, "every adopted session has its room"
         await self._keep(row.session_address, pubkey)
-        await self._seats.tell(RoomId(row.conference_room_id), Spotlight(pubkey))
+        await self._seats.send_message(RoomId(row.conference_room_id), Spotlight(pubkey))
         return None
 
-    async def sit(self, session_address: str, seat: Seat) -> None:
+    async def add_seat(self, session_address: str, seat: Seat) -> None:
         """Tell a new seat who is shown large, if anyone is."""
-        lit = await self.of(session_address)
+        lit = await self.spotlight_of(session_address)
         if lit.pubkey is not None:
             seat.send(Spotlight(lit.pubkey))
 
@@ -188,16 +188,16 @@ class RoomTalk:
         async def heard(message: HandMessage | GivenKey) -> None:
             match message:
                 case HandMessage(up):
-                    await self._hands.put(session_address, seat, up=up)
+                    await self._hands.set_hand(session_address, seat, up=up)
                 case GivenKey():
-                    await self._keys.give(session_address, seat, message)
+                    await self._keys.pass_key(session_address, seat, message)
 
-        self._hands.sit(session_address, seat)
+        self._hands.add_seat(session_address, seat)
         if encrypted:
-            self._keys.sit(session_address, seat)
+            self._keys.add_seat(session_address, seat)
         try:
-            await self._spotlight.sit(session_address, seat)
+            await self._spotlight.add_seat(session_address, seat)
             return await run_seat(seat, _TakenOut(socket, heard))
         finally:
-            self._hands.stand(session_address, seat)
-            self._keys.stand(session_address, seat)
+            self._hands.remove_seat(session_address, seat)
+            self._keys.remove_seat(session_address, seat)

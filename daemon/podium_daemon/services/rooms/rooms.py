@@ -139,7 +139,7 @@ class Rooms:
         with self._store.database.changes.subscribe(*tables) as changes:
             while not stop.is_set():
                 await wait_for_first(changes.wait(), stop.wait())
-                batch = changes.take() or Batch(())
+                batch = changes.take_changes() or Batch(())
                 self._tell_the_door(batch)
                 await self._forget_what_is_over(batch)
                 self._returns.expire()
@@ -207,7 +207,7 @@ class Rooms:
             decision = await self._decide(row, entry)
             if isinstance(decision, Refuse):
                 return Rejection(slug_of(decision.reason), REFUSE_TEXTS[decision.reason], _when(decision))
-            await self._joining.keep(row, checked, proof)
+            await self._joining.record_join(row, checked, proof)
         return self._joining.ticket(entry, decision if isinstance(decision, AwaitDoor) else None)
 
     async def serve(self, session_address: str, socket: SeatSocket) -> None:
@@ -227,7 +227,7 @@ class Rooms:
         """Show a line of text to all people in the room."""
         row = await self._keeper.session(session_address)
         if row is not None and row.conference_room_id is not None:
-            await self._seats.tell(RoomId(row.conference_room_id), Notice(text))
+            await self._seats.send_message(RoomId(row.conference_room_id), Notice(text))
 
     # -- what the instructor does at the door
 
@@ -236,7 +236,7 @@ class Rooms:
         present = await self._present(row)
         waiting = [
             Guest(pubkey=one.entry.pubkey, waiting=True, role=one.entry.role, since=one.since, waiting_for=one.reason)
-            for one in self._waiting.of(row.session_address)
+            for one in self._waiting.waiting_for(row.session_address)
         ]
         return [*present, *waiting]
 
@@ -251,7 +251,9 @@ class Rooms:
     async def admit(self, row: LiveSessionRow, pubkeys: Collection[Pubkey] | None, by: Pubkey) -> int:
         """Let these people in, or all who wait (None), for the session, on every device; return their number."""
         chosen = (
-            {one.entry.pubkey for one in self._waiting.of(row.session_address)} if pubkeys is None else set(pubkeys)
+            {one.entry.pubkey for one in self._waiting.waiting_for(row.session_address)}
+            if pubkeys is None
+            else set(pubkeys)
         )
         async with self._doors.hold(row.session_address):
             await self._stand(row, chosen, ADMITTED)
@@ -278,7 +280,7 @@ class Rooms:
 
     def hands(self, row: LiveSessionRow) -> list[Hand]:
         """The raised hands, the first first."""
-        return self._hands.of(row.session_address)
+        return self._hands.hands_in(row.session_address)
 
     async def lower_hands(self, row: LiveSessionRow, pubkeys: Collection[Pubkey] | None, by: Pubkey) -> int:
         """Lower these hands, or all of them (None); return how many were raised."""
@@ -294,11 +296,11 @@ class Rooms:
 
     async def spotlight(self, row: LiveSessionRow) -> SpotlightState:
         """The person who is shown large to all."""
-        return await self._spotlight.of(row.session_address)
+        return await self._spotlight.spotlight_of(row.session_address)
 
     async def put_spotlight(self, row: LiveSessionRow, pubkey: Pubkey | None, by: Pubkey) -> Rejection | None:
         """Show one person large to all, or no person (None)."""
-        refusal = await self._spotlight.put(row, pubkey)
+        refusal = await self._spotlight.set_spotlight(row, pubkey)
         if refusal is None:
             _log.info("the spotlight was set", action="room.spotlight", session=row.session_address, by=by)
         return refusal
@@ -403,7 +405,7 @@ class Rooms:
         try:
             reason = await self._talk.run_seat(session_address, seat, socket, encrypted=encrypted)
         finally:
-            self._returns.left(connection.id, for_good=reason in _NO_RETURN)
+            self._returns.connection_ended(connection.id, for_good=reason in _NO_RETURN)
             self._waiting.wake_some(session_address)
 
     async def _decide(

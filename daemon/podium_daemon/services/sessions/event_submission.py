@@ -154,7 +154,7 @@ class EventSubmission:
             return outcome
         sessions = self._store.sessions.within(tx).where("lessonId").equals(one.session_address)
         before = await sessions.first()
-        (outcome,) = await self._outgoing.keep(tx, [one.event])
+        (outcome,) = await self._outgoing.mirror_only(tx, [one.event])
         row = await sessions.first()
         if outcome is IngestOutcome.STORED and row is not None:
             if one.event.pubkey == row.instructor_pubkey and one.event.kind != kinds.RSVP:

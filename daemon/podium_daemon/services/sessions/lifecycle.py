@@ -335,7 +335,7 @@ class Lifecycle:
 
     async def _commit(self, before: LiveSessionRow, after: LiveSessionRow) -> bool:
         """Store the row together with the signed events that show it; False if another task changed the row first."""
-        events = await self._status.of(after)
+        events = await self._status.status_events_of(after)
         # not every ten minutes, as for other people: only on a change of state, or on news after the end
         is_news = after.state != before.state or after.state == SessionState.ENDED
         memory = await self._status.memory_of(after) if is_news else None

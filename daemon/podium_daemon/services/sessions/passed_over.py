@@ -71,7 +71,7 @@ class PassedOverEvents:
         self._told: OrderedDict[EventId, None] = OrderedDict()
         self.counts: Counter[str] = Counter()
 
-    def note(self, event: VerifiedEvent, reason: str) -> None:
+    def record_event(self, event: VerifiedEvent, reason: str) -> None:
         """Log and count one event, if one of our instructors signed it."""
         if event.id in self._told or not self._allows(event.pubkey):
             return
@@ -79,7 +79,7 @@ class PassedOverEvents:
         if len(self._told) > _REMEMBERED:
             self._told.popitem(last=False)
         self.counts[reason] += 1
-        session_address = str(Address.of(event))
+        session_address = str(Address.from_event(event))
         _log.warning("an event was passed over", action="session.passed_over", session=session_address, reason=reason)
 
     async def listed(self, caller: Pubkey) -> list[PassedOverEvent] | Rejection:
@@ -94,7 +94,7 @@ class PassedOverEvents:
             for event in events
             if (reason := objection_to(event, self._service, self._limits)) is not None
         ]
-        rows = await self._rows([str(Address.of(event)) for event, _ in refused[:MAX_LISTED]])
+        rows = await self._rows([str(Address.from_event(event)) for event, _ in refused[:MAX_LISTED]])
         return [_listed(event, reason, rows) for event, reason in refused[:MAX_LISTED]]
 
     async def _rows(self, lessons: Sequence[str]) -> set[str]:
@@ -120,7 +120,7 @@ class UnreadNotices:
     async def apply(self, tx: Transaction, effects: Sequence[EventChange], *, received_at: int) -> None:
         """Find the sessions whose newest revision came with this batch and could not be read."""
         told = [effect for effect in effects if effect.event.kind == kinds.SESSION]
-        lessons = sorted({str(Address.of(effect.event)) for effect in told})
+        lessons = sorted({str(Address.from_event(effect.event)) for effect in told})
         if not told:
             return
         found = await self._store.sessions.within(tx).where("lessonId").any_of(lessons).to_list()
@@ -170,12 +170,12 @@ def _still_said(row: LiveSessionRow, replaced: Mapping[EventId, VerifiedEvent]) 
         return  # each of its revisions was copied to ourselves when it came
     for event in replaced.values():
         rests = event.id == row.event_id or event.created_at in (row.rules_at, row.length_at)
-        if str(Address.of(event)) == row.session_address and rests:
+        if str(Address.from_event(event)) == row.session_address and rests:
             yield event
 
 
 def _listed(event: VerifiedEvent, reason: str, rows: set[str]) -> PassedOverEvent:
-    session_address = str(Address.of(event))
+    session_address = str(Address.from_event(event))
     title = tags.first(event.tags, "title") or tags.first(event.tags, "name") or ""
     return PassedOverEvent(
         event_id=event.id,

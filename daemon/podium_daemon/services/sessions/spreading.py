@@ -35,7 +35,7 @@ class Spreading:
         """Queue the newest revisions for `relay`, which sent these outdated ones; none of private sessions."""
         if relay not in self._outgoing.relays:
             return
-        addresses = {str(Address.of(event)) for event in outdated if event.kind == kinds.SESSION}
+        addresses = {str(Address.from_event(event)) for event in outdated if event.kind == kinds.SESSION}
         rows = await self._store.sessions.where("lessonId").any_of(sorted(addresses)).to_list()
         for row in rows:
             address = Address.parse(row.session_address)

@@ -74,7 +74,7 @@ async def show_calendar(
     found, face = await _sessions(context, owner), context.calendar()
     # on threads: hundreds of entries take longer than the event loop may be blocked
     entries = await asyncio.to_thread(_written, context.views, found, face.alarms, await _quiet(context, owner))
-    revisions = await CalendarRevisions(context.store, context.clock).of(owner, entries)
+    revisions = await CalendarRevisions(context.store, context.clock).revisions_of(owner, entries)
     raw = await asyncio.to_thread(_composed, entries, revisions, face.name, owner)
     tag = etag_of(raw)
     headers = {

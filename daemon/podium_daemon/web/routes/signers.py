@@ -78,7 +78,7 @@ async def ask_signer(context: InContext, request: Request, signer_id: Hex16, wis
     signer, template = _own(context, request, signer_id), wish.event
     if [] in template.tags or not _is_sound(wish):
         raise Problem(Slug.BAD_EVENT, "it holds text that is no UTF-8, or an empty tag")
-    if (refusal := context.signers.ask(signer, wish.id, template.unsigned())) is not None:
+    if (refusal := context.signers.request_signature(signer, wish.id, template.unsigned())) is not None:
         granted(refusal)
     return await _shown(signer.view)
 

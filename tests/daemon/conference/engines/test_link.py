@@ -139,7 +139,7 @@ def test_it_is_what_it_says(clock: ManualClock) -> None:
 def test_it_has_advice_for_everything_it_cannot_do(clock: ManualClock) -> None:
     """No capability is missing without a word on what to do instead."""
     engine = _engine(clock)
-    missing = [one for one in Capability if engine.capabilities.of(one) is not Support.NATIVE]
+    missing = [one for one in Capability if engine.capabilities.support_of(one) is not Support.NATIVE]
     assert len(missing) == len(Capability) - 1
     for capability in missing:
         answer = engine.unsupported(capability)
@@ -148,7 +148,7 @@ def test_it_has_advice_for_everything_it_cannot_do(clock: ManualClock) -> None:
             answer.detail,
             answer.next_step,
             capability=capability,
-            support=engine.capabilities.of(capability),
+            support=engine.capabilities.support_of(capability),
         )
         assert answer.next_step.endswith(".")
 
@@ -419,9 +419,9 @@ class TestMessages:
         for device in ("a", "b"):
             await engine.take_seat(ROOM, new_person(pubkey, device))
         other = await _seat(engine)
-        assert await engine.tell(ROOM, Notice("ends in 5 minutes")) == 3
-        assert await engine.tell(ROOM, Notice("only you"), pubkey) == 2
-        assert await engine.tell(RoomId("nowhere"), Notice("hello?")) == 0
+        assert await engine.send_message(ROOM, Notice("ends in 5 minutes")) == 3
+        assert await engine.send_message(ROOM, Notice("only you"), pubkey) == 2
+        assert await engine.send_message(RoomId("nowhere"), Notice("hello?")) == 0
         await other.leave(LeaveReason.LEFT)
         told = [msgspec.json.decode(frame) async for frame in other.outgoing()]
         assert told[1:] == [{"type": "notice", "text": "ends in 5 minutes"}]

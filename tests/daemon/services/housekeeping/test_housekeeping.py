@@ -219,7 +219,7 @@ async def test_expired_events_leave_the_mirror() -> None:
         tags = (("d", "x"), ("a", row.session_address), ("status", "accepted"), ("expiration", str(expires)))
         event = signed(key, UnsignedEvent(key.pubkey, here.now, kinds.RSVP, tags, ""))
         await here.mirror.ingest([event], received_at=here.now)
-        own = Address.of(event)
+        own = Address.from_event(event)
         assert own is not None
         await keeping(here).sweep()
         assert await here.mirror.newest(own) is not None

@@ -70,7 +70,7 @@ class Registry:
     async def shows(self, name: str, nip05: str | None = None, key: SecretKey = ADA) -> None:
         """Wait until this is what is shown."""
         expected = Introduction(name, nip05)
-        await soon(lambda: self.profiles.of(key.pubkey) == expected)
+        await soon(lambda: self.profiles.profile_of(key.pubkey) == expected)
 
     async def later(self, seconds: float) -> None:
         """Let time pass in the steps that a daemon takes."""
@@ -102,7 +102,7 @@ async def registry() -> AsyncIterator[Registry]:
 async def test_a_name_is_shown_and_follows_its_newest_profile() -> None:
     """An instructor's kind 0 gives their name, a newer one another; each is told."""
     async with registry() as here:
-        assert here.profiles.of(ADA.pubkey) == Introduction()
+        assert here.profiles.profile_of(ADA.pubkey) == Introduction()
         await here.says(name="ada", picture="https://evil.example/pixel.png")
         await here.shows("ada")
         await here.says(name="ada", display_name="Ada L.")
@@ -130,7 +130,7 @@ async def test_nobody_else_is_looked_up() -> None:
         await here.says(name="ada")
         await here.shows("ada")
         assert here.directory.looks == []
-        assert here.profiles.of(BEN.pubkey) == Introduction()
+        assert here.profiles.profile_of(BEN.pubkey) == Introduction()
         here.directory.says["ben@example.org"] = BEN.pubkey
         here.listed.add(BEN.pubkey)
         await here.says(name="ada again")
@@ -178,9 +178,9 @@ async def test_a_domain_that_is_away_keeps_its_names_for_a_day() -> None:
         here.directory.says["ada@example.org"] = OSError("nobody answers")
         await here.later(RECHECK_SECONDS + 60)
         await here.later(RETRY_SECONDS + 60)
-        assert here.profiles.of(ADA.pubkey).nip05 == "ada@example.org"
+        assert here.profiles.profile_of(ADA.pubkey).nip05 == "ada@example.org"
         while here.here.clock.now() < since + TRUSTED_SECONDS:
-            assert here.profiles.of(ADA.pubkey).nip05 == "ada@example.org"
+            assert here.profiles.profile_of(ADA.pubkey).nip05 == "ada@example.org"
             await here.later(RETRY_SECONDS + 60)
         await here.later(RETRY_SECONDS + 60)
         await here.shows("ada")
@@ -193,9 +193,9 @@ async def test_a_participants_name_is_read_when_it_is_needed_and_followed() -> N
     """Names of people who are no instructors come out of the mirror on demand, and change with their profile."""
     async with registry() as here:
         await here.says(BEN, name="ben", nip05="ben@example.org")
-        assert here.profiles.of(BEN.pubkey) == Introduction()
+        assert here.profiles.profile_of(BEN.pubkey) == Introduction()
         await here.profiles.load([BEN.pubkey, ADA.pubkey])
-        assert here.profiles.of(BEN.pubkey) == Introduction("ben")
+        assert here.profiles.profile_of(BEN.pubkey) == Introduction("ben")
         told = here.told
         await here.says(BEN, name="Benjamin")
         await here.shows("Benjamin", key=BEN)
@@ -211,6 +211,10 @@ async def test_many_participants_are_kept_up_to_a_bound(monkeypatch: pytest.Monk
         for key in keys:
             await here.says(key, name=key.pubkey[:8])
             await here.profiles.load([key.pubkey])
-        assert [here.profiles.of(key.pubkey).name for key in keys] == ["", keys[1].pubkey[:8], keys[2].pubkey[:8]]
+        assert [here.profiles.profile_of(key.pubkey).name for key in keys] == [
+            "",
+            keys[1].pubkey[:8],
+            keys[2].pubkey[:8],
+        ]
         await here.profiles.load([keys[0].pubkey])
-        assert here.profiles.of(keys[0].pubkey).name == keys[0].pubkey[:8]
+        assert here.profiles.profile_of(keys[0].pubkey).name == keys[0].pubkey[:8]

@@ -62,7 +62,7 @@ class Life:
             caught_up=syncer.caught_up,
             clock=here.clock,
         )
-        syncer.watch = self.watch.look
+        syncer.watch = self.watch.inspect_events
         self.publisher = Publisher(
             outbox=here.outbox,
             store=here.store,
@@ -91,7 +91,7 @@ async def living(here: World, url: str) -> AsyncIterator[Life]:
         clock=here.clock,
     )
     stop = Stop(here.clock)
-    async with running_pool(PoolRelay(url), sink=syncer.take, on_eose=syncer.on_eose) as pool:
+    async with running_pool(PoolRelay(url), sink=syncer.apply_events, on_eose=syncer.on_eose) as pool:
         syncer.join(pool)
         life = Life(here, url, pool, syncer)
         running = [asyncio.create_task(service.run(stop)) for service in (syncer, life.publisher, life.watch)]
@@ -174,18 +174,18 @@ async def test_other_rooms_of_the_same_person_are_none_of_ours() -> None:
         await one.clock.advance(60)
         for kind in (kinds.SPACE, kinds.MEETING):
             tags = (("d", "my-other-room"), ("a", f"30312:{one.service.pubkey}:my-other-room"))
-            await life.watch.look(
+            await life.watch.inspect_events(
                 [signed(one.service, UnsignedEvent(one.service.pubkey, one.now, kind, tags, ""))], live=True
             )
         assert life.watch.trouble is None
         stranger = one.instructor
         tags = (("d", "podium"),)
-        await life.watch.look(
+        await life.watch.inspect_events(
             [signed(stranger, UnsignedEvent(stranger.pubkey, one.now, kinds.SPACE, tags, ""))], live=True
         )
         assert life.watch.trouble is None
         meeting = (("d", "room"), ("a", f"30312:{one.service.pubkey}:podium"))
-        await life.watch.look(
+        await life.watch.inspect_events(
             [signed(one.service, UnsignedEvent(one.service.pubkey, one.now, kinds.MEETING, meeting, ""))], live=True
         )
         assert life.watch.trouble is not None
@@ -198,5 +198,5 @@ async def test_a_forgotten_revision_from_a_relay_that_was_away_is_our_own() -> N
         await one.clock.advance(60)
         await life.status.announce_space(anew=True)
         older = UnsignedEvent(one.service.pubkey, one.now - 20, kinds.SPACE, (("d", "podium"),), "")
-        await life.watch.look([signed(one.service, older)], live=True)
+        await life.watch.inspect_events([signed(one.service, older)], live=True)
         assert life.watch.trouble is None

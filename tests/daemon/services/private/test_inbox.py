@@ -226,7 +226,7 @@ async def test_nothing_of_the_past_counts_before_all_of_it_is_there() -> None:
         ended = await before.row(row.session_address)
         async with world(like=before) as after:
             own = [one for one in before.sent if ("p", before.service.pubkey) in one.tags]
-            await after.replies.take(own[:1])
+            await after.replies.handle_wraps(own[:1])
             assert await after.store.sessions.to_list() == []
             await replay(before, after)
             back = await after.row(row.session_address)

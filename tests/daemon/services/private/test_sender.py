@@ -72,7 +72,7 @@ async def test_without_an_inbox_it_waits_and_is_sent_when_there_is_one() -> None
         assert "kind 10050" in ((await letters(here, ada.pubkey))["session"].reason or "")
         with here.store.changes.subscribe() as changes:
             await here.open_inbox(ada)
-            batch = changes.take()
+            batch = changes.take_changes()
         assert batch is not None
         await here.post._turn(batch)
         await here.turn()
@@ -129,7 +129,7 @@ async def test_a_letter_nobody_could_be_given_is_let_go() -> None:
         await here.clock.advance(16 * 24 * 3600)
         with here.store.changes.subscribe() as changes:
             await here.open_inbox(ada)
-            batch = changes.take()
+            batch = changes.take_changes()
         assert batch is not None
         await here.post._turn(batch)
         await here.turn()

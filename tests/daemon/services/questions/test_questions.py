@@ -35,7 +35,7 @@ async def arrive(here: World, *events: VerifiedEvent) -> None:
     """The relays bring events, and the service is told what changed."""
     with here.store.changes.subscribe() as changes:
         await here.mirror.ingest(events, received_at=here.now)
-        batch = changes.take()
+        batch = changes.take_changes()
     if batch is not None:
         await here.questions._turn(batch)
 
@@ -72,7 +72,7 @@ async def test_a_stranger_who_answers_is_heard(here: World) -> None:
     await arrive(here, written(here, row, ada), written(here, row, ben))
     with here.store.changes.subscribe() as changes:
         await here.answer(ada, row)
-        batch = changes.take()
+        batch = changes.take_changes()
     assert batch is not None
     await here.questions._turn(batch)
     assert await states(here, row) == [("shown", None), ("held", "stranger")]
@@ -86,7 +86,7 @@ async def test_a_stranger_who_answers_is_heard(here: World) -> None:
     )
     with here.store.changes.subscribe() as changes:
         await here.store.members.put(member)
-        batch = changes.take()
+        batch = changes.take_changes()
     assert batch is not None
     await here.questions._turn(batch)
     assert await states(here, row) == [("shown", None), ("shown", None)]

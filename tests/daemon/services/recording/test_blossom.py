@@ -55,7 +55,7 @@ async def test_an_upload_is_signed_fetched_back_and_named_by_its_hash(tmp_path: 
     """BUD-01, BUD-02, BUD-11: the server accepts the token, has the very bytes, and gives them under the URL."""
     file = made(tmp_path)
     async with blossom_peer(clock) as peer:
-        url = await server(peer, clock).keep(file)
+        url = await server(peer, clock).store_file(file)
         assert url == f"{peer.url}/{file.sha256}.webm", peer.words
         assert peer.blobs[file.sha256] == file.path.read_bytes()
         assert peer.types[file.sha256] == "video/webm"
@@ -82,7 +82,7 @@ async def test_a_server_that_breaks_its_word_fails_the_recording(
 ) -> None:
     """Nothing is published whose bytes were not read back; the reason is for people, without control characters."""
     async with blossom_peer(clock, flaw=flaw) as peer:
-        refused = await server(peer, clock).keep(made(tmp_path))
+        refused = await server(peer, clock).store_file(made(tmp_path))
     assert isinstance(refused, Rejection)
     assert words in refused.detail
     assert refused.detail.isprintable()
@@ -92,7 +92,7 @@ async def test_a_server_that_is_away_fails_the_recording(tmp_path: Path, clock: 
     """A connection that is refused is a failure with a next step, and no exception."""
     async with blossom_peer(clock) as peer:
         pass
-    refused = await server(peer, clock).keep(made(tmp_path))
+    refused = await server(peer, clock).store_file(made(tmp_path))
     assert isinstance(refused, Rejection)
     assert "retry" in refused.next_step
 
@@ -100,7 +100,7 @@ async def test_a_server_that_is_away_fails_the_recording(tmp_path: Path, clock: 
 async def test_a_slow_server_is_given_up(tmp_path: Path, clock: ManualClock) -> None:
     """The configured time is the longest that an upload takes."""
     async with blossom_peer(clock, flaw="slow") as peer:
-        refused = await server(peer, clock, within=1).keep(made(tmp_path, 1000))
+        refused = await server(peer, clock, within=1).store_file(made(tmp_path, 1000))
     assert isinstance(refused, Rejection)
     assert "longer than 1 s" in refused.detail
 
@@ -109,7 +109,7 @@ async def test_a_token_is_good_for_nothing_else(tmp_path: Path, clock: ManualClo
     """It names the one blob and the one server (BUD-11, "Unscoped Tokens")."""
     async with blossom_peer(clock) as peer:
         file = made(tmp_path)
-        await server(peer, clock).keep(file)
+        await server(peer, clock).store_file(file)
         rows = {name: list(tags.values(peer.tokens[0].tags, name)) for name in ("t", "x", "server")}
     assert rows == {"t": ["upload"], "x": [file.sha256], "server": ["127.0.0.1"]}
 
@@ -141,7 +141,7 @@ async def test_a_link_to_another_host_is_checked_and_pinned(tmp_path: Path, cloc
 async def _kept_after_losing(peer: BlossomPeer, to: BlossomServer, file: MadeFile) -> str | Rejection:
     """Keep a file on a server that takes it and does not give it out itself."""
     peer.flaw = "lost"
-    return await to.keep(file)
+    return await to.store_file(file)
 
 
 async def test_a_blob_is_deleted_by_a_token_for_it(tmp_path: Path, clock: ManualClock) -> None:
@@ -149,7 +149,7 @@ async def test_a_blob_is_deleted_by_a_token_for_it(tmp_path: Path, clock: Manual
     file = made(tmp_path, 1_000)
     async with blossom_peer(clock) as peer:
         ours = server(peer, clock)
-        await ours.keep(file)
+        await ours.store_file(file)
         assert await ours.forget(file.sha256) is None
         assert peer.blobs == {}
         assert await ours.forget(file.sha256) is None
@@ -160,7 +160,7 @@ async def test_a_server_that_keeps_a_blob_is_heard(tmp_path: Path, clock: Manual
     file = made(tmp_path, 1_000)
     async with blossom_peer(clock, flaw="keeps") as peer:
         ours = server(peer, clock)
-        await ours.keep(file)
+        await ours.store_file(file)
         refused = await ours.forget(file.sha256)
         assert isinstance(refused, Rejection)
         assert "refused the deletion (401): this stays" in refused.detail

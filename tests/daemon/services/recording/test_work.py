@@ -53,7 +53,7 @@ class TestStates:
             seen: set[str] = set()
             with here.here.store.changes.subscribe(here.here.store.sessions.name) as changes:
                 row = await here.make()
-                batch = changes.take()
+                batch = changes.take_changes()
                 seen |= {change.after.recording_state for change in (batch.changes if batch else ()) if change.after}
             assert {"processing", "available"} <= seen
             session = await here.session()

@@ -64,7 +64,7 @@ async def test_a_turn_reads_the_sessions_that_changed_and_no_other() -> None:
             assert reads.rows_of(here.store.sessions.name) == 0
             await here.answer(person, row)
             await here.rsvps._turn(EVERYTHING)
-            batch = changes.take()
+            batch = changes.take_changes()
             assert batch is not None
             reads.queries.clear()
             await here.reminders._turn(batch)
@@ -358,7 +358,7 @@ async def _until_quiet(here: World, reminders: ReminderService) -> _Work:
                 await asyncio.sleep(0)
         stop.set()
         await running
-        batch = changes.take()
+        batch = changes.take_changes()
     reminders._turn = taken  # type: ignore[method-assign]
     work.writes = 0 if batch is None else len(batch.changes)
     return work

@@ -49,7 +49,7 @@ def as_from_relay(event: SignedEvent) -> VerifiedEvent:
 async def say(here: World, key: SecretKey, text: str, *, to: str | None = None, late: int = 0) -> VerifiedEvent:
     """Somebody writes to the service, and it reads."""
     wrap = wrapped(here, key, message(here, key, text, to=to, late=late))
-    await here.replies.take([wrap])
+    await here.replies.handle_wraps([wrap])
     await here.turn()
     return wrap
 
@@ -113,7 +113,7 @@ async def test_a_reply_is_read_as_clients_write_it(odd: dict[str, object]) -> No
         one_time, nonce, aux = (os.urandom(32) for _ in range(3))
         to = here.service.pubkey
         wrap = nip59.wrap(seal, to, ephemeral_secret=one_time, created_at=here.now, nonce=nonce, aux=aux)
-        await here.replies.take([as_from_relay(wrap)])
+        await here.replies.handle_wraps([as_from_relay(wrap)])
         assert await status(here, person, row) == "declined"
 
 
@@ -174,7 +174,7 @@ async def test_what_is_written_back_is_dated_within_what_the_relay_takes() -> No
         for row in (one, two):
             await here.answer(person, row)
         await here.turn()
-        await here.replies.take([wrapped(here, person, message(here, person, "no"))])
+        await here.replies.handle_wraps([wrapped(here, person, message(here, person, "no"))])
         (wrap,) = [json.loads(row.event_json) for row in await here.outbox.due(here.now) if row.relay == INBOX]
         assert here.now - 54 <= wrap["created_at"] <= here.now
 
@@ -276,7 +276,7 @@ async def test_a_wrap_is_read_once_over_a_restart() -> None:
         await here.clock.advance(HOUR)
         restarted = World(here.store, like=here)
         for again in (here, restarted):
-            await again.replies.take([wrap, wrap])
+            await again.replies.handle_wraps([wrap, wrap])
             await again.turn()
             assert again.replies.counts["known_or_expired"] == 2
         assert len(here.sent) == sent
@@ -292,14 +292,14 @@ async def test_a_daemon_that_lost_its_disk_reads_answers_again_and_writes_nobody
         async with world(like=here) as anew:
             for event in await here.mirror.by_filter(Filter()):
                 await anew.mirror.ingest([event], received_at=anew.now)
-            await anew.replies.take([wrap])
+            await anew.replies.handle_wraps([wrap])
             assert await status(anew, person, row) == "declined"
             await anew.clock.advance(2 * DAY)
             sent = len(anew.sent)
             other = await anew.schedule(starts_in=5 * DAY)
             await anew.answer(person, other)
             old = wrapped(anew, person, message(anew, person, "yes", late=DAY + HOUR))
-            await anew.replies.take([old])
+            await anew.replies.handle_wraps([old])
             assert anew.replies.counts["ambiguous"] == 1
             await anew.deliver()
             assert [event for event in anew.sent[sent:] if event.kind == kinds.GIFT_WRAP] == []
@@ -333,7 +333,7 @@ async def test_what_is_no_reply_is_counted_and_changes_nothing() -> None:
             wrapped(here, person, message(here, person, "no, I am ill")),
             wrapped(here, person, message(here, person, "no", late=-3600)),
         ]
-        await here.replies.take(wraps)
+        await here.replies.handle_wraps(wraps)
         assert await status(here, person, row) == "confirmed"
         wanted = (
             "forged_sender",
@@ -346,7 +346,7 @@ async def test_what_is_no_reply_is_counted_and_changes_nothing() -> None:
         )
         assert {name: here.replies.counts[name] for name in wanted} == dict.fromkeys(wanted, 1)
         assert sum(here.replies.counts.values()) == len(wraps)
-        await here.replies.take([as_from_relay(forged), garbage])
+        await here.replies.handle_wraps([as_from_relay(forged), garbage])
         assert here.replies.counts["known_or_expired"] == 3, "what does not open is not decrypted again"
 
 
@@ -358,7 +358,7 @@ async def test_many_replies_in_one_batch_are_all_read() -> None:
         for person in people:
             await here.answer(person, row)
         await here.clock.advance(1)
-        await here.replies.take([wrapped(here, person, message(here, person, "no")) for person in people])
+        await here.replies.handle_wraps([wrapped(here, person, message(here, person, "no")) for person in people])
         rsvps = await here.store.rsvps.where("lessonId").equals(row.session_address).to_list()
         assert {rsvp.pubkey for rsvp in rsvps if rsvp.status == "declined"} == set(pubkeys(*people))
         assert here.replies.counts["rsvp"] == 250
@@ -390,7 +390,9 @@ async def test_who_is_not_invited_any_more_cannot_answer_by_message() -> None:
 async def react(here: World, key: SecretKey, content: str, about: str) -> None:
     """Somebody reacts to a message (NIP-17, "Kind 7")."""
     rows = (("e", about), ("p", here.service.pubkey), ("k", "14"))
-    await here.replies.take([wrapped(here, key, UnsignedEvent(key.pubkey, here.now, kinds.REACTION, rows, content))])
+    await here.replies.handle_wraps(
+        [wrapped(here, key, UnsignedEvent(key.pubkey, here.now, kinds.REACTION, rows, content))]
+    )
     await here.turn()
 
 

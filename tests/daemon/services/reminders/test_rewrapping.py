@@ -201,7 +201,7 @@ async def test_it_happens_as_soon_as_the_refusal_is_written_down() -> None:
         person, session = await confirmed(here)
         with here.store.changes.subscribe(outbox_module.TABLE) as changes:
             await refuse(here)
-            batch = changes.take()
+            batch = changes.take_changes()
         assert batch is not None
         assert not batch.resync
         await here.reminders._turn(batch)

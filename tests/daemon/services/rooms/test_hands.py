@@ -26,7 +26,7 @@ def book(*seated: Pubkey) -> RaisedHands:
     """People in the room `x`, nobody with a hand up."""
     hands = RaisedHands()
     for pubkey in seated:
-        hands.sit("x", pubkey)
+        hands.add_seat("x", pubkey)
     return hands
 
 
@@ -34,39 +34,39 @@ def test_the_first_to_raise_is_the_first() -> None:
     """Hands stand in the order of raising; again is no new place, lowered and raised is one."""
     hands = book(ADA, BEN)
     for pubkey, up in ((ADA, True), (BEN, True), (ADA, True)):
-        assert hands.put("x", pubkey, up=up, at=7, monotonic=0)
-    assert hands.of("x") == [Hand(ADA, 7), Hand(BEN, 7)]
-    hands.put("x", ADA, up=False, at=8, monotonic=1)
-    hands.put("x", ADA, up=True, at=9, monotonic=2)
-    assert hands.of("x") == [Hand(BEN, 7), Hand(ADA, 9)]
-    assert hands.of("y") == []
+        assert hands.set_hand("x", pubkey, up=up, at=7, monotonic=0)
+    assert hands.hands_in("x") == [Hand(ADA, 7), Hand(BEN, 7)]
+    hands.set_hand("x", ADA, up=False, at=8, monotonic=1)
+    hands.set_hand("x", ADA, up=True, at=9, monotonic=2)
+    assert hands.hands_in("x") == [Hand(BEN, 7), Hand(ADA, 9)]
+    assert hands.hands_in("y") == []
 
 
 def test_the_last_device_takes_the_hand_along() -> None:
     """A hand stays up while one of a person's devices is in the room, and is gone with the last."""
     hands = book(ADA, ADA)
-    hands.put("x", ADA, up=True, at=7, monotonic=0)
-    hands.stand("x", ADA)
+    hands.set_hand("x", ADA, up=True, at=7, monotonic=0)
+    hands.remove_seat("x", ADA)
     assert hands.is_raised("x", ADA)
-    hands.stand("x", ADA)
-    assert hands.of("x") == []
+    hands.remove_seat("x", ADA)
+    assert hands.hands_in("x") == []
 
 
 def test_a_hand_that_waves_is_not_followed() -> None:
     """So many changes in the window and no more; afterwards the hand is free again."""
     hands = book(ADA)
     for number in range(CHANGES):
-        assert hands.put("x", ADA, up=number % 2 == 0, at=7, monotonic=1)
-    assert not hands.put("x", ADA, up=True, at=7, monotonic=WINDOW)
-    assert hands.of("x") == []
-    assert hands.put("x", ADA, up=True, at=7, monotonic=WINDOW + 1)
+        assert hands.set_hand("x", ADA, up=number % 2 == 0, at=7, monotonic=1)
+    assert not hands.set_hand("x", ADA, up=True, at=7, monotonic=WINDOW)
+    assert hands.hands_in("x") == []
+    assert hands.set_hand("x", ADA, up=True, at=7, monotonic=WINDOW + 1)
 
 
 def test_lowering_says_whether_it_was_up() -> None:
     """Lowering a hand that is not up is no news."""
     hands = book(ADA)
     assert not hands.lower("x", ADA)
-    hands.put("x", ADA, up=True, at=7, monotonic=0)
+    hands.set_hand("x", ADA, up=True, at=7, monotonic=0)
     assert hands.lower("x", ADA)
 
 

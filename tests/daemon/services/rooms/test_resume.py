@@ -31,7 +31,7 @@ async def test_a_secret_brings_back_who_lost_the_seat_once(clock: ManualClock, b
     """Within two minutes of the loss the secret names the lost connection; then it is spent."""
     connection = _connection()
     secret = book.mint(connection)
-    book.left(connection.id)
+    book.connection_ended(connection.id)
     await clock.advance(RESUME_SECONDS - 0.1)
     assert book.redeem(secret) == connection
     assert book.redeem(secret) is None
@@ -41,9 +41,9 @@ async def test_two_minutes_are_two_minutes(clock: ManualClock, book: ResumeSecre
     """Then the door is the ordinary one; a loss that is told again does not lengthen them."""
     connection = _connection()
     secret = book.mint(connection)
-    book.left(connection.id)
+    book.connection_ended(connection.id)
     await clock.advance(100)
-    book.left(connection.id)
+    book.connection_ended(connection.id)
     await clock.advance(RESUME_SECONDS - 100)
     assert book.redeem(secret) is None
 
@@ -100,7 +100,7 @@ async def test_what_changed_is_told_once(clock: ManualClock, book: ResumeSecrets
         [],
     )
     assert book.changes() == ([], [])
-    book.left(one.id)
+    book.connection_ended(one.id)
     book.drop(other.id)
     kept, gone = book.changes()
     assert ([(each.connection, each.until) for each in kept], gone) == (
@@ -152,10 +152,10 @@ async def test_old_secrets_are_forgotten(clock: ManualClock) -> None:
     gone, back = _connection("c1"), _connection("c2")
     book.mint(gone)
     secret = book.mint(back)
-    book.left(gone.id)
+    book.connection_ended(gone.id)
     await clock.advance(1)
-    book.left(back.id)
-    book.left(ConnectionId("never"))
+    book.connection_ended(back.id)
+    book.connection_ended(ConnectionId("never"))
     await clock.advance(9.5)
     book.expire()
     assert len(book) == 1

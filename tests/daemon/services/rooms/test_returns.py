@@ -67,7 +67,7 @@ async def test_who_lost_the_seat_comes_back_to_the_next_daemon_once(tmp_path: Pa
     clock, seat, file = ManualClock(), connection(), tmp_path / "p.sqlite"
     async with a_daemon(file, clock) as ways:
         secret = ways.mint(seat)
-        ways.left(seat.id, for_good=False)
+        ways.connection_ended(seat.id, for_good=False)
     await clock.advance(SECONDS - 1)
     async with a_daemon(file, clock) as ways:
         assert await ways.redeem(secret) == seat
@@ -93,7 +93,7 @@ async def test_after_a_long_down_time_everybody_signs_again(tmp_path: Path) -> N
     lost, killed, never_seen = connection("c1"), connection("c2"), connection("c3")
     async with a_daemon(file, clock) as ways:
         secrets = [ways.mint(seat) for seat in (lost, killed, never_seen)]
-        ways.left(lost.id, for_good=False)
+        ways.connection_ended(lost.id, for_good=False)
     await seen(file, killed, int(clock.now()))
     await clock.advance(SECONDS + 61)
     async with a_daemon(file, clock) as ways:
@@ -112,7 +112,7 @@ async def test_who_left_or_was_removed_does_not_come_back(tmp_path: Path) -> Non
         await seen(file, gone, int(clock.now()))
         await seen(file, removed, int(clock.now()))
     async with a_daemon(file, clock) as ways:
-        ways.left(gone.id, for_good=True)
+        ways.connection_ended(gone.id, for_good=True)
         ways.forget(ROOM, removed.pubkey)
     async with a_daemon(file, clock) as ways:
         assert [await ways.redeem(secret) for secret in secrets] == [None, None]
@@ -145,6 +145,6 @@ async def test_a_disk_that_fails_costs_a_way_back_and_no_room(tmp_path: Path) ->
             kept = ways.mint(other)
             raw.execute("DROP TRIGGER refuse")
             raw.commit()
-        ways.left(other.id, for_good=False)
+        ways.connection_ended(other.id, for_good=False)
     async with a_daemon(file, clock) as ways:
         assert await ways.redeem(kept) == other

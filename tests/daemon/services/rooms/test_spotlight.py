@@ -63,7 +63,7 @@ async def test_it_is_kept(here: Site) -> None:
     row, ada = await live(here), new_key()
     await here.here.controls.mute_all(row, here.here.instructor.pubkey, wanted=False)
     assert await here.here.rooms.put_spotlight(row, ada.pubkey, here.here.instructor.pubkey) is None
-    lit = await RoomSpotlight(here.here.store, here.here.engine).of(row.session_address)
+    lit = await RoomSpotlight(here.here.store, here.here.engine).spotlight_of(row.session_address)
     assert (lit.support, lit.pubkey) == (Support.NATIVE, ada.pubkey)
     (kept,) = await here.here.store.controls.to_list()
     assert (kept.spotlight, kept.muted) == (ada.pubkey, False)

@@ -40,12 +40,12 @@ def test_people_wait_in_the_order_they_came_each_at_their_door() -> None:
     """Sessions are apart; whoever leaves is gone, and an empty room is no room."""
     first, second, elsewhere = waiter(ADA), waiter(BEN), waiter(CLEO, lesson=THERE)
     room = waiting(first, second, elsewhere)
-    assert room.of(HERE) == [first, second]
+    assert room.waiting_for(HERE) == [first, second]
     assert room.lessons() == [HERE, THERE]
     room.leave(first)
     room.leave(first)
     room.leave(second)
-    assert room.of(HERE) == []
+    assert room.waiting_for(HERE) == []
     assert room.lessons() == [THERE]
     room.leave(elsewhere)
     assert not room

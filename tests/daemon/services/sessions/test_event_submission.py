@@ -249,7 +249,7 @@ async def test_taking_a_private_answer_back_is_not_published(known: bool) -> Non
         row = await here.row(one.session_address or "")
         yes = rsvp(here, ada, row)
         await taken(here, yes)
-        address = str(Address.of(yes)) if known else f"31925:{ada.pubkey}:of-another-client"
+        address = str(Address.from_event(yes)) if known else f"31925:{ada.pubkey}:of-another-client"
         gone = event(ada, kinds.DELETION, here, ("a", address), ("k", "31925"), at=1)
         (taken_back,) = await taken(here, gone)
         assert taken_back.private
@@ -265,7 +265,7 @@ async def test_taking_a_public_answer_back_is_published_though_there_is_a_privat
         await taken(here, rsvp(here, ada, await here.row(one.session_address or "")))
         yes = rsvp(here, ada, row)
         await taken(here, yes)
-        gone = event(ada, kinds.DELETION, here, ("a", str(Address.of(yes))), ("k", "31925"), at=1)
+        gone = event(ada, kinds.DELETION, here, ("a", str(Address.from_event(yes))), ("k", "31925"), at=1)
         (taken_back,) = await taken(here, gone)
         assert not taken_back.private
         assert await queued(here, [gone]) == ["5"]
@@ -331,7 +331,7 @@ async def test_an_rsvp_can_be_deleted() -> None:
         row, key = await here.schedule(), new_key()
         answer = rsvp(here, key, row)
         await taken(here, answer)
-        own = Address.of(answer)
+        own = Address.from_event(answer)
         assert own is not None
         gone = nip09.write_deletion(key.pubkey, created_at=here.now, addresses=[own])
         await taken(here, signed(key, gone))
@@ -342,7 +342,7 @@ async def test_a_session_and_its_deletion_in_one_batch() -> None:
     """A deletion may name a session that the same batch brings."""
     async with world() as here:
         made = session(here)
-        address = Address.of(made)
+        address = Address.from_event(made)
         assert address is not None
         gone = nip09.write_deletion(here.instructor.pubkey, created_at=here.now, addresses=[address])
         found = await taken(here, made, signed(here.instructor, gone))

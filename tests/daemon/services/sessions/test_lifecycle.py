@@ -184,14 +184,14 @@ async def test_a_turn_reads_what_changed_or_is_due_and_no_other_session() -> Non
             await here.lifecycle._turn(EVERYTHING)  # announces them all
             due = await here.lifecycle._turn(Batch(()))
             assert due == rows[0].scheduled_at - 900
-            changes.take()
+            changes.take_changes()
             with reading(here.store.database) as quiet:
                 assert await here.lifecycle._turn(Batch(())) == due
             assert quiet.count == 0
             await here.store.sessions.put(
                 msgspec.structs.replace(await here.row(rows[9].session_address), withdrawn=True, version=9)
             )
-            batch = changes.take()
+            batch = changes.take_changes()
             assert batch is not None
             with reading(here.store.database) as one:
                 await here.lifecycle._turn(batch)

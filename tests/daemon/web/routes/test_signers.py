@@ -195,7 +195,7 @@ async def test_an_instructor_sees_and_takes_back_what_they_left(house: House) ->
     client = new_key()
     instructor = house.here.here.instructor
     known = KnownBunker(house.bunker.key.pubkey, instructor.pubkey, ("wss://one.example",), client)
-    await house.here.instructor_signers.keep(known)
+    await house.here.instructor_signers.save_connection(known)
     path = "/api/service/signer"
     seen = await house.here.get(path, instructor)
     assert seen.json() == {"signer": encode_npub(known.signer), "relays": ["wss://one.example"]}

@@ -113,7 +113,7 @@ class BigBlueButtonEngine(RemoteServerEngine):
         await self._api.end(name)
         self._made.pop(name, None)
 
-    async def look(self, room: RoomId) -> None:
+    async def compare_room(self, room: RoomId) -> None:
         """See `RemoteServerEngine`."""
         mark = self.roster.mark()
         attendees = await self._api.attendees(meeting_of(room))
@@ -141,8 +141,8 @@ class BigBlueButtonEngine(RemoteServerEngine):
         if event.name == "meeting-ended":
             members = self.roster.members(room)
             for member in [] if isinstance(members, Rejection) else members:
-                self.roster.left(room, member.key, event.at, LeaveReason.UNKNOWN)
+                self.roster.note_departure(room, member.key, event.at, LeaveReason.UNKNOWN)
         elif event.name == "user-joined" and (person := person_of(event.user)) is not None:
             self.roster.arrived(room, event.user, person, event.at)
         elif event.name == "user-left":
-            self.roster.left(room, event.user, event.at, LeaveReason.UNKNOWN)
+            self.roster.note_departure(room, event.user, event.at, LeaveReason.UNKNOWN)

@@ -120,7 +120,7 @@ class Track:
         self._wants_key_frame = False
         self._heard_at = float("-inf")
 
-    def take(self, packet: Packet, now: float, *, silent: bool) -> bool:
+    def forward_packet(self, packet: Packet, now: float, *, silent: bool) -> bool:
         """Take a packet from the publisher; `silent`: the track is muted here. Whether it was forwarded."""
         if packet.ssrc != self.ssrc:
             self._begin(packet.ssrc)

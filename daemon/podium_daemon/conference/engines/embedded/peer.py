@@ -89,7 +89,7 @@ class Peer:
 
     # -- what the page says
 
-    async def hear(self, signal: PageSignal) -> None:
+    async def handle_signal(self, signal: PageSignal) -> None:
         """A message of the page; never raises for what a stranger wrote."""
         match signal:
             case Sending():
@@ -243,7 +243,7 @@ class Peer:
         track = self.tracks.get(kind)
         if track is None:
             return
-        passed = track.take(packet, now, silent=not self._switches.is_on(kind))
+        passed = track.forward_packet(packet, now, silent=not self._switches.is_on(kind))
         if not passed:
             return
         self._switches.came(kind)

@@ -226,4 +226,4 @@ class MediaServer:
 
 async def _listen(peer: Peer, unheard: asyncio.Queue[PageSignal]) -> None:
     while True:
-        await peer.hear(await unheard.get())
+        await peer.handle_signal(await unheard.get())

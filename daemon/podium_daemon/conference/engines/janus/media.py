@@ -163,7 +163,7 @@ class JanusMedia:
             case RemoveSeat(connection):
                 await self._exit(connection)
             case PageMessage(connection, signal) if (peer := self._peer(connection)) is not None:
-                if not peer.hear(signal):
+                if not peer.handle_signal(signal):
                     self._observer.media_said(Dropped(connection, "too_many_messages"))
             case Silence(connection, kind) if (peer := self._peer(connection)) is not None:
                 peer.switches.silence(kind)

@@ -98,7 +98,7 @@ class JanusPeer:
 
     # -- what is asked
 
-    def hear(self, signal: PageSignal) -> bool:
+    def handle_signal(self, signal: PageSignal) -> bool:
         """A message of the page; False if too many wait already."""
         if self._jobs.qsize() >= _MAX_JOBS:
             return False
@@ -156,7 +156,7 @@ class JanusPeer:
         self._publisher = await self._link.attach(self._on_publisher)
         await self._join()
         body = {"request": "publish", "audiocodec": "opus", "videocodec": "vp8"}
-        answer = await self._link.ask(self._publisher, body, Jsep("offer", offer.text))
+        answer = await self._link.ask_plugin(self._publisher, body, Jsep("offer", offer.text))
         if answer.jsep is None:
             await self._ended("publish", "Janus gave no answer")
             return
@@ -176,7 +176,7 @@ class JanusPeer:
         await self._room.admit(token)
         try:
             body = {"request": "join", "ptype": "publisher", "room": self._room.name, "id": self.feed}
-            await self._link.ask(self._publisher, {**body, "token": token})
+            await self._link.ask_plugin(self._publisher, {**body, "token": token})
         finally:
             await self._room.spend(token)
 
@@ -197,7 +197,7 @@ class JanusPeer:
             body["secret"] = self._room.secret  # the room's recording is locked
             if self._file is not None:
                 body["filename"] = f"{self._file}-{secrets.token_hex(4)}"  # a file of before is never written over
-            await self._link.ask(self._publisher, body)
+            await self._link.ask_plugin(self._publisher, body)
 
     async def _close_publisher(self) -> None:
         handle, self._publisher = self._publisher, 0
@@ -252,7 +252,7 @@ class JanusPeer:
         return _MEDIA[self._others[feed].mids[mid]]
 
     async def _negotiate(self, body: Mapping[str, object]) -> None:
-        told = await self._link.ask(self._watcher, body)
+        told = await self._link.ask_plugin(self._watcher, body)
         self._streams = told.reply.streams or self._streams
         if told.jsep is not None:
             self._offers += 1
@@ -267,7 +267,7 @@ class JanusPeer:
         if isinstance(answer, SdpFlaw):
             self._refuse("watch", answer)
             return
-        await self._link.ask(self._watcher, {"request": "start"}, Jsep("answer", answer.text))
+        await self._link.ask_plugin(self._watcher, {"request": "start"}, Jsep("answer", answer.text))
         self._awaiting = None
         await self._keep_up()
 

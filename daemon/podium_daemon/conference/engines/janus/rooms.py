@@ -82,4 +82,4 @@ class JanusRoom:
 
     async def _ask(self, request: str, **fields: object) -> RoomReply:
         body = {"request": request, "room": self.name, "secret": self.secret, **fields}
-        return (await self._link.ask(self._handle, body)).reply
+        return (await self._link.ask_plugin(self._handle, body)).reply

@@ -189,7 +189,7 @@ class JanusLink:
         with contextlib.suppress(JanusRefused, JanusGone):
             await self.request("detach", handle)
 
-    async def ask(self, handle: int, body: Mapping[str, object], jsep: Jsep | None = None) -> JanusMessage:
+    async def ask_plugin(self, handle: int, body: Mapping[str, object], jsep: Jsep | None = None) -> JanusMessage:
         """A request to the plugin."""
         fields: dict[str, object] = {"body": body} if jsep is None else {"body": body, "jsep": jsep}
         return await self.request("message", handle, **fields)

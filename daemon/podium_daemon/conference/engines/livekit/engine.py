@@ -177,7 +177,7 @@ class LiveKitEngine(RemoteServerEngine):
         """See `RemoteServerEngine`."""
         await self._server.aclose()
 
-    async def look(self, room: RoomId) -> None:
+    async def compare_room(self, room: RoomId) -> None:
         """See `RemoteServerEngine`. People who should not be there are removed."""
         mark = self.roster.mark()
         listed = await self._server.participants(room_name(room))
@@ -217,7 +217,7 @@ class LiveKitEngine(RemoteServerEngine):
             case "room_finished" if event.room.sid == self._runs.get(room):
                 members = self.roster.members(room)
                 for member in [] if isinstance(members, Rejection) else members:
-                    self.roster.left(room, member.key, event.created_at, LeaveReason.ROOM_CLOSED)
+                    self.roster.note_departure(room, member.key, event.created_at, LeaveReason.ROOM_CLOSED)
 
     async def _arrived(self, room: RoomId, participant: api.ParticipantInfo, at: int) -> None:
         person = person_of(participant)
@@ -235,7 +235,9 @@ class LiveKitEngine(RemoteServerEngine):
     def _left(self, room: RoomId, participant: api.ParticipantInfo, at: int) -> None:
         reason = reason_of(participant)
         # the server gave them up after it had heard nothing for that long
-        self.roster.left(room, participant.sid, at - self._settings.silence if reason in _SILENT else at, reason)
+        self.roster.note_departure(
+            room, participant.sid, at - self._settings.silence if reason in _SILENT else at, reason
+        )
 
     def _is_of_this_run(self, room: RoomId, participant: api.ParticipantInfo) -> bool:
         return participant.attributes.get(RUN) == self._runs.get(room)

@@ -290,8 +290,8 @@ class TestTheWayIn:
         await rig.engine.open_room(SPEC)
         people = [new_person() for _ in range(2)]
         seats = [await rig.engine.take_seat(ROOM, each) for each in people]
-        assert await rig.engine.tell(ROOM, Notice("5 min left")) == 2
-        assert await rig.engine.tell(ROOM, Notice("you"), people[0].pubkey) == 1
+        assert await rig.engine.send_message(ROOM, Notice("5 min left")) == 2
+        assert await rig.engine.send_message(ROOM, Notice("you"), people[0].pubkey) == 1
         await rig.engine.remove(ROOM, people[0].pubkey, "out")
         await rig.engine.close_room(ROOM)
         told = [[json.loads(frame)["type"] for frame in [frame async for frame in _waiting(seat)]] for seat in seats]

@@ -39,7 +39,7 @@ class Stage:
         """Packets from the publisher, 10 ms apart."""
         for sequence in sequences:
             self.now += 0.01
-            self.track.take(_packet(sequence, ssrc=ssrc), self.now, silent=silent)
+            self.track.forward_packet(_packet(sequence, ssrc=ssrc), self.now, silent=silent)
 
     def out(self) -> list[Packet]:
         """The media that went out."""
@@ -96,7 +96,7 @@ def test_a_line_that_is_given_to_another_runs_on() -> None:
     other = Track(TrackKind.VIDEO, ask=stage.asked.append)
     stage.line.follow(other, stage.now)
     for sequence in (40_000, 40_001):
-        other.take(_packet(sequence, timestamp=5, ssrc=2), stage.now, silent=False)
+        other.forward_packet(_packet(sequence, timestamp=5, ssrc=2), stage.now, silent=False)
     stage.take(12)  # the first one goes on without this line
     assert stage.numbers() == [0, 1, 2, 3]
     stamps = [packet.timestamp for packet in stage.out()]
@@ -222,10 +222,10 @@ def test_one_publisher_cannot_fill_everybodys_line() -> None:
     """More than the allowance is dropped and counted; a second later there is room again."""
     stage = Stage(TrackKind.AUDIO)
     for sequence in range(2000):
-        stage.track.take(_packet(sequence, size=1000), 1.0, silent=False)
+        stage.track.forward_packet(_packet(sequence, size=1000), 1.0, silent=False)
     assert 100 <= len(stage.out()) <= 130
     assert stage.track.dropped == 2000 - len(stage.out())
-    assert stage.track.take(_packet(2000), 2.0, silent=False)
+    assert stage.track.forward_packet(_packet(2000), 2.0, silent=False)
 
 
 def test_a_sender_report_is_told_in_the_lines_own_clock() -> None:
@@ -260,7 +260,7 @@ def test_a_receiver_report_counts_what_is_lost() -> None:
 def test_small_packets_are_a_burden_too() -> None:
     """A flood of empty packets is held back as one of full ones is."""
     stage = Stage(TrackKind.AUDIO)
-    passed = sum(stage.track.take(_packet(sequence, size=0), 1.0, silent=False) for sequence in range(9000))
+    passed = sum(stage.track.forward_packet(_packet(sequence, size=0), 1.0, silent=False) for sequence in range(9000))
     assert passed == 3000
 
 

@@ -93,7 +93,7 @@ async def _allowed(here: JanusHouse) -> tuple[str, ...]:
     handle = await link.attach(lambda _: None)
     room = JanusRoom(link, handle, ROOM, admin_key=secrets.rooms)
     body = {"request": "allowed", "room": room.name, "secret": room.secret, "action": "add", "allowed": ["look"]}
-    told = (await link.ask(handle, body)).reply.allowed
+    told = (await link.ask_plugin(handle, body)).reply.allowed
     await link.close()
     await listening
     return told
