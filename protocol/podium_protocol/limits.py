@@ -60,13 +60,13 @@ AUTH_TIMEOUT: Final = 120.0
 """Time for the caller to get a challenge signed: a person may have to approve it in a remote signer (NIP-46)."""
 
 MAX_AUTH_ATTEMPTS: Final = 3
-"""Signatures asked for on one connection: a relay that sends challenges for ever gets no more than these."""
+"""Most signatures for one connection: a relay that sends challenges for ever gets no more."""
 
 CLOSE_GRACE: Final = 60.0
 """Frames of a subscription we closed may still be in flight for this long; they are dropped and not held against it."""
 
 MAX_REMEMBERED: Final = 4096
-"""Closed subscriptions and answered publications remembered, so that late frames are told from invented ones."""
+"""Closed subscriptions and answered publications remembered, to distinguish late frames from invented ones."""
 
 LIVE_BURST: Final = 50_000
 """Events after EOSE taken at once: five times the 10,000 RSVPs that a large session may draw in its first minute."""

@@ -7,14 +7,14 @@ from typing import NoReturn
 
 
 class RepeatedKey(ValueError):
-    """An object has a key twice: a proxy that looks at the first value and we who obey the last would disagree."""
+    """An object has a key twice: a proxy that checks the first value and we, who use the last, would disagree."""
 
 
 def read_json(raw: str | bytes) -> object:
-    """The value that `raw` holds.
+    """Parse `raw` strictly and return its value.
 
     Raises:
-        ValueError: it holds none, or one that two readers could read in two ways.
+        ValueError: it is not JSON, or two readers could read it in two ways.
         RecursionError: it is nested too deeply.
     """
     text = raw if isinstance(raw, str) else raw.decode("utf-8")  # `json.loads` would take UTF-16 and UTF-32 as well
@@ -23,7 +23,7 @@ def read_json(raw: str | bytes) -> object:
 
 
 def unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """The object of these pairs: an `object_pairs_hook` for `json.loads`.
+    """Make the object of these pairs, as an `object_pairs_hook` for `json.loads`.
 
     Raises:
         RepeatedKey: two of them have the same key.

@@ -1,4 +1,4 @@
-"""The change feed: what changed in which row, told after COMMIT and never before."""
+"""The change feed: what changed in which row, published after COMMIT and never before."""
 
 from __future__ import annotations
 

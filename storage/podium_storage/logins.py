@@ -1,4 +1,4 @@
-"""Logins that outlive a restart: digests of tokens, never a token."""
+"""Logins, kept when the daemon restarts: digests of tokens, never a token."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from podium_storage.backend import SqlRow
 from podium_storage.database import Database, Transaction
 
 MAX_OF_ONE_KEY: Final = 50
-"""A person's browsers; the oldest login is forgotten for one more."""
+"""The most logins of one person; beyond it the oldest is deleted."""
 
 _COLUMNS: Final = "id, digest, pubkey, assurance, lesson, createdAt, expiresAt, revokedAt"
 _PUT: Final = """
@@ -25,17 +25,17 @@ _REVOKE_OF_A_SESSION: Final = f"{_REVOKE} AND lesson = ?"
 
 
 class StoredLogin(msgspec.Struct, frozen=True, kw_only=True):
-    """One login. Unix seconds.
+    """One login. Times are Unix seconds.
 
     Args:
-        id: of its row; None before it is stored.
-        digest: SHA-256 of its token.
-        pubkey: whose it is.
-        assurance: how they were known: `key`, `link` or `guest`.
-        lesson: address of the session that it is limited to, or None.
+        id: the row's; None before it is stored.
+        digest: SHA-256 of the token.
+        pubkey: the person's.
+        assurance: how the person proved who they are: `key`, `link` or `guest`.
+        lesson: address of the session to which it is limited, or None.
         created_at: when they signed in.
         expires_at: when it ends.
-        revoked_at: when it was taken back, or None.
+        revoked_at: when it was revoked, or None.
     """
 
     id: int | None = None
@@ -56,7 +56,7 @@ class Logins:
         self._database = database
 
     async def add(self, login: StoredLogin) -> None:
-        """Keep one more, and forget those that have ended."""
+        """Store a login, and delete expired ones."""
 
         async def scope(tx: Transaction) -> None:
             await self.add_within(tx, login)
@@ -64,23 +64,23 @@ class Logins:
         await self._database.transact(scope)
 
     async def add_within(self, tx: Transaction, login: StoredLogin) -> None:
-        """The same in the caller's transaction."""
+        """As `add`, in the caller's transaction."""
         await tx.execute(_SWEEP, (login.created_at,))
         fields = (login.digest, login.pubkey, login.assurance, login.lesson, login.created_at, login.expires_at)
         await tx.execute(_PUT, fields)
         await tx.execute(_BOUND, (login.pubkey, login.pubkey, MAX_OF_ONE_KEY))
 
     async def find(self, digest: bytes) -> StoredLogin | None:
-        """The login whose token has this digest, also one that has ended."""
+        """The login whose token has this digest, even an expired one; None if there is none."""
         row = await self._database.fetch_one(_GET, (digest,))
         return None if row is None else _read(row)
 
     async def revoke(self, login_id: int, now: int) -> None:
-        """Take one back."""
+        """Revoke a login at `now` (Unix seconds)."""
         await self._database.transact(lambda tx: tx.execute(_REVOKE_ONE, (now, login_id)))
 
     async def revoke_all(self, pubkey: str, now: int, *, lesson: str | None = None) -> None:
-        """Take all of a person's back, or those that are limited to one session."""
+        """Revoke all logins of a person, or only those limited to one session."""
         if lesson is None:
             await self._database.transact(lambda tx: tx.execute(_REVOKE, (now, pubkey)))
         else:

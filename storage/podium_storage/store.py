@@ -98,7 +98,7 @@ class Tables:
 
 
 class BoundTables(Tables):
-    """The declared tables within one transaction; `tx` is there for SQL of one's own and other parts of the store."""
+    """The declared tables within one transaction; `tx` is for the caller's own SQL and other parts of the store."""
 
     def __init__(self, tables: Tables, tx: Transaction) -> None:
         """Bind each table."""

@@ -49,7 +49,7 @@ Mode = Literal["r", "rw"]
 
 
 class Transaction:
-    """A transaction, valid inside its scope only. Pass it on; it is not found by itself."""
+    """A transaction, valid inside its scope only. It must be passed on explicitly."""
 
     def __init__(
         self, database: Database, connection: BackendConnection, mode: Mode, tables: frozenset[str] | None
@@ -107,7 +107,7 @@ class Transaction:
         self._changes += changes
 
     def after_commit(self, callback: Callable[[], None]) -> None:
-        """Call this once the transaction is durable, before its changes are told; never after a rollback."""
+        """Call this once the transaction is durable, before its changes are published; never after a rollback."""
         self._check(write=True)
         self._after_commit.append(callback)
 
@@ -134,7 +134,7 @@ class Transaction:
         try:
             return await work
         except StoreError as error:
-            # a full disk, for one, rolls the whole transaction back; what followed would be committed by itself
+            # a full disk, for example, rolls the whole transaction back; later statements would be committed alone
             if not self._connection.in_transaction:
                 self._lost = error
             raise

@@ -1,4 +1,4 @@
-"""`podium run`: the whole daemon, made and run until it is told to stop."""
+"""`podium run`: the whole daemon, built and run until it is asked to stop."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ Stop with Ctrl-C. `{command} --help` shows the rest.
 
 
 def run(config: Config, *, key_option: Path | None = None) -> None:
-    """Run the daemon in this process until it is told to stop.
+    """Run the daemon in this process until it is asked to stop.
 
     Raises:
         InvalidInput: the key, the port or the state directory cannot be used; says what to do.

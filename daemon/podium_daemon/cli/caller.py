@@ -133,7 +133,7 @@ class Caller:
         return podium
 
     def reading(self) -> PodiumClient:
-        """For what anybody may read: signed where there is a key, unsigned where there is none to be had."""
+        """The daemon, to read public data: calls are signed if there is a key, else unsigned."""
         config = self.config()
         if self.bunker_option is not None:
             return self.daemon(config, None)  # no person is asked to agree to a read of public data

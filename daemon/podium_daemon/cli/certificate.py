@@ -1,4 +1,4 @@
-"""`podium certificate`: check what a participant shows, without a daemon and without a network."""
+"""`podium certificate`: check a participant's certificate, without a daemon and without a network."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Service = Annotated[
 
 @app.callback()
 def certificate() -> None:
-    """Keep `verify` a command of its own, since others will stand beside it."""
+    """Keep `verify` a command of its own, since others will follow."""
 
 
 @app.command(

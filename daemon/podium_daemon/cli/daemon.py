@@ -1,4 +1,4 @@
-"""What is done where the daemon runs: `podium init`, `config`, `run`, `demo` and `backup`."""
+"""Commands for the machine on which the daemon runs: `podium init`, `config`, `run`, `demo` and `backup`."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ async def probe(url: str, within: float = _WITHIN) -> str | None:
     try:
         async with asyncio.timeout(within):
             # no proxy of the environment, and a redirect must not lead elsewhere than what was configured
-            # a relay that goes on talking must not hold up the goodbye, and with it the answer
+            # a relay that goes on sending must not delay the close frame, and with it the result
             async with connect(
                 url, proxy=None, max_size=MAX_FRAME_BYTES, close_timeout=_GOODBYE, process_exception=lambda e: e
             ) as socket:
@@ -173,7 +173,7 @@ def _row(url: str, trouble: str | None, known: RelayOut | None) -> tuple[object,
 
 
 def _refused(relay: RelayOut) -> str:
-    """What the relay takes from us or serves us no more, in its own words."""
+    """What the relay refuses to take from us or to serve us, in its own words."""
     found = [f"{name}: {words}" for name, words in (relay.partial | relay.closed_subscriptions).items()]
     if (last := relay.last_refusal) is not None:
         events = "1 event" if last.count == 1 else f"{last.count} events, the last"

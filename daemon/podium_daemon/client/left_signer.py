@@ -8,7 +8,7 @@ from podium_daemon.api.signers import LeftSignerOut, OpenedOut, SignerIn, Signer
 from podium_daemon.client.transport import Transport
 
 _PATH: Final = "/api/service/signer"
-_WAIT: Final = 25  # seconds that the daemon may hold one look
+_WAIT: Final = 25  # seconds that the daemon may wait before it answers a request
 
 
 class LeftSigner:
@@ -19,11 +19,11 @@ class LeftSigner:
         self._transport = transport
 
     async def show(self) -> LeftSignerOut:
-        """What the caller left."""
+        """The signer that the caller left, if any."""
         return await self._transport.get(_PATH, LeftSignerOut)
 
     async def take_back(self) -> LeftSignerOut:
-        """Have the daemon forget it."""
+        """Have the daemon delete its connection to the signer."""
         return await self._transport.delete(_PATH, LeftSignerOut)
 
     async def connect(self, bunker: str | None = None) -> OpenedOut:
@@ -32,13 +32,13 @@ class LeftSigner:
         return await self._transport.post("/api/signers", OpenedOut, wish)
 
     async def follow(self, opened: OpenedOut, seen: SignerOut) -> SignerOut:
-        """How the connection stands, as soon as that is another version than `seen`, or after 25 seconds."""
+        """The state of the connection, as soon as its version is another than `seen`, or after 25 seconds."""
         query = {"seen": str(seen.version), "wait": str(_WAIT)}
         path = f"/api/signers/{opened.signer.id}"
         return await self._transport.get(path, SignerOut, query, authorization=_secret_of(opened))
 
     async def give_up(self, opened: OpenedOut) -> SignerOut:
-        """End a connection that no signer came to."""
+        """End a connection to which no signer has connected."""
         path = f"/api/signers/{opened.signer.id}"
         return await self._transport.delete(path, SignerOut, authorization=_secret_of(opened))
 

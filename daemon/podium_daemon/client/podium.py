@@ -63,8 +63,8 @@ class PodiumClient:
 
         Args:
             base_url: scheme, host and port of the daemon.
-            secret: signs every call; it stays here. Or a signer elsewhere.
-            signed_url: the daemon's `web.public_url`, where that is another (a tunnel, a proxy).
+            secret: the key that signs every call and is never sent, or a remote signer.
+            signed_url: the daemon's `web.public_url`, if that differs (a tunnel, a proxy).
             now: wall clock, Unix seconds.
             random_bytes: unguessable bytes.
 
@@ -124,11 +124,11 @@ class PodiumClient:
         return sessions
 
     async def session(self, reference: str) -> SessionOut:
-        """One session."""
+        """Read one session."""
         return await self._transport.get(session_path(reference), SessionOut)
 
     async def passed_over(self) -> tuple[PassedOverOut, ...]:
-        """What instructors signed elsewhere and is no session here, newest first."""
+        """Events that instructors signed elsewhere and that are no sessions here, newest first."""
         return (await self._transport.get("/api/sessions/passed-over", PassedOversOut)).events
 
     async def rsvps(self, reference: str) -> tuple[RsvpOut, ...]:
@@ -140,7 +140,7 @@ class PodiumClient:
         return (await self._transport.get(session_path(reference, "attendance"), AttendancesOut)).attendance
 
     async def attendance_csv(self, reference: str, *, intervals: bool = False) -> bytes:
-        """The same as a table: one row a person, or one a stay."""
+        """The attendance as CSV: one row for each person, or one for each interval."""
         query = {"format": "csv-intervals" if intervals else "csv"}
         return await self._transport.get_raw(session_path(reference, "attendance"), query)
 
@@ -182,7 +182,7 @@ class PodiumClient:
         wanted = revision_tags(
             before.title if changes.title is None else changes.title,
             begins,
-            # an end that is no whole number of minutes away stays as it is
+            # an end that is not a whole number of minutes after the start is kept
             None if changes.scheduled_at is None and changes.duration is None else minutes,
             private=before.visibility == "private",
             attendance=changes.attendance,
@@ -198,7 +198,7 @@ class PodiumClient:
         return self._looked_at(draft, [revision, deletion])
 
     async def draft_restoration(self, reference: str | SessionOut) -> DraftOut:
-        """The revision that takes a cancellation back; raises as `draft_session`."""
+        """Draft the revision that takes a cancellation back; raises as `draft_session`."""
         before = await self._transport.session(reference)
         draft = await self._transport.post(session_path(before.naddr, "restore", "draft"), DraftOut)
         wanted = (("d", before.identifier), ("start", str(before.scheduled_at)))
@@ -217,7 +217,7 @@ class PodiumClient:
         Raises:
             DraftRefused: one is by another author, or no event.
             LocalProtocolError: this client has no key.
-            SignerUnavailable: a signer elsewhere did not sign.
+            SignerUnavailable: the remote signer did not sign.
         """
         events = _events_of(draft)
         if any(event.pubkey != self.pubkey for event in events if self.pubkey is not None):

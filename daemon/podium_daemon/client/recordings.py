@@ -16,19 +16,19 @@ class LiveRecordings:
         self._transport = transport
 
     async def list(self, reference: str) -> RecordingsOut:
-        """How they stand, one for each run."""
+        """The recordings of a session, one for each run, with their state."""
         return await self._transport.get(session_path(reference, "recording"), RecordingsOut)
 
     async def retry(self, reference: str) -> RecordingsOut:
-        """Make one that failed once more, out of its tracks."""
+        """Make a failed recording again from its tracks."""
         return await self._act(reference, "retry")
 
     async def publish(self, reference: str) -> RecordingsOut:
-        """Publish what is in review, or was unpublished."""
+        """Publish a recording that is in review, or was unpublished."""
         return await self._act(reference, "publish")
 
     async def unpublish(self, reference: str) -> RecordingsOut:
-        """Take back what is published; it can be published again."""
+        """Withdraw a published recording; it can be published again."""
         return await self._act(reference, "unpublish")
 
     async def delete(self, reference: str) -> RecordingsOut:
@@ -36,7 +36,7 @@ class LiveRecordings:
         return await self._act(reference, "delete")
 
     async def consents(self, reference: str) -> ConsentEventsOut:
-        """The signed answers to the recording policy, for those who lead."""
+        """The signed answers to the recording policy, for instructor and co-hosts."""
         return await self._transport.get(session_path(reference, "recording", "consents"), ConsentEventsOut)
 
     async def download(self, run: RecordingRunOut, write: Callable[[bytes], object]) -> None:

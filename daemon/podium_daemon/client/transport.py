@@ -35,7 +35,7 @@ _TIMEOUT: Final = httpx.Timeout(60, connect=10)
 
 
 class Transport:
-    """Calls one daemon; `signer` None calls without a login, for what anybody may read."""
+    """Calls one daemon; with `signer` None without a login, for public data."""
 
     def __init__(
         self,
@@ -65,23 +65,23 @@ class Transport:
 
     @property
     def pubkey(self) -> Pubkey | None:
-        """Who calls, or None."""
+        """The caller's public key, or None."""
         return None if self.signer is None else self.signer.pubkey
 
     async def get(
         self, path: str, kind: type[M], query: Mapping[str, str] | None = None, *, authorization: str = ""
     ) -> M:
-        """A GET; `authorization` stands in the place of a login where a secret of the daemon's stands for the caller.
+        """Send a GET and return its answer; `authorization` replaces the login by a secret that the daemon gave out.
 
         Raises:
-            DaemonUnreachable: no answer.
+            DaemonUnreachable: there is no answer.
             ApiProblem: a refusal.
             RemoteProtocolError: an answer of another shape.
         """
         return _decoded(await self.get_raw(path, query, authorization=authorization), kind)
 
     async def get_raw(self, path: str, query: Mapping[str, str] | None = None, *, authorization: str = "") -> bytes:
-        """The body of a GET as it came; raises as `get`."""
+        """Send a GET and return the body of its answer unchanged; raises as `get`."""
         full = path + (f"?{urlencode(query)}" if query else "")
         return await self._call("GET", full, None, authorization or await self._login("GET", full, None))
 
@@ -94,7 +94,7 @@ class Transport:
         return _decoded(await self._call("POST", path, raw, await self._login("POST", path, raw)), kind)
 
     async def session(self, reference: str | SessionOut) -> SessionOut:
-        """The session of this name; one that is known already is not asked for again. Raises as `get`."""
+        """Return the session that `reference` names; a `SessionOut` is returned unchanged. Raises as `get`."""
         if isinstance(reference, SessionOut):
             return reference
         return await self.get(session_path(reference), SessionOut)
@@ -104,7 +104,7 @@ class Transport:
         return _decoded(await self._call("POST", path, None, nip98.write_header(proof)), kind)
 
     async def delete(self, path: str, kind: type[M], *, authorization: str = "") -> M:
-        """A DELETE; raises as `get`."""
+        """Send a DELETE; raises as `get`."""
         return _decoded(
             await self._call("DELETE", path, None, authorization or await self._login("DELETE", path, None)), kind
         )

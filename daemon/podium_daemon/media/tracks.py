@@ -45,7 +45,7 @@ class Notes:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """All of them."""
+        """All notes, in order."""
         return tuple(self._lines)
 
 

@@ -33,7 +33,7 @@ class Arrival(msgspec.Struct, frozen=True):
     relay: str
     filters: tuple[Filter, ...]
     raw: bytes
-    is_live: bool = False  # it came after the relay had told the past of our own events
+    is_live: bool = False  # it came after the relay's EOSE for our own events
 
 
 class EventVerifier:

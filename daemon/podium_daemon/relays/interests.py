@@ -78,7 +78,7 @@ class ParticipantIndex:
 
 
 def _has_relays(row: RsvpRow | QuestionRow | RoomMemberRow) -> bool:
-    """Guests' keys are the service's: no relay knows them, and none is to hear of them."""
+    """Leave out guests: their keys are the service's, and no relay must learn of them."""
     return not isinstance(row, RoomMemberRow) or row.assurance != Assurance.GUEST
 
 

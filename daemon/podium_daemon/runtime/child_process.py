@@ -1,4 +1,4 @@
-"""Child processes: what they are told of our environment, and how they end."""
+"""Child processes: their environment, and how they are ended."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "TMPDIR")
 
 
 def child_environment(*more: str) -> dict[str, str]:
-    """The variables of ours that a child process gets: as few as it needs, for others may hold secrets.
+    """The environment of a child process: only the variables that it needs, since others may hold secrets.
 
     `more`: names of variables beyond the path, the locale and the folder for temporary files.
     """
@@ -19,7 +19,7 @@ def child_environment(*more: str) -> dict[str, str]:
 
 
 def python_environment(*more: str) -> dict[str, str]:
-    """As `child_environment`, for a Python process that imports what we import, from wherever we do."""
+    """As `child_environment`, for a Python process that imports modules from the same places as we do."""
     return child_environment(*more) | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 

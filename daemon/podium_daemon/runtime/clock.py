@@ -95,6 +95,6 @@ class ClockWatch:
         self.watch = JumpWatch(clock)
 
     async def run(self, stop: Stopping) -> None:
-        """Look until told to stop."""
+        """Check for jumps every 30 s until the stop."""
         while not await stop.wait_for(LONGEST_SLEEP):
             self.watch.measure_jump()

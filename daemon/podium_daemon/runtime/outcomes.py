@@ -136,7 +136,7 @@ class Slug(StrEnum):
 
 
 class Rejection(msgspec.Struct, frozen=True):
-    """Nothing was changed.
+    """The refusal of a call, which changed nothing.
 
     `slug` is stable and for machines, `detail` says what was wrong, `next_step` what the caller can do.
     """

@@ -21,7 +21,7 @@ _MAX_CHARACTERS: Final = 64  # base64 of 32 bytes has 43; nothing longer is wort
 
 
 class SecretTable(Generic[V]):
-    """What each secret stands for. Beyond `maximum` the oldest are forgotten; time is monotonic, in seconds."""
+    """The value of each secret. Beyond `maximum` the oldest are forgotten; time is monotonic, in seconds."""
 
     def __init__(
         self, clock: Clock, random_bytes: Callable[[int], bytes], *, maximum: int, seconds: float = inf
@@ -37,37 +37,37 @@ class SecretTable(Generic[V]):
         return len(self._kept)
 
     def __iter__(self) -> Iterator[V]:
-        """The values, in the order of issue, those included whose time is over and that were not yet forgotten."""
+        """The values in order of issue, including expired ones that are not yet forgotten."""
         return iter([value for _, value in self._kept.values()])
 
     def issue(self, value: V) -> str:
-        """A new secret for `value`, in 43 characters that are safe in a URL."""
+        """Issue a new secret for `value`: 43 characters that are safe in a URL."""
         secret = new_secret(self._random_bytes)
         self._forget_old()
         self._kept[digest_of(secret)] = (self._clock.monotonic() + self._seconds, value)
         return secret
 
     def restore(self, digest: bytes, value: V, seconds: float) -> None:
-        """Take back a secret that was kept elsewhere over a restart; it is good for `seconds`."""
+        """Restore a secret that was stored elsewhere during a restart; it is valid for `seconds`."""
         self._forget_old()
         self._kept[digest] = (self._clock.monotonic() + seconds, value)
 
     def get(self, secret: str) -> V | None:
-        """The value; None if the secret was never issued, is spent, withdrawn or too old: these are not told apart."""
+        """The value of a secret; None if it is unknown, used, withdrawn or expired, without a difference."""
         return self._valid(self._kept.get(digest_of(secret))) if len(secret) <= _MAX_CHARACTERS else None
 
     def redeem(self, secret: str) -> V | None:
-        """As `get`, and the secret is spent."""
+        """Return the value as `get` does, and use the secret up."""
         return self._valid(self._kept.pop(digest_of(secret), None)) if len(secret) <= _MAX_CHARACTERS else None
 
     def expire_in(self, digest: bytes, seconds: float) -> None:
-        """Let a secret that is still good end `seconds` from now; nothing happens for another."""
+        """Let a valid secret expire `seconds` from now; no effect on an unknown one."""
         entry = self._kept.get(digest)
         if entry is not None and self._valid(entry) is not None:
             self._kept[digest] = (self._clock.monotonic() + seconds, entry[1])
 
     def discard(self, digest: bytes) -> None:
-        """Withdraw a secret; nothing happens for an unknown one."""
+        """Withdraw a secret; no effect on an unknown one."""
         self._kept.pop(digest, None)
 
     def _valid(self, entry: tuple[float, V] | None) -> V | None:

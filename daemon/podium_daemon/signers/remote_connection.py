@@ -31,7 +31,7 @@ class Receiver(Protocol):
 
 
 class Post(Protocol):
-    """One mailbox."""
+    """Sends from one mailbox."""
 
     hearer: Receiver
 

@@ -1,4 +1,4 @@
-"""The certificate as a picture (SVG 1.1) to look at, print and keep: A4 across, no font and no file from elsewhere."""
+"""The certificate as a picture (SVG 1.1) to show, print and keep: A4 landscape, without external fonts or files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _INK, _SOFT, _ACCENT, _PAPER = "#1d1b22", "#5d5968", "#5b3fd6", "#ffffff"
 
 
 class CertificateWords(msgspec.Struct, frozen=True, kw_only=True):
-    """The sentences of one language. `{minutes}` and `{date}` are put in."""
+    """The sentences of one language. `{minutes}` and `{date}` are placeholders."""
 
     heading: str
     to: str
@@ -79,9 +79,9 @@ WORDS: Final = {
 
 
 def draw_certificate(certificate: Certificate, *, link: str, service_npub: str, zone: ZoneInfo, language: str) -> bytes:
-    """The picture. `link` is that of the page that checks it: it is the QR code and stands in the picture's metadata.
+    """Draw the picture. `link` leads to the page that checks it: it is in the QR code and in the picture's metadata.
 
-    `language` is one of `WORDS`; `zone` is the session's, whose day is printed.
+    `language` is one of `WORDS`; `zone` is the session's, in which the date is printed.
     """
     words, record = WORDS[language], certificate.record
     by_recording = record.completed is not None and record.completed.way == "recording"
@@ -135,7 +135,7 @@ def _small(y: int, text: str) -> str:
 
 
 def _fitting(text: str, size: int) -> int:
-    """The size at which a text of wide letters still stands on one line between the edges."""
+    """The font size at which a text of wide letters fits on one line."""
     return max(12, min(size, int((_WIDTH - 160) / (0.62 * max(len(text), 1)))))
 
 

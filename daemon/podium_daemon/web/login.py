@@ -1,4 +1,4 @@
-"""Who is calling: a token that one signed login was answered with, or NIP-98 on each request.
+"""The login of each call: a token that was issued for one signed login, or NIP-98 on each request.
 
 Each signed event is good for one call, or for the reads of one second. Tokens travel in `Authorization` alone: no
 cookie, so no other site can have a browser send them.
@@ -75,7 +75,7 @@ Assurance = Literal["key", "link", "guest"]
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who made a call. A login by link or as a guest is good for the session `session_address` and no other.
+    """Who made a call. A login by link or as a guest is valid only for the session `session_address`.
 
     `login_id` is of the login that their token stands for, `event_id` of the event with which they signed the call.
     """
@@ -88,12 +88,12 @@ class Caller(msgspec.Struct, frozen=True):
 
     @property
     def has_key(self) -> bool:
-        """Whether they signed, now or at their login: nothing less lets anybody lead."""
+        """Whether the caller signed, now or at the login: only then may they act as instructor or co-host."""
         return self.assurance == "key"
 
 
 class IssuedLogin(msgspec.Struct, frozen=True):
-    """A token, told once; it ends at `expires_at` (Unix seconds)."""
+    """A token, which is sent only once; it expires at `expires_at` (Unix seconds)."""
 
     token: str
     expires_at: int
@@ -103,7 +103,7 @@ class IssuedLogin(msgspec.Struct, frozen=True):
 
 
 class LoginTokens:
-    """Gives out the tokens that stand for a login, finds whose they are, and takes them back."""
+    """Issues, checks and revokes the tokens that stand for a login."""
 
     def __init__(
         self, logins: Logins, clock: Clock, random_bytes: Callable[[int], bytes] = secrets.token_bytes
@@ -114,7 +114,7 @@ class LoginTokens:
         self._random_bytes = random_bytes
 
     async def issue(self, caller: Caller, expires_at: int | None = None) -> IssuedLogin:
-        """A token that stands for this caller from now on, a week or until `expires_at`."""
+        """Issue a token for this caller, valid for a week or until `expires_at` (Unix seconds)."""
         now = int(self._clock.now())
         token = new_secret(self._random_bytes)
         login = StoredLogin(
@@ -129,10 +129,10 @@ class LoginTokens:
         return IssuedLogin(token, login.expires_at)
 
     async def find(self, token: str) -> Caller:
-        """Whose token it is.
+        """Return the caller of a token.
 
         Raises:
-            Problem: 401, it is unknown, has ended or was taken back; says which of the last two.
+            Problem: 401, the token is unknown, has expired or was revoked; it names the last two.
         """
         found = await self._logins.find(digest_of(token)) if len(token) <= _MAX_TOKEN else None
         if found is None:
@@ -144,9 +144,9 @@ class LoginTokens:
         return Caller(Pubkey(found.pubkey), cast("Assurance", found.assurance), found.lesson, found.id)
 
     async def revoke(self, caller: Caller, *, everywhere: bool) -> None:
-        """Sign out the login of this call, or all of the person.
+        """Revoke the login of this call, or all logins of the person.
 
-        Who came by a link ends the logins of that session only: it may have been passed on.
+        A person who came by a link ends only the logins for that session: the link may have been passed on.
         """
         now = int(self._clock.now())
         if everywhere:
@@ -174,7 +174,7 @@ class LoginDoor:
         return f"{self._public_url}{path}{f'?{query}' if query else ''}"
 
     async def caller(self, request: Request) -> Caller:
-        """Who made the call: by their token, or by the signed login of this call.
+        """Return who made the call, by the token or by the signed login of this call.
 
         Raises:
             Problem: 401, with the check that failed.
@@ -186,7 +186,7 @@ class LoginDoor:
         return Caller(event.pubkey, event_id=event.id)
 
     async def check(self, request: Request) -> VerifiedEvent:
-        """The signed login (NIP-98) of this call.
+        """Check the signed login (NIP-98) of this call and return its event.
 
         Raises:
             Problem: 401, with the check that failed.
@@ -225,7 +225,7 @@ async def _any_caller(request: Request, _described: Annotated[object, Security(_
 
 
 AnyCaller = Annotated[Caller, Depends(_any_caller)]
-"""Who signed in, also by a link or as a guest."""
+"""A signed-in caller, also by a link or as a guest."""
 
 
 async def _key_caller(caller: AnyCaller) -> Caller:
@@ -236,7 +236,7 @@ async def _key_caller(caller: AnyCaller) -> Caller:
 
 
 KeyCaller = Annotated[Caller, Depends(_key_caller)]
-"""Who signed in with their own key."""
+"""A caller who signed in with their own key."""
 
 
 async def _signed_call(request: Request, _described: Annotated[object, Security(_scheme)]) -> VerifiedEvent:
@@ -254,11 +254,11 @@ async def _optional_caller(request: Request) -> Caller | None:  # /openapi.json 
 
 
 OptionalCaller = Annotated[Caller | None, Depends(_optional_caller)]
-"""Who made the call, or None where it says nothing of that; a login that is there must be good."""
+"""The caller, or None without a login; an invalid login is refused."""
 
 
 def author_of(caller: Caller | None, pubkey: str | None) -> Pubkey:
-    """Who a draft is for: the caller, or `pubkey` in a call without a login.
+    """Return whom a draft is for: the caller, or `pubkey` in a call without a login.
 
     Raises:
         Problem: 401, it is neither; 400, they are two people.

@@ -99,7 +99,7 @@ class _StrictHttp(H11Protocol):
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
-        # bytes that are no HTTP never reach the guard; their answer is told here, with the same headers
+        # bytes that are not HTTP never reach the guard; they are answered here, with the same headers
         body = bytes(Problem(Slug.NOT_HTTP, msg, "Send HTTP/1.1 (RFC 9112).").response().body)
         rows = {**HEADERS, "Content-Type": MEDIA_TYPE, "Content-Length": str(len(body)), "Connection": "close"}
         head = "".join(f"{name}: {value}\r\n" for name, value in rows.items())
@@ -132,7 +132,7 @@ class Draining(Protocol):
 
 
 class WebServer:
-    """Serves `app` on one listening socket until told to stop."""
+    """Serves `app` on one listening socket until the stop."""
 
     name = "web"
 

@@ -170,7 +170,7 @@ class StreamHub:
         if self._running is None or self._running.done():
             store = self._store
             tables = (store.sessions, store.rsvps, store.attendance, store.intervals, store.ledger, store.letters)
-            # subscribed before anything is read: a change in between is told twice, not never
+            # subscribed before the first read: a change in between is sent twice, not never
             self._changes = store.changes.subscribe(
                 *(table.name for table in (*tables, store.members, store.questions, store.controls, store.watches))
             )

@@ -1,9 +1,8 @@
 """The certificate of one participant: an attendance record with a name and a title, signed by the service.
 
 The event is of the record's kind (31953) and names the same session and person; `name`, `title`, `start` and `service`
-stand under the same signature, so that nothing of what the paper says can be changed. It goes to the participant
-alone. Three forms carry it: JSON, a link to the page that checks it (the QR code of the paper), and the picture that
-holds the link.
+are under the same signature, so that nothing printed on the certificate can be changed. Only the participant gets it.
+It has three forms: JSON, a link to the page that checks it (the QR code), and the picture that holds the link.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from podium_protocol.text import single_line
 MAX_NAME_CHARS: Final = 100
 MAX_TITLE_CHARS: Final = 200
 MAX_FILE_BYTES: Final = 256 * 1024
-"""Longer files are not looked at: a certificate has some 40 kB."""
+"""Longer files are refused unread: a certificate has some 40 kB."""
 
 _MAX_EVENT_BYTES: Final = 16 * 1024
 _TAGS: Final = ("name", "title", "start", "service")
@@ -33,14 +32,14 @@ _CODE: Final = re.compile(rb"#?([A-Za-z0-9_-]{100,16000})")
 
 
 class Certificate(msgspec.Struct, frozen=True, kw_only=True):
-    """What a certificate says.
+    """The content of a certificate.
 
     Args:
         record: the attendance that the service observed; it is completed.
-        name: of the participant, as shown at the service; empty where none is known.
-        title: of the session.
-        starts_at: of the session, Unix seconds.
-        service_name: of the service, as it calls itself.
+        name: the participant's, as the service shows it; empty if none is known.
+        title: the session's.
+        starts_at: the session's start, in Unix seconds.
+        service_name: the service's own name.
     """
 
     record: AttendanceRecord
@@ -85,7 +84,7 @@ def write_certificate(certificate: Certificate, *, service: Pubkey) -> UnsignedE
 
 
 def read_certificate(event: VerifiedEvent) -> Certificate | NoCertificate:
-    """What a verified event certifies. Whose key signed it is the caller's question."""
+    """Read the certificate in a verified event. The caller checks which key signed it."""
     record = read_attendance_record(event)
     if record is None or record.completed is None:
         return NoCertificate("the signed event is no record of a completed session")
@@ -105,16 +104,16 @@ def read_certificate(event: VerifiedEvent) -> Certificate | NoCertificate:
 
 
 def link_to(event: SignedEvent, *, public_url: str) -> str:
-    """The address of the page that checks `event`; all of it stands in the fragment, which no server is sent."""
+    """The address of the page that checks `event`; the event is in the fragment, which browsers send to no server."""
     packed = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     raw = packed.compress(event.to_json()) + packed.flush()
     return f"{public_url.rstrip('/')}/verify#{base64.urlsafe_b64encode(raw).rstrip(b'=').decode()}"
 
 
 def find_certificate(content: bytes) -> VerifiedEvent | NoCertificate:
-    """The signed event in a file or a text: a certificate's picture, a link to the page that checks it, or JSON.
+    """Find the signed event in a file or a text: a certificate's picture, a link to the page that checks it, or JSON.
 
-    Only the signature is checked here; `read_certificate` says what it stands for.
+    Only the signature is checked here; `read_certificate` reads the content.
     """
     if len(content) > MAX_FILE_BYTES:
         return NoCertificate(f"it is longer than {MAX_FILE_BYTES // 1024} KiB")

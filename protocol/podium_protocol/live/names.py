@@ -1,4 +1,4 @@
-"""What people are called in lists: their name, told apart where two have the same, else the short form of their key."""
+"""People's names in lists: equal names are made different, and a person without a name is shown by a short key."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from podium_protocol.nips.nip19 import encode_npub
 from podium_protocol.text import single_line
 
 MAX_SHOWN: Final = 60
-"""Characters of a name; what tells it apart comes on top."""
+"""Characters of a name, without the addition that makes it different from equal ones."""
 
 _MARK: Final = re.compile(r"\((…|\.\.\.)[^)]*\)?")
 _HEAD: Final = 10  # "npub1" and five more, as the page shortens keys
@@ -21,16 +21,16 @@ _TAIL: Final = 6
 
 
 def short_npub(pubkey: Pubkey) -> str:
-    """The beginning and the end of the npub (NIP-19), which is what people compare."""
+    """The beginning and the end of the npub (NIP-19), which people compare."""
     npub = encode_npub(pubkey)
     return f"{npub[:_HEAD]}…{npub[-_TAIL:]}"
 
 
 def shown_names(names: Mapping[Pubkey, str]) -> dict[Pubkey, str]:
-    """What to call each of the people in one list.
+    """The name to show for each person in one list.
 
-    A name is one line without controls. Where two read the same (NFKC, without regard to case), each gets the end of
-    its key beside it: a name can be taken by anybody, a key cannot. Without a name it is the short npub.
+    A name is one line without control characters. Where two look the same (NFKC, ignoring case), each gets the end of
+    its key added: an attacker can take another person's name, but not their key. Without a name it is the short npub.
     """
     cleaned = {pubkey: _own(name) for pubkey, name in names.items()}
     taken = Counter(_looks_of(name) for name in cleaned.values() if name)
@@ -38,7 +38,7 @@ def shown_names(names: Mapping[Pubkey, str]) -> dict[Pubkey, str]:
 
 
 def _own(name: str) -> str:
-    # what only this module writes: by it a participant could pass for another one's key
+    # only this module may write this form: with it a participant could pose as another one's key
     line = _MARK.sub("", single_line(name, MAX_SHOWN))
     return "" if _looks_of(line).startswith("npub1") else line.strip()
 

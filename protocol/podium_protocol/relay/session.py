@@ -88,7 +88,7 @@ class RelaySession:
         # in order of deadline, so that the first entry is the next one
         self._eose_due: dict[str, float] = {}
         self._ok_due: dict[EventId, float] = {}
-        # so that late frames are told from invented ones
+        # to distinguish late frames from invented ones
         self._parted: dict[str, float] = {}
         self._overdue: dict[EventId, float] = {}
         self._live = LiveEventAllowance()
@@ -272,7 +272,7 @@ class RelaySession:
         elif not subscription.has_ended:
             self.has_answered = subscription.has_ended = True
             if self._login.is_under_way():
-                subscription.is_end_held = True  # strangers may be told less: it is asked again after the login
+                subscription.is_end_held = True  # without a login it may send less: it is asked again afterwards
             else:
                 self._end(subscription_id, subscription)
 
@@ -429,7 +429,7 @@ class RelaySession:
             self._finish(event_id, verdict)
         for subscription_id, subscription in self._subscriptions.items():
             if subscription.is_open() and subscription.is_end_held:
-                self._end(subscription_id, subscription)  # what strangers are told is all there will be
+                self._end(subscription_id, subscription)  # without a login no more events will come
 
     # -- the rest ------------------------------------------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ class Interner:
         return len(self._ids)
 
     def known(self, text: str, tx: Transaction | None) -> int | None:
-        """The id of a text if it can be told without the database."""
+        """The id of a text if it is known without the database."""
         found = self._ids.get(text)
         if found is not None:
             self._ids.move_to_end(text)

@@ -22,9 +22,9 @@ T = TypeVar("T")
 
 
 class Table(Generic[Row]):
-    """One table: by itself each word is a transaction of its own, `within(tx)` all are part of that one.
+    """One table. Each call is a transaction of its own; on `within(tx)` all calls are part of that transaction.
 
-    Every word that reads or writes raises `StoreError` for what the database said, `NotUnique` among it, and
+    Every call that reads or writes raises `StoreError` for errors of the database, such as `NotUnique`, and
     `TransactionMisused` for a transaction that has ended, only reads or did not declare this table.
     """
 

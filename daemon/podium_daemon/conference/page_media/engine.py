@@ -61,7 +61,7 @@ _MAX_REASONS: Final = 64  # names of counters; there are about thirty
 
 
 class MediaSeat(SocketSeat):
-    """A `Seat`. `silenced` is told to the media host, and told again when it was restarted."""
+    """A `Seat`. `silenced` is sent to the media host, and again after its restart."""
 
     def __init__(
         self, connection: Connection, engine: PageMediaEngine, person: Person, *, wall: float, monotonic: float
@@ -120,7 +120,7 @@ class PageMediaEngine(OwnSignallingEngine):
         self.media = media(self)
 
     async def run(self, stop: Stop) -> None:
-        """End silent seats, and keep the media process running, until told to stop."""
+        """End silent seats, and keep the media process running, until the stop."""
         async with asyncio.TaskGroup() as group:
             media = group.create_task(uncancelled(self._run_media(stop), self.name))
             await super().run(stop)
@@ -153,7 +153,7 @@ class PageMediaEngine(OwnSignallingEngine):
     # -- recording
 
     async def start_recording(self, room: RoomId, *, only: Collection[Pubkey]) -> ControlDone | Rejection:
-        """See `ConferenceEngine`. Said again, with others, it changes whom from this moment on."""
+        """See `ConferenceEngine`. A second call changes who is recorded from then on."""
         if room not in self._rooms:
             return no_room(room)
         spec = self._rooms[room].spec

@@ -91,7 +91,7 @@ def _watched(session: LiveSessionRow, at: int, row: WatchRow) -> AttendanceRecor
         participant=Pubkey(row.pubkey),
         total_duration=0,
         join_count=0,
-        evidence=Evidence.PRESENCE,  # the page's word, held against the clock
+        evidence=Evidence.PRESENCE,  # reported by a page, and limited by the clock
         completed=Completion(CompletionWay.RECORDING, at),
         proof_id=EventId(row.proof_id) if row.proof_id else None,
     )

@@ -102,7 +102,7 @@ class Profiles:
             del self._participants[oldest]
 
     def follow(self, told: Callable[[], None]) -> None:
-        """Have `told` called after anything that `of` says, and that was asked for, has changed."""
+        """Call `told` after each change of a result of `of` that was asked for."""
         self._listeners.append(told)
 
     async def run(self, stop: Stop) -> None:

@@ -96,7 +96,7 @@ async def show_session_calendar(context: InContext, caller: OptionalCaller, refe
         rsvp = await context.store.rsvps.where("[lessonId+pubkey]").equals([row.session_address, caller.pubkey]).first()
     # no alarms: it is kept once, beside the calendar that may be subscribed to and has them
     entries = _written(context.views, [(row, rsvp)], ())
-    # nothing is kept of who asks, since that is anybody: each copy counts as newer than the one before
+    # the caller may be any visitor, so no version is stored: each copy counts as newer than the one before
     revision = CalendarRevisions(context.store, context.clock).now()
     raw = _composed(entries, [revision] * len(entries), context.calendar().name, row.session_address)
     headers = {"Cache-Control": "no-store", "Content-Disposition": 'attachment; filename="podium-session.ics"'}

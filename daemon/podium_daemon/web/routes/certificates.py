@@ -41,7 +41,7 @@ async def show_certificate(context: InContext, caller: AnyCaller, reference: str
     return _out(context, issued.certificate, issued.event)
 
 
-# generators of clients know no pictures
+# client generators do not support pictures
 @router.get(f"{_SESSION}/certificate.svg", include_in_schema=False)
 async def draw_own_certificate(
     context: InContext, caller: AnyCaller, reference: str, language: Language = "en"

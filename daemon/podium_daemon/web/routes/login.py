@@ -28,7 +28,7 @@ async def show_login(caller: AnyCaller) -> LoginOut:
 
 @router.post("/end")
 async def sign_out(logins: InLogins, caller: AnyCaller, request: Request, wish: SignOutIn) -> LoginOut:
-    """Sign out: this token is worth nothing from now on; with `everywhere`, all of the person's."""
+    """Sign out: this token is revoked; with `everywhere`, all tokens of the person."""
     await logins.revoke(caller, everywhere=wish.everywhere)
     streams: StreamHub = request.app.state.watch
     streams.end_logins(caller, everywhere=wish.everywhere)
@@ -36,7 +36,7 @@ async def sign_out(logins: InLogins, caller: AnyCaller, request: Request, wish: 
 
 
 async def signed_in(logins: LoginTokens, pubkey: Pubkey) -> SignedInOut:
-    """A new login of this person, who proved their key just now."""
+    """Issue a login to a person who has just proven their key."""
     issued = await logins.issue(Caller(pubkey))
     npub = nip19.encode_npub(pubkey)
     return SignedInOut(token=issued.token, expires_at=issued.expires_at, pubkey=pubkey, npub=npub)

@@ -64,7 +64,7 @@ async def list_sessions(
 
 @router.post("/draft")
 async def draft_session(context: InContext, caller: OptionalCaller, wish: SessionDraftIn) -> DraftOut:
-    """Compose a session for the caller, or `pubkey`, to sign; who may hold none here is told so before they sign."""
+    """Compose a session for the caller, or `pubkey`, to sign; an author who may hold none here is refused before."""
     author = author_of(caller, wish.pubkey)
     if author not in context.service().instructors:
         detail = f"{nip19.encode_npub(author)} is not on this service's list of instructors"

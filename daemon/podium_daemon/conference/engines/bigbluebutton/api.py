@@ -14,7 +14,7 @@ from podium_daemon.conference.engines.bigbluebutton.settings import BigBlueButto
 from podium_daemon.conference.engines.bigbluebutton.signing import call_url, person_of
 from podium_protocol.text import single_line
 
-MAX_ANSWER: Final = 2 * 1024 * 1024  # bytes; a meeting of 1,000 people is told in 400 kB
+MAX_ANSWER: Final = 2 * 1024 * 1024  # bytes; the list of a meeting of 1,000 people has 400 kB
 
 
 class EngineHttp:
@@ -117,7 +117,7 @@ class BigBlueButtonApi:
         return self._url("join", parameters)
 
     async def attendees(self, meeting: str) -> Attendees | None:
-        """Who is in the meeting; None if the server has no such meeting (any more)."""
+        """The people in the meeting; None if the server has no such meeting (any more)."""
         answer = await self._call("getMeetingInfo", meetingID=meeting)
         if not answer.ok and answer.key == "notFound":
             return None

@@ -93,10 +93,10 @@ class _Connection:
         step.close()
 
     async def _on_rtp(self, data: bytes, arrival_time_ms: int) -> None:
-        """Media came in."""
+        """Take a media packet."""
 
     async def _on_rtcp(self, data: bytes) -> None:
-        """Feedback came in."""
+        """Take a feedback packet."""
 
     def _start_deadline(self) -> None:
         if self._deadline is None:

@@ -83,7 +83,7 @@ class PacketRecorder:
         self._writing = asyncio.Lock()
 
     def keep_only(self, only: frozenset[Pubkey], gone: set[ConnectionId]) -> None:
-        """Others are recorded from now on; `gone` are the connections of those who are not any more."""
+        """Record only these people from now on; `gone` are the connections of people who are no longer recorded."""
         self.only = only
         for key in [key for key in self._files if key[0] in gone]:
             self._closed.append(self._files.pop(key))

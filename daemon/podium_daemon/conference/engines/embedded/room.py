@@ -1,4 +1,4 @@
-"""The rooms of the media process: who is in them, who receives whom, and what is recorded."""
+"""The rooms of the media process: their people, the forwarding between them, and the recording."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class ForwardedRoom:
 
     @property
     def is_recording(self) -> bool:
-        """Whether packets are kept."""
+        """Whether packets are recorded."""
         return self._recorder is not None
 
     def record(self, folder: Path, only: frozenset[Pubkey]) -> None:
@@ -135,7 +135,7 @@ class MediaServer:
     def __init__(
         self, stun: tuple[str, ...], tell: Callable[[Report], None], drops: Counter[str] | None = None
     ) -> None:
-        """`drops`: datagrams that `guard` counts; told with the reports, and emptied."""
+        """`drops`: the counts of `guard`, which are sent with the reports and then reset."""
         self._stun = stun
         self._tell = tell
         self._drops = Counter[str]() if drops is None else drops

@@ -39,7 +39,7 @@ from podium_protocol.relay import backoff
 _log = structlog.get_logger(__name__)
 
 KEEPALIVE_EVERY: Final = 5.0  # seconds
-_SETTLE: Final = 0.03  # seconds: those who come at once are told of at once
+_SETTLE: Final = 0.03  # seconds: changes within this time are reported together
 
 
 class _Room(msgspec.Struct):
@@ -265,7 +265,7 @@ class JanusMedia:
 
 
 def _ignore(_message: JanusMessage) -> None:
-    """Nothing is told unasked on the handle that manages rooms."""
+    """Ignore unsolicited messages on the handle that manages rooms: there are none."""
 
 
 async def _stay(link: JanusLink) -> None:

@@ -1,4 +1,4 @@
-"""What LiveKit's participants send, told as events; also what no webhook tells: that a track was muted or unmuted."""
+"""The tracks of LiveKit's participants as events, with what no webhook reports: that a track was muted or unmuted."""
 
 from __future__ import annotations
 
