@@ -85,7 +85,7 @@ class MediaSeat(SocketSeat):
                     self._engine.signal(self, message)
 
     def send_signal(self, signal: ServerSignal) -> None:
-        """Say something about media."""
+        """Send the page a message about media."""
         self.pass_on(encode_signal(signal))
 
 
