@@ -21,7 +21,7 @@ from fastapi import FastAPI
 from podium_daemon.app.core import Core, Current
 from podium_daemon.app.reload import Reloader
 from podium_daemon.app.run import Daemon
-from podium_daemon.config import FIELDS, Config, Relay, changed_keys, restart_keys
+from podium_daemon.config import FIELDS, Config, RelaySection, changed_keys, restart_keys
 from podium_daemon.config.changes import in_force, needs_restart, waiting_keys
 from podium_daemon.config.values import Section
 from podium_daemon.signers.signer import LocalSigner
@@ -131,7 +131,7 @@ ROW: Final = LiveSessionRow(
 
 
 TABLE: Final[Mapping[str, Row]] = {
-    "relays": Row((Relay(url=THERE),), _relays),
+    "relays": Row((RelaySection(url=THERE),), _relays),
     "identity.service_name": Row(
         "Others",
         lambda daemon: (

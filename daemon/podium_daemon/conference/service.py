@@ -49,7 +49,7 @@ class ConferenceDetails(msgspec.Struct, frozen=True, rename="camel"):
     participant_count: int
 
 
-class Lesson(Protocol):
+class AddressedSession(Protocol):
     """A scheduled live session, known by its address."""
 
     @property
@@ -112,7 +112,7 @@ class TrainingCallingIntegration:
         self._random_bytes = random_bytes
 
     async def create_live_session(
-        self, lesson: Lesson, config: TrainingConferenceConfig
+        self, lesson: AddressedSession, config: TrainingConferenceConfig
     ) -> LiveSessionRoom | Rejection:
         """Give a session its room and its join page; a second call keeps the room. The engine opens it at the start.
 

@@ -11,18 +11,18 @@ from podium_daemon.config.example import (
 )
 from podium_daemon.config.loading import load_config
 from podium_daemon.config.model import FIELDS, Config, default_config_file
-from podium_daemon.config.problems import ConfigError, Problem
-from podium_daemon.config.reminders import Offset, Reminders
+from podium_daemon.config.problems import ConfigError, ConfigProblem
+from podium_daemon.config.reminders import EnabledOffset, RemindersSection
 from podium_daemon.config.sections import (
-    Attendance,
+    AttendanceSection,
     Conference,
     Embedded,
-    Identity,
-    Instructors,
-    Lifecycle,
+    IdentitySection,
+    InstructorsSection,
+    LifecycleSection,
     Logging,
-    Recording,
-    Relay,
+    RecordingSection,
+    RelaySection,
     Storage,
     Web,
 )
@@ -30,20 +30,20 @@ from podium_daemon.config.values import format_duration, parse_duration
 
 __all__ = [
     "FIELDS",
-    "Attendance",
+    "AttendanceSection",
     "Conference",
     "Config",
     "ConfigError",
+    "ConfigProblem",
     "Embedded",
-    "Identity",
-    "Instructors",
-    "Lifecycle",
+    "EnabledOffset",
+    "IdentitySection",
+    "InstructorsSection",
+    "LifecycleSection",
     "Logging",
-    "Offset",
-    "Problem",
-    "Recording",
-    "Relay",
-    "Reminders",
+    "RecordingSection",
+    "RelaySection",
+    "RemindersSection",
     "Storage",
     "Web",
     "changed_keys",

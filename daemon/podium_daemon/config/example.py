@@ -10,7 +10,7 @@ from typing import Final
 
 from podium_daemon.config.changes import is_unshown, needs_restart, value_of
 from podium_daemon.config.model import FIELDS, Config
-from podium_daemon.config.sections import Relay
+from podium_daemon.config.sections import RelaySection
 from podium_daemon.config.values import DURATION_FORM, Form, Section, format_duration
 
 _WIDTH: Final = 118
@@ -54,7 +54,11 @@ def effective_toml(config: Config) -> str:
         shown = "# set, not shown" if is_unshown(key) and value_of(config, key) else shown_default(config, key)
         lines.append(f"{key.rpartition('.')[2]} = {shown}" if not shown.startswith("#") else f"# {key}: {shown[2:]}")
     for relay in config.relays:
-        lines += ["", "[[relays]]", *(f"{name} = {to_toml(getattr(relay, name))}" for name in Relay.model_fields)]
+        lines += [
+            "",
+            "[[relays]]",
+            *(f"{name} = {to_toml(getattr(relay, name))}" for name in RelaySection.model_fields),
+        ]
     return "\n".join(lines).strip() + "\n"
 
 
@@ -93,7 +97,7 @@ def _documented(defaults: Config, chosen: dict[str, str]) -> Iterator[str]:
 
 def _relay_lines() -> Iterator[str]:
     yield "#     [[relays]]"
-    for name, field in Relay.model_fields.items():
+    for name, field in RelaySection.model_fields.items():
         default = "wss://relay.example.org" if field.is_required() else field.default
         yield f"#     {name} = {to_toml(default)}  # {field.description}"
 

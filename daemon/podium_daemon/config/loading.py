@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from pydantic import ValidationError
 
 from podium_daemon.config.model import FIELDS, PATHS, Config
-from podium_daemon.config.problems import LEAK_MESSAGE, ConfigError, Problem, explain, find_secret, source_of
+from podium_daemon.config.problems import LEAK_MESSAGE, ConfigError, ConfigProblem, explain, find_secret, source_of
 
 _MAX_BYTES: Final = 1024 * 1024
 _PREFIX: Final = "PODIUM_"
@@ -46,7 +46,7 @@ def load_config(
         *_from_environment(os.environ if environment is None else environment),
         *_from_overrides(overrides or {}),
     ]
-    if leaks := [Problem(item.source, item.key, LEAK_MESSAGE) for item in settings if _is_secret(item.value)]:
+    if leaks := [ConfigProblem(item.source, item.key, LEAK_MESSAGE) for item in settings if _is_secret(item.value)]:
         raise ConfigError(leaks)
     origins: dict[str, str] = {}
     for item in settings:
@@ -58,7 +58,7 @@ def load_config(
         raise ConfigError(explain(error, origins, str(path or _DEFAULTS))) from None
     if conflicts := list(config.conflicts()):
         raise ConfigError(
-            Problem(source_of(key, origins) or str(path or _DEFAULTS), key, text) for key, text in conflicts
+            ConfigProblem(source_of(key, origins) or str(path or _DEFAULTS), key, text) for key, text in conflicts
         )
     return config.remember(lambda: load_config(path, overrides, environment=environment))
 
@@ -66,11 +66,11 @@ def load_config(
 def _read(path: Path) -> Tree:
     text = _text_of(path)
     if line := find_secret(text):
-        raise ConfigError([Problem(f"{path}, line {line}", "", LEAK_MESSAGE)])
+        raise ConfigError([ConfigProblem(f"{path}, line {line}", "", LEAK_MESSAGE)])
     try:
         tree: Tree = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
-        raise ConfigError([Problem(str(path), "", f"is no valid TOML: {error}")]) from None
+        raise ConfigError([ConfigProblem(str(path), "", f"is no valid TOML: {error}")]) from None
     for key in PATHS:
         _anchor(tree, key, path.absolute().parent)
     return tree
@@ -79,11 +79,11 @@ def _read(path: Path) -> Tree:
 def _text_of(path: Path) -> str:
     try:
         if path.is_dir():
-            raise ConfigError([Problem(str(path), "", "is a folder, expected a TOML file")])
+            raise ConfigError([ConfigProblem(str(path), "", "is a folder, expected a TOML file")])
         with path.open("rb") as file:
             raw = file.read(_MAX_BYTES + 1)
         if len(raw) > _MAX_BYTES:
-            raise ConfigError([Problem(str(path), "", "is longer than 1 MiB, which no configuration is")])
+            raise ConfigError([ConfigProblem(str(path), "", "is longer than 1 MiB, which no configuration is")])
         return raw.decode("utf-8-sig")
     except FileNotFoundError:
         advice = "does not exist: `podium init` writes one, --config names another"
@@ -91,7 +91,7 @@ def _text_of(path: Path) -> str:
         advice = f"cannot be read: {error.strerror}"
     except UnicodeDecodeError as error:
         advice = f"is not UTF-8 (byte {error.start}): save it as UTF-8"
-    raise ConfigError([Problem(str(path), "", advice)])
+    raise ConfigError([ConfigProblem(str(path), "", advice)])
 
 
 def _anchor(tree: Tree, key: str, folder: Path) -> None:

@@ -11,18 +11,18 @@ import platformdirs
 from pydantic import Field, PrivateAttr
 from pydantic.fields import FieldInfo
 
-from podium_daemon.config.reminders import Reminders
+from podium_daemon.config.reminders import RemindersSection
 from podium_daemon.config.sections import (
-    Attendance,
+    AttendanceSection,
     Conference,
     Embedded,
-    Identity,
-    Instructors,
-    Lifecycle,
+    IdentitySection,
+    InstructorsSection,
+    LifecycleSection,
     Logging,
-    Outbox,
+    OutboxSection,
     Publishing,
-    Recording,
+    RecordingSection,
     RelayList,
     Storage,
     Web,
@@ -36,16 +36,16 @@ class Config(Section):
     """One valid configuration. Durations are whole seconds."""
 
     relays: RelayList = Field(default=(), description="Where to read and publish. Empty: the embedded relay.")
-    identity: Identity = Field(default_factory=Identity)
-    instructors: Instructors = Field(default_factory=Instructors)
+    identity: IdentitySection = Field(default_factory=IdentitySection)
+    instructors: InstructorsSection = Field(default_factory=InstructorsSection)
     embedded: Embedded = Field(default_factory=Embedded)
     publishing: Publishing = Field(default_factory=Publishing)
-    outbox: Outbox = Field(default_factory=Outbox)
-    reminders: Reminders = Field(default_factory=Reminders)
-    lifecycle: Lifecycle = Field(default_factory=Lifecycle)
-    attendance: Attendance = Field(default_factory=Attendance)
+    outbox: OutboxSection = Field(default_factory=OutboxSection)
+    reminders: RemindersSection = Field(default_factory=RemindersSection)
+    lifecycle: LifecycleSection = Field(default_factory=LifecycleSection)
+    attendance: AttendanceSection = Field(default_factory=AttendanceSection)
     conference: Conference = Field(default_factory=Conference)
-    recording: Recording = Field(default_factory=Recording)
+    recording: RecordingSection = Field(default_factory=RecordingSection)
     web: Web = Field(default_factory=Web)
     storage: Storage = Field(default_factory=Storage)
     logging: Logging = Field(default_factory=Logging)

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from podium_daemon.config.model import FIELDS, Config
-from podium_daemon.config.sections import Relay
+from podium_daemon.config.sections import RelaySection
 from podium_daemon.config.values import Form, Section
 from podium_protocol.errors import InvalidInput
 from podium_protocol.text import single_line
@@ -22,7 +22,7 @@ _SECRET: Final = re.compile(r"nsec1[02-9ac-hj-np-z]{6}", re.IGNORECASE)
 _MAX_SHOWN: Final = 60
 
 
-class Problem(msgspec.Struct, frozen=True):
+class ConfigProblem(msgspec.Struct, frozen=True):
     """One thing to correct. `source` is a file, an environment variable or the command line; `key` may be empty."""
 
     source: str
@@ -36,7 +36,7 @@ class Problem(msgspec.Struct, frozen=True):
 class ConfigError(InvalidInput):
     """The configuration cannot be used. Every problem found is listed, one a line."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[ConfigProblem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
@@ -53,7 +53,7 @@ LEAK_MESSAGE: Final = (
 )
 
 
-def explain(error: ValidationError, origins: Mapping[str, str], otherwise: str) -> list[Problem]:
+def explain(error: ValidationError, origins: Mapping[str, str], otherwise: str) -> list[ConfigProblem]:
     """The validation's findings in our words, each place once.
 
     Args:
@@ -61,11 +61,11 @@ def explain(error: ValidationError, origins: Mapping[str, str], otherwise: str) 
         origins: dotted key -> where its value came from.
         otherwise: the source of keys that `origins` does not know.
     """
-    problems: dict[tuple[str, str], Problem] = {}
+    problems: dict[tuple[str, str], ConfigProblem] = {}
     for detail in error.errors(include_url=False):
         key, message = _key_of(detail), _message_of(detail)
         source = source_of(_plain(key), origins) or otherwise
-        problems.setdefault((source, key), Problem(source, key, message))
+        problems.setdefault((source, key), ConfigProblem(source, key, message))
     return list(problems.values())
 
 
@@ -145,7 +145,7 @@ def _names_in(section: str) -> list[str]:
 
 def _section(key: str) -> type[Section] | None:
     if key == "relays":
-        return Relay
+        return RelaySection
     kind: object = Config
     for name in filter(None, key.split(".")):
         field = kind.model_fields.get(name) if isinstance(kind, type) and issubclass(kind, Section) else None
@@ -178,7 +178,9 @@ def form_of(kind: object, marks: Iterable[object] = ()) -> str:
         return "one of " + ", ".join(f'"{choice}"' for choice in arguments)
     if get_origin(kind) is tuple:
         item = arguments[0]
-        return "a list of tables, each under [[relays]]" if item is Relay else f"a list, each item {form_of(item)}"
+        return (
+            "a list of tables, each under [[relays]]" if item is RelaySection else f"a list, each item {form_of(item)}"
+        )
     return " or ".join(form_of(choice) for choice in arguments) if arguments else _form_of_plain(kind)
 
 

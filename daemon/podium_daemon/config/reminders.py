@@ -58,7 +58,7 @@ class RecordingReminder(Section):
     window: PositiveSeconds = Field(default=14 * 86_400, description="How long after publication it may still be sent.")
 
 
-class Offset(NamedTuple):
+class EnabledOffset(NamedTuple):
     """One enabled reminder around the start. Seconds."""
 
     name: Literal["day", "hour", "quarter", "start"]
@@ -66,7 +66,7 @@ class Offset(NamedTuple):
     window: int
 
 
-class Reminders(Section):
+class RemindersSection(Section):
     """Private messages to those who confirmed or answered tentatively."""
 
     confirmation: bool = Field(default=True, description="Confirm each RSVP by one message.")
@@ -94,9 +94,9 @@ class Reminders(Section):
     start: StartReminder = Field(default_factory=StartReminder)
     recording: RecordingReminder = Field(default_factory=RecordingReminder)
 
-    def offsets(self) -> tuple[Offset, ...]:
+    def offsets(self) -> tuple[EnabledOffset, ...]:
         """The enabled reminders around the start, earliest first."""
         before: tuple[tuple[Literal["day", "hour", "quarter"], BeforeStart], ...]
         before = (("day", self.day), ("hour", self.hour), ("quarter", self.quarter))
-        found = [Offset(name, reminder.before, reminder.window) for name, reminder in before if reminder.enabled]
-        return (*found, *([Offset("start", 0, self.start.window)] if self.start.enabled else []))
+        found = [EnabledOffset(name, reminder.before, reminder.window) for name, reminder in before if reminder.enabled]
+        return (*found, *([EnabledOffset("start", 0, self.start.window)] if self.start.enabled else []))

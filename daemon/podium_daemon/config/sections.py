@@ -42,7 +42,7 @@ _POLICY: Final = (
 )
 
 
-class Identity(Section):
+class IdentitySection(Section):
     """Who the daemon is."""
 
     key_file: Location = Field(
@@ -58,7 +58,7 @@ class Identity(Section):
     service_name: Name = Field(default="Podium", description="What people see as the sender's name.")
 
 
-class Relay(Section):
+class RelaySection(Section):
     """One relay."""
 
     url: RelayUrl = Field(description="Where it is: wss://, or ws:// on networks you trust.")
@@ -94,7 +94,7 @@ class Embedded(Section):
     )
 
 
-class Instructors(Section):
+class InstructorsSection(Section):
     """Who may hold sessions here."""
 
     allow: Annotated[tuple[Instructor, ...], FrozenList] = Field(
@@ -103,7 +103,7 @@ class Instructors(Section):
     )
 
 
-class Outbox(Section):
+class OutboxSection(Section):
     """Where people are found who write to relays of their own choice (NIP-65, the outbox model)."""
 
     enabled: bool = Field(
@@ -119,7 +119,7 @@ class Outbox(Section):
     )
 
 
-class Lifecycle(Section):
+class LifecycleSection(Section):
     """When sessions open, start and end."""
 
     start_policy: Literal["clock", "instructor"] = Field(
@@ -151,7 +151,7 @@ class Lifecycle(Section):
     )
 
 
-class Attendance(Section):
+class AttendanceSection(Section):
     """What counts as having been there."""
 
     poll: PositiveSeconds = Field(default=60, description="How often the engine is asked who is there.")
@@ -236,7 +236,7 @@ class Conference(Section):
         return "link" if self.meeting_url else "embedded"
 
 
-class Recording(Section):
+class RecordingSection(Section):
     """Recordings and the consent to them."""
 
     policy: Text = Field(
@@ -340,4 +340,4 @@ def _as_items(value: object) -> list[Any] | None:
     return value if isinstance(value, list) else None
 
 
-RelayList = Annotated[tuple[Relay, ...], BeforeValidator(_listed)]
+RelayList = Annotated[tuple[RelaySection, ...], BeforeValidator(_listed)]

@@ -11,7 +11,7 @@ import pytest
 from podium_daemon.config import (
     FIELDS,
     Config,
-    Relay,
+    RelaySection,
     effective_toml,
     effective_values,
     example_toml,
@@ -70,8 +70,8 @@ def test_the_keys_of_a_relay_are_documented_with_their_defaults() -> None:
     """The table of one relay is shown whole, and is valid."""
     shown = re.findall(r"^#     (.*)$", EXAMPLE.read_text(encoding="utf-8"), flags=re.MULTILINE)
     (relay,) = tomllib.loads("\n".join(shown))["relays"]
-    assert relay.keys() == Relay.model_fields.keys()
-    assert Relay(**relay).model_dump() == Relay(url=relay["url"]).model_dump()
+    assert relay.keys() == RelaySection.model_fields.keys()
+    assert RelaySection(**relay).model_dump() == RelaySection(url=relay["url"]).model_dump()
 
 
 def test_chosen_keys_are_set_and_the_rest_stays_documented(tmp_path: Path) -> None:
