@@ -1,6 +1,6 @@
 """Rounds in which the contestants take turns, and what is read from them: medians, and medians of paired ratios.
 
-The machine is shared and noisy. Whoever runs beside us slows a whole round down, so only what was measured in the same
+The machine is shared and noisy. Another process slows a whole round down, so only what was measured in the same
 round is compared.
 """
 

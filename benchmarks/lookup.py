@@ -29,7 +29,7 @@ from podium_storage.table.models import RsvpRow
 _LESSONS: Final = 1_000
 _ROWS_OF_ONE: Final = 10  # sessions that one person answered
 _ROWS_AT_ONCE: Final = 5_000
-_PAUSE: Final = 0.002  # seconds between two lookups beside an ingest: somebody looks at a page
+_PAUSE: Final = 0.002  # seconds between two lookups beside an ingest: a visitor reads a page
 _SQL: Final = """
 SELECT * FROM trainingLiveSessionRSVPs
 WHERE lessonId = (SELECT id FROM atoms WHERE value = ?) AND pubkey = (SELECT id FROM atoms WHERE value = ?)"""

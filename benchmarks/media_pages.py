@@ -25,7 +25,7 @@ from podium_daemon.conference.page_media.signals import (
 )
 from podium_protocol.events import Pubkey
 
-_WITHIN: Final = 60.0  # seconds in which everybody is connected, also on a busy machine
+_WITHIN: Final = 60.0  # seconds in which all pages are connected, also on a busy machine
 _MID: Final = "urn:ietf:params:rtp-hdrext:sdes:mid"
 _decode: Final = msgspec.json.Decoder(ServerSignal).decode
 
@@ -45,7 +45,7 @@ class Pages:
         return sum(page.arrived for page in self._pages.values())
 
     async def speaker(self) -> Speaker:
-        """Somebody who is connected and can speak."""
+        """Add a person who is connected and can speak."""
         page = Speaker(self, ConnectionId("speaker"))
         self._seat(page)
         await page.publish()
@@ -61,7 +61,7 @@ class Pages:
         await asyncio.wait_for(asyncio.gather(*(page.receives.wait() for page in pages)), _WITHIN)
 
     async def close(self) -> None:
-        """Everybody goes."""
+        """Disconnect all people."""
         for task in self._tasks:
             task.cancel()
         for page in self._pages.values():
@@ -69,11 +69,11 @@ class Pages:
 
     def say(self, page: ConnectionId, signal: PageSignal) -> None:
         """A page says something."""
-        assert self.media is not None, "set by whoever made both"
+        assert self.media is not None, "set by the code that made both"
         self.media.send(PageMessage(page, signal))
 
     def _seat(self, page: _Page) -> None:
-        assert self.media is not None, "set by whoever made both"
+        assert self.media is not None, "set by the code that made both"
         self._pages[page.connection] = page
         self._tasks.append(asyncio.create_task(page.listen()))
         self.media.send(

@@ -40,7 +40,7 @@ async def ingest(relays: list[str], count: int, *, with_projections: bool) -> Ru
 
 
 async def fanout(relay: str, people: int, *, prepared: bool) -> Run:
-    """Send everybody a message, wrapped before or while others are on their way; ends with the last OK."""
+    """Send all recipients a message, wrapped before or while others are on their way; ends with the last OK."""
     drafts = Drafts(people)
     wraps = map(Prepared.of, drafts.wraps())
     waves = [list(wraps)] if prepared else _in_waves(wraps)
@@ -51,7 +51,7 @@ async def fanout(relay: str, people: int, *, prepared: bool) -> Run:
 
 
 async def outbox(relay: str, people: int) -> Run:
-    """Send everybody a message that waits in the outbox; ends when each OK is durably written down."""
+    """Send all recipients a message that waits in the outbox; ends when each OK is durably stored."""
     url = relay_url.normalise(relay) or relay
     items = [OutboxItem(event=wrap, relays=(url,)) for wrap in Drafts(people).wraps()]
     async with _new_store() as store, _running_pool(relay) as pool:

@@ -42,7 +42,7 @@ async def ingest(relay: str, kind: int, since: int, count: int, *, way: str) -> 
 
 
 async def fanout(relay: str, people: int, text: str, *, prepared: bool) -> Run:
-    """Send everybody a message, wrapped before or while others are on their way; ends with the last OK."""
+    """Send all recipients a message, wrapped before or while others are on their way; ends with the last OK."""
     keys = sdk.Keys.generate()
     recipients = [sdk.Keys.generate().public_key() for _ in range(people)]
     wraps: Iterator[Any] = (sdk.nip17_make_private_msg(keys, recipient, text) for recipient in recipients)

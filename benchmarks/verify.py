@@ -92,4 +92,4 @@ def _bound(start: int, stop: int) -> None:
 
 def _agree(verdicts: Iterable[bool]) -> None:
     if not all(verdicts):
-        raise ValueError("somebody refused an event that is good")
+        raise ValueError("a verifier refused an event that is good")

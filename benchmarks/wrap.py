@@ -1,4 +1,4 @@
-"""wrap: one gift wrap, for somebody who is written to for the first time or again."""
+"""wrap: one gift wrap, for a recipient who is written to for the first time or again."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class AbleEngine(LinkEngine):
     said: list[tuple[str, ...]]
 
     def open_microphone(self, seat: SocketSeat) -> TrackChanged:
-        """Somebody begins to speak."""
+        """Let a person begin to speak."""
         event = TrackChanged(
             id=f"{seat.connection.id}/audio",
             at=0,

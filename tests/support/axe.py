@@ -1,4 +1,4 @@
-"""What a checker of accessibility that nobody here wrote says of a page: npm axe-core (MPL-2.0, not shipped)."""
+"""What an independent checker of accessibility says of a page: npm axe-core (MPL-2.0, not shipped)."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ window.nostr = {
 
 
 class Visitor:
-    """Somebody's browser. What would be an attack's success, or a breach of the page's promises, is kept in lists."""
+    """A person's browser. Signs of a successful attack, or of a broken promise of the page, are kept in lists."""
 
     def __init__(self, context: Any, secret: SecretKey | None) -> None:
         self.context = context
@@ -95,7 +95,7 @@ async def chromium(*flags: str) -> AsyncIterator[Any]:
 
 
 async def visit(browser: Any, secret: SecretKey | None = None, **options: Any) -> Visitor:
-    """Somebody with an extension that holds `secret`, or without one; `options` are the context's (locale, ...)."""
+    """A person with an extension that holds `secret`, or without one; `options` are the context's (locale, ...)."""
     settings = {"locale": "en-GB", "timezone_id": "Europe/Berlin", "reduced_motion": "reduce"} | options
     context = await browser.new_context(**settings)
     context.set_default_timeout(60_000)

@@ -140,7 +140,7 @@ class MemoryOffice:
 
     @property
     def open_boxes(self) -> int:
-        """How many nobody gave up."""
+        """The number that were not given up."""
         return sum(box.is_open for box in self.boxes)
 
     def scan(self, uri: str) -> None:

@@ -50,7 +50,7 @@ class ManualClock:
         await _let_tasks_run()
 
     def jump(self, seconds: float) -> None:
-        """Move the wall clock only: somebody set it, or the machine slept."""
+        """Move the wall clock only: it was set, or the machine slept."""
         self._now += seconds
 
     @property

@@ -19,12 +19,12 @@ T = TypeVar("T", bound=EngineEvent)
 
 
 def new_pubkey() -> Pubkey:
-    """The public key of somebody new."""
+    """The public key of a new person."""
     return SecretKey(os.urandom(32)).pubkey
 
 
 def new_person(pubkey: Pubkey | None = None, device: str = "laptop", role: RoomRole = RoomRole.PARTICIPANT) -> Person:
-    """Somebody, on one device."""
+    """A person on one device."""
     return Person(pubkey=pubkey or new_pubkey(), device=device, role=role)
 
 

@@ -17,7 +17,7 @@ NOTICES_AFTER = 15  # seconds until a lost browser is dropped
 
 
 class User(msgspec.Struct):
-    """Somebody's browser in a meeting."""
+    """A person's browser in a meeting."""
 
     user_id: str
     internal: str
@@ -82,18 +82,18 @@ class FakeBigBlueButton:
     # -- what browsers do
 
     def users(self) -> list[User]:
-        """Everybody."""
+        """All people in the meeting."""
         return [user for meeting in self.meetings.values() for user in meeting.users]
 
     async def leave(self, user: User) -> None:
-        """Somebody clicks on Leave, or the server notices that they are gone."""
+        """A person clicks on Leave, or the server notices that they are gone."""
         for meeting in self.meetings.values():
             if any(each is user for each in meeting.users):
                 meeting.users = [each for each in meeting.users if each is not user]
                 await self._tell(meeting, "user-left", user)
 
     async def tick(self) -> None:
-        """Drop whoever was lost for long enough."""
+        """Drop people whose connection was lost for long enough."""
         for user in self.users():
             if user.lost_at is not None and self.now() - user.lost_at >= NOTICES_AFTER:
                 await self.leave(user)
@@ -104,7 +104,7 @@ class FakeBigBlueButton:
         await self._tell(meeting, "meeting-ended")
 
     def crash(self) -> None:
-        """The server starts again; nobody is told, nothing is left."""
+        """Restart the server: no webhook is sent, and no state is left."""
         self.meetings.clear()
         self.hooks.clear()
 

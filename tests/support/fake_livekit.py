@@ -111,7 +111,7 @@ class FakeLiveKit:
         video = claims["video"]
         assert video["roomJoin"]
         name = str(video["room"])
-        if name not in self.rooms:  # the server makes a room for whoever may join it
+        if name not in self.rooms:  # the server makes a room for a person who may join it
             await self._create(api.CreateRoomRequest(name=name))
         identity = str(claims["sub"])
         info = api.ParticipantInfo(
@@ -156,7 +156,7 @@ class FakeLiveKit:
             await self.tell(client.room, "participant_left", info)
 
     async def tick(self) -> None:
-        """Give up whoever was silent for long enough."""
+        """Drop people who were silent for long enough."""
         for client in list(self.clients):
             if client.lost_at is not None and self.now() - client.lost_at >= NOTICES_AFTER:
                 await self.close(client, api.DisconnectReason.CONNECTION_TIMEOUT)
@@ -167,7 +167,7 @@ class FakeLiveKit:
             info.status = status
 
     def crash(self) -> None:
-        """The server starts again; nobody is told."""
+        """Restart the server; no webhook is sent."""
         self.rooms.clear()
         self.clients.clear()
 
@@ -245,7 +245,7 @@ class FakeLiveKit:
         participant: api.ParticipantInfo | None = None,
         track: api.TrackInfo | None = None,
     ) -> None:
-        """Send a webhook, if there is somebody to send it to."""
+        """Send a webhook, if there is a receiver."""
         if self.deliver is not None and self.sends_webhooks:
             await self.deliver(*self.webhook(self.event(room, name, participant, track)))
 

@@ -36,7 +36,7 @@ class FaultProxy:
         return f"ws://127.0.0.1:{self.port}"
 
     def partition(self) -> None:
-        """Nothing gets through in either direction, and nobody is told."""
+        """Drop all bytes in both directions, without closing the connections."""
         self._flows_up.clear()
         self._flows_down.clear()
 

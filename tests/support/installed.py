@@ -258,6 +258,6 @@ def _outputs(folder: Path) -> tuple[Path, Path]:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody uses at the moment."""
+    """A free port of loopback."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return int(taken.getsockname()[1])

@@ -102,7 +102,7 @@ class JanusHouse:
         self._pages: list[JanusPage] = []
 
     async def enter(self, pubkey: Pubkey, **fields: object) -> JanusPage:
-        """Somebody new, in the room `r`; the connection is named after the key."""
+        """Add a new person to the room `r`; the connection is named after the key."""
         name = ConnectionId(pubkey[:32])
         entered = AddSeat(
             room=RoomId("r"),
@@ -119,13 +119,13 @@ class JanusHouse:
         return page
 
     def changes(self, pubkey: Pubkey) -> list[tuple[TrackKind, TrackChange]]:
-        """What was told of somebody's tracks, in order."""
+        """The reports on a person's tracks, in order."""
         return [
             (one.kind, one.change) for one in self.reports if isinstance(one, Changed) and one.connection == pubkey[:32]
         ]
 
     async def changed(self, pubkey: Pubkey, kind: TrackKind, change: TrackChange, times: int = 1) -> None:
-        """Wait until something was told of somebody's track."""
+        """Wait for a report on a person's track."""
         await settled(lambda: self.changes(pubkey).count((kind, change)) >= times, f"{kind} {change}")
 
     def drops(self) -> list[str]:
@@ -133,14 +133,14 @@ class JanusHouse:
         return [one.reason for one in self.reports if isinstance(one, Dropped)]
 
     async def close(self) -> None:
-        """Everybody goes."""
+        """Disconnect all people."""
         for page in self._pages:
             await page.close()
 
     # -- as a `MediaObserver`
 
     def media_up(self) -> None:
-        """As the engine: a new one is told of everybody."""
+        """As the engine does: tell a new host of all people."""
         self.ups += 1
         for entered in self.entered.values():
             self.media.send(entered)

@@ -1,4 +1,4 @@
-"""Mailboxes that run inside `async with mailboxes(...)`, and a listener that tells nobody."""
+"""Mailboxes that run inside `async with mailboxes(...)`, and a listener that does nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.pools import LOOPBACK
 
 
 class Silent:
-    """Nobody."""
+    """A listener that does nothing."""
 
     def open_page(self, url: str) -> None:
         """Not shown."""

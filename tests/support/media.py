@@ -160,7 +160,7 @@ class MediaPage:
     # -- what a test waits for
 
     async def line(self, pubkey: str, kind: str, *, on: bool = True) -> str:
-        """The media line on which somebody's track comes, once it does (or does not)."""
+        """The media line on which a person's track comes, once it does (or does not)."""
 
         def found() -> str | None:
             return next(
@@ -171,14 +171,14 @@ class MediaPage:
         return await settled(found, f"a line of {kind}, {on=}")
 
     async def sees(self, pubkey: str, kind: str = "video", more: int = 1) -> int:
-        """Wait for decoded pictures of somebody; the width of the last."""
+        """Wait for decoded pictures of a person; the width of the last."""
         mid = await self.line(pubkey, kind)
         wanted = self.pictures.get(mid, (0, 0))[0] + more
         await settled(lambda: self.pictures.get(mid, (0, 0))[0] >= wanted, f"{more} pictures of {kind}")
         return self.pictures[mid][1]
 
     async def hears(self, pubkey: str, more: int = 5) -> int:
-        """Wait for decoded sound of somebody; its loudest sample."""
+        """Wait for decoded sound of a person; its loudest sample."""
         mid = await self.line(pubkey, "audio")
         before = len(self.loudness.get(mid, []))
         await settled(lambda: len(self.loudness.get(mid, [])) >= before + more, "sound")
@@ -284,7 +284,7 @@ class House:
         self._pages: list[MediaPage] = []
 
     async def enter(self, pubkey: Pubkey, **fields: object) -> MediaPage:
-        """Somebody new, in the room `r`; the connection is named after the key."""
+        """Add a new person to the room `r`; the connection is named after the key."""
         name = ConnectionId(pubkey[:16])
         entered = AddSeat(
             room=RoomId("r"),
@@ -300,17 +300,17 @@ class House:
         return page
 
     def changes(self, pubkey: Pubkey) -> list[tuple[TrackKind, TrackChange]]:
-        """What was told of somebody's tracks, in order."""
+        """The reports on a person's tracks, in order."""
         return [
             (one.kind, one.change) for one in self.reports if isinstance(one, Changed) and one.connection == pubkey[:16]
         ]
 
     async def changed(self, pubkey: Pubkey, kind: TrackKind, change: TrackChange, times: int = 1) -> None:
-        """Wait until something was told of somebody's track."""
+        """Wait for a report on a person's track."""
         await settled(lambda: self.changes(pubkey).count((kind, change)) >= times, f"{kind} {change}")
 
     def publisher(self, pubkey: Pubkey) -> PublisherConnection:
-        """The connection on which somebody publishes."""
+        """The connection on which a person publishes."""
         publisher = self.rooms._seats[ConnectionId(pubkey[:16])][1]._publisher
         assert publisher is not None
         return publisher
@@ -320,7 +320,7 @@ class House:
         return [one.reason for one in self.reports if isinstance(one, Dropped)]
 
     async def close(self) -> None:
-        """Everybody goes."""
+        """Disconnect all people."""
         for page in self._pages:
             await page.close()
         await self.rooms.close()
@@ -390,7 +390,7 @@ class LocalMedia:
         """The rooms write packet files."""
 
     async def close(self) -> None:
-        """Everybody goes."""
+        """Disconnect all people."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         await self.rooms.close()

@@ -82,7 +82,7 @@ class MemoryRelay:
                         await talk.send("EVENT", name, msgspec.to_builtins(event))
 
     async def send_raw(self, name: str, event: object) -> None:
-        """Send anything to whoever has this subscription."""
+        """Send a frame to the client with this subscription."""
         for talk, subscriptions in list(self.open.items()):
             if name in subscriptions:
                 await talk.send("EVENT", name, event)

@@ -1,4 +1,4 @@
-"""A remote signer that nobody here wrote: NDK's NIP-46 backend, from npm, as a process of its own."""
+"""A remote signer by other authors: NDK's NIP-46 backend, from npm, as a process of its own."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class NdkSigner:
 
 @contextlib.asynccontextmanager
 async def ndk_bunker(relay_url: str, token: str) -> AsyncIterator[str]:
-    """The public key of a running signer that lets in whoever has the token; see `ndk_signer`."""
+    """The public key of a running signer that lets in a client with the token; see `ndk_signer`."""
     async with ndk_signer(relay_url, token) as signer:
         yield signer.pubkey
 

@@ -1,4 +1,4 @@
-"""Somebody who uses another implementation (nostr-sdk, Rust): publishes, reads, unwraps messages, joins.
+"""A person with another implementation (nostr-sdk, Rust): publishes, reads, unwraps messages, joins.
 
 Of Podium it knows docs/wire-formats.md and nothing else. Every event it is given it verifies itself.
 """

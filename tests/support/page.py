@@ -40,11 +40,11 @@ class Here(msgspec.Struct, frozen=True):
     instructor: SecretKey
 
     async def person(self, secret: SecretKey | None = None, **options: Any) -> Visitor:
-        """Somebody's browser."""
+        """A person's browser."""
         return await visit(self.browser, secret, **options)
 
     async def close_pages(self) -> None:
-        """Close everybody's browser windows."""
+        """Close all browser windows."""
         await close_windows(self.browser)
 
     async def scheduled(self, *, starts_in: int = 300, **fields: object) -> str:
@@ -87,7 +87,7 @@ async def page_house(plan: DemoPlan | None = None, *flags: str) -> AsyncIterator
 
 
 async def close_windows(browser: Any) -> None:
-    """Close everybody's: a page that is left open goes on counting and following."""
+    """Close all browsers: a page that is left open goes on counting and following."""
     for context in list(browser.contexts):
         await context.close()
 
@@ -144,11 +144,11 @@ class KeptHouse(msgspec.Struct, frozen=True):
         return f"{self.base}/s/{row.session_address}"
 
     async def person(self, secret: SecretKey | None = None, **options: Any) -> Visitor:
-        """Somebody's browser."""
+        """A person's browser."""
         return await visit(self.browser, secret, **options)
 
     async def close_pages(self) -> None:
-        """Close everybody's browser windows."""
+        """Close all browser windows."""
         await close_windows(self.browser)
 
 

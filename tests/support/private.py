@@ -68,14 +68,14 @@ async def taken(here: World, *events: VerifiedEvent) -> list[Submitted]:
 def answer(
     here: World, key: SecretKey, row: LiveSessionRow, status: RsvpStatus = RsvpStatus.CONFIRMED, *, at: int = 0
 ) -> UnsignedEvent:
-    """Somebody's RSVP, unsigned, dated `at` seconds from now."""
+    """A person's RSVP, unsigned, dated `at` seconds from now."""
     address = Address.parse(row.session_address)
     assert address is not None
     return write_rsvp(address, status, pubkey=key.pubkey, now=here.now + at)
 
 
 def opened(here: World, key: SecretKey, kind: int | None = None) -> list[UnsignedEvent]:
-    """The rumors that the service has sent to somebody, in order."""
+    """The rumors that the service has sent to a person, in order."""
     found = []
     for event in here.sent:
         if event.kind == kinds.GIFT_WRAP and tags.first(event.tags, "p") == key.pubkey:
@@ -87,7 +87,7 @@ def opened(here: World, key: SecretKey, kind: int | None = None) -> list[Unsigne
 
 
 async def seal(here: World, key: SecretKey, rumor: UnsignedEvent) -> None:
-    """Somebody sends a rumor to the service, and it is read."""
+    """Send a rumor to the service as a person, and let it be read."""
     entropy = os.urandom(nip59.ENTROPY_BYTES)
     wrap = nip59.gift_wrap(rumor, key, here.service.pubkey, now=here.now, entropy=entropy)
     await here.replies.handle_wraps([VerifiedEvent(*msgspec.structs.astuple(wrap))])
@@ -106,6 +106,6 @@ def as_rumor(key: SecretKey, kind: int, *rows: tuple[str, ...], content: str = "
 
 
 async def status_of(here: World, key: SecretKey, row: LiveSessionRow) -> str | None:
-    """Somebody's answer."""
+    """A person's answer."""
     found = await here.rsvp(key, row)
     return None if found is None else found.status

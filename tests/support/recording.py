@@ -41,13 +41,13 @@ class Studio:
     async def sit(
         self, key: SecretKey | None = None, *, consent: bool | None = True, policy: str = POLICY
     ) -> SocketSeat:
-        """Somebody joins with a signed proof and takes a seat."""
+        """Let a person join with a signed proof and take a seat."""
         key = key or new_key()
         await self.join(key, consent=consent, policy=policy)
         return await Room(self.here, self._row).sit(key)
 
     async def join(self, key: SecretKey, *, consent: bool | None = True, policy: str = POLICY) -> VerifiedEvent:
-        """Somebody's join proof is kept, as the door keeps it; `consent` None says nothing about recording."""
+        """Store a person's join proof, as the door does; `consent` None says nothing about recording."""
         address = Address.parse(self.session_address)
         assert address is not None
         draft = write_join_proof(
@@ -94,7 +94,7 @@ class Studio:
         return signed(key, nip98.write(key.pubkey, URL, "POST", None, self.here.now, tags))
 
     async def leave(self, seat: SocketSeat) -> None:
-        """Somebody goes."""
+        """Let a person leave."""
         await Room(self.here, self._row).leave(seat)
 
     async def record(self, *, wanted: bool = True) -> Rejection | None:
@@ -125,7 +125,7 @@ class Studio:
         return await self.here.row(self.session_address)
 
     async def recorded(self, seconds: float = 3, *keys: SecretKey) -> RecordingRow:
-        """A whole recording of `keys` (or of somebody), made after the end."""
+        """Make a whole recording of `keys` (or of a new person), after the end."""
         for key in keys or (new_key(),):
             await self.sit(key)
         assert await self.record() is None

@@ -1,4 +1,4 @@
-"""Real relays on loopback for everybody's tests: `async with running_relay() as relay: ... relay.url`."""
+"""Real relays on loopback for all tests: `async with running_relay() as relay: ... relay.url`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON Schemas of Nostr kinds that nobody here wrote: npm @nostrability/schemata (GPL-3.0-or-later, not shipped)."""
+"""JSON Schemas of Nostr kinds by other authors: npm @nostrability/schemata (GPL-3.0-or-later, not shipped)."""
 
 from __future__ import annotations
 

@@ -248,7 +248,7 @@ class Site:
     # -- rooms
 
     async def challenge(self, row: LiveSessionRow, by: SecretKey | None = None) -> dict[str, object]:
-        """A fresh challenge; for a private session it is asked for by somebody."""
+        """Ask for a fresh challenge; for a private session a person asks for it."""
         answer = await self.post(self.path_of(row, "join", "challenge"), by)
         assert answer.status_code == 200, answer.text
         found: dict[str, object] = answer.json()

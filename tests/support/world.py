@@ -110,7 +110,7 @@ class World:
         self.store = store
         self.lists_read: dict[str, bool | None] = {}
         self.limits: dict[str, RelayLimits] = {}
-        """What `Syncer.has_read_lists` says of somebody; of who is absent: yes."""
+        """What `Syncer.has_read_lists` says of a person; yes for a person who is absent here."""
         now = options.get("now", 1_800_000_000.0)
         assert isinstance(now, float)
         self.clock = ManualClock(now if like is None else like.clock.now())
@@ -376,7 +376,7 @@ class World:
     async def answer(
         self, key: SecretKey, row: LiveSessionRow, status: RsvpStatus = RsvpStatus.CONFIRMED, *, revision: bool = False
     ) -> RsvpRow:
-        """Somebody RSVPs; with `revision`, to the revision of `row`."""
+        """Let a person RSVP; with `revision`, to the revision of `row`."""
         address = Address.parse(row.session_address)
         assert address is not None
         mine = await self.rsvp(key, row)
@@ -397,11 +397,11 @@ class World:
         return stored
 
     async def open_inbox(self, key: SecretKey) -> None:
-        """Somebody says where they read private messages."""
+        """Let a person name their message relays."""
         await self.publish(key, nip17.write_dm_relays(key.pubkey, [INBOX], created_at=self.now))
 
     async def person(self) -> SecretKey:
-        """Somebody with a key and an inbox."""
+        """Make a person with a key and an inbox."""
         key = new_key()
         await self.open_inbox(key)
         return key
@@ -456,11 +456,11 @@ class World:
         return row
 
     async def rsvp(self, key: SecretKey, row: LiveSessionRow) -> RsvpRow | None:
-        """Somebody's RSVP as it is now."""
+        """The person's present RSVP row."""
         return await self.store.rsvps.where("[lessonId+pubkey]").equals([row.session_address, key.pubkey]).first()
 
     async def ledger(self, key: SecretKey, row: LiveSessionRow) -> dict[str, LedgerRow]:
-        """Somebody's messages of the present epoch, by name."""
+        """The person's messages of the present epoch, by name."""
         rows = await self.store.ledger.where("pubkey").equals(key.pubkey).to_list()
         epoch = (await self.row(row.session_address)).epoch
         return {
@@ -468,14 +468,14 @@ class World:
         }
 
     async def states(self, key: SecretKey, row: LiveSessionRow) -> dict[str, str]:
-        """What became of somebody's messages of the present epoch."""
+        """The states of the person's messages of the present epoch."""
         return {name: each.state for name, each in (await self.ledger(key, row)).items()}
 
     def _asked_by(self, relays: Sequence[str]) -> RequiredByRelays:
         return asked_by([self.limits[relay] for relay in relays if relay in self.limits], most_work=MOST_WORK)
 
     def letters(self, key: SecretKey) -> list[str]:
-        """The headlines of the messages that were sent to somebody, really unwrapped."""
+        """The headlines of the messages that were sent to the person, really unwrapped."""
         found = []
         for event in self.sent:
             if event.kind == kinds.GIFT_WRAP and tags.first(event.tags, "p") == key.pubkey:
@@ -534,7 +534,7 @@ class Room:
         self._row = row
 
     async def sit(self, key: SecretKey, device: str = "laptop") -> SocketSeat:
-        """Somebody takes a seat."""
+        """Let a person take a seat."""
         spec = self._here.room_of(self._row)
         await self._here.engine.open_room(spec)
         seat = await self._here.engine.take_seat(spec.room, Person(pubkey=key.pubkey, device=device))
@@ -543,7 +543,7 @@ class Room:
         return seat
 
     async def leave(self, seat: SocketSeat) -> None:
-        """Somebody says goodbye."""
+        """Let a person leave their seat."""
         await seat.leave(LeaveReason.LEFT)
         await self.observe()
 
