@@ -27,7 +27,7 @@ from podium_daemon.cli import (
     session,
     signer,
 )
-from podium_daemon.cli.caller import CONFIG_VARIABLE, Caller
+from podium_daemon.cli.caller import CONFIG_VARIABLE, CommandCaller
 from podium_daemon.cli.failures import Exit, exit_code_of, sentence_of
 from podium_daemon.cli.options import helped
 from podium_daemon.cli.output import note
@@ -116,7 +116,7 @@ def _globals(
 
     # what a command prints is for programs too: words of the parts it uses go to standard error, and only warnings
     logs.configure("warning", "console")
-    context.obj = caller = Caller(config_file, state, key_file, url, bunker)
+    context.obj = caller = CommandCaller(config_file, state, key_file, url, bunker)
     context.call_on_close(caller.close)
 
 

@@ -26,7 +26,7 @@ _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 T = TypeVar("T")
 
 
-class Caller:
+class CommandCaller:
     """The options of one command, not yet looked at, and the event loop on which it talks to a daemon and a signer."""
 
     def __init__(
@@ -150,10 +150,10 @@ class Caller:
         return self.daemon(config, self.signer(config))
 
 
-def caller_of(context: typer.Context) -> Caller:
+def caller_of(context: typer.Context) -> CommandCaller:
     """The options of this call."""
     caller = context.find_root().obj
-    assert isinstance(caller, Caller)
+    assert isinstance(caller, CommandCaller)
     return caller
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 import typer
 
-from podium_daemon.cli.caller import Caller, caller_of
+from podium_daemon.cli.caller import CommandCaller, caller_of
 from podium_daemon.cli.options import Json, helped
 from podium_daemon.cli.output import fields, print_json
 from podium_daemon.keys.key_file import (
@@ -97,7 +97,7 @@ def encrypt(
     _print(stored.secret, f"{place.path}, encrypted", as_json=as_json)
 
 
-def _place_of(caller: Caller, file: Path | None) -> KeyPlace:
+def _place_of(caller: CommandCaller, file: Path | None) -> KeyPlace:
     return KeyPlace(KeySource.OPTION, file) if file is not None else caller.key_place(caller.config())
 
 
@@ -114,7 +114,7 @@ def _new_password(file: Path | None) -> str:
     return password
 
 
-def _store(caller: Caller, file: Path | None, secret: SecretKey, *, as_json: bool) -> None:
+def _store(caller: CommandCaller, file: Path | None, secret: SecretKey, *, as_json: bool) -> None:
     path = (file or caller.key_option or caller.config().key_file).absolute()
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ import msgspec
 import typer
 from typer.core import TyperGroup
 
-from podium_daemon.cli.caller import Caller, caller_of
+from podium_daemon.cli.caller import CommandCaller, caller_of
 from podium_daemon.cli.failures import CommandFailed
 from podium_daemon.cli.options import Json, SessionReference, Yes, confirm, helped, new_file, write_new_file
 from podium_daemon.cli.output import note, print_answer, say, table
@@ -190,7 +190,7 @@ def _save_consents(found: ConsentEventsOut, folder: Path) -> None:
     note(f"Wrote {len(found.consents)} signed answers to {folder / 'consents.json'}.")
 
 
-def _save(caller: Caller, podium: PodiumClient, run: RecordingRunOut, path: Path) -> None:
+def _save(caller: CommandCaller, podium: PodiumClient, run: RecordingRunOut, path: Path) -> None:
     digest = hashlib.sha256()
     with new_file(path) as temporary, temporary.open("wb") as file:
 

@@ -12,7 +12,7 @@ import typer
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidURI, WebSocketException
 
-from podium_daemon.cli.caller import Caller, caller_of
+from podium_daemon.cli.caller import CommandCaller, caller_of
 from podium_daemon.cli.failures import CommandFailed, Exit
 from podium_daemon.cli.options import Json, helped
 from podium_daemon.cli.output import print_json, table
@@ -142,7 +142,7 @@ def check(context: typer.Context, as_json: Json = False) -> None:
         raise CommandFailed("no relay answers: correct their URLs, or list others", Exit.NO_RELAY)
 
 
-def _known_to_daemon(caller: Caller, config: Config) -> dict[str, RelayOut]:
+def _known_to_daemon(caller: CommandCaller, config: Config) -> dict[str, RelayOut]:
     from podium_daemon.client import DaemonUnreachable
 
     try:
@@ -151,7 +151,7 @@ def _known_to_daemon(caller: Caller, config: Config) -> dict[str, RelayOut]:
         return {}
 
 
-def _trouble_of_daemon(caller: Caller, config: Config) -> str | None:
+def _trouble_of_daemon(caller: CommandCaller, config: Config) -> str | None:
     """Why the daemon sends nothing to any relay."""
     from podium_daemon.client import ApiProblem, DaemonUnreachable
 

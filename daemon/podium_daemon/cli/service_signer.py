@@ -12,11 +12,11 @@ from podium_protocol.errors import PodiumError
 
 if TYPE_CHECKING:
     from podium_daemon.api.signers import OpenedOut, SignerOut
-    from podium_daemon.cli.caller import Caller
+    from podium_daemon.cli.caller import CommandCaller
     from podium_daemon.client.left_signer import LeftSigner
 
 
-def leave(caller: Caller, bunker: str | None) -> SignerOut:
+def leave(caller: CommandCaller, bunker: str | None) -> SignerOut:
     """Have the daemon connect a signer for the instructor, by the signer's URL or by one that is shown here.
 
     Raises:

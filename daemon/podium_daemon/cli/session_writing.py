@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from podium_daemon.cli.caller import Caller, caller_of
+from podium_daemon.cli.caller import CommandCaller, caller_of
 from podium_daemon.cli.failures import CommandFailed
 from podium_daemon.cli.options import Json, SessionReference, helped, pubkey_of
 from podium_daemon.cli.output import note
@@ -263,5 +263,5 @@ def _is_required(rsvp: RsvpPolicy | None) -> bool | None:
     return None if rsvp is None else rsvp is RsvpPolicy.REQUIRED
 
 
-def _people(caller: Caller, texts: list[str] | None, option: str) -> Sequence[Pubkey] | None:
+def _people(caller: CommandCaller, texts: list[str] | None, option: str) -> Sequence[Pubkey] | None:
     return caller.run(named_people(texts, option)) if texts else None

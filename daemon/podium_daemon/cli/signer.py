@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from podium_daemon.cli.caller import Caller, caller_of
+from podium_daemon.cli.caller import CommandCaller, caller_of
 from podium_daemon.cli.options import Json, Yes, confirm, helped
 from podium_daemon.cli.output import fields, note, print_json, say, table
 from podium_protocol.errors import InvalidInput, LocalProtocolError
@@ -146,7 +146,7 @@ class _Shower:
             )
 
 
-def _leave(caller: Caller, bunker: str | None, *, as_json: bool) -> None:
+def _leave(caller: CommandCaller, bunker: str | None, *, as_json: bool) -> None:
     from podium_daemon.cli import service_signer
 
     left = service_signer.leave(caller, bunker)
@@ -156,14 +156,14 @@ def _leave(caller: Caller, bunker: str | None, *, as_json: bool) -> None:
         say(f"the service can ask the signer of {left.npub} now; `podium signer forget --for-service` takes that back")
 
 
-def _connected(caller: Caller) -> list[dict[str, list[str] | str]]:
+def _connected(caller: CommandCaller) -> list[dict[str, list[str] | str]]:
     return [
         {"signer": nip19.encode_npub(one.signer), "user": nip19.encode_npub(one.user), "relays": list(one.relays)}
         for one in caller.bunkers().all()
     ]
 
 
-def _left(caller: Caller) -> list[dict[str, list[str] | str]]:
+def _left(caller: CommandCaller) -> list[dict[str, list[str] | str]]:
     podium = caller.signing()
     left = caller.run(podium.left_signer.show())
     if left.signer is None or podium.pubkey is None:
@@ -175,7 +175,7 @@ def _read_url() -> str:
     return getpass.getpass("bunker:// URL: ") if sys.stdin.isatty() else sys.stdin.read(_MAX_CHARACTERS)
 
 
-def _relays(caller: Caller, named: list[str]) -> tuple[str, ...]:
+def _relays(caller: CommandCaller, named: list[str]) -> tuple[str, ...]:
     config = caller.config()
     own = [config.embedded_url] if config.runs_embedded_relay else []
     given = named or [*own, *(relay.url for relay in config.relays if relay.read and relay.write)][:MAX_DM_RELAYS]

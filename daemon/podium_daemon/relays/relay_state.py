@@ -120,7 +120,7 @@ class CollectingSubscription(Protocol):
         ...
 
 
-class _Wanted(msgspec.Struct, frozen=True):
+class _WantedQuery(msgspec.Struct, frozen=True):
     filters: tuple[Filter, ...]
     since_for: SinceFor | None
 
@@ -153,7 +153,7 @@ class RelayState:
         self.last_eose_at: float | None = None
         self._closed: dict[str, str] = {}
         self._clock = clock
-        self._wanted: dict[str, _Wanted] = {}
+        self._wanted: dict[str, _WantedQuery] = {}
         self._questions: dict[str, CollectingSubscription] = {}
         self._ask_again_at: dict[str, float] = {}
         self._asking_delays = backoff.delays(random)
@@ -183,7 +183,7 @@ class RelayState:
         Raises:
             LocalProtocolError: a name or filters that NIP-01 does not allow.
         """
-        wanted = _Wanted(filters, since_for)
+        wanted = _WantedQuery(filters, since_for)
         self._ask(name, wanted)
         self._wanted[name] = wanted
 
@@ -304,7 +304,7 @@ class RelayState:
         """Whether the relay misbehaves so much that it should be left alone for a while."""
         return self.session.misbehaviour.is_banned(self._clock.monotonic())
 
-    def _ask(self, name: str, wanted: _Wanted) -> None:
+    def _ask(self, name: str, wanted: _WantedQuery) -> None:
         since_for, now = wanted.since_for, self._clock.monotonic()
         if since_for is None:
             self.shared.subscribe(name, wanted.filters, now)

@@ -19,7 +19,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.testing import CliRunner
 
 from podium_daemon.cli import app
-from podium_daemon.cli.caller import Caller
+from podium_daemon.cli.caller import CommandCaller
 from podium_daemon.cli.failures import CommandFailed, Exit, exit_code_of
 from podium_daemon.config import ConfigError
 from podium_daemon.keys.key_file import KeyFileError
@@ -223,7 +223,7 @@ def test_a_tunnel_to_the_daemon_is_signed_for_its_public_url(own_home: Path) -> 
         ("https://other.example.org", "https://other.example.org"),
         (None, "https://live.example.org"),
     ]:
-        caller = Caller(config_option=config_file, url_option=url)
+        caller = CommandCaller(config_option=config_file, url_option=url)
         assert caller.daemon(caller.config(), None).signed_url == signed
         caller.close()
 

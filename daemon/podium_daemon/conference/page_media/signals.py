@@ -125,11 +125,11 @@ class Away(_Signal, frozen=True, tag="away", kw_only=True):
 ServerSignal = Begin | Accept | Offer | Lines | Muted | ConnectionFailed | Away
 
 
-class _Envelope(msgspec.Struct):
+class _SignalEnvelope(msgspec.Struct):
     type: str
 
 
-_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+_decode_envelope = msgspec.json.Decoder(_SignalEnvelope).decode
 _decoder: Final[msgspec.json.Decoder[PageSignal]] = msgspec.json.Decoder(PublishOffer | WatchAnswer | Sending)
 
 

@@ -50,7 +50,7 @@ Opened: TypeAlias = tuple[EventId, nip59.Unwrapped]
 """The id of a gift wrap, and its content."""
 
 
-class _Item(msgspec.Struct, frozen=True):
+class _Waiting(msgspec.Struct, frozen=True):
     """One sealed event: a `VerifiedEvent` is signed by its author, any other is vouched for by the seal only."""
 
     wrap_id: EventId
@@ -86,7 +86,7 @@ class PrivateInbox:
         self._accepts = accepts
         self._clock = clock
         self._kept_from = kept_from
-        self._waiting: dict[EventId, _Item] = {}
+        self._waiting: dict[EventId, _Waiting] = {}
         self._past_is_read = False
         self.remembered: dict[Pubkey, int] = {}
         """By person: the time (Unix seconds) of the newest message that our own copies remember."""
@@ -113,7 +113,7 @@ class PrivateInbox:
         if self._waiting:
             await self._settle(list(self._waiting.values()), int(self._clock.now()))
 
-    def _wait(self, items: Sequence[_Item], at_most: int) -> None:
+    def _wait(self, items: Sequence[_Waiting], at_most: int) -> None:
         self._waiting |= {item.wrap_id: item for item in items}
         if (excess := len(self._waiting) - at_most) <= 0:
             return
@@ -123,7 +123,7 @@ class PrivateInbox:
             del self._waiting[key]
             self.counts["dropped"] += 1
 
-    def _item(self, wrap_id: EventId, opened: nip59.Unwrapped, now: int) -> _Item | None:
+    def _item(self, wrap_id: EventId, opened: nip59.Unwrapped, now: int) -> _Waiting | None:
         rumor, sender = opened.rumor, opened.sender
         is_own = sender == self._news.service
         event = private.read_copy(rumor) or rumor
@@ -140,9 +140,9 @@ class PrivateInbox:
         if flaw is not None:
             self.counts[flaw] += 1
             return None
-        return _Item(wrap_id, sender, event)
+        return _Waiting(wrap_id, sender, event)
 
-    async def _settle(self, items: Sequence[_Item], now: int) -> None:
+    async def _settle(self, items: Sequence[_Waiting], now: int) -> None:
         """Apply items, sessions first, each kind in the order of its own times; the rest waits."""
         in_order = sorted(items, key=lambda item: item.event.created_at)
         done = frozenset(await self._store.database.transact(lambda tx: self._apply(tx, in_order, now)))
@@ -151,7 +151,7 @@ class PrivateInbox:
         if done:
             _log.info("private events read", action="private.read", count=len(done), waiting=len(self._waiting))
 
-    async def _apply(self, tx: Transaction, items: Sequence[_Item], now: int) -> list[EventId]:
+    async def _apply(self, tx: Transaction, items: Sequence[_Waiting], now: int) -> list[EventId]:
         of_kind = {kind: [item for item in items if item.event.kind == kind] for kind in _ORDER}
         done = [item.wrap_id for item in of_kind[kinds.SESSION]]
         for item in of_kind[kinds.SESSION]:
@@ -169,7 +169,7 @@ class PrivateInbox:
 
     # -- sessions
 
-    async def _take_session(self, tx: Transaction, item: _Item, now: int) -> None:
+    async def _take_session(self, tx: Transaction, item: _Waiting, now: int) -> None:
         """Take a private session from its instructor's client, or our own copy of one that came over HTTP."""
         session = read_session(item.event)
         if not isinstance(item.event, VerifiedEvent) or not isinstance(session, Session):
@@ -197,7 +197,7 @@ class PrivateInbox:
         else:
             await self._news.announce(tx, row, item.event, before)
 
-    async def _take_statuses(self, tx: Transaction, items: Sequence[_Item]) -> list[EventId]:
+    async def _take_statuses(self, tx: Transaction, items: Sequence[_Waiting]) -> list[EventId]:
         found = [(item.wrap_id, meeting) for item in items if (meeting := read_meeting(item.event)) is not None]
         known = [(key, one) for key, one in found if await self._row(tx, one.session_address) is not None]
         await self._sessions.remember(tx, [meeting for _, meeting in known])
@@ -205,7 +205,7 @@ class PrivateInbox:
 
     # -- answers
 
-    async def _take_said(self, tx: Transaction, items: Sequence[_Item], now: int) -> list[EventId]:
+    async def _take_said(self, tx: Transaction, items: Sequence[_Waiting], now: int) -> list[EventId]:
         """Restore what people said by message before the disk was lost, whatever else is known yet."""
         words = [said for item in items if (said := read_said(item.event)) is not None]
         lessons = sorted({said.session_address for said in words})
@@ -225,7 +225,7 @@ class PrivateInbox:
         self.counts["said"] += len(words)
         return [item.wrap_id for item in items]
 
-    async def _take_answers(self, tx: Transaction, items: Sequence[_Item], now: int) -> list[EventId]:
+    async def _take_answers(self, tx: Transaction, items: Sequence[_Waiting], now: int) -> list[EventId]:
         good = [(item, rsvp) for item in items if (rsvp := read_rsvp(item.event)) is not None]
         lessons = sorted({rsvp.session_address for _, rsvp in good})
         rows = await self._store.sessions.within(tx).where("lessonId").any_of(lessons).to_list()
@@ -243,7 +243,7 @@ class PrivateInbox:
         read = {item.wrap_id for item, _ in good}
         return [*(item.wrap_id for item, _ in known), *(item.wrap_id for item in items if item.wrap_id not in read)]
 
-    async def _take_deletion(self, tx: Transaction, item: _Item, now: int) -> bool:
+    async def _take_deletion(self, tx: Transaction, item: _Waiting, now: int) -> bool:
         """Take a deletion of a session by its instructor, or of an answer by its author; False if it is neither yet."""
         deletion = nip09.read_deletion(item.event)
         row = await self._deleted_session(tx, item.event, deletion.addresses)

@@ -43,7 +43,7 @@ class Guest(msgspec.Struct, frozen=True, kw_only=True):
     waiting_for: str | None = None
 
 
-class Removed(msgspec.Struct, frozen=True, kw_only=True):
+class RemovedPerson(msgspec.Struct, frozen=True, kw_only=True):
     """A person who was removed at `since` and is turned away until they are let back in."""
 
     pubkey: Pubkey

@@ -33,7 +33,7 @@ from podium_storage.table.models import LiveSessionRow, RoomControlsRow
 _log = structlog.get_logger(__name__)
 
 
-class _Room(msgspec.Struct):
+class _RoomState(msgspec.Struct):
     seats: dict[str, Seat] = {}  # by connection, in the order of coming
     epoch: int = -1
 
@@ -53,11 +53,11 @@ class RoomKeys:
 
     def __init__(self, seats: Signalling) -> None:
         self._seats = seats
-        self._rooms: dict[str, _Room] = {}
+        self._rooms: dict[str, _RoomState] = {}
 
     def add_seat(self, session_address: str, seat: Seat) -> None:
         """Note a new seat, and tell the page that gives out the secret."""
-        room = self._rooms.setdefault(session_address, _Room())
+        room = self._rooms.setdefault(session_address, _RoomState())
         room.seats[seat.connection.id] = seat
         self._tell(room)
 
@@ -85,7 +85,7 @@ class RoomKeys:
         message = PassedKey(sender=seat.connection.pubkey, ciphertext=key.ciphertext)
         await self._seats.send_message(seat.connection.room, message, Pubkey(key.to))
 
-    def _tell(self, room: _Room) -> None:
+    def _tell(self, room: _RoomState) -> None:
         if (giver := room.giver) is not None:
             giver.send(KeyHolders(room.holders, room.epoch))
 

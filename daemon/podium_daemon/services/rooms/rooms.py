@@ -44,7 +44,7 @@ from podium_daemon.services.rooms.entry import (
     Guest,
     Hello,
     JoinChallenge,
-    Removed,
+    RemovedPerson,
     Return,
     RoomTicket,
     TicketHolder,
@@ -240,11 +240,11 @@ class Rooms:
         ]
         return [*present, *waiting]
 
-    async def removed(self, row: LiveSessionRow) -> list[Removed]:
+    async def removed(self, row: LiveSessionRow) -> list[RemovedPerson]:
         """Who was removed from this session and not let back in since."""
         members = self._store.members.where("lessonId").equals(row.session_address).and_("state").equals(REMOVED)
         return [
-            Removed(pubkey=Pubkey(one.pubkey), role=role_of(row, Pubkey(one.pubkey)), since=one.updated_at)
+            RemovedPerson(pubkey=Pubkey(one.pubkey), role=role_of(row, Pubkey(one.pubkey)), since=one.updated_at)
             for one in await members.to_list()
         ]
 

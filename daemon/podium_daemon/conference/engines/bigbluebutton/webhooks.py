@@ -27,14 +27,14 @@ class _Moment(msgspec.Struct):
     ts: int  # milliseconds
 
 
-class _Data(msgspec.Struct):
+class _WebhookData(msgspec.Struct):
     id: str
     attributes: _Attributes
     event: _Moment
 
 
 class _Message(msgspec.Struct):
-    data: _Data
+    data: _WebhookData
 
 
 class WebhookEvent(msgspec.Struct, frozen=True):

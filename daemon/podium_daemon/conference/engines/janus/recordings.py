@@ -27,7 +27,7 @@ _LENGTH: Final = Layout("!H")
 _RECORD: Final = Layout("!4sIH")
 
 
-class _Head(msgspec.Struct):
+class _FileHead(msgspec.Struct):
     written: int = msgspec.field(name="u", default=0)  # microseconds: when the first packet came
 
 
@@ -60,11 +60,11 @@ def convert(folder: Path, room: RoomId) -> int:
     return made
 
 
-def _read_head(source: BinaryIO) -> _Head | None:
+def _read_head(source: BinaryIO) -> _FileHead | None:
     if source.read(len(_BEGINNING)) != _BEGINNING or len(length := source.read(_LENGTH.size)) < _LENGTH.size:
         return None
     try:
-        return msgspec.json.decode(source.read(*_LENGTH.unpack(length)), type=_Head)
+        return msgspec.json.decode(source.read(*_LENGTH.unpack(length)), type=_FileHead)
     except msgspec.DecodeError:
         return None
 

@@ -28,7 +28,7 @@ _ENDED: Final = frozenset(
 )
 
 
-class _Running(msgspec.Struct):
+class _RunningEgress(msgspec.Struct):
     only: frozenset[Pubkey]
     egresses: dict[str, str] = msgspec.field(default_factory=dict)  # track -> egress
     stopping: bool = False
@@ -41,7 +41,7 @@ class EgressRecorder:
         self._server = server
         self._random_bytes = random_bytes
         self._folder = folder
-        self._rooms: dict[RoomId, _Running] = {}
+        self._rooms: dict[RoomId, _RunningEgress] = {}
 
     def is_recording(self, room: RoomId) -> bool:
         """Whether tracks of a room are being recorded."""
@@ -52,7 +52,7 @@ class EgressRecorder:
         """Record the tracks of those in `only`, and those they will publish."""
         running = self._rooms.get(room)
         if running is None or running.stopping:
-            running = self._rooms[room] = _Running(frozenset(only))
+            running = self._rooms[room] = _RunningEgress(frozenset(only))
         running.only = frozenset(only)
         for participant in there:
             for track in participant.tracks:
