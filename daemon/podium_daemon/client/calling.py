@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from podium_daemon.api.attendance import ManualAttendanceOut
 from podium_daemon.api.recordings import RecordingOut
 from podium_daemon.api.rooms import ConferenceConfigIn, ConferenceDetailsOut, ConferenceRoomOut
@@ -13,7 +11,10 @@ from podium_protocol.events import Pubkey
 
 
 class TrainingConferenceConfig(ConferenceConfigIn):
-    """The model's "Conference Configuration". The daemon accepts only the one that the instructor signed."""
+    """The model's "Conference Configuration", as it goes over HTTP; `conference.service` has it under the same name.
+
+    The daemon accepts only the one that the instructor signed.
+    """
 
     @classmethod
     def of(cls, session: SessionOut) -> TrainingConferenceConfig:
@@ -28,15 +29,6 @@ class TrainingConferenceConfig(ConferenceConfigIn):
         )
 
 
-class Lesson(Protocol):
-    """Anything known by a session's address."""
-
-    @property
-    def lesson_id(self) -> str:
-        """The address."""
-        ...
-
-
 class TrainingCalling:
     """`podium.calling`: the model's names. Every call raises as `PodiumClient`'s do."""
 
@@ -44,7 +36,7 @@ class TrainingCalling:
         """Call through this transport."""
         self._transport = transport
 
-    async def create_live_session(self, lesson: Lesson, config: TrainingConferenceConfig) -> ConferenceRoomOut:
+    async def create_live_session(self, lesson: SessionOut, config: TrainingConferenceConfig) -> ConferenceRoomOut:
         """Return the session's room and join page; a second call returns the same."""
         return await self._transport.post(session_path(lesson.lesson_id, "conference"), ConferenceRoomOut, config)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import msgspec
+from pydantic import Field
 
 from podium_daemon.api.attendance import AttendanceOut
+from podium_daemon.api.base import Model
 from podium_daemon.api.rsvps import RsvpOut
 from podium_daemon.api.sessions import SessionOut
 from podium_daemon.client.seat import RoomSeat
@@ -20,26 +21,20 @@ if TYPE_CHECKING:
     from podium_daemon.client.podium import PodiumClient
 
 
-def _model_name(field: str) -> str:
-    first, *rest = field.split("_")
-    return first + "".join("RSVP" if part == "rsvp" else part.capitalize() for part in rest)
-
-
-class LiveSessionContent(
-    msgspec.Struct, frozen=True, kw_only=True, rename=_model_name, tag="live-session", tag_field="type"
-):
+class LiveSessionContent(Model):
     """The model's `LiveSessionContent`. `scheduled_at` in Unix seconds, `duration` in minutes."""
 
+    type: Literal["live-session"] = "live-session"
     scheduled_at: int
     duration: int
     instructor_pubkey: str
-    requires_rsvp: bool
+    requires_rsvp: Annotated[bool, Field(alias="requiresRSVP")]
     conference_room_id: str | None = None
     recording_url: str | None = None
     max_participants: int | None = None
 
 
-class LiveSessionView(msgspec.Struct, frozen=True, kw_only=True, rename=_model_name):
+class LiveSessionView(Model):
     """What the model's hook returns, without its functions. `time_until_start` and `attendance_duration` in seconds."""
 
     lesson: SessionOut | None = None
@@ -52,7 +47,7 @@ class LiveSessionView(msgspec.Struct, frozen=True, kw_only=True, rename=_model_n
     has_recording: bool = False
     time_until_start: int | None = None
     rsvp_status: RsvpStatus | None = None
-    can_rsvp: bool = msgspec.field(default=False, name="canRSVP")
+    can_rsvp: Annotated[bool, Field(alias="canRSVP")] = False
     is_attending: bool = False
     attendance_duration: int = 0
     recording_url: str | None = None
@@ -75,7 +70,7 @@ class LiveSessionHook:
             session = await self._client.session(self._reference)
             rsvp, attendance = await self._own(session)
         except PodiumError as error:
-            self.view = msgspec.structs.replace(self.view, is_loading=False, error=str(error))
+            self.view = self.view.model_copy(update={"is_loading": False, "error": str(error)})
         else:
             self.view = self._viewed(session, rsvp, attendance)
         return self.view

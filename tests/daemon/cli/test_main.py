@@ -179,6 +179,14 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     )
 
 
+def test_help_waits_for_no_http_client() -> None:
+    """What only a call of the daemon needs is imported for that call."""
+    heavy = "{'httpx', 'podium_daemon.client', 'podium_daemon.api', 'fastapi', 'nostr_sdk'}"
+    program = f"import sys, podium_daemon.cli; print(sorted({heavy} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"
+
+
 def test_as_a_process_it_prints_its_version() -> None:
     """The installed command works and says which version it is."""
     done = run("--version")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator
 
-import msgspec
 import pytest
 
 from podium_daemon.api.sessions import SessionOut
@@ -33,9 +33,9 @@ async def here() -> AsyncIterator[Site]:
 
 def test_its_fields_are_the_models() -> None:
     """Exactly the names of `UseLiveSessionReturn` that are no functions; the content has the model's type."""
-    assert set(msgspec.to_builtins(LiveSessionView())) == FIELDS
+    assert set(LiveSessionView().model_dump(by_alias=True)) == FIELDS
     content = LiveSessionContent(scheduled_at=1, duration=2, instructor_pubkey="a", requires_rsvp=True)
-    assert msgspec.to_builtins(content) == {
+    assert content.model_dump(by_alias=True) == {
         "type": "live-session",
         "scheduledAt": 1,
         "duration": 2,
@@ -78,6 +78,8 @@ async def test_the_view_follows_the_session(here: Site) -> None:
         assert (ended.is_ended, ended.can_rsvp, ended.has_recording) == (True, False, False)
         assert ended.content is not None
         assert ended.content.conference_room_id == row.conference_room_id
+        told = json.loads(ended.model_dump_json(by_alias=True))
+        assert (told["lesson"]["lessonId"], told["content"]["type"]) == (row.session_address, "live-session")
 
 
 async def test_a_failure_is_told_and_forgets_nothing() -> None:
