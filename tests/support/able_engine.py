@@ -11,14 +11,18 @@ import msgspec
 
 from podium_daemon.conference.engine import (
     ControlDone,
+    RandomBytes,
     RoomId,
+    RoomSpec,
     Support,
     TrackChange,
     TrackChanged,
     TrackKind,
+    Unsupported,
 )
-from podium_daemon.conference.engines.link import CAPABILITIES, LinkEngine
+from podium_daemon.conference.engines.link import CAPABILITIES, LinkEngine, LinkSettings
 from podium_daemon.conference.seats import SocketSeat
+from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection
 from podium_protocol.events import Pubkey
 
@@ -27,9 +31,16 @@ class AbleEngine(LinkEngine):
     """`said` is what it was told to do, in order."""
 
     capabilities = msgspec.structs.replace(  # type: ignore[misc]  # the link engine's are its own; these are ours
-        CAPABILITIES, mute=Support.NATIVE, mute_all=Support.NATIVE, screen_share=Support.NATIVE
+        CAPABILITIES, mute=Support.NATIVE, mute_all=Support.NATIVE, screen_share=Support.NATIVE, e2ee=Support.NATIVE
     )
-    said: list[tuple[str, ...]]
+
+    def __init__(self, settings: LinkSettings, *, clock: Clock, random_bytes: RandomBytes) -> None:
+        super().__init__(settings, clock=clock, random_bytes=random_bytes)
+        self.said: list[tuple[str, ...]] = []
+
+    def check_spec(self, spec: RoomSpec) -> Unsupported | None:  # noqa: ARG002  (every room is possible here)
+        """See `ConferenceEngine`."""
+        return None
 
     def open_microphone(self, seat: SocketSeat) -> TrackChanged:
         """Let a person begin to speak."""

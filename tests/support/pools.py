@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -14,6 +14,7 @@ from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.pool import PoolRelay, RelayPool, RelayStatus
 from podium_daemon.relays.relay_state import ConnectionState
 from podium_daemon.runtime.supervisor import Stop
+from podium_protocol.nips.nip11 import RelayLimits
 from tests.support.clock import ManualClock
 
 LOOPBACK = IPv4Network("127.0.0.0/8")
@@ -86,6 +87,18 @@ class PoolInTest(RelayPool):
     async def away(self, url: str) -> None:
         """Wait until the relay is known to be away."""
         await self.until(url, ConnectionState.WAITING, ConnectionState.PENALTY)
+
+
+class SilentPool(RelayPool):
+    """A pool that is not run: nothing comes and nothing goes. `limits`: what relays are taken to have said (NIP-11)."""
+
+    def __init__(self, relays: Iterable[PoolRelay], **options: Any) -> None:
+        super().__init__(relays, **options)
+        self.limits: dict[str, RelayLimits] = {}
+
+    def limits_of(self, urls: Iterable[str]) -> tuple[RelayLimits, ...]:
+        """See `RelayPool`."""
+        return tuple(self.limits[url] for url in urls if url in self.limits)
 
 
 @contextlib.asynccontextmanager

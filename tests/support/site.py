@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -17,34 +18,25 @@ import httpx
 import msgspec
 from websockets.asyncio.client import connect
 
-from podium_daemon.api.service import ServiceOut
-from podium_daemon.conference.service import TrainingCallingIntegration
-from podium_daemon.relays.mailboxes import Mailboxes
-from podium_daemon.relays.pool import PoolRelay, RelayPool
-from podium_daemon.runtime.allowances import Allowances
+from podium_daemon.app.core import Current
+from podium_daemon.app.people import build_signers
+from podium_daemon.app.web import build_context, connection_caps, hosts_of, serve_context
+from podium_daemon.config import Config
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.runtime.tasks import Watched
-from podium_daemon.services.attendance.certificates import Certificates
 from podium_daemon.services.people.profiles import Introduction
-from podium_daemon.services.sessions.calling import CallersSessions, NotedAttendance
-from podium_daemon.signers.instructors import InstructorSigners
-from podium_daemon.signers.known_bunkers import KnownBunkers
-from podium_daemon.signers.page_registry import PageSignerRegistry
 from podium_daemon.web.calendar_feed import Face
 from podium_daemon.web.context import Context
-from podium_daemon.web.drafts import Drafts
 from podium_daemon.web.server import WebServer, listen
-from podium_daemon.web.site import build_site
 from podium_daemon.web.views import Views
 from podium_protocol.addresses import Address
 from podium_protocol.events import Pubkey, SignedEvent, UnsignedEvent
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.join_proof import Consent, write_join_proof
-from podium_protocol.nips import nip19, nip98
+from podium_protocol.nips import nip98
 from podium_storage.table.models import LiveSessionRow
-from tests.support.pools import LOOPBACK
 from tests.support.seat_server import Page
-from tests.support.world import RELAY, World, signed, world
+from tests.support.world import World, signed, world
 
 WITHIN = 60.0
 """Seconds a page waits for a message in a test, so that one that never comes fails the test and not the run."""
@@ -77,103 +69,44 @@ class Site:
         self.refresh: Callable[[], None] = lambda: None
         self.tasks = Watched("web")
         self.introductions: dict[Pubkey, Introduction] = {}
-        self.views = Views(
-            here.store,
-            public_url=self.base,
-            relay_hints=lambda: [RELAY],
-            introduce=lambda pubkey: self.introductions.get(pubkey, Introduction()),
-            doors=lambda: here.rooms.settings.door.doors_before,
-            service=here.service.pubkey,
-        )
         self.stop = Stop()
         self.ready: str | None = None
         self.calendar = Face()
         self._pages: list[Page] = []
-        self.mailboxes = Mailboxes((), clock=here.clock, permitted=(LOOPBACK,))  # a test runs it where it needs it
-        self.signer_relays: list[str] = [RELAY]
-        self.instructor_signers = InstructorSigners(
-            KnownBunkers(folder / "instructor-signers", by="user"),
-            self.mailboxes,
-            clock=here.clock,
-            random_bytes=os.urandom,
+        self._folder = folder
+        self.core = msgspec.structs.replace(here.core, current=Current(self._config()))
+        self.parts = msgspec.structs.replace(
+            here.parts, core=self.core, signers=build_signers(self.core, here.parts.mirror)
         )
-        self.desk = PageSignerRegistry(
-            self.mailboxes,
-            relays=lambda: self.signer_relays,
-            instructors=self.instructor_signers,
-            is_instructor=lambda pubkey: pubkey == here.instructor.pubkey,
-            service_name="Podium",
+        self.desk, self.instructor_signers = self.parts.signers.pages, self.parts.signers.instructors
+        self.allowances = self.parts.relays.admission.allowances
+        self.views = Views(
+            here.store,
             public_url=self.base,
-            clock=here.clock,
-            random_bytes=os.urandom,
+            relay_hints=self.core.write_relays,
+            introduce=lambda pubkey: self.introductions.get(pubkey, Introduction()),
+            doors=self.core.doors,
+            service=here.service.pubkey,
         )
-        self.allowances = Allowances(here.clock)
+
+    def _config(self) -> Config:
+        """The world's, with the port that was free."""
+        given = self.here.core.config
+        web = given.web.model_copy(update={"host": "127.0.0.1", "port": self.port, "public_url": self.base})
+        storage = given.storage.model_copy(update={"state_directory": self._folder})
+        return given.model_copy(update={"web": web, "storage": storage})
 
     def context(self) -> Context:
-        """What the routes are given."""
-        here = self.here
-        relays = RelayPool([PoolRelay(RELAY)], sink=_nowhere, clock=here.clock)
-        return Context(
-            store=here.store,
-            outbox=here.outbox,
-            views=self.views,
-            drafts=Drafts(
-                here.mirror,
-                service=here.service.pubkey,
-                public_url=self.base,
-                relay_hints=lambda: [RELAY],
-                clock=here.clock,
-            ),
-            intake=here.intake,
-            passed_over=here.passed_over,
-            lifecycle=here.lifecycle,
-            engine=here.engine,
-            rooms=here.rooms,
-            controls=here.controls,
-            recorder=here.recorder,
-            watching=here.watching,
-            certificates=Certificates(
-                here.store,
-                signer=here.signer,
-                name_of=self.views.name_of,
-                service_name=lambda: self.calendar.name,
-            ),
-            questions=here.questions,
-            calling=self._calling,
-            relays=relays,
-            allowances=self.allowances,
-            signers=self.desk,
-            instructor_signers=self.instructor_signers,
-            clock=here.clock,
-            service=self._service,
-            ready=lambda: self.ready,
-            calendar=lambda: self.calendar,
-            service_pubkey=here.service.pubkey,
-            public_url=self.base,
-        )
+        """What the routes are given: the daemon's parts, with what a test says of names, readiness and calendar."""
+        context = build_context(self.parts, caps=connection_caps(self.core), ready=lambda: self.ready, watched=())
+        return msgspec.structs.replace(context, views=self.views, calendar=lambda: self.calendar)
 
-    def _calling(self, by: Pubkey, note: str | None = None) -> TrainingCallingIntegration:
-        here = self.here
-        return TrainingCallingIntegration(
-            engine=here.engine,
-            sessions=CallersSessions(
-                by, store=here.store, lifecycle=here.lifecycle, page_of=self.views.page, room_of=here.room_of
-            ),
-            attendance=NotedAttendance(here.attendance, note=note, clock=here.clock),
-            random_bytes=os.urandom,
-        )
-
-    def _service(self) -> ServiceOut:
-        return ServiceOut(
-            service_pubkey=self.here.service.pubkey,
-            npub=nip19.encode_npub(self.here.service.pubkey),
-            public_url=self.base,
-            relays=(RELAY,),
-            instructors=(self.here.instructor.pubkey,),
-            version="test",
-            engine=self.here.engine.name,
-            attendance="public",
-        )
+    def serve(self, listener: socket.socket) -> WebServer:
+        """The server, on all of it."""
+        caps = connection_caps(self.core)
+        web = serve_context(self.context(), listener, hosts=hosts_of(self.core.config), caps=caps)
+        self.refresh, self.tasks = web.site.refresh, web.site.tasks
+        return web.server
 
     # -- plain calls
 
@@ -337,10 +270,7 @@ async def site(here: World | None = None, **options: object) -> AsyncIterator[Si
         stack.callback(listener.close)
         client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=60))
         running = Site(found, client, listener.getsockname()[1], Path(stack.enter_context(TemporaryDirectory())))
-        app = build_site(running.context(), hosts=[f"localhost:{running.port}", f"127.0.0.1:{running.port}"])
-        running.refresh = app.refresh
-        running.tasks = app.tasks
-        async with _served(running, WebServer(app, listener)):
+        async with _served(running, running.serve(listener)):
             yield running
 
 
@@ -360,10 +290,6 @@ async def _until_answered(running: Site) -> None:
     # the socket listens since before the server ran, so the first call waits for it
     answer = await running.client.get(running.base + "/healthz")
     assert answer.status_code == 200, answer.text
-
-
-async def _nowhere(_events: object) -> None:
-    raise AssertionError("nothing is read from relays here")
 
 
 async def welcomed(page: Page) -> None:

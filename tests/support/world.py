@@ -8,76 +8,50 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, MutableSet
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import msgspec
 
-from podium_daemon.app.recording_parts import RecordingPlace, join_recorder
-from podium_daemon.conference.engine import Person, RoomId, RoomSpec
+from podium_daemon.app.core import Core, Current, Outside
+from podium_daemon.app.parts import join_parts
+from podium_daemon.app.sessions import build_sessions
+from podium_daemon.conference.engine import Person
 from podium_daemon.conference.engines.link import LinkEngine, LinkSettings
 from podium_daemon.conference.events import EngineHealth, LeaveReason
 from podium_daemon.conference.seats import SocketSeat
-from podium_daemon.services.attendance.attendance import AttendanceService
-from podium_daemon.services.attendance.attestation import AttendanceSettings
-from podium_daemon.services.attendance.observation import ObservationLog
-from podium_daemon.services.attendance.presence import PresenceProjection
-from podium_daemon.services.private.inbox import PrivateInbox
-from podium_daemon.services.private.sender import PrivateSender
-from podium_daemon.services.questions.questions import Questions
-from podium_daemon.services.recording.recording import RecordingSettings
-from podium_daemon.services.recording.watching import Watching
-from podium_daemon.services.reminders.planner import PlannerSettings
-from podium_daemon.services.reminders.reminders import ReminderService
-from podium_daemon.services.reminders.replies import Replies
-from podium_daemon.services.reminders.sending import ReminderSettings
-from podium_daemon.services.rooms.controls import RoomControls
-from podium_daemon.services.rooms.rooms import Rooms, RoomSettings
-from podium_daemon.services.seats.rsvps import SeatService
+from podium_daemon.config import Config
 from podium_daemon.services.sessions.event_submission import EventSubmission
-from podium_daemon.services.sessions.lifecycle import Lifecycle, LifecycleSettings
-from podium_daemon.services.sessions.passed_over import PassedOverEvents, UnreadNotices
+from podium_daemon.services.sessions.instructors import Instructors
 from podium_daemon.signers.instructors import SigningRefused, Unavailable
 from podium_daemon.signers.signer import LocalSigner
 from podium_daemon.writers.event_writer import EventWriter
-from podium_daemon.writers.gift_wrapper import Wrapper
-from podium_daemon.writers.live_status import StatusEvents, StatusSettings
-from podium_daemon.writers.private_notifications import PrivateNotifications
-from podium_daemon.writers.private_outbox import PrivateOutbox
 from podium_protocol import kinds, tags
 from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey, Rejected, UnsignedEvent, VerifiedEvent, verify, verify_json
 from podium_protocol.keys import SecretKey
-from podium_protocol.live.admission import DoorPolicy
-from podium_protocol.live.attendance import AttendancePolicy
-from podium_protocol.live.completion import CompletionPolicy
-from podium_protocol.live.lifecycle_rules import LifecyclePolicy, StartPolicy
-from podium_protocol.live.reminders import ReminderPolicy
+from podium_protocol.live.lifecycle_rules import StartPolicy
 from podium_protocol.live.rsvp import RsvpStatus, write_rsvp
-from podium_protocol.live.seats import SeatPolicy
 from podium_protocol.live.session import Session, SessionSpec, cancel, write_session
 from podium_protocol.nips import nip17, nip59
-from podium_protocol.nips.nip11 import RelayLimits, RequiredByRelays, asked_by
+from podium_protocol.nips.nip11 import RelayLimits
 from podium_storage.changes import Batch
 from podium_storage.meta import Meta
-from podium_storage.mirror.mirror import Mirror, OpenedWraps
-from podium_storage.outbox.outbox import Outbox
 from podium_storage.outbox.values import RelayAccepted
-from podium_storage.projections.attendance import AttendanceProjection
-from podium_storage.projections.questions import QuestionProjection
-from podium_storage.projections.rsvps import RsvpProjection
-from podium_storage.projections.sessions import SessionProjection
 from podium_storage.store import Store
 from podium_storage.table.models import LedgerRow, LiveSessionRow, RsvpRow
 from tests.support.clock import ManualClock
+from tests.support.pools import SilentPool
 
 RELAY = "wss://relay.example.org"
 INBOX = "wss://inbox.example.org"
 MOST_WORK = 10
 """Bits that the services do for relays that ask for work."""
 
+MEETING = "https://meet.example.org/room"
 OWN_INBOX = "wss://messages.example.org"
 EVERYTHING = Batch((), resync=True)
 
@@ -98,10 +72,37 @@ class Signing:
         return signed(key, msgspec.structs.replace(event, pubkey=key.pubkey))
 
 
+class Listed(MutableSet[Pubkey]):
+    """The allow-list of a world; each change of it counts at once, as after a reload."""
+
+    def __init__(self, instructors: Instructors, keys: Iterable[Pubkey]) -> None:
+        self._instructors = instructors
+        self._keys = set(keys)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._keys
+
+    def __iter__(self) -> Iterator[Pubkey]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def add(self, value: Pubkey) -> None:
+        """List an instructor."""
+        self._keys.add(value)
+        self._instructors.replace(tuple(self._keys), ())
+
+    def discard(self, value: Pubkey) -> None:
+        """Take an instructor off the list."""
+        self._keys.discard(value)
+        self._instructors.replace(tuple(self._keys), ())
+
+
 class World:
     """One service with an instructor of its own, and any number of people."""
 
-    def __init__(self, store: Store, *, like: World | None = None, **options: object) -> None:
+    def __init__(self, store: Store, *, like: World | None = None, **options: Any) -> None:
         """`like`: a world whose keys and time this one has, with nothing on its disk.
 
         `options`: `reminders` and `start_policy`; `rooms`, a dictionary of room settings; `now`, the time it begins at;
@@ -109,217 +110,112 @@ class World:
         """
         self.store = store
         self.lists_read: dict[str, bool | None] = {}
-        self.limits: dict[str, RelayLimits] = {}
         """What `Syncer.has_read_lists` says of a person; yes for a person who is absent here."""
-        now = options.get("now", 1_800_000_000.0)
-        assert isinstance(now, float)
-        self.clock = ManualClock(now if like is None else like.clock.now())
+        self.clock = ManualClock(options.get("now", 1_800_000_000.0) if like is None else like.clock.now())
         self.service = new_key() if like is None else like.service
         self.instructor = new_key() if like is None else like.instructor
-        self.listed = {self.instructor.pubkey}
-        self.outbox = Outbox(store.database, store.interner)
-        projection = RsvpProjection(store.rsvps, store.database, store.interner)
-        self.passed_over = PassedOverEvents(
-            store,
-            service=self.service.pubkey,
-            allows=lambda pubkey: pubkey in self.listed,
-            instructors=lambda: frozenset(self.listed),
-        )
-        sessions = SessionProjection(
-            store.sessions, service=self.service.pubkey, accepts=self.accepts, passed_over=self.passed_over.record_event
-        )
-        attendance = AttendanceProjection(store.attendance, store.intervals, service=self.service.pubkey)
-        self.presence = presence = PresenceProjection(
-            store,
-            service=self.service.pubkey,
-            counts=lambda: self.engine.evidence == "presence",
-            policy=AttendancePolicy,
-            door=DoorPolicy,
-        )
-        self.mirror = Mirror(
-            store.database,
-            store.interner,
-            [
-                projection,
-                sessions,
-                attendance,
-                question_projection := QuestionProjection(store, service=self.service.pubkey),
-                presence,
-                UnreadNotices(
-                    store,
-                    PrivateOutbox(store, self.clock),
-                    service=self.service.pubkey,
-                    page_of=lambda row: f"https://podium.example.org/s/{row.session_address}",
-                ),
-            ],
-        )
-        self.outgoing = EventWriter(self.mirror, self.outbox, lambda: [RELAY], self.clock)
-        self.questions = Questions(
-            store=store,
-            outgoing=self.outgoing,
-            projection=question_projection,
-            service=self.service.pubkey,
-            clock=self.clock,
-        )
-        self.signer = LocalSigner(self.service)
-        self.letters_out = PrivateOutbox(store, self.clock)
-        self.news = PrivateNotifications(
-            self.letters_out,
-            store=store,
-            rsvps=projection,
-            service=self.service.pubkey,
-            page_of=lambda row: f"http://x.example/s/{row.id}",
-            clock=self.clock,
-        )
-        self.private_inbox = PrivateInbox(
-            self.news,
-            store=store,
-            mirror=self.mirror,
-            sessions=sessions,
-            rsvps=projection,
-            attendance=attendance,
-            opened=OpenedWraps(store.database),
-            accepts=self.accepts,
-            clock=self.clock,
-        )
-        self.post = PrivateSender(
-            self.service,
-            store=store,
-            mirror=self.mirror,
-            outbox=self.outbox,
-            own_inbox=lambda: [OWN_INBOX],
-            clock=self.clock,
-            random_bytes=os.urandom,
-            lists_read=lambda pubkey: self.lists_read.get(pubkey, True),
-            asked_by=self._asked_by,
-        )
-        self.replies = Replies(
-            self.service,
-            store=store,
-            mirror=self.mirror,
-            outbox=self.outbox,
-            rsvps=projection,
-            opened=OpenedWraps(store.database),
-            letters=self.letters_out,
-            others=self.private_inbox.handle_messages,
-            remembered=lambda pubkey: self.private_inbox.remembered.get(pubkey, 0),
-            page_of=lambda row: f"http://x.example/s/{row.id}",
-            clock=self.clock,
-            random_bytes=os.urandom,
-            asked_by=self._asked_by,
-        )
-        make = options.get("engine", LinkEngine)
         self.signing = Signing()
-        self.engine: LinkEngine = make(
-            LinkSettings(meeting_url="https://meet.example.org/room"), clock=self.clock, random_bytes=os.urandom
-        )
+        self.signer = LocalSigner(self.service)
         self.notices: list[tuple[str, str]] = []
         self.sent: list[VerifiedEvent] = []
-        self._build(options)
+        self._options = options
+        make = options.get("engine", LinkEngine)
+        self.join(make(LinkSettings(meeting_url=MEETING), clock=self.clock, random_bytes=os.urandom))
 
-    def _build(self, options: dict[str, object]) -> None:
-        policy = options.get("reminders", ReminderPolicy())
-        assert isinstance(policy, ReminderPolicy)
-        self.intake = self.intake_through(self.outgoing)
-        status = StatusEvents(
-            StatusSettings(space_name="Podium", public_url="http://127.0.0.1:7448"),
+    def join(self, engine: Any = None) -> None:
+        """Join the services of the daemon on this database; once more, with the other `engine`, as after a restart."""
+        self.engine: LinkEngine = engine or self.engine
+        self.core = Core(
+            current=Current(self._config()),
             store=self.store,
-            mirror=self.mirror,
-            outgoing=self.outgoing,
+            meta=Meta(self.store.database),
             signer=self.signer,
             clock=self.clock,
-        )
-        start_policy = options.get("start_policy", StartPolicy.CLOCK)
-        assert isinstance(start_policy, StartPolicy)
-        self.lifecycle = Lifecycle(
-            LifecycleSettings(policy=LifecyclePolicy(), start_policy=start_policy, room_of=self.room_of),
-            store=self.store,
-            outgoing=self.outgoing,
-            letters=self.letters_out,
-            status=status,
-            engine=self.engine,
-            is_instructor=lambda pubkey: pubkey in self.listed,
-            notify=self._notice,
-            clock=self.clock,
-            caught_up=asyncio.Event(),
-        )
-        self.rsvps = SeatService(store=self.store, policy=SeatPolicy(), clock=self.clock)
-        self.attendance = AttendanceService(
-            AttendanceSettings(),
-            store=self.store,
-            outgoing=self.outgoing,
-            letters=self.letters_out,
-            engine=self.engine,
-            signer=self.signer,
-            gaps=ObservationLog(Meta(self.store.database), tolerance=120),
-            clock=self.clock,
-        )
-        wrapper = Wrapper(
-            self.service,
-            policy=policy,
-            page_of=lambda row: f"http://x.example/s/{row.id}",
-            clock=self.clock,
             random_bytes=os.urandom,
-            asked_by=self._asked_by,
-            most_work=lambda: MOST_WORK,
+            outside=Outside(
+                pool=SilentPool,
+                engine=lambda _: self.engine,
+                lists_read=lambda pubkey: self.lists_read.get(pubkey, True),
+                instructor_signing=self.signing,
+                notify=self._notice,
+            ),
         )
-        self.reminders = ReminderService(
-            ReminderSettings(planner=PlannerSettings(policy=policy)),
-            store=self.store,
-            mirror=self.mirror,
-            outbox=self.outbox,
-            wrapper=wrapper,
-            clock=self.clock,
-            lists_read=lambda pubkey: self.lists_read.get(pubkey, True),
-        )
-        rooms = options.get("rooms", {})
-        assert isinstance(rooms, dict)
-        settings = RoomSettings(
-            door=DoorPolicy(), resume=120, notice="noted", recording_policy="recorded", room_of=self.room_of
-        )
-        self.controls = RoomControls(store=self.store, engine=self.engine)
-        self.rooms = Rooms(
-            msgspec.structs.replace(settings, **rooms),
-            store=self.store,
-            engine=self.engine,
-            clock=self.clock,
-            random_bytes=os.urandom,
-            recording=self._is_recording,
-        )
-        self.recorder = join_recorder(
-            RecordingSettings(policy=settings.recording_policy),
-            RecordingPlace(folder=self._folder(options), public_url="http://127.0.0.1:7448"),
-            store=self.store,
-            mirror=self.mirror,
-            outgoing=self.outgoing,
-            status=status,
-            engine=self.engine,
-            instructors=self.signing,
-            notify=self._notice,
-            page_of=lambda row: f"http://127.0.0.1:7448/s/{row.id}",
-            clock=self.clock,
-        )
-        self.watching = Watching(self.store, policy=CompletionPolicy, clock=self.clock, random_bytes=os.urandom)
+        self.parts = join_parts(self.core)
+        self._name_parts()
+        self._take_options()
+        for moment in (self.parts.relays.syncer, self.parts.relays.gift_wraps, self.replies):
+            moment.caught_up.set()
+        self.parts.relays.gift_wraps.remembered.set()
 
-    def _folder(self, options: dict[str, object]) -> Path:
-        folder = options.get("recordings", Path("nowhere/recordings"))
-        assert isinstance(folder, Path)
-        return folder
+    def _config(self) -> Config:
+        relays = [{"url": RELAY, "dm": False}, {"url": OWN_INBOX, "read": False, "write": False}]
+        start_policy = self._options.get("start_policy", StartPolicy.CLOCK)
+        return Config.model_validate(
+            {
+                "relays": relays,
+                "instructors": {"allow": [self.instructor.pubkey]},
+                "publishing": {"proof_of_work": MOST_WORK},
+                "lifecycle": {"start_policy": start_policy.value},
+                "conference": {"meeting_url": MEETING},
+                "attendance": {"notice": "noted"},
+                "recording": {
+                    "policy": "recorded",
+                    "review": False,
+                    "directory": str(self._options.get("recordings", "nowhere")),
+                },
+                "storage": {"state_directory": "nowhere"},
+            }
+        )
 
-    def _is_recording(self, session_address: str) -> bool:
-        return self.recorder.is_recording(session_address)
+    def _name_parts(self) -> None:
+        mirror, private, messages = self.parts.mirror, self.parts.private, self.parts.messages
+        rooms, sessions = self.parts.rooms, self.parts.sessions
+        self.mirror, self.outbox, self.outgoing = mirror.mirror, mirror.outbox, mirror.outgoing
+        self.passed_over, self.presence = mirror.passed_over, mirror.projections.presence
+        self.listed: MutableSet[Pubkey] = Listed(mirror.instructors, mirror.instructors.pubkeys)
+        self.letters_out, self.news, self.private_inbox = private.letters, private.news, private.inbox
+        self.post, self.replies, self.rsvps = messages.sender, messages.replies, messages.rsvps
+        self.reminders = messages.reminders
+        self.rooms, self.controls, self.recorder, self.watching = (
+            rooms.rooms,
+            rooms.controls,
+            rooms.recorder,
+            rooms.watching,
+        )
+        self.intake, self.lifecycle, self.questions = sessions.intake, sessions.lifecycle, sessions.questions
+        self.attendance = self.parts.attendance.attendance
+        self.accepts, self.room_of = mirror.instructors.accepts, self.core.room_of
+
+    def _take_options(self) -> None:
+        if (policy := self._options.get("reminders")) is not None:
+            planner = msgspec.structs.replace(self.reminders.settings.planner, policy=policy)
+            self.reminders.settings = msgspec.structs.replace(self.reminders.settings, planner=planner)
+        self.rooms.settings = msgspec.structs.replace(self.rooms.settings, **self._options.get("rooms", {}))
+
+    @property
+    def limits(self) -> dict[str, RelayLimits]:
+        """What relays are taken to have said (NIP-11), by URL."""
+        pool = self.parts.relays.pool
+        assert isinstance(pool, SilentPool)
+        return pool.limits
+
+    @limits.setter
+    def limits(self, limits: dict[str, RelayLimits]) -> None:
+        pool = self.parts.relays.pool
+        assert isinstance(pool, SilentPool)
+        pool.limits = limits
 
     def intake_through(self, outgoing: EventWriter) -> EventSubmission:
         """The door for signed events, with this way out for public ones."""
-        return EventSubmission(
-            self.store,
-            outgoing,
-            news=self.news,
-            own_inbox=lambda: [OWN_INBOX],
-            can_encrypt=False,
-            accepts=self.accepts,
-            clock=self.clock,
-        )
+        parts = self.parts
+        return build_sessions(
+            self.core,
+            mirror=msgspec.structs.replace(parts.mirror, outgoing=outgoing),
+            private=parts.private,
+            relays=parts.relays,
+            people=parts.people,
+            rooms=parts.rooms,
+        ).intake
 
     # -- people
 
@@ -440,15 +336,6 @@ class World:
 
     # -- looks
 
-    def accepts(self, session: Session) -> bool:
-        """The allow-list."""
-        return session.instructor in self.listed and self.service.pubkey in session.named
-
-    def room_of(self, row: LiveSessionRow) -> RoomSpec:
-        """The room of a session."""
-        room = RoomId(row.conference_room_id or "")
-        return RoomSpec(room=room, title=row.title, allow_recording=row.allow_recording)
-
     async def row(self, session_address: str) -> LiveSessionRow:
         """A session as it is now."""
         row = await self.store.sessions.where("lessonId").equals(session_address).first()
@@ -470,9 +357,6 @@ class World:
     async def states(self, key: SecretKey, row: LiveSessionRow) -> dict[str, str]:
         """The states of the person's messages of the present epoch."""
         return {name: each.state for name, each in (await self.ledger(key, row)).items()}
-
-    def _asked_by(self, relays: Sequence[str]) -> RequiredByRelays:
-        return asked_by([self.limits[relay] for relay in relays if relay in self.limits], most_work=MOST_WORK)
 
     def letters(self, key: SecretKey) -> list[str]:
         """The headlines of the messages that were sent to the person, really unwrapped."""

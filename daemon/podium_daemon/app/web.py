@@ -40,27 +40,40 @@ class WebParts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def build_web(
-    parts: Parts,
-    listener: socket.socket,
-    *,
-    missing: Callable[[], Sequence[str]],
-    watched: list[Watched],
+    parts: Parts, listener: socket.socket, *, missing: Callable[[], Sequence[str]], watched: list[Watched]
 ) -> WebParts:
     """Build the site on all other parts; `missing`: the services that do not run, `watched`: their tasks."""
-    core, most = parts.core, descriptors.raise_limit()
+    caps = connection_caps(parts.core)
+    context = build_context(parts, caps=caps, ready=Readiness(parts, missing, watched).trouble, watched=watched)
+    web = serve_context(context, listener, hosts=hosts_of(parts.core.config), caps=caps)
+    watched.append(web.site.tasks)
+    parts.mirror.profiles.follow(web.site.refresh)
+    return web
+
+
+def serve_context(
+    context: Context, listener: socket.socket, *, hosts: Sequence[str], caps: Callable[[], Caps]
+) -> WebParts:
+    """Build the site with its server; `hosts`: what a request may be addressed to, beside the public URL's host."""
+    site = build_site(context, hosts=hosts)
+    return WebParts(context=context, caps=caps, site=site, server=WebServer(site, listener, caps=caps))
+
+
+def connection_caps(core: Core) -> Callable[[], Caps]:
+    """How many connections are open at once: as configured, within what the process may open."""
+    most = descriptors.raise_limit()
 
     def caps() -> Caps:
         given = core.config.web
         return Caps(min(given.connections, descriptors.for_strangers(most)), given.connections_per_address)
 
-    context = _build_context(parts, caps, Readiness(parts, missing, watched), watched)
-    site = build_site(context, hosts=_hosts(core.config))
-    watched.append(site.tasks)
-    parts.mirror.profiles.follow(site.refresh)
-    return WebParts(context=context, caps=caps, site=site, server=WebServer(site, listener, caps=caps))
+    return caps
 
 
-def _build_context(parts: Parts, caps: Callable[[], Caps], ready: Readiness, watched: Sequence[Watched]) -> Context:
+def build_context(
+    parts: Parts, *, caps: Callable[[], Caps], ready: Callable[[], str | None], watched: Sequence[Watched]
+) -> Context:
+    """Join what the routes are given; `ready` says why the daemon does not do all of its work, if it does not."""
     core, rooms, sessions = parts.core, parts.rooms, parts.sessions
     return Context(
         store=core.store,
@@ -83,7 +96,7 @@ def _build_context(parts: Parts, caps: Callable[[], Caps], ready: Readiness, wat
         instructor_signers=parts.signers.instructors,
         clock=core.clock,
         service=lambda: service_out(parts),
-        ready=ready.trouble,
+        ready=ready,
         remarks=parts.relays.gaps.remarks,
         relay_information=lambda: relay_information(core),
         partial=parts.relays.syncer.told_in_part,
@@ -244,7 +257,7 @@ def _counted_of_sessions(parts: Parts, watched: Sequence[Watched]) -> list[Count
     ]
 
 
-def _hosts(config: Config) -> list[str]:
+def hosts_of(config: Config) -> list[str]:
     """The hosts to which a request may be addressed, besides that of the public URL."""
     local = [config.web.host, "localhost", "127.0.0.1", "[::1]"]
     return [*config.web.allowed_hosts, *(f"{host}:{config.web.port}" for host in local)]

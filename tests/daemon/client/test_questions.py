@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from podium_daemon.client import ApiProblem, PodiumClient
-from podium_daemon.conference.engines.link import LinkSettings
-from podium_daemon.services.rooms.controls import RoomControls
-from podium_daemon.services.rooms.rooms import Rooms
 from podium_protocol.errors import LocalProtocolError
 from podium_protocol.keys import SecretKey
 from tests.support.able_engine import AbleEngine
@@ -95,14 +90,9 @@ async def test_a_hand_goes_up_and_is_taken_down() -> None:
 
 async def test_the_instructor_leads_people_in_a_room() -> None:
     """One is muted, all are, one may speak, one is large: the room says so, and the seat hears who is large."""
-    async with world() as found:
-        settings = LinkSettings(meeting_url="https://meet.example.org/x")
-        engine = AbleEngine(settings, clock=found.clock, random_bytes=os.urandom)
-        engine.said = []
-        found.engine = engine
-        found.controls = RoomControls(store=found.store, engine=engine)
-        rooms = found.rooms.settings
-        found.rooms = Rooms(rooms, store=found.store, engine=engine, clock=found.clock, random_bytes=os.urandom)
+    async with world(engine=AbleEngine) as found:
+        engine = found.engine
+        assert isinstance(engine, AbleEngine)
         async with site(found) as here:
             row = await found.schedule(starts_in=0)
             await found.turn()

@@ -26,8 +26,7 @@ class Away(LinkEngine):
 
 def _away(here: World) -> Away:
     engine = Away(LinkSettings(meeting_url="https://meet.example.org/"), clock=here.clock, random_bytes=os.urandom)
-    here.engine = engine
-    here._build({})
+    here.join(engine)
     return engine
 
 

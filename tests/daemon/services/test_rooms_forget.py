@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 
 import msgspec
 
-from podium_daemon.conference.engines.link import LinkSettings
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.rooms.controls import RoomControls
-from podium_daemon.services.rooms.rooms import Rooms
 from podium_protocol.events import Pubkey
 from podium_protocol.live.session import Visibility
 from podium_storage.table.models import LiveSessionRow
@@ -58,16 +55,7 @@ async def _held(here: Site) -> LiveSessionRow:
 
 async def test_after_many_sessions_nothing_is_kept() -> None:
     """Doors, commands, keys, hands, mute-all and spotlights of sessions that are over are gone."""
-    async with world() as found:
-        engine = AbleEngine(
-            LinkSettings(meeting_url="https://meet.example.org/x"), clock=found.clock, random_bytes=os.urandom
-        )
-        engine.said = []
-        found.engine = found.lifecycle._engine = engine
-        found.rooms = Rooms(
-            found.rooms.settings, store=found.store, engine=engine, clock=found.clock, random_bytes=os.urandom
-        )
-        found.controls = RoomControls(store=found.store, engine=engine)
+    async with world(engine=AbleEngine) as found:
         stop = Stop(found.clock)
         async with site(found) as here:
             controls = asyncio.create_task(found.controls.run(stop))

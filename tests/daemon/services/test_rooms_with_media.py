@@ -12,7 +12,6 @@ import pytest
 
 from podium_daemon.conference.page_media.engine import PageMediaEngine
 from podium_daemon.conference.page_media.settings import PageMediaSettings
-from podium_daemon.services.rooms.rooms import Rooms
 from podium_protocol.addresses import Address
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.join_proof import write_join_proof
@@ -54,10 +53,7 @@ async def here(tmp_path: Path) -> AsyncIterator[Here]:
     async with world() as found:
         settings = PageMediaSettings(recordings=tmp_path)
         engine = PageMediaEngine("embedded", settings, clock=found.clock, random_bytes=os.urandom, media=LocalMedia)
-        found.engine = engine  # type: ignore[assignment]  # the world is built on the link engine
-        found.rooms = Rooms(
-            found.rooms.settings, store=found.store, engine=engine, clock=found.clock, random_bytes=os.urandom
-        )
+        found.join(engine)
         async with site(found) as running:
             found_here = Here(running)
             yield found_here

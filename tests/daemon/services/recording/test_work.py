@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from podium_daemon.app.recording_parts import RecordingPlace, join_recorder
+from podium_daemon.app.parts import join_parts
 from podium_daemon.conference.engine import EngineUnavailable, RecordingState, TrackKind
 from podium_daemon.media.job import Layout
 from podium_daemon.runtime.outcomes import Rejection
@@ -19,7 +19,6 @@ from podium_daemon.services.recording.blossom import BlossomServer
 from podium_daemon.services.recording.recording import Recorder, RecordingSettings
 from podium_daemon.services.recording.work import ATTEMPTS, WorkSettings
 from podium_daemon.signers.signer import SignerUnavailable
-from podium_daemon.writers.live_status import StatusEvents, StatusSettings
 from podium_protocol import kinds, tags
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.recording import IllegalStage, RecordingStage, moved
@@ -582,28 +581,7 @@ async def _nowhere(_host: str, _port: int) -> list[str]:
 
 def _again(here: Studio) -> Recorder:
     """The recorder of a daemon that was started again on the same disk."""
-    world = here.here
-    status = StatusEvents(
-        StatusSettings(space_name="Podium", public_url="http://127.0.0.1:7448"),
-        store=world.store,
-        mirror=world.mirror,
-        outgoing=world.outgoing,
-        signer=world.signer,
-        clock=world.clock,
-    )
-    return join_recorder(
-        RecordingSettings(policy="recorded"),
-        RecordingPlace(folder=here.folder, public_url="http://127.0.0.1:7448"),
-        store=world.store,
-        mirror=world.mirror,
-        outgoing=world.outgoing,
-        status=status,
-        engine=here.engine,
-        instructors=world.signing,
-        notify=world._notice,
-        page_of=lambda row: f"http://127.0.0.1:7448/s/{row.id}",
-        clock=world.clock,
-    )
+    return join_parts(here.here.core).rooms.recorder
 
 
 async def _is(here: Studio, state: str) -> bool:

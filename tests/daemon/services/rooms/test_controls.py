@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import msgspec
 
 from podium_daemon.conference.engine import LeaveReason, Person, RoomRole, Support, TrackKind
-from podium_daemon.conference.engines.link import LinkSettings
 from podium_daemon.conference.seats import SocketSeat
 from podium_daemon.runtime.outcomes import Rejection
 from podium_daemon.runtime.supervisor import Stop
@@ -61,17 +59,13 @@ class Stage:
 @asynccontextmanager
 async def stage(*, runs: bool = True, **fields: object) -> AsyncIterator[Stage]:
     """A live session."""
-    async with world() as here:
+    async with world(engine=AbleEngine) as here:
         row = await here.schedule(starts_in=0, **fields)
         await here.turn()
-        engine = AbleEngine(
-            LinkSettings(meeting_url="https://meet.example.org/x"), clock=here.clock, random_bytes=os.urandom
-        )
-        engine.said = []
-        controls = RoomControls(store=here.store, engine=engine)
-        found = Stage(here, await here.row(row.session_address), engine, controls)
+        assert isinstance(here.engine, AbleEngine)
+        found = Stage(here, await here.row(row.session_address), here.engine, here.controls)
         stop = Stop()
-        running = asyncio.create_task(controls.run(stop)) if runs else None
+        running = asyncio.create_task(here.controls.run(stop)) if runs else None
         try:
             yield found
         finally:

@@ -12,6 +12,7 @@ import pytest_asyncio
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.session import Visibility
 from podium_storage.table.models import LiveSessionRow
+from tests.support.able_engine import AbleEngine
 from tests.support.relays import new_key
 from tests.support.seat_server import Page
 from tests.support.site import Site, reading, site
@@ -22,7 +23,7 @@ CIPHERTEXT = "AgAAbcd="
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def here() -> AsyncIterator[Site]:
-    async with site() as running:
+    async with site(engine=AbleEngine) as running:
         yield running
 
 

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
 from podium_daemon.conference.engine import Support
-from podium_daemon.conference.engines.link import LinkSettings
 from podium_daemon.services.rooms.room_messages import RoomSpotlight
-from podium_daemon.services.rooms.rooms import Rooms
 from podium_storage.table.models import LiveSessionRow
 from tests.support.able_engine import AbleEngine
 from tests.support.relays import new_key
 from tests.support.site import Site, reading, site
-from tests.support.world import world
 
 
 @pytest_asyncio.fixture
 async def here() -> AsyncIterator[Site]:
     """A site whose engine shows people on our page."""
-    async with world() as found:
-        engine = AbleEngine(
-            LinkSettings(meeting_url="https://meet.example.org/x"), clock=found.clock, random_bytes=os.urandom
-        )
-        engine.said = []
-        found.engine = engine
-        found.rooms = Rooms(
-            found.rooms.settings, store=found.store, engine=engine, clock=found.clock, random_bytes=os.urandom
-        )
-        async with site(found) as running:
-            yield running
+    async with site(engine=AbleEngine) as running:
+        yield running
 
 
 async def live(here: Site) -> LiveSessionRow:

@@ -66,8 +66,7 @@ async def school() -> AsyncIterator[School]:
                 url=f"http://{place}/bigbluebutton/", secret=SharedSecret(SECRET), public_url=PUBLIC
             )
             engine = BigBlueButtonEngine(settings, clock=here.clock, random_bytes=seeded_bytes())
-            here.engine = engine  # type: ignore[assignment]  # the world's own is a link engine
-            here._build({})
+            here.join(engine)
             async with site(here) as running:
                 yield School(running, server)
             await engine._api.aclose()

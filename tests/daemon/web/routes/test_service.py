@@ -20,7 +20,7 @@ from tests.support.relays import new_key
 from tests.support.relays import signed as note
 from tests.support.scripted_relay import Talk, scripted_relay
 from tests.support.site import Site, as_json, site
-from tests.support.world import RELAY, signed
+from tests.support.world import OWN_INBOX, RELAY, signed
 
 one_loop = pytest.mark.asyncio(loop_scope="module")
 
@@ -44,17 +44,18 @@ async def test_the_service_says_what_it_is() -> None:
     async with site() as here:
         shown = (await here.get("/api/service")).json()
         assert shown["servicePubkey"] == here.here.service.pubkey
-        assert (shown["relays"], shown["engine"], shown["publicUrl"]) == ([RELAY], "link", here.base)
+        assert (shown["relays"], shown["engine"], shown["publicUrl"]) == ([RELAY, OWN_INBOX], "link", here.base)
 
 
 async def test_relays_are_shown_with_what_waits_for_them() -> None:
     """The number of events that wait is told for each relay."""
     async with site() as here:
         await here.post("/api/events", here.here.instructor, {"events": [await good(here)]})
-        (relay,) = (await here.get("/api/relays")).json()["relays"]
+        relay, own_inbox = (await here.get("/api/relays")).json()["relays"]
         assert (relay["state"], relay["pending"], relay["write"]) == ("idle", 1, True)
+        assert (own_inbox["pending"], own_inbox["write"]) == (0, False)
         await here.here.deliver()
-        (relay,) = (await here.get("/api/relays")).json()["relays"]
+        relay, _ = (await here.get("/api/relays")).json()["relays"]
         assert relay["pending"] == 0
 
 
