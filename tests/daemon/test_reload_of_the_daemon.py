@@ -414,15 +414,15 @@ async def test_nobody_is_unreachable_before_they_were_looked_for_where_they_writ
     """What our own relays have told does not suffice, unless there is nobody else to ask."""
     daemon = made(_with(config, "outbox.indexers", ("wss://indexer.example.org",)))
     daemon.parts.relays.syncer._name_of[SOMEBODY.pubkey] = "people-0"
-    daemon.parts.relays.syncer._marks[HERE, "people-0"] = 1
+    daemon.parts.relays.syncer._past.marks[HERE, "people-0"] = 1
     assert daemon.parts.relays.lists_read(SOMEBODY.pubkey) is None
     daemon.parts.relays.outbox_model._plan.concern((), [SOMEBODY.pubkey], [HERE])
     assert daemon.parts.relays.lists_read(SOMEBODY.pubkey) is False
     daemon.parts.relays.outbox_model._plan.lists_were_asked([SOMEBODY.pubkey], 0.0, of_all=True)
     assert daemon.parts.relays.lists_read(SOMEBODY.pubkey) is True
-    daemon.parts.relays.syncer._marks.clear()
+    daemon.parts.relays.syncer._past.marks.clear()
     assert daemon.parts.relays.lists_read(SOMEBODY.pubkey) is False
     off = made(config)
     off.parts.relays.syncer._name_of[SOMEBODY.pubkey] = "people-0"
-    off.parts.relays.syncer._marks[HERE, "people-0"] = 1
+    off.parts.relays.syncer._past.marks[HERE, "people-0"] = 1
     assert off.parts.relays.lists_read(SOMEBODY.pubkey) is True

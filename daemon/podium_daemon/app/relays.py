@@ -21,7 +21,7 @@ from podium_daemon.relays.outbox_model import OutboxModel, OutboxSettings
 from podium_daemon.relays.pool import RelayPool
 from podium_daemon.relays.relay_state import Gaps
 from podium_daemon.relays.strangers import DiskBudget, Strangers
-from podium_daemon.relays.syncer import Syncer
+from podium_daemon.relays.syncer import Syncer, SyncHooks
 from podium_daemon.runtime.allowances import Allowances
 from podium_daemon.services.sessions.spreading import Spreading
 from podium_daemon.signers.signer import MiningSigner
@@ -143,10 +143,12 @@ def _build_syncer(
         patience=SYNC_PATIENCE,
         doors=core.doors(),
         clock=core.clock,
-        outdated=spreading.catch_up,
-        reads_presence=lambda: reads_presence(engine),
-        kept_from=core.kept_from,
-        objection=admission.strangers_of_relays.objection,
+        hooks=SyncHooks(
+            kept_from=core.kept_from,
+            outdated=spreading.catch_up,
+            reads_presence=lambda: reads_presence(engine),
+            objection=admission.strangers_of_relays.objection,
+        ),
     )
 
 

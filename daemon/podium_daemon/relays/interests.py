@@ -10,10 +10,13 @@ import msgspec
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey
 from podium_protocol.filters import Filter
+from podium_protocol.live import private
 from podium_protocol.live.attendance import Assurance
+from podium_protocol.live.live_status import SPACE_IDENTIFIER
+from podium_protocol.live.session import Visibility
 from podium_storage.changes import Batch
 from podium_storage.store import Store
-from podium_storage.table.models import QuestionRow, RoomMemberRow, RsvpRow
+from podium_storage.table.models import LiveSessionRow, QuestionRow, RoomMemberRow, RsvpRow
 
 
 class ParticipantIndex:
@@ -142,6 +145,55 @@ class Interests(msgspec.Struct, frozen=True, kw_only=True):
             # apart from their lists of message relays: a relay that stops at its limit must not tell those in part
             wanted[f"names-{number}"] = (Filter(kinds=(kinds.METADATA,), authors=part),)
         return wanted
+
+
+def interests_in(
+    sessions: Sequence[LiveSessionRow],
+    audience: ParticipantIndex,
+    *,
+    service: Pubkey,
+    instructors: Collection[Pubkey],
+    reads_presence: bool,
+) -> Interests:
+    """The interests that follow from these sessions; `audience` tracks the open ones among them."""
+    opened = [row for row in sessions if is_open(row)]
+    lessons = [row.session_address for row in opened]
+    secret = [row for row in opened if private.is_private(row)]
+    # people's message relays must be known before they have answered
+    named = [pubkey for row in secret for pubkey in private.people_of(row)]
+    hidden = {row.session_address for row in secret}
+    return Interests(
+        service=service,
+        instructors=tuple(sorted(instructors)),
+        # asking relays for a private session's answers would name it to them; those come sealed
+        lessons=tuple(lesson for lesson in lessons if lesson not in hidden),
+        people=tuple(dict.fromkeys((*audience.people, *named))),
+        invited=tuple(dict.fromkeys(one for row in opened for one in private.people_of(row))),
+        meetings=tuple(_meetings(opened, service)),
+        attendees=_attendees(sessions, audience) if reads_presence else (),
+    )
+
+
+def is_open(row: LiveSessionRow) -> bool:
+    """Whether answers and messages still matter, also just after the end: records are read, recordings announced."""
+    return row.state in ("scheduled", "active", "ended")
+
+
+def _attendees(sessions: Sequence[LiveSessionRow], audience: ParticipantIndex) -> tuple[Pubkey, ...]:
+    """The people whom live public sessions name, and those who answered them."""
+    live = [row for row in sessions if row.state == "active" and not private.is_private(row)]
+    named = [pubkey for row in live for pubkey in private.people_of(row)]
+    return tuple(dict.fromkeys((*named, *audience.people_of({row.session_address for row in live}))))
+
+
+def _meetings(opened: Sequence[LiveSessionRow], service: Pubkey) -> Iterator[str]:
+    """The addresses that questions name: live status, its streaming twin, the room; private sessions have none."""
+    public = [row for row in opened if row.visibility != Visibility.PRIVATE]
+    if public:
+        yield f"{kinds.SPACE}:{service}:{SPACE_IDENTIFIER}"
+    for row in public:
+        for kind in (kinds.MEETING, kinds.LIVE_EVENT):
+            yield f"{kind}:{service}:{row.conference_room_id}"
 
 
 def _parts(values: Collection[str]) -> Iterator[tuple[Pubkey, ...]]:

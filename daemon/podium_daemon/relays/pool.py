@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -27,9 +26,24 @@ from podium_daemon.relays.connection import RelayConnection
 from podium_daemon.relays.incoming import Incoming, OnEose, Sink
 from podium_daemon.relays.paged_fetch import MAX_BYTES, FetchedFromRelay, FetchResult, PagedFetch
 from podium_daemon.relays.places import MAX_STRANGERS, NoPlace, Places
-from podium_daemon.relays.publishing import MAX_ON_THE_WAY, OnOutcome, Prepared, PublishOutcome, recipient_of
+from podium_daemon.relays.publishing import (
+    MAX_ON_THE_WAY,
+    OnOutcome,
+    Prepared,
+    PublishOutcome,
+    prepare_wave,
+    prepared,
+    recipient_of,
+)
 from podium_daemon.relays.pump import AuthSigner
-from podium_daemon.relays.relay_state import ConnectionOptions, ConnectionState, PoolRelay, RelayStatus, SinceFor
+from podium_daemon.relays.relay_state import (
+    ConnectionOptions,
+    ConnectionState,
+    PoolRelay,
+    RelayStatus,
+    SinceFor,
+    relays_by_url,
+)
 from podium_daemon.runtime.clock import Clock, SystemClock
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.runtime.tasks import uncancelled
@@ -53,8 +67,6 @@ __all__ = [
 
 MAX_IN_HAND: Final = 2 * MAX_ON_THE_WAY
 """Events of one fan-out that a relay has not answered: those on their way, and as many again to follow."""
-
-_MAKING: Final = 0.01  # seconds that the event loop may be blocked while events are made
 
 Flag = Literal["read", "write", "dm"]
 
@@ -116,7 +128,7 @@ class RelayPool:
         Raises:
             InvalidInput: a relay's URL is none, or is listed twice. Nothing has changed then.
         """
-        wanted = _by_url(relays)
+        wanted = relays_by_url(relays)
         for url, connection in tuple(self._configured.items()):
             if wanted.get(url) != connection.relay:
                 del self._configured[url]
@@ -235,7 +247,7 @@ class RelayPool:
             if not told.done():  # the task that waited may have been cancelled
                 told.set_result(outcome)
 
-        self._hand_over(url, [_prepared(event)], tell)
+        self._hand_over(url, [prepared(event)], tell)
         return await told
 
     async def publish_many(self, url: str, events: Iterable[SignedEvent | Prepared]) -> AsyncIterator[PublishOutcome]:
@@ -247,23 +259,13 @@ class RelayPool:
         left, is_more, in_hand = iter(events), True, 0
         while is_more or in_hand:
             if is_more and in_hand <= MAX_IN_HAND // 2:
-                wave = self._wave(left, MAX_IN_HAND - in_hand)
+                wave = prepare_wave(left, MAX_IN_HAND - in_hand, self._clock.monotonic)
                 self._hand_over(url, wave, outcomes.put_nowait)
                 is_more, in_hand = bool(wave), in_hand + len(wave)
                 await asyncio.sleep(0)  # making them may have taken long
             else:
                 yield await outcomes.get()
                 in_hand -= 1
-
-    def _wave(self, events: Iterator[SignedEvent | Prepared], room: int) -> list[Prepared]:
-        """The next events: as many as there is room for, made within the time that the event loop can be blocked."""
-        until = self._clock.monotonic() + _MAKING
-        wave: list[Prepared] = []
-        for event in islice(events, room):
-            wave.append(_prepared(event))
-            if self._clock.monotonic() >= until:
-                break
-        return wave
 
     def _hand_over(self, url: str, events: Iterable[Prepared], tell: OnOutcome) -> None:
         handed = list(events)
@@ -389,25 +391,10 @@ class RelayPool:
         return await resolve_public(url, self._lookup, permitted=self._permitted)
 
 
-def _by_url(relays: Iterable[PoolRelay]) -> dict[str, PoolRelay]:
-    found: dict[str, PoolRelay] = {}
-    for relay in relays:
-        if (url := relay_url.normalise(relay.url)) is None:
-            raise InvalidInput(f"{relay.url[:200]} is no ws or wss URL of a relay")
-        if url in found:
-            raise InvalidInput(f"{url} is listed twice: leave one of them out")
-        found[url] = msgspec.structs.replace(relay, url=url)
-    return found
-
-
 def _concerns(subscription: _Subscription, connection: RelayConnection) -> bool:
     if subscription.relays is None:
         return connection.is_configured and connection.relay.read
     return connection.url in subscription.relays
-
-
-def _prepared(event: SignedEvent | Prepared) -> Prepared:
-    return event if isinstance(event, Prepared) else Prepared.of(event)
 
 
 async def _ignore_eose(name: str, url: str, partial: bool) -> None:

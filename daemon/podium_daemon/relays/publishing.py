@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Final, NamedTuple
 
 import msgspec
@@ -86,6 +87,9 @@ MAX_BYTES_ON_THE_WAY: Final = 256 * 1024
 _FRAME: Final = len('["EVENT",]')
 
 
+_MAKING: Final = 0.01  # seconds that the event loop may be blocked while events are made
+
+
 class Prepared(msgspec.Struct, frozen=True):
     """A signed event as its stored bytes, which go out unchanged: a retry is the same event (hardening.md, rule 4)."""
 
@@ -96,6 +100,22 @@ class Prepared(msgspec.Struct, frozen=True):
     def of(cls, event: SignedEvent) -> Prepared:
         """The bytes of an event that was not stored."""
         return cls(event.id, event.to_json())
+
+
+def prepared(event: SignedEvent | Prepared) -> Prepared:
+    """The event with its JSON, which is written now unless that was done before."""
+    return event if isinstance(event, Prepared) else Prepared.of(event)
+
+
+def prepare_wave(events: Iterator[SignedEvent | Prepared], room: int, monotonic: Callable[[], float]) -> list[Prepared]:
+    """The next events: `room` at most, and as many as are made within the time that the event loop can be blocked."""
+    until = monotonic() + _MAKING
+    wave: list[Prepared] = []
+    for event in islice(events, room):
+        wave.append(prepared(event))
+        if monotonic() >= until:
+            break
+    return wave
 
 
 class PublishOutcome(msgspec.Struct, frozen=True):

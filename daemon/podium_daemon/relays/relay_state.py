@@ -12,6 +12,8 @@ import structlog
 
 from podium_daemon.relays.publishing import Pacer, PublishWindow
 from podium_daemon.runtime.clock import Clock
+from podium_protocol import relay_url
+from podium_protocol.errors import InvalidInput
 from podium_protocol.filters import Filter
 from podium_protocol.filters import backfill as since_last_eose
 from podium_protocol.limits import MAX_FRAME_BYTES
@@ -83,6 +85,22 @@ class RelayStatus(msgspec.Struct, frozen=True, kw_only=True):
     violations: dict[str, int]
     closed_subscriptions: dict[str, str]  # which the relay does not serve, with its words
     limits: RelayLimits  # which it names itself (NIP-11)
+
+
+def relays_by_url(relays: Iterable[PoolRelay]) -> dict[str, PoolRelay]:
+    """The relays by their URLs in the one spelling that is compared.
+
+    Raises:
+        InvalidInput: a relay's URL is none, or is listed twice.
+    """
+    found: dict[str, PoolRelay] = {}
+    for relay in relays:
+        if (url := relay_url.normalise(relay.url)) is None:
+            raise InvalidInput(f"{relay.url[:200]} is no ws or wss URL of a relay")
+        if url in found:
+            raise InvalidInput(f"{url} is listed twice: leave one of them out")
+        found[url] = msgspec.structs.replace(relay, url=url)
+    return found
 
 
 class ConnectionOptions(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 
 from podium_daemon.relays.incoming import Incoming
-from podium_daemon.relays.ingest import Arrival, EventVerifier
-from podium_daemon.relays.interests import FACE, PEOPLE, Interests, ParticipantIndex
+from podium_daemon.relays.ingest import Arrival, EventVerifier, ReadingState
+from podium_daemon.relays.interests import FACE, PEOPLE, Interests, ParticipantIndex, interests_in, is_open
 from podium_daemon.relays.paged_fetch import FetchedFromRelay
 from podium_daemon.relays.pool import RelayPool
 from podium_daemon.runtime.clock import Clock
@@ -22,9 +22,7 @@ from podium_protocol import kinds
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.live import private
-from podium_protocol.live.live_status import SPACE_IDENTIFIER
 from podium_protocol.live.retention import is_past
-from podium_protocol.live.session import Visibility
 from podium_protocol.relay import backoff
 from podium_storage.changes import Batch
 from podium_storage.mirror.fold import IngestOutcome
@@ -66,6 +64,24 @@ async def _watch_nothing(events: Sequence[VerifiedEvent], *, live: bool) -> None
     """The default `EventWatch`, which does nothing."""
 
 
+class SyncHooks(NamedTuple):
+    """What else decides on events, or is told of them.
+
+    `kept_from` (Unix seconds): sessions that ended before are forgotten, and no relay brings them back.
+    `outdated`: called with the events of a relay that newer ones have replaced.
+    `reads_presence`: whether presence events (kind 10312) are evidence of attendance here.
+    `objection`: why a stranger's event is not stored now (`Strangers.objection`).
+    """
+
+    kept_from: Callable[[], int] = lambda: 0
+    outdated: Outdated | None = None
+    reads_presence: Callable[[], bool] = lambda: False
+    objection: Callable[[VerifiedEvent], Awaitable[str | None]] = _nothing_against_it
+
+
+NO_HOOKS: Final = SyncHooks()
+
+
 class Syncer:
     """Feeds the mirror. `caught_up` is set once the past of every read relay was read, or the relay was too slow."""
 
@@ -82,18 +98,9 @@ class Syncer:
         patience: float,
         doors: int,
         clock: Clock,
-        kept_from: Callable[[], int] = lambda: 0,
-        outdated: Outdated | None = None,
-        reads_presence: Callable[[], bool] = lambda: False,
-        objection: Callable[[VerifiedEvent], Awaitable[str | None]] = _nothing_against_it,
+        hooks: SyncHooks = NO_HOOKS,
     ) -> None:
-        """`patience`: seconds to wait for a silent relay. `doors`: seconds before the start at which a session opens.
-
-        `kept_from` (Unix seconds): sessions that ended before are forgotten, and no relay brings them back.
-        `outdated`: called with the events of a relay that newer ones have replaced.
-        `reads_presence`: whether presence events (kind 10312) are evidence of attendance here.
-        `objection`: why a stranger's event is not stored now (`Strangers.objection`).
-        """
+        """`patience`: seconds to wait for a silent relay. `doors`: seconds before the start when a session opens."""
         self._mirror = mirror
         self._store = store
         self._watermarks = watermarks
@@ -104,20 +111,12 @@ class Syncer:
         self.doors = doors
         """Seconds before the start at which a session opens; a reload replaces it."""
         self._clock = clock
-        self._kept_from = kept_from
-        self._outdated = outdated
-        self._reads_presence = reads_presence
-        self._objection = objection
+        self._hooks = hooks
         self._asked: dict[str, tuple[Filter, ...]] = {}
-        self._marks: dict[tuple[str, str], int] = {}
-        self._outstanding: set[tuple[str, str]] = set()
+        self._past = ReadingState()
         self._read_again_at = clock.now() + FULL_READ_EVERY
         self._pool: RelayPool | None = None
-        self._held: dict[tuple[str, str], list[Arrival]] = {}
-        self._pasts: dict[tuple[str, str], asyncio.Task[None] | None] = {}
         self._name_of: dict[Pubkey, str] = {}  # people whose lists of relays are asked for: by which subscription
-        self.partial: dict[tuple[str, str], str] = {}
-        """Relays and subscriptions whose past was read only in part, with the reason; it is asked for again."""
         self.interests: Interests | None = None
         """The people and sessions of interest, as of the last turn."""
         self._doors_seen: set[tuple[str, int]] = set()
@@ -133,8 +132,8 @@ class Syncer:
         """Set the pool whose sink and EOSE listener this is."""
         self._pool = pool
         self._read_relays = pool.urls("read")
-        self._outstanding = {(relay, name) for relay in self._read_relays for name in _FIRST}
-        if not self._outstanding:
+        self._past.outstanding = {(relay, name) for relay in self._read_relays for name in _FIRST}
+        if not self._past.outstanding:
             self._catch_up("no relay is to be read")
 
     def relays_changed(self) -> None:
@@ -142,22 +141,16 @@ class Syncer:
         assert self._pool is not None, "the composition root joins the pool"
         before, self._read_relays = set(self._read_relays), self._pool.urls("read")
         now = set(self._read_relays)
-        self._marks = {key: mark for key, mark in self._marks.items() if key[0] in now & before}
-        self._held = {key: held for key, held in self._held.items() if key[0] in now}
-        self._held |= {(relay, name): [] for relay in now - before for name in self._asked}
-        self.partial = {key: why for key, why in self.partial.items() if key[0] in now}
-        for key in [key for key in self._pasts if key[0] not in now]:
-            if (reading := self._pasts.pop(key)) is not None:
-                reading.cancel()
-        self._outstanding = {key for key in self._outstanding if key[0] in now}
+        self._past.keep_relays(before, now)
+        self._past.held |= {(relay, name): [] for relay in now - before for name in self._asked}
         if not self.caught_up.is_set():
-            self._outstanding |= {(relay, name) for relay in now - before for name in _FIRST}
-        if not self._outstanding:
+            self._past.outstanding |= {(relay, name) for relay in now - before for name in _FIRST}
+        if not self._past.outstanding:
             self._catch_up("no relay is left whose past is not read")
 
     async def run(self, stop: Stop) -> None:
         """Follow the sessions and their people until the stop."""
-        self._marks = await self._remembered_marks()
+        self._past.marks = await self._remembered_marks()
         await self.tasks.guard(self._follow(stop))
 
     async def _follow(self, stop: Stop) -> None:
@@ -175,9 +168,9 @@ class Syncer:
             if filters is None:
                 self.verifier.dropped["unknown_subscription"] += 1
                 continue
-            is_live = (event.relay_url, OWN) in self._marks
+            is_live = (event.relay_url, OWN) in self._past.marks
             arrival = Arrival(event.relay_url, filters, bytes(event.raw), is_live=is_live)
-            held = self._held.get((event.relay_url, event.subscription))
+            held = self._past.held.get((event.relay_url, event.subscription))
             (arrivals if held is None or len(held) >= _HELD_AT_MOST else held).append(arrival)
         await self._store_good(arrivals)
 
@@ -188,14 +181,14 @@ class Syncer:
     async def _store_good(self, arrivals: Sequence[Arrival]) -> None:
         good = await self.verifier.verify(arrivals)
         await self.watch(good, live=all(one.is_live for one in arrivals))
-        kept_from = self._kept_from()
+        kept_from = self._hooks.kept_from()
         past: list[VerifiedEvent] = []
         kept: list[VerifiedEvent] = []
         for event in good:
             if is_past(event, kept_from):
                 self.verifier.dropped["past_retention"] += 1
                 past.append(event)
-            elif (why := await self._objection(event)) is None:
+            elif (why := await self._hooks.objection(event)) is None:
                 kept.append(event)
             else:
                 self.verifier.dropped[f"too_much_{why}"] += (
@@ -212,8 +205,8 @@ class Syncer:
         """Report events that newer ones have replaced; in a batch of several relays it is unknown which gave which."""
         pairs = zip(events, outcomes, strict=True)
         old = [event for event, outcome in pairs if outcome is IngestOutcome.SUPERSEDED]
-        if old and self._outdated is not None and len(relays) == 1:
-            await self._outdated(old, *relays)
+        if old and self._hooks.outdated is not None and len(relays) == 1:
+            await self._hooks.outdated(old, *relays)
 
     async def on_eose(self, name: str, relay: str, partial: bool) -> None:
         """The pool's EOSE listener: one relay says that it has no more stored events for one subscription.
@@ -222,18 +215,18 @@ class Syncer:
         page if nothing was read before, or if no EOSE came in time.
         """
         filters = self._asked.get(name)
-        if filters is None or partial or (relay, name) in self._marks:
+        if filters is None or partial or (relay, name) in self._past.marks:
             await self._is_read(name, relay, partial=partial)
-        if filters is not None and (relay, name) not in self._marks:
-            if (before := self._pasts.get((relay, name))) is not None:
+        if filters is not None and (relay, name) not in self._past.marks:
+            if (before := self._past.tasks.get((relay, name))) is not None:
                 before.cancel()
             read = functools.partial(self._read_past, name, relay, filters)
-            self._pasts[relay, name] = self._persist(f"reading {name} of {relay}", read)
+            self._past.tasks[relay, name] = self._persist(f"reading {name} of {relay}", read)
 
     def told_in_part(self) -> dict[str, dict[str, str]]:
         """By relay and subscription: why the past was read only in part, in words."""
         found: dict[str, dict[str, str]] = {}
-        for (relay, name), why in self.partial.items():
+        for (relay, name), why in self._past.partial.items():
             found.setdefault(relay, {})[name] = why
         return found
 
@@ -244,11 +237,11 @@ class Syncer:
         """
         if (name := self._name_of.get(Pubkey(pubkey))) is None:
             return None
-        return all((relay, name) in self._marks for relay in self._read_relays)
+        return all((relay, name) in self._past.marks for relay in self._read_relays)
 
     def has_read_face(self) -> bool:
         """Whether every relay was read since the start for a profile of the service's key."""
-        return bool(self._read_relays) and all((relay, FACE) in self._marks for relay in self._read_relays)
+        return bool(self._read_relays) and all((relay, FACE) in self._past.marks for relay in self._read_relays)
 
     async def _read_past(self, name: str, relay: str, filters: tuple[Filter, ...]) -> None:
         """Read the past of one subscription on one relay and store it, unless its filters change meanwhile."""
@@ -262,7 +255,7 @@ class Syncer:
             _log.warning("not all was read", action="sync.partial", relay=relay, subscription=name, why=answer.problem)
             if not answer.is_worth_retrying:
                 return
-            self.partial[relay, name] = answer.problem
+            self._past.partial[relay, name] = answer.problem
             await self._clock.sleep(next(pauses))
 
     async def _read(self, relay: str | None, filters: tuple[Filter, ...]) -> tuple[FetchedFromRelay, ...]:
@@ -284,23 +277,23 @@ class Syncer:
             now = int(self._clock.now())
             await self._watermarks.set(relay, name, now)
             if relay in self._read_relays:  # it may have been dropped meanwhile
-                self._marks[relay, name] = now
-            self.partial.pop((relay, name), None)
-        self._outstanding.discard((relay, name))
-        if not self._outstanding:
+                self._past.marks[relay, name] = now
+            self._past.partial.pop((relay, name), None)
+        self._past.outstanding.discard((relay, name))
+        if not self._past.outstanding:
             self._catch_up("every relay has told its past")
 
     async def _let_in(self, relay: str, name: str) -> None:
         """Store the events that waited for the past; those that cannot be stored go on waiting."""
         key = relay, name
-        while held := self._held.get(key):
-            self._held[key] = []
+        while held := self._past.held.get(key):
+            self._past.held[key] = []
             try:
                 await self._store_good(held[::-1])
             except BaseException:
-                self._held[key] = [*held, *self._held.get(key, [])]
+                self._past.held[key] = [*held, *self._past.held.get(key, [])]
                 raise
-        self._held.pop(key, None)
+        self._past.held.pop(key, None)
 
     def _persist(self, what: str, read: Callable[[], Awaitable[object]]) -> asyncio.Task[None] | None:
         return self.tasks.start(self.tasks.persist(what, read, clock=self._clock), what)
@@ -344,61 +337,36 @@ class Syncer:
         assert self._pool is not None, "the composition root joins the pool"
         for name in self._asked.keys() - wanted.keys():
             self._pool.unsubscribe(name)
-            self._held = {key: held for key, held in self._held.items() if key[1] != name}
-            self._pasts = {key: task for key, task in self._pasts.items() if key[1] != name}
-            self.partial = {key: why for key, why in self.partial.items() if key[1] != name}
+            self._past.drop(name)
             self._name_of = {author: asked for author, asked in self._name_of.items() if asked != name}
         for name, filters in wanted.items():
             if not anew and self._asked.get(name) == filters:
                 continue
             if name in self._asked:
                 # the additional part of a changed filter was never read: the marks of the old filter do not cover it
-                self._marks = {key: mark for key, mark in self._marks.items() if key[1] != name}
+                self._past.drop_marks(name)
             self._asked[name] = filters
             if name.startswith(PEOPLE):
                 self._name_of |= {author: name for one in filters for author in one.authors or ()}
             # new events wait until the past was read, so that they are stored after it
             for relay in self._read_relays:
-                if (relay, name) not in self._marks:
-                    self._held.setdefault((relay, name), [])
+                if (relay, name) not in self._past.marks:
+                    self._past.held.setdefault((relay, name), [])
             self._pool.subscribe(name, filters, since_for=self._since_for(name))
         self._asked = {name: self._asked[name] for name in wanted}
 
     def _since_for(self, name: str) -> Callable[[str], int | None]:
-        return lambda relay: self._marks.get((relay, name))
+        return lambda relay: self._past.marks.get((relay, name))
 
     async def _interests(self, sessions: Sequence[LiveSessionRow]) -> Interests:
-        lessons = [row.session_address for row in sessions if _is_open(row)]
-        await self._audience.track(lessons)
-        secret = [row for row in sessions if _is_open(row) and private.is_private(row)]
-        # people's message relays must be known before they have answered
-        named = [pubkey for row in secret for pubkey in private.people_of(row)]
-        hidden = {row.session_address for row in secret}
-        return Interests(
+        await self._audience.track([row.session_address for row in sessions if is_open(row)])
+        return interests_in(
+            sessions,
+            self._audience,
             service=self._service,
-            instructors=tuple(sorted(self._instructors())),
-            # asking relays for a private session's answers would name it to them; those come sealed
-            lessons=tuple(lesson for lesson in lessons if lesson not in hidden),
-            people=tuple(dict.fromkeys((*self._audience.people, *named))),
-            invited=tuple(dict.fromkeys(one for row in sessions if _is_open(row) for one in private.people_of(row))),
-            meetings=tuple(self._meetings(sessions)),
-            attendees=self._attendees(sessions) if self._reads_presence() else (),
+            instructors=self._instructors(),
+            reads_presence=self._hooks.reads_presence(),
         )
-
-    def _attendees(self, sessions: Sequence[LiveSessionRow]) -> tuple[Pubkey, ...]:
-        """The people whom live public sessions name, and those who answered them."""
-        live = [row for row in sessions if row.state == "active" and not private.is_private(row)]
-        named = [pubkey for row in live for pubkey in private.people_of(row)]
-        return tuple(dict.fromkeys((*named, *self._audience.people_of({row.session_address for row in live}))))
-
-    def _meetings(self, sessions: Sequence[LiveSessionRow]) -> Iterator[str]:
-        """The addresses that questions name: live status, its streaming twin, the room; private sessions have none."""
-        public = [row for row in sessions if _is_open(row) and row.visibility != Visibility.PRIVATE]
-        if public:
-            yield f"{kinds.SPACE}:{self._service}:{SPACE_IDENTIFIER}"
-        for row in public:
-            for kind in (kinds.MEETING, kinds.LIVE_EVENT):
-                yield f"{kind}:{self._service}:{row.conference_room_id}"
 
     async def _remembered_marks(self) -> dict[tuple[str, str], int]:
         """Marks of subscriptions whose filters do not depend on what is stored; the others are read anew."""
@@ -411,8 +379,8 @@ class Syncer:
 
     async def _lose_patience(self) -> None:
         await self._clock.sleep(self._patience)
-        if self._outstanding:
-            slow = sorted({relay for relay, _ in self._outstanding})
+        if self._past.outstanding:
+            slow = sorted({relay for relay, _ in self._past.outstanding})
             _log.warning("going on without some relays' past", action="sync.impatient", relays=slow)
             self._catch_up("patience ended")
 
@@ -420,8 +388,3 @@ class Syncer:
         if not self.caught_up.is_set():
             _log.info("caught up", action="sync.caught_up", why=why)
             self.caught_up.set()
-
-
-def _is_open(row: LiveSessionRow) -> bool:
-    """Whether answers and messages still matter, also just after the end: records are read, recordings announced."""
-    return row.state in ("scheduled", "active", "ended")

@@ -95,13 +95,7 @@ def write_session(
         InvalidInput: the spec cannot be met; the text names each problem (`problems_of` gives them as values).
         LocalProtocolError: `previous` is another session's.
     """
-    address = Address(kinds.SESSION, instructor, spec.identifier)
-    if previous is not None and Address.from_event(previous) != address:
-        raise LocalProtocolError("the revision to replace belongs to another session")
-    start = _start_of(previous) if start_before is None else start_before
-    problems = problems_of(spec, now, start_before=start, limits=limits)
-    if problems:
-        raise InvalidInput("; ".join(problems))
+    _check(spec, previous, instructor=instructor, now=now, start_before=start_before, limits=limits)
     own = _tags_of(spec, instructor=instructor, service=service, relay=relay_hint, join_url=join_url, limits=limits)
     event = UnsignedEvent(
         pubkey=instructor,
@@ -110,6 +104,27 @@ def write_session(
         tags=(*own, *_kept(previous)),
         content=paragraphs(spec.description, limits.max_description_bytes),
     )
+    return _fitting(event, limits)
+
+
+def _check(
+    spec: SessionSpec,
+    previous: AuthoredEvent | None,
+    *,
+    instructor: Pubkey,
+    now: int,
+    start_before: int | None,
+    limits: SessionLimits,
+) -> None:
+    if previous is not None and Address.from_event(previous) != Address(kinds.SESSION, instructor, spec.identifier):
+        raise LocalProtocolError("the revision to replace belongs to another session")
+    start = _start_of(previous) if start_before is None else start_before
+    problems = problems_of(spec, now, start_before=start, limits=limits)
+    if problems:
+        raise InvalidInput("; ".join(problems))
+
+
+def _fitting(event: UnsignedEvent, limits: SessionLimits) -> UnsignedEvent:
     if len(canonical(event)) > limits.max_event_bytes:
         raise InvalidInput(
             f"the session event exceeds {limits.max_event_bytes} bytes: shorten the text or invite fewer"

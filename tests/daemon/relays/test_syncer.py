@@ -12,7 +12,7 @@ import pytest
 from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.ingest import Arrival
 from podium_daemon.relays.pool import PoolRelay
-from podium_daemon.relays.syncer import FULL_READ_EVERY, Syncer
+from podium_daemon.relays.syncer import FULL_READ_EVERY, Syncer, SyncHooks
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.writers.gift_wrapper import inboxes_of
 from podium_protocol import kinds
@@ -51,10 +51,12 @@ class Sync:
             patience=PATIENCE,
             doors=900,
             clock=here.clock,
-            kept_from=lambda: self.kept_from,
-            outdated=self.hear_outdated,
-            objection=self.objection,
-            reads_presence=lambda: True,
+            hooks=SyncHooks(
+                kept_from=lambda: self.kept_from,
+                outdated=self.hear_outdated,
+                objection=self.objection,
+                reads_presence=lambda: True,
+            ),
         )
         self.outdated: list[tuple[str, str]] = []
         self.unwanted = ""
@@ -182,7 +184,7 @@ class TestFewSubscriptions:
                     await here.clock.advance(1)
             assert len(await inboxes_of(here.mirror, wanted)) == 1_100
             assert relay.refused == []
-            assert sync.syncer.partial == {}
+            assert sync.syncer.told_in_part() == {}
 
     async def test_who_was_not_asked_about_is_not_said_to_have_no_relays(self) -> None:
         """A relay that refuses by a notice and tells no limits: its refusal is no answer, and it is asked again."""
@@ -193,7 +195,7 @@ class TestFewSubscriptions:
             async with asyncio.timeout(130):  # a REQ that a notice refuses is given up after ten seconds
                 is_told = False  # for as long as it is not asked again
                 while not (relay.refused and is_told and sync.syncer.has_read_lists(key.pubkey) is False):
-                    is_told |= bool(sync.syncer.partial or sync.pool.state_of(relay.url).closed_subscriptions)
+                    is_told |= bool(sync.syncer.told_in_part() or sync.pool.state_of(relay.url).closed_subscriptions)
                     await here.clock.advance(1)
             assert sync.syncer.has_read_lists(key.pubkey) is False
             relay.most = 20
@@ -425,7 +427,7 @@ class TestTakingIn:
 
 def has_read(sync: Sync, name: str) -> bool:
     """Whether the past of a subscription counts as read."""
-    return any(marked == name for _, marked in sync.syncer._marks)
+    return any(marked == name for _, marked in sync.syncer._past.marks)
 
 
 class TestThePast:
@@ -586,7 +588,7 @@ class TestOtherRelays:
             await new.publish(sync.answer(new_key()))
             await old.publish(sync.answer(new_key()))
             await sync.rsvps(4)
-            assert {relay for relay, _ in sync.syncer._marks} == {new.url}
+            assert {relay for relay, _ in sync.syncer._past.marks} == {new.url}
 
     async def test_a_daemon_that_has_not_caught_up_waits_for_the_new_relay_instead(self) -> None:
         """Nothing starts before somebody told what happened."""
