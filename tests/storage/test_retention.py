@@ -147,7 +147,7 @@ async def test_what_was_on_its_way_is_not_sent_any_more() -> None:
         event = await here.event_of(row)
 
         async def queue(tx: Transaction) -> None:
-            await here.outgoing.add(tx, [event], session_address=row.session_address)
+            await here.event_writer.add(tx, [event], session_address=row.session_address)
 
         await here.store.database.transact(queue)
         await forget(here, row)
@@ -187,7 +187,7 @@ async def test_relays_nothing_goes_to_are_forgotten() -> None:
         event = signed(here.service, nip17.write_dm_relays(here.service.pubkey, [RELAY], created_at=here.now))
 
         async def queue(tx: Transaction) -> None:
-            await here.outgoing.add(tx, [event], relays=["wss://somebody.example"])
+            await here.event_writer.add(tx, [event], relays=["wss://somebody.example"])
 
         await here.store.database.transact(queue)
         await retention(here).delete_unused()

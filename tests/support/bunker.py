@@ -100,30 +100,30 @@ class ScriptedBunker:
 class MemoryBox:
     """A mailbox in memory: what the signer answers is heard at once."""
 
-    def __init__(self, office: MemoryOffice, relays: tuple[str, ...], hearer: Receiver) -> None:
-        self.office = office
+    def __init__(self, transport: MemoryTransport, relays: tuple[str, ...], receiver: Receiver) -> None:
+        self.transport = transport
         self.relays = relays
-        self.hearer = hearer
+        self.receiver = receiver
         self.is_open = True
 
     async def listens(self) -> str | None:
         """Whether it can be used."""
-        return self.office.problem
+        return self.transport.problem
 
     async def send(self, event: SignedEvent) -> str | None:
         """Bring an event to the signer."""
-        self.office.sent.append(event)
-        if self.office.problem is None and not self.office.is_deaf:
-            for raw in self.office.bunker.answers(event):
-                self.hearer.receive(raw)
-        return self.office.problem
+        self.transport.sent.append(event)
+        if self.transport.problem is None and not self.transport.is_deaf:
+            for raw in self.transport.bunker.answers(event):
+                self.receiver.receive(raw)
+        return self.transport.problem
 
     def close(self) -> None:
         """Give it up."""
         self.is_open = False
 
 
-class MemoryOffice:
+class MemoryTransport:
     """Mailboxes with one signer at the other end. `problem`: what its relays say; `is_deaf`: it says nothing."""
 
     def __init__(self, bunker: ScriptedBunker) -> None:
@@ -133,9 +133,9 @@ class MemoryOffice:
         self.boxes: list[MemoryBox] = []
         self.sent: list[SignedEvent] = []
 
-    def open(self, _key: Pubkey, relays: Sequence[str], hearer: Receiver) -> MemoryBox:
+    def open(self, _key: Pubkey, relays: Sequence[str], receiver: Receiver) -> MemoryBox:
         """A mailbox."""
-        self.boxes.append(MemoryBox(self, tuple(relays), hearer))
+        self.boxes.append(MemoryBox(self, tuple(relays), receiver))
         return self.boxes[-1]
 
     @property
@@ -145,7 +145,7 @@ class MemoryOffice:
 
     def scan(self, uri: str) -> None:
         """The person shows a code to the signer."""
-        self.boxes[-1].hearer.receive(self.bunker.scan(uri))
+        self.boxes[-1].receiver.receive(self.bunker.scan(uri))
 
 
 @contextlib.asynccontextmanager

@@ -26,11 +26,13 @@ class Silent:
 @asynccontextmanager
 async def mailboxes(*own: str, guarded: bool = False) -> AsyncIterator[Mailboxes]:
     """Mailboxes at work; strangers' relays may be on loopback unless they are `guarded`."""
-    office = Mailboxes([PoolRelay(url) for url in own], clock=SystemClock(), permitted=() if guarded else (LOOPBACK,))
+    transport = Mailboxes(
+        [PoolRelay(url) for url in own], clock=SystemClock(), permitted=() if guarded else (LOOPBACK,)
+    )
     stop = Stop()
-    running = asyncio.create_task(office.run(stop))
+    running = asyncio.create_task(transport.run(stop))
     try:
-        yield office
+        yield transport
     finally:
         stop.set()
         await running

@@ -60,7 +60,7 @@ async def cancelled(here: World, row: LiveSessionRow) -> LiveSessionRow:
 
 async def taken(here: World, *events: VerifiedEvent) -> list[Submitted]:
     """The outcome of events that must be taken."""
-    outcome = await here.intake.submit(events, by=events[0].pubkey)
+    outcome = await here.submission.submit(events, by=events[0].pubkey)
     assert not isinstance(outcome, Rejection), outcome
     return outcome
 

@@ -170,10 +170,14 @@ class World:
     def _name_parts(self) -> None:
         mirror, private, messages = self.parts.mirror, self.parts.private, self.parts.messages
         rooms, sessions = self.parts.rooms, self.parts.sessions
-        self.mirror, self.outbox, self.outgoing = mirror.mirror, mirror.outbox, mirror.outgoing
+        self.mirror, self.outbox, self.event_writer = mirror.mirror, mirror.outbox, mirror.event_writer
         self.passed_over, self.presence = mirror.passed_over, mirror.projections.presence
         self.listed: MutableSet[Pubkey] = Listed(mirror.instructors, mirror.instructors.pubkeys)
-        self.letters_out, self.news, self.private_inbox = private.letters, private.news, private.inbox
+        self.private_outbox, self.notifications, self.private_inbox = (
+            private.outbox,
+            private.notifications,
+            private.inbox,
+        )
         self.post, self.replies, self.rsvps = messages.sender, messages.replies, messages.rsvps
         self.reminders = messages.reminders
         self.rooms, self.controls, self.recorder, self.watching = (
@@ -182,7 +186,7 @@ class World:
             rooms.recorder,
             rooms.watching,
         )
-        self.intake, self.lifecycle, self.questions = sessions.intake, sessions.lifecycle, sessions.questions
+        self.submission, self.lifecycle, self.questions = sessions.submission, sessions.lifecycle, sessions.questions
         self.attendance = self.parts.attendance.attendance
         self.accepts, self.room_of = mirror.instructors.accepts, self.core.room_of
 
@@ -205,17 +209,17 @@ class World:
         assert isinstance(pool, SilentPool)
         pool.limits = limits
 
-    def intake_through(self, outgoing: EventWriter) -> EventSubmission:
+    def submission_through(self, event_writer: EventWriter) -> EventSubmission:
         """The door for signed events, with this way out for public ones."""
         parts = self.parts
         return build_sessions(
             self.core,
-            mirror=msgspec.structs.replace(parts.mirror, outgoing=outgoing),
+            mirror=msgspec.structs.replace(parts.mirror, event_writer=event_writer),
             private=parts.private,
             relays=parts.relays,
             people=parts.people,
             rooms=parts.rooms,
-        ).intake
+        ).submission
 
     # -- people
 

@@ -77,7 +77,7 @@ def _build_replies(core: Core, mirror: MirrorParts, private: PrivateParts, relay
         outbox=mirror.outbox,
         rsvps=mirror.projections.rsvps,
         opened=private.opened,
-        letters=private.letters,
+        private_outbox=private.outbox,
         others=private.inbox.handle_messages,
         clock=core.clock,
         random_bytes=core.random_bytes,

@@ -48,7 +48,7 @@ class MirrorParts(msgspec.Struct, frozen=True, kw_only=True):
     mirror: Mirror
     profiles: Profiles
     outbox: Outbox
-    outgoing: EventWriter
+    event_writer: EventWriter
 
     def is_own(self, core: Core, pubkey: Pubkey) -> bool:
         """Whether `pubkey` is the service's key or an instructor's."""
@@ -83,8 +83,8 @@ def build_mirror(core: Core, engine: ConferenceEngine) -> MirrorParts:
         limits=policies.session_limits(core.config),
     )
     projections = _build_projections(core, engine, instructors, passed_over)
-    letters = PrivateOutbox(store, core.clock)
-    notices = UnreadNotices(store, letters, service=core.service, page_of=core.page_of)
+    private_outbox = PrivateOutbox(store, core.clock)
+    notices = UnreadNotices(store, private_outbox, service=core.service, page_of=core.page_of)
     derived = (projections.rsvps, projections.sessions, projections.attendance, projections.questions)
     mirror = Mirror(store.database, store.interner, [*derived, projections.presence, notices])
     outbox = Outbox(store.database, store.interner)
@@ -101,7 +101,7 @@ def build_mirror(core: Core, engine: ConferenceEngine) -> MirrorParts:
             clock=core.clock,
         ),
         outbox=outbox,
-        outgoing=EventWriter(mirror, outbox, core.write_relays, core.clock),
+        event_writer=EventWriter(mirror, outbox, core.write_relays, core.clock),
     )
 
 

@@ -69,7 +69,7 @@ class Announcements:
             self.face(),
             store=core.store,
             mirror=mirror.mirror,
-            outgoing=mirror.outgoing,
+            event_writer=mirror.event_writer,
             signer=core.signer,
             clock=core.clock,
             profile_is_known=is_known,
@@ -77,7 +77,7 @@ class Announcements:
         await announce_relay_lists(
             store=core.store,
             mirror=mirror.mirror,
-            outgoing=mirror.outgoing,
+            event_writer=mirror.event_writer,
             signer=self._relays.mining,
             clock=core.clock,
             read=core.read_relays(),
@@ -93,7 +93,7 @@ def build_people(core: Core, mirror: MirrorParts, relays: RelayParts) -> PeopleP
         status_settings(core.config),
         store=core.store,
         mirror=mirror.mirror,
-        outgoing=mirror.outgoing,
+        event_writer=mirror.event_writer,
         signer=relays.mining,
         clock=core.clock,
     )

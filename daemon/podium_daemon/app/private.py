@@ -15,8 +15,8 @@ from podium_storage.mirror.mirror import OpenedWraps
 class PrivateParts(msgspec.Struct, frozen=True, kw_only=True):
     """The parts that read and write events of private sessions."""
 
-    letters: PrivateOutbox
-    news: PrivateNotifications
+    outbox: PrivateOutbox
+    notifications: PrivateNotifications
     inbox: PrivateInbox
     opened: OpenedWraps
 
@@ -24,9 +24,9 @@ class PrivateParts(msgspec.Struct, frozen=True, kw_only=True):
 def build_private(core: Core, mirror: MirrorParts) -> PrivateParts:
     """Build the parts for private sessions."""
     store, derived = core.store, mirror.projections
-    letters = PrivateOutbox(store, core.clock)
-    news = PrivateNotifications(
-        letters,
+    private_outbox = PrivateOutbox(store, core.clock)
+    notifications = PrivateNotifications(
+        private_outbox,
         store=store,
         rsvps=derived.rsvps,
         service=core.service,
@@ -36,7 +36,7 @@ def build_private(core: Core, mirror: MirrorParts) -> PrivateParts:
     )
     opened = OpenedWraps(store.database)
     inbox = PrivateInbox(
-        news,
+        notifications,
         store=store,
         mirror=mirror.mirror,
         sessions=derived.sessions,
@@ -47,4 +47,4 @@ def build_private(core: Core, mirror: MirrorParts) -> PrivateParts:
         clock=core.clock,
         kept_from=core.kept_from,
     )
-    return PrivateParts(letters=letters, news=news, inbox=inbox, opened=opened)
+    return PrivateParts(outbox=private_outbox, notifications=notifications, inbox=inbox, opened=opened)

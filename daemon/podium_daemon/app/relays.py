@@ -73,7 +73,7 @@ def build_relays(core: Core, mirror: MirrorParts, private: PrivateParts, engine:
     """Build the pool and its readers; the receiver of private messages is set on `gift_wraps` afterwards."""
     clock, admission = core.clock, _build_admission(core, mirror)
     watermarks = Watermarks(core.store.database)
-    spreading = Spreading(core.store, mirror.outgoing)
+    spreading = Spreading(core.store, mirror.event_writer)
     syncer = _build_syncer(
         core, mirror=mirror, engine=engine, watermarks=watermarks, spreading=spreading, admission=admission
     )

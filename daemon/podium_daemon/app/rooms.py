@@ -130,9 +130,9 @@ def _build_publisher(
     return RecordingPublisher(
         ledger,
         status=people.status,
-        letters=PrivateOutbox(core.store, core.clock),
+        private_outbox=PrivateOutbox(core.store, core.clock),
         mirror=mirror.mirror,
-        outgoing=mirror.outgoing,
+        event_writer=mirror.event_writer,
         instructors=core.outside.instructor_signing or InstructorOrService(relays.mining, signers.instructors),
         page_of=core.page_of,
         clock=core.clock,

@@ -26,7 +26,7 @@ from podium_storage.retention import Retention
 class SessionParts(msgspec.Struct, frozen=True, kw_only=True):
     """The lifecycle of sessions, and the submission of signed events about them."""
 
-    intake: EventSubmission
+    submission: EventSubmission
     lifecycle: Lifecycle
     questions: Questions
 
@@ -61,10 +61,10 @@ def build_sessions(
     core: Core, *, mirror: MirrorParts, private: PrivateParts, relays: RelayParts, people: PeopleParts, rooms: RoomParts
 ) -> SessionParts:
     """Build the lifecycle, and the services that take signed events and questions from pages."""
-    intake = EventSubmission(
+    submission = EventSubmission(
         core.store,
-        mirror.outgoing,
-        news=private.news,
+        mirror.event_writer,
+        notifications=private.notifications,
         own_inbox=core.dm_relays,
         can_encrypt=rooms.can_encrypt,
         accepts=mirror.instructors.accepts,
@@ -74,8 +74,8 @@ def build_sessions(
     lifecycle = Lifecycle(
         lifecycle_settings(core),
         store=core.store,
-        outgoing=mirror.outgoing,
-        letters=private.letters,
+        event_writer=mirror.event_writer,
+        private_outbox=private.outbox,
         status=people.status,
         engine=rooms.engine,
         is_instructor=mirror.instructors.allows,
@@ -86,13 +86,13 @@ def build_sessions(
     )
     questions = Questions(
         store=core.store,
-        outgoing=mirror.outgoing,
+        event_writer=mirror.event_writer,
         projection=mirror.projections.questions,
         service=core.service,
         clock=core.clock,
         objection=relays.admission.strangers.objection,
     )
-    return SessionParts(intake=intake, lifecycle=lifecycle, questions=questions)
+    return SessionParts(submission=submission, lifecycle=lifecycle, questions=questions)
 
 
 def build_attendance(
@@ -102,8 +102,8 @@ def build_attendance(
     attendance = AttendanceService(
         attendance_settings(core),
         store=core.store,
-        outgoing=mirror.outgoing,
-        letters=private.letters,
+        event_writer=mirror.event_writer,
+        private_outbox=private.outbox,
         engine=rooms.engine,
         signer=relays.mining,
         gaps=ObservationLog(core.meta, tolerance=3 * core.config.attendance.poll),

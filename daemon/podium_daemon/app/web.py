@@ -80,7 +80,7 @@ def build_context(
         outbox=parts.mirror.outbox,
         views=_build_views(parts),
         drafts=_build_drafts(parts),
-        intake=sessions.intake,
+        submission=sessions.submission,
         passed_over=parts.mirror.passed_over,
         lifecycle=sessions.lifecycle,
         engine=rooms.engine,

@@ -78,14 +78,14 @@ class RelayConnection:
         self.url = relay.url
         self.is_configured = is_configured
         self.state = ConnectionState.IDLE
-        self._books = RelayState(
+        self._relay_state = RelayState(
             relay,
             is_configured=is_configured,
             may_authenticate=is_configured and relay.auth and signer is not None,
             options=options,
             clock=clock,
         )
-        self.turns = FetchQueue(lambda: self._books.shared.room_for_questions)
+        self.turns = FetchQueue(lambda: self._relay_state.shared.room_for_questions)
         self._resolve = resolve
         self._information = Information(tls=tls, clock=clock)
         self._tls = tls
@@ -115,18 +115,18 @@ class RelayConnection:
         Raises:
             LocalProtocolError: a name or filters that NIP-01 does not allow.
         """
-        self._books.subscribe(name, filters, since_for)
+        self._relay_state.subscribe(name, filters, since_for)
         self._wake()
 
     def unsubscribe(self, name: str) -> None:
         """End a subscription."""
-        self._books.unsubscribe(name)
+        self._relay_state.unsubscribe(name)
         self.turns.look_again()
         self._wake()
 
     def filters_of(self, name: str) -> tuple[Filter, ...] | None:
         """The filters last sent to the relay under this name, against which its events are checked."""
-        return self._books.shared.filters_of(name)
+        return self._relay_state.shared.filters_of(name)
 
     @property
     def limits(self) -> RelayLimits:
@@ -139,7 +139,7 @@ class RelayConnection:
             retry_after = None if isinstance(self._verdict, BlockedByRelay) else self._wait_left()
             tell(PublishOutcome(event.id, self.url, self._verdict, retry_after))
             return
-        self._books.window.add(event, tell)
+        self._relay_state.window.add(event, tell)
         self._wake()
 
     def open_query(self, name: str, wanted: Filter, question: CollectingSubscription) -> None:
@@ -147,24 +147,24 @@ class RelayConnection:
         if self.state in _STATES_AWAY:
             question.on_end(self._verdict.message)
             return
-        self._books.open_query(name, wanted, question)
+        self._relay_state.open_query(name, wanted, question)
         self._wake()
 
     def withdraw(self, name: str) -> None:
         """Drop a question."""
-        self._books.withdraw(name)
+        self._relay_state.withdraw(name)
         self._wake()
 
     def report_violation(self, *violations: Violation) -> None:
         """Count faults of the relay that were found in its events."""
-        self._books.report_violation(*violations)
+        self._relay_state.report_violation(*violations)
 
     # -- how it is doing -----------------------------------------------------------------------------------------------
 
     @property
     def is_idle(self) -> bool:
         """Whether the relay has nothing to do, so that it may be dropped."""
-        return not self._books.has_work
+        return not self._relay_state.has_work
 
     @property
     def is_punished(self) -> bool:
@@ -173,7 +173,7 @@ class RelayConnection:
 
     def silent_for(self, now: float) -> float:
         """Seconds for which events were sent and the relay has answered nothing; `now` is monotonic seconds."""
-        return self._books.window.silent_for(now)
+        return self._relay_state.window.silent_for(now)
 
     async def until(self, *states: ConnectionState) -> None:
         """Wait for one of these states."""
@@ -182,7 +182,7 @@ class RelayConnection:
 
     def status(self) -> RelayStatus:
         """The state of the connection now."""
-        books, window, now = self._books, self._books.window, self._clock.monotonic()
+        relay_state, window, now = self._relay_state, self._relay_state.window, self._clock.monotonic()
         paused = window.pause.left(now)
         return RelayStatus(
             url=self.url,
@@ -193,23 +193,23 @@ class RelayConnection:
             auth=self.relay.auth,
             state=self.state,
             last_error=self._last_error,
-            last_notice=books.last_notice,
-            last_refusal=books.last_refusal,
+            last_notice=relay_state.last_notice,
+            last_refusal=relay_state.last_refusal,
             connected_since=self._connected_since,
             next_attempt_at=self._clock.now() + self._wait_left() if self.state in _STATES_AWAY else None,
             publishing_paused_until=self._clock.now() + paused if paused else None,
-            last_ok_at=books.last_ok_at,
-            last_eose_at=books.last_eose_at,
+            last_ok_at=relay_state.last_ok_at,
+            last_eose_at=relay_state.last_eose_at,
             connections=self._connections,
-            received=books.received,
+            received=relay_state.received,
             published=window.counts["done"],
             refused=window.counts["refused"],
             unknown=window.counts["unknown"],
             queued=window.queued,
             on_the_way=window.on_the_way,
-            score=books.session.misbehaviour.score(now),
-            violations={violation.value: count for violation, count in books.session.misbehaviour.counts.items()},
-            closed_subscriptions=books.closed,
+            score=relay_state.session.misbehaviour.score(now),
+            violations={violation.value: count for violation, count in relay_state.session.misbehaviour.counts.items()},
+            closed_subscriptions=relay_state.closed,
             limits=self.limits,
         )
 
@@ -228,7 +228,7 @@ class RelayConnection:
 
     async def _keep(self, stop: Stop) -> None:
         while True:
-            while not self._books.has_work:
+            while not self._relay_state.has_work:
                 await self._work.wait()
                 self._work.clear()
             away = await self._connect_once()
@@ -240,7 +240,7 @@ class RelayConnection:
 
     async def _connect_once(self) -> _Away | None:
         """Open a connection and run it to its end; return why it ended and what follows, or None if nothing is left."""
-        if self._books.is_banned():
+        if self._relay_state.is_banned():
             return self._penalty(self._last_error or "")  # its faults outlast one penalty
         self._enter(ConnectionState.CONNECTING)
         try:
@@ -258,7 +258,7 @@ class RelayConnection:
                 raise  # no relay can help the database
             _log.exception("a relay connection failed", action="relay.failed", relay=self.url)
             why = f"internal error: {type(error).__name__}"
-        if self._books.is_banned():
+        if self._relay_state.is_banned():
             return self._penalty(why)
         return _Away(ConnectionState.WAITING, why, next(self._delays))
 
@@ -284,17 +284,17 @@ class RelayConnection:
             asking.cancel()
             raise
         try:
-            self._books.on_connecting(await asking)  # before the first REQ: the relay may allow few
+            self._relay_state.on_connecting(await asking)  # before the first REQ: the relay may allow few
         except BaseException:
             socket.abandon()
             raise
         return socket
 
     async def _use(self, socket: WebSocket) -> NoReturn:
-        session, began = self._books.session, self._clock.monotonic()
+        session, began = self._relay_state.session, self._clock.monotonic()
         pump = self._pump = Pump(
             socket,
-            self._books,
+            self._relay_state,
             sink=self._sink,
             on_eose=self._on_eose,
             signer=self._signer,
@@ -302,7 +302,7 @@ class RelayConnection:
             clock=self._clock,
         )
         session.connected(began)
-        self._books.on_connected()
+        self._relay_state.on_connected()
         self._connections += 1
         self._connected_since = self._clock.now()
         self.turns.look_again()
@@ -319,7 +319,7 @@ class RelayConnection:
             if backoff.is_proven(self._clock.monotonic() - began, session.has_answered):
                 self._delays = backoff.delays(random.random)
             session.disconnected()
-            self._books.settle_disconnected()
+            self._relay_state.settle_disconnected()
             await socket.close()
 
     def _away(self, away: _Away) -> None:
@@ -331,8 +331,8 @@ class RelayConnection:
         self._enter(away.state)
         if away.state is not ConnectionState.STOPPED:
             _log.info("relay away", action="relay.away", relay=self.url, why=away.why, seconds=round(away.seconds, 1))
-        self._books.on_disconnected(words)
-        self._books.window.refuse_queued(self._verdict, None if away.is_final else away.seconds)
+        self._relay_state.on_disconnected(words)
+        self._relay_state.window.refuse_queued(self._verdict, None if away.is_final else away.seconds)
 
     def _wait_left(self) -> float:
         return max(0.0, self._again_at - self._clock.monotonic())

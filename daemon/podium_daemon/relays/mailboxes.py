@@ -58,10 +58,10 @@ class _Head(msgspec.Struct):
 class Mailbox:
     """One key on its relays."""
 
-    def __init__(self, owner: Mailboxes, key: Pubkey, relays: tuple[str, ...], hearer: MailboxReceiver) -> None:
+    def __init__(self, owner: Mailboxes, key: Pubkey, relays: tuple[str, ...], receiver: MailboxReceiver) -> None:
         self.key = key
         self.relays = relays
-        self.hearer = hearer
+        self.receiver = receiver
         self._owner = owner
         self.heard = asyncio.Condition()
         self.listening = 0
@@ -94,7 +94,7 @@ class Mailbox:
             # The relay was lost, and answers in the meantime were missed. Not awaited: the relay's OK comes through
             # the same task that calls this. Never over the same connection: a signer would ask its person twice.
             del self._given_over[relay]
-            for event in self.hearer.unanswered:
+            for event in self.receiver.unanswered:
                 self._owner.run_in_background(self._give(relay, event))
 
     async def _is_taken(self, event: SignedEvent) -> bool:
@@ -162,7 +162,7 @@ class Mailboxes:
         finally:
             await asyncio.gather(*self._tasks.errands, return_exceptions=True)
 
-    def open(self, key: Pubkey, relays: Sequence[str], hearer: MailboxReceiver) -> Mailbox:
+    def open(self, key: Pubkey, relays: Sequence[str], receiver: MailboxReceiver) -> Mailbox:
         """Open a mailbox for `key` on `relays`; an older one for this key is closed.
 
         Raises:
@@ -178,7 +178,7 @@ class Mailboxes:
             self._leave_if_empty()
             refused = [f"{one.url}: {one.reason}" for one in ensured if isinstance(one, AddressRefused)]
             raise InvalidInput(f"no relay can be used: {'; '.join(refused) or 'none is named'}")
-        box = self._boxes[key] = Mailbox(self, key, urls, hearer)
+        box = self._boxes[key] = Mailbox(self, key, urls, receiver)
         for url in urls:
             self._join(url, key)
         return box
@@ -244,7 +244,7 @@ class Mailboxes:
     async def _take(self, events: Sequence[Incoming]) -> None:
         for number, event in enumerate(events, 1):
             for box in self._boxes_of(event):
-                box.hearer.receive(bytes(event.raw))
+                box.receiver.receive(bytes(event.raw))
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
 

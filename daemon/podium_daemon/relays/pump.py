@@ -54,7 +54,7 @@ class Pump:
     def __init__(
         self,
         socket: WebSocket,
-        books: RelayState,
+        relay_state: RelayState,
         *,
         sink: Sink,
         on_eose: OnEose,
@@ -64,8 +64,8 @@ class Pump:
     ) -> None:
         """`sink` and `on_eose` are awaited in the relay's order; `signer` None: no logins."""
         self._socket = socket
-        self._books = books
-        self._session = books.session
+        self._relay_state = relay_state
+        self._session = relay_state.session
         self._sink = sink
         self._on_eose = on_eose
         self._signer = signer
@@ -91,7 +91,7 @@ class Pump:
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 for task in (self._read(), self._write(), self._watch()):
-                    self._tasks.create_task(uncancelled(task, f"relay {self._books.url}"))
+                    self._tasks.create_task(uncancelled(task, f"relay {self._relay_state.url}"))
         except* (SocketLost, ConnectionEnded) as ended:
             why = ended.exceptions[0]
         raise why
@@ -102,7 +102,7 @@ class Pump:
         while True:
             texts, binaries, pings = await self._receive()
             now = self._heard_at = self._clock.monotonic()
-            self._books.report_violation(
+            self._relay_state.report_violation(
                 *[Violation.BAD_FRAME] * binaries, *[Violation.FLOOD] * (pings - _PINGS_AT_ONCE)
             )
             for text in texts:
@@ -117,21 +117,21 @@ class Pump:
             return await self._socket.receive()
         except SocketLost as lost:
             if lost.oversized:
-                self._books.report_violation(Violation.OVERSIZED_FRAME)
+                self._relay_state.report_violation(Violation.OVERSIZED_FRAME)
             raise
 
     async def _hand_on(self) -> None:
         """Take the session's output and deliver it, events first."""
         batch: list[Incoming] = []
         later: list[SessionEvent] = []
-        url = self._books.url
+        url = self._relay_state.url
         for event in self._session.events_received():
             if type(event) is not EventFrame:
                 later.append(event)
-            elif (question := self._books.question(event.subscription_id)) is not None:
+            elif (question := self._relay_state.question(event.subscription_id)) is not None:
                 question.on_event(event.raw)
             else:
-                owner = self._books.owner_of(event.subscription_id, event.raw)
+                owner = self._relay_state.owner_of(event.subscription_id, event.raw)
                 batch.append(Incoming(url, owner, event.raw))
         # answers to publications do not wait for a slow consumer of events
         ends = [event for event in later if not self._note(event)]
@@ -140,7 +140,7 @@ class Pump:
         self._is_handing_on = True
         try:
             if batch:
-                self._books.received += len(batch)
+                self._relay_state.received += len(batch)
                 await self._sink(batch)
             for end in ends:
                 await self._on_end(end)
@@ -152,14 +152,16 @@ class Pump:
         """Handle an event of the session that needs no waiting; whether it was one of these."""
         match event:
             case Published():
-                self._books.on_published(event)
+                self._relay_state.on_published(event)
             case AuthNeeded(challenge):
                 assert self._tasks is not None
                 self._tasks.create_task(self._log_in(challenge))
             case AuthAnswered(verdict):
-                _log.info("login answered", action="relay.login", relay=self._books.url, verdict=type(verdict).__name__)
+                _log.info(
+                    "login answered", action="relay.login", relay=self._relay_state.url, verdict=type(verdict).__name__
+                )
             case NoticeFrame(message):
-                self._books.on_notice(message)
+                self._relay_state.on_notice(message)
             case _:
                 return False
         return True
@@ -167,10 +169,10 @@ class Pump:
     async def _on_end(self, event: SessionEvent) -> None:
         match event:
             case SubscriptionClosed(subscription_id, verdict):
-                self._books.on_closed(subscription_id, verdict)
+                self._relay_state.on_closed(subscription_id, verdict)
             case EndOfStored(subscription_id, partial):
-                for name in self._books.on_end_of_stored(subscription_id, partial=partial):
-                    await self._on_eose(name, self._books.url, partial)
+                for name in self._relay_state.on_end_of_stored(subscription_id, partial=partial):
+                    await self._on_eose(name, self._relay_state.url, partial)
             case _:
                 raise AssertionError(f"not an end: {event!r}")
 
@@ -178,10 +180,10 @@ class Pump:
         """Have the challenge signed. A failure there fails only the requests that wait for the login."""
         assert self._signer is not None  # or the session would not have asked
         try:
-            login = await self._signer(self._books.url, challenge)
+            login = await self._signer(self._relay_state.url, challenge)
             self._session.authenticate(login, self._clock.monotonic())
         except Exception as error:  # noqa: BLE001  (a boundary: the signer is another program)
-            _log.warning("cannot log in", action="relay.login_failed", relay=self._books.url, why=str(error))
+            _log.warning("cannot log in", action="relay.login_failed", relay=self._relay_state.url, why=str(error))
             self._session.cannot_authenticate(f"the login could not be signed: {error}")
         await self._hand_on()
         self.wake()
@@ -191,11 +193,13 @@ class Pump:
     async def _write(self) -> NoReturn:
         while True:
             now = self._clock.monotonic()
-            pause = self._books.window.feed(self._session, now, beside_subscriptions=self._books.has_subscriptions)
+            pause = self._relay_state.window.feed(
+                self._session, now, beside_subscriptions=self._relay_state.has_subscriptions
+            )
             frames = self._session.data_to_send()
             if frames:
                 self._used_at = now
-                self._books.pacer.note(len(frames), now)
+                self._relay_state.pacer.note(len(frames), now)
                 self._socket.send_texts(frames)
                 await self._socket.drain()
                 continue
@@ -220,17 +224,17 @@ class Pump:
             if self._is_handing_on:
                 continue  # nothing is overdue while we are the ones who do not read
             self._check_life(now)
-            self._books.tick(now)
+            self._relay_state.tick(now)
             self._session.tick(now)
             await self._hand_on()
             self.wake()
 
     def _check_conduct(self) -> None:
-        if self._books.is_banned():
+        if self._relay_state.is_banned():
             raise Misbehaved("it broke the rules too often")
 
     def _check_use(self, now: float) -> None:
-        if self._books.has_work:
+        if self._relay_state.has_work:
             self._used_at = now
         elif now - self._used_at >= self._options.idle_close:
             raise Idle("nothing to do there")

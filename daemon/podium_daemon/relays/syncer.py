@@ -120,7 +120,7 @@ class Syncer:
         self.interests: Interests | None = None
         """The people and sessions of interest, as of the last turn."""
         self._doors_seen: set[tuple[str, int]] = set()
-        self._audience = ParticipantIndex(store)
+        self._participants = ParticipantIndex(store)
         self._rests_until = 0.0
         self.watch: EventWatch = _watch_nothing
         """Looks at what is new before it is stored."""
@@ -300,7 +300,7 @@ class Syncer:
 
     async def _turn(self, batch: Batch) -> float | None:
         now = self._clock.now()
-        self._audience.apply(batch)
+        self._participants.apply(batch)
         sessions_changed = batch.resync or any(isinstance(change.after, LiveSessionRow) for change in batch.changes)
         if now < self._rests_until and not sessions_changed:
             return self._rests_until
@@ -312,7 +312,7 @@ class Syncer:
         if anew:
             self._read_again_at = now + FULL_READ_EVERY
         self._ask(wanted, anew=anew)
-        self._rests_until = now + len(self._audience) // _PEOPLE_PER_SECOND
+        self._rests_until = now + len(self._participants) // _PEOPLE_PER_SECOND
         return min(self._read_again_at, self._read_at_the_doors(sessions))
 
     def _read_at_the_doors(self, sessions: Sequence[LiveSessionRow]) -> float:
@@ -359,10 +359,10 @@ class Syncer:
         return lambda relay: self._past.marks.get((relay, name))
 
     async def _interests(self, sessions: Sequence[LiveSessionRow]) -> Interests:
-        await self._audience.track([row.session_address for row in sessions if is_open(row)])
+        await self._participants.track([row.session_address for row in sessions if is_open(row)])
         return interests_in(
             sessions,
-            self._audience,
+            self._participants,
             service=self._service,
             instructors=self._instructors(),
             reads_presence=self._hooks.reads_presence(),

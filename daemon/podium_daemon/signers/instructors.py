@@ -72,14 +72,14 @@ class InstructorSigners:
     def __init__(
         self,
         files: KnownBunkers,
-        office: SignerTransport,
+        transport: SignerTransport,
         *,
         clock: Clock,
         random_bytes: Callable[[int], bytes],
         patience: float = PATIENCE,
     ) -> None:
         self._files = files
-        self._office = office
+        self._transport = transport
         self._clock = clock
         self._random_bytes = random_bytes
         self._patience = patience
@@ -153,7 +153,7 @@ class InstructorSigners:
     def _line_to(self, known: KnownBunker) -> RemoteSignerConnection:
         return RemoteSignerConnection(
             known.client,
-            self._office,
+            self._transport,
             listener=_Log(known.user),
             clock=self._clock,
             random_bytes=self._random_bytes,

@@ -50,7 +50,7 @@ class PageSignerRegistry:
 
     def __init__(
         self,
-        office: SignerTransport,
+        transport: SignerTransport,
         *,
         relays: Callable[[], Sequence[str]],
         instructors: InstructorSigners,
@@ -61,7 +61,7 @@ class PageSignerRegistry:
         random_bytes: Callable[[int], bytes],
     ) -> None:
         """`relays`: ours, to which signers are invited; `service_name` and `public_url` are for signers to show."""
-        self._office = office
+        self._transport = transport
         self._relays = relays
         self._instructors = instructors
         self._is_instructor = is_instructor
@@ -145,7 +145,7 @@ class PageSignerRegistry:
     ) -> Callable[[], Coroutine[Any, Any, KnownBunker]]:
         key = SecretKey(self._random_bytes(_KEY_BYTES))
         line = signer.line = RemoteSignerConnection(
-            key, self._office, listener=signer, clock=self._clock, random_bytes=self._random_bytes, patience=PATIENCE
+            key, self._transport, listener=signer, clock=self._clock, random_bytes=self._random_bytes, patience=PATIENCE
         )
         if url is not None:
             return lambda: line.connect(url, name=self.service_name, page=self._public_url)

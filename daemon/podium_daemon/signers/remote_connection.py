@@ -33,7 +33,7 @@ class Receiver(Protocol):
 class Post(Protocol):
     """Sends from one mailbox."""
 
-    hearer: Receiver
+    receiver: Receiver
 
     @property
     def relays(self) -> tuple[str, ...]: ...
@@ -45,7 +45,7 @@ class Post(Protocol):
 class SignerTransport(Protocol):
     """Opens mailboxes."""
 
-    def open(self, key: Pubkey, relays: Sequence[str], hearer: Receiver) -> Post: ...
+    def open(self, key: Pubkey, relays: Sequence[str], receiver: Receiver) -> Post: ...
 
 
 class RemoteSignerConnection:
@@ -54,7 +54,7 @@ class RemoteSignerConnection:
     def __init__(
         self,
         client: SecretKey,
-        office: SignerTransport,
+        transport: SignerTransport,
         *,
         listener: Listener,
         clock: Clock,
@@ -63,7 +63,7 @@ class RemoteSignerConnection:
     ) -> None:
         """`client`: our key, used for this signer only."""
         self._client = client
-        self._office = office
+        self._transport = transport
         self._listener = listener
         self._clock = clock
         self._random_bytes = random_bytes
@@ -142,9 +142,9 @@ class RemoteSignerConnection:
 
     # -- inside
 
-    async def _open(self, relays: Sequence[str], hearer: Receiver) -> None:
+    async def _open(self, relays: Sequence[str], receiver: Receiver) -> None:
         try:
-            post = self._office.open(self._client.pubkey, relays, hearer)
+            post = self._transport.open(self._client.pubkey, relays, receiver)
         except InvalidInput as error:
             raise SignerUnavailable(str(error)) from None
         self._post = post
@@ -166,7 +166,7 @@ class RemoteSignerConnection:
     def _talk_to(self, signer: Pubkey) -> BunkerClient:
         assert self._post is not None, "it listened a moment ago"
         bunker = self._bunker_of(signer)
-        self._post.hearer = bunker
+        self._post.receiver = bunker
         return bunker
 
     async def _introduced(self, bunker: BunkerClient, signer: Pubkey) -> KnownBunker:

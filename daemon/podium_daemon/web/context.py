@@ -52,7 +52,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     outbox: Outbox
     views: Views
     drafts: Drafts
-    intake: EventSubmission
+    submission: EventSubmission
     passed_over: PassedOverEvents
     lifecycle: Lifecycle
     engine: ConferenceEngine

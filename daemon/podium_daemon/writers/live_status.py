@@ -51,7 +51,7 @@ class StatusEvents:
         *,
         store: Store,
         mirror: Mirror,
-        outgoing: EventWriter,
+        event_writer: EventWriter,
         signer: Signer,
         clock: Clock,
     ) -> None:
@@ -59,7 +59,7 @@ class StatusEvents:
         """The service's details in the events; a reload replaces them."""
         self._store = store
         self._mirror = mirror
-        self._outgoing = outgoing
+        self._event_writer = event_writer
         self._signer = signer
         self._clock = clock
         self.space = Address(kinds.SPACE, signer.pubkey, SPACE_IDENTIFIER)
@@ -91,7 +91,7 @@ class StatusEvents:
             service_url=self.settings.public_url,
             endpoint=f"{self.settings.public_url.rstrip('/')}/api/service",
             status=meeting.SpaceStatus.OPEN if is_open else meeting.SpaceStatus.CLOSED,
-            relays=self._outgoing.relays,
+            relays=self._event_writer.relays,
         )
         event = meeting.write_space(
             space,
@@ -103,7 +103,7 @@ class StatusEvents:
         if before is not None and nip13.without_nonce(before.tags) == event.tags and not (anew or is_old):
             return None
         signed = await self._signer.sign(event)
-        await self._store.database.transact(lambda tx: self._outgoing.add(tx, [signed]))
+        await self._store.database.transact(lambda tx: self._event_writer.add(tx, [signed]))
         return signed
 
     async def _is_open(self) -> bool:
@@ -188,4 +188,4 @@ class StatusEvents:
 
     @property
     def _hint(self) -> str:
-        return next(iter(self._outgoing.relays), "")
+        return next(iter(self._event_writer.relays), "")

@@ -34,7 +34,7 @@ class PrivateNotifications:
 
     def __init__(
         self,
-        letters: PrivateOutbox,
+        private_outbox: PrivateOutbox,
         *,
         store: Store,
         rsvps: RsvpProjection,
@@ -43,7 +43,7 @@ class PrivateNotifications:
         clock: Clock,
         name_of: Callable[[Pubkey], str] = lambda _pubkey: "",
     ) -> None:
-        self._letters = letters
+        self._private_outbox = private_outbox
         self._store = store
         self._rsvps = rsvps
         self._page_of = page_of
@@ -64,16 +64,18 @@ class PrivateNotifications:
         """
         topic = topics.SESSION if event.kind == kinds.SESSION else topics.DELETION
         people = (*private.people_of(row), self.service)
-        await self._letters.add(tx, self._copies(event, row.session_address, people, topic))
+        await self._private_outbox.add(tx, self._copies(event, row.session_address, people, topic))
         if event.kind == kinds.SESSION:
-            await self._letters.add(tx, await self._invitations(tx, row, event, before))
+            await self._private_outbox.add(tx, await self._invitations(tx, row, event, before))
             await self.forget_uninvited(tx, row)
 
     async def remember(self, tx: Transaction, session_address: str, event: VerifiedEvent) -> None:
         """Send a participant's signed event to ourselves: a daemon that lost its disk reads it again."""
         kind = topics.RSVP if event.kind == kinds.RSVP else topics.DELETION
         # one topic for each person: one person's answer must not take the place of another's
-        await self._letters.add(tx, self._copies(event, session_address, (self.service,), f"{kind}:{event.pubkey}"))
+        await self._private_outbox.add(
+            tx, self._copies(event, session_address, (self.service,), f"{kind}:{event.pubkey}")
+        )
 
     async def forget_uninvited(self, tx: Transaction, row: LiveSessionRow) -> None:
         """Remove answer, seat and pending messages of people who are no longer invited."""

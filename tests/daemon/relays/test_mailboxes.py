@@ -50,9 +50,9 @@ async def line(bunker: ScriptedBunker, *relays: str) -> AsyncIterator[RemoteSign
     """A line to the signer on these relays."""
     key = new_key()
     bunker.clients.add(key.pubkey)
-    async with mailboxes(*relays) as office:
+    async with mailboxes(*relays) as transport:
         found = RemoteSignerConnection(
-            key, office, listener=Silent(), clock=SystemClock(), random_bytes=os.urandom, patience=60
+            key, transport, listener=Silent(), clock=SystemClock(), random_bytes=os.urandom, patience=60
         )
         await found.resume(KnownBunker(bunker.key.pubkey, bunker.user.pubkey, relays, key))
         yield found
@@ -107,13 +107,13 @@ async def test_another_mailbox_makes_no_request_go_out_twice() -> None:
     heard = asyncio.Event()
     bunker = ScriptedBunker(lambda _: (heard.set(), [])[1])
     key = new_key()
-    async with running_relay() as relay, mailboxes(relay.url) as office, serving(bunker, relay.url):
-        first = RemoteSignerConnection(key, office, listener=Silent(), clock=SystemClock(), random_bytes=os.urandom)
+    async with running_relay() as relay, mailboxes(relay.url) as transport, serving(bunker, relay.url):
+        first = RemoteSignerConnection(key, transport, listener=Silent(), clock=SystemClock(), random_bytes=os.urandom)
         await first.resume(KnownBunker(bunker.key.pubkey, bunker.user.pubkey, (relay.url,), key))
         asked = asyncio.create_task(first.sign(draft(bunker)))
         await heard.wait()
         for _ in range(3):
-            assert await office.open(new_key().pubkey, [relay.url], Ear()).listens() is None
+            assert await transport.open(new_key().pubkey, [relay.url], Ear()).listens() is None
         assert len(bunker.requests) == 1
         asked.cancel()
         await asyncio.gather(asked, return_exceptions=True)
@@ -122,37 +122,37 @@ async def test_another_mailbox_makes_no_request_go_out_twice() -> None:
 async def test_each_mailbox_gets_its_own_letters() -> None:
     """Over one connection and one subscription; a mailbox that was given up gets nothing."""
     keys, ears = [new_key() for _ in range(3)], [Ear() for _ in range(3)]
-    async with running_relay() as relay, mailboxes(relay.url) as office:
-        boxes = [office.open(key.pubkey, [relay.url], ear) for key, ear in zip(keys, ears, strict=True)]
+    async with running_relay() as relay, mailboxes(relay.url) as transport:
+        boxes = [transport.open(key.pubkey, [relay.url], ear) for key, ear in zip(keys, ears, strict=True)]
         for box in boxes:
             assert await box.listens() is None
         boxes[2].close()
         for key in keys:
-            assert (await office.pool.publish(relay.url, letter(key))).is_done
+            assert (await transport.pool.publish(relay.url, letter(key))).is_done
         await soon(lambda: len(ears[0].heard) == len(ears[1].heard) == 1)
         assert keys[0].pubkey.encode() in ears[0].heard[0]
         assert ears[2].heard == []
         boxes[0].close()
         boxes[0].close()
         boxes[1].close()
-        assert office.pool.states() == ()
+        assert transport.pool.states() == ()
 
 
 async def test_a_strangers_relay_is_guarded() -> None:
     """A `bunker://` URL that names this machine, or a private network, makes nobody connect there."""
-    async with running_relay() as relay, mailboxes(guarded=True) as office:
-        box = office.open(new_key().pubkey, [relay.url], Ear())
-        await soon(lambda: any(one.last_error for one in office.pool.states()))
-        assert "no public address" in office.problems_of(box.relays)
+    async with running_relay() as relay, mailboxes(guarded=True) as transport:
+        box = transport.open(new_key().pubkey, [relay.url], Ear())
+        await soon(lambda: any(one.last_error for one in transport.pool.states()))
+        assert "no public address" in transport.problems_of(box.relays)
         with pytest.raises(InvalidInput, match="no relay can be used"):
-            office.open(new_key().pubkey, ["http://x"], Ear())
+            transport.open(new_key().pubkey, ["http://x"], Ear())
 
 
 async def test_what_is_no_letter_reaches_nobody() -> None:
     """Other kinds, garbage, and letters by a relay that the mailbox is not on."""
     ear, key = Ear(), new_key()
-    office = Mailboxes((), clock=SystemClock(), permitted=(LOOPBACK,))
-    box = office.open(key.pubkey, ["wss://mine.example"], ear)
+    transport = Mailboxes((), clock=SystemClock(), permitted=(LOOPBACK,))
+    box = transport.open(key.pubkey, ["wss://mine.example"], ear)
     good = letter(key).to_json()
     for relay, raw in (
         ("wss://mine.example/", letter(key, kind=1).to_json()),
@@ -161,22 +161,22 @@ async def test_what_is_no_letter_reaches_nobody() -> None:
         ("wss://other.example/", good),
         (box.relays[0], good),
     ):
-        await office._take([Incoming(relay, "mail", raw)])  # type: ignore[arg-type]  # bytes do as Raw
+        await transport._take([Incoming(relay, "mail", raw)])  # type: ignore[arg-type]  # bytes do as Raw
     assert ear.heard == [good]
 
 
 async def test_many_mailboxes_share_subscriptions() -> None:
     """Two hundred keys in each: whoever opens one more does not send all the others again."""
-    office = Mailboxes((), clock=SystemClock(), permitted=(LOOPBACK,))
+    transport = Mailboxes((), clock=SystemClock(), permitted=(LOOPBACK,))
     relay = "wss://busy.example"
-    boxes = [office.open(new_key().pubkey, [relay], hearer()) for _ in range(450)]
-    sizes = sorted(len(keys) for keys in office._shards[boxes[0].relays[0]])
+    boxes = [transport.open(new_key().pubkey, [relay], receiver()) for _ in range(450)]
+    sizes = sorted(len(keys) for keys in transport._shards[boxes[0].relays[0]])
     assert sizes == [50, 200, 200]
     for box in boxes:
         box.close()
-    assert not office._shards
+    assert not transport._shards
 
 
-def hearer() -> MailboxReceiver:
+def receiver() -> MailboxReceiver:
     """Somebody who listens."""
     return Ear()

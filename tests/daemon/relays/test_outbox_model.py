@@ -97,7 +97,7 @@ async def looking(
         doors=900,
         clock=here.clock,
     )
-    spreading = Spreading(here.store, here.outgoing)
+    spreading = Spreading(here.store, here.event_writer)
     async with running_pool(
         PoolRelay(own), sink=syncer.apply_events, on_eose=syncer.on_eose, permitted=tuple(public)
     ) as pool:

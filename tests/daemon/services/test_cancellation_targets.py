@@ -14,16 +14,16 @@ async def test_a_cancellation_goes_to_every_relay_the_session_was_ever_given_to(
     """A relay that is no longer configured is told too; the inboxes of people are not."""
     async with world() as here:
         before = EventWriter(here.mirror, here.outbox, lambda: [FORMER], here.clock)
-        intake = here.intake_through(before)
+        submission = here.submission_through(before)
         spec = SessionSpec(identifier="x", title="Know your rights", starts_at=here.now + 7200, duration_minutes=60)
         event = signed(here.instructor, here.draft(spec))
-        assert not isinstance(await intake.submit([event], by=event.pubkey), Rejection)
+        assert not isinstance(await submission.submit([event], by=event.pubkey), Rejection)
         row = (await here.store.sessions.to_list())[0]
         person = await here.person()
         await here.answer(person, row)
         await here.turn()
         cancelled = cancel(event, here.now + 1)
         events = [signed(here.instructor, cancelled.revision), signed(here.instructor, cancelled.deletion)]
-        submitted = await here.intake.submit(events, by=events[0].pubkey)
+        submitted = await here.submission.submit(events, by=events[0].pubkey)
         assert not isinstance(submitted, Rejection)
         assert [set(one.relays) for one in submitted] == [{RELAY, FORMER}, {RELAY, FORMER}]

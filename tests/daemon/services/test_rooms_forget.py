@@ -24,7 +24,7 @@ def _kept_by(here: Site) -> list[object]:
     """Every map that is kept by session or by room."""
     rooms, world = here.here.rooms, here.here
     hands = rooms._hands._hands
-    takes = world.recorder._takes
+    takes = world.recorder._segments
     return [
         *(rooms._keys._rooms, rooms._waiting._waiting, rooms._doors),
         *(hands._raised, hands._seats, hands._changes),

@@ -17,7 +17,7 @@ from podium_daemon.signers.known_bunkers import KnownBunker, KnownBunkers
 from podium_daemon.signers.remote_connection import RemoteSignerConnection
 from podium_protocol.events import UnsignedEvent, VerifiedEvent
 from podium_protocol.nips.nip46 import Request, Response
-from tests.support.bunker import MemoryOffice, ScriptedBunker
+from tests.support.bunker import MemoryTransport, ScriptedBunker
 from tests.support.clock import ManualClock
 from tests.support.mailboxes import Silent, mailboxes
 from tests.support.ndk import ndk_signer
@@ -31,7 +31,7 @@ class Scene:
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "instructor-signers"
         self.bunker = ScriptedBunker()
-        self.office = MemoryOffice(self.bunker)
+        self.transport = MemoryTransport(self.bunker)
         self.clock = ManualClock()
         self.known = KnownBunker(self.bunker.key.pubkey, self.bunker.user.pubkey, ("wss://one.example",), new_key())
         self.bunker.clients.add(self.known.client.pubkey)
@@ -39,7 +39,7 @@ class Scene:
     def signers(self) -> InstructorSigners:
         """As a daemon that has just started."""
         return InstructorSigners(
-            KnownBunkers(self.folder, by="user"), self.office, clock=self.clock, random_bytes=os.urandom
+            KnownBunkers(self.folder, by="user"), self.transport, clock=self.clock, random_bytes=os.urandom
         )
 
     async def sign(self) -> VerifiedEvent | SigningRefused | Unavailable:
@@ -67,19 +67,19 @@ async def test_a_signer_that_was_left_signs_after_a_restart(scene: Scene) -> Non
     (kept,) = scene.folder.iterdir()
     assert kept.stem == scene.bunker.user.pubkey
     assert (stat.S_IMODE(kept.stat().st_mode), stat.S_IMODE(scene.folder.stat().st_mode)) == (0o600, 0o700)
-    assert (len(scene.office.boxes), scene.office.open_boxes) == (1, 0)
+    assert (len(scene.transport.boxes), scene.transport.open_boxes) == (1, 0)
 
 
 async def test_requests_at_the_same_time_share_one_line(scene: Scene) -> None:
     """Two revisions at once: one mailbox, both signed, and closed after the last."""
     signers = scene.signers()
-    scene.office.is_deaf = True
+    scene.transport.is_deaf = True
     both = [asyncio.create_task(signers.sign(scene.bunker.user.pubkey, scene.draft())) for _ in range(2)]
-    await soon(lambda: len(scene.office.sent) == 2)
-    for event in scene.office.sent:
-        scene.office.boxes[0].hearer.receive(scene.bunker.answers(event)[0])
+    await soon(lambda: len(scene.transport.sent) == 2)
+    for event in scene.transport.sent:
+        scene.transport.boxes[0].receiver.receive(scene.bunker.answers(event)[0])
     assert all(isinstance(one, VerifiedEvent) for one in await asyncio.gather(*both))
-    assert (len(scene.office.boxes), scene.office.open_boxes) == (1, 0)
+    assert (len(scene.transport.boxes), scene.transport.open_boxes) == (1, 0)
 
 
 async def test_nobody_left_one(tmp_path: Path) -> None:
@@ -100,15 +100,15 @@ async def test_a_refusal_is_a_value(scene: Scene) -> None:
 
 async def test_relays_that_are_away_are_a_value(scene: Scene) -> None:
     """The signer may answer another time."""
-    scene.office.problem = "away are wss://one.example"
+    scene.transport.problem = "away are wss://one.example"
     told = await scene.sign()
     assert told == Unavailable("no relay of the signer answers: away are wss://one.example", is_connected=True)
-    assert scene.office.open_boxes == 0
+    assert scene.transport.open_boxes == 0
 
 
 async def test_silence_is_a_value_after_ten_minutes(scene: Scene) -> None:
     """The person's time is waited for; then nothing was signed."""
-    scene.office.is_deaf = True
+    scene.transport.is_deaf = True
     asked = asyncio.create_task(scene.sign())
     await scene.clock.until_sleeping()
     await scene.clock.advance(599)
@@ -171,9 +171,9 @@ async def test_a_signer_is_taken_back(scene: Scene) -> None:
 @pytest.mark.real_peer
 async def test_ndks_signer_signs_what_the_service_asks_for(tmp_path: Path) -> None:
     """A signer nobody here wrote scans the code, is kept, and signs after a restart of the service."""
-    async with running_relay() as relay, ndk_signer(relay.url) as signer, mailboxes(relay.url) as office:
+    async with running_relay() as relay, ndk_signer(relay.url) as signer, mailboxes(relay.url) as transport:
         client, clock = new_key(), SystemClock()
-        line = RemoteSignerConnection(client, office, listener=Silent(), clock=clock, random_bytes=os.urandom)
+        line = RemoteSignerConnection(client, transport, listener=Silent(), clock=clock, random_bytes=os.urandom)
         invitation = SignerInvitation(client, [relay.url], name="Podium", random_bytes=os.urandom)
         scans: list[asyncio.Task[None]] = []
         known = await line.accept(
@@ -182,8 +182,8 @@ async def test_ndks_signer_signs_what_the_service_asks_for(tmp_path: Path) -> No
         line.close()
         assert known.user == signer.pubkey
         files = KnownBunkers(tmp_path / "kept", by="user")
-        await InstructorSigners(files, office, clock=clock, random_bytes=os.urandom).save_connection(known)
-        again = InstructorSigners(files, office, clock=clock, random_bytes=os.urandom)
+        await InstructorSigners(files, transport, clock=clock, random_bytes=os.urandom).save_connection(known)
+        again = InstructorSigners(files, transport, clock=clock, random_bytes=os.urandom)
         draft = UnsignedEvent(known.user, 1_800_000_000, 31923, (("d", "knots"),), "Grüße")
         signed = await again.sign(known.user, draft)
         assert isinstance(signed, VerifiedEvent)

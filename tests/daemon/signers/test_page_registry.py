@@ -24,7 +24,7 @@ from podium_daemon.signers.page_signer import MAX_ASKED, PageSigner, Purpose, Si
 from podium_protocol import kinds
 from podium_protocol.events import UnsignedEvent, VerifiedEvent
 from podium_protocol.nips.nip46 import Request, Response
-from tests.support.bunker import MemoryOffice, ScriptedBunker
+from tests.support.bunker import MemoryTransport, ScriptedBunker
 from tests.support.clock import ManualClock
 from tests.support.soon import soon
 
@@ -36,14 +36,14 @@ class Scene:
 
     def __init__(self, folder: Path) -> None:
         self.bunker = ScriptedBunker()
-        self.office = MemoryOffice(self.bunker)
+        self.transport = MemoryTransport(self.bunker)
         self.clock = ManualClock()
         self.listed = {self.bunker.user.pubkey}
         self.instructors = InstructorSigners(
-            KnownBunkers(folder, by="user"), self.office, clock=self.clock, random_bytes=os.urandom
+            KnownBunkers(folder, by="user"), self.transport, clock=self.clock, random_bytes=os.urandom
         )
         self.desk = PageSignerRegistry(
-            self.office,
+            self.transport,
             relays=lambda: RELAYS,
             instructors=self.instructors,
             is_instructor=lambda pubkey: pubkey in self.listed,
@@ -62,7 +62,7 @@ class Scene:
     async def paired(self) -> PageSigner:
         """A signer scanned the code."""
         signer = self.open()
-        self.office.scan(await self.uri(signer))
+        self.transport.scan(await self.uri(signer))
         await self.until(signer, "connected")
         return signer
 
@@ -96,7 +96,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     yield made
     stop.set()
     await running
-    assert made.office.open_boxes == 0
+    assert made.transport.open_boxes == 0
 
 
 async def test_a_page_is_paired_by_its_code_and_gets_signatures(scene: Scene) -> None:
@@ -105,7 +105,7 @@ async def test_a_page_is_paired_by_its_code_and_gets_signatures(scene: Scene) ->
     uri = await scene.uri(signer)
     assert "name=Knots%20%26%20Co" in uri
     assert "wss%3A%2F%2Ftwo.example" in uri
-    scene.office.scan(uri)
+    scene.transport.scan(uri)
     view = await scene.until(signer, "connected")
     assert (view.user, view.url) == (scene.bunker.user.pubkey, None)
     for _ in range(2):
@@ -166,9 +166,9 @@ async def test_a_page_to_agree_on_is_told_and_forgotten(scene: Scene) -> None:
     await soon(lambda: signer.view.page is not None)
     assert signer.view.page == "https://signer.example/agree"
     asked = scene.bunker.requests[-1]
-    box = scene.office.boxes[-1]
+    box = scene.transport.boxes[-1]
     granted = Response(asked.id, result=scene.bunker.signed(asked).to_json().decode())
-    box.hearer.receive(scene.bunker.event(granted, next(iter(scene.bunker.clients))))
+    box.receiver.receive(scene.bunker.event(granted, next(iter(scene.bunker.clients))))
     assert (await scene.answer(signer)).state == "signed"
     await soon(lambda: signer.view.page is None)
 
@@ -188,7 +188,7 @@ async def test_another_author_is_not_asked_for(scene: Scene) -> None:
 async def test_requests_are_bounded(scene: Scene) -> None:
     """Sixteen at once; an answer that lies there makes room."""
     signer = await scene.paired()
-    scene.office.is_deaf = True
+    scene.transport.is_deaf = True
     for number in range(MAX_ASKED):
         assert scene.desk.request_signature(signer, str(number), scene.draft(str(number))) is None
     told = scene.desk.request_signature(signer, "more", scene.draft())
@@ -202,7 +202,7 @@ async def test_requests_are_bounded(scene: Scene) -> None:
 async def test_news_come_when_there_are_some(scene: Scene) -> None:
     """A look with the version one has waits; any change, or the end of the server, ends the waiting."""
     signer = await scene.paired()
-    scene.office.is_deaf = True
+    scene.transport.is_deaf = True
     look = asyncio.create_task(signer.news(signer.view.version, 60))
     await asyncio.sleep(0)
     assert not look.done()
@@ -219,10 +219,10 @@ async def test_whoever_leaves_is_forgotten_everywhere(scene: Scene) -> None:
     opened = scene.desk.open("::1", "page", None)
     assert not isinstance(opened, Rejection)
     signer, secret = opened
-    scene.office.scan(await scene.uri(signer))
+    scene.transport.scan(await scene.uri(signer))
     await scene.until(signer, "connected")
     scene.desk.leave(signer)
-    await soon(lambda: scene.office.open_boxes == 0)
+    await soon(lambda: scene.transport.open_boxes == 0)
     assert scene.bunker.requests[-1].method == "logout"
     assert signer.view.state == "over"
     assert isinstance(scene.desk.find(signer.id, secret), Rejection)
@@ -236,7 +236,7 @@ async def test_a_code_that_nobody_scans_ends(scene: Scene) -> None:
     await scene.clock.advance(601)
     view = await scene.until(signer, "over")
     assert "scan a fresh code" in str(view.problem)
-    assert scene.office.open_boxes == 0
+    assert scene.transport.open_boxes == 0
 
 
 async def test_a_connection_that_nobody_uses_ends(scene: Scene) -> None:
@@ -278,7 +278,7 @@ async def test_a_full_desk_gives_up_the_oldest_that_no_signer_came_to(
 async def test_an_instructor_leaves_a_signer_after_one_proof(scene: Scene) -> None:
     """One signature proves whose key it is; then the connection is kept, and the page's is over."""
     signer = scene.open(purpose="service")
-    scene.office.scan(await scene.uri(signer))
+    scene.transport.scan(await scene.uri(signer))
     await scene.until(signer, "kept")
     assert [one.method for one in scene.bunker.requests].count("sign_event") == 1
     known = await scene.instructors.find(scene.bunker.user.pubkey)
@@ -298,7 +298,7 @@ async def test_a_claim_is_no_proof(scene: Scene) -> None:
     for listed in ({claims.user.pubkey}, {honest.pubkey}):
         scene.listed = listed
         signer = scene.open(purpose="service")
-        scene.office.scan(await scene.uri(signer))
+        scene.transport.scan(await scene.uri(signer))
         await scene.until(signer, "over")
     assert "list of instructors" in str(signer.view.problem)
     assert await scene.instructors.find(claims.user.pubkey) is None
@@ -306,6 +306,6 @@ async def test_a_claim_is_no_proof(scene: Scene) -> None:
 
 async def test_relays_that_are_away_are_told(scene: Scene) -> None:
     """No code that nobody could use is shown."""
-    scene.office.problem = "away are wss://one.example"
+    scene.transport.problem = "away are wss://one.example"
     view = await scene.until(scene.open(), "over")
     assert (view.url, view.problem) == (None, "no relay of the signer answers: away are wss://one.example")

@@ -14,7 +14,7 @@ from podium_daemon.signers.signer import SignerUnavailable
 from podium_protocol.events import UnsignedEvent
 from podium_protocol.nips import nip46
 from podium_protocol.nips.nip46 import Request, Response
-from tests.support.bunker import MemoryOffice, ScriptedBunker
+from tests.support.bunker import MemoryTransport, ScriptedBunker
 from tests.support.mailboxes import Silent
 from tests.support.relays import new_key
 
@@ -27,10 +27,10 @@ class Scene:
     def __init__(self, moves: Response | None = None) -> None:
         self.bunker = ScriptedBunker(self._behave)
         self.moves = moves
-        self.office = MemoryOffice(self.bunker)
+        self.transport = MemoryTransport(self.bunker)
         self.client = new_key()
         self.line = RemoteSignerConnection(
-            self.client, self.office, listener=Silent(), clock=SystemClock(), random_bytes=os.urandom
+            self.client, self.transport, listener=Silent(), clock=SystemClock(), random_bytes=os.urandom
         )
 
     async def connect(self) -> KnownBunker:
@@ -47,7 +47,7 @@ async def test_the_user_may_be_another_key_than_the_signers() -> None:
     """NIP-46 keeps the two apart; the user is asked for, whichever side invited."""
     scene = Scene()
     invitation = SignerInvitation(scene.client, RELAYS, name="Podium", random_bytes=os.urandom)
-    known = await scene.line.accept(invitation, RELAYS, scene.office.scan)
+    known = await scene.line.accept(invitation, RELAYS, scene.transport.scan)
     assert known == KnownBunker(scene.bunker.key.pubkey, scene.bunker.user.pubkey, RELAYS, scene.client)
     assert scene.line.pubkey != known.signer
 
@@ -57,7 +57,7 @@ async def test_a_signer_that_moves_is_followed() -> None:
     scene = Scene(Response("", result='["wss://new.example"]'))
     known = await scene.connect()
     assert known.relays == ("wss://new.example",)
-    assert [box.relays for box in scene.office.boxes] == [RELAYS, ("wss://new.example",)]
+    assert [box.relays for box in scene.transport.boxes] == [RELAYS, ("wss://new.example",)]
     draft = UnsignedEvent(known.user, 1, 1, (), "hello")
     assert (await scene.line.sign(draft)).content == "hello"
 

@@ -26,7 +26,7 @@ async def added(here: World, *events: VerifiedEvent, **fields: object) -> list[I
     """Hand over in a transaction of its own."""
 
     async def scope(tx: Transaction) -> list[IngestOutcome]:
-        return await here.outgoing.add(tx, events, **fields)  # type: ignore[arg-type]  # tests name the fields they mean
+        return await here.event_writer.add(tx, events, **fields)  # type: ignore[arg-type]  # tests name the fields they mean
 
     return await here.store.database.transact(scope)
 
@@ -35,7 +35,7 @@ async def test_an_event_is_mirrored_and_queued_for_every_write_relay() -> None:
     """Both happen together, and the event's session is known to the outbox."""
     async with world() as here:
         event = status(here)
-        here.outgoing._targets = lambda: [RELAY, OTHER]
+        here.event_writer._targets = lambda: [RELAY, OTHER]
         assert await added(here, event, session_address="31923:x:y") == [IngestOutcome.STORED]
         assert await here.mirror.newest(Address(kinds.MEETING, here.service.pubkey, "x")) == event
         deliveries = await here.outbox.status_of(EventId(event.id))
@@ -48,7 +48,7 @@ async def test_a_failed_transaction_leaves_neither() -> None:
         event = status(here)
 
         async def scope(tx: Transaction) -> None:
-            await here.outgoing.add(tx, [event])
+            await here.event_writer.add(tx, [event])
             raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):
@@ -78,8 +78,8 @@ async def test_a_session_s_relays_are_all_that_ever_had_it() -> None:
     async with world() as here:
         row = await here.schedule()
         await added(here, status(here), relays=[OTHER], session_address=row.session_address)
-        assert set(await here.outgoing.relays_of(row.session_address)) == {RELAY, OTHER}
-        assert await here.outgoing.relays_of("31923:nobody:x") == (RELAY,)
+        assert set(await here.event_writer.relays_of(row.session_address)) == {RELAY, OTHER}
+        assert await here.event_writer.relays_of("31923:nobody:x") == (RELAY,)
 
 
 async def test_an_event_without_a_relay_is_a_mistake() -> None:

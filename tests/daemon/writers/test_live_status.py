@@ -23,7 +23,7 @@ def status_of(here: World, **settings: object) -> StatusEvents:
         msgspec.structs.replace(given, **settings),
         store=here.store,
         mirror=here.mirror,
-        outgoing=here.outgoing,
+        event_writer=here.event_writer,
         signer=here.signer,
         clock=here.clock,
     )

@@ -21,7 +21,7 @@ def letter(here: World, content: str = "one", **changes: object) -> Letter:
 
 async def put(here: World, *letters: Letter) -> list[LetterRow]:
     """Put letters down; all there are then."""
-    await here.store.database.transact(lambda tx: here.letters_out.add(tx, letters))
+    await here.store.database.transact(lambda tx: here.private_outbox.add(tx, letters))
     return await here.store.letters.to_list()
 
 
@@ -69,7 +69,7 @@ async def test_what_is_not_committed_is_not_sent() -> None:
     async with world() as here:
 
         async def scope(tx: object) -> None:
-            await here.letters_out.add(tx, [letter(here)])  # type: ignore[arg-type]  # the scope's own transaction
+            await here.private_outbox.add(tx, [letter(here)])  # type: ignore[arg-type]  # the scope's own transaction
             raise LookupError
 
         with pytest.raises(LookupError):

@@ -62,15 +62,21 @@ class AttendanceService:
         settings: AttendanceSettings,
         *,
         store: Store,
-        outgoing: EventWriter,
-        letters: PrivateOutbox,
+        event_writer: EventWriter,
+        private_outbox: PrivateOutbox,
         engine: ConferenceEngine,
         signer: Signer,
         gaps: ObservationLog,
         clock: Clock,
     ) -> None:
-        self._settler = Attestation(
-            settings, store=store, outgoing=outgoing, letters=letters, engine=engine, signer=signer, gaps=gaps
+        self._attestation = Attestation(
+            settings,
+            store=store,
+            event_writer=event_writer,
+            private_outbox=private_outbox,
+            engine=engine,
+            signer=signer,
+            gaps=gaps,
         )
         self._store = store
         self._engine = engine
@@ -81,11 +87,11 @@ class AttendanceService:
     @property
     def settings(self) -> AttendanceSettings:
         """The settings in force; a reload replaces them."""
-        return self._settler.settings
+        return self._attestation.settings
 
     @settings.setter
     def settings(self, settings: AttendanceSettings) -> None:
-        self._settler.settings = settings
+        self._attestation.settings = settings
 
     async def run(self, stop: Stop) -> None:
         """Observe until the stop."""
@@ -250,7 +256,7 @@ class AttendanceService:
         for session_address, people in (await self._touched(batch, now) | dict.fromkeys(owed, _ALL)).items():
             session = await self._session(session_address)
             if session is not None and session.runs:
-                await self._settler.settle(session, people, now)
+                await self._attestation.settle(session, people, now)
         return self._poll_at
 
     async def _touched(self, batch: Batch, now: int) -> dict[str, frozenset[str]]:

@@ -68,16 +68,16 @@ class Attestation:
         settings: AttendanceSettings,
         *,
         store: Store,
-        outgoing: EventWriter,
-        letters: PrivateOutbox,
+        event_writer: EventWriter,
+        private_outbox: PrivateOutbox,
         engine: ConferenceEngine,
         signer: Signer,
         gaps: ObservationLog,
     ) -> None:
         self.settings = settings
         self._store = store
-        self._outgoing = outgoing
-        self._letters = letters
+        self._event_writer = event_writer
+        self._private_outbox = private_outbox
         self._engine = engine
         self._signer = signer
         self._gaps = gaps
@@ -180,8 +180,8 @@ class Attestation:
 
         async def scope(tx: Transaction) -> None:
             await self._store.watches.within(tx).upsert([row], by="[lessonId+pubkey+sha256]")
-            await self._outgoing.add(tx, records, session_address=session.session_address)
-            await self._letters.add(tx, sealed)
+            await self._event_writer.add(tx, records, session_address=session.session_address)
+            await self._private_outbox.add(tx, sealed)
 
         await self._store.database.transact(scope)
 
@@ -223,8 +223,8 @@ class Attestation:
 
         async def scope(tx: Transaction) -> None:
             await self._store.attendance.within(tx).upsert(rows, by="[lessonId+pubkey]")
-            await self._outgoing.add(tx, records, session_address=session.session_address)
-            await self._letters.add(tx, sealed)
+            await self._event_writer.add(tx, records, session_address=session.session_address)
+            await self._private_outbox.add(tx, sealed)
 
         await self._store.database.transact(scope)
         _log.info("attendance settled", action="attendance.settled", session=session.session_address, people=len(rows))

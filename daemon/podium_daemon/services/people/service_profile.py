@@ -51,7 +51,7 @@ async def announce_profile(
     *,
     store: Store,
     mirror: Mirror,
-    outgoing: EventWriter,
+    event_writer: EventWriter,
     signer: Signer,
     clock: Clock,
     profile_is_known: bool,
@@ -61,7 +61,7 @@ async def announce_profile(
     A profile that the service did not write is left unchanged: the key may be a person's own, with their name and
     picture. Without `profile_is_known`, some relay may still have such a profile, and none is written.
     """
-    now, hint = int(clock.now()), next(iter(outgoing.relays), "")
+    now, hint = int(clock.now()), next(iter(event_writer.relays), "")
     handler = handler_of(signer.pubkey)
     drafts = [(_handler(face, signer.pubkey, now), await mirror.newest(handler))]
     if profile_is_known:
@@ -81,7 +81,7 @@ async def announce_profile(
             _log.info("the key of this service has a profile of its own, which is left", action="profile.left")
     for draft, before in drafts:
         if before is None or (nip13.without_nonce(before.tags), before.content) != (draft.tags, draft.content):
-            await _publish(draft, before, store=store, outgoing=outgoing, signer=signer)
+            await _publish(draft, before, store=store, event_writer=event_writer, signer=signer)
 
 
 def _handler(face: ServiceFace, service: Pubkey, now: int) -> UnsignedEvent:
@@ -96,18 +96,18 @@ def _handler(face: ServiceFace, service: Pubkey, now: int) -> UnsignedEvent:
 
 
 async def _publish(
-    draft: UnsignedEvent, before: VerifiedEvent | None, *, store: Store, outgoing: EventWriter, signer: Signer
+    draft: UnsignedEvent, before: VerifiedEvent | None, *, store: Store, event_writer: EventWriter, signer: Signer
 ) -> None:
     created_at = next_created_at(draft.created_at, before.created_at if before else None)
     signed = await signer.sign(UnsignedEvent(draft.pubkey, created_at, draft.kind, draft.tags, draft.content))
-    await store.database.transact(lambda tx: outgoing.add(tx, [signed]))
+    await store.database.transact(lambda tx: event_writer.add(tx, [signed]))
 
 
 async def announce_relay_lists(
     *,
     store: Store,
     mirror: Mirror,
-    outgoing: EventWriter,
+    event_writer: EventWriter,
     signer: Signer,
     clock: Clock,
     read: Sequence[str],
@@ -127,4 +127,4 @@ async def announce_relay_lists(
         created_at = max(now, before.created_at + 1) if before else now
         event = UnsignedEvent(draft.pubkey, created_at, draft.kind, draft.tags, draft.content)
         signed = await signer.sign(event)
-        await store.database.transact(lambda tx, signed=signed: outgoing.add(tx, [signed]))  # type: ignore[misc]
+        await store.database.transact(lambda tx, signed=signed: event_writer.add(tx, [signed]))  # type: ignore[misc]

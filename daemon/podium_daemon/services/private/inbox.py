@@ -63,7 +63,7 @@ class PrivateInbox:
 
     def __init__(
         self,
-        news: PrivateNotifications,
+        notifications: PrivateNotifications,
         *,
         store: Store,
         mirror: Mirror,
@@ -76,7 +76,7 @@ class PrivateInbox:
         kept_from: Callable[[], int] = lambda: 0,
     ) -> None:
         """`kept_from` (Unix seconds): sessions that ended before are deleted, and are not restored."""
-        self._news = news
+        self._notifications = notifications
         self._store = store
         self._mirror = mirror
         self._sessions = sessions
@@ -118,14 +118,14 @@ class PrivateInbox:
         if (excess := len(self._waiting) - at_most) <= 0:
             return
         # never our own copies: an attacker could make us forget who said stop
-        strange = [key for key, item in self._waiting.items() if item.sender != self._news.service]
+        strange = [key for key, item in self._waiting.items() if item.sender != self._notifications.service]
         for key in strange[:excess]:
             del self._waiting[key]
             self.counts["dropped"] += 1
 
     def _item(self, wrap_id: EventId, opened: nip59.Unwrapped, now: int) -> _Waiting | None:
         rumor, sender = opened.rumor, opened.sender
-        is_own = sender == self._news.service
+        is_own = sender == self._notifications.service
         event = private.read_copy(rumor) or rumor
         is_known_kind = event is not rumor or rumor.kind in _BY_PEOPLE or (is_own and rumor.kind in _BY_SERVICE)
         flaw = None
@@ -177,7 +177,7 @@ class PrivateInbox:
             return
         before = await self._row(tx, session.session_address)
         is_public = session.visibility is Visibility.PUBLIC and not (before and private.is_private(before))
-        if is_public and item.sender == self._news.service and self._accepts(session):
+        if is_public and item.sender == self._notifications.service and self._accepts(session):
             # a revision that relays no longer hold, but whose rules the session still has
             await self._mirror.ingest_within(tx, [item.event], received_at=now)
             self.counts["session"] += 1
@@ -192,10 +192,10 @@ class PrivateInbox:
         if outcome is not IngestOutcome.STORED or row is None:
             return
         self.counts["session"] += 1
-        if item.sender == self._news.service:
-            await self._news.forget_uninvited(tx, row)  # the people it names were told when it was submitted
+        if item.sender == self._notifications.service:
+            await self._notifications.forget_uninvited(tx, row)  # the people it names were told when it was submitted
         else:
-            await self._news.announce(tx, row, item.event, before)
+            await self._notifications.announce(tx, row, item.event, before)
 
     async def _take_statuses(self, tx: Transaction, items: Sequence[_Waiting]) -> list[EventId]:
         found = [(item.wrap_id, meeting) for item in items if (meeting := read_meeting(item.event)) is not None]
@@ -253,8 +253,8 @@ class PrivateInbox:
         if isinstance(item.event, VerifiedEvent):
             (outcome,) = await self._mirror.ingest_within(tx, [item.event], received_at=now)
             after = None if row is None else await self._row(tx, row.session_address)
-            if after is not None and outcome is IngestOutcome.STORED and item.sender != self._news.service:
-                await self._news.announce(tx, after, item.event, row)
+            if after is not None and outcome is IngestOutcome.STORED and item.sender != self._notifications.service:
+                await self._notifications.announce(tx, after, item.event, row)
         await self._rsvps.fold_answers(tx, dead, received_at=now)
         self.counts["deletion"] += 1
         return True

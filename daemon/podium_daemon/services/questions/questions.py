@@ -75,7 +75,7 @@ class Questions:
         self,
         *,
         store: Store,
-        outgoing: EventWriter,
+        event_writer: EventWriter,
         projection: QuestionProjection,
         service: Pubkey,
         clock: Clock,
@@ -84,7 +84,7 @@ class Questions:
     ) -> None:
         """`objection`: why a stranger's event is not stored now (`Strangers.objection`)."""
         self._store = store
-        self._outgoing = outgoing
+        self._event_writer = event_writer
         self._projection = projection
         self._service = service
         self._clock = clock
@@ -109,7 +109,7 @@ class Questions:
         if not now - MAX_BEHIND <= event.created_at <= now + MAX_AHEAD:
             return Rejection(Slug.BAD_TIME, "the event is not dated now", "Set your device's clock, and sign it again.")
         if event.kind == kinds.DELETION:
-            relays = await self._outgoing.relays_of(row.session_address)
+            relays = await self._event_writer.relays_of(row.session_address)
             return await self._transact(lambda tx: self._withdraw(tx, row, event, relays))
         question = read_question(event)
         if not isinstance(question, Question):
@@ -142,7 +142,7 @@ class Questions:
         if row.visibility == Visibility.PRIVATE:
             await self._projection.add_questions(tx, row, [question], received_at=int(self._clock.now()))
             return
-        (outcome,) = await self._outgoing.add(tx, [event], session_address=row.session_address)
+        (outcome,) = await self._event_writer.add(tx, [event], session_address=row.session_address)
         if outcome in (IngestOutcome.DELETED, IngestOutcome.EXPIRED):
             raise _No(Rejection(Slug.OUTDATED, f"the question is {outcome}", "Sign it anew."))
 
@@ -155,7 +155,7 @@ class Questions:
         if not own:
             raise _No(Rejection(Slug.UNKNOWN_QUESTION, "the deletion names no question of its author here"))
         if row.visibility != Visibility.PRIVATE:
-            await self._outgoing.add(tx, [event], session_address=row.session_address, relays=relays)
+            await self._event_writer.add(tx, [event], session_address=row.session_address, relays=relays)
         await table.bulk_delete([one.id for one in own if one.id is not None])
 
     # -- by the instructor or a co-host

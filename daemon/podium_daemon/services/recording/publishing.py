@@ -65,9 +65,9 @@ class RecordingPublisher:
         ledger: RecordingLedger,
         *,
         status: StatusEvents,
-        letters: PrivateOutbox,
+        private_outbox: PrivateOutbox,
         mirror: Mirror,
-        outgoing: EventWriter,
+        event_writer: EventWriter,
         instructors: InstructorSigning,
         page_of: Callable[[LiveSessionRow], str],
         clock: Clock,
@@ -75,9 +75,9 @@ class RecordingPublisher:
         """`page_of`: the address of a session's page, published instead of the file if a recording is not public."""
         self._ledger = ledger
         self._status = status
-        self._letters = letters
+        self._private_outbox = private_outbox
         self._mirror = mirror
-        self._outgoing = outgoing
+        self._event_writer = event_writer
         self._instructors = instructors
         self._page_of = page_of
         self._clock = clock
@@ -135,8 +135,8 @@ class RecordingPublisher:
         async def also(tx: Transaction, found: LiveSessionRow) -> LiveSessionRow:
             if found.version != session.version:
                 raise _Stale("the session was written meanwhile: try again")
-            await self._outgoing.add(tx, events, session_address=row.session_address)
-            await self._letters.add(tx, [] if memory is None else [status_letter(shown, memory)])
+            await self._event_writer.add(tx, events, session_address=row.session_address)
+            await self._private_outbox.add(tx, [] if memory is None else [status_letter(shown, memory)])
             return self._status.refreshed_at(shown, created_at)
 
         if not is_public and to is RecordingStage.AVAILABLE:
@@ -176,10 +176,10 @@ class RecordingPublisher:
         return await self._ledger.change(row, attach_at=again)
 
     async def _attached(self, row: RecordingRow, revision: VerifiedEvent, at: int | None) -> RecordingRow:
-        relays = await self._outgoing.relays_of(row.session_address)
+        relays = await self._event_writer.relays_of(row.session_address)
 
         async def also(tx: Transaction, _session: LiveSessionRow) -> LiveSessionRow:
-            await self._outgoing.add(tx, [revision], session_address=row.session_address, relays=relays)
+            await self._event_writer.add(tx, [revision], session_address=row.session_address, relays=relays)
             found = await self._ledger.within(tx, row.session_address)  # the mirror has just written a newer row
             assert found is not None, "a session whose recording is changed is there"
             return found

@@ -80,7 +80,7 @@ class Recorder:
         self._files = files
         self._clock = clock
         self._consents = Consents(store, engine, clock)
-        self._takes = Segments(
+        self._segments = Segments(
             engine=engine,
             ledger=ledger,
             consents=self._consents,
@@ -101,7 +101,7 @@ class Recorder:
     def settings(self, settings: RecordingSettings) -> None:
         self._settings = settings
         self._work.settings = settings.work
-        self._takes.invalidate_consents()
+        self._segments.invalidate_consents()
 
     async def run(self, stop: Stop) -> None:
         """Check what is being recorded, and make the files of what was, until the stop."""
@@ -121,13 +121,13 @@ class Recorder:
         for row in await self._ledger.in_stages(RecordingStage.PROCESSING):
             await self._ledger.change(row, RecordingStage.PENDING, progress=0)
         for row in await self._ledger.in_stages(RecordingStage.RECORDING):
-            await self._takes.close(row, _RESTARTED)
+            await self._segments.close(row, _RESTARTED)
 
     # -- reads
 
     def is_recording(self, session_address: str) -> bool:
         """Whether a session is being recorded: newcomers must then agree before they enter."""
-        return self._takes.is_active(session_address)
+        return self._segments.is_active(session_address)
 
     @property
     def support(self) -> Support:
@@ -158,7 +158,7 @@ class Recorder:
 
     async def undecided(self, row: LiveSessionRow) -> list[Pubkey]:
         """The people in the room who have not agreed; the instructor or a co-host decides what to do."""
-        return await self._takes.undecided(row) if row.state == SessionState.ACTIVE else []
+        return await self._segments.undecided(row) if row.state == SessionState.ACTIVE else []
 
     async def evidence(self, row: LiveSessionRow) -> list[RecordingConsentRow]:
         """Every signed answer stored with the session's recordings, in the order of storing."""
@@ -176,9 +176,9 @@ class Recorder:
         refused = None
         async with self._commands.hold(row.session_address):
             if wanted:
-                refused = await self._takes.begin(row)
+                refused = await self._segments.begin(row)
             else:
-                await self._takes.pause(row.session_address, "the instructor or a co-host stopped it", STOPPED)
+                await self._segments.pause(row.session_address, "the instructor or a co-host stopped it", STOPPED)
         if refused is None:
             _log.info(
                 "recording was switched", action="recording.switch", session=row.session_address, by=by, wanted=wanted
@@ -192,7 +192,7 @@ class Recorder:
             return taken
         if not taken.given:
             async with self._commands.hold(row.session_address):
-                await self._takes.pause(row.session_address, "a participant withdrew their consent", WITHDRAWN)
+                await self._segments.pause(row.session_address, "a participant withdrew their consent", WITHDRAWN)
         return None
 
     async def retry(self, row: LiveSessionRow) -> Rejection | None:
@@ -260,7 +260,7 @@ class Recorder:
         doubtful = None if batch.resync else _answered(batch)
         for row in await self._ledger.in_stages(RecordingStage.RECORDING, RecordingStage.PAUSED):
             async with self._commands.hold(row.session_address):
-                await self._takes.reconcile(
+                await self._segments.reconcile(
                     row, None if doubtful is None else doubtful.get(row.session_address, frozenset())
                 )
         return None
@@ -307,7 +307,7 @@ class Recorder:
             "the engine's recorder failed", action="recording.engine", session=row.session_address, why=event.detail
         )
         async with self._commands.hold(row.session_address):
-            await self._takes.pause(row.session_address, f"{_ENGINE_ENDED}: {event.detail}", STOPPED)
+            await self._segments.pause(row.session_address, f"{_ENGINE_ENDED}: {event.detail}", STOPPED)
 
 
 async def _until_stopped(stop: Stop, *works: Coroutine[Any, Any, None]) -> None:

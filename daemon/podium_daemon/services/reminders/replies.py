@@ -84,7 +84,7 @@ class Replies:
         outbox: Outbox,
         rsvps: RsvpProjection,
         opened: OpenedWraps,
-        letters: PrivateOutbox,
+        private_outbox: PrivateOutbox,
         others: Others,
         clock: Clock,
         random_bytes: Callable[[int], bytes],
@@ -102,7 +102,7 @@ class Replies:
             outbox: takes the messages that are written back.
             rsvps: takes answers.
             opened: the wraps that had their effect.
-            letters: takes the copies that we seal for ourselves.
+            private_outbox: takes the copies that we seal for ourselves.
             others: gets every rumor that is no message, before the messages of its batch are read.
             clock: the daemon's.
             random_bytes: the entropy of wraps.
@@ -121,7 +121,7 @@ class Replies:
         self._others = others
         self._clock = clock
         self._random_bytes = random_bytes
-        self._letters = letters
+        self._private_outbox = private_outbox
         self._past = past
         self._remembered = remembered
         self._page_of = page_of
@@ -236,7 +236,7 @@ class Replies:
             decide(letter, people.get(letter.sender, Correspondent()), outcome)
         await self._rsvps.fold_answers(tx, outcome.answers, received_at=now)
         await self._store.within(tx).opt_outs.upsert(list(outcome.opt_outs.values()), by="[pubkey+lessonId]")
-        await self._letters.add(tx, [self._memory_of(said) for said in outcome.said])
+        await self._private_outbox.add(tx, [self._memory_of(said) for said in outcome.said])
         await self._explain(tx, outcome, people, now)
         await self._help(tx, outcome, people, now)
         await self._opened.add_within(tx, outcome.done, now=now)
@@ -318,7 +318,7 @@ class Replies:
             (row.session_address, row.pubkey) for row in quiet
         }
         fresh = [key for key in asked if key not in known and (ALL, key[1]) not in known]
-        await self._letters.add(tx, [self._help_with(*asked[key], now) for key in fresh])
+        await self._private_outbox.add(tx, [self._help_with(*asked[key], now) for key in fresh])
 
     def _help_with(self, letter: Heard, row: LiveSessionRow, now: int) -> Letter:
         said = reply_texts.explain_words(row.title, None if self._page_of is None else self._page_of(row))

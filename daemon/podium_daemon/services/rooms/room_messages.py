@@ -131,9 +131,9 @@ class RoomSpotlight:
 
     async def add_seat(self, session_address: str, seat: Seat) -> None:
         """Tell a new seat who is shown large, if anyone is."""
-        lit = await self.spotlight_of(session_address)
-        if lit.pubkey is not None:
-            seat.send(Spotlight(lit.pubkey))
+        spotlight = await self.spotlight_of(session_address)
+        if spotlight.pubkey is not None:
+            seat.send(Spotlight(spotlight.pubkey))
 
     async def _keep(self, session_address: str, pubkey: Pubkey | None) -> None:
         async def scope(tx: Transaction) -> None:

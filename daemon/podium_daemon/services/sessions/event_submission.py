@@ -90,9 +90,9 @@ class EventSubmission:
     def __init__(
         self,
         store: Store,
-        outgoing: EventWriter,
+        event_writer: EventWriter,
         *,
-        news: PrivateNotifications,
+        notifications: PrivateNotifications,
         own_inbox: Callable[[], Sequence[str]],
         can_encrypt: bool,
         accepts: Callable[[Session], bool],
@@ -104,8 +104,8 @@ class EventSubmission:
         `objection`: why a stranger's event is not stored now (`Strangers.objection`).
         """
         self._store = store
-        self._outgoing = outgoing
-        self._news = news
+        self._event_writer = event_writer
+        self._notifications = notifications
         self._own_inbox = own_inbox
         self._can_encrypt = can_encrypt
         self._accepts = accepts
@@ -148,25 +148,25 @@ class EventSubmission:
 
     async def _take(self, tx: Transaction, one: Submitted) -> IngestOutcome:
         if not one.private or one.session_address is None:
-            (outcome,) = await self._outgoing.add(
+            (outcome,) = await self._event_writer.add(
                 tx, [one.event], session_address=one.session_address, relays=one.relays
             )
             return outcome
         sessions = self._store.sessions.within(tx).where("lessonId").equals(one.session_address)
         before = await sessions.first()
-        (outcome,) = await self._outgoing.mirror_only(tx, [one.event])
+        (outcome,) = await self._event_writer.mirror_only(tx, [one.event])
         row = await sessions.first()
         if outcome is IngestOutcome.STORED and row is not None:
             if one.event.pubkey == row.instructor_pubkey and one.event.kind != kinds.RSVP:
-                await self._news.announce(tx, row, one.event, before)
+                await self._notifications.announce(tx, row, one.event, before)
             else:
-                await self._news.remember(tx, row.session_address, one.event)
+                await self._notifications.remember(tx, row.session_address, one.event)
         return outcome
 
     async def _submitted(self, event: VerifiedEvent, session_address: str | None) -> Submitted:
         if session_address is None or event.kind not in (kinds.DELETION, kinds.SESSION):
-            return Submitted(event, session_address, self._outgoing.relays)
-        return Submitted(event, session_address, await self._outgoing.relays_of(session_address))
+            return Submitted(event, session_address, self._event_writer.relays)
+        return Submitted(event, session_address, await self._event_writer.relays_of(session_address))
 
     def _sealed(self, event: VerifiedEvent, session_address: str) -> Submitted | Rejection:
         relays = tuple(self._own_inbox())
@@ -174,7 +174,7 @@ class EventSubmission:
             detail = "private sessions travel by private message, and this service has no relay for those"
             return Rejection(Slug.NO_RELAY, detail, "Ask the operator to set `dm = true` on a relay.")
         try:
-            private.check_size(event, service=self._news.service)
+            private.check_size(event, service=self._notifications.service)
         except InvalidInput as error:
             return Rejection(Slug.TOO_LARGE, str(error), "Shorten the text, or invite fewer people.")
         return Submitted(event, session_address, relays, private=True)
@@ -268,7 +268,7 @@ class EventSubmission:
         lessons = [answer.session_address for answer in answers]
         rows = await self._store.sessions.where("lessonId").any_of(lessons).to_list()
         secret = {row.session_address for row in rows if private.is_private(row)}
-        held = [await self._outgoing.held(address) for address in deletion.addresses if address.kind == kinds.RSVP]
+        held = [await self._event_writer.held(address) for address in deletion.addresses if address.kind == kinds.RSVP]
         named = [rsvp.session_address for one in held if one is not None and (rsvp := read_rsvp(one)) is not None]
         named += [answer.session_address for answer in answers if answer.event_id in deletion.ids]
         if named:

@@ -84,8 +84,8 @@ class Lifecycle:
         settings: LifecycleSettings,
         *,
         store: Store,
-        outgoing: EventWriter,
-        letters: PrivateOutbox,
+        event_writer: EventWriter,
+        private_outbox: PrivateOutbox,
         status: StatusEvents,
         engine: ConferenceEngine,
         is_instructor: Callable[[Pubkey], bool],
@@ -104,8 +104,8 @@ class Lifecycle:
         self._announce_at = 0.0
         self._room_at: float | None = None  # when the room is checked again; None before it was announced
         self._store = store
-        self._outgoing = outgoing
-        self._letters = letters
+        self._event_writer = event_writer
+        self._private_outbox = private_outbox
         self._status = status
         self._engine = engine
         self._is_instructor = is_instructor
@@ -347,8 +347,8 @@ class Lifecycle:
             if not await self._is_current(tx, before):
                 return False
             await self._store.sessions.within(tx).put(row)
-            await self._outgoing.add(tx, events, session_address=row.session_address)
-            await self._letters.add(tx, [] if memory is None else [status_letter(row, memory)])
+            await self._event_writer.add(tx, events, session_address=row.session_address)
+            await self._private_outbox.add(tx, [] if memory is None else [status_letter(row, memory)])
             return True
 
         return await self._store.database.transact(scope)

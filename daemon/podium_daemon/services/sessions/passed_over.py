@@ -110,10 +110,10 @@ class UnreadNotices:
     """
 
     def __init__(
-        self, store: Store, letters: PrivateOutbox, *, service: Pubkey, page_of: Callable[[LiveSessionRow], str]
+        self, store: Store, private_outbox: PrivateOutbox, *, service: Pubkey, page_of: Callable[[LiveSessionRow], str]
     ) -> None:
         self._store = store
-        self._letters = letters
+        self._private_outbox = private_outbox
         self._service = service
         self._page_of = page_of
 
@@ -126,10 +126,10 @@ class UnreadNotices:
         found = await self._store.sessions.within(tx).where("lessonId").any_of(lessons).to_list()
         rows = [row for row in found if row.state in _RUNNING and row.ends_at > received_at]
         held = {effect.event.id for effect in told if effect.is_live}
-        await self._letters.add(tx, [self._letter(row) for row in rows if row.unread_event_id in held])
+        await self._private_outbox.add(tx, [self._letter(row) for row in rows if row.unread_event_id in held])
         replaced = {effect.event.id: effect.event for effect in told if effect.death is Death.SUPERSEDED}
         kept = [(row, event) for row in rows for event in _still_said(row, replaced) if self._fits(event)]
-        await self._letters.add(tx, [self._copy(row, event) for row, event in kept])
+        await self._private_outbox.add(tx, [self._copy(row, event) for row, event in kept])
 
     def _fits(self, event: VerifiedEvent) -> bool:
         """Whether a copy can be sealed and is accepted by relays; a larger public session is not copied."""

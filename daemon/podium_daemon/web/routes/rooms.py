@@ -253,8 +253,8 @@ def _hands(context: Context, row: LiveSessionRow) -> tuple[HandOut, ...]:
 
 
 async def _spotlight(context: Context, row: LiveSessionRow) -> SpotlightOut:
-    lit = await context.rooms.spotlight(row)
-    return SpotlightOut(support=lit.support.value, pubkey=lit.pubkey)
+    spotlight = await context.rooms.spotlight(row)
+    return SpotlightOut(support=spotlight.support.value, pubkey=spotlight.pubkey)
 
 
 def _control(support: Support, *, active: bool) -> ControlOut:

@@ -69,7 +69,7 @@ async def submit_events(context: InContext, caller: OptionalCaller, body: Events
     taken from their author only, who signs the call or signed in.
     """
     events = [checked(model) for model in body.events]
-    submitted = granted(await context.intake.submit(events, by=caller.pubkey if caller is not None else None))
+    submitted = granted(await context.submission.submit(events, by=caller.pubkey if caller is not None else None))
     return EventsOut(
         accepted=tuple(
             AcceptedEvent(id=one.event.id, kind=one.event.kind, lesson_id=one.session_address, relays=tuple(one.relays))

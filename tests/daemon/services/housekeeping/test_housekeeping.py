@@ -236,13 +236,13 @@ async def test_settled_rows_of_the_outbox_are_forgotten_after_a_month() -> None:
         second = await here.event_of(await here.schedule())
 
         async def queue(tx: Transaction) -> None:
-            await here.outgoing.add(tx, [first])
+            await here.event_writer.add(tx, [first])
 
         await here.store.database.transact(queue)
         await here.deliver()
 
         async def queue_more(tx: Transaction) -> None:
-            await here.outgoing.add(tx, [second])
+            await here.event_writer.add(tx, [second])
 
         await here.store.database.transact(queue_more)
         await here.clock.advance(29 * DAY)

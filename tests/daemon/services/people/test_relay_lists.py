@@ -27,7 +27,7 @@ async def announced(
     await announce_relay_lists(
         store=here.store,
         mirror=here.mirror,
-        outgoing=here.outgoing,
+        event_writer=here.event_writer,
         signer=MiningSigner(here.signer, bits=lambda: bits),
         clock=here.clock,
         read=read,

@@ -24,7 +24,7 @@ async def announced(here: World, face: ServiceFace = FACE, *, is_known: bool = T
         face,
         store=here.store,
         mirror=here.mirror,
-        outgoing=here.outgoing,
+        event_writer=here.event_writer,
         signer=here.signer,
         clock=here.clock,
         profile_is_known=is_known,

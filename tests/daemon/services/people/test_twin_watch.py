@@ -34,12 +34,12 @@ class Life:
         self.here = here
         self.pool = pool
         self.syncer = syncer
-        outgoing = EventWriter(here.mirror, here.outbox, lambda: [url], here.clock)
+        event_writer = EventWriter(here.mirror, here.outbox, lambda: [url], here.clock)
         self.status = StatusEvents(
             StatusSettings(space_name="Podium", public_url="http://127.0.0.1:7448"),
             store=here.store,
             mirror=here.mirror,
-            outgoing=outgoing,
+            event_writer=event_writer,
             signer=here.signer,
             clock=here.clock,
         )
@@ -142,8 +142,8 @@ async def test_two_daemons_with_one_key_both_stop_and_say_so() -> None:
                 SessionSpec(identifier="knots", title="Knots", starts_at=other.now + 7200, duration_minutes=60)
             )
             event = signed(other.instructor, draft)
-            outgoing = EventWriter(other.mirror, other.outbox, lambda: [relay.url], other.clock)
-            await other.store.database.transact(lambda tx: outgoing.add(tx, [event]))
+            event_writer = EventWriter(other.mirror, other.outbox, lambda: [relay.url], other.clock)
+            await other.store.database.transact(lambda tx: event_writer.add(tx, [event]))
             await other.clock.advance(60)
             (delivery,) = await other.outbox.status_of(event.id)
             assert delivery.attempts == 0

@@ -49,14 +49,14 @@ def event(
 
 async def taken(here: World, *events: VerifiedEvent) -> list[Submitted]:
     """The outcome of events that must be taken."""
-    outcome = await here.intake.submit(events, by=events[0].pubkey)
+    outcome = await here.submission.submit(events, by=events[0].pubkey)
     assert not isinstance(outcome, Rejection), outcome
     return outcome
 
 
 async def refused(here: World, *events: VerifiedEvent) -> str:
     """The refusal's name; nothing of these events was kept."""
-    outcome = await here.intake.submit(events, by=events[0].pubkey)
+    outcome = await here.submission.submit(events, by=events[0].pubkey)
     assert isinstance(outcome, Rejection), outcome
     assert outcome.detail
     assert outcome.next_step
@@ -143,7 +143,7 @@ async def test_events_are_dated_about_now(seconds: int, is_taken: bool) -> None:
         row = await here.schedule()
         await here.clock.advance(7200)
         answer = rsvp(here, new_key(), row, at=here.now + seconds)
-        outcome = await here.intake.submit([answer], by=answer.pubkey)
+        outcome = await here.submission.submit([answer], by=answer.pubkey)
         assert isinstance(outcome, Rejection) is not is_taken
         if isinstance(outcome, Rejection):
             assert outcome.slug == "bad-time"
@@ -215,7 +215,7 @@ async def test_another_clients_cancellation_of_a_private_session_is_sealed() -> 
 async def test_a_private_session_without_an_inbox_of_the_service_is_refused() -> None:
     """It would be forgotten with the disk, and nobody could answer: the operator is told what to set."""
     async with world() as here:
-        here.intake._own_inbox = lambda: ()
+        here.submission._own_inbox = lambda: ()
         assert await refused(here, session(here, visibility=Visibility.PRIVATE)) == "no-relay"
 
 
@@ -235,8 +235,8 @@ async def test_an_uninvited_answer_is_told_that_there_is_no_such_session() -> No
         (one,) = await taken(here, session(here, visibility=Visibility.PRIVATE))
         row, eve = await here.row(one.session_address or ""), new_key()
         elsewhere = rsvp(here, eve, msgspec.structs.replace(row, session_address=f"{row.session_address}x"))
-        before = await here.intake.submit([elsewhere], by=eve.pubkey)
-        assert await here.intake.submit([rsvp(here, eve, row)], by=eve.pubkey) == before
+        before = await here.submission.submit([elsewhere], by=eve.pubkey)
+        assert await here.submission.submit([rsvp(here, eve, row)], by=eve.pubkey) == before
         assert isinstance(before, Rejection)
 
 
@@ -365,7 +365,7 @@ async def test_relay_lists_of_others_are_refused() -> None:
     async with world() as here:
         owner, stranger = new_key(), new_key()
         inbox = signed(owner, nip17.write_dm_relays(owner.pubkey, ["wss://a.example.org"], created_at=here.now))
-        outcome = await here.intake.submit([inbox], by=stranger.pubkey)
+        outcome = await here.submission.submit([inbox], by=stranger.pubkey)
         assert isinstance(outcome, Rejection)
         assert outcome.slug == "not-the-author"
         assert await here.mirror.get(inbox.id) is None
@@ -383,7 +383,7 @@ async def test_each_kind_has_its_size(kind: int, most: int) -> None:
         fits = event(key, kind, here, *tags, content="x" * (most - 700))
         over = event(key, kind, here, *tags, content="x" * most)
         assert await refused(here, over) == "too-large"
-        outcome = await here.intake.submit([fits], by=key.pubkey)
+        outcome = await here.submission.submit([fits], by=key.pubkey)
         assert not isinstance(outcome, Rejection) or outcome.slug != "too-large"
 
 
@@ -474,6 +474,6 @@ async def test_what_is_too_much_is_refused_whole(why: str, slug: str) -> None:
         async def objection(one: VerifiedEvent) -> str | None:
             return why if one.pubkey == key.pubkey else None
 
-        here.intake._objection = objection
+        here.submission._objection = objection
         assert await refused(here, session(here), rsvp(here, key, row)) == slug
         await taken(here, session(here))

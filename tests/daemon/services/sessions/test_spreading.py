@@ -27,7 +27,7 @@ async def test_a_relay_that_is_behind_is_given_the_newest_once() -> None:
         await here.move(row, row.scheduled_at + 3600)
         newest = await here.event_of(row)
         for _ in range(2):
-            await Spreading(here.store, here.outgoing).catch_up([old, old], RELAY)
+            await Spreading(here.store, here.event_writer).catch_up([old, old], RELAY)
         assert await queued(here) == [(newest.id, RELAY)]
 
 
@@ -39,5 +39,5 @@ async def test_no_other_relay_and_nothing_private(relay: str, visibility: str) -
         old = await here.event_of(row)
         await here.clock.advance(10)
         await here.move(row, row.scheduled_at + 3600)
-        await Spreading(here.store, here.outgoing).catch_up([old], relay)
+        await Spreading(here.store, here.event_writer).catch_up([old], relay)
         assert await queued(here) == []

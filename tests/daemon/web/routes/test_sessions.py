@@ -496,7 +496,7 @@ async def test_what_was_signed_reaches_a_real_relay() -> None:
     """Session, edit, RSVP and cancellation go from the drafts through the outbox to a relay, and can be read there."""
     async with running_relay() as relay, running_pool(PoolRelay(relay.url)) as pool, site(now=time.time()) as here:
         world, stop = here.here, Stop(here.here.clock)
-        world.outgoing._targets = lambda: [relay.url]
+        world.event_writer._targets = lambda: [relay.url]
         publisher = Publisher(outbox=world.outbox, store=world.store, pool=pool, clock=world.clock)
         running = asyncio.create_task(publisher.run(stop))
         lesson = await scheduled(here)

@@ -14,7 +14,7 @@ from podium_daemon.signers.known_bunkers import KnownBunker
 from podium_daemon.signers.page_signer import PageSigner
 from podium_daemon.signers.qr import qr_code
 from podium_protocol.nips.nip19 import encode_npub
-from tests.support.bunker import MemoryOffice, ScriptedBunker
+from tests.support.bunker import MemoryTransport, ScriptedBunker
 from tests.support.relays import new_key
 from tests.support.site import Site, site
 from tests.support.soon import soon
@@ -28,8 +28,8 @@ class House:
     def __init__(self, here: Site) -> None:
         self.here = here
         self.bunker = ScriptedBunker()
-        self.office = MemoryOffice(self.bunker)
-        here.desk._office = here.instructor_signers._office = self.office
+        self.transport = MemoryTransport(self.bunker)
+        here.desk._transport = here.instructor_signers._transport = self.transport
 
     async def open(self, **wish: object) -> Page:
         """A page opens a connection."""
@@ -67,7 +67,7 @@ class Page:
         """A signer scans the code."""
         while self.view["uri"] is None:
             self.view = (await self.call("GET", f"?seen={self.view['version']}&wait=5")).json()
-        self.house.office.scan(self.view["uri"])
+        self.house.transport.scan(self.view["uri"])
         await self.until("connected")
         return self
 
@@ -119,7 +119,7 @@ async def test_what_is_no_bunker_url_is_refused(house: House, bunker: str) -> No
     """400 or 422, and no connection is made."""
     answer = await house.here.post("/api/signers", body={"bunker": bunker})
     assert answer.status_code in (400, 422)
-    assert house.office.boxes == []
+    assert house.transport.boxes == []
 
 
 async def test_nobody_else_sees_or_uses_a_connection(house: House) -> None:
