@@ -32,7 +32,7 @@ def zone_or_none(name: str) -> zoneinfo.ZoneInfo | None:
 
 
 def expectation(name: str) -> str:
-    """What to write instead of the unknown zone `name`, with the nearest real name where there is one."""
+    """The text that says what to write instead of the unknown zone `name`, with the nearest real name, if any."""
     nearest = _nearest(name)
     advice = f"did you mean {nearest}?" if nearest else "an IANA name such as Europe/Berlin or UTC is expected"
     return f"unknown time zone {name[:64]!r}: {advice}"

@@ -141,7 +141,7 @@ _own_writes: ContextVar[_OwnWrites | None] = ContextVar("podium_storage_own_writ
 
 
 class ChangeFeed:
-    """Where committed changes go, and where subscribers come for them."""
+    """Publishes committed changes to its subscribers."""
 
     def __init__(self) -> None:
         self._subscriptions: set[ChangeSubscription] = set()

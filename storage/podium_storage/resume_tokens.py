@@ -99,7 +99,7 @@ class Viewings:
     """The open players of one database. Any visitor may open one, so beyond `at_most` the oldest are forgotten."""
 
     def __init__(self, database: Database, *, at_most: int) -> None:
-        """Keep `at_most`."""
+        """Keep at most `at_most` players."""
         self._database = database
         self._at_most = at_most
 

@@ -158,7 +158,7 @@ class Store(Tables):
 
     @property
     def changes(self) -> ChangeFeed:
-        """What was committed, as it happens."""
+        """The feed of committed changes."""
         return self.database.changes
 
     def within(self, tx: Transaction) -> BoundTables:

@@ -46,7 +46,7 @@ class CommandCaller:
         self._opened: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """What `work` gives. Between two calls a person can be asked: Ctrl-C ends only what runs on the loop."""
+        """Run `work` and return its result. Between two calls a person can be asked: Ctrl-C ends only running work."""
         return self._runner.run(work)
 
     def close(self) -> None:
@@ -95,7 +95,7 @@ class CommandCaller:
         return KnownBunkers(self.config().state_directory / "signers")
 
     def signer(self, config: Config) -> SecretKey | Signer:
-        """What signs for the caller: the remote signer of --bunker, else the caller's key.
+        """The signer of the caller: the remote signer of --bunker, else the caller's key.
 
         Raises:
             KeyFileError: the key cannot be read safely.

@@ -113,7 +113,7 @@ def check_key(config: Config, environment: MutableMapping[str, str], option: Pat
 
 
 def check_sessions(config: Config) -> Iterator[Check]:
-    """What instructors signed and the daemon passed over, as its database has it; nothing where there is none."""
+    """The events of instructors that the daemon did not take, from its database; nothing without a database."""
     if not config.database_file.exists():
         return
     try:

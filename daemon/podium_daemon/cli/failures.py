@@ -54,7 +54,7 @@ def exit_code_of(error: PodiumError) -> Exit:
 
 
 def sentence_of(error: PodiumError) -> str:
-    """What went wrong, and what a person at a terminal can do about it."""
+    """An error as text: what went wrong, and what a person at a terminal can do about it."""
     from podium_daemon.client.errors import DaemonUnreachable
 
     if isinstance(error, DaemonUnreachable) and error.is_closed:

@@ -1,4 +1,4 @@
-"""What several commands share: options, a question to the person, and files that are never written over."""
+"""Parts that several commands share: options, a question to the person, and files that are never overwritten."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def helped(text: str, *examples: str) -> str:
 
 
 def pubkey_of(text: str, option: str) -> Pubkey:
-    """Whom hex, npub, nprofile or a nostr: URI names.
+    """The person named by hex, npub, nprofile or a nostr: URI.
 
     Raises:
         InvalidInput: anything else; a secret key is refused and not repeated.

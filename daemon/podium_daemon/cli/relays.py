@@ -60,7 +60,7 @@ async def probe(url: str, within: float = _WITHIN) -> str | None:
 
 
 class _Heard:
-    """What the relay said so far."""
+    """The relay's answers so far."""
 
     def __init__(self) -> None:
         self.anything = False
@@ -69,7 +69,7 @@ class _Heard:
         self.notice: str | None = None
 
     def missing(self) -> str:
-        """What is not there, in words."""
+        """The answers that are missing, in words."""
         if not self.anything:
             return "no answer"
         lacks = "no word on an event" if self.end else "no answer to a question"

@@ -1,4 +1,4 @@
-"""What an engine reports: facts with a stable id, the engine's time, and how it came to know.
+"""The reports of an engine: facts with a stable id, the engine's time, and how the engine learned them.
 
 Delivery is at least once, so a reader drops an id it has seen. `at` is Unix seconds, UTC.
 """
@@ -40,7 +40,7 @@ class TrackKind(StrEnum):
 
 
 class TrackChange(StrEnum):
-    """What happened to a track."""
+    """A change of a track."""
 
     PUBLISHED = "published"
     UNPUBLISHED = "unpublished"
@@ -61,7 +61,7 @@ class LeaveReason(StrEnum):
 
 
 class RecordingState(StrEnum):
-    """What the engine's recorder does."""
+    """The state of the engine's recorder."""
 
     STARTED = "started"
     STOPPED = "stopped"

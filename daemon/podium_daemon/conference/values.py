@@ -24,7 +24,7 @@ class EngineUnavailable(RemoteProtocolError):
 
 
 class Capability(StrEnum):
-    """What an engine may be able to do."""
+    """A capability that an engine may have."""
 
     MUTE = "mute"
     MUTE_ALL = "mute_all"

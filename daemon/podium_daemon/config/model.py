@@ -54,7 +54,7 @@ class Config(Section):
 
     @property
     def state_directory(self) -> Path:
-        """Where data live, absolute."""
+        """The absolute path of the folder for all data."""
         return (self.storage.state_directory or platformdirs.user_state_path("podium")).absolute()
 
     @property
@@ -69,7 +69,7 @@ class Config(Section):
 
     @property
     def recording_directory(self) -> Path:
-        """Where recordings are kept."""
+        """The path of the folder in which recordings are kept."""
         return self.recording.directory or self.state_directory / "recordings"
 
     @property

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, in words that name the place, what was expected, and the nearest known name."""
+"""The problems of a configuration, in words that name the place, what was expected, and the nearest known name."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def explain(error: ValidationError, origins: Mapping[str, str], otherwise: str) 
 
 
 def source_of(key: str, origins: Mapping[str, str]) -> str | None:
-    """Where the value of a dotted key came from, or of the table it is in, or of something in it."""
+    """The source of the value of a dotted key, or of the table it is in, or of a key in it; None if unknown."""
     within = next((origin for known, origin in origins.items() if known.startswith(f"{key}.")), None)
     while key and key not in origins:
         key = key.rpartition(".")[0]
@@ -160,14 +160,14 @@ def _field(key: str) -> FieldInfo | None:
 
 
 def _form_of(field: FieldInfo | None) -> str:
-    """What a field takes, in words."""
+    """The expected form of a field, in words."""
     if field is None:
         return "another value"
     return form_of(field.annotation, field.metadata)
 
 
 def form_of(kind: object, marks: Iterable[object] = ()) -> str:
-    """What a declared type takes, in words that follow "expected"."""
+    """The expected form of a declared type, in words that follow "expected"."""
     for mark in marks:
         if isinstance(mark, Form):
             return mark.text

@@ -80,7 +80,7 @@ class Wire:
         return name
 
     async def fetch(self, *filters: Filter) -> list[VerifiedEvent]:
-        """What the relay has stored; the subscription is closed again, since relays allow few.
+        """Read the relay's stored events; the subscription is closed again, since relays allow few.
 
         Raises:
             RefusedByRelay: it does not serve that.

@@ -43,7 +43,7 @@ class Step(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class StepFailed(Exception):
-    """What should have been observed was not."""
+    """An expected observation was not made."""
 
 
 class Story:

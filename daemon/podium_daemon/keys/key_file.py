@@ -113,7 +113,7 @@ KEY_VARIABLE: Final = "PODIUM_SECRET_KEY"
 
 
 class KeySource(StrEnum):
-    """Where a key comes from."""
+    """The kind of source of a key."""
 
     OPTION = "--key"
     CREDENTIAL = "systemd credential"
@@ -123,7 +123,7 @@ class KeySource(StrEnum):
 
 
 class KeyPlace(msgspec.Struct, frozen=True):
-    """Where the key is; `path` is None for the environment."""
+    """The source of the key; `path` is None for the environment."""
 
     source: KeySource
     path: Path | None

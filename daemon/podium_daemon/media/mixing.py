@@ -31,7 +31,7 @@ class _TooLarge(Exception):
 
 
 class Seen(Protocol):
-    """What is written beside the sound."""
+    """Writes the picture beside the sound."""
 
     seen: float
 

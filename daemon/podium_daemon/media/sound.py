@@ -36,7 +36,7 @@ class Placed:
 
 
 def placed(track: TrackFile, piece: TrackPiece, notes: Notes) -> Iterator[Placed]:
-    """What of a track's sound belongs to one piece of it, in order."""
+    """The parts of a track's sound that belong to one piece, in order."""
     for time, sound in _steady(track, notes):
         if time >= piece.end:
             return

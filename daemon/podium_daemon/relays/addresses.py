@@ -1,4 +1,4 @@
-"""Where a relay URL leads, and whether we may go there.
+"""Resolves a relay URL to addresses, and checks whether we may connect to them.
 
 With a URL in an event or a profile a stranger can make this machine connect to a place of their choice. So its host is
 resolved once, addresses that are not plainly public are left out, and the connection is made to one of those that
@@ -31,7 +31,7 @@ Lookup = Callable[[str, int], Awaitable[Collection[str]]]
 
 
 class Destination(msgspec.Struct, frozen=True):
-    """Where to connect: TLS and the Host header name `host`, the socket goes to one of `addresses`, in this order."""
+    """A place to connect to: TLS and Host header name `host`, the socket goes to one of `addresses`, in this order."""
 
     url: str
     host: str

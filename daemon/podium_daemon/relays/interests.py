@@ -109,7 +109,7 @@ def wraps_for(service: Pubkey) -> tuple[Filter, ...]:
 
 
 class Interests(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose events matter now. `people` have answered to an open session or asked; `lessons` are its addresses.
+    """The people and sessions of interest. `people` have answered an open session or asked; `lessons` are addresses.
 
     `invited` are the people whom open sessions name: their own relays are read before they have answered.
     `meetings` are the addresses of the live status of public sessions: questions name those.

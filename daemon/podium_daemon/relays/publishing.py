@@ -82,7 +82,7 @@ BREATH: Final = 0.25  # seconds
 published 3,000 without a pause missed 700, possibly RSVPs of other people. So we pause after each burst."""
 
 MAX_BYTES_ON_THE_WAY: Final = 256 * 1024
-"""What a slow line still carries within the 20 s that an OK may take."""
+"""Bytes that even a slow line carries within the 20 s that an OK may take."""
 
 _FRAME: Final = len('["EVENT",]')
 

@@ -37,7 +37,7 @@ class PoolRelay(msgspec.Struct, frozen=True):
 
 
 class ConnectionState(StrEnum):
-    """Where a connection stands."""
+    """The state of a connection."""
 
     IDLE = "idle"  # nothing to do there; opened when there is
     CONNECTING = "connecting"

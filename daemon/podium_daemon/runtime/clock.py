@@ -19,7 +19,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Clock(Protocol):
-    """What the daemon knows about time; tests hand in one that they move by hand."""
+    """The daemon's source of time; tests hand in one that they move by hand."""
 
     def now(self) -> float:
         """Wall-clock time: Unix seconds, UTC. It can jump either way."""

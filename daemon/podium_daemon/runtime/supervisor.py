@@ -61,7 +61,7 @@ class Service(Protocol):
 
     @property
     def name(self) -> str:
-        """What the service is called in errors and logs."""
+        """The service's name in errors and logs."""
         ...
 
     async def run(self, stop: Stop, /) -> None:

@@ -36,7 +36,7 @@ _SLICE = 20  # sessions written before the event loop gets a turn: their naddr a
 
 
 class PageLinks:
-    """Where the page of a session is."""
+    """The address of a session's page."""
 
     def __init__(self, public_url: str, relay_hints: Callable[[], Sequence[str]]) -> None:
         self._public_url = public_url.rstrip("/")

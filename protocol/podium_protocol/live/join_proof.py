@@ -36,7 +36,7 @@ class Consent(msgspec.Struct, frozen=True):
 
 
 class JoinExpectation(msgspec.Struct, frozen=True, kw_only=True):
-    """What the daemon asked for.
+    """The requirements of the daemon on a join proof.
 
     Args:
         url: the join call's, built from the configured public URL.

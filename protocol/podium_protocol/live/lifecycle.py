@@ -26,7 +26,7 @@ class SessionState(StrEnum):
 
 
 class Trigger(StrEnum):
-    """What moves a session from state to state."""
+    """The cause of a move of a session from state to state."""
 
     CLOCK_START = "clock start"
     INSTRUCTOR_CAME = "instructor came"

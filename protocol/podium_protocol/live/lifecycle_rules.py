@@ -40,7 +40,7 @@ class LifecyclePolicy(msgspec.Struct, frozen=True):
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a session. Times in Unix seconds.
+    """The facts about a session that decide. Times in Unix seconds.
 
     Args:
         state: where the session is.
@@ -130,7 +130,7 @@ DEFAULT_POLICY: Final = LifecyclePolicy()
 
 
 def decide(facts: Facts, policy: LifecyclePolicy, now: int) -> Decision:
-    """What the session needs at `now`. Every trigger it names is a legal move from `facts.state`."""
+    """Decide what the session needs at `now` (Unix seconds). A trigger returned is a legal move from `facts.state`."""
     if facts.state is SessionState.SCHEDULED:
         return _decide_scheduled(facts, policy, now)
     if facts.state is SessionState.ACTIVE:

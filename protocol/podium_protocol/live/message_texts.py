@@ -59,7 +59,7 @@ ENGLISH: Final = Language(English(), "en_GB")  # day before month, and 24 hours:
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
-    """What a message speaks of.
+    """The subject of a message.
 
     Args:
         title: the session's, from a stranger.

@@ -21,7 +21,7 @@ from podium_protocol.live.session_spec import RecordingAccess, Visibility
 
 
 class RecordingStage(StrEnum):
-    """Where one run's recording is. The model's states begin with the end of the session: see `shown`."""
+    """The stage of one run's recording. The model's states begin with the end of the session: see `shown`."""
 
     RECORDING = "recording"
     PAUSED = "paused"

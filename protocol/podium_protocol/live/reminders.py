@@ -46,7 +46,7 @@ _OFFSETS: Final = frozenset({ReminderMessage.DAY, ReminderMessage.HOUR, Reminder
 
 
 class LedgerState(StrEnum):
-    """What has become of one row (session, epoch, message, pubkey)."""
+    """The state of one row (session, epoch, message, pubkey)."""
 
     SCHEDULED = "scheduled"
     PREPARED = "prepared"  # the gift wrap is signed and stored

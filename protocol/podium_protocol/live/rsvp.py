@@ -60,7 +60,7 @@ class Rsvp(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reply(StrEnum):
-    """What a reply to one of our messages can say."""
+    """The possible replies to one of our messages."""
 
     YES = "yes"
     MAYBE = "maybe"

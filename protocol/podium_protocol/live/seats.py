@@ -62,7 +62,7 @@ class Allocation(msgspec.Struct, frozen=True):
 
 
 class SeatChangeKind(StrEnum):
-    """What happened to one person between two allocations."""
+    """The change for one person between two allocations."""
 
     SEATED = "seated"  # new, with a seat
     WAITLISTED = "waitlisted"  # new, without one

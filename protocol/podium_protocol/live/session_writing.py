@@ -33,7 +33,7 @@ def day_tags(starts_at: int, ends_at: int) -> tuple[Tag, ...]:
 LIVE_SESSION: Final = "live-session"
 MAX_CANCEL_REASON: Final = 500
 NO_CANCEL_REASON: Final = "The session is cancelled."
-"""What our kind 5 says where the instructor gave no reason."""
+"""The content of our kind 5 if the instructor gave no reason."""
 
 
 class SessionRole(StrEnum):

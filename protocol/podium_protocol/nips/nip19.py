@@ -27,7 +27,7 @@ _MAX_VALUE: Final = 255  # a TLV's length is one byte
 
 
 class Npub(msgspec.Struct, frozen=True):
-    """A person."""
+    """A person's public key."""
 
     pubkey: Pubkey
 

@@ -57,7 +57,7 @@ class ClientUrl(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What a client asks."""
+    """A request of a client."""
 
     id: str
     method: str
@@ -65,7 +65,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Response(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a signer answers. `error` beside `auth_url` as result is the page where a person has to agree."""
+    """A signer's response. With the result `auth_url`, `error` is the page where a person has to agree."""
 
     id: str
     result: str | None = None

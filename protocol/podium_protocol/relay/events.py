@@ -1,4 +1,4 @@
-"""What a `RelaySession` tells its caller. Events come as `messages.EventFrame`, words as `messages.NoticeFrame`."""
+"""The events that a `RelaySession` returns, besides `messages.EventFrame` and `messages.NoticeFrame`."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from podium_protocol.limits import MAX_AUTH_ATTEMPTS
 
 
 class LoginStage(Enum):
-    """Where the login stands. Only these moves exist: IDLE -> ASKED -> SENT -> DONE or REFUSED, and again."""
+    """The stage of the login. Only these moves exist: IDLE -> ASKED -> SENT -> DONE or REFUSED, and again."""
 
     IDLE = auto()  # no login asked of us yet, or the last attempt timed out
     ASKED = auto()  # the caller is having a challenge signed

@@ -241,7 +241,7 @@ class RelaySession:
         return frames
 
     def events_received(self) -> list[SessionEvent]:
-        """What happened since the last call, in order."""
+        """The events since the last call, in order; each is returned once."""
         events, self._events = self._events, []
         return events
 

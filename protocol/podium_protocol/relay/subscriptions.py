@@ -17,7 +17,7 @@ _Key = TypeVar("_Key", bound=str)
 
 
 class SubscriptionStage(Enum):
-    """Where a subscription stands on the present connection."""
+    """The stage of a subscription on the present connection."""
 
     IDLE = auto()  # not asked for yet
     STORED = auto()  # stored events are coming

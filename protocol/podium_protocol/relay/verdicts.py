@@ -1,4 +1,4 @@
-"""What a relay's answers and faults mean: from its words to a verdict, from its faults to a score. Pure."""
+"""Interprets a relay's answers and faults: from its words to a verdict, from its faults to a score. Pure."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _bits(text: str) -> int | None:
 
 
 class Violation(StrEnum):
-    """What a relay did that it must not; the name of the counter that is raised."""
+    """A fault of a relay; the name of the counter that is raised."""
 
     OVERSIZED_FRAME = "oversized_frame"
     BAD_FRAME = "bad_frame"

@@ -47,11 +47,11 @@ _DEATHS: Final = {
 }
 
 _BENEATH: Final = {Death.DELETED: Death.BURIED, Death.BURIED: Death.BURIED, Death.EXPIRED: Death.SUPERSEDED}
-"""What becomes of a revision when a newer one of its address dies."""
+"""The death of the older revisions of an address, by the death of the newer one."""
 
 
 class Position(msgspec.Struct, frozen=True):
-    """Where a revision stands among those of its address."""
+    """The position of a revision among those of its address."""
 
     created_at: int
     id: EventId
@@ -76,7 +76,7 @@ class MirrorEntry(msgspec.Struct, frozen=True):
 
     @property
     def position(self) -> Position:
-        """Where the event stands among the revisions of its address."""
+        """The event's position among the revisions of its address."""
         return Position(self.event.created_at, self.event.id)
 
 

@@ -104,7 +104,7 @@ class _Term(NamedTuple):
 
 
 class Readable(Protocol):
-    """Where rows can be read: the database, or a transaction that sees its own writes."""
+    """A source of rows: the database, or a transaction that sees its own writes."""
 
     async def fetch_all(self, sql: str, parameters: Sequence[Value] = ()) -> list[SqlRow]:
         """Run one statement and return its rows."""

@@ -49,17 +49,17 @@ class KeyRange(msgspec.Struct, frozen=True):
 
 
 class Condition(Protocol):
-    """What a row must satisfy."""
+    """A condition on rows."""
 
     def matches(self, row: msgspec.Struct) -> bool:
-        """Whether the row does."""
+        """Whether the row satisfies the condition."""
 
 
 class Everything(msgspec.Struct, frozen=True):
     """Every row of the table."""
 
     def matches(self, row: msgspec.Struct) -> bool:  # noqa: ARG002  (the interface's)
-        """Always."""
+        """True for every row."""
         return True
 
 

@@ -1,4 +1,4 @@
-"""What engines have in common whose media the session's own page sends and receives: seats that speak of media.
+"""The common part of engines whose media the session's own page sends and receives: seats with media messages.
 
 The seat is the presence and the media host moves packets; the one lives on while the other is started again. What the
 host has to know is kept here, so that a new one can be told everything. An engine hands in its name and its media host.

@@ -81,7 +81,7 @@ class Profiles:
         self._bell = asyncio.Event()
 
     def profile_of(self, pubkey: Pubkey) -> Introduction:
-        """What may be shown of a person now."""
+        """The names that may be shown for a person now."""
         claim = self._claims.get(pubkey)
         is_theirs = claim is not None and claim.verified_at is not None
         profile = self._profiles.get(pubkey)

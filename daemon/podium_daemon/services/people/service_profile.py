@@ -1,4 +1,4 @@
-"""What the service says of itself: its profile (kind 0), its handler (NIP-89) and its relay lists.
+"""The service's own profile (kind 0), handler (NIP-89) and relay lists.
 
 The handler says which kinds Podium opens; the lists say where it writes (NIP-65) and reads private messages (NIP-17).
 """

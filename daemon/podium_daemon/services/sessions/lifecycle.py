@@ -60,7 +60,7 @@ Notify = Callable[[str, str], Awaitable[None]]
 
 
 class CaughtUp(Protocol):
-    """What is known once the past has been read; an `asyncio.Event` is one."""
+    """Set once the past has been read; an `asyncio.Event` is one."""
 
     async def wait(self) -> object:
         """Wait until the past has been read."""

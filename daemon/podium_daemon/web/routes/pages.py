@@ -63,7 +63,7 @@ async def index_page(request: Request) -> Response:
 
 @router.api_route("/verify", methods=["GET", "HEAD"])
 async def verify_page(request: Request) -> Response:
-    """Where certificates are checked; what is checked stands in the fragment, which is not sent."""
+    """The page that checks certificates; the certificate is in the fragment, which browsers do not send."""
     return _served(request, "verify.html")
 
 

@@ -26,7 +26,7 @@ _MAX_UNREAD: Final = 1024  # datagrams of one connection that wait for DTLS: the
 
 
 class Sort(StrEnum):
-    """What a datagram is by its first byte (RFC 7983, 7)."""
+    """The class of a datagram by its first byte (RFC 7983, 7)."""
 
     STUN = "stun"
     MEDIA = "media"  # DTLS, SRTP or SRTCP

@@ -23,6 +23,6 @@ def build_embedded_engine(settings: PageMediaSettings, *, clock: Clock, random_b
 
 
 def process_settings(settings: PageMediaSettings) -> ProcessSettings:
-    """What the media process needs of them: no secret, and no TURN server."""
+    """The settings of the media process: without secrets and TURN servers."""
     stun = tuple(url for url in settings.ice_servers if url.startswith("stun:"))
     return ProcessSettings(addresses=settings.addresses, stun=stun)

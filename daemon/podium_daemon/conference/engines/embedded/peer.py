@@ -75,7 +75,7 @@ class Peer:
 
     @property
     def tracks(self) -> Mapping[TrackKind, Track]:
-        """What comes in at present; empty without a connection."""
+        """The tracks that the person publishes now; empty without a connection."""
         return self._publisher.tracks if self._publisher is not None else {}
 
     @property

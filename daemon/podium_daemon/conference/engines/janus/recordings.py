@@ -32,7 +32,7 @@ class _FileHead(msgspec.Struct):
 
 
 def file_of(folder: Path, pubkey: Pubkey, connection: ConnectionId) -> Path:
-    """What the files of one connection begin with; Janus adds the kind and the number of the media line."""
+    """The common start of the paths of one connection's files; Janus adds the kind and the number of the media line."""
     return folder / f"janus-{pubkey}-{connection}"
 
 

@@ -1,4 +1,4 @@
-"""Where the Janus engine's Janus is."""
+"""The settings of the Janus engine's own Janus."""
 
 from __future__ import annotations
 

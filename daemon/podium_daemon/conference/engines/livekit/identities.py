@@ -55,7 +55,7 @@ def person_of(participant: api.ParticipantInfo) -> Person | None:
 
 
 def kind_of(track: api.TrackInfo) -> TrackKind | None:
-    """What a track is, or None for one that is none of ours."""
+    """The kind of a track, or None for a track that our pages do not send."""
     return _KINDS.get(track.source)
 
 

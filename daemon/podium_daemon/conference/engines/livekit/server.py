@@ -151,4 +151,4 @@ class LiveKitServer:
 
 
 class _Gone(EngineUnavailable):
-    """What was asked about is not there (any more)."""
+    """The room, person or track of a call does not exist (any more)."""

@@ -1,4 +1,4 @@
-"""What the LiveKit engine can do, what it says about the rest, and what an operator sets. Needs no library."""
+"""The capabilities of the LiveKit engine, its advice on the rest, and the operator's settings. Needs no library."""
 
 from __future__ import annotations
 
