@@ -15,6 +15,7 @@ from podium_storage.table.interning import Interner
 from podium_storage.table.models import (
     AttendanceRow,
     CalendarEntryRow,
+    GuestRow,
     IntervalRow,
     LedgerRow,
     LetterRow,
@@ -95,6 +96,7 @@ class Tables:
     consents: Table[RecordingConsentRow]
     watches: Table[WatchRow]
     calendar_entries: Table[CalendarEntryRow]
+    guests: Table[GuestRow]
 
 
 class BoundTables(Tables):
@@ -117,6 +119,7 @@ class BoundTables(Tables):
         self.consents = tables.consents.within(tx)
         self.watches = tables.watches.within(tx)
         self.calendar_entries = tables.calendar_entries.within(tx)
+        self.guests = tables.guests.within(tx)
 
 
 class Store(Tables):
@@ -140,6 +143,7 @@ class Store(Tables):
         self.consents = Table.from_schema(schema.RECORDING_CONSENTS, database, interner)
         self.watches = Table.from_schema(schema.WATCHES, database, interner)
         self.calendar_entries = Table.from_schema(schema.CALENDAR_ENTRIES, database, interner)
+        self.guests = Table.from_schema(schema.GUESTS, database, interner)
 
     @classmethod
     async def open(cls, path: Path | str, migrations: Sequence[Migration] | None = None) -> Self:

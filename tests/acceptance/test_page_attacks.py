@@ -101,20 +101,21 @@ async def test_another_site_can_neither_embed_nor_run_the_page(here: Here) -> No
 
 
 async def test_what_an_eavesdropper_copies_is_worth_nothing(here: Here) -> None:
-    """A login that the page has used is refused the second time, on its own call and on any other."""
+    """A signed login that the page has used is refused the second time, on its own call and on any other."""
     visitor = await here.person(new_key())
     page = await visitor.open(await here.scheduled())
     await seen(page, "Will you come?")
-    async with page.expect_request(lambda request: request.url.endswith("/rsvp/draft")) as coming:
-        await press(page, "Confirm")
+    async with page.expect_request(lambda request: request.url.endswith("/api/login")) as coming:
+        await press(page, "Sign in")
     request = await coming.value
-    await seen(page, "Your answer: confirmed.")
+    await seen(page, "You have not answered yet.")
     sent = await request.all_headers()
     headers = {name: sent[name] for name in ("authorization", "content-type", "origin") if name in sent}
+    assert sent["authorization"].startswith("Nostr ")
     async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         again = await client.post(request.url, content=request.post_data, headers=headers)
         assert (again.status_code, again.json()["type"]) == (401, "urn:podium:problem:login")
-        elsewhere = await client.post(request.url.replace("/rsvp/", "/cancel/"), content=b"{}", headers=headers)
+        elsewhere = await client.post(request.url.replace("/login", "/calendar"), headers=headers)
         assert elsewhere.status_code == 401
 
 

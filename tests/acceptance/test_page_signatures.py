@@ -131,7 +131,7 @@ async def test_each_act_costs_what_it_is_worth(house: House) -> None:
     await seen(page, "The session has ended.")
     assert leads.since() == [], "a leader who signed in signs no more"
     assert adas.since() == [], "coming back is free"
-    assert lead.errors == visitor.errors == []
+    assert [text for text in (*lead.errors, *visitor.errors) if "net::ERR_" not in text] == []  # while it was down
 
 
 async def test_editing_and_cancelling(house: House) -> None:

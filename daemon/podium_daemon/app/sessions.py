@@ -15,11 +15,13 @@ from podium_daemon.services.attendance.attendance import AttendanceService
 from podium_daemon.services.attendance.attestation import AttendanceSettings
 from podium_daemon.services.attendance.certificates import Certificates
 from podium_daemon.services.attendance.observation import ObservationLog
+from podium_daemon.services.guests.guests import Guests
 from podium_daemon.services.housekeeping.housekeeping import Housekeeping
 from podium_daemon.services.questions.questions import Questions
 from podium_daemon.services.sessions.event_submission import EventSubmission
 from podium_daemon.services.sessions.lifecycle import Lifecycle, LifecycleSettings
 from podium_protocol.live.lifecycle_rules import StartPolicy
+from podium_protocol.live.session import Guests as GuestPolicy
 from podium_storage.retention import Retention
 
 
@@ -29,6 +31,7 @@ class SessionParts(msgspec.Struct, frozen=True, kw_only=True):
     submission: EventSubmission
     lifecycle: Lifecycle
     questions: Questions
+    guests: Guests
 
     def apply(self, core: Core) -> None:
         """Take over a new configuration."""
@@ -92,7 +95,15 @@ def build_sessions(
         clock=core.clock,
         objection=relays.admission.strangers.objection,
     )
-    return SessionParts(submission=submission, lifecycle=lifecycle, questions=questions)
+    guests = Guests(
+        core.store,
+        service=core.signer.secret,
+        default=lambda: GuestPolicy(core.config.conference.guests),
+        name_of=lambda pubkey: mirror.profiles.profile_of(pubkey).name,
+        clock=core.clock,
+        random_bytes=core.random_bytes,
+    )
+    return SessionParts(submission=submission, lifecycle=lifecycle, questions=questions, guests=guests)
 
 
 def build_attendance(

@@ -90,6 +90,7 @@ def build_context(
         watching=rooms.watching,
         certificates=parts.attendance.certificates,
         questions=sessions.questions,
+        guests=sessions.guests,
         calling=Calling(parts),
         relays=parts.relays.pool,
         signers=parts.signers.pages,

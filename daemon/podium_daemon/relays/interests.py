@@ -16,7 +16,7 @@ from podium_protocol.live.live_status import SPACE_IDENTIFIER
 from podium_protocol.live.session import Visibility
 from podium_storage.changes import Batch
 from podium_storage.store import Store
-from podium_storage.table.models import LiveSessionRow, QuestionRow, RoomMemberRow, RsvpRow
+from podium_storage.table.models import GuestRow, LiveSessionRow, QuestionRow, RoomMemberRow, RsvpRow
 
 
 class ParticipantIndex:
@@ -26,6 +26,7 @@ class ParticipantIndex:
         self._store = store
         self._lessons_of: dict[str, set[str]] = {}
         self._known: set[str] = set()
+        self._guests: set[str] = set()  # their keys are the service's: no relay is asked about them
 
     def __len__(self) -> int:
         """The number of people."""
@@ -47,7 +48,11 @@ class ParticipantIndex:
             self._lessons_of, self._known = {}, set()
         for change in batch.changes:
             row = change.after or change.before
+            if isinstance(row, GuestRow):
+                self._guests.add(row.pubkey)  # written before anything that they say
             if not isinstance(row, RsvpRow | QuestionRow | RoomMemberRow) or row.session_address not in self._known:
+                continue
+            if row.pubkey in self._guests:
                 continue
             if change.after is not None and _has_relays(row):
                 self._lessons_of.setdefault(row.pubkey, set()).add(row.session_address)
@@ -62,6 +67,8 @@ class ParticipantIndex:
                 self._forget(pubkey, over)
         fresh = [lesson for lesson in lessons if lesson not in self._known]
         if fresh:
+            guests = await self._store.guests.where("lessonId").any_of(fresh).to_list()
+            self._guests.update(one.pubkey for one in guests)
             rows = await self._store.rsvps.where("lessonId").any_of(fresh).to_list()
             self._known.update(fresh)
             for row in sorted(rows, key=lambda row: row.first_seen):
@@ -71,6 +78,8 @@ class ParticipantIndex:
             for member in await self._store.members.where("lessonId").any_of(fresh).to_list():
                 if _has_relays(member):
                     self._lessons_of.setdefault(member.pubkey, set()).add(member.session_address)
+            for pubkey in self._guests:
+                self._lessons_of.pop(pubkey, None)
 
     def _forget(self, pubkey: str, lessons: set[str]) -> None:
         left = self._lessons_of.get(pubkey, set()) - lessons

@@ -156,7 +156,7 @@ class Syncer:
     async def _follow(self, stop: Stop) -> None:
         self.tasks.start(self._lose_patience(), "patience")
         store = self._store
-        tables = (store.sessions.name, store.rsvps.name, store.questions.name, store.members.name)
+        tables = (store.sessions.name, store.rsvps.name, store.questions.name, store.members.name, store.guests.name)
         with self._store.changes.subscribe(*tables) as changes:
             await run_reconcile_loop(self.name, self._turn, changes, clock=self._clock, stop=stop)
 

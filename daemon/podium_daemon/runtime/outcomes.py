@@ -26,6 +26,7 @@ class Slug(StrEnum):
     BAD_INTERVAL = "bad-interval", HTTPStatus.BAD_REQUEST
     BAD_JSON = "bad-json", HTTPStatus.BAD_REQUEST
     BAD_KIND = "bad-kind", HTTPStatus.BAD_REQUEST
+    BAD_NAME = "bad-name", HTTPStatus.BAD_REQUEST
     BAD_PUBKEY = "bad-pubkey", HTTPStatus.BAD_REQUEST
     BAD_TIME = "bad-time", HTTPStatus.BAD_REQUEST
     BAD_VALUE = "bad-value", HTTPStatus.BAD_REQUEST
@@ -43,6 +44,7 @@ class Slug(StrEnum):
     BAD_SIGNATURE = "bad-signature", HTTPStatus.FORBIDDEN
     DENIED = "denied", HTTPStatus.FORBIDDEN
     NEEDS_KEY = "needs-key", HTTPStatus.FORBIDDEN
+    NO_GUESTS = "no-guests", HTTPStatus.FORBIDDEN
     NOT_ALLOWED = "not-allowed", HTTPStatus.FORBIDDEN
     NOT_AN_INSTRUCTOR = "not-an-instructor", HTTPStatus.FORBIDDEN
     NOT_INVITED = "not-invited", HTTPStatus.FORBIDDEN
@@ -52,6 +54,8 @@ class Slug(StrEnum):
     NO_RECORDING = "no-recording", HTTPStatus.NOT_FOUND
     NOT_FOUND = "not-found", HTTPStatus.NOT_FOUND
     UNKNOWN_CALENDAR = "unknown-calendar", HTTPStatus.NOT_FOUND
+    UNKNOWN_GUEST = "unknown-guest", HTTPStatus.NOT_FOUND
+    UNKNOWN_LINK = "unknown-link", HTTPStatus.NOT_FOUND
     UNKNOWN_FILE = "unknown-file", HTTPStatus.NOT_FOUND
     UNKNOWN_QUESTION = "unknown-question", HTTPStatus.NOT_FOUND
     UNKNOWN_RECORDING = "unknown-recording", HTTPStatus.NOT_FOUND
@@ -76,6 +80,8 @@ class Slug(StrEnum):
     FULL = "full", HTTPStatus.CONFLICT
     INSTRUCTOR_ABSENT = "instructor-absent", HTTPStatus.CONFLICT
     INSTRUCTOR_UNVERIFIED = "instructor-unverified", HTTPStatus.CONFLICT
+    LINK_USED = "link-used", HTTPStatus.CONFLICT
+    NAME_TAKEN = "name-taken", HTTPStatus.CONFLICT
     NO_CONFERENCE = "no-conference", HTTPStatus.CONFLICT
     NO_RELAY = "no-relay", HTTPStatus.CONFLICT
     NO_SESSION = "no-session", HTTPStatus.CONFLICT
@@ -112,6 +118,8 @@ class Slug(StrEnum):
     WRONG_HASH = "wrong-hash", HTTPStatus.CONFLICT
     WRONG_STATE = "wrong-state", HTTPStatus.CONFLICT
 
+    LINK_ENDED = "link-ended", HTTPStatus.GONE
+    LINK_REVOKED = "link-revoked", HTTPStatus.GONE
     ENTRANCE_USED = "entrance-used", HTTPStatus.GONE
 
     TOO_LARGE = "too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE

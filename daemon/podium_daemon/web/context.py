@@ -17,6 +17,7 @@ from podium_daemon.runtime.allowances import Allowances
 from podium_daemon.runtime.clock import Clock, SystemClock
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.services.attendance.certificates import Certificates
+from podium_daemon.services.guests.guests import Guests
 from podium_daemon.services.questions.questions import Questions
 from podium_daemon.services.recording.recording import Recorder
 from podium_daemon.services.recording.watching import Watching
@@ -62,6 +63,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     watching: Watching
     certificates: Certificates
     questions: Questions
+    guests: Guests
     calling: CallingOf
     relays: RelayPool
     signers: PageSignerRegistry

@@ -18,6 +18,7 @@ from podium_daemon.web.routes import (
     certificates,
     conference,
     engines,
+    guests,
     login,
     pages,
     people,
@@ -38,7 +39,19 @@ def described_api(public_url: str) -> FastAPI:
     """The routes without the parts behind them: enough for /openapi.json."""
     app = DocumentedApi(public_url=public_url)
     problems.install(app)
-    for module in (recordings, service, login, sessions, people, rooms, questions, stream, calendar, certificates):
+    for module in (
+        recordings,
+        service,
+        login,
+        guests,
+        sessions,
+        people,
+        rooms,
+        questions,
+        stream,
+        calendar,
+        certificates,
+    ):
         app.include_router(module.router)
     for module in (conference, engines, signers, pages):
         app.include_router(module.router)

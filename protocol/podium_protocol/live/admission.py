@@ -67,6 +67,7 @@ class Knock(msgspec.Struct, frozen=True, kw_only=True):
         denied: they were removed from the session.
         devices: connections they have in the room already.
         consents: they said yes to this session's recording policy.
+        is_guest: only the name that they gave is known of them: where there is a waiting room, they wait.
     """
 
     role: DoorRole = DoorRole.PARTICIPANT
@@ -76,6 +77,7 @@ class Knock(msgspec.Struct, frozen=True, kw_only=True):
     denied: bool = False
     devices: int = 0
     consents: bool = False
+    is_guest: bool = False
 
 
 class WaitReason(StrEnum):
@@ -164,5 +166,5 @@ def _reason_to_wait(knock: Knock, door: Door, policy: DoorPolicy) -> WaitReason 
         return None
     if door.rsvp_required and knock.rsvp in (None, RsvpStatus.DECLINED):
         return WaitReason.RSVP_REQUIRED
-    invited_in = policy.auto_admit_confirmed and knock.rsvp is RsvpStatus.CONFIRMED
+    invited_in = policy.auto_admit_confirmed and knock.rsvp is RsvpStatus.CONFIRMED and not knock.is_guest
     return WaitReason.INSTRUCTOR if door.waiting_room and not invited_in else None

@@ -236,6 +236,24 @@ class LetterRow(StoredRow, frozen=True, kw_only=True):
     updated_at: int
 
 
+class GuestRow(StoredRow, frozen=True, kw_only=True):
+    """A person without a key of their own in one session; the service keeps `pubkey`'s secret, `sealed`, for them.
+
+    `assurance`: "guest" if they gave their `name` themselves, "link" if the instructor made a link for them. Of the
+    link only `link_digest`, its SHA-256 in hex, is kept; `opened_at`: a browser has taken it, and no other one may.
+    """
+
+    session_address: InternedText
+    pubkey: InternedText
+    name: str
+    sealed: bytes
+    assurance: str
+    link_digest: str | None = None
+    created_at: int
+    opened_at: int | None = None
+    revoked_at: int | None = None
+
+
 class CalendarEntryRow(StoredRow, frozen=True, kw_only=True):
     """The version of a session's entry that a person's calendar got last; `digest` is the hash of its content."""
 

@@ -263,10 +263,11 @@ RECORDING_CONSENTS: Final = TableSchema(
 )
 WATCHES: Final = TableSchema("recordingWatches", rows.WatchRow, "++id, pubkey, &[lessonId+pubkey+sha256]")
 CALENDAR_ENTRIES: Final = TableSchema("calendarEntries", rows.CalendarEntryRow, "++id, lessonId, &[pubkey+lessonId]")
+GUESTS: Final = TableSchema("sessionGuests", rows.GuestRow, "++id, lessonId, &pubkey, linkDigest")
 
 TABLES: Final = (
     *(SESSIONS, RSVPS, ATTENDANCE, LEDGER, INTERVALS, MEMBERS, OPT_OUTS, QUESTIONS, ROOM_CONTROLS, LETTERS),
-    *(RECORDINGS, RECORDING_CONSENTS, WATCHES, CALENDAR_ENTRIES),
+    *(RECORDINGS, RECORDING_CONSENTS, WATCHES, CALENDAR_ENTRIES, GUESTS),
 )
 
 

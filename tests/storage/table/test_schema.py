@@ -30,6 +30,7 @@ DEXIE = {
     "recordingConsents": "++id, &eventId, [lessonId+pubkey]",
     "recordingWatches": "++id, pubkey, &[lessonId+pubkey+sha256]",
     "calendarEntries": "++id, lessonId, &[pubkey+lessonId]",
+    "sessionGuests": "++id, lessonId, &pubkey, linkDigest",
 }
 
 

@@ -24,7 +24,7 @@ from podium_protocol.live.lifecycle import Run, SessionState
 from podium_protocol.live.private import seals_attendance
 from podium_storage.database import Transaction
 from podium_storage.store import Store
-from podium_storage.table.models import AttendanceRow, IntervalRow, LiveSessionRow, RoomMemberRow, WatchRow
+from podium_storage.table.models import AttendanceRow, GuestRow, IntervalRow, LiveSessionRow, RoomMemberRow, WatchRow
 
 _log = structlog.get_logger(__name__)
 _BATCH: Final = 200  # people computed and signed before the event loop gets a turn: about 15 ms
@@ -92,12 +92,15 @@ class Attestation:
         rows: list[AttendanceRow] = []
         records: list[VerifiedEvent] = []
         sealed: list[Letter] = []
+        guests = {one.pubkey for one in await self._guests_of(session)}
         for done, (pubkey, intervals) in enumerate(by_person.items(), 1):
             known = Known(before.get(pubkey), members.get(pubkey), watched.pop(pubkey, None))
             row = _by_recording(self._computed(session, pubkey, intervals, known=known, now=now), known.watched)
             if row is not None and _is_to_attest(row, known.row, over=over):
                 record = self._record(session, row, now)
-                if seals_attendance(session):
+                if row.pubkey in guests:
+                    sealed += _letters_about_guest(session, record, Pubkey(row.pubkey))
+                elif seals_attendance(session):
                     sealed += attendance_letters(session, record, Pubkey(row.pubkey))
                 else:
                     records.append(await self._signer.sign(record))
@@ -174,9 +177,11 @@ class Attestation:
             await self._attest_watcher(session, msgspec.structs.replace(row, record_created_at=draft.created_at), draft)
 
     async def _attest_watcher(self, session: LiveSessionRow, row: WatchRow, draft: UnsignedEvent) -> None:
-        is_sealed = seals_attendance(session)
+        is_guest = await self._store.guests.where("pubkey").equals(row.pubkey).count() > 0
+        is_sealed = seals_attendance(session) or is_guest
         records = [] if is_sealed else [await self._signer.sign(draft)]
-        sealed = tuple(attendance_letters(session, draft, Pubkey(row.pubkey))) if is_sealed else ()
+        write = _letters_about_guest if is_guest else attendance_letters
+        sealed = tuple(write(session, draft, Pubkey(row.pubkey))) if is_sealed else ()
 
         async def scope(tx: Transaction) -> None:
             await self._store.watches.within(tx).upsert([row], by="[lessonId+pubkey+sha256]")
@@ -262,10 +267,18 @@ class Attestation:
         # the first counts if a person watched the recordings of two runs
         return {row.pubkey: row for row in sorted(done, key=lambda row: row.completed_at or 0, reverse=True)}
 
+    async def _guests_of(self, session: LiveSessionRow) -> list[GuestRow]:
+        return await self._store.guests.where("lessonId").equals(session.session_address).to_list()
+
     async def _members_of(self, session: LiveSessionRow, people: Mapping[str, object]) -> dict[str, RoomMemberRow]:
         keys = [[session.session_address, pubkey] for pubkey in people]
         rows = await self._store.members.where("[lessonId+pubkey]").any_of(keys).to_list()
         return {row.pubkey: row for row in rows}
+
+
+def _letters_about_guest(session: LiveSessionRow, record: UnsignedEvent, guest: Pubkey) -> list[Letter]:
+    """A guest has no relays and reads it on the page: it goes to the instructor, and to ourselves."""
+    return [one for one in attendance_letters(session, record, guest) if one.recipient != guest]
 
 
 def _address(session: LiveSessionRow) -> Address:

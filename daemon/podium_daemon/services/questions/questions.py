@@ -139,12 +139,16 @@ class Questions:
         _log.info("a question was asked", action="question.asked", session=row.session_address, by=event.pubkey)
 
     async def _keep(self, tx: Transaction, row: LiveSessionRow, event: VerifiedEvent, question: Question) -> None:
-        if row.visibility == Visibility.PRIVATE:
+        if row.visibility == Visibility.PRIVATE or await self._is_guest(tx, event.pubkey):
             await self._projection.add_questions(tx, row, [question], received_at=int(self._clock.now()))
             return
         (outcome,) = await self._event_writer.add(tx, [event], session_address=row.session_address)
         if outcome in (IngestOutcome.DELETED, IngestOutcome.EXPIRED):
             raise _No(Rejection(Slug.OUTDATED, f"the question is {outcome}", "Sign it anew."))
+
+    async def _is_guest(self, tx: Transaction, pubkey: Pubkey) -> bool:
+        """Whether the service keeps this key: nothing is published under it."""
+        return await self._store.guests.within(tx).where("pubkey").equals(pubkey).count() > 0
 
     async def _withdraw(
         self, tx: Transaction, row: LiveSessionRow, event: VerifiedEvent, relays: Sequence[str]
@@ -154,7 +158,7 @@ class Questions:
         own = [one for one in named if one.pubkey == event.pubkey and one.session_address == row.session_address]
         if not own:
             raise _No(Rejection(Slug.UNKNOWN_QUESTION, "the deletion names no question of its author here"))
-        if row.visibility != Visibility.PRIVATE:
+        if row.visibility != Visibility.PRIVATE and not await self._is_guest(tx, event.pubkey):
             await self._event_writer.add(tx, [event], session_address=row.session_address, relays=relays)
         await table.bulk_delete([one.id for one in own if one.id is not None])
 

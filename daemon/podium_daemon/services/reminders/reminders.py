@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 import structlog
@@ -27,10 +27,13 @@ from podium_storage.outbox import outbox as outbox_module
 from podium_storage.outbox.outbox import Outbox
 from podium_storage.outbox.values import Delivery, DeliveryState
 from podium_storage.store import Store
-from podium_storage.table.models import AttendanceRow, LedgerRow, LiveSessionRow, RsvpRow
+from podium_storage.table.models import AttendanceRow, GuestRow, LedgerRow, LiveSessionRow, RsvpRow
 
 _log = structlog.get_logger(__name__)
 _BY_KEY: Final = "[lessonId+epoch+message+pubkey]"
+
+
+P = TypeVar("P", RsvpRow, AttendanceRow)
 
 
 class ReminderService:
@@ -125,7 +128,8 @@ class ReminderService:
                 came = await bound.attendance.where("[lessonId+pubkey]").any_of(keys).to_list()
                 whole = await bound.ledger.where("pubkey").any_of(list(people)).to_list()
                 ledger = [row for row in whole if row.session_address == session.session_address]
-            planned = self._planned(session, rsvps, came, ledger, now)
+            guests = await bound.guests.where("lessonId").equals(session.session_address).to_list()
+            planned = self._planned(session, _with_relays(rsvps, guests), _with_relays(came, guests), ledger, now)
             await bound.ledger.upsert(planned, by=_BY_KEY)
             return len(planned)
 
@@ -220,6 +224,12 @@ class ReminderService:
         if self._sender.unread:
             times.append(self._sender.unread.again_at)
         return min(times, default=None)
+
+
+def _with_relays(rows: Sequence[P], guests: Sequence[GuestRow]) -> list[P]:
+    """The rows of people with a key of their own: no relay knows guests, whom the page and the calendar remind."""
+    without = {one.pubkey for one in guests}
+    return [row for row in rows if row.pubkey not in without]
 
 
 def _touched(batch: Batch) -> dict[str, set[str] | None]:

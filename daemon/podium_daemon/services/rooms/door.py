@@ -27,11 +27,12 @@ from podium_protocol.live.admission import (
     WaitReason,
     decide,
 )
+from podium_protocol.live.attendance import Assurance
 from podium_protocol.live.join_proof import WINDOW, JoinExpectation, JoinProof, ProofRefusal, check_join_proof
 from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_storage.store import Store
-from podium_storage.table.models import LiveSessionRow, RoomMemberRow
+from podium_storage.table.models import GuestRow, LiveSessionRow, RoomMemberRow
 
 ADMITTED = "admitted"
 ARRIVED = "arrived"
@@ -60,6 +61,12 @@ def role_of(row: LiveSessionRow, pubkey: Pubkey) -> DoorRole:
     return DoorRole.CO_HOST if pubkey in row.co_hosts else DoorRole.PARTICIPANT
 
 
+async def guest_in(store: Store, row: LiveSessionRow, pubkey: Pubkey) -> GuestRow | None:
+    """The guest of this session whose key the service keeps, or None for a person with their own."""
+    found = await store.guests.where("pubkey").equals(pubkey).first()
+    return found if found is not None and found.session_address == row.session_address else None
+
+
 class DoorKeeper:
     """Reads the facts from the store and applies the rules of admission."""
 
@@ -84,6 +91,7 @@ class DoorKeeper:
         """Decide whether `entry` comes in now; `devices` are the (pubkey, device) pairs in the room."""
         member = await self.member(row.session_address, entry.pubkey)
         rsvp = await self._store.rsvps.where("[lessonId+pubkey]").equals([row.session_address, entry.pubkey]).first()
+        guest = await guest_in(self._store, row, entry.pubkey)
         own = {device for pubkey, device in devices if pubkey == entry.pubkey} - {entry.device}
         knock = Knock(
             role=entry.role,
@@ -93,6 +101,7 @@ class DoorKeeper:
             denied=member is not None and member.state == REMOVED,
             devices=len(own),
             consents=member is not None and member.consent is True,
+            is_guest=guest is not None and guest.assurance == Assurance.GUEST,
         )
         return decide(knock, await self._door(row, entry, {pubkey for pubkey, _ in devices}), now, self.policy)
 
@@ -172,7 +181,9 @@ class Joining:
         )
         return msgspec.structs.replace(challenge, nonce=self._challenges.issue(challenge))
 
-    def check(self, row: LiveSessionRow, event: VerifiedEvent, url: str, body: bytes | None) -> JoinProof | Rejection:
+    async def check(
+        self, row: LiveSessionRow, event: VerifiedEvent, url: str, body: bytes | None
+    ) -> JoinProof | Rejection:
         """Check the proof in a join call; its challenge is used up even if the proof is refused."""
         nonce = tags.first(event.tags, "nonce") or ""
         challenge = self._challenges.redeem(nonce)
@@ -192,7 +203,7 @@ class Joining:
         proof = check_join_proof(event, expected, int(self._clock.now()))
         if isinstance(proof, ProofRefusal):
             return Rejection(Slug.BAD_PROOF, proof.detail, "Ask for a new challenge and sign it.")
-        if not private.may_attend(row, proof.pubkey):
+        if not await self._may_attend(row, proof.pubkey):
             return Rejection(Slug.NOT_INVITED, "this session is private", "Ask the instructor for an invitation.")
         # without a policy that was shown, a yes is consent to nothing
         return proof if shown else msgspec.structs.replace(proof, consent=None)
@@ -201,6 +212,7 @@ class Joining:
         """Store the proof of a person who may come to the door; the rest of their row is unchanged."""
         key = [row.session_address, proof.pubkey]
         before = await self._store.members.where(_BY_PERSON).equals(key).first()
+        guest = await guest_in(self._store, row, proof.pubkey)
         member = RoomMemberRow(
             id=before.id if before else None,
             session_address=row.session_address,
@@ -212,9 +224,13 @@ class Joining:
             consent=proof.consent.given if proof.consent else None,
             device=proof.device,
             updated_at=int(self._clock.now()),
-            assurance="signature",
+            assurance="signature" if guest is None else guest.assurance,
         )
         await self._store.members.upsert([member], by=_BY_PERSON)
+
+    async def _may_attend(self, row: LiveSessionRow, pubkey: Pubkey) -> bool:
+        guest = await guest_in(self._store, row, pubkey)
+        return private.may_attend(row, pubkey) if guest is None else guest.revoked_at is None
 
     async def fingerprint_of(self, session_address: str, connection: Connection) -> str | None:
         """The browser's certificate in a returning person's newest proof; None if another device signed that."""

@@ -193,7 +193,7 @@ class Rooms:
         self, row: LiveSessionRow, proof: VerifiedEvent, url: str, body: bytes | None
     ) -> RoomTicket | Rejection:
         """Check a signed join proof; return a ticket for the room socket, or why there is none."""
-        checked = self._joining.check(row, proof, url, body)
+        checked = await self._joining.check(row, proof, url, body)
         if isinstance(checked, Rejection):
             return checked
         entry = TicketHolder(

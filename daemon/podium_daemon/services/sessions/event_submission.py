@@ -74,6 +74,7 @@ class Submitted(msgspec.Struct, frozen=True):
     session_address: str | None
     relays: tuple[str, ...]
     private: bool = False
+    kept: bool = False
 
 
 class _Lost(Exception):
@@ -147,6 +148,9 @@ class EventSubmission:
         return submitted
 
     async def _take(self, tx: Transaction, one: Submitted) -> IngestOutcome:
+        if one.kept:
+            (outcome,) = await self._event_writer.mirror_only(tx, [one.event])
+            return outcome
         if not one.private or one.session_address is None:
             (outcome,) = await self._event_writer.add(
                 tx, [one.event], session_address=one.session_address, relays=one.relays
@@ -227,7 +231,9 @@ class EventSubmission:
         rsvp = read_rsvp(event)
         row = None if rsvp is None else await self._row(str(rsvp.session_address))
         # a caller who is not invited gets the same answer as for a session that does not exist
-        if rsvp is None or row is None or not private.may_attend(row, event.pubkey):
+        guest = await self._store.guests.where("pubkey").equals(event.pubkey).first()
+        is_guest = guest is not None and row is not None and guest.session_address == row.session_address
+        if rsvp is None or row is None or not (is_guest or private.may_attend(row, event.pubkey)):
             return Rejection(
                 Slug.UNKNOWN_SESSION, "the RSVP names no session of this service", "Look at /api/sessions."
             )
@@ -239,6 +245,8 @@ class EventSubmission:
         counted = await self._store.rsvps.where("[lessonId+pubkey]").equals([row.session_address, event.pubkey]).first()
         if counted is not None and (-counted.rsvp_time, counted.event_id) < (-event.created_at, event.id):
             return _COUNT_FOR_NOTHING[IngestOutcome.SUPERSEDED]
+        if is_guest:
+            return Submitted(event, row.session_address, (), kept=True)
         if private.is_private(row):
             return self._sealed(event, row.session_address)
         return await self._submitted(event, row.session_address)

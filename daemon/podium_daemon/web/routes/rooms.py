@@ -33,7 +33,7 @@ from podium_daemon.web.routes.login import signed_in
 from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.views import leads
 from podium_protocol import tags
-from podium_protocol.events import Pubkey
+from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.nips import nip19, nip98
 from podium_storage.table.models import LiveSessionRow
 
@@ -111,7 +111,8 @@ async def join_session(context: InContext, logins: InLogins, reference: str, req
         await context.views.resolve(reference)  # an unknown session is reported before a flaw of the proof
         next_step = "Sign the challenge of /join/challenge and send it as `Authorization: Nostr ...`."
         raise Problem(Slug.BAD_PROOF, proof.reason, next_step)
-    row = await context.views.resolve(reference, Caller(proof.pubkey))
+    prover = await _prover(context, proof.pubkey)
+    row = await context.views.resolve(reference, prover)
     body = await request.body() or None
     ticket = granted(await context.rooms.join(row, proof, _join_url(context, row), body))
     base = context.public_url.replace("http", "ws", 1)
@@ -121,7 +122,7 @@ async def join_session(context: InContext, logins: InLogins, reference: str, req
         socket_url=f"{base}/api/sessions/{context.views.naddr(row)}/room",
         token=ticket.token,
         expires_at=ticket.expires_at,
-        login=await signed_in(logins, proof.pubkey) if tags.first(proof.tags, "login") == "yes" else None,
+        login=await signed_in(logins, proof.pubkey) if prover.has_key and _wants_login(proof) else None,
     )
 
 
@@ -245,6 +246,18 @@ async def _removed(context: Context, row: LiveSessionRow) -> list[RoomPerson]:
         )
         for one in await context.rooms.removed(row)
     ]
+
+
+def _wants_login(proof: VerifiedEvent) -> bool:
+    return tags.first(proof.tags, "login") == "yes"
+
+
+async def _prover(context: Context, pubkey: Pubkey) -> Caller:
+    """Who signed a join proof: a person, or a guest, whose session is there for them even if it is private."""
+    guest = await context.store.guests.where("pubkey").equals(pubkey).first()
+    if guest is None:
+        return Caller(pubkey)
+    return Caller(pubkey, "link" if guest.assurance == "link" else "guest", guest.session_address)
 
 
 def _hands(context: Context, row: LiveSessionRow) -> tuple[HandOut, ...]:

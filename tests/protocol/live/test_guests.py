@@ -1,0 +1,53 @@
+"""Who may come without a signer, and what guests may be called."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from podium_protocol.live.guests import MAX_NAME, comparable_name, guest_name, guests_of
+from podium_protocol.live.session import Guests, Visibility
+
+
+class Said(msgspec.Struct):
+    """The part of a session that counts."""
+
+    guests: str | None = None
+    visibility: str = Visibility.PUBLIC
+    e2ee_required: bool = False
+
+
+@pytest.mark.parametrize(
+    ("session", "default", "who"),
+    [
+        (Said(), Guests.INVITED, Guests.INVITED),
+        (Said(), Guests.ANYONE, Guests.ANYONE),
+        (Said("off"), Guests.ANYONE, Guests.OFF),
+        (Said("anyone"), Guests.OFF, Guests.ANYONE),
+        (Said("anyone", Visibility.PRIVATE), Guests.OFF, Guests.INVITED),
+        (Said(None, Visibility.PRIVATE), Guests.ANYONE, Guests.INVITED),
+        (Said("off", Visibility.PRIVATE), Guests.ANYONE, Guests.OFF),
+        (Said("anyone", e2ee_required=True), Guests.ANYONE, Guests.OFF),
+    ],
+)
+def test_who_may_come(session: Said, default: Guests, who: Guests) -> None:
+    """What the session says, else the service's default; none by name to private ones, none to encrypted ones."""
+    assert guests_of(session, default) is who
+
+
+@given(st.text(max_size=80))
+def test_a_name_is_short_and_seen(text: str) -> None:
+    """Whatever is typed: 1 to 40 characters on one line, or no name; and the same again when it is read once more."""
+    name = guest_name(text)
+    if name is not None:
+        assert 1 <= len(name) <= MAX_NAME
+        assert "\n" not in name
+        assert guest_name(name) == name
+
+
+@pytest.mark.parametrize("one", ["Ana", "ANA", "\uff21na", "A\u200bna", "a\u200dna"])
+def test_names_that_look_alike_are_one(one: str) -> None:
+    """Case, width and what is not seen tell nobody apart."""
+    assert comparable_name(one) == comparable_name("ana")
