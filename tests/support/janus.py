@@ -27,7 +27,7 @@ from podium_daemon.conference.signaling import SeatFrameFlaw
 from podium_daemon.runtime.clock import SystemClock
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.events import Pubkey
-from tests.support.media import MediaPage, settled
+from tests.support.media import MediaPage, connection_of, settled
 
 ADDRESS = "10.99.0.1"
 _SETUP = f"""
@@ -103,7 +103,7 @@ class JanusHouse:
 
     async def enter(self, pubkey: Pubkey, **fields: object) -> JanusPage:
         """Add a new person to the room `r`; the connection is named after the key."""
-        name = ConnectionId(pubkey[:32])
+        name = connection_of(pubkey)
         entered = AddSeat(
             room=RoomId("r"),
             connection=name,
@@ -118,10 +118,20 @@ class JanusHouse:
         self.media.send(self.entered[name])
         return page
 
+    async def send(self, command: Command) -> None:
+        """What the engine says."""
+        self.media.send(command)
+
+    def convert_recording(self, folder: Path, room: RoomId) -> None:
+        """See `MediaHost`."""
+        self.media.convert_recording(folder, room)
+
     def changes(self, pubkey: Pubkey) -> list[tuple[TrackKind, TrackChange]]:
         """The reports on a person's tracks, in order."""
         return [
-            (one.kind, one.change) for one in self.reports if isinstance(one, Changed) and one.connection == pubkey[:32]
+            (one.kind, one.change)
+            for one in self.reports
+            if isinstance(one, Changed) and one.connection == connection_of(pubkey)
         ]
 
     async def changed(self, pubkey: Pubkey, kind: TrackKind, change: TrackChange, times: int = 1) -> None:

@@ -273,6 +273,11 @@ def _connection(certificate: RTCCertificate) -> RTCPeerConnection:
     return pc
 
 
+def connection_of(pubkey: Pubkey) -> ConnectionId:
+    """The name of a person's one connection."""
+    return ConnectionId(pubkey[:32])
+
+
 class House:
     """The rooms of the media process, in this process, with pages."""
 
@@ -285,7 +290,7 @@ class House:
 
     async def enter(self, pubkey: Pubkey, **fields: object) -> MediaPage:
         """Add a new person to the room `r`; the connection is named after the key."""
-        name = ConnectionId(pubkey[:16])
+        name = connection_of(pubkey)
         entered = AddSeat(
             room=RoomId("r"),
             connection=name,
@@ -299,10 +304,19 @@ class House:
         await self.rooms.handle(msgspec.structs.replace(entered, **fields))
         return page
 
+    async def send(self, command: Command) -> None:
+        """What the engine says."""
+        await self.rooms.handle(command)
+
+    def convert_recording(self, folder: Path, room: RoomId) -> None:
+        """The rooms write packet files."""
+
     def changes(self, pubkey: Pubkey) -> list[tuple[TrackKind, TrackChange]]:
         """The reports on a person's tracks, in order."""
         return [
-            (one.kind, one.change) for one in self.reports if isinstance(one, Changed) and one.connection == pubkey[:16]
+            (one.kind, one.change)
+            for one in self.reports
+            if isinstance(one, Changed) and one.connection == connection_of(pubkey)
         ]
 
     async def changed(self, pubkey: Pubkey, kind: TrackKind, change: TrackChange, times: int = 1) -> None:
@@ -311,7 +325,7 @@ class House:
 
     def publisher(self, pubkey: Pubkey) -> PublisherConnection:
         """The connection on which a person publishes."""
-        publisher = self.rooms._seats[ConnectionId(pubkey[:16])][1]._publisher
+        publisher = self.rooms._seats[connection_of(pubkey)][1]._publisher
         assert publisher is not None
         return publisher
 

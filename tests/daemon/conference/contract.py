@@ -156,6 +156,19 @@ class EngineContract:
             assert answer.slug == "no-room"
             assert answer.next_step
 
+    async def test_controls_of_a_room_that_is_not_open_are_refused(self, rig: Rig) -> None:
+        """Each says that the room is not open, or that the engine has no such control."""
+        engine, nowhere = rig.engine, RoomId("never-opened")
+        answers = (
+            (Capability.MUTE, await engine.mute(nowhere, new_pubkey())),
+            (Capability.MUTE_ALL, await engine.mute_all(nowhere)),
+            (Capability.RECORD, await engine.start_recording(nowhere, only=())),
+        )
+        for capability, answer in answers:
+            native = engine.capabilities.support_of(capability) is Support.NATIVE
+            assert isinstance(answer, Rejection)
+            assert answer.slug == ("no-room" if native else "not-supported")
+
     async def test_a_person_is_let_in_as_who_they_are(self, rig: Rig) -> None:
         """Room, key, device and role of a connection are those the daemon gave, whatever the browser says."""
         await rig.engine.open_room(rig.spec)

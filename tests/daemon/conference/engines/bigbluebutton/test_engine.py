@@ -39,9 +39,9 @@ from podium_daemon.conference.seats import Seat, Signalling
 from podium_daemon.conference.shared_secret import SharedSecret
 from podium_daemon.conference.signaling import Notice
 from podium_daemon.runtime.outcomes import Rejection
-from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.errors import InvalidInput
-from tests.daemon.conference.contract import EngineContract, Guest
+from tests.daemon.conference.contract import Guest
+from tests.daemon.conference.remote_contract import RemoteServerContract
 from tests.support.clock import ManualClock
 from tests.support.conference import new_person, new_pubkey, reading, seeded_bytes
 from tests.support.fake_bigbluebutton import NOTICES_AFTER, FakeBigBlueButton, User, failed
@@ -156,6 +156,18 @@ class BbbRig:
         """The clock's."""
         return int(self.clock.now())
 
+    def runs(self) -> list[object]:
+        """The server's meetings."""
+        return list(self.server.meetings.values())
+
+    def forgive(self) -> None:
+        """See `RemoteRig`."""
+        self.server.bad_checksums = 0
+
+    def after_restart(self) -> BigBlueButtonEngine:
+        """Another engine with the same settings."""
+        return BigBlueButtonEngine(self.engine._settings, clock=self.clock, random_bytes=seeded_bytes(2))
+
     async def aclose(self) -> None:
         """Close what is open."""
         await self._browser.aclose()
@@ -197,13 +209,15 @@ async def rig() -> AsyncIterator[BbbRig]:
         yield here
 
 
-class TestBigBlueButtonContract(EngineContract):
+class TestBigBlueButtonContract(RemoteServerContract):
     """The engine keeps the contract, as far as BigBlueButton tells why and when somebody went."""
 
     goodbye = LeaveReason.UNKNOWN
     losses = frozenset({LeaveReason.UNKNOWN})
     frozen = LeaveReason.UNKNOWN
     notices_within = NOTICES_AFTER
+    list_call = "getMeetingInfo"
+    poll = POLL
 
     @pytest.fixture
     async def rig(self) -> AsyncIterator[BbbRig]:
@@ -473,20 +487,6 @@ class TestTheServersWord:
         assert (begin.origin, begin.at) == (Origin.SNAPSHOT, last_seen)
         assert (end.origin, end.at, end.reason) == (Origin.SNAPSHOT, last_seen, LeaveReason.UNKNOWN)
 
-    async def test_a_restart_of_the_daemon_finds_who_is_there(self, rig: BbbRig) -> None:
-        """A second engine on the same meeting takes over its people, with connections of its own."""
-        await rig.engine.open_room(SPEC)
-        guest = await _inside(rig, role=RoomRole.INSTRUCTOR)
-        second = BigBlueButtonEngine(rig.engine._settings, clock=rig.clock, random_bytes=seeded_bytes(2))
-        await second.open_room(SPEC)
-        await second.poll()
-        snapshot = await second.snapshot(ROOM)
-        assert isinstance(snapshot, Snapshot)
-        (one,) = snapshot.present
-        assert (one.connection.pubkey, one.connection.role) == (guest.user.user_id[:64], RoomRole.INSTRUCTOR)
-        assert one.connection.id != guest.connection
-        await second._api.aclose()
-
     async def test_strangers_are_counted_and_not_let_into_attendance(self, rig: BbbRig) -> None:
         """Somebody who came by another front end has no key here."""
         await rig.engine.open_room(SPEC)
@@ -617,13 +617,6 @@ class TestAServerThatIsAway:
         await rig.engine.open_room(SPEC)
         await _inside(rig)
 
-    async def test_a_wrong_secret_is_said_in_those_words(self, rig: BbbRig) -> None:
-        """The commonest mistake has its own sentence."""
-        rig.server.secret = "another secret of the server"
-        with pytest.raises(EngineUnavailable, match="secret_file"):
-            await rig.engine.open_room(SPEC)
-        rig.server.bad_checksums = 0
-
     async def test_a_server_that_says_nothing_is_given_up(self, rig: BbbRig) -> None:
         """A connection that stays open without an answer does not hold the door for ever."""
         gate = asyncio.Event()
@@ -637,72 +630,3 @@ class TestAServerThatIsAway:
         with pytest.raises(EngineUnavailable, match="did not answer"):
             await rig.engine.open_room(SPEC)
         gate.set()
-
-    async def test_an_outage_is_told_and_ends_with_a_list(self, rig: BbbRig) -> None:
-        """Three polls without an answer make presence unknown, not absent; the first answer brings it back."""
-        await rig.engine.open_room(SPEC)
-        guest = await _inside(rig)
-
-        async def spoil(_call: Call) -> Reply | None:
-            return Reply(500)
-
-        rig.server.spoil = spoil
-        async with reading(rig.engine) as reader:
-            await rig.pass_time(3 * POLL)
-            down = await reader.until(EngineHealth, lambda event: not event.up)
-            assert "500" in down.detail
-            rig.server.spoil = None
-            await rig.pass_time(POLL)
-            await reader.until(EngineHealth, lambda event: event.up and event != reader.kept[0])
-            assert reader.all_of(Left) == []
-        assert rig.connection_of(guest.user) == guest.connection
-
-    async def test_one_lost_answer_is_no_outage(self, rig: BbbRig) -> None:
-        """A packet that got lost changes nothing."""
-        await rig.engine.open_room(SPEC)
-        answers = iter([Reply(500), None, None])
-
-        async def spoil(_call: Call) -> Reply | None:
-            return next(answers, None)
-
-        rig.server.spoil = spoil
-        await rig.pass_time(2 * POLL)
-        async with reading(rig.engine) as reader:
-            await reader.until(EngineHealth)
-            assert [event.up for event in reader.all_of(EngineHealth)] == [True]
-
-    async def test_a_room_that_could_not_be_ended_is_ended_later(self, rig: BbbRig) -> None:
-        """Here it is over at once, with its people; the server is told when it answers again."""
-        await rig.engine.open_room(SPEC)
-        guest = await _inside(rig)
-
-        async def spoil(_call: Call) -> Reply | None:
-            return Reply(500)
-
-        for again in (rig.engine.poll, lambda: rig.engine.open_room(SPEC)):
-            rig.server.spoil = spoil
-            await rig.engine.close_room(ROOM)
-            assert isinstance(await rig.engine.snapshot(ROOM), Rejection)
-            assert isinstance(await rig.visit(new_person()), Rejection)
-            before = dict(rig.server.meetings)
-            assert len(before) == 1
-            rig.server.spoil = None
-            await again()
-            assert list(rig.server.meetings.values()) != list(before.values())
-            await rig.engine.open_room(SPEC)
-        async with reading(rig.engine) as reader:
-            assert (await reader.left(guest.connection)).reason is LeaveReason.ROOM_CLOSED
-
-
-async def test_it_asks_at_once_and_then_at_its_pace(rig: BbbRig) -> None:
-    """The daemon hears of a wrong address when it starts, and of people every few seconds."""
-    await rig.engine.open_room(SPEC)
-    rig.server.calls.clear()
-    stop = Stop(rig.clock)
-    running = asyncio.create_task(rig.engine.run(stop))
-    await soon(lambda: rig.server.calls == ["getMeetingInfo"])
-    await rig.clock.until_sleeping()
-    await rig.clock.advance(POLL)
-    await soon(lambda: rig.server.calls == ["getMeetingInfo"] * 2)
-    stop.set()
-    await running

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import av
 import pytest
 from structlog.testing import capture_logs
 
@@ -34,29 +33,23 @@ from podium_daemon.conference.engines.janus import wire
 from podium_daemon.conference.engines.janus.engine import build_janus_engine
 from podium_daemon.conference.engines.janus.media import JanusMedia
 from podium_daemon.conference.engines.janus.process import JanusProcess
-from podium_daemon.conference.engines.janus.recordings import convert
 from podium_daemon.conference.engines.janus.rooms import JanusRoom
 from podium_daemon.conference.engines.janus.settings import JanusPlace
 from podium_daemon.conference.page_media.messages import (
-    PageMessage,
     Record,
     Recorded,
     RecordingState,
-    RemoveSeat,
-    Silence,
     StopRecording,
-    Up,
 )
-from podium_daemon.conference.page_media.recordings import collect, folder_of
+from podium_daemon.conference.page_media.recordings import folder_of
 from podium_daemon.conference.page_media.settings import PageMediaSettings
-from podium_daemon.conference.page_media.signals import PublishOffer
 from podium_daemon.conference.seats import Seat
 from podium_daemon.runtime.outcomes import Rejection
 from podium_daemon.runtime.supervisor import Stop
-from podium_protocol.events import Pubkey
 from tests.daemon.conference.contract import EngineContract, Guest
+from tests.daemon.conference.media_contract import MediaHostContract, two
 from tests.support.clock import ManualClock
-from tests.support.conference import new_person, new_pubkey, reading, seeded_bytes
+from tests.support.conference import new_person, reading, seeded_bytes
 from tests.support.janus import JanusHouse, JanusPage, janus_house, only_here
 from tests.support.media import SeatWay, settled
 
@@ -69,19 +62,6 @@ async def here() -> AsyncIterator[JanusHouse]:
     """A Janus of its own for each test."""
     async with janus_house() as house:
         yield house
-
-
-async def _two(here: JanusHouse, *kinds: str) -> tuple[Pubkey, JanusPage, Pubkey, JanusPage]:
-    """Somebody who publishes, somebody who watches."""
-    teacher, pupil = new_pubkey(), new_pubkey()
-    stage, bench = await here.enter(teacher), await here.enter(pupil)
-    await stage.publish(*kinds)
-    await bench.watch()
-    return teacher, stage, pupil, bench
-
-
-def _of(pubkey: Pubkey) -> ConnectionId:
-    return ConnectionId(pubkey[:32])
 
 
 async def _allowed(here: JanusHouse) -> tuple[str, ...]:
@@ -99,109 +79,17 @@ async def _allowed(here: JanusHouse) -> tuple[str, ...]:
     return told
 
 
-class TestMedia:
-    """Sound and pictures, there and back."""
-
-    async def test_sound_and_pictures_reach_a_subscriber(self, here: JanusHouse) -> None:
-        """What one person's camera and microphone give is decoded at another's."""
-        teacher, _, pupil, bench = await _two(here, "audio", "video")
-        assert await bench.sees(teacher) == 160
-        assert await bench.hears(teacher) > 3000
-        assert set(here.changes(teacher)) == {(AUDIO, TrackChange.PUBLISHED), (VIDEO, TrackChange.PUBLISHED)}
-        assert {one.connection for one in here.reports if isinstance(one, Up)} == {_of(teacher), _of(pupil)}
-
-    async def test_both_ways_and_a_screen_and_somebody_late(self, here: JanusHouse) -> None:
-        """Two who publish and watch each other, a screen beside a camera, a third who comes when all runs."""
-        teacher, stage, pupil, bench = await _two(here, "audio", "video")
-        await bench.publish("audio", "screen")
-        await stage.watch()
-        assert await stage.sees(pupil, "screen") == 208
-        assert await stage.hears(pupil) > 3000
-        assert await bench.sees(teacher) == 160
-        late = await here.enter(new_pubkey())
-        await late.watch()
-        assert await late.sees(teacher) == 160
-        assert await late.sees(pupil, "screen") == 208
-
-    async def test_whoever_goes_is_seen_no_more_and_may_come_back(self, here: JanusHouse) -> None:
-        """The lines of somebody who left carry nothing; somebody new is received on the same connection."""
-        teacher, _, _, bench = await _two(here, "video")
-        await bench.sees(teacher)
-        here.media.send(RemoveSeat(_of(teacher)))
-        await settled(lambda: bench.lines == [], "no lines")
-        other = new_pubkey()
-        stage = await here.enter(other)
-        await stage.publish("video")
-        assert await bench.sees(other) == 160
-
-    async def test_a_page_that_publishes_again_is_received_again(self, here: JanusHouse) -> None:
-        """A new connection takes the place of the one before."""
-        teacher, stage, _, bench = await _two(here, "video")
-        await bench.sees(teacher)
-        await stage.publish("audio", "video")
-        await here.changed(teacher, AUDIO, TrackChange.PUBLISHED)
-        assert await bench.hears(teacher) > 3000
-
-    async def test_a_description_that_is_none_is_dropped(self, here: JanusHouse) -> None:
-        """What a stranger wrote ends neither Janus nor anybody else's media."""
-        teacher, stage, _, bench = await _two(here, "video")
-        for sdp in ("", "v=0\r\n", "\x00" * 100, "a" * 100_000):
-            here.media.send(PageMessage(_of(teacher), PublishOffer(sdp=sdp)))
-        await settled(lambda: len(here.drops()) == 4, "drops")
-        assert len([one for one in stage.told if one["do"] == "failed"]) == 4
-        assert await bench.sees(teacher) == 160
-        assert here.downs == []
+class TestJanusMediaHost(MediaHostContract):
+    """Janus keeps the contract of media hosts."""
 
 
-class TestControls:
-    """What the daemon wants of those in a room."""
-
-    async def test_somebody_muted_is_not_heard_until_they_unmute_themselves(self, here: JanusHouse) -> None:
-        """Janus passes nothing on; a page that has not heard of it does not undo it; the person can."""
-        teacher, stage, _, bench = await _two(here, "audio", "video")
-        await bench.hears(teacher)
-        before = stage.turn
-        here.media.send(Silence(_of(teacher), AUDIO))
-        mid = await bench.line(teacher, "audio", on=False)
-        await bench.sees(teacher, more=3)
-        heard = len(bench.loudness[mid])
-        await bench.sees(teacher, more=3)
-        assert len(bench.loudness[mid]) == heard
-        await stage.was_told("muted", kind="audio")
-        turn, stage.turn = stage.turn, before
-        await stage.sending(audio=True)
-        stage.turn = turn
-        await stage.sending(audio=True)
-        assert await bench.hears(teacher) > 3000
-        assert here.changes(teacher).count((AUDIO, TrackChange.UNMUTED)) == 1
-
-    async def test_muting_is_applied_again_to_whoever_publishes_anew(self, here: JanusHouse) -> None:
-        """A new connection does not get around mute-all."""
-        teacher, stage, _, bench = await _two(here, "audio", "video")
-        await bench.hears(teacher)
-        here.media.send(Silence(_of(teacher), AUDIO))
-        await stage.was_told("muted", kind="audio")
-        await stage.publish("audio", "video")
-        await here.changed(teacher, VIDEO, TrackChange.PUBLISHED, times=2)
-        mid = await bench.line(teacher, "audio", on=False)
-        heard = len(bench.loudness.get(mid, []))
-        await bench.sees(teacher, more=5)
-        assert len(bench.loudness.get(mid, [])) == heard
-
-    async def test_somebody_who_comes_muted_is_not_heard(self, here: JanusHouse) -> None:
-        """Mute-all counts for those who come later."""
-        teacher, pupil = new_pubkey(), new_pubkey()
-        stage = await here.enter(teacher, silenced=frozenset({AUDIO}))
-        bench = await here.enter(pupil)
-        await stage.publish("audio", "video")
-        await bench.watch()
-        await bench.sees(teacher, more=5)
-        assert not any(bench.loudness.values())
+class TestJanusRooms:
+    """What Janus is told of who may come in."""
 
     async def test_a_room_token_opens_once(self, here: JanusHouse) -> None:
         """No token of a join that was made is good any more, and none is in a log."""
         with capture_logs() as logs:
-            teacher, _, _, bench = await _two(here, "video")
+            teacher, _, _, bench = await two(here, "video")
             await bench.sees(teacher)
             assert len(await _allowed(here)) == 2  # the one that closes the door, and the look itself
         assert not any("token" in str(entry) for entry in logs)
@@ -210,31 +98,9 @@ class TestControls:
 class TestRecording:
     """Files, one a track."""
 
-    async def test_only_those_who_agreed_are_recorded(self, here: JanusHouse) -> None:
-        """The tracks of the teacher become WebM with pictures and sound in them; of the pupil there is nothing."""
-        teacher, stage, pupil, bench = await _two(here, "audio", "video")
-        await bench.publish("audio", "video")
-        await stage.watch()
-        await stage.sees(pupil)
-        folder = folder_of(here.recordings, ROOM)
-        folder.mkdir(parents=True)
-        here.media.send(Record(ROOM, str(folder), frozenset({teacher})))
-        await bench.sees(teacher, more=12)
-        here.media.send(StopRecording(ROOM))
-        await settled(lambda: Recorded(ROOM, RecordingState.STOPPED) in here.reports, "the end of the recording")
-        assert convert(folder, ROOM) >= 2
-        collected = await collect(here.recordings, ROOM, here.folder / "into")
-        assert isinstance(collected, Collected)
-        assert {(track.kind, track.pubkey) for track in collected.tracks} == {(AUDIO, teacher), (VIDEO, teacher)}
-        for track in collected.tracks:
-            with av.open(str(track.path)) as file:
-                assert sum(1 for _ in file.decode(file.streams[0])) > 5
-            assert track.started_at > 1_700_000_000
-        assert not list(folder.glob(f"*{pupil}*"))
-
     async def test_whoever_publishes_while_it_runs_is_recorded(self, here: JanusHouse) -> None:
         """A connection made anew gets files of its own; nothing of before is written over."""
-        teacher, stage, _, bench = await _two(here, "video")
+        teacher, stage, _, bench = await two(here, "video")
         folder = folder_of(here.recordings, ROOM)
         folder.mkdir(parents=True)
         here.media.send(Record(ROOM, str(folder), frozenset({teacher})))
@@ -252,7 +118,7 @@ class TestFaults:
 
     async def test_a_killed_janus_is_started_again_and_media_returns(self, here: JanusHouse) -> None:
         """After kill -9 everybody is told, rooms are made again, pages connect anew."""
-        teacher, stage, _, bench = await _two(here, "video")
+        teacher, stage, _, bench = await two(here, "video")
         await bench.sees(teacher)
         pid = here.media.process.pid
         assert pid is not None
@@ -304,7 +170,7 @@ asyncio.run(main())
         running = asyncio.create_task(here.media.run(stop))
         await settled(lambda: here.media.is_up, "Janus")
         assert here.media.process.pid == pid
-        teacher, _, _, bench = await _two(here, "video")
+        teacher, _, _, bench = await two(here, "video")
         assert await bench.sees(teacher) == 160
         assert here.media.adopted == 1
         await here.close()

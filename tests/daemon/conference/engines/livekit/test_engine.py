@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import subprocess
@@ -28,7 +27,6 @@ from podium_daemon.conference.engine import (
     EngineHealth,
     EngineUnavailable,
     LeaveReason,
-    Left,
     MediaUp,
     Origin,
     Person,
@@ -50,14 +48,13 @@ from podium_daemon.conference.redirect import Entrance, RedirectEngine, WebhookC
 from podium_daemon.conference.seats import Seat, Signalling
 from podium_daemon.conference.shared_secret import SharedSecret
 from podium_daemon.runtime.outcomes import Rejection
-from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.errors import InvalidInput
-from tests.daemon.conference.contract import EngineContract, Guest
+from tests.daemon.conference.contract import Guest
+from tests.daemon.conference.remote_contract import RemoteServerContract
 from tests.support.clock import ManualClock
 from tests.support.conference import new_person, new_pubkey, reading, seeded_bytes
 from tests.support.fake_livekit import Client, FakeLiveKit, failed
 from tests.support.http_stage import Call, Reply, http_stage
-from tests.support.soon import soon
 
 KEY = "APIpodium"
 SECRET = "sTi0sOFzNOwuOrbhNNTHp1SWjVFLWhhd"
@@ -125,7 +122,7 @@ class LiveKitRig:
         refused = await self.engine.notified(WebhookCall(body, authorization=authorization))
         self.refused.extend([] if refused is None else [refused])
 
-    async def entrance(self, person: Person) -> Entrance | Rejection:
+    async def visit(self, person: Person) -> Entrance | Rejection:
         """Take a seat and click on its address."""
         seat = await self.engine.take_seat(ROOM, person)
         if isinstance(seat, Rejection):
@@ -136,7 +133,7 @@ class LiveKitRig:
 
     async def join(self, person: Person) -> Guest | Rejection:
         """Click, be sent on, and be in the room."""
-        entrance = await self.entrance(person)
+        entrance = await self.visit(person)
         if isinstance(entrance, Rejection):
             return entrance
         client = await self.server.connect(token_of(entrance))
@@ -159,6 +156,18 @@ class LiveKitRig:
     def now(self) -> int:
         """The clock's."""
         return int(self.clock.now())
+
+    def runs(self) -> list[object]:
+        """The server's rooms."""
+        return list(self.server.rooms.values())
+
+    def forgive(self) -> None:
+        """See `RemoteRig`."""
+        self.server.refused_tokens.clear()
+
+    def after_restart(self) -> LiveKitEngine:
+        """Another engine with the same settings."""
+        return LiveKitEngine(self.settings, clock=self.clock, random_bytes=seeded_bytes(2))
 
 
 def token_of(entrance: Entrance) -> str:
@@ -190,8 +199,11 @@ async def rig() -> AsyncIterator[LiveKitRig]:
             yield here
 
 
-class TestLiveKitContract(EngineContract):
+class TestLiveKitContract(RemoteServerContract):
     """The engine keeps the contract."""
+
+    list_call = "ListParticipants"
+    poll = POLL
 
     @pytest.fixture
     async def rig(self) -> AsyncIterator[LiveKitRig]:
@@ -298,7 +310,7 @@ class TestTokens:
         """Nothing in it lets its holder run the room, hide, record, or change who they are."""
         await rig.engine.open_room(SPEC)
         person = new_person(device="phone", role=RoomRole.CO_HOST)
-        entrance = await rig.entrance(person)
+        entrance = await rig.visit(person)
         assert isinstance(entrance, Entrance)
         parts = urlsplit(entrance.url)
         assert f"{parts.scheme}://{parts.netloc}{parts.path}" == f"{FRONT_END}/custom"
@@ -320,7 +332,7 @@ class TestTokens:
     async def test_a_token_of_an_earlier_run_is_sent_out(self, rig: LiveKitRig) -> None:
         """The server would take it for five minutes; we do not."""
         await rig.engine.open_room(SPEC)
-        entrance = await rig.entrance(new_person())
+        entrance = await rig.visit(new_person())
         assert isinstance(entrance, Entrance)
         await rig.engine.close_room(ROOM)
         await rig.engine.open_room(SPEC)
@@ -337,7 +349,7 @@ class TestTokens:
         """Used or unused, told by webhook or found by asking: it lets nobody back in. A new admission does."""
         await rig.engine.open_room(SPEC)
         person = new_person()
-        entrance = await rig.entrance(person)
+        entrance = await rig.visit(person)
         assert isinstance(entrance, Entrance)
         if used_before:
             await rig.server.connect(token_of(entrance))
@@ -376,16 +388,6 @@ class TestControls:
         assert set(done.connections) == {guest.connection for guest in guests[1:]}
         assert [track.muted for track in tracks if track is not None] == [False, True, True]
 
-    async def test_controls_of_a_room_that_is_not_open_are_refused(self, rig: LiveKitRig) -> None:
-        """Each says so by the slug that means it."""
-        for answer in (
-            await rig.engine.mute(ROOM, new_pubkey()),
-            await rig.engine.mute_all(ROOM),
-            await rig.engine.start_recording(ROOM, only=()),
-        ):
-            assert isinstance(answer, Rejection)
-            assert answer.slug == "no-room"
-
 
 class TestTheServersWord:
     """Webhooks and lists."""
@@ -418,7 +420,7 @@ class TestTheServersWord:
         await rig.engine.open_room(SPEC)
         told = await _inside(rig)
         rig.server.sends_webhooks = False
-        entrance = await rig.entrance(new_person())
+        entrance = await rig.visit(new_person())
         assert isinstance(entrance, Entrance)
         client = await rig.server.connect(token_of(entrance))
         assert client is not None
@@ -438,7 +440,7 @@ class TestTheServersWord:
         """Joins, tracks and leaves come with the next list."""
         rig.server.sends_webhooks = False
         await rig.engine.open_room(SPEC)
-        entrance = await rig.entrance(new_person())
+        entrance = await rig.visit(new_person())
         assert isinstance(entrance, Entrance)
         client = await rig.server.connect(token_of(entrance))
         assert client is not None
@@ -451,21 +453,6 @@ class TestTheServersWord:
             end = await reader.left(connection)
             assert (end.origin, end.at, end.reason) == (Origin.SNAPSHOT, seen, LeaveReason.UNKNOWN)
             assert [event.kind for event in reader.all_of(TrackChanged)] == [TrackKind.VIDEO]
-
-    async def test_a_restart_of_the_daemon_finds_who_is_there(self, rig: LiveKitRig) -> None:
-        """A second engine on the same room takes over its people, with their roles."""
-        await rig.engine.open_room(SPEC)
-        guest = await _inside(rig, role=RoomRole.INSTRUCTOR)
-        second = LiveKitEngine(rig.settings, clock=rig.clock, random_bytes=seeded_bytes(2))
-        await second.open_room(SPEC)
-        await second.poll()
-        snapshot = await second.snapshot(ROOM)
-        assert isinstance(snapshot, Snapshot)
-        (one,) = snapshot.present
-        assert (one.connection.pubkey, one.connection.role) == (_pubkey(guest), RoomRole.INSTRUCTOR)
-        assert one.connection.id != guest.connection
-        assert rig.server.clients != []
-        await second._server.aclose()
 
     async def test_strangers_are_counted_and_left_alone(self, rig: LiveKitRig) -> None:
         """Recorders and agents of the operator's own have no key here."""
@@ -482,7 +469,7 @@ class TestTheServersWord:
         """A leave that overtakes its join leaves nobody behind; a join told again after the leave is no return."""
         await rig.engine.open_room(SPEC)
         rig.server.sends_webhooks = False
-        entrance = await rig.entrance(new_person())
+        entrance = await rig.visit(new_person())
         assert isinstance(entrance, Entrance)
         client = await rig.server.connect(token_of(entrance))
         assert client is not None
@@ -668,31 +655,6 @@ class TestAServerThatIsAway:
         await rig.engine.open_room(SPEC)
         await _inside(rig)
 
-    async def test_a_wrong_key_is_said_in_those_words(self, rig: LiveKitRig) -> None:
-        """The commonest mistake has its own sentence."""
-        rig.server.secret = "another secret of that length!!!"
-        with pytest.raises(EngineUnavailable, match="secret_file"):
-            await rig.engine.open_room(SPEC)
-        rig.server.refused_tokens.clear()
-
-    async def test_an_outage_is_told_and_ends_with_a_list(self, rig: LiveKitRig) -> None:
-        """Three polls without an answer make presence unknown, not absent; the first answer brings it back."""
-        await rig.engine.open_room(SPEC)
-        guest = await _inside(rig)
-
-        async def spoil(_call: Call) -> Reply | None:
-            return Reply(500)
-
-        rig.server.spoil = spoil
-        async with reading(rig.engine) as reader:
-            await rig.pass_time(3 * POLL)
-            await reader.until(EngineHealth, lambda event: not event.up)
-            rig.server.spoil = None
-            await rig.pass_time(POLL)
-            await reader.until(EngineHealth, lambda event: event.up and event != reader.kept[0])
-            assert reader.all_of(Left) == []
-        assert await _present(rig) == [guest.connection]
-
     @pytest.mark.parametrize("name", ["DeleteRoom", "RemoveParticipant"])
     async def test_a_refusal_about_one_keeps_nobody_from_looking_at_the_others(
         self, rig: LiveKitRig, name: str
@@ -720,39 +682,3 @@ class TestAServerThatIsAway:
         snapshot = await rig.engine.snapshot(ROOM)
         assert isinstance(snapshot, Snapshot)
         assert snapshot.present[0].last_evidence == rig.now()
-
-    async def test_a_room_that_could_not_be_ended_is_ended_later(self, rig: LiveKitRig) -> None:
-        """Here it is over at once, with its people; the server is told when it answers again."""
-        await rig.engine.open_room(SPEC)
-        guest = await _inside(rig)
-
-        async def spoil(_call: Call) -> Reply | None:
-            return Reply(500)
-
-        for again in (rig.engine.poll, lambda: rig.engine.open_room(SPEC)):
-            rig.server.spoil = spoil
-            await rig.engine.close_room(ROOM)
-            assert isinstance(await rig.engine.snapshot(ROOM), Rejection)
-            assert isinstance(await rig.entrance(new_person()), Rejection)
-            before = dict(rig.server.rooms)
-            assert len(before) == 1
-            rig.server.spoil = None
-            await again()
-            assert list(rig.server.rooms.values()) != list(before.values())
-            await rig.engine.open_room(SPEC)
-        async with reading(rig.engine) as reader:
-            assert (await reader.left(guest.connection)).reason is LeaveReason.ROOM_CLOSED
-
-
-async def test_it_asks_at_once_and_then_at_its_pace(rig: LiveKitRig) -> None:
-    """The daemon hears of a wrong address when it starts, and of people every few seconds."""
-    await rig.engine.open_room(SPEC)
-    rig.server.calls.clear()
-    stop = Stop(rig.clock)
-    running = asyncio.create_task(rig.engine.run(stop))
-    await soon(lambda: rig.server.calls == ["ListParticipants"])
-    await rig.clock.until_sleeping()
-    await rig.clock.advance(POLL)
-    await soon(lambda: rig.server.calls == ["ListParticipants"] * 2)
-    stop.set()
-    await running
