@@ -42,7 +42,7 @@ async def ingest(relays: list[str], count: int, *, with_projections: bool) -> Ru
 async def fanout(relay: str, people: int, *, prepared: bool) -> Run:
     """Send all recipients a message, wrapped before or while others are on their way; ends with the last OK."""
     drafts = Drafts(people)
-    wraps = map(Prepared.of, drafts.wraps())
+    wraps = map(Prepared.from_event, drafts.wraps())
     waves = [list(wraps)] if prepared else _in_waves(wraps)
     async with _running_pool(relay) as pool:
         with Meter() as meter:

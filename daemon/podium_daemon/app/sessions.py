@@ -140,7 +140,7 @@ def build_housekeeping(
         opened_wraps=private.opened,
         retention=Retention(core.store, mirror.mirror, mirror.outbox, service=core.service),
         forget_recordings=rooms.recorder.forget,
-        look_at_the_room=relays.admission.budget.look,
+        look_at_the_room=relays.admission.budget.is_used_up,
         retention_days=core.config.attendance.retention_days,
         clock=core.clock,
     )

@@ -190,7 +190,7 @@ class OwnSignallingEngine(UnsupportedControls, ABC):
         if room not in self._rooms:
             return no_room(room)
         present = tuple(
-            Present(seat.connection, seat.at(seat.joined), seat.at(seat.evidence), seat.has_media)
+            Present(seat.connection, seat.unix_time(seat.joined), seat.unix_time(seat.evidence), seat.has_media)
             for seat in self._seats_of(room)
         )
         return Snapshot(room, self._now(), present)
@@ -218,7 +218,7 @@ class OwnSignallingEngine(UnsupportedControls, ABC):
         del self._silence[connection.id]
         if connection.room in self._rooms:  # else the whole room is being closed
             self._rooms[connection.room].clear(seat)
-        left_at = seat.at(now if was_there else seat.evidence)
+        left_at = seat.unix_time(now if was_there else seat.evidence)
         self._journal.append(Left(id=f"{connection.id}/left", at=left_at, connection=connection, reason=reason))
         self.seat_left(seat)
 
@@ -236,10 +236,12 @@ class OwnSignallingEngine(UnsupportedControls, ABC):
             ConnectionId(self._random_bytes(16).hex()), room.spec.room, person.pubkey, person.device, person.role
         )
         seat = self.new_seat(connection, person)
-        room.put(seat)
+        room.add_seat(seat)
         self._silence[connection.id] = seat
         seat.send(Welcome(connection.id, self._seating.heartbeat, self.meeting_of(room)))
-        self._journal.append(Joined(id=f"{connection.id}/joined", at=seat.at(seat.joined), connection=connection))
+        self._journal.append(
+            Joined(id=f"{connection.id}/joined", at=seat.unix_time(seat.joined), connection=connection)
+        )
         self.seat_taken(seat)
         return seat
 

@@ -42,7 +42,7 @@ class RedirectSeats:
         """The devices on which a person is seated."""
         return set(self._places.get(room, {}).get(pubkey, {}))
 
-    def take(self, room: RoomId, person: Person) -> SocketSeat:
+    def seat_device(self, room: RoomId, person: Person) -> SocketSeat:
         """Seat one device; an older seat of the same device ends."""
         place = self._places.get(room, {}).get(person.pubkey, {}).get(person.device)
         if place is not None:
@@ -64,7 +64,7 @@ class RedirectSeats:
         place.seat.send(MeetingAt(self._address(place)))
         return place.seat.connection.room, place.person
 
-    def tell(self, room: RoomId, message: ServerMessage, pubkey: Pubkey | None = None) -> int:
+    def send_message(self, room: RoomId, message: ServerMessage, pubkey: Pubkey | None = None) -> int:
         """Send a message to all seats of a room, or to one person's devices; return their number."""
         seats = self._seats(room, pubkey)
         for seat in seats:

@@ -193,11 +193,11 @@ class RemoteServerEngine(UnsupportedControls, ABC):
         """See `Signalling`. A seat in the lobby: the entrance is made at the click, the server reports who is in."""
         if refusal := self.roster.too_many_devices(room, person, self._lobby.devices(room, person.pubkey)):
             return refusal
-        return self._lobby.take(room, person)
+        return self._lobby.seat_device(room, person)
 
     async def send_message(self, room: RoomId, message: ServerMessage, pubkey: Pubkey | None = None) -> int:
         """See `Signalling`."""
-        return self._lobby.tell(room, message, pubkey)
+        return self._lobby.send_message(room, message, pubkey)
 
     async def enter(self, token: str) -> Entrance | Rejection:
         """See `RedirectEngine`."""

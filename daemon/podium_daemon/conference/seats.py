@@ -171,7 +171,7 @@ class SocketSeat:
         self._unread: deque[str] = deque()
         self._changed = asyncio.Event()
 
-    def at(self, monotonic: float) -> int:
+    def unix_time(self, monotonic: float) -> int:
         """A moment of this seat in Unix seconds."""
         return int(self._wall + monotonic - self.joined)
 
@@ -248,7 +248,7 @@ class SeatedRoom:
         """The seat of this device of this person, or None."""
         return self._people.get(person.pubkey, {}).get(person.device)
 
-    def put(self, seat: SocketSeat) -> None:
+    def add_seat(self, seat: SocketSeat) -> None:
         """Add a seat; its device must have none."""
         self._people.setdefault(seat.connection.pubkey, {})[seat.connection.device] = seat
 

@@ -183,7 +183,7 @@ class RelayConnection:
     def status(self) -> RelayStatus:
         """The state of the connection now."""
         relay_state, window, now = self._relay_state, self._relay_state.window, self._clock.monotonic()
-        paused = window.pause.left(now)
+        paused = window.pause.seconds_left(now)
         return RelayStatus(
             url=self.url,
             is_configured=self.is_configured,

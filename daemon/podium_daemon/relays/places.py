@@ -77,7 +77,7 @@ class Places:
         self._asked = 0
         self._asked_since = 0.0
 
-    def ask(self, url: str, whose: str, guests: Mapping[str, PlaceHolder], now: float) -> Admitted | NoPlace:
+    def request_place(self, url: str, whose: str, guests: Mapping[str, PlaceHolder], now: float) -> Admitted | NoPlace:
         """Ask for a place for a relay that has none, for a recipient ("" for none); `guests` have places now."""
         self._whose = {one: recipient for one, recipient in self._whose.items() if one in guests}
         if len(guests) < SHORT:

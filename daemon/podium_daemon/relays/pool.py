@@ -149,7 +149,7 @@ class RelayPool:
             return AddressRefused(url[:200], "it is no ws or wss URL")
         if normal in self._configured or normal in self._strangers:
             return normal
-        answer = self._places.ask(normal, whose, self._strangers, self._clock.monotonic())
+        answer = self._places.request_place(normal, whose, self._strangers, self._clock.monotonic())
         if isinstance(answer, NoPlace):
             reason = f"the {MAX_STRANGERS} places for recipients' relays are in use: later"
             return AddressRefused(normal, reason, is_lasting=False, retry_after=answer.seconds)

@@ -57,18 +57,18 @@ class RateLimitPause:
         self._delays = backoff.rate_limit_delays()
         self.until = 0.0
 
-    def left(self, now: float) -> float:
+    def seconds_left(self, now: float) -> float:
         """Seconds until publishing goes on; 0 without a pause."""
         return max(0.0, self.until - now)
 
     def refused(self, now: float) -> None:
         """Note a `rate-limited:`; answers to events sent before the pause began count as the same refusal."""
-        if self.left(now) == 0:
+        if self.seconds_left(now) == 0:
             self.until = now + next(self._delays)
 
     def accepted(self, now: float) -> None:
         """Note that the relay accepted an event: the next pause starts small again."""
-        if self.until and self.left(now) == 0:
+        if self.until and self.seconds_left(now) == 0:
             self._delays = backoff.rate_limit_delays()
             self.until = 0.0
 
@@ -97,14 +97,14 @@ class Prepared(msgspec.Struct, frozen=True):
     json: bytes
 
     @classmethod
-    def of(cls, event: SignedEvent) -> Prepared:
+    def from_event(cls, event: SignedEvent) -> Prepared:
         """The bytes of an event that was not stored."""
         return cls(event.id, event.to_json())
 
 
 def prepared(event: SignedEvent | Prepared) -> Prepared:
     """The event with its JSON, which is written now unless that was done before."""
-    return event if isinstance(event, Prepared) else Prepared.of(event)
+    return event if isinstance(event, Prepared) else Prepared.from_event(event)
 
 
 def prepare_wave(events: Iterator[SignedEvent | Prepared], room: int, monotonic: Callable[[], float]) -> list[Prepared]:
@@ -209,7 +209,7 @@ class PublishWindow:
         """
         if not self._queue:
             return None
-        if left := self.pause.left(now):
+        if left := self.pause.seconds_left(now):
             self.refuse_queued(RateLimited("waiting, since the relay said rate-limited"), left)
             return None
         quiet = now - self._quiet_since if not self._on_the_way else 0.0
@@ -236,7 +236,7 @@ class PublishWindow:
             self.pause.refused(now)
         elif isinstance(verdict, EventAccepted):
             self.pause.accepted(now)
-        self._tell(items, verdict, None if is_final(verdict) else self.pause.left(now))
+        self._tell(items, verdict, None if is_final(verdict) else self.pause.seconds_left(now))
 
     def refuse_queued(self, verdict: RateLimited | Unknown | BlockedByRelay, retry_after: float | None) -> None:
         """Return the unsent events to their callers, who then do not wait for a relay that cannot be reached."""

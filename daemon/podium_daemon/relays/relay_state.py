@@ -276,7 +276,7 @@ class RelayState:
             _log.warning("a relay refuses", action="relay.closed", relay=self.url, subscriptions=names, words=words)
         self._closed |= dict.fromkeys(names, verdict.message)
         if not is_final(verdict):
-            at = now + max(next(self._asking_delays), self.window.pause.left(now))
+            at = now + max(next(self._asking_delays), self.window.pause.seconds_left(now))
             self._ask_again_at |= dict.fromkeys(names, at)
 
     def on_connecting(self, limits: RelayLimits) -> None:

@@ -44,7 +44,7 @@ class DiskBudget:
         self.used = 0
         self.is_reached = False
 
-    async def look(self) -> bool:
+    async def is_used_up(self) -> bool:
         """Whether the budget is used up, as of some seconds ago, since this is asked for each batch."""
         now = self._clock.monotonic()
         if now >= self._look_at:
@@ -79,7 +79,7 @@ class Strangers:
         """Why an event is not stored now: `FULL`, or the name of an empty bucket; None if it may be stored."""
         if self._is_own(event.pubkey):
             return None
-        if self._budget is not None and await self._budget.look():
+        if self._budget is not None and await self._budget.is_used_up():
             return FULL
         return self._allowances.take_token(key=event.pubkey, session=_session_of(event))
 

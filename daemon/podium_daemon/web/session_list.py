@@ -51,7 +51,7 @@ class SessionList:
         self._changes: ChangeSubscription | None = None
         self._reading = asyncio.Lock()
 
-    async def told(self, asked: Asked, viewer: Caller | None) -> Told:
+    async def shown_part(self, asked: Asked, viewer: Caller | None) -> Told:
         """Return the part that was asked for, as far as `viewer` may see it."""
         if viewer is not None:
             return await self._read(asked, viewer)

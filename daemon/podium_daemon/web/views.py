@@ -228,7 +228,7 @@ class Views(PageLinks):
         watched = _by_watching([one for one in watches if one.pubkey not in there and only in (None, one.pubkey)])
         return [*(_attendance(each) for each in chosen), *watched]
 
-    async def own(self, row: LiveSessionRow, pubkey: Pubkey) -> OwnOut:
+    async def own_rows(self, row: LiveSessionRow, pubkey: Pubkey) -> OwnOut:
         """A person's own rows, read by key: a stream asks on each change."""
         key = [row.session_address, pubkey]
         rsvp = await self._store.rsvps.where("[lessonId+pubkey]").equals(key).first()

@@ -260,7 +260,7 @@ class RelaySession:
             self._on_stray(frame.subscription_id, Violation.UNKNOWN_SUBSCRIPTION)
             return
         stored = subscription.stage is SubscriptionStage.STORED
-        if subscription.take_stored() if stored else self._live.take(self._now):
+        if subscription.take_stored() if stored else self._live.take_event(self._now):
             self._events.append(frame)
         else:
             self._blame(Violation.FLOOD)
@@ -434,7 +434,7 @@ class RelaySession:
     # -- the rest ------------------------------------------------------------------------------------------------------
 
     def _on_notice(self, text: str) -> None:
-        if self._live.take(self._now):
+        if self._live.take_event(self._now):
             self._notices += 1
             self._last_notice = text[: limits.MAX_MESSAGE_CHARS]
             self._events.append(NoticeFrame(self._last_notice))

@@ -84,7 +84,7 @@ class LiveEventAllowance:
         self._tokens = float(LIVE_BURST)
         self._as_of = 0.0
 
-    def take(self, now: float) -> bool:
+    def take_event(self, now: float) -> bool:
         """Whether one more event may pass at `now` (monotonic seconds)."""
         self._tokens = min(float(LIVE_BURST), self._tokens + (now - self._as_of) * LIVE_RATE)
         self._as_of = now

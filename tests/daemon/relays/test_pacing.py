@@ -50,8 +50,8 @@ def test_the_pause_doubles_from_half_a_minute_to_a_quarter_of_an_hour() -> None:
     waits = []
     for _ in range(8):
         pause.refused(now)
-        waits.append(pause.left(now))
-        now += pause.left(now)
+        waits.append(pause.seconds_left(now))
+        now += pause.seconds_left(now)
     assert waits == [30, 60, 120, 240, 480, 900, 900, 900]
 
 
@@ -60,7 +60,7 @@ def test_many_refusals_at_once_are_one() -> None:
     pause = RateLimitPause()
     for _ in range(500):
         pause.refused(1000.0)
-    assert pause.left(1000.0) == 30
+    assert pause.seconds_left(1000.0) == 30
 
 
 def test_an_accepted_event_after_the_pause_makes_the_next_one_short_again() -> None:
@@ -68,9 +68,9 @@ def test_an_accepted_event_after_the_pause_makes_the_next_one_short_again() -> N
     pause = RateLimitPause()
     pause.refused(1000.0)
     pause.accepted(1001.0)
-    assert pause.left(1001.0) == 29
+    assert pause.seconds_left(1001.0) == 29
     pause.refused(1030.0)
-    assert pause.left(1030.0) == 60
+    assert pause.seconds_left(1030.0) == 60
     pause.accepted(1090.0)
     pause.refused(1091.0)
-    assert pause.left(1091.0) == 30
+    assert pause.seconds_left(1091.0) == 30

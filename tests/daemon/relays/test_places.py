@@ -40,7 +40,7 @@ def busy(count: int, *, silent_since: float | None = None) -> dict[str, Guest]:
 def test_while_there_are_plenty_everybody_gets_one() -> None:
     """Nothing is counted before places are short."""
     places = Places()
-    assert places.ask("wss://new", "ada", busy(SHORT - 1), 0.0) == Admitted()
+    assert places.request_place("wss://new", "ada", busy(SHORT - 1), 0.0) == Admitted()
 
 
 def test_whoever_is_idle_leaves_first_and_the_one_unused_for_longest_of_those() -> None:
@@ -49,7 +49,7 @@ def test_whoever_is_idle_leaves_first_and_the_one_unused_for_longest_of_those() 
     guests["wss://3"] = Guest(is_idle=True, last_used=30.0)
     guests["wss://4"] = Guest(is_idle=True, last_used=20.0)
     guests["wss://5"] = Guest(is_idle=True, is_punished=True, last_used=10.0)
-    assert Places().ask("wss://new", "ada", guests, 40.0) == Admitted("wss://4")
+    assert Places().request_place("wss://new", "ada", guests, 40.0) == Admitted("wss://4")
 
 
 def test_a_relay_that_hangs_loses_its_place_and_one_that_answers_does_not() -> None:
@@ -57,13 +57,13 @@ def test_a_relay_that_hangs_loses_its_place_and_one_that_answers_does_not() -> N
     guests = busy(MAX_STRANGERS, silent_since=100.0)
     guests["wss://7"].silent_since = 99.0
     places = Places()
-    assert isinstance(places.ask("wss://new", "ada", guests, 99.0 + PATIENCE - 0.1), NoPlace)
-    assert places.ask("wss://new", "ada", guests, 99.0 + PATIENCE) == Admitted("wss://7")
+    assert isinstance(places.request_place("wss://new", "ada", guests, 99.0 + PATIENCE - 0.1), NoPlace)
+    assert places.request_place("wss://new", "ada", guests, 99.0 + PATIENCE) == Admitted("wss://7")
     del guests["wss://7"]
     guests["wss://new"] = Guest()
     for guest in guests.values():
         guest.silent_since = 103.9
-    assert isinstance(places.ask("wss://next", "ben", guests, 104.5), NoPlace)
+    assert isinstance(places.request_place("wss://next", "ben", guests, 104.5), NoPlace)
 
 
 def test_a_relay_that_hung_waits_while_places_are_short_and_longer_each_time() -> None:
@@ -71,12 +71,12 @@ def test_a_relay_that_hung_waits_while_places_are_short_and_longer_each_time() -
     places, now = Places(), 100.0
     for minutes in (1, 2, 4):
         guests = busy(MAX_STRANGERS - 1) | {"wss://bad": Guest(silent_since=now - PATIENCE)}
-        assert places.ask("wss://new", "ada", guests, now) == Admitted("wss://bad")
+        assert places.request_place("wss://new", "ada", guests, now) == Admitted("wss://bad")
         waiting = busy(SHORT)
-        assert isinstance(places.ask("wss://bad", "mal", waiting, now + 60 * minutes - 1), NoPlace)
-        assert places.ask("wss://bad", "mal", busy(SHORT - 1), now + 1) == Admitted()
+        assert isinstance(places.request_place("wss://bad", "mal", waiting, now + 60 * minutes - 1), NoPlace)
+        assert places.request_place("wss://bad", "mal", busy(SHORT - 1), now + 1) == Admitted()
         now += 60 * minutes
-        assert places.ask("wss://bad", "mal", waiting, now) == Admitted()
+        assert places.request_place("wss://bad", "mal", waiting, now) == Admitted()
 
 
 def test_one_recipient_has_a_few_at_a_time_while_places_are_short() -> None:
@@ -84,18 +84,18 @@ def test_one_recipient_has_a_few_at_a_time_while_places_are_short() -> None:
     places, guests = Places(), busy(SHORT)
     for number in range(EACH):
         url = f"wss://mal/{number}"
-        assert places.ask(url, "mal", guests, 0.0) == Admitted()
+        assert places.request_place(url, "mal", guests, 0.0) == Admitted()
         guests[url] = Guest()
-    assert isinstance(places.ask("wss://mal/more", "mal", guests, 0.0), NoPlace)
-    assert places.ask("wss://ada", "ada", guests, 0.0) == Admitted()
+    assert isinstance(places.request_place("wss://mal/more", "mal", guests, 0.0), NoPlace)
+    assert places.request_place("wss://ada", "ada", guests, 0.0) == Admitted()
     guests["wss://mal/0"].is_idle = True
-    assert places.ask("wss://mal/more", "mal", guests, 0.0) == Admitted()
+    assert places.request_place("wss://mal/more", "mal", guests, 0.0) == Admitted()
 
 
 def test_the_more_ask_in_vain_the_later_they_ask_again() -> None:
     """Thousands do not come back within the same second."""
     places, guests = Places(), busy(MAX_STRANGERS)
-    waits = [places.ask(f"wss://w{number}", f"p{number}", guests, 1.0) for number in range(5_000)]
+    waits = [places.request_place(f"wss://w{number}", f"p{number}", guests, 1.0) for number in range(5_000)]
     seconds = [wait.seconds for wait in waits if isinstance(wait, NoPlace)]
     assert len(seconds) == 5_000
     assert max(seconds[:50]) < 3

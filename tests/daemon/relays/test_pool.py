@@ -289,7 +289,7 @@ async def test_proof_of_work_is_told_with_its_bits() -> None:
 async def test_a_fan_out_streams_and_beside_it_live_events_are_not_lost() -> None:
     """Three thousand events go through one connection, each with its OK, and a subscription there hears them all."""
     key = new_key()
-    events = [Prepared.of(signed(key, f"number {number}")) for number in range(3000)]
+    events = [Prepared.from_event(signed(key, f"number {number}")) for number in range(3000)]
     async with running_relay() as relay, running_pool(relay.url) as pool:
         pool.subscribe("notes", [NOTES])
         await pool.inbox.until_end("notes", relay.url)

@@ -57,7 +57,7 @@ class Bench:
 
 def test_events_go_out_unchanged_and_are_told_done() -> None:
     """The stored bytes are sent as they are, and the relay's OK settles them."""
-    bench, event = Bench(), Prepared.of(signed(new_key(), "hello"))
+    bench, event = Bench(), Prepared.from_event(signed(new_key(), "hello"))
     bench.add(event)
     assert bench.feed() == [b'["EVENT",' + event.json + b"]"]
     bench.answer(event)

@@ -54,25 +54,25 @@ async def test_over_the_budget_strangers_are_refused_and_own_writes_go_on() -> N
 async def test_without_a_bound_the_disk_is_the_bound() -> None:
     """0 asks for none."""
     async with world() as here:
-        assert not await DiskBudget(here.store.database, Most(0), here.clock).look()
+        assert not await DiskBudget(here.store.database, Most(0), here.clock).is_used_up()
 
 
 async def test_pages_that_were_freed_are_room() -> None:
     """What retention deletes is used again, although the file stays as large as it was."""
     async with world() as here:
         budget = DiskBudget(here.store.database, Most(0), here.clock)
-        await budget.look()
+        await budget.is_used_up()
         before = budget.used
         rows = [(f"{number}", "x" * 1_000) for number in range(2_000)]
         await here.store.database.transact(
             lambda tx: tx.execute_many("INSERT INTO meta (name, value) VALUES (?, ?)", rows)
         )
         await here.clock.advance(5)
-        await budget.look()
+        await budget.is_used_up()
         assert budget.used > before + 2_000_000
         await here.store.database.transact(lambda tx: tx.execute("DELETE FROM meta"))
         await here.clock.advance(5)
-        await budget.look()
+        await budget.is_used_up()
         assert budget.used < before + 100_000
 
 

@@ -256,7 +256,7 @@ class AttendanceService:
         for session_address, people in (await self._touched(batch, now) | dict.fromkeys(owed, _ALL)).items():
             session = await self._session(session_address)
             if session is not None and session.runs:
-                await self._attestation.settle(session, people, now)
+                await self._attestation.attest(session, people, now)
         return self._poll_at
 
     async def _touched(self, batch: Batch, now: int) -> dict[str, frozenset[str]]:

@@ -82,7 +82,7 @@ class Attestation:
         self._signer = signer
         self._gaps = gaps
 
-    async def settle(self, session: LiveSessionRow, people: frozenset[str], now: int) -> None:
+    async def attest(self, session: LiveSessionRow, people: frozenset[str], now: int) -> None:
         """Compute, attest and store the attendance of `people` so far; an empty set stands for all people."""
         by_person = await self._by_person(session, people)
         before = await self._rows_of(session, by_person)

@@ -58,7 +58,7 @@ class Housekeeping:
             forget_recordings: deletes their files.
             retention_days: how long a session and all that belongs to it is kept after its end; 0: for ever.
             clock: the daemon's.
-            look_at_the_room: measures the database (`DiskBudget.look`).
+            look_at_the_room: measures the database (`DiskBudget.is_used_up`).
         """
         self._store = store
         self._mirror = mirror

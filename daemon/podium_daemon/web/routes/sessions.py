@@ -55,7 +55,7 @@ async def list_sessions(
     if_none_match: Annotated[str | None, Header(description="The `ETag` of the version one has.")] = None,
 ) -> Response:
     """The sessions of this service, by start; private ones only to those they name, who sign the call."""
-    told = await sessions.told(asked, caller)
+    told = await sessions.shown_part(asked, caller)
     headers = {"ETag": told.etag, "Vary": "Authorization"}
     if has_version(if_none_match, told.etag):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)

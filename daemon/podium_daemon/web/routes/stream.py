@@ -92,7 +92,7 @@ class _Stream:
             return news
         if listener.own_changed:
             listener.own_changed = False
-            news += self._fresh("me", _json(await self._context.views.own(topic.row, self._viewer.pubkey)))
+            news += self._fresh("me", _json(await self._context.views.own_rows(topic.row, self._viewer.pubkey)))
         if leads(topic.row, self._viewer):
             store = self._context.store
             names = {

@@ -42,7 +42,7 @@ def keeping(here: World, days: int = YEAR) -> Housekeeping:
         opened_wraps=OpenedWraps(here.store.database),
         retention=Retention(here.store, here.mirror, here.outbox, service=here.service.pubkey),
         forget_recordings=here.recorder.forget,
-        look_at_the_room=DiskBudget(here.store.database, lambda: 0, here.clock).look,
+        look_at_the_room=DiskBudget(here.store.database, lambda: 0, here.clock).is_used_up,
         retention_days=days,
         clock=here.clock,
     )
@@ -308,7 +308,7 @@ async def test_after_a_sweep_the_room_is_measured() -> None:
     async with world() as here:
         budget, most = DiskBudget(here.store.database, lambda: most[0], here.clock), [1]
         sweeping = keeping(here)
-        sweeping._look_at_the_room = budget.look
+        sweeping._look_at_the_room = budget.is_used_up
         await sweeping.sweep()
         assert budget.is_reached
         most[0] = budget.used + 1

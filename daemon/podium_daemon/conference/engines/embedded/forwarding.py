@@ -46,7 +46,7 @@ class RateLimit:
         self._burst = self._left = burst
         self._at: float | None = None
 
-    def take(self, amount: float, now: float) -> bool:
+    def take_token(self, amount: float, now: float) -> bool:
         """Whether `amount` may pass now."""
         if self._at is not None:
             self._left = min(self._left + (now - self._at) * self._rate, self._burst)
@@ -125,7 +125,7 @@ class Track:
         if packet.ssrc != self.ssrc:
             self._begin(packet.ssrc)
         self._arrivals.add(packet, now)
-        if not self._allowance.take(len(packet.body) + _OVERHEAD, now):
+        if not self._allowance.take_token(len(packet.body) + _OVERHEAD, now):
             self.dropped += 1
             return False
         self._note_gap(packet)
@@ -258,7 +258,7 @@ class Downlink:
         if self.track is None or self._shift is None or self._time_shift is None or self.payload_type is None:
             return sent
         for sequence in nack.missing:
-            if not self._again.take(1, now):
+            if not self._again.take_token(1, now):
                 break
             original = (sequence - self._shift) & 0xFFFF
             is_older = self._first is not None and newer(self._first, original)

@@ -102,7 +102,7 @@ class Peer:
                 await self._described("watch", lambda: self._accept_answer(number, sdp))
 
     async def _described(self, side: Side, work: Callable[[], Awaitable[None]]) -> None:
-        if not self._allowance.take(1, time.monotonic()):
+        if not self._allowance.take_token(1, time.monotonic()):
             self._drop(_TOO_MANY)
             return
         async with self._doing:

@@ -47,7 +47,7 @@ class PacketFile:
         )
         self._waiting += RECORD.pack(now - self._began, len(raw)) + raw
 
-    def take(self) -> bytes:
+    def take_unwritten(self) -> bytes:
         """Take the bytes that are not on disk yet."""
         waiting, self._waiting = bytes(self._waiting), bytearray()
         return waiting
@@ -112,7 +112,7 @@ class PacketRecorder:
         """
         async with self._writing:
             over, self._closed = self._closed, []
-            waiting = [(file, data) for file in (*over, *self._files.values()) if (data := file.take())]
+            waiting = [(file, data) for file in (*over, *self._files.values()) if (data := file.take_unwritten())]
             if waiting:
                 await asyncio.to_thread(_append_all, waiting)
         if any(file.is_stuck for file in self._files.values()):
