@@ -225,7 +225,7 @@ async def test_an_answer_by_keyboard_alone(here: Here) -> None:
 async def test_a_start_before_the_hour_says_how_early_it_is(
     here: Here, language: str, sign_in: str, early: str, plain: str
 ) -> None:
-    """From doors-open on, in the language of whoever leads; before that a start is refused and nothing is promised."""
+    """From doors-open on, in the language of the instructor; before that a start is refused and nothing is promised."""
     lead = await here.person(here.instructor, locale=language)
     desk = await lead.open(await here.scheduled(starts_in=555))
     await press(desk, sign_in)

@@ -146,7 +146,7 @@ async def test_who_holds_it_where_and_when_one_can_come(house: KeptHouse) -> Non
 
 
 async def test_seats_the_waiting_list_and_what_is_public(house: KeptHouse) -> None:
-    """Anybody sees the seats and that an answer is public; whoever waits sees their place once they signed in."""
+    """Any visitor sees the seats and that an answer is public; a signed-in person who waits sees their place."""
     visitor = await house.person(ADA)
     page = await visitor.open(house.url(LATER))
     await seen(page, "0 of 1 seats left. 1 person waits for a seat. Please answer before you come.")

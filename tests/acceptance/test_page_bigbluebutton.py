@@ -74,7 +74,7 @@ async def here(tmp_path: Path, server: tuple[Played, str]) -> AsyncIterator[Here
 
 
 async def test_the_button_leads_into_the_meeting_and_back_in_again(here: Here, server: tuple[Played, str]) -> None:
-    """Whoever was admitted clicks, is in the meeting under their key, and can do so again; who is there is counted."""
+    """An admitted person clicks, is in the meeting under their key, and can do so again; who is there is counted."""
     played, _ = server
     url = await here.scheduled()
     visitor, page = await here.enters(here.instructor, url, starts=True)

@@ -159,7 +159,7 @@ def test_nothing_is_shared_with_what_is_no_key(peer: str) -> None:
 
 
 def test_both_sides_share_the_same_secret() -> None:
-    """Whoever computes it."""
+    """The party that computes it."""
     assert KEY.shared_x(key_of(2).pubkey) == key_of(2).shared_x(KEY.pubkey)
 
 

@@ -228,6 +228,6 @@ def test_a_req_needs_filters_and_not_too_many(count: int) -> None:
 
 
 def test_frames_are_values() -> None:
-    """What was decoded cannot be changed by whoever receives it."""
+    """What was decoded cannot be changed by its receiver."""
     with pytest.raises(AttributeError):
         OkFrame(EventId("0" * 64), True, "").accepted = False  # type: ignore[misc]  # that is the point

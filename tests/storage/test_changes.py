@@ -84,7 +84,7 @@ async def test_a_subscription_that_was_closed_is_forgotten() -> None:
 
 
 async def test_a_subscription_to_a_closed_feed_ends_at_once() -> None:
-    """Whoever comes after the end does not wait for ever."""
+    """A subscriber that comes after the end does not wait for ever."""
     feed = ChangeFeed()
     feed.close()
     assert [batch async for batch in feed.subscribe()] == []

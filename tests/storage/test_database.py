@@ -81,7 +81,7 @@ async def test_a_scope_that_raises_is_undone(tmp_path: Path) -> None:
 
 
 async def test_changes_are_told_after_the_commit(tmp_path: Path) -> None:
-    """Whoever hears of a change can read it; before the commit nobody hears."""
+    """A subscriber that is told of a change can read it; before the commit none is told."""
     async with await _open(tmp_path) as database:
         with database.changes.subscribe() as changes:
 

@@ -49,7 +49,7 @@ class CommandLine:
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No test sees the configuration of whoever runs it."""
+    """No test sees the configuration of the developer who runs it."""
     names = ("PODIUM_CONFIG", "PODIUM_SECRET_KEY", "PODIUM_SECRET_KEY_FILE", "PODIUM_PASSWORD_FILE")
     for name in (*names, "CREDENTIALS_DIRECTORY"):
         monkeypatch.delenv(name, raising=False)

@@ -281,7 +281,7 @@ async def test_what_instructors_signed_in_vain_is_found_in_the_database(tmp_path
 
 
 async def test_a_database_at_its_budget_is_told(tmp_path: Path) -> None:
-    """Strangers' events are refused then: whoever runs the service is told what to do about it."""
+    """Strangers' events are refused then: the operator is told what to do about it."""
     config = config_in(tmp_path, storage__max_megabytes=1)
     config.state_directory.mkdir()
     assert list(doctor.check_budget(config)) == []

@@ -38,7 +38,7 @@ async def test_a_relay_answers() -> None:
 
 @pytest.mark.parametrize("frame", ['["CLOSED","probe","auth-required: log in"]', '["EOSE","probe"]'])
 async def test_a_relay_that_asks_for_a_login_answers_too(frame: str) -> None:
-    """Whoever asks to log in speaks Nostr, and may refuse a stranger's event."""
+    """A relay that asks for a login speaks Nostr, and may refuse a stranger's event."""
     refusal = f'["OK","{"0" * 64}",false,"auth-required: log in"]'
     async with websocket_server(lambda socket: _say(socket, '["AUTH","challenge"]', frame, refusal)) as url:
         assert await probe(url) is None

@@ -79,7 +79,7 @@ async def test_a_lost_seat_is_taken_again_without_a_signature(here: Site, live: 
 
 
 async def test_an_end_and_a_removal_are_told(here: Site, live: LiveSessionRow) -> None:
-    """Whoever stays until the socket closes knows why it closed."""
+    """A program that stays until the socket closes knows why it closed."""
     boss = client(here, here.here.instructor)
     ada_key = new_key()
     async with boss, client(here, ada_key) as ada, client(here, new_key()) as ben:

@@ -145,7 +145,7 @@ class EngineContract:
             assert len(reader.all_of(RoomClosed)) == 1
 
     async def test_a_room_that_is_not_open_is_refused_by_that_name(self, rig: Rig) -> None:
-        """Whoever asks about a closed room learns that it is closed, with the next step."""
+        """A caller who asks about a closed room learns that it is closed, with the next step."""
         nowhere = RoomId("never-opened")
         for answer in (
             await rig.join(new_person()),
@@ -180,7 +180,7 @@ class EngineContract:
         assert (connection.device, connection.role) == ("phone-2", RoomRole.CO_HOST)
 
     async def test_closing_ends_everybody_and_then_the_room(self, rig: Rig) -> None:
-        """Whoever is connected at the end leaves at the end, before the room is told closed."""
+        """A person connected at the end leaves at the end, before the room is reported closed."""
         await rig.engine.open_room(rig.spec)
         guests = [await _joined(rig) for _ in range(3)]
         await rig.pass_time(12)

@@ -22,7 +22,7 @@ async def here() -> AsyncIterator[World]:
 
 
 async def test_people_stand_in_the_order_in_which_they_came(here: World) -> None:
-    """Whoever answers later stands behind, also where the others had answered to another session."""
+    """A person who answers later stands behind, also where the others had answered to another session."""
     first, second = await here.schedule(), await here.schedule()
     ada, ben, cem = new_key(), new_key(), new_key()
     audience = ParticipantIndex(here.store)
@@ -113,6 +113,6 @@ async def test_one_more_answer_reads_nothing_again(here: World) -> None:
     with here.store.changes.subscribe(here.store.rsvps.name) as changes:
         await here.answer(new_key(), row)
         audience.apply(changes.take_changes() or Batch(()))
-    here.store.rsvps.where = None  # type: ignore[method-assign, assignment]  # whoever asks it fails
+    here.store.rsvps.where = None  # type: ignore[method-assign, assignment]  # a call of it fails
     await audience.track([row.session_address])
     assert len(audience) == 1

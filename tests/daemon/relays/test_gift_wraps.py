@@ -1,4 +1,4 @@
-"""Gift wraps from a real relay (nostr-sdk's), through the pool, to whoever reads them."""
+"""Gift wraps from a real relay (nostr-sdk's), through the pool, to their reader."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ async def test_a_backlog_that_cannot_be_stored_is_read_again(tmp_path: Path) -> 
 
 @pytest.mark.real_peer
 async def test_messages_that_are_kept_from_strangers_come_after_the_login(tmp_path: Path) -> None:
-    """A relay that guards gift wraps says nothing of them to whoever did not log in."""
+    """A relay that guards gift wraps says nothing of them to a client that did not log in."""
     service = new_key()
     wrap = wrap_for(service)
 
@@ -256,7 +256,7 @@ def incoming(event: SignedEvent, subscription: str = SUBSCRIPTION) -> Incoming:
 
 
 class Past:
-    """Whoever waits for the past to be read."""
+    """A service that waits for the past to be read."""
 
     def __init__(self) -> None:
         self.told = 0

@@ -373,7 +373,7 @@ async def test_what_weighs_longer_than_one_penalty_is_not_even_connected_to() ->
 
 
 async def test_faults_that_the_ingest_finds_count_too() -> None:
-    """Forged events and events outside the filter are reported by whoever looks into them."""
+    """Forged events and events outside the filter are reported by the code that checks them."""
     async with scripted_relay(Talk.serve_honestly) as relay, running_pool(relay.url) as pool:
         await pool.opened(relay.url)
         for _ in range(60):

@@ -166,7 +166,7 @@ async def test_what_is_no_letter_reaches_nobody() -> None:
 
 
 async def test_many_mailboxes_share_subscriptions() -> None:
-    """Two hundred keys in each: whoever opens one more does not send all the others again."""
+    """Two hundred keys in each: opening one more does not send all the others again."""
     transport = Mailboxes((), clock=SystemClock(), permitted=(LOOPBACK,))
     relay = "wss://busy.example"
     boxes = [transport.open(new_key().pubkey, [relay], receiver()) for _ in range(450)]

@@ -144,7 +144,7 @@ async def test_forged_people_with_hanging_relays_do_not_starve_honest_ones() -> 
 
 
 async def test_more_relays_than_there_are_places_are_all_served() -> None:
-    """400 people with a relay each: whoever finds no place waits and is never given up."""
+    """400 people with a relay each: one without a place waits and is never given up."""
     async with (
         scripted_relay(Talk.serve_honestly) as relay,
         world() as here,

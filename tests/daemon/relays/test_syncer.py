@@ -68,7 +68,7 @@ class Sync:
         self.outdated += [(event.id, relay) for event in events]
 
     async def objection(self, event: VerifiedEvent) -> str | None:
-        """What is said against an event of whoever is `unwanted`."""
+        """The objection to an event of an `unwanted` person."""
         return "key" if event.pubkey == self.unwanted else None
 
     async def session(self, identifier: str = "knots", **changes: object) -> SignedEvent:
@@ -539,7 +539,7 @@ class TestThePast:
             assert len(asked) == 2
 
     async def test_answers_are_read_again_when_the_doors_open(self) -> None:
-        """Whoever comes is found, even if a relay never told of their answer."""
+        """A participant who comes is found, even if a relay never sent their answer."""
         async with world() as here, memory_relay() as relay, syncing(here, relay) as sync:
             await relay.until_asked("sessions-0")
             await sync.session()
@@ -607,7 +607,7 @@ class TestOtherRelays:
 
 
 async def test_a_relay_that_is_behind_is_named() -> None:
-    """The second relay has an older revision: whoever spreads the newest is told where."""
+    """The second relay has an older revision: the spreading service is told where."""
     async with world() as here, memory_relay() as first, memory_relay() as second:
         spec = SessionSpec(identifier="knots", title="Knots", starts_at=here.now + 7200, duration_minutes=60)
         old = signed(here.instructor, here.draft(spec))

@@ -29,7 +29,7 @@ def test_a_new_key_for_each_event_meets_the_bucket_of_all() -> None:
 
 
 async def test_where_one_is_empty_the_others_keep_their_tokens() -> None:
-    """Whoever is over their own share takes nothing from everybody's; it fills as time goes by."""
+    """A caller over their own share takes nothing from the share of all; it fills as time goes by."""
     clock = ManualClock()
     found = Allowances(clock, of_a_key=ONE, in_all=Rate(2, 0))
     assert found.take_token(key="k") is None

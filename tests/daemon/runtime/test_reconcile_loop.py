@@ -197,7 +197,7 @@ async def test_services_that_wake_each_other_do_not_spin_either() -> None:
 
 
 async def test_a_burst_is_forgiven_once_it_is_over() -> None:
-    """Whoever had much to do and then nothing may have much to do again."""
+    """A service that had much to do and then nothing may have much to do again."""
     left = 0
 
     async def in_parts(_batch: Batch) -> float | None:

@@ -59,7 +59,7 @@ def test_a_directory_open_to_others_is_closed(tmp_path: Path) -> None:
 
 
 def test_a_second_daemon_is_told_the_first_ones_pid(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
-    """Whoever comes second learns which process to stop."""
+    """The second daemon learns which process to stop."""
     with pytest.raises(AlreadyRunning, match=f"process {holder.pid}") as caught:
         lock_state_directory(tmp_path / "state")
     assert caught.value.pid == holder.pid

@@ -110,7 +110,7 @@ async def test_a_damaged_database_is_not_tried_again() -> None:
 
 
 async def test_an_errand_that_fails_is_in_the_log_and_hurts_nobody() -> None:
-    """Whoever awaits it hears of it too."""
+    """A task that awaits it gets the failure too."""
     tasks = Watched("signers")
     with capture_logs() as logs:
         errand = tasks.errand(_raise(ValueError("odd")), "goodbye")
@@ -191,7 +191,7 @@ class TestWaitForFirst:
         assert cleaned == [1, 2]
 
     async def test_a_task_that_is_to_go_on_does(self) -> None:
-        """`asyncio.wait` around it is cancelled in its place, and keeps its error for whoever awaits the task."""
+        """`asyncio.wait` around it is cancelled in its place, and keeps its error for the code that awaits the task."""
         task = asyncio.create_task(_for_ever())
         assert await wait_for_first(asyncio.sleep(0), asyncio.wait([task])) == (True, False)
         assert not task.done()

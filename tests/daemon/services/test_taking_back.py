@@ -29,7 +29,7 @@ async def answered(here: World, **wish: int) -> tuple[LiveSessionRow, VerifiedEv
 
 
 async def test_it_is_scheduled_again_and_people_are_told_and_reminded() -> None:
-    """Whoever was told of the cancellation is told, once; the reminders that were dropped are planned anew."""
+    """People who were told of the cancellation are told, once; the reminders that were dropped are planned anew."""
     async with world() as here:
         ada = await here.person()
         row, event = await answered(here)

@@ -44,7 +44,7 @@ class Wire:
 
 
 class Person:
-    """Whoever is told what to do."""
+    """A listener that is told what to do."""
 
     def __init__(self) -> None:
         self.pages: list[str] = []
@@ -113,7 +113,7 @@ async def test_a_signature_is_asked_for_and_verified() -> None:
 
 
 async def test_request_ids_are_unguessable() -> None:
-    """128 fresh random bits each: whoever can write to us cannot answer for the signer."""
+    """128 fresh random bits each: an attacker who can write to us cannot answer for the signer."""
     scene = Scene()
     for _ in range(20):
         await scene.client.get_public_key()

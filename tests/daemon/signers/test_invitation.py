@@ -1,4 +1,4 @@
-"""Our own URL for signers: whoever comes with its secret is the signer, and nobody else. The clock is scripted."""
+"""Our own URL for signers: only a program with its secret is the signer. The clock is scripted."""
 
 from __future__ import annotations
 

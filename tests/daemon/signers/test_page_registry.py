@@ -266,7 +266,7 @@ async def test_one_address_cannot_open_them_all(scene: Scene) -> None:
 async def test_a_full_desk_gives_up_the_oldest_that_no_signer_came_to(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever is connected stays."""
+    """A connected page stays."""
     assert MAX_OPEN == 2_000
     monkeypatch.setattr("podium_daemon.signers.page_registry.MAX_OPEN", 3)
     stays = await scene.paired()

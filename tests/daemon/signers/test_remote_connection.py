@@ -79,7 +79,7 @@ async def test_a_signer_that_says_nothing_of_use_is_asked_where_it_was(moves: Re
 
 
 async def test_no_signer_without_a_key() -> None:
-    """Whoever does not say whose key it holds is no signer."""
+    """A program that does not say whose key it holds is no signer."""
     scene = Scene()
     scene.bunker.behaviour = lambda request: (
         [Response(request.id, result="npub1...")] if request.method == "get_public_key" else None

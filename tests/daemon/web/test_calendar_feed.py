@@ -216,7 +216,7 @@ def test_the_status_is_the_sessions_and_the_persons(
 
 
 def test_the_reason_of_a_cancellation_comes_first() -> None:
-    """Whoever looks only into their calendar reads why; of a session that takes place nothing is said."""
+    """A person who looks only into their calendar reads why; of a session that takes place nothing is said."""
     said = row(withdrawn=True, cancel_reason="The hall is closed.")
     assert event_of(said).description.value.startswith("Cancelled: The hall is closed.\n\nWhen: ")
     assert "hall" not in event_of(row(cancel_reason="The hall is closed.")).description.value

@@ -176,7 +176,7 @@ HALF_BODY = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nab"
 
 @pytest.mark.parametrize("said", [b"", HALF_HEAD, HALF_BODY.replace(b"/ ", b"/wait ")])
 async def test_strangers_who_say_nothing_or_half_of_it_keep_nobody_out(said: bytes) -> None:
-    """Ten times the cap of them hold their connections, and whoever asks is answered; those who work go on."""
+    """Ten times the cap of them hold their connections, and a caller who asks is answered; those who work go on."""
     app = Echo()
     async with served(app, caps=lambda: Caps(20, 500)) as here, AsyncExitStack() as stack:
         client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=20))
@@ -218,7 +218,7 @@ def no_descriptor_left() -> Iterator[None]:
 
 
 async def test_without_descriptors_accepting_pauses_and_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The loop goes on, the log gets one line however long it lasts, and afterwards whoever waited is answered."""
+    """The loop goes on, the log gets one line however long it lasts, and afterwards callers who waited are answered."""
     monkeypatch.setattr(accepting, "PAUSE", 0.01)
     tries = 0
     resume = Acceptor.start

@@ -102,7 +102,7 @@ async def test_a_wrong_key_opens_nothing(page: Any) -> None:
 
 
 async def test_every_changed_byte_is_noticed(page: Any) -> None:
-    """Head, body, tag and trailer: whoever forwards a frame cannot change a byte of it, nor cut it."""
+    """Head, body, tag and trailer: a server that forwards a frame cannot change a byte of it, nor cut it."""
     told = await page.evaluate(
         """async (ada) => {
           const sealed = await new FrameSealer(secrets([3, 1]), ada).seal(frame(40), "key");
@@ -140,7 +140,7 @@ async def test_a_frame_is_shown_once(page: Any) -> None:
 
 
 async def test_a_new_epoch_takes_over(page: Any) -> None:
-    """After a new secret frames go out under it; the one before still opens for a while; whoever left opens nothing."""
+    """After a new secret frames go out under it; the one before opens for a while; people who left open nothing."""
     told = await page.evaluate(
         """async (ada) => {
           const room = secrets([1, 1]);
@@ -254,7 +254,7 @@ async def test_a_wrong_or_missing_key_shows_nothing(page: Any, opened: int | str
 
 
 async def test_a_secret_that_comes_later_opens_the_picture(page: Any) -> None:
-    """Whoever gets the secret during the call asks for a key frame and sees."""
+    """A person who gets the secret during the call asks for a key frame and sees."""
     await page.evaluate(_CALL, [1, None])
     try:
 

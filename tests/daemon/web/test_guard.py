@@ -406,7 +406,7 @@ class TestFloods:
     """Requests that may write something are bounded; looking is not."""
 
     async def test_too_many_writes_are_refused_before_anything_is_read(self) -> None:
-        """Whoever sends them, and whatever they say: 429, and calls that only read are answered as ever."""
+        """From every sender, and with any content: 429, and calls that only read are answered as ever."""
         async with site() as here:
             here.allowances._buckets["all"].rate = Rate(3, 0.1)
             answers = [await here.call("POST", "/api/calendar") for _ in range(5)]

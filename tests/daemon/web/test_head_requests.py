@@ -34,7 +34,7 @@ async def row(here: Site) -> LiveSessionRow:
 
 @one_loop
 async def test_every_get_has_its_head(here: Site, row: LiveSessionRow) -> None:
-    """Each GET of the interface, and the pages: the same status and kind of answer, signed by whoever leads."""
+    """Each GET of the interface, and the pages: the same status and kind of answer, signed by the instructor."""
     schema = (await here.get("/openapi.json")).json()
     paths = [path for path, operations in schema["paths"].items() if "get" in operations]
     pages = ["/", "/s/{reference}", "/page/page.css", "/openapi.json", "/no-such-page"]

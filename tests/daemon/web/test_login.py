@@ -290,7 +290,7 @@ async def test_a_read_may_be_repeated_within_its_second(desk: Desk) -> None:
 
 @one_loop
 async def test_a_login_that_failed_can_be_used_rightly(desk: Desk) -> None:
-    """Whoever sends a good login to the wrong place has not spent it: only a success does."""
+    """A good login sent to the wrong place is not used up: only a success uses it up."""
     header = nip98.write_header(signed(desk.key, desk.draft()))
     elsewhere = await desk.here.call("GET", desk.path, headers={"Authorization": header})
     assert elsewhere.status_code == 405

@@ -109,7 +109,7 @@ async def test_lists_leave_it_out(here: Here) -> None:
 
 
 async def test_the_operator_sees_it(here: Here) -> None:
-    """The service's own key: whoever has it has the database too."""
+    """The service's own key: its holder has the database too."""
     assert (await here.site.get(here.site.path_of(here.row), here.site.here.service)).status_code == 200
 
 

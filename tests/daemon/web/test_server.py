@@ -99,7 +99,7 @@ async def test_open_sockets_are_told_that_the_service_restarts() -> None:
 
 @pytest.mark.parametrize("first", [b"", b"GET / HTTP/1.1\r\nHost: ", b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTT"])
 async def test_a_connection_that_says_nothing_is_closed(monkeypatch: pytest.MonkeyPatch, first: bytes) -> None:
-    """Whoever opens connections and sends half a request, first or second, does not keep them."""
+    """An attacker who opens connections and sends half a request, first or second, does not keep them."""
     monkeypatch.setattr(server_module, "HEAD_SECONDS", 0.1)
     app = Slow()
     app.may_answer.set()

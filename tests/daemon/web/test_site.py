@@ -117,7 +117,7 @@ async def test_calls_that_need_a_login_say_so(here: Site) -> None:
     # a login is not needed here, and shows a private session to those who belong to it
     open_to_all |= {"/api/sessions", "/api/sessions/{reference}", "/api/sessions/{reference}/calendar.ics"}
     open_to_all |= {"/api/sessions/{reference}/join/challenge"}
-    # signed events are their own envelopes, and a draft is for whoever will sign it
+    # signed events are their own envelopes, and a draft is for the person who will sign it
     open_to_all |= {"/api/events", "/api/sessions/draft", "/api/sessions/{reference}/rsvp/draft"}
     for route in ROUTES:
         path = route.path.replace("{reference}", here.views.naddr(row))

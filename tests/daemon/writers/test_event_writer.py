@@ -58,7 +58,7 @@ async def test_a_failed_transaction_leaves_neither() -> None:
 
 
 async def test_the_outcome_of_each_event_is_told() -> None:
-    """Whoever hands over an event that counts for nothing learns it, and may end the transaction."""
+    """The caller of an event that does not count learns it, and may end the transaction."""
     async with world() as here:
         new, old = status(here, at=5), status(here)
         assert await added(here, new, new) == [IngestOutcome.STORED, IngestOutcome.DUPLICATE]

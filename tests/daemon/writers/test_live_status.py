@@ -191,7 +191,7 @@ async def test_only_a_live_session_is_told_again(state: str, due: int | None) ->
 
 
 async def test_the_session_s_relay_is_given_as_a_hint() -> None:
-    """Whoever reads the status knows where to look for the session."""
+    """A reader of the status knows where to look for the session."""
     async with world() as here:
         (event,) = await status_of(here).status_events_of(await here.schedule())
         assert RELAY in {value for tag in event.tags for value in tag}

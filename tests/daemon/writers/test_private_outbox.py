@@ -40,7 +40,7 @@ async def test_a_letter_is_kept_as_it_was_given() -> None:
 
 
 async def test_the_same_words_again_are_not_sent_again() -> None:
-    """Whoever plans twice sends once, also after it was sent."""
+    """A message that is planned twice is sent once, also after it was sent."""
     async with world() as here:
         (row,) = await put(here, letter(here))
         await here.store.letters.put(msgspec.structs.replace(row, state="sent", rumor=b""))

@@ -148,7 +148,7 @@ _DOORS = st.builds(
 
 @given(_KNOCKS, _DOORS, st.integers(START - 2000, START + 2000))
 def test_no_participant_enters_past_a_closed_door(knock: Knock, door: Door, now: int) -> None:
-    """Whoever is let in was allowed to by every single rule."""
+    """A person who is let in was allowed to by every single rule."""
     if decide(knock, door, now) != IN:
         return
     assert door.state is SessionState.ACTIVE
@@ -161,6 +161,6 @@ def test_no_participant_enters_past_a_closed_door(knock: Knock, door: Door, now:
 
 @given(_KNOCKS, _DOORS, st.integers(START - 2000, START + 2000))
 def test_being_admitted_never_makes_it_worse(knock: Knock, door: Door, now: int) -> None:
-    """Whoever got in without the instructor's word gets in with it."""
+    """A person who got in without the instructor's word gets in with it."""
     if isinstance(decide(knock, door, now), Admit):
         assert isinstance(decide(msgspec.structs.replace(knock, admitted=True), door, now), Admit)

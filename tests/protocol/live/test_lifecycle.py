@@ -54,7 +54,7 @@ def test_the_states_of_the_model_lead_into_each_other() -> None:
 
 
 def test_an_illegal_move_is_our_own_fault() -> None:
-    """It is a local error, and the table cannot be changed by whoever meets it."""
+    """It is a local error, and the table cannot be changed by the caller."""
     assert issubclass(IllegalMove, LocalProtocolError)
     with pytest.raises(TypeError):
         TRANSITIONS[SessionState.CANCELLED, Trigger.REOPEN] = SessionState.ACTIVE  # type: ignore[index]  # the point of the test

@@ -13,7 +13,7 @@ ADA, BEN, CLEO = (key_of(number).pubkey for number in range(1, 4))
 
 
 def test_a_name_is_shown_as_it_is() -> None:
-    """Whoever has a name of their own is called by it."""
+    """A person with a name of their own is called by it."""
     assert shown_names({ADA: "Ada", BEN: "Ben"}) == {ADA: "Ada", BEN: "Ben"}
 
 

@@ -36,7 +36,7 @@ def event(kind: int = kinds.SESSION, content: str = "", *rows: tuple[str, ...]) 
 
 
 def test_everybody_named_is_counted_once() -> None:
-    """Whoever is invited twice, or leads and is invited, is one person."""
+    """A guest who is invited twice, or leads and is invited, is one person."""
     assert private.people_of(Named()) == ("i", "c", "a", "b")
 
 

@@ -127,7 +127,7 @@ def test_whoever_is_no_longer_coming_is_skipped(standing: Standing) -> None:
 
 
 def test_stop_means_stop() -> None:
-    """Whoever opted out gets nothing."""
+    """A person who opted out gets nothing."""
     assert only(ReminderMessage.HOUR, opted_out=True).verdict is ReminderVerdict.SKIPPED
 
 

@@ -171,7 +171,7 @@ def test_a_wrap_expires_with_the_session() -> None:
 def test_standing_follows_from_rsvp_seat_and_attendance(
     status: RsvpStatus | None, waitlisted: bool, attended: bool, standing: Standing
 ) -> None:
-    """Whoever declined and came anyway has attended."""
+    """A participant who declined and came anyway has attended."""
     assert Standing.from_answer(status, waitlisted=waitlisted, attended=attended) is standing
 
 

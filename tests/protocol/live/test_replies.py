@@ -63,7 +63,7 @@ def test_a_session_that_is_over_takes_no_answer_and_still_a_stop() -> None:
 
 
 def test_strangers_mean_nothing() -> None:
-    """Whoever was never written to cannot answer, whatever they name."""
+    """A person who was never written to cannot answer, whatever they name."""
     assert {meant(reply, [], "a-60") for reply in (*ANSWERS, Reply.STOP)} == {Unclear.STRANGER}
 
 

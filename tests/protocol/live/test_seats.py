@@ -65,7 +65,7 @@ def test_a_seat_that_frees_goes_to_the_first_who_waits() -> None:
 
 
 def test_nobody_is_promoted_from_the_start_on() -> None:
-    """Whoever has arranged their evening otherwise is not told at the last second (pretix#1031)."""
+    """A person who has arranged their evening otherwise is not told at the last second (pretix#1031)."""
     requests = [wants("a", 1, holds_seat=True), wants("c", 3)]
     assert give(requests, 2, now=START - 1) == ("ac", "")
     assert give(requests, 2, now=START) == ("a", "c")
@@ -90,7 +90,7 @@ def test_unclaimed_seats_are_free_after_ten_minutes() -> None:
 
 
 def test_an_unclaimed_seat_that_nobody_needs_stays() -> None:
-    """Whoever comes late to an empty room still has the seat."""
+    """A holder who comes late to an empty room still has the seat."""
     assert give([wants("a", 1, holds_seat=True), wants("c", 3)], 2, now=LATER) == ("a", "c")
 
 
@@ -173,7 +173,7 @@ def test_allocation_is_stable(requests: list[SeatRequest], cap: int, now: int) -
 
 @given(_REQUESTS, st.integers(1, 12))
 def test_before_the_start_nobody_is_overtaken(requests: list[SeatRequest], cap: int) -> None:
-    """Among those who hold no seat, whoever sits was there before everybody who waits."""
+    """Among those who hold no seat, each who sits was there before all who wait."""
     result = allocate(requests, cap, now=BEFORE, starts_at=START)
     place = {each.pubkey: (each.first_seen, each.sequence, each.pubkey) for each in requests if not each.holds_seat}
     risen = [place[pubkey] for pubkey in result.seated if pubkey in place]

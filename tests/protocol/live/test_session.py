@@ -109,7 +109,7 @@ def test_all_fields_of_the_model_are_read() -> None:
     ],
 )
 def test_where_attendance_goes_is_read(said: tuple[str, ...], read_as: Visibility | None) -> None:
-    """Whoever says both has said private; any other word says nothing."""
+    """An event that says both has said private; any other word says nothing."""
     assert good(*(("attendance", word) for word in said)).attendance == read_as
 
 
@@ -124,7 +124,7 @@ def test_where_attendance_goes_is_read(said: tuple[str, ...], read_as: Visibilit
     ],
 )
 def test_who_may_see_the_recording_is_read(said: tuple[str, ...], read_as: RecordingAccess | None) -> None:
-    """Whoever says both has said the narrower; any other word says nothing."""
+    """An event that says both has said the narrower; any other word says nothing."""
     assert good(*(("recording_access", word) for word in said)).recording_access == read_as
 
 
@@ -210,7 +210,7 @@ def test_the_hashtag_alone_is_for_a_service_that_is_its_own_instructor() -> None
     ],
 )
 def test_a_tag_of_our_own_says_that_the_writer_knows_them(row: tuple[str, ...]) -> None:
-    """Whoever writes one says all; whoever writes none knows NIP-52 only."""
+    """A client that writes one says all; a client that writes none knows NIP-52 only."""
     assert good(row).has_rules
     assert not good(("location", "Room 5"), ("start_tzid", "Europe/Berlin"), ("p", GUEST.pubkey)).has_rules
 

@@ -75,7 +75,7 @@ def test_the_body_says_when_in_full() -> None:
 @pytest.mark.parametrize("message", list(ReminderMessage))
 @pytest.mark.parametrize("late", [0, 23 * MINUTE])
 def test_the_link_is_in_every_message(message: ReminderMessage, late: int) -> None:
-    """Once, on a line of its own: whoever looks for the way in finds it in whatever they read last."""
+    """Once, on a line of its own: a participant who looks for the way in finds it in whatever they read last."""
     assert text(message, late=late).count(URL) == 1
 
 

@@ -55,7 +55,7 @@ def test_seeking_to_the_end_completes_nothing() -> None:
 
 
 def test_a_report_of_everything_at_once_earns_what_the_clock_allows() -> None:
-    """Whoever opens the page, waits and claims it all gets two minutes at most."""
+    """A viewer who opens the page, waits and claims it all gets two minutes at most."""
     assert watched([(3600.0, [(0, SECONDS)])]).watched == FASTEST * LONGEST_SILENCE * 1000
     assert watched([(0.0, [(0, SECONDS)])]).watched == FIRST_ALLOWANCE * 1000
 

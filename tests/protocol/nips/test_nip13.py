@@ -62,5 +62,5 @@ def test_another_library_agrees() -> None:
 
 
 def test_no_nonce_may_do() -> None:
-    """Whoever gives it few nonces hears that none was good enough."""
+    """A caller with few nonces learns that none was good enough."""
     assert nip13.mine(UnsignedEvent(key_of(1).pubkey, NOW, 1, (), ""), 60, range(10)) is None

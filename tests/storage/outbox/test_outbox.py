@@ -306,7 +306,7 @@ async def test_cancelling_by_reference_and_by_session(here: Mirrored) -> None:
 
 
 async def test_status_by_reference(here: Mirrored) -> None:
-    """Whoever queued an event finds it again by the reference, with its session and how far it came."""
+    """A service that queued an event finds it again by the reference, with its session and how far it came."""
     await add(here, "a", (ONE, TWO), reference="reminder:1", session_address=HERE)
     await add(here, "b", reference="reminder:2")
     found = await here.outbox.status_of_references(["reminder:1", "reminder:9"])

@@ -320,7 +320,7 @@ async def test_what_services_own_is_left_alone() -> None:
 
 
 async def test_a_new_place_in_the_queue_has_no_seat() -> None:
-    """Whoever changes the answer and changes it back, even in one batch, holds the former seat no more."""
+    """A participant who changes the answer and changes it back, even in one batch, holds the former seat no more."""
     async with mirrored() as here:
         await here.ingest(rsvp(ALICE, HERE, "accepted", at=1))
         await here.store.rsvps.where("lessonId").equals(HERE).modify(seat="held", reminder_sent=True)

@@ -161,7 +161,7 @@ async def test_a_deletion_of_the_revision_in_force_alone_withdraws(daemon: Daemo
 
 
 async def test_an_expired_revision_is_no_cancellation(daemon: Daemon) -> None:
-    """NIP-40 lets relays forget an event; whoever held it goes on."""
+    """NIP-40 lets relays forget an event; a service that held it keeps the session."""
     row = await daemon.row_after(revision(expiration=str(NOW + 60)))
     await daemon.mirror.sweep_expired(NOW + 61)
     assert not (await daemon.row_after()).withdrawn
@@ -178,7 +178,7 @@ async def test_an_edit_by_a_client_that_knows_nip_52_only_keeps_the_rules(daemon
 
 
 async def test_an_edit_with_one_of_our_tags_says_all(daemon: Daemon) -> None:
-    """Whoever knows our tags leaves out what is not to be."""
+    """A client that knows our tags leaves out what is not to be."""
     row = await daemon.row_after(revision(**RULES), revision(at=NOW + 5, rsvp="optional"))
     assert (row.max_participants, row.requires_rsvp, row.waiting_room) == (None, False, False)
     assert (row.allow_recording, row.guests) == (False, "invited")

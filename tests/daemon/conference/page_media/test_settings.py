@@ -61,7 +61,7 @@ def test_a_turn_server_needs_its_secret(tmp_path: Path) -> None:
     "url", ["https://x.example.org", "turn:user:pass@x.example.org", "stun:", "turn:x y", "stun://x"]
 )
 def test_what_is_no_ice_server_is_refused(url: str) -> None:
-    """A typo is heard of at the start and not by whoever cannot be seen."""
+    """A typo is reported at the start, not by a participant who cannot be seen."""
     with pytest.raises(ConfigError, match="ice_servers"):
         _config(ice_servers=[url])
 

@@ -120,7 +120,7 @@ async def test_another_room_ends_the_stay_at_once() -> None:
 
 
 async def test_two_rooms_in_turn_make_no_row_with_each_event() -> None:
-    """Back within a minute one has not left, so whoever alternates fills no table."""
+    """A person back within a minute has not left, so one who alternates fills no table."""
     async with world() as here:
         row = await _live(here)
         guest = await _guest(here, row)
@@ -210,7 +210,7 @@ async def test_a_restart_of_the_daemon_does_not_end_the_stay() -> None:
 
 
 async def test_who_was_removed_is_not_present() -> None:
-    """Whoever leads has sent them away, and an event does not bring them back."""
+    """A person whom the instructor removed is not brought back by an event."""
     async with world() as here:
         row = await _live(here)
         guest = await _guest(here, row)

@@ -125,7 +125,7 @@ async def test_a_place_that_is_gone_names_nobody(status: str) -> None:
     ],
 )
 async def test_a_server_in_trouble_is_no_answer(body: bytes, status: str, header: str) -> None:
-    """Errors, redirects, floods and nonsense say nothing of the name: whoever asked keeps what they knew."""
+    """Errors, redirects, floods and nonsense say nothing of the name: the caller keeps what it knew."""
     with pytest.raises(OSError, match=r".+"):
         await asked(saying(body, status, header))
 
@@ -204,7 +204,7 @@ async def test_the_connection_goes_to_the_address_that_was_checked() -> None:
 
 
 async def test_another_hosts_certificate_is_no_answer() -> None:
-    """Whoever answers must be the domain, by its certificate."""
+    """The server that answers must be the domain's, by its certificate."""
     server, client = contexts("other.example.org")
     async with https_server(saying(names(ada=ADA)), server) as port:
         with pytest.raises(OSError, match=r".+"):

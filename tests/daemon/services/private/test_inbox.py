@@ -73,7 +73,7 @@ async def test_a_stranger_cannot_answer() -> None:
 
 
 async def test_nobody_answers_for_somebody_else() -> None:
-    """A signed answer is its signer's, whoever passes it on; forged rumors are the seal's matter (NIP-59)."""
+    """A signed answer is its signer's, no matter who passes it on; forged rumors are the seal's matter (NIP-59)."""
     async with world() as here:
         await here.private_inbox.past_is_read()
         ada, ben = await here.person(), await here.person()

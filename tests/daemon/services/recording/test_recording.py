@@ -164,7 +164,7 @@ class TestNewcomers:
             assert not door(here.session_address)
 
     async def test_the_flag_is_up_before_the_room_is_looked_at(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Whoever comes between the look and the start was asked at the door already."""
+        """A participant who comes between the check and the start was asked at the door already."""
         async with studio() as here:
             await here.sit()
             seen: list[bool] = []
@@ -356,7 +356,7 @@ class TestEngines:
             assert ("stop", ()) in here.engine.calls, "it may have begun all the same"
 
     async def test_a_recorder_that_fails_is_told_to_everybody(self) -> None:
-        """People learn that nothing is recorded any more, whoever leads sees why."""
+        """People learn that nothing is recorded any more, the instructor sees why."""
         async with studio() as here:
             await here.sit()
             stop = Stop()

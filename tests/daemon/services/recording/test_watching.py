@@ -147,7 +147,7 @@ async def test_a_restart_of_the_daemon_costs_no_credit() -> None:
 
 
 async def test_a_restart_gives_nobody_more_than_the_clock_allows() -> None:
-    """Whoever claims it all in the moment after one is credited twice the time since their last report."""
+    """A viewer who claims it all in the moment after one is credited twice the time since their last report."""
     async with studio() as here:
         await available(here, length=120)
         secret = await opened(here, new_key())
@@ -257,7 +257,7 @@ async def test_without_a_recording_there_is_nothing_to_open() -> None:
 
 
 async def test_a_private_recording_is_for_those_it_concerns() -> None:
-    """Whoever leads, is invited or was there may open it; a stranger may not."""
+    """Instructor, co-hosts, invited people and those who were there may open it; a stranger may not."""
     async with studio() as here:
         guest, invited, stranger = new_key(), new_key(), new_key()
         await here.recorded(1, guest)

@@ -283,7 +283,7 @@ class TestFailures:
     """Failed shows why, keeps the tracks, and can be tried again."""
 
     async def test_nothing_heard_or_seen_is_a_failure_with_a_reason(self) -> None:
-        """An engine without files gives no recording, and says so to whoever leads."""
+        """An engine without files gives no recording, and says so to the instructor."""
         async with studio() as here:
             await here.sit()
             await here.record()
@@ -412,7 +412,7 @@ class TestPublication:
             assert row.attach_at is None
 
     async def test_people_are_told_once_and_only_then(self) -> None:
-        """The recording reminder goes to whoever answered, after the publication and not before."""
+        """The recording reminder goes to people who answered, after the publication and not before."""
         async with studio() as here:
             person = await here.here.person()
             await here.here.answer(person, await here.session(), RsvpStatus.CONFIRMED)
@@ -503,7 +503,7 @@ class TestReview:
         assert not await watching.may_watch(session, row, person.pubkey)
 
     async def test_published_taken_back_and_published_again(self, here: Studio) -> None:
-        """Links come and go, also that in the session's event; whoever was told is told; the file stays."""
+        """Links come and go, also that in the session's event; people who were told of it are told; the file stays."""
         person, recorder = await self.answered(here), here.here.recorder
         assert await recorder.publish(await here.session()) is None
         row = await here.make()
@@ -522,7 +522,7 @@ class TestReview:
         assert (await here.make()).state == "available"
 
     async def test_deleted_is_gone_for_good(self, here: Studio) -> None:
-        """The file and its links; whoever was told is told; nothing can be done with it any more."""
+        """The file and its links; people who were told of it are told; nothing can be done with it any more."""
         person, recorder = await self.answered(here), here.here.recorder
         await recorder.publish(await here.session())
         row = await here.make()

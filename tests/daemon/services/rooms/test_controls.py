@@ -75,7 +75,7 @@ async def stage(*, runs: bool = True, **fields: object) -> AsyncIterator[Stage]:
 
 
 async def test_mute_all_spares_those_who_lead_and_sticks() -> None:
-    """Everybody is silenced once; whoever opens a microphone later is silenced again, the instructor is not."""
+    """All are silenced once; a participant who opens a microphone later is silenced again, the instructor is not."""
     co_host = new_key()
     async with stage(co_hosts=(co_host.pubkey,)) as here:
         assert await here.controls.mute_all(here.row, here.by, wanted=True) is None
@@ -103,7 +103,7 @@ async def test_unmuting_opens_nobodys_microphone() -> None:
 
 
 async def test_mute_all_outlives_the_daemon() -> None:
-    """Another daemon, with another engine, on the same store silences whoever speaks."""
+    """Another daemon, with another engine, on the same store silences participants who speak."""
     async with stage(runs=False) as here:
         await here.controls.mute_all(here.row, here.by, wanted=True)
         later = RoomControls(store=here.here.store, engine=here.engine)

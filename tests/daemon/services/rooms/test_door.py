@@ -169,7 +169,7 @@ PEOPLE = [new_key() for _ in range(6)]
 )
 @settings(max_examples=40, deadline=None)
 async def test_nobody_enters_beyond_the_cap(cap: int, held: set[int], present: set[int], who: int) -> None:
-    """However seats are held and taken: whoever has no seat enters only while others leave one free."""
+    """However seats are held and taken: a person without a seat enters only while others leave one free."""
     async with world() as here:
         row = await live(here, max_participants=cap)
         await here.store.rsvps.bulk_put([rsvp(row, PEOPLE[number].pubkey, number) for number in held])
@@ -202,7 +202,7 @@ def test_every_reason_has_words(texts: dict[object, str]) -> None:
 
 
 async def test_newcomers_agree_while_it_is_recorded() -> None:
-    """While the room is recorded, whoever has not agreed waits outside; of another room nothing is asked."""
+    """While the room is recorded, a person who has not agreed waits outside; of another room nothing is asked."""
     async with world() as here:
         row, other, key = await live(here), await live(here), new_key()
         recorded = {row.session_address}

@@ -119,7 +119,7 @@ async def test_who_left_or_was_removed_does_not_come_back(tmp_path: Path) -> Non
 
 
 async def test_a_secret_reaches_the_disk_while_the_daemon_runs_and_only_as_its_digest(tmp_path: Path) -> None:
-    """A kill right after loses nothing, and whoever reads the file can open no door with it."""
+    """A kill right after loses nothing, and an attacker who reads the file can open no door with it."""
     clock, seat, file = ManualClock(), connection(), tmp_path / "p.sqlite"
     async with a_daemon(file, clock) as ways:
         secret = ways.mint(seat)

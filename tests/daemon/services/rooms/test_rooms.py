@@ -138,7 +138,7 @@ class TestProof:
         assert json.loads(kept.proof_event or "")["id"] == kept.proof_id
 
     async def test_a_nonce_is_good_once(self, here: Site) -> None:
-        """A second join with the same challenge is refused, whoever comes, also with the same signed event."""
+        """A second join with the same challenge is refused for every person, also with the same signed event."""
         row, key = await live(here), new_key()
         asked = await here.challenge(row)
         proof = signed(key, here.proof(key, row, "laptop", asked))
@@ -262,7 +262,7 @@ class TestConsent:
         assert kept.consent is None
 
     async def test_the_last_answer_counts(self, here: Site) -> None:
-        """Whoever said yes and comes again with a no has said no."""
+        """A participant who said yes and comes again with a no has said no."""
         row, key = await live(here, recording_allowed=True), new_key()
         for consent in (True, False):
             await here.join(key, row, consent=consent)
@@ -348,7 +348,7 @@ class TestGreeting:
         await until_counts(here, row, 0, 0)
 
     async def test_a_giant_frame_is_no_goodbye(self, here: Site) -> None:
-        """Whoever is cut off for a frame too large was lost and did not leave: the way back stays open."""
+        """A participant cut off for a frame too large was lost and did not leave: the way back stays open."""
         row, key = await live(here), new_key()
         page = await here.enter(key, row)
         await page.socket.send("x" * 100_000)
@@ -382,7 +382,7 @@ class TestGreeting:
         assert await closing(page) == NO_TICKET
 
     async def test_a_socket_to_no_session_has_no_seat(self) -> None:
-        """A room that does not exist closes like any room for whoever has no ticket: it might be a private one."""
+        """A room that does not exist closes like any room for a caller without a ticket: it might be a private one."""
         async with site() as here:
             row = await here.here.schedule()
             nothing = msgspec.structs.replace(row, session_address=f"{row.session_address}-not")
@@ -462,7 +462,7 @@ class TestWaitingRoom:
         assert (await here.join(new_key(), row)).status_code == 409
 
     async def test_admission_sticks_to_the_key(self, here: Site) -> None:
-        """Whoever was let in once comes back without waiting, on another device too."""
+        """A participant who was let in once comes back without waiting, on another device too."""
         row, key = await live(here, waiting_room=True), new_key()
         page = await here.knock(key, row)
         await waiting(page, "instructor")
@@ -627,7 +627,7 @@ class TestObstacles:
         assert await counts(here, row) == (5, 15)
 
     async def test_a_seat_that_is_held_by_rsvp_is_kept_free(self, here: Site) -> None:
-        """Whoever has a seat enters a room that is full for others."""
+        """A participant with a seat enters a room that is full for others."""
         row = await here.here.schedule(starts_in=60, max_participants=1)
         holder, walk_in = new_key(), new_key()
         await here.here.answer(holder, row)
@@ -711,7 +711,7 @@ class TestDevices:
         await here.enter(key, row, "d")
 
     async def test_tickets_for_four_devices_do_not_seat_four(self, here: Site) -> None:
-        """Whoever collected tickets first is stopped at the door of the room."""
+        """An attacker who collected tickets first is stopped at the door of the room."""
         row, key = await live(here), new_key()
         tokens = [(await here.join(key, row, device)).json()["token"] for device in "abcd"]
         pages = [await here.open_socket(row, {"type": "hello", "token": token}) for token in tokens]
@@ -749,7 +749,7 @@ class TestKick:
         assert await counts(here, row) == (0, 0)
 
     async def test_a_kick_reaches_who_is_away(self, here: Site) -> None:
-        """Whoever lost the socket and is removed meanwhile does not come back by the secret, even when forgiven."""
+        """A person who lost the socket and is then removed does not come back by the secret, even when forgiven."""
         row, key = await live(here), new_key()
         page = await here.enter(key, row)
         page.socket.transport.abort()
@@ -761,7 +761,7 @@ class TestKick:
         await here.enter(key, row)
 
     async def test_a_kick_reaches_the_waiting_room(self, here: Site) -> None:
-        """Whoever waits and is removed is turned away."""
+        """A person who waits and is removed is turned away."""
         row, key = await live(here, waiting_room=True), new_key()
         page = await here.knock(key, row)
         await waiting(page, "instructor")
@@ -800,7 +800,7 @@ class TestKick:
         assert await removed(here, row, here.here.instructor) == []
 
     async def test_leaders_are_not_removed(self, here: Site) -> None:
-        """Instructor and co-hosts stay, whoever asks."""
+        """Instructor and co-hosts stay, even if one of them asks."""
         co_host = new_key()
         row = await live(here, co_hosts=(co_host.pubkey,))
         for key, by in ((here.here.instructor, co_host), (co_host, here.here.instructor)):

@@ -37,7 +37,7 @@ def rung(*waiters: Waiter) -> list[bool]:
 
 
 def test_people_wait_in_the_order_they_came_each_at_their_door() -> None:
-    """Sessions are apart; whoever leaves is gone, and an empty room is no room."""
+    """Sessions are apart; a person who leaves is gone, and an empty room is no room."""
     first, second, elsewhere = waiter(ADA), waiter(BEN), waiter(CLEO, lesson=THERE)
     room = waiting(first, second, elsewhere)
     assert room.waiting_for(HERE) == [first, second]
@@ -89,7 +89,7 @@ def test_somebody_s_arrival_is_news_to_few(reason: WaitReason) -> None:
 
 
 async def test_a_look_ends_with_the_bell() -> None:
-    """Whoever waits is woken by the bell, also when it rang before they listened."""
+    """A person who waits is woken by the bell, also when it was set before they listened."""
     one = waiter(ADA)
     reading = asyncio.create_task(asyncio.Event().wait())
     looking = asyncio.create_task(one.next_look(reading))  # type: ignore[arg-type]  # any task that does not end

@@ -57,7 +57,7 @@ async def test_a_freed_seat_promotes_the_first_who_waits() -> None:
 
 
 async def test_a_second_confirmation_after_declining_goes_to_the_back() -> None:
-    """Whoever gives the seat away and wants it back waits behind those who came meanwhile."""
+    """A person who gives the seat away and wants it back waits behind those who came meanwhile."""
     async with world() as here:
         row = await here.schedule(max_participants=1)
         first, second = await here.person(), await here.person()
@@ -88,7 +88,7 @@ async def test_without_a_cap_everybody_who_confirms_has_a_seat() -> None:
 
 
 async def test_an_answer_to_another_start_is_kept_and_flagged() -> None:
-    """Whoever answered to the old time is flagged after a move, until they answer to the new one."""
+    """A person who answered to the old time is flagged after a move, until they answer to the new one."""
     async with world() as here:
         row = await here.schedule(starts_in=48 * 3600)
         person = await here.person()

@@ -272,7 +272,7 @@ async def test_taking_a_public_answer_back_is_published_though_there_is_a_privat
 
 
 async def test_an_event_that_relays_would_refuse_is_refused_here() -> None:
-    """Many relays refuse 64 KiB: whoever hands in more is told at once, not by silence."""
+    """Many relays refuse 64 KiB: a caller who submits more is told at once, not by silence."""
     async with world() as here:
         row, key = await here.schedule(), new_key()
         answer = rsvp(here, key, row)
@@ -388,7 +388,7 @@ async def test_each_kind_has_its_size(kind: int, most: int) -> None:
 
 
 async def test_the_same_event_twice_is_no_mistake() -> None:
-    """Whoever did not hear the answer may ask again: nothing is doubled and nothing refused."""
+    """A caller who lost the answer may ask again: nothing is doubled and nothing refused."""
     async with world() as here:
         made, row, key = session(here), await here.schedule(), new_key()
         answer = rsvp(here, key, row)

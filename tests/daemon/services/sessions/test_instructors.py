@@ -105,7 +105,7 @@ def test_an_empty_list_is_the_service_itself() -> None:
 
 
 def test_a_list_of_keys_is_those_keys() -> None:
-    """Whoever is listed may hold sessions; the service's own key is not listed by itself then."""
+    """A listed instructor may hold sessions; the service's own key is not listed by itself then."""
     found = listed([ADA, BEN])
     assert [found.allows(key) for key in (ADA, BEN, CLEO, SERVICE)] == [True, True, False, False]
 
@@ -160,7 +160,7 @@ async def test_names_are_checked_again_every_hour() -> None:
 
 
 async def test_a_name_that_names_nobody_loses_its_key() -> None:
-    """The domain has spoken: whoever it names no longer is no instructor by that name."""
+    """The domain decides: a person it no longer names is no instructor by that name."""
     async with office(names=["ada@example.org"], ada=ADA) as here:
         here.directory.says["ada@example.org"] = None
         await here.clock.advance(RECHECK_SECONDS)
@@ -189,7 +189,7 @@ async def test_one_bad_name_does_not_hold_up_the_others() -> None:
 
 
 async def test_a_name_and_a_key_of_one_person_are_one_person() -> None:
-    """Whoever is listed by key stays so when the name is gone."""
+    """An instructor listed by key stays so when the name is gone."""
     async with office([ADA], ["ada@example.org"], ada=ADA) as here:
         here.directory.says["ada@example.org"] = None
         await here.clock.advance(RECHECK_SECONDS)

@@ -148,7 +148,7 @@ async def test_who_said_stop_is_not_rung(here: Site, every: bool) -> None:
 
 
 async def test_one_odd_session_does_not_take_the_others(here: Site) -> None:
-    """Whoever has one in their calendar that cannot be written still reads the others."""
+    """A person with one in their calendar that cannot be written still reads the others."""
     rows, ada = [await here.here.schedule(starts_in=3600 * hours) for hours in (1, 2)], new_key()
     for row in rows:
         await here.here.answer(ada, row)
@@ -195,7 +195,7 @@ async def test_no_log_has_the_token(here: Site, capfd: pytest.CaptureFixture[str
 
 
 async def test_one_session_for_anybodys_calendar(here: Site) -> None:
-    """A public session is a file to keep: the same entry as in the feeds, whoever asks; an unknown one is told so."""
+    """A public session is a file to keep: the same entry as in the feeds, for every caller; an unknown one is 404."""
     row = await here.here.schedule(starts_in=7200)
     answer = await here.get(here.path_of(row, "calendar.ics"))
     assert answer.headers["content-type"] == "text/calendar; charset=utf-8"

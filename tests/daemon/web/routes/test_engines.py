@@ -116,7 +116,7 @@ async def test_a_webhook_of_nobody_is_refused(school: School) -> None:
 
 @one_loop
 async def test_a_server_that_is_away_is_said_at_the_click(school: School) -> None:
-    """Whoever clicks while the server is down is told to try again, and the socket has the next address."""
+    """A participant who clicks while the server is down is told to try again, and the socket has the next address."""
     row = await school.session()
     page = await school.here.knock(new_key(), row)
     welcome = await read_until(page, "welcome")

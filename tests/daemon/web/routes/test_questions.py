@@ -105,7 +105,7 @@ async def test_one_signature_asks(here: Site) -> None:
 
 
 async def test_asking_twice_is_asking_once(here: Site) -> None:
-    """The same event again changes nothing, whoever hands it in."""
+    """The same event again changes nothing, from any caller."""
     row = await here.here.schedule()
     _, event = await asked(here, row)
     assert (await send(here, row, event)).status_code == 200
@@ -171,7 +171,7 @@ async def test_what_cannot_be_pinned(here: Site) -> None:
 
 
 async def test_only_leaders_moderate(here: Site) -> None:
-    """A participant, and whoever does not sign, is refused; a question of another session is not found."""
+    """A participant, and a caller who does not sign, is refused; a question of another session is not found."""
     row, other = await here.here.schedule(), await here.here.schedule()
     key, event = await asked(here, row)
     assert (await moderated(here, row, event.id, "hide", key)).status_code == 403

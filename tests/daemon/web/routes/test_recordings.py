@@ -118,7 +118,7 @@ class TestEvidence:
             assert found["policy"] == policy_for(row, POLICY)
 
     async def test_they_are_not_for_everybody(self) -> None:
-        """Who was recorded is told to whoever leads."""
+        """The instructor is told who was recorded."""
         async with stage() as (here, recording):
             row = await recording.session()
             path = here.path_of(row, "recording", "consents")
@@ -269,7 +269,7 @@ class TestFile:
     async def test_a_link_in_place_of_the_file_is_not_followed(
         self, served: tuple[Site, RecordingRow, bytes], tmp_path: Path
     ) -> None:
-        """Whoever can write into the folder does not make us give out other files."""
+        """An attacker who can write into the folder does not make us give out other files."""
         here, row, _ = served
         assert row.sha256 is not None
         path = here.here.recorder.file_of(row.sha256)

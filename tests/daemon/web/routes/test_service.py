@@ -210,7 +210,7 @@ class TestEvents:
 
     @one_loop
     async def test_a_signed_event_needs_no_login(self, here: Site) -> None:
-        """It is its own proof, whoever hands it in; one that was changed on the way is refused as ever."""
+        """It is its own proof for any caller; one that was changed on the way is refused as ever."""
         forged = await good(here) | {"content": "changed"}
         assert (await here.post("/api/events", None, {"events": [forged]})).status_code == 400
         assert await here.here.store.sessions.to_list() == []

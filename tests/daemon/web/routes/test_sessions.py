@@ -389,7 +389,7 @@ class TestCommands:
                 assert (answer.status_code, answer.json()["type"]) == (409, f"urn:podium:problem:{slug}")
 
     async def test_a_command_cannot_be_played_again(self) -> None:
-        """The login of a start is spent by it: whoever recorded it cannot start the session a second time."""
+        """The login of a start is used up by it: an attacker who recorded it cannot start the session a second time."""
         async with site() as here:
             row = await here.here.schedule(starts_in=0)
             path = here.path_of(row, "end")

@@ -44,7 +44,7 @@ class House:
 
 
 class Page:
-    """Whoever opened a connection."""
+    """The page that opened a connection."""
 
     def __init__(self, house: House, opened: Mapping[str, Any]) -> None:
         self.house = house

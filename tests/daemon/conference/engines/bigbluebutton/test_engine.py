@@ -279,7 +279,7 @@ class TestTheWayIn:
         assert meeting_of(ROOM) not in address
 
     async def test_an_address_is_good_once_and_the_next_one_comes_by_the_socket(self, rig: BbbRig) -> None:
-        """Whoever copies a used address enters nothing; its owner can go back in."""
+        """An attacker who copies a used address enters nothing; its owner can go back in."""
         await rig.engine.open_room(SPEC)
         seat = await rig.engine.take_seat(ROOM, new_person())
         assert not isinstance(seat, Rejection)
@@ -337,7 +337,7 @@ class TestTheWayIn:
         assert rig.server.users() == []
 
     async def test_a_meeting_that_the_server_ended_is_made_again(self, rig: BbbRig) -> None:
-        """BigBlueButton ends meetings that stay empty; whoever comes later still gets in."""
+        """BigBlueButton ends meetings that stay empty; a participant who comes later still gets in."""
         await rig.engine.open_room(SPEC)
         await rig.server.end_by_moderator(meeting_of(ROOM))
         await _inside(rig)
@@ -366,7 +366,7 @@ class TestTheWayIn:
         assert len(rig.server.users()) == 1
 
     async def test_an_unused_entrance_of_somebody_removed_counts_for_nothing(self, rig: BbbRig) -> None:
-        """Whoever kept a signed address and uses it after the removal is not counted as present."""
+        """A person who kept a signed address and uses it after the removal is not counted as present."""
         await rig.engine.open_room(SPEC)
         person = new_person()
         entrance = await rig.visit(person)
@@ -507,7 +507,7 @@ class TestTheServersWord:
         await _inside(rig)
 
     async def test_a_crash_of_the_server_is_noticed_by_the_next_list(self, rig: BbbRig) -> None:
-        """Nobody tells; whoever was there was there until they were last seen."""
+        """Without a report, people were there until they were last seen."""
         await rig.engine.open_room(SPEC)
         guest = await _inside(rig)
         await rig.pass_time(POLL)

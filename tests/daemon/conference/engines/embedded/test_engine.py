@@ -188,7 +188,7 @@ async def test_mute_all_reaches_those_who_come_later(rig: MediaRig) -> None:
 
 
 async def test_a_lifted_mute_all_lets_newcomers_speak(rig: MediaRig) -> None:
-    """Whoever comes after it was lifted is heard without doing anything about it; twice is once."""
+    """A person who comes after it was lifted is heard without doing anything about it; twice is once."""
     await rig.engine.open_room(SPEC)
     teacher, late = new_pubkey(), new_pubkey()
     stage = await rig.person(new_person(teacher))

@@ -281,7 +281,7 @@ def test_a_setting_that_is_missing_is_said_when_the_engine_is_built(field: str, 
 
 
 def test_without_its_library_it_says_what_to_install() -> None:
-    """Whoever chooses this engine without the extra reads one line, not a traceback; other engines do not need it."""
+    """Without the extra, the choice of this engine gives one line, not a traceback; other engines do not need it."""
     program = """
 import sys
 sys.modules["livekit"] = None
@@ -416,7 +416,7 @@ class TestTheServersWord:
         ]
 
     async def test_media_is_up_once_the_connection_to_the_server_is(self, rig: LiveKitRig) -> None:
-        """Also for somebody who only listens, and not for whoever is still connecting; by webhook or by the list."""
+        """Also for a person who only listens, and not for one who is still connecting; by webhook or by the list."""
         await rig.engine.open_room(SPEC)
         told = await _inside(rig)
         rig.server.sends_webhooks = False
@@ -480,7 +480,7 @@ class TestTheServersWord:
         assert await _present(rig) == []
 
     async def test_a_crash_of_the_server_is_noticed_and_the_room_made_again(self, rig: LiveKitRig) -> None:
-        """Whoever was there was there until they were last seen; the next click makes a new room."""
+        """People were there until they were last seen; the next click makes a new room."""
         await rig.engine.open_room(SPEC)
         guest = await _inside(rig)
         await rig.pass_time(POLL)
@@ -659,7 +659,7 @@ class TestAServerThatIsAway:
     async def test_a_refusal_about_one_keeps_nobody_from_looking_at_the_others(
         self, rig: LiveKitRig, name: str
     ) -> None:
-        """The end of another room, or a removal, is refused for good: whoever is here is seen, and so are tracks."""
+        """The end of another room, or a removal, is refused for good: people here are seen, and so are tracks."""
         other = msgspec.structs.replace(SPEC, room=RoomId("0ther"))
 
         async def spoil(call: Call) -> Reply | None:
