@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from podium_daemon.cli.failures import CommandFailed, Exit
 from podium_daemon.config import Config, default_config_file, load_config
 from podium_daemon.keys.key_file import KeyFileMissing, KeyPlace, PasswordMissing, locate_key, read_key
 from podium_daemon.signers.known_bunkers import KnownBunkers
@@ -18,8 +19,10 @@ from podium_protocol.errors import InvalidInput
 from podium_protocol.keys import SecretKey
 
 if TYPE_CHECKING:
+    from podium_daemon.api.sessions import DraftOut
     from podium_daemon.client import PodiumClient
     from podium_daemon.signers.signer import Signer
+
 
 CONFIG_VARIABLE: Final = "PODIUM_CONFIG"
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -164,3 +167,16 @@ def _named_by_variable() -> Path | None:
 
 def _is_loopback(url: str) -> bool:
     return urlsplit(url).hostname in _LOOPBACK
+
+
+async def sign_and_send(podium: PodiumClient, draft: DraftOut) -> None:
+    """Sign the draft's events, and hand them to the daemon.
+
+    Raises:
+        CommandFailed: the daemon has no relay to send them to.
+    """
+    accepted = await podium.submit(await podium.sign(draft))
+    if not all(one.relays for one in accepted):
+        raise CommandFailed(
+            "the daemon has taken it and has no relay to send it to: see `podium relays check`", Exit.NO_RELAY
+        )

@@ -10,7 +10,7 @@ import typer
 from podium_daemon.cli.caller import caller_of
 from podium_daemon.cli.options import Json, SessionReference, helped
 from podium_daemon.cli.output import clean, note, print_answer, say, table
-from podium_daemon.cli.session_reference import find_session, plain_reference
+from podium_daemon.cli.session_view import find_session, plain_reference
 from podium_daemon.cli.times import shown_time
 from podium_protocol.errors import InvalidInput, LocalProtocolError
 from podium_protocol.live.questions import Moderation

@@ -15,8 +15,7 @@ from podium_daemon.cli.caller import CommandCaller, caller_of
 from podium_daemon.cli.failures import CommandFailed
 from podium_daemon.cli.options import Json, SessionReference, Yes, confirm, helped, new_file, write_new_file
 from podium_daemon.cli.output import note, print_answer, say, table
-from podium_daemon.cli.session_reference import plain_reference
-from podium_daemon.cli.session_view import npub_or_hex
+from podium_daemon.cli.session_view import npub_or_hex, plain_reference
 from podium_daemon.cli.times import shown_length
 from podium_protocol.events import Rejected, verify_json
 

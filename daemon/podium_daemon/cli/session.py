@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from podium_daemon.cli import session_writing
-from podium_daemon.cli.caller import caller_of
+from podium_daemon.cli.caller import caller_of, sign_and_send
 from podium_daemon.cli.options import Json, SessionReference, Yes, confirm, helped
 from podium_daemon.cli.output import clean, note, print_answers, table
-from podium_daemon.cli.session_reference import find_session, plain_reference
-from podium_daemon.cli.session_view import show_session
-from podium_daemon.cli.signing import sign_and_send
+from podium_daemon.cli.session_view import find_session, plain_reference, show_session
 from podium_daemon.cli.times import shown_time
 from podium_protocol.live.lifecycle import SessionState
 

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from podium_daemon.cli.caller import CommandCaller, caller_of
+from podium_daemon.cli.caller import CommandCaller, caller_of, sign_and_send
 from podium_daemon.cli.failures import CommandFailed
 from podium_daemon.cli.options import Json, SessionReference, helped, pubkey_of
 from podium_daemon.cli.output import note
-from podium_daemon.cli.session_reference import find_session
-from podium_daemon.cli.session_view import show_session
-from podium_daemon.cli.signing import sign_and_send
+from podium_daemon.cli.session_view import find_session, show_session
 from podium_daemon.cli.times import checked_zone, minutes_of, start_of
 from podium_daemon.config.values import is_nip05
 from podium_protocol.errors import InvalidInput

@@ -1,0 +1,221 @@
+"""What concerns the people of a session: `podium rsvp`, `rsvps`, `attendance`, `reminders` and `calendar`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from podium_daemon.cli.caller import caller_of, sign_and_send
+from podium_daemon.cli.failures import CommandFailed
+from podium_daemon.cli.options import Json, SessionReference, Yes, confirm, helped, write_new_file
+from podium_daemon.cli.output import clean, note, print_answer, print_answers, print_json, say, table
+from podium_daemon.cli.session_view import find_session, npub_or_hex, plain_reference
+from podium_daemon.cli.times import shown_length, shown_time
+from podium_protocol.live.rsvp import RsvpStatus
+
+if TYPE_CHECKING:
+    from podium_daemon.api.attendance import AttendanceOut
+    from podium_daemon.api.rsvps import ReminderOut, RsvpOut
+
+
+app = typer.Typer()
+
+
+@app.command(
+    short_help="Answer: confirmed, tentative or declined.",
+    help=helped(
+        "Answer an invitation with your key. A later answer replaces an earlier one.",
+        "podium rsvp knots confirmed",
+        "podium rsvp naddr1... declined",
+    ),
+)
+def rsvp(
+    context: typer.Context,
+    session: SessionReference,
+    status: Annotated[RsvpStatus, typer.Argument(help="Your answer.")],
+) -> None:
+    caller = caller_of(context)
+    podium = caller.signing()
+    found = caller.run(find_session(podium, session))
+    draft = caller.run(podium.draft_rsvp(found, status))
+    caller.run(sign_and_send(podium, draft))
+    if draft.notice:
+        note(draft.notice)
+    say(f"{status.value}: {clean(found.title)}, {shown_time(found.scheduled_at, found.timezone)}")
+
+
+@app.command(
+    short_help="Who answered, and who has a seat.",
+    help=helped(
+        "Who answered, and who has a seat. Instructors see everybody, others see themselves.",
+        "podium rsvps knots",
+        "podium rsvps knots --json",
+    ),
+)
+def rsvps(context: typer.Context, session: SessionReference, as_json: Json = False) -> None:
+    caller = caller_of(context)
+    podium = caller.signing()
+    rows = caller.run(podium.rsvps(caller.run(plain_reference(podium, session))))
+    if as_json:
+        print_answers("rsvps", rows)
+        return
+    table(
+        ("person", "answer", "when", "seat", "remarks"),
+        ((one.npub, one.status, shown_time(one.rsvp_time), _seat(one), _remarks(one)) for one in rows),
+        empty="Nobody has answered yet.",
+    )
+
+
+def _seat(one: RsvpOut) -> str:
+    return f"{one.seat or ''} {one.position}" if one.position is not None else one.seat or ""
+
+
+def _remarks(one: RsvpOut) -> str:
+    remarks = {
+        "answered for another time": one.needs_reconfirmation,
+        "reminded": one.reminder_sent,
+        "no message relays (kind 10050)": one.undeliverable,
+    }
+    said = [f'"{one.note}"'.replace("\n", " ")] if one.note else []
+    return ", ".join([*(name for name, holds in remarks.items() if holds), *said])
+
+
+CsvFile = Annotated[Path | None, typer.Option("--csv", help="Write one row per person to a new file, or to - .")]
+IntervalsFile = Annotated[Path | None, typer.Option("--intervals", help="Write each stay to a new CSV file, or to - .")]
+
+
+@app.command(
+    short_help="Who was there and for how long.",
+    help=helped(
+        "Who was there, for how long, and who completed the session.",
+        "podium attendance knots",
+        "podium attendance knots --csv people.csv --intervals stays.csv",
+        "podium attendance knots --csv - | head",
+    ),
+)
+def attendance(
+    context: typer.Context,
+    session: SessionReference,
+    csv: CsvFile = None,
+    intervals: IntervalsFile = None,
+    as_json: Json = False,
+) -> None:
+    caller = caller_of(context)
+    podium = caller.signing()
+    reference = caller.run(plain_reference(podium, session))
+    for file, is_intervals in ((csv, False), (intervals, True)):
+        if file is not None:
+            _write(file, caller.run(podium.attendance_csv(reference, intervals=is_intervals)))
+    if csv is None and intervals is None:
+        _show(caller.run(podium.attendance(reference)), as_json=as_json)
+
+
+def _show(rows: Sequence[AttendanceOut], *, as_json: bool) -> None:
+    if as_json:
+        print_answers("attendance", rows)
+        return
+    table(
+        ("person", "joined", "left", "present", "joins", "completed", "evidence"),
+        (
+            (
+                one.npub or npub_or_hex(one.pubkey),
+                shown_time(one.joined_at),
+                shown_time(one.left_at),
+                shown_length(one.total_duration),
+                one.join_count,
+                _completed(one),
+                one.evidence,
+            )
+            for one in rows
+        ),
+        empty="Nobody has been there yet.",
+    )
+
+
+def _completed(one: AttendanceOut) -> str:
+    return "" if one.completed_at is None else f"{one.completed_by or 'yes'}, {shown_time(one.completed_at)}"
+
+
+def _write(file: Path, content: bytes) -> None:
+    if str(file) == "-":
+        _to_stdout(content)
+        return
+    write_new_file(file, content)
+    note(f"Wrote {file}.")
+
+
+def _to_stdout(content: bytes) -> None:
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        raise CommandFailed("the daemon's answer is no UTF-8 text: is it a Podium daemon?") from None
+    sys.stdout.write(text)
+
+
+@app.command(
+    short_help="What became of each message.",
+    help=helped(
+        "What became of each message: planned, sent and what the relays said, missed, undeliverable.",
+        "podium reminders knots",
+        "podium reminders knots --json",
+    ),
+)
+def reminders(context: typer.Context, session: SessionReference, as_json: Json = False) -> None:
+    caller = caller_of(context)
+    podium = caller.signing()
+    ledger = caller.run(podium.reminders(caller.run(plain_reference(podium, session))))
+    if as_json:
+        print_answer(ledger)
+        return
+    table(
+        ("person", "message", "due", "state", "remarks"),
+        (
+            (
+                one.npub or npub_or_hex(one.pubkey),
+                one.message,
+                shown_time(one.due_at),
+                one.state,
+                _reminder_remarks(one),
+            )
+            for one in ledger.reminders
+        ),
+        empty="No messages are planned for this session.",
+    )
+    if ledger.summary:
+        say(", ".join(f"{count} {state}" for state, count in sorted(ledger.summary.items())))
+    if ledger.unreachable:
+        say(f"{len(ledger.unreachable)} cannot be reached: they name no relays for private messages (kind 10050).")
+
+
+def _reminder_remarks(one: ReminderOut) -> str:
+    said = [f"{answer.relay}: {answer.said}" for answer in one.relays]
+    tries = [f"{one.attempts} attempts"] if one.attempts > 1 else []
+    return "; ".join([*([one.reason] if one.reason else []), *said, *tries])
+
+
+Revoke = Annotated[bool, typer.Option("--revoke", help="Make the addresses given out so far worthless first.")]
+
+
+@app.command(
+    short_help="Your sessions as a calendar to subscribe to.",
+    help=helped(
+        "Print an address that any calendar program can subscribe to: the sessions you lead, and those you answered "
+        "confirmed or tentative to. Whoever knows the address can read the calendar; --revoke gives you a new one.",
+        "podium calendar",
+        "podium calendar --revoke",
+    ),
+)
+def calendar(context: typer.Context, revoke: Revoke = False, yes: Yes = False, as_json: Json = False) -> None:
+    if revoke:
+        confirm("Make every calendar that is subscribed to your address stop working?", yes=yes)
+    caller = caller_of(context)
+    url = caller.run(caller.signing().calendar(revoke=revoke))
+    if as_json:
+        print_json({"url": url})
+        return
+    say(url)
+    note("Keep it to yourself: whoever knows this address can read your calendar.")
