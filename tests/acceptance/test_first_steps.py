@@ -94,7 +94,7 @@ def pairs(event: Event) -> list[list[str]]:
 
 
 def letters(of: Outsider, beginning: str) -> list[Letter]:
-    """Somebody's messages whose subject begins so."""
+    """A person's messages whose subject begins so."""
     return [letter for letter in of.letters if letter.subject.startswith(beginning)]
 
 

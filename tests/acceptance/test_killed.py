@@ -145,7 +145,7 @@ async def test_a_daemon_killed_again_and_again_tells_everything_once(tmp_path: P
 
 @pytest.mark.parametrize("poll", [1, 60])
 async def test_a_daemon_killed_right_after_the_end_attests_everybody(tmp_path: Path, poll: int) -> None:
-    """Ended by hand with somebody in the room and killed at that moment, it makes the final record when it is back."""
+    """Ended by hand with a person in the room and killed at that moment, it makes the final record when it is back."""
     async with running_relay() as relay, outsiders(relay.url, 3) as people:
         site = Site(tmp_path, relays=[relay.url], settings={"attendance.poll": poll, "attendance.percent": 1})
         told = Told(site, await site.make_key(), people)
@@ -178,7 +178,7 @@ async def _all_prepared(told: Told) -> bool:
 
 
 class Stay:
-    """From when to when somebody sat there, as they saw it."""
+    """From when to when a person sat there, as they saw it."""
 
     def __init__(self, seat: Seat) -> None:
         self.seat = seat

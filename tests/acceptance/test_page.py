@@ -332,7 +332,7 @@ async def test_who_cannot_be_reached_is_told_and_so_is_who_leads(here: Here) -> 
 
 
 async def test_a_browser_without_a_signer(here: Here) -> None:
-    """Somebody without an extension reads everything, is told what to install, and an answer says so too."""
+    """A person without an extension reads everything, is told what to install, and an answer says so too."""
     visitor = await here.person()
     page = await visitor.open(await here.scheduled())
     await seen(page, "To answer or join you need a Nostr signer")

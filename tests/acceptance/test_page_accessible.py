@@ -72,7 +72,7 @@ class Look(msgspec.Struct, frozen=True):
     pictures: Path
 
     async def person(self, secret: Any = None) -> Visitor:
-        """Somebody who speaks it."""
+        """A person who speaks it."""
         return await self.house.person(secret, locale=LANGUAGES[self.language], viewport=SIZES["desk"])
 
     def word(self, key: str) -> str:
@@ -100,7 +100,7 @@ class Look(msgspec.Struct, frozen=True):
 
 
 def answered(who: Pubkey, number: int, *, status: str = "confirmed", seat: str, position: int | None = None) -> RsvpRow:
-    """Somebody's answer to the session that is full."""
+    """A person's answer to the session that is full."""
     return RsvpRow(
         session_address=LATER.session_address,
         pubkey=who,
@@ -158,7 +158,7 @@ async def test_the_index_and_a_session_that_is_not_there(look: Look) -> None:
 
 
 async def test_before_a_session(look: Look) -> None:
-    """A stranger without a signer, and somebody on the waiting list."""
+    """A stranger without a signer, and a person on the waiting list."""
     visitor = await look.person()
     page = await visitor.open(look.house.url(LATER))
     await seen(page, look.word("signer.title"))
@@ -202,7 +202,7 @@ async def test_after_a_session(look: Look) -> None:
 
 
 async def test_what_an_instructor_sees(look: Look) -> None:
-    """The door with somebody in the room, the editor, the question before a cancellation, the answers of a full one."""
+    """The door with a person in the room, the editor, the question before a cancellation, the answers of a full one."""
     ada = await look.person(ADA)
     page = await ada.open(look.house.url(NOW))
     await look.press(page, "join.join")

@@ -53,7 +53,7 @@ async def here(house: Here) -> AsyncIterator[Here]:
 
 
 async def other_site(here: Here) -> Any:
-    """A page of another site, open in somebody's browser."""
+    """A page of another site, open in a person's browser."""
     visitor = await here.person(new_key())
     address = "http://attacker.example/"
     await visitor.context.route(address, lambda route: route.fulfill(body="<body></body>", content_type="text/html"))

@@ -57,7 +57,7 @@ def attended(row: LiveSessionRow, seconds: int, completed_by: str | None) -> Att
 
 
 def answered(row: LiveSessionRow, who: Pubkey, number: int, *, seat: str, position: int | None = None) -> RsvpRow:
-    """Somebody's confirmation."""
+    """A person's confirmation."""
     return RsvpRow(
         session_address=row.session_address,
         pubkey=who,

@@ -60,7 +60,7 @@ class Here(msgspec.Struct, frozen=True):
         return f"{base}/s/{draft['lessonId']}"
 
     async def enters(self, key: SecretKey, url: str, *, starts: bool = False) -> tuple[Visitor, Any]:
-        """Somebody's browser, in the room."""
+        """A person's browser, in the room."""
         visitor = await visit(self.browser, key, permissions=["camera", "microphone"])
         page = await visitor.open(url)
         if starts:

@@ -51,7 +51,7 @@ async def gone(page: Any, text: str) -> None:
 
 
 async def test_questions_and_hands(here: Here) -> None:
-    """Somebody asks, the instructor pins, answers, hides; a hand goes up and is taken down; strangers read it all."""
+    """A person asks, the instructor pins, answers, hides; a hand goes up and is taken down; strangers read it all."""
     ada = new_key()
     lead, visitor = await here.person(here.instructor), await here.person(ada)
     url = await here.scheduled()

@@ -32,7 +32,7 @@ async def stage() -> AsyncIterator[tuple[Site, Studio, Any]]:
 
 
 async def watched(recording: Studio, key: SecretKey) -> WatchRow | None:
-    """What somebody has seen."""
+    """What a person has seen."""
     return await recording.here.store.watches.where("pubkey").equals(key.pubkey).first()
 
 

@@ -28,7 +28,7 @@ async def here() -> AsyncIterator[Here]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def phone(here: Here) -> AsyncIterator[NdkSigner]:
-    """Somebody's signer elsewhere, on the daemon's relay."""
+    """A person's signer elsewhere, on the daemon's relay."""
     async with ndk_signer(here.stage.relay_url) as signer:
         yield signer
 

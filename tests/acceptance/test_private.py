@@ -1,7 +1,7 @@
 """A private session from invitation to attendance records: people on nostr-sdk, and a relay that learns nothing.
 
-What a relay cannot help seeing is stated here: that gift wraps (kind 1059) come for somebody, whom their `p` names, and
-where somebody reads messages (kinds 10050 and 10002, which are their own). Everything else is read back and searched.
+What a relay cannot help seeing is stated here: that gift wraps (kind 1059) come for a person, whom their `p` names, and
+where a person reads messages (kinds 10050 and 10002, which are their own). Everything else is read back and searched.
 """
 
 from __future__ import annotations
@@ -307,7 +307,7 @@ async def test_gift_wraps_say_only_for_whom_they_are(life: Life) -> None:
 
 
 async def test_to_a_stranger_it_is_not_there(life: Life) -> None:
-    """Every call of somebody who is not invited has the answer that a session which does not exist has."""
+    """Every call of a person who is not invited has the answer that a session which does not exist has."""
     assert {status for status, _ in life.stranger.values()} == {404}, life.stranger
     for (method, path), answer in life.stranger.items():
         assert answer == life.nobody[method, path.replace(NAME, "nothing-here")]

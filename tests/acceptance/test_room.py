@@ -95,7 +95,7 @@ class House(msgspec.Struct, frozen=True):
             return (await client.get(f"{self.site.base}/api/sessions/{session_address}")).raise_for_status().json()
 
     async def person(self, key: SecretKey, session_address: str) -> tuple[Visitor, Any]:
-        """Somebody's browser at the page of a session, signed in."""
+        """A person's browser at the page of a session, signed in."""
 
         def encrypt(peer: str, text: str) -> str:
             return nip44.encrypt(text, nip44.conversation_key(key, Pubkey(peer)), os.urandom(32))

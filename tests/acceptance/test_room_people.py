@@ -80,7 +80,7 @@ class Here(msgspec.Struct, frozen=True):
         return url
 
     async def comes(self, key: SecretKey, url: str, before: str = "") -> tuple[Visitor, Any]:
-        """Somebody's browser at the page, signed in; `before` runs in it first."""
+        """A person's browser at the page, signed in; `before` runs in it first."""
         visitor = await visit(self.browser, key, permissions=["camera", "microphone"], viewport=SIZES["desk"])
         if before:
             await visitor.context.add_init_script(before)
@@ -140,12 +140,12 @@ async def large(page: Any, who: str | None, what: str) -> None:
 
 
 def about(person: str, what: str) -> str:
-    """The name of a button about somebody."""
+    """The name of a button about a person."""
     return f"{what}: {person[:10]}…{person[-6:]}"
 
 
 async def choose(page: Any, person: str, what: str) -> None:
-    """In somebody's tile, by keyboard alone."""
+    """In a person's tile, by keyboard alone."""
     tile = page.locator("podium-room .tile", has=page.locator(f'.tile-name[title="{person}"]'))
     await tile.locator("button.more").focus()
     await page.keyboard.press("Enter")

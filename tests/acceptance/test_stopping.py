@@ -103,7 +103,7 @@ async def test_one_signal_drains(tmp_path: Path, phase: Phase, number: signal.Si
 
 
 async def test_people_in_the_room_are_accounted_for(tmp_path: Path) -> None:
-    """Stopped while somebody is seated, the daemon writes down until when, and the stay is there after the restart."""
+    """Stopped while a person is seated, the daemon writes down until when, and the stay is there after the restart."""
     async with running_relay() as relay, outsiders(relay.url, 2) as (instructor, ada):
         site = await _site(tmp_path, relay.url)
         service = (await site.read("key", "show"))["pubkey"]

@@ -53,7 +53,7 @@ async def wrong(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wrong
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    """Somebody's empty home."""
+    """A person's empty home."""
     return Home(tmp_path / "home")
 
 
@@ -218,7 +218,7 @@ async def test_a_duration_that_is_none_is_refused(wrong: Wrong) -> None:
 
 
 async def test_an_event_that_ends_before_it_starts_is_refused(wrong: Wrong) -> None:
-    """Signed by somebody's own client and handed in over HTTP, it is refused with the reason and not passed on."""
+    """Signed by a person's own client and handed in over HTTP, it is refused with the reason and not passed on."""
     now = int(time.time())
     tags = [["d", "upside-down"], ["title", "x"], ["start", str(now + 900)], ["end", str(now + 300)]]
     event = wrong.person.sign(SESSION, [*tags, ["t", "live-session"], ["p", wrong.service, "", "service"]])
@@ -269,7 +269,7 @@ async def test_a_session_that_is_not_there_is_named_as_such(wrong: Wrong) -> Non
 
 
 async def test_encryption_that_the_engine_cannot_promise_is_refused(wrong: Wrong) -> None:
-    """With a meeting of somebody else's, `--e2ee` says that it cannot be had here; nothing is published."""
+    """With a meeting on another server, `--e2ee` says that it cannot be had here; nothing is published."""
     said = await wrong.create("--at", "+1h", "--e2ee")
     assert said.code == FAILED, said
     assert "--e2ee" in said.err

@@ -490,7 +490,7 @@ async def test_a_commit_that_fails_is_uncertain_and_the_next_one_works(tmp_path:
 
 
 async def test_another_process_that_writes_is_named(tmp_path: Path) -> None:
-    """A lock held by somebody else gives a clear error after the busy time-out, and writing goes on afterwards."""
+    """A lock held by another process gives a clear error after the busy time-out, and writing goes on afterwards."""
     async with await _open(tmp_path) as database:
         await database._writer.fetch_all("PRAGMA busy_timeout = 50")
         other = sqlite3.connect(tmp_path / "a.db", isolation_level=None)

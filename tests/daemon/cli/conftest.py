@@ -89,7 +89,7 @@ def daemon() -> Iterator[ScriptedDaemon]:
 
 @pytest.fixture
 def podium(own_home: Path, key: SecretKey, daemon: ScriptedDaemon) -> CommandLine:  # noqa: ARG001  (makes the key file)
-    """The command line of somebody with a key."""
+    """The command line of a person with a key."""
     return CommandLine(own_home, daemon.url)
 
 
@@ -214,5 +214,5 @@ def knots(key: SecretKey, daemon: ScriptedDaemon) -> Knots:
 
 @pytest.fixture
 def stranger() -> Pubkey:
-    """Somebody's public key."""
+    """A person's public key."""
     return new_key().pubkey

@@ -18,7 +18,7 @@ from tests.daemon.cli.conftest import CommandLine
 
 @pytest.fixture
 def database(own_home: Path) -> Iterator[sqlite3.Connection]:
-    """A database in WAL mode that somebody has open, as the daemon has."""
+    """A database in WAL mode that another process has open, as the daemon has."""
     (own_home / "state").mkdir()
     with contextlib.closing(
         sqlite3.connect(own_home / "state" / "podium.sqlite3", check_same_thread=False)
@@ -32,7 +32,7 @@ def database(own_home: Path) -> Iterator[sqlite3.Connection]:
 
 @pytest.fixture
 def podium(own_home: Path) -> CommandLine:
-    """The command line of somebody without a key or a daemon."""
+    """The command line of a person without a key or a daemon."""
     return CommandLine(own_home, None)
 
 

@@ -21,7 +21,7 @@ def podium(own_home: Path) -> CommandLine:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A text that somebody was sent, with the link in it."""
+    """A text that a person was sent, with the link in it."""
     path = tmp_path / "certificate.txt"
     path.write_text(f"See {link_to(issued(), public_url='https://school.example')}\n", encoding="utf-8")
     return path

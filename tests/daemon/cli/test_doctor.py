@@ -44,7 +44,7 @@ async def silent(_url: str) -> str | None:
 
 @pytest.fixture
 def taken_port() -> Iterator[int]:
-    """A port that somebody listens on."""
+    """A port on which a program listens."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -230,7 +230,7 @@ class TestJanus:
         [("1.1.2", Verdict.WARN), ("1.4.0", Verdict.WARN), ("1.4.1", Verdict.OK), ("2.0.0", Verdict.OK)],
     )
     def test_an_old_one_is_warned_of(self, tmp_path: Path, version: str, verdict: Verdict) -> None:
-        """Before 1.4.1 somebody in a room can reach memory errors."""
+        """Before 1.4.1 a person in a room can reach memory errors."""
         check = doctor.check_janus(self._program(tmp_path, f"Janus version: 1102 ({version})"))
         assert check.verdict is verdict
         assert version in check.detail

@@ -24,7 +24,7 @@ LIGHT = ("--log-n", "16")
 
 @pytest.fixture
 def podium(own_home: Path) -> CommandLine:
-    """The command line of somebody with a key."""
+    """The command line of a person with a key."""
     return CommandLine(own_home, None)
 
 

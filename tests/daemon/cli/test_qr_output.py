@@ -14,7 +14,7 @@ TEXT = "nostrconnect://" + "a" * 64 + "?relay=wss%3A%2F%2Frelay.example.org"
 
 
 class Terminal(io.TextIOWrapper):
-    """Standard error of somebody's."""
+    """Standard error of a person's."""
 
     def __init__(self, encoding: str, *, is_terminal: bool) -> None:
         super().__init__(io.BytesIO(), encoding=encoding)

@@ -90,7 +90,7 @@ async def test_a_relay_that_says_nothing_is_given_up() -> None:
 
 
 async def test_a_closed_port_and_a_web_server_are_told() -> None:
-    """Nobody there and somebody else there are two different things."""
+    """Nobody there and another person there are two different things."""
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         assert "cannot be reached" in (await probe(f"ws://127.0.0.1:{reserved.getsockname()[1]}") or "")

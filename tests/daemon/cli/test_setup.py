@@ -19,7 +19,7 @@ from tests.support.relays import new_key
 
 @pytest.fixture
 def podium(own_home: Path) -> CommandLine:
-    """The command line of somebody who has nothing yet."""
+    """The command line of a person who has nothing yet."""
     return CommandLine(own_home, None)
 
 

@@ -41,7 +41,7 @@ class Remote(CommandLine):
 
 @pytest.fixture
 def podium(own_home: Path, daemon: ScriptedDaemon) -> Remote:
-    """The command line of somebody whose key is elsewhere, and a daemon."""
+    """The command line of a person whose key is elsewhere, and a daemon."""
     return Remote(own_home, daemon.url)
 
 

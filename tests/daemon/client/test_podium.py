@@ -333,7 +333,7 @@ async def test_a_join_proof_for_another_place_is_not_signed(lying: Lying, field:
 
 
 async def test_the_ticket_goes_to_no_other_host(lying: Lying) -> None:
-    """A daemon that names somebody else's socket is not followed there."""
+    """A daemon that names another host's socket is not followed there."""
     url = lying.daemon.url + lying.base + "/join"
     challenge = answer(ChallengeOut, url=url, lessonId=str(lying.address), nonce="n" * 20, expiresAt=1)
     ticket = answer(JoinOut, socketUrl="wss://other.example.org/room", token="t", expiresAt=1)

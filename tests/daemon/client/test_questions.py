@@ -14,7 +14,7 @@ from tests.support.world import new_key, world
 
 
 def client(here: Site, secret: SecretKey | None = None) -> PodiumClient:
-    """Somebody's client, on the server's clock."""
+    """A person's client, on the server's clock."""
     return PodiumClient(here.base, secret, now=here.here.clock.now)
 
 

@@ -37,7 +37,7 @@ async def live(here: Site) -> LiveSessionRow:
 
 
 def client(here: Site, key: SecretKey) -> PodiumClient:
-    """Somebody's client."""
+    """A person's client."""
     return PodiumClient(here.base, key, now=here.here.clock.now)
 
 
@@ -98,7 +98,7 @@ async def test_an_end_and_a_removal_are_told(here: Site, live: LiveSessionRow) -
 
 
 async def test_who_waits_is_told_when_the_door_says_no(here: Site) -> None:
-    """Somebody who is removed while they wait learns the reason at once."""
+    """A person who is removed while they wait learns the reason at once."""
     row = await here.here.schedule(starts_in=600, waiting_room=True)
     key = new_key()
     async with client(here, key) as podium, client(here, here.here.instructor) as boss:

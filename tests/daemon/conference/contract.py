@@ -35,7 +35,7 @@ from tests.support.conference import EventReader, new_person, new_pubkey, readin
 
 
 class Guest(Protocol):
-    """Somebody in a room, with their browser."""
+    """A person in a room, with their browser."""
 
     @property
     def connection(self) -> ConnectionId: ...
@@ -65,7 +65,7 @@ class Rig(Protocol):
         ...
 
     async def join(self, person: Person) -> Guest | Rejection:
-        """Let somebody into the room as the daemon does, or why the engine refuses it."""
+        """Let a person into the room as the daemon does, or why the engine refuses it."""
         ...
 
     async def pass_time(self, seconds: int) -> None:
@@ -193,7 +193,7 @@ class EngineContract:
             assert reader.kept[-1] == closed
 
     async def test_removing_ends_every_device(self, rig: Rig) -> None:
-        """Somebody who is thrown out is out on all devices, and nobody else is."""
+        """A person who is thrown out is out on all devices, and nobody else is."""
         await rig.engine.open_room(rig.spec)
         bystander = await _joined(rig)
         pubkey = new_pubkey()
@@ -263,7 +263,7 @@ class EngineContract:
         await _joined(rig, new_person(pubkey, "four"))
 
     async def test_a_lost_connection_ends_at_its_last_sign_of_life(self, rig: Rig) -> None:
-        """Somebody whose network died gets no credit for the time until it was noticed."""
+        """A person whose network died gets no credit for the time until it was noticed."""
         await rig.engine.open_room(rig.spec)
         guest = await _joined(rig)
         await rig.pass_time(30)

@@ -36,7 +36,7 @@ class MediaStage(Protocol):
     def reports(self) -> Sequence[Report]: ...
 
     async def enter(self, pubkey: Pubkey, *, silenced: frozenset[TrackKind] = frozenset()) -> MediaPage:
-        """Somebody new."""
+        """A new person."""
         ...
 
     async def send(self, command: Command) -> None:
@@ -44,11 +44,11 @@ class MediaStage(Protocol):
         ...
 
     def changes(self, pubkey: Pubkey) -> list[tuple[TrackKind, TrackChange]]:
-        """What was told of somebody's tracks, in order."""
+        """What was told of a person's tracks, in order."""
         ...
 
     async def changed(self, pubkey: Pubkey, kind: TrackKind, change: TrackChange, times: int = 1) -> None:
-        """Wait until something was told of somebody's track."""
+        """Wait until something was told of a person's track."""
         ...
 
     def drops(self) -> list[str]:
@@ -61,7 +61,7 @@ class MediaStage(Protocol):
 
 
 async def two(here: MediaStage, *kinds: str) -> tuple[Pubkey, MediaPage, Pubkey, MediaPage]:
-    """Somebody who publishes, somebody who watches."""
+    """A person who publishes, a person who watches."""
     teacher, pupil = new_pubkey(), new_pubkey()
     stage, bench = await here.enter(teacher), await here.enter(pupil)
     await stage.publish(*kinds)
@@ -107,7 +107,7 @@ class MediaHostContract:
         assert await late.sees(pupil, "screen") == 208
 
     async def test_a_person_who_goes_is_seen_no_more(self, here: MediaStage) -> None:
-        """The lines of somebody who left carry nothing; somebody new is received on the same connection."""
+        """The lines of a person who left carry nothing; a new person is received on the same connection."""
         teacher, _, _, bench = await two(here, "video")
         await bench.sees(teacher)
         await here.send(RemoveSeat(connection_of(teacher)))

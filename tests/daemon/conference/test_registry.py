@@ -62,7 +62,7 @@ def test_settings_reach_the_engine() -> None:
 
 @pytest.mark.parametrize("name", [name for name in engine_names() if name != "link"])
 def test_an_engine_without_its_server_is_said_to_lack_it(name: str) -> None:
-    """Somebody who names an engine and says nothing of its server learns which section is missing."""
+    """A person who names an engine and says nothing of its server learns which section is missing."""
     with pytest.raises(InvalidInput, match=rf"\[conference\.{name}\]"):
         build_engine(name, EngineParts(clock=ManualClock(), random_bytes=seeded_bytes()))
 
@@ -78,7 +78,7 @@ def test_an_engine_without_its_server_is_said_to_lack_it(name: str) -> None:
     ],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(name: str, said: str) -> None:
-    """Somebody who mistyped a name sees what was meant, and in any case what there is."""
+    """A person who mistyped a name sees what was meant, and in any case what there is."""
     with pytest.raises(InvalidInput) as error:
         build_engine(name, _parts())
     assert str(error.value) == f"conference.engine: {said}"

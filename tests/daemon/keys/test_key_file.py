@@ -67,7 +67,7 @@ def test_a_key_is_never_overwritten(tmp_path: Path, secret: SecretKey) -> None:
 
 
 def test_a_symbolic_link_in_the_keys_place_is_not_followed(tmp_path: Path, secret: SecretKey) -> None:
-    """A key is not written to where somebody's link points."""
+    """A key is not written to where another user's link points."""
     (tmp_path / "podium.key").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(KeyFileError, match="exists already"):
         write_key_file(tmp_path / "podium.key", secret)

@@ -36,7 +36,7 @@ async def test_people_stand_in_the_order_in_which_they_came(here: World) -> None
 
 
 async def test_who_asks_belongs_to_it(here: World) -> None:
-    """Somebody with a question and no RSVP is followed, so that their deletion is heard; after a fresh reading too."""
+    """A person with a question and no RSVP is followed, so that their deletion is heard; after a fresh reading too."""
     row, ada = await here.schedule(), new_key()
     audience = ParticipantIndex(here.store)
     with here.store.changes.subscribe(here.store.questions.name) as changes:

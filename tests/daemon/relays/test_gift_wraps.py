@@ -271,7 +271,7 @@ class Past:
 
 @asynccontextmanager
 async def waiting(here: Mirrored, relay: PoolRelay, past: Past, clock: Clock) -> AsyncIterator[GiftWraps]:
-    """The service with somebody who waits for the past."""
+    """The service with a person who waits for the past."""
     reader = Reader()
     wraps = GiftWraps(
         service=new_key().pubkey,

@@ -65,7 +65,7 @@ def draft(bunker: ScriptedBunker) -> UnsignedEvent:
 
 
 def letter(to: SecretKey, text: str = "hello", kind: int = kinds.REMOTE_SIGNING) -> SignedEvent:
-    """An event to somebody's mailbox."""
+    """An event to a person's mailbox."""
     author = new_key()
     event = UnsignedEvent(author.pubkey, int(time.time()), kind, (("p", to.pubkey),), text)
     return author.sign(event, os.urandom(32))
@@ -178,5 +178,5 @@ async def test_many_mailboxes_share_subscriptions() -> None:
 
 
 def receiver() -> MailboxReceiver:
-    """Somebody who listens."""
+    """A person who listens."""
     return Ear()

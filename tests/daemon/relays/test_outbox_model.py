@@ -1,4 +1,4 @@
-"""People are read where they write (NIP-65), and a relay that somebody merely names gets nothing from us that hurts."""
+"""People are read where they write (NIP-65), and a relay that a person merely names gets nothing from us that hurts."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def session(here: World, *invited: SecretKey, by: SecretKey | None = None) -> Ve
 
 
 def answer(here: World, key: SecretKey, identifier: str | None = None, *, at: int | None = None) -> VerifiedEvent:
-    """Somebody's yes to it."""
+    """A person's yes to it."""
     address = Address(kinds.SESSION, here.instructor.pubkey, KNOTS)
     draft = write_rsvp(address, RsvpStatus.CONFIRMED, pubkey=key.pubkey, now=here.now if at is None else at)
     if identifier is not None:
@@ -153,13 +153,13 @@ def answer(here: World, key: SecretKey, identifier: str | None = None, *, at: in
 
 
 def writes_to(here: World, key: SecretKey, *urls: str) -> VerifiedEvent:
-    """Somebody's kind 10002."""
+    """A person's kind 10002."""
     lists = nip65.RelayList(write=urls)
     return signed(key, nip65.write_relay_list(key.pubkey, lists, created_at=here.now - 60))
 
 
 def reads_messages_on(here: World, key: SecretKey, url: str) -> VerifiedEvent:
-    """Somebody's kind 10050."""
+    """A person's kind 10050."""
     return signed(key, nip17.write_dm_relays(key.pubkey, [url], created_at=here.now - 60))
 
 

@@ -22,7 +22,7 @@ OWN = "wss://own.example"
 
 
 def person(number: int) -> Pubkey:
-    """Somebody."""
+    """A person."""
     return Pubkey(f"{number:064x}")
 
 

@@ -103,7 +103,7 @@ def test_the_more_ask_in_vain_the_later_they_ask_again() -> None:
 
 
 def wrap_for(recipient: SecretKey) -> SignedEvent:
-    """A message to somebody."""
+    """A message to a person."""
     return signed(new_key(), "sealed", kind=kinds.GIFT_WRAP, tags=(("p", recipient.pubkey),))
 
 

@@ -15,13 +15,13 @@ from tests.support.world import World, new_key, signed, world
 
 
 def answer(here: World, key: SecretKey, identifier: str = "x") -> VerifiedEvent:
-    """Somebody's yes."""
+    """A person's yes."""
     address = Address(kinds.SESSION, here.instructor.pubkey, identifier)
     return signed(key, write_rsvp(address, RsvpStatus.CONFIRMED, pubkey=key.pubkey, now=here.now))
 
 
 def question(here: World, key: SecretKey) -> VerifiedEvent:
-    """Somebody's question in a meeting."""
+    """A person's question in a meeting."""
     tags = (("a", f"{kinds.MEETING}:{here.service.pubkey}:room"),)
     return signed(key, UnsignedEvent(key.pubkey, here.now, kinds.LIVE_CHAT, tags, "Why?"))
 

@@ -100,7 +100,7 @@ class Sync:
         await soon(is_marked)
 
     def answer(self, key: SecretKey, identifier: str = "knots", *, at: int | None = None) -> VerifiedEvent:
-        """Somebody's yes to it."""
+        """A person's yes to it."""
         address = Address(kinds.SESSION, self.here.instructor.pubkey, identifier)
         now = self.here.now if at is None else at
         return signed(key, write_rsvp(address, RsvpStatus.CONFIRMED, pubkey=key.pubkey, now=now))
@@ -361,7 +361,7 @@ class TestTakingIn:
             assert len(await here.store.sessions.to_list()) == 1
 
     async def test_message_relays_of_people_are_taken_in(self) -> None:
-        """Where somebody reads messages is learned once they have answered."""
+        """Where a person reads messages is learned once they have answered."""
         async with world() as here, memory_relay() as relay, syncing(here, relay) as sync:
             key = new_key()
             relay.events.append(
@@ -591,7 +591,7 @@ class TestOtherRelays:
             assert {relay for relay, _ in sync.syncer._past.marks} == {new.url}
 
     async def test_a_daemon_that_has_not_caught_up_waits_for_the_new_relay_instead(self) -> None:
-        """Nothing starts before somebody told what happened."""
+        """Nothing starts before the past was read."""
         async with world() as here, memory_relay() as old, memory_relay() as new:
             old.may_end.clear()
             new.may_end.clear()

@@ -111,7 +111,7 @@ async def test_it_wakes_when_something_is_due() -> None:
 
 
 async def test_no_sleep_is_longer_than_half_a_minute() -> None:
-    """A due time is wall-clock time, and somebody may set the clock meanwhile: so it is looked at again."""
+    """A due time is wall-clock time, and the clock may be set meanwhile: so it is looked at again."""
     async with working(nothing) as worker:
         await worker.clock.until_sleeping()
         await worker.clock.advance(MAX_SLEEP)
@@ -169,7 +169,7 @@ async def test_a_turn_that_is_never_done_does_not_spin(past: float) -> None:
 
 
 async def test_services_that_wake_each_other_do_not_spin_either() -> None:
-    """One whose every turn is answered by somebody's change, and that says it is due, is slowed and loses no change."""
+    """One whose every turn is followed by another change, and that says it is due, is slowed and loses no change."""
     asked: asyncio.Queue[int] = asyncio.Queue()
 
     async def answer() -> None:
@@ -334,7 +334,7 @@ async def test_a_damaged_database_ends_the_service() -> None:
 
 
 async def test_it_is_not_woken_by_what_it_wrote() -> None:
-    """A turn that writes is not followed by another one; what somebody else writes meanwhile still wakes it."""
+    """A turn that writes is not followed by another one; what another writer writes meanwhile still wakes it."""
 
     async def writing(_batch: Batch) -> None:
         worker.change(1)

@@ -51,7 +51,7 @@ class Raises(Recorder):
 
 
 class Cancels(Recorder):
-    """Ends by awaiting a task that somebody else has cancelled."""
+    """Ends by awaiting a task that other code has cancelled."""
 
     async def run(self, _stop: Stop) -> None:
         """Await what was cancelled."""

@@ -82,7 +82,7 @@ async def test_answers_after_the_loss_are_confirmed() -> None:
 
 
 async def _say(here: World, key: SecretKey, text: str, *, to: str | None = None) -> VerifiedEvent:
-    """Somebody writes to the service, and it reads."""
+    """A person writes to the service, and it reads."""
     reply_to = None if to is None else EventId(to)
     rumor = nip17.write_message(key.pubkey, here.service.pubkey, text, created_at=here.now, reply_to=reply_to)
     entropy = os.urandom(nip59.ENTROPY_BYTES)
@@ -93,7 +93,7 @@ async def _say(here: World, key: SecretKey, text: str, *, to: str | None = None)
 
 
 async def _letter(here: World, key: SecretKey, row: LiveSessionRow) -> str:
-    """The rumor id of the confirmation that somebody got."""
+    """The rumor id of the confirmation that a person got."""
     rumor_id = (await here.ledger(key, row))["confirmation"].rumor_id
     assert rumor_id is not None
     return rumor_id

@@ -23,7 +23,7 @@ async def saved_again(here: World, before: VerifiedEvent, *, start: int | None =
 
 
 async def answered(here: World, **wish: int) -> tuple[LiveSessionRow, VerifiedEvent]:
-    """A session that somebody will come to."""
+    """A session that a person will come to."""
     row = await here.schedule(**wish)
     return row, await here.event_of(row)
 

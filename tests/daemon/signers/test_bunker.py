@@ -193,7 +193,7 @@ async def test_only_the_known_signer_is_heard() -> None:
 
 
 async def test_a_person_has_ten_minutes_to_agree_and_is_told_once() -> None:
-    """Nine minutes of silence are no failure; after 15 s somebody is told what is waited for."""
+    """Nine minutes of silence are no failure; after 15 s the listener is told so."""
     scene = Scene()
     scene.wire.is_deaf = True
     async with scene.asking() as asked:

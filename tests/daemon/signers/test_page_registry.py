@@ -174,7 +174,7 @@ async def test_a_page_to_agree_on_is_told_and_forgotten(scene: Scene) -> None:
 
 
 async def test_another_author_is_not_asked_for(scene: Scene) -> None:
-    """A page that thinks it is somebody else is told so, and the person is not bothered."""
+    """A page that thinks it is another person is told so, and the person is not bothered."""
     signer = await scene.paired()
     draft = UnsignedEvent(ScriptedBunker().user.pubkey, 1, 1, (), "")
     told = scene.desk.request_signature(signer, "one", draft)

@@ -32,7 +32,7 @@ def interval(**changes: object) -> IntervalRow:
 
 
 def attendance(**changes: object) -> AttendanceOut:
-    """Somebody who came and completed."""
+    """A person who came and completed."""
     values: dict[str, object] = {
         "pubkey": "ab" * 32,
         "npub": "npub1x",

@@ -269,7 +269,7 @@ def test_the_same_sessions_give_the_same_bytes() -> None:
 
 
 def test_an_empty_calendar_can_be_read() -> None:
-    """Somebody who answered to nothing subscribes to nothing."""
+    """A person who answered to nothing subscribes to nothing."""
     assert "vevent" not in read([]).contents
 
 

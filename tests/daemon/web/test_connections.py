@@ -165,7 +165,7 @@ async def flooded(place: str, count: int, said: bytes = b"") -> AsyncIterator[li
 
 
 async def answers(here: Served) -> bool:
-    """Whether somebody new gets an answer."""
+    """Whether a new person gets an answer."""
     async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
         return (await client.get(f"http://{here.place}/")).text == "ok"
 

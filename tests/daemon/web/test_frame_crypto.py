@@ -307,7 +307,7 @@ _GIVE: Final = """async ([ada, ben, cem]) => {
 
 
 async def test_secrets_go_to_those_who_are_there(page: Any) -> None:
-    """Newcomers get the secret; when somebody leaves, those who stay get a new one; nobody else can read it."""
+    """Newcomers get the secret; when a person leaves, those who stay get a new one; nobody else can read it."""
     ada, ben, cem = (key_of(number) for number in (1, 2, 3))
     secrets = {key.pubkey: key for key in (ada, ben, cem)}
 

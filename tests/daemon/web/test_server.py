@@ -46,7 +46,7 @@ class Slow:
 
 
 async def is_open(place: str) -> bool:
-    """Whether somebody listens there."""
+    """Whether a program listens there."""
     try:
         _, writer = await asyncio.open_connection(*place.split(":"))
     except OSError:

@@ -75,7 +75,7 @@ async def opened(here: Site, row: LiveSessionRow, by: SecretKey | None = None, *
 
 
 async def test_the_public_view_comes_first_and_when_it_changes(here: Site) -> None:
-    """Anybody is told the session, and told again once somebody answered."""
+    """Anybody is told the session, and told again once a person answered."""
     row = await here.here.schedule()
     async with opened(here, row) as heard:
         name, first_id, session = await heard.next()
@@ -139,7 +139,7 @@ async def test_the_instructor_is_told_the_lists(here: Site) -> None:
 
 
 async def test_the_instructor_sees_who_waits(here: Site) -> None:
-    """Somebody at the door is told to the instructor, though no table knows them."""
+    """A person at the door is told to the instructor, though no table knows them."""
     row = await here.here.schedule(starts_in=600, waiting_room=True)
     async with opened(here, row, here.here.instructor) as heard:
         assert (await heard.until("room"))["waitingCount"] == 0

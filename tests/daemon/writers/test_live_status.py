@@ -38,7 +38,7 @@ async def spaces(here: World) -> list[VerifiedEvent]:
 async def present(
     here: World, row: LiveSessionRow, *, left: int | None = None, device: str = "a", key: str = ""
 ) -> str:
-    """Somebody in the room, or who was there."""
+    """A person in the room, or who was there."""
     pubkey = key or new_key().pubkey
     await here.store.intervals.put(
         IntervalRow(

@@ -13,7 +13,7 @@ from tests.support.world import World, new_key, world
 
 
 def letter(here: World, content: str = "one", **changes: object) -> Letter:
-    """Something to say to somebody."""
+    """Something to say to a person."""
     rumor = UnsignedEvent(here.service.pubkey, here.now, kinds.PRIVATE_MESSAGE, (), content)
     said = Letter(session_address="31923:x:y", recipient=here.instructor.pubkey, topic="session", rumor=rumor)
     return msgspec.structs.replace(said, **changes)

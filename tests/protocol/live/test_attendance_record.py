@@ -76,7 +76,7 @@ def test_the_event_is_the_one_of_wire_formats() -> None:
     ],
 )
 def test_what_is_written_is_read_back(record: AttendanceRecord) -> None:
-    """With and without a leave, a completion, a proof, and for somebody who only watched the recording."""
+    """With and without a leave, a completion, a proof, and for a person who only watched the recording."""
     assert read_attendance_record(written(record)) == record
 
 
@@ -113,7 +113,7 @@ def test_the_address_of_a_record_can_be_parsed() -> None:
     ],
 )
 def test_a_record_that_contradicts_itself_is_none(row: tuple[str, ...]) -> None:
-    """A `d` for somebody else, malformed numbers and unknown evidence."""
+    """A `d` for another person, malformed numbers and unknown evidence."""
     assert read_attendance_record(with_tag(*row)) is None
 
 

@@ -150,7 +150,7 @@ def test_an_unusable_status_is_none(row: tuple[str, ...]) -> None:
 
 
 def test_a_meeting_of_others_is_none() -> None:
-    """Without a session of ours it is somebody else's meeting; another kind is none at all."""
+    """Without a session of ours it is another application's meeting; another kind is none at all."""
     event = written()
     rows = tuple(row for row in event.tags if not row[1].startswith("31923:"))
     assert read_meeting(msgspec.structs.replace(event, tags=rows)) is None

@@ -22,7 +22,7 @@ def test_presence_counts_when_it_is_fresh(skew: int, taken: bool) -> None:
 
 
 def test_other_kinds_are_no_presence() -> None:
-    """And an event without a room says that somebody is in none."""
+    """And an event without a room says that a person is in none."""
     assert read_presence(verified(GUEST, kind=1, tags=(("a", ROOM),)), NOW) is None
     nowhere = read_presence(verified(GUEST, kind=10312), NOW)
     assert nowhere is not None

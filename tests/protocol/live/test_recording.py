@@ -66,7 +66,7 @@ def test_each_objection_has_its_reason(
 
 
 def test_somebody_who_has_left_is_not_asked() -> None:
-    """Only those present count: an old no of somebody else is no objection."""
+    """Only those present count: an old no of another person is no objection."""
     assert objection(msgspec.structs.replace(ROOM, roster=(ADA,), answers={ADA: YES, BEN: NO})) is None
 
 

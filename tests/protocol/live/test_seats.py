@@ -109,7 +109,7 @@ def test_a_raised_cap_promotes() -> None:
 
 
 def test_an_rsvp_during_the_session_takes_no_seat_from_a_holder() -> None:
-    """Only somebody who came does: else two people at home would swap one seat for ever."""
+    """Only a person who came does: else two people at home would swap one seat for ever."""
     requests = [wants("a", 1, holds_seat=True), wants("b", START + 5)]
     assert give(requests, 1, now=LATER) == ("a", "b")
     assert give(requests, 2, now=LATER) == ("ab", "")

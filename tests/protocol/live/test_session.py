@@ -251,7 +251,7 @@ def test_a_cancellation_by_others_may_have_lost_its_times(
 
 
 def test_encryption_makes_it_private_whatever_the_event_says() -> None:
-    """`e2ee required` forces private, also where somebody else wrote the event."""
+    """`e2ee required` forces private, also where another client wrote the event."""
     assert good(("e2ee", "required")).visibility is Visibility.PRIVATE
     assert good(("visibility", "private")).visibility is Visibility.PRIVATE
 

@@ -39,7 +39,7 @@ def test_no_name_takes_anothers(given_names: list[str]) -> None:
 
 
 def test_a_name_that_looks_like_a_key_is_none() -> None:
-    """Somebody called like another one's `npub` would be taken for them."""
+    """A person called like another one's `npub` would be taken for them."""
     assert slug_of(nip19.encode_npub(STAFF[0])) == ""
 
 

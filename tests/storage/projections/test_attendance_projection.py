@@ -41,7 +41,7 @@ def mirror_of(store: Store) -> Mirror:
 
 
 def record(key: SecretKey = ADA, *, at: int = NOW, by: SecretKey = SERVICE, **changes: object) -> VerifiedEvent:
-    """Somebody's record, signed by the service: they came twice, stayed 3,000 of 4,000 seconds and completed."""
+    """A person's record, signed by the service: they came twice, stayed 3,000 of 4,000 seconds and completed."""
     found = AttendanceRecord(
         session=SESSION,
         participant=key.pubkey,
@@ -58,7 +58,7 @@ def record(key: SecretKey = ADA, *, at: int = NOW, by: SecretKey = SERVICE, **ch
 
 
 async def row_of(store: Store, key: SecretKey = ADA) -> AttendanceRow | None:
-    """Somebody's row."""
+    """A person's row."""
     return await store.attendance.where("[lessonId+pubkey]").equals([LESSON, key.pubkey]).first()
 
 

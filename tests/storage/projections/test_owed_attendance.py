@@ -1,4 +1,4 @@
-"""Which ended sessions still owe somebody a final record."""
+"""Which ended sessions still owe a person a final record."""
 
 from __future__ import annotations
 

@@ -287,7 +287,7 @@ class TestSilence:
     async def test_a_clock_that_jumps_changes_no_duration(
         self, clock: ManualClock, engine: LinkEngine, step: int
     ) -> None:
-        """An hour's step of the wall clock while somebody sits there neither adds to their time nor ends it."""
+        """An hour's step of the wall clock while a person sits there neither adds to their time nor ends it."""
         seat, start = await _seat(engine), int(clock.now())
         await clock.advance(10)
         clock.jump(step)

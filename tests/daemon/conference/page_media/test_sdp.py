@@ -140,7 +140,7 @@ def test_an_answer_decides_who_calls() -> None:
 
 @pytest.mark.parametrize("written", [FINGERPRINT, FINGERPRINT.lower()])
 def test_the_certificate_is_the_one_that_was_signed(written: str) -> None:
-    """Somebody on the way who puts their own certificate into the offer is refused; case makes no difference."""
+    """An attacker on the way who puts their own certificate into the offer is refused; case makes no difference."""
     text = GOOD.replace(FINGERPRINT, written)
     assert isinstance(_read(text, fingerprint=FINGERPRINT), Description)
     assert _read(text, fingerprint=FINGERPRINT.replace("AB", "CD")) is SdpFlaw.OTHER_CERTIFICATE

@@ -22,7 +22,7 @@ def _config(**values: object) -> Config:
 
 
 def test_a_fresh_machine_has_rooms_of_its_own() -> None:
-    """Nothing configured is the embedded engine without a foreign server; a meeting URL is somebody else's room."""
+    """Nothing configured is the embedded engine without a foreign server; a meeting URL is a room on another server."""
     settings = page_media_settings(_config())
     assert settings is not None
     assert (settings.ice_servers, settings.addresses, settings.turn_secret) == ((), (), None)

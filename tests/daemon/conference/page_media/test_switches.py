@@ -1,4 +1,4 @@
-"""What somebody wants to send and really sends, without a media host."""
+"""What a person wants to send and really sends, without a media host."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AUDIO, VIDEO, SCREEN = TrackKind.AUDIO, TrackKind.VIDEO, TrackKind.SCREEN
 
 
 class Desk:
-    """Somebody's switches, and what they said to whom."""
+    """A person's switches, and what they said to whom."""
 
     def __init__(self, *, silenced: tuple[TrackKind, ...] = ()) -> None:
         self.page: list[ServerSignal] = []
@@ -39,7 +39,7 @@ class Desk:
 
 
 def test_a_track_is_told_once_when_its_packets_come() -> None:
-    """Not when somebody may send, but when they do."""
+    """Not when a person may send, but when they do."""
     desk = Desk()
     assert not desk.switches.is_publishing
     desk.switches.came(VIDEO)

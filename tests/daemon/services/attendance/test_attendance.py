@@ -232,7 +232,7 @@ async def test_a_daemon_that_died_right_after_the_end_makes_the_final_record(pol
 
 
 async def test_what_was_closed_before_the_daemon_died_is_settled_too() -> None:
-    """Somebody whose stay was written down whole, and of whom there is no row yet, gets one."""
+    """A person whose stay was written down whole, and of whom there is no row yet, gets one."""
     async with world() as here:
         row = await here.schedule(starts_in=0, minutes=60)
         await here.turn()

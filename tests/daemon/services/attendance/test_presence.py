@@ -105,7 +105,7 @@ async def test_events_that_were_not_made_just_now_count_for_nothing() -> None:
 
 
 async def test_another_room_ends_the_stay_at_once() -> None:
-    """The newest event names where somebody is; who comes back after more than a minute has joined twice."""
+    """The newest event names where a person is; who comes back after more than a minute has joined twice."""
     async with world() as here:
         row = await _live(here)
         guest = await _guest(here, row)

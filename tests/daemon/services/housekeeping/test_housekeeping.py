@@ -49,7 +49,7 @@ def keeping(here: World, days: int = YEAR) -> Housekeeping:
 
 
 async def attended(here: World, row: LiveSessionRow, key: SecretKey) -> None:
-    """Somebody's traces in a session: attendance, an interval, and a proof with consent."""
+    """A person's traces in a session: attendance, an interval, and a proof with consent."""
     await here.store.attendance.put(
         AttendanceRow(
             session_address=row.session_address,
@@ -93,7 +93,7 @@ async def traces(here: World, row: LiveSessionRow) -> tuple[int, int, int]:
 
 
 async def ended(here: World, minutes: int = 60) -> LiveSessionRow:
-    """A session that is over, with somebody who came."""
+    """A session that is over, with a person who came."""
     row = await here.schedule(starts_in=0, minutes=minutes)
     await here.turn()
     await here.advance(minutes * 60)
@@ -304,7 +304,7 @@ async def test_a_failing_disk_does_not_end_it() -> None:
 
 
 async def test_after_a_sweep_the_room_is_measured() -> None:
-    """What was deleted makes room: strangers are not refused until somebody happens to ask."""
+    """What was deleted makes room: strangers are not refused until the next request."""
     async with world() as here:
         budget, most = DiskBudget(here.store.database, lambda: most[0], here.clock), [1]
         sweeping = keeping(here)

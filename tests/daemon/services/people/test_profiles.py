@@ -62,7 +62,7 @@ class Registry:
         self.profiles.follow(self._count)
 
     async def says(self, key: SecretKey = ADA, **fields: object) -> None:
-        """Somebody publishes a profile; each is a second newer than the last."""
+        """A person publishes a profile; each is a second newer than the last."""
         await self.here.clock.advance(1)
         draft = UnsignedEvent(key.pubkey, self.here.now, kinds.METADATA, (), json.dumps(fields))
         await self.here.publish(key, draft)
@@ -124,7 +124,7 @@ async def test_what_the_mirror_holds_is_read_at_the_start() -> None:
 
 
 async def test_nobody_else_is_looked_up() -> None:
-    """A profile of somebody who is no instructor costs no look-up and shows nothing; once listed, they are read."""
+    """A profile of a person who is no instructor costs no look-up and shows nothing; once listed, they are read."""
     async with registry() as here:
         await here.says(BEN, name="ben", nip05="ben@example.org")
         await here.says(name="ada")
@@ -141,7 +141,7 @@ async def test_nobody_else_is_looked_up() -> None:
 
 
 async def test_a_nip_05_name_is_shown_only_if_it_leads_to_the_key() -> None:
-    """A claim alone shows nothing, nor one that leads to nobody or to somebody else; a true one is shown."""
+    """A claim alone shows nothing, nor one that leads to nobody or to another person; a true one is shown."""
     async with registry() as here:
         here.directory.says = {"ada@example.org": ADA.pubkey, "ben@example.org": BEN.pubkey}
         for claim in ("nobody@example.org", "ben@example.org"):

@@ -1,4 +1,4 @@
-"""The service's profile and handler: published when they say something new, and never over somebody else's."""
+"""The service's profile and handler: published when they say something new, and never over another person's."""
 
 from __future__ import annotations
 

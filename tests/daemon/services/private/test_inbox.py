@@ -84,7 +84,7 @@ async def test_nobody_answers_for_somebody_else() -> None:
 
 
 async def test_an_answer_before_its_invitation_waits_for_it() -> None:
-    """Somebody answers to a session that is handed in a moment later, and somebody who is invited with an edit."""
+    """A person answers to a session that is handed in a moment later, and a person who is invited with an edit."""
     async with world() as here:
         await here.private_inbox.past_is_read()
         ada, ben = await here.person(), await here.person()

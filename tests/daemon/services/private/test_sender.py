@@ -15,7 +15,7 @@ from tests.support.world import EVERYTHING, INBOX, OWN_INBOX, World, new_key, wo
 
 
 async def letters(here: World, pubkey: str) -> dict[str, LetterRow]:
-    """Somebody's letters by topic."""
+    """A person's letters by topic."""
     return {row.topic: row for row in await here.store.letters.where("pubkey").equals(pubkey).to_list()}
 
 

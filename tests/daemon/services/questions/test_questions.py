@@ -51,7 +51,7 @@ async def states(here: World, row: LiveSessionRow) -> list[tuple[str, str | None
 
 
 async def guest(here: World, row: LiveSessionRow) -> SecretKey:
-    """Somebody who has confirmed."""
+    """A person who has confirmed."""
     key = new_key()
     await here.answer(key, row)
     return key
@@ -66,7 +66,7 @@ async def test_a_guests_question_is_shown_and_a_strangers_waits(here: World) -> 
 
 
 async def test_a_stranger_who_answers_is_heard(here: World) -> None:
-    """An RSVP, or being let in, shows what somebody asked before; another person's does not."""
+    """An RSVP, or being let in, shows what a person asked before; another person's does not."""
     row = await here.schedule()
     ada, ben = new_key(), new_key()
     await arrive(here, written(here, row, ada), written(here, row, ben))
@@ -93,7 +93,7 @@ async def test_a_stranger_who_answers_is_heard(here: World) -> None:
 
 
 async def test_who_was_removed_is_not_heard(here: World) -> None:
-    """A question of somebody who was thrown out waits, whatever they answered."""
+    """A question of a person who was thrown out waits, whatever they answered."""
     row = await here.schedule()
     key = await guest(here, row)
     await here.rooms.remove(row, key.pubkey, "", here.instructor.pubkey)

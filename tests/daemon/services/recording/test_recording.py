@@ -273,7 +273,7 @@ class TestWithdrawal:
             assert [one.given for one in kept] == [True, False]
 
     async def test_it_goes_on_only_when_everybody_agrees_again(self) -> None:
-        """Resuming is a start like the first: with somebody who said no it is refused, without them it is not."""
+        """Resuming is a start like the first: with a person who said no it is refused, without them it is not."""
         async with studio() as here:
             ada, ben = new_key(), new_key()
             await here.sit(ada)
@@ -287,7 +287,7 @@ class TestWithdrawal:
             assert len((await here.recording()).takes) == 2
 
     async def test_a_no_can_become_a_yes_without_leaving(self) -> None:
-        """Somebody who said no at the door signs a yes inside, and the recording can begin."""
+        """A person who said no at the door signs a yes inside, and the recording can begin."""
         async with studio() as here:
             key = new_key()
             await here.sit(key, consent=False)
@@ -312,7 +312,7 @@ class TestWithdrawal:
 
     @pytest.mark.parametrize("case", ["another session", "no tags", "old policy", "a stranger"])
     async def test_an_answer_has_to_be_clear(self, case: str) -> None:
-        """A yes is for this session, this policy, and from somebody who has joined."""
+        """A yes is for this session, this policy, and from a person who has joined."""
         async with studio() as here:
             key = new_key()
             await here.sit(key, consent=False)

@@ -210,7 +210,7 @@ async def test_somebody_who_attended_a_little_completes_by_watching() -> None:
 
 
 async def test_a_completion_is_never_taken_back() -> None:
-    """Somebody who watched and then attends a second run keeps the completion, with its time."""
+    """A person who watched and then attends a second run keeps the completion, with its time."""
     async with studio() as here:
         await available(here)
         key = new_key()

@@ -473,14 +473,14 @@ class TestReview:
             yield here
 
     async def answered(self, here: Studio) -> SecretKey:
-        """Somebody says yes, and the session is recorded."""
+        """A person says yes, and the session is recorded."""
         person = await here.here.person()
         await here.here.answer(person, await here.session())
         await here.recorded(1)
         return person
 
     async def told(self, here: Studio, person: SecretKey) -> dict[str, str]:
-        """What somebody is told of recordings."""
+        """What a person is told of recordings."""
         await here.here.turn()
         states = await here.here.states(person, await here.session())
         return {message: state for message, state in states.items() if message.startswith("recording")}

@@ -436,7 +436,7 @@ async def test_a_session_that_never_begins_holds_no_message_for_ever() -> None:
 
 
 def texts_of(here: World, key: SecretKey) -> list[str]:
-    """The messages that were sent to somebody."""
+    """The messages that were sent to a person."""
     return [rumor.content for rumor in opened(here, key, kinds.PRIVATE_MESSAGE)]
 
 

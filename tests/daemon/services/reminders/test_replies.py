@@ -26,7 +26,7 @@ DAY = 24 * HOUR
 def message(
     here: World, key: SecretKey, text: str, *, to: str | None = None, late: int = 0, kind: int | None = None
 ) -> UnsignedEvent:
-    """The rumor of a message from somebody to the service; `to`: the rumor it replies to, `late`: seconds ago."""
+    """The rumor of a message from a person to the service; `to`: the rumor it replies to, `late`: seconds ago."""
     reply_to = None if to is None else EventId(to)
     rumor = nip17.write_message(key.pubkey, here.service.pubkey, text, created_at=here.now - late, reply_to=reply_to)
     return rumor if kind is None else UnsignedEvent(rumor.pubkey, rumor.created_at, kind, rumor.tags, rumor.content)
@@ -47,7 +47,7 @@ def as_from_relay(event: SignedEvent) -> VerifiedEvent:
 
 
 async def say(here: World, key: SecretKey, text: str, *, to: str | None = None, late: int = 0) -> VerifiedEvent:
-    """Somebody writes to the service, and it reads."""
+    """A person writes to the service, and it reads."""
     wrap = wrapped(here, key, message(here, key, text, to=to, late=late))
     await here.replies.handle_wraps([wrap])
     await here.turn()
@@ -55,13 +55,13 @@ async def say(here: World, key: SecretKey, text: str, *, to: str | None = None, 
 
 
 async def status(here: World, key: SecretKey, row: LiveSessionRow) -> str | None:
-    """Somebody's answer as it stands."""
+    """A person's answer as it stands."""
     rsvp = await here.rsvp(key, row)
     return None if rsvp is None else rsvp.status
 
 
 async def invited(here: World, *rows: LiveSessionRow) -> SecretKey:
-    """Somebody who confirmed these sessions and was told so, an hour apart and an hour ago."""
+    """A person who confirmed these sessions and was told so, an hour apart and an hour ago."""
     person = await here.person()
     for row in rows:
         await here.answer(person, row)
@@ -71,7 +71,7 @@ async def invited(here: World, *rows: LiveSessionRow) -> SecretKey:
 
 
 async def letter_about(here: World, key: SecretKey, row: LiveSessionRow, name: str = "confirmation") -> str:
-    """The rumor id of a message somebody got."""
+    """The rumor id of a message a person got."""
     rumor_id = (await here.ledger(key, row))[name].rumor_id
     assert rumor_id is not None
     return rumor_id
@@ -388,7 +388,7 @@ async def test_who_is_not_invited_any_more_cannot_answer_by_message() -> None:
 
 
 async def react(here: World, key: SecretKey, content: str, about: str) -> None:
-    """Somebody reacts to a message (NIP-17, "Kind 7")."""
+    """A person reacts to a message (NIP-17, "Kind 7")."""
     rows = (("e", about), ("p", here.service.pubkey), ("k", "14"))
     await here.replies.handle_wraps(
         [wrapped(here, key, UnsignedEvent(key.pubkey, here.now, kinds.REACTION, rows, content))]

@@ -40,7 +40,7 @@ async def plan(here: World) -> None:
 
 
 async def confirmed(here: World) -> tuple[SecretKey, LiveSessionRow]:
-    """Somebody is coming, and the confirmation is in the outbox."""
+    """A person is coming, and the confirmation is in the outbox."""
     session, person = await here.schedule(starts_in=48 * 3600), await here.person()
     await here.answer(person, session)
     await plan(here)

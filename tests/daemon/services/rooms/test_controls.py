@@ -33,7 +33,7 @@ class Stage:
         self.by = Pubkey(here.instructor.pubkey)
 
     async def sit(self, key: SecretKey | None = None) -> tuple[SecretKey, SocketSeat]:
-        """Somebody comes in."""
+        """A person comes in."""
         found = key or new_key()
         role = RoomRole.INSTRUCTOR if found.pubkey == self.by else RoomRole.PARTICIPANT
         spec = self.here.room_of(self.row)

@@ -37,7 +37,7 @@ async def asked(
     returning: bool = False,
     policy: DoorPolicy | None = None,
 ) -> Admission:
-    """What the door says to somebody, with these (pubkey, device) in the room."""
+    """What the door says to a person, with these (pubkey, device) in the room."""
     entry = TicketHolder(
         session_address=row.session_address,
         pubkey=key.pubkey,
@@ -57,7 +57,7 @@ async def live(here: World, **fields: object) -> LiveSessionRow:
 
 
 async def stand(here: World, row: LiveSessionRow, key: SecretKey, state: str) -> None:
-    """Somebody's standing."""
+    """A person's standing."""
     await here.store.members.put(
         RoomMemberRow(
             session_address=row.session_address,
@@ -180,7 +180,7 @@ async def test_nobody_enters_beyond_the_cap(cap: int, held: set[int], present: s
 
 
 def rsvp(row: LiveSessionRow, pubkey: Pubkey, number: int) -> RsvpRow:
-    """Somebody who holds a seat."""
+    """A person who holds a seat."""
     return RsvpRow(
         session_address=row.session_address,
         pubkey=pubkey,

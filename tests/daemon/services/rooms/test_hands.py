@@ -84,7 +84,7 @@ async def live(here: Site) -> LiveSessionRow:
 
 
 async def raised(here: Site, row: LiveSessionRow, by: SecretKey | None = None) -> list[str]:
-    """The list as somebody sees it."""
+    """The list as a person sees it."""
     answer = await here.get(here.path_of(row, "room"), by or here.here.instructor)
     return [hand["pubkey"] for hand in answer.json()["hands"]]
 

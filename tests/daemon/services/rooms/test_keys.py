@@ -45,12 +45,12 @@ async def told(page: Page, kind: str) -> Any:
 
 
 async def give(page: Page, to: str, *, epoch: int = 3) -> None:
-    """A page gives a secret to somebody."""
+    """A page gives a secret to a person."""
     await page.socket.send(json.dumps({"type": "key", "to": to, "epoch": epoch, "ciphertext": CIPHERTEXT}))
 
 
 async def test_the_instructors_page_hears_who_is_there(here: Site) -> None:
-    """It is told when somebody comes and when somebody goes, with the highest epoch that was given."""
+    """It is told when a person comes and when a person goes, with the highest epoch that was given."""
     ada, ben = new_key(), new_key()
     row = await live(here, ada, ben)
     lead = await here.enter(here.here.instructor, row)

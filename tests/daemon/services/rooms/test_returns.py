@@ -1,4 +1,4 @@
-"""Ways back into rooms that outlive the daemon: for two minutes, once, unless somebody left or was removed."""
+"""Ways back into rooms that outlive the daemon: for two minutes, once, unless a person left or was removed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SECONDS = 120
 
 
 def connection(name: str = "c1") -> Connection:
-    """Somebody's seat."""
+    """A person's seat."""
     return Connection(ConnectionId(name), ROOM, new_pubkey(), "laptop", RoomRole.PARTICIPANT)
 
 
@@ -47,7 +47,7 @@ def is_in_a_file(text: str, folder: Path) -> bool:
 
 
 async def seen(file: Path, seat: Connection, at: int) -> None:
-    """Attendance wrote down that somebody was there."""
+    """Attendance wrote down that a person was there."""
     async with await Store.open(file) as store:
         await store.intervals.put(
             IntervalRow(

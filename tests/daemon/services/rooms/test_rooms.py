@@ -45,7 +45,7 @@ async def live(here: Site, **fields: object) -> LiveSessionRow:
 
 
 async def member(here: Site, row: LiveSessionRow, key: SecretKey) -> RoomMemberRow | None:
-    """Somebody's standing."""
+    """A person's standing."""
     return await here.here.store.members.where("[lessonId+pubkey]").equals([row.session_address, key.pubkey]).first()
 
 
@@ -85,7 +85,7 @@ async def admit(here: Site, row: LiveSessionRow, *keys: SecretKey, by: SecretKey
 
 
 async def kick(here: Site, row: LiveSessionRow, key: SecretKey, by: SecretKey | None = None) -> Response:
-    """The instructor removes somebody."""
+    """The instructor removes a person."""
     body = {"pubkey": key.pubkey, "reason": "Come back tomorrow."}
     return await here.post(here.path_of(row, "room", "remove"), by or here.here.instructor, body)
 
@@ -434,7 +434,7 @@ class TestWaitingRoom:
         assert (other["people"], other["waitingCount"]) == ([], 1)
 
     async def test_only_leaders_open_the_door(self, here: Site) -> None:
-        """Somebody who waits cannot let themselves in, nor throw others out."""
+        """A person who waits cannot let themselves in, nor throw others out."""
         row, key = await live(here, waiting_room=True), new_key()
         await waiting(await here.knock(key, row), "instructor")
         assert (await admit(here, row, key, by=key)).status_code == 403
@@ -598,7 +598,7 @@ class TestObstacles:
         await waiting(page, "instructor")
 
     async def test_a_full_room_lets_one_in_for_each_seat_that_frees(self, here: Site) -> None:
-        """Two wait for one seat: the first gets it when somebody leaves, and only the first."""
+        """Two wait for one seat: the first gets it when a person leaves, and only the first."""
         row = await live(here, max_participants=1)
         holder = await here.enter(new_key(), row)
         first = await here.knock(new_key(), row)
@@ -821,7 +821,7 @@ async def removed(here: Site, row: LiveSessionRow, by: SecretKey) -> list[str]:
 
 
 async def closing_after(here: Site, row: LiveSessionRow, key: SecretKey) -> None:
-    """Somebody enters and is removed."""
+    """A person enters and is removed."""
     page = await here.enter(key, row)
     await kick(here, row, key)
     await closing(page)

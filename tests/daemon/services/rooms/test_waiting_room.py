@@ -16,7 +16,7 @@ HERE, THERE = "31923:x:here", "31923:x:there"
 
 
 def waiter(pubkey: Pubkey, device: str = "laptop", *, lesson: str = HERE, reason: WaitReason | None = None) -> Waiter:
-    """Somebody at a door, who was told a reason."""
+    """A person at a door, who was told a reason."""
     found = Waiter(TicketHolder(session_address=lesson, pubkey=pubkey, device=device, role=DoorRole.PARTICIPANT), 1)
     found.reason = reason
     return found

@@ -39,7 +39,7 @@ async def test_nothing_is_kept_of_sessions_that_are_over() -> None:
 
 
 async def test_a_freed_seat_promotes_the_first_who_waits() -> None:
-    """When somebody declines, the first on the list gets the seat, is told, and has reminders from then on."""
+    """When a person declines, the first on the list gets the seat, is told, and has reminders from then on."""
     async with world() as here:
         row = await here.schedule(max_participants=1)
         first, second = await here.person(), await here.person()

@@ -17,7 +17,7 @@ PAGE = "https://live.example.org/s/x"
 
 
 def calling(here: World, by: Pubkey, note: str | None = None) -> TrainingCallingIntegration:
-    """The service in the hands of somebody."""
+    """The service in the hands of a person."""
     sessions = CallersSessions(
         by, store=here.store, lifecycle=here.lifecycle, page_of=lambda _row: PAGE, room_of=here.room_of
     )

@@ -34,7 +34,7 @@ def session(here: World, **changes: object) -> VerifiedEvent:
 
 
 def rsvp(here: World, key: SecretKey, row: LiveSessionRow, *, at: int | None = None) -> VerifiedEvent:
-    """Somebody's yes."""
+    """A person's yes."""
     address = Address.parse(row.session_address)
     assert address is not None
     return signed(key, write_rsvp(address, RsvpStatus.CONFIRMED, pubkey=key.pubkey, now=here.now if at is None else at))
@@ -82,7 +82,7 @@ async def test_a_session_becomes_a_row_and_goes_to_the_relays() -> None:
 
 
 async def test_an_rsvp_becomes_a_row() -> None:
-    """Somebody's answer counts at once, and belongs to its session."""
+    """A person's answer counts at once, and belongs to its session."""
     async with world() as here:
         row, key = await here.schedule(), new_key()
         (one,) = await taken(here, rsvp(here, key, row))
@@ -150,7 +150,7 @@ async def test_events_are_dated_about_now(seconds: int, is_taken: bool) -> None:
 
 
 async def test_only_instructors_schedule() -> None:
-    """Somebody who is not on the list, and a session that names another service, are refused."""
+    """A person who is not on the list, and a session that names another service, are refused."""
     async with world() as here:
         stranger = new_key()
         draft = here.draft(wish(here))
@@ -258,7 +258,7 @@ async def test_taking_a_private_answer_back_is_not_published(known: bool) -> Non
 
 
 async def test_taking_a_public_answer_back_is_published_though_there_is_a_private_one() -> None:
-    """Somebody with answers of both kinds: the deletion of the public one goes to the relays, as ever."""
+    """A person with answers of both kinds: the deletion of the public one goes to the relays, as ever."""
     async with world() as here:
         ada, row = new_key(), await here.schedule()
         (one,) = await taken(here, session(here, visibility=Visibility.PRIVATE, invited=(ada.pubkey,)))
@@ -350,7 +350,7 @@ async def test_a_session_and_its_deletion_in_one_batch() -> None:
 
 
 async def test_relay_lists_are_taken() -> None:
-    """Where somebody reads messages is needed to remind them."""
+    """Where a person reads messages is needed to remind them."""
     async with world() as here:
         key = new_key()
         inbox = nip17.write_dm_relays(key.pubkey, ["wss://inbox.example.org"], created_at=here.now)
@@ -467,7 +467,7 @@ async def test_a_private_session_stays_private_when_an_edit_knows_nothing_of_it(
 
 @pytest.mark.parametrize(("why", "slug"), [("disk", "no-room"), ("key", "too-many"), ("all", "too-many")])
 async def test_what_is_too_much_is_refused_whole(why: str, slug: str) -> None:
-    """Where the disk has no room, or somebody has sent their share, nothing of a batch is kept."""
+    """Where the disk has no room, or a person has sent their share, nothing of a batch is kept."""
     async with world() as here:
         row, key = await here.schedule(), new_key()
 

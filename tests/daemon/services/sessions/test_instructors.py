@@ -80,7 +80,7 @@ async def office(keys: Sequence[Pubkey] = (), names: Sequence[str] = (), **says:
 
 
 def session(instructor: Pubkey, *services: Pubkey) -> Session:
-    """A session by somebody, for some services."""
+    """A session by a person, for some services."""
     return Session(
         address=Address(31923, instructor, "x"),
         event_id=EventId("0" * 64),
@@ -202,7 +202,7 @@ class TestReload:
     """Another list takes effect at once."""
 
     async def test_new_keys_count_at_once_and_are_told(self) -> None:
-        """Sessions of somebody who was added are looked at without waiting for the next hour."""
+        """Sessions of a person who was added are looked at without waiting for the next hour."""
         async with office([ADA]) as here:
             here.list.replace([ADA, BEN], [])
             assert here.list.allows(BEN)

@@ -31,7 +31,7 @@ async def here() -> AsyncIterator[Site]:
 
 
 async def address(here: Site, key: SecretKey, path: str = "/api/calendar") -> str:
-    """Where somebody's calendar is."""
+    """Where a person's calendar is."""
     answer = await here.post(path, key)
     assert answer.status_code == 200, answer.text
     return str(answer.json()["url"])

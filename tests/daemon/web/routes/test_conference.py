@@ -42,7 +42,7 @@ def config(here: Site, **changes: object) -> dict[str, object]:
 async def manual(
     here: Site, row: LiveSessionRow, person: SecretKey, joined: int, left: int | None, **more: object
 ) -> httpx.Response:
-    """The instructor vouches for somebody."""
+    """The instructor vouches for a person."""
     body = {"pubkey": person.pubkey, "joinedAt": joined, "leftAt": left, **more}
     return await here.post(here.path_of(row, "attendance", "manual"), here.here.instructor, body)
 

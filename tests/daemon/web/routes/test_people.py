@@ -53,7 +53,7 @@ class Class:
         await world.turn()
 
     async def rows(self, name: str, by: SecretKey) -> list[dict[str, object]]:
-        """One list, as somebody sees it."""
+        """One list, as a person sees it."""
         answer = await self.here.get(self.here.path_of(self.row, name), by)
         assert answer.status_code == 200, answer.text
         found: list[dict[str, object]] = answer.json()[name]
@@ -254,7 +254,7 @@ async def test_a_stranger_s_formula_is_text_in_the_export(lesson: Class) -> None
 
 
 class TestAnswering:
-    """Somebody's RSVP, drafted here, signed there, handed in."""
+    """A person's RSVP, drafted here, signed there, handed in."""
 
     async def test_an_answer_is_drafted_signed_and_counted(self) -> None:
         """Each status becomes NIP-52's word for it, and the newest counts."""
@@ -270,7 +270,7 @@ class TestAnswering:
                 assert own["status"] == status
 
     async def test_the_draft_is_for_whoever_signed_the_call(self) -> None:
-        """Nobody drafts an answer in somebody else's name."""
+        """Nobody drafts an answer in another person's name."""
         async with site() as here:
             row, key = await here.here.schedule(), new_key()
             body = {"status": "confirmed", "pubkey": new_key().pubkey}

@@ -58,7 +58,7 @@ async def send(here: Site, row: LiveSessionRow, event: VerifiedEvent, by: Secret
 
 
 async def guest(here: Site, row: LiveSessionRow) -> SecretKey:
-    """Somebody who has confirmed."""
+    """A person who has confirmed."""
     key = new_key()
     await here.here.answer(key, row)
     return key
@@ -74,7 +74,7 @@ async def asked(here: Site, row: LiveSessionRow, text: str = "Why a bowline?") -
 
 
 async def seen(here: Site, row: LiveSessionRow, by: SecretKey | None = None) -> list[dict[str, object]]:
-    """The questions as somebody sees them."""
+    """The questions as a person sees them."""
     answer = await here.get(here.path_of(row, "questions"), by)
     assert answer.status_code == 200, answer.text
     found: list[dict[str, object]] = answer.json()["questions"]
@@ -206,7 +206,7 @@ async def test_who_may_not_ask_is_told_why(here: Site) -> None:
 
 
 async def test_who_is_let_in_may_ask_without_an_rsvp(here: Site) -> None:
-    """Somebody in the room asks; somebody at its door does not."""
+    """A person in the room asks; a person at its door does not."""
     row = await here.here.schedule(starts_in=0, waiting_room=True)
     await here.here.turn()
     row = await here.here.row(row.session_address)

@@ -352,7 +352,7 @@ class TestActs:
             assert (shown["url"], shown["sha256"]) == (None, None)
 
     async def test_an_open_player_ends_with_the_publication(self) -> None:
-        """The secret of somebody who does not lead opens nothing that was taken back."""
+        """The secret of a person who does not lead opens nothing that was taken back."""
         async with stage(recording_access=None) as (here, recording):
             guest = new_key()
             row = await recording.recorded(1, guest)

@@ -56,7 +56,7 @@ POLL = 5
 
 
 class BrowserInBbb:
-    """Somebody's browser in a meeting."""
+    """A person's browser in a meeting."""
 
     def __init__(self, rig: BbbRig, user: User, seat: Seat, connection: ConnectionId) -> None:
         self.rig = rig
@@ -141,7 +141,7 @@ class BbbRig:
         return BrowserInBbb(self, user, self.seats[-1], self.connection_of(user))
 
     def connection_of(self, user: User) -> ConnectionId:
-        """What the engine calls somebody's connection."""
+        """What the engine calls a person's connection."""
         return self.engine.roster.rooms[ROOM].members[user.user_id].connection.id
 
     async def pass_time(self, seconds: int) -> None:
@@ -210,7 +210,7 @@ async def rig() -> AsyncIterator[BbbRig]:
 
 
 class TestBigBlueButtonContract(RemoteServerContract):
-    """The engine keeps the contract, as far as BigBlueButton tells why and when somebody went."""
+    """The engine keeps the contract, as far as BigBlueButton tells why and when a person went."""
 
     goodbye = LeaveReason.UNKNOWN
     losses = frozenset({LeaveReason.UNKNOWN})
@@ -352,7 +352,7 @@ class TestTheWayIn:
         assert recorded == {ROOM: True, silent.room: False}
 
     async def test_somebody_replaced_or_removed_is_no_news_when_the_server_still_shows_them(self, rig: BbbRig) -> None:
-        """The server keeps a removed person until somebody uses its button; their time does not count meanwhile."""
+        """The server keeps a removed person until a person uses its button; their time does not count meanwhile."""
         await rig.engine.open_room(SPEC)
         guest = await _inside(rig)
         pubkey = guest.user.user_id[:64]
@@ -488,7 +488,7 @@ class TestTheServersWord:
         assert (end.origin, end.at, end.reason) == (Origin.SNAPSHOT, last_seen, LeaveReason.UNKNOWN)
 
     async def test_strangers_are_counted_and_not_let_into_attendance(self, rig: BbbRig) -> None:
-        """Somebody who came by another front end has no key here."""
+        """A person who came by another front end has no key here."""
         await rig.engine.open_room(SPEC)
         for user_id in ("w_4711", f"{'a' * 64}#x#king#{'0' * 32}", f"{'a' * 64}##participant#{'0' * 32}", ""):
             rig.server.meetings[meeting_of(ROOM)].users.append(User(user_id, "w_x", "Eve <b>", "VIEWER"))

@@ -98,7 +98,7 @@ class MediaRig:
         return self.guests[-1]
 
     async def person(self, person: Person | None = None) -> MediaGuest:
-        """Somebody who is let in."""
+        """A person who is let in."""
         guest = await self.sit(person or new_person())
         assert not isinstance(guest, Rejection)
         return guest

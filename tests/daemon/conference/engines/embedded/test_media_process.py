@@ -58,7 +58,7 @@ class Stage:
         return self.engine.media.pid
 
     async def sit(self) -> tuple[MediaSeat, MediaPage]:
-        """Somebody in the room, whose page begins when media is there."""
+        """A person in the room, whose page begins when media is there."""
         seat = await self.engine.take_seat(ROOM, new_person())
         assert isinstance(seat, MediaSeat)
         page = MediaPage(SeatWay(seat))

@@ -125,7 +125,7 @@ async def test_malformed_descriptions_are_counted_and_dropped(here: House) -> No
 
 
 async def test_another_certificate_than_the_signed_one_is_refused(here: House) -> None:
-    """The join proof names the browser's certificate: an offer or an answer with another one is somebody else's."""
+    """The join proof names the browser's certificate: an offer or an answer with another one is another person's."""
     signed = "sha-256 " + ":".join(["AB"] * 32)
     page = await here.enter(new_pubkey(), fingerprint=signed)
     await page.publish("audio")

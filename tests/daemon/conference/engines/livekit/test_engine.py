@@ -68,7 +68,7 @@ MICROPHONE, CAMERA = api.TrackSource.MICROPHONE, api.TrackSource.CAMERA
 
 
 class BrowserInLiveKit:
-    """Somebody's browser in a room."""
+    """A person's browser in a room."""
 
     def __init__(self, rig: LiveKitRig, client: Client, seat: Seat, connection: ConnectionId) -> None:
         self.rig = rig
@@ -142,7 +142,7 @@ class LiveKitRig:
         return BrowserInLiveKit(self, client, self.seats[-1], self.connection_of(client))
 
     def connection_of(self, client: Client) -> ConnectionId:
-        """What the engine calls somebody's connection."""
+        """What the engine calls a person's connection."""
         return self.engine.roster.rooms[ROOM].members[client.info.sid].connection.id
 
     async def pass_time(self, seconds: int) -> None:
