@@ -118,7 +118,7 @@ class Retention:
 
     async def begun(self) -> list[Forgotten]:
         """Sessions whose deletion was begun, of which rows may be left."""
-        return [Forgotten(str(lesson), str(room)) for lesson, room in await self._store.database.fetch_all(_NOTED)]
+        return [Forgotten(str(address), str(room)) for address, room in await self._store.database.fetch_all(_NOTED)]
 
     async def delete(self, session: Forgotten, *, but: Collection[str] = ()) -> None:
         """Delete the rows of a session, except in the tables `but`, which are left for the next time."""

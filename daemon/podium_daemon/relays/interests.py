@@ -24,28 +24,28 @@ class ParticipantIndex:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._lessons_of: dict[str, set[str]] = {}
+        self._addresses_of: dict[str, set[str]] = {}
         self._known: set[str] = set()
         self._guests: set[str] = set()  # their keys are the service's: no relay is asked about them
 
     def __len__(self) -> int:
         """The number of people."""
-        return len(self._lessons_of)
+        return len(self._addresses_of)
 
     @property
     def people(self) -> tuple[Pubkey, ...]:
         """The people who have answered, in order of arrival."""
-        return tuple(map(Pubkey, self._lessons_of))
+        return tuple(map(Pubkey, self._addresses_of))
 
-    def people_of(self, lessons: Collection[str]) -> tuple[Pubkey, ...]:
+    def people_of(self, addresses: Collection[str]) -> tuple[Pubkey, ...]:
         """The people who have answered one of these sessions, in order of arrival."""
-        wanted = set(lessons)
-        return tuple(Pubkey(one) for one, theirs in self._lessons_of.items() if not wanted.isdisjoint(theirs))
+        wanted = set(addresses)
+        return tuple(Pubkey(one) for one, theirs in self._addresses_of.items() if not wanted.isdisjoint(theirs))
 
     def apply(self, batch: Batch) -> None:
         """Take in what changed since; after a `resync` everything is read again."""
         if batch.resync:
-            self._lessons_of, self._known = {}, set()
+            self._addresses_of, self._known = {}, set()
         for change in batch.changes:
             row = change.after or change.before
             if isinstance(row, GuestRow):
@@ -55,38 +55,38 @@ class ParticipantIndex:
             if row.pubkey in self._guests:
                 continue
             if change.after is not None and _has_relays(row):
-                self._lessons_of.setdefault(row.pubkey, set()).add(row.session_address)
+                self._addresses_of.setdefault(row.pubkey, set()).add(row.session_address)
             elif isinstance(row, RsvpRow):
                 self._forget(row.pubkey, {row.session_address})
 
-    async def track(self, lessons: Collection[str]) -> None:
+    async def track(self, addresses: Collection[str]) -> None:
         """Have the people of these sessions, and of no others."""
-        if over := self._known.difference(lessons):
+        if over := self._known.difference(addresses):
             self._known -= over
-            for pubkey in tuple(self._lessons_of):
+            for pubkey in tuple(self._addresses_of):
                 self._forget(pubkey, over)
-        fresh = [lesson for lesson in lessons if lesson not in self._known]
+        fresh = [address for address in addresses if address not in self._known]
         if fresh:
             guests = await self._store.guests.where("lessonId").any_of(fresh).to_list()
             self._guests.update(one.pubkey for one in guests)
             rows = await self._store.rsvps.where("lessonId").any_of(fresh).to_list()
             self._known.update(fresh)
             for row in sorted(rows, key=lambda row: row.first_seen):
-                self._lessons_of.setdefault(row.pubkey, set()).add(row.session_address)
+                self._addresses_of.setdefault(row.pubkey, set()).add(row.session_address)
             for asked in await self._store.questions.where("lessonId").any_of(fresh).to_list():
-                self._lessons_of.setdefault(asked.pubkey, set()).add(asked.session_address)
+                self._addresses_of.setdefault(asked.pubkey, set()).add(asked.session_address)
             for member in await self._store.members.where("lessonId").any_of(fresh).to_list():
                 if _has_relays(member):
-                    self._lessons_of.setdefault(member.pubkey, set()).add(member.session_address)
+                    self._addresses_of.setdefault(member.pubkey, set()).add(member.session_address)
             for pubkey in self._guests:
-                self._lessons_of.pop(pubkey, None)
+                self._addresses_of.pop(pubkey, None)
 
-    def _forget(self, pubkey: str, lessons: set[str]) -> None:
-        left = self._lessons_of.get(pubkey, set()) - lessons
+    def _forget(self, pubkey: str, addresses: set[str]) -> None:
+        left = self._addresses_of.get(pubkey, set()) - addresses
         if left:
-            self._lessons_of[pubkey] = left
+            self._addresses_of[pubkey] = left
         else:
-            self._lessons_of.pop(pubkey, None)
+            self._addresses_of.pop(pubkey, None)
 
 
 def _has_relays(row: RsvpRow | QuestionRow | RoomMemberRow) -> bool:
@@ -118,7 +118,7 @@ def wraps_for(service: Pubkey) -> tuple[Filter, ...]:
 
 
 class Interests(msgspec.Struct, frozen=True, kw_only=True):
-    """The people and sessions of interest. `people` have answered an open session or asked; `lessons` are addresses.
+    """The people and sessions of interest. `people` have answered an open session or asked; `addresses`: of sessions.
 
     `invited` are the people whom open sessions name: their own relays are read before they have answered.
     `meetings` are the addresses of the live status of public sessions: questions name those.
@@ -128,7 +128,7 @@ class Interests(msgspec.Struct, frozen=True, kw_only=True):
 
     service: Pubkey
     instructors: tuple[Pubkey, ...] = ()
-    lessons: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
     people: tuple[Pubkey, ...] = ()
     invited: tuple[Pubkey, ...] = ()
     meetings: tuple[str, ...] = ()
@@ -143,7 +143,7 @@ class Interests(msgspec.Struct, frozen=True, kw_only=True):
         named = dict.fromkeys((*self.instructors, *self.invited))
         for number, part in enumerate(_parts(named)):
             wanted[f"profiles-{number}"] = (Filter(kinds=(kinds.METADATA,), authors=part),)
-        for number, part in enumerate(_parts(self.lessons)):
+        for number, part in enumerate(_parts(self.addresses)):
             wanted[f"rsvps-{number}"] = (Filter(kinds=(kinds.RSVP,), tags=(("a", part),)),)
         for number, part in enumerate(_parts(self.meetings)):
             wanted[f"chat-{number}"] = (Filter(kinds=(kinds.LIVE_CHAT,), tags=(("a", part),)),)
@@ -166,7 +166,7 @@ def interests_in(
 ) -> Interests:
     """The interests that follow from these sessions; `audience` tracks the open ones among them."""
     opened = [row for row in sessions if is_open(row)]
-    lessons = [row.session_address for row in opened]
+    addresses = [row.session_address for row in opened]
     secret = [row for row in opened if private.is_private(row)]
     # people's message relays must be known before they have answered
     named = [pubkey for row in secret for pubkey in private.people_of(row)]
@@ -175,7 +175,7 @@ def interests_in(
         service=service,
         instructors=tuple(sorted(instructors)),
         # asking relays for a private session's answers would name it to them; those come sealed
-        lessons=tuple(lesson for lesson in lessons if lesson not in hidden),
+        addresses=tuple(address for address in addresses if address not in hidden),
         people=tuple(dict.fromkeys((*audience.people, *named))),
         invited=tuple(dict.fromkeys(one for row in opened for one in private.people_of(row))),
         meetings=tuple(_meetings(opened, service)),

@@ -204,7 +204,7 @@ _FLAGS: Final = ("read", "write", "dm")
 def _filters(interests: Interests, authors: tuple[Pubkey, ...], now: int) -> Iterator[Filter]:
     """The filters for people who write to a relay; the relay is told of no private session."""
     yield Filter(kinds=(kinds.RELAY_LIST, kinds.DM_RELAY_LIST), authors=authors)
-    for part in _parts(interests.lessons):
+    for part in _parts(interests.addresses):
         yield Filter(kinds=(kinds.RSVP,), authors=authors, tags=(("a", part),))
     if leading := tuple(author for author in authors if author in interests.instructors):
         yield Filter(kinds=(kinds.SESSION, kinds.METADATA), authors=leading)

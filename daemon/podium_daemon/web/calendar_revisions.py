@@ -52,9 +52,11 @@ class CalendarRevisions:
         self, tables: BoundTables, owner: Pubkey, digests: Mapping[str, str]
     ) -> dict[str, CalendarEntryRow]:
         known, now = await self._known(tables, owner), int(self._clock.now())
-        after = {lesson: _renewed(known.get(lesson), owner, lesson, digest, now) for lesson, digest in digests.items()}
-        await tables.calendar_entries.bulk_put([row for lesson, row in after.items() if row != known.get(lesson)])
-        gone = [row.id for lesson, row in known.items() if lesson not in digests and row.id is not None]
+        after = {
+            address: _renewed(known.get(address), owner, address, digest, now) for address, digest in digests.items()
+        }
+        await tables.calendar_entries.bulk_put([row for address, row in after.items() if row != known.get(address)])
+        gone = [row.id for address, row in known.items() if address not in digests and row.id is not None]
         await tables.calendar_entries.bulk_delete(gone)
         return after
 

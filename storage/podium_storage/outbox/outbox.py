@@ -86,7 +86,7 @@ _PENDING: Final = """
 SELECT r.url, count(*) FROM outbox AS o JOIN outboxRelays AS r ON r.id = o.relay
 WHERE o.settledAt IS NULL GROUP BY o.relay ORDER BY r.url"""
 # Messages have a reference, and are left out: the relays on which a person reads them are private.
-_RELAYS_OF_LESSON: Final = """
+_RELAYS_OF_SESSION: Final = """
 SELECT DISTINCT r.url FROM outbox AS o JOIN outboxRelays AS r ON r.id = o.relay
 WHERE o.lesson = (SELECT id FROM atoms WHERE value = ?) AND o.reference IS NULL AND o.state <> 'failed'
 ORDER BY r.url"""
@@ -178,13 +178,13 @@ class Outbox:
             raise LocalProtocolError("an event was to be published and no relay was named for it")
         if not items:
             return
-        lessons = await self._interner.ids(
+        addresses = await self._interner.ids(
             tx, {item.session_address for item in items if item.session_address is not None}
         )
         relays = dict.fromkeys(relay for item in items for relay in item.relays)
         await tx.execute_many(_ADD_EVENT, (_event_row(item.event) for item in items))
         await tx.execute_many(_ADD_RELAY, ((relay,) for relay in relays))
-        await tx.execute_many(_ADD, _new_rows(items, lessons))
+        await tx.execute_many(_ADD, _new_rows(items, addresses))
         tx.queue_changes(*(Change(TABLE, ChangeKind.CREATED, item.event.id) for item in items))
 
     async def due(
@@ -256,7 +256,7 @@ class Outbox:
 
     async def relays_of(self, session_address: str) -> tuple[str, ...]:
         """Every relay to which a session's public events were sent: its deletion must go there too."""
-        rows = await self._database.fetch_all(_RELAYS_OF_LESSON, (session_address,))
+        rows = await self._database.fetch_all(_RELAYS_OF_SESSION, (session_address,))
         return tuple(str(row[0]) for row in rows)
 
     async def pending_by_relay(self) -> dict[str, int]:
@@ -320,12 +320,12 @@ def _event_row(event: SignedEvent) -> tuple[Value, ...]:
     return id_bytes(event.id), event.to_json(), event.created_at, None if address is None else str(address)
 
 
-def _new_rows(items: Sequence[OutboxItem], lessons: dict[str, int]) -> Iterator[tuple[Value, ...]]:
+def _new_rows(items: Sequence[OutboxItem], addresses: dict[str, int]) -> Iterator[tuple[Value, ...]]:
     for item in items:
-        lesson = None if item.session_address is None else lessons[item.session_address]
+        address = None if item.session_address is None else addresses[item.session_address]
         event_id = id_bytes(item.event.id)
         for relay in item.relays:
-            yield event_id, relay, item.priority, item.not_before, item.expires_at, lesson, item.reference
+            yield event_id, relay, item.priority, item.not_before, item.expires_at, address, item.reference
 
 
 def _outbox_row(row: SqlRow) -> OutboxRow:

@@ -134,4 +134,4 @@ async def sessions_with_owed_attendance(database: Database) -> list[str]:
     Raises:
         StoreError: what the database said.
     """
-    return [str(lesson) for (lesson,) in await database.fetch_all(_OWED)]
+    return [str(address) for (address,) in await database.fetch_all(_OWED)]

@@ -137,8 +137,8 @@ class RsvpProjection:
 
     async def _floor_rows(self, tx: Transaction, people: Sequence[_Person]) -> dict[_Person, RsvpFloorRow]:
         """Read the floors: all of a session at once, unless it has more dead answers than there are people to read."""
-        floors, lessons = self._floors.within(tx), list({session_address for session_address, _ in people})
-        found = await floors.where("lessonId").any_of(lessons).limit(len(people) + 1).to_list()
+        floors, addresses = self._floors.within(tx), list({session_address for session_address, _ in people})
+        found = await floors.where("lessonId").any_of(addresses).limit(len(people) + 1).to_list()
         if len(found) > len(people):
             found = await floors.where(_BY_PERSON).any_of(people).to_list()
         return {(row.session_address, row.pubkey): row for row in found}

@@ -86,19 +86,19 @@ class SessionProjection:
 
     async def apply(self, tx: Transaction, effects: Sequence[EventChange], *, received_at: int) -> None:
         """Fold a batch of effects into the rows, in order, with one read and one write."""
-        told = [(effect, lessons) for effect in effects if (lessons := _lessons_of(effect))]
+        told = [(effect, addresses) for effect in effects if (addresses := _addresses_of(effect))]
         meetings = self._own_meetings(effects)
         if not told and not meetings:
             return
-        named = {lesson for _, lessons in told for lesson in lessons} | {
+        named = {address for _, addresses in told for address in addresses} | {
             meeting.session_address for meeting in meetings
         }
         before = await self._rows(tx, named)
         rows = dict(before)
-        for effect, lessons in told:
-            self._fold(rows, effect, lessons, received_at)
+        for effect, addresses in told:
+            self._fold(rows, effect, addresses, received_at)
         for held in await self._held_beside(tx, [rows[key] for key in rows.keys() - before.keys()]):
-            self._fold(rows, held, _lessons_of(held), received_at)
+            self._fold(rows, held, _addresses_of(held), received_at)
         # a relay may have told the status before the session: what is new here is remembered from the mirror
         meetings += await self._told_before(tx, [rows[key] for key in rows.keys() - before.keys()])
         for meeting in meetings:
@@ -123,8 +123,8 @@ class SessionProjection:
                 )
         await self._sessions.within(tx).bulk_put([row for key, row in after.items() if row != rows[key]])
 
-    async def _rows(self, tx: Transaction, lessons: set[str]) -> dict[str, LiveSessionRow]:
-        found = await self._sessions.within(tx).where("lessonId").any_of(sorted(lessons)).to_list()
+    async def _rows(self, tx: Transaction, addresses: set[str]) -> dict[str, LiveSessionRow]:
+        found = await self._sessions.within(tx).where("lessonId").any_of(sorted(addresses)).to_list()
         return {row.session_address: row for row in found}
 
     def _own_meetings(self, effects: Sequence[EventChange]) -> list[Meeting]:
@@ -151,16 +151,16 @@ class SessionProjection:
         ]
 
     def _fold(
-        self, rows: dict[str, LiveSessionRow], effect: EventChange, lessons: Sequence[str], received_at: int
+        self, rows: dict[str, LiveSessionRow], effect: EventChange, addresses: Sequence[str], received_at: int
     ) -> None:
         event = effect.event
         if event.kind == kinds.DELETION:
-            for session_address in lessons:
+            for session_address in addresses:
                 # the mirror holds one revision of an address: this may speak of the one before, which we show
                 if (row := rows.get(session_address)) is not None and row.event_created_at <= event.created_at:
                     rows[session_address] = withdrawn(row)
             return
-        (session_address,) = lessons
+        (session_address,) = addresses
         row = rows.get(session_address)
         if effect.death in (Death.DELETED, Death.BURIED):
             if row is not None and event.id in (row.event_id, row.unread_event_id):
@@ -194,7 +194,7 @@ class SessionProjection:
         return after if after.guests is not None else msgspec.structs.replace(after, guests=self._guests.value)
 
 
-def _lessons_of(effect: EventChange) -> tuple[str, ...]:
+def _addresses_of(effect: EventChange) -> tuple[str, ...]:
     """The sessions that an effect may change: a revision its own session, a kind 5 those of its author."""
     event = effect.event
     if event.kind == kinds.SESSION:
@@ -291,21 +291,21 @@ class SessionCounts(msgspec.Struct, kw_only=True):
     progress: int = 0
 
 
-async def session_counts(database: Database, lessons: Sequence[str]) -> dict[str, SessionCounts]:
+async def session_counts(database: Database, addresses: Sequence[str]) -> dict[str, SessionCounts]:
     """The counts of each of these sessions.
 
     Raises:
         StoreError: what the database said.
     """
-    found = {lesson: SessionCounts() for lesson in lessons}
+    found = {address: SessionCounts() for address in addresses}
     asked = (SqliteDialect.json(list(found)),)
-    for lesson, status, seat, count in await database.fetch_all(_ANSWERS, asked):
-        found[str(lesson)].answers[str(status)] += _number(count)
-        found[str(lesson)].seats[str(seat)] += _number(count)
-    for lesson, count in await database.fetch_all(_PRESENT, asked):
-        found[str(lesson)].present = _number(count)
-    for lesson, state, progress, _ in await database.fetch_all(_RECORDINGS, asked):
-        found[str(lesson)].recording, found[str(lesson)].progress = str(state), _number(progress)
+    for address, status, seat, count in await database.fetch_all(_ANSWERS, asked):
+        found[str(address)].answers[str(status)] += _number(count)
+        found[str(address)].seats[str(seat)] += _number(count)
+    for address, count in await database.fetch_all(_PRESENT, asked):
+        found[str(address)].present = _number(count)
+    for address, state, progress, _ in await database.fetch_all(_RECORDINGS, asked):
+        found[str(address)].recording, found[str(address)].progress = str(state), _number(progress)
     return found
 
 

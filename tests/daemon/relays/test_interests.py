@@ -48,7 +48,7 @@ def test_the_service_alone_asks_for_its_own() -> None:
 def test_each_kind_of_interest_has_its_filter() -> None:
     """Sessions and profiles by author, RSVPs by session, message relays by person, each with its deletions."""
     instructors, answered = people(2), people(3, 10)
-    wanted = Interests(service=SERVICE, instructors=instructors, lessons=lessons(1), people=answered).subscriptions()
+    wanted = Interests(service=SERVICE, instructors=instructors, addresses=lessons(1), people=answered).subscriptions()
     assert wanted["sessions-0"] == (Filter(kinds=(kinds.SESSION, kinds.DELETION), authors=instructors),)
     assert wanted["profiles-0"] == (Filter(kinds=(kinds.METADATA,), authors=instructors),)
     assert wanted["names-0"] == (Filter(kinds=(kinds.METADATA,), authors=answered),)
@@ -81,7 +81,7 @@ def test_private_messages_are_asked_for_by_their_recipient() -> None:
 def test_long_lists_are_parted_and_lose_nobody(count: int, sessions: int) -> None:
     """No filter is longer than relays take; together they name everybody once, in order."""
     answered = people(count)
-    wanted = Interests(service=SERVICE, lessons=lessons(sessions), people=answered).subscriptions()
+    wanted = Interests(service=SERVICE, addresses=lessons(sessions), people=answered).subscriptions()
     named = [author for name, (one,) in wanted.items() if name.startswith("people") for author in one.authors or ()]
     assert tuple(named) == answered
     asked = [value for name, (one,) in wanted.items() if name.startswith("rsvps") for value in dict(one.tags)["a"]]

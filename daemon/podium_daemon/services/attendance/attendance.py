@@ -183,10 +183,10 @@ class AttendanceService:
             self._poll_at = self._clock.now()
         if not moves:
             return
-        lessons = await self._lessons_of({move.connection.room for move in moves})
+        addresses = await self._addresses_of({move.connection.room for move in moves})
         known = await self._intervals_of([move.connection.id for move in moves])
         for move in moves:
-            session_address = lessons.get(move.connection.room)
+            session_address = addresses.get(move.connection.room)
             if session_address is not None and (
                 row := after_move(
                     known.get(move.connection.id), move, session_address=session_address, source=self._source
@@ -223,8 +223,8 @@ class AttendanceService:
 
     async def _close_lapsed(self, rows: Sequence[IntervalRow], now: int) -> None:
         """Close intervals from presence events that stopped coming: no event reports the end of such a stay."""
-        lessons = sorted({row.session_address for row in rows})
-        sessions = await self._store.sessions.where("lessonId").any_of(lessons).to_list() if lessons else []
+        addresses = sorted({row.session_address for row in rows})
+        sessions = await self._store.sessions.where("lessonId").any_of(addresses).to_list() if addresses else []
         ends = {row.session_address: row.ended_at for row in sessions if row.state == SessionState.ENDED}
         policy = self.settings.policy
         found = [lapsed(row, ended_at=ends.get(row.session_address), now=now, policy=policy) for row in rows]
@@ -268,7 +268,7 @@ class AttendanceService:
                 whole.add(row.session_address)
             elif isinstance(row, IntervalRow) or (isinstance(row, WatchRow) and row.completed_at is not None):
                 touched[row.session_address].add(row.pubkey)
-        return {lesson: frozenset(people) for lesson, people in touched.items()} | dict.fromkeys(whole, _ALL)
+        return {address: frozenset(people) for address, people in touched.items()} | dict.fromkeys(whole, _ALL)
 
     # -- reads
 
@@ -293,7 +293,7 @@ class AttendanceService:
     async def _session(self, session_address: str) -> LiveSessionRow | None:
         return await self._store.sessions.where("lessonId").equals(session_address).first()
 
-    async def _lessons_of(self, rooms: set[RoomId]) -> dict[RoomId, str]:
+    async def _addresses_of(self, rooms: set[RoomId]) -> dict[RoomId, str]:
         rows = await self._store.sessions.where("conferenceRoomId").any_of(sorted(rooms)).to_list()
         return {
             RoomId(row.conference_room_id): row.session_address for row in rows if row.conference_room_id is not None

@@ -208,8 +208,8 @@ class PrivateInbox:
     async def _take_said(self, tx: Transaction, items: Sequence[_Waiting], now: int) -> list[EventId]:
         """Restore what people said by message before the disk was lost, whatever else is known yet."""
         words = [said for item in items if (said := read_said(item.event)) is not None]
-        lessons = sorted({said.session_address for said in words})
-        rows = await self._store.sessions.within(tx).where("lessonId").any_of(lessons).to_list()
+        addresses = sorted({said.session_address for said in words})
+        rows = await self._store.sessions.within(tx).where("lessonId").any_of(addresses).to_list()
         sessions = {row.session_address: row for row in rows}
         words = [said for said in words if _counts(said, sessions.get(said.session_address))]
         answers = [FoldedRsvp(rsvp) for said in words if (rsvp := _rsvp_of(said)) is not None]
@@ -227,8 +227,8 @@ class PrivateInbox:
 
     async def _take_answers(self, tx: Transaction, items: Sequence[_Waiting], now: int) -> list[EventId]:
         good = [(item, rsvp) for item in items if (rsvp := read_rsvp(item.event)) is not None]
-        lessons = sorted({rsvp.session_address for _, rsvp in good})
-        rows = await self._store.sessions.within(tx).where("lessonId").any_of(lessons).to_list()
+        addresses = sorted({rsvp.session_address for _, rsvp in good})
+        rows = await self._store.sessions.within(tx).where("lessonId").any_of(addresses).to_list()
         sessions = {row.session_address: row for row in rows}
         # else the session, or the revision that invites them, may still come
         known = [(item, rsvp) for item, rsvp in good if _is_invited(sessions.get(rsvp.session_address), rsvp)]

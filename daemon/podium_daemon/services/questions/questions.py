@@ -197,10 +197,10 @@ class Questions:
         if _is_told(found) != _is_told(after):
             await self._tell_anew(tables, [row.session_address])
 
-    async def _tell_anew(self, tables: BoundTables, lessons: Iterable[str]) -> None:
+    async def _tell_anew(self, tables: BoundTables, addresses: Iterable[str]) -> None:
         """Have the public status published again, since it names the pinned questions."""
         now = int(self._clock.now())
-        for row in await tables.sessions.where("lessonId").any_of(lessons).to_list():
+        for row in await tables.sessions.where("lessonId").any_of(addresses).to_list():
             await tables.sessions.put(msgspec.structs.replace(row, status_due_at=now, version=row.version + 1))
 
     # -- from relays
@@ -215,11 +215,11 @@ class Questions:
             waiting = await self._store.questions.where(_BY_PERSON).any_of(known).to_list() if known else []
             held = [*fresh, *(row for row in waiting if row.state == "held")]
             await self._follow_deletions(batch)
-        by_lesson: dict[str, set[int]] = {}
+        by_session: dict[str, set[int]] = {}
         for row in held:
             if row.id is not None:
-                by_lesson.setdefault(row.session_address, set()).add(row.id)
-        for session_address, ids in by_lesson.items():
+                by_session.setdefault(row.session_address, set()).add(row.id)
+        for session_address, ids in by_session.items():
             await self._store.database.transact(partial(self._judge, session_address=session_address, ids=ids))
         return None
 

@@ -332,4 +332,4 @@ def _answered(batch: Batch) -> dict[str, frozenset[str]]:
         row = change.after or change.before
         if isinstance(row, RoomMemberRow):
             found[row.session_address].add(row.pubkey)
-    return {lesson: frozenset(people) for lesson, people in found.items()}
+    return {address: frozenset(people) for address, people in found.items()}

@@ -118,10 +118,10 @@ class ReminderService:
         async def scope(tx: Transaction) -> int:
             bound = self._store.within(tx)
             if people is None:
-                lesson = session.session_address
-                rsvps = await bound.rsvps.where("lessonId").equals(lesson).to_list()
-                came = await bound.attendance.where("lessonId").equals(lesson).to_list()
-                ledger = await bound.ledger.where("lessonId").equals(lesson).to_list()
+                address = session.session_address
+                rsvps = await bound.rsvps.where("lessonId").equals(address).to_list()
+                came = await bound.attendance.where("lessonId").equals(address).to_list()
+                ledger = await bound.ledger.where("lessonId").equals(address).to_list()
             else:
                 keys = [[session.session_address, pubkey] for pubkey in people]
                 rsvps = await bound.rsvps.where("[lessonId+pubkey]").any_of(keys).to_list()

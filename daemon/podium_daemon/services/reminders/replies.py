@@ -264,8 +264,8 @@ class Replies:
         invited = await bound.letters.where("pubkey").any_of(pubkeys).to_list()
         ledger += [row for row in invited if row.state in _TOLD and row.topic == INVITATION]
         rsvps = await bound.rsvps.where("pubkey").any_of(pubkeys).to_list()
-        lessons = sorted({row.session_address for row in ledger} | {row.session_address for row in rsvps})
-        rows = await bound.sessions.where("lessonId").any_of(lessons).to_list()
+        addresses = sorted({row.session_address for row in ledger} | {row.session_address for row in rsvps})
+        rows = await bound.sessions.where("lessonId").any_of(addresses).to_list()
         sessions = {row.session_address: row for row in rows}
         people: dict[Pubkey, Correspondent] = defaultdict(Correspondent)
         for told, row in told_of(ledger, rsvps, sessions):

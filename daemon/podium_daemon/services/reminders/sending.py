@@ -73,7 +73,7 @@ class Sender:
         """Judge every due row and queue the messages to send; begins a turn. `now` is Unix seconds."""
         self.work.begin()
         rows = [row for state in (LedgerState.SCHEDULED, LedgerState.PREPARED) for row in await self.due(state, now)]
-        for session_address, own in _by_lesson(rows).items():
+        for session_address, own in _by_session(rows).items():
             session = await self._store.sessions.where("lessonId").equals(session_address).first()
             if session is not None:
                 await self._send(session, own, now)
@@ -126,7 +126,7 @@ class Sender:
     async def prepare(self, now: int) -> None:
         """Wrap messages that will be due soon, so that they only have to be sent at that time."""
         rows = await self.due(LedgerState.SCHEDULED, now + self.settings.prepare_ahead)
-        for session_address, own in _by_lesson(rows).items():
+        for session_address, own in _by_session(rows).items():
             session = await self._store.sessions.where("lessonId").equals(session_address).first()
             if session is None or session.state in (SessionState.ENDED, SessionState.CANCELLED):
                 continue
@@ -261,7 +261,7 @@ def ledger_id(reference: str | None) -> int | None:
     return int(number) if number.isascii() and number.isdigit() else None
 
 
-def _by_lesson(rows: Sequence[LedgerRow]) -> dict[str, list[LedgerRow]]:
+def _by_session(rows: Sequence[LedgerRow]) -> dict[str, list[LedgerRow]]:
     found: dict[str, list[LedgerRow]] = defaultdict(list)
     for row in rows:
         found[row.session_address].append(row)

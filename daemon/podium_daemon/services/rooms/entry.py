@@ -144,7 +144,7 @@ class WaitingRoom:
         """The sockets that wait for one session, in order of arrival."""
         return list(self._waiting.get(session_address, ()))
 
-    def lessons(self) -> list[str]:
+    def addresses(self) -> list[str]:
         """The sessions for which people wait."""
         return list(self._waiting)
 
@@ -173,9 +173,9 @@ class WaitingRoom:
                 found.add((other.entry.pubkey, other.entry.device))
         return found
 
-    def wake(self, lessons: Iterable[str]) -> None:
+    def wake(self, addresses: Iterable[str]) -> None:
         """Have all people at these doors ask again."""
-        for session_address in lessons:
+        for session_address in addresses:
             for waiter in self.waiting_for(session_address):
                 waiter.bell.set()
 

@@ -67,7 +67,7 @@ class RoomKeys:
         if room is not None and room.seats.pop(seat.connection.id, None) is not None:
             self._tell(room)
 
-    def lessons(self) -> list[str]:
+    def addresses(self) -> list[str]:
         """The sessions with an encrypted room."""
         return list(self._rooms)
 

@@ -126,7 +126,7 @@ class Rooms:
         self._settings = settings
         self._keeper.policy = settings.door
         self._returns.seconds = settings.resume
-        self._waiting.wake(self._waiting.lessons())
+        self._waiting.wake(self._waiting.addresses())
 
     async def run(self, stop: Stop) -> None:
         """Decide again about people who wait whenever a session, an RSVP or a room changes, until the stop."""
@@ -148,7 +148,7 @@ class Rooms:
         if not self._waiting:
             return
         if batch.resync:
-            self._waiting.wake(self._waiting.lessons())
+            self._waiting.wake(self._waiting.addresses())
             return
         answered: dict[str, set[str]] = {}
         for change in batch.changes:
@@ -168,7 +168,7 @@ class Rooms:
             if isinstance(row := change.after or change.before, LiveSessionRow)
         }
         known = [
-            session_address for session_address in self._keys.lessons() if batch.resync or session_address in changed
+            session_address for session_address in self._keys.addresses() if batch.resync or session_address in changed
         ]
         if not known:
             return

@@ -273,8 +273,8 @@ class EventSubmission:
     async def _private_answer(self, event: VerifiedEvent, deletion: nip09.Deletion) -> str | None:
         """The private session to which a deleted answer belongs: the deletion itself would reveal it to relays."""
         answers = await self._store.rsvps.where("pubkey").equals(event.pubkey).to_list()
-        lessons = [answer.session_address for answer in answers]
-        rows = await self._store.sessions.where("lessonId").any_of(lessons).to_list()
+        addresses = [answer.session_address for answer in answers]
+        rows = await self._store.sessions.where("lessonId").any_of(addresses).to_list()
         secret = {row.session_address for row in rows if private.is_private(row)}
         held = [await self._event_writer.held(address) for address in deletion.addresses if address.kind == kinds.RSVP]
         named = [rsvp.session_address for one in held if one is not None and (rsvp := read_rsvp(one)) is not None]

@@ -236,13 +236,13 @@ class Lifecycle:
             or (isinstance(row, IntervalRow) and self._leads.get(row.session_address) == row.pubkey)
         }
 
-    async def _read(self, lessons: set[str], now: int) -> list[LiveSessionRow]:
-        for session_address in lessons:
+    async def _read(self, addresses: set[str], now: int) -> list[LiveSessionRow]:
+        for session_address in addresses:
             self._wakeups.pop(session_address, None)
             self._leads.pop(session_address, None)
-        if not lessons:
+        if not addresses:
             return []
-        rows = await self._store.sessions.where("lessonId").any_of(sorted(lessons)).to_list()
+        rows = await self._store.sessions.where("lessonId").any_of(sorted(addresses)).to_list()
         return [row for row in rows if row.scheduled_at > now - _LOOK_BACK]
 
     def _note(self, row: LiveSessionRow, wakeup: int | None) -> None:

@@ -97,8 +97,8 @@ class PassedOverEvents:
         rows = await self._rows([str(Address.from_event(event)) for event, _ in refused[:MAX_LISTED]])
         return [_listed(event, reason, rows) for event, reason in refused[:MAX_LISTED]]
 
-    async def _rows(self, lessons: Sequence[str]) -> set[str]:
-        found = await self._store.sessions.where("lessonId").any_of(lessons).to_list()
+    async def _rows(self, addresses: Sequence[str]) -> set[str]:
+        found = await self._store.sessions.where("lessonId").any_of(addresses).to_list()
         return {row.session_address for row in found}
 
 
@@ -120,10 +120,10 @@ class UnreadNotices:
     async def apply(self, tx: Transaction, effects: Sequence[EventChange], *, received_at: int) -> None:
         """Find the sessions whose newest revision came with this batch and could not be read."""
         told = [effect for effect in effects if effect.event.kind == kinds.SESSION]
-        lessons = sorted({str(Address.from_event(effect.event)) for effect in told})
+        addresses = sorted({str(Address.from_event(effect.event)) for effect in told})
         if not told:
             return
-        found = await self._store.sessions.within(tx).where("lessonId").any_of(lessons).to_list()
+        found = await self._store.sessions.within(tx).where("lessonId").any_of(addresses).to_list()
         rows = [row for row in found if row.state in _RUNNING and row.ends_at > received_at]
         held = {effect.event.id for effect in told if effect.is_live}
         await self._private_outbox.add(tx, [self._letter(row) for row in rows if row.unread_event_id in held])

@@ -41,12 +41,12 @@ def test_people_wait_in_the_order_they_came_each_at_their_door() -> None:
     first, second, elsewhere = waiter(ADA), waiter(BEN), waiter(CLEO, lesson=THERE)
     room = waiting(first, second, elsewhere)
     assert room.waiting_for(HERE) == [first, second]
-    assert room.lessons() == [HERE, THERE]
+    assert room.addresses() == [HERE, THERE]
     room.leave(first)
     room.leave(first)
     room.leave(second)
     assert room.waiting_for(HERE) == []
-    assert room.lessons() == [THERE]
+    assert room.addresses() == [THERE]
     room.leave(elsewhere)
     assert not room
 
