@@ -7,8 +7,10 @@ left, and notices a lost browser only after a while; mute, remove and record are
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import parse_qs
 
 import httpx
+import msgspec
 import structlog
 
 from podium_daemon.conference.engine import (
@@ -24,7 +26,6 @@ from podium_daemon.conference.engine import (
 from podium_daemon.conference.engines.bigbluebutton.api import BigBlueButtonApi, MeetingRun
 from podium_daemon.conference.engines.bigbluebutton.settings import ADVICE, CAPABILITIES, BigBlueButtonSettings
 from podium_daemon.conference.engines.bigbluebutton.signing import is_signed, meeting_of, person_of, user_of
-from podium_daemon.conference.engines.bigbluebutton.webhooks import MAX_BODY, WebhookEvent, read_webhook
 from podium_daemon.conference.redirect import BAD_SIGNATURE, Entrance, WebhookCall
 from podium_daemon.conference.remote_server import RemoteServerEngine
 from podium_daemon.runtime.clock import Clock
@@ -32,6 +33,8 @@ from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_protocol.events import Pubkey
 
 _log = structlog.get_logger(__name__)
+
+MAX_BODY: Final = 64 * 1024  # bytes of a webhook; one event has under 2 kB
 
 
 class BigBlueButtonEngine(RemoteServerEngine):
@@ -146,3 +149,64 @@ class BigBlueButtonEngine(RemoteServerEngine):
             self.roster.arrived(room, event.user, person, event.at)
         elif event.name == "user-left":
             self.roster.note_departure(room, event.user, event.at, LeaveReason.UNKNOWN)
+
+
+# -- webhooks, which are forms with `event` (a JSON list), `timestamp` and `domain`
+
+
+class _WebhookMeeting(msgspec.Struct):
+    external: str = msgspec.field(name="external-meeting-id")
+
+
+class _WebhookUser(msgspec.Struct):
+    external: str = msgspec.field(name="external-user-id", default="")
+
+
+class _WebhookAttributes(msgspec.Struct):
+    meeting: _WebhookMeeting
+    user: _WebhookUser = msgspec.field(default_factory=_WebhookUser)
+
+
+class _WebhookMoment(msgspec.Struct):
+    ts: int  # milliseconds
+
+
+class _WebhookData(msgspec.Struct):
+    id: str
+    attributes: _WebhookAttributes
+    event: _WebhookMoment
+
+
+class _WebhookMessage(msgspec.Struct):
+    data: _WebhookData
+
+
+class WebhookEvent(msgspec.Struct, frozen=True):
+    """One event: its name (`user-joined`), the meeting, the user id or empty, and Unix seconds."""
+
+    name: str
+    meeting: str
+    user: str
+    at: float
+
+
+_decode_webhook: Final = msgspec.json.Decoder(list[_WebhookMessage]).decode
+
+
+def read_webhook(body: bytes) -> list[WebhookEvent] | None:
+    """The events of a webhook's body that name a meeting, or None if it is none."""
+    try:
+        form = parse_qs(body.decode("ascii"), strict_parsing=True, max_num_fields=8)
+        (event,) = form["event"]
+        messages = _decode_webhook(event)
+    except (ValueError, KeyError, RecursionError):  # also msgspec's own, and bytes that are no ASCII
+        return None
+    return [
+        WebhookEvent(
+            message.data.id,
+            message.data.attributes.meeting.external,
+            message.data.attributes.user.external,
+            message.data.event.ts / 1000,
+        )
+        for message in messages
+    ]

@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final
 
+import jwt
+from google.protobuf.json_format import ParseError
 from livekit import api
 
 from podium_daemon.conference.engine import (
@@ -33,7 +35,6 @@ from podium_daemon.conference.engines.livekit.recording import EgressRecorder
 from podium_daemon.conference.engines.livekit.server import LiveKitServer
 from podium_daemon.conference.engines.livekit.settings import ADVICE, LiveKitSettings
 from podium_daemon.conference.engines.livekit.tracks import TrackBook
-from podium_daemon.conference.engines.livekit.webhooks import NotReadable, NotTheServers, read_webhook
 from podium_daemon.conference.redirect import BAD_SIGNATURE, Entrance, WebhookCall
 from podium_daemon.conference.remote_server import RemoteServerEngine
 from podium_daemon.conference.roster import no_room
@@ -41,6 +42,8 @@ from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_protocol.events import Pubkey
 
+_MAX_BODY: Final = 64 * 1024  # bytes of a webhook; one event has a few kB
+_LONGEST_TOKEN: Final = 4096  # characters of what signs it
 _SILENT: Final = frozenset({LeaveReason.TIMEOUT})
 _HERE: Final = frozenset({api.ParticipantInfo.State.JOINED, api.ParticipantInfo.State.ACTIVE})
 
@@ -267,3 +270,39 @@ class LiveKitEngine(RemoteServerEngine):
 
 def _identity(connection: Connection) -> str:
     return f"{connection.pubkey}#{connection.device}"
+
+
+# -- webhooks, which are JSON with a signed token and the hash of the body in `Authorization`
+
+
+class NotTheServers(Exception):
+    """The webhook is not signed by the server."""
+
+
+class NotReadable(Exception):
+    """The webhook is signed, but its content is not an event."""
+
+
+def read_webhook(call: WebhookCall, settings: LiveKitSettings) -> api.WebhookEvent:
+    """The event of a webhook.
+
+    Raises:
+        NotTheServers: no signature, a wrong or old one, or one of another body.
+        NotReadable: the body is no event.
+    """
+    token = call.authorization.removeprefix("Bearer ")
+    if len(call.body) > _MAX_BODY or not 0 < len(token) <= _LONGEST_TOKEN:
+        raise NotTheServers
+    receiver = api.WebhookReceiver(api.TokenVerifier(settings.api_key, settings.secret.reveal()))
+    try:
+        event = receiver.receive(call.body.decode(), token)
+    except ParseError:
+        raise NotReadable from None
+    except (jwt.PyJWTError, ValueError, TypeError, AttributeError, RecursionError):
+        raise NotTheServers from None
+    except Exception as error:
+        # the library raises the bare class for a hash that is missing or wrong; whatever it is, it is no signature
+        raise NotTheServers from error
+    if not event.id or not event.event:  # also what JSON of another shape comes out as
+        raise NotReadable
+    return event

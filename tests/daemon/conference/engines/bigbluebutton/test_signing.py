@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podium_daemon.conference.engine import Person, RoomId, RoomRole
+from podium_daemon.conference.engines.bigbluebutton.engine import read_webhook
 from podium_daemon.conference.engines.bigbluebutton.signing import call_url, is_signed, meeting_of, person_of, user_of
-from podium_daemon.conference.engines.bigbluebutton.webhooks import read_webhook
 from podium_daemon.conference.shared_secret import SharedSecret
 from podium_protocol.errors import InvalidInput
 from tests.support.conference import new_person
