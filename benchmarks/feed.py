@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
 
+from podium_daemon.app.core import Core, Current
+from podium_daemon.app.parts import Parts, join_parts
+from podium_daemon.config import Config
 from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.ingest import Arrival, EventVerifier
 from podium_daemon.relays.pool import PoolRelay, RelayPool
 from podium_daemon.relays.relay_state import ConnectionState
+from podium_daemon.runtime.clock import SystemClock
 from podium_daemon.runtime.supervisor import Stop
-from podium_protocol.events import Pubkey
+from podium_daemon.signers.signer import LocalSigner
 from podium_protocol.filters import Filter
-from podium_storage.mirror.mirror import Mirror, Projection
-from podium_storage.projections.attendance import AttendanceProjection
-from podium_storage.projections.rsvps import RsvpProjection
-from podium_storage.projections.sessions import SessionProjection
+from podium_protocol.keys import SecretKey
+from podium_storage.meta import Meta
+from podium_storage.mirror.mirror import Mirror
 from podium_storage.store import Store
 
-_NOBODY = Pubkey("0" * 64)
+_MEETING = "https://meet.example.org/benchmark"
 
 
 class Feed:
@@ -30,7 +34,8 @@ class Feed:
         """Connect nothing yet; `with_projections`: derive the rows of sessions, answers and attendance too."""
         self.pool = RelayPool([PoolRelay(url) for url in relays], sink=self._take, on_eose=self._on_eose)
         self._relays = relays
-        self._mirror = Mirror(store.database, store.interner, _projections(store) if with_projections else ())
+        plain = Mirror(store.database, store.interner)
+        self._mirror = daemon_parts(store, relays).mirror.mirror if with_projections else plain
         self._verifier = EventVerifier(time.time)
         self._filters: tuple[Filter, ...] = ()
         self._waiting: set[str] = set()
@@ -75,9 +80,17 @@ async def running_feed(store: Store, relays: Sequence[str], *, with_projections:
         await running
 
 
-def _projections(store: Store) -> list[Projection]:
-    return [
-        RsvpProjection(store.rsvps, store.database, store.interner),
-        SessionProjection(store.sessions, service=_NOBODY, accepts=lambda _: False),
-        AttendanceProjection(store.attendance, store.intervals, service=_NOBODY),
-    ]
+def daemon_parts(store: Store, relays: Sequence[str]) -> Parts:
+    """Join the daemon's own parts on a store, with these relays and a fresh key."""
+    config = Config.model_validate(
+        {"relays": [{"url": url} for url in relays], "conference": {"meeting_url": _MEETING}}
+    )
+    return join_parts(
+        Core(
+            current=Current(config),
+            store=store,
+            meta=Meta(store.database),
+            signer=LocalSigner(SecretKey(secrets.token_bytes(32))),
+            clock=SystemClock(),
+        )
+    )

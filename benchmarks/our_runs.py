@@ -11,19 +11,17 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from benchmarks.child import Meter, Run, complete
-from benchmarks.feed import running_feed
+from benchmarks.feed import daemon_parts, running_feed
 from benchmarks.messages import Drafts
 from benchmarks.signed_load import part
 from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.pool import PoolRelay, Prepared, RelayPool
 from podium_daemon.relays.publisher import Publisher
 from podium_daemon.relays.relay_state import ConnectionState
-from podium_daemon.runtime.clock import SystemClock
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol import relay_url
 from podium_storage.changes import Change
 from podium_storage.outbox import outbox as outbox_module
-from podium_storage.outbox.outbox import Outbox
 from podium_storage.outbox.values import Delivery, DeliveryState, OutboxItem
 from podium_storage.store import Store
 
@@ -44,7 +42,7 @@ async def fanout(relay: str, people: int, *, prepared: bool) -> Run:
     drafts = Drafts(people)
     wraps = map(Prepared.from_event, drafts.wraps())
     waves = [list(wraps)] if prepared else _in_waves(wraps)
-    async with _running_pool(relay) as pool:
+    async with _running(RelayPool([PoolRelay(relay)], sink=_ignore), relay) as pool:
         with Meter() as meter:
             done = await _publish(pool, relay, waves)
     return complete(meter.run(done), people)
@@ -54,12 +52,12 @@ async def outbox(relay: str, people: int) -> Run:
     """Send all recipients a message that waits in the outbox; ends when each OK is durably stored."""
     url = relay_url.normalise(relay) or relay
     items = [OutboxItem(event=wrap, relays=(url,)) for wrap in Drafts(people).wraps()]
-    async with _new_store() as store, _running_pool(relay) as pool:
-        queue = Outbox(store.database, store.interner)
-        await store.database.transact(lambda tx: queue.add_many_within(tx, items))
-        publisher = Publisher(outbox=queue, store=store, pool=pool, clock=SystemClock())
-        with Meter() as meter:
-            done = await _deliver(store, publisher, people)
+    async with _new_store() as store:
+        parts = daemon_parts(store, [relay])
+        await store.database.transact(lambda tx: parts.mirror.outbox.add_many_within(tx, items))
+        async with _running(parts.relays.pool, url):
+            with Meter() as meter:
+                done = await _deliver(store, parts.people.publisher, people)
     return complete(meter.run(done), people)
 
 
@@ -71,8 +69,7 @@ async def _new_store() -> AsyncIterator[Store]:
 
 
 @contextlib.asynccontextmanager
-async def _running_pool(relay: str) -> AsyncIterator[RelayPool]:
-    pool = RelayPool([PoolRelay(relay)], sink=_ignore)
+async def _running(pool: RelayPool, relay: str) -> AsyncIterator[RelayPool]:
     stop = Stop()
     running = asyncio.create_task(pool.run(stop))
     try:
