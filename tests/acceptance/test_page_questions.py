@@ -112,7 +112,7 @@ async def _raise_hand(desk: Any, page: Any, npub: str) -> None:
     assert await hand.get_attribute("aria-pressed") == "true"
     lower = desk.get_by_role("button", name=f"Lower: {npub[:10]}")
     await lower.click()
-    await gone(page, "Your hand is up.")
+    await seen(page, "Your hand is down.")
     assert await hand.get_attribute("aria-pressed") == "false"
     await hand.click()
     await lower.wait_for()

@@ -13,7 +13,7 @@ import pytest
 from podium_protocol.keys import SecretKey
 from podium_storage.table.models import WatchRow
 from tests.support.browsers import chromium, visit
-from tests.support.page import press, seen
+from tests.support.page import open_tab, press, seen
 from tests.support.recording import Studio, studio
 from tests.support.site import Site, site
 from tests.support.until import until
@@ -88,6 +88,7 @@ async def test_a_consent_is_taken_back_and_given_in_the_room() -> None:
         await press(page, "Join")
         await page.get_by_label("Yes, I may be recorded").check()
         await press(page, "Join with one signature")
+        await open_tab(page, "Settings")
         await seen(page, "This session is not being recorded at the moment.")
         assert await recording.record() is None
         await seen(page, "This session is being recorded.")

@@ -40,7 +40,7 @@ _LOUD: Final = """(npub) => {
   return (levels.get(tile?.dataset.connection) ?? 0) > 0.01;
 }"""
 _LARGE: Final = "document.querySelector('podium-room .tile.large .tile-name')?.title ?? null"
-_OWN_CAMERA: Final = "document.querySelector('podium-room').media.own.video?.getSettings().deviceId ?? null"
+_OWN_CAMERA: Final = "document.querySelector('podium-room').media?.own.video?.getSettings().deviceId ?? null"
 
 
 class Here(msgspec.Struct, frozen=True):
@@ -217,26 +217,36 @@ async def examine(pages: dict[str, Any], pictures: Path) -> None:
 
 
 async def test_devices_are_tried_before_others_see_them(here: Here, pictures: Path) -> None:
-    """At the door: a picture and a level of one's own; the choice counts in the room, and after loading again."""
+    """In the dialog: a picture and a level of one's own; what was chosen counts in the room and later."""
     ada, adas = await here.comes(new_key(), await here.started())
-    await adas.locator("podium-devices summary").click()
-    await press(adas, "Try them")
+    await press(adas, "Join")
+    await seen(adas, "Your camera is off")
+    for name in ("Camera", "Microphone"):
+        await press(adas, name)
     await seen(adas, "Your microphone works")
     await is_true(adas, "document.querySelector('podium-devices video').videoWidth > 0", "one's own picture")
     await examine({"devices": adas}, pictures)
-    cameras = adas.locator("podium-devices select").nth(1)
+    cameras = adas.get_by_role("combobox", name="Camera")
     wanted = await cameras.locator("option").nth(2).get_attribute("value")
     await cameras.select_option(value=wanted)
-    await adas.get_by_role("button", name="Try them").click()
-    await adas.locator("podium-devices video").wait_for(state="hidden")
-    await adas.reload()
-    await adas.get_by_role("button", name="Join", exact=True).wait_for()
-    await enter(adas, "Camera")
+    await press(adas, "Join with one signature")
     await is_true(adas, f"(wanted) => ({_OWN_CAMERA}) === wanted", "the camera that was chosen", wanted)
-    await adas.evaluate("sessionStorage.setItem('podium.chosen.audio', 'pulled-out')")
+    await adas.locator('.stage-bar button[aria-pressed="true"]:focus', has_text="Microphone").wait_for()
+    assert await adas.evaluate("document.querySelector('podium-devices').tracks") == {}, "nothing is tried any more"
+
+    await adas.reload()
+    await press(adas, "Join")
+    await adas.locator('podium-devices button[aria-pressed="true"]', has_text="Camera").wait_for()
+    await is_true(
+        adas, "(wanted) => document.querySelectorAll('podium-devices select')[1].value === wanted", "", wanted
+    )
+    await press(adas, "Microphone")
+    await press(adas, "Join with one signature")
+    await is_true(adas, f"(wanted) => ({_OWN_CAMERA}) === wanted", "the camera that was chosen", wanted)
+    await adas.evaluate("localStorage.setItem('podium.chosen.audio', 'pulled-out')")
     await press(adas, "Microphone")
     await adas.locator('.stage-bar button[aria-pressed="true"]', has_text="Microphone").wait_for()
-    assert await adas.evaluate("sessionStorage.getItem('podium.chosen.audio')") is None
+    assert await adas.evaluate("localStorage.getItem('podium.chosen.audio')") is None
     assert ada.errors == []
 
 
@@ -279,6 +289,99 @@ async def test_twenty_people_fit(here: Here, pictures: Path) -> None:
         assert shown["line"] <= 32, "the name hides no picture"
         assert await page.evaluate("document.documentElement.scrollWidth") <= size["width"]
         await page.screenshot(path=pictures / f"room-twenty-{size['width']}.png", full_page=True)
+
+
+async def test_an_act_that_one_slips_into_can_be_taken_back(here: Here) -> None:
+    """Removing and ending wait five seconds with a way back, and say so where one looks; then they happen."""
+    url, ada = await here.started(), new_key()
+    (_, desk), (_, adas) = [await here.comes(key, url) for key in (here.instructor, ada)]
+    for page in (desk, adas):
+        await enter(page)
+    remove = desk.locator("podium-people").get_by_role("button", name=about(encode_npub(ada.pubkey), "Remove"))
+    await remove.click()
+    await press(desk, "Undo")
+    await desk.get_by_text("Removing").wait_for(state="hidden")
+    await open_tab(desk, "Lead")
+    await press(desk, "End now")
+    await seen(desk, "Ending in")
+    await press(desk, "Undo")
+    await desk.get_by_text("Ending in").wait_for(state="hidden")
+    await open_tab(desk, "People")
+    await remove.click()
+    await seen(adas, "You were removed")
+    await press(desk, f"Let back in: {encode_npub(ada.pubkey)[:10]}…{encode_npub(ada.pubkey)[-6:]}")
+    await press(adas, "Join again")
+    await press(adas, "Join with one signature")
+    await seen(adas, "You are in the room.")
+    await open_tab(desk, "Lead")
+    await press(desk, "End now")
+    await seen(adas, "You attended for")
+
+
+async def test_single_keys_are_shortcuts_but_not_while_one_types(here: Here) -> None:
+    """M, V and H do what their buttons do, ? shows the list; in a field they are letters; they can be switched off."""
+    _, page = await here.comes(new_key(), await here.started())
+    await enter(page)
+    pressed = page.locator('.stage-bar button[aria-pressed="true"]')
+    await page.locator(".stage-bar button:focus", has_text="Microphone").wait_for()
+    for key, name in (("m", "Microphone"), ("v", "Camera"), ("h", "Hand")):
+        await page.keyboard.press(key)
+        await pressed.filter(has_text=name).wait_for()
+    await open_tab(page, "Questions")
+    await page.get_by_label("Your question").fill("")
+    await page.get_by_label("Your question").press_sequentially("mvh?")
+    assert await page.get_by_label("Your question").input_value() == "mvh?"
+    assert await pressed.count() == 3
+    await page.get_by_role("tab", name="Questions").focus()
+    await page.keyboard.press("?")
+    await seen(page, "Single keys as shortcuts")
+    await page.get_by_label("Single keys as shortcuts").uncheck()
+    await page.get_by_role("tab", name="Settings").focus()
+    await page.keyboard.press("m")
+    await page.get_by_label("Single keys as shortcuts").check()
+    assert await pressed.count() == 3
+
+
+async def test_a_second_tab_brings_the_room_over(here: Here) -> None:
+    """Another tab of the same browser says that one is in the room already, and takes the seat over on request."""
+    url = await here.started()
+    visitor, first = await here.comes(new_key(), url)
+    await enter(first)
+    second = await visitor.open(url)
+    await seen(second, "You are in the room in another tab.")
+    assert not await second.get_by_role("button", name="Join", exact=True).is_visible()
+    await press(second, "Bring it here")
+    await press(second, "Join with one signature")
+    await seen(second, "You are in the room.")
+    await seen(first, "You joined again in another tab of this browser.")
+    await seen(first, "You are in the room in another tab.")
+    await press(second, "Leave")
+    await first.get_by_text("You are in the room in another tab.").wait_for(state="hidden")
+    assert visitor.errors == []
+
+
+async def test_what_waits_is_counted_in_the_title(here: Here) -> None:
+    """Who leads sees in the tab's name how many wait or have a hand up."""
+    url = await here.started(waitingRoom=True)
+    (_, desk), (_, adas) = [await here.comes(key, url) for key in (here.instructor, new_key())]
+    await enter(desk)
+    await press(adas, "Join")
+    await press(adas, "Join with one signature")
+    await is_true(desk, "document.title.startsWith('(1) ')", "somebody waits")
+    await press(desk, "Let everybody in")
+    await is_true(desk, "!document.title.startsWith('(')", "nobody waits")
+    await adas.get_by_role("button", name="Raise your hand").click()
+    await seen(adas, "Your hand is up.")
+    await is_true(desk, "document.title.startsWith('(1) ')", "a hand is up")
+
+
+async def test_a_phone_offers_no_screen_to_share(here: Here) -> None:
+    """Where the browser cannot share a screen there is no button for it; the others are there."""
+    _, page = await here.comes(new_key(), await here.started(), "delete MediaDevices.prototype.getDisplayMedia;")
+    await enter(page)
+    await page.locator(".stage-bar button:focus", has_text="Microphone").wait_for()
+    assert not await page.get_by_role("button", name="Share screen").is_visible()
+    assert await page.get_by_role("button", name="Camera").is_visible()
 
 
 _REFUSING: Final = """

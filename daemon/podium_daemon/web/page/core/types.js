@@ -2,6 +2,7 @@
 // The shapes of what the daemon tells and of what modules hand to each other: for `tsc`, and for readers. Nothing is run here.
 
 /** @typedef {"audio" | "video" | "screen"} Kind */
+/** @typedef {"audio" | "video" | "speaker"} DeviceKind */
 /** @typedef {"instructor" | "co-host" | "participant"} Role */
 /** @typedef {"confirmed" | "tentative" | "declined"} RsvpStatus */
 /** @typedef {{ pubkey: string, npub: string }} Person */
@@ -169,6 +170,7 @@
  * @property {import("../room/podium-panel.js").PodiumPanel} podium-panel
  * @property {import("../room/podium-people.js").PodiumPeople} podium-people
  * @property {import("../room/podium-room.js").PodiumRoom} podium-room
+ * @property {import("../room/podium-settings.js").PodiumSettings} podium-settings
  * @property {import("../room/podium-stage.js").PodiumStage} podium-stage
  * @property {import("../session/podium-answers.js").PodiumAnswers} podium-answers
  * @property {import("../session/podium-instructor.js").PodiumInstructor} podium-instructor

@@ -5,6 +5,7 @@ import { action, announce, setText, show } from "../core/dom.js";
 import { describe, t } from "../core/i18n.js";
 import { nameOf } from "./avatar.js";
 import { withIcon } from "./icons.js";
+import { undoable } from "./toasts.js";
 
 /** @import { Props } from "../core/dom.js" */
 /** @import { SessionClient } from "../core/types.js" */
@@ -36,7 +37,7 @@ export class PersonActions {
       "screen-off": () => this.#make("door.screen-off", () => client.mute(pubkey, "screen")),
       speak: () => this.#make("door.speak", (button) => client.letSpeak(pubkey, !isOn(button)), { "aria-pressed": "false" }),
       spotlight: () => this.#make("door.spotlight", (button) => client.spotlight(isOn(button) ? null : pubkey), { "aria-pressed": "false" }),
-      remove: () => this.#make("door.remove", () => client.remove(pubkey, ""), { class: "danger" }),
+      remove: () => this.#make("door.remove", () => this.#remove(), { class: "danger" }),
     };
     this.buttons = new Map(only.map((name) => [name, withIcon(made[name](), ICONS[name])]));
   }
@@ -68,6 +69,12 @@ export class PersonActions {
     this.#press("spotlight", room?.spotlight?.pubkey === this.pubkey);
   }
 
+  /** In five seconds, unless it is taken back: one does not slip into it. */
+  #remove() {
+    this.done();
+    return undoable((seconds) => t("toast.removing", { who: this.who, seconds }), () => this.client.remove(this.pubkey, ""));
+  }
+
   /**
    * @param {Act} name
    * @param {boolean} on
@@ -83,7 +90,7 @@ export class PersonActions {
    */
   #make(key, run, props = {}) {
     const guarded = async (/** @type {HTMLButtonElement} */ button) => {
-      await run(button);
+      if ((await run(button)) === false) return;
       announce(t("lead.done", { what: t(key) }));
       this.done();
     };

@@ -1,38 +1,73 @@
 // @ts-check
-// Which microphone and camera a person chose, kept for this tab, and what to say when one does not work. No DOM in here.
+// Which microphone, camera and speaker a person chose and what they want switched on, kept in this browser, and what to say
+// when one does not work. No DOM in here.
 
 import { t } from "../core/i18n.js";
 
-/** @import { Kind, Trouble } from "../core/types.js" */
+/** @import { DeviceKind, Kind, Trouble } from "../core/types.js" */
 
 const KEY = "podium.chosen.";
+const WANTED = "podium.wanted.";
 /** @type {Map<string, string | null>} */
-const chosen = new Map(); // where a browser forbids storage: until the page is loaded again
+const kept = new Map(); // where a browser forbids storage: until the page is loaded again
+
+/** Whether sound can be sent to a speaker of one's choice. */
+export const canChooseSpeaker = "setSinkId" in (globalThis.HTMLMediaElement?.prototype ?? {});
 
 /**
- * The id of the device that was chosen for "audio" or "video", or null: as the browser chooses.
+ * The id of the device that was chosen, or null: as the browser chooses.
  *
- * @param {string} kind
+ * @param {DeviceKind} kind
  */
 export function chosenDevice(kind) {
-  try {
-    return sessionStorage.getItem(KEY + kind) || null;
-  } catch {
-    return chosen.get(kind) ?? null;
-  }
+  return read(KEY + kind);
 }
 
 /**
  * Remember a choice; null forgets it.
  *
- * @param {string} kind
+ * @param {DeviceKind} kind
  * @param {string | null} id
  */
 export function chooseDevice(kind, id) {
-  chosen.set(kind, id);
+  write(KEY + kind, id);
+}
+
+/**
+ * Whether the person wants this switched on as soon as they enter.
+ *
+ * @param {Kind} kind
+ */
+export function isWanted(kind) {
+  return read(WANTED + kind) === "on";
+}
+
+/**
+ * @param {Kind} kind
+ * @param {boolean} on
+ */
+export function want(kind, on) {
+  write(WANTED + kind, on ? "on" : null);
+}
+
+/** @param {string} key */
+function read(key) {
   try {
-    if (id) sessionStorage.setItem(KEY + kind, id);
-    else sessionStorage.removeItem(KEY + kind);
+    return localStorage.getItem(key) || null;
+  } catch {
+    return kept.get(key) ?? null;
+  }
+}
+
+/**
+ * @param {string} key
+ * @param {string | null} value
+ */
+function write(key, value) {
+  kept.set(key, value);
+  try {
+    if (value) localStorage.setItem(key, value);
+    else localStorage.removeItem(key);
   } catch {
     // the map has it
   }
@@ -46,12 +81,12 @@ export function chooseDevice(kind, id) {
  * @param {MediaTrackConstraints} wish
  */
 export async function openDevice(kind, wish) {
-  const id = chosenDevice(kind);
+  const id = kind === "screen" ? null : chosenDevice(kind);
   try {
     return await asked(kind, id ? { ...wish, deviceId: { exact: id } } : wish);
   } catch (error) {
     if (!id || !["OverconstrainedError", "NotFoundError"].includes(/** @type {Trouble} */ (error).name)) throw error;
-    chooseDevice(kind, null);
+    write(KEY + kind, null);
     return asked(kind, wish);
   }
 }

@@ -1,15 +1,19 @@
 // @ts-check
-// Choosing a microphone and a camera, and trying them, before anybody else sees or hears them.
+// Microphone, camera and speaker: chosen and tried in the dialog before one enters, and changed in the room's settings.
 
-import { action, freshId, h, setText, show } from "../core/dom.js";
-import { chooseDevice, chosenDevice, deviceTrouble, openDevice } from "./devices.js";
+import { freshId, h, setText, show } from "../core/dom.js";
 import { t } from "../core/i18n.js";
-import { WISHES } from "./media.js";
+import { withIcon } from "../parts/icons.js";
+import { toast } from "../parts/toasts.js";
+import { canChooseSpeaker, chooseDevice, chosenDevice, deviceTrouble, isWanted, openDevice, want } from "./devices.js";
+import { WISHES, hasMedia } from "./media.js";
 
-/** @import { Kind, SessionClient, Trouble } from "../core/types.js" */
+/** @import { DeviceKind, Kind, SessionClient, Trouble } from "../core/types.js" */
+
+/** @import { Seat } from "./seat.js" */
 
 /** @typedef {"audio" | "video"} Tryable */
-/** @typedef {{ tracks: Partial<Record<Tryable, MediaStreamTrack>>, sound?: AudioContext, timer?: number }} Tried */
+/** @typedef {{ sound: AudioContext, timer: number }} Ear */
 
 /** @type {Tryable[]} */
 const KINDS = ["audio", "video"];
@@ -17,91 +21,107 @@ const LOOK_EVERY = 100; // ms between looks at the microphone
 const HEARD = 0.02; // RMS of the samples, 0 to 1: a voice at an arm's length has more
 const FULL = 0.25; // what fills the bar
 
-/** `<podium-devices>`; built by `setUp(client)`. Nothing of what is tried here leaves the page. */
+/** `<podium-devices>`; built by `setUp(client)`. `begin()` and `end()` with the dialog; nothing of what is tried leaves the page. */
 export class PodiumDevices extends HTMLElement {
   /** @type {SessionClient} */ client;
-  /** @type {Tried | null} */ tried;
-  /** @type {Record<string, HTMLSelectElement>} */ chosen;
+  /** @type {Partial<Record<Tryable, MediaStreamTrack>>} */ tracks;
+  /** @type {Ear | null} */ ear;
+  /** @type {boolean} */ isTrying;
+  /** @type {Partial<Record<DeviceKind, HTMLSelectElement>>} */ chosen;
+  /** @type {Record<Tryable, HTMLButtonElement>} */ switches;
   /** @type {HTMLParagraphElement} */ failure;
-  /** @type {HTMLParagraphElement} */ hint;
-  /** @type {HTMLButtonElement} */ tryOut;
   /** @type {HTMLVideoElement} */ picture;
-  /** @type {HTMLProgressElement} */ meter;
+  /** @type {HTMLMeterElement} */ meter;
   /** @type {HTMLParagraphElement} */ heard;
-  /** @type {HTMLDetailsElement} */ details;
+  /** @type {HTMLElement} */ trying;
+  /** @type {Seat | null} */ wasSeated;
+  /** @type {Seat | null} */ appliedTo;
 
   /** @param {SessionClient} client */
   setUp(client) {
     this.client = client;
     this.hidden = true;
-    this.tried = null;
+    this.tracks = {};
+    this.ear = null;
+    this.isTrying = false;
+    this.appliedTo = null;
+    this.wasSeated = null;
     this.chosen = {};
-    const fields = KINDS.map((kind) => this.#makeField(kind));
     this.failure = h("p", { class: "failure", role: "alert", hidden: true });
-    this.hint = h("p", { class: "hint" }, t("devices.hint"));
-    this.tryOut = action(t("devices.try"), () => this.#toggle(), () => {}, { "aria-pressed": "false" });
     this.picture = h("video", { autoplay: true, playsinline: true, hidden: true, "aria-label": t("devices.picture") });
     this.picture.muted = true;
-    this.meter = h("progress", { max: "1", hidden: true, "aria-label": t("devices.level") });
-    this.heard = h("p", { class: "hint", role: "status", hidden: true });
-    const opened = () => {
-      this.#list();
-      if (!this.details.open) this.#stop();
-    };
-    this.details = h("details", { on: { toggle: opened } }, h("summary", {}, t("room.devices")),
-      ...fields, this.hint, h("div", { class: "buttons" }, this.tryOut), this.picture, this.meter, this.heard, this.failure);
-    this.replaceChildren(this.details);
-    globalThis.navigator.mediaDevices?.addEventListener("devicechange", () => this.details.open && this.#list());
+    this.meter = h("meter", { max: "1", "aria-label": t("devices.level") });
+    this.heard = h("p", { class: "hint", role: "status" });
+    this.switches = { audio: this.#makeSwitch("audio"), video: this.#makeSwitch("video") };
+    const off = h("span", { class: "no-picture" }, t("devices.no-picture"));
+    const preview = h("div", { class: "preview" }, off, this.picture, h("div", { class: "preview-bar" }, ...Object.values(this.switches)));
+    this.trying = h("div", { class: "trying" }, preview, this.meter, this.heard);
+    /** @type {DeviceKind[]} */
+    const kinds = canChooseSpeaker ? [...KINDS, "speaker"] : KINDS;
+    this.replaceChildren(this.trying, h("div", { class: "device-fields" }, ...kinds.map((kind) => this.#makeField(kind))), this.failure);
+    globalThis.navigator.mediaDevices?.addEventListener("devicechange", () => !this.hidden && this.#list());
     client.subscribe(() => this.#update());
   }
 
-  /**
-   * Show it, or not; what is being tried ends with it.
-   *
-   * @param {boolean} offered
-   */
-  offer(offered) {
-    if (!offered) this.#stop();
-    show(this, offered);
+  /** Show oneself what the others would see and hear, as far as it is switched on. */
+  async begin() {
+    show(this, this.client.showsMedia && hasMedia);
+    if (this.hidden) return;
+    this.isTrying = true;
+    show(this.failure, false);
+    this.#showTried();
+    await this.#list();
+    await Promise.all(KINDS.map((kind) => isWanted(kind) && this.#try(kind)));
+  }
+
+  end() {
+    this.isTrying = false;
+    for (const kind of KINDS) this.#drop(kind);
   }
 
   disconnectedCallback() {
-    this.#stop();
+    this.end();
   }
 
+  // -- choosing
+
   /** @param {Tryable} kind */
+  #makeSwitch(kind) {
+    const press = async () => {
+      want(kind, !isWanted(kind));
+      show(this.failure, false);
+      if (isWanted(kind)) await this.#try(kind);
+      else this.#drop(kind);
+      this.#showTried();
+    };
+    return withIcon(h("button", { type: "button", "aria-pressed": "false", on: { click: press } }, t(`room.${kind}`)), `${kind}-off`);
+  }
+
+  /** @param {DeviceKind} kind */
   #makeField(kind) {
     const select = h("select", { id: freshId(kind), on: { change: () => this.#change(kind) } });
     this.chosen[kind] = select;
-    return h("label", { for: select.id }, t(`room.device.${kind}`), " ", select);
+    return h("label", { for: select.id }, h("span", {}, t(`room.device.${kind}`)), select);
   }
 
-  get #media() {
-    return this.client.seat?.media ?? null;
-  }
-
-  #update() {
-    const seated = ["seated", "returning"].includes(this.client.seat?.state ?? "");
-    if (!this.wasSeated && seated) this.#stop(); // from here on the switches count, and the own tile is the preview
-    this.wasSeated = seated;
-  }
-
-  /** @param {Tryable} kind */
+  /** @param {DeviceKind} kind */
   async #change(kind) {
     show(this.failure, false);
-    chooseDevice(kind, this.chosen[kind].value || null);
+    chooseDevice(kind, this.chosen[kind]?.value || null);
+    if (kind === "speaker") return this.client.seat?.changed(); // the room plays through it
     try {
-      if (this.#media?.own[kind]) await this.#media.turnOn(kind);
+      const { media = null } = this.client.seat ?? {};
+      if (media?.own[kind]) await media.turnOn(kind);
     } catch (error) {
       this.#failed(kind, /** @type {Trouble} */ (error));
     }
-    if (this.tried) await this.#start();
+    if (this.isTrying && this.tracks[kind]) await this.#try(kind);
   }
 
   async #list() {
     const found = await navigator.mediaDevices.enumerateDevices();
-    for (const [kind, select] of Object.entries(this.chosen)) {
-      const own = found.filter((one) => one.kind === `${kind}input` && one.deviceId);
+    for (const [kind, select] of /** @type {[DeviceKind, HTMLSelectElement][]} */ (Object.entries(this.chosen))) {
+      const own = found.filter((one) => one.kind === (kind === "speaker" ? "audiooutput" : `${kind}input`) && one.deviceId);
       const options = [["", t("room.device.any")], ...own.map((one, index) => [one.deviceId, one.label || `${index + 1}`])];
       const key = JSON.stringify(options);
       const wanted = chosenDevice(kind) ?? "";
@@ -113,63 +133,79 @@ export class PodiumDevices extends HTMLElement {
     }
   }
 
-  // -- trying
+  // -- in the room
 
-  async #toggle() {
-    if (this.tried) this.#stop();
-    else await this.#start();
+  /** In the room what was switched on before is switched on, once a seat; and there is nothing to try any more. */
+  #update() {
+    const { seat } = this.client;
+    if (seat === null) return;
+    const seated = ["seated", "returning"].includes(seat.state);
+    show(this.trying, !seated);
+    if (!seated) return;
+    if (this.isTrying) this.end();
+    show(this, this.client.showsMedia && hasMedia);
+    if (this.wasSeated !== seat) this.#list();
+    this.wasSeated = seat;
+    const { media } = seat;
+    if (!media?.hasBegun || this.appliedTo === seat) return;
+    this.appliedTo = seat;
+    for (const kind of KINDS) {
+      if (isWanted(kind) && !media.own[kind]) media.turnOn(kind).catch((error) => toast(deviceTrouble(kind, error)));
+    }
   }
 
-  async #start() {
-    this.#stop();
-    show(this.failure, false);
-    /** @type {Tried} */
-    const tried = { tracks: {} };
-    this.tried = tried;
-    for (const kind of KINDS) {
-      const track = await openDevice(kind, WISHES[kind]).catch((error) => this.#failed(kind, error));
-      if (this.tried !== tried) return track?.stop(); // it took the person a while
-      if (track) tried.tracks[kind] = track;
-    }
-    const { audio, video } = tried.tracks;
-    if (!audio && !video) return this.#stop();
-    this.tryOut.setAttribute("aria-pressed", "true");
-    this.picture.srcObject = video ? new MediaStream([video]) : null;
-    show(this.picture, Boolean(video));
-    if (audio) this.#listen(tried, audio);
+  // -- trying
+
+  /** @param {Tryable} kind */
+  async #try(kind) {
+    this.#drop(kind);
+    const track = await openDevice(kind, WISHES[kind]).catch((error) => this.#failed(kind, error));
+    if (!this.isTrying || !isWanted(kind)) return track?.stop(); // it took the person a while
+    if (!track) return want(kind, false);
+    this.tracks[kind] = track;
+    if (kind === "video") this.picture.srcObject = new MediaStream([track]);
+    else this.#listen(track);
+    this.#showTried();
     await this.#list(); // with the permission the browser tells names
   }
 
-  /**
-   * @param {Tried} tried
-   * @param {MediaStreamTrack} track
-   */
-  #listen(tried, track) {
-    tried.sound = new AudioContext();
-    const ear = tried.sound.createAnalyser();
-    tried.sound.createMediaStreamSource(new MediaStream([track])).connect(ear);
-    const samples = new Float32Array(ear.fftSize);
+  #showTried() {
+    for (const kind of KINDS) {
+      this.switches[kind].setAttribute("aria-pressed", String(isWanted(kind)));
+      withIcon(this.switches[kind], isWanted(kind) ? kind : `${kind}-off`);
+    }
+    show(this.picture, Boolean(this.tracks.video));
+    show(this.meter, this.ear !== null);
+    show(this.heard, this.ear !== null);
+  }
+
+  /** @param {MediaStreamTrack} track */
+  #listen(track) {
+    const sound = new AudioContext();
+    const analyser = sound.createAnalyser();
+    sound.createMediaStreamSource(new MediaStream([track])).connect(analyser);
+    const samples = new Float32Array(analyser.fftSize);
     setText(this.heard, t("devices.silent"));
-    show(this.heard, true);
-    show(this.meter, true);
-    tried.timer = setInterval(() => {
-      ear.getFloatTimeDomainData(samples);
+    const timer = setInterval(() => {
+      analyser.getFloatTimeDomainData(samples);
       const level = Math.sqrt(samples.reduce((sum, one) => sum + one * one, 0) / samples.length);
       this.meter.value = Math.min(1, level / FULL);
       if (level > HEARD) setText(this.heard, t("devices.heard"));
     }, LOOK_EVERY);
+    this.ear = { sound, timer };
   }
 
-  #stop() {
-    const { tried } = this;
-    this.tried = null;
-    this.tryOut.setAttribute("aria-pressed", "false");
-    for (const node of [this.picture, this.meter, this.heard]) show(node, false);
-    if (!tried) return;
-    clearInterval(tried.timer);
-    tried.sound?.close();
-    for (const track of Object.values(tried.tracks)) track.stop();
-    this.picture.srcObject = null;
+  /** @param {Tryable} kind */
+  #drop(kind) {
+    this.tracks[kind]?.stop();
+    delete this.tracks[kind];
+    if (kind === "video") this.picture.srcObject = null;
+    else if (this.ear) {
+      clearInterval(this.ear.timer);
+      this.ear.sound.close();
+      this.ear = null;
+    }
+    this.#showTried();
   }
 
   /**

@@ -67,12 +67,18 @@ export class PodiumPanel extends HTMLElement {
     }
   }
 
-  /** Which tabs there are, and what waits in them. */
+  /** How many things wait in all tabs together. */
+  get waiting() {
+    return this.tabs.reduce((sum, tab) => sum + ((tab.isOffered?.() ?? true) ? (tab.count?.() ?? 0) : 0), 0);
+  }
+
+  /** Which tabs there are, and what waits in them; `more` is told of each in which more waits than before. */
   update() {
     for (const tab of this.tabs) {
       const offered = tab.isOffered?.() ?? true;
       show(tab.button, offered);
-      const count = tab.count?.() ?? 0;
+      const count = offered ? (tab.count?.() ?? 0) : 0;
+      if (count > Number(tab.badge.textContent || count)) this.dispatchEvent(new CustomEvent("more", { detail: tab.id }));
       setText(tab.badge, String(count));
       show(tab.badge, count > 0);
       if (!offered && this.opened === tab.id) this.close();
@@ -81,7 +87,7 @@ export class PodiumPanel extends HTMLElement {
 
   /**
    * @param {string} id
-   * @param {HTMLElement | null} [opener] gets the focus back
+   * @param {HTMLElement | null | undefined} [opener] gets the focus back
    */
   open(id, opener = null) {
     this.opener = opener ?? this.opener;
@@ -92,7 +98,7 @@ export class PodiumPanel extends HTMLElement {
       button.tabIndex = own === id ? 0 : -1;
       show(body, own === id);
     }
-    if (opener !== null) this.tabs.find((tab) => tab.id === id)?.button.focus();
+    if (opener) this.tabs.find((tab) => tab.id === id)?.button.focus();
     this.update();
     this.changed();
   }

@@ -1,11 +1,12 @@
 // @ts-check
 // The room itself, where the engine moves media: oneself, the others as a grid or with one of them large, and the switches.
 
-import { deviceTrouble } from "./devices.js";
-import { action, announce, h, keyed, setText, show } from "../core/dom.js";
+import { canChooseSpeaker, chosenDevice, deviceTrouble } from "./devices.js";
+import { action, h, keyed, setText, show } from "../core/dom.js";
 import { t } from "../core/i18n.js";
 import { nameOf } from "../parts/avatar.js";
 import { withIcon } from "../parts/icons.js";
+import { toast } from "../parts/toasts.js";
 import { Tiles } from "./room-tiles.js";
 
 /** @import { Kind, Media, SessionClient, Trouble } from "../core/types.js" */
@@ -129,7 +130,11 @@ export class PodiumRoom extends HTMLElement {
 
   /** @param {Other[]} heard */
   #playSounds(heard) {
-    keyed(this.sounds, heard, (one) => one.connection, () => h("audio", { autoplay: true }), (node, one) => this.#play(node, one.tracks.audio ?? null));
+    keyed(this.sounds, heard, (one) => one.connection, () => h("audio", { autoplay: true }), (node, one) => {
+      this.#play(node, one.tracks.audio ?? null);
+      const speaker = chosenDevice("speaker") ?? "";
+      if (canChooseSpeaker && node.sinkId !== speaker) node.setSinkId(speaker).catch(() => {}); // it was pulled out: the usual one plays
+    });
   }
 
   /** What to say about the connection; nothing while all is well. */
@@ -161,7 +166,7 @@ export class PodiumRoom extends HTMLElement {
     const was = button.dataset.muted === "true";
     const muted = media.mutedHere.has(kind);
     button.dataset.muted = String(muted);
-    if (muted && !was) announce(t("room.muted", { what: t(`room.${kind}`) }));
+    if (muted && !was) toast(t("room.muted", { what: t(`room.${kind}`) }), { seconds: 10, key: `muted-${kind}` });
   }
 
   /**

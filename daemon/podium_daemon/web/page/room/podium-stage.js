@@ -3,17 +3,24 @@
 
 import { exactNow } from "../core/api.js";
 import { action, h, setText, show } from "../core/dom.js";
-import { t } from "../core/i18n.js";
+import { has, t } from "../core/i18n.js";
 import { clock } from "../core/times.js";
 import { icon, withIcon } from "../parts/icons.js";
+import { chime } from "../parts/sounds.js";
+import { toast } from "../parts/toasts.js";
 import "./podium-panel.js";
 import "./podium-room.js";
+import "./podium-settings.js";
+import { Shortcuts } from "./shortcuts.js";
 
 /** @import { LiveSession, Session, SessionClient } from "../core/types.js" */
 /** @import { PodiumPanel, Tab } from "./podium-panel.js" */
 /** @import { PodiumRoom } from "./podium-room.js" */
+/** @import { PodiumSettings } from "./podium-settings.js" */
+/** @import { Seat } from "./seat.js" */
 
 const WIDE = "(min-width: 68rem) and (min-height: 36rem)"; // the panel takes no picture's place here
+const SOON = 5; // minutes before the end at which it is said
 const MANY = 8; // buttons from which on a phone has no room for their words
 
 /** @typedef {{ clock: HTMLElement, left: HTMLElement, locked: HTMLElement, recording: HTMLElement }} Chips */
@@ -27,21 +34,21 @@ export class PodiumStage extends HTMLElement {
   /** @type {LiveSession} */ hook;
   /** @type {PodiumRoom} */ room;
   /** @type {PodiumPanel} */ panel;
-  /** @type {HTMLHeadingElement} */ heading;
+  /** @type {HTMLElement} */ heading;
   /** @type {Chips} */ chips;
   /** @type {HTMLElement} */ status;
   /** @type {HTMLElement} */ trouble;
-  /** @type {HTMLElement} */ handUp;
-  /** @type {HTMLElement} */ notice;
   /** @type {HTMLElement} */ without;
   /** @type {HTMLButtonElement} */ hand;
   /** @type {HTMLButtonElement} */ leave;
   /** @type {HTMLElement} */ bar;
-  /** @type {HTMLElement} */ notes;
   /** @type {HTMLElement} */ elsewhere;
   /** @type {Map<string, HTMLButtonElement>} */ toggles;
   /** @type {boolean} */ isIn;
   /** @type {boolean} */ wantsFocus;
+  /** @type {PodiumSettings} */ settings;
+  /** @type {Shortcuts} */ shortcuts;
+  /** @type {{ seat: Seat | null, notices: number, hand: boolean, isRecording: boolean, isSoon: boolean }} */ told;
 
   /** @param {SessionClient} client */
   setUp(client) {
@@ -55,13 +62,29 @@ export class PodiumStage extends HTMLElement {
     this.panel = h("podium-panel");
     this.panel.setUp(() => this.#showToggles());
     this.trouble = h("p", { class: "stage-line", role: "status", hidden: true });
-    this.handUp = h("p", { class: "toast", role: "status", hidden: true }, t("hands.up"));
-    this.notice = h("p", { class: "toast", role: "status", dir: "auto", hidden: true });
     this.without = h("p", { class: "warning", role: "status", hidden: true });
-    this.notes = h("div", { class: "notes" }, this.notice, this.handUp);
     this.elsewhere = h("div", { class: "elsewhere" }, this.without);
-    const main = h("div", { class: "stage-main" }, this.room, this.elsewhere, this.notes);
+    const main = h("div", { class: "stage-main" }, this.room, this.elsewhere);
     this.replaceChildren(this.#makeTop(), this.trouble, main, this.panel, this.#makeBar());
+    this.told = { seat: null, notices: 0, hand: false, isRecording: false, isSoon: false };
+    this.panel.addEventListener("more", (event) => this.isIn && chime(/** @type {CustomEvent} */ (event).detail));
+    this.shortcuts = new Shortcuts(this.#keys());
+    this.settings = h("podium-settings");
+    this.settings.setUp(this.shortcuts);
+  }
+
+  /** What each key does; a button that is not there is not pressed. */
+  #keys() {
+    const press = (/** @type {HTMLButtonElement | undefined} */ button) => button && !button.hidden && button.click();
+    const { audio, video, screen } = this.room.switches;
+    return {
+      m: () => press(audio),
+      v: () => press(video),
+      s: () => press(screen),
+      h: () => press(this.hand),
+      c: () => press(this.toggles.get("chat") ?? this.toggles.get("questions")),
+      "?": () => this.panel.open("settings", this.toggles.get("settings")),
+    };
   }
 
   /** @param {LiveSession} hook */
@@ -95,7 +118,7 @@ export class PodiumStage extends HTMLElement {
   }
 
   #makeTop() {
-    this.heading = h("h1", { dir: "auto", tabindex: "-1" });
+    this.heading = h("div", { class: "stage-title", role: "heading", "aria-level": "1", dir: "auto", tabindex: "-1" });
     const chip = (/** @type {string} */ name, /** @type {Node[]} */ ...inside) => h("span", { class: `chip ${name}` }, ...inside);
     this.chips = {
       clock: chip("clock"),
@@ -127,18 +150,17 @@ export class PodiumStage extends HTMLElement {
     const { session, seat } = client;
     const isIn = session !== null && ["seated", "returning"].includes(seat?.state ?? "");
     if (isIn !== this.isIn) this.#turn(isIn);
-    if (!isIn || session === null) return;
+    this.panel.update();
+    if (!isIn || session === null || seat === null) return;
     setText(this.heading, session.title);
     this.#showChips(session);
     show(this.elsewhere, this.room.hidden);
     setText(this.trouble, this.#trouble());
     show(this.trouble, this.trouble.textContent !== "");
     show(this.hand, !client.leads, this.leave);
-    const up = Boolean(seat?.hand);
-    this.hand.setAttribute("aria-pressed", String(up));
-    show(this.handUp, up);
+    this.hand.setAttribute("aria-pressed", String(seat.hand));
+    this.#tell(session, seat);
     show(this.room.views, !this.room.hidden && (this.room.media?.others.size ?? 0) > 1, this.leave);
-    this.panel.update();
     this.#showToggles();
     if (this.wantsFocus) this.#focusFirst();
   }
@@ -162,6 +184,25 @@ export class PodiumStage extends HTMLElement {
     show(recording, session.isRecording);
   }
 
+  /**
+   * What happened since the last look, where one looks.
+   *
+   * @param {Session} session
+   * @param {Seat} seat
+   */
+  #tell(session, seat) {
+    const left = session.endsAt - exactNow();
+    const now = { seat, notices: seat.notices, hand: seat.hand, isRecording: session.isRecording, isSoon: session.state === "active" && left > 0 && left <= SOON * 60 };
+    const before = this.told.seat === seat ? this.told : { ...now, notices: 0, isSoon: false };
+    this.told = now;
+    if (now.notices > before.notices) toast(noticeText(seat), { seconds: 10, key: "notice" });
+    if (now.hand && !before.hand) toast(t("hands.up"), { key: "hand" });
+    if (!now.hand && before.hand) toast(t("hands.down"), { key: "hand" });
+    if (now.isRecording && !before.isRecording) toast(t("consent.recording-now"), { key: "recording" });
+    if (!now.isRecording && before.isRecording) toast(t("consent.not-recording"), { key: "recording" });
+    if (now.isSoon && !before.isSoon) toast(t("stage.soon", { count: Math.ceil(left / 60) }), { key: "soon" });
+  }
+
   #showToggles() {
     for (const tab of this.panel.tabs) {
       const toggle = /** @type {HTMLButtonElement} */ (this.toggles.get(tab.id));
@@ -183,6 +224,7 @@ export class PodiumStage extends HTMLElement {
     this.panel.borrow(isIn);
     show(this, isIn);
     this.wantsFocus = isIn;
+    this.shortcuts.isListening = isIn;
     if (!isIn) return this.panel.close();
     this.heading.focus();
     this.panel.update();
@@ -201,6 +243,16 @@ export class PodiumStage extends HTMLElement {
     this.wantsFocus = false;
     audio.focus();
   }
+}
+
+/**
+ * The daemon's words, or ours where we know what they are about.
+ *
+ * @param {Seat} seat
+ */
+export function noticeText({ notice, noticeAbout }) {
+  const key = `notice.${noticeAbout}`;
+  return notice && has(key) ? t(key) : notice;
 }
 
 customElements.define("podium-stage", PodiumStage);

@@ -43,6 +43,7 @@ export class Seat {
     this.reason = null; // a slug: why one waits or was turned away
     this.text = ""; // the daemon's words for it
     this.notice = "";
+    this.notices = 0; // how many lines came
     this.noticeAbout = ""; // its name, where we have words of our own for it
     /** @type {string | null} */
     this.spotlight = null; // who is shown large to everybody
@@ -71,12 +72,16 @@ export class Seat {
     return !["connecting", "waiting", "seated", "returning"].includes(this.state);
   }
 
-  /** Say goodbye; the daemon closes the socket. */
-  leave() {
+  /**
+   * Say goodbye; the daemon closes the socket. `state` is what the page says of it afterwards.
+   *
+   * @param {"left" | "replaced"} [state]
+   */
+  leave(state = "left") {
     this.leaving = true;
     if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ type: "leave" }));
     this.socket.close(1000);
-    this.#move("left");
+    this.#move(state);
   }
 
   /** A sign of life. Called by a timer, and by the event stream too: timers of a tab in the background are held back. */
@@ -160,7 +165,7 @@ export class Seat {
 
   /** @param {Message} how */
   #notice({ text, about = "" }) {
-    Object.assign(this, { notice: text, noticeAbout: about });
+    Object.assign(this, { notice: text, noticeAbout: about, notices: this.notices + 1 });
     this.changed();
   }
 

@@ -5,6 +5,7 @@ import { exactNow } from "../core/api.js";
 import { action, announce, freshId, h, setText, show } from "../core/dom.js";
 import { describe, t } from "../core/i18n.js";
 import { section } from "../parts/section.js";
+import { undoable } from "../parts/toasts.js";
 import "./podium-session-form.js";
 
 /** @import { Props } from "../core/dom.js" */
@@ -51,7 +52,7 @@ export class PodiumInstructor extends HTMLElement {
   #action(key, run, props = {}) {
     const guarded = async () => {
       show(this.failure, false);
-      await run();
+      if ((await run()) === false) return;
       announce(t("lead.done", { what: t(key) }));
     };
     return action(t(key), guarded, (error) => this.#failed(error), props);
@@ -66,7 +67,7 @@ export class PodiumInstructor extends HTMLElement {
   #controls() {
     const { client } = this;
     this.start = this.#action("lead.start", () => client.start(), { class: "primary" });
-    this.end = this.#action("lead.end", () => client.end(), { class: "danger" });
+    this.end = this.#action("lead.end", () => undoable((seconds) => t("toast.ending", { seconds }), () => client.end()), { class: "danger" });
     this.reopen = this.#action("lead.reopen", () => client.reopen());
     this.restore = this.#action("lead.restore", () => client.restore());
     this.edit = h("button", { type: "button", on: { click: () => this.#openEditor() } }, t("lead.edit"));

@@ -6,7 +6,8 @@ import { action, freshId, h, setText, show, webUrl } from "../core/dom.js";
 import { describe, has, language, t } from "../core/i18n.js";
 import "../room/podium-devices.js";
 import { hasMedia } from "../room/media.js";
-import "../room/podium-stage.js";
+import { OtherTab } from "../room/other-tab.js";
+import { noticeText } from "../room/podium-stage.js";
 import { clock, inZone, ownZone } from "../core/times.js";
 
 /** @import { Challenge, LiveSession, Session, SessionClient, Trouble } from "../core/types.js" */
@@ -38,6 +39,8 @@ export class PodiumJoin extends HTMLElement {
   /** @type {HTMLInputElement[]} */ radios;
   /** @type {HTMLFieldSetElement} */ recording;
   /** @type {HTMLElement} */ card;
+  /** @type {HTMLElement} */ elsewhere;
+  /** @type {OtherTab | null} */ other;
 
   /** @param {SessionClient} client */
   setUp(client) {
@@ -56,10 +59,13 @@ export class PodiumJoin extends HTMLElement {
     this.devices.setUp(client);
     this.without = h("p", { class: "warning", role: "status", hidden: true });
     this.dialog = this.#makeDialog();
+    this.other = null;
+    const bring = action(t("join.bring"), () => this.#bring(), (error) => this.#failed(error), { class: "primary" });
+    this.elsewhere = h("p", { class: "notice-line elsewhere-line", role: "status", hidden: true }, h("span", {}, t("join.other-tab")), bring);
     const title = h("h2", { id: freshId("join"), tabindex: "-1" }, t("join.title"));
     this.heading = title;
     this.card = h("section", { class: "card", "aria-labelledby": title.id },
-      title, this.status, this.notice, this.without, this.devices, h("div", { class: "buttons" }, this.join, this.leave), this.duration, this.here, this.failure);
+      title, this.status, this.notice, this.without, this.elsewhere, h("div", { class: "buttons" }, this.join, this.leave), this.duration, this.here, this.failure);
     this.stage.putElsewhere(this.meeting);
     this.replaceChildren(this.card, this.stage, this.dialog);
   }
@@ -88,8 +94,10 @@ export class PodiumJoin extends HTMLElement {
     for (const radio of this.radios) Object.assign(radio, { checked: false, required: challenge.recordingPolicy !== "" });
     this.dialog.returnValue = "";
     this.dialog.showModal();
+    this.devices.begin();
     return new Promise((done) => {
       const closed = () => {
+        this.devices.end();
         if (this.dialog.returnValue !== "join") return done(null);
         const policyHash = challenge.recordingPolicyHash;
         done(policyHash ? { given: this.radios[0].checked, policyHash } : {});
@@ -111,8 +119,29 @@ export class PodiumJoin extends HTMLElement {
     this.recording = h("fieldset", { "aria-describedby": this.policy.id }, h("legend", {}, t("consent.recording")), this.policy, this.audience, ...choices);
     const later = h("button", { type: "button", on: { click: () => this.dialog.close("") } }, t("consent.later"));
     const go = h("button", { type: "submit", class: "primary", value: "join" }, t("consent.join"));
-    const form = h("form", { method: "dialog" }, title, this.attendanceNotice, this.ownNotice, this.recording, h("div", { class: "buttons" }, go, later));
-    return h("dialog", { "aria-labelledby": title.id }, form);
+    const told = h("div", { class: "told" }, this.attendanceNotice, this.ownNotice, this.recording, h("div", { class: "buttons" }, go, later));
+    const form = h("form", { method: "dialog" }, title, h("div", { class: "entry" }, h("div", { class: "tried" }, this.devices), told));
+    return h("dialog", { "aria-labelledby": title.id, class: "entry-dialog" }, form);
+  }
+
+  /** Whether one sits in the room in another tab of this browser. */
+  #isElsewhere() {
+    const { client } = this;
+    if (this.other === null && client.session && "BroadcastChannel" in globalThis) {
+      this.other = new OtherTab(client.session.lessonId, {
+        isIn: () => client.seat !== null && !client.seat.isOver,
+        moveOut: () => client.seat?.leave("replaced"),
+        changed: () => this.#update(),
+      });
+    }
+    this.other?.tell();
+    return this.other?.isElsewhere ?? false;
+  }
+
+  /** The other tab goes once this one sits, so that nothing of the attendance is lost. */
+  async #bring() {
+    await this.#join();
+    if (this.client.seat && !this.client.seat.isOver) this.other?.bring();
   }
 
   async #join() {
@@ -136,14 +165,25 @@ export class PodiumJoin extends HTMLElement {
     const inside = seat !== null && !seat.isOver;
     const seated = inside && ["seated", "returning"].includes(seat.state);
     const comes = client.showsMedia && (inside || ((hook.isLive || soon) && client.me !== null));
-    this.#say([statusText(seat, hook, session), noticeText(seat), comes && !hasMedia ? lackText() : ""], seated);
+    this.#say(statusText(seat, hook, session), comes && !hasMedia ? lackText() : "", seated);
+    setText(this.notice, seat && !seated ? noticeText(seat) : "");
+    show(this.notice, this.notice.textContent !== "");
     show(this.card, !seated);
-    this.devices.offer(comes && hasMedia);
     setText(this.join, t(seat?.isOver ? "join.again" : "join.join"));
     show(this.leave, inside, this.heading);
-    show(this.join, !inside && (hook.isLive || soon), inside ? this.leave : this.heading);
+    this.#offer(inside, hook.isLive || soon);
     this.#meeting(seat);
     this.#count(seated);
+  }
+
+  /**
+   * @param {boolean} inside
+   * @param {boolean} isOpen
+   */
+  #offer(inside, isOpen) {
+    const isElsewhere = this.#isElsewhere() && !inside;
+    show(this.elsewhere, isElsewhere);
+    show(this.join, !inside && !isElsewhere && isOpen, inside ? this.leave : this.heading);
   }
 
   /** @param {boolean} seated */
@@ -158,16 +198,17 @@ export class PodiumJoin extends HTMLElement {
   /**
    * On the card, or on the stage: in one place, so that nothing is read out twice.
    *
-   * @param {string[]} texts
+   * @param {string} status
+   * @param {string} without
    * @param {boolean} seated
    */
-  #say(texts, seated) {
+  #say(status, without, seated) {
     const { stage } = this;
     for (const [place, here] of /** @type {[PodiumJoin | PodiumStage, boolean][]} */ ([[this, !seated], [stage, seated]])) {
-      [place.status, place.notice, place.without].forEach((node, index) => {
-        setText(node, here ? texts[index] : "");
-        show(node, here && texts[index] !== "");
-      });
+      for (const [node, text] of /** @type {[HTMLElement, string][]} */ ([[place.status, status], [place.without, without]])) {
+        setText(node, here ? text : "");
+        show(node, here && text !== "");
+      }
     }
   }
 
@@ -184,16 +225,6 @@ export class PodiumJoin extends HTMLElement {
 
 function lackText() {
   return t(globalThis.isSecureContext ? "room.no-webrtc" : "room.no-https");
-}
-
-/**
- * The daemon's words, or ours where we know what they are about.
- *
- * @param {Seat | null} seat
- */
-function noticeText(seat) {
-  const key = `notice.${seat?.noticeAbout}`;
-  return seat?.notice && has(key) ? t(key) : (seat?.notice ?? "");
 }
 
 /**

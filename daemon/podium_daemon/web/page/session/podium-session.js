@@ -104,7 +104,7 @@ export class PodiumSession extends HTMLElement {
     stage.addTab({ id: "people", elements: [people], count: () => people.pending });
     stage.addTab({ id: "questions", elements: [questions], count: () => questions.fresh });
     stage.addTab({ id: "lead", elements: [instructor, answers], isOffered: () => client.leads });
-    stage.addTab({ id: "settings", elements: [join.devices, consent] });
+    stage.addTab({ id: "settings", elements: [join.devices, stage.settings, consent] });
   }
 
   #build() {
@@ -164,7 +164,8 @@ export class PodiumSession extends HTMLElement {
     show(this.loading, hook.isLoading);
     show(this.article, session !== null);
     if (session === null) return;
-    document.title = `${session.title} · Podium`;
+    const { waiting } = this.join.stage.panel;
+    document.title = `${waiting > 0 ? `(${waiting}) ` : ""}${session.title} · Podium`;
     setText(this.heading, session.title);
     this.#who(session);
     this.calendar.follow(session);
