@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Iterable, Iterator, MutableSet
+from collections.abc import AsyncIterator, MutableSet
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,8 +25,6 @@ from podium_daemon.conference.events import EngineHealth, LeaveReason
 from podium_daemon.conference.seats import SocketSeat
 from podium_daemon.config import Config
 from podium_daemon.services.sessions.event_submission import EventSubmission
-from podium_daemon.services.sessions.instructors import Instructors
-from podium_daemon.signers.instructors import SigningRefused, Unavailable
 from podium_daemon.signers.signer import LocalSigner
 from podium_daemon.writers.event_writer import EventWriter
 from podium_protocol import kinds, tags
@@ -44,6 +42,7 @@ from podium_storage.outbox.values import RelayAccepted
 from podium_storage.store import Store
 from podium_storage.table.models import LedgerRow, LiveSessionRow, RsvpRow
 from tests.support.clock import ManualClock
+from tests.support.instructors import Listed, Signing
 from tests.support.pools import SilentPool
 
 RELAY = "wss://relay.example.org"
@@ -54,49 +53,6 @@ MOST_WORK = 10
 MEETING = "https://meet.example.org/room"
 OWN_INBOX = "wss://messages.example.org"
 EVERYTHING = Batch((), resync=True)
-
-
-class Signing:
-    """The instructors' own signers: those in `keys` answer, the others are away. `asked`: what they were asked for."""
-
-    def __init__(self) -> None:
-        self.keys: dict[Pubkey, SecretKey] = {}
-        self.asked: list[UnsignedEvent] = []
-
-    async def sign(self, pubkey: Pubkey, event: UnsignedEvent) -> VerifiedEvent | SigningRefused | Unavailable:
-        """See `InstructorSigning`."""
-        self.asked.append(event)
-        key = self.keys.get(pubkey)
-        if key is None:
-            return Unavailable("it is away", is_connected=True)
-        return signed(key, msgspec.structs.replace(event, pubkey=key.pubkey))
-
-
-class Listed(MutableSet[Pubkey]):
-    """The allow-list of a world; each change of it counts at once, as after a reload."""
-
-    def __init__(self, instructors: Instructors, keys: Iterable[Pubkey]) -> None:
-        self._instructors = instructors
-        self._keys = set(keys)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._keys
-
-    def __iter__(self) -> Iterator[Pubkey]:
-        return iter(self._keys)
-
-    def __len__(self) -> int:
-        return len(self._keys)
-
-    def add(self, value: Pubkey) -> None:
-        """List an instructor."""
-        self._keys.add(value)
-        self._instructors.replace(tuple(self._keys), ())
-
-    def discard(self, value: Pubkey) -> None:
-        """Take an instructor off the list."""
-        self._keys.discard(value)
-        self._instructors.replace(tuple(self._keys), ())
 
 
 class World:
@@ -180,12 +136,8 @@ class World:
         )
         self.post, self.replies, self.rsvps = messages.sender, messages.replies, messages.rsvps
         self.reminders = messages.reminders
-        self.rooms, self.controls, self.recorder, self.watching = (
-            rooms.rooms,
-            rooms.controls,
-            rooms.recorder,
-            rooms.watching,
-        )
+        self.rooms, self.controls = rooms.rooms, rooms.controls
+        self.recorder, self.watching = rooms.recorder, rooms.watching
         self.submission, self.lifecycle, self.questions = sessions.submission, sessions.lifecycle, sessions.questions
         self.attendance = self.parts.attendance.attendance
         self.accepts, self.room_of = mirror.instructors.accepts, self.core.room_of
