@@ -24,6 +24,8 @@ from podium_protocol.nips.nip19 import encode_npub
 
 if TYPE_CHECKING:
     from podium_daemon.api.base import Model
+    from podium_daemon.api.sessions import DraftOut
+    from podium_daemon.client import PodiumClient
 
 M = TypeVar("M", bound="Model")
 Look = Callable[[str], Awaitable[Pubkey | None]]
@@ -176,11 +178,7 @@ def create(
         identifier=identifier,
     )
     podium = caller.signing()
-    draft = caller.run(podium.draft_session(wish))
-    caller.run(sign_and_send(podium, draft))
-    if draft.notice:
-        note(draft.notice)
-    show_session(caller.run(podium.session(draft.lesson_id)), as_json=as_json)
+    _send(caller, podium, caller.run(podium.draft_session(wish)), as_json=as_json)
 
 
 @app.command(
@@ -236,9 +234,14 @@ def edit(
     )
     if not wish.model_fields_set:
         raise InvalidInput("nothing to change: give at least one option, see `podium session edit --help`")
-    draft = caller.run(podium.draft_edit(before, wish))
+    _send(caller, podium, caller.run(podium.draft_edit(before, wish)), as_json=as_json)
+
+
+def _send(caller: CommandCaller, podium: PodiumClient, draft: DraftOut, *, as_json: bool) -> None:
     caller.run(sign_and_send(podium, draft))
-    show_session(caller.run(podium.session(before.naddr)), as_json=as_json)
+    if draft.notice:
+        note(draft.notice)
+    show_session(caller.run(podium.session(draft.lesson_id)), as_json=as_json)
 
 
 def _wish(model: type[M], **fields: object) -> M:
