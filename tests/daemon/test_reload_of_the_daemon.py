@@ -341,7 +341,7 @@ async def test_a_reloaded_daemon_is_as_one_that_started_so(made: Made, config: C
 _ONCE: Final = ("._is_announced", "._look_at_all_at", "_gaps._tolerance")
 """What a reload sets off, and what is read at the start only."""
 
-_ASKED: Final = ("._books.session.", "._books.shared.", "._books._wanted.", "._subscriptions.")
+_ASKED: Final = ("._relay_state.session.", "._relay_state.shared.", "._relay_state._wanted.", "._subscriptions.")
 """What relays are asked for: a daemon that starts has asked nothing yet."""
 
 
