@@ -49,6 +49,8 @@ class RoomPerson(Model):
     role: str
     since: int
     waiting_for: Annotated[str | None, Field(description="why they are not let in yet")] = None
+    name: Annotated[str | None, Field(description="of a guest: the name they gave, or were invited under")] = None
+    assurance: Annotated[Literal["guest", "link"] | None, Field(description="of a guest: how they came")] = None
 
 
 class HandOut(Model):

@@ -27,6 +27,7 @@ from podium_daemon.web.server import WebServer
 from podium_daemon.web.site import Site, build_site
 from podium_daemon.web.views import Views
 from podium_protocol.events import Pubkey
+from podium_protocol.live.session import Guests
 from podium_protocol.nips import nip19
 
 
@@ -119,6 +120,7 @@ def _build_views(parts: Parts) -> Views:
         introduce=parts.mirror.profiles.profile_of,
         doors=core.doors,
         service=core.service,
+        guests=lambda: Guests(core.config.conference.guests),
     )
 
 

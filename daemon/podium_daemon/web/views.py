@@ -20,10 +20,11 @@ from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import Pubkey
 from podium_protocol.live import fields, private
+from podium_protocol.live.guests import guests_of
 from podium_protocol.live.lifecycle import SessionState, Trigger
 from podium_protocol.live.recording import RecordingStage, access_of
 from podium_protocol.live.rsvp import RsvpStatus
-from podium_protocol.live.session import Visibility
+from podium_protocol.live.session import Guests, Visibility
 from podium_protocol.nips import nip19
 from podium_protocol.text import single_line
 from podium_storage.projections.sessions import SessionCounts, session_counts
@@ -65,9 +66,15 @@ class Views(PageLinks):
         introduce: Callable[[Pubkey], Introduction],
         doors: Callable[[], int],
         service: Pubkey | None = None,
+        guests: Callable[[], Guests] = lambda: Guests.INVITED,
     ) -> None:
-        """`introduce` gives a person's names; `doors`: seconds before the start at which a session can be entered."""
+        """Join what the views are made of.
+
+        `guests`: who may come without a signer where a session does not say. `introduce` gives a person's names;
+        `doors`: seconds before the start at which a session can be entered.
+        """
         self._introduce = introduce
+        self._guests = guests
         self._doors = doors
         self._store = store
         self._service = service
@@ -189,7 +196,7 @@ class Views(PageLinks):
             allow_recording=row.allow_recording,
             e2ee_required=row.e2ee_required,
             visibility=row.visibility,
-            guests=row.guests,
+            guests=guests_of(row, self._guests()).value,
             recording_access=access_of(row),
             attendance=private.attendance_of(row),
             conference_room_id=row.conference_room_id,

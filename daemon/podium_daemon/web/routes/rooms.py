@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from fastapi import APIRouter, Request, WebSocket
 from starlette.websockets import WebSocketDisconnect
@@ -35,7 +35,7 @@ from podium_daemon.web.views import leads
 from podium_protocol import tags
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.nips import nip19, nip98
-from podium_storage.table.models import LiveSessionRow
+from podium_storage.table.models import GuestRow, LiveSessionRow
 
 _GOODBYES: Final = (1000, 1001, 1005)  # RFC 6455, 7.4.1: normal, going away, and a close frame without a code
 _OWN_GOODBYES: Final = 3000  # and above: what the page itself says
@@ -144,6 +144,7 @@ async def show_room(context: InContext, caller: KeyCaller, reference: str) -> Ro
     """Who is in the room and who waits; leaders see people, others see counts."""
     row = await context.views.resolve(reference, caller)
     guests = await context.rooms.guests(row)
+    named = {one.pubkey: one for one in await context.guests.of(row)} if leads(row, caller) else {}
     people = [
         RoomPerson(
             pubkey=guest.pubkey,
@@ -152,6 +153,8 @@ async def show_room(context: InContext, caller: KeyCaller, reference: str) -> Ro
             role=guest.role,
             since=guest.since,
             waiting_for=guest.waiting_for,
+            name=named[guest.pubkey].name if guest.pubkey in named else None,
+            assurance=_assurance(named.get(guest.pubkey)),
         )
         for guest in guests
     ]
@@ -248,6 +251,10 @@ async def _removed(context: Context, row: LiveSessionRow) -> list[RoomPerson]:
     ]
 
 
+def _assurance(guest: GuestRow | None) -> Literal["guest", "link"] | None:
+    return None if guest is None else "link" if guest.assurance == "link" else "guest"
+
+
 def _wants_login(proof: VerifiedEvent) -> bool:
     return tags.first(proof.tags, "login") == "yes"
 
@@ -257,7 +264,7 @@ async def _prover(context: Context, pubkey: Pubkey) -> Caller:
     guest = await context.store.guests.where("pubkey").equals(pubkey).first()
     if guest is None:
         return Caller(pubkey)
-    return Caller(pubkey, "link" if guest.assurance == "link" else "guest", guest.session_address)
+    return Caller(pubkey, _assurance(guest) or "guest", guest.session_address)
 
 
 def _hands(context: Context, row: LiveSessionRow) -> tuple[HandOut, ...]:

@@ -141,6 +141,7 @@ async function withLogin(method, path, body) {
   } catch (error) {
     if (/** @type {Trouble} */ (error).slug !== "login") throw error;
     forgetLogin(kept.token); // it has ended, or was signed out elsewhere
+    if (kept.assurance) throw new PodiumError("guest-ended"); // a guest has no key to sign in with again
     return send(method, path, body, bearer(await signIn()));
   }
 }

@@ -1,6 +1,6 @@
 // @ts-check
-// The login of this browser: the token that one signature was answered with, for all of its tabs and for a week.
-// It is sent in `Authorization` and nowhere else. No DOM in here.
+// The login of this browser: the token that one signature was answered with, for all of its tabs and for a week; or that of
+// a guest, for one session. It is sent in `Authorization` and nowhere else. No DOM in here.
 
 /** @import { Login } from "./types.js" */
 
@@ -11,19 +11,42 @@ const MARGIN = 60; // seconds: a login that is about to end is not begun with
 const listeners = new Set();
 /** @type {Login | null} */
 let ofThisTab = null; // where the browser keeps nothing
+let guestKey = ""; // where the guest of this page's session is kept
+
+/**
+ * Say which session this page is about: its guest is signed in here, unless somebody is with a key of their own.
+ *
+ * @param {string} reference
+ */
+export function ofSession(reference) {
+  guestKey = `${KEY}.${reference}`;
+}
 
 /** The login that is kept, unless it has ended; or null. */
 export function keptLogin() {
-  const found = read();
-  return found && found.expiresAt > Date.now() / 1000 + MARGIN ? found : null;
+  return [read(KEY), guestKey ? read(guestKey) : null].find((one) => one && one.expiresAt > Date.now() / 1000 + MARGIN) ?? null;
 }
 
-/** @param {Login | null} login */
+/** The guest who is signed in on this page, or null: then it is nobody, or a person with their own key. */
+export function keptGuest() {
+  const login = keptLogin();
+  return login?.assurance ? login : null;
+}
+
+/** @param {Login} login */
 export function keepLogin(login) {
+  keep(login.assurance ? guestKey : KEY, login);
+}
+
+/**
+ * @param {string} key
+ * @param {Login | null} login
+ */
+function keep(key, login) {
   ofThisTab = login;
   try {
-    if (login === null) localStorage.removeItem(KEY);
-    else localStorage.setItem(KEY, JSON.stringify(login));
+    if (login === null) localStorage.removeItem(key);
+    else localStorage.setItem(key, JSON.stringify(login));
   } catch {
     // storage is switched off: the login lasts as long as this page
   }
@@ -36,7 +59,7 @@ export function keepLogin(login) {
  * @param {string} token
  */
 export function forgetLogin(token) {
-  if (read()?.token === token) keepLogin(null);
+  for (const key of [KEY, guestKey]) if (key && read(key)?.token === token) keep(key, null);
 }
 
 /**
@@ -50,19 +73,23 @@ export function onLoginChange(listener) {
 }
 
 globalThis.addEventListener?.("storage", ({ key }) => {
-  if (key !== KEY && key !== null) return;
+  if (key !== null && !key.startsWith(KEY)) return;
   ofThisTab = null;
   for (const listener of [...listeners]) listener();
 });
 
-/** @returns {Login | null} */
-function read() {
+/**
+ * @param {string} key
+ * @returns {Login | null}
+ */
+function read(key) {
+  const own = ofThisTab !== null && (ofThisTab.assurance ? guestKey : KEY) === key ? ofThisTab : null;
   try {
-    const found = JSON.parse(localStorage.getItem(KEY) ?? "null");
-    if (found === null) return ofThisTab;
+    const found = JSON.parse(localStorage.getItem(key) ?? "null");
+    if (found === null) return own;
     const isSound = typeof found.token === "string" && /^[\w-]{43}$/.test(found.token) && /^[0-9a-f]{64}$/.test(found.pubkey);
     return isSound && Number.isFinite(found.expiresAt) ? found : null;
   } catch {
-    return ofThisTab;
+    return own;
   }
 }

@@ -6,7 +6,8 @@
 /** @typedef {"instructor" | "co-host" | "participant"} Role */
 /** @typedef {"confirmed" | "tentative" | "declined"} RsvpStatus */
 /** @typedef {{ pubkey: string, npub: string }} Person */
-/** @typedef {Person & { token: string, expiresAt: number }} Login */
+/** @typedef {Person & { token: string, expiresAt: number, name?: string, assurance?: "guest" | "link" }} Login */
+/** @typedef {Person & { name: string, assurance: "guest" | "link", state: "here" | "new" | "opened" | "revoked", link: string | null }} GuestRow */
 /** @typedef {{ [field: string]: any }} Message */
 
 /**
@@ -35,6 +36,7 @@
  * @property {boolean} allowRecording
  * @property {boolean} e2eeRequired
  * @property {string} visibility
+ * @property {"off" | "invited" | "anyone" | null} guests
  * @property {string} recordingAccess
  * @property {string} attendance
  * @property {string | null} conferenceRoomId
@@ -81,7 +83,7 @@
 /** @typedef {Person & { role: Role, rsvp: Rsvp | null, attendance: Attendance | null }} Me */
 /** @typedef {Person & { message: string, state: string, dueAt: number, reason: string | null, relays: { relay: string, said: string }[] }} Reminder */
 /** @typedef {Person & { messages: string[] }} Unreachable */
-/** @typedef {Person & { state: "present" | "waiting" | "removed", role: string, since: number, waitingFor: string | null }} RoomPerson */
+/** @typedef {Person & { state: "present" | "waiting" | "removed", role: string, since: number, waitingFor: string | null, name: string | null, assurance: "guest" | "link" | null }} RoomPerson */
 /** @typedef {{ support: "native" | "in_room" | "none", active: boolean }} Control */
 
 /**
@@ -173,6 +175,8 @@
  * @property {import("../room/podium-settings.js").PodiumSettings} podium-settings
  * @property {import("../room/podium-stage.js").PodiumStage} podium-stage
  * @property {import("../session/podium-answers.js").PodiumAnswers} podium-answers
+ * @property {import("../session/podium-guest.js").PodiumGuest} podium-guest
+ * @property {import("../session/podium-guests.js").PodiumGuests} podium-guests
  * @property {import("../session/podium-instructor.js").PodiumInstructor} podium-instructor
  * @property {import("../session/podium-join.js").PodiumJoin} podium-join
  * @property {import("../session/podium-player.js").PodiumPlayer} podium-player

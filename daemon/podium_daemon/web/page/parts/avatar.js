@@ -18,7 +18,8 @@ const COLOURS = 12; // as many classes `hue-…` as the style sheet has
 export function nameOf(client, pubkey) {
   const { session } = client;
   if (session?.instructorPubkey === pubkey && session.instructorName) return session.instructorName;
-  return shortNpub(npubOf(pubkey));
+  const guest = client.guest?.pubkey === pubkey ? client.guest : client.lists.room?.people.find((one) => one.pubkey === pubkey);
+  return guest?.name ?? shortNpub(npubOf(pubkey));
 }
 
 /**

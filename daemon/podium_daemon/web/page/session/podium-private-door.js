@@ -5,6 +5,7 @@ import { action, h, setText, show } from "../core/dom.js";
 import { describe, t } from "../core/i18n.js";
 import "../signer/podium-identity.js";
 import "./podium-session.js";
+import { hasLink } from "../signer/guest-signer.js";
 import { SessionClient } from "./session-client.js";
 
 /** @import { Trouble } from "../core/types.js" */
@@ -20,7 +21,8 @@ export class PodiumPrivateDoor extends HTMLElement {
     };
     const enter = action(t("identity.show"), () => signIn(reference), failed, { class: "primary" });
     this.replaceChildren(h("p", {}, t("unknown.private")), h("podium-signer-help"), enter, failure);
-    SessionClient.isKnown(reference).then((isKnown) => isKnown && showSession()); // signed in before
+    if (hasLink()) showSession(); // of a guest: the link says whether it is there
+    else SessionClient.isKnown(reference).then((isKnown) => isKnown && showSession()); // signed in before
   }
 }
 

@@ -6,6 +6,8 @@ import { action, announce, freshId, h, saveFile, setText, show, webUrl } from ".
 import { describe, t } from "../core/i18n.js";
 import { shortNpub } from "../signer/podium-identity.js";
 import "./podium-answers.js";
+import "./podium-guest.js";
+import "./podium-guests.js";
 import "./podium-instructor.js";
 import "../room/podium-people.js";
 import "./podium-join.js";
@@ -23,6 +25,8 @@ import { useLiveSession } from "../use-live-session.js";
 /** @import { PodiumConsent } from "../room/podium-consent.js" */
 /** @import { PodiumPeople } from "../room/podium-people.js" */
 /** @import { PodiumAnswers } from "./podium-answers.js" */
+/** @import { PodiumGuest } from "./podium-guest.js" */
+/** @import { PodiumGuests } from "./podium-guests.js" */
 /** @import { PodiumInstructor } from "./podium-instructor.js" */
 /** @import { PodiumJoin } from "./podium-join.js" */
 /** @import { PodiumQuestions } from "./podium-questions.js" */
@@ -65,6 +69,9 @@ export class PodiumSession extends HTMLElement {
   /** @type {HTMLParagraphElement} */ own;
   /** @type {HTMLParagraphElement} */ completion;
   /** @type {PodiumCertificate} */ certificate;
+  /** @type {PodiumGuest} */ guest;
+  /** @type {PodiumGuests} */ guests;
+  /** @type {HTMLParagraphElement} */ link;
 
   connectedCallback() {
     const reference = this.getAttribute("reference") ?? decodeURIComponent(location.pathname.split("/").pop() ?? "");
@@ -77,6 +84,8 @@ export class PodiumSession extends HTMLElement {
     join.follow(hook);
     this.rsvp.setUp(hook, client);
     this.instructor.setUp(client);
+    this.guest.setUp(client);
+    this.guests.setUp(client);
     this.recording.setUp(client);
     this.consent.setUp(client);
     this.people.setUp(client);
@@ -100,10 +109,10 @@ export class PodiumSession extends HTMLElement {
    * @param {PodiumStage} stage
    */
   #addTabs(stage) {
-    const { client, people, questions, instructor, answers, join, consent } = this;
+    const { client, people, questions, instructor, guests, answers, join, consent } = this;
     stage.addTab({ id: "people", elements: [people], count: () => people.pending });
     stage.addTab({ id: "questions", elements: [questions], count: () => questions.fresh });
-    stage.addTab({ id: "lead", elements: [instructor, answers], isOffered: () => client.leads });
+    stage.addTab({ id: "lead", elements: [instructor, guests, answers], isOffered: () => client.leads });
     stage.addTab({ id: "settings", elements: [join.devices, stage.settings, consent] });
   }
 
@@ -123,6 +132,9 @@ export class PodiumSession extends HTMLElement {
     this.about = h("section", { class: "card", "aria-labelledby": about.id }, about, this.description);
     this.rsvp = h("podium-rsvp");
     this.instructor = h("podium-instructor");
+    this.guest = h("podium-guest");
+    this.guests = h("podium-guests");
+    this.link = h("p", { class: "failure", role: "alert", hidden: true });
     this.people = h("podium-people");
     this.answers = h("podium-answers");
     this.questions = h("podium-questions");
@@ -133,9 +145,9 @@ export class PodiumSession extends HTMLElement {
     this.consent = h("podium-consent", { hidden: true });
     this.article = h("article", { hidden: true },
       h("header", { class: "hero" }, this.badge, this.heading, this.by, this.summary, this.countdown, this.times, this.calendar, this.blocked, this.unread, this.reason),
-      h("podium-signer-help"),
-      this.join, this.consent, this.ended, this.instructor, this.people, this.answers, this.rsvp, this.questions, this.about);
-    this.replaceChildren(this.offline, this.failure, this.loading, this.article);
+      this.guest, h("podium-signer-help"),
+      this.join, this.consent, this.ended, this.instructor, this.guests, this.people, this.answers, this.rsvp, this.questions, this.about);
+    this.replaceChildren(this.offline, this.link, this.failure, this.loading, this.article);
   }
 
   #buildEnded() {
@@ -160,6 +172,8 @@ export class PodiumSession extends HTMLElement {
     const { session } = client;
     setText(this.failure, hook.error ?? "");
     show(this.failure, hook.error !== null);
+    setText(this.link, client.linkTrouble ? describe(client.linkTrouble) : "");
+    show(this.link, client.linkTrouble !== null);
     show(this.offline, session !== null && !client.isOnline);
     show(this.loading, hook.isLoading);
     show(this.article, session !== null);

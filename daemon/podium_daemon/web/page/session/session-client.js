@@ -2,15 +2,16 @@
 // One session as this page knows it: what the daemon tells, who the person is, and the seat. No DOM in here.
 
 import { aboutService, exactNow, file, known, now, plain, signAndSubmit, signIn, signOut, signed, withHeader } from "../core/api.js";
-import { forgetLogin, keepLogin, keptLogin, onLoginChange } from "../core/login.js";
+import { forgetLogin, keepLogin, keptGuest, keptLogin, ofSession, onLoginChange } from "../core/login.js";
 import { Cipher } from "../room/cipher.js";
 import { Keyring, canSealFrames } from "../room/frame-keys.js";
 import { hasMedia, makeCertificate } from "../room/media.js";
 import { Seat } from "../room/seat.js";
+import { followGuest, takeLink } from "../signer/guest-signer.js";
 import { PodiumError, login, nip44, pubkey, sign } from "../signer/signer.js";
 import { Stream } from "../core/stream.js";
 
-/** @import { Consent, Kind, Lists, Me, Question, RsvpStatus, Session, SessionFields, Template, Trouble } from "../core/types.js" */
+/** @import { Consent, GuestRow, Kind, Lists, Me, Question, RsvpStatus, Session, SessionFields, Template, Trouble } from "../core/types.js" */
 
 const DEVICE_KEY = "podium.device";
 const ENGINES_HERE = ["embedded", "janus"]; // those whose media `media.js` takes
@@ -31,11 +32,14 @@ export class SessionClient {
   #told = false;
   /** @type {(() => void) | null} */
   #forget = null;
+  /** @type {(() => void) | null} */
+  #forgetGuest = null;
 
   /** @param {string} reference */
   constructor(reference) {
     this.reference = reference;
     this.path = `/api/sessions/${encodeURIComponent(reference)}`;
+    ofSession(reference);
     /** @type {Session | null} */
     this.session = null;
     /** @type {Me | null} */
@@ -55,6 +59,8 @@ export class SessionClient {
     this.isOnline = true;
     /** @type {Trouble | null} */
     this.error = null;
+    /** @type {Trouble | null} */
+    this.linkTrouble = null; // why a personal link opened nothing
     this.showsMedia = false; // whether people see each other on this page, and not in somebody else's meeting
   }
 
@@ -74,6 +80,7 @@ export class SessionClient {
    * @param {string} reference
    */
   static async isKnown(reference) {
+    ofSession(reference);
     if (keptLogin() === null) return false;
     return known("GET", `/api/sessions/${encodeURIComponent(reference)}`).then(() => true, () => false);
   }
@@ -99,6 +106,7 @@ export class SessionClient {
   /** Begin with the public view, which needs no signer; or as the person who loaded the page again. */
   open() {
     aboutService().then(({ engine }) => this.#change({ showsMedia: ENGINES_HERE.includes(engine) }), () => {});
+    this.#forgetGuest ??= followGuest(this.path);
     this.#forget ??= onLoginChange(() => this.#loginChanged());
     this.#opening ??= this.#begin()
       .catch((error) => this.#change({ error }))
@@ -109,7 +117,8 @@ export class SessionClient {
   /** End the stream and the seat. */
   close() {
     this.#forget?.();
-    this.#forget = null;
+    this.#forgetGuest?.();
+    this.#forget = this.#forgetGuest = null;
     this.#stream?.close();
     if (this.seat && !this.seat.isOver) this.seat.leave();
   }
@@ -136,6 +145,55 @@ export class SessionClient {
    */
   async signOut(everywhere = false) {
     await signOut(everywhere);
+  }
+
+  /** The guest who is signed in on this page, or null. */
+  get guest() {
+    return keptGuest();
+  }
+
+  /**
+   * Come without a key, by a name.
+   *
+   * @param {string} name
+   */
+  async enterAsGuest(name) {
+    keepLogin(await plain("POST", `${this.path}/guest`, { name }));
+    await this.#when(() => this.me !== null);
+  }
+
+  /**
+   * The guest's own key under a password (NIP-49).
+   *
+   * @param {string} password
+   * @returns {Promise<string>}
+   */
+  async takeKey(password) {
+    return (await signed("POST", `${this.path}/guest/key`, { password })).ncryptsec;
+  }
+
+  /** Who comes without a signer, and who may. @returns {Promise<{ policy: string, guests: GuestRow[] }>} */
+  guests() {
+    return signed("GET", `${this.path}/guests`);
+  }
+
+  /**
+   * A personal link for each of these names; the links are told once.
+   *
+   * @param {string[]} names
+   * @returns {Promise<{ guests: GuestRow[] }>}
+   */
+  inviteGuests(names) {
+    return signed("POST", `${this.path}/guests`, { names });
+  }
+
+  /**
+   * @param {string} person
+   * @param {"renew" | "revoke"} what
+   * @returns {Promise<GuestRow>}
+   */
+  changeGuest(person, what) {
+    return signed("POST", `${this.path}/guests/${person}/${what}`);
   }
 
   /**
@@ -347,6 +405,7 @@ export class SessionClient {
   // -- inside
 
   async #begin() {
+    await this.#openLink();
     const before = keptLogin();
     if (before !== null) {
       try {
@@ -357,6 +416,20 @@ export class SessionClient {
       }
     }
     return this.#follow();
+  }
+
+  /** A personal link signs its person in, in the first browser that opens it. */
+  async #openLink() {
+    const link = takeLink();
+    if (link === null) return;
+    const before = keptLogin();
+    if (before?.assurance) return; // this browser opened it before
+    try {
+      if (before !== null) throw new PodiumError("link-unneeded");
+      keepLogin(await plain("POST", `${this.path}/guest/open`, { link }));
+    } catch (error) {
+      this.#change({ linkTrouble: /** @type {Trouble} */ (error) });
+    }
   }
 
   /** Somebody signed in or out, here or in another tab. */

@@ -4,7 +4,7 @@
 import { action, freshId, h, setText, show } from "../core/dom.js";
 import { describe, t } from "../core/i18n.js";
 import { connectRemote, disconnectRemote } from "./podium-signer.js";
-import { extension, onSignerChange, remoteSigner } from "./signer.js";
+import { extension, isGuest, onSignerChange, remoteSigner } from "./signer.js";
 
 /** @import { SessionClient, Trouble } from "../core/types.js" */
 
@@ -30,14 +30,16 @@ export class PodiumIdentity extends HTMLElement {
     this.replaceChildren(h("div", { class: "identity" }, own, signIn, connect, signOut, everywhere, disconnect, hint, failure));
     const update = async () => {
       const { me, isSignedIn } = client;
-      setText(own, me ? t("identity.you", { npub: shortNpub(me.npub), role: t(`role.${me.role}`) }) : "");
+      const { guest } = client;
+      const name = guest ? `${guest.name} · ${t(`guest.mark.${guest.assurance}`)}` : "";
+      setText(own, me ? name || t("identity.you", { npub: shortNpub(me.npub), role: t(`role.${me.role}`) }) : "");
       show(own, me !== null);
       show(signIn, !isSignedIn, own);
       show(hint, !isSignedIn);
       if (isSignedIn) show(failure, false);
       const isRemote = (await remoteSigner()) !== null;
       show(signOut, client.isSignedIn && !isRemote, own); // disconnecting signs out as well
-      show(everywhere, client.isSignedIn, own);
+      show(everywhere, client.isSignedIn && guest === null, own);
       show(connect, !isRemote && !client.isSignedIn, own);
       show(disconnect, isRemote);
     };
@@ -65,7 +67,7 @@ export class PodiumSignerHelp extends HTMLElement {
       const isRemote = (await remoteSigner()) !== null;
       const missing = await extension().then(() => null, (error) => error);
       if (missing?.slug === "no-https") card.replaceChildren(title, h("p", {}, describe(missing)));
-      this.hidden = missing === null || (isRemote && missing.slug === "no-signer");
+      this.hidden = missing === null || isGuest() || (isRemote && missing.slug === "no-signer");
     };
     update();
     onSignerChange(update);

@@ -193,7 +193,7 @@ async function send(method, path, secret, body, signal) {
 function kept() {
   try {
     const found = JSON.parse(sessionStorage.getItem(KEY) ?? "null");
-    return found && /^[0-9a-f]{16}$/.test(found.id) && /^[0-9a-f]{64}$/.test(found.secret) ? found : null;
+    return found && /^[0-9a-f]{16}$/.test(found.id) && /^[\w-]{43}$/.test(found.secret) ? found : null;
   } catch {
     return null;
   }

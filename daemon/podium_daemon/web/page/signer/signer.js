@@ -28,6 +28,8 @@ const WAIT = 3000; // extensions may come a moment after the page
 let ownPubkey = null;
 /** @type {Promise<string> | null} */
 let asking = null;
+/** @type {Signer | null} */
+let guest = null; // signs with the key that the service keeps for a guest
 /** @type {RemoteSigner | null} */
 let remote = null; // has `getPublicKey` and `signEvent`, like an extension
 /** @type {(() => Promise<RemoteSigner | null>) | null} */
@@ -61,6 +63,22 @@ export function useRemote(signer) {
   for (const listener of listeners) listener();
 }
 
+/**
+ * Sign as the guest of this page from now on; null: with a key of one's own again.
+ *
+ * @param {Signer | null} signer
+ */
+export function useGuest(signer) {
+  guest = signer;
+  ownPubkey = null;
+  for (const listener of listeners) listener();
+}
+
+/** Whether the service signs here for a guest. */
+export function isGuest() {
+  return guest !== null;
+}
+
 /** The remote signer in use, or null. */
 export async function remoteSigner() {
   await restored;
@@ -78,6 +96,7 @@ export function onSignerChange(listener) {
 
 /** Whoever signs: the remote signer in use, the extension, or what the person connects now. Throws `no-signer`. */
 async function current() {
+  if (guest) return guest;
   const kept = await remoteSigner();
   if (kept && !globalThis.crypto?.subtle) throw new PodiumError("no-https");
   if (kept) return kept;
@@ -114,7 +133,7 @@ export async function extension(patience = WAIT) {
  * which would then see what is encrypted with it.
  */
 export async function nip44() {
-  const signer = (await remoteSigner()) === null ? await extension() : null;
+  const signer = guest === null && (await remoteSigner()) === null ? await extension() : null;
   if (!signer?.nip44) throw new PodiumError("no-nip44");
   return signer.nip44;
 }

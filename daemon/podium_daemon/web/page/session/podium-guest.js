@@ -1,0 +1,85 @@
+// @ts-check
+// For people without a Nostr key: the way in by a name, and what a guest is told once they are in.
+
+import { action, announce, freshId, h, setText, show } from "../core/dom.js";
+import { describe, t } from "../core/i18n.js";
+import { section } from "../parts/section.js";
+
+/** @import { SessionClient, Trouble } from "../core/types.js" */
+
+const MAX_NAME = 40;
+const MIN_PASSWORD = 8;
+
+/** `<podium-guest>`; built by `setUp(client)`. */
+export class PodiumGuest extends HTMLElement {
+  /** @type {SessionClient} */ client;
+  /** @type {HTMLParagraphElement} */ failure;
+  /** @type {HTMLFormElement} */ form;
+  /** @type {HTMLInputElement} */ name;
+  /** @type {HTMLButtonElement} */ open;
+  /** @type {HTMLParagraphElement} */ you;
+  /** @type {HTMLElement} */ inside;
+
+  /** @param {SessionClient} client */
+  setUp(client) {
+    this.client = client;
+    this.hidden = true;
+    this.failure = h("p", { class: "failure", role: "alert", hidden: true });
+    this.open = h("button", { type: "button", on: { click: () => this.#ask() } }, t("guest.continue"));
+    this.name = h("input", { id: freshId("guest"), maxlength: String(MAX_NAME), required: true, autocomplete: "name", dir: "auto" });
+    const enter = action(t("guest.enter"), () => this.#enter(), (error) => this.#failed(error), { class: "primary" });
+    this.form = h("form", { hidden: true, on: { submit: (/** @type {Event} */ event) => { event.preventDefault(); enter.click(); } } },
+      h("div", { class: "field" }, h("label", { for: this.name.id }, t("guest.name")), this.name), h("p", { class: "hint" }, t("guest.hint")), h("div", { class: "buttons" }, enter));
+    this.you = h("p", { dir: "auto" });
+    this.inside = h("div", { hidden: true }, this.you, h("p", { class: "hint" }, t("guest.reminders")), this.#keyForm());
+    this.replaceChildren(section("guest.title", h("div", { class: "buttons" }, this.open), this.form, this.inside, this.failure));
+    client.subscribe(() => this.#update());
+    this.#update();
+  }
+
+  #ask() {
+    show(this.form, true);
+    this.name.focus();
+    show(this.open, false, this.name);
+  }
+
+  async #enter() {
+    show(this.failure, false);
+    if (!this.form.reportValidity()) return;
+    await this.client.enterAsGuest(this.name.value);
+    announce(t("guest.you.guest", { name: this.client.guest?.name ?? "" }));
+  }
+
+  #keyForm() {
+    const password = h("input", { id: freshId("password"), type: "password", minlength: String(MIN_PASSWORD), maxlength: "256", required: true, autocomplete: "new-password" });
+    const key = h("output", { class: "text", tabindex: "0", hidden: true });
+    const give = action(t("guest.key.get"), async () => {
+      show(this.failure, false);
+      if (!password.reportValidity()) return;
+      setText(key, await this.client.takeKey(password.value));
+      show(key, true);
+      key.focus();
+    }, (error) => this.#failed(error));
+    return h("details", {}, h("summary", {}, t("guest.key")), h("p", { class: "hint" }, t("guest.key.hint")),
+      h("div", { class: "field" }, h("label", { for: password.id }, t("guest.password")), password), h("div", { class: "buttons" }, give), key);
+  }
+
+  /** @param {Trouble} error */
+  #failed(error) {
+    setText(this.failure, describe(error));
+    show(this.failure, true);
+  }
+
+  #update() {
+    const { session, guest, isSignedIn } = this.client;
+    const isOpen = session !== null && ["scheduled", "active"].includes(session.state);
+    const mayCome = isOpen && session.guests === "anyone" && !isSignedIn;
+    show(this, mayCome || (guest !== null && isSignedIn));
+    show(this.form, mayCome && !this.form.hidden);
+    show(this.open, mayCome && this.form.hidden);
+    show(this.inside, guest !== null && isSignedIn);
+    if (guest !== null) setText(this.you, t(`guest.you.${guest.assurance}`, { name: guest.name }));
+  }
+}
+
+customElements.define("podium-guest", PodiumGuest);

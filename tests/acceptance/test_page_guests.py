@@ -1,0 +1,139 @@
+"""People without a signer on the page: by a name, and by a personal link, from the link to the room."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from podium_protocol.keys import SecretKey
+from podium_protocol.nips import nip49
+from podium_protocol.nips.nip19 import encode_npub
+from tests.support.browsers import Visitor
+from tests.support.page import Here, page_house, press, press_start, seen
+
+pytestmark = pytest.mark.real_peer
+
+
+@pytest.fixture
+async def here() -> AsyncIterator[Here]:
+    async with page_house() as found:
+        yield found
+
+
+def foreign(here: Here, *visitors: Visitor) -> list[str]:
+    """Whatever went wrong in these browsers, or went elsewhere."""
+    base = here.stage.base_url
+    return [text for one in visitors for text in (*one.errors, *one.dialogs, *one.foreign(base))]
+
+
+async def test_a_name_is_enough_to_answer_ask_and_come(here: Here) -> None:
+    """No signer anywhere: a name, an answer, a question, the door where guests wait, the room, and the way back."""
+    url = await here.scheduled(guests="anyone", waitingRoom=True)
+    visitor, lead = await here.person(), await here.person(here.instructor)
+    page, desk = await visitor.open(url), await lead.open(url)
+    await press(page, "Continue without a Nostr key")
+    await page.get_by_label("Your name").fill("Ana")
+    await page.keyboard.press("Enter")
+    await seen(page, "You are here as a guest: Ana")
+    assert not await page.get_by_text("To answer or join you need a Nostr signer").is_visible()
+    await press(page, "Confirm")
+    await seen(page, "Your answer: confirmed.")
+    await page.get_by_label("Your question").fill("Which rope?")
+    await press(page, "Ask")
+    await seen(page, "Which rope?")
+
+    await press(desk, "Sign in")
+    await press_start(desk)
+    await press(page, "Join")
+    await press(page, "Join with one signature")
+    await seen(page, "The instructor will let you in.")
+    await desk.get_by_role("button", name="Let in: Ana").click()
+    await seen(page, "You are in the room.")
+    await press(page, "Leave")
+
+    await page.reload()
+    await seen(page, "You are here as a guest: Ana")
+    await seen(page, "Your answer: confirmed.")
+    other = await (await here.person()).open(url)
+    await press(other, "Continue without a Nostr key")
+    await other.get_by_label("Your name").fill("ana")
+    await press(other, "Continue as a guest")
+    await seen(other, "Somebody here has this name already.")
+    assert foreign(here, lead) == []
+    assert visitor.foreign(here.stage.base_url) == []
+
+
+async def test_a_guest_takes_their_key_along(here: Here) -> None:
+    """Under a password of theirs, as every Nostr program reads it (NIP-49)."""
+    url = await here.scheduled(guests="anyone")
+    page = await (await here.person(locale="de-DE")).open(url)
+    await press(page, "Ohne Nostr-Schlüssel weiter")
+    await page.get_by_label("Dein Name").fill("Ana")
+    await press(page, "Als Gast weiter")
+    await seen(page, "Du bist als Gast hier: Ana")
+    await page.get_by_text("Deinen Schlüssel mitnehmen").click()
+    await page.get_by_label("Ein Passwort dafür").fill("correct horse")
+    await press(page, "Meinen verschlüsselten Schlüssel zeigen")
+    shown = page.locator("podium-guest output")
+    await shown.get_by_text("ncryptsec1").wait_for()
+    secret: SecretKey = nip49.decrypt(await shown.inner_text(), "correct horse").secret
+    kept = await page.evaluate("Object.values(localStorage).find((one) => one.includes('guest'))")
+    assert encode_npub(secret.pubkey) in kept
+
+
+async def _links(desk: Any, *names: str) -> list[str]:
+    await desk.get_by_label("Names of people to invite").fill("\n".join(names))
+    await press(desk, "Make personal links")
+    rows = desk.locator("podium-guests li")
+    await rows.nth(len(names) - 1).locator("code").wait_for()
+    return [await rows.nth(number).locator("code").inner_text() for number in range(len(names))]
+
+
+async def test_a_personal_link_is_for_one_person_and_one_browser(here: Here) -> None:
+    """It leaves the address bar at once, opens once, is renewed for another device, and ends when it is taken back."""
+    url = await here.scheduled()
+    lead = await here.person(here.instructor)
+    desk = await lead.open(url)
+    await press(desk, "Sign in")
+    ana, bea = await _links(desk, "Ana", "Bea")
+
+    visitor = await here.person()
+    page = await visitor.open(ana)
+    await seen(page, "You are here by your personal link: Ana")
+    assert "#" not in page.url
+    secret = ana.partition("#guest=")[2]
+    assert not [request for request in visitor.requests if secret in request]
+    await press(page, "Confirm")
+    await seen(page, "Your answer: confirmed.")
+    again = await visitor.open(ana)
+    await seen(again, "You are here by your personal link: Ana")
+
+    thief = await (await here.person()).open(ana)
+    await seen(thief, "This personal link was opened in another browser before")
+    await seen(thief, "Will you come?")
+
+    await desk.get_by_role("button", name="Take back: Bea").click()
+    await seen(desk, "taken back")
+    late = await (await here.person(locale="de-DE")).open(bea)
+    await seen(late, "Die Leitung hat diesen persönlichen Link zurückgenommen.")
+    other = await here.scheduled(title="Another one")
+    wrong = await (await here.person()).open(f"{other}#guest={secret}")
+    await seen(wrong, "This personal link is not one of this session.")
+    assert foreign(here, lead) == []
+
+
+async def test_a_private_session_opens_by_its_link(here: Here) -> None:
+    """Where there is nothing for strangers, a personal link shows the session, also when the page is loaded again."""
+    lesson_id = await here.submitted(title="Behind closed doors", visibility="private", invited=[])
+    lead = await here.person(here.instructor)
+    desk = await lead.open(f"{here.stage.base_url}/s/{lesson_id}")
+    await press(desk, "Sign in")
+    (ana,) = await _links(desk, "Ana")
+    page = await (await here.person()).open(ana)
+    await seen(page, "Behind closed doors")
+    await press(page, "Confirm")
+    await seen(page, "Your answer: confirmed.")
+    await page.reload()
+    await seen(page, "Behind closed doors")
