@@ -115,7 +115,7 @@ async def test_a_personal_link_is_for_one_person_and_one_browser(here: Here) -> 
     await seen(thief, "Will you come?")
 
     await desk.get_by_role("button", name="Take back: Bea").click()
-    await seen(desk, "taken back")
+    await desk.locator("podium-guests").get_by_text("taken back").wait_for()
     late = await (await here.person(locale="de-DE")).open(bea)
     await seen(late, "Die Leitung hat diesen persönlichen Link zurückgenommen.")
     other = await here.scheduled(title="Another one")
