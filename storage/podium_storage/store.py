@@ -15,6 +15,7 @@ from podium_storage.table.interning import Interner
 from podium_storage.table.models import (
     AttendanceRow,
     CalendarEntryRow,
+    ChatLineRow,
     GuestRow,
     IntervalRow,
     LedgerRow,
@@ -97,6 +98,7 @@ class Tables:
     watches: Table[WatchRow]
     calendar_entries: Table[CalendarEntryRow]
     guests: Table[GuestRow]
+    chat: Table[ChatLineRow]
 
 
 class BoundTables(Tables):
@@ -120,6 +122,7 @@ class BoundTables(Tables):
         self.watches = tables.watches.within(tx)
         self.calendar_entries = tables.calendar_entries.within(tx)
         self.guests = tables.guests.within(tx)
+        self.chat = tables.chat.within(tx)
 
 
 class Store(Tables):
@@ -144,6 +147,7 @@ class Store(Tables):
         self.watches = Table.from_schema(schema.WATCHES, database, interner)
         self.calendar_entries = Table.from_schema(schema.CALENDAR_ENTRIES, database, interner)
         self.guests = Table.from_schema(schema.GUESTS, database, interner)
+        self.chat = Table.from_schema(schema.CHAT_LINES, database, interner)
 
     @classmethod
     async def open(cls, path: Path | str, migrations: Sequence[Migration] | None = None) -> Self:

@@ -52,6 +52,7 @@ async def test_each_declared_table_is_an_attribute(tmp_path: Path) -> None:
             store.watches,
             store.calendar_entries,
             store.guests,
+            store.chat,
         ]
         assert [table.name for table in tables] == [table.name for table in TABLES]
         assert [await table.count() for table in tables] == [0] * len(tables)

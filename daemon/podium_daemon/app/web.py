@@ -256,6 +256,7 @@ def _counted_of_sessions(parts: Parts, watched: Sequence[Watched]) -> list[Count
             "reason",
             mirror.projections.presence.passed_over,
         ),
+        Counted("podium_room_drops", "What people sent and was not taken.", "reason", parts.rooms.rooms.chat.dropped),
         Counted("podium_conference_drops", "What was dropped at the rooms.", "reason", parts.rooms.engine.flaws),
     ]
 

@@ -12,7 +12,19 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from podium_daemon.cli import certificate, daemon, doctor, key, people, questions, recording, relays, session, signer
+from podium_daemon.cli import (
+    certificate,
+    chat,
+    daemon,
+    doctor,
+    key,
+    people,
+    questions,
+    recording,
+    relays,
+    session,
+    signer,
+)
 from podium_daemon.cli.caller import CONFIG_VARIABLE, CommandCaller
 from podium_daemon.cli.failures import Exit, exit_code_of, sentence_of
 from podium_daemon.cli.options import helped
@@ -63,6 +75,7 @@ app.add_typer(daemon.app)
 app.add_typer(session.app, name="session")
 for _part in (people, questions):
     app.add_typer(_part.app)
+app.add_typer(chat.app, name="chat")
 app.add_typer(recording.app, name="recording")
 app.add_typer(certificate.app, name="certificate")
 app.add_typer(key.app, name="key")

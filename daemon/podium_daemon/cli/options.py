@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from podium_daemon.cli.failures import CommandFailed, Exit
+from podium_daemon.cli.output import note
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey
 from podium_protocol.nips.nip19 import parse_pubkey
@@ -89,3 +90,20 @@ def write_new_file(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def write_answer(file: Path, content: bytes) -> None:
+    """Write what the daemon answered to a new file, or for `-` to standard output."""
+    if str(file) == "-":
+        _to_stdout(content)
+        return
+    write_new_file(file, content)
+    note(f"Wrote {file}.")
+
+
+def _to_stdout(content: bytes) -> None:
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        raise CommandFailed("the daemon's answer is no UTF-8 text: is it a Podium daemon?") from None
+    sys.stdout.write(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from podium_daemon.cli.caller import caller_of, sign_and_send
-from podium_daemon.cli.failures import CommandFailed
-from podium_daemon.cli.options import Json, SessionReference, Yes, confirm, helped, write_new_file
+from podium_daemon.cli.options import Json, SessionReference, Yes, confirm, helped, write_answer
 from podium_daemon.cli.output import clean, note, print_answer, print_answers, print_json, say, table
 from podium_daemon.cli.session_view import find_session, npub_or_hex, plain_reference
 from podium_daemon.cli.times import shown_length, shown_time
@@ -109,7 +107,7 @@ def attendance(
     reference = caller.run(plain_reference(podium, session))
     for file, is_intervals in ((csv, False), (intervals, True)):
         if file is not None:
-            _write(file, caller.run(podium.attendance_csv(reference, intervals=is_intervals)))
+            write_answer(file, caller.run(podium.attendance_csv(reference, intervals=is_intervals)))
     if csv is None and intervals is None:
         _show(caller.run(podium.attendance(reference)), as_json=as_json)
 
@@ -138,22 +136,6 @@ def _show(rows: Sequence[AttendanceOut], *, as_json: bool) -> None:
 
 def _completed(one: AttendanceOut) -> str:
     return "" if one.completed_at is None else f"{one.completed_by or 'yes'}, {shown_time(one.completed_at)}"
-
-
-def _write(file: Path, content: bytes) -> None:
-    if str(file) == "-":
-        _to_stdout(content)
-        return
-    write_new_file(file, content)
-    note(f"Wrote {file}.")
-
-
-def _to_stdout(content: bytes) -> None:
-    try:
-        text = content.decode()
-    except UnicodeDecodeError:
-        raise CommandFailed("the daemon's answer is no UTF-8 text: is it a Podium daemon?") from None
-    sys.stdout.write(text)
 
 
 @app.command(

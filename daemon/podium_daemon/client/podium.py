@@ -9,6 +9,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from podium_daemon.api.attendance import AttendanceOut, AttendancesOut
+from podium_daemon.api.chat import ChatOut
 from podium_daemon.api.rooms import ChallengeOut, JoinOut, RoomOut
 from podium_daemon.api.rsvps import RemindersOut, RsvpOut, RsvpsOut
 from podium_daemon.api.service import RelayOut, RelaysOut, ServiceOut
@@ -143,6 +144,14 @@ class PodiumClient:
         """The attendance as CSV: one row for each person, or one for each interval."""
         query = {"format": "csv-intervals" if intervals else "csv"}
         return await self._transport.get_raw(session_path(reference, "attendance"), query)
+
+    async def chat(self, reference: str) -> ChatOut:
+        """The chat that is kept, for instructor and co-hosts."""
+        return await self._transport.get(session_path(reference, "chat"), ChatOut)
+
+    async def chat_text(self, reference: str) -> bytes:
+        """The same as plain text (UTF-8)."""
+        return await self._transport.get_raw(session_path(reference, "chat"), {"format": "text"})
 
     async def reminders(self, reference: str) -> RemindersOut:
         """The ledger: the state of each message."""

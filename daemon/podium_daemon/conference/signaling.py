@@ -16,6 +16,7 @@ from podium_daemon.conference.events import ConnectionId, LeaveReason
 from podium_protocol.strict_json import read_json
 
 MAX_FRAME_BYTES: Final = 1024  # a secret's cipher text has some 400, the rest of the longest message 130
+MAX_CHAT_BYTES: Final = 8 * 1024  # a line of 1,000 characters, encrypted and as base64, or with each one escaped
 MAX_EPOCH: Final = 0xFFFF  # docs/encryption.md
 
 # in the range for applications (RFC 6455, 7.4.2); the page does not join again by itself after 4001, 4003 and 4005
@@ -106,8 +107,56 @@ class PassedKey(msgspec.Struct, frozen=True, tag="key"):
         return "<PassedKey>"
 
 
+class ChatSent(msgspec.Struct, frozen=True, tag="chat", omit_defaults=True):
+    """A line of the chat. `private`: only those who lead got it, and its sender. `at` is in Unix seconds."""
+
+    id: int
+    sender: str = msgspec.field(name="from")
+    text: str
+    at: int
+    private: bool = False
+
+
+class ChatHistory(msgspec.Struct, frozen=True, tag="chat-history"):
+    """To a newcomer: the lines that are kept, in one or several messages."""
+
+    lines: tuple[ChatSent, ...]
+
+
+class ChatState(msgspec.Struct, frozen=True, tag="chat-state"):
+    """Whether people may chat; those who lead always may."""
+
+    open: bool
+
+
+class ChatDeleted(msgspec.Struct, frozen=True, tag="chat-deleted"):
+    """A line that one who leads deleted."""
+
+    id: int
+
+
+class ChatRefused(msgspec.Struct, frozen=True, tag="chat-refused"):
+    """The line that the person sent was not taken: `too-fast`, `closed` or `flawed`."""
+
+    reason: str
+
+
 ServerMessage = (
-    Welcome | Resume | Notice | Removed | RoomEnded | HandState | MeetingAt | Spotlight | KeyHolders | PassedKey
+    Welcome
+    | Resume
+    | Notice
+    | Removed
+    | RoomEnded
+    | HandState
+    | MeetingAt
+    | Spotlight
+    | KeyHolders
+    | PassedKey
+    | ChatSent
+    | ChatHistory
+    | ChatState
+    | ChatDeleted
+    | ChatRefused
 )
 
 
@@ -136,6 +185,16 @@ class GivenKey(msgspec.Struct, frozen=True, tag="key", forbid_unknown_fields=Tru
         return "<GivenKey>"
 
 
+class ChatMessage(msgspec.Struct, frozen=True, tag="chat", forbid_unknown_fields=True):
+    """The person writes to all in the room, or to those who lead only (`private`)."""
+
+    text: str
+    private: bool = False
+
+
+DaemonMessage = HandMessage | GivenKey | ChatMessage
+"""Messages for the daemon; no engine sees them."""
+
 ClientMessage = Beat | Leave
 
 
@@ -154,8 +213,8 @@ class _Envelope(msgspec.Struct):
 
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _message_decoder: Final[msgspec.json.Decoder[ClientMessage]] = msgspec.json.Decoder(Beat | Leave)
-_daemon_decoder: Final[msgspec.json.Decoder[HandMessage | GivenKey]] = msgspec.json.Decoder(HandMessage | GivenKey)
-_DAEMON_TYPE: Final = re.compile(rb'"(?:hand|key)"')
+_daemon_decoder: Final[msgspec.json.Decoder[DaemonMessage]] = msgspec.json.Decoder(HandMessage | GivenKey | ChatMessage)
+_DAEMON_TYPE: Final = re.compile(rb'"(?:hand|key|chat)"')
 _KNOWN_TYPES: Final = frozenset({"beat", "leave"})
 
 
@@ -175,18 +234,20 @@ def decode(frame: str | bytes) -> ClientMessage | SeatFrameFlaw:
     return _decode(raw) if len(raw) <= MAX_FRAME_BYTES else SeatFrameFlaw.TOO_LARGE
 
 
-def decode_for_daemon(frame: str | bytes) -> HandMessage | GivenKey | None:
+def decode_for_daemon(frame: str | bytes) -> DaemonMessage | None:
     """Read a frame for the daemon, as strictly as `decode`; None for every other frame."""
-    if len(frame) > MAX_FRAME_BYTES:
+    if len(frame) > MAX_CHAT_BYTES:
         return None
     raw = frame.encode(errors="replace") if isinstance(frame, str) else frame
     if _DAEMON_TYPE.search(raw) is None:  # nearly every frame: it is parsed elsewhere
         return None
     try:
         read_json(raw)
-        return _daemon_decoder.decode(raw)
+        message = _daemon_decoder.decode(raw)
     except (ValueError, RecursionError):
         return None
+    most = MAX_CHAT_BYTES if isinstance(message, ChatMessage) else MAX_FRAME_BYTES
+    return message if len(raw) <= most else None
 
 
 def _decode(raw: bytes) -> ClientMessage | SeatFrameFlaw:

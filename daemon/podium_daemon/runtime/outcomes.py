@@ -55,6 +55,7 @@ class Slug(StrEnum):
     NOT_FOUND = "not-found", HTTPStatus.NOT_FOUND
     UNKNOWN_CALENDAR = "unknown-calendar", HTTPStatus.NOT_FOUND
     UNKNOWN_GUEST = "unknown-guest", HTTPStatus.NOT_FOUND
+    UNKNOWN_LINE = "unknown-line", HTTPStatus.NOT_FOUND
     UNKNOWN_LINK = "unknown-link", HTTPStatus.NOT_FOUND
     UNKNOWN_FILE = "unknown-file", HTTPStatus.NOT_FOUND
     UNKNOWN_QUESTION = "unknown-question", HTTPStatus.NOT_FOUND

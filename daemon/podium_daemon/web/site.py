@@ -16,6 +16,7 @@ from podium_daemon.web.problems import DocumentedApi
 from podium_daemon.web.routes import (
     calendar,
     certificates,
+    chat,
     conference,
     engines,
     guests,
@@ -47,6 +48,7 @@ def described_api(public_url: str) -> FastAPI:
         sessions,
         people,
         rooms,
+        chat,
         questions,
         stream,
         calendar,

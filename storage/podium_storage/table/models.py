@@ -207,7 +207,7 @@ class QuestionRow(StoredRow, frozen=True, kw_only=True):
 class RoomControlsRow(StoredRow, frozen=True, kw_only=True):
     """The controls that instructor and co-hosts set for a room, for any engine: `muted` sticks, `silenced` may not ask.
 
-    `speakers` may speak though `muted`; `spotlight` is shown large to all.
+    `speakers` may speak though `muted`; `spotlight` is shown large to all. `chat_closed_at`: since then nobody chats.
     """
 
     session_address: InternedText
@@ -215,6 +215,18 @@ class RoomControlsRow(StoredRow, frozen=True, kw_only=True):
     silenced: tuple[str, ...] = ()
     speakers: tuple[str, ...] = ()
     spotlight: str | None = None
+    chat_closed_at: int | None = None
+
+
+class ChatLineRow(StoredRow, frozen=True, kw_only=True):
+    """A line of a room's chat, `private`: for those who lead. `sealed`: its text is encrypted under the room's key."""
+
+    session_address: InternedText
+    pubkey: InternedText
+    text: str
+    private: bool
+    sealed: bool
+    sent_at: int
 
 
 class LetterRow(StoredRow, frozen=True, kw_only=True):

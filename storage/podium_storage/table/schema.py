@@ -253,6 +253,7 @@ MEMBERS: Final = TableSchema("roomMembers", rows.RoomMemberRow, "++id, lessonId,
 OPT_OUTS: Final = TableSchema("optOuts", rows.OptOutRow, "++id, pubkey, &[pubkey+lessonId]")
 QUESTIONS: Final = TableSchema("liveQuestions", rows.QuestionRow, "++id, &eventId, state, [lessonId+pubkey]")
 ROOM_CONTROLS: Final = TableSchema("roomControls", rows.RoomControlsRow, "++id, &lessonId")
+CHAT_LINES: Final = TableSchema("chatLines", rows.ChatLineRow, "++id, lessonId")
 LETTERS: Final = TableSchema(
     "privateLetters", rows.LetterRow, "++id, lessonId, pubkey, [state+dueAt], &[lessonId+pubkey+topic]"
 )
@@ -267,7 +268,7 @@ GUESTS: Final = TableSchema("sessionGuests", rows.GuestRow, "++id, lessonId, &pu
 
 TABLES: Final = (
     *(SESSIONS, RSVPS, ATTENDANCE, LEDGER, INTERVALS, MEMBERS, OPT_OUTS, QUESTIONS, ROOM_CONTROLS, LETTERS),
-    *(RECORDINGS, RECORDING_CONSENTS, WATCHES, CALENDAR_ENTRIES, GUESTS),
+    *(RECORDINGS, RECORDING_CONSENTS, WATCHES, CALENDAR_ENTRIES, GUESTS, CHAT_LINES),
 )
 
 

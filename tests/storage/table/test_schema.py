@@ -31,6 +31,7 @@ DEXIE = {
     "recordingWatches": "++id, pubkey, &[lessonId+pubkey+sha256]",
     "calendarEntries": "++id, lessonId, &[pubkey+lessonId]",
     "sessionGuests": "++id, lessonId, &pubkey, linkDigest",
+    "chatLines": "++id, lessonId",
 }
 
 

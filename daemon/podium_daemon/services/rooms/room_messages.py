@@ -16,6 +16,8 @@ from podium_daemon.conference.engine import ConferenceEngine, RoomId, Support
 from podium_daemon.conference.events import LeaveReason, RoomRole
 from podium_daemon.conference.seats import Seat, SeatSocket, Signalling, run_seat
 from podium_daemon.conference.signaling import (
+    ChatMessage,
+    DaemonMessage,
     GivenKey,
     HandMessage,
     KeyHolders,
@@ -24,6 +26,7 @@ from podium_daemon.conference.signaling import (
     decode_for_daemon,
 )
 from podium_daemon.runtime.outcomes import Rejection, Slug
+from podium_daemon.services.rooms.chat import RoomChat
 from podium_daemon.services.rooms.hands import RoomHands
 from podium_protocol.events import Pubkey
 from podium_storage.database import Transaction
@@ -152,7 +155,7 @@ _BEAT: Final = '{"type":"beat"}'
 class _TakenOut:
     """A socket that filters out messages to the daemon: the engine gets a sign of life in their place."""
 
-    def __init__(self, socket: SeatSocket, heard: Callable[[HandMessage | GivenKey], Awaitable[None]]) -> None:
+    def __init__(self, socket: SeatSocket, heard: Callable[[DaemonMessage], Awaitable[None]]) -> None:
         self._socket = socket
         self._heard = heard
 
@@ -177,26 +180,30 @@ class _TakenOut:
 class RoomTalk:
     """Runs the seats of all rooms, on any engine."""
 
-    def __init__(self, hands: RoomHands, keys: RoomKeys, spotlight: RoomSpotlight) -> None:
+    def __init__(self, hands: RoomHands, keys: RoomKeys, spotlight: RoomSpotlight, chat: RoomChat) -> None:
         self._hands = hands
+        self._chat = chat
         self._keys = keys
         self._spotlight = spotlight
 
     async def run_seat(self, session_address: str, seat: Seat, socket: SeatSocket, *, encrypted: bool) -> LeaveReason:
         """`seats.run_seat`; `encrypted`: the session requires end-to-end encryption."""
 
-        async def heard(message: HandMessage | GivenKey) -> None:
+        async def heard(message: DaemonMessage) -> None:
             match message:
                 case HandMessage(up):
                     await self._hands.set_hand(session_address, seat, up=up)
                 case GivenKey():
                     await self._keys.pass_key(session_address, seat, message)
+                case ChatMessage():
+                    await self._chat.say(session_address, seat, message)
 
         self._hands.add_seat(session_address, seat)
         if encrypted:
             self._keys.add_seat(session_address, seat)
         try:
             await self._spotlight.add_seat(session_address, seat)
+            await self._chat.add_seat(session_address, seat)
             return await run_seat(seat, _TakenOut(socket, heard))
         finally:
             self._hands.remove_seat(session_address, seat)

@@ -30,6 +30,7 @@ from podium_daemon.runtime.keyed_locks import KeyedLocks
 from podium_daemon.runtime.outcomes import Rejection, Slug, slug_of
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.runtime.tasks import uncancelled, wait_for_first
+from podium_daemon.services.rooms.chat import RoomChat
 from podium_daemon.services.rooms.door import (
     ADMITTED,
     REFUSE_TEXTS,
@@ -110,7 +111,8 @@ class Rooms:
         self._hands = RoomHands(engine, clock)
         self._spotlight = RoomSpotlight(store, engine)
         self._keys = RoomKeys(engine)
-        self._talk = RoomTalk(self._hands, self._keys, self._spotlight)
+        self.chat = RoomChat(store, engine, clock)
+        self._talk = RoomTalk(self._hands, self._keys, self._spotlight, self.chat)
         self._joining = Joining(store, clock=clock, random_bytes=random_bytes)
         self._returns = ResumeTokens(store, clock=clock, random_bytes=random_bytes, seconds=settings.resume)
         self._waiting = WaitingRoom()
