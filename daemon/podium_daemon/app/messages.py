@@ -11,6 +11,7 @@ from podium_daemon.app.private import PrivateParts
 from podium_daemon.app.relays import RelayParts
 from podium_daemon.config import Config
 from podium_daemon.services.private.sender import PrivateSender
+from podium_daemon.services.reminders.explanations import Explanations
 from podium_daemon.services.reminders.planner import PlannerSettings
 from podium_daemon.services.reminders.reminders import ReminderService
 from podium_daemon.services.reminders.replies import Replies
@@ -73,16 +74,25 @@ def _build_replies(core: Core, mirror: MirrorParts, private: PrivateParts, relay
     return Replies(
         core.signer.secret,
         store=core.store,
-        mirror=mirror.mirror,
-        outbox=mirror.outbox,
         rsvps=mirror.projections.rsvps,
         opened=private.opened,
         private_outbox=private.outbox,
+        explanations=_build_explanations(core, mirror, private, relays),
         others=private.inbox.handle_messages,
         clock=core.clock,
-        random_bytes=core.random_bytes,
         past=relays.past,
         remembered=lambda pubkey: private.inbox.remembered.get(pubkey, 0),
+    )
+
+
+def _build_explanations(core: Core, mirror: MirrorParts, private: PrivateParts, relays: RelayParts) -> Explanations:
+    return Explanations(
+        core.signer.secret,
+        store=core.store,
+        mirror=mirror.mirror,
+        outbox=mirror.outbox,
+        private_outbox=private.outbox,
+        random_bytes=core.random_bytes,
         page_of=core.page_of,
         asked_by=relays.asked_by,
     )

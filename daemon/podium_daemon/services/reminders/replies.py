@@ -2,8 +2,7 @@
 
 Each answer is also sealed for ourselves, so that it survives a lost disk. Answers from the time when the daemon was
 down are judged once all events that they may be about are read. The sender is the key that signed the seal. All other
-messages are counted and dropped. We write back only to people to whom we wrote first: to an answer that we cannot
-place, and once for each session, to a message that is no answer, with what can be said. So no loop of messages arises.
+messages are counted and dropped.
 """
 
 from __future__ import annotations
@@ -19,51 +18,38 @@ from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.reconcile_loop import Moment, comes
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.runtime.tasks import Watched
+from podium_daemon.services.reminders.explanations import Explanations
 from podium_daemon.services.reminders.reply_judging import (
     Correspondent,
     Heard,
     Outcome,
     decide,
-    session_spoken_of,
     told_of,
 )
-from podium_daemon.writers.gift_wrapper import AskedBy, inboxes_of, nothing_asked
-from podium_daemon.writers.private_outbox import HELP, INVITATION, Letter, PrivateOutbox
+from podium_daemon.writers.private_outbox import INVITATION, Letter, PrivateOutbox
 from podium_protocol import kinds, tags
-from podium_protocol.events import EventId, Pubkey, SignedEvent, VerifiedEvent
+from podium_protocol.events import EventId, Pubkey, VerifiedEvent
 from podium_protocol.keys import SecretKey
-from podium_protocol.live import message_texts as reply_texts
-from podium_protocol.live.reminders import LedgerState, is_old_answer
-from podium_protocol.live.replies import Unclear
+from podium_protocol.live.reminders import LedgerState
 from podium_protocol.live.rsvp import is_courtesy, read_reaction, read_reply
-from podium_protocol.live.said import ALL, Said, write_said
-from podium_protocol.nips import nip17, nip40, nip59
+from podium_protocol.live.said import Said, write_said
+from podium_protocol.nips import nip40, nip59
 from podium_storage.database import Transaction
-from podium_storage.mirror.mirror import Mirror, OpenedWraps
-from podium_storage.outbox.outbox import Outbox
-from podium_storage.outbox.values import OutboxItem
+from podium_storage.mirror.mirror import OpenedWraps
 from podium_storage.projections.rsvps import RsvpProjection
 from podium_storage.slices import in_slices
 from podium_storage.store import Store
-from podium_storage.table.models import LedgerRow, LetterRow, LiveSessionRow
+from podium_storage.table.models import LedgerRow, LetterRow
 
 _log = structlog.get_logger(__name__)
 _BATCH: Final = 100  # wraps opened at a time on a thread: some 40 ms
-_WRAPS: Final = 25  # messages wrapped before the event loop gets a turn: about 10 ms
 _TOLD: Final = (LedgerState.CLAIMED, LedgerState.SENT, LedgerState.FAILED)  # failed: a lost OK may still have arrived
-_EXPLAIN_WITHIN: Final = 24 * 3600  # seconds; an older reply was read again after a loss, and its writer has moved on
 _WRITTEN: Final = (kinds.PRIVATE_MESSAGE, kinds.REACTION)
-_QUIET: Final = 600  # seconds between two explanations to one person
-_KEPT_PEOPLE: Final = 10_000
 MAX_PAST: Final = 20_000  # letters that wait until the past is read; the oldest are dropped, and read after a restart
 
 
 Others = Callable[[Sequence[tuple[EventId, nip59.Unwrapped]]], Awaitable[None]]
 """Takes rumors that are no private messages, each with the id of its gift wrap; they may be given again."""
-
-
-def _nothing_remembered(_pubkey: Pubkey) -> int:
-    return 0
 
 
 class Replies:
@@ -80,62 +66,47 @@ class Replies:
         secret: SecretKey,
         *,
         store: Store,
-        mirror: Mirror,
-        outbox: Outbox,
         rsvps: RsvpProjection,
         opened: OpenedWraps,
         private_outbox: PrivateOutbox,
+        explanations: Explanations,
         others: Others,
         clock: Clock,
-        random_bytes: Callable[[int], bytes],
-        past: Moment | None = None,
-        remembered: Callable[[Pubkey], int] = _nothing_remembered,
-        page_of: Callable[[LiveSessionRow], str] | None = None,
-        asked_by: AskedBy = nothing_asked,
+        past: Moment,
+        remembered: Callable[[Pubkey], int],
     ) -> None:
         """Take the parts that replies need.
 
         Args:
             secret: the service's key.
             store: holds what people were told, and takes their answers.
-            mirror: holds people's lists of message relays.
-            outbox: takes the messages that are written back.
             rsvps: takes answers.
             opened: the wraps that had their effect.
             private_outbox: takes the copies that we seal for ourselves.
+            explanations: writes back to those whose messages are unclear.
             others: gets every rumor that is no message, before the messages of its batch are read.
             clock: the daemon's.
-            random_bytes: the entropy of wraps.
-            past: when sessions, RSVPs and our own memory are read; None: they are.
-            page_of: gives the address of a session's page.
+            past: when sessions, RSVPs and our own memory are read.
             remembered: the time (Unix seconds) of a person's newest message among our own copies, 0 for none.
-            asked_by: what recipients' relays are known to ask of a wrap.
         """
         self._secret = secret
-        self._asked_by = asked_by
         self._store = store
-        self._mirror = mirror
-        self._outbox = outbox
         self._rsvps = rsvps
         self._opened = opened
         self._others = others
         self._clock = clock
-        self._random_bytes = random_bytes
         self._private_outbox = private_outbox
+        self._explanations = explanations
         self._past = past
         self._remembered = remembered
-        self._page_of = page_of
         self._waiting: dict[EventId, Heard] = {}
         self.caught_up = asyncio.Event()
-        if past is None:
-            self.caught_up.set()
-        self._explained: dict[Pubkey, int] = {}
         self.counts: Counter[str] = Counter()
         self.tasks = Watched(self.name)
 
     async def run(self, stop: Stop) -> None:
         """Wait for the past and judge the messages in it, until the stop."""
-        if self._past is None or await comes(self._past, stop):
+        if await comes(self._past, stop):
             await self.tasks.guard(self._catch_up(stop))
 
     async def _catch_up(self, stop: Stop) -> None:
@@ -195,7 +166,8 @@ class Replies:
         """Apply messages; `known` are wraps of messages that were applied before."""
         if letters or known:
             outcome = await self._store.database.transact(lambda tx: self._apply(tx, letters, now, known))
-            self._account(outcome, now)
+            self._explanations.remember_explained(outcome, now)
+            self._account(outcome)
 
     def _letter(self, wrap: VerifiedEvent, opened: nip59.Unwrapped | nip59.WrapRejected, now: int) -> Heard | None:
         if isinstance(opened, nip59.WrapRejected):
@@ -237,8 +209,8 @@ class Replies:
         await self._rsvps.fold_answers(tx, outcome.answers, received_at=now)
         await self._store.within(tx).opt_outs.upsert(list(outcome.opt_outs.values()), by="[pubkey+lessonId]")
         await self._private_outbox.add(tx, [self._memory_of(said) for said in outcome.said])
-        await self._explain(tx, outcome, people, now)
-        await self._help(tx, outcome, people, now)
+        await self._explanations.explain_unclear(tx, outcome, people, now)
+        await self._explanations.help_puzzled(tx, outcome, people, now)
         await self._opened.add_within(tx, outcome.done, now=now)
         return outcome
 
@@ -277,96 +249,12 @@ class Replies:
                 person.open[told.session_address] = sessions[told.session_address]
         return people
 
-    async def _explain(self, tx: Transaction, outcome: Outcome, people: dict[Pubkey, Correspondent], now: int) -> None:
-        """Explain an unclear answer to people we know, who wrote recently and have not been told already."""
-        asked = {
-            letter.sender: (letter, why)
-            for letter, why in outcome.unclear
-            if why is not Unclear.STRANGER
-            and now - letter.at < _EXPLAIN_WITHIN
-            and now - self._explained.get(letter.sender, 0) >= _QUIET
-            and not is_old_answer(letter.at, people[letter.sender].known_since or 0)
-        }
-        inboxes = await inboxes_of(self._mirror.within(tx), asked) if asked else {}
-        items: list[OutboxItem] = []
-        async for part in in_slices(list(asked.values()), _WRAPS):
-            for letter, why in part:
-                outcome.done.append(letter.wrap_id)
-                if relays := inboxes.get(letter.sender):
-                    titles = [row.title for row in people[letter.sender].open.values()]
-                    wrap = self._wrapped(letter, why, titles, relays, now)
-                    items.append(_item(wrap, relays, letter, now))
-        await self._outbox.add_many_within(tx, items)
-
-    async def _help(self, tx: Transaction, outcome: Outcome, people: dict[Pubkey, Correspondent], now: int) -> None:
-        """Explain what can be said, once for each person and session, to people we know who wrote recently."""
-        asked: dict[tuple[str, Pubkey], tuple[Heard, LiveSessionRow]] = {}
-        for letter in outcome.puzzling:
-            if (person := people.get(letter.sender)) is None:
-                continue
-            outcome.done.append(letter.wrap_id)
-            is_old = now - letter.at >= _EXPLAIN_WITHIN or is_old_answer(letter.at, person.known_since or 0)
-            if not is_old and (row := session_spoken_of(letter, person, self._secret.pubkey)) is not None:
-                asked[row.session_address, letter.sender] = letter, row
-        if not asked:
-            return
-        bound = self._store.within(tx)
-        keys = [[session_address, pubkey, HELP] for session_address, pubkey in asked]
-        told = await bound.letters.where("[lessonId+pubkey+topic]").any_of(keys).to_list()
-        quiet = await bound.opt_outs.where("pubkey").any_of([pubkey for _, pubkey in asked]).to_list()
-        known = {(row.session_address, row.pubkey) for row in told} | {
-            (row.session_address, row.pubkey) for row in quiet
-        }
-        fresh = [key for key in asked if key not in known and (ALL, key[1]) not in known]
-        await self._private_outbox.add(tx, [self._help_with(*asked[key], now) for key in fresh])
-
-    def _help_with(self, letter: Heard, row: LiveSessionRow, now: int) -> Letter:
-        said = reply_texts.explain_words(row.title, None if self._page_of is None else self._page_of(row))
-        rumor = nip17.write_message(
-            self._secret.pubkey,
-            letter.sender,
-            said.text,
-            created_at=now,
-            subject=said.headline,
-            reply_to=letter.rumor_id,
-        )
-        expires_at = now + _EXPLAIN_WITHIN
-        return Letter(
-            session_address=row.session_address, recipient=letter.sender, topic=HELP, rumor=rumor, expires_at=expires_at
-        )
-
-    def _wrapped(
-        self, letter: Heard, why: Unclear, titles: Sequence[str], relays: Sequence[str], now: int
-    ) -> SignedEvent:
-        said = reply_texts.explain(why, letter.reply or "", titles)
-        rumor = nip17.write_message(
-            self._secret.pubkey,
-            letter.sender,
-            said.text,
-            created_at=now,
-            subject=said.headline,
-            reply_to=letter.rumor_id,
-        )
-        return nip59.gift_wrap(
-            rumor,
-            self._secret,
-            letter.sender,
-            now=now,
-            entropy=self._random_bytes(nip59.ENTROPY_BYTES),
-            expiration=now + _EXPLAIN_WITHIN,
-            backdating=self._asked_by(relays).backdating,
-        )
-
-    def _account(self, outcome: Outcome, now: int) -> None:
+    def _account(self, outcome: Outcome) -> None:
         """Count what is stored now; the log does not say who said what."""
         self.counts["rsvp"] += len(outcome.answers)
         self.counts["opt_out"] += len(outcome.opt_outs)
-        for letter, why in outcome.unclear:
+        for _, why in outcome.unclear:
             self.counts[why.value] += 1
-            if letter.wrap_id in outcome.done:
-                if len(self._explained) >= _KEPT_PEOPLE:
-                    self._explained.clear()
-                self._explained[letter.sender] = now
         _log.info(
             "replies read",
             action="replies.read",
@@ -387,13 +275,3 @@ def _hopeless(wraps: Sequence[VerifiedEvent], opened: Sequence[nip59.Unwrapped |
 
 def _open(wraps: Sequence[VerifiedEvent], secret: SecretKey, now: int) -> list[nip59.Unwrapped | nip59.WrapRejected]:
     return [nip59.unwrap(wrap, secret, now=now) for wrap in wraps]
-
-
-def _item(wrap: SignedEvent, relays: tuple[str, ...], letter: Heard, now: int) -> OutboxItem:
-    return OutboxItem(
-        event=wrap,
-        relays=relays,
-        not_before=now,
-        expires_at=now + _EXPLAIN_WITHIN,
-        reference=f"reply:{letter.wrap_id}",
-    )

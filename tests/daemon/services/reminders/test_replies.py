@@ -433,7 +433,7 @@ async def test_what_is_not_understood_is_answered_once_for_each_session() -> Non
         before = len(here.letters(person))
         for text in ("What do I have to bring?", "And where is it?", "Hello? Anybody?", "no rope, sorry"):
             await say(here, person, text, to=about[0])
-            here.replies._explained.clear()
+            here.replies._explanations._explained.clear()
         await say(here, stranger, "Who are you?")
         assert here.letters(person)[before:] == ["That was not understood: Know your rights"]
         await say(here, person, "I may be late.", to=about[1])
