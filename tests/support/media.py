@@ -24,6 +24,7 @@ from aiortc.rtcconfiguration import RTCBundlePolicy
 
 from podium_daemon.conference.engines.embedded.connections import PublisherConnection
 from podium_daemon.conference.engines.embedded.datagrams import guard
+from podium_daemon.conference.engines.embedded.forwarding import Downlink
 from podium_daemon.conference.engines.embedded.room import MediaServer as Rooms
 from podium_daemon.conference.events import ConnectionId, RoomId, TrackChange, TrackKind
 from podium_daemon.conference.page_media.media_host import MediaObserver
@@ -328,6 +329,12 @@ class House:
         publisher = self.rooms._seats[connection_of(pubkey)][1]._publisher
         assert publisher is not None
         return publisher
+
+    def downlinks(self, pubkey: Pubkey) -> list[Downlink]:
+        """The media lines on which a person receives."""
+        watcher = self.rooms._seats[connection_of(pubkey)][1]._watcher
+        assert watcher is not None
+        return [line for slot in watcher.slots for line in slot.lines.values()]
 
     def drops(self) -> list[str]:
         """Why something was dropped."""

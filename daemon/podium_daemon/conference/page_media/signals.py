@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from podium_daemon.conference.events import ConnectionId, TrackKind
-from podium_daemon.conference.page_media.sdp import MAX_SDP
+from podium_daemon.conference.page_media.sdp import MAX_LINES, MAX_SDP
 from podium_daemon.conference.signaling import SeatFrameFlaw
 from podium_protocol.strict_json import read_json
 
@@ -19,6 +19,7 @@ MAX_SIGNAL_BYTES: Final = MAX_SDP + 4096  # line ends are two characters more in
 _OFFERS: Final = 1 << 31
 
 Count = Annotated[int, msgspec.Meta(ge=0, lt=_OFFERS)]
+_Mid = Annotated[str, msgspec.Meta(max_length=16)]
 
 
 class _Signal(msgspec.Struct, frozen=True, tag_field="do", forbid_unknown_fields=True, kw_only=True):
@@ -55,7 +56,16 @@ class Sending(_Signal, frozen=True, tag="sending", kw_only=True):
         return on
 
 
-PageSignal = PublishOffer | WatchAnswer | Sending
+class Showing(_Signal, frozen=True, tag="showing", kw_only=True):
+    """The media lines whose pictures are in sight, of all that were offered; pictures of others need not be sent.
+
+    It holds until the next one, or a new connection. Sound is sent whatever is in sight.
+    """
+
+    mids: Annotated[tuple[_Mid, ...], msgspec.Meta(max_length=MAX_LINES)]
+
+
+PageSignal = PublishOffer | WatchAnswer | Sending | Showing
 
 
 class IceServer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -130,7 +140,7 @@ class _SignalEnvelope(msgspec.Struct):
 
 
 _decode_envelope = msgspec.json.Decoder(_SignalEnvelope).decode
-_decoder: Final[msgspec.json.Decoder[PageSignal]] = msgspec.json.Decoder(PublishOffer | WatchAnswer | Sending)
+_decoder: Final[msgspec.json.Decoder[PageSignal]] = msgspec.json.Decoder(PublishOffer | WatchAnswer | Sending | Showing)
 
 
 def encode_signal(signal: ServerSignal) -> str:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from podium_daemon.conference.events import ConnectionId, TrackKind
-from podium_daemon.conference.page_media.sdp import MAX_SDP
+from podium_daemon.conference.page_media.sdp import MAX_LINES, MAX_SDP
 from podium_daemon.conference.page_media.signals import (
     MAX_SIGNAL_BYTES,
     Away,
@@ -17,6 +17,7 @@ from podium_daemon.conference.page_media.signals import (
     Lines,
     PublishOffer,
     Sending,
+    Showing,
     WatchAnswer,
     decode_signal,
     encode_signal,
@@ -34,6 +35,8 @@ from podium_daemon.conference.signaling import SeatFrameFlaw
             '{"type":"media","do":"sending","audio":true,"video":false,"screen":false,"turn":2}',
             Sending(audio=True, video=False, screen=False, turn=2),
         ),
+        ('{"type":"media","do":"showing","mids":["1","4"]}', Showing(mids=("1", "4"))),
+        ('{"type":"media","do":"showing","mids":[]}', Showing(mids=())),
     ],
 )
 def test_a_message_is_read(frame: str, read: object) -> None:
@@ -58,6 +61,10 @@ def test_other_messages_are_left_to_others(frame: str) -> None:
         ('{"type":"media","do":"watch","offer":-1,"sdp":""}', SeatFrameFlaw.BAD_SHAPE),
         ('{"type":"media","do":"watch","offer":99999999999,"sdp":""}', SeatFrameFlaw.BAD_SHAPE),
         ('{"type":"media","do":"sending","audio":1,"video":false,"screen":false}', SeatFrameFlaw.BAD_SHAPE),
+        ('{"type":"media","do":"showing"}', SeatFrameFlaw.BAD_SHAPE),
+        ('{"type":"media","do":"showing","mids":[7]}', SeatFrameFlaw.BAD_SHAPE),
+        ('{"type":"media","do":"showing","mids":["12345678901234567"]}', SeatFrameFlaw.BAD_SHAPE),
+        (json.dumps({"type": "media", "do": "showing", "mids": ["1"] * (MAX_LINES + 1)}), SeatFrameFlaw.BAD_SHAPE),
         ('{"type":"media","do":"watch","do":"publish","sdp":"x"}', SeatFrameFlaw.NOT_JSON),
         ('{"type":"media","do":"watch"', SeatFrameFlaw.NOT_JSON),
         ('{"type":"media","do":"publish","sdp":"\ud800"}', SeatFrameFlaw.NOT_JSON),

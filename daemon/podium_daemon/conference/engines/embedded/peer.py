@@ -24,6 +24,7 @@ from podium_daemon.conference.page_media.signals import (
     PublishOffer,
     Sending,
     ServerSignal,
+    Showing,
     WatchAnswer,
 )
 from podium_daemon.conference.page_media.switches import PUBLISHED, Switches
@@ -66,6 +67,7 @@ class Peer:
         self._doing = asyncio.Lock()  # one description at a time
         self._others: dict[str, Peer] = {}
         self._lines: tuple[LineOf, ...] = ()
+        self._in_sight: frozenset[str] | None = None  # media lines; None: the page has not said yet
         self._closing: set[asyncio.Future[None]] = set()
 
     def begin(self) -> None:
@@ -94,6 +96,8 @@ class Peer:
         match signal:
             case Sending():
                 self._switched(lambda: self._switches.switch(signal))
+            case Showing(mids=mids):
+                self._show(frozenset(mids))
             case PublishOffer(sdp=sdp):
                 await self._described("publish", lambda: self._accept_offer(sdp))
             case WatchAnswer(offer=None):
@@ -207,6 +211,12 @@ class Peer:
         if self._publisher is not None:
             self._publisher.report(now)
 
+    def _show(self, mids: frozenset[str]) -> None:
+        """Send the pictures of these lines alone: a line that carries no track costs nothing."""
+        self._in_sight = mids
+        if self._watcher is not None:
+            self._seat_others(self._watcher)
+
     def _seat_others(self, watcher: WatcherConnection) -> None:
         now = time.monotonic()
         for slot in watcher.slots:
@@ -222,9 +232,12 @@ class Peer:
     def _tune(self, slot: Slot, now: float) -> None:
         tracks = self._others[slot.owner].tracks if slot.owner is not None else {}
         for kind, line in slot.lines.items():
-            track = tracks.get(kind)
+            track = tracks.get(kind) if self._is_in_sight(slot, kind) else None
             if line.track is not track:
                 line.follow(track, now)
+
+    def _is_in_sight(self, slot: Slot, kind: TrackKind) -> bool:
+        return kind is TrackKind.AUDIO or self._in_sight is None or slot.mid(kind) in self._in_sight
 
     def _lines_of(self, watcher: WatcherConnection) -> list[LineOf]:
         found = []
@@ -269,7 +282,7 @@ class Peer:
 
     async def _close_watcher(self) -> None:
         watcher, self._watcher = self._watcher, None
-        self._awaiting, self._behind, self._lines = None, False, ()
+        self._awaiting, self._behind, self._lines, self._in_sight = None, False, (), None
         if watcher is not None:
             await watcher.close()
 

@@ -27,6 +27,7 @@ from podium_daemon.conference.page_media.signals import (
     PublishOffer,
     Sending,
     ServerSignal,
+    Showing,
     WatchAnswer,
 )
 from podium_daemon.conference.page_media.switches import PUBLISHED, Switches
@@ -105,6 +106,8 @@ class JanusPeer:
         match signal:
             case Sending():
                 self.switches.switch(signal)
+            case Showing():
+                pass  # Janus sends all: it asks no publisher for a key frame when a line goes on
             case PublishOffer(sdp=sdp):
                 self._jobs.put_nowait(lambda: self._described("publish", lambda: self._accept_offer(sdp)))
             case WatchAnswer(offer=None):

@@ -58,6 +58,10 @@ export class Media {
   #turn = 0;
   /** @type {Line[]} */
   #lines = [];
+  /** @type {Set<string> | null} */
+  #inSight = null;
+  /** @type {string | null} */
+  #toldInSight = null;
 
   /** @param {{ send: (message: object) => unknown, changed: () => void, certificate: RTCCertificate, cipher?: Cipher | null }} how */
   constructor({ send, changed, certificate, cipher = null }) {
@@ -122,6 +126,21 @@ export class Media {
     this.own[kind] = null;
     await this.#carry(kind);
     this.#tell();
+  }
+
+  /**
+   * Which pictures are in sight, as `connection kind`: an engine that can sends no others.
+   *
+   * @param {Set<string>} pictures
+   */
+  look(pictures) {
+    this.#inSight = pictures;
+    if (this.#lines.length === 0) return;
+    const mids = this.#lines.filter(({ kind, connection }) => kind !== "audio" && pictures.has(`${connection} ${kind}`)).map(({ mid }) => mid);
+    const told = mids.join();
+    if (told === this.#toldInSight) return;
+    this.#toldInSight = told;
+    this.send({ type: "media", do: "showing", mids });
   }
 
   /** Listen: `levels()` then tells how loud it was since the last time. */
@@ -259,6 +278,7 @@ export class Media {
       if (on) other.tracks[kind] = receiver.track;
     }
     this.others = found;
+    if (this.#inSight) this.look(this.#inSight); // a line may carry somebody else now
     this.changed();
   }
 
@@ -325,6 +345,7 @@ export class Media {
     this.#sides[side]?.close();
     this.#sides[side] = null;
     if (side !== "watch") return;
+    this.#toldInSight = null;
     this.#lines = [];
     this.others = new Map();
   }

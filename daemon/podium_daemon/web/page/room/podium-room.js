@@ -51,6 +51,8 @@ export class PodiumRoom extends HTMLElement {
     this.failure = h("p", { class: "failure", role: "alert", hidden: true });
     const play = (/** @type {Playing} */ node, /** @type {MediaStreamTrack | null} */ track) => this.#play(node, track);
     this.tiles = new Tiles({ client, play, failure: this.failure, pin: (key) => this.#pin(key) });
+    this.tiles.box.addEventListener("shown", () => this.#look());
+    document.addEventListener("visibilitychange", () => this.#look());
     this.sounds = h("div", { hidden: true });
     this.unmute = h("button", { type: "button", class: "primary", hidden: true, on: { click: () => this.#sound() } }, t("room.sound"));
     this.switches = /** @type {Record<Kind, HTMLButtonElement>} */ (Object.fromEntries(SWITCHES.map((kind) => [kind, this.#switch(kind)])));
@@ -126,6 +128,13 @@ export class PodiumRoom extends HTMLElement {
     const tiles = wantedTiles(media, this.client.me?.pubkey ?? null);
     this.tiles.show(tiles, { large: this.#largest(tiles), speaker: this.large, pinned: this.pinned });
     this.#playSounds([...media.others.values()].filter((one) => one.tracks.audio));
+  }
+
+  /** Tell the engine what is in sight: with the tab in the background that is a picture of its own window at most. */
+  #look() {
+    const { pictureInPictureElement: inset } = document;
+    const shown = this.tiles.shown.filter((tile) => document.visibilityState === "visible" || inset?.closest(".tile") === this.tiles.nodeOf(tile));
+    this.media?.look(new Set(shown.map(({ connection, isScreen }) => `${connection} ${isScreen ? "screen" : "video"}`)));
   }
 
   /** @param {Other[]} heard */

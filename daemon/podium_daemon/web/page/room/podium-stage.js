@@ -227,6 +227,7 @@ export class PodiumStage extends HTMLElement {
     this.shortcuts.isListening = isIn;
     if (!isIn) return this.panel.close();
     this.heading.focus();
+    if (!this.status.checkVisibility()) toast(t("seat.seated"), { key: "seated" }); // a phone has no room for it on top
     this.panel.update();
     if (this.client.leads && matchMedia(WIDE).matches) this.panel.open("people");
   }

@@ -13,7 +13,7 @@ import { layOut } from "./tile-layout.js";
 /** @import { SessionClient } from "../core/types.js" */
 /** @import { Menu } from "../parts/menu.js" */
 /** @import { Act } from "../parts/person-actions.js" */
-/** @import { Box } from "./tile-layout.js" */
+/** @import { Box, Layout } from "./tile-layout.js" */
 
 /**
  * @typedef {object} Tile
@@ -50,6 +50,8 @@ export class Tiles {
     this.tiles = [];
     /** @type {{ large: string | null, speaker: string | null, pinned: string | null }} */
     this.wish = { large: null, speaker: null, pinned: null };
+    /** @type {Layout | null} */
+    this.layout = null;
     this.list = h("ul", { class: "tiles", "aria-label": t("room.people") });
     this.position = h("span", { role: "status" });
     this.pager = h("div", { class: "pager", role: "group", "aria-label": t("room.pages"), hidden: true },
@@ -73,6 +75,16 @@ export class Tiles {
   /** The tiles that are in sight. */
   get shown() {
     return this.tiles.filter((tile) => this.layout?.boxes.has(tile.key));
+  }
+
+  /**
+   * The element of a tile that is in sight.
+   *
+   * @param {Tile} tile
+   * @returns {Element | null}
+   */
+  nodeOf(tile) {
+    return [...this.list.children].find((node) => /** @type {HTMLElement} */ (node).dataset.key === tile.key) ?? null;
   }
 
   /**
@@ -101,7 +113,7 @@ export class Tiles {
 
   #place() {
     const { width, height } = this.box.getBoundingClientRect();
-    if (width === 0 || height === 0) return; // it is not in sight; the observer calls when it is
+    if (width === 0 || height === 0) return this.#hide(); // the observer calls when it is in sight again
     const layout = layOut(this.tiles, { width, height, ...this.wish, page: this.page });
     this.layout = layout;
     this.page = layout.page;
@@ -119,6 +131,11 @@ export class Tiles {
     this.box.dispatchEvent(new CustomEvent("shown"));
   }
 
+  #hide() {
+    this.layout = null;
+    this.box.dispatchEvent(new CustomEvent("shown"));
+  }
+
   /** @param {Tile} tile */
   #make(tile) {
     const video = h("video", { autoplay: true, playsinline: true });
@@ -129,7 +146,7 @@ export class Tiles {
     const silent = h("span", { class: "tile-silent", role: "img", "aria-label": t("room.silent"), title: t("room.silent") }, icon("audio-off"));
     const own = this.#ownActs(tile.key, video);
     const given = menu(t("door.of", { what: t("room.actions"), npub: this.#who(tile) }), ...Object.values(own));
-    const node = h("li", { class: "tile" }, video, face, h("span", { class: "tile-line" }, silent, name, mark), given.button, given.panel);
+    const node = h("li", { class: "tile", "data-key": tile.key }, video, face, h("span", { class: "tile-line" }, silent, name, mark), given.button, given.panel);
     const made = /** @type {TileNode} */ (Object.assign(node, { video, face, name, mark, silent, own, menu: given }));
     if (!tile.isOwn && tile.pubkey) this.#addActs(made, tile.pubkey, tile.isScreen);
     return made;

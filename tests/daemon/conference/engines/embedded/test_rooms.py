@@ -84,6 +84,31 @@ async def test_a_camera_that_is_switched_off_is_gone(here: House) -> None:
     await bench.sees(teacher, more=2)
 
 
+async def test_pictures_out_of_sight_are_not_sent(here: House) -> None:
+    """A page says what is in sight: no packet of another picture is sent to it, the sound goes on, others see."""
+    teacher, stage, pupil, bench = await two(here, "video", "audio")
+    other = await here.enter(new_pubkey())
+    await other.watch()
+    for page in (bench, other):
+        await page.sees(teacher)
+    mid = await bench.line(teacher, "video")
+    await bench.say(do="showing", mids=[])
+    (line,) = [one for one in here.downlinks(pupil) if one.kind is VIDEO and one.payload_type and one.packets]
+    await settled(lambda: line.track is None, "the line carries nothing")
+    before = line.packets
+    await bench.hears(teacher, more=20)
+    await other.sees(teacher, more=5)
+    assert line.packets == before
+    await bench.say(do="showing", mids=[mid])
+    await bench.sees(teacher, more=3)
+    assert line.packets > before
+    await bench.say(do="showing", mids=[])
+    await settled(lambda: line.track is None, "the line carries nothing again")
+    await bench.watch()
+    await bench.sees(teacher, more=2)
+    assert stage.lines == [], "what one shows changes nothing of what another is told"
+
+
 async def test_leaving_ends_the_connections(here: House) -> None:
     """Whoever is removed neither sends nor receives, and their line is free."""
     teacher, stage, pupil, bench = await two(here, "video")
