@@ -36,8 +36,8 @@ async def test_the_first_session_works_as_typed(tmp_path: Path) -> None:
     finally:
         await daemon.stop()
     assert code == 0, (out, err)
-    assert re.search(r"npub1\w+ .*confirmed", out), out
-    assert (home.folder / "attendance.csv").read_text().startswith("pubkey")
+    assert re.search(r"npub1\w+…\w+ .*confirmed", out), out
+    assert (home.folder / "attendance.csv").read_text().startswith("name,npub,pubkey")
 
 
 async def _typed(home: Home, text: str) -> tuple[str, str, int | None]:

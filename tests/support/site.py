@@ -84,7 +84,8 @@ class Site:
             here.store,
             public_url=self.base,
             relay_hints=self.core.write_relays,
-            introduce=lambda pubkey: self.introductions.get(pubkey, Introduction()),
+            introduce=lambda pubkey: self.introductions.get(pubkey) or here.parts.mirror.profiles.profile_of(pubkey),
+            load_names=here.parts.mirror.profiles.load,
             doors=self.core.doors,
             service=here.service.pubkey,
         )

@@ -6,13 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from podium_daemon.api.base import Hex64, Model, Time
+from podium_daemon.api.base import Hex64, Model, PersonOut, Time
 from podium_daemon.api.rsvps import RsvpOut
 
 
-class AttendanceOut(Model):
-    pubkey: str
-    npub: str
+class AttendanceOut(PersonOut):
     joined_at: Annotated[int | None, Field(description="null for a person who only watched the recording")]
     left_at: int | None
     total_duration: int
@@ -41,11 +39,9 @@ class ManualAttendanceOut(Model):
     left_at: int | None
 
 
-class OwnOut(Model):
+class OwnOut(PersonOut):
     """What the service stores about one person in one session: sent only to that person."""
 
-    pubkey: str
-    npub: str
     role: Literal["instructor", "co-host", "participant"]
     rsvp: RsvpOut | None
     attendance: AttendanceOut | None

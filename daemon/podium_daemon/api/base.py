@@ -73,3 +73,11 @@ class TemplateModel(Model):
             return msgspec.convert(fields, UnsignedEvent)
         except msgspec.ValidationError as error:
             raise InvalidInput(f"that is no event to sign: {error}") from None
+
+
+class PersonOut(Model):
+    """A person: their key, and what to call them in this list."""
+
+    pubkey: str
+    npub: str
+    name: Annotated[str, Field(description="Their own name, or the short npub; told apart where two are the same.")]

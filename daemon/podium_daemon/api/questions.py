@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from podium_daemon.api.base import EventModel, Model
+from podium_daemon.api.base import EventModel, Model, PersonOut
 
 
 class QuestionIn(Model):
@@ -21,12 +21,10 @@ class AskedOut(Model):
     id: str
 
 
-class AnswerOut(Model):
+class AnswerOut(PersonOut):
     """The answer of instructor or co-host to a question."""
 
     id: str
-    pubkey: str
-    npub: str
     role: Literal["instructor", "co-host", "participant"]
     text: str
     created_at: int

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from podium_daemon.api.base import Hex64, Model
+from podium_daemon.api.base import Hex64, Model, PersonOut
 from podium_daemon.api.login import SignedInOut
 
 
@@ -40,22 +40,17 @@ class JoinOut(Model):
     login: SignedInOut | None = None
 
 
-class RoomPerson(Model):
-    pubkey: str
-    npub: str
+class RoomPerson(PersonOut):
     state: Annotated[
         Literal["present", "waiting", "removed"], Field(description="removed: turned away until they are admitted")
     ]
     role: str
     since: int
     waiting_for: Annotated[str | None, Field(description="why they are not let in yet")] = None
-    name: Annotated[str | None, Field(description="of a guest: the name they gave, or were invited under")] = None
     assurance: Annotated[Literal["guest", "link"] | None, Field(description="of a guest: how they came")] = None
 
 
-class HandOut(Model):
-    pubkey: str
-    npub: str
+class HandOut(PersonOut):
     since: int
 
 
@@ -151,3 +146,15 @@ class ConferenceDetailsOut(Model):
     conference_room_id: str | None
     is_active: bool
     participant_count: int
+
+
+class NamesIn(Model):
+    """Whose names a page wants to show."""
+
+    pubkeys: Annotated[tuple[Hex64, ...], Field(max_length=200)]
+
+
+class PeopleNamesOut(Model):
+    """The names of those who have one and belong to the session, by their keys."""
+
+    names: dict[str, str]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from podium_daemon.api.base import Author, Model
+from podium_daemon.api.base import Author, Model, PersonOut
 
 
 class RsvpDraftIn(Model):
@@ -14,9 +14,7 @@ class RsvpDraftIn(Model):
     pubkey: Author = None
 
 
-class RsvpOut(Model):
-    pubkey: str
-    npub: str
+class RsvpOut(PersonOut):
     status: str
     rsvp_time: int
     seat: str
@@ -36,9 +34,7 @@ class RelayAnswer(Model):
     said: str
 
 
-class ReminderOut(Model):
-    pubkey: str
-    npub: str
+class ReminderOut(PersonOut):
     message: str
     epoch: int
     due_at: int
@@ -48,11 +44,9 @@ class ReminderOut(Model):
     attempts: int
 
 
-class UnreachableOut(Model):
+class UnreachableOut(PersonOut):
     """A person who names no relays for private messages (kind 10050), and the messages that could not be sent."""
 
-    pubkey: str
-    npub: str
     messages: tuple[str, ...]
 
 

@@ -95,7 +95,7 @@ def build_mirror(core: Core, engine: ConferenceEngine) -> MirrorParts:
         mirror=mirror,
         profiles=Profiles(
             mirror=mirror,
-            changes=store.changes,
+            store=store,
             instructors=lambda: instructors.pubkeys,
             lookup=core.key_of,
             clock=core.clock,

@@ -118,6 +118,7 @@ def _build_views(parts: Parts) -> Views:
         public_url=core.config.public_url,
         relay_hints=core.write_relays,
         introduce=parts.mirror.profiles.profile_of,
+        load_names=parts.mirror.profiles.load,
         doors=core.doors,
         service=core.service,
         guests=lambda: Guests(core.config.conference.guests),

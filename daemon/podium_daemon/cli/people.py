@@ -11,7 +11,7 @@ import typer
 from podium_daemon.cli.caller import caller_of, sign_and_send
 from podium_daemon.cli.options import Json, SessionReference, Yes, confirm, helped, write_answer
 from podium_daemon.cli.output import clean, note, print_answer, print_answers, print_json, say, table
-from podium_daemon.cli.session_view import find_session, npub_or_hex, plain_reference
+from podium_daemon.cli.session_view import find_session, plain_reference
 from podium_daemon.cli.times import shown_length, shown_time
 from podium_protocol.live.rsvp import RsvpStatus
 
@@ -63,7 +63,7 @@ def rsvps(context: typer.Context, session: SessionReference, as_json: Json = Fal
         return
     table(
         ("person", "answer", "when", "seat", "remarks"),
-        ((one.npub, one.status, shown_time(one.rsvp_time), _seat(one), _remarks(one)) for one in rows),
+        ((one.name, one.status, shown_time(one.rsvp_time), _seat(one), _remarks(one)) for one in rows),
         empty="Nobody has answered yet.",
     )
 
@@ -117,16 +117,17 @@ def _show(rows: Sequence[AttendanceOut], *, as_json: bool) -> None:
         print_answers("attendance", rows)
         return
     table(
-        ("person", "joined", "left", "present", "joins", "completed", "evidence"),
+        ("person", "joined", "left", "present", "joins", "completed", "evidence", "assurance"),
         (
             (
-                one.npub or npub_or_hex(one.pubkey),
+                one.name,
                 shown_time(one.joined_at),
                 shown_time(one.left_at),
                 shown_length(one.total_duration),
                 one.join_count,
                 _completed(one),
                 one.evidence,
+                one.assurance,
             )
             for one in rows
         ),
@@ -157,7 +158,7 @@ def reminders(context: typer.Context, session: SessionReference, as_json: Json =
         ("person", "message", "due", "state", "remarks"),
         (
             (
-                one.npub or npub_or_hex(one.pubkey),
+                one.name,
                 one.message,
                 shown_time(one.due_at),
                 one.state,
@@ -170,7 +171,8 @@ def reminders(context: typer.Context, session: SessionReference, as_json: Json =
     if ledger.summary:
         say(", ".join(f"{count} {state}" for state, count in sorted(ledger.summary.items())))
     if ledger.unreachable:
-        say(f"{len(ledger.unreachable)} cannot be reached: they name no relays for private messages (kind 10050).")
+        names = ", ".join(one.name for one in ledger.unreachable)
+        say(f"{len(ledger.unreachable)} cannot be reached, since they name no message relays (kind 10050): {names}")
 
 
 def _reminder_remarks(one: ReminderOut) -> str:

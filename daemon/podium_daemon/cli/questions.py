@@ -123,7 +123,7 @@ async def _named(podium: PodiumClient, reference: str, beginning: str) -> Questi
 
 
 def _lines(one: QuestionOut) -> list[tuple[str, str, str, str, str]]:
-    own = (one.id[:_SHORT], one.npub or one.pubkey, shown_time(one.created_at), _state(one), one.text)
+    own = (one.id[:_SHORT], one.name, shown_time(one.created_at), _state(one), one.text)
     answers = [("", f"{answer.role}", shown_time(answer.created_at), "answer", answer.text) for answer in one.answers]
     return [own, *answers]
 

@@ -80,7 +80,7 @@ def _rows(one: SessionOut) -> dict[str, object]:
         "duration": f"{one.duration} min",
         "started": shown_time(one.started_at, zone) or None,
         "ended": shown_time(one.ended_at, zone) or None,
-        "instructor": npub_or_hex(one.instructor_pubkey),
+        "instructor": _instructor(one),
         "answers": _answers(one),
         "seats": _seats(one),
         "in the room": one.participant_count or None,
@@ -89,6 +89,11 @@ def _rows(one: SessionOut) -> dict[str, object]:
         "join": one.join_url,
         "session": one.naddr,
     }
+
+
+def _instructor(one: SessionOut) -> str:
+    npub = npub_or_hex(one.instructor_pubkey)
+    return f"{one.instructor_name} ({npub})" if one.instructor_name else npub
 
 
 def _answers(one: SessionOut) -> str:

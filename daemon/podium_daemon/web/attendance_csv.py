@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -26,25 +26,33 @@ _FORMULA_STARTS: Final = (
 )  # also full width
 
 
-def people(rows: Iterable[AttendanceOut]) -> str:
-    """One row per pubkey."""
-    head = ("pubkey", "npub", "joined", "left", "seconds", "joins", "evidence", "completed", "completed_by")
-    return _csv(
-        head,
-        (
-            (
-                row.pubkey,
-                row.npub,
-                _iso(row.joined_at),
-                _iso(row.left_at),
-                str(row.total_duration),
-                str(row.join_count),
-                row.evidence,
-                _iso(row.completed_at),
-                row.completed_by or "",
-            )
-            for row in rows
-        ),
+def people(rows: Iterable[AttendanceOut], *, answers: Mapping[str, str], full_length: int) -> str:
+    """One row per pubkey. `answers`: RSVP statuses by pubkey; `full_length`: seconds that make 100 percent."""
+    return _csv(_PEOPLE, (_person(row, answers.get(row.pubkey, ""), full_length) for row in rows))
+
+
+_PEOPLE: Final = (
+    *("name", "npub", "pubkey", "rsvp", "percent", "joined", "left", "seconds", "joins"),
+    *("evidence", "assurance", "completed", "completed_by"),
+)
+
+
+def _person(row: AttendanceOut, answer: str, full_length: int) -> tuple[str, ...]:
+    percent = min(100, 100 * row.total_duration // full_length) if full_length > 0 else 0
+    return (
+        row.name,
+        row.npub,
+        row.pubkey,
+        answer,
+        str(percent),
+        _iso(row.joined_at),
+        _iso(row.left_at),
+        str(row.total_duration),
+        str(row.join_count),
+        row.evidence,
+        row.assurance,
+        _iso(row.completed_at),
+        row.completed_by or "",
     )
 
 

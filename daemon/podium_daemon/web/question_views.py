@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, Literal, cast
 
 from podium_daemon.api.questions import AnswerOut, QuestionOut, QuestionsOut
@@ -19,22 +19,32 @@ _Role = Literal["instructor", "co-host", "participant"]
 _State = Literal["shown", "held", "hidden"]
 
 
-async def questions_of(store: Store, row: LiveSessionRow, *, leading: bool) -> QuestionsOut:
+Names = Callable[[Iterable[str]], Awaitable[Mapping[str, str]]]
+"""What to call people in one list, by their keys."""
+
+
+async def questions_of(store: Store, row: LiveSessionRow, names_of: Names, *, leading: bool) -> QuestionsOut:
     """The questions of a session with their answers, for instructor and co-hosts (`leading`) or for all others."""
-    return (await both_views(store, row))[leading]
+    return (await both_views(store, row, names_of))[leading]
 
 
-async def both_views(store: Store, row: LiveSessionRow) -> dict[bool, QuestionsOut]:
+async def both_views(store: Store, row: LiveSessionRow, names_of: Names) -> dict[bool, QuestionsOut]:
     """Both views from one read: that of instructor and co-hosts (True), and that of all others (False)."""
     found = await store.questions.where("lessonId").equals(row.session_address).to_list()
     controls = await store.controls.where("lessonId").equals(row.session_address).first()
     rows = sorted(found, key=lambda one: one.id or 0)
     silenced = frozenset(controls.silenced) if controls else frozenset[str]()
-    return {True: _seen(row, rows, silenced, leading=True), False: _seen(row, rows, (), leading=False)}
+    names = await names_of(one.pubkey for one in rows)
+    return {True: _seen(row, rows, names, silenced, leading=True), False: _seen(row, rows, names, (), leading=False)}
 
 
 def _seen(
-    row: LiveSessionRow, rows: Sequence[QuestionRow], silenced: Collection[str], *, leading: bool
+    row: LiveSessionRow,
+    rows: Sequence[QuestionRow],
+    names: Mapping[str, str],
+    silenced: Collection[str],
+    *,
+    leading: bool,
 ) -> QuestionsOut:
     answers, alone = _answers(row, rows)
     asked = [one for one in alone if leading or _is_public(row, one)]
@@ -45,6 +55,7 @@ def _seen(
             row,
             one,
             [each for each in answers.get(one.event_id, ()) if leading or each.state == _SHOWN],
+            names,
             silenced,
             leading=leading,
         )
@@ -81,15 +92,17 @@ def _question(
     row: LiveSessionRow,
     one: QuestionRow,
     answers: Sequence[QuestionRow],
+    names: Mapping[str, str],
     silenced: Collection[str],
     *,
     leading: bool,
 ) -> QuestionOut:
-    said = _said(row, one)
+    said = _said(row, one, names)
     return QuestionOut(
         id=said.id,
         pubkey=said.pubkey,
         npub=said.npub,
+        name=said.name,
         role=said.role,
         text=said.text,
         created_at=said.created_at,
@@ -97,15 +110,16 @@ def _question(
         hold=one.hold if leading else None,
         pinned=one.pinned,
         silenced=one.pubkey in silenced,
-        answers=tuple(_said(row, answer) for answer in answers),
+        answers=tuple(_said(row, answer, names) for answer in answers),
     )
 
 
-def _said(row: LiveSessionRow, one: QuestionRow) -> AnswerOut:
+def _said(row: LiveSessionRow, one: QuestionRow, names: Mapping[str, str]) -> AnswerOut:
     return AnswerOut(
         id=one.event_id,
         pubkey=one.pubkey,
         npub=nip19.encode_npub(Pubkey(one.pubkey)),
+        name=names[one.pubkey],
         role=_role(row, one.pubkey),
         text=one.text,
         created_at=one.created_at,

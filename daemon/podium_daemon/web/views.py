@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Literal
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Final, Literal, TypedDict
 
 import msgspec
 
@@ -22,6 +23,7 @@ from podium_protocol.events import Pubkey
 from podium_protocol.live import fields, private
 from podium_protocol.live.guests import guests_of
 from podium_protocol.live.lifecycle import SessionState, Trigger
+from podium_protocol.live.names import own_name, shown_names
 from podium_protocol.live.recording import RecordingStage, access_of
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.live.session import Guests, Visibility
@@ -64,16 +66,19 @@ class Views(PageLinks):
         public_url: str,
         relay_hints: Callable[[], Sequence[str]],
         introduce: Callable[[Pubkey], Introduction],
+        load_names: Callable[[Iterable[Pubkey]], Awaitable[None]],
         doors: Callable[[], int],
         service: Pubkey | None = None,
         guests: Callable[[], Guests] = lambda: Guests.INVITED,
     ) -> None:
         """Join what the views are made of.
 
-        `guests`: who may come without a signer where a session does not say. `introduce` gives a person's names;
-        `doors`: seconds before the start at which a session can be entered.
+        `introduce` gives a person's names, those of participants once `load_names` was awaited for them; `doors`:
+        seconds before the start at which a session can be entered; `guests`: who may come without a signer where a
+        session does not say.
         """
         self._introduce = introduce
+        self._load_names = load_names
         self._guests = guests
         self._doors = doors
         self._store = store
@@ -124,6 +129,29 @@ class Views(PageLinks):
     def name_of(self, pubkey: Pubkey) -> str:
         """The name that an instructor gives themselves; "" if none is known."""
         return self._introduce(pubkey).name
+
+    async def names_of(self, people: Iterable[str]) -> dict[str, str]:
+        """What to call each of `people` in one list (`live.names`)."""
+        keys = [Pubkey(pubkey) for pubkey in dict.fromkeys(people)]
+        await self._load_names(keys)
+        names = {pubkey: self._introduce(pubkey).name for pubkey in keys}
+        shown = shown_names(names) if len(names) <= _SLICE else await asyncio.to_thread(shown_names, names)
+        return {str(pubkey): name for pubkey, name in shown.items()}
+
+    async def own_names(self, row: LiveSessionRow, people: Iterable[str]) -> dict[str, str]:
+        """The own names of those of `people` who belong to the session and have one.
+
+        Others are left out: a page could otherwise ask for any key's name, a guest's of another session included.
+        """
+        keys = [[row.session_address, pubkey] for pubkey in dict.fromkeys(people)]
+        tables = (self._store.rsvps, self._store.members, self._store.questions)
+        known = set(private.people_of(row)) | {row.instructor_pubkey}
+        for table in tables:
+            known |= {one.pubkey for one in await table.where("[lessonId+pubkey]").any_of(keys).to_list()}
+        wanted = [Pubkey(pubkey) for _, pubkey in keys if pubkey in known]
+        await self._load_names(wanted)
+        names = {str(pubkey): own_name(self._introduce(pubkey).name) for pubkey in wanted}
+        return {pubkey: name for pubkey, name in names.items() if name}
 
     async def _meant(self, address: Address) -> LiveSessionRow | None:
         """The session at an address, or the one that the live status or the RSVP at that address is about."""
@@ -224,7 +252,8 @@ class Views(PageLinks):
         rows = await self._store.rsvps.where("lessonId").equals(row.session_address).to_list()
         unreachable = {one.pubkey for one in await self.unreachable(row, None)}
         chosen = sorted((rsvp for rsvp in rows if only in (None, rsvp.pubkey)), key=lambda rsvp: rsvp.first_seen)
-        return [_rsvp(rsvp, rsvp.pubkey in unreachable) for rsvp in chosen]
+        names = await self.names_of(rsvp.pubkey for rsvp in chosen)
+        return [_rsvp(rsvp, names[rsvp.pubkey], rsvp.pubkey in unreachable) for rsvp in chosen]
 
     async def attendance(self, row: LiveSessionRow, only: Pubkey | None) -> list[AttendanceOut]:
         """Attendance in the order people came, or just that of `only`."""
@@ -232,8 +261,9 @@ class Views(PageLinks):
         chosen = sorted((each for each in rows if only in (None, each.pubkey)), key=lambda each: each.joined_at)
         there = {each.pubkey for each in rows}
         watches = await self._store.watches.where("lessonId").equals(row.session_address).to_list()
-        watched = _by_watching([one for one in watches if one.pubkey not in there and only in (None, one.pubkey)])
-        return [*(_attendance(each) for each in chosen), *watched]
+        others = [one for one in watches if one.pubkey not in there and only in (None, one.pubkey)]
+        names = await self.names_of([*(each.pubkey for each in chosen), *(each.pubkey for each in others)])
+        return [*(_attendance(each, names[each.pubkey]) for each in chosen), *_by_watching(others, names)]
 
     async def own_rows(self, row: LiveSessionRow, pubkey: Pubkey) -> OwnOut:
         """A person's own rows, read by key: a stream asks on each change."""
@@ -243,12 +273,13 @@ class Views(PageLinks):
         watches = await self._store.watches.where("[lessonId+pubkey]").equals(key).to_list()
         unreachable = bool(await self.unreachable(row, pubkey))
         role: Literal["instructor", "co-host", "participant"] = "co-host" if pubkey in row.co_hosts else "participant"
+        names = await self.names_of([pubkey])
+        name = names[pubkey]
         return OwnOut(
-            pubkey=pubkey,
-            npub=nip19.encode_npub(pubkey),
+            **_person(pubkey, name),
             role="instructor" if pubkey == row.instructor_pubkey else role,
-            rsvp=_rsvp(rsvp, unreachable) if rsvp else None,
-            attendance=_attendance(attendance) if attendance else next(iter(_by_watching(watches)), None),
+            rsvp=_rsvp(rsvp, name, unreachable) if rsvp else None,
+            attendance=_attendance(attendance, name) if attendance else next(iter(_by_watching(watches, names)), None),
         )
 
     async def unreachable(self, row: LiveSessionRow, only: Pubkey | None) -> list[UnreachableOut]:
@@ -266,21 +297,28 @@ class Views(PageLinks):
                 tried.setdefault(each.pubkey, []).append(each)
         # a person who was reached since has named relays meanwhile, even if some messages were too late for that
         away = {key: own for key, own in tried.items() if max(own, key=_tried_at).state == UNDELIVERABLE}
-        return [_unreachable(pubkey, away[pubkey]) for pubkey in sorted(away, key=lambda key: _tried_at(away[key][0]))]
+        names = await self.names_of(away)
+        ordered = sorted(away, key=lambda key: _tried_at(away[key][0]))
+        return [_unreachable(pubkey, names[pubkey], away[pubkey]) for pubkey in ordered]
 
     async def reminders(self, row: LiveSessionRow, only: Pubkey | None) -> list[ReminderOut]:
         """The reminder ledger by due time, or just that of `only`."""
         rows = await self._store.ledger.where("lessonId").equals(row.session_address).to_list()
         chosen = sorted((each for each in rows if only in (None, each.pubkey)), key=lambda each: (each.due_at, each.id))
-        return [*await self._letters(row, only), *(_reminder(each) for each in chosen)]
+        letters = await self._letters(row, only)
+        names = await self.names_of([*(each.pubkey for each in letters), *(each.pubkey for each in chosen)])
+        return [
+            *(_letter(row, each, names[each.pubkey]) for each in letters),
+            *(_reminder(each, names[each.pubkey]) for each in chosen),
+        ]
 
-    async def _letters(self, row: LiveSessionRow, only: Pubkey | None) -> list[ReminderOut]:
+    async def _letters(self, row: LiveSessionRow, only: Pubkey | None) -> list[LetterRow]:
         """The sealed messages of a private session: an undeliverable invitation must be visible."""
         if not private.is_private(row):
             return []
         letters = await self._store.letters.where("lessonId").equals(row.session_address).to_list()
         own = [each for each in letters if each.pubkey != self._service and only in (None, each.pubkey)]
-        return [_letter(row, each) for each in sorted(own, key=lambda each: (each.due_at, each.id))]
+        return sorted(own, key=lambda each: (each.due_at, each.id))
 
 
 def identifier_of(row: LiveSessionRow) -> str:
@@ -311,10 +349,19 @@ def _unknown(reference: str) -> LiveSessionRow:
     raise Problem(Slug.UNKNOWN_SESSION, detail, "`podium session list` shows the sessions there are.")
 
 
-def _rsvp(row: RsvpRow, undeliverable: bool) -> RsvpOut:
+class _Person(TypedDict):
+    pubkey: str
+    npub: str
+    name: str
+
+
+def _person(pubkey: str, name: str) -> _Person:
+    return {"pubkey": pubkey, "npub": nip19.encode_npub(Pubkey(pubkey)), "name": name}
+
+
+def _rsvp(row: RsvpRow, name: str, undeliverable: bool) -> RsvpOut:
     return RsvpOut(
-        pubkey=row.pubkey,
-        npub=nip19.encode_npub(Pubkey(row.pubkey)),
+        **_person(row.pubkey, name),
         status=row.status,
         rsvp_time=row.rsvp_time,
         seat=row.seat,
@@ -333,11 +380,10 @@ def _tried_at(row: LedgerRow | LetterRow) -> tuple[int, int]:
     return row.updated_at, row.due_at
 
 
-def _unreachable(pubkey: str, rows: Sequence[LedgerRow | LetterRow]) -> UnreachableOut:
+def _unreachable(pubkey: str, name: str, rows: Sequence[LedgerRow | LetterRow]) -> UnreachableOut:
     missing = [row for row in rows if row.state == UNDELIVERABLE]
     return UnreachableOut(
-        pubkey=pubkey,
-        npub=nip19.encode_npub(Pubkey(pubkey)),
+        **_person(pubkey, name),
         messages=tuple(row.message if isinstance(row, LedgerRow) else row.topic.partition(":")[0] for row in missing),
     )
 
@@ -364,14 +410,13 @@ def relay_out(relay: RelayStatus, pending: int, partial: Mapping[str, str]) -> R
     )
 
 
-def _by_watching(rows: Sequence[WatchRow]) -> list[AttendanceOut]:
+def _by_watching(rows: Sequence[WatchRow], names: Mapping[str, str]) -> list[AttendanceOut]:
     """People who never attended and have completed the session by its recording, each once."""
     done = sorted((row for row in rows if row.completed_at is not None), key=lambda row: row.completed_at or 0)
     first = {row.pubkey: row for row in reversed(done)}
     return [
         AttendanceOut(
-            pubkey=row.pubkey,
-            npub=nip19.encode_npub(Pubkey(row.pubkey)),
+            **_person(row.pubkey, names[row.pubkey]),
             joined_at=None,
             left_at=None,
             total_duration=0,
@@ -385,10 +430,9 @@ def _by_watching(rows: Sequence[WatchRow]) -> list[AttendanceOut]:
     ]
 
 
-def _attendance(row: AttendanceRow) -> AttendanceOut:
+def _attendance(row: AttendanceRow, name: str) -> AttendanceOut:
     return AttendanceOut(
-        pubkey=row.pubkey,
-        npub=nip19.encode_npub(Pubkey(row.pubkey)),
+        **_person(row.pubkey, name),
         joined_at=row.joined_at,
         left_at=row.left_at,
         total_duration=row.total_duration,
@@ -400,10 +444,9 @@ def _attendance(row: AttendanceRow) -> AttendanceOut:
     )
 
 
-def _letter(row: LiveSessionRow, letter: LetterRow) -> ReminderOut:
+def _letter(row: LiveSessionRow, letter: LetterRow, name: str) -> ReminderOut:
     return ReminderOut(
-        pubkey=letter.pubkey,
-        npub=nip19.encode_npub(Pubkey(letter.pubkey)),
+        **_person(letter.pubkey, name),
         message=letter.topic.partition(":")[0],
         epoch=row.epoch,
         due_at=letter.due_at,
@@ -414,10 +457,9 @@ def _letter(row: LiveSessionRow, letter: LetterRow) -> ReminderOut:
     )
 
 
-def _reminder(row: LedgerRow) -> ReminderOut:
+def _reminder(row: LedgerRow, name: str) -> ReminderOut:
     return ReminderOut(
-        pubkey=row.pubkey,
-        npub=nip19.encode_npub(Pubkey(row.pubkey)),
+        **_person(row.pubkey, name),
         message=row.message,
         epoch=row.epoch,
         due_at=row.due_at,

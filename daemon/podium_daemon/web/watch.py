@@ -228,7 +228,7 @@ class StreamHub:
     async def _read_questions(self, topic: Channel) -> None:
         if topic.row is None:
             return
-        for leading, seen in (await both_views(self._store, topic.row)).items():
+        for leading, seen in (await both_views(self._store, topic.row, self._views.names_of)).items():
             text = seen.model_dump_json(by_alias=True)
             topic.questions[leading] = text, digest_of(text)
 

@@ -32,12 +32,13 @@ def shown_names(names: Mapping[Pubkey, str]) -> dict[Pubkey, str]:
     A name is one line without control characters. Where two look the same (NFKC, ignoring case), each gets the end of
     its key added: an attacker can take another person's name, but not their key. Without a name it is the short npub.
     """
-    cleaned = {pubkey: _own(name) for pubkey, name in names.items()}
+    cleaned = {pubkey: own_name(name) for pubkey, name in names.items()}
     taken = Counter(_looks_of(name) for name in cleaned.values() if name)
     return {pubkey: _shown(pubkey, name, taken) for pubkey, name in cleaned.items()}
 
 
-def _own(name: str) -> str:
+def own_name(name: str) -> str:
+    """The name as one line of at most 60 characters, "" if it is none."""
     # only this module may write this form: with it a participant could pose as another one's key
     line = _MARK.sub("", single_line(name, MAX_SHOWN))
     return "" if _looks_of(line).startswith("npub1") else line.strip()

@@ -21,6 +21,7 @@ QUESTION = {
     "id": "3f9c" + "0" * 60,
     "pubkey": ADA.pubkey,
     "npub": "npub1ada",
+    "name": "Ada",
     "role": "participant",
     "text": "Why a \u202ebowline?",
     "createdAt": STARTS_AT,
@@ -33,6 +34,7 @@ QUESTION = {
             "id": "aa" * 32,
             "pubkey": SERVICE.pubkey,
             "npub": "npub1lead",
+            "name": "The instructor",
             "role": "instructor",
             "text": "It holds.",
             "createdAt": STARTS_AT,
@@ -81,7 +83,7 @@ def test_questions_stand_in_lines_with_their_answers(podium: CommandLine) -> Non
     done = podium("questions", "knots")
     lines = done.stdout.splitlines()
     assert done.exit_code == 0, done.output
-    assert lines[1].startswith("3f9c0000  npub1ada")
+    assert lines[1].startswith("3f9c0000  Ada")
     assert "pinned" in lines[1]
     assert lines[1].endswith("Why a bowline?")
     assert lines[2].split()[-2:] == ["It", "holds."]

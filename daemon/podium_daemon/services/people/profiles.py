@@ -21,8 +21,9 @@ from podium_protocol import kinds
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.live.profile import Profile, read_profile
-from podium_storage.changes import Batch, ChangeFeed
+from podium_storage.changes import Batch
 from podium_storage.mirror.mirror import TABLE, Mirror
+from podium_storage.store import Store
 
 _log = structlog.get_logger(__name__)
 
@@ -62,13 +63,14 @@ class Profiles:
         self,
         *,
         mirror: Mirror,
-        changes: ChangeFeed,
+        store: Store,
         instructors: Callable[[], Collection[Pubkey]],
         lookup: Lookup,
         clock: Clock,
     ) -> None:
         self._mirror = mirror
-        self._changes = changes
+        self._changes = store.changes
+        self._guests = store.guests
         self._instructors = instructors
         self._lookup = lookup
         self._clock = clock
@@ -137,6 +139,8 @@ class Profiles:
         """Whether one of the names that are at hand is another now."""
         self._changes_seen += 1
         changed = frozenset(self._participants) & (self._participants.keys() if batch.resync else set(_authors(batch)))
+        if not changed:
+            return False
         if len(changed) > _AUTHORS:
             self._participants.clear()  # they are read again when they are needed
             return True
@@ -147,7 +151,10 @@ class Profiles:
 
     async def _names_of(self, people: Collection[Pubkey]) -> dict[Pubkey, str]:
         newest = await self._newest_of(people)
-        return {pubkey: _name_in(newest.get(pubkey)) for pubkey in people}
+        given = {
+            guest.pubkey: guest.name for guest in await self._guests.where("pubkey").any_of(list(people)).to_list()
+        }
+        return {pubkey: _name_in(newest.get(pubkey)) or given.get(pubkey, "") for pubkey in people}
 
     async def _newest_of(self, people: Collection[Pubkey]) -> dict[Pubkey, VerifiedEvent]:
         if not people:

@@ -8,6 +8,7 @@ from typing import Final, Literal
 from fastapi import APIRouter, Response
 
 from podium_daemon.api.attendance import AttendancesOut
+from podium_daemon.api.rooms import NamesIn, PeopleNamesOut
 from podium_daemon.api.rsvps import RemindersOut, RsvpDraftIn, RsvpsOut
 from podium_daemon.api.sessions import DraftOut
 from podium_daemon.web import attendance_csv
@@ -17,6 +18,8 @@ from podium_daemon.web.problems import also
 from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.views import leads
 from podium_protocol.events import Pubkey
+from podium_protocol.live.attendance import credit_windows, seconds
+from podium_protocol.live.lifecycle import Run
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_storage.table.models import LiveSessionRow
 
@@ -32,6 +35,13 @@ async def draft_rsvp(context: InContext, caller: OptionalCaller, reference: str,
     row = await context.views.resolve(reference, caller)
     counted = await context.store.rsvps.where("[lessonId+pubkey]").equals([row.session_address, author]).first()
     return await context.drafts.rsvp(row, author, RsvpStatus(wish.status), counted)
+
+
+@router.post("/names")
+async def list_people_names(context: InContext, caller: AnyCaller, reference: str, wish: NamesIn) -> PeopleNamesOut:
+    """The names of people of this session, for a page that shows them. It tells two of the same name apart itself."""
+    row = await context.views.resolve(reference, caller)
+    return PeopleNamesOut(names=await context.views.own_names(row, wish.pubkeys))
 
 
 @router.get("/rsvps")
@@ -56,7 +66,7 @@ async def list_attendance(
     if only is not None:
         raise forbidden("only the instructor and co-hosts export attendance")
     if format == "csv":
-        text = attendance_csv.people(await context.views.attendance(row, None))
+        text = await _people_csv(context, row)
     else:
         text = attendance_csv.intervals(
             await context.store.intervals.where("lessonId").equals(row.session_address).to_list()
@@ -73,6 +83,17 @@ async def list_reminders(context: InContext, caller: AnyCaller, reference: str) 
     rows = tuple(await context.views.reminders(row, only))
     unreachable = tuple(await context.views.unreachable(row, only))
     return RemindersOut(reminders=rows, summary=dict(Counter(each.state for each in rows)), unreachable=unreachable)
+
+
+async def _people_csv(context: Context, row: LiveSessionRow) -> str:
+    answers = await context.store.rsvps.where("lessonId").equals(row.session_address).to_list()
+    scheduled = row.ends_at - row.scheduled_at
+    actual = seconds(credit_windows([Run(*run) for run in row.runs], int(context.clock.now())))
+    return attendance_csv.people(
+        await context.views.attendance(row, None),
+        answers={each.pubkey: each.status for each in answers},
+        full_length=min(scheduled, actual) or scheduled,
+    )
 
 
 def _only(context: Context, row: LiveSessionRow, caller: Caller) -> Pubkey | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Literal
 
 from fastapi import APIRouter, Request, WebSocket
@@ -26,6 +27,7 @@ from podium_daemon.api.rooms import (
 from podium_daemon.conference.engine import Support, TrackKind
 from podium_daemon.conference.seats import SocketGone
 from podium_daemon.runtime.outcomes import Slug
+from podium_daemon.services.rooms.entry import Guest
 from podium_daemon.web.context import Context, InContext, forbidden, granted
 from podium_daemon.web.login import Caller, InLogins, KeyCaller, OptionalCaller
 from podium_daemon.web.problems import Problem
@@ -144,32 +146,17 @@ async def show_room(context: InContext, caller: KeyCaller, reference: str) -> Ro
     """Who is in the room and who waits; leaders see people, others see counts."""
     row = await context.views.resolve(reference, caller)
     guests = await context.rooms.guests(row)
-    named = {one.pubkey: one for one in await context.guests.of(row)} if leads(row, caller) else {}
-    people = [
-        RoomPerson(
-            pubkey=guest.pubkey,
-            npub=nip19.encode_npub(guest.pubkey),
-            state="waiting" if guest.waiting else "present",
-            role=guest.role,
-            since=guest.since,
-            waiting_for=guest.waiting_for,
-            name=named[guest.pubkey].name if guest.pubkey in named else None,
-            assurance=_assurance(named.get(guest.pubkey)),
-        )
-        for guest in guests
-    ]
-    if leads(row, caller):
-        people += await _removed(context, row)
+    leading = leads(row, caller)
     return RoomOut(
         conference_room_id=row.conference_room_id,
         is_active=row.state == "active",
         participant_count=len({guest.pubkey for guest in guests if not guest.waiting}),
         waiting_count=len({guest.pubkey for guest in guests if guest.waiting}),
-        people=tuple(people) if leads(row, caller) else (),
-        hands=_hands(context, row) if leads(row, caller) else (),
+        people=await _people(context, row, guests) if leading else (),
+        hands=await _hands(context, row) if leading else (),
         mute_all=_control(context.controls.support, active=context.controls.is_muted(row)),
         recording=_control(context.recorder.support, active=context.recorder.is_recording(row.session_address)),
-        speakers=tuple(context.controls.speakers(row)) if leads(row, caller) else (),
+        speakers=tuple(context.controls.speakers(row)) if leading else (),
         spotlight=await _spotlight(context, row),
         auto_admit=context.rooms.admits_confirmed,
     )
@@ -242,13 +229,36 @@ async def switch_recording(context: InContext, caller: KeyCaller, reference: str
     return await show_room(context, caller, reference)
 
 
-async def _removed(context: Context, row: LiveSessionRow) -> list[RoomPerson]:
-    return [
+async def _people(context: Context, row: LiveSessionRow, seated: Sequence[Guest]) -> tuple[RoomPerson, ...]:
+    removed = await context.rooms.removed(row)
+    names = await context.views.names_of([*(one.pubkey for one in seated), *(one.pubkey for one in removed)])
+    unsigned = {one.pubkey: one for one in await context.guests.of(row)}
+    here = [
         RoomPerson(
-            pubkey=one.pubkey, npub=nip19.encode_npub(one.pubkey), state="removed", role=one.role, since=one.since
+            pubkey=one.pubkey,
+            npub=nip19.encode_npub(one.pubkey),
+            name=names[one.pubkey],
+            state="waiting" if one.waiting else "present",
+            role=one.role,
+            since=one.since,
+            waiting_for=one.waiting_for,
+            assurance=_assurance(unsigned.get(one.pubkey)),
         )
-        for one in await context.rooms.removed(row)
+        for one in seated
     ]
+    away = [
+        RoomPerson(
+            pubkey=one.pubkey,
+            npub=nip19.encode_npub(one.pubkey),
+            name=names[one.pubkey],
+            state="removed",
+            role=one.role,
+            since=one.since,
+            assurance=_assurance(unsigned.get(one.pubkey)),
+        )
+        for one in removed
+    ]
+    return (*here, *away)
 
 
 def _assurance(guest: GuestRow | None) -> Literal["guest", "link"] | None:
@@ -267,9 +277,13 @@ async def _prover(context: Context, pubkey: Pubkey) -> Caller:
     return Caller(pubkey, _assurance(guest) or "guest", guest.session_address)
 
 
-def _hands(context: Context, row: LiveSessionRow) -> tuple[HandOut, ...]:
+async def _hands(context: Context, row: LiveSessionRow) -> tuple[HandOut, ...]:
     hands = context.rooms.hands(row)
-    return tuple(HandOut(pubkey=hand.pubkey, npub=nip19.encode_npub(hand.pubkey), since=hand.since) for hand in hands)
+    names = await context.views.names_of(hand.pubkey for hand in hands)
+    return tuple(
+        HandOut(pubkey=hand.pubkey, npub=nip19.encode_npub(hand.pubkey), name=names[hand.pubkey], since=hand.since)
+        for hand in hands
+    )
 
 
 async def _spotlight(context: Context, row: LiveSessionRow) -> SpotlightOut:

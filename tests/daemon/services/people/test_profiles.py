@@ -21,6 +21,7 @@ from podium_daemon.services.people.profiles import (
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey, UnsignedEvent
 from podium_protocol.keys import SecretKey
+from podium_storage.table.models import GuestRow
 from tests.support.relays import new_key
 from tests.support.soon import soon
 from tests.support.world import World, world
@@ -54,7 +55,7 @@ class Registry:
         self.told = 0
         self.profiles = Profiles(
             mirror=here.mirror,
-            changes=here.store.changes,
+            store=here.store,
             instructors=lambda: self.listed,
             lookup=self.directory.look_up,
             clock=here.clock,
@@ -218,3 +219,20 @@ async def test_many_participants_are_kept_up_to_a_bound(monkeypatch: pytest.Monk
         ]
         await here.profiles.load([keys[0].pubkey])
         assert here.profiles.profile_of(keys[0].pubkey).name == keys[0].pubkey[:8]
+
+
+async def test_a_guest_is_called_by_the_name_they_gave() -> None:
+    """A guest has no profile on any relay: the name from the door, or of their link, is theirs."""
+    async with registry() as here:
+        row, guest = await here.here.schedule(), new_key()
+        kept = GuestRow(
+            session_address=row.session_address,
+            pubkey=guest.pubkey,
+            name="Cleo",
+            sealed=b"",
+            assurance="guest",
+            created_at=here.here.now,
+        )
+        await here.here.store.guests.add(kept)
+        await here.profiles.load([guest.pubkey])
+        assert here.profiles.profile_of(guest.pubkey).name == "Cleo"

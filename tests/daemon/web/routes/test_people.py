@@ -211,7 +211,7 @@ async def test_leaders_export_attendance(lesson: Class) -> None:
     """One row per person, and a second file with the stretches; names of files are made here."""
     path = lesson.here.path_of(lesson.row, "attendance")
     names = {"csv": "attendance.csv", "csv-intervals": "attendance-intervals.csv"}
-    for form, head in (("csv", "pubkey,npub,joined"), ("csv-intervals", "pubkey,device,joined")):
+    for form, head in (("csv", "name,npub,pubkey,rsvp,percent"), ("csv-intervals", "pubkey,device,joined")):
         answer = await lesson.here.get(f"{path}?format={form}", lesson.co_host)
         assert answer.headers["content-type"] == "text/csv; charset=utf-8"
         assert answer.headers["content-disposition"] == f'attachment; filename="{names[form]}"'

@@ -5,9 +5,9 @@
 /** @typedef {"audio" | "video" | "speaker"} DeviceKind */
 /** @typedef {"instructor" | "co-host" | "participant"} Role */
 /** @typedef {"confirmed" | "tentative" | "declined"} RsvpStatus */
-/** @typedef {{ pubkey: string, npub: string }} Person */
-/** @typedef {Person & { token: string, expiresAt: number, name?: string, assurance?: "guest" | "link" }} Login */
-/** @typedef {Person & { name: string, assurance: "guest" | "link", state: "here" | "new" | "opened" | "revoked", link: string | null }} GuestRow */
+/** @typedef {{ pubkey: string, npub: string, name: string }} Person */
+/** @typedef {{ pubkey: string, npub: string, token: string, expiresAt: number, name?: string, assurance?: "guest" | "link" }} Login */
+/** @typedef {Person & { assurance: "guest" | "link", state: "here" | "new" | "opened" | "revoked", link: string | null }} GuestRow */
 /** @typedef {{ [field: string]: any }} Message */
 
 /**

@@ -2,8 +2,6 @@
 // People without a picture: who they are in words, and initials on a colour that follows from their key.
 
 import { h } from "../core/dom.js";
-import { npubOf } from "../core/npub.js";
-import { shortNpub } from "../signer/podium-identity.js";
 
 /** @import { SessionClient } from "../core/types.js" */
 
@@ -16,10 +14,10 @@ const COLOURS = 12; // as many classes `hue-…` as the style sheet has
  * @param {string} pubkey
  */
 export function nameOf(client, pubkey) {
-  const { session } = client;
-  if (session?.instructorPubkey === pubkey && session.instructorName) return session.instructorName;
-  const guest = client.guest?.pubkey === pubkey ? client.guest : client.lists.room?.people.find((one) => one.pubkey === pubkey);
-  return guest?.name ?? shortNpub(npubOf(pubkey));
+  const { session, names, guest } = client;
+  if (session?.instructorPubkey === pubkey) names.note(pubkey, session.instructorName);
+  if (guest?.pubkey === pubkey) names.note(pubkey, guest.name ?? "");
+  return names.of(pubkey);
 }
 
 /**

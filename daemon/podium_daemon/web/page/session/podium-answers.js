@@ -4,7 +4,6 @@
 import { action, announce, h, keyed, saveFile, setText, show } from "../core/dom.js";
 import { describe, t } from "../core/i18n.js";
 import { clock, inZone, ownZone } from "../core/times.js";
-import { shortNpub } from "../signer/podium-identity.js";
 import { section } from "../parts/section.js";
 import { seatsText } from "./podium-rsvp.js";
 
@@ -129,7 +128,7 @@ function tableOf(caption, names, body) {
  */
 function row(person, names) {
   const cells = names.map((name) => h("td", { "data-label": t(name) }));
-  return h("tr", {}, h("th", { scope: "row", title: person.npub }, shortNpub(person.npub)), ...cells);
+  return h("tr", {}, h("th", { scope: "row", title: person.npub }, person.name), ...cells);
 }
 
 /**
@@ -142,7 +141,7 @@ function fill(node, texts) {
 
 /** @param {Unreachable} one */
 function unreachedItem(one) {
-  const item = h("li", {}, h("span", { title: one.npub }, shortNpub(one.npub)), h("span", { class: "hint" }));
+  const item = h("li", {}, h("span", { title: one.npub }, one.name), h("span", { class: "hint" }));
   sayWhat(item, one);
   return item;
 }

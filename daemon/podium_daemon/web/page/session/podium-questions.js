@@ -3,7 +3,6 @@
 
 import { action, announce, freshId, h, keyed, setText, show } from "../core/dom.js";
 import { describe, t } from "../core/i18n.js";
-import { shortNpub } from "../signer/podium-identity.js";
 
 /** @import { Props } from "../core/dom.js" */
 /** @import { Answer, Question, SessionClient, Trouble } from "../core/types.js" */
@@ -264,7 +263,7 @@ function answerItem(answer) {
 
 /** @param {Answer} one */
 function whoText(one) {
-  return one.role === "participant" ? shortNpub(one.npub) : `${shortNpub(one.npub)} · ${t(`role.${one.role}`)}`;
+  return one.role === "participant" ? one.name : `${one.name} · ${t(`role.${one.role}`)}`;
 }
 
 /**

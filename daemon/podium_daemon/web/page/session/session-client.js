@@ -10,6 +10,7 @@ import { Seat } from "../room/seat.js";
 import { followGuest, takeLink } from "../signer/guest-signer.js";
 import { PodiumError, login, nip44, pubkey, sign } from "../signer/signer.js";
 import { Stream } from "../core/stream.js";
+import { Names } from "./names.js";
 
 /** @import { Consent, GuestRow, Kind, Lists, Me, Question, RsvpStatus, Session, SessionFields, Template, Trouble } from "../core/types.js" */
 
@@ -50,6 +51,7 @@ export class SessionClient {
     /** @type {Question[]} */
     this.questions = [];
     this.questionsTotal = 0;
+    this.names = new Names(this.path, () => this.isSignedIn, () => this.#change({}));
     /** @type {Seat | null} */
     this.seat = null;
     this.isLoading = true;

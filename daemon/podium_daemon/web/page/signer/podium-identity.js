@@ -32,7 +32,7 @@ export class PodiumIdentity extends HTMLElement {
       const { me, isSignedIn } = client;
       const { guest } = client;
       const name = guest ? `${guest.name} · ${t(`guest.mark.${guest.assurance}`)}` : "";
-      setText(own, me ? name || t("identity.you", { npub: shortNpub(me.npub), role: t(`role.${me.role}`) }) : "");
+      setText(own, me ? name || t("identity.you", { npub: me.name, role: t(`role.${me.role}`) }) : "");
       show(own, me !== null);
       show(signIn, !isSignedIn, own);
       show(hint, !isSignedIn);
