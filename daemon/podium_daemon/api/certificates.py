@@ -28,6 +28,13 @@ class CertificateOut(Model):
     event: EventModel
 
 
+class OwnCertificateOut(Model):
+    """The caller's certificate, and the picture of it (SVG, A4 across) to print and keep."""
+
+    certificate: CertificateOut
+    picture: str
+
+
 class CertificateIn(Model):
     """A certificate in any of its forms: the picture's text, the link, or the signed event as JSON."""
 

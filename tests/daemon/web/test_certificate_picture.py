@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 from defusedxml import ElementTree
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podium_daemon.web.certificate_picture import WORDS, draw_certificate
@@ -59,6 +59,7 @@ def test_who_watched_the_recording_is_not_said_to_have_been_there() -> None:
     assert not any("minutes" in line for line in said)
 
 
+@settings(deadline=None)  # a QR code takes a while on a busy machine
 @given(st.text(max_size=120), st.text(max_size=300))
 def test_any_name_makes_a_well_formed_picture(name: str, title: str) -> None:
     """A name with markup or odd characters stays text, and the picture can be read again."""

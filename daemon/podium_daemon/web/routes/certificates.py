@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 
 from podium_daemon.api.base import EventModel
-from podium_daemon.api.certificates import CertificateIn, CertificateOut, CheckedCertificateOut
-from podium_daemon.services.attendance.certificates import Issued
+from podium_daemon.api.certificates import CertificateIn, CertificateOut, CheckedCertificateOut, OwnCertificateOut
 from podium_daemon.web.certificate_picture import draw_certificate
 from podium_daemon.web.context import Context, InContext, granted
-from podium_daemon.web.login import AnyCaller, Caller
+from podium_daemon.web.login import AnyCaller
 from podium_daemon.web.strict_json import StrictRoute
 from podium_protocol.events import SignedEvent
 from podium_protocol.live.certificate import (
@@ -27,36 +26,24 @@ from podium_protocol.times import zone_or_none
 
 router = APIRouter(tags=["certificates"], route_class=StrictRoute)
 _SESSION: Final = "/api/sessions/{reference}"
-_MEDIA_TYPE: Final = "image/svg+xml"
 Language = Annotated[Literal["en", "de"], Query(description="Of the sentences on it.")]
 
 
 @router.get(f"{_SESSION}/certificate")
-async def show_certificate(context: InContext, caller: AnyCaller, reference: str) -> CertificateOut:
-    """The caller's own certificate, once they have completed the session. The service signs it for them alone.
-
-    `certificate.svg` beside it is the picture (`?language=en` or `de`).
-    """
-    issued, _ = await _issued(context, reference, caller)
-    return _out(context, issued.certificate, issued.event)
-
-
-# client generators do not support pictures
-@router.get(f"{_SESSION}/certificate.svg", include_in_schema=False)
-async def draw_own_certificate(
+async def show_certificate(
     context: InContext, caller: AnyCaller, reference: str, language: Language = "en"
-) -> Response:
-    """The caller's own certificate as a picture of A4 across, which holds the signed record and its QR code."""
-    issued, zone = await _issued(context, reference, caller)
+) -> OwnCertificateOut:
+    """The caller's own certificate, once they have completed the session. The service signs it for them alone."""
+    row = await context.views.resolve(reference, caller)
+    issued = granted(await context.certificates.issue(row, caller.pubkey))
     picture = draw_certificate(
         issued.certificate,
         link=link_to(issued.event, public_url=context.public_url),
         service_npub=encode_npub(context.service_pubkey),
-        zone=zone,
+        zone=zone_or_none(row.timezone or "UTC") or ZoneInfo("UTC"),
         language=language,
     )
-    headers = {"Content-Disposition": 'attachment; filename="podium-certificate.svg"', "Cache-Control": "no-store"}
-    return Response(picture, media_type=_MEDIA_TYPE, headers=headers)
+    return OwnCertificateOut(certificate=_out(context, issued.certificate, issued.event), picture=picture.decode())
 
 
 @router.post("/api/certificates/check")
@@ -69,12 +56,6 @@ async def check_certificate(context: InContext, body: CertificateIn) -> CheckedC
         return CheckedCertificateOut(is_valid=False, reason=found.reason, is_ours=False, certificate=None)
     is_ours = event.pubkey == context.service_pubkey
     return CheckedCertificateOut(is_valid=True, reason=None, is_ours=is_ours, certificate=_out(context, found, event))
-
-
-async def _issued(context: Context, reference: str, caller: Caller) -> tuple[Issued, ZoneInfo]:
-    row = await context.views.resolve(reference, caller)
-    issued = granted(await context.certificates.issue(row, caller.pubkey))
-    return issued, zone_or_none(row.timezone or "UTC") or ZoneInfo("UTC")
 
 
 def _out(context: Context, certificate: Certificate, event: SignedEvent) -> CertificateOut:
