@@ -17,6 +17,7 @@ from podium_daemon.cli import (
     chat,
     daemon,
     doctor,
+    guests,
     key,
     people,
     questions,
@@ -76,6 +77,7 @@ app.add_typer(session.app, name="session")
 for _part in (people, questions):
     app.add_typer(_part.app)
 app.add_typer(chat.app, name="chat")
+app.add_typer(guests.app, name="guests")
 app.add_typer(recording.app, name="recording")
 app.add_typer(certificate.app, name="certificate")
 app.add_typer(key.app, name="key")

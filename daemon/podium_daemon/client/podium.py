@@ -27,6 +27,7 @@ from podium_daemon.api.sessions import (
 )
 from podium_daemon.client.calling import TrainingCalling
 from podium_daemon.client.errors import DraftRefused
+from podium_daemon.client.guests import SessionGuests
 from podium_daemon.client.hook import LiveSessionHook
 from podium_daemon.client.left_signer import LeftSigner
 from podium_daemon.client.looking import Expectation, flaw_of, revision_tags
@@ -77,6 +78,8 @@ class PodiumClient:
         """The model's `TrainingCallingIntegration`."""
         self.questions = LiveQuestions(self._transport)
         """Questions and answers."""
+        self.guests = SessionGuests(self._transport)
+        """Personal links for people without a key."""
         self.leading = RoomLeading(self._transport)
         """Raised hands, mute-all, recording."""
         self.recordings = LiveRecordings(self._transport)
