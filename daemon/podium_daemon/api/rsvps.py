@@ -50,6 +50,20 @@ class UnreachableOut(PersonOut):
     messages: tuple[str, ...]
 
 
+class NamedPersonOut(PersonOut):
+    """A co-host or an invited person, as the session names them, and what became of their invitation."""
+
+    role: Literal["co-host", "invited"]
+    invitation: Annotated[
+        str | None, Field(description="State of the message, as of a reminder; null: none is sent in a public session.")
+    ]
+    reason: str | None
+
+
+class NamedPeopleOut(Model):
+    people: tuple[NamedPersonOut, ...]
+
+
 class RemindersOut(Model):
     reminders: tuple[ReminderOut, ...]
     summary: dict[str, int]

@@ -9,7 +9,7 @@ from typing import Final, Literal, TypedDict
 import msgspec
 
 from podium_daemon.api.attendance import AttendanceOut, OwnOut
-from podium_daemon.api.rsvps import RelayAnswer, ReminderOut, RsvpOut, UnreachableOut
+from podium_daemon.api.rsvps import NamedPersonOut, RelayAnswer, ReminderOut, RsvpOut, UnreachableOut
 from podium_daemon.api.service import RefusalOut, RelayOut
 from podium_daemon.api.sessions import Counts, SessionOut
 from podium_daemon.relays.relay_state import RelayStatus
@@ -17,6 +17,7 @@ from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.services.people.profiles import Introduction
 from podium_daemon.web.login import Caller
 from podium_daemon.web.problems import Problem
+from podium_daemon.writers.private_outbox import INVITATION
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import Pubkey
@@ -312,6 +313,15 @@ class Views(PageLinks):
             *(_reminder(each, names[each.pubkey]) for each in chosen),
         ]
 
+    async def named_people(self, row: LiveSessionRow) -> list[NamedPersonOut]:
+        """The co-hosts and invited people of a session, with the state of their invitation."""
+        letters = await self._store.letters.where("lessonId").equals(row.session_address).to_list()
+        newest = {one.pubkey: one for one in letters if one.topic == INVITATION}
+        roles: dict[str, Literal["co-host", "invited"]] = dict.fromkeys(row.co_hosts, "co-host")
+        roles = roles | {pubkey: "invited" for pubkey in row.invited if pubkey not in roles}
+        names = await self.names_of(roles)
+        return [_named(pubkey, role, newest.get(pubkey), names[pubkey]) for pubkey, role in roles.items()]
+
     async def _letters(self, row: LiveSessionRow, only: Pubkey | None) -> list[LetterRow]:
         """The sealed messages of a private session: an undeliverable invitation must be visible."""
         if not private.is_private(row):
@@ -370,6 +380,17 @@ def _rsvp(row: RsvpRow, name: str, undeliverable: bool) -> RsvpOut:
         reminder_sent=row.reminder_sent,
         note=row.note,
         undeliverable=undeliverable,
+    )
+
+
+def _named(pubkey: str, role: Literal["co-host", "invited"], letter: LetterRow | None, name: str) -> NamedPersonOut:
+    return NamedPersonOut(
+        pubkey=pubkey,
+        npub=nip19.encode_npub(Pubkey(pubkey)),
+        name=name,
+        role=role,
+        invitation=letter.state if letter else None,
+        reason=letter.reason if letter else None,
     )
 
 

@@ -130,8 +130,8 @@ async def test_the_instructor_is_told_the_lists(here: Site) -> None:
     person = new_key()
     async with opened(here, row, here.here.instructor) as heard:
         assert (await heard.until("me"))["role"] == "instructor"
-        names = [(await heard.next())[0] for _ in range(5)]
-        assert names == ["rsvps", "reminders", "unreachable", "attendance", "room"]
+        names = [(await heard.next())[0] for _ in range(6)]
+        assert names == ["rsvps", "reminders", "unreachable", "named", "attendance", "room"]
         await here.here.answer(person, row)
         rsvps = await heard.until("rsvps")
         assert [(one["pubkey"], one["status"]) for one in rsvps["items"]] == [(person.pubkey, "confirmed")]

@@ -138,15 +138,15 @@ class Lifecycle:
             await run_reconcile_loop(self.name, self._turn, changes, clock=self._clock, stop=stop)
 
     async def start(self, session_address: str, by: Pubkey) -> LiveSessionRow | Rejection:
-        """Start by the instructor's signed command, from doors-open on."""
+        """Start by the signed command of a leader, from doors-open on."""
         return await self._command(session_address, by, Trigger.MANUAL_START, check_manual_start)
 
     async def reopen(self, session_address: str, by: Pubkey) -> LiveSessionRow | Rejection:
-        """Reopen a session by the instructor's signed command, shortly after its end."""
+        """Reopen a session by the signed command of a leader, shortly after its end."""
         return await self._command(session_address, by, Trigger.REOPEN, check_reopen)
 
     async def end(self, session_address: str, by: Pubkey) -> LiveSessionRow | Rejection:
-        """End by the instructor's signed command."""
+        """End by the signed command of a leader."""
 
         def check(facts: Facts, _policy: LifecyclePolicy, _now: int) -> Blocked | None:
             return None if facts.state is SessionState.ACTIVE else Blocked(BlockReason.WRONG_STATE, None)
@@ -177,10 +177,9 @@ class Lifecycle:
         row = await self._store.sessions.where("lessonId").equals(session_address).first()
         if row is None:
             return Rejection(Slug.UNKNOWN_SESSION, "there is no such session here", "`podium session list` shows them.")
-        if by != row.instructor_pubkey:
-            return Rejection(
-                Slug.NOT_ALLOWED, "only the instructor starts and ends a session", "Use the instructor's key."
-            )
+        if by not in (row.instructor_pubkey, *row.co_hosts):
+            detail = "only the instructor and co-hosts start and end a session"
+            return Rejection(Slug.NOT_ALLOWED, detail, "Use the key of one of them.")
         now = int(self._clock.now())
         blocked = check(await self._facts(row), self.settings.policy, now)
         if blocked is not None:

@@ -9,11 +9,11 @@ from fastapi import APIRouter, Response
 
 from podium_daemon.api.attendance import AttendancesOut
 from podium_daemon.api.rooms import NamesIn, PeopleNamesOut
-from podium_daemon.api.rsvps import RemindersOut, RsvpDraftIn, RsvpsOut
+from podium_daemon.api.rsvps import NamedPeopleOut, RemindersOut, RsvpDraftIn, RsvpsOut
 from podium_daemon.api.sessions import DraftOut
 from podium_daemon.web import attendance_csv
 from podium_daemon.web.context import Context, InContext, forbidden
-from podium_daemon.web.login import AnyCaller, Caller, OptionalCaller, author_of
+from podium_daemon.web.login import AnyCaller, Caller, KeyCaller, OptionalCaller, author_of
 from podium_daemon.web.problems import also
 from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.views import leads
@@ -83,6 +83,15 @@ async def list_reminders(context: InContext, caller: AnyCaller, reference: str) 
     rows = tuple(await context.views.reminders(row, only))
     unreachable = tuple(await context.views.unreachable(row, only))
     return RemindersOut(reminders=rows, summary=dict(Counter(each.state for each in rows)), unreachable=unreachable)
+
+
+@router.get("/named-people")
+async def list_named_people(context: InContext, caller: KeyCaller, reference: str) -> NamedPeopleOut:
+    """The co-hosts and invited people, with the state of their invitations: for the instructor and co-hosts."""
+    row = await context.views.resolve(reference, caller)
+    if not leads(row, caller):
+        raise forbidden("only the instructor and co-hosts see who is invited")
+    return NamedPeopleOut(people=tuple(await context.views.named_people(row)))
 
 
 async def _people_csv(context: Context, row: LiveSessionRow) -> str:

@@ -122,7 +122,7 @@ async def draft_restoration(context: InContext, caller: KeyCaller, reference: st
 
 @router.post("/{reference}/start")
 async def start_session(context: InContext, caller: KeyCaller, reference: str) -> SessionOut:
-    """Start now. The login of this call is the instructor's signed command."""
+    """Start now. The login of this call is the signed command of the instructor or a co-host."""
     row = await context.views.resolve(reference, caller)
     return await context.views.session(granted(await context.lifecycle.start(row.session_address, caller.pubkey)))
 

@@ -33,7 +33,7 @@ MAX_ROWS: Final = 1_000  # of one list in one event; the signed reads have all
 _NO_QUESTIONS: Final = digest_of(NOTHING.model_dump_json(by_alias=True))  # an empty list is not sent at first
 
 
-_EVENTS: Final = "session, questions, me; rsvps, reminders, unreachable, attendance and room for leaders"
+_EVENTS: Final = "session, questions, me; rsvps, reminders, unreachable, named, attendance and room for leaders"
 _ANSWER: Final = also("text/event-stream", _EVENTS)
 
 
@@ -96,7 +96,15 @@ class _Stream:
         if leads(topic.row, self._viewer):
             store = self._context.store
             names = {
-                table.name for table in (store.rsvps, store.ledger, store.letters, store.attendance, store.watches)
+                table.name
+                for table in (
+                    store.sessions,
+                    store.rsvps,
+                    store.ledger,
+                    store.letters,
+                    store.attendance,
+                    store.watches,
+                )
             }
             changed = names if listener.changed_all else listener.changed
             listener.changed, listener.changed_all = set(), False
@@ -111,6 +119,8 @@ class _Stream:
         if changed & {store.ledger.name, store.letters.name}:
             news += self._fresh("reminders", _rows(await views.reminders(row, None)))
             news += self._fresh("unreachable", _rows(await views.unreachable(row, None)))
+        if changed & {store.sessions.name, store.letters.name}:
+            news += self._fresh("named", _rows(await views.named_people(row)))
         if changed & {store.attendance.name, store.watches.name}:
             news += self._fresh("attendance", _rows(await views.attendance(row, None)))
         room: RoomOut = await show_room(self._context, viewer, row.session_address)

@@ -284,3 +284,30 @@ class TestAnswering:
             draft = await here.post(here.path_of(row, "rsvp", "draft"), key, {"status": "confirmed"})
             (template,) = draft.json()["events"]
             assert [tag[1] for tag in template["tags"] if tag[0] == "e"] == [row.event_id]
+
+
+@one_loop
+async def test_leaders_see_whom_the_session_names(lesson: Class) -> None:
+    """Instructor and co-hosts see co-hosts and invited people, whom a public session sends nothing; others do not."""
+    here, path = lesson.here, lesson.here.path_of(lesson.row, "named-people")
+    for key in (here.here.instructor, lesson.co_host):
+        people = (await here.get(path, key)).json()["people"]
+        assert [(one["pubkey"], one["role"], one["invitation"]) for one in people] == [
+            (lesson.co_host.pubkey, "co-host", None)
+        ]
+    assert (await here.get(path, lesson.ada)).status_code == 403
+
+
+async def test_what_became_of_each_invitation_is_shown() -> None:
+    """Of a private session: sent to whom names relays for messages, undeliverable to whom names none."""
+    async with site() as here:
+        world = here.here
+        ada, ben = new_key(), new_key()
+        await world.open_inbox(ada)
+        row = await scheduled(world, ada, ben)
+        await world.turn()
+        people = (await here.get(here.path_of(row, "named-people"), world.instructor)).json()["people"]
+        found = {one["pubkey"]: (one["role"], one["invitation"], one["reason"]) for one in people}
+        assert found[ada.pubkey][:2] == ("invited", "sent")
+        assert found[ben.pubkey][:2] == ("invited", "undeliverable")
+        assert found[ben.pubkey][2], "and why"

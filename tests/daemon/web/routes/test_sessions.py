@@ -369,12 +369,19 @@ class TestCommands:
             again = await here.post(here.path_of(row, "reopen"), teacher)
             assert (again.json()["state"], again.json()["startedAt"]) == ("active", here.here.now)
 
-    async def test_nobody_else_does(self) -> None:
-        """A stranger, a participant, a co-host and the service itself are refused."""
+    async def test_a_co_host_does_as_well(self) -> None:
+        """A co-host starts, ends and reopens as the instructor does."""
         async with site() as here:
             co_host = new_key()
             row = await here.here.schedule(starts_in=600, co_hosts=(co_host.pubkey,))
-            for key in (new_key(), co_host, here.here.service):
+            for command, state in (("start", "active"), ("end", "ended"), ("reopen", "active")):
+                assert (await here.post(here.path_of(row, command), co_host)).json()["state"] == state
+
+    async def test_nobody_else_does(self) -> None:
+        """A stranger and the service itself are refused."""
+        async with site() as here:
+            row = await here.here.schedule(starts_in=600)
+            for key in (new_key(), here.here.service):
                 for command in ("start", "end", "reopen"):
                     answer = await here.post(here.path_of(row, command), key)
                     assert (answer.status_code, answer.json()["type"]) == (403, "urn:podium:problem:not-allowed")

@@ -76,6 +76,7 @@
  * @property {string} [attendance]
  * @property {string} [visibility]
  * @property {string[]} [invited]
+ * @property {string[]} [coHosts]
  */
 
 /** @typedef {Person & { status: RsvpStatus, seat: string, position: number | null, needsReconfirmation: boolean, undeliverable: boolean, note: string | null }} Rsvp */
@@ -84,6 +85,7 @@
 /** @typedef {Person & { message: string, state: string, dueAt: number, reason: string | null, relays: { relay: string, said: string }[] }} Reminder */
 /** @typedef {Person & { messages: string[] }} Unreachable */
 /** @typedef {Person & { state: "present" | "waiting" | "removed", role: string, since: number, waitingFor: string | null, name: string | null, assurance: "guest" | "link" | null }} RoomPerson */
+/** @typedef {Person & { role: "co-host" | "invited", invitation: string | null, reason: string | null }} NamedPerson */
 /** @typedef {{ support: "native" | "in_room" | "none", active: boolean }} Control */
 
 /**
@@ -106,6 +108,7 @@
  * @property {{ items: Unreachable[], total: number } | null} unreachable
  * @property {{ items: Attendance[] } | null} attendance
  * @property {Room | null} room
+ * @property {{ items: NamedPerson[] } | null} named
  */
 
 /** @typedef {Person & { id: string, role: Role, text: string }} Answer */
@@ -179,6 +182,7 @@
  * @property {import("../session/podium-guests.js").PodiumGuests} podium-guests
  * @property {import("../session/podium-instructor.js").PodiumInstructor} podium-instructor
  * @property {import("../session/podium-join.js").PodiumJoin} podium-join
+ * @property {import("../session/podium-named.js").PodiumNamed} podium-named
  * @property {import("../session/podium-player.js").PodiumPlayer} podium-player
  * @property {import("../session/podium-questions.js").PodiumQuestions} podium-questions
  * @property {import("../session/podium-recording.js").PodiumRecording} podium-recording

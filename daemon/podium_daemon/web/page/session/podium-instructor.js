@@ -153,10 +153,10 @@ export class PodiumInstructor extends HTMLElement {
     show(this, session !== null && client.leads);
     if (session === null || !client.leads) return;
     const { state } = session;
-    show(this.start, client.isInstructor && state === "scheduled", this.heading);
+    show(this.start, state === "scheduled", this.heading);
     this.#nameStart();
-    show(this.end, client.isInstructor && state === "active", this.heading);
-    show(this.reopen, client.isInstructor && state === "ended", this.heading);
+    show(this.end, state === "active", this.heading);
+    show(this.reopen, state === "ended", this.heading);
     show(this.restore, client.isInstructor && session.canRestore && session.endsAt * 1000 > Date.now(), this.heading);
     show(this.edit, client.isInstructor && ["scheduled", "active"].includes(state), this.heading);
     show(this.cancel, client.isInstructor && state === "scheduled", this.heading);

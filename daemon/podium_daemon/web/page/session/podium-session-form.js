@@ -4,7 +4,7 @@
 import { aboutService, now } from "../core/api.js";
 import { action, freshId, h, setText, show } from "../core/dom.js";
 import { describe, t } from "../core/i18n.js";
-import { pubkeyOf } from "../core/npub.js";
+import { pubkeysIn } from "../parts/people-field.js";
 import { PodiumError } from "../signer/signer.js";
 import { fromWallClock, inZone, isZone, ownZone, toWallClock } from "../core/times.js";
 
@@ -126,11 +126,7 @@ export class PodiumSessionForm extends HTMLElement {
 
   /** Those who are invited, by their public keys. */
   #guests() {
-    const lines = this.invited.value.split(/[\s,]+/).filter(Boolean);
-    if (lines.some((line) => /^(nostr:)?n(sec|cryptsec)1/i.test(line))) throw new PodiumError("bad-guest", t("form.secret"));
-    const wrong = lines.find((line) => pubkeyOf(line) === null);
-    if (wrong !== undefined) throw new PodiumError("bad-guest", t("form.bad-guest", { text: wrong.slice(0, 80) }));
-    return [...new Set(lines.flatMap((line) => pubkeyOf(line) ?? []))];
+    return pubkeysIn(this.invited.value);
   }
 
   #zones() {

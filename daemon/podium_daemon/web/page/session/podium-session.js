@@ -9,6 +9,7 @@ import "./podium-answers.js";
 import "./podium-guest.js";
 import "./podium-guests.js";
 import "./podium-instructor.js";
+import "./podium-named.js";
 import "../room/podium-people.js";
 import "./podium-join.js";
 import "./podium-questions.js";
@@ -28,6 +29,7 @@ import { useLiveSession } from "../use-live-session.js";
 /** @import { PodiumGuest } from "./podium-guest.js" */
 /** @import { PodiumGuests } from "./podium-guests.js" */
 /** @import { PodiumInstructor } from "./podium-instructor.js" */
+/** @import { PodiumNamed } from "./podium-named.js" */
 /** @import { PodiumJoin } from "./podium-join.js" */
 /** @import { PodiumQuestions } from "./podium-questions.js" */
 /** @import { PodiumRecording } from "./podium-recording.js" */
@@ -57,6 +59,7 @@ export class PodiumSession extends HTMLElement {
   /** @type {PodiumRsvp} */ rsvp;
   /** @type {PodiumInstructor} */ instructor;
   /** @type {PodiumPeople} */ people;
+  /** @type {PodiumNamed} */ named;
   /** @type {PodiumAnswers} */ answers;
   /** @type {PodiumQuestions} */ questions;
   /** @type {HTMLElement} */ ended;
@@ -90,6 +93,7 @@ export class PodiumSession extends HTMLElement {
     this.consent.setUp(client);
     this.people.setUp(client);
     this.answers.setUp(client);
+    this.named.setUp(client);
     this.questions.setUp(client);
     for (const identity of /** @type {NodeListOf<PodiumIdentity>} */ (document.querySelectorAll("podium-identity"))) identity.client = client;
     this.#addTabs(join.stage);
@@ -109,10 +113,10 @@ export class PodiumSession extends HTMLElement {
    * @param {PodiumStage} stage
    */
   #addTabs(stage) {
-    const { client, people, questions, instructor, guests, answers, join, consent } = this;
+    const { client, people, questions, instructor, named, guests, answers, join, consent } = this;
     stage.addTab({ id: "people", elements: [people], count: () => people.pending });
     stage.addTab({ id: "questions", elements: [questions], count: () => questions.fresh });
-    stage.addTab({ id: "lead", elements: [instructor, guests, answers], isOffered: () => client.leads });
+    stage.addTab({ id: "lead", elements: [instructor, named, guests, answers], isOffered: () => client.leads });
     stage.addTab({ id: "settings", elements: [join.devices, stage.settings, consent] });
   }
 
@@ -137,6 +141,7 @@ export class PodiumSession extends HTMLElement {
     this.link = h("p", { class: "failure", role: "alert", hidden: true });
     this.people = h("podium-people");
     this.answers = h("podium-answers");
+    this.named = h("podium-named");
     this.questions = h("podium-questions");
     this.ended = this.#buildEnded();
     this.offline = h("p", { class: "failure", role: "status", hidden: true }, t("session.offline"));
@@ -146,7 +151,7 @@ export class PodiumSession extends HTMLElement {
     this.article = h("article", { hidden: true },
       h("header", { class: "hero" }, this.badge, this.heading, this.by, this.summary, this.countdown, this.times, this.calendar, this.blocked, this.unread, this.reason),
       this.guest, h("podium-signer-help"),
-      this.join, this.consent, this.ended, this.instructor, this.guests, this.people, this.answers, this.rsvp, this.questions, this.about);
+      this.join, this.consent, this.ended, this.instructor, this.named, this.guests, this.people, this.answers, this.rsvp, this.questions, this.about);
     this.replaceChildren(this.offline, this.link, this.failure, this.loading, this.article);
   }
 

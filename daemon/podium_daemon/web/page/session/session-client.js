@@ -18,7 +18,7 @@ const DEVICE_KEY = "podium.device";
 const ENGINES_HERE = ["embedded", "janus"]; // those whose media `media.js` takes
 
 /** @type {Lists} */
-const NO_LISTS = { rsvps: null, reminders: null, unreachable: null, attendance: null, room: null };
+const NO_LISTS = { rsvps: null, reminders: null, unreachable: null, attendance: null, room: null, named: null };
 
 /** Observable: `subscribe(listener)` is told after each change. */
 export class SessionClient {
