@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -75,6 +76,14 @@ SOON: Final = kept_session(INSTRUCTOR.pubkey, "soon", starts_in=3600 + 8)
 LATER: Final = kept_session(
     INSTRUCTOR.pubkey, "later", starts_in=90_000, location="Room 5, Old Library", max_participants=1, requires_rsvp=True
 )
+INVITING: Final = kept_session(
+    INSTRUCTOR.pubkey,
+    "inviting",
+    starts_in=90_000,
+    description="# What we do\n\n- knots\n- *hitches*\n\n[Read](https://knots.example/a) <img src=x onerror=alert(1)>",
+    waiting_room=True,
+    guests="anyone",
+)
 LINKED: Final = kept_session(INSTRUCTOR.pubkey, "linked", starts_in=90_000, location="https://meet.example.org/secret")
 STATES: Final = {
     "There is no recording.": ended("none"),
@@ -94,7 +103,7 @@ SHORT, WATCHED = ended("short"), ended("watched")
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def daemon(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KeptHouse]:
     """One daemon for all: nothing here changes what it holds."""
-    sessions = [*STATES.values(), SHORT, WATCHED, SOON, LATER, LINKED]
+    sessions = [*STATES.values(), SHORT, WATCHED, SOON, LATER, LINKED, INVITING]
     attendance = [
         attended(STATES["There is no recording."], 3000, "live"),
         attended(SHORT, 300, None),
@@ -143,6 +152,42 @@ async def test_who_holds_it_where_and_when_one_can_come(house: KeptHouse) -> Non
     assert "meet.example.org" not in await page.content()
     assert visitor.foreign(house.base) == []
     assert visitor.errors == []
+
+
+async def test_the_invitation_says_what_awaits_people(house: KeptHouse) -> None:
+    """Times have their end, chips say what awaits people, and the description is elements: HTML in it stays text."""
+    visitor = await house.person()
+    page = await visitor.open(house.url(INVITING))
+    await seen(page, "What we do")
+    assert await page.locator(".facts li").all_text_contents() == ["May be recorded", "Waiting room", "Guests welcome"]
+    times = await page.locator("dl.times time").first.text_content()
+    assert len(re.findall(r"\d{1,2}:\d\d", times)) == 2, f"begin and end: {times}"
+    about = page.locator("podium-invitation")
+    assert await about.locator("h3").text_content() == "What we do"
+    assert await about.locator("li").all_text_contents() == ["knots", "hitches"]
+    assert await about.locator("em").text_content() == "hitches"
+    link = about.get_by_role("link", name="Read")
+    assert await link.get_attribute("href") == "https://knots.example/a"
+    assert await about.locator("img").count() == 0
+    await seen(page, re.compile(re.escape("<img src=x onerror=alert(1)>")))
+    order = await page.locator("podium-rsvp, podium-invitation").evaluate_all("all => all.map(one => one.localName)")
+    assert order == ["podium-rsvp", "podium-invitation"], "the button that matters stands before the description"
+    assert visitor.foreign(house.base) == []
+    assert visitor.errors == []
+
+
+async def test_a_session_is_handed_on(house: KeptHouse) -> None:
+    """The link that one press copies is this page's, and its QR code is there for a projector."""
+    visitor = await house.person(permissions=["clipboard-read", "clipboard-write"])
+    page = await visitor.open(house.url(INVITING))
+    await press(page, "Copy the link")
+    await seen(page, "The link is copied.")
+    copied = await page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith(f"{house.base}/s/naddr1")
+    await page.get_by_text("Show a QR code").click()
+    await page.get_by_role("img", name="QR code of this page's address").wait_for(state="visible")
+    await page.goto(copied)
+    await seen(page, "What we do")
 
 
 async def test_seats_the_waiting_list_and_what_is_public(house: KeptHouse) -> None:

@@ -166,6 +166,28 @@ class SessionsOut(Model):
     next: Annotated[int | None, Field(description="`offset` of those that follow; null: these are the last.")]
 
 
+MarkupTag = Literal[
+    "", "p", "h3", "h4", "h5", "ul", "ol", "li", "blockquote", "em", "strong", "a", "span", "code", "pre", "br", "hr"
+]
+
+
+class MarkupNode(Model):
+    """A node of a description: a text, or an element with its children."""
+
+    tag: Annotated[MarkupTag, Field(description="Its element in HTML; empty: a text.")]
+    text: str = ""
+    href: Annotated[str | None, Field(description="Of a link: an address with http or https.")] = None
+    children: tuple[MarkupNode, ...] = ()
+
+
+class InvitationOut(Model):
+    description: Annotated[
+        tuple[MarkupNode, ...] | None,
+        Field(description="Read as Markdown; null: too long for that, show the session's `description` as it is."),
+    ]
+    qr: Annotated[tuple[str, ...], Field(description="The page's address as a QR code: a row a string, 1 is dark.")]
+
+
 class PassedOverOut(Model):
     event_id: str
     lesson_id: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -26,6 +27,12 @@ def qr_code(text: str) -> QrCode:
     """Make the code for a text of up to 2,900 bytes, with the lowest error correction: screens do not get dirty."""
     code = segno.make_qr(text, error="l", boost_error=True)
     return QrCode(tuple("".join("1" if module else "0" for module in row) for row in code.matrix))
+
+
+@lru_cache(maxsize=64)
+def qr_rows(text: str) -> tuple[str, ...]:
+    """The rows of the code for a text, kept for the next who asks."""
+    return qr_code(text).rows
 
 
 def as_lines(code: QrCode) -> list[str]:

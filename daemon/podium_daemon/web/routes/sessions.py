@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
 
@@ -10,6 +11,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from podium_daemon.api.sessions import (
     CancelDraftIn,
     DraftOut,
+    InvitationOut,
     PassedOverOut,
     PassedOversOut,
     SessionDraftIn,
@@ -18,9 +20,11 @@ from podium_daemon.api.sessions import (
     SessionsOut,
 )
 from podium_daemon.runtime.outcomes import Slug
+from podium_daemon.signers.qr import qr_rows
 from podium_daemon.web.context import InContext, granted
 from podium_daemon.web.etags import has_version
 from podium_daemon.web.login import KeyCaller, OptionalCaller, author_of
+from podium_daemon.web.markdown import parse_markdown
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.session_list import MAX_SESSIONS, Asked, SessionList
 from podium_daemon.web.strict_json import StrictRoute
@@ -100,6 +104,16 @@ async def list_passed_over(context: InContext, caller: KeyCaller) -> PassedOvers
 async def show_session(context: InContext, caller: OptionalCaller, reference: str) -> SessionOut:
     """One session. `reference`: naddr, address, or a unique prefix of its `d`."""
     return await context.views.session(await context.views.resolve(reference, caller))
+
+
+@router.get("/{reference}/invitation")
+async def show_invitation(context: InContext, caller: OptionalCaller, reference: str) -> InvitationOut:
+    """What a page shows beside the session: its description, read as Markdown, and its address as a QR code."""
+    row = await context.views.resolve(reference, caller)
+    # a long text, or a code of a long address, takes some milliseconds
+    description = await asyncio.to_thread(parse_markdown, row.description)
+    code = await asyncio.to_thread(qr_rows, context.views.page(row))
+    return InvitationOut(description=description, qr=code)
 
 
 @router.post("/{reference}/draft")

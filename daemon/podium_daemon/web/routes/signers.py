@@ -7,7 +7,6 @@ caller can see the connection or use it.
 from __future__ import annotations
 
 import asyncio
-from functools import lru_cache
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request, Security
@@ -18,7 +17,7 @@ from podium_daemon.api.base import EventModel
 from podium_daemon.api.signers import LeftSignerOut, OpenedOut, SignerIn, SignerOut, SigningIn, SigningOut
 from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.signers.page_signer import PageSigner, View
-from podium_daemon.signers.qr import qr_code
+from podium_daemon.signers.qr import qr_rows
 from podium_daemon.web.context import Context, InContext, granted
 from podium_daemon.web.login import KeyCaller
 from podium_daemon.web.problems import Problem
@@ -113,7 +112,7 @@ async def _shown(view: View) -> SignerOut:
         version=view.version,
         state=view.state,
         uri=view.url,
-        qr=None if view.url is None else await asyncio.to_thread(_rows_of, view.url),
+        qr=None if view.url is None else await asyncio.to_thread(qr_rows, view.url),
         pubkey=view.user,
         npub=None if view.user is None else nip19.encode_npub(view.user),
         page=view.page,
@@ -129,11 +128,6 @@ async def _shown(view: View) -> SignerOut:
             for one in view.asked
         ),
     )
-
-
-@lru_cache(maxsize=64)
-def _rows_of(url: str) -> tuple[str, ...]:
-    return qr_code(url).rows
 
 
 def _is_sound(wish: SigningIn) -> bool:

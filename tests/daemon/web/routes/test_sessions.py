@@ -14,6 +14,7 @@ from podium_daemon.relays.pool import PoolRelay
 from podium_daemon.relays.publisher import Publisher
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.people.profiles import Introduction
+from podium_daemon.signers.qr import qr_code
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import UnsignedEvent, VerifiedEvent, verify_json
@@ -525,3 +526,29 @@ async def test_what_was_signed_reaches_a_real_relay() -> None:
         assert found.answers[0].problem is None
         read = [verify_json(incoming.raw) for incoming in found.events]
         assert sorted(event.kind for event in read if isinstance(event, VerifiedEvent)) == [5, 31925]
+
+
+@one_loop
+async def test_the_invitation_is_the_description_as_a_tree_and_a_code(here: Site) -> None:
+    """The description is read as Markdown, links lead to the web only, and the code is that of the session's page."""
+    name = await scheduled(here, description="# Knots\n\n[a](https://a.example) [b](javascript:b)")
+    shown = (await here.get(f"/api/sessions/{name}")).json()
+    told = (await here.get(f"/api/sessions/{name}/invitation")).json()
+    heading, paragraph = told["description"]
+    assert (heading["tag"], heading["children"][0]["text"]) == ("h3", "Knots")
+    assert [each["href"] for each in paragraph["children"]] == ["https://a.example", None]
+    assert told["qr"] == list(qr_code(shown["joinUrl"]).rows)
+
+
+@one_loop
+async def test_a_text_too_long_for_markdown_is_told_as_none(here: Site) -> None:
+    """The page shows such a description as it is written."""
+    name = await scheduled(here, description="word " * 3000)
+    assert (await here.get(f"/api/sessions/{name}/invitation")).json()["description"] is None
+
+
+@one_loop
+async def test_a_private_invitation_is_for_its_people(here: Site) -> None:
+    """To a stranger a private session has none."""
+    name = await scheduled(here, visibility="private", recordingAccess="participants", attendance="private")
+    assert (await here.get(f"/api/sessions/{name}/invitation")).status_code == 404

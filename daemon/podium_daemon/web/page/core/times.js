@@ -34,6 +34,19 @@ export function inZone(at, zone, { withDate = true } = {}) {
 }
 
 /**
+ * A beginning and an end: weekday, date, both times and the zone; the date once where it is the same.
+ *
+ * @param {number} from
+ * @param {number} to
+ * @param {string} zone
+ */
+export function fromTo(from, to, zone) {
+  /** @type {Intl.DateTimeFormatOptions} */
+  const format = { weekday: "long", year: "numeric", month: "long", day: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short", timeZone: zone };
+  return new Intl.DateTimeFormat(locale, format).formatRange(new Date(from * 1000), new Date(to * 1000));
+}
+
+/**
  * Hours, minutes and seconds: 1:02:03.
  *
  * @param {number} seconds

@@ -39,6 +39,7 @@
  * @property {"off" | "invited" | "anyone" | null} guests
  * @property {string} recordingAccess
  * @property {string} attendance
+ * @property {string} joinUrl
  * @property {string | null} conferenceRoomId
  * @property {number | null} startedAt
  * @property {number | null} endedAt
@@ -79,6 +80,8 @@
  * @property {string[]} [coHosts]
  */
 
+/** @typedef {{ tag: string, text: string, href: string | null, children: MarkupNode[] }} MarkupNode */
+/** @typedef {{ description: MarkupNode[] | null, qr: string[] }} Invitation */
 /** @typedef {Person & { status: RsvpStatus, seat: string, position: number | null, needsReconfirmation: boolean, undeliverable: boolean, note: string | null }} Rsvp */
 /** @typedef {Person & { joinedAt: number | null, totalDuration: number, joinCount: number, completedAt: number | null, completedBy: string | null }} Attendance */
 /** @typedef {Person & { role: Role, rsvp: Rsvp | null, attendance: Attendance | null }} Me */
@@ -181,6 +184,7 @@
  * @property {import("../session/podium-guest.js").PodiumGuest} podium-guest
  * @property {import("../session/podium-guests.js").PodiumGuests} podium-guests
  * @property {import("../session/podium-instructor.js").PodiumInstructor} podium-instructor
+ * @property {import("../session/podium-invitation.js").PodiumInvitation} podium-invitation
  * @property {import("../session/podium-join.js").PodiumJoin} podium-join
  * @property {import("../session/podium-named.js").PodiumNamed} podium-named
  * @property {import("../session/podium-player.js").PodiumPlayer} podium-player

@@ -15,7 +15,6 @@ export class PodiumRsvp extends HTMLElement {
   /** @type {SessionClient} */ client;
   /** @type {HTMLParagraphElement} */ failure;
   /** @type {HTMLParagraphElement} */ answer;
-  /** @type {HTMLParagraphElement} */ seats;
   /** @type {HTMLParagraphElement} */ unreachable;
   /** @type {HTMLParagraphElement} */ position;
   /** @type {HTMLButtonElement[]} */ buttons;
@@ -30,7 +29,6 @@ export class PodiumRsvp extends HTMLElement {
     this.client = client;
     this.failure = h("p", { class: "failure", role: "alert", hidden: true });
     this.answer = h("p", { class: "answer" });
-    this.seats = h("p", { class: "hint" });
     this.unreachable = h("p", { class: "warning", role: "status", hidden: true });
     this.position = h("p", { class: "position" });
     const title = h("h2", { id: freshId("rsvp") }, t("rsvp.title"));
@@ -38,7 +36,7 @@ export class PodiumRsvp extends HTMLElement {
     const group = h("div", { class: "buttons three", role: "group", "aria-labelledby": title.id }, ...this.buttons);
     const open = (this.open = h("p", { class: "hint" }));
     this.replaceChildren(
-      h("section", { class: "card", "aria-labelledby": title.id }, title, this.answer, this.unreachable, group, this.position, this.seats, open, this.failure),
+      h("section", { class: "card", "aria-labelledby": title.id }, title, this.answer, this.unreachable, group, this.position, open, this.failure),
     );
     hook.subscribe(() => this.#update());
     this.#update();
@@ -74,7 +72,6 @@ export class PodiumRsvp extends HTMLElement {
     const waits = position !== null && me?.rsvp?.seat === "waiting";
     setText(this.position, waits ? t("rsvp.position", { position }) : "");
     show(this.position, waits);
-    setText(this.seats, seatsText(session));
     setText(this.open, t(session.visibility === "private" ? "rsvp.private" : "rsvp.public"));
   }
 }

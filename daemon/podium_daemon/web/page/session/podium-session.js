@@ -2,7 +2,7 @@
 // One session: what it is, when it is, and the parts for each stage of its life.
 
 import { aboutService } from "../core/api.js";
-import { action, announce, freshId, h, saveFile, setText, show, webUrl } from "../core/dom.js";
+import { announce, freshId, h, keyed, setText, show, webUrl } from "../core/dom.js";
 import { describe, t } from "../core/i18n.js";
 import { shortNpub } from "../signer/podium-identity.js";
 import "./podium-answers.js";
@@ -15,10 +15,11 @@ import "./podium-join.js";
 import "./podium-questions.js";
 import "../room/podium-consent.js";
 import "./podium-certificate.js";
+import "./podium-invitation.js";
 import "./podium-recording.js";
-import "./podium-rsvp.js";
+import { seatsText } from "./podium-rsvp.js";
 import { SessionClient } from "./session-client.js";
-import { clock, inZone, isZone, ownZone, until } from "../core/times.js";
+import { clock, fromTo, inZone, isZone, ownZone, until } from "../core/times.js";
 import { useLiveSession } from "../use-live-session.js";
 
 /** @import { Attendance, LiveSession, Session } from "../core/types.js" */
@@ -29,6 +30,7 @@ import { useLiveSession } from "../use-live-session.js";
 /** @import { PodiumGuest } from "./podium-guest.js" */
 /** @import { PodiumGuests } from "./podium-guests.js" */
 /** @import { PodiumInstructor } from "./podium-instructor.js" */
+/** @import { PodiumInvitation } from "./podium-invitation.js" */
 /** @import { PodiumNamed } from "./podium-named.js" */
 /** @import { PodiumJoin } from "./podium-join.js" */
 /** @import { PodiumQuestions } from "./podium-questions.js" */
@@ -36,8 +38,6 @@ import { useLiveSession } from "../use-live-session.js";
 /** @import { PodiumStage } from "../room/podium-stage.js" */
 /** @import { PodiumRsvp } from "./podium-rsvp.js" */
 /** @import { PodiumIdentity } from "../signer/podium-identity.js" */
-
-/** @typedef {HTMLDivElement & { follow: (session: Session) => void }} CalendarEntry */
 
 /** `<podium-session reference="naddr1...">`. */
 export class PodiumSession extends HTMLElement {
@@ -53,9 +53,8 @@ export class PodiumSession extends HTMLElement {
   /** @type {HTMLParagraphElement} */ blocked;
   /** @type {HTMLParagraphElement} */ unread;
   /** @type {HTMLParagraphElement} */ reason;
-  /** @type {CalendarEntry} */ calendar;
-  /** @type {HTMLDivElement} */ description;
-  /** @type {HTMLElement} */ about;
+  /** @type {HTMLUListElement} */ chips;
+  /** @type {PodiumInvitation} */ invitation;
   /** @type {PodiumRsvp} */ rsvp;
   /** @type {PodiumInstructor} */ instructor;
   /** @type {PodiumPeople} */ people;
@@ -89,6 +88,7 @@ export class PodiumSession extends HTMLElement {
     this.instructor.setUp(client);
     this.guest.setUp(client);
     this.guests.setUp(client);
+    this.invitation.setUp(client);
     this.recording.setUp(client);
     this.consent.setUp(client);
     this.people.setUp(client);
@@ -130,10 +130,8 @@ export class PodiumSession extends HTMLElement {
     this.blocked = h("p", { class: "failure", role: "status" });
     this.unread = h("p", { class: "failure", role: "status" });
     this.reason = h("p", { class: "text", dir: "auto", hidden: true });
-    this.calendar = calendarEntry(this.client);
-    this.description = h("div", { class: "text", dir: "auto" });
-    const about = h("h2", { id: freshId("about") }, t("session.about"));
-    this.about = h("section", { class: "card", "aria-labelledby": about.id }, about, this.description);
+    this.chips = h("ul", { class: "facts" });
+    this.invitation = h("podium-invitation");
     this.rsvp = h("podium-rsvp");
     this.instructor = h("podium-instructor");
     this.guest = h("podium-guest");
@@ -149,9 +147,9 @@ export class PodiumSession extends HTMLElement {
     this.loading = h("p", { class: "hint", role: "status" }, t("session.loading"));
     this.consent = h("podium-consent", { hidden: true });
     this.article = h("article", { hidden: true },
-      h("header", { class: "hero" }, this.badge, this.heading, this.by, this.summary, this.countdown, this.times, this.calendar, this.blocked, this.unread, this.reason),
+      h("header", { class: "hero" }, this.badge, this.heading, this.by, this.summary, this.countdown, this.times, this.chips, this.blocked, this.unread, this.reason),
       this.guest, h("podium-signer-help"),
-      this.join, this.consent, this.ended, this.instructor, this.named, this.guests, this.people, this.answers, this.rsvp, this.questions, this.about);
+      this.join, this.consent, this.ended, this.instructor, this.rsvp, this.invitation, this.named, this.guests, this.people, this.answers, this.questions);
     this.replaceChildren(this.offline, this.link, this.failure, this.loading, this.article);
   }
 
@@ -184,14 +182,13 @@ export class PodiumSession extends HTMLElement {
     show(this.article, session !== null);
     if (session === null) return;
     const { waiting } = this.join.stage.panel;
-    document.title = `${waiting > 0 ? `(${waiting}) ` : ""}${session.title} · Podium`;
+    document.title = `${waiting > 0 ? `(${waiting}) ` : ""}${session.title} · ${serviceName()}`;
     setText(this.heading, session.title);
     this.#who(session);
-    this.calendar.follow(session);
     setText(this.summary, session.summary);
     show(this.summary, session.summary !== "");
-    setText(this.description, session.description);
-    show(this.about, session.description !== "");
+    this.#showChips(session);
+    this.invitation.follow(session);
     this.#state(session);
     this.#times(session);
     this.#after(session);
@@ -216,6 +213,17 @@ export class PodiumSession extends HTMLElement {
   }
 
   /** @param {Session} session */
+  #showChips(session) {
+    const isAhead = session.state === "scheduled" || session.state === "active";
+    const said = [
+      session.visibility === "private" && "private", session.e2eeRequired && "encrypted", isAhead && session.allowRecording && "recording",
+      isAhead && session.waitingRoom && "waiting", isAhead && session.guests === "anyone" && "guests",
+    ].filter((name) => typeof name === "string");
+    keyed(this.chips, said, (name) => name, (name) => h("li", { class: "fact" }, t(`chip.${name}`)));
+    show(this.chips, said.length > 0);
+  }
+
+  /** @param {Session} session */
   #state(session) {
     const { hook } = this;
     const text = t(`state.${session.state}`);
@@ -236,18 +244,22 @@ export class PodiumSession extends HTMLElement {
 
   /** @param {Session} session */
   #times(session) {
+    const { hook } = this;
     const zone = session.timezone && isZone(session.timezone) ? session.timezone : "UTC";
     const opens = session.state === "scheduled" ? session.doorsOpenAt : null;
-    const key = [session.scheduledAt, session.endsAt, zone, opens, session.location].join();
+    const seats = hook.canRSVP || hook.isScheduled || hook.isLive ? seatsText(session) : "";
+    const key = [session.scheduledAt, session.endsAt, zone, opens, session.location, seats].join();
     if (this.times.dataset.key === key) return;
     this.times.dataset.key = key;
     const datetime = new Date(session.scheduledAt * 1000).toISOString();
     const line = (/** @type {string} */ label, /** @type {string} */ value) => [h("dt", {}, label), h("dd", {}, h("time", { datetime }, value))];
-    const lines = line(t("times.yours"), inZone(session.scheduledAt, ownZone));
-    const theirs = inZone(session.scheduledAt, zone);
-    if (theirs !== inZone(session.scheduledAt, ownZone)) lines.push(...line(t("times.theirs", { zone }), theirs));
+    const own = fromTo(session.scheduledAt, session.endsAt, ownZone);
+    const lines = line(t("times.yours"), own);
+    const theirs = fromTo(session.scheduledAt, session.endsAt, zone);
+    if (theirs !== own) lines.push(...line(t("times.theirs", { zone }), theirs));
     lines.push(h("dt", {}, t("times.duration")), h("dd", {}, t("times.minutes", { count: session.duration })));
     if (opens !== null) lines.push(h("dt", {}, t("times.doors")), h("dd", {}, inZone(opens, ownZone, { withDate: false })));
+    if (seats) lines.push(h("dt", {}, t("times.seats")), h("dd", {}, seats));
     if (session.location) lines.push(h("dt", {}, t("times.place")), h("dd", { dir: "auto" }, session.location));
     this.times.replaceChildren(...lines);
   }
@@ -277,29 +289,9 @@ export class PodiumSession extends HTMLElement {
   }
 }
 
-/**
- * A link to the session's calendar entry; of a private session a button, since that call has to be signed.
- *
- * @param {SessionClient} client
- */
-function calendarEntry(client) {
-  const link = h("a", { class: "button quiet", download: "podium-session.ics" }, t("session.calendar"));
-  const failure = h("p", { class: "failure", role: "alert", hidden: true });
-  const fetched = action(t("session.calendar"), async () => {
-    show(failure, false);
-    saveFile(await client.calendarFile(), "text/calendar");
-  }, (error) => {
-    setText(failure, describe(error));
-    show(failure, true);
-  }, { class: "quiet" });
-  const entry = h("div", { class: "buttons" }, link, fetched, failure);
-  const follow = (/** @type {Session} */ session) => {
-    link.setAttribute("href", `${client.path}/calendar.ics`);
-    show(link, session.visibility !== "private");
-    show(fetched, session.visibility === "private");
-    show(entry, ["scheduled", "active"].includes(session.state));
-  };
-  return Object.assign(entry, { follow });
+/** The name of the service, which stands in the page's head. */
+function serviceName() {
+  return document.querySelector(".home")?.textContent || "Podium";
 }
 
 customElements.define("podium-session", PodiumSession);

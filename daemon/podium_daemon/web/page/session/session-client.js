@@ -12,7 +12,7 @@ import { PodiumError, login, nip44, pubkey, sign } from "../signer/signer.js";
 import { Stream } from "../core/stream.js";
 import { Names } from "./names.js";
 
-/** @import { Consent, GuestRow, Kind, Lists, Me, Question, RsvpStatus, Session, SessionFields, Template, Trouble } from "../core/types.js" */
+/** @import { Consent, GuestRow, Invitation, Kind, Lists, Me, Question, RsvpStatus, Session, SessionFields, Template, Trouble } from "../core/types.js" */
 
 const DEVICE_KEY = "podium.device";
 const ENGINES_HERE = ["embedded", "janus"]; // those whose media `media.js` takes
@@ -402,6 +402,16 @@ export class SessionClient {
   /** The session as a file for calendars: with one's own answer, and of a private session for its people only. */
   calendarFile() {
     return file(`${this.path}/calendar.ics`);
+  }
+
+  /**
+   * The description as a tree, and the page's address as a QR code.
+   *
+   * @returns {Promise<Invitation>}
+   */
+  invitation() {
+    const call = this.session?.visibility === "private" ? signed : plain; // to a stranger a private one is not there
+    return call("GET", `${this.path}/invitation`);
   }
 
   // -- inside
