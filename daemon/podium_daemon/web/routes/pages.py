@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from functools import cache
 from http import HTTPStatus
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
+from xml.sax import saxutils
 
 import msgspec
 from fastapi import APIRouter, Request, Response
 
 from podium_daemon.runtime.outcomes import Slug
-from podium_daemon.web.context import InContext
+from podium_daemon.web.context import Context, InContext
 from podium_daemon.web.guard import HEADERS
+from podium_daemon.web.link_preview import Preview, draw_card, head_tags, preview_of
 from podium_daemon.web.problems import Problem
 from podium_protocol.errors import InvalidInput, RemoteProtocolError
+from podium_protocol.events import Pubkey
 from podium_protocol.live import fields
+from podium_storage.table.models import LiveSessionRow
 
 router = APIRouter(include_in_schema=False)
 
@@ -50,31 +56,42 @@ def page_files() -> dict[str, PageFile]:
     for path in sorted(FOLDER.rglob("*")):
         if path.suffix in MEDIA_TYPES:
             content = path.read_bytes()
-            etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-            files[path.relative_to(FOLDER).as_posix()] = PageFile(content, MEDIA_TYPES[path.suffix], etag)
+            files[path.relative_to(FOLDER).as_posix()] = PageFile(content, MEDIA_TYPES[path.suffix], _etag_of(content))
     return files
 
 
 @router.api_route("/", methods=["GET", "HEAD"])
-async def index_page(request: Request) -> Response:
+async def index_page(context: InContext, request: Request) -> Response:
     """Upcoming, live and past sessions."""
-    return _served(request, "index.html")
+    return _served(request, _shell("index.html", context.calendar().name))
 
 
 @router.api_route("/verify", methods=["GET", "HEAD"])
-async def verify_page(request: Request) -> Response:
+async def verify_page(context: InContext, request: Request) -> Response:
     """The page that checks certificates; the certificate is in the fragment, which browsers do not send."""
-    return _served(request, "verify.html")
+    return _served(request, _shell("verify.html", context.calendar().name))
 
 
 @router.api_route("/s/{reference}", methods=["GET", "HEAD"])
 async def session_page(context: InContext, request: Request, reference: str) -> Response:
     """One session, or a page that says there is none."""
+    service = context.calendar().name
     try:
         row = await context.views.resolve(reference)
     except (Problem, InvalidInput, RemoteProtocolError):
-        return _served(request, "unknown.html", HTTPStatus.NOT_FOUND)
-    return _served(request, "session.html", media_from=recording_origin(row.recording_url))
+        # also of a private session: its people come in by another door, and a pasted link says nothing
+        return _served(request, _shell("unknown.html", service), HTTPStatus.NOT_FOUND)
+    shell = _shell("session.html", service, _preview(context, row))
+    return _served(request, shell, media_from=recording_origin(row.recording_url))
+
+
+@router.api_route("/s/{reference}/card.svg", methods=["GET", "HEAD"])
+async def session_card(context: InContext, request: Request, reference: str) -> Response:
+    """The picture that a pasted link to a public session shows; pages of any origin may show it."""
+    row = await context.views.resolve(reference)
+    picture = draw_card(_preview(context, row))
+    card = PageFile(picture, MEDIA_TYPES[".svg"], _etag_of(picture))
+    return _served(request, card, more={"Cross-Origin-Resource-Policy": "cross-origin"})
 
 
 @router.api_route("/page/{name:path}", methods=["GET", "HEAD"])
@@ -82,7 +99,7 @@ async def page_file(request: Request, name: str) -> Response:
     """A file that the page loads. `name` is looked up among the known ones and never becomes a path on the disk."""
     if name not in page_files():
         raise Problem(Slug.UNKNOWN_FILE, "the page has no such file", "Load the page again.")
-    return _served(request, name)
+    return _served(request, page_files()[name])
 
 
 def recording_origin(url: str | None) -> str | None:
@@ -94,11 +111,41 @@ def recording_origin(url: str | None) -> str | None:
     return f"{parts.scheme}://{parts.netloc.lower()}" if _HOST.fullmatch(parts.netloc.lower()) else None
 
 
-def _served(
-    request: Request, name: str, status: HTTPStatus = HTTPStatus.OK, *, media_from: str | None = None
-) -> Response:
+def _preview(context: Context, row: LiveSessionRow) -> Preview:
+    page = context.views.page(row)
+    return preview_of(
+        row,
+        service=context.calendar().name,
+        instructor=context.views.name_of(Pubkey(row.instructor_pubkey)),
+        url=page,
+        card=f"{page}/card.svg",
+    )
+
+
+def _shell(name: str, service: str, preview: Preview | None = None) -> PageFile:
+    """A page with the service's name in its title and header, and with the tags of a preview."""
     file = page_files()[name]
-    headers = {"Cache-Control": _CACHE, "ETag": file.etag}
+    title = service if preview is None else f"{preview.title} · {service}"
+    text = file.content.decode().replace(">Podium</a>", f">{saxutils.escape(service)}</a>", 1)
+    tags = "" if preview is None else f"\n{head_tags(preview)}"
+    head = f"<title>{saxutils.escape(title)}</title>{tags}"
+    content = text.replace("<title>Podium</title>", head, 1).encode()
+    return PageFile(content, file.media_type, _etag_of(content))
+
+
+def _etag_of(content: bytes) -> str:
+    return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+
+
+def _served(
+    request: Request,
+    file: PageFile,
+    status: HTTPStatus = HTTPStatus.OK,
+    *,
+    media_from: str | None = None,
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> Response:
+    headers = {"Cache-Control": _CACHE, "ETag": file.etag, **more}
     if media_from is not None:
         # the one host of this one recording, for players alone; the page still waits for the person to ask for it
         headers["Content-Security-Policy"] = HEADERS["Content-Security-Policy"].replace(
