@@ -3,7 +3,7 @@ PY := .venv/bin/python
 # Most of the long tests wait for real processes: three at a time keep two cores busy. A file's tests stay together.
 PYTEST := $(PY) -m pytest -n 3 --dist loadfile
 
-.PHONY: run demo test coverage lint bench docs
+.PHONY: run demo test coverage lint bench docs shots
 run: .venv/ready
 	.venv/bin/podium run
 
@@ -31,6 +31,10 @@ docs: .venv/ready
 	$(PY) -m pip install --quiet --group docs
 	$(PY) docs/generate.py
 	$(PY) -m mkdocs build --strict --quiet
+
+# the pictures of docs/screenshots.md, of the page as it is: look at them
+shots: .venv/ready
+	PYTHONPATH=. $(PY) docs/shots.py
 
 .venv/ready: pyproject.toml .ci/environment
 	bash .ci/environment

@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 _NAMED = re.compile(r"\b([a-z][a-z0-9_-]+\.md)\b")
+_SHOWN = re.compile(r"!\[[^\]]+\]\(([a-z0-9_/.-]+\.webp)\)")
 _LINKED = re.compile(r"\]\(([a-z0-9_/.-]+\.md)\)")
 
 
@@ -43,6 +44,14 @@ def test_links_between_documents_lead_somewhere(page: Path) -> None:
     """Links are to files that are there."""
     links = _LINKED.findall(page.read_text(encoding="utf-8"))
     assert [link for link in links if not (DOCS / link).exists()] == []
+
+
+def test_each_picture_is_shown_and_small() -> None:
+    """Pictures that documents show are there, none lies about unseen, and none is above 60 kB."""
+    pages = [page.read_text(encoding="utf-8") for page in DOCS.glob("*.md")]
+    there = {path.relative_to(DOCS).as_posix(): path.stat().st_size for path in DOCS.rglob("*.webp")}
+    assert {name for text in pages for name in _SHOWN.findall(text)} == there.keys()
+    assert max(there.values()) <= 60_000
 
 
 def test_every_page_is_in_the_navigation() -> None:
