@@ -404,10 +404,13 @@ class Rooms:
         row = await self._keeper.session(session_address)
         encrypted = row is not None and row.e2ee_required
         reason: LeaveReason | None = None
+        watched = _WatchedSocket(socket)
         try:
-            reason = await self._talk.run_seat(session_address, seat, socket, encrypted=encrypted)
+            reason = await self._talk.run_seat(session_address, seat, watched, encrypted=encrypted)
         finally:
-            self._returns.connection_ended(connection.id, for_good=reason in _NO_RETURN)
+            # a page that is loaded again closes its socket, and has not said that its person leaves
+            is_reload = reason is LeaveReason.LEFT and watched.was_closed
+            self._returns.connection_ended(connection.id, for_good=reason in _NO_RETURN and not is_reload)
             self._waiting.wake_some(session_address)
 
     async def _decide(
@@ -454,6 +457,30 @@ class Rooms:
             if pubkey not in known or known[pubkey].state != state
         ]
         await self._store.members.upsert(rows, by="[lessonId+pubkey]")
+
+
+class _WatchedSocket:
+    """A seat's socket, which knows afterwards whether the browser closed it."""
+
+    def __init__(self, socket: SeatSocket) -> None:
+        self._socket = socket
+        self.was_closed = False
+
+    async def receive(self) -> str | bytes:
+        """See `SeatSocket`."""
+        try:
+            return await self._socket.receive()
+        except SocketGone as gone:
+            self.was_closed = gone.clean
+            raise
+
+    async def send(self, frame: str) -> None:
+        """See `SeatSocket`."""
+        await self._socket.send(frame)
+
+    async def close(self, code: int, reason: str) -> None:
+        """See `SeatSocket`."""
+        await self._socket.close(code, reason)
 
 
 async def _read_until_gone(socket: SeatSocket) -> None:

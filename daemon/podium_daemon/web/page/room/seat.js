@@ -34,11 +34,12 @@ export class Seat {
    * @param {string} token
    * @param {() => void} changed
    * @param {SeatMedia | null} [media]
+   * @param {string | null} [secret] the way back to a seat that this tab had before it was loaded again, instead of a token
    */
-  constructor(url, token, changed, media = null) {
+  constructor(url, token, changed, media = null, secret = null) {
     this.url = url;
     this.changed = changed;
-    this.state = "connecting";
+    this.state = secret === null ? "connecting" : "returning";
     /** @type {string | null} */
     this.reason = null; // a slug: why one waits or was turned away
     this.text = ""; // the daemon's words for it
@@ -65,7 +66,7 @@ export class Seat {
     this.media = media && new Media({ ...media, send, changed });
     this.keyring = media?.keyring ?? null;
     if (this.keyring) this.keyring.send = send;
-    this.#open({ type: "hello", token });
+    this.#open(secret === null ? { type: "hello", token } : { type: "return", secret });
   }
 
   get isOver() {
@@ -123,7 +124,7 @@ export class Seat {
     else if (message.type === "welcome") this.#welcome(message);
     else if (message.type === "media") this.media?.take(message);
     else if (message.type === "key" || message.type === "key-holders") this.keyring?.take(message);
-    else if (message.type === "resume") Object.assign(this, { secret: message.secret, secretLasts: message.seconds });
+    else if (message.type === "resume") this.#resumable(message);
     else if (message.type === "notice") this.#notice(message);
     else if (message.type === "spotlight") this.#lit(message.pubkey);
     else if (message.type === "hand") this.#handed(message.up);
@@ -131,6 +132,12 @@ export class Seat {
     else if (message.type === "removed") this.#move("removed", "removed", message.reason);
     else if (message.type === "refused") this.#move("refused", message.reason, message.text);
     else if (message.type === "ended") this.#move("ended");
+  }
+
+  /** @param {Message} message */
+  #resumable({ secret, seconds }) {
+    Object.assign(this, { secret, secretLasts: seconds });
+    this.changed();
   }
 
   /** @param {Message} message */

@@ -5,6 +5,7 @@ import { aboutService, exactNow, file, known, now, plain, signAndSubmit, signIn,
 import { forgetLogin, keepLogin, keptGuest, keptLogin, ofSession, onLoginChange } from "../core/login.js";
 import { Cipher } from "../room/cipher.js";
 import { Keyring, canSealFrames } from "../room/frame-keys.js";
+import { keepCertificate, keepSeat, keptCertificate, takeSeat } from "../room/kept-seat.js";
 import { hasMedia, makeCertificate } from "../room/media.js";
 import { Seat } from "../room/seat.js";
 import { followGuest, takeLink } from "../signer/guest-signer.js";
@@ -97,6 +98,28 @@ export class SessionClient {
     return (await signed("GET", `/api/sessions/${encodeURIComponent(reference)}`)).naddr;
   }
 
+  #seatChanged() {
+    this.#keepSeat();
+    this.#change({});
+  }
+
+  #keepSeat() {
+    const { seat } = this;
+    if (seat === null) return;
+    if (seat.isOver) keepSeat(this.reference, null);
+    else if (seat.state === "seated" && seat.secret) keepSeat(this.reference, { url: seat.url, secret: seat.secret });
+  }
+
+  /** Take the seat again that this tab had when it was loaded anew. */
+  async #comeBack() {
+    const before = takeSeat(this.reference);
+    if (before === null || this.session?.state !== "active" || this.seat !== null) return;
+    const certificate = hasMedia ? await keptCertificate(device()) : null;
+    if (hasMedia && this.showsMedia && certificate === null) return; // the proof names a certificate that is gone
+    const media = certificate === null ? null : await this.#media(certificate);
+    this.#change({ seat: new Seat(here(before.url), "", () => this.#seatChanged(), media, before.secret) });
+  }
+
   get leads() {
     return this.me !== null && this.me.role !== "participant";
   }
@@ -107,10 +130,12 @@ export class SessionClient {
 
   /** Begin with the public view, which needs no signer; or as the person who loaded the page again. */
   open() {
-    aboutService().then(({ engine }) => this.#change({ showsMedia: ENGINES_HERE.includes(engine) }), () => {});
+    const about = aboutService().then(({ engine }) => this.#change({ showsMedia: ENGINES_HERE.includes(engine) }), () => {});
     this.#forgetGuest ??= followGuest(this.path);
     this.#forget ??= onLoginChange(() => this.#loginChanged());
     this.#opening ??= this.#begin()
+      .then(() => about)
+      .then(() => this.#comeBack())
       .catch((error) => this.#change({ error }))
       .finally(() => this.#change({ isLoading: false }));
     return this.#opening;
@@ -236,7 +261,8 @@ export class SessionClient {
     if (media) extra.push(["fingerprint", media.fingerprint]);
     const header = await login(asked.url, "POST", "", Math.floor(exactNow()), extra);
     const ticket = await withHeader("POST", `${this.path}/join`, header);
-    const seat = new Seat(here(ticket.socketUrl), ticket.token, () => this.#change({}), media);
+    if (media) await keepCertificate(device(), media.certificate);
+    const seat = new Seat(here(ticket.socketUrl), ticket.token, () => this.#seatChanged(), media);
     this.#change({ seat });
     if (ticket.login) keepLogin(ticket.login); // the stream follows it
     await seat.settled;
@@ -453,10 +479,10 @@ export class SessionClient {
   }
 
   /** What a room with media needs, if this one has any: a certificate, and the means to encrypt where that is required. */
-  async #media() {
+  async #media(/** @type {RTCCertificate | null} */ certificate = null) {
     const { e2eeRequired, conferenceRoomId: room, instructorPubkey: leader, scheduledAt } = /** @type {Session} */ (this.session);
     if (!hasMedia) return null;
-    const made = await makeCertificate();
+    const made = certificate === null ? await makeCertificate() : { certificate, fingerprint: "" };
     if (!e2eeRequired) return made;
     if (!canSealFrames) throw new PodiumError("no-frames");
     const own = await nip44();
@@ -496,7 +522,10 @@ export class SessionClient {
       token,
       on: {
         event: (name, data) => this.#take(name, data),
-        beat: () => this.seat?.beat(),
+        beat: () => {
+          this.seat?.beat();
+          this.#keepSeat();
+        },
         state: (state) => this.#change({ isOnline: state === "live" }),
         refused: () => forgetLogin(token ?? ""), // the page goes on as a stranger and offers to sign in again
       },
