@@ -15,7 +15,7 @@ import vobject
 from podium_daemon.services.people.profiles import Introduction
 from podium_protocol.events import Pubkey
 from podium_protocol.nips.nip19 import encode_npub
-from podium_storage.table.models import AttendanceRow, LiveSessionRow, RsvpRow
+from podium_storage.table.models import AttendanceRow, IntervalRow, LiveSessionRow, RsvpRow
 from tests.support.browsers import chromium, visit
 from tests.support.page import Kept, KeptHouse, kept_house, kept_session, press, profile_of, seen
 from tests.support.relays import new_key
@@ -54,6 +54,22 @@ def attended(row: LiveSessionRow, seconds: int, completed_by: str | None) -> Att
         completed_by=completed_by,
         record_created_at=at + seconds,
         final=True,
+    )
+
+
+def stay(row: LiveSessionRow, start: int, end: int) -> IntervalRow:
+    """A stay of Ada's, from and to seconds after the start."""
+    at = row.scheduled_at
+    return IntervalRow(
+        connection_id=f"{row.session_address}:{start}",
+        session_address=row.session_address,
+        pubkey=ADA.pubkey,
+        device="laptop",
+        joined_at=at + start,
+        left_at=at + end,
+        last_evidence=at + end,
+        source="engine",
+        media=True,
     )
 
 
@@ -98,16 +114,21 @@ STATES: Final = {
 }
 AVAILABLE: Final = STATES["The recording is available."]
 SHORT, WATCHED = ended("short"), ended("watched")
+_NOW: Final = int(time.time())
+_NOON: Final = _NOW // 86_400 * 86_400 - 43_200 + 30  # yesterday, and half a minute, whatever time it is now
+TWICE: Final = ended("twice", starts_in=_NOON - _NOW, recording_state="available", recording_url=ELSEWHERE)
+STAYS: Final = (stay(TWICE, 0, 240), stay(TWICE, 2400, 2760))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def daemon(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[KeptHouse]:
     """One daemon for all: nothing here changes what it holds."""
-    sessions = [*STATES.values(), SHORT, WATCHED, SOON, LATER, LINKED, INVITING]
+    sessions = [*STATES.values(), SHORT, WATCHED, TWICE, SOON, LATER, LINKED, INVITING]
     attendance = [
         attended(STATES["There is no recording."], 3000, "live"),
         attended(SHORT, 300, None),
         attended(WATCHED, 60, "recording"),
+        attended(TWICE, 600, None),
     ]
     rsvps = [
         answered(LATER, BEN.pubkey, 1, seat="held"),
@@ -117,7 +138,7 @@ async def daemon(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kept
         profile_of(INSTRUCTOR, name="Prof. Grace", nip05="grace@example.org", picture="https://evil.example/pixel.png")
     ]
     folder: Path = tmp_path_factory.mktemp("kept")
-    rows = Kept(sessions, rsvps=rsvps, attendance=attendance)
+    rows = Kept(sessions, rsvps=rsvps, attendance=attendance, intervals=STAYS)
     async with kept_house(folder, rows=rows, profiles=profiles) as found:
         yield found
 
@@ -347,7 +368,7 @@ async def test_ones_own_attendance_and_completion(house: KeptHouse) -> None:
     """Who signs in sees how long they attended and whether it counts; who was not there is told so."""
     expected = {
         "There is no recording.": ("You attended for 50:00 (joined 2 ×).", "You completed this session."),
-        "short": ("You attended for 5:00 (joined 2 ×).", "That is not enough to complete this session."),
+        "short": ("You attended for 5:00 (joined 2 ×).", "25 more minutes would have completed it."),
         "watched": ("You attended for 1:00 (joined 2 ×).", "You completed this session by its recording."),
         "failed": ("You did not attend.", None),
     }
@@ -364,3 +385,22 @@ async def test_ones_own_attendance_and_completion(house: KeptHouse) -> None:
         else:
             await seen(page, completion)
         await page.close()
+
+
+@pytest.mark.parametrize(
+    ("locale", "missing", "sign_in"),
+    [
+        ("en-GB", "20 more minutes would have completed it; the recording counts too.", "Sign in"),
+        ("de-DE", "20 Minuten mehr hätten für den Abschluss gereicht; die Aufzeichnung zählt auch.", "Anmelden"),
+    ],
+)
+async def test_the_stays_of_ones_attendance(house: KeptHouse, locale: str, missing: str, sign_in: str) -> None:
+    """Each stay has its times in the person's zone, and words say what was missing and that the recording counts."""
+    visitor = await house.person(ADA, locale=locale, timezone_id="Asia/Tokyo")
+    page = await visitor.open(house.url(TWICE))
+    await press(page, sign_in)
+    await seen(page, missing)
+    first, second = await page.locator(".stays li").all_inner_texts()
+    assert [*re.findall(r"\d\d:\d\d", first)] == ["21:00", "21:04"]
+    assert [*re.findall(r"\d\d:\d\d", second)] == ["21:40", "21:46"]
+    assert visitor.errors == []

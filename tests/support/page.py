@@ -25,7 +25,7 @@ from podium_protocol.nips import nip98
 from podium_storage.mirror.mirror import Mirror
 from podium_storage.projections.sessions import room_of
 from podium_storage.store import Store
-from podium_storage.table.models import AttendanceRow, LiveSessionRow, RsvpRow
+from podium_storage.table.models import AttendanceRow, IntervalRow, LiveSessionRow, RsvpRow
 from tests.support.browsers import Visitor, chromium, visit
 from tests.support.installed import Site, free_port
 from tests.support.relays import new_key
@@ -131,6 +131,7 @@ class Kept(msgspec.Struct, frozen=True):
     sessions: Sequence[LiveSessionRow]
     rsvps: Sequence[RsvpRow] = ()
     attendance: Sequence[AttendanceRow] = ()
+    intervals: Sequence[IntervalRow] = ()
 
 
 class KeptHouse(msgspec.Struct, frozen=True):
@@ -164,6 +165,7 @@ async def kept_house(folder: Path, *, rows: Kept, profiles: Sequence[VerifiedEve
         await store.sessions.bulk_add(rows.sessions)
         await store.rsvps.bulk_add(rows.rsvps)
         await store.attendance.bulk_add(rows.attendance)
+        await store.intervals.bulk_add(rows.intervals)
         await Mirror(store.database, store.interner).ingest(profiles, received_at=int(time.time()))
     (site.state / "podium.sqlite3").chmod(0o600)
     async with chromium() as browser, site.started(**installed_wheel().environment) as daemon:

@@ -87,6 +87,7 @@ class Site:
             introduce=lambda pubkey: self.introductions.get(pubkey) or here.parts.mirror.profiles.profile_of(pubkey),
             load_names=here.parts.mirror.profiles.load,
             doors=self.core.doors,
+            participation=self.parts.attendance.participations.of,
             service=here.service.pubkey,
         )
 

@@ -39,9 +39,21 @@ class ManualAttendanceOut(Model):
     left_at: int | None
 
 
+class IntervalOut(Model):
+    """A credited stay, from `start` to `end`."""
+
+    start: int
+    end: int
+
+
 class OwnOut(PersonOut):
-    """What the service stores about one person in one session: sent only to that person."""
+    """What the service stores about one person in one session: sent only to that person.
+
+    `intervals` and `missing_seconds` come with the end of the session.
+    """
 
     role: Literal["instructor", "co-host", "participant"]
     rsvp: RsvpOut | None
     attendance: AttendanceOut | None
+    intervals: tuple[IntervalOut, ...]
+    missing_seconds: Annotated[int | None, Field(description="to completion by attendance; null if completed")]

@@ -15,6 +15,7 @@ from podium_daemon.services.attendance.attendance import AttendanceService
 from podium_daemon.services.attendance.attestation import AttendanceSettings
 from podium_daemon.services.attendance.certificates import Certificates
 from podium_daemon.services.attendance.observation import ObservationLog
+from podium_daemon.services.attendance.participation import Participations
 from podium_daemon.services.guests.guests import Guests
 from podium_daemon.services.housekeeping.housekeeping import Housekeeping
 from podium_daemon.services.questions.questions import Questions
@@ -40,10 +41,11 @@ class SessionParts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AttendanceParts(msgspec.Struct, frozen=True, kw_only=True):
-    """Attendance and certificates."""
+    """Attendance, certificates, and what single people are told of their attendance."""
 
     attendance: AttendanceService
     certificates: Certificates
+    participations: Participations
 
     def apply(self, core: Core) -> None:
         """Take over a new configuration."""
@@ -126,7 +128,10 @@ def build_attendance(
         name_of=lambda pubkey: mirror.profiles.profile_of(pubkey).name,
         service_name=lambda: core.config.identity.service_name,
     )
-    return AttendanceParts(attendance=attendance, certificates=certificates)
+    participations = Participations(
+        core.store, settings=lambda: attendance.settings, has_engine=rooms.engine.evidence == "engine"
+    )
+    return AttendanceParts(attendance=attendance, certificates=certificates, participations=participations)
 
 
 def build_housekeeping(

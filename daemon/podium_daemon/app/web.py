@@ -120,6 +120,7 @@ def _build_views(parts: Parts) -> Views:
         introduce=parts.mirror.profiles.profile_of,
         load_names=parts.mirror.profiles.load,
         doors=core.doors,
+        participation=parts.attendance.participations.of,
         service=core.service,
         guests=lambda: Guests(core.config.conference.guests),
     )

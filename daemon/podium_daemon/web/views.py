@@ -8,12 +8,13 @@ from typing import Final, Literal, TypedDict
 
 import msgspec
 
-from podium_daemon.api.attendance import AttendanceOut, OwnOut
+from podium_daemon.api.attendance import AttendanceOut, IntervalOut, OwnOut
 from podium_daemon.api.rsvps import NamedPersonOut, RelayAnswer, ReminderOut, RsvpOut, UnreachableOut
 from podium_daemon.api.service import RefusalOut, RelayOut
 from podium_daemon.api.sessions import Counts, SessionOut
 from podium_daemon.relays.relay_state import RelayStatus
 from podium_daemon.runtime.outcomes import Slug
+from podium_daemon.services.attendance.participation import Participation
 from podium_daemon.services.people.profiles import Introduction
 from podium_daemon.web.login import Caller
 from podium_daemon.web.problems import Problem
@@ -69,19 +70,22 @@ class Views(PageLinks):
         introduce: Callable[[Pubkey], Introduction],
         load_names: Callable[[Iterable[Pubkey]], Awaitable[None]],
         doors: Callable[[], int],
+        participation: Callable[[LiveSessionRow, Pubkey], Awaitable[Participation | None]],
         service: Pubkey | None = None,
         guests: Callable[[], Guests] = lambda: Guests.INVITED,
     ) -> None:
         """Join what the views are made of.
 
         `introduce` gives a person's names, those of participants once `load_names` was awaited for them; `doors`:
-        seconds before the start at which a session can be entered; `guests`: who may come without a signer where a
+        seconds before the start at which a session can be entered; `participation` tells what a person's attendance
+        consists of, once the session has ended; `guests`: who may come without a signer where a
         session does not say.
         """
         self._introduce = introduce
         self._load_names = load_names
         self._guests = guests
         self._doors = doors
+        self._participation = participation
         self._store = store
         self._service = service
         super().__init__(public_url, relay_hints)
@@ -276,11 +280,16 @@ class Views(PageLinks):
         role: Literal["instructor", "co-host", "participant"] = "co-host" if pubkey in row.co_hosts else "participant"
         names = await self.names_of([pubkey])
         name = names[pubkey]
+        participation = await self._participation(row, pubkey)
         return OwnOut(
             **_person(pubkey, name),
             role="instructor" if pubkey == row.instructor_pubkey else role,
             rsvp=_rsvp(rsvp, name, unreachable) if rsvp else None,
             attendance=_attendance(attendance, name) if attendance else next(iter(_by_watching(watches, names)), None),
+            intervals=tuple(IntervalOut(start=one.start, end=one.end) for one in participation.intervals)
+            if participation
+            else (),
+            missing_seconds=participation.missing if participation else None,
         )
 
     async def unreachable(self, row: LiveSessionRow, only: Pubkey | None) -> list[UnreachableOut]:

@@ -137,6 +137,17 @@ def needed_seconds(
     return max(both if policy.mode is CompletionMode.ALL else min(share, policy.minimum_seconds), 1)
 
 
+def missing_seconds(
+    credited_seconds: int,
+    *,
+    scheduled_seconds: int,
+    actual_seconds: int | None,
+    policy: CompletionPolicy = DEFAULT_POLICY,
+) -> int:
+    """Seconds of attendance that are missing to the completion after `credited_seconds`; 0 if there are enough."""
+    return max(needed_seconds(scheduled_seconds, actual_seconds, policy) - credited_seconds, 0)
+
+
 def by_attendance(
     credited: Sequence[Span],
     *,

@@ -17,6 +17,7 @@ from podium_protocol.live.completion import (
     by_attendance,
     by_recording,
     crossing,
+    missing_seconds,
     needed_seconds,
     watched_milliseconds,
 )
@@ -77,6 +78,22 @@ def test_the_crossing_is_the_second_at_which_enough_is_together(spans: tuple[Spa
         assert seconds(spans) < needed
     else:
         assert sum(min(span.end, at) - span.start for span in spans if span.start < at) == needed
+
+
+@given(_SPANS, st.integers(1, 1000), st.none() | st.integers(0, 1000))
+def test_the_missing_seconds_are_those_that_complete(
+    spans: tuple[Span, ...], scheduled: int, actual: int | None
+) -> None:
+    """Nothing is missing to a completion; where something is, that much more completes and one second less does not."""
+
+    def completes(credited: tuple[Span, ...]) -> bool:
+        return by_attendance(credited, scheduled_seconds=scheduled, actual_seconds=actual) is not None
+
+    missing = missing_seconds(seconds(spans), scheduled_seconds=scheduled, actual_seconds=actual)
+    assert completes(spans) == (missing == 0)
+    if missing:
+        assert completes((*spans, Span(500, 500 + missing)))
+        assert not completes((*spans, Span(500, 500 + missing - 1)))
 
 
 @given(_SPANS, st.builds(Span, st.integers(0, 400), st.integers(0, 400)), st.integers(1, 300))

@@ -39,10 +39,13 @@ export function inZone(at, zone, { withDate = true } = {}) {
  * @param {number} from
  * @param {number} to
  * @param {string} zone
+ * @param {{ withDate?: boolean }} [parts] without: the dates only where these differ
  */
-export function fromTo(from, to, zone) {
+export function fromTo(from, to, zone, { withDate = true } = {}) {
   /** @type {Intl.DateTimeFormatOptions} */
-  const format = { weekday: "long", year: "numeric", month: "long", day: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short", timeZone: zone };
+  const date = withDate ? { weekday: "long", year: "numeric", month: "long", day: "numeric" } : {};
+  /** @type {Intl.DateTimeFormatOptions} */
+  const format = { ...date, hour: "2-digit", minute: "2-digit", timeZoneName: "short", timeZone: zone };
   return new Intl.DateTimeFormat(locale, format).formatRange(new Date(from * 1000), new Date(to * 1000));
 }
 

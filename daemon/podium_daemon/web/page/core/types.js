@@ -84,7 +84,7 @@
 /** @typedef {{ description: MarkupNode[] | null, qr: string[] }} Invitation */
 /** @typedef {Person & { status: RsvpStatus, seat: string, position: number | null, needsReconfirmation: boolean, undeliverable: boolean, note: string | null }} Rsvp */
 /** @typedef {Person & { joinedAt: number | null, totalDuration: number, joinCount: number, completedAt: number | null, completedBy: string | null }} Attendance */
-/** @typedef {Person & { role: Role, rsvp: Rsvp | null, attendance: Attendance | null }} Me */
+/** @typedef {Person & { role: Role, rsvp: Rsvp | null, attendance: Attendance | null, intervals: { start: number, end: number }[], missingSeconds: number | null }} Me */
 /** @typedef {Person & { message: string, state: string, dueAt: number, reason: string | null, relays: { relay: string, said: string }[] }} Reminder */
 /** @typedef {Person & { messages: string[] }} Unreachable */
 /** @typedef {Person & { state: "present" | "waiting" | "removed", role: string, since: number, waitingFor: string | null, name: string | null, assurance: "guest" | "link" | null }} RoomPerson */
@@ -172,6 +172,7 @@
  * Our own elements, by their tags.
  *
  * @typedef {object} OwnElements
+ * @property {import("../session/podium-attendance.js").PodiumAttendance} podium-attendance
  * @property {import("../session/podium-certificate.js").PodiumCertificate} podium-certificate
  * @property {import("../room/podium-consent.js").PodiumConsent} podium-consent
  * @property {import("../room/podium-devices.js").PodiumDevices} podium-devices

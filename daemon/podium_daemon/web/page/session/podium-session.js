@@ -6,6 +6,7 @@ import { announce, freshId, h, keyed, setText, show, webUrl } from "../core/dom.
 import { describe, t } from "../core/i18n.js";
 import { shortNpub } from "../signer/podium-identity.js";
 import "./podium-answers.js";
+import "./podium-attendance.js";
 import "./podium-guest.js";
 import "./podium-guests.js";
 import "./podium-instructor.js";
@@ -19,10 +20,11 @@ import "./podium-invitation.js";
 import "./podium-recording.js";
 import { seatsText } from "./podium-rsvp.js";
 import { SessionClient } from "./session-client.js";
-import { clock, fromTo, inZone, isZone, ownZone, until } from "../core/times.js";
+import { fromTo, inZone, isZone, ownZone, until } from "../core/times.js";
 import { useLiveSession } from "../use-live-session.js";
 
-/** @import { Attendance, LiveSession, Session } from "../core/types.js" */
+/** @import { LiveSession, Session } from "../core/types.js" */
+/** @import { PodiumAttendance } from "./podium-attendance.js" */
 /** @import { PodiumCertificate } from "./podium-certificate.js" */
 /** @import { PodiumConsent } from "../room/podium-consent.js" */
 /** @import { PodiumPeople } from "../room/podium-people.js" */
@@ -68,8 +70,7 @@ export class PodiumSession extends HTMLElement {
   /** @type {PodiumConsent} */ consent;
   /** @type {HTMLElement} */ article;
   /** @type {PodiumRecording} */ recording;
-  /** @type {HTMLParagraphElement} */ own;
-  /** @type {HTMLParagraphElement} */ completion;
+  /** @type {PodiumAttendance} */ attendance;
   /** @type {PodiumCertificate} */ certificate;
   /** @type {PodiumGuest} */ guest;
   /** @type {PodiumGuests} */ guests;
@@ -156,10 +157,9 @@ export class PodiumSession extends HTMLElement {
   #buildEnded() {
     const title = h("h2", { id: freshId("ended") }, t("ended.title"));
     this.recording = h("podium-recording");
-    this.own = h("p", { class: "own-attendance" });
-    this.completion = h("p", { class: "completion" });
+    this.attendance = h("podium-attendance");
     this.certificate = h("podium-certificate");
-    return h("section", { class: "card", "aria-labelledby": title.id }, title, this.recording, this.own, this.completion, this.certificate);
+    return h("section", { class: "card", "aria-labelledby": title.id }, title, this.recording, this.attendance, this.certificate);
   }
 
   async #checkAddress() {
@@ -269,23 +269,9 @@ export class PodiumSession extends HTMLElement {
     const { hook, client } = this;
     show(this.ended, hook.isEnded);
     if (!hook.isEnded) return;
-    const cancelled = session.state === "cancelled";
     this.recording.follow(session);
-    const attendance = client.me?.attendance;
-    setText(this.own, this.#attendanceText(attendance, client));
-    show(this.own, !cancelled);
-    setText(this.completion, attendance?.completedAt ? t(`completion.${attendance.completedBy}`) : t("completion.none"));
-    show(this.completion, !cancelled && Boolean(attendance));
+    this.attendance.follow(session, client);
     this.certificate.follow(client);
-  }
-
-  /**
-   * @param {Attendance | null | undefined} attendance
-   * @param {SessionClient} client
-   */
-  #attendanceText(attendance, client) {
-    if (!client.isSignedIn) return t("ended.sign-in");
-    return attendance && attendance.joinedAt !== null ? t("ended.attended", { time: clock(attendance.totalDuration), joins: attendance.joinCount }) : t("ended.absent");
   }
 }
 
