@@ -6,15 +6,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from podium_daemon.api.base import Model
+from podium_daemon.api.base import Model, PersonOut
 
 
-class ChatLineOut(Model):
+class ChatLineOut(PersonOut):
     """One line. `private`: for those who lead; `sealed`: the text is encrypted under the room's key."""
 
     id: int
-    pubkey: str
-    npub: str
     text: str
     sent_at: int
     private: bool

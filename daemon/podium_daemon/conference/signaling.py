@@ -141,6 +141,13 @@ class ChatRefused(msgspec.Struct, frozen=True, tag="chat-refused"):
     reason: str
 
 
+class ReactionShown(msgspec.Struct, frozen=True, tag="reaction"):
+    """A person's reaction, to be shown over their tile for some seconds. In encrypted rooms `kind` is cipher text."""
+
+    sender: str = msgspec.field(name="from")
+    kind: str
+
+
 ServerMessage = (
     Welcome
     | Resume
@@ -157,6 +164,7 @@ ServerMessage = (
     | ChatState
     | ChatDeleted
     | ChatRefused
+    | ReactionShown
 )
 
 
@@ -192,7 +200,13 @@ class ChatMessage(msgspec.Struct, frozen=True, tag="chat", forbid_unknown_fields
     private: bool = False
 
 
-DaemonMessage = HandMessage | GivenKey | ChatMessage
+class ReactionMessage(msgspec.Struct, frozen=True, tag="reaction", forbid_unknown_fields=True):
+    """The person reacts: one of `live.chat.REACTIONS`, or in an encrypted room its cipher text."""
+
+    kind: Annotated[str, msgspec.Meta(max_length=200)]
+
+
+DaemonMessage = HandMessage | GivenKey | ChatMessage | ReactionMessage
 """Messages for the daemon; no engine sees them."""
 
 ClientMessage = Beat | Leave
@@ -213,8 +227,10 @@ class _Envelope(msgspec.Struct):
 
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _message_decoder: Final[msgspec.json.Decoder[ClientMessage]] = msgspec.json.Decoder(Beat | Leave)
-_daemon_decoder: Final[msgspec.json.Decoder[DaemonMessage]] = msgspec.json.Decoder(HandMessage | GivenKey | ChatMessage)
-_DAEMON_TYPE: Final = re.compile(rb'"(?:hand|key|chat)"')
+_daemon_decoder: Final[msgspec.json.Decoder[DaemonMessage]] = msgspec.json.Decoder(
+    HandMessage | GivenKey | ChatMessage | ReactionMessage
+)
+_DAEMON_TYPE: Final = re.compile(rb'"(?:hand|key|chat|reaction)"')
 _KNOWN_TYPES: Final = frozenset({"beat", "leave"})
 
 

@@ -1,4 +1,4 @@
-"""The chat of a room: what a line may be, and the transcript. The daemon keeps it; it is never on relays."""
+"""The chat of a room: what a line and a reaction may be, and the transcript. Nothing of it is ever on relays."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from podium_protocol.text import paragraphs, single_line
 MAX_TEXT: Final = 1_000  # characters of a line
 MAX_LINES: Final = 500  # of one session: the newest are kept
 MAX_SEALED: Final = 5_600  # base64 digits of a line's cipher text: 4 bytes a character, nonce, tag and epoch
+REACTIONS: Final = ("thumbs-up", "applause", "heart", "laugh", "surprise", "party")
 _MAX_NAME: Final = 100
 _SEALED: Final = re.compile(r"[0-9]{1,5}\.[A-Za-z0-9+/]{38,}={0,2}")
 _NOT_READABLE: Final = "(encrypted: the service cannot read it)"
@@ -40,7 +41,12 @@ def read_text(text: str, *, sealed: bool = False) -> str | None:
     return paragraphs(text, MAX_TEXT) or None if len(text) <= MAX_TEXT else None
 
 
-def transcript(title: str, lines: Iterable[ChatLine], names: Mapping[Pubkey, str]) -> str:
+def is_reaction(kind: str, *, sealed: bool = False) -> bool:
+    """Whether this is one of the reactions there are, or cipher text where it must be (`sealed`)."""
+    return _SEALED.fullmatch(kind) is not None if sealed else kind in REACTIONS
+
+
+def transcript(title: str, lines: Iterable[ChatLine], names: Mapping[str, str]) -> str:
     """The chat as plain text with times in UTC: each line begins with its time, and what continues it is indented.
 
     So no text can forge a line of another person.
@@ -48,7 +54,7 @@ def transcript(title: str, lines: Iterable[ChatLine], names: Mapping[Pubkey, str
     return "".join([f"{single_line(title, _MAX_NAME)}\n\n", *(_written(line, names) for line in lines)])
 
 
-def _written(line: ChatLine, names: Mapping[Pubkey, str]) -> str:
+def _written(line: ChatLine, names: Mapping[str, str]) -> str:
     at = datetime.fromtimestamp(line.sent_at, UTC).strftime("%Y-%m-%d %H:%M:%S")
     who = single_line(names.get(line.pubkey, line.pubkey), _MAX_NAME)
     text = _NOT_READABLE if line.sealed else "\n    ".join(line.text.splitlines())

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podium_protocol.events import Pubkey
-from podium_protocol.live.chat import MAX_SEALED, MAX_TEXT, ChatLine, read_text, transcript
+from podium_protocol.live.chat import MAX_SEALED, MAX_TEXT, REACTIONS, ChatLine, is_reaction, read_text, transcript
 
 ADA, BEN = Pubkey("a" * 64), Pubkey("b" * 64)
 SEALED = "12." + "A" * 40
@@ -27,6 +27,15 @@ def test_what_a_sealed_line_may_be() -> None:
     assert read_text(SEALED, sealed=True) == SEALED
     for flawed in ("", "Hello, in the clear, to all people of this room", f"{SEALED}\n", "12." + "A" * MAX_SEALED):
         assert read_text(flawed, sealed=True) is None, flawed
+
+
+def test_what_a_reaction_may_be() -> None:
+    """One of six by its name, or cipher text where all is encrypted; no text of a stranger's own."""
+    assert len(REACTIONS) == 6
+    assert all(map(is_reaction, REACTIONS))
+    assert is_reaction(SEALED, sealed=True)
+    assert not any(is_reaction(flawed) for flawed in ("", "\U0001f44d", "boo", SEALED))
+    assert not is_reaction("heart", sealed=True)
 
 
 def test_the_transcript() -> None:

@@ -21,13 +21,15 @@ from podium_daemon.conference.signaling import (
     ChatRefused,
     ChatSent,
     ChatState,
+    ReactionMessage,
+    ReactionShown,
     ServerMessage,
 )
 from podium_daemon.runtime.allowances import Buckets, Rate
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_protocol.events import Pubkey
-from podium_protocol.live.chat import MAX_LINES, read_text
+from podium_protocol.live.chat import MAX_LINES, is_reaction, read_text
 from podium_storage.database import Transaction
 from podium_storage.store import Store
 from podium_storage.table.models import ChatLineRow, LiveSessionRow, RoomControlsRow
@@ -38,6 +40,10 @@ OF_A_PERSON: Final = Rate(burst=2, per_second=1)
 
 OF_A_ROOM: Final = Rate(burst=40, per_second=10)
 """Each line goes to all people, so what many write at once would be quadratic in them."""
+
+REACTIONS_OF_A_PERSON: Final = Rate(burst=3, per_second=1)
+REACTIONS_OF_A_ROOM: Final = Rate(burst=20, per_second=10)
+"""More than that cannot be seen, and each goes to all people."""
 
 _CHUNK: Final = 50  # lines in a message to a newcomer: their browser may have 64 messages unread
 _HISTORY_CHARACTERS: Final = 256 * 1024  # to one newcomer: the newest lines that fit
@@ -53,6 +59,8 @@ class RoomChat:
         self._clock = clock
         self._people: Buckets[tuple[str, Pubkey]] = Buckets(OF_A_PERSON)
         self._rooms: Buckets[str] = Buckets(OF_A_ROOM)
+        self._reacting: Buckets[tuple[str, Pubkey]] = Buckets(REACTIONS_OF_A_PERSON)
+        self._reactions: Buckets[str] = Buckets(REACTIONS_OF_A_ROOM)
         self.dropped: Counter[str] = Counter()
 
     async def add_seat(self, session_address: str, seat: Seat) -> None:
@@ -92,6 +100,18 @@ class RoomChat:
             )
         )
         await self._send(row, _sent(line), {*_leaders(row), person} if line.private else None)
+
+    async def react(self, session_address: str, seat: Seat, message: ReactionMessage, *, encrypted: bool) -> None:
+        """Show a person's reaction to all; it is kept nowhere. One that is too much or unknown is counted."""
+        person, now = seat.connection.pubkey, self._clock.monotonic()
+        if not is_reaction(message.kind, sealed=encrypted):
+            self.dropped["reaction_flawed"] += 1
+        elif self._reacting.take_tokens((session_address, person), now) and self._reactions.take_tokens(
+            session_address, now
+        ):
+            await self._seats.send_message(seat.connection.room, ReactionShown(person, message.kind))
+        else:
+            self.dropped["reaction_too-fast"] += 1
 
     async def lines(self, session_address: str) -> list[ChatLineRow]:
         """The lines that are kept, the oldest first."""

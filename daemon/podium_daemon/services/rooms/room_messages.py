@@ -22,6 +22,7 @@ from podium_daemon.conference.signaling import (
     HandMessage,
     KeyHolders,
     PassedKey,
+    ReactionMessage,
     Spotlight,
     decode_for_daemon,
 )
@@ -197,6 +198,8 @@ class RoomTalk:
                     await self._keys.pass_key(session_address, seat, message)
                 case ChatMessage():
                     await self._chat.say(session_address, seat, message)
+                case ReactionMessage():
+                    await self._chat.react(session_address, seat, message, encrypted=encrypted)
 
         self._hands.add_seat(session_address, seat)
         if encrypted:

@@ -202,3 +202,40 @@ async def test_an_encrypted_chat_is_cipher_text(here: Site) -> None:
     answer = await here.get(here.path_of(row, "chat") + "?format=text", here.here.instructor)
     assert "the service cannot read it" in answer.text
     assert SEALED not in answer.text
+
+
+async def react(page: Page, kind: str) -> None:
+    """A person reacts."""
+    await page.socket.send(json.dumps({"type": "reaction", "kind": kind}))
+
+
+async def test_all_see_a_reaction_and_it_is_kept_nowhere(here: Site) -> None:
+    """It comes to all who are there with its sender, and to no newcomer; what is unknown or too much is counted."""
+    row, ada, ben = await live(here), new_key(), new_key()
+    adas, bens = await here.enter(ada, row), await here.enter(ben, row)
+    before = dict(here.here.rooms.chat.dropped)
+    await here.here.clock.advance(60)
+    for kind in ("boo", "heart", "heart", "heart", "heart"):
+        await react(adas, kind)
+    for page in (adas, bens):
+        for _ in range(3):
+            assert await told(page, "reaction") == {"type": "reaction", "from": ada.pubkey, "kind": "heart"}
+    await here.here.clock.advance(1)
+    await react(adas, "party")
+    assert (await told(bens, "reaction"))["kind"] == "party"
+    dropped = here.here.rooms.chat.dropped
+    assert dropped["reaction_flawed"] - before.get("reaction_flawed", 0) == 1
+    assert dropped["reaction_too-fast"] - before.get("reaction_too-fast", 0) == 1
+    late = await here.enter(new_key(), row)
+    await react(late, "laugh")
+    assert (await told(late, "reaction", "chat-history"))["kind"] == "laugh"
+
+
+async def test_a_reaction_in_an_encrypted_room_is_cipher_text(here: Site) -> None:
+    """The daemon passes on what it cannot read, and nothing that it can."""
+    ada = new_key()
+    row = await live(here, ada, encrypted=True)
+    page = await here.enter(ada, row)
+    await react(page, "heart")
+    await react(page, SEALED)
+    assert (await told(page, "reaction"))["kind"] == SEALED

@@ -174,6 +174,7 @@
  * @typedef {object} OwnElements
  * @property {import("../session/podium-attendance.js").PodiumAttendance} podium-attendance
  * @property {import("../session/podium-certificate.js").PodiumCertificate} podium-certificate
+ * @property {import("../room/podium-chat.js").PodiumChat} podium-chat
  * @property {import("../room/podium-consent.js").PodiumConsent} podium-consent
  * @property {import("../room/podium-devices.js").PodiumDevices} podium-devices
  * @property {import("../room/podium-panel.js").PodiumPanel} podium-panel

@@ -2,13 +2,16 @@
 // A seat in the room: the socket, its beats, and coming back after a lost connection without a new signature.
 
 import { exactNow } from "../core/api.js";
+import { ChatLog } from "./chat-log.js";
 import { Media } from "./media.js";
 
 /** @import { Message } from "../core/types.js" */
+/** @import { TalkCipher } from "./talk-cipher.js" */
 /** @import { Cipher } from "./cipher.js" */
 /** @import { Keyring } from "./frame-keys.js" */
 
-/** @typedef {{ certificate: RTCCertificate, fingerprint: string, cipher?: Cipher, keyring?: Keyring }} SeatMedia */
+/** @typedef {{ certificate: RTCCertificate, fingerprint: string, cipher?: Cipher, keyring?: Keyring, talk?: TalkCipher }} SeatMedia */
+/** @typedef {{ own: () => string, mustSeal: boolean }} Talker */
 
 /** @type {Map<number, string>} */
 const FINAL = new Map([
@@ -35,8 +38,9 @@ export class Seat {
    * @param {() => void} changed
    * @param {SeatMedia | null} [media]
    * @param {string | null} [secret] the way back to a seat that this tab had before it was loaded again, instead of a token
+   * @param {Talker} [talker] who writes, and whether all they write must be encrypted
    */
-  constructor(url, token, changed, media = null, secret = null) {
+  constructor(url, token, changed, media = null, secret = null, talker = { own: () => "", mustSeal: false }) {
     this.url = url;
     this.changed = changed;
     this.state = secret === null ? "connecting" : "returning";
@@ -64,6 +68,7 @@ export class Seat {
     this.leaving = false;
     const send = (/** @type {object} */ message) => this.socket.readyState === WebSocket.OPEN && this.socket.send(JSON.stringify(message));
     this.media = media && new Media({ ...media, send, changed });
+    this.chat = new ChatLog({ send, changed, own: talker.own, cipher: media?.talk ?? null, mustSeal: talker.mustSeal });
     this.keyring = media?.keyring ?? null;
     if (this.keyring) this.keyring.send = send;
     this.#open(secret === null ? { type: "hello", token } : { type: "return", secret });
@@ -125,6 +130,7 @@ export class Seat {
     else if (message.type === "media") this.media?.take(message);
     else if (message.type === "key" || message.type === "key-holders") this.keyring?.take(message);
     else if (message.type === "resume") this.#resumable(message);
+    else if (String(message.type).startsWith("chat")) this.chat.take(message);
     else if (message.type === "notice") this.#notice(message);
     else if (message.type === "spotlight") this.#lit(message.pubkey);
     else if (message.type === "hand") this.#handed(message.up);

@@ -43,21 +43,23 @@ export class PodiumAnswers extends HTMLElement {
   #attendance() {
     this.attendanceRows = h("tbody");
     this.nobodyCame = h("p", { class: "hint" }, t("attendance.nobody"));
-    const csv = this.#file("attendance.csv", "csv");
-    const intervals = this.#file("attendance.intervals", "csv-intervals");
+    const csv = this.#file("attendance.csv", () => this.client.attendanceFile("csv"));
+    const intervals = this.#file("attendance.intervals", () => this.client.attendanceFile("csv-intervals"));
+    const chat = this.#file("chat.file", () => this.client.chatFile(), "text/plain");
     const names = ["answers.person", "attendance.joined", "attendance.duration", "attendance.joins", "attendance.completed"];
     this.attendanceTable = tableOf("attendance.title", names, this.attendanceRows);
-    return section("attendance.title", this.nobodyCame, this.attendanceTable, h("div", { class: "buttons" }, csv, intervals), this.failure);
+    return section("attendance.title", this.nobodyCame, this.attendanceTable, h("div", { class: "buttons" }, csv, intervals, chat), this.failure);
   }
 
   /**
    * @param {string} key
-   * @param {string} format
+   * @param {() => Promise<{ text: string, name: string }>} fetched
+   * @param {string} [type]
    */
-  #file(key, format) {
+  #file(key, fetched, type = "text/csv") {
     const run = async () => {
       show(this.failure, false);
-      saveFile(await this.client.attendanceFile(format), "text/csv");
+      saveFile(await fetched(), type);
       announce(t("lead.done", { what: t(key) }));
     };
     return action(t(key), run, (/** @type {Trouble} */ error) => {

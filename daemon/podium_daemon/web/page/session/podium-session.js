@@ -11,6 +11,7 @@ import "./podium-guest.js";
 import "./podium-guests.js";
 import "./podium-instructor.js";
 import "./podium-named.js";
+import "../room/podium-chat.js";
 import "../room/podium-people.js";
 import "./podium-join.js";
 import "./podium-questions.js";
@@ -26,6 +27,7 @@ import { useLiveSession } from "../use-live-session.js";
 /** @import { LiveSession, Session } from "../core/types.js" */
 /** @import { PodiumAttendance } from "./podium-attendance.js" */
 /** @import { PodiumCertificate } from "./podium-certificate.js" */
+/** @import { PodiumChat } from "../room/podium-chat.js" */
 /** @import { PodiumConsent } from "../room/podium-consent.js" */
 /** @import { PodiumPeople } from "../room/podium-people.js" */
 /** @import { PodiumAnswers } from "./podium-answers.js" */
@@ -61,6 +63,7 @@ export class PodiumSession extends HTMLElement {
   /** @type {PodiumInstructor} */ instructor;
   /** @type {PodiumPeople} */ people;
   /** @type {PodiumNamed} */ named;
+  /** @type {PodiumChat} */ chat;
   /** @type {PodiumAnswers} */ answers;
   /** @type {PodiumQuestions} */ questions;
   /** @type {HTMLElement} */ ended;
@@ -93,6 +96,7 @@ export class PodiumSession extends HTMLElement {
     this.recording.setUp(client);
     this.consent.setUp(client);
     this.people.setUp(client);
+    this.chat.setUp(client);
     this.answers.setUp(client);
     this.named.setUp(client);
     this.questions.setUp(client);
@@ -114,8 +118,9 @@ export class PodiumSession extends HTMLElement {
    * @param {PodiumStage} stage
    */
   #addTabs(stage) {
-    const { client, people, questions, instructor, named, guests, answers, join, consent } = this;
+    const { client, people, chat, questions, instructor, named, guests, answers, join, consent } = this;
     stage.addTab({ id: "people", elements: [people], count: () => people.pending });
+    stage.addTab({ id: "chat", elements: [chat], count: () => chat.fresh });
     stage.addTab({ id: "questions", elements: [questions], count: () => questions.fresh });
     stage.addTab({ id: "lead", elements: [instructor, named, guests, answers], isOffered: () => client.leads });
     stage.addTab({ id: "settings", elements: [join.devices, stage.settings, consent] });
@@ -139,6 +144,7 @@ export class PodiumSession extends HTMLElement {
     this.guests = h("podium-guests");
     this.link = h("p", { class: "failure", role: "alert", hidden: true });
     this.people = h("podium-people");
+    this.chat = h("podium-chat");
     this.answers = h("podium-answers");
     this.named = h("podium-named");
     this.questions = h("podium-questions");
@@ -150,7 +156,7 @@ export class PodiumSession extends HTMLElement {
     this.article = h("article", { hidden: true },
       h("header", { class: "hero" }, this.badge, this.heading, this.by, this.summary, this.countdown, this.times, this.chips, this.blocked, this.unread, this.reason),
       this.guest, h("podium-signer-help"),
-      this.join, this.consent, this.ended, this.instructor, this.rsvp, this.invitation, this.named, this.guests, this.people, this.answers, this.questions);
+      this.join, this.consent, this.ended, this.instructor, this.rsvp, this.invitation, this.named, this.guests, this.people, this.chat, this.answers, this.questions);
     this.replaceChildren(this.offline, this.link, this.failure, this.loading, this.article);
   }
 

@@ -6,6 +6,7 @@ import { forgetLogin, keepLogin, keptGuest, keptLogin, ofSession, onLoginChange 
 import { Cipher } from "../room/cipher.js";
 import { Keyring, canSealFrames } from "../room/frame-keys.js";
 import { keepCertificate, keepSeat, keptCertificate, takeSeat } from "../room/kept-seat.js";
+import { TalkCipher } from "../room/talk-cipher.js";
 import { hasMedia, makeCertificate } from "../room/media.js";
 import { Seat } from "../room/seat.js";
 import { followGuest, takeLink } from "../signer/guest-signer.js";
@@ -13,6 +14,7 @@ import { PodiumError, login, nip44, pubkey, sign } from "../signer/signer.js";
 import { Stream } from "../core/stream.js";
 import { Names } from "./names.js";
 
+/** @import { Talker } from "../room/seat.js" */
 /** @import { Consent, GuestRow, Invitation, Kind, Lists, Me, Question, RsvpStatus, Session, SessionFields, Template, Trouble } from "../core/types.js" */
 
 const DEVICE_KEY = "podium.device";
@@ -117,7 +119,12 @@ export class SessionClient {
     const certificate = hasMedia ? await keptCertificate(device()) : null;
     if (hasMedia && this.showsMedia && certificate === null) return; // the proof names a certificate that is gone
     const media = certificate === null ? null : await this.#media(certificate);
-    this.#change({ seat: new Seat(here(before.url), "", () => this.#seatChanged(), media, before.secret) });
+    this.#change({ seat: new Seat(here(before.url), "", () => this.#seatChanged(), media, before.secret, this.#talker()) });
+  }
+
+  /** @returns {Talker} */
+  #talker() {
+    return { own: () => this.me?.pubkey ?? "", mustSeal: Boolean(this.session?.e2eeRequired) };
   }
 
   get leads() {
@@ -262,7 +269,7 @@ export class SessionClient {
     const header = await login(asked.url, "POST", "", Math.floor(exactNow()), extra);
     const ticket = await withHeader("POST", `${this.path}/join`, header);
     if (media) await keepCertificate(device(), media.certificate);
-    const seat = new Seat(here(ticket.socketUrl), ticket.token, () => this.#seatChanged(), media);
+    const seat = new Seat(here(ticket.socketUrl), ticket.token, () => this.#seatChanged(), media, null, this.#talker());
     this.#change({ seat });
     if (ticket.login) keepLogin(ticket.login); // the stream follows it
     await seat.settled;
@@ -348,6 +355,25 @@ export class SessionClient {
   async lowerHands(pubkeys) {
     const wish = pubkeys === null ? { everybody: true } : { pubkeys };
     await signed("POST", `${this.path}/room/hands/lower`, wish);
+  }
+
+  /**
+   * Let everybody write in the chat, or only those who lead.
+   *
+   * @param {boolean} on
+   */
+  async switchChat(on) {
+    await signed("POST", `${this.path}/chat`, { on });
+  }
+
+  /** @param {number} line */
+  async deleteChatLine(line) {
+    await signed("POST", `${this.path}/chat/${line}/delete`);
+  }
+
+  /** What the daemon keeps of the chat, as a file. */
+  chatFile() {
+    return file(`${this.path}/chat?format=text`);
   }
 
   /**
@@ -487,13 +513,15 @@ export class SessionClient {
     if (!canSealFrames) throw new PodiumError("no-frames");
     const own = await nip44();
     const cipher = new Cipher(await pubkey(), () => this.#change({}));
+    const talk = new TalkCipher();
     const use = (/** @type {number} */ epoch, /** @type {Uint8Array<ArrayBuffer>} */ secret) => {
       cipher.use(epoch, secret);
+      talk.use(epoch, secret);
       this.#change({});
     };
     // ten seconds are an epoch at most, so that a page that was loaded again begins above what it gave before
     const earliest = () => Math.min(0xffff, Math.max(0, Math.floor((exactNow() - scheduledAt + 86400) / 10)));
-    return { ...made, cipher, keyring: new Keyring({ room: /** @type {string} */ (room), leader, nip44: own, use, earliest }) };
+    return { ...made, cipher, talk, keyring: new Keyring({ room: /** @type {string} */ (room), leader, nip44: own, use, earliest }) };
   }
 
   /** @param {Template} template */

@@ -1,0 +1,102 @@
+"""What people say to each other in a room, in real browsers: the chat."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import pytest
+import pytest_asyncio
+
+from podium_protocol.keys import SecretKey
+from tests.acceptance.test_room_people import FLAGS, Here, enter
+from tests.support.axe import flaws, installed_axe
+from tests.support.browsers import chromium
+from tests.support.installed import Site, free_port
+from tests.support.page import close_windows, open_tab, press, seen
+from tests.support.relays import new_key
+
+pytestmark = [pytest.mark.real_peer, pytest.mark.asyncio(loop_scope="module")]
+
+LINKS: Final = "See https://example.org/a?b=c. Not javascript:alert(1) <img src=x onerror=alert(1)>"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Here]:
+    """One daemon and one browser for all."""
+    instructor = new_key()
+    settings: dict[str, object] = {
+        "instructors.allow": [instructor.pubkey],
+        "embedded.enabled": True,
+        "embedded.port": free_port(),
+        "embedded.in_memory": True,
+        "conference.engine": "embedded",
+        "conference.media_addresses": ["127.0.0.1"],
+    }
+    site = Site(tmp_path_factory.mktemp("talk"), relays=[], settings=settings)
+    await site.make_key()
+    async with chromium(*FLAGS) as browser, site.running():
+        yield Here(site, browser, instructor)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def here(house: Here) -> AsyncIterator[Here]:
+    """The house, with nobody's pages left open afterwards."""
+    yield house
+    await close_windows(house.browser)
+
+
+async def seated(here: Here, url: str, *keys: SecretKey) -> list[Any]:
+    """The pages of these people, in the room."""
+    pages = [(await here.comes(key, url))[1] for key in keys]
+    for page in pages:
+        await enter(page)
+    return pages
+
+
+async def write(page: Any, text: str) -> None:
+    """Write a line and send it by the keyboard."""
+    field = page.locator("podium-chat textarea")
+    await field.fill(text)
+    await field.press("Enter")
+
+
+async def test_people_chat(here: Here) -> None:
+    """A line comes to all, its links can be followed, nothing else in it is alive, and a number says what is unread."""
+    url = await here.started()
+    desk, adas, bens = await seated(here, url, here.instructor, new_key(), new_key())
+    await open_tab(adas, "Chat")
+    await write(adas, LINKS)
+    await bens.locator('.stage-bar button[data-tab="chat"] .count', has_text="1").wait_for()
+    await open_tab(bens, "Chat")
+    link = bens.locator("podium-chat .text a")
+    assert await link.get_attribute("href") == "https://example.org/a?b=c"
+    assert await link.get_attribute("rel") == "noopener noreferrer"
+    assert await bens.locator("podium-chat .text").inner_text() == LINKS
+    assert await bens.locator("podium-chat .text img").count() == 0
+    await bens.locator('.stage-bar button[data-tab="chat"] .count').wait_for(state="hidden")
+    assert await flaws(bens, installed_axe()) == []
+
+    await bens.get_by_label("Only to those who lead").check()
+    await write(bens, "May I leave early?")
+    await desk.wait_for_function("document.title.startsWith('(')")
+    await open_tab(desk, "Chat")
+    await seen(desk, "May I leave early?")
+    assert await adas.get_by_text("May I leave early?").count() == 0
+
+    line = desk.locator("podium-chat li", has_text="example.org")
+    await line.get_by_role("button", name=re.compile("^Delete line")).click()
+    await bens.locator("podium-chat .text a").wait_for(state="detached")
+    await press(desk, "Chat off")
+    await seen_placeholder(adas, "The chat is off.")
+    await adas.get_by_label("Only to those who lead").is_disabled()
+    async with desk.expect_download() as saving:
+        await press(desk, "Save as text")
+    text = (await (await saving.value).path()).read_text(encoding="utf-8")
+    assert "(only to those who lead): May I leave early?" in text
+
+
+async def seen_placeholder(page: Any, beginning: str) -> None:
+    """Wait until the field for a line says this."""
+    await page.locator(f'podium-chat textarea[placeholder^="{beginning}"]').wait_for()
