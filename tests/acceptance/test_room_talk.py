@@ -1,4 +1,4 @@
-"""What people say to each other in a room, in real browsers: the chat."""
+"""What people say to each other in a room, in real browsers: the chat and reactions."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from podium_protocol.keys import SecretKey
+from podium_protocol.nips.nip19 import encode_npub
 from tests.acceptance.test_room_people import FLAGS, Here, enter
 from tests.support.axe import flaws, installed_axe
 from tests.support.browsers import chromium
@@ -100,3 +101,22 @@ async def test_people_chat(here: Here) -> None:
 async def seen_placeholder(page: Any, beginning: str) -> None:
     """Wait until the field for a line says this."""
     await page.locator(f'podium-chat textarea[placeholder^="{beginning}"]').wait_for()
+
+
+async def test_people_react(here: Here) -> None:
+    """An emoji stands over the tile of who reacts, or in a line where they have none, and goes after some seconds."""
+    url, ada = await here.started(), new_key()
+    adas, bens = await seated(here, url, ada, new_key())
+    await press(bens, "React")
+    await bens.get_by_role("button", name="Heart").click()
+    await adas.locator(".toast", has_text="\u2764").wait_for()
+    await press(adas, "Camera")
+    await press(adas, "React")
+    assert await flaws(adas, installed_axe()) == []
+    await adas.get_by_role("button", name="Applause").click()
+    tile = bens.locator("podium-room .tile", has=bens.locator(f'.tile-name[title="{encode_npub(ada.pubkey)}"]'))
+    await tile.get_by_role("img", name="Applause").wait_for()
+    await adas.locator("podium-room .tile.own").get_by_role("img", name="Applause").wait_for()
+    await tile.get_by_role("img", name="Applause").wait_for(state="detached")
+    await bens.set_viewport_size({"width": 390, "height": 844})
+    assert await bens.evaluate("document.documentElement.scrollWidth") <= 390

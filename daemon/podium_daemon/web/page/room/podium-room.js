@@ -7,6 +7,7 @@ import { t } from "../core/i18n.js";
 import { nameOf } from "../parts/avatar.js";
 import { withIcon } from "../parts/icons.js";
 import { toast } from "../parts/toasts.js";
+import { REACTIONS } from "./reactions.js";
 import { Tiles } from "./room-tiles.js";
 
 /** @import { Kind, Media, SessionClient, Trouble } from "../core/types.js" */
@@ -118,6 +119,7 @@ export class PodiumRoom extends HTMLElement {
       clearInterval(this.listening ?? undefined);
       this.listening = null;
       this.tiles.show([], { large: null, speaker: null, pinned: null });
+      this.#tellReactions([]);
       this.#playSounds([]);
       for (const kind of SWITCHES) show(this.switches[kind], false);
       return;
@@ -128,6 +130,21 @@ export class PodiumRoom extends HTMLElement {
     const tiles = wantedTiles(media, this.client.me?.pubkey ?? null);
     this.tiles.show(tiles, { large: this.#largest(tiles), speaker: this.large, pinned: this.pinned });
     this.#playSounds([...media.others.values()].filter((one) => one.tracks.audio));
+    this.#tellReactions(tiles);
+  }
+
+  /**
+   * Reactions of people who have no tile stand in a line of their own.
+   *
+   * @param {Tile[]} tiles
+   */
+  #tellReactions(tiles) {
+    const { seat, me } = this.client;
+    for (const pubkey of seat?.reactions.takeUntold() ?? []) {
+      const kind = seat?.reactions.of(pubkey);
+      if (!kind || tiles.some((tile) => tile.pubkey === pubkey)) continue;
+      toast(`${REACTIONS[kind]} ${pubkey === me?.pubkey ? t("room.you") : nameOf(this.client, pubkey)}`, { seconds: 4, key: `reaction-${pubkey}` });
+    }
   }
 
   /** Tell the engine what is in sight: with the tab in the background that is a picture of its own window at most. */

@@ -7,10 +7,12 @@ import { has, t } from "../core/i18n.js";
 import { clock } from "../core/times.js";
 import { icon, withIcon } from "../parts/icons.js";
 import { chime } from "../parts/sounds.js";
+import { menu } from "../parts/menu.js";
 import { toast } from "../parts/toasts.js";
 import "./podium-panel.js";
 import "./podium-room.js";
 import "./podium-settings.js";
+import { REACTIONS } from "./reactions.js";
 import { Shortcuts } from "./shortcuts.js";
 
 /** @import { LiveSession, Session, SessionClient } from "../core/types.js" */
@@ -41,6 +43,8 @@ export class PodiumStage extends HTMLElement {
   /** @type {HTMLElement} */ without;
   /** @type {HTMLButtonElement} */ hand;
   /** @type {HTMLButtonElement} */ leave;
+  /** @type {HTMLButtonElement} */ react;
+  /** @type {HTMLElement} */ reactions;
   /** @type {HTMLElement} */ bar;
   /** @type {HTMLElement} */ elsewhere;
   /** @type {Map<string, HTMLButtonElement>} */ toggles;
@@ -65,7 +69,7 @@ export class PodiumStage extends HTMLElement {
     this.without = h("p", { class: "warning", role: "status", hidden: true });
     this.elsewhere = h("div", { class: "elsewhere" }, this.without);
     const main = h("div", { class: "stage-main" }, this.room, this.elsewhere);
-    this.replaceChildren(this.#makeTop(), this.trouble, main, this.panel, this.#makeBar());
+    this.replaceChildren(this.#makeTop(), this.trouble, main, this.panel, this.#makeBar(), this.reactions);
     this.told = { seat: null, notices: 0, hand: false, isRecording: false, isSoon: false };
     this.panel.addEventListener("more", (event) => this.isIn && chime(/** @type {CustomEvent} */ (event).detail));
     this.shortcuts = new Shortcuts(this.#keys());
@@ -138,11 +142,27 @@ export class PodiumStage extends HTMLElement {
     const raise = () => client.seat?.raise(!client.seat.hand);
     this.hand = withIcon(h("button", { type: "button", "aria-pressed": "false", "aria-label": t("hands.raise"), title: t("hands.raise"), on: { click: raise } }, t("hands.short")), "hand");
     this.leave = withIcon(action(t("join.leave"), () => this.hook.leaveSession(), () => {}, { class: "leave" }), "leave");
+    this.#makeReactions();
     const { switches } = this.room;
     const gap = h("span", { class: "gap" });
     this.bar = h("div", { class: "stage-bar", role: "toolbar", "aria-label": t("room.switches") },
-      switches.audio, switches.video, switches.screen, this.hand, gap, this.leave);
+      switches.audio, switches.video, switches.screen, this.hand, this.react, gap, this.leave);
     return this.bar;
+  }
+
+  #makeReactions() {
+    const react = (/** @type {string} */ kind) => {
+      this.client.seat?.reactions.react(kind);
+      given.close();
+    };
+    const given = menu(t("reaction.title"), ...Object.entries(REACTIONS).map(([kind, emoji]) =>
+      h("button", { type: "button", "aria-label": t(`reaction.${kind}`), title: t(`reaction.${kind}`), on: { click: () => react(kind) } }, emoji)));
+    this.react = given.button;
+    this.react.classList.remove("more");
+    this.react.replaceChildren(t("reaction.short"));
+    withIcon(this.react, "reaction");
+    this.reactions = given.panel;
+    this.reactions.classList.add("reactions");
   }
 
   #update() {

@@ -8,6 +8,7 @@ import { avatar, fillAvatar, nameOf } from "../parts/avatar.js";
 import { icon, withIcon } from "../parts/icons.js";
 import { menu } from "../parts/menu.js";
 import { PersonActions, failsInto } from "../parts/person-actions.js";
+import { REACTIONS } from "./reactions.js";
 import { layOut } from "./tile-layout.js";
 
 /** @import { SessionClient } from "../core/types.js" */
@@ -26,7 +27,7 @@ import { layOut } from "./tile-layout.js";
  * @property {boolean} sound
  * @property {boolean} [locked]
  */
-/** @typedef {{ video: HTMLVideoElement, face: HTMLElement, name: HTMLElement, mark: HTMLElement, silent: HTMLElement, menu: Menu, own: Record<"pin" | "full" | "inset", HTMLButtonElement>, actions?: PersonActions }} TileParts */
+/** @typedef {{ video: HTMLVideoElement, face: HTMLElement, name: HTMLElement, mark: HTMLElement, silent: HTMLElement, reaction: HTMLElement, menu: Menu, own: Record<"pin" | "full" | "inset", HTMLButtonElement>, actions?: PersonActions }} TileParts */
 /** @typedef {HTMLLIElement & TileParts} TileNode */
 
 /**
@@ -144,10 +145,11 @@ export class Tiles {
     const name = h("span", { class: "tile-name", dir: "auto" });
     const mark = h("span", { class: "tile-mark" });
     const silent = h("span", { class: "tile-silent", role: "img", "aria-label": t("room.silent"), title: t("room.silent") }, icon("audio-off"));
+    const reaction = h("span", { class: "tile-reaction", role: "img", hidden: true });
     const own = this.#ownActs(tile.key, video);
     const given = menu(t("door.of", { what: t("room.actions"), npub: this.#who(tile) }), ...Object.values(own));
-    const node = h("li", { class: "tile", "data-key": tile.key }, video, face, h("span", { class: "tile-line" }, silent, name, mark), given.button, given.panel);
-    const made = /** @type {TileNode} */ (Object.assign(node, { video, face, name, mark, silent, own, menu: given }));
+    const node = h("li", { class: "tile", "data-key": tile.key }, video, face, h("span", { class: "tile-line" }, silent, name, mark), reaction, given.button, given.panel);
+    const made = /** @type {TileNode} */ (Object.assign(node, { video, face, name, mark, silent, reaction, own, menu: given }));
     if (!tile.isOwn && tile.pubkey) this.#addActs(made, tile.pubkey, tile.isScreen);
     return made;
   }
@@ -211,12 +213,23 @@ export class Tiles {
     node.name.title = tile.pubkey ? npubOf(tile.pubkey) : "";
     setText(node.mark, tile.locked ? t("room.locked") : "");
     show(node.silent, !tile.isScreen && !tile.sound && !tile.locked);
+    this.#react(node.reaction, tile.isScreen ? null : (this.client.seat?.reactions.of(tile.pubkey) ?? null));
     node.own.pin.setAttribute("aria-pressed", String(this.wish.pinned === tile.key));
     show(node.own.pin, !tile.isOwn);
     show(node.own.full, document.fullscreenEnabled);
     show(node.own.inset, tile.track !== null && document.pictureInPictureEnabled);
     if (!node.actions) return;
     node.actions.update(node.menu.button, (name) => this.client.leads && (name !== "camera-off" || tile.track !== null));
+  }
+
+  /**
+   * @param {HTMLElement} node
+   * @param {string | null} kind
+   */
+  #react(node, kind) {
+    setText(node, kind === null ? "" : REACTIONS[kind]);
+    if (kind !== null) node.setAttribute("aria-label", t(`reaction.${kind}`));
+    show(node, kind !== null);
   }
 }
 

@@ -4,6 +4,7 @@
 import { exactNow } from "../core/api.js";
 import { ChatLog } from "./chat-log.js";
 import { Media } from "./media.js";
+import { Reactions } from "./reactions.js";
 
 /** @import { Message } from "../core/types.js" */
 /** @import { TalkCipher } from "./talk-cipher.js" */
@@ -68,7 +69,9 @@ export class Seat {
     this.leaving = false;
     const send = (/** @type {object} */ message) => this.socket.readyState === WebSocket.OPEN && this.socket.send(JSON.stringify(message));
     this.media = media && new Media({ ...media, send, changed });
-    this.chat = new ChatLog({ send, changed, own: talker.own, cipher: media?.talk ?? null, mustSeal: talker.mustSeal });
+    const talk = { send, changed, own: talker.own, cipher: media?.talk ?? null, mustSeal: talker.mustSeal };
+    this.chat = new ChatLog(talk);
+    this.reactions = new Reactions(talk);
     this.keyring = media?.keyring ?? null;
     if (this.keyring) this.keyring.send = send;
     this.#open(secret === null ? { type: "hello", token } : { type: "return", secret });
@@ -131,6 +134,7 @@ export class Seat {
     else if (message.type === "key" || message.type === "key-holders") this.keyring?.take(message);
     else if (message.type === "resume") this.#resumable(message);
     else if (String(message.type).startsWith("chat")) this.chat.take(message);
+    else if (message.type === "reaction") this.reactions.take(message);
     else if (message.type === "notice") this.#notice(message);
     else if (message.type === "spotlight") this.#lit(message.pubkey);
     else if (message.type === "hand") this.#handed(message.up);
