@@ -16,6 +16,7 @@ Hex64 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Time = Annotated[int, Field(ge=0, le=2**53 - 1)]
 Author = Annotated[Hex64 | None, Field(description="who will sign it, where the call itself has no login")]
 Kind = Annotated[int, Field(ge=0, le=65_535)]
+TagRow = Annotated[list[str], Field(min_length=1)]
 
 
 class Model(BaseModel):
@@ -46,7 +47,7 @@ class EventModel(Model):
     pubkey: str
     created_at: Time
     kind: Kind
-    tags: list[Annotated[list[str], Field(min_length=1)]]
+    tags: list[TagRow]
     content: str
     sig: str
 
@@ -57,9 +58,9 @@ class TemplateModel(Model):
     model_config = ConfigDict(alias_generator=None)  # the wire's names
 
     pubkey: str
-    created_at: int
-    kind: int
-    tags: list[list[str]]
+    created_at: Time
+    kind: Kind
+    tags: list[TagRow]
     content: str
 
     def unsigned(self) -> UnsignedEvent:

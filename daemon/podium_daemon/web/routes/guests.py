@@ -24,11 +24,10 @@ from podium_daemon.services.guests.guests import BY_LINK
 from podium_daemon.web.connections import origin_of
 from podium_daemon.web.context import Context, InContext, forbidden, granted
 from podium_daemon.web.login import AnyCaller, Caller, InLogins, KeyCaller, LoginTokens
-from podium_daemon.web.problems import Problem
 from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.views import leads
 from podium_daemon.web.watch import StreamHub
-from podium_protocol.events import Pubkey, UnsignedEvent
+from podium_protocol.events import Pubkey
 from podium_protocol.nips import nip19
 from podium_storage.table.models import GuestRow, LiveSessionRow
 
@@ -82,12 +81,7 @@ async def open_guest_link(context: InContext, logins: InLogins, reference: str, 
 async def sign_as_guest(context: InContext, caller: AnyCaller, reference: str, wish: GuestEventIn) -> EventModel:
     """Have an answer, a question, a join or a consent of this session signed with the guest's key."""
     row = await context.views.resolve(reference, caller)
-    rows = tuple(tuple(tag) for tag in wish.event.tags)
-    try:
-        wish.model_dump_json().encode()
-    except ValueError:
-        raise Problem(Slug.BAD_EVENT, "it holds text that is no UTF-8") from None
-    event = msgspec.convert(wish.event.model_dump() | {"tags": rows}, UnsignedEvent)
+    event = wish.event.unsigned()
     signed = granted(await context.guests.sign(row, caller.pubkey, event, public_url=context.public_url))
     return EventModel.model_validate_json(signed.to_json())
 

@@ -253,6 +253,26 @@ class TestWhatGuestsDo:
         key = new_key()
         assert (await here.post(here.path_of(row, "guest", "sign"), key, {"event": event(1)})).status_code == 404
 
+    @pytest.mark.parametrize(
+        ("flaw", "status"),
+        [
+            ({"created_at": -1}, 422),
+            ({"created_at": 2**53}, 422),
+            ({"kind": -1}, 422),
+            ({"kind": 65_536}, 422),
+            ({"tags": [[]]}, 422),
+            ({"content": "\ud800"}, 400),
+        ],
+        ids=ascii,
+    )
+    async def test_what_is_no_event_is_refused(self, here: Site, flaw: dict[str, Any], status: int) -> None:
+        """Fields that NIP-01 does not know are a mistake of the caller's, not a failure of the daemon."""
+        row = await here.here.schedule(guests=ANYONE)
+        who = await guest(here, row)
+        event = {"pubkey": who["pubkey"], "kind": 1, "created_at": here.here.now, "tags": [], "content": ""}
+        answer = await as_guest(here, row, who, event | flaw)
+        assert answer.status_code == status, answer.text
+
     async def test_a_guest_leads_nothing_and_sees_no_others(self, here: Site) -> None:
         """Their login is for their own rows of their own session."""
         row, other = await here.here.schedule(guests=ANYONE), await here.here.schedule(guests=ANYONE, summary="other")
