@@ -151,7 +151,7 @@ class ConferenceDetailsOut(Model):
 class NamesIn(Model):
     """Whose names a page wants to show."""
 
-    pubkeys: Annotated[tuple[Hex64, ...], Field(max_length=200)]
+    pubkeys: Annotated[Sequence[Hex64], Field(max_length=200)]
 
 
 class PeopleNamesOut(Model):

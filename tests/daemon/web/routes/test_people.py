@@ -10,6 +10,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from podium_daemon.services.people.profiles import Introduction
 from podium_protocol.addresses import Address
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus, write_rsvp
@@ -113,6 +114,18 @@ async def test_others_see_themselves(lesson: Class, name: str) -> None:
         assert {row["npub"] for row in rows} == {nip19.encode_npub(key.pubkey)}
     assert await lesson.rows(name, new_key()) == []
     assert (await lesson.here.get(lesson.here.path_of(lesson.row, name))).status_code == 401
+
+
+@one_loop
+async def test_a_page_asks_for_the_names_of_people(lesson: Class) -> None:
+    """A list of keys, of which those are named who belong to the session and have a name."""
+    lesson.here.introductions[lesson.ada.pubkey] = Introduction("Ada")
+    answer = await lesson.here.post(
+        lesson.here.path_of(lesson.row, "names"), lesson.ada, {"pubkeys": [lesson.ada.pubkey, new_key().pubkey]}
+    )
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == {"names": {lesson.ada.pubkey: "Ada"}}
+    del lesson.here.introductions[lesson.ada.pubkey]
 
 
 @one_loop
