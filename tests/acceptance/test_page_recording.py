@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -57,7 +58,7 @@ async def test_watching_it_all_completes_the_session() -> None:
         video = page.locator("podium-recording video")
         await video.wait_for(state="visible")
         await press(page, "Count what I watch")
-        await seen(page, "You have watched 0 % of it.")
+        await seen(page, "0 % watched; missing 0:00 to 0:03.")
         await recording.here.clock.advance(30)
 
         await video.evaluate("video => { video.muted = true; video.currentTime = 1.6; return video.play(); }")
@@ -75,6 +76,33 @@ async def test_watching_it_all_completes_the_session() -> None:
         await seen(page, "You completed this session by its recording.")
         assert [event["kind"] for event in visitor.signed] == [27235], "one signature for all of it"
         assert visitor.foreign(here.base) == []
+        assert visitor.errors == []
+
+
+async def test_it_counts_by_itself_for_a_person_who_is_signed_in() -> None:
+    """Without a press; the bar has the part that was seen and words name the missing one, also after a reload."""
+    async with stage() as (here, recording, browser):
+        key = new_key()
+        url = await shown(here, recording)
+        visitor = await visit(browser, key)
+        page = await visitor.open(url)
+        await press(page, "Sign in")
+        await seen(page, "0 % watched; missing 0:00 to 0:03.")
+        assert not await page.get_by_role("button", name="Count what I watch").is_visible()
+        await recording.here.clock.advance(30)
+        video = page.locator("podium-recording video")
+        await video.evaluate("video => { video.muted = true; video.currentTime = 1.6; return video.play(); }")
+        words = re.compile(r"^[345]\d % watched; missing 0:00 to 0:01\.$")
+        await seen(page, words)
+        for _ in range(2):
+            bar = page.locator("podium-player").get_by_role("img", name=words)
+            await bar.wait_for(state="visible")
+            # a locator of several is refused: there is one part
+            whole, part = await bar.bounding_box(), await bar.locator("span").bounding_box()
+            assert part["x"] - whole["x"] > whole["width"] * 0.45
+            assert part["width"] > whole["width"] * 0.3
+            await page.reload()
+        assert [event["kind"] for event in visitor.signed] == [27235], "one signature: the login"
         assert visitor.errors == []
 
 

@@ -284,7 +284,6 @@ async def test_what_was_recorded_is_watched_and_completes(house: House) -> None:
     await seen(adas, "The recording is available.")
     session = await house.shown(session_address)
     assert session["recordingUrl"] == session["joinUrl"], "it is for participants: the page opens it for whom it is"
-    await press(adas, "Watch the recording")
     video = adas.locator("podium-recording video")
     await video.wait_for(state="visible")
     await video.evaluate("video => { video.currentTime = 0; return video.play(); }")

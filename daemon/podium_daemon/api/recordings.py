@@ -62,11 +62,15 @@ class ConsentEventsOut(Model):
     consents: tuple[ConsentEventOut, ...]
 
 
+_Part = Annotated[list[float], Field(min_length=2, max_length=2, description="from and to")]
+
+
 class SeenOut(Model):
     """What the caller has seen of a recording; each second counts once."""
 
     watched: float
     percent: int
+    parts: Annotated[tuple[_Part, ...], Field(description="what was seen, in order; very short gaps are left out")]
     completed_at: int | None
 
 
@@ -83,7 +87,4 @@ class WatchingOut(Model):
 class PlayedIn(Model):
     """Segments of the recording that were played since the last report, in their order."""
 
-    segments: Annotated[
-        list[Annotated[list[float], Field(min_length=2, max_length=2, description="from and to")]],
-        Field(max_length=100),
-    ]
+    segments: Annotated[list[_Part], Field(max_length=100)]

@@ -19,6 +19,8 @@ FIRST_ALLOWANCE: Final = 2.0
 """Seconds of the recording that a page may report in its first report."""
 SHORTEST: Final = 500
 """Milliseconds. Shorter pieces are dropped, so that the stored spans of a person are bounded by the recording."""
+DRAWN: Final = 400
+"""Most gaps in the watched spans as a person is shown them."""
 
 Segment = tuple[float, float]
 
@@ -169,6 +171,14 @@ def crossing(spans: Sequence[Span], needed: int) -> int | None:
             return span.start + missing
         missing -= length
     return None
+
+
+def drawn_spans(spans: Iterable[tuple[int, int]], length: int) -> tuple[Span, ...]:
+    """The watched spans as a person is shown them: gaps of up to a 400th of the recording are left out.
+
+    All in milliseconds. It bounds what a page is sent and draws, whatever was reported.
+    """
+    return union((Span(*span) for span in spans), bridge=length // DRAWN)
 
 
 def by_recording(

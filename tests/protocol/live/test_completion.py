@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from podium_protocol.live.attendance import Interval, Span, attend, credit_windows, seconds, union
 from podium_protocol.live.completion import (
+    DRAWN,
     Completion,
     CompletionMode,
     CompletionPolicy,
@@ -17,6 +19,7 @@ from podium_protocol.live.completion import (
     by_attendance,
     by_recording,
     crossing,
+    drawn_spans,
     missing_seconds,
     needed_seconds,
     watched_milliseconds,
@@ -155,3 +158,28 @@ def test_a_recording_without_a_duration_completes_nobody(duration: float) -> Non
 def test_nobody_watches_more_than_there_is(played: list[tuple[float, float]], duration: float) -> None:
     """Whatever a browser sends, the watched part lies between nothing and all of it."""
     assert 0 <= watched_milliseconds(played, duration) <= round(duration * 1000)
+
+
+@given(
+    st.integers(1, 100_000).flatmap(
+        lambda length: st.tuples(
+            st.just(length),
+            st.lists(st.builds(Span, st.integers(0, length), st.integers(0, length)), max_size=30).map(union),
+        )
+    )
+)
+def test_what_is_drawn_misses_no_long_gap(case: tuple[int, tuple[Span, ...]]) -> None:
+    """All that was watched is drawn, gaps of more than a 400th stay, and there are never more parts than that."""
+    length, spans = case
+    drawn = drawn_spans(spans, length)
+    assert len(drawn) <= DRAWN + 1
+    assert union([*spans, *drawn]) == drawn
+    gaps = [(one.end, two.start) for one, two in itertools.pairwise(spans)]
+    long_gaps = [(start, end) for start, end in gaps if end - start > length // DRAWN]
+    assert [(one.end, two.start) for one, two in itertools.pairwise(drawn)] == long_gaps
+
+
+def test_a_recording_watched_in_pieces_is_drawn_in_few_parts() -> None:
+    """Three hours of which each other half second was watched: one part, not ten thousand."""
+    pieces = [(at, at + 500) for at in range(0, 3 * 3_600_000, 1000)]
+    assert drawn_spans(pieces, 3 * 3_600_000) == (Span(0, 3 * 3_600_000 - 500),)

@@ -1,4 +1,4 @@
-"""Watching a recording: one signed login opens it, played segments earn credit, and enough credit is completion.
+"""Watching a recording: a login opens it, played segments earn credit, and enough credit is completion.
 
 The rule is `protocol.live.completion`: distinct seconds, and no more of them than the clock allows. The attendance
 service, which follows the rows, attests a completion.
@@ -32,7 +32,7 @@ MAX_OPEN: Final = 20_000  # any visitor may open a public recording: beyond it t
 _BY_LEADERS: Final = (RecordingStage.REVIEW, RecordingStage.AVAILABLE, RecordingStage.UNPUBLISHED)
 _COMING: Final = (RsvpStatus.CONFIRMED.value, RsvpStatus.TENTATIVE.value)
 _BY_RECORDING: Final = "[lessonId+pubkey+sha256]"
-_CLOSED: Final = Rejection(Slug.VIEWING, "this player is not open any more", "Open it again with a signed call.")
+_CLOSED: Final = Rejection(Slug.VIEWING, "this player is not open any more", "Open it again.")
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,7 +138,12 @@ class Watching:
         key = [row.session_address, pubkey]
         answers = await self._store.rsvps.where("[lessonId+pubkey]").equals(key).to_list()
         attended = await self._store.attendance.where("[lessonId+pubkey]").equals(key).count()
-        return bool(attended) or any(answer.status in _COMING for answer in answers)
+        links = await self._store.guests.where("pubkey").equals(pubkey).to_list()
+        holds_link = any(
+            one.link_digest is not None and one.revoked_at is None and one.session_address == row.session_address
+            for one in links
+        )
+        return bool(attended) or holds_link or any(answer.status in _COMING for answer in answers)
 
     async def _keep(
         self, tx: Transaction, recording: RecordingRow, pubkey: Pubkey, login_id: EventId | None, secret: str

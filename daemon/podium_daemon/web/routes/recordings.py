@@ -35,6 +35,7 @@ from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.views import leads
 from podium_protocol.blossom import is_sha256
 from podium_protocol.events import Pubkey
+from podium_protocol.live.completion import drawn_spans
 from podium_protocol.live.join_proof import read_consent
 from podium_protocol.live.recording import RecordingStage, access_of
 from podium_protocol.live.session import RecordingAccess
@@ -124,7 +125,9 @@ async def list_recording_consents(context: InContext, caller: KeyCaller, referen
 
 @router.post(f"{_SESSION}/watching")
 async def open_player(context: InContext, caller: AnyCaller, reference: str) -> WatchingOut:
-    """Open the session's recording: reports of what was played go with the secret."""
+    """Open the session's recording, for a person who is signed in, with a guest's or a link's login too. Reports of
+    what was played go with the secret.
+    """
     row = await context.views.resolve(reference, caller)
     opened = granted(await context.watching.open(row, caller.pubkey, caller.event_id))
     recording = opened.recording
@@ -294,7 +297,8 @@ def _consent(row: RecordingConsentRow) -> ConsentEventOut:
 
 def _seen(row: WatchRow, length: int) -> SeenOut:
     percent = min(100, 100 * row.watched // length) if length else 0
-    return SeenOut(watched=row.watched / 1000, percent=percent, completed_at=row.completed_at)
+    parts = tuple([start / 1000, end / 1000] for start, end in drawn_spans(row.spans, length))
+    return SeenOut(watched=row.watched / 1000, percent=percent, parts=parts, completed_at=row.completed_at)
 
 
 async def _led(context: Context, reference: str, caller: Caller) -> LiveSessionRow:

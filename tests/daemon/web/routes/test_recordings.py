@@ -375,9 +375,9 @@ class TestWatching:
             row, key = await recording.session(), new_key()
             player = (await here.post(here.path_of(row, "watching"), key)).json()
             assert (player["mediaType"], round(player["length"])) == ("audio/webm", 2)
-            assert player["seen"] == {"watched": 0.0, "percent": 0, "completedAt": None}
+            assert player["seen"] == {"watched": 0.0, "percent": 0, "parts": [], "completedAt": None}
             first = await self._report(here, player["secret"], [[0, 1]])
-            assert first.json()["percent"] == 50
+            assert (first.json()["percent"], first.json()["parts"]) == (50, [[0, 1]])
             await here.here.clock.advance(1)
             last = await self._report(here, player["secret"], [[1, 2.1]])
             assert last.json()["completedAt"] == here.here.now
@@ -387,6 +387,22 @@ class TestWatching:
                 return bool(await here.here.outbox.due(here.here.now))
 
             await until(told, "the record is on its way")
+
+    async def test_a_personal_link_opens_it(self) -> None:
+        """Its holder needs no signature, nor an answer; the login of another session's link is refused."""
+        async with stage(recording_access=None) as (here, recording):
+            row, other = await recording.session(), await here.here.schedule()
+            lead, tokens = here.here.instructor, []
+            for one in (row, other):
+                made = await here.post(here.path_of(one, "guests"), lead, {"names": ["Ana"]})
+                (guest,) = made.json()["guests"]
+                link = {"link": guest["link"].partition("#guest=")[2]}
+                tokens.append((await here.post(here.path_of(one, "guest", "open"), None, link)).json()["token"])
+            await recording.recorded(2)
+            path = here.path_of(await recording.session(), "watching")
+            player = (await here.call("POST", path, token=tokens[0])).json()
+            assert (await self._report(here, player["secret"], [[0, 1]])).json()["percent"] == 50
+            assert (await here.call("POST", path, token=tokens[1])).status_code in (403, 404)
 
     @pytest.mark.parametrize(
         ("body", "status"),
