@@ -6,19 +6,20 @@ import { refusal, request } from "./api.js";
 /** @import { Trouble } from "./types.js" */
 
 const LONGEST_PAUSE = 30000;
+const STARVED = 8000; // milliseconds without an answer
 
 /**
  * @typedef {object} Listener
  * @property {(name: string, data: any) => void} event
  * @property {() => void} beat
- * @property {(state: "live" | "lost") => void} state
+ * @property {(state: "live" | "lost" | "starved") => void} state
  * @property {(error: Trouble) => void} refused
  */
 
 /** Follow a session's events, and come back when the connection is lost, until `close`. */
 export class Stream {
   /**
-   * `on.event(name, data)`, `on.beat()` for every sign of life, `on.state("live" | "lost")`, `on.refused(error)` where
+   * `on.event(name, data)`, `on.beat()` for every sign of life, `on.state("live" | "lost" | "starved")`, `on.refused(error)` where
    * the login is not good any more. `token` is that of the person, or null for what anybody is told.
    *
    * @param {string} path
@@ -100,7 +101,9 @@ export class Stream {
     const headers = { Accept: "text/event-stream" };
     if (this.lastId) headers["Last-Event-ID"] = this.lastId;
     if (this.token) headers.Authorization = `Bearer ${this.token}`;
-    const answer = await request(this.path, { headers, signal: this.abort.signal });
+    // a browser whose connections are all in use says nothing, and waits
+    const starved = setTimeout(() => this.on.state("starved"), STARVED);
+    const answer = await request(this.path, { headers, signal: this.abort.signal }).finally(() => clearTimeout(starved));
     if (!answer.ok) throw await refusal(answer);
     return /** @type {ReadableStream<Uint8Array<ArrayBuffer>>} */ (answer.body);
   }

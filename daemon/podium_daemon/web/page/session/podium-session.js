@@ -183,6 +183,7 @@ export class PodiumSession extends HTMLElement {
     show(this.failure, hook.error !== null);
     setText(this.link, client.linkTrouble ? describe(client.linkTrouble) : "");
     show(this.link, client.linkTrouble !== null);
+    setText(this.offline, t(client.isStarved ? "session.starved" : "session.offline"));
     show(this.offline, session !== null && !client.isOnline);
     show(this.loading, hook.isLoading);
     show(this.article, session !== null);

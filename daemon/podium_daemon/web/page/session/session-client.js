@@ -1,7 +1,7 @@
 // @ts-check
 // One session as this page knows it: what the daemon tells, who the person is, and the seat. No DOM in here.
 
-import { aboutService, exactNow, file, known, now, plain, signAndSubmit, signIn, signOut, signed, withHeader } from "../core/api.js";
+import { aboutService, exactNow, file, now, plain, signAndSubmit, signIn, signOut, signed, withHeader } from "../core/api.js";
 import { forgetLogin, keepLogin, keptGuest, keptLogin, ofSession, onLoginChange } from "../core/login.js";
 import { Cipher } from "../room/cipher.js";
 import { Keyring, canSealFrames } from "../room/frame-keys.js";
@@ -11,7 +11,7 @@ import { hasMedia, makeCertificate } from "../room/media.js";
 import { Seat } from "../room/seat.js";
 import { followGuest, takeLink } from "../signer/guest-signer.js";
 import { PodiumError, login, nip44, pubkey, sign } from "../signer/signer.js";
-import { Stream } from "../core/stream.js";
+import { SharedStream } from "../core/shared-stream.js";
 import { Names } from "./names.js";
 
 /** @import { Talker } from "../room/seat.js" */
@@ -27,7 +27,7 @@ const NO_LISTS = { rsvps: null, reminders: null, unreachable: null, attendance: 
 export class SessionClient {
   /** @type {Set<() => void>} */
   #listeners = new Set();
-  /** @type {Stream | null} */
+  /** @type {SharedStream | null} */
   #stream = null;
   /** @type {Promise<void> | null} */
   #opening = null;
@@ -62,6 +62,7 @@ export class SessionClient {
     /** @type {RsvpStatus | null} */
     this.answered = answeredBefore(reference); // what the person answered here without signing in: an answer proves itself, and signs nobody in
     this.isOnline = true;
+    this.isStarved = false; // whether the browser has no connection for what changes
     /** @type {Trouble | null} */
     this.error = null;
     /** @type {Trouble | null} */
@@ -86,8 +87,10 @@ export class SessionClient {
    */
   static async isKnown(reference) {
     ofSession(reference);
-    if (keptLogin() === null) return false;
-    return known("GET", `/api/sessions/${encodeURIComponent(reference)}`).then(() => true, () => false);
+    const before = keptLogin();
+    if (before === null) return false;
+    const path = `/api/sessions/${encodeURIComponent(reference)}`;
+    return withHeader("GET", path, `Bearer ${before.token}`).then(() => true, () => false); // nobody is asked to sign for it
   }
 
   /**
@@ -543,22 +546,40 @@ export class SessionClient {
     this.#take("session", await signed("POST", this.path + path));
   }
 
+  /**
+   * The first view does not wait for a stream, which may have to wait for a connection.
+   *
+   * @param {string | null} token
+   */
+  #readFirst(token) {
+    const read = token === null ? plain("GET", this.path) : withHeader("GET", this.path, `Bearer ${token}`); // nobody is asked to sign for it
+    read.then((session) => this.session ?? this.#change({ session, isLoading: false }), () => {}); // the stream says what is wrong
+  }
+
   /** Follow the session as the person who is signed in, or as a stranger. */
   async #follow() {
-    const token = keptLogin()?.token ?? null;
-    const stream = new Stream(`${this.path}/events`, {
+    const person = keptLogin();
+    const token = person?.token ?? null;
+    if (this.session === null) this.#readFirst(token);
+    const stream = new SharedStream(`${this.path}/events`, {
       token,
+      who: person?.pubkey ?? "",
       on: {
         event: (name, data) => this.#take(name, data),
         beat: () => {
           this.seat?.beat();
           this.#keepSeat();
         },
-        state: (state) => this.#change({ isOnline: state === "live" }),
+        state: (state) => this.#change({ isOnline: state === "live", isStarved: state === "starved" }),
         refused: () => forgetLogin(token ?? ""), // the page goes on as a stranger and offers to sign in again
       },
     });
-    await stream.open();
+    try {
+      await stream.open();
+    } catch (error) {
+      stream.close();
+      throw error;
+    }
     this.#stream?.close(); // the public one stays until the signed one is there
     this.#stream = stream;
     this.#change({ isSignedIn: token !== null });
