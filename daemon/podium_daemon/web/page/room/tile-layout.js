@@ -10,6 +10,7 @@ const MOST = 25; // tiles at once: more faces than that nobody follows, and a br
 const GAP = 8;
 const WIDEST = 16 / 9; // width to height of a tile: a camera's
 const TALLEST = 3 / 4; // on a phone that is held upright
+const NARROW = 4 / 3; // of a strip's tile below what is large
 const LEAST = { width: 88, height: 66 }; // px: a face and the button of its menu
 
 /**
@@ -60,11 +61,12 @@ function asGrid(own, rest, { area, speaker, page }) {
  */
 function asStrip(main, own, rest, { area, speaker, page }) {
   const beside = area.width > area.height;
-  const size = beside ? clamp(area.width * 0.2, LEAST.width, 240) : clamp(area.height * 0.18, LEAST.height, 150);
-  const tile = beside ? { width: size, height: size / WIDEST } : { width: size * (4 / 3), height: size };
   const length = beside ? area.height : area.width;
+  const third = Math.max(1, (length - 2 * GAP) / 3); // three stand there at least
+  const size = beside ? Math.min(clamp(area.width * 0.2, LEAST.width, 240), third * WIDEST) : Math.min(clamp(area.height * 0.18, LEAST.height, 150), third / NARROW);
+  const tile = beside ? { width: size, height: size / WIDEST } : { width: size * NARROW, height: size };
   const step = (beside ? tile.height : tile.width) + GAP;
-  const fits = clamp(Math.floor((length + GAP) / step), 1, MOST - 1);
+  const fits = clamp(Math.floor((length + GAP) / step + 1e-6), 1, MOST - 1);
   const shown = paged(rest, { each: Math.max(1, fits - (own ? 1 : 0)), page, speaker });
   const strip = own ? [...shown.items, own] : shown.items;
   const full = strip.length === 0 ? area : beside ? { ...area, width: area.width - size - GAP } : { ...area, height: area.height - size - GAP };
@@ -134,24 +136,26 @@ function corner({ width, height }) {
 }
 
 /**
- * The tiles of one page; who speaks takes the last place of a page that is not theirs.
+ * The tiles of one page. Where there are several, each keeps a place for who speaks, so that it costs nobody theirs.
  *
  * @template {Placeable} Tile
  * @param {Tile[]} items
  * @param {{ each: number, page: number, speaker: string | null }} how
  */
 function paged(items, { each, page, speaker }) {
-  const pages = Math.max(1, Math.ceil(items.length / each));
+  const speaks = items.length > each ? items.find((tile) => tile.key === speaker) : undefined;
+  const step = speaks ? Math.max(1, each - 1) : each;
+  const pages = Math.max(1, Math.ceil(items.length / step));
   const at = clamp(page, 0, pages - 1);
-  const found = items.slice(at * each, (at + 1) * each);
-  const speaks = items.find((tile) => tile.key === speaker);
-  if (speaks && !found.includes(speaks)) found.splice(found.length === each ? each - 1 : found.length, 1, speaks);
+  const found = items.slice(at * step, (at + 1) * step);
+  if (speaks && !found.includes(speaks)) found.push(speaks);
   return { items: found, pages, page: at };
 }
 
 /** @param {Box} box */
 function rounded({ x, y, width, height }) {
-  return { x: Math.floor(x), y: Math.floor(y), width: Math.floor(width), height: Math.floor(height) };
+  const whole = (/** @type {number} */ value) => Math.floor(value + 1e-6); // what should be 0 may be a little less
+  return { x: whole(x), y: whole(y), width: whole(width), height: whole(height) };
 }
 
 /**
