@@ -311,6 +311,16 @@ async def test_leaders_see_whom_the_session_names(lesson: Class) -> None:
     assert (await here.get(path, lesson.ada)).status_code == 403
 
 
+@one_loop
+async def test_names_are_told_to_a_page_that_asks_for_them(lesson: Class) -> None:
+    """A list of public keys is answered with a name for each that has one; a key that is none is refused."""
+    path = lesson.here.path_of(lesson.row, "names")
+    answer = await lesson.here.post(path, lesson.ada, {"pubkeys": [lesson.ada.pubkey, lesson.co_host.pubkey]})
+    assert (answer.status_code, answer.json()) == (200, {"names": {}})
+    refused = await lesson.here.post(path, lesson.ada, {"pubkeys": ["npub1"]})
+    assert refused.status_code == 422
+
+
 async def test_what_became_of_each_invitation_is_shown() -> None:
     """Of a private session: sent to whom names relays for messages, undeliverable to whom names none."""
     async with site() as here:
