@@ -8,7 +8,7 @@ import { toast } from "../parts/toasts.js";
 import { canChooseSpeaker, chooseDevice, chosenDevice, deviceTrouble, isWanted, openDevice, want } from "./devices.js";
 import { WISHES, hasMedia } from "./media.js";
 
-/** @import { DeviceKind, Kind, SessionClient, Trouble } from "../core/types.js" */
+/** @import { DeviceKind, Kind, Media, SessionClient, Trouble } from "../core/types.js" */
 
 /** @import { Seat } from "./seat.js" */
 
@@ -36,6 +36,7 @@ export class PodiumDevices extends HTMLElement {
   /** @type {HTMLElement} */ trying;
   /** @type {Seat | null} */ wasSeated;
   /** @type {Seat | null} */ appliedTo;
+  /** @type {boolean} */ isApplied;
 
   /** @param {SessionClient} client */
   setUp(client) {
@@ -45,6 +46,7 @@ export class PodiumDevices extends HTMLElement {
     this.ear = null;
     this.isTrying = false;
     this.appliedTo = null;
+    this.isApplied = false;
     this.wasSeated = null;
     this.chosen = {};
     this.failure = h("p", { class: "failure", role: "alert", hidden: true });
@@ -147,11 +149,24 @@ export class PodiumDevices extends HTMLElement {
     if (this.wasSeated !== seat) this.#list();
     this.wasSeated = seat;
     const { media } = seat;
-    if (!media?.hasBegun || this.appliedTo === seat) return;
+    if (!media?.hasBegun) return;
+    if (this.appliedTo !== seat) this.#apply(seat, media);
+    else if (this.isApplied) for (const kind of KINDS) if (isWanted(kind) !== (media.own[kind] !== null)) want(kind, media.own[kind] !== null);
+  }
+
+  /**
+   * What was on is on again, once a seat; from then on what is switched in the room is what is remembered, so that a page
+   * that is loaded again opens no microphone that was switched off.
+   *
+   * @param {Seat} seat
+   * @param {Media} media
+   */
+  async #apply(seat, media) {
     this.appliedTo = seat;
-    for (const kind of KINDS) {
-      if (isWanted(kind) && !media.own[kind]) media.turnOn(kind).catch((error) => toast(deviceTrouble(kind, error)));
-    }
+    this.isApplied = false;
+    const wanted = KINDS.filter((kind) => isWanted(kind) && !media.own[kind]);
+    await Promise.all(wanted.map((kind) => media.turnOn(kind).catch((error) => toast(deviceTrouble(kind, error)))));
+    if (this.appliedTo === seat) this.isApplied = true;
   }
 
   // -- trying
