@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from podium_protocol.addresses import Address
 from podium_protocol.nips.nip19 import encode_naddr, encode_npub
-from tests.support.page import Here, page_house, press, press_start
+from tests.support.page import Here, page_house, press, press_start, seen
 from tests.support.relays import new_key
 
 pytestmark = [pytest.mark.real_peer, pytest.mark.asyncio(loop_scope="module")]
@@ -69,3 +69,30 @@ async def test_a_co_host_is_named_and_unnamed_in_the_page(here: Here) -> None:
     await press_start(page)
     await page.get_by_role("button", name="End now").wait_for()
     await desk.get_by_role("button", name="End now").wait_for()
+
+
+async def test_a_locked_room_keeps_people_out_until_it_is_opened(here: Here) -> None:
+    """All in the room see the lock; who confirmed waits and is told why; who is in stays."""
+    url, ada, ben = await here.scheduled(), new_key(), new_key()
+    desk = await (await here.person(here.instructor)).open(url)
+    await press(desk, "Sign in")
+    await press_start(desk)
+    adas = await (await here.person(ada)).open(url)
+    await press(adas, "Join")
+    await press(adas, "Join with one signature")
+    await seen(adas, "You are in the room.")
+    await press(desk, "Lock the room")
+    await seen(desk, "The room is locked: nobody else comes in")
+    await seen(adas, "Room locked")
+
+    bens = await (await here.person(ben)).open(url)
+    await press(bens, "Confirm")
+    await press(bens, "Join")
+    await press(bens, "Join with one signature")
+    await seen(bens, "The room is locked; you will be let in when it is opened again.")
+    await seen(desk, "waits: the room is locked")
+    assert not await desk.get_by_role("button", name="Let in: ").is_visible()
+    await adas.get_by_role("button", name="Leave").first.wait_for()
+    await desk.get_by_role("button", name="Lock the room").click()
+    await seen(bens, "You are in the room.")
+    await adas.get_by_text("Room locked").wait_for(state="hidden")

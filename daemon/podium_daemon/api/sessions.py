@@ -141,6 +141,7 @@ class SessionOut(Model):
     recording_state: str
     recording_url: str | None
     is_recording: bool
+    is_locked: Annotated[bool, Field(description="The room is locked: only who is in it, and its leaders, enter.")]
     recording_progress: Annotated[int | None, Field(description="percent, while it is processed")]
     blocked_reason: str | None
     unread_reason: Annotated[

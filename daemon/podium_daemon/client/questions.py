@@ -89,6 +89,10 @@ class RoomLeading:
         """Switch mute-all on or off: it mutes all but instructor and co-hosts, also later."""
         return await self._transport.post(session_path(reference, "room", "mute-all"), RoomOut, {"on": on})
 
+    async def lock(self, reference: str, *, on: bool) -> RoomOut:
+        """Lock the room, so that people wait outside whatever their answer, or open it; who is in it stays."""
+        return await self._transport.post(session_path(reference, "room", "lock"), RoomOut, {"on": on})
+
     async def mute(
         self, reference: str, pubkey: Pubkey, kind: Literal["audio", "video", "screen"] = "audio"
     ) -> RoomOut:

@@ -239,6 +239,7 @@ class Views(PageLinks):
             recording_state=row.recording_state,
             recording_url=row.recording_url,
             is_recording=counted.recording == RecordingStage.RECORDING,
+            is_locked=counted.locked,
             recording_progress=counted.progress if counted.recording == RecordingStage.PROCESSING else None,
             blocked_reason=row.blocked_reason,
             unread_reason=row.unread_reason,

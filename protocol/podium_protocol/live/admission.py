@@ -46,6 +46,7 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
         free_seats: seats that no participant holds (`seats.free_seats`), minus the people in the room without a seat;
             None without a cap.
         recording: the room is being recorded now.
+        locked: the leaders have closed the room: who is in stays, others wait until they open it.
     """
 
     state: SessionState
@@ -54,6 +55,7 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
     waiting_room: bool = False
     free_seats: int | None = None
     recording: bool = False
+    locked: bool = False
 
 
 class Knock(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +69,7 @@ class Knock(msgspec.Struct, frozen=True, kw_only=True):
         denied: they were removed from the session.
         devices: connections they have in the room already.
         consents: they said yes to this session's recording policy.
+        inside: they are in the room, or were when it was locked, or come back to a seat that they lost.
         is_guest: only the name that they gave is known of them: where there is a waiting room, they wait.
     """
 
@@ -77,6 +80,7 @@ class Knock(msgspec.Struct, frozen=True, kw_only=True):
     denied: bool = False
     devices: int = 0
     consents: bool = False
+    inside: bool = False
     is_guest: bool = False
 
 
@@ -84,6 +88,7 @@ class WaitReason(StrEnum):
     """What a person in the waiting room waits for."""
 
     NOT_STARTED = "not_started"
+    LOCKED = "locked"
     RSVP_REQUIRED = "rsvp_required"
     FULL = "full"
     CONSENT_REQUIRED = "consent_required"
@@ -160,6 +165,8 @@ def _obstacle(knock: Knock, door: Door, policy: DoorPolicy) -> AwaitDoor | None:
 def _reason_to_wait(knock: Knock, door: Door, policy: DoorPolicy) -> WaitReason | None:
     if door.state is SessionState.SCHEDULED:
         return WaitReason.NOT_STARTED
+    if door.locked and not knock.inside:
+        return WaitReason.LOCKED  # before all else: also those who confirmed or were let in before
     if not knock.has_seat and door.free_seats == 0:
         return WaitReason.FULL  # also for those whom the instructor lets in: the cap is the room's
     if knock.admitted:

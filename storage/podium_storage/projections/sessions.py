@@ -274,6 +274,9 @@ SELECT lesson.value, COUNT(DISTINCT i.pubkey) {_ASKED}
 CROSS JOIN "attendanceIntervals" AS i ON i."lessonId" = lesson.id
 WHERE i."leftAt" IS NULL GROUP BY lesson.id
 """
+_LOCKED: Final = f"""
+SELECT lesson.value {_ASKED} CROSS JOIN "roomControls" AS c ON c."lessonId" = lesson.id WHERE c."lockedIn" IS NOT NULL
+"""
 _RECORDINGS: Final = f"""
 SELECT lesson.value, r.state, r.progress, MAX(r.run) {_ASKED}
 CROSS JOIN "recordings" AS r ON r."lessonId" = lesson.id
@@ -282,11 +285,12 @@ GROUP BY lesson.id
 
 
 class SessionCounts(msgspec.Struct, kw_only=True):
-    """One session's answers by status and by seat, its people present, and the newest recording's progress."""
+    """One session's answers by status and by seat, people present, lock, and the newest recording's progress."""
 
     answers: Counter[str] = msgspec.field(default_factory=Counter)
     seats: Counter[str] = msgspec.field(default_factory=Counter)
     present: int = 0
+    locked: bool = False
     recording: str | None = None
     progress: int = 0
 
@@ -304,6 +308,8 @@ async def session_counts(database: Database, addresses: Sequence[str]) -> dict[s
         found[str(address)].seats[str(seat)] += _number(count)
     for address, count in await database.fetch_all(_PRESENT, asked):
         found[str(address)].present = _number(count)
+    for (address,) in await database.fetch_all(_LOCKED, asked):
+        found[str(address)].locked = True
     for address, state, progress, _ in await database.fetch_all(_RECORDINGS, asked):
         found[str(address)].recording, found[str(address)].progress = str(state), _number(progress)
     return found

@@ -208,6 +208,7 @@ class RoomControlsRow(StoredRow, frozen=True, kw_only=True):
     """The controls that instructor and co-hosts set for a room, for any engine: `muted` sticks, `silenced` may not ask.
 
     `speakers` may speak though `muted`; `spotlight` is shown large to all. `chat_closed_at`: since then nobody chats.
+    `locked_in`: who was in the room when it was locked; None while it is open.
     """
 
     session_address: InternedText
@@ -216,6 +217,7 @@ class RoomControlsRow(StoredRow, frozen=True, kw_only=True):
     speakers: tuple[str, ...] = ()
     spotlight: str | None = None
     chat_closed_at: int | None = None
+    locked_in: tuple[str, ...] | None = None
 
 
 class ChatLineRow(StoredRow, frozen=True, kw_only=True):

@@ -164,3 +164,24 @@ def test_being_admitted_never_makes_it_worse(knock: Knock, door: Door, now: int)
     """A person who got in without the instructor's word gets in with it."""
     if isinstance(decide(knock, door, now), Admit):
         assert isinstance(decide(msgspec.structs.replace(knock, admitted=True), door, now), Admit)
+
+
+@given(
+    st.builds(
+        Knock,
+        rsvp=st.sampled_from([None, *RsvpStatus]),
+        has_seat=st.booleans(),
+        admitted=st.booleans(),
+        is_guest=st.booleans(),
+    ),
+    st.booleans(),
+    st.booleans(),
+)
+def test_nobody_enters_a_locked_room(knock: Knock, waiting_room: bool, auto: bool) -> None:
+    """Whatever they answered and whoever let them in before; leaders do, and who is in it stays or comes back."""
+    door = msgspec.structs.replace(LIVE, locked=True, waiting_room=waiting_room)
+    assert ask(knock, door, auto_admit_confirmed=auto) == AwaitDoor(WaitReason.LOCKED)
+    back = msgspec.structs.replace(knock, inside=True, admitted=True)
+    assert ask(back, door) == IN
+    for role in STAFF:
+        assert ask(msgspec.structs.replace(knock, role=role), door) == Admit(role)

@@ -31,8 +31,9 @@ from podium_protocol.live.attendance import Assurance
 from podium_protocol.live.join_proof import WINDOW, JoinExpectation, JoinProof, ProofRefusal, check_join_proof
 from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.rsvp import RsvpStatus
+from podium_storage.database import Transaction
 from podium_storage.store import Store
-from podium_storage.table.models import GuestRow, LiveSessionRow, RoomMemberRow
+from podium_storage.table.models import GuestRow, LiveSessionRow, RoomControlsRow, RoomMemberRow
 
 ADMITTED = "admitted"
 ARRIVED = "arrived"
@@ -40,6 +41,7 @@ REMOVED = "removed"
 
 WAIT_TEXTS = {
     WaitReason.NOT_STARTED: "The session has not started yet. Stay here: you will be let in.",
+    WaitReason.LOCKED: "The room is locked. Stay here: you will be let in when it is opened again.",
     WaitReason.RSVP_REQUIRED: "This session asks for an RSVP. Confirm, or wait for the instructor to let you in.",
     WaitReason.FULL: "All seats are taken. You will be let in when one frees.",
     WaitReason.CONSENT_REQUIRED: "This session is being recorded. Join again and agree to the recording to enter.",
@@ -85,10 +87,34 @@ class DoorKeeper:
         """Read a person's row in the room, or None."""
         return await self._store.members.where("[lessonId+pubkey]").equals([session_address, pubkey]).first()
 
+    async def lock(self, session_address: str, people: Collection[Pubkey] | None) -> None:
+        """Lock the room to all but `people`, who are in it now, or open it again (None)."""
+
+        async def scope(tx: Transaction) -> None:
+            table = self._store.controls.within(tx)
+            row = await table.where("lessonId").equals(session_address).first() or RoomControlsRow(
+                session_address=session_address
+            )
+            locked_in = None if people is None else tuple(sorted(people))
+            await table.upsert([msgspec.structs.replace(row, locked_in=locked_in)], by="lessonId")
+
+        await self._store.database.transact(scope)
+
     async def decide(
-        self, row: LiveSessionRow, entry: TicketHolder, devices: Collection[tuple[Pubkey, str]], now: int
+        self,
+        row: LiveSessionRow,
+        entry: TicketHolder,
+        devices: Collection[tuple[Pubkey, str]],
+        now: int,
+        *,
+        inside: bool = False,
     ) -> Admission:
-        """Decide whether `entry` comes in now; `devices` are the (pubkey, device) pairs in the room."""
+        """Decide whether `entry` comes in now.
+
+        `devices` are the (pubkey, device) pairs in the room, or at the door before them; `inside`: they are in it.
+        """
+        controls = await self._store.controls.where("lessonId").equals(row.session_address).first()
+        locked_in = None if controls is None else controls.locked_in
         member = await self.member(row.session_address, entry.pubkey)
         rsvp = await self._store.rsvps.where("[lessonId+pubkey]").equals([row.session_address, entry.pubkey]).first()
         guest = await guest_in(self._store, row, entry.pubkey)
@@ -101,11 +127,15 @@ class DoorKeeper:
             denied=member is not None and member.state == REMOVED,
             devices=len(own),
             consents=member is not None and member.consent is True,
+            inside=inside or entry.returning or entry.pubkey in (locked_in or ()),
             is_guest=guest is not None and guest.assurance == Assurance.GUEST,
         )
-        return decide(knock, await self._door(row, entry, {pubkey for pubkey, _ in devices}), now, self.policy)
+        door = await self._door(row, entry, {pubkey for pubkey, _ in devices}, locked=locked_in is not None)
+        return decide(knock, door, now, self.policy)
 
-    async def _door(self, row: LiveSessionRow, entry: TicketHolder, present: Collection[Pubkey]) -> Door:
+    async def _door(
+        self, row: LiveSessionRow, entry: TicketHolder, present: Collection[Pubkey], *, locked: bool
+    ) -> Door:
         return Door(
             state=SessionState(row.state),
             scheduled_start=row.scheduled_at,
@@ -113,6 +143,7 @@ class DoorKeeper:
             waiting_room=row.waiting_room,
             free_seats=await self._free_seats(row, entry, present),
             recording=self._recording(row.session_address),
+            locked=locked,
         )
 
     async def _free_seats(self, row: LiveSessionRow, entry: TicketHolder, present: Collection[Pubkey]) -> int | None:

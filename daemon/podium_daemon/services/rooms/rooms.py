@@ -280,6 +280,14 @@ class Rooms:
         self._waiting.wake([row.session_address])
         return 0 if isinstance(removed, Rejection) else len(removed.connections)
 
+    async def lock(self, row: LiveSessionRow, by: Pubkey, *, wanted: bool) -> None:
+        """Lock the room, so that no person enters it but its leaders and who is in it; or let them in again."""
+        async with self._doors.hold(row.session_address):  # a person who is being seated is in, or is not
+            present = {one.connection.pubkey for one in await self._snapshot(row)}
+            await self._keeper.lock(row.session_address, present if wanted else None)
+        _log.info("the room's lock was set", action="room.lock", session=row.session_address, by=by, wanted=wanted)
+        self._waiting.wake([row.session_address])
+
     def hands(self, row: LiveSessionRow) -> list[Hand]:
         """The raised hands, the first first."""
         return self._hands.hands_in(row.session_address)
@@ -417,8 +425,9 @@ class Rooms:
         self, row: LiveSessionRow, entry: TicketHolder, waiter: Waiter | None = None
     ) -> Admit | AwaitDoor | Refuse:
         devices = {(present.connection.pubkey, present.connection.device) for present in (await self._snapshot(row))}
+        inside = entry.pubkey in {pubkey for pubkey, _ in devices}
         devices |= self._waiting.devices_before(entry, waiter)
-        return await self._keeper.decide(row, entry, devices, int(self._clock.now()))
+        return await self._keeper.decide(row, entry, devices, int(self._clock.now()), inside=inside)
 
     async def _snapshot(self, row: LiveSessionRow) -> Sequence[Present]:
         assert row.conference_room_id is not None, "every adopted session has its room"

@@ -221,6 +221,14 @@ async def spotlight_participant(context: InContext, caller: KeyCaller, reference
     return await show_room(context, caller, reference)
 
 
+@router.post("/room/lock")
+async def lock_room(context: InContext, caller: KeyCaller, reference: str, wish: SwitchIn) -> RoomOut:
+    """Lock the room, so that people wait outside whatever their answer, or open it; who is in it stays."""
+    row = await _led(context, reference, caller)
+    await context.rooms.lock(row, caller.pubkey, wanted=wish.on)
+    return await show_room(context, caller, reference)
+
+
 @router.post("/room/recording")
 async def switch_recording(context: InContext, caller: KeyCaller, reference: str, wish: SwitchIn) -> RoomOut:
     """Record from now on, once all people in the room have agreed; or stop."""

@@ -827,6 +827,34 @@ async def closing_after(here: Site, row: LiveSessionRow, key: SecretKey) -> None
     await closing(page)
 
 
+class TestLock:
+    """A locked room: who is in stays, nobody else comes in."""
+
+    async def test_a_locked_room_is_entered_by_nobody_but_who_was_in_it(self, here: Site) -> None:
+        """A confirmed person waits; who lost the line, takes a second device or loads the page again is back."""
+        row, key, other, late = await live(here), new_key(), new_key(), new_key()
+        page, reloaded = await here.enter(key, row), await here.enter(other, row)
+        await until_counts(here, row, 2, 0)
+        path = here.path_of(row, "room", "lock")
+        assert (await here.post(path, key, {"on": True})).status_code == 403
+        assert (await here.post(path, here.here.instructor, {"on": True})).status_code == 200
+        assert (await here.get(here.path_of(row))).json()["isLocked"]
+        await here.here.answer(late, row)
+        waiter = await here.knock(late, row)
+        await waiting(waiter, "locked")
+        await reloaded.say("leave")
+        await closing(reloaded)
+        await until_counts(here, row, 1, 1)
+        await here.enter(other, row)
+        await here.enter(key, row, "phone")
+        page.socket.transport.abort()
+        await welcomed(await here.open_socket(row, {"type": "return", "secret": page.welcome["secret"]}))
+        await here.enter(here.here.instructor, row)
+        assert (await here.post(path, here.here.instructor, {"on": False})).status_code == 200
+        await welcomed(waiter)
+        assert not (await here.get(here.path_of(row))).json()["isLocked"]
+
+
 class TestReturn:
     """A lost socket comes back within two minutes without a new signature."""
 

@@ -47,6 +47,7 @@
  * @property {string} recordingState
  * @property {string | null} recordingUrl
  * @property {boolean} isRecording
+ * @property {boolean} isLocked
  * @property {number | null} recordingProgress
  * @property {string | null} blockedReason
  * @property {string | null} unreadReason

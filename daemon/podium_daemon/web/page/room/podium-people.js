@@ -22,7 +22,7 @@ const MANY = 8; // people from which on one searches
  * @property {boolean | null} sound null: not known here
  * @property {boolean} isOwn
  */
-/** @typedef {HTMLLIElement & { face: HTMLElement, name: HTMLElement, hint: HTMLElement, hand: HTMLElement, silent: HTMLElement, lower?: HTMLButtonElement, actions?: PersonActions }} RowNode */
+/** @typedef {HTMLLIElement & { face: HTMLElement, name: HTMLElement, hint: HTMLElement, hand: HTMLElement, silent: HTMLElement, lower?: HTMLButtonElement, admit?: HTMLButtonElement, actions?: PersonActions }} RowNode */
 /** @typedef {{ title: HTMLElement, list: HTMLUListElement }} Group */
 
 /** `<podium-people>`; built by `setUp(client)`. */
@@ -122,7 +122,7 @@ export class PodiumPeople extends HTMLElement {
     const rows = this.#rowsOf(people);
     this.#fill(this.waiting, rows);
     show(this.waitingPart, open && (rows.length > 0 || !this.autoAdmit.hidden), this.heading);
-    show(this.admitAll, rows.length > 0, this.heading);
+    show(this.admitAll, rows.some((row) => row.waitingFor !== "locked"), this.heading);
     show(this.autoAdmit, open && Boolean(this.client.lists.room?.autoAdmit && this.client.session?.waitingRoom));
   }
 
@@ -195,8 +195,9 @@ export class PodiumPeople extends HTMLElement {
     const made = Object.assign(node, { face, name, hint, hand, silent });
     if (place === "present") return this.#addActs(made, row);
     const key = place === "waiting" ? "door.admit" : "door.back-in";
-    node.append(this.#action(key, () => this.client.admit([pubkey]), { "aria-label": this.#about(key, pubkey) }));
-    return made;
+    const admit = this.#action(key, () => this.client.admit([pubkey]), { "aria-label": this.#about(key, pubkey) });
+    node.append(admit);
+    return Object.assign(made, { admit });
   }
 
   /**
@@ -237,6 +238,7 @@ export class PodiumPeople extends HTMLElement {
     node.hand.setAttribute("role", "img");
     setText(/** @type {HTMLElement} */ (node.hand.lastElementChild), row.hand > 0 && this.client.leads ? String(row.hand) : "");
     show(node.silent, row.sound === false);
+    if (node.admit) show(node.admit, row.waitingFor !== "locked", this.heading); // a locked room lets nobody in
     if (node.lower) show(node.lower, this.client.leads && row.hand > 0, this.heading);
     node.actions?.update(this.heading, (name) => this.client.leads && (name !== "mute" || row.sound !== false));
   }

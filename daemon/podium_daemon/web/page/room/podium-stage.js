@@ -25,7 +25,7 @@ const WIDE = "(min-width: 68rem) and (min-height: 36rem)"; // the panel takes no
 const SOON = 5; // minutes before the end at which it is said
 const MANY = 8; // buttons from which on a phone has no room for their words
 
-/** @typedef {{ clock: HTMLElement, left: HTMLElement, locked: HTMLElement, recording: HTMLElement }} Chips */
+/** @typedef {{ clock: HTMLElement, left: HTMLElement, locked: HTMLElement, closed: HTMLElement, recording: HTMLElement }} Chips */
 
 /**
  * `<podium-stage>`; built by `setUp(client)`, then `addTab(tab)` for each tab of the panel and `follow(hook)`. Shows itself,
@@ -128,9 +128,10 @@ export class PodiumStage extends HTMLElement {
       clock: chip("clock"),
       left: chip("left"),
       locked: chip("locked", icon("lock"), h("span", {}, t("stage.locked"))),
+      closed: chip("closed", h("span", {}, t("stage.closed"))),
       recording: chip("recording", h("span", { class: "dot" }), h("span", { class: "long" }, t("consent.recording-now")), h("span", { class: "short", "aria-hidden": "true" }, t("stage.recording"))),
     };
-    this.chips.recording.setAttribute("role", "status");
+    for (const told of [this.chips.recording, this.chips.closed]) told.setAttribute("role", "status");
     this.status = h("p", { class: "status", role: "status" });
     const views = withIcon(this.room.views, "spotlight");
     views.classList.add("quiet");
@@ -193,7 +194,7 @@ export class PodiumStage extends HTMLElement {
 
   /** @param {Session} session */
   #showChips(session) {
-    const { clock: time, left, locked, recording } = this.chips;
+    const { clock: time, left, locked, closed, recording } = this.chips;
     setText(time, clock(this.hook.attendanceDuration));
     time.title = t("join.duration", { time: time.textContent });
     const minutes = Math.ceil((session.endsAt - exactNow()) / 60);
@@ -201,6 +202,7 @@ export class PodiumStage extends HTMLElement {
     const isEarly = session.state === "scheduled";
     setText(left, isEarly ? t("stage.starts", { minutes: Math.max(0, starts) }) : minutes > 0 ? t("stage.left", { minutes }) : t("stage.over"));
     show(locked, session.e2eeRequired);
+    show(closed, session.isLocked);
     show(recording, session.isRecording);
   }
 

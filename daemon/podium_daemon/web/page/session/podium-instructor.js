@@ -29,6 +29,7 @@ export class PodiumInstructor extends HTMLElement {
   /** @type {HTMLElement} */ heading;
   /** @type {Switch} */ mute;
   /** @type {Switch} */ record;
+  /** @type {Switch} */ lock;
   /** @type {HTMLButtonElement} */ nobodyLit;
   /** @type {HTMLElement} */ everybody;
 
@@ -112,9 +113,10 @@ export class PodiumInstructor extends HTMLElement {
     const controls = h("div", { class: "buttons" });
     this.mute = this.#switch("control.mute-all", (on) => this.client.muteAll(on), controls);
     this.record = this.#switch("control.record", (on) => this.client.record(on), controls);
+    this.lock = this.#switch("control.lock", (on) => this.client.lock(on), controls);
     this.nobodyLit = this.#action("control.nobody-large", () => this.client.spotlight(null));
     controls.append(this.nobodyLit);
-    this.everybody = section("control.title", controls, this.mute.why, this.record.why);
+    this.everybody = section("control.title", controls, this.mute.why, this.record.why, this.lock.why);
     return this.everybody;
   }
 
@@ -163,6 +165,7 @@ export class PodiumInstructor extends HTMLElement {
     show(this.everybody, ["scheduled", "active"].includes(state));
     this.#showSwitch(this.mute, lists.room?.muteAll);
     this.#showSwitch(this.record, lists.room?.recording, session.allowRecording ? "" : t("control.record.not-announced"));
+    this.#showSwitch(this.lock, { support: "native", active: session.isLocked }, session.isLocked ? t("control.lock.on") : "");
     show(this.nobodyLit, lists.room?.spotlight?.support === "native" && lists.room.spotlight.pubkey !== null, this.heading);
   }
 

@@ -418,6 +418,15 @@ export class SessionClient {
   }
 
   /**
+   * Let nobody in but those who lead, or let people in again; who is in the room stays.
+   *
+   * @param {boolean} on
+   */
+  async lock(on) {
+    this.#list("room", await signed("POST", `${this.path}/room/lock`, { on }));
+  }
+
+  /**
    * Record from now on, or stop.
    *
    * @param {boolean} on
