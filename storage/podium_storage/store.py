@@ -22,6 +22,8 @@ from podium_storage.table.models import (
     LetterRow,
     LiveSessionRow,
     OptOutRow,
+    PollRow,
+    PollVoteRow,
     QuestionRow,
     RecordingConsentRow,
     RecordingRow,
@@ -99,6 +101,8 @@ class Tables:
     calendar_entries: Table[CalendarEntryRow]
     guests: Table[GuestRow]
     chat: Table[ChatLineRow]
+    polls: Table[PollRow]
+    poll_votes: Table[PollVoteRow]
 
 
 class BoundTables(Tables):
@@ -123,6 +127,8 @@ class BoundTables(Tables):
         self.calendar_entries = tables.calendar_entries.within(tx)
         self.guests = tables.guests.within(tx)
         self.chat = tables.chat.within(tx)
+        self.polls = tables.polls.within(tx)
+        self.poll_votes = tables.poll_votes.within(tx)
 
 
 class Store(Tables):
@@ -148,6 +154,8 @@ class Store(Tables):
         self.calendar_entries = Table.from_schema(schema.CALENDAR_ENTRIES, database, interner)
         self.guests = Table.from_schema(schema.GUESTS, database, interner)
         self.chat = Table.from_schema(schema.CHAT_LINES, database, interner)
+        self.polls = Table.from_schema(schema.POLLS, database, interner)
+        self.poll_votes = Table.from_schema(schema.POLL_VOTES, database, interner)
 
     @classmethod
     async def open(cls, path: Path | str, migrations: Sequence[Migration] | None = None) -> Self:

@@ -53,6 +53,8 @@ async def test_each_declared_table_is_an_attribute(tmp_path: Path) -> None:
             store.calendar_entries,
             store.guests,
             store.chat,
+            store.polls,
+            store.poll_votes,
         ]
         assert [table.name for table in tables] == [table.name for table in TABLES]
         assert [await table.count() for table in tables] == [0] * len(tables)

@@ -258,7 +258,7 @@ def _counted_of_sessions(parts: Parts, watched: Sequence[Watched]) -> list[Count
             "reason",
             mirror.projections.presence.passed_over,
         ),
-        Counted("podium_room_drops", "What people sent and was not taken.", "reason", parts.rooms.rooms.chat.dropped),
+        Counted("podium_room_drops", "What people sent and was not taken.", "reason", _dropped(parts)),
         Counted("podium_conference_drops", "What was dropped at the rooms.", "reason", parts.rooms.engine.flaws),
     ]
 
@@ -267,3 +267,7 @@ def hosts_of(config: Config) -> list[str]:
     """The hosts to which a request may be addressed, besides that of the public URL."""
     local = [config.web.host, "localhost", "127.0.0.1", "[::1]"]
     return [*config.web.allowed_hosts, *(f"{host}:{config.web.port}" for host in local)]
+
+
+def _dropped(parts: Parts) -> Counter[str]:
+    return parts.rooms.rooms.chat.dropped + parts.rooms.rooms.polls.dropped

@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import msgspec
 
 from podium_daemon.conference.events import ConnectionId, LeaveReason
+from podium_protocol.live.polls import MAX_OPTIONS
 from podium_protocol.strict_json import read_json
 
 MAX_FRAME_BYTES: Final = 1024  # a secret's cipher text has some 400, the rest of the longest message 130
@@ -148,6 +149,33 @@ class ReactionShown(msgspec.Struct, frozen=True, tag="reaction"):
     kind: str
 
 
+class PollShown(msgspec.Struct, frozen=True, tag="poll"):
+    """A poll, open or closed. `counts`, `voters` and, of a quiz, `right` are None to those who may not see them yet."""
+
+    id: int
+    question: str
+    options: tuple[str, ...]
+    multiple: bool
+    named: bool
+    stage: str
+    counts: tuple[int, ...] | None
+    voters: int | None
+    right: tuple[int, ...] | None
+
+
+class PollDeleted(msgspec.Struct, frozen=True, tag="poll-deleted"):
+    """A poll that one who leads deleted."""
+
+    id: int
+
+
+class VoteCounted(msgspec.Struct, frozen=True, tag="vote"):
+    """What the person chose in a poll, as it counts."""
+
+    poll: int
+    choices: tuple[int, ...]
+
+
 ServerMessage = (
     Welcome
     | Resume
@@ -165,6 +193,9 @@ ServerMessage = (
     | ChatDeleted
     | ChatRefused
     | ReactionShown
+    | PollShown
+    | PollDeleted
+    | VoteCounted
 )
 
 
@@ -206,7 +237,14 @@ class ReactionMessage(msgspec.Struct, frozen=True, tag="reaction", forbid_unknow
     kind: Annotated[str, msgspec.Meta(max_length=200)]
 
 
-DaemonMessage = HandMessage | GivenKey | ChatMessage | ReactionMessage
+class VoteMessage(msgspec.Struct, frozen=True, tag="vote", forbid_unknown_fields=True):
+    """The person votes, or votes again: the numbers of the options, from 0."""
+
+    poll: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
+    choices: Annotated[tuple[int, ...], msgspec.Meta(max_length=MAX_OPTIONS)]
+
+
+DaemonMessage = HandMessage | GivenKey | ChatMessage | ReactionMessage | VoteMessage
 """Messages for the daemon; no engine sees them."""
 
 ClientMessage = Beat | Leave
@@ -228,9 +266,9 @@ class _Envelope(msgspec.Struct):
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _message_decoder: Final[msgspec.json.Decoder[ClientMessage]] = msgspec.json.Decoder(Beat | Leave)
 _daemon_decoder: Final[msgspec.json.Decoder[DaemonMessage]] = msgspec.json.Decoder(
-    HandMessage | GivenKey | ChatMessage | ReactionMessage
+    HandMessage | GivenKey | ChatMessage | ReactionMessage | VoteMessage
 )
-_DAEMON_TYPE: Final = re.compile(rb'"(?:hand|key|chat|reaction)"')
+_DAEMON_TYPE: Final = re.compile(rb'"(?:hand|key|chat|reaction|vote)"')
 _KNOWN_TYPES: Final = frozenset({"beat", "leave"})
 
 

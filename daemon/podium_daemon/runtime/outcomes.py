@@ -58,6 +58,7 @@ class Slug(StrEnum):
     UNKNOWN_LINE = "unknown-line", HTTPStatus.NOT_FOUND
     UNKNOWN_LINK = "unknown-link", HTTPStatus.NOT_FOUND
     UNKNOWN_FILE = "unknown-file", HTTPStatus.NOT_FOUND
+    UNKNOWN_POLL = "unknown-poll", HTTPStatus.NOT_FOUND
     UNKNOWN_QUESTION = "unknown-question", HTTPStatus.NOT_FOUND
     UNKNOWN_RECORDING = "unknown-recording", HTTPStatus.NOT_FOUND
     UNKNOWN_SESSION = "unknown-session", HTTPStatus.NOT_FOUND

@@ -1,4 +1,4 @@
-"""Attendance as CSV (RFC 4180): one row per person, and a second file with the intervals. Times are ISO 8601, UTC."""
+"""Attendance and polls as CSV (RFC 4180). Times are ISO 8601, UTC."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FORMULA_STARTS: Final = (
 
 def people(rows: Iterable[AttendanceOut], *, answers: Mapping[str, str], full_length: int) -> str:
     """One row per pubkey. `answers`: RSVP statuses by pubkey; `full_length`: seconds that make 100 percent."""
-    return _csv(_PEOPLE, (_person(row, answers.get(row.pubkey, ""), full_length) for row in rows))
+    return as_csv(_PEOPLE, (_person(row, answers.get(row.pubkey, ""), full_length) for row in rows))
 
 
 _PEOPLE: Final = (
@@ -59,7 +59,7 @@ def _person(row: AttendanceOut, answer: str, full_length: int) -> tuple[str, ...
 def intervals(rows: Iterable[IntervalRow]) -> str:
     """One row per interval in the room."""
     head = ("pubkey", "device", "joined", "left", "source", "leave_reason", "note")
-    return _csv(
+    return as_csv(
         head,
         (
             (
@@ -76,7 +76,7 @@ def intervals(rows: Iterable[IntervalRow]) -> str:
     )
 
 
-def _csv(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def as_csv(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(head)

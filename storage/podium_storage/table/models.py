@@ -231,6 +231,32 @@ class ChatLineRow(StoredRow, frozen=True, kw_only=True):
     sent_at: int
 
 
+class PollRow(StoredRow, frozen=True, kw_only=True):
+    """A `live.polls.Poll` of a session in its `PollStage`. `counts` and `voters` are kept when it is closed."""
+
+    session_address: InternedText
+    question: str
+    options: tuple[str, ...]
+    multiple: bool
+    named: bool
+    live: bool
+    right: tuple[int, ...]
+    stage: str
+    counts: tuple[int, ...] = ()
+    voters: int = 0
+    created_at: int
+    closed_at: int | None = None
+
+
+class PollVoteRow(StoredRow, frozen=True, kw_only=True):
+    """What a person chose; of an anonymous poll it is deleted when the poll is closed."""
+
+    session_address: InternedText
+    poll_id: int
+    pubkey: InternedText
+    choices: tuple[int, ...]
+
+
 class LetterRow(StoredRow, frozen=True, kw_only=True):
     """The newest gift-wrapped rumor on one topic of a private session to one person; `state` is a `LedgerState`.
 

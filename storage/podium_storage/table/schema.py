@@ -254,6 +254,8 @@ OPT_OUTS: Final = TableSchema("optOuts", rows.OptOutRow, "++id, pubkey, &[pubkey
 QUESTIONS: Final = TableSchema("liveQuestions", rows.QuestionRow, "++id, &eventId, state, [lessonId+pubkey]")
 ROOM_CONTROLS: Final = TableSchema("roomControls", rows.RoomControlsRow, "++id, &lessonId")
 CHAT_LINES: Final = TableSchema("chatLines", rows.ChatLineRow, "++id, lessonId")
+POLLS: Final = TableSchema("polls", rows.PollRow, "++id, lessonId")
+POLL_VOTES: Final = TableSchema("pollVotes", rows.PollVoteRow, "++id, lessonId, &[pollId+pubkey]")
 LETTERS: Final = TableSchema(
     "privateLetters", rows.LetterRow, "++id, lessonId, pubkey, [state+dueAt], &[lessonId+pubkey+topic]"
 )
@@ -268,7 +270,7 @@ GUESTS: Final = TableSchema("sessionGuests", rows.GuestRow, "++id, lessonId, &pu
 
 TABLES: Final = (
     *(SESSIONS, RSVPS, ATTENDANCE, LEDGER, INTERVALS, MEMBERS, OPT_OUTS, QUESTIONS, ROOM_CONTROLS, LETTERS),
-    *(RECORDINGS, RECORDING_CONSENTS, WATCHES, CALENDAR_ENTRIES, GUESTS, CHAT_LINES),
+    *(RECORDINGS, RECORDING_CONSENTS, WATCHES, CALENDAR_ENTRIES, GUESTS, CHAT_LINES, POLLS, POLL_VOTES),
 )
 
 

@@ -32,6 +32,8 @@ DEXIE = {
     "calendarEntries": "++id, lessonId, &[pubkey+lessonId]",
     "sessionGuests": "++id, lessonId, &pubkey, linkDigest",
     "chatLines": "++id, lessonId",
+    "polls": "++id, lessonId",
+    "pollVotes": "++id, lessonId, &[pollId+pubkey]",
 }
 
 

@@ -24,11 +24,13 @@ from podium_daemon.conference.signaling import (
     PassedKey,
     ReactionMessage,
     Spotlight,
+    VoteMessage,
     decode_for_daemon,
 )
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.services.rooms.chat import RoomChat
 from podium_daemon.services.rooms.hands import RoomHands
+from podium_daemon.services.rooms.polls import RoomPolls
 from podium_protocol.events import Pubkey
 from podium_storage.database import Transaction
 from podium_storage.store import Store
@@ -181,9 +183,12 @@ class _TakenOut:
 class RoomTalk:
     """Runs the seats of all rooms, on any engine."""
 
-    def __init__(self, hands: RoomHands, keys: RoomKeys, spotlight: RoomSpotlight, chat: RoomChat) -> None:
+    def __init__(
+        self, hands: RoomHands, keys: RoomKeys, spotlight: RoomSpotlight, *, chat: RoomChat, polls: RoomPolls
+    ) -> None:
         self._hands = hands
         self._chat = chat
+        self._polls = polls
         self._keys = keys
         self._spotlight = spotlight
 
@@ -198,6 +203,8 @@ class RoomTalk:
                     await self._keys.pass_key(session_address, seat, message)
                 case ChatMessage():
                     await self._chat.say(session_address, seat, message)
+                case VoteMessage():
+                    await self._polls.vote(session_address, seat, message)
                 case ReactionMessage():
                     await self._chat.react(session_address, seat, message, encrypted=encrypted)
 
@@ -207,6 +214,7 @@ class RoomTalk:
         try:
             await self._spotlight.add_seat(session_address, seat)
             await self._chat.add_seat(session_address, seat)
+            await self._polls.add_seat(session_address, seat)
             return await run_seat(seat, _TakenOut(socket, heard))
         finally:
             self._hands.remove_seat(session_address, seat)

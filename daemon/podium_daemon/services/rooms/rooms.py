@@ -55,6 +55,7 @@ from podium_daemon.services.rooms.entry import (
     read_greeting,
 )
 from podium_daemon.services.rooms.hands import Hand, RoomHands
+from podium_daemon.services.rooms.polls import RoomPolls
 from podium_daemon.services.rooms.resume_tokens import ResumeTokens
 from podium_daemon.services.rooms.room_messages import RoomKeys, RoomSpotlight, RoomTalk, SpotlightState
 from podium_protocol.events import Pubkey, VerifiedEvent
@@ -112,7 +113,8 @@ class Rooms:
         self._spotlight = RoomSpotlight(store, engine)
         self._keys = RoomKeys(engine)
         self.chat = RoomChat(store, engine, clock)
-        self._talk = RoomTalk(self._hands, self._keys, self._spotlight, self.chat)
+        self.polls = RoomPolls(store, engine, clock)
+        self._talk = RoomTalk(self._hands, self._keys, self._spotlight, chat=self.chat, polls=self.polls)
         self._joining = Joining(store, clock=clock, random_bytes=random_bytes)
         self._returns = ResumeTokens(store, clock=clock, random_bytes=random_bytes, seconds=settings.resume)
         self._waiting = WaitingRoom()
@@ -134,6 +136,7 @@ class Rooms:
         """Decide again about people who wait whenever a session, an RSVP or a room changes, until the stop."""
         async with asyncio.TaskGroup() as group:
             group.create_task(uncancelled(self._returns.run(stop), self.name), name="ways back into rooms")
+            group.create_task(uncancelled(self.polls.run(stop), self.name), name="results of polls")
             await self._look_again(stop)
 
     async def _look_again(self, stop: Stop) -> None:

@@ -1,0 +1,44 @@
+"""Polls of a room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from podium_daemon.api.base import Model
+
+
+class PollIn(Model):
+    """A poll to prepare: 2 to 10 options; `right` are the numbers of those that are right, from 0, of a quiz."""
+
+    question: str
+    options: Sequence[str]
+    multiple: bool = False
+    named: Annotated[bool, Field(description="Those who lead see who chose what.")] = False
+    live: Annotated[bool, Field(description="The result is shown to all while it is open.")] = False
+    right: Sequence[int] = ()
+
+
+class PollOut(Model):
+    """A poll with its counts as they are now."""
+
+    id: int
+    question: str
+    options: tuple[str, ...]
+    multiple: bool
+    named: bool
+    live: bool
+    right: tuple[int, ...]
+    stage: Literal["draft", "open", "closed"]
+    counts: tuple[int, ...]
+    voters: int
+    created_at: int
+    closed_at: int | None
+
+
+class PollsOut(Model):
+    """All polls of a session, in the order in which they were made."""
+
+    polls: tuple[PollOut, ...]
