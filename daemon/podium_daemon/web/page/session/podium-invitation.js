@@ -20,13 +20,15 @@ export class PodiumInvitation extends HTMLElement {
   /** @type {HTMLButtonElement} */ ownCalendar;
   /** @type {HTMLParagraphElement} */ failure;
   /** @type {string | null} */ shown;
+  /** @type {string[]} */ rows;
 
   /** @param {SessionClient} client */
   setUp(client) {
     this.client = client;
     this.shown = null;
+    this.rows = [];
     const about = h("h2", { id: freshId("about") }, t("session.about"));
-    this.description = h("div", { class: "text", dir: "auto" });
+    this.description = h("div", { class: "description text", dir: "auto" });
     this.about = h("section", { class: "card", "aria-labelledby": about.id }, about, this.description);
     this.share = this.#buildShare();
     this.replaceChildren(this.about, this.share);
@@ -51,7 +53,7 @@ export class PodiumInvitation extends HTMLElement {
       saveFile(await this.client.calendarFile(), "text/calendar");
     }, failed, { class: "quiet" });
     this.code = h("div", { class: "code" });
-    const qr = h("details", {}, h("summary", {}, t("share.qr")), this.code);
+    const qr = h("details", { on: { toggle: () => this.#drawCode() } }, h("summary", {}, t("share.qr")), this.code);
     const buttons = h("div", { class: "buttons" }, this.calendar, this.ownCalendar, copy);
     return h("section", { class: "card", "aria-labelledby": title.id }, title, buttons, qr, this.failure);
   }
@@ -71,6 +73,11 @@ export class PodiumInvitation extends HTMLElement {
     this.client.invitation().then((invitation) => this.#fill(session, invitation), () => {}); // the text as it is stays
   }
 
+  #drawCode() {
+    const isOpen = /** @type {HTMLDetailsElement} */ (this.code.parentElement).open;
+    if (isOpen && this.rows.length > 0) this.code.replaceChildren(drawQr(this.rows, t("share.qr.label")));
+  }
+
   /** @param {Session} session */
   #showPlain(session) {
     this.description.classList.add("text");
@@ -83,7 +90,8 @@ export class PodiumInvitation extends HTMLElement {
    */
   #fill(session, invitation) {
     if (this.shown !== session.description) return; // it has changed meanwhile
-    this.code.replaceChildren(drawQr(invitation.qr, t("share.qr.label")));
+    this.rows = invitation.qr;
+    this.#drawCode();
     if (invitation.description === null) return;
     this.description.classList.remove("text");
     this.description.replaceChildren(...invitation.description.map(nodeOf));
