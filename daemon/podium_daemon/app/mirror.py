@@ -11,6 +11,7 @@ from podium_daemon.config import Config
 from podium_daemon.config.values import is_nip05
 from podium_daemon.services.attendance.presence import PresenceProjection
 from podium_daemon.services.people.profiles import Profiles
+from podium_daemon.services.sessions.instructor_list import InstructorList
 from podium_daemon.services.sessions.instructors import Instructors
 from podium_daemon.services.sessions.passed_over import PassedOverEvents, UnreadNotices
 from podium_daemon.writers.event_writer import EventWriter
@@ -20,6 +21,7 @@ from podium_protocol.events import Pubkey
 from podium_protocol.filters import Filter
 from podium_protocol.live.session import Guests, RecordingAccess
 from podium_protocol.nips import nip19
+from podium_storage.kept_instructors import KeptInstructors
 from podium_storage.mirror.fold import EventChange
 from podium_storage.mirror.mirror import Mirror
 from podium_storage.outbox.outbox import Outbox
@@ -43,6 +45,7 @@ class MirrorParts(msgspec.Struct, frozen=True, kw_only=True):
     """The mirror, the list of instructors, and the writer and publisher of our own events."""
 
     instructors: Instructors
+    instructor_list: InstructorList
     passed_over: PassedOverEvents
     projections: Projections
     mirror: Mirror
@@ -90,6 +93,7 @@ def build_mirror(core: Core, engine: ConferenceEngine) -> MirrorParts:
     outbox = Outbox(store.database, store.interner)
     return MirrorParts(
         instructors=instructors,
+        instructor_list=InstructorList(instructors, KeptInstructors(store.database), core.clock, core.random_bytes),
         passed_over=passed_over,
         projections=projections,
         mirror=mirror,

@@ -48,6 +48,14 @@ Stop with Ctrl-C. `{command} --help` shows the rest.
 """
 
 
+_CLAIM = """
+Nobody but the service itself may hold sessions yet. Who opens this link and signs in becomes an instructor; it is good
+once, for a day:
+
+  {link}
+"""
+
+
 def run(config: Config, *, key_option: Path | None = None) -> None:
     """Run the daemon in this process until it is asked to stop.
 
@@ -73,9 +81,12 @@ async def _serve(config: Config, key_option: Path | None) -> None:
         meta = Meta(store.database)
         await meta.bind_service(signer.pubkey, now=int(clock.now()))
         core = Core(current=Current(config), store=store, meta=meta, signer=signer, clock=clock)
-        supervisor = Daemon(core, listener).supervisor
+        daemon = Daemon(core, listener)
+        await daemon.parts.mirror.instructor_list.load()
+        claim = await daemon.parts.mirror.instructor_list.new_claim()
+        supervisor = daemon.supervisor
         with stop_on_signals(supervisor):
-            greeting = asyncio.create_task(_greet(config, signer, supervisor))
+            greeting = asyncio.create_task(_greet(config, signer, supervisor, claim))
             try:
                 await supervisor.run()
             finally:
@@ -114,7 +125,7 @@ def _service_key(config: Config, key_option: Path | None) -> SecretKey:
     return read_key(place, os.environ)
 
 
-async def _greet(config: Config, signer: LocalSigner, supervisor: Supervisor) -> None:
+async def _greet(config: Config, signer: LocalSigner, supervisor: Supervisor, claim: str | None) -> None:
     """Print where everything is and what to type next, once the daemon runs."""
     await supervisor.ready.wait()
     relays = ", ".join(relay.url for relay in relays_of(config))
@@ -127,4 +138,6 @@ async def _greet(config: Config, signer: LocalSigner, supervisor: Supervisor) ->
         command="podium" if shutil.which("podium") else sys.argv[0],
     )
     sys.stdout.write(text)
+    if claim is not None:
+        sys.stdout.write(_CLAIM.format(link=f"{config.public_url.rstrip('/')}/#claim={claim}"))
     sys.stdout.flush()

@@ -95,6 +95,7 @@ def build_context(
         calling=Calling(parts),
         relays=parts.relays.pool,
         signers=parts.signers.pages,
+        instructor_list=parts.mirror.instructor_list,
         instructor_signers=parts.signers.instructors,
         clock=core.clock,
         service=lambda: service_out(parts),

@@ -18,6 +18,7 @@ from podium_daemon.cli import (
     daemon,
     doctor,
     guests,
+    instructors,
     key,
     people,
     questions,
@@ -57,7 +58,6 @@ class PodiumGroup(TyperGroup):
 
 app = typer.Typer(
     cls=PodiumGroup,
-    add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,  # its tracebacks show local variables, and some of those are keys
@@ -67,7 +67,7 @@ app = typer.Typer(
         "podium init",
         "podium run",
         'podium session create "Knots for beginners" --at "tomorrow 18:00"',
-        "podium rsvp knots confirmed",
+        "podium rsvp knots yes",
         "podium attendance knots --csv people.csv",
     ),
     epilog="Exit codes: 0 ok, 1 failed, 2 usage, 3 configuration, 4 no relay, 5 signer.",
@@ -80,6 +80,7 @@ app.add_typer(chat.app, name="chat")
 app.add_typer(guests.app, name="guests")
 app.add_typer(recording.app, name="recording")
 app.add_typer(certificate.app, name="certificate")
+app.add_typer(instructors.app, name="instructors")
 app.add_typer(key.app, name="key")
 app.add_typer(signer.app, name="signer")
 app.add_typer(relays.app, name="relays")

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from podium_daemon.api.attendance import AttendanceOut, AttendancesOut
 from podium_daemon.api.chat import ChatOut
+from podium_daemon.api.instructors import InstructorIn, InstructorOut, InstructorsOut
 from podium_daemon.api.rooms import ChallengeOut, JoinOut, RoomOut
 from podium_daemon.api.rsvps import RemindersOut, RsvpOut, RsvpsOut
 from podium_daemon.api.service import RelayOut, RelaysOut, ServiceOut
@@ -112,6 +113,20 @@ class PodiumClient:
     async def service(self) -> ServiceOut:
         """The service's keys, relays and engine."""
         return await self._transport.get("/api/service", ServiceOut)
+
+    async def instructors(self) -> tuple[InstructorOut, ...]:
+        """Those who may hold sessions here."""
+        return (await self._transport.get("/api/instructors", InstructorsOut)).instructors
+
+    async def add_instructor(self, pubkey: Pubkey) -> tuple[InstructorOut, ...]:
+        """Add an instructor; the caller has the service's key. Returns the list."""
+        wish = InstructorIn(pubkey=pubkey)
+        return (await self._transport.post("/api/instructors", InstructorsOut, wish)).instructors
+
+    async def remove_instructor(self, pubkey: Pubkey) -> tuple[InstructorOut, ...]:
+        """Remove an instructor who was added while the service ran. Returns the list."""
+        wish = InstructorIn(pubkey=pubkey)
+        return (await self._transport.post("/api/instructors/remove", InstructorsOut, wish)).instructors
 
     async def relays(self) -> tuple[RelayOut, ...]:
         """The service's relays and their state."""

@@ -42,6 +42,7 @@ class Slug(StrEnum):
     VIEWING = "viewing", HTTPStatus.UNAUTHORIZED
 
     BAD_SIGNATURE = "bad-signature", HTTPStatus.FORBIDDEN
+    CLAIM = "claim", HTTPStatus.FORBIDDEN
     DENIED = "denied", HTTPStatus.FORBIDDEN
     NEEDS_KEY = "needs-key", HTTPStatus.FORBIDDEN
     NO_GUESTS = "no-guests", HTTPStatus.FORBIDDEN

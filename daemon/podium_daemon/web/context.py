@@ -24,6 +24,7 @@ from podium_daemon.services.recording.watching import Watching
 from podium_daemon.services.rooms.controls import RoomControls
 from podium_daemon.services.rooms.rooms import Rooms
 from podium_daemon.services.sessions.event_submission import EventSubmission
+from podium_daemon.services.sessions.instructor_list import InstructorList
 from podium_daemon.services.sessions.lifecycle import Lifecycle
 from podium_daemon.services.sessions.passed_over import PassedOverEvents
 from podium_daemon.signers.instructors import InstructorSigners
@@ -67,6 +68,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     calling: CallingOf
     relays: RelayPool
     signers: PageSignerRegistry
+    instructor_list: InstructorList
     instructor_signers: InstructorSigners
     clock: Clock
     service: Callable[[], ServiceOut]

@@ -43,6 +43,7 @@ class Instructors:
         self._service = service
         self._keys = frozenset(keys) or (frozenset({service}) if not names else frozenset())
         self._names = tuple(names)
+        self._kept: frozenset[Pubkey] = frozenset()
         self._resolved: dict[str, Pubkey] = {}
         self._lookup = lookup
         self._changed = changed
@@ -57,10 +58,25 @@ class Instructors:
         self._resolved = {name: key for name, key in self._resolved.items() if name in names}
         self._again.set()
 
+    def keep(self, pubkeys: Sequence[Pubkey]) -> None:
+        """Replace those who were added while the service runs; they count beside the configuration's, at once."""
+        self._kept = frozenset(pubkeys)
+        self._again.set()
+
     @property
     def pubkeys(self) -> frozenset[Pubkey]:
         """The keys on the list now."""
-        return self._keys | frozenset(self._resolved.values())
+        return self._keys | self._kept | frozenset(self._resolved.values())
+
+    @property
+    def kept(self) -> frozenset[Pubkey]:
+        """Those of them who were added while the service ran."""
+        return self._kept
+
+    @property
+    def is_service_alone(self) -> bool:
+        """Whether only the service's own key may hold sessions: the operator has named nobody yet."""
+        return self.pubkeys == {self._service} and not self._names
 
     @property
     def names(self) -> Mapping[str, Pubkey]:
@@ -69,7 +85,7 @@ class Instructors:
 
     def allows(self, pubkey: Pubkey) -> bool:
         """Whether `pubkey` may hold sessions here."""
-        return pubkey in self._keys or pubkey in self._resolved.values()
+        return pubkey in self._keys or pubkey in self._kept or pubkey in self._resolved.values()
 
     def accepts(self, session: Session) -> bool:
         """Whether this service takes a session over: one of our instructors signed it, and it names the service."""

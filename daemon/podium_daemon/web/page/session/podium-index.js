@@ -32,6 +32,8 @@ export class PodiumIndex extends HTMLElement {
   /** @type {Session[]} */ private;
   /** @type {HTMLButtonElement} */ more;
   /** @type {HTMLButtonElement} */ own;
+  /** @type {HTMLElement} */ form;
+  /** @type {HTMLParagraphElement} */ how;
   /** @type {Map<string, { body: any, etag: string | null }>} */ kept;
   /** @type {number} */ pause;
   /** @type {Session[] | undefined} */ sessions;
@@ -49,7 +51,8 @@ export class PodiumIndex extends HTMLElement {
     const sections = Object.values(this.parts).map((part) => part.section);
     this.own = action(t("index.private"), () => this.#askForPrivate(), (error) => this.#failed(error), { class: "quiet" });
     const buttons = h("div", { class: "buttons" }, this.own);
-    this.replaceChildren(h("h1", {}, t("index.title")), this.failure, this.loading, this.nothing, ...sections, buttons, this.#create());
+    const parts = [h("h1", {}, t("index.title")), this.failure, this.loading, this.nothing, this.#claim(), ...sections, buttons, ...this.#create()];
+    this.replaceChildren(...parts.filter((part) => part !== null));
     this.kept = new Map();
     this.pause = REFRESH;
     this.#look();
@@ -97,6 +100,35 @@ export class PodiumIndex extends HTMLElement {
     return { section: h("section", { "aria-labelledby": title.id, hidden: true }, title, list), list };
   }
 
+  /** What the operator's own link leads to: it makes the key of who opens it an instructor's. */
+  #claim() {
+    const secret = /^#claim=([A-Za-z0-9_-]{1,64})$/.exec(location.hash)?.[1];
+    if (!secret) return null;
+    history.replaceState(null, "", location.pathname); // nobody reads it from the address bar
+    const title = h("h2", { id: freshId("claim"), tabindex: "-1" }, t("claim.title"));
+    const text = h("p", {}, t("claim.text"));
+    const go = action(t("claim.go"), async () => {
+      show(this.failure, false);
+      await signed("POST", "/api/instructors/claim", { secret });
+      setText(text, t("claim.done"));
+      show(go, false, title);
+      announce(t("claim.done"));
+      this.offer();
+    }, (error) => this.#failed(error), { class: "primary" });
+    return h("section", { class: "card", "aria-labelledby": title.id }, title, text, h("div", { class: "buttons" }, go));
+  }
+
+  /** The form is there for those who may schedule; who is signed in and may not reads how to become one who may. */
+  async offer() {
+    const own = keptLogin();
+    if (own === null) return;
+    const { instructors } = await plain("GET", "/api/service");
+    const may = instructors.includes(own.pubkey);
+    show(this.form, may);
+    show(this.how, !may);
+    setText(this.how, t("index.create.how", { npub: npubOf(own.pubkey) }));
+  }
+
   #create() {
     const form = h("podium-session-form");
     form.create(async (/** @type {SessionFields} */ fields) => {
@@ -106,7 +138,10 @@ export class PodiumIndex extends HTMLElement {
       announce(t("form.saved"));
       location.assign(`/s/${await naddrOf(draft.lessonId, fields.visibility)}`);
     });
-    return h("details", { class: "card" }, h("summary", {}, t("index.create")), h("p", { class: "hint" }, t("index.create.hint")), form);
+    this.how = h("p", { class: "hint", hidden: true });
+    this.form = h("details", { class: "card" }, h("summary", {}, t("index.create")), h("p", { class: "hint" }, t("index.create.hint")), form);
+    this.offer().catch(() => {}); // the form says it, too, before anything is signed
+    return [this.form, this.how];
   }
 
   async #refresh() {
