@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+import webbrowser
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -13,6 +16,7 @@ from podium_daemon.cli.options import Json, SessionReference, Yes, confirm, help
 from podium_daemon.cli.output import clean, note, print_answer, print_answers, print_json, say, table
 from podium_daemon.cli.session_view import find_session, plain_reference
 from podium_daemon.cli.times import shown_length, shown_time
+from podium_protocol.live.fields import web_url
 from podium_protocol.live.rsvp import RsvpStatus
 
 if TYPE_CHECKING:
@@ -23,19 +27,38 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
+class Answer(StrEnum):
+    """What people type; `yes`, `maybe` and `no` are the short forms of what an answer is called in its event."""
+
+    YES = "yes"
+    MAYBE = "maybe"
+    NO = "no"
+    CONFIRMED = "confirmed"
+    TENTATIVE = "tentative"
+    DECLINED = "declined"
+
+
+_STATUSES: Final = {
+    Answer.YES: RsvpStatus.CONFIRMED,
+    Answer.MAYBE: RsvpStatus.TENTATIVE,
+    Answer.NO: RsvpStatus.DECLINED,
+}
+
+
 @app.command(
-    short_help="Answer: confirmed, tentative or declined.",
+    short_help="Answer: yes, maybe or no.",
     help=helped(
         "Answer an invitation with your key. A later answer replaces an earlier one.",
-        "podium rsvp knots confirmed",
+        "podium rsvp knots yes",
         "podium rsvp naddr1... declined",
     ),
 )
 def rsvp(
     context: typer.Context,
     session: SessionReference,
-    status: Annotated[RsvpStatus, typer.Argument(help="Your answer.")],
+    answer: Annotated[Answer, typer.Argument(metavar="ANSWER", help="yes, maybe or no; or the word of the event.")],
 ) -> None:
+    status = _STATUSES.get(answer) or RsvpStatus(answer.value)
     caller = caller_of(context)
     podium = caller.signing()
     found = caller.run(find_session(podium, session))
@@ -44,6 +67,23 @@ def rsvp(
     if draft.notice:
         note(draft.notice)
     say(f"{status.value}: {clean(found.title)}, {shown_time(found.scheduled_at, found.timezone)}")
+
+
+@app.command(
+    "open",
+    short_help="Open the page of a session.",
+    help=helped(
+        "Print the address of a session's page, and open it in the browser if this is a terminal.",
+        "podium open knots",
+        "podium open knots | qrencode -t utf8",
+    ),
+)
+def open_page(context: typer.Context, session: SessionReference) -> None:
+    caller = caller_of(context)
+    found = caller.run(find_session(caller.reading(), session))
+    say(found.join_url)
+    if sys.stdout.isatty() and web_url(found.join_url) is not None:  # a daemon's answer starts no other program
+        webbrowser.open(found.join_url)
 
 
 @app.command(

@@ -247,3 +247,13 @@ def test_what_the_parts_of_a_command_log_goes_to_standard_error(podium: CommandL
         log.warning("a relay refused")
     assert said.getvalue() == ""
     assert not log.isEnabledFor(logging.INFO)
+
+
+@pytest.mark.parametrize(
+    ("words", "at", "offered"), [("podium ses", 1, "session"), ("podium rsvp knots m", 3, "maybe")]
+)
+def test_the_shell_completes_commands_and_answers(words: str, at: int, offered: str) -> None:
+    """What typer's script for bash asks is answered, without a daemon."""
+    asked = {"_PODIUM_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(at)}
+    done = CliRunner().invoke(app, [], prog_name="podium", env=asked)
+    assert done.stdout.split() == [offered]

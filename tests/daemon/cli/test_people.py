@@ -35,6 +35,25 @@ def test_an_answer_is_signed_and_sent(podium: CommandLine, knots: Knots, status:
     assert done.stdout.startswith(f"{status}: Knots, ")
 
 
+@pytest.mark.parametrize(("word", "status"), [("yes", "confirmed"), ("maybe", "tentative"), ("no", "declined")])
+def test_an_answer_has_a_short_word(podium: CommandLine, knots: Knots, word: str, status: str) -> None:
+    """Yes, maybe and no are the same answers."""
+    done = podium("rsvp", "knots", word)
+    assert done.exit_code == 0, done.output
+    assert len(knots.sent) == 1
+    assert done.stdout.startswith(f"{status}: Knots, ")
+
+
+def test_the_page_of_a_session_is_printed(podium: CommandLine, knots: Knots) -> None:
+    """`podium open` prints the address alone, for programs too; no browser is started where no person looks."""
+    assert knots
+    done = podium("open", "knots")
+    assert done.exit_code == 0, done.output
+    assert "/s/" in done.stdout
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stdout.startswith("http")
+
+
 @pytest.mark.parametrize(("name", "value"), [("status", "accepted"), ("a", "31923:{}:other")])
 def test_another_answer_than_the_callers_is_not_signed(
     podium: CommandLine, knots: Knots, daemon: ScriptedDaemon, name: str, value: str
