@@ -1,4 +1,4 @@
-"""What people say to each other in a room, in real browsers: the chat and reactions."""
+"""What people say to each other in a room, in real browsers: the chat, reactions and polls."""
 
 from __future__ import annotations
 
@@ -120,3 +120,30 @@ async def test_people_react(here: Here) -> None:
     await tile.get_by_role("img", name="Applause").wait_for(state="detached")
     await bens.set_viewport_size({"width": 390, "height": 844})
     assert await bens.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+async def test_a_quiz_in_the_room(here: Here) -> None:
+    """A leader prepares and opens it; people vote, and vote again; at the close they see a result and what is right."""
+    desk, adas, bens = await seated(here, await here.started(), here.instructor, new_key(), new_key())
+    await open_tab(desk, "Poll")
+    await desk.get_by_label("Question", exact=True).fill("Which knot holds?")
+    await desk.get_by_label("Options, one a line").fill("*Bowline\nGranny")
+    await press(desk, "Prepare")
+    assert await adas.locator(".stage-bar").get_by_role("button", name="Poll").count() == 0
+    await press(desk, "Open")
+    for page, choices in ((adas, ("Granny", "Bowline")), (bens, ("Granny",))):
+        await open_tab(page, "Poll")
+        for choice in choices:
+            await page.get_by_role("radio", name=choice).check()
+            await press(page, "Vote")
+            await seen(page, f"Your choice: {choice}.")
+    assert await flaws(adas, installed_axe()) == []
+    assert await adas.get_by_text("1 vote").count() == 0
+    assert await adas.get_by_text("right", exact=True).locator("visible=true").count() == 0
+    await desk.get_by_text("1 vote", exact=True).nth(1).wait_for()
+    await press(desk, "Close and show the result")
+    await seen(adas, "The poll is closed. Your choice: Bowline. That is right.")
+    await seen(bens, "The poll is closed. Your choice: Granny. That is not right.")
+    await seen(bens, "1 vote")
+    await adas.set_viewport_size({"width": 390, "height": 844})
+    assert await adas.evaluate("document.documentElement.scrollWidth") <= 390

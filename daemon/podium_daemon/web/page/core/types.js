@@ -90,6 +90,7 @@
 /** @typedef {Person & { messages: string[] }} Unreachable */
 /** @typedef {Person & { state: "present" | "waiting" | "removed", role: string, since: number, waitingFor: string | null, name: string | null, assurance: "guest" | "link" | null }} RoomPerson */
 /** @typedef {Person & { role: "co-host" | "invited", invitation: string | null, reason: string | null }} NamedPerson */
+/** @typedef {{ id: number, question: string, options: string[], multiple: boolean, named: boolean, stage: "draft" | "open" | "closed", counts: number[] | null, voters: number | null, right: number[] | null }} RoomPoll */
 /** @typedef {{ support: "native" | "in_room" | "none", active: boolean }} Control */
 
 /**
@@ -180,6 +181,7 @@
  * @property {import("../room/podium-devices.js").PodiumDevices} podium-devices
  * @property {import("../room/podium-panel.js").PodiumPanel} podium-panel
  * @property {import("../room/podium-people.js").PodiumPeople} podium-people
+ * @property {import("../room/podium-polls.js").PodiumPolls} podium-polls
  * @property {import("../room/podium-room.js").PodiumRoom} podium-room
  * @property {import("../room/podium-settings.js").PodiumSettings} podium-settings
  * @property {import("../room/podium-stage.js").PodiumStage} podium-stage

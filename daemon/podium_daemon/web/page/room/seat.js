@@ -4,6 +4,7 @@
 import { exactNow } from "../core/api.js";
 import { ChatLog } from "./chat-log.js";
 import { Media } from "./media.js";
+import { PollLog } from "./poll-log.js";
 import { Reactions } from "./reactions.js";
 
 /** @import { Message } from "../core/types.js" */
@@ -72,6 +73,7 @@ export class Seat {
     const talk = { send, changed, own: talker.own, cipher: media?.talk ?? null, mustSeal: talker.mustSeal };
     this.chat = new ChatLog(talk);
     this.reactions = new Reactions(talk);
+    this.polls = new PollLog(talk);
     this.keyring = media?.keyring ?? null;
     if (this.keyring) this.keyring.send = send;
     this.#open(secret === null ? { type: "hello", token } : { type: "return", secret });
@@ -134,6 +136,7 @@ export class Seat {
     else if (message.type === "key" || message.type === "key-holders") this.keyring?.take(message);
     else if (message.type === "resume") this.#resumable(message);
     else if (String(message.type).startsWith("chat")) this.chat.take(message);
+    else if (["poll", "poll-deleted", "vote"].includes(message.type)) this.polls.take(message);
     else if (message.type === "reaction") this.reactions.take(message);
     else if (message.type === "notice") this.#notice(message);
     else if (message.type === "spotlight") this.#lit(message.pubkey);

@@ -12,6 +12,7 @@ import "./podium-guests.js";
 import "./podium-instructor.js";
 import "./podium-named.js";
 import "../room/podium-chat.js";
+import "../room/podium-polls.js";
 import "../room/podium-people.js";
 import "./podium-join.js";
 import "./podium-questions.js";
@@ -28,6 +29,7 @@ import { useLiveSession } from "../use-live-session.js";
 /** @import { PodiumAttendance } from "./podium-attendance.js" */
 /** @import { PodiumCertificate } from "./podium-certificate.js" */
 /** @import { PodiumChat } from "../room/podium-chat.js" */
+/** @import { PodiumPolls } from "../room/podium-polls.js" */
 /** @import { PodiumConsent } from "../room/podium-consent.js" */
 /** @import { PodiumPeople } from "../room/podium-people.js" */
 /** @import { PodiumAnswers } from "./podium-answers.js" */
@@ -64,6 +66,7 @@ export class PodiumSession extends HTMLElement {
   /** @type {PodiumPeople} */ people;
   /** @type {PodiumNamed} */ named;
   /** @type {PodiumChat} */ chat;
+  /** @type {PodiumPolls} */ polls;
   /** @type {PodiumAnswers} */ answers;
   /** @type {PodiumQuestions} */ questions;
   /** @type {HTMLElement} */ ended;
@@ -97,6 +100,7 @@ export class PodiumSession extends HTMLElement {
     this.consent.setUp(client);
     this.people.setUp(client);
     this.chat.setUp(client);
+    this.polls.setUp(client);
     this.answers.setUp(client);
     this.named.setUp(client);
     this.questions.setUp(client);
@@ -118,9 +122,10 @@ export class PodiumSession extends HTMLElement {
    * @param {PodiumStage} stage
    */
   #addTabs(stage) {
-    const { client, people, chat, questions, instructor, named, guests, answers, join, consent } = this;
+    const { client, people, chat, polls, questions, instructor, named, guests, answers, join, consent } = this;
     stage.addTab({ id: "people", elements: [people], count: () => people.pending });
     stage.addTab({ id: "chat", elements: [chat], count: () => chat.fresh });
+    stage.addTab({ id: "poll", elements: [polls], isOffered: () => !client.session?.e2eeRequired && (client.leads || (polls.log?.polls.length ?? 0) > 0), count: () => polls.pending });
     stage.addTab({ id: "questions", elements: [questions], count: () => questions.fresh });
     stage.addTab({ id: "lead", elements: [instructor, named, guests, answers], isOffered: () => client.leads });
     stage.addTab({ id: "settings", elements: [join.devices, stage.settings, consent] });
@@ -145,6 +150,7 @@ export class PodiumSession extends HTMLElement {
     this.link = h("p", { class: "failure", role: "alert", hidden: true });
     this.people = h("podium-people");
     this.chat = h("podium-chat");
+    this.polls = h("podium-polls");
     this.answers = h("podium-answers");
     this.named = h("podium-named");
     this.questions = h("podium-questions");
@@ -156,7 +162,7 @@ export class PodiumSession extends HTMLElement {
     this.article = h("article", { hidden: true },
       h("header", { class: "hero" }, this.badge, this.heading, this.by, this.summary, this.countdown, this.times, this.chips, this.blocked, this.unread, this.reason),
       this.guest, h("podium-signer-help"),
-      this.join, this.consent, this.ended, this.instructor, this.rsvp, this.invitation, this.named, this.guests, this.people, this.chat, this.answers, this.questions);
+      this.join, this.consent, this.ended, this.instructor, this.rsvp, this.invitation, this.named, this.guests, this.people, this.chat, this.polls, this.answers, this.questions);
     this.replaceChildren(this.offline, this.link, this.failure, this.loading, this.article);
   }
 

@@ -15,7 +15,7 @@ import { SharedStream } from "../core/shared-stream.js";
 import { Names } from "./names.js";
 
 /** @import { Talker } from "../room/seat.js" */
-/** @import { Consent, GuestRow, Invitation, Kind, Lists, Me, Question, RsvpStatus, Session, SessionFields, Template, Trouble } from "../core/types.js" */
+/** @import { Consent, GuestRow, Invitation, Kind, Lists, Me, Question, RoomPoll, RsvpStatus, Session, SessionFields, Template, Trouble } from "../core/types.js" */
 
 const DEVICE_KEY = "podium.device";
 const ENGINES_HERE = ["embedded", "janus"]; // those whose media `media.js` takes
@@ -372,6 +372,35 @@ export class SessionClient {
   /** @param {number} line */
   async deleteChatLine(line) {
     await signed("POST", `${this.path}/chat/${line}/delete`);
+  }
+
+  /** All polls, for those who lead. @returns {Promise<RoomPoll[]>} */
+  async polls() {
+    return (await signed("GET", `${this.path}/polls`)).polls;
+  }
+
+  /**
+   * Prepare a poll.
+   *
+   * @param {object} wish
+   * @returns {Promise<RoomPoll[]>}
+   */
+  async draftPoll(wish) {
+    return (await signed("POST", `${this.path}/polls`, wish)).polls;
+  }
+
+  /**
+   * @param {number} poll
+   * @param {"open" | "close" | "delete"} what
+   * @returns {Promise<RoomPoll[]>}
+   */
+  async decidePoll(poll, what) {
+    return (await signed("POST", `${this.path}/polls/${poll}/${what}`)).polls;
+  }
+
+  /** @param {number} poll */
+  pollFile(poll) {
+    return file(`${this.path}/polls/${poll}/votes`);
   }
 
   /** What the daemon keeps of the chat, as a file. */
