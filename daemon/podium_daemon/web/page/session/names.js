@@ -72,6 +72,7 @@ export class Names {
 
   /** @param {string} pubkey */
   #want(pubkey) {
+    if (!/^[0-9a-f]{64}$/.test(pubkey)) return; // a place that nobody holds
     if (!this.mayAsk() || Date.now() - (this.#asked.get(pubkey) ?? -AGAIN) < AGAIN) return;
     this.#asked.set(pubkey, Date.now());
     this.#wanted.add(pubkey);
