@@ -654,6 +654,8 @@ export class SessionClient {
    * @param {object} data
    */
   #list(name, data) {
+    // a button about a person is named once: their name is known before it is made
+    if (name === "room") for (const one of /** @type {Lists["room"]} */ (data)?.people ?? []) this.names.note(one.pubkey, one.name ?? "");
     this.#change({ lists: { ...this.lists, [name]: data } });
   }
 
