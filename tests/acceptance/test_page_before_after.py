@@ -404,3 +404,14 @@ async def test_the_stays_of_ones_attendance(house: KeptHouse, locale: str, missi
     assert [*re.findall(r"\d\d:\d\d", first)] == ["21:00", "21:04"]
     assert [*re.findall(r"\d\d:\d\d", second)] == ["21:40", "21:46"]
     assert visitor.errors == []
+
+
+async def test_those_who_lead_see_how_much_each_person_attended(house: KeptHouse) -> None:
+    """The table has a row for each person, with the time and the percent of the session."""
+    visitor = await house.person(INSTRUCTOR)
+    page = await visitor.open(house.url(TWICE))
+    await press(page, "Sign in")
+    row = page.locator("podium-answers tr", has_text="10:00")
+    await row.wait_for(state="visible")
+    assert "16 %" in await row.inner_text()
+    assert visitor.errors == []

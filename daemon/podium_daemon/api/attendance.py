@@ -14,6 +14,7 @@ class AttendanceOut(PersonOut):
     joined_at: Annotated[int | None, Field(description="null for a person who only watched the recording")]
     left_at: int | None
     total_duration: int
+    percent: Annotated[int, Field(description="of the session, in time that was credited")]
     join_count: int
     evidence: str
     assurance: Annotated[str, Field(description="How they proved who they are: signature, link, guest.")]

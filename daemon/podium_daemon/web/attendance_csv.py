@@ -26,9 +26,9 @@ _FORMULA_STARTS: Final = (
 )  # also full width
 
 
-def people(rows: Iterable[AttendanceOut], *, answers: Mapping[str, str], full_length: int) -> str:
-    """One row per pubkey. `answers`: RSVP statuses by pubkey; `full_length`: seconds that make 100 percent."""
-    return as_csv(_PEOPLE, (_person(row, answers.get(row.pubkey, ""), full_length) for row in rows))
+def people(rows: Iterable[AttendanceOut], *, answers: Mapping[str, str]) -> str:
+    """One row per pubkey. `answers`: RSVP statuses by pubkey."""
+    return as_csv(_PEOPLE, (_person(row, answers.get(row.pubkey, "")) for row in rows))
 
 
 _PEOPLE: Final = (
@@ -37,14 +37,13 @@ _PEOPLE: Final = (
 )
 
 
-def _person(row: AttendanceOut, answer: str, full_length: int) -> tuple[str, ...]:
-    percent = min(100, 100 * row.total_duration // full_length) if full_length > 0 else 0
+def _person(row: AttendanceOut, answer: str) -> tuple[str, ...]:
     return (
         row.name,
         row.npub,
         row.pubkey,
         answer,
-        str(percent),
+        str(row.percent),
         _iso(row.joined_at),
         _iso(row.left_at),
         str(row.total_duration),

@@ -14,6 +14,7 @@ from podium_daemon.api.service import RefusalOut, RelayOut
 from podium_daemon.api.sessions import Counts, SessionOut
 from podium_daemon.relays.relay_state import RelayStatus
 from podium_daemon.runtime.outcomes import Slug
+from podium_daemon.services.attendance.observation import actual_seconds
 from podium_daemon.services.attendance.participation import Participation
 from podium_daemon.services.people.profiles import Introduction
 from podium_daemon.web.login import Caller
@@ -23,6 +24,7 @@ from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import Pubkey
 from podium_protocol.live import fields, private
+from podium_protocol.live.completion import percent_attended
 from podium_protocol.live.guests import guests_of
 from podium_protocol.live.lifecycle import SessionState, Trigger
 from podium_protocol.live.names import own_name, shown_names
@@ -269,7 +271,7 @@ class Views(PageLinks):
         watches = await self._store.watches.where("lessonId").equals(row.session_address).to_list()
         others = [one for one in watches if one.pubkey not in there and only in (None, one.pubkey)]
         names = await self.names_of([*(each.pubkey for each in chosen), *(each.pubkey for each in others)])
-        return [*(_attendance(each, names[each.pubkey]) for each in chosen), *_by_watching(others, names)]
+        return [*(_attendance(row, each, names[each.pubkey]) for each in chosen), *_by_watching(others, names)]
 
     async def own_rows(self, row: LiveSessionRow, pubkey: Pubkey) -> OwnOut:
         """A person's own rows, read by key: a stream asks on each change."""
@@ -286,7 +288,9 @@ class Views(PageLinks):
             **_person(pubkey, name),
             role="instructor" if pubkey == row.instructor_pubkey else role,
             rsvp=_rsvp(rsvp, name, unreachable) if rsvp else None,
-            attendance=_attendance(attendance, name) if attendance else next(iter(_by_watching(watches, names)), None),
+            attendance=_attendance(row, attendance, name)
+            if attendance
+            else next(iter(_by_watching(watches, names)), None),
             intervals=tuple(IntervalOut(start=one.start, end=one.end) for one in participation.intervals)
             if participation
             else (),
@@ -451,6 +455,7 @@ def _by_watching(rows: Sequence[WatchRow], names: Mapping[str, str]) -> list[Att
             joined_at=None,
             left_at=None,
             total_duration=0,
+            percent=0,
             join_count=0,
             evidence="presence",
             assurance="signature",
@@ -461,12 +466,18 @@ def _by_watching(rows: Sequence[WatchRow], names: Mapping[str, str]) -> list[Att
     ]
 
 
-def _attendance(row: AttendanceRow, name: str) -> AttendanceOut:
+def _attendance(session: LiveSessionRow, row: AttendanceRow, name: str) -> AttendanceOut:
+    percent = percent_attended(
+        row.total_duration,
+        scheduled_seconds=session.ends_at - session.scheduled_at,
+        actual_seconds=actual_seconds(session, session.ended_at or 0),
+    )
     return AttendanceOut(
         **_person(row.pubkey, name),
         joined_at=row.joined_at,
         left_at=row.left_at,
         total_duration=row.total_duration,
+        percent=percent,
         join_count=row.join_count,
         evidence=row.evidence,
         assurance=row.assurance,

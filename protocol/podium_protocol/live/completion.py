@@ -133,10 +133,22 @@ def needed_seconds(
     (`attendance.credit_windows`), None while the session lasts: otherwise half of the time so far would complete every
     participant after one minute.
     """
-    base = scheduled_seconds if actual_seconds is None else min(scheduled_seconds, actual_seconds)
-    share = -(-base * policy.percent // 100)
+    share = -(-_whole_seconds(scheduled_seconds, actual_seconds) * policy.percent // 100)
     both = max(share, policy.minimum_seconds)
     return max(both if policy.mode is CompletionMode.ALL else min(share, policy.minimum_seconds), 1)
+
+
+def percent_attended(credited_seconds: int, *, scheduled_seconds: int, actual_seconds: int | None) -> int:
+    """Percent of the session that `credited_seconds` are, rounded down, 100 at most; 0 of a session without a length.
+
+    The whole is the one that `needed_seconds` takes its share of.
+    """
+    whole = _whole_seconds(scheduled_seconds, actual_seconds)
+    return min(100, 100 * credited_seconds // whole) if whole > 0 else 0
+
+
+def _whole_seconds(scheduled_seconds: int, actual_seconds: int | None) -> int:
+    return scheduled_seconds if actual_seconds is None else min(scheduled_seconds, actual_seconds)
 
 
 def missing_seconds(

@@ -40,6 +40,7 @@ def attendance(**changes: object) -> AttendanceOut:
         "joined_at": 1_800_000_000,
         "left_at": None,
         "total_duration": 1800,
+        "percent": 50,
         "join_count": 2,
         "evidence": "presence",
         "assurance": "signature",
@@ -51,7 +52,7 @@ def attendance(**changes: object) -> AttendanceOut:
 
 def test_people_have_a_row_each() -> None:
     """The head names the columns; times are UTC, and what is open is empty."""
-    text = attendance_csv.people([attendance()], answers={"ab" * 32: "confirmed"}, full_length=3600)
+    text = attendance_csv.people([attendance()], answers={"ab" * 32: "confirmed"})
     lines = text.split("\r\n")
     assert lines[0] == (
         "name,npub,pubkey,rsvp,percent,joined,left,seconds,joins,evidence,assurance,completed,completed_by"
@@ -71,27 +72,22 @@ def test_stretches_have_a_row_each() -> None:
     assert lines[2].endswith(",2027-01-15T08:00:00Z,,presence,,")
 
 
-@pytest.mark.parametrize(
-    ("seconds", "full", "percent"), [(0, 3600, 0), (3599, 3600, 99), (7200, 3600, 100), (60, 0, 0)]
-)
-def test_percent_is_of_the_session_and_never_more_than_all_of_it(seconds: int, full: int, percent: int) -> None:
-    """A stay that was longer than the session is all of it; of a session without a length there is no part."""
-    (row,) = csv.DictReader(
-        io.StringIO(attendance_csv.people([attendance(total_duration=seconds)], answers={}, full_length=full))
-    )
-    assert (row["percent"], row["rsvp"]) == (str(percent), "")
+def test_a_person_who_did_not_answer_has_an_empty_answer() -> None:
+    """The percent stand beside it."""
+    (row,) = csv.DictReader(io.StringIO(attendance_csv.people([attendance(percent=99)], answers={})))
+    assert (row["percent"], row["rsvp"]) == ("99", "")
 
 
 def test_a_name_is_no_formula() -> None:
     """What a person calls themselves is text for a spreadsheet as well."""
-    text = attendance_csv.people([attendance(name="=1+1")], answers={}, full_length=60)
+    text = attendance_csv.people([attendance(name="=1+1")], answers={})
     (row,) = csv.DictReader(io.StringIO(text))
     assert row["name"] == "'=1+1"
 
 
 def test_nobody_is_a_table_with_a_head_alone() -> None:
     """An empty session still gives a file that programs can read."""
-    assert attendance_csv.people([], answers={}, full_length=3600).count("\r\n") == 1
+    assert attendance_csv.people([], answers={}).count("\r\n") == 1
     assert attendance_csv.intervals([]).count("\r\n") == 1
 
 

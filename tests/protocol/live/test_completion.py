@@ -22,6 +22,7 @@ from podium_protocol.live.completion import (
     drawn_spans,
     missing_seconds,
     needed_seconds,
+    percent_attended,
     watched_milliseconds,
 )
 from podium_protocol.live.lifecycle import Run
@@ -81,6 +82,22 @@ def test_the_crossing_is_the_second_at_which_enough_is_together(spans: tuple[Spa
         assert seconds(spans) < needed
     else:
         assert sum(min(span.end, at) - span.start for span in spans if span.start < at) == needed
+
+
+@pytest.mark.parametrize(
+    ("credited", "scheduled", "actual", "percent"),
+    [
+        (0, HOUR, HOUR, 0),
+        (HOUR - 1, HOUR, HOUR, 99),
+        (2 * HOUR, HOUR, 3 * HOUR, 100),
+        (60, HOUR, 120, 50),
+        (60, 0, 0, 0),
+        (900, HOUR, None, 25),
+    ],
+)
+def test_percent_is_of_the_shorter_duration(credited: int, scheduled: int, actual: int | None, percent: int) -> None:
+    """Rounded down and never more than all of it; of the scheduled time while the session lasts."""
+    assert percent_attended(credited, scheduled_seconds=scheduled, actual_seconds=actual) == percent
 
 
 @given(_SPANS, st.integers(1, 1000), st.none() | st.integers(0, 1000))

@@ -11,7 +11,13 @@ import msgspec
 import structlog
 
 from podium_daemon.conference.engine import ConferenceEngine
-from podium_daemon.services.attendance.observation import REMEMBERED, ObservationLog, rule_interval
+from podium_daemon.services.attendance.observation import (
+    REMEMBERED,
+    ObservationLog,
+    actual_seconds,
+    rule_interval,
+    runs_of,
+)
 from podium_daemon.signers.signer import Signer
 from podium_daemon.writers.event_writer import EventWriter
 from podium_daemon.writers.private_outbox import Letter, PrivateOutbox, attendance_letters
@@ -20,7 +26,7 @@ from podium_protocol.events import EventId, Pubkey, UnsignedEvent, VerifiedEvent
 from podium_protocol.live import attendance as rules
 from podium_protocol.live.attendance_record import AttendanceRecord, write_attendance_record
 from podium_protocol.live.completion import Completion, CompletionPolicy, CompletionWay, by_attendance
-from podium_protocol.live.lifecycle import Run, SessionState
+from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.private import seals_attendance
 from podium_storage.database import Transaction
 from podium_storage.store import Store
@@ -121,7 +127,7 @@ class Attestation:
             return before  # the record itself is more exact than the interval that stands for it
         seen = rules.attend(
             [rule_interval(row) for row in intervals],
-            _runs(session),
+            runs_of(session),
             now=now,
             gaps=self._gaps.spans,
             has_engine=self._engine.evidence == "engine",
@@ -155,7 +161,7 @@ class Attestation:
         return by_attendance(
             seen.credited,
             scheduled_seconds=session.ends_at - session.scheduled_at,
-            actual_seconds=None if session.state == SessionState.ACTIVE else _actual_seconds(session, now),
+            actual_seconds=actual_seconds(session, now),
             policy=self.settings.completion,
         )
 
@@ -311,11 +317,3 @@ def _gone(before: AttendanceRow | None, intervals: Sequence[IntervalRow]) -> Att
     if before is None or before.left_at is not None or len(ends) < len(intervals):
         return before
     return msgspec.structs.replace(before, left_at=max(ends, default=before.joined_at))
-
-
-def _runs(session: LiveSessionRow) -> tuple[Run, ...]:
-    return tuple(Run(*run) for run in session.runs)
-
-
-def _actual_seconds(session: LiveSessionRow, now: int) -> int:
-    return rules.seconds(rules.credit_windows(_runs(session), now))

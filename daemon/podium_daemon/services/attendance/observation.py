@@ -8,8 +8,9 @@ from typing import Final, Protocol
 import msgspec
 
 from podium_daemon.conference.engine import Joined, LeaveReason, Left, MediaUp, Present
-from podium_protocol.live.attendance import AttendancePolicy, Evidence, Interval, Span
-from podium_storage.table.models import IntervalRow
+from podium_protocol.live.attendance import AttendancePolicy, Evidence, Interval, Span, credit_windows, seconds
+from podium_protocol.live.lifecycle import Run, SessionState
+from podium_storage.table.models import IntervalRow, LiveSessionRow
 
 _ALIVE: Final = "attendance.alive_at"
 _GAPS: Final = "attendance.gaps"
@@ -140,3 +141,13 @@ def rule_interval(row: IntervalRow) -> Interval:
         evidence=Evidence(row.source),
         media=row.media,
     )
+
+
+def runs_of(session: LiveSessionRow) -> tuple[Run, ...]:
+    """The runs of a session, of which the last one may be open."""
+    return tuple(Run(*run) for run in session.runs)
+
+
+def actual_seconds(session: LiveSessionRow, now: int) -> int | None:
+    """The seconds in which the session credited attendance; None while it lasts. `now` is Unix seconds."""
+    return None if session.state == SessionState.ACTIVE else seconds(credit_windows(runs_of(session), now))

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import msgspec
 
 from podium_daemon.services.attendance.attestation import AttendanceSettings
-from podium_daemon.services.attendance.observation import REMEMBERED, rule_interval
+from podium_daemon.services.attendance.observation import REMEMBERED, actual_seconds, rule_interval, runs_of
 from podium_protocol.events import Pubkey
-from podium_protocol.live.attendance import Span, attend, credit_windows, seconds
+from podium_protocol.live.attendance import Span, attend
 from podium_protocol.live.completion import missing_seconds
-from podium_protocol.live.lifecycle import Run, SessionState
+from podium_protocol.live.lifecycle import SessionState
 from podium_storage.store import Store
 from podium_storage.table.models import LiveSessionRow
 
@@ -49,7 +49,7 @@ class Participations:
         missing = missing_seconds(
             attended.total_duration if attended is not None else 0,
             scheduled_seconds=session.ends_at - session.scheduled_at,
-            actual_seconds=seconds(credit_windows(_runs(session), session.ended_at)),
+            actual_seconds=actual_seconds(session, session.ended_at),
             policy=self._settings().completion,
         )
         is_complete = any(at is not None for at in completed)
@@ -61,13 +61,9 @@ class Participations:
             return ()  # a record that was read back from the relays has the first join and the last leave alone
         seen = attend(
             [rule_interval(row) for row in rows],
-            _runs(session),
+            runs_of(session),
             now=ended_at,
             has_engine=self._has_engine,
             policy=self._settings().policy,
         )
         return () if seen is None else seen.credited
-
-
-def _runs(session: LiveSessionRow) -> tuple[Run, ...]:
-    return tuple(Run(*run) for run in session.runs)

@@ -18,8 +18,6 @@ from podium_daemon.web.problems import also
 from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.views import leads
 from podium_protocol.events import Pubkey
-from podium_protocol.live.attendance import credit_windows, seconds
-from podium_protocol.live.lifecycle import Run
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_storage.table.models import LiveSessionRow
 
@@ -96,12 +94,9 @@ async def list_named_people(context: InContext, caller: KeyCaller, reference: st
 
 async def _people_csv(context: Context, row: LiveSessionRow) -> str:
     answers = await context.store.rsvps.where("lessonId").equals(row.session_address).to_list()
-    scheduled = row.ends_at - row.scheduled_at
-    actual = seconds(credit_windows([Run(*run) for run in row.runs], int(context.clock.now())))
     return attendance_csv.people(
         await context.views.attendance(row, None),
         answers={each.pubkey: each.status for each in answers},
-        full_length=min(scheduled, actual) or scheduled,
     )
 
 

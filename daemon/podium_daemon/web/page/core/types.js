@@ -84,7 +84,7 @@
 /** @typedef {{ tag: string, text: string, href: string | null, children: MarkupNode[] }} MarkupNode */
 /** @typedef {{ description: MarkupNode[] | null, qr: string[] }} Invitation */
 /** @typedef {Person & { status: RsvpStatus, seat: string, position: number | null, needsReconfirmation: boolean, undeliverable: boolean, note: string | null }} Rsvp */
-/** @typedef {Person & { joinedAt: number | null, totalDuration: number, joinCount: number, completedAt: number | null, completedBy: string | null }} Attendance */
+/** @typedef {Person & { joinedAt: number | null, totalDuration: number, percent: number, joinCount: number, completedAt: number | null, completedBy: string | null }} Attendance */
 /** @typedef {Person & { role: Role, rsvp: Rsvp | null, attendance: Attendance | null, intervals: { start: number, end: number }[], missingSeconds: number | null }} Me */
 /** @typedef {Person & { message: string, state: string, dueAt: number, reason: string | null, relays: { relay: string, said: string }[] }} Reminder */
 /** @typedef {Person & { messages: string[] }} Unreachable */

@@ -46,7 +46,7 @@ export class PodiumAnswers extends HTMLElement {
     const csv = this.#file("attendance.csv", () => this.client.attendanceFile("csv"));
     const intervals = this.#file("attendance.intervals", () => this.client.attendanceFile("csv-intervals"));
     const chat = this.#file("chat.file", () => this.client.chatFile(), "text/plain");
-    const names = ["answers.person", "attendance.joined", "attendance.duration", "attendance.joins", "attendance.completed"];
+    const names = ["answers.person", "attendance.joined", "attendance.duration", "attendance.percent", "attendance.joins", "attendance.completed"];
     this.attendanceTable = tableOf("attendance.title", names, this.attendanceRows);
     return section("attendance.title", this.nobodyCame, this.attendanceTable, h("div", { class: "buttons" }, csv, intervals, chat), this.failure);
   }
@@ -103,11 +103,12 @@ export class PodiumAnswers extends HTMLElement {
   #showAttendance(items) {
     show(this.nobodyCame, items.length === 0);
     show(this.attendanceTable, items.length > 0);
-    const names = ["attendance.joined", "attendance.duration", "attendance.joins", "attendance.completed"];
+    const names = ["attendance.joined", "attendance.duration", "attendance.percent", "attendance.joins", "attendance.completed"];
     keyed(this.attendanceRows, items, (one) => one.pubkey, (one) => row(one, names),
       (node, one) => fill(node, [
         one.joinedAt === null ? "–" : inZone(one.joinedAt, ownZone, { withDate: false }),
         clock(one.totalDuration),
+        `${one.percent} %`,
         String(one.joinCount),
         one.completedAt ? t(`completion.short.${one.completedBy}`) : "–",
       ]));
