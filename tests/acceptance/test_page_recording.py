@@ -106,6 +106,22 @@ async def test_it_counts_by_itself_for_a_person_who_is_signed_in() -> None:
         assert visitor.errors == []
 
 
+async def test_those_who_took_part_see_how_many_were_recorded() -> None:
+    """The instructor is told the numbers of people and consents once they are signed in; a stranger never is."""
+    async with stage() as (here, recording, browser):
+        url = await shown(here, recording)
+        lead = await (await visit(browser, here.here.instructor)).open(url)
+        await seen(lead, "The recording is available.")
+        numbers = "People recorded: 1. Consents kept: 1."
+        assert not await lead.get_by_text(numbers).is_visible()
+        await press(lead, "Sign in")
+        await seen(lead, numbers)
+        stranger = await (await visit(browser, new_key())).open(url)
+        await press(stranger, "Sign in")
+        await seen(stranger, "0 % watched; missing 0:00 to 0:03.")
+        assert not await stranger.get_by_text("People recorded").is_visible()
+
+
 async def test_a_consent_is_taken_back_and_given_in_the_room() -> None:
     """The page says that it records; one press pauses it, two others (the text, the signature) agree again."""
     async with stage() as (here, recording, browser):

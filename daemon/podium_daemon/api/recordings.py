@@ -10,7 +10,9 @@ from podium_daemon.api.base import EventModel, Model
 
 
 class RecordingRunOut(Model):
-    """The recording of one run. `reason` and `notes` are sent to instructor and co-hosts."""
+    """The recording of one run. `reason` and `notes` are sent to instructor and co-hosts, `recorded` and `consents` to
+    participants too.
+    """
 
     run: int
     state: str
@@ -22,6 +24,8 @@ class RecordingRunOut(Model):
     length: float | None
     media_type: str | None
     published_at: int | None
+    recorded: Annotated[int | None, Field(description="how many people are in it")]
+    consents: Annotated[int | None, Field(description="how many signed consents are kept with it")]
     reason: str | None
     notes: tuple[str, ...]
 

@@ -133,7 +133,11 @@ class Watching:
             return True
         if recording.state != RecordingStage.AVAILABLE:
             return False
-        if access_of(row, recording.access) is RecordingAccess.PUBLIC or pubkey in row.invited:
+        return access_of(row, recording.access) is RecordingAccess.PUBLIC or await self.takes_part(row, pubkey)
+
+    async def takes_part(self, row: LiveSessionRow, pubkey: Pubkey) -> bool:
+        """Whether `pubkey` leads the session, is invited to it, by a personal link too, is coming, or attended it."""
+        if _leads(row, pubkey) or pubkey in row.invited:
             return True
         key = [row.session_address, pubkey]
         answers = await self._store.rsvps.where("[lessonId+pubkey]").equals(key).to_list()

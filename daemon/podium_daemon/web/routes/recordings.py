@@ -53,15 +53,18 @@ _player = HTTPBase(scheme="Podium", scheme_name="Player", description="The secre
 
 @router.get(f"{_SESSION}/recording")
 async def show_recording(context: InContext, caller: OptionalCaller, reference: str) -> RecordingsOut:
-    """The recordings of a session, one for each run of it. Instructor and co-hosts also see why one failed."""
+    """The recordings of a session, one for each run of it. Participants also see how many people
+    are in it and how many consents are kept, instructor and co-hosts why one failed.
+    """
     row = await context.views.resolve(reference, caller)
     in_charge = leads(row, caller)
+    takes_part = caller is not None and await context.watching.takes_part(row, caller.pubkey)
     policy, policy_hash = context.recorder.policy(row)
     return RecordingsOut(
         is_recording=context.recorder.is_recording(row.session_address),
         policy=policy,
         policy_hash=policy_hash,
-        recordings=tuple(_run(one, row, in_charge) for one in await context.recorder.recordings(row)),
+        recordings=tuple(_run(one, row, in_charge, takes_part) for one in await context.recorder.recordings(row)),
         undecided=tuple(await context.recorder.undecided(row)) if in_charge else (),
     )
 
@@ -265,7 +268,7 @@ def _no_file() -> Problem:
     return Problem(Slug.UNKNOWN_RECORDING, detail, "Open it from the session's page.")
 
 
-def _run(row: RecordingRow, session: LiveSessionRow, in_charge: bool) -> RecordingRunOut:
+def _run(row: RecordingRow, session: LiveSessionRow, in_charge: bool, takes_part: bool) -> RecordingRunOut:
     is_told = row.state != RecordingStage.DELETED and (in_charge or _is_public(session, row))
     # other callers are sent to the page, which opens it for people who may see it
     return RecordingRunOut(
@@ -279,6 +282,8 @@ def _run(row: RecordingRow, session: LiveSessionRow, in_charge: bool) -> Recordi
         length=None if row.length is None else row.length / 1000,
         media_type=row.media_type,
         published_at=row.published_at,
+        recorded=len(row.recorded) if takes_part else None,
+        consents=len(row.consents) if takes_part else None,
         reason=row.reason if in_charge else None,
         notes=tuple(row.notes) if in_charge else (),
     )

@@ -388,6 +388,20 @@ class TestWatching:
 
             await until(told, "the record is on its way")
 
+    async def test_participants_see_how_many_were_recorded(self) -> None:
+        """Those who lead and those who took part are told the numbers of people and consents; others are not."""
+        async with stage() as (here, recording):
+            ada, ben = new_key(), new_key()
+            await recording.recorded(2, ada, ben)
+            await here.here.attendance._turn(EVERYTHING)
+            path = here.path_of(await recording.session(), "recording")
+            for key in (here.here.instructor, ada):
+                (run,) = (await here.get(path, key)).json()["recordings"]
+                assert (run["recorded"], run["consents"]) == (2, 2)
+            for stranger in (None, new_key()):
+                (run,) = (await here.get(path, stranger)).json()["recordings"]
+                assert (run["recorded"], run["consents"]) == (None, None)
+
     async def test_a_personal_link_opens_it(self) -> None:
         """Its holder needs no signature, nor an answer; the login of another session's link is refused."""
         async with stage(recording_access=None) as (here, recording):

@@ -4,6 +4,7 @@
 import { action, announce, h, setText, show, webUrl } from "../core/dom.js";
 import { signed } from "../core/api.js";
 import { describe, t } from "../core/i18n.js";
+import { keptLogin } from "../core/login.js";
 import "./podium-player.js";
 
 /** @import { Session, SessionClient } from "../core/types.js" */
@@ -13,6 +14,8 @@ import "./podium-player.js";
 export class PodiumRecording extends HTMLElement {
   /** @type {HTMLParagraphElement} */ state;
   /** @type {HTMLParagraphElement} */ consent;
+  /** @type {HTMLParagraphElement} */ people;
+  /** @type {string} */ counted;
   /** @type {HTMLButtonElement} */ load;
   /** @type {HTMLVideoElement} */ video;
   /** @type {HTMLParagraphElement} */ failure;
@@ -29,6 +32,8 @@ export class PodiumRecording extends HTMLElement {
     if (this.state) return;
     this.state = h("p", { class: "recording" });
     this.consent = h("p", { class: "hint" });
+    this.people = h("p", { class: "hint", hidden: true });
+    this.counted = "";
     this.load = action("", () => this.#play(), () => {}, { class: "primary" });
     this.video = h("video", { controls: true, preload: "metadata", playsinline: true, "aria-label": t("recording.player"), hidden: true });
     this.failure = h("p", { class: "failure", role: "status", hidden: true }, t("recording.cannot-play"));
@@ -44,7 +49,7 @@ export class PodiumRecording extends HTMLElement {
     };
     this.refusal = h("p", { class: "failure", role: "alert", hidden: true });
     this.progress = h("progress", { max: "100", value: 0, hidden: true, "aria-label": t("recording.processing") });
-    this.replaceChildren(this.state, this.progress, this.consent, this.video, this.failure, h("div", { class: "buttons" }, this.load, this.open), this.credit,
+    this.replaceChildren(this.state, this.progress, this.people, this.consent, this.video, this.failure, h("div", { class: "buttons" }, this.load, this.open), this.credit,
       h("div", { class: "buttons" }, ...Object.values(this.acts)), this.refusal);
     this.url = undefined;
   }
@@ -65,6 +70,7 @@ export class PodiumRecording extends HTMLElement {
     setText(this.state, afterwards(session));
     this.#offer(session);
     this.credit.follow(session);
+    this.#count(session);
     this.progress.value = session.recordingProgress ?? 0;
     show(this.progress, session.recordingState === "processing");
     const url = session.recordingState === "available" ? webUrl(session.recordingUrl) : null;
@@ -83,6 +89,25 @@ export class PodiumRecording extends HTMLElement {
     const isGuarded = isOurs && session.recordingAccess === "participants"; // then the address is this page's
     show(this.open, !isGuarded);
     if (isOurs && !isGuarded) this.#show();
+  }
+
+  /**
+   * How many people were recorded and how many consents are kept, for those who took part.
+   *
+   * @param {Session} session
+   */
+  async #count(session) {
+    const viewer = session.recordingState === "none" ? undefined : keptLogin()?.pubkey;
+    const wanted = viewer ? `${viewer} ${session.recordingState}` : "";
+    if (wanted === this.counted) return;
+    this.counted = wanted;
+    show(this.people, false);
+    if (!wanted) return;
+    const { recordings } = await signed("GET", `${this.client?.path}/recording`).catch(() => ({ recordings: [] })); // the page does without
+    const newest = recordings.at(-1);
+    if (wanted !== this.counted || !newest || newest.recorded === null) return;
+    setText(this.people, t("recording.people", { people: newest.recorded, consents: newest.consents }));
+    show(this.people, true);
   }
 
   /**
