@@ -201,7 +201,7 @@ async def test_a_session_is_handed_on(house: KeptHouse) -> None:
     """The link that one press copies is this page's, and its QR code is there for a projector."""
     visitor = await house.person(permissions=["clipboard-read", "clipboard-write"])
     page = await visitor.open(house.url(INVITING))
-    await press(page, "Copy the link")
+    await press(page, "Copy this page's link")
     await seen(page, "The link is copied.")
     copied = await page.evaluate("navigator.clipboard.readText()")
     assert copied.startswith(f"{house.base}/s/naddr1")
@@ -217,8 +217,10 @@ async def test_seats_the_waiting_list_and_what_is_public(house: KeptHouse) -> No
     page = await visitor.open(house.url(LATER))
     await seen(page, "0 of 1 seats left. 1 person waits for a seat. Please answer before you come.")
     await seen(page, "An answer is public: anybody can read on the relays who answered what.")
+    await seen(page, "Confirmation and reminders come by encrypted message")
     await press(page, "Sign in")
     await seen(page, "You are number 1 on the waiting list.")
+    await seen(page, "We remind you by encrypted message, unless you have stopped the messages.")
     await seen(page, "Your answer: confirmed.")
 
 

@@ -16,6 +16,7 @@ export class PodiumRsvp extends HTMLElement {
   /** @type {HTMLParagraphElement} */ failure;
   /** @type {HTMLParagraphElement} */ answer;
   /** @type {HTMLParagraphElement} */ unreachable;
+  /** @type {HTMLParagraphElement} */ reach;
   /** @type {HTMLParagraphElement} */ position;
   /** @type {HTMLButtonElement[]} */ buttons;
   /** @type {HTMLParagraphElement} */ open;
@@ -30,13 +31,14 @@ export class PodiumRsvp extends HTMLElement {
     this.failure = h("p", { class: "failure", role: "alert", hidden: true });
     this.answer = h("p", { class: "answer" });
     this.unreachable = h("p", { class: "warning", role: "status", hidden: true });
+    this.reach = h("p", { class: "hint" });
     this.position = h("p", { class: "position" });
     const title = h("h2", { id: freshId("rsvp") }, t("rsvp.title"));
     this.buttons = STATUSES.map((status) => this.#button(status));
     const group = h("div", { class: "buttons three", role: "group", "aria-labelledby": title.id }, ...this.buttons);
     const open = (this.open = h("p", { class: "hint" }));
     this.replaceChildren(
-      h("section", { class: "card", "aria-labelledby": title.id }, title, this.answer, this.unreachable, group, this.position, open, this.failure),
+      h("section", { class: "card", "aria-labelledby": title.id }, title, this.answer, this.unreachable, this.reach, group, this.position, open, this.failure),
     );
     hook.subscribe(() => this.#update());
     this.#update();
@@ -68,6 +70,9 @@ export class PodiumRsvp extends HTMLElement {
     const isCut = Boolean(me?.rsvp?.undeliverable) && hook.rsvpStatus !== "declined";
     setText(this.unreachable, isCut ? t("rsvp.unreachable") : "");
     show(this.unreachable, isCut);
+    const comes = hook.rsvpStatus !== "declined" && !isCut && client.guest === null; // guests are told in their own card
+    setText(this.reach, comes ? t(me?.rsvp ? "rsvp.reach" : "rsvp.reach.before") : "");
+    show(this.reach, comes);
     const position = me?.rsvp?.position ?? null;
     const waits = position !== null && me?.rsvp?.seat === "waiting";
     setText(this.position, waits ? t("rsvp.position", { position }) : "");
