@@ -97,3 +97,30 @@ async def test_a_locked_room_keeps_people_out_until_it_is_opened(here: Here) -> 
     await desk.get_by_role("button", name="Lock the room").click()
     await seen(bens, "You are in the room.")
     await adas.get_by_text("Room locked").wait_for(state="hidden")
+
+
+async def test_attendance_is_recorded_by_hand_with_a_note(here: Here) -> None:
+    """A person whom no program saw stands in the list, and the note in the file of the intervals; nothing is signed."""
+    url, ada = await here.scheduled(), new_key()
+    lead = await here.person(here.instructor)
+    desk = await lead.open(url)
+    await press(desk, "Sign in")
+    await press_start(desk)
+    await desk.get_by_role("button", name="End now").wait_for()
+    before = len(lead.signed)
+    form = desk.locator("podium-by-hand")
+    await form.get_by_text("Record attendance by hand").click()
+    await form.get_by_label("Person").fill(encode_npub(ada.pubkey))
+    await form.get_by_label("Note").fill("by phone")
+    came = await form.get_by_label("Came at").input_value()
+    left = await form.get_by_label("Left at").input_value()
+    await form.get_by_label("Left at").fill(came)
+    await form.get_by_role("button", name="Enter").click()
+    await seen(desk, "The person leaves after they came")
+    await form.get_by_label("Left at").fill(left)
+    await form.get_by_role("button", name="Enter").click()
+    await desk.locator(f'podium-answers tr:has([title="{encode_npub(ada.pubkey)}"])').wait_for()
+    assert len(lead.signed) == before
+    async with desk.expect_download() as waits:
+        await press(desk, "Download intervals (CSV)")
+    assert "by phone" in (await (await waits.value).path()).read_text()

@@ -186,6 +186,7 @@
  * @property {import("../room/podium-settings.js").PodiumSettings} podium-settings
  * @property {import("../room/podium-stage.js").PodiumStage} podium-stage
  * @property {import("../session/podium-answers.js").PodiumAnswers} podium-answers
+ * @property {import("../session/podium-by-hand.js").PodiumByHand} podium-by-hand
  * @property {import("../session/podium-guest.js").PodiumGuest} podium-guest
  * @property {import("../session/podium-guests.js").PodiumGuests} podium-guests
  * @property {import("../session/podium-instructor.js").PodiumInstructor} podium-instructor

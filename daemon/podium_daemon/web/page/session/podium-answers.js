@@ -5,6 +5,7 @@ import { action, announce, h, keyed, saveFile, setText, show } from "../core/dom
 import { describe, t } from "../core/i18n.js";
 import { clock, inZone, ownZone } from "../core/times.js";
 import { section } from "../parts/section.js";
+import "./podium-by-hand.js";
 import { seatsText } from "./podium-rsvp.js";
 
 /** @import { Attendance, Lists, Person, Reminder, Session, SessionClient, Trouble, Unreachable } from "../core/types.js" */
@@ -42,13 +43,15 @@ export class PodiumAnswers extends HTMLElement {
 
   #attendance() {
     this.attendanceRows = h("tbody");
+    const byHand = h("podium-by-hand");
+    byHand.setUp(this.client);
     this.nobodyCame = h("p", { class: "hint" }, t("attendance.nobody"));
     const csv = this.#file("attendance.csv", () => this.client.attendanceFile("csv"));
     const intervals = this.#file("attendance.intervals", () => this.client.attendanceFile("csv-intervals"));
     const chat = this.#file("chat.file", () => this.client.chatFile(), "text/plain");
     const names = ["answers.person", "attendance.joined", "attendance.duration", "attendance.percent", "attendance.joins", "attendance.completed"];
     this.attendanceTable = tableOf("attendance.title", names, this.attendanceRows);
-    return section("attendance.title", this.nobodyCame, this.attendanceTable, h("div", { class: "buttons" }, csv, intervals, chat), this.failure);
+    return section("attendance.title", this.nobodyCame, this.attendanceTable, h("div", { class: "buttons" }, csv, intervals, chat), byHand, this.failure);
   }
 
   /**

@@ -484,6 +484,18 @@ export class SessionClient {
   }
 
   /**
+   * Vouch for a person's time in the session, in Unix seconds, with a note.
+   *
+   * @param {string} person
+   * @param {number} joinedAt
+   * @param {number} leftAt
+   * @param {string} note
+   */
+  async recordAttendance(person, joinedAt, leftAt, note) {
+    await signed("POST", `${this.path}/attendance/manual`, { pubkey: person, joinedAt, leftAt, note });
+  }
+
+  /**
    * Attendance as a file: "csv" or "csv-intervals".
    *
    * @param {string} format
