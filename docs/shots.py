@@ -18,6 +18,8 @@ from typing import Any, Final
 import httpx
 import msgspec
 
+from podium_daemon.demo.people import open_wire
+from podium_protocol import kinds
 from podium_protocol.events import UnsignedEvent
 from podium_protocol.keys import SecretKey
 from tests.support.browsers import chromium, visit
@@ -65,6 +67,7 @@ _OTHERS: Final = """(count) => {
   const key = (n) => Array.from({ length: 64 }, (_, at) => ((n * 7 + at * at * 13 + n * at * 5 + 3) % 16).toString(16)).join("");
   for (let n = 1; n <= count; n += 1) {
     const tracks = n % 3 === 0 ? {} : { video: window.podiumPicture(n) };
+    document.querySelector("podium-session").client.names.note(key(n), `Participant ${n + 2}`);
     media.others.set(`made-${n}`, { connection: `made-${n}`, pubkey: key(n), tracks });
   }
   media.changed();
@@ -133,6 +136,14 @@ class Shots:
         return await signed_post(self._site.base, self._instructor, path, body)
 
 
+async def call(relay: str, *people: tuple[SecretKey, str]) -> None:
+    """Publish what people are called (kind 0)."""
+    async with open_wire(relay) as wire:
+        for key, name in people:
+            profile = UnsignedEvent(key.pubkey, int(time.time()), kinds.METADATA, (), json.dumps({"name": name}))
+            await wire.publish(key.sign(profile, os.urandom(32)))
+
+
 async def join(page: Any) -> None:
     """Come to the door of a session that may be recorded."""
     await press(page, "Join")
@@ -154,7 +165,7 @@ async def outside(shots: Shots, key: SecretKey) -> None:
     await shots.take(desk, "instructor")
 
 
-async def inside(shots: Shots, key: SecretKey) -> None:
+async def inside(shots: Shots, key: SecretKey, relay: str) -> None:
     """The way into a room, the stage and its panel, for those who take part and for those who lead."""
     url = await shots.session("Leases, clause by clause", starts_in=120, allowRecording=True, waitingRoom=True)
     await shots.start(url)
@@ -164,7 +175,9 @@ async def inside(shots: Shots, key: SecretKey) -> None:
     await press(desk, "Microphone")
     await shots.take(desk, "entry")
     await press(desk, "Join with one signature")
-    page, waits = [await shots.person(url, new_key()) for _ in range(2)]
+    people = [new_key() for _ in range(2)]
+    await call(relay, *((one, f"Participant {number}") for number, one in enumerate(people, 1)))
+    page, waits = [await shots.person(url, one) for one in people]
     await join(page)
     await press(page, "Join with one signature")
     await desk.get_by_role("button", name="Let in:").click()
@@ -205,7 +218,9 @@ async def main() -> None:
         await site.make_key()
         async with chromium(*_FLAGS) as browser, site.running():
             shots = Shots(site, browser, instructor)
-            await inside(shots, instructor)
+            relay = f"ws://127.0.0.1:{settings['embedded.port']}"
+            await call(relay, (instructor, "The instructor"))
+            await inside(shots, instructor, relay)
             await outside(shots, instructor)
 
 
