@@ -34,7 +34,7 @@ class Terminal(io.TextIOWrapper):
 def shown(monkeypatch: pytest.MonkeyPatch, terminal: Terminal, columns: int = 200, **variables: str) -> str:
     """What a person sees."""
     monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setattr("shutil.get_terminal_size", lambda _: os.terminal_size((columns, 24)))
+    monkeypatch.setattr("shutil.get_terminal_size", lambda *_, **__: os.terminal_size((columns, 24)))
     for name in ("NO_COLOR", "TERM"):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
