@@ -325,7 +325,7 @@ async def test_who_cannot_be_reached_is_told_and_so_is_who_leads(here: Here) -> 
     desk = await (await here.person(here.instructor)).open(url)
     await press(desk, "Sign in")
     await seen(desk, "1 person cannot be reached")
-    await seen(desk, "confirmation")
+    await desk.locator("podium-answers li", has_text="confirmation").first.wait_for(state="visible")
     await press(page, "Decline")
     await seen(page, "Your answer: declined.")
     assert not await page.get_by_text("Nothing reaches you").is_visible()
