@@ -182,7 +182,7 @@ class Views(PageLinks):
     ) -> list[SessionOut]:
         """The sessions that `viewer` may know of, or those in one state, in the order of their start: a part of them.
 
-        Four queries, however many sessions.
+        Five queries, however many sessions.
         """
         found = self._store.sessions.where("scheduledAt").above_or_equal(0)
         if state is not None:

@@ -92,7 +92,7 @@ def test_a_session_from_its_schedule_to_its_cancellation(podium: Podium, tmp_pat
         "hour",
         "start",
     }
-    assert podium("attendance", "knots", "--csv", "-").startswith("pubkey,")
+    assert podium("attendance", "knots", "--csv", "-").startswith("name,npub,pubkey,")
     assert "open" in podium("relays", "check")
     podium("backup", str(tmp_path / "copy.sqlite3"))
     assert "Knots II" in podium("session", "cancel", "knots", "--yes", "--reason", "no rope")

@@ -215,6 +215,7 @@ async function send(method, path, body, headers) {
  * @param {RequestInit} [options]
  */
 export async function request(path, options) {
+  const began = Date.now() / 1000;
   let answer;
   try {
     answer = await fetch(path, { cache: "no-store", credentials: "omit", redirect: "error", ...options });
@@ -222,8 +223,10 @@ export async function request(path, options) {
     throw /** @type {Error} */ (error).name === "AbortError" ? error : new PodiumError("offline");
   }
   const theirs = Date.parse(answer.headers.get("date") ?? "") / 1000;
-  const difference = theirs - Date.now() / 1000;
-  skew = Math.abs(difference) > 2 ? difference : 0; // the header has whole seconds
+  const ended = Date.now() / 1000;
+  // the header has whole seconds, and an answer that was long under way says nothing of the clock
+  if (theirs < began - 2) skew = theirs - began;
+  else skew = theirs > ended + 2 ? theirs - ended : 0;
   return answer;
 }
 
