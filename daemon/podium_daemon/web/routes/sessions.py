@@ -72,10 +72,7 @@ async def draft_session(context: InContext, caller: OptionalCaller, wish: Sessio
     author = author_of(caller, wish.pubkey)
     if author not in context.service().instructors:
         detail = f"{nip19.encode_npub(author)} is not on this service's list of instructors"
-        advice = (
-            "The operator of the service adds this npub to `allow` under [instructors] in its configuration, and "
-            "reloads it (SIGHUP) or starts it again."
-        )
+        advice = "The operator of the service adds this npub: `podium instructors add`, or `instructors.allow`."
         raise Problem(Slug.NOT_AN_INSTRUCTOR, detail, advice)
     return context.drafts.new_session(author, wish)
 

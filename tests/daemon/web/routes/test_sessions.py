@@ -111,7 +111,7 @@ async def test_who_may_hold_none_is_told_before_they_sign_one() -> None:
         refused = await here.post("/api/sessions/draft", stranger, wish(here))
         assert (refused.status_code, refused.json()["type"]) == (403, "urn:podium:problem:not-an-instructor")
         assert nip19.encode_npub(stranger.pubkey) in refused.json()["detail"]
-        assert "[instructors]" in refused.json()["next"]
+        assert "podium instructors add" in refused.json()["next"]
 
 
 async def test_sessions_are_listed_by_start_and_state() -> None:
