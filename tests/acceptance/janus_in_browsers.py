@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.test_page_media import _HEARD, _SOMEBODY_ELSE, FLAGS, Here, _comes, _pictures
+from tests.acceptance.test_page_media import _HEARD, _SOMEBODY_ELSE, FLAGS, Here, _pictures
 from tests.acceptance.test_room import encrypted_life, room_house
 from tests.support.browsers import chromium
 from tests.support.installed import Site, free_port
-from tests.support.page import open_tab, press, seen
+from tests.support.page import is_true, open_tab, press, seen
 from tests.support.relays import new_key
 from tests.support.until import until
 
@@ -57,9 +57,9 @@ async def test_two_browsers_see_and_hear_each_other_through_janus(here: Here) ->
         await press(page, "Microphone")
     for page in (desk, bench):
         assert (await _pictures(page))[0][0] >= 320
-        await _comes(page, _HEARD, "the other's microphone is heard")
+        await is_true(page, _HEARD, "the other's microphone is heard")
     await press(desk, "Share screen")
-    await _comes(bench, 'document.querySelector("podium-room .tile.screen video")?.videoWidth > 0', "a screen")
+    await is_true(bench, 'document.querySelector("podium-room .tile.screen video")?.videoWidth > 0', "a screen")
     await open_tab(desk, "Lead")
     await press(desk, "Mute everybody")
     await seen(bench, "Microphone: you were muted by the instructor.")
@@ -76,7 +76,7 @@ async def test_two_browsers_see_and_hear_each_other_through_janus(here: Here) ->
     await _pictures(bench, 2)
 
     await press(bench, "Leave")
-    await _comes(desk, _SOMEBODY_ELSE + " === 0", "the goodbye")
+    await is_true(desk, _SOMEBODY_ELSE + " === 0", "the goodbye")
     for person in (lead, visitor):
         assert person.errors == []
         assert person.foreign(here.site.base) == []

@@ -17,7 +17,7 @@ from podium_protocol.events import UnsignedEvent
 from podium_protocol.keys import SecretKey
 from tests.support.browsers import Visitor, chromium, visit
 from tests.support.installed import Site, free_port
-from tests.support.page import open_tab, press, press_start, seen, signed_post
+from tests.support.page import is_true, open_tab, press, press_start, seen, signed_post
 from tests.support.relays import new_key
 from tests.support.until import until
 
@@ -102,15 +102,6 @@ async def _pictures(page: Any, wanted: int = 1) -> list[list[int]]:
     return await until(moving, f"{wanted} moving pictures")
 
 
-async def _comes(page: Any, look: str, what: str) -> None:
-    """Wait until an expression is true on the page."""
-
-    async def true() -> bool:
-        return bool(await page.evaluate(look))
-
-    await until(true, what)
-
-
 def _media_process(daemon: int) -> int | None:
     """The daemon's child that moves media."""
     children = Path(f"/proc/{daemon}/task/{daemon}/children").read_text().split()
@@ -130,10 +121,10 @@ async def test_two_browsers_see_and_hear_each_other(here: Here) -> None:
         await press(page, "Microphone")
     for page in (desk, bench):
         assert (await _pictures(page))[0][0] >= 320
-        await _comes(page, _HEARD, "the other's microphone is heard")
+        await is_true(page, _HEARD, "the other's microphone is heard")
 
     await press(desk, "Share screen")
-    await _comes(bench, 'document.querySelector("podium-room .tile.screen video")?.videoWidth > 0', "a screen")
+    await is_true(bench, 'document.querySelector("podium-room .tile.screen video")?.videoWidth > 0', "a screen")
 
     await open_tab(desk, "Lead")
     await press(desk, "Mute everybody")
@@ -144,13 +135,13 @@ async def test_two_browsers_see_and_hear_each_other(here: Here) -> None:
     killed = _media_process(here.daemon)
     assert killed is not None
     os.kill(killed, signal.SIGKILL)
-    await _comes(desk, _SOMEBODY_ELSE + " === 0", "the loss")
+    await is_true(desk, _SOMEBODY_ELSE + " === 0", "the loss")
     await _pictures(desk)
     await _pictures(bench, 2)
     assert _media_process(here.daemon) not in (None, killed)
 
     await press(bench, "Leave")
-    await _comes(desk, _SOMEBODY_ELSE + " === 0", "the goodbye")
+    await is_true(desk, _SOMEBODY_ELSE + " === 0", "the goodbye")
     for person in (lead, visitor):
         assert person.errors == []
         assert person.foreign(here.site.base) == []

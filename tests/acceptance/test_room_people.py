@@ -20,7 +20,7 @@ from podium_protocol.nips.nip19 import encode_npub
 from tests.support.axe import flaws, installed_axe
 from tests.support.browsers import Visitor, chromium, visit
 from tests.support.installed import Site, free_port
-from tests.support.page import close_windows, open_tab, press, seen, signed_post
+from tests.support.page import close_windows, is_true, open_tab, press, seen, signed_post
 from tests.support.relays import new_key
 from tests.support.until import until
 
@@ -123,15 +123,6 @@ async def enter(page: Any, *switches: str) -> None:
     await seen(page, "You are in the room.")
     for name in switches:
         await press(page, name)
-
-
-async def is_true(page: Any, look: str, what: str, given: object = None) -> None:
-    """Wait until an expression is true on the page."""
-
-    async def true() -> bool:
-        return bool(await page.evaluate(look, given))
-
-    await until(true, what)
 
 
 async def large(page: Any, who: str | None, what: str) -> None:

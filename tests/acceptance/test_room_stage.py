@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 
 from podium_daemon.web.routes.pages import page_files
-from tests.acceptance.test_room_people import Here, enter, examine, house, is_true, pictures
-from tests.support.page import close_windows, open_tab, press, seen
+from tests.acceptance.test_room_people import Here, enter, examine, house, pictures
+from tests.support.page import close_windows, is_true, open_tab, press, seen
 from tests.support.relays import new_key
 
 __all__ = ["house", "pictures"]  # fixtures

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import msgspec
@@ -29,6 +29,7 @@ from podium_storage.table.models import AttendanceRow, IntervalRow, LiveSessionR
 from tests.support.browsers import Visitor, chromium, visit
 from tests.support.installed import Site, free_port
 from tests.support.relays import new_key
+from tests.support.until import until
 from tests.support.wheel import installed_wheel
 
 
@@ -95,6 +96,24 @@ async def close_windows(browser: Any) -> None:
 async def seen(page: Any, text: str | re.Pattern[str]) -> None:
     """Wait until a person sees this text."""
     await page.get_by_text(text).first.wait_for(state="visible")
+
+
+# said by a browser while an element is not drawn yet, or while the page is being left
+_NOT_YET: Final = ("Cannot read properties of", "is not iterable", "Execution context was destroyed")
+
+
+async def is_true(page: Any, look: str, what: str, given: object = None) -> None:
+    """Wait until an expression is true on the page; one that fails on what is not there yet is not true yet."""
+
+    async def true() -> bool:
+        try:
+            return bool(await page.evaluate(look, given))
+        except Exception as error:
+            if not any(words in str(error) for words in _NOT_YET):
+                raise
+            return False
+
+    await until(true, what)
 
 
 async def press(page: Any, name: str) -> None:
