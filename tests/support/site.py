@@ -98,9 +98,12 @@ class Site:
         storage = given.storage.model_copy(update={"state_directory": self._folder})
         return given.model_copy(update={"web": web, "storage": storage})
 
+    async def _ready(self) -> str | None:
+        return self.ready
+
     def context(self) -> Context:
         """What the routes are given: the daemon's parts, with what a test says of names, readiness and calendar."""
-        context = build_context(self.parts, caps=connection_caps(self.core), ready=lambda: self.ready, watched=())
+        context = build_context(self.parts, caps=connection_caps(self.core), ready=self._ready, watched=())
         return msgspec.structs.replace(context, views=self.views, calendar=lambda: self.calendar)
 
     def serve(self, listener: socket.socket) -> WebServer:

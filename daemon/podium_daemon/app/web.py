@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import version
 
 import msgspec
@@ -12,6 +12,7 @@ import msgspec
 from podium_daemon.api.service import ServiceOut
 from podium_daemon.app.core import Core
 from podium_daemon.app.parts import Parts
+from podium_daemon.app.readiness import Readiness
 from podium_daemon.app.relays import relay_information
 from podium_daemon.conference.service import TrainingCallingIntegration
 from podium_daemon.config import Config
@@ -72,7 +73,7 @@ def connection_caps(core: Core) -> Callable[[], Caps]:
 
 
 def build_context(
-    parts: Parts, *, caps: Callable[[], Caps], ready: Callable[[], str | None], watched: Sequence[Watched]
+    parts: Parts, *, caps: Callable[[], Caps], ready: Callable[[], Awaitable[str | None]], watched: Sequence[Watched]
 ) -> Context:
     """Join what the routes are given; `ready` says why the daemon does not do all of its work, if it does not."""
     core, rooms, sessions = parts.core, parts.rooms, parts.sessions
@@ -138,31 +139,6 @@ def _build_drafts(parts: Parts) -> Drafts:
         can_encrypt=parts.rooms.can_encrypt,
         attendance=core.default_attendance,
     )
-
-
-class Readiness:
-    """Whether all parts of the daemon work."""
-
-    def __init__(self, parts: Parts, missing: Callable[[], Sequence[str]], watched: Sequence[Watched]) -> None:
-        self._parts = parts
-        self._missing = missing
-        self._watched = watched
-
-    def trouble(self) -> str | None:
-        """Why some part does not work now, in words; None if all do."""
-        parts = self._parts
-        if parts.people.twins.trouble is not None:
-            return parts.people.twins.trouble
-        if not parts.relays.syncer.caught_up.is_set():
-            return "reading the relays"
-        if missing := self._missing():
-            return f"not running: {', '.join(missing)}"
-        if unserved := parts.relays.gaps.unserved():
-            return f"no relay serves {', '.join(unserved)}: {'; '.join(parts.relays.gaps.remarks())}"
-        if parts.relays.admission.budget.is_reached:
-            return "the database is as large as it may become: what strangers send is refused"
-        troubles = [f"{what} fails and is tried again" for one in self._watched for what in one.trouble]
-        return "; ".join(troubles) or None
 
 
 class Calling:

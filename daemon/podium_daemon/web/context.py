@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
@@ -72,7 +72,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     instructor_signers: InstructorSigners
     clock: Clock
     service: Callable[[], ServiceOut]
-    ready: Callable[[], str | None]
+    ready: Callable[[], Awaitable[str | None]]
     remarks: Callable[[], Sequence[str]] = tuple
     relay_information: Callable[[], dict[str, Any] | None] = lambda: None
     partial: Callable[[], Mapping[str, Mapping[str, str]]] = dict

@@ -102,8 +102,11 @@ async def check_health() -> str:
 
 @router.get("/readyz", response_class=PlainTextResponse, responses=_NOT_READY)
 async def check_readiness(context: InContext) -> Response:
-    """Whether all parts of the daemon work; 503 with the reason if not. It also says what single relays refuse."""
-    reason = context.ready()
+    """Whether all parts of the daemon work and the database takes writes; 503 with the reason if not.
+
+    It also says what single relays refuse.
+    """
+    reason = await context.ready()
     if reason is None:
         return PlainTextResponse("\n".join(["ready", *context.remarks(), ""]))
     return PlainTextResponse(f"{reason}\n", HTTPStatus.SERVICE_UNAVAILABLE)
