@@ -24,6 +24,7 @@ LIVE_EVENT: Final = 30311  # NIP-53
 SPACE: Final = 30312  # NIP-53: the room
 MEETING: Final = 30313  # NIP-53: the live status of one session
 SESSION: Final = 31923  # NIP-52: time-based calendar event
+CALENDAR: Final = 31924  # NIP-52: a list of calendar events; of a series of sessions here
 RSVP: Final = 31925  # NIP-52
 HANDLER: Final = 31990  # NIP-89: which kinds an application opens
 ATTENDANCE: Final = 31953  # ours: addressable attendance record, see docs/wire-formats.md

@@ -76,6 +76,19 @@ def parse_local_time(text: str, zone_name: str, fold: int | None = None) -> int:
     return epoch
 
 
+def wall_clock(at: int, zone: ZoneInfo) -> datetime:
+    """What the clocks of the zone show at Unix second `at`, as a naive time."""
+    return datetime.fromtimestamp(at, zone).replace(tzinfo=None, fold=0)
+
+
+def at_wall_clock(naive: datetime, zone: ZoneInfo) -> int:
+    """Unix seconds when the clocks of the zone show `naive`: the first time if that happens twice.
+
+    A time that the clocks skip is counted with the offset from before it (RFC 5545, 3.3.5).
+    """
+    return _epoch(naive) - _offset_seconds(naive, zone, 0)
+
+
 def offset_name(offset: timedelta) -> str:
     """`UTC+01:00`, or `UTC` where there is no difference."""
     total = int(offset.total_seconds())

@@ -11,6 +11,7 @@ from podium_protocol.addresses import Address
 from podium_protocol.events import EventId, Pubkey, pubkey_or_none
 from podium_protocol.live import fields
 from podium_protocol.live.fields import AuthoredEvent
+from podium_protocol.live.series import series_of
 from podium_protocol.live.session_spec import (
     DEFAULT_LIMITS,
     MAX_IDENTIFIER_BYTES,
@@ -113,6 +114,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     invited: tuple[Pubkey, ...] = ()
     hashtags: tuple[str, ...] = ()
     location: str | None = None
+    series: str | None = None
+    """The address of the calendar of its series (`live.series`), or None."""
     recording_url: str | None = None
     """The first web link in `r`. Before the session has ended it may be any reference; the 30313's comes first."""
 
@@ -191,6 +194,7 @@ def spec_of(session: Session) -> SessionSpec:
         co_hosts=session.co_hosts,
         invited=session.invited,
         hashtags=session.hashtags,
+        series=session.series,
     )
 
 
@@ -210,8 +214,10 @@ def _read(event: AuthoredEvent, limits: SessionLimits) -> Session:
     starts_at, ends_at = _times(rows, cancelled, limits)
     e2ee = tags.first(rows, "e2ee") == "required"
     zone = tags.first(rows, "start_tzid") or "UTC"
+    address = _address(event)
+    series = series_of(address, rows)
     return Session(
-        address=_address(event),
+        address=address,
         event_id=event.id,
         created_at=event.created_at,
         title=_title(rows, cancelled, limits),
@@ -239,6 +245,7 @@ def _read(event: AuthoredEvent, limits: SessionLimits) -> Session:
         invited=people.invited,
         hashtags=_hashtags(hashtags, limits),
         location=single_line(tags.first(rows, "location") or "", fields.MAX_URL) or None,
+        series=None if series is None else str(series),
         recording_url=next(filter(None, map(fields.web_url, tags.values(rows, "r"))), None),
     )
 

@@ -81,6 +81,8 @@ class SessionSpec(msgspec.Struct, frozen=True, kw_only=True):
     co_hosts: tuple[Pubkey, ...] = ()
     invited: tuple[Pubkey, ...] = ()
     hashtags: tuple[str, ...] = ()
+    series: str | None = None
+    """The address of the calendar that lists it (`live.series`)."""
 
     @property
     def ends_at(self) -> int:

@@ -101,7 +101,7 @@ def write_session(
         pubkey=instructor,
         created_at=next_created_at(now, previous.created_at if previous else None, previous_created_at),
         kind=kinds.SESSION,
-        tags=(*own, *_kept(previous)),
+        tags=(*own, *_kept(previous, spec.series)),
         content=paragraphs(spec.description, limits.max_description_bytes),
     )
     return _fitting(event, limits)
@@ -217,6 +217,7 @@ def _tags_of(
             *_people(spec.co_hosts, SessionRole.CO_HOST),
             *_people(spec.invited, SessionRole.INVITED),
             ("location", join_url),
+            ("a", spec.series, relay) if spec.series else None,  # it requests to be listed there (NIP-52)
             ("max_participants", str(cap)) if cap is not None else None,
             ("rsvp", "required" if spec.rsvp_required else "optional"),
             ("waiting_room", "on") if spec.waiting_room else None,
@@ -235,8 +236,9 @@ def _people(pubkeys: Iterable[Pubkey], role: SessionRole) -> Iterator[Tag]:
     return (("p", pubkey, "", role.value) for pubkey in dict.fromkeys(pubkeys))
 
 
-def _kept(previous: AuthoredEvent | None) -> Iterator[Tag]:
-    return (row for row in (previous.tags if previous else ()) if not _is_owned(row))
+def _kept(previous: AuthoredEvent | None, series: str | None) -> Iterator[Tag]:
+    rows = previous.tags if previous else ()
+    return (row for row in rows if not _is_owned(row) and row[:2] != ("a", series))
 
 
 def _is_owned(row: Tag) -> bool:
