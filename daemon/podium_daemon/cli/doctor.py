@@ -366,7 +366,8 @@ def doctor(context: typer.Context, as_json: Json = False) -> None:
 
 
 def _show(checks: tuple[Check, ...]) -> None:
-    table(("check", "", "finding"), ((one.name, one.verdict.value, one.detail) for one in checks), empty="")
+    rows = ((one.name, one.verdict.value, one.detail) for one in checks)
+    table(("check", "", "finding"), rows, empty="", details=("finding",))
     advice = [f"{one.name}: {one.advice}" for one in checks if one.advice]
     if advice:
         say("\n" + "\n".join(advice))

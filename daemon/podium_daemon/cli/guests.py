@@ -62,7 +62,8 @@ def add(
     elif as_json:
         print_answer(made)
     else:
-        table(("name", "link"), [(one.name, one.link or "") for one in made.guests], empty="No link was made.")
+        for one in made.guests:
+            say(f"{clean(one.name)}: {one.link or ''}")  # no table: a link is longer than a line, and is copied whole
 
 
 @app.command(

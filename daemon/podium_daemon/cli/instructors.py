@@ -60,4 +60,4 @@ def _print(found: Sequence[InstructorOut], *, as_json: bool) -> None:
         return
     # an npub is 63 wide, and is what `remove` takes: the name, which may be long, stands last
     rows = ((one.npub, "file" if one.listed_in == "configuration" else "list", one.name) for one in found)
-    table(("npub", "from", "name"), rows, empty="Nobody is listed.")
+    table(("npub", "from", "name"), rows, empty="Nobody is listed.", whole=("npub",))

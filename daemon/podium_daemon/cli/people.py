@@ -15,7 +15,7 @@ from podium_daemon.cli.caller import caller_of, sign_and_send
 from podium_daemon.cli.options import Json, SessionReference, Yes, confirm, helped, write_answer
 from podium_daemon.cli.output import clean, note, print_answer, print_answers, print_json, say, table
 from podium_daemon.cli.session_view import find_session, plain_reference
-from podium_daemon.cli.times import shown_length, shown_time
+from podium_daemon.cli.times import shown_length, shown_minute, shown_time
 from podium_protocol.live.fields import web_url
 from podium_protocol.live.rsvp import RsvpStatus
 
@@ -105,6 +105,7 @@ def rsvps(context: typer.Context, session: SessionReference, as_json: Json = Fal
         ("person", "answer", "when", "seat", "remarks"),
         ((one.name, one.status, shown_time(one.rsvp_time), _seat(one), _remarks(one)) for one in rows),
         empty="Nobody has answered yet.",
+        details=("remarks",),
     )
 
 
@@ -161,8 +162,8 @@ def _show(rows: Sequence[AttendanceOut], *, as_json: bool) -> None:
         (
             (
                 one.name,
-                shown_time(one.joined_at),
-                shown_time(one.left_at),
+                shown_minute(one.joined_at),
+                shown_minute(one.left_at),
                 shown_length(one.total_duration),
                 one.join_count,
                 _completed(one),
@@ -172,6 +173,7 @@ def _show(rows: Sequence[AttendanceOut], *, as_json: bool) -> None:
             for one in rows
         ),
         empty="Nobody has been there yet.",
+        details=("completed", "evidence", "assurance"),
     )
 
 
@@ -207,6 +209,7 @@ def reminders(context: typer.Context, session: SessionReference, as_json: Json =
             for one in ledger.reminders
         ),
         empty="No messages are planned for this session.",
+        details=("remarks",),
     )
     if ledger.summary:
         say(", ".join(f"{count} {state}" for state, count in sorted(ledger.summary.items())))

@@ -58,6 +58,7 @@ def questions(context: typer.Context, session: SessionReference, as_json: Json =
         ("id", "who", "when", "state", "text"),
         [line for one in found.questions for line in _lines(one)],
         empty="Nobody has asked anything yet.",
+        details=("text",),
     )
     if found.total > len(found.questions):
         note(f"{found.total - len(found.questions)} older questions are not shown.")

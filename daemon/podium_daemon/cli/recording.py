@@ -175,6 +175,7 @@ def _print(found: RecordingsOut, *, as_json: bool) -> None:
             for run in found.recordings
         ),
         empty="This session has no recording.",
+        details=("recording", "remarks"),
     )
 
 

@@ -104,7 +104,8 @@ def _fleeting_event() -> SignedEvent:
     )
 
 
-_HEADS: Final = ("relay", "answers", "daemon", "waiting", "last error", "refused", "says")
+_DETAILS: Final = ("last error", "refused", "says")
+_HEADS: Final = ("relay", "answers", "daemon", "waiting", *_DETAILS)
 
 app = typer.Typer(no_args_is_help=True, help="The relays sessions live on.")
 
@@ -135,7 +136,7 @@ def check(context: typer.Context, as_json: Json = False) -> None:
     if as_json:
         print_json({"relays": [_object(url, answers[url], known.get(url)) for url in urls]})
     else:
-        table(_HEADS, (_row(url, answers[url], known.get(url)) for url in urls), empty="")
+        table(_HEADS, (_row(url, answers[url], known.get(url)) for url in urls), empty="", details=_DETAILS)
     if known and (trouble := _trouble_of_daemon(caller, config)) is not None:
         raise CommandFailed(trouble)
     if all(answer is not None for answer in answers.values()):

@@ -91,7 +91,7 @@ def passed_over(context: typer.Context, as_json: Json = False) -> None:
         print_answers("events", found)
         return
     table(
-        ("signed", "title", "session", "reason", ""),
+        ("signed", "title", "session", "reason", "besides"),
         (
             (
                 shown_time(one.created_at),
@@ -103,6 +103,7 @@ def passed_over(context: typer.Context, as_json: Json = False) -> None:
             for one in found
         ),
         empty="Nothing was passed over.",
+        details=("reason", "besides"),
     )
 
 

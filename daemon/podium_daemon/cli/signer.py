@@ -92,6 +92,8 @@ def list_(context: typer.Context, for_service: ForService = False, as_json: Json
         ("signer", "signs as", "relays"),
         ((one["signer"], one["user"], ", ".join(one["relays"])) for one in found),
         empty="No signer is connected. `podium signer connect` connects one.",
+        whole=("signer",),
+        details=("signs as", "relays"),
     )
 
 

@@ -41,6 +41,11 @@ def shown_time(at: int | None, session_zone: str | None = None, viewer: ZoneInfo
     return f"{own} ({day}{there:%H:%M} {session_zone})"
 
 
+def shown_minute(at: int | None) -> str:
+    """`2026-12-01 18:00` on this terminal's clock, for tables that have many times."""
+    return "" if at is None else f"{datetime.fromtimestamp(at, viewer_zone()):%Y-%m-%d %H:%M}"
+
+
 def start_of(text: str, zone: str, now: int) -> int:
     """Unix seconds of `--at`: a local time in `zone`, a time with its offset, `tomorrow 18:00` there, or `in 2 hours`.
 
