@@ -85,10 +85,13 @@ def list_guests(context: typer.Context, session: SessionReference, as_json: Json
 @app.command(
     short_help="A new link for a person who moved to another device.",
     help=helped(
-        "Make a new link; the old one, and the browser that opened it, are signed out.", "podium guests renew knots Ana"
+        "Make a new link; the old one, and the browser that opened it, are signed out.",
+        "podium guests renew knots Ana",
+        "podium guests renew knots Ana --yes",
     ),
 )
-def renew(context: typer.Context, session: SessionReference, name: Name) -> None:
+def renew(context: typer.Context, session: SessionReference, name: Name, yes: Yes = False) -> None:
+    confirm(f"Make a new link for {clean(name)}, so that the old one stops working?", yes=yes)
     caller = caller_of(context)
     after = _change(caller, session, name, "renew")
     say(f"{clean(after.name)}: {after.link}")

@@ -47,6 +47,8 @@ def pubkey_of(text: str, option: str) -> Pubkey:
 def confirm(question: str, *, yes: bool) -> None:
     """Ask on the terminal, unless the person said `--yes` already; "no" ends the command.
 
+    For each act that no other command takes back. Its command has the option `Yes`, by which a test finds them all.
+
     Raises:
         CommandFailed: standard input is no terminal. A script that lost its input must not answer by silence.
     """

@@ -102,7 +102,7 @@ def test_guests_are_listed(podium: CommandLine) -> None:
 
 def test_a_link_is_renewed_and_taken_back_by_name(podium: CommandLine, desk: Desk) -> None:
     """Taking back asks on a terminal, and does nothing without one."""
-    assert "#guest=new" in podium("guests", "renew", "knots", "Ana").stdout
+    assert "#guest=new" in podium("guests", "renew", "knots", "Ana", "--yes").stdout
     assert podium("guests", "revoke", "knots", "Ana").exit_code == 2
     assert podium("guests", "revoke", "knots", "Ana", "--yes").exit_code == 0
     assert desk.changed == ["renew", "revoke"]

@@ -27,7 +27,7 @@ from podium_daemon.relays.embedded import EmbeddedRelayFailed
 from podium_daemon.runtime.state_directory import AlreadyRunning
 from podium_daemon.signers.signer import SignerUnavailable
 from podium_protocol.errors import InvalidInput, PodiumError, RemoteProtocolError
-from podium_protocol.nips.nip19 import encode_nsec
+from podium_protocol.nips.nip19 import encode_npub, encode_nsec
 from tests.daemon.cli.conftest import CommandLine, Knots
 from tests.support.relays import new_key
 from tests.support.scripted_daemon import ScriptedDaemon, as_json
@@ -48,6 +48,37 @@ def commands(group: TyperGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[tu
 ROOT = typer.main.get_command(app)
 assert isinstance(ROOT, TyperGroup)
 COMMANDS = dict(commands(ROOT))
+
+
+DESTRUCTIVE = {
+    ("calendar",): ("--revoke",),
+    ("guests", "renew"): ("knots", "Ana"),
+    ("guests", "revoke"): ("knots", "Ana"),
+    ("instructors", "remove"): (encode_npub(new_key().pubkey),),
+    ("recording", "delete"): ("knots",),
+    ("session", "cancel"): ("knots",),
+    ("signer", "forget"): ("--for-service",),
+}
+"""The commands whose act no other command takes back, and what they are given."""
+
+_TAKES_AWAY = {"cancel", "delete", "drop", "forget", "purge", "remove", "renew", "reset", "revoke"}
+
+
+def test_the_list_of_destructive_commands_is_whole() -> None:
+    """What has --yes is in the list, and a command that is called like one that takes something away has --yes."""
+    asking = {words for words, command in COMMANDS.items() if any(option.name == "yes" for option in command.params)}
+    assert asking == set(DESTRUCTIVE)
+    assert {words for words in COMMANDS if words[-1] in _TAKES_AWAY} <= asking
+
+
+@pytest.mark.usefixtures("knots")
+@pytest.mark.parametrize("words", DESTRUCTIVE, ids=" ".join)
+def test_nothing_is_taken_back_by_silence(podium: CommandLine, daemon: ScriptedDaemon, words: tuple[str, ...]) -> None:
+    """Without a terminal to ask on, what cannot be undone needs --yes: a script without input changes nothing."""
+    done = podium(*words, *DESTRUCTIVE[words])
+    assert done.exit_code == Exit.USAGE
+    assert "--yes" in done.stderr
+    assert all(call.method == "GET" for call in daemon.calls)
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

@@ -17,20 +17,6 @@ from tests.support.relays import new_key
 from tests.support.scripted_daemon import ScriptedDaemon, as_json, problem
 
 
-@pytest.mark.parametrize(
-    "arguments", [("session", "cancel", "knots"), ("calendar", "--revoke"), ("signer", "forget", "--for-service")]
-)
-def test_nothing_is_taken_back_by_silence(
-    podium: CommandLine, knots: Knots, daemon: ScriptedDaemon, arguments: tuple[str, ...]
-) -> None:
-    """Without a terminal to ask on, what cannot be undone needs --yes: a script without input cancels nothing."""
-    done = podium(*arguments)
-    assert done.exit_code == 2
-    assert "--yes" in done.stderr
-    assert knots.sent == []
-    assert all(call.method == "GET" for call in daemon.calls)
-
-
 def test_create_signs_what_was_asked_for_and_says_what_it_reveals(
     podium: CommandLine, knots: Knots, key: SecretKey
 ) -> None:
