@@ -111,6 +111,8 @@ _OWN_KINDS: Final = (
     kinds.DELETION,
 )
 
+_BY_INSTRUCTORS: Final = (kinds.SESSION, kinds.CALENDAR, kinds.DELETION)
+
 
 def wraps_for(service: Pubkey) -> tuple[Filter, ...]:
     """The filters for private messages to the service: its message relays get them, two days back."""
@@ -139,7 +141,7 @@ class Interests(msgspec.Struct, frozen=True, kw_only=True):
         wanted: dict[str, tuple[Filter, ...]] = {"own": (Filter(kinds=_OWN_KINDS, authors=(self.service,)),)}
         wanted[FACE] = (Filter(kinds=(kinds.METADATA, kinds.HANDLER), authors=(self.service,)),)
         for number, part in enumerate(_parts(self.instructors)):
-            wanted[f"sessions-{number}"] = (Filter(kinds=(kinds.SESSION, kinds.DELETION), authors=part),)
+            wanted[f"sessions-{number}"] = (Filter(kinds=_BY_INSTRUCTORS, authors=part),)
         named = dict.fromkeys((*self.instructors, *self.invited))
         for number, part in enumerate(_parts(named)):
             wanted[f"profiles-{number}"] = (Filter(kinds=(kinds.METADATA,), authors=part),)

@@ -207,7 +207,7 @@ def _filters(interests: Interests, authors: tuple[Pubkey, ...], now: int) -> Ite
     for part in _parts(interests.addresses):
         yield Filter(kinds=(kinds.RSVP,), authors=authors, tags=(("a", part),))
     if leading := tuple(author for author in authors if author in interests.instructors):
-        yield Filter(kinds=(kinds.SESSION, kinds.METADATA), authors=leading)
+        yield Filter(kinds=(kinds.SESSION, kinds.CALENDAR, kinds.METADATA), authors=leading)
     # people delete many other things too: deletions come last, and only recent ones
     yield Filter(kinds=(kinds.DELETION,), authors=authors, since=now - _DELETED_SINCE)
 

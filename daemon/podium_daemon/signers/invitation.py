@@ -17,7 +17,7 @@ from podium_protocol.events import Pubkey, Rejected, SignedEvent, verify_json
 from podium_protocol.keys import SecretKey
 from podium_protocol.nips import nip46
 
-ASKED_KINDS: Final = (kinds.SESSION, kinds.RSVP, kinds.DELETION, kinds.LIVE_CHAT, kinds.HTTP_AUTH)
+ASKED_KINDS: Final = (kinds.SESSION, kinds.CALENDAR, kinds.RSVP, kinds.DELETION, kinds.LIVE_CHAT, kinds.HTTP_AUTH)
 """The kinds that signers are told we will ask for; they may still ask their person about each event."""
 
 _MAX_WRONG: Final = 200  # answers without the secret: an attacker who floods us ends only this invitation

@@ -55,6 +55,7 @@ def adopted(
         recording_access=(session.recording_access or recording_access).value,
         rules_at=None if session.has_rules else 0,
         length_at=None if session.has_end else 0,
+        series=session.series,
         **_described(session),
     )
 
@@ -80,6 +81,7 @@ def revised(row: LiveSessionRow, session: Session, received_at: int) -> LiveSess
         recording_access=_recording_access_after(row, session),
         withdrawn=False,
         cancel_reason=None,
+        series=session.series or row.series,  # the `d` says it too, and a client that edits may drop our `a`
         revisions=revisions,
         version=row.version + 1,
         status_due_at=received_at,

@@ -43,7 +43,16 @@ from podium_storage.sqlite import SqliteDialect
 from podium_storage.table.models import LiveSessionRow
 from podium_storage.table.table import Table
 
-__all__ = ["Accepts", "PassedOver", "SessionProjection", "adopted", "remembered", "revised", "room_of"]
+__all__ = [
+    "Accepts",
+    "PassedOver",
+    "SessionProjection",
+    "adopted",
+    "remembered",
+    "revised",
+    "room_of",
+    "rows_of_series",
+]
 
 Accepts = Callable[[Session], bool]
 """Whether this service takes the session over: its instructor is on the allow-list and it names the service."""
@@ -261,6 +270,17 @@ def _as_if_new(row: LiveSessionRow, meeting: Meeting) -> LiveSessionRow:
     if row.end_reason != _REMEMBERED or meeting.status is not MeetingStatus.LIVE:
         return row
     return msgspec.structs.replace(row, state=SessionState.SCHEDULED, ended_at=None, end_reason=None)
+
+
+async def rows_of_series(sessions: Table[LiveSessionRow], series: Address) -> list[LiveSessionRow]:
+    """The sessions of a series (`live.series`), by their numbers.
+
+    Raises:
+        StoreError: what the database said.
+    """
+    named = f"{kinds.SESSION}:{series.pubkey}:{series.identifier}-"
+    found = await sessions.where("lessonId").starts_with(named).and_("series").equals(str(series)).to_list()
+    return sorted(found, key=lambda row: row.session_address)
 
 
 _ASKED: Final = "FROM json_each(?) AS asked CROSS JOIN atoms AS lesson ON lesson.value = asked.value"

@@ -21,6 +21,7 @@ class LiveSessionRow(StoredRow, frozen=True, kw_only=True):
     `rules_at`, `length_at`: the time of the revision that gave the rules, and the duration, if the one in force gives
     none; 0 if no such revision is known here.
     `guests`: a `live.session.Guests`, who may come without a signer; None in rows from before it was read.
+    `series`: the address of the calendar of its series (`live.series`).
     """
 
     session_address: InternedText
@@ -71,6 +72,7 @@ class LiveSessionRow(StoredRow, frozen=True, kw_only=True):
     rules_at: int | None = None
     length_at: int | None = None
     recording_access: str | None = None
+    series: str | None = None
 
     @property
     def began_at(self) -> int | None:

@@ -49,7 +49,7 @@ def test_each_kind_of_interest_has_its_filter() -> None:
     """Sessions and profiles by author, RSVPs by session, message relays by person, each with its deletions."""
     instructors, answered = people(2), people(3, 10)
     wanted = Interests(service=SERVICE, instructors=instructors, addresses=lessons(1), people=answered).subscriptions()
-    assert wanted["sessions-0"] == (Filter(kinds=(kinds.SESSION, kinds.DELETION), authors=instructors),)
+    assert wanted["sessions-0"] == (Filter(kinds=(kinds.SESSION, kinds.CALENDAR, kinds.DELETION), authors=instructors),)
     assert wanted["profiles-0"] == (Filter(kinds=(kinds.METADATA,), authors=instructors),)
     assert wanted["names-0"] == (Filter(kinds=(kinds.METADATA,), authors=answered),)
     assert wanted["rsvps-0"] == (Filter(kinds=(kinds.RSVP,), tags=(("a", lessons(1)),)),)

@@ -23,10 +23,12 @@ from podium_protocol.limits import MAX_EVENT_BYTES, max_bytes_of
 from podium_protocol.live import private
 from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.rsvp import read_rsvp
+from podium_protocol.live.series import listed
 from podium_protocol.live.session import NotASession, Session, Visibility, read_session
 from podium_protocol.nips import nip09
 from podium_storage.database import Transaction
 from podium_storage.mirror.fold import IngestOutcome
+from podium_storage.projections.sessions import rows_of_series
 from podium_storage.store import Store
 from podium_storage.table.models import LiveSessionRow
 
@@ -125,7 +127,7 @@ class EventSubmission:
         now = int(self._clock.now())
         submitted: list[Submitted] = []
         for event in events:
-            concerned = await self._concerned(event, now, submitted)
+            concerned = _flaw(event, now) or await self._concerned(event, submitted)
             if isinstance(concerned, Rejection):
                 return concerned
             if (why := await self._objection(event)) is not None:
@@ -183,13 +185,13 @@ class EventSubmission:
             return Rejection(Slug.TOO_LARGE, str(error), "Shorten the text, or invite fewer people.")
         return Submitted(event, session_address, relays, private=True)
 
-    async def _concerned(self, event: VerifiedEvent, now: int, before: Sequence[Submitted]) -> Submitted | Rejection:
+    async def _concerned(self, event: VerifiedEvent, before: Sequence[Submitted]) -> Submitted | Rejection:
         """The event with the session that it is about; no session for a person's relay list."""
-        if flaw := _flaw(event, now):
-            return flaw
         match event.kind:
             case kinds.SESSION:
                 return await self._session(event)
+            case kinds.CALENDAR:
+                return await self._calendar(event, before)
             case kinds.RSVP:
                 return await self._rsvp(event)
             case kinds.DELETION:
@@ -226,6 +228,23 @@ class EventSubmission:
             if is_private
             else await self._submitted(event, session.session_address)
         )
+
+    async def _calendar(self, event: VerifiedEvent, before: Sequence[Submitted]) -> Submitted | Rejection:
+        """The calendar of a series here; it must not name a private session to the relays."""
+        series = Address.from_event(event)
+        assert series is not None, "a calendar has an address"
+        rows = await rows_of_series(self._store.sessions, series)
+        together = [read_session(one.event) for one in before if one.event.kind == kinds.SESSION]
+        of_series = [one for one in together if isinstance(one, Session) and one.series == str(series)]
+        if not rows and not of_series:
+            detail = "the calendar is that of no series of this service"
+            return Rejection(Slug.UNKNOWN_SESSION, detail, "Hand in its sessions first, or publish it yourself.")
+        named = [str(address) for address in listed(event)]
+        rows += await self._store.sessions.where("lessonId").any_of(named).to_list()
+        if any(map(private.is_private, rows)) or any(one.visibility is Visibility.PRIVATE for one in of_series):
+            detail = "the calendar would name a private session to the relays"
+            return Rejection(Slug.BAD_EVENT, detail, "Leave it out: private sessions need no calendar.")
+        return await self._submitted(event, None)
 
     async def _rsvp(self, event: VerifiedEvent) -> Submitted | Rejection:
         rsvp = read_rsvp(event)

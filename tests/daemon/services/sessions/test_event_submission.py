@@ -15,9 +15,11 @@ from podium_protocol.addresses import Address
 from podium_protocol.events import UnsignedEvent, VerifiedEvent
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.rsvp import RsvpStatus, write_rsvp
+from podium_protocol.live.series import identifier_of, write_calendar
 from podium_protocol.live.session import Session as ReadSession
 from podium_protocol.live.session import SessionSpec, Visibility, cancel, read_session, spec_of
 from podium_protocol.nips import nip09, nip17, nip65
+from podium_storage.projections.sessions import rows_of_series
 from podium_storage.table.models import LiveSessionRow
 from tests.support.world import OWN_INBOX, RELAY, World, new_key, signed, world
 
@@ -126,9 +128,89 @@ async def test_whoever_hands_an_event_in_need_not_be_its_author() -> None:
         assert len(await here.store.rsvps.to_list()) == 3
 
 
+def dates(here: World, times: int, **changes: object) -> tuple[Address, list[VerifiedEvent]]:
+    """A series of sessions, a day apart."""
+    series = Address(kinds.CALENDAR, here.instructor.pubkey, os.urandom(4).hex())
+    made = [
+        session(
+            here,
+            identifier=identifier_of(series, number),
+            series=str(series),
+            starts_at=here.now + number * 86_400,
+            **changes,
+        )
+        for number in range(1, times + 1)
+    ]
+    return series, made
+
+
+def calendar(here: World, series: Address, sessions: Sequence[VerifiedEvent]) -> VerifiedEvent:
+    """The calendar that lists them."""
+    addresses = [str(Address.from_event(one)) for one in sessions]
+    return signed(here.instructor, write_calendar(series, "Knots", addresses, now=here.now))
+
+
+async def test_a_series_and_its_calendar() -> None:
+    """The dates are sessions of their own, the calendar goes to the relays beside them, and a later one replaces it."""
+    async with world() as here:
+        series, made = dates(here, 3)
+        whole = calendar(here, series, made)
+        found = await taken(here, *made, whole)
+        assert (found[-1].session_address, found[-1].relays) == (None, (RELAY,))
+        rows = await rows_of_series(here.store.sessions, series)
+        assert [row.event_id for row in rows] == [one.id for one in made]
+        assert await queued(here, found_events(found)) == ["31923", "31923", "31923", "31924"]
+        shorter = write_calendar(series, "Knots", [rows[0].session_address], now=here.now, previous=whole)
+        newer = signed(here.instructor, shorter)
+        await taken(here, newer)
+        assert await here.mirror.newest(series) == newer
+
+
+def found_events(found: Sequence[Submitted]) -> list[VerifiedEvent]:
+    """The events that were taken."""
+    return [one.event for one in found]
+
+
+async def test_other_calendars_are_refused() -> None:
+    """A calendar that is no series' here is not ours to publish, not even if it lists a session here."""
+    async with world() as here:
+        series, made = dates(here, 2)
+        assert await refused(here, calendar(here, series, made)) == "unknown-session"
+        await taken(here, *made)
+        other = Address(kinds.CALENDAR, here.instructor.pubkey, "courses")
+        assert await refused(here, calendar(here, other, made)) == "unknown-session"
+        stranger = new_key()
+        theirs = write_calendar(msgspec.structs.replace(series, pubkey=stranger.pubkey), "Mine", [], now=here.now)
+        assert await refused(here, signed(stranger, theirs)) == "unknown-session"
+
+
+async def test_a_calendar_names_no_private_session() -> None:
+    """What travels sealed is listed in no public event, whether it is handed in together or later, or is another's."""
+    async with world() as here:
+        series, made = dates(here, 2, visibility=Visibility.PRIVATE)
+        assert await refused(here, *made, calendar(here, series, made)) == "bad-event"
+        await taken(here, *made)
+        assert await refused(here, calendar(here, series, made)) == "bad-event"
+        public, open_dates = dates(here, 2)
+        await taken(here, *open_dates)
+        assert await refused(here, calendar(here, public, [*open_dates, made[0]])) == "bad-event"
+
+
+async def test_a_client_that_drops_our_tags_leaves_the_session_in_its_series() -> None:
+    """An edit by a client that knows NIP-52 only loses the `a` tag; the address still says where it belongs."""
+    async with world() as here:
+        series, made = dates(here, 2)
+        await taken(here, *made)
+        kept = {"d", "title", "start", "end", "p"}
+        rows = tuple(row for row in made[0].tags if row[0] in kept)
+        edit = UnsignedEvent(here.instructor.pubkey, made[0].created_at + 1, kinds.SESSION, rows, "")
+        await taken(here, signed(here.instructor, edit))
+        assert (await here.row(str(Address.from_event(made[0])))).series == str(series)
+
+
 @pytest.mark.parametrize(
     "kind",
-    [0, 1, 3, 4, 7, 13, 14, 1059, 1311, 10312, 22242, 24242, 27235, 30023, 30312, 30313, 31922, 31924, 31953, 65535],
+    [0, 1, 3, 4, 7, 13, 14, 1059, 1311, 10312, 22242, 24242, 27235, 30023, 30312, 30313, 31922, 31953, 65535],
 )
 async def test_other_kinds_are_refused(kind: int) -> None:
     """The daemon is no open door to its relays, not even for the instructor."""
