@@ -25,6 +25,7 @@ from podium_storage.table.models import (
     PollRow,
     PollVoteRow,
     QuestionRow,
+    QuestionVoteRow,
     RecordingConsentRow,
     RecordingRow,
     RoomControlsRow,
@@ -93,6 +94,7 @@ class Tables:
     members: Table[RoomMemberRow]
     opt_outs: Table[OptOutRow]
     questions: Table[QuestionRow]
+    question_votes: Table[QuestionVoteRow]
     controls: Table[RoomControlsRow]
     letters: Table[LetterRow]
     recordings: Table[RecordingRow]
@@ -119,6 +121,7 @@ class BoundTables(Tables):
         self.members = tables.members.within(tx)
         self.opt_outs = tables.opt_outs.within(tx)
         self.questions = tables.questions.within(tx)
+        self.question_votes = tables.question_votes.within(tx)
         self.controls = tables.controls.within(tx)
         self.letters = tables.letters.within(tx)
         self.recordings = tables.recordings.within(tx)
@@ -146,6 +149,7 @@ class Store(Tables):
         self.members = Table.from_schema(schema.MEMBERS, database, interner)
         self.opt_outs = Table.from_schema(schema.OPT_OUTS, database, interner)
         self.questions = Table.from_schema(schema.QUESTIONS, database, interner)
+        self.question_votes = Table.from_schema(schema.QUESTION_VOTES, database, interner)
         self.controls = Table.from_schema(schema.ROOM_CONTROLS, database, interner)
         self.letters = Table.from_schema(schema.LETTERS, database, interner)
         self.recordings = Table.from_schema(schema.RECORDINGS, database, interner)

@@ -73,8 +73,10 @@ async def test_questions_and_hands(here: Here) -> None:
     await seen(page, "Why a bowline?")
     assert await page.get_by_label("Your question").input_value() == ""
     await _moderate(desk, page)
+    await _vote(desk, page, "Why a bowline?")
     await _raise_hand(desk, page, encode_npub(ada.pubkey))
     await _read_by_others(here, url, ada.pubkey)
+    assert await named(page, "Upvote: ").count() == 0, "not for one's own"
     await press(page, "Take back: Why a bowline?")
     await gone(desk, "Why a bowline?")
     for person in (lead, visitor):
@@ -99,6 +101,25 @@ async def _moderate(desk: Any, page: Any) -> None:
     await seen(page, "Why a bowline?")
     await named(desk, "Pin: Why a bowline?").click()
     await page.locator(".questions > li.pinned").wait_for()
+
+
+async def _vote(desk: Any, page: Any, text: str) -> None:
+    vote = named(desk, f"Upvote: {text}")
+    await vote.click()
+    await seen(page, "1 vote")
+    assert await vote.get_attribute("aria-pressed") == "true"
+    await desk.reload()
+    await until(lambda: _pressed(vote), "the vote is still there")
+    await named(desk, f"Mark as answered: {text}").click()
+    await page.locator(".questions > li.answered").wait_for()
+    assert await vote.count() == 0
+    await named(desk, f"Not answered yet: {text}").click()
+    await vote.click()
+    await page.get_by_text("1 vote").wait_for(state="hidden")
+
+
+async def _pressed(button: Any) -> bool:
+    return await button.count() == 1 and await button.get_attribute("aria-pressed") == "true"
 
 
 async def _raise_hand(desk: Any, page: Any, npub: str) -> None:

@@ -73,6 +73,27 @@ async def test_what_a_room_had_is_kept(tmp_path: Path) -> None:
     assert (kept.speakers, kept.spotlight) == ((), None)
 
 
+async def test_known_questions_are_kept(tmp_path: Path) -> None:
+    """Questions of a database from before there were votes are there as they were, without any."""
+    path = tmp_path / "a.db"
+    await _open(path, *(one for one in shipped() if one.name < "0025"))
+    with sqlite3.connect(path) as raw:
+        raw.execute("INSERT INTO atoms (id, value) VALUES (1, 'lesson'), (2, 'ada')")
+        values = (7, 1, 2, "ab" * 32, "Why?", 5, 6, None, "shown", None, 1)
+        raw.execute(f'INSERT INTO "liveQuestions" VALUES ({",".join("?" for _ in values)})', values)  # noqa: S608  (question marks)
+    raw.close()
+    async with await Store.open(path) as store:
+        (kept,) = await store.questions.to_list()
+    assert (kept.id, kept.session_address, kept.pubkey, kept.text, kept.first_seen_at) == (
+        7,
+        "lesson",
+        "ada",
+        "Why?",
+        6,
+    )
+    assert (kept.state, kept.pinned, kept.answered, kept.votes) == ("shown", True, False, 0)
+
+
 async def test_the_attendance_of_known_sessions_stays_public(tmp_path: Path) -> None:
     """Sessions of a database from before it could be sealed keep all they had, and publish attendance as they did."""
     path = tmp_path / "a.db"

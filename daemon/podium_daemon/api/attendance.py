@@ -58,3 +58,4 @@ class OwnOut(PersonOut):
     attendance: AttendanceOut | None
     intervals: tuple[IntervalOut, ...]
     missing_seconds: Annotated[int | None, Field(description="to completion by attendance; null if completed")]
+    voted: Annotated[tuple[str, ...], Field(description="Questions for which the person voted, by event id.")]

@@ -15,6 +15,18 @@ class QuestionIn(Model):
     event: EventModel
 
 
+class VoteIn(Model):
+    """Whether the caller votes for the question; false takes a vote back."""
+
+    on: bool
+
+
+class VotesOut(Model):
+    """How many people vote for the question now."""
+
+    votes: int
+
+
 class AskedOut(Model):
     """The question was taken; the list and the event stream show it."""
 
@@ -36,12 +48,14 @@ class QuestionOut(AnswerOut):
 
     hold: Annotated[str | None, Field(description="Why it waits: stranger, removed, silenced, too_many, over.")]
     pinned: bool
+    answered: Annotated[bool, Field(description="Instructor or co-host marked it as answered.")]
+    votes: Annotated[int, Field(description="How many people voted for it; nobody is told who.")]
     silenced: Annotated[bool, Field(description="Its author may not ask any more; told to those who lead.")]
     answers: tuple[AnswerOut, ...]
 
 
 class QuestionsOut(Model):
-    """Pinned questions first, then in order of arrival. `total` also counts those that are left out."""
+    """Pinned questions, then those with most votes, then answered ones. `total` also counts those that are left out."""
 
     questions: tuple[QuestionOut, ...]
     total: int

@@ -32,6 +32,8 @@ class Decision(StrEnum):
     HIDE = Moderation.HIDE.value
     PIN = Moderation.PIN.value
     UNPIN = Moderation.UNPIN.value
+    ANSWERED = Moderation.ANSWERED.value
+    UNANSWERED = Moderation.UNANSWERED.value
     SILENCE = Moderation.SILENCE.value
     UNSILENCE = Moderation.UNSILENCE.value
 
@@ -55,7 +57,7 @@ def questions(context: typer.Context, session: SessionReference, as_json: Json =
         print_answer(found)
         return
     table(
-        ("id", "who", "when", "state", "text"),
+        ("id", "who", "when", "votes", "state", "text"),
         [line for one in found.questions for line in _lines(one)],
         empty="Nobody has asked anything yet.",
         details=("text",),
@@ -92,7 +94,7 @@ def ask(
 
 
 @app.command(
-    short_help="Show, hide, pin or unpin a question, or silence its author.",
+    short_help="Show, hide, pin or mark a question, or silence its author.",
     help=helped(
         "Decide about a question, for those who lead a session. `silence` takes no more questions of its author.",
         "podium moderate knots 3f9c pin",
@@ -123,12 +125,19 @@ async def _named(podium: PodiumClient, reference: str, beginning: str) -> Questi
     return found[0]
 
 
-def _lines(one: QuestionOut) -> list[tuple[str, str, str, str, str]]:
-    own = (one.id[:_SHORT], one.name, shown_time(one.created_at), _state(one), one.text)
-    answers = [("", f"{answer.role}", shown_time(answer.created_at), "answer", answer.text) for answer in one.answers]
+def _lines(one: QuestionOut) -> list[tuple[str, str, str, str, str, str]]:
+    own = (one.id[:_SHORT], one.name, shown_time(one.created_at), str(one.votes), _state(one), one.text)
+    answers = [
+        ("", f"{answer.role}", shown_time(answer.created_at), "", "answer", answer.text) for answer in one.answers
+    ]
     return [own, *answers]
 
 
 def _state(one: QuestionOut) -> str:
-    marks = [one.state if one.state != "shown" else "", one.hold or "", "pinned" if one.pinned else ""]
+    marks = [
+        one.state if one.state != "shown" else "",
+        one.hold or "",
+        "pinned" if one.pinned else "",
+        "answered" if one.answered else "",
+    ]
     return ", ".join(mark for mark in marks if mark) or "shown"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from podium_daemon.api.questions import AskedOut, QuestionOut, QuestionsOut
+from podium_daemon.api.questions import AskedOut, QuestionOut, QuestionsOut, VotesOut
 from podium_daemon.api.rooms import RoomOut
 from podium_daemon.api.service import ServiceOut
 from podium_daemon.api.sessions import SessionOut
@@ -15,7 +15,7 @@ from podium_protocol.errors import LocalProtocolError, RemoteProtocolError
 from podium_protocol.events import EventId, Pubkey, UnsignedEvent
 from podium_protocol.live.questions import write_question
 
-Decision = Literal["show", "hide", "pin", "unpin", "silence", "unsilence"]
+Decision = Literal["show", "hide", "pin", "unpin", "answered", "unanswered", "silence", "unsilence"]
 
 
 class LiveQuestions:
@@ -62,6 +62,11 @@ class LiveQuestions:
     async def decide(self, reference: str, question_id: str, decision: Decision) -> QuestionsOut:
         """Decide about a question, or with `silence` about its author; for instructor and co-hosts."""
         return await self._transport.post(session_path(reference, "questions", question_id, decision), QuestionsOut)
+
+    async def vote(self, reference: str, question_id: str, *, on: bool = True) -> int:
+        """Vote for a question, or take the vote back; return its votes. Nobody is told whose they are."""
+        path = session_path(reference, "questions", question_id, "vote")
+        return (await self._transport.post(path, VotesOut, {"on": on})).votes
 
     async def _say(self, session: SessionOut, event: UnsignedEvent) -> str:
         body = {"event": await self._transport.sign(event)}

@@ -8,11 +8,12 @@ from typing import Final, Literal, cast
 from podium_daemon.api.questions import AnswerOut, QuestionOut, QuestionsOut
 from podium_daemon.web.views import is_led_by
 from podium_protocol.events import Pubkey
+from podium_protocol.live.questions import ranked
 from podium_protocol.nips import nip19
 from podium_storage.store import Store
 from podium_storage.table.models import LiveSessionRow, QuestionRow
 
-MAX_LISTED: Final = 300  # the newest, and every pinned one
+MAX_LISTED: Final = 300  # beside the pinned ones
 NOTHING: Final = QuestionsOut(questions=(), total=0)
 _SHOWN: Final = "shown"
 _Role = Literal["instructor", "co-host", "participant"]
@@ -48,8 +49,6 @@ def _seen(
 ) -> QuestionsOut:
     answers, alone = _answers(row, rows)
     asked = [one for one in alone if leading or _is_public(row, one)]
-    pinned = [one for one in asked if one.pinned]
-    listed = [*pinned, *[one for one in asked if not one.pinned][-MAX_LISTED:]]
     questions = [
         _question(
             row,
@@ -59,7 +58,7 @@ def _seen(
             silenced,
             leading=leading,
         )
-        for one in listed
+        for one in ranked(asked, MAX_LISTED)
     ]
     return QuestionsOut(questions=tuple(questions), total=len(asked))
 
@@ -109,6 +108,8 @@ def _question(
         state=said.state,
         hold=one.hold if leading else None,
         pinned=one.pinned,
+        answered=one.answered,
+        votes=one.votes,
         silenced=one.pubkey in silenced,
         answers=tuple(_said(row, answer, names) for answer in answers),
     )

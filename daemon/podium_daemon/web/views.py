@@ -279,6 +279,7 @@ class Views(PageLinks):
         rsvp = await self._store.rsvps.where("[lessonId+pubkey]").equals(key).first()
         attendance = await self._store.attendance.where("[lessonId+pubkey]").equals(key).first()
         watches = await self._store.watches.where("[lessonId+pubkey]").equals(key).to_list()
+        votes = await self._store.question_votes.where("[lessonId+pubkey]").equals(key).to_list()
         unreachable = bool(await self.unreachable(row, pubkey))
         role: Literal["instructor", "co-host", "participant"] = "co-host" if pubkey in row.co_hosts else "participant"
         names = await self.names_of([pubkey])
@@ -295,6 +296,7 @@ class Views(PageLinks):
             if participation
             else (),
             missing_seconds=participation.missing if participation else None,
+            voted=tuple(vote.event_id for vote in votes),
         )
 
     async def unreachable(self, row: LiveSessionRow, only: Pubkey | None) -> list[UnreachableOut]:

@@ -26,11 +26,13 @@ from podium_storage.table.models import (
     LetterRow,
     LiveSessionRow,
     QuestionRow,
+    QuestionVoteRow,
     RoomControlsRow,
     RoomMemberRow,
     RsvpRow,
     WatchRow,
 )
+from podium_storage.table.schema import QUESTION_VOTES
 
 MAX_STREAMS: Final = 2_000  # each is an open connection; beyond that a page asks again after a while
 _OF_CONNECTIONS: Final = 0.75  # streams at most, so that plain calls find a connection too
@@ -39,10 +41,19 @@ _OF_SIGNED: Final = 0.9  # the rest is for instructors and co-hosts
 MAX_OF_ONE_KEY: Final = 12  # a person's tabs and devices
 RETRY_SECONDS: Final = 2.0  # until news that could not be sent is tried again
 SETTLE_SECONDS: Final = 0.25  # thousands answer at once: changes within this time are sent together
+VOTE_SECONDS: Final = 1.0  # after votes: the list of questions goes to all, so one for each vote would be quadratic
 _TELLING: Final = "telling open pages what changed"
 
 _OfAPerson: TypeAlias = (
-    RsvpRow | AttendanceRow | IntervalRow | LedgerRow | LetterRow | RoomMemberRow | QuestionRow | WatchRow
+    RsvpRow
+    | AttendanceRow
+    | IntervalRow
+    | LedgerRow
+    | LetterRow
+    | RoomMemberRow
+    | QuestionRow
+    | QuestionVoteRow
+    | WatchRow
 )
 _OfASession: TypeAlias = LiveSessionRow | RoomControlsRow | _OfAPerson
 
@@ -170,9 +181,10 @@ class StreamHub:
         if self._running is None or self._running.done():
             store = self._store
             tables = (store.sessions, store.rsvps, store.attendance, store.intervals, store.ledger, store.letters)
+            asked = store.questions, store.question_votes
             # subscribed before the first read: a change in between is sent twice, not never
             self._changes = store.changes.subscribe(
-                *(table.name for table in (*tables, store.members, store.questions, store.controls, store.watches))
+                *(table.name for table in (*tables, store.members, *asked, store.controls, store.watches))
             )
             self._running = self.tasks.errand(self._run(self._changes), _TELLING)
 
@@ -194,7 +206,7 @@ class StreamHub:
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 self.tasks.trouble.pop(_TELLING, None)
-            await asyncio.sleep(SETTLE_SECONDS)  # only the pace of sending: no rule of a session depends on it
+            await asyncio.sleep(_pause_after(batch))  # only the pace of sending: no rule of a session depends on it
         for topic in list(self._topics.values()):
             self._end(topic)
 
@@ -236,6 +248,11 @@ class StreamHub:
         for listener in topic.listeners:
             listener.closed = True
             listener.notify()
+
+
+def _pause_after(batch: Batch) -> float:
+    has_votes = any(change.table == QUESTION_VOTES.name for change in batch.changes)
+    return VOTE_SECONDS if has_votes else SETTLE_SECONDS
 
 
 def digest_of(text: str) -> str:

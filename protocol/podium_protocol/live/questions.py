@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
@@ -23,6 +23,7 @@ from podium_protocol.text import paragraphs
 MAX_TEXT: Final = 1_000  # characters of one question or answer
 MAX_TAGS: Final = 64  # real messages have fewer than ten
 MAX_PINNED: Final = 10  # of one meeting: each is a tag of the status event
+MAX_VOTES: Final = 300  # of one person in one session: as many questions as are listed
 _LIVE: Final = (kinds.MEETING, kinds.LIVE_EVENT)
 _ALL: Final = (*_LIVE, kinds.SPACE)
 
@@ -143,6 +144,8 @@ class Moderation(StrEnum):
     HIDE = "hide"
     PIN = "pin"
     UNPIN = "unpin"
+    ANSWERED = "answered"
+    UNANSWERED = "unanswered"
     SILENCE = "silence"
     UNSILENCE = "unsilence"
 
@@ -201,3 +204,39 @@ def objection(asker: Asker, at: int, ended_at: int | None, policy: AskingPolicy 
         (near >= policy.burst or len(asker.asked) >= policy.per_person, Hold.TOO_MANY),
     )
     return next((hold for applies, hold in reasons if applies), None)
+
+
+def vote_objection(voter: Asker, at: int, ended_at: int | None) -> Hold | None:
+    """Why a person's vote for a question at `at` does not count, or None. Unix seconds.
+
+    People vote who may ask; to ask no more (`silenced`, `asked`) takes no vote away.
+    """
+    return objection(msgspec.structs.replace(voter, silenced=False, asked=()), at, ended_at)
+
+
+class Votable(Protocol):
+    """What decides the place of a question in the list."""
+
+    @property
+    def pinned(self) -> bool: ...
+
+    @property
+    def answered(self) -> bool: ...
+
+    @property
+    def votes(self) -> int: ...
+
+
+Q = TypeVar("Q", bound=Votable)
+
+
+def ranked(questions: Sequence[Q], most: int) -> list[Q]:
+    """Pinned questions, then open ones, those with most votes first, then answered ones; equal ones as they arrived.
+
+    `questions` are in order of arrival. Of more than `most` beside the pinned ones, answered ones are left out first,
+    then those with fewest votes, of these the oldest.
+    """
+    rest = [(place, one) for place, one in enumerate(questions) if not one.pinned]
+    kept = sorted(rest, key=lambda each: (each[1].answered, -each[1].votes, -each[0]))[:most]
+    kept.sort(key=lambda each: (each[1].answered, -each[1].votes, each[0]))
+    return [*(one for one in questions if one.pinned), *(one for _, one in kept)]

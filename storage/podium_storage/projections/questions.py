@@ -35,6 +35,7 @@ class QuestionProjection:
     def __init__(self, tables: Tables, *, service: Pubkey) -> None:
         self._sessions = tables.sessions
         self._questions = tables.questions
+        self._votes = tables.question_votes
         self._service = service
         self.passed_over: Counter[str] = Counter()
         """Counts messages to the room that belong to no session, or to one of several, by reason."""
@@ -47,6 +48,7 @@ class QuestionProjection:
         dead = [event_id for event_id, effect in chat.items() if not effect.is_live]
         if dead:
             await self._questions.within(tx).where("eventId").any_of(dead).delete()
+            await self._votes.within(tx).where("eventId").any_of(dead).delete()
         read = [self._read(effect.event) for effect in chat.values() if effect.is_live]
         questions = [question for question in read if question is not None]
         to_room = [one for one in questions if one.meeting == Address(kinds.SPACE, self._service, SPACE_IDENTIFIER)]

@@ -204,6 +204,16 @@ class QuestionRow(StoredRow, frozen=True, kw_only=True):
     state: str = "held"
     hold: str | None = None
     pinned: bool = False
+    answered: bool = False
+    votes: int = 0
+
+
+class QuestionVoteRow(StoredRow, frozen=True, kw_only=True):
+    """That a person voted for a question, whose `votes` counts these rows. Only that person is told."""
+
+    session_address: InternedText
+    pubkey: InternedText
+    event_id: str
 
 
 class RoomControlsRow(StoredRow, frozen=True, kw_only=True):

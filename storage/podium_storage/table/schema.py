@@ -252,6 +252,7 @@ INTERVALS: Final = TableSchema(
 MEMBERS: Final = TableSchema("roomMembers", rows.RoomMemberRow, "++id, lessonId, &[lessonId+pubkey]")
 OPT_OUTS: Final = TableSchema("optOuts", rows.OptOutRow, "++id, pubkey, &[pubkey+lessonId]")
 QUESTIONS: Final = TableSchema("liveQuestions", rows.QuestionRow, "++id, &eventId, state, [lessonId+pubkey]")
+QUESTION_VOTES: Final = TableSchema("questionVotes", rows.QuestionVoteRow, "++id, [lessonId+pubkey], &[eventId+pubkey]")
 ROOM_CONTROLS: Final = TableSchema("roomControls", rows.RoomControlsRow, "++id, &lessonId")
 CHAT_LINES: Final = TableSchema("chatLines", rows.ChatLineRow, "++id, lessonId")
 POLLS: Final = TableSchema("polls", rows.PollRow, "++id, lessonId")
@@ -271,6 +272,7 @@ GUESTS: Final = TableSchema("sessionGuests", rows.GuestRow, "++id, lessonId, &pu
 TABLES: Final = (
     *(SESSIONS, RSVPS, ATTENDANCE, LEDGER, INTERVALS, MEMBERS, OPT_OUTS, QUESTIONS, ROOM_CONTROLS, LETTERS),
     *(RECORDINGS, RECORDING_CONSENTS, WATCHES, CALENDAR_ENTRIES, GUESTS, CHAT_LINES, POLLS, POLL_VOTES),
+    QUESTION_VOTES,
 )
 
 

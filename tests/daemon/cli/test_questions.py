@@ -28,6 +28,8 @@ QUESTION = {
     "state": "shown",
     "hold": None,
     "pinned": True,
+    "answered": True,
+    "votes": 12,
     "silenced": False,
     "answers": [
         {
@@ -84,12 +86,13 @@ def test_questions_stand_in_lines_with_their_answers(podium: CommandLine) -> Non
     lines = done.stdout.splitlines()
     assert done.exit_code == 0, done.output
     assert lines[1].startswith("3f9c0000  Ada")
-    assert "pinned" in lines[1]
+    assert "pinned, answered" in lines[1]
+    assert "12" in lines[1].split()
     assert lines[1].endswith("Why a bowline?")
     assert lines[2].split()[-2:] == ["It", "holds."]
     assert "held, stranger" in lines[3]
     assert "3 older questions" in done.stderr
-    assert json.loads(podium("questions", "knots", "--json").stdout)["total"] == 5
+    assert json.loads(podium("questions", "knots", "--json").stdout)["questions"][0]["votes"] == 12
 
 
 def test_a_question_is_signed_and_sent(podium: CommandLine, heard: Heard, knots: Knots) -> None:

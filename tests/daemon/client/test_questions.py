@@ -37,6 +37,10 @@ async def test_a_question_from_asking_to_taking_it_back() -> None:
             await lead.questions.decide(row.session_address, asked, "pin")
             (seen,) = (await reader.questions.list(row.session_address)).questions
             assert (seen.pinned, [one.id for one in seen.answers]) == (True, [answered])
+            assert await lead.questions.vote(row.session_address, asked) == 1
+            assert await lead.questions.vote(row.session_address, asked, on=False) == 0
+            (seen,) = (await lead.questions.decide(row.session_address, asked, "answered")).questions
+            assert (seen.answered, seen.votes) == (True, 0)
             hidden = await lead.questions.decide(row.session_address, asked, "hide")
             assert [(one.state, len(one.answers)) for one in hidden.questions] == [("hidden", 1)]
             assert (await reader.questions.list(row.session_address)).total == 0, "an answer goes with its question"

@@ -20,7 +20,9 @@ from podium_protocol.live.questions import (
     NotAQuestion,
     Question,
     objection,
+    ranked,
     read_question,
+    vote_objection,
     write_question,
 )
 from tests.support.events import NOW, key_of, seeded, verify_or_fail
@@ -194,3 +196,37 @@ def test_the_numbers_are_the_policys() -> None:
     assert objection(msgspec.structs.replace(GUEST, asked=(NOW,)), NOW + 10, None, policy) is None
     assert objection(msgspec.structs.replace(GUEST, asked=(NOW,)), NOW + 9, None, policy) is Hold.TOO_MANY
     assert objection(msgspec.structs.replace(GUEST, asked=(0, 0)), NOW, None, policy) is Hold.TOO_MANY
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A question in a list; `place` is its order of arrival."""
+
+    place: int
+    pinned: bool
+    answered: bool
+    votes: int
+
+
+def test_the_silenced_vote_and_the_removed_do_not() -> None:
+    """People vote who may ask, however much they asked; strangers and the removed do not, and nobody after the end."""
+    assert vote_objection(msgspec.structs.replace(GUEST, silenced=True, asked=(NOW,) * 99), NOW, None) is None
+    assert vote_objection(Asker(), NOW, None) is Hold.STRANGER
+    assert vote_objection(Asker(present=True, removed=True), NOW, None) is Hold.REMOVED
+    assert vote_objection(GUEST, NOW + 1, NOW) is Hold.OVER
+
+
+@given(rows=st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, 3)), max_size=12), most=st.integers(0, 12))
+def test_questions_stand_by_their_votes(rows: list[tuple[bool, bool, int]], most: int) -> None:
+    """Pinned ones first, then open ones by votes, then answered ones, each as they arrived; the best are kept."""
+    questions = [Asked(place, *row) for place, row in enumerate(rows)]
+    listed = ranked(questions, most)
+    assert listed == sorted(listed, key=_rank)
+    rest = [one for one in questions if not one.pinned]
+    assert len({one.place for one in listed}) == len(listed) == len(questions) - len(rest) + min(len(rest), most)
+    left_out = [one for one in rest if one not in listed]
+    kept = [one for one in listed if not one.pinned]
+    assert all((one.answered, -one.votes) <= (other.answered, -other.votes) for one in kept for other in left_out)
+
+
+def _rank(one: Asked) -> tuple[bool, bool, int, int]:
+    return not one.pinned, one.answered and not one.pinned, 0 if one.pinned else -one.votes, one.place

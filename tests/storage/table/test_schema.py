@@ -34,6 +34,7 @@ DEXIE = {
     "chatLines": "++id, lessonId",
     "polls": "++id, lessonId",
     "pollVotes": "++id, lessonId, &[pollId+pubkey]",
+    "questionVotes": "++id, [lessonId+pubkey], &[eventId+pubkey]",
 }
 
 

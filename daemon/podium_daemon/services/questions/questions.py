@@ -14,22 +14,25 @@ from typing import Final
 import msgspec
 import structlog
 
+from podium_daemon.runtime.allowances import Buckets, Rate
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.reconcile_loop import run_reconcile_loop
 from podium_daemon.runtime.supervisor import Stop
-from podium_daemon.services.questions.judging import judge, leads, objection_to
+from podium_daemon.services.questions.judging import askers, ended_at, judge, leads, objection_to
 from podium_daemon.writers.event_writer import EventWriter
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.live.questions import (
     DEFAULT_POLICY,
     MAX_PINNED,
+    MAX_VOTES,
     AskingPolicy,
     Hold,
     Moderation,
     Question,
     read_question,
+    vote_objection,
 )
 from podium_protocol.live.session import Visibility
 from podium_protocol.nips import nip09
@@ -38,11 +41,21 @@ from podium_storage.database import Transaction
 from podium_storage.mirror.fold import IngestOutcome
 from podium_storage.projections.questions import QuestionProjection
 from podium_storage.store import BoundTables, Store
-from podium_storage.table.models import LiveSessionRow, QuestionRow, RoomControlsRow, RoomMemberRow, RsvpRow
+from podium_storage.table.models import (
+    LiveSessionRow,
+    QuestionRow,
+    QuestionVoteRow,
+    RoomControlsRow,
+    RoomMemberRow,
+    RsvpRow,
+)
 
 _log = structlog.get_logger(__name__)
 MAX_AHEAD: Final = 600  # seconds, as relays take it
 MAX_BEHIND: Final = 600
+VOTES_OF_A_PERSON: Final = Rate(burst=10, per_second=1)
+"""A person may think again, but not write to the disk without end."""
+
 _BY_PERSON: Final = "[lessonId+pubkey]"
 _REFUSALS: Final = {
     Hold.REMOVED: Rejection(Slug.NOT_ALLOWED, "you were removed from this session"),
@@ -51,6 +64,8 @@ _REFUSALS: Final = {
     Hold.TOO_MANY: Rejection(Slug.TOO_MANY, "you have asked a lot in a short time", "Wait a minute, then ask again."),
     Hold.OVER: Rejection(Slug.SESSION_OVER, "the session is over", "Ask the instructor in a message."),
 }
+_NO_QUESTION: Final = Rejection(Slug.UNKNOWN_QUESTION, "there is no such question here", "It may be withdrawn.")
+_VOTES_TOO_FAST: Final = Rejection(Slug.TOO_MANY, "you vote very often", "Wait a few seconds.")
 _Person = tuple[str, str]
 _MAX_STRANGERS: Final = 20_000  # people whose questions wait until they answer or join; beyond it, until a restart
 _Scope = Callable[[Transaction], Awaitable[None]]
@@ -67,7 +82,7 @@ class _No(Exception):
 
 
 class Questions:
-    """Owns `state`, `hold` and `pinned` of the question rows."""
+    """Owns `state`, `hold`, `pinned`, `answered` and `votes` of the question rows, and the votes."""
 
     name = "questions"
 
@@ -91,6 +106,7 @@ class Questions:
         self._policy = policy
         self._objection = objection
         self._strangers: dict[_Person, None] = {}
+        self._voting: Buckets[_Person] = Buckets(VOTES_OF_A_PERSON)
 
     async def run(self, stop: Stop) -> None:
         """Judge questions from relays until the stop."""
@@ -161,17 +177,57 @@ class Questions:
         if row.visibility != Visibility.PRIVATE and not await self._is_guest(tx, event.pubkey):
             await self._event_writer.add(tx, [event], session_address=row.session_address, relays=relays)
         await table.bulk_delete([one.id for one in own if one.id is not None])
+        votes = self._store.question_votes.within(tx)
+        await votes.where("eventId").any_of([one.event_id for one in own]).delete()
+
+    async def vote(self, row: LiveSessionRow, event_id: str, by: Pubkey, *, wanted: bool) -> int | Rejection:
+        """Count a person's one vote for a question, or take it back; return all its votes. The caller checked `by`."""
+        if not self._voting.take_tokens((row.session_address, by), self._clock.monotonic()):
+            return _VOTES_TOO_FAST
+
+        async def scope(tx: Transaction) -> int:
+            tables = self._store.within(tx)
+            found = await tables.questions.where("eventId").equals(event_id).first()
+            if found is None or not _takes_votes(row, found):
+                raise _No(_NO_QUESTION)
+            own = tables.question_votes.where("[eventId+pubkey]").equals([event_id, by])
+            if (await own.count() > 0) is wanted:
+                return found.votes
+            if wanted:
+                await self._check_vote(tables, row, found, by)
+                vote = QuestionVoteRow(session_address=row.session_address, pubkey=by, event_id=event_id)
+                await tables.question_votes.add(vote)
+            else:
+                await own.delete()
+            votes = await tables.question_votes.where("eventId").equals(event_id).count()
+            await tables.questions.put(msgspec.structs.replace(found, votes=votes))
+            return votes
+
+        try:
+            return await self._store.database.transact(scope)
+        except _No as no:
+            return no.refusal
+
+    async def _check_vote(self, tables: BoundTables, row: LiveSessionRow, found: QuestionRow, by: Pubkey) -> None:
+        if found.pubkey == by:
+            raise _No(Rejection(Slug.NOT_ALLOWED, "this is your own question"))
+        voter = (await askers(tables, row, [by]))[by]
+        hold = vote_objection(voter, int(self._clock.now()), ended_at(row))
+        if hold is not None:
+            raise _No(_REFUSALS[hold])
+        if await tables.question_votes.where(_BY_PERSON).equals([row.session_address, by]).count() >= MAX_VOTES:
+            raise _No(Rejection(Slug.TOO_MANY, f"you have {MAX_VOTES} votes in a session", "Take one back first."))
 
     # -- by the instructor or a co-host
 
     async def moderate(self, row: LiveSessionRow, event_id: str, command: Moderation, by: Pubkey) -> Rejection | None:
-        """Show, hide, pin or unpin a question, or silence its author; `by` was checked by the caller."""
+        """Show, hide, pin or mark a question, or silence its author; `by` was checked by the caller."""
 
         async def scope(tx: Transaction) -> None:
             tables = self._store.within(tx)
             found = await tables.questions.where("eventId").equals(event_id).first()
             if found is None or found.session_address != row.session_address:
-                raise _No(Rejection(Slug.UNKNOWN_QUESTION, "there is no such question here", "It may be withdrawn."))
+                raise _No(_NO_QUESTION)
             if command in (Moderation.SILENCE, Moderation.UNSILENCE):
                 await _silence(tables, row, found, wanted=command is Moderation.SILENCE)
             else:
@@ -191,6 +247,8 @@ class Questions:
             case Moderation.PIN:
                 await _check_pin(tables, found)
                 after = msgspec.structs.replace(found, pinned=True)
+            case Moderation.ANSWERED | Moderation.UNANSWERED:
+                after = msgspec.structs.replace(found, answered=command is Moderation.ANSWERED)
             case _:
                 after = msgspec.structs.replace(found, pinned=False)
         await tables.questions.put(after)
@@ -275,6 +333,11 @@ async def _silence(tables: BoundTables, row: LiveSessionRow, found: QuestionRow,
     others = tuple(pubkey for pubkey in controls.silenced if pubkey != found.pubkey)
     silenced = (*others, found.pubkey) if wanted else others
     await tables.controls.upsert([msgspec.structs.replace(controls, silenced=silenced)], by="lessonId")
+
+
+def _takes_votes(row: LiveSessionRow, found: QuestionRow) -> bool:
+    is_answer = found.reply_to is not None and leads(row, Pubkey(found.pubkey))
+    return found.session_address == row.session_address and found.state == "shown" and not is_answer
 
 
 def _is_told(row: QuestionRow) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from podium_daemon.api.base import Hex64
-from podium_daemon.api.questions import AskedOut, QuestionIn, QuestionsOut
+from podium_daemon.api.questions import AskedOut, QuestionIn, QuestionsOut, VoteIn, VotesOut
 from podium_daemon.web.context import InContext, forbidden, granted
 from podium_daemon.web.login import KeyCaller, OptionalCaller
 from podium_daemon.web.question_views import questions_of
@@ -36,11 +36,20 @@ async def submit_question(context: InContext, caller: OptionalCaller, reference:
     return AskedOut(id=event.id)  # and no list: the caller who has a person's event need not be that person
 
 
+@router.post("/{question}/vote")
+async def vote_question(
+    context: InContext, caller: KeyCaller, reference: str, question: Hex64, wish: VoteIn
+) -> VotesOut:
+    """Vote for a question, or take the vote back: one a person, and nobody is told whose."""
+    row = await context.views.resolve(reference, caller)
+    return VotesOut(votes=granted(await context.questions.vote(row, question, caller.pubkey, wanted=wish.on)))
+
+
 @router.post("/{question}/{command}")
 async def moderate_question(
     context: InContext, caller: KeyCaller, reference: str, question: Hex64, command: Moderation
 ) -> QuestionsOut:
-    """Show, hide, pin or unpin a question, or silence its author for this session."""
+    """Show, hide, pin or unpin a question, mark it as answered, or silence its author for this session."""
     row = await context.views.resolve(reference, caller)
     if not leads(row, caller):
         raise forbidden("only the instructor and co-hosts moderate questions")

@@ -312,3 +312,94 @@ async def test_the_stream_tells_everybody(here: Site) -> None:
         await moderated(here, row, event.id, "hide")
         assert (await public.until("questions"))["questions"] == []
         assert [one["state"] for one in (await leading.until("questions"))["questions"]] == ["hidden"]
+
+
+async def voted(here: Site, row: LiveSessionRow, event_id: str, by: SecretKey | None, *, on: object = True) -> Response:
+    """A person votes for a question, or takes the vote back."""
+    return await here.post(here.path_of(row, "questions", event_id, "vote"), by, {"on": on})
+
+
+async def own_votes(here: Site, row: LiveSessionRow, by: SecretKey) -> list[str]:
+    """What the event stream tells a person of their own votes."""
+    async with opened(here, row, by) as events:
+        while True:
+            name, _, data = await events.next()
+            if name == "me":
+                found: list[str] = data["voted"]
+                return found
+
+
+async def test_a_person_has_one_vote_and_may_take_it_back(here: Site) -> None:
+    """Voting twice counts once, the others' votes are added, and only the voter is told which are theirs."""
+    row = await here.here.schedule()
+    ada, event = await asked(here, row)
+    voters = [await guest(here, row) for _ in range(3)]
+    for voter in (*voters, voters[0]):
+        assert (await voted(here, row, event.id, voter)).status_code == 200
+    (shown,) = await seen(here, row)
+    assert (shown["votes"], shown["answered"]) == (3, False)
+    assert not {voter.pubkey for voter in voters} & set(json.dumps(shown).split('"')), "nobody sees who voted"
+    assert (await voted(here, row, event.id, voters[0], on=False)).json() == {"votes": 2}
+    assert (await voted(here, row, event.id, voters[0], on=False)).json() == {"votes": 2}
+    assert await own_votes(here, row, voters[0]) == []
+    assert await own_votes(here, row, voters[1]) == [event.id]
+    assert (await voted(here, row, event.id, ada)).status_code == 403, "not for one's own"
+
+
+async def test_votes_put_a_question_first_and_answered_ones_last(here: Site) -> None:
+    """All see the most wanted first; what instructor or co-host marks as answered stands below, until taken back."""
+    row = await here.here.schedule()
+    events = [(await asked(here, row, text))[1] for text in ("First?", "Second?", "Third?")]
+    voter = await guest(here, row)
+    await voted(here, row, events[1].id, voter)
+    assert [one["text"] for one in await seen(here, row)] == ["Second?", "First?", "Third?"]
+    assert (await moderated(here, row, events[1].id, "answered", voter)).status_code == 403
+    assert (await moderated(here, row, events[1].id, "answered")).status_code == 200
+    assert [(one["text"], one["answered"]) for one in await seen(here, row)] == [
+        ("First?", False),
+        ("Third?", False),
+        ("Second?", True),
+    ]
+    assert (await moderated(here, row, events[1].id, "unanswered")).status_code == 200
+    assert [one["text"] for one in await seen(here, row)] == ["Second?", "First?", "Third?"]
+
+
+async def test_who_may_not_ask_does_not_vote(here: Site) -> None:
+    """Strangers, callers without a login, and votes for what is not shown or is no question are refused."""
+    row, other = await here.here.schedule(), await here.here.schedule()
+    _, event = await asked(here, row)
+    voter = await guest(here, row)
+    reply = question(here, row, here.here.instructor, "It holds.", reply_to=event.id)
+    await send(here, row, reply)
+    assert slug(await voted(here, row, event.id, new_key())) == "answer-first"
+    assert (await voted(here, row, event.id, None)).status_code == 401
+    assert (await voted(here, other, event.id, voter)).status_code == 404
+    assert (await voted(here, row, reply.id, voter)).status_code == 404
+    assert (await voted(here, row, "ab" * 32, voter)).status_code == 404
+    assert (await voted(here, row, event.id, voter, on="maybe")).status_code == 422
+    await moderated(here, row, event.id, "hide")
+    assert (await voted(here, row, event.id, voter)).status_code == 404
+    assert await here.here.store.question_votes.where("eventId").any_of([event.id, reply.id]).count() == 0
+
+
+async def test_a_question_that_is_taken_back_takes_its_votes_along(here: Site) -> None:
+    """Who voted for it is not kept."""
+    row = await here.here.schedule()
+    ada, event = await asked(here, row)
+    await voted(here, row, event.id, await guest(here, row))
+    rows = (("e", event.id), ("k", str(kinds.LIVE_CHAT)))
+    gone = signed(ada, UnsignedEvent(ada.pubkey, here.here.now, kinds.DELETION, rows, ""))
+    assert (await send(here, row, gone)).status_code == 200
+    assert await here.here.store.question_votes.where("eventId").equals(event.id).count() == 0
+
+
+async def test_voting_without_end_is_slowed_down(here: Site) -> None:
+    """A page that switches its vote on and off is refused after some, and the count stays that of the votes."""
+    row = await here.here.schedule()
+    _, event = await asked(here, row)
+    voter = await guest(here, row)
+    answers = [(await voted(here, row, event.id, voter, on=number % 2 == 0)).status_code for number in range(30)]
+    assert set(answers) == {200, 429}
+    votes = await here.here.store.question_votes.where("eventId").equals(event.id).count()
+    (shown,) = await seen(here, row)
+    assert shown["votes"] == votes

@@ -87,6 +87,7 @@ export function keyed(container, items, keyOf, make, update) {
   const kept = /** @type {Map<unknown, Kept>} */ (container.keptNodes ?? new Map());
   /** @type {Map<unknown, Kept>} */
   const next = new Map();
+  const focused = container.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement) : null;
   items.forEach((item, index) => {
     const key = keyOf(item);
     const node = kept.get(key) ?? make(item);
@@ -96,6 +97,7 @@ export function keyed(container, items, keyOf, make, update) {
   });
   for (const [key, node] of kept) if (!next.has(key)) node.remove();
   container.keptNodes = next;
+  if (focused !== document.activeElement && focused?.isConnected) focused.focus({ preventScroll: true }); // a node that moves loses it
 }
 
 /**

@@ -85,7 +85,7 @@
 /** @typedef {{ description: MarkupNode[] | null, qr: string[] }} Invitation */
 /** @typedef {Person & { status: RsvpStatus, seat: string, position: number | null, needsReconfirmation: boolean, undeliverable: boolean, note: string | null }} Rsvp */
 /** @typedef {Person & { joinedAt: number | null, totalDuration: number, percent: number, joinCount: number, completedAt: number | null, completedBy: string | null }} Attendance */
-/** @typedef {Person & { role: Role, rsvp: Rsvp | null, attendance: Attendance | null, intervals: { start: number, end: number }[], missingSeconds: number | null }} Me */
+/** @typedef {Person & { role: Role, rsvp: Rsvp | null, attendance: Attendance | null, intervals: { start: number, end: number }[], missingSeconds: number | null, voted: string[] }} Me */
 /** @typedef {Person & { message: string, state: string, dueAt: number, reason: string | null, relays: { relay: string, said: string }[] }} Reminder */
 /** @typedef {Person & { messages: string[] }} Unreachable */
 /** @typedef {Person & { state: "present" | "waiting" | "removed", role: string, since: number, waitingFor: string | null, name: string | null, assurance: "guest" | "link" | null }} RoomPerson */
@@ -117,7 +117,7 @@
  */
 
 /** @typedef {Person & { id: string, role: Role, text: string }} Answer */
-/** @typedef {Answer & { state: "shown" | "held" | "hidden", hold: string | null, pinned: boolean, silenced: boolean, answers: Answer[] }} Question */
+/** @typedef {Answer & { state: "shown" | "held" | "hidden", hold: string | null, pinned: boolean, answered: boolean, votes: number, silenced: boolean, answers: Answer[] }} Question */
 
 /** @typedef {{ servicePubkey: string, publicUrl: string, instructors: string[], engine: string, attendance: string, trouble: string | null }} Service */
 /** @typedef {{ url: string, lessonId: string, nonce: string, recordingPolicy: string, recordingPolicyHash: string, notice: string, attendance: string, ownNotice: string }} Challenge */

@@ -101,6 +101,8 @@ class Item {
   /** @type {HTMLButtonElement} */ unpin;
   /** @type {HTMLButtonElement} */ hide;
   /** @type {HTMLButtonElement} */ showAgain;
+  /** @type {HTMLButtonElement} */ answered;
+  /** @type {HTMLButtonElement} */ unanswered;
   /** @type {HTMLButtonElement} */ silence;
   /** @type {HTMLButtonElement} */ unsilence;
   /** @type {HTMLButtonElement} */ withdraw;
@@ -115,12 +117,15 @@ class Item {
     this.badge = h("span", { class: "badge", hidden: true });
     this.who = h("span", { class: "who" });
     this.text = h("p", { class: "text", dir: "auto" });
+    this.votes = h("span", { class: "votes" });
+    const press = () => this.owner.client.vote(this.question.id, this.vote.getAttribute("aria-pressed") !== "true");
+    this.vote = this.#button("questions.vote", press, { "aria-pressed": "false" });
     this.answers = h("ul", { class: "answers" });
     /** @type {WritingForm | null} */
     this.reply = null; // made when somebody answers, and the buttons when there is somebody to press them
     /** @type {HTMLElement | null} */
     this.buttons = null;
-    const node = h("li", { tabindex: "-1" }, h("div", { class: "head" }, this.who, this.badge), this.text, this.answers);
+    const node = h("li", { tabindex: "-1" }, h("div", { class: "head" }, this.who, this.badge), this.text, h("div", { class: "buttons small" }, this.vote, this.votes), this.answers);
     /** @type {HTMLLIElement & { item: Item }} */
     this.node = Object.assign(node, { item: this });
   }
@@ -136,6 +141,8 @@ class Item {
     setText(this.badge, mark ? t(mark) : "");
     show(this.badge, mark !== null);
     this.node.classList.toggle("pinned", question.pinned);
+    this.node.classList.toggle("answered", question.answered);
+    this.#showVotes(question, client);
     this.node.classList.toggle("unseen-by-others", question.state !== "shown");
     keyed(this.answers, question.answers, (one) => one.id, answerItem);
     show(this.answers, question.answers.length > 0);
@@ -147,12 +154,26 @@ class Item {
     if (this.buttons !== null) this.#showButtons(question, client, mine);
   }
 
+  /**
+   * @param {Question} question
+   * @param {SessionClient} client
+   */
+  #showVotes(question, client) {
+    const open = OPEN.includes(client.session?.state ?? "") && question.state === "shown" && !question.answered;
+    show(this.vote, open && question.pubkey !== client.me?.pubkey, this.node);
+    this.vote.setAttribute("aria-pressed", String(client.me?.voted.includes(question.id) ?? false));
+    setText(this.votes, t("questions.votes", { count: question.votes }));
+    show(this.votes, question.votes > 0);
+  }
+
   #makeButtons() {
     this.replyButton = this.#button("questions.answer", () => this.#openReply(), { "aria-expanded": "false" });
     this.pin = this.#command("pin");
     this.unpin = this.#command("unpin");
     this.hide = this.#command("hide");
     this.showAgain = this.#command("show");
+    this.answered = this.#command("answered");
+    this.unanswered = this.#command("unanswered");
     this.silence = this.#command("silence");
     this.unsilence = this.#command("unsilence");
     this.withdraw = this.#button("questions.withdraw", async () => {
@@ -160,7 +181,7 @@ class Item {
       await this.owner.client.withdraw(this.question.id);
       announce(t("questions.withdrawn"));
     });
-    return [this.replyButton, this.pin, this.unpin, this.hide, this.showAgain, this.silence, this.unsilence, this.withdraw];
+    return [this.replyButton, this.pin, this.unpin, this.hide, this.showAgain, this.answered, this.unanswered, this.silence, this.unsilence, this.withdraw];
   }
 
   /** @param {string} command */
@@ -200,6 +221,8 @@ class Item {
     show(this.unpin, leads && question.pinned, heir);
     show(this.hide, leads && shown, heir);
     show(this.showAgain, leads && !shown, heir);
+    show(this.answered, leads && shown && !question.answered, this.unanswered.hidden ? heir : this.unanswered);
+    show(this.unanswered, leads && question.answered, heir);
     const other = question.role === "participant" && !mine;
     show(this.silence, leads && other && !question.silenced, heir);
     show(this.unsilence, leads && other && question.silenced, heir);
@@ -221,7 +244,7 @@ class Item {
   async #answer(text) {
     show(this.owner.failure, false);
     await this.owner.client.ask(text, this.question);
-    announce(t("questions.answered"));
+    announce(t("questions.answer-sent"));
     if (this.reply) show(this.reply, false, this.replyButton);
     this.replyButton.setAttribute("aria-expanded", "false");
   }
@@ -267,13 +290,14 @@ function whoText(one) {
 }
 
 /**
- * The key of the word beside a question: pinned, hidden, or why it waits.
+ * The key of the word beside a question: pinned, answered, hidden, or why it waits.
  *
  * @param {Question} question
  */
 function markOf(question) {
   if (question.state === "hidden") return "questions.is.hidden";
   if (question.state === "held") return `questions.held.${question.hold ?? "new"}`;
+  if (question.answered) return "questions.is.answered";
   return question.pinned ? "questions.is.pinned" : null;
 }
 

@@ -340,7 +340,7 @@ export class SessionClient {
   }
 
   /**
-   * What becomes of a question: show, hide, pin, unpin; of its author: silence, unsilence.
+   * What becomes of a question: show, hide, pin, unpin, answered, unanswered; of its author: silence, unsilence.
    *
    * @param {string} id
    * @param {string} command
@@ -348,6 +348,17 @@ export class SessionClient {
   async moderate(id, command) {
     // the stream brings what follows: were the answer shown, the stream might not repeat what it told before
     await signed("POST", `${this.path}/questions/${id}/${command}`);
+  }
+
+  /**
+   * Vote for a question, or take the vote back; nobody is told whose it is.
+   *
+   * @param {string} id
+   * @param {boolean} on
+   */
+  async vote(id, on) {
+    await this.signIn();
+    await signed("POST", `${this.path}/questions/${id}/vote`, { on });
   }
 
   /**
