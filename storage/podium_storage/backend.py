@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
 
 Value = int | float | str | bytes | None
 SqlRow = tuple[Value, ...]
@@ -40,6 +42,15 @@ class BackendConnection(Protocol):
 
     async def rollback(self) -> None:
         """Undo the transaction if one is open; cannot be cut short by a cancellation."""
+
+    async def in_one_hop(self, work: Callable[[BackendConnection], Coroutine[Any, Any, T]]) -> T:
+        """Run `work` whole on the connection's thread, with a connection that it may use there.
+
+        It cannot be cut short by a cancellation, and has a copy of the caller's context.
+
+        Raises:
+            TransactionMisused: `work` waits for something else than the connection.
+        """
 
     async def close(self) -> None:
         """Close the connection and end its thread; safe to call twice."""
@@ -78,9 +89,6 @@ class FileIdentity(Protocol):
     @property
     def version(self) -> int:
         """Number of the newest migration in it."""
-
-
-T = TypeVar("T")
 
 
 async def settled(future: asyncio.Future[T]) -> T:

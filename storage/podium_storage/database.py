@@ -80,7 +80,13 @@ class Database:
             self._closed = asyncio.create_task(self._close(), name="close the store")
         await settled(self._closed)
 
-    async def transact(self, scope: Callable[[Transaction], Awaitable[T]], *, tables: Iterable[str] | None = None) -> T:
+    async def transact(
+        self,
+        scope: Callable[[Transaction], Awaitable[T]],
+        *,
+        tables: Iterable[str] | None = None,
+        in_one_hop: bool = False,
+    ) -> T:
         """Run `scope` in one write transaction: committed when it returns, rolled back when it raises.
 
         A caller that is cancelled while it waits for its turn leaves no trace. Once begun, the transaction runs to
@@ -90,6 +96,8 @@ class Database:
         Args:
             scope: is given the transaction and must not use it after it returned.
             tables: table handles may touch these only; None for all. The caller's own SQL is not checked.
+            in_one_hop: run the whole transaction on the database's thread. Quicker for scopes of many statements; what
+                such a scope touches besides the transaction must bear another thread.
 
         Raises:
             TransactionMisused: called inside the scope of another transaction, which would wait for itself.
@@ -101,7 +109,7 @@ class Database:
         if self._closing:
             self._lock.release()
             raise StoreClosed("the store is closed")
-        task = asyncio.create_task(self._write(scope, _names(tables)), name="write transaction")
+        task = asyncio.create_task(self._write(scope, _names(tables), in_one_hop), name="write transaction")
         task.add_done_callback(lambda _: self._lock.release())
         return await settled(task)
 
@@ -157,22 +165,35 @@ class Database:
         if self._closing:
             raise StoreClosed("the store is closed")
 
-    async def _write(self, scope: Callable[[Transaction], Awaitable[T]], tables: frozenset[str] | None) -> T:
+    async def _write(
+        self, scope: Callable[[Transaction], Awaitable[T]], tables: frozenset[str] | None, in_one_hop: bool
+    ) -> T:
+        async def whole(connection: BackendConnection) -> tuple[Transaction, T]:
+            return await self._written(scope, Transaction(self, connection, "rw", tables), connection)
+
         await self._mend()
-        transaction = Transaction(self, self._writer, "rw", tables)
         try:
-            await self._writer.begin(write=True)
-            inside.set(transaction)
-            result = await scope(transaction)
-            await self._commit(transaction)
+            transaction, result = await (self._writer.in_one_hop(whole) if in_one_hop else whole(self._writer))
         except BaseException:
-            transaction.end()
             await self._undo()
             with contextlib.suppress(StoreError):
                 await self._mend()
             raise
         transaction.publish_changes()
         return result
+
+    async def _written(
+        self, scope: Callable[[Transaction], Awaitable[T]], transaction: Transaction, connection: BackendConnection
+    ) -> tuple[Transaction, T]:
+        try:
+            await connection.begin(write=True)
+            inside.set(transaction)
+            result = await scope(transaction)
+            await self._commit(transaction)
+        except BaseException:
+            transaction.end()
+            raise
+        return transaction, result
 
     async def _commit(self, transaction: Transaction) -> None:
         try:

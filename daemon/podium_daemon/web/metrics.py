@@ -46,6 +46,6 @@ class _Families(Collector):
         """One family for each."""
         for one in self._counted:
             family = CounterMetricFamily(one.name, one.text, labels=[one.label])
-            for name, value in sorted(one.values.items()):
+            for name, value in sorted(dict(one.values).items()):  # a copy: some are counted on the database's thread
                 family.add_metric([name], value)
             yield family

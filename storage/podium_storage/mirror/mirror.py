@@ -38,7 +38,7 @@ _UNBURY: Final = "DELETE FROM tombstones WHERE eventId = ? AND author = (SELECT 
 
 
 class Projection(Protocol):
-    """Derives rows from events, in the transaction that stores the events."""
+    """Derives rows from events, in the transaction that stores the events; often on the database's thread."""
 
     async def apply(self, tx: Transaction, effects: Sequence[EventChange], *, received_at: int) -> None:
         """Fold one batch in: events that are held now and events that are dead, in the order in which it happened."""
@@ -75,7 +75,9 @@ class Mirror(EventQueries):
         Raises:
             StoreError: nothing was stored, except after `CommitUncertain`; the same batch can be given again.
         """
-        return await self._database.transact(lambda tx: self.ingest_within(tx, events, received_at=received_at))
+        return await self._database.transact(
+            lambda tx: self.ingest_within(tx, events, received_at=received_at), in_one_hop=True
+        )
 
     async def ingest_within(
         self, tx: Transaction, events: Sequence[VerifiedEvent], *, received_at: int

@@ -6,15 +6,16 @@ import asyncio
 import contextlib
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextvars import copy_context
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple, Self, TypeVar
+from typing import Any, Final, NamedTuple, Self, TypeVar
 
 import aiosqlite
 
-from podium_storage.backend import SqlRow, Value, settled
-from podium_storage.errors import StoreClosed
+from podium_storage.backend import BackendConnection, SqlRow, Value, settled
+from podium_storage.errors import StoreClosed, TransactionMisused
 from podium_storage.sqlite.dialect import DRIVER_ERRORS, classified
 
 T = TypeVar("T")
@@ -108,6 +109,13 @@ class SqliteConnection:
         """Undo the transaction if one is open: some errors have already done so."""
         await self._settle("ROLLBACK", only_if_open=True)
 
+    async def in_one_hop(self, work: Callable[[BackendConnection], Coroutine[Any, Any, T]]) -> T:
+        """Run a coroutine that waits for nothing but the connection it is given, whole, on the connection's thread."""
+        context = copy_context()
+        return await settled(
+            self._thread.run(lambda connection: context.run(_finished, work(_OnThread(self._thread, connection))))
+        )
+
     async def close(self) -> None:
         """Close the connection and end its thread."""
         await settled(asyncio.ensure_future(self._thread.close()))
@@ -128,6 +136,36 @@ class SqliteConnection:
             await settled(self._thread.run(run))
         except sqlite3.Error as error:
             raise classified(error, sql) from error
+
+
+class _OnThread(SqliteConnection):
+    """The connection as a coroutine sees it that runs on the connection's thread: no call of it waits."""
+
+    def __init__(self, thread: SqliteThread, connection: sqlite3.Connection) -> None:
+        super().__init__(thread)
+        self._connection = connection
+
+    async def _run(self, sql: str, function: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return function(self._connection)
+        except DRIVER_ERRORS as error:
+            raise classified(error, sql) from error
+
+    async def _settle(self, sql: str, *, only_if_open: bool = False) -> None:
+        if self._connection.in_transaction or not only_if_open:
+            await self._run(sql, lambda connection: connection.execute(sql))
+
+
+def _finished(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end without an event loop; `asyncio.sleep(0)` in it does nothing."""
+    try:
+        while work.send(None) is None:
+            pass
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    work.close()
+    raise TransactionMisused("work on the database's thread waits for something else than the database")
 
 
 async def _started(thread: SqliteThread) -> None:

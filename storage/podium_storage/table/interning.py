@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -20,11 +21,15 @@ Read = Callable[[str, Sequence[Value]], Awaitable[list[SqlRow]]]
 
 
 class Interner:
-    """The texts of one database, with the most recently used pairs kept in memory."""
+    """The texts of one database, with the most recently used pairs kept in memory.
+
+    It is used on the event loop and, by transactions in one hop, on the database's thread.
+    """
 
     def __init__(self, cache_size: int = CACHE_SIZE) -> None:
         """Keep up to `cache_size` pairs."""
         self._cache_size = cache_size
+        self._lock = threading.RLock()  # for the pairs in memory; never held during a statement
         self._ids: OrderedDict[str, int] = OrderedDict()
         self._texts: dict[int, str] = {}
         # what a transaction minted is known to it alone: after a rollback the same id may be given to another text
@@ -36,11 +41,12 @@ class Interner:
 
     def known(self, text: str, tx: Transaction | None) -> int | None:
         """The id of a text if it is known without the database."""
-        found = self._ids.get(text)
-        if found is not None:
-            self._ids.move_to_end(text)
-            return found
-        return self._minted[tx].get(text) if tx is not None and tx in self._minted else None
+        with self._lock:
+            found = self._ids.get(text)
+            if found is not None:
+                self._ids.move_to_end(text)
+                return found
+            return self._minted[tx].get(text) if tx is not None and tx in self._minted else None
 
     async def ids(self, tx: Transaction, texts: Collection[str]) -> dict[str, int]:
         """The id of each text, minted where there is none yet: two statements at most, however many texts."""
@@ -61,15 +67,17 @@ class Interner:
             StoreDamaged: an id has no text.
         """
         wanted = set(ids)
-        missing = [key for key in wanted if key not in self._texts]
-        texts = self._touched(wanted.difference(missing))
+        with self._lock:
+            missing = [key for key in wanted if key not in self._texts]
+            texts = self._touched(wanted.difference(missing))
         if not missing:
             return texts
         sql, parameters = SqliteDialect.values(missing)
         stored = _pairs(await read(f'SELECT "value", "id" FROM "atoms" WHERE "id" IN ({sql})', parameters))
         if len(stored) != len(missing):
             raise StoreDamaged(f"{len(missing) - len(stored)} interned texts are missing: restore a backup")
-        minted = self._minted.get(tx, {}) if tx is not None else {}
+        with self._lock:
+            minted = self._minted.get(tx, {}) if tx is not None else {}
         self._remember({text: key for text, key in stored.items() if text not in minted})
         return texts | {key: text for text, key in stored.items()}
 
@@ -97,21 +105,23 @@ class Interner:
     async def _mint(self, tx: Transaction, texts: list[str]) -> dict[str, int]:
         sql, parameters = SqliteDialect.values(texts)
         minted = _pairs(await tx.query(f'INSERT INTO "atoms" ("value") {sql} RETURNING "value", "id"', parameters))
-        if tx not in self._minted:
-            overlay: dict[str, int] = {}
-            self._minted[tx] = overlay
-            tx.after_commit(lambda: self._remember(overlay))
-        self._minted[tx].update(minted)
+        with self._lock:
+            if tx not in self._minted:
+                overlay: dict[str, int] = {}
+                self._minted[tx] = overlay
+                tx.after_commit(lambda: self._remember(overlay))
+            self._minted[tx].update(minted)
         return minted
 
     def _remember(self, pairs: Mapping[str, int]) -> None:
-        for text, key in pairs.items():
-            self._ids[text] = key
-            self._ids.move_to_end(text)
-            self._texts[key] = text
-        while len(self._ids) > self._cache_size:
-            _, oldest = self._ids.popitem(last=False)
-            del self._texts[oldest]
+        with self._lock:
+            for text, key in pairs.items():
+                self._ids[text] = key
+                self._ids.move_to_end(text)
+                self._texts[key] = text
+            while len(self._ids) > self._cache_size:
+                _, oldest = self._ids.popitem(last=False)
+                del self._texts[oldest]
 
 
 def _pairs(rows: Iterable[SqlRow]) -> dict[str, int]:

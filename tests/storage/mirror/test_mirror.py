@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
@@ -22,6 +23,7 @@ from tests.support.events import NOW, key_of, verified
 from tests.support.mirrors import Mirrored, deletion, lesson, mirrored, rsvp, session
 
 ALICE, BOB = key_of(1), key_of(2)
+T = TypeVar("T")
 
 
 class CountingConnection:
@@ -50,6 +52,16 @@ class CountingConnection:
     async def fetch_one(self, sql: str, parameters: Sequence[Value] = ()) -> SqlRow | None:
         self.statements += 1
         return await self.inner.fetch_one(sql, parameters)
+
+    async def in_one_hop(self, work: Callable[[BackendConnection], Coroutine[Any, Any, T]]) -> T:
+        async def counted(inner: BackendConnection) -> T:
+            there = CountingConnection(inner)
+            try:
+                return await work(there)
+            finally:
+                self.statements += there.statements
+
+        return await self.inner.in_one_hop(counted)
 
     async def begin(self, *, write: bool) -> None:
         await self.inner.begin(write=write)
