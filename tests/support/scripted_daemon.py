@@ -51,6 +51,12 @@ def problem(status: int, slug: str, detail: str, next_step: str) -> Reply:
     return Reply(status, json.dumps(document).encode(), "application/problem+json")
 
 
+def stream(**events: object) -> Reply:
+    """Events as the daemon would send them (server-sent events), and a beat at the end."""
+    blocks = [f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n" for name, data in events.items()]
+    return Reply(200, "".join([*blocks, ": beat\n\n"]).encode(), "text/event-stream")
+
+
 Answer = Reply | Callable[[Call], Reply]
 
 

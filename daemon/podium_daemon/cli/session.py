@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from podium_daemon.cli import session_writing
+from podium_daemon.cli import session_watching, session_writing
 from podium_daemon.cli.caller import caller_of, sign_and_send
 from podium_daemon.cli.options import Json, SessionReference, Yes, confirm, helped
 from podium_daemon.cli.output import clean, note, print_answers, table
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
 
     Order = Callable[[PodiumClient, str], Coroutine[Any, Any, SessionOut]]
 
+_PATIENCE: Final = 10.0  # seconds until a daemon has acted on what it took
 app = typer.Typer(no_args_is_help=True, help="Schedule sessions and run them.")
 app.add_typer(session_writing.app)
+app.add_typer(session_watching.app)
 
 
 @app.command(
@@ -176,7 +180,17 @@ def restore(context: typer.Context, session: SessionReference, as_json: Json = F
     found = caller.run(find_session(podium, session))
     draft = caller.run(podium.draft_restoration(found))
     caller.run(sign_and_send(podium, draft))
-    show_session(caller.run(podium.session(found.naddr)), as_json=as_json)
+    show_session(caller.run(_taking_place(podium, found.naddr)), as_json=as_json)
+
+
+async def _taking_place(podium: PodiumClient, reference: str) -> SessionOut:
+    """The session once the daemon has acted on the revision; as it is if that takes too long."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE), contextlib.aclosing(podium.watch(reference)) as changes:
+            async for news in changes:
+                if news.view.session is not None and news.view.session.state != SessionState.CANCELLED:
+                    return news.view.session
+    return await podium.session(reference)
 
 
 def _command(context: typer.Context, session: str, order: Order, *, as_json: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -36,6 +36,7 @@ from podium_daemon.client.questions import LiveQuestions, RoomLeading
 from podium_daemon.client.recordings import LiveRecordings
 from podium_daemon.client.seat import RoomMessage, RoomSeat
 from podium_daemon.client.transport import Transport, session_path
+from podium_daemon.client.watching import SessionNews, watch_session
 from podium_daemon.signers.signer import Signer
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
@@ -183,6 +184,10 @@ class PodiumClient:
         """The secret address of the caller's calendar; `revoke` ends those given out before."""
         path = "/api/calendar/revoke" if revoke else "/api/calendar"
         return (await self._transport.post(path, CalendarOut)).url
+
+    def watch(self, reference: str) -> AsyncGenerator[SessionNews]:
+        """Each change of a session as it happens, for as long as the generator is open; raises as `watch_session`."""
+        return watch_session(self._transport, reference)
 
     def live_session(self, reference: str) -> LiveSessionHook:
         """The model's `useLiveSession` for one session."""

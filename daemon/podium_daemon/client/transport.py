@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Final, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -129,6 +129,31 @@ class Transport:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise DaemonUnreachable(f"{target} could not be read ({type(error).__name__}): {error}") from None
 
+    async def events(self, path: str) -> AsyncGenerator[tuple[str, str]]:
+        """Yield the name and the data of each server-sent event, and ("beat", "") for a sign of life without one.
+
+        Raises:
+            DaemonUnreachable: there is no answer, or the connection broke.
+            ApiProblem: a refusal.
+            RemoteProtocolError: one event is longer than an answer may be.
+        """
+        headers = {"Accept": "text/event-stream"}
+        if login := await self._login("GET", path, None):
+            headers["Authorization"] = login
+        try:
+            async with self._client.stream("GET", self.url + path, headers=headers) as response:
+                if not response.is_success:
+                    raise _problem(response, await self._read(response))
+                rest = ""
+                async for piece in response.aiter_text():
+                    *blocks, rest = (rest + piece).split("\n\n")
+                    if len(rest) > _MAX_ANSWER:
+                        raise RemoteProtocolError(f"an event of {self.url} is too long: is it a Podium daemon?")
+                    for block in blocks:
+                        yield _event_of(block)
+        except httpx.HTTPError as error:
+            raise DaemonUnreachable(f"the stream of {self.url} broke ({type(error).__name__}): {error}") from None
+
     async def sign(self, event: UnsignedEvent) -> SignedEvent:
         """Sign as the caller.
 
@@ -213,6 +238,12 @@ def checked_url(url: str) -> str:
     if origin is None:
         raise InvalidInput("expected the address of a daemon, such as http://127.0.0.1:7448")
     return origin
+
+
+def _event_of(block: str) -> tuple[str, str]:
+    # by line feeds only: the data is JSON, in which a stranger may have put any other end of a line
+    fields = dict(line.split(": ", 1) for line in block.split("\n") if ": " in line)
+    return (fields["event"], fields["data"]) if {"event", "data"} <= fields.keys() else ("beat", "")
 
 
 def _is_loopback(url: str) -> bool:

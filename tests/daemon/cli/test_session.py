@@ -14,7 +14,7 @@ from podium_protocol.keys import SecretKey
 from podium_protocol.nips.nip19 import encode_npub
 from tests.daemon.cli.conftest import STARTS_AT, CommandLine, Knots
 from tests.support.relays import new_key
-from tests.support.scripted_daemon import ScriptedDaemon, as_json, problem
+from tests.support.scripted_daemon import ScriptedDaemon, as_json, problem, stream
 
 
 def test_create_signs_what_was_asked_for_and_says_what_it_reveals(
@@ -330,6 +330,7 @@ def test_restore_signs_the_session_as_it_was(podium: CommandLine, knots: Knots, 
     """The draft that takes a cancellation back is signed if it is this session at its own hour, and no other."""
     place = f"POST /api/sessions/{knots.naddr}/restore/draft"
     daemon.routes[place] = knots.drafted(knots.event())
+    daemon.routes[f"GET /api/sessions/{knots.naddr}/events"] = stream(session=knots.shown())
     assert podium("session", "restore", "knots").exit_code == 0
     (event,) = knots.sent
     assert tags.first(event.tags, "d") == tags.first(knots.event().tags, "d")

@@ -98,6 +98,12 @@ def test_a_session_from_its_schedule_to_its_cancellation(podium: Podium, tmp_pat
     assert "Knots II" in podium("session", "cancel", "knots", "--yes", "--reason", "no rope")
     assert "no rope" in podium("session", "show", listed["naddr"])
     assert json.loads(podium("session", "list", "--only", "cancelled", "--json"))["sessions"]
+    watched = podium("session", "watch", "knots")
+    assert "Knots II: cancelled" in watched
+    assert "answer: confirmed" in watched
+    events = [json.loads(line)["event"] for line in podium("session", "watch", "knots", "--json").splitlines()]
+    assert {"session", "me", "rsvps", "attendance", "room"} <= set(events)
+    assert "scheduled" in podium("session", "restore", "knots")
 
 
 def test_refusals_come_with_the_next_step(podium: Podium, tmp_path: Path) -> None:
