@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 import pytest_asyncio
 
-from tests.support.installed import Home, Said
+from tests.support.installed import PODIUM, Home, Said
 from tests.support.outsiders import first, outsiders
 from tests.support.relays import running_relay
 
@@ -27,9 +29,34 @@ class Played(msgspec.Struct, frozen=True):
 
     home: Path
     alone: Said
+    pages: dict[str, int]
     with_relay: Said
     relay_url: str
     records: list[dict[str, Any]]
+
+
+async def kept(home: Home) -> tuple[Said, dict[str, int]]:
+    """A demo with --keep, ended by Ctrl-C: what it said before, and how its pages answered while they were open."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        *(PODIUM, "demo", "--json", "--keep"), stdout=pipe, stderr=pipe, env=home.environment(), cwd=home.folder
+    )
+    assert process.stdout is not None
+    lines: list[bytes] = []
+    try:
+        async with asyncio.timeout(100):
+            while not (line := await process.stdout.readline()).startswith(b'{"pages"'):
+                assert line, (lines, process)
+                lines.append(line)
+            async with httpx.AsyncClient(trust_env=False) as client:
+                pages = {url: (await client.get(url)).status_code for url in json.loads(line)["pages"]}
+            process.send_signal(signal.SIGINT)
+            out, err = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    assert process.returncode is not None
+    return Said(process.returncode, b"".join([*lines, out]).decode(), err.decode()), pages
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -37,11 +64,11 @@ async def played(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Play
     """Both at once: a demo waits most of its time."""
     home = Home(tmp_path_factory.mktemp("demo") / "home")
     async with running_relay() as relay, outsiders(relay.url, 1) as (stranger,):
-        alone, with_relay = await asyncio.gather(
-            home.podium("demo", "--json", seconds=100),
+        (alone, pages), with_relay = await asyncio.gather(
+            kept(home),
             home.podium("demo", "--json", "--relay", relay.url, seconds=100),
         )
-        yield Played(home.folder, alone, with_relay, relay.url, await stranger.find(ATTENDANCE))
+        yield Played(home.folder, alone, pages, with_relay, relay.url, await stranger.find(ATTENDANCE))
 
 
 @pytest.mark.parametrize("which", ["alone", "with_relay"])
@@ -71,6 +98,15 @@ async def test_a_named_relay_is_the_one_that_is_used(played: Played) -> None:
     assert played.relay_url in daemon["saw"]
     assert played.relay_url not in played.alone.out
     assert sorted(first(record, "completed") is not None for record in played.records) == [False, True]
+
+
+async def test_kept_pages_stay_open_until_ctrl_c(played: Played) -> None:
+    """With --keep the session's page and the list answer after the last step; Ctrl-C ends the demo's daemon with it."""
+    assert list(played.pages.values()) == [200, 200]
+    assert [url.count("/s/naddr1") for url in played.pages] == [1, 0]
+    async with httpx.AsyncClient(trust_env=False) as client:
+        with pytest.raises(httpx.ConnectError):
+            await client.get(next(iter(played.pages)))
 
 
 async def test_the_demo_leaves_nothing_behind(played: Played) -> None:

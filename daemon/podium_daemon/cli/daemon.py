@@ -63,16 +63,20 @@ def run(
     help=helped(
         "Show a whole session, with a daemon, a relay and people of its own. Nothing of yours is used.",
         "podium demo",
+        "podium demo --keep",
         "podium demo --relay ws://127.0.0.1:7777 --json",
     ),
 )
 def demo(
     relay: Annotated[str | None, typer.Option(help="A relay to use instead of the daemon's own.")] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave its pages open afterwards to look at, until Ctrl-C.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each step.")] = False,
 ) -> None:
     from podium_daemon import demo as show
 
-    raise typer.Exit(show.run(relay=relay, as_json=as_json))
+    raise typer.Exit(show.run(relay=relay, as_json=as_json, keep=keep))
 
 
 _KEY = "podium.key"

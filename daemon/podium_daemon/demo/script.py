@@ -27,6 +27,7 @@ from podium_protocol.live.completion import CompletionWay
 from podium_protocol.live.live_status import Meeting, MeetingStatus, read_meeting
 from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.live.session import Session, read_session
+from podium_protocol.nips.nip19 import encode_naddr
 
 T = TypeVar("T")
 
@@ -53,6 +54,7 @@ class Story:
         self._plan = plan
         self._stage = stage
         self._instructor_key = instructor
+        self._session: Session | None = None
 
     async def play_steps(self) -> AsyncIterator[Step]:
         """Play the steps one by one; ends after the first that fails."""
@@ -78,6 +80,19 @@ class Story:
                     yield Step(name, ok=False, saw=f"{type(error).__name__}: {error}")
                     return
                 yield Step(name, ok=True, saw=saw)
+
+    @property
+    def session(self) -> Session:
+        """The session, once it is scheduled."""
+        assert self._session is not None, "the steps are played in their order"
+        return self._session
+
+    @property
+    def pages(self) -> tuple[str, ...]:
+        """The page of the session, if there is one, and the list of sessions."""
+        base = self._stage.base_url
+        own = () if self._session is None else (f"{base}/s/{encode_naddr(self._session.address)}",)
+        return (*own, f"{base}/")
 
     def _acts(self) -> list[tuple[str, Callable[[], Awaitable[str]]]]:
         return [
@@ -129,7 +144,7 @@ class Story:
         session = read_session(event)
         if not isinstance(session, Session) or session.title != TITLE:
             raise StepFailed(f"the relay holds something else: {event}")
-        self.session = session
+        self._session = session
         return f"kind 31923 {event.id[:8]} on the relay, starts in {self.starts_at - int(time.time())} s"
 
     async def _planned(self) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 import sys
 import time
+from collections.abc import Sequence
 from typing import Self
 
 import msgspec
@@ -40,15 +43,16 @@ _MEANING = {
 }
 
 
-def run(*, relay: str | None, as_json: bool) -> int:
+def run(*, relay: str | None, as_json: bool, keep: bool = False) -> int:
     """Play the demo; 0 only if every step was observed.
 
     Args:
         relay: a relay to use instead of the daemon's own.
         as_json: print one line a step and a last one with the sum.
+        keep: leave the daemon running afterwards, until SIGINT or SIGTERM, and say where its pages are.
     """
     try:
-        return asyncio.run(_play(relay, _JsonShow() if as_json else _TableShow()))
+        return asyncio.run(_play(relay, _JsonShow() if as_json else _TableShow(), keep=keep))
     except KeyboardInterrupt:
         return 130
 
@@ -69,6 +73,10 @@ class _JsonShow:
 
     def sum(self, ok: bool, steps: int, seconds: float) -> None:
         sys.stdout.write(msgspec.json.encode({"ok": ok, "steps": steps, "seconds": round(seconds, 1)}).decode() + "\n")
+
+    def pages(self, urls: Sequence[str]) -> None:
+        sys.stdout.write(msgspec.json.encode({"pages": urls}).decode() + "\n")
+        sys.stdout.flush()
 
 
 class _TableShow:
@@ -106,6 +114,11 @@ class _TableShow:
         verdict = f"{steps} steps observed from outside" if ok else "the last step was not observed"
         self._console.print(Text(f"{'ok' if ok else 'FAILED'}: {verdict}, {seconds:.0f} s"))
 
+    def pages(self, urls: Sequence[str]) -> None:
+        lines = ["", "The demo's pages, until Ctrl-C:", *(f"  {url}" for url in urls)]
+        self._console.print(Text("\n".join(lines)), soft_wrap=True)
+        self._console.file.flush()
+
     def _draw(self) -> None:
         if not self._console.is_terminal:
             return
@@ -122,20 +135,34 @@ class _TableShow:
         self._live.update(table)
 
 
-async def _play(relay: str | None, show: _JsonShow | _TableShow) -> int:
+async def _play(relay: str | None, show: _JsonShow | _TableShow, *, keep: bool) -> int:
     began, steps, ok = time.monotonic(), 0, False
     plan, instructor = DemoPlan(), new_key()
-    with show:
-        show.begin("daemon")
-        try:
-            async with raised(plan, instructor=instructor, service=new_key(), relay=relay) as stage:
+    async with contextlib.AsyncExitStack() as stack:
+        story: Story | None = None
+        with show:
+            show.begin("daemon")
+            try:
+                stage = await stack.enter_async_context(
+                    raised(plan, instructor=instructor, service=new_key(), relay=relay)
+                )
                 show.step(Step("daemon", ok=True, saw=f"{stage.base_url} answers, relay {stage.relay_url}"))
-                steps = 1
-                async for step in Story(plan, stage, instructor).play_steps():
+                story, steps = Story(plan, stage, instructor), 1
+                async for step in story.play_steps():
                     show.step(step)
                     steps, ok = steps + 1, step.ok
-        except DaemonFailed as error:
-            show.step(Step("daemon", ok=False, saw=str(error)))
-            ok = False
-    show.sum(ok, steps, time.monotonic() - began)
+            except DaemonFailed as error:
+                show.step(Step("daemon", ok=False, saw=str(error)))
+                ok = False
+        show.sum(ok, steps, time.monotonic() - began)
+        if keep and story is not None:
+            await _look_at(story, show)
     return 0 if ok else 1
+
+
+async def _look_at(story: Story, show: _JsonShow | _TableShow) -> None:
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+    show.pages(story.pages)
+    await ended.wait()
