@@ -7,6 +7,7 @@ from typing import Final
 METADATA: Final = 0
 DELETION: Final = 5  # NIP-09
 REACTION: Final = 7  # NIP-25; sealed, to a private message (NIP-17)
+BADGE_AWARD: Final = 8  # NIP-58
 SEAL: Final = 13  # NIP-59
 PRIVATE_MESSAGE: Final = 14  # NIP-17
 GENERIC_REPOST: Final = 16  # NIP-18: how signed events of private sessions travel, sealed
@@ -19,6 +20,7 @@ RELAY_AUTH: Final = 22242  # NIP-42
 REMOTE_SIGNING: Final = 24133  # NIP-46
 BLOB_AUTH: Final = 24242  # Blossom, BUD-11
 HTTP_AUTH: Final = 27235  # NIP-98
+BADGE_DEFINITION: Final = 30009  # NIP-58
 APPLICATION_DATA: Final = 30078  # NIP-78: what people said by message, sealed for ourselves
 LIVE_EVENT: Final = 30311  # NIP-53
 SPACE: Final = 30312  # NIP-53: the room

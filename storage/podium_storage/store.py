@@ -14,6 +14,7 @@ from podium_storage.table import schema
 from podium_storage.table.interning import Interner
 from podium_storage.table.models import (
     AttendanceRow,
+    BadgeRow,
     CalendarEntryRow,
     ChatLineRow,
     GuestRow,
@@ -105,6 +106,7 @@ class Tables:
     chat: Table[ChatLineRow]
     polls: Table[PollRow]
     poll_votes: Table[PollVoteRow]
+    badges: Table[BadgeRow]
 
 
 class BoundTables(Tables):
@@ -132,6 +134,7 @@ class BoundTables(Tables):
         self.chat = tables.chat.within(tx)
         self.polls = tables.polls.within(tx)
         self.poll_votes = tables.poll_votes.within(tx)
+        self.badges = tables.badges.within(tx)
 
 
 class Store(Tables):
@@ -160,6 +163,7 @@ class Store(Tables):
         self.chat = Table.from_schema(schema.CHAT_LINES, database, interner)
         self.polls = Table.from_schema(schema.POLLS, database, interner)
         self.poll_votes = Table.from_schema(schema.POLL_VOTES, database, interner)
+        self.badges = Table.from_schema(schema.BADGES, database, interner)
 
     @classmethod
     async def open(cls, path: Path | str, migrations: Sequence[Migration] | None = None) -> Self:

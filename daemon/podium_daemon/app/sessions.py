@@ -13,6 +13,7 @@ from podium_daemon.app.relays import RelayParts
 from podium_daemon.app.rooms import RoomParts
 from podium_daemon.services.attendance.attendance import AttendanceService
 from podium_daemon.services.attendance.attestation import AttendanceSettings
+from podium_daemon.services.attendance.badges import Badges
 from podium_daemon.services.attendance.certificates import Certificates
 from podium_daemon.services.attendance.observation import ObservationLog
 from podium_daemon.services.attendance.participation import Participations
@@ -41,10 +42,11 @@ class SessionParts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AttendanceParts(msgspec.Struct, frozen=True, kw_only=True):
-    """Attendance, certificates, and what single people are told of their attendance."""
+    """Attendance, certificates, badges, and what single people are told of their attendance."""
 
     attendance: AttendanceService
     certificates: Certificates
+    badges: Badges
     participations: Participations
 
     def apply(self, core: Core) -> None:
@@ -128,10 +130,19 @@ def build_attendance(
         name_of=lambda pubkey: mirror.profiles.profile_of(pubkey).name,
         service_name=lambda: core.config.identity.service_name,
     )
+    badges = Badges(
+        core.store,
+        certificates=certificates,
+        service_name=lambda: core.config.identity.service_name,
+        relay_hints=core.write_relays,
+        clock=core.clock,
+    )
     participations = Participations(
         core.store, settings=lambda: attendance.settings, has_engine=rooms.engine.evidence == "engine"
     )
-    return AttendanceParts(attendance=attendance, certificates=certificates, participations=participations)
+    return AttendanceParts(
+        attendance=attendance, certificates=certificates, badges=badges, participations=participations
+    )
 
 
 def build_housekeeping(

@@ -91,6 +91,7 @@ def build_context(
         recorder=rooms.recorder,
         watching=rooms.watching,
         certificates=parts.attendance.certificates,
+        badges=parts.attendance.badges,
         questions=sessions.questions,
         guests=sessions.guests,
         calling=Calling(parts),

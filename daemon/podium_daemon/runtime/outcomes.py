@@ -70,6 +70,7 @@ class Slug(StrEnum):
     AMBIGUOUS_SESSION = "ambiguous-session", HTTPStatus.CONFLICT
     ANSWER_FIRST = "answer-first", HTTPStatus.CONFLICT
     ATTENDANCE_SEALED = "attendance-sealed", HTTPStatus.CONFLICT
+    BADGE_AWARDED = "badge-awarded", HTTPStatus.CONFLICT
     BLOSSOM = "blossom", HTTPStatus.CONFLICT
     BUSY = "busy", HTTPStatus.CONFLICT
     CANCELLED = "cancelled", HTTPStatus.CONFLICT
@@ -85,6 +86,7 @@ class Slug(StrEnum):
     INSTRUCTOR_UNVERIFIED = "instructor-unverified", HTTPStatus.CONFLICT
     LINK_USED = "link-used", HTTPStatus.CONFLICT
     NAME_TAKEN = "name-taken", HTTPStatus.CONFLICT
+    NO_BADGE = "no-badge", HTTPStatus.CONFLICT
     NO_CONFERENCE = "no-conference", HTTPStatus.CONFLICT
     NO_RELAY = "no-relay", HTTPStatus.CONFLICT
     NO_SESSION = "no-session", HTTPStatus.CONFLICT

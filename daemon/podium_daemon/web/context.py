@@ -16,6 +16,7 @@ from podium_daemon.relays.pool import RelayPool
 from podium_daemon.runtime.allowances import Allowances
 from podium_daemon.runtime.clock import Clock, SystemClock
 from podium_daemon.runtime.outcomes import Rejection, Slug
+from podium_daemon.services.attendance.badges import Badges
 from podium_daemon.services.attendance.certificates import Certificates
 from podium_daemon.services.guests.guests import Guests
 from podium_daemon.services.questions.questions import Questions
@@ -63,6 +64,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     recorder: Recorder
     watching: Watching
     certificates: Certificates
+    badges: Badges
     questions: Questions
     guests: Guests
     calling: CallingOf

@@ -14,6 +14,7 @@ from podium_daemon.web.head_requests import HeadRequests
 from podium_daemon.web.login import LoginDoor, LoginTokens
 from podium_daemon.web.problems import DocumentedApi
 from podium_daemon.web.routes import (
+    badges,
     calendar,
     certificates,
     chat,
@@ -56,6 +57,7 @@ def described_api(public_url: str) -> FastAPI:
         questions,
         stream,
         calendar,
+        badges,
         certificates,
     ):
         app.include_router(module.router)

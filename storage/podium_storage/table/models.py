@@ -269,6 +269,15 @@ class PollVoteRow(StoredRow, frozen=True, kw_only=True):
     choices: tuple[int, ...]
 
 
+class BadgeRow(StoredRow, frozen=True, kw_only=True):
+    """A participant who asked for the session's badge (NIP-58); `award_id`: the award that the instructor signed."""
+
+    session_address: InternedText
+    pubkey: InternedText
+    asked_at: int
+    award_id: str | None = None
+
+
 class LetterRow(StoredRow, frozen=True, kw_only=True):
     """The newest gift-wrapped rumor on one topic of a private session to one person; `state` is a `LedgerState`.
 

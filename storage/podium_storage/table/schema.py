@@ -257,6 +257,7 @@ ROOM_CONTROLS: Final = TableSchema("roomControls", rows.RoomControlsRow, "++id, 
 CHAT_LINES: Final = TableSchema("chatLines", rows.ChatLineRow, "++id, lessonId")
 POLLS: Final = TableSchema("polls", rows.PollRow, "++id, lessonId")
 POLL_VOTES: Final = TableSchema("pollVotes", rows.PollVoteRow, "++id, lessonId, &[pollId+pubkey]")
+BADGES: Final = TableSchema("badges", rows.BadgeRow, "++id, lessonId, &[lessonId+pubkey]")
 LETTERS: Final = TableSchema(
     "privateLetters", rows.LetterRow, "++id, lessonId, pubkey, [state+dueAt], &[lessonId+pubkey+topic]"
 )
@@ -273,6 +274,7 @@ TABLES: Final = (
     *(SESSIONS, RSVPS, ATTENDANCE, LEDGER, INTERVALS, MEMBERS, OPT_OUTS, QUESTIONS, ROOM_CONTROLS, LETTERS),
     *(RECORDINGS, RECORDING_CONSENTS, WATCHES, CALENDAR_ENTRIES, GUESTS, CHAT_LINES, POLLS, POLL_VOTES),
     QUESTION_VOTES,
+    BADGES,
 )
 
 

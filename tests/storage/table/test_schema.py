@@ -35,6 +35,7 @@ DEXIE = {
     "polls": "++id, lessonId",
     "pollVotes": "++id, lessonId, &[pollId+pubkey]",
     "questionVotes": "++id, [lessonId+pubkey], &[eventId+pubkey]",
+    "badges": "++id, lessonId, &[lessonId+pubkey]",
 }
 
 

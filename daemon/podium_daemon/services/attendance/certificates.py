@@ -60,6 +60,10 @@ class Certificates:
         event = await self._signer.sign(write_certificate(certificate, service=self._signer.pubkey))
         return Issued(certificate, event)
 
+    async def has_completed(self, session: LiveSessionRow, participant: Pubkey) -> bool:
+        """Whether a participant has completed the session, in the room or by its recording."""
+        return await self._record(session, participant) is not None
+
     async def _record(self, session: LiveSessionRow, participant: Pubkey) -> AttendanceRecord | None:
         key = [session.session_address, participant]
         attended = await self._store.attendance.where("[lessonId+pubkey]").equals(key).first()
@@ -72,7 +76,7 @@ class Certificates:
 
 def _attended(session: LiveSessionRow, row: AttendanceRow, at: int) -> AttendanceRecord:
     return AttendanceRecord(
-        session=_address(session),
+        session=address_of(session),
         participant=Pubkey(row.pubkey),
         total_duration=row.total_duration,
         join_count=row.join_count,
@@ -87,7 +91,7 @@ def _attended(session: LiveSessionRow, row: AttendanceRow, at: int) -> Attendanc
 
 def _watched(session: LiveSessionRow, at: int, row: WatchRow) -> AttendanceRecord:
     return AttendanceRecord(
-        session=_address(session),
+        session=address_of(session),
         participant=Pubkey(row.pubkey),
         total_duration=0,
         join_count=0,
@@ -97,7 +101,8 @@ def _watched(session: LiveSessionRow, at: int, row: WatchRow) -> AttendanceRecor
     )
 
 
-def _address(session: LiveSessionRow) -> Address:
+def address_of(session: LiveSessionRow) -> Address:
+    """The address of a session that is in the store."""
     address = Address.parse(session.session_address)
     assert address is not None, "a row's lessonId was parsed before it was stored"
     return address

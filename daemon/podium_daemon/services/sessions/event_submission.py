@@ -21,6 +21,7 @@ from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.limits import MAX_EVENT_BYTES, max_bytes_of
 from podium_protocol.live import private
+from podium_protocol.live.badge import BadgeAward, read_badge_award, read_badge_definition
 from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.rsvp import read_rsvp
 from podium_protocol.live.series import listed
@@ -30,7 +31,9 @@ from podium_storage.database import Transaction
 from podium_storage.mirror.fold import IngestOutcome
 from podium_storage.projections.sessions import rows_of_series
 from podium_storage.store import Store
-from podium_storage.table.models import LiveSessionRow
+from podium_storage.table.models import BadgeRow, LiveSessionRow
+from podium_storage.table.query import Query
+from podium_storage.table.table import Table
 
 E2EE_UNAVAILABLE: Final = Rejection(
     Slug.E2EE_UNAVAILABLE,
@@ -157,6 +160,8 @@ class EventSubmission:
             (outcome,) = await self._event_writer.add(
                 tx, [one.event], session_address=one.session_address, relays=one.relays
             )
+            if (award := read_badge_award(one.event)) is not None:
+                await self._asked(self._store.badges.within(tx), award).modify(award_id=one.event.id)
             return outcome
         sessions = self._store.sessions.within(tx).where("lessonId").equals(one.session_address)
         before = await sessions.first()
@@ -196,6 +201,8 @@ class EventSubmission:
                 return await self._rsvp(event)
             case kinds.DELETION:
                 return await self._deletion(event, before)
+            case kinds.BADGE_DEFINITION | kinds.BADGE_AWARD:
+                return await self._badge(event)
             case kinds.DM_RELAY_LIST | kinds.RELAY_LIST:
                 return await self._submitted(event, None)
         detail = f"this service does not take events of kind {event.kind}"
@@ -269,6 +276,22 @@ class EventSubmission:
         if private.is_private(row):
             return self._sealed(event, row.session_address)
         return await self._submitted(event, row.session_address)
+
+    async def _badge(self, event: VerifiedEvent) -> Submitted | Rejection:
+        award = read_badge_award(event)
+        session = read_badge_definition(event) if award is None else award.session
+        row = None if session is None else await self._row(str(session))
+        if row is None or private.is_private(row):
+            return Rejection(Slug.UNKNOWN_SESSION, "it is no badge of a public session here", "Look at /api/sessions.")
+        # an award names a person in public, so only those who asked get one
+        if award is not None and await self._asked(self._store.badges, award).first() is None:
+            detail = "this participant asked for no badge, or has taken it back"
+            return Rejection(Slug.NOTHING_TO_PUBLISH, detail, "Ask for a fresh draft, sign it and send it.")
+        return await self._submitted(event, row.session_address)
+
+    @staticmethod
+    def _asked(badges: Table[BadgeRow], award: BadgeAward) -> Query[BadgeRow]:
+        return badges.where("[lessonId+pubkey]").equals([str(award.session), award.participant])
 
     async def _deletion(self, event: VerifiedEvent, before: Sequence[Submitted]) -> Submitted | Rejection:
         deletion = nip09.read_deletion(event)
