@@ -77,6 +77,27 @@ async def test_it_is_one_page_of_paper(house: KeptHouse) -> None:
     assert paper.count(b"/Type /Page\n") + paper.count(b"/Type /Page ") == 1
 
 
+async def test_a_badge_is_asked_for_and_signed(house: KeptHouse) -> None:
+    """The participant asks beside the certificate, the instructor signs once for each and once for the definition."""
+    visitor, leader = await house.person(PARTICIPANT), await house.person(INSTRUCTOR)
+    page = await visitor.open(house.url(ENDED))
+    await press(page, "Sign in")
+    await press(page, "Show my certificate")
+    await press(page, "Ask for a badge")
+    await seen(page, "You asked for a badge.")
+
+    desk = await leader.open(house.url(ENDED))
+    await press(desk, "Sign in")
+    await seen(desk, "Participants who ask for a badge: 1.")
+    await press(desk, "Sign the badges")
+    await seen(desk, "Participants who ask for a badge: 0.")
+    assert [event["kind"] for event in leader.signed] == [27235, 30009, 8]
+    await page.reload()
+    await press(page, "Show my certificate")
+    await seen(page, "You have the badge")
+    assert visitor.errors == leader.errors == []
+
+
 async def test_anybody_checks_it(house: KeptHouse, tmp_path: Path) -> None:
     """A scanned code says at once that it is valid; a file with another name in it is refused."""
     visitor = await house.person(PARTICIPANT)

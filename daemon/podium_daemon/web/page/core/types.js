@@ -175,6 +175,8 @@
  *
  * @typedef {object} OwnElements
  * @property {import("../session/podium-attendance.js").PodiumAttendance} podium-attendance
+ * @property {import("../session/podium-badges.js").PodiumBadge} podium-badge
+ * @property {import("../session/podium-badges.js").PodiumBadges} podium-badges
  * @property {import("../session/podium-certificate.js").PodiumCertificate} podium-certificate
  * @property {import("../room/podium-chat.js").PodiumChat} podium-chat
  * @property {import("../room/podium-consent.js").PodiumConsent} podium-consent

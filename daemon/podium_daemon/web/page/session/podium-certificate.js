@@ -4,8 +4,10 @@
 import { action, h, saveFile, setText, show } from "../core/dom.js";
 import { signed } from "../core/api.js";
 import { describe, language, t } from "../core/i18n.js";
+import "./podium-badges.js";
 
 /** @import { SessionClient } from "../core/types.js" */
+/** @import { PodiumBadge } from "./podium-badges.js" */
 
 const MEDIA_TYPE = "image/svg+xml";
 
@@ -16,6 +18,7 @@ export class PodiumCertificate extends HTMLElement {
   /** @type {HTMLButtonElement} */ open;
   /** @type {HTMLDivElement} */ acts;
   /** @type {HTMLParagraphElement} */ failure;
+  /** @type {PodiumBadge} */ badge;
   /** @type {{ text: string, name: string } | undefined} */ found;
 
   connectedCallback() {
@@ -30,7 +33,9 @@ export class PodiumCertificate extends HTMLElement {
       action(t("certificate.print"), () => this.#print(), () => {}),
       action(t("certificate.save"), () => this.found && saveFile(this.found, MEDIA_TYPE), () => {}),
       h("a", { class: "button quiet", href: "/verify", target: "_blank" }, t("certificate.check")));
-    this.replaceChildren(h("p", { class: "hint" }, t("certificate.why")), this.open, this.failure, this.picture, this.acts);
+    this.badge = h("podium-badge");
+    const why = h("p", { class: "hint" }, t("certificate.why"));
+    this.replaceChildren(why, this.open, this.failure, this.picture, this.acts, this.badge);
     this.hidden = true;
   }
 
@@ -49,6 +54,7 @@ export class PodiumCertificate extends HTMLElement {
     show(this.picture, true);
     show(this.acts, true);
     show(this.open, false, /** @type {HTMLElement} */ (this.acts.firstElementChild));
+    if (this.client) await this.badge.load(this.client);
   }
 
   #print() {

@@ -27,6 +27,7 @@ import { useLiveSession } from "../use-live-session.js";
 
 /** @import { LiveSession, Session } from "../core/types.js" */
 /** @import { PodiumAttendance } from "./podium-attendance.js" */
+/** @import { PodiumBadges } from "./podium-badges.js" */
 /** @import { PodiumCertificate } from "./podium-certificate.js" */
 /** @import { PodiumChat } from "../room/podium-chat.js" */
 /** @import { PodiumPolls } from "../room/podium-polls.js" */
@@ -78,6 +79,7 @@ export class PodiumSession extends HTMLElement {
   /** @type {PodiumRecording} */ recording;
   /** @type {PodiumAttendance} */ attendance;
   /** @type {PodiumCertificate} */ certificate;
+  /** @type {PodiumBadges} */ badges;
   /** @type {PodiumGuest} */ guest;
   /** @type {PodiumGuests} */ guests;
   /** @type {HTMLParagraphElement} */ link;
@@ -171,7 +173,8 @@ export class PodiumSession extends HTMLElement {
     this.recording = h("podium-recording");
     this.attendance = h("podium-attendance");
     this.certificate = h("podium-certificate");
-    return h("section", { class: "card", "aria-labelledby": title.id }, title, this.recording, this.attendance, this.certificate);
+    this.badges = h("podium-badges");
+    return h("section", { class: "card", "aria-labelledby": title.id }, title, this.recording, this.attendance, this.certificate, this.badges);
   }
 
   async #checkAddress() {
@@ -285,6 +288,7 @@ export class PodiumSession extends HTMLElement {
     this.recording.follow(session);
     this.attendance.follow(session, client);
     this.certificate.follow(client);
+    this.badges.follow(client);
   }
 }
 
