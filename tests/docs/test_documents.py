@@ -25,7 +25,7 @@ def _pages() -> dict[str, str]:
     return {name: write() for name, write in module.PAGES.items()}
 
 
-@pytest.mark.parametrize(("name", "text"), _pages().items(), ids=str)
+@pytest.mark.parametrize(("name", "text"), _pages().items(), ids=list(_pages()))
 def test_a_generated_page_is_up_to_date(name: str, text: str) -> None:
     """After a key or a route has changed: `.venv/bin/python docs/generate.py`."""
     assert (DOCS / name).read_text(encoding="utf-8") == text

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from podium_daemon.cli import (
+    badges,
     certificate,
     chat,
     daemon,
@@ -80,6 +81,7 @@ app.add_typer(chat.app, name="chat")
 app.add_typer(guests.app, name="guests")
 app.add_typer(recording.app, name="recording")
 app.add_typer(certificate.app, name="certificate")
+app.add_typer(badges.app, name="badges")
 app.add_typer(instructors.app, name="instructors")
 app.add_typer(key.app, name="key")
 app.add_typer(signer.app, name="signer")

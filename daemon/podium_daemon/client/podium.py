@@ -26,6 +26,7 @@ from podium_daemon.api.sessions import (
     SessionOut,
     SessionsOut,
 )
+from podium_daemon.client.badges import SessionBadges
 from podium_daemon.client.calling import TrainingCalling
 from podium_daemon.client.errors import DraftRefused
 from podium_daemon.client.guests import SessionGuests
@@ -82,6 +83,8 @@ class PodiumClient:
         """Questions and answers."""
         self.guests = SessionGuests(self._transport)
         """Personal links for people without a key."""
+        self.badges = SessionBadges(self._transport, self._looked_at)
+        """Public badges for participants who ask for one."""
         self.leading = RoomLeading(self._transport)
         """Raised hands, mute-all, recording."""
         self.recordings = LiveRecordings(self._transport)

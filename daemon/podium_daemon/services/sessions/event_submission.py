@@ -194,19 +194,21 @@ class EventSubmission:
         """The event with the session that it is about; no session for a person's relay list."""
         match event.kind:
             case kinds.SESSION:
-                return await self._session(event)
+                concerned = await self._session(event)
             case kinds.CALENDAR:
-                return await self._calendar(event, before)
+                concerned = await self._calendar(event, before)
             case kinds.RSVP:
-                return await self._rsvp(event)
+                concerned = await self._rsvp(event)
             case kinds.DELETION:
-                return await self._deletion(event, before)
+                concerned = await self._deletion(event, before)
             case kinds.BADGE_DEFINITION | kinds.BADGE_AWARD:
-                return await self._badge(event)
+                concerned = await self._badge(event)
             case kinds.DM_RELAY_LIST | kinds.RELAY_LIST:
-                return await self._submitted(event, None)
-        detail = f"this service does not take events of kind {event.kind}"
-        return Rejection(Slug.BAD_KIND, detail, "Publish it to a relay yourself.")
+                concerned = await self._submitted(event, None)
+            case _:
+                detail = f"this service does not take events of kind {event.kind}"
+                concerned = Rejection(Slug.BAD_KIND, detail, "Publish it to a relay yourself.")
+        return concerned
 
     async def _session(self, event: VerifiedEvent) -> Submitted | Rejection:
         session = read_session(event)
