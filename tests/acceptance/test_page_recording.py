@@ -26,9 +26,13 @@ _AUTOPLAY = "--autoplay-policy=no-user-gesture-required"
 
 
 @asynccontextmanager
-async def stage() -> AsyncIterator[tuple[Site, Studio, Any]]:
+async def stage(**fields: object) -> AsyncIterator[tuple[Site, Studio, Any]]:
     """A live session that may be recorded, its server, and a browser."""
-    async with studio(now=time.time()) as recording, site(recording.here) as here, chromium(_AUTOPLAY) as browser:
+    async with (
+        studio(now=time.time(), **fields) as recording,
+        site(recording.here) as here,
+        chromium(_AUTOPLAY) as browser,
+    ):
         yield here, recording, browser
 
 
@@ -120,6 +124,25 @@ async def test_those_who_took_part_see_how_many_were_recorded() -> None:
         await press(stranger, "Sign in")
         await seen(stranger, "0 % watched; missing 0:00 to 0:03.")
         assert not await stranger.get_by_text("People recorded").is_visible()
+
+
+async def test_signing_out_empties_the_player_of_a_private_recording() -> None:
+    """A recording for participants that plays stops at "Sign out": the player holds nothing of it any more."""
+    async with stage(recording_access=None) as (here, recording, browser):
+        url = await shown(here, recording)
+        visitor = await visit(browser, here.here.instructor)
+        page = await visitor.open(url)
+        await press(page, "Sign in")
+        video = page.locator("podium-recording video")
+        await video.wait_for(state="visible")
+        await video.evaluate("video => { video.muted = true; video.loop = true; return video.play(); }")
+        await press(page, "Sign out")
+        await video.wait_for(state="hidden")
+        left = await video.evaluate(
+            "video => [video.getAttribute('src'), video.paused, video.readyState, video.buffered.length]"
+        )
+        assert left == [None, True, 0, 0]
+        assert visitor.errors == []
 
 
 async def test_a_consent_is_taken_back_and_given_in_the_room() -> None:

@@ -20,6 +20,7 @@ export class PodiumCertificate extends HTMLElement {
   /** @type {HTMLParagraphElement} */ failure;
   /** @type {PodiumBadge} */ badge;
   /** @type {{ text: string, name: string } | undefined} */ found;
+  /** @type {string | null} */ owner = null;
 
   connectedCallback() {
     if (this.picture) return;
@@ -42,7 +43,19 @@ export class PodiumCertificate extends HTMLElement {
   /** @param {SessionClient} client */
   follow(client) {
     this.client = client;
+    const owner = client.me?.pubkey ?? null;
+    if (owner !== this.owner) this.#forget();
+    this.owner = owner;
     show(this, Boolean(client.me?.attendance?.completedAt));
+  }
+
+  /** What was shown to one person is gone with their login. */
+  #forget() {
+    this.found = undefined;
+    this.picture.removeAttribute("src");
+    show(this.picture, false);
+    show(this.acts, false);
+    show(this.open, true);
   }
 
   async #show() {

@@ -112,6 +112,7 @@ export class PodiumPlayer extends HTMLElement {
     const opened = await signed("POST", `${this.client.path}/watching`);
     clearInterval(this.timer);
     this.viewer = keptLogin()?.pubkey ?? null;
+    if (this.viewer === null) return; // signed out meanwhile
     this.secret = opened.secret;
     this.length = opened.length;
     this.#show(opened.seen);
@@ -127,6 +128,7 @@ export class PodiumPlayer extends HTMLElement {
   #forget() {
     this.viewer = null;
     if (this.secret !== null) this.#close();
+    this.dispatchEvent(new CustomEvent("closed"));
   }
 
   #close() {

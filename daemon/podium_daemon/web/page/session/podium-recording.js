@@ -63,6 +63,7 @@ export class PodiumRecording extends HTMLElement {
     this.client = client;
     this.credit.setUp(client, this.video);
     this.credit.addEventListener("opened", (event) => this.#private(/** @type {CustomEvent} */ (event).detail.url));
+    this.credit.addEventListener("closed", () => this.#closePrivate());
   }
 
   /** @param {Session} session */
@@ -148,6 +149,11 @@ export class PodiumRecording extends HTMLElement {
   #private(url) {
     this.video.setAttribute("src", url);
     show(this.video, true);
+  }
+
+  /** What was given to one person stops with their login; a recording that anybody may see plays on. */
+  #closePrivate() {
+    if (this.video.hasAttribute("src") && this.video.getAttribute("src") !== this.url) this.#empty();
   }
 
   #empty() {
