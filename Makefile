@@ -3,7 +3,10 @@ PY := .venv/bin/python
 # Most of the long tests wait for real processes: three at a time keep two cores busy. A file's tests stay together.
 PYTEST := $(PY) -m pytest -n 3 --dist loadfile
 
-.PHONY: run demo test coverage lint bench docs shots
+# of each target of `make fuzz`
+FUZZ_SECONDS ?= 30
+
+.PHONY: run demo test coverage lint bench fuzz docs shots
 run: .venv/ready
 	.venv/bin/podium run
 
@@ -25,6 +28,11 @@ lint: .venv/ready
 
 bench: .venv/ready
 	$(PY) -m benchmarks
+
+# everything that reads bytes of strangers, one target after the other; finds are written to build/fuzz
+fuzz: .venv/ready
+	$(PY) -m pip install --quiet --group fuzz
+	$(PY) -m fuzz --seconds $(FUZZ_SECONDS)
 
 # the documentation as a site in build/docs; a link that leads nowhere is an error
 docs: .venv/ready

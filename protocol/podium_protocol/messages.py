@@ -159,12 +159,14 @@ def _read_leniently(frame: bytes | str, why: str) -> RelayFrame | FrameRejected:
         return FrameRejected(FrameFlaw.BAD_SHAPE, why)
     label = elements[0] if elements else b""
     if (about := _BEFORE_WORDS.get(label)) is not None:
-        words = _words(elements[about]) if len(elements) > about else ""
-        known = [label, *(element.lower() if label == b'"OK"' else element for element in elements[1:about])]
         try:
+            words = _words(elements[about]) if len(elements) > about else ""
+            known = [label, *(element.lower() if label == b'"OK"' else element for element in elements[1:about])]
             return _decode_frame(b"[%b]" % b",".join([*known, _encode(words)]))
         except msgspec.ValidationError:
             return FrameRejected(FrameFlaw.MALFORMED, why)
+        except (msgspec.DecodeError, UnicodeError):  # an element is cut out of a frame without a look at its text
+            return FrameRejected(FrameFlaw.NOT_JSON, why)
     if label in _KNOWN:
         return FrameRejected(FrameFlaw.MALFORMED, why)
     return FrameRejected(FrameFlaw.UNKNOWN_LABEL if _LABEL.fullmatch(label) else FrameFlaw.BAD_SHAPE, why)

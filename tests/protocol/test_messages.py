@@ -95,6 +95,10 @@ BAD_FRAMES: list[tuple[bytes, FrameFlaw]] = [
     (b'["NOTICE","\\ud800"]', FrameFlaw.NOT_JSON),
     (b'["NOTICE","\\udc00\\ud800"]', FrameFlaw.NOT_JSON),
     (b'["NOTICE","a\nb"]', FrameFlaw.NOT_JSON),
+    (b'["OK","x","\xff","\xff",1]', FrameFlaw.NOT_JSON),  # `make fuzz`: the shape is wrong before the text is
+    (b'["OK","x",1,"\xff"]', FrameFlaw.NOT_JSON),
+    (b'["CLOSED","\xff",5]', FrameFlaw.NOT_JSON),
+    (b'["NOTICE","\xff",5]', FrameFlaw.NOT_JSON),
     (b'["EVENT","a",{"x":NaN}]', FrameFlaw.NOT_JSON),
     (b'["EVENT","a",{"x":Infinity}]', FrameFlaw.NOT_JSON),
     (b'["EVENT","a",{"x":01}]', FrameFlaw.NOT_JSON),

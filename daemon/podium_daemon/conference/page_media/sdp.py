@@ -113,6 +113,8 @@ class _Reader:
 
     def flaw(self, kind: str, expected: tuple[str, ...]) -> SdpFlaw | None:
         lines = self.lines
+        if not lines:
+            return SdpFlaw.BAD_MEDIA
         if tuple(line.kind for line in lines) != expected or len({line.mid for line in lines}) != len(lines):
             return SdpFlaw.BAD_MEDIA
         setups = ("actpass", "active", "passive") if kind == "offer" else ("active", "passive")

@@ -138,6 +138,13 @@ def test_an_answer_decides_who_calls() -> None:
     assert isinstance(_read(GOOD.replace("actpass", "active"), kind="answer"), Description)
 
 
+@pytest.mark.parametrize("kind", ["offer", "answer"])
+def test_a_description_of_nothing_is_refused(kind: str) -> None:
+    """An answer to no media lines at all, where none were offered, is no description (found by `make fuzz`)."""
+    text = f"v=0\r\na=fingerprint:{FINGERPRINT}\r\n"
+    assert read_description(text, kind, (), None) is SdpFlaw.BAD_MEDIA  # type: ignore[arg-type]  # a parameter is a str
+
+
 @pytest.mark.parametrize("written", [FINGERPRINT, FINGERPRINT.lower()])
 def test_the_certificate_is_the_one_that_was_signed(written: str) -> None:
     """An attacker on the way who puts their own certificate into the offer is refused; case makes no difference."""
