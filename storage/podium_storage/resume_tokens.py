@@ -11,12 +11,13 @@ from podium_storage.backend import SqlRow
 from podium_storage.database import Database, Transaction
 
 _PUT: Final = """
-INSERT INTO returns (digest, connection, room, pubkey, device, role, until) VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT INTO returns (digest, connection, room, pubkey, device, role, until, fingerprint)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (digest) DO UPDATE SET until = excluded.until"""
 _DROP: Final = "DELETE FROM returns WHERE digest = ?"
 _ALL: Final = """
 SELECT r.digest, r.connection, r.room, r.pubkey, r.device, r.role, r.until,
-  (SELECT i.lastEvidence FROM attendanceIntervals AS i WHERE i.connectionId = r.connection)
+  (SELECT i.lastEvidence FROM attendanceIntervals AS i WHERE i.connectionId = r.connection), r.fingerprint
 FROM returns AS r ORDER BY r.id"""
 
 
@@ -28,6 +29,7 @@ class StoredReturn(msgspec.Struct, frozen=True, kw_only=True):
         connection: the one to resume, in `room`, of `pubkey` with `device` and `role`.
         until: when the token expires; None while the connection is open.
         last_evidence: when the person was last seen on that connection, if that was recorded.
+        fingerprint: of the certificate that the join proof of that connection names ("sha-256 AB:...").
     """
 
     digest: bytes
@@ -38,6 +40,7 @@ class StoredReturn(msgspec.Struct, frozen=True, kw_only=True):
     role: str
     until: int | None = None
     last_evidence: int | None = None
+    fingerprint: str | None = None
 
 
 class Returns:
@@ -57,7 +60,13 @@ class Returns:
             await tx.execute_many(_DROP, ((digest,) for digest in gone))
             await tx.execute_many(
                 _PUT,
-                ((one.digest, one.connection, one.room, one.pubkey, one.device, one.role, one.until) for one in kept),
+                (
+                    (
+                        *(one.digest, one.connection, one.room, one.pubkey, one.device),
+                        *(one.role, one.until, one.fingerprint),
+                    )
+                    for one in kept
+                ),
             )
 
         await self._database.transact(scope)

@@ -16,16 +16,17 @@ ONE = StoredReturn(
     digest=b"\x01" * 32, connection="c1", room="r1", pubkey="a" * 64, device="laptop", role="participant"
 )
 TWO = msgspec.structs.replace(ONE, digest=b"\x02" * 32, connection="c2", until=2_000)
+SIGNED = msgspec.structs.replace(ONE, fingerprint="sha-256 AB")
 
 
 async def test_what_was_kept_is_there_after_a_restart(tmp_path: Path) -> None:
     """With its end, which may be told later; what was withdrawn is gone."""
     async with mirrored(tmp_path / "p.sqlite") as here:
         returns = Returns(here.store.database)
-        await returns.write([ONE, TWO], [])
-        await returns.write([msgspec.structs.replace(ONE, until=1_500)], [TWO.digest, b"\x03" * 32])
+        await returns.write([SIGNED, TWO], [])
+        await returns.write([msgspec.structs.replace(SIGNED, until=1_500)], [TWO.digest, b"\x03" * 32])
     async with mirrored(tmp_path / "p.sqlite") as here:
-        assert await Returns(here.store.database).all() == [msgspec.structs.replace(ONE, until=1_500)]
+        assert await Returns(here.store.database).all() == [msgspec.structs.replace(SIGNED, until=1_500)]
 
 
 async def test_it_is_told_when_the_person_was_last_seen() -> None:

@@ -15,8 +15,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
-from aiortc.rtcconfiguration import RTCBundlePolicy
+from aiortc import RTCSessionDescription
 
 from podium_daemon.conference.engines.janus.media import JanusMedia
 from podium_daemon.conference.engines.janus.settings import JanusPlace
@@ -27,7 +26,7 @@ from podium_daemon.conference.signaling import SeatFrameFlaw
 from podium_daemon.runtime.clock import SystemClock
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.events import Pubkey
-from tests.support.media import MediaPage, connection_of, settled
+from tests.support.media import MediaPage, connection_of, connection_with, settled
 
 ADDRESS = "10.99.0.1"
 _SETUP = f"""
@@ -70,7 +69,7 @@ class JanusPage(MediaPage):
     async def watch(self) -> None:
         """Ask for a connection on which to receive."""
         await self._drop(self.watching)
-        self.watching = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
+        self.watching = connection_with(self.certificate)
         self._heard.clear()
         await super().watch()
 
@@ -104,15 +103,15 @@ class JanusHouse:
     async def enter(self, pubkey: Pubkey, **fields: object) -> JanusPage:
         """Add a new person to the room `r`; the connection is named after the key."""
         name = connection_of(pubkey)
+        self._ways[name] = _Direct(self.media, name)
+        page = JanusPage(self._ways[name])
         entered = AddSeat(
             room=RoomId("r"),
             connection=name,
             pubkey=pubkey,
             silenced=frozenset(),
-            fingerprint=None,
+            fingerprint=page.fingerprint,
         )
-        self._ways[name] = _Direct(self.media, name)
-        page = JanusPage(self._ways[name])
         self._pages.append(page)
         self.entered[name] = msgspec.structs.replace(entered, **fields)
         self.media.send(self.entered[name])

@@ -32,6 +32,7 @@ from podium_daemon.conference.page_media.messages import AddSeat, Changed, Comma
 from podium_daemon.conference.page_media.signals import decode_signal
 from podium_daemon.conference.seats import Seat
 from podium_daemon.conference.signaling import SeatFrameFlaw
+from podium_daemon.conference.values import Person
 from podium_daemon.runtime.supervisor import Stop
 from podium_protocol.events import Pubkey
 from tests.support.until import until
@@ -105,9 +106,10 @@ class Way(Protocol):
 class MediaPage:
     """What `media.js` does: it publishes, it watches, it keeps what it is told."""
 
-    def __init__(self, way: Way) -> None:
+    def __init__(self, way: Way, certificate: RTCCertificate | None = None) -> None:
         self._way = way
-        self.certificate = RTCCertificate.generateCertificate()  # one for both connections, as in the page
+        # one for both connections, as in the page
+        self.certificate = certificate or RTCCertificate.generateCertificate()
         self.publishing: RTCPeerConnection | None = None
         self.watching: RTCPeerConnection | None = None
         self.told: list[dict[str, Any]] = []
@@ -124,14 +126,14 @@ class MediaPage:
     @property
     def fingerprint(self) -> str:
         """Of the certificate, as a join proof names it."""
-        return next(f"sha-256 {one.value}" for one in self.certificate.getFingerprints() if one.algorithm == "sha-256")
+        return fingerprint_of(self.certificate)
 
     # -- what a person does
 
     async def publish(self, *kinds: str) -> None:
         """Send what is named; the other lines stay empty."""
         await self._drop(self.publishing)
-        pc = self.publishing = _connection(self.certificate)
+        pc = self.publishing = connection_with(self.certificate)
         tracks = {"audio": Tone, "video": lambda: Picture(160), "screen": lambda: Picture(208)}
         for kind in KINDS:
             transceiver = pc.addTransceiver("audio" if kind == "audio" else "video", "sendonly")
@@ -233,7 +235,7 @@ class MediaPage:
     async def _answer(self, message: dict[str, Any]) -> None:
         if self.watching is None or message["sdp"].count("m=") <= 3:
             await self._drop(self.watching)
-            self.watching = _connection(self.certificate)
+            self.watching = connection_with(self.certificate)
             self._heard.clear()
         pc = self.watching
         await pc.setRemoteDescription(RTCSessionDescription(message["sdp"], "offer"))
@@ -268,7 +270,19 @@ async def settled(look: Callable[[], Any], what: str) -> Any:
     return await until(looked, what)
 
 
-def _connection(certificate: RTCCertificate) -> RTCPeerConnection:
+def fingerprint_of(certificate: RTCCertificate) -> str:
+    """Its SHA-256, as a join proof names it."""
+    return next(f"sha-256 {one.value}" for one in certificate.getFingerprints() if one.algorithm == "sha-256")
+
+
+def signing(person: Person) -> tuple[Person, RTCCertificate]:
+    """A person whose join proof names a browser's certificate, if it named none, and that certificate."""
+    certificate = RTCCertificate.generateCertificate()
+    return msgspec.structs.replace(person, fingerprint=person.fingerprint or fingerprint_of(certificate)), certificate
+
+
+def connection_with(certificate: RTCCertificate) -> RTCPeerConnection:
+    """A connection whose certificate is this one, as the join proof named it."""
     pc = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
     pc.__dict__["_RTCPeerConnection__certificates"] = [certificate]  # aiortc takes none from outside
     return pc
@@ -292,15 +306,15 @@ class House:
     async def enter(self, pubkey: Pubkey, **fields: object) -> MediaPage:
         """Add a new person to the room `r`; the connection is named after the key."""
         name = connection_of(pubkey)
+        self._ways[name] = _Direct(self.rooms, name)
+        page = MediaPage(self._ways[name])
         entered = AddSeat(
             room=RoomId("r"),
             connection=name,
             pubkey=pubkey,
             silenced=frozenset(),
-            fingerprint=None,
+            fingerprint=page.fingerprint,
         )
-        self._ways[name] = _Direct(self.rooms, name)
-        page = MediaPage(self._ways[name])
         self._pages.append(page)
         await self.rooms.handle(msgspec.structs.replace(entered, **fields))
         return page

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiortc import RTCCertificate
 
 from podium_daemon.conference.page_media.engine import PageMediaEngine
 from podium_daemon.conference.page_media.settings import PageMediaSettings
@@ -96,10 +97,10 @@ class Here:
         self.site = running
         self.pages: list[MediaPage] = []
 
-    def browser(self) -> tuple[MediaPage, Socket]:
+    def browser(self, certificate: RTCCertificate | None = None) -> tuple[MediaPage, Socket]:
         """A page with its certificate, before it is anywhere."""
         way = Socket()
-        self.pages.append(MediaPage(way))
+        self.pages.append(MediaPage(way, certificate))
         return self.pages[-1], way
 
     async def enter(self, key: SecretKey, row: LiveSessionRow, fingerprint: str | None = None) -> MediaPage:
@@ -137,13 +138,30 @@ async def test_the_certificate_is_the_signed_one_also_on_return(here: Here) -> N
     await back.was_told("failed", side="publish", reason="the description was refused: sdp_other_certificate")
 
 
-async def test_another_devices_proof_is_not_asked_of_who_returns(here: Here) -> None:
-    """Only the newest proof is kept: where it is another device's, the resume secret alone counts."""
+async def test_a_proof_without_a_certificate_gets_no_media(here: Here) -> None:
+    """Anybody on the way could send their own: the person sits in the room, and their descriptions are refused."""
+    row = await _live(here.site)
+    page, way = here.browser()
+    token = (await here.site.join(new_key(), row)).json()["token"]
+    way.opened(await here.site.open_socket(row, {"type": "hello", "token": token}))
+    await page.was_told("begin")
+    await page.publish("audio")
+    await page.was_told("failed", side="publish", reason="the description was refused: sdp_unsigned_certificate")
+
+
+async def test_who_returns_has_the_certificate_of_their_own_proof(here: Here) -> None:
+    """Another device's newer proof changes nothing: a stolen resume secret brings no media, the page has its own."""
     row, key = await _live(here.site), new_key()
     page = await here.enter(key, row)
     secret = next(one["secret"] for one in page.others if one["type"] == "resume")
     await _ticket(here.site, key, row, "sha-256 " + ":".join(["CD"] * 32), device="phone")
-    back, way = here.browser()
+    thief, way = here.browser()
+    way.opened(await here.site.open_socket(row, {"type": "return", "secret": secret}))
+    await thief.was_told("begin")
+    await thief.publish("audio")
+    await thief.was_told("failed", side="publish", reason="the description was refused: sdp_other_certificate")
+    secret = next(one["secret"] for one in thief.others if one["type"] == "resume")
+    back, way = here.browser(page.certificate)
     way.opened(await here.site.open_socket(row, {"type": "return", "secret": secret}))
     await back.was_told("begin")
     await back.publish("audio")

@@ -40,6 +40,7 @@ class SdpFlaw(StrEnum):
     NO_CODEC = "sdp_no_codec"
     NO_CERTIFICATE = "sdp_no_certificate"
     OTHER_CERTIFICATE = "sdp_other_certificate"  # than the join proof was signed with
+    UNSIGNED_CERTIFICATE = "sdp_unsigned_certificate"  # the join proof names none
 
 
 class MediaLine(msgspec.Struct, kw_only=True):
@@ -75,7 +76,8 @@ def read_description(
         text: the description, unchanged.
         kind: offers come with `setup` actpass, answers with a decision.
         expected: the kinds of the media lines, in order.
-        fingerprint: of the join proof, "sha-256 AB:...", or None if it names none.
+        fingerprint: of the join proof, "sha-256 AB:...", or None if it names none: then nothing says whose media
+            these are, and the description is refused.
     """
     if len(text) > MAX_SDP:
         return SdpFlaw.TOO_LARGE
@@ -86,7 +88,9 @@ def read_description(
     if flaw := reader.flaw(kind, expected):
         return flaw
     (certificate,) = reader.fingerprints
-    if fingerprint is not None and certificate != fingerprint:
+    if fingerprint is None:
+        return SdpFlaw.UNSIGNED_CERTIFICATE
+    if certificate != fingerprint:
         # else an attacker who relays the offer could put their own certificate into it and listen in
         return SdpFlaw.OTHER_CERTIFICATE
     return Description(tuple(reader.lines), certificate, _written(reader.lines, certificate))

@@ -8,13 +8,12 @@ from typing import Final
 
 import msgspec
 
-from podium_daemon.conference.events import Connection
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.secret_table import SecretTable
 from podium_daemon.services.rooms.entry import JoinChallenge, RoomTicket, TicketHolder
 from podium_protocol import tags
-from podium_protocol.events import Pubkey, VerifiedEvent, verify_json
+from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.live import private
 from podium_protocol.live.admission import (
     Admission,
@@ -262,14 +261,6 @@ class Joining:
     async def _may_attend(self, row: LiveSessionRow, pubkey: Pubkey) -> bool:
         guest = await guest_in(self._store, row, pubkey)
         return private.may_attend(row, pubkey) if guest is None else guest.revoked_at is None
-
-    async def fingerprint_of(self, session_address: str, connection: Connection) -> str | None:
-        """The browser's certificate in a returning person's newest proof; None if another device signed that."""
-        member = await self._store.members.where(_BY_PERSON).equals([session_address, connection.pubkey]).first()
-        if member is None or member.proof_event is None or member.device != connection.device:
-            return None
-        proof = verify_json(member.proof_event.encode())
-        return tags.first(proof.tags, "fingerprint") if isinstance(proof, VerifiedEvent) else None
 
     def ticket(self, entry: TicketHolder, obstacle: AwaitDoor | None) -> RoomTicket:
         """Make a ticket, with which one room socket can be opened."""

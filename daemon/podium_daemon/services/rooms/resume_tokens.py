@@ -31,11 +31,15 @@ _MAX_KEPT: Final = 200_000  # far more than there are seats: rooms and devices a
 
 
 class Kept(msgspec.Struct):
-    """The resume token of one connection; `until` is None while the connection is open."""
+    """The resume token of one connection; `until` is None while the connection is open.
+
+    `fingerprint`: of the certificate that the join proof names.
+    """
 
     connection: Connection
     digest: bytes
     until: float | None = None
+    fingerprint: str | None = None
 
 
 class ResumeSecrets:
@@ -53,18 +57,18 @@ class ResumeSecrets:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def mint(self, connection: Connection) -> str:
+    def mint(self, connection: Connection, fingerprint: str | None = None) -> str:
         """Make the secret of a new connection, to be sent over its socket and nowhere else."""
         self.drop(connection.id)
         secret = self._secrets.issue(connection.id)
-        self._kept[connection.id] = Kept(connection, digest_of(secret))
+        self._kept[connection.id] = Kept(connection, digest_of(secret), fingerprint=fingerprint)
         self._changed[connection.id] = None
         return secret
 
-    def recall(self, connection: Connection, digest: bytes, until: float) -> None:
+    def recall(self, connection: Connection, digest: bytes, until: float, fingerprint: str | None = None) -> None:
         """Restore a token that `changes` returned before a restart."""
         self._secrets.restore(digest, connection.id, until - self._clock.monotonic())
-        self._kept[connection.id] = Kept(connection, digest, until)
+        self._kept[connection.id] = Kept(connection, digest, until, fingerprint)
 
     def connection_ended(self, connection: ConnectionId) -> None:
         """Note that the connection ended: the time to return begins. Of two calls the first counts."""
@@ -74,15 +78,15 @@ class ResumeSecrets:
             self._secrets.expire_in(kept.digest, self.seconds)
             self._changed[connection] = None
 
-    def redeem(self, secret: str) -> Connection | None:
-        """Use a secret up and return its connection; None if it is unknown, used, withdrawn or expired."""
+    def redeem(self, secret: str) -> Kept | None:
+        """Use a secret up and return what it stood for; None if it is unknown, used, withdrawn or expired."""
         found = self._secrets.get(secret)
         if found is None:
             return None
         # an open connection is resumed too: a page that was reloaded is back before the loss of its socket is noticed
-        connection = self._kept[found].connection
+        kept = self._kept[found]
         self.drop(found)
-        return connection
+        return kept
 
     def forget(self, room: RoomId, pubkey: Pubkey | None = None) -> None:
         """Withdraw a removed person's secrets, or all of a closed room."""
@@ -152,9 +156,9 @@ class ResumeTokens:
             is_over = stop.is_set()
             await self._write()
 
-    def mint(self, connection: Connection) -> str:
+    def mint(self, connection: Connection, fingerprint: str | None = None) -> str:
         """See `ResumeSecrets`."""
-        secret = self._book.mint(connection)
+        secret = self._book.mint(connection, fingerprint)
         self._changed.set()
         return secret
 
@@ -165,12 +169,12 @@ class ResumeTokens:
         self._book.connection_ended(connection)
         self._changed.set()
 
-    async def redeem(self, secret: str) -> Connection | None:
-        """Use a secret up and return its connection, also one from before the daemon's restart."""
+    async def redeem(self, secret: str) -> Kept | None:
+        """Use a secret up and return what it stood for, also one from before the daemon's restart."""
         await self._recall()
-        connection = self._book.redeem(secret)
+        kept = self._book.redeem(secret)
         self._changed.set()
-        return connection
+        return kept
 
     def forget(self, room: RoomId, pubkey: Pubkey) -> None:
         """Withdraw a removed person's secrets."""
@@ -193,7 +197,7 @@ class ResumeTokens:
                     self._book.not_kept([], [one.digest])
                 else:
                     left = until - now
-                    self._book.recall(_connection(one), one.digest, self._clock.monotonic() + left)
+                    self._book.recall(_connection(one), one.digest, self._clock.monotonic() + left, one.fingerprint)
             self._is_recalled = True
             self._changed.set()
 
@@ -226,6 +230,7 @@ class ResumeTokens:
             device=at.device,
             role=at.role.value,
             until=None if left is None else ceil(self._clock.now() + left),
+            fingerprint=one.fingerprint,
         )
 
 

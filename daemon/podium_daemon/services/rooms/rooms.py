@@ -226,7 +226,7 @@ class Rooms:
         except SocketGone:
             return
         if seat is not None:
-            await self._sit(session_address, seat, socket)
+            await self._sit(session_address, seat, socket, entry.fingerprint)
 
     async def notify(self, session_address: str, text: str) -> None:
         """Show a line of text to all people in the room."""
@@ -336,17 +336,18 @@ class Rooms:
         return entry if entry is not None and entry.session_address == session_address else None
 
     async def _returning(self, session_address: str, secret: str) -> TicketHolder | None:
-        connection = await self._returns.redeem(secret)
+        kept = await self._returns.redeem(secret)
         row = await self._keeper.session(session_address)
-        if connection is None or row is None or connection.room != row.conference_room_id:
+        if kept is None or row is None or kept.connection.room != row.conference_room_id:
             return None
+        connection = kept.connection
         return TicketHolder(
             session_address=session_address,
             pubkey=connection.pubkey,
             device=connection.device,
             role=role_of(row, connection.pubkey),
             returning=True,
-            fingerprint=await self._joining.fingerprint_of(session_address, connection),
+            fingerprint=kept.fingerprint,
         )
 
     async def _seated(self, entry: TicketHolder, socket: SeatSocket) -> Seat | None:
@@ -409,9 +410,9 @@ class Rooms:
             await self._engine.close_room(spec.room)
         return seat
 
-    async def _sit(self, session_address: str, seat: Seat, socket: SeatSocket) -> None:
+    async def _sit(self, session_address: str, seat: Seat, socket: SeatSocket, fingerprint: str | None) -> None:
         connection = seat.connection
-        seat.send(Resume(self._returns.mint(connection), self.settings.resume))
+        seat.send(Resume(self._returns.mint(connection, fingerprint), self.settings.resume))
         row = await self._keeper.session(session_address)
         encrypted = row is not None and row.e2ee_required
         reason: LeaveReason | None = None

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from aiortc import RTCConfiguration, RTCPeerConnection
-from aiortc.rtcconfiguration import RTCBundlePolicy
+from aiortc import RTCCertificate
 from aiortc.sdp import SessionDescription
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +16,7 @@ from podium_daemon.conference.page_media.sdp import (
     SdpFlaw,
     read_description,
 )
+from tests.support.media import connection_with, fingerprint_of
 
 FINGERPRINT = "sha-256 " + ":".join(["AB"] * 32)
 EXPECTED = ("audio", "video", "video")
@@ -53,7 +53,7 @@ def _offer(*lines: str) -> str:
 GOOD = _offer(_line("audio", "0"), _line("video", "1", payload_type=96), _line("video", "2", payload_type=96))
 
 
-def _read(text: str, *, kind: str = "offer", fingerprint: str | None = None) -> Description | SdpFlaw:
+def _read(text: str, *, kind: str = "offer", fingerprint: str | None = FINGERPRINT) -> Description | SdpFlaw:
     return read_description(text, kind, EXPECTED, fingerprint)  # type: ignore[arg-type]  # a test's shorthand
 
 
@@ -87,13 +87,14 @@ def test_what_is_passed_on_is_ours_and_names_no_address() -> None:
 
 async def test_aiortcs_own_offer_is_read() -> None:
     """A second implementation's description, with three fingerprints of one certificate."""
-    pc = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
+    certificate = RTCCertificate.generateCertificate()
+    pc = connection_with(certificate)
     for kind in EXPECTED:
         pc.addTransceiver(kind, "sendonly")
     await pc.setLocalDescription(await pc.createOffer())
     text = pc.localDescription.sdp
     await pc.close()
-    assert isinstance(_read(text), Description)
+    assert isinstance(_read(text, fingerprint=fingerprint_of(certificate)), Description)
 
 
 @pytest.mark.parametrize(
@@ -151,6 +152,7 @@ def test_the_certificate_is_the_one_that_was_signed(written: str) -> None:
     text = GOOD.replace(FINGERPRINT, written)
     assert isinstance(_read(text, fingerprint=FINGERPRINT), Description)
     assert _read(text, fingerprint=FINGERPRINT.replace("AB", "CD")) is SdpFlaw.OTHER_CERTIFICATE
+    assert _read(text, fingerprint=None) is SdpFlaw.UNSIGNED_CERTIFICATE
 
 
 def test_a_certificate_for_all_lines_counts() -> None:

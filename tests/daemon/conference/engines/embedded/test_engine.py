@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from aiortc import RTCCertificate
 
 from podium_daemon.conference.engine import ControlDone, Person, RoomSpec, Snapshot
 from podium_daemon.conference.events import (
@@ -29,7 +30,7 @@ from podium_protocol.events import Pubkey
 from tests.daemon.conference.contract import EngineContract, Guest
 from tests.support.clock import ManualClock
 from tests.support.conference import EventReader, new_person, new_pubkey, reading, seeded_bytes
-from tests.support.media import LocalMedia, MediaPage, SeatWay, settled
+from tests.support.media import LocalMedia, MediaPage, SeatWay, settled, signing
 
 ROOM = RoomId("b0c4")
 SPEC = RoomSpec(room=ROOM, title="Rust for gardeners", allow_recording=True)
@@ -38,9 +39,9 @@ SPEC = RoomSpec(room=ROOM, title="Rust for gardeners", allow_recording=True)
 class MediaGuest:
     """A page on a seat, which watches."""
 
-    def __init__(self, seat: MediaSeat) -> None:
+    def __init__(self, seat: MediaSeat, certificate: RTCCertificate) -> None:
         self.seat = seat
-        self.page = MediaPage(SeatWay(seat))
+        self.page = MediaPage(SeatWay(seat), certificate)
         self.beats = True
 
     @property
@@ -90,11 +91,12 @@ class MediaRig:
 
     async def sit(self, person: Person) -> MediaGuest | Rejection:
         """Take a seat."""
+        person, certificate = signing(person)
         seat = await self.engine.take_seat(ROOM, person)
         if isinstance(seat, Rejection):
             return seat
         assert isinstance(seat, MediaSeat)
-        self.guests.append(MediaGuest(seat))
+        self.guests.append(MediaGuest(seat, certificate))
         return self.guests[-1]
 
     async def person(self, person: Person | None = None) -> MediaGuest:

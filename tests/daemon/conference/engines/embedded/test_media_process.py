@@ -37,7 +37,7 @@ from podium_daemon.conference.page_media.settings import PageMediaSettings
 from podium_daemon.runtime.clock import SystemClock
 from podium_daemon.runtime.supervisor import Stop
 from tests.support.conference import new_person, reading, seeded_bytes
-from tests.support.media import MediaPage, SeatWay, only_loopback, settled
+from tests.support.media import MediaPage, SeatWay, only_loopback, settled, signing
 
 ROOM = RoomId("b0c4")
 SPEC = RoomSpec(room=ROOM, title="Rust for gardeners", allow_recording=True)
@@ -59,9 +59,10 @@ class Stage:
 
     async def sit(self) -> tuple[MediaSeat, MediaPage]:
         """A person in the room, whose page begins when media is there."""
-        seat = await self.engine.take_seat(ROOM, new_person())
+        person, certificate = signing(new_person())
+        seat = await self.engine.take_seat(ROOM, person)
         assert isinstance(seat, MediaSeat)
-        page = MediaPage(SeatWay(seat))
+        page = MediaPage(SeatWay(seat), certificate)
         self.pages.append(page)
         await page.was_told("begin")
         return seat, page

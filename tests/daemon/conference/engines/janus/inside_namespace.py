@@ -51,7 +51,7 @@ from tests.daemon.conference.media_contract import MediaHostContract, two
 from tests.support.clock import ManualClock
 from tests.support.conference import new_person, reading, seeded_bytes
 from tests.support.janus import JanusHouse, JanusPage, janus_house, only_here
-from tests.support.media import SeatWay, settled
+from tests.support.media import SeatWay, settled, signing
 
 AUDIO, VIDEO, SCREEN = TrackKind.AUDIO, TrackKind.VIDEO, TrackKind.SCREEN
 ROOM = RoomId("r")
@@ -328,10 +328,10 @@ async def test_the_engine_moves_media_records_and_survives_a_crash(tmp_path: Pat
     async with _rig(tmp_path) as rig, reading(rig.engine) as reader:
         engine, room = rig.engine, rig.spec.room
         await engine.open_room(rig.spec)
-        teacher = new_person()
-        people = (teacher, new_person())
-        seats = [await engine.take_seat(room, one) for one in people]
-        stage, bench = (JanusPage(SeatWay(seat)) for seat in seats if not isinstance(seat, Rejection))
+        people = [signing(new_person()) for _ in range(2)]
+        teacher = people[0][0]
+        seats = [(await engine.take_seat(room, person), certificate) for person, certificate in people]
+        stage, bench = (JanusPage(SeatWay(seat), own) for seat, own in seats if not isinstance(seat, Rejection))
         await stage.publish("audio", "video")
         await bench.watch()
         assert await bench.sees(teacher.pubkey) == 160
