@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, model_validator
 
 from podium_daemon.api.base import Author, EventModel, Hex64, Model, TemplateModel, Time
+from podium_protocol.live.series import MAX_TIMES
 
 
 class SessionDraftIn(Model):
@@ -39,6 +40,17 @@ class SessionDraftIn(Model):
     co_hosts: Sequence[Hex64] = ()
     invited: Sequence[Hex64] = ()
     identifier: str | None = None
+    repeat: Annotated[
+        Literal["weekly", "2-weekly", "monthly"] | None,
+        Field(description="A series, at the same weekday (of the month) and time on the wall clock of `timezone`."),
+    ] = None
+    times: Annotated[int | None, Field(ge=2, le=MAX_TIMES, description="How many sessions the series has.")] = None
+
+    @model_validator(mode="after")
+    def _repeats_some_times(self) -> Self:
+        if (self.repeat is None) is not (self.times is None):
+            raise ValueError("a series has both: `repeat` and `times`")
+        return self
 
 
 _MAY_BE_EMPTY: Final = frozenset({"summary", "description", "timezone", "max_participants", "co_hosts", "invited"})
@@ -64,6 +76,7 @@ class SessionEditIn(Model):
     ] = None
     co_hosts: Sequence[Hex64] | None = None
     invited: Sequence[Hex64] | None = None
+    following: Annotated[bool, Field(description="Change all that follow in its series as well.")] = False
 
     @model_validator(mode="after")
     def _says_what_must_be_there(self) -> Self:
@@ -75,14 +88,19 @@ class SessionEditIn(Model):
 
 class CancelDraftIn(Model):
     reason: str = ""
+    following: Annotated[bool, Field(description="Cancel all that follow in its series as well.")] = False
 
 
 class DraftOut(Model):
-    """Templates to sign and send to `/api/events`, in this order."""
+    """Templates to sign and send to `/api/events`, in this order; of a series each session by itself, to be safe.
+
+    A deletion (kind 5) is sent together with the revision before it.
+    """
 
     lesson_id: str
     events: tuple[TemplateModel, ...]
     notice: str = ""
+    series: Annotated[str | None, Field(description="The address of the calendar of the series (kind 31924).")] = None
 
 
 class EventsIn(Model):
@@ -155,11 +173,36 @@ class SessionOut(Model):
     participant_count: int
     join_url: str
     epoch: int
+    series: Annotated[str | None, Field(description="The address of the calendar of its series (kind 31924).")] = None
+    series_number: Annotated[int | None, Field(description="Which date of the series it is, from 1.")] = None
 
     @property
     def identifier(self) -> str:
         """The `d` of the session's address."""
         return self.lesson_id.split(":", 2)[-1]
+
+
+class SeriesDateOut(Model):
+    lesson_id: str
+    naddr: str
+    number: int
+    title: str
+    scheduled_at: int
+    ends_at: int
+    timezone: str | None
+    state: str
+
+    @property
+    def identifier(self) -> str:
+        """The `d` of the session's address."""
+        return self.lesson_id.split(":", 2)[-1]
+
+
+class SeriesOut(Model):
+    """All dates of a series that the caller may see, by their numbers; cancelled ones too."""
+
+    address: str
+    dates: tuple[SeriesDateOut, ...]
 
 
 class SessionsOut(Model):

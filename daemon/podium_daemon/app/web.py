@@ -24,6 +24,7 @@ from podium_daemon.web.connections import Caps
 from podium_daemon.web.context import Context
 from podium_daemon.web.drafts import Drafts
 from podium_daemon.web.metrics import Counted
+from podium_daemon.web.series import SeriesDrafts
 from podium_daemon.web.server import WebServer
 from podium_daemon.web.site import Site, build_site
 from podium_daemon.web.views import Views
@@ -77,11 +78,13 @@ def build_context(
 ) -> Context:
     """Join what the routes are given; `ready` says why the daemon does not do all of its work, if it does not."""
     core, rooms, sessions = parts.core, parts.rooms, parts.sessions
+    drafts = _build_drafts(parts)
     return Context(
         store=core.store,
         outbox=parts.mirror.outbox,
         views=_build_views(parts),
-        drafts=_build_drafts(parts),
+        drafts=drafts,
+        series=SeriesDrafts(drafts, parts.mirror.mirror, core.store, core.clock),
         submission=sessions.submission,
         passed_over=parts.mirror.passed_over,
         lifecycle=sessions.lifecycle,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -12,10 +13,12 @@ from urllib.parse import urlsplit
 import typer
 
 from podium_daemon.cli.failures import CommandFailed, Exit
+from podium_daemon.cli.output import note
 from podium_daemon.config import Config, default_config_file, load_config
 from podium_daemon.keys.key_file import KeyFileMissing, KeyPlace, PasswordMissing, locate_key, read_key
 from podium_daemon.signers.known_bunkers import KnownBunkers
-from podium_protocol.errors import InvalidInput
+from podium_protocol import kinds
+from podium_protocol.errors import InvalidInput, PodiumError
 from podium_protocol.keys import SecretKey
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
 
 CONFIG_VARIABLE: Final = "PODIUM_CONFIG"
+_NAMED_ABOVE: Final = 3  # a cancellation of one date of a series takes three signatures
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 T = TypeVar("T")
 
@@ -169,14 +173,37 @@ def _is_loopback(url: str) -> bool:
     return urlsplit(url).hostname in _LOOPBACK
 
 
-async def sign_and_send(podium: PodiumClient, draft: DraftOut) -> None:
-    """Sign the draft's events, and hand them to the daemon.
+async def sign_and_send(podium: PodiumClient, draft: DraftOut, *, go_on: str = "") -> None:
+    """Sign the draft's events one after the other, and hand each to the daemon.
+
+    Says beforehand how many signatures several sessions take, and where it stopped, with `go_on` as what to do then.
 
     Raises:
         CommandFailed: the daemon has no relay to send them to.
     """
-    accepted = await podium.submit(await podium.sign(draft))
+    done, several = 0, len(draft.events) > _NAMED_ABOVE
+
+    def signed(so_far: int, of: int) -> None:
+        nonlocal done
+        done = so_far
+        if several:
+            note(f"{so_far} of {of} signed")
+
+    if several:
+        note(f"{len(draft.events)} signatures: {_counted(draft)}")
+    try:
+        accepted = await podium.sign_and_submit(draft, signed=signed)
+    except PodiumError:
+        if several:
+            note(f"Stopped after {done} of {len(draft.events)}: what was signed stands. {go_on}".strip())
+        raise
     if not all(one.relays for one in accepted):
         raise CommandFailed(
             "the daemon has taken it and has no relay to send it to: see `podium relays check`", Exit.NO_RELAY
         )
+
+
+def _counted(draft: DraftOut) -> str:
+    names = {kinds.SESSION: "session", kinds.DELETION: "deletion", kinds.CALENDAR: "calendar"}
+    counts = Counter(names.get(event.kind, "event") for event in draft.events)
+    return ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items())

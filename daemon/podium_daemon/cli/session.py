@@ -15,6 +15,7 @@ from podium_daemon.cli.options import Json, SessionReference, Yes, confirm, help
 from podium_daemon.cli.output import clean, note, print_answers, table
 from podium_daemon.cli.session_view import find_session, plain_reference, show_session
 from podium_daemon.cli.times import shown_time
+from podium_protocol.errors import InvalidInput
 from podium_protocol.live.lifecycle import SessionState
 
 if TYPE_CHECKING:
@@ -76,6 +77,27 @@ def show(context: typer.Context, session: SessionReference, as_json: Json = Fals
         # it may be a private one: to unsigned calls those are not there
         found = caller.run(find_session(caller.signing(), session))
     show_session(found, as_json=as_json)
+
+
+@app.command(
+    short_help="List the dates of a session's series.",
+    help=helped("List the dates of the series that a session belongs to.", "podium session dates knots-01"),
+)
+def dates(context: typer.Context, session: SessionReference, as_json: Json = False) -> None:
+    caller = caller_of(context)
+    podium = caller.reading()
+    found = caller.run(podium.series(caller.run(plain_reference(podium, session)))).dates
+    if as_json:
+        print_answers("dates", found)
+        return
+    table(
+        ("date", "start", "state", "title", "session"),
+        (
+            (str(one.number), shown_time(one.scheduled_at, one.timezone), one.state, one.title, one.identifier)
+            for one in found
+        ),
+        empty="No dates.",
+    )
 
 
 @app.command(
@@ -146,23 +168,28 @@ def reopen(context: typer.Context, session: SessionReference, as_json: Json = Fa
         "Cancel a session: it is marked, deleted from the relays, and everybody with an RSVP is told.",
         'podium session cancel knots --reason "The instructor is ill."',
         "podium session cancel knots --yes",
+        "podium session cancel knots-05 --following",
     ),
 )
 def cancel(
     context: typer.Context,
     session: SessionReference,
+    *,
     reason: Annotated[str, typer.Option(help="One sentence for the participants.")] = "",
+    following: session_writing.Following = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     caller = caller_of(context)
     podium = caller.signing()
     found = caller.run(find_session(podium, session))
+    if following and found.series is None:
+        raise InvalidInput("--following: this session is in no series")
+    draft = caller.run(podium.draft_cancellation(found, reason, and_following=following))
     if not yes:
         note(f"{clean(found.title)}, {shown_time(found.scheduled_at, found.timezone)}")
-    confirm("Cancel this session for everybody?", yes=yes)
-    draft = caller.run(podium.draft_cancellation(found, reason))
-    caller.run(sign_and_send(podium, draft))
+    confirm("Cancel it and all that follow?" if following else "Cancel this session for everybody?", yes=yes)
+    caller.run(sign_and_send(podium, draft, go_on="The same command goes on with the rest."))
     show_session(caller.run(podium.session(found.naddr)), as_json=as_json)
 
 

@@ -71,6 +71,7 @@ def _rows(one: SessionOut) -> dict[str, object]:
     return {
         "title": one.title,
         "summary": one.summary or None,
+        "series": one.series_number and f"date {one.series_number}; all dates: podium session dates {one.identifier}",
         "state": one.state + (f" ({one.end_reason})" if one.end_reason else ""),
         "blocked": one.blocked_reason,
         "last change": one.unread_reason and f"does not count: {one.unread_reason}",

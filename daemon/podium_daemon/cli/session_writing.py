@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
 
@@ -19,6 +19,7 @@ from podium_daemon.cli.times import checked_zone, minutes_of, start_of
 from podium_daemon.config.values import is_nip05
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey
+from podium_protocol.live.series import MAX_TIMES, Repeat
 from podium_protocol.live.session_spec import RecordingAccess, Visibility
 from podium_protocol.nips.nip19 import encode_npub
 
@@ -117,6 +118,15 @@ CoHosts = Annotated[
 Invited = Annotated[
     list[str] | None, typer.Option("--invite", metavar="PERSON", help="Invited: a key or NIP-05 name. Repeatable.")
 ]
+Times = Annotated[int | None, typer.Option("--times", min=2, max=MAX_TIMES, help="How many sessions, with --repeat.")]
+Repeats = Annotated[
+    Repeat | None,
+    typer.Option(
+        "--repeat",
+        help="A series at this weekday and time: each week, each second week, or on that weekday of each month.",
+    ),
+]
+Following = Annotated[bool, typer.Option("--following", help="Also all that follow in its series.")]
 Identifier = Annotated[str | None, typer.Option("--id", help="Its identifier (`d`). Default: from its title.")]
 
 
@@ -129,6 +139,7 @@ app = typer.Typer()
         "Schedule a session: the daemon composes it, your key signs it, the relays get it (sealed if it is private).",
         'podium session create "Knots for beginners" --at "tomorrow 18:00"',
         'podium session create "Knots II" --at +2h --duration 90 --max 12 --rsvp required --waiting-room',
+        'podium session create "Knots, weekly" --at "2026-12-01 18:00" --repeat weekly --times 12',
         'podium session create "Our own knots" --at +2h --private --invite npub1... --invite npub1...',
     ),
 )
@@ -151,12 +162,16 @@ def create(
     e2ee: EndToEnd = False,
     co_host: CoHosts = None,
     invite: Invited = None,
+    repeat: Repeats = None,
+    times: Times = None,
     identifier: Identifier = None,
     as_json: Json = False,
 ) -> None:
     from podium_daemon.api.sessions import SessionDraftIn
 
     caller, zone = caller_of(context), checked_zone(tz)
+    if (repeat is None) is not (times is None):
+        raise InvalidInput("--repeat and --times go together: how often, and how many sessions")
     wish = _wish(
         SessionDraftIn,
         title=title,
@@ -176,9 +191,11 @@ def create(
         co_hosts=_people(caller, co_host, "--co-host"),
         invited=_people(caller, invite, "--invite"),
         identifier=identifier,
+        repeat=_value(repeat),
+        times=times,
     )
     podium = caller.signing()
-    _send(caller, podium, caller.run(podium.draft_session(wish)), as_json=as_json)
+    _send(caller, podium, caller.run(podium.draft_session(wish)), as_json=as_json, is_new=True)
 
 
 @app.command(
@@ -187,6 +204,7 @@ def create(
         "Change what is given, leave the rest. People with an RSVP are told when it moves.",
         'podium session edit knots --at "2026-12-02 18:00"',
         "podium session edit knots --max 20",
+        'podium session edit knots-03 --at "2026-12-15 19:00" --following',
     ),
 )
 def edit(
@@ -207,6 +225,7 @@ def edit(
     description: Description = None,
     co_host: CoHosts = None,
     invite: Invited = None,
+    following: Following = False,
     as_json: Json = False,
 ) -> None:
     from podium_daemon.api.sessions import SessionEditIn
@@ -234,14 +253,26 @@ def edit(
     )
     if not wish.model_fields_set:
         raise InvalidInput("nothing to change: give at least one option, see `podium session edit --help`")
+    if following and before.series is None:
+        raise InvalidInput("--following: this session is in no series")
+    if following:
+        wish = wish.model_copy(update={"following": True})
     _send(caller, podium, caller.run(podium.draft_edit(before, wish)), as_json=as_json)
 
 
-def _send(caller: CommandCaller, podium: PodiumClient, draft: DraftOut, *, as_json: bool) -> None:
-    caller.run(sign_and_send(podium, draft))
+def _send(caller: CommandCaller, podium: PodiumClient, draft: DraftOut, *, as_json: bool, is_new: bool = False) -> None:
+    caller.run(sign_and_send(podium, draft, go_on=_go_on(draft) if is_new else _GO_ON_CHANGING))
     if draft.notice:
         note(draft.notice)
     show_session(caller.run(podium.session(draft.lesson_id)), as_json=as_json)
+
+
+_GO_ON_CHANGING: Final = "`podium session show` tells which have changed; go on from the first that has not."
+
+
+def _go_on(draft: DraftOut) -> str:
+    """What to type again: the daemon leaves out the dates that are there."""
+    return f"The same command with --id {(draft.series or '').split(':', 2)[-1]} goes on with the rest."
 
 
 def _wish(model: type[M], **fields: object) -> M:

@@ -21,6 +21,8 @@ from podium_daemon.api.sessions import (
     EventsOut,
     PassedOverOut,
     PassedOversOut,
+    SeriesDateOut,
+    SeriesOut,
     SessionDraftIn,
     SessionEditIn,
     SessionOut,
@@ -36,6 +38,14 @@ from podium_daemon.client.looking import Expectation, flaw_of, revision_tags
 from podium_daemon.client.questions import LiveQuestions, RoomLeading
 from podium_daemon.client.recordings import LiveRecordings
 from podium_daemon.client.seat import RoomMessage, RoomSeat
+from podium_daemon.client.series import (
+    expected_calendar,
+    expected_cancellations,
+    expected_changes,
+    expected_dates,
+    following,
+    parts_of,
+)
 from podium_daemon.client.transport import Transport, session_path
 from podium_daemon.client.watching import SessionNews, watch_session
 from podium_daemon.signers.signer import Signer
@@ -150,6 +160,10 @@ class PodiumClient:
         """Read one session."""
         return await self._transport.get(session_path(reference), SessionOut)
 
+    async def series(self, reference: str) -> SeriesOut:
+        """All dates of the series of a session, as far as the caller may see them."""
+        return await self._transport.get(session_path(reference, "series"), SeriesOut)
+
     async def passed_over(self) -> tuple[PassedOverOut, ...]:
         """Events that instructors signed elsewhere and that are no sessions here, newest first."""
         return (await self._transport.get("/api/sessions/passed-over", PassedOversOut)).events
@@ -199,8 +213,10 @@ class PodiumClient:
     # -- drafts: the daemon composes, we check, sign and submit
 
     async def draft_session(self, wish: SessionDraftIn) -> DraftOut:
-        """Draft a first revision to sign; raises `DraftRefused` if it is not what was asked for."""
+        """Draft a first revision, or those of a series; raises `DraftRefused` if it is not what was asked for."""
         draft = await self._transport.post("/api/sessions/draft", DraftOut, wish)
+        if wish.repeat is not None:
+            return self._looked_at(draft, expected_dates(wish, draft, _events_of(draft)))
         own = (("d", wish.identifier),) if wish.identifier else ()
         is_private = wish.e2ee_required or wish.visibility == "private"
         wanted = revision_tags(
@@ -209,7 +225,7 @@ class PodiumClient:
         return self._looked_at(draft, [(kinds.SESSION, (*own, *wanted))])
 
     async def draft_edit(self, reference: str | SessionOut, changes: SessionEditIn) -> DraftOut:
-        """Draft the next revision to sign; raises as `draft_session`."""
+        """Draft the next revision to sign, or those of all that follow; raises as `draft_session`."""
         before = await self._transport.session(reference)
         draft = await self._transport.post(session_path(before.naddr, "draft"), DraftOut, changes)
         begins = before.scheduled_at if changes.scheduled_at is None else changes.scheduled_at
@@ -222,22 +238,28 @@ class PodiumClient:
             private=before.visibility == "private",
             attendance=changes.attendance,
         )
-        return self._looked_at(draft, [(kinds.SESSION, (("d", before.identifier), *wanted))])
+        expected: list[Expectation] = [(kinds.SESSION, (("d", before.identifier), *wanted))]
+        if changes.following:
+            expected += expected_changes(before, changes, following(before, await self._dates(before)))
+        return self._looked_at(draft, [*expected, *expected_calendar(before, _events_of(draft))])
 
-    async def draft_cancellation(self, reference: str | SessionOut, reason: str = "") -> DraftOut:
-        """Draft the cancelled revision and its deletion; raises as `draft_session`."""
+    async def draft_cancellation(
+        self, reference: str | SessionOut, reason: str = "", *, and_following: bool = False
+    ) -> DraftOut:
+        """Draft the cancelled revision and its deletion, perhaps of all that follow too; raises as `draft_session`."""
         before = await self._transport.session(reference)
-        draft = await self._transport.post(session_path(before.naddr, "cancel", "draft"), DraftOut, {"reason": reason})
-        revision: Expectation = (kinds.SESSION, (("d", before.identifier), ("status", "cancelled")))
-        deletion: Expectation = (kinds.DELETION, (("a", before.lesson_id), ("k", str(kinds.SESSION))))
-        return self._looked_at(draft, [revision, deletion])
+        wish = {"reason": reason} | ({"following": True} if and_following else {})
+        draft = await self._transport.post(session_path(before.naddr, "cancel", "draft"), DraftOut, wish)
+        later = following(before, await self._dates(before)) if and_following else []
+        expected = [*expected_cancellations(before, later), *expected_calendar(before, _events_of(draft))]
+        return self._looked_at(draft, expected)
 
     async def draft_restoration(self, reference: str | SessionOut) -> DraftOut:
         """Draft the revision that takes a cancellation back; raises as `draft_session`."""
         before = await self._transport.session(reference)
         draft = await self._transport.post(session_path(before.naddr, "restore", "draft"), DraftOut)
         wanted = (("d", before.identifier), ("start", str(before.scheduled_at)))
-        return self._looked_at(draft, [(kinds.SESSION, wanted)])
+        return self._looked_at(draft, [(kinds.SESSION, wanted), *expected_calendar(before, _events_of(draft))])
 
     async def draft_rsvp(self, reference: str | SessionOut, status: RsvpStatus) -> DraftOut:
         """Draft the caller's RSVP; raises as `draft_session`."""
@@ -254,32 +276,50 @@ class PodiumClient:
             LocalProtocolError: this client has no key.
             SignerUnavailable: the remote signer did not sign.
         """
-        events = _events_of(draft)
-        if any(event.pubkey != self.pubkey for event in events if self.pubkey is not None):
-            raise DraftRefused("the draft has an event of another author than this key. Nothing was signed")
-        return tuple([await self._transport.sign(event) for event in events])
+        self._check_authors(draft)
+        return tuple([await self._transport.sign(event) for event in _events_of(draft)])
 
     async def submit(self, events: Sequence[SignedEvent]) -> tuple[AcceptedEvent, ...]:
         """Submit signed events to the daemon, which sends them to the relays: all of them or none."""
         return (await self._transport.post("/api/events", EventsOut, {"events": events})).accepted
 
+    async def sign_and_submit(
+        self, draft: DraftOut, *, signed: Callable[[int, int], None] = lambda _done, _of: None
+    ) -> tuple[AcceptedEvent, ...]:
+        """Sign the events one after the other, and submit each at once, a deletion with the revision before it.
+
+        What was submitted stands if a later one is not signed: the same draft asked for again holds the rest.
+        `signed` is called with the number of signatures so far and in all. Raises as `sign` and `submit`.
+        """
+        self._check_authors(draft)
+        accepted: list[AcceptedEvent] = []
+        done = 0
+        for part in parts_of(_events_of(draft)):
+            events = [await self._transport.sign(event) for event in part]
+            accepted += await self.submit(events)
+            done += len(part)
+            signed(done, len(draft.events))
+        return tuple(accepted)
+
     async def create_session(self, wish: SessionDraftIn) -> str:
-        """Draft, sign and submit a session; return its address."""
+        """Draft, sign and submit a session, or a series; return the address of the first."""
         draft = await self.draft_session(wish)
-        await self.submit(await self.sign(draft))
+        await self.sign_and_submit(draft)
         return draft.lesson_id
 
     async def edit_session(self, reference: str | SessionOut, changes: SessionEditIn) -> None:
         """Draft, sign and submit the next revision."""
-        await self.submit(await self.sign(await self.draft_edit(reference, changes)))
+        await self.sign_and_submit(await self.draft_edit(reference, changes))
 
-    async def cancel_session(self, reference: str | SessionOut, reason: str = "") -> None:
-        """Draft, sign and submit the cancellation."""
-        await self.submit(await self.sign(await self.draft_cancellation(reference, reason)))
+    async def cancel_session(
+        self, reference: str | SessionOut, reason: str = "", *, and_following: bool = False
+    ) -> None:
+        """Draft, sign and submit the cancellation, perhaps of all that follow too."""
+        await self.sign_and_submit(await self.draft_cancellation(reference, reason, and_following=and_following))
 
     async def restore_session(self, reference: str | SessionOut) -> None:
         """Draft, sign and submit the revision that takes a cancellation back."""
-        await self.submit(await self.sign(await self.draft_restoration(reference)))
+        await self.sign_and_submit(await self.draft_restoration(reference))
 
     async def rsvp(self, reference: str | SessionOut, status: RsvpStatus) -> None:
         """Draft, sign and submit the caller's RSVP."""
@@ -375,6 +415,13 @@ class PodiumClient:
             raise RemoteProtocolError("the daemon sent us to a room's socket on another host")
         scheme = "wss" if own.scheme == "https" else "ws"
         return named._replace(scheme=scheme, netloc=own.netloc).geturl()
+
+    async def _dates(self, before: SessionOut) -> tuple[SeriesDateOut, ...]:
+        return () if before.series is None else (await self.series(before.naddr)).dates
+
+    def _check_authors(self, draft: DraftOut) -> None:
+        if any(event.pubkey != self.pubkey for event in _events_of(draft) if self.pubkey is not None):
+            raise DraftRefused("the draft has an event of another author than this key. Nothing was signed")
 
     def _looked_at(self, draft: DraftOut, expected: Sequence[Expectation]) -> DraftOut:
         author = self.pubkey

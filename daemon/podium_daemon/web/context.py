@@ -34,6 +34,7 @@ from podium_daemon.web.calendar_feed import Face
 from podium_daemon.web.drafts import Drafts
 from podium_daemon.web.metrics import Counted, nothing_counted
 from podium_daemon.web.problems import Problem
+from podium_daemon.web.series import SeriesDrafts
 from podium_daemon.web.views import Views
 from podium_protocol.events import Pubkey
 from podium_storage.outbox.outbox import Outbox
@@ -55,6 +56,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     outbox: Outbox
     views: Views
     drafts: Drafts
+    series: SeriesDrafts
     submission: EventSubmission
     passed_over: PassedOverEvents
     lifecycle: Lifecycle

@@ -58,15 +58,15 @@ class Drafts:
         self._hints = relay_hints
         self._clock = clock
 
-    def new_session(self, author: Pubkey, wish: SessionDraftIn) -> DraftOut:
-        """Compose a first revision.
+    def new_session(self, author: Pubkey, wish: SessionDraftIn, series: str | None = None) -> DraftOut:
+        """Compose a first revision, perhaps of a date of a series.
 
         Raises:
             InvalidInput: the wish is not possible; says each reason.
             Problem: 409, the engine cannot do what is asked for.
         """
         spec = session.SessionSpec(
-            identifier=wish.identifier or _identifier(wish.title),
+            identifier=wish.identifier or new_identifier(wish.title),
             title=wish.title,
             summary=wish.summary,
             description=wish.description,
@@ -84,6 +84,7 @@ class Drafts:
             attendance=session.Visibility(wish.attendance) if wish.attendance else self._attendance(),
             co_hosts=tuple(map(Pubkey, wish.co_hosts)),
             invited=tuple(map(Pubkey, wish.invited)),
+            series=series,
         )
         if spec.e2ee_required and not self._can_encrypt:
             detail = "the conference engine of this service cannot encrypt from end to end"
@@ -230,7 +231,7 @@ class Drafts:
 def _spec_in_force(row: LiveSessionRow, newest: session.Session | session.NotASession) -> session.SessionSpec:
     """The spec from which an edit starts: the newest revision; what it leaves open or unreadable is as in force."""
     if isinstance(newest, session.Session) and newest.has_rules and newest.has_end:
-        return session.spec_of(newest)
+        return msgspec.structs.replace(session.spec_of(newest), series=row.series)
     in_force = session.SessionSpec(
         identifier=_address(row).identifier,
         title=row.title,
@@ -250,13 +251,14 @@ def _spec_in_force(row: LiveSessionRow, newest: session.Session | session.NotASe
         recording_access=None if row.recording_access is None else session.RecordingAccess(row.recording_access),
         co_hosts=tuple(map(Pubkey, row.co_hosts)),
         invited=tuple(map(Pubkey, row.invited)),
+        series=row.series,
     )
     if isinstance(newest, session.NotASession):
         return in_force
     return msgspec.structs.replace(in_force, starts_at=newest.starts_at, hashtags=newest.hashtags)
 
 
-def _identifier(title: str) -> str:
+def new_identifier(title: str) -> str:
     """A `d` whose beginning people can type: letters of the title, and a random end that makes it unique."""
     plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     words = "-".join(re.findall("[a-z0-9]+", plain))[:40].strip("-")

@@ -30,6 +30,7 @@ from podium_protocol.live.lifecycle import SessionState, Trigger
 from podium_protocol.live.names import own_name, shown_names
 from podium_protocol.live.recording import RecordingStage, access_of
 from podium_protocol.live.rsvp import RsvpStatus
+from podium_protocol.live.series import number_of
 from podium_protocol.live.session import Guests, Visibility
 from podium_protocol.nips import nip19
 from podium_protocol.text import single_line
@@ -253,6 +254,8 @@ class Views(PageLinks):
             participant_count=counted.present,
             join_url=self.page(row),
             epoch=row.epoch,
+            series=row.series,
+            series_number=None if row.series is None else number_of(row.session_address),
         )
 
     async def rsvps(self, row: LiveSessionRow, only: Pubkey | None) -> list[RsvpOut]:

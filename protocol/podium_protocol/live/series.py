@@ -92,9 +92,9 @@ def identifier_of(series: Address, number: int) -> str:
     return f"{series.identifier}-{number:02}"
 
 
-def number_of(session: Address) -> int:
+def number_of(session_address: str) -> int:
     """The number of a session in its series."""
-    found = _NUMBERED.fullmatch(session.identifier)
+    found = _NUMBERED.fullmatch(session_address)
     return int(found[2]) if found else 0
 
 

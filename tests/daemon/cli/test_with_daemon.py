@@ -76,6 +76,33 @@ def podium(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Podium]:
             assert process.wait(timeout=30) == 0, log.read_text()
 
 
+def test_a_series_from_its_dates_to_its_cancellation(podium: Podium) -> None:
+    """Its signatures are named before they are made; the same command again goes on, and finds nothing to do."""
+    create = ["session", "create", "Knots", "--at", "2031-10-09 18:00", "--tz", "Europe/Berlin", "--id", "knots"]
+    command = [*create, "--repeat", "weekly", "--times", "4"]
+    done = CliRunner().invoke(app, ["--config", str(podium.folder / "relays.toml"), *command])
+    assert done.exit_code == 0, done.output
+    assert "5 signatures: 4 sessions, 1 calendar" in done.stderr
+    assert "5 of 5 signed" in done.stderr
+    listed = podium("session", "dates", "knots-01")
+    assert listed.count("18:00") == 4, "before and after the clocks are set back"
+    podium(*command)
+    podium("session", "edit", "knots-02", "--at", "2031-10-16 19:30", "--following", "--title", "Splices")
+    dates = json.loads(podium("session", "dates", "knots-04", "--json"))["dates"]
+    assert [date["title"] for date in dates] == ["Knots", "Splices", "Splices", "Splices"]
+    assert podium("session", "dates", "knots-01").count("19:30") == 3
+    assert "date 2; all dates: podium session dates knots-02" in podium("session", "show", "knots-02")
+    podium("session", "cancel", "knots-03", "--following", "--yes", "--reason", "The hall is closed")
+    dates = json.loads(podium("session", "dates", "knots-01", "--json"))["dates"]
+    assert [date["state"] for date in dates] == ["scheduled", "scheduled", "cancelled", "cancelled"]
+    podium("session", "create", "Alone", "--at", "2031-10-09 18:00", "--tz", "UTC", "--id", "alone")
+    for verb, extra in (("edit", ["--max", "3"]), ("cancel", ["--yes"])):
+        code, words = podium.failing("session", verb, "alone", "--following", *extra)
+        assert (code, "in no series" in words) == (2, True)
+    code, words = podium.failing("session", "create", "Knots", "--at", "+2h", "--repeat", "weekly")
+    assert (code, "go together" in words) == (2, True)
+
+
 def test_a_session_from_its_schedule_to_its_cancellation(podium: Podium, tmp_path: Path) -> None:
     """Each command does what it says, against the daemon that the same package starts."""
     podium("session", "create", "Knots", "--at", "+2h", "--id", "knots", "--rsvp", "required", "--max", "5")

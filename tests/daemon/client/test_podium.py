@@ -13,6 +13,8 @@ from podium_daemon.api.rooms import ChallengeOut, JoinOut
 from podium_daemon.api.sessions import DraftOut, SessionOut
 from podium_daemon.client import ApiProblem, DaemonUnreachable, DraftRefused, PodiumClient, SessionChanges, SessionWish
 from podium_daemon.client.calling import TrainingConferenceConfig
+from podium_daemon.client.podium import _events_of
+from podium_daemon.client.series import expected_dates
 from podium_daemon.client.transport import session_path
 from podium_protocol import kinds
 from podium_protocol.addresses import Address
@@ -362,3 +364,50 @@ def test_an_address_is_sent_as_naddr() -> None:
     address = f"31923:{'a' * 64}:with spaces/and:colons"
     path = session_path(address, "rsvps")
     assert str(nip19.parse_address(path.split("/")[3])) == address
+
+
+async def test_a_series_is_created_changed_and_cancelled(here: Site, podium: PodiumClient) -> None:
+    """Each event is signed and handed in by itself, and the number of signatures is told; every date is checked."""
+    asked = wish(here, repeat="weekly", times=3, identifier="knots")
+    told: list[tuple[int, int]] = []
+    draft = await podium.draft_session(asked)
+    await podium.sign_and_submit(draft, signed=lambda done, of: told.append((done, of)))
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    dates = (await podium.series("knots-01")).dates
+    assert [(date.number, date.state) for date in dates] == [(1, "scheduled"), (2, "scheduled"), (3, "scheduled")]
+    assert (await podium.draft_session(asked)).events == (), "nothing is left to sign"
+    moved = SessionChanges(scheduled_at=dates[1].scheduled_at + 1800, title="Ropes", following=True)
+    await podium.edit_session("knots-02", moved)
+    after = (await podium.series("knots-02")).dates
+    assert [(date.title, new.scheduled_at - date.scheduled_at) for date, new in zip(dates, after, strict=True)] == [
+        ("Knots", 0),
+        ("Knots", 1800),
+        ("Knots", 1800),
+    ]
+    assert [date.title for date in after] == ["Knots", "Ropes", "Ropes"]
+    await podium.cancel_session("knots-01", "no rope", and_following=True)
+    assert {date.state for date in (await podium.series("knots-03")).dates} == {"cancelled"}
+
+
+@pytest.mark.parametrize("forged", ["start", "date", "number", "calendar", "twice"])
+async def test_a_series_that_was_not_asked_for_is_not_signed(here: Site, podium: PodiumClient, forged: str) -> None:
+    """A daemon that moves a date, adds or repeats one, or slips in another calendar gets no signature."""
+    asked = wish(here, repeat="weekly", times=3, identifier="knots")
+    honest = await podium.draft_session(asked)
+
+    def retagged(number: int, name: str, value: str) -> DraftOut:
+        events = list(honest.events)
+        rows = [[name, value] if row[0] == name else row for row in events[number].tags]
+        events[number] = events[number].model_copy(update={"tags": rows})
+        return honest.model_copy(update={"events": tuple(events)})
+
+    drafts = {
+        "start": lambda: retagged(1, "start", str(asked.scheduled_at + 60)),
+        "date": lambda: retagged(1, "d", "knots-04"),
+        "number": lambda: retagged(1, "d", "other"),
+        "calendar": lambda: retagged(3, "d", "other"),
+        "twice": lambda: retagged(1, "d", "knots-01"),
+    }
+    forgery = drafts[forged]()
+    with pytest.raises(DraftRefused):
+        podium._looked_at(forgery, expected_dates(asked, forgery, _events_of(forgery)))

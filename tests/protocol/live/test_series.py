@@ -155,7 +155,7 @@ def test_a_session_names_its_series() -> None:
     assert list(tags.named(event.tags, "a")) == [("a", str(SERIES), "")]
     session = read_session(event)
     assert isinstance(session, Session)
-    assert (session.series, number_of(session.address)) == (str(SERIES), 3)
+    assert (session.series, number_of(session.session_address)) == (str(SERIES), 3)
     again = write_session(
         msgspec.structs.replace(spec_of(session), title="Splices"),
         instructor=ADA.pubkey,

@@ -14,6 +14,7 @@ from podium_daemon.api.sessions import (
     InvitationOut,
     PassedOverOut,
     PassedOversOut,
+    SeriesOut,
     SessionDraftIn,
     SessionEditIn,
     SessionOut,
@@ -26,6 +27,7 @@ from podium_daemon.web.etags import has_version
 from podium_daemon.web.login import KeyCaller, OptionalCaller, author_of
 from podium_daemon.web.markdown import parse_markdown
 from podium_daemon.web.problems import Problem
+from podium_daemon.web.series import series_out
 from podium_daemon.web.session_list import MAX_SESSIONS, Asked, SessionList
 from podium_daemon.web.strict_json import StrictRoute
 from podium_protocol.nips import nip19
@@ -74,7 +76,7 @@ async def draft_session(context: InContext, caller: OptionalCaller, wish: Sessio
         detail = f"{nip19.encode_npub(author)} is not on this service's list of instructors"
         advice = "The operator of the service adds this npub: `podium instructors add`, or `instructors.allow`."
         raise Problem(Slug.NOT_AN_INSTRUCTOR, detail, advice)
-    return context.drafts.new_session(author, wish)
+    return context.drafts.new_session(author, wish) if wish.repeat is None else await context.series.new(author, wish)
 
 
 @router.get("/passed-over")
@@ -103,6 +105,13 @@ async def show_session(context: InContext, caller: OptionalCaller, reference: st
     return await context.views.session(await context.views.resolve(reference, caller))
 
 
+@router.get("/{reference}/series")
+async def show_series(context: InContext, caller: OptionalCaller, reference: str) -> SeriesOut:
+    """All dates of the series that a session belongs to, as far as the caller may see them."""
+    row = await context.views.resolve(reference, caller)
+    return await series_out(context.views, context.store, row, caller)
+
+
 @router.get("/{reference}/invitation")
 async def show_invitation(context: InContext, caller: OptionalCaller, reference: str) -> InvitationOut:
     """What a page shows beside the session: its description, read as Markdown, and its address as a QR code."""
@@ -115,20 +124,21 @@ async def show_invitation(context: InContext, caller: OptionalCaller, reference:
 
 @router.post("/{reference}/draft")
 async def draft_edit(context: InContext, caller: KeyCaller, reference: str, wish: SessionEditIn) -> DraftOut:
-    """Compose the next revision; only the instructor's signature makes it count."""
-    return await context.drafts.edit(await context.views.resolve(reference, caller), wish)
+    """Compose the next revision, or those of all that follow; only the instructor's signature makes it count."""
+    return await context.series.edit(await context.views.resolve(reference, caller), wish)
 
 
 @router.post("/{reference}/cancel/draft")
 async def draft_cancellation(context: InContext, caller: KeyCaller, reference: str, wish: CancelDraftIn) -> DraftOut:
-    """Compose the cancelled revision and its deletion, to be signed in this order."""
-    return await context.drafts.cancellation(await context.views.resolve(reference, caller), wish.reason)
+    """Compose the cancelled revision and its deletion, of one session or of all that follow, and their calendar."""
+    row = await context.views.resolve(reference, caller)
+    return await context.series.cancellation(row, wish.reason, following=wish.following)
 
 
 @router.post("/{reference}/restore/draft")
 async def draft_restoration(context: InContext, caller: KeyCaller, reference: str) -> DraftOut:
     """Compose the revision that takes a cancellation back, within the session's time, so that it takes place."""
-    return await context.drafts.restoration(await context.views.resolve(reference, caller))
+    return await context.series.restoration(await context.views.resolve(reference, caller))
 
 
 @router.post("/{reference}/start")
