@@ -6,18 +6,20 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 
 from podium_daemon.app.core import Core, Current
 from podium_daemon.app.parts import Parts, join_parts
 from podium_daemon.config import Config
 from podium_daemon.relays.incoming import Incoming
-from podium_daemon.relays.ingest import Arrival, EventVerifier
+from podium_daemon.relays.ingest import Good, Ingest
+from podium_daemon.relays.judgement import Arrival
 from podium_daemon.relays.pool import PoolRelay, RelayPool
 from podium_daemon.relays.relay_state import ConnectionState
 from podium_daemon.runtime.clock import SystemClock
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.signers.signer import LocalSigner
+from podium_protocol.events import EventId
 from podium_protocol.filters import Filter
 from podium_protocol.keys import SecretKey
 from podium_storage.meta import Meta
@@ -36,7 +38,7 @@ class Feed:
         self._relays = relays
         plain = Mirror(store.database, store.interner)
         self._mirror = daemon_parts(store, relays).mirror.mirror if with_projections else plain
-        self._verifier = EventVerifier(time.time)
+        self._ingest = Ingest(self._keep, time.time)
         self._filters: tuple[Filter, ...] = ()
         self._waiting: set[str] = set()
         self._is_read = asyncio.Event()
@@ -54,11 +56,12 @@ class Feed:
         self.pool.subscribe(name, self._filters)
         await self._is_read.wait()
 
-    async def _take(self, events: Sequence[Incoming]) -> None:
-        good = await self._verifier.verify([Arrival(one.relay_url, self._filters, bytes(one.raw)) for one in events])
-        if good:
-            await self._mirror.ingest(good, received_at=int(time.time()))
-            self._verifier.remember(good)
+    def _take(self, events: Sequence[Incoming]) -> Awaitable[None]:
+        return self._ingest.take_in([Arrival(one.relay_url, self._filters, bytes(one.raw)) for one in events])
+
+    async def _keep(self, batch: Sequence[Good]) -> list[EventId]:
+        await self._mirror.ingest([one.event for one in batch], received_at=int(time.time()))
+        return [one.event.id for one in batch]
 
     async def _on_eose(self, _name: str, relay: str, _partial: bool) -> None:
         self._waiting.discard(relay)

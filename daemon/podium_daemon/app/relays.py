@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Sequence
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from podium_daemon.conference.engine import ConferenceEngine
 from podium_daemon.config import Config
 from podium_daemon.relays.embedded import EmbeddedRelay, document_of
 from podium_daemon.relays.embedded_child import RelaySettings
-from podium_daemon.relays.gift_wraps import GiftWraps
+from podium_daemon.relays.gift_wraps import GiftWraps, split_wraps
 from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.outbox_model import OutboxModel, OutboxSettings
 from podium_daemon.relays.pool import RelayPool
@@ -153,9 +154,11 @@ def _build_syncer(
 
 
 def _build_pool(core: Core, syncer: Syncer, gift_wraps: GiftWraps) -> RelayPool:
-    async def take_in(events: Sequence[Incoming]) -> None:
-        if public := await gift_wraps.extract_wraps(events):
-            await syncer.apply_events(public)
+    def take_in(events: Sequence[Incoming]) -> Awaitable[object]:
+        wraps, public = split_wraps(events)
+        if not wraps:
+            return syncer.apply_events(public)
+        return asyncio.gather(gift_wraps.apply_events(wraps), syncer.apply_events(public))
 
     async def on_eose(name: str, relay: str, partial: bool) -> None:
         await gift_wraps.on_eose(name, relay, partial)

@@ -193,7 +193,7 @@ def calendar_face(core: Core) -> Face:
 
 
 def _counted_of_relays(parts: Parts) -> list[Counted]:
-    public, messages = parts.relays.syncer.verifier, parts.relays.gift_wraps.verifier
+    public, messages = parts.relays.syncer.ingest, parts.relays.gift_wraps.ingest
     return [
         Counted("podium_events", "Events from relays.", "outcome", public.dropped | Counter(accepted=public.accepted)),
         Counted(

@@ -13,14 +13,15 @@ from typing import Final
 import structlog
 
 from podium_daemon.relays.incoming import Incoming
-from podium_daemon.relays.ingest import Arrival, EventVerifier
+from podium_daemon.relays.ingest import Good, Ingest, Judges
 from podium_daemon.relays.interests import wraps_for
+from podium_daemon.relays.judgement import Arrival
 from podium_daemon.relays.paged_fetch import NEVER_A_CAP
 from podium_daemon.relays.pool import RelayPool
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.runtime.tasks import Watched
-from podium_protocol.events import Pubkey, VerifiedEvent
+from podium_protocol.events import EventId, Pubkey, VerifiedEvent
 from podium_protocol.filters import backfill
 from podium_storage.mirror.mirror import Watermarks
 
@@ -66,8 +67,9 @@ class GiftWraps:
         clock: Clock,
         past_is_read: PastIsRead = _ignore_past,
         patience: float = 12.0,
+        judges: Judges | None = None,
     ) -> None:
-        """`patience`: seconds after which a silent relay is no longer waited for."""
+        """`patience`: seconds after which a silent relay is no longer waited for. `judges`: see `Ingest`."""
         self._filters = wraps_for(service)
         self.deliver = deliver
         """Takes the wraps. It is set later: the part that answers them needs what is read here."""
@@ -85,7 +87,7 @@ class GiftWraps:
         self.caught_up = asyncio.Event()
         self.remembered = asyncio.Event()
         self.tasks = Watched(self.name)
-        self.verifier = EventVerifier(clock.now)
+        self.ingest = Ingest(self._keep, clock.now, judges)
 
     def join(self, pool: RelayPool) -> None:
         """Set the pool that delivers the wraps."""
@@ -122,12 +124,10 @@ class GiftWraps:
             self._readings.pop(relay).cancel()
         self._subscribe(self._pool)
 
-    async def extract_wraps(self, events: Sequence[Incoming]) -> list[Incoming]:
-        """Take the events of our subscription from a relay's batch, and return the rest."""
-        own = [one for one in events if _is_ours(one)]
-        self._stored.update(one.relay_url for one in own)
-        await self._take(own)
-        return [one for one in events if not _is_ours(one)]
+    def apply_events(self, events: Sequence[Incoming]) -> asyncio.Future[None]:
+        """Queue events of our subscription; the future is done when the good ones are stored."""
+        self._stored.update(one.relay_url for one in events)
+        return self._take(events)
 
     async def on_eose(self, name: str, relay: str, partial: bool) -> None:
         """The pool's EOSE listener: from here on a restart need not read further back than two days.
@@ -196,12 +196,15 @@ class GiftWraps:
             await self._clock.sleep(self._patience)
         await self.tasks.persist("looking at what waited", self._catch_up, clock=self._clock)
 
-    async def _take(self, events: Iterable[Incoming]) -> None:
-        arrivals = [Arrival(one.relay_url, self._filters, bytes(one.raw)) for one in events]
-        if arrivals and (good := await self.verifier.verify(arrivals)):
-            await self.deliver(good)
-            self.verifier.remember(good)  # only now: a wrap whose effects were not stored comes again
+    def _take(self, events: Iterable[Incoming]) -> asyncio.Future[None]:
+        return self.ingest.take_in([Arrival(one.relay_url, self._filters, bytes(one.raw)) for one in events])
+
+    async def _keep(self, batch: Sequence[Good]) -> list[EventId]:
+        await self.deliver([one.event for one in batch])
+        return [one.event.id for one in batch]  # only now: a wrap whose effects were not stored comes again
 
 
-def _is_ours(event: Incoming) -> bool:
-    return event.subscription == SUBSCRIPTION
+def split_wraps(events: Sequence[Incoming]) -> tuple[list[Incoming], list[Incoming]]:
+    """The events of the subscription for wraps, and the rest; both in their order."""
+    own = [one for one in events if one.subscription == SUBSCRIPTION]
+    return own, [one for one in events if one.subscription != SUBSCRIPTION] if own else list(events)

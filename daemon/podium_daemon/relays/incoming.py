@@ -18,8 +18,11 @@ class Incoming(msgspec.Struct, frozen=True, gc=False):
     raw: msgspec.Raw
 
 
-Sink = Callable[[Sequence[Incoming]], Awaitable[None]]
-"""Takes events of one relay in batches, in the relay's order. While it waits, that relay's socket is not read."""
+Sink = Callable[[Sequence[Incoming]], Awaitable[object]]
+"""Takes events of one relay in batches, in the relay's order; what it returns is done when they are stored or dropped.
+
+It is called with further batches meanwhile. Once too much of a relay is not done, that relay's socket is not read.
+"""
 
 OnEose = Callable[[str, str, bool], Awaitable[None]]
-"""Called with (subscription, relay URL, partial) after the sink has returned from every event that came before."""
+"""Called with (subscription, relay URL, partial) after the sink is done with every event that came before."""

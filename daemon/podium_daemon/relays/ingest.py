@@ -1,129 +1,343 @@
-"""The last checks of the ingest: what a relay sent becomes a verified event in the mirror, or a counted drop.
+"""The ingest: what relays sent becomes verified events in a store, or counted drops.
 
-Frame size, JSON and the subscription were checked by the relay session. Here: shape, filter, time window, id,
-signature, then duplicates. No id is marked as seen before its signature is good, or a bad copy from one relay would
-block the good copy from another.
+Arrivals wait in a queue for each relay. Copies are told by the id that they claim and wait for the verdict on the first
+one; the rest is judged, in turns of the relays, and what is good is stored, many events in one transaction. A single
+event goes through at once. Nothing counts as seen before it is stored.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from collections import Counter, OrderedDict, deque
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
 
-from podium_protocol import kinds, tags
-from podium_protocol.events import EventId, ParsedEvent, Rejected, VerifiedEvent, parse_json, verify_parsed
-from podium_protocol.filters import Filter, matches_any
-from podium_protocol.limits import max_bytes_of
-from podium_protocol.live.rsvp import read_rsvp
+from podium_daemon.relays.judgement import Arrival, judge_all
+from podium_protocol.events import EventId, RejectReason, VerifiedEvent
 
-MAX_AHEAD: Final = 600  # seconds (wire-formats.md: dated more than 10 min in the future is dropped)
 MAX_SEEN: Final = 100_000  # ids remembered; a forgotten one costs a verification, and the mirror knows it again
-_INLINE: Final = 64  # events verified on the loop: 2 ms; more go to a thread, where libsecp256k1 needs no GIL
-_RSVP_PREFIX: Final = f"{kinds.RSVP}:"
-_CONCERNED: Final = frozenset({str(kinds.RSVP), str(kinds.SESSION), str(kinds.LIVE_CHAT)})
+_INLINE: Final = 64  # events judged on the loop: 3 ms; more go to a thread, where libsecp256k1 needs no GIL
+_JUDGED_AT_ONCE: Final = 256
+_WORTH_ANOTHER: Final = 128  # events that wait before a further batch is judged beside those under way
+_STORED_AT_ONCE: Final = 1_000  # events a transaction; other writers wait meanwhile
+_BACKLOG: Final = 512  # events that wait: from here on worker processes are worth their start
+
+Item = TypeVar("Item")
 
 
-class Arrival(msgspec.Struct, frozen=True):
-    """One event as a relay sent it, with the filters it should answer."""
+class Good(msgspec.Struct, frozen=True, gc=False):
+    """An arrival whose event was found good."""
 
-    relay: str
-    filters: tuple[Filter, ...]
-    raw: bytes
-    is_live: bool = False  # it came after the relay's EOSE for our own events
+    arrival: Arrival
+    event: VerifiedEvent
 
 
-class EventVerifier:
-    """Checks arrivals in batches. `dropped` counts the refused ones by reason."""
+Keep = Callable[[Sequence[Good]], Awaitable[Collection[EventId]]]
+"""Stores good events, in order, and returns once that is durable: the ids of which no copy need be looked at again."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
+
+class Judges(Protocol):
+    """Worker processes that judge for the daemon."""
+
+    def start(self) -> None:
+        """Start them, if they do not run; they end by themselves when there is nothing to do."""
+
+    @property
+    def free(self) -> int:
+        """How many further batches they can take now; 0 while none runs."""
+
+    async def judge(self, arrivals: Sequence[Arrival], now: float) -> list[VerifiedEvent | str] | None:
+        """Judge as `judge_all` does; None if the worker died."""
+
+
+class _Copies(Generic[Item]):
+    """The copies of one event: how many are being judged or stored, and those that wait for the verdict."""
+
+    __slots__ = ("under_way", "waiting")
+
+    def __init__(self) -> None:
+        self.under_way = 1
+        self.waiting: list[Item] = []
+
+
+class CopyGate(Generic[Item]):
+    """Tells copies by the ids that they claim: one is judged, the others wait for its verdict.
+
+    A claim is no proof. So an id is done only once its event was stored; and when the copy under way turns out to be
+    bad, all that waited are judged at once: a relay cannot hide an event, nor delay it, by sending it broken.
+    """
+
+    def __init__(self) -> None:
+        """Know no event yet."""
+        self._done: OrderedDict[str, None] = OrderedDict()
+        self._copies: dict[str, _Copies[Item]] = {}
+
+    def is_done(self, claimed: str) -> bool:
+        """Whether the event with this id was stored: copies need no check."""
+        return claimed in self._done
+
+    def admit(self, claimed: str, item: Item) -> bool:
+        """Whether to judge this copy now; else it waits. Ask `is_done` first."""
+        copies = self._copies.get(claimed)
+        if copies is None:
+            self._copies[claimed] = _Copies()
+            return True
+        copies.waiting.append(item)
+        return False
+
+    def put_back(self, claimed: str, item: Item) -> None:
+        """Let a copy that was judged wait as well: another one is being stored."""
+        copies = self._copies[claimed]
+        copies.under_way -= 1
+        copies.waiting.append(item)
+
+    def settle(self, claimed: str, *, is_done: bool) -> list[Item]:
+        """Take the verdict on one copy under way; returns those that waited for it: done as well, or to be judged."""
+        copies = self._copies[claimed]
+        copies.under_way -= 1
+        if is_done:
+            self._remember(claimed)
+        if copies.under_way and not is_done:
+            return []  # another one may still be good
+        released, copies.waiting = copies.waiting, []
+        if not is_done:
+            copies.under_way = len(released)
+        if not copies.under_way:
+            del self._copies[claimed]
+        return released
+
+    def _remember(self, claimed: str) -> None:
+        self._done[claimed] = None
+        while len(self._done) > MAX_SEEN:
+            self._done.popitem(last=False)
+
+
+class _Delivery:
+    """The events of one call: it is over when each of them is stored or dropped."""
+
+    __slots__ = ("future", "left")
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+        self.future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if not size:
+            self.future.set_result(None)
+
+    def settle(self, error: Exception | None = None) -> None:
+        self.left -= 1
+        if self.future.done():
+            return  # the caller is gone, or was told of another error
+        if error is not None:
+            self.future.set_exception(error)
+        elif not self.left:
+            self.future.set_result(None)
+
+
+class _Entry:
+    """One arrival on its way, and the id that it claims; "" if it claims none that could be one."""
+
+    __slots__ = ("arrival", "claimed", "delivery")
+
+    def __init__(self, arrival: Arrival, claimed: str, delivery: _Delivery) -> None:
+        self.arrival = arrival
+        self.claimed = claimed
+        self.delivery = delivery
+
+
+class _Claim(msgspec.Struct, gc=False):
+    id: str
+
+
+_claim: Final = msgspec.json.Decoder(_Claim).decode
+
+
+def claimed_id(raw: bytes) -> str:
+    """The id that an unchecked event claims to have, or "" if it claims none that could be one."""
+    try:
+        claimed = _claim(raw).id
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return ""
+    return claimed if len(claimed) == 64 else ""
+
+
+class Ingest:
+    """Takes arrivals in. `dropped` counts the refused ones by reason, `accepted` those that were good and new.
+
+    Its tasks run only while there is something to do.
+    """
+
+    def __init__(self, keep: Keep, now: Callable[[], float], judges: Judges | None = None) -> None:
+        """`keep` stores what is good, one batch after the other; without `judges` a thread judges large batches."""
+        self._keep = keep
         self._now = now
-        self._seen: OrderedDict[EventId, None] = OrderedDict()
+        self._judges = judges
+        self._gate: CopyGate[_Entry] = CopyGate()
+        self._waiting = _Turns()
+        self._judging: deque[asyncio.Task[None]] = deque()
+        self._good: deque[tuple[_Entry, VerifiedEvent]] = deque()
+        self._storing: asyncio.Task[None] | None = None
         self.dropped: Counter[str] = Counter()
         self.accepted = 0
 
     def has_seen(self, event_id: EventId) -> bool:
         """Whether a good event with this id was stored: copies of it need no check."""
-        return event_id in self._seen
+        return self._gate.is_done(event_id)
 
-    async def verify(self, arrivals: Sequence[Arrival]) -> list[VerifiedEvent]:
-        """The new, good events of a batch, in order."""
+    def take_in(self, arrivals: Sequence[Arrival]) -> asyncio.Future[None]:
+        """Queue arrivals at once; the future is done when each is stored or dropped, and raises what `keep` raised.
+
+        A caller that is cancelled does not take its arrivals back.
+        """
+        delivery = _Delivery(len(arrivals))
+        for arrival in arrivals:
+            self._enter(_Entry(arrival, claimed_id(arrival.raw), delivery))
+        self._judge_on()
+        return delivery.future
+
+    def _enter(self, entry: _Entry) -> None:
+        claimed = entry.claimed
+        if claimed and self._gate.is_done(claimed):
+            self._drop(entry, "duplicate")
+        elif not claimed or self._gate.admit(claimed, entry):
+            self._waiting.add(entry)
+
+    def _drop(self, entry: _Entry, reason: str) -> None:
+        self.dropped[reason] += 1
+        entry.delivery.settle()
+
+    # -- judging -------------------------------------------------------------------------------------------------------
+
+    def _judge_on(self) -> None:
+        """Judge what waits, if it is time to."""
+        while self._is_due(len(self._waiting)):
+            before = self._judging[-1] if self._judging else None
+            batch = self._waiting.take(_JUDGED_AT_ONCE)
+            self._judging.append(asyncio.create_task(self._judge(batch, before), name="judge events"))
+        if self._judges is not None and len(self._waiting) >= _BACKLOG:
+            self._judges.start()
+
+    def _is_due(self, waiting: int) -> bool:
+        """Whether to begin a batch: few events wait while others are stored, so that they become one batch."""
+        if self._judging:
+            return waiting >= _WORTH_ANOTHER and self._judges is not None and self._judges.free > 0
+        return waiting > (_INLINE if self._storing is not None else 0)
+
+    async def _judge(self, batch: Sequence[_Entry], before: asyncio.Task[None] | None) -> None:
+        try:
+            verdicts: Sequence[VerifiedEvent | str | Exception] = await self._verdicts(batch)
+        except Exception as error:  # noqa: BLE001  (handed to those who brought the events)
+            verdicts = [error] * len(batch)
+        if before is not None:
+            await asyncio.wait([before])  # in the order in which they came
+        for entry, verdict in zip(batch, verdicts, strict=True):
+            self._judged(entry, verdict)
+        self._judging.popleft()
+        if self._good and self._storing is None:
+            self._storing = asyncio.create_task(self._store_on(), name="store events")
+        self._judge_on()
+
+    async def _verdicts(self, batch: Sequence[_Entry]) -> list[VerifiedEvent | str]:
+        arrivals, now = [entry.arrival for entry in batch], self._now()
         if len(arrivals) <= _INLINE:
-            judged = _judge(arrivals, self._now())
+            return judge_all(arrivals, now)
+        if self._judges is not None and self._judges.free > 0:
+            verdicts = await self._judges.judge(arrivals, now)
+            if verdicts is not None:
+                return verdicts
+        return await asyncio.to_thread(judge_all, arrivals, now)
+
+    def _judged(self, entry: _Entry, verdict: VerifiedEvent | str | Exception) -> None:
+        if isinstance(verdict, VerifiedEvent) and verdict.id == entry.claimed:
+            self._good.append((entry, verdict))
+            return
+        if isinstance(verdict, Exception):
+            entry.delivery.settle(verdict)
         else:
-            judged = await asyncio.to_thread(_judge, arrivals, self._now())
-        return [event for event in map(self._counted, judged) if event is not None]
+            self._drop(entry, verdict if isinstance(verdict, str) else RejectReason.BAD_ID.value)
+        self._settle(entry, is_done=False)
 
-    def remember(self, events: Iterable[VerifiedEvent]) -> None:
-        """Remember events that are stored: only now may their copies be skipped."""
-        for event in events:
-            self._seen[event.id] = None
-        while len(self._seen) > MAX_SEEN:
-            self._seen.popitem(last=False)
+    def _settle(self, entry: _Entry, *, is_done: bool) -> None:
+        if not entry.claimed:
+            return
+        for copy in self._gate.settle(entry.claimed, is_done=is_done):
+            if is_done:
+                self._drop(copy, "duplicate")
+            else:
+                self._waiting.add(copy)
 
-    def _counted(self, judged: VerifiedEvent | str) -> VerifiedEvent | None:
-        if isinstance(judged, str):
-            self.dropped[judged] += 1
-            return None
-        if judged.id in self._seen:
-            self.dropped["duplicate"] += 1
-            return None
-        self.accepted += 1
-        return judged
+    # -- storing -------------------------------------------------------------------------------------------------------
 
+    async def _store_on(self) -> None:
+        try:
+            while self._good:
+                if batch := list(self._next_good()):
+                    self.accepted += len(batch)
+                    await self._store(batch)
+        finally:
+            self._storing = None
+        self._judge_on()
 
-def _judge(arrivals: Sequence[Arrival], now: float) -> list[VerifiedEvent | str]:
-    return [_judge_one(arrival, now) for arrival in arrivals]
+    def _next_good(self) -> Iterator[tuple[_Entry, VerifiedEvent]]:
+        """The next events to store: each id once, and none that was stored meanwhile."""
+        taken: set[str] = set()
+        while self._good and len(taken) < _STORED_AT_ONCE:
+            entry, event = self._good.popleft()
+            if self._gate.is_done(entry.claimed):
+                self._settle(entry, is_done=True)
+                self._drop(entry, "duplicate")
+            elif entry.claimed in taken:
+                self._gate.put_back(entry.claimed, entry)
+            else:
+                taken.add(entry.claimed)
+                yield entry, event
 
-
-def _judge_one(arrival: Arrival, now: float) -> VerifiedEvent | str:
-    parsed = parse_json(arrival.raw)
-    if isinstance(parsed, Rejected):
-        return parsed.reason.value
-    if len(arrival.raw) > max_bytes_of(parsed.event.kind):
-        return "too_large"
-    refusal = _refusal(parsed, arrival.filters, now)
-    if refusal is not None:
-        return refusal
-    verified = verify_parsed(parsed)
-    if isinstance(verified, Rejected):
-        return verified.reason.value
-    is_idle = verified.kind == kinds.RSVP and not _answers_what_was_asked(verified, arrival.filters)
-    return "no_answer" if is_idle else verified
-
-
-def _refusal(parsed: ParsedEvent, filters: tuple[Filter, ...], now: float) -> str | None:
-    event = parsed.event
-    if not matches_any(filters, event):
-        return "not_asked_for"
-    if event.created_at > now + MAX_AHEAD:
-        return "from_the_future"
-    if event.kind == kinds.DELETION and not _may_concern_us(parsed):
-        return "deletes_something_else"
-    return None
-
-
-def _answers_what_was_asked(event: VerifiedEvent, filters: tuple[Filter, ...]) -> bool:
-    """Whether an RSVP answers a session that the filters ask for: a filter matches any `a` tag of an event.
-
-    Otherwise one key could fill the mirror with answers to sessions that do not exist.
-    """
-    rsvp = read_rsvp(event)
-    asked = [values for one in filters for name, values in one.tags if name == "a"]
-    return rsvp is not None and (not asked or any(rsvp.session_address in values for values in asked))
+    async def _store(self, batch: Sequence[tuple[_Entry, VerifiedEvent]]) -> None:
+        """Store a batch; if that fails, each relay's part by itself, so that one relay's events fail alone."""
+        failure: Exception | None = None
+        done: Collection[EventId] = ()
+        try:
+            done = await self._keep([Good(entry.arrival, event) for entry, event in batch])
+        except Exception as error:  # noqa: BLE001  (handed to those who brought the events)
+            failure = error
+        relays = dict.fromkeys(entry.arrival.relay for entry, _ in batch)
+        if failure is not None and len(relays) > 1:
+            for relay in relays:
+                await self._store([one for one in batch if one[0].arrival.relay == relay])
+            return
+        for entry, event in batch:
+            entry.delivery.settle(failure)
+            self._settle(entry, is_done=event.id in done)
 
 
-def _may_concern_us(parsed: ParsedEvent) -> bool:
-    """Whether a deletion could be about a session, an RSVP or a question: people delete many other things."""
-    stated = set(tags.values(parsed.event.tags, "k"))
-    if stated:
-        return not stated.isdisjoint(_CONCERNED)
-    addresses = list(tags.values(parsed.event.tags, "a"))
-    concerned = (f"{kinds.SESSION}:", _RSVP_PREFIX)
-    return any(address.startswith(concerned) for address in addresses) or not addresses
+class _Turns:
+    """Entries that wait, by relay. Each relay has its turn, so that one that sends much does not hold up the others."""
+
+    def __init__(self) -> None:
+        self._queues: dict[str, deque[_Entry]] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, entry: _Entry) -> None:
+        """Add an entry behind the others of its relay."""
+        self._queues.setdefault(entry.arrival.relay, deque()).append(entry)
+        self._count += 1
+
+    def take(self, at_most: int) -> list[_Entry]:
+        """Take entries: equal shares of all relays, of each in order."""
+        taken: list[_Entry] = []
+        while self._queues and len(taken) < at_most:
+            share = max(1, (at_most - len(taken)) // len(self._queues))
+            for relay in list(self._queues):
+                queue = self._queues[relay]
+                taken += [queue.popleft() for _ in range(min(share, len(queue), at_most - len(taken)))]
+                if not queue:
+                    del self._queues[relay]
+        self._count -= len(taken)
+        return taken
 
 
 class ReadingState:

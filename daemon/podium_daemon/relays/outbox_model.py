@@ -14,8 +14,8 @@ import msgspec
 import structlog
 
 from podium_daemon.relays.addresses import AddressRefused, Network, leads_outside
-from podium_daemon.relays.ingest import Arrival
 from podium_daemon.relays.interests import PER_FILTER, Interests
+from podium_daemon.relays.judgement import Arrival
 from podium_daemon.relays.outbox_plan import Errand, Plan
 from podium_daemon.relays.paged_fetch import FetchedFromRelay
 from podium_daemon.relays.pool import RelayPool

@@ -1,13 +1,14 @@
 """The pump of one open connection: it brings frames from the socket to the session, and the session's output onwards.
 
-Three tasks: one reads, one writes, one looks at the clock. While the sink waits the socket is not read, so that a
-consumer that is behind slows the relay down instead of filling the memory.
+Three tasks: one reads, one writes, one looks at the clock. While too much of what was read is not stored yet, the
+socket is not read, so that a consumer that is behind slows the relay down instead of filling the memory.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final, NoReturn
 
 import structlog
@@ -31,6 +32,12 @@ from podium_protocol.relay.verdicts import Violation
 
 AuthSigner = Callable[[str, str], Awaitable[SignedEvent]]
 """From (relay URL, challenge) to the signed login (`nip42.write_auth`). It may take long, and it may raise."""
+
+MAX_AHEAD: Final = 4_096
+"""Events of one relay that the sink is not done with, above which the relay is not read on."""
+
+MAX_BYTES_AHEAD: Final = 2 * 1024 * 1024
+"""The same in bytes of events."""
 
 _PINGS_AT_ONCE: Final = 16  # in one piece of the stream; honest relays ping once in half a minute
 _log = structlog.get_logger(__name__)
@@ -62,7 +69,7 @@ class Pump:
         options: ConnectionOptions,
         clock: Clock,
     ) -> None:
-        """`sink` and `on_eose` are awaited in the relay's order; `signer` None: no logins."""
+        """`sink` and `on_eose` are called in the relay's order; `signer` None: no logins."""
         self._socket = socket
         self._relay_state = relay_state
         self._session = relay_state.session
@@ -72,7 +79,9 @@ class Pump:
         self._options = options
         self._clock = clock
         self._work = asyncio.Event()
-        self._is_handing_on = False
+        self._ahead = self._bytes_ahead = 0
+        self._waits = 0  # for the sink or for those who are told of an EOSE
+        self._progress = asyncio.Event()
         self._heard_at = self._used_at = clock.monotonic()
         self._pinged_at: float | None = None
         self._tasks: asyncio.TaskGroup | None = None
@@ -108,6 +117,8 @@ class Pump:
             for text in texts:
                 self._session.receive(text, now)
             await self._hand_on()
+            if self._ahead > MAX_AHEAD or self._bytes_ahead > MAX_BYTES_AHEAD:
+                await self._hold_up(MAX_AHEAD, MAX_BYTES_AHEAD)
             self._check_conduct()
             self.wake()
             await asyncio.sleep(0)  # the next piece may be there already: let others run first
@@ -118,6 +129,7 @@ class Pump:
         except SocketLost as lost:
             if lost.oversized:
                 self._relay_state.report_violation(Violation.OVERSIZED_FRAME)
+            await self._hold_up(0, 0)  # what came before it was lost counts
             raise
 
     async def _hand_on(self) -> None:
@@ -135,18 +147,46 @@ class Pump:
                 batch.append(Incoming(url, owner, event.raw))
         # answers to publications do not wait for a slow consumer of events
         ends = [event for event in later if not self._note(event)]
-        if not batch and not ends:
-            return
-        self._is_handing_on = True
-        try:
-            if batch:
-                self._relay_state.received += len(batch)
-                await self._sink(batch)
-            for end in ends:
+        if batch:
+            self._relay_state.received += len(batch)
+            self._store(batch)
+        for end in ends:
+            await self._hold_up(0, 0)
+            with self._not_reading():
                 await self._on_end(end)
+
+    def _store(self, batch: Sequence[Incoming]) -> None:
+        """Hand a batch to the sink, and count it until the sink is done with it; a failure ends the connection."""
+        size = sum(len(memoryview(one.raw)) for one in batch)
+        storing = self._sink(batch)
+        self._ahead += len(batch)
+        self._bytes_ahead += size
+
+        async def wait() -> None:
+            await storing
+            self._ahead -= len(batch)
+            self._bytes_ahead -= size
+            self._progress.set()
+
+        assert self._tasks is not None
+        self._tasks.create_task(uncancelled(wait(), f"relay {self._relay_state.url}"))
+
+    async def _hold_up(self, events: int, size: int) -> None:
+        """Wait until the sink is done with all but this much."""
+        with self._not_reading():
+            while self._ahead > events or self._bytes_ahead > size:
+                self._progress.clear()
+                await self._progress.wait()
+
+    @contextlib.contextmanager
+    def _not_reading(self) -> Iterator[None]:
+        """While we do not read, the relay's silence is ours."""
+        self._waits += 1
+        try:
+            yield
         finally:
-            self._is_handing_on = False
-            self._heard_at = self._clock.monotonic()  # the silence was ours: we did not read
+            self._waits -= 1
+            self._heard_at = self._clock.monotonic()
 
     def _note(self, event: SessionEvent) -> bool:
         """Handle an event of the session that needs no waiting; whether it was one of these."""
@@ -221,7 +261,7 @@ class Pump:
             now = self._clock.monotonic()
             self._check_conduct()
             self._check_use(now)
-            if self._is_handing_on:
+            if self._waits:
                 continue  # nothing is overdue while we are the ones who do not read
             self._check_life(now)
             self._relay_state.tick(now)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from itertools import groupby
 from typing import Final, NamedTuple, Protocol
 
 import structlog
 
 from podium_daemon.relays.incoming import Incoming
-from podium_daemon.relays.ingest import Arrival, EventVerifier, ReadingState
+from podium_daemon.relays.ingest import Good, Ingest, Judges, ReadingState
 from podium_daemon.relays.interests import FACE, PEOPLE, Interests, ParticipantIndex, interests_in, is_open
+from podium_daemon.relays.judgement import Arrival
 from podium_daemon.relays.paged_fetch import FetchedFromRelay
 from podium_daemon.relays.pool import RelayPool
 from podium_daemon.runtime.clock import Clock
@@ -19,7 +21,7 @@ from podium_daemon.runtime.reconcile_loop import run_reconcile_loop
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.runtime.tasks import Watched
 from podium_protocol import kinds
-from podium_protocol.events import Pubkey, VerifiedEvent
+from podium_protocol.events import EventId, Pubkey, VerifiedEvent
 from podium_protocol.filters import Filter
 from podium_protocol.live import private
 from podium_protocol.live.retention import is_past
@@ -99,8 +101,12 @@ class Syncer:
         doors: int,
         clock: Clock,
         hooks: SyncHooks = NO_HOOKS,
+        judges: Judges | None = None,
     ) -> None:
-        """`patience`: seconds to wait for a silent relay. `doors`: seconds before the start when a session opens."""
+        """`patience`: seconds to wait for a silent relay. `doors`: seconds before the start when a session opens.
+
+        `judges`: worker processes that check events while there is a backlog.
+        """
         self._mirror = mirror
         self._store = store
         self._watermarks = watermarks
@@ -124,7 +130,7 @@ class Syncer:
         self._rests_until = 0.0
         self.watch: EventWatch = _watch_nothing
         """Looks at what is new before it is stored."""
-        self.verifier = EventVerifier(clock.now)
+        self.ingest = Ingest(self._keep, clock.now, judges)
         self.caught_up = asyncio.Event()
         self.tasks = Watched(self.name)
 
@@ -160,53 +166,57 @@ class Syncer:
         with self._store.changes.subscribe(*tables) as changes:
             await run_reconcile_loop(self.name, self._turn, changes, clock=self._clock, stop=stop)
 
-    async def apply_events(self, events: Sequence[Incoming]) -> None:
-        """The pool's sink: check a batch and store the good events. The relay's socket is not read meanwhile."""
+    def apply_events(self, events: Sequence[Incoming]) -> Awaitable[None]:
+        """The pool's sink: queue a batch to be checked; what is returned is done when the good events are stored."""
         arrivals: list[Arrival] = []
         for event in events:
             filters = self._asked.get(event.subscription)
             if filters is None:
-                self.verifier.dropped["unknown_subscription"] += 1
+                self.ingest.dropped["unknown_subscription"] += 1
                 continue
             is_live = (event.relay_url, OWN) in self._past.marks
             arrival = Arrival(event.relay_url, filters, bytes(event.raw), is_live=is_live)
             held = self._past.held.get((event.relay_url, event.subscription))
             (arrivals if held is None or len(held) >= _HELD_AT_MOST else held).append(arrival)
-        await self._store_good(arrivals)
+        return self.ingest.take_in(arrivals)
 
     async def admit(self, arrivals: Sequence[Arrival]) -> None:
         """Check events that did not come by a subscription, and store the good ones."""
         await self._store_good(arrivals)
 
     async def _store_good(self, arrivals: Sequence[Arrival]) -> None:
-        good = await self.verifier.verify(arrivals)
-        await self.watch(good, live=all(one.is_live for one in arrivals))
-        kept_from = self._hooks.kept_from()
-        past: list[VerifiedEvent] = []
-        kept: list[VerifiedEvent] = []
-        for event in good:
-            if is_past(event, kept_from):
-                self.verifier.dropped["past_retention"] += 1
-                past.append(event)
-            elif (why := await self._hooks.objection(event)) is None:
-                kept.append(event)
-            else:
-                self.verifier.dropped[f"too_much_{why}"] += (
-                    1  # not marked as seen: it may come again when there is room
-                )
-        if kept:
-            outcomes = await self._mirror.ingest(kept, received_at=int(self._clock.now()))
-            await self._tell_outdated(kept, outcomes, {arrival.relay for arrival in arrivals})
-        self.verifier.remember([*past, *kept])
+        await self.ingest.take_in(arrivals)
 
-    async def _tell_outdated(
-        self, events: Sequence[VerifiedEvent], outcomes: Sequence[IngestOutcome], relays: Collection[str]
-    ) -> None:
-        """Report events that newer ones have replaced; in a batch of several relays it is unknown which gave which."""
-        pairs = zip(events, outcomes, strict=True)
-        old = [event for event, outcome in pairs if outcome is IngestOutcome.SUPERSEDED]
-        if old and self._hooks.outdated is not None and len(relays) == 1:
-            await self._hooks.outdated(old, *relays)
+    async def _keep(self, batch: Sequence[Good]) -> list[EventId]:
+        """Store verified events; return those that need not come again, stored or not."""
+        for is_live, part in groupby(batch, lambda one: one.arrival.is_live):
+            await self.watch([one.event for one in part], live=is_live)
+        kept_from = self._hooks.kept_from()
+        past: list[EventId] = []
+        kept: list[Good] = []
+        for one in batch:
+            if is_past(one.event, kept_from):
+                self.ingest.dropped["past_retention"] += 1
+                past.append(one.event.id)
+            elif (why := await self._hooks.objection(one.event)) is None:
+                kept.append(one)
+            else:  # not done with: it may come again when there is room
+                self.ingest.dropped[f"too_much_{why}"] += 1
+        if kept:
+            outcomes = await self._mirror.ingest([one.event for one in kept], received_at=int(self._clock.now()))
+            await self._tell_outdated(kept, outcomes)
+        return [*past, *(one.event.id for one in kept)]
+
+    async def _tell_outdated(self, batch: Sequence[Good], outcomes: Sequence[IngestOutcome]) -> None:
+        """Report the events that newer ones have replaced, relay by relay."""
+        if self._hooks.outdated is None:
+            return
+        old: dict[str, list[VerifiedEvent]] = {}
+        for one, outcome in zip(batch, outcomes, strict=True):
+            if outcome is IngestOutcome.SUPERSEDED:
+                old.setdefault(one.arrival.relay, []).append(one.event)
+        for relay, events in old.items():
+            await self._hooks.outdated(events, relay)
 
     async def on_eose(self, name: str, relay: str, partial: bool) -> None:
         """The pool's EOSE listener: one relay says that it has no more stored events for one subscription.

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from podium_daemon.relays.embedded_child import RelaySettings
-from podium_daemon.relays.gift_wraps import SUBSCRIPTION, GiftWraps
+from podium_daemon.relays.gift_wraps import SUBSCRIPTION, GiftWraps, split_wraps
 from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.pool import PoolRelay
 from podium_daemon.runtime.clock import Clock, SystemClock
@@ -79,7 +79,7 @@ async def reading(
         watermarks=Watermarks(here.store.database),
         clock=clock or SystemClock(),
     )
-    async with running_pool(relay, sink=wraps.extract_wraps, on_eose=wraps.on_eose, **options) as pool:
+    async with running_pool(relay, sink=wraps.apply_events, on_eose=wraps.on_eose, **options) as pool:
         wraps.join(pool)
         stop = Stop()
         running = asyncio.create_task(wraps.run(stop))
@@ -117,7 +117,7 @@ async def test_wraps_stored_and_new_are_delivered_once(tmp_path: Path) -> None:
             await publish(relay, fresh)
             await reader.until(fresh.id)
             assert sorted(reader.read) == sorted([stored.id, old.id, fresh.id])
-            assert wraps.verifier.accepted == 3
+            assert wraps.ingest.accepted == 3
 
 
 @pytest.mark.real_peer
@@ -197,7 +197,7 @@ async def test_relays_that_are_not_for_messages_are_not_asked(tmp_path: Path) ->
         wraps = GiftWraps(
             service=service.pubkey, deliver=reader.take, watermarks=Watermarks(here.store.database), clock=SystemClock()
         )
-        async with running_pool(PoolRelay(relay.url, dm=False), sink=wraps.extract_wraps) as pool:
+        async with running_pool(PoolRelay(relay.url, dm=False), sink=wraps.apply_events) as pool:
             wraps.join(pool)
             stop = Stop()
             running = asyncio.create_task(wraps.run(stop))
@@ -216,10 +216,10 @@ async def test_hostile_copies_are_dropped_and_the_good_one_is_read() -> None:
         wraps = GiftWraps(
             service=service.pubkey, deliver=reader.take, watermarks=Watermarks(here.store.database), clock=SystemClock()
         )
-        rest = await wraps.extract_wraps([incoming(each) for each in (bad, wrap_for(new_key()), late, good, good)])
-        await wraps.extract_wraps([incoming(good)])
-    assert (rest, set(reader.read)) == ([], {good.id})
-    assert wraps.verifier.dropped == {"bad_signature": 1, "not_asked_for": 1, "from_the_future": 1, "duplicate": 1}
+        await wraps.apply_events([incoming(each) for each in (bad, wrap_for(new_key()), late, good, good)])
+        await wraps.apply_events([incoming(good)])
+    assert list(reader.read) == [good.id]
+    assert wraps.ingest.dropped == {"bad_signature": 1, "not_asked_for": 1, "from_the_future": 1, "duplicate": 2}
 
 
 async def test_what_could_not_be_stored_comes_again() -> None:
@@ -232,22 +232,19 @@ async def test_what_could_not_be_stored_comes_again() -> None:
             service=service.pubkey, deliver=reader.take, watermarks=Watermarks(here.store.database), clock=SystemClock()
         )
         with pytest.raises(StoreError):
-            await wraps.extract_wraps([wrap])
+            await wraps.apply_events([wrap])
         reader.refuses = False
-        await wraps.extract_wraps([wrap])
+        await wraps.apply_events([wrap])
     assert len(reader.read) == 1
 
 
-async def test_other_subscriptions_are_left_to_others() -> None:
-    """The rest of a batch is given back in order, untouched."""
-    service, reader = new_key(), Reader()
+def test_other_subscriptions_are_left_to_others() -> None:
+    """The wraps of a batch and the rest of it are told apart, each in order, untouched."""
+    service = new_key()
     theirs = [incoming(wrap_for(service), "sessions-0"), incoming(wrap_for(service), "own")]
-    async with mirrored() as here:
-        wraps = GiftWraps(
-            service=service.pubkey, deliver=reader.take, watermarks=Watermarks(here.store.database), clock=SystemClock()
-        )
-        assert await wraps.extract_wraps([theirs[0], incoming(wrap_for(service)), theirs[1]]) == theirs
-    assert len(reader.read) == 1
+    ours = incoming(wrap_for(service))
+    assert split_wraps([theirs[0], ours, theirs[1]]) == ([ours], theirs)
+    assert split_wraps(theirs) == ([], theirs)
 
 
 def incoming(event: SignedEvent, subscription: str = SUBSCRIPTION) -> Incoming:
@@ -281,7 +278,7 @@ async def waiting(here: Mirrored, relay: PoolRelay, past: Past, clock: Clock) ->
         past_is_read=past.is_read,
         patience=12.0,
     )
-    async with running_pool(relay, sink=wraps.extract_wraps, on_eose=wraps.on_eose) as pool:
+    async with running_pool(relay, sink=wraps.apply_events, on_eose=wraps.on_eose) as pool:
         wraps.join(pool)
         stop = Stop()
         running = asyncio.create_task(wraps.run(stop))

@@ -342,7 +342,7 @@ class TestHostileLists:
             async with looking(here, ours.url) as look:
                 await look.has_looked(guest)
                 await look.answered(guest)
-                assert look.syncer.verifier.dropped["not_asked_for"] >= 1
+                assert look.syncer.ingest.dropped["not_asked_for"] >= 1
 
     async def test_a_relay_that_never_stops_sending_is_heard_to_a_limit(self) -> None:
         """What it sends is counted in bytes, and then the answer is over."""

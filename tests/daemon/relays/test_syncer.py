@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from podium_daemon.relays.incoming import Incoming
-from podium_daemon.relays.ingest import Arrival
+from podium_daemon.relays.judgement import Arrival
 from podium_daemon.relays.pool import PoolRelay
 from podium_daemon.relays.syncer import FULL_READ_EVERY, Syncer, SyncHooks
 from podium_daemon.runtime.supervisor import Stop
@@ -332,7 +332,7 @@ class TestTakingIn:
             await one.publish(answer)
             await sync.rsvps(1)
             await two.publish(answer)
-            await soon(lambda: sync.syncer.verifier.dropped["duplicate"] >= 1)
+            await soon(lambda: sync.syncer.ingest.dropped["duplicate"] >= 1)
             assert len(await here.store.rsvps.to_list()) == 1
 
     async def test_a_broken_copy_does_not_keep_the_good_one_out(self) -> None:
@@ -344,7 +344,7 @@ class TestTakingIn:
             await sync.syncer.caught_up.wait()
             answer = sync.answer(new_key())
             await evil.send_raw("rsvps-0", msgspec.to_builtins(answer) | {"sig": "0" * 128})
-            await soon(lambda: sync.syncer.verifier.dropped["bad_signature"] == 1)
+            await soon(lambda: sync.syncer.ingest.dropped["bad_signature"] == 1)
             await good.publish(answer)
             await sync.rsvps(1)
 
@@ -357,7 +357,7 @@ class TestTakingIn:
             stranger = new_key()
             foreign = signed(stranger, UnsignedEvent(stranger.pubkey, here.now, kinds.SESSION, (("d", "x"),), ""))
             await relay.send_raw("sessions-0", msgspec.to_builtins(foreign))
-            await soon(lambda: sync.syncer.verifier.dropped["not_asked_for"] == 1)
+            await soon(lambda: sync.syncer.ingest.dropped["not_asked_for"] == 1)
             assert len(await here.store.sessions.to_list()) == 1
 
     async def test_message_relays_of_people_are_taken_in(self) -> None:
@@ -565,7 +565,7 @@ async def test_a_session_that_was_forgotten_does_not_come_back() -> None:
         await sync.row("second")
 
         async def dropped() -> bool:
-            return sync.syncer.verifier.dropped["past_retention"] == 1
+            return sync.syncer.ingest.dropped["past_retention"] == 1
 
         await soon(dropped)
         assert await here.store.sessions.count() == 1
@@ -640,10 +640,10 @@ async def test_what_is_too_much_is_dropped_and_may_come_again() -> None:
         assert [row.pubkey for row in await sync.rsvps(1)] == [other.pubkey]
 
         async def dropped() -> bool:
-            return sync.syncer.verifier.dropped["too_much_key"] > 0
+            return sync.syncer.ingest.dropped["too_much_key"] > 0
 
         await soon(dropped)
-        assert not sync.syncer.verifier.has_seen(answer.id)
+        assert not sync.syncer.ingest.has_seen(answer.id)
         sync.unwanted = ""
         await here.clock.advance(FULL_READ_EVERY)
         await sync.rsvps(2)
