@@ -68,6 +68,7 @@ class World:
         self.lists_read: dict[str, bool | None] = {}
         """What `Syncer.has_read_lists` says of a person; yes for a person who is absent here."""
         self.clock = ManualClock(options.get("now", 1_800_000_000.0) if like is None else like.clock.now())
+        self.since = int(self.clock.now())
         self.service = new_key() if like is None else like.service
         self.instructor = new_key() if like is None else like.instructor
         self.signing = Signing()
@@ -95,6 +96,7 @@ class World:
                 instructor_signing=self.signing,
                 notify=self._notice,
             ),
+            since=self.since,
         )
         self.parts = join_parts(self.core)
         self._name_parts()

@@ -81,6 +81,8 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     random_bytes: Callable[[int], bytes] = secrets.token_bytes
     outside: Outside = msgspec.field(default_factory=Outside)
+    since: int = 0
+    """Unix second since when this database is the service's: older answers may have been confirmed out of another."""
 
     @property
     def config(self) -> Config:

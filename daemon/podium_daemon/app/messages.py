@@ -9,7 +9,6 @@ from podium_daemon.app.core import AllRead, Core
 from podium_daemon.app.mirror import MirrorParts
 from podium_daemon.app.private import PrivateParts
 from podium_daemon.app.relays import RelayParts
-from podium_daemon.config import Config
 from podium_daemon.services.private.sender import PrivateSender
 from podium_daemon.services.reminders.explanations import Explanations
 from podium_daemon.services.reminders.planner import PlannerSettings
@@ -31,7 +30,7 @@ class MessageParts(msgspec.Struct, frozen=True, kw_only=True):
     def apply(self, core: Core) -> None:
         """Take over a new configuration."""
         self.rsvps.policy = policies.seat_policy(core.config)
-        self.reminders.settings = reminder_settings(core.config)
+        self.reminders.settings = reminder_settings(core)
 
 
 def build_messages(core: Core, mirror: MirrorParts, private: PrivateParts, relays: RelayParts) -> MessageParts:
@@ -43,7 +42,11 @@ def build_messages(core: Core, mirror: MirrorParts, private: PrivateParts, relay
     return MessageParts(
         replies=replies,
         rsvps=SeatService(
-            store=core.store, policy=policies.seat_policy(core.config), clock=core.clock, past=replies.caught_up
+            store=core.store,
+            policy=policies.seat_policy(core.config),
+            clock=core.clock,
+            past=replies.caught_up,
+            since=core.since,
         ),
         sender=PrivateSender(
             core.signer.secret,
@@ -58,7 +61,7 @@ def build_messages(core: Core, mirror: MirrorParts, private: PrivateParts, relay
             asked_by=relays.asked_by,
         ),
         reminders=ReminderService(
-            reminder_settings(core.config),
+            reminder_settings(core),
             store=core.store,
             mirror=mirror.mirror,
             outbox=mirror.outbox,
@@ -110,10 +113,13 @@ def _build_wrapper(core: Core, relays: RelayParts) -> Wrapper:
     )
 
 
-def reminder_settings(config: Config) -> ReminderSettings:
+def reminder_settings(core: Core) -> ReminderSettings:
     """Which messages are sent, and how far ahead they are prepared."""
-    given = config.reminders
+    given = core.config.reminders
     planner = PlannerSettings(
-        policy=policies.reminder_policy(config), confirmations=given.confirmation, recordings=given.recording.enabled
+        policy=policies.reminder_policy(core.config),
+        confirmations=given.confirmation,
+        recordings=given.recording.enabled,
+        since=core.since,
     )
     return ReminderSettings(planner=planner, prepare_ahead=given.prepare_ahead, rewrap_recent=given.rewrap_recent)

@@ -80,7 +80,8 @@ async def _serve(config: Config, key_option: Path | None) -> None:
         store = await stack.enter_async_context(await Store.open(config.database_file))
         meta = Meta(store.database)
         await meta.bind_service(signer.pubkey, now=int(clock.now()))
-        core = Core(current=Current(config), store=store, meta=meta, signer=signer, clock=clock)
+        since = await meta.created_at() or 0
+        core = Core(current=Current(config), store=store, meta=meta, signer=signer, clock=clock, since=since)
         daemon = Daemon(core, listener)
         await daemon.parts.mirror.instructor_list.load()
         claim = await daemon.parts.mirror.instructor_list.new_claim()

@@ -208,9 +208,10 @@ def plan_answer(standing: Standing, *, now: int, ends_at: int, is_old: bool = Fa
 
 
 def is_old_answer(answered_at: int, known_since: int) -> bool:
-    """Whether the answer is older than this daemon's knowledge of the session.
+    """Whether the answer may have been confirmed out of another database: it is older than what is known here.
 
-    A daemon that lost its disk has confirmed such an answer already. Both times are Unix seconds.
+    A daemon that lost its disk has confirmed such an answer already; one that was away for a while has not. Both times
+    are Unix seconds.
     """
     return answered_at < known_since
 

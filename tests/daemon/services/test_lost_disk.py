@@ -81,6 +81,42 @@ async def test_answers_after_the_loss_are_confirmed() -> None:
             assert [letter.partition(":")[0] for letter in anew.letters(ada)] == ["You are confirmed"]
 
 
+async def test_what_was_published_while_the_daemon_was_away_is_confirmed_once() -> None:
+    """Session and answer came before it read them, and after it had its disk; a session that is over is not told of."""
+    async with world() as elsewhere:
+        row = await elsewhere.schedule(starts_in=3600, minutes=60)
+        over = await elsewhere.schedule(starts_in=600, minutes=10)
+        async with world(like=elsewhere) as here:
+            ada, ben = new_key(), new_key()
+            for key, session in ((ada, row), (ben, over)):
+                await elsewhere.clock.advance(60)
+                await elsewhere.open_inbox(key)
+                await elsewhere.answer(key, session)
+            here.clock.jump(1800)
+            await _read_again(here, elsewhere, row)
+            for _ in range(2):
+                await here.turn()
+            assert [letter.partition(":")[0] for letter in here.letters(ada)] == ["You are confirmed"]
+            assert here.letters(ben) == []
+
+
+async def test_a_place_on_the_waiting_list_taken_while_it_was_away_is_told() -> None:
+    """Who is confirmed and who waits is told both, as if the daemon had been there."""
+    async with world() as elsewhere:
+        row = await elsewhere.schedule(starts_in=48 * 3600, max_participants=1)
+        async with world(like=elsewhere) as here:
+            people = [new_key(), new_key()]
+            for key in people:
+                await elsewhere.clock.advance(60)
+                await elsewhere.open_inbox(key)
+                await elsewhere.answer(key, row)
+            here.clock.jump(1800)
+            await _read_again(here, elsewhere, row)
+            states = [await here.states(key, row) for key in people]
+            assert {name for one in states for name in one} >= {"confirmation", "waitlisted"}
+            assert all(len(here.letters(key)) == 1 for key in people)
+
+
 async def _say(here: World, key: SecretKey, text: str, *, to: str | None = None) -> VerifiedEvent:
     """A person writes to the service, and it reads."""
     reply_to = None if to is None else EventId(to)

@@ -36,11 +36,15 @@ class Recipient(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlannerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`confirmations`: whether RSVPs are confirmed; `recordings`: whether people are told of recordings."""
+    """`confirmations`: whether RSVPs are confirmed; `recordings`: whether people are told of recordings.
+
+    `since`: Unix second since when this database is the service's.
+    """
 
     policy: ReminderPolicy
     confirmations: bool = True
     recordings: bool = True
+    since: int = 0
 
 
 def plan_for(
@@ -161,7 +165,7 @@ def _answer(
         recipient.standing,
         now=recipient.rsvp.first_seen_at,
         ends_at=session.ends_at,
-        is_old=rules.is_old_answer(recipient.rsvp.rsvp_time, session.adopted_at),
+        is_old=rules.is_old_answer(recipient.rsvp.rsvp_time, settings.since),
     )
     return None if planned is None or planned.message is ReminderMessage.WAITLISTED else planned
 

@@ -39,9 +39,12 @@ class SeatService:
 
     name = "rsvps"
 
-    def __init__(self, *, store: Store, policy: seats.SeatPolicy, clock: Clock, past: Moment | None = None) -> None:
-        """`past`: when all earlier answers are read; None: they are."""
+    def __init__(
+        self, *, store: Store, policy: seats.SeatPolicy, clock: Clock, past: Moment | None = None, since: int = 0
+    ) -> None:
+        """`past`: when all earlier answers are read; None: they are. `since`: see `PlannerSettings`."""
         self._past = past
+        self._since = since
         self._store = store
         self.policy = policy
         """When unclaimed seats become free; a reload replaces it."""
@@ -127,7 +130,7 @@ class SeatService:
             changed = _seated(_flagged(rows, session), after, rows)
             await rsvps.bulk_put(changed)
             told = [] if session.max_participants is None else seats.changes(before, after)
-            old = _old_answers(session, rows)
+            old = _old_answers(rows, self._since)
             await self._tell(tx, session, [change for change in told if change.kind in _MESSAGE], old, now)
             if changed:
                 _log.info(
@@ -194,11 +197,9 @@ def _planned(change: seats.SeatChange, session: LiveSessionRow, *, is_old: bool,
     return plan
 
 
-def _old_answers(session: LiveSessionRow, rows: Sequence[RsvpRow]) -> frozenset[str]:
-    """The people who get their first place now, but answered before the session was known here."""
-    return frozenset(
-        row.pubkey for row in rows if row.seat == _NONE and messages.is_old_answer(row.rsvp_time, session.adopted_at)
-    )
+def _old_answers(rows: Sequence[RsvpRow], since: int) -> frozenset[str]:
+    """The people who get their first place now, but answered before this database was there."""
+    return frozenset(row.pubkey for row in rows if row.seat == _NONE and messages.is_old_answer(row.rsvp_time, since))
 
 
 def _allocation(rows: Sequence[RsvpRow]) -> seats.Allocation:
