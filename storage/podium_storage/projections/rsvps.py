@@ -44,6 +44,15 @@ WHERE NOT EXISTS (
   SELECT 1 FROM trainingLiveSessionRSVPs AS r WHERE r.pubkey = a.id AND r.eventId = lower(hex(e.eventId))
 )"""
 
+# an answer that was given to another start counts as settled only where no other start was ever announced
+_UNSETTLED: Final = """
+SELECT lesson.value FROM trainingLiveSessions AS s CROSS JOIN atoms AS lesson ON lesson.id = s.lessonId
+WHERE s.scheduledAt > ? AND s.state IN ('scheduled', 'active') AND EXISTS (
+  SELECT 1 FROM trainingLiveSessionRSVPs AS r WHERE r.lessonId = s.lessonId AND (
+    (r.status = 'confirmed') <> (r.seat = 'held') OR r.needsReconfirmation OR json_array_length(s.revisions) > 1
+  )
+)"""
+
 
 class RsvpFloorRow(StoredRow, frozen=True, kw_only=True):
     """The newest dead answer of a person who has no answer that counts."""
@@ -159,6 +168,18 @@ class RsvpProjection:
                 await rsvps.bulk_put(part)
         if raised := [row for person, row in book.floors.items() if row != floors.get(person)]:
             await self._floors.within(tx).upsert(raised, _BY_PERSON)
+
+
+async def unsettled_sessions(database: Database, since: int) -> list[str]:
+    """The addresses of open sessions that start after `since` (Unix seconds) and have answers whose seat may change.
+
+    It looks at every answer to them, so call it only when a daemon starts and after a failure.
+
+    Raises:
+        StoreError: what the database said.
+    """
+    rows = await database.snapshot(lambda tx: tx.fetch_all(_UNSETTLED, (since,)))
+    return [str(address) for (address,) in rows]
 
 
 class RsvpBook:

@@ -11,6 +11,7 @@ import structlog
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.reconcile_loop import Moment, comes, run_reconcile_loop
 from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.runtime.wakeups import Wakeups
 from podium_protocol.events import EventId, Pubkey
 from podium_protocol.live import reminders as messages
 from podium_protocol.live import seats
@@ -18,11 +19,15 @@ from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.rsvp import Rsvp, RsvpStatus, needs_reconfirmation
 from podium_storage.changes import Batch
 from podium_storage.database import Transaction
+from podium_storage.projections.rsvps import unsettled_sessions
+from podium_storage.slices import in_slices
 from podium_storage.store import Store
 from podium_storage.table.models import LedgerRow, LiveSessionRow, RoomMemberRow, RsvpRow
 
 _log = structlog.get_logger(__name__)
 _OPEN: Final = (SessionState.SCHEDULED, SessionState.ACTIVE)
+_LOOK_BACK: Final = 3 * 24 * 3600  # seconds; sessions that began longer ago are over
+_SESSIONS: Final = 100  # read at a time
 _BY_PERSON: Final = "[lessonId+pubkey]"
 _ROWS_PER_SECOND: Final = 2_000  # a capped session of 10,000 is settled as a whole once in 5 s, not for each batch
 _HELD: Final = "held"
@@ -51,6 +56,7 @@ class SeatService:
         self._clock = clock
         self._rests: dict[str, float] = {}
         self._put_off: dict[str, None] = {}
+        self._frees: Wakeups[str] = Wakeups()  # when unclaimed seats become free, of sessions with a cap
 
     async def run(self, stop: Stop) -> None:
         """Assign seats until the stop; begins once all earlier answers are read."""
@@ -62,54 +68,64 @@ class SeatService:
 
     async def _turn(self, batch: Batch) -> float | None:
         now = self._clock.now()
-        rows = await self._store.sessions.where("scheduledAt").above(int(now) - 3 * 24 * 3600).to_list()
-        sessions = {row.session_address: row for row in rows if row.state in _OPEN}
         self._rests = {session_address: at for session_address, at in self._rests.items() if at > now}
-        for session_address in self._put_off.keys() - sessions.keys():
-            del self._put_off[session_address]
-        for session_address, people in self._touched(batch, sessions, now).items():
-            if self._rests.get(session_address, 0.0) > now:
-                self._put_off[session_address] = None
-                continue
-            self._put_off.pop(session_address, None)
-            seen = await self._settle(sessions[session_address], people, int(now))
-            self._rests[session_address] = now + seen / _ROWS_PER_SECOND
-        frees = [row.scheduled_at + self.policy.unclaimed_after for row in sessions.values() if row.max_participants]
-        due = [
-            at
-            for at in (*frees, *(self._rests.get(session_address, 0.0) for session_address in self._put_off))
-            if at > now
-        ]
-        return min(due, default=None)
+        touched = await self._all_to_settle(int(now)) if batch.resync else self._touched(batch, now)
+        resting = {session_address for session_address in touched if session_address in self._rests}
+        self._put_off |= dict.fromkeys(resting)
+        async for part in in_slices(sorted(touched.keys() - resting), _SESSIONS):
+            for session in await self._open(part, int(now)):
+                people = None if session.max_participants is not None else touched[session.session_address]
+                seen = await self._settle(session, None if people is None else frozenset(people), int(now))
+                self._rests[session.session_address] = now + seen / _ROWS_PER_SECOND
+        later = [self._rests[session_address] for session_address in self._put_off]
+        frees = [] if self._frees.next_at is None else [self._frees.next_at]
+        return min((at for at in (*later, *frees) if at > now), default=None)
 
-    def _touched(
-        self, batch: Batch, sessions: dict[str, LiveSessionRow], now: float
-    ) -> dict[str, frozenset[str] | None]:
+    async def _all_to_settle(self, now: int) -> dict[str, set[str] | None]:
+        """Sessions in whose rows something may not be settled, whenever that came about."""
+        self._frees, capped = Wakeups(), []
+        since = now - _LOOK_BACK
+        async for session in (
+            self._store.sessions.where("scheduledAt").above(since).and_("maxParticipants").above(0).each()
+        ):
+            self._note(session, now)
+            capped.append(session)
+        freed = [row.session_address for row in capped if row.state in _OPEN and self._frees_at(row) <= now]
+        return dict.fromkeys((*self._put_off, *freed, *await unsettled_sessions(self._store.database, since)))
+
+    def _touched(self, batch: Batch, now: float) -> dict[str, set[str] | None]:
         """Sessions to settle, with the people concerned; None stands for all people."""
-        if batch.resync:
-            return dict.fromkeys(sessions)
         touched: dict[str, set[str] | None] = dict.fromkeys(self._put_off)
         for change in batch.changes:
             row = change.after or change.before
             if isinstance(row, LiveSessionRow):
-                touched[row.session_address] = None
+                if _concerns_seats(change.before, change.after):
+                    touched[row.session_address] = None
             elif (
                 isinstance(row, RsvpRow | RoomMemberRow)
                 and (people := touched.setdefault(row.session_address, set())) is not None
             ):
                 people.add(row.pubkey)
         # no row changes at the time when unclaimed seats become free
-        touched |= dict.fromkeys(row.session_address for row in sessions.values() if self._frees_now(row, now))
-        return {
-            session_address: None
-            if people is None or sessions[session_address].max_participants is not None
-            else frozenset(people)
-            for session_address, people in touched.items()
-            if session_address in sessions
-        }
+        return touched | dict.fromkeys(self._frees.due(now))
 
-    def _frees_now(self, row: LiveSessionRow, now: float) -> bool:
-        return row.max_participants is not None and now >= row.scheduled_at + self.policy.unclaimed_after
+    async def _open(self, addresses: Sequence[str], now: int) -> list[LiveSessionRow]:
+        """Read these sessions; of those that are over nothing is remembered."""
+        for session_address in addresses:
+            self._put_off.pop(session_address, None)
+            self._frees.discard(session_address)
+        rows = await self._store.sessions.where("lessonId").any_of(addresses).to_list()
+        found = [row for row in rows if row.state in _OPEN and row.scheduled_at > now - _LOOK_BACK]
+        for row in found:
+            self._note(row, now)
+        return found
+
+    def _note(self, row: LiveSessionRow, now: int) -> None:
+        if row.state in _OPEN and row.max_participants is not None and self._frees_at(row) > now:
+            self._frees.set(row.session_address, self._frees_at(row))
+
+    def _frees_at(self, row: LiveSessionRow) -> int:
+        return row.scheduled_at + self.policy.unclaimed_after
 
     async def _settle(self, session: LiveSessionRow, people: frozenset[str] | None, now: int) -> int:
         """Read, decide and write in one transaction, so that a seat is never given twice; returns the rows read.
@@ -187,6 +203,14 @@ class SeatService:
                 )
             )
         await self._store.ledger.within(tx).upsert(rows, by="[lessonId+epoch+message+pubkey]")
+
+
+def _concerns_seats(before: object, after: object) -> bool:
+    """Whether a change of a session row changes a seat or its flag; a refreshed status does not."""
+    if not isinstance(before, LiveSessionRow) or not isinstance(after, LiveSessionRow):
+        return True
+    named = ("state", "scheduled_at", "max_participants", "revisions", "epoch")
+    return any(getattr(before, name) != getattr(after, name) for name in named)
 
 
 def _planned(change: seats.SeatChange, session: LiveSessionRow, *, is_old: bool, now: int) -> messages.PlannedMessage:

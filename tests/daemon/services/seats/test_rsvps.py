@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from podium_protocol.live.rsvp import RsvpStatus
-from tests.support.world import world
+from podium_storage.changes import Batch
+from podium_storage.projections.rsvps import unsettled_sessions
+from tests.support.reads import reading
+from tests.support.world import EVERYTHING, world
 
 
 async def test_seats_go_in_the_order_of_arrival_and_the_rest_wait() -> None:
@@ -107,3 +110,39 @@ async def test_an_answer_to_another_start_is_kept_and_flagged() -> None:
         again = await here.rsvp(person, row)
         assert again is not None
         assert not again.needs_reconfirmation
+
+
+async def test_one_answer_among_many_sessions_reads_its_own_session_only() -> None:
+    """However many sessions there are, an answer reads one session; a turn in which nothing changed reads none."""
+    async with world() as here:
+        rows = [await here.schedule(max_participants=2) for _ in range(20)]
+        await here.rsvps._turn(EVERYTHING)
+        tables = (here.store.sessions.name, here.store.rsvps.name)
+        with here.store.changes.subscribe(*tables) as changes, reading(here.store.database) as reads:
+            await here.rsvps._turn(Batch(()))
+            assert reads.count == 0
+            person = await here.person()
+            await here.answer(person, rows[7])
+            reads.queries.clear()
+            batch = changes.take_changes()
+            assert batch is not None
+            await here.rsvps._turn(batch)
+            assert reads.rows_of(here.store.sessions.name) == 1
+        answered = await here.rsvp(person, rows[7])
+        assert answered is not None
+        assert answered.seat == "held"
+
+
+async def test_an_answer_that_was_stored_while_the_service_was_down_gets_its_seat() -> None:
+    """At the start the sessions with an undecided answer are settled, and no others are read."""
+    async with world() as here:
+        rows = [await here.schedule(max_participants=cap) for cap in (None, 2, None)]
+        person = await here.person()
+        for row in rows[:2]:
+            await here.answer(person, row)
+        assert sorted(await unsettled_sessions(here.store.database, 0)) == sorted(
+            row.session_address for row in rows[:2]
+        )
+        await here.rsvps._turn(EVERYTHING)
+        assert await unsettled_sessions(here.store.database, 0) == []
+        assert [(await here.rsvp(person, row)).seat for row in rows[:2]] == ["held", "held"]  # type: ignore[union-attr]
