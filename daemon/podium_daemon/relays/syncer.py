@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Final, NamedTuple, Protocol
 
@@ -12,7 +12,16 @@ import structlog
 
 from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.ingest import Good, Ingest, Judges, ReadingState
-from podium_daemon.relays.interests import FACE, PEOPLE, Interests, ParticipantIndex, interests_in, is_open
+from podium_daemon.relays.interests import (
+    FACE,
+    PEOPLE,
+    FollowedSession,
+    Interests,
+    ParticipantIndex,
+    SessionIndex,
+    StableOrder,
+    interests_in,
+)
 from podium_daemon.relays.judgement import Arrival
 from podium_daemon.relays.paged_fetch import FetchedFromRelay
 from podium_daemon.relays.pool import RelayPool
@@ -20,17 +29,16 @@ from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.reconcile_loop import run_reconcile_loop
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.runtime.tasks import Watched
+from podium_daemon.runtime.wakeups import Wakeups
 from podium_protocol import kinds
 from podium_protocol.events import EventId, Pubkey, VerifiedEvent
 from podium_protocol.filters import Filter
-from podium_protocol.live import private
 from podium_protocol.live.retention import is_past
 from podium_protocol.relay import backoff
 from podium_storage.changes import Batch
 from podium_storage.mirror.fold import IngestOutcome
 from podium_storage.mirror.mirror import Mirror, Watermarks
 from podium_storage.store import Store
-from podium_storage.table.models import LiveSessionRow
 
 _log = structlog.get_logger(__name__)
 
@@ -40,7 +48,8 @@ _READ_WITHIN: Final = 60.0  # seconds for the past of one subscription on one re
 _READ_AT_MOST: Final = 200_000  # events
 _BATCH: Final = 500  # events a transaction
 _HELD_AT_MOST: Final = 2_000  # events of one subscription on one relay that wait for its past
-_PEOPLE_PER_SECOND: Final = 2_000  # above it, relays are not asked anew for each single answer of a flood
+_ROWS_PER_SECOND: Final = 2_000  # above it, relays are not asked anew for each single answer of a flood
+_REST: Final = 5  # seconds between two questions to relays at most
 OWN: Final = "own"
 _FIRST: Final = (OWN, "sessions-0")
 """Subscriptions that tell what happened before: our own status and records, and the instructors' sessions."""
@@ -125,8 +134,13 @@ class Syncer:
         self._name_of: dict[Pubkey, str] = {}  # people whose lists of relays are asked for: by which subscription
         self.interests: Interests | None = None
         """The people and sessions of interest, as of the last turn."""
-        self._doors_seen: set[tuple[str, int]] = set()
+        self._doors: Wakeups[str] = Wakeups()  # when sessions start whose answers are read once more at the doors
+        self._doors_seen: dict[str, int] = {}  # by session: the epoch in which they were
+        self._sessions = SessionIndex(store, look_back=_LOOK_BACK)
         self._participants = ParticipantIndex(store)
+        self._order = {name: StableOrder() for name in ("addresses", "people", "invited", "meetings", "attendees")}
+        self._led_by: frozenset[Pubkey] = frozenset()
+        self._is_stale = True  # something of interest changed since the relays were asked
         self._rests_until = 0.0
         self.watch: EventWatch = _watch_nothing
         """Looks at what is new before it is stored."""
@@ -310,38 +324,59 @@ class Syncer:
 
     async def _turn(self, batch: Batch) -> float | None:
         now = self._clock.now()
-        self._participants.apply(batch)
-        sessions_changed = batch.resync or any(isinstance(change.after, LiveSessionRow) for change in batch.changes)
-        if now < self._rests_until and not sessions_changed:
-            return self._rests_until
-        sessions = await self._store.sessions.where("scheduledAt").above(int(now) - _LOOK_BACK).to_list()
-        self.interests = await self._interests(sessions)
-        wanted = self.interests.subscriptions()
-        # a relay may have lost events and got them back from other relays, with old dates
-        anew = now >= self._read_again_at
+        people = len(self._participants)
+        touched = self._participants.apply(batch)
+        if batch.resync:
+            self._doors = Wakeups()
+            await self._sessions.read(now)
+            changed: Mapping[str, FollowedSession | None] = {one.session_address: one for one in self._sessions}
+        else:
+            changed = self._sessions.apply(batch, now)
+        self._note_doors(changed)
+        self._read_at_the_doors(now)
+        anew = now >= self._read_again_at  # a relay may have lost events and got them back, with old dates
+        instructors = frozenset(self._instructors())
+        others = len(self._participants) != people or self._participants.has_doubts or self._is_present(touched)
+        self._is_stale |= batch.resync or anew or others or bool(changed) or instructors != self._led_by
+        if self._is_stale and now >= self._rests_until:
+            self._is_stale, self._led_by = False, instructors
+            await self._follow_interests(anew=anew)
+        opens = None if self._doors.next_at is None else self._doors.next_at - self.doors
+        times = (self._read_again_at, opens, self._sessions.next_end, self._rests_until if self._is_stale else None)
+        return min(at for at in times if at is not None)
+
+    def _is_present(self, touched: Iterable[str]) -> bool:
+        """Whether one of these sessions is live, and presence events count."""
+        sessions = (self._sessions.get(one) for one in touched) if self._hooks.reads_presence() else ()
+        return any(one is not None and one.state == "active" for one in sessions)
+
+    async def _follow_interests(self, *, anew: bool) -> None:
+        """Ask the relays for what is of interest now."""
+        now = self._clock.now()
+        self.interests = await self._interests()
         if anew:
             self._read_again_at = now + FULL_READ_EVERY
-        self._ask(wanted, anew=anew)
-        self._rests_until = now + len(self._participants) // _PEOPLE_PER_SECOND
-        return min(self._read_again_at, self._read_at_the_doors(sessions))
+        self._ask(self.interests.subscriptions(), anew=anew)
+        self._rests_until = now + min((len(self._participants) + len(self._sessions)) // _ROWS_PER_SECOND, _REST)
 
-    def _read_at_the_doors(self, sessions: Sequence[LiveSessionRow]) -> float:
-        """Read a session's answers again as a whole when its doors open; returns when the next doors do."""
-        now, upcoming = self._clock.now(), float("inf")
-        self._doors_seen &= {(row.session_address, row.epoch) for row in sessions if row.state == "scheduled"}
-        for row in sessions:
-            opens, key = row.scheduled_at - self.doors, (row.session_address, row.epoch)
-            if row.state != "scheduled" or key in self._doors_seen or private.is_private(row):
+    def _note_doors(self, changed: Mapping[str, FollowedSession | None]) -> None:
+        for session_address, session in changed.items():
+            if session is None or session.state != "scheduled" or session.is_private:
+                self._doors.discard(session_address)
+                self._doors_seen.pop(session_address, None)
+            elif self._doors_seen.get(session_address) != session.epoch:
+                self._doors.set(session_address, session.scheduled_at)
+
+    def _read_at_the_doors(self, now: float) -> None:
+        """Read a session's answers again as a whole when its doors open."""
+        for session_address in self._doors.due(now + self.doors):
+            self._doors.discard(session_address)
+            session = self._sessions.get(session_address)
+            if session is None:
                 continue
-            if opens > now:
-                upcoming = min(upcoming, opens)
-                continue
-            self._doors_seen.add(key)
-            answers = Filter(kinds=(kinds.RSVP,), tags=(("a", (row.session_address,)),))
-            self._persist(
-                f"reading the answers to {row.session_address}", functools.partial(self._read, None, (answers,))
-            )
-        return upcoming
+            self._doors_seen[session_address] = session.epoch
+            answers = Filter(kinds=(kinds.RSVP,), tags=(("a", (session_address,)),))
+            self._persist(f"reading the answers to {session_address}", functools.partial(self._read, None, (answers,)))
 
     def _ask(self, wanted: dict[str, tuple[Filter, ...]], *, anew: bool) -> None:
         assert self._pool is not None, "the composition root joins the pool"
@@ -368,15 +403,16 @@ class Syncer:
     def _since_for(self, name: str) -> Callable[[str], int | None]:
         return lambda relay: self._past.marks.get((relay, name))
 
-    async def _interests(self, sessions: Sequence[LiveSessionRow]) -> Interests:
-        await self._participants.track([row.session_address for row in sessions if is_open(row)])
-        return interests_in(
-            sessions,
+    async def _interests(self) -> Interests:
+        await self._participants.track([one.session_address for one in self._sessions if one.is_open])
+        found = await interests_in(
+            self._sessions,
             self._participants,
             service=self._service,
             instructors=self._instructors(),
             reads_presence=self._hooks.reads_presence(),
         )
+        return found.in_order(self._order)
 
     async def _remembered_marks(self) -> dict[tuple[str, str], int]:
         """Marks of subscriptions whose filters do not depend on what is stored; the others are read anew."""

@@ -7,7 +7,7 @@ and seats"). When the answer that counts is deleted (kind 5) or expires, no olde
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -23,6 +23,7 @@ from podium_storage.database import Database, Transaction
 from podium_storage.mirror.fold import Death, EventChange, Position
 from podium_storage.mirror.queries import EventQueries
 from podium_storage.slices import in_slices
+from podium_storage.sqlite import SqliteDialect
 from podium_storage.table import interning as sequences
 from podium_storage.table.columns import InternedText, StoredRow
 from podium_storage.table.interning import Interner
@@ -52,6 +53,14 @@ WHERE s.scheduledAt > ? AND s.state IN ('scheduled', 'active') AND EXISTS (
     (r.status = 'confirmed') <> (r.seat = 'held') OR r.needsReconfirmation OR json_array_length(s.revisions) > 1
   )
 )"""
+
+_PEOPLE_OF: Final = """
+SELECT person.value FROM json_each(?) AS asked CROSS JOIN atoms AS lesson ON lesson.value = asked.value
+CROSS JOIN trainingLiveSessionRSVPs AS r ON r.lessonId = lesson.id CROSS JOIN atoms AS person ON person.id = r.pubkey
+GROUP BY r.pubkey ORDER BY min(r.firstSeen)"""
+_SESSIONS_OF: Final = """
+SELECT asked.value, lesson.value FROM json_each(?) AS asked CROSS JOIN atoms AS person ON person.value = asked.value
+CROSS JOIN trainingLiveSessionRSVPs AS r ON r.pubkey = person.id CROSS JOIN atoms AS lesson ON lesson.id = r.lessonId"""
 
 
 class RsvpFloorRow(StoredRow, frozen=True, kw_only=True):
@@ -180,6 +189,30 @@ async def unsettled_sessions(database: Database, since: int) -> list[str]:
     """
     rows = await database.snapshot(lambda tx: tx.fetch_all(_UNSETTLED, (since,)))
     return [str(address) for (address,) in rows]
+
+
+async def people_who_answered(database: Database, addresses: Collection[str]) -> list[Pubkey]:
+    """The people with an answer to one of these sessions, each once, in the order in which they first came.
+
+    Raises:
+        StoreError: what the database said.
+    """
+    asked = (SqliteDialect.json(list(addresses)),)
+    rows = await database.snapshot(lambda tx: tx.fetch_all(_PEOPLE_OF, asked))
+    return [Pubkey(str(person)) for (person,) in rows]
+
+
+async def sessions_answered_by(database: Database, people: Collection[str]) -> dict[Pubkey, set[str]]:
+    """The addresses of the sessions that each of these people has answered; people without an answer are left out.
+
+    Raises:
+        StoreError: what the database said.
+    """
+    found: dict[Pubkey, set[str]] = {}
+    async for part in in_slices(list(people)):
+        for person, address in await database.fetch_all(_SESSIONS_OF, (SqliteDialect.json(list(part)),)):
+            found.setdefault(Pubkey(str(person)), set()).add(str(address))
+    return found
 
 
 class RsvpBook:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podium_daemon.relays.interests import PER_FILTER, Interests, wraps_for
+from podium_daemon.relays.interests import PER_FILTER, Interests, StableOrder, wraps_for
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey
 from podium_protocol.filters import Filter
@@ -100,3 +100,20 @@ def test_one_more_person_changes_one_subscription_of_each_kind(count: int) -> No
     changed = [name for name in after if before.get(name) != after[name]]
     assert changed == [f"people-{count // PER_FILTER}", f"names-{count // PER_FILTER}"]
     assert before.keys() <= after.keys()
+
+
+def test_a_session_that_leaves_changes_two_subscriptions_at_most() -> None:
+    """The last one takes its place: the groups between them are not asked for again, whose past is read already."""
+    order, many = StableOrder(), lessons(4 * PER_FILTER + 7)
+    before = Interests(service=SERVICE, addresses=order.follow(many)).subscriptions()
+    after = Interests(service=SERVICE, addresses=order.follow(many[1:])).subscriptions()
+    assert [name for name in before if before[name] != after.get(name)] == ["rsvps-0", "rsvps-4"]
+
+
+@given(st.lists(st.sets(st.integers(0, 12)), max_size=12))
+def test_a_stable_order_has_the_values_of_the_set_each_once(sets: list[set[int]]) -> None:
+    """Whatever comes and goes, the list holds what the set holds."""
+    order = StableOrder()
+    for values in sets:
+        found = order.follow(map(str, values))
+        assert sorted(found) == sorted(map(str, values))

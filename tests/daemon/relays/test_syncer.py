@@ -30,6 +30,7 @@ from tests.support.memory_relay import MemoryRelay, memory_relay
 from tests.support.narrow_relay import narrow_relay
 from tests.support.pools import PoolInTest, running_pool
 from tests.support.private import scheduled
+from tests.support.reads import reading
 from tests.support.soon import soon
 from tests.support.world import World, new_key, signed, world
 
@@ -647,3 +648,17 @@ async def test_what_is_too_much_is_dropped_and_may_come_again() -> None:
         sync.unwanted = ""
         await here.clock.advance(FULL_READ_EVERY)
         await sync.rsvps(2)
+
+
+async def test_one_answer_among_many_sessions_reads_no_session_again() -> None:
+    """What the daemon follows is kept in step by the changed rows: an answer, or a refreshed status, reads none."""
+    async with world() as here, memory_relay() as relay, syncing(here, relay):
+        rows = [await here.schedule() for _ in range(20)]
+        await relay.until_asked("rsvps-0")
+        await relay.until(lambda: len(relay.asked("rsvps-0")[-1][0]["#a"]) == len(rows))
+        with reading(here.store.database) as reads:
+            await here.answer(person := new_key(), rows[3])
+            await here.store.sessions.put(msgspec.structs.replace(await here.row(rows[4].session_address), version=99))
+            await relay.until(lambda: any(person.pubkey in one[0]["authors"] for one in relay.asked("people-0")))
+            assert reads.rows_of(here.store.sessions.name) <= 1  # the test's own
+        assert len(relay.asked("rsvps-0")[-1][0]["#a"]) == len(rows)
