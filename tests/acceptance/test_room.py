@@ -94,6 +94,11 @@ class House(msgspec.Struct, frozen=True):
         async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
             return (await client.get(f"{self.site.base}/api/sessions/{session_address}")).raise_for_status().json()
 
+    def files_with(self, text: str) -> list[Path]:
+        """The files of the daemon in which this text stands in the clear."""
+        files = [path for path in self.site.state.rglob("*") if path.is_file()]
+        return [path for path in files if text.encode() in path.read_bytes()]
+
     async def person(self, key: SecretKey, session_address: str) -> tuple[Visitor, Any]:
         """A person's browser at the page of a session, signed in."""
 
@@ -245,10 +250,29 @@ async def encrypted_life(house: House) -> None:
     for page in (desk, bens):
         await page.locator("podium-room .tile.large video:not([hidden])").wait_for()
 
+    await _ask(desk, adas, bens)
     await press(bens, "Leave")
     before = (await desk.evaluate(_COUNTED))["pictures"]
     await counted(desk, "Ada's picture under the new key", pictures=before + 20)
+    await open_tab(desk, "Lead")
+    await press(desk, "End now")
+    await seen(adas, "The poll is closed. Your choice: Bowline. That is right.")
+    assert house.files_with("knot holds") == []
+    assert house.files_with(session_address.rpartition(":")[2]) != []
     assert lead.foreign(house.site.base) == ada.foreign(house.site.base) == []
+
+
+async def _ask(desk: Any, *pages: Any) -> None:
+    await open_tab(desk, "Poll")
+    await desk.get_by_label("Question", exact=True).fill("Which knot holds?")
+    await desk.get_by_label("Options, one a line").fill("*Bowline\nGranny")
+    await press(desk, "Prepare")
+    await desk.locator("podium-polls").get_by_role("button", name="Open").click()
+    for page in pages:
+        await open_tab(page, "Poll")
+        await page.get_by_role("radio", name="Bowline").check()
+        await press(page, "Vote")
+        await seen(page, "Your choice: Bowline.")
 
 
 async def test_what_was_recorded_is_watched_and_completes(house: House) -> None:

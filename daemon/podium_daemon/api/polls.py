@@ -21,8 +21,24 @@ class PollIn(Model):
     right: Sequence[int] = ()
 
 
+class SealedTextsIn(Model):
+    """What a poll says, encrypted in the room of an encrypted session by the caller (docs/encryption.md)."""
+
+    sealed: str
+    sealed_right: str
+
+
+class SealedPollIn(SealedTextsIn):
+    """A poll to prepare in an encrypted session; the daemon learns how many options it has, and not what it says."""
+
+    options: Annotated[int, Field(ge=0, le=100, description="How many.")]
+    multiple: bool = False
+    named: bool = False
+    live: bool = False
+
+
 class PollOut(Model):
-    """A poll with its counts as they are now."""
+    """A poll with its counts as they are now. With `sealed_by`, who encrypted it, `question` is cipher text."""
 
     id: int
     question: str
@@ -36,6 +52,8 @@ class PollOut(Model):
     voters: int
     created_at: int
     closed_at: int | None
+    sealed_by: str | None
+    sealed_right: str | None
 
 
 class PollsOut(Model):

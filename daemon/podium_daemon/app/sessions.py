@@ -90,6 +90,7 @@ def build_sessions(
         clock=core.clock,
         caught_up=relays.past,
         at_start=people.announcements.announce,
+        at_end=rooms.rooms.polls.close_all,
     )
     questions = Questions(
         store=core.store,

@@ -149,8 +149,12 @@ class ReactionShown(msgspec.Struct, frozen=True, tag="reaction"):
     kind: str
 
 
-class PollShown(msgspec.Struct, frozen=True, tag="poll"):
-    """A poll, open or closed. `counts`, `voters` and, of a quiz, `right` are None to those who may not see them yet."""
+class PollShown(msgspec.Struct, frozen=True, rename="camel", tag="poll", omit_defaults=True):
+    """A poll, open or closed. `counts`, `voters` and, of a quiz, `right` are None to those who may not see them yet.
+
+    In an encrypted session `question` is cipher text by `sealed_by`, the options are empty, and so is `right` until
+    `sealed_right` is told.
+    """
 
     id: int
     question: str
@@ -161,6 +165,8 @@ class PollShown(msgspec.Struct, frozen=True, tag="poll"):
     counts: tuple[int, ...] | None
     voters: int | None
     right: tuple[int, ...] | None
+    sealed_by: str | None = None
+    sealed_right: str | None = None
 
 
 class PollDeleted(msgspec.Struct, frozen=True, tag="poll-deleted"):

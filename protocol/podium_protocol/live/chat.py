@@ -37,8 +37,13 @@ def read_text(text: str, *, sealed: bool = False) -> str | None:
     What is too long is refused, not cut: a cut line would say what its sender did not.
     """
     if sealed:
-        return text if len(text) <= MAX_SEALED and _SEALED.fullmatch(text) else None
+        return text if is_sealed(text, MAX_SEALED) else None
     return paragraphs(text, MAX_TEXT) or None if len(text) <= MAX_TEXT else None
+
+
+def is_sealed(text: str, at_most: int) -> bool:
+    """Whether a text has the form of cipher text under a room's key (docs/encryption.md), of `at_most` characters."""
+    return len(text) <= at_most and _SEALED.fullmatch(text) is not None
 
 
 def is_reaction(kind: str, *, sealed: bool = False) -> bool:

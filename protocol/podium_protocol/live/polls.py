@@ -8,12 +8,15 @@ from typing import Final
 
 import msgspec
 
+from podium_protocol.live.chat import is_sealed
 from podium_protocol.text import single_line
 
 MIN_OPTIONS: Final = 2
 MAX_OPTIONS: Final = 10
 MAX_QUESTION: Final = 300  # characters
 MAX_OPTION: Final = 150  # characters
+MAX_SEALED: Final = 12_000  # base64 digits: all texts as JSON at 4 bytes a character, nonce, tag and epoch
+MAX_SEALED_RIGHT: Final = 100  # base64 digits: one letter an option
 
 
 class PollStage(StrEnum):
@@ -48,6 +51,25 @@ class NotAPoll(msgspec.Struct, frozen=True):
     """Why this cannot be asked."""
 
     reason: str
+
+
+class SealedTexts(msgspec.Struct, frozen=True, kw_only=True):
+    """The texts of a poll under the room's key, and apart from them which options are right, told at the close only.
+
+    `right` has one letter for each option in every poll, so that it does not say how many are right, or if any.
+    """
+
+    texts: str
+    right: str
+
+
+def read_sealed(poll: Poll, sealed: SealedTexts) -> Poll | NotAPoll:
+    """A poll of an encrypted session as the daemon knows it: the number of options, and cipher text as the question."""
+    if not MIN_OPTIONS <= len(poll.options) <= MAX_OPTIONS:
+        return NotAPoll(f"a poll has {MIN_OPTIONS} to {MAX_OPTIONS} options")
+    if not is_sealed(sealed.texts, MAX_SEALED) or not is_sealed(sealed.right, MAX_SEALED_RIGHT):
+        return NotAPoll("the texts of an encrypted session's poll are encrypted under the room's key")
+    return msgspec.structs.replace(poll, question=sealed.texts, options=("",) * len(poll.options), right=())
 
 
 def read_poll(poll: Poll) -> Poll | NotAPoll:

@@ -244,7 +244,10 @@ class ChatLineRow(StoredRow, frozen=True, kw_only=True):
 
 
 class PollRow(StoredRow, frozen=True, kw_only=True):
-    """A `live.polls.Poll` of a session in its `PollStage`. `counts` and `voters` are kept when it is closed."""
+    """A `live.polls.Poll` of a session in its `PollStage`. `counts` and `voters` are kept when it is closed.
+
+    In an encrypted session `sealed_by` encrypted it: `question` and `sealed_right` are cipher text, the options empty.
+    """
 
     session_address: InternedText
     question: str
@@ -258,6 +261,8 @@ class PollRow(StoredRow, frozen=True, kw_only=True):
     voters: int = 0
     created_at: int
     closed_at: int | None = None
+    sealed_by: str | None = None
+    sealed_right: str | None = None
 
 
 class PollVoteRow(StoredRow, frozen=True, kw_only=True):

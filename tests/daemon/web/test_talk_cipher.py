@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from podium_protocol.live.chat import MAX_SEALED, MAX_TEXT, read_text
+from podium_protocol.live.polls import MAX_OPTION, MAX_OPTIONS, MAX_QUESTION, Poll, SealedTexts, read_sealed
 from tests.support.browsers import chromium, visit
 from tests.support.site import site
 
@@ -17,12 +18,13 @@ pytestmark = [pytest.mark.real_peer, pytest.mark.asyncio(loop_scope="module")]
 _SET_UP: Final = """async () => {
   const { TalkCipher } = await import("/page/room/talk-cipher.js");
   const { ChatLog } = await import("/page/room/chat-log.js");
+  const polls = await import("/page/room/poll-log.js");
   const cipher = (...pairs) => {
     const made = new TalkCipher();
     for (const [epoch, fill] of pairs) made.use(epoch, new Uint8Array(32).fill(fill));
     return made;
   };
-  Object.assign(window, { cipher, ChatLog });
+  Object.assign(window, { cipher, ChatLog, ...polls });
 }"""
 
 
@@ -105,3 +107,50 @@ async def test_what_came_while_one_was_there_is_fresh(page: Any) -> None:
         }"""
     )
     assert found == [[3, 5], [1, 2, 3, 5]]
+
+
+async def test_a_poll_is_read_with_its_key_only(page: Any) -> None:
+    """A late key opens it; what is right opens with its own poll; the clear, and what is no poll, is not shown."""
+    found = await page.evaluate(
+        """async () => {
+          const texts = { question: "Which knot?", options: ["Bowline", "Granny"], right: [0], multiple: false };
+          const one = await sealPoll(cipher([2, 8]), "bb", texts);
+          const other = await sealPoll(cipher([2, 8]), "bb", { ...texts, right: [] });
+          const mine = cipher();
+          const log = new PollLog({ send: () => {}, changed: () => {}, cipher: mine, mustSeal: true });
+          const empty = { type: "poll", options: ["", ""], multiple: false, stage: "open", sealedBy: "bb" };
+          const poll = (id, more) => ({ ...empty, id, ...more });
+          log.take(poll(1, { question: one.sealed, sealedRight: one.sealedRight }));
+          log.take(poll(2, { question: one.sealed, sealedRight: other.sealedRight }));
+          log.take(poll(3, { question: one.sealed, options: ["", "", ""] }));
+          log.take(poll(4, { question: "Which knot?", options: ["Bowline", "Granny"], sealedBy: undefined }));
+          const before = [log.polls.map((each) => each.isReadable), log.unanswered];
+          mine.use(2, new Uint8Array(32).fill(8));
+          while (!log.polls.at(-1).right || !log.polls.at(-2).isReadable) await new Promise((done) => setTimeout(done));
+          const sizes = new Set([one.sealedRight.length, other.sealedRight.length]);
+          const none = await sealPoll(cipher(), "bb", texts);
+          const after = log.polls.map((each) => [each.question, each.options, each.right]);
+          return [before, after, log.unanswered, sizes.size, none];
+        }"""
+    )
+    texts = ["Which knot?", ["Bowline", "Granny"]]
+    assert found == [
+        [[False] * 4, 0],
+        [["", [], None], ["", [], None], [*texts, None], [*texts, [0]]],
+        2,
+        1,
+        None,
+    ]
+
+
+async def test_the_daemon_takes_the_poll_that_the_page_seals(page: Any) -> None:
+    """The longest poll, encrypted, is within what the daemon takes."""
+    sealed = await page.evaluate(
+        """([question, options]) => sealPoll(cipher([65535, 1]), "aa", { question, options, right: [0] })""",
+        [
+            "\U0001f600" * (MAX_QUESTION // 2),
+            [f"{number}" + "\u20ac" * (MAX_OPTION - 1) for number in range(MAX_OPTIONS)],
+        ],
+    )
+    poll = Poll(question="", options=("",) * MAX_OPTIONS)
+    assert isinstance(read_sealed(poll, SealedTexts(texts=sealed["sealed"], right=sealed["sealedRight"])), Poll)

@@ -11,11 +11,14 @@ from podium_protocol.live.polls import (
     MAX_OPTION,
     MAX_OPTIONS,
     MAX_QUESTION,
+    MAX_SEALED,
     NotAPoll,
     Poll,
     PollStage,
+    SealedTexts,
     is_right,
     read_poll,
+    read_sealed,
     read_vote,
     shows_result,
     shows_right,
@@ -106,3 +109,25 @@ def test_who_sees_what_and_when() -> None:
     assert [shows_result(KNOT, stage, leading=True) for stage in (draft, is_open, closed)] == [False, True, True]
     assert [shows_right(stage, leading=False) for stage in (draft, is_open, closed)] == [False, False, True]
     assert shows_right(draft, leading=True)
+
+
+SEALED = "7." + "A" * 60
+
+
+@given(options=st.integers(0, 12), texts=st.text(max_size=60), right=st.text(max_size=60), multiple=st.booleans())
+def test_what_is_not_encrypted_is_no_sealed_poll(options: int, texts: str, right: str, multiple: bool) -> None:
+    """The daemon keeps the number of options and cipher text, and nothing that it could read."""
+    poll = Poll(question="Which knot?", options=("Bowline",) * options, multiple=multiple, right=(0,))
+    assert isinstance(read_sealed(poll, SealedTexts(texts=texts, right=SEALED)), NotAPoll)
+    assert isinstance(read_sealed(poll, SealedTexts(texts=SEALED, right=right)), NotAPoll)
+    found = read_sealed(poll, SealedTexts(texts=SEALED, right=SEALED))
+    assert isinstance(found, Poll) == (2 <= options <= MAX_OPTIONS)
+    if isinstance(found, Poll):
+        assert (found.question, set(found.options), len(found.options), found.right) == (SEALED, {""}, options, ())
+
+
+def test_long_cipher_text_is_refused() -> None:
+    """An attacker cannot fill the disk with what claims to be a poll."""
+    long = "7." + "A" * MAX_SEALED
+    assert isinstance(read_sealed(KNOT, SealedTexts(texts=long, right=SEALED)), NotAPoll)
+    assert isinstance(read_sealed(KNOT, SealedTexts(texts=SEALED, right="7." + "A" * 100)), NotAPoll)

@@ -19,11 +19,14 @@ from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.runtime.tasks import wait_for_first
 from podium_protocol.events import Pubkey
+from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.polls import (
     NotAPoll,
     Poll,
     PollStage,
+    SealedTexts,
     read_poll,
+    read_sealed,
     read_vote,
     shows_result,
     shows_right,
@@ -44,8 +47,10 @@ TELL_SECONDS: Final = 1.0
 
 _NO_POLL: Final = Rejection(Slug.UNKNOWN_POLL, "there is no such poll here", "It may be deleted already.")
 _ENCRYPTED: Final = Rejection(
-    Slug.E2EE, "this service could read a poll, so there are none in an encrypted session", "Ask in the chat."
+    Slug.E2EE, "this session is encrypted: the service takes no text that it could read", "Prepare polls in the room."
 )
+_NOT_ENCRYPTED: Final = Rejection(Slug.BAD_VALUE, "this session is not encrypted, so its polls are not either")
+_OVER: Final = (SessionState.ENDED, SessionState.CANCELLED)
 _TOO_MANY: Final = Rejection(Slug.TOO_MANY, f"a session has {MAX_POLLS} polls at most", "Delete one of them first.")
 
 
@@ -71,6 +76,7 @@ class RoomPolls:
 
     async def run(self, stop: Stop) -> None:
         """Tell rooms the results of open polls, once a second at most, until the stop."""
+        await self.close_what_is_over()
         while not stop.is_set():
             await wait_for_first(self._bell.wait(), stop.wait())
             self._bell.clear()
@@ -97,11 +103,13 @@ class RoomPolls:
         rows = await self._store.polls.where("lessonId").equals(session_address).to_list()
         return [await self._result(row) for row in sorted(rows, key=lambda row: row.id or 0)]
 
-    async def draft(self, session: LiveSessionRow, poll: Poll) -> Rejection | None:
-        """Keep a poll that those who lead may open later."""
-        if session.e2ee_required:
-            return _ENCRYPTED
-        read = read_poll(poll)
+    async def draft(
+        self, session: LiveSessionRow, poll: Poll, by: Pubkey, sealed: SealedTexts | None = None
+    ) -> Rejection | None:
+        """Keep a poll that those who lead may open later; in an encrypted session `by` has `sealed` its texts."""
+        if session.e2ee_required is not (sealed is not None):
+            return _ENCRYPTED if session.e2ee_required else _NOT_ENCRYPTED
+        read = read_poll(poll) if sealed is None else read_sealed(poll, sealed)
         if isinstance(read, NotAPoll):
             return Rejection(Slug.BAD_VALUE, read.reason)
         row = PollRow(
@@ -114,6 +122,8 @@ class RoomPolls:
             right=read.right,
             stage=PollStage.DRAFT,
             created_at=int(self._clock.now()),
+            sealed_by=by if sealed else None,
+            sealed_right=sealed.right if sealed else None,
         )
 
         async def scope(tx: Transaction) -> Rejection | None:
@@ -124,6 +134,28 @@ class RoomPolls:
             return None
 
         return await self._store.database.transact(scope)
+
+    async def seal(self, session: LiveSessionRow, poll: int, sealed: SealedTexts, by: Pubkey) -> Rejection | None:
+        """Replace the texts of a poll by the same ones under a newer key of the room, for people without the older."""
+
+        async def scope(tx: Transaction) -> PollRow | Rejection:
+            table = self._store.polls.within(tx)
+            row = await table.get(poll)
+            if row is None or row.session_address != session.session_address or row.sealed_by is None:
+                return _NO_POLL
+            read = read_sealed(_poll(row), sealed)
+            if row.stage == PollStage.CLOSED or isinstance(read, NotAPoll):
+                return Rejection(Slug.BAD_VALUE, read.reason) if isinstance(read, NotAPoll) else _NO_POLL
+            after = msgspec.structs.replace(row, question=read.question, sealed_right=sealed.right, sealed_by=by)
+            await table.put(after)
+            return after
+
+        after = await self._store.database.transact(scope)
+        if isinstance(after, Rejection):
+            return after
+        if after.stage == PollStage.OPEN:
+            await self._show(session, after)
+        return None
 
     async def open(self, session: LiveSessionRow, poll: int, by: Pubkey) -> Rejection | None:
         """Ask all people in the room. A poll that was closed is not opened again: its votes may be gone."""
@@ -138,7 +170,32 @@ class RoomPolls:
 
     async def close(self, session: LiveSessionRow, poll: int, by: Pubkey) -> Rejection | None:
         """Take no more votes and show the result to all; who chose what is deleted, unless the poll is named."""
+        closed = await self._close(session, poll)
+        if closed is None:
+            return _NO_POLL
+        _log.info("a poll was closed", action="poll.closed", session=session.session_address, by=by)
+        await self._show(session, closed)
+        return None
 
+    async def close_all(self, session_address: str) -> None:
+        """Close the open polls of a session that is over, and show the results to those who are still in the room."""
+        session = await self._session(session_address)
+        rows = await self._store.polls.where("lessonId").equals(session_address).to_list()
+        for row in rows:
+            if session is not None and row.stage == PollStage.OPEN and row.id is not None:
+                closed = await self._close(session, row.id)
+                if closed is not None:
+                    await self._show(session, closed)
+
+    async def close_what_is_over(self) -> None:
+        """Close polls whose session ended while the daemon was stopped."""
+        rows = await self._store.polls.where("id").above(0).and_("stage").equals(PollStage.OPEN).to_list()
+        for session_address in {row.session_address for row in rows}:
+            session = await self._session(session_address)
+            if session is None or session.state in _OVER:
+                await self.close_all(session_address)
+
+    async def _close(self, session: LiveSessionRow, poll: int) -> PollRow | None:
         async def scope(tx: Transaction) -> PollRow | None:
             tables = self._store.within(tx)
             row = await tables.polls.get(poll)
@@ -155,12 +212,7 @@ class RoomPolls:
                 await votes.delete()
             return closed
 
-        closed = await self._store.database.transact(scope)
-        if closed is None:
-            return _NO_POLL
-        _log.info("a poll was closed", action="poll.closed", session=session.session_address, by=by)
-        await self._show(session, closed)
-        return None
+        return await self._store.database.transact(scope)
 
     async def delete(self, session: LiveSessionRow, poll: int, by: Pubkey) -> Rejection | None:
         """Delete a poll with its votes."""
@@ -287,6 +339,8 @@ def _shown(result: PollResult, *, leading: bool) -> PollShown:
         counts=tuple(counts) if counts is not None else None,
         voters=result.voters if counts is not None else None,
         right=row.right if row.right and shows_right(stage, leading=leading) else None,
+        sealed_by=row.sealed_by,
+        sealed_right=row.sealed_right if shows_right(stage, leading=leading) else None,
     )
 
 

@@ -93,13 +93,16 @@ class Lifecycle:
         clock: Clock,
         caught_up: CaughtUp,
         at_start: Callable[[], Awaitable[bool]] | None = None,
+        at_end: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         """`caught_up`: set when the past has been read; then `at_start` publishes the service's other events.
 
         `at_start` returns whether it could publish all of them; if not, it is called again.
+        `at_end` is called with the address of a session that has ended, before its room is closed.
         """
         self._settings = settings
         self._at_start = at_start
+        self._at_end = at_end
         self._is_announced = True
         self._announce_at = 0.0
         self._room_at: float | None = None  # when the room is checked again; None before it was announced
@@ -319,7 +322,11 @@ class Lifecycle:
             "a session moved", action="session.moved", session=row.session_address, trigger=trigger, state=after.state
         )
         if after.state in (SessionState.ENDED, SessionState.CANCELLED) and after.conference_room_id is not None:
-            await self._engine.close_room(RoomId(after.conference_room_id))
+            try:
+                if self._at_end is not None:
+                    await self._at_end(row.session_address)
+            finally:
+                await self._engine.close_room(RoomId(after.conference_room_id))
         return after
 
     async def _warn(self, row: LiveSessionRow, ends_at: int, now: int) -> None:

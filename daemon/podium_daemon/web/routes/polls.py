@@ -6,7 +6,7 @@ from typing import Annotated, Literal, cast
 
 from fastapi import APIRouter, Path, Response
 
-from podium_daemon.api.polls import PollIn, PollOut, PollsOut
+from podium_daemon.api.polls import PollIn, PollOut, PollsOut, SealedPollIn, SealedTextsIn
 from podium_daemon.services.rooms.polls import PollResult
 from podium_daemon.web.attendance_csv import as_csv
 from podium_daemon.web.context import Context, InContext, forbidden, granted
@@ -15,9 +15,9 @@ from podium_daemon.web.problems import also
 from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.views import leads
 from podium_protocol.events import Pubkey
-from podium_protocol.live.polls import Poll, is_right
+from podium_protocol.live.polls import Poll, SealedTexts, is_right
 from podium_protocol.nips import nip19
-from podium_storage.table.models import LiveSessionRow, PollVoteRow
+from podium_storage.table.models import LiveSessionRow, PollRow, PollVoteRow
 
 router = APIRouter(prefix="/api/sessions/{reference}/polls", tags=["room"], route_class=StrictRoute)
 _Poll = Annotated[int, Path(ge=1, le=2**53 - 1)]
@@ -41,7 +41,27 @@ async def draft_poll(context: InContext, caller: KeyCaller, reference: str, wish
         live=wish.live,
         right=tuple(wish.right),
     )
-    granted(await context.rooms.polls.draft(row, poll))
+    granted(await context.rooms.polls.draft(row, poll, caller.pubkey))
+    return await _polls(context, row)
+
+
+@router.post("/sealed")
+async def draft_sealed_poll(context: InContext, caller: KeyCaller, reference: str, wish: SealedPollIn) -> PollsOut:
+    """Prepare a poll in an encrypted session: its texts are cipher text."""
+    row = await _led(context, reference, caller)
+    options = ("",) * wish.options
+    poll = Poll(question="", options=options, multiple=wish.multiple, named=wish.named, live=wish.live)
+    granted(await context.rooms.polls.draft(row, poll, caller.pubkey, _sealed(wish)))
+    return await _polls(context, row)
+
+
+@router.post("/{poll}/seal")
+async def seal_poll(
+    context: InContext, caller: KeyCaller, reference: str, poll: _Poll, wish: SealedTextsIn
+) -> PollsOut:
+    """Replace the cipher text of a poll that is not closed by the same texts under a newer key of the room."""
+    row = await _led(context, reference, caller)
+    granted(await context.rooms.polls.seal(row, poll, _sealed(wish), caller.pubkey))
     return await _polls(context, row)
 
 
@@ -66,9 +86,20 @@ async def export_poll(context: InContext, caller: KeyCaller, reference: str, pol
     return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
 
 
+def _sealed(wish: SealedTextsIn) -> SealedTexts:
+    return SealedTexts(texts=wish.sealed, right=wish.sealed_right)
+
+
+def _option(poll: PollRow, number: int) -> str:
+    """What an option says, or of an encrypted poll its number from 1."""
+    return poll.options[number] or str(number + 1)
+
+
 def _counted(result: PollResult) -> str:
     poll, counts = result.row, result.counts or (0,) * len(result.row.options)
-    rows = ((text, str(counts[number]), _yes(number in poll.right)) for number, text in enumerate(poll.options))
+    rows = (
+        (_option(poll, number), str(counts[number]), _yes(number in poll.right)) for number in range(len(poll.options))
+    )
     return as_csv(("option", "votes", "right"), rows)
 
 
@@ -80,7 +111,7 @@ async def _named(context: Context, result: PollResult, votes: list[PollVoteRow])
         (
             names[vote.pubkey],
             nip19.encode_npub(Pubkey(vote.pubkey)),
-            "; ".join(poll.options[one] for one in vote.choices),
+            "; ".join(_option(poll, one) for one in vote.choices),
             _yes(is_right(quiz, vote.choices)),
         )
         for vote in votes
@@ -111,6 +142,8 @@ def _out(result: PollResult) -> PollOut:
         voters=result.voters,
         created_at=row.created_at,
         closed_at=row.closed_at,
+        sealed_by=row.sealed_by,
+        sealed_right=row.sealed_right,
     )
 
 

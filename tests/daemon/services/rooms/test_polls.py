@@ -15,6 +15,7 @@ from tests.support.able_engine import AbleEngine
 from tests.support.relays import new_key
 from tests.support.seat_server import Page
 from tests.support.site import Site, reading, site
+from tests.support.soon import soon
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 KNOT = {"question": "Which knot?", "options": ["Bowline", "=Hitch", "Bend"]}
@@ -107,18 +108,21 @@ async def test_flawed_votes_are_counted_and_change_nothing(here: Site) -> None:
     page = await here.enter(ada, row)
     poll, foreign = await opened(here, row), await opened(here, other)
     draft = (await lead(here, row, body=KNOT))[-1]["id"]
-    before = here.here.rooms.polls.dropped["vote_flawed"]
-    for number, choices in ((poll, (3,)), (poll, (-1,)), (poll, (0, 1)), (poll, ()), (foreign, (0,)), (draft, (0,))):
+    dropped = here.here.rooms.polls.dropped
+    before = dropped["vote_flawed"]
+    flawed = ((poll, (3,)), (poll, (-1,)), (poll, (0, 1)), (poll, ()), (foreign, (0,)), (draft, (0,)))
+    for count, (number, choices) in enumerate(flawed, before + 1):
         await vote(here, page, number, *choices)
+        await soon(lambda count=count: dropped["vote_flawed"] == count)  # else the next one may come too early
     await vote(here, page, poll, *range(11))
     await vote(here, page, poll, 2)
     assert (await told(page, "vote"))["choices"] == [2]
-    assert here.here.rooms.polls.dropped["vote_flawed"] - before == 6
+    assert dropped["vote_flawed"] - before == 6
     for _ in range(9):
         await page.socket.send(json.dumps({"type": "vote", "poll": poll, "choices": [0]}))
     await page.socket.send(json.dumps({"type": "hand", "up": True}))
     await told(page, "hand")
-    assert here.here.rooms.polls.dropped["vote_too-fast"] >= 4
+    assert dropped["vote_too-fast"] >= 4
 
 
 async def test_only_leaders_lead_polls(here: Site) -> None:
@@ -159,8 +163,92 @@ async def test_results_as_csv(here: Site) -> None:
     assert counts == ["option,votes,right", "Bowline,0,", "'=Hitch,1,", "Bend,0,"]
 
 
-async def test_an_encrypted_session_has_no_polls(here: Site) -> None:
-    """The service could read them: it refuses to keep one, and says so."""
-    row = await live(here, e2ee_required=True, visibility=Visibility.PRIVATE)
+SEALED = {"sealed": "0." + "A" * 80, "sealedRight": "0." + "B" * 60}
+
+
+async def encrypted(here: Site) -> LiveSessionRow:
+    """An encrypted session that runs, with a place for one more person."""
+    return await live(here, e2ee_required=True, visibility=Visibility.PRIVATE)
+
+
+async def test_an_encrypted_session_keeps_cipher_text_only(here: Site) -> None:
+    """A poll that the service could read is refused; of the others it knows the number of options, and counts votes."""
+    row, plain = await encrypted(here), await live(here)
     answer = await here.post(here.path_of(row, "polls"), here.here.instructor, KNOT)
     assert (answer.status_code, answer.json()["type"]) == (409, "urn:podium:problem:e2ee")
+    for session, wish in (
+        (plain, SEALED | {"options": 3}),
+        (row, SEALED | {"options": 1}),
+        (row, SEALED | {"options": 3, "sealed": "Which knot?"}),
+        (row, SEALED | {"options": 3, "sealedRight": "010"}),
+    ):
+        assert (
+            await here.post(here.path_of(session, "polls", "sealed"), here.here.instructor, wish)
+        ).status_code == 400
+    assert (
+        await here.post(here.path_of(row, "polls", "sealed"), new_key(), SEALED | {"options": 3})
+    ).status_code == 404
+    (draft,) = await lead(here, row, "sealed", body=SEALED | {"options": 3})
+    assert (draft["question"], draft["options"], draft["sealedBy"]) == (
+        SEALED["sealed"],
+        ["", "", ""],
+        here.here.instructor.pubkey,
+    )
+    poll, desk = draft["id"], await here.enter(here.here.instructor, row)
+    await lead(here, row, poll, "open")
+    await told(desk, "poll")
+    await vote(here, desk, poll, 2)
+    assert (await told(desk, "vote"))["choices"] == [2]
+    path = here.path_of(row, "polls", str(poll), "votes")
+    assert (await here.get(path, here.here.instructor)).text.splitlines()[1:] == ["1,0,", "2,0,", "3,1,"]
+
+
+async def test_what_is_right_is_cipher_text_until_the_close(here: Site) -> None:
+    """People in an encrypted room get what a poll says at once, and which options are right when it is closed."""
+    co_host = new_key()
+    row = await encrypted(here)
+    await (
+        here.here.store.sessions.where("lessonId")
+        .equals(row.session_address)
+        .modify(co_hosts=(co_host.pubkey,), invited=((ada := new_key()).pubkey,))
+    )
+    await here.here.answer(ada, row)
+    (draft,) = await lead(here, row, "sealed", body=SEALED | {"options": 2})
+    page = await here.enter(ada, row)
+    await lead(here, row, draft["id"], "open")
+    shown = await told(page, "poll")
+    assert (shown["question"], shown["sealedBy"]) == (SEALED["sealed"], here.here.instructor.pubkey)
+    assert "sealedRight" not in shown
+    newer = {"sealed": "1." + "C" * 80, "sealedRight": "1." + "D" * 60}
+    path = here.path_of(row, "polls", str(draft["id"]), "seal")
+    assert (await here.post(path, ada, newer)).status_code == 403
+    assert (await here.post(path, co_host, newer)).status_code == 200
+    shown = await told(page, "poll")
+    assert (shown["question"], shown["sealedBy"]) == (newer["sealed"], co_host.pubkey)
+    await lead(here, row, draft["id"], "close")
+    assert (await told(page, "poll"))["sealedRight"] == newer["sealedRight"]
+    assert (await here.post(path, co_host, SEALED)).status_code == 404, "a result says what was asked"
+
+
+async def test_a_poll_closes_with_its_session(here: Site) -> None:
+    """The end shows the result of what is open, then closes the room; a daemon that was stopped closes it later."""
+    row, ada = await here.here.schedule(starts_in=60), new_key()
+    assert (await here.post(here.path_of(row, "start"), here.here.instructor)).status_code == 200
+    page = await here.enter(ada, row)
+    poll = await opened(here, row)
+    await vote(here, page, poll, 1)
+    await told(page, "vote")
+    assert (await here.post(here.path_of(row, "end"), here.here.instructor)).status_code == 200
+    result = await told(page, "poll")
+    while result["stage"] == "open":
+        result = await told(page, "poll")
+    assert (result["counts"], result["voters"]) == ([0, 1, 0], 1)
+    await told(page, "ended")
+    assert await here.here.store.poll_votes.where("pollId").equals(poll).count() == 0
+    before = await live(here)
+    left = await opened(here, before)
+    await here.here.store.sessions.where("lessonId").equals(before.session_address).modify(state="ended")
+    await here.here.rooms.polls.close_what_is_over()
+    found = await here.here.store.polls.get(left)
+    assert found is not None
+    assert found.stage == "closed"

@@ -90,7 +90,7 @@
 /** @typedef {Person & { messages: string[] }} Unreachable */
 /** @typedef {Person & { state: "present" | "waiting" | "removed", role: string, since: number, waitingFor: string | null, name: string | null, assurance: "guest" | "link" | null }} RoomPerson */
 /** @typedef {Person & { role: "co-host" | "invited", invitation: string | null, reason: string | null }} NamedPerson */
-/** @typedef {{ id: number, question: string, options: string[], multiple: boolean, named: boolean, stage: "draft" | "open" | "closed", counts: number[] | null, voters: number | null, right: number[] | null }} RoomPoll */
+/** @typedef {{ id: number, question: string, options: string[], multiple: boolean, named: boolean, stage: "draft" | "open" | "closed", counts: number[] | null, voters: number | null, right: number[] | null, sealedBy?: string | null, sealedRight?: string | null, isReadable?: boolean, sealed?: RoomPoll }} RoomPoll */
 /** @typedef {{ support: "native" | "in_room" | "none", active: boolean }} Control */
 
 /**

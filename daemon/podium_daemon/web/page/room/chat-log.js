@@ -29,7 +29,7 @@ export class ChatLog {
     this.refused = null;
     /** @type {Set<number>} */
     this.fresh = new Set();
-    if (cipher) cipher.changed = () => this.#openAgain();
+    cipher?.subscribe(() => this.#openAgain());
   }
 
   /** @returns {ChatLine[]} */

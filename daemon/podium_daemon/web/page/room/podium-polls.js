@@ -3,13 +3,15 @@
 
 import { action, announce, freshId, h, keyed, saveFile, setText, show } from "../core/dom.js";
 import { describe, t } from "../core/i18n.js";
+import { PodiumError } from "../signer/signer.js";
+import { isPoll, openPoll, sealPoll } from "./poll-log.js";
 
 /** @import { RoomPoll, SessionClient, Trouble } from "../core/types.js" */
-/** @import { PollLog } from "./poll-log.js" */
+/** @import { PollLog, Texts } from "./poll-log.js" */
 
 /** @typedef {HTMLLIElement & { inputs: HTMLInputElement[], results: HTMLElement[], right: HTMLElement[], cast: HTMLButtonElement, said: HTMLElement, close: HTMLElement, lead: HTMLElement }} PollNode */
 
-/** `<podium-polls>`; built by `setUp(client)`. Shows itself while one sits in the room. */
+/** `<podium-polls>`; built by `setUp(client)`. Shows itself while one sits in the room, and what came out after its end. */
 export class PodiumPolls extends HTMLElement {
   /** @type {SessionClient} */ client;
   /** @type {RoomPoll[]} */ drafts;
@@ -18,6 +20,7 @@ export class PodiumPolls extends HTMLElement {
   /** @type {HTMLParagraphElement} */ nothing;
   /** @type {HTMLParagraphElement} */ failure;
   /** @type {HTMLElement} */ lead;
+  /** @type {Set<string>} */ sealing;
 
   /** @param {SessionClient} client */
   setUp(client) {
@@ -25,6 +28,7 @@ export class PodiumPolls extends HTMLElement {
     this.hidden = true;
     this.drafts = [];
     this.asked = false;
+    this.sealing = new Set();
     this.list = h("ul", { class: "polls", "aria-label": t("tab.poll") });
     this.prepared = h("ul", { class: "polls", "aria-label": t("poll.drafts") });
     this.nothing = h("p", { class: "hint" }, t("poll.none"));
@@ -72,11 +76,14 @@ export class PodiumPolls extends HTMLElement {
       show(this.failure, false);
       const lines = options.value.split("\n").map((line) => line.trim()).filter(Boolean);
       const right = lines.flatMap((line, index) => (line.startsWith("*") ? [index] : []));
-      const wish = { question: question.value, options: lines.map((line) => line.replace(/^\*\s*/, "")), right, ...Object.fromEntries(boxes.map(({ name, box }) => [name, box.checked])) };
-      await this.client.draftPoll(wish).then((polls) => {
-        this.#keep(polls);
+      const [multiple, named, live] = boxes.map(({ box }) => box.checked);
+      const wish = { question: question.value, options: lines.map((line) => line.replace(/^\*\s*/, "")), right, multiple, named, live };
+      try {
+        await this.#keep(await this.#draft(wish));
         question.value = options.value = "";
-      }, (error) => this.#fail(error));
+      } catch (error) {
+        this.#fail(/** @type {Trouble} */ (error));
+      }
     };
     return h("form", { class: "write", on: { submit } },
       h("label", { for: question.id }, t("poll.question")), question,
@@ -85,31 +92,66 @@ export class PodiumPolls extends HTMLElement {
       h("div", { class: "buttons" }, h("button", { type: "submit" }, t("poll.prepare"))));
   }
 
+  /** @param {Texts & { named: boolean, live: boolean }} wish */
+  async #draft({ question, options, right, ...how }) {
+    if (!this.log?.mustSeal) return this.client.draftPoll({ question, options, right, ...how });
+    const texts = { question, options, right, multiple: how.multiple };
+    if (!isPoll(texts)) throw new PodiumError("poll-flawed");
+    return this.client.draftSealedPoll({ ...(await this.#sealed(texts)), options: options.length, ...how });
+  }
+
+  /** @param {Texts} texts */
+  async #sealed(texts) {
+    const sealed = await sealPoll(this.log?.cipher ?? null, this.client.me?.pubkey ?? "", texts);
+    if (sealed === null) throw new PodiumError("poll-no-key");
+    return sealed;
+  }
+
   /** @param {RoomPoll[]} polls */
-  #keep(polls) {
-    this.drafts = polls.filter((poll) => poll.stage === "draft");
+  async #keep(polls) {
+    const drafts = polls.filter((poll) => poll.stage === "draft");
+    const { log } = this;
+    this.drafts = log?.mustSeal ? await Promise.all(drafts.map((poll) => openPoll(log.cipher, poll))) : drafts;
     this.#update();
+  }
+
+  /**
+   * Seal a poll with the newest secret, which people have who came after it was prepared.
+   *
+   * @param {RoomPoll} poll
+   */
+  async #sealAnew(poll) {
+    const old = poll.sealed?.question ?? "";
+    if (!poll.isReadable || !this.log?.cipher?.isOld(old) || this.sealing.has(old)) return;
+    this.sealing.add(old);
+    await this.client.sealPoll(poll.id, await this.#sealed({ ...poll, right: poll.right ?? [] })).finally(() => this.sealing.delete(old));
   }
 
   #update() {
     const { client, log } = this;
-    show(this, log !== null && ["seated", "returning"].includes(client.seat?.state ?? ""));
-    show(this.lead, client.leads);
+    const isOver = client.seat?.state === "ended";
+    show(this, log !== null && (["seated", "returning"].includes(client.seat?.state ?? "") || (isOver && log.polls.length > 0)));
+    show(this.lead, client.leads && !isOver);
     if (log === null || this.hidden) return;
     if (client.leads && !this.asked) {
       this.asked = true;
       client.polls().then((polls) => this.#keep(polls), (error) => this.#fail(error));
     }
     show(this.nothing, log.polls.length === 0);
-    keyed(this.list, log.polls, (poll) => poll.id, (poll) => this.#make(poll), (node, poll) => this.#show(node, poll));
-    keyed(this.prepared, this.drafts, (poll) => poll.id, (poll) => this.#makeDraft(poll));
+    if (client.leads) for (const poll of log.polls) if (poll.stage === "open" && poll.sealedBy === client.me?.pubkey) this.#sealAnew(poll).catch((error) => this.#fail(error));
+    keyed(this.list, log.polls, (poll) => `${poll.id} ${poll.isReadable}`, (poll) => this.#make(poll), (node, poll) => this.#show(node, poll));
+    keyed(this.prepared, this.drafts, (poll) => `${poll.id} ${poll.isReadable}`, (poll) => this.#makeDraft(poll));
   }
 
   /** @param {RoomPoll} poll */
   #makeDraft(poll) {
-    const open = this.#action("poll.open", async () => this.#keep(await this.client.decidePoll(poll.id, "open")));
+    const open = this.#action("poll.open", async () => {
+      await this.#sealAnew(this.drafts.find((one) => one.id === poll.id) ?? poll);
+      await this.#keep(await this.client.decidePoll(poll.id, "open"));
+    });
     const remove = this.#action("poll.delete", async () => this.#keep(await this.client.decidePoll(poll.id, "delete")));
-    return h("li", {}, h("p", { class: "text", dir: "auto" }, poll.question), h("div", { class: "buttons small" }, open, remove));
+    show(open, poll.isReadable !== false);
+    return h("li", {}, h("p", { class: "text", dir: "auto" }, titleOf(poll)), h("div", { class: "buttons small" }, open, remove));
   }
 
   /**
@@ -128,8 +170,8 @@ export class PodiumPolls extends HTMLElement {
     const csv = this.#action("poll.csv", async () => saveFile(await this.client.pollFile(poll.id), "text/csv"));
     const lead = h("div", { class: "buttons small" }, close, csv, this.#action("poll.delete", async () => this.#keep(await this.client.decidePoll(poll.id, "delete"))));
     const kind = h("p", { class: "hint" }, t(poll.named ? "poll.is-named" : "poll.is-anonymous"));
-    const node = h("li", {}, h("fieldset", {}, h("legend", { dir: "auto" }, poll.question), kind, ...lines), cast, said, lead);
-    announce(t("poll.new", { question: poll.question }));
+    const node = h("li", {}, h("fieldset", {}, h("legend", { dir: "auto" }, titleOf(poll)), kind, ...lines), cast, said, lead);
+    if (poll.isReadable !== false && poll.stage === "open") announce(t("poll.new", { question: poll.question }));
     return /** @type {PollNode} */ (Object.assign(node, { inputs, results, right, cast, said, close, lead }));
   }
 
@@ -145,7 +187,7 @@ export class PodiumPolls extends HTMLElement {
       setText(node.results[index], poll.counts ? t("poll.count", { count: poll.counts[index] }) : "");
       show(node.right[index], poll.right?.includes(index) ?? false);
     });
-    show(node.cast, isOpen);
+    show(node.cast, isOpen && poll.isReadable !== false);
     setText(node.said, this.#words(poll, chosen));
     show(node.lead, this.client.leads);
     show(node.close, isOpen, node.lead);
@@ -162,6 +204,11 @@ export class PodiumPolls extends HTMLElement {
     const hit = String(chosen) === String(poll.right);
     return [t("poll.is-closed"), yours, t(hit ? "poll.hit" : "poll.missed")].join(" ");
   }
+}
+
+/** @param {RoomPoll} poll */
+function titleOf(poll) {
+  return poll.isReadable === false ? t("poll.unreadable") : poll.question;
 }
 
 customElements.define("podium-polls", PodiumPolls);

@@ -3,9 +3,9 @@
 // epoch. No DOM. docs/encryption.md says what it protects against.
 
 const MAX_SECRETS = 256; // epochs that are remembered: whoever joins and leaves without end fills no memory
-const SEALED = /^(\d{1,5})\.([A-Za-z0-9+/=]{38,8000})$/;
+const SEALED = /^(\d{1,5})\.([A-Za-z0-9+/=]{38,12000})$/;
 
-/** @typedef {"all" | "private" | "reaction"} Purpose */
+/** @typedef {"all" | "private" | "reaction" | "poll" | `right ${string}`} Purpose */
 
 /** Seals and opens texts. A purpose is authenticated, so that what was meant for a few is not shown as meant for all. */
 export class TalkCipher {
@@ -13,8 +13,13 @@ export class TalkCipher {
   #secrets = new Map();
   #newest = -1;
 
-  /** Is called when there is another secret. */
-  changed = () => {};
+  /** @type {(() => void)[]} */
+  #listeners = [];
+
+  /** @param {() => void} listener is called when there is another secret */
+  subscribe(listener) {
+    this.#listeners.push(listener);
+  }
 
   /**
    * @param {number} epoch
@@ -24,11 +29,20 @@ export class TalkCipher {
     this.#secrets.set(epoch, crypto.subtle.importKey("raw", secret, "HKDF", false, ["deriveKey"]));
     this.#newest = Math.max(this.#newest, epoch);
     if (this.#secrets.size > MAX_SECRETS) this.#secrets.delete([...this.#secrets.keys()][0]);
-    this.changed();
+    for (const listener of this.#listeners) listener();
   }
 
   get hasSecret() {
     return this.#newest >= 0;
+  }
+
+  /**
+   * Whether a text was sealed with an older secret than the newest, which who came later may not have.
+   *
+   * @param {string} sealed
+   */
+  isOld(sealed) {
+    return Number(sealed.split(".", 1)[0]) < this.#newest;
   }
 
   /**

@@ -127,7 +127,7 @@ export class PodiumSession extends HTMLElement {
     const { client, people, chat, polls, questions, instructor, named, guests, answers, join, consent } = this;
     stage.addTab({ id: "people", elements: [people], count: () => people.pending });
     stage.addTab({ id: "chat", elements: [chat], count: () => chat.fresh });
-    stage.addTab({ id: "poll", elements: [polls], isOffered: () => !client.session?.e2eeRequired && (client.leads || (polls.log?.polls.length ?? 0) > 0), count: () => polls.pending });
+    stage.addTab({ id: "poll", elements: [polls], isOffered: () => client.leads || (polls.log?.polls.length ?? 0) > 0, count: () => polls.pending });
     stage.addTab({ id: "questions", elements: [questions], count: () => questions.fresh });
     stage.addTab({ id: "lead", elements: [instructor, named, guests, answers], isOffered: () => client.leads });
     stage.addTab({ id: "settings", elements: [join.devices, stage.settings, consent] });

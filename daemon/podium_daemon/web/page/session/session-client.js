@@ -401,6 +401,26 @@ export class SessionClient {
   }
 
   /**
+   * Prepare a poll in an encrypted session.
+   *
+   * @param {object} wish
+   * @returns {Promise<RoomPoll[]>}
+   */
+  async draftSealedPoll(wish) {
+    return (await signed("POST", `${this.path}/polls/sealed`, wish)).polls;
+  }
+
+  /**
+   * Replace a poll's cipher text by the same text under a newer key.
+   *
+   * @param {number} poll
+   * @param {object} texts
+   */
+  async sealPoll(poll, texts) {
+    await signed("POST", `${this.path}/polls/${poll}/seal`, texts);
+  }
+
+  /**
    * @param {number} poll
    * @param {"open" | "close" | "delete"} what
    * @returns {Promise<RoomPoll[]>}
