@@ -76,27 +76,18 @@ class Channel:
 class Subscriber:
     """One stream: notified when the session's public view or a row of its person changed, or, if leading, any row."""
 
-    def __init__(self, topic: Channel, viewer: Caller | None) -> None:
+    def __init__(self, topic: Channel, viewer: Caller | None, bell: asyncio.Event) -> None:
         self.topic = topic
         self.viewer = viewer
         self.own_changed = True
         self.changed: set[str] = set()
         self.changed_all = True
         self.closed = False
-        self._bell = asyncio.Event()
+        self._bell = bell
 
     def notify(self) -> None:
         """Tell the stream that there is news."""
         self._bell.set()
-
-    async def rung_within(self, seconds: float) -> bool:
-        """Wait for news, `seconds` at most."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._bell.wait()
-        rung = self._bell.is_set()
-        self._bell.clear()
-        return rung
 
 
 class StreamHub:
@@ -120,8 +111,12 @@ class StreamHub:
         return self._streams.total()
 
     @contextmanager
-    def listen(self, session_address: str, viewer: Caller | None, *, leading: bool = False) -> Iterator[Subscriber]:
+    def listen(
+        self, session_address: str, viewer: Caller | None, *, leading: bool = False, bell: asyncio.Event | None = None
+    ) -> Iterator[Subscriber]:
         """Watch one session, for `pubkey` if the caller has proven it; `leading`: instructor or co-host.
+
+        `bell` is set at news; one stream may hang several subscribers on one.
 
         Raises:
             Problem: 503, too many streams are open.
@@ -131,7 +126,7 @@ class StreamHub:
             detail = "too many pages are listening"
             raise Problem(Slug.TOO_MANY_STREAMS, detail, "Close other tabs, or try again later.")
         topic = self._topics.setdefault(session_address, Channel())
-        listener = Subscriber(topic, viewer)
+        listener = Subscriber(topic, viewer, bell or asyncio.Event())
         topic.listeners.add(listener)
         self._streams[pubkey] += 1
         self._start()
@@ -253,6 +248,16 @@ class StreamHub:
 def _pause_after(batch: Batch) -> float:
     has_votes = any(change.table == QUESTION_VOTES.name for change in batch.changes)
     return VOTE_SECONDS if has_votes else SETTLE_SECONDS
+
+
+async def rung_within(bell: asyncio.Event, seconds: float) -> bool:
+    """Wait for news, `seconds` at most."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await bell.wait()
+    rung = bell.is_set()
+    bell.clear()
+    return rung
 
 
 def digest_of(text: str) -> str:

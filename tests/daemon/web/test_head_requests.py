@@ -41,10 +41,11 @@ async def test_every_get_has_its_head(here: Site, row: LiveSessionRow) -> None:
     assert len(paths) > 15
     for path in (*paths, *pages):
         filled = path.replace("{reference}", here.views.naddr(row))
+        filled += f"?session={here.views.naddr(row)}" if path == "/api/stream" else ""
         key = here.here.instructor
         head = await here.call("HEAD", filled, by=key)
         assert head.content == b"", path
-        if path.endswith("/events"):
+        if path.endswith(("/events", "/stream")):
             assert (head.status_code, head.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
             continue
         get = await here.call("GET", filled, by=key)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from podium_daemon.web import watch
@@ -203,6 +204,55 @@ async def test_an_unknown_session_has_no_stream(here: Site) -> None:
     answer = await here.get("/api/sessions/nothing/events")
     assert answer.status_code == 404
     assert answer.json()["type"] == "urn:podium:problem:unknown-session"
+
+
+@asynccontextmanager
+async def opened_together(
+    here: Site, references: Sequence[str], by: SecretKey | None = None, *, token: str = ""
+) -> AsyncIterator[Heard]:
+    path = "/api/stream?" + "&".join(f"session={one}" for one in references)
+    sent = {"Authorization": nip98.write_header(here.login(by, "GET", path))} if by else {}
+    sent |= {"Authorization": f"Bearer {token}"} if token else {}
+    async with here.client.stream("GET", here.base + path, headers=sent) as response:
+        yield Heard(response)
+
+
+async def test_one_stream_tells_of_several_sessions(here: Site) -> None:
+    """Each event names the session that it is about, and a change of one of them is told of that one alone."""
+    rows = [await here.here.schedule() for _ in range(7)]
+    references = [here.views.naddr(row) for row in rows]
+    async with opened_together(here, references) as heard:
+        assert {(await heard.next())[0] for _ in rows} == {f"session {one}" for one in references}
+        await here.here.answer(new_key(), rows[4])
+        name, _, session = await heard.next()
+        assert (name, session["counts"]["confirmed"]) == (f"session {references[4]}", 1)
+
+
+async def test_a_session_that_is_not_shown_is_refused_alone(here: Site) -> None:
+    """A private session of others and an unknown one are the same refusal; the rest of the stream goes on."""
+    seen, hidden = await here.here.schedule(), await here.here.schedule()
+    await here.here.store.sessions.put(msgspec.structs.replace(hidden, visibility="private"))
+    references = [here.views.naddr(seen), here.views.naddr(hidden), "nothing"]
+    for stranger in (None, new_key()):
+        async with opened_together(here, references, stranger) as heard:
+            told = [await heard.next() for _ in range(3)]
+            names = [*(f"refused {one}" for one in references[1:]), f"session {references[0]}"]
+            assert [name for name, _, _ in told] == names
+            assert {data["type"] for _, _, data in told[:2]} == {"urn:podium:problem:unknown-session"}
+    async with opened_together(here, references[:2], here.here.instructor) as heard:
+        names = {(await heard.next())[0] for _ in range(2)}
+        assert f"refused {references[1]}" not in names
+
+
+async def test_signing_out_ends_a_stream_of_several(here: Site) -> None:
+    """No session of the stream is told to a login that has ended."""
+    rows = [await here.here.schedule() for _ in range(2)]
+    token = await here.sign_in(new_key())
+    async with opened_together(here, [here.views.naddr(row) for row in rows], token=token) as heard:
+        await heard.next()
+        await here.call("POST", "/api/login/end", body={}, token=token)
+        with pytest.raises(AssertionError, match="the stream ended"):
+            await heard.until("never")
 
 
 async def test_one_person_opens_so_many_streams_and_no_more(here: Site) -> None:

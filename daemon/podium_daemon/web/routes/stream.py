@@ -5,47 +5,76 @@ Anybody gets the public view. Who signed in also gets what is theirs, and a lead
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from typing import Final
+from contextlib import AbstractContextManager, ExitStack
+from typing import Annotated, Final
 
 import msgspec
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, StringConstraints
 
 from podium_daemon.api.base import Model
 from podium_daemon.api.rooms import RoomOut
 from podium_daemon.web.context import Context, InContext
 from podium_daemon.web.login import Caller, OptionalCaller
-from podium_daemon.web.problems import also
+from podium_daemon.web.problems import Problem, also
 from podium_daemon.web.question_views import NOTHING
 from podium_daemon.web.routes.rooms import show_room
 from podium_daemon.web.views import leads
-from podium_daemon.web.watch import StreamHub, Subscriber, digest_of
+from podium_daemon.web.watch import StreamHub, Subscriber, digest_of, rung_within
 from podium_storage.table.models import LiveSessionRow
 
-router = APIRouter(prefix="/api/sessions/{reference}", tags=["sessions"])
+router = APIRouter(tags=["sessions"])
 
 BEAT_SECONDS: Final = 4.0  # proxies end silent connections; a page in the background times its heartbeats by it
 LEADER_SECONDS: Final = 1.0  # people at the door are in memory and in no table: leaders' views are read by the clock
 MAX_SECONDS: Final = 3600.0  # a stream then ends, and the page opens the next one
+MAX_SESSIONS: Final = 32  # of one stream: a browser with more tabs than that has another one for the rest
 MAX_ROWS: Final = 1_000  # of one list in one event; the signed reads have all
 _NO_QUESTIONS: Final = digest_of(NOTHING.model_dump_json(by_alias=True))  # an empty list is not sent at first
 
 
 _EVENTS: Final = "session, questions, me; rsvps, reminders, unreachable, named, attendance and room for leaders"
 _ANSWER: Final = also("text/event-stream", _EVENTS)
+Several = Annotated[
+    list[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._~:-]{1,2048}$")]],
+    Query(alias="session", min_length=1, max_length=MAX_SESSIONS, description="Once for each session."),
+]
 
 
-@router.get("/events", response_class=StreamingResponse, responses=_ANSWER)
+@router.get("/api/sessions/{reference}/events", response_class=StreamingResponse, responses=_ANSWER)
 async def stream_session(
     context: InContext, viewer: OptionalCaller, reference: str, request: Request
 ) -> StreamingResponse:
     """The session, sent again on each change. `Last-Event-ID` leaves out the view that the caller has already."""
     row = await context.views.resolve(reference, viewer)
-    stream = _Stream(context, row, viewer, request.headers.get("last-event-id", ""))
-    watch: StreamHub = request.app.state.watch
-    events = stream.events(watch)
+    view = _View(context, row, viewer, last_id=request.headers.get("last-event-id", ""))
+    return await _answer(_told(context, request.app.state.watch, [view]))
+
+
+@router.get("/api/stream", response_class=StreamingResponse, responses=_ANSWER)
+async def stream_sessions(
+    context: InContext, viewer: OptionalCaller, references: Several, request: Request
+) -> StreamingResponse:
+    """Several sessions over one connection: the name of each event is followed by the reference that it is about.
+
+    A session that the caller may not see, or that is not there, is one event `refused` with its problem document.
+    """
+    views: list[_View] = []
+    refused: list[str] = []
+    for reference in dict.fromkeys(references):
+        try:
+            row = await context.views.resolve(reference, viewer)
+        except Problem as problem:
+            refused.append(_refusal(reference, problem))
+        else:
+            views.append(_View(context, row, viewer, reference=reference))
+    return await _answer(_told(context, request.app.state.watch, views, refused=refused))
+
+
+async def _answer(events: AsyncGenerator[str, None]) -> StreamingResponse:
     first = await anext(events)  # here a refusal can still be the answer's status
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(_joined(first, events), media_type="text/event-stream", headers=headers)
@@ -60,28 +89,54 @@ async def _joined(first: str, rest: AsyncGenerator[str, None]) -> AsyncGenerator
         await rest.aclose()
 
 
-class _Stream:
-    """One person's view of one session, written as events."""
+async def _told(
+    context: Context, watch: StreamHub, views: Sequence[_View], refused: Sequence[str] = ()
+) -> AsyncGenerator[str, None]:
+    """The texts of one stream. It ends with the first of its sessions that is over for this caller: they ask again."""
+    ends_at, bell = context.clock.monotonic() + MAX_SECONDS, asyncio.Event()
+    with ExitStack() as stack:
+        listening: list[tuple[_View, Subscriber]] = []
+        full: list[str] = []
+        for view in views:
+            try:
+                listening.append((view, stack.enter_context(view.listen(watch, bell))))
+            except Problem as problem:
+                if not listening:
+                    raise
+                full.append(_refusal(view.reference, problem))
+        yield "".join(["retry: 2000\n\n", *refused, *full])
+        for view, listener in listening:
+            await watch.current(view.session_address, listener.topic)
+        while listening and not _is_any_closed(listening) and context.clock.monotonic() < ends_at:
+            for view, listener in listening:
+                for text in await view.news(listener):
+                    yield text
+            patience = min(view.patience(listener) for view, listener in listening)
+            if not await rung_within(bell, patience):
+                yield ": beat\n\n"
 
-    def __init__(self, context: Context, row: LiveSessionRow, viewer: Caller | None, last_id: str) -> None:
+
+def _is_any_closed(listening: Sequence[tuple[_View, Subscriber]]) -> bool:
+    return any(listener.closed for _, listener in listening)
+
+
+class _View:
+    """One person's view of one session, written as events; in a stream of several their names end in `reference`."""
+
+    def __init__(
+        self, context: Context, row: LiveSessionRow, viewer: Caller | None, *, last_id: str = "", reference: str = ""
+    ) -> None:
         self._context = context
-        self._session_address = row.session_address
+        self.session_address = row.session_address
         self._leading = leads(row, viewer)
         self._viewer = viewer
+        self.reference = reference
         self._sent = {"session": last_id, "questions": _NO_QUESTIONS}
 
-    async def events(self, watch: StreamHub) -> AsyncGenerator[str, None]:
-        ends_at = self._context.clock.monotonic() + MAX_SECONDS
-        with watch.listen(self._session_address, self._viewer, leading=self._leading) as listener:
-            yield "retry: 2000\n\n"
-            await watch.current(self._session_address, listener.topic)
-            while not listener.closed and self._context.clock.monotonic() < ends_at:
-                for text in await self._news(listener):
-                    yield text
-                if not await listener.rung_within(self._patience(listener)):
-                    yield ": beat\n\n"
+    def listen(self, watch: StreamHub, bell: asyncio.Event) -> AbstractContextManager[Subscriber]:
+        return watch.listen(self.session_address, self._viewer, leading=self._leading, bell=bell)
 
-    async def _news(self, listener: Subscriber) -> list[str]:
+    async def news(self, listener: Subscriber) -> list[str]:
         topic = listener.topic
         if topic.row is None or topic.text is None or not self._context.views.may_see(topic.row, self._viewer):
             listener.closed = True  # the session is gone, or is private and this person is no longer invited
@@ -132,10 +187,15 @@ class _Stream:
         if self._sent.get(name) == digest:
             return []
         self._sent[name] = digest
-        return [_event(name, text, digest if name == "session" else None)]
+        event_id = digest if name == "session" and not self.reference else None
+        return [_event(f"{name} {self.reference}".rstrip(), text, event_id)]
 
-    def _patience(self, listener: Subscriber) -> float:
+    def patience(self, listener: Subscriber) -> float:
         return LEADER_SECONDS if listener.topic.row and leads(listener.topic.row, self._viewer) else BEAT_SECONDS
+
+
+def _refusal(reference: str, problem: Problem) -> str:
+    return _event(f"refused {reference}", bytes(problem.response().body).decode())
 
 
 def _event(name: str, text: str, event_id: str | None = None) -> str:
