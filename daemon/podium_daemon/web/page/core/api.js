@@ -237,6 +237,13 @@ export async function request(path, options) {
  */
 export async function refusal(answer) {
   const problem = await answer.json().catch(() => ({}));
-  const slug = String(problem.type ?? "").replace("urn:podium:problem:", "") || `http-${answer.status}`;
-  return new PodiumError(slug, problem.detail ?? answer.statusText, problem.next ?? "");
+  return problemOf({ status: answer.status, detail: answer.statusText, ...problem });
+}
+
+/**
+ * @param {{ type?: string, status?: number, detail?: string, next?: string }} problem
+ */
+export function problemOf(problem) {
+  const slug = String(problem.type ?? "").replace("urn:podium:problem:", "") || `http-${problem.status}`;
+  return new PodiumError(slug, problem.detail ?? "", problem.next ?? "");
 }

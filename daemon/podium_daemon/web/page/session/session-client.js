@@ -642,7 +642,7 @@ export class SessionClient {
     const person = keptLogin();
     const token = person?.token ?? null;
     if (this.session === null) this.#readFirst(token);
-    const stream = new SharedStream(`${this.path}/events`, {
+    const stream = new SharedStream(this.reference, {
       token,
       who: person?.pubkey ?? "",
       on: {
