@@ -1,4 +1,4 @@
-"""What all tests share: peers that must be there, and browsers that may fail once, when PODIUM_REQUIRE_REAL=1."""
+"""What all tests share: peers that must be there, browsers that may fail once, and the count of bad input."""
 
 from __future__ import annotations
 
@@ -7,12 +7,22 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from _pytest.terminal import TerminalReporter
+
+from tests.support.families import FAMILIES, cases_of, count
 
 _ACCEPTANCE = Path(__file__).parent / "acceptance"
+_FAMILY = "family of bad input"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let an acceptance test fail once on a shared machine that nobody watches; the summary lists it as rerun."""
+    """Note which cases each test tries, and let an acceptance test fail once where PODIUM_REQUIRE_REAL=1.
+
+    Such a machine is shared, and nobody watches it; the summary lists the test as rerun.
+    """
+    for item in items:
+        if (found := cases_of(item)) is not None:
+            item.user_properties.append((_FAMILY, found))  # travels with the report, also out of an xdist worker
     if os.environ.get("PODIUM_REQUIRE_REAL") != "1" or not config.pluginmanager.hasplugin("rerunfailures"):
         return
     for item in items:
@@ -31,3 +41,16 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"PODIUM_REQUIRE_REAL=1, but: {call.excinfo.value}"
     return report
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
+    """List how many cases of each family of bad input passed, or were collected."""
+    if config.getoption("collectonly"):
+        found = count(filter(None, map(cases_of, terminalreporter._session.items)))
+    else:
+        passed = [report for report in terminalreporter.getreports("passed") if report.when == "call"]
+        found = count(tuple(value) for report in passed for key, value in report.user_properties if key == _FAMILY)
+    if found:
+        terminalreporter.section("bad input survived")
+        for name, about in ((name, about) for name, about in FAMILIES.items() if name in found):
+            terminalreporter.line(f"{found[name]:5} of about {about}  {name}")

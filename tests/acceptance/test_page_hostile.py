@@ -73,6 +73,7 @@ _SHOW_LINK: Final = """(url) => document.querySelector("podium-recording").follo
   { state: "ended", recordingState: "available", recordingUrl: url })"""
 
 
+@pytest.mark.family("XSS", cases=45 * 6)
 @pytest.mark.timeout(400)
 async def test_hostile_texts_stay_text(tmp_path: Path) -> None:
     """In title, summary, description, place, the instructor's name and picture, and the recording, nothing runs.

@@ -104,6 +104,7 @@ BAD_FIELDS: list[tuple[str, bytes, RejectReason]] = [
 ]
 
 
+@pytest.mark.family("event fields")
 @pytest.mark.parametrize(("raw", "reason"), [case[1:] for case in BAD_FIELDS], ids=[case[0] for case in BAD_FIELDS])
 def test_a_malformed_event_is_a_value_with_the_reason(raw: bytes, reason: RejectReason) -> None:
     """Missing, mistyped, out of range, repeated, deep, not JSON, not UTF-8: never an exception."""
@@ -166,6 +167,7 @@ BAD_IDS += [
 ]
 
 
+@pytest.mark.family("ids and signatures")
 @pytest.mark.parametrize(("event", "reason"), [case[1:] for case in BAD_IDS], ids=[case[0] for case in BAD_IDS])
 def test_a_bad_id_or_signature_is_a_value_with_the_reason(event: SignedEvent, reason: RejectReason) -> None:
     """The id on the wire must be the hash, and the signature the author's; nothing is taken in capitals."""

@@ -140,6 +140,7 @@ BAD_FRAMES: list[tuple[bytes, FrameFlaw]] = [
 ]
 
 
+@pytest.mark.family("wire frames")
 @pytest.mark.parametrize(("frame", "flaw"), BAD_FRAMES, ids=range(len(BAD_FRAMES)))
 def test_a_bad_frame_is_a_value_with_the_reason(frame: bytes, flaw: FrameFlaw) -> None:
     """Hostile frames never raise, whatever they hold and however deep they nest."""

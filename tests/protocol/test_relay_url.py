@@ -33,6 +33,7 @@ def test_one_relay_has_one_spelling(text: str, expected: str) -> None:
     assert relay_url.normalise(expected) == expected
 
 
+@pytest.mark.family("URLs")
 @pytest.mark.parametrize(
     "text",
     [

@@ -13,6 +13,7 @@ from podium_protocol.text import paragraphs, single_line
 _BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
+@pytest.mark.family("output injection")
 @pytest.mark.parametrize(
     ("text", "shown"),
     [

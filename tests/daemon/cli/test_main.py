@@ -153,6 +153,7 @@ def test_what_follows_two_dashes_is_an_argument(podium: CommandLine, daemon: Scr
     assert any(isinstance(call.body, dict) and call.body.get("title") == "--url" for call in daemon.calls)
 
 
+@pytest.mark.family("configuration and CLI")
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -178,6 +179,7 @@ def test_a_secret_key_among_the_arguments_is_refused_and_not_repeated(
     assert daemon.calls == []
 
 
+@pytest.mark.family("configuration and CLI")
 @pytest.mark.parametrize(
     ("arguments", "code", "expected"),
     [

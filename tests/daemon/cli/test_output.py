@@ -33,6 +33,7 @@ table(("name", "state"), [("[bold red]x[/]", "y :smile: \\x1b[2J")], empty="")
 """
 
 
+@pytest.mark.family("output injection")
 @pytest.mark.parametrize("text", HOSTILE)
 def test_cells_lines_and_notes_are_harmless(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Neither a cell, a field, a line nor a note lets a stranger's control character through."""

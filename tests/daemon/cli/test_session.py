@@ -142,6 +142,7 @@ def test_without_a_relay_the_exit_code_is_4(podium: CommandLine, knots: Knots) -
     assert podium("session", "create", "Knots", "--at", "+2h").exit_code == 4
 
 
+@pytest.mark.family("configuration and CLI")
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

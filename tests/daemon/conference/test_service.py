@@ -323,6 +323,7 @@ async def test_attendance_goes_to_its_port(stage: Stage) -> None:
     ]
 
 
+@pytest.mark.family("attendance")
 @pytest.mark.parametrize(
     ("pubkey", "joined_at", "left_at", "slug"),
     [

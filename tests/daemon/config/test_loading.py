@@ -162,6 +162,7 @@ def test_offsets_come_earliest_first_and_without_those_switched_off(write: Write
     ]
 
 
+@pytest.mark.family("configuration and CLI")
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -247,6 +248,7 @@ def test_a_section_that_is_no_table_is_told_though_the_environment_adds_to_it(wr
     assert "web: expected a table" in problem_of(write("web = 3\n"), PODIUM_WEB__PORT="1")
 
 
+@pytest.mark.family("configuration and CLI")
 @pytest.mark.parametrize(
     "template",
     [

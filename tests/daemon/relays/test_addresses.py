@@ -37,6 +37,7 @@ async def failing(_host: str, _port: int) -> tuple[str, ...]:
     raise OSError(-2, "Name or service not known")
 
 
+@pytest.mark.family("URLs")
 @pytest.mark.parametrize(
     "address",
     [
@@ -135,6 +136,7 @@ async def test_private_addresses_among_public_ones_are_left_out() -> None:
     assert found.addresses == (PUBLIC_4,)
 
 
+@pytest.mark.family("URLs")
 @pytest.mark.parametrize(
     "url",
     [
@@ -173,6 +175,7 @@ async def test_literal_private_addresses_are_refused_without_asking_a_resolver(u
     assert "no public address" in found.reason
 
 
+@pytest.mark.family("URLs")
 @pytest.mark.parametrize("port", [1, 22, 25, 53, 110, 143, 587, 993, 1720, 2049, 5060, 6000, 6379, 6667, 11211])
 async def test_ports_of_other_protocols_are_refused(port: int) -> None:
     """Nobody makes us talk to mail servers or databases."""

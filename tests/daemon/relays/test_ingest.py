@@ -344,6 +344,7 @@ async def test_what_was_not_asked_for_is_dropped() -> None:
     assert found.dropped["not_asked_for"] == 3
 
 
+@pytest.mark.family("replacement, deletion and time")
 @pytest.mark.parametrize(("ahead", "passes"), [(-(10**8), True), (0, True), (MAX_AHEAD, True), (MAX_AHEAD + 1, False)])
 async def test_events_of_the_future_are_dropped(ahead: int, passes: bool) -> None:
     """More than ten minutes ahead would win every comparison until then; old events are as good as new ones."""
@@ -352,6 +353,7 @@ async def test_events_of_the_future_are_dropped(ahead: int, passes: bool) -> Non
     assert bool(found.dropped["from_the_future"]) is not passes
 
 
+@pytest.mark.family("replacement, deletion and time")
 @pytest.mark.parametrize(
     ("tags", "passes"),
     [

@@ -91,6 +91,7 @@ def test_nobody_is_a_table_with_a_head_alone() -> None:
     assert attendance_csv.intervals([]).count("\r\n") == 1
 
 
+@pytest.mark.family("output injection")
 @pytest.mark.parametrize("start", DANGEROUS)
 def test_a_cell_that_a_spreadsheet_would_run_is_text(start: str) -> None:
     """Every beginning of a formula is set behind an apostrophe, in ASCII and full width."""

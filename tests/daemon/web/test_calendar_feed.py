@@ -273,6 +273,7 @@ def test_an_empty_calendar_can_be_read() -> None:
     assert "vevent" not in read([]).contents
 
 
+@pytest.mark.family("output injection")
 @pytest.mark.parametrize(
     "title",
     [

@@ -72,6 +72,7 @@ def test_any_name_makes_a_well_formed_picture(name: str, title: str) -> None:
     assert len(picture) < 100_000
 
 
+@pytest.mark.family("output injection")
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>", "Ana & Ben", "\u202eevil", "名" * 100])
 def test_markup_in_a_name_stays_text(name: str) -> None:
     """No name becomes an element of the picture."""

@@ -39,6 +39,7 @@ def request(path: str, *lines: str, method: str = "GET") -> bytes:
 class TestHost:
     """DNS rebinding sends no Origin, so the Host is looked at on every request."""
 
+    @pytest.mark.family("HTTP")
     @pytest.mark.parametrize(
         "host",
         [
@@ -100,6 +101,7 @@ class TestHost:
 class TestOrigin:
     """A page of another site can make a browser send requests, but not leave out where they come from."""
 
+    @pytest.mark.family("HTTP")
     @pytest.mark.parametrize(
         "origin",
         [
@@ -215,6 +217,7 @@ class TestSize:
         )
         assert answer.status_code == 422
 
+    @pytest.mark.family("HTTP")
     @pytest.mark.parametrize("length", ["-1", "+5", "1_0", "0x10", "\u0661", "999999999999999999999"])
     async def test_an_odd_length_breaks_nothing(self, here: Site, length: str) -> None:
         """A length that is no plain number is refused, and the server goes on."""

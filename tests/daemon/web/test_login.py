@@ -110,6 +110,7 @@ async def test_a_call_without_a_login_is_refused(desk: Desk) -> None:
     assert (await desk.here.get("/api/sessions")).status_code == 200
 
 
+@pytest.mark.family("HTTP")
 @one_loop
 @pytest.mark.parametrize(
     "header",

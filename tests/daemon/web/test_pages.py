@@ -77,6 +77,7 @@ async def test_every_file_has_its_type_and_can_be_kept(here: Site, name: str) ->
     assert (again.status_code, again.content) == (304, b"")
 
 
+@pytest.mark.family("file names")
 @pytest.mark.parametrize(
     "path",
     [

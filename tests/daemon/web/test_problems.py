@@ -60,6 +60,7 @@ def problem(answer: Response, status: int, slug: str | None = None) -> dict[str,
     return document
 
 
+@pytest.mark.family("HTTP")
 @one_loop
 @pytest.mark.parametrize("path", ["/nowhere", "/api", "/api/", "/api/sessions/", "/api/nothing", "/docs", "/redoc"])
 async def test_an_unknown_address_is_404(desk: Desk, path: str) -> None:
@@ -86,6 +87,7 @@ async def test_a_wrong_method_is_405_and_says_which_is_right(desk: Desk, method:
     assert answer.headers["allow"]
 
 
+@pytest.mark.family("HTTP")
 @one_loop
 @pytest.mark.parametrize(
     "content_type",
@@ -114,6 +116,7 @@ async def test_json_may_name_its_charset(desk: Desk, content_type: str) -> None:
     assert answer.status_code == 200
 
 
+@pytest.mark.family("HTTP")
 @one_loop
 @pytest.mark.parametrize(
     "content",
@@ -133,6 +136,7 @@ async def test_broken_json_is_400(desk: Desk, content: bytes) -> None:
     problem(await desk.post("/api/sessions/{id}/rsvp/draft", content), 400, "bad-json")
 
 
+@pytest.mark.family("HTTP")
 @one_loop
 @pytest.mark.parametrize(
     "content",

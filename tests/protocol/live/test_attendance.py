@@ -145,6 +145,7 @@ def test_a_seat_without_media_is_presence() -> None:
     assert of(silent, stay(START + 300, START + 360)).evidence is Evidence.PRESENCE
 
 
+@pytest.mark.family("attendance")
 @pytest.mark.parametrize(
     "stays", [(), (stay(START + 10, START + 10),), (stay(START + 10, START - 10),), (stay(END + 5),)]
 )

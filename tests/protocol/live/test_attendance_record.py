@@ -97,6 +97,7 @@ def test_the_address_of_a_record_can_be_parsed() -> None:
     assert Address.parse(str(address)) == address
 
 
+@pytest.mark.family("attendance")
 @pytest.mark.parametrize(
     "row",
     [
@@ -136,6 +137,7 @@ def test_another_kind_is_no_record() -> None:
     assert read_attendance_record(msgspec.structs.replace(written(), kind=30000)) is None
 
 
+@pytest.mark.family("attendance")
 @pytest.mark.parametrize(
     "row", [("completed", "live"), ("completed", "magic", str(NOW)), ("completed", "live", "soon")]
 )

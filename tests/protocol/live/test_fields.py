@@ -38,6 +38,7 @@ def test_web_links_are_taken(text: str) -> None:
     assert fields.web_url(text) == text
 
 
+@pytest.mark.family("URLs")
 @pytest.mark.parametrize(
     "text",
     [

@@ -128,6 +128,7 @@ def test_who_may_see_the_recording_is_read(said: tuple[str, ...], read_as: Recor
     assert good(*(("recording_access", word) for word in said)).recording_access == read_as
 
 
+@pytest.mark.family("session semantics")
 @pytest.mark.parametrize(
     ("changes", "without", "reason"),
     [

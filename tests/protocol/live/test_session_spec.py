@@ -27,6 +27,7 @@ def test_a_plain_session_has_no_problem() -> None:
     assert GOOD.ends_at == NOW + 3600 + 90 * 60
 
 
+@pytest.mark.family("session semantics")
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

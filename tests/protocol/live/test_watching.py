@@ -77,6 +77,7 @@ def test_a_second_that_is_played_twice_counts_once() -> None:
     assert watched([(30.0, [(0, 20)]), (30.0, [(0, 20)]), (30.0, [(10, 25)])]).watched == 25_000
 
 
+@pytest.mark.family("attendance")
 @pytest.mark.parametrize(
     "segment",
     [

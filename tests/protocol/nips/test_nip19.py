@@ -90,6 +90,7 @@ BAD_DATA = [
 ]
 
 
+@pytest.mark.family("NIP-19 and NIP-05")
 @pytest.mark.parametrize(("prefix", "data"), BAD_DATA, ids=range(len(BAD_DATA)))
 def test_bad_content_under_a_good_checksum_is_refused(prefix: str, data: bytes) -> None:
     """Lengths, missing and repeated values, points off the curve, kinds out of range, other prefixes."""
@@ -97,6 +98,7 @@ def test_bad_content_under_a_good_checksum_is_refused(prefix: str, data: bytes) 
         nip19.decode(bech32.encode(prefix, data))
 
 
+@pytest.mark.family("NIP-19 and NIP-05")
 @pytest.mark.parametrize(
     "text",
     [
@@ -203,6 +205,7 @@ def test_what_is_no_person_is_named(text: str, names: str) -> None:
         nip19.parse_pubkey(text)
 
 
+@pytest.mark.family("NIP-19 and NIP-05")
 @pytest.mark.parametrize("text", ["", "me", "a" * 63, "f" * 64, "0" * 64, "someone@example.com", f"nostr:nostr:{NPUB}"])
 def test_what_names_nobody_is_refused(text: str) -> None:
     """Also 64 digits that are no point on the curve."""
@@ -223,6 +226,7 @@ _SECRETS = [
 ]
 
 
+@pytest.mark.family("NIP-19 and NIP-05")
 @pytest.mark.parametrize("read", [nip19.parse_pubkey, nip19.parse_address])
 @pytest.mark.parametrize("text", _SECRETS)
 def test_a_secret_key_is_refused_loudly_and_not_echoed(read: object, text: str) -> None:

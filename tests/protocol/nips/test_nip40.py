@@ -29,6 +29,7 @@ def test_the_first_expiration_tag_counts(tags: Tags, expected: int | None) -> No
     assert nip40.expiration(signed(key_of(1), tags=tags)) == expected
 
 
+@pytest.mark.family("replacement, deletion and time")
 @pytest.mark.parametrize(
     "text", ["", " 5", "5 ", "5\n", "+5", "-5", "5.0", "1e9", "1_000", "0x5", "٥", "soon", str(2**53), "9" * 5000]
 )

@@ -45,12 +45,14 @@ def test_the_vectors_are_the_official_ones() -> None:
     assert sha256(_FILE) == "269ed0f69e4c192512cc779e78c555090cebc7c785b609e338a62afc3ce25040"
 
 
+@pytest.mark.family("NIP-44")
 @pytest.mark.parametrize("case", VALID["get_conversation_key"], ids=range(35))
 def test_conversation_keys(case: dict[str, str]) -> None:
     """Official vectors: the key of a secret and a public key."""
     assert nip44.conversation_key(SecretKey.from_hex(case["sec1"]), case["pub2"]).hex() == case["conversation_key"]  # type: ignore[arg-type]  # JSON
 
 
+@pytest.mark.family("NIP-44")
 @pytest.mark.parametrize("case", VALID["get_message_keys"]["keys"], ids=range(32))
 def test_message_keys(case: dict[str, str]) -> None:
     """Official vectors: the three keys of one message."""
@@ -59,12 +61,14 @@ def test_message_keys(case: dict[str, str]) -> None:
     assert [key.hex() for key in keys] == [case["chacha_key"], case["chacha_nonce"], case["hmac_key"]]
 
 
+@pytest.mark.family("NIP-44")
 @pytest.mark.parametrize(("length", "padded"), VALID["calc_padded_len"])
 def test_padded_lengths(length: int, padded: int) -> None:
     """Official vectors: how far a text is padded."""
     assert nip44.padded_length(length) == padded
 
 
+@pytest.mark.family("NIP-44")
 @pytest.mark.parametrize("case", VALID["encrypt_decrypt"], ids=range(10))
 def test_encryption_and_decryption(case: dict[str, str]) -> None:
     """Official vectors: the payload, and the text back, from either side."""
@@ -75,6 +79,7 @@ def test_encryption_and_decryption(case: dict[str, str]) -> None:
     assert nip44.decrypt(case["payload"], key) == case["plaintext"]
 
 
+@pytest.mark.family("NIP-44")
 @pytest.mark.parametrize("case", VALID["encrypt_decrypt_long_msg"], ids=range(3))
 def test_long_messages(case: dict[str, str]) -> None:
     """Official vectors: digests of long payloads."""
@@ -102,6 +107,7 @@ def test_the_extended_length_prefix(length: int, digest: str) -> None:
     assert nip44.decrypt(payload, key) == "a" * length
 
 
+@pytest.mark.family("NIP-44")
 @pytest.mark.parametrize("length", INVALID["encrypt_msg_lengths"])
 def test_lengths_that_were_invalid_before_the_extension(length: int) -> None:
     """The file lists 0, 65,536 and more. Since 2026-06-28 only 0 is invalid; the rest is bounded by our own cap."""
@@ -112,6 +118,7 @@ def test_lengths_that_were_invalid_before_the_extension(length: int) -> None:
         nip44.encrypt("a" * length, KEY, NONCE)
 
 
+@pytest.mark.family("NIP-44")
 @pytest.mark.parametrize(
     "case", INVALID["get_conversation_key"], ids=[c["note"] for c in INVALID["get_conversation_key"]]
 )
@@ -121,6 +128,7 @@ def test_invalid_keys(case: dict[str, str]) -> None:
         nip44.conversation_key(SecretKey.from_hex(case["sec1"]), case["pub2"])  # type: ignore[arg-type]  # JSON
 
 
+@pytest.mark.family("NIP-44")
 @pytest.mark.parametrize("case", INVALID["decrypt"], ids=range(12))
 def test_invalid_payloads(case: dict[str, str]) -> None:
     """Official vectors: versions, base64, MAC, padding and lengths, each refused for its own reason."""
@@ -141,6 +149,7 @@ def test_every_flipped_byte_is_noticed() -> None:
                 nip44.decrypt(base64.b64encode(changed).decode(), KEY)
 
 
+@pytest.mark.family("NIP-44")
 @pytest.mark.parametrize(
     "payload",
     [
@@ -191,6 +200,7 @@ def test_spare_bits_of_base64_are_refused() -> None:
         nip44.decrypt(other, KEY)
 
 
+@pytest.mark.family("NIP-44")
 @pytest.mark.parametrize(
     "padded",
     [
@@ -221,6 +231,7 @@ def test_the_forger_of_these_tests_makes_good_payloads_too() -> None:
     assert nip44.decrypt(forge(b"\x00\x05hello" + bytes(27)), KEY) == "hello"
 
 
+@pytest.mark.family("NIP-44")
 @pytest.mark.parametrize("version", [0, 1, 3, 255])
 def test_other_versions_are_not_supported(version: int) -> None:
     """Also under a good MAC."""

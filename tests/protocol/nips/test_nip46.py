@@ -84,6 +84,7 @@ def test_the_example_of_the_nip_is_read() -> None:
     assert (url.name, url.secret, len(url.perms)) == ("My Client", "0s8j2djs", 5)
 
 
+@pytest.mark.family("NIP-46 and NIP-49")
 @pytest.mark.parametrize(
     "text",
     [
@@ -189,6 +190,7 @@ def test_what_a_response_means(client: SecretKey, signer: SecretKey, text: str, 
     assert nip46.answer_of(nip46.read_response(sealed(text, signer, client), client)) == expected
 
 
+@pytest.mark.family("NIP-46 and NIP-49")
 @pytest.mark.parametrize(
     "text",
     [
@@ -266,6 +268,7 @@ def test_the_event_that_was_asked_for_is_taken(signer: SecretKey) -> None:
     assert nip46.read_signed(turned, event).sig == signed["sig"]
 
 
+@pytest.mark.family("NIP-46 and NIP-49")
 @pytest.mark.parametrize("field", ["pubkey", "kind", "content", "tags", "created_at"])
 def test_a_signer_that_signs_something_else_is_refused(signer: SecretKey, field: str) -> None:
     """A good signature on another event is worth nothing; the error names what differs."""
@@ -283,6 +286,7 @@ def test_a_signer_that_signs_something_else_is_refused(signer: SecretKey, field:
         nip46.read_signed(other.to_json().decode(), event)
 
 
+@pytest.mark.family("NIP-46 and NIP-49")
 @pytest.mark.parametrize("spoil", ["sig", "id", "json", "repeated", "empty", "surrogate"])
 def test_what_is_no_valid_event_is_refused(signer: SecretKey, spoil: str) -> None:
     """A bad signature or id, no JSON, a repeated key, text without a UTF-8 form."""
@@ -331,6 +335,7 @@ def test_a_signer_says_where_it_is_from_now_on(result: str, relays: tuple[str, .
     assert found == relays or len(found) == relays
 
 
+@pytest.mark.family("NIP-46 and NIP-49")
 @pytest.mark.parametrize("result", ["", "ack", "{}", "[1]", '["http://x"]', "[" * 5000, '"\ud800'])
 def test_what_is_no_list_of_relays_is_refused(result: str) -> None:
     """Anything else than relays, and a list without one."""

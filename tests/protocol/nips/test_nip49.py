@@ -89,6 +89,7 @@ def test_another_password_is_refused_and_not_repeated(secret: SecretKey, passwor
     assert caught.value.__cause__ is None
 
 
+@pytest.mark.family("NIP-46 and NIP-49")
 @pytest.mark.parametrize("place", [*range(2, 91, 7), 90])
 def test_every_part_is_authenticated(secret: SecretKey, place: int) -> None:
     """A changed byte of salt, nonce, security byte, key or tag is refused, however good the checksum."""
@@ -98,6 +99,7 @@ def test_every_part_is_authenticated(secret: SecretKey, place: int) -> None:
         decrypt(changed(text, place, flipped), "nostr")
 
 
+@pytest.mark.family("NIP-46 and NIP-49")
 @pytest.mark.parametrize("log_n", [0, 19, 20, 22, 40, 63, 64, 255])
 def test_the_cost_is_looked_at_before_scrypt_runs(
     secret: SecretKey, log_n: int, monkeypatch: pytest.MonkeyPatch
@@ -113,6 +115,7 @@ def test_the_cost_is_looked_at_before_scrypt_runs(
         decrypt(text, "nostr")
 
 
+@pytest.mark.family("NIP-46 and NIP-49")
 @pytest.mark.parametrize("version", [0, 1, 3, 255])
 def test_other_versions_are_refused(secret: SecretKey, version: int) -> None:
     """Only version 2 is known."""
@@ -127,6 +130,7 @@ def test_an_unknown_security_byte_is_refused(secret: SecretKey, security: int) -
         decrypt(changed(sealed(secret), 42, security), "nostr")
 
 
+@pytest.mark.family("NIP-46 and NIP-49")
 @pytest.mark.parametrize("size", [0, 1, 42, 43, 90, 92, 200])
 def test_other_lengths_are_refused(size: int) -> None:
     """91 bytes, not one more or less."""

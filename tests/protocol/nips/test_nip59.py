@@ -329,6 +329,7 @@ def signature_of_another() -> str:
     return sealed_raw(rumor_json(content="another")).sig
 
 
+@pytest.mark.family("gift wraps")
 @pytest.mark.parametrize(("flaw", "make"), [case[1:] for case in HOSTILE], ids=[case[0] for case in HOSTILE])
 def test_a_hostile_gift_is_a_value_with_the_reason(flaw: WrapFlaw, make: Callable[[], SignedEvent]) -> None:
     """Each check of NIP-59 and NIP-17, and the two that other clients leave out."""

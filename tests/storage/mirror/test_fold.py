@@ -263,6 +263,7 @@ CASES = [
 ]
 
 
+@pytest.mark.family("replacement, deletion and time")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 @pytest.mark.parametrize("together", [True, False], ids=["one batch", "one by one"])
 async def test_what_stays(case: Case, *, together: bool) -> None:

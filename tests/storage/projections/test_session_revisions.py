@@ -104,6 +104,7 @@ UNREADABLE = {
 unreadable = pytest.mark.parametrize(("edit", "reason"), UNREADABLE.values(), ids=UNREADABLE)
 
 
+@pytest.mark.family("session semantics")
 @unreadable
 @pytest.mark.parametrize("state", ["scheduled", "active", "ended"])
 async def test_a_revision_that_cannot_be_read_leaves_the_one_before_in_force(

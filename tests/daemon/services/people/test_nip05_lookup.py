@@ -73,6 +73,7 @@ async def test_a_domain_alone_is_its_underscore() -> None:
         assert await asked(saying(names(_=ADA)), name) == ADA
 
 
+@pytest.mark.family("NIP-19 and NIP-05")
 @pytest.mark.parametrize(
     "body",
     [
@@ -105,6 +106,7 @@ async def test_a_place_that_is_gone_names_nobody(status: str) -> None:
     assert await asked(saying(names(ada=ADA), status)) is None
 
 
+@pytest.mark.family("NIP-19 and NIP-05")
 @pytest.mark.parametrize(
     ("body", "status", "header"),
     [
@@ -166,6 +168,7 @@ async def test_a_server_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch, 
     assert begun.is_set()
 
 
+@pytest.mark.family("NIP-19 and NIP-05")
 @pytest.mark.parametrize(
     "addresses",
     [

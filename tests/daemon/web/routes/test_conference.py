@@ -125,6 +125,7 @@ async def test_attendance_by_hand_counts_once_and_keeps_its_note(here: Site, row
     assert (interval.source, interval.note) == ("manual", "the camera was broken")
 
 
+@pytest.mark.family("attendance")
 @pytest.mark.parametrize(("joined", "left"), [(0, 100), (10, None), (-50, 10), (-10, -20)])
 async def test_nobody_vouches_for_the_future_or_backwards(
     here: Site, row: LiveSessionRow, joined: int, left: int | None

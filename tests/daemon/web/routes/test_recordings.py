@@ -257,6 +257,7 @@ class TestFile:
 
         await until(closed, "the recording's file is closed")
 
+    @pytest.mark.family("file names")
     @pytest.mark.parametrize(
         "name", ["0" * 64 + ".webm", "0" * 64, "x.webm", "..%2Fpodium.key", "%2e%2e/work/1", "work", ".webm"]
     )
@@ -418,6 +419,7 @@ class TestWatching:
             assert (await self._report(here, player["secret"], [[0, 1]])).json()["percent"] == 50
             assert (await here.call("POST", path, token=tokens[1])).status_code in (403, 404)
 
+    @pytest.mark.family("attendance")
     @pytest.mark.parametrize(
         ("body", "status"),
         [
