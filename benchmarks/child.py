@@ -107,5 +107,11 @@ def peak_mb(process: str = "self") -> float:
     return int(line.split()[1]) / 1024
 
 
+def cpu_seconds_of(pid: int) -> float:
+    """The CPU time that a process has taken since its start."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 if __name__ == "__main__":
     _main(*sys.argv[1:])

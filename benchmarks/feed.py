@@ -14,6 +14,7 @@ from podium_daemon.config import Config
 from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.ingest import Good, Ingest
 from podium_daemon.relays.judgement import Arrival
+from podium_daemon.relays.judging import JudgingProcesses
 from podium_daemon.relays.pool import PoolRelay, RelayPool
 from podium_daemon.relays.relay_state import ConnectionState
 from podium_daemon.runtime.clock import SystemClock
@@ -38,7 +39,8 @@ class Feed:
         self._relays = relays
         plain = Mirror(store.database, store.interner)
         self._mirror = daemon_parts(store, relays).mirror.mirror if with_projections else plain
-        self._ingest = Ingest(self._keep, time.time)
+        self.judges = JudgingProcesses(SystemClock())
+        self._ingest = Ingest(self._keep, time.time, self.judges)
         self._filters: tuple[Filter, ...] = ()
         self._waiting: set[str] = set()
         self._is_read = asyncio.Event()
@@ -81,6 +83,7 @@ async def running_feed(store: Store, relays: Sequence[str], *, with_projections:
     finally:
         stop.set()
         await running
+        await feed.judges.close()
 
 
 def daemon_parts(store: Store, relays: Sequence[str]) -> Parts:

@@ -10,7 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from benchmarks.child import Meter, Run, complete
+import msgspec
+
+from benchmarks.child import Meter, Run, complete, cpu_seconds_of
 from benchmarks.feed import daemon_parts, running_feed
 from benchmarks.messages import Drafts
 from benchmarks.signed_load import part
@@ -33,8 +35,11 @@ async def ingest(relays: list[str], count: int, *, with_projections: bool) -> Ru
     async with _new_store() as store, running_feed(store, relays, with_projections=with_projections) as feed:
         with Meter() as meter:
             await feed.read("load", part(0, count))
+        run = meter.run(0)
+        workers = sum(map(cpu_seconds_of, feed.judges.pids))
         row = await store.database.fetch_one("SELECT count(*) FROM events")
-    return complete(meter.run(row[0] if row and isinstance(row[0], int) else 0), count)
+    stored = row[0] if row and isinstance(row[0], int) else 0
+    return complete(msgspec.structs.replace(run, count=stored, cpu_seconds=run.cpu_seconds + workers), count)
 
 
 async def fanout(relay: str, people: int, *, prepared: bool) -> Run:

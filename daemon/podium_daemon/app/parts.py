@@ -51,6 +51,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
         own_relay = [] if relays.embedded is None else [relays.embedded]
         return [
             *own_relay,
+            relays.judges,
             relays.pool,
             relays.syncer,
             relays.outbox_model,

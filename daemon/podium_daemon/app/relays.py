@@ -18,6 +18,7 @@ from podium_daemon.relays.embedded import EmbeddedRelay, document_of
 from podium_daemon.relays.embedded_child import RelaySettings
 from podium_daemon.relays.gift_wraps import GiftWraps, split_wraps
 from podium_daemon.relays.incoming import Incoming
+from podium_daemon.relays.judging import JudgingProcesses
 from podium_daemon.relays.outbox_model import OutboxModel, OutboxSettings
 from podium_daemon.relays.pool import RelayPool
 from podium_daemon.relays.relay_state import Gaps
@@ -49,6 +50,7 @@ class RelayParts(msgspec.Struct, frozen=True, kw_only=True):
 
     embedded: EmbeddedRelay | None
     admission: Admission
+    judges: JudgingProcesses
     pool: RelayPool
     syncer: Syncer
     gift_wraps: GiftWraps
@@ -74,9 +76,15 @@ def build_relays(core: Core, mirror: MirrorParts, private: PrivateParts, engine:
     """Build the pool and its readers; the receiver of private messages is set on `gift_wraps` afterwards."""
     clock, admission = core.clock, _build_admission(core, mirror)
     watermarks = Watermarks(core.store.database)
-    spreading = Spreading(core.store, mirror.event_writer)
+    spreading, judges = Spreading(core.store, mirror.event_writer), JudgingProcesses(clock)
     syncer = _build_syncer(
-        core, mirror=mirror, engine=engine, watermarks=watermarks, spreading=spreading, admission=admission
+        core,
+        mirror=mirror,
+        engine=engine,
+        watermarks=watermarks,
+        spreading=spreading,
+        admission=admission,
+        judges=judges,
     )
     gift_wraps = GiftWraps(
         service=core.service,
@@ -84,6 +92,7 @@ def build_relays(core: Core, mirror: MirrorParts, private: PrivateParts, engine:
         clock=clock,
         past_is_read=private.inbox.past_is_read,
         patience=SYNC_PATIENCE,
+        judges=judges,
     )
     pool = _build_pool(core, syncer, gift_wraps)
     outbox_model = OutboxModel(
@@ -98,6 +107,7 @@ def build_relays(core: Core, mirror: MirrorParts, private: PrivateParts, engine:
     return RelayParts(
         embedded=_build_embedded(core),
         admission=admission,
+        judges=judges,
         pool=pool,
         syncer=syncer,
         gift_wraps=gift_wraps,
@@ -134,6 +144,7 @@ def _build_syncer(
     watermarks: Watermarks,
     spreading: Spreading,
     admission: Admission,
+    judges: JudgingProcesses,
 ) -> Syncer:
     return Syncer(
         mirror=mirror.mirror,
@@ -150,6 +161,7 @@ def _build_syncer(
             reads_presence=lambda: reads_presence(engine),
             objection=admission.strangers_of_relays.objection,
         ),
+        judges=judges,
     )
 
 
