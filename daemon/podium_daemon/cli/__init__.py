@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -33,6 +34,7 @@ from podium_daemon.cli.failures import Exit, exit_code_of, sentence_of
 from podium_daemon.cli.options import helped
 from podium_daemon.cli.output import note
 from podium_daemon.config.problems import find_secret
+from podium_daemon.keys.secret_file import is_like_secret
 from podium_protocol.errors import InvalidInput, PodiumError
 
 _GLOBAL: Final = ("--config", "--state", "--key", "--url", "--bunker")
@@ -129,12 +131,28 @@ def main() -> None:
     app()
 
 
+_OF_PATHS: Final = ("--config", "--state", "--key", "--password-file")
+
+
 def _refuse_secrets(arguments: list[str]) -> None:
-    if any(find_secret(argument) for argument in arguments):
+    if any(find_secret(argument) for argument in arguments) or _hex_for_a_path(arguments):
         raise InvalidInput(
-            "a secret key (nsec) was given on the command line, where other users and the shell's history see it. It "
-            "was not used and is not repeated here. Make a new key if others may have seen it; use `podium key import`"
+            "a secret key (nsec or hex) was given on the command line, where other users and the shell's history see "
+            "it. It was not used and is not repeated here. Make a new key if others may have seen it; use `podium key "
+            "import`"
         )
+
+
+def _hex_for_a_path(arguments: list[str]) -> bool:
+    """Whether 64 hex digits stand where only a file or a command can: in other places they are a public key."""
+    values = [value for option, value in pairwise(arguments) if option in _OF_PATHS]
+    values += [value for option, is_one, value in (one.partition("=") for one in arguments) if option in _OF_PATHS]
+    left = _globals_first(arguments)
+    while left and left[0].partition("=")[0] in _GLOBAL:
+        left = left[2:] if left[0] in _GLOBAL else left[1:]
+    words = [one for one in left if not one.startswith("-")]
+    values += words if words[:1] == ["key"] else words[:1]
+    return any(is_like_secret(value) for value in values)
 
 
 def _globals_first(arguments: list[str]) -> list[str]:

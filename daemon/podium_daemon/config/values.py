@@ -12,6 +12,7 @@ import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from podium_daemon.keys.secret_file import is_like_secret
 from podium_protocol.errors import PodiumError
 from podium_protocol.nips.nip13 import MAX_WORK
 from podium_protocol.nips.nip19 import parse_pubkey
@@ -91,6 +92,10 @@ class AnchoredPath(msgspec.Struct, frozen=True):
 
 def _path(value: object) -> object:
     """Empty text stands for "derived": TOML has no null."""
+    if isinstance(value, str) and is_like_secret(Path(value).name):
+        raise ValueError(
+            "is to name a file, and what is there looks like a secret key: put that into a file of mode 0600"
+        )
     if isinstance(value, str):
         return Path(value).expanduser() if value else None
     return value

@@ -65,7 +65,11 @@ def find_password(where: str, environment: Mapping[str, str], ask: Ask = ask_ter
         if credential.exists():
             return read_password_file(credential, is_credential=True)
     if named := environment.get(PASSWORD_FILE_VARIABLE):
-        return read_password_file(Path(named))
+        try:
+            return read_password_file(Path(named))
+        except KeyFileMissing:
+            # a password that stands where its file should be named must not be repeated
+            raise KeyFileError(f"{PASSWORD_FILE_VARIABLE} names no file: name a file of mode 0600 there") from None
     answer = ask(f"Password of {where}")
     if answer is None:
         raise PasswordMissing(

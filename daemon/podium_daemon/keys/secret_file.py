@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Final
 
 from podium_protocol.errors import InvalidInput
 
+_SECRET_LIKE: Final = re.compile(r"\A[0-9a-f]{64}\Z|n(?:crypt)?sec1[02-9ac-hj-np-z]{6}", re.IGNORECASE)
 _MAX_BYTES: Final = 4096
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
@@ -22,6 +24,16 @@ class KeyFileError(InvalidInput):
 
 class KeyFileMissing(KeyFileError):
     """There is no such file."""
+
+
+def shown(path: Path) -> str:
+    """The path for a message, unless a secret key was given in its place."""
+    return "(what was given looks like a secret key, and is not repeated)" if is_like_secret(path.name) else str(path)
+
+
+def is_like_secret(text: str) -> bool:
+    """Whether a text may be a secret key, where a path or another word is expected: hex, nsec or ncryptsec."""
+    return _SECRET_LIKE.search(text) is not None
 
 
 def read_secret_file(path: Path, *, is_credential: bool = False) -> bytes:
@@ -36,7 +48,7 @@ def read_secret_file(path: Path, *, is_credential: bool = False) -> bytes:
         _check(os.fstat(descriptor), path, is_credential=is_credential)
         raw = os.read(descriptor, _MAX_BYTES + 1)
     if len(raw) > _MAX_BYTES:
-        raise KeyFileError(f"{path} is longer than {_MAX_BYTES} bytes: it holds no secret key and no password")
+        raise KeyFileError(f"{shown(path)} is longer than {_MAX_BYTES} bytes: it holds no secret key and no password")
     return raw
 
 
@@ -74,9 +86,11 @@ def _beside(path: Path, content: bytes) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
         _sync_folder(path.parent)
     except FileExistsError:
-        raise KeyFileError(f"{path} exists already and was left as it is: a lost key cannot be had back") from None
+        raise KeyFileError(
+            f"{shown(path)} exists already and was left as it is: a lost key cannot be had back"
+        ) from None
     except OSError as error:
-        raise KeyFileError(f"{path} cannot be written: {error.strerror}") from None
+        raise KeyFileError(f"{shown(path)} cannot be written: {error.strerror}") from None
 
 
 def _resolved(path: Path) -> Path:
@@ -85,11 +99,13 @@ def _resolved(path: Path) -> Path:
         folder = path.parent.resolve(strict=True)
     except (OSError, RuntimeError):
         if path.is_symlink():
-            raise KeyFileError(f"{path} is a symbolic link to nothing: name the key file itself") from None
-        raise KeyFileMissing(f"there is no key file {path}: `podium key new` makes one, --key names another") from None
+            raise KeyFileError(f"{shown(path)} is a symbolic link to nothing: name the key file itself") from None
+        raise KeyFileMissing(
+            f"there is no key file {shown(path)}: `podium key new` makes one, --key names another"
+        ) from None
     if path.is_symlink() and not target.is_relative_to(folder):
         # the user who can write the link may not own the target
-        raise KeyFileError(f"{path} is a symbolic link to elsewhere: name the key file itself")
+        raise KeyFileError(f"{shown(path)} is a symbolic link to elsewhere: name the key file itself")
     return target
 
 
@@ -99,7 +115,7 @@ def _opened(target: Path, path: Path) -> Iterator[int]:
         # O_NONBLOCK: a FIFO put in the key's place must not hang us
         descriptor = os.open(target, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
-        raise KeyFileError(f"{path} cannot be read: {error.strerror}") from None
+        raise KeyFileError(f"{shown(path)} cannot be read: {error.strerror}") from None
     try:
         yield descriptor
     finally:
@@ -108,14 +124,14 @@ def _opened(target: Path, path: Path) -> Iterator[int]:
 
 def _check(status: os.stat_result, path: Path, *, is_credential: bool) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise KeyFileError(f"{path} is not a plain file: name the key file itself")
+        raise KeyFileError(f"{shown(path)} is not a plain file: name the key file itself")
     mode = stat.S_IMODE(status.st_mode)
     # systemd lets the service read root's file through an ACL, which shows as the group's bits
     is_roots = is_credential and status.st_uid == 0
     if status.st_uid != os.geteuid() and not is_roots:
-        raise KeyFileError(f"{path} belongs to another user: run this as its owner, or `chown` it")
+        raise KeyFileError(f"{shown(path)} belongs to another user: run this as its owner, or `chown` it")
     if mode & (stat.S_IRWXO if is_roots else _OTHERS):
-        raise KeyFileError(f"{path} can be read by others (mode {mode:04o}): run `chmod 600 {path}`")
+        raise KeyFileError(f"{shown(path)} can be read by others (mode {mode:04o}): run `chmod 600 {shown(path)}`")
 
 
 def _write_new(path: Path, content: bytes) -> None:

@@ -32,7 +32,9 @@ _QUIET: Final = (
     "aioice",
     "aiortc",
 )
-_SECRET_TEXT: Final = re.compile(r"n(?:crypt)?sec1[0-9a-z]{6,}|Nostr +[A-Za-z0-9+/=]{40,}|Bearer +\S+", re.IGNORECASE)
+_SECRET_TEXT: Final = re.compile(
+    r"n(?:crypt)?sec1[0-9a-z]{6,}|Nostr +[A-Za-z0-9+/=]{40,}|Bearer +\S+|(?<=[?&]secret=)[^&\s]+", re.IGNORECASE
+)
 _SECRET_NAME: Final = re.compile(
     r"secret|nsec|private_?key|seckey|password|passphrase|token|authorization|cookie|credential", re.IGNORECASE
 )

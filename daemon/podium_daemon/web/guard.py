@@ -10,9 +10,10 @@ import re
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Final
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import SplitResult, unquote_to_bytes, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from podium_daemon.runtime.allowances import Allowances
@@ -23,6 +24,7 @@ from podium_daemon.web.problems import Problem
 MAX_BODY_BYTES: Final = 256 * 1024  # a signed session with its description is under 64 KiB; four fit
 BODY_SECONDS: Final = 20.0  # for the next piece of a body: a silent caller would hold a task and a connection
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _ONCE: Final = ("host", "origin", "authorization")
 _SECRET: Final = re.compile(rb"n(?:crypt)?sec1[02-9ac-hj-np-z]{6}", re.IGNORECASE)
 
@@ -59,11 +61,16 @@ class Guard:
         self._app = app
         self._allowances = allowances
         self._hosts = frozenset(host.lower() for host in (*hosts, parts.netloc))
-        self._origins = frozenset({f"{parts.scheme}://{parts.netloc}".lower()})
+        self._public = f"{parts.scheme}://{parts.netloc}"
+        self._origins = frozenset({self._public.lower()})
+        self._aliases = _aliases_of(parts) & self._hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
+            return
+        if (moved := self._moved(scope)) is not None:
+            await moved(scope, receive, _with_headers(send))
             return
         problem = self._refusal(scope)
         told = _with_headers(send)
@@ -73,6 +80,20 @@ class Guard:
             await self._app(scope, receive, _with_words(scope, receive, told))
         else:
             await self._app(scope, _capped(receive), told)
+
+    def _moved(self, scope: Scope) -> RedirectResponse | None:
+        """Send a person who opened a page under another name of this machine to the public URL, where links lead."""
+        headers = Headers(scope=scope)
+        is_page = scope["type"] == "http" and scope["method"] == "GET" and "text/html" in headers.get("accept", "")
+        if not is_page or headers.get("host", "").lower() not in self._aliases:
+            return None
+        query = scope["query_string"].decode("latin-1")
+        path = scope["raw_path"].decode("latin-1")
+        return RedirectResponse(f"{self._public}{path}{f'?{query}' if query else ''}")
+
+    def _is_own(self, origin: str, host: str) -> bool:
+        # a page under another name of this machine is ours if it calls the name that it came from
+        return origin in self._origins or (host in self._aliases and origin == f"http://{host}")
 
     def _refusal(self, scope: Scope) -> Problem | None:
         headers = Headers(scope=scope)
@@ -86,7 +107,7 @@ class Guard:
             return Problem(Slug.WRONG_HOST, detail, "Use the address of web.public_url.")
         origin = headers.get("origin")
         unsafe = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
-        if unsafe and origin is not None and origin.lower() not in self._origins:
+        if unsafe and origin is not None and not self._is_own(origin.lower(), headers["host"].lower()):
             detail = "a page of another origin sent this request"
             return Problem(Slug.WRONG_ORIGIN, detail, "Open the page under web.public_url.")
         if _SECRET.search(unquote_to_bytes(scope["path"])) or _SECRET.search(unquote_to_bytes(scope["query_string"])):
@@ -101,6 +122,15 @@ class Guard:
             detail = "too many requests that write something came in a short time"
             return Problem(Slug.TOO_MANY, detail, "Wait a minute, then try again.")
         return _too_large() if int_or(headers.get("content-length"), 0) > MAX_BODY_BYTES else None
+
+
+def _aliases_of(public: SplitResult) -> frozenset[str]:
+    """The other names, with the port, of a public URL that names this machine's loopback address by plain HTTP."""
+    if public.scheme != "http" or public.hostname not in _LOOPBACK:
+        return frozenset()
+    port = "" if public.port is None else f":{public.port}"
+    names = {f"[{name}]{port}" if ":" in name else f"{name}{port}" for name in _LOOPBACK}
+    return frozenset(names - {public.netloc.lower()})
 
 
 def _origin_of(scope: Scope) -> str:

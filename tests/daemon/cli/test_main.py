@@ -181,6 +181,49 @@ def test_a_secret_key_among_the_arguments_is_refused_and_not_repeated(
 
 @pytest.mark.family("configuration and CLI")
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--key", "{}", "session", "list"],
+        ["--key={}", "session", "list"],
+        ["session", "list", "--key", "{}"],
+        ["--state", "{}", "session", "list"],
+        ["--config", "{}", "session", "list"],
+        ["{}"],
+        ["--url", "http://127.0.0.1:1", "{}"],
+        ["key", "new", "{}"],
+        ["key", "import", "{}"],
+        ["key", "{}"],
+        ["key", "encrypt", "--password-file", "{}"],
+    ],
+)
+@pytest.mark.parametrize("form", ["hex", "capitals", "ncryptsec"])
+def test_a_key_in_hex_where_no_public_key_can_stand_is_not_repeated(
+    daemon: ScriptedDaemon, arguments: list[str], form: str
+) -> None:
+    """64 hex digits in the place of a file or a command are taken for a secret key."""
+    raw = os.urandom(32).hex()
+    secret = {"hex": raw, "capitals": raw.upper(), "ncryptsec": f"ncryptsec1{'q' * 60}"}[form]
+    done = CliRunner().invoke(app, [argument.format(secret) for argument in arguments])
+    assert done.exit_code == 2
+    assert "was not used" in done.stderr
+    assert secret[10:] not in done.output
+    assert daemon.calls == []
+
+
+@pytest.mark.parametrize(
+    "variable", ["PODIUM_SECRET_KEY_FILE", "PODIUM_IDENTITY__KEY_FILE", "PODIUM_STORAGE__STATE_DIRECTORY"]
+)
+def test_a_key_in_a_variable_that_names_a_file_is_not_repeated(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    """The variable is one word away from the one that holds the key itself."""
+    secret = os.urandom(32).hex()
+    monkeypatch.setenv(variable, secret)
+    for command in (["rsvp", "knots", "yes"], ["key", "show"], ["config", "show"]):
+        done = CliRunner().invoke(app, command)
+        assert done.exit_code in (0, 3, 5), done.output
+        assert secret not in done.output
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "expected"),
     [
         (["nonsense"], 2, "No such command"),

@@ -39,6 +39,13 @@ def test_the_password_itself_is_never_taken_from_the_environment() -> None:
         find_password("k", {"PODIUM_PASSWORD": "word", "PASSWORD": "word"}, lambda _: None)
 
 
+def test_a_password_in_the_place_of_its_file_is_not_repeated() -> None:
+    """The variable names a file; what is there instead may be the password."""
+    with pytest.raises(KeyFileError, match="PODIUM_PASSWORD_FILE names no file") as caught:
+        find_password("k", {"PODIUM_PASSWORD_FILE": "correct horse"}, never)
+    assert "horse" not in str(caught.value)
+
+
 @pytest.mark.parametrize("content", [b"", b"\n", b"one\ntwo\n", b"\xff\xfe", b"x" * 5000])
 def test_what_is_no_password_is_refused_and_not_repeated(tmp_path: Path, content: bytes) -> None:
     """Nothing, several lines, no text, too much: told with the file's name."""

@@ -125,6 +125,14 @@ def test_a_login_header_is_removed_from_text() -> None:
     assert "abc.def" not in stream.getvalue()
 
 
+def test_the_secret_of_a_signers_address_is_removed_from_text() -> None:
+    """With it another client could be let in, as long as the signer was not told of this one."""
+    stream = written()
+    structlog.get_logger("x").info("no answer from bunker://ab?relay=wss%3A%2F%2Fr.example.org&secret=pear&x=1")
+    assert "pear" not in stream.getvalue()
+    assert "r.example.org" in stream.getvalue()
+
+
 @pytest.mark.parametrize("name", ["content", "plaintext", "body", "rumor", "payload"])
 def test_the_content_of_messages_is_not_logged(name: str) -> None:
     """What people write stays with them; a size is no content."""

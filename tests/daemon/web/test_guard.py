@@ -131,6 +131,37 @@ class TestOrigin:
         for headers in ({"Origin": here.base}, {"Origin": here.base.upper()}, {}):
             assert (await here.call("POST", path, headers=headers)).status_code == 200
 
+    async def test_a_page_under_another_name_of_this_machine_is_ours(self, here: Site) -> None:
+        """It calls the name that it came from; any mixture, another port or a foreign name is refused as ever."""
+        row = await here.here.schedule()
+        path, own, other = (
+            here.path_of(row, "join", "challenge"),
+            f"localhost:{here.port}",
+            f"localhost:{here.port + 1}",
+        )
+        calls = [
+            ({"Host": own, "Origin": f"http://{own}"}, 200),
+            ({"Host": own, "Origin": here.base}, 200),
+            ({"Host": own, "Origin": f"https://{own}"}, 403),
+            ({"Host": own, "Origin": f"http://{other}"}, 403),
+            ({"Host": own, "Origin": "http://localhost"}, 403),
+            ({"Host": own, "Origin": f"http://[::1]:{here.port}"}, 403),
+            ({"Host": own, "Origin": "http://evil.example.com"}, 403),
+            ({"Host": other, "Origin": f"http://{other}"}, 421),
+            ({"Host": "evil.example.com", "Origin": "http://evil.example.com"}, 421),
+        ]
+        for headers, status in calls:
+            assert (await here.call("POST", path, headers=headers)).status_code == status, headers
+
+    async def test_a_page_under_another_name_is_sent_to_the_public_url(self, here: Site) -> None:
+        """What a browser keeps belongs to one address, which is the one that links name; programs are not sent."""
+        headers = {"Host": f"localhost:{here.port}", "Accept": "text/html,*/*;q=0.8"}
+        sent = await here.call("GET", "/s/knots%3Fx?y=1", headers=headers)
+        assert (sent.status_code, sent.headers["location"]) == (307, f"{here.base}/s/knots%3Fx?y=1")
+        assert (await here.call("GET", "/", headers={**headers, "Accept": "*/*"})).status_code == 200
+        headers["Host"] = "evil.example.com"
+        assert (await here.call("GET", "/", headers=headers)).status_code == 421
+
     async def test_reading_from_elsewhere_gets_no_permission_to_look(self, here: Site) -> None:
         """A plain GET of another page is answered, but nothing tells its browser to show the answer."""
         answer = await here.call("GET", "/api/sessions", headers={"Origin": "http://evil.example.com"})
