@@ -21,6 +21,12 @@ _BOUND: Final = """
 DELETE FROM logins WHERE pubkey = ? AND id NOT IN (SELECT id FROM logins WHERE pubkey = ? ORDER BY id DESC LIMIT ?)"""
 _REVOKE_ONE: Final = "UPDATE logins SET revokedAt = ? WHERE id = ? AND revokedAt IS NULL"
 _REVOKE: Final = "UPDATE logins SET revokedAt = ? WHERE pubkey = ? AND revokedAt IS NULL"
+_END_LINKS: Final = """
+INSERT INTO endedLinks (pubkey, lesson, endedAt) VALUES (?, ?, ?)
+ON CONFLICT (pubkey, lesson) DO UPDATE SET endedAt = excluded.endedAt"""
+_ENDED_LINKS: Final = "SELECT max(endedAt) FROM endedLinks WHERE pubkey = ? AND lesson IN ('', ?)"
+_SWEEP_LINKS: Final = "DELETE FROM endedLinks WHERE endedAt < ?"
+_LINKS_KEPT: Final = 2 * 365 * 24 * 3600  # seconds; no session is planned so far ahead
 _REVOKE_OF_A_SESSION: Final = f"{_REVOKE} AND lesson = ?"
 
 
@@ -84,7 +90,27 @@ class Logins:
         if lesson is None:
             await self._database.transact(lambda tx: tx.execute(_REVOKE, (now, pubkey)))
         else:
-            await self._database.transact(lambda tx: tx.execute(_REVOKE_OF_A_SESSION, (now, pubkey, lesson)))
+            await self._database.transact(lambda tx: revoke_for_session(tx, pubkey, now, lesson))
+
+    async def end_links(self, pubkey: str, now: int, *, lesson: str | None = None) -> None:
+        """End the personal links that a person was sent before `now`, all of them or those to one session."""
+
+        async def scope(tx: Transaction) -> None:
+            await tx.execute(_SWEEP_LINKS, (now - _LINKS_KEPT,))
+            await tx.execute(_END_LINKS, (pubkey, lesson or "", now))
+
+        await self._database.transact(scope)
+
+
+async def revoke_for_session(tx: Transaction, pubkey: str, now: int, lesson: str) -> None:
+    """Revoke a person's logins that are limited to one session."""
+    await tx.execute(_REVOKE_OF_A_SESSION, (now, pubkey, lesson))
+
+
+async def links_ended_at(tx: Transaction, pubkey: str, lesson: str) -> int | None:
+    """When (Unix seconds) the person last ended the personal links to this session, or None."""
+    ((ended_at,),) = await tx.query(_ENDED_LINKS, (pubkey, lesson))
+    return None if ended_at is None else int(str(ended_at))
 
 
 def _read(row: SqlRow) -> StoredLogin:

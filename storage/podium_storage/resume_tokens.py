@@ -77,8 +77,8 @@ def _read(row: SqlRow) -> StoredReturn:
     return msgspec.convert(fields, StoredReturn, builtin_types=(bytes,))
 
 
-_COLUMNS: Final = "digest, lesson, pubkey, sha256, length, until"
-_PUT_VIEWINGS: Final = f"INSERT INTO viewings ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"
+_COLUMNS: Final = "digest, lesson, pubkey, sha256, length, until, leads"
+_PUT_VIEWINGS: Final = f"INSERT INTO viewings ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"
 _GET: Final = f"SELECT {_COLUMNS} FROM viewings WHERE digest = ? AND until > ?"
 _SWEEP: Final = "DELETE FROM viewings WHERE until <= ?"
 _BOUND: Final = "DELETE FROM viewings WHERE id <= (SELECT max(id) FROM viewings) - ?"
@@ -94,6 +94,7 @@ class StoredViewing(msgspec.Struct, frozen=True, kw_only=True):
         sha256: the recording, in hex.
         length: of the recording, in milliseconds.
         until: Unix seconds.
+        leads: it was opened by the instructor or a co-host, who signed in with their key.
     """
 
     digest: bytes
@@ -102,6 +103,7 @@ class StoredViewing(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     length: int
     until: int
+    leads: bool = False
 
 
 class Viewings:
@@ -117,7 +119,10 @@ class Viewings:
         await tx.execute(_SWEEP, (now,))
         await tx.execute(
             _PUT_VIEWINGS,
-            (viewing.digest, viewing.lesson, viewing.pubkey, viewing.sha256, viewing.length, viewing.until),
+            (
+                *(viewing.digest, viewing.lesson, viewing.pubkey, viewing.sha256, viewing.length, viewing.until),
+                viewing.leads,
+            ),
         )
         await tx.execute(_BOUND, (self._at_most,))
 
@@ -129,4 +134,4 @@ class Viewings:
 
 def _read_viewings(row: SqlRow) -> StoredViewing:
     fields = dict(zip(StoredViewing.__struct_fields__, row, strict=True))
-    return msgspec.convert(fields, StoredViewing, builtin_types=(bytes,))
+    return msgspec.convert(fields | {"leads": bool(fields["leads"])}, StoredViewing, builtin_types=(bytes,))

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
+from podium_daemon.client.podium import PodiumClient
+from podium_daemon.demo.people import Participant, open_wire
+from podium_protocol.addresses import Address
 from podium_protocol.keys import SecretKey
+from podium_protocol.live.rsvp import RsvpStatus, write_rsvp
 from podium_protocol.nips import nip49
 from podium_protocol.nips.nip19 import encode_npub
 from tests.support.browsers import Visitor
 from tests.support.page import Here, page_house, press, press_start, seen
+from tests.support.until import until
 
 pytestmark = pytest.mark.real_peer
 
@@ -137,3 +145,78 @@ async def test_a_private_session_opens_by_its_link(here: Here) -> None:
     await seen(page, "Your answer: confirmed.")
     await page.reload()
     await seen(page, "Behind closed doors")
+
+
+async def _certificate(page: Any) -> str:
+    """The file of the certificate that the page shows."""
+    await press(page, "Show my certificate")
+    picture = page.get_by_role("img", name="Your certificate of attendance")
+    await picture.wait_for()
+    return unquote(await picture.get_attribute("src"))
+
+
+async def _joined(page: Any) -> None:
+    await page.get_by_role("button", name="Join", exact=True).click()
+    await page.get_by_label("Yes, I may be recorded").check()
+    await press(page, "Join with one signature")
+    await seen(page, "You are in the room.")
+
+
+async def test_from_a_message_and_from_a_name_to_the_certificate(here: Here) -> None:
+    """Nobody but the instructor has a signer: one comes by the link in a message, really unwrapped, one by a name.
+
+    Both answer, agree to the recording, come, are counted once each, and have their certificate.
+    """
+    session = await here.submitted(guests="anyone", allowRecording=True)
+    address, shown = Address.parse(session), await here.shown(session)
+    assert address is not None
+    url = f"{here.stage.base_url}/s/{shown['naddr']}"
+    async with open_wire(here.stage.relay_url) as wire:
+        person = Participant("Bea", wire, here.stage.base_url)
+        await person.open_inbox(here.stage.relay_url, here.stage.service_pubkey)
+        now = int(time.time())
+        await person.publish(write_rsvp(address, RsvpStatus.TENTATIVE, pubkey=person.secret.pubkey, now=now))
+        message = await person.letter(lambda one: "#guest=" in one.text, 30)
+        await person.podium.close()
+    link = re.findall(r"http\S+#guest=\S+", message.text)[-1]
+    lead, reader, visitor = await here.person(here.instructor), await here.person(), await here.person()
+    desk, bea, ana = await lead.open(url), await reader.open(link), await visitor.open(url)
+    await seen(bea, "You are here by your personal link")
+    await seen(bea, "Your answer: tentative.")
+    assert "#" not in bea.url
+    secret = link.partition("#guest=")[2]
+    assert not [request for request in reader.requests if secret in request]
+    thief = await (await here.person(locale="de-DE")).open(link)
+    await seen(thief, "Dieser persönliche Link wurde schon in einem anderen Browser geöffnet")
+    await thief.close()
+    await press(ana, "Continue without a Nostr key")
+    await ana.get_by_label("Your name").fill("Ana")
+    await press(ana, "Continue as a guest")
+    await seen(ana, "You are here as a guest: Ana")
+    for page in (bea, ana):
+        await press(page, "Confirm")
+        await seen(page, "Your answer: confirmed.")
+    assert (await here.shown(session))["counts"] == {"confirmed": 2, "tentative": 0, "declined": 0}
+
+    await press(desk, "Sign in")
+    await press_start(desk)
+    for page in (bea, ana):
+        await _joined(page)
+    leader = PodiumClient(here.stage.base_url, here.instructor)
+
+    async def are_there() -> bool:
+        rows = await leader.attendance(session)
+        return sum(one.joined_at is not None and one.joined_at < time.time() - 2 for one in rows) == 2
+
+    await until(are_there, "both are counted")
+    await press(desk, "End now")
+    found = [await _certificate(page) for page in (bea, ana)]
+    assert [encode_npub(person.secret.pubkey) in one for one in found] == [True, False]
+    assert ["personal link" in one for one in found] == [True, False]
+    counted = {one.pubkey: one.assurance for one in await leader.attendance(session)}
+    assert counted.pop(person.secret.pubkey) == "link"
+    assert list(counted.values()) == ["guest"]
+    await leader.close()
+    assert foreign(here, lead) == []
+    for one in (reader, visitor):
+        assert one.foreign(here.stage.base_url) == []

@@ -18,7 +18,7 @@ class GuestIn(Model):
 class OpenLinkIn(Model):
     """`link`: what stands behind `#guest=` in the address."""
 
-    link: Annotated[str, Field(min_length=1, max_length=64)]
+    link: Annotated[str, Field(min_length=1, max_length=128)]
 
 
 class GuestLoginOut(Model):
@@ -30,6 +30,8 @@ class GuestLoginOut(Model):
     npub: str
     name: str
     assurance: Literal["guest", "link"]
+    has_own_key: Annotated[bool, Field(description="came by the link in their message: `pubkey` is their own key")]
+    signing_key: Annotated[str, Field(description="the public key with which the service signs for them")]
 
 
 class GuestEventIn(Model):
@@ -59,6 +61,7 @@ class GuestOut(Model):
     assurance: Literal["guest", "link"]
     state: Literal["here", "new", "opened", "revoked"]
     created_at: int
+    has_own_key: Annotated[bool, Field(description="came by the link in a message to their own key")]
     link: Annotated[str | None, Field(description="the whole address; told once, when it is made")] = None
 
 

@@ -22,6 +22,10 @@ class RsvpOut(PersonOut):
     needs_reconfirmation: bool
     reminder_sent: bool
     undeliverable: bool
+    assurance: Annotated[
+        Literal["signature", "link", "guest"],
+        Field(description="What stands behind it: their key (also a reply by message), a link, or a name they gave."),
+    ]
     note: Annotated[str | None, Field(description="What they wrote beside it: for themselves and those who lead.")]
 
 

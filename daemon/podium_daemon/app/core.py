@@ -24,7 +24,8 @@ from podium_daemon.writers.gift_wrapper import ListsRead
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey, SignedEvent
 from podium_protocol.limits import MAX_DM_RELAYS
-from podium_protocol.live.session import Visibility
+from podium_protocol.live.guests import PersonalLink, personal_link_key, write_personal_link
+from podium_protocol.live.session import Guests, Visibility
 from podium_protocol.nips import nip42
 from podium_protocol.relay_url import normalise
 from podium_storage.meta import Meta
@@ -130,6 +131,15 @@ class Core(msgspec.Struct, frozen=True, kw_only=True):
     def page_of(self, row: LiveSessionRow) -> str:
         """The URL of a session's page."""
         return PageLinks(self.config.public_url, self.write_relays).page(row)
+
+    def link_of(self, row: LiveSessionRow, person: Pubkey, made_at: int, *, to_recording: bool = False) -> str:
+        """The URL of a session's page for a message to a person: it signs them in, unless links are off."""
+        page = self.page_of(row)
+        if not self.config.reminders.personal_links or (row.guests or self.config.conference.guests) == Guests.OFF:
+            return page
+        link = PersonalLink(person=person, made_at=made_at, to_recording=to_recording)
+        key = personal_link_key(self.signer.secret.expose())
+        return f"{page}#guest={write_personal_link(link, row.session_address, key)}"
 
     def room_of(self, row: LiveSessionRow) -> RoomSpec:
         """The specification of a session's room, for the engine to open it."""

@@ -96,7 +96,7 @@ def _build_explanations(core: Core, mirror: MirrorParts, private: PrivateParts, 
         outbox=mirror.outbox,
         private_outbox=private.outbox,
         random_bytes=core.random_bytes,
-        page_of=core.page_of,
+        link_of=core.link_of,
         asked_by=relays.asked_by,
     )
 
@@ -105,7 +105,7 @@ def _build_wrapper(core: Core, relays: RelayParts) -> Wrapper:
     return Wrapper(
         core.signer.secret,
         policy=policies.reminder_policy(core.config),
-        page_of=core.page_of,
+        link_of=core.link_of,
         clock=core.clock,
         random_bytes=core.random_bytes,
         asked_by=relays.asked_by,

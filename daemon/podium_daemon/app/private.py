@@ -30,7 +30,7 @@ def build_private(core: Core, mirror: MirrorParts) -> PrivateParts:
         store=store,
         rsvps=derived.rsvps,
         service=core.service,
-        page_of=core.page_of,
+        link_of=core.link_of,
         clock=core.clock,
         name_of=lambda pubkey: mirror.profiles.profile_of(pubkey).name,
     )

@@ -88,6 +88,11 @@ class RemindersSection(Section):
         default=True,
         description="Send a message that a relay refuses for its date once more, dated within the last ten minutes.",
     )
+    personal_links: bool = Field(
+        default=True,
+        description="The links in messages sign their recipient in, for that session and without a signer. false: they "
+        "lead to the page only, also those that were sent before.",
+    )
     day: DayReminder = Field(default_factory=DayReminder)
     hour: HourReminder = Field(default_factory=HourReminder)
     quarter: QuarterReminder = Field(default_factory=QuarterReminder)

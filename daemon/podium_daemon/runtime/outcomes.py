@@ -45,6 +45,7 @@ class Slug(StrEnum):
     CLAIM = "claim", HTTPStatus.FORBIDDEN
     DENIED = "denied", HTTPStatus.FORBIDDEN
     NEEDS_KEY = "needs-key", HTTPStatus.FORBIDDEN
+    LINKS_OFF = "links-off", HTTPStatus.FORBIDDEN
     NO_GUESTS = "no-guests", HTTPStatus.FORBIDDEN
     NOT_ALLOWED = "not-allowed", HTTPStatus.FORBIDDEN
     NOT_AN_INSTRUCTOR = "not-an-instructor", HTTPStatus.FORBIDDEN
@@ -125,6 +126,7 @@ class Slug(StrEnum):
 
     LINK_ENDED = "link-ended", HTTPStatus.GONE
     LINK_REVOKED = "link-revoked", HTTPStatus.GONE
+    LINK_SIGNED_OUT = "link-signed-out", HTTPStatus.GONE
     ENTRANCE_USED = "entrance-used", HTTPStatus.GONE
 
     TOO_LARGE = "too-large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE

@@ -32,6 +32,7 @@ from podium_daemon.signers.instructors import InstructorSigners
 from podium_daemon.signers.page_registry import PageSignerRegistry
 from podium_daemon.web.calendar_feed import Face
 from podium_daemon.web.drafts import Drafts
+from podium_daemon.web.login import Caller
 from podium_daemon.web.metrics import Counted, nothing_counted
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.series import SeriesDrafts
@@ -94,6 +95,14 @@ def _context(connection: HTTPConnection) -> Context:
 
 
 InContext = Annotated[Context, Depends(_context)]
+
+
+async def signer_of(context: Context, pubkey: Pubkey) -> Caller:
+    """Who signed a call: a person, or a guest, whose session is there for them even if it is private."""
+    guest = await context.store.guests.where("pubkey").equals(pubkey).first()
+    if guest is None:
+        return Caller(pubkey)
+    return Caller(pubkey, "link" if guest.assurance == "link" else "guest", guest.session_address)
 
 
 def granted(outcome: T | Rejection) -> T:

@@ -154,6 +154,10 @@ class LoginTokens:
         elif caller.login_id is not None:
             await self._logins.revoke(caller.login_id, now)
 
+    async def end_links(self, caller: Caller) -> None:
+        """End the links in the messages that the caller was sent so far, as far as their login reaches."""
+        await self._logins.end_links(caller.pubkey, int(self._clock.now()), lesson=caller.session_address)
+
 
 class LoginDoor:
     """Checks the Authorization header of requests against the configured public URL."""

@@ -101,6 +101,9 @@ class Views(PageLinks):
         if viewer is None:
             return private.may_attend(row, None)
         if viewer.session_address is not None:
+            if viewer.session_address == row.session_address and is_led_by(row, viewer.pubkey):
+                detail = "you lead this session, and a link leads nothing"
+                raise Problem(Slug.NEEDS_KEY, detail, "Sign in with your key.")
             return viewer.session_address == row.session_address
         return private.may_attend(row, viewer.pubkey) or viewer.pubkey == self._service
 
@@ -264,7 +267,12 @@ class Views(PageLinks):
         unreachable = {one.pubkey for one in await self.unreachable(row, None)}
         chosen = sorted((rsvp for rsvp in rows if only in (None, rsvp.pubkey)), key=lambda rsvp: rsvp.first_seen)
         names = await self.names_of(rsvp.pubkey for rsvp in chosen)
-        return [_rsvp(rsvp, names[rsvp.pubkey], rsvp.pubkey in unreachable) for rsvp in chosen]
+        guests = await self._store.guests.where("lessonId").equals(row.session_address).to_list()
+        came = {one.pubkey: one.assurance for one in guests}
+        return [
+            _rsvp(rsvp, names[rsvp.pubkey], rsvp.pubkey in unreachable, rsvp.assurance or came.get(rsvp.pubkey))
+            for rsvp in chosen
+        ]
 
     async def attendance(self, row: LiveSessionRow, only: Pubkey | None) -> list[AttendanceOut]:
         """Attendance in the order people came, or just that of `only`."""
@@ -291,7 +299,7 @@ class Views(PageLinks):
         return OwnOut(
             **_person(pubkey, name),
             role="instructor" if pubkey == row.instructor_pubkey else role,
-            rsvp=_rsvp(rsvp, name, unreachable) if rsvp else None,
+            rsvp=_rsvp(rsvp, name, unreachable, rsvp.assurance) if rsvp else None,
             attendance=_attendance(row, attendance, name)
             if attendance
             else next(iter(_by_watching(watches, names)), None),
@@ -388,7 +396,7 @@ def _person(pubkey: str, name: str) -> _Person:
     return {"pubkey": pubkey, "npub": nip19.encode_npub(Pubkey(pubkey)), "name": name}
 
 
-def _rsvp(row: RsvpRow, name: str, undeliverable: bool) -> RsvpOut:
+def _rsvp(row: RsvpRow, name: str, undeliverable: bool, assurance: str | None) -> RsvpOut:
     return RsvpOut(
         **_person(row.pubkey, name),
         status=row.status,
@@ -399,6 +407,7 @@ def _rsvp(row: RsvpRow, name: str, undeliverable: bool) -> RsvpOut:
         reminder_sent=row.reminder_sent,
         note=row.note,
         undeliverable=undeliverable,
+        assurance="link" if assurance == "link" else "guest" if assurance == "guest" else "signature",
     )
 
 
@@ -463,7 +472,7 @@ def _by_watching(rows: Sequence[WatchRow], names: Mapping[str, str]) -> list[Att
             percent=0,
             join_count=0,
             evidence="presence",
-            assurance="signature",
+            assurance=row.assurance or "signature",
             completed_at=row.completed_at,
             completed_by="recording",
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
@@ -24,6 +24,13 @@ from podium_storage.table.models import LedgerRow, LiveSessionRow, RsvpRow
 _PER_QUERY = 1_000
 _MINUTES_BACK = 60
 _KEPT_KEYS = 20_000  # conversation keys of recipients: 35 us each to make, and each recipient gets several messages
+
+
+class LinkOf(Protocol):
+    """Returns the address of a session's page for a message to a person, which signs them in (`Core.link_of`)."""
+
+    def __call__(self, row: LiveSessionRow, person: Pubkey, made_at: int, *, to_recording: bool = False) -> str: ...
+
 
 AskedBy = Callable[[Sequence[str]], RequiredByRelays]
 """Returns what these relays are known to ask of an event that goes to all of them."""
@@ -82,7 +89,7 @@ class Wrapper:
         secret: SecretKey,
         *,
         policy: ReminderPolicy,
-        page_of: Callable[[LiveSessionRow], str],
+        link_of: LinkOf,
         clock: Clock,
         random_bytes: Callable[[int], bytes],
         asked_by: AskedBy = nothing_asked,
@@ -93,7 +100,7 @@ class Wrapper:
         self.asked_by = asked_by
         self._secret = secret
         self.policy = policy
-        self._page_of = page_of
+        self._link_of = link_of
         self._clock = clock
         self._random_bytes = random_bytes
         self._keys: dict[str, bytes] = {}
@@ -164,11 +171,18 @@ class Wrapper:
         return Wrapped(event, rumor.id)
 
     def _subject(self, row: LedgerRow, session: LiveSessionRow, rsvp: RsvpRow | None) -> texts.Subject:
+        recipient = Pubkey(row.pubkey)
+        # of the due time, as the rumor itself: a message that is wrapped again must have the same text
+        link = self._link_of(session, recipient, row.due_at, to_recording=row.message == ReminderMessage.RECORDING)
+        page, personal, _ = link.partition("#")
+        has_link = bool(personal) and row.message not in _NOTHING_TO_OPEN
         return texts.Subject(
             title=session.title,
             starts_at=session.scheduled_at,
             timezone=session.timezone or "UTC",
-            join_url=self._page_of(session),
+            join_url=link if has_link else page,
+            is_personal=has_link,
+            needs_key=session.e2ee_required,
             position=(rsvp.position if rsvp else None) or 0,
             tentative=rsvp is not None and rsvp.status == RsvpStatus.TENTATIVE,
             moved_from=row.told_start,
@@ -190,6 +204,8 @@ class Wrapper:
             key = self._keys[recipient] = nip44.conversation_key(self._secret, recipient)
         return key
 
+
+_NOTHING_TO_OPEN: Final = (ReminderMessage.CANCELLED, ReminderMessage.NO_SHOW, ReminderMessage.RECORDING_GONE)
 
 ListsRead = Callable[[str], bool | None]
 """Whether every relay was read for the person's message relays; None: no relay is asked for them (yet)."""

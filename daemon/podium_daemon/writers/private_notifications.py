@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
+import msgspec
+
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.writers import private_outbox as topics
+from podium_daemon.writers.gift_wrapper import LinkOf
 from podium_daemon.writers.private_outbox import Letter, PrivateOutbox
 from podium_protocol import kinds
 from podium_protocol.events import EventId, Pubkey, VerifiedEvent
@@ -19,6 +22,7 @@ from podium_protocol.live.rsvp import Rsvp, RsvpStatus
 from podium_protocol.live.said import ALL
 from podium_protocol.nips import nip19
 from podium_storage.database import Transaction
+from podium_storage.logins import revoke_for_session
 from podium_storage.projections.rsvps import FoldedRsvp, RsvpProjection
 from podium_storage.store import Store
 from podium_storage.table.models import LiveSessionRow, RsvpRow
@@ -29,7 +33,7 @@ _FOR_GUESTS: Final = (topics.SESSION, topics.DELETION, topics.INVITATION)
 class PrivateNotifications:
     """Writes the letters of private sessions.
 
-    `page_of` gives the address at which people join; `name_of` a person's own name, or "" if it is not known.
+    `link_of` gives the address at which a person joins; `name_of` a person's own name, or "" if it is not known.
     """
 
     def __init__(
@@ -39,14 +43,14 @@ class PrivateNotifications:
         store: Store,
         rsvps: RsvpProjection,
         service: Pubkey,
-        page_of: Callable[[LiveSessionRow], str],
+        link_of: LinkOf,
         clock: Clock,
         name_of: Callable[[Pubkey], str] = lambda _pubkey: "",
     ) -> None:
         self._private_outbox = private_outbox
         self._store = store
         self._rsvps = rsvps
-        self._page_of = page_of
+        self._link_of = link_of
         self._name_of = name_of
         self._clock = clock
         self.service = service
@@ -78,7 +82,7 @@ class PrivateNotifications:
         )
 
     async def forget_uninvited(self, tx: Transaction, row: LiveSessionRow) -> None:
-        """Remove answer, seat and pending messages of people who are no longer invited."""
+        """Remove answer, seat, pending messages and logins by link of people who are no longer invited."""
         rsvps = await self._store.rsvps.within(tx).where("lessonId").equals(row.session_address).to_list()
         people = {*private.people_of(row), self.service}
         dead = [FoldedRsvp(_rsvp(each), held=False) for each in rsvps if each.pubkey not in people]
@@ -86,6 +90,14 @@ class PrivateNotifications:
         kept = await self._store.letters.within(tx).where("lessonId").equals(row.session_address).to_list()
         stale = [each.id for each in kept if each.topic in _FOR_GUESTS and each.pubkey not in people]
         await self._store.letters.within(tx).bulk_delete([key for key in stale if key is not None])
+        await self._sign_out(tx, row, people)
+
+    async def _sign_out(self, tx: Transaction, row: LiveSessionRow, people: Collection[str]) -> None:
+        guests = self._store.guests.within(tx)
+        for one in await guests.where("lessonId").equals(row.session_address).to_list():
+            if one.person is not None and one.person not in people:
+                await guests.put(msgspec.structs.replace(one, opened_at=None))
+                await revoke_for_session(tx, one.person, int(self._clock.now()), row.session_address)
 
     async def _invitations(
         self, tx: Transaction, row: LiveSessionRow, event: VerifiedEvent, before: LiveSessionRow | None
@@ -115,11 +127,15 @@ class PrivateNotifications:
         self, row: LiveSessionRow, event: VerifiedEvent, recipient: Pubkey, reached: Collection[str]
     ) -> Letter:
         instructor = Pubkey(row.instructor_pubkey)
+        link = self._link_of(row, recipient, event.created_at)
+        page, personal, _ = link.partition("#")
         words = private.Invitation(
             title=row.title,
             starts_at=row.scheduled_at,
             timezone=row.timezone or "UTC",
-            page=self._page_of(row),
+            page=page if row.withdrawn else link,
+            is_personal=bool(personal),
+            needs_key=row.e2ee_required,
             inviter=self._name_of(instructor) or nip19.short_npub(instructor),
             cancelled=row.withdrawn,
             cancel_reason=row.cancel_reason,

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import hashlib
+import hmac
+import struct
 import unicodedata
+from collections.abc import Collection
 from typing import Final, Protocol
 
+import msgspec
+
 from podium_protocol import kinds, tags
-from podium_protocol.events import UnsignedEvent
+from podium_protocol.events import Pubkey, UnsignedEvent
 from podium_protocol.live.session_spec import Guests, Visibility
 from podium_protocol.text import single_line
 
@@ -14,6 +22,13 @@ MAX_NAME: Final = 40
 """Characters; longer ones break tiles and lists."""
 
 _JOINERS: Final = "\u200c\u200d"  # scripts and emoji need them; they do not tell two names apart
+RECORDING_LINK_SECONDS: Final = 14 * 24 * 3600
+"""The link to a recording is good as long as the message that brings it: relays drop that after two weeks."""
+
+_LINK_CONTEXT: Final = b"podium personal link 1"
+_LINK: Final = struct.Struct(">Bq32s")  # for what, when made, for whom; then the code
+_CODE_BYTES: Final = 16
+_LINK_CHARACTERS: Final = (_LINK.size + _CODE_BYTES) * 4 // 3
 _SIGNED_CALLS: Final = ("/join", "/recording/consent")
 
 
@@ -79,3 +94,53 @@ def is_signed_for_guests(event: UnsignedEvent, *, session_address: str, meeting:
             is_ours = url.startswith(f"{public_url}/api/sessions/") and url.endswith(_SIGNED_CALLS)
             return is_ours and named == session_address and not any(row[0] == "login" for row in rows)
     return False
+
+
+class PersonalLink(msgspec.Struct, frozen=True, kw_only=True):
+    """What the link in a message says: for whom it was made, when (Unix seconds), and whether for the recording."""
+
+    person: Pubkey
+    made_at: int
+    to_recording: bool = False
+
+
+def personal_link_key(service_secret: bytes) -> bytes:
+    """The key of a service's personal links, derived from its own."""
+    return hmac.new(service_secret, _LINK_CONTEXT, hashlib.sha256).digest()
+
+
+def write_personal_link(link: PersonalLink, session_address: str, key: bytes) -> str:
+    """The secret of a personal link: 76 characters that are safe in a URL.
+
+    It is derived and not drawn, so that a message that is written again has the same text, and nothing of it is kept.
+    """
+    said = _LINK.pack(link.to_recording, link.made_at, bytes.fromhex(link.person))
+    return base64.urlsafe_b64encode(said + _link_code(said, session_address, key)).decode()
+
+
+def read_personal_link(text: str, session_address: str, key: bytes) -> PersonalLink | None:
+    """Read the secret of a link to this session; None if we did not make it."""
+    if len(text) != _LINK_CHARACTERS or not text.isascii():
+        return None
+    try:
+        raw = base64.b64decode(text, altchars=b"-_", validate=True)
+    except binascii.Error:
+        return None
+    said, code = raw[: _LINK.size], raw[_LINK.size :]
+    if not hmac.compare_digest(code, _link_code(said, session_address, key)):
+        return None
+    to_recording, made_at, person = _LINK.unpack(said)
+    return PersonalLink(person=Pubkey(person.hex()), made_at=made_at, to_recording=bool(to_recording))
+
+
+def acts_as(key: str, person: str | None, leaders: Collection[str]) -> Pubkey:
+    """The person for whom a guest's key speaks: the one whose link was opened, or the guest alone.
+
+    A link can be passed on, and what a person may do is looked up by their key: by the link of an instructor or
+    co-host a guest comes, who leads nothing.
+    """
+    return Pubkey(key if person is None or person in leaders else person)
+
+
+def _link_code(said: bytes, session_address: str, key: bytes) -> bytes:
+    return hmac.new(key, said + session_address.encode(), hashlib.sha256).digest()[:_CODE_BYTES]

@@ -66,6 +66,8 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
         starts_at: Unix seconds.
         timezone: IANA name, the session's `start_tzid`.
         join_url: of the session's page; it is in every message.
+        is_personal: the address signs the recipient in.
+        needs_key: the room is encrypted from end to end, so that a link does not lead into it.
         position: on the waiting list, from 1.
         tentative: the recipient answered maybe.
         moved_from: the start people were told of before, for a message about a move.
@@ -77,6 +79,8 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     starts_at: int
     timezone: str
     join_url: str
+    is_personal: bool = False
+    needs_key: bool = False
     position: int = 0
     tentative: bool = False
     moved_from: int | None = None
@@ -120,6 +124,11 @@ _ANSWER: Final = N_(
 )
 _JOIN: Final = N_("Join: {url}")
 _PAGE: Final = N_("The session's page: {url}")
+PERSONAL: Final = N_("This link is for you alone: it signs you in to this session. Do not pass it on.")
+PERSONAL_NEEDS_KEY: Final = N_(
+    "This link is for you alone: it signs you in to this session's page. Do not pass it on. The room is encrypted from "
+    "end to end: to enter it, open the page where your key is."
+)
 _SEATED: Final = frozenset({ReminderMessage.CONFIRMATION, ReminderMessage.PROMOTED, ReminderMessage.HOUR})
 _DOORS: Final = 900  # seconds before the start
 _STOP: Final = N_("Reply stop all to get no more messages.")
@@ -218,6 +227,8 @@ def _body(message: ReminderMessage, subject: Subject, at: int, language: Languag
     if message is ReminderMessage.RECORDING:
         yield say(N_("You can watch the session of {when}:")).format(when=when)
         yield subject.join_url  # the page checks who may watch and gives credit; a link to the file would do neither
+        if subject.is_personal:
+            yield say(PERSONAL)
         yield say(_STOP)
         return
     if message is ReminderMessage.RECORDING_GONE:
@@ -248,6 +259,8 @@ def _closing(message: ReminderMessage, subject: Subject, at: int, language: Lang
         begins = N_("It starts {relative}.") if ahead >= 0 else N_("It started {relative}.")
         yield say(begins).format(relative=spoken_distance(ahead, language))
         yield say(_JOIN if _may_join(message, ahead) else _PAGE).format(url=subject.join_url)
+        if subject.is_personal:
+            yield say(PERSONAL_NEEDS_KEY if subject.needs_key else PERSONAL)
         yield say(_ANSWER)
         return
     yield say(_STOP)

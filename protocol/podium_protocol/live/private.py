@@ -16,7 +16,7 @@ from podium_protocol import kinds, tags
 from podium_protocol.addresses import Address
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import EventId, Pubkey, Rejected, SignedEvent, UnsignedEvent, VerifiedEvent, verify_json
-from podium_protocol.live.message_texts import MAX_TITLE, spoken_time
+from podium_protocol.live.message_texts import MAX_TITLE, PERSONAL, PERSONAL_NEEDS_KEY, spoken_time
 from podium_protocol.live.profile import MAX_NAME
 from podium_protocol.live.session_spec import Visibility
 from podium_protocol.nips import nip17
@@ -125,6 +125,8 @@ class Invitation(msgspec.Struct, frozen=True, kw_only=True):
         starts_at: Unix seconds.
         timezone: IANA name.
         page: address of the session's page.
+        is_personal: it signs the recipient in.
+        needs_key: the room is encrypted from end to end, so that a link does not lead into it.
         inviter: how the instructor is called: their name, else their short npub.
         cancelled: the session is cancelled.
         cancel_reason: the instructor's words for it, from a stranger.
@@ -136,6 +138,8 @@ class Invitation(msgspec.Struct, frozen=True, kw_only=True):
     timezone: str
     page: str
     inviter: str
+    is_personal: bool = False
+    needs_key: bool = False
     cancelled: bool = False
     cancel_reason: str | None = None
     changed: bool = False
@@ -168,6 +172,9 @@ def _closing(told: Invitation) -> Iterator[str]:
             yield f"Reason: {told.cancel_reason}"
         yield f"The session's page: {told.page}"
         return
-    yield "This session is private: only invited people see it and may come. Sign in on its page with this key."
+    private = "This session is private: only invited people see it and may come."
+    yield private if told.is_personal else f"{private} Sign in on its page with this key."
     yield f"Join: {told.page}"
+    if told.is_personal:
+        yield PERSONAL_NEEDS_KEY if told.needs_key else PERSONAL
     yield "Reply yes, maybe or no to answer."

@@ -47,6 +47,7 @@ class Rsvp(msgspec.Struct, frozen=True, kw_only=True):
     """One person's answer to one session. `revision_id` is the revision they answered to, where they said so.
 
     `identifier` is the event's own `d`, by which its author may delete it; None for an answer that is no such event.
+    `assurance`: "link" for an answer by the link in the person's message, which they did not sign.
     """
 
     session_address: str
@@ -57,6 +58,7 @@ class Rsvp(msgspec.Struct, frozen=True, kw_only=True):
     revision_id: EventId | None = None
     note: str = ""
     identifier: str | None = None
+    assurance: str | None = None
 
 
 class Reply(StrEnum):

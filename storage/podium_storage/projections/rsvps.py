@@ -253,6 +253,7 @@ class RsvpBook:
                 first_seen_at=received_at,
                 note=rsvp.note or None,
                 identifier=rsvp.identifier,
+                assurance=rsvp.assurance,
             )
         again = status == row.status
         # a new place in the queue is one without a seat: confirmed, declined, confirmed in one batch looks unchanged
@@ -265,6 +266,7 @@ class RsvpBook:
             revision_id=rsvp.revision_id,
             note=rsvp.note or None,
             identifier=rsvp.identifier,
+            assurance=rsvp.assurance,
             needs_reconfirmation=row.needs_reconfirmation and rsvp.revision_id == row.revision_id,
             first_seen=row.first_seen if again else self._place(),
             first_seen_at=row.first_seen_at if again else received_at,

@@ -84,6 +84,7 @@ class RsvpRow(StoredRow, frozen=True, kw_only=True):
     """One person's answer. `first_seen` is the order of arrival and strictly increases; `rsvp_time` can be forged.
 
     `note`: their words, cleaned for display. `identifier`: the `d` of their event, which a deletion may name.
+    `assurance`: "link" if they gave it by the link in their message; None for their own signature.
     """
 
     session_address: InternedText
@@ -100,6 +101,7 @@ class RsvpRow(StoredRow, frozen=True, kw_only=True):
     position: int | None = None
     note: str | None = None
     identifier: str | None = None
+    assurance: str | None = None
 
 
 class AttendanceRow(StoredRow, frozen=True, kw_only=True):
@@ -305,8 +307,9 @@ class LetterRow(StoredRow, frozen=True, kw_only=True):
 class GuestRow(StoredRow, frozen=True, kw_only=True):
     """A person without a key of their own in one session; the service keeps `pubkey`'s secret, `sealed`, for them.
 
-    `assurance`: "guest" if they gave their `name` themselves, "link" if the instructor made a link for them. Of the
+    `assurance`: "guest" if they gave their `name` themselves, "link" if a link was made for them. Of the instructor's
     link only `link_digest`, its SHA-256 in hex, is kept; `opened_at`: a browser has taken it, and no other one may.
+    `person`: the key of the person who came by the link in their message, for whom `pubkey` signs meanwhile.
     """
 
     session_address: InternedText
@@ -318,6 +321,7 @@ class GuestRow(StoredRow, frozen=True, kw_only=True):
     created_at: int
     opened_at: int | None = None
     revoked_at: int | None = None
+    person: str | None = None
 
 
 class CalendarEntryRow(StoredRow, frozen=True, kw_only=True):
@@ -380,6 +384,7 @@ class WatchRow(StoredRow, frozen=True, kw_only=True):
     """What one person has seen of one recording: disjoint, sorted `spans` in its milliseconds, `watched` their sum.
 
     `proof_id` is the login that opened the player last. `record_created_at`: of the attendance record that says so.
+    `assurance`: "link" or "guest" if the player was opened so; None for the person's own signature.
     """
 
     session_address: InternedText
@@ -391,3 +396,4 @@ class WatchRow(StoredRow, frozen=True, kw_only=True):
     proof_id: str | None = None
     record_created_at: int = 0
     updated_at: int
+    assurance: str | None = None

@@ -268,7 +268,7 @@ RECORDING_CONSENTS: Final = TableSchema(
 )
 WATCHES: Final = TableSchema("recordingWatches", rows.WatchRow, "++id, pubkey, &[lessonId+pubkey+sha256]")
 CALENDAR_ENTRIES: Final = TableSchema("calendarEntries", rows.CalendarEntryRow, "++id, lessonId, &[pubkey+lessonId]")
-GUESTS: Final = TableSchema("sessionGuests", rows.GuestRow, "++id, lessonId, &pubkey, linkDigest")
+GUESTS: Final = TableSchema("sessionGuests", rows.GuestRow, "++id, lessonId, &pubkey, linkDigest, person")
 
 TABLES: Final = (
     *(SESSIONS, RSVPS, ATTENDANCE, LEDGER, INTERVALS, MEMBERS, OPT_OUTS, QUESTIONS, ROOM_CONTROLS, LETTERS),

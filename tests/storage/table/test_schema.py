@@ -30,7 +30,7 @@ DEXIE = {
     "recordingConsents": "++id, &eventId, [lessonId+pubkey]",
     "recordingWatches": "++id, pubkey, &[lessonId+pubkey+sha256]",
     "calendarEntries": "++id, lessonId, &[pubkey+lessonId]",
-    "sessionGuests": "++id, lessonId, &pubkey, linkDigest",
+    "sessionGuests": "++id, lessonId, &pubkey, linkDigest, person",
     "chatLines": "++id, lessonId",
     "polls": "++id, lessonId",
     "pollVotes": "++id, lessonId, &[pollId+pubkey]",

@@ -106,7 +106,7 @@ class Attestation:
                 record = self._record(session, row, now)
                 if row.pubkey in guests:
                     sealed += _letters_about_guest(session, record, Pubkey(row.pubkey))
-                elif seals_attendance(session):
+                elif seals_attendance(session) or row.assurance == rules.Assurance.LINK:
                     sealed += attendance_letters(session, record, Pubkey(row.pubkey))
                 else:
                     records.append(await self._signer.sign(record))
@@ -176,6 +176,7 @@ class Attestation:
                 total_duration=0,
                 join_count=0,
                 evidence=rules.Evidence.PRESENCE,  # reported by a page, and limited by the clock
+                assurance=rules.Assurance(row.assurance or rules.Assurance.SIGNATURE),
                 completed=Completion(CompletionWay.RECORDING, row.completed_at),
                 proof_id=EventId(row.proof_id) if row.proof_id else None,
             )
@@ -184,7 +185,8 @@ class Attestation:
 
     async def _attest_watcher(self, session: LiveSessionRow, row: WatchRow, draft: UnsignedEvent) -> None:
         is_guest = await self._store.guests.where("pubkey").equals(row.pubkey).count() > 0
-        is_sealed = seals_attendance(session) or is_guest
+        # what was watched by a link is not published under a key that has signed nothing
+        is_sealed = seals_attendance(session) or is_guest or row.assurance == rules.Assurance.LINK
         records = [] if is_sealed else [await self._signer.sign(draft)]
         write = _letters_about_guest if is_guest else attendance_letters
         sealed = tuple(write(session, draft, Pubkey(row.pubkey))) if is_sealed else ()

@@ -1,6 +1,7 @@
 """Guests: the service makes a key for each, keeps it encrypted, and signs with it what a guest may say.
 
-Nothing is published under a guest's key. Each belongs to one session.
+Nothing is published under a guest's key. Each belongs to one session. The key of a guest who came by the link in a
+person's message speaks for that person.
 """
 
 from __future__ import annotations
@@ -27,9 +28,23 @@ from podium_protocol import kinds
 from podium_protocol.addresses import Address
 from podium_protocol.events import Pubkey, Rejected, UnsignedEvent, VerifiedEvent, verify
 from podium_protocol.keys import SecretKey
-from podium_protocol.live.guests import comparable_name, guest_name, guests_of, is_signed_for_guests
+from podium_protocol.live import private
+from podium_protocol.live.guests import (
+    MAX_NAME,
+    RECORDING_LINK_SECONDS,
+    PersonalLink,
+    comparable_name,
+    guest_name,
+    guests_of,
+    is_signed_for_guests,
+    personal_link_key,
+    read_personal_link,
+)
 from podium_protocol.live.session import Guests as GuestPolicy
-from podium_protocol.nips import nip49
+from podium_protocol.nips import nip19, nip49
+from podium_storage.database import Transaction
+from podium_storage.guests import guest_in, guests_for
+from podium_storage.logins import links_ended_at
 from podium_storage.store import BoundTables, Store
 from podium_storage.table.models import GuestRow, LiveSessionRow
 
@@ -45,6 +60,9 @@ OF_A_SESSION: Final = Rate(burst=60, per_second=0.5)
 OF_AN_ADDRESS: Final = Rate(burst=40, per_second=20 / 3600)
 """A class behind one address; an attacker then gets twenty an hour."""
 
+LOGIN_SECONDS: Final = 7 * 24 * 3600
+"""A guest's login lasts this long after the session's end: for their attendance, the recording and the certificate."""
+
 _KEY_CONTEXT: Final = b"podium guest keys 1"
 _NONCE_BYTES: Final = 24
 _OVER: Final = ("ended", "cancelled")
@@ -56,6 +74,24 @@ _NO_GUESTS: Final = Rejection(
     "Sign in with a Nostr key, or ask the instructor for a link.",
 )
 _OVER_NOW: Final = Rejection(Slug.LINK_ENDED, "the session of this link is over", "Ask the instructor.")
+_UNKNOWN_LINK: Final = Rejection(Slug.UNKNOWN_LINK, "this link is not one of this session", "Ask for a new link.")
+_REVOKED: Final = Rejection(Slug.LINK_REVOKED, "the instructor took this link back", "Ask the instructor.")
+_USED: Final = Rejection(
+    Slug.LINK_USED,
+    "this link was opened in another browser, and is good for that one only",
+    "Moved to another device? Sign out in the first browser, or ask the instructor for a new link.",
+)
+_SIGNED_OUT: Final = Rejection(
+    Slug.LINK_SIGNED_OUT, "this link was ended by signing out everywhere", "Sign in with your key."
+)
+_OFF: Final = Rejection(
+    Slug.LINKS_OFF, "the links in messages do not sign people in to this session", "Sign in with your key."
+)
+_NEEDS_KEY: Final = Rejection(
+    Slug.NEEDS_KEY,
+    "the room is encrypted from end to end, and the service must not enter it in your name",
+    "Open the page where your key is, and sign in.",
+)
 _UNKNOWN_GUEST: Final = Rejection(Slug.UNKNOWN_GUEST, "there is no such guest in this session")
 
 
@@ -101,15 +137,21 @@ class Guests:
         *,
         service: SecretKey,
         default: Callable[[], GuestPolicy],
+        links_in_messages: Callable[[], bool] = lambda: True,
         name_of: Callable[[Pubkey], str],
         clock: Clock,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
-        """`default`: for sessions that do not say who may come; `name_of`: the name of a person with a key, or ""."""
+        """`default`: for sessions that do not say who may come; `name_of`: the name of a person with a key, or "".
+
+        `links_in_messages`: whether the links in people's messages sign them in.
+        """
         self._store = store
         self._service = service.pubkey
         self._keys = GuestKeys(service, random_bytes)
+        self._link_key = personal_link_key(service.expose())
         self._default = default
+        self._links_in_messages = links_in_messages
         self._name_of = name_of
         self._clock = clock
         self._random_bytes = random_bytes
@@ -121,9 +163,13 @@ class Guests:
         return guests_of(row, self._default())
 
     async def find(self, row: LiveSessionRow, pubkey: Pubkey) -> GuestRow | None:
-        """The guest of this session with this key, also one whose link was revoked."""
-        found = await self._store.guests.where("pubkey").equals(pubkey).first()
-        return found if found is not None and found.session_address == row.session_address else None
+        """The guest of this session with this key, or who speaks for this person; also one whose link was revoked."""
+        return await self._find(row.session_address, pubkey)
+
+    async def _find(self, session_address: str, pubkey: Pubkey) -> GuestRow | None:
+        if (found := await guest_in(self._store, session_address, pubkey)) is not None:
+            return found
+        return next(iter(await guests_for(self._store, session_address, [pubkey])), None)
 
     async def of(self, row: LiveSessionRow) -> list[GuestRow]:
         """All guests of a session, in the order in which they were made."""
@@ -163,30 +209,71 @@ class Guests:
 
     async def open_link(self, row: LiveSessionRow, link: str) -> GuestRow | Rejection:
         """The guest of a link that no browser has opened yet; it is this browser's from now on."""
+        personal = read_personal_link(link, row.session_address, self._link_key)
+        if personal is not None:
+            return await self._open_personal(row, personal)
         digest = digest_of(link).hex()
 
         async def scope(tables: BoundTables) -> GuestRow | Rejection:
             found = await tables.guests.where("linkDigest").equals(digest).first()
             if found is None or found.session_address != row.session_address:
-                return Rejection(Slug.UNKNOWN_LINK, "this link is not one of this session", "Ask for a new link.")
+                return _UNKNOWN_LINK
             if found.revoked_at is not None:
-                return Rejection(Slug.LINK_REVOKED, "the instructor took this link back", "Ask the instructor.")
+                return _REVOKED
             if row.state in _OVER:
                 return _OVER_NOW
             if found.opened_at is not None:
-                detail = "this link was opened in another browser, and is good for that one only"
-                return Rejection(Slug.LINK_USED, detail, "Moved to another device? Ask the instructor for a new link.")
+                return _USED
             opened = msgspec.structs.replace(found, opened_at=int(self._clock.now()))
             await tables.guests.put(opened)
             return opened
 
         return await self._store.transaction("rw", [self._store.guests], scope)
 
+    async def _open_personal(self, row: LiveSessionRow, link: PersonalLink) -> GuestRow | Rejection:
+        """As `open_link`, for the link in a person's message."""
+        if not private.may_attend(row, link.person):
+            return _UNKNOWN_LINK
+        if (row.guests or self._default()) == GuestPolicy.OFF or not self._links_in_messages():
+            return _OFF
+        now = int(self._clock.now())
+        if now >= link.made_at + RECORDING_LINK_SECONDS if link.to_recording else row.state in _OVER:
+            return _OVER_NOW
+
+        async def scope(tx: Transaction) -> GuestRow | Rejection:
+            tables = self._store.within(tx)
+            ended_at = await links_ended_at(tx, link.person, row.session_address)
+            if ended_at is not None and ended_at >= link.made_at:
+                return _SIGNED_OUT
+            found = next(iter(await guests_for(tables, row.session_address, [link.person])), None)
+            if found is not None and found.revoked_at is not None:
+                return _REVOKED
+            if found is not None and _is_bound(row, found, ended_at, now):
+                return _USED
+            opened = msgspec.structs.replace(found or self._guest_for(row, link.person), opened_at=now)
+            await tables.guests.put(opened)
+            return opened
+
+        return await self._store.database.transact(scope)
+
+    async def release(self, session_address: str, pubkey: Pubkey) -> None:
+        """Let another browser open a guest's link: the first one has signed out."""
+        found = await self._find(session_address, pubkey)
+        if found is not None and found.assurance == BY_LINK:
+            await self._store.guests.put(msgspec.structs.replace(found, opened_at=None))
+
     async def renew(self, row: LiveSessionRow, pubkey: Pubkey) -> InvitedGuest | Rejection:
-        """A new link for a guest who moved to another device; the old one is worth nothing."""
+        """A new link for a guest who moved to another device; the old one is worth nothing.
+
+        The links in a person's messages are theirs alone: the newest can be opened again, and there is no other one.
+        """
         found = await self.find(row, pubkey)
         if found is None or found.assurance != BY_LINK:
             return _UNKNOWN_GUEST
+        if found.person is not None:
+            again = msgspec.structs.replace(found, opened_at=None, revoked_at=None)
+            await self._store.guests.put(again)
+            return InvitedGuest(again, "")
         link = new_secret(self._random_bytes)
         renewed = msgspec.structs.replace(found, link_digest=digest_of(link).hex(), opened_at=None, revoked_at=None)
         await self._store.guests.put(renewed)
@@ -215,17 +302,20 @@ class Guests:
         is_allowed = is_signed_for_guests(
             event, session_address=row.session_address, meeting=meeting, public_url=public_url.rstrip("/")
         )
-        if event.pubkey != pubkey or not is_allowed:
+        if row.e2ee_required and event.kind == kinds.HTTP_AUTH:
+            return _NEEDS_KEY
+        if event.pubkey not in (pubkey, found.pubkey) or not is_allowed:
             detail = "this is not signed for guests: an answer, a question, a join and a consent of this session are"
             return Rejection(Slug.NOT_ALLOWED, detail, "Sign in with a key of your own.")
-        signed = verify(self._keys.open(found).sign(event, self._random_bytes(32)))
+        ours = msgspec.structs.replace(event, pubkey=Pubkey(found.pubkey))
+        signed = verify(self._keys.open(found).sign(ours, self._random_bytes(32)))
         assert not isinstance(signed, Rejected), "a key that was sealed here signs what verifies"
         return signed
 
     async def take_along(self, row: LiveSessionRow, pubkey: Pubkey, password: str) -> str | Rejection:
         """The guest's key under a password of theirs (NIP-49), for them to keep."""
         found = await self.find(row, pubkey)
-        if found is None:
+        if found is None or found.pubkey != pubkey:
             return _UNKNOWN_GUEST
         secret, random = self._keys.open(found), self._random_bytes
         salt, nonce = random(nip49.SALT_BYTES), random(nip49.NONCE_BYTES)
@@ -242,7 +332,7 @@ class Guests:
 
         async def scope(tables: BoundTables) -> list[InvitedGuest] | Rejection:
             present = await tables.guests.where("lessonId").equals(row.session_address).to_list()
-            if len(present) + len(new) > MAX_OF_A_SESSION:
+            if sum(one.person is None for one in present) + len(new) > MAX_OF_A_SESSION:
                 return Rejection(Slug.FULL, f"a session has {MAX_OF_A_SESSION} guests at most", "Ask the instructor.")
             staff = [self._name_of(Pubkey(one)) for one in (row.instructor_pubkey, *row.co_hosts)]
             here = [*(one.name for one in present if one.revoked_at is None), *filter(None, staff)]
@@ -258,6 +348,11 @@ class Guests:
 
         return await self._store.transaction("rw", [self._store.guests], scope)
 
+    def _guest_for(self, row: LiveSessionRow, person: Pubkey) -> GuestRow:
+        name = guest_name(self._name_of(person)[:MAX_NAME]) or nip19.short_npub(person)
+        made = self._guest(row, name, BY_LINK).row
+        return msgspec.structs.replace(made, link_digest=None, person=person)
+
     def _guest(self, row: LiveSessionRow, name: str, assurance: str) -> InvitedGuest:
         secret, link = SecretKey(self._random_bytes(32)), new_secret(self._random_bytes)
         guest = GuestRow(
@@ -270,3 +365,10 @@ class Guests:
             created_at=int(self._clock.now()),
         )
         return InvitedGuest(guest, link)
+
+
+def _is_bound(row: LiveSessionRow, guest: GuestRow, ended_at: int | None, now: int) -> bool:
+    """Whether a browser has the link: it opened it, signed out nowhere since, and is still signed in."""
+    if guest.opened_at is None or (ended_at is not None and guest.opened_at <= ended_at):
+        return False
+    return now < max(row.ends_at, guest.opened_at) + LOGIN_SECONDS

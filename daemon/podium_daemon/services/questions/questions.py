@@ -38,6 +38,7 @@ from podium_protocol.live.session import Visibility
 from podium_protocol.nips import nip09
 from podium_storage.changes import Batch
 from podium_storage.database import Transaction
+from podium_storage.guests import author_of
 from podium_storage.mirror.fold import IngestOutcome
 from podium_storage.projections.questions import QuestionProjection
 from podium_storage.store import BoundTables, Store
@@ -146,7 +147,9 @@ class Questions:
                 raise _No(
                     Rejection(Slug.UNKNOWN_QUESTION, "it answers a question that is not here", "It may be withdrawn.")
                 )
-        hold = await objection_to(tables, row, question.pubkey, question.created_at, self._policy)
+        author = await author_of(tables, row, question.pubkey)
+        question = msgspec.structs.replace(question, pubkey=author)
+        hold = await objection_to(tables, row, author, question.created_at, self._policy)
         if hold is not None:
             raise _No(_REFUSALS[hold])
         await self._keep(tx, row, event, question)
@@ -171,7 +174,8 @@ class Questions:
     ) -> None:
         table = self._store.questions.within(tx)
         named = await table.where("eventId").any_of(nip09.read_deletion(event).ids).to_list()
-        own = [one for one in named if one.pubkey == event.pubkey and one.session_address == row.session_address]
+        author = await author_of(self._store.within(tx), row, event.pubkey)
+        own = [one for one in named if one.pubkey == author and one.session_address == row.session_address]
         if not own:
             raise _No(Rejection(Slug.UNKNOWN_QUESTION, "the deletion names no question of its author here"))
         if row.visibility != Visibility.PRIVATE and not await self._is_guest(tx, event.pubkey):

@@ -18,6 +18,7 @@ from podium_protocol.events import Pubkey, VerifiedEvent, verify_json
 from podium_protocol.live import fields
 from podium_protocol.live.join_proof import Consent, read_consent
 from podium_storage.database import Transaction
+from podium_storage.guests import author_of, guests_for
 from podium_storage.store import Store
 from podium_storage.table.models import LiveSessionRow, RecordingConsentRow, RoomMemberRow
 
@@ -54,7 +55,10 @@ class Consents:
     async def answers(
         self, session_address: str, people: Collection[Pubkey], policy_hash: str
     ) -> dict[Pubkey, SignedConsent]:
-        """The signed yes of each person who agrees to this policy now; people who are missing do not agree."""
+        """The signed yes of each person who agrees to this policy now; people who are missing do not agree.
+
+        Of a person who came by a link it is signed with the guest's key that speaks for them.
+        """
         keys = [[session_address, pubkey] for pubkey in people]
         members = await self._store.members.where(_BY_PERSON).any_of(keys).to_list()
         kept = await self._store.consents.where(_BY_PERSON).any_of(keys).to_list()
@@ -65,9 +69,12 @@ class Consents:
         for row in kept:
             if row.pubkey in texts and row.given:
                 texts[row.pubkey].append(row.event)
+        keys_of = {pubkey: {pubkey} for pubkey in texts}
+        for guest in await guests_for(self._store, session_address, texts):
+            keys_of[guest.person or guest.pubkey].add(guest.pubkey)
         found: dict[Pubkey, SignedConsent] = {}
         for done, (pubkey, events) in enumerate(texts.items(), 1):
-            if (answer := _newest(pubkey, events, policy_hash)) is not None:
+            if (answer := _newest(keys_of[pubkey], events, policy_hash)) is not None:
                 found[Pubkey(pubkey)] = answer
             if done % _BATCH == 0:
                 await asyncio.sleep(0)
@@ -78,7 +85,7 @@ class Consents:
     ) -> None:
         """Store the events with the recording; storing one twice changes nothing."""
         now = int(self._clock.now())
-        rows = [_row(session_address, answer, now) for answer in answers.values()]
+        rows = [_row(session_address, pubkey, answer, now) for pubkey, answer in answers.items()]
         table = self._store.consents.within(tx)
         known = await table.where("eventId").any_of([row.event_id for row in rows]).to_list()
         ids = {row.event_id for row in known}
@@ -96,7 +103,8 @@ class Consents:
             return Rejection(
                 Slug.POLICY_CHANGED, "the recording policy is another one by now", "Read it and answer again."
             )
-        member = await self._store.members.where(_BY_PERSON).equals([row.session_address, event.pubkey]).first()
+        person = await author_of(self._store, row, event.pubkey)
+        member = await self._store.members.where(_BY_PERSON).equals([row.session_address, person]).first()
         if member is None:
             return Rejection(Slug.NOT_HERE, "you have not joined this session", "You are asked when you join.")
         await self._store.database.transact(lambda tx: self._keep_answer(tx, member, SignedConsent(consent, event)))
@@ -106,7 +114,7 @@ class Consents:
         now = int(self._clock.now())
         changed = msgspec.structs.replace(member, consent=answer.consent.given, updated_at=now)
         await self._store.members.within(tx).put(changed)
-        await self.store_answers(tx, member.session_address, {answer.event.pubkey: answer})
+        await self.store_answers(tx, member.session_address, {Pubkey(member.pubkey): answer})
 
 
 def hash_of(policy: str) -> str:
@@ -114,9 +122,9 @@ def hash_of(policy: str) -> str:
     return hashlib.sha256(policy.encode()).hexdigest()
 
 
-def _newest(pubkey: str, events: Collection[str], policy_hash: str) -> SignedConsent | None:
+def _newest(keys: Collection[str], events: Collection[str], policy_hash: str) -> SignedConsent | None:
     answers = [answer for text in events if (answer := _read(text)) is not None]
-    fitting = [one for one in answers if one.event.pubkey == pubkey and one.consent == Consent(True, policy_hash)]
+    fitting = [one for one in answers if one.event.pubkey in keys and one.consent == Consent(True, policy_hash)]
     return max(fitting, key=lambda one: one.event.created_at, default=None)
 
 
@@ -131,10 +139,10 @@ def _is_ambiguous(event: VerifiedEvent) -> bool:
     return any(fields.is_repeated(event.tags, name) for name in ("a", "recording_consent"))
 
 
-def _row(session_address: str, answer: SignedConsent, now: int) -> RecordingConsentRow:
+def _row(session_address: str, pubkey: Pubkey, answer: SignedConsent, now: int) -> RecordingConsentRow:
     return RecordingConsentRow(
         session_address=session_address,
-        pubkey=answer.event.pubkey,
+        pubkey=pubkey,
         event_id=answer.event.id,
         given=answer.consent.given,
         policy_hash=answer.consent.policy_hash,

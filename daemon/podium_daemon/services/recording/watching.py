@@ -22,6 +22,7 @@ from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.live.session import RecordingAccess
 from podium_storage.database import Transaction
 from podium_storage.errors import StoreError
+from podium_storage.guests import guest_in, guests_for
 from podium_storage.resume_tokens import StoredViewing, Viewings
 from podium_storage.store import Store
 from podium_storage.table.models import LiveSessionRow, RecordingRow, WatchRow
@@ -33,6 +34,18 @@ _BY_LEADERS: Final = (RecordingStage.REVIEW, RecordingStage.AVAILABLE, Recording
 _COMING: Final = (RsvpStatus.CONFIRMED.value, RsvpStatus.TENTATIVE.value)
 _BY_RECORDING: Final = "[lessonId+pubkey+sha256]"
 _CLOSED: Final = Rejection(Slug.VIEWING, "this player is not open any more", "Open it again.")
+
+
+class Viewer(msgspec.Struct, frozen=True):
+    """A person who wants to see a recording, and how they signed in: "key", "link" or "guest"."""
+
+    pubkey: Pubkey
+    assurance: str = "key"
+
+    @property
+    def is_key(self) -> bool:
+        """Whether they signed in with their key: only then do they have the powers of instructor or co-host."""
+        return self.assurance == "key"
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,18 +81,19 @@ class Watching:
         self._open = Viewings(store.database, at_most=MAX_OPEN)
         self._allowances: dict[tuple[str, str], ReportAllowance] = {}
 
-    async def open(self, row: LiveSessionRow, pubkey: Pubkey, login_id: EventId | None = None) -> Opened | Rejection:
+    async def open(self, row: LiveSessionRow, viewer: Viewer, login_id: EventId | None = None) -> Opened | Rejection:
         """Open the newest recording of a session to a person; `login_id` is of the event that they signed for it."""
-        recording = await self.newest(row, pubkey)
+        recording = await self.newest(row, viewer)
         if recording is None:
             return Rejection(
                 Slug.NO_RECORDING, "there is no recording of this session", "Look again when it has ended."
             )
-        if not await self.may_watch(row, recording, pubkey):
+        if not await self.may_watch(row, recording, viewer):
             detail = "this recording is for those who answered yes or maybe, were invited or took part"
             return Rejection(Slug.NOT_ALLOWED, detail, "Sign in with the key with which you answered or joined.")
         secret = new_secret(self._random_bytes)
-        seen = await self._store.database.transact(lambda tx: self._keep(tx, recording, pubkey, login_id, secret))
+        viewing = self._player(row, recording, viewer, secret)
+        seen = await self._store.database.transact(lambda tx: self._keep(tx, viewing, viewer, login_id))
         self._forget_old()
         # one allowance for a person, however many players they have: two tabs do not double the speed
         self._allowances.setdefault(_whose(seen), ReportAllowance.at_first(self._clock.monotonic()))
@@ -118,57 +132,61 @@ class Watching:
         viewing = await self._viewing(secret)
         if viewing is None or viewing.sha256 != recording.sha256:
             return False
-        return await self.may_watch(row, recording, Pubkey(viewing.pubkey))
+        return await self.may_watch(row, recording, Viewer(Pubkey(viewing.pubkey), "key" if viewing.leads else "link"))
 
-    async def newest(self, row: LiveSessionRow, pubkey: Pubkey) -> RecordingRow | None:
-        """The recording of a session that `pubkey` is shown: that of the last run that has one."""
+    async def newest(self, row: LiveSessionRow, viewer: Viewer) -> RecordingRow | None:
+        """The recording of a session that a person is shown: that of the last run that has one."""
         rows = await self._store.recordings.where("lessonId").equals(row.session_address).to_list()
-        stages = _BY_LEADERS if _leads(row, pubkey) else (RecordingStage.AVAILABLE,)
+        stages = _BY_LEADERS if _leads(row, viewer) else (RecordingStage.AVAILABLE,)
         shown = [one for one in rows if one.state in stages and one.sha256]
         return max(shown, key=lambda one: one.run, default=None)
 
-    async def may_watch(self, row: LiveSessionRow, recording: RecordingRow, pubkey: Pubkey) -> bool:
-        """Whether `pubkey` may see a recording of the session (semantics.md, "Who may see it")."""
-        if _leads(row, pubkey):
+    async def may_watch(self, row: LiveSessionRow, recording: RecordingRow, viewer: Viewer) -> bool:
+        """Whether a person may see a recording of the session (semantics.md, "Who may see it")."""
+        if _leads(row, viewer):
             return True
         if recording.state != RecordingStage.AVAILABLE:
             return False
-        return access_of(row, recording.access) is RecordingAccess.PUBLIC or await self.takes_part(row, pubkey)
+        return access_of(row, recording.access) is RecordingAccess.PUBLIC or await self.takes_part(row, viewer)
 
-    async def takes_part(self, row: LiveSessionRow, pubkey: Pubkey) -> bool:
-        """Whether `pubkey` leads the session, is invited to it, by a personal link too, is coming, or attended it."""
-        if _leads(row, pubkey) or pubkey in row.invited:
+    async def takes_part(self, row: LiveSessionRow, viewer: Viewer) -> bool:
+        """Whether a person leads the session, is invited to it, by a link too, is coming, or attended it."""
+        pubkey = viewer.pubkey
+        if _leads(row, viewer) or pubkey in row.invited:
             return True
         key = [row.session_address, pubkey]
         answers = await self._store.rsvps.where("[lessonId+pubkey]").equals(key).to_list()
         attended = await self._store.attendance.where("[lessonId+pubkey]").equals(key).count()
-        links = await self._store.guests.where("pubkey").equals(pubkey).to_list()
-        holds_link = any(
-            one.link_digest is not None and one.revoked_at is None and one.session_address == row.session_address
-            for one in links
-        )
+        guest = await guest_in(self._store, row.session_address, pubkey)
+        links = [*filter(None, [guest]), *await guests_for(self._store, row.session_address, [pubkey])]
+        holds_link = any(one.assurance == "link" and one.revoked_at is None for one in links)
         return bool(attended) or holds_link or any(answer.status in _COMING for answer in answers)
 
-    async def _keep(
-        self, tx: Transaction, recording: RecordingRow, pubkey: Pubkey, login_id: EventId | None, secret: str
-    ) -> WatchRow:
+    def _player(self, row: LiveSessionRow, recording: RecordingRow, viewer: Viewer, secret: str) -> StoredViewing:
         assert recording.sha256 is not None, "a recording that is available has its hash"
-        now = int(self._clock.now())
-        viewing = StoredViewing(
+        return StoredViewing(
             digest=digest_of(secret),
             lesson=recording.session_address,
-            pubkey=pubkey,
+            pubkey=viewer.pubkey,
             sha256=recording.sha256,
             length=recording.length or 0,
-            until=now + LASTS,
+            until=int(self._clock.now()) + LASTS,
+            leads=_leads(row, viewer),
         )
+
+    async def _keep(
+        self, tx: Transaction, viewing: StoredViewing, viewer: Viewer, login_id: EventId | None
+    ) -> WatchRow:
+        now = int(self._clock.now())
         await self._open.add(tx, viewing, now=now)
         table = self._store.watches.within(tx)
         before = await table.where(_BY_RECORDING).equals([viewing.lesson, viewing.pubkey, viewing.sha256]).first()
         fresh = before or WatchRow(
-            session_address=recording.session_address, pubkey=pubkey, sha256=recording.sha256, updated_at=now
+            session_address=viewing.lesson, pubkey=viewer.pubkey, sha256=viewing.sha256, updated_at=now
         )
-        row = msgspec.structs.replace(fresh, proof_id=login_id or fresh.proof_id, updated_at=now)
+        # credit that was earned by a link stays so
+        assurance = fresh.assurance or (None if viewer.is_key else viewer.assurance)
+        row = msgspec.structs.replace(fresh, proof_id=login_id or fresh.proof_id, assurance=assurance, updated_at=now)
         await table.upsert([row], by=_BY_RECORDING)
         return row
 
@@ -206,5 +224,5 @@ def _whose(row: WatchRow) -> tuple[str, str]:
     return row.sha256, row.pubkey
 
 
-def _leads(row: LiveSessionRow, pubkey: Pubkey) -> bool:
-    return pubkey in (row.instructor_pubkey, *row.co_hosts)
+def _leads(row: LiveSessionRow, viewer: Viewer) -> bool:
+    return viewer.is_key and viewer.pubkey in (row.instructor_pubkey, *row.co_hosts)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from podium_daemon.services.reminders.reply_judging import Correspondent, Heard, Outcome, session_spoken_of
-from podium_daemon.writers.gift_wrapper import AskedBy, inboxes_of
+from podium_daemon.writers.gift_wrapper import AskedBy, LinkOf, inboxes_of
 from podium_daemon.writers.private_outbox import HELP, Letter, PrivateOutbox
 from podium_protocol.events import Pubkey, SignedEvent
 from podium_protocol.keys import SecretKey
@@ -45,7 +45,7 @@ class Explanations:
         outbox: Outbox,
         private_outbox: PrivateOutbox,
         random_bytes: Callable[[int], bytes],
-        page_of: Callable[[LiveSessionRow], str],
+        link_of: LinkOf,
         asked_by: AskedBy,
     ) -> None:
         """Take the parts that writing back needs.
@@ -57,7 +57,7 @@ class Explanations:
             outbox: takes the messages that are written back.
             private_outbox: takes the messages that say what can be said.
             random_bytes: the entropy of wraps.
-            page_of: gives the address of a session's page.
+            link_of: gives the address of a session's page for a person.
             asked_by: what recipients' relays are known to ask of a wrap.
         """
         self._secret = secret
@@ -66,7 +66,7 @@ class Explanations:
         self._outbox = outbox
         self._private_outbox = private_outbox
         self._random_bytes = random_bytes
-        self._page_of = page_of
+        self._link_of = link_of
         self._asked_by = asked_by
         self._explained: dict[Pubkey, int] = {}
 
@@ -118,7 +118,7 @@ class Explanations:
         await self._private_outbox.add(tx, [self._help_with(*asked[key], now) for key in fresh])
 
     def _help_with(self, letter: Heard, row: LiveSessionRow, now: int) -> Letter:
-        said = reply_texts.explain_words(row.title, self._page_of(row))
+        said = reply_texts.explain_words(row.title, self._link_of(row, letter.sender, now))
         rumor = nip17.write_message(
             self._secret.pubkey,
             letter.sender,

@@ -30,9 +30,11 @@ from podium_protocol.live.attendance import Assurance
 from podium_protocol.live.join_proof import WINDOW, JoinExpectation, JoinProof, ProofRefusal, check_join_proof
 from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.rsvp import RsvpStatus
+from podium_protocol.live.session import Visibility
 from podium_storage.database import Transaction
+from podium_storage.guests import guest_in, guests_for, speaks_for
 from podium_storage.store import Store
-from podium_storage.table.models import GuestRow, LiveSessionRow, RoomControlsRow, RoomMemberRow
+from podium_storage.table.models import LiveSessionRow, RoomControlsRow, RoomMemberRow
 
 ADMITTED = "admitted"
 ARRIVED = "arrived"
@@ -60,12 +62,6 @@ def role_of(row: LiveSessionRow, pubkey: Pubkey) -> DoorRole:
     if pubkey == row.instructor_pubkey:
         return DoorRole.INSTRUCTOR
     return DoorRole.CO_HOST if pubkey in row.co_hosts else DoorRole.PARTICIPANT
-
-
-async def guest_in(store: Store, row: LiveSessionRow, pubkey: Pubkey) -> GuestRow | None:
-    """The guest of this session whose key the service keeps, or None for a person with their own."""
-    found = await store.guests.where("pubkey").equals(pubkey).first()
-    return found if found is not None and found.session_address == row.session_address else None
 
 
 class DoorKeeper:
@@ -116,7 +112,7 @@ class DoorKeeper:
         locked_in = None if controls is None else controls.locked_in
         member = await self.member(row.session_address, entry.pubkey)
         rsvp = await self._store.rsvps.where("[lessonId+pubkey]").equals([row.session_address, entry.pubkey]).first()
-        guest = await guest_in(self._store, row, entry.pubkey)
+        guest = await guest_in(self._store, row.session_address, entry.pubkey)
         own = {device for pubkey, device in devices if pubkey == entry.pubkey} - {entry.device}
         knock = Knock(
             role=entry.role,
@@ -172,11 +168,6 @@ MAX_ISSUED: Final = 20_000
 TICKET_SECONDS: Final = 300  # long enough for a slow page and a permission dialogue, too short to be passed around
 
 
-def notice_of(row: LiveSessionRow) -> str:
-    """The text on attendance that a person is shown before joining a session."""
-    return _SEALED if private.seals_attendance(row) else _PUBLISHED
-
-
 class Joining:
     """Challenges and tickets are in memory, each good once; the proofs are in the store, as evidence."""
 
@@ -190,11 +181,15 @@ class Joining:
             clock, random_bytes, maximum=MAX_ISSUED, seconds=TICKET_SECONDS
         )
 
-    def challenge(self, row: LiveSessionRow, url: str, *, recording_policy: str, notice: str) -> JoinChallenge:
+    def challenge(
+        self, row: LiveSessionRow, url: str, *, recording_policy: str, notice: str, has_key: bool
+    ) -> JoinChallenge:
         """Make a nonce with all that the proof must answer; the policy is shown if recording is allowed.
 
-        `notice` is what this service adds to the text on attendance.
+        `notice` is what this service adds to the text on attendance; without a key of their own (`has_key`) the
+        person's record is not published.
         """
+        is_sealed = not has_key or private.seals_attendance(row)
         now = int(self._clock.now())
         policy = recording_policy if row.allow_recording else ""
         challenge = JoinChallenge(
@@ -205,9 +200,9 @@ class Joining:
             expires_at=now + WINDOW,
             recording_policy=policy,
             recording_policy_hash=hashlib.sha256(policy.encode()).hexdigest() if policy else "",
-            notice=f"{notice_of(row)} {notice}".rstrip(),
+            notice=f"{_SEALED if is_sealed else _PUBLISHED} {notice}".rstrip(),
             own_notice=notice,
-            attendance=private.attendance_of(row),
+            attendance=Visibility.PRIVATE if is_sealed else Visibility.PUBLIC,
         )
         return msgspec.structs.replace(challenge, nonce=self._challenges.issue(challenge))
 
@@ -233,34 +228,44 @@ class Joining:
         proof = check_join_proof(event, expected, int(self._clock.now()))
         if isinstance(proof, ProofRefusal):
             return Rejection(Slug.BAD_PROOF, proof.detail, "Ask for a new challenge and sign it.")
-        if not await self._may_attend(row, proof.pubkey):
+        guest = await guest_in(self._store, row.session_address, proof.pubkey)
+        if guest is not None and row.e2ee_required:
+            detail = "this room is encrypted from end to end, and the service has your key"
+            return Rejection(Slug.NEEDS_KEY, detail, "Open the page where your own key is, and sign in.")
+        if not (private.may_attend(row, proof.pubkey) if guest is None else guest.revoked_at is None):
             return Rejection(Slug.NOT_INVITED, "this session is private", "Ask the instructor for an invitation.")
         # without a policy that was shown, a yes is consent to nothing
         return proof if shown else msgspec.structs.replace(proof, consent=None)
 
     async def record_join(self, row: LiveSessionRow, proof: JoinProof, event: VerifiedEvent) -> None:
-        """Store the proof of a person who may come to the door; the rest of their row is unchanged."""
-        key = [row.session_address, proof.pubkey]
-        before = await self._store.members.where(_BY_PERSON).equals(key).first()
-        guest = await guest_in(self._store, row, proof.pubkey)
+        """Store the proof of a person who may come to the door; the rest of their row is unchanged.
+
+        Who came by a link once stays known by it, since a part of their attendance is.
+        """
+        guest = await guest_in(self._store, row.session_address, proof.pubkey)
+        person = proof.pubkey if guest is None else speaks_for(row, guest)
+        before = await self._store.members.where(_BY_PERSON).equals([row.session_address, person]).first()
+        assurance = Assurance.SIGNATURE.value if guest is None else guest.assurance
+        if before is not None and before.assurance == Assurance.LINK:
+            assurance = before.assurance
         member = RoomMemberRow(
             id=before.id if before else None,
             session_address=row.session_address,
-            pubkey=proof.pubkey,
+            pubkey=person,
             state=before.state if before else ARRIVED,
-            role=role_of(row, proof.pubkey),
+            role=role_of(row, person),
             proof_id=proof.event_id,
             proof_event=event.to_json().decode(),
             consent=proof.consent.given if proof.consent else None,
             device=proof.device,
             updated_at=int(self._clock.now()),
-            assurance="signature" if guest is None else guest.assurance,
+            assurance=assurance,
         )
         await self._store.members.upsert([member], by=_BY_PERSON)
 
-    async def _may_attend(self, row: LiveSessionRow, pubkey: Pubkey) -> bool:
-        guest = await guest_in(self._store, row, pubkey)
-        return private.may_attend(row, pubkey) if guest is None else guest.revoked_at is None
+    async def came_by_link(self, row: LiveSessionRow, pubkey: Pubkey) -> bool:
+        """Whether a seat of this person may be one that the link in their message gave."""
+        return bool(await guests_for(self._store, row.session_address, [pubkey]))
 
     def ticket(self, entry: TicketHolder, obstacle: AwaitDoor | None) -> RoomTicket:
         """Make a ticket, with which one room socket can be opened."""

@@ -64,6 +64,7 @@ from podium_protocol.live.lifecycle import SessionState
 from podium_protocol.live.recording import policy_for
 from podium_storage.changes import Batch
 from podium_storage.errors import StoreDamaged, StoreError
+from podium_storage.guests import author_of
 from podium_storage.store import Store
 from podium_storage.table.models import IntervalRow, LiveSessionRow, RoomMemberRow, RsvpRow
 
@@ -146,6 +147,7 @@ class Rooms:
                 await wait_for_first(changes.wait(), stop.wait())
                 batch = changes.take_changes() or Batch(())
                 self._tell_the_door(batch)
+                await self._end_seats_by_link(batch)
                 await self._forget_what_is_over(batch)
                 self._returns.expire()
 
@@ -164,6 +166,18 @@ class Rooms:
                 answered.setdefault(row.session_address, set()).add(row.pubkey)
         for session_address, people in answered.items():
             self._waiting.wake_some(session_address, people)
+
+    async def _end_seats_by_link(self, batch: Batch) -> None:
+        """End the seats of new leaders who may have come by a link, which never leads: their key has to come."""
+        for change in batch.changes:
+            before, row = change.before, change.after
+            if not isinstance(before, LiveSessionRow) or not isinstance(row, LiveSessionRow):
+                continue
+            for pubkey in map(Pubkey, set(row.co_hosts) - set(before.co_hosts)):
+                if row.conference_room_id and await self._joining.came_by_link(row, pubkey):
+                    room = RoomId(row.conference_room_id)
+                    self._returns.forget(room, pubkey)
+                    await self._engine.remove(room, pubkey, "You lead this session now: sign in with your key.")
 
     async def _forget_what_is_over(self, batch: Batch) -> None:
         """Drop the state of rooms whose sessions have ended."""
@@ -188,11 +202,11 @@ class Rooms:
 
     # -- joining
 
-    async def challenge(self, row: LiveSessionRow, url: str) -> JoinChallenge:
+    async def challenge(self, row: LiveSessionRow, url: str, *, has_key: bool = True) -> JoinChallenge:
         """Make a nonce with all that the proof must answer; valid for 60 s and one join."""
         given = self.settings
         policy = policy_for(row, given.recording_policy)
-        return self._joining.challenge(row, url, recording_policy=policy, notice=given.notice)
+        return self._joining.challenge(row, url, recording_policy=policy, notice=given.notice, has_key=has_key)
 
     async def join(
         self, row: LiveSessionRow, proof: VerifiedEvent, url: str, body: bytes | None
@@ -201,11 +215,12 @@ class Rooms:
         checked = await self._joining.check(row, proof, url, body)
         if isinstance(checked, Rejection):
             return checked
+        person = await author_of(self._store, row, proof.pubkey)
         entry = TicketHolder(
             session_address=row.session_address,
-            pubkey=proof.pubkey,
+            pubkey=person,
             device=checked.device,
-            role=role_of(row, proof.pubkey),
+            role=role_of(row, person),
             fingerprint=checked.fingerprint,
         )
         async with self._doors.hold(row.session_address):
@@ -341,11 +356,14 @@ class Rooms:
         if kept is None or row is None or kept.connection.room != row.conference_room_id:
             return None
         connection = kept.connection
+        role = role_of(row, connection.pubkey)
+        if role.is_staff and await self._joining.came_by_link(row, connection.pubkey):
+            return None  # they were named as a leader since, and the seat may be their link's: a key has to prove it
         return TicketHolder(
             session_address=session_address,
             pubkey=connection.pubkey,
             device=connection.device,
-            role=role_of(row, connection.pubkey),
+            role=role,
             returning=True,
             fingerprint=kept.fingerprint,
         )

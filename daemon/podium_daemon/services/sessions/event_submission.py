@@ -23,12 +23,14 @@ from podium_protocol.limits import MAX_EVENT_BYTES, max_bytes_of
 from podium_protocol.live import private
 from podium_protocol.live.badge import BadgeAward, read_badge_award, read_badge_definition
 from podium_protocol.live.lifecycle import SessionState
-from podium_protocol.live.rsvp import read_rsvp
+from podium_protocol.live.rsvp import Rsvp, read_rsvp
 from podium_protocol.live.series import listed
 from podium_protocol.live.session import NotASession, Session, Visibility, read_session
 from podium_protocol.nips import nip09
 from podium_storage.database import Transaction
+from podium_storage.guests import guest_in, speaks_for
 from podium_storage.mirror.fold import IngestOutcome
+from podium_storage.projections.rsvps import FoldedRsvp, RsvpProjection
 from podium_storage.projections.sessions import rows_of_series
 from podium_storage.store import Store
 from podium_storage.table.models import BadgeRow, LiveSessionRow
@@ -73,13 +75,17 @@ async def _nothing_against_it(_event: VerifiedEvent) -> str | None:
 
 
 class Submitted(msgspec.Struct, frozen=True):
-    """One accepted event. A private one reaches `relays` sealed, and only the service can open it there."""
+    """One accepted event. A private one reaches `relays` sealed, and only the service can open it there.
+
+    A `kept` one was signed with a guest's key and is sent nowhere; `answer`: it counts as another person's.
+    """
 
     event: VerifiedEvent
     session_address: str | None
     relays: tuple[str, ...]
     private: bool = False
     kept: bool = False
+    answer: Rsvp | None = None
 
 
 class _Lost(Exception):
@@ -99,6 +105,7 @@ class EventSubmission:
         event_writer: EventWriter,
         *,
         notifications: PrivateNotifications,
+        rsvps: RsvpProjection,
         own_inbox: Callable[[], Sequence[str]],
         can_encrypt: bool,
         accepts: Callable[[Session], bool],
@@ -112,6 +119,7 @@ class EventSubmission:
         self._store = store
         self._event_writer = event_writer
         self._notifications = notifications
+        self._rsvps = rsvps
         self._own_inbox = own_inbox
         self._can_encrypt = can_encrypt
         self._accepts = accepts
@@ -153,6 +161,10 @@ class EventSubmission:
         return submitted
 
     async def _take(self, tx: Transaction, one: Submitted) -> IngestOutcome:
+        if one.answer is not None:
+            # not mirrored: there it would count a second time, as the guest's own
+            await self._rsvps.fold_answers(tx, [FoldedRsvp(one.answer)], received_at=int(self._clock.now()))
+            return IngestOutcome.STORED
         if one.kept:
             (outcome,) = await self._event_writer.mirror_only(tx, [one.event])
             return outcome
@@ -259,9 +271,8 @@ class EventSubmission:
         rsvp = read_rsvp(event)
         row = None if rsvp is None else await self._row(str(rsvp.session_address))
         # a caller who is not invited gets the same answer as for a session that does not exist
-        guest = await self._store.guests.where("pubkey").equals(event.pubkey).first()
-        is_guest = guest is not None and row is not None and guest.session_address == row.session_address
-        if rsvp is None or row is None or not (is_guest or private.may_attend(row, event.pubkey)):
+        guest = None if row is None else await guest_in(self._store, row.session_address, event.pubkey)
+        if rsvp is None or row is None or (guest is None and not private.may_attend(row, event.pubkey)):
             return Rejection(
                 Slug.UNKNOWN_SESSION, "the RSVP names no session of this service", "Look at /api/sessions."
             )
@@ -270,11 +281,14 @@ class EventSubmission:
                 Slug.SESSION_OVER, f"the session is {row.state}", "RSVPs are open until the end of a session."
             )
         # the mirror holds one answer for each `d`; but only one for each person counts, whatever its `d`
-        counted = await self._store.rsvps.where("[lessonId+pubkey]").equals([row.session_address, event.pubkey]).first()
+        author = event.pubkey if guest is None else speaks_for(row, guest)
+        counted = await self._store.rsvps.where("[lessonId+pubkey]").equals([row.session_address, author]).first()
         if counted is not None and (-counted.rsvp_time, counted.event_id) < (-event.created_at, event.id):
             return _COUNT_FOR_NOTHING[IngestOutcome.SUPERSEDED]
-        if is_guest:
-            return Submitted(event, row.session_address, (), kept=True)
+        if guest is not None:
+            theirs = msgspec.structs.replace(rsvp, pubkey=author, identifier=None, assurance=guest.assurance)
+            answer = None if author == event.pubkey else theirs
+            return Submitted(event, row.session_address, (), kept=True, answer=answer)
         if private.is_private(row):
             return self._sealed(event, row.session_address)
         return await self._submitted(event, row.session_address)

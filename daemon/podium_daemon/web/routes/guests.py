@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, cast
+from typing import Annotated, Literal, cast
 
 import msgspec
 from fastapi import APIRouter, Depends, Request
@@ -20,7 +20,7 @@ from podium_daemon.api.guests import (
     OpenLinkIn,
 )
 from podium_daemon.runtime.outcomes import Rejection, Slug
-from podium_daemon.services.guests.guests import BY_LINK
+from podium_daemon.services.guests.guests import BY_LINK, LOGIN_SECONDS
 from podium_daemon.web.connections import origin_of
 from podium_daemon.web.context import Context, InContext, forbidden, granted
 from podium_daemon.web.login import AnyCaller, Caller, InLogins, KeyCaller, LoginTokens
@@ -29,12 +29,10 @@ from podium_daemon.web.views import leads
 from podium_daemon.web.watch import StreamHub
 from podium_protocol.events import Pubkey
 from podium_protocol.nips import nip19
+from podium_storage.guests import speaks_for
 from podium_storage.table.models import GuestRow, LiveSessionRow
 
 router = APIRouter(prefix="/api/sessions/{reference}", tags=["guests"], route_class=StrictRoute)
-
-LOGIN_SECONDS: Final = 7 * 24 * 3600
-"""A guest's login lasts this long after the session's end: for their attendance, the recording and the certificate."""
 
 
 class GuestLogins(msgspec.Struct, frozen=True):
@@ -45,9 +43,10 @@ class GuestLogins(msgspec.Struct, frozen=True):
 
     async def end(self, guest: GuestRow) -> None:
         """Take all logins of a guest back, and end their streams."""
-        of = Caller(Pubkey(guest.pubkey), "link", guest.session_address)
-        await self.logins.revoke(of, everywhere=True)
-        self.streams.end_logins(of, everywhere=True)
+        for pubkey in filter(None, (guest.pubkey, guest.person)):
+            of = Caller(Pubkey(pubkey), "link", guest.session_address)
+            await self.logins.revoke(of, everywhere=True)
+            self.streams.end_logins(of, everywhere=True)
 
 
 def _guest_logins(logins: InLogins, request: Request) -> GuestLogins:
@@ -69,7 +68,7 @@ async def enter_as_guest(
 
 @router.post("/guest/open")
 async def open_guest_link(context: InContext, logins: InLogins, reference: str, wish: OpenLinkIn) -> GuestLoginOut:
-    """Open a personal link: it is bound to the browser that does so first, until the session's end."""
+    """Open a personal link, from the instructor or a message: it is bound to the browser that does so first."""
     row = await context.views.resolve(reference, Caller(context.service_pubkey))
     opened = await context.guests.open_link(row, wish.link)
     if isinstance(opened, Rejection) and opened.slug is Slug.UNKNOWN_LINK:
@@ -79,7 +78,10 @@ async def open_guest_link(context: InContext, logins: InLogins, reference: str, 
 
 @router.post("/guest/sign")
 async def sign_as_guest(context: InContext, caller: AnyCaller, reference: str, wish: GuestEventIn) -> EventModel:
-    """Have an answer, a question, a join or a consent of this session signed with the guest's key."""
+    """Have an answer, a question, a join or a consent of this session signed with the guest's key.
+
+    Of a person who came by the link in their message it counts as theirs, and is never published.
+    """
     row = await context.views.resolve(reference, caller)
     event = wish.event.unsigned()
     signed = granted(await context.guests.sign(row, caller.pubkey, event, public_url=context.public_url))
@@ -119,7 +121,7 @@ async def renew_guest_link(
     row = await _led(context, reference, caller)
     renewed = granted(await context.guests.renew(row, Pubkey(guest)))
     await logins.end(renewed.row)
-    return _out(renewed.row, f"{context.views.page(row)}#guest={renewed.link}")
+    return _out(renewed.row, f"{context.views.page(row)}#guest={renewed.link}" if renewed.link else None)
 
 
 @router.post("/guests/{guest}/revoke")
@@ -130,22 +132,24 @@ async def revoke_guest(
     row = await _led(context, reference, caller)
     revoked = granted(await context.guests.revoke(row, Pubkey(guest)))
     await logins.end(revoked)
-    await context.rooms.remove(row, Pubkey(guest), "", caller.pubkey)
+    await context.rooms.remove(row, speaks_for(row, revoked), "", caller.pubkey)
     return _out(revoked)
 
 
 async def _signed_in(context: Context, logins: LoginTokens, row: LiveSessionRow, guest: GuestRow) -> GuestLoginOut:
     assurance: Literal["guest", "link"] = "link" if guest.assurance == BY_LINK else "guest"
-    caller = Caller(Pubkey(guest.pubkey), assurance, row.session_address)
+    caller = Caller(speaks_for(row, guest), assurance, row.session_address)
     ends = max(row.ends_at, int(context.clock.now())) + LOGIN_SECONDS
     issued = await logins.issue(caller, ends)
     return GuestLoginOut(
         token=issued.token,
         expires_at=issued.expires_at,
-        pubkey=guest.pubkey,
+        pubkey=caller.pubkey,
         npub=nip19.encode_npub(caller.pubkey),
         name=guest.name,
         assurance=assurance,
+        has_own_key=caller.pubkey != guest.pubkey,
+        signing_key=guest.pubkey,
     )
 
 
@@ -159,6 +163,7 @@ def _out(guest: GuestRow, link: str | None = None) -> GuestOut:
         assurance="link" if by_link else "guest",
         state=cast("Literal['here', 'new', 'opened', 'revoked']", state),
         created_at=guest.created_at,
+        has_own_key=guest.person is not None,
         link=link,
     )
 

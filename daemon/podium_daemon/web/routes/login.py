@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 
 from podium_daemon.api.login import LoginOut, SignedInOut, SignOutIn
+from podium_daemon.web.context import InContext
 from podium_daemon.web.login import AnyCaller, Caller, InLogins, LoginTokens, SignedCall
 from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.watch import StreamHub
@@ -27,9 +28,18 @@ async def show_login(caller: AnyCaller) -> LoginOut:
 
 
 @router.post("/end")
-async def sign_out(logins: InLogins, caller: AnyCaller, request: Request, wish: SignOutIn) -> LoginOut:
-    """Sign out: this token is revoked; with `everywhere`, all tokens of the person."""
+async def sign_out(
+    context: InContext, logins: InLogins, caller: AnyCaller, request: Request, wish: SignOutIn
+) -> LoginOut:
+    """Sign out: this token is revoked; with `everywhere`, all tokens of the person, and the links in their messages.
+
+    A personal link can be opened by another browser once this one has signed out.
+    """
     await logins.revoke(caller, everywhere=wish.everywhere)
+    if wish.everywhere:
+        await logins.end_links(caller)
+    elif caller.session_address is not None:
+        await context.guests.release(caller.session_address, caller.pubkey)
     streams: StreamHub = request.app.state.watch
     streams.end_logins(caller, everywhere=wish.everywhere)
     return _login(caller)

@@ -28,7 +28,8 @@ from podium_daemon.api.recordings import (
     WatchingOut,
 )
 from podium_daemon.runtime.outcomes import Slug
-from podium_daemon.web.context import Context, InContext, forbidden, granted
+from podium_daemon.services.recording.watching import Viewer
+from podium_daemon.web.context import Context, InContext, forbidden, granted, signer_of
 from podium_daemon.web.login import AnyCaller, Caller, KeyCaller, OptionalCaller, SignedCall
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.strict_json import StrictRoute
@@ -58,7 +59,7 @@ async def show_recording(context: InContext, caller: OptionalCaller, reference: 
     """
     row = await context.views.resolve(reference, caller)
     in_charge = leads(row, caller)
-    takes_part = caller is not None and await context.watching.takes_part(row, caller.pubkey)
+    takes_part = caller is not None and await context.watching.takes_part(row, _viewer(caller))
     policy, policy_hash = context.recorder.policy(row)
     return RecordingsOut(
         is_recording=context.recorder.is_recording(row.session_address),
@@ -74,7 +75,7 @@ async def answer_recording_policy(context: InContext, call: SignedCall, referenc
     """Answer the recording policy from inside the room. The answer is in the tags of the signed call: `a` and
     `recording_consent`, as in a join proof. A no pauses the recording before this call returns.
     """
-    row = await context.views.resolve(reference, Caller(call.pubkey))
+    row = await context.views.resolve(reference, await signer_of(context, call.pubkey))
     granted(await context.recorder.answer(row, call))
     consent = read_consent(call.tags)
     return ConsentAnswerOut(given=consent is not None and consent.given)
@@ -132,7 +133,7 @@ async def open_player(context: InContext, caller: AnyCaller, reference: str) -> 
     what was played go with the secret.
     """
     row = await context.views.resolve(reference, caller)
-    opened = granted(await context.watching.open(row, caller.pubkey, caller.event_id))
+    opened = granted(await context.watching.open(row, _viewer(caller), caller.event_id))
     recording = opened.recording
     url = recording.url or ""
     # a browser's player cannot send a header: the secret opens the one file that it is for
@@ -182,7 +183,11 @@ async def _may_read(
 ) -> bool:
     if secret and await context.watching.opens(secret, session, row):
         return True
-    return caller is not None and await context.watching.may_watch(session, row, caller.pubkey)
+    return caller is not None and await context.watching.may_watch(session, row, _viewer(caller))
+
+
+def _viewer(caller: Caller) -> Viewer:
+    return Viewer(caller.pubkey, caller.assurance)
 
 
 def _is_public(session: LiveSessionRow, row: RecordingRow) -> bool:

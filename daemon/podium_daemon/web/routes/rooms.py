@@ -28,7 +28,7 @@ from podium_daemon.conference.engine import Support, TrackKind
 from podium_daemon.conference.seats import SocketGone
 from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.services.rooms.entry import Guest
-from podium_daemon.web.context import Context, InContext, forbidden, granted
+from podium_daemon.web.context import Context, InContext, forbidden, granted, signer_of
 from podium_daemon.web.login import Caller, InLogins, KeyCaller, OptionalCaller
 from podium_daemon.web.problems import Problem
 from podium_daemon.web.routes.login import signed_in
@@ -37,7 +37,7 @@ from podium_daemon.web.views import leads
 from podium_protocol import tags
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.nips import nip19, nip98
-from podium_storage.table.models import GuestRow, LiveSessionRow
+from podium_storage.table.models import LiveSessionRow
 
 _GOODBYES: Final = (1000, 1001, 1005)  # RFC 6455, 7.4.1: normal, going away, and a close frame without a code
 _OWN_GOODBYES: Final = 3000  # and above: what the page itself says
@@ -87,7 +87,7 @@ async def create_join_challenge(context: InContext, caller: OptionalCaller, refe
     """A nonce and the recording policy, for the join proof. Good for 60 s and for one join; signed if it is private."""
     row = await context.views.resolve(reference, caller)
     url = _join_url(context, row)
-    given = granted(await context.rooms.challenge(row, url))
+    given = granted(await context.rooms.challenge(row, url, has_key=caller is None or caller.has_key))
     return ChallengeOut(
         url=given.url,
         method="POST",
@@ -113,7 +113,7 @@ async def join_session(context: InContext, logins: InLogins, reference: str, req
         await context.views.resolve(reference)  # an unknown session is reported before a flaw of the proof
         next_step = "Sign the challenge of /join/challenge and send it as `Authorization: Nostr ...`."
         raise Problem(Slug.BAD_PROOF, proof.reason, next_step)
-    prover = await _prover(context, proof.pubkey)
+    prover = await signer_of(context, proof.pubkey)
     row = await context.views.resolve(reference, prover)
     body = await request.body() or None
     ticket = granted(await context.rooms.join(row, proof, _join_url(context, row), body))
@@ -240,7 +240,8 @@ async def switch_recording(context: InContext, caller: KeyCaller, reference: str
 async def _people(context: Context, row: LiveSessionRow, seated: Sequence[Guest]) -> tuple[RoomPerson, ...]:
     removed = await context.rooms.removed(row)
     names = await context.views.names_of([*(one.pubkey for one in seated), *(one.pubkey for one in removed)])
-    unsigned = {one.pubkey: one for one in await context.guests.of(row)}
+    members = await context.store.members.where("lessonId").equals(row.session_address).to_list()
+    came = {one.pubkey: one.assurance for one in members}
     here = [
         RoomPerson(
             pubkey=one.pubkey,
@@ -250,7 +251,7 @@ async def _people(context: Context, row: LiveSessionRow, seated: Sequence[Guest]
             role=one.role,
             since=one.since,
             waiting_for=one.waiting_for,
-            assurance=_assurance(unsigned.get(one.pubkey)),
+            assurance=_assurance(came.get(one.pubkey)),
         )
         for one in seated
     ]
@@ -262,27 +263,19 @@ async def _people(context: Context, row: LiveSessionRow, seated: Sequence[Guest]
             state="removed",
             role=one.role,
             since=one.since,
-            assurance=_assurance(unsigned.get(one.pubkey)),
+            assurance=_assurance(came.get(one.pubkey)),
         )
         for one in removed
     ]
     return (*here, *away)
 
 
-def _assurance(guest: GuestRow | None) -> Literal["guest", "link"] | None:
-    return None if guest is None else "link" if guest.assurance == "link" else "guest"
+def _assurance(came: str | None) -> Literal["guest", "link"] | None:
+    return "link" if came == "link" else "guest" if came == "guest" else None
 
 
 def _wants_login(proof: VerifiedEvent) -> bool:
     return tags.first(proof.tags, "login") == "yes"
-
-
-async def _prover(context: Context, pubkey: Pubkey) -> Caller:
-    """Who signed a join proof: a person, or a guest, whose session is there for them even if it is private."""
-    guest = await context.store.guests.where("pubkey").equals(pubkey).first()
-    if guest is None:
-        return Caller(pubkey)
-    return Caller(pubkey, _assurance(guest) or "guest", guest.session_address)
 
 
 async def _hands(context: Context, row: LiveSessionRow) -> tuple[HandOut, ...]:

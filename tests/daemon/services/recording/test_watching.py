@@ -9,7 +9,7 @@ import pytest
 
 from podium_daemon.runtime.outcomes import Rejection
 from podium_daemon.services.recording import watching as watching_module
-from podium_daemon.services.recording.watching import LASTS, Watching
+from podium_daemon.services.recording.watching import LASTS, Viewer, Watching
 from podium_protocol import kinds
 from podium_protocol.events import VerifiedEvent
 from podium_protocol.keys import SecretKey
@@ -32,7 +32,7 @@ def login(here: World, key: SecretKey) -> VerifiedEvent:
 
 async def opened(here: Studio, key: SecretKey) -> str:
     """An open player's secret."""
-    found = await here.here.watching.open(await here.session(), key.pubkey, login(here.here, key).id)
+    found = await here.here.watching.open(await here.session(), Viewer(key.pubkey), login(here.here, key).id)
     assert not isinstance(found, Rejection), found
     return found.secret
 
@@ -68,7 +68,7 @@ async def test_who_watches_it_all_has_a_signed_completion() -> None:
         await available(here)
         key = new_key()
         proof = login(here.here, key)
-        found = await here.here.watching.open(await here.session(), proof.pubkey, proof.id)
+        found = await here.here.watching.open(await here.session(), Viewer(proof.pubkey), proof.id)
         assert not isinstance(found, Rejection)
         row = await play(here, found.secret, 0, 35)
         assert row.completed_at is None
@@ -251,7 +251,7 @@ async def test_a_player_is_open_for_half_a_day() -> None:
 async def test_without_a_recording_there_is_nothing_to_open() -> None:
     """A session that is not recorded, or whose recording failed."""
     async with studio() as here:
-        refused = await here.here.watching.open(await here.session(), new_key().pubkey)
+        refused = await here.here.watching.open(await here.session(), Viewer(new_key().pubkey))
         assert isinstance(refused, Rejection)
         assert refused.slug == "no-recording"
 
@@ -267,7 +267,7 @@ async def test_a_private_recording_is_for_those_it_concerns() -> None:
         await here.here.store.sessions.put(private)
         for key in (guest, invited, here.here.instructor):
             await opened(here, key)
-        refused = await here.here.watching.open(await here.session(), stranger.pubkey)
+        refused = await here.here.watching.open(await here.session(), Viewer(stranger.pubkey))
         assert isinstance(refused, Rejection)
         assert refused.slug == "not-allowed"
 
@@ -282,7 +282,7 @@ async def test_one_for_participants_is_for_those_who_answered_yes_or_maybe() -> 
         await opened(here, people[RsvpStatus.CONFIRMED])
         await opened(here, people[RsvpStatus.TENTATIVE])
         for key in (people[RsvpStatus.DECLINED], new_key()):
-            refused = await here.here.watching.open(await here.session(), key.pubkey, login(here.here, key).id)
+            refused = await here.here.watching.open(await here.session(), Viewer(key.pubkey), login(here.here, key).id)
             assert isinstance(refused, Rejection)
             assert refused.slug == "not-allowed"
 

@@ -17,6 +17,7 @@ from podium_daemon.runtime.outcomes import Rejection
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.recording.blossom import BlossomServer
 from podium_daemon.services.recording.recording import Recorder, RecordingSettings
+from podium_daemon.services.recording.watching import Viewer
 from podium_daemon.services.recording.work import ATTEMPTS, WorkSettings
 from podium_daemon.signers.signer import SignerUnavailable
 from podium_protocol import kinds, tags
@@ -498,9 +499,9 @@ class TestReview:
         assert await self.link(here) is None
         assert await self.told(here, person) == {}
         watching = here.here.watching
-        assert await watching.newest(session, person.pubkey) is None
-        assert await watching.newest(session, here.here.instructor.pubkey) == row
-        assert not await watching.may_watch(session, row, person.pubkey)
+        assert await watching.newest(session, Viewer(person.pubkey)) is None
+        assert await watching.newest(session, Viewer(here.here.instructor.pubkey)) == row
+        assert not await watching.may_watch(session, row, Viewer(person.pubkey))
 
     async def test_published_taken_back_and_published_again(self, here: Studio) -> None:
         """Links come and go, also that in the session's event; people who were told of it are told; the file stays."""
@@ -515,7 +516,7 @@ class TestReview:
         assert (row.state, await self.link(here)) == ("unpublished", None)
         assert ("r", row.url) not in (await here.here.event_of(await here.session())).tags
         assert (await here.session()).recording_url is None
-        assert not await here.here.watching.may_watch(await here.session(), row, person.pubkey)
+        assert not await here.here.watching.may_watch(await here.session(), row, Viewer(person.pubkey))
         assert await self.told(here, person) == {"recording": "sent", "recording_gone": "sent"}
         assert file_of(here, row).exists()
         assert await recorder.publish(await here.session()) is None

@@ -6,8 +6,8 @@
 /** @typedef {"instructor" | "co-host" | "participant"} Role */
 /** @typedef {"confirmed" | "tentative" | "declined"} RsvpStatus */
 /** @typedef {{ pubkey: string, npub: string, name: string }} Person */
-/** @typedef {{ pubkey: string, npub: string, token: string, expiresAt: number, name?: string, assurance?: "guest" | "link" }} Login */
-/** @typedef {Person & { assurance: "guest" | "link", state: "here" | "new" | "opened" | "revoked", link: string | null }} GuestRow */
+/** @typedef {{ pubkey: string, npub: string, token: string, expiresAt: number, name?: string, assurance?: "guest" | "link", hasOwnKey?: boolean, signingKey?: string }} Login */
+/** @typedef {Person & { assurance: "guest" | "link", state: "here" | "new" | "opened" | "revoked", hasOwnKey: boolean, link: string | null }} GuestRow */
 /** @typedef {{ [field: string]: any }} Message */
 
 /**
@@ -129,7 +129,7 @@
 /** @typedef {Unsigned & { id: string, sig: string }} NostrEvent */
 /** @typedef {{ lessonId: string, events: Unsigned[] }} Draft */
 /** @typedef {{ encrypt(pubkey: string, text: string): Promise<string>, decrypt(pubkey: string, text: string): Promise<string> }} Nip44 */
-/** @typedef {{ getPublicKey(): Promise<string>, signEvent(event: Unsigned): Promise<NostrEvent>, nip44?: Nip44 }} Signer */
+/** @typedef {{ getPublicKey(): Promise<string>, signEvent(event: Unsigned): Promise<NostrEvent>, nip44?: Nip44, signsAs?: string }} Signer */
 
 /**
  * A remote signer as the daemon tells of it.

@@ -19,6 +19,8 @@ export class PodiumGuest extends HTMLElement {
   /** @type {HTMLButtonElement} */ open;
   /** @type {HTMLParagraphElement} */ you;
   /** @type {HTMLElement} */ inside;
+  /** @type {HTMLParagraphElement} */ reminders;
+  /** @type {HTMLElement} */ key;
 
   /** @param {SessionClient} client */
   setUp(client) {
@@ -31,7 +33,9 @@ export class PodiumGuest extends HTMLElement {
     this.form = h("form", { hidden: true, on: { submit: (/** @type {Event} */ event) => { event.preventDefault(); enter.click(); } } },
       h("div", { class: "field" }, h("label", { for: this.name.id }, t("guest.name")), this.name), h("p", { class: "hint" }, t("guest.hint")), h("div", { class: "buttons" }, enter));
     this.you = h("p", { dir: "auto" });
-    this.inside = h("div", { hidden: true }, this.you, h("p", { class: "hint" }, t("guest.reminders")), this.#keyForm());
+    this.reminders = h("p", { class: "hint" });
+    this.key = this.#keyForm();
+    this.inside = h("div", { hidden: true }, this.you, this.reminders, this.key);
     this.replaceChildren(section("guest.title", h("div", { class: "buttons" }, this.open), this.form, this.inside, this.failure));
     client.subscribe(() => this.#update());
     this.#update();
@@ -78,7 +82,11 @@ export class PodiumGuest extends HTMLElement {
     show(this.form, mayCome && !this.form.hidden);
     show(this.open, mayCome && this.form.hidden);
     show(this.inside, guest !== null && isSignedIn);
-    if (guest !== null) setText(this.you, t(`guest.you.${guest.assurance}`, { name: guest.name }));
+    if (guest === null) return;
+    setText(this.you, t(`guest.you.${guest.assurance}`, { name: guest.name }));
+    const own = session?.e2eeRequired ? "guest.own-key.e2ee" : "guest.own-key";
+    setText(this.reminders, t(guest.hasOwnKey ? own : "guest.reminders"));
+    show(this.key, !guest.hasOwnKey);
   }
 }
 

@@ -128,6 +128,8 @@ export class PodiumGuests extends HTMLElement {
   #fill(node, row) {
     const [name, state, link, buttons] = /** @type {Iterable<HTMLElement>} */ (node.children);
     const [copy, renew, revoke] = /** @type {Iterable<HTMLElement>} */ (buttons.children);
+    setText(renew, t(row.hasOwnKey ? "guests.release" : "guests.renew"));
+    renew.setAttribute("aria-label", `${renew.textContent}: ${row.name}`);
     const told = this.links.get(row.pubkey) ?? "";
     setText(name, row.name);
     setText(state, t(`guests.state.${row.state}`));

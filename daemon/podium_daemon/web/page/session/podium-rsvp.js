@@ -70,7 +70,7 @@ export class PodiumRsvp extends HTMLElement {
     const isCut = Boolean(me?.rsvp?.undeliverable) && hook.rsvpStatus !== "declined";
     setText(this.unreachable, isCut ? t("rsvp.unreachable") : "");
     show(this.unreachable, isCut);
-    const comes = hook.rsvpStatus !== "declined" && !isCut && client.guest === null; // guests are told in their own card
+    const comes = hook.rsvpStatus !== "declined" && !isCut && (client.guest === null || client.guest.hasOwnKey === true); // guests are told in their own card
     setText(this.reach, comes ? t(me?.rsvp ? "rsvp.reach" : "rsvp.reach.before") : "");
     show(this.reach, comes);
     const position = me?.rsvp?.position ?? null;

@@ -250,7 +250,8 @@ export class SessionClient {
 
   /** The challenge of the next join: with the notice and the recording policy to show first. */
   challenge() {
-    const call = this.session?.visibility === "private" ? signed : plain; // to a stranger a private one is not there
+    // to a stranger a private one is not there; and what becomes of a guest's attendance is said to guests alone
+    const call = this.session?.visibility === "private" || this.guest !== null ? signed : plain;
     return call("POST", `${this.path}/join/challenge`);
   }
 

@@ -8,7 +8,7 @@ import { useGuest } from "./signer.js";
 /** @import { Unsigned } from "../core/types.js" */
 
 // taken at once, so that it stays in no history and in no address that somebody copies
-const found = /^#guest=([\w-]{43})$/.exec(location.hash);
+const found = /^#guest=([\w-]{43}|[\w-]{76})$/.exec(location.hash);
 if (found) history.replaceState(history.state, "", location.pathname + location.search);
 let link = found?.[1] ?? null;
 
@@ -30,12 +30,12 @@ export function takeLink() {
  * @param {string} path
  */
 export function followGuest(path) {
-  let pubkey = "";
+  let before = "";
   const update = () => {
-    const own = keptGuest()?.pubkey ?? "";
-    if (own === pubkey) return;
-    pubkey = own;
-    useGuest(own === "" ? null : signerOf(path, own));
+    const guest = keptGuest();
+    if ((guest?.pubkey ?? "") === before) return;
+    before = guest?.pubkey ?? "";
+    useGuest(guest === null ? null : signerOf(path, guest.pubkey, guest.signingKey ?? guest.pubkey));
   };
   update();
   return onLoginChange(update);
@@ -43,12 +43,14 @@ export function followGuest(path) {
 
 /**
  * @param {string} path
- * @param {string} pubkey
+ * @param {string} own the guest's key, or that of the person for whom the service signs
+ * @param {string} signsAs the key that the service has
  */
-function signerOf(path, pubkey) {
+function signerOf(path, own, signsAs) {
   return {
-    getPublicKey: async () => pubkey,
-    signEvent: async (/** @type {Unsigned} */ { created_at, kind, tags, content }) =>
+    signsAs,
+    getPublicKey: async () => own,
+    signEvent: async (/** @type {Unsigned} */ { pubkey, created_at, kind, tags, content }) =>
       signed("POST", `${path}/guest/sign`, { event: { pubkey, created_at, kind, tags, content } }),
   };
 }

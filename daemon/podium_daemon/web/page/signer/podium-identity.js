@@ -31,7 +31,7 @@ export class PodiumIdentity extends HTMLElement {
     const update = async () => {
       const { me, isSignedIn } = client;
       const { guest } = client;
-      const name = guest ? `${guest.name} · ${t(`guest.mark.${guest.assurance}`)}` : "";
+      const name = guest ? `${guest.name} · ${t(`guest.mark.${guest.hasOwnKey ? "own-key" : guest.assurance}`)}` : "";
       setText(own, me ? name || t("identity.you", { npub: me.name, role: t(`role.${me.role}`) }) : "");
       show(own, me !== null);
       show(signIn, !isSignedIn, own);
@@ -39,7 +39,7 @@ export class PodiumIdentity extends HTMLElement {
       if (isSignedIn) show(failure, false);
       const isRemote = (await remoteSigner()) !== null;
       show(signOut, client.isSignedIn && !isRemote, own); // disconnecting signs out as well
-      show(everywhere, client.isSignedIn && guest === null, own);
+      show(everywhere, client.isSignedIn && (guest === null || guest.hasOwnKey === true), own);
       show(connect, !isRemote && !client.isSignedIn, own);
       show(disconnect, isRemote);
     };

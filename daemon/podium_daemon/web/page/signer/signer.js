@@ -162,7 +162,7 @@ async function ask() {
 export async function sign(template) {
   const own = await pubkey();
   const signer = await current();
-  const asked = { ...template, pubkey: own };
+  const asked = { ...template, pubkey: guest?.signsAs ?? own };
   const signed = await signer.signEvent(structuredClone(asked)).catch(notSigned);
   const same = /** @type {const} */ (["pubkey", "kind", "content", "created_at"]).every((name) => signed?.[name] === asked[name]);
   if (!same || JSON.stringify(signed.tags) !== JSON.stringify(asked.tags)) throw new PodiumError("bad-signer");
