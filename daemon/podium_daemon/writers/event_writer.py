@@ -48,11 +48,26 @@ class EventWriter:
         Returns the mirror's outcome for each. A caller that needs every event to count must check them, and raise to
         roll the transaction back.
         """
+        return await self._add(tx, [(session_address, events)], self.relays if relays is None else tuple(relays))
+
+    async def add_many(
+        self, tx: Transaction, told: Sequence[tuple[str, Sequence[VerifiedEvent]]]
+    ) -> list[IngestOutcome]:
+        """As `add`, for the events of several sessions, each with its address."""
+        return await self._add(tx, told, self.relays)
+
+    async def _add(
+        self,
+        tx: Transaction,
+        told: Sequence[tuple[str | None, Sequence[VerifiedEvent]]],
+        targets: tuple[str, ...],
+    ) -> list[IngestOutcome]:
         now = int(self._clock.now())
-        outcomes = await self.mirror_only(tx, events)
-        targets = self.relays if relays is None else tuple(relays)
+        outcomes = await self.mirror_only(tx, [event for _, events in told for event in events])
         items = [
-            OutboxItem(event=event, relays=targets, not_before=now, session_address=session_address) for event in events
+            OutboxItem(event=event, relays=targets, not_before=now, session_address=session_address)
+            for session_address, events in told
+            for event in events
         ]
         await self._outbox.add_many_within(tx, items)
         return outcomes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, TypedDict
 
 import msgspec
@@ -18,7 +19,7 @@ from podium_protocol.live.rsvp import RsvpStatus
 from podium_protocol.live.session import Visibility
 from podium_protocol.nips import nip13
 from podium_storage.mirror.mirror import Mirror
-from podium_storage.projections.sessions import room_of
+from podium_storage.projections.sessions import SessionCounts, room_of, session_counts
 from podium_storage.store import Store
 from podium_storage.table.models import LiveSessionRow
 
@@ -115,15 +116,26 @@ class StatusEvents:
 
     async def _session(self, state: SessionState) -> LiveSessionRow | None:
         """The first public session in a state; one that began before `_LOOK_BACK` is over, whatever its row says."""
-        since = self._store.sessions.where("scheduledAt").above(int(self._clock.now()) - _LOOK_BACK)
-        public = since.and_("state").equals(state.value).and_("visibility").equals(Visibility.PUBLIC.value)
+        since = int(self._clock.now()) - _LOOK_BACK
+        ordered = self._store.sessions.where("[state+scheduledAt]").between(
+            [state.value, since + 1], [state.value, 2**53]
+        )
+        public = ordered.and_("visibility").equals(Visibility.PUBLIC.value)
         return await public.and_("withdrawn").equals(False).first()
 
     async def status_events_of(self, row: LiveSessionRow) -> list[VerifiedEvent]:
         """The events that show `row`, newer than the last ones; none for a private session."""
-        if row.visibility == Visibility.PRIVATE:
+        (events,) = await self.events_of([row])
+        return events
+
+    async def events_of(self, rows: Sequence[LiveSessionRow]) -> list[list[VerifiedEvent]]:
+        """The events that show each of `rows`, newer than the last ones; none for a private session."""
+        described = await self._described([row for row in rows if row.visibility != Visibility.PRIVATE])
+        return [await self._written(row, described.get(row.session_address)) for row in rows]
+
+    async def _written(self, row: LiveSessionRow, described: meeting.Meeting | None) -> list[VerifiedEvent]:
+        if described is None:
             return []
-        described = await self._described(row)
         writers = [meeting.write_meeting]
         if self.settings.announce_live_event:
             writers.append(meeting.write_live_event)
@@ -133,7 +145,8 @@ class StatusEvents:
         """The status of a private session as a rumor, which only we read; None for a public session."""
         if row.visibility != Visibility.PRIVATE:
             return None
-        return meeting.write_meeting(await self._described(row), **self._written_by(row))
+        (described,) = (await self._described([row])).values()
+        return meeting.write_meeting(described, **self._written_by(row))
 
     def _written_by(self, row: LiveSessionRow) -> _WrittenBy:
         return {
@@ -143,8 +156,19 @@ class StatusEvents:
             "previous_created_at": row.status_created_at or None,
         }
 
-    async def _described(self, row: LiveSessionRow) -> meeting.Meeting:
-        present, total = await self._counts(row)
+    async def _described(self, rows: Sequence[LiveSessionRow]) -> dict[str, meeting.Meeting]:
+        """The content of the status of each session, by its address."""
+        addresses = [row.session_address for row in rows]
+        if not addresses:
+            return {}
+        counts = await session_counts(self._store.database, addresses)
+        pinned = await self._pinned(addresses)
+        return {
+            row.session_address: self._meeting(row, counts[row.session_address], pinned.get(row.session_address, ()))
+            for row in rows
+        }
+
+    def _meeting(self, row: LiveSessionRow, counted: SessionCounts, pinned: Sequence[EventId]) -> meeting.Meeting:
         session = Address.parse(row.session_address)
         assert session is not None, "a row's lessonId was parsed before it was stored"
         return meeting.Meeting(
@@ -156,10 +180,10 @@ class StatusEvents:
             status=meeting.MeetingStatus.from_state(SessionState(row.state)),
             starts_at=row.runs[0][0] if row.runs else row.scheduled_at,
             ends_at=row.ended_at or row.ends_at,
-            current_participants=present,
-            total_participants=total,
+            current_participants=counted.present,
+            total_participants=_total(row, counted),
             recording_url=row.recording_url,
-            pinned=await self._pinned(row),
+            pinned=tuple(pinned),
         )
 
     def refreshed_at(self, row: LiveSessionRow, created_at: int) -> LiveSessionRow:
@@ -173,19 +197,21 @@ class StatusEvents:
             return row.status_due_at
         return min(row.status_due_at, row.status_created_at + self.settings.refresh)
 
-    async def _counts(self, row: LiveSessionRow) -> tuple[int, int]:
-        intervals = await self._store.intervals.where("lessonId").equals(row.session_address).to_list()
-        present = {interval.pubkey for interval in intervals if interval.left_at is None}
-        came = {interval.pubkey for interval in intervals}
-        if came or row.state not in (SessionState.SCHEDULED, SessionState.ACTIVE):
-            return len(present), len(came)
-        answers = self._store.rsvps.where("lessonId").equals(row.session_address)
-        return 0, await answers.and_("status").equals(RsvpStatus.CONFIRMED.value).count()
-
-    async def _pinned(self, row: LiveSessionRow) -> tuple[EventId, ...]:
-        questions = self._store.questions.where("lessonId").equals(row.session_address).and_("pinned").equals(True)
-        return tuple(EventId(each.event_id) for each in await questions.to_list() if each.state == "shown")
+    async def _pinned(self, addresses: Sequence[str]) -> dict[str, list[EventId]]:
+        questions = self._store.questions.where("lessonId").any_of(addresses).and_("pinned").equals(True)
+        found: dict[str, list[EventId]] = {}
+        for each in await questions.to_list():
+            if each.state == "shown":
+                found.setdefault(each.session_address, []).append(EventId(each.event_id))
+        return found
 
     @property
     def _hint(self) -> str:
         return next(iter(self._event_writer.relays), "")
+
+
+def _total(row: LiveSessionRow, counted: SessionCounts) -> int:
+    """The people who came; before that, those who said that they will."""
+    if counted.came or row.state not in (SessionState.SCHEDULED, SessionState.ACTIVE):
+        return counted.came
+    return counted.answers[RsvpStatus.CONFIRMED]

@@ -290,9 +290,9 @@ CROSS JOIN "trainingLiveSessionRSVPs" AS r ON r."lessonId" = lesson.id
 GROUP BY lesson.id, r.status, r.seat
 """
 _PRESENT: Final = f"""
-SELECT lesson.value, COUNT(DISTINCT i.pubkey) {_ASKED}
+SELECT lesson.value, COUNT(DISTINCT CASE WHEN i."leftAt" IS NULL THEN i.pubkey END), COUNT(DISTINCT i.pubkey) {_ASKED}
 CROSS JOIN "attendanceIntervals" AS i ON i."lessonId" = lesson.id
-WHERE i."leftAt" IS NULL GROUP BY lesson.id
+GROUP BY lesson.id
 """
 _LOCKED: Final = f"""
 SELECT lesson.value {_ASKED} CROSS JOIN "roomControls" AS c ON c."lessonId" = lesson.id WHERE c."lockedIn" IS NOT NULL
@@ -305,11 +305,12 @@ GROUP BY lesson.id
 
 
 class SessionCounts(msgspec.Struct, kw_only=True):
-    """One session's answers by status and by seat, people present, lock, and the newest recording's progress."""
+    """One session's answers by status and by seat, people present, those who came, lock, the newest recording."""
 
     answers: Counter[str] = msgspec.field(default_factory=Counter)
     seats: Counter[str] = msgspec.field(default_factory=Counter)
     present: int = 0
+    came: int = 0
     locked: bool = False
     recording: str | None = None
     progress: int = 0
@@ -326,8 +327,8 @@ async def session_counts(database: Database, addresses: Sequence[str]) -> dict[s
     for address, status, seat, count in await database.fetch_all(_ANSWERS, asked):
         found[str(address)].answers[str(status)] += _number(count)
         found[str(address)].seats[str(seat)] += _number(count)
-    for address, count in await database.fetch_all(_PRESENT, asked):
-        found[str(address)].present = _number(count)
+    for address, present, came in await database.fetch_all(_PRESENT, asked):
+        found[str(address)].present, found[str(address)].came = _number(present), _number(came)
     for (address,) in await database.fetch_all(_LOCKED, asked):
         found[str(address)].locked = True
     for address, state, progress, _ in await database.fetch_all(_RECORDINGS, asked):

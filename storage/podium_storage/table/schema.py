@@ -235,7 +235,7 @@ class TableSchema(Generic[Row_co]):
 
 
 SESSIONS: Final = TableSchema(
-    "trainingLiveSessions", rows.LiveSessionRow, "++id, &lessonId, conferenceRoomId, scheduledAt"
+    "trainingLiveSessions", rows.LiveSessionRow, "++id, &lessonId, conferenceRoomId, scheduledAt, [state+scheduledAt]"
 )
 RSVPS: Final = TableSchema(
     "trainingLiveSessionRSVPs", rows.RsvpRow, "++id, lessonId, pubkey, status, &[lessonId+pubkey]"

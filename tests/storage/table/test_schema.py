@@ -16,7 +16,7 @@ from podium_storage.table.schema import TABLES, TableSchema, script
 from tests.support.store import NOTES, NoteRow
 
 DEXIE = {
-    "trainingLiveSessions": "++id, &lessonId, conferenceRoomId, scheduledAt",
+    "trainingLiveSessions": "++id, &lessonId, conferenceRoomId, scheduledAt, [state+scheduledAt]",
     "trainingLiveSessionRSVPs": "++id, lessonId, pubkey, status, &[lessonId+pubkey]",
     "trainingLiveSessionAttendance": "++id, lessonId, pubkey, joinedAt, &[lessonId+pubkey]",
     "reminderLedger": "++id, lessonId, pubkey, [state+dueAt], &[lessonId+epoch+message+pubkey]",

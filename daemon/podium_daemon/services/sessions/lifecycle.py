@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 import structlog
@@ -14,10 +14,11 @@ from podium_daemon.runtime.outcomes import Rejection, Slug, slug_of
 from podium_daemon.runtime.reconcile_loop import run_reconcile_loop
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.runtime.tasks import wait_for_first
+from podium_daemon.services.sessions.agenda import Agenda
 from podium_daemon.writers.event_writer import EventWriter
 from podium_daemon.writers.live_status import StatusEvents
 from podium_daemon.writers.private_outbox import PrivateOutbox, status_letter
-from podium_protocol.events import Pubkey
+from podium_protocol.events import Pubkey, UnsignedEvent, VerifiedEvent
 from podium_protocol.live.lifecycle import Run, SessionState, Trigger, begin_run, end_run, move
 from podium_protocol.live.lifecycle_rules import (
     Blocked,
@@ -44,7 +45,7 @@ from podium_storage.table.models import IntervalRow, LiveSessionRow
 _log = structlog.get_logger(__name__)
 _LOOK_EVERY: Final = 30  # seconds; the list of instructors changes without a change of any row
 _LOOK_AT_ALL_EVERY: Final = 3600  # seconds; in between only changed and due sessions are read
-_LOOK_BACK: Final = 8 * 24 * 3600  # seconds; a session scheduled longer ago has ended, whatever the policy
+_TURN: Final = 1.0  # seconds after which the loop takes in what changed meanwhile
 _TRIES: Final = 3
 _WORDS: Final = {
     BlockReason.INSTRUCTOR_UNVERIFIED: "the instructor is not on the list of verified instructors",
@@ -72,6 +73,13 @@ class LifecycleSettings(msgspec.Struct, frozen=True, kw_only=True):
     policy: LifecyclePolicy
     start_policy: StartPolicy = StartPolicy.CLOCK
     room_of: Callable[[LiveSessionRow], RoomSpec]
+
+
+class _Written(NamedTuple):
+    before: LiveSessionRow
+    row: LiveSessionRow
+    events: Sequence[VerifiedEvent]
+    memory: UnsignedEvent | None
 
 
 class Lifecycle:
@@ -116,8 +124,7 @@ class Lifecycle:
         self._clock = clock
         self._caught_up = caught_up
         self._up_since = int(clock.now())
-        self._leads: dict[str, str] = {}
-        self._wakeups: dict[str, int] = {}
+        self._agenda = Agenda(store)
         self._look_at_all_at = 0
 
     @property
@@ -197,18 +204,30 @@ class Lifecycle:
         if not self._is_announced and now >= self._announce_at:
             await self._announce()
         if batch.resync or now >= self._look_at_all_at:
-            rows = await self._store.sessions.where("scheduledAt").above(now - _LOOK_BACK).to_list()
-            self._leads, self._wakeups, self._look_at_all_at = {}, {}, now + _LOOK_AT_ALL_EVERY
-        else:
-            due = {session_address for session_address, at in self._wakeups.items() if at <= now}
-            rows = await self._read(self._named(batch) | due, now)
-        for row in rows:
-            self._note(row, await self._attend(row, now))
-        if self._room_at is not None and (rows or now >= self._room_at):
+            await self._agenda.note_all(now)
+            self._look_at_all_at = now + _LOOK_AT_ALL_EVERY
+        self._agenda.note_changes(batch)
+        is_any = await self._look_at_some()
+        if self._room_at is not None and (is_any or now >= self._room_at):
             await self._keep_room()
-        announce = [] if self._is_announced else [self._announce_at]
-        room = [] if self._room_at is None else [self._room_at]
-        return min([*self._wakeups.values(), self._look_at_all_at, *announce, *room])
+        announce = None if self._is_announced else self._announce_at
+        times = (self._agenda.next_at, self._look_at_all_at, announce, self._room_at)
+        return min(at for at in times if at is not None)
+
+    async def _look_at_some(self) -> bool:
+        """Look at what is due or has changed, for a second at most; return whether there was anything."""
+        until, is_any = self._clock.monotonic() + _TURN, False
+        self._agenda.begin()
+        while rows := await self._agenda.take(now := int(self._clock.now())):
+            is_any, stale = True, []
+            for row in rows:
+                wakeup, is_stale = await self._attend(row, now)
+                self._agenda.note(row, wakeup)
+                stale += [row] if is_stale else []
+            await self._commit([(row, row) for row in stale])
+            if self._clock.monotonic() >= until:
+                break
+        return is_any
 
     def announce_again(self) -> None:
         """Compare the service's own events with those on the relays, at the next turn."""
@@ -228,63 +247,36 @@ class Lifecycle:
         due = await self._status.keep_space()
         self._room_at = float("inf") if due is None else due
 
-    def _named(self, batch: Batch) -> set[str]:
-        """The sessions that a batch can change: of joins and leaves only those of the instructor matter."""
-        rows = (change.after or change.before for change in batch.changes)
-        return {
-            row.session_address
-            for row in rows
-            if isinstance(row, LiveSessionRow)
-            or (isinstance(row, IntervalRow) and self._leads.get(row.session_address) == row.pubkey)
-        }
-
-    async def _read(self, addresses: set[str], now: int) -> list[LiveSessionRow]:
-        for session_address in addresses:
-            self._wakeups.pop(session_address, None)
-            self._leads.pop(session_address, None)
-        if not addresses:
-            return []
-        rows = await self._store.sessions.where("lessonId").any_of(sorted(addresses)).to_list()
-        return [row for row in rows if row.scheduled_at > now - _LOOK_BACK]
-
-    def _note(self, row: LiveSessionRow, wakeup: int | None) -> None:
-        if wakeup is not None:
-            self._wakeups[row.session_address] = wakeup
-        if row.state in (SessionState.SCHEDULED, SessionState.ACTIVE):
-            self._leads[row.session_address] = row.instructor_pubkey
-
-    async def _attend(self, row: LiveSessionRow, now: int) -> int | None:
-        """Do what the session needs now; return when to check it next if nothing changes before."""
+    async def _attend(self, row: LiveSessionRow, now: int) -> tuple[int | None, bool]:
+        """Do what the session needs now; return when to check it next, and whether its status is to be told anew."""
         facts = await self._facts(row)
         looks_again: int | None = None
         match decide(facts, self.settings.policy, now):
             case Start(trigger):
                 if refused := await self._open(row):
                     await self._block(row, refused.detail)
-                    return now + 30
+                    return now + 30, False
                 await self._moved(row, trigger, now)
-                return now
+                return now, False
             case End(trigger, at):
                 await self._moved(row, trigger, at)
-                return now
+                return now, False
             case Cancel() | TakeBack() as decision:
                 await self._moved(row, Trigger.CANCEL if isinstance(decision, Cancel) else Trigger.TAKEN_BACK, now)
-                return now
+                return now, False
             case Warn(ends_at):
                 await self._warn(row, ends_at, now)
-                return now
+                return now, False
             case Blocked(reason, _):
                 await self._block(row, _WORDS[reason])
                 looks_again = now + _LOOK_EVERY
         status_due = self._status.due_at(row)
-        is_stale = status_due is not None and status_due <= now
-        if is_stale:
-            await self._commit(row, row)
+        if is_stale := status_due is not None and status_due <= now:
+            status_due = self._status.due_at(self._status.refreshed_at(row, now))
         if doors_open(facts, self.settings.policy, now):
             await self._open(row)
         due = (next_wakeup(facts, self.settings.policy, now), status_due, looks_again)
-        # the row that was stored with a new status has the time of the next one
-        return now if is_stale else min((time for time in due if time is not None and time > now), default=None)
+        return min((time for time in due if time is not None and time > now), default=None), is_stale
 
     async def _facts(self, row: LiveSessionRow) -> Facts:
         seen: Sequence[IntervalRow] = ()
@@ -316,7 +308,7 @@ class Lifecycle:
 
     async def _moved(self, row: LiveSessionRow, trigger: Trigger, at: int) -> LiveSessionRow | None:
         after = moved(row, trigger, at)
-        if not await self._commit(row, after):
+        if not await self._commit([(row, after)]):
             return None
         _log.info(
             "a session moved", action="session.moved", session=row.session_address, trigger=trigger, state=after.state
@@ -339,25 +331,43 @@ class Lifecycle:
             _log.warning("a session cannot start", action="session.blocked", session=row.session_address, reason=reason)
             await self._put(row, msgspec.structs.replace(row, blocked_reason=reason, version=row.version + 1))
 
-    async def _commit(self, before: LiveSessionRow, after: LiveSessionRow) -> bool:
-        """Store the row together with the signed events that show it; False if another task changed the row first."""
-        events = await self._status.status_events_of(after)
+    async def _commit(self, moves: Sequence[tuple[LiveSessionRow, LiveSessionRow]]) -> bool:
+        """Store rows (before, after) together with the signed events that show them, in one transaction.
+
+        Returns whether all of them were stored: one that another task changed first is left out, and looked at again.
+        """
+        if not moves:
+            return True
+        shown = await self._status.events_of([after for _, after in moves])
+        written = [await self._written(*move, events) for move, events in zip(moves, shown, strict=True)]
+
+        async def scope(tx: Transaction) -> bool:
+            sessions = self._store.sessions.within(tx)
+            stored = await sessions.bulk_get([one.before.id for one in written if one.before.id is not None])
+            current = {row.session_address: row.version for row in stored if row is not None}
+            fresh = [one for one in written if current.get(one.before.session_address) == one.before.version]
+            await sessions.bulk_put([one.row for one in fresh])
+            await self._event_writer.add_many(tx, [(one.row.session_address, one.events) for one in fresh])
+            letters = [status_letter(one.row, one.memory) for one in fresh if one.memory is not None]
+            await self._private_outbox.add(tx, letters)
+            return len(fresh) == len(written)
+
+        is_all = await self._store.database.transact(scope)
+        if not is_all:
+            for before, _ in moves:
+                self._agenda.note(before, self._clock.now())
+        return is_all
+
+    async def _written(
+        self, before: LiveSessionRow, after: LiveSessionRow, events: Sequence[VerifiedEvent]
+    ) -> _Written:
         # not every ten minutes, as for other people: only on a change of state, or on news after the end
         is_news = after.state != before.state or after.state == SessionState.ENDED
         memory = await self._status.memory_of(after) if is_news else None
         written = [event.created_at for event in events] if memory is None else [memory.created_at]
         created_at = max(written, default=int(self._clock.now()))
         row = msgspec.structs.replace(self._status.refreshed_at(after, created_at), version=before.version + 1)
-
-        async def scope(tx: Transaction) -> bool:
-            if not await self._is_current(tx, before):
-                return False
-            await self._store.sessions.within(tx).put(row)
-            await self._event_writer.add(tx, events, session_address=row.session_address)
-            await self._private_outbox.add(tx, [] if memory is None else [status_letter(row, memory)])
-            return True
-
-        return await self._store.database.transact(scope)
+        return _Written(before, row, events, memory)
 
     async def _put(self, before: LiveSessionRow, after: LiveSessionRow) -> bool:
         """Store the row; False if another task changed it first."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
 from podium_daemon.runtime.outcomes import Rejection
+from podium_daemon.services.sessions.agenda import AT_ONCE
 from podium_protocol import kinds, tags
+from podium_protocol.addresses import Address
 from podium_protocol.live.lifecycle_rules import Facts, StartPolicy
 from podium_protocol.live.live_status import MeetingStatus, read_meeting
 from podium_storage.changes import Batch
@@ -52,7 +56,7 @@ async def test_a_refreshed_status_names_the_time_of_the_next_refresh() -> None:
         await here.schedule(starts_in=60, minutes=90)
         await here.advance(60)
         await here.clock.advance(600)
-        assert await here.lifecycle._turn(EVERYTHING) == here.now
+        assert await here.lifecycle._turn(EVERYTHING) == here.now + 600
         assert await here.lifecycle._turn(Batch(())) == here.now + 600
 
 
@@ -170,7 +174,7 @@ async def test_people_in_the_room_are_warned_before_the_end() -> None:
 
 
 async def test_a_turn_reads_what_changed_or_is_due_and_no_other_session() -> None:
-    """Among many sessions of these days, a quiet turn reads none and a change of one reads that one."""
+    """Among many sessions of these days, a quiet turn reads none and a change of one reads only that one."""
     async with world() as here:
         rows = [await here.schedule(starts_in=3600 + number) for number in range(30)]
         await here.store.sessions.bulk_put(
@@ -195,7 +199,7 @@ async def test_a_turn_reads_what_changed_or_is_due_and_no_other_session() -> Non
             assert batch is not None
             with reading(here.store.database) as one:
                 await here.lifecycle._turn(batch)
-            assert one.rows_of(table) == 1
+            assert one.rows_of(table) == 2  # that session, and once more to close its polls
         assert (await here.row(rows[9].session_address)).state == "cancelled"
         await here.lifecycle._turn(Batch(()))  # sees to what has just moved
         await here.clock.advance(3600 + 29 - 900)
@@ -274,3 +278,42 @@ async def test_the_room_follows_the_sessions() -> None:
         start = row.scheduled_at
         assert [status for _, status in told] == ["closed", "open", "open", "open", "closed"]
         assert [at for at, _ in told[1:4]] == [start - 8 * 3600, start - 4 * 3600, start]
+
+
+async def test_a_due_start_does_not_wait_for_the_sessions_that_are_read_in() -> None:
+    """However many sessions a relay tells at once, one that is due moves after a few of them, not after all."""
+    async with world() as here:
+        due = await here.schedule(starts_in=3600)
+        await here.lifecycle._turn(EVERYTHING)
+        with here.store.changes.subscribe(here.store.sessions.name) as told:
+            for _ in range(3 * AT_ONCE):
+                await here.schedule()
+            await here.clock.advance(3600)
+            batch = told.take_changes()
+            assert batch is not None
+            await here.lifecycle._turn(batch)
+            written = told.take_changes()
+            assert written is not None
+        rows = [change.after for change in written.changes if isinstance(change.after, LiveSessionRow)]
+        moved = [number for number, row in enumerate(rows) if row.session_address == due.session_address]
+        assert (await here.row(due.session_address)).state == "active"
+        assert moved[0] < AT_ONCE
+        assert len(rows) > 3 * AT_ONCE
+
+
+async def test_sessions_that_are_read_in_are_announced_in_a_few_transactions() -> None:
+    """Each has its signed status; they are stored in parts, not with a transaction for each session."""
+    async with world() as here:
+        rows = [await here.schedule() for _ in range(AT_ONCE + 1)]
+        transact, count = here.store.database.transact, [0]
+
+        async def counted(scope: Any, **given: Any) -> Any:
+            count[0] += 1
+            return await transact(scope, **given)
+
+        here.store.database.transact = counted  # type: ignore[method-assign]
+        await here.lifecycle._turn(EVERYTHING)
+        assert count[0] <= 4
+        for row in rows:
+            status = Address(kinds.MEETING, here.service.pubkey, row.conference_room_id or "")
+            assert await here.mirror.newest(status) is not None
