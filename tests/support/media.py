@@ -201,6 +201,13 @@ class MediaPage:
         pairs = [end._connection._nominated[1] for end in ends]
         return [(pair.protocol, pair.remote_addr) for pair in pairs]
 
+    async def packets(self, mid: str) -> int:
+        """How many packets came on a media line."""
+        assert self.watching is not None
+        receivers = [one.receiver for one in self.watching.getTransceivers() if one.mid == mid]
+        stats = [one for receiver in receivers for one in (await receiver.getStats()).values()]
+        return sum(one.packetsReceived for one in stats if one.type == "inbound-rtp")
+
     async def close(self) -> None:
         """The page is gone."""
         self._task.cancel()

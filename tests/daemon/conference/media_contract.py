@@ -24,6 +24,7 @@ from podium_daemon.conference.page_media.recordings import collect, folder_of
 from podium_protocol.events import Pubkey
 from tests.support.conference import new_pubkey
 from tests.support.media import MediaPage, connection_of, settled
+from tests.support.until import until
 
 AUDIO, VIDEO = TrackKind.AUDIO, TrackKind.VIDEO
 ROOM = RoomId("r")
@@ -184,6 +185,34 @@ class MediaHostContract:
         assert here.changes(teacher) == [(VIDEO, TrackChange.PUBLISHED)]
         await stage.sending()
         assert await bench.hears(teacher) > 3000
+
+    async def test_pictures_out_of_sight_are_not_received(self, here: MediaStage) -> None:
+        """A page says what is in sight: no packet of another picture reaches it, the sound goes on, others see all."""
+        teacher, _, _, bench = await two(here, "video", "audio")
+        other = await here.enter(new_pubkey())
+        await other.watch()
+        for page in (bench, other):
+            await page.sees(teacher)
+        mid = await bench.line(teacher, "video")
+        for _ in range(2):
+            await bench.say(do="showing", mids=[])
+
+            async def is_quiet() -> bool:
+                before = await bench.packets(mid)
+                await bench.hears(teacher, more=20)
+                await other.sees(teacher, more=3)
+                return await bench.packets(mid) == before
+
+            await until(is_quiet, "no packet of a picture")
+            await bench.say(do="showing", mids=[mid])
+            await bench.sees(teacher, more=3)
+        await bench.say(do="showing", mids=[])
+        await bench.watch()
+
+        async def is_back() -> bool:
+            return await bench.packets(mid) > 0
+
+        await until(is_back, "packets on a new connection")
 
     async def test_only_those_who_agreed_are_recorded(self, here: MediaStage, tmp_path: Path) -> None:
         """The tracks of the teacher become WebM with pictures and sound in them; of the pupil there is nothing."""

@@ -68,6 +68,8 @@ class JanusPeer:
         self._streams: tuple[Stream, ...] = ()  # of what they receive
         self._others: dict[str, JanusPeer] = {}
         self._lines: tuple[LineOf, ...] = ()
+        self._in_sight: frozenset[str] | None = None  # media lines, as the page says; None before it said so
+        self._paused: frozenset[str] = frozenset()
         self._wants_to_watch = False
         self._offers = 0
         self._awaiting: int | None = None
@@ -106,8 +108,8 @@ class JanusPeer:
         match signal:
             case Sending():
                 self.switches.switch(signal)
-            case Showing():
-                pass  # Janus sends all: it asks no publisher for a key frame when a line goes on
+            case Showing(mids=mids):
+                self._jobs.put_nowait(lambda: self._show(frozenset(mids)))
             case PublishOffer(sdp=sdp):
                 self._jobs.put_nowait(lambda: self._described("publish", lambda: self._accept_offer(sdp)))
             case WatchAnswer(offer=None):
@@ -226,6 +228,7 @@ class JanusPeer:
                 missing = await self._reuse(wanted)
                 if missing and self._awaiting is None:
                     await self._negotiate({"request": "update", "subscribe": _named(missing)})
+            await self._pause_unseen()
         self._tell_lines()
 
     async def _subscribe(self, wanted: set[tuple[str, str]]) -> None:
@@ -274,6 +277,24 @@ class JanusPeer:
         self._awaiting = None
         await self._keep_up()
 
+    async def _show(self, mids: frozenset[str]) -> None:
+        """Have the pictures of these lines sent alone."""
+        self._in_sight = mids
+        await self._pause_unseen()
+
+    async def _pause_unseen(self) -> None:
+        if not self._watcher or self._in_sight is None:
+            return
+        pictures = [stream for stream in self._streams if stream.type == "video"]
+        paused = frozenset(stream.mid for stream in pictures if stream.mid not in self._in_sight)
+        changed = [stream for stream in pictures if (stream.mid in paused) is not (stream.mid in self._paused)]
+        if not changed:
+            return
+        lines = [{"mid": stream.mid, "send": stream.mid not in paused} for stream in changed]
+        # Janus asks the publisher for a key frame where a line goes on
+        await self._link.ask_plugin(self._watcher, {"request": "configure", "streams": lines})
+        self._paused = paused
+
     def _tell_lines(self) -> None:
         found = []
         for stream in self._streams:
@@ -289,6 +310,7 @@ class JanusPeer:
     async def _close_watcher(self) -> None:
         handle, self._watcher = self._watcher, 0
         self._wants_to_watch, self._awaiting, self._streams, self._lines = False, None, (), ()
+        self._in_sight, self._paused = None, frozenset()
         if handle:
             await self._link.detach(handle)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from aiortc import RTCRtpReceiver, RTCRtpSender
 from structlog.testing import capture_logs
 
 from podium_daemon.conference.engine import (
@@ -93,6 +94,33 @@ class TestJanusRooms:
             await bench.sees(teacher)
             assert len(await _allowed(here)) == 2  # the one that closes the door, and the look itself
         assert not any("token" in str(entry) for entry in logs)
+
+
+class TestShowing:
+    """Pictures that come into sight again."""
+
+    async def test_a_line_that_goes_on_begins_with_a_key_frame(
+        self, here: JanusHouse, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Janus asks the publisher for one, whatever the page that receives says."""
+        asked: list[RTCRtpSender] = []
+
+        def send_keyframe(sender: RTCRtpSender) -> None:
+            asked.append(sender)
+
+        monkeypatch.setattr(RTCRtpReceiver, "_send_rtcp_pli", _nothing)
+        teacher, _, _, bench = await two(here, "video")
+        await bench.sees(teacher, more=5)
+        monkeypatch.setattr(RTCRtpSender, "_send_keyframe", send_keyframe)
+        mid = await bench.line(teacher, "video")
+        await bench.say(do="showing", mids=[])
+        before = len(asked)
+        await bench.say(do="showing", mids=[mid])
+        await settled(lambda: len(asked) > before, "a key frame was asked for")
+
+
+async def _nothing(*_: object) -> None:
+    """No request of the page itself."""
 
 
 class TestRecording:
