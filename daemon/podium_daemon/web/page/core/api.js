@@ -6,6 +6,8 @@ import { forgetLogin, keepLogin, keptLogin } from "./login.js";
 
 /** @import { Draft, Login, Service, Trouble } from "./types.js" */
 
+const PATIENCE = 30000; // milliseconds until a call's answer begins: a browser whose connections are all in use says nothing
+
 let skew = 0;
 /** @type {Promise<Service> | null} */
 let service = null;
@@ -209,18 +211,23 @@ async function send(method, path, body, headers) {
 }
 
 /**
- * `fetch` that keeps the daemon's clock; a lost network is `offline`.
+ * `fetch` that keeps the daemon's clock. A lost network is `offline`; so is a call that gets no answer for long, unless it can be
+ * ended by a `signal` of its own.
  *
  * @param {string} path
  * @param {RequestInit} [options]
  */
 export async function request(path, options) {
   const began = Date.now() / 1000;
+  const patience = new AbortController();
+  const timer = options?.signal ? undefined : setTimeout(() => patience.abort(), PATIENCE);
   let answer;
   try {
-    answer = await fetch(path, { cache: "no-store", credentials: "omit", redirect: "error", ...options });
+    answer = await fetch(path, { cache: "no-store", credentials: "omit", redirect: "error", ...options, signal: options?.signal ?? patience.signal });
   } catch (error) {
-    throw /** @type {Error} */ (error).name === "AbortError" ? error : new PodiumError("offline");
+    throw /** @type {Error} */ (error).name === "AbortError" && !patience.signal.aborted ? error : new PodiumError("offline");
+  } finally {
+    clearTimeout(timer);
   }
   const theirs = Date.parse(answer.headers.get("date") ?? "") / 1000;
   const ended = Date.now() / 1000;

@@ -1,6 +1,8 @@
 // @ts-check
 // Building and changing the page. Strangers' text goes through text nodes only; nothing here parses HTML.
 
+import { t } from "./i18n.js";
+
 /** @import { Elements, Trouble } from "./types.js" */
 
 const PROPERTIES = new Set(["hidden", "disabled", "checked", "value", "required", "open"]);
@@ -101,7 +103,8 @@ export function keyed(container, items, keyOf, make, update) {
 }
 
 /**
- * A button that runs one thing at a time and keeps the focus meanwhile; failures go to `failed`.
+ * A button that runs one thing at a time and keeps the focus meanwhile. That there was no connection is said beside it; other
+ * failures go to `failed`.
  *
  * @param {string} label
  * @param {(button: HTMLButtonElement) => unknown} run
@@ -110,18 +113,36 @@ export function keyed(container, items, keyOf, make, update) {
  */
 export function action(label, run, failed, props = {}) {
   const button = h("button", { type: "button", ...props }, label);
-  button.addEventListener("click", async () => {
-    if (button.getAttribute("aria-busy") === "true") return;
-    button.setAttribute("aria-busy", "true");
-    try {
-      await run(button);
-    } catch (error) {
-      failed(/** @type {Trouble} */ (error));
-    } finally {
-      button.removeAttribute("aria-busy");
-    }
-  });
+  button.addEventListener("click", () => press(button, () => run(button), failed));
   return button;
+}
+
+/** @type {WeakMap<HTMLButtonElement, HTMLElement>} */
+const offline = new WeakMap();
+
+/**
+ * What a press of `button` does, as of an `action`: for the submit button of a form.
+ *
+ * @param {HTMLButtonElement} button
+ * @param {() => unknown} run
+ * @param {(error: Trouble) => void} failed
+ */
+export async function press(button, run, failed) {
+  if (button.getAttribute("aria-busy") === "true") return;
+  button.setAttribute("aria-busy", "true");
+  offline.get(button)?.remove();
+  try {
+    await run();
+  } catch (thrown) {
+    const error = /** @type {Trouble} */ (thrown);
+    if (error.slug !== "offline" || !button.isConnected || button.hidden) return failed(error);
+    const line = offline.get(button) ?? h("p", { class: "failure offline", role: "alert" });
+    setText(line, t("problem.offline"));
+    offline.set(button, line);
+    button.after(line);
+  } finally {
+    button.removeAttribute("aria-busy");
+  }
 }
 
 /**

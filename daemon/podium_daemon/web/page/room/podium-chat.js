@@ -1,6 +1,7 @@
 // @ts-check
 // The chat of the room: its lines, a field to write, and for those who lead its switch, its export and deleting a line.
 
+import { dropDrafts, keepDraft } from "../core/drafts.js";
 import { action, freshId, h, keyed, saveFile, setText, show } from "../core/dom.js";
 import { describe, t } from "../core/i18n.js";
 import { npubOf } from "../core/npub.js";
@@ -61,7 +62,8 @@ export class PodiumChat extends HTMLElement {
   }
 
   #makeForm() {
-    this.text = h("textarea", { id: freshId("chat"), rows: "2", maxlength: MAX_TEXT, required: true, dir: "auto", on: { keydown: (/** @type {KeyboardEvent} */ event) => this.#typed(event) } });
+    const typed = (/** @type {KeyboardEvent} */ event) => this.#typed(event);
+    this.text = keepDraft("chat", h("textarea", { id: freshId("chat"), rows: "2", maxlength: MAX_TEXT, required: true, dir: "auto", on: { keydown: typed } }));
     this.isPrivate = h("input", { type: "checkbox" });
     this.send = h("button", { type: "submit", class: "primary" }, t("chat.send"));
     const submit = (/** @type {Event} */ event) => {
@@ -85,6 +87,7 @@ export class PodiumChat extends HTMLElement {
     if (text === "" || this.log === null || this.client.seat?.state !== "seated") return;
     show(this.failure, false);
     this.text.value = "";
+    dropDrafts("chat");
     await this.log.say(text, this.isPrivate.checked);
   }
 

@@ -1,7 +1,8 @@
 // @ts-check
 // Polls of the room: one votes and sees results; those who lead prepare, open, close and export them.
 
-import { action, announce, freshId, h, keyed, saveFile, setText, show } from "../core/dom.js";
+import { dropDrafts, keepDraft } from "../core/drafts.js";
+import { action, announce, freshId, h, keyed, press, saveFile, setText, show } from "../core/dom.js";
 import { describe, t } from "../core/i18n.js";
 import { PodiumError } from "../signer/signer.js";
 import { isPoll, openPoll, sealPoll } from "./poll-log.js";
@@ -68,28 +69,29 @@ export class PodiumPolls extends HTMLElement {
   }
 
   #makeForm() {
-    const question = h("input", { id: freshId("question"), maxlength: "300", required: true });
-    const options = h("textarea", { id: freshId("options"), rows: "4", required: true });
+    const question = keepDraft("poll question", h("input", { id: freshId("question"), maxlength: "300", required: true }));
+    const options = keepDraft("poll options", h("textarea", { id: freshId("options"), rows: "4", required: true }));
     const boxes = ["multiple", "named", "live"].map((name) => ({ name, box: h("input", { type: "checkbox" }) }));
-    const submit = async (/** @type {Event} */ event) => {
-      event.preventDefault();
+    const prepare = h("button", { type: "submit" }, t("poll.prepare"));
+    const submit = async () => {
       show(this.failure, false);
       const lines = options.value.split("\n").map((line) => line.trim()).filter(Boolean);
       const right = lines.flatMap((line, index) => (line.startsWith("*") ? [index] : []));
       const [multiple, named, live] = boxes.map(({ box }) => box.checked);
       const wish = { question: question.value, options: lines.map((line) => line.replace(/^\*\s*/, "")), right, multiple, named, live };
-      try {
-        await this.#keep(await this.#draft(wish));
-        question.value = options.value = "";
-      } catch (error) {
-        this.#fail(/** @type {Trouble} */ (error));
-      }
+      await this.#keep(await this.#draft(wish));
+      question.value = options.value = "";
+      dropDrafts("poll question", "poll options");
     };
-    return h("form", { class: "write", on: { submit } },
+    const pressed = (/** @type {Event} */ event) => {
+      event.preventDefault();
+      press(prepare, submit, (error) => this.#fail(error));
+    };
+    return h("form", { class: "write", on: { submit: pressed } },
       h("label", { for: question.id }, t("poll.question")), question,
       h("label", { for: options.id }, t("poll.options")), options,
       ...boxes.map(({ name, box }) => h("label", { class: "check" }, box, t(`poll.${name}`))),
-      h("div", { class: "buttons" }, h("button", { type: "submit" }, t("poll.prepare"))));
+      h("div", { class: "buttons" }, prepare));
   }
 
   /** @param {Texts & { named: boolean, live: boolean }} wish */

@@ -1,6 +1,7 @@
 // @ts-check
 // Attendance that no program saw: those who lead vouch for a person's time, with a note.
 
+import { dropDrafts, keepDraft } from "../core/drafts.js";
 import { now } from "../core/api.js";
 import { action, announce, freshId, h, setText, show } from "../core/dom.js";
 import { describe, t } from "../core/i18n.js";
@@ -33,6 +34,7 @@ export class PodiumByHand extends HTMLElement {
     });
     const fields = { person: this.person, from: this.from, to: this.to, note: this.note };
     const rows = Object.entries(fields).map(([name, field]) => {
+      keepDraft(`by hand ${name}`, field);
       field.id = freshId(name);
       return h("div", { class: "field" }, h("label", { for: field.id }, t(`by-hand.${name}`)), field);
     });
@@ -60,6 +62,7 @@ export class PodiumByHand extends HTMLElement {
     announce(t("lead.done", { what: t("by-hand.save") }));
     this.person.value = "";
     this.note.value = "";
+    dropDrafts("by hand person", "by hand from", "by hand to", "by hand note");
   }
 }
 

@@ -4,7 +4,7 @@
 import { aboutService, newerThan, plain, signAndSubmit, signed } from "../core/api.js";
 import { action, announce, freshId, h, keyed, setText, show } from "../core/dom.js";
 import { describe, t } from "../core/i18n.js";
-import { keptLogin } from "../core/login.js";
+import { keptLogin, onLoginChange } from "../core/login.js";
 import { npubOf } from "../core/npub.js";
 import "./podium-session-form.js";
 import { shortNpub } from "../signer/podium-identity.js";
@@ -38,6 +38,7 @@ export class PodiumIndex extends HTMLElement {
   /** @type {number} */ pause;
   /** @type {Session[] | undefined} */ sessions;
   /** @type {() => void} */ woken;
+  /** @type {(() => void) | undefined} */ unsubscribe;
 
   connectedCallback() {
     this.failure = h("p", { class: "failure", role: "alert", hidden: true });
@@ -59,12 +60,14 @@ export class PodiumIndex extends HTMLElement {
     if (keptLogin() !== null) this.#askForPrivate().catch((error) => this.#failed(error));
     this.woken = () => void (document.hidden || this.#look());
     document.addEventListener("visibilitychange", this.woken);
+    this.unsubscribe = onLoginChange(() => void this.offer().catch(() => {}));
     aboutService().then(({ trouble }) => trouble && this.prepend(h("p", { class: "failure", role: "alert" }, t("service.twin"))), () => {});
   }
 
   disconnectedCallback() {
     clearTimeout(this.timer);
     document.removeEventListener("visibilitychange", this.woken);
+    this.unsubscribe?.();
   }
 
   /** Look now, and again after a pause: twice as long as the last one when nothing has changed. */
@@ -121,7 +124,8 @@ export class PodiumIndex extends HTMLElement {
   /** The form is there for those who may schedule; who is signed in and may not reads how to become one who may. */
   async offer() {
     const own = keptLogin();
-    if (own === null) return;
+    show(this.how, false);
+    if (own === null) return show(this.form, true); // who they are shows with their signature
     const { instructors } = await plain("GET", "/api/service");
     const may = instructors.includes(own.pubkey);
     show(this.form, may);
@@ -139,7 +143,7 @@ export class PodiumIndex extends HTMLElement {
       location.assign(`/s/${await naddrOf(draft.lessonId, fields.visibility)}`);
     });
     this.how = h("p", { class: "hint", hidden: true });
-    this.form = h("details", { class: "card" }, h("summary", {}, t("index.create")), h("p", { class: "hint" }, t("index.create.hint")), form);
+    this.form = h("details", { class: "card", open: form.hasDraft }, h("summary", {}, t("index.create")), h("p", { class: "hint" }, t("index.create.hint")), form);
     this.offer().catch(() => {}); // the form says it, too, before anything is signed
     return [this.form, this.how];
   }

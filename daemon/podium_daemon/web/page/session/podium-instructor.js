@@ -1,6 +1,7 @@
 // @ts-check
 // What the instructor and co-hosts do, on the same page once they have signed in: start, end, what counts for everybody, edit, cancel.
 
+import { dropDrafts, keepDraft } from "../core/drafts.js";
 import { exactNow } from "../core/api.js";
 import { action, announce, freshId, h, setText, show } from "../core/dom.js";
 import { describe, t } from "../core/i18n.js";
@@ -84,9 +85,10 @@ export class PodiumInstructor extends HTMLElement {
 
   #makeCancelDialog() {
     const title = h("h2", { id: freshId("cancel") }, t("cancel.title"));
-    const reason = h("textarea", { id: freshId("reason"), rows: "3", maxlength: "500" });
+    const reason = keepDraft("cancel reason", h("textarea", { id: freshId("reason"), rows: "3", maxlength: "500" }));
     const go = this.#action("cancel.go", async () => {
       await this.client.cancel(reason.value);
+      dropDrafts("cancel reason");
       this.cancelDialog.close();
     }, { class: "danger" });
     const back = h("button", { type: "button", on: { click: () => this.cancelDialog.close() } }, t("cancel.back"));

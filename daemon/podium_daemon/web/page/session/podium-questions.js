@@ -1,7 +1,8 @@
 // @ts-check
 // Questions to a session: what was asked and answered, a form to ask, and what those who lead do about it.
 
-import { action, announce, freshId, h, keyed, setText, show } from "../core/dom.js";
+import { dropDrafts, keepDraft } from "../core/drafts.js";
+import { action, announce, freshId, h, keyed, press, setText, show } from "../core/dom.js";
 import { describe, t } from "../core/i18n.js";
 
 /** @import { Props } from "../core/dom.js" */
@@ -41,7 +42,7 @@ export class PodiumQuestions extends HTMLElement {
     this.nothing = h("p", { class: "hint" }, t("questions.none"));
     this.more = h("p", { class: "hint", hidden: true });
     this.list = h("ol", { class: "questions" });
-    this.form = writingForm("questions.yours", "questions.ask", (text) => this.#ask(text), (error) => this.failed(error));
+    this.form = writingForm("question", "questions.yours", "questions.ask", (text) => this.#ask(text), (error) => this.failed(error));
     this.open = h("p", { class: "hint" });
     this.form.append(this.open);
     this.replaceChildren(
@@ -118,8 +119,8 @@ class Item {
     this.who = h("span", { class: "who" });
     this.text = h("p", { class: "text", dir: "auto" });
     this.votes = h("span", { class: "votes" });
-    const press = () => this.owner.client.vote(this.question.id, this.vote.getAttribute("aria-pressed") !== "true");
-    this.vote = this.#button("questions.vote", press, { "aria-pressed": "false" });
+    const voted = () => this.owner.client.vote(this.question.id, this.vote.getAttribute("aria-pressed") !== "true");
+    this.vote = this.#button("questions.vote", voted, { "aria-pressed": "false" });
     this.answers = h("ul", { class: "answers" });
     /** @type {WritingForm | null} */
     this.reply = null; // made when somebody answers, and the buttons when there is somebody to press them
@@ -232,7 +233,7 @@ class Item {
 
   #openReply() {
     if (this.reply === null) {
-      this.reply = writingForm("questions.your-answer", "questions.send", (text) => this.#answer(text), (error) => this.owner.failed(error));
+      this.reply = writingForm(`answer ${this.question.id}`, "questions.your-answer", "questions.send", (text) => this.#answer(text), (error) => this.owner.failed(error));
       this.node.append(this.reply);
     }
     show(this.reply, true);
@@ -253,28 +254,25 @@ class Item {
 /**
  * A text and a button that sends it; what was typed stays until it was taken.
  *
+ * @param {string} draft
  * @param {string} labelKey
  * @param {string} sendKey
  * @param {(text: string) => Promise<void>} send
  * @param {(error: Trouble) => void} failed
  */
-function writingForm(labelKey, sendKey, send, failed) {
-  const text = h("textarea", { id: freshId("text"), rows: "3", maxlength: MAX_TEXT, required: true, dir: "auto" });
+function writingForm(draft, labelKey, sendKey, send, failed) {
+  const text = keepDraft(draft, h("textarea", { id: freshId("text"), rows: "3", maxlength: MAX_TEXT, required: true, dir: "auto" }));
   const button = h("button", { type: "submit" }, t(sendKey));
   const form = h("form", { class: "write" }, h("label", { for: text.id }, t(labelKey)), text, h("div", { class: "buttons" }, button));
-  form.addEventListener("submit", async (event) => {
+  form.addEventListener("submit", (event) => {
     event.preventDefault();
     const written = text.value.trim();
-    if (written === "" || button.getAttribute("aria-busy") === "true") return;
-    button.setAttribute("aria-busy", "true");
-    try {
+    if (written === "") return;
+    press(button, async () => {
       await send(written);
       text.value = "";
-    } catch (error) {
-      failed(/** @type {Trouble} */ (error));
-    } finally {
-      button.removeAttribute("aria-busy");
-    }
+      dropDrafts(draft);
+    }, failed);
   });
   return Object.assign(form, { focusText: () => text.focus() });
 }

@@ -1,6 +1,7 @@
 // @ts-check
 // The form of a session: to schedule one, and to change one.
 
+import { dropDrafts, keepDraft } from "../core/drafts.js";
 import { aboutService, now } from "../core/api.js";
 import { action, freshId, h, setText, show } from "../core/dom.js";
 import { describe, t } from "../core/i18n.js";
@@ -64,6 +65,11 @@ export class PodiumSessionForm extends HTMLElement {
     }, close);
   }
 
+  /** Whether a title was typed before this page was loaded. */
+  get hasDraft() {
+    return this.fields.title.value !== this.given.title;
+  }
+
   focusFirst() {
     this.querySelector("input")?.focus();
   }
@@ -95,8 +101,21 @@ export class PodiumSessionForm extends HTMLElement {
     this.preview = h("p", { class: "hint", role: "status" });
     this.reveals = h("p", { class: "hint", role: "status" });
     this.failure = h("p", { class: "failure", role: "alert", hidden: true });
-    const save = action(t(close ? "form.save" : "form.create"), () => this.#submit(submit), (error) => this.#failed(error), { class: "primary" });
-    const back = close ? h("button", { type: "button", on: { click: close } }, t("form.back")) : null;
+    const typed = { ...this.fields, ...this.switches, ...(this.isNew ? { invited: this.invited } : {}) };
+    const drafts = Object.entries(typed).map(([name, field]) => {
+      keepDraft(`${this.isNew ? "new" : "edit"} ${name}`, field);
+      return `${this.isNew ? "new" : "edit"} ${name}`;
+    });
+    const sent = async (/** @type {SessionFields} */ wish) => {
+      await submit(wish);
+      dropDrafts(...drafts);
+    };
+    const leave = close && (() => {
+      dropDrafts(...drafts);
+      close();
+    });
+    const save = action(t(close ? "form.save" : "form.create"), () => this.#submit(sent), (error) => this.#failed(error), { class: "primary" });
+    const back = leave ? h("button", { type: "button", on: { click: leave } }, t("form.back")) : null;
     const rows = Object.entries(this.fields).map(([name, field]) => labelled(name, field));
     const switches = Object.entries(this.switches).map(([name, box]) => h("label", { class: "switch" }, box, t(`form.${name}`)));
     const guests = this.isNew ? labelled("invited", this.invited) : null;
