@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Final, Literal, TypedDict
+from typing import Final, Literal, TypedDict, TypeVar
 
 import msgspec
 
@@ -34,10 +34,13 @@ from podium_protocol.live.series import number_of
 from podium_protocol.live.session import Guests, Visibility
 from podium_protocol.nips import nip19
 from podium_protocol.text import single_line
-from podium_storage.projections.sessions import SessionCounts, session_counts
+from podium_storage.projections.sessions import SessionCounts, session_counts, sessions_called
 from podium_storage.slices import in_slices
 from podium_storage.store import Store
 from podium_storage.table.models import AttendanceRow, LedgerRow, LetterRow, LiveSessionRow, RsvpRow, WatchRow
+from podium_storage.table.table import Table
+
+OfPerson = TypeVar("OfPerson", RsvpRow, AttendanceRow, WatchRow, LetterRow)
 
 UNDELIVERABLE = "undeliverable"
 _SLICE = 20  # sessions written before the event loop gets a turn: their naddr and npub are bech32 in Python
@@ -123,8 +126,9 @@ class Views(PageLinks):
         if address is not None:
             row = await self._meant(address)
             return row if row is not None and self.may_see(row, viewer) else _unknown(reference)
-        rows = await self._store.sessions.where("lessonId").starts_with(f"{kinds.SESSION}:").to_list()
-        found = [row for row in rows if identifier_of(row).startswith(reference) and self.may_see(row, viewer)]
+        addresses = await sessions_called(self._store.database, reference)
+        rows = await self._store.sessions.where("lessonId").any_of(addresses).to_list() if addresses else []
+        found = [row for row in rows if self.may_see(row, viewer)]
         exact = [row for row in found if identifier_of(row) == reference]
         match exact or found:
             case [row]:
@@ -263,11 +267,11 @@ class Views(PageLinks):
 
     async def rsvps(self, row: LiveSessionRow, only: Pubkey | None) -> list[RsvpOut]:
         """The RSVPs in order of arrival, or just those of `only`."""
-        rows = await self._store.rsvps.where("lessonId").equals(row.session_address).to_list()
-        unreachable = {one.pubkey for one in await self.unreachable(row, None)}
-        chosen = sorted((rsvp for rsvp in rows if only in (None, rsvp.pubkey)), key=lambda rsvp: rsvp.first_seen)
+        unreachable = {one.pubkey for one in await self.unreachable(row, only)}
+        chosen = sorted(await self._of(self._store.rsvps, row, only), key=lambda rsvp: rsvp.first_seen)
         names = await self.names_of(rsvp.pubkey for rsvp in chosen)
-        guests = await self._store.guests.where("lessonId").equals(row.session_address).to_list()
+        by_key = self._store.guests.where("lessonId").equals(row.session_address)
+        guests = await (by_key if only is None else self._store.guests.where("pubkey").equals(only)).to_list()
         came = {one.pubkey: one.assurance for one in guests}
         return [
             _rsvp(rsvp, names[rsvp.pubkey], rsvp.pubkey in unreachable, rsvp.assurance or came.get(rsvp.pubkey))
@@ -276,11 +280,9 @@ class Views(PageLinks):
 
     async def attendance(self, row: LiveSessionRow, only: Pubkey | None) -> list[AttendanceOut]:
         """Attendance in the order people came, or just that of `only`."""
-        rows = await self._store.attendance.where("lessonId").equals(row.session_address).to_list()
-        chosen = sorted((each for each in rows if only in (None, each.pubkey)), key=lambda each: each.joined_at)
-        there = {each.pubkey for each in rows}
-        watches = await self._store.watches.where("lessonId").equals(row.session_address).to_list()
-        others = [one for one in watches if one.pubkey not in there and only in (None, one.pubkey)]
+        chosen = sorted(await self._of(self._store.attendance, row, only), key=lambda each: each.joined_at)
+        there = {each.pubkey for each in chosen}
+        others = [one for one in await self._of(self._store.watches, row, only) if one.pubkey not in there]
         names = await self.names_of([*(each.pubkey for each in chosen), *(each.pubkey for each in others)])
         return [*(_attendance(row, each, names[each.pubkey]) for each in chosen), *_by_watching(others, names)]
 
@@ -331,8 +333,12 @@ class Views(PageLinks):
 
     async def reminders(self, row: LiveSessionRow, only: Pubkey | None) -> list[ReminderOut]:
         """The reminder ledger by due time, or just that of `only`."""
-        rows = await self._store.ledger.where("lessonId").equals(row.session_address).to_list()
-        chosen = sorted((each for each in rows if only in (None, each.pubkey)), key=lambda each: (each.due_at, each.id))
+        if only is None:
+            rows = await self._store.ledger.where("lessonId").equals(row.session_address).to_list()
+        else:
+            own = await self._store.ledger.where("pubkey").equals(only).to_list()
+            rows = [each for each in own if each.session_address == row.session_address]
+        chosen = sorted(rows, key=lambda each: (each.due_at, each.id))
         letters = await self._letters(row, only)
         names = await self.names_of([*(each.pubkey for each in letters), *(each.pubkey for each in chosen)])
         return [
@@ -349,12 +355,18 @@ class Views(PageLinks):
         names = await self.names_of(roles)
         return [_named(pubkey, role, newest.get(pubkey), names[pubkey]) for pubkey, role in roles.items()]
 
+    async def _of(self, table: Table[OfPerson], row: LiveSessionRow, only: Pubkey | None) -> list[OfPerson]:
+        """The rows of a session, or of one person in it: read by key, also where the session has ten thousand."""
+        if only is None:
+            return await table.where("lessonId").equals(row.session_address).to_list()
+        return await table.where("[lessonId+pubkey]").equals([row.session_address, only]).to_list()
+
     async def _letters(self, row: LiveSessionRow, only: Pubkey | None) -> list[LetterRow]:
         """The sealed messages of a private session: an undeliverable invitation must be visible."""
         if not private.is_private(row):
             return []
-        letters = await self._store.letters.where("lessonId").equals(row.session_address).to_list()
-        own = [each for each in letters if each.pubkey != self._service and only in (None, each.pubkey)]
+        letters = await self._of(self._store.letters, row, only)
+        own = [each for each in letters if each.pubkey != self._service]
         return sorted(own, key=lambda each: (each.due_at, each.id))
 
 

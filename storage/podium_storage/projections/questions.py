@@ -95,7 +95,8 @@ class QuestionProjection:
         if not young:
             return []
         since = min(one.created_at for one in young) - _LONGEST
-        sessions = await self._sessions.within(tx).where("scheduledAt").above(since).to_list()
+        until = max(one.created_at for one in young) + _LONGEST  # a session may be started a little before its time
+        sessions = await self._sessions.within(tx).where("scheduledAt").between(since + 1, until).to_list()
         public = [row for row in sessions if row.visibility != Visibility.PRIVATE and row.runs]
         found: dict[str, tuple[LiveSessionRow, list[Question]]] = {}
         for one in young:

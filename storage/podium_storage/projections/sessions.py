@@ -336,6 +336,24 @@ async def session_counts(database: Database, addresses: Sequence[str]) -> dict[s
     return found
 
 
+_CALLED: Final = """
+SELECT lesson.value FROM trainingLiveSessions AS s CROSS JOIN atoms AS lesson ON lesson.id = s.lessonId
+WHERE substr(lesson.value, ?1, length(?2)) = ?2 ORDER BY length(lesson.value), lesson.value LIMIT ?3
+"""
+_BEFORE_IDENTIFIER: Final = len(f"{kinds.SESSION}:") + 64 + 1
+_MOST_CALLED: Final = 1_000
+
+
+async def sessions_called(database: Database, prefix: str) -> list[str]:
+    """The addresses of the sessions whose `d` begins with `prefix`, an exact `d` first; a thousand at most.
+
+    Raises:
+        StoreError: what the database said.
+    """
+    rows = await database.fetch_all(_CALLED, (_BEFORE_IDENTIFIER + 1, prefix, _MOST_CALLED))
+    return [str(address) for (address,) in rows]
+
+
 def _number(value: object) -> int:
     assert isinstance(value, int), "counts are whole numbers"
     return value

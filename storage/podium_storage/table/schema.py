@@ -247,7 +247,7 @@ LEDGER: Final = TableSchema(
     "reminderLedger", rows.LedgerRow, "++id, lessonId, pubkey, [state+dueAt], &[lessonId+epoch+message+pubkey]"
 )
 INTERVALS: Final = TableSchema(
-    "attendanceIntervals", rows.IntervalRow, "++id, &connectionId, lessonId, [lessonId+pubkey]"
+    "attendanceIntervals", rows.IntervalRow, "++id, &connectionId, lessonId, leftAt, [lessonId+pubkey]"
 )
 MEMBERS: Final = TableSchema("roomMembers", rows.RoomMemberRow, "++id, lessonId, &[lessonId+pubkey]")
 OPT_OUTS: Final = TableSchema("optOuts", rows.OptOutRow, "++id, pubkey, &[pubkey+lessonId]")

@@ -20,7 +20,7 @@ DEXIE = {
     "trainingLiveSessionRSVPs": "++id, lessonId, pubkey, status, &[lessonId+pubkey]",
     "trainingLiveSessionAttendance": "++id, lessonId, pubkey, joinedAt, &[lessonId+pubkey]",
     "reminderLedger": "++id, lessonId, pubkey, [state+dueAt], &[lessonId+epoch+message+pubkey]",
-    "attendanceIntervals": "++id, &connectionId, lessonId, [lessonId+pubkey]",
+    "attendanceIntervals": "++id, &connectionId, lessonId, leftAt, [lessonId+pubkey]",
     "roomMembers": "++id, lessonId, &[lessonId+pubkey]",
     "optOuts": "++id, pubkey, &[pubkey+lessonId]",
     "liveQuestions": "++id, &eventId, state, [lessonId+pubkey]",

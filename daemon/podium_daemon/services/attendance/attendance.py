@@ -49,6 +49,12 @@ from podium_storage.table.models import IntervalRow, LiveSessionRow, WatchRow
 
 _log = structlog.get_logger(__name__)
 
+_LOOK_BACK: Final = 3 * 24 * 3600  # seconds; sessions that began longer ago are over
+_STATES: Final = (
+    (SessionState.SCHEDULED, 24 * 3600),  # seconds before the start, longer than doors are open
+    (SessionState.ACTIVE, 24 * 3600),
+    (SessionState.ENDED, 24 * 3600),
+)
 _ALL: Final[frozenset[str]] = frozenset()  # stands for all people of a session
 
 
@@ -198,14 +204,13 @@ class AttendanceService:
     async def _poll(self, now: int) -> None:
         """Compare with the engine's own list: engines lose and reorder events (semantics.md)."""
         await self._gaps.heartbeat(now)
+        sessions = await self._open_sessions(now)
         active = (
-            await self._store.intervals.where("lessonId")
-            .any_of([row.session_address for row in await self._open_sessions(now)])
-            .to_list()
+            await self._store.intervals.where("lessonId").any_of([row.session_address for row in sessions]).to_list()
         )
         open_rows = {row.connection_id: row for row in active if row.left_at is None and not is_by_event(row)}
         await self._close_lapsed([row for row in active if row.left_at is None and is_by_event(row)], now)
-        for session in await self._open_sessions(now):
+        for session in sessions:
             if session.conference_room_id is None:
                 continue
             snapshot = await self._engine.snapshot(RoomId(session.conference_room_id))
@@ -237,7 +242,7 @@ class AttendanceService:
             await self._close_all(now, "daemon_down")
 
     async def _close_all(self, now: int, reason: str) -> None:
-        rows = await self._store.intervals.where("lessonId").above("").and_("leftAt").equals(None).to_list()
+        rows = await self._store.intervals.where("leftAt").equals(None).to_list()
         by_engine = [row for row in rows if not is_by_event(row)]
         ended = [closed(row, min(row.last_evidence + self.settings.poll, now), reason) for row in by_engine]
         await self._store.intervals.upsert(ended, by="connectionId")
@@ -265,7 +270,7 @@ class AttendanceService:
         for change in batch.changes:
             row = change.after or change.before
             if isinstance(row, LiveSessionRow):
-                whole.add(row.session_address)
+                whole |= {row.session_address} if row.runs else set()
             elif isinstance(row, IntervalRow) or (isinstance(row, WatchRow) and row.completed_at is not None):
                 touched[row.session_address].add(row.pubkey)
         return {address: frozenset(people) for address, people in touched.items()} | dict.fromkeys(whole, _ALL)
@@ -278,12 +283,19 @@ class AttendanceService:
 
     async def _open_sessions(self, now: int) -> list[LiveSessionRow]:
         """Sessions whose people may be in the room now, and those that ended a moment ago."""
-        rows = await self._store.sessions.where("scheduledAt").above(now - 3 * 24 * 3600).to_list()
+        entered = await self._store.intervals.where("leftAt").equals(None).to_list()  # staff may enter long before
+        addresses = sorted({row.session_address for row in entered})
+        rows = [row for state, until in _STATES for row in await self._began_lately(state, now, until)]
+        rows += await self._store.sessions.where("lessonId").any_of(addresses).to_list() if addresses else []
         return [
             row
-            for row in rows
+            for row in {row.session_address: row for row in rows}.values()
             if row.state in (SessionState.SCHEDULED, SessionState.ACTIVE) or self._just_ended(row, now)
         ]
+
+    async def _began_lately(self, state: SessionState, now: int, until: int) -> list[LiveSessionRow]:
+        by_state = self._store.sessions.where("[state+scheduledAt]")
+        return await by_state.between([state.value, now - _LOOK_BACK], [state.value, now + until]).to_list()
 
     def _just_ended(self, row: LiveSessionRow, now: int) -> bool:
         return (

@@ -62,8 +62,9 @@ class PresenceProjection:
             return
         tables = self._store.within(tx)
         since = received_at - _LONGEST
-        rows = await tables.sessions.where("scheduledAt").above(since).to_list()
-        live = [row for row in rows if row.state == SessionState.ACTIVE and not private.is_private(row)]
+        active, by_state = SessionState.ACTIVE.value, tables.sessions.where("[state+scheduledAt]")
+        rows = await by_state.between([active, since + 1], [active, 2**53]).to_list()
+        live = [row for row in rows if not private.is_private(row)]
         keys = [[row.session_address, pubkey] for row in live for pubkey in beats]
         stays = await _stays(tables, keys)
         guests = await _guests(tables, keys)

@@ -20,6 +20,7 @@ from podium_protocol.live.attendance_record import AttendanceRecord, read_attend
 from podium_storage.table.models import AttendanceRow, LiveSessionRow
 from tests.support.able_engine import AbleEngine
 from tests.support.full_disk import full_disk
+from tests.support.reads import reading
 from tests.support.soon import soon
 from tests.support.world import Room, World, world
 
@@ -391,3 +392,18 @@ async def test_who_leaves_within_a_second_is_not_shown_as_present() -> None:
         attended = await _seen(here, row, person)
         assert attended is not None
         assert attended.left_at == row.scheduled_at
+
+
+async def test_a_poll_reads_the_sessions_in_which_people_can_be() -> None:
+    """Live ones, those of the next day, and one that its instructor entered long before; not every session there is."""
+    async with world() as here:
+        for number in range(20):
+            await here.schedule(starts_in=(10 + number) * 24 * 3600)
+        near = await here.schedule(starts_in=3600)
+        far = await here.schedule(starts_in=9 * 24 * 3600)
+        await Room(here, far).sit(here.instructor)
+        found = await here.attendance._open_sessions(here.now)
+        assert {row.session_address for row in found} == {near.session_address, far.session_address}
+        with reading(here.store.database) as reads:
+            await here.attendance._poll(here.now)
+        assert reads.rows_of(here.store.sessions.name) == 2

@@ -17,6 +17,7 @@ from podium_protocol.live.rsvp import RsvpStatus, write_rsvp
 from podium_protocol.nips import nip19
 from podium_storage.table.models import IntervalRow, LiveSessionRow
 from tests.support.private import scheduled
+from tests.support.reads import reading
 from tests.support.relays import new_key
 from tests.support.site import Site, site
 from tests.support.world import Room
@@ -114,6 +115,17 @@ async def test_others_see_themselves(lesson: Class, name: str) -> None:
         assert {row["npub"] for row in rows} == {nip19.encode_npub(key.pubkey)}
     assert await lesson.rows(name, new_key()) == []
     assert (await lesson.here.get(lesson.here.path_of(lesson.row, name))).status_code == 401
+
+
+@one_loop
+@pytest.mark.parametrize("name", LISTS)
+async def test_a_stranger_costs_no_more_than_their_own_rows(lesson: Class, name: str) -> None:
+    """The rows of one person are read by key: of the people of the session none is read."""
+    store = lesson.here.here.store
+    with reading(store.database) as reads:
+        assert await lesson.rows(name, new_key()) == []
+    tables = (store.rsvps, store.attendance, store.ledger, store.letters, store.watches, store.guests)
+    assert [reads.rows_of(table.name) for table in tables] == [0] * len(tables)
 
 
 @one_loop
