@@ -13,6 +13,7 @@ import pytest
 from podium_protocol import kinds
 from podium_protocol.keys import SecretKey
 from podium_protocol.nips.nip19 import encode_npub
+from tests.support.axe import flaws, installed_axe
 from tests.support.browsers import Visitor, chromium, visit
 from tests.support.installed import Daemon, Site, free_port
 from tests.support.page import press, press_start, seen
@@ -193,3 +194,69 @@ async def test_signing_out_everywhere(house: House) -> None:
     await press(other, "Sign in")
     await other.get_by_role("button", name="Sign out", exact=True).wait_for()
     assert len(two.signed) == 2
+
+
+_REFUSE_THE_THIRD = """() => {
+  const sign = window.nostr.signEvent;
+  let left = 2;
+  window.nostr.signEvent = async (event) => {
+    if (left-- === 0) throw new Error("refused by hand");
+    return sign(event);
+  };
+}"""
+
+
+async def test_a_series_names_its_signatures_first(house: House) -> None:
+    """Three dates and their calendar are four; what was signed before a refusal stands, and a reload goes on with it.
+
+    All that follow are edited and cancelled in the same way.
+    """
+    lead = await visit(house.browser, house.instructor)
+    leads = Counting(lead)
+    desk = await lead.open(house.site.base)
+    await desk.get_by_text("Schedule a session").click()
+    await desk.get_by_label("Title").fill(TITLE)
+    await desk.get_by_label("Repeat").select_option("weekly")
+    await desk.get_by_label("How many dates").fill("3")
+    await desk.evaluate(_REFUSE_THE_THIRD)
+    await press(desk, "Sign and publish")
+    await seen(desk, "4 signatures: 3 sessions and the calendar that lists the dates.")
+    assert await desk.locator("podium-signing li").count() == 3
+    assert leads.since() == [], "the dates are there before the first signature"
+    await press(desk, "Sign all")
+    await desk.get_by_role("button", name="Sign the 2 that are left").wait_for()
+    assert await desk.locator("podium-signing li", has_text="published").count() == 2
+    assert leads.since() == [kinds.SESSION] * 2
+    await desk.reload()
+    await press(desk, "Go on with the series that was not finished")
+    await seen(desk, "2 signatures: 1 session and the calendar that lists the dates.")
+    await press(desk, "Sign all")
+    await desk.wait_for_url("**/s/naddr1*")
+    assert leads.since() == [kinds.SESSION, kinds.CALENDAR]
+
+    await desk.get_by_text("1 of 3 · all dates").click()
+    assert await desk.locator("podium-series a").count() == 2
+    await press(desk, "Sign in")
+    await press(desk, "Edit or move")
+    leads.since()
+    await desk.get_by_label("Title").fill("Knots, again")
+    await desk.get_by_label("Change all that follow in the series as well").check()
+    await press(desk, "Sign and publish the change")
+    await seen(desk, "4 signatures: 3 sessions and the calendar that lists the dates.")
+    assert await flaws(desk, installed_axe()) == []
+    await press(desk, "Sign all")
+    await desk.locator("podium-signing section").wait_for(state="detached")
+    assert leads.since() == [kinds.SESSION] * 3 + [kinds.CALENDAR]
+
+    await desk.locator("podium-series a").first.click()
+    await seen(desk, "2 of 3 · all dates")
+    await desk.get_by_role("heading", name="Knots, again").wait_for()
+    await press(desk, "Cancel …")
+    await desk.get_by_label("Cancel all that follow in the series as well").check()
+    await press(desk, "Cancel the session")
+    await seen(desk, "5 signatures: 2 cancellations (two signatures each) and the calendar that lists the dates.")
+    await press(desk, "Sign all")
+    await desk.locator("podium-signing section").wait_for(state="detached")
+    await desk.locator(".hero .badge[data-state=cancelled]").wait_for()
+    assert leads.since() == [kinds.SESSION, kinds.DELETION] * 2 + [kinds.CALENDAR]
+    assert lead.errors == []

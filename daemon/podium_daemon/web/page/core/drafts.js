@@ -12,7 +12,7 @@ let wasSignedIn = false;
 /**
  * Keep what is typed into a field of this page, and put back what was typed before. `name`: once a page.
  *
- * @template {HTMLInputElement | HTMLTextAreaElement} Field
+ * @template {HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement} Field
  * @param {string} name
  * @param {Field} field
  * @returns {Field}

@@ -57,6 +57,8 @@
  * @property {number} waitingCount
  * @property {{ confirmed: number, tentative: number, declined: number }} counts
  * @property {number} participantCount
+ * @property {string | null} series
+ * @property {number | null} seriesNumber
  */
 
 /**
@@ -79,6 +81,10 @@
  * @property {string} [visibility]
  * @property {string[]} [invited]
  * @property {string[]} [coHosts]
+ * @property {string} [repeat]
+ * @property {number} [times]
+ * @property {string} [identifier]
+ * @property {boolean} [following]
  */
 
 /** @typedef {{ tag: string, text: string, href: string | null, children: MarkupNode[] }} MarkupNode */
@@ -127,7 +133,9 @@
 /** @typedef {{ kind: number, created_at: number, tags: string[][], content: string }} Template */
 /** @typedef {Template & { pubkey: string }} Unsigned */
 /** @typedef {Unsigned & { id: string, sig: string }} NostrEvent */
-/** @typedef {{ lessonId: string, events: Unsigned[] }} Draft */
+/** @typedef {{ lessonId: string, events: Unsigned[], series: string | null }} Draft */
+/** @typedef {{ lessonId: string, naddr: string, number: number, title: string, scheduledAt: number, state: string }} SeriesDate */
+/** @typedef {(draft: Draft) => Promise<unknown>} AskToSign */
 /** @typedef {{ encrypt(pubkey: string, text: string): Promise<string>, decrypt(pubkey: string, text: string): Promise<string> }} Nip44 */
 /** @typedef {{ getPublicKey(): Promise<string>, signEvent(event: Unsigned): Promise<NostrEvent>, nip44?: Nip44, signsAs?: string }} Signer */
 
@@ -199,8 +207,10 @@
  * @property {import("../session/podium-questions.js").PodiumQuestions} podium-questions
  * @property {import("../session/podium-recording.js").PodiumRecording} podium-recording
  * @property {import("../session/podium-rsvp.js").PodiumRsvp} podium-rsvp
+ * @property {import("../session/podium-series.js").PodiumSeries} podium-series
  * @property {import("../session/podium-session-form.js").PodiumSessionForm} podium-session-form
  * @property {import("../session/podium-session.js").PodiumSession} podium-session
+ * @property {import("../session/podium-signing.js").PodiumSigning} podium-signing
  * @property {import("../signer/podium-identity.js").PodiumIdentity} podium-identity
  * @property {import("../signer/podium-identity.js").PodiumSignerHelp} podium-signer-help
  */

@@ -7,6 +7,7 @@ import { describe, t } from "../core/i18n.js";
 import { keptLogin, onLoginChange } from "../core/login.js";
 import { npubOf } from "../core/npub.js";
 import "./podium-session-form.js";
+import "./podium-signing.js";
 import { shortNpub } from "../signer/podium-identity.js";
 import { seatsText } from "./podium-rsvp.js";
 import { SessionClient } from "./session-client.js";
@@ -21,6 +22,7 @@ const REFRESH = 15000; // while something changes; in quiet times less and less 
 const SLOWEST = 120000;
 const PART = 100; // sessions asked for at once
 const PAST_AT_FIRST = 20;
+const UNFINISHED = "podium.series";
 
 /** `<podium-index>`. */
 export class PodiumIndex extends HTMLElement {
@@ -32,7 +34,7 @@ export class PodiumIndex extends HTMLElement {
   /** @type {Session[]} */ private;
   /** @type {HTMLButtonElement} */ more;
   /** @type {HTMLButtonElement} */ own;
-  /** @type {HTMLElement} */ form;
+  /** @type {HTMLDetailsElement} */ form;
   /** @type {HTMLParagraphElement} */ how;
   /** @type {Map<string, { body: any, etag: string | null }>} */ kept;
   /** @type {number} */ pause;
@@ -135,15 +137,37 @@ export class PodiumIndex extends HTMLElement {
 
   #create() {
     const form = h("podium-session-form");
-    form.create(async (/** @type {SessionFields} */ fields) => {
+    const signing = h("podium-signing");
+    const create = async (/** @type {SessionFields} */ fields) => {
       await mayHoldSessions();
       const draft = await plain("POST", "/api/sessions/draft", { ...fields, pubkey: await pubkey() });
-      await signAndSubmit(draft);
+      if (draft.series && draft.events.length > 0) {
+        const of = draft.events.length;
+        // a page that is loaded again goes on with the dates that are not signed
+        keepUnfinished({ ...fields, identifier: draft.series.split(":").slice(2).join(":") });
+        show(form, false);
+        show(goOn, false);
+        const isDone = await signing.ask(draft);
+        show(form, true);
+        const isBegun = !isDone && draft.events.length < of;
+        show(goOn, isBegun);
+        if (!isBegun) keepUnfinished(null);
+        if (!isDone) {
+          await this.#refresh();
+          return false;
+        }
+      } else await signAndSubmit(draft);
       announce(t("form.saved"));
+      form.dropDraft();
       location.assign(`/s/${await naddrOf(draft.lessonId, fields.visibility)}`);
-    });
+    };
+    form.create(create);
+    const isUnfinished = keptUnfinished() !== null;
+    const goOn = action(t("signing.unfinished"), async () => {
+      await create(/** @type {SessionFields} */ (keptUnfinished()));
+    }, (error) => this.#failed(error), { hidden: !isUnfinished });
     this.how = h("p", { class: "hint", hidden: true });
-    this.form = h("details", { class: "card", open: form.hasDraft }, h("summary", {}, t("index.create")), h("p", { class: "hint" }, t("index.create.hint")), form);
+    this.form = h("details", { class: "card", open: form.hasDraft || isUnfinished }, h("summary", {}, t("index.create")), h("p", { class: "hint" }, t("index.create.hint")), goOn, form, signing);
     this.offer().catch(() => {}); // the form says it, too, before anything is signed
     return [this.form, this.how];
   }
@@ -227,6 +251,25 @@ async function mayHoldSessions() {
 async function naddrOf(lessonId, visibility) {
   if (visibility === "private") return SessionClient.enter(lessonId);
   return (await plain("GET", `/api/sessions/${encodeURIComponent(lessonId)}`)).naddr;
+}
+
+/** The wish of a series of which not all was signed in this tab. @returns {SessionFields | null} */
+function keptUnfinished() {
+  try {
+    return JSON.parse(sessionStorage.getItem(UNFINISHED) ?? "null");
+  } catch {
+    return null;
+  }
+}
+
+/** @param {SessionFields | null} wish */
+function keepUnfinished(wish) {
+  try {
+    if (wish === null) sessionStorage.removeItem(UNFINISHED);
+    else sessionStorage.setItem(UNFINISHED, JSON.stringify(wish));
+  } catch {
+    // storage is switched off: the panel still goes on while the page stays open
+  }
 }
 
 /** @param {Session} session */

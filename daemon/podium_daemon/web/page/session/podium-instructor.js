@@ -8,10 +8,12 @@ import { describe, t } from "../core/i18n.js";
 import { section } from "../parts/section.js";
 import { undoable } from "../parts/toasts.js";
 import "./podium-session-form.js";
+import "./podium-signing.js";
 
 /** @import { Props } from "../core/dom.js" */
 /** @import { Control, Session, SessionClient, Trouble } from "../core/types.js" */
 /** @import { PodiumSessionForm } from "./podium-session-form.js" */
+/** @import { PodiumSigning } from "./podium-signing.js" */
 
 /** @typedef {{ button: HTMLButtonElement, why: HTMLElement, key: string }} Switch */
 
@@ -27,6 +29,8 @@ export class PodiumInstructor extends HTMLElement {
   /** @type {HTMLButtonElement} */ cancel;
   /** @type {HTMLDialogElement} */ cancelDialog;
   /** @type {PodiumSessionForm} */ editor;
+  /** @type {PodiumSigning} */ signing;
+  /** @type {HTMLElement} */ scope;
   /** @type {HTMLElement} */ heading;
   /** @type {Switch} */ mute;
   /** @type {Switch} */ record;
@@ -71,13 +75,14 @@ export class PodiumInstructor extends HTMLElement {
     this.start = this.#action("lead.start", () => client.start(), { class: "primary" });
     this.end = this.#action("lead.end", () => undoable((seconds) => t("toast.ending", { seconds }), () => client.end()), { class: "danger" });
     this.reopen = this.#action("lead.reopen", () => client.reopen());
-    this.restore = this.#action("lead.restore", () => client.restore());
+    this.restore = this.#action("lead.restore", () => client.restore((draft) => this.signing.ask(draft)));
     this.edit = h("button", { type: "button", on: { click: () => this.#openEditor() } }, t("lead.edit"));
     this.cancel = h("button", { type: "button", class: "danger", on: { click: () => this.cancelDialog.showModal() } }, t("lead.cancel"));
     this.cancelDialog = this.#makeCancelDialog();
     this.editor = h("podium-session-form", { hidden: true });
+    this.signing = h("podium-signing");
     const buttons = h("div", { class: "buttons" }, this.start, this.end, this.reopen, this.restore, this.edit, this.cancel);
-    const card = section("lead.title", buttons, this.failure, this.editor, this.cancelDialog);
+    const card = section("lead.title", buttons, this.failure, this.editor, this.signing, this.cancelDialog);
     this.heading = /** @type {HTMLElement} */ (card.firstElementChild);
     this.heading.tabIndex = -1;
     return card;
@@ -86,14 +91,20 @@ export class PodiumInstructor extends HTMLElement {
   #makeCancelDialog() {
     const title = h("h2", { id: freshId("cancel") }, t("cancel.title"));
     const reason = keepDraft("cancel reason", h("textarea", { id: freshId("reason"), rows: "3", maxlength: "500" }));
+    const following = h("input", { type: "checkbox" });
+    this.scope = h("label", { class: "switch", hidden: true }, following, t("cancel.following"));
     const go = this.#action("cancel.go", async () => {
-      await this.client.cancel(reason.value);
-      dropDrafts("cancel reason");
+      const done = await this.client.cancel(reason.value, following.checked && !this.scope.hidden, (draft) => {
+        this.cancelDialog.close();
+        return this.signing.ask(draft);
+      });
+      if (done !== false) dropDrafts("cancel reason");
       this.cancelDialog.close();
+      return done;
     }, { class: "danger" });
     const back = h("button", { type: "button", on: { click: () => this.cancelDialog.close() } }, t("cancel.back"));
     return h("dialog", { "aria-labelledby": title.id },
-      title, h("p", {}, t("cancel.text")), h("label", { for: reason.id }, t("cancel.reason")), reason, h("div", { class: "buttons" }, go, back));
+      title, h("p", {}, t("cancel.text")), h("label", { for: reason.id }, t("cancel.reason")), reason, this.scope, h("div", { class: "buttons" }, go, back));
   }
 
   #openEditor() {
@@ -103,9 +114,13 @@ export class PodiumInstructor extends HTMLElement {
       this.edit.focus();
     };
     this.editor.edit(/** @type {Session} */ (this.client.session), async (fields) => {
-      await this.client.edit(fields);
-      announce(t("form.saved"));
+      const published = await this.client.edit(fields, (draft) => {
+        show(this.editor, false);
+        return this.signing.ask(draft);
+      });
+      if (published !== false) announce(t("form.saved"));
       done();
+      return published;
     }, done);
     show(this.editor, true);
     this.editor.focusFirst();
@@ -164,6 +179,7 @@ export class PodiumInstructor extends HTMLElement {
     show(this.restore, client.isInstructor && session.canRestore && session.endsAt * 1000 > Date.now(), this.heading);
     show(this.edit, client.isInstructor && ["scheduled", "active"].includes(state), this.heading);
     show(this.cancel, client.isInstructor && state === "scheduled", this.heading);
+    show(this.scope, Boolean(session.series));
     show(this.everybody, ["scheduled", "active"].includes(state));
     this.#showSwitch(this.mute, lists.room?.muteAll);
     this.#showSwitch(this.record, lists.room?.recording, session.allowRecording ? "" : t("control.record.not-announced"));

@@ -15,6 +15,8 @@ import { fromWallClock, inZone, isZone, ownZone, toWallClock } from "../core/tim
 /** @typedef {"title" | "summary" | "start" | "timezone" | "duration" | "maxParticipants"} Input */
 /** @typedef {Record<Input, HTMLInputElement> & { description: HTMLTextAreaElement }} Fields */
 
+const REPEATS = ["", "weekly", "2-weekly", "monthly"];
+const MOST_TIMES = 52;
 /** @type {("requiresRSVP" | "waitingRoom" | "allowRecording")[]} */
 const SWITCHES = ["requiresRSVP", "waitingRoom", "allowRecording"];
 const RECORDING = "publicRecording"; // `recordingAccess` as a switch
@@ -29,6 +31,9 @@ export class PodiumSessionForm extends HTMLElement {
   /** @type {string} */ shown;
   /** @type {boolean} */ isNew;
   /** @type {HTMLTextAreaElement} */ invited;
+  /** @type {string[]} */ drafts;
+  /** @type {HTMLSelectElement} */ repeat;
+  /** @type {HTMLInputElement} */ times;
   /** @type {Record<string, HTMLInputElement>} */ switches;
   /** @type {HTMLParagraphElement} */ preview;
   /** @type {HTMLParagraphElement} */ reveals;
@@ -61,7 +66,7 @@ export class PodiumSessionForm extends HTMLElement {
     const changed = (/** @type {SessionFields} */ fields) => Object.fromEntries(Object.entries(fields).filter(([name, value]) => value !== given[name]));
     this.#build(session, async (/** @type {SessionFields} */ fields) => {
       const wish = changed(fields);
-      return Object.keys(wish).length ? submit(wish) : close();
+      return Object.keys(wish).some((name) => name !== "following") ? submit(wish) : close();
     }, close);
   }
 
@@ -94,24 +99,25 @@ export class PodiumSessionForm extends HTMLElement {
     this.shown = this.#typed();
     this.isNew = close === null;
     this.invited = h("textarea", { rows: "3", autocomplete: "off", spellcheck: "false" });
-    const names = [...SWITCHES, RECORDING, SEALED, ...(this.isNew ? ONLY_NEW : [])];
+    const series = this.#repeats();
+    const inSeries = !this.isNew && Boolean(/** @type {{ series?: unknown }} */ (session).series);
+    const names = [...SWITCHES, RECORDING, SEALED, ...(this.isNew ? ONLY_NEW : []), ...(inSeries ? ["following"] : [])];
     /** @type {Record<string, unknown>} */
     const given = { ...session, [RECORDING]: session.recordingAccess === "public", [SEALED]: session.attendance === "private" };
     this.switches = Object.fromEntries(names.map((name) => [name, h("input", { type: "checkbox", checked: Boolean(given[name]) })]));
     this.preview = h("p", { class: "hint", role: "status" });
     this.reveals = h("p", { class: "hint", role: "status" });
     this.failure = h("p", { class: "failure", role: "alert", hidden: true });
-    const typed = { ...this.fields, ...this.switches, ...(this.isNew ? { invited: this.invited } : {}) };
-    const drafts = Object.entries(typed).map(([name, field]) => {
+    const typed = { ...this.fields, ...this.switches, ...(this.isNew ? { invited: this.invited, repeat: this.repeat, times: this.times } : {}) };
+    this.drafts = Object.entries(typed).map(([name, field]) => {
       keepDraft(`${this.isNew ? "new" : "edit"} ${name}`, field);
       return `${this.isNew ? "new" : "edit"} ${name}`;
     });
     const sent = async (/** @type {SessionFields} */ wish) => {
-      await submit(wish);
-      dropDrafts(...drafts);
+      if ((await submit(wish)) !== false) this.dropDraft();
     };
     const leave = close && (() => {
-      dropDrafts(...drafts);
+      this.dropDraft();
       close();
     });
     const save = action(t(close ? "form.save" : "form.create"), () => this.#submit(sent), (error) => this.#failed(error), { class: "primary" });
@@ -122,10 +128,21 @@ export class PodiumSessionForm extends HTMLElement {
     const form = h("form", { on: { input: () => this.#follow(), submit: (event) => {
       event.preventDefault();
       save.click();
-    } } }, ...rows, this.preview, ...switches, guests, this.reveals, this.failure, h("div", { class: "buttons" }, save, back));
+    } } }, ...rows, this.preview, ...series, ...switches, guests, this.reveals, this.failure, h("div", { class: "buttons" }, save, back));
     this.form = form;
     this.replaceChildren(form, this.zoneList);
     this.#follow();
+  }
+
+  #repeats() {
+    this.repeat = h("select", {}, ...REPEATS.map((value) => h("option", { value }, t(`form.repeat.${value || "none"}`))));
+    this.times = h("input", { type: "number", min: "2", max: String(MOST_TIMES), value: "12" });
+    return this.isNew ? [labelled("repeat", this.repeat), labelled("times", this.times)] : [];
+  }
+
+  /** What was typed is published, or is not wanted any more. */
+  dropDraft() {
+    dropDrafts(...this.drafts);
   }
 
   #follow() {
@@ -140,6 +157,8 @@ export class PodiumSessionForm extends HTMLElement {
     const sealed = this.switches[SEALED];
     sealed.disabled = isPrivate || this.given.attendance === "private"; // what was to be sealed is never published
     if (sealed.disabled) sealed.checked = true;
+    if (this.isNew) show(/** @type {HTMLElement} */ (this.times.parentElement), this.repeat.value !== "");
+    this.times.required = this.repeat.value !== "";
     setText(this.reveals, t(isPrivate ? "form.private-reveals" : "form.public"));
   }
 
@@ -207,7 +226,9 @@ export class PodiumSessionForm extends HTMLElement {
       fields.visibility = this.switches.private.checked ? "private" : "public";
       fields.e2eeRequired = this.switches.e2eeRequired.checked;
       fields.invited = this.#guests();
+      if (this.repeat.value) Object.assign(fields, { repeat: this.repeat.value, times: Number(this.times.value) });
     }
+    if (this.switches.following?.checked) fields.following = true;
     await submit(fields);
   }
 
@@ -224,7 +245,7 @@ export class PodiumSessionForm extends HTMLElement {
  */
 function labelled(name, field) {
   field.id = freshId(name);
-  const hint = ["maxParticipants", "timezone", "invited"].includes(name) ? h("span", { class: "hint" }, ` ${t(`form.${name}.hint`)}`) : null;
+  const hint = ["maxParticipants", "timezone", "invited", "repeat"].includes(name) ? h("span", { class: "hint" }, ` ${t(`form.${name}.hint`)}`) : null;
   return h("div", { class: "field" }, h("label", { for: field.id }, t(`form.${name}`), hint), field);
 }
 

@@ -20,6 +20,7 @@ import "../room/podium-consent.js";
 import "./podium-certificate.js";
 import "./podium-invitation.js";
 import "./podium-recording.js";
+import "./podium-series.js";
 import { seatsText } from "./podium-rsvp.js";
 import { SessionClient } from "./session-client.js";
 import { fromTo, inZone, isZone, ownZone, until } from "../core/times.js";
@@ -42,6 +43,7 @@ import { useLiveSession } from "../use-live-session.js";
 /** @import { PodiumJoin } from "./podium-join.js" */
 /** @import { PodiumQuestions } from "./podium-questions.js" */
 /** @import { PodiumRecording } from "./podium-recording.js" */
+/** @import { PodiumSeries } from "./podium-series.js" */
 /** @import { PodiumStage } from "../room/podium-stage.js" */
 /** @import { PodiumRsvp } from "./podium-rsvp.js" */
 /** @import { PodiumIdentity } from "../signer/podium-identity.js" */
@@ -62,6 +64,7 @@ export class PodiumSession extends HTMLElement {
   /** @type {HTMLParagraphElement} */ reason;
   /** @type {HTMLUListElement} */ chips;
   /** @type {PodiumInvitation} */ invitation;
+  /** @type {PodiumSeries} */ series;
   /** @type {PodiumRsvp} */ rsvp;
   /** @type {PodiumInstructor} */ instructor;
   /** @type {PodiumPeople} */ people;
@@ -98,6 +101,7 @@ export class PodiumSession extends HTMLElement {
     this.guest.setUp(client);
     this.guests.setUp(client);
     this.invitation.setUp(client);
+    this.series.setUp(client);
     this.recording.setUp(client);
     this.consent.setUp(client);
     this.people.setUp(client);
@@ -145,6 +149,7 @@ export class PodiumSession extends HTMLElement {
     this.reason = h("p", { class: "text", dir: "auto", hidden: true });
     this.chips = h("ul", { class: "facts" });
     this.invitation = h("podium-invitation");
+    this.series = h("podium-series");
     this.rsvp = h("podium-rsvp");
     this.instructor = h("podium-instructor");
     this.guest = h("podium-guest");
@@ -162,7 +167,7 @@ export class PodiumSession extends HTMLElement {
     this.loading = h("p", { class: "hint", role: "status" }, t("session.loading"));
     this.consent = h("podium-consent", { hidden: true });
     this.article = h("article", { hidden: true },
-      h("header", { class: "hero" }, this.badge, this.heading, this.by, this.summary, this.countdown, this.times, this.chips, this.blocked, this.unread, this.reason),
+      h("header", { class: "hero" }, this.badge, this.heading, this.by, this.summary, this.countdown, this.times, this.series, this.chips, this.blocked, this.unread, this.reason),
       this.guest, h("podium-signer-help"),
       this.join, this.consent, this.ended, this.instructor, this.rsvp, this.invitation, this.named, this.guests, this.people, this.chat, this.polls, this.answers, this.questions);
     this.replaceChildren(this.offline, this.link, this.failure, this.loading, this.article);
@@ -205,6 +210,7 @@ export class PodiumSession extends HTMLElement {
     show(this.summary, session.summary !== "");
     this.#showChips(session);
     this.invitation.follow(session);
+    this.series.follow(session);
     this.#state(session);
     this.#times(session);
     this.#after(session);

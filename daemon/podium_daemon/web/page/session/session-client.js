@@ -1,7 +1,7 @@
 // @ts-check
 // One session as this page knows it: what the daemon tells, who the person is, and the seat. No DOM in here.
 
-import { aboutService, exactNow, file, now, plain, signAndSubmit, signIn, signOut, signed, withHeader } from "../core/api.js";
+import { aboutService, exactNow, file, known, now, plain, signAndSubmit, signIn, signOut, signed, withHeader } from "../core/api.js";
 import { forgetLogin, keepLogin, keptGuest, keptLogin, ofSession, onLoginChange } from "../core/login.js";
 import { Cipher } from "../room/cipher.js";
 import { Keyring, canSealFrames } from "../room/frame-keys.js";
@@ -15,7 +15,7 @@ import { SharedStream } from "../core/shared-stream.js";
 import { Names } from "./names.js";
 
 /** @import { Talker } from "../room/seat.js" */
-/** @import { Consent, GuestRow, Invitation, Kind, Lists, Me, Question, RoomPoll, RsvpStatus, Session, SessionFields, Template, Trouble } from "../core/types.js" */
+/** @import { AskToSign, Consent, GuestRow, Invitation, Kind, Lists, Me, Question, RoomPoll, RsvpStatus, Session, SessionFields, Template, Trouble } from "../core/types.js" */
 
 const DEVICE_KEY = "podium.device";
 const ENGINES_HERE = ["embedded", "janus"]; // those whose media `media.js` takes
@@ -497,22 +497,36 @@ export class SessionClient {
   }
 
   /**
-   * Publish a revision with these fields changed.
+   * Publish a revision with these fields changed, and with `following` those of all that follow in its series.
    *
    * @param {Partial<SessionFields>} fields
+   * @param {AskToSign} [ask] what signs a draft of several dates
    */
-  edit(fields) {
-    return this.#submit("/draft", fields);
+  edit(fields, ask) {
+    return this.#submit("/draft", fields, ask);
   }
 
-  /** It takes place after all. */
-  restore() {
-    return this.#submit("/restore/draft", {});
+  /**
+   * It takes place after all.
+   *
+   * @param {AskToSign} [ask]
+   */
+  restore(ask) {
+    return this.#submit("/restore/draft", {}, ask);
   }
 
-  /** @param {string} reason */
-  cancel(reason) {
-    return this.#submit("/cancel/draft", { reason });
+  /**
+   * @param {string} reason
+   * @param {boolean} [following] also all that follow in its series
+   * @param {AskToSign} [ask]
+   */
+  cancel(reason, following = false, ask = undefined) {
+    return this.#submit("/cancel/draft", { reason, following }, ask);
+  }
+
+  /** All dates of the series. @returns {Promise<{ dates: import("../core/types.js").SeriesDate[] }>} */
+  series() {
+    return known("GET", `${this.path}/series`);
   }
 
   /**
@@ -618,9 +632,11 @@ export class SessionClient {
   /**
    * @param {string} path
    * @param {object} wish
+   * @param {AskToSign} [ask]
    */
-  async #submit(path, wish) {
-    await signAndSubmit(await signed("POST", this.path + path, wish));
+  async #submit(path, wish, ask = signAndSubmit) {
+    const draft = await signed("POST", this.path + path, wish);
+    return draft.series ? ask(draft) : signAndSubmit(draft);
   }
 
   /** @param {string} path */
