@@ -6,9 +6,10 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Final
 
@@ -82,11 +83,51 @@ async def _with_an_embedded_relay(folder: Path) -> AsyncIterator[Daemon]:
         yield daemon
 
 
+@asynccontextmanager
+async def _while_a_post_is_slow(folder: Path) -> AsyncIterator[Daemon]:
+    async with running_relay() as relay:
+        site = await _site(folder, relay.url)
+        async with site.running() as daemon:
+            _, writer = await asyncio.open_connection("127.0.0.1", site.port)
+            head = f"POST /api/events HTTP/1.1\r\nHost: 127.0.0.1:{site.port}\r\nContent-Type: application/json\r\n"
+            writer.write(f"{head}Content-Length: 1000\r\n\r\n{{".encode())
+            await writer.drain()
+            # answered in the order in which they came: the slow one is known by then
+            assert await _status_of(f"{site.base}/healthz") == httpx.codes.OK
+            yield daemon
+            writer.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_while_it_starts_or_migrates_ends_it(tmp_path: Path, number: signal.Signals) -> None:
+    """Nothing has begun that could drain: it ends with 0 and without a traceback."""
+    site = await _site(tmp_path, "ws://127.0.0.1:1")
+    lock = site.state / "podium.lock"
+    site.state.mkdir(mode=0o700)
+    with closing(sqlite3.connect(site.state / "podium.sqlite3", isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = WAL")
+        other.execute("BEGIN IMMEDIATE")  # its first migration waits for this
+        daemon = await site.start()
+        try:
+
+            async def holds_the_lock() -> bool:
+                return lock.exists() and bool(lock.read_text())
+
+            await until(holds_the_lock, "it starts")
+            daemon.signal(number)
+            other.execute("ROLLBACK")
+            assert await daemon.ended(WITHIN) == 0
+        finally:
+            await daemon.stop()
+    assert "Traceback" not in site.texts()
+
+
 @pytest.mark.parametrize(
     ("phase", "number"),
     [
         (_while_reading_the_past, signal.SIGTERM),
         (_while_nothing_happens, signal.SIGINT),
+        (_while_a_post_is_slow, signal.SIGTERM),
         (_while_an_ok_is_awaited, signal.SIGTERM),
         (_with_an_embedded_relay, signal.SIGINT),
     ],

@@ -45,34 +45,34 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     attendance: AttendanceParts
     housekeeping: HousekeepingParts
 
-    def services(self) -> list[Service]:
-        """The services in the order in which they start; they stop in the reverse order."""
+    def services(self) -> list[Service | tuple[Service, ...]]:
+        """The services in the order in which they start; they stop in the reverse order, those in a tuple together."""
         relays, people, messages, sessions = self.relays, self.people, self.messages, self.sessions
         own_relay = [] if relays.embedded is None else [relays.embedded]
         return [
             *own_relay,
             relays.judges,
             relays.pool,
-            relays.syncer,
-            relays.outbox_model,
-            relays.gift_wraps,
-            people.publisher,
-            self.rooms.engine,
-            self.mirror.instructors,
-            self.mirror.profiles,
-            messages.replies,
-            messages.rsvps,
-            messages.sender,
-            self.attendance.attendance,
-            messages.reminders,
-            sessions.lifecycle,
+            (relays.syncer, relays.outbox_model, relays.gift_wraps, people.publisher, self.rooms.engine),
+            (
+                self.mirror.instructors,
+                self.mirror.profiles,
+                messages.replies,
+                messages.rsvps,
+                messages.sender,
+                self.attendance.attendance,
+                messages.reminders,
+                sessions.lifecycle,
+            ),
             self.rooms.rooms,
-            self.housekeeping.housekeeping,
-            self.rooms.controls,
-            sessions.questions,
-            self.rooms.recorder,
-            people.twins,
-            self.signers.mailboxes,
+            (
+                self.housekeeping.housekeeping,
+                self.rooms.controls,
+                sessions.questions,
+                self.rooms.recorder,
+                people.twins,
+                self.signers.mailboxes,
+            ),
             self.signers.pages,
         ]
 

@@ -22,7 +22,7 @@ from podium_daemon.keys.key_file import locate_key, new_secret, read_key, write_
 from podium_daemon.runtime import logs
 from podium_daemon.runtime.clock import ClockWatch, SystemClock
 from podium_daemon.runtime.state_directory import explained, lock_state_directory, prepare_state_directory
-from podium_daemon.runtime.supervisor import Supervisor, stop_on_signals
+from podium_daemon.runtime.supervisor import Supervisor, leave_on_signals, stop_on_signals
 from podium_daemon.signers.signer import LocalSigner
 from podium_daemon.web.server import listen
 from podium_protocol.keys import SecretKey
@@ -66,9 +66,10 @@ def run(config: Config, *, key_option: Path | None = None) -> None:
         ServiceFailed: a part of the daemon ended on its own; says which.
     """
     logs.configure(config.logging.level, config.logging.format)
-    prepare_state_directory(config.state_directory)
-    with lock_state_directory(config.state_directory), explained(config.database_file):
-        asyncio.run(_serve(config, key_option))
+    with leave_on_signals():
+        prepare_state_directory(config.state_directory)
+        with lock_state_directory(config.state_directory), explained(config.database_file):
+            asyncio.run(_serve(config, key_option))
 
 
 async def _serve(config: Config, key_option: Path | None) -> None:

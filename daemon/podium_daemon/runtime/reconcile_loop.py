@@ -20,6 +20,9 @@ RETRY_SECONDS: Final = 5.0
 BURST: Final = 32  # turns in a row without a rest: a service with more to do than that is stuck
 BUSY_PAUSE: Final = 1.0  # seconds between its turns then
 
+GRACE: Final = 1.5
+"""Seconds for which a turn may go on after the stop: with thousands of sessions one may take longer."""
+
 _log = structlog.get_logger(__name__)
 _EVERYTHING: Final = Batch((), resync=True)
 
@@ -40,8 +43,13 @@ async def comes(moment: Moment, stop: Stop) -> bool:
     return not stop.is_set()
 
 
-async def run_reconcile_loop(name: str, turn: Turn, changes: ChangeSubscription, *, clock: Clock, stop: Stop) -> None:
+async def run_reconcile_loop(
+    name: str, turn: Turn, changes: ChangeSubscription, *, clock: Clock, stop: Stop, grace: float = GRACE
+) -> None:
     """Run `turn` until `stop`; the first batch says `resync`, and so does the one after a failure.
+
+    A turn that is under way for `grace` seconds after the stop is cut off: what it has not written is found by the next
+    start. Its transactions are done whole or not at all.
 
     A turn's own writes are in no batch: before it returns, a turn must act on its own writes, or name the time at which
     it will.
@@ -56,9 +64,15 @@ async def run_reconcile_loop(name: str, turn: Turn, changes: ChangeSubscription,
     while not stop.is_set():
         try:
             with changes.leaving_out_own():
-                due = await turn(batch)
+                async with stop.cutting(grace):
+                    due = await turn(batch)
         except StoreDamaged:
             raise
+        except TimeoutError:
+            if not stop.is_set():
+                raise
+            _log.info("a turn was cut off by the stop", action="service.cut_off", service=name)
+            return
         except PodiumError as error:
             _log.warning("a service will try again", action="service.retry", service=name, error=str(error))
             await wait_for_first(clock.sleep(RETRY_SECONDS), stop.wait())

@@ -12,7 +12,8 @@ import contextlib
 import faulthandler
 import os
 import signal
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from itertools import chain
 from types import FrameType
 from typing import Final, Protocol, TypeVar, runtime_checkable
 
@@ -23,6 +24,7 @@ from podium_daemon.runtime.tasks import ServiceFailed, uncancelled, wait_for_fir
 
 STOP_WITHIN: Final = 10.0  # seconds, for all services together
 _DRAIN_SHARE: Final = 0.8  # of that; the rest is for cancelling what did not drain
+_RESERVE: Final = 0.02  # of that, for each stage that has yet to stop: one that hangs must not use up its time
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _STDERR: Final = 2  # the descriptor: `sys.stderr` may have been replaced by something that is no file
 
@@ -38,10 +40,14 @@ class Stop:
         """`clock` measures `wait_for`; the machine's by default."""
         self._clock = clock or SystemClock()
         self._event = asyncio.Event()
+        self._cuts: dict[asyncio.Timeout, float] = {}
 
     def set(self) -> None:
         """Ask for the stop. Asking again changes nothing."""
-        self._event.set()
+        if not self._event.is_set():
+            self._event.set()
+            for cut, seconds in self._cuts.items():
+                cut.reschedule(asyncio.get_running_loop().time() + seconds)
 
     def is_set(self) -> bool:
         """Whether the stop was asked for."""
@@ -54,6 +60,20 @@ class Stop:
     async def wait_for(self, seconds: float) -> bool:
         """Wait for `seconds` at most. True: the stop came. False: the time is over."""
         return await _happens_within(self._event.wait(), seconds, self._clock) if not self.is_set() else True
+
+    @contextlib.asynccontextmanager
+    async def cutting(self, seconds: float) -> AsyncIterator[None]:
+        """Run the block, but no longer than `seconds` after the stop.
+
+        Raises:
+            TimeoutError: it was cancelled then.
+        """
+        async with asyncio.timeout(seconds if self.is_set() else None) as cut:
+            self._cuts[cut] = seconds
+            try:
+                yield
+            finally:
+                del self._cuts[cut]
 
 
 class Service(Protocol):
@@ -77,20 +97,29 @@ class Announcing(Protocol):
 
 
 class Supervisor:
-    """Starts services in the order given and stops them in the reverse order."""
+    """Starts services in the order given and stops them in the reverse order, those of one stage side by side."""
 
-    def __init__(self, services: Sequence[Service], *, clock: Clock | None = None, within: float = STOP_WITHIN) -> None:
-        """`within`: seconds that stopping all services may take.
+    def __init__(
+        self,
+        services: Sequence[Service | tuple[Service, ...]],
+        *,
+        clock: Clock | None = None,
+        within: float = STOP_WITHIN,
+    ) -> None:
+        """Take the services; those in a tuple are one stage: while they stop, none of them needs another.
+
+        `within`: seconds that stopping all services may take.
 
         Raises:
             ValueError: two services have the same name, so that an error could not say which it was.
         """
-        names = [service.name for service in services]
+        self._stages = tuple(one if isinstance(one, tuple) else (one,) for one in services)
+        self._services = tuple(chain.from_iterable(self._stages))
+        names = [service.name for service in self._services]
         if len(set(names)) != len(names):
             raise ValueError(f"services need different names: {sorted(names)}")
         self._clock = clock or SystemClock()
         self._within = within
-        self._services = tuple(services)
         self._stopping = asyncio.Event()
         self._failures: list[ServiceFailed] = []
         self._running: list[_Running] = []
@@ -163,11 +192,19 @@ class Supervisor:
 
     async def _drain(self, running: list[_Running]) -> None:
         deadline = self._clock.monotonic() + self._within * _DRAIN_SHARE
-        for left, one in zip(range(len(running), 0, -1), reversed(running), strict=True):
-            one.stop.set()
-            # an equal share of the rest: one that hangs must not use up the time of those that have yet to drain
-            share = (deadline - self._clock.monotonic()) / left
-            if not await _happens_within(asyncio.wait([one.task]), share, self._clock):
+        stages = [[one for one in running if one.service in stage] for stage in self._stages]
+        for left, stage in zip(range(len(stages) - 1, -1, -1), reversed(stages), strict=True):
+            for one in stage:
+                one.stop.set()
+            rest = deadline - self._clock.monotonic() - left * self._within * _RESERVE
+            await self._wait_for(stage, rest)
+
+    async def _wait_for(self, stage: Sequence[_Running], seconds: float) -> None:
+        tasks = [one.task for one in stage]
+        if not tasks or await _happens_within(asyncio.wait(tasks), seconds, self._clock):
+            return
+        for one in stage:
+            if not one.task.done():
                 one.overdue = True
                 one.task.cancel()
 
@@ -181,6 +218,24 @@ class _Running:
         self.service = service
         self.stop = stop
         self.overdue = False
+
+
+@contextlib.contextmanager
+def leave_on_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGINT end the process with exit status 0, until `stop_on_signals` takes over.
+
+    Nothing has begun by then that would have to drain; a migration that is under way is rolled back.
+    """
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(0)
+
+    before = {each: signal.signal(each, leave) for each in _SIGNALS}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 @contextlib.contextmanager

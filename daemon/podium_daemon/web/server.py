@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
+from math import ceil
 from typing import Final, Protocol, runtime_checkable
 
 import structlog
@@ -33,6 +34,7 @@ DEFAULT_CAPS: Final = Caps(in_all=8_192, of_an_address=512)
 
 class _Config(uvicorn.Config):
     connections: Connections
+    drain_seconds: float
 
 
 class _QuietServer(uvicorn.Server):
@@ -52,10 +54,33 @@ class _QuietServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002  (as in uvicorn)
         self._acceptor.close()
-        await super().shutdown(sockets=[])
+        assert isinstance(self.config, _Config)
+        cut = asyncio.get_running_loop().call_later(self.config.drain_seconds, self._cut_off)
+        try:
+            await super().shutdown(sockets=[])
+        finally:
+            cut.cancel()
+
+    def _cut_off(self) -> None:
+        """End the connections that are left: a slow caller learns that its call failed, and the stop goes on."""
+        left = [one for one in self.server_state.connections if _waits_for_its_caller(one)]
+        if left:
+            _log.info("open requests were cut off by the stop", action="web.cut_off", requests=len(left))
+        for connection in left:
+            connection.transport.abort()
 
     def _protocol(self) -> asyncio.Protocol:
         return _StrictHttp(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+
+DRAIN_SECONDS: Final = 2.5
+"""Seconds for open requests after the stop was asked for."""
+
+
+def _waits_for_its_caller(connection: asyncio.Protocol) -> bool:
+    """Whether the caller sends slowly or reads slowly; a call that is being worked on is answered with an error."""
+    cycle = getattr(connection, "cycle", None)
+    return cycle is None or cycle.more_body or cycle.response_started
 
 
 HEAD_SECONDS: Final = 20.0
@@ -142,7 +167,7 @@ class WebServer:
         listener: socket.socket,
         *,
         caps: Callable[[], Caps] = lambda: DEFAULT_CAPS,
-        drain_seconds: int = 5,
+        drain_seconds: float = DRAIN_SECONDS,
     ) -> None:
         config = _Config(
             app,
@@ -153,16 +178,17 @@ class WebServer:
             http=_StrictHttp,
             ws=_StrictWebSocket,
             ws_max_size=64 * 1024,
-            timeout_graceful_shutdown=drain_seconds,
+            timeout_graceful_shutdown=ceil(drain_seconds) + 1,  # for what goes on although its connection is gone
             lifespan="off",
         )
         self._app: object = app  # whether it is `Draining` is checked when the server stops
         config.connections = self.connections = Connections(caps)
+        config.drain_seconds = drain_seconds
         self._server = _QuietServer(config)
         self._server.listener = listener
 
     async def run(self, stop: Stop) -> None:
-        """Serve until the stop, then finish open requests for a few seconds."""
+        """Serve until the stop, then finish open requests for `drain_seconds`; what is slower is cut off."""
         serving = asyncio.create_task(self._server.serve())
         try:
             await wait_for_first(asyncio.wait([serving]), stop.wait())

@@ -347,3 +347,33 @@ async def test_it_is_not_woken_by_what_it_wrote() -> None:
         worker.change(2)
         await worker.until_turns(2)
         assert [change.key for change in worker.batches[1].changes] == [2]
+
+
+async def test_a_turn_that_takes_too_long_is_cut_off_by_the_stop() -> None:
+    """What it did not write is found again by the next start; the service ends as one that was asked to."""
+    begun = asyncio.Event()
+
+    async def endless(_batch: Batch) -> float | None:
+        begun.set()
+        await asyncio.Event().wait()
+        return None
+
+    worker = Worker(endless)
+    running = run_reconcile_loop(
+        "worker", worker.turn, worker.changes, clock=worker.clock, stop=worker.stop, grace=0.01
+    )
+    task = asyncio.create_task(running)
+    await begun.wait()
+    worker.stop.set()
+    await task
+
+
+async def test_a_time_out_of_a_turns_own_is_no_end() -> None:
+    """Only the stop cuts off; another time-out that a turn lets pass is a failure of the service."""
+
+    async def late(_batch: Batch) -> float | None:
+        raise TimeoutError
+
+    worker = Worker(late)
+    with pytest.raises(TimeoutError):
+        await run_reconcile_loop("worker", worker.turn, worker.changes, clock=worker.clock, stop=worker.stop)

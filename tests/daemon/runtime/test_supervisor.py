@@ -173,6 +173,48 @@ async def test_a_service_that_hangs_is_cancelled_named_and_does_not_starve_the_o
     ]
 
 
+class Drains(Recorder):
+    """Takes its time to end."""
+
+    def __init__(self, name: str, log: list[str], clock: ManualClock, seconds: float) -> None:
+        super().__init__(name, log)
+        self._clock = clock
+        self._seconds = seconds
+
+    async def run(self, stop: Stop) -> None:
+        """Drain for some seconds after the stop."""
+        await stop.wait()
+        self._log.append(f"{self.name} drains")
+        await self._clock.sleep(self._seconds)
+        self._log.append(f"{self.name} stops")
+
+
+async def _stopped(supervisor: Supervisor, clock: ManualClock, seconds: float) -> None:
+    running = asyncio.create_task(supervisor.run())
+    await supervisor.ready.wait()
+    supervisor.stop("test")
+    await clock.advance(seconds)
+    await running
+
+
+async def test_there_is_one_deadline_for_all() -> None:
+    """A service among many may take almost all of the time, where the others need none."""
+    clock, log = ManualClock(), list[str]()
+    others = [Recorder(f"other {number}", log) for number in range(20)]
+    await _stopped(Supervisor([*others, Drains("web", log, clock, 4)], clock=clock), clock, 4)
+    assert log[20:22] == ["web drains", "web stops"]
+    assert len(log) == 42
+
+
+async def test_services_of_one_stage_stop_side_by_side() -> None:
+    """Three that take five seconds each take five together; those before the stage are asked afterwards."""
+    clock, log = ManualClock(), list[str]()
+    stage = tuple(Drains(name, log, clock, 5) for name in ("syncer", "publisher", "engine"))
+    await _stopped(Supervisor([Recorder("pool", log), stage], clock=clock), clock, 5)
+    assert log[-1] == "pool stops"
+    assert {f"{one.name} stops" for one in stage} == set(log[-4:-1])
+
+
 async def test_services_wait_for_those_before_them_to_be_ready() -> None:
     """What is listed after a service that announces itself starts only then."""
     log: list[str] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 
 import httpx
@@ -70,6 +71,36 @@ async def test_a_stop_lets_what_is_under_way_finish() -> None:
         app.may_answer.set()
         assert (await asking).text == "ok"
         await here.running
+
+
+class Body:
+    """An application that reads the whole body first."""
+
+    def __init__(self) -> None:
+        self.reads = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  (ASGI)
+        """Wait for the end of the body, or of the connection."""
+        more = True
+        while more:
+            message = await receive()
+            self.reads.set()
+            more = message["type"] == "http.request" and message.get("more_body", False)
+
+
+async def test_a_slow_body_does_not_hold_up_the_stop() -> None:
+    """A caller who sends a body byte by byte is cut off after the grace, which is no failure."""
+    app = Body()
+    async with served(app, drain_seconds=0.1) as here:
+        host, _, port = here.place.partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nx")
+        await app.reads.wait()
+        here.stop.set()
+        await here.running
+        with contextlib.suppress(ConnectionResetError):
+            assert await reader.read() == b""
+        writer.close()
 
 
 async def test_what_does_not_finish_is_cut() -> None:
