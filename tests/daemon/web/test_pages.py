@@ -8,10 +8,12 @@ import re
 import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import pytest
 
+from podium_daemon.runtime.outcomes import Slug
 from podium_daemon.web.guard import HEADERS
 from podium_daemon.web.routes.pages import FOLDER, MEDIA_TYPES, page_files, recording_origin
 from tests.support.site import Site, site
@@ -157,6 +159,23 @@ def test_both_languages_have_the_same_words() -> None:
     assert english.keys() == german.keys()
     for key, text in english.items():
         assert set(re.findall(r"\{\w+\}", text)) == set(re.findall(r"\{\w+\}", german[key])), key
+
+
+_NOT_MET: Final = {
+    "bad-json", "not-json", "not-http", "header-twice",  # the page writes its requests right
+    "bad-signature", "bad-webhook", "entrance-used",  # between the service and an engine's server
+    "unknown-calendar", "range",  # answers to programs that read a file
+    "no-conference", "other-configuration",  # of the model's calling service
+}  # fmt: skip
+
+
+def test_every_refusal_that_a_page_meets_has_words_in_both_languages() -> None:
+    """Each slug of the service, and each of the page's own errors without words of its own, is in the catalogues."""
+    own = {slug for name in SCRIPTS for slug in re.findall(r'new PodiumError\("([a-z0-9-]+)"\)', TEXTS[name])}
+    met = {slug.value for slug in Slug} - _NOT_MET | own
+    for language in ("en", "de"):
+        words = json.loads(TEXTS[f"{language}.json"])
+        assert {slug for slug in met if f"problem.{slug}" not in words} == set(), language
 
 
 def test_every_word_that_the_page_says_is_in_the_catalogue() -> None:

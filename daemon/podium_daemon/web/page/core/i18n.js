@@ -67,7 +67,7 @@ export function has(key) {
  */
 export function describe(error) {
   const key = `problem.${error?.slug}`;
-  if (has(key)) return t(key, error.values ?? {});
+  if (has(key)) return t(key, { detail: error.detail ?? "", next: error.next ?? "", ...error.values }).trim();
   const detail = error?.detail ?? error?.message ?? String(error);
   return error?.next ? `${detail} ${error.next}` : detail;
 }
