@@ -16,12 +16,14 @@ from podium_daemon.cli.options import Json, SessionReference, Yes, confirm, help
 from podium_daemon.cli.output import clean, note, print_answer, print_answers, print_json, say, table
 from podium_daemon.cli.session_view import find_session, plain_reference
 from podium_daemon.cli.times import shown_length, shown_minute, shown_time
+from podium_protocol.errors import InvalidInput
 from podium_protocol.live.fields import web_url
 from podium_protocol.live.rsvp import RsvpStatus
 
 if TYPE_CHECKING:
     from podium_daemon.api.attendance import AttendanceOut
     from podium_daemon.api.rsvps import ReminderOut, RsvpOut
+    from podium_daemon.api.sessions import SeriesDateOut, SessionOut
 
 
 app = typer.Typer()
@@ -51,22 +53,31 @@ _STATUSES: Final = {
         "Answer an invitation with your key. A later answer replaces an earlier one.",
         "podium rsvp knots yes",
         "podium rsvp naddr1... declined",
+        "podium rsvp knots-01 yes --following",
     ),
 )
 def rsvp(
     context: typer.Context,
     session: SessionReference,
     answer: Annotated[Answer, typer.Argument(metavar="ANSWER", help="yes, maybe or no; or the word of the event.")],
+    following: Annotated[bool, typer.Option("--following", help="Also all that follow in its series.")] = False,
 ) -> None:
     status = _STATUSES.get(answer) or RsvpStatus(answer.value)
     caller = caller_of(context)
     podium = caller.signing()
     found = caller.run(find_session(podium, session))
-    draft = caller.run(podium.draft_rsvp(found, status))
-    caller.run(sign_and_send(podium, draft))
-    if draft.notice:
-        note(draft.notice)
-    say(f"{status.value}: {clean(found.title)}, {shown_time(found.scheduled_at, found.timezone)}")
+    if following and found.series is None:
+        raise InvalidInput("--following: this session is in no series")
+    later = caller.run(podium.dates_after(found)) if following else []
+    if later:
+        note(f"{len(later) + 1} signatures: one for each date")
+    dates: list[SessionOut | SeriesDateOut] = [found, *later]
+    for one in dates:
+        draft = caller.run(podium.draft_rsvp(one.naddr, status))
+        caller.run(sign_and_send(podium, draft))
+        if draft.notice and one is found:
+            note(draft.notice)
+        say(f"{status.value}: {clean(one.title)}, {shown_time(one.scheduled_at, one.timezone)}")
 
 
 @app.command(

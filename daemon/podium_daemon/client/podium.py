@@ -164,6 +164,10 @@ class PodiumClient:
         """All dates of the series of a session, as far as the caller may see them."""
         return await self._transport.get(session_path(reference, "series"), SeriesOut)
 
+    async def dates_after(self, session: SessionOut) -> list[SeriesDateOut]:
+        """The dates after a session in its series that are not over."""
+        return following(session, await self._dates(session))
+
     async def passed_over(self) -> tuple[PassedOverOut, ...]:
         """Events that instructors signed elsewhere and that are no sessions here, newest first."""
         return (await self._transport.get("/api/sessions/passed-over", PassedOversOut)).events
@@ -240,7 +244,7 @@ class PodiumClient:
         )
         expected: list[Expectation] = [(kinds.SESSION, (("d", before.identifier), *wanted))]
         if changes.following:
-            expected += expected_changes(before, changes, following(before, await self._dates(before)))
+            expected += expected_changes(before, changes, await self.dates_after(before))
         return self._looked_at(draft, [*expected, *expected_calendar(before, _events_of(draft))])
 
     async def draft_cancellation(
@@ -250,7 +254,7 @@ class PodiumClient:
         before = await self._transport.session(reference)
         wish = {"reason": reason} | ({"following": True} if and_following else {})
         draft = await self._transport.post(session_path(before.naddr, "cancel", "draft"), DraftOut, wish)
-        later = following(before, await self._dates(before)) if and_following else []
+        later = await self.dates_after(before) if and_following else []
         expected = [*expected_cancellations(before, later), *expected_calendar(before, _events_of(draft))]
         return self._looked_at(draft, expected)
 

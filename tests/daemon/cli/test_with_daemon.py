@@ -92,12 +92,19 @@ def test_a_series_from_its_dates_to_its_cancellation(podium: Podium) -> None:
     assert [date["title"] for date in dates] == ["Knots", "Splices", "Splices", "Splices"]
     assert podium("session", "dates", "knots-01").count("19:30") == 3
     assert "date 2; all dates: podium session dates knots-02" in podium("session", "show", "knots-02")
+    answered = podium("rsvp", "knots-02", "yes", "--following")
+    assert answered.count("confirmed: Splices") == 3
+    assert [len(json.loads(podium("rsvps", f"knots-0{n}", "--json"))["rsvps"]) for n in (1, 2, 3, 4)] == [0, 1, 1, 1]
     podium("session", "cancel", "knots-03", "--following", "--yes", "--reason", "The hall is closed")
     dates = json.loads(podium("session", "dates", "knots-01", "--json"))["dates"]
     assert [date["state"] for date in dates] == ["scheduled", "scheduled", "cancelled", "cancelled"]
     podium("session", "create", "Alone", "--at", "2031-10-09 18:00", "--tz", "UTC", "--id", "alone")
-    for verb, extra in (("edit", ["--max", "3"]), ("cancel", ["--yes"])):
-        code, words = podium.failing("session", verb, "alone", "--following", *extra)
+    for command in (
+        ["session", "edit", "alone", "--max", "3"],
+        ["session", "cancel", "alone", "--yes"],
+        ["rsvp", "alone", "no"],
+    ):
+        code, words = podium.failing(*command, "--following")
         assert (code, "in no series" in words) == (2, True)
     code, words = podium.failing("session", "create", "Knots", "--at", "+2h", "--repeat", "weekly")
     assert (code, "go together" in words) == (2, True)
