@@ -349,7 +349,7 @@ async def test_a_second_tab_brings_the_room_over(here: Here) -> None:
 
 
 async def test_what_waits_is_counted_in_the_title(here: Here) -> None:
-    """Who leads sees in the tab's name how many wait or have a hand up."""
+    """Who leads sees in the tab's name how many wait or have a hand up; all see who is there and whose hand is up."""
     url = await here.started(waitingRoom=True)
     (_, desk), (_, adas) = [await here.comes(key, url) for key in (here.instructor, new_key())]
     await enter(desk)
@@ -361,6 +361,22 @@ async def test_what_waits_is_counted_in_the_title(here: Here) -> None:
     await adas.get_by_role("button", name="Raise your hand").click()
     await seen(adas, "Your hand is up.")
     await is_true(desk, "document.title.startsWith('(1) ')", "a hand is up")
+    await open_tab(adas, "People")
+    people = adas.locator("podium-people .person:visible")
+    assert await until(lambda: _texts(people, 2), "both are in the list") is not None
+    await adas.locator("podium-people .person .hand:visible", has_text="1").wait_for()
+    await adas.locator("podium-room .tile.own .tile-hand:visible", has_text="1").wait_for()
+    await press(desk, "Camera")
+    await adas.locator("podium-room .tile:not(.own)").wait_for()
+    await press(adas, "Camera")
+    await desk.locator("podium-room .tile:not(.own) .tile-hand:visible", has_text="1").wait_for()
+    await press(desk, "Leave")
+    await until(lambda: _texts(people, 1), "who left is not")
+
+
+async def _texts(found: Any, count: int) -> list[str] | None:
+    texts: list[str] = await found.all_inner_texts()
+    return texts if len(texts) == count else None
 
 
 async def test_a_phone_offers_no_screen_to_share(here: Here) -> None:

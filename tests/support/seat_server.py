@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
@@ -79,6 +80,7 @@ class Page:
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
         self.welcome: dict[str, object] = {}
+        self.people: dict[str, tuple[str, int]] = {}
 
     @property
     def connection(self) -> ConnectionId:
@@ -86,10 +88,30 @@ class Page:
         return ConnectionId(str(self.welcome["connection"]))
 
     async def read(self) -> dict[str, object]:
-        """The next message."""
+        """The next message that does not say who is in the room; those that do are told to `people` (`read_people`)."""
+        while (message := await self._next())["type"] == "people":
+            self._note_people(message)
+        return message
+
+    async def read_people(self) -> dict[str, tuple[str, int]]:
+        """Who is in the room after the next message about it: roles and hands by key."""
+        while (message := await self._next())["type"] != "people":
+            pass
+        self._note_people(message)
+        return self.people
+
+    async def _next(self) -> dict[str, object]:
         message = json.loads(await self.socket.recv())
         assert isinstance(message, dict)
         return message
+
+    def _note_people(self, message: dict[str, Any]) -> None:
+        if message.get("isAll"):
+            self.people = {}
+        for one in message.get("people", ()):
+            self.people[one["pubkey"]] = (one["role"], one.get("hand", 0))
+        for pubkey in message.get("gone", ()):
+            self.people.pop(pubkey, None)
 
     async def say(self, kind: str) -> None:
         """Send a message without fields."""

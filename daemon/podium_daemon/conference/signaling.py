@@ -88,6 +88,22 @@ class Spotlight(msgspec.Struct, frozen=True, rename="camel", tag="spotlight"):
     pubkey: str | None
 
 
+class PersonHere(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A person in the room. Of two raised hands the one with the lower number was first; 0: it is not up."""
+
+    pubkey: str
+    role: str
+    hand: int = 0
+
+
+class PeopleHere(msgspec.Struct, frozen=True, rename="camel", tag="people", omit_defaults=True):
+    """People who are in the room, or of whom something changed, and those who left; `is_all`: forget all before."""
+
+    people: tuple[PersonHere, ...] = ()
+    gone: tuple[str, ...] = ()
+    is_all: bool = False
+
+
 class KeyHolders(msgspec.Struct, frozen=True, rename="camel", tag="key-holders"):
     """To the one page of the instructor that gives out the room's secret: the people who must get it.
 
@@ -199,6 +215,7 @@ ServerMessage = (
     | ChatDeleted
     | ChatRefused
     | ReactionShown
+    | PeopleHere
     | PollShown
     | PollDeleted
     | VoteCounted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, deque
 from collections.abc import Collection
 from typing import Final
@@ -19,10 +20,11 @@ WINDOW: Final = 30.0  # seconds
 
 
 class Hand(msgspec.Struct, frozen=True):
-    """A participant's raised hand, since `since` (Unix seconds)."""
+    """A participant's raised hand, since `since` (Unix seconds); `number` is the order of raising in all rooms."""
 
     pubkey: Pubkey
     since: int
+    number: int = 0
 
 
 class RaisedHands:
@@ -32,6 +34,7 @@ class RaisedHands:
         self._raised: dict[str, dict[Pubkey, Hand]] = {}
         self._seats: dict[str, Counter[Pubkey]] = {}
         self._changes: dict[tuple[str, Pubkey], deque[float]] = {}
+        self._numbers = itertools.count(1)
 
     def hands_in(self, session_address: str) -> list[Hand]:
         """The raised hands in one room, the first first."""
@@ -71,7 +74,7 @@ class RaisedHands:
             return False
         changes.append(monotonic)
         if up:
-            self._raised.setdefault(session_address, {})[pubkey] = Hand(pubkey, at)
+            self._raised.setdefault(session_address, {})[pubkey] = Hand(pubkey, at, next(self._numbers))
         else:
             self.lower(session_address, pubkey)
         return True

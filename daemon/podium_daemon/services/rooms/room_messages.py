@@ -30,6 +30,7 @@ from podium_daemon.conference.signaling import (
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_daemon.services.rooms.chat import RoomChat
 from podium_daemon.services.rooms.hands import RoomHands
+from podium_daemon.services.rooms.people import RoomPeople
 from podium_daemon.services.rooms.polls import RoomPolls
 from podium_protocol.events import Pubkey
 from podium_storage.database import Transaction
@@ -184,9 +185,17 @@ class RoomTalk:
     """Runs the seats of all rooms, on any engine."""
 
     def __init__(
-        self, hands: RoomHands, keys: RoomKeys, spotlight: RoomSpotlight, *, chat: RoomChat, polls: RoomPolls
+        self,
+        hands: RoomHands,
+        keys: RoomKeys,
+        spotlight: RoomSpotlight,
+        *,
+        people: RoomPeople,
+        chat: RoomChat,
+        polls: RoomPolls,
     ) -> None:
         self._hands = hands
+        self._people = people
         self._chat = chat
         self._polls = polls
         self._keys = keys
@@ -199,6 +208,7 @@ class RoomTalk:
             match message:
                 case HandMessage(up):
                     await self._hands.set_hand(session_address, seat, up=up)
+                    self._people.note(session_address, seat.connection.pubkey)
                 case GivenKey():
                     await self._keys.pass_key(session_address, seat, message)
                 case ChatMessage():
@@ -209,6 +219,7 @@ class RoomTalk:
                     await self._chat.react(session_address, seat, message, encrypted=encrypted)
 
         self._hands.add_seat(session_address, seat)
+        self._people.add_seat(session_address, seat)
         if encrypted:
             self._keys.add_seat(session_address, seat)
         try:
@@ -218,4 +229,5 @@ class RoomTalk:
             return await run_seat(seat, _TakenOut(socket, heard))
         finally:
             self._hands.remove_seat(session_address, seat)
+            self._people.remove_seat(session_address, seat)
             self._keys.remove_seat(session_address, seat)

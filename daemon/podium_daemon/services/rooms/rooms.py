@@ -55,6 +55,7 @@ from podium_daemon.services.rooms.entry import (
     read_greeting,
 )
 from podium_daemon.services.rooms.hands import Hand, RoomHands
+from podium_daemon.services.rooms.people import RoomPeople
 from podium_daemon.services.rooms.polls import RoomPolls
 from podium_daemon.services.rooms.resume_tokens import ResumeTokens
 from podium_daemon.services.rooms.room_messages import RoomKeys, RoomSpotlight, RoomTalk, SpotlightState
@@ -115,7 +116,10 @@ class Rooms:
         self._keys = RoomKeys(engine)
         self.chat = RoomChat(store, engine, clock)
         self.polls = RoomPolls(store, engine, clock)
-        self._talk = RoomTalk(self._hands, self._keys, self._spotlight, chat=self.chat, polls=self.polls)
+        self.people = RoomPeople(engine, self._hands)
+        self._talk = RoomTalk(
+            self._hands, self._keys, self._spotlight, people=self.people, chat=self.chat, polls=self.polls
+        )
         self._joining = Joining(store, clock=clock, random_bytes=random_bytes)
         self._returns = ResumeTokens(store, clock=clock, random_bytes=random_bytes, seconds=settings.resume)
         self._waiting = WaitingRoom()
@@ -138,6 +142,7 @@ class Rooms:
         async with asyncio.TaskGroup() as group:
             group.create_task(uncancelled(self._returns.run(stop), self.name), name="ways back into rooms")
             group.create_task(uncancelled(self.polls.run(stop), self.name), name="results of polls")
+            group.create_task(uncancelled(self.people.run(stop), self.name), name="people of rooms")
             await self._look_again(stop)
 
     async def _look_again(self, stop: Stop) -> None:
@@ -313,7 +318,9 @@ class Rooms:
     async def lower_hands(self, row: LiveSessionRow, pubkeys: Collection[Pubkey] | None, by: Pubkey) -> int:
         """Lower these hands, or all of them (None); return how many were raised."""
         assert row.conference_room_id is not None, "every adopted session has its room"
+        raised = [hand.pubkey for hand in self.hands(row)]
         lowered = await self._hands.lower(row.session_address, RoomId(row.conference_room_id), pubkeys)
+        self.people.note(row.session_address, *raised)
         _log.info("hands were lowered", action="room.hands", session=row.session_address, by=by, people=lowered)
         return lowered
 

@@ -35,10 +35,10 @@ def test_the_first_to_raise_is_the_first() -> None:
     hands = book(ADA, BEN)
     for pubkey, up in ((ADA, True), (BEN, True), (ADA, True)):
         assert hands.set_hand("x", pubkey, up=up, at=7, monotonic=0)
-    assert hands.hands_in("x") == [Hand(ADA, 7), Hand(BEN, 7)]
+    assert hands.hands_in("x") == [Hand(ADA, 7, 1), Hand(BEN, 7, 2)]
     hands.set_hand("x", ADA, up=False, at=8, monotonic=1)
     hands.set_hand("x", ADA, up=True, at=9, monotonic=2)
-    assert hands.hands_in("x") == [Hand(BEN, 7), Hand(ADA, 9)]
+    assert hands.hands_in("x") == [Hand(BEN, 7, 2), Hand(ADA, 9, 3)]
     assert hands.hands_in("y") == []
 
 

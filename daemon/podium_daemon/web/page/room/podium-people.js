@@ -111,7 +111,7 @@ export class PodiumPeople extends HTMLElement {
     show(this.lowerAll, present.filter((row) => row.hand > 0).length > 1, this.heading);
     this.#fill(this.removed, this.#rowsOf(people.filter((one) => one.state === "removed")));
     show(this.removed.title, this.removed.list.childElementCount > 0);
-    show(this.searching, people.length > MANY || this.search.value !== "");
+    show(this.searching, Math.max(people.length, present.length) > MANY || this.search.value !== "");
   }
 
   /**
@@ -142,16 +142,15 @@ export class PodiumPeople extends HTMLElement {
     return inOrder(rows, (row) => nameOf(this.client, row.pubkey));
   }
 
-  /** @returns {Row[]} those whom this page sees or hears, and oneself */
+  /** @returns {Row[]} all in the room, as the daemon tells them */
   #seenHere() {
     const sounds = this.#sounds();
     const own = this.client.me?.pubkey;
-    const { seat, session } = this.client;
-    const keys = new Set([...(own ? [own] : []), ...sounds.keys()]);
-    const rows = [...keys].map((pubkey) => ({
+    const { seat } = this.client;
+    const rows = [...(seat?.people ?? [])].map(([pubkey, { role }]) => ({
       pubkey,
-      role: pubkey === session?.instructorPubkey ? "instructor" : "participant",
-      hand: pubkey === own && seat?.hand ? 1 : 0,
+      role,
+      hand: (seat?.hands.indexOf(pubkey) ?? -1) + 1,
       sound: sounds.get(pubkey) ?? null,
       isOwn: pubkey === own,
     }));
@@ -236,7 +235,7 @@ export class PodiumPeople extends HTMLElement {
     show(node.hand, row.hand > 0);
     node.hand.setAttribute("aria-label", t("hands.place", { place: row.hand }));
     node.hand.setAttribute("role", "img");
-    setText(/** @type {HTMLElement} */ (node.hand.lastElementChild), row.hand > 0 && this.client.leads ? String(row.hand) : "");
+    setText(/** @type {HTMLElement} */ (node.hand.lastElementChild), row.hand > 0 ? String(row.hand) : "");
     show(node.silent, row.sound === false);
     if (node.admit) show(node.admit, row.waitingFor !== "locked", this.heading); // a locked room lets nobody in
     if (node.lower) show(node.lower, this.client.leads && row.hand > 0, this.heading);

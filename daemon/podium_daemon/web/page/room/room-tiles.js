@@ -27,7 +27,7 @@ import { layOut } from "./tile-layout.js";
  * @property {boolean} sound
  * @property {boolean} [locked]
  */
-/** @typedef {{ video: HTMLVideoElement, face: HTMLElement, name: HTMLElement, mark: HTMLElement, silent: HTMLElement, reaction: HTMLElement, menu: Menu, own: Record<"pin" | "full" | "inset", HTMLButtonElement>, actions?: PersonActions }} TileParts */
+/** @typedef {{ video: HTMLVideoElement, face: HTMLElement, name: HTMLElement, mark: HTMLElement, silent: HTMLElement, hand: HTMLElement, reaction: HTMLElement, menu: Menu, own: Record<"pin" | "full" | "inset", HTMLButtonElement>, actions?: PersonActions }} TileParts */
 /** @typedef {HTMLLIElement & TileParts} TileNode */
 
 /**
@@ -145,11 +145,12 @@ export class Tiles {
     const name = h("span", { class: "tile-name", dir: "auto" });
     const mark = h("span", { class: "tile-mark" });
     const silent = h("span", { class: "tile-silent", role: "img", "aria-label": t("room.silent"), title: t("room.silent") }, icon("audio-off"));
+    const hand = h("span", { class: "tile-hand", role: "img", hidden: true }, icon("hand"), h("span", {}));
     const reaction = h("span", { class: "tile-reaction", role: "img", hidden: true });
     const own = this.#ownActs(tile.key, video);
     const given = menu(t("door.of", { what: t("room.actions"), npub: this.#who(tile) }), ...Object.values(own));
-    const node = h("li", { class: "tile", "data-key": tile.key }, video, face, h("span", { class: "tile-line" }, silent, name, mark), reaction, given.button, given.panel);
-    const made = /** @type {TileNode} */ (Object.assign(node, { video, face, name, mark, silent, reaction, own, menu: given }));
+    const node = h("li", { class: "tile", "data-key": tile.key }, video, face, h("span", { class: "tile-line" }, silent, name, mark), hand, reaction, given.button, given.panel);
+    const made = /** @type {TileNode} */ (Object.assign(node, { video, face, name, mark, silent, hand, reaction, own, menu: given }));
     if (!tile.isOwn && tile.pubkey) this.#addActs(made, tile.pubkey, tile.isScreen);
     return made;
   }
@@ -213,6 +214,7 @@ export class Tiles {
     node.name.title = tile.pubkey ? npubOf(tile.pubkey) : "";
     setText(node.mark, tile.locked ? t("room.locked") : "");
     show(node.silent, !tile.isScreen && !tile.sound && !tile.locked);
+    this.#raise(node.hand, tile.isScreen ? 0 : (this.client.seat?.hands.indexOf(tile.pubkey ?? "") ?? -1) + 1);
     this.#react(node.reaction, tile.isScreen ? null : (this.client.seat?.reactions.of(tile.pubkey) ?? null));
     node.own.pin.setAttribute("aria-pressed", String(this.wish.pinned === tile.key));
     show(node.own.pin, !tile.isOwn);
@@ -220,6 +222,16 @@ export class Tiles {
     show(node.own.inset, tile.track !== null && document.pictureInPictureEnabled);
     if (!node.actions) return;
     node.actions.update(node.menu.button, (name) => this.client.leads && (name !== "camera-off" || tile.track !== null));
+  }
+
+  /**
+   * @param {HTMLElement} node
+   * @param {number} place in the order of raising, from 1; 0: not up
+   */
+  #raise(node, place) {
+    show(node, place > 0);
+    node.setAttribute("aria-label", t("hands.place", { place }));
+    setText(/** @type {HTMLElement} */ (node.lastElementChild), String(place));
   }
 
   /**

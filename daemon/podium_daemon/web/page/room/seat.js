@@ -49,6 +49,10 @@ export class Seat {
     /** @type {string | null} */
     this.reason = null; // a slug: why one waits or was turned away
     this.text = ""; // the daemon's words for it
+    /** @type {Map<string, { role: string, hand: number }>} */
+    this.people = new Map(); // all in the room, as the daemon tells them
+    /** @type {string[]} */
+    this.hands = []; // whose hand is up, the first first
     this.notice = "";
     this.notices = 0; // how many lines came
     this.noticeAbout = ""; // its name, where we have words of our own for it
@@ -137,6 +141,7 @@ export class Seat {
     else if (message.type === "resume") this.#resumable(message);
     else if (String(message.type).startsWith("chat")) this.chat.take(message);
     else if (["poll", "poll-deleted", "vote"].includes(message.type)) this.polls.take(message);
+    else if (message.type === "people") this.#peopled(message);
     else if (message.type === "reaction") this.reactions.take(message);
     else if (message.type === "notice") this.#notice(message);
     else if (message.type === "spotlight") this.#lit(message.pubkey);
@@ -165,6 +170,16 @@ export class Seat {
     this.beating = setInterval(() => this.beat(), this.heartbeat * 1000);
     this.#move("seated");
     if (this.hand) this.raise(true); // a lost connection took it down
+  }
+
+  /** @param {Message} message */
+  #peopled({ people = [], gone = [], isAll = false }) {
+    if (isAll) this.people.clear();
+    for (const { pubkey, role, hand = 0 } of people) this.people.set(pubkey, { role, hand });
+    for (const pubkey of gone) this.people.delete(pubkey);
+    const up = [...this.people].filter(([, { hand }]) => hand > 0).sort(([, one], [, other]) => one.hand - other.hand);
+    this.hands = up.map(([pubkey]) => pubkey);
+    this.changed();
   }
 
   /** @param {unknown} up */
