@@ -18,6 +18,8 @@ from podium_daemon.conference.events import Connection, LeaveReason, RoomId
 from podium_daemon.conference.journal import REMEMBERED_EVENTS
 from podium_daemon.conference.signaling import CLOSE_CODES, Beat, Leave, SeatFrameFlaw, ServerMessage, decode, encode
 from podium_daemon.conference.values import MAX_DEVICES
+from podium_daemon.runtime.allowances import Buckets, Rate
+from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection, Slug
 from podium_protocol.errors import InvalidInput
 from podium_protocol.events import Pubkey
@@ -152,6 +154,33 @@ class SeatHost(Protocol):
 
     def end(self, seat: SocketSeat, reason: LeaveReason) -> None:
         """End the seat."""
+
+
+FRAMES: Final = Rate(burst=200, per_second=16.0)
+"""Of one socket. A page beats every few seconds and says what its person does; some dozen others may come at once."""
+
+
+class MeteredSocket:
+    """A room socket that is read no faster than `FRAMES`: what comes beyond waits with the sender, by TCP."""
+
+    def __init__(self, socket: SeatSocket, clock: Clock) -> None:
+        self._socket = socket
+        self._clock = clock
+        self._bucket = Buckets[None](FRAMES, at_most=1)
+
+    async def receive(self) -> str | bytes:
+        """See `SeatSocket`."""
+        while not self._bucket.take_tokens(None, self._clock.monotonic()):
+            await self._clock.sleep(1 / FRAMES.per_second)
+        return await self._socket.receive()
+
+    async def send(self, frame: str) -> None:
+        """See `SeatSocket`."""
+        await self._socket.send(frame)
+
+    async def close(self, code: int, reason: str) -> None:
+        """See `SeatSocket`."""
+        await self._socket.close(code, reason)
 
 
 class SocketSeat:

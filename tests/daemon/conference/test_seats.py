@@ -10,7 +10,7 @@ import pytest
 from podium_daemon.conference.engine import RoomSpec
 from podium_daemon.conference.engines.link import LinkEngine, LinkSettings
 from podium_daemon.conference.events import LeaveReason, RoomId
-from podium_daemon.conference.seats import MAX_UNREAD, SocketGone, SocketSeat, run_seat
+from podium_daemon.conference.seats import FRAMES, MAX_UNREAD, MeteredSocket, SocketGone, SocketSeat, run_seat
 from podium_daemon.conference.signaling import CLOSE_CODES, Notice, Resume
 from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.rooms.resume_tokens import ResumeSecrets
@@ -265,3 +265,40 @@ async def test_a_failure_in_the_pump_frees_the_seat(engine: LinkEngine) -> None:
         await run_seat(seat, Broken())
     assert error.group_contains(ZeroDivisionError)
     assert seat.over is LeaveReason.DROPPED
+
+
+class _Flood:
+    """A socket on which there is always a frame."""
+
+    def __init__(self) -> None:
+        self.read = 0
+
+    async def receive(self) -> str | bytes:
+        """The next."""
+        self.read += 1
+        return "x"
+
+    async def send(self, frame: str) -> None:
+        """Nothing is sent."""
+
+    async def close(self, code: int, reason: str) -> None:
+        """Nothing is closed."""
+
+
+async def test_a_socket_is_read_no_faster_than_its_bucket_fills(clock: ManualClock) -> None:
+    """A page that floods waits with its own frames; what others say does not wait."""
+    flood, other = _Flood(), _Flood()
+    sockets = [MeteredSocket(one, clock) for one in (flood, other)]
+
+    async def read_on() -> None:
+        while True:
+            await sockets[0].receive()
+
+    reading_on = asyncio.create_task(read_on())
+    await clock.until_sleeping()
+    assert flood.read == FRAMES.burst
+    await clock.advance(2)
+    assert flood.read == FRAMES.burst + 2 * FRAMES.per_second
+    await sockets[1].receive()
+    assert other.read == 1
+    reading_on.cancel()

@@ -46,7 +46,15 @@ from podium_daemon.conference.page_media.messages import (
 )
 from podium_daemon.conference.page_media.recordings import collect, folder_of
 from podium_daemon.conference.page_media.settings import CAPABILITIES, PageMediaSettings, page_servers
-from podium_daemon.conference.page_media.signals import Away, PageSignal, ServerSignal, decode_signal, encode_signal
+from podium_daemon.conference.page_media.signals import (
+    Away,
+    PageSignal,
+    Sending,
+    ServerSignal,
+    Showing,
+    decode_signal,
+    encode_signal,
+)
 from podium_daemon.conference.seats import SeatedRoom, SocketSeat
 from podium_daemon.conference.signaling import SeatFrameFlaw
 from podium_daemon.runtime.clock import Clock
@@ -71,6 +79,20 @@ class MediaSeat(SocketSeat):
         self.fingerprint = person.fingerprint
         self.changes = 0
         self._engine = engine
+        self._states: dict[type[PageSignal], PageSignal] = {}
+
+    def changes_nothing(self, message: PageSignal) -> bool:
+        """Whether the page has said just this before, and nothing since that gives it another meaning."""
+        if not isinstance(message, Sending | Showing):
+            self.forget_states()  # `showing` holds until there is a new connection
+            return False
+        is_known = self._states.get(type(message)) == message
+        self._states[type(message)] = message
+        return is_known
+
+    def forget_states(self) -> None:
+        """Note that the media host knows nothing of what the page said, or has changed it."""
+        self._states.clear()
 
     async def receive(self, frame: str | bytes) -> None:
         """See `Seat`. A media message is a sign of life; a flawed one is counted and dropped."""
@@ -199,7 +221,9 @@ class PageMediaEngine(OwnSignallingEngine):
 
     def signal(self, seat: MediaSeat, message: PageSignal) -> None:
         """The page of a seat said something about media."""
-        if self.media.is_up:
+        if seat.changes_nothing(message):
+            self._count("unchanged")
+        elif self.media.is_up:
             self.media.send(PageMessage(seat.connection.id, message))
         else:
             seat.send_signal(Away())
@@ -264,8 +288,10 @@ class PageMediaEngine(OwnSignallingEngine):
                 self._journal.append(MediaUp(id=name, at=self._now(), connection=seat.connection))
             case Changed(connection, kind, change) if seat := self._seats.get(connection):
                 self._track_changed(seat, kind, change)
-            case Dropped(_, reason):
+            case Dropped(connection, reason):
                 self._count(reason)
+                if seat := self._seats.get(connection):
+                    seat.forget_states()
             case Drops(counts):
                 for reason, number in counts.items():
                     self._count(reason, number)
@@ -283,6 +309,7 @@ class PageMediaEngine(OwnSignallingEngine):
 
     def _enter(self, seat: MediaSeat) -> None:
         connection = seat.connection
+        seat.forget_states()
         self.media.send(
             AddSeat(
                 room=connection.room,
@@ -297,6 +324,7 @@ class PageMediaEngine(OwnSignallingEngine):
     def _mute(self, seats: Collection[MediaSeat], kind: TrackKind) -> ControlDone:
         for seat in seats:
             seat.silenced.add(kind)
+            seat.forget_states()
             self.media.send(Silence(seat.connection.id, kind))
         return ControlDone(tuple(seat.connection.id for seat in seats))
 

@@ -23,7 +23,7 @@ from podium_daemon.conference.engine import (
     Snapshot,
 )
 from podium_daemon.conference.events import LeaveReason
-from podium_daemon.conference.seats import Seat, SeatSocket, Signalling, SocketGone
+from podium_daemon.conference.seats import MeteredSocket, Seat, SeatSocket, Signalling, SocketGone
 from podium_daemon.conference.signaling import CLOSE_CODES, Notice, Resume
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.keyed_locks import KeyedLocks
@@ -237,6 +237,7 @@ class Rooms:
 
     async def serve(self, session_address: str, socket: SeatSocket) -> None:
         """Serve one room socket from its first message to its end: the door, the waiting room, the seat."""
+        socket = MeteredSocket(socket, self._clock)
         entry = await self._greeted(session_address, socket)
         if entry is None:
             await socket.close(_CLOSE_GREETING, "send a fresh ticket first")

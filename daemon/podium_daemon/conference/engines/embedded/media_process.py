@@ -27,6 +27,7 @@ from podium_daemon.conference.engines.embedded.wire import (
 )
 from podium_daemon.conference.events import RoomId
 from podium_daemon.conference.page_media.media_host import MediaObserver
+from podium_daemon.conference.page_media.messages import Dropped, PageMessage
 from podium_daemon.runtime.child_process import kill, python_environment
 from podium_daemon.runtime.clock import Clock, SystemClock
 from podium_daemon.runtime.supervisor import Stop
@@ -38,6 +39,7 @@ START_WITHIN: Final = 30.0  # seconds; it takes 0.6 on an idle machine
 PING_EVERY: Final = 5.0  # seconds
 _MISSED_PINGS: Final = 3
 _MAX_UNSENT: Final = 16 * 1024 * 1024  # bytes that it did not take: it hangs
+_MAX_UNSENT_OF_PAGES: Final = 4 * 1024 * 1024  # bytes; beyond it what people say is dropped
 _STOP_WITHIN: Final = 3.0
 
 _log = structlog.get_logger(__name__)
@@ -67,8 +69,12 @@ class MediaProcess:
         """Send a command to the process, if it runs."""
         if self._writer is None:
             return
-        if self._writer.transport.get_write_buffer_size() > _MAX_UNSENT:
+        unsent = self._writer.transport.get_write_buffer_size()
+        if unsent > _MAX_UNSENT:
             self._writer.transport.abort()  # the reader notices, and the process is started again
+            return
+        if unsent > _MAX_UNSENT_OF_PAGES and isinstance(command, PageMessage):
+            self._observer.media_said(Dropped(command.connection, "media_busy"))  # pages try again, commands cannot
             return
         self._writer.write(write_message(command))
 

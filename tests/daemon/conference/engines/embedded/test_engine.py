@@ -229,6 +229,19 @@ async def test_a_signature_names_the_browser(rig: MediaRig) -> None:
     assert rig.engine.flaws["sdp_other_certificate"] == 1
 
 
+async def test_what_a_page_repeats_does_not_reach_the_media_process(rig: MediaRig) -> None:
+    """A page that says the same a thousand times says it once; after a mute the same words mean something again."""
+    await rig.engine.open_room(SPEC)
+    guest = await rig.person()
+    sending = '{"type":"media","do":"sending","audio":true,"video":false,"screen":false}'
+    for _ in range(1000):
+        await guest.seat.receive(sending)
+    assert rig.engine.flaws["unchanged"] == 999
+    await rig.engine.mute(ROOM, guest.seat.connection.pubkey)
+    await guest.seat.receive(sending)
+    assert rig.engine.flaws["unchanged"] == 999
+
+
 async def test_flawed_signals_are_counted_and_end_nothing(rig: MediaRig) -> None:
     """Junk of every kind: the seat stays, the counters say what it was."""
     await rig.engine.open_room(SPEC)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -114,6 +115,26 @@ async def test_a_killed_process_is_replaced_and_people_see_each_other_again(tmp_
         assert isinstance(snapshot, Snapshot)
         assert {one.connection for one in snapshot.present} == {teacher.connection, pupil.connection}
         assert len(reader.all_of(MediaUp)) == 2
+
+
+async def test_what_pages_say_is_dropped_before_the_process_is_given_up(tmp_path: Path) -> None:
+    """A process that does not keep up loses messages of pages, which try again; the rooms of all others stay."""
+    async with _stage(tmp_path) as stage:
+        seat, _ = await stage.sit()
+        pid = stage.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        for number in range(400):
+            offer = {"type": "media", "do": "publish", "sdp": f"{number} " + "x" * 50_000}
+            await seat.receive(json.dumps(offer))
+        os.kill(pid, signal.SIGCONT)
+        assert stage.engine.flaws["media_busy"] > 0
+        others = stage.engine.flaws.total() - stage.engine.flaws["media_busy"]
+        await settled(
+            lambda: stage.engine.flaws.total() - stage.engine.flaws["media_busy"] > others,
+            "what was not dropped is read",
+        )
+        assert stage.pid == pid
 
 
 async def test_a_crash_while_recording_loses_a_second_at_most(tmp_path: Path) -> None:
