@@ -206,10 +206,25 @@ _REFUSE_THE_THIRD = """() => {
 }"""
 
 
+async def _answer_all_dates(house: House, url: str) -> None:
+    """A participant answers three dates at once, on the page of the first."""
+    visitor = await visit(house.browser, new_key())
+    page = await visitor.open(url)
+    await page.get_by_label("Answer the 2 dates that follow in the series in the same way: 2 more signatures").check()
+    await press(page, "Confirm")
+    await page.locator("podium-rsvp button[data-status=confirmed]:not([aria-busy])[aria-pressed=true]").wait_for()
+    assert Counting(visitor).since() == [kinds.RSVP] * 3
+    await page.locator("podium-series summary").click()
+    await page.locator("podium-series a").last.click()
+    await seen(page, "3 of 3 · all dates")
+    await seen(page, "Your answer: confirmed.")
+    assert visitor.errors == []
+
+
 async def test_a_series_names_its_signatures_first(house: House) -> None:
     """Three dates and their calendar are four; what was signed before a refusal stands, and a reload goes on with it.
 
-    All that follow are edited and cancelled in the same way.
+    All that follow are answered, edited and cancelled in the same way.
     """
     lead = await visit(house.browser, house.instructor)
     leads = Counting(lead)
@@ -234,6 +249,7 @@ async def test_a_series_names_its_signatures_first(house: House) -> None:
     await desk.wait_for_url("**/s/naddr1*")
     assert leads.since() == [kinds.SESSION, kinds.CALENDAR]
 
+    await _answer_all_dates(house, desk.url)
     await desk.get_by_text("1 of 3 · all dates").click()
     assert await desk.locator("podium-series a").count() == 2
     await press(desk, "Sign in")

@@ -20,6 +20,8 @@ export class PodiumRsvp extends HTMLElement {
   /** @type {HTMLParagraphElement} */ position;
   /** @type {HTMLButtonElement[]} */ buttons;
   /** @type {HTMLParagraphElement} */ open;
+  /** @type {HTMLInputElement} */ following;
+  /** @type {HTMLSpanElement} */ signatures;
 
   /**
    * @param {LiveSession} hook
@@ -37,8 +39,11 @@ export class PodiumRsvp extends HTMLElement {
     this.buttons = STATUSES.map((status) => this.#button(status));
     const group = h("div", { class: "buttons three", role: "group", "aria-labelledby": title.id }, ...this.buttons);
     const open = (this.open = h("p", { class: "hint" }));
+    this.following = h("input", { type: "checkbox" });
+    this.signatures = h("span");
+    const all = h("label", { class: "switch", hidden: true }, this.following, this.signatures);
     this.replaceChildren(
-      h("section", { class: "card", "aria-labelledby": title.id }, title, this.answer, this.unreachable, this.reach, group, this.position, open, this.failure),
+      h("section", { class: "card", "aria-labelledby": title.id }, title, this.answer, this.unreachable, this.reach, all, group, this.position, open, this.failure),
     );
     hook.subscribe(() => this.#update());
     this.#update();
@@ -49,6 +54,7 @@ export class PodiumRsvp extends HTMLElement {
     const run = async () => {
       show(this.failure, false);
       await this.hook.rsvp(status);
+      if (this.following.checked) await this.client.answerLater(status);
       announce(t(`rsvp.is.${status}`));
     };
     const failed = (/** @type {Trouble} */ error) => {
@@ -56,6 +62,14 @@ export class PodiumRsvp extends HTMLElement {
       show(this.failure, true);
     };
     return action(t(`rsvp.${status}`), run, failed, { "data-status": status, "aria-pressed": "false" });
+  }
+
+  #offerLater() {
+    const { client } = this;
+    const later = client.guest === null ? client.laterDates.length : 0; // a guest's key is good for one session
+    setText(this.signatures, t("rsvp.following", { count: later }));
+    show(/** @type {HTMLElement} */ (this.following.parentElement), later > 0);
+    if (later === 0) this.following.checked = false;
   }
 
   #update() {
@@ -66,6 +80,7 @@ export class PodiumRsvp extends HTMLElement {
     for (const button of this.buttons) {
       button.setAttribute("aria-pressed", String(button.dataset.status === hook.rsvpStatus));
     }
+    this.#offerLater();
     setText(this.answer, answerText(hook.rsvpStatus, me));
     const isCut = Boolean(me?.rsvp?.undeliverable) && hook.rsvpStatus !== "declined";
     setText(this.unreachable, isCut ? t("rsvp.unreachable") : "");

@@ -15,7 +15,7 @@ import { SharedStream } from "../core/shared-stream.js";
 import { Names } from "./names.js";
 
 /** @import { Talker } from "../room/seat.js" */
-/** @import { AskToSign, Consent, GuestRow, Invitation, Kind, Lists, Me, Question, RoomPoll, RsvpStatus, Session, SessionFields, Template, Trouble } from "../core/types.js" */
+/** @import { AskToSign, Consent, GuestRow, Invitation, Kind, Lists, Me, Question, RoomPoll, RsvpStatus, SeriesDate, Session, SessionFields, Template, Trouble } from "../core/types.js" */
 
 const DEVICE_KEY = "podium.device";
 const ENGINES_HERE = ["embedded", "janus"]; // those whose media `media.js` takes
@@ -54,6 +54,8 @@ export class SessionClient {
     /** @type {Question[]} */
     this.questions = [];
     this.questionsTotal = 0;
+    /** @type {SeriesDate[]} */
+    this.laterDates = []; // of the series, once its dates were read
     this.names = new Names(this.path, () => this.isSignedIn, () => this.#change({}));
     /** @type {Seat | null} */
     this.seat = null;
@@ -524,9 +526,27 @@ export class SessionClient {
     return this.#submit("/cancel/draft", { reason, following }, ask);
   }
 
-  /** All dates of the series. @returns {Promise<{ dates: import("../core/types.js").SeriesDate[] }>} */
-  series() {
-    return known("GET", `${this.path}/series`);
+  /** All dates of the series. @returns {Promise<{ dates: SeriesDate[] }>} */
+  async series() {
+    const found = await known("GET", `${this.path}/series`);
+    const own = this.session?.seriesNumber ?? 0;
+    this.#change({ laterDates: found.dates.filter((/** @type {SeriesDate} */ { number, state }) => number > own && state === "scheduled") });
+    return found;
+  }
+
+  /**
+   * Answer the dates that follow in the series: a signature for each. What was answered stands if one is refused.
+   *
+   * @param {RsvpStatus} status
+   */
+  async answerLater(status) {
+    const own = await pubkey();
+    const isOwn = this.isSignedIn && this.me?.pubkey === own;
+    const call = isOwn || this.session?.visibility === "private" ? signed : plain;
+    for (const { naddr } of this.laterDates) {
+      await signAndSubmit(await call("POST", `/api/sessions/${naddr}/rsvp/draft`, { status, pubkey: own }));
+      if (!isOwn) keep(answerKey(naddr), status);
+    }
   }
 
   /**
