@@ -108,7 +108,7 @@ async def test_nothing_but_the_page_is_served(here: Site, path: str) -> None:
 
 async def test_a_head_request_has_no_body(here: Site) -> None:
     """HEAD tells the type and the length."""
-    answer = await here.client.head(f"{here.base}/page/style.css")
+    answer = await here.client.head(f"{here.base}/page/style.css", headers={"Accept-Encoding": "identity"})
     assert (answer.status_code, answer.content) == (200, b"")
     assert int(answer.headers["content-length"]) == len(page_files()["style.css"].content)
 
@@ -151,6 +151,24 @@ def test_modules_for_other_pages_keep_their_addresses() -> None:
     """Each module that docs/page.md tells people to import is served at that address."""
     told = set(re.findall(r"/page/([\w./-]+\.js)", (ROOT / "docs/page.md").read_text(encoding="utf-8")))
     assert {"use-live-session.js", "podium-signer.js"} <= told <= set(SCRIPTS)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "packed"),
+    [("gzip", True), ("br, GZIP;q=0.5", True), ("identity", False), ("gzip;q=0", False), ("gzip; q=0.0, br", False)],
+)
+async def test_files_are_packed_for_browsers_that_take_it(here: Site, accepted: str, packed: bool) -> None:
+    """Gzip where it is accepted, with a tag of its own; the content is the same."""
+    url = f"{here.base}/page/en.json"
+    answer = await here.client.get(url, headers={"Accept-Encoding": accepted})
+    assert answer.headers.get("content-encoding") == ("gzip" if packed else None)
+    assert answer.headers["vary"] == "Accept-Encoding"
+    assert answer.text == TEXTS["en.json"]
+    assert (int(answer.headers["content-length"]) < len(answer.content) / 2) is packed
+    headers = {"Accept-Encoding": accepted, "If-None-Match": answer.headers["etag"]}
+    assert (await here.client.get(url, headers=headers)).status_code == 304
+    headers["Accept-Encoding"] = "identity" if packed else "gzip"
+    assert (await here.client.get(url, headers=headers)).status_code == 200
 
 
 def test_both_languages_have_the_same_words() -> None:

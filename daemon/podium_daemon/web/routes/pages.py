@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
@@ -38,6 +39,7 @@ MEDIA_TYPES: Final = {
 }
 # browsers keep the files but ask each time: after an upgrade, new files must not meet old ones
 _CACHE: Final = "no-cache"
+_PACKED: Final = 256  # files kept in gzip: those of the page, and shells that name a session
 _HOST: Final = re.compile(r"([a-z0-9.-]{1,253}|\[[0-9a-f:]{2,39}\])(:[0-9]{1,5})?")
 
 
@@ -47,6 +49,16 @@ class PageFile(msgspec.Struct, frozen=True):
     content: bytes
     media_type: str
     etag: str
+
+    @property
+    def packed(self) -> bytes:
+        """The content in gzip."""
+        return _packed(self.content)
+
+
+@lru_cache(maxsize=_PACKED)
+def _packed(content: bytes) -> bytes:
+    return gzip.compress(content, mtime=0)
 
 
 @cache
@@ -145,7 +157,7 @@ def _served(
     media_from: str | None = None,
     more: Mapping[str, str] = MappingProxyType({}),
 ) -> Response:
-    headers = {"Cache-Control": _CACHE, "ETag": file.etag, **more}
+    headers = {"Cache-Control": _CACHE, "ETag": file.etag, "Vary": "Accept-Encoding", **more}
     if media_from is not None:
         # the one host of this one recording, for players alone; the page still waits for the person to ask for it
         headers["Content-Security-Policy"] = HEADERS["Content-Security-Policy"].replace(
@@ -153,7 +165,22 @@ def _served(
         )
         # on "not modified" browsers keep the policy of the answer that they have
         headers["ETag"] = f'"{hashlib.sha256((file.etag + media_from).encode()).hexdigest()[:32]}"'
+    packs = _takes_gzip(request.headers.get("accept-encoding", ""))
+    if packs:  # another representation has another tag (RFC 9110, 8.8.3.3)
+        headers["ETag"] = f'{headers["ETag"][:-1]}-gzip"'
     known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
     if status is HTTPStatus.OK and headers["ETag"] in known:
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    return Response(file.content, status, headers=headers, media_type=file.media_type)
+    if not packs:
+        return Response(file.content, status, headers=headers, media_type=file.media_type)
+    # no word of a caller is in these files beside a secret, so that their length tells nothing
+    return Response(file.packed, status, headers=headers | {"Content-Encoding": "gzip"}, media_type=file.media_type)
+
+
+def _takes_gzip(header: str) -> bool:
+    """Whether `Accept-Encoding` names gzip and does not refuse it by a weight of zero (RFC 9110, 12.5.3)."""
+    for part in header.lower().split(","):
+        name, *weights = (word.strip() for word in part.split(";"))
+        if name == "gzip":
+            return not any(re.fullmatch(r"q\s*=\s*0(\.0*)?", weight) for weight in weights)
+    return False
