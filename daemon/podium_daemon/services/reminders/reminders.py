@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 from typing import Final, TypeVar
 
 import msgspec
@@ -31,6 +32,9 @@ from podium_storage.table.models import AttendanceRow, GuestRow, LedgerRow, Live
 
 _log = structlog.get_logger(__name__)
 _BY_KEY: Final = "[lessonId+epoch+message+pubkey]"
+_PLANNING: Final = 0.5  # seconds in one turn
+_MOMENT: Final = 0.05  # seconds between two turns that plan
+_AT_ONCE: Final = 20  # sessions read at a time
 
 
 P = TypeVar("P", RsvpRow, AttendanceRow)
@@ -67,6 +71,8 @@ class ReminderService:
         self._outbox = outbox
         self._clock = clock
         self._look_again_at = 0
+        self._to_plan: dict[str, set[str] | None] = {}  # sessions to plan, and for which people; None: for all
+        self._unplanned: deque[int] = deque()  # sessions that were not looked at since the start, or a failure
 
     @property
     def settings(self) -> ReminderSettings:
@@ -104,15 +110,37 @@ class ReminderService:
     # -- planning
 
     async def _plan(self, batch: Batch, now: int) -> None:
-        touched = _touched(batch)
-        sessions = self._store.sessions
+        """Plan what changed, then all that is left to plan, for a second at most: what is due must not wait for it."""
         if batch.resync:
-            rows = await sessions.where("scheduledAt").above(now - LOOK_BACK).to_list()
-        else:
-            rows = await sessions.where("lessonId").any_of(sorted(touched)).to_list() if touched else []
-        for row in rows:
-            if row.scheduled_at > now - LOOK_BACK:
-                await self._plan_session(row, touched.get(row.session_address), now)
+            since = self._store.sessions.where("scheduledAt").above(now - LOOK_BACK)
+            self._unplanned = deque(await since.primary_keys())
+        for address, people in _touched(batch).items():
+            known = self._to_plan.get(address, set())
+            self._to_plan[address] = None if people is None or known is None else known | people
+        until = self._clock.monotonic() + _PLANNING
+        while rows := await self._next_to_plan():
+            for row in rows:
+                if row.scheduled_at > now - LOOK_BACK:
+                    await self._plan_session(row, self._to_plan.get(row.session_address), now)
+                self._to_plan.pop(row.session_address, None)
+            if self._clock.monotonic() >= until:
+                return
+
+    async def _next_to_plan(self) -> list[LiveSessionRow]:
+        """Read some of the sessions that are to be planned; none: there is no other."""
+        sessions = self._store.sessions
+        while self._to_plan:
+            addresses = list(islice(self._to_plan, _AT_ONCE))
+            rows = await sessions.where("lessonId").any_of(addresses).to_list()
+            for gone in set(addresses) - {row.session_address for row in rows}:
+                del self._to_plan[gone]
+            if rows:
+                return rows
+        while self._unplanned:
+            keys = [self._unplanned.popleft() for _ in range(min(_AT_ONCE, len(self._unplanned)))]
+            if rows := [row for row in await sessions.bulk_get(keys) if row is not None]:
+                return rows
+        return []
 
     async def _plan_session(self, session: LiveSessionRow, people: set[str] | None, now: int) -> None:
         async def scope(tx: Transaction) -> int:
@@ -213,7 +241,8 @@ class ReminderService:
 
     async def _next_due(self, now: int) -> float | None:
         """The next time at which a message is to be wrapped or sent."""
-        times: list[float] = []
+        # a moment later, so that what changed meanwhile is taken in
+        times: list[float] = [self._clock.now() + _MOMENT] if self._to_plan or self._unplanned else []
         for state, ahead in ((LedgerState.SCHEDULED, self.settings.prepare_ahead), (LedgerState.PREPARED, 0)):
             query = self._store.ledger.where("[state+dueAt]").between([state, now + 1], [state, 2**53])
             row = await query.first()

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from podium_daemon.runtime.supervisor import Stop
+from podium_daemon.services.reminders import reminders
 from podium_daemon.services.reminders.reminders import ReminderService
 from podium_daemon.writers.gift_wrapper import ASKED_WITHIN, LOOK_AGAIN, NOT_READ, Work
 from podium_protocol import kinds, tags
@@ -71,6 +72,28 @@ async def test_a_turn_reads_the_sessions_that_changed_and_no_other() -> None:
             # once to plan, and once to send the confirmation that is due at once
             assert reads.rows_of(here.store.sessions.name) <= 2
         assert await here.ledger(person, row)
+
+
+async def test_many_sessions_are_planned_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a start a turn plans some of them, and comes back for the others at once: what is due goes out between."""
+    monkeypatch.setattr(reminders, "_PLANNING", 0.0)
+    async with world() as here:
+        rows = [await here.schedule() for _ in range(2 * reminders._AT_ONCE)]
+        people = [await here.person() for _ in rows]
+        for person, row in zip(people, rows, strict=True):
+            await here.answer(person, row)
+        await here.rsvps._turn(EVERYTHING)
+
+        async def planned() -> int:
+            ledgers = [await here.ledger(person, row) for person, row in zip(people, rows, strict=True)]
+            return sum(map(bool, ledgers))
+
+        due = await here.reminders._turn(EVERYTHING)
+        assert await planned() == reminders._AT_ONCE
+        assert due is not None
+        assert here.now < due < here.now + 1
+        await here.reminders._turn(Batch(()))
+        assert await planned() == len(rows)
 
 
 async def test_who_declined_or_never_answered_hears_nothing() -> None:
