@@ -6,7 +6,7 @@ PYTEST := $(PY) -m pytest -n 3 --dist loadfile
 # of each target of `make fuzz`
 FUZZ_SECONDS ?= 30
 
-.PHONY: run demo test coverage lint bench fuzz docs shots
+.PHONY: run demo test faults soak coverage lint bench fuzz docs shots
 run: .venv/ready
 	.venv/bin/podium run
 
@@ -15,6 +15,14 @@ demo: .venv/ready
 
 test: .venv/ready
 	$(PYTEST)
+
+# faults made for real; a part of `make test`. PODIUM_SEED, which each run prints, repeats it
+faults: .venv/ready
+	$(PYTEST) -m faults
+
+# the same much longer: 200 kills, 20 restarts of a relay, 10,000 answers in a minute (about three quarters of an hour)
+soak: .venv/ready
+	PODIUM_SOAK=1 $(PYTEST) -m faults
 
 coverage: .venv/ready
 	$(PYTEST) --cov --cov-report=term-missing

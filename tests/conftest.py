@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Generator
 from pathlib import Path
 
@@ -13,6 +14,16 @@ from tests.support.families import FAMILIES, cases_of, count
 
 _ACCEPTANCE = Path(__file__).parent / "acceptance"
 _FAMILY = "family of bad input"
+
+
+def pytest_configure() -> None:
+    """Choose the seed of the faults, for this process and for its workers."""
+    os.environ.setdefault("PODIUM_SEED", str(secrets.randbelow(10**9)))
+
+
+def pytest_report_header() -> str:
+    """Name the seed, so that a run can be repeated."""
+    return f"faults: PODIUM_SEED={os.environ['PODIUM_SEED']}"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -221,7 +221,7 @@ async def test_what_is_scheduled_while_the_relay_is_down_reaches_it_later(tmp_pa
         assert first(found[0], "title") == "Knots"
 
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 
 
 _ON_A_SMALL_DISK = """

@@ -18,7 +18,7 @@ from tests.support.outsiders import Letter, Outsider, first, outsiders, send
 from tests.support.relays import running_relay
 from tests.support.until import until
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.faults, pytest.mark.asyncio(loop_scope="module")]
 
 MEETING, ATTENDANCE = 30313, 31953
 OVER, LIVE, AHEAD = "session-over", "session-live", "session-ahead"

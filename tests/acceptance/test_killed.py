@@ -295,4 +295,4 @@ def _stored_states(state: Path, message: str) -> set[str]:
         return {each for (each,) in found}
 
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]

@@ -22,6 +22,8 @@ from tests.support.relays import running_relay
 from tests.support.scripted_relay import Talk, scripted_relay
 from tests.support.until import until
 
+pytestmark = pytest.mark.faults
+
 WITHIN: Final = 10.0  # seconds
 
 

@@ -522,6 +522,7 @@ WRITE_PAIRS_FOR_EVER = """
 """
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("lines", [1, 2, 9, 20, 41])
 async def test_a_killed_process_leaves_whole_transactions(tmp_path: Path, lines: int) -> None:
     """Killed at some line, in the middle of a transaction or after it, what was committed is there and no half is."""
@@ -577,6 +578,7 @@ def _output_of(command: list[str]) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("call", [10, 13, 15])
 async def test_an_fsync_that_fails_is_no_lie_and_does_not_last(tmp_path: Path, call: int) -> None:
     """When fsync fails in COMMIT the caller is told so; all that was reported as committed is there, and it goes on."""

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from podium_daemon.app.readiness import CHECK_AGAIN, WAIT, WriteCheck
@@ -24,6 +25,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
         yield opened
 
 
+@pytest.mark.faults
 async def test_a_full_disk_is_told_until_there_is_room(store: Store) -> None:
     """The reason is the database's; a write that succeeds again ends it."""
     clock = ManualClock()

@@ -14,7 +14,7 @@ from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.pools import PoolInTest, running_pool
 from tests.support.relays import new_key, running_relay, signed
 
-pytestmark = pytest.mark.real_peer
+pytestmark = [pytest.mark.real_peer, pytest.mark.faults]
 
 QUICK = ConnectionOptions(ping_after=0.2, ping_within=0.3, tick=0.05, open_within=1.0)
 NOTES = Filter(kinds=(1,))

@@ -27,7 +27,7 @@ from tests.support.pools import PoolInTest, running_pool
 from tests.support.relays import new_key, running_relay, signed
 from tests.support.scripted_relay import Talk, raw_server, scripted_relay
 
-pytestmark = pytest.mark.real_peer
+pytestmark = [pytest.mark.real_peer, pytest.mark.faults]
 
 KEY = new_key()
 EVENT = json.loads(signed(KEY, "from a hostile relay", created_at=1_700_000_000).to_json())

@@ -139,6 +139,7 @@ async def test_connect_takes_ack_or_the_secret_and_nothing_else(result: str) -> 
                 await scene.client.connect("let me in", perms=[], name="Podium")
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     "changes",
     [{"content": "other"}, {"kind": 1}, {"created_at": 1}, {"tags": []}, {"tags": [["d", "x"], ["p", "y"]]}],
@@ -155,6 +156,7 @@ async def test_an_event_that_differs_is_refused(changes: dict[str, object]) -> N
         await scene.client.sign(scene.draft())
 
 
+@pytest.mark.faults
 async def test_another_users_signature_is_refused() -> None:
     """The signer may hold several keys: only the one that was asked for counts."""
     scene = Scene()
@@ -166,6 +168,7 @@ async def test_another_users_signature_is_refused() -> None:
         await BunkerSigner(scene.client, scene.bunker.user.pubkey).sign(draft)
 
 
+@pytest.mark.faults
 async def test_only_the_known_signer_is_heard() -> None:
     """Answers by strangers, to unknown requests or to another key, and garbage, are counted and change nothing."""
     scene = Scene()
@@ -205,6 +208,7 @@ async def test_a_person_has_ten_minutes_to_agree_and_is_told_once() -> None:
         assert (await asked).content == "Grüße"
 
 
+@pytest.mark.faults
 async def test_a_signer_that_stays_silent_is_given_up() -> None:
     """After ten minutes the request fails and is forgotten: a late answer is dropped."""
     scene = Scene()
@@ -271,6 +275,7 @@ async def test_a_refusal_is_made_safe_to_show() -> None:
     assert len(str(caught.value)) < 300
 
 
+@pytest.mark.faults
 async def test_a_signer_that_cannot_be_reached_is_told_at_once() -> None:
     """No relay took the request: no waiting for an answer that cannot come."""
     scene = Scene()

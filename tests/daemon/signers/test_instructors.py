@@ -89,6 +89,7 @@ async def test_nobody_left_one(tmp_path: Path) -> None:
     assert not told.is_connected
 
 
+@pytest.mark.faults
 async def test_a_refusal_is_a_value(scene: Scene) -> None:
     """With the person's words, made safe."""
     scene.bunker.behaviour = lambda request: [Response(request.id, error="not\x1b[2J today")]
@@ -106,6 +107,7 @@ async def test_relays_that_are_away_are_a_value(scene: Scene) -> None:
     assert scene.transport.open_boxes == 0
 
 
+@pytest.mark.faults
 async def test_silence_is_a_value_after_ten_minutes(scene: Scene) -> None:
     """The person's time is waited for; then nothing was signed."""
     scene.transport.is_deaf = True

@@ -368,6 +368,7 @@ async def test_what_is_due_is_found_through_an_index(here: Mirrored) -> None:
         assert not any(step in {"SCAN o", "SCAN i", "SCAN e", "SCAN r"} or "SCAN outbox" in step for step in plan), plan
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("seed", range(6))
 async def test_a_kill_at_any_point_loses_and_tears_nothing(tmp_path: Path, seed: int) -> None:
     """After kill -9, state and rows agree, whatever was told as committed is there, and all of it is due again."""

@@ -60,6 +60,7 @@ async def test_a_refreshed_status_names_the_time_of_the_next_refresh() -> None:
         assert await here.lifecycle._turn(Batch(())) == here.now + 600
 
 
+@pytest.mark.faults
 async def test_an_instructor_who_left_the_list_blocks_the_start() -> None:
     """A session of a person who is no longer verified stays scheduled and says why, until they are again."""
     async with world() as here:
