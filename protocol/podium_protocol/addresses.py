@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Final, Self
 
@@ -11,11 +12,13 @@ from podium_protocol import kinds, tags
 from podium_protocol.events import Pubkey, SignedEvent, UnsignedEvent, pubkey_or_none
 
 MAX_IDENTIFIER_BYTES: Final = 255  # an naddr holds the identifier in a TLV with a one-byte length (NIP-19)
+_MAX_CHARS: Final = len("65535:") + 64 + len(":") + MAX_IDENTIFIER_BYTES
+_REMEMBERED: Final = 4_096  # addresses that were read: thousands of answers name the same few sessions
 # any text but lone surrogates, which a command line may hold and which have no UTF-8 form
 _FORM: Final = re.compile(r"(0|[1-9][0-9]{0,4}):([0-9a-f]{64}):([^\ud800-\udfff]*)")
 
 
-class Address(msgspec.Struct, frozen=True, order=True):
+class Address(msgspec.Struct, frozen=True, order=True, gc=False):
     """One addressable (or replaceable, with an empty identifier) event, whatever its revision."""
 
     kind: int
@@ -28,13 +31,8 @@ class Address(msgspec.Struct, frozen=True, order=True):
     @classmethod
     def parse(cls, text: str) -> Self | None:
         """Read `kind:pubkey:d` exactly, or None: leading zeros, upper case, keys off the curve are refused."""
-        match = _FORM.fullmatch(text)
-        if match is None:
-            return None
-        kind, pubkey, identifier = int(match[1]), pubkey_or_none(match[2]), match[3]
-        if pubkey is None or kind > kinds.MAX_KIND or len(identifier.encode()) > MAX_IDENTIFIER_BYTES:
-            return None
-        return cls(kind, pubkey, identifier)
+        parts = None if len(text) > _MAX_CHARS else _parts(text)
+        return None if parts is None else cls(*parts)
 
     @classmethod
     def from_event(cls, event: UnsignedEvent | SignedEvent) -> Self | None:
@@ -44,3 +42,14 @@ class Address(msgspec.Struct, frozen=True, order=True):
         if kinds.is_replaceable(event.kind):
             return cls(event.kind, event.pubkey, "")
         return None
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _parts(text: str) -> tuple[int, Pubkey, str] | None:
+    match = _FORM.fullmatch(text)
+    if match is None:
+        return None
+    kind, pubkey, identifier = int(match[1]), pubkey_or_none(match[2]), match[3]
+    if pubkey is None or kind > kinds.MAX_KIND or len(identifier.encode()) > MAX_IDENTIFIER_BYTES:
+        return None
+    return kind, pubkey, identifier

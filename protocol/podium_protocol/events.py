@@ -59,7 +59,7 @@ class UnsignedEvent(msgspec.Struct, frozen=True):
         return EventId(hashlib.sha256(canonical(self)).hexdigest())
 
 
-class SignedEvent(msgspec.Struct, frozen=True):
+class SignedEvent(msgspec.Struct, frozen=True, gc=False):
     """An event whose fields have the right types. Its id and signature have not been looked at."""
 
     id: EventId
@@ -75,7 +75,7 @@ class SignedEvent(msgspec.Struct, frozen=True):
         return msgspec.json.encode(self)
 
 
-class VerifiedEvent(SignedEvent, frozen=True):
+class VerifiedEvent(SignedEvent, frozen=True, gc=False):
     """An event whose id and signature were checked. Only `verify` and `verify_json` make one."""
 
 

@@ -23,7 +23,7 @@ class ChangeKind(StrEnum):
     DELETED = "deleted"
 
 
-class Change(msgspec.Struct, frozen=True):
+class Change(msgspec.Struct, frozen=True, gc=False):
     """One row before and after one transaction's write; `before` is None when created, `after` when deleted."""
 
     table: str

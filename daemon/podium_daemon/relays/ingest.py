@@ -72,7 +72,7 @@ class CopyGate(Generic[Item]):
     def __init__(self) -> None:
         """Know no event yet."""
         self._done: OrderedDict[str, None] = OrderedDict()
-        self._copies: dict[str, _Copies[Item]] = {}
+        self._copies: dict[str, _Copies[Item] | None] = {}  # None: one is under way and none waits, as nearly always
 
     def is_done(self, claimed: str) -> bool:
         """Whether the event with this id was stored: copies need no check."""
@@ -80,25 +80,27 @@ class CopyGate(Generic[Item]):
 
     def admit(self, claimed: str, item: Item) -> bool:
         """Whether to judge this copy now; else it waits. Ask `is_done` first."""
-        copies = self._copies.get(claimed)
-        if copies is None:
-            self._copies[claimed] = _Copies()
+        if claimed not in self._copies:
+            self._copies[claimed] = None
             return True
-        copies.waiting.append(item)
+        self._copies_of(claimed).waiting.append(item)
         return False
 
     def put_back(self, claimed: str, item: Item) -> None:
         """Let a copy that was judged wait as well: another one is being stored."""
-        copies = self._copies[claimed]
+        copies = self._copies_of(claimed)
         copies.under_way -= 1
         copies.waiting.append(item)
 
     def settle(self, claimed: str, *, is_done: bool) -> list[Item]:
         """Take the verdict on one copy under way; returns those that waited for it: done as well, or to be judged."""
-        copies = self._copies[claimed]
-        copies.under_way -= 1
         if is_done:
             self._remember(claimed)
+        copies = self._copies[claimed]
+        if copies is None:
+            del self._copies[claimed]
+            return []
+        copies.under_way -= 1
         if copies.under_way and not is_done:
             return []  # another one may still be good
         released, copies.waiting = copies.waiting, []
@@ -107,6 +109,12 @@ class CopyGate(Generic[Item]):
         if not copies.under_way:
             del self._copies[claimed]
         return released
+
+    def _copies_of(self, claimed: str) -> _Copies[Item]:
+        copies = self._copies[claimed]
+        if copies is None:
+            copies = self._copies[claimed] = _Copies()
+        return copies
 
     def _remember(self, claimed: str) -> None:
         self._done[claimed] = None
@@ -135,15 +143,12 @@ class _Delivery:
             self.future.set_result(None)
 
 
-class _Entry:
+class _Entry(msgspec.Struct, frozen=True, eq=False, gc=False):
     """One arrival on its way, and the id that it claims; "" if it claims none that could be one."""
 
-    __slots__ = ("arrival", "claimed", "delivery")
-
-    def __init__(self, arrival: Arrival, claimed: str, delivery: _Delivery) -> None:
-        self.arrival = arrival
-        self.claimed = claimed
-        self.delivery = delivery
+    arrival: Arrival
+    claimed: str
+    delivery: _Delivery
 
 
 class _Claim(msgspec.Struct, gc=False):

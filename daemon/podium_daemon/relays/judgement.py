@@ -22,7 +22,7 @@ _RSVP_PREFIX: Final = f"{kinds.RSVP}:"
 _CONCERNED: Final = frozenset({str(kinds.RSVP), str(kinds.SESSION), str(kinds.LIVE_CHAT)})
 
 
-class Arrival(msgspec.Struct, frozen=True):
+class Arrival(msgspec.Struct, frozen=True, gc=False):
     """One event as a relay sent it, with the filters it should answer."""
 
     relay: str

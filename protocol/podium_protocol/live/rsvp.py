@@ -43,7 +43,7 @@ class RsvpStatus(StrEnum):
 _FROM_WIRE: Final = {status.wire: status for status in RsvpStatus}
 
 
-class Rsvp(msgspec.Struct, frozen=True, kw_only=True):
+class Rsvp(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One person's answer to one session. `revision_id` is the revision they answered to, where they said so.
 
     `identifier` is the event's own `d`, by which its author may delete it; None for an answer that is no such event.

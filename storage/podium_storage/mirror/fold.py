@@ -50,7 +50,7 @@ _BENEATH: Final = {Death.DELETED: Death.BURIED, Death.BURIED: Death.BURIED, Deat
 """The death of the older revisions of an address, by the death of the newer one."""
 
 
-class Position(msgspec.Struct, frozen=True):
+class Position(msgspec.Struct, frozen=True, gc=False):
     """The position of a revision among those of its address."""
 
     created_at: int
@@ -61,7 +61,7 @@ class Position(msgspec.Struct, frozen=True):
         return self.created_at > other.created_at or (self.created_at == other.created_at and self.id < other.id)
 
 
-class MirrorEntry(msgspec.Struct, frozen=True):
+class MirrorEntry(msgspec.Struct, frozen=True, gc=False):
     """An event with what the rules look at; `row` is its surrogate key, None if it is not stored."""
 
     event: VerifiedEvent
@@ -80,7 +80,7 @@ class MirrorEntry(msgspec.Struct, frozen=True):
         return Position(self.event.created_at, self.event.id)
 
 
-class EventChange(msgspec.Struct, frozen=True):
+class EventChange(msgspec.Struct, frozen=True, gc=False):
     """One step for the projections: the event is held from now on, or it is dead for good, and `death` says why.
 
     Dead events are reported even if they were never held: that an RSVP was made and then deleted matters although the

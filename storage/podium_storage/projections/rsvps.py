@@ -75,7 +75,7 @@ class RsvpFloorRow(StoredRow, frozen=True, kw_only=True):
 RSVP_FLOORS: Final = TableSchema("rsvpFloors", RsvpFloorRow, "++id, &[lessonId+pubkey]")
 
 
-class FoldedRsvp(msgspec.Struct, frozen=True):
+class FoldedRsvp(msgspec.Struct, frozen=True, gc=False):
     """One RSVP, and whether it is still valid; a dead one still outranks older ones."""
 
     rsvp: Rsvp

@@ -29,7 +29,7 @@ def model_name(field: str) -> str:
     return first + "".join("RSVP" if part == "rsvp" else part.capitalize() for part in rest)
 
 
-class StoredRow(msgspec.Struct, frozen=True, kw_only=True, rename=model_name):
+class StoredRow(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename=model_name):
     """A row of a declared table. `id` is None until the table has given it one."""
 
     id: int | None = None

@@ -247,7 +247,7 @@ class WhereClause(Generic[Q_co]):
         parts = self._parts(key)
         for at, part in enumerate(parts):
             self._check(at, part, may_be_none=may_be_none)
-        return tuple(part for part in parts if not isinstance(part, Extreme))
+        return tuple([part for part in parts if not isinstance(part, Extreme)])
 
     def _bound(self, key: KeyLike, shuts_out: Extreme, *, is_open: bool) -> tuple[Key, bool]:
         """The bound up to its first extreme. [l, MAX] as the lower one shuts out all of l, as the upper one none."""
@@ -263,8 +263,12 @@ class WhereClause(Generic[Q_co]):
         return tuple(part for part in parts if not isinstance(part, Extreme))
 
     def _parts(self, key: KeyLike) -> tuple[Scalar | Extreme, ...]:
-        is_list = not isinstance(key, str | int) and isinstance(key, Sequence)
-        parts = tuple(key) if not isinstance(key, str | int) and isinstance(key, Sequence) else (key,)
+        parts: tuple[Scalar | Extreme, ...]
+        # a tuple first: asking whether something is a Sequence takes longer than all the rest
+        if isinstance(key, tuple) or (not isinstance(key, str | int) and isinstance(key, Sequence)):
+            is_list, parts = True, tuple(key)
+        else:
+            is_list, parts = False, (key,)
         if is_list != (len(self._columns) > 1) or len(parts) != len(self._columns):
             expected = f"a list of {len(self._columns)} values" if len(self._columns) > 1 else "one value"
             raise BadQuery(f"a key in {self._name()} is {expected}")
