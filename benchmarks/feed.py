@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import secrets
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Sequence
 
 from podium_daemon.app.core import Core, Current
 from podium_daemon.app.parts import Parts, join_parts
+from podium_daemon.app.run import shorten_waits
 from podium_daemon.config import Config
 from podium_daemon.relays.incoming import Incoming
 from podium_daemon.relays.ingest import Good, Ingest
@@ -45,6 +47,11 @@ class Feed:
         self._waiting: set[str] = set()
         self._is_read = asyncio.Event()
 
+    @property
+    def dropped(self) -> Counter[str]:
+        """What was refused, by reason."""
+        return self._ingest.dropped
+
     async def connected(self) -> None:
         """Wait until every relay is."""
         for url in self._relays:
@@ -79,6 +86,7 @@ async def running_feed(store: Store, relays: Sequence[str], *, with_projections:
     running = asyncio.create_task(feed.pool.run(stop))
     try:
         await feed.connected()
+        shorten_waits()
         yield feed
     finally:
         stop.set()

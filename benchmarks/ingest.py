@@ -22,11 +22,12 @@ _PART_OF_BOUND: Final = 4
 _RELAYS: Final = 3
 _PROJECTED: Final = "ours, with projections"
 _FROM_THREE: Final = f"ours, {_RELAYS} relays"
+_FORGED: Final = "ours, forged events"
 _OURS: Final = "benchmarks.our_runs:ingest"
 _PEER: Final = "benchmarks.peer_runs:ingest"
 _NOTE: Final = (
     "ingest: ours ends with durable rows; the limit is one core of libsecp256k1. nostr-sdk stores nothing, except in "
-    f"LMDB. The peer of {_RELAYS} relays with the same events is ourselves with one."
+    f"LMDB. The peer of {_RELAYS} relays with the same events, and of forged ones, is ourselves with one and good ones."
 )
 
 Runs = Mapping[str, Sequence[Run]]
@@ -35,11 +36,14 @@ Runs = Mapping[str, Sequence[Run]]
 async def run(settings: Settings, progress: Progress) -> Result:
     """The work."""
     with TemporaryDirectory() as folder:
-        file = Path(folder) / "events"
+        file, forged = Path(folder) / "events", Path(folder) / "forged"
         progress(f"signing {settings.events:,} events")
         load = signed_load.write(file, settings.events)
-        async with frame_server(file, _RELAYS) as relays:
-            runs = await interleaved(_contestants(relays, load), settings.rounds, progress)
+        signed_load.write_forged(forged, load)
+        async with frame_server(file, _RELAYS) as relays, frame_server(forged) as liars:
+            forgeries: Contestant[Run] = partial(in_child, "benchmarks.our_runs:reject", relays=liars, count=len(load))
+            contestants = _contestants(relays, load) | {_FORGED: forgeries}
+            runs = await interleaved(contestants, settings.rounds, progress)
     return _result(runs)
 
 
@@ -82,6 +86,7 @@ def _result(runs: Runs) -> Result:
         line("ingest, against LMDB", "ours", "nostr-sdk, LMDB"),
         line("ingest, with projections", _PROJECTED, "nostr-sdk, fetched"),
         line(f"ingest, {_RELAYS} relays", _FROM_THREE, "ours"),
+        line("ingest, forged events refused", _FORGED, "ours"),
     )
     notes = (
         _NOTE,

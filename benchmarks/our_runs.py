@@ -42,6 +42,16 @@ async def ingest(relays: list[str], count: int, *, with_projections: bool) -> Ru
     return complete(msgspec.structs.replace(run, count=stored, cpu_seconds=run.cpu_seconds + workers), count)
 
 
+async def reject(relays: list[str], count: int) -> Run:
+    """Read `count` forged events from each relay; ends when all are refused."""
+    async with _new_store() as store, running_feed(store, relays, with_projections=False) as feed:
+        with Meter() as meter:
+            await feed.read("load", part(0, count))
+        run = meter.run(feed.dropped["bad_signature"])
+        workers = sum(map(cpu_seconds_of, feed.judges.pids))
+    return complete(msgspec.structs.replace(run, cpu_seconds=run.cpu_seconds + workers), count)
+
+
 async def fanout(relay: str, people: int, *, prepared: bool) -> Run:
     """Send all recipients a message, wrapped before or while others are on their way; ends with the last OK."""
     drafts = Drafts(people)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -43,9 +43,19 @@ def write(path: Path, count: int) -> list[bytes]:
     return lines
 
 
+def write_forged(path: Path, events: Sequence[bytes]) -> None:
+    """Write the same events, each with a signature that is not good, to a file."""
+    path.write_bytes(b"\n".join(map(_forged, events)))
+
+
 def part(start: int, count: int) -> Filter:
     """The filter that asks for `count` of them from number `start` on."""
     return Filter(kinds=(kinds.RSVP,), since=FIRST_SECOND + start, until=FIRST_SECOND + start + count - 1)
+
+
+def _forged(event: bytes) -> bytes:
+    end = len(event) - len(b'0"}')
+    return event[:end] + (b"1" if event[end : end + 1] == b"0" else b"0") + event[end + 1 :]
 
 
 def _new_key() -> SecretKey:

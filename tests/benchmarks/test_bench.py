@@ -26,11 +26,18 @@ LINES = {
         "ingest, against LMDB",
         "ingest, with projections",
         "ingest, 3 relays",
+        "ingest, forged events refused",
     ],
     "wrap": ["wrap", "wrap, key kept"],
     "fan-out": ["fan-out", "fan-out, prepared", "fan-out, both prepared", "fan-out, from the outbox"],
     "store": ["store"],
-    "lookup": ["lookup p50", "lookup p50 beside an ingest", "lookup p99", "lookup p99 beside an ingest"],
+    "lookup": [
+        "lookup p50",
+        "lookup p50 beside an ingest",
+        "lookup p99",
+        "lookup p99 beside an ingest",
+        "event loop's lag p99 beside an ingest",
+    ],
     "media": ["media"],
 }
 

@@ -180,9 +180,11 @@ class JudgingProcesses:
             await asyncio.wait([self._keeping])
 
     async def _keep(self) -> None:
+        workers: list[Worker] = []
         try:
             started = await asyncio.gather(*(Worker.start() for _ in range(self._count)), return_exceptions=True)
-            self._workers = [one for one in started if isinstance(one, Worker)]
+            workers = [one for one in started if isinstance(one, Worker)]
+            self._workers = list(workers)
             if failures := [one for one in started if not isinstance(one, Worker)]:
                 self._not_before = self._clock.monotonic() + _AGAIN_AFTER
                 _log.warning("a worker did not start", action="ingest.no_worker", why=str(failures[0]))
@@ -190,9 +192,9 @@ class JudgingProcesses:
                 self._was_used = False
                 await self._clock.sleep(IDLE)
         finally:
-            workers, self._workers = self._workers, []
+            self._workers = []
             self._keeping = None
-            await asyncio.gather(*(worker.end() for worker in workers))
+            await asyncio.gather(*(worker.end() for worker in workers))  # those that were lost, too
 
     def _lose(self, worker: Worker, error: OSError) -> None:
         if worker in self._workers:

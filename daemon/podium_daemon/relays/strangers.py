@@ -15,7 +15,6 @@ from podium_daemon.runtime.clock import Clock
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey, VerifiedEvent
 from podium_protocol.live import fields
-from podium_protocol.live.rsvp import read_rsvp
 from podium_storage.database import Database
 
 FULL: Final = "disk"
@@ -86,8 +85,5 @@ class Strangers:
 
 def _session_of(event: VerifiedEvent) -> str:
     """The session of an answer, or the meeting of a question; empty for any other event."""
-    rsvp = read_rsvp(event)
-    if rsvp is not None:
-        return rsvp.session_address
-    meeting = fields.address(event.tags, kinds.MEETING)
-    return "" if meeting is None else str(meeting)
+    about = fields.address(event.tags, kinds.SESSION if event.kind == kinds.RSVP else kinds.MEETING)
+    return "" if about is None else str(about)

@@ -38,6 +38,7 @@ from podium_protocol.relay import backoff
 from podium_storage.changes import Batch
 from podium_storage.mirror.fold import IngestOutcome
 from podium_storage.mirror.mirror import Mirror, Watermarks
+from podium_storage.slices import in_slices
 from podium_storage.store import Store
 
 _log = structlog.get_logger(__name__)
@@ -46,7 +47,8 @@ FULL_READ_EVERY: Final = 24 * 3600  # seconds: all is read again once a day, in 
 _LOOK_BACK: Final = 15 * 24 * 3600  # sessions that began longer ago get no more answers or messages
 _READ_WITHIN: Final = 60.0  # seconds for the past of one subscription on one relay
 _READ_AT_MOST: Final = 200_000  # events
-_BATCH: Final = 500  # events a transaction
+_BATCH: Final = 500  # events of the past that are queued in one step: 3 ms
+_PARTS: Final = 8  # batches of the past of one relay that are under way
 _HELD_AT_MOST: Final = 2_000  # events of one subscription on one relay that wait for its past
 _ROWS_PER_SECOND: Final = 2_000  # above it, relays are not asked anew for each single answer of a flood
 _REST: Final = 5  # seconds between two questions to relays at most
@@ -203,19 +205,20 @@ class Syncer:
 
     async def _keep(self, batch: Sequence[Good]) -> list[EventId]:
         """Store verified events; return those that need not come again, stored or not."""
-        for is_live, part in groupby(batch, lambda one: one.arrival.is_live):
-            await self.watch([one.event for one in part], live=is_live)
+        for is_live, alike in groupby(batch, lambda one: one.arrival.is_live):
+            await self.watch([one.event for one in alike], live=is_live)
         kept_from = self._hooks.kept_from()
         past: list[EventId] = []
         kept: list[Good] = []
-        for one in batch:
-            if is_past(one.event, kept_from):
-                self.ingest.dropped["past_retention"] += 1
-                past.append(one.event.id)
-            elif (why := await self._hooks.objection(one.event)) is None:
-                kept.append(one)
-            else:  # not done with: it may come again when there is room
-                self.ingest.dropped[f"too_much_{why}"] += 1
+        async for part in in_slices(batch):
+            for one in part:
+                if is_past(one.event, kept_from):
+                    self.ingest.dropped["past_retention"] += 1
+                    past.append(one.event.id)
+                elif (why := await self._hooks.objection(one.event)) is None:
+                    kept.append(one)
+                else:  # not done with: it may come again when there is room
+                    self.ingest.dropped[f"too_much_{why}"] += 1
         if kept:
             outcomes = await self._mirror.ingest([one.event for one in kept], received_at=int(self._clock.now()))
             await self._tell_outdated(kept, outcomes)
@@ -290,10 +293,13 @@ class Syncer:
         for answer in result.answers:
             # relays give the newest first; seats go to those who came first, so the oldest is taken in first
             oldest_first = answer.events[::-1]
-            for start in range(0, len(oldest_first), _BATCH):
-                part = oldest_first[start : start + _BATCH]
-                await self._store_good([Arrival(event.relay_url, filters, bytes(event.raw)) for event in part])
+            parts = [oldest_first[start : start + _BATCH] for start in range(0, len(oldest_first), _BATCH)]
+            for start in range(0, len(parts), _PARTS):  # some at once: one is checked while another is stored
+                await asyncio.gather(*(self._store_read(part, filters) for part in parts[start : start + _PARTS]))
         return result.answers
+
+    async def _store_read(self, events: Sequence[Incoming], filters: tuple[Filter, ...]) -> None:
+        await self._store_good([Arrival(event.relay_url, filters, bytes(event.raw)) for event in events])
 
     async def _is_read(self, name: str, relay: str, *, partial: bool) -> None:
         await self._let_in(relay, name)

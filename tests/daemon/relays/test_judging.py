@@ -125,9 +125,10 @@ async def test_they_start_with_a_backlog_and_end_after_it() -> None:
         await kept.ingest.take_in([answer(number) for number in range(1_500)])
         await clock.until_sleeping(1)
         (pid,) = judges.pids
+        assert await judges.judge([answer(0)], NOW) is not None
         await clock.advance(IDLE)
         await clock.until_sleeping(1)
-        assert judges.pids == (pid,), "they were used"
+        assert judges.pids == (pid,), "it was used"
         await clock.advance(IDLE)
         await soon(lambda: judges.pids == () and is_gone(pid))
     finally:
