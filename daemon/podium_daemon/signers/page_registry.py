@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from podium_daemon.runtime.clock import Clock
 from podium_daemon.runtime.outcomes import Rejection, Slug
@@ -33,14 +33,26 @@ MAX_OPEN: Final = 2_000
 IDLE_SECONDS: Final = 12 * 3600.0
 """Seconds without a request after which a page has to connect again."""
 
-OPENED_A_MINUTE: Final = 120
+OPENED_A_MINUTE: Final = 300
 """New connections of all pages together: each costs a subscription on our relays."""
 
-OPENED_A_MINUTE_FROM_ONE: Final = 12
-"""New connections from one address. Behind a proxy all have the same address; the proxy limits its own clients."""
+OPENED_A_MINUTE_FROM_ONE: Final = 60
+"""New connections from one address: a class behind one router, with some who try twice.
+
+This machine's own addresses have no limit: there a proxy speaks for all callers, and limits them itself.
+"""
+
+OPENED_A_MINUTE_TO_ONE: Final = 6
+"""New connections to one signer, whoever opens them: each one asks a person to agree."""
 
 _SWEEP: Final = 15.0
 _KEY_BYTES: Final = 32
+
+
+class _Opened(NamedTuple):
+    at: float
+    address: str
+    key: str
 
 
 class PageSignerRegistry:
@@ -70,7 +82,7 @@ class PageSignerRegistry:
         self._clock = clock
         self._random_bytes = random_bytes
         self._open: SecretTable[PageSigner] = SecretTable(clock, random_bytes, maximum=MAX_OPEN)
-        self._recent: deque[tuple[float, str]] = deque()
+        self._recent: deque[_Opened] = deque()
         self._tasks = Watched(self.name)
         self.closed = False
 
@@ -90,12 +102,12 @@ class PageSignerRegistry:
 
         `bunker`: the URL that the person's signer showed; None: we show one to the signer.
         """
-        if (refusal := self._too_many(address)) is not None:
-            return refusal
         try:
             url = None if bunker is None else nip46.parse_bunker(bunker)
         except InvalidInput as error:
             return Rejection(Slug.BAD_BUNKER, str(error), "Copy all of the URL that your signer shows, once more.")
+        if (refusal := self._too_many(address, "" if url is None else url.signer)) is not None:
+            return refusal
         signer, secret = self._new(purpose)
         self._work_for(signer, signer.pair(self._pairing(signer, url), self._kept(signer)))
         return signer, secret
@@ -160,16 +172,20 @@ class PageSignerRegistry:
             return None
         return lambda: signer.hand_over(self._instructors, self._is_instructor, self._public_url)
 
-    def _too_many(self, address: str) -> Rejection | None:
+    def _too_many(self, address: str, key: str) -> Rejection | None:
         now = self._clock.monotonic()
-        while self._recent and self._recent[0][0] <= now - 60:
+        while self._recent and self._recent[0].at <= now - 60:
             self._recent.popleft()
-        from_here = sum(one == address for _, one in self._recent)
-        if len(self._recent) >= OPENED_A_MINUTE or from_here >= OPENED_A_MINUTE_FROM_ONE:
+        from_here = sum(one.address == address for one in self._recent)
+        to_it = sum(one.key == key for one in self._recent)
+        is_over = (bool(address) and from_here >= OPENED_A_MINUTE_FROM_ONE) or (
+            bool(key) and to_it >= OPENED_A_MINUTE_TO_ONE
+        )
+        if is_over or len(self._recent) >= OPENED_A_MINUTE:
             return Rejection(Slug.TOO_MANY_SIGNERS, "too many signers are being connected", "Try again in a minute.")
         if len(self._open) >= MAX_OPEN and not self._make_room():
             return Rejection(Slug.TOO_MANY_SIGNERS, "too many signers are connected here", "Try again later.")
-        self._recent.append((now, address))
+        self._recent.append(_Opened(now, address, key))
         return None
 
     def _make_room(self) -> bool:

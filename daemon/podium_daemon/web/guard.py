@@ -23,6 +23,7 @@ from podium_daemon.web.problems import Problem
 
 MAX_BODY_BYTES: Final = 256 * 1024  # a signed session with its description is under 64 KiB; four fit
 BODY_SECONDS: Final = 20.0  # for the next piece of a body: a silent caller would hold a task and a connection
+BODY_SECONDS_IN_ALL: Final = 60.0  # for a whole body: one that comes byte by byte would hold them for hours
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _ONCE: Final = ("host", "origin", "authorization")
@@ -150,16 +151,18 @@ def int_or(text: str | None, default: int) -> int:
 
 def _capped(receive: Receive) -> Receive:
     left, more = MAX_BODY_BYTES, True
+    loop = asyncio.get_running_loop()
+    ends_at = loop.time() + BODY_SECONDS_IN_ALL
 
     async def counted() -> Message:
         nonlocal left, more
         if not more:  # the next message is the end of the connection, which may come at any time
             return await receive()
         try:
-            async with asyncio.timeout(BODY_SECONDS):
+            async with asyncio.timeout_at(min(loop.time() + BODY_SECONDS, ends_at)):
                 message = await receive()
         except TimeoutError:
-            detail = f"nothing of the body came for {BODY_SECONDS:g} s"
+            detail = f"nothing of the body came for {BODY_SECONDS:g} s, or not all of it in {BODY_SECONDS_IN_ALL:g} s"
             raise Problem(Slug.TOO_SLOW, detail, "Send the request again.") from None
         if message["type"] == "http.request":
             left -= len(message.get("body", b""))

@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal, cast
 
 import msgspec
 from fastapi import Depends, Request, Security
+from fastapi.dependencies.models import Dependant
 from fastapi.security.http import HTTPBase
 
 from podium_daemon.runtime.clock import Clock
@@ -189,18 +190,45 @@ class LoginDoor:
         event = await self.check(request)
         return Caller(event.pubkey, event_id=event.id)
 
-    async def check(self, request: Request) -> VerifiedEvent:
-        """Check the signed login (NIP-98) of this call and return its event.
+    async def check_before_body(self, request: Request, *, token: bool) -> None:
+        """Check what the head of a call says of its login, so that no stranger's body is waited for.
+
+        `token`: whether a token will do.
 
         Raises:
             Problem: 401, with the check that failed.
         """
+        header = request.headers.get("authorization", "")
+        if token and header[: len(_BEARER)].lower() == _BEARER:
+            await self.tokens.find(header[len(_BEARER) :].strip())
+        else:
+            self._event_of(request)
+
+    def _event_of(self, request: Request) -> VerifiedEvent:
+        """The login event in the head of a call, checked but for the body's hash and a second use."""
+        known: VerifiedEvent | None = getattr(request.state, "login_event", None)
+        if known is not None:
+            return known
         header = request.headers.get("authorization")
         if header is None:
             raise _unauthorised("this call needs a signed login")
         event = nip98.read_header(header)
         if isinstance(event, nip98.LoginRefusal):
             raise _unauthorised(event.reason)
+        now, url, method = int(self._clock.now()), self.url_of(request), method_asked(request)
+        flaw = nip98.flaw_before_body(event, url=url, method=method, now=now, window=WINDOW_SECONDS)
+        if flaw is not None:
+            raise _unauthorised(flaw)
+        request.state.login_event = event
+        return event
+
+    async def check(self, request: Request) -> VerifiedEvent:
+        """Check the signed login (NIP-98) of this call and return its event.
+
+        Raises:
+            Problem: 401, with the check that failed.
+        """
+        event = self._event_of(request)
         body = await request.body()
         now = int(self._clock.now())
         url, method = self.url_of(request), method_asked(request)
@@ -259,6 +287,23 @@ async def _optional_caller(request: Request) -> Caller | None:  # /openapi.json 
 
 OptionalCaller = Annotated[Caller | None, Depends(_optional_caller)]
 """The caller, or None without a login; an invalid login is refused."""
+
+
+async def check_login_before_body(request: Request, dependant: Dependant) -> None:
+    """Check the login of a call to a route with these dependencies as far as its head tells, before its body is read.
+
+    Raises:
+        Problem: 401, with the check that failed.
+    """
+    calls = _calls_of(dependant)
+    is_given = _optional_caller in calls and "authorization" in request.headers
+    if is_given or _any_caller in calls or _signed_call in calls:
+        door: LoginDoor = request.app.state.login_door
+        await door.check_before_body(request, token=_signed_call not in calls)
+
+
+def _calls_of(dependant: Dependant) -> set[object]:
+    return {dependant.call}.union(*(_calls_of(each) for each in dependant.dependencies))
 
 
 def author_of(caller: Caller | None, pubkey: str | None) -> Pubkey:

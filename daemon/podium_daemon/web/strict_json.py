@@ -14,6 +14,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from podium_daemon.runtime.outcomes import Slug
+from podium_daemon.web.login import check_login_before_body
 from podium_daemon.web.problems import Problem
 from podium_protocol import strict_json
 
@@ -24,13 +25,15 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler behind the checks."""
         handle = super().get_route_handler()
-        takes_json = self.body_field is not None
+        takes_json, dependant = self.body_field is not None, self.dependant
 
         async def strict(request: Request) -> Response:
             if takes_json and not _says_json(request.headers.get("content-type", "")):
                 detail = "this call takes JSON, and the request does not say that it is"
                 next_step = "Send `Content-Type: application/json`."
                 raise Problem(Slug.NOT_JSON, detail, next_step)
+            if takes_json:
+                await check_login_before_body(request, dependant)
             return await handle(_StrictRequest(request.scope, request.receive))
 
         return strict

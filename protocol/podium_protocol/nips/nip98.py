@@ -65,6 +65,11 @@ def check(
     return LoginRefusal(reason) if reason else HttpLogin(event.pubkey, event.id, event.created_at)
 
 
+def flaw_before_body(event: VerifiedEvent, *, url: str, method: str, now: int, window: int) -> str | None:
+    """The reason against a login that is known before the call's body was read, or None; see `check`."""
+    return _flaw_of_head(event, url, method) or _flaw_of_time(event.created_at, now, window)
+
+
 def write_header(event: SignedEvent) -> str:
     """The value of the Authorization header."""
     return "Nostr " + base64.b64encode(event.to_json()).decode("ascii")
@@ -88,6 +93,10 @@ _OWN_TAGS: Final = ("u", "method", "payload")
 
 
 def _flaw(event: VerifiedEvent, url: str, method: str, body: bytes | None) -> str | None:
+    return _flaw_of_head(event, url, method) or _flaw_of_payload(tags.first(event.tags, "payload"), body)
+
+
+def _flaw_of_head(event: VerifiedEvent, url: str, method: str) -> str | None:
     if event.kind != kinds.HTTP_AUTH:
         return f"the event is of kind {event.kind}, a login is of kind {kinds.HTTP_AUTH}"
     # two values for one question: another reader may take the other one
@@ -99,7 +108,7 @@ def _flaw(event: VerifiedEvent, url: str, method: str, body: bytes | None) -> st
     named = tags.first(event.tags, "method") or ""
     if not named.isascii() or named.upper() != method:  # "\u017f" in capitals is an S, too
         return f"the login is not for the method {method}"
-    return _flaw_of_payload(tags.first(event.tags, "payload"), body)
+    return None
 
 
 def _flaw_of_payload(payload: str | None, body: bytes | None) -> str | None:

@@ -18,6 +18,7 @@ from podium_daemon.signers.page_registry import (
     MAX_OPEN,
     OPENED_A_MINUTE,
     OPENED_A_MINUTE_FROM_ONE,
+    OPENED_A_MINUTE_TO_ONE,
     PageSignerRegistry,
 )
 from podium_daemon.signers.page_signer import MAX_ASKED, PageSigner, Purpose, SigningRequest, State, View
@@ -250,7 +251,8 @@ async def test_a_connection_that_nobody_uses_ends(scene: Scene) -> None:
 
 
 async def test_one_address_cannot_open_them_all(scene: Scene) -> None:
-    """Twelve a minute from one address and 120 from all; a minute later again."""
+    """A class behind one router connects within a minute, beyond that none; all together have a limit too."""
+    assert OPENED_A_MINUTE_FROM_ONE >= 50
     for _ in range(OPENED_A_MINUTE_FROM_ONE):
         scene.open(address="192.0.2.1")
     told = scene.desk.open("192.0.2.1", "page", None)
@@ -261,6 +263,23 @@ async def test_one_address_cannot_open_them_all(scene: Scene) -> None:
     assert isinstance(scene.desk.open("198.51.100.1", "page", None), Rejection)
     await scene.clock.advance(61)
     scene.open(address="192.0.2.1")
+
+
+async def test_a_proxy_on_this_machine_speaks_for_all_callers(scene: Scene) -> None:
+    """Its address, which is told as an empty one, has no limit of its own."""
+    for _ in range(OPENED_A_MINUTE_FROM_ONE + 1):
+        scene.open(address="")
+
+
+async def test_one_signer_is_not_asked_by_many_connections(scene: Scene) -> None:
+    """Whoever has a signer's URL could have its person asked again and again, from any number of addresses."""
+    for number in range(OPENED_A_MINUTE_TO_ONE):
+        assert not isinstance(scene.desk.open(f"192.0.2.{number}", "page", scene.bunker.url()), Rejection)
+    told = scene.desk.open("192.0.2.100", "page", scene.bunker.url())
+    assert isinstance(told, Rejection)
+    assert told.slug == "too-many-signers"
+    await scene.clock.advance(61)
+    assert not isinstance(scene.desk.open("192.0.2.100", "page", scene.bunker.url()), Rejection)
 
 
 async def test_a_full_desk_gives_up_the_oldest_that_no_signer_came_to(

@@ -269,6 +269,32 @@ class TestSize:
         assert answer.status == 408
         assert json.loads(answer.body)["type"] == "urn:podium:problem:too-slow"
 
+    async def test_a_body_that_comes_byte_by_byte_is_given_up(
+        self, here: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each piece is in time, all of it is not: a caller cannot hold a task for as long as they like."""
+        monkeypatch.setattr(guard, "BODY_SECONDS_IN_ALL", 0.5)
+        lines = (f"Host: 127.0.0.1:{here.port}", "Content-Length: 100000", "Content-Type: application/json")
+        reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
+        writer.write(request("/api/events", *lines, method="POST"))
+        answer = asyncio.create_task(reader.read())
+        while not answer.done():  # ends by the answer, or by the test's own time-out
+            writer.write(b" ")
+            await asyncio.wait([answer], timeout=0.05)
+        assert b" 408 " in (await answer).split(b"\r\n")[0]
+        writer.close()
+
+    @pytest.mark.parametrize("login", [None, "Bearer nonsense", "Nostr bm9uc2Vuc2U=", "Basic x"])
+    async def test_no_body_is_waited_for_without_a_login(self, here: Site, login: str | None) -> None:
+        """A call that needs one is refused by its head; the body has not come and need not."""
+        lines = [f"Host: 127.0.0.1:{here.port}", "Content-Length: 100", "Content-Type: application/json"]
+        lines += [f"Authorization: {login}"] if login is not None else []
+        reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
+        writer.write(request("/api/instructors", *lines, method="POST"))
+        async with asyncio.timeout(guard.BODY_SECONDS / 2):
+            assert b" 401 " in await reader.readline()
+        writer.close()
+
     async def test_two_ways_of_saying_the_length_are_no_request(self, here: Site) -> None:
         """Chunked and Content-Length together are how requests are smuggled past a proxy."""
         lines = (f"Host: 127.0.0.1:{here.port}", "Content-Length: 4", "Transfer-Encoding: chunked")
