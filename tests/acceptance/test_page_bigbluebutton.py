@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from podium_protocol.live.names import short_npub
 from tests.acceptance.test_page_media import Here
 from tests.support.browsers import chromium
 from tests.support.fake_bigbluebutton import FakeBigBlueButton
@@ -89,6 +90,7 @@ async def test_the_button_leads_into_the_meeting_and_back_in_again(here: Here, s
         await meeting.close()
     assert all(user.user_id.startswith(f"{here.instructor.pubkey}#") for user in played.users())
     assert played.users()[0].role == "MODERATOR"
+    assert {user.name for user in played.users()} == {short_npub(here.instructor.pubkey)}
 
     async def counted() -> bool:
         return "1 person is here." in await page.locator("podium-people").inner_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 
 import msgspec
 
@@ -15,6 +16,7 @@ from podium_daemon.conference import registry
 from podium_daemon.conference.engine import ConferenceEngine
 from podium_daemon.conference.engines.link import LinkSettings
 from podium_daemon.conference.registry import EngineParts, configured_servers
+from podium_daemon.conference.remote_server import RemoteServerEngine
 from podium_daemon.conference.values import Support
 from podium_daemon.config import Config
 from podium_daemon.media.job import Layout
@@ -29,6 +31,8 @@ from podium_daemon.services.recording.work import RecordingWork, WorkSettings
 from podium_daemon.services.rooms.controls import RoomControls
 from podium_daemon.services.rooms.rooms import Rooms, RoomSettings
 from podium_daemon.writers.private_outbox import PrivateOutbox
+from podium_protocol.events import Pubkey
+from podium_protocol.live.names import shown_names
 
 
 class RoomParts(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +89,10 @@ def build_rooms(
     def is_recording(session_address: str) -> bool:
         return recorder.is_recording(session_address)
 
+    async def names_of(people: Collection[Pubkey]) -> dict[Pubkey, str]:
+        await mirror.profiles.load(people)
+        return shown_names({pubkey: mirror.profiles.profile_of(pubkey).name for pubkey in people})
+
     rooms = Rooms(
         room_settings(core),
         store=core.store,
@@ -92,6 +100,7 @@ def build_rooms(
         clock=core.clock,
         random_bytes=core.random_bytes,
         recording=is_recording,
+        shown_names=names_of if isinstance(engine, RemoteServerEngine) else None,
     )
     blossom = BlossomServer(
         core.config.recording.blossom_server,

@@ -14,6 +14,7 @@ from podium_daemon.runtime.outcomes import Rejection
 from podium_protocol.errors import LocalProtocolError, RemoteProtocolError
 from podium_protocol.events import Pubkey
 from podium_protocol.live import fields
+from podium_protocol.live.names import short_npub
 
 MAX_DEVICES: Final = 3  # of one pubkey in one room (semantics.md, Attendance)
 RandomBytes = Callable[[int], bytes]  # `secrets.token_bytes`, or a seeded source in a test
@@ -76,7 +77,7 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     """A person whom the daemon has identified and admitted. An engine takes no identity from a browser.
 
     `device` comes from the join proof, as does `fingerprint`, that of the browser's DTLS certificate
-    ("sha-256 AB:..."), if the proof names one.
+    ("sha-256 AB:..."), if the proof names one. `name` is shown by servers that show one.
 
     Raises:
         LocalProtocolError: a device no join proof can have.
@@ -86,6 +87,12 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     role: RoomRole = RoomRole.PARTICIPANT
     fingerprint: str | None = None
+    name: str = ""
+
+    @property
+    def shown_name(self) -> str:
+        """The name, or the short npub of a person without one (`live.names`)."""
+        return self.name or short_npub(self.pubkey)
 
     def __post_init__(self) -> None:
         if fields.device(self.device) is None:  # a `#` would make two identities of one

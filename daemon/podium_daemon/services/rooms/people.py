@@ -76,6 +76,11 @@ class RoomPeople:
         if not room.seats:
             del self._rooms[session_address]
 
+    def present(self, session_address: str) -> list[Pubkey]:
+        """Who is in the room, in the order of coming."""
+        room = self._rooms.get(session_address)
+        return [] if room is None else list(room.seats)
+
     def note(self, session_address: str, *pubkeys: Pubkey) -> None:
         """Note that something about these people changed."""
         room = self._rooms.get(session_address)

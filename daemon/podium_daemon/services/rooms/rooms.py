@@ -6,7 +6,7 @@ The policy is here and the same for every engine; the engine is asked for a seat
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -77,6 +77,10 @@ _NO_RETURN: Final = (LeaveReason.LEFT, LeaveReason.REMOVED, LeaveReason.ROOM_CLO
 _OVER: Final = (SessionState.ENDED, SessionState.CANCELLED)
 
 
+NamesOf = Callable[[Collection[Pubkey]], Awaitable[Mapping[Pubkey, str]]]
+"""What to call people in one list, by their keys (`live.names`)."""
+
+
 class RoomSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`resume` and `greeting` (time for a socket's first message) in seconds; the texts are shown before a join."""
 
@@ -102,8 +106,12 @@ class Rooms:
         clock: Clock,
         random_bytes: Callable[[int], bytes],
         recording: Callable[[str], bool] = lambda _session_address: False,
+        shown_names: NamesOf | None = None,
     ) -> None:
-        """`recording`: whether a session is being recorded now; newcomers must then agree before they enter."""
+        """`recording`: whether a session is being recorded now; newcomers must then agree before they enter.
+
+        `shown_names`: what to call people in one room, for an engine whose server shows names; None for the others.
+        """
         assert isinstance(engine, Signalling), "engines whose door is not our socket come with their own hand-over"
         self._settings = settings
         self._store = store
@@ -122,6 +130,7 @@ class Rooms:
         )
         self._joining = Joining(store, clock=clock, random_bytes=random_bytes)
         self._returns = ResumeTokens(store, clock=clock, random_bytes=random_bytes, seconds=settings.resume)
+        self._shown_names = shown_names
         self._waiting = WaitingRoom()
         self._doors = KeyedLocks()
 
@@ -424,7 +433,11 @@ class Rooms:
         except EngineUnavailable:
             return EntryRefused("engine", "The room's server does not answer. Join again in a moment.")
         person = Person(
-            pubkey=entry.pubkey, device=entry.device, role=RoomRole(entry.role.value), fingerprint=entry.fingerprint
+            pubkey=entry.pubkey,
+            device=entry.device,
+            role=RoomRole(entry.role.value),
+            fingerprint=entry.fingerprint,
+            name=await self._name_of(row, entry.pubkey),
         )
         seat = await self._seats.take_seat(spec.room, person)
         if isinstance(seat, Rejection):
@@ -435,6 +448,12 @@ class Rooms:
             # the session ended while they came in, and its room was closed before we opened it again
             await self._engine.close_room(spec.room)
         return seat
+
+    async def _name_of(self, row: LiveSessionRow, pubkey: Pubkey) -> str:
+        """The name in this room: of two of the same name, who comes later gets the end of the key beside it."""
+        if self._shown_names is None:
+            return ""
+        return (await self._shown_names({*self.people.present(row.session_address), pubkey}))[pubkey]
 
     async def _sit(self, session_address: str, seat: Seat, socket: SeatSocket, fingerprint: str | None) -> None:
         connection = seat.connection

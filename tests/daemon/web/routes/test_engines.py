@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -15,13 +15,17 @@ from podium_daemon.conference.engines.bigbluebutton.settings import WEBHOOK, Big
 from podium_daemon.conference.engines.bigbluebutton.signing import meeting_of
 from podium_daemon.conference.events import RoomId
 from podium_daemon.conference.shared_secret import SharedSecret
+from podium_protocol import kinds
+from podium_protocol.events import UnsignedEvent
+from podium_protocol.live.names import short_npub
+from podium_protocol.nips.nip19 import encode_npub
 from podium_storage.table.models import LiveSessionRow
 from tests.support.conference import seeded_bytes
 from tests.support.fake_bigbluebutton import FakeBigBlueButton
 from tests.support.http_stage import http_stage
 from tests.support.seat_server import Page
 from tests.support.site import WITHIN, Site, site
-from tests.support.world import new_key, world
+from tests.support.world import new_key, signed, world
 
 SECRET = "Nc3GahVNwGmcKmtl2AoPJY0sHTMbLEMZ"
 PUBLIC = "https://podium.example.org"
@@ -96,6 +100,25 @@ async def test_from_the_proof_to_the_meeting_and_into_the_attendance(school: Sch
     again = await school.here.get(path)
     assert again.status_code == 410
     assert again.json()["type"] == "urn:podium:problem:entrance-used"
+
+
+@one_loop
+async def test_people_have_their_names_in_the_meeting(school: School) -> None:
+    """The name of the profile; who comes later under the same one gets the end of their key beside it."""
+    row, ada, twin, nameless = await school.session(), new_key(), new_key(), new_key()
+    world = school.here.here
+    profiles = [
+        signed(key, UnsignedEvent(key.pubkey, world.now, kinds.METADATA, (), '{"name": "Ada\u202e"}'))
+        for key in (ada, twin)
+    ]
+    await world.mirror.ingest(profiles, received_at=world.now)
+    names: list[str] = []
+    for key in (ada, twin, nameless):
+        page = await school.here.knock(key, row)
+        path = urlsplit(str((await read_until(page, "welcome"))["meetingUrl"])).path
+        address = (await school.here.get(path)).headers["Location"]
+        names += parse_qs(urlsplit(address).query)["fullName"]
+    assert names == ["Ada", f"Ada (\u2026{encode_npub(twin.pubkey)[-6:]})", short_npub(nameless.pubkey)]
 
 
 @one_loop

@@ -108,7 +108,7 @@ class BigBlueButtonApi:
         role = "VIEWER" if person.role is RoomRole.PARTICIPANT else "MODERATOR"
         parameters = {
             "meetingID": meeting,
-            "fullName": person.pubkey[:8],
+            "fullName": person.shown_name,
             "userID": user,
             "role": role,
             "createTime": made.create_time,

@@ -64,7 +64,7 @@ class LiveKitServer:
         token = (
             api.AccessToken(self._settings.api_key, self._settings.secret.reveal())
             .with_identity(person.identity)
-            .with_name(person.pubkey[:8])
+            .with_name(person.shown_name)
             .with_attributes({ROLE: person.role.value, RUN: run, ENTRANCE: entrance})
             .with_ttl(dt.timedelta(seconds=_TOKEN_SECONDS))
             .with_grants(grants)

@@ -315,12 +315,12 @@ class TestTheWayIn:
     async def test_the_signed_address_says_who_and_for_which_run(self, rig: BbbRig) -> None:
         """Name, role, user id and this run of the meeting are signed with SHA-256."""
         await rig.engine.open_room(SPEC)
-        person = new_person(device="phone", role=RoomRole.CO_HOST)
+        person = msgspec.structs.replace(new_person(device="phone", role=RoomRole.CO_HOST), name="Ada & Ben")
         entrance = await rig.visit(person)
         assert isinstance(entrance, Entrance)
         given = dict(parse_qsl(urlsplit(entrance.url).query))
         assert (given["meetingID"], given["role"]) == (meeting_of(ROOM), "MODERATOR")
-        assert given["fullName"] == person.pubkey[:8]
+        assert given["fullName"] == "Ada & Ben"
         assert given["userID"].startswith(f"{person.pubkey}#phone#co-host#")
         assert given["createTime"] == str(rig.server.meetings[meeting_of(ROOM)].create_time)
         assert len(given["checksum"]) == hashlib.sha256().digest_size * 2

@@ -49,6 +49,7 @@ from podium_daemon.conference.seats import Seat, Signalling
 from podium_daemon.conference.shared_secret import SharedSecret
 from podium_daemon.runtime.outcomes import Rejection
 from podium_protocol.errors import InvalidInput
+from podium_protocol.live.names import short_npub
 from tests.daemon.conference.contract import Guest
 from tests.daemon.conference.remote_contract import RemoteServerContract
 from tests.support.clock import ManualClock
@@ -317,6 +318,7 @@ class TestTokens:
         assert parse_qs(parts.query)["liveKitUrl"] == [rig.settings.url]
         claims = jwt.decode(token_of(entrance), SECRET, algorithms=["HS256"], issuer=KEY)
         assert claims["sub"] == f"{person.pubkey}#phone"
+        assert claims["name"] == short_npub(person.pubkey), "a person without a name"
         assert 290 < claims["exp"] - time.time() <= 300
         assert claims["video"] == {
             "roomJoin": True,
