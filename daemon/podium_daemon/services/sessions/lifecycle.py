@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
@@ -58,6 +59,10 @@ _WORDS: Final = {
 
 Notify = Callable[[str, str], Awaitable[None]]
 """Shows a line of text to all people in a session's room: `await notify(session_address, text)`."""
+
+
+FIRST_READ: Final = 2.0
+"""Seconds that the relays have to tell of moved and withdrawn sessions before what is due is started."""
 
 
 class CaughtUp(Protocol):
@@ -126,6 +131,7 @@ class Lifecycle:
         self._up_since = int(clock.now())
         self._agenda = Agenda(store)
         self._look_at_all_at = 0
+        self._reading: asyncio.Future[object] | None = None  # while the past is being read, and sessions are started
 
     @property
     def settings(self) -> LifecycleSettings:
@@ -138,14 +144,24 @@ class Lifecycle:
         self._look_at_all_at = 0
 
     async def run(self, stop: Stop) -> None:
-        """Change the state of sessions until the stop; begins once the past was read from the relays."""
-        await wait_for_first(self._caught_up.wait(), stop.wait())
-        if stop.is_set():
-            return
-        await self._announce()
-        tables = (self._store.sessions.name, self._store.intervals.name)
-        with self._store.database.changes.subscribe(*tables) as changes:
-            await run_reconcile_loop(self.name, self._turn, changes, clock=self._clock, stop=stop)
+        """Change the state of sessions until the stop.
+
+        While a slow relay still tells the past, only sessions that the store knew before are started.
+        """
+        reading = asyncio.ensure_future(self._caught_up.wait())
+        try:
+            await wait_for_first(asyncio.wait([reading]), self._clock.sleep(FIRST_READ), stop.wait())
+            if stop.is_set():
+                return
+            if reading.done():
+                await self._announce()
+            else:
+                self._reading = reading
+            tables = (self._store.sessions.name, self._store.intervals.name)
+            with self._store.database.changes.subscribe(*tables) as changes:
+                await run_reconcile_loop(self.name, self._turn, changes, clock=self._clock, stop=stop)
+        finally:
+            reading.cancel()
 
     async def start(self, session_address: str, by: Pubkey) -> LiveSessionRow | Rejection:
         """Start by the signed command of a leader, from doors-open on."""
@@ -201,6 +217,9 @@ class Lifecycle:
 
     async def _turn(self, batch: Batch) -> float | None:
         now = int(self._clock.now())
+        if self._reading is not None and self._reading.done():
+            self._reading, self._look_at_all_at = None, 0
+            self.announce_again()
         if not self._is_announced and now >= self._announce_at:
             await self._announce()
         if batch.resync or now >= self._look_at_all_at:
@@ -211,7 +230,8 @@ class Lifecycle:
         if self._room_at is not None and (is_any or now >= self._room_at):
             await self._keep_room()
         announce = None if self._is_announced else self._announce_at
-        times = (self._agenda.next_at, self._look_at_all_at, announce, self._room_at)
+        reads = None if self._reading is None else now + 1
+        times = (self._agenda.next_at, self._look_at_all_at, announce, self._room_at, reads)
         return min(at for at in times if at is not None)
 
     async def _look_at_some(self) -> bool:
@@ -221,7 +241,7 @@ class Lifecycle:
         while rows := await self._agenda.take(now := int(self._clock.now())):
             is_any, stale = True, []
             for row in rows:
-                wakeup, is_stale = await self._attend(row, now)
+                wakeup, is_stale = (now + 1, False) if await self._waits(row, now) else await self._attend(row, now)
                 self._agenda.note(row, wakeup)
                 stale += [row] if is_stale else []
             await self._commit([(row, row) for row in stale])
@@ -246,6 +266,16 @@ class Lifecycle:
     async def _keep_room(self) -> None:
         due = await self._status.keep_space()
         self._room_at = float("inf") if due is None else due
+
+    async def _waits(self, row: LiveSessionRow, now: int) -> bool:
+        """Whether the session has to wait for the past, which may say that it was moved or ended.
+
+        What the store knew when the daemon started is started in time; on an empty disk nothing is.
+        """
+        if self._reading is None:
+            return False
+        is_due = isinstance(decide(await self._facts(row), self.settings.policy, now), Start)
+        return not is_due or row.adopted_at >= self._up_since
 
     async def _attend(self, row: LiveSessionRow, now: int) -> tuple[int | None, bool]:
         """Do what the session needs now; return when to check it next, and whether its status is to be told anew."""

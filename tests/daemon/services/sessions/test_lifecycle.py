@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
 import pytest
 
 from podium_daemon.runtime.outcomes import Rejection
+from podium_daemon.runtime.supervisor import Stop
 from podium_daemon.services.sessions.agenda import AT_ONCE
 from podium_protocol import kinds, tags
 from podium_protocol.addresses import Address
@@ -16,6 +18,7 @@ from podium_protocol.live.live_status import MeetingStatus, read_meeting
 from podium_storage.changes import Batch
 from podium_storage.table.models import LiveSessionRow
 from tests.support.reads import reading
+from tests.support.until import until
 from tests.support.world import EVERYTHING, world
 
 
@@ -318,3 +321,58 @@ async def test_sessions_that_are_read_in_are_announced_in_a_few_transactions() -
         for row in rows:
             status = Address(kinds.MEETING, here.service.pubkey, row.conference_room_id or "")
             assert await here.mirror.newest(status) is not None
+
+
+async def test_what_the_store_knows_starts_although_a_relay_is_still_being_read() -> None:
+    """A relay that never says EOSE holds up no due start; what came only now waits, since it may be over already."""
+    async with world() as here:
+        known = await here.schedule(starts_in=3600)
+        over = await here.schedule(starts_in=60, minutes=1)
+        await here.turn()
+        await here.advance(60)
+        here.clock.jump(3600)
+        here.join()
+        here.lifecycle._caught_up = past = asyncio.Event()
+        new = await here.schedule(starts_in=0)
+        stop = Stop(here.clock)
+        running = asyncio.create_task(here.lifecycle.run(stop))
+
+        async def states() -> list[str]:
+            return [(await here.row(row.session_address)).state for row in (known, over, new)]
+
+        async def passes(expected: list[str]) -> bool:
+            await here.clock.advance(1)
+            return await states() == expected
+
+        await here.clock.until_sleeping()
+        await until(lambda: passes(["active", "active", "scheduled"]), "the known one is started")
+        past.set()
+        await until(lambda: passes(["active", "ended", "active"]), "the others follow once the past is read")
+        stop.set()
+        await running
+
+
+async def test_a_session_that_the_relays_cancel_at_once_is_not_started() -> None:
+    """They have two seconds for it: a cancellation from while the daemon was away is read before the start."""
+    async with world() as here:
+        row = await here.schedule(starts_in=60)
+        await here.turn()
+        here.clock.jump(120)
+        here.join()
+        here.lifecycle._caught_up = past = asyncio.Event()
+        stop = Stop(here.clock)
+        running = asyncio.create_task(here.lifecycle.run(stop))
+        await here.clock.until_sleeping()
+        await here.clock.advance(1)
+        await here.cancel(row)
+        past.set()
+
+        async def is_cancelled() -> bool:
+            await here.clock.advance(1)
+            return (await here.row(row.session_address)).state == "cancelled"
+
+        await until(is_cancelled, "it is cancelled")
+        stop.set()
+        await running
+        meetings = [read_meeting(event) for event in here.published(kinds.MEETING)]
+        assert MeetingStatus.LIVE not in [meeting.status for meeting in meetings if meeting]
