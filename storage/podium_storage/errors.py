@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from podium_protocol.errors import InvalidInput, LocalProtocolError, PodiumError
 
 
@@ -37,23 +39,35 @@ class StoreDamaged(StoreError):
     """The file is not a database, or is damaged. Restore a backup, or start empty: the relays hold the record."""
 
 
+class CommitUncertain(StoreError):
+    """COMMIT itself raised. What was written may still be durable: write it again under the same unique keys."""
+
+
+_Found = TypeVar("_Found", bound=StoreError)
+
+
 def damage_in(error: BaseException) -> StoreDamaged | None:
     """The damage behind a failure: the error itself, one of its causes, or one of a group. Trying again is no use."""
+    return _search(error, StoreDamaged)
+
+
+def disk_trouble_in(error: BaseException) -> StoreError | None:
+    """The full, failing or locked disk behind a failure, sought as damage is. To try again is all there is to do."""
+    return _search(error, (StoreFull, StoreFailed, StoreBusy, CommitUncertain))
+
+
+def _search(error: BaseException, kinds: type[_Found] | tuple[type[_Found], ...]) -> _Found | None:
     seen: set[int] = set()
     left: list[BaseException | None] = [error]
     while left:
         one = left.pop()
         if one is None or id(one) in seen:
             continue
-        if isinstance(one, StoreDamaged):
+        if isinstance(one, kinds):
             return one
         seen.add(id(one))
         left += [one.__cause__, one.__context__, *(one.exceptions if isinstance(one, BaseExceptionGroup) else ())]
     return None
-
-
-class CommitUncertain(StoreError):
-    """COMMIT itself raised. What was written may still be durable: write it again under the same unique keys."""
 
 
 class TransactionLost(StoreError):

@@ -31,6 +31,11 @@ def check_database(state: Path) -> None:
     with TemporaryDirectory() as name:
         for file in state.glob("podium.sqlite3*"):
             shutil.copy(file, name)
-        with closing(sqlite3.connect(Path(name) / "podium.sqlite3")) as database:
-            assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-            assert database.execute("PRAGMA foreign_key_check").fetchall() == []
+        check_open_database(Path(name))
+
+
+def check_open_database(state: Path) -> None:
+    """Assert that a database is sound, as another process beside the daemon reads it."""
+    with closing(sqlite3.connect(state / "podium.sqlite3")) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert database.execute("PRAGMA foreign_key_check").fetchall() == []

@@ -35,7 +35,7 @@ from podium_protocol.limits import MAX_DELAY
 from podium_protocol.nips.nip11 import RelayLimits
 from podium_protocol.relay import backoff
 from podium_protocol.relay.verdicts import BlockedByRelay, Unknown, Violation
-from podium_storage.errors import damage_in
+from podium_storage.errors import damage_in, disk_trouble_in
 
 Resolve = Callable[[str], Awaitable[Destination | AddressRefused]]
 """From a relay's URL to where to connect; for strangers' URLs it is the guard of `addresses`."""
@@ -256,11 +256,18 @@ class RelayConnection:
         except Exception as error:  # a boundary: a fault of ours, or the sink's, ends no other relay
             if damage_in(error) is not None:
                 raise  # no relay can help the database
-            _log.exception("a relay connection failed", action="relay.failed", relay=self.url)
-            why = f"internal error: {type(error).__name__}"
+            why = self._own_fault(error)
         if self._relay_state.is_banned():
             return self._penalty(why)
         return _Away(ConnectionState.WAITING, why, next(self._delays))
+
+    def _own_fault(self, error: Exception) -> str:
+        if (trouble := disk_trouble_in(error)) is not None:
+            why = f"what it sent could not be stored, and is asked for again: {trouble}"
+            _log.warning("what a relay sent could not be stored", action="relay.not_stored", relay=self.url, error=why)
+            return why
+        _log.exception("a relay connection failed", action="relay.failed", relay=self.url)
+        return f"internal error: {type(error).__name__}"
 
     def _penalty(self, why: str) -> _Away:
         return _Away(ConnectionState.PENALTY, why, self._options.penalty)

@@ -29,7 +29,7 @@ from podium_protocol.relay.verdicts import (
     RateLimited,
     Unknown,
 )
-from podium_storage.errors import StoreDamaged, damage_in
+from podium_storage.errors import StoreDamaged, StoreFull, damage_in
 from tests.support.clock import ManualClock
 from tests.support.pools import Inbox, PoolInTest, running_pool
 from tests.support.relays import new_key, running_relay, signed
@@ -690,6 +690,29 @@ async def test_a_fault_in_the_sink_on_one_relay_leaves_the_others() -> None:
         assert pool.state_of(bad.url).last_error == "internal error: ExceptionGroup"
         await inbox.until(lambda box: event.id in box.ids())
         assert pool.state_of(good.url).state == ConnectionState.OPEN
+
+
+async def test_a_full_disk_behind_the_sink_is_not_called_the_relays_fault() -> None:
+    """The status of the relay says what is wrong here; once there is room, the same is asked for again and stored."""
+    clock, inbox, is_full = ManualClock(), Inbox(), True
+
+    async def sink(batch) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001  (as `Inbox.sink`)
+        if is_full:
+            raise StoreFull("database or disk is full")
+        await inbox.sink(batch)
+
+    async with running_relay() as relay, running_pool(relay.url, sink=sink, clock=clock) as pool:
+        event = signed(new_key(), "hello")
+        await pool.publish(relay.url, event)
+        pool.subscribe("notes", [NOTES])
+        await pool.away(relay.url)
+        said = pool.state_of(relay.url).last_error or ""
+        assert "could not be stored" in said
+        assert "disk is full" in said
+        is_full = False
+        await clock.until_sleeping()
+        await clock.advance(60)
+        await inbox.until(lambda box: event.id in box.ids())
 
 
 async def test_a_damaged_database_behind_the_sink_ends_the_pool() -> None:
