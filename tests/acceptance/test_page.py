@@ -183,8 +183,12 @@ async def test_editing_and_cancelling(here: Here) -> None:
     await press(desk, "Edit or move")
     await desk.get_by_label("Title").fill("Know your duties")
     await desk.get_by_label("Duration in minutes").fill("45")
+    guests = desk.get_by_label("Coming without a Nostr signer")
+    assert await guests.input_value() == "invited"
+    await guests.select_option("anyone")
     await press(desk, "Sign and publish the change")
     await seen(page, "Know your duties")
+    await seen(page, "Gäste willkommen")
     await seen(page, "45 Minuten")
     await desk.locator("button:focus", has_text="Edit or move").wait_for()
 

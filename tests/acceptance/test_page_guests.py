@@ -84,7 +84,7 @@ async def test_a_guest_takes_their_key_along(here: Here) -> None:
     await page.get_by_text("Deinen Schlüssel mitnehmen").click()
     await page.get_by_label("Ein Passwort dafür").fill("correct horse")
     await press(page, "Meinen verschlüsselten Schlüssel zeigen")
-    shown = page.locator("podium-guest output")
+    shown = page.locator("podium-guest details output")
     await shown.get_by_text("ncryptsec1").wait_for()
     secret: SecretKey = nip49.decrypt(await shown.inner_text(), "correct horse").secret
     kept = await page.evaluate("Object.values(localStorage).find((one) => one.includes('guest'))")

@@ -65,6 +65,7 @@ async def test_an_instructor_schedules_one_and_finds_it_again() -> None:
         await desk.get_by_label("Title").fill(TITLE)
         await desk.get_by_label("Private: only the people I invite see it").check()
         await seen(desk, "is told to the people you invite only")
+        assert await desk.get_by_role("option", name="Anybody, by a name").is_disabled()
         for wrong, words in ((encode_nsec(ada), "This is a secret key."), ("npub1nobody", "This is no public key")):
             await desk.get_by_label("Invite people").fill(wrong)
             await press(desk, "Sign and publish")

@@ -43,6 +43,7 @@ class ServiceOut(Model):
     version: str
     engine: str
     attendance: Annotated[str, Field(description="Of sessions that do not say: public or private.")]
+    guests: Annotated[str, Field(description="Who may come to such sessions without a signer: off, invited, anyone.")]
     trouble: Annotated[str | None, Field(description="Why nothing is sent: another daemon has the same key.")] = None
 
 

@@ -181,6 +181,7 @@ def service_out(parts: Parts) -> ServiceOut:
         version=version("podium-nostr"),
         engine=parts.rooms.engine.name,
         attendance=core.default_attendance(),
+        guests=core.config.conference.guests,
         trouble=parts.people.twins.trouble,
     )
 

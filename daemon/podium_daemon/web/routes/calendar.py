@@ -15,13 +15,15 @@ from podium_daemon.web.calendar_feed import CalendarTokens, Entry, Revision, Wri
 from podium_daemon.web.calendar_revisions import CalendarRevisions
 from podium_daemon.web.context import Context, InContext
 from podium_daemon.web.etags import etag_of, has_version
-from podium_daemon.web.login import KeyCaller, OptionalCaller
+from podium_daemon.web.login import AnyCaller, Caller, OptionalCaller
 from podium_daemon.web.problems import Problem, also
 from podium_daemon.web.strict_json import StrictRoute
 from podium_daemon.web.views import Views
 from podium_protocol.events import Pubkey
+from podium_protocol.live import private
 from podium_protocol.live.rsvp import RsvpStatus
-from podium_storage.table.models import LiveSessionRow, RsvpRow
+from podium_storage.guests import guests_for, speaks_for
+from podium_storage.table.models import GuestRow, LiveSessionRow, RsvpRow
 
 router = APIRouter(tags=["calendar"], route_class=StrictRoute)
 _COMES: Final = (RsvpStatus.CONFIRMED, RsvpStatus.TENTATIVE)
@@ -49,16 +51,20 @@ InTokens = Annotated[CalendarTokens, Depends(_tokens)]
 
 
 @router.post("/api/calendar")
-async def create_calendar_address(context: InContext, tokens: InTokens, caller: KeyCaller) -> CalendarOut:
-    """The address of the caller's calendar. Any person who knows the address can read the calendar."""
-    return await _address(context, tokens, caller.pubkey)
+async def create_calendar_address(context: InContext, tokens: InTokens, caller: AnyCaller) -> CalendarOut:
+    """The address of the caller's calendar. Any person who knows the address can read the calendar.
+
+    That of a guest, or of who came by a link, has the one session of their login.
+    """
+    return await _address(context, tokens, await _owner(context, caller))
 
 
 @router.post("/api/calendar/revoke")
-async def revoke_calendar_address(context: InContext, tokens: InTokens, caller: KeyCaller) -> CalendarOut:
+async def revoke_calendar_address(context: InContext, tokens: InTokens, caller: AnyCaller) -> CalendarOut:
     """Revoke the calendar addresses given to the caller so far; the answer is a new one."""
-    await tokens.revoke(caller.pubkey)
-    return await _address(context, tokens, caller.pubkey)
+    owner = await _owner(context, caller)
+    await tokens.revoke(owner)
+    return await _address(context, tokens, owner)
 
 
 @router.get("/calendar/{token}.ics", response_class=Response, responses=_ANSWERS)
@@ -94,8 +100,9 @@ async def show_session_calendar(context: InContext, caller: OptionalCaller, refe
     rsvp = None
     if caller is not None and caller.pubkey != row.instructor_pubkey:
         rsvp = await context.store.rsvps.where("[lessonId+pubkey]").equals([row.session_address, caller.pubkey]).first()
-    # no alarms: it is kept once, beside the calendar that may be subscribed to and has them
-    entries = _written(context.views, [(row, rsvp)], ())
+    # no alarms for others: they are reminded by messages, or by the calendar that they subscribe to
+    is_guest = caller is not None and not caller.has_key
+    entries = _written(context.views, [(row, rsvp)], context.calendar().alarms if is_guest else ())
     # the caller may be any visitor, so no version is stored: each copy counts as newer than the one before
     revision = CalendarRevisions(context.store, context.clock).now()
     raw = _composed(entries, [revision] * len(entries), context.calendar().name, row.session_address)
@@ -107,8 +114,34 @@ async def _address(context: Context, tokens: CalendarTokens, caller: Pubkey) -> 
     return CalendarOut(url=f"{context.public_url.rstrip('/')}/calendar/{await tokens.token(caller)}.ics")
 
 
+async def _owner(context: Context, caller: Caller) -> Pubkey:
+    """Whose calendar a caller may have: their own, or that of the guest as whom they came to one session.
+
+    The calendar of the person whose link it was has all their sessions, which a link must not show.
+    """
+    if caller.session_address is None:
+        return caller.pubkey
+    guests = await guests_for(context.store, caller.session_address, [caller.pubkey])
+    return Pubkey(guests[0].pubkey) if guests else caller.pubkey
+
+
+async def _of_guest(context: Context, guest: GuestRow) -> list[Found]:
+    """The session of a guest who can still come, unless they said that they do not."""
+    row = await context.store.sessions.where("lessonId").equals(guest.session_address).first()
+    if row is None or guest.revoked_at is not None or row.scheduled_at <= int(context.clock.now()) - _LOOK_BACK:
+        return []
+    person = speaks_for(row, guest)
+    if guest.person is not None and not private.may_attend(row, guest.person):
+        return []
+    key = [row.session_address, person]
+    rsvp = await context.store.rsvps.where("[lessonId+pubkey]").equals(key).first()
+    return [] if rsvp is not None and rsvp.status not in _COMES else [(row, rsvp)]
+
+
 async def _sessions(context: Context, owner: Pubkey) -> list[Found]:
     store = context.store
+    if (guest := await store.guests.where("pubkey").equals(owner).first()) is not None:
+        return await _of_guest(context, guest)
     since = int(context.clock.now()) - _LOOK_BACK
     answers = await store.rsvps.where("pubkey").equals(owner).to_list()
     mine = {answer.session_address: answer for answer in answers if answer.status in _COMES}

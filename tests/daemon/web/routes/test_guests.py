@@ -74,12 +74,12 @@ async def answered(here: Site, row: LiveSessionRow, who: dict[str, Any], status:
     return await here.call("POST", "/api/events", body={"events": [signed.json()]}, token=who["token"])
 
 
-async def joined(here: Site, row: LiveSessionRow, who: dict[str, Any]) -> Response:
+async def joined(here: Site, row: LiveSessionRow, who: dict[str, Any], device: str = "phone") -> Response:
     """The guest's join, as the page does it."""
     challenge = await here.call("POST", here.path_of(row, "join", "challenge"), token=who["token"])
     asked = challenge.json()
     rows = [["u", asked["url"]], ["method", "POST"], ["a", row.session_address], ["nonce", asked["nonce"]]]
-    template = {"kind": 27235, "created_at": here.here.now, "tags": [*rows, ["device", "phone"]], "content": ""}
+    template = {"kind": 27235, "created_at": here.here.now, "tags": [*rows, ["device", device]], "content": ""}
     signed = await as_guest(here, row, who, template | {"pubkey": who["pubkey"]})
     assert signed.status_code == 200, signed.text
     return await here.client.post(asked["url"], headers={"Authorization": _header(signed.json())})

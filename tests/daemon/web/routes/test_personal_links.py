@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 from collections.abc import AsyncIterator
+from importlib.resources import files
 from typing import Any
 
 import msgspec
 import pytest
 
 from podium_daemon.services.recording.watching import Viewer
+from podium_daemon.web.calendar_feed import Face
 from podium_protocol import kinds
 from podium_protocol.events import Pubkey
 from podium_protocol.keys import SecretKey
 from podium_protocol.live.session import Guests, Visibility
 from podium_storage.table.models import LiveSessionRow, RecordingRow
-from tests.daemon.web.routes.test_guests import answered, as_guest, joined, open_link, slug
+from tests.daemon.web.routes.test_guests import answered, as_guest, guest, joined, open_link, slug
 from tests.support.private import edited, opened, scheduled
 from tests.support.relays import new_key
-from tests.support.site import Site, site
+from tests.support.seat_server import Page
+from tests.support.site import Site, closing, site, welcomed
 
+PAGE = files("podium_daemon") / "web" / "page"
 _FRAGMENT = re.compile(r"#guest=[\w-]{76}(?!\S)")
 
 
@@ -368,6 +373,27 @@ class TestItLeadsNothing:
             answer = await here.call("GET", here.path_of(row, *filter(None, [path])), token=who["token"])
             assert (answer.status_code, slug(answer)) == (403, "needs-key"), path
 
+    async def test_a_seat_by_link_ends_when_its_person_is_named_co_host(self, here: Site) -> None:
+        """In the room powers go by key: the seat ends, nor is it taken again with what the page kept of it."""
+        row = await here.here.schedule(starts_in=60)
+        key, link = await told(here, row)
+        who = await signed_in(here, row, link)
+        row = await started(here, row)
+        seated, away = [await self._seat(here, row, who, device) for device in ("phone", "tablet")]
+        await away.socket.close(1001)
+        row = await edited(here.here, row, co_hosts=(key.pubkey,))
+        assert await closing(seated) is not None
+        for page in (seated, away):
+            again = await here.open_socket(row, {"type": "return", "secret": page.welcome["secret"]})
+            assert await closing(again) == 4011
+
+    async def _seat(self, here: Site, row: LiveSessionRow, who: dict[str, Any], device: str) -> Page:
+        ticket = await joined(here, row, who, device)
+        assert ticket.status_code == 200, ticket.text
+        page = await here.open_socket(row, {"type": "hello", "token": ticket.json()["token"]})
+        await welcomed(page)
+        return page
+
     async def test_a_recording_under_review_is_not_shown_by_it(self, here: Site) -> None:
         """Who leads is decided by how a viewer signed in, not by their key alone."""
         row = await here.here.schedule(starts_in=60)
@@ -393,3 +419,57 @@ async def test_a_strangers_guess_says_nothing_of_a_private_session(here: Site) -
     forged = await open_link(here, row, f"#guest={'A' * 76}")
     assert (forged.status_code, slug(forged)) == (404, "unknown-session")
     assert new_key().pubkey not in forged.text
+
+
+class TestCalendar:
+    """What reminds people whom no message reaches: a file, and a feed, with alarms."""
+
+    @pytest.fixture
+    async def here(self) -> AsyncIterator[Site]:
+        async with site() as running:
+            running.calendar = Face(alarms=(24 * 3600, 3600, 900))
+            yield running
+
+    async def _lines(self, here: Site, url: str, token: str | None = None) -> list[str]:
+        answer = await here.call("GET", url.removeprefix(here.base), token=token)
+        assert answer.status_code == 200, answer.text
+        return answer.text.replace("\r\n ", "").splitlines()
+
+    async def test_of_a_guest(self, here: Site) -> None:
+        """File and feed have the session and alarms a day, an hour and a quarter before; one who declines has none."""
+        row, _ = await here.here.schedule(guests=Guests.ANYONE), await here.here.schedule(summary="other")
+        who = await guest(here, row)
+        alarms = ["TRIGGER:-P1D", "TRIGGER:-PT1H", "TRIGGER:-PT15M"]
+        file = await self._lines(here, here.path_of(row, "calendar.ics"), who["token"])
+        assert [line for line in file if line.startswith("TRIGGER")] == alarms
+        assert "TRIGGER" not in "".join(await self._lines(here, here.path_of(row, "calendar.ics")))
+        feed = (await here.call("POST", "/api/calendar", token=who["token"])).json()["url"]
+        lines = await self._lines(here, feed)
+        assert lines.count("BEGIN:VEVENT") == 1
+        assert [line for line in lines if line.startswith("TRIGGER")] == alarms
+        await answered(here, row, who, "declined")
+        assert "BEGIN:VEVENT" not in await self._lines(here, feed)
+
+    async def test_by_a_persons_link(self, here: Site) -> None:
+        """It has the one session of the link: what else its person attends stays theirs."""
+        row, other = await here.here.schedule(), await here.here.schedule(summary="other")
+        key, link = await told(here, row)
+        await here.here.answer(key, other)
+        who = await signed_in(here, row, link)
+        made = await here.call("POST", "/api/calendar", token=who["token"])
+        lines = await self._lines(here, made.json()["url"])
+        assert lines.count("BEGIN:VEVENT") == 1
+        assert f"URL:{here.views.page(row)}" in lines
+        renewed = (await here.call("POST", "/api/calendar/revoke", token=who["token"])).json()["url"]
+        gone = await here.call("GET", made.json()["url"].removeprefix(here.base))
+        assert gone.status_code == 404
+        assert renewed != made.json()["url"]
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_every_abuse_has_its_words(language: str) -> None:
+    """What the page says of each refusal, in both languages."""
+    words = json.loads((PAGE / f"{language}.json").read_text("utf-8"))
+    slugs = ("link-used", "link-ended", "link-revoked", "link-signed-out", "links-off", "unknown-link", "needs-key")
+    texts = [words[f"problem.{one}"] for one in slugs]
+    assert len(set(texts)) == len(slugs)

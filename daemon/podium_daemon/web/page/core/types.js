@@ -78,6 +78,7 @@
  * @property {boolean} [e2eeRequired]
  * @property {string} [recordingAccess]
  * @property {string} [attendance]
+ * @property {string | null} [guests]
  * @property {string} [visibility]
  * @property {string[]} [invited]
  * @property {string[]} [coHosts]
@@ -89,8 +90,8 @@
 
 /** @typedef {{ tag: string, text: string, href: string | null, children: MarkupNode[] }} MarkupNode */
 /** @typedef {{ description: MarkupNode[] | null, qr: string[] }} Invitation */
-/** @typedef {Person & { status: RsvpStatus, seat: string, position: number | null, needsReconfirmation: boolean, undeliverable: boolean, note: string | null }} Rsvp */
-/** @typedef {Person & { joinedAt: number | null, totalDuration: number, percent: number, joinCount: number, completedAt: number | null, completedBy: string | null }} Attendance */
+/** @typedef {Person & { status: RsvpStatus, seat: string, position: number | null, needsReconfirmation: boolean, undeliverable: boolean, assurance: "signature" | "link" | "guest", note: string | null }} Rsvp */
+/** @typedef {Person & { joinedAt: number | null, totalDuration: number, percent: number, joinCount: number, completedAt: number | null, completedBy: string | null, assurance: "signature" | "link" | "guest" }} Attendance */
 /** @typedef {Person & { role: Role, rsvp: Rsvp | null, attendance: Attendance | null, intervals: { start: number, end: number }[], missingSeconds: number | null, voted: string[] }} Me */
 /** @typedef {Person & { message: string, state: string, dueAt: number, reason: string | null, relays: { relay: string, said: string }[] }} Reminder */
 /** @typedef {Person & { messages: string[] }} Unreachable */
@@ -125,7 +126,7 @@
 /** @typedef {Person & { id: string, role: Role, text: string }} Answer */
 /** @typedef {Answer & { state: "shown" | "held" | "hidden", hold: string | null, pinned: boolean, answered: boolean, votes: number, silenced: boolean, answers: Answer[] }} Question */
 
-/** @typedef {{ servicePubkey: string, publicUrl: string, instructors: string[], engine: string, attendance: string, trouble: string | null }} Service */
+/** @typedef {{ servicePubkey: string, publicUrl: string, instructors: string[], engine: string, attendance: string, guests: string, trouble: string | null }} Service */
 /** @typedef {{ url: string, lessonId: string, nonce: string, recordingPolicy: string, recordingPolicyHash: string, notice: string, attendance: string, ownNotice: string }} Challenge */
 /** @typedef {{ given?: boolean, policyHash?: string }} Consent */
 /** @typedef {{ watched: number, percent: number, parts: number[][], completedAt: number | null }} SeenSoFar */

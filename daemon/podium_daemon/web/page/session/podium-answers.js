@@ -96,7 +96,7 @@ export class PodiumAnswers extends HTMLElement {
     keyed(this.rsvpRows, rsvps, (rsvp) => rsvp.pubkey,
       (rsvp) => row(rsvp, ["answers.answer", "answers.seat", "answers.reminders"]),
       (node, rsvp) => fill(node, [
-        [t(`rsvp.short.${rsvp.status}`), rsvp.note].filter(Boolean).join("\n"),
+        [t(`rsvp.short.${rsvp.status}`), howKnown(rsvp), rsvp.note].filter(Boolean).join("\n"),
         rsvp.seat === "waiting" ? t("answers.place", { position: rsvp.position }) : t(`seat-of.${rsvp.seat}`),
         (reminders.get(rsvp.pubkey) ?? []).map(reminderText).join("\n") || "–",
       ]));
@@ -113,7 +113,7 @@ export class PodiumAnswers extends HTMLElement {
         clock(one.totalDuration),
         `${one.percent} %`,
         String(one.joinCount),
-        one.completedAt ? t(`completion.short.${one.completedBy}`) : "–",
+        [one.completedAt ? t(`completion.short.${one.completedBy}`) : "–", howKnown(one)].filter(Boolean).join("\n"),
       ]));
   }
 }
@@ -179,6 +179,15 @@ function grouped(items) {
   const map = new Map();
   for (const item of items) map.set(item.pubkey, [...(map.get(item.pubkey) ?? []), item]);
   return map;
+}
+
+/**
+ * How a person was known, where it was not by their own key.
+ *
+ * @param {{ assurance: string }} one
+ */
+function howKnown({ assurance }) {
+  return assurance === "signature" ? "" : t(`assurance.${assurance}`);
 }
 
 customElements.define("podium-answers", PodiumAnswers);

@@ -1,7 +1,7 @@
 // @ts-check
 // For people without a Nostr key: the way in by a name, and what a guest is told once they are in.
 
-import { action, announce, freshId, h, setText, show } from "../core/dom.js";
+import { action, announce, freshId, h, saveFile, setText, show } from "../core/dom.js";
 import { describe, t } from "../core/i18n.js";
 import { section } from "../parts/section.js";
 
@@ -35,7 +35,7 @@ export class PodiumGuest extends HTMLElement {
     this.you = h("p", { dir: "auto" });
     this.reminders = h("p", { class: "hint" });
     this.key = this.#keyForm();
-    this.inside = h("div", { hidden: true }, this.you, this.reminders, this.key);
+    this.inside = h("div", { hidden: true }, this.you, this.reminders, this.#calendar(), this.key);
     this.replaceChildren(section("guest.title", h("div", { class: "buttons" }, this.open), this.form, this.inside, this.failure));
     client.subscribe(() => this.#update());
     this.#update();
@@ -52,6 +52,22 @@ export class PodiumGuest extends HTMLElement {
     if (!this.form.reportValidity()) return;
     await this.client.enterAsGuest(this.name.value);
     announce(t("guest.you.guest", { name: this.client.guest?.name ?? "" }));
+  }
+
+  /** A file, kept once, and an address that a calendar follows; both have alarms at the times of the reminders. */
+  #calendar() {
+    const address = h("output", { class: "text", tabindex: "0", hidden: true });
+    const run = (/** @type {() => Promise<void>} */ what) => async () => {
+      show(this.failure, false);
+      await what();
+    };
+    const file = action(t("guest.calendar"), run(async () => saveFile(await this.client.calendarFile(), "text/calendar")), (error) => this.#failed(error));
+    const feed = action(t("guest.feed"), run(async () => {
+      setText(address, await this.client.calendarAddress());
+      show(address, true);
+      address.focus();
+    }), (error) => this.#failed(error));
+    return h("div", {}, h("div", { class: "buttons" }, file, feed), address);
   }
 
   #keyForm() {

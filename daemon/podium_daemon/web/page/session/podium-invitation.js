@@ -65,8 +65,9 @@ export class PodiumInvitation extends HTMLElement {
     show(this.about, session.description !== "");
     show(this.share, isAhead);
     this.calendar.setAttribute("href", `${this.client.path}/calendar.ics`);
-    show(this.calendar, !isPrivate);
-    show(this.ownCalendar, isPrivate);
+    const asOneself = isPrivate || this.client.guest !== null; // a guest's has alarms
+    show(this.calendar, !asOneself);
+    show(this.ownCalendar, asOneself);
     if (this.shown === session.description) return;
     this.shown = session.description;
     this.#showPlain(session);

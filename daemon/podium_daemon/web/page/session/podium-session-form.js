@@ -20,6 +20,8 @@ const MOST_TIMES = 52;
 /** @type {("requiresRSVP" | "waitingRoom" | "allowRecording")[]} */
 const SWITCHES = ["requiresRSVP", "waitingRoom", "allowRecording"];
 const RECORDING = "publicRecording"; // `recordingAccess` as a switch
+const GUESTS = ["off", "invited", "anyone"];
+const UNSAID = "invited";
 const SEALED = "sealedAttendance"; // `attendance` as a switch
 const ONLY_NEW = ["private", "e2eeRequired"]; // a session stays what it was announced as
 const DEFAULT_MINUTES = 60;
@@ -34,6 +36,7 @@ export class PodiumSessionForm extends HTMLElement {
   /** @type {string[]} */ drafts;
   /** @type {HTMLSelectElement} */ repeat;
   /** @type {HTMLInputElement} */ times;
+  /** @type {HTMLSelectElement} */ guests;
   /** @type {Record<string, HTMLInputElement>} */ switches;
   /** @type {HTMLParagraphElement} */ preview;
   /** @type {HTMLParagraphElement} */ reveals;
@@ -51,7 +54,11 @@ export class PodiumSessionForm extends HTMLElement {
     const empty = { title: "", summary: "", description: "", maxParticipants: null };
     this.#build({ ...empty, scheduledAt: tomorrow, duration: DEFAULT_MINUTES, timezone: ownZone }, submit, null);
     const { [SEALED]: sealed } = this.switches;
-    aboutService().then((service) => { sealed.checked ||= service.attendance === "private"; }, () => {}); // its default
+    aboutService().then((service) => {
+      sealed.checked ||= service.attendance === "private"; // its defaults
+      if (!this.guests.dataset.chosen && this.guests.value === UNSAID) this.guests.value = service.guests;
+      this.#follow();
+    }, () => {});
   }
 
   /**
@@ -99,6 +106,7 @@ export class PodiumSessionForm extends HTMLElement {
     this.shown = this.#typed();
     this.isNew = close === null;
     this.invited = h("textarea", { rows: "3", autocomplete: "off", spellcheck: "false" });
+    this.guests = this.#choice(session.guests ?? UNSAID);
     const series = this.#repeats();
     const inSeries = !this.isNew && Boolean(/** @type {{ series?: unknown }} */ (session).series);
     const names = [...SWITCHES, RECORDING, SEALED, ...(this.isNew ? ONLY_NEW : []), ...(inSeries ? ["following"] : [])];
@@ -108,7 +116,7 @@ export class PodiumSessionForm extends HTMLElement {
     this.preview = h("p", { class: "hint", role: "status" });
     this.reveals = h("p", { class: "hint", role: "status" });
     this.failure = h("p", { class: "failure", role: "alert", hidden: true });
-    const typed = { ...this.fields, ...this.switches, ...(this.isNew ? { invited: this.invited, repeat: this.repeat, times: this.times } : {}) };
+    const typed = { ...this.fields, ...this.switches, guests: this.guests, ...(this.isNew ? { invited: this.invited, repeat: this.repeat, times: this.times } : {}) };
     this.drafts = Object.entries(typed).map(([name, field]) => {
       keepDraft(`${this.isNew ? "new" : "edit"} ${name}`, field);
       return `${this.isNew ? "new" : "edit"} ${name}`;
@@ -128,7 +136,7 @@ export class PodiumSessionForm extends HTMLElement {
     const form = h("form", { on: { input: () => this.#follow(), submit: (event) => {
       event.preventDefault();
       save.click();
-    } } }, ...rows, this.preview, ...series, ...switches, guests, this.reveals, this.failure, h("div", { class: "buttons" }, save, back));
+    } } }, ...rows, this.preview, ...series, ...switches, labelled("guests", this.guests), guests, this.reveals, this.failure, h("div", { class: "buttons" }, save, back));
     this.form = form;
     this.replaceChildren(form, this.zoneList);
     this.#follow();
@@ -154,12 +162,28 @@ export class PodiumSessionForm extends HTMLElement {
     const publicRecording = this.switches[RECORDING];
     publicRecording.disabled = isPrivate || !this.switches.allowRecording.checked;
     if (isPrivate) publicRecording.checked = false;
+    const isEncrypted = encrypted || Boolean(this.given.e2eeRequired);
+    this.guests.disabled = isEncrypted; // the service has guests' keys, and must not have those of the room
+    this.guests.options[2].disabled = isPrivate;
+    if (isPrivate && this.guests.value === "anyone") this.guests.value = "invited";
     const sealed = this.switches[SEALED];
     sealed.disabled = isPrivate || this.given.attendance === "private"; // what was to be sealed is never published
     if (sealed.disabled) sealed.checked = true;
     if (this.isNew) show(/** @type {HTMLElement} */ (this.times.parentElement), this.repeat.value !== "");
     this.times.required = this.repeat.value !== "";
     setText(this.reveals, t(isPrivate ? "form.private-reveals" : "form.public"));
+  }
+
+  /**
+   * Who may come without a signer.
+   *
+   * @param {string} chosen
+   */
+  #choice(chosen) {
+    const select = h("select", { on: { change: () => { select.dataset.chosen = "yes"; } } },
+      ...GUESTS.map((value) => h("option", { value }, t(`form.guests.${value}`))));
+    select.value = chosen;
+    return select;
   }
 
   /** Those who are invited, by their public keys. */
@@ -222,6 +246,7 @@ export class PodiumSessionForm extends HTMLElement {
     for (const name of SWITCHES) fields[name] = this.switches[name].checked;
     fields.recordingAccess = this.switches[RECORDING].checked ? "public" : "participants";
     fields.attendance = this.switches[SEALED].checked ? "private" : "public";
+    if (!this.guests.disabled) fields.guests = this.guests.value;
     if (this.isNew) {
       fields.visibility = this.switches.private.checked ? "private" : "public";
       fields.e2eeRequired = this.switches.e2eeRequired.checked;
@@ -245,7 +270,7 @@ export class PodiumSessionForm extends HTMLElement {
  */
 function labelled(name, field) {
   field.id = freshId(name);
-  const hint = ["maxParticipants", "timezone", "invited", "repeat"].includes(name) ? h("span", { class: "hint" }, ` ${t(`form.${name}.hint`)}`) : null;
+  const hint = ["maxParticipants", "timezone", "invited", "guests", "repeat"].includes(name) ? h("span", { class: "hint" }, ` ${t(`form.${name}.hint`)}`) : null;
   return h("div", { class: "field" }, h("label", { for: field.id }, t(`form.${name}`), hint), field);
 }
 

@@ -570,6 +570,11 @@ export class SessionClient {
     return file(`${this.path}/attendance?format=${format}`);
   }
 
+  /** The address of a calendar to subscribe to. @returns {Promise<string>} */
+  async calendarAddress() {
+    return (await signed("POST", "/api/calendar")).url;
+  }
+
   /** The session as a file for calendars: with one's own answer, and of a private session for its people only. */
   calendarFile() {
     return file(`${this.path}/calendar.ics`);
