@@ -83,6 +83,7 @@ class Subscriber:
         self.changed: set[str] = set()
         self.changed_all = True
         self.closed = False
+        self.signed_out = False
         self._bell = bell
 
     def notify(self) -> None:
@@ -163,7 +164,7 @@ class StreamHub:
             for listener in topic.listeners:
                 viewer = listener.viewer
                 if viewer is not None and viewer.pubkey == of.pubkey and (everywhere or viewer.login_id == of.login_id):
-                    listener.closed = True
+                    listener.closed = listener.signed_out = True
                     listener.notify()
 
     def close(self) -> None:

@@ -251,6 +251,7 @@ async def test_signing_out_ends_a_stream_of_several(here: Site) -> None:
     async with opened_together(here, [here.views.naddr(row) for row in rows], token=token) as heard:
         await heard.next()
         await here.call("POST", "/api/login/end", body={}, token=token)
+        assert await heard.until("signed-out") == {}
         with pytest.raises(AssertionError, match="the stream ended"):
             await heard.until("never")
 

@@ -114,6 +114,8 @@ async def _told(
             patience = min(view.patience(listener) for view, listener in listening)
             if not await rung_within(bell, patience):
                 yield ": beat\n\n"
+        if any(listener.signed_out for _, listener in listening):
+            yield _event("signed-out", "{}")  # so that a page does not come back with a login that has ended
 
 
 def _is_any_closed(listening: Sequence[tuple[_View, Subscriber]]) -> bool:

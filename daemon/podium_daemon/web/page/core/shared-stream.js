@@ -12,6 +12,7 @@ import { Stream } from "./stream.js";
 
 const LEASE = 12000; // milliseconds without a sign of the tab that leads, which has one every four seconds
 const LOOK = 3000;
+const ELECTION = 100; // for tabs that begin at once, as after signing in
 const PATIENCE = 2000; // for the first answer of the tab that leads
 const RENEW = 10000; // how often a tab says again what it follows
 const STALE = 40000; // a tab that said nothing for so long is gone
@@ -32,6 +33,7 @@ export class SharedStream {
   /** @type {Set<string>} */
   #following = new Set(); // the sessions of the stream that is open
   #isOver = false;
+  #isElecting = false;
   #saidAt = 0;
   /** @type {(() => void) | null} */
   #acknowledged = null;
@@ -96,10 +98,16 @@ export class SharedStream {
     this.channel.postMessage({ do: "want", reference: this.reference });
   }
 
-  #lead() {
-    if (this.#isOver || this.#own !== null) return;
+  /** Lead, unless another tab that began at the same moment does: the last to say so. */
+  async #lead() {
+    if (this.#isOver || this.#own !== null || this.#isElecting) return;
+    this.#isElecting = true;
     this.#hold();
-    this.#connect();
+    await new Promise((done) => setTimeout(done, ELECTION));
+    this.#isElecting = false;
+    if (this.#isOver || this.#own !== null) return;
+    if (this.#isLed()) this.#want();
+    else this.#connect();
   }
 
   /** Open the stream for what all tabs want, in place of the one before. */

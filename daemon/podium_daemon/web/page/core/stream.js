@@ -1,6 +1,7 @@
 // @ts-check
 // Server-sent events over fetch: EventSource cannot send a login.
 
+import { PodiumError } from "../signer/signer.js";
 import { refusal, request } from "./api.js";
 
 /** @import { Trouble } from "./types.js" */
@@ -18,6 +19,8 @@ const STARVED = 8000; // milliseconds without an answer
 
 /** Follow a session's events, and come back when the connection is lost, until `close`. */
 export class Stream {
+  #isSignedOut = false;
+
   /**
    * `on.event(name, data)`, `on.beat()` for every sign of life, `on.state("live" | "lost" | "starved")`, `on.refused(error)` where
    * the login is not good any more. `token` is that of the person, or null for what anybody is told.
@@ -64,6 +67,7 @@ export class Stream {
         await this.#read(body, () => {
           pause = 500;
         });
+        if (this.#isSignedOut) throw new PodiumError("login");
       } catch (thrown) {
         const error = /** @type {Trouble} */ (thrown);
         if (this.abort.signal.aborted) return;
@@ -137,6 +141,10 @@ export class Stream {
     }
     if (fields.id) this.lastId = fields.id;
     if (!fields.data) return;
+    if (fields.event === "signed-out") {
+      this.#isSignedOut = true;
+      return;
+    }
     this.on.event(fields.event, JSON.parse(fields.data));
   }
 }
